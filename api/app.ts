@@ -1,0 +1,8 @@
+import { z } from 'zod'
+
+/** Said whenever a name is refused, so that the reader need not look the rule up. */
+export const appNameRule =
+  'An app name is 2 to 63 characters: lower-case letters, digits and dashes, beginning with a letter, not ending with a dash.'
+
+/** A Fly app's name: it becomes a host name and a registry repository, so it must be a valid label of both. */
+export const AppName = z.string().regex(/^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$/, appNameRule)

@@ -1,0 +1,83 @@
+import { z } from 'zod'
+import { DeploymentOptions } from './options.ts'
+import { ProblemBody } from './problem.ts'
+
+/** Where a deployment stands. The moves between states are in the gateway's `deployments/states.ts`. */
+export const DeploymentState = z.enum([
+  'pending',
+  'fetching',
+  'analyzing',
+  'building',
+  'pushing',
+  'deploying',
+  'verifying',
+  'live',
+  'built',
+  'build_failed',
+  'deploy_failed',
+  'cancelled',
+  'superseded',
+])
+export type DeploymentState = z.infer<typeof DeploymentState>
+
+/** States that a deployment never leaves. */
+export const finalStates = ['live', 'built', 'build_failed', 'deploy_failed', 'cancelled', 'superseded'] as const
+export const isFinal = (state: DeploymentState): boolean => (finalStates as readonly string[]).includes(state)
+
+/** The source tree a deployment was made from. Sizes in bytes; `digest` as in `tree.ts`. */
+export const SourceFacts = z.object({ digest: z.string(), files: z.number(), sizeBytes: z.number() })
+export type SourceFacts = z.infer<typeof SourceFacts>
+
+/** A pushed image. `reference` is `host/repository@sha256:…`; deploys use nothing else. */
+export const ImageFacts = z.object({ reference: z.string(), digest: z.string(), tags: z.array(z.string()) })
+export type ImageFacts = z.infer<typeof ImageFacts>
+
+/** How a plan came about, as the record and the log tell it. */
+export const PlanFacts = z.object({
+  way: z.enum(['railpack', 'dockerfile']),
+  /** Why this way: "Dockerfile at the root", "asked for by plan=…". */
+  reason: z.string(),
+  /** Which program planned: `railpack 0.37.0`, or the lab's stand-in, which says so. */
+  planner: z.string(),
+  provider: z.string().nullable(),
+  versions: z.record(z.string(), z.string()),
+  startCommand: z.string().nullable(),
+})
+export type PlanFacts = z.infer<typeof PlanFacts>
+
+/** What one machine ran before a deployment, what was tried, and what it runs after. Images by digest reference. */
+export const MachineFacts = z.object({
+  id: z.string(),
+  name: z.string(),
+  region: z.string(),
+  before: z.object({ instanceId: z.string(), image: z.string() }).nullable(),
+  after: z.object({ instanceId: z.string(), image: z.string() }).nullable(),
+  outcome: z.enum(['touched', 'verified', 'rolled_back', 'removed', 'stuck']),
+})
+export type MachineFacts = z.infer<typeof MachineFacts>
+
+/** One attempt to bring a source, or an image, to an app: what a reader may see of it. Times are ISO 8601, UTC. */
+export const Deployment = z.object({
+  id: z.string(),
+  /** Order of birth within the app, from 1: an older deployment never lands over a newer one. */
+  number: z.number(),
+  app: z.string(),
+  state: DeploymentState,
+  createdAt: z.string(),
+  updatedAt: z.string(),
+  endedAt: z.string().nullable(),
+  attempt: z.number(),
+  options: DeploymentOptions,
+  source: SourceFacts.nullable(),
+  plan: PlanFacts.nullable(),
+  image: ImageFacts.nullable(),
+  machines: z.array(MachineFacts),
+  /** Where the app answers, once it is live. */
+  url: z.string().nullable(),
+  problem: ProblemBody.nullable(),
+})
+export type Deployment = z.infer<typeof Deployment>
+
+/** `GET /v1/apps/{app}/deployments`: newest first; `next` is the cursor of the following page. */
+export const DeploymentPage = z.object({ deployments: z.array(Deployment), next: z.string().nullable() })
+export type DeploymentPage = z.infer<typeof DeploymentPage>

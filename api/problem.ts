@@ -1,0 +1,124 @@
+import { z } from 'zod'
+
+/** Whose a failure is: the source's (its owner can mend it), ours (the builder's), or Fly's. */
+export type Fault = 'source' | 'ours' | 'fly'
+
+type Row = { status: number; title: string; fault: Fault; retry: boolean }
+const row = (status: number, fault: Fault, retry: boolean, title: string): Row => ({ status, title, fault, retry })
+
+/**
+ * Every way to fail. `status` is the HTTP status, also of a held answer (`wait=true`); `retry` says whether the same
+ * request may succeed later. The client's exit code for each is in `exit-codes.ts`.
+ */
+export const problems = {
+  unauthorized: row(401, 'source', false, 'A valid token is needed'),
+  'route-not-found': row(404, 'source', false, 'There is nothing at this address'),
+  'method-not-allowed': row(405, 'source', false, 'This address does not take this method'),
+  'deployment-not-found': row(404, 'source', false, 'There is no such deployment'),
+  'app-name-invalid': row(422, 'source', false, 'The app name is not valid'),
+  'option-unknown': row(422, 'source', false, 'An option is not known'),
+  'option-invalid': row(422, 'source', false, 'An option has a value that it cannot have'),
+  'request-invalid': row(400, 'source', false, 'The request could not be read'),
+
+  'archive-unsupported': row(415, 'source', false, 'The body is not a tar, tar.gz or tar.zst archive'),
+  'archive-empty': row(400, 'source', false, 'The archive holds no files'),
+  'archive-truncated': row(400, 'source', true, 'The archive ends too early'),
+  'archive-corrupt': row(400, 'source', false, 'The archive is damaged'),
+  'archive-ambiguous': row(400, 'source', false, 'Two readers would unpack the archive differently'),
+  'archive-trailing-data': row(400, 'source', false, 'The archive goes on after its end'),
+  'archive-too-large': row(413, 'source', false, 'The archive is larger than this builder takes'),
+  'archive-ratio': row(422, 'source', false, 'The archive expands too much'),
+  'archive-too-many-entries': row(413, 'source', false, 'The archive holds too many entries'),
+  'archive-path-escape': row(422, 'source', false, 'An entry leaves the source tree'),
+  'archive-path-absolute': row(422, 'source', false, 'An entry has an absolute path'),
+  'archive-path-too-long': row(422, 'source', false, 'An entry has too long or too deep a path'),
+  'archive-name-invalid': row(422, 'source', false, 'An entry has a name that is not allowed'),
+  'archive-duplicate-path': row(422, 'source', false, 'Two entries have the same path'),
+  'archive-link-escape': row(422, 'source', false, 'A link leaves the source tree'),
+  'archive-hardlink-invalid': row(422, 'source', false, 'A hard link does not point at an earlier file'),
+  'archive-type-forbidden': row(422, 'source', false, 'An entry is neither file, folder nor link'),
+  'digest-mismatch': row(400, 'source', true, 'The body is not what its digest says'),
+  'digest-unsupported': row(400, 'source', false, 'The digest is of no kind that is checked here'),
+  'upload-stalled': row(408, 'source', true, 'The upload stopped'),
+  'no-space': row(507, 'ours', true, 'The builder has no room left'),
+
+  'plan-none': row(422, 'source', false, 'No way to build this source was found'),
+  'plan-failed': row(422, 'source', false, 'The source could not be planned'),
+  'plan-invalid': row(422, 'source', false, 'The build plan holds something this builder does not know'),
+  'plan-limit': row(422, 'source', false, 'Planning went over a limit'),
+  'plan-interrupted': row(503, 'ours', true, 'The planner was interrupted'),
+  'planner-missing': row(503, 'ours', false, 'The builder has no planner'),
+
+  'build-failed': row(422, 'source', false, 'The build failed'),
+  'image-not-found': row(422, 'source', false, 'An image that the build starts from was not found'),
+  'source-changed': row(503, 'ours', true, 'The source tree changed during the build'),
+  'buildkit-unavailable': row(503, 'ours', true, 'The build daemon is away'),
+  'registry-unavailable': row(503, 'fly', true, 'The registry is away'),
+  'registry-denied': row(503, 'ours', false, 'The registry refused the builder'),
+
+  'fly-config-invalid': row(422, 'source', false, 'fly.toml could not be used'),
+  'fly-unavailable': row(503, 'fly', true, 'Fly is away'),
+  'fly-denied': row(503, 'ours', false, 'Fly refused the builder'),
+  'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
+  'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
+
+  cancelled: row(409, 'source', false, 'The deployment was cancelled'),
+  superseded: row(409, 'source', false, 'A newer deployment took this one’s place'),
+  'time-limit': row(504, 'source', true, 'A time limit was reached'),
+  stopping: row(503, 'ours', true, 'The gateway is stopping'),
+  'not-ready': row(503, 'ours', true, 'The gateway is not ready'),
+  internal: row(500, 'ours', false, 'Something went wrong inside the gateway'),
+} as const satisfies Record<string, Row>
+
+export type ProblemCode = keyof typeof problems
+export const problemCodes = Object.keys(problems) as ProblemCode[]
+
+/** A problem as it stands in the record, in the log and on the wire (RFC 9457); facts are extra members. */
+export const ProblemBody = z.looseObject({
+  type: z.string(),
+  code: z.enum(problemCodes),
+  title: z.string(),
+  status: z.number(),
+  detail: z.string(),
+  fault: z.enum(['source', 'ours', 'fly']),
+  retry: z.boolean(),
+})
+export type ProblemBody = z.infer<typeof ProblemBody>
+
+/** The one error that is meant: a code of the table, words for this case, facts for programs, and its cause. */
+export class Problem extends Error {
+  readonly code: ProblemCode
+  readonly facts: Record<string, unknown>
+
+  constructor(code: ProblemCode, detail: string, more: { cause?: unknown; facts?: Record<string, unknown> } = {}) {
+    super(detail, { cause: more.cause })
+    this.name = 'Problem'
+    this.code = code
+    this.facts = more.facts ?? {}
+  }
+
+  get status(): number {
+    return problems[this.code].status
+  }
+
+  body(): ProblemBody {
+    return {
+      ...this.facts,
+      type: `/problems/${this.code}`,
+      code: this.code,
+      ...problems[this.code],
+      detail: this.message,
+    }
+  }
+
+  static from(body: ProblemBody): Problem {
+    const { type: _type, code, title: _title, status: _status, detail, fault: _fault, retry: _retry, ...facts } = body
+    return new Problem(code, detail, { facts })
+  }
+}
+
+/** Any error as a Problem: what was not foreseen is `internal`, with its cause kept for the operator's log. */
+export function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  return new Problem('internal', 'Something went wrong inside the gateway; its log says what.', { cause: error })
+}

@@ -1,0 +1,14 @@
+/** Every address of the gateway, written once: the server mounts the patterns, the client fills them. */
+export const routes = {
+  deploy: '/deploy/:app',
+  deployments: '/v1/apps/:app/deployments',
+  deployment: '/v1/deployments/:id',
+  events: '/v1/deployments/:id/events',
+  health: '/healthz',
+  ready: '/readyz',
+} as const
+
+/** `fill(routes.deployment, { id })` → `/v1/deployments/…`. */
+export function fill(pattern: string, values: Record<string, string>): string {
+  return pattern.replaceAll(/:(\w+)/g, (_, name: string) => encodeURIComponent(values[name] ?? ''))
+}

@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto'
+
+/**
+ * One entry of a source tree. `path` is relative, with slashes, in NFC as it came; folders have no trailing slash.
+ * Modes are only 0755 and 0644; `sha256` is lower-case hex; links keep their raw target.
+ */
+export type TreeEntry =
+  | { type: 'file'; path: string; mode: 0o755 | 0o644; sizeBytes: number; sha256: string }
+  | { type: 'folder'; path: string }
+  | { type: 'link'; path: string; target: string }
+
+/** A tree's entries in canonical order: by the bytes of the path, a folder before what it holds. */
+export function sortEntries(entries: TreeEntry[]): TreeEntry[] {
+  const keyed = entries.map((entry) => ({ entry, key: Buffer.from(entry.path.replaceAll('/', '\0')) }))
+  return keyed.toSorted((a, b) => Buffer.compare(a.key, b.key)).map(({ entry }) => entry)
+}
+
+/**
+ * The name of a tree: `sha256:…` over its sorted entries, without times and owners, so that the same source has the
+ * same name from a laptop, from CI and from git.
+ */
+export function treeDigest(entries: TreeEntry[]): string {
+  const hash = createHash('sha256').update('tarmac-tree-1\n')
+  for (const entry of sortEntries(entries)) {
+    if (entry.type === 'file') hash.update(`file ${entry.mode.toString(8)} ${entry.sha256} ${entry.sizeBytes}`)
+    else if (entry.type === 'link') hash.update(`link ${JSON.stringify(entry.target)}`)
+    else hash.update('folder')
+    hash.update(` ${JSON.stringify(entry.path)}\n`)
+  }
+  return `sha256:${hash.digest('hex')}`
+}
