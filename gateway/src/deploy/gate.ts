@@ -24,7 +24,7 @@ const transient = new Set([
   'replacing',
   'destroying',
 ])
-const windowsMs = [2000, 5000, 10_000]
+const windowsMs = [2000, 2000, 5000, 10_000]
 
 /**
  * Waits until the machine rests on exactly this version and image. Fly may give an update up and go back to the former
