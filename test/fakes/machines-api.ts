@@ -164,7 +164,7 @@ export class FakeFly {
     const answer = shown(machine)
     if (this.#nature(machine) === 'reverts')
       setTimeout(() => Object.assign(machine, { instance_id, config, image_ref, state, events, checks }), bootMs)
-    else if (body['skip_launch']) setTimeout(() => (machine.state = 'stopped'), bootMs)
+    else if (body['skip_launch'] || state === 'stopped') setTimeout(() => (machine.state = 'stopped'), bootMs)
     else this.#boot(machine)
     return [200, answer]
   }
@@ -227,7 +227,8 @@ export class FakeFly {
       if (!machines.has(machine.id))
         return query.get('state') === 'destroyed' ? [200, { ok: true }] : [404, { error: 'machine not found' }]
       const version = query.get('version') ?? machine.instance_id
-      if (machine.state === query.get('state') && machine.instance_id === version) return [200, { ok: true }]
+      const rests = query.get('state') === 'settled' && !['created', 'replacing'].includes(machine.state)
+      if ((rests || machine.state === query.get('state')) && machine.instance_id === version) return [200, { ok: true }]
       await delay(5)
     }
     return [
