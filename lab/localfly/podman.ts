@@ -116,7 +116,8 @@ lock_type = "file"
       spec.image,
       ...spec.command,
     ])
-    const id = stdout.trim()
+    // The id of what was replaced comes first.
+    const id = stdout.trim().split('\n').at(-1)!
     const pid = Number((await this.#podman(['inspect', '--format', '{{.State.Pid}}', id])).stdout)
     return { id, pid }
   }
