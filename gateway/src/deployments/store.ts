@@ -22,7 +22,7 @@ export interface DeploymentStore {
   /** Newest first. `before` is a cursor of an earlier page. */
   list(app: string, page: { limit: number; before: string | null }): Promise<DeploymentPage>
 
-  /** The oldest pending deployment of an app that has none at work, claimed for this runner; null when there is none. */
+  /** The oldest pending deployment of an app that has none at work, claimed and moved to `fetching`; null when there is none. */
   claim(): Promise<Claim | null>
   /**
    * Moves a deployment and writes the `state` event, together. False, and nothing written, when it is no longer in

@@ -112,7 +112,7 @@ export const map = <Out, In>(
       const keys = Object.keys(values).toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
       for (const key of keys) {
         to.key(no, 2)
-        entry.write(to, { key, value: values[key] as In })
+        entry.write(to, { key, value: values[key] })
       }
     },
     read(from, wire, sofar) {
