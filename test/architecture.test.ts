@@ -38,12 +38,14 @@ const sources = (folder: string) =>
     .map((file) => join(folder, file))
 /** Every specifier that a file imports, as a path from the root for files of ours, else as it stands. */
 const imports = (file: string) =>
-  [...readFileSync(join(root, file), 'utf8').matchAll(/^(?:import|export)\b[^'"]*?(?:from\s*)?['"]([^'"]+)['"]/gm)].map(
-    ([, name]) => {
-      if (name!.startsWith('#api/')) return name!.replace('#api/', 'api/')
-      return name!.startsWith('.') ? normalize(join(dirname(file), name!)) : name!
-    },
-  )
+  [
+    ...readFileSync(join(root, file), 'utf8').matchAll(
+      /^(?:import|export)\s+(?:[\w*{}\s,$]+\s+from\s+)?['"]([^'"]+)['"]/gm,
+    ),
+  ].map(([, name]) => {
+    if (name!.startsWith('#api/')) return name!.replace('#api/', 'api/')
+    return name!.startsWith('.') ? normalize(join(dirname(file), name!)) : name!
+  })
 const room = (file: string) => relative('gateway/src', file).split(sep)[0]!.replace(/\.ts$/, '')
 const floor = (name: string) => floors.findIndex((rooms) => rooms.includes(name))
 
