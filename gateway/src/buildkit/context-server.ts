@@ -4,6 +4,7 @@ import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { pipeline } from 'node:stream/promises'
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { TreeEntry } from '#api/tree.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
@@ -13,6 +14,8 @@ import { tarBytes, tarEnd, tarHeader, tarPadding, tarTimeSeconds } from './conte
 const pieceBytes = 1024 * 1024
 /** Smaller files are read in place: a trip through the thread pool costs more than the reading. */
 const smallFileBytes = 64 * 1024
+/** Room for one more header (a path and a link's target are at most 4 KiB each), a small file and the end. */
+const reserveBytes = 128 * 1024
 /** The longest that reading in place may hold up everything else. */
 const sliceMs = 8
 
@@ -94,13 +97,10 @@ export class ContextServer {
     if (known) return void response.writeHead(304).end()
     response.writeHead(200, { 'content-type': 'application/x-tar', 'content-length': offered.sizeBytes })
     if (request.method === 'HEAD') return void response.end()
-    try {
-      await sendTar(offered, response)
-      response.end()
-    } catch (error) {
+    // An error ends the connection before the promised length: the daemon takes nothing of it.
+    await pipeline(piecesOf(offered), response).catch((error: unknown) => {
       if (error instanceof Changed) offered.changed ??= error.message
-      response.destroy() // before the promised length: the daemon takes nothing of it
-    }
+    })
   }
 }
 
@@ -126,39 +126,32 @@ type File = Extract<TreeEntry, { type: 'file' }>
 // Never through a link, and never waiting: what was put in a file's place may be a pipe.
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-async function sendTar({ root, entries, mtimeSeconds }: Offered, to: ServerResponse): Promise<void> {
+async function* piecesOf({ root, entries, mtimeSeconds }: Offered): AsyncGenerator<Buffer, void> {
   let piece = Buffer.allocUnsafe(pieceBytes)
   let filled = 0
-  const send = async (bytes: Buffer) => {
-    if (to.destroyed) throw new Error('the daemon hung up')
-    if (!to.write(bytes)) await Promise.race([once(to, 'drain'), once(to, 'close')])
-  }
-  const flush = async () => {
-    if (filled === 0) return
-    await send(piece.subarray(0, filled))
+  const take = (): Buffer => {
+    const taken = piece.subarray(0, filled)
     piece = Buffer.allocUnsafe(pieceBytes) // the former one may still be on its way out
     filled = 0
+    return taken
   }
   const put = (bytes: Buffer) => void (filled += bytes.copy(piece, filled))
   let sliceEnd = performance.now() + sliceMs
   for (const entry of entries) {
-    const header = tarHeader(entry, mtimeSeconds)
-    const small = entry.type === 'file' && entry.sizeBytes <= smallFileBytes
-    if (filled + header.length + 2 * smallFileBytes > pieceBytes) await flush()
-    if (header.length > pieceBytes / 2) await send(header)
-    else put(header)
-    if (small) filled += readSmall(root, entry, piece, filled)
+    put(tarHeader(entry, mtimeSeconds))
+    if (entry.type === 'file' && entry.sizeBytes <= smallFileBytes) filled += readSmall(root, entry, piece, filled)
     else if (entry.type === 'file') {
-      await flush()
-      for await (const part of readLarge(root, entry)) await send(part)
+      yield take()
+      yield* readLarge(root, entry)
     }
     if (entry.type === 'file') put(tarPadding(entry.sizeBytes))
+    if (filled > pieceBytes - reserveBytes) yield take()
     if (performance.now() < sliceEnd) continue
     await breathe()
     sliceEnd = performance.now() + sliceMs
   }
   put(tarEnd)
-  await flush()
+  yield take()
 }
 
 /** Reads one byte more than there should be: so a file that grew shows, too. */

@@ -83,11 +83,15 @@ function pushVerdict(text: string): Verdict {
   return { code: 'registry-unavailable', detail: `The registry did not take the image; ${hint}. (${text})` }
 }
 
-/** The image that could not be had, where that is what failed. */
+/** The image that could not be had, where that is what failed: named by the frontend, by its step, or by the request. */
 function imageOf(text: string, step: StepFacts | null): string | null {
   const named =
-    /failed to resolve source metadata for (\S+): /.exec(text) ?? /^docker-image:\/\/(\S+)$/.exec(step?.name ?? '')
-  return named?.[1] ?? /\bload metadata for (\S+)$/.exec(step?.name ?? '')?.[1] ?? null
+    /failed to resolve source metadata for (\S+): /.exec(text) ??
+    /^(?:docker-image:\/\/|\[internal\] load metadata for )(\S+)$/.exec(step?.name ?? '') ??
+    /^failed to load cache key: (\S+): not found/.exec(text)
+  if (named) return named[1]!
+  const asked = /\/\/([^/\s]+)\/v2\/(\S+)\/(?:manifests|blobs)\/([\w.:-]+)/.exec(text)
+  return asked && `${asked[1]}/${asked[2]}${asked[3]!.includes(':') ? '@' : ':'}${asked[3]}`
 }
 
 function pullVerdict(image: string, text: string): Verdict {

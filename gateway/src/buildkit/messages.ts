@@ -1,6 +1,6 @@
 /** The words of BuildKit's control and session services, as far as we speak them. Numbers as in its .proto files. */
-import { bool, bytes, int, many, map, message, one, string, Timestamp, type Message } from '../llb/wire.ts'
-import type { Decoded, Encodable } from '../llb/wire.ts'
+import { bool, bytes, int, many, map, message, one, string, Timestamp } from '../llb/wire.ts'
+import type { Decoded } from '../llb/wire.ts'
 
 const Nothing = message({})
 
@@ -45,13 +45,11 @@ export type Method<Ask, Answer> = {
   ask: { encode(value: Ask): Uint8Array }
   answer: { decode(bytes: Uint8Array): Answer }
 }
-type MethodOf<A, B> = Method<Encodable<A>, Decoded<B>>
-// oxlint-disable-next-line typescript/no-explicit-any -- any table of fields
-const control = <A extends Message<any>, B extends Message<any>>(name: string, ask: A, answer: B): MethodOf<A, B> => ({
-  path: `/moby.buildkit.v1.Control/${name}`,
-  ask: ask as unknown as MethodOf<A, B>['ask'],
-  answer: answer as unknown as MethodOf<A, B>['answer'],
-})
+const control = <Ask, Answer>(
+  name: string,
+  ask: Method<Ask, Answer>['ask'],
+  answer: Method<Ask, Answer>['answer'],
+): Method<Ask, Answer> => ({ path: `/moby.buildkit.v1.Control/${name}`, ask, answer })
 export const Solve = control('Solve', SolveRequest, SolveResponse)
 export const Status = control('Status', message({ ref: one(1, string) }), StatusResponse)
 export const ListWorkers = control('ListWorkers', Nothing, message({ workers: many(1, WorkerRecord) }))

@@ -103,11 +103,9 @@ export class Buildkit {
    */
   #follow(ref: string, progress: Progress): (signal: AbortSignal) => Promise<void> {
     const stream = this.#connection.watch(Status, { ref })
-    let over = false
     let lastNews = 0
-    const ended = new Promise<void>((resolve) => {
-      const end = () => resolve(void (over = true))
-      stream.on('end', end).on('error', end)
+    const ended = new Promise<true>((resolve) => {
+      stream.on('end', () => resolve(true)).on('error', () => resolve(true))
     })
     stream.on('data', (news) => {
       lastNews = performance.now()
@@ -115,10 +113,10 @@ export class Buildkit {
     })
     return async (signal) => {
       const from = performance.now()
-      while (!over) {
-        const silentMs = performance.now() - Math.max(from, lastNews)
-        if (silentMs > (progress.settled || signal.aborted ? settledMs : silenceMs)) break
-        await Promise.race([ended, wait(settledMs / 4)])
+      for (;;) {
+        const patienceMs = progress.settled || signal.aborted ? settledMs : silenceMs
+        const leftMs = Math.max(from, lastNews) + patienceMs - performance.now()
+        if (leftMs <= 0 || (await Promise.race([ended, wait(Math.min(leftMs, settledMs), false)]))) break
       }
       stream.cancel()
       progress.end()
@@ -140,8 +138,6 @@ function requestOf(build: Build, { names, labels, rebuild }: SolveOptions) {
       exporters: [{ type: 'image', attrs: { ...attrs, 'containerimage.config': JSON.stringify(config) } }],
     }
   }
-  const prefixed = (prefix: string, values: Record<string, string>) =>
-    Object.entries(values).map(([name, value]) => [`${prefix}:${name}`, value] as const)
   return {
     frontend: 'dockerfile.v0',
     frontendAttrs: {
@@ -154,6 +150,9 @@ function requestOf(build: Build, { names, labels, rebuild }: SolveOptions) {
     exporters: [{ type: 'image', attrs }],
   }
 }
+
+const prefixed = (prefix: string, values: Record<string, string>) =>
+  Object.entries(values).map(([name, value]) => [`${prefix}:${name}`, value] as const)
 
 const withLabels = (config: ImageConfig['config'], labels: Record<string, string>) => ({
   ...config,
