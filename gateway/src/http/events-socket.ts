@@ -57,7 +57,7 @@ export class EventsSocket {
     const { store, stopping, log, heartbeatMs = defaultHeartbeatMs } = this.#parts
     const gone = new AbortController()
     const signal = AbortSignal.any([gone.signal, stopping])
-    reader.once('close', () => gone.abort()).on('error', () => reader.terminate())
+    reader.once('close', () => gone.abort()).on('error', () => {}) // ws says what was wrong, and closes
 
     // Each message waits until the one before has left, so a reader that is stuck holds one message, and answers no ping.
     const send = (message: StreamMessage) =>

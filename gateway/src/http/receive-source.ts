@@ -32,6 +32,8 @@ export async function receiveSource(request: Request, response: Response, parts:
     return request.is('multipart/form-data')
       ? await receiveForm(request, response, parts, gone.signal)
       : { source: await receive(request, apart(request), parts, gone.signal), fields: [] }
+  } catch (error) {
+    throw gone.signal.aborted ? gone.signal.reason : error
   } finally {
     response.off('close', lost)
   }
