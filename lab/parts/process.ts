@@ -1,0 +1,120 @@
+/** A program of the lab: started with its output in a log, recorded on disk so that a later start can end what a crash left. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, openSync, closeSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const stopMs = 15_000
+
+export interface ProcessOptions {
+  /** Names the log and the record of the process. */
+  name: string
+  /** The lab's folder: `<name>.log` and `run/<name>.json` go here. */
+  dir: string
+  command: string[]
+  env?: NodeJS.ProcessEnv
+  cwd?: string
+  /** Resolves true when the program is there to be used; asked until it is. */
+  isReady: () => Promise<boolean>
+  readyMs: number
+}
+
+export interface LabProcess extends AsyncDisposable {
+  pid: number
+  log: string
+  kill(signal: NodeJS.Signals): void
+  exited: Promise<void>
+}
+
+/** Starts a program and waits until it is ready. Disposing it sends SIGTERM, and SIGKILL to its whole group when that is not heard. */
+export async function startProcess(options: ProcessOptions): Promise<LabProcess> {
+  const { name, dir } = options
+  const log = join(dir, `${name}.log`)
+  mkdirSync(join(dir, 'run'), { recursive: true })
+  const output = openSync(log, 'a')
+  // Its own group, so that Ctrl-C reaches only the lab, which stops its parts in order; SIGTERM if the lab itself is killed.
+  const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', ...options.command], {
+    detached: true,
+    stdio: ['ignore', output, output],
+    env: { ...process.env, ...options.env },
+    cwd: options.cwd,
+  })
+  closeSync(output)
+  const exited = once(child, 'exit').then(() => undefined)
+  await Promise.race([once(child, 'spawn'), exited])
+  const pid = child.pid
+  if (pid === undefined) throw new Error(`${name} could not be started: ${options.command.join(' ')}`)
+  const record = recordPath(dir, name)
+  writeFileSync(record, JSON.stringify({ pid, startTime: startTime(pid) }))
+
+  const running: LabProcess = {
+    pid,
+    log,
+    exited,
+    kill: (signal) => void child.kill(signal),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM')
+      await Promise.race([exited, sleep(stopMs, undefined, { ref: false })])
+      killGroup(pid)
+      await exited
+      rmSync(record, { force: true })
+    },
+  }
+  await ready(running, options)
+  return running
+}
+
+/** Ends what an earlier lab left running in this folder; only processes that are certainly the recorded ones. */
+export function killRecorded(dir: string, name?: string): void {
+  const run = join(dir, 'run')
+  if (!existsSync(run)) return
+  for (const file of readdirSync(run).filter((file) => name === undefined || file === `${name}.json`)) {
+    const { pid, startTime: started } = JSON.parse(readFileSync(join(run, file), 'utf8')) as Recorded
+    if (startTime(pid) === started) killGroup(pid)
+    rmSync(join(run, file))
+  }
+}
+
+interface Recorded {
+  pid: number
+  startTime: string
+}
+
+async function ready(running: LabProcess, { name, isReady, readyMs }: ProcessOptions): Promise<void> {
+  let ended = false
+  void running.exited.then(() => (ended = true))
+  const deadline = Date.now() + readyMs
+  while (!(await isReady())) {
+    if (ended || Date.now() > deadline) {
+      await running[Symbol.asyncDispose]()
+      const last = readFileSync(running.log, 'utf8').trim().split('\n').slice(-10).join('\n')
+      throw new Error(
+        `${name} ${ended ? 'ended' : `was not ready within ${readyMs / 1000} s`} (${running.log}):\n${last}`,
+      )
+    }
+    await sleep(50)
+  }
+}
+
+function recordPath(dir: string, name: string): string {
+  return join(dir, 'run', `${name}.json`)
+}
+
+/** A pid alone may be someone else's by now; with the time it was started at it cannot. */
+function startTime(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Already gone.
+  }
+}
