@@ -13,7 +13,10 @@ export const caBundle = '/etc/ssl/certs/ca-certificates.crt'
 
 // A folder of the cache is named by all that decides its content, so it is never stale and never half made.
 const toolsDir = join(cacheDir, `tools-${recipe([], ['tools/go.mod', 'tools/go.sum'])}`)
-const treeRecipe = recipe([JSON.stringify(pins.debian), contentOf(caBundle)], ['make/debian-tree.ts'])
+const treeRecipe = recipe(
+  [JSON.stringify(pins.debian), contentOf(caBundle)],
+  ['make/debian-tree.ts', 'make/machine-settings.ts'],
+)
 export const debianTree = join(cacheDir, `debian-${treeRecipe}.tar`)
 /** The registry's storage with every stand-in image in it. */
 export const imagesDir = join(

@@ -5,18 +5,27 @@ import { createInterface } from 'node:readline'
 const sayAgainMs = 10_000
 const linesOnFailure = 20
 
-/** Told what the step is at: the whole of it, or the latest line of a program's output. */
-export type Say = (doing: string) => void
+export interface Step {
+  /** Prints what the step is at now. */
+  say: (doing: string) => void
+  /** Runs a program to its end and answers its standard output; when it fails, the error holds the last lines it wrote. */
+  run: (command: string[], options?: { cwd?: string; env?: NodeJS.ProcessEnv }) => Promise<string>
+}
 
-export async function step<T>(name: string, work: (say: Say) => Promise<T>): Promise<T> {
+/** Does one long step: prints its beginning, a sign of life every ten seconds, and how long it took. */
+export async function step<T>(name: string, work: (step: Step) => Promise<T>): Promise<T> {
   const started = Date.now()
   const seconds = () => `${Math.round((Date.now() - started) / 1000)} s`
   let doing = ''
-  const again = setInterval(() => console.log(`${name}: ${seconds()}, ${doing}`), sayAgainMs)
+  let latest = ''
+  const again = setInterval(() => console.log(`${name}: ${doing}, ${seconds()} ${latest.slice(0, 80)}`), sayAgainMs)
   try {
-    const made = await work((now) => {
-      doing = now
-      console.log(`${name}: ${now}`)
+    const made = await work({
+      say(now) {
+        ;[doing, latest] = [now, '']
+        console.log(`${name}: ${now}`)
+      },
+      run: (command, options = {}) => runProgram(command, options, (line) => (latest = line)),
     })
     console.log(`${name}: done in ${seconds()}`)
     return made
@@ -25,13 +34,11 @@ export async function step<T>(name: string, work: (say: Say) => Promise<T>): Pro
   }
 }
 
-export interface Command {
-  cwd?: string
-  env?: NodeJS.ProcessEnv
-}
-
-/** Runs a program to its end; when it fails, the error holds the last lines it wrote. Answers its standard output. */
-export async function runProgram(command: string[], { cwd, env }: Command = {}): Promise<string> {
+async function runProgram(
+  command: string[],
+  { cwd, env }: { cwd?: string; env?: NodeJS.ProcessEnv },
+  onLine: (line: string) => void,
+): Promise<string> {
   const [program = '', ...args] = command
   const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   const last: string[] = []
@@ -39,13 +46,14 @@ export async function runProgram(command: string[], { cwd, env }: Command = {}):
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
   for (const stream of [child.stdout, child.stderr]) {
     createInterface(stream).on('line', (line) => {
+      onLine(line)
       last.push(line)
       if (last.length > linesOnFailure) last.shift()
     })
   }
-  const { promise: code, resolve, reject } = Promise.withResolvers<number | null>()
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
   child.on('error', reject).on('close', resolve)
-  const ended = await code
-  if (ended === 0) return output
-  throw new Error(`\`${command.join(' ')}\` ended with ${ended}:\n${last.join('\n')}`)
+  const code = await promise
+  if (code === 0) return output
+  throw new Error(`\`${command.join(' ')}\` ended with ${code}:\n${last.join('\n')}`)
 }
