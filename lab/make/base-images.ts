@@ -33,11 +33,14 @@ export async function makeBaseImages(step: Step): Promise<void> {
 
 function buildCommand(address: string, context: string, target: string, names: string): string[] {
   const baked = Object.entries(bakedTools).map(([tool, version]) => `--opt=build-arg:${tool.toUpperCase()}=${version}`)
-  return [
-    ...[tools.buildctl, '--addr', address, 'build', '--progress=plain', '--frontend=dockerfile.v0', ...baked],
-    ...['--local', `context=${context}`, '--local', `dockerfile=${context}`, `--opt=target=${target}`],
-    ...['--output', `type=image,"name=${names}",push=true`],
-  ]
+  const folders = [`--local=context=${context}`, `--local=dockerfile=${context}`]
+  const output = `--output=type=image,"name=${names}",push=true`
+  return [tools.buildctl, '--addr', address, 'build', '--progress=plain', '--frontend=dockerfile.v0'].concat(
+    baked,
+    folders,
+    `--opt=target=${target}`,
+    output,
+  )
 }
 
 /** What the Dockerfile copies: the Debian tree, Node with npm as one prefix, mise. */

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, openSync, closeSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isFree } from './ports.ts'
 
 const stopMs = 15_000
 
@@ -15,6 +16,8 @@ export interface ProcessOptions {
   command: string[]
   env?: NodeJS.ProcessEnv
   cwd?: string
+  /** The loopback port that it will listen on, which must be free: whoever else answers there is not this program. */
+  port?: number
   /** Resolves true when the program is there to be used; asked until it is. */
   isReady: () => Promise<boolean>
   readyMs: number
@@ -29,7 +32,8 @@ export interface LabProcess extends AsyncDisposable {
 
 /** Starts a program and waits until it is ready. Disposing it sends SIGTERM, and SIGKILL to its whole group when that is not heard. */
 export async function startProcess(options: ProcessOptions): Promise<LabProcess> {
-  const { name, dir } = options
+  const { name, dir, port } = options
+  if (port !== undefined && !(await isFree(port))) throw new Error(`Port ${port}, wanted by ${name}, is taken.`)
   const log = join(dir, `${name}.log`)
   mkdirSync(join(dir, 'run'), { recursive: true })
   const output = openSync(log, 'a')
@@ -41,7 +45,7 @@ export async function startProcess(options: ProcessOptions): Promise<LabProcess>
     cwd: options.cwd,
   })
   closeSync(output)
-  const exited = once(child, 'exit').then(() => undefined)
+  const exited = once(child, 'exit').then(() => child.pid && killGroup(child.pid)) as Promise<void>
   await Promise.race([once(child, 'spawn'), exited])
   const pid = child.pid
   if (pid === undefined) throw new Error(`${name} could not be started: ${options.command.join(' ')}`)
@@ -55,8 +59,8 @@ export async function startProcess(options: ProcessOptions): Promise<LabProcess>
     kill: (signal) => void child.kill(signal),
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM')
-      await Promise.race([exited, sleep(stopMs, undefined, { ref: false })])
-      killGroup(pid)
+      const stopped = await Promise.race([exited.then(() => true), sleep(stopMs, false, { ref: false })])
+      if (!stopped) killGroup(pid)
       await exited
       rmSync(record, { force: true })
     },
@@ -68,17 +72,22 @@ export async function startProcess(options: ProcessOptions): Promise<LabProcess>
 /** Ends what an earlier lab left running in this folder; only processes that are certainly the recorded ones. */
 export function killRecorded(dir: string, name?: string): void {
   const run = join(dir, 'run')
-  if (!existsSync(run)) return
-  for (const file of readdirSync(run).filter((file) => name === undefined || file === `${name}.json`)) {
-    const { pid, startTime: started } = JSON.parse(readFileSync(join(run, file), 'utf8')) as Recorded
-    if (startTime(pid) === started) killGroup(pid)
+  for (const file of existsSync(run) ? readdirSync(run) : []) {
+    if (name !== undefined && file !== `${name}.json`) continue
+    const pid = alive(join(run, file))
+    if (pid !== undefined) killGroup(pid)
     rmSync(join(run, file))
   }
 }
 
-interface Recorded {
-  pid: number
-  startTime: string
+/** Makes the folder this process's own until it is disposed; refuses while another living process has it. */
+export function claimFolder(dir: string): Disposable {
+  const record = join(dir, 'owner.json')
+  const owner = alive(record)
+  if (owner !== undefined)
+    throw new Error(`A lab runs in ${dir} already (process ${owner}): stop it or choose another folder.`)
+  writeFileSync(record, JSON.stringify({ pid: process.pid, startTime: startTime(process.pid) }))
+  return { [Symbol.dispose]: () => rmSync(record, { force: true }) }
 }
 
 async function ready(running: LabProcess, { name, isReady, readyMs }: ProcessOptions): Promise<void> {
@@ -95,6 +104,13 @@ async function ready(running: LabProcess, { name, isReady, readyMs }: ProcessOpt
     }
     await sleep(50)
   }
+}
+
+/** The recorded pid, when that very process still runs. */
+function alive(record: string): number | undefined {
+  if (!existsSync(record)) return undefined
+  const { pid, startTime: started } = JSON.parse(readFileSync(record, 'utf8')) as { pid: number; startTime?: string }
+  return started !== undefined && startTime(pid) === started ? pid : undefined
 }
 
 function recordPath(dir: string, name: string): string {

@@ -41,9 +41,12 @@ http: {addr: "${address}"}
   const registry = await startProcess({
     name: 'registry',
     dir,
+    port,
     command: [tools.registry, 'serve', config],
     env: { OTEL_TRACES_EXPORTER: 'none' },
-    isReady: async () => (await fetch(`http://${address}/v2/`).catch(() => undefined))?.status === 200,
+    isReady: async () =>
+      (await fetch(`http://${address}/v2/`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined))?.status ===
+      200,
     readyMs: 20_000,
   })
   return { address, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() }
