@@ -113,7 +113,7 @@ export const map = <Out, In>(
     write(to, values) {
       for (const key of Object.keys(values).toSorted(byteOrder)) {
         to.key(no, 2)
-        entry.write(to, { key, value: values[key] as In })
+        entry.write(to, { key, value: values[key] })
       }
     },
     read(from, wire, sofar) {
