@@ -32,6 +32,15 @@ const actions = (plan: Plan) => compile(plan).nodes.flatMap(({ op }) => op.file?
 const copies = (plan: Plan) => actions(plan).flatMap(({ copy }) => (copy ? [`${copy.src} → ${copy.dest}`] : []))
 const names = (plan: Plan) => compile(plan).nodes.flatMap(({ name }) => name ?? [])
 const isMerged = (...inputs: object[]) => compile(deployOf(...inputs)).nodes.at(-1)!.op.merge !== undefined
+/** The environment in a step that takes from two of three, of which b builds on a. */
+const envOfLast = (first: string, second: string) => {
+  const a = step('a', { variables: { V: 'a' }, commands: [{ path: '/s' }, { path: '/a' }] })
+  const b = step('b', { inputs: [{ step: 'a' }], variables: { V: 'b' }, commands: [{ path: '/b' }] })
+  const c = step('c', { variables: { V: 'c' }, commands: [{ path: '/a' }, { path: '/c' }] })
+  const inputs = [{ step: first }, { step: second, include: ['/x'] }]
+  const last = { name: 'last', inputs, commands: [run()] }
+  return execs({ steps: [last, c, b, a], deploy: { base: { step: 'last' } } })[0]!.meta!.env
+}
 const imageEnv = (plan: Plan) => compile(plan).image.config.Env
 
 describe('commands', () => {
@@ -102,14 +111,6 @@ describe('environment', () => {
   })
 
   test('the later parent wins, but a parent behind another one does not count', () => {
-    const envOfLast = (first: string, second: string) => {
-      const a = step('a', { variables: { V: 'a' }, commands: [{ path: '/s' }, { path: '/a' }] })
-      const b = step('b', { inputs: [{ step: 'a' }], variables: { V: 'b' }, commands: [{ path: '/b' }] })
-      const c = step('c', { variables: { V: 'c' }, commands: [{ path: '/a' }, { path: '/c' }] })
-      const inputs = [{ step: first }, { step: second, include: ['/x'] }]
-      const last = { name: 'last', inputs, commands: [run()] }
-      return execs({ steps: [last, c, b, a], deploy: { base: { step: 'last' } } })[0]!.meta!.env
-    }
     expect(envOfLast('b', 'a')).toEqual(['V=b', `PATH=/b:/a:/s:${systemPath}`])
     expect(envOfLast('b', 'c')).toEqual(['V=c', `PATH=/b:/a:/s:/c:${systemPath}`])
     expect(envOfLast('c', 'b')).toEqual(['V=b', `PATH=/c:/a:/b:/s:${systemPath}`])
