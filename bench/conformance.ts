@@ -29,7 +29,8 @@ process.exitCode = failed > 0 ? 1 : 0
 
 function check(recorded: Record<string, unknown>): string | null {
   const kind = Object.keys(kinds).find((key) => key in recorded)
-  if (kind === undefined) return `no check for cases with the keys ${Object.keys(recorded).join(', ')}`
+  if (kind === undefined)
+    return `no check yet for cases with ${Object.keys(recorded).join(', ')} (there is one for: ${Object.keys(kinds).join(', ')})`
   try {
     return kinds[kind]!(recorded as never)
   } catch (error) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { byteOrder } from './byte-order.ts'
-import { Definition, mountType, Op } from './ops.ts'
+import { cacheMount, Definition, Op } from './ops.ts'
 import type { FileAction, Platform } from './ops.ts'
 
 /** An operation as a value; what it makes is its output 0. Two nodes of equal digest are one operation to BuildKit. */
@@ -44,7 +44,7 @@ export function exec(root: Tree, { args, env = [], cwd, secrets = [], mounts = [
   const sorted = all.toSorted((a, b) => byteOrder(a.dest, b.dest))
   const written = sorted.map((mount) =>
     'cache' in mount
-      ? { input: -1, dest: mount.dest, output: -1, mountType: mountType.cache, cacheOpt: mount.cache }
+      ? { input: -1, dest: mount.dest, output: -1, mountType: cacheMount, cacheOpt: mount.cache }
       : { input: slots.of(mount.from), dest: mount.dest, output: outputs++ },
   )
   const meta = { args, env, cwd, removeMountStubsRecursive: true }

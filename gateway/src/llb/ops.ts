@@ -4,14 +4,15 @@ import type { Encodable } from './wire.ts'
 // BuildKit's build graph on the wire (its solver/pb/ops.proto): the fields that are written here, under the names of
 // BuildKit's own JSON. -1 stands for "none" in inputs and outputs, and for "keep" in modes and timestamps.
 
-export const Platform = message({ Architecture: one(1, string), OS: one(2, string), Variant: one(3, string) })
+const Platform = message({ Architecture: one(1, string), OS: one(2, string), Variant: one(3, string) })
 export type Platform = Encodable<typeof Platform>
 
 const Input = message({ digest: one(1, string), index: one(2, int) })
 
 const SourceOp = message({ identifier: one(1, string), attrs: map(2, string) })
 
-export const mountType = { bind: 0, cache: 3 } as const
+export const cacheMount = 3
+/** Of a cache mount. */
 export const cacheSharing = { shared: 0, locked: 2 } as const
 
 const Meta = message({

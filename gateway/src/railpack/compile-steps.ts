@@ -18,7 +18,7 @@ export type StepsInput = {
   platform: Platform
   source: Node
   /** A Problem that says why the plan cannot be built. */
-  refuse(reason: string): Error
+  refuse: (reason: string) => Error
 }
 
 export type CompiledSteps = {
@@ -53,7 +53,7 @@ export function compileSteps(input: StepsInput): CompiledSteps {
   const assembleFor = (who: string, layers: Layer[]): Tree => {
     const ground = layers[0]
     if (ground?.include?.length || ground?.exclude?.length)
-      throw refuse(`The first of the layers of ${who} has include or exclude, but it always stands whole`)
+      throw refuse(`${who} has include or exclude on its first layer, which always stands whole`)
     return assemble(layers, (layer) => treeOf(who, layer))
   }
   const madeStep = (who: string, name: string): Made => {

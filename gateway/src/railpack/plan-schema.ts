@@ -20,7 +20,7 @@ const Layer = z.preprocess(
       exclude: texts.optional(),
     })
     .refine(({ image, step, local, spread }) => [image, step, local, spread].filter(Boolean).length <= 1, {
-      error: 'names several sources (of image, step, local and spread it may name one)',
+      error: 'it may name one of image, step, local and spread, not several',
     }),
 )
 export type Layer = z.infer<typeof Layer>
@@ -42,16 +42,25 @@ const File = z.strictObject({
 })
 const Path = z.strictObject({ form: z.literal('path'), path: text })
 const Copy = z.strictObject({ form: z.literal('copy'), src: text, dest: text.default(''), image: text.optional() })
-const Command = z.preprocess(withForm, z.discriminatedUnion('form', [Exec, File, Path, Copy]))
+const Command = z.preprocess(
+  withForm,
+  z.discriminatedUnion('form', [Exec, File, Path, Copy], { error: ({ input }) => noForm(input) }),
+)
 export type Command = z.infer<typeof Command>
 
 /** Commands carry no type: their fields tell, in this order. */
 function withForm(value: unknown): unknown {
   if (typeof value === 'string') return { form: 'exec', ...shellCommand(value) }
   if (typeof value !== 'object' || value === null) return value
+  if ('form' in value) return { ...value, form: null } // railpack has no such field
   if ('cmd' in value) return { ...value, form: 'exec' }
   if ('path' in value) return { ...value, form: 'name' in value ? 'file' : 'path' }
-  return { ...value, form: 'src' in value ? 'copy' : 'unknown' }
+  return 'src' in value ? { ...value, form: 'copy' } : value
+}
+
+function noForm(value: unknown): string {
+  const has = typeof value === 'object' && value ? Object.keys(value).join(', ') || 'no field' : JSON.stringify(value)
+  return `no known form of command (with cmd, path or src), but ${has}`
 }
 
 /** A string is for the shell, read from its JSON text: escapes stay escapes, quotes at its ends go. */
@@ -104,7 +113,10 @@ export function readPlan(json: string): RailpackPlan {
   const from = z.object({ deploy: z.object({ variables: z.object({ RAILPACK_VERSION: text }) }) }).safeParse(value)
   const version = from.data?.deploy.variables.RAILPACK_VERSION
   const [issue] = parsed.error.issues
-  throw refusal(version, issue ? `${placeOf(value, issue.path)} ${wordsFor(issue)}` : 'It is not a plan')
+  if (!issue) throw parsed.error
+  // The form of a command is our own reading, not a field of the plan.
+  const path = issue.path.at(-1) === 'form' ? issue.path.slice(0, -1) : issue.path
+  throw refusal(version, `${placeOf(value, path)} ${wordsFor(issue)}`)
 }
 
 /** A plan is refused: says why, and which railpack it came from. */
@@ -116,18 +128,15 @@ export function refusal(version: string | undefined, reason: string): Problem {
 
 /** `steps[2] (build).commands[0]`: a step is named as well as numbered. */
 function placeOf(plan: unknown, path: PropertyKey[]): string {
-  let place = ''
-  let value = plan as Record<PropertyKey, unknown> | undefined
-  for (const key of path) {
-    value = value?.[key] as typeof value
-    place += typeof key === 'number' ? `[${key}]` : `${place && '.'}${String(key)}`
-    if (path[0] === 'steps' && key === path[1] && typeof value?.['name'] === 'string') place += ` (${value['name']})`
-  }
-  return place || 'The plan'
+  const words = path.map((key, at) => {
+    if (typeof key !== 'number') return `${at > 0 ? '.' : ''}${String(key)}`
+    const step = path[0] === 'steps' && at === 1 ? (plan as { steps: { name?: unknown }[] }).steps[key] : undefined
+    return `[${key}]${typeof step?.name === 'string' ? ` (${step.name})` : ''}`
+  })
+  return words.join('') || 'The plan'
 }
 
 function wordsFor(issue: z.core.$ZodIssue): string {
   if (issue.code === 'unrecognized_keys') return `has a field that is not known: ${issue.keys.join(', ')}`
-  if (issue.code === 'invalid_union') return 'is a command of no known form (with cmd, path, or src)'
-  return issue.code === 'custom' ? issue.message : `is not valid: ${issue.message}`
+  return `is not valid: ${issue.message}`
 }
