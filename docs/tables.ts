@@ -69,9 +69,7 @@ function table(head: string[], rows: string[][]): string {
 }
 
 function code(value: unknown): string {
-  return value === '' || value === null
-    ? 'none'
-    : `\`${typeof value === 'object' ? JSON.stringify(value) : String(value)}\``
+  return value === '' || value === null ? 'none' : `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
 }
 
 /** A docs page with its made part replaced by what the code says now. */

@@ -31,10 +31,10 @@ export const settings = z.object({
   TARMAC_CONTEXT_PORT: port
     .default(8412)
     .describe('Loopback port on which the build daemon fetches source trees; keep it the same, or caches go cold.'),
-  TARMAC_RAILPACK: z.string().default('railpack').describe('The planner: a name on PATH or a path.'),
+  TARMAC_RAILPACK: z.string().default('/usr/local/bin/railpack').describe('The planner, as an absolute path.'),
   TARMAC_REGISTRY: z.string().default('registry.fly.io').describe('Where images go, as host or host:port.'),
   TARMAC_FLY_API: z.url().default('https://api.machines.dev').describe('Base URL of the Machines API.'),
-  FLY_API_TOKEN: z.string().default('').describe('Token for the Machines API and the registry.'),
+  TARMAC_FLY_TOKEN: z.string().default('').describe('Token for the Machines API and the registry.'),
   TARMAC_FLY_ORG: z.string().default('personal').describe('Organisation in which missing apps are made.'),
   TARMAC_FLY_REGION: z
     .string()
@@ -111,7 +111,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       drainMs: set.TARMAC_DRAIN * 1000,
     },
     /** Kept apart, so that the rest may be logged. */
-    secrets: { tokens, fly: set.FLY_API_TOKEN },
+    secrets: { tokens, fly: set.TARMAC_FLY_TOKEN },
   })
 }
 
