@@ -32,7 +32,7 @@ function words(event: DeploymentEvent): string[] {
     case 'state':
       return [`=> ${event.state}${event.reason ? `: ${clean(event.reason)}` : ''}`]
     case 'step': {
-      const took = event.ms === undefined ? '' : ` in ${(event.ms / 1000).toFixed(1)} s`
+      const took = event.ms === undefined || event.status === 'cached' ? '' : ` in ${(event.ms / 1000).toFixed(1)} s`
       if (event.status === 'started') return [`-> ${clean(event.name)}`]
       return [`   ${clean(event.name)}: ${event.status}${took}${event.error ? `: ${clean(event.error)}` : ''}`]
     }

@@ -5,7 +5,9 @@ import { Problem } from '#api/problem.ts'
 /** Who may pass: throws when a request brings none of the tokens. A missing and a wrong token get the same answer. */
 export function authorizer(tokens: readonly string[]): (request: IncomingMessage) => void {
   const known = tokens.map(digest)
-  return ({ headers }) => {
+  return ({ headers, headersDistinct }) => {
+    if ((headersDistinct['host']?.length ?? 0) > 1)
+      throw new Problem('request-invalid', 'The request names two hosts; send one Host header.')
     // Without tokens the gateway serves loopback, which any web page open on this machine can reach too.
     if (headers.origin !== undefined && URL.parse(headers.origin)?.host !== headers.host)
       throw new Problem('unauthorized', 'This gateway takes no calls from other web pages.')

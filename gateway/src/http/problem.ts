@@ -41,6 +41,7 @@ export async function sendProblem(
 
 /** What Express could not read is the sender's; everything else is as it is. */
 function foreseen(error: unknown): Problem {
-  const unreadable = error instanceof Error && 'status' in error && error.status === 400
+  const isOurs = error instanceof Problem || !(error instanceof Error)
+  const unreadable = !isOurs && 'status' in error && error.status === 400
   return unreadable ? new Problem('request-invalid', `${error.message}.`, { cause: error }) : asProblem(error)
 }

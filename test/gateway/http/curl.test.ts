@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Problem } from '#api/problem.ts'
 import { startHttp, toBuildFailed, token, toLive } from './start-http.ts'
 
 let folder: string
@@ -65,10 +66,12 @@ test('a held answer that fails holds the log and what is wrong', async () => {
 })
 
 // With the body of 50 MB under way, with and without asking first: the sender must see the answer, not a broken line.
+const corrupt = () => Promise.reject(new Problem('archive-corrupt', 'Entry 7 is damaged.'))
 const refusals = [
   { status: 401, code: 'unauthorized', path: '/deploy/shop', token: 'wrong' },
   { status: 401, code: 'unauthorized', path: '/deploy/shop', token: '' },
   { status: 415, code: 'archive-unsupported', path: '/deploy/shop' },
+  { status: 400, code: 'archive-corrupt', path: '/deploy/shop', receive: corrupt },
   { status: 413, code: 'archive-too-large', path: '/deploy/shop', maxUploadBytes: 2 ** 20 },
   { status: 422, code: 'app-name-invalid', path: '/deploy/My_Shop' },
   { status: 422, code: 'option-unknown', path: '/deploy/shop?regoin=fra' },
@@ -76,7 +79,10 @@ const refusals = [
 ]
 test.each(refusals)('an upload refused with $status $code shows its answer', async (refusal) => {
   const { status, code, path } = refusal
-  await using http = await startHttp({ maxUploadBytes: refusal.maxUploadBytes ?? 2 ** 30 })
+  await using http = await startHttp({
+    maxUploadBytes: refusal.maxUploadBytes ?? 2 ** 30,
+    ...(refusal.receive && { receive: refusal.receive }),
+  })
   const lines = ['-T big', '-T big -H Expect:', ...(status === 413 ? [] : ['-T - -H Expect: < big', '-T - < big'])]
   for (const line of lines) {
     const begun = performance.now()

@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { authorization, startHttp, token, toLive } from './start-http.ts'
 
@@ -134,6 +135,13 @@ test('what is not there says so', async () => {
     expect([answer.status, await answer.json()]).toMatchObject([status, { code }])
 })
 
+test('a request that names two hosts is refused', async () => {
+  await using http = await startHttp()
+  const socket = connect(http.port, '127.0.0.1')
+  socket.write('GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n')
+  expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 [^]*"request-invalid"/)
+})
+
 test('health needs no token, and readiness names the part that is away', async () => {
   const parts = {
     buildkit: { ok: false, detail: 'nobody listens on its socket' },
@@ -150,9 +158,9 @@ test('health needs no token, and readiness names the part that is away', async (
 test('what was not foreseen is logged whole and shown as internal', async () => {
   await using http = await startHttp({ submit: () => Promise.reject(new Error('disk on fire')) })
   const answer = await send(http, 'PUT', '/deploy/shop')
-  const text = await answer.text()
-  expect([answer.status, JSON.parse(text)]).toMatchObject([500, { code: 'internal', fault: 'ours' }])
-  expect(text).not.toContain('disk on fire')
+  const shown = await answer.text()
+  expect([answer.status, JSON.parse(shown)]).toMatchObject([500, { code: 'internal', fault: 'ours' }])
+  expect(shown).not.toContain('disk on fire')
   expect(http.logged.join('')).toContain('disk on fire')
 })
 
