@@ -64,7 +64,7 @@ describe('the stand-in planner', () => {
   })
 
   test.each([
-    ['hello-node', 'npm run start', 'node', { node: '22.23.3' }],
+    ['hello-node', 'node server.js', 'node', { node: '22.23.3' }],
     ['hello-python', 'python main.py', 'python', { python: '3.13.5' }],
     ['hello-static', 'caddy run --config Caddyfile --adapter caddyfile 2>&1', 'staticfile', {}],
   ])('plans the example %s', async (name, startCommand, provider, versions) => {
