@@ -53,7 +53,6 @@ function caddyfileStep(draft: Draft, path: string, root: string, indexFallback: 
 
 const caddyfile = (root: string, indexFallback: boolean) => `{
 	admin off
-	persist_config off
 	auto_https off
 }
 

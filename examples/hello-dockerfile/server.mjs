@@ -1,4 +1,4 @@
-const { createServer } = require('node:http')
+import { createServer } from 'node:http'
 
 const greeting = 'Hello from Tarmac'
 
