@@ -1,4 +1,4 @@
-import { bakedTools } from './baked-tools.ts'
+import { bakedTools } from '../pins.ts'
 import type { SourceFiles } from './source-files.ts'
 
 /** The parts of a plan, in the shape of railpack's plan file. */

@@ -1,6 +1,6 @@
 import type { Draft, Layer, Step } from './draft.ts'
 import { allows, aptCaches, builderImage, setting } from './draft.ts'
-import { bakedTools } from './baked-tools.ts'
+import { bakedTools } from '../pins.ts'
 
 const configFiles = [
   'mise.toml',

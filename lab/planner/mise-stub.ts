@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { bakedTools } from './baked-tools.ts'
+import { bakedTools } from '../pins.ts'
 
 /** Where railpack 0.37 looks for mise, and runs whatever it finds. */
 export const misePath = `/tmp/railpack/mise/mise-${bakedTools.mise}`

@@ -46,7 +46,7 @@ export interface DeploymentStore {
 
   /** In order of `seq`, from the first one after `after`. */
   eventsAfter(id: string, after: number, limit: number): Promise<DeploymentEvent[]>
-  /** Resolves when the log may hold more than `after`, or the signal aborts. May resolve too often, never too late. */
+  /** Resolves when the log may hold more than `after`, has ended, or the signal aborts; too often perhaps, never too late. */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
   /** Digests of the source trees that some deployment still needs. */
   sourcesInUse(): Promise<Set<string>>

@@ -29,8 +29,10 @@ export async function runDeployment<P extends Plan>(
     })
     return moving
   }
+  let { rollout } = claim
   const remember = async (patch: DeploymentPatch) => {
     if (!(await store.amend(holder, patch))) throw new Overtaken()
+    rollout = patch.rollout
   }
   /** One part of the way, within its time, repeated while something is away. */
   const within = <T>(what: string, limitMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
@@ -59,7 +61,7 @@ export async function runDeployment<P extends Plan>(
       steps.build(deployment, tree, plan, pushing, log.tell, limited),
     )
   }
-  const bringToMachines = async (image: ImageFacts, rollout: unknown) => {
+  const bringToMachines = async (image: ImageFacts) => {
     const work = (signal: AbortSignal) => ({ deployment, image, rollout, remember, tell: log.tell, signal })
     if (state === 'deploying') {
       await within('The deploy', limits.deployMs, (limited) => steps.deploy(work(limited)))
@@ -75,7 +77,7 @@ export async function runDeployment<P extends Plan>(
       image = await buildImage()
       await enter(deployment.options.deploy ? 'deploying' : 'built', { image })
     }
-    if (touchesMachines(state)) await bringToMachines(image!, claim.rollout)
+    if (touchesMachines(state)) await bringToMachines(image!)
     return null
   } catch (error) {
     await moving.catch(() => {})

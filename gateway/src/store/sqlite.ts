@@ -162,7 +162,8 @@ class SqliteStore implements DeploymentStore {
   }
 
   async changed(id: string, after: number, signal: AbortSignal): Promise<void> {
-    if ((this.#row(id)?.last_seq ?? 0) > after || signal.aborted) return
+    const row = this.#row(id)
+    if (!row || row.last_seq > after || row.ended_at !== null || signal.aborted) return
     await once(this.#changes, id, { signal }).catch((error: unknown) => {
       if (!signal.aborted) throw error
     })

@@ -147,3 +147,15 @@ test('a deploy that a crash cut off is taken up with what it remembered, without
   expect(await ended(store)).toMatchObject({ state: 'live' })
   expect(seen).toEqual({ touched: ['m1'] })
 })
+
+test('what the deploy remembered is there for the verification', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  let seen: unknown
+  await using _runner = await start(store, {
+    deploy: ({ remember }) => remember({ rollout: { touched: ['m1'] }, machines: [] }),
+    verify: async ({ rollout }) => ((seen = rollout), { url: 'http://shop' }),
+  })
+  await ended(store)
+  expect(seen).toEqual({ touched: ['m1'] })
+})

@@ -125,6 +125,25 @@ export function storeContract(open: () => DeploymentStore): void {
       expect(seen).toEqual([2, 3, 4, 5, 6, 7, 8])
     })
 
+    test('a reader that read the last event before it saw the end is not left waiting', async () => {
+      await using store = await make()
+      const { epoch } = (await store.claim())!
+      const problem = new Problem('build-failed', 'no').body()
+      const late: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed'> = {
+        find: async (id) => {
+          const found = await store.find(id)
+          await store.advance({ id, epoch }, 'fetching', 'build_failed', { problem })
+          return found
+        },
+        eventsAfter: (...asked) => store.eventsAfter(...asked),
+        changed: (...asked) => store.changed(...asked),
+      }
+      const seen: number[] = []
+      for await (const { seq } of follow(late, 'd1', 0, AbortSignal.timeout(2000))) seen.push(seq)
+      expect(seen).toEqual([1, 2, 3])
+      await store.changed('d1', 3, never)
+    })
+
     test('a reader that stops listening ends, and an unknown deployment is a problem', async () => {
       await using store = await make()
       const stop = new AbortController()
