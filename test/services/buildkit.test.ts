@@ -10,7 +10,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { NewEvent } from '../../api/event.ts'
 import { Problem } from '../../api/problem.ts'
-import { dockerignorePatterns } from '../../gateway/src/buildkit/context-filter.ts'
+import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import { Buildkit, type Build, type SolveOptions } from '../../gateway/src/buildkit/solve.ts'
 import type { Context } from '../../gateway/src/buildkit/context-server.ts'
 import { Definition } from '../../gateway/src/buildkit/messages.ts'
@@ -154,6 +154,13 @@ async function source(files: Record<string, string>) {
   for (const [path, text] of Object.entries(files)) await writeFile(join(root, path), text)
   return treeOf(root)
 }
+/** The build of a source with a Dockerfile. */
+async function dockerfileBuild(files: Record<string, string>, buildArgs: Record<string, string> = {}) {
+  const tree = await source(files)
+  const dockerfile = await readDockerfile(tree, 'Dockerfile')
+  const context = buildkit.offer('app', tree, dockerfile)
+  return { dockerfile, buildArgs, context, root: tree.root, [Symbol.dispose]: () => context[Symbol.dispose]() }
+}
 const dockerfile = (...lines: string[]) => ['FROM scratch', 'COPY step /step', ...lines].join('\n')
 const run = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
 
@@ -193,13 +200,15 @@ async function manifestOf(tag: string) {
 }
 
 test('a Dockerfile becomes an image in a registry that asks who we are; again, nothing is sent', async () => {
-  const tree = await source({
-    Dockerfile: dockerfile('ARG WHAT', 'COPY . /all', run('say', 'hello', 'env', 'WHAT'), run('show', '/all/left.out')),
-    '.dockerignore': '*\n!step\n',
-    'left.out': 'must not show',
-  })
-  using context = buildkit.offer('app', tree, { ignore: await dockerignorePatterns(tree, 'Dockerfile') })
-  const build = { dockerfile: 'Dockerfile', buildArgs: { WHAT: 'world' }, context }
+  const lines = ['ARG WHAT', 'COPY . /all', run('say', 'hello', 'env', 'WHAT'), run('show', '/all/left.out')]
+  using build = await dockerfileBuild(
+    {
+      Dockerfile: `# syntax=docker/dockerfile:1\n${dockerfile(...lines)}`,
+      '.dockerignore': '*\n!step\n',
+      'left.out': 'must not show',
+    },
+    { WHAT: 'world' },
+  )
   const first = solve(build, { names: [`${host}/app:one`, `${host}/app:two`], labels: { source: 'abc' } })
   const { digest, stats } = await first.solved
   expect(stats).toEqual({ steps: 5, cached: 0, run: 5 })
@@ -217,9 +226,7 @@ test('a Dockerfile becomes an image in a registry that asks who we are; again, n
 })
 
 test('a push without the right token, to an unknown app, or past a sick registry says so', async () => {
-  const tree = await source({ Dockerfile: dockerfile() })
-  using context = buildkit.offer('app', tree, { ignore: [] })
-  const build = { dockerfile: 'Dockerfile', buildArgs: {}, context }
+  using build = await dockerfileBuild({ Dockerfile: dockerfile() })
   const codes: [number, string][] = [
     [401, 'registry-denied'],
     [403, 'registry-denied'],
@@ -236,9 +243,8 @@ test('a push without the right token, to an unknown app, or past a sick registry
 })
 
 test('a step that fails is told with its exit code, its last lines and its place in the Dockerfile', async () => {
-  const tree = await source({ Dockerfile: dockerfile(run('count', '30', 'exit', '7')) })
-  using context = buildkit.offer('app', tree, { ignore: [] })
-  const { solved, events } = solve({ dockerfile: 'Dockerfile', buildArgs: {}, context })
+  using build = await dockerfileBuild({ Dockerfile: dockerfile(run('count', '30', 'exit', '7')) })
+  const { solved, events } = solve(build)
   const problem = await problemOf(solved)
   expect(problem.body()).toMatchObject({
     code: 'build-failed',
@@ -257,18 +263,16 @@ test.each([
   [`FROM ${host}/nobody:1\nCOPY step /`, 'image-not-found', { image: `${host}/nobody:1` }],
   ['FROM 127.0.0.1:5599/nobody:1\nCOPY step /', 'registry-unavailable', { image: '127.0.0.1:5599/nobody:1' }],
 ])('%j is %s', async (text, code, facts) => {
-  const tree = await source({ Dockerfile: text })
-  using context = buildkit.offer('app', tree, { ignore: [] })
-  const problem = await problemOf(solve({ dockerfile: 'Dockerfile', buildArgs: {}, context }).solved)
+  using build = await dockerfileBuild({ Dockerfile: text })
+  const problem = await problemOf(solve(build).solved)
   expect(problem.body()).toMatchObject({ code, ...facts })
-  expect(problem.message).not.toContain(context.url)
+  expect(problem.message).not.toContain(build.context.url)
 })
 
 test('cancelling stops the running step, with the reason that was given', async () => {
-  const tree = await source({ Dockerfile: dockerfile(run('say', 'sleeping', 'sleep', '987654')) })
-  using context = buildkit.offer('app', tree, { ignore: [] })
+  using build = await dockerfileBuild({ Dockerfile: dockerfile(run('say', 'sleeping', 'sleep', '987654')) })
   const cancel = new AbortController()
-  const { solved, events } = solve({ dockerfile: 'Dockerfile', buildArgs: {}, context }, {}, cancel.signal)
+  const { solved, events } = solve(build, {}, cancel.signal)
   const failure = problemOf(solved)
   await until(async () => expect(logText(events)).toContain('sleeping'))
   const from = performance.now()
@@ -279,10 +283,9 @@ test('cancelling stops the running step, with the reason that was given', async 
 })
 
 test('a file that changes under the build makes no image', async () => {
-  const tree = await source({ Dockerfile: dockerfile(), 'lib/a': 'before' })
-  using context = buildkit.offer('app', tree, { ignore: [] })
-  await writeFile(join(tree.root, 'lib/a'), 'beforE')
-  const problem = await problemOf(solve({ dockerfile: 'Dockerfile', buildArgs: {}, context }).solved)
+  using build = await dockerfileBuild({ Dockerfile: dockerfile(), 'lib/a': 'before' })
+  await writeFile(join(build.root, 'lib/a'), 'beforE')
+  const problem = await problemOf(solve(build).solved)
   expect(problem.body()).toMatchObject({ code: 'source-changed', path: 'lib/a', retry: true })
 })
 

@@ -3,7 +3,10 @@ import { BytesMessage, sessionPath, type Method } from './messages.ts'
 
 export type ByteCall = ClientDuplexStream<Uint8Array, Uint8Array>
 
-/** The one connection to the daemon, kept; it comes back by itself when the daemon does. Errors are gRPC's own. */
+/**
+ * The one connection to the daemon, kept; it comes back by itself when the daemon does. Errors are gRPC's own. No
+ * keepalive: the daemon hangs up on who pings more often than every five minutes.
+ */
 export class Connection {
   readonly #client: Client
 
@@ -13,8 +16,6 @@ export class Connection {
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 2000,
       'grpc.enable_channelz': 0,
-      // Said out loud because it must stay so: the daemon hangs up on who pings more often than every five minutes.
-      'grpc.keepalive_time_ms': 2 ** 31 - 1,
     })
   }
 

@@ -1,8 +1,6 @@
-import { readFile } from 'node:fs/promises'
-import { join, posix } from 'node:path'
+import { posix } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import type { TreeEntry } from '#api/tree.ts'
-import type { SourceTree } from '../deployments/source-tree.ts'
 
 /**
  * What is left of a tree under docker-style patterns, as BuildKit itself would leave it: the last pattern that applies
@@ -33,24 +31,6 @@ export function filterEntries(entries: readonly TreeEntry[], patterns: readonly 
   return kept
 }
 
-/** The patterns of the source's own ignore file for a Dockerfile, made so that the Dockerfile itself stays. */
-export async function dockerignorePatterns(tree: SourceTree, dockerfile: string): Promise<string[]> {
-  const names = new Set(tree.entries.filter((entry) => entry.type === 'file').map((entry) => entry.path))
-  const name = [`${dockerfile}.dockerignore`, '.dockerignore'].find((candidate) => names.has(candidate))
-  if (!name) return []
-  const patterns = parseIgnoreFile(await readFile(join(tree.root, name), 'utf8'))
-  return patterns.length > 0 ? [...patterns, `!${dockerfile.replaceAll(/[\\*?[\]]/g, '\\$&')}`] : []
-}
-
-export function parseIgnoreFile(text: string): string[] {
-  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/)
-  return lines.flatMap((line) => {
-    if (line.startsWith('#') || line.trim() === '') return []
-    const [, exception, pattern] = /^(!?)\s*(.*)$/.exec(line.trim())!
-    return [exception + (pattern ? clean(pattern).replace(/^\/(?=.)/, '') : '')]
-  })
-}
-
 type Rule = { exception: boolean; matches(path: string): boolean }
 
 function judge(path: string, rules: Rule[], parent: boolean[] | undefined): { ignored: boolean; hits: boolean[] } {
@@ -67,7 +47,7 @@ function judge(path: string, rules: Rule[], parent: boolean[] | undefined): { ig
 function ruleOf(given: string): Rule[] {
   const trimmed = given.trim()
   if (trimmed === '') return []
-  const cleaned = clean(trimmed)
+  const cleaned = cleanPath(trimmed)
   const exception = cleaned.startsWith('!')
   const pattern = exception ? cleaned.slice(1) : cleaned
   try {
@@ -100,5 +80,5 @@ function regexOf(pattern: string): string {
 const literal = (text: string): string =>
   text.replaceAll(/[^\p{L}\p{N}_/]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`)
 
-/** The shortest spelling of a path, without a slash at its end. */
-const clean = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, '')
+/** The shortest spelling of a path or pattern, without a slash at its end. */
+export const cleanPath = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, '')

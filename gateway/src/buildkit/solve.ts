@@ -4,15 +4,16 @@ import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Tell } from '../deployments/tell.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context-server.ts'
+import type { Dockerfile } from './dockerfile.ts'
 import { daemonAway, solveProblem } from './failures.ts'
 import { Definition, IgnoreCache, ListWorkers, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
 import { Session, type Login } from './session.ts'
 
-/** What to build: a graph of ours with its image's configuration, or the Dockerfile at this path of the context. */
+/** What to build: a graph of ours with its image's configuration, or a Dockerfile of the context. */
 export type Build =
   | { definition: Uint8Array; image: ImageConfig; context: Context | null }
-  | { dockerfile: string; target?: string; buildArgs: Record<string, string>; context: Context }
+  | { dockerfile: Dockerfile; target?: string; buildArgs: Record<string, string>; context: Context }
 /** An OCI image configuration; labels are added to its `config`. */
 export type ImageConfig = { config?: { Labels?: Record<string, string> } & Record<string, unknown> } & Record<
   string,
@@ -142,7 +143,8 @@ function requestOf(build: Build, { names, labels, rebuild }: SolveOptions) {
     frontend: 'dockerfile.v0',
     frontendAttrs: {
       context: build.context.url,
-      filename: build.dockerfile,
+      filename: build.dockerfile.path,
+      ...(build.dockerfile.usualSyntax && { cmdline: 'dockerfile.v0' }), // its own mark for "syntax looked after"
       ...(build.target && { target: build.target }),
       ...(rebuild && { 'no-cache': '' }),
       ...Object.fromEntries([...prefixed('build-arg', build.buildArgs), ...prefixed('label', labels)]),

@@ -3,7 +3,7 @@ import { Problem } from '#api/problem.ts'
 import { crashesOf, type Machine } from '../fly/machine.ts'
 import { MachineLease } from '../fly/machine-lease.ts'
 import { isAway, statusOf } from '../fly/machines-api.ts'
-import { crashed, persist, sameImage, untilHealthy } from './gate.ts'
+import { crashed, persist, sameImage, there, untilHealthy } from './gate.ts'
 import { rollBack } from './roll-back.ts'
 import { rolling, wantedOf } from './rolling.ts'
 import { isManaged, planRollout, type Slot } from './rollout.ts'
@@ -29,11 +29,11 @@ export class Deployer {
   /** Makes the app where there is none: without public addresses, with a Flycast one. */
   async ensureApp(app: string, signal: AbortSignal): Promise<{ created: boolean }> {
     const { fly, network = null } = this.#settings
-    const there = await this.#app(app, signal)
-    const created = there === null
+    const found = await this.#app(app, signal)
+    const created = found === null
     if (created) await this.#createApp(app, signal)
     // An app that has machines has been set up; one without may be left from a start that was cut short.
-    if ((there?.machine_count ?? 0) === 0 && (await fly.ipAssignments(app, signal)).length === 0)
+    if ((found?.machine_count ?? 0) === 0 && (await fly.ipAssignments(app, signal)).length === 0)
       await fly.assignIp(app, { type: 'private_v6', ...(network && { network }) }, signal)
     return { created }
   }
@@ -86,12 +86,15 @@ export class Deployer {
     }
     const look = async (): Promise<[Slot, Machine][]> => {
       const machines = await persist(waitMs, signal, () => fly.machines(app, signal))
-      return run.rollout.slots.map((slot) => {
-        const machine = machines.find(({ id }) => id === slot.machine)
-        if (!machine)
-          throw new Problem('deploy-failed', `Machine ${slot.machine} is gone: something else destroyed it.`)
-        return [slot, sameImage(wantedOf(run, slot), machine)]
+      const pairs = run.rollout.slots.map(async (slot): Promise<[Slot, Machine]> => {
+        const wanted = wantedOf(run, slot)
+        const listed = machines.find(({ id }) => id === slot.machine)
+        // The list may be older than the update; the machine itself is not.
+        const machine =
+          listed?.instance_id === wanted.instanceId ? listed : await there(fly, app, wanted.machine, signal)
+        return [slot, sameImage(wanted, machine)]
       })
+      return await Promise.all(pairs)
     }
     await healthy()
     const before = new Map((await look()).map(([{ name }, machine]) => [name, crashesOf(machine).length]))

@@ -30,7 +30,7 @@ auto_stop_machines = "stop"
 auto_start_machines = true
 min_machines_running = 0
 ports = [{ port = 80, handlers = ["http"] }, { port = 443, handlers = ["http", "tls"] }]
-tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "5s" }]
+tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]
 `
 
 /** Defaults, under the source's fly.toml, under the options. `readFile` reads from the source. */

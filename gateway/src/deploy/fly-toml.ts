@@ -1,6 +1,7 @@
 import { parse } from 'smol-toml'
 import { Problem } from '#api/problem.ts'
 import type { MachineConfig, MachineService, Mount } from '../fly/machine.ts'
+import { formatDuration } from './go-duration.ts'
 import { guestOf, sizeBytes, type Guest } from './guest.ts'
 import { patchToml } from './patch-toml.ts'
 import { shellWords } from './shell-words.ts'
@@ -270,10 +271,18 @@ function httpOptions(section: Section): object {
 /** The fields that all checks share. Methods of top-level checks are upper-cased by the caller. */
 function readCheck(type: 'http' | 'tcp', check: Section, bare: 'ns' | 'ms') {
   const headers = Object.entries(check.texts('headers', false) ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const isTop = check.path.startsWith('checks.')
+  const span = (name: 'interval' | 'timeout') => {
+    const ns = check.durationNs(name, bare)
+    if (ns === undefined) return undefined
+    if (!isTop && (ns < 1e9 || ns > 60e9))
+      check.warn(name, 'is outside 1 s to 1 min; Fly moves it to the nearest of these.')
+    return formatDuration(ns)
+  }
   const value = withoutAbsent({
     type,
-    interval: check.duration('interval', bare),
-    timeout: check.duration('timeout', bare),
+    interval: span('interval'),
+    timeout: span('timeout'),
     grace_period: check.duration('grace_period', bare),
     method: check.string('method'),
     path: check.string('path'),
@@ -282,12 +291,7 @@ function readCheck(type: 'http' | 'tcp', check: Section, bare: 'ns' | 'ms') {
     tls_server_name: check.string('tls_server_name'),
     headers: nonEmpty(headers.map(([name, text]) => ({ name, values: [text] }))),
   })
-  for (const name of ['interval', 'timeout'] as const) {
-    const ns = check.durationNs(name, 'ms')
-    if (ns !== undefined && (ns < 1e9 || ns > 60e9))
-      check.warn(name, 'is outside 1 s to 1 min; Fly moves it to the nearest of these.')
-  }
-  if (!check.path.startsWith('checks.')) check.close('restart_limit')
+  if (!isTop) check.close('restart_limit')
   return value
 }
 

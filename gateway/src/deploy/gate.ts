@@ -24,39 +24,36 @@ const transient = new Set([
   'replacing',
   'destroying',
 ])
-const windowsMs = [2000, 5000, 10_000]
+const windowsMs = [2000, 2000, 5000, 10_000]
 
 /**
- * Waits until the machine rests on exactly this version and image. Fly may give an update up and go back to the former
- * version in silence: then "started" is true and worth nothing, so version and digest are read back.
+ * Waits until the machine rests on exactly this version and image, and runs if it is to. Fly may give an update up and go
+ * back to the former version in silence: then "started" is true and worth nothing, so version and digest are read back.
  */
 export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, signal: AbortSignal): Promise<Machine> {
   const { app, machine: id, instanceId, running } = wanted
-  const state = running ? 'started' : 'stopped'
   const deadline = performance.now() + waitMs
   let strikes = 0
   for (let round = 0; ; round++) {
-    const windowMs = Math.min(windowsMs[round] ?? 20_000, Math.max(deadline - performance.now(), 1000))
+    const withinMs = Math.min(windowsMs[round] ?? 20_000, Math.max(deadline - performance.now(), 1000))
     const machine = await persist(waitMs, signal, async () => {
-      await fly.wait(app, id, { state, version: instanceId, withinMs: windowMs }, signal)
+      await fly.wait(app, id, { state: 'settled', version: instanceId, withinMs }, signal)
       return await there(fly, app, id, signal)
     })
     if (machine.instance_id === instanceId) {
       strikes = 0
-      if (running ? machine.state === 'started' : ['stopped', 'suspended'].includes(machine.state))
-        return sameImage(wanted, machine)
+      if (machine.state === 'started' || (isAsleep(machine) && !running)) return sameImage(wanted, machine)
       if (running) refuseCrashed(machine)
+      // An update leaves a machine that slept asleep.
+      if (running && isAsleep(machine)) await wake(fly, wanted, signal)
     } else if (!transient.has(machine.state) && ++strikes === 2) {
       // Twice, because an answer may be older than the update.
-      throw failure(
-        machine,
-        `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly went back to it in silence`,
-      )
+      throw reverted(machine)
     }
     if (performance.now() > deadline)
       throw failure(
         machine,
-        `is ${machine.state} and was not ${state} on its new version within ${Math.round(waitMs / 1000)} s`,
+        `is ${machine.state}, and was not on its new version within ${Math.round(waitMs / 1000)} s`,
       )
   }
 }
@@ -73,11 +70,10 @@ export async function untilHealthy(
   for (;;) {
     const machine = sameImage(wanted, await persist(waitMs, signal, () => there(fly, app, id, signal)))
     refuseCrashed(machine)
-    const pending = failingChecks(machine)
+    const pending = transient.has(machine.state) ? [`it is ${machine.state}`] : failingChecks(machine)
     if (pending.length === 0) return machine
     // The proxy may put an idle machine to sleep meanwhile: checks only run on one that is awake.
-    if (machine.state === 'stopped' || machine.state === 'suspended')
-      await fly.startMachine(app, id, wanted.nonce, signal).catch(passOverBusy)
+    if (isAsleep(machine)) await wake(fly, wanted, signal)
     const goneMs = performance.now() - startedAt
     if (goneMs > waitMs)
       throw failure(
@@ -104,9 +100,15 @@ export function sameImage(wanted: Wanted, machine: Machine): Machine {
 /** One crash may be bad luck and is restarted by Fly; a second one, or one that is the end, is not. */
 function refuseCrashed(machine: Machine): void {
   const crashes = crashesOf(machine)
-  if (machine.state === 'failed' && crashes.length === 0) throw failure(machine, 'could not be started by Fly')
+  if (machine.state === 'failed' && crashes.length === 0)
+    throw failure(machine, `could not be started by Fly${startError(machine)}`)
   const ended = machine.state === 'failed' || machine.state === 'stopped'
   if (crashes.length > 1 || (crashes.length === 1 && ended)) throw crashed(machine, crashes.length)
+}
+
+function startError({ events = [] }: Machine): string {
+  const error = events.find(({ status }) => status === 'failed')?.request?.error
+  return error ? `: ${error}` : ''
 }
 
 export function crashed(machine: Machine, times: number): Problem {
@@ -154,10 +156,19 @@ export async function persist<T>(waitMs: number, signal: AbortSignal, look: () =
   }
 }
 
-/** The machine is on its way from one state to another. */
-function passOverBusy(error: unknown): void {
-  if (![409, 412].includes(statusOf(error) ?? 0)) throw error
+const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'
+
+async function wake(fly: MachinesApi, { app, machine, nonce }: Wanted, signal: AbortSignal): Promise<void> {
+  try {
+    await fly.startMachine(app, machine, nonce, signal)
+  } catch (error) {
+    // On its way from one state to another: the next look says where it got to.
+    if (![409, 412].includes(statusOf(error) ?? 0)) throw error
+  }
 }
+
+export const reverted = (machine: Machine): Problem =>
+  failure(machine, `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly went back to it in silence`)
 
 /** Why one machine did not make it: what follows its name. */
 export const failure = (machine: Machine, words: string): Problem =>

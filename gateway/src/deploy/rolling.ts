@@ -3,7 +3,7 @@ import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine, type MachineConfig } from '../fly/machine.ts'
 import { MachineLease } from '../fly/machine-lease.ts'
 import { isAway, statusOf } from '../fly/machines-api.ts'
-import { failure, settle, there, untilHealthy, type Wanted } from './gate.ts'
+import { reverted, settle, there, untilHealthy, type Wanted } from './gate.ts'
 import { layOver, type Marks } from './lay-over.ts'
 import { formerOf, refuseOlder, type Slot } from './rollout.ts'
 import type { Run } from './run.ts'
@@ -78,11 +78,7 @@ async function update(run: Run, slot: Slot, lease: MachineLease): Promise<Machin
     const machine = await there(fly, work.app, slot.machine ?? '', lease.signal)
     if (isOurs(run, machine)) return machine
     refuseOlder(work.number, machine)
-    if (slot.now)
-      throw failure(
-        machine,
-        `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly went back to it in silence`,
-      )
+    if (slot.now) throw reverted(machine)
     // Whoever changed it since the plan was made did so before we hold the lease: that is what we would go back to.
     if (machine.instance_id !== slot.former?.instanceId) slot.former = formerOf(machine)
     slot.outcome = 'touched'

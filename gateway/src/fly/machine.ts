@@ -43,7 +43,7 @@ export type MachineEvent = {
   source?: string
   /** Milliseconds since 1970. */
   timestamp: number
-  request?: { exit_event?: ExitEvent; MonitorEvent?: { exit_event?: ExitEvent } } | null
+  request?: { exit_event?: ExitEvent; MonitorEvent?: { exit_event?: ExitEvent }; error?: string } | null
 }
 type ExitEvent = {
   exit_code?: number

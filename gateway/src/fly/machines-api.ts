@@ -139,11 +139,11 @@ export class MachinesApi {
     return this.#call('POST', path, { action: 'metadata', id, body: { value } }, signal)
   }
 
-  /** True as soon as the machine is in this state on this version; false when `withinMs` have gone by. */
+  /** True as soon as the machine is in this state (`settled`: any resting one) on this version; false when `withinMs` have gone by. */
   async wait(
     app: string,
     id: string,
-    want: { state: 'started' | 'stopped' | 'destroyed'; version?: string; withinMs: number },
+    want: { state: 'settled' | 'started' | 'stopped' | 'destroyed'; version?: string; withinMs: number },
     signal: AbortSignal,
   ): Promise<boolean> {
     const deadline = performance.now() + want.withinMs

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { sortEntries, type TreeEntry } from '../../../api/tree.ts'
-import { filterEntries, parseIgnoreFile } from '../../../gateway/src/buildkit/context-filter.ts'
+import { filterEntries } from '../../../gateway/src/buildkit/context-filter.ts'
 
 const tree = (...paths: string[]): TreeEntry[] =>
   sortEntries(
@@ -50,9 +50,4 @@ test.each([
 
 test('a pattern that cannot be read is the source’s fault', () => {
   for (const pattern of ['[', 'a\\', '!', '[z-a]']) expect(() => kept(app, pattern)).toThrow('cannot be read')
-})
-
-test('an ignore file gives its patterns without comments, leading slashes and byte order mark', () => {
-  const text = '\ufeff/dist\r\n# note\n\n  node_modules/  \n! /dist/keep\n #odd\n/'
-  expect(parseIgnoreFile(text)).toEqual(['dist', 'node_modules', '!dist/keep', '#odd', '/'])
 })
