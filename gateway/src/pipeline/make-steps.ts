@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import { dockerignorePatterns } from '../buildkit/context-filter.ts'
+import { readDockerfile } from '../buildkit/dockerfile.ts'
 import type { Buildkit } from '../buildkit/solve.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { desiredApp, type DesiredApp } from '../deploy/desired.ts'
@@ -16,7 +16,7 @@ import { byteOrder } from '../llb/byte-order.ts'
 import { compilePlan } from '../railpack/compile.ts'
 import type { Planner } from '../railpack/open-planner.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
-import { readPlan } from '../railpack/plan-schema.ts'
+import { readPlan, type RailpackPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { DeployWork, Steps } from './steps.ts'
@@ -58,14 +58,12 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
       const { id, app, options } = deployment
       const repository = `${registryHost}/${app}`
       const tags = [`deployment-${id}`, ...(options.commit ? [options.commit.slice(0, 12)] : [])]
+      const dockerfile = plan.way === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
       const railpackPlan = plan.way === 'railpack' ? readPlan(plan.planText) : null
-      const ignore =
-        railpackPlan?.exclude ?? (await dockerignorePatterns(tree, plan.way === 'dockerfile' ? plan.dockerfile : ''))
-      using context = buildkit.offer(app, tree, { ignore })
-      const build =
-        plan.way === 'dockerfile'
-          ? { dockerfile: plan.dockerfile, buildArgs: options.build, context }
-          : { ...compiled(plan.planText, context.url, deployment), context }
+      using context = buildkit.offer(app, tree, { ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [] })
+      const build = dockerfile
+        ? { dockerfile, buildArgs: options.build, context }
+        : { ...compiled(railpackPlan!, context.url, deployment), context }
       const solved = await buildkit.solve(
         build,
         {
@@ -104,10 +102,10 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
   }
 
   /** A plan as BuildKit's graph, with what must be the app's own (cache mounts, the hash of secrets) made from its key. */
-  function compiled(planText: string, contextUrl: string, { app, options }: Deployment) {
+  function compiled(plan: RailpackPlan, contextUrl: string, { app, options }: Deployment) {
     const appKey = createHmac('sha256', key).update(app).digest()
     const secrets = JSON.stringify(Object.entries(options.build).toSorted(([a], [b]) => byteOrder(a, b)))
-    return compilePlan(readPlan(planText), {
+    return compilePlan(plan, {
       cacheKey: appKey.toString('hex').slice(0, 16),
       secretsHash: createHmac('sha256', appKey).update(secrets).digest('hex'),
       platform,
