@@ -59,6 +59,9 @@ export const problems = {
   'fly-config-invalid': row(422, 'source', false, 'fly.toml could not be used'),
   'fly-unavailable': row(503, 'fly', true, 'Fly is away'),
   'fly-denied': row(503, 'ours', false, 'Fly refused the builder'),
+  'fly-refused': row(502, 'fly', false, 'Fly refused what was asked'),
+  'app-name-taken': row(422, 'source', false, 'The app name is taken'),
+  'machine-leased': row(503, 'ours', true, 'Another program is at work on a machine of the app'),
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
   'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
 

@@ -1,0 +1,175 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Problem } from '#api/problem.ts'
+import { configOf, crashesOf, imageOf, type Machine } from '../fly/machine.ts'
+import { isAway, statusOf, type MachinesApi } from '../fly/machines-api.ts'
+
+/** What a machine must have become. `digest` null: nothing is known of it, the version alone decides. */
+export type Wanted = {
+  app: string
+  machine: string
+  instanceId: string
+  digest: string | null
+  running: boolean
+  /** Of the lease, when we hold it. */
+  nonce?: string
+}
+
+const transient = new Set([
+  'creating',
+  'starting',
+  'stopping',
+  'restarting',
+  'suspending',
+  'updating',
+  'replacing',
+  'destroying',
+])
+const windowsMs = [2000, 2000, 5000, 10_000]
+
+/**
+ * Waits until the machine rests on exactly this version and image, and runs if it is to. Fly may give an update up and go
+ * back to the former version in silence: then "started" is true and worth nothing, so version and digest are read back.
+ */
+export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, signal: AbortSignal): Promise<Machine> {
+  const { app, machine: id, instanceId, running } = wanted
+  const deadline = performance.now() + waitMs
+  let strikes = 0
+  for (let round = 0; ; round++) {
+    const withinMs = Math.min(windowsMs[round] ?? 20_000, Math.max(deadline - performance.now(), 1000))
+    const machine = await persist(waitMs, signal, async () => {
+      await fly.wait(app, id, { state: 'settled', version: instanceId, withinMs }, signal)
+      return await there(fly, app, id, signal)
+    })
+    if (machine.instance_id === instanceId) {
+      strikes = 0
+      if (machine.state === 'started' || (isAsleep(machine) && !running)) return sameImage(wanted, machine)
+      if (running) refuseCrashed(machine)
+      // An update leaves a machine that slept asleep.
+      if (running && isAsleep(machine)) await wake(fly, wanted, signal)
+    } else if (!transient.has(machine.state) && ++strikes === 2) {
+      // Twice, because an answer may be older than the update.
+      throw reverted(machine)
+    }
+    if (performance.now() > deadline)
+      throw failure(
+        machine,
+        `is ${machine.state}, and was not on its new version within ${Math.round(waitMs / 1000)} s`,
+      )
+  }
+}
+
+/** Waits until every check passes, and at least one result of each kind is there. Ends early when the app crashes. */
+export async function untilHealthy(
+  fly: MachinesApi,
+  wanted: Wanted,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<Machine> {
+  const { app, machine: id } = wanted
+  const startedAt = performance.now()
+  for (;;) {
+    const machine = sameImage(wanted, await persist(waitMs, signal, () => there(fly, app, id, signal)))
+    refuseCrashed(machine)
+    const pending = transient.has(machine.state) ? [`it is ${machine.state}`] : failingChecks(machine)
+    if (pending.length === 0) return machine
+    // The proxy may put an idle machine to sleep meanwhile: checks only run on one that is awake.
+    if (isAsleep(machine)) await wake(fly, wanted, signal)
+    const goneMs = performance.now() - startedAt
+    if (goneMs > waitMs)
+      throw failure(
+        machine,
+        `did not pass its checks within ${Math.round(waitMs / 1000)} s (${pending.join('; ')})${hint(machine)}`,
+      )
+    await delay(goneMs < 3000 ? 300 : 1000, undefined, { signal })
+  }
+}
+
+/** The machine is on the wanted version and image; anything else has a name. */
+export function sameImage(wanted: Wanted, machine: Machine): Machine {
+  if (machine.instance_id !== wanted.instanceId)
+    throw failure(
+      machine,
+      `is on version ${machine.instance_id} with ${imageOf(machine)}, not on the one it was brought to`,
+    )
+  const digest = machine.image_ref?.digest
+  if (wanted.digest !== null && digest !== wanted.digest)
+    throw failure(machine, `runs image ${digest ?? 'unknown'}, not ${wanted.digest}`)
+  return machine
+}
+
+/** One crash may be bad luck and is restarted by Fly; a second one, or one that is the end, is not. */
+function refuseCrashed(machine: Machine): void {
+  const crashes = crashesOf(machine)
+  if (machine.state === 'failed' && crashes.length === 0)
+    throw failure(machine, `could not be started by Fly${startError(machine)}`)
+  const ended = machine.state === 'failed' || machine.state === 'stopped'
+  if (crashes.length > 1 || (crashes.length === 1 && ended)) throw crashed(machine, crashes.length)
+}
+
+function startError({ events = [] }: Machine): string {
+  const error = events.find(({ status }) => status === 'failed')?.request?.error
+  return error ? `: ${error}` : ''
+}
+
+export function crashed(machine: Machine, times: number): Problem {
+  return failure(
+    machine,
+    `crashed: its process ${crashesOf(machine)[0] ?? 'ended'}${times > 1 ? ` (${times} times)` : ''}. See its log`,
+  )
+}
+
+function failingChecks(machine: Machine): string[] {
+  const config = configOf(machine)
+  const reported = (machine.checks ?? []).filter(({ name }) => !name.startsWith('bg_deployments'))
+  const bad = reported.filter(({ status }) => status !== 'passing')
+  const missing = Object.keys(config.checks ?? {}).filter((check) => !reported.some(({ name }) => name === check))
+  const serviceChecks = (config.services ?? []).some(({ checks }) => checks?.length)
+  if (serviceChecks && reported.length <= Object.keys(config.checks ?? {}).length - missing.length)
+    missing.push('of the service')
+  return [
+    ...bad.map(({ name, status, output }) => `check ${name} is ${status}${output ? `: ${output.slice(0, 300)}` : ''}`),
+    ...missing.map((name) => `check ${name} has no result yet`),
+  ]
+}
+
+function hint(machine: Machine): string {
+  const port = configOf(machine).services?.[0]?.internal_port
+  return port ? `. The app must listen on 0.0.0.0:${port}; PORT says so` : ''
+}
+
+export async function there(fly: MachinesApi, app: string, id: string, signal: AbortSignal): Promise<Machine> {
+  const machine = await fly.machine(app, id, signal)
+  if (machine && machine.state !== 'destroyed') return machine
+  throw new Problem('deploy-failed', `Machine ${id} is gone: something else destroyed it.`)
+}
+
+/** Fly may be away for a while in the middle of a rollout: `look`, which changes nothing or looks first, is tried on. */
+export async function persist<T>(waitMs: number, signal: AbortSignal, look: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + waitMs
+  for (;;) {
+    try {
+      return await look()
+    } catch (error) {
+      if (!isAway(error) || performance.now() > deadline) throw error
+      await delay(1000, undefined, { signal })
+    }
+  }
+}
+
+const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'
+
+async function wake(fly: MachinesApi, { app, machine, nonce }: Wanted, signal: AbortSignal): Promise<void> {
+  try {
+    await fly.startMachine(app, machine, nonce, signal)
+  } catch (error) {
+    // On its way from one state to another: the next look says where it got to.
+    if (![409, 412].includes(statusOf(error) ?? 0)) throw error
+  }
+}
+
+export const reverted = (machine: Machine): Problem =>
+  failure(machine, `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly went back to it in silence`)
+
+/** Why one machine did not make it: what follows its name. */
+export const failure = (machine: Machine, words: string): Problem =>
+  new Problem('deploy-failed', `Machine ${machine.id} ${words}.`)

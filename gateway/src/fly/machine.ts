@@ -1,0 +1,77 @@
+/** A machine as the Machines API shows it. Fields keep their names on the wire; what is not named here survives too. */
+export type Machine = {
+  id: string
+  name: string
+  /** The resting ones are created, started, stopped, suspended and failed. */
+  state: string
+  region: string
+  /** The machine's version: new with every update. */
+  instance_id: string
+  config: MachineConfig | null
+  /** What the state replica knows while the host cannot be reached; then `config` is null. */
+  incomplete_config?: MachineConfig | null
+  /** What really runs. */
+  image_ref?: { registry?: string; repository?: string; tag?: string; digest?: string }
+  events?: MachineEvent[]
+  checks?: { name: string; status: string; output?: string }[]
+  host_status?: string
+}
+
+export type MachineConfig = {
+  image?: string
+  env?: Record<string, string>
+  metadata?: Record<string, string>
+  init?: Record<string, unknown>
+  guest?: Record<string, unknown>
+  services?: MachineService[]
+  checks?: Record<string, object>
+  mounts?: Mount[]
+  standbys?: string[]
+  [field: string]: unknown
+}
+export type MachineService = {
+  internal_port?: number
+  autostop?: boolean | string
+  checks?: object[]
+  [field: string]: unknown
+}
+export type Mount = { name?: string; path?: string; volume?: string; [field: string]: unknown }
+
+export type MachineEvent = {
+  type: string
+  status: string
+  source?: string
+  /** Milliseconds since 1970. */
+  timestamp: number
+  request?: { exit_event?: ExitEvent; MonitorEvent?: { exit_event?: ExitEvent }; error?: string } | null
+}
+type ExitEvent = {
+  exit_code?: number
+  guest_exit_code?: number
+  guest_signal?: number
+  oom_killed?: boolean
+  requested_stop?: boolean
+}
+
+/** A machine's config, also while its host cannot be reached. */
+export const configOf = (machine: Machine): MachineConfig => machine.config ?? machine.incomplete_config ?? {}
+
+/** The image that runs, by digest where Fly says it. */
+export function imageOf(machine: Machine): string {
+  const { registry, repository, digest } = machine.image_ref ?? {}
+  return registry && repository && digest ? `${registry}/${repository}@${digest}` : (configOf(machine).image ?? '')
+}
+
+/** Exits that nobody asked for, since the version at hand was made; each with the words for it. Newest first. */
+export function crashesOf(machine: Machine): string[] {
+  const events = (machine.events ?? []).toSorted((a, b) => b.timestamp - a.timestamp)
+  const born = events.findIndex(({ type }) => type === 'update' || type === 'launch')
+  return events.slice(0, born === -1 ? undefined : born).flatMap((event) => {
+    if (event.type !== 'exit' && event.type !== 'crash') return []
+    const exit = event.request?.exit_event ?? event.request?.MonitorEvent?.exit_event ?? {}
+    if (exit.requested_stop) return []
+    if (exit.oom_killed) return ['ran out of memory']
+    if (exit.guest_signal && exit.guest_signal > 0) return [`was killed by signal ${exit.guest_signal}`]
+    return [`ended by itself with exit code ${exit.exit_code ?? exit.guest_exit_code ?? 0}`]
+  })
+}

@@ -1,0 +1,33 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** Fly's published limits, per action and machine (or app, where there is no machine). */
+const limits = { get: { everyMs: 200, burst: 10 }, other: { everyMs: 1000, burst: 3 } }
+
+/** Keeps all calls of this gateway within Fly's request limits: a call that would go over them waits for its turn. */
+export class RequestBudget {
+  /** When the bucket of an action and id will be full again, on the monotonic clock. */
+  readonly #fullAt = new Map<string, number>()
+
+  async take(action: string, id: string, signal: AbortSignal): Promise<void> {
+    const { everyMs, burst } = limitsOf(action)
+    const now = performance.now()
+    const fullAt = Math.max(this.#fullAt.get(`${action} ${id}`) ?? 0, now)
+    this.#fullAt.set(`${action} ${id}`, fullAt + everyMs)
+    if (this.#fullAt.size > 10_000) this.#forgetFull(now)
+    const waitMs = fullAt - now - (burst - 1) * everyMs
+    if (waitMs > 0) await delay(waitMs, undefined, { signal })
+  }
+
+  /** Fly said 429: the bucket is empty, whatever we thought, and nothing of this kind goes out for `pauseMs`. */
+  pause(action: string, id: string, pauseMs: number): void {
+    const { everyMs, burst } = limitsOf(action)
+    const fullAt = performance.now() + pauseMs + (burst - 1) * everyMs
+    this.#fullAt.set(`${action} ${id}`, Math.max(this.#fullAt.get(`${action} ${id}`) ?? 0, fullAt))
+  }
+
+  #forgetFull(now: number): void {
+    for (const [key, fullAt] of this.#fullAt) if (fullAt < now) this.#fullAt.delete(key)
+  }
+}
+
+const limitsOf = (action: string) => (action === 'get' ? limits.get : limits.other)

@@ -1,0 +1,256 @@
+import { randomBytes } from 'node:crypto'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Machine, MachineConfig } from '../../gateway/src/fly/machine.ts'
+
+/** How an image behaves once a machine runs it. */
+export type Nature = 'good' | 'check-fails' | 'crashes' | 'crashes-later' | 'reverts' | 'cannot-start'
+/** `lost`: done, and the connection cut; `after`: done, and a 500; `before`: a 503, and nothing done. */
+export type Fault = 'before' | 'after' | 'lost' | '429'
+
+type Kept = Machine & { config: MachineConfig; lease: { nonce: string; endsAt: number } | null; made: number }
+type Call = {
+  method: string
+  path: string
+  body: Record<string, unknown>
+  nonce: string | undefined
+  query: URLSearchParams
+}
+
+const bootMs = 10
+const ulid = () => `01${randomBytes(12).toString('hex').toUpperCase()}`
+
+/** Fly's Machines API in memory: versions, leases, waits, checks, and ill will on demand. Images behave by their digest. */
+export class FakeFly {
+  readonly apps = new Map<string, { name: string; ips: { ip: string }[]; machines: Map<string, Kept> }>()
+  readonly natures = new Map<string, Nature>()
+  /** The next call whose `METHOD /path` matches meets the fault. */
+  readonly faults: { on: RegExp; fault: Fault }[] = []
+  readonly calls: string[] = []
+  /** Calls above Fly's limits (1/s, burst 3; get 5/s, burst 10), with some slack for the clock. */
+  tooFast = 0
+  url = ''
+  readonly #full = new Map<string, number>()
+  readonly #server = createServer((request, response) => void this.#answer(request, response))
+
+  static async start(): Promise<FakeFly> {
+    const fake = new FakeFly()
+    await new Promise<void>((done) => fake.#server.listen(0, '127.0.0.1', done))
+    fake.url = `http://127.0.0.1:${(fake.#server.address() as AddressInfo).port}`
+    return fake
+  }
+
+  machines(app: string): Kept[] {
+    return [...(this.apps.get(app)?.machines.values() ?? [])]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise((done) => this.#server.close(done))
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'http://fly')
+    const text = Buffer.concat(await Array.fromAsync(request as AsyncIterable<Buffer>)).toString()
+    const nonce = request.headers['fly-machine-lease-nonce']?.toString()
+    const call = { method: request.method ?? '', path: url.pathname.slice(3), query: url.searchParams, nonce }
+    const name = `${call.method} ${call.path}`
+    this.calls.push(name)
+    this.#meter(call.method, call.path)
+    const at = this.faults.findIndex(({ on }) => on.test(name))
+    const fault = at === -1 ? null : this.faults.splice(at, 1)[0]?.fault
+    const body = JSON.parse(text || '{}') as Record<string, unknown>
+    const allowed = request.headers.authorization === 'Bearer secret'
+    let [status, value]: [number, unknown] = [401, { error: 'Authenticate: token validation error' }]
+    if (fault === '429') [status, value] = [429, {}]
+    else if (fault === 'before') [status, value] = [503, { error: 'unavailable: try again' }]
+    else if (allowed) [status, value] = await this.#route({ ...call, body })
+    if (fault === 'lost') return void request.socket.destroy()
+    if (fault === 'after') [status, value] = [500, { error: 'internal' }]
+    response.writeHead(status, { 'fly-request-id': ulid(), ...(fault === '429' && { 'retry-after': '1' }) })
+    response.end(JSON.stringify(value))
+  }
+
+  #meter(method: string, path: string): void {
+    const single = method === 'GET' && /machines\/\w+$|apps\/[\w-]+$/.test(path)
+    const [everyMs, burst] = single ? [200, 10] : [1000, 3]
+    const now = performance.now()
+    const full = Math.max(this.#full.get(`${method} ${path}`) ?? 0, now)
+    if (full - now > (burst - 1) * everyMs + 100) this.tooFast++
+    this.#full.set(`${method} ${path}`, full + everyMs)
+  }
+
+  async #route(call: Call): Promise<[number, unknown]> {
+    const { method, path, body } = call
+    const [, , name = '', kind, id, verb] = path.split('/')
+    if (path === '/apps') {
+      if (this.apps.has(String(body['name'])))
+        return [422, { error: 'Name has already been taken', status: 'name_taken' }]
+      this.apps.set(String(body['name']), { name: String(body['name']), ips: [], machines: new Map() })
+      return [201, { id: name, created_at: Date.now() }]
+    }
+    const app = this.apps.get(name)
+    if (name === 'of-somebody-else') return [403, { error: 'unauthorized' }]
+    if (!app) return [404, { error: 'app not found' }]
+    if (!kind) return [200, { name, status: 'deployed', machine_count: app.machines.size }]
+    if (kind === 'volumes') return [200, []]
+    if (kind === 'ip_assignments') {
+      if (method === 'POST') app.ips.push({ ip: 'fdaa:0:1::2' })
+      return [200, { ips: app.ips }]
+    }
+    if (!id) return method === 'GET' ? [200, [...app.machines.values()].map(shown)] : this.#create(app.machines, body)
+    const machine = app.machines.get(id)
+    if (!machine) return [404, { error: `machine not found, '${id}'` }]
+    if (verb === 'lease') return this.#lease(machine, call)
+    if (verb === 'wait') return await this.#wait(app.machines, machine, call.query)
+    if (method === 'GET') return [200, shown(machine)]
+    const held = machine.lease && machine.lease.endsAt > Date.now() && machine.lease.nonce !== call.nonce
+    if (held)
+      return [
+        409,
+        {
+          error: `aborted: machine ID ${id} lease currently held by u@tokens.fly.io, expires at ${new Date(machine.lease?.endsAt ?? 0).toISOString()}`,
+        },
+      ]
+    if (method === 'DELETE') return (app.machines.delete(id), [200, { ok: true }])
+    if (verb === 'stop')
+      return (this.#event(machine, 'stop', 'stopping'), (machine.state = 'stopped'), [200, { ok: true }])
+    if (verb === 'start') return (this.#boot(machine), [200, {}])
+    return this.#update(machine, body)
+  }
+
+  #create(machines: Map<string, Kept>, body: Record<string, unknown>): [number, unknown] {
+    if ([...machines.values()].some(({ name }) => name === body['name']))
+      return [409, { error: 'already exists: name is taken' }]
+    const id = randomBytes(7).toString('hex')
+    const config = body['config'] as MachineConfig
+    const machine: Kept = {
+      id,
+      name: String(body['name']),
+      region: String(body['region']),
+      state: 'created',
+      instance_id: ulid(),
+      config,
+      image_ref: imageRef(config),
+      events: [],
+      checks: [],
+      lease: null,
+      made: 1,
+    }
+    machines.set(id, machine)
+    this.#event(machine, 'launch', 'created')
+    if (!body['skip_launch']) this.#boot(machine)
+    return [200, shown(machine)]
+  }
+
+  #update(machine: Kept, body: Record<string, unknown>): [number, unknown] {
+    if (machine.state === 'replacing')
+      return [409, { error: 'aborted: machine is replacing: concurrent update in progress' }]
+    if (body['current_version'] && body['current_version'] !== machine.instance_id)
+      return [412, { error: 'failed_precondition: current_version does not match' }]
+    const { instance_id, config, image_ref, state, events, checks } = machine
+    const next = body['config'] as MachineConfig
+    Object.assign(machine, {
+      instance_id: ulid(),
+      config: next,
+      image_ref: imageRef(next),
+      state: 'replacing',
+      events: [],
+      checks: [],
+    })
+    this.#event(machine, 'update', 'replacing')
+    machine.made++
+    const answer = shown(machine)
+    if (this.#nature(machine) === 'reverts')
+      setTimeout(() => Object.assign(machine, { instance_id, config, image_ref, state, events, checks }), bootMs)
+    else if (body['skip_launch'] || state === 'stopped') setTimeout(() => (machine.state = 'stopped'), bootMs)
+    else this.#boot(machine)
+    return [200, answer]
+  }
+
+  #boot(machine: Kept): void {
+    const nature = this.#nature(machine)
+    const version = machine.instance_id
+    const expected = [
+      ...Object.keys(machine.config.checks ?? {}),
+      ...(machine.config.services ?? []).flatMap(({ checks }) => (checks ?? []).map((_, at) => `servicecheck-0${at}`)),
+    ]
+    const later = (afterMs: number, effect: () => void) =>
+      setTimeout(() => version === machine.instance_id && effect(), afterMs)
+    const crash = (state: string) => {
+      const exit_event = { exit_code: 7, requested_stop: false, restarting: state === 'started' }
+      machine.events?.unshift({
+        type: 'exit',
+        status: 'stopped',
+        source: 'flyd',
+        timestamp: Date.now(),
+        request: { exit_event },
+      })
+      machine.state = state
+    }
+    later(bootMs, () => {
+      if (nature === 'cannot-start') return void (machine.state = 'failed')
+      machine.state = 'started'
+      this.#event(machine, 'start', 'started')
+      const status = nature === 'check-fails' ? 'critical' : 'passing'
+      machine.checks = expected.map((name) => ({
+        name,
+        status,
+        output: status === 'critical' ? 'connection refused' : '',
+      }))
+      if (nature === 'crashes') later(bootMs, () => crash('stopped'))
+      if (nature === 'crashes-later') later(400, () => crash('started'))
+    })
+  }
+
+  #lease(machine: Kept, { method, body, nonce }: Call): [number, unknown] {
+    const held = machine.lease && machine.lease.endsAt > Date.now() ? machine.lease : null
+    if (held && held.nonce !== nonce)
+      return [
+        409,
+        {
+          error: `aborted: machine ID ${machine.id} lease currently held by u@tokens.fly.io, expires at ${new Date(held.endsAt).toISOString()}`,
+        },
+      ]
+    if (method === 'DELETE') machine.lease = null
+    else machine.lease = { nonce: nonce ?? ulid(), endsAt: Date.now() + Number(body['ttl']) * 1000 }
+    return [201, { status: 'success', data: { nonce: machine.lease?.nonce } }]
+  }
+
+  async #wait(machines: Map<string, Kept>, machine: Kept, query: URLSearchParams): Promise<[number, unknown]> {
+    const seconds = Number(query.get('timeout'))
+    if (!(seconds >= 1 && seconds <= 60))
+      return [400, { error: 'invalid_argument: value must be inside range [1s, 1m0s]' }]
+    const deadline = Date.now() + seconds * 1000
+    while (Date.now() < deadline) {
+      if (!machines.has(machine.id))
+        return query.get('state') === 'destroyed' ? [200, { ok: true }] : [404, { error: 'machine not found' }]
+      const version = query.get('version') ?? machine.instance_id
+      const rests = query.get('state') === 'settled' && !['created', 'replacing'].includes(machine.state)
+      if ((rests || machine.state === query.get('state')) && machine.instance_id === version) return [200, { ok: true }]
+      await delay(5)
+    }
+    return [
+      408,
+      {
+        error: `deadline_exceeded: machine failed to reach desired state, ${query.get('state')}, currently ${machine.state}`,
+      },
+    ]
+  }
+
+  #event(machine: Kept, type: string, status: string): void {
+    machine.events?.unshift({ type, status, source: 'flyd', timestamp: Date.now() })
+  }
+
+  #nature = (machine: Kept): Nature => this.natures.get(machine.image_ref?.digest ?? '') ?? 'good'
+}
+
+function shown({ lease: _lease, made: _made, ...machine }: Kept): Machine {
+  return structuredClone(machine)
+}
+
+function imageRef({ image = '' }: MachineConfig): NonNullable<Machine['image_ref']> {
+  const [, registry = '', repository = '', digest = ''] = /^([^/]+)\/([^@:]+)@(.+)$/.exec(image) ?? []
+  return { registry, repository, digest }
+}

@@ -1,0 +1,274 @@
+import { expect, test as each } from 'vitest'
+import type { MachineFacts } from '#api/deployment.ts'
+import type { NewEvent } from '#api/event.ts'
+import { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import { Deployer } from '../../../gateway/src/deploy/deployer.ts'
+import { desiredApp } from '../../../gateway/src/deploy/desired.ts'
+import type { Rollout } from '../../../gateway/src/deploy/rollout.ts'
+import type { Work } from '../../../gateway/src/deploy/run.ts'
+import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
+import { FakeFly, type Nature } from '../../fakes/machines-api.ts'
+
+const waitMs = 3000
+
+/** Every test has its own Fly; most of their time is waiting. */
+const test = each.concurrent
+
+test('a first deploy makes the app with a private address and one machine; the second updates that machine', async () => {
+  await using fly = await FakeFly.start()
+  await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })
+  const first = await deployed(fly, { number: 1, api })
+  expect(first).toMatchObject({ url: 'http://web.flycast', machines: [{ before: null, outcome: 'verified' }] })
+  expect(fly.apps.get('web')?.ips).toEqual([{ ip: 'fdaa:0:1::2' }])
+  expect(fly.machines('web')[0]?.config).toMatchObject({
+    env: { PORT: '8080', FLY_PROCESS_GROUP: 'app' },
+    guest: { cpu_kind: 'shared', cpus: 1, memory_mb: 512 },
+    metadata: { fly_platform_version: 'v2', fly_process_group: 'app', tarmac_number: '1' },
+    services: [{ internal_port: 8080, autostop: true, checks: [{ type: 'tcp' }] }],
+  })
+  const second = await deployed(fly, { number: 2, api })
+  expect(second.machines).toMatchObject([
+    { id: first.machines[0]?.id, before: first.machines[0]?.after, outcome: 'verified' },
+  ])
+  expect(fly.machines('web')).toHaveLength(1)
+  expect(fly.machines('web')[0]).toMatchObject({ lease: null, image_ref: { digest: digest(2) } })
+  expect(fly.tooFast).toBe(0)
+})
+
+test('what Tarmac does not manage survives a deploy; env that it set before and that is absent now goes', async () => {
+  await using fly = await FakeFly.start()
+  await deployed(fly, { number: 1, env: { OLD: '1', KEPT: '1' } })
+  const config = fly.machines('web')[0]?.config ?? {}
+  Object.assign(config, { schedule: 'daily', guest: { cpus: 8 } })
+  Object.assign(config.env ?? {}, { FOREIGN: 'yes' })
+  Object.assign(config.metadata ?? {}, { team: 'a', fly_builder_id: 'stale' })
+  await deployed(fly, { number: 2, env: { KEPT: '2' } })
+  const after = fly.machines('web')[0]?.config
+  expect(after).toMatchObject({ schedule: 'daily', guest: { cpus: 8 }, metadata: { team: 'a', tarmac_number: '2' } })
+  expect(after?.env).toEqual({ PORT: '8080', FLY_PROCESS_GROUP: 'app', KEPT: '2', FOREIGN: 'yes' })
+  expect(after?.metadata).not.toHaveProperty('fly_builder_id')
+})
+
+const bad: { nature: Nature; says: string }[] = [
+  {
+    nature: 'check-fails',
+    says: 'check servicecheck-00 is critical: connection refused). The app must listen on 0.0.0.0:8080',
+  },
+  { nature: 'crashes', says: 'crashed: its process ended by itself with exit code 7' },
+  { nature: 'crashes-later', says: 'crashed: its process ended by itself with exit code 7' },
+  { nature: 'cannot-start', says: 'could not be started by Fly' },
+  { nature: 'reverts', says: 'Fly went back to it in silence' },
+]
+for (const { nature, says } of bad) {
+  test(
+    `a release that ${nature} is taken back, and every machine runs its former config again`,
+    { timeout: 20_000 },
+    async () => {
+      await using fly = await FakeFly.start()
+      await deployed(fly, { number: 1 })
+      const good = structuredClone(fly.machines('web')[0])
+      fly.natures.set(digest(2), nature)
+      const problem = await refused(deployed(fly, { number: 2, env: { NEW: '1' } }))
+      expect(problem).toMatchObject({ code: 'deploy-failed', facts: { machines: [{ outcome: 'rolled_back' }] } })
+      expect(problem.message).toContain(says)
+      expect(problem.message).toContain('1 machine is back on what ran before')
+      const now = fly.machines('web')[0]
+      expect(now).toMatchObject({ state: 'started', lease: null, image_ref: good?.image_ref })
+      const { metadata, ...config } = now?.config ?? {}
+      expect({ ...config, metadata: { ...metadata, tarmac_number: '1' } }).toEqual(good?.config)
+    },
+  )
+}
+
+test('a first release that does not live leaves no machine behind', async () => {
+  await using fly = await FakeFly.start()
+  fly.natures.set(digest(1), 'crashes')
+  const problem = await refused(deployed(fly, { number: 1 }))
+  expect(problem.message).toContain('1 new machine was removed')
+  expect(fly.machines('web')).toHaveLength(0)
+})
+
+test('of several machines the second one failing takes the first one back too', { timeout: 20_000 }, async () => {
+  await using fly = await FakeFly.start()
+  const flyToml = '[processes]\na = "a"\nb = "b"\n[checks.up]\nport = 1\ntype = "tcp"\nprocesses = ["b"]'
+  await deployed(fly, { number: 1, flyToml })
+  fly.natures.set(digest(2), 'check-fails')
+  const problem = await refused(deployed(fly, { number: 2, flyToml }))
+  expect(problem.facts['machines']).toMatchObject([{ outcome: 'rolled_back' }, { outcome: 'rolled_back' }])
+  expect(fly.machines('web').map(({ image_ref }) => image_ref?.digest)).toEqual([digest(1), digest(1)])
+})
+
+test('a process group that is new gets a machine, one that is gone loses its own after the verdict', async () => {
+  await using fly = await FakeFly.start()
+  await deployed(fly, { number: 1, flyToml: '[processes]\nweb = "w"\nold = "o"' })
+  await deployed(fly, { number: 2, flyToml: '[processes]\nweb = "w"\nnew = "n"' })
+  const groups = fly.machines('web').map(({ config }) => config.metadata?.['fly_process_group'])
+  expect(new Set(groups)).toEqual(new Set(['new', 'web']))
+})
+
+test('a sleeping machine is started to try the release; further ones are brought over asleep', async () => {
+  await using fly = await FakeFly.start()
+  await deployed(fly, { number: 1 })
+  const [machine] = fly.machines('web')
+  if (!machine) throw new Error('no machine')
+  fly.apps.get('web')?.machines.set('zzz', { ...structuredClone(machine), id: 'zzz', name: 'other', state: 'stopped' })
+  machine.state = 'stopped'
+  await deployed(fly, { number: 2 })
+  expect(fly.machines('web')).toMatchObject([
+    { state: 'started', image_ref: { digest: digest(2) } },
+    { state: 'stopped', image_ref: { digest: digest(2) } },
+  ])
+})
+
+test(
+  'an answer that is lost, or a 500 after the effect, makes no second machine and no second update',
+  { timeout: 20_000 },
+  async () => {
+    await using fly = await FakeFly.start()
+    fly.faults.push({ on: /POST .*machines$/, fault: 'lost' }, { on: /POST .apps$/, fault: 'after' })
+    await deployed(fly, { number: 1 })
+    fly.faults.push({ on: /POST .*machines\/\w+$/, fault: 'after' }, { on: /POST .*lease$/, fault: 'before' })
+    await deployed(fly, { number: 2 })
+    expect(fly.machines('web')).toHaveLength(1)
+    expect(fly.machines('web')[0]).toMatchObject({ made: 2, image_ref: { digest: digest(2) } })
+  },
+)
+
+test('an older deployment never lands over a newer one', async () => {
+  await using fly = await FakeFly.start()
+  await deployed(fly, { number: 5 })
+  const problem = await refused(deployed(fly, { number: 4 }))
+  expect(problem.code).toBe('superseded')
+  expect(fly.machines('web')[0]).toMatchObject({ made: 1, image_ref: { digest: digest(5) } })
+})
+
+test(
+  'a machine that somebody else changed in the middle is left alone and named, with what to do',
+  { timeout: 20_000 },
+  async () => {
+    await using fly = await FakeFly.start()
+    await deployed(fly, { number: 1 })
+    fly.natures.set(digest(2), 'check-fails')
+    const running = refused(deployed(fly, { number: 2 }))
+    await expect.poll(() => fly.machines('web')[0]?.image_ref?.digest).toBe(digest(2))
+    const [machine] = fly.machines('web')
+    Object.assign(machine ?? {}, { instance_id: '01FOREIGN' })
+    Object.assign(machine?.config ?? {}, { metadata: { fly_platform_version: 'v2' } })
+    const problem = await running
+    expect(problem).toMatchObject({ code: 'deploy-stuck', facts: { machines: [{ outcome: 'stuck' }] } })
+    expect(problem.message).toContain(`fly machine update ${machine?.id} --image`)
+  },
+)
+
+test('a cancelled rollout puts back what it touched; a stopping gateway leaves it to be taken up again', async () => {
+  for (const code of ['cancelled', 'stopping'] as const) {
+    await using fly = await FakeFly.start()
+    await deployed(fly, { number: 1 })
+    const stop = new AbortController()
+    const tell = (event: NewEvent) => {
+      if (event.type === 'machine' && event.status === 'checking') stop.abort(new Problem(code, 'stop'))
+    }
+    fly.natures.set(digest(2), 'check-fails')
+    const problem = await refused(deployed(fly, { number: 2, signal: stop.signal, tell }))
+    expect(problem.code).toBe(code)
+    expect(fly.machines('web')[0]?.image_ref?.digest).toBe(digest(code === 'cancelled' ? 1 : 2))
+  }
+})
+
+for (const nature of ['good', 'crashes'] as const) {
+  test(
+    `a gateway killed at any note of a rollout that ends ${nature} ends it right when it is back`,
+    { timeout: 30_000 },
+    async () => {
+      const ways = [true, false].flatMap((update) => [true, false].map((written) => ({ update, written })))
+      const cases = ways.flatMap((way) => [1, 2, 3, 4, 5, 6].map((killAt) => killedAndBack(nature, killAt, way)))
+      const killed = (await Promise.all(cases)).filter(Boolean)
+      expect(killed.length).toBeGreaterThanOrEqual(ways.length * 3)
+    },
+  )
+}
+
+/** The process dies at note `killAt`, before or after it is `written`; true when there were so many notes. */
+async function killedAndBack(
+  nature: Nature,
+  killAt: number,
+  way: { update: boolean; written: boolean },
+): Promise<boolean> {
+  await using fly = await FakeFly.start()
+  if (way.update) await deployed(fly, { number: 1 })
+  fly.natures.set(digest(2), nature)
+  let stored: Rollout | null = null
+  let notes = 0
+  const kept = async (rollout: Rollout) => {
+    const dies = ++notes === killAt
+    if (!dies || way.written) stored = rollout
+    if (dies) throw new Error('killed')
+  }
+  const end = () => deployed(fly, { number: 2, rollout: stored, kept }).then(() => 'live', String)
+  const first = await end()
+  const killed = first === 'Error: killed'
+  expect(killed ? await end() : first).toContain(nature === 'good' ? 'live' : 'crashed: its process ended')
+  const digests = fly.machines('web').map(({ image_ref }) => image_ref?.digest)
+  expect(digests).toEqual(nature === 'good' ? [digest(2)] : way.update ? [digest(1)] : [])
+  return killed
+}
+
+test('a name that belongs to somebody else on Fly is said to be taken', async () => {
+  await using fly = await FakeFly.start()
+  expect((await refused(deployed(fly, { number: 1, app: 'of-somebody-else' }))).code).toBe('app-name-taken')
+})
+
+type Asked = Partial<{
+  api: MachinesApi
+  number: number
+  app: string
+  flyToml: string
+  env: Record<string, string>
+  rollout: Rollout | null
+  signal: AbortSignal
+  kept: (rollout: Rollout) => Promise<void>
+  tell: Work['tell']
+}>
+
+/** What the pipeline does with the deploy engine, from the app to the verdict. */
+async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: string; machines: MachineFacts[] }> {
+  const { number = 1, app = 'web', flyToml = null, env = {}, signal = AbortSignal.timeout(60_000) } = asked
+  await using own = new MachinesApi({ baseUrl: fake.url, token: 'secret' })
+  const fly = asked.api ?? own
+  const deployer = new Deployer({ fly, org: 'personal', urlTemplate: 'http://{app}.flycast', watchMs: 600, waitMs })
+  await deployer.ensureApp(app, signal)
+  const options = DeploymentOptions.parse({ env })
+  const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })
+  const image = { reference: `registry.fly.io/${app}@${digest(number)}`, digest: digest(number), tags: [] }
+  const work: Work = {
+    id: `d${number}`,
+    number,
+    app,
+    options,
+    image,
+    desired,
+    signal,
+    rollout: asked.rollout ?? null,
+    tell: asked.tell ?? (() => {}),
+    async remember({ rollout, machines }) {
+      Object.assign(result, { machines })
+      work.rollout = rollout
+      await asked.kept?.(rollout)
+    },
+  }
+  const result = { url: '', machines: [] as MachineFacts[] }
+  await deployer.deploy(work)
+  return Object.assign(result, await deployer.verify(work))
+}
+
+const digest = (number: number): string => `sha256:${String(number).padStart(64, '0')}`
+
+async function refused(outcome: Promise<unknown>): Promise<Problem> {
+  const error = await outcome.then(
+    () => null,
+    (error: unknown) => error,
+  )
+  expect(error).toBeInstanceOf(Problem)
+  return error as Problem
+}

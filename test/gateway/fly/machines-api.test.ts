@@ -1,0 +1,94 @@
+import { expect, test } from 'vitest'
+import { MachineLease } from '../../../gateway/src/fly/machine-lease.ts'
+import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
+import { FakeFly } from '../../fakes/machines-api.ts'
+
+const config = { image: 'registry.fly.io/web@sha256:1' }
+const signal = AbortSignal.timeout(60_000)
+
+async function start() {
+  const fake = await FakeFly.start()
+  const fly = new MachinesApi({ baseUrl: fake.url, token: 'secret' })
+  await fly.createApp({ name: 'web', org: 'personal', network: null }, signal)
+  const close = async () => void (await Promise.all([fly[Symbol.asyncDispose](), fake[Symbol.asyncDispose]()]))
+  return { fake, fly, [Symbol.asyncDispose]: close }
+}
+
+test.concurrent('reading is repeated through 5xx, 429 and cut lines; a 429 waits as long as it says', async () => {
+  await using lab = await start()
+  for (const fault of ['before', 'lost', '429'] as const) lab.fake.faults.push({ on: /GET/, fault })
+  const began = performance.now()
+  expect(await lab.fly.machines('web', signal)).toEqual([])
+  expect(performance.now() - began).toBeGreaterThan(1000)
+  expect(lab.fake.calls.filter((call) => call.startsWith('GET'))).toHaveLength(4)
+})
+
+test.concurrent('a create whose answer is lost is found by its name and not made twice', async () => {
+  await using lab = await start()
+  for (const fault of ['after', 'lost'] as const) {
+    lab.fake.faults.push({ on: /POST .*machines$/, fault })
+    const made = await lab.fly.createMachine('web', { name: fault, region: 'fra', config }, signal)
+    expect(made.name).toBe(fault)
+  }
+  expect(lab.fake.machines('web')).toHaveLength(2)
+})
+
+test.concurrent('an update whose answer is lost is not repeated blindly', async () => {
+  await using lab = await start()
+  const made = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
+  lab.fake.faults.push({ on: /POST .*machines\/\w+$/, fault: 'lost' })
+  const update = lab.fly.updateMachine('web', made.id, { config, current_version: made.instance_id }, '', signal)
+  await expect(update).rejects.toMatchObject({ code: 'fly-unavailable' })
+  expect(lab.fake.machines('web')[0]?.made).toBe(2)
+})
+
+test.concurrent('a refused token and Fly’s own words become problems with the request’s id', async () => {
+  await using lab = await start()
+  await using stranger = new MachinesApi({ baseUrl: lab.fake.url, token: 'wrong' })
+  await expect(stranger.machines('web', signal)).rejects.toMatchObject({ code: 'fly-denied', facts: { status: 401 } })
+  const gone = lab.fly.startMachine('web', 'nothere', undefined, signal)
+  const facts = { status: 404, fly: "machine not found, 'nothere'", requestId: expect.stringMatching(/^01/) as string }
+  await expect(gone).rejects.toMatchObject({ code: 'fly-refused', facts })
+  await using nowhere = new MachinesApi({ baseUrl: 'http://127.0.0.1:1', token: 'secret' })
+  await expect(nowhere.machines('web', signal)).rejects.toMatchObject({ code: 'fly-unavailable' })
+}, 20_000)
+
+test.concurrent('wait goes on over windows until its time is up, and knows a destroyed machine', async () => {
+  await using lab = await start()
+  const { id } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
+  expect(await lab.fly.wait('web', id, { state: 'started', withinMs: 5000 }, signal)).toBe(true)
+  expect(await lab.fly.wait('web', id, { state: 'started', version: 'other', withinMs: 1000 }, signal)).toBe(false)
+  await lab.fly.deleteMachine('web', id, undefined, signal)
+  expect(await lab.fly.wait('web', id, { state: 'destroyed', withinMs: 1000 }, signal)).toBe(true)
+})
+
+test.concurrent(
+  'a lease is kept fresh while it is held, keeps others out, and is given back',
+  { timeout: 30_000 },
+  async () => {
+    await using lab = await start()
+    const { id: machine } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
+    const holder = { fly: lab.fly, app: 'web', machine, description: 'test' }
+    const lease = await MachineLease.acquire(holder, signal)
+    const before = lab.fake.machines('web')[0]?.lease?.endsAt ?? 0
+    await expect(lab.fly.stopMachine('web', machine, undefined, signal)).rejects.toMatchObject({
+      facts: { status: 409 },
+    })
+    await expect
+      .poll(() => lab.fake.machines('web')[0]?.lease?.endsAt, { timeout: 8000 })
+      .toBeGreaterThan(before + 3000)
+    const second = MachineLease.acquire(holder, signal)
+    await lease[Symbol.asyncDispose]()
+    await (await second)[Symbol.asyncDispose]()
+    expect(lab.fake.machines('web')[0]?.lease).toBeNull()
+  },
+)
+
+test.concurrent('a lease that is stolen ends the work under it', { timeout: 30_000 }, async () => {
+  await using lab = await start()
+  const { id: machine } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
+  await using lease = await MachineLease.acquire({ fly: lab.fly, app: 'web', machine, description: 'test' }, signal)
+  Object.assign(lab.fake.machines('web')[0] ?? {}, { lease: { nonce: 'thief', endsAt: Date.now() + 60_000 } })
+  await expect.poll(() => lease.signal.aborted, { timeout: 8000 }).toBe(true)
+  expect(lease.signal.reason).toMatchObject({ code: 'machine-leased' })
+})

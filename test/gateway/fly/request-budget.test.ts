@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest'
+import { RequestBudget } from '../../../gateway/src/fly/request-budget.ts'
+
+const never = new AbortController().signal
+async function ms(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await work()
+  return performance.now() - start
+}
+
+test('three calls of one action on one machine go out at once, the fourth a second later; other machines do not wait', async () => {
+  const budget = new RequestBudget()
+  const four = () => Promise.all([1, 2, 3, 4].map(() => budget.take('update', 'm1', never)))
+  const [busy, other] = await Promise.all([ms(four), ms(() => budget.take('update', 'm2', never))])
+  expect(busy).toBeGreaterThan(950)
+  expect(busy).toBeLessThan(1500)
+  expect(other).toBeLessThan(100)
+})
+
+test('reading a machine has ten at once and five in a second', async () => {
+  const budget = new RequestBudget()
+  expect(
+    await ms(() => Promise.all(Array.from({ length: 12 }, () => budget.take('get', 'm1', never)))),
+  ).toBeGreaterThan(350)
+})
+
+test('after a 429 everything of that kind waits as long as Fly said, and an abort ends the waiting', async () => {
+  const budget = new RequestBudget()
+  budget.pause('list', 'app', 400)
+  expect(await ms(() => budget.take('list', 'app', never))).toBeGreaterThan(350)
+  budget.pause('list', 'app', 60_000)
+  await expect(budget.take('list', 'app', AbortSignal.timeout(20))).rejects.toThrow('aborted')
+})

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, test } from 'vitest'
+import { Registry } from '../../../gateway/src/registry/registry.ts'
+
+const manifest = JSON.stringify({ schemaVersion: 2 })
+const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`
+const login = { username: 'x', password: 'secret' }
+const basic = `Basic ${Buffer.from('x:secret').toString('base64')}`
+const signal = AbortSignal.timeout(30_000)
+
+/** A registry of one image, `web:live`, behind whatever login `admit` wants. */
+async function start(admit: (request: IncomingMessage, response: ServerResponse) => boolean, tellDigest = true) {
+  const server = createServer((request, response) => {
+    if (!admit(request, response)) return void response.end()
+    if (!request.url?.endsWith('/web/manifests/live')) return void response.writeHead(404).end()
+    const headers = { 'content-type': mediaType, ...(tellDigest && { 'docker-content-digest': digest }) }
+    response.writeHead(200, { ...headers, 'content-length': manifest.length })
+    response.end(request.method === 'HEAD' ? '' : manifest)
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const registry = new Registry({ host, login, insecure: true })
+  const close = async () => {
+    await registry[Symbol.asyncDispose]()
+    server.close()
+  }
+  return { registry, host, [Symbol.asyncDispose]: close }
+}
+
+const admitBasic = (request: IncomingMessage, response: ServerResponse): boolean => {
+  if (request.headers.authorization === basic) return true
+  response.writeHead(401, { 'www-authenticate': 'Basic realm="fly"' })
+  return false
+}
+
+test('a tag is read with Basic login; what is not there is null', async () => {
+  await using lab = await start(admitBasic)
+  expect(await lab.registry.manifest('web', 'live', signal)).toEqual({ digest, mediaType, sizeBytes: manifest.length })
+  expect(await lab.registry.manifest('web', 'gone', signal)).toBeNull()
+})
+
+test('a registry that does not tell the digest has it worked out from the bytes', async () => {
+  await using lab = await start(() => true, false)
+  expect(await lab.registry.manifest('web', 'live', signal)).toMatchObject({ digest })
+})
+
+test('a registry that asks for a token gets one with our login', async () => {
+  await using lab = await start((request, response) => {
+    if (request.url?.startsWith('/token')) {
+      if (request.headers.authorization === basic) response.write('{"token":"t1"}')
+      return false
+    }
+    if (request.headers.authorization === 'Bearer t1') return true
+    const realm = `http://${request.headers.host}/token`
+    response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}",service="r",scope="repository:web:pull"` })
+    return false
+  })
+  expect(await lab.registry.manifest('web', 'live', signal)).toMatchObject({ digest })
+})
+
+test('a refused login and a registry that is away are told apart', async () => {
+  await using lab = await start(admitBasic)
+  await using stranger = new Registry({ host: lab.host, login: null, insecure: true })
+  await expect(stranger.manifest('web', 'live', signal)).rejects.toMatchObject({ code: 'registry-denied' })
+  await using nowhere = new Registry({ host: '127.0.0.1:1', login, insecure: true })
+  await expect(nowhere.manifest('web', 'live', signal)).rejects.toMatchObject({ code: 'registry-unavailable' })
+})
