@@ -7,26 +7,34 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { Podman } from '../../lab/localfly/podman.ts'
 import { startLocalfly, sweepLocalfly } from '../../lab/localfly/start.ts'
+import { startRegistry } from '../../lab/parts/registry.ts'
 
 const token = 'fly-secret'
 const dir = mkdtempSync(join(tmpdir(), 'localfly-'))
+const freePorts = { apiPort: 0, proxyPort: 0, registryFrontPort: 0 }
 const open = new AsyncDisposableStack()
 let registry = ''
 /** Two images by reference, each with a page of that name. */
 let one = ''
 let two = ''
-let fly: Awaited<ReturnType<typeof startLocalfly>>
+type Localfly = Awaited<ReturnType<typeof startLocalfly>>
+let main: Localfly
+/** The one that a test speaks to. */
+let fly: Pick<Localfly, 'flyApi' | 'apps' | 'registry'>
 
 beforeAll(async () => {
-  registry = await startTestRegistry()
-  const ports = { apiPort: 0, proxyPort: 0, registryFrontPort: 0 }
-  fly = open.use(await startLocalfly({ dir, name: 'test', registry, token, limits: false, ...ports }))
+  registry = open.use(await startRegistry({ dir, port: 5299 })).address
+  main = open.use(await startLocalfly({ dir, name: 'main', registry, token, limits: false, ...freePorts }))
+  fly = main
   await newApp('images')
   one = await pushImage('images', 'one')
   two = await pushImage('images', 'two')
+})
+afterEach(() => {
+  fly = main
 })
 afterAll(async () => {
   await open.disposeAsync()
@@ -222,71 +230,67 @@ test('the registry’s front wants a token, and knows no repository without an a
 })
 
 test('one machine and one action take a request a second, three at once', async () => {
-  const ports = { apiPort: 0, proxyPort: 0, registryFrontPort: 0 }
-  await using limited = await startLocalfly({ dir: join(dir, 'limited'), name: 'limited', registry, token, ...ports })
+  await using limited = await startLocalfly({
+    dir: join(dir, 'limited'),
+    name: 'limited',
+    registry,
+    token,
+    ...freePorts,
+  })
   const ask = async () => (await fetch(`${limited.flyApi}/v1/apps/hello`, { headers: bearer })).status
   const statuses = [await ask(), await ask(), await ask(), await ask()]
   expect(statuses).toEqual([404, 404, 404, 429])
 })
 
 test('machines outlive a localfly that is killed: the next one adopts them, and sees who ended meanwhile', async () => {
-  const own = { dir: join(dir, 'killed'), name: 'killed', registry, token, limits: false }
-  const options = { ...own, apiPort: 5290, proxyPort: 5291, registryFrontPort: 5292 }
-  const start = join(import.meta.dirname, '../../lab/localfly/start.ts')
-  const script = `import { startLocalfly } from ${JSON.stringify(start)}
-    await startLocalfly(${JSON.stringify(options)}); console.log('up')`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-  await once(child.stdout, 'data')
-  const outer = fly
-  try {
-    fly = {
-      ...outer,
-      flyApi: 'http://127.0.0.1:5290',
-      apps: 'http://localhost:5291',
-      registry: '127.0.0.1:5292',
-    }
-    for (const name of ['stays', 'ends']) await api('POST', '/apps', { name, org_slug: 'personal' })
-    const image = await pushImage('stays', 'one')
-    const stays = await runMachine('stays', web(image))
-    const ends = await runMachine('ends', web(image, { restart: { policy: 'no' } }))
-    await answers('stays')
-    const boot = (await page('stays', '/boot')).body
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-    const gone = request({ host: ends.private_ip, port: 8080, path: '/exit/3' }).end()
-    await once(gone, 'error').catch(() => {})
+  const { options, kill } = await startElsewhere('killed', 5290)
+  for (const name of ['stays', 'ends']) await newApp(name)
+  const stays = await runMachine('stays', web(one))
+  const ends = await runMachine('ends', web(one, { restart: { policy: 'no' } }))
+  const boot = (await page('stays', '/boot')).body
+  await kill()
+  const last = request({ host: ends.private_ip, port: 8080, path: '/exit/3' }).end()
+  await once(last, 'error').catch(() => {})
 
-    fly = await startLocalfly(options)
-    expect(await wait('stays', stays.id, 'state=started')).toMatchObject({
-      state: 'started',
-      version: stays.instance_id,
-    })
-    expect((await page('stays', '/boot')).body).toBe(boot)
-    await wait('ends', ends.id, 'state=stopped')
-    const [last] = (await api('GET', `/apps/ends/machines/${ends.id}/events`)).body
-    expect(last).toMatchObject({ type: 'exit', request: { exit_event: { exit_code: 3 } } })
-    await fly[Symbol.asyncDispose]()
-    expect(leftovers('killed')).toEqual([])
-  } finally {
-    child.kill('SIGKILL')
-    await sweepLocalfly(own)
-    fly = outer
-  }
+  await using next = await startLocalfly(options)
+  fly = next
+  expect(await wait('stays', stays.id, 'state=started')).toMatchObject({ version: stays.instance_id })
+  expect((await page('stays', '/boot')).body).toBe(boot)
+  await wait('ends', ends.id, 'state=stopped')
+  const { body } = await api('GET', `/apps/ends/machines/${ends.id}/events`)
+  expect(body[0]).toMatchObject({ type: 'exit', request: { exit_event: { exit_code: 3 } } })
+})
+
+test('a sweep takes away what a killed localfly left, and nothing of another lab', async () => {
+  const { options, kill } = await startElsewhere('swept', 5293)
+  await newApp('swept')
+  await runMachine('swept', web(one))
+  await kill()
+  expect(leftovers('swept')).not.toEqual([])
+  fly = main
+  await newApp('neighbour')
+  const { id } = await runMachine('neighbour', web(one))
+  await sweepLocalfly(options)
+  expect(leftovers('swept')).toEqual([])
+  expect((await page('neighbour')).body).toBe('one')
+  await destroy('neighbour', id)
 })
 
 test('nothing is left of the machines of a localfly that is closed', async () => {
-  const ports = { apiPort: 0, proxyPort: 0, registryFrontPort: 0 }
-  const outer = fly
-  try {
-    fly = await startLocalfly({ dir: join(dir, 'closed'), name: 'closed', registry, token, limits: false, ...ports })
-    await api('POST', '/apps', { name: 'closing', org_slug: 'personal' })
-    await runMachine('closing', web(await pushImage('closing', 'one')))
-    expect(leftovers('closed').length).toBeGreaterThan(0)
-    await fly[Symbol.asyncDispose]()
-    expect(leftovers('closed')).toEqual([])
-  } finally {
-    fly = outer
-  }
+  const own = await startLocalfly({
+    dir: join(dir, 'closed'),
+    name: 'closed',
+    registry,
+    token,
+    limits: false,
+    ...freePorts,
+  })
+  fly = own
+  await newApp('closed')
+  await runMachine('closed', web(one))
+  expect(leftovers('closed')).not.toEqual([])
+  await own[Symbol.asyncDispose]()
+  expect(leftovers('closed')).toEqual([])
 })
 
 const bearer = { authorization: `Bearer ${token}` }
@@ -357,39 +361,38 @@ async function answers(app: string): Promise<void> {
   await expect.poll(async () => (await page(app)).status, { timeout: 10_000 }).toBe(200)
 }
 
-/** Mounts and processes that are of a lab of this test. */
-function leftovers(name: string): string[] {
-  const mounts = execFileSync('cat', ['/proc/mounts'], { encoding: 'utf8' }).split('\n')
-  const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n')
-  return [...mounts, ...processes].filter((line) => line.includes(join(dir, name, 'podman')))
+/** A localfly in a process of its own, that may be killed; machines of the test speak to it from here on. */
+async function startElsewhere(name: string, port: number) {
+  const ports = { apiPort: port, proxyPort: port + 1, registryFrontPort: port + 2 }
+  const options = { dir: join(dir, name), name, registry, token, limits: false, ...ports }
+  open.defer(() => sweepLocalfly(options))
+  const start = join(import.meta.dirname, '../../lab/localfly/start.ts')
+  const script = `import { startLocalfly } from ${JSON.stringify(start)}
+    await startLocalfly(${JSON.stringify(options)}); console.log('up')`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  open.defer(() => void child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  fly = { flyApi: `http://127.0.0.1:${port}`, apps: `http://localhost:${port + 1}`, registry: `127.0.0.1:${port + 2}` }
+  const kill = async () => {
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  return { options, kill }
 }
 
-async function startTestRegistry(): Promise<string> {
-  const file = join(dir, 'registry.yml')
-  writeFileSync(
-    file,
-    `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${dir}/registry}}\nhttp: {addr: "127.0.0.1:5299"}\n`,
-  )
-  const child = spawn('/tmp/boot/tools/bin/registry', ['serve', file], { stdio: 'ignore' })
-  open.defer(async () => {
-    child.kill()
-    await once(child, 'exit')
-  })
-  for (let tries = 0; tries < 100; tries++) {
-    if (await fetch('http://127.0.0.1:5299/v2/').catch(() => null)) break
-    await sleep(100)
-  }
-  return '127.0.0.1:5299'
+/** Mounts, processes, bridges and firewall rules that are of a lab of this test. */
+function leftovers(name: string): string[] {
+  const lab = join(dir, name)
+  const podman = new Podman({ dir: lab, name })
+  const marks = [join(lab, 'podman'), podman.bridge, podman.addresses()[0]!.replace(/\.2$/, '.')]
+  const said = [['cat', '/proc/mounts'], ['ps', '-eo', 'args'], ['ip', '-brief', 'address'], ['iptables-save']]
+  const lines = said.flatMap(([program, ...args]) => execFileSync(program!, args, { encoding: 'utf8' }).split('\n'))
+  return lines.filter((line) => marks.some((mark) => line.includes(mark)))
 }
 
 /** Pushes an image that serves `content`; it is made of this machine's own Perl, so nothing has to be had for it. */
 async function pushImage(app: string, content: string): Promise<string> {
   const layer = perlLayer()
-  const put = async (path: string, body: Buffer, type: string) => {
-    const headers = { ...basic, 'content-type': type }
-    const answer = await fetch(path, { method: 'PUT', headers, body: new Uint8Array(body) })
-    expect(answer.status).toBe(201)
-  }
   const pushBlob = async (blob: Buffer) => {
     const digest = sha256(blob)
     const begun = await fetch(`http://${fly.registry}/v2/${app}/blobs/uploads/`, { method: 'POST', headers: basic })
@@ -417,6 +420,12 @@ async function pushImage(app: string, content: string): Promise<string> {
   )
   await put(`http://${fly.registry}/v2/${app}/manifests/${sha256(manifest)}`, manifest, `${oci}.manifest.v1+json`)
   return `${fly.registry}/${app}@${sha256(manifest)}`
+}
+
+async function put(path: string, body: Buffer, type: string): Promise<void> {
+  const headers = { ...basic, 'content-type': type }
+  const answer = await fetch(path, { method: 'PUT', headers, body: new Uint8Array(body) })
+  expect(answer.status).toBe(201)
 }
 
 const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
