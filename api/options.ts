@@ -1,4 +1,7 @@
 import { z } from 'zod'
+import { Problem } from './problem.ts'
+
+const words = z.string().max(1000).nullable().default(null)
 
 /** What the sender of a deployment may ask for. On the wire these are query parameters (see `readOptions`). */
 export const DeploymentOptions = z.object({
@@ -11,17 +14,118 @@ export const DeploymentOptions = z.object({
   /** `build.NAME=…`: variables of the build (railpack's `--env`, a Dockerfile's build args). */
   build: z.record(z.string(), z.string()).default({}),
   /** Fly region of new machines. */
-  region: z.string().nullable().default(null),
+  region: z
+    .string()
+    .regex(/^[a-z0-9]{2,16}$/, 'a region is a short code like fra')
+    .nullable()
+    .default(null),
   /** Path in the source of the Dockerfile to use. */
-  dockerfile: z.string().nullable().default(null),
+  dockerfile: words,
   /** Path in the source of a railpack plan made elsewhere. */
-  plan: z.string().nullable().default(null),
+  plan: words,
   strategy: z.enum(['rolling', 'canary', 'bluegreen', 'immediate']).nullable().default(null),
-  commit: z.string().nullable().default(null),
-  branch: z.string().nullable().default(null),
-  message: z.string().nullable().default(null),
-  author: z.string().nullable().default(null),
+  /** Becomes a tag of the image. */
+  commit: z
+    .string()
+    .regex(/^\w[\w.-]{0,127}$/, 'a commit is its hash')
+    .nullable()
+    .default(null),
+  branch: words,
+  message: words,
+  author: words,
   /** What set it off: `cli`, `ci`, `push`, a service's name. */
-  trigger: z.string().nullable().default(null),
+  trigger: words,
 })
 export type DeploymentOptions = z.infer<typeof DeploymentOptions>
+
+const yesNo = { true: true, '1': true, false: false, '0': false } as const
+const maps = ['env', 'build'] as const
+const flags = ['deploy', 'rebuild'] as const
+const texts = [
+  'region',
+  'dockerfile',
+  'plan',
+  'strategy',
+  'commit',
+  'branch',
+  'message',
+  'author',
+  'trigger',
+] as const satisfies readonly (keyof DeploymentOptions)[]
+
+/**
+ * Options from a query or a form: one value each; an empty text is no value. `answer` names the flags about the answer
+ * (`wait`, `follow`) that this address takes beside them; they come back in `answer` where they were given.
+ */
+export function readOptions<Flag extends string = never>(
+  query: Iterable<[string, string]>,
+  answerFlags: readonly Flag[] = [],
+): { options: DeploymentOptions; answer: Partial<Record<Flag, boolean>> } {
+  const found: Record<string, unknown> = { env: {}, build: {} }
+  const answer: Partial<Record<Flag, boolean>> = {}
+  const seen = new Set<string>()
+  for (const [name, value] of query) {
+    if (seen.has(name)) throw invalid(name, 'is given twice; give it once')
+    seen.add(name)
+    const [map, key] = inMap(name)
+    if (map) (found[map] as Record<string, string>)[key] = value
+    else if (isOneOf(flags, name)) found[name] = flag(name, value)
+    else if (isOneOf(answerFlags, name)) answer[name] = flag(name, value)
+    else if (isOneOf(texts, name)) found[name] = value || null
+    else throw unknown(name, [...flags, ...texts, ...maps.map((map) => `${map}.NAME`), ...answerFlags])
+  }
+  const parsed = DeploymentOptions.safeParse(found)
+  if (parsed.success) return { options: parsed.data, answer }
+  const { path, message } = parsed.error.issues[0]!
+  throw invalid(path.join('.'), `cannot be so: ${message}`)
+}
+
+/** The query of a request that asks for these options: what `readOptions` reads back. */
+export function writeOptions(options: Partial<DeploymentOptions>): URLSearchParams {
+  const query = new URLSearchParams()
+  for (const name of [...flags, ...texts]) if (options[name] != null) query.set(name, String(options[name]))
+  for (const map of maps)
+    for (const [key, value] of Object.entries(options[map] ?? {})) query.set(`${map}.${key}`, value)
+  return query
+}
+
+const isOneOf = <T extends string>(names: readonly T[], name: string): name is T => names.includes(name as T)
+const invalid = (name: string, what: string) =>
+  new Problem('option-invalid', `The option ${name} ${what}.`, { facts: { option: name } })
+
+/** `env.NAME` → `['env', 'NAME']`. */
+function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
+  const map = maps.find((map) => name.startsWith(`${map}.`))
+  if (!map) return [null, '']
+  const key = name.slice(map.length + 1)
+  if (!/^[A-Za-z_]\w{0,127}$/.test(key))
+    throw invalid(name, `needs a variable's name after the dot: letters, digits and _, not beginning with a digit`)
+  return [map, key]
+}
+
+function flag(name: string, value: string): boolean {
+  if (value in yesNo) return yesNo[value as keyof typeof yesNo]
+  throw invalid(name, `is true or false, not “${value.slice(0, 50)}”`)
+}
+
+function unknown(name: string, known: string[]): Problem {
+  const shown = name.slice(0, 50)
+  const [nearest] = known.toSorted((a, b) => distance(head(shown), head(a)) - distance(head(shown), head(b)))
+  return new Problem('option-unknown', `There is no option ${shown}. Did you mean ${nearest}?`, {
+    facts: { option: shown, nearest, known },
+  })
+}
+
+const head = (name: string) => name.split('.')[0]!
+
+/** How many letters must be added, dropped or changed to make one word of the other. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (const [i, letter] of a.split('').entries()) {
+    const next = [i + 1]
+    for (let j = 1; j <= b.length; j++)
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (letter === b[j - 1] ? 0 : 1)))
+    row = next
+  }
+  return row[b.length]!
+}

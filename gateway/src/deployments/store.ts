@@ -22,7 +22,7 @@ export interface DeploymentStore {
   /** Newest first. `before` is a cursor of an earlier page. */
   list(app: string, page: { limit: number; before: string | null }): Promise<DeploymentPage>
 
-  /** The oldest pending deployment of an app that has none at work, claimed for this runner; null when there is none. */
+  /** The oldest pending deployment of an app that has none at work, claimed and moved to `fetching`; null when there is none. */
   claim(): Promise<Claim | null>
   /**
    * Moves a deployment and writes the `state` event, together. False, and nothing written, when it is no longer in
@@ -46,7 +46,7 @@ export interface DeploymentStore {
 
   /** In order of `seq`, from the first one after `after`. */
   eventsAfter(id: string, after: number, limit: number): Promise<DeploymentEvent[]>
-  /** Resolves when the log may hold more than `after`, or the signal aborts. May resolve too often, never too late. */
+  /** Resolves when the log may hold more than `after`, has ended, or the signal aborts; too often perhaps, never too late. */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
   /** Digests of the source trees that some deployment still needs. */
   sourcesInUse(): Promise<Set<string>>

@@ -1,3 +1,5 @@
+import { byteOrder } from './byte-order.ts'
+
 /**
  * Protocol buffers as values: a message type is a table of fields, and the table is its TypeScript type too. Holds what
  * BuildKit's messages use: varints, strings, bytes, messages, lists, maps. Output is deterministic: fields in the order
@@ -109,10 +111,9 @@ export const map = <Out, In>(
     no,
     empty: () => ({}),
     write(to, values) {
-      const keys = Object.keys(values).toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
-      for (const key of keys) {
+      for (const key of Object.keys(values).toSorted(byteOrder)) {
         to.key(no, 2)
-        entry.write(to, { key, value: values[key] as In })
+        entry.write(to, { key, value: values[key] })
       }
     },
     read(from, wire, sofar) {
@@ -166,13 +167,16 @@ class Writer {
 
   varint(value: number): void {
     const out: number[] = []
-    // A negative number goes out as its 64-bit two's complement: ten bytes.
-    let rest = BigInt.asUintN(64, BigInt(value))
-    while (rest > 0x7fn) {
-      out.push(Number(rest & 0x7fn) | 0x80)
-      rest >>= 7n
+    if (value >= 0) {
+      let rest = value
+      for (; rest > 0x7f; rest = Math.floor(rest / 0x80)) out.push((rest % 0x80) | 0x80)
+      out.push(rest)
+    } else {
+      // A negative number goes out as its 64-bit two's complement: ten bytes.
+      let rest = BigInt.asUintN(64, BigInt(value))
+      for (; rest > 0x7fn; rest >>= 7n) out.push(Number(rest & 0x7fn) | 0x80)
+      out.push(Number(rest))
     }
-    out.push(Number(rest))
     this.#parts.push(Uint8Array.from(out))
   }
 
@@ -203,6 +207,8 @@ class Reader {
   }
 
   varint(): number {
+    const first = this.#bytes[this.#at]
+    if (first !== undefined && first < 0x80) return (this.#at++, first)
     let value = 0n
     for (let shift = 0n; shift < 70n; shift += 7n) {
       const byte = this.#bytes[this.#at++]

@@ -34,7 +34,7 @@ test('a message comes back as it went out, negative numbers, lists and maps incl
 
 test('bytes are those of protoc: zero values absent, -1 in ten bytes, maps by key', () => {
   const hex = Buffer.from(Outer.encode({ id: -1, labels: { b: '2', a: '1' } })).toString('hex')
-  expect(hex).toBe('08ffffffffffffffffff01' + '22060a0161120131' + '22060a0162120132')
+  expect(hex).toBe('08ffffffffffffffffff0122060a016112013122060a0162120132')
   expect(Outer.encode({ id: 0, raw: new Uint8Array(0) })).toHaveLength(0)
   expect(Buffer.from(Outer.encode({ inner: {} })).toString('hex')).toBe('1200')
 })

@@ -1,0 +1,78 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Node } from '../gateway/src/llb/graph.ts'
+import { compilePlan } from '../gateway/src/railpack/compile.ts'
+import { readPlan } from '../gateway/src/railpack/plan-schema.ts'
+import { sourceTree } from '../gateway/src/railpack/source-tree.ts'
+
+/** One recorded case: a plan, and what railpack's own frontend made of it. */
+export type RailpackCase = {
+  options: { cacheKey?: string; secretsHash?: string; platform: string }
+  plan: unknown
+  ops: RecordedOp[]
+  image: { config: { Env: string[] } }
+}
+type RecordedOp = { name?: string; inputs?: string[]; op: Record<string, unknown> }
+
+/** The first difference between what we make of a plan and what was recorded, or null. */
+export function railpackDifference({ options, plan, ops, image }: RailpackCase): string | null {
+  const source = sourceTree('http://127.0.0.1/source.tar')
+  const { cacheKey = '', secretsHash = '', platform } = options
+  const ours = compilePlan(readPlan(JSON.stringify(plan)), {
+    cacheKey,
+    secretsHash,
+    platform,
+    source,
+    builtAt: new Date(),
+  })
+  const env = ours.image.config.Env.map((line) => line.replace(/^(RAILPACK_BUILT_AT)=\d+$/, '$1=<now>'))
+  const ourImage = { ...ours.image, config: { ...ours.image.config, Env: env } }
+  const nodes = ours.nodes.filter((node) => !source.inputs.includes(node))
+  return difference(ops.map(recordedView), viewsOf(nodes, source), 'ops') ?? difference(image, ourImage, 'image')
+}
+
+/** Where the source comes from is ours to choose: only its place and name are compared. */
+const recordedView = (op: RecordedOp): RecordedOp =>
+  JSON.stringify(op.op).includes('"local://context"') ? { ...op, op: { source: 'the source tree' } } : op
+
+function viewsOf(nodes: Node[], source: Node): RecordedOp[] {
+  const places = new Map(nodes.map(({ digest }, place) => [digest, place]))
+  return nodes.map((node) => {
+    const name = node.name ? { name: node.name } : {}
+    if (node.digest === source.digest) return { ...name, op: { source: 'the source tree' } }
+    const { inputs = [], platform: _platform, ...op } = node.op
+    const from = inputs.map(({ digest, index = 0 }) => `${places.get(digest ?? '')}.${index}`)
+    return { ...name, ...(from.length > 0 && { inputs: from }), op: shown(op) as RecordedOp['op'] }
+  })
+}
+
+/** A message as BuildKit's JSON has it: zero values left out but for the places of a file action, bytes in base64. */
+function shown(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64')
+  if (Array.isArray(value)) return value.map(shown)
+  if (typeof value !== 'object' || value === null) return value
+  const isAction = 'secondaryInput' in value
+  const fields = Object.entries(value).map(([key, field]) => [key, shown(field)] as const)
+  const isKept = (key: string, field: unknown) =>
+    (isAction && ['input', 'output', 'secondaryInput'].includes(key)) ||
+    !(
+      field === undefined ||
+      field === 0 ||
+      field === '' ||
+      field === false ||
+      (Array.isArray(field) && field.length === 0)
+    )
+  return Object.fromEntries(fields.filter(([key, field]) => isKept(key, field)))
+}
+
+function difference(recorded: unknown, ours: unknown, place: string): string | null {
+  if (isDeepStrictEqual(recorded, ours)) return null
+  if (!isParent(recorded) || !isParent(ours))
+    return `${place}: recorded ${JSON.stringify(recorded)}, ours ${JSON.stringify(ours)}`
+  for (const key of new Set([...Object.keys(recorded), ...Object.keys(ours)])) {
+    const found = difference(recorded[key], ours[key], `${place}.${key}`)
+    if (found) return found
+  }
+  return null
+}
+
+const isParent = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null

@@ -1,0 +1,39 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { asProblem } from '#api/problem.ts'
+import { railpackDifference } from './conformance-railpack.ts'
+import type { RailpackCase } from './conformance-railpack.ts'
+
+// `npm run conformance -- DIR`: agrees with what real programs did, case by case? What a case is, its keys tell.
+
+const kinds: Record<string, (recorded: never) => string | null> = {
+  plan: (recorded: RailpackCase) => railpackDifference(recorded),
+}
+
+const folder = process.argv[2]
+if (folder === undefined) {
+  console.error('Say which folder of recorded cases: npm run conformance -- DIR')
+  process.exit(2)
+}
+const files = readdirSync(folder).filter((file) => file.endsWith('.json'))
+let failed = files.length === 0 ? 1 : 0
+for (const file of files) {
+  const found = check(JSON.parse(readFileSync(join(folder, file), 'utf8')) as Record<string, unknown>)
+  if (found === null) continue
+  failed += 1
+  console.log(`${file}: ${found}`)
+}
+if (files.length === 0) console.log(`${folder} holds no cases (*.json)`)
+console.log(`${Math.max(0, files.length - failed)} passed, ${failed} failed`)
+process.exitCode = failed > 0 ? 1 : 0
+
+function check(recorded: Record<string, unknown>): string | null {
+  const kind = Object.keys(kinds).find((key) => key in recorded)
+  if (kind === undefined)
+    return `no check yet for cases with ${Object.keys(recorded).join(', ')} (there is one for: ${Object.keys(kinds).join(', ')})`
+  try {
+    return kinds[kind]!(recorded as never)
+  } catch (error) {
+    return `refused: ${asProblem(error).message}${error instanceof Error ? ` (${error.stack})` : ''}`
+  }
+}

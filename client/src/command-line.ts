@@ -1,0 +1,107 @@
+import { parseArgs } from 'node:util'
+import { AppName, appNameRule } from '#api/app.ts'
+import { exitCodes } from '#api/exit-codes.ts'
+import { type DeploymentOptions, readOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+
+type Where = { gateway: URL; token: string }
+export type DeployCommand = Where & {
+  name: 'deploy'
+  app: string
+  folder: string
+  options: DeploymentOptions
+  detach: boolean
+}
+export type Command = DeployCommand | (Where & { name: 'follow'; id: string }) | { name: 'help' } | { name: 'version' }
+
+const flags = {
+  env: { type: 'string', multiple: true },
+  build: { type: 'string', multiple: true },
+  'no-deploy': { type: 'boolean', default: false },
+  rebuild: { type: 'boolean', default: false },
+  detach: { type: 'boolean', default: false },
+  region: { type: 'string' },
+  dockerfile: { type: 'string' },
+  plan: { type: 'string' },
+  strategy: { type: 'string' },
+  gateway: { type: 'string' },
+  token: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+  version: { type: 'boolean', default: false },
+} as const
+
+export const help = `Usage: tarmac deploy <app> [folder]    send a folder (default: this one), follow it until it is live
+       tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
+
+  --env NAME=VALUE      environment of the machines; may be given again; nothing secret
+  --build NAME=VALUE    a variable of the build; may be given again; nothing secret
+  --no-deploy           build and push the image, touch no machine
+  --rebuild             run every step again, whatever is cached
+  --region CODE         region of new machines
+  --dockerfile PATH     build with this Dockerfile of the folder
+  --plan PATH           build by this railpack plan of the folder
+  --strategy NAME       rolling, canary, bluegreen or immediate
+  --detach              return when the gateway has the source
+  --json                one JSON object a line on stdout; the last has "type": "result"
+  --gateway URL         where the gateway is (TARMAC_GATEWAY)
+  --token TOKEN         its token (better: TARMAC_TOKEN, which no process list shows)
+  --help, --version
+
+The address of the app is all that goes to stdout. What .gitignore and .dockerignore exclude is not sent, and neither
+are .git and node_modules.
+
+Exit codes:
+${Object.entries(exitCodes)
+  .map(([code, meaning]) => `  ${code.padEnd(4)}${meaning}`)
+  .join('\n')}`
+
+/** What the user asks for. Throws a Problem with exit code 2 when it cannot be understood. */
+export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command {
+  const { values, positionals } = parse(argv)
+  if (values.version) return { name: 'version' }
+  const [name, ...args] = positionals
+  if (values.help || name === undefined || name === 'help') return { name: 'help' }
+
+  const address = values.gateway ?? env['TARMAC_GATEWAY']
+  if (!address) throw wrongUse('Say where the gateway is: set TARMAC_GATEWAY, or give --gateway URL.')
+  const where = { gateway: readUrl(address), token: values.token ?? env['TARMAC_TOKEN'] ?? '' }
+  if (name === 'follow' && args.length === 1) return { name, id: args[0]!, ...where }
+  if (name !== 'deploy' || args.length < 1 || args.length > 2)
+    throw wrongUse(`That is not a command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+
+  const [app, folder = '.'] = args
+  if (!AppName.safeParse(app).success) throw new Problem('app-name-invalid', appNameRule)
+  const { region, dockerfile, plan, strategy, rebuild } = values
+  const asked: [string, string | undefined][] = [
+    ['deploy', String(!values['no-deploy'])],
+    ['rebuild', String(rebuild)],
+    ...Object.entries({ region, dockerfile, plan, strategy }),
+    ...(values.env ?? []).map((pair) => assignment('env', pair)),
+    ...(values.build ?? []).map((pair) => assignment('build', pair)),
+  ]
+  const given = asked.filter((pair): pair is [string, string] => pair[1] !== undefined)
+  return { name, app: app!, folder, options: readOptions(given).options, detach: values.detach, ...where }
+}
+
+function parse(argv: string[]) {
+  try {
+    return parseArgs({ args: argv, options: flags, allowPositionals: true })
+  } catch (error) {
+    throw wrongUse(`${(error as Error).message.split('. ')[0]}. See tarmac --help.`)
+  }
+}
+
+/** `--env A=b` → `['env.A', 'b']`. */
+function assignment(map: string, pair: string): [string, string] {
+  const at = pair.indexOf('=')
+  if (at < 1) throw wrongUse(`--${map} is given as NAME=VALUE, not as ${pair}.`)
+  return [`${map}.${pair.slice(0, at)}`, pair.slice(at + 1)]
+}
+
+function readUrl(address: string): URL {
+  if (URL.canParse(address) && /^https?:/.test(address)) return new URL(address)
+  throw wrongUse(`The gateway's address is like http://tarmac:8080, not ${address}.`)
+}
+
+const wrongUse = (detail: string) => new Problem('option-invalid', detail)

@@ -1,0 +1,38 @@
+import { realpath } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { Problem } from '#api/problem.ts'
+import type { DeployCommand } from './command-line.ts'
+import { followToEnd } from './follow-deployment.ts'
+import type { Gateway } from './gateway.ts'
+import { gitFacts } from './git-facts.ts'
+import { listSource } from './list-source.ts'
+import { packSource } from './pack-source.ts'
+import type { Printer } from './print.ts'
+
+/** Packs a folder, sends it, and follows the deployment to its end. Returns the exit code. */
+export async function deploy(
+  command: DeployCommand,
+  gateway: Gateway,
+  printer: Printer,
+  signal: AbortSignal,
+): Promise<number> {
+  const folder = await realpath(command.folder).catch((cause: unknown) => {
+    throw new Problem('option-invalid', `There is no folder ${command.folder}.`, { cause })
+  })
+  const { dockerfile, plan } = command.options
+  const [entries, facts] = await Promise.all([listSource(folder, [dockerfile, plan]), gitFacts(folder, process.env)])
+  const files = entries.filter(({ type }) => type !== 'folder')
+  if (files.length === 0)
+    throw new Problem('archive-empty', `There is nothing to send in ${folder}: no files, or all of them ignored.`)
+  const dotenv = files.find(({ path }) => basename(path) === '.env')
+  if (dotenv) printer.note(`warning: ${dotenv.path} is sent with the source; list it in .gitignore if it holds secrets`)
+
+  const progress = printer.upload(files.length, entries)
+  const body = packSource(folder, entries, progress.packed)
+  const deployment = await gateway.upload(command.app, { ...command.options, ...facts }, body, progress.sent, signal)
+  progress.done()
+  const address = gateway.recordUrl(deployment.id)
+  printer.accepted(deployment, address)
+  if (command.detach) return printer.detached(deployment, address)
+  return followToEnd(deployment, gateway, printer, signal)
+}

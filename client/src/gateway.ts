@@ -1,0 +1,125 @@
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { pipeline, type Readable, Transform } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import type { Deployment } from '#api/deployment.ts'
+import type { StreamMessage } from '#api/event-stream.ts'
+import { type DeploymentOptions, writeOptions } from '#api/options.ts'
+import { Problem, ProblemBody } from '#api/problem.ts'
+import { fill, routes } from '#api/routes.ts'
+
+const continueMs = 1000
+const answerMs = 30_000
+const silenceMs = 45_000 // three heartbeats
+
+/** The gateway's interface as calls. What it refuses, and that it cannot be reached, are Problems. */
+export class Gateway {
+  readonly #base: string
+  readonly #headers: Record<string, string>
+
+  constructor(address: URL, token: string) {
+    this.#base = address.href.replace(/\/$/, '')
+    this.#headers = token ? { Authorization: `Bearer ${token}` } : {}
+  }
+
+  recordUrl(id: string): string {
+    return this.#base + fill(routes.deployment, { id })
+  }
+
+  /** Sends a source; asks first, so that a refusal costs no upload. Resolves when the gateway has promised to deploy it. */
+  async upload(
+    app: string,
+    options: Partial<DeploymentOptions>,
+    body: Readable,
+    sent: (bytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<Deployment> {
+    const url = new URL(`${this.#base}${fill(routes.deployments, { app })}?${writeOptions(options).toString()}`)
+    const headers = { ...this.#headers, 'Content-Type': 'application/octet-stream', Expect: '100-continue' }
+    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, { method: 'POST', headers, signal })
+    const counted = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        sent(chunk.length)
+        done(null, chunk)
+      },
+    })
+    let packing: unknown // what broke on our side explains what breaks on the line after it
+    body.once('error', (error) => (packing = error))
+    let begun = false
+    const begin = () => {
+      if (!begun) pipeline(body, counted, request, () => {}) // what breaks is heard on the request
+      begun = true
+    }
+    const impatience = setTimeout(begin, continueMs) // a proxy may not pass the question on
+    request.once('continue', begin).flushHeaders()
+    try {
+      const [response] = (await once(request, 'response')) as [IncomingMessage]
+      const answer = await text(response)
+      if (response.statusCode !== 202) throw problemOf(url, response.statusCode!, answer)
+      return JSON.parse(answer) as Deployment
+    } catch (error) {
+      throw error instanceof Problem || signal.aborted ? error : (packing ?? unreachable(url, error))
+    } finally {
+      clearTimeout(impatience)
+      request.on('error', () => {}) // the answer has come; the line may break
+      body.destroy()
+    }
+  }
+
+  async find(id: string, signal: AbortSignal): Promise<Deployment> {
+    const url = new URL(this.recordUrl(id))
+    const response = await this.#get(url, 'application/json', AbortSignal.any([signal, AbortSignal.timeout(answerMs)]))
+    return (await response.json()) as Deployment
+  }
+
+  /** The log after a number. Ends, or throws, when the line does; `end` is its last message when there is no more. */
+  async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<StreamMessage, void> {
+    const url = new URL(`${this.#base}${fill(routes.events, { id })}?after=${after}`)
+    const silence = new AbortController()
+    const watch = setTimeout(() => silence.abort(new Error('the line went silent')), silenceMs)
+    try {
+      const response = await this.#get(url, 'application/x-ndjson', AbortSignal.any([signal, silence.signal]))
+      let rest = ''
+      for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+        watch.refresh()
+        const lines = (rest + chunk).split('\n')
+        rest = lines.pop()!
+        for (const line of lines) if (line) yield JSON.parse(line) as StreamMessage
+      }
+    } finally {
+      clearTimeout(watch)
+      silence.abort()
+    }
+  }
+
+  async #get(url: URL, accept: string, signal: AbortSignal): Promise<Response> {
+    const response = await fetch(url, { headers: { ...this.#headers, Accept: accept }, signal }).catch(
+      (error: unknown) => {
+        throw unreachable(url, error)
+      },
+    )
+    if (!response.ok) throw problemOf(url, response.status, await response.text())
+    return response
+  }
+}
+
+function problemOf(url: URL, status: number, answer: string): Problem {
+  let body: unknown
+  try {
+    body = JSON.parse(answer)
+  } catch {
+    body = undefined
+  }
+  const known = ProblemBody.safeParse(body)
+  if (known.success) return Problem.from(known.data)
+  return new Problem('not-ready', `${url.origin} answered ${status} like no gateway does: ${answer.slice(0, 200)}`)
+}
+
+function unreachable(url: URL, error: unknown): Problem {
+  const { message, cause } = error as Error
+  const reason = cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : message
+  return new Problem('not-ready', `The gateway at ${url.origin} cannot be reached: ${reason}. Is its address right?`, {
+    cause: error,
+  })
+}

@@ -1,0 +1,105 @@
+import type { Dirent } from 'node:fs'
+import { readdir, readFile, readlink, stat } from 'node:fs/promises'
+
+import { dirname, join, relative } from 'node:path/posix'
+import dockerignore from '@balena/dockerignore'
+import ignore from 'ignore'
+
+export type Entry =
+  | { type: 'file'; path: string; mode: 0o755 | 0o644; sizeBytes: number }
+  | { type: 'folder'; path: string }
+  | { type: 'link'; path: string; target: string }
+
+/** Never sent, wherever they are. */
+const never = new Set(['.git', '.hg', '.svn', '.DS_Store', 'node_modules', '__pycache__', '.venv'])
+/** Read by the gateway before the build, so that .dockerignore does not count for them. */
+const needed = /^(?:\.dockerignore|fly\.toml|railpack\.json|Dockerfile(?:\..+)?|.+\.Dockerfile)$/
+
+type Rules = { root: string; test: (path: string) => { ignored: boolean; unignored: boolean } }
+
+/**
+ * What of a folder is its source, sorted: what git would track (.gitignore at every level, also above the folder and
+ * without a repository; .git/info/exclude), less what .dockerignore excludes. Folders without files are left out, as git
+ * does it. `named` are files that an option names: .dockerignore does not count for them.
+ */
+export async function listSource(folder: string, named: (string | null)[]): Promise<Entry[]> {
+  const docker = await dockerRules(folder, named)
+  const above = await rulesAbove(folder)
+  const entries: Entry[] = []
+
+  const walk = async (path: string, outer: Rules[]): Promise<boolean> => {
+    const here = join(folder, path)
+    const rules = [...(await gitRules(here)), ...outer]
+    const names = await readdir(here, { withFileTypes: true })
+    const wanted = names.filter((found) => {
+      const inside = join(path, found.name)
+      if (never.has(found.name) || isIgnored(join(folder, inside), found.isDirectory(), rules)) return false
+      return found.isDirectory() ? !docker.prunes(inside) : !docker.excludes(inside)
+    })
+    const found = await Promise.all(wanted.map((name) => readEntry(folder, join(path, name.name), name)))
+    let any = false
+    for (const entry of sortByName(found.filter((entry) => entry !== null))) {
+      const at = entries.push(entry) - 1
+      if (entry.type !== 'folder' || (await walk(entry.path, rules))) any = true
+      else entries.splice(at)
+    }
+    return any
+  }
+  await walk('', above)
+  return entries
+}
+
+/** Null for what is neither file nor link: sockets, pipes, devices. */
+async function readEntry(folder: string, path: string, name: Dirent): Promise<Entry | null> {
+  const file = join(folder, path)
+  if (name.isDirectory()) return { type: 'folder', path }
+  if (name.isSymbolicLink()) return { type: 'link', path, target: await readlink(file) }
+  const found = await stat(file)
+  return found.isFile() ? { type: 'file', path, mode: found.mode & 0o100 ? 0o755 : 0o644, sizeBytes: found.size } : null
+}
+
+/** All entries are of one folder, so their paths sort as their names do: by their bytes. */
+const sortByName = (entries: Entry[]) =>
+  entries.toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
+
+/** The rules nearest to a path speak first; those that say nothing leave it to the next. */
+function isIgnored(file: string, isFolder: boolean, rules: Rules[]): boolean {
+  for (const { root, test } of rules) {
+    const { ignored, unignored } = test(relative(root, file) + (isFolder ? '/' : ''))
+    if (ignored || unignored) return ignored
+  }
+  return false
+}
+
+async function gitRules(root: string, file = '.gitignore'): Promise<Rules[]> {
+  const text = await readFile(join(root, file), 'utf8').catch(() => '')
+  if (!text) return []
+  const matcher = ignore({ ignorecase: process.platform !== 'linux' }).add(text)
+  return [{ root, test: (path) => matcher.test(path) }]
+}
+
+/** Rules of the repository around a folder, nearest first; none when they exclude the folder itself: it was asked for. */
+async function rulesAbove(folder: string): Promise<Rules[]> {
+  const rules: Rules[] = []
+  for (let root = folder; ; root = dirname(root)) {
+    if (root !== folder) rules.push(...(await gitRules(root)))
+    if (await stat(join(root, '.git')).catch(() => null)) {
+      rules.push(...(await gitRules(root, '.git/info/exclude')))
+      return root !== folder && isIgnored(folder, true, rules) ? [] : rules
+    }
+    if (root === dirname(root)) return []
+  }
+}
+
+async function dockerRules(folder: string, named: (string | null)[]) {
+  const text = await readFile(join(folder, '.dockerignore'), 'utf8').catch(() => '')
+  const matcher = dockerignore.default({ ignorecase: false }).add(text)
+  const excepts = /^\s*!/m.test(text)
+  const kept = (path: string) => needed.test(path) || named.some((name) => name?.replace(/^\.\//, '') === path)
+  return {
+    excludes: (path: string) => !kept(path) && matcher.ignores(path),
+    /** Nothing inside can be wanted. */
+    prunes: (path: string) =>
+      !excepts && matcher.ignores(path) && !named.some((name) => name?.replace(/^\.\//, '').startsWith(`${path}/`)),
+  }
+}

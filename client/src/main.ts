@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+import { asProblem, Problem } from '#api/problem.ts'
+import manifest from '../../package.json' with { type: 'json' }
+import { help, readCommandLine } from './command-line.ts'
+import { deploy } from './deploy.ts'
+import { followToEnd } from './follow-deployment.ts'
+import { Gateway } from './gateway.ts'
+import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
+
+/** `tarmac`, from its arguments to its exit code. */
+async function main(argv: string[]): Promise<number> {
+  const interrupt = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => {
+      if (interrupt.signal.aborted) process.exit(130)
+      interrupt.abort()
+    })
+  const printer: Printer = argv.includes('--json') ? jsonPrinter() : peoplePrinter(process.stderr.isTTY)
+  try {
+    const command = readCommandLine(argv, process.env)
+    if (command.name === 'help') return show(help)
+    if (command.name === 'version') return show(manifest.version)
+    const gateway = new Gateway(command.gateway, command.token)
+    return command.name === 'deploy'
+      ? await deploy(command, gateway, printer, interrupt.signal)
+      : await followToEnd(await gateway.find(command.id, interrupt.signal), gateway, printer, interrupt.signal)
+  } catch (error) {
+    if (interrupt.signal.aborted) return printer.interrupted('Stopped; the gateway has taken nothing.')
+    const known = error instanceof Problem
+    return printer.failed(known ? error : new Problem('internal', `The client failed: ${messageOf(error)}`))
+  }
+}
+
+function show(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return 0
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : asProblem(error).message)
+
+process.stdout.on('error', () => process.exit(1)) // whoever read the output has gone
+process.exitCode = await main(process.argv.slice(2))

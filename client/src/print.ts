@@ -1,0 +1,127 @@
+import type { Deployment } from '#api/deployment.ts'
+import type { DeploymentEvent } from '#api/event.ts'
+import { type ExitCode, exitCodeOf } from '#api/exit-codes.ts'
+import type { Problem, ProblemBody } from '#api/problem.ts'
+import { renderEvent, renderVerdict } from '#api/render-event.ts'
+import type { Entry } from './list-source.ts'
+
+/** Tells the course of a command. What ends the command gives its exit code. */
+export type Printer = {
+  note: (text: string) => void
+  upload: (files: number, entries: Entry[]) => UploadProgress
+  accepted: (deployment: Deployment, address: string) => void
+  event: (event: DeploymentEvent, deployment: Deployment) => void
+  detached: (deployment: Deployment, address: string) => ExitCode
+  verdict: (deployment: Deployment) => ExitCode
+  failed: (problem: Problem) => ExitCode
+  interrupted: (text: string) => ExitCode
+}
+type UploadProgress = { packed: (bytes: number) => void; sent: (bytes: number) => void; done: () => void }
+
+const paintMs = 200
+const lineMs = 5000
+
+const say = (text: string) => void process.stderr.write(text)
+const note = (text: string) => say(`tarmac: ${text}\n`)
+
+/** People read stderr; stdout gets the address alone. */
+export function peoplePrinter(isTerminal: boolean): Printer {
+  return {
+    note,
+    upload(files, entries) {
+      const totalBytes = entries.reduce((sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0), 0)
+      const begunAt = performance.now()
+      let packedBytes = 0
+      let sentBytes = 0
+      let paintedAt = begunAt
+      const words = (what: string) => {
+        const seconds = (performance.now() - begunAt) / 1000
+        return `${what}, ${size(sentBytes)} in ${seconds.toFixed(1)} s (${size(sentBytes / Math.max(seconds, 0.001))}/s)`
+      }
+      return {
+        packed: (bytes) => void (packedBytes += bytes),
+        sent(bytes) {
+          sentBytes += bytes
+          if (performance.now() - paintedAt < (isTerminal ? paintMs : lineMs)) return
+          paintedAt = performance.now()
+          const text = words(`sending ${files} files: ${Math.floor((packedBytes / Math.max(totalBytes, 1)) * 100)} %`)
+          say(isTerminal ? `\r\x1b[2K${text}` : `${text}\n`)
+        },
+        done: () => say(`${isTerminal ? '\r\x1b[2K' : ''}${words(`sent ${files} files`)}\n`),
+      }
+    },
+    accepted: ({ id, app }, address) => say(`deployment ${id} of ${app}: ${address}\n`),
+    event: (event, { createdAt }) => say(renderEvent(event, createdAt)),
+    detached({ id }, address) {
+      note(`the gateway has it; to follow it: tarmac follow ${id}`)
+      process.stdout.write(`${address}\n`)
+      return 0
+    },
+    verdict(deployment) {
+      say(renderVerdict({ ...deployment, url: null }))
+      if (deployment.state === 'live' && deployment.url) process.stdout.write(`${deployment.url}\n`)
+      return exitCodeFor(deployment)
+    },
+    failed(problem) {
+      note(problem.message)
+      return exitCodeOf[problem.code]
+    },
+    interrupted(text) {
+      say(isTerminal ? '\n' : '')
+      note(text)
+      return 130
+    },
+  }
+}
+
+type Result = { state?: string; id?: string; app?: string; url?: string | null; image?: string | null }
+
+const line = (body: object) => void process.stdout.write(`${JSON.stringify({ v: 1, ...body })}\n`)
+const now = () => new Date().toISOString()
+const facts = ({ state, id, app, url, image }: Deployment): Result => ({
+  state,
+  id,
+  app,
+  url,
+  image: image?.reference ?? null,
+})
+
+/** Programs read stdout: one JSON object a line, events as they are in the log; the last has `type: "result"`. */
+export function jsonPrinter(): Printer {
+  let last: Result = {}
+  const result = (exitCode: ExitCode, more: Result & { problem?: ProblemBody | null; text?: string } = {}) => {
+    line({ type: 'result', t: now(), exitCode, ...last, problem: null, ...more })
+    return exitCode
+  }
+  return {
+    note: (text) => line({ type: 'client', t: now(), text }),
+    upload(files) {
+      let sentBytes = 0
+      return {
+        packed: () => {},
+        sent: (bytes) => void (sentBytes += bytes),
+        done: () => line({ type: 'uploaded', t: now(), files, sentBytes }),
+      }
+    },
+    accepted(deployment, address) {
+      last = facts(deployment)
+      line({ type: 'accepted', t: now(), id: deployment.id, app: deployment.app, address })
+    },
+    event: ({ seq, at, ...event }) => line({ seq, t: at, ...event }),
+    detached: () => result(0),
+    verdict: (deployment) => result(exitCodeFor(deployment), { ...facts(deployment), problem: deployment.problem }),
+    failed: (problem) => result(exitCodeOf[problem.code], { problem: problem.body() }),
+    interrupted: (text) => result(130, { text }),
+  }
+}
+
+function exitCodeFor({ state, problem }: Deployment): ExitCode {
+  if (state === 'live' || state === 'built') return 0
+  if (state === 'cancelled' || state === 'superseded') return exitCodeOf[state]
+  return problem ? (exitCodeOf[problem.code] ?? 1) : 1
+}
+
+function size(bytes: number): string {
+  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}

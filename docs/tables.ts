@@ -1,0 +1,86 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { z } from 'zod'
+import { NewEvent } from '#api/event.ts'
+import { exitCodeOf, exitCodes } from '#api/exit-codes.ts'
+import { DeploymentOptions } from '#api/options.ts'
+import { problemCodes, problems } from '#api/problem.ts'
+import { routes } from '#api/routes.ts'
+import { settings } from '../gateway/src/config.ts'
+import { moves } from '../gateway/src/deployments/states.ts'
+
+/** The tables of the docs that are made from the code, by file. `npm run docs` writes them in; a test compares. */
+export const tables: Record<string, string> = {
+  'settings.md': table(
+    ['setting', 'default', 'what it is for'],
+    Object.entries(settings.shape).map(([name, field]) => [
+      `\`${name}\``,
+      code(field.parse(undefined)),
+      field.description ?? '',
+    ]),
+  ),
+  'problems.md': table(
+    ['code', 'status', 'whose fault', 'worth a retry', 'exit code of the client', 'title'],
+    problemCodes.map((name) => {
+      const { status, fault, retry, title } = problems[name]
+      return [
+        `\`${name}\``,
+        `${status}`,
+        fault,
+        retry ? 'yes' : 'no',
+        `${exitCodeOf[name]} (${exitCodes[exitCodeOf[name]]})`,
+        title,
+      ]
+    }),
+  ),
+  'events.md': table(
+    ['type', 'fields'],
+    NewEvent.options.map((event) => [
+      `\`${event.shape.type.value}\``,
+      Object.keys(event.shape)
+        .filter((name) => name !== 'type')
+        .map((name) => `\`${name}\``)
+        .join(', '),
+    ]),
+  ),
+  'http.md': [
+    table(
+      ['address', 'path'],
+      Object.entries(routes).map(([name, path]) => [name, `\`${path}\``]),
+    ),
+    table(
+      ['option', 'default'],
+      Object.entries(DeploymentOptions.shape).map(([name, field]) => [
+        `\`${name}\``,
+        code((field as z.ZodType).parse(undefined)),
+      ]),
+    ),
+  ].join('\n\n'),
+  'deployments.md': table(
+    ['state', 'may go to'],
+    Object.entries(moves).map(([state, next]) => [`\`${state}\``, next.map((to) => `\`${to}\``).join(', ') || 'final']),
+  ),
+}
+
+function table(head: string[], rows: string[][]): string {
+  return [head, head.map(() => '---'), ...rows]
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`)
+    .join('\n')
+}
+
+function code(value: unknown): string {
+  return value === '' || value === null ? 'none' : `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
+}
+
+/** A docs page with its made part replaced by what the code says now. */
+export function withTable(page: string, text: string): string {
+  const [before, , after] = text.split(/<!-- made from the code[^>]*-->|<!-- end -->/)
+  if (after === undefined) throw new Error(`docs/${page} has no place for its table`)
+  return `${before}<!-- made from the code by npm run docs -->\n${tables[page]}\n<!-- end -->${after}`
+}
+
+if (import.meta.main)
+  for (const page of Object.keys(tables)) {
+    const file = join(import.meta.dirname, page)
+    writeFileSync(file, withTable(page, readFileSync(file, 'utf8')))
+  }

@@ -1,0 +1,94 @@
+import type { TreeEntry } from '#api/tree.ts'
+
+const block = 512
+/** What an archive ends with. */
+export const tarEnd = Buffer.alloc(2 * block)
+
+const padding = (sizeBytes: number): number => -sizeBytes & (block - 1)
+const contentBytes = (entry: TreeEntry): number => (entry.type === 'file' ? entry.sizeBytes : 0)
+
+/** The zeros after a file's content. */
+export const tarPadding = (sizeBytes: number): Buffer => tarEnd.subarray(0, padding(sizeBytes))
+
+/** Known before the first byte goes out. */
+export function tarBytes(entries: readonly TreeEntry[]): number {
+  let total = tarEnd.length
+  for (const entry of entries) {
+    const sizeBytes = contentBytes(entry)
+    const more = paxOf(entry)
+    total += block + sizeBytes + padding(sizeBytes) + (more ? block + more.length + padding(more.length) : 0)
+  }
+  return total
+}
+
+/**
+ * What stands before an entry's content: ustar, with a pax header in front where ustar cannot say it. Owner 0, fixed
+ * modes, and one time for all files, so that the same tree is the same archive and no file looks older than another.
+ */
+export function tarHeader(entry: TreeEntry, mtimeSeconds: number): Buffer {
+  const more = paxOf(entry)
+  const header = ustar(entry, mtimeSeconds)
+  if (!more) return header
+  const pax = { type: 'file', path: 'PaxHeader', mode: 0o644, sizeBytes: more.length, sha256: '' } as const
+  return Buffer.concat([ustar(pax, mtimeSeconds, 'x'), more, tarPadding(more.length), header])
+}
+
+/** A time that is the same for the same tree and another for another: servers make ETags of times. 2020 and 2021. */
+export function tarTimeSeconds(treeDigest: string): number {
+  return 1_577_836_800 + (Number.parseInt(treeDigest.slice(-8), 16) % 63_000_000)
+}
+
+const kinds = { file: '0', link: '2', folder: '5' }
+
+function ustar(entry: TreeEntry, mtimeSeconds: number, kind = kinds[entry.type]): Buffer {
+  const header = Buffer.alloc(block)
+  const { name, prefix } = ustarName(entry) ?? { name: 'long', prefix: '' }
+  const octal = (value: number, digits: number, at: number) =>
+    header.write(`${value.toString(8).padStart(digits, '0')}\0`, at, 'latin1')
+  header.write(name, 0, 'latin1')
+  octal(entry.type === 'file' ? entry.mode : entry.type === 'folder' ? 0o755 : 0o777, 7, 100)
+  octal(0, 7, 108)
+  octal(0, 7, 116)
+  octal(contentBytes(entry) > maxUstarBytes ? 0 : contentBytes(entry), 11, 124)
+  octal(mtimeSeconds, 11, 136)
+  header.write(`        ${kind}`, 148, 'latin1')
+  if (entry.type === 'link') header.write(fits(entry.target, 100) ? entry.target : 'long', 157, 'latin1')
+  header.write('ustar\x0000', 257, 'latin1')
+  octal(0, 7, 329)
+  octal(0, 7, 337)
+  header.write(prefix, 345, 'latin1')
+  let sum = 0
+  for (const byte of header) sum += byte
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+  return header
+}
+
+const maxUstarBytes = 8 ** 11 - 1
+// oxlint-disable-next-line no-control-regex -- ustar holds ASCII only
+const fits = (text: string, max: number): boolean => text.length <= max && /^[\x01-\x7f]*$/.test(text)
+
+/** Long paths are cut in two at a slash; null where that does not help. */
+function ustarName(entry: TreeEntry): { name: string; prefix: string } | null {
+  const path = entry.type === 'folder' ? `${entry.path}/` : entry.path
+  if (!fits(path, 256)) return null
+  if (path.length <= 100) return { name: path, prefix: '' }
+  const cut = path.indexOf('/', path.length - 101)
+  if (cut < 1 || cut > 155 || cut === path.length - 1) return null
+  return { name: path.slice(cut + 1), prefix: path.slice(0, cut) }
+}
+
+function paxOf(entry: TreeEntry): Buffer | null {
+  const records: string[] = []
+  if (!ustarName(entry)) records.push(paxRecord('path', entry.type === 'folder' ? `${entry.path}/` : entry.path))
+  if (entry.type === 'link' && !fits(entry.target, 100)) records.push(paxRecord('linkpath', entry.target))
+  if (contentBytes(entry) > maxUstarBytes) records.push(paxRecord('size', String(contentBytes(entry))))
+  return records.length > 0 ? Buffer.from(records.join('')) : null
+}
+
+/** `<length> key=value\n`, where the length counts itself. */
+function paxRecord(key: string, value: string): string {
+  const rest = Buffer.byteLength(` ${key}=${value}\n`)
+  let length = rest + String(rest).length
+  if (rest + String(length).length > length) length += 1
+  return `${length} ${key}=${value}\n`
+}

@@ -1,0 +1,143 @@
+import { status as grpc, type ServiceError } from '@grpc/grpc-js'
+import { Problem, type ProblemCode } from '#api/problem.ts'
+import { RpcStatus } from './messages.ts'
+import type { Progress, StepFacts } from './progress.ts'
+
+const detailsKey = 'grpc-status-details-bin'
+const type = {
+  vertex: 'github.com/moby/buildkit/errdefs.Vertex+json',
+  exit: 'github.com/moby/buildkit/gatewayapi.ExitMessage+json',
+  source: 'github.com/moby/buildkit/errdefs.Source+json',
+}
+const maxDetailChars = 2000
+
+/** What is known when a solve fails. `changed` is the file that was not what the source tree says. */
+export type Circumstances = { progress: Progress; plain: (text: string) => string; changed: string | null }
+
+/** A failed solve as a Problem: whose fault it is, which step and line, and what to do next. */
+export function solveProblem(error: unknown, { progress, plain, changed }: Circumstances): Problem {
+  if (!isServiceError(error)) throw error
+  if (changed !== null) {
+    const detail = `The file ${changed} changed or vanished while the build read it. Deploy again.`
+    return new Problem('source-changed', detail, { cause: error, facts: { path: changed } })
+  }
+  const details = detailsOf(error)
+  if (isAway(error)) return daemonAway(error)
+  const vertex = details.get(type.vertex)?.['digest']
+  const step = (typeof vertex === 'string' ? progress.step(vertex) : null) ?? progress.failed()
+  const text = plain(error.details).slice(0, maxDetailChars)
+  const exitCode = details.get(type.exit)?.['Code']
+  const { code, detail, facts } = judge(text, step, typeof exitCode === 'number' ? exitCode : null)
+  return new Problem(code, detail, {
+    cause: error,
+    facts: {
+      ...(step && { step: step.name }),
+      ...facts,
+      ...(code === 'build-failed' && {
+        ...(step && { lastLines: step.lastLines }),
+        ...sourceFacts(details.get(type.source)),
+      }),
+    },
+  })
+}
+
+export const daemonAway = (cause: unknown): Problem =>
+  new Problem(
+    'buildkit-unavailable',
+    'The build daemon does not answer. Try again; if it stays so, its log says why.',
+    {
+      cause,
+    },
+  )
+
+type Verdict = { code: ProblemCode; detail: string; facts?: Record<string, unknown> }
+
+function judge(text: string, step: StepFacts | null, exitCode: number | null): Verdict {
+  if (exitCode !== null) {
+    const why =
+      exitCode === 137 ? 'it was killed, most likely because memory ran out' : `it ended with exit code ${exitCode}`
+    return { code: 'build-failed', detail: `The step “${step?.name ?? text}” failed: ${why}.`, facts: { exitCode } }
+  }
+  if (/no space left on device/i.test(text)) {
+    return { code: 'no-space', detail: 'The builder’s disk is full. Its operator must make room; then deploy again.' }
+  }
+  if (/^failed to push |^error writing (?:layer|manifest|config)/.test(text)) return pushVerdict(text)
+  const image = imageOf(text, step)
+  if (image !== null) return pullVerdict(image, text)
+  const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
+  if (missing) {
+    const detail = `The build copies ${missing[1]}, which the source does not hold. Is it left out by .dockerignore?`
+    return { code: 'build-failed', detail }
+  }
+  return { code: 'build-failed', detail: text }
+}
+
+function pushVerdict(text: string): Verdict {
+  if (/\b40[13]\b|unauthorized|denied|insufficient_scope|authoriz/i.test(text)) {
+    return {
+      code: 'registry-denied',
+      detail: `The registry did not take the image; check the builder’s token. (${text})`,
+    }
+  }
+  const hint = /name unknown|name not known|NAME_UNKNOWN|\b404\b/i.test(text) ? 'it knows no such app' : 'try again'
+  return { code: 'registry-unavailable', detail: `The registry did not take the image; ${hint}. (${text})` }
+}
+
+/** The image that could not be had, where that is what failed: named by the frontend, by its step, or by the request. */
+function imageOf(text: string, step: StepFacts | null): string | null {
+  const named =
+    /failed to resolve source metadata for (\S+): /.exec(text) ??
+    /^(?:docker-image:\/\/|\[internal\] load metadata for )(\S+)$/.exec(step?.name ?? '') ??
+    /^failed to load cache key: (\S+): not found/.exec(text)
+  if (named) return named[1]!
+  const asked = /\/\/([^/\s]+)\/v2\/(\S+)\/(?:manifests|blobs)\/([\w.:-]+)/.exec(text)
+  return asked && `${asked[1]}/${asked[2]}${asked[3]!.includes(':') ? '@' : ':'}${asked[3]}`
+}
+
+function pullVerdict(image: string, text: string): Verdict {
+  if (/: not found|denied|authoriz|manifest unknown|name unknown|\b40[134]\b/i.test(text)) {
+    const detail = `The image ${image} is not there, or not for everybody; check its name and tag. (${text})`
+    return { code: 'image-not-found', detail, facts: { image } }
+  }
+  return {
+    code: 'registry-unavailable',
+    detail: `The image ${image} could not be fetched; try again. (${text})`,
+    facts: { image },
+  }
+}
+
+/** Where in the Dockerfile, for those who have one. */
+function sourceFacts(source: Detail | undefined): { source?: { file: string; line: number; text: string } } {
+  const { info, ranges } = (source ?? {}) as {
+    info?: { filename?: string; data?: string }
+    ranges?: { start?: { line?: number } }[]
+  }
+  const line = ranges?.[0]?.start?.line
+  if (!info || !line) return {}
+  const lines = Buffer.from(info.data ?? '', 'base64')
+    .toString()
+    .split('\n')
+  return { source: { file: info.filename ?? '', line, text: lines[line - 1] ?? '' } }
+}
+
+const isServiceError = (error: unknown): error is ServiceError =>
+  error instanceof Error && 'details' in error && 'metadata' in error
+
+/** Gone, shutting down, or out of touch with our session: nothing that the source or the registry did. */
+function isAway({ code, metadata, details }: ServiceError): boolean {
+  if (code === grpc.UNAVAILABLE && metadata.get(detailsKey).length === 0) return true
+  return code === grpc.CANCELLED || /no active session for/.test(details)
+}
+
+type Detail = Record<string, unknown>
+
+function detailsOf(error: ServiceError): Map<string, Detail> {
+  const found = new Map<string, Detail>()
+  const [trailer] = error.metadata.get(detailsKey)
+  if (!(trailer instanceof Buffer)) return found
+  for (const detail of RpcStatus.decode(trailer).details) {
+    const known = Object.values(type).includes(detail.type) && !found.has(detail.type)
+    if (known) found.set(detail.type, JSON.parse(Buffer.from(detail.value).toString()) as Detail)
+  }
+  return found
+}

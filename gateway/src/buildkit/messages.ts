@@ -1,0 +1,76 @@
+/** The words of BuildKit's control and session services, as far as we speak them. Numbers as in its .proto files. */
+import { bool, bytes, int, many, map, message, one, string, Timestamp } from '../llb/wire.ts'
+import type { Decoded } from '../llb/wire.ts'
+
+const Nothing = message({})
+
+const Exporter = message({ type: one(1, string), attrs: map(2, string) })
+const SolveRequest = message({
+  ref: one(1, string),
+  definition: one(2, bytes),
+  session: one(5, string),
+  frontend: one(6, string),
+  frontendAttrs: map(7, string),
+  internal: one(11, bool),
+  exporters: many(13, Exporter),
+})
+const SolveResponse = message({ exporterResponse: map(1, string) })
+
+const Vertex = message({
+  digest: one(1, string),
+  name: one(3, string),
+  cached: one(4, bool),
+  started: one(5, Timestamp),
+  completed: one(6, Timestamp),
+  error: one(7, string),
+})
+const VertexStatus = message({ id: one(1, string), vertex: one(2, string), started: one(7, Timestamp) })
+/** `stream` is 1 for stdout, 2 for stderr; `text` is cut anywhere, also inside a character. */
+const VertexLog = message({ vertex: one(1, string), stream: one(3, int), text: one(4, bytes) })
+const VertexWarning = message({ vertex: one(1, string), short: one(3, bytes), url: one(5, string) })
+export const StatusResponse = message({
+  vertexes: many(1, Vertex),
+  statuses: many(2, VertexStatus),
+  logs: many(3, VertexLog),
+  warnings: many(4, VertexWarning),
+})
+export type StatusResponse = Decoded<typeof StatusResponse>
+
+const BuildkitVersion = message({ version: one(2, string) })
+const WorkerRecord = message({ version: one(5, BuildkitVersion) })
+
+/** A remote procedure: its path, and how its question and its answers are written. */
+export type Method<Ask, Answer> = {
+  path: string
+  ask: { encode(value: Ask): Uint8Array }
+  answer: { decode(bytes: Uint8Array): Answer }
+}
+const control = <Ask, Answer>(
+  name: string,
+  ask: Method<Ask, Answer>['ask'],
+  answer: Method<Ask, Answer>['answer'],
+): Method<Ask, Answer> => ({ path: `/moby.buildkit.v1.Control/${name}`, ask, answer })
+export const Solve = control('Solve', SolveRequest, SolveResponse)
+export const Status = control('Status', message({ ref: one(1, string) }), StatusResponse)
+export const ListWorkers = control('ListWorkers', Nothing, message({ workers: many(1, WorkerRecord) }))
+export const sessionPath = '/moby.buildkit.v1.Control/Session'
+/** A piece of the byte stream inside the Session call. */
+export const BytesMessage = message({ data: one(1, bytes) })
+
+/** What the daemon asks us, inside a session. */
+export const HealthResponse = message({ status: one(1, int) })
+export const CredentialsRequest = message({ host: one(1, string) })
+export const CredentialsResponse = message({ user: one(1, string), secret: one(2, string) })
+export const SecretRequest = message({ id: one(1, string) })
+export const SecretResponse = message({ data: one(1, bytes) })
+
+/** Only as deep as we look into a build graph: every vertex by its bytes, and what is said of it. */
+export const Definition = message({ vertexes: many(1, bytes), metadata: map(2, bytes), source: one(3, bytes) })
+export const IgnoreCache = message({ ignoreCache: one(1, bool) })
+
+/** `google.rpc.Status` as it comes in the trailer of a failed call; BuildKit writes each detail's value as JSON. */
+export const RpcStatus = message({
+  code: one(1, int),
+  text: one(2, string),
+  details: many(3, message({ type: one(1, string), value: one(2, bytes) })),
+})

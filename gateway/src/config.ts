@@ -1,0 +1,124 @@
+import { z } from 'zod'
+
+const port = z.coerce.number().int().min(0).max(65_535)
+const seconds = z.coerce.number().positive()
+const mib = z.coerce.number().int().positive()
+
+/**
+ * Every setting, by its name in the environment: type, default and what it is for. `docs/settings.md` is checked
+ * against this table. Nothing else in the gateway reads the environment.
+ */
+export const settings = z.object({
+  TARMAC_HOST: z
+    .string()
+    .default('127.0.0.1')
+    .describe('Address to listen on. Anything but loopback needs TARMAC_TOKENS.'),
+  TARMAC_PORT: port.default(8080).describe('Port of the HTTP interface.'),
+  TARMAC_TOKENS: z
+    .string()
+    .default('')
+    .describe('Tokens that callers may use, separated by commas; at least 16 characters each.'),
+  TARMAC_DATA: z.string().default('/data').describe('The volume: spool, source trees, database. See volumes.md.'),
+  TARMAC_LOG_LEVEL: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('How much the operator’s log tells.'),
+  TARMAC_BUILDKIT: z
+    .string()
+    .regex(/^unix:\/\/\//, 'must be unix:///path/of/socket: the daemon is always on the same host')
+    .default('unix:///run/buildkit/buildkitd.sock')
+    .describe('The build daemon’s socket.'),
+  TARMAC_CONTEXT_PORT: port
+    .default(8412)
+    .describe('Loopback port on which the build daemon fetches source trees; keep it the same, or caches go cold.'),
+  TARMAC_RAILPACK: z.string().default('/usr/local/bin/railpack').describe('The planner, as an absolute path.'),
+  TARMAC_REGISTRY: z.string().default('registry.fly.io').describe('Where images go, as host or host:port.'),
+  TARMAC_FLY_API: z.url().default('https://api.machines.dev').describe('Base URL of the Machines API.'),
+  TARMAC_FLY_TOKEN: z.string().default('').describe('Token for the Machines API and the registry.'),
+  TARMAC_FLY_ORG: z.string().default('personal').describe('Organisation in which missing apps are made.'),
+  TARMAC_FLY_REGION: z
+    .string()
+    .default('')
+    .describe('Region of new machines; the builder’s own (FLY_REGION) when empty.'),
+  FLY_REGION: z.string().default('').describe('Set by Fly: where the builder runs.'),
+  TARMAC_URL: z
+    .string()
+    .default('http://{app}.flycast')
+    .describe('How the address of a live app is shown; {app} is its name. `https://{app}.fly.dev` for public apps.'),
+  TARMAC_MAX_UPLOAD_MIB: mib.default(2048).describe('Largest archive taken, as sent.'),
+  TARMAC_MAX_TREE_MIB: mib.default(8192).describe('Largest source tree taken, unpacked.'),
+  TARMAC_MAX_BUILDS: z.coerce.number().int().min(1).default(4).describe('Deployments at work at once.'),
+  TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
+  TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),
+  TARMAC_DEPLOY_TIMEOUT: seconds.default(1800).describe('Seconds for the rollout and its verification.'),
+  TARMAC_MACHINE_TIMEOUT: seconds.default(300).describe('Seconds for one machine to start and pass its checks.'),
+  TARMAC_WATCH: z.coerce
+    .number()
+    .min(0)
+    .default(10)
+    .describe('Seconds that new machines are watched for crashes before a deployment is live.'),
+  TARMAC_AWAY_TIMEOUT: seconds
+    .default(60)
+    .describe('Seconds to go on trying while the build daemon, the registry or Fly is away.'),
+  TARMAC_DRAIN: z.coerce
+    .number()
+    .min(0)
+    .default(30)
+    .describe('Seconds that running work may take to end when the gateway is stopped.'),
+})
+
+export type Config = ReturnType<typeof readConfig>
+
+/** The environment, checked once: all complaints together, then grouped for the reader and frozen. */
+export function readConfig(env: Record<string, string | undefined>) {
+  const parsed = settings.safeParse(env)
+  const complaints = parsed.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) ?? []
+  const tokens = (env['TARMAC_TOKENS'] ?? '')
+    .split(',')
+    .map((token) => token.trim())
+    .filter(Boolean)
+  if (tokens.some((token) => token.length < 16)) complaints.push('TARMAC_TOKENS: a token has at least 16 characters')
+  const host = env['TARMAC_HOST'] ?? '127.0.0.1'
+  if (tokens.length === 0 && !['127.0.0.1', '::1', 'localhost'].includes(host))
+    complaints.push(
+      `TARMAC_TOKENS: must be set to listen on ${host}; without tokens only loopback (127.0.0.1) is served`,
+    )
+  if (!parsed.success || complaints.length > 0) throw new ConfigError(complaints)
+  const set = parsed.data
+  return Object.freeze({
+    http: { host: set.TARMAC_HOST, port: set.TARMAC_PORT },
+    data: set.TARMAC_DATA,
+    logLevel: set.TARMAC_LOG_LEVEL,
+    buildkit: { address: set.TARMAC_BUILDKIT, contextPort: set.TARMAC_CONTEXT_PORT },
+    railpack: set.TARMAC_RAILPACK,
+    registry: set.TARMAC_REGISTRY,
+    fly: {
+      api: set.TARMAC_FLY_API,
+      org: set.TARMAC_FLY_ORG,
+      region: set.TARMAC_FLY_REGION || set.FLY_REGION || 'iad',
+      url: set.TARMAC_URL,
+    },
+    limits: {
+      uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
+      treeBytes: set.TARMAC_MAX_TREE_MIB * 2 ** 20,
+      builds: set.TARMAC_MAX_BUILDS,
+      planMs: set.TARMAC_PLAN_TIMEOUT * 1000,
+      buildMs: set.TARMAC_BUILD_TIMEOUT * 1000,
+      deployMs: set.TARMAC_DEPLOY_TIMEOUT * 1000,
+      machineMs: set.TARMAC_MACHINE_TIMEOUT * 1000,
+      watchMs: set.TARMAC_WATCH * 1000,
+      awayMs: set.TARMAC_AWAY_TIMEOUT * 1000,
+      drainMs: set.TARMAC_DRAIN * 1000,
+    },
+    /** Kept apart, so that the rest may be logged. */
+    secrets: { tokens, fly: set.TARMAC_FLY_TOKEN },
+  })
+}
+
+/** What is wrong with the environment, one complaint a line. */
+export class ConfigError extends Error {
+  constructor(complaints: string[]) {
+    super(`The settings cannot be used:\n${complaints.map((complaint) => `  ${complaint}`).join('\n')}`)
+    this.name = 'ConfigError'
+  }
+}

@@ -1,0 +1,116 @@
+import { randomBytes, randomUUIDv7 } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { asProblem } from '#api/problem.ts'
+import { Buildkit } from './buildkit/solve.ts'
+import type { Config } from './config.ts'
+import { Deployer } from './deploy/deployer.ts'
+import { MachinesApi } from './fly/machines-api.ts'
+import { listen } from './http/listen.ts'
+import { Intake } from './intake/intake.ts'
+import { openLog, type Logger } from './log.ts'
+import { makeSteps } from './pipeline/make-steps.ts'
+import { Runner } from './pipeline/runner.ts'
+import { openPlanner } from './railpack/open-planner.ts'
+import { Registry } from './registry/registry.ts'
+import { openSqliteStore } from './store/sqlite.ts'
+
+const sweepEveryMs = 10 * 60_000
+const probeMs = 5000
+
+/** Puts the parts together, lowest first; the stack closes them in the opposite order. */
+export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
+  const { data, limits, fly: place, secrets } = config
+  await using opening = new AsyncDisposableStack() // if any part fails to open, the opened ones close
+  await mkdir(data, { recursive: true })
+  const key = await ownKey(join(data, 'key'))
+
+  const fly = opening.use(new MachinesApi({ baseUrl: place.api, token: secrets.fly }))
+  const deployer = new Deployer({
+    fly,
+    org: place.org,
+    urlTemplate: place.url,
+    watchMs: limits.watchMs,
+    waitMs: limits.machineMs,
+  })
+  const onLoopback = /^(127\.|localhost(:|$)|\[::1\])/.test(config.registry)
+  const login = { username: 'x', password: secrets.fly }
+  const registry = opening.use(new Registry({ host: config.registry, login, insecure: onLoopback }))
+  const buildkit = opening.use(
+    await Buildkit.open({
+      ...config.buildkit,
+      key,
+      login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
+    }),
+  )
+  const planner = () => openPlanner(config.railpack, AbortSignal.timeout(probeMs))
+  const intake = opening.use(
+    await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
+  )
+  const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
+
+  const steps = makeSteps(
+    { intake, buildkit, registry, deployer },
+    { planner, registryHost: config.registry, region: place.region, key, workDir: join(data, 'spool', 'plans') },
+  )
+  const runner = opening.use(await Runner.start({ store, steps, log, limits }))
+  const sweep = async () => {
+    const { removed } = await intake.sweep(await store.sourcesInUse())
+    if (removed > 0) log.info({ removed }, 'left-over sources removed')
+  }
+  await sweep()
+  const sweeping = setInterval(
+    () => void sweep().catch((err: unknown) => log.error({ err }, 'sweep failed')),
+    sweepEveryMs,
+  )
+  opening.defer(() => clearInterval(sweeping))
+
+  const stopping = new AbortController()
+  const server = opening.use(
+    await listen(
+      {
+        store,
+        receive: (body, more) => intake.receive(body, more),
+        async submit(app, options, source) {
+          const deployment = await store.create({ id: randomUUIDv7(), app, options, source })
+          runner.wake()
+          return deployment
+        },
+        async readiness() {
+          const signal = AbortSignal.timeout(probeMs)
+          const [daemon, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
+          return { ready: daemon.ok && plans.ok, parts: { buildkit: daemon, planner: plans } }
+        },
+        tokens: secrets.tokens,
+        log,
+        stopping: stopping.signal,
+        maxUploadBytes: limits.uploadBytes,
+      },
+      config.http,
+    ),
+  )
+  opening.defer(() => stopping.abort())
+  log.info({ url: server.url }, 'gateway ready')
+  const open = opening.move()
+  return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+/** 32 random bytes that this gateway keeps: addresses of sources and the apps' own keys are made from them. */
+async function ownKey(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const key = randomBytes(32)
+    await writeFile(path, key, { mode: 0o600, flag: 'wx' })
+    return key
+  }
+}
+
+/** How a part answers, for the health page. */
+async function probe(look: Promise<{ version: string }>): Promise<{ ok: boolean; detail: string }> {
+  return look.then(
+    ({ version }) => ({ ok: true, detail: version }),
+    (error: unknown) => ({ ok: false, detail: asProblem(error).message }),
+  )
+}

@@ -1,0 +1,104 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import type { Readable } from 'node:stream'
+
+export type Child = {
+  /** Absolute path: nothing is looked up, no shell is asked. */
+  command: string
+  args: string[]
+  /** The whole environment: nothing of ours is inherited. */
+  env: Record<string, string>
+  cwd: string
+  timeoutMs: number
+  /** Of stdout and stderr together; a child that writes more is killed. */
+  maxOutputBytes: number
+  /** Runs as this user and group, with no capability and no way back; only root may ask for it. */
+  uid?: number
+}
+export type ChildResult = {
+  exitCode: number | null
+  /** The signal that ended it, ours included. */
+  killedBy: string | null
+  stdout: string
+  stderr: string
+  truncated: boolean
+  timedOut: boolean
+}
+
+/**
+ * Runs a program to its end. It has a process group of its own, which is killed whole when a limit is reached, when the
+ * signal aborts (then this throws the signal's reason) and when the program itself ends; it dies with us.
+ */
+export async function runChild(child: Child, signal: AbortSignal): Promise<ChildResult> {
+  signal.throwIfAborted()
+  const [command = child.command, ...args] = [...asUser(child.uid), child.command, ...child.args]
+  const running = spawn(command, args, {
+    env: child.env,
+    cwd: child.cwd,
+    detached: true, // makes the process group
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const killGroup = () => {
+    try {
+      if (running.pid) process.kill(-running.pid, 'SIGKILL')
+    } catch {
+      // the whole group has ended
+    }
+  }
+  let timedOut = false
+  const timer = setTimeout(() => {
+    timedOut = true
+    killGroup()
+  }, child.timeoutMs)
+  signal.addEventListener('abort', killGroup)
+  const output = gather([running.stdout, running.stderr], child.maxOutputBytes, killGroup)
+  try {
+    const [exitCode, killedBy] = (await once(running, 'exit')) as [number | null, string | null]
+    killGroup() // what it left behind would hold the pipes open
+    await Promise.race([output.ended, new Promise((resolve) => setTimeout(resolve, lingerMs).unref())])
+    signal.throwIfAborted()
+    const [stdout = '', stderr = ''] = output.texts()
+    return { exitCode, killedBy, stdout, stderr, truncated: output.truncated(), timedOut }
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', killGroup)
+    running.stdout.destroy()
+    running.stderr.destroy()
+  }
+}
+
+/** How long the pipes may stay open after the end, where something left the group and holds them. */
+const lingerMs = 500
+const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path))
+
+/** The words in front of a command that tie its life to ours, and make it another user's where one is given. */
+export function asUser(uid: number | undefined): string[] {
+  if (!setpriv) {
+    if (uid === undefined) return []
+    throw new Error('A child of another user needs setpriv (of util-linux).')
+  }
+  const rights = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--inh-caps=-all', '--bounding-set=-all']
+  return [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', ...(uid === undefined ? [] : rights), '--']
+}
+
+/** Collects what the streams say up to a limit they share. */
+function gather(streams: Readable[], maxBytes: number, onTooMuch: () => void) {
+  const chunks: Buffer[][] = streams.map(() => [])
+  let roomBytes = maxBytes
+  let truncated = false
+  for (const [at, stream] of streams.entries()) {
+    stream.on('data', (chunk: Buffer) => {
+      if (roomBytes > 0) chunks[at]?.push(chunk.subarray(0, roomBytes))
+      roomBytes -= chunk.length
+      if (roomBytes >= 0 || truncated) return
+      truncated = true
+      onTooMuch()
+    })
+  }
+  return {
+    ended: Promise.all(streams.map((stream) => once(stream, 'close'))),
+    texts: () => chunks.map((each) => Buffer.concat(each).toString('utf8')),
+    truncated: () => truncated,
+  }
+}

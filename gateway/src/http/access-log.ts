@@ -1,0 +1,30 @@
+import { randomUUID } from 'node:crypto'
+import type { RequestHandler } from 'express'
+import type { Logger } from '../log.ts'
+
+/** Names each request, and tells the operator's log how it ended. Never the query, never a header. */
+export function accessLog(log: Logger, stopping: AbortSignal): RequestHandler {
+  return (request, response, next) => {
+    const { method, path, socket } = request
+    const requestId = randomUUID()
+    const begun = { at: performance.now(), read: socket.bytesRead, written: socket.bytesWritten }
+    response.setHeader('X-Request-Id', requestId)
+    if (stopping.aborted) response.setHeader('Connection', 'close')
+    response.once('close', () =>
+      log.info(
+        {
+          requestId,
+          method,
+          path,
+          status: response.statusCode,
+          ended: response.writableFinished,
+          ms: Math.round(performance.now() - begun.at),
+          receivedBytes: socket.bytesRead - begun.read,
+          sentBytes: socket.bytesWritten - begun.written,
+        },
+        'request',
+      ),
+    )
+    next()
+  }
+}

@@ -1,0 +1,47 @@
+import type { RequestHandler, Response } from 'express'
+import { type Deployment, isFinal } from '#api/deployment.ts'
+import { readOptions } from '#api/options.ts'
+import { Problem, problems } from '#api/problem.ts'
+import { fill, routes } from '#api/routes.ts'
+import { follow } from '../deployments/follow.ts'
+import type { HttpParts } from './http-app.ts'
+import { appOf, queryOf, receiveSource } from './receive-source.ts'
+import { defaultHeartbeatMs, sendLog, whileOpen } from './send-log.ts'
+
+/** `PUT /deploy/{app}`: from an archive to its verdict in one call, for a shell. */
+export function deployAndFollow(parts: HttpParts): RequestHandler {
+  return async (request, response) => {
+    const app = appOf(request)
+    const { options, answer } = readOptions(queryOf(request), ['wait', 'follow'])
+    if (answer.wait && answer.follow === false)
+      throw new Problem('option-invalid', 'wait=true and follow=false exclude each other; choose one.')
+    const { source } = await receiveSource(request, response, parts)
+    const deployment = await parts.submit(app, options, source)
+    response.setHeader('Location', fill(routes.deployment, { id: deployment.id }))
+    if (answer.follow === false) return void response.status(202).json(deployment)
+    const status = answer.wait ? await verdictStatus(deployment, response, parts) : 200
+    await sendLog(response.status(status), parts, deployment, 0, 'text/plain')
+  }
+}
+
+/** Waits for the end and gives the status that tells it; interim answers keep the line alive. */
+async function verdictStatus({ id }: Deployment, response: Response, parts: HttpParts): Promise<number> {
+  const heartbeat = setInterval(() => response.writeProcessing(), parts.heartbeatMs ?? defaultHeartbeatMs)
+  const signal = AbortSignal.any([whileOpen(response), parts.stopping])
+  try {
+    for await (const { type } of follow(parts.store, id, 0, signal)) void type
+  } finally {
+    clearInterval(heartbeat)
+  }
+  const deployment = await parts.store.find(id)
+  if (deployment && isFinal(deployment.state)) return statusOf(deployment)
+  throw new Problem('stopping', `The gateway is stopping. Deployment ${id} goes on when it is back; read its record.`, {
+    facts: { deployment: id },
+  })
+}
+
+function statusOf({ state, problem }: Deployment): number {
+  if (state === 'live' || state === 'built') return 200
+  if (state === 'cancelled' || state === 'superseded') return problems[state].status
+  return problem?.status ?? problems.internal.status
+}

@@ -1,0 +1,68 @@
+import type { Readable } from 'node:stream'
+import express, { type ErrorRequestHandler, type Express } from 'express'
+import type { Deployment, SourceFacts } from '#api/deployment.ts'
+import type { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import { routes } from '#api/routes.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
+import type { Logger } from '../log.ts'
+import { accessLog } from './access-log.ts'
+import { authorizer } from './authorize.ts'
+import { createDeployment } from './create-deployment.ts'
+import { deployAndFollow } from './deploy-and-follow.ts'
+import { sendProblem } from './problem.ts'
+import { listDeployments, readDeployment, readEvents } from './read-deployments.ts'
+
+export type HttpParts = {
+  store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed'>
+  /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
+  receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
+  /** Makes the record; from then on the deployment goes its way, whoever listens. */
+  submit(app: string, options: DeploymentOptions, source: SourceFacts): Promise<Deployment>
+  readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
+  /** None: everything is allowed. */
+  tokens: readonly string[]
+  log: Logger
+  /** Fires when the gateway begins to stop: uploads are refused, followers are sent away to come back. */
+  stopping: AbortSignal
+  maxUploadBytes: number
+  /** A line without news for this long gets a sign of life; 15 s when not given. */
+  heartbeatMs?: number
+}
+
+/** Every address of the gateway but the WebSocket one, which `listen` adds. */
+export function httpApp(parts: HttpParts): Express {
+  const { tokens, log, stopping } = parts
+  const authorize = authorizer(tokens)
+  const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple')
+
+  app.use(accessLog(log, stopping))
+  app.get(routes.health, (_request, response) => void response.json({ ok: true }))
+  app.get(routes.ready, async (_request, response) => {
+    const { ready, parts: found } = await parts.readiness()
+    const away = Object.entries(found).filter(([, part]) => !part.ok)
+    const detail = away.map(([name, part]) => `${name}: ${part.detail}`).join('; ') || 'The gateway is starting.'
+    if (!ready) throw new Problem('not-ready', detail, { facts: { ready, parts: found } })
+    response.json({ ready, parts: found })
+  })
+  app.use((request, _response, next) => {
+    authorize(request)
+    next()
+  })
+  app.put(routes.deploy, deployAndFollow(parts))
+  app.post(routes.deployments, createDeployment(parts))
+  app.get(routes.deployments, listDeployments(parts))
+  app.get(routes.deployment, readDeployment(parts))
+  app.get(routes.events, readEvents(parts))
+
+  for (const path of Object.values(routes))
+    app.all(path, ({ method }) => {
+      throw new Problem('method-not-allowed', `${method} is not for this address; see docs/http.md.`)
+    })
+  app.use(({ path }) => {
+    throw new Problem('route-not-found', `There is nothing at ${path.slice(0, 200)}; see docs/http.md.`)
+  })
+  const onError: ErrorRequestHandler = (error, request, response, _next) => sendProblem(request, response, error, log)
+  app.use(onError)
+  return app
+}

@@ -1,0 +1,47 @@
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { asProblem, Problem } from '#api/problem.ts'
+import type { Logger } from '../log.ts'
+
+const retryAfterSeconds = 5
+const drainMs = 3000
+
+/**
+ * The one place that speaks RFC 9457. A sender that is still uploading reads the answer and not a broken line: what it
+ * sends meanwhile is thrown away, for a short while, before the line is cut.
+ */
+export async function sendProblem(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  log: Logger,
+): Promise<void> {
+  const problem = foreseen(error)
+  const requestId = response.getHeader('X-Request-Id')
+  if (problem.code === 'internal') log.error({ requestId, err: problem.cause ?? problem }, 'request failed')
+  if (response.headersSent || response.destroyed) return void response.destroy()
+
+  const body = `${JSON.stringify({ ...problem.body(), ...(requestId !== undefined && { requestId }) })}\n`
+  response.setHeader('Content-Type', 'application/problem+json')
+  response.setHeader('Content-Length', Buffer.byteLength(body))
+  response.setHeader('Cache-Control', 'no-store')
+  if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer')
+  if (problem.status === 503 || problem.status === 507) response.setHeader('Retry-After', retryAfterSeconds)
+  const uploading =
+    !request.complete && (request.headers['transfer-encoding'] ?? request.headers['content-length']) !== undefined
+  if (uploading) response.setHeader('Connection', 'close')
+  response.writeHead(problem.status)
+  response.write(body)
+  if (uploading) {
+    request.resume()
+    await once(request, 'close', { signal: AbortSignal.timeout(drainMs) }).catch(() => {})
+  }
+  response.end()
+}
+
+/** What Express could not read is the sender's; everything else is as it is. */
+function foreseen(error: unknown): Problem {
+  const isOurs = error instanceof Problem || !(error instanceof Error)
+  const unreadable = !isOurs && 'status' in error && error.status === 400
+  return unreadable ? new Problem('request-invalid', `${error.message}.`, { cause: error }) : asProblem(error)
+}

@@ -1,0 +1,56 @@
+import type { IncomingMessage } from 'node:http'
+import type { RequestHandler } from 'express'
+import type { Deployment } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
+import type { HttpParts } from './http-app.ts'
+import { appOf, queryOf } from './receive-source.ts'
+import { forms, type LogType, sendLog } from './send-log.ts'
+
+type Store = Pick<HttpParts, 'store'>
+
+/** `GET /v1/apps/{app}/deployments`: newest first, `limit` at a time. */
+export function listDeployments({ store }: Store): RequestHandler {
+  return async (request, response) => {
+    const query = queryOf(request)
+    const before = query.get('cursor')
+    if (before !== null && !/^[\w-]{1,100}$/.test(before)) throw notNumber('cursor', 'the `next` of the page before')
+    const limit = wholeNumber('limit', query.get('limit') ?? '20')
+    if (limit < 1 || limit > 100) throw notNumber('limit', 'a number from 1 to 100')
+    response.json(await store.list(appOf(request), { limit, before }))
+  }
+}
+
+/** `GET /v1/deployments/{id}`: the record, which alone gives the verdict. */
+export function readDeployment({ store }: Store): RequestHandler {
+  return async (request, response) => void response.json(await findOr404(store, String(request.params['id'])))
+}
+
+/** `GET /v1/deployments/{id}/events`: the log from `after` on, in the form that `Accept` names. */
+export function readEvents(parts: HttpParts): RequestHandler {
+  return async (request, response) => {
+    const deployment = await findOr404(parts.store, String(request.params['id']))
+    const names = Object.keys(forms) as LogType[]
+    const name = names.find((name) => name === request.accepts(names))
+    if (!name) throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)
+    await sendLog(response, parts, deployment, afterOf(request), name)
+  }
+}
+
+export async function findOr404(store: HttpParts['store'], id: string): Promise<Deployment> {
+  const deployment = await store.find(id)
+  if (!deployment) throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
+  return deployment
+}
+
+/** The number of the last event that the reader has: what a browser says when it comes back counts more than the address. */
+export function afterOf({ url, headers }: IncomingMessage): number {
+  const asked = new URL(url ?? '', 'http://gateway').searchParams.get('after')
+  return wholeNumber('after', headers['last-event-id']?.toString() || asked || '0')
+}
+
+function wholeNumber(name: string, value: string): number {
+  if (!/^\d{1,15}$/.test(value)) throw notNumber(name, 'a whole number')
+  return Number(value)
+}
+
+const notNumber = (name: string, what: string) => new Problem('option-invalid', `The option ${name} is ${what}.`)

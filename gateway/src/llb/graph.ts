@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto'
+import { byteOrder } from './byte-order.ts'
+import { cacheMount, Definition, Op } from './ops.ts'
+import type { FileAction, Platform } from './ops.ts'
+
+/** An operation as a value; what it makes is its output 0. Two nodes of equal digest are one operation to BuildKit. */
+export type Node = {
+  readonly op: Op
+  readonly bytes: Uint8Array
+  readonly digest: string
+  readonly inputs: readonly Node[]
+  /** What the progress calls it. */
+  readonly name: string | undefined
+}
+/** A file system: what a node makes, or the empty one. */
+export type Tree = Node | null
+export const scratch: Tree = null
+
+export const image = (identifier: string, platform: Platform, name?: string): Node =>
+  node({ source: { identifier: `docker-image://${identifier}` }, platform }, noInputs, name)
+
+/** One file from a web server. With its `checksum` known (`sha256:…`), BuildKit asks only when it lacks the bytes. */
+export const http = (url: string, file: { filename: string; checksum?: string | undefined }, name?: string): Node => {
+  const attrs = { 'http.filename': file.filename, ...(file.checksum && { 'http.checksum': file.checksum }) }
+  return node({ source: { identifier: url, attrs } }, noInputs, name)
+}
+
+export type Exec = {
+  args: string[]
+  env?: string[]
+  cwd: string
+  /** Names of secrets, each an environment variable of the same name. */
+  secrets?: readonly string[]
+  mounts?: Mount[]
+  platform: Platform
+}
+export type Mount = { dest: string } & ({ from: Tree } | { cache: { ID: string; sharing: number } })
+
+/** Runs a command on a file system; what the file system is then is the output. */
+export function exec(root: Tree, { args, env = [], cwd, secrets = [], mounts = [], platform }: Exec, name?: string) {
+  const slots = new Slots()
+  let outputs = 0
+  const all: Mount[] = [{ dest: '/', from: root }, ...mounts]
+  const sorted = all.toSorted((a, b) => byteOrder(a.dest, b.dest))
+  const written = sorted.map((mount) =>
+    'cache' in mount
+      ? { input: -1, dest: mount.dest, output: -1, mountType: cacheMount, cacheOpt: mount.cache }
+      : { input: slots.of(mount.from), dest: mount.dest, output: outputs++ },
+  )
+  const meta = { args, env, cwd, removeMountStubsRecursive: true }
+  const secretenv = secrets.map((secret) => ({ ID: secret, name: secret }))
+  return node({ exec: { meta, mounts: written, secretenv }, platform }, slots, name)
+}
+
+type CopyOptions = Omit<NonNullable<FileAction['copy']>, 'mode' | 'timestamp'>
+
+/** Copies from one file system into another; modes and times stay as they are. */
+export const copy = (onto: Tree, from: Tree, options: CopyOptions, name?: string): Node =>
+  file(onto, from, { copy: { ...options, mode: -1, timestamp: -1 } }, name)
+
+export const mkdir = (onto: Tree, path: string, mode: number, name?: string): Node =>
+  file(onto, scratch, { mkdir: { path, mode, makeParents: true, timestamp: -1 } }, name)
+
+export const mkfile = (onto: Tree, path: string, mode: number, data: string, name?: string): Node =>
+  file(onto, scratch, { mkfile: { path, mode, data: Buffer.from(data), timestamp: -1 } }, name)
+
+function file(onto: Tree, from: Tree, action: FileAction, name?: string): Node {
+  const slots = new Slots()
+  const places = { input: slots.of(onto), secondaryInput: slots.of(from), output: 0 }
+  return node({ file: { actions: [{ ...places, ...action }] } }, slots, name)
+}
+
+/** Lays file systems over each other, the last on top. Empty ones drop out; a single one left is used as it is. */
+export function merge(trees: Tree[], name?: string): Tree {
+  const layers = trees.filter((tree) => tree !== null)
+  if (layers.length < 2) return layers[0] ?? scratch
+  const slots = { nodes: layers, digests: layers.map(({ digest }) => digest) } // here equal layers share no slot
+  return node({ merge: { inputs: layers.map((_, input) => ({ input })) } }, slots, name)
+}
+
+/** Every operation below a node and the node itself, inputs before users, equal ones once. */
+export function operations(result: Node): Node[] {
+  const found = new Map<string, Node>()
+  const visited = new Set<Node>()
+  const path = [{ node: result, next: 0 }]
+  for (let at = path.at(-1); at; at = path.at(-1)) {
+    const input = at.node.inputs[at.next++]
+    if (input && !visited.has(input)) path.push({ node: input, next: 0 })
+    if (input) continue
+    visited.add(at.node)
+    // Of equal operations with different names the last visited gives its name to all.
+    const known = found.get(at.node.digest)
+    if (!known || at.node.name) found.set(at.node.digest, at.node)
+    path.pop()
+  }
+  return [...found.values()]
+}
+
+/** The graph that ends in `result`, encoded. `ignoreCache`: every command runs again, whatever is cached. */
+export function marshal(result: Node, { ignoreCache = false } = {}): Uint8Array {
+  const nodes = operations(result)
+  const metadata = nodes.map(({ digest, op, name }) => [
+    digest,
+    { ignore_cache: ignoreCache && op.exec !== undefined, description: name ? { 'llb.customname': name } : {} },
+  ])
+  const pointer = Op.encode({ inputs: [{ digest: result.digest }] })
+  return Definition.encode({
+    def: [...nodes.map(({ bytes }) => bytes), pointer],
+    metadata: Object.fromEntries(metadata),
+  })
+}
+
+function node(own: Op, { nodes, digests }: Inputs, name: string | undefined): Node {
+  const op = { inputs: digests.map((digest) => ({ digest })), ...own }
+  const bytes = Op.encode(op)
+  return { op, bytes, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`, inputs: nodes, name }
+}
+
+type Inputs = { readonly nodes: readonly Node[]; readonly digests: readonly string[] }
+const noInputs: Inputs = { nodes: [], digests: [] }
+
+/** The input slots of an operation: equal file systems share one, the empty one has none (-1). */
+class Slots implements Inputs {
+  readonly nodes: Node[] = []
+  readonly digests: string[] = []
+
+  of(tree: Tree): number {
+    if (!tree) return -1
+    this.nodes.push(tree) // also when its slot is shared: its name counts
+    const known = this.digests.indexOf(tree.digest)
+    return known >= 0 ? known : this.digests.push(tree.digest) - 1
+  }
+}

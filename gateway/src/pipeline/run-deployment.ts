@@ -1,0 +1,117 @@
+import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
+import { asProblem, Problem } from '#api/problem.ts'
+import { touchesMachines } from '../deployments/states.ts'
+import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
+import { LogWriter } from './log-writer.ts'
+import type { Plan, Steps } from './steps.ts'
+import { whileAway } from './while-away.ts'
+
+/** Milliseconds for each part of the way, and for how long a part of ours or Fly's may be away. */
+export type TimeLimits = { planMs: number; buildMs: number; deployMs: number; awayMs: number }
+
+/** Takes a claimed deployment from where it stands to its end. Returns what went wrong, for the operator's log. */
+export async function runDeployment<P extends Plan>(
+  claim: Claim,
+  { store, steps, limits }: { store: DeploymentStore; steps: Steps<P>; limits: TimeLimits },
+  signal: AbortSignal,
+): Promise<Problem | null> {
+  const { deployment } = claim
+  const holder = { id: deployment.id, epoch: claim.epoch }
+  const log = new LogWriter(store, holder)
+  let state: DeploymentState = deployment.state
+  let moving: Promise<void> = Promise.resolve()
+
+  const enter = (to: DeploymentState, patch: DeploymentPatch & { reason?: string } = {}): Promise<void> => {
+    moving = moving.then(async () => {
+      await log.flush()
+      if (!(await store.advance(holder, state, to, patch))) throw new Overtaken()
+      state = to
+    })
+    return moving
+  }
+  let { rollout } = claim
+  const remember = async (patch: DeploymentPatch) => {
+    if (!(await store.amend(holder, patch))) throw new Overtaken()
+    rollout = patch.rollout
+  }
+  /** One part of the way, within its time, repeated while something is away. */
+  const within = <T>(what: string, limitMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    const late = new Problem('time-limit', `${what} took longer than ${limitMs / 1000} s.`, {
+      facts: { state, limitMs },
+    })
+    return withDeadline(limitMs, late, signal, (limited) =>
+      whileAway(() => work(limited), limits.awayMs, log.tell, limited),
+    )
+  }
+
+  const buildImage = async (): Promise<ImageFacts> => {
+    const tree = await steps.fetch(deployment, signal)
+    await enter('analyzing')
+    const plan = await within('Planning', limits.planMs, (limited) =>
+      steps.analyze(deployment, tree, log.tell, limited),
+    )
+    log.tell({ type: 'plan', ...plan.facts })
+    await enter('building', { plan: plan.facts })
+    let pushes = false // a build that is tried again pushes again
+    const pushing = () => {
+      if (!pushes) enter('pushing').catch(() => {}) // the next `enter` says what is wrong
+      pushes = true
+    }
+    return within('The build', limits.buildMs, (limited) =>
+      steps.build(deployment, tree, plan, pushing, log.tell, limited),
+    )
+  }
+  const bringToMachines = async (image: ImageFacts) => {
+    const work = (signal: AbortSignal) => ({ deployment, image, rollout, remember, tell: log.tell, signal })
+    if (state === 'deploying') {
+      await within('The deploy', limits.deployMs, (limited) => steps.deploy(work(limited)))
+      await enter('verifying')
+    }
+    const { url } = await within('Verifying', limits.deployMs, (limited) => steps.verify(work(limited)))
+    await enter('live', { url })
+  }
+
+  try {
+    let image = deployment.image
+    if (!touchesMachines(state)) {
+      image = await buildImage()
+      await enter(deployment.options.deploy ? 'deploying' : 'built', { image })
+    }
+    if (touchesMachines(state)) await bringToMachines(image!)
+    return null
+  } catch (error) {
+    await moving.catch(() => {})
+    await log.flush()
+    if (error instanceof Overtaken) return null
+    const problem = asProblem(signal.aborted ? signal.reason : error)
+    if (problem.code === 'stopping') {
+      // What touches machines is taken up where it stands by the next start; the rest begins anew.
+      if (!touchesMachines(state)) await store.advance(holder, state, 'pending', { reason: problem.message })
+      return null
+    }
+    const end = problem.code === 'superseded' ? 'superseded' : touchesMachines(state) ? 'deploy_failed' : 'build_failed'
+    await store.advance(holder, state, end, { problem: problem.body() })
+    return problem
+  }
+}
+
+/** Another runner has the deployment now: stop, and write nothing more. */
+class Overtaken extends Error {}
+
+/** Runs `work` under a signal that also fires after `limitMs`, with `late` as its reason. */
+async function withDeadline<T>(
+  limitMs: number,
+  late: Problem,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(late), limitMs)
+  try {
+    return await work(AbortSignal.any([signal, deadline.signal]))
+  } catch (error) {
+    throw deadline.signal.aborted && !signal.aborted ? late : error
+  } finally {
+    clearTimeout(timer)
+  }
+}

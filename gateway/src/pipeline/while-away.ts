@@ -1,0 +1,28 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { problems, Problem } from '#api/problem.ts'
+import type { Tell } from '../deployments/tell.ts'
+
+/**
+ * Does `work`, and again with growing pauses while something that is not the source's fault is away; what failed last
+ * is thrown once `awayMs` have gone by since the first failure.
+ */
+export async function whileAway<T>(
+  work: () => Promise<T>,
+  awayMs: number,
+  tell: Tell,
+  signal: AbortSignal,
+): Promise<T> {
+  let firstFailure: number | undefined
+  for (let pauseMs = 500; ; pauseMs = Math.min(pauseMs * 2, 15_000)) {
+    try {
+      return await work()
+    } catch (error) {
+      const worthwhile =
+        error instanceof Problem && problems[error.code].retry && problems[error.code].fault !== 'source'
+      firstFailure ??= performance.now()
+      if (!worthwhile || signal.aborted || performance.now() + pauseMs - firstFailure > awayMs) throw error
+      tell({ type: 'warning', text: `${error.message} Trying again in ${pauseMs / 1000} s.` })
+      await sleep(pauseMs, undefined, { signal })
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import { posix } from 'node:path'
+import { Problem } from '#api/problem.ts'
+import type { ProblemCode } from '#api/problem.ts'
+import type { DeploymentOptions } from '#api/options.ts'
+import type { SourceTree } from '../deployments/source-tree.ts'
+
+/** How a source is built, and why so. `plan` and `dockerfile` are paths in the source, tidied. */
+export type Way =
+  | { way: 'railpack'; reason: string; plan: string | null }
+  | { way: 'dockerfile'; reason: string; dockerfile: string }
+
+/** What the sender asks for goes first, then fly.toml, then what the source holds. */
+export function chooseWay(
+  tree: SourceTree,
+  options: Pick<DeploymentOptions, 'plan' | 'dockerfile'>,
+  flyBuild?: { dockerfile?: string },
+): Way {
+  if (options.plan !== null && options.dockerfile !== null) {
+    throw new Problem('option-invalid', 'Both plan and dockerfile are given. Leave one of them out.')
+  }
+  if (options.plan !== null) {
+    const plan = fileOf(tree, options.plan, 'plan', 'option-invalid')
+    return { way: 'railpack', reason: `asked for by plan=${plan}`, plan }
+  }
+  if (options.dockerfile !== null) {
+    const dockerfile = fileOf(tree, options.dockerfile, 'dockerfile', 'option-invalid')
+    return { way: 'dockerfile', reason: `asked for by dockerfile=${dockerfile}`, dockerfile }
+  }
+  if (flyBuild?.dockerfile !== undefined) {
+    const dockerfile = fileOf(tree, flyBuild.dockerfile, '[build] dockerfile in fly.toml', 'fly-config-invalid')
+    return { way: 'dockerfile', reason: `[build] in fly.toml names ${dockerfile}`, dockerfile }
+  }
+  if (hasFile(tree, 'railpack.json')) return { way: 'railpack', reason: 'railpack.json at the root', plan: null }
+  if (hasFile(tree, 'Dockerfile')) {
+    return { way: 'dockerfile', reason: 'Dockerfile at the root', dockerfile: 'Dockerfile' }
+  }
+  return { way: 'railpack', reason: 'no Dockerfile at the root', plan: null }
+}
+
+const hasFile = (tree: SourceTree, path: string): boolean =>
+  tree.entries.some((entry) => entry.type === 'file' && entry.path === path)
+
+/** Whether a path that is meant within the source leaves it. */
+export const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(posix.normalize(path))
+
+function fileOf(tree: SourceTree, asked: string, name: string, code: ProblemCode): string {
+  const path = posix.normalize(asked)
+  if (isOutside(asked)) {
+    throw new Problem(code, `${name} is ${asked}, which is outside of the source. Give a path from the source's root.`)
+  }
+  if (!hasFile(tree, path)) {
+    throw new Problem(code, `${name} is ${asked}, and the source holds no such file. Is it left out by an ignore file?`)
+  }
+  return path
+}

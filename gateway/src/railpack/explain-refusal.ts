@@ -1,0 +1,51 @@
+import type { ProblemCode } from '#api/problem.ts'
+import { Problem } from '#api/problem.ts'
+import type { SourceTree } from '../deployments/source-tree.ts'
+import type { ChildResult } from '../host/run-child.ts'
+import type { Info, Preparation } from './prepare.ts'
+
+export type Refusal = { problem: Problem; mayPass: boolean }
+
+/** Why railpack made no plan, and whether trying again may help. Its exit code alone does not say: a look-up that failed ends like a bad source. */
+export function explainRefusal(ended: ChildResult, info: Info, work: Preparation): Refusal {
+  const { planner, limits, tree } = work
+  const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
+  const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(-maxWordsChars)
+  const refusal = (code: ProblemCode, detail: string, mayPass = false): Refusal => {
+    return { problem: new Problem(code, detail, { facts: { planner: planner.version } }), mayPass }
+  }
+
+  if (ended.timedOut) {
+    const limitS = limits.timeoutMs / 1000
+    return refusal('plan-limit', `Planning took longer than ${limitS} s and was stopped. Is the source very large?`)
+  }
+  if (ended.truncated) {
+    return refusal('plan-limit', `The planner wrote more than ${limits.maxOutputBytes} bytes and was stopped.`)
+  }
+  if (ended.killedBy !== null) return refusal('plan-interrupted', `The planner was ended by ${ended.killedBy}.`, true)
+  if (ended.exitCode === 75) return refusal('plan-interrupted', `The planner lacks something: ${words}`, true)
+  if (errors.length === 0 && ended.exitCode !== goPanic) {
+    const advice = 'It must be a program that every user may run, in folders that every user may enter.'
+    const detail = `The planner ${planner.path} gave no answer (exit code ${ended.exitCode}): ${words}. ${advice}`
+    return refusal('planner-missing', detail)
+  }
+  if (words.includes('failed to get latest version for package')) {
+    return refusal('plan-interrupted', `The planner could not look up a version: ${words}`, true)
+  }
+  if (words.includes('could not determine how to build the app')) return refusal('plan-none', nothingFound(tree))
+  // railpack says the same of a version that does not exist and of a look-up that reached nobody.
+  return refusal('plan-failed', words, words.includes('failed to resolve version'))
+}
+
+const maxWordsChars = 4_000
+const goPanic = 2 // a bug of railpack's that this source sets off
+
+function nothingFound(tree: SourceTree): string {
+  const root = tree.entries.filter(({ path }) => !path.includes('/')).map(({ path }) => path)
+  const shown = root.length > maxShown ? [...root.slice(0, maxShown), `${root.length - maxShown} more`] : root
+  return `Nothing at the root of the source says how to build it. Looked for ${lookedFor}. There is ${shown.join(', ')}. Add one of them, or send the folder that holds it.`
+}
+
+const maxShown = 20
+const lookedFor =
+  'Dockerfile, railpack.json, package.json, requirements.txt, pyproject.toml, Pipfile, main.py, app.py, go.mod, Cargo.toml, Gemfile, composer.json, index.php, pom.xml, gradlew, mix.exs, deno.json, *.csproj, gleam.toml, CMakeLists.txt, Staticfile, public/, index.html, start.sh'

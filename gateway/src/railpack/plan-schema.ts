@@ -1,0 +1,142 @@
+import { z } from 'zod'
+import { Problem } from '#api/problem.ts'
+
+// The plan language of railpack 0.37, whole and strict: what is not written here is refused, never guessed at.
+
+const text = z.string()
+const texts = z.array(text)
+const textByName = z.record(text, text)
+
+/** Files that a step or the image takes from elsewhere. Of `image`, `step`, `local`, `spread` at most one; none: empty. */
+const Layer = z.preprocess(
+  (value) => (typeof value === 'string' ? (shortLayer(value) ?? value) : value),
+  z
+    .strictObject({
+      image: text.optional(),
+      step: text.optional(),
+      local: z.boolean().optional(),
+      spread: z.boolean().optional(),
+      include: texts.optional(),
+      exclude: texts.optional(),
+    })
+    .refine(({ image, step, local, spread }) => [image, step, local, spread].filter(Boolean).length <= 1, {
+      error: 'it may name one of image, step, local and spread, not several',
+    }),
+)
+export type Layer = z.infer<typeof Layer>
+
+function shortLayer(value: string) {
+  if (value === '.') return { local: true, include: ['.'] }
+  if (value === '...') return { spread: true }
+  return value.startsWith('$') ? { step: value.slice(1) } : undefined
+}
+
+const customName = text.optional()
+const Exec = z.strictObject({ form: z.literal('exec'), cmd: text, customName })
+const File = z.strictObject({
+  form: z.literal('file'),
+  path: text,
+  name: text,
+  mode: z.int().min(0).max(0xffff_ffff).optional(),
+  customName,
+})
+const Path = z.strictObject({ form: z.literal('path'), path: text })
+const Copy = z.strictObject({ form: z.literal('copy'), src: text, dest: text.default(''), image: text.optional() })
+const Command = z.preprocess(
+  withForm,
+  z.discriminatedUnion('form', [Exec, File, Path, Copy], { error: ({ input }) => noForm(input) }),
+)
+export type Command = z.infer<typeof Command>
+
+/** Commands carry no type: their fields tell, in this order. */
+function withForm(value: unknown): unknown {
+  if (typeof value === 'string') return { form: 'exec', ...shellCommand(value) }
+  if (typeof value !== 'object' || value === null) return value
+  if ('form' in value) return { ...value, form: null } // railpack has no such field
+  if ('cmd' in value) return { ...value, form: 'exec' }
+  if ('path' in value) return { ...value, form: 'name' in value ? 'file' : 'path' }
+  return 'src' in value ? { ...value, form: 'copy' } : value
+}
+
+function noForm(value: unknown): string {
+  const has = typeof value === 'object' && value ? Object.keys(value).join(', ') || 'no field' : JSON.stringify(value)
+  return `no known form of command (with cmd, path or src), but ${has}`
+}
+
+/** A string is for the shell, read from its JSON text: escapes stay escapes, quotes at its ends go. */
+function shellCommand(value: string) {
+  const cmd = JSON.stringify(value).replaceAll(/^"+|"+$/g, '')
+  const named = /^[^:#]*#(?<name>[^:]+):/.exec(cmd)?.groups?.['name']
+  return { cmd: `sh -c '${cmd}'`, customName: named ?? cmd }
+}
+
+const Step = z.strictObject({
+  name: text.min(1),
+  inputs: z.array(Layer).default([]),
+  commands: z.array(Command).max(1000).default([]),
+  secrets: texts.default([]),
+  assets: textByName.default({}),
+  variables: textByName.default({}),
+  caches: texts.default([]),
+})
+export type Step = z.infer<typeof Step>
+
+const Plan = z.strictObject({
+  $schema: text.optional(),
+  steps: z.array(Step).max(1000).default([]),
+  caches: z
+    .record(text, z.strictObject({ directory: text.default(''), type: z.enum(['shared', 'locked', '']).optional() }))
+    .default({}),
+  secrets: texts.default([]),
+  exclude: texts.default([]),
+  deploy: z.strictObject({
+    base: Layer,
+    inputs: z.array(Layer).default([]),
+    startCommand: text.default(''),
+    variables: textByName.default({}),
+    paths: texts.default([]),
+  }),
+})
+export type RailpackPlan = z.infer<typeof Plan>
+
+/** Reads a plan, or refuses it with the first place that is not of the plan language. */
+export function readPlan(json: string): RailpackPlan {
+  let value: unknown
+  try {
+    // To railpack null is the same as not there.
+    value = JSON.parse(json, (_, field: unknown) => (field === null ? undefined : field))
+  } catch (error) {
+    throw new Problem('plan-invalid', 'The plan is not JSON. Make it with `railpack prepare`.', { cause: error })
+  }
+  const parsed = Plan.safeParse(value)
+  if (parsed.success) return parsed.data
+  const from = z.object({ deploy: z.object({ variables: z.object({ RAILPACK_VERSION: text }) }) }).safeParse(value)
+  const version = from.data?.deploy.variables.RAILPACK_VERSION
+  const [issue] = parsed.error.issues
+  if (!issue) throw parsed.error
+  // The form of a command is our own reading, not a field of the plan.
+  const path = issue.path.at(-1) === 'form' ? issue.path.slice(0, -1) : issue.path
+  throw refusal(version, `${placeOf(value, path)} ${wordsFor(issue)}`)
+}
+
+/** A plan is refused: says why, and which railpack it came from. */
+export function refusal(version: string | undefined, reason: string): Problem {
+  const origin = version === undefined ? 'a railpack of unknown version' : `railpack ${version}`
+  const detail = `${reason}. The plan comes from ${origin}; this builder knows the plans of railpack 0.37.`
+  return new Problem('plan-invalid', detail, { facts: { reason, railpackVersion: version ?? null } })
+}
+
+/** `steps[2] (build).commands[0]`: a step is named as well as numbered. */
+function placeOf(plan: unknown, path: PropertyKey[]): string {
+  const words = path.map((key, at) => {
+    if (typeof key !== 'number') return `${at > 0 ? '.' : ''}${String(key)}`
+    const step = path[0] === 'steps' && at === 1 ? (plan as { steps: { name?: unknown }[] }).steps[key] : undefined
+    return `[${key}]${typeof step?.name === 'string' ? ` (${step.name})` : ''}`
+  })
+  return words.join('') || 'The plan'
+}
+
+function wordsFor(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'unrecognized_keys') return `has a field that is not known: ${issue.keys.join(', ')}`
+  return `is not valid: ${issue.message}`
+}

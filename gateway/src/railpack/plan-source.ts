@@ -1,0 +1,82 @@
+import { join } from 'node:path'
+import type { PlanFacts } from '#api/deployment.ts'
+import type { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import type { SourceTree } from '../deployments/source-tree.ts'
+import type { Tell } from '../deployments/tell.ts'
+import { chooseWay } from './choose-way.ts'
+import { prepare } from './prepare.ts'
+import { readSmall } from './read-small.ts'
+
+export const planLimits = {
+  timeoutMs: 180_000,
+  maxOutputBytes: 1024 * 1024,
+  maxPlanBytes: 8 * 1024 * 1024,
+  /** Before each further try; as many tries as there are waits, and one more. */
+  retryWaitsMs: [1_000, 3_000, 9_000],
+}
+
+export type PlanRequest = {
+  planner: { path: string; version: string }
+  tree: SourceTree
+  options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build' | 'deploy'>
+  flyBuild?: { dockerfile?: string }
+  /** A folder of ours that exists, for what the planner writes. */
+  workDir: string
+  tell: Tell
+  limits?: Partial<typeof planLimits>
+}
+export type PlannedSource =
+  | { way: 'railpack'; facts: PlanFacts; planText: string }
+  | { way: 'dockerfile'; facts: PlanFacts; dockerfile: string }
+
+/** Decides how a source is built, and has railpack plan it where that is the way. Leaves nothing in `workDir`. */
+export async function planSource(request: PlanRequest, signal: AbortSignal): Promise<PlannedSource> {
+  const { tree, options, planner, tell } = request
+  const limits = { ...planLimits, ...request.limits }
+  const chosen = chooseWay(tree, options, request.flyBuild)
+  const { way, reason } = chosen
+  const none = { way, reason, planner: 'none', provider: null, versions: {}, startCommand: null }
+  if (chosen.way === 'dockerfile') return { way: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
+
+  if (chosen.plan !== null) {
+    const planText = await readSmall(join(tree.root, chosen.plan), limits.maxPlanBytes, chosen.plan)
+    const { startCommand = null, variables } = readDeploy(planText, chosen.plan)
+    const version = variables?.['RAILPACK_VERSION'] ?? 'of unknown version'
+    return {
+      way: 'railpack',
+      planText,
+      facts: { ...none, planner: `railpack ${version}, run by the sender`, startCommand },
+    }
+  }
+
+  const { info, planText } = await prepare({ planner, tree, options, workDir: request.workDir, tell, limits }, signal)
+  for (const { Level, Msg } of info.logs.slice(0, maxNotes)) {
+    tell({ type: 'note', text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
+  }
+  const { startCommand = null } = readDeploy(planText, 'The plan')
+  const tools = Object.entries(info.resolvedPackages ?? {})
+  const versions = Object.fromEntries(tools.map(([name, { resolvedVersion }]) => [name, resolvedVersion ?? '']))
+  const provider = info.detectedProviders?.[0] || null
+  return {
+    way: 'railpack',
+    planText,
+    facts: { ...none, planner: `railpack ${planner.version}`, provider, versions, startCommand },
+  }
+}
+
+const maxNotes = 50
+const maxNoteChars = 2_000
+
+/** What the record tells of a plan; whether the rest is sound is found out when it is compiled. */
+type Deploy = { startCommand?: string; variables?: Record<string, string> }
+
+function readDeploy(planText: string, name: string): Deploy {
+  try {
+    const { deploy } = JSON.parse(planText) as { deploy: Deploy }
+    if (typeof deploy === 'object' && typeof (deploy.startCommand ?? '') === 'string') return deploy
+  } catch (error) {
+    throw new Problem('plan-invalid', `${name} is not JSON: ${String(error)}`, { cause: error })
+  }
+  throw new Problem('plan-invalid', `${name} is not a plan of railpack: it has no "deploy".`)
+}

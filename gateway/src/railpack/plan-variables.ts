@@ -1,0 +1,28 @@
+import { Problem } from '#api/problem.ts'
+import { isOutside } from './choose-way.ts'
+
+/**
+ * Variables of the build, as the planner gets them. It needs every name, and the values only of those that it decides by;
+ * these are in its environment, so that no value is in a list of processes. The others get a value of ours: names like
+ * LD_PRELOAD and HTTPS_PROXY would steer the planner itself, and the programs that start it.
+ */
+export function planVariables(build: Record<string, string>): { args: string[]; env: Record<string, string> } {
+  const args: string[] = []
+  const env: Record<string, string> = {}
+  for (const [name, value] of Object.entries(build)) {
+    if (!/^[\w+-]+$/.test(name)) {
+      throw new Problem('option-invalid', `build.${name} is no name of a variable. Use letters, digits and _.`)
+    }
+    if (name === 'RAILPACK_CONFIG_FILE' && isOutside(value)) {
+      throw new Problem('option-invalid', `build.${name} is ${value}, which is outside of the source.`)
+    }
+    const decides = plannerReads.test(name)
+    if (decides) env[name] = value
+    args.push('--env', decides ? name : `${name}=1`)
+  }
+  return { args, env }
+}
+
+/** What railpack 0.37 looks at the value of. RAILPACK_VERBOSE is for its process alone, and adds a secret of its own. */
+const plannerReads =
+  /^(RAILPACK_(?!VERBOSE$).*|CGO_ENABLED|DB_CONNECTION|REDIS_HOST|REDIS_URL|CACHE_DRIVER|SESSION_DRIVER|QUEUE_CONNECTION)$/

@@ -1,0 +1,394 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Checks } from './checks.ts'
+import { durationMs } from './duration.ts'
+import { mayRestart, tellExit } from './exits.ts'
+import { FlyError } from './fly-error.ts'
+import { parseImage, resolveImage } from './image-ref.ts'
+import { type Launch, withDefaults } from './machine-config.ts'
+import type { Container, Exit, Podman } from './podman.ts'
+import type { FlyState, Machine, MachineState } from './state.ts'
+import { ulid } from './ulid.ts'
+
+export type Stop = { signal?: string | undefined; timeout?: string | number | undefined }
+
+const atRest: MachineState[] = ['created', 'stopped', 'failed', 'destroyed']
+const stopMs = 5000
+const restartPauseMs = { least: 250, most: 5000 }
+
+/**
+ * Runs the machines. Like Fly it answers first and does afterwards: each call checks, shows the passing state, and
+ * queues a job; a machine's jobs run one after the other.
+ */
+export class Flyd {
+  readonly #state: FlyState
+  readonly #podman: Podman
+  readonly #registry: string
+  readonly #checks: Checks
+  readonly #queues = new Map<string, Promise<void>>()
+  /** Each machine's newest job: only that one says where the machine comes to rest. */
+  readonly #newest = new Map<string, symbol>()
+  readonly #closing = new AbortController()
+
+  constructor(parts: { state: FlyState; podman: Podman; registry: string }) {
+    this.#state = parts.state
+    this.#podman = parts.podman
+    this.#registry = parts.registry
+    this.#checks = new Checks(parts.state)
+  }
+
+  create(app: string, launch: Launch): Machine {
+    const id = randomBytes(7).toString('hex')
+    const name = launch.name ?? `machine-${id.slice(0, 6)}`
+    const twin = this.#state.machinesOf(app).find((machine) => machine.name === name)
+    if (twin) {
+      const text = `unique machine name violation, machine ID ${twin.id} already exists with name "${name}"`
+      throw new FlyError(409, `already_exists: ${text}`)
+    }
+    const now = new Date().toISOString()
+    const config = withDefaults(launch.config)
+    const version = ulid()
+    const machine: Machine = {
+      id,
+      name,
+      region: launch.region ?? 'lab',
+      state: 'created',
+      instance_id: version,
+      image_ref: parseImage(config.image),
+      config,
+      private_ip: this.#freeAddress(),
+      created_at: now,
+      updated_at: now,
+      cordoned: launch.skip_service_registration ?? false,
+      host_status: 'ok',
+      events: [],
+      checks: [],
+      own: {
+        app,
+        lease: null,
+        versions: [{ version, user_config: config }],
+        container: null,
+        former: null,
+        wantsRun: !launch.skip_launch,
+        restarts: 0,
+      },
+    }
+    this.#state.machines.set(id, machine)
+    this.#state.addEvent(machine, 'launch', 'pending', 'flyd')
+    this.#state.addEvent(machine, 'launch', 'created', 'user')
+    this.#do(machine, 'created', () => this.#launch(machine))
+    return machine
+  }
+
+  update(machine: Machine, launch: Launch): void {
+    const { instance_id, config, image_ref, events, state, own } = machine
+    if (launch.current_version !== undefined && launch.current_version !== instance_id) {
+      const text = `machine's current version is ${instance_id}, not ${launch.current_version}`
+      throw new FlyError(412, `failed_precondition: ${text}`)
+    }
+    if (state === 'replacing') throw new FlyError(409, 'aborted: machine is replacing: concurrent update in progress')
+    if (state === 'destroying' || state === 'destroyed') expectState('update', machine, [])
+    const staysDown = ['stopped', 'stopping', 'suspended', 'suspending'].includes(state)
+    own.former = { instance_id, config, image_ref, events, state }
+    own.wantsRun = !launch.skip_launch && !staysDown
+    own.restarts = 0
+    machine.config = withDefaults(launch.config)
+    machine.image_ref = parseImage(machine.config.image)
+    machine.instance_id = ulid()
+    own.versions = [{ version: machine.instance_id, user_config: machine.config }, ...own.versions]
+    machine.events = []
+    this.#state.addEvent(machine, 'update', 'replacing', 'user')
+    this.#state.addEvent(machine, 'launch', 'created', 'user')
+    this.#do(machine, 'replacing', () => this.#replace(machine))
+  }
+
+  /** Returns the state before. */
+  start(machine: Machine): MachineState {
+    const before = machine.state
+    if (before === 'started' || before === 'starting') return before
+    if (before === 'replacing')
+      throw new FlyError(412, 'failed_precondition: machine getting replaced, refusing to start')
+    if (before === 'stopping') throw new FlyError(412, 'failed_precondition: machine still active, refusing to start')
+    expectState('start', machine, ['stopped', 'suspended', 'failed'])
+    machine.own.restarts = 0
+    this.#state.addEvent(machine, 'start', 'starting', 'user')
+    this.#do(machine, 'starting', () => (before === 'suspended' ? this.#resume(machine) : this.#boot(machine)))
+    return before
+  }
+
+  stop(machine: Machine, how: Stop): void {
+    if (machine.state === 'stopped' || machine.state === 'stopping') return
+    expectState('stop', machine, ['started', 'starting', 'restarting', 'suspended', 'failed'])
+    this.#state.addEvent(machine, 'stop', 'stopping', 'user')
+    this.#do(machine, 'stopping', () => this.#stop(machine, how))
+  }
+
+  restart(machine: Machine, how: Stop): void {
+    expectState('restart', machine, ['started', 'stopped', 'failed'])
+    machine.own.restarts = 0
+    this.#state.addEvent(machine, 'restart', 'restarting', 'user')
+    this.#do(machine, 'restarting', async () => {
+      await this.#stop(machine, how)
+      return this.#boot(machine)
+    })
+  }
+
+  suspend(machine: Machine): void {
+    if (machine.state === 'suspended' || machine.state === 'suspending') return
+    expectState('suspend', machine, ['started'])
+    this.#state.addEvent(machine, 'suspend', 'suspending', 'user')
+    this.#do(machine, 'suspending', () => this.#suspend(machine))
+  }
+
+  async signal(machine: Machine, signal: string): Promise<void> {
+    expectState('signal', machine, ['started'])
+    if (machine.own.container) await this.#podman.kill(machine.own.container, signal)
+  }
+
+  destroy(machine: Machine, force: boolean): void {
+    if (!force) expectState('destroy', machine, atRest)
+    this.#state.addEvent(machine, 'destroy', 'destroying', 'user')
+    this.#do(machine, 'destroying', () => this.#destroy(machine))
+  }
+
+  /** Takes up what an earlier localfly left: machines that still run are adopted, jobs that were cut off go on. */
+  async adopt(): Promise<void> {
+    for (const machine of this.#state.machines.values()) {
+      const { state, own } = machine
+      const status = own.container ? await this.#podman.status(own.container) : 'gone'
+      const runs = status === 'running' || status === 'paused'
+      const again = (job: () => Promise<MachineState>) => this.#do(machine, state, job)
+      if (state === 'started' && own.container && status !== 'gone')
+        this.#watch(machine, runs ? own.container : { ...own.container, pid: 0 })
+      else if (!runs) own.container = null
+
+      if (state === 'created') again(() => this.#launch(machine))
+      else if (state === 'replacing') again(() => this.#replace(machine))
+      else if (state === 'stopping') again(() => this.#stop(machine, {}))
+      else if (state === 'destroying') again(() => this.#destroy(machine))
+      else if (state === 'suspending' && runs) again(() => this.#suspend(machine))
+      else if ((state === 'suspending' || state === 'suspended') && !runs) machine.state = 'stopped'
+      else if (state === 'starting' || state === 'restarting' || (state === 'started' && !own.container))
+        this.#do(machine, 'starting', () => this.#boot(machine))
+    }
+    this.#state.save()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
+    this.#checks[Symbol.dispose]()
+    await Promise.all(this.#queues.values())
+  }
+
+  /** Queues a job that ends in a resting state; a job that fails leaves the machine `failed`. */
+  #do(machine: Machine, passing: MachineState, job: () => Promise<MachineState>): void {
+    const turn = Symbol(passing)
+    this.#newest.set(machine.id, turn)
+    machine.state = passing
+    this.#state.save(machine)
+    this.#queue(machine, async () => {
+      const rest = await job().catch((error: unknown): MachineState => {
+        this.#closing.signal.throwIfAborted()
+        const type = passing === 'created' ? 'launch' : 'start'
+        this.#state.addEvent(machine, type, 'failed', 'flyd', { error: lastLine(error) })
+        return 'failed'
+      })
+      if (this.#closing.signal.aborted || this.#newest.get(machine.id) !== turn) return
+      machine.state = rest
+      this.#state.save(machine)
+    })
+  }
+
+  #queue(machine: Machine, job: () => Promise<void>): void {
+    const before = this.#queues.get(machine.id) ?? Promise.resolve()
+    const turn = before.then(() => (this.#closing.signal.aborted ? undefined : job()))
+    this.#queues.set(
+      machine.id,
+      turn.catch((error: unknown) => this.#report(machine, error)),
+    )
+  }
+
+  #report(machine: Machine, error: unknown): void {
+    if (!this.#closing.signal.aborted) console.error(`localfly: machine ${machine.id}:`, error)
+  }
+
+  async #launch(machine: Machine): Promise<MachineState> {
+    if (machine.own.wantsRun) return this.#boot(machine)
+    await this.#pull(machine)
+    return 'stopped'
+  }
+
+  /** Brings a machine to its new version, or back to the former one without a word, as Fly does. */
+  async #replace(machine: Machine): Promise<MachineState> {
+    const { own } = machine
+    const config = structuredClone(machine.config)
+    try {
+      await this.#pull(machine)
+      await this.#halt(machine, {})
+      const rest = own.wantsRun ? await this.#boot(machine) : 'stopped'
+      // Metadata written meanwhile is lost: the update's own copy wins.
+      machine.config = config
+      own.former = null
+      return rest
+    } catch (error) {
+      this.#closing.signal.throwIfAborted()
+      if (!own.former) throw error
+      const { state, ...version } = own.former
+      Object.assign(machine, version)
+      own.former = null
+      own.versions = own.versions.slice(1)
+      if (own.container) return state === 'suspended' ? state : 'started'
+      if (state === 'started' || state === 'starting' || state === 'restarting') return this.#boot(machine)
+      return state === 'failed' ? state : 'stopped'
+    }
+  }
+
+  async #pull(machine: Machine): Promise<string> {
+    machine.image_ref = await resolveImage(machine.image_ref, this.#registry)
+    return this.#podman.pull(machine.image_ref)
+  }
+
+  async #boot(machine: Machine): Promise<MachineState> {
+    const { config } = machine
+    const image = await this.#pull(machine)
+    const exec = config.init?.exec
+    // In a lab whose folder has moved, the machines move to its new network.
+    if (!this.#podman.addresses().includes(machine.private_ip)) machine.private_ip = this.#freeAddress()
+    const container = await this.#podman.run({
+      name: machine.id,
+      image,
+      address: machine.private_ip,
+      env: runtimeEnv(machine),
+      cpus: config.guest?.cpus ?? 1,
+      memoryMb: config.guest?.memory_mb ?? 256,
+      entrypoint: exec ?? config.init?.entrypoint ?? undefined,
+      command: exec ? [] : (config.init?.cmd ?? []),
+    })
+    this.#state.addEvent(machine, 'start', 'started', 'flyd')
+    this.#watch(machine, container)
+    return 'started'
+  }
+
+  #watch(machine: Machine, container: Container): void {
+    machine.own.container = container
+    this.#checks.watch(machine)
+    this.#podman.exited(container, this.#closing.signal).then(
+      (exit) => this.#queue(machine, () => this.#ended(machine, container, exit)),
+      (error: unknown) => {
+        if (machine.own.container === container) this.#report(machine, error)
+      },
+    )
+  }
+
+  /** The program ended by itself: the restart policy says what comes next. */
+  async #ended(machine: Machine, container: Container, exit: Exit): Promise<void> {
+    const { state, own, config } = machine
+    if (own.container !== container) return
+    this.#checks.unwatch(machine)
+    own.container = null
+    const again = state === 'started' && mayRestart(config, exit, own.restarts)
+    if (again) own.restarts++
+    this.#addExit(machine, exit, { requested: false, restarting: again })
+    if (again) this.#do(machine, 'restarting', () => this.#bootLater(machine))
+    else if (state === 'started' && config.auto_destroy) this.#do(machine, 'destroying', () => this.#destroy(machine))
+    else if (state === 'started' || state === 'suspended') machine.state = 'stopped'
+    this.#state.save(machine)
+  }
+
+  async #bootLater(machine: Machine): Promise<MachineState> {
+    const pauseMs = Math.min(restartPauseMs.least * 2 ** (machine.own.restarts - 1), restartPauseMs.most)
+    await sleep(pauseMs, undefined, { signal: this.#closing.signal })
+    // A stop or an update may have come meanwhile.
+    return machine.state === 'restarting' ? this.#boot(machine) : machine.state
+  }
+
+  async #stop(machine: Machine, how: Stop): Promise<MachineState> {
+    const exit = await this.#halt(machine, how)
+    if (exit) this.#addExit(machine, exit, { requested: true, restarting: false })
+    return 'stopped'
+  }
+
+  /** Ends the program, where one runs: signal, time to comply, kill. */
+  async #halt(machine: Machine, how: Stop): Promise<Exit | null> {
+    const { own, config } = machine
+    const { container } = own
+    this.#checks.unwatch(machine)
+    own.container = null
+    if (!container) return null
+    await this.#podman.unpause(container)
+    const exited = this.#podman.exited(container, this.#closing.signal)
+    exited.catch(() => {})
+    await this.#podman.kill(container, how.signal ?? config.stop_config?.signal ?? 'SIGINT')
+    const patience = new AbortController()
+    const timeoutMs = durationMs(how.timeout || config.stop_config?.timeout, stopMs)
+    await Promise.race([exited, sleep(timeoutMs, undefined, { signal: patience.signal }).catch(() => {})])
+    patience.abort()
+    await this.#podman.kill(container, 'SIGKILL')
+    return exited
+  }
+
+  async #suspend(machine: Machine): Promise<MachineState> {
+    if (!machine.own.container) return 'stopped'
+    this.#checks.unwatch(machine)
+    await this.#podman.pause(machine.own.container)
+    this.#state.addEvent(machine, 'suspend', 'suspended', 'flyd')
+    return 'suspended'
+  }
+
+  async #resume(machine: Machine): Promise<MachineState> {
+    if (!machine.own.container) return this.#boot(machine)
+    await this.#podman.unpause(machine.own.container)
+    this.#checks.watch(machine)
+    this.#state.addEvent(machine, 'start', 'started', 'flyd')
+    return 'started'
+  }
+
+  async #destroy(machine: Machine): Promise<MachineState> {
+    this.#checks.unwatch(machine)
+    machine.own.container = null
+    await this.#podman.remove(machine.id)
+    this.#state.addEvent(machine, 'destroy', 'destroyed', 'flyd')
+    return 'destroyed'
+  }
+
+  #addExit(machine: Machine, exit: Exit, how: { requested: boolean; restarting: boolean }): void {
+    const { type, request } = tellExit(exit, how, machine.own.restarts)
+    this.#state.addEvent(machine, type, 'stopped', 'flyd', request)
+  }
+
+  #freeAddress(): string {
+    const machines = [...this.#state.machines.values()].filter(({ state }) => state !== 'destroyed')
+    const taken = new Set(machines.map((machine) => machine.private_ip))
+    const free = this.#podman.addresses().find((address) => !taken.has(address))
+    if (free) return free
+    throw new FlyError(422, `insufficient resources: the lab holds ${taken.size} machines`, 'insufficient_capacity')
+  }
+}
+
+function expectState(verb: string, machine: Machine, states: MachineState[]): void {
+  if (states.includes(machine.state)) return
+  const text = `unable to ${verb} machine from current state: '${machine.state}'`
+  throw new FlyError(412, `failed_precondition: ${text}`)
+}
+
+function runtimeEnv(machine: Machine): Record<string, string> {
+  const { id, region, config, image_ref: image } = machine
+  return {
+    PRIMARY_REGION: region,
+    ...config.env,
+    FLY_APP_NAME: machine.own.app,
+    FLY_MACHINE_ID: id,
+    FLY_ALLOC_ID: id,
+    FLY_REGION: region,
+    FLY_IMAGE_REF: `${image.registry}/${image.repository}@${image.digest}`,
+    FLY_MACHINE_VERSION: machine.instance_id,
+    FLY_PRIVATE_IP: machine.private_ip,
+    FLY_PROCESS_GROUP: config.metadata?.['fly_process_group'] ?? '',
+    FLY_VM_MEMORY_MB: String(config.guest?.memory_mb ?? 256),
+  }
+}
+
+function lastLine(error: unknown): string {
+  const { stderr, message } = error as Error & { stderr?: string }
+  return stderr?.trim().split('\n').at(-1) || message
+}

@@ -1,0 +1,22 @@
+type Bucket = { tokens: number; at: number }
+
+/** Fly's request limits: a token bucket for each action on each machine (or app). `take` says whether the request may pass. */
+export class RequestLimits {
+  readonly #buckets = new Map<string, Bucket>()
+  readonly #now: () => number
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now
+  }
+
+  take(action: string, id: string): boolean {
+    const { perSecond, burst } = action === 'get machine' ? { perSecond: 5, burst: 10 } : { perSecond: 1, burst: 3 }
+    const now = this.#now()
+    const key = `${action} ${id}`
+    const bucket = this.#buckets.get(key) ?? { tokens: burst, at: now }
+    const tokens = Math.min(burst, bucket.tokens + ((now - bucket.at) / 1000) * perSecond)
+    const passes = tokens >= 1
+    this.#buckets.set(key, { tokens: passes ? tokens - 1 : tokens, at: now })
+    return passes
+  }
+}

@@ -1,0 +1,198 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, networkInterfaces } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import type { ImageRef } from './image-ref.ts'
+
+const run = promisify(execFile)
+
+export type Container = { id: string; pid: number }
+export type Exit = { code: number; oomKilled: boolean }
+export type RunSpec = {
+  name: string
+  image: string
+  address: string
+  env: Record<string, string>
+  cpus: number
+  memoryMb: number
+  entrypoint: string[] | undefined
+  command: string[]
+}
+
+const init = '/usr/bin/catatonit'
+const exitPollMs = 100
+
+/** Podman with storage, locks, network and bridge of this lab's own, so that labs run side by side. */
+export class Podman {
+  readonly bridge: string
+  readonly #registry: string
+  readonly #root: string
+  readonly #runRoot: string
+  readonly #networks: string
+  readonly #conf: string
+  readonly #subnet: string
+
+  constructor(lab: { dir: string; name: string; registry?: string }) {
+    const key = createHash('sha256')
+      .update(`${resolve(lab.dir)}\0${lab.name}`)
+      .digest()
+    const dir = join(resolve(lab.dir), 'podman')
+    this.#registry = lab.registry ?? ''
+    this.#root = join(dir, 'root')
+    this.#networks = join(dir, 'networks')
+    this.#conf = join(dir, 'containers.conf')
+    this.bridge = `fly${key.toString('hex', 0, 4)}`
+    // Podman takes at most 50 characters here.
+    this.#runRoot = `/run/tarmac/${key.toString('hex', 0, 4)}`
+    this.#subnet = freeSubnet(key, this.bridge)
+  }
+
+  /** All that machines may have; the first is the bridge's own. */
+  addresses(): string[] {
+    return Array.from({ length: 253 }, (_, index) => `${this.#subnet}.${index + 2}`)
+  }
+
+  open(): void {
+    mkdirSync(this.#networks, { recursive: true })
+    writeFileSync(
+      this.#conf,
+      // Locks in files: those in shared memory are common to all of the host, and a new storage frees them all.
+      `[containers]
+default_ulimits = ["nofile=1024:4096", "nproc=1000:2000"]
+init_path = "${init}"
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+lock_type = "file"
+`,
+    )
+    // Written here, since podman's command gives no say in the bridge's name, and two labs would get the same.
+    const network = {
+      name: 'lab',
+      id: createHash('sha256').update(this.bridge).digest('hex'),
+      driver: 'bridge',
+      network_interface: this.bridge,
+      created: '2026-01-01T00:00:00Z',
+      subnets: [{ subnet: `${this.#subnet}.0/24`, gateway: `${this.#subnet}.1` }],
+      ipv6_enabled: false,
+      internal: false,
+      dns_enabled: false,
+      ipam_options: { driver: 'host-local' },
+    }
+    writeFileSync(join(this.#networks, 'lab.json'), JSON.stringify(network))
+  }
+
+  /** Pulls an image by digest, unless it is there; returns the name to run it by. */
+  async pull(image: ImageRef): Promise<string> {
+    const name = `${this.#registry}/${image.repository}@${image.digest}`
+    const isThere = await this.#podman(['image', 'exists', name]).then(
+      () => true,
+      () => false,
+    )
+    if (!isThere) await this.#podman(['pull', '--quiet', '--tls-verify=false', name], 600_000)
+    return name
+  }
+
+  /** Starts a container in place of the one with this name. */
+  async run(spec: RunSpec): Promise<Container> {
+    const { name, memoryMb, env, entrypoint } = spec
+    const { stdout } = await this.#podman([
+      ...'run --detach --replace --pull=never --network=lab'.split(' '),
+      `--name=${name}`,
+      `--hostname=${name}`,
+      `--ip=${spec.address}`,
+      `--memory=${memoryMb}m`,
+      `--memory-swap=${memoryMb}m`,
+      // A machine may have more CPUs than this host.
+      `--cpus=${Math.min(spec.cpus, cpus().length)}`,
+      // As on Fly, the program is not process 1: signals that it does not handle end it.
+      ...(existsSync(init) ? ['--init'] : []),
+      ...Object.entries(env).map(([key, value]) => `--env=${key}=${value}`),
+      ...(entrypoint ? [`--entrypoint=${JSON.stringify(entrypoint)}`] : []),
+      spec.image,
+      ...spec.command,
+    ])
+    // The id of what was replaced comes first.
+    const id = stdout.trim().split('\n').at(-1)!
+    const pid = Number((await this.#podman(['inspect', '--format', '{{.State.Pid}}', id])).stdout)
+    return { id, pid }
+  }
+
+  /** Resolves when the container's program has ended. */
+  async exited({ id, pid }: Container, signal: AbortSignal): Promise<Exit> {
+    while (isAlive(pid)) await sleep(exitPollMs, undefined, { signal })
+    const code = Number((await this.#podman(['wait', id])).stdout)
+    // Conmon learns of an OOM kill by a notice that newer kernels no longer send; the kernel's log has it.
+    const oomKilled = code === 137 && (await run('dmesg')).stdout.includes(`oom_memcg=/libpod_parent/libpod-${id}`)
+    return { code, oomKilled }
+  }
+
+  /** Podman's word for how it is (`running`, `paused`, `exited`), or `gone`. */
+  status({ id }: Container): Promise<string> {
+    return this.#podman(['inspect', '--format', '{{.State.Status}}', id]).then(
+      ({ stdout }) => stdout.trim(),
+      () => 'gone',
+    )
+  }
+
+  /** True when the signal was sent, false when the program had ended already. */
+  kill({ id }: Container, signal: string): Promise<boolean> {
+    return this.#podman(['kill', '--signal', signal, id]).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  async pause({ id }: Container): Promise<void> {
+    await this.#podman(['pause', id])
+  }
+
+  async unpause(container: Container): Promise<void> {
+    if ((await this.status(container)) === 'paused') await this.#podman(['unpause', container.id])
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#podman(['rm', '--force', '--ignore', '--time=0', name])
+  }
+
+  /** Removes every container of the lab, its bridge and its mounts; images stay in the lab's folder. */
+  async sweep(): Promise<void> {
+    if (!existsSync(this.#conf)) return
+    await this.#podman(['rm', '--force', '--all', '--time=0'])
+    if (networkInterfaces()[this.bridge]) await run('ip', ['link', 'delete', this.bridge])
+    rmSync(this.#runRoot, { recursive: true, force: true })
+  }
+
+  #podman(args: string[], timeoutMs = 60_000) {
+    const own = ['--root', this.#root, '--runroot', join(this.#runRoot, 'run'), '--tmpdir', join(this.#runRoot, 'tmp')]
+    return run('podman', [...own, '--network-config-dir', this.#networks, ...args], {
+      timeout: timeoutMs,
+      maxBuffer: 16 << 20,
+      env: { ...process.env, CONTAINERS_CONF: this.#conf },
+    })
+  }
+}
+
+/** A /24 out of 10.64.0.0/10, the same one for the same lab, passing over those that this host is in. */
+function freeSubnet(key: Buffer, bridge: string): string {
+  const taken = Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
+    name === bridge ? [] : (addresses ?? []).map(({ address }) => address),
+  )
+  for (let number = key.readUInt16BE(4); ; number++) {
+    const subnet = `10.${64 + ((number >> 8) & 63)}.${number & 255}`
+    if (!taken.some((address) => address.startsWith(`${subnet}.`))) return subnet
+  }
+}
+
+/** No process is number 0: that stands for one that has ended. */
+function isAlive(pid: number): boolean {
+  try {
+    return pid > 0 && process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,67 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { Flyd } from './flyd.ts'
+import { machinesApi } from './machines-api.ts'
+import { Podman } from './podman.ts'
+import { createProxy } from './proxy.ts'
+import { registryFront } from './registry-front.ts'
+import { FlyState } from './state.ts'
+
+export type LocalflyOptions = {
+  dir: string
+  /** Tells labs in one folder apart. */
+  name: string
+  /** Ports on loopback; 0 takes a free one. */
+  apiPort: number
+  proxyPort: number
+  registryFrontPort: number
+  /** host:port of the lab's registry. */
+  registry: string
+  token: string
+  /** Whether Fly's request limits hold. */
+  limits?: boolean
+}
+
+/** Fly offline: the Machines API, machines that really run, the proxy before them and the registry's front. */
+export async function startLocalfly(options: LocalflyOptions) {
+  const { registry, token } = options
+  await using opening = new AsyncDisposableStack()
+  const state = new FlyState(join(options.dir, 'localfly'))
+  const podman = new Podman(options)
+  podman.open()
+  opening.defer(() => podman.sweep())
+  const flyd = opening.use(new Flyd({ state, podman, registry }))
+  await flyd.adopt()
+  const front = await listen(registryFront({ state, token, registry }), options.registryFrontPort, opening)
+  const proxy = await listen(createProxy(state), options.proxyPort, opening)
+  const api = machinesApi({ state, flyd, token, limits: options.limits ?? true })
+  const apiPort = await listen(api, options.apiPort, opening)
+  const open = opening.move()
+  return {
+    flyApi: `http://127.0.0.1:${apiPort}`,
+    apps: `http://localhost:${proxy}`,
+    registry: `127.0.0.1:${front}`,
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
+}
+
+/** Removes the containers, network and mounts of a localfly that was killed. */
+export async function sweepLocalfly(lab: { dir: string; name: string }): Promise<void> {
+  await new Podman(lab).sweep()
+}
+
+async function listen(handler: RequestListener | Server, port: number, closing: AsyncDisposableStack): Promise<number> {
+  const server = typeof handler === 'function' ? createServer(handler) : handler
+  // An upload may take longer than Node's default allows.
+  server.requestTimeout = 0
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  closing.defer(async () => {
+    server.close()
+    server.closeAllConnections()
+    await once(server, 'close')
+  })
+  return (server.address() as AddressInfo).port
+}

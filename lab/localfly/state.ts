@@ -1,0 +1,144 @@
+import { EventEmitter, once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ImageRef } from './image-ref.ts'
+import type { Lease } from './leases.ts'
+import type { MachineConfig } from './machine-config.ts'
+import type { Container } from './podman.ts'
+import { ulid } from './ulid.ts'
+
+export type IpAssignment = { ip: string; region: string; service_name: string; shared: boolean; created_at: string }
+
+export type App = {
+  id: string
+  name: string
+  org_slug: string
+  network: string
+  internal_numeric_id: number
+  created_at: number
+  ips: IpAssignment[]
+}
+
+export type MachineState =
+  | 'created'
+  | 'starting'
+  | 'started'
+  | 'stopping'
+  | 'stopped'
+  | 'suspending'
+  | 'suspended'
+  | 'restarting'
+  | 'replacing'
+  | 'destroying'
+  | 'destroyed'
+  | 'failed'
+
+export type MachineEvent = {
+  id: string
+  type: string
+  status: string
+  source: 'user' | 'proxy' | 'flyd'
+  timestamp: number
+  request?: Record<string, unknown>
+}
+
+export type CheckStatus = {
+  name: string
+  status: 'passing' | 'warning' | 'critical'
+  output: string
+  updated_at: string
+}
+
+/** What a machine goes back to when an update cannot be carried out. */
+export type Former = Pick<Machine, 'instance_id' | 'config' | 'image_ref' | 'events' | 'state'>
+
+/** A machine as Fly shows it (wire names), and under `own` what Fly keeps to itself. */
+export type Machine = {
+  id: string
+  name: string
+  region: string
+  state: MachineState
+  instance_id: string
+  image_ref: ImageRef
+  config: MachineConfig
+  private_ip: string
+  created_at: string
+  updated_at: string
+  cordoned: boolean
+  host_status: 'ok'
+  /** Newest first. */
+  events: MachineEvent[]
+  checks: CheckStatus[]
+  own: {
+    app: string
+    lease: Lease | null
+    versions: { version: string; user_config: MachineConfig }[]
+    container: Container | null
+    former: Former | null
+    /** Whether the machine is to run once its job is done. */
+    wantsRun: boolean
+    restarts: number
+  }
+}
+
+type Stored = { apps: App[]; machines: Machine[]; deployTokens: Record<string, string> }
+
+const eventsKept = 50
+const destroyedKeptMs = 3_600_000
+
+/** All that localfly knows, in memory and, whole after every change, in one file. */
+export class FlyState {
+  readonly apps = new Map<string, App>()
+  readonly machines = new Map<string, Machine>()
+  /** App-scoped tokens, each with its app. */
+  readonly deployTokens = new Map<string, string>()
+  readonly #file: string
+  readonly #changes = new EventEmitter().setMaxListeners(0)
+
+  constructor(dir: string) {
+    mkdirSync(dir, { recursive: true })
+    this.#file = join(dir, 'state.json')
+    if (!existsSync(this.#file)) return
+    const stored = JSON.parse(readFileSync(this.#file, 'utf8')) as Stored
+    for (const app of stored.apps) this.apps.set(app.name, app)
+    for (const [token, app] of Object.entries(stored.deployTokens)) this.deployTokens.set(token, app)
+    for (const machine of stored.machines) {
+      const isOld = machine.state === 'destroyed' && Date.now() - Date.parse(machine.updated_at) > destroyedKeptMs
+      if (!isOld) this.machines.set(machine.id, machine)
+    }
+  }
+
+  /** An app's machines, those that were destroyed left out. */
+  machinesOf(app: string): Machine[] {
+    return [...this.machines.values()].filter((machine) => machine.own.app === app && machine.state !== 'destroyed')
+  }
+
+  addEvent(
+    machine: Machine,
+    type: string,
+    status: string,
+    source: MachineEvent['source'],
+    request?: Record<string, unknown>,
+  ): void {
+    const event = { id: ulid(), type, status, source, timestamp: Date.now(), ...(request && { request }) }
+    machine.events = [event, ...machine.events].slice(0, eventsKept)
+    this.save(machine)
+  }
+
+  save(machine?: Machine): void {
+    if (machine) machine.updated_at = new Date().toISOString()
+    const stored: Stored = {
+      apps: [...this.apps.values()],
+      machines: [...this.machines.values()],
+      deployTokens: Object.fromEntries(this.deployTokens),
+    }
+    writeFileSync(`${this.#file}.new`, JSON.stringify(stored))
+    renameSync(`${this.#file}.new`, this.#file)
+    this.#changes.emit('change')
+  }
+
+  /** Resolves at the next change; rejects when the signal aborts. */
+  async changed(signal: AbortSignal): Promise<void> {
+    await once(this.#changes, 'change', { signal })
+  }
+}

@@ -1,0 +1,30 @@
+/** `npm run lab`: the whole lab in the foreground, until Ctrl-C. */
+import { parseArgs } from 'node:util'
+import { startLab } from './start-lab.ts'
+
+const { values } = parseArgs({
+  options: { port: { type: 'string', default: '8411' }, dir: { type: 'string', default: '.lab' } },
+})
+
+// Heard from the start, so that a signal in the middle of starting stops what is there, too.
+const stop = Promise.withResolvers<void>()
+let signals = 0
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (++signals > 1) process.exit(130)
+    stop.resolve()
+  })
+}
+
+try {
+  await using lab = await startLab({ dir: values.dir, port: Number(values.port), say: (line) => console.log(line) })
+  console.log(`addresses and tokens are in ${lab.dir}/lab.json, logs beside it`)
+  console.log('lab: ready')
+  await stop.promise
+  console.log('lab: stopping')
+} catch (error) {
+  console.error(`lab: ${error instanceof Error ? error.message : String(error)}`)
+  process.exitCode = 1
+}
+// Nothing of a stopped lab may keep this process.
+process.exit()

@@ -1,0 +1,78 @@
+/** Builds the stand-in base images with a buildkitd and a registry of its own, and keeps the registry's storage. */
+import { createHash } from 'node:crypto'
+import { chmod, cp, link, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startBuildkitd } from '../parts/buildkitd.ts'
+import { freePort } from '../parts/ports.ts'
+import { startRegistry } from '../parts/registry.ts'
+import { bakedTools, images, npmTarballs } from '../pins.ts'
+import { cacheDir, debianTree, imagesDir, tools } from '../ready.ts'
+import { npmrc } from './machine-settings.ts'
+import type { Step } from './progress.ts'
+
+export async function makeBaseImages(step: Step): Promise<void> {
+  const made = await mkdtemp(join(cacheDir, 'making-'))
+  try {
+    const context = join(made, 'context')
+    await prepareContext(context, step)
+    {
+      const port = await freePort(20_000)
+      await using registry = await startRegistry({ dir: made, port })
+      await using buildkitd = await startBuildkitd({ dir: made, registryPort: port })
+      for (const [index, { target, names }] of images.entries()) {
+        step.say(`${names.join(', ')} (${index + 1} of ${images.length})`)
+        const pushed = names.map((name) => `${registry.address}/${name}`).join(',')
+        await step.run(buildCommand(buildkitd.address, context, target, pushed))
+      }
+    }
+    await rename(join(made, 'registry'), imagesDir)
+  } finally {
+    await rm(made, { recursive: true, force: true })
+  }
+}
+
+function buildCommand(address: string, context: string, target: string, names: string): string[] {
+  const baked = Object.entries(bakedTools).map(([tool, version]) => `--opt=build-arg:${tool.toUpperCase()}=${version}`)
+  const folders = [`--local=context=${context}`, `--local=dockerfile=${context}`]
+  const output = `--output=type=image,"name=${names}",push=true`
+  return [tools.buildctl, '--addr', address, 'build', '--progress=plain', '--frontend=dockerfile.v0'].concat(
+    baked,
+    folders,
+    `--opt=target=${target}`,
+    output,
+  )
+}
+
+/** What the Dockerfile copies: the Debian tree, Node with npm as one prefix, mise. */
+async function prepareContext(context: string, { say, run }: Step): Promise<void> {
+  const node = join(context, 'node')
+  const npm = join(node, 'lib/node_modules/npm')
+  for (const folder of [join(node, 'bin'), join(node, 'etc'), npm]) await mkdir(folder, { recursive: true })
+  await link(debianTree, join(context, 'debian.tar')).catch(() => cp(debianTree, join(context, 'debian.tar')))
+  await cp(join(import.meta.dirname, '../images/Dockerfile'), join(context, 'Dockerfile'))
+  for (const [name, { spec, integrity }] of Object.entries(npmTarballs)) {
+    say(`fetching ${spec}`)
+    const [packed] = JSON.parse(await run(['npm', 'pack', '--json', '--pack-destination', context, spec])) as Packed[]
+    const tarball = join(context, packed?.filename.replace('@', '').replace('/', '-') ?? '')
+    const digest = `sha512-${createHash('sha512')
+      .update(await readFile(tarball))
+      .digest('base64')}`
+    if (digest !== integrity) throw new Error(`${spec} is not what lab/pins.ts says: ${digest}`)
+    const members = { node: ['package/bin/node'], npm: ['package'], mise: ['package/bin/mise'] }[name] ?? []
+    const target = { node, npm, mise: join(context, 'unpacked') }[name] ?? ''
+    await mkdir(target, { recursive: true })
+    await run(['tar', '-xzf', tarball, '--strip-components=1', '--no-same-owner', '-C', target, ...members])
+    await rm(tarball)
+  }
+  await rename(join(context, 'unpacked/bin/mise'), join(context, 'mise'))
+  for (const program of [join(context, 'mise'), join(node, 'bin/node')]) await chmod(program, 0o755)
+  for (const name of ['npm', 'npx']) {
+    await chmod(join(npm, `bin/${name}-cli.js`), 0o755)
+    await symlink(`../lib/node_modules/npm/bin/${name}-cli.js`, join(node, 'bin', name))
+  }
+  await writeFile(join(node, 'etc/npmrc'), await npmrc())
+}
+
+interface Packed {
+  filename: string
+}

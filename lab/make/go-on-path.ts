@@ -1,0 +1,16 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { go } from '../pins.ts'
+
+const run = promisify(execFile)
+
+/** Whether the Go on PATH is itself new enough, without one that it would fetch. */
+export async function goOnPath(): Promise<boolean> {
+  const env = { ...process.env, GOTOOLCHAIN: 'local' }
+  const version = await run('go', ['env', 'GOVERSION'], { cwd: '/', env }).catch(() => undefined)
+  return version !== undefined && isAtLeast(version.stdout.trim().replace(/^go/, ''), go.atLeast)
+}
+
+function isAtLeast(version: string, wanted: string): boolean {
+  return version.localeCompare(wanted, 'en', { numeric: true }) >= 0
+}

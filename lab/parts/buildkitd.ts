@@ -1,0 +1,111 @@
+/** A real buildkitd with its own root, socket and bridge network, which takes base images from the lab's registry. */
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { assertReady, tools } from '../ready.ts'
+import { type Bridge, pickBridge, removeBridge } from './bridge.ts'
+import { killRecorded, startProcess } from './process.ts'
+
+const run = promisify(execFile)
+
+export interface Buildkitd extends AsyncDisposable {
+  /** unix://… */
+  address: string
+  bridge: Bridge
+  log: string
+}
+
+export interface BuildkitdOptions {
+  /** The lab's folder; the daemon's root is `buildkit/` in it. */
+  dir: string
+  /** The registry on loopback that stands in for docker.io and ghcr.io. */
+  registryPort: number
+  /** Other registries on loopback that speak plain HTTP, like the front that asks for a password. */
+  plainHttpPorts?: number[]
+  /** By default one that is free, derived from the folder. */
+  bridge?: Bridge
+}
+
+export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildkitd> {
+  const { dir, registryPort, plainHttpPorts = [] } = options
+  assertReady(tools.buildkitd)
+  await sweepBuildkitd(dir)
+  const bridge = options.bridge ?? (await pickBridge(dir))
+  await mkdir(join(dir, 'buildkit'), { recursive: true })
+  await writeFile(join(dir, 'bridge.json'), JSON.stringify(bridge))
+  const address = `unix://${join(dir, 'buildkitd.sock')}`
+  const config = join(dir, 'buildkitd.toml')
+  await writeFile(config, configText(dir, address, bridge, registryPort, [registryPort, ...plainHttpPorts]))
+  const daemon = await startProcess({
+    name: 'buildkitd',
+    dir,
+    command: [tools.buildkitd, '--config', config],
+    env: { PATH: `${tools.dir}:${process.env['PATH']}`, OTEL_TRACES_EXPORTER: 'none' },
+    isReady: () =>
+      run(tools.buildctl, ['--addr', address, 'debug', 'workers'], { timeout: 5_000 }).then(
+        () => true,
+        () => false,
+      ),
+    readyMs: 30_000,
+  })
+  return {
+    address,
+    bridge,
+    log: daemon.log,
+    async [Symbol.asyncDispose]() {
+      await daemon[Symbol.asyncDispose]()
+      await sweepBuildkitd(dir) // it leaves containers and namespaces behind when it had to be killed
+    },
+  }
+}
+
+/** Removes all that a buildkitd of this folder left on the machine: itself, its containers, mounts, namespaces, bridge. The folder stays. */
+export async function sweepBuildkitd(dir: string): Promise<void> {
+  killRecorded(dir, 'buildkitd')
+  const { stdout } = await run('runc', ['list', '--format', 'json']).catch(() => ({ stdout: 'null' }))
+  for (const { id, bundle } of (JSON.parse(stdout) ?? []) as { id: string; bundle: string }[]) {
+    if (bundle.startsWith(`${dir}/`)) await run('runc', ['delete', '--force', id]).catch(() => undefined)
+  }
+  await unmountBelow(dir)
+  const namespaces = join(dir, 'buildkit/net/cni')
+  for (const id of await readdir(namespaces).catch(() => [])) {
+    for (const result of await readdir('/var/lib/cni/results').catch(() => [])) {
+      if (result.includes(id)) await rm(join('/var/lib/cni/results', result), { force: true })
+    }
+    await rm(join(namespaces, id))
+  }
+  const record = join(dir, 'bridge.json')
+  if (!existsSync(record)) return
+  await removeBridge(JSON.parse(await readFile(record, 'utf8')) as Bridge)
+  await rm(record)
+}
+
+async function unmountBelow(dir: string): Promise<void> {
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
+    .split('\n')
+    .map((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') ?? '')
+    .filter((path) => path.startsWith(`${dir}/`))
+  for (const mount of mounts.toReversed()) await run('umount', ['--lazy', mount]).catch(() => undefined)
+}
+
+function configText(dir: string, address: string, bridge: Bridge, mirrorPort: number, httpPorts: number[]): string {
+  const mirrors = ['docker.io', 'ghcr.io'].map(
+    (host) => `[registry."${host}"]\n  mirrors = ["127.0.0.1:${mirrorPort}"]`,
+  )
+  const plain = httpPorts.map((port) => `[registry."127.0.0.1:${port}"]\n  http = true`)
+  return `root = ${JSON.stringify(join(dir, 'buildkit'))}
+[grpc]
+  address = [${JSON.stringify(address)}]
+[otel]
+  socketPath = ${JSON.stringify(join(dir, 'otel.sock'))}
+[worker.oci]
+  networkMode = "bridge"
+  bridgeName = "${bridge.name}"
+  bridgeSubnet = "${bridge.subnet}"
+[worker.containerd]
+  enabled = false
+${[...mirrors, ...plain].join('\n')}
+`
+}

@@ -1,0 +1,29 @@
+/** The gateway as a process of its own, the way it runs on Fly, pointed at the parts of a lab. */
+import { join } from 'node:path'
+import { type LabProcess, killRecorded, startProcess } from './process.ts'
+
+const main = join(import.meta.dirname, '../../gateway/src/main.ts')
+
+export interface GatewayOptions {
+  /** The lab's folder; the gateway's volume is `gateway/` in it. */
+  dir: string
+  port: number
+  /** The gateway's settings, by their names in the environment. */
+  settings: Record<string, string>
+}
+
+/** Starts the gateway and waits until it says that it is ready. */
+export async function startGatewayProcess({ dir, port, settings }: GatewayOptions): Promise<LabProcess> {
+  killRecorded(dir, 'gateway')
+  return startProcess({
+    name: 'gateway',
+    dir,
+    port,
+    command: [process.execPath, main],
+    env: { ...settings, TARMAC_HOST: '127.0.0.1', TARMAC_PORT: String(port), TARMAC_DATA: join(dir, 'gateway') },
+    isReady: async () =>
+      (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined))
+        ?.status === 200,
+    readyMs: 60_000,
+  })
+}

@@ -1,0 +1,64 @@
+/** A real registry on loopback, over plain HTTP, with the stand-in base images in it when asked for. */
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { assertReady, imagesDir, tools } from '../ready.ts'
+import { killRecorded, startProcess } from './process.ts'
+
+const run = promisify(execFile)
+
+export interface Registry extends AsyncDisposable {
+  /** host:port */
+  address: string
+}
+
+export interface RegistryOptions {
+  /** The lab's folder; images are kept in `registry/` in it. */
+  dir: string
+  port: number
+  /** Serve the stand-in base images too. */
+  images?: boolean
+}
+
+export async function startRegistry({ dir, port, images = false }: RegistryOptions): Promise<Registry> {
+  assertReady(tools.registry, ...(images ? [imagesDir] : []))
+  killRecorded(dir, 'registry')
+  const storage = join(dir, 'registry')
+  await mkdir(storage, { recursive: true })
+  if (images) await addImages(storage)
+  const address = `127.0.0.1:${port}`
+  const config = join(dir, 'registry.yml')
+  await writeFile(
+    config,
+    `version: 0.1
+log: {level: warn, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: ${JSON.stringify(storage)}}, delete: {enabled: true}}
+http: {addr: "${address}"}
+`,
+  )
+  const registry = await startProcess({
+    name: 'registry',
+    dir,
+    port,
+    command: [tools.registry, 'serve', config],
+    env: { OTEL_TRACES_EXPORTER: 'none' },
+    isReady: async () =>
+      (await fetch(`http://${address}/v2/`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined))?.status ===
+      200,
+    readyMs: 20_000,
+  })
+  return { address, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() }
+}
+
+/** Blobs are hard links into the cache: the registry writes a blob once and never again. Its small files it rewrites in place, so those are copied. */
+async function addImages(storage: string): Promise<void> {
+  const marker = join(storage, '.images')
+  if (existsSync(marker) && (await readFile(marker, 'utf8')) === imagesDir) return
+  const [from, to] = [join(imagesDir, 'docker/registry/v2'), join(storage, 'docker/registry/v2')]
+  await mkdir(to, { recursive: true })
+  await run('cp', ['-alf', join(from, 'blobs'), to]).catch(() => run('cp', ['-a', join(from, 'blobs'), to]))
+  await run('cp', ['-a', join(from, 'repositories'), to])
+  await writeFile(marker, imagesDir)
+}

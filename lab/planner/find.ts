@@ -1,0 +1,117 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { chmod, copyFile, mkdir, mkdtemp, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import { installMiseStub } from './mise-stub.ts'
+
+const run = promisify(execFile)
+const pinned = '0.37.0'
+const node = join(import.meta.dirname, '../../node_modules/.bin/node')
+
+export type Planner = { path: string; version: string; standIn: boolean }
+export type Search = {
+  env?: NodeJS.ProcessEnv
+  /** Where releases are downloaded from; null: do not ask. */
+  releases?: string | null
+  /** What is downloaded or copied stays here; the planner's user must be able to reach it. */
+  cacheDir?: string
+}
+
+/**
+ * The planner of this machine: TARMAC_RAILPACK, else railpack on the PATH in the pinned version, else the release, else
+ * our stand-in. Every user can run what this returns.
+ */
+export async function findPlanner(search: Search = {}): Promise<Planner> {
+  const env = search.env ?? process.env
+  const releases =
+    search.releases === undefined ? 'https://github.com/railwayapp/railpack/releases/download' : search.releases
+  const cacheDir = search.cacheDir ?? (isRoot ? '/var/cache/tarmac' : join(homedir(), '.cache/tarmac'))
+  const own = env['TARMAC_RAILPACK']
+  if (own) {
+    const version = await versionOf(own)
+    if (!version) throw new Error(`TARMAC_RAILPACK is ${own}, which does not answer \`--version\` as railpack does.`)
+    return asPlanner(own, version)
+  }
+
+  for (const folder of (env['PATH'] ?? '').split(delimiter).filter(Boolean)) {
+    const path = join(folder, 'railpack')
+    if (existsSync(path) && (await versionOf(path)) === pinned) return asPlanner(path, pinned)
+  }
+  const downloaded = releases && (await download(releases, cacheDir).catch(() => null))
+  if (downloaded) return asPlanner(downloaded, await versionOf(downloaded))
+
+  const standIn = join(import.meta.dirname, 'railpack-standin')
+  const reachable = !isRoot || ((await isOpen(standIn)) && (await isOpen(await realpath(node))))
+  const path = reachable ? standIn : await openCopy(cacheDir)
+  return { path, version: await versionOf(path), standIn: true }
+}
+
+const isRoot = process.getuid?.() === 0
+
+async function asPlanner(path: string, version: string): Promise<Planner> {
+  const standIn = version.endsWith('-standin')
+  if (!standIn) await installMiseStub()
+  return { path, version, standIn }
+}
+
+/** Empty when it is no railpack. */
+async function versionOf(path: string): Promise<string> {
+  const { stdout } = await run(path, ['--version'], { env: {}, timeout: 10_000 }).catch(() => ({ stdout: '' }))
+  return /^railpack version v?(\S+)/.exec(stdout)?.[1] ?? ''
+}
+
+/** The release's program, verified by the release's own list of checksums. Throws when it cannot be had. */
+async function download(releases: string, cacheDir: string): Promise<string> {
+  const path = join(cacheDir, `railpack-${pinned}`)
+  if (existsSync(path)) return path
+  const machine = process.arch === 'arm64' ? 'arm64' : 'x86_64'
+  const asset = `railpack-v${pinned}-${machine}-unknown-linux-musl.tar.gz`
+  const get = (name: string, timeoutMs: number) =>
+    fetch(`${releases}/v${pinned}/${name}`, { signal: AbortSignal.timeout(timeoutMs) })
+  const checksums = await (await get('checksums.txt', 3_000)).text()
+  const archive = Buffer.from(await (await get(asset, 60_000)).arrayBuffer())
+  const digest = createHash('sha256').update(archive).digest('hex')
+  if (!checksums.split('\n').some((line) => line.startsWith(digest) && line.endsWith(asset))) {
+    throw new Error(`${asset} is not what its release's checksums say.`)
+  }
+  await mkdir(cacheDir, { recursive: true })
+  const part = await mkdtemp(join(cacheDir, 'part-'))
+  await writeFile(join(part, asset), archive)
+  await run('tar', ['-xzf', join(part, asset), '-C', part, 'railpack'])
+  await chmod(join(part, 'railpack'), 0o755)
+  await rename(join(part, 'railpack'), path)
+  await rm(part, { recursive: true })
+  return path
+}
+
+/** Whether every user can reach and run a program. */
+async function isOpen(path: string): Promise<boolean> {
+  return ((await stat(path)).mode & 0o001) !== 0 && (path === '/' || isOpen(dirname(path)))
+}
+
+/** The stand-in and its node where every user can reach them: a clone below /root is closed to the planner's user. */
+export async function openCopy(cacheDir: string): Promise<string> {
+  const entryPoints = [join(import.meta.dirname, 'main.ts')]
+  const { outputFiles } = await build({ entryPoints, bundle: true, write: false, platform: 'node', format: 'esm' })
+  const text = outputFiles[0]?.text ?? ''
+  const { size, mtimeMs } = await stat(node)
+  const key = createHash('sha256').update(`${text}${size}${mtimeMs}`).digest('hex').slice(0, 12)
+  const folder = join(cacheDir, `planner-${key}`)
+  if (!existsSync(folder)) {
+    await mkdir(cacheDir, { recursive: true })
+    const part = await mkdtemp(join(cacheDir, 'part-'))
+    await chmod(part, 0o755)
+    await mkdir(join(part, 'lab/planner'), { recursive: true })
+    await mkdir(join(part, 'node_modules/.bin'), { recursive: true })
+    await writeFile(join(part, 'package.json'), '{"type":"module"}')
+    await writeFile(join(part, 'lab/planner/main.ts'), text)
+    await copyFile(join(import.meta.dirname, 'railpack-standin'), join(part, 'lab/planner/railpack-standin'))
+    await copyFile(node, join(part, 'node_modules/.bin/node'))
+    await rename(part, folder)
+  }
+  return join(folder, 'lab/planner/railpack-standin')
+}

@@ -1,0 +1,43 @@
+import { existsSync } from 'node:fs'
+import { chmod, chown, mkdir, rename, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { bakedTools } from '../pins.ts'
+
+/** Where railpack 0.37 looks for mise, and runs whatever it finds. */
+export const misePath = `/tmp/railpack/mise/mise-${bakedTools.mise}`
+
+/** Puts the stub where a real railpack looks for mise, unless something is there. True when it did. */
+export async function installMiseStub(path = misePath): Promise<boolean> {
+  if (existsSync(path)) return false
+  const folder = dirname(path)
+  await mkdir(folder, { recursive: true })
+  if (process.getuid?.() === 0) await chown(folder, 65534, 65534) // the planner keeps its locks beside mise
+  await writeFile(`${path}.part`, miseStub())
+  await chmod(`${path}.part`, 0o755)
+  await rename(`${path}.part`, path)
+  return true
+}
+
+/** Answers what railpack asks of mise while it plans, with the versions that the stand-in builder image holds. */
+function miseStub(): string {
+  const answers = (['node', 'python', 'caddy'] as const).map((tool) => {
+    return `  ${tool}@*) answer ${bakedTools[tool]} "\${asked#*@}" ;;`
+  })
+  return `#!/bin/sh
+# Tarmac's stand-in for mise, for a railpack that plans against the lab's builder image. Put here by lab/planner.
+answer() {
+  case "$2" in latest | lts | lts/* | "") echo "$1" ;; *) case "$1." in "$2".*) echo "$1" ;; esac ;; esac
+}
+while [ "$1" = --cd ]; do shift 2; done
+asked=$2
+case "$1" in
+--version) echo "${bakedTools.mise} (Tarmac's stand-in)" ;;
+list) echo "{}" ;;
+latest | ls-remote)
+  case "$asked" in
+${answers.join('\n')}
+  esac ;;
+*) echo "mise stand-in: $1 is not known" >&2; exit 1 ;;
+esac
+`
+}

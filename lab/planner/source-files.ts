@@ -1,0 +1,48 @@
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+
+/** The app's folder as the planner sees it. */
+export type SourceFiles = {
+  has(path: string): boolean
+  isFolder(path: string): boolean
+  /** Empty when there is no such file. */
+  read(path: string): string
+  /** Paths of files and folders anywhere in the tree whose base name matches, sorted; node_modules is not looked into. */
+  find(name: RegExp): { files: string[]; folders: string[] }
+  /** What lies at the root, folders with a slash at the end. */
+  root(): string[]
+}
+
+export function sourceFiles(folder: string): SourceFiles {
+  let all: { path: string; isFolder: boolean }[] | undefined
+  const isFolder = (path: string) => statSync(join(folder, path), { throwIfNoEntry: false })?.isDirectory() ?? false
+  return {
+    has: (path) => existsSync(join(folder, path)),
+    isFolder,
+    read: (path) => (isFile(join(folder, path)) ? readFileSync(join(folder, path), 'utf8') : ''),
+    find(name) {
+      all ??= walk(folder, '')
+      const found = all.filter(({ path }) => name.test(basename(path)))
+      return {
+        files: found.filter((entry) => !entry.isFolder).map(({ path }) => path),
+        folders: found.filter((entry) => entry.isFolder).map(({ path }) => path),
+      }
+    },
+    root: () =>
+      readdirSync(folder)
+        .toSorted()
+        .map((name) => (isFolder(name) ? `${name}/` : name)),
+  }
+}
+
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+
+function walk(folder: string, prefix: string): { path: string; isFolder: boolean }[] {
+  const entries = readdirSync(join(folder, prefix), { withFileTypes: true })
+  const sorted = entries.toSorted((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)))
+  return sorted.flatMap((entry) => {
+    const path = join(prefix, entry.name)
+    const below = entry.isDirectory() && !['node_modules', '.git'].includes(entry.name) ? walk(folder, path) : []
+    return [{ path, isFolder: entry.isDirectory() }].concat(below)
+  })
+}

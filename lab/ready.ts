@@ -1,0 +1,51 @@
+/** Where set-up keeps what is expensive, and the paths of what it made. */
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import * as pins from './pins.ts'
+
+export const cacheDir =
+  process.env['TARMAC_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tarmac')
+
+/** The certificates that this machine trusts; where its network re-signs TLS, the images must trust them too. */
+export const caBundle = '/etc/ssl/certs/ca-certificates.crt'
+
+// A folder of the cache is named by all that decides its content, so it is never stale and never half made.
+const toolsDir = join(cacheDir, `tools-${recipe([], ['tools/go.mod', 'tools/go.sum'])}`)
+const treeRecipe = recipe(
+  [JSON.stringify(pins.debian), contentOf(caBundle)],
+  ['make/debian-tree.ts', 'make/machine-settings.ts'],
+)
+export const debianTree = join(cacheDir, `debian-${treeRecipe}.tar`)
+/** The registry's storage with every stand-in image in it. */
+export const imagesDir = join(
+  cacheDir,
+  `images-${recipe([treeRecipe, JSON.stringify([pins.npmTarballs, pins.bakedTools, pins.images])], ['images/Dockerfile', 'make/base-images.ts'])}`,
+)
+
+/** Programs built from `tools/go.mod`; the CNI plugins lie beside buildkitd, which looks for them on its PATH. */
+export const tools = {
+  dir: toolsDir,
+  buildkitd: join(toolsDir, 'buildkitd'),
+  buildctl: join(toolsDir, 'buildctl'),
+  registry: join(toolsDir, 'registry'),
+}
+
+/** Fails with what to do when set-up has not run. */
+export function assertReady(...paths: string[]): void {
+  const missing = paths.filter((path) => !existsSync(path))
+  if (missing.length > 0) throw new Error(`The lab is not set up (${missing.join(', ')} missing): run lab/setup.`)
+}
+
+function recipe(words: string[], files: string[]): string {
+  const hash = createHash('sha256')
+  for (const part of [...words, ...files.map((file) => contentOf(join(import.meta.dirname, file)))]) {
+    hash.update(`${part.length}:${part}`)
+  }
+  return hash.digest('hex').slice(0, 12)
+}
+
+function contentOf(path: string): string {
+  return existsSync(path) ? readFileSync(path, 'utf8') : ''
+}

@@ -1,0 +1,50 @@
+/** Brings this machine to where the lab can start: Debian packages, Go tools, base images; each only when it is not there yet. */
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { installDebianPackages } from './make/debian-packages.ts'
+import { withLock } from './make/lock.ts'
+import { step } from './make/progress.ts'
+
+const { values } = parseArgs({ options: { quiet: { type: 'boolean', default: false } } })
+
+try {
+  await installDebianPackages()
+  await makeAll()
+} catch (error) {
+  console.error(`lab/setup: ${error instanceof Error ? error.message : String(error)}`)
+  process.exitCode = 1
+}
+
+async function makeAll(): Promise<void> {
+  // Loaded only now: the names of the cache's folders depend on the certificates that a package just brought.
+  const { cacheDir, imagesDir, tools } = await import('./ready.ts')
+  if (!existsSync(tools.dir) || !existsSync(imagesDir)) {
+    await mkdir(cacheDir, { recursive: true })
+    await withLock(join(cacheDir, 'lock'), () => makeMissing(cacheDir))
+  }
+  if (!values.quiet) console.log(`lab: set up (tools and images in ${cacheDir})`)
+}
+
+/** Only one set-up at a time comes here; what is half made is therefore a dead one's. */
+async function makeMissing(cacheDir: string): Promise<void> {
+  const { debianTree, imagesDir, tools } = await import('./ready.ts')
+  const { makeBaseImages } = await import('./make/base-images.ts')
+  const { makeDebianTree } = await import('./make/debian-tree.ts')
+  const { makeGoTools } = await import('./make/go-tools.ts')
+  const { sweepBuildkitd } = await import('./parts/buildkitd.ts')
+  const { killRecorded } = await import('./parts/process.ts')
+  for (const name of (await readdir(cacheDir)).filter((name) => name.startsWith('making-'))) {
+    killRecorded(join(cacheDir, name))
+    await sweepBuildkitd(join(cacheDir, name))
+    await rm(join(cacheDir, name), { recursive: true })
+  }
+  const needsTree = !existsSync(imagesDir) && !existsSync(debianTree)
+  const made = await Promise.allSettled([
+    existsSync(tools.dir) || step('tools', makeGoTools),
+    !needsTree || step('debian', makeDebianTree),
+  ])
+  for (const result of made) if (result.status === 'rejected') throw result.reason
+  if (!existsSync(imagesDir)) await step('images', makeBaseImages)
+}

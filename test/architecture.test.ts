@@ -1,0 +1,96 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize, relative, sep } from 'node:path'
+import { builtinModules } from 'node:module'
+import { expect, test } from 'vitest'
+
+/** The rooms, top floor first. A room may import from the floors below it, never from its own or above. */
+const floors = [
+  ['main'],
+  ['gateway'],
+  ['http'],
+  ['pipeline'],
+  ['intake', 'railpack', 'buildkit', 'deploy', 'previews', 'store'],
+  ['fly', 'registry', 'host'],
+  ['deployments', 'llb'],
+  ['config', 'log'],
+]
+
+/** Which room may use which outside package, or which part of Node that does the room's work. */
+const keepers: Record<string, string[]> = {
+  express: ['http'],
+  ws: ['http'],
+  multer: ['http'],
+  '@grpc/grpc-js': ['buildkit'],
+  'node:http2': ['buildkit'],
+  '@balena/dockerignore': ['buildkit'],
+  'smol-toml': ['deploy'],
+  undici: ['fly', 'registry'],
+  'node:sqlite': ['store'],
+  'node:child_process': ['host'],
+  pino: ['log'],
+  zod: ['config', 'railpack', 'fly', 'registry', 'deploy', 'http'],
+}
+
+const root = join(import.meta.dirname, '..')
+const sources = (folder: string) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => join(folder, file))
+/** Every specifier that a file imports, as a path from the root for files of ours, else as it stands. */
+const imports = (file: string) =>
+  [
+    ...readFileSync(join(root, file), 'utf8').matchAll(
+      /^(?:import|export)\s+(?:[\w*{}\s,$]+\s+from\s+)?['"]([^'"]+)['"]/gm,
+    ),
+  ].map(([, name]) => {
+    if (name!.startsWith('#api/')) return name!.replace('#api/', 'api/')
+    return name!.startsWith('.') ? normalize(join(dirname(file), name!)) : name!
+  })
+const room = (file: string) => relative('gateway/src', file).split(sep)[0]!.replace(/\.ts$/, '')
+const floor = (name: string) => floors.findIndex((rooms) => rooms.includes(name))
+
+test('every room stands on a floor, and imports only from the floors below', () => {
+  const wrong: string[] = []
+  for (const file of sources('gateway/src')) {
+    if (floor(room(file)) < 0) wrong.push(`${file} is in no room`)
+    for (const target of imports(file).filter((name) => name.startsWith('gateway/')))
+      if (room(target) !== room(file) && floor(room(target)) <= floor(room(file)))
+        wrong.push(`${file} imports ${target}`)
+  }
+  expect(wrong).toEqual([])
+})
+
+test('each outside package has its room', () => {
+  const wrong: string[] = []
+  for (const file of sources('gateway/src'))
+    for (const name of imports(file).filter((name) => !name.startsWith('gateway/') && !name.startsWith('api/'))) {
+      const kept = keepers[name]
+      if (kept ? !kept.includes(room(file)) : !builtinModules.includes(name.replace('node:', '')))
+        wrong.push(`${file} uses ${name}`)
+    }
+  expect(wrong).toEqual([])
+})
+
+test('api imports zod alone; the client knows only api; nothing of the product knows the lab', () => {
+  const wrong: string[] = []
+  const ours = (name: string, folder: string) => name.startsWith(`${folder}/`)
+  for (const file of sources('api'))
+    for (const name of imports(file))
+      if (!ours(name, 'api') && name !== 'zod' && name !== 'node:crypto') wrong.push(`${file} uses ${name}`)
+  for (const folder of ['client', 'lab'])
+    for (const file of sources(folder))
+      for (const name of imports(file))
+        if (['gateway', 'client', 'lab', 'test', 'bench'].some((other) => other !== folder && ours(name, other)))
+          wrong.push(`${file} uses ${name}`)
+  for (const file of sources('gateway/src'))
+    for (const name of imports(file))
+      if (['lab', 'client', 'test', 'bench'].some((other) => ours(name, other))) wrong.push(`${file} uses ${name}`)
+  expect(wrong).toEqual([])
+})
+
+test('only config reads the environment', () => {
+  const readers = sources('gateway/src').filter((file) =>
+    readFileSync(join(root, file), 'utf8').includes('process.env'),
+  )
+  expect(readers.filter((file) => !['config', 'main'].includes(room(file)))).toEqual([])
+})

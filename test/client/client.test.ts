@@ -1,0 +1,192 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { Problem } from '#api/problem.ts'
+import { startHttp, toBuildFailed, token, toLive } from '../gateway/http/start-http.ts'
+
+vi.setConfig({ testTimeout: 30_000 }) // many processes on few cores
+
+const main = join(import.meta.dirname, '../../client/src/main.ts')
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tarmac-client-'))
+  writeFileSync(join(folder, 'index.html'), 'hello')
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+type Run = { child: ChildProcess; out: string; err: string; code: Promise<number | null> }
+/** The client as a user runs it. */
+function tarmac(gateway: string, args: string[], env: Record<string, string> = { TARMAC_TOKEN: token }): Run {
+  const { PATH } = process.env
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd: folder,
+    env: { PATH, TARMAC_GATEWAY: gateway, ...env },
+  })
+  const code = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const run: Run = { child, out: '', err: '', code }
+  child.stdout.on('data', (chunk: Buffer) => (run.out += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (run.err += chunk.toString()))
+  return run
+}
+const lines = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+const arrived = (http: { received: unknown[] }) => expect.poll(() => http.received.length, { timeout: 5000 }).toBe(1)
+
+test('a deploy ends with the address alone on stdout and the log on stderr', async () => {
+  await using http = await startHttp()
+  const run = tarmac(http.url, ['deploy', 'shop', '--env', 'A=b=c', '--build', 'X=1', '--region', 'fra'])
+  await arrived(http)
+  const { id } = await http.play(toLive)
+  expect(await run.code).toBe(0)
+  expect(run.out).toBe('http://shop.localhost/\n')
+  expect(run.err).toMatch(
+    /^sent 1 files, [^]*deployment \S+ of shop: http[^]*=> pending[^]*npm ci: done in 1\.2 s[^]*live: shop/,
+  )
+  const options = { env: { A: 'b=c' }, build: { X: '1' }, region: 'fra', trigger: 'cli', deploy: true }
+  expect(await http.store.find(id)).toMatchObject({ options })
+})
+
+test('a build that fails exits with 11 and says what is wrong; nothing is on stdout', async () => {
+  await using http = await startHttp()
+  const run = tarmac(http.url, ['deploy', 'shop', folder])
+  await arrived(http)
+  await http.play(toBuildFailed)
+  expect(await run.code).toBe(11)
+  expect(run).toMatchObject({ out: '', err: expect.stringContaining('npm ci ended with exit code 1.') })
+})
+
+test('--json gives one object a line, the last one the result', async () => {
+  await using http = await startHttp()
+  const run = tarmac(http.url, ['deploy', 'shop', '--json', '--no-deploy'])
+  await arrived(http)
+  const image = { reference: 'registry/shop@sha256:aa', digest: 'sha256:aa', tags: [] }
+  await http.play([['analyzing'], ['building'], ['built', { image }]])
+  expect(await run.code).toBe(0)
+  const all = lines(run.out)
+  expect(all.map(({ type }) => type)).toEqual(['uploaded', 'accepted', ...Array(5).fill('state'), 'result'])
+  expect(all[2]).toMatchObject({ v: 1, seq: 1, t: expect.any(String), type: 'state', state: 'pending' })
+  expect(all.at(-1)).toMatchObject({ exitCode: 0, state: 'built', app: 'shop', url: null, image: image.reference })
+  expect(run.err).toBe('')
+})
+
+test('every way to go wrong has its exit code and says what to do, also as JSON', async () => {
+  await using http = await startHttp()
+  const cases: [number, string, string[], Record<string, string>?][] = [
+    [3, 'Send a token', ['deploy', 'shop'], { TARMAC_TOKEN: 'wrong' }],
+    [2, 'An app name is', ['deploy', 'My_Shop']],
+    [2, '--nonsense', ['deploy', 'shop', '--nonsense']],
+    [2, 'NAME=VALUE', ['deploy', 'shop', '--env', 'A']],
+    [2, 'strategy', ['deploy', 'shop', '--strategy', 'yolo']],
+    [2, 'no folder', ['deploy', 'shop', 'nowhere']],
+    [2, 'not a command', ['undeploy', 'shop']],
+    [2, 'TARMAC_GATEWAY', ['deploy', 'shop'], { TARMAC_GATEWAY: '' }],
+    [69, 'cannot be reached: connect ECONNREFUSED', ['deploy', 'shop', '--gateway', 'http://127.0.0.1:1']],
+    [1, 'There is no deployment d9', ['follow', 'd9']],
+  ]
+  const outcomes = await Promise.all(
+    cases.map(async ([, , args, env]) => {
+      const run = tarmac(http.url, [...args, '--json'], { TARMAC_TOKEN: token, ...env })
+      const code = await run.code
+      const { type, exitCode, problem } = lines(run.out).at(-1)!
+      return { code, type, exitCode, detail: (problem as { detail: string }).detail }
+    }),
+  )
+  expect(outcomes).toEqual(
+    cases.map(([code, words]) => ({ code, type: 'result', exitCode: code, detail: expect.stringContaining(words) })),
+  )
+  const people = tarmac(http.url, ['deploy', 'shop'], {})
+  expect(await people.code).toBe(3)
+  expect(people.err).toMatch(/^tarmac: Send a token/)
+})
+
+test('a source that is refused exits with 4, whatever had been sent', async () => {
+  await using http = await startHttp({
+    receive: () => Promise.reject(new Problem('archive-link-escape', 'The link x leaves the source.')),
+  })
+  const run = tarmac(http.url, ['deploy', 'shop'])
+  expect([await run.code, run.err]).toEqual([4, expect.stringContaining('The link x leaves the source.')])
+})
+
+test('--detach returns when the gateway has the source; follow reads on later', async () => {
+  await using http = await startHttp()
+  const run = tarmac(http.url, ['deploy', 'shop', '--detach'])
+  expect(await run.code).toBe(0)
+  const { id } = await http.play(toLive)
+  expect(run.out).toBe(`${http.url}/v1/deployments/${id}\n`)
+  const later = tarmac(http.url, ['follow', id])
+  expect(await later.code).toBe(0)
+  expect(later).toMatchObject({ out: 'http://shop.localhost/\n', err: expect.stringContaining('=> pending') })
+})
+
+test('Ctrl-C ends the client with 130: before the source is taken nothing happened, later it goes on', async () => {
+  await using http = await startHttp({ receive: () => new Promise(() => {}) })
+  const early = tarmac(http.url, ['deploy', 'shop'])
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  early.child.kill('SIGINT')
+  expect([await early.code, early.err]).toEqual([130, expect.stringContaining('has taken nothing')])
+
+  await using other = await startHttp()
+  const late = tarmac(other.url, ['deploy', 'shop'])
+  await expect.poll(() => late.err, { timeout: 5000 }).toContain('=> pending')
+  late.child.kill('SIGINT')
+  expect(await late.code).toBe(130)
+  expect(late.err).toMatch(/goes on without you\. To follow it: tarmac follow \S+\n$/)
+  await other.play(toLive)
+})
+
+test('a line that breaks is taken up after the last event seen, in silence, and the verdict comes from the record', async () => {
+  await using http = await startHttp()
+  await using proxy = await startProxy(http.port)
+  const run = tarmac(proxy.url, ['deploy', 'shop', '--json'])
+  await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
+  proxy.cut()
+  const { more, holder } = await http.play([['analyzing'], ['building']])
+  await expect.poll(() => run.out, { timeout: 5000 }).toContain('"building"')
+  proxy.cut()
+  await more({ type: 'log', step: null, stream: 'stdout', text: 'between' })
+  await http.store.advance(holder, 'building', 'pushing')
+  await http.store.advance(holder, 'pushing', 'deploying')
+  await http.store.advance(holder, 'deploying', 'verifying')
+  await http.store.advance(holder, 'verifying', 'live', { url: 'http://shop.localhost/' })
+  expect(await run.code).toBe(0)
+  const seen = lines(run.out).flatMap(({ seq }) => seq ?? [])
+  expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
+  expect(run.out).not.toContain('"type":"client"')
+  expect(lines(run.out).at(-1)).toMatchObject({ type: 'result', state: 'live' })
+})
+
+/** A line that can be cut. */
+async function startProxy(port: number) {
+  const open = new Set<Socket>()
+  const server = createServer((inward) => {
+    const outward = connect(port, '127.0.0.1')
+    for (const socket of [inward, outward]) open.add(socket.on('error', () => {}))
+    inward.pipe(outward).pipe(inward)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const cut = () => {
+    for (const socket of open) socket.destroy()
+    open.clear()
+  }
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut,
+    async [Symbol.asyncDispose]() {
+      cut()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+test('the bundle is one file that runs where nothing else is', () => {
+  const root = join(import.meta.dirname, '../..')
+  const bundle = execFileSync(process.execPath, [join(root, 'client/bundle.ts')], { encoding: 'utf8' }).trim()
+  copyFileSync(bundle, join(folder, 'tarmac'))
+  expect(execFileSync(join(folder, 'tarmac'), ['--version'], { encoding: 'utf8' })).toMatch(/^\d+\.\d+\.\d+\n$/)
+})

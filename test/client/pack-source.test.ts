@@ -1,0 +1,117 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { zstdDecompressSync } from 'node:zlib'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { listSource } from '../../client/src/list-source.ts'
+import { packSource } from '../../client/src/pack-source.ts'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tarmac-pack-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const write = (files: Record<string, string>) => {
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    writeFileSync(join(folder, path), text)
+  }
+}
+const files = async (at = '.', named: string[] = []) =>
+  (await listSource(join(folder, at), named)).filter(({ type }) => type !== 'folder').map(({ path }) => path)
+const tarOf = async () => zstdDecompressSync(await buffer(packSource(folder, await listSource(folder, []), () => {})))
+
+const project = {
+  '.gitignore': '*.log\n/dist\nbuild/\n!keep.log\n# a remark\ntmp*\n\\#odd\n',
+  'a.log': '',
+  'keep.log': '',
+  'dist/x.js': '',
+  'sub/dist/y.js': '',
+  'sub/build/z': '',
+  'build.txt': '',
+  tmpfile: '',
+  '#odd': '',
+  'sub/.gitignore': '!important.log\n/local\nsecret/*\n!secret/public\n',
+  'sub/important.log': '',
+  'sub/local': '',
+  'sub/deep/local': '',
+  'sub/secret/a': '',
+  'sub/secret/public': '',
+  'Ünïcode/ä.txt': '',
+  'excluded.txt': '',
+}
+
+test('what is sent is what git would add, at every level, with and without a repository', async () => {
+  write(project)
+  const without = await files()
+  execFileSync('git', ['init', '-q', folder])
+  const git = execFileSync('git', ['-C', folder, 'ls-files', '-zco', '--exclude-standard'], { encoding: 'utf8' })
+  expect(without.toSorted()).toEqual(git.split('\0').filter(Boolean).toSorted())
+  write({ '.git/info/exclude': 'excluded.txt\n' })
+  expect(await files()).toEqual(without.filter((path) => path !== 'excluded.txt'))
+})
+
+test('a folder of a repository obeys the rules above it, unless it is itself what they exclude', async () => {
+  write(project)
+  execFileSync('git', ['init', '-q', folder])
+  expect(await files('sub')).toEqual(['.gitignore', 'deep/local', 'dist/y.js', 'important.log', 'secret/public'])
+  expect(await files('dist')).toEqual(['x.js'])
+})
+
+test('.dockerignore counts too, but not for the files that tell how to build', async () => {
+  write({
+    '.dockerignore': '*\n!src\nsrc/*.md\n',
+    Dockerfile: '',
+    'fly.toml': '',
+    'src/a.js': '',
+    'src/b.md': '',
+    'deploy/plan.json': '',
+    'node_modules/x/index.js': '',
+    'src/node_modules/y.js': '',
+    '.git/HEAD': '',
+  })
+  expect(await files()).toEqual(['.dockerignore', 'Dockerfile', 'fly.toml', 'src/a.js'])
+  expect(await files('.', ['./deploy/plan.json'])).toContain('deploy/plan.json')
+  write({ '.dockerignore': 'src\ndeploy\n' })
+  expect(await files()).toEqual(['.dockerignore', 'Dockerfile', 'fly.toml'])
+  expect(await files('.', ['deploy/plan.json'])).toContain('deploy/plan.json')
+})
+
+test('the archive unpacks to the same files, long names, links and modes included', async () => {
+  const long = `${'deep/'.repeat(30)}${'ä'.repeat(60)}.txt`
+  write({ 'run.sh': '#!/bin/sh\n', [long]: 'far', empty: '', 'exact.bin': 'x'.repeat(512) })
+  execFileSync('chmod', ['755', join(folder, 'run.sh')])
+  symlinkSync('run.sh', join(folder, 'link'))
+  symlinkSync('t'.repeat(150), join(folder, 'long-link'))
+  mkdirSync(join(folder, 'hollow'))
+  const listing = execFileSync('tar', ['tvf', '-', '--numeric-owner', '--utc'], {
+    input: await tarOf(),
+    encoding: 'utf8',
+  })
+  expect(listing).toMatch(/^-rwxr-xr-x 0\/0 +10 1970-01-01 00:00 run\.sh$/m)
+  expect(listing).toMatch(/link -> run\.sh$/m)
+  expect(listing).toContain(`long-link -> ${'t'.repeat(150)}`)
+  expect(listing).not.toContain('hollow')
+  const out = join(folder, 'out')
+  mkdirSync(out)
+  execFileSync('tar', ['xf', '-', '-C', out], { input: await tarOf() })
+  execFileSync('diff', ['-r', '--no-dereference', '--exclude=out', '--exclude=hollow', folder, out])
+})
+
+test('the same files give the same bytes, whenever they were written', async () => {
+  write({ b: '1', 'a/c': '2' })
+  const before = await tarOf()
+  utimesSync(join(folder, 'b'), 1, 1)
+  execFileSync('chmod', ['600', join(folder, 'b')])
+  expect((await tarOf()).equals(before)).toBe(true)
+})
+
+test('a file that shrinks while it is packed ends the upload instead of sending something else', async () => {
+  write({ big: 'x'.repeat(1000) })
+  const entries = await listSource(folder, [])
+  truncateSync(join(folder, 'big'), 10)
+  await expect(buffer(packSource(folder, entries, () => {}))).rejects.toThrow('big changed while it was packed')
+})

@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest'
+import type { NewEvent } from '../../../api/event.ts'
+import { StatusResponse } from '../../../gateway/src/buildkit/messages.ts'
+import { Progress } from '../../../gateway/src/buildkit/progress.ts'
+import type { Encodable } from '../../../gateway/src/llb/wire.ts'
+
+function start() {
+  const events: NewEvent[] = []
+  let pushes = 0
+  const progress = new Progress({
+    tell: (event) => events.push(event),
+    pushing: () => (pushes += 1),
+    plain: (text) => text.replaceAll('http://secret/', ''),
+  })
+  return {
+    progress,
+    events,
+    pushes: () => pushes,
+    take: (news: Encodable<typeof StatusResponse>) => progress.take(StatusResponse.decode(StatusResponse.encode(news))),
+  }
+}
+const at = (seconds: number) => ({ seconds, nanos: 500_000_000 })
+const a = { digest: 'sha256:aaaaaaaaaaaa', name: 'RUN make' }
+
+test('a step that runs twice tells each start and end, with its time so far', () => {
+  const { take, events, progress } = start()
+  take({ vertexes: [a, { ...a, started: at(1) }] })
+  expect(progress.settled).toBe(false)
+  take({ vertexes: [{ ...a, started: at(1), completed: at(3) }] })
+  take({ vertexes: [{ ...a, started: at(1), completed: at(3) }] })
+  take({ vertexes: [{ ...a, started: at(5), completed: at(6) }] })
+  const step = { type: 'step', step: 'aaaaaaaa', name: 'RUN make' }
+  expect(events).toEqual([
+    { ...step, status: 'started' },
+    { ...step, status: 'done', ms: 2000 },
+    { ...step, status: 'started' },
+    { ...step, status: 'done', ms: 3000 },
+  ])
+  expect(progress.settled).toBe(true)
+})
+
+test('cached steps are told once, internal ones only when they fail, and both count rightly', () => {
+  const { take, events, progress } = start()
+  const ended = { started: at(1), completed: at(1) }
+  take({ vertexes: [{ ...a, ...ended, cached: true }] })
+  take({ vertexes: [{ ...a, ...ended, cached: true }] })
+  take({ vertexes: [{ digest: 'sha256:i', name: '[internal] load', ...ended }] })
+  take({ vertexes: [{ digest: 'sha256:w', name: 'never begun' }] })
+  take({
+    vertexes: [{ digest: 'sha256:j', name: '[internal] http://secret/x', ...ended, error: 'no http://secret/x' }],
+  })
+  expect(events).toEqual([
+    { type: 'step', step: 'aaaaaaaa', name: 'RUN make', status: 'cached' },
+    { type: 'step', step: 'j', name: '[internal] x', status: 'failed', ms: 0, error: 'no x' },
+  ])
+  expect(progress.stats()).toEqual({ steps: 1, cached: 1, run: 0 })
+})
+
+test('output comes in whole lines, cut anywhere by the daemon, also inside a character', () => {
+  const { take, events, progress } = start()
+  take({ vertexes: [{ ...a, started: at(1) }] })
+  const log = (stream: number, text: Buffer | string) =>
+    take({ logs: [{ vertex: a.digest, stream, text: Buffer.from(text) }] })
+  const bytes = Buffer.from('one\ntw→\n\nthr')
+  log(1, bytes.subarray(0, 7))
+  log(2, 'warn\r\n')
+  log(1, bytes.subarray(7))
+  log(1, '\n')
+  log(1, 'last')
+  progress.end()
+  const text = (stream: string) =>
+    events.flatMap((event) => (event.type === 'log' && event.stream === stream ? [event.text] : []))
+  expect(text('stdout')).toEqual(['one', 'tw→\n', 'thr', 'last'])
+  expect(text('stderr')).toEqual(['warn\r'])
+  expect(progress.step(a.digest)?.lastLines).toEqual(['one', 'warn\r', 'tw→', '', 'thr', 'last'])
+})
+
+test('a line without end is not held for ever, and the last twenty lines are kept', () => {
+  const { take, events, progress } = start()
+  take({ vertexes: [{ ...a, started: at(1) }] })
+  take({ logs: [{ vertex: a.digest, stream: 1, text: Buffer.from('x'.repeat(20_000)) }] })
+  expect(events.at(-1)).toMatchObject({ type: 'log', text: 'x'.repeat(20_000) })
+  take({ logs: [{ vertex: a.digest, stream: 1, text: Buffer.from('l\n'.repeat(30)) }] })
+  expect(progress.step(a.digest)?.lastLines).toEqual(Array.from({ length: 20 }, () => 'l'))
+})
+
+test('the push is announced once, when the image exporter begins it', () => {
+  const { take, pushes } = start()
+  const image = { digest: 'sha256:e', name: 'exporting to image', started: at(1) }
+  take({ vertexes: [image, { ...a, started: at(1) }] })
+  take({ statuses: [{ id: 'pushing water', vertex: a.digest }] })
+  take({ statuses: [{ id: 'exporting layers', vertex: image.digest }] })
+  expect(pushes()).toBe(0)
+  take({ statuses: [{ id: 'pushing layers', vertex: image.digest }] })
+  take({ statuses: [{ id: 'pushing manifest for x', vertex: image.digest }] })
+  expect(pushes()).toBe(1)
+})

@@ -1,0 +1,132 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { describe, expect, test } from 'vitest'
+import { runChild } from '../../../gateway/src/host/run-child.ts'
+import type { Child } from '../../../gateway/src/host/run-child.ts'
+
+const never = new AbortController().signal
+const shell = (script: string, more: Partial<Child> = {}, signal = never) =>
+  runChild(
+    {
+      command: '/bin/sh',
+      args: ['-c', script],
+      env: { PATH: '/usr/bin:/bin' },
+      cwd: '/',
+      timeoutMs: 10_000,
+      maxOutputBytes: 10_000,
+      ...more,
+    },
+    signal,
+  )
+/** A zombie is dead: some machines' first process does not reap. */
+const isAlive = (pid: number) => {
+  const file = `/proc/${pid}/stat`
+  return existsSync(file) && !/\) Z /.test(readFileSync(file, 'utf8'))
+}
+async function diesSoon(pid: number): Promise<boolean> {
+  for (let tries = 0; tries < 50 && isAlive(pid); tries++) await sleep(20)
+  return !isAlive(pid)
+}
+
+describe('a child', () => {
+  test('gives its exit code and both streams apart', async () => {
+    expect(await shell('echo out; echo err >&2; exit 7')).toEqual({
+      exitCode: 7,
+      killedBy: null,
+      stdout: 'out\n',
+      stderr: 'err\n',
+      truncated: false,
+      timedOut: false,
+    })
+  })
+
+  test('sees no variable but those it is given', async () => {
+    const { stdout } = await shell('', { command: '/usr/bin/env', args: [], env: { ONLY: 'this' } })
+    expect(stdout).toBe('ONLY=this\n')
+  })
+
+  test('gets its arguments as they are: no shell reads them', async () => {
+    const { stdout } = await shell('', { command: '/bin/echo', args: ['$HOME; `id`', '* "'] })
+    expect(stdout).toBe('$HOME; `id` * "\n')
+  })
+
+  test('is killed with all that it started when its time is over', async () => {
+    const ended = await shell('sleep 60 & echo $!; wait', { timeoutMs: 300 })
+    expect(ended).toMatchObject({ exitCode: null, killedBy: 'SIGKILL', timedOut: true })
+    expect(await diesSoon(Number(ended.stdout))).toBe(true)
+  })
+
+  test('is killed when it writes too much, and what it wrote until then is kept', async () => {
+    const ended = await shell('while :; do echo 0123456789; done', { maxOutputBytes: 1_000 })
+    expect(ended).toMatchObject({ killedBy: 'SIGKILL', truncated: true, timedOut: false })
+    expect(ended.stdout).toHaveLength(1_000)
+  })
+
+  test('leaves nothing running behind it', async () => {
+    const ended = await shell('sleep 60 & echo $!')
+    expect(ended.exitCode).toBe(0)
+    expect(await diesSoon(Number(ended.stdout))).toBe(true)
+  })
+
+  test('that left its group and holds the pipes does not hold us', async () => {
+    const started = Date.now()
+    const ended = await shell('setsid sleep 5 & echo done')
+    expect(ended.stdout).toBe('done\n')
+    expect(Date.now() - started).toBeLessThan(3_000)
+  })
+
+  test('ends at once when the work is aborted, which throws the reason', async () => {
+    const control = new AbortController()
+    const running = shell('sleep 60', {}, control.signal)
+    setTimeout(() => control.abort(new Error('the user cancelled')), 100)
+    await expect(running).rejects.toThrow('the user cancelled')
+    await expect(shell('echo never', {}, control.signal)).rejects.toThrow('the user cancelled')
+  })
+
+  test('that does not exist is told apart from one that failed', async () => {
+    const ended = await shell('', { command: '/nowhere/program' }).catch((error: Error) => error)
+    expect(ended instanceof Error ? 127 : ended.exitCode).toBe(127)
+  })
+
+  test('dies when its parent is killed', async () => {
+    const file = join(tmpdir(), randomUUID())
+    const module = join(import.meta.dirname, '../../../gateway/src/host/run-child.ts')
+    const code = `
+      const { runChild } = await import(${JSON.stringify(module)})
+      const args = ['-c', 'echo $$ > ${file}; exec sleep 60']
+      const limits = { timeoutMs: 60000, maxOutputBytes: 1000 }
+      await runChild({ command: '/bin/sh', args, env: {}, cwd: '/', ...limits }, new AbortController().signal)`
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: 'inherit' })
+    const pid = await pidIn(file)
+    expect(isAlive(pid)).toBe(true)
+    parent.kill('SIGKILL')
+    await once(parent, 'exit')
+    expect(await diesSoon(pid)).toBe(true)
+    await rm(file)
+  })
+
+  test.runIf(process.getuid?.() === 0)('of another user has no rights of ours', async () => {
+    const { stdout } = await shell('id -u; id -g; id -G; grep -E "^(Cap(Eff|Bnd)|NoNewPrivs)" /proc/self/status', {
+      uid: 65534,
+    })
+    const ids = '65534 65534 65534'
+    const words = `${ids} CapEff: 0000000000000000 CapBnd: 0000000000000000 NoNewPrivs: 1`
+    expect(stdout.trim().split(/\s+/).join(' ')).toBe(words)
+    expect((await shell('cat /etc/shadow', { uid: 65534 })).exitCode).toBe(1)
+  })
+})
+
+async function pidIn(file: string): Promise<number> {
+  for (let tries = 0; tries < 200; tries++) {
+    const written = await stat(file).catch(() => null)
+    if (written?.size) return Number(await readFile(file, 'utf8'))
+    await sleep(25)
+  }
+  throw new Error('The child did not start.')
+}

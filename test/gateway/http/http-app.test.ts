@@ -1,0 +1,219 @@
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { expect, test } from 'vitest'
+import { authorization, startHttp, token, toLive } from './start-http.ts'
+
+type Http = Awaited<ReturnType<typeof startHttp>>
+const send = (http: Http, method: string, path: string, body: string | FormData = 'bytes', headers = {}) =>
+  fetch(`${http.url}${path}`, { method, body, headers: { ...authorization, ...headers } })
+
+test('a missing and a wrong token get the same answer, and every token of the list passes', async () => {
+  await using http = await startHttp()
+  const answers = [{}, { Authorization: 'Bearer nope' }, { Authorization: token }].map(async (headers) => {
+    const answer = await fetch(`${http.url}/v1/deployments/d1`, { headers })
+    const { requestId, ...body } = (await answer.json()) as Record<string, unknown>
+    expect(answer.headers.get('X-Request-Id')).toBe(requestId)
+    return [answer.status, answer.headers.get('WWW-Authenticate'), answer.headers.get('Content-Type'), body]
+  })
+  const [missing, wrong, bare] = await Promise.all(answers)
+  expect(missing).toMatchObject([401, 'Bearer', 'application/problem+json', { code: 'unauthorized' }])
+  expect([wrong, bare]).toEqual([missing, missing])
+  expect((await http.get('/v1/apps/shop/deployments', { Authorization: 'Bearer another-token-of-tests' })).status).toBe(
+    200,
+  )
+})
+
+test('without tokens everything is allowed, but not to another web page', async () => {
+  await using http = await startHttp({ tokens: [] })
+  expect((await fetch(`${http.url}/v1/apps/shop/deployments`)).status).toBe(200)
+  const headers = { Origin: 'http://evil.example' }
+  expect((await fetch(`${http.url}/v1/apps/shop/deployments`, { headers })).status).toBe(401)
+  expect((await fetch(`${http.url}/v1/apps/shop/deployments`, { headers: { Origin: http.url } })).status).toBe(200)
+})
+
+test('options reach the record, and wrong ones are refused before the body is read', async () => {
+  await using http = await startHttp()
+  const query = 'follow=false&deploy=false&env.GREETING=a%20b%3Dc&build.NODE_ENV=test&region=fra&commit=abc123&message='
+  const answer = await send(http, 'PUT', `/deploy/shop?${query}`)
+  const record = (await answer.json()) as { id: string }
+  expect(answer.status).toBe(202)
+  expect(answer.headers.get('Location')).toBe(`/v1/deployments/${record.id}`)
+  expect(record).toMatchObject({ app: 'shop', number: 1, state: 'pending', source: { sizeBytes: 5 } })
+  expect(record).toMatchObject({
+    options: { deploy: false, env: { GREETING: 'a b=c' }, build: { NODE_ENV: 'test' }, region: 'fra', message: null },
+  })
+
+  const refused = async (query: string) => {
+    const answer = await send(http, 'PUT', `/deploy/shop?${query}`)
+    return [answer.status, ((await answer.json()) as { detail: string }).detail]
+  }
+  expect(await refused('regoin=fra')).toEqual([422, 'There is no option regoin. Did you mean region?'])
+  expect(await refused('enviroment.A=1')).toEqual([422, expect.stringContaining('Did you mean')])
+  expect(await refused('evn.A=1')).toEqual([422, 'There is no option evn.A. Did you mean env.NAME?'])
+  expect(await refused('wiat=true')).toEqual([422, expect.stringContaining('Did you mean wait?')])
+  expect(await refused('deploy=maybe')).toEqual([422, 'The option deploy is true or false, not “maybe”.'])
+  expect(await refused('strategy=yolo')).toEqual([422, expect.stringContaining('strategy')])
+  expect(await refused('env.1A=x')).toEqual([422, expect.stringContaining('env.1A')])
+  expect(await refused('region=fra&region=iad')).toEqual([422, expect.stringContaining('twice')])
+  expect(await refused('wait=true&follow=false')).toEqual([422, expect.stringContaining('exclude')])
+  expect(http.received).toHaveLength(1)
+  const about = await send(http, 'POST', '/v1/apps/shop/deployments?wait=true')
+  expect([about.status, await about.json()]).toMatchObject([422, { code: 'option-unknown' }])
+})
+
+test('a service posts raw bytes with their digest, or a form whose fields are the options', async () => {
+  await using http = await startHttp()
+  const contentDigest = 'sha-256=:AAAA:'
+  const raw = await send(http, 'POST', '/v1/apps/shop/deployments?trigger=ci', 'bytes', {
+    'Content-Digest': contentDigest,
+  })
+  expect([raw.status, await raw.json()]).toMatchObject([202, { options: { trigger: 'ci' } }])
+  expect(http.received).toEqual([{ sizeBytes: 5, contentDigest }])
+
+  const form = new FormData()
+  form.append('deploy', 'false')
+  form.append('source', new Blob(['x'.repeat(300_000)]), 'source.tgz')
+  form.append('env.COLOR', 'red')
+  const answer = await send(http, 'POST', '/v1/apps/shop/deployments?region=fra', form)
+  const record = await answer.json()
+  expect(answer.headers.get('Location')).toMatch(/^\/v1\/deployments\/./)
+  expect([answer.status, record]).toMatchObject([
+    202,
+    { source: { sizeBytes: 300_000 }, options: { deploy: false, region: 'fra', env: { COLOR: 'red' } } },
+  ])
+})
+
+test('a form that is wrong gets its answer at once, however much is still to come', async () => {
+  await using http = await startHttp({ maxUploadBytes: 2 ** 20 })
+  const form = (name: string, content: string, fields: Record<string, string> = {}) => {
+    const form = new FormData()
+    form.append(name, new Blob([content]), 'x')
+    for (const [key, value] of Object.entries(fields)) form.append(key, value)
+    return send(http, 'POST', '/v1/apps/shop/deployments', form).then(async (answer) => [
+      answer.status,
+      ((await answer.json()) as { code: string }).code,
+    ])
+  }
+  expect(await form('source', `refuse${'x'.repeat(900_000)}`)).toEqual([415, 'archive-unsupported'])
+  expect(await form('sauce', 'x')).toEqual([400, 'request-invalid'])
+  expect(await form('source', 'x', { regoin: 'fra' })).toEqual([422, 'option-unknown'])
+  expect(await form('source', 'x', { 'env[A]': 'x' })).toEqual([400, 'request-invalid'])
+  expect(await form('source', 'x'.repeat(2 ** 21))).toEqual([413, 'archive-too-large'])
+  expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toEqual([])
+})
+
+test('records are listed newest first, page by page', async () => {
+  await using http = await startHttp()
+  for (let index = 0; index < 3; index++) await http.create()
+  const page = async (query: string) => {
+    const body = (await (await http.get(`/v1/apps/shop/deployments?${query}`)).json()) as {
+      deployments: { number: number; id: string }[]
+      next: string | null
+    }
+    return { numbers: body.deployments.map(({ number }) => number), ...body }
+  }
+  const first = await page('limit=2')
+  expect(first.numbers).toEqual([3, 2])
+  expect(await page(`limit=2&cursor=${first.next}`)).toMatchObject({ numbers: [1], next: null })
+  const one = await http.get(`/v1/deployments/${first.deployments[0]!.id}`)
+  expect([one.status, await one.json()]).toMatchObject([200, { number: 3, state: 'pending' }])
+  for (const query of ['limit=0', 'limit=101', 'limit=x', 'cursor=%27'])
+    expect((await http.get(`/v1/apps/shop/deployments?${query}`)).status).toBe(422)
+})
+
+test('what is not there says so', async () => {
+  await using http = await startHttp()
+  const answers = [
+    [await http.get('/v1/deployments/none'), 404, 'deployment-not-found'],
+    [await http.get('/v1/deployments/none/events'), 404, 'deployment-not-found'],
+    [await http.get('/v1/apps/No_Name/deployments'), 422, 'app-name-invalid'],
+    [await http.get('/v1/apps/%zz/deployments'), 400, 'request-invalid'],
+    [await http.get('/v2'), 404, 'route-not-found'],
+    [await send(http, 'DELETE', '/deploy/shop'), 405, 'method-not-allowed'],
+  ] as const
+  for (const [answer, status, code] of answers)
+    expect([answer.status, await answer.json()]).toMatchObject([status, { code }])
+})
+
+test('a request that names two hosts is refused', async () => {
+  await using http = await startHttp()
+  const socket = connect(http.port, '127.0.0.1')
+  socket.write('GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n')
+  expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 [^]*"request-invalid"/)
+})
+
+test('health needs no token, and readiness names the part that is away', async () => {
+  const parts = {
+    buildkit: { ok: false, detail: 'nobody listens on its socket' },
+    fly: { ok: true, detail: 'answers' },
+  }
+  await using http = await startHttp({ readiness: () => Promise.resolve({ ready: false, parts }) })
+  expect((await fetch(`${http.url}/healthz`)).status).toBe(200)
+  const answer = await fetch(`${http.url}/readyz`)
+  expect(answer.headers.get('Retry-After')).toBe('5')
+  const detail = 'buildkit: nobody listens on its socket'
+  expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'not-ready', ready: false, parts, detail }])
+})
+
+test('what was not foreseen is logged whole and shown as internal', async () => {
+  await using http = await startHttp({ submit: () => Promise.reject(new Error('disk on fire')) })
+  const answer = await send(http, 'PUT', '/deploy/shop')
+  const shown = await answer.text()
+  expect([answer.status, JSON.parse(shown)]).toMatchObject([500, { code: 'internal', fault: 'ours' }])
+  expect(shown).not.toContain('disk on fire')
+  expect(http.logged.join('')).toContain('disk on fire')
+})
+
+test('the access log holds method, path, status and sizes, but no query and no token', async () => {
+  await using http = await startHttp()
+  await (await send(http, 'PUT', '/deploy/shop?follow=false&env.PASSWORD=hush')).text()
+  await (await http.get('/nowhere?secret=hush')).text()
+  const lines = http.logged.map((line) => JSON.parse(line) as Record<string, unknown>)
+  expect(lines).toMatchObject([
+    { method: 'PUT', path: '/deploy/shop', status: 202, ended: true, requestId: expect.any(String) },
+    { method: 'GET', path: '/nowhere', status: 404 },
+  ])
+  expect(http.logged.join('')).not.toMatch(new RegExp(`hush|${token}`))
+})
+
+test('a sender that goes away in the upload leaves no record; one that goes away later stops nothing', async () => {
+  await using http = await startHttp()
+  const head = `PUT /deploy/shop HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Length: 10\r\n\r\n`
+  const cut = connect(http.port, '127.0.0.1')
+  cut.write(`${head}12345`)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  cut.destroy()
+  const left = connect(http.port, '127.0.0.1')
+  left.write(`${head}1234567890`)
+  await new Promise((resolve) => left.once('data', resolve))
+  left.destroy()
+  await expect.poll(() => http.logged.length).toBe(2)
+  const { id } = await http.play(toLive)
+  expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toMatchObject([{ id, state: 'live' }])
+  expect(http.logged.map((line) => JSON.parse(line).level)).toEqual([30, 30])
+})
+
+test('a gateway that is stopping refuses uploads and sends followers away to come back', async () => {
+  await using http = await startHttp()
+  const { id } = await http.create()
+  const following = await send(http, 'PUT', '/deploy/blog')
+  const held = send(http, 'PUT', '/deploy/wiki?wait=true')
+  await expect.poll(() => http.received.length).toBe(2)
+  const events = await http.get(`/v1/deployments/${id}/events`, { Accept: 'application/x-ndjson' })
+  http.stop()
+  expect(await following.text()).toMatch(/\nThe gateway is stopping; .+ Read on at \/v1\/deployments\/\S+\/events\n$/)
+  expect(JSON.parse((await events.text()).trim().split('\n').at(-1)!)).toMatchObject({ type: 'stopping' })
+  const answer = await held
+  expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'stopping' }])
+})
+
+test('an upload to a gateway that is stopping is told when to come back', async () => {
+  const stopping = AbortSignal.abort()
+  await using http = await startHttp({ stopping })
+  const answer = await send(http, 'PUT', '/deploy/shop')
+  expect([answer.status, answer.headers.get('Retry-After'), await answer.json()]).toMatchObject([
+    503,
+    '5',
+    { code: 'stopping', retry: true },
+  ])
+})

@@ -1,0 +1,94 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { DeploymentState } from '#api/deployment.ts'
+import type { NewEvent } from '#api/event.ts'
+import { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
+import type { HttpParts } from '../../../gateway/src/http/http-app.ts'
+import { listen } from '../../../gateway/src/http/listen.ts'
+import { openLog } from '../../../gateway/src/log.ts'
+import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
+
+export const token = 'a-token-for-the-tests'
+export const authorization = { Authorization: `Bearer ${token}` }
+
+/**
+ * The real edge over the real store, on a free port. Bytes are counted and hashed instead of unpacked; a body that begins
+ * with `refuse` is refused at once. Deployments stand still until the test moves them by `play`.
+ */
+export async function startHttp(own: Partial<HttpParts> = {}) {
+  const store = openSqliteStore(':memory:')
+  const stop = new AbortController()
+  const logged: string[] = []
+  const received: { sizeBytes: number; contentDigest?: string }[] = []
+  const parts: HttpParts = {
+    store,
+    async receive(body, { contentDigest }) {
+      const hash = createHash('sha256')
+      let sizeBytes = 0
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        if (sizeBytes === 0 && chunk.subarray(0, 6).toString() === 'refuse')
+          throw new Problem('archive-unsupported', 'Send a tar, tar.gz or tar.zst archive.')
+        sizeBytes += chunk.length
+        hash.update(chunk)
+      }
+      received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
+      return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
+    },
+    submit: (app, options, source) => store.create({ id: randomUUID(), app, options, source }),
+    readiness: () => Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
+    tokens: [token, 'another-token-of-tests'],
+    log: openLog('info', { write: (line: string) => void logged.push(line) }),
+    stopping: stop.signal,
+    maxUploadBytes: 100 * 2 ** 20,
+    ...own,
+  }
+  const server = await listen(parts, { host: '127.0.0.1', port: 0, graceMs: 500 })
+
+  /** Claims the oldest pending deployment and takes it through these moves and events. */
+  async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {
+    const claim = (await store.claim())!
+    const holder = { id: claim.deployment.id, epoch: claim.epoch }
+    let state = claim.deployment.state
+    for (const move of moves)
+      if (!Array.isArray(move)) await store.append(holder, [move])
+      else {
+        if (!(await store.advance(holder, state, move[0], move[1]))) throw new Error(`no move to ${move[0]}`)
+        state = move[0]
+      }
+    return { id: holder.id, more: (event: NewEvent) => store.append(holder, [event]), holder }
+  }
+
+  return {
+    ...server,
+    store,
+    logged,
+    received,
+    play,
+    stop: () => stop.abort(),
+    create: () => parts.submit('shop', DeploymentOptions.parse({}), { digest: 'sha256:aa', files: 1, sizeBytes: 2 }),
+    get: (path: string, headers: Record<string, string> = {}) =>
+      fetch(`${server.url}${path}`, { headers: { ...authorization, ...headers } }),
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await server[Symbol.asyncDispose]()
+      await store[Symbol.asyncDispose]()
+    },
+  }
+}
+
+export const toLive = [
+  ['analyzing'],
+  ['building'],
+  { type: 'step', step: 's1', name: 'npm ci', status: 'done', ms: 1200 },
+  { type: 'log', step: 's1', stream: 'stdout', text: '\x1b[32madded\x1b[0m 3 packages\n' },
+  ['pushing'],
+  ['deploying'],
+  ['verifying'],
+  ['live', { url: 'http://shop.localhost/' }],
+] satisfies (NewEvent | [DeploymentState, DeploymentPatch?])[]
+export const toBuildFailed = [
+  ['analyzing'],
+  ['building'],
+  ['build_failed', { problem: new Problem('build-failed', 'npm ci ended with exit code 1.').body() }],
+] satisfies (NewEvent | [DeploymentState, DeploymentPatch?])[]

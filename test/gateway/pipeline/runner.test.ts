@@ -1,0 +1,161 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { isFinal, type Deployment } from '#api/deployment.ts'
+import { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import type { DeploymentStore } from '../../../gateway/src/deployments/store.ts'
+import { openLog } from '../../../gateway/src/log.ts'
+import { Runner } from '../../../gateway/src/pipeline/runner.ts'
+import type { Steps } from '../../../gateway/src/pipeline/steps.ts'
+import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
+
+const image = { reference: 'registry/shop@sha256:bb', digest: 'sha256:bb', tags: ['deployment-d1'] }
+const facts = { way: 'railpack', reason: '', planner: 'p', provider: 'node', versions: {}, startCommand: null } as const
+const good: Steps = {
+  fetch: async () => ({ digest: 'sha256:aa', files: 0, sizeBytes: 0, root: '/', entries: [] }),
+  analyze: async () => ({ facts }),
+  build: async (_deployment, _tree, _plan, pushing) => (pushing(), image),
+  deploy: async () => {},
+  verify: async () => ({ url: 'http://shop' }),
+}
+const limits = { planMs: 1000, buildMs: 1000, deployMs: 1000, awayMs: 300, builds: 2, drainMs: 0 }
+const start = (store: DeploymentStore, steps: Partial<Steps> = {}, own: Partial<typeof limits> = {}) =>
+  Runner.start({ store, steps: { ...good, ...steps }, log: openLog('silent'), limits: { ...limits, ...own } })
+const submit = (store: DeploymentStore, id = 'd1', app = 'shop', options = {}) =>
+  store.create({ id, app, options: DeploymentOptions.parse(options), source: null })
+const ended = async (store: DeploymentStore, id = 'd1'): Promise<Deployment> => {
+  for (;;) {
+    const found = await store.find(id)
+    if (found && isFinal(found.state)) return found
+    await sleep(5)
+  }
+}
+const states = async (store: DeploymentStore, id = 'd1') =>
+  (await store.eventsAfter(id, 0, 1000)).flatMap((event) => (event.type === 'state' ? [event.state] : []))
+
+test('a deployment goes all the way, and its log holds every move', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  await using _runner = await start(store)
+  expect(await ended(store)).toMatchObject({ state: 'live', url: 'http://shop', image, plan: facts })
+  const way = ['pending', 'fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying', 'live']
+  expect(await states(store)).toEqual(way)
+})
+
+test('deploy=false ends as built and touches no machine', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store, 'd1', 'shop', { deploy: false })
+  await using _runner = await start(store, { deploy: () => Promise.reject(new Error('touched')) })
+  expect(await ended(store)).toMatchObject({ state: 'built', image })
+})
+
+test('a failing build ends with its problem, and what it told before is in the log', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  await using _runner = await start(store, {
+    build: async (_d, _t, _p, _pushing, tell) => {
+      tell({ type: 'note', text: 'last words' })
+      throw new Problem('build-failed', 'npm ci ended with 1', { facts: { exitCode: 1 } })
+    },
+  })
+  expect(await ended(store)).toMatchObject({
+    state: 'build_failed',
+    problem: { code: 'build-failed', exitCode: 1, status: 422 },
+  })
+  const log = await store.eventsAfter('d1', 0, 100)
+  expect(log.at(-2)).toMatchObject({ type: 'note', text: 'last words' })
+  expect(log.at(-1)).toMatchObject({ type: 'state', problem: { code: 'build-failed' } })
+})
+
+test('what is away is tried again for its time, visibly, then named', async () => {
+  await using store = openSqliteStore(':memory:')
+  let tries = 0
+  const away = () => new Problem('buildkit-unavailable', 'The build daemon does not answer.')
+  await submit(store)
+  await using _runner = await start(
+    store,
+    { build: async () => (++tries < 2 ? Promise.reject(away()) : image), verify: () => Promise.reject(away()) },
+    { awayMs: 600 },
+  )
+  expect(await ended(store)).toMatchObject({ state: 'deploy_failed', problem: { code: 'buildkit-unavailable' } })
+  expect(tries).toBe(2)
+  expect(await store.eventsAfter('d1', 0, 100)).toContainEqual(expect.objectContaining({ type: 'warning' }))
+})
+
+test('a step over its time ends with the limit and the state it was in', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const hang = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  await using _runner = await start(store, { analyze: (_d, _t, _tell, signal) => hang(signal) }, { planMs: 30 })
+  expect(await ended(store)).toMatchObject({
+    problem: { code: 'time-limit', state: 'analyzing', limitMs: 30, status: 504 },
+  })
+})
+
+test('deployments of one app go one after the other, of different apps side by side', async () => {
+  await using store = openSqliteStore(':memory:')
+  let now = 0
+  let most = 0
+  const build: Steps['build'] = async () => {
+    most = Math.max(most, ++now)
+    await sleep(20)
+    now--
+    return image
+  }
+  await submit(store, 'a1', 'a')
+  await using runner = await start(store, { build })
+  await sleep(5)
+  await submit(store, 'a2', 'a')
+  await submit(store, 'b1', 'b')
+  runner.wake()
+  await ended(store, 'a2')
+  await ended(store, 'b1')
+  expect(most).toBe(2)
+  expect((await store.find('a1'))!.endedAt! <= (await store.find('a2'))!.updatedAt).toBe(true)
+})
+
+test('a stopped gateway sends its builds back to the queue, and the next one finishes them', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  {
+    await using _first = await start(store, {
+      build: (_d, _t, _p, _pushing, _tell, signal) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    })
+    while ((await store.find('d1'))!.state !== 'building') await sleep(5)
+  }
+  expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+  await using _second = await start(store)
+  expect(await ended(store)).toMatchObject({ state: 'live', attempt: 2 })
+})
+
+test('a deploy that a crash cut off is taken up with what it remembered, without building again', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const claim = (await store.claim())!
+  const holder = { id: 'd1', epoch: claim.epoch }
+  await store.advance(holder, 'fetching', 'analyzing')
+  await store.advance(holder, 'analyzing', 'building')
+  await store.advance(holder, 'building', 'deploying', { image })
+  await store.amend(holder, { rollout: { touched: ['m1'] } })
+  let seen: unknown
+  await using _runner = await start(store, {
+    build: () => Promise.reject(new Error('built again')),
+    deploy: async ({ rollout }) => void (seen = rollout),
+  })
+  expect(await ended(store)).toMatchObject({ state: 'live' })
+  expect(seen).toEqual({ touched: ['m1'] })
+})
+
+test('what the deploy remembered is there for the verification', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  let seen: unknown
+  await using _runner = await start(store, {
+    deploy: ({ remember }) => remember({ rollout: { touched: ['m1'] }, machines: [] }),
+    verify: async ({ rollout }) => ((seen = rollout), { url: 'http://shop' }),
+  })
+  await ended(store)
+  expect(seen).toEqual({ touched: ['m1'] })
+})

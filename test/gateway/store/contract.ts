@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest'
+import { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import { follow } from '../../../gateway/src/deployments/follow.ts'
+import type { DeploymentStore } from '../../../gateway/src/deployments/store.ts'
+
+const options = DeploymentOptions.parse({})
+const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
+const never = new AbortController().signal
+
+/** What every store promises, whatever it keeps its records in. */
+export function storeContract(open: () => DeploymentStore): void {
+  const make = async (id = 'd1', app = 'shop') => {
+    const store = open()
+    await store.create({ id, app, options, source })
+    return store
+  }
+
+  describe('a store', () => {
+    test('gives a new deployment its number, its state and its first event together', async () => {
+      await using store = await make()
+      expect(await store.find('d1')).toMatchObject({ number: 1, state: 'pending', attempt: 0, source, endedAt: null })
+      expect(await store.eventsAfter('d1', 0, 10)).toMatchObject([
+        { seq: 1, type: 'state', from: null, state: 'pending' },
+      ])
+    })
+
+    test('a newer pending deployment supersedes the older pending one of its app, and no other', async () => {
+      await using store = await make()
+      await store.create({ id: 'other', app: 'blog', options, source })
+      await store.create({ id: 'd2', app: 'shop', options, source })
+      expect(await store.find('d1')).toMatchObject({ state: 'superseded', problem: { code: 'superseded' } })
+      expect(await store.find('other')).toMatchObject({ state: 'pending' })
+      expect((await store.eventsAfter('d1', 1, 10))[0]).toMatchObject({ seq: 2, state: 'superseded' })
+    })
+
+    test('an app has at most one deployment at work', async () => {
+      await using store = await make()
+      const first = await store.claim()
+      expect(first?.deployment).toMatchObject({ id: 'd1', state: 'fetching', attempt: 1 })
+      await store.create({ id: 'd2', app: 'shop', options, source })
+      expect(await store.claim()).toBeNull()
+      const holder = { id: 'd1', epoch: first!.epoch }
+      const problem = new Problem('build-failed', 'no').body()
+      expect(await store.advance(holder, 'fetching', 'build_failed', { problem })).toBe(true)
+      expect((await store.claim())?.deployment.id).toBe('d2')
+    })
+
+    test('a move happens with its event, or not at all', async () => {
+      await using store = await make()
+      const { epoch } = (await store.claim())!
+      const holder = { id: 'd1', epoch }
+      expect(await store.advance(holder, 'building', 'pushing')).toBe(false)
+      expect(await store.advance({ id: 'd1', epoch: epoch - 1 }, 'fetching', 'analyzing')).toBe(false)
+      await expect(store.advance(holder, 'fetching', 'live')).rejects.toThrow('cannot go from fetching to live')
+      expect(await store.eventsAfter('d1', 0, 10)).toHaveLength(2)
+      expect(await store.advance(holder, 'fetching', 'analyzing')).toBe(true)
+      expect((await store.eventsAfter('d1', 2, 10))[0]).toMatchObject({ seq: 3, from: 'fetching', state: 'analyzing' })
+    })
+
+    test('a log is numbered without gaps, and a former holder cannot write to it', async () => {
+      await using store = await make()
+      const { epoch } = (await store.claim())!
+      const lines = Array.from({ length: 30 }, (_, n) => ({ type: 'note' as const, text: `line ${n}` }))
+      await store.append({ id: 'd1', epoch }, lines.slice(0, 20))
+      await store.append({ id: 'd1', epoch }, lines.slice(20))
+      expect((await store.eventsAfter('d1', 0, 100)).map((event) => event.seq)).toEqual(
+        Array.from({ length: 32 }, (_, n) => n + 1),
+      )
+      expect(await store.recover('The gateway was killed')).toEqual([])
+      expect(await store.append({ id: 'd1', epoch }, lines)).toBe(false)
+      expect(await store.amend({ id: 'd1', epoch }, { url: 'x' })).toBe(false)
+    })
+
+    test('after a crash, work that touched no machine is pending again and says why; the rest is handed back', async () => {
+      await using store = await make()
+      const { epoch } = (await store.claim())!
+      const holder = { id: 'd1', epoch }
+      await store.recover('The gateway was killed')
+      expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+      expect((await store.eventsAfter('d1', 2, 9))[0]).toMatchObject({
+        state: 'pending',
+        reason: 'The gateway was killed',
+      })
+      const again = (await store.claim())!
+      expect(again.deployment.attempt).toBe(2)
+      const next = { id: 'd1', epoch: again.epoch }
+      for (const [from, to] of [
+        ['fetching', 'analyzing'],
+        ['analyzing', 'building'],
+        ['building', 'deploying'],
+      ] as const)
+        expect(await store.advance(next, from, to)).toBe(true)
+      await store.amend(next, { rollout: { machines: ['m1'] } })
+      const [left] = await store.recover('The gateway was killed')
+      expect(left).toMatchObject({ deployment: { state: 'deploying' }, rollout: { machines: ['m1'] } })
+      expect(left!.epoch).toBeGreaterThan(again.epoch)
+      expect(holder.epoch).toBeLessThan(again.epoch)
+    })
+
+    test('lists an app’s deployments newest first, page by page', async () => {
+      await using store = open()
+      for (let n = 1; n <= 5; n++) await store.create({ id: `d${n}`, app: 'shop', options, source })
+      const first = await store.list('shop', { limit: 2, before: null })
+      expect(first.deployments.map(({ id }) => id)).toEqual(['d5', 'd4'])
+      const second = await store.list('shop', { limit: 3, before: first.next })
+      expect(second.deployments.map(({ id }) => id)).toEqual(['d3', 'd2', 'd1'])
+      expect(second.next).toBeNull()
+    })
+
+    test('a reader that comes late or comes back sees every event once, in order, to the end', async () => {
+      await using store = await make()
+      const { epoch } = (await store.claim())!
+      const seen: number[] = []
+      const reader = (async () => {
+        for await (const event of follow(store, 'd1', 1, never)) seen.push(event.seq)
+      })()
+      for (let n = 0; n < 5; n++) {
+        await store.append({ id: 'd1', epoch }, [{ type: 'note', text: String(n) }])
+        await new Promise((done) => setTimeout(done, 2))
+      }
+      const problem = new Problem('build-failed', 'no').body()
+      await store.advance({ id: 'd1', epoch }, 'fetching', 'build_failed', { problem })
+      await reader
+      expect(seen).toEqual([2, 3, 4, 5, 6, 7, 8])
+    })
+
+    test('a reader that read the last event before it saw the end is not left waiting', async () => {
+      await using store = await make()
+      const { epoch } = (await store.claim())!
+      const problem = new Problem('build-failed', 'no').body()
+      const late: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed'> = {
+        find: async (id) => {
+          const found = await store.find(id)
+          await store.advance({ id, epoch }, 'fetching', 'build_failed', { problem })
+          return found
+        },
+        eventsAfter: (...asked) => store.eventsAfter(...asked),
+        changed: (...asked) => store.changed(...asked),
+      }
+      const seen: number[] = []
+      for await (const { seq } of follow(late, 'd1', 0, AbortSignal.timeout(2000))) seen.push(seq)
+      expect(seen).toEqual([1, 2, 3])
+      await store.changed('d1', 3, never)
+    })
+
+    test('a reader that stops listening ends, and an unknown deployment is a problem', async () => {
+      await using store = await make()
+      const stop = new AbortController()
+      setTimeout(() => stop.abort(), 10)
+      for await (const event of follow(store, 'd1', 0, stop.signal)) expect(event.seq).toBe(1)
+      await expect(follow(store, 'nobody', 0, never).next()).rejects.toMatchObject({ code: 'deployment-not-found' })
+    })
+
+    test('knows which sources are still needed', async () => {
+      await using store = await make()
+      expect(await store.sourcesInUse()).toEqual(new Set(['sha256:aa']))
+      const { epoch } = (await store.claim())!
+      await store.advance({ id: 'd1', epoch }, 'fetching', 'build_failed', {
+        problem: new Problem('build-failed', 'no').body(),
+      })
+      expect(await store.sourcesInUse()).toEqual(new Set())
+    })
+  })
+}

@@ -1,0 +1,183 @@
+import { execFile, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+
+const repository = join(import.meta.dirname, '../../..')
+const standIn = join(repository, 'lab/planner/railpack-standin')
+const recorded = ['/work/shared', join(repository, '../shared')]
+  .map((folder) => join(folder, 'conformance/railpack'))
+  .find(existsSync)
+
+type Log = { Level: string; Msg: string; DocsPath: string }
+type Layer = { step?: string; image?: string; local?: boolean; include?: string[]; exclude?: string[] }
+type Step = { name: string; inputs: Layer[]; commands?: Record<string, string>[]; assets?: Record<string, string> }
+type Plan = {
+  steps: Step[]
+  secrets?: string[]
+  exclude?: string[]
+  deploy: { inputs: Layer[]; startCommand?: string; variables: Record<string, string> }
+}
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'standin-'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+/** Runs the stand-in as the gateway does: no environment, outputs in a folder that is not there yet. */
+async function prepare(app: string, args: string[] = [], env: NodeJS.ProcessEnv = {}) {
+  const out = join(folder, 'out')
+  const outputs = ['--plan-out', join(out, 'plan.json'), '--info-out', join(out, 'info.json')]
+  const exitCode = await new Promise<number>((resolve) => {
+    const words = ['prepare', app, '--hide-pretty-plan', ...outputs, ...args]
+    execFile(standIn, words, { cwd: '/', env }, (error) => resolve(error ? Number(error.code) : 0))
+  })
+  const read = (name: string) => (existsSync(join(out, name)) ? readFile(join(out, name), 'utf8') : 'null')
+  const info = JSON.parse(await read('info.json')) as {
+    success: boolean
+    logs: Log[]
+    detectedProviders?: string[]
+    resolvedPackages?: Record<string, { resolvedVersion: string }>
+  } | null
+  return { exitCode, info, plan: JSON.parse(await read('plan.json')) as Plan, out }
+}
+
+/** An app of these files. */
+async function appOf(files: Record<string, string>): Promise<string> {
+  const app = join(folder, 'app')
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(join(app, path)), { recursive: true })
+    await writeFile(join(app, path), text)
+  }
+  return app
+}
+
+describe('the stand-in planner', () => {
+  test('says what it is', async () => {
+    expect(spawnSync(standIn, ['--version'], { env: {} }).stdout.toString()).toBe('railpack version 0.37.0-standin\n')
+    const { plan, info } = await prepare(await appOf({ 'start.sh': 'echo hi' }))
+    expect(plan.deploy.variables['RAILPACK_VERSION']).toBe('0.37.0-standin')
+    expect(info?.logs[0]).toMatchObject({ Level: 'warn', Msg: expect.stringContaining('stand-in') as string })
+  })
+
+  test.each([
+    ['hello-node', 'node server.js', 'node', { node: '22.23.3' }],
+    ['hello-python', 'python main.py', 'python', { python: '3.13.5' }],
+    ['hello-static', 'caddy run --config Caddyfile --adapter caddyfile 2>&1', 'staticfile', {}],
+  ])('plans the example %s', async (name, startCommand, provider, versions) => {
+    const { exitCode, plan, info } = await prepare(join(repository, 'examples', name), ['--error-missing-start'])
+    expect(exitCode).toBe(0)
+    expect(plan.deploy.startCommand).toBe(startCommand)
+    expect(info).toMatchObject({ success: true, detectedProviders: [provider] })
+    const resolved = Object.values(info?.resolvedPackages ?? {}).map(({ resolvedVersion }) => resolvedVersion)
+    expect(resolved).toEqual(Object.values(versions))
+  })
+
+  test.runIf(recorded).each<[string, Record<string, string>, string[]]>([
+    [
+      'node-npm',
+      {
+        'package.json': '{"scripts":{"start":"node index.js"},"engines":{"node":"23.5.0"}}',
+        'package-lock.json': '{}',
+        'railpack.json': `{ // as in railpack's own example
+          "steps": { "install": { "deployOutputs": [], "commands": [
+            { "path": "/app/node_modules/.bin" }, { "src": "package-lock.json", "dest": "package-lock.json" },
+            { "src": "package.json", "dest": "package.json" }, "npm ci", ] } } }`,
+      },
+      ['--env', 'RAILPACK_PRUNE_DEPS=true'],
+    ],
+    [
+      'node-next',
+      {
+        'package.json': '{"scripts":{"start":"next start","build":"next build"},"dependencies":{"next":"15"}}',
+        'package-lock.json': '{}',
+      },
+      [],
+    ],
+    ['python-pip', { 'app.py': '', 'requirements.txt': 'numpy', '.python-version': '3.13' }, []],
+    ['shell-script', { 'start.sh': 'echo hi' }, []],
+    ['shell-platform-arch', { 'start.sh': '#!/usr/bin/env zsh\necho hi' }, []],
+  ])('plans %s as railpack does, but for versions', async (name, files, args) => {
+    const { plan } = await prepare(await appOf(files), args)
+    const { plan: wanted } = JSON.parse(readFileSync(join(recorded ?? '', `${name}.json`), 'utf8')) as { plan: Plan }
+    expect(withoutVersions(plan)).toEqual(withoutVersions(wanted))
+  })
+
+  test('leaves out of the build what .dockerignore and railpack.json say', async () => {
+    const app = await appOf({
+      'start.sh': '',
+      '.dockerignore': '# comment\n/secret/\n\n!./secret/kept\n**/*.log\n',
+      'railpack.json': '{"exclude":["docs"]}',
+    })
+    expect((await prepare(app)).plan.exclude).toEqual(['secret', '!secret/kept', '**/*.log', 'docs'])
+  })
+
+  test('takes the start command from the Procfile, and from railpack.json before it', async () => {
+    const files = { 'main.py': '', Procfile: 'worker: python worker.py\nweb: python web.py # the page\n' }
+    expect((await prepare(await appOf(files))).plan.deploy.startCommand).toBe('python web.py')
+    const app = await appOf({ ...files, 'railpack.json': '{"deploy":{"startCommand":"python configured.py"}}' })
+    expect((await prepare(app, ['--start-cmd', 'python flag.py'])).plan.deploy.startCommand).toBe(
+      'python configured.py',
+    )
+  })
+
+  test('lists every variable by name, whose value it takes from its own environment', async () => {
+    const app = await appOf({ 'start.sh': '' })
+    const args = ['--env', 'RAILPACK_BUILD_CMD', '--env', 'B=1', '--env', 'EMPTY=', '--env', 'UNSET']
+    const { plan } = await prepare(app, args, { RAILPACK_BUILD_CMD: 'make it' })
+    expect(plan.secrets).toEqual(['B', 'RAILPACK_BUILD_CMD'])
+    const built = plan.steps.find(({ name }) => name === 'build')
+    expect(built?.commands).toContainEqual({ cmd: `sh -c 'make it'`, customName: 'make it' })
+  })
+
+  test('uses the version that the builder image holds, says so, and keeps files that ask for another out', async () => {
+    const app = await appOf({ 'package.json': '{"main":"a.js"}', '.nvmrc': 'v18.20.0' })
+    const { plan, info } = await prepare(app)
+    expect(plan.exclude).toEqual(['.nvmrc'])
+    expect(info?.logs.map(({ Msg }) => Msg)).toContain(
+      '.nvmrc asks for node v18.20.0; the stand-in builder image holds node 22.23.3, which is used.',
+    )
+  })
+
+  test('serves what a build of pages leaves behind', async () => {
+    const { plan } = await prepare(
+      await appOf({ 'package.json': '{"scripts":{"build":"vite build"},"devDependencies":{"vite":"7"}}' }),
+    )
+    expect(plan.deploy.inputs).toContainEqual({ step: 'build', include: ['dist'] })
+    const caddyfile = plan.steps.find(({ name }) => name === 'caddy')?.assets?.['Caddyfile']
+    expect(caddyfile).toContain('root * /app/dist')
+    expect(caddyfile).toContain('/index.html\n')
+  })
+
+  test.each<[string, Record<string, string>, string]>([
+    ['an empty folder', { 'notes.txt': '' }, 'Railpack could not determine how to build the app.'],
+    ['a kind of app that it does not know', { 'go.mod': '' }, 'This is a Golang app'],
+    ['a package manager that it does not know', { 'package.json': '{}', 'yarn.lock': '' }, 'there is a yarn.lock'],
+    ['no start command', { 'package.json': '{}' }, 'No start command detected.'],
+    ['a broken railpack.json', { 'start.sh': '', 'railpack.json': '{' }, 'error reading railpack.json as JSON'],
+  ])('refuses %s with words and no plan', async (_, files, words) => {
+    const { exitCode, plan, info } = await prepare(await appOf(files), ['--error-missing-start'])
+    expect(exitCode).toBe(1)
+    expect(plan).toBeNull()
+    expect(info?.success).toBe(false)
+    expect(info?.logs.at(-1)).toMatchObject({ Level: 'error', Msg: expect.stringContaining(words) as string })
+  })
+
+  test('writes no file when it is used wrongly', async () => {
+    const { exitCode, out } = await prepare(join(folder, 'nowhere'))
+    expect(exitCode).toBe(1)
+    expect(existsSync(out)).toBe(false)
+    expect((await prepare(folder, ['--no-such-flag'])).exitCode).toBe(1)
+  })
+})
+
+/** A plan without what depends on versions: those of tools, and railpack's own. */
+function withoutVersions(plan: Plan): unknown {
+  const text = JSON.stringify(plan, (key, value: unknown) =>
+    ['$schema', 'generated-mise-toml', 'RAILPACK_VERSION'].includes(key) ? undefined : value,
+  )
+  return JSON.parse(text)
+}

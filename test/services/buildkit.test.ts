@@ -1,0 +1,400 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { hash, randomUUID } from 'node:crypto'
+import { subscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { NewEvent } from '../../api/event.ts'
+import { Problem } from '../../api/problem.ts'
+import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
+import { Buildkit, type Build, type SolveOptions } from '../../gateway/src/buildkit/solve.ts'
+import type { Context } from '../../gateway/src/buildkit/context-server.ts'
+import { Definition } from '../../gateway/src/buildkit/messages.ts'
+import { bool, int, many, map, message, one, string, type Encodable } from '../../gateway/src/llb/wire.ts'
+import { treeOf } from '../gateway/buildkit/tree-of.ts'
+
+const bin = process.env['TARMAC_LAB_TOOLS'] ?? '/tmp/boot/tools/bin'
+const registryPort = 5531
+const frontPort = 5530
+const host = `127.0.0.1:${frontPort}`
+const open = new AsyncDisposableStack()
+let dir: string
+let buildkit: Buildkit
+let step: Buffer
+/** A status that the registry answers everything with; 0: it is well. */
+const front = { refuse: 0 }
+/** What the context listener answered, by method. */
+const contextAnswers: string[] = []
+subscribe('http.server.response.finish', (finished) => {
+  const { request, response } = finished as { request: IncomingMessage; response: ServerResponse }
+  if (request.url?.endsWith('/context.tar')) contextAnswers.push(`${request.method} ${response.statusCode}`)
+})
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tarmac-buildkit-'))
+  open.defer(() => rm(dir, { recursive: true, force: true }))
+  await startRegistry()
+  const address = await startBuildkitd()
+  const server = await startFront()
+  open.defer(() => void server.close())
+  buildkit = open.use(
+    await Buildkit.open({
+      address,
+      contextPort: 5532,
+      key: Buffer.from('key'),
+      login: (asked) => (asked === host ? { user: 'x', secret: 'token' } : null),
+    }),
+  )
+  await until(() => buildkit.info(AbortSignal.timeout(1000)))
+  await writeFile(join(dir, 'step.c'), program)
+  execFileSync('gcc', ['-static', '-O1', '-o', join(dir, 'step'), join(dir, 'step.c')])
+  step = execFileSync('cat', [join(dir, 'step')])
+})
+afterAll(() => open.disposeAsync())
+beforeEach(() => void (front.refuse = 0))
+
+/** The only program in the test's images: it says, counts, sleeps, shows and exits as its arguments tell. */
+const program = `
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int n, char **a) {
+  for (int i = 1; i + 1 < n; i += 2) {
+    char *v = a[i + 1];
+    if (!strcmp(a[i], "say")) puts(v);
+    if (!strcmp(a[i], "env")) puts(getenv(v) ? getenv(v) : "unset");
+    if (!strcmp(a[i], "count")) for (int k = 1; k <= atoi(v); k++) printf("line %d\\n", k);
+    if (!strcmp(a[i], "sleep")) { fflush(stdout); sleep(atoi(v)); }
+    if (!strcmp(a[i], "show")) { FILE *f = fopen(v, "r"); int c; while (f && (c = fgetc(f)) != EOF) putchar(c); }
+    fflush(stdout);
+    if (!strcmp(a[i], "exit")) return atoi(v);
+  }
+  return 0;
+}`
+
+async function until<T>(check: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await check()
+    } catch (error) {
+      if (tries === 50) throw error
+      await wait(200)
+    }
+  }
+}
+
+function start(command: string, args: string[]): void {
+  const child = spawn(command, args, {
+    stdio: 'ignore',
+    env: { ...process.env, PATH: `${bin}:${process.env['PATH']}`, OTEL_TRACES_EXPORTER: 'none' },
+  })
+  open.defer(async () => {
+    child.kill('SIGTERM')
+    if (child.exitCode === null) await once(child, 'exit')
+  })
+}
+
+async function startRegistry(): Promise<void> {
+  const config = join(dir, 'registry.yml')
+  await writeFile(
+    config,
+    `version: 0.1\nstorage: {filesystem: {rootdirectory: ${dir}/registry}}\nhttp: {addr: "127.0.0.1:${registryPort}"}\n`,
+  )
+  start(join(bin, 'registry'), ['serve', config])
+  await until(() => fetch(`http://127.0.0.1:${registryPort}/v2/`))
+}
+
+async function startBuildkitd(): Promise<string> {
+  const config = join(dir, 'buildkitd.toml')
+  await writeFile(
+    config,
+    `root = "${dir}/root"
+[grpc]
+address = ["unix://${dir}/bk.sock"]
+[otel]
+socketPath = "${dir}/otel.sock"
+[worker.oci]
+networkMode = "host"
+[worker.containerd]
+enabled = false
+`,
+  )
+  start(join(bin, 'buildkitd'), ['--config', config])
+  return `unix://${dir}/bk.sock`
+}
+
+/** The registry as Fly has it: it asks for a name and a token, and may refuse. */
+async function startFront(): Promise<Server> {
+  const server = createServer((asked, answer) => {
+    if (front.refuse > 0) return void answer.writeHead(front.refuse).end()
+    if (asked.headers.authorization !== `Basic ${btoa('x:token')}`) {
+      return void answer.writeHead(401, { 'www-authenticate': 'Basic realm="fly"' }).end()
+    }
+    const { method, url: path, headers } = asked
+    const onward = request({ port: registryPort, host: '127.0.0.1', method, path, headers }, (given) => {
+      answer.writeHead(given.statusCode ?? 500, given.headers)
+      given.pipe(answer)
+    })
+    asked.pipe(onward)
+  }).listen(frontPort, '127.0.0.1')
+  await once(server, 'listening')
+  return server
+}
+
+/** An app's source in a folder of its own: the program and these files. */
+async function source(files: Record<string, string>) {
+  const root = join(dir, randomUUID())
+  await mkdir(join(root, 'lib'), { recursive: true })
+  await writeFile(join(root, 'step'), step, { mode: 0o755 })
+  for (const [path, text] of Object.entries(files)) await writeFile(join(root, path), text)
+  return treeOf(root)
+}
+/** The build of a source with a Dockerfile. */
+async function dockerfileBuild(files: Record<string, string>, buildArgs: Record<string, string> = {}) {
+  const tree = await source(files)
+  const dockerfile = await readDockerfile(tree, 'Dockerfile')
+  const context = buildkit.offer('app', tree, dockerfile)
+  return { dockerfile, buildArgs, context, root: tree.root, [Symbol.dispose]: () => context[Symbol.dispose]() }
+}
+const dockerfile = (...lines: string[]) => ['FROM scratch', 'COPY step /step', ...lines].join('\n')
+const run = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
+
+function solve(build: Build, more: Partial<SolveOptions> = {}, signal = AbortSignal.timeout(30_000)) {
+  const events: NewEvent[] = []
+  const options: SolveOptions = {
+    ref: randomUUID(),
+    names: [`${host}/app:one`],
+    labels: {},
+    secrets: new Map(),
+    rebuild: false,
+    tell: (event) => events.push(event),
+    pushing: () => events.push({ type: 'note', text: 'pushing' }),
+    ...more,
+  }
+  return { events, solved: buildkit.solve(build, options, signal) }
+}
+async function problemOf(solved: Promise<unknown>): Promise<Problem> {
+  const error = await solved.then(
+    () => null,
+    (error: unknown) => error,
+  )
+  if (!(error instanceof Problem)) throw new Error('it was no Problem', { cause: error })
+  return error
+}
+const logText = (events: NewEvent[]) =>
+  events.flatMap((event) => (event.type === 'log' ? event.text.split('\n') : [])).join('\n')
+const statuses = (events: NewEvent[]) => events.flatMap((event) => (event.type === 'step' ? [event.status] : []))
+
+async function manifestOf(tag: string) {
+  const headers = { accept: 'application/vnd.oci.image.manifest.v1+json', authorization: `Basic ${btoa('x:token')}` }
+  const answer = await fetch(`http://${host}/v2/app/manifests/${tag}`, { headers })
+  const { config } = (await answer.json()) as { config: { digest: string } }
+  const image = await fetch(`http://${host}/v2/app/blobs/${config.digest}`, { headers })
+  const { config: settings } = (await image.json()) as { config: { Labels: object; Env?: string[]; Cmd?: string[] } }
+  return { digest: answer.headers.get('docker-content-digest'), settings }
+}
+
+test('a Dockerfile becomes an image in a registry that asks who we are; again, nothing is sent', async () => {
+  const lines = ['ARG WHAT', 'COPY . /all', run('say', 'hello', 'env', 'WHAT'), run('show', '/all/left.out')]
+  using build = await dockerfileBuild(
+    {
+      Dockerfile: `# syntax=docker/dockerfile:1\n${dockerfile(...lines)}`,
+      '.dockerignore': '*\n!step\n',
+      'left.out': 'must not show',
+    },
+    { WHAT: 'world' },
+  )
+  const first = solve(build, { names: [`${host}/app:one`, `${host}/app:two`], labels: { source: 'abc' } })
+  const { digest, stats } = await first.solved
+  expect(stats).toEqual({ steps: 5, cached: 0, run: 5 })
+  expect(logText(first.events)).toBe('hello\nworld')
+  expect(await manifestOf('one')).toEqual({ digest, settings: expect.objectContaining({ Labels: { source: 'abc' } }) })
+  expect((await manifestOf('two')).digest).toBe(digest)
+  const pushing = first.events.findIndex((event) => event.type === 'note')
+  expect(statuses(first.events.slice(0, pushing)).filter((status) => status === 'done').length).toBeGreaterThan(4)
+
+  contextAnswers.length = 0
+  const second = solve(build, { labels: { source: 'abc' } })
+  expect(await second.solved).toMatchObject({ digest, stats: { steps: 5, cached: 5, run: 0 } })
+  expect(new Set(statuses(second.events))).toEqual(new Set(['cached', 'started', 'done']))
+  expect(contextAnswers).toEqual(['HEAD 304'])
+})
+
+test('a push without the right token, to an unknown app, or past a sick registry says so', async () => {
+  using build = await dockerfileBuild({ Dockerfile: dockerfile() })
+  const codes: [number, string][] = [
+    [401, 'registry-denied'],
+    [403, 'registry-denied'],
+    [404, 'registry-unavailable'],
+    [429, 'registry-unavailable'],
+  ]
+  for (const [status, code] of codes) {
+    front.refuse = status
+    expect([status, (await problemOf(solve(build, { names: [`${host}/${status}:a`] }).solved)).code]).toEqual([
+      status,
+      code,
+    ])
+  }
+})
+
+test('a step that fails is told with its exit code, its last lines and its place in the Dockerfile', async () => {
+  using build = await dockerfileBuild({ Dockerfile: dockerfile(run('count', '30', 'exit', '7')) })
+  const { solved, events } = solve(build)
+  const problem = await problemOf(solved)
+  expect(problem.body()).toMatchObject({
+    code: 'build-failed',
+    detail: expect.stringContaining('ended with exit code 7'),
+    step: `[2/2] ${run('count', '30', 'exit', '7')}`,
+    exitCode: 7,
+    lastLines: Array.from({ length: 20 }, (_, index) => `line ${index + 11}`),
+    source: { file: 'Dockerfile', line: 3, text: run('count', '30', 'exit', '7') },
+  })
+  expect(statuses(events).at(-1)).toBe('failed')
+})
+
+test.each([
+  ['FROM scratch\nCOPPY a b', 'build-failed', { source: { line: 2 } }],
+  ['FROM scratch\nCOPY missing /', 'build-failed', { detail: expect.stringContaining('"/missing"') }],
+  [`FROM ${host}/nobody:1\nCOPY step /`, 'image-not-found', { image: `${host}/nobody:1` }],
+  ['FROM 127.0.0.1:5599/nobody:1\nCOPY step /', 'registry-unavailable', { image: '127.0.0.1:5599/nobody:1' }],
+])('%j is %s', async (text, code, facts) => {
+  using build = await dockerfileBuild({ Dockerfile: text })
+  const problem = await problemOf(solve(build).solved)
+  expect(problem.body()).toMatchObject({ code, ...facts })
+  expect(problem.message).not.toContain(build.context.url)
+})
+
+test('cancelling stops the running step, with the reason that was given', async () => {
+  using build = await dockerfileBuild({ Dockerfile: dockerfile(run('say', 'sleeping', 'sleep', '987654')) })
+  const cancel = new AbortController()
+  const { solved, events } = solve(build, {}, cancel.signal)
+  const failure = problemOf(solved)
+  await until(async () => expect(logText(events)).toContain('sleeping'))
+  const from = performance.now()
+  cancel.abort(new Problem('cancelled', 'Asked for.'))
+  expect((await failure).code).toBe('cancelled')
+  await until(async () => expect(() => execFileSync('pgrep', ['-f', 'sleep 987654'])).toThrow('Command failed'))
+  expect(performance.now() - from).toBeLessThan(2000)
+})
+
+test('a file that changes under the build makes no image', async () => {
+  using build = await dockerfileBuild({ Dockerfile: dockerfile(), 'lib/a': 'before' })
+  await writeFile(join(build.root, 'lib/a'), 'beforE')
+  const problem = await problemOf(solve(build).solved)
+  expect(problem.body()).toMatchObject({ code: 'source-changed', path: 'lib/a', retry: true })
+})
+
+test('a graph of ours is built, sees its secrets, carries its configuration, and is run again when asked', async () => {
+  const tree = await source({ 'lib/a': 'text' })
+  using context = buildkit.offer('app', tree, { ignore: [] })
+  const build = { definition: graph(context), image, context }
+  const more = { secrets: new Map([['TOKEN', 'open sesame']]), labels: { source: 'abc' } }
+  const first = solve(build, more)
+  const { digest } = await first.solved
+  expect(logText(first.events)).toBe('text\nopen sesame')
+  expect(await manifestOf('one')).toEqual({
+    digest,
+    settings: expect.objectContaining({ Cmd: ['/step'], Labels: { kept: 'yes', source: 'abc' } }),
+  })
+  expect((await solve(build, more).solved).stats.run).toBe(0)
+  const again = solve(build, { ...more, rebuild: true })
+  expect((await again.solved).stats.cached).toBe(0)
+  expect(logText(again.events)).toBe('text\nopen sesame')
+  const without = await problemOf(solve(build, { rebuild: true }).solved)
+  expect(without.body()).toMatchObject({
+    code: 'build-failed',
+    detail: expect.stringContaining('secret TOKEN: not found'),
+  })
+})
+
+test('a graph whose base image is missing says which', async () => {
+  const definition = marshal([{ source: { identifier: `docker-image://${host}/nobody:1` } }])
+  const problem = await problemOf(solve({ definition, image, context: null }).solved)
+  expect(problem.body()).toMatchObject({ code: 'image-not-found', image: `${host}/nobody:1` })
+})
+
+test('a daemon that is away is no fault of the source', async () => {
+  await using nobody = await Buildkit.open({
+    address: `unix://${dir}/nobody.sock`,
+    contextPort: 0,
+    key: Buffer.from('key'),
+    login: () => null,
+  })
+  expect((await problemOf(nobody.info(AbortSignal.timeout(5000)))).code).toBe('buildkit-unavailable')
+  expect((await buildkit.info(AbortSignal.timeout(1000))).version).toMatch(/^v/)
+  const options = {
+    ref: randomUUID(),
+    names: [],
+    labels: {},
+    secrets: new Map(),
+    rebuild: false,
+    tell() {},
+    pushing() {},
+  }
+  const definition = marshal([{ source: { identifier: 'docker-image://a/b' } }])
+  const solved = nobody.solve({ definition, image, context: null }, options, AbortSignal.timeout(5000))
+  expect((await problemOf(solved)).code).toBe('buildkit-unavailable')
+})
+
+const image = { architecture: 'amd64', os: 'linux', config: { Cmd: ['/step'], Labels: { kept: 'yes' } } }
+
+/** The context unpacked into a root, and the program run in it with a secret. */
+const graph = ({ url, filename }: Context): Uint8Array =>
+  marshal([
+    { source: { identifier: url, attrs: { 'http.filename': filename } } },
+    {
+      file: {
+        actions: [
+          {
+            input: -1,
+            secondaryInput: 0,
+            copy: { src: `/${filename}`, dest: '/', mode: -1, unpack: true, timestamp: -1 },
+          },
+        ],
+      },
+    },
+    {
+      exec: {
+        meta: { args: ['/step', 'show', '/lib/a', 'say', '', 'env', 'TOKEN'], cwd: '/' },
+        mounts: [{ input: 0, dest: '/', output: 0 }],
+        secretenv: [{ id: 'TOKEN', name: 'TOKEN' }],
+      },
+    },
+  ])
+const Copy = message({
+  src: one(1, string),
+  dest: one(2, string),
+  mode: one(4, int),
+  unpack: one(7, bool),
+  timestamp: one(11, int),
+})
+const Action = message({ input: one(1, int), secondaryInput: one(2, int), output: one(3, int), copy: one(4, Copy) })
+const Exec = message({
+  meta: one(1, message({ args: many(1, string), cwd: one(3, string) })),
+  mounts: many(2, message({ input: one(1, int), dest: one(3, string), output: one(4, int) })),
+  secretenv: many(5, message({ id: one(1, string), name: one(2, string) })),
+})
+const Op = message({
+  inputs: many(1, message({ digest: one(1, string), index: one(2, int) })),
+  exec: one(2, Exec),
+  source: one(3, message({ identifier: one(1, string), attrs: map(2, string) })),
+  file: one(4, message({ actions: many(2, Action) })),
+})
+
+const OpMetadata = message({ description: map(2, string) })
+
+/** A chain of operations, each on the one before. The first is a source: revalidated each time, so never "cached". */
+function marshal(operations: Encodable<typeof Op>[]): Uint8Array {
+  const vertexes: Uint8Array[] = []
+  for (const operation of [...operations, {}]) {
+    const before = vertexes.at(-1)
+    vertexes.push(Op.encode({ ...operation, inputs: before ? [{ digest: `sha256:${hash('sha256', before)}` }] : [] }))
+  }
+  const named = OpMetadata.encode({ description: { 'llb.customname': '[internal] load the source' } })
+  return Definition.encode({ vertexes, metadata: { [`sha256:${hash('sha256', vertexes[0]!)}`]: named } })
+}

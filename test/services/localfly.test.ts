@@ -1,0 +1,462 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { Podman } from '../../lab/localfly/podman.ts'
+import { startLocalfly, sweepLocalfly } from '../../lab/localfly/start.ts'
+import { startRegistry } from '../../lab/parts/registry.ts'
+
+const token = 'fly-secret'
+const dir = mkdtempSync(join(tmpdir(), 'localfly-'))
+const freePorts = { apiPort: 0, proxyPort: 0, registryFrontPort: 0 }
+const open = new AsyncDisposableStack()
+let registry = ''
+/** Two images by reference, each with a page of that name. */
+let one = ''
+let two = ''
+type Localfly = Awaited<ReturnType<typeof startLocalfly>>
+let main: Localfly
+/** The one that a test speaks to. */
+let fly: Pick<Localfly, 'flyApi' | 'apps' | 'registry'>
+
+beforeAll(async () => {
+  registry = open.use(await startRegistry({ dir, port: 5299 })).address
+  main = open.use(await startLocalfly({ dir, name: 'main', registry, token, limits: false, ...freePorts }))
+  fly = main
+  await newApp('images')
+  one = await pushImage('images', 'one')
+  two = await pushImage('images', 'two')
+})
+afterEach(() => {
+  fly = main
+})
+afterAll(async () => {
+  await open.disposeAsync()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+test('an image that is pushed through the front runs as a machine and answers through the proxy', async () => {
+  await newApp('first')
+  const made = await api('POST', '/apps/first/machines', { name: 'web', config: web(one), region: 'iad' })
+  expect(made).toMatchObject({ status: 200, body: { state: 'created', name: 'web', region: 'iad' } })
+  const { id, instance_id } = made.body
+  expect(await wait('first', id, `version=${instance_id}`)).toMatchObject({ ok: true, state: 'started' })
+  await answers('first')
+  expect(await page('first')).toMatchObject({ status: 200, body: 'one' })
+  expect((await page('first', '/env/FLY_APP_NAME')).body).toBe('first')
+  expect((await page('first', '/env/FLY_MACHINE_ID')).body).toBe(id)
+  expect((await page('first', '/env/FLY_MACHINE_VERSION')).body).toBe(instance_id)
+  const { body } = await api('GET', `/apps/first/machines/${id}`)
+  expect(body.image_ref).toMatchObject({ registry: fly.registry, repository: 'images', digest: one.split('@')[1] })
+  expect(trail(body)).toEqual(['start/started/flyd', 'launch/created/user', 'launch/pending/flyd'])
+  await destroy('first', id)
+})
+
+test('an update mints a version and serves the new page; one that cannot be pulled goes back without a word', async () => {
+  await newApp('updated')
+  const machine = await runMachine('updated', web(one))
+  const path = `/apps/updated/machines/${machine.id}`
+  const update = await api('POST', path, { config: web(two) })
+  expect(update.body).toMatchObject({ state: 'replacing' })
+  expect(update.body.instance_id).not.toBe(machine.instance_id)
+  expect(await api('POST', path, { config: machine.config })).toMatchObject({ status: 409 })
+  expect(await api('POST', `${path}/start`)).toMatchObject({ status: 412 })
+  await wait('updated', machine.id, `version=${update.body.instance_id}`)
+  await answers('updated')
+  expect((await page('updated')).body).toBe('two')
+
+  const stale = await api('POST', path, { config: machine.config, current_version: machine.instance_id })
+  expect(stale.status).toBe(412)
+  const broken = await api('POST', path, { config: web(`${fly.registry}/images@sha256:${'0'.repeat(64)}`) })
+  const late = await api('GET', `${path}/wait?timeout=3&version=${broken.body.instance_id}`)
+  expect(late).toMatchObject({
+    status: 408,
+    body: { error: 'deadline_exceeded: machine failed to reach desired state, started, currently started' },
+  })
+  const after = await api('GET', path)
+  expect(after.body).toMatchObject({ state: 'started', instance_id: update.body.instance_id })
+  expect(after.body.config.image).toBe(update.body.config.image)
+  expect((await page('updated')).body).toBe('two')
+  const versions = await api('GET', `${path}/versions`)
+  expect(versions.body.map(({ version }: any) => version)).toEqual([update.body.instance_id, machine.instance_id])
+  await destroy('updated', machine.id)
+})
+
+test('a machine whose first image cannot be pulled fails', async () => {
+  await newApp('unpullable')
+  const config = web(`${fly.registry}/images@sha256:${'0'.repeat(64)}`)
+  const { body } = await api('POST', '/apps/unpullable/machines', { config })
+  await wait('unpullable', body.id, 'state=failed')
+  await destroy('unpullable', body.id)
+})
+
+test('stop, start, suspend, restart and cordon do what they say', async () => {
+  await newApp('moved')
+  const { id } = await runMachine('moved', web(one))
+  const path = `/apps/moved/machines/${id}`
+  expect(await api('DELETE', path)).toMatchObject({ status: 412 })
+  await api('POST', `${path}/suspend`)
+  await wait('moved', id, 'state=suspended')
+  expect(await page('moved')).toMatchObject({ status: 503 })
+  expect((await api('POST', `${path}/start`)).body).toMatchObject({ previous_state: 'suspended' })
+  await wait('moved', id, 'state=started')
+  await api('POST', `${path}/cordon`)
+  expect((await page('moved')).body).toContain('cordoned')
+  await api('POST', `${path}/uncordon`)
+  expect((await page('moved')).body).toBe('one')
+  await api('POST', `${path}/restart`)
+  await wait('moved', id, 'state=started')
+  await api('POST', `${path}/stop`, { timeout: '10s' })
+  await wait('moved', id, 'state=stopped')
+  const { body } = await api('GET', path)
+  expect(body.events[0]).toMatchObject({ type: 'exit', request: { exit_event: { requested_stop: true } } })
+  await destroy('moved', id)
+  expect((await page('moved')).body).toContain('it has none')
+})
+
+test('a program that ends is started again as the policy says, and an OOM kill is told as one', async () => {
+  await newApp('restarted')
+  const policy = { policy: 'on-failure', max_retries: 1 }
+  const { id } = await runMachine('restarted', web(one, { restart: policy, guest: { cpus: 1, memory_mb: 64 } }))
+  const restarted = wait('restarted', id, `from_event_id=${await newestEvent('restarted', id)}`)
+  await page('restarted', '/oom')
+  await restarted
+  const first = (await api('GET', `/apps/restarted/machines/${id}`)).body.events
+  expect(first.find(({ type }: any) => type === 'crash')).toMatchObject({
+    request: { restart_count: 1, exit_event: { oom_killed: true, exit_code: -1, guest_signal: 9, restarting: true } },
+  })
+  await answers('restarted')
+  await page('restarted', '/exit/7')
+  await wait('restarted', id, 'state=stopped')
+  const [last] = (await api('GET', `/apps/restarted/machines/${id}/events?limit=1`)).body
+  expect(last).toMatchObject({
+    type: 'exit',
+    status: 'stopped',
+    request: { exit_event: { oom_killed: false, exit_code: 7, restarting: false, requested_stop: false } },
+  })
+  await destroy('restarted', id)
+})
+
+test('checks pass and fail by the answers of the machine, and the proxy passes by one that fails', async () => {
+  await newApp('checked')
+  const check = { interval: '1s', timeout: '1s', grace_period: '1s' }
+  const service = { internal_port: 8080, ports: [{ port: 80, handlers: ['http'] }] }
+  const { id } = await runMachine('checked', {
+    image: one,
+    services: [{ ...service, checks: [{ ...check, type: 'http', path: '/health' }] }],
+    checks: { closed: { ...check, type: 'tcp', port: 9 } },
+  })
+  const checks = async () => {
+    const { body } = await api('GET', `/apps/checked/machines/${id}`)
+    return Object.fromEntries(body.checks.map(({ name, status }: any) => [name, status]))
+  }
+  const name = 'servicecheck-00-http-8080'
+  await expect.poll(checks, { timeout: 10_000 }).toEqual({ closed: 'critical', [name]: 'passing' })
+  expect((await page('checked', '/fall-ill')).status).toBe(200)
+  await expect.poll(checks, { timeout: 10_000 }).toEqual({ closed: 'critical', [name]: 'critical' })
+  const refused = await page('checked')
+  expect(refused).toMatchObject({ status: 503 })
+  expect(refused.body).toContain(`failing ${name}`)
+  await destroy('checked', id)
+})
+
+test('the proxy carries an upgraded connection both ways', async () => {
+  await newApp('upgraded')
+  const { id } = await runMachine('upgraded', web(one))
+  await answers('upgraded')
+  const socket = connect(Number(new URL(fly.apps).port), '127.0.0.1')
+  socket.write('GET /ws HTTP/1.1\r\nHost: upgraded.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+  const [head] = await once(socket, 'data')
+  expect(String(head)).toContain('101 Switching Protocols')
+  socket.write('there and back\n')
+  expect(String((await once(socket, 'data'))[0])).toBe('there and back\n')
+  socket.destroy()
+  await destroy('upgraded', id)
+})
+
+test('who has no lease is refused while another holds it', async () => {
+  await newApp('leased')
+  const { id } = await runMachine('leased', web(one))
+  const path = `/apps/leased/machines/${id}`
+  const lease = await api('POST', `${path}/lease?ttl=30`)
+  expect(lease).toMatchObject({ status: 201, body: { status: 'success', data: { nonce: expect.any(String) } } })
+  const { nonce } = lease.body.data
+  const refused = await api('POST', `${path}/stop`)
+  expect(refused.status).toBe(409)
+  expect(refused.body.error).toMatch(new RegExp(`^aborted: machine ID ${id} lease currently held by .+, expires at`))
+  expect(await api('POST', `${path}/lease`, { ttl: 60 }, nonce)).toMatchObject({ body: { data: { nonce } } })
+  expect(await api('POST', `${path}/metadata/team`, { value: 'blue' })).toMatchObject({ status: 204 })
+  expect((await api('GET', '/apps/leased/machines?metadata.team=blue')).body).toHaveLength(1)
+  expect((await api('GET', '/apps/leased/machines?metadata.team=red')).body).toHaveLength(0)
+  expect(await api('DELETE', `${path}/lease`, undefined, nonce)).toMatchObject({ status: 200 })
+  expect(await api('GET', `${path}/lease`)).toMatchObject({ status: 404 })
+  await destroy('leased', id)
+})
+
+test('apps, addresses and tokens answer in Fly’s shapes', async () => {
+  await newApp('shapes')
+  expect(await api('POST', '/apps', { app_name: 'shapes', org_slug: 'personal' })).toMatchObject({
+    status: 422,
+    body: { error: expect.stringContaining('Name has already been taken'), status: 'name_taken' },
+  })
+  expect(await api('GET', '/apps/nobody')).toMatchObject({ status: 404 })
+  expect((await api('GET', '/apps?org_slug=personal')).body).toMatchObject({ total_apps: expect.any(Number) })
+  const { body } = await api('POST', '/apps/shapes/ip_assignments', { type: 'private_v6' })
+  expect(body.ip).toMatch(/^fdaa:/)
+  expect((await api('GET', '/apps/shapes/ip_assignments')).body.ips).toEqual([body])
+  expect(await api('DELETE', `/apps/shapes/ip_assignments/${body.ip}`)).toMatchObject({ status: 204 })
+  const answer = await fetch(`${fly.flyApi}/v1/apps/shapes`)
+  expect(answer.status).toBe(401)
+  expect(answer.headers.get('fly-request-id')).toBeTruthy()
+  const scoped = (await api('POST', '/apps/shapes/deploy_token', { expiry: '1h' })).body.token
+  const as = (path: string) => fetch(`${fly.flyApi}/v1${path}`, { headers: { authorization: scoped } })
+  expect((await as('/apps/shapes')).status).toBe(200)
+  expect((await as('/apps?org_slug=personal')).status).toBe(403)
+})
+
+test('the registry’s front wants a token, and knows no repository without an app', async () => {
+  const open = await fetch(`http://${fly.registry}/v2/`)
+  expect(open.status).toBe(401)
+  expect(open.headers.get('www-authenticate')).toMatch(/^Basic/)
+  const unknown = await fetch(`http://${fly.registry}/v2/nobody/manifests/latest`, { headers: basic })
+  expect(unknown.status).toBe(404)
+  expect(await unknown.json()).toMatchObject({ errors: [{ code: 'NAME_UNKNOWN' }] })
+})
+
+test('one machine and one action take a request a second, three at once', async () => {
+  await using limited = await startLocalfly({
+    dir: join(dir, 'limited'),
+    name: 'limited',
+    registry,
+    token,
+    ...freePorts,
+  })
+  const ask = async () => (await fetch(`${limited.flyApi}/v1/apps/hello`, { headers: bearer })).status
+  const statuses = [await ask(), await ask(), await ask(), await ask()]
+  expect(statuses).toEqual([404, 404, 404, 429])
+})
+
+test('machines outlive a localfly that is killed: the next one adopts them, and sees who ended meanwhile', async () => {
+  const { options, kill } = await startElsewhere('killed', 5290)
+  for (const name of ['stays', 'ends']) await newApp(name)
+  const stays = await runMachine('stays', web(one))
+  const ends = await runMachine('ends', web(one, { restart: { policy: 'no' } }))
+  const boot = (await page('stays', '/boot')).body
+  await kill()
+  const last = request({ host: ends.private_ip, port: 8080, path: '/exit/3' }).end()
+  await once(last, 'error').catch(() => {})
+
+  await using next = await startLocalfly(options)
+  fly = next
+  expect(await wait('stays', stays.id, 'state=started')).toMatchObject({ version: stays.instance_id })
+  expect((await page('stays', '/boot')).body).toBe(boot)
+  await wait('ends', ends.id, 'state=stopped')
+  const { body } = await api('GET', `/apps/ends/machines/${ends.id}/events`)
+  expect(body[0]).toMatchObject({ type: 'exit', request: { exit_event: { exit_code: 3 } } })
+})
+
+test('a sweep takes away what a killed localfly left, and nothing of another lab', async () => {
+  const { options, kill } = await startElsewhere('swept', 5293)
+  await newApp('swept')
+  await runMachine('swept', web(one))
+  await kill()
+  expect(leftovers('swept')).not.toEqual([])
+  fly = main
+  await newApp('neighbour')
+  const { id } = await runMachine('neighbour', web(one))
+  await sweepLocalfly(options)
+  expect(leftovers('swept')).toEqual([])
+  expect((await page('neighbour')).body).toBe('one')
+  await destroy('neighbour', id)
+})
+
+test('nothing is left of the machines of a localfly that is closed', async () => {
+  const own = await startLocalfly({
+    dir: join(dir, 'closed'),
+    name: 'closed',
+    registry,
+    token,
+    limits: false,
+    ...freePorts,
+  })
+  fly = own
+  await newApp('closed')
+  await runMachine('closed', web(one))
+  expect(leftovers('closed')).not.toEqual([])
+  await own[Symbol.asyncDispose]()
+  expect(leftovers('closed')).toEqual([])
+})
+
+const bearer = { authorization: `Bearer ${token}` }
+const basic = { authorization: `Basic ${Buffer.from(`x:${token}`).toString('base64')}` }
+
+const web = (image: string, more: object = {}) => ({
+  image,
+  services: [{ protocol: 'tcp', internal_port: 8080, ports: [{ port: 80, handlers: ['http'] }] }],
+  ...more,
+})
+
+async function api(
+  method: string,
+  path: string,
+  body?: unknown,
+  nonce?: string,
+): Promise<{ status: number; body: any }> {
+  const headers = { ...bearer, ...(nonce && { 'fly-machine-lease-nonce': nonce }) }
+  const answer = await fetch(`${fly.flyApi}/v1${path}`, {
+    method,
+    headers,
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  })
+  const said = await answer.text()
+  return { status: answer.status, body: said ? JSON.parse(said) : null }
+}
+
+async function newApp(name: string): Promise<void> {
+  expect(await api('POST', '/apps', { name, org_slug: 'personal' })).toMatchObject({ status: 201 })
+}
+
+async function wait(app: string, id: string, query: string): Promise<any> {
+  const { status, body } = await api('GET', `/apps/${app}/machines/${id}/wait?timeout=20&${query}`)
+  expect({ status, error: body.error }).toEqual({ status: 200, error: undefined })
+  return body
+}
+
+async function runMachine(app: string, config: object): Promise<any> {
+  const { body } = await api('POST', `/apps/${app}/machines`, { config })
+  await wait(app, body.id, 'state=started')
+  await answers(app)
+  return body
+}
+
+async function destroy(app: string, id: string): Promise<void> {
+  expect(await api('DELETE', `/apps/${app}/machines/${id}?force=true`)).toMatchObject({
+    status: 200,
+    body: { ok: true },
+  })
+  await wait(app, id, 'state=destroyed')
+}
+
+const newestEvent = async (app: string, id: string): Promise<string> =>
+  (await api('GET', `/apps/${app}/machines/${id}`)).body.events[0].id
+
+const trail = (machine: any): string[] =>
+  machine.events.map(({ type, status, source }: any) => `${type}/${status}/${source}`)
+
+/** A page of an app, by the proxy; an answer that breaks off counts as empty. */
+async function page(app: string, path = '/'): Promise<{ status: number; body: string }> {
+  const { port } = new URL(fly.apps)
+  const call = request({ host: '127.0.0.1', port, path, headers: { host: `${app}.localhost:${port}` } }).end()
+  const [answer] = await once(call, 'response')
+  return { status: answer.statusCode, body: await text(answer) }
+}
+
+async function answers(app: string): Promise<void> {
+  await expect.poll(async () => (await page(app)).status, { timeout: 10_000 }).toBe(200)
+}
+
+/** A localfly in a process of its own, that may be killed; machines of the test speak to it from here on. */
+async function startElsewhere(name: string, port: number) {
+  const ports = { apiPort: port, proxyPort: port + 1, registryFrontPort: port + 2 }
+  const options = { dir: join(dir, name), name, registry, token, limits: false, ...ports }
+  open.defer(() => sweepLocalfly(options))
+  const start = join(import.meta.dirname, '../../lab/localfly/start.ts')
+  const script = `import { startLocalfly } from ${JSON.stringify(start)}
+    await startLocalfly(${JSON.stringify(options)}); console.log('up')`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  open.defer(() => void child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  fly = { flyApi: `http://127.0.0.1:${port}`, apps: `http://localhost:${port + 1}`, registry: `127.0.0.1:${port + 2}` }
+  const kill = async () => {
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  return { options, kill }
+}
+
+/** Mounts, processes, bridges and firewall rules that are of a lab of this test. */
+function leftovers(name: string): string[] {
+  const lab = join(dir, name)
+  const podman = new Podman({ dir: lab, name })
+  const marks = [join(lab, 'podman'), podman.bridge, podman.addresses()[0]!.replace(/\.2$/, '.')]
+  const said = [['cat', '/proc/mounts'], ['ps', '-eo', 'args'], ['ip', '-brief', 'address'], ['iptables-save']]
+  const lines = said.flatMap(([program, ...args]) => execFileSync(program!, args, { encoding: 'utf8' }).split('\n'))
+  return lines.filter((line) => marks.some((mark) => line.includes(mark)))
+}
+
+/** Pushes an image that serves `content`; it is made of this machine's own Perl, so nothing has to be had for it. */
+async function pushImage(app: string, content: string): Promise<string> {
+  const layer = perlLayer()
+  const pushBlob = async (blob: Buffer) => {
+    const digest = sha256(blob)
+    const begun = await fetch(`http://${fly.registry}/v2/${app}/blobs/uploads/`, { method: 'POST', headers: basic })
+    const location = begun.headers.get('location') ?? ''
+    expect(location).toContain(fly.registry)
+    await put(`${location}&digest=${digest}`, blob, 'application/octet-stream')
+    return { digest, size: blob.length }
+  }
+  const config = Buffer.from(
+    JSON.stringify({
+      architecture: 'amd64',
+      os: 'linux',
+      config: { Env: [`PAGE=${content}`], Cmd: ['/usr/bin/perl', '/server.pl'] },
+      rootfs: { type: 'layers', diff_ids: [sha256(layer)] },
+    }),
+  )
+  const oci = 'application/vnd.oci.image'
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: `${oci}.manifest.v1+json`,
+      config: { mediaType: `${oci}.config.v1+json`, ...(await pushBlob(config)) },
+      layers: [{ mediaType: `${oci}.layer.v1.tar`, ...(await pushBlob(layer)) }],
+    }),
+  )
+  await put(`http://${fly.registry}/v2/${app}/manifests/${sha256(manifest)}`, manifest, `${oci}.manifest.v1+json`)
+  return `${fly.registry}/${app}@${sha256(manifest)}`
+}
+
+async function put(path: string, body: Buffer, type: string): Promise<void> {
+  const headers = { ...basic, 'content-type': type }
+  const answer = await fetch(path, { method: 'PUT', headers, body: new Uint8Array(body) })
+  expect(answer.status).toBe(201)
+}
+
+const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+
+let layer: Buffer | undefined
+function perlLayer(): Buffer {
+  if (layer) return layer
+  const root = join(dir, 'rootfs')
+  const perlBase = '/usr/lib/x86_64-linux-gnu/perl-base'
+  const libraries = execFileSync('ldd', ['/usr/bin/perl'], { encoding: 'utf8' }).match(/\/\S+/g) ?? []
+  for (const file of ['/usr/bin/perl', ...libraries, ...(existsSync(perlBase) ? [perlBase] : [])]) {
+    mkdirSync(dirname(join(root, file)), { recursive: true })
+    cpSync(file, join(root, file), { recursive: true, dereference: true })
+  }
+  writeFileSync(join(root, 'server.pl'), server)
+  layer = execFileSync('tar', ['-C', root, '--sort=name', '--mtime=@0', '-c', '.'], { maxBuffer: 64 << 20 })
+  return layer
+}
+
+const server = String.raw`
+use IO::Socket::INET; $| = 1; my $health = 200;
+my $all = IO::Socket::INET->new(LocalPort => 8080, Listen => 50, ReuseAddr => 1) or die "listen: $!";
+while (my $one = $all->accept) {
+  my $path = (split / /, <$one>)[1]; my $upgrade = 0;
+  while (<$one>) { $upgrade = 1 if /^upgrade:/i; last if /^\r?\n/ }
+  if ($upgrade) { print $one "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"; print $one $_ while <$one>; next }
+  exit $1 if $path =~ m{^/exit/(\d+)};
+  if ($path eq '/oom') { my @fill; push @fill, 'x' x 1e6 while 1 }
+  $health = 500 if $path eq '/fall-ill';
+  my $body = $path =~ m{^/env/(\w+)} ? $ENV{$1} : $path eq '/boot' ? $^T : $ENV{PAGE};
+  my $code = $path eq '/health' ? $health : 200;
+  print $one "HTTP/1.1 $code OK\r\nConnection: close\r\nContent-Length: ".length($body)."\r\n\r\n$body"; close $one;
+}
+`
