@@ -13,7 +13,7 @@ export function readPax(body: Buffer): Pax {
     const [head, digits] = /^([1-9][0-9]{0,5}) /.exec(body.toString('latin1', start, start + 8)) ?? []
     const end = start + Number(digits)
     const equals = body.indexOf('=', start)
-    if (!head || end > body.length || body[end - 1] !== 0x0a || equals < 0 || equals >= end - 1)
+    if (!head || end > body.length || body[end - 1] !== 0x0a || equals <= start + head.length || equals >= end - 1)
       throw ambiguous('A pax header has a record of a wrong length.')
     const key = body.toString('utf8', start + head.length, equals)
     const value = body.subarray(equals + 1, end - 1)

@@ -4,7 +4,7 @@ import type { Limits } from './limits.ts'
 /** The path that an entry has in the tree: relative, no `./` before, no slash behind; '' is the tree's root. */
 export function sourcePath(name: string, limits: Limits): string {
   if (name === '') throw invalid('Its name is empty.')
-  const path = name.replace(/^(?:\.\/+)+/, '').replace(/\/+$/, '')
+  const path = name.replace(/^(?:\.\/)+/, '').replace(/\/+$/, '')
   if (/^[/\\]|^[A-Za-z]:[/\\]/.test(path) || name.startsWith('/'))
     throw new Problem('archive-path-absolute', 'Its path is absolute. Pack from inside the folder: tar cz -C FOLDER .')
   if (path === '' || path === '.') return ''
