@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 
 /**
- * One entry of a source tree. `path` is relative, with slashes, in NFC as it came; folders have no trailing slash.
- * Modes are only 0755 and 0644; `sha256` is lower-case hex; links keep their raw target.
+ * One entry of a source tree. `path` is relative, with slashes, its characters as they came; folders have no slash
+ * behind, and each is in the list, empty or not. Modes are only 0755 and 0644; `sha256` is lower-case hex; links keep
+ * their raw target.
  */
 export type TreeEntry =
   | { type: 'file'; path: string; mode: 0o755 | 0o644; sizeBytes: number; sha256: string }

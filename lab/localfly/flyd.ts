@@ -87,6 +87,7 @@ export class Flyd {
       throw new FlyError(412, `failed_precondition: ${text}`)
     }
     if (state === 'replacing') throw new FlyError(409, 'aborted: machine is replacing: concurrent update in progress')
+    if (state === 'destroying' || state === 'destroyed') expectState('update', machine, [])
     const staysDown = ['stopped', 'stopping', 'suspended', 'suspending'].includes(state)
     own.former = { instance_id, config, image_ref, events, state }
     own.wantsRun = !launch.skip_launch && !staysDown
@@ -251,6 +252,8 @@ export class Flyd {
     const { config } = machine
     const image = await this.#pull(machine)
     const exec = config.init?.exec
+    // In a lab whose folder has moved, the machines move to its new network.
+    if (!this.#podman.addresses().includes(machine.private_ip)) machine.private_ip = this.#freeAddress()
     const container = await this.#podman.run({
       name: machine.id,
       image,

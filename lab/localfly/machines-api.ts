@@ -48,6 +48,7 @@ export function machinesApi(parts: { state: FlyState; flyd: Flyd; token: string;
       if (scope !== 'org' && scope.app !== params['app']) throw new FlyError(403, 'unauthorized')
       if (parts.limits && !limits.take(action, params['id'] ?? params['app'] ?? 'org'))
         throw new FlyError(429, 'rate limit exceeded')
+      if (Array.isArray(req.body)) throw new FlyError(400, 'json: cannot unmarshal array into Go value')
       const gone = new AbortController()
       res.on('close', () => gone.abort())
       const { app, id } = params
@@ -68,6 +69,8 @@ export function machinesApi(parts: { state: FlyState; flyd: Flyd; token: string;
   /** A call that changes a machine: refused without the nonce where there is a lease. */
   const change = (method: Method, path: string, handler: (call: Call) => Answer | Promise<Answer>) =>
     on(method, path, (call) => {
+      if (call.machine.state === 'destroyed')
+        throw new FlyError(404, `not_found: machine not found, '${call.params['id']}'`)
       gate(call.machine, call.nonce)
       return handler(call)
     })
@@ -151,12 +154,10 @@ export function machinesApi(parts: { state: FlyState; flyd: Flyd; token: string;
   })
   on('get', machinePath, ({ machine }) => ({ status: 200, body: showMachine(machine) }))
   change('post', machinePath, ({ machine, body }) => {
-    refuseDestroyed(machine)
     flyd.update(machine, parse(Launch, body))
     return { status: 200, body: showMachine(machine) }
   })
   change('delete', machinePath, ({ machine, query }) => {
-    refuseDestroyed(machine)
     flyd.destroy(machine, query.get('force') === 'true' || query.get('kill') === 'true')
     return ok
   })
@@ -302,7 +303,9 @@ function showMachine(machine: Machine) {
 function isListed(machine: Machine, query: URLSearchParams): boolean {
   const states = query.get('state')?.split(',')
   const region = query.get('region')
-  if (states ? !states.includes(machine.state) : machine.state === 'destroyed' && !query.has('include_deleted')) {
+  if (
+    states ? !states.includes(machine.state) : machine.state === 'destroyed' && query.get('include_deleted') !== 'true'
+  ) {
     return false
   }
   if (region && region !== machine.region) return false
@@ -310,11 +313,6 @@ function isListed(machine: Machine, query: URLSearchParams): boolean {
     ([name, value]) =>
       !name.startsWith('metadata.') || machine.config.metadata?.[name.slice('metadata.'.length)] === value,
   )
-}
-
-function refuseDestroyed(machine: Machine): void {
-  if (machine.state === 'destroyed')
-    throw new FlyError(404, `not_found: machine not found, '${machine.id}' is destroyed`)
 }
 
 /** Null and "" take a key away. */

@@ -27,12 +27,12 @@ const exitPollMs = 100
 
 /** Podman with storage, locks, network and bridge of this lab's own, so that labs run side by side. */
 export class Podman {
+  readonly bridge: string
   readonly #registry: string
   readonly #root: string
   readonly #runRoot: string
   readonly #networks: string
   readonly #conf: string
-  readonly #bridge: string
   readonly #subnet: string
 
   constructor(lab: { dir: string; name: string; registry?: string }) {
@@ -44,10 +44,10 @@ export class Podman {
     this.#root = join(dir, 'root')
     this.#networks = join(dir, 'networks')
     this.#conf = join(dir, 'containers.conf')
-    this.#bridge = `fly${key.toString('hex', 0, 4)}`
+    this.bridge = `fly${key.toString('hex', 0, 4)}`
     // Podman takes at most 50 characters here.
     this.#runRoot = `/run/tarmac/${key.toString('hex', 0, 4)}`
-    this.#subnet = freeSubnet(key, this.#bridge)
+    this.#subnet = freeSubnet(key, this.bridge)
   }
 
   /** All that machines may have; the first is the bridge's own. */
@@ -73,9 +73,9 @@ lock_type = "file"
     // Written here, since podman's command gives no say in the bridge's name, and two labs would get the same.
     const network = {
       name: 'lab',
-      id: createHash('sha256').update(this.#bridge).digest('hex'),
+      id: createHash('sha256').update(this.bridge).digest('hex'),
       driver: 'bridge',
-      network_interface: this.#bridge,
+      network_interface: this.bridge,
       created: '2026-01-01T00:00:00Z',
       subnets: [{ subnet: `${this.#subnet}.0/24`, gateway: `${this.#subnet}.1` }],
       ipv6_enabled: false,
@@ -116,7 +116,8 @@ lock_type = "file"
       spec.image,
       ...spec.command,
     ])
-    const id = stdout.trim()
+    // The id of what was replaced comes first.
+    const id = stdout.trim().split('\n').at(-1)!
     const pid = Number((await this.#podman(['inspect', '--format', '{{.State.Pid}}', id])).stdout)
     return { id, pid }
   }
@@ -162,7 +163,7 @@ lock_type = "file"
   async sweep(): Promise<void> {
     if (!existsSync(this.#conf)) return
     await this.#podman(['rm', '--force', '--all', '--time=0'])
-    if (networkInterfaces()[this.#bridge]) await run('ip', ['link', 'delete', this.#bridge])
+    if (networkInterfaces()[this.bridge]) await run('ip', ['link', 'delete', this.bridge])
     rmSync(this.#runRoot, { recursive: true, force: true })
   }
 

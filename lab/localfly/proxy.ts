@@ -40,7 +40,8 @@ export function createProxy(state: FlyState): Server {
   const serve = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     try {
       const { socket } = await find(req)
-      const call = request({ createConnection: () => socket, method: req.method, path: req.url, headers: tell(req) })
+      const headers = { ...tell(req), connection: 'close' }
+      const call = request({ createConnection: () => socket, method: req.method, path: req.url, headers })
       res.on('close', () => call.destroy())
       call.on('response', (answer) => {
         res.writeHead(answer.statusCode ?? 502, answer.rawHeaders)

@@ -24,6 +24,8 @@ const needed: Record<string, string[]> = {
   'ca-certificates': ['/etc/ssl/certs/ca-certificates.crt'],
   curl: ['curl'],
   git: ['git'],
+  // Podman's --init: as on Fly, a machine's program is not process 1.
+  catatonit: ['/usr/bin/catatonit', 'catatonit'],
 }
 
 export async function installDebianPackages(): Promise<void> {

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { hash, randomUUID } from 'node:crypto'
 import { subscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
@@ -15,9 +15,10 @@ import { Buildkit, type Build, type SolveOptions } from '../../gateway/src/build
 import type { Context } from '../../gateway/src/buildkit/context-server.ts'
 import { Definition } from '../../gateway/src/buildkit/messages.ts'
 import { bool, int, many, map, message, one, string, type Encodable } from '../../gateway/src/llb/wire.ts'
+import { startBuildkitd } from '../../lab/parts/buildkitd.ts'
+import { startRegistry } from '../../lab/parts/registry.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
 
-const bin = process.env['TARMAC_LAB_TOOLS'] ?? '/tmp/boot/tools/bin'
 const registryPort = 5531
 const frontPort = 5530
 const host = `127.0.0.1:${frontPort}`
@@ -37,8 +38,8 @@ subscribe('http.server.response.finish', (finished) => {
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tarmac-buildkit-'))
   open.defer(() => rm(dir, { recursive: true, force: true }))
-  await startRegistry()
-  const address = await startBuildkitd()
+  open.use(await startRegistry({ dir, port: registryPort }))
+  const { address } = open.use(await startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort] }))
   const server = await startFront()
   open.defer(() => void server.close())
   buildkit = open.use(
@@ -49,7 +50,6 @@ beforeAll(async () => {
       login: (asked) => (asked === host ? { user: 'x', secret: 'token' } : null),
     }),
   )
-  await until(() => buildkit.info(AbortSignal.timeout(1000)))
   await writeFile(join(dir, 'step.c'), program)
   execFileSync('gcc', ['-static', '-O1', '-o', join(dir, 'step'), join(dir, 'step.c')])
   step = execFileSync('cat', [join(dir, 'step')])
@@ -86,46 +86,6 @@ async function until<T>(check: () => Promise<T>): Promise<T> {
       await wait(200)
     }
   }
-}
-
-function start(command: string, args: string[]): void {
-  const child = spawn(command, args, {
-    stdio: 'ignore',
-    env: { ...process.env, PATH: `${bin}:${process.env['PATH']}`, OTEL_TRACES_EXPORTER: 'none' },
-  })
-  open.defer(async () => {
-    child.kill('SIGTERM')
-    if (child.exitCode === null) await once(child, 'exit')
-  })
-}
-
-async function startRegistry(): Promise<void> {
-  const config = join(dir, 'registry.yml')
-  await writeFile(
-    config,
-    `version: 0.1\nstorage: {filesystem: {rootdirectory: ${dir}/registry}}\nhttp: {addr: "127.0.0.1:${registryPort}"}\n`,
-  )
-  start(join(bin, 'registry'), ['serve', config])
-  await until(() => fetch(`http://127.0.0.1:${registryPort}/v2/`))
-}
-
-async function startBuildkitd(): Promise<string> {
-  const config = join(dir, 'buildkitd.toml')
-  await writeFile(
-    config,
-    `root = "${dir}/root"
-[grpc]
-address = ["unix://${dir}/bk.sock"]
-[otel]
-socketPath = "${dir}/otel.sock"
-[worker.oci]
-networkMode = "host"
-[worker.containerd]
-enabled = false
-`,
-  )
-  start(join(bin, 'buildkitd'), ['--config', config])
-  return `unix://${dir}/bk.sock`
 }
 
 /** The registry as Fly has it: it asks for a name and a token, and may refuse. */

@@ -7,21 +7,34 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { Podman } from '../../lab/localfly/podman.ts'
 import { startLocalfly, sweepLocalfly } from '../../lab/localfly/start.ts'
+import { startRegistry } from '../../lab/parts/registry.ts'
 
 const token = 'fly-secret'
 const dir = mkdtempSync(join(tmpdir(), 'localfly-'))
+const freePorts = { apiPort: 0, proxyPort: 0, registryFrontPort: 0 }
 const open = new AsyncDisposableStack()
 let registry = ''
-let fly: Awaited<ReturnType<typeof startLocalfly>>
+/** Two images by reference, each with a page of that name. */
+let one = ''
+let two = ''
+type Localfly = Awaited<ReturnType<typeof startLocalfly>>
+let main: Localfly
+/** The one that a test speaks to. */
+let fly: Pick<Localfly, 'flyApi' | 'apps' | 'registry'>
 
 beforeAll(async () => {
-  registry = await startTestRegistry()
-  const ports = { apiPort: 0, proxyPort: 0, registryFrontPort: 0 }
-  fly = open.use(await startLocalfly({ dir, name: 'test', registry, token, limits: false, ...ports }))
-  await api('POST', '/apps', { name: 'hello', org_slug: 'personal' })
+  registry = open.use(await startRegistry({ dir, port: 5299 })).address
+  main = open.use(await startLocalfly({ dir, name: 'main', registry, token, limits: false, ...freePorts }))
+  fly = main
+  await newApp('images')
+  one = await pushImage('images', 'one')
+  two = await pushImage('images', 'two')
+})
+afterEach(() => {
+  fly = main
 })
 afterAll(async () => {
   await open.disposeAsync()
@@ -29,35 +42,38 @@ afterAll(async () => {
 })
 
 test('an image that is pushed through the front runs as a machine and answers through the proxy', async () => {
-  const image = await pushImage('hello', 'one')
-  const made = await api('POST', '/apps/hello/machines', { name: 'web', config: web(image), region: 'iad' })
+  await newApp('first')
+  const made = await api('POST', '/apps/first/machines', { name: 'web', config: web(one), region: 'iad' })
   expect(made).toMatchObject({ status: 200, body: { state: 'created', name: 'web', region: 'iad' } })
   const { id, instance_id } = made.body
-  expect(await wait('hello', id, `version=${instance_id}`)).toMatchObject({ ok: true, state: 'started' })
-  expect(await page('hello')).toMatchObject({ status: 200, body: 'one' })
-  expect((await page('hello', '/env/FLY_APP_NAME')).body).toBe('hello')
-  expect((await page('hello', '/env/FLY_MACHINE_ID')).body).toBe(id)
-  expect((await page('hello', '/env/FLY_MACHINE_VERSION')).body).toBe(instance_id)
-  const { body } = await api('GET', `/apps/hello/machines/${id}`)
-  expect(body.image_ref).toMatchObject({ registry: fly.registry, repository: 'hello', digest: image.split('@')[1] })
+  expect(await wait('first', id, `version=${instance_id}`)).toMatchObject({ ok: true, state: 'started' })
+  await answers('first')
+  expect(await page('first')).toMatchObject({ status: 200, body: 'one' })
+  expect((await page('first', '/env/FLY_APP_NAME')).body).toBe('first')
+  expect((await page('first', '/env/FLY_MACHINE_ID')).body).toBe(id)
+  expect((await page('first', '/env/FLY_MACHINE_VERSION')).body).toBe(instance_id)
+  const { body } = await api('GET', `/apps/first/machines/${id}`)
+  expect(body.image_ref).toMatchObject({ registry: fly.registry, repository: 'images', digest: one.split('@')[1] })
   expect(trail(body)).toEqual(['start/started/flyd', 'launch/created/user', 'launch/pending/flyd'])
-  await destroy('hello', id)
+  await destroy('first', id)
 })
 
 test('an update mints a version and serves the new page; one that cannot be pulled goes back without a word', async () => {
-  const machine = await runMachine('hello', web(await pushImage('hello', 'one')))
-  const path = `/apps/hello/machines/${machine.id}`
-  const update = await api('POST', path, { config: web(await pushImage('hello', 'two')) })
+  await newApp('updated')
+  const machine = await runMachine('updated', web(one))
+  const path = `/apps/updated/machines/${machine.id}`
+  const update = await api('POST', path, { config: web(two) })
   expect(update.body).toMatchObject({ state: 'replacing' })
   expect(update.body.instance_id).not.toBe(machine.instance_id)
   expect(await api('POST', path, { config: machine.config })).toMatchObject({ status: 409 })
   expect(await api('POST', `${path}/start`)).toMatchObject({ status: 412 })
-  await wait('hello', machine.id, `version=${update.body.instance_id}`)
-  expect((await page('hello')).body).toBe('two')
+  await wait('updated', machine.id, `version=${update.body.instance_id}`)
+  await answers('updated')
+  expect((await page('updated')).body).toBe('two')
 
   const stale = await api('POST', path, { config: machine.config, current_version: machine.instance_id })
   expect(stale.status).toBe(412)
-  const broken = await api('POST', path, { config: web(`${fly.registry}/hello@sha256:${'0'.repeat(64)}`) })
+  const broken = await api('POST', path, { config: web(`${fly.registry}/images@sha256:${'0'.repeat(64)}`) })
   const late = await api('GET', `${path}/wait?timeout=3&version=${broken.body.instance_id}`)
   expect(late).toMatchObject({
     status: 408,
@@ -66,103 +82,108 @@ test('an update mints a version and serves the new page; one that cannot be pull
   const after = await api('GET', path)
   expect(after.body).toMatchObject({ state: 'started', instance_id: update.body.instance_id })
   expect(after.body.config.image).toBe(update.body.config.image)
-  expect((await page('hello')).body).toBe('two')
+  expect((await page('updated')).body).toBe('two')
   const versions = await api('GET', `${path}/versions`)
   expect(versions.body.map(({ version }: any) => version)).toEqual([update.body.instance_id, machine.instance_id])
-  await destroy('hello', machine.id)
+  await destroy('updated', machine.id)
 })
 
 test('a machine whose first image cannot be pulled fails', async () => {
-  const config = web(`${fly.registry}/hello@sha256:${'0'.repeat(64)}`)
-  const { body } = await api('POST', '/apps/hello/machines', { config })
-  await wait('hello', body.id, 'state=failed')
-  await destroy('hello', body.id)
+  await newApp('unpullable')
+  const config = web(`${fly.registry}/images@sha256:${'0'.repeat(64)}`)
+  const { body } = await api('POST', '/apps/unpullable/machines', { config })
+  await wait('unpullable', body.id, 'state=failed')
+  await destroy('unpullable', body.id)
 })
 
 test('stop, start, suspend, restart and cordon do what they say', async () => {
-  const { id } = await runMachine('hello', web(await pushImage('hello', 'one')))
-  const path = `/apps/hello/machines/${id}`
+  await newApp('moved')
+  const { id } = await runMachine('moved', web(one))
+  const path = `/apps/moved/machines/${id}`
   expect(await api('DELETE', path)).toMatchObject({ status: 412 })
   await api('POST', `${path}/suspend`)
-  await wait('hello', id, 'state=suspended')
-  expect(await page('hello')).toMatchObject({ status: 503 })
+  await wait('moved', id, 'state=suspended')
+  expect(await page('moved')).toMatchObject({ status: 503 })
   expect((await api('POST', `${path}/start`)).body).toMatchObject({ previous_state: 'suspended' })
-  await wait('hello', id, 'state=started')
+  await wait('moved', id, 'state=started')
   await api('POST', `${path}/cordon`)
-  expect((await page('hello')).body).toContain('cordoned')
+  expect((await page('moved')).body).toContain('cordoned')
   await api('POST', `${path}/uncordon`)
-  expect((await page('hello')).body).toBe('one')
+  expect((await page('moved')).body).toBe('one')
   await api('POST', `${path}/restart`)
-  await wait('hello', id, 'state=started')
+  await wait('moved', id, 'state=started')
   await api('POST', `${path}/stop`, { timeout: '10s' })
-  await wait('hello', id, 'state=stopped')
+  await wait('moved', id, 'state=stopped')
   const { body } = await api('GET', path)
   expect(body.events[0]).toMatchObject({ type: 'exit', request: { exit_event: { requested_stop: true } } })
-  await destroy('hello', id)
-  expect((await page('hello')).body).toContain('it has none')
+  await destroy('moved', id)
+  expect((await page('moved')).body).toContain('it has none')
 })
 
 test('a program that ends is started again as the policy says, and an OOM kill is told as one', async () => {
-  const image = await pushImage('hello', 'one')
+  await newApp('restarted')
   const policy = { policy: 'on-failure', max_retries: 1 }
-  const { id } = await runMachine('hello', web(image, { restart: policy, guest: { cpus: 1, memory_mb: 64 } }))
-  const restarted = wait('hello', id, `from_event_id=${await newestEvent('hello', id)}`)
-  await page('hello', '/oom')
+  const { id } = await runMachine('restarted', web(one, { restart: policy, guest: { cpus: 1, memory_mb: 64 } }))
+  const restarted = wait('restarted', id, `from_event_id=${await newestEvent('restarted', id)}`)
+  await page('restarted', '/oom')
   await restarted
-  const first = (await api('GET', `/apps/hello/machines/${id}`)).body.events
+  const first = (await api('GET', `/apps/restarted/machines/${id}`)).body.events
   expect(first.find(({ type }: any) => type === 'crash')).toMatchObject({
     request: { restart_count: 1, exit_event: { oom_killed: true, exit_code: -1, guest_signal: 9, restarting: true } },
   })
-  await answers('hello')
-  await page('hello', '/exit/7')
-  await wait('hello', id, 'state=stopped')
-  const [last] = (await api('GET', `/apps/hello/machines/${id}/events?limit=1`)).body
+  await answers('restarted')
+  await page('restarted', '/exit/7')
+  await wait('restarted', id, 'state=stopped')
+  const [last] = (await api('GET', `/apps/restarted/machines/${id}/events?limit=1`)).body
   expect(last).toMatchObject({
     type: 'exit',
     status: 'stopped',
     request: { exit_event: { oom_killed: false, exit_code: 7, restarting: false, requested_stop: false } },
   })
-  await destroy('hello', id)
+  await destroy('restarted', id)
 })
 
 test('checks pass and fail by the answers of the machine, and the proxy passes by one that fails', async () => {
+  await newApp('checked')
   const check = { interval: '1s', timeout: '1s', grace_period: '1s' }
   const service = { internal_port: 8080, ports: [{ port: 80, handlers: ['http'] }] }
-  const { id } = await runMachine('hello', {
-    image: await pushImage('hello', 'one'),
+  const { id } = await runMachine('checked', {
+    image: one,
     services: [{ ...service, checks: [{ ...check, type: 'http', path: '/health' }] }],
     checks: { closed: { ...check, type: 'tcp', port: 9 } },
   })
   const checks = async () => {
-    const { body } = await api('GET', `/apps/hello/machines/${id}`)
+    const { body } = await api('GET', `/apps/checked/machines/${id}`)
     return Object.fromEntries(body.checks.map(({ name, status }: any) => [name, status]))
   }
   const name = 'servicecheck-00-http-8080'
   await expect.poll(checks, { timeout: 10_000 }).toEqual({ closed: 'critical', [name]: 'passing' })
-  expect((await page('hello', '/fall-ill')).status).toBe(200)
+  expect((await page('checked', '/fall-ill')).status).toBe(200)
   await expect.poll(checks, { timeout: 10_000 }).toEqual({ closed: 'critical', [name]: 'critical' })
-  const refused = await page('hello')
+  const refused = await page('checked')
   expect(refused).toMatchObject({ status: 503 })
   expect(refused.body).toContain(`failing ${name}`)
-  await destroy('hello', id)
+  await destroy('checked', id)
 })
 
 test('the proxy carries an upgraded connection both ways', async () => {
-  const { id } = await runMachine('hello', web(await pushImage('hello', 'one')))
-  await answers('hello')
+  await newApp('upgraded')
+  const { id } = await runMachine('upgraded', web(one))
+  await answers('upgraded')
   const socket = connect(Number(new URL(fly.apps).port), '127.0.0.1')
-  socket.write('GET /ws HTTP/1.1\r\nHost: hello.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+  socket.write('GET /ws HTTP/1.1\r\nHost: upgraded.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
   const [head] = await once(socket, 'data')
   expect(String(head)).toContain('101 Switching Protocols')
   socket.write('there and back\n')
   expect(String((await once(socket, 'data'))[0])).toBe('there and back\n')
   socket.destroy()
-  await destroy('hello', id)
+  await destroy('upgraded', id)
 })
 
 test('who has no lease is refused while another holds it', async () => {
-  const { id } = await runMachine('hello', web(await pushImage('hello', 'one')))
-  const path = `/apps/hello/machines/${id}`
+  await newApp('leased')
+  const { id } = await runMachine('leased', web(one))
+  const path = `/apps/leased/machines/${id}`
   const lease = await api('POST', `${path}/lease?ttl=30`)
   expect(lease).toMatchObject({ status: 201, body: { status: 'success', data: { nonce: expect.any(String) } } })
   const { nonce } = lease.body.data
@@ -171,30 +192,31 @@ test('who has no lease is refused while another holds it', async () => {
   expect(refused.body.error).toMatch(new RegExp(`^aborted: machine ID ${id} lease currently held by .+, expires at`))
   expect(await api('POST', `${path}/lease`, { ttl: 60 }, nonce)).toMatchObject({ body: { data: { nonce } } })
   expect(await api('POST', `${path}/metadata/team`, { value: 'blue' })).toMatchObject({ status: 204 })
-  expect((await api('GET', '/apps/hello/machines?metadata.team=blue')).body).toHaveLength(1)
-  expect((await api('GET', '/apps/hello/machines?metadata.team=red')).body).toHaveLength(0)
+  expect((await api('GET', '/apps/leased/machines?metadata.team=blue')).body).toHaveLength(1)
+  expect((await api('GET', '/apps/leased/machines?metadata.team=red')).body).toHaveLength(0)
   expect(await api('DELETE', `${path}/lease`, undefined, nonce)).toMatchObject({ status: 200 })
   expect(await api('GET', `${path}/lease`)).toMatchObject({ status: 404 })
-  await destroy('hello', id)
+  await destroy('leased', id)
 })
 
 test('apps, addresses and tokens answer in Fly’s shapes', async () => {
-  expect(await api('POST', '/apps', { app_name: 'hello', org_slug: 'personal' })).toMatchObject({
+  await newApp('shapes')
+  expect(await api('POST', '/apps', { app_name: 'shapes', org_slug: 'personal' })).toMatchObject({
     status: 422,
     body: { error: expect.stringContaining('Name has already been taken'), status: 'name_taken' },
   })
   expect(await api('GET', '/apps/nobody')).toMatchObject({ status: 404 })
-  expect((await api('GET', '/apps?org_slug=personal')).body).toMatchObject({ total_apps: 1 })
-  const { body } = await api('POST', '/apps/hello/ip_assignments', { type: 'private_v6' })
+  expect((await api('GET', '/apps?org_slug=personal')).body).toMatchObject({ total_apps: expect.any(Number) })
+  const { body } = await api('POST', '/apps/shapes/ip_assignments', { type: 'private_v6' })
   expect(body.ip).toMatch(/^fdaa:/)
-  expect((await api('GET', '/apps/hello/ip_assignments')).body.ips).toEqual([body])
-  expect(await api('DELETE', `/apps/hello/ip_assignments/${body.ip}`)).toMatchObject({ status: 204 })
-  const answer = await fetch(`${fly.flyApi}/v1/apps/hello`)
+  expect((await api('GET', '/apps/shapes/ip_assignments')).body.ips).toEqual([body])
+  expect(await api('DELETE', `/apps/shapes/ip_assignments/${body.ip}`)).toMatchObject({ status: 204 })
+  const answer = await fetch(`${fly.flyApi}/v1/apps/shapes`)
   expect(answer.status).toBe(401)
   expect(answer.headers.get('fly-request-id')).toBeTruthy()
-  const scoped = (await api('POST', '/apps/hello/deploy_token', { expiry: '1h' })).body.token
+  const scoped = (await api('POST', '/apps/shapes/deploy_token', { expiry: '1h' })).body.token
   const as = (path: string) => fetch(`${fly.flyApi}/v1${path}`, { headers: { authorization: scoped } })
-  expect((await as('/apps/hello')).status).toBe(200)
+  expect((await as('/apps/shapes')).status).toBe(200)
   expect((await as('/apps?org_slug=personal')).status).toBe(403)
 })
 
@@ -208,68 +230,67 @@ test('the registry’s front wants a token, and knows no repository without an a
 })
 
 test('one machine and one action take a request a second, three at once', async () => {
-  const ports = { apiPort: 0, proxyPort: 0, registryFrontPort: 0 }
-  await using limited = await startLocalfly({ dir: join(dir, 'limited'), name: 'limited', registry, token, ...ports })
+  await using limited = await startLocalfly({
+    dir: join(dir, 'limited'),
+    name: 'limited',
+    registry,
+    token,
+    ...freePorts,
+  })
   const ask = async () => (await fetch(`${limited.flyApi}/v1/apps/hello`, { headers: bearer })).status
   const statuses = [await ask(), await ask(), await ask(), await ask()]
   expect(statuses).toEqual([404, 404, 404, 429])
 })
 
 test('machines outlive a localfly that is killed: the next one adopts them, and sees who ended meanwhile', async () => {
-  const own = { dir: join(dir, 'killed'), name: 'killed', registry, token, limits: false }
-  const options = { ...own, apiPort: 5290, proxyPort: 5291, registryFrontPort: 5292 }
-  const start = join(import.meta.dirname, '../../lab/localfly/start.ts')
-  const script = `import { startLocalfly } from ${JSON.stringify(start)}
-    await startLocalfly(${JSON.stringify(options)}); console.log('up')`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-  await once(child.stdout, 'data')
-  const outer = fly
-  try {
-    fly = {
-      ...outer,
-      flyApi: 'http://127.0.0.1:5290',
-      apps: 'http://localhost:5291',
-      registry: '127.0.0.1:5292',
-    }
-    for (const name of ['stays', 'ends']) await api('POST', '/apps', { name, org_slug: 'personal' })
-    const image = await pushImage('stays', 'one')
-    const stays = await runMachine('stays', web(image))
-    const ends = await runMachine('ends', web(image, { restart: { policy: 'no' } }))
-    await answers('stays')
-    const boot = (await page('stays', '/boot')).body
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-    const gone = request({ host: ends.private_ip, port: 8080, path: '/exit/3' }).end()
-    await once(gone, 'error').catch(() => {})
+  const { options, kill } = await startElsewhere('killed', 5290)
+  for (const name of ['stays', 'ends']) await newApp(name)
+  const stays = await runMachine('stays', web(one))
+  const ends = await runMachine('ends', web(one, { restart: { policy: 'no' } }))
+  const boot = (await page('stays', '/boot')).body
+  await kill()
+  const last = request({ host: ends.private_ip, port: 8080, path: '/exit/3' }).end()
+  await once(last, 'error').catch(() => {})
 
-    fly = await startLocalfly(options)
-    expect(await wait('stays', stays.id, 'timeout=5')).toMatchObject({ state: 'started', version: stays.instance_id })
-    expect((await page('stays', '/boot')).body).toBe(boot)
-    await wait('ends', ends.id, 'state=stopped')
-    const [last] = (await api('GET', `/apps/ends/machines/${ends.id}/events`)).body
-    expect(last).toMatchObject({ type: 'exit', request: { exit_event: { exit_code: 3 } } })
-    await fly[Symbol.asyncDispose]()
-    expect(leftovers('killed')).toEqual([])
-  } finally {
-    child.kill('SIGKILL')
-    await sweepLocalfly(own)
-    fly = outer
-  }
+  await using next = await startLocalfly(options)
+  fly = next
+  expect(await wait('stays', stays.id, 'state=started')).toMatchObject({ version: stays.instance_id })
+  expect((await page('stays', '/boot')).body).toBe(boot)
+  await wait('ends', ends.id, 'state=stopped')
+  const { body } = await api('GET', `/apps/ends/machines/${ends.id}/events`)
+  expect(body[0]).toMatchObject({ type: 'exit', request: { exit_event: { exit_code: 3 } } })
+})
+
+test('a sweep takes away what a killed localfly left, and nothing of another lab', async () => {
+  const { options, kill } = await startElsewhere('swept', 5293)
+  await newApp('swept')
+  await runMachine('swept', web(one))
+  await kill()
+  expect(leftovers('swept')).not.toEqual([])
+  fly = main
+  await newApp('neighbour')
+  const { id } = await runMachine('neighbour', web(one))
+  await sweepLocalfly(options)
+  expect(leftovers('swept')).toEqual([])
+  expect((await page('neighbour')).body).toBe('one')
+  await destroy('neighbour', id)
 })
 
 test('nothing is left of the machines of a localfly that is closed', async () => {
-  const ports = { apiPort: 0, proxyPort: 0, registryFrontPort: 0 }
-  const outer = fly
-  try {
-    fly = await startLocalfly({ dir: join(dir, 'closed'), name: 'closed', registry, token, limits: false, ...ports })
-    await api('POST', '/apps', { name: 'closing', org_slug: 'personal' })
-    await runMachine('closing', web(await pushImage('closing', 'one')))
-    expect(leftovers('closed').length).toBeGreaterThan(0)
-    await fly[Symbol.asyncDispose]()
-    expect(leftovers('closed')).toEqual([])
-  } finally {
-    fly = outer
-  }
+  const own = await startLocalfly({
+    dir: join(dir, 'closed'),
+    name: 'closed',
+    registry,
+    token,
+    limits: false,
+    ...freePorts,
+  })
+  fly = own
+  await newApp('closed')
+  await runMachine('closed', web(one))
+  expect(leftovers('closed')).not.toEqual([])
+  await own[Symbol.asyncDispose]()
+  expect(leftovers('closed')).toEqual([])
 })
 
 const bearer = { authorization: `Bearer ${token}` }
@@ -297,11 +318,12 @@ async function api(
   return { status: answer.status, body: said ? JSON.parse(said) : null }
 }
 
+async function newApp(name: string): Promise<void> {
+  expect(await api('POST', '/apps', { name, org_slug: 'personal' })).toMatchObject({ status: 201 })
+}
+
 async function wait(app: string, id: string, query: string): Promise<any> {
-  const { status, body } = await api(
-    'GET',
-    `/apps/${app}/machines/${id}/wait?timeout=30&${query}`.replace(/timeout=30&(?=.*timeout=)/, ''),
-  )
+  const { status, body } = await api('GET', `/apps/${app}/machines/${id}/wait?timeout=20&${query}`)
   expect({ status, error: body.error }).toEqual({ status: 200, error: undefined })
   return body
 }
@@ -339,39 +361,38 @@ async function answers(app: string): Promise<void> {
   await expect.poll(async () => (await page(app)).status, { timeout: 10_000 }).toBe(200)
 }
 
-/** Mounts and processes that are of a lab of this test. */
-function leftovers(name: string): string[] {
-  const mounts = execFileSync('cat', ['/proc/mounts'], { encoding: 'utf8' }).split('\n')
-  const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n')
-  return [...mounts, ...processes].filter((line) => line.includes(join(dir, name, 'podman')))
+/** A localfly in a process of its own, that may be killed; machines of the test speak to it from here on. */
+async function startElsewhere(name: string, port: number) {
+  const ports = { apiPort: port, proxyPort: port + 1, registryFrontPort: port + 2 }
+  const options = { dir: join(dir, name), name, registry, token, limits: false, ...ports }
+  open.defer(() => sweepLocalfly(options))
+  const start = join(import.meta.dirname, '../../lab/localfly/start.ts')
+  const script = `import { startLocalfly } from ${JSON.stringify(start)}
+    await startLocalfly(${JSON.stringify(options)}); console.log('up')`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  open.defer(() => void child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  fly = { flyApi: `http://127.0.0.1:${port}`, apps: `http://localhost:${port + 1}`, registry: `127.0.0.1:${port + 2}` }
+  const kill = async () => {
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  return { options, kill }
 }
 
-async function startTestRegistry(): Promise<string> {
-  const file = join(dir, 'registry.yml')
-  writeFileSync(
-    file,
-    `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${dir}/registry}}\nhttp: {addr: "127.0.0.1:5299"}\n`,
-  )
-  const child = spawn('/tmp/boot/tools/bin/registry', ['serve', file], { stdio: 'ignore' })
-  open.defer(async () => {
-    child.kill()
-    await once(child, 'exit')
-  })
-  for (let tries = 0; tries < 100; tries++) {
-    if (await fetch('http://127.0.0.1:5299/v2/').catch(() => null)) break
-    await sleep(100)
-  }
-  return '127.0.0.1:5299'
+/** Mounts, processes, bridges and firewall rules that are of a lab of this test. */
+function leftovers(name: string): string[] {
+  const lab = join(dir, name)
+  const podman = new Podman({ dir: lab, name })
+  const marks = [join(lab, 'podman'), podman.bridge, podman.addresses()[0]!.replace(/\.2$/, '.')]
+  const said = [['cat', '/proc/mounts'], ['ps', '-eo', 'args'], ['ip', '-brief', 'address'], ['iptables-save']]
+  const lines = said.flatMap(([program, ...args]) => execFileSync(program!, args, { encoding: 'utf8' }).split('\n'))
+  return lines.filter((line) => marks.some((mark) => line.includes(mark)))
 }
 
 /** Pushes an image that serves `content`; it is made of this machine's own Perl, so nothing has to be had for it. */
 async function pushImage(app: string, content: string): Promise<string> {
   const layer = perlLayer()
-  const put = async (path: string, body: Buffer, type: string) => {
-    const headers = { ...basic, 'content-type': type }
-    const answer = await fetch(path, { method: 'PUT', headers, body: new Uint8Array(body) })
-    expect(answer.status).toBe(201)
-  }
   const pushBlob = async (blob: Buffer) => {
     const digest = sha256(blob)
     const begun = await fetch(`http://${fly.registry}/v2/${app}/blobs/uploads/`, { method: 'POST', headers: basic })
@@ -399,6 +420,12 @@ async function pushImage(app: string, content: string): Promise<string> {
   )
   await put(`http://${fly.registry}/v2/${app}/manifests/${sha256(manifest)}`, manifest, `${oci}.manifest.v1+json`)
   return `${fly.registry}/${app}@${sha256(manifest)}`
+}
+
+async function put(path: string, body: Buffer, type: string): Promise<void> {
+  const headers = { ...basic, 'content-type': type }
+  const answer = await fetch(path, { method: 'PUT', headers, body: new Uint8Array(body) })
+  expect(answer.status).toBe(201)
 }
 
 const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`

@@ -168,7 +168,10 @@ async function wake(fly: MachinesApi, { app, machine, nonce }: Wanted, signal: A
 }
 
 export const reverted = (machine: Machine): Problem =>
-  failure(machine, `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly went back to it in silence`)
+  failure(
+    machine,
+    `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly gave the update up and went back to it in silence, most often because the new image could not be pulled`,
+  )
 
 /** Why one machine did not make it: what follows its name. */
 export const failure = (machine: Machine, words: string): Problem =>

@@ -101,7 +101,7 @@ function wayOut({ work }: Run, slot: Slot): string {
 
 function verdict(run: Run, because: ProblemBody, stuck: string[]): Problem {
   const machines = machineFacts(run.rollout)
-  const facts = { machines, because: because.code, cause: because }
+  const facts = { machines, because: because.code }
   if (stuck.length > 0) {
     const detail = `${because.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`
     return new Problem('deploy-stuck', detail, { facts })

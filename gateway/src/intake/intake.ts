@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto'
+import { renameSync } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import type { SourceFacts } from '#api/deployment.ts'
+import { asProblem, Problem } from '#api/problem.ts'
+import type { SourceTree } from '../deployments/source-tree.ts'
+import { syncFileSystem } from '../host/sync-file-system.ts'
+import { brokenOff, tarBytes } from './body.ts'
+import { DigestCheck } from './content-digest.ts'
+import { defaultLimits, type Limits } from './limits.ts'
+import { Meter } from './meter.ts'
+import { Staging } from './staging.ts'
+import { TarReader } from './tar-reader.ts'
+import { unpack } from './unpack.ts'
+
+/** A tree that was asked for or taken this lately has an owner, who may not have written so yet. */
+const graceMs = 10 * 60_000
+
+/**
+ * Where bytes from a stranger become a source tree on disk. `spool/` holds what is in the making, `trees/` what is
+ * whole: a tree gets there by one rename, and is never written to again.
+ */
+export class Intake {
+  readonly #spool: string
+  readonly #trees: string
+  readonly #limits: Limits
+  readonly #closing = new AbortController()
+  readonly #running = new Set<Promise<unknown>>()
+  readonly #staged = new Set<string>()
+  readonly #asked = new Map<string, number>()
+
+  private constructor(dir: string, limits: Limits) {
+    this.#spool = join(dir, 'spool')
+    this.#trees = join(dir, 'trees')
+    this.#limits = limits
+  }
+
+  /** `dir` is the data volume. What an earlier life left in the spool is removed. */
+  static async open({ dir, limits }: { dir: string; limits?: Partial<Limits> }): Promise<Intake> {
+    const intake = new Intake(dir, { ...defaultLimits, ...limits })
+    await mkdir(intake.#spool, { recursive: true, mode: 0o700 })
+    await mkdir(intake.#trees, { recursive: true })
+    await intake.#sweepSpool()
+    return intake
+  }
+
+  /**
+   * Takes an archive as a tree, or refuses it and leaves nothing. Resolves when all is synced to disk. After a refusal
+   * the rest of the body is unread: answer and close.
+   */
+  async receive(
+    body: Readable,
+    { contentDigest, signal }: { contentDigest?: string | undefined; signal: AbortSignal },
+  ): Promise<SourceFacts> {
+    const over = new AbortController()
+    const work = this.#receive(
+      body,
+      new DigestCheck(contentDigest),
+      AbortSignal.any([signal, this.#closing.signal, over.signal]),
+    )
+    this.#running.add(work)
+    try {
+      return await work
+    } catch (error) {
+      throw translated(error)
+    } finally {
+      over.abort() // whoever still waits for the body
+      this.#running.delete(work)
+    }
+  }
+
+  /** A tree by its digest. */
+  async tree(digest: string): Promise<SourceTree> {
+    this.#asked.set(digest, Date.now())
+    const folder = this.#folderOf(digest)
+    try {
+      const manifest = await readFile(join(folder, 'manifest.json'), 'utf8')
+      return { ...(JSON.parse(manifest) as Omit<SourceTree, 'root'>), root: join(folder, 'files') }
+    } catch (cause) {
+      throw new Problem('internal', `The source ${digest} is no longer on this builder. Send it again.`, { cause })
+    }
+  }
+
+  /** Removes what nobody owns: trees not in use, and what uploads that ended left in the spool. */
+  async sweep(inUse: Set<string>): Promise<{ removed: number }> {
+    for (const [digest, at] of this.#asked) if (Date.now() - at > graceMs) this.#asked.delete(digest)
+    for (const name of await readdir(this.#trees)) {
+      const digest = `sha256:${name}`
+      if (inUse.has(digest) || this.#asked.has(digest)) continue
+      // In one step with the question before it: whoever asks from now on finds nothing, never half a tree.
+      renameSync(join(this.#trees, name), join(this.#spool, `swept-${name}`))
+    }
+    return { removed: await this.#sweepSpool() }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(new Problem('stopping', 'The gateway is stopping. Send the archive again in a moment.'))
+    await Promise.allSettled(this.#running)
+  }
+
+  async #receive(body: Readable, digest: DigestCheck, signal: AbortSignal): Promise<SourceFacts> {
+    const limits = this.#limits
+    const meter = new Meter(limits)
+    const tar = new TarReader(tarBytes(body, { limits, meter, digest, signal }), limits, meter)
+    const path = join(this.#spool, `receive-${randomUUID()}`)
+    this.#staged.add(path)
+    try {
+      await using staging = new Staging(path)
+      const { entries: _, ...facts } = await unpack({ tar, staging, limits, meter })
+      digest.verify()
+      if (signal.aborted) throw brokenOff(signal.reason)
+      await this.#keep(staging, facts.digest)
+      return facts
+    } finally {
+      this.#staged.delete(path)
+    }
+  }
+
+  /** Makes a staged tree a kept one. The same tree, kept before, is as good. */
+  async #keep(staging: Staging, digest: string): Promise<void> {
+    const folder = this.#folderOf(digest)
+    this.#asked.set(digest, Date.now())
+    if (!(await exists(folder))) {
+      await syncFileSystem(staging.path)
+      await rename(staging.path, folder).catch(async (error: unknown) => {
+        if (!(await exists(folder))) throw error
+      })
+    }
+    await using trees = await open(this.#trees)
+    await trees.sync()
+  }
+
+  #folderOf(digest: string): string {
+    const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(digest) ?? []
+    if (!hex) throw new Problem('internal', `${JSON.stringify(digest)} is no digest of a source tree.`)
+    return join(this.#trees, hex)
+  }
+
+  async #sweepSpool(): Promise<number> {
+    const left = (await readdir(this.#spool)).map((name) => join(this.#spool, name)).filter((p) => !this.#staged.has(p))
+    for (const path of left) await rm(path, { recursive: true, force: true })
+    return left.length
+  }
+}
+
+const exists = async (path: string): Promise<boolean> => (await stat(path).catch(() => null)) !== null
+
+function translated(error: unknown): Problem {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new Problem('no-space', 'The builder’s volume is full. Try again later, or give it a larger volume.', {
+      cause: error,
+    })
+  return asProblem(error)
+}

@@ -1,0 +1,33 @@
+import { Problem } from '#api/problem.ts'
+
+/** What a pax header may change about the entry behind it. Everything else in it is dropped. */
+export type Pax = { path?: Buffer; linkpath?: Buffer; size?: Buffer }
+
+const kept = new Set(['path', 'linkpath', 'size'])
+const sparse = /^GNU\.sparse\.|^SCHILY\.(?:realsize|filetype)$/
+
+/** The records `LENGTH KEY=VALUE\n` of one pax header. Refuses what readers take in different ways. */
+export function readPax(body: Buffer): Pax {
+  const found: Record<string, Buffer> = {}
+  for (let start = 0; start < body.length;) {
+    const [head, digits] = /^([1-9][0-9]{0,5}) /.exec(body.toString('latin1', start, start + 8)) ?? []
+    const end = start + Number(digits)
+    const equals = body.indexOf('=', start)
+    if (!head || end > body.length || body[end - 1] !== 0x0a || equals <= start + head.length || equals >= end - 1)
+      throw ambiguous('A pax header has a record of a wrong length.')
+    const key = body.toString('utf8', start + head.length, equals)
+    const value = body.subarray(equals + 1, end - 1)
+    if (sparse.test(key))
+      throw new Problem('archive-type-forbidden', 'It is a sparse file. Pack without --sparse.', { facts: { key } })
+    if (kept.has(key)) {
+      if (found[key]) throw ambiguous(`A pax header gives ${key} twice.`)
+      if (value.length === 0 || value.includes(0)) throw ambiguous(`A pax header gives an impossible ${key}.`)
+      found[key] = value
+    }
+    start = end
+  }
+  return found
+}
+
+export const ambiguous = (detail: string): Problem =>
+  new Problem('archive-ambiguous', `${detail} Pack the source again with GNU tar or bsdtar.`)

@@ -1,0 +1,92 @@
+import { Problem } from '#api/problem.ts'
+
+/** The fields of one header block that mean something to us: owners, times and devices do not. */
+export type Header = {
+  type: string
+  /** `v7` knows no folders, and says so by a slash at the end of a name. */
+  format: 'ustar' | 'gnu' | 'v7'
+  sizeBytes: number
+  executable: boolean
+  /** Read only where no longer name came before: a cut name may end inside a character. */
+  name: () => Buffer
+  target: () => Buffer
+}
+
+export const blockBytes = 512
+
+/** Whether a block may be the first of a tar archive, if a damaged one. */
+export const looksLikeTar = (block: Buffer): boolean =>
+  block.toString('latin1', 257, 262) === 'ustar' || (block.length === blockBytes && checksumFits(block))
+
+/** One header, read strictly: where readers could differ, it is refused. */
+export function readHeader(block: Buffer): Header {
+  if (!checksumFits(block)) throw corrupt('The checksum of a header does not fit.')
+  const format = readFormat(block)
+  // The GNU format keeps times where ustar keeps the first part of a long name; readers differ in what they see there.
+  const prefix = format === 'ustar' ? text(block, 345, 500) : Buffer.alloc(0)
+  if (format !== 'ustar' && !blank(block, format === 'gnu' ? 345 : 257, 500))
+    throw new Problem('archive-ambiguous', 'A header says more than its format knows. Pack with GNU tar or bsdtar.')
+  return {
+    type: block[156] === 0 ? '0' : String.fromCharCode(block[156]!),
+    format,
+    sizeBytes: readSize(block),
+    executable: (readOctal(block, 100, 108, 'mode') & 0o100) !== 0,
+    name: () =>
+      prefix.length > 0 ? Buffer.concat([prefix, Buffer.from('/'), text(block, 0, 100)]) : text(block, 0, 100),
+    target: () => text(block, 157, 257),
+  }
+}
+
+function checksumFits(block: Buffer): boolean {
+  let sum = 8 * 0x20 // the checksum counts itself as spaces
+  for (let i = 0; i < 148; i++) sum += block[i]!
+  for (let i = 156; i < blockBytes; i++) sum += block[i]!
+  const [, digits] = /^ *([0-7]+)[\0 ]*$/.exec(block.toString('latin1', 148, 156)) ?? []
+  return digits !== undefined && Number.parseInt(digits, 8) === sum
+}
+
+function readFormat(block: Buffer): Header['format'] {
+  const magic = block.toString('latin1', 257, 265)
+  if (magic === 'ustar\x0000' && blank(block, 500, blockBytes)) return 'ustar'
+  if (magic === 'ustar  \0') return 'gnu'
+  if (blank(block, 257, blockBytes)) return 'v7'
+  throw corrupt('A header is of no format that is known here (ustar, pax, GNU, v7).')
+}
+
+function readSize(block: Buffer): number {
+  const first = block[124]!
+  if ((first & 0x80) === 0) return readOctal(block, 124, 136, 'size')
+  // Sizes that octal cannot hold are written as binary: one marker byte, then eleven of the number.
+  const size = block.readBigUInt64BE(128)
+  if (first !== 0x80 || !blank(block, 125, 128) || size > BigInt(Number.MAX_SAFE_INTEGER))
+    throw corrupt('The size of an entry is not a possible number.')
+  return Number(size)
+}
+
+function readOctal(block: Buffer, start: number, end: number, what: string): number {
+  const [, digits] = /^ *([0-7]+)[\0 ]+$/.exec(block.toString('latin1', start, end)) ?? []
+  if (digits === undefined) throw corrupt(`The ${what} of an entry is not a number.`)
+  return Number.parseInt(digits, 8)
+}
+
+function text(block: Buffer, start: number, end: number): Buffer {
+  const field = block.subarray(start, end)
+  const stop = field.indexOf(0)
+  if (stop < 0) return field
+  if (!blank(field, stop, field.length))
+    throw new Problem('archive-name-invalid', 'Its name holds a NUL byte. Rename the file.')
+  return field.subarray(0, stop)
+}
+
+const blank = (block: Buffer, start: number, end: number): boolean => isZero(block.subarray(start, end))
+
+const zeros = Buffer.alloc(64 * 1024)
+export function isZero(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += zeros.length) {
+    const part = bytes.subarray(at, at + zeros.length)
+    if (part.compare(zeros, 0, part.length) !== 0) return false
+  }
+  return true
+}
+
+export const corrupt = (detail: string): Problem => new Problem('archive-corrupt', `${detail} Pack the source again.`)

@@ -1,0 +1,339 @@
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import type { ProblemCode } from '#api/problem.ts'
+
+/** Tar archives made byte by byte, so that they can be wrong in any way. Times and owners are fixed, chance is seeded. */
+
+type Fields = {
+  name?: string | Buffer
+  type?: string
+  body?: string | Buffer
+  link?: string | Buffer
+  mode?: number
+  prefix?: string
+  magic?: string
+  /** What stands in the field, where it is not the true size in octal. */
+  size?: string | Buffer
+  /** The same for others. */
+  raw?: Record<number, string | Buffer>
+  checksum?: string
+}
+
+const block = 512
+const pad = (body: Buffer): Buffer => Buffer.concat([body, Buffer.alloc(-body.length & (block - 1))])
+const octal = (value: number, length: number): string => `${value.toString(8).padStart(length - 1, '0')}\0`
+
+/** One entry: its header and its body, padded. */
+export function entry(fields: Fields = {}): Buffer {
+  const body = Buffer.from(fields.body ?? '')
+  const header = Buffer.alloc(block)
+  const put = (value: string | Buffer, at: number) => Buffer.from(value as string, 'utf8').copy(header, at)
+  put(fields.name ?? 'file', 0)
+  put(octal(fields.mode ?? 0o644, 8), 100)
+  put(octal(1000, 8), 108)
+  put(octal(1000, 8), 116)
+  put(fields.size ?? octal(body.length, 12), 124)
+  put(octal(1_700_000_000, 12), 136)
+  put(fields.type ?? '0', 156)
+  put(fields.link ?? '', 157)
+  put(fields.magic ?? 'ustar\x0000', 257)
+  put(fields.prefix ?? '', 345)
+  for (const [at, value] of Object.entries(fields.raw ?? {})) put(value, Number(at))
+  header.fill(' ', 148, 156)
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  put(fields.checksum ?? `${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return Buffer.concat([header, pad(body)])
+}
+
+export const folder = (name: string): Buffer => entry({ name, type: '5', mode: 0o755 })
+export const link = (name: string, target: string | Buffer): Buffer => entry({ name, type: '2', link: target })
+export const hardLink = (name: string, target: string): Buffer => entry({ name, type: '1', link: target })
+export const file = (name: string | Buffer, body: string | Buffer = 'x'): Buffer => entry({ name, body })
+
+/** A pax header: `x` for the entry behind it, `g` for all. */
+export function pax(records: Record<string, string | Buffer>, type = 'x'): Buffer {
+  const lines = Object.entries(records).map(([key, value]) => record(key, Buffer.from(value as string)))
+  return entry({ name: 'PaxHeaders/0', type, body: Buffer.concat(lines) })
+}
+function record(key: string, value: Buffer): Buffer {
+  const rest = Buffer.concat([Buffer.from(` ${key}=`), value, Buffer.from('\n')])
+  let length = rest.length + 1
+  while (String(length).length + rest.length !== length) length = String(length).length + rest.length
+  return Buffer.concat([Buffer.from(String(length)), rest])
+}
+
+/** A GNU long name (`L`) or long link target (`K`). */
+export const long = (type: 'L' | 'K', name: string): Buffer =>
+  entry({ name: '././@LongLink', type, magic: 'ustar  \0', body: `${name}\0` })
+
+export const end = Buffer.alloc(2 * block)
+export const tar = (...parts: Buffer[]): Buffer => Buffer.concat([...parts, end])
+const binary = (size: bigint, first = 0x80): Buffer => {
+  const field = Buffer.alloc(12)
+  field.writeBigUInt64BE(size, 4)
+  field[0] = first
+  return field
+}
+
+/** Zeros compressed, without ever holding them: members of one piece, again and again. */
+const bomb = (members: number): Buffer => {
+  const zeros = Buffer.alloc(16 * 1024 ** 2)
+  const first = gzipSync(entry({ name: 'bomb', size: octal(members * zeros.length, 12) }), { level: 9 })
+  return Buffer.concat([first, ...Array.from({ length: members }, () => gzipSync(zeros, { level: 9 }))])
+}
+
+const good = file('a')
+const gz = gzipSync(tar(good))
+const zst = zstdCompressSync(tar(good))
+const changed = (bytes: Buffer, at: number): Buffer => {
+  const copy = Buffer.from(bytes)
+  copy[at < 0 ? copy.length + at : at]! ^= 0x55
+  return copy
+}
+const times = (count: number, make: (i: number) => Buffer): Buffer[] => Array.from({ length: count }, (_, i) => make(i))
+
+/** Small where the true limits would only make the tests slow. */
+export const limits = { entries: 4000, links: 500, metadataTotalBytes: 1024 ** 2 }
+
+/** A hostile archive, and the answer to it. `bytes` is a function where making it takes a while. */
+type Hostile = [what: string, code: ProblemCode, bytes: Buffer | (() => Buffer)]
+
+export const hostile: Hostile[] = [
+  // Out of the tree
+  ['a path that begins with ..', 'archive-path-escape', tar(file('../x'))],
+  ['a path that climbs out', 'archive-path-escape', tar(file('a/../../x'))],
+  ['a path that climbs and comes back', 'archive-path-escape', tar(file('a/../b'))],
+  ['a path that climbs by backslashes', 'archive-path-escape', tar(file('..\\x'))],
+  ['a path that climbs behind ./', 'archive-path-escape', tar(file('./../x'))],
+  ['a pax path that climbs', 'archive-path-escape', tar(pax({ path: '../x' }), file('x'))],
+  ['a GNU long name that climbs', 'archive-path-escape', tar(long('L', '../x'), file('x'))],
+  ['a ustar prefix that climbs', 'archive-path-escape', tar(entry({ name: 'x', prefix: '..', body: 'x' }))],
+  ['an absolute path', 'archive-path-absolute', tar(file('/etc/x'))],
+  ['an absolute path with two slashes', 'archive-path-absolute', tar(file('//x'))],
+  ['an absolute path behind ./', 'archive-path-absolute', tar(file('.//x'))],
+  ['a path on a drive', 'archive-path-absolute', tar(file('C:\\x'))],
+  ['a UNC path', 'archive-path-absolute', tar(file('\\\\?\\x'))],
+
+  // Symbolic links
+  ['a link to an absolute path', 'archive-link-escape', tar(good, link('l', '/etc/passwd'))],
+  ['a link to /proc', 'archive-link-escape', tar(good, link('l', '/proc/self/environ'))],
+  ['a link that climbs out', 'archive-link-escape', tar(good, link('l', '../../etc'))],
+  ['a link that climbs out from a folder', 'archive-link-escape', tar(good, link('d/l', '../../x'))],
+  ['a link that climbs out by a folder that is not there', 'archive-link-escape', tar(good, link('l', 'no/../../x'))],
+  ['a long link target that climbs', 'archive-link-escape', tar(good, long('K', '../x'), link('l', 'x'))],
+  ['a pax link target that climbs', 'archive-link-escape', tar(good, pax({ linkpath: '../x' }), link('l', 'x'))],
+  ['a link with no target', 'archive-link-escape', tar(good, link('l', ''))],
+  ['a link through a link', 'archive-link-escape', tar(good, folder('d/e'), link('l', 'd/e'), link('m', 'l/../../x'))],
+  ['a link through a link that comes later', 'archive-link-escape', tar(good, link('m', 'l/x'), link('l', 'd'))],
+  ['links in a circle', 'archive-link-escape', tar(good, link('l', 'm'), link('m', 'l'))],
+  ['a link to itself', 'archive-link-escape', tar(good, link('l', 'l'))],
+  ['a file behind a link', 'archive-link-escape', tar(folder('d'), link('l', 'd'), file('l/x'))],
+  ['a file in the place of a link', 'archive-link-escape', tar(link('l', 'd'), file('l'))],
+  ['a folder in the place of a link', 'archive-link-escape', tar(good, link('l', 'd'), folder('l'))],
+  ['a link in the place of a folder', 'archive-link-escape', tar(good, folder('d'), link('d', 'a'))],
+  ['a root that is a link', 'archive-link-escape', tar(link('.', 'x'), good)],
+  ['a link of a thousand steps', 'archive-link-escape', tar(good, long('K', 'd/../'.repeat(200)), link('l', 'x'))],
+
+  // Hard links
+  ['a hard link to an absolute path', 'archive-hardlink-invalid', tar(good, hardLink('h', '/etc/passwd'))],
+  ['a hard link that climbs', 'archive-hardlink-invalid', tar(good, hardLink('h', '../../../etc/passwd'))],
+  ['a hard link to a link', 'archive-hardlink-invalid', tar(good, link('l', 'a'), hardLink('h', 'l'))],
+  ['a hard link before its file', 'archive-hardlink-invalid', tar(hardLink('h', 'a'), good)],
+  ['a hard link to itself', 'archive-hardlink-invalid', tar(good, hardLink('h', 'h'))],
+  ['a hard link to a folder', 'archive-hardlink-invalid', tar(good, folder('d'), hardLink('h', 'd'))],
+  ['a hard link to the root', 'archive-hardlink-invalid', tar(good, hardLink('h', '.'))],
+  ['a hard link that differs in case', 'archive-hardlink-invalid', tar(good, hardLink('h', 'A'))],
+  ['a file over a hard link', 'archive-hardlink-invalid', tar(good, hardLink('h', 'a'), file('h'))],
+
+  // What is no file
+  ['a character device', 'archive-type-forbidden', tar(entry({ type: '3' }))],
+  ['a block device', 'archive-type-forbidden', tar(entry({ type: '4' }))],
+  ['a pipe named package.json', 'archive-type-forbidden', tar(entry({ name: 'package.json', type: '6' }))],
+  ['a type that nobody knows', 'archive-type-forbidden', tar(entry({ type: 'Z' }))],
+  ['a socket by some writers', 'archive-type-forbidden', tar(entry({ type: 's' }))],
+  ['a volume label', 'archive-type-forbidden', tar(entry({ type: 'V' }), good)],
+  ['a part of another volume', 'archive-type-forbidden', tar(entry({ type: 'M' }), good)],
+  ['a GNU sparse file', 'archive-type-forbidden', tar(entry({ type: 'S', magic: 'ustar  \0' }))],
+  ['a sparse file, pax 0.0', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.size': '1099511627776' }), good)],
+  ['a sparse file, pax 0.1', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.map': '0,1' }), good)],
+  ['a sparse file, pax 1.0', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.major': '1' }), good)],
+
+  // Too much
+  ['a gzip bomb', 'archive-ratio', () => bomb(4)],
+  ['a zstd bomb', 'archive-ratio', () => zstdCompressSync(tar(file('bomb', Buffer.alloc(64 * 1024 ** 2))))],
+  ['a zstd frame that wants 2 GiB', 'archive-too-large', Buffer.from('28b52ffd00a8010000', 'hex')],
+  ['a file of 8 GiB by its header', 'archive-too-large', tar(entry({ size: binary(2n ** 33n + 1n) }))],
+  ['a file of 4 EiB by pax', 'archive-too-large', tar(pax({ size: String(2n ** 62n) }), good)],
+  ['a pax header of 8 MiB', 'archive-too-large', () => tar(pax({ comment: 'x'.repeat(8 * 1024 ** 2) }), good)],
+  ['global headers without end', 'archive-too-large', () => tar(...times(2000, () => pax({ comment: 'x' }, 'g')))],
+  ['a name of 1 MiB', 'archive-path-too-long', () => tar(long('L', 'x'.repeat(1024 ** 2)), good)],
+  ['a name of 300 bytes', 'archive-path-too-long', tar(long('L', 'x'.repeat(300)), good)],
+  ['a path of 1100 bytes', 'archive-path-too-long', tar(long('L', `${'x'.repeat(199)}/`.repeat(6) + 'x'), good)],
+  ['a path of 2000 levels', 'archive-path-too-long', tar(long('L', 'd/'.repeat(2000) + 'x'), good)],
+  ['a path of 65 levels', 'archive-path-too-long', tar(pax({ path: 'd/'.repeat(64) + 'x' }), good)],
+  [
+    'too many empty files',
+    'archive-too-many-entries',
+    () => tar(...times(limits.entries + 1, (i) => file(`${i}`, ''))),
+  ],
+  [
+    'folders that no entry names',
+    'archive-too-many-entries',
+    () => tar(...times(limits.entries / 40, (i) => file(`${i}${'/d'.repeat(40)}`, ''))),
+  ],
+  [
+    'too many links',
+    'archive-too-many-entries',
+    () => tar(good, ...times(limits.links + 1, (i) => link(`l${i}`, 'a'))),
+  ],
+
+  // Twice
+  ['a file twice', 'archive-duplicate-path', tar(good, good)],
+  ['a folder twice', 'archive-duplicate-path', tar(good, folder('d'), folder('d/'))],
+  ['a folder in the place of a file', 'archive-duplicate-path', tar(good, folder('a/'))],
+  ['a file in the place of a folder', 'archive-duplicate-path', tar(folder('a'), good)],
+  ['a file behind a file', 'archive-duplicate-path', tar(good, file('a/b'))],
+  ['a file in the place of a folder that no entry names', 'archive-duplicate-path', tar(file('a/b'), good)],
+  ['names that differ in case', 'archive-duplicate-path', tar(file('README'), file('readme'))],
+  ['folders that differ in case', 'archive-duplicate-path', tar(file('Src/a'), file('src/b'))],
+  ['names that differ in composition', 'archive-duplicate-path', tar(file('\u00e9'), file('e\u0301'))],
+  ['names that differ by a ligature', 'archive-duplicate-path', tar(file('\ufb01x'), file('fix'))],
+  ['names that differ by ß and ss', 'archive-duplicate-path', tar(file('stra\u00dfe'), file('strasse'))],
+  ['names that differ by a dot behind', 'archive-duplicate-path', tar(good, file('a.'))],
+  ['names that differ by a space behind', 'archive-duplicate-path', tar(file('d/a'), file('d /a'))],
+
+  // Names
+  ['a NUL in a name', 'archive-name-invalid', tar(file('a\0b'))],
+  ['a newline in a name', 'archive-name-invalid', tar(file('a\nb'))],
+  ['an escape in a name', 'archive-name-invalid', tar(file('a\x1b[31mb'))],
+  ['a C1 control in a name', 'archive-name-invalid', tar(file('a\u009bb'))],
+  ['a turn of direction in a name', 'archive-name-invalid', tar(file('a\u202etxt.js'))],
+  ['a name that is not UTF-8', 'archive-name-invalid', tar(file(Buffer.from([0x63, 0xe9])))],
+  ['a name in overlong UTF-8', 'archive-name-invalid', tar(file(Buffer.from([0xc0, 0xae, 0xc0, 0xae, 0x2f, 0x78])))],
+  ['an empty name', 'archive-name-invalid', tar(file(''))],
+  ['a file named .', 'archive-name-invalid', tar(file('.'))],
+  ['a folder named ..', 'archive-name-invalid', tar(good, folder('..'))],
+  ['an empty part of a path', 'archive-name-invalid', tar(file('a//b'))],
+  ['a . in the middle', 'archive-name-invalid', tar(file('a/./b'))],
+  ['a newline in a link target', 'archive-name-invalid', tar(good, link('l', 'a\nb'))],
+
+  // Headers
+  ['a wrong checksum', 'archive-corrupt', tar(good, entry({ name: 'b', checksum: '000001\0 ' }))],
+  ['a first header with a wrong checksum', 'archive-corrupt', tar(entry({ checksum: '000001\0 ' }))],
+  ['a negative size', 'archive-corrupt', tar(entry({ size: Buffer.alloc(12, 0xff) }))],
+  ['a size that is no number', 'archive-corrupt', tar(entry({ size: '99zzz' }))],
+  ['a size with a sign', 'archive-corrupt', tar(entry({ size: '-0000000001\0' }))],
+  ['a size with no end', 'archive-corrupt', tar(entry({ size: '000000000000' }))],
+  ['no size', 'archive-corrupt', tar(entry({ size: Buffer.alloc(12) }))],
+  ['a binary size that overflows', 'archive-corrupt', tar(entry({ size: binary(2n ** 63n) }))],
+  ['a binary size with a strange mark', 'archive-corrupt', tar(entry({ size: binary(1n, 0x81) }))],
+  ['a mode that is no number', 'archive-corrupt', tar(entry({ raw: { 100: 'rwxr-xr\0' } }))],
+  ['a folder with content', 'archive-corrupt', tar(good, entry({ name: 'd', type: '5', body: 'x' }))],
+  ['a link with content', 'archive-corrupt', tar(good, entry({ name: 'l', type: '2', link: 'a', body: 'x' }))],
+  ['a magic that nobody writes', 'archive-corrupt', tar(entry({ magic: 'usXar\x0000' }))],
+  ['a ustar version that nobody writes', 'archive-corrupt', tar(entry({ magic: 'ustar\x0099' }))],
+
+  // Two readings
+  [
+    'a pax size over another',
+    'archive-ambiguous',
+    tar(pax({ size: '1024' }), entry({ size: octal(0, 12) }), file('b')),
+  ],
+  ['a pax size with a sign', 'archive-ambiguous', tar(pax({ size: '-1' }), good)],
+  ['a pax header before a GNU long name', 'archive-ambiguous', tar(pax({ size: '2048' }), long('L', 'x'), good)],
+  ['a GNU long name before a pax header', 'archive-ambiguous', tar(long('L', 'x'), pax({ path: 'y' }), good)],
+  ['two pax headers', 'archive-ambiguous', tar(pax({ path: 'x' }), pax({ path: 'y' }), good)],
+  ['two GNU long names', 'archive-ambiguous', tar(long('L', 'x'), long('L', 'y'), good)],
+  ['a GNU long name with a NUL inside', 'archive-ambiguous', tar(long('L', 'x\0y'), good)],
+  ['a NUL in a pax path', 'archive-ambiguous', tar(pax({ path: 'x\0y' }), good)],
+  ['an empty pax path', 'archive-ambiguous', tar(pax({ path: '' }), good)],
+  ['a global path', 'archive-ambiguous', tar(pax({ path: 'x' }, 'g'), good)],
+  ['a global size', 'archive-ambiguous', tar(pax({ size: '9' }, 'g'), good)],
+  ['a global link target', 'archive-ambiguous', tar(pax({ linkpath: 'x' }, 'g'), good)],
+  [
+    'a global header behind a pax header',
+    'archive-ambiguous',
+    tar(pax({ path: 'x' }), pax({ comment: '' }, 'g'), good),
+  ],
+  ['a pax path twice', 'archive-ambiguous', tar(entry({ type: 'x', body: '9 path=x\n9 path=y\n' }), good)],
+  ['a pax record that is too long', 'archive-ambiguous', tar(entry({ type: 'x', body: '99 path=x\n' }), good)],
+  ['a pax record that is too short', 'archive-ambiguous', tar(entry({ type: 'x', body: '5 path=x\n' }), good)],
+  ['a pax record of length 0', 'archive-ambiguous', tar(entry({ type: 'x', body: '0 path=x\n' }), good)],
+  ['a pax record without a length', 'archive-ambiguous', tar(entry({ type: 'x', body: 'path=x\n' }), good)],
+  ['a pax record without a key', 'archive-ambiguous', tar(entry({ type: 'x', body: '5 =x\n' }), good)],
+  ['a GNU header with a ustar prefix', 'archive-ambiguous', tar(entry({ magic: 'ustar  \0', prefix: 'd' }))],
+  ['a file with a slash behind', 'archive-ambiguous', tar(file('d/'))],
+
+  // Where it ends
+  ['nothing', 'archive-empty', Buffer.alloc(0)],
+  ['zeros alone', 'archive-empty', tar()],
+  ['folders alone', 'archive-empty', tar(folder('./'), folder('d'))],
+  ['.git alone', 'archive-empty', tar(folder('.git'), file('.git/HEAD'))],
+  ['gzip of nothing', 'archive-empty', gzipSync('')],
+  ['no end blocks', 'archive-truncated', good],
+  ['one end block', 'archive-truncated', tar(good).subarray(0, -512)],
+  ['half an end block', 'archive-truncated', tar(good).subarray(0, -100)],
+  ['half a header', 'archive-truncated', Buffer.concat([good, good.subarray(0, 200)])],
+  ['half of the first header', 'archive-truncated', good.subarray(0, 300)],
+  ['half a body', 'archive-truncated', file('a', Buffer.alloc(100_000)).subarray(0, 70_000)],
+  ['a small body cut off', 'archive-truncated', good.subarray(0, 700)],
+  ['a name without its entry', 'archive-corrupt', tar(good, long('L', 'x'))],
+  ['one zero block, then more', 'archive-trailing-data', tar(good, Buffer.alloc(512), file('b'))],
+  ['bytes behind the end', 'archive-trailing-data', Buffer.concat([tar(good), Buffer.from('more')])],
+  ['bytes far behind the end', 'archive-trailing-data', Buffer.concat([tar(good), Buffer.alloc(99_999), good])],
+  ['a second archive', 'archive-trailing-data', Buffer.concat([tar(good), tar(file('b'))])],
+  ['HTML', 'archive-unsupported', Buffer.from(`<!doctype html>${'<p>no</p>'.repeat(99)}`)],
+  ['a zip file', 'archive-unsupported', Buffer.from(`PK\x03\x04${'x'.repeat(600)}`)],
+  ['text', 'archive-unsupported', Buffer.from('hello')],
+  ['one byte', 'archive-unsupported', Buffer.from('x')],
+  ['gzip of no archive', 'archive-unsupported', gzipSync('hello')],
+  ['gzip in gzip', 'archive-unsupported', gzipSync(gz)],
+
+  // Compressed framing
+  ['gzip, cut', 'archive-truncated', gz.subarray(0, -3)],
+  ['gzip, cut in its header', 'archive-truncated', gz.subarray(0, 5)],
+  ['gzip with a wrong CRC', 'archive-corrupt', changed(gz, -6)],
+  ['gzip with a wrong length', 'archive-corrupt', changed(gz, -2)],
+  ['gzip with reserved flags', 'archive-corrupt', changed(gz, 3)],
+  ['gzip with bytes behind', 'archive-corrupt', Buffer.concat([gz, Buffer.from('more')])],
+  ['gzip with zeros and bytes behind', 'archive-corrupt', Buffer.concat([gz, Buffer.alloc(9), Buffer.from('more')])],
+  ['gzip with another archive behind', 'archive-trailing-data', Buffer.concat([gz, gz])],
+  ['zstd, cut', 'archive-truncated', zst.subarray(0, -3)],
+  ['zstd with a damaged block', 'archive-corrupt', changed(zst, 6)],
+  ['zstd with bytes behind', 'archive-corrupt', Buffer.concat([zst, Buffer.from('more, and still more')])],
+]
+
+/** Archives that look odd and are right: what is in them, as paths. */
+export const odd: [what: string, paths: string[], bytes: Buffer][] = [
+  ['a ./ before each name', ['a', 'd', 'd/b'], tar(folder('./'), file('./a'), folder('./d/'), file('./d/b'))],
+  ['folders after what they hold', ['d', 'd/b'], tar(file('d/b'), folder('d'))],
+  ['.git, which is left out', ['a', 's', 's/x'], tar(file('.git/hooks/x'), good, file('s/.git'), file('s/x'))],
+  ['a v7 header', ['a', 'd', 'd/b'], tar(entry({ name: 'd/', type: '\0', magic: '' }), file('d/b'), good)],
+  ['a contiguous file', ['a'], tar(entry({ name: 'a', type: '7', body: 'x' }))],
+  ['a ustar prefix', ['p', 'p/a'], tar(entry({ name: 'a', prefix: 'p', body: 'x' }))],
+  ['a pax path of digits', ['12345'], tar(pax({ path: '12345' }), good)],
+  ['pax keys that are dropped', ['a'], tar(pax({ 'SCHILY.xattr.security.capability': '\0\x01', mtime: 'NaN' }), good)],
+  ['a global comment', ['a'], tar(pax({ comment: 'deadbeef' }, 'g'), good)],
+  ['a pax size that agrees', ['a'], tar(pax({ size: '1' }), good)],
+  ['a binary size', ['a', 'b'], tar(entry({ name: 'a', body: 'x', size: binary(1n) }), file('b'))],
+  ['times before and after all times', ['a'], tar(entry({ name: 'a', body: 'x', raw: { 136: binary(2n ** 63n) } }))],
+  ['owners without measure', ['a'], tar(entry({ name: 'a', body: 'x', raw: { 108: Buffer.alloc(8, 0xff) } }))],
+  ['a link to a link', ['a', 'l', 'm'], tar(good, link('l', 'm'), link('m', 'a'))],
+  ['a link to nothing', ['a', 'l'], tar(good, link('l', 'no/such'))],
+  ['a link to the root', ['a', 'd', 'd/l'], tar(good, link('d/l', '..'))],
+  ['a hard link to a hard link', ['a', 'h', 'i'], tar(good, hardLink('h', './a'), hardLink('i', 'h'))],
+  ['much padding', ['a'], Buffer.concat([tar(good), Buffer.alloc(100_001)])],
+  ['gzip in many members', ['a'], Buffer.concat(times(3, (i) => gzipSync(tar(good).subarray(i * 700, (i + 1) * 700))))],
+  ['zstd in two frames', ['a'], Buffer.concat([zstdCompressSync(good), zstdCompressSync(end)])],
+  ['an empty file', ['a'], tar(file('a', ''))],
+  ['a name of 255 bytes', ['x'.repeat(255)], tar(long('L', 'x'.repeat(255)), good)],
+  ['names that only look alike', ['a', '\u0430'], tar(good, file('\u0430'))],
+]
+
+/** Numbers that look like chance, the same on every run. */
+export function dice(seed: number): (sides: number) => number {
+  let state = seed
+  return (sides) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * sides)
+  }
+}

@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest'
+import { RequestLimits } from '../../../lab/localfly/limits.ts'
+
+test('a bucket gives its burst, then what a second fills in; each action and machine has its own', () => {
+  let now = 0
+  const limits = new RequestLimits(() => now)
+  const passed = (action: string, id: string, times: number) =>
+    Array.from({ length: times }, () => limits.take(action, id)).filter(Boolean).length
+  expect(passed('stop', 'a', 5)).toBe(3)
+  expect(passed('stop', 'b', 5)).toBe(3)
+  expect(passed('start', 'a', 5)).toBe(3)
+  expect(passed('get machine', 'a', 20)).toBe(10)
+  now += 1000
+  expect(passed('stop', 'a', 5)).toBe(1)
+  expect(passed('get machine', 'a', 20)).toBe(5)
+  now += 3_600_000
+  expect(passed('stop', 'a', 5)).toBe(3)
+})
