@@ -18,6 +18,7 @@ const SolveResponse = message({ exporterResponse: map(1, string) })
 
 const Vertex = message({
   digest: one(1, string),
+  inputs: many(2, string),
   name: one(3, string),
   cached: one(4, bool),
   started: one(5, Timestamp),

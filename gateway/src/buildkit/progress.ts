@@ -23,6 +23,9 @@ type Step = {
   status: 'waiting' | 'started' | 'cached' | 'done' | 'failed'
   /** Time of the intervals that have ended: a step may run in several. */
   ms: number
+  /** Sources and the export run in several intervals: their end is told when it is used, or when all is over. */
+  inIntervals: boolean
+  told: 'started' | 'cached' | 'done' | 'failed' | null
   lines: { stdout: Lines; stderr: Lines }
   lastLines: string[]
 }
@@ -69,7 +72,10 @@ export class Progress {
 
   /** Told when no more news comes, so that no held line is lost. */
   end(): void {
-    for (const step of this.#steps.values()) this.#flush(step)
+    for (const step of this.#steps.values()) {
+      this.#flush(step)
+      this.#tellEnd(step)
+    }
   }
 
   step(digest: string): StepFacts | null {
@@ -97,16 +103,25 @@ export class Progress {
     if (started === null || step.status === 'cached') return
     const fresh = started !== step.started
     step.started = started
+    if (fresh) {
+      step.status = 'started'
+      for (const input of vertex.inputs) this.#tellEnd(this.#steps.get(input))
+      if (!vertex.cached) this.#turn(step, 'started')
+    }
     if (vertex.cached) return this.#turn(step, 'cached')
-    if (fresh) this.#turn(step, 'started')
     if (!vertex.completed || step.status !== 'started') return
     step.ms += Math.max(0, Math.round(millis(vertex.completed) - started))
     this.#flush(step)
-    if (vertex.error) this.#turn(step, 'failed', this.#plain(vertex.error))
-    else this.#turn(step, 'done')
+    if (vertex.error) return this.#turn(step, 'failed', this.#plain(vertex.error))
+    step.status = 'done'
+    if (!step.inIntervals) this.#tellEnd(step)
   }
 
-  #newStep({ digest, name }: { digest: string; name: string }): Step {
+  #tellEnd(step: Step | undefined): void {
+    if (step?.status === 'done') this.#turn(step, 'done')
+  }
+
+  #newStep({ digest, name, inputs }: StatusResponse['vertexes'][number]): Step {
     const step: Step = {
       id: name === exporting ? 'image' : digest.replace(/^sha256:/, '').slice(0, 8),
       name: name === unpacking ? 'load the source' : this.#plain(name),
@@ -114,6 +129,8 @@ export class Progress {
       started: null,
       status: 'waiting',
       ms: 0,
+      inIntervals: inputs.length === 0,
+      told: null,
       lines: { stdout: new Lines(), stderr: new Lines() },
       lastLines: [],
     }
@@ -123,7 +140,8 @@ export class Progress {
 
   #turn(step: Step, status: 'started' | 'cached' | 'done' | 'failed', error?: string): void {
     step.status = status
-    if (step.hidden && status !== 'failed') return
+    if (step.told === status || (step.hidden && status !== 'failed')) return
+    step.told = status
     const ended = status === 'done' || status === 'failed'
     this.#tell({
       type: 'step',

@@ -6,8 +6,9 @@ import type { Node } from '../llb/graph.ts'
  * known, an unchanged source is not even asked for.
  */
 export function sourceTree(url: string, checksum?: string): Node {
-  // Without a name the log would show the URL, and whoever has that can read the source.
-  const tar = http(url, { filename: 'source.tar', checksum }, 'receiving the source')
+  // Without a name the log would show the URL, and whoever has that can read the source. Internal, since the daemon
+  // never says of a download that it was cached.
+  const tar = http(url, { filename: 'source.tar', checksum }, '[internal] receive the source')
   const options = { src: '/source.tar', dest: '/', attemptUnpackDockerCompatibility: true }
   return copy(scratch, tar, options, 'loading .')
 }

@@ -22,7 +22,7 @@ function start() {
 const at = (seconds: number) => ({ seconds, nanos: 500_000_000 })
 const a = { digest: 'sha256:aaaaaaaaaaaa', name: 'RUN make' }
 
-test('a step that runs twice tells each start and end, with its time so far', () => {
+test('a source that is read in several goes is told once, with all its time, when the step that uses it begins', () => {
   const { take, events, progress } = start()
   take({ vertexes: [a, { ...a, started: at(1) }] })
   expect(progress.settled).toBe(false)
@@ -30,13 +30,17 @@ test('a step that runs twice tells each start and end, with its time so far', ()
   take({ vertexes: [{ ...a, started: at(1), completed: at(3) }] })
   take({ vertexes: [{ ...a, started: at(5), completed: at(6) }] })
   const step = { type: 'step', step: 'aaaaaaaa', name: 'RUN make' }
-  expect(events).toEqual([
-    { ...step, status: 'started' },
-    { ...step, status: 'done', ms: 2000 },
-    { ...step, status: 'started' },
-    { ...step, status: 'done', ms: 3000 },
-  ])
+  expect(events).toEqual([{ ...step, status: 'started' }])
   expect(progress.settled).toBe(true)
+  const user = { digest: 'sha256:u', inputs: [a.digest], name: 'RUN use', started: at(7) }
+  take({ vertexes: [user] })
+  take({ vertexes: [{ ...user, completed: at(8) }] })
+  progress.end()
+  expect(events.slice(1)).toEqual([
+    { ...step, status: 'done', ms: 3000 },
+    { type: 'step', step: 'u', name: 'RUN use', status: 'started' },
+    { type: 'step', step: 'u', name: 'RUN use', status: 'done', ms: 1000 },
+  ])
 })
 
 test('cached steps are told once, internal ones only when they fail, and both count rightly', () => {

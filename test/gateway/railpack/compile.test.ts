@@ -74,7 +74,7 @@ describe('commands', () => {
     const plan = only({ commands })
     expect(copies(plan).slice(1)).toEqual(['/ → /app', '/a → /app/b/', '/x → /.', '/ → /app'])
     expect(actions(plan)[1]!.copy).not.toHaveProperty('dirCopyContents')
-    expect(names(plan)).toEqual(['receiving the source', 'loading .', 'copy .'])
+    expect(names(plan)).toEqual(['[internal] receive the source', 'loading .', 'copy .'])
     expect(compile(plan).nodes.map(({ op }) => op.source?.identifier)).toContain(
       'docker-image://docker.io/library/tool:1',
     )
@@ -216,7 +216,7 @@ describe('layers', () => {
   test('of a local path only the last name stays', () => {
     const plan = deployOf({ local: true, include: ['.', 'a/b', '/app/x'] })
     expect(copies(plan).slice(1)).toEqual(['/ → /app', '/a/b → /app/b', '/app/x → /app/x'])
-    expect(names(plan)).toEqual(['receiving the source', 'loading .', 'copy /app/x'])
+    expect(names(plan)).toEqual(['[internal] receive the source', 'loading .', 'copy /app/x'])
   })
 })
 
@@ -237,7 +237,7 @@ describe('the image', () => {
 
   test('nothing that shows in a log names the address of the source', () => {
     const plan = { deploy: { base: { local: true } } }
-    expect(names(plan)).toEqual(['receiving the source', 'loading .'])
+    expect(names(plan)).toEqual(['[internal] receive the source', 'loading .'])
   })
 })
 
