@@ -72,6 +72,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'machine-leased': 69,
   'deploy-failed': 13,
   'deploy-stuck': 14,
+  'too-late': 1,
   cancelled: 20,
   superseded: 21,
   'time-limit': 22,

@@ -4,6 +4,7 @@ export const routes = {
   deployments: '/v1/apps/:app/deployments',
   deployment: '/v1/deployments/:id',
   events: '/v1/deployments/:id/events',
+  cancel: '/v1/deployments/:id/cancel',
   health: '/healthz',
   ready: '/readyz',
 } as const

@@ -76,6 +76,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           runner.wake()
           return deployment
         },
+        cancel: (id, wish) => runner.cancel(id, wish),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [daemon, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])

@@ -1,4 +1,4 @@
-import type { Deployment, DeploymentPage, DeploymentState } from '#api/deployment.ts'
+import type { CancelWish, Deployment, DeploymentPage, DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
@@ -26,7 +26,7 @@ export interface DeploymentStore {
   claim(): Promise<Claim | null>
   /**
    * Moves a deployment and writes the `state` event, together. False, and nothing written, when it is no longer in
-   * `from` or the epoch is not the last one. Refuses a move that is not in the table (a mistake of ours).
+   * `from`, the epoch is not the last one, or a wish to cancel stands in the way of going on. Refuses a move that is not in the table (a mistake of ours).
    */
   advance(
     claim: { id: string; epoch: number },
@@ -34,13 +34,18 @@ export interface DeploymentStore {
     to: DeploymentState,
     patch?: DeploymentPatch & { reason?: string },
   ): Promise<boolean>
+  /**
+   * Writes down the wish to cancel, with an event. A pending deployment ends at once; one that has ended stays as it is.
+   * Problems: `deployment-not-found`, `too-late` when machines have been touched and the wish is not to abort.
+   */
+  wishCancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Deployment>
   /** Adds facts without a move; false when the epoch is not the last one. */
   amend(claim: { id: string; epoch: number }, patch: DeploymentPatch): Promise<boolean>
   /** Appends to the log, numbered without gaps, in this order; false when the epoch is not the last one. */
   append(claim: { id: string; epoch: number }, events: NewEvent[]): Promise<boolean>
   /**
    * After a start: what an earlier gateway left at work. Those that touched no machine go back to `pending` with the
-   * reason in their log; the others are claimed anew and returned, to be taken up where they stand.
+   * reason in their log, or end where that was wished; the others are claimed anew and returned, to be taken up where they stand.
    */
   recover(reason: string): Promise<Claim[]>
 

@@ -1,8 +1,9 @@
 import { EventEmitter, once } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
-import { finalStates, isFinal, type Deployment, type DeploymentState } from '#api/deployment.ts'
+import { finalStates, isFinal, type CancelWish, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
+import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines, workingStates } from '../deployments/states.ts'
 import type { Claim, DeploymentPatch, DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { openDatabase } from './open-database.ts'
@@ -21,7 +22,8 @@ type Row = {
   body: string
   rollout: string | null
 }
-type Body = Pick<Deployment, 'options' | 'source' | 'plan' | 'image' | 'machines' | 'url' | 'problem'>
+type Body = Pick<Deployment, 'options' | 'source' | 'plan' | 'image' | 'machines' | 'url' | 'problem' | 'cancel'>
+type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel'>>
 type Holder = { id: string; epoch: number }
 
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
@@ -53,6 +55,7 @@ class SqliteStore implements DeploymentStore {
         machines: [],
         url: null,
         problem: null,
+        cancel: null,
       }
       this.#run(
         `INSERT INTO deployments (id, app, number, state, created_at, updated_at, source_digest, body)
@@ -111,9 +114,30 @@ class SqliteStore implements DeploymentStore {
   ) {
     return this.#transaction(() => {
       const row = this.#held(holder)
-      if (!row || row.state !== from) return false
+      if (!row || row.state !== from || (isCancelled(row) && !isFinal(to) && !touchesMachines(from))) return false
       this.#move(row, to, patch)
       return true
+    })
+  }
+
+  async wishCancel(id: string, asked: Omit<CancelWish, 'at'>): Promise<Deployment> {
+    return this.#transaction(() => {
+      const row = this.#row(id)
+      if (!row) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
+      if (isFinal(row.state) || isCancelled(row)) return toDeployment(row)
+      if (touchesMachines(row.state) && !asked.abort)
+        throw new Problem(
+          'too-late',
+          `Deployment ${id} is ${row.state}: machines have been touched. With abort=true it stops at its next safe point and they are put back.`,
+        )
+      const cancel: CancelWish = { at: this.#time(), ...asked }
+      const problem = cancelled(cancel).body()
+      if (row.state === 'pending') this.#move(row, 'cancelled', { cancel, problem })
+      else {
+        this.#patch(row, row.state, { cancel })
+        this.#write(id, [{ type: 'note', text: problem.detail }])
+      }
+      return toDeployment(this.#row(id)!)
     })
   }
 
@@ -140,7 +164,9 @@ class SqliteStore implements DeploymentStore {
       )
       return left.flatMap((row) => {
         if (!touchesMachines(row.state)) {
-          this.#take(row, () => this.#move(row, 'pending', { reason }))
+          const { cancel } = JSON.parse(row.body) as Body
+          if (cancel) this.#move(row, 'cancelled', { problem: cancelled(cancel).body() })
+          else this.#take(row, () => this.#move(row, 'pending', { reason }))
           return []
         }
         return this.#take(row, () =>
@@ -193,7 +219,7 @@ class SqliteStore implements DeploymentStore {
     }
   }
 
-  #move(row: Row, to: DeploymentState, { reason, ...patch }: DeploymentPatch & { reason?: string }): void {
+  #move(row: Row, to: DeploymentState, { reason, ...patch }: Patch & { reason?: string }): void {
     if (!mayMove(row.state, to)) throw new Error(`a deployment cannot go from ${row.state} to ${to}`)
     this.#patch(row, to, patch)
     this.#write(row.id, [
@@ -208,7 +234,7 @@ class SqliteStore implements DeploymentStore {
     ])
   }
 
-  #patch(row: Row, state: DeploymentState, { rollout, ...patch }: DeploymentPatch): void {
+  #patch(row: Row, state: DeploymentState, { rollout, ...patch }: Patch): void {
     const at = this.#time()
     const body: Body = { ...(JSON.parse(row.body) as Body), ...patch }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
@@ -274,6 +300,8 @@ class SqliteStore implements DeploymentStore {
     return new Date(this.#now()).toISOString()
   }
 }
+
+const isCancelled = (row: Row): boolean => (JSON.parse(row.body) as Body).cancel !== null
 
 function toDeployment(row: Row): Deployment {
   return {

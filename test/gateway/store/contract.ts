@@ -152,6 +152,46 @@ export function storeContract(open: () => DeploymentStore): void {
       await expect(follow(store, 'nobody', 0, never).next()).rejects.toMatchObject({ code: 'deployment-not-found' })
     })
 
+    test('a pending deployment that is cancelled ends at once; asking again changes nothing', async () => {
+      await using store = await make()
+      const wish = { by: 'ada', why: 'wrong branch', abort: false }
+      expect(await store.wishCancel('d1', wish)).toMatchObject({
+        state: 'cancelled',
+        cancel: wish,
+        problem: { code: 'cancelled' },
+      })
+      expect(await store.wishCancel('d1', { ...wish, by: 'eve' })).toMatchObject({ cancel: { by: 'ada' } })
+      await expect(store.wishCancel('nobody', wish)).rejects.toMatchObject({ code: 'deployment-not-found' })
+    })
+
+    test('work that somebody wished to cancel goes no further, and ends so also after a crash', async () => {
+      await using store = await make()
+      const { epoch } = (await store.claim())!
+      expect(await store.wishCancel('d1', { by: null, why: null, abort: false })).toMatchObject({ state: 'fetching' })
+      expect((await store.eventsAfter('d1', 2, 9))[0]).toMatchObject({ type: 'note', text: 'Cancelled on request.' })
+      expect(await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')).toBe(false)
+      await store.recover('The gateway was killed')
+      expect(await store.find('d1')).toMatchObject({ state: 'cancelled', problem: { code: 'cancelled' } })
+    })
+
+    test('once machines are touched a cancel is too late, unless it says abort', async () => {
+      await using store = await make()
+      const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
+      for (const [from, to] of [
+        ['fetching', 'analyzing'],
+        ['analyzing', 'building'],
+        ['building', 'deploying'],
+      ] as const)
+        await store.advance(holder, from, to)
+      const wish = { by: null, why: null, abort: false }
+      await expect(store.wishCancel('d1', wish)).rejects.toMatchObject({ code: 'too-late', status: 409 })
+      expect(await store.wishCancel('d1', { ...wish, abort: true })).toMatchObject({
+        state: 'deploying',
+        cancel: { abort: true },
+      })
+      expect(await store.advance(holder, 'deploying', 'cancelled')).toBe(true)
+    })
+
     test('knows which sources are still needed', async () => {
       await using store = await make()
       expect(await store.sourcesInUse()).toEqual(new Set(['sha256:aa']))
