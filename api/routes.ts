@@ -5,6 +5,7 @@ export const routes = {
   deployment: '/v1/deployments/:id',
   events: '/v1/deployments/:id/events',
   cancel: '/v1/deployments/:id/cancel',
+  retry: '/v1/deployments/:id/retry',
   health: '/healthz',
   ready: '/readyz',
 } as const

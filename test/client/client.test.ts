@@ -206,3 +206,12 @@ test('the bundle is one file that runs where nothing else is', () => {
   copyFileSync(bundle, join(folder, 'tarmac'))
   expect(execFileSync(join(folder, 'tarmac'), ['--version'], { encoding: 'utf8' })).toMatch(/^\d+\.\d+\.\d+\n$/)
 })
+
+test('retry follows a new deployment of the same source', async () => {
+  await using http = await startHttp()
+  const { id } = await http.create()
+  const run = tarmac(http.url, ['retry', id])
+  await expect.poll(async () => (await http.store.find(id))!.state, { timeout: 5000 }).toBe('superseded')
+  await http.play(toLive)
+  expect([await run.code, run.out]).toEqual([0, 'http://shop.localhost/\n'])
+})

@@ -1,9 +1,18 @@
-import type { CancelWish, Deployment, DeploymentPage, DeploymentState } from '#api/deployment.ts'
+import type { CancelWish, Deployment, DeploymentPage, DeploymentState, ImageFacts } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
 
-export type NewDeployment = { id: string; app: string; options: DeploymentOptions; source: SourceFacts | null }
+export type NewDeployment = {
+  id: string
+  app: string
+  options: DeploymentOptions
+  source: SourceFacts | null
+  /** Already built: the deployment begins at `deploying`. */
+  image?: ImageFacts | null
+  /** The sender's key for this very request: for 24 h the same key gives the same deployment. */
+  idempotencyKey?: string | null
+}
 
 /** What a move or a step may write beside the state. */
 export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'machines' | 'url' | 'problem'>> & {
@@ -16,13 +25,19 @@ export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
 
 /** Keeps deployments and their logs. Every method happens whole or not at all. Times are ISO 8601, UTC. */
 export interface DeploymentStore {
-  /** Writes the record and its first event (`pending`), and supersedes older pending ones of the same app. */
+  /**
+   * Writes the record and its first event (`pending`), and supersedes older pending ones of the same app; or answers the
+   * deployment that the same idempotency key made, `idempotency-mismatch` when it was for something else.
+   */
   create(fresh: NewDeployment): Promise<Deployment>
   find(id: string): Promise<Deployment | null>
   /** Newest first. `before` is a cursor of an earlier page. */
   list(app: string, page: { limit: number; before: string | null }): Promise<DeploymentPage>
 
-  /** The oldest pending deployment of an app that has none at work, claimed and moved to `fetching`; null when there is none. */
+  /**
+   * The oldest pending deployment of an app that has none at work, claimed and moved to `fetching` (with an image: to
+   * `deploying`); null when there is none.
+   */
   claim(): Promise<Claim | null>
   /**
    * Moves a deployment and writes the `state` event, together. False, and nothing written, when it is no longer in
@@ -53,7 +68,7 @@ export interface DeploymentStore {
   eventsAfter(id: string, after: number, limit: number): Promise<DeploymentEvent[]>
   /** Resolves when the log may hold more than `after`, has ended, or the signal aborts; too often perhaps, never too late. */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
-  /** Digests of the source trees that some deployment still needs. */
-  sourcesInUse(): Promise<Set<string>>
+  /** Digests of the source trees of unfinished deployments, and of the last `keep` of each app. */
+  sourcesInUse(keep: number): Promise<Set<string>>
   [Symbol.asyncDispose](): Promise<void>
 }

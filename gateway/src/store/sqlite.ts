@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
 import { finalStates, isFinal, type CancelWish, type Deployment, type DeploymentState } from '#api/deployment.ts'
@@ -46,12 +47,14 @@ class SqliteStore implements DeploymentStore {
 
   async create(fresh: NewDeployment): Promise<Deployment> {
     return this.#transaction(() => {
+      const former = fresh.idempotencyKey ? this.#sameRequest(fresh, fresh.idempotencyKey) : null
+      if (former) return former
       const at = this.#time()
       const body: Body = {
         options: fresh.options,
         source: fresh.source,
         plan: null,
-        image: null,
+        image: fresh.image ?? null,
         machines: [],
         url: null,
         problem: null,
@@ -102,7 +105,8 @@ class SqliteStore implements DeploymentStore {
       )
       if (!row) return null
       this.#run('UPDATE deployments SET attempt = attempt + 1 WHERE id = ?', [row.id])
-      return this.#take(row, () => this.#move(row, 'fetching', {}))
+      const { image } = JSON.parse(row.body) as Body
+      return this.#take(row, () => this.#move(row, image ? 'deploying' : 'fetching', {}))
     })
   }
 
@@ -195,16 +199,39 @@ class SqliteStore implements DeploymentStore {
     })
   }
 
-  async sourcesInUse(): Promise<Set<string>> {
+  async sourcesInUse(keep: number): Promise<Set<string>> {
     const rows = this.#prepare(
-      `SELECT DISTINCT source_digest FROM deployments WHERE source_digest IS NOT NULL AND ended_at IS NULL`,
-    ).all()
+      `SELECT DISTINCT source_digest FROM (
+         SELECT source_digest, ended_at, row_number() OVER (PARTITION BY app ORDER BY number DESC) AS age
+         FROM deployments WHERE source_digest IS NOT NULL)
+       WHERE ended_at IS NULL OR age <= ?`,
+    ).all(keep)
     return new Set(rows.map((row) => String(row['source_digest'])))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#statements.clear()
     this.#db.close()
+  }
+
+  /** The deployment that this key made, if any; else the key is written down for the one that comes. */
+  #sameRequest({ id, app, options, source, image }: NewDeployment, key: string): Deployment | null {
+    const asked = JSON.stringify([options, source?.digest ?? null, image?.digest ?? null])
+    const fingerprint = createHash('sha256').update(asked).digest('hex')
+    const dayAgo = new Date(this.#now() - 24 * 3_600_000).toISOString()
+    this.#run('DELETE FROM idempotency_keys WHERE at < ?', [dayAgo])
+    const known = this.#prepare('SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ?').get(
+      app,
+      key,
+    )
+    if (known && known['fingerprint'] !== fingerprint)
+      throw new Problem(
+        'idempotency-mismatch',
+        `The Idempotency-Key was used for another request to ${app}; choose a new one.`,
+      )
+    if (known) return toDeployment(this.#row(String(known['deployment']))!)
+    this.#run('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?)', [app, key, fingerprint, id, this.#time()])
+    return null
   }
 
   /** The next epoch begins: `change` is its first act. */

@@ -230,3 +230,16 @@ test('a cancel answers with the record: ended, or on its way there; too late onc
   expect((await cancel('nobody')).status).toBe(404)
   expect((await cancel(id, '?force=true')).status).toBe(422)
 })
+
+test('a retry is a new deployment of the same source; the same Idempotency-Key gives the same one', async () => {
+  await using http = await startHttp()
+  const { id } = await http.create()
+  const retry = async (key: string) => {
+    const headers = { ...authorization, 'Idempotency-Key': key }
+    return fetch(`${http.url}/v1/deployments/${id}/retry`, { method: 'POST', headers })
+  }
+  const first = (await (await retry('k1')).json()) as { id: string; number: number }
+  expect(first).toMatchObject({ number: 2, source: { digest: 'sha256:aa' } })
+  expect(((await (await retry('k1')).json()) as { id: string }).id).toBe(first.id)
+  expect((await retry('with space')).status).toBe(422)
+})
