@@ -23,7 +23,7 @@ export async function recordTraces(dir: string) {
     bridges: [machineBridge, buildBridge],
     /** As they begin: `10.1.2.` */
     subnets: [...subnets.map(({ subnet }) => subnet), subnet].map((subnet) => subnet.replace(/0\/24$/, '')),
-    /** Of its containers, like `net:[4026532]`. */
+    /** Where the network namespaces of its containers are kept. */
     namespaces: await namespacesBelow(found.map(({ pid }) => pid)),
   }
 }
@@ -58,7 +58,7 @@ async function processes(words: string[]): Promise<{ pid: string; command: strin
   return all.filter(({ command }) => words.some((word) => command.includes(word)))
 }
 
-/** The network namespaces of what these processes started, but for our own. */
+/** The paths that keep the network namespaces of what these processes started. */
 async function namespacesBelow(pids: string[]): Promise<string[]> {
   const own = await readlink('/proc/self/ns/net')
   const of = async (pid: string) => {
@@ -70,7 +70,9 @@ async function namespacesBelow(pids: string[]): Promise<string[]> {
         .map((child) => readlink(`/proc/${child}/ns/net`).catch(() => own)),
     )
   }
-  return [...new Set((await Promise.all(pids.map(of))).flat())].filter((namespace) => namespace !== own)
+  const namespaces = new Set((await Promise.all(pids.map(of))).flat().filter((namespace) => namespace !== own))
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' '))
+  return mounts.flatMap(([, , , root, path]) => (namespaces.has(root!) ? [path!] : []))
 }
 
 async function readJson<T>(path: string): Promise<T> {
