@@ -12,11 +12,13 @@ export type DeployCommand = Where & {
   options: DeploymentOptions
   detach: boolean
 }
+export type RetryCommand = Where & { name: 'retry'; id: string; again: boolean }
 export type CancelCommand = Where & { name: 'cancel'; id: string; abort: boolean; why: string | null }
 export type Command =
   | DeployCommand
   | (Where & { name: 'follow'; id: string })
   | CancelCommand
+  | RetryCommand
   | { name: 'help' }
   | { name: 'version' }
 
@@ -27,6 +29,7 @@ const flags = {
   rebuild: { type: 'boolean', default: false },
   detach: { type: 'boolean', default: false },
   abort: { type: 'boolean', default: false },
+  again: { type: 'boolean', default: false },
   why: { type: 'string' },
   region: { type: 'string' },
   dockerfile: { type: 'string' },
@@ -41,6 +44,7 @@ const flags = {
 
 export const help = `Usage: tarmac deploy <app> [folder]    send a folder (default: this one), follow it until it is live
        tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
+       tarmac retry <deployment>       the same source once more, without an upload; with --again the very same image
        tarmac cancel <deployment>      stop a deployment; with --abort also after machines were touched
 
   --env NAME=VALUE      environment of the machines; may be given again; nothing secret
@@ -51,6 +55,7 @@ export const help = `Usage: tarmac deploy <app> [folder]    send a folder (defau
   --dockerfile PATH     build with this Dockerfile of the folder
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
+  --again               with retry: bring the image that was built, build nothing
   --abort, --why TEXT   with cancel: put touched machines back; the reason for the record
   --detach              return when the gateway has the source
   --json                one JSON object a line on stdout; the last has "type": "result"
@@ -77,6 +82,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (!address) throw wrongUse('Say where the gateway is: set TARMAC_GATEWAY, or give --gateway URL.')
   const where = { gateway: readUrl(address), token: values.token ?? env['TARMAC_TOKEN'] ?? '' }
   if (name === 'follow' && args.length === 1) return { name, id: args[0]!, ...where }
+  if (name === 'retry' && args.length === 1) return { name, id: args[0]!, again: values.again, ...where }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...where }
   if (name !== 'deploy' || args.length < 1 || args.length > 2)

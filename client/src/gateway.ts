@@ -81,6 +81,12 @@ export class Gateway {
     return (await response.json()) as Deployment
   }
 
+  async retry(id: string, again: boolean): Promise<Deployment> {
+    const url = new URL(`${this.#base}${fill(routes.retry, { id })}?again=${again}`)
+    const response = await this.#fetch(url, { method: 'POST', signal: AbortSignal.timeout(answerMs) })
+    return (await response.json()) as Deployment
+  }
+
   /** The log after a number. Ends, or throws, when the line does; `end` is its last message when there is no more. */
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<StreamMessage, void> {
     const url = new URL(`${this.#base}${fill(routes.events, { id })}?after=${after}`)

@@ -26,6 +26,8 @@ async function main(argv: string[]): Promise<number> {
       const wish = { by: userInfo().username, why: command.why, abort: command.abort }
       return await followToEnd(await gateway.cancel(command.id, wish), gateway, printer, interrupt.signal)
     }
+    if (command.name === 'retry')
+      return await followToEnd(await gateway.retry(command.id, command.again), gateway, printer, interrupt.signal)
     return command.name === 'deploy'
       ? await deploy(command, gateway, printer, interrupt.signal)
       : await followToEnd(await gateway.find(command.id, interrupt.signal), gateway, printer, interrupt.signal)

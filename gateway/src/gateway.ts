@@ -13,7 +13,7 @@ import type { NewDeployment } from './deployments/store.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { retryOf } from './pipeline/retry-of.ts'
 import { Runner } from './pipeline/runner.ts'
-import { openPlanner } from './railpack/open-planner.ts'
+import { plannerAt } from './railpack/open-planner.ts'
 import { Registry } from './registry/registry.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -45,7 +45,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
     }),
   )
-  const planner = () => openPlanner(config.railpack, AbortSignal.timeout(probeMs))
+  const planner = plannerAt(config.railpack, probeMs)
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
@@ -53,7 +53,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
   const steps = makeSteps(
     { intake, buildkit, registry, deployer },
-    { planner, registryHost: config.registry, region: place.region, key, workDir: join(data, 'spool', 'plans') },
+    { planner, registryHost: config.registry, region: place.region, key, workDir: join(data, 'plans') },
   )
   const runner = opening.use(await Runner.start({ store, steps, log, limits }))
   const sweep = async () => {
