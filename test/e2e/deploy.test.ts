@@ -42,7 +42,7 @@ test.each([
   expect(again.record).toMatchObject({ state: 'built', number: 2, url: null })
   const steps = (log: DeploymentEvent[], status: string) =>
     log.flatMap((event) => (event.type === 'step' && event.status === status ? [event.name] : []))
-  const work = /^(RUN|npm|pip|python|caddy|\[\d)/
+  const work = /^(RUN|npm|pip|python|caddy|\[\d+\/\d+\] (?!FROM))/
   expect(steps(again.log, 'cached').filter((name) => work.test(name))).not.toEqual([])
   expect(steps(again.log, 'done').filter((name) => work.test(name))).toEqual([])
   expect(await lab.machines(app)).toMatchObject([{ image_ref: { digest: first.record.image!.digest } }])
