@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { startLocalfly } from './localfly/start.ts'
+import { buildNetworkSettings } from './parts/build-network.ts'
 import { startBuildkitd } from './parts/buildkitd.ts'
 import { startGatewayProcess } from './parts/gateway.ts'
 import { claimFolder } from './parts/process.ts'
@@ -31,6 +32,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   opening.use(claimFolder(dir))
   await sweep(dir)
   if (!(await isFree(port))) throw new Error(`Port ${port} is taken: choose another, with --port.`)
+  const networkSettings = buildNetworkSettings() // takes a second or two, beside the start of the parts
   const planner = await findPlanner()
 
   const registryPort = await freePort(port + 1)
@@ -62,6 +64,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   const gatewaySettings = {
     TARMAC_TOKENS: token,
     TARMAC_BUILDKIT: buildkitd.address,
+    TARMAC_BUILD_BRIDGE: buildkitd.bridge.name,
+    ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
     TARMAC_RAILPACK: planner.path,
     TARMAC_REGISTRY: localfly.registry,

@@ -19,6 +19,8 @@ export type HttpParts = {
   receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
   /** Makes the record; from then on the deployment goes its way, whoever listens. */
   submit(app: string, options: DeploymentOptions, source: SourceFacts): Promise<Deployment>
+  /** Throws the Problem that says why no source is taken now. */
+  admit(): void
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
   /** None: everything is allowed. */
   tokens: readonly string[]

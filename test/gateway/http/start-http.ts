@@ -36,6 +36,7 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
       return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
     },
     submit: (app, options, source) => store.create({ id: randomUUID(), app, options, source }),
+    admit: () => {},
     readiness: () => Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
     tokens: [token, 'another-token-of-tests'],
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
