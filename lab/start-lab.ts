@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { startLocalfly } from './localfly/start.ts'
-import { buildNetworkSettings } from './parts/build-network.ts'
+import { buildNetworkSettings, resolvers } from './parts/build-network.ts'
 import { startBuildkitd } from './parts/buildkitd.ts'
 import { startGatewayProcess } from './parts/gateway.ts'
 import { claimFolder } from './parts/process.ts'
@@ -18,6 +18,8 @@ export interface LabOptions {
   port: number
   /** Settings of the gateway beside those that the lab gives it. */
   settings?: Record<string, string>
+  /** Resolvers of build steps; by default this machine's own. */
+  dns?: string[]
   /** Told of each part when it is there. */
   say?: (line: string) => void
 }
@@ -32,7 +34,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   opening.use(claimFolder(dir))
   await sweep(dir)
   if (!(await isFree(port))) throw new Error(`Port ${port} is taken: choose another, with --port.`)
-  const networkSettings = buildNetworkSettings() // takes a second or two, beside the start of the parts
+  const { dns = await resolvers() } = options
+  const networkSettings = buildNetworkSettings(dns) // takes a second or two, beside the start of the parts
   const planner = await findPlanner()
 
   const registryPort = await freePort(port + 1)
@@ -40,7 +43,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   say(`registry   ${registry.address}, with stand-in base images`)
 
   const frontPort = await freePort(registryPort + 1)
-  const buildkitd = opening.use(await startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort] }))
+  const buildkitd = opening.use(await startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort], dns }))
   say(`buildkitd  ${buildkitd.address}, builds on ${buildkitd.bridge.name} (${buildkitd.bridge.subnet})`)
 
   const apiPort = await freePort(frontPort + 1)
@@ -101,6 +104,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     dir,
     planner,
     bridge: buildkitd.bridge,
+    contextPort,
     get gatewayProcess() {
       return gatewayProcess
     },

@@ -7,9 +7,8 @@ import { promisify } from 'node:util'
 import { aptConf, debianMirror, npmrc, pipConf } from '../make/machine-settings.ts'
 
 /** The gateway's settings for it, beside the bridge. */
-export async function buildNetworkSettings(): Promise<Record<string, string>> {
-  const [dns, allow] = await Promise.all([resolvers(), insideMirrors()])
-  return { TARMAC_BUILD_DNS: dns.join(','), TARMAC_BUILD_ALLOW: allow.join(',') }
+export async function buildNetworkSettings(dns: string[]): Promise<Record<string, string>> {
+  return { TARMAC_BUILD_DNS: dns.join(','), TARMAC_BUILD_ALLOW: (await insideMirrors()).join(',') }
 }
 
 /** A resolver on loopback is this machine's alone: behind it are those that systemd knows. */

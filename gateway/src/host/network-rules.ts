@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process'
-import { access, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { Problem } from '#api/problem.ts'
 
 /** Where build steps run, and what they may reach beside the public network. */
@@ -21,7 +23,7 @@ const public6 = '2000::/3'
 const closed6 = '2001::/23 2001:db8::/32 2002::/16 3fff::/20'
 
 const nftMs = 10_000
-/** Bridged traffic passes the forward hook only where the kernel is told so; steps of one bridge are neighbours. */
+/** Where these are there, frames between two ports of a bridge pass the forward hook when they say 1. */
 const bridgedTraffic = ['ip', 'ip6'].map((family) => `/proc/sys/net/bridge/bridge-nf-call-${family}tables`)
 
 /**
@@ -29,53 +31,63 @@ const bridgedTraffic = ['ip', 'ip6'].map((family) => `/proc/sys/net/bridge/bridg
  * other. One transaction replaces what an earlier gateway put up; the rules stay when the gateway ends.
  */
 export async function putUpNetworkRules(network: BuildNetwork): Promise<void> {
-  for (const path of bridgedTraffic) {
-    const known = await access(path).then(
-      () => true,
-      () => false,
-    )
-    if (known) await writeFile(path, '1')
-  }
-  await new Promise<void>((resolve, reject) => {
-    const nft = execFile('nft', ['-f', '-'], { timeout: nftMs }, (error) => (error ? reject(error) : resolve()))
-    nft.stdin?.on('error', () => {}).end(networkRules(network))
-  }).catch((cause: unknown) => {
+  try {
+    await nft(networkRules(network))
+    if (existsSync(bridgedTraffic[0]!)) for (const path of bridgedTraffic) await writeFile(path, '1')
+    else await nft(neighbourRules(network.bridge))
+  } catch (cause) {
     const detail = 'nft could not put up the walls around build steps; the gateway needs nftables and root for it'
     throw new Problem('not-ready', detail, { cause })
+  }
+}
+
+function nft(rules: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = execFile('nft', ['-f', '-'], { timeout: nftMs }, (error) => (error ? reject(error) : resolve()))
+    child.stdin?.on('error', () => {}).end(rules)
   })
+}
+
+/** Steps of one bridge are neighbours: where the kernel shows their frames to the bridge's own hook alone, they end there. */
+function neighbourRules(bridge: string): string {
+  const subnets = (networkInterfaces()[bridge] ?? []).filter(({ family }) => family === 'IPv4').map(({ cidr }) => cidr)
+  const drop = subnets.map((subnet) => `ip daddr ${subnet} drop`)
+  return replacedTable(`bridge ${tableName(bridge)}`, chain('to_neighbours', 'forward', drop))
 }
 
 /** The rules, as nft reads them. They come before the network plugins' own, and only ever drop. */
 export function networkRules({ bridge, dns, allow }: BuildNetwork): string {
-  const table = `inet tarmac_${bridge.replaceAll(/\W/g, '_')}`
   const open = [
     'ct state established,related accept',
     ...perFamily(dns, (to) => `${to} meta l4proto { tcp, udp } th dport 53 accept`),
     ...perFamily(allow, (to) => `${to} accept`),
   ]
   const closed = [`ip daddr ${set(closed4)} drop`, `ip6 daddr != ${public6} drop`, `ip6 daddr ${set(closed6)} drop`]
-  const chain = (name: string, hook: string, rules: string[]) => [
-    `chain ${name} {`,
-    `type filter hook ${hook} priority -10;`,
-    ...rules.map((rule) => `iifname "${bridge}" ${rule}`),
-    '}',
-  ]
-  return [
-    `table ${table}`, // so that there is one to delete
-    `delete table ${table}`,
-    `table ${table} {`,
-    ...chain('to_this_machine', 'input', [...open, 'drop']),
-    ...chain('to_others', 'forward', [...open, ...closed]),
-    '}\n',
-  ].join('\n')
+  const ofSteps = (rules: string[]) => rules.map((rule) => `iifname "${bridge}" ${rule}`)
+  return replacedTable(`inet ${tableName(bridge)}`, [
+    ...chain('to_this_machine', 'input', ofSteps([...open, 'drop'])),
+    ...chain('to_others', 'forward', ofSteps([...open, ...closed])),
+  ])
 }
 
+const tableName = (bridge: string) => `tarmac_${bridge.replaceAll(/\W/g, '_')}`
+
+/** Named first, so that there is one to delete. */
+const replacedTable = (table: string, lines: string[]) =>
+  [`table ${table}`, `delete table ${table}`, `table ${table} {`, ...lines, '}\n'].join('\n')
+
+const chain = (name: string, hook: string, rules: string[]) => [
+  `chain ${name} {`,
+  `type filter hook ${hook} priority -10;`,
+  ...rules,
+  '}',
+]
+
 function perFamily(addresses: readonly string[], rule: (to: string) => string): string[] {
-  const [four, six] = [false, true].map((sixth) => addresses.filter((each) => isIPv6(each.split('/')[0]!) === sixth))
-  return [
-    four!.length > 0 && rule(`ip daddr ${set(four!.join(' '))}`),
-    six!.length > 0 && rule(`ip6 daddr ${set(six!.join(' '))}`),
-  ].filter((each) => each !== false)
+  return [false, true].flatMap((sixth) => {
+    const own = addresses.filter((each) => isIPv6(each.split('/')[0]!) === sixth)
+    return own.length > 0 ? [rule(`ip${sixth ? '6' : ''} daddr ${set(own.join(' '))}`)] : []
+  })
 }
 
 const set = (ranges: string) => `{ ${ranges.replaceAll(' ', ', ')} }`
