@@ -65,7 +65,7 @@ async function tryWallsAlone({
   await run('nft', ['delete', 'table', 'inet', `tarmac_${lab.bridge.name.replaceAll(/\W/g, '_')}`])
   const without = await triedFromStep(lab, targets, 'without')
   say('with the walls, put up by a gateway that starts')
-  await lab.startGateway()
+  await lab.start('gateway')
   const within = await triedFromStep(lab, targets, 'within')
 
   return Promise.all(

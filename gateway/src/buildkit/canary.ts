@@ -14,6 +14,7 @@ import type { Buildkit } from './solve.ts'
 export type Target = { host: string; port: number }
 
 const platform = { OS: 'linux', Architecture: arch() === 'arm64' ? 'arm64' : 'amd64' }
+const selfPort = 47_311
 const busyboxPaths = ['/usr/bin/busybox', '/bin/busybox']
 
 /**
@@ -25,7 +26,7 @@ export async function proveWalls(
   { ports, ...network }: BuildNetwork & { ports: readonly number[] },
   signal: AbortSignal,
 ): Promise<string> {
-  if (network.bridge !== '') await putUpNetworkRules(network)
+  const { stepsApart } = network.bridge === '' ? { stepsApart: true } : await putUpNetworkRules(network)
   using listener = await listenEverywhere()
   const hosts = listener.addresses.map((address) => address.replace(/%.*/, '%eth0')) // its only link, for link-local
   const mapped = hosts.filter((host) => isIPv4(host)).map((host) => `::ffff:${host}`)
@@ -33,7 +34,10 @@ export async function proveWalls(
     [listener.port, ...ports].map((port) => ({ host, port })),
   )
   const reached = await reachedFromStep(buildkit, targets, signal)
-  if (reached.length === 0) return `a build step reached none of ${targets.length} places on this machine`
+  const neighbours = stepsApart
+    ? ''
+    : '; steps at work side by side can reach each other: this kernel cannot filter a bridge'
+  if (reached.length === 0) return `a build step reached none of ${targets.length} places on this machine${neighbours}`
   const named = reached.slice(0, 3).map(({ host, port }) => `${host} port ${port}`)
   throw new Problem(
     'not-ready',
@@ -73,18 +77,25 @@ export async function reachedFromStep(
     },
     signal,
   )
-  if (!lines.includes(`tried ${targets.length}`))
+  if (!lines.includes('reached itself') || !lines.includes(`tried ${targets.length}`))
     throw new Problem('not-ready', 'the canary build did not say how it went', { cause: new Error(lines.join('\n')) })
   return targets.filter(({ host, port }) => lines.includes(`reached ${host} ${port}`))
 }
 
-/** A second to connect for each; a refusal is no wall, but nothing was reached. */
+/**
+ * A second to connect for each. Before that the step connects to itself, as the control: a program that cannot connect
+ * to anything would prove nothing.
+ */
 const script = `
 b=/busybox
+connects() { $b timeout 2 $b nc -w 1 "$1" "$2" -e $b true </dev/null >/dev/null 2>&1; }
+$b nc -l -p ${selfPort} -e $b true </dev/null >/dev/null 2>&1 &
+for n in 1 2 3 4 5 6 7 8 9; do connects 127.0.0.1 ${selfPort} && echo 'reached itself' && break; $b sleep 0.1; done
+gateway=$($b ip route | $b awk '/^default/ { print $3 }')
 try() {
   host=$1
-  [ "$host" = gateway ] && host=$($b ip route | $b awk '/^default/ { print $3 }')
-  $b timeout 2 $b nc -w 1 "$host" "$2" -e $b true </dev/null >/dev/null 2>&1 && echo "reached $1 $2"
+  [ "$host" = gateway ] && host=$gateway
+  connects "$host" "$2" && echo "reached $1 $2"
 }
 for target; do try $target & done
 wait

@@ -28,16 +28,20 @@ const bridgedTraffic = ['ip', 'ip6'].map((family) => `/proc/sys/net/bridge/bridg
 
 /**
  * Puts up the walls around build steps: they reach the public network and nothing else, not this machine, not each
- * other. One transaction replaces what an earlier gateway put up; the rules stay when the gateway ends.
+ * other. One transaction replaces what an earlier gateway put up; the rules stay when the gateway ends. Answers whether
+ * steps are kept from each other, too: not every kernel can look into a bridge.
  */
-export async function putUpNetworkRules(network: BuildNetwork): Promise<void> {
-  try {
-    await nft(networkRules(network))
-    if (existsSync(bridgedTraffic[0]!)) for (const path of bridgedTraffic) await writeFile(path, '1')
-    else await nft(neighbourRules(network.bridge))
-  } catch (cause) {
+export async function putUpNetworkRules(network: BuildNetwork): Promise<{ stepsApart: boolean }> {
+  await nft(networkRules(network)).catch((cause: unknown) => {
     const detail = 'nft could not put up the walls around build steps; the gateway needs nftables and root for it'
     throw new Problem('not-ready', detail, { cause })
+  })
+  try {
+    if (existsSync(bridgedTraffic[0]!)) for (const path of bridgedTraffic) await writeFile(path, '1')
+    else await nft(neighbourRules(network.bridge))
+    return { stepsApart: true }
+  } catch {
+    return { stepsApart: false }
   }
 }
 
