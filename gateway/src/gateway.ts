@@ -98,7 +98,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       {
         store,
         receive: (body, more) => intake.receive(body, more),
-        admit: () => network.check(),
+        admit: () => network.admit(),
         submit,
         retry: async (id, more) =>
           submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey }),
