@@ -12,6 +12,7 @@ import { openLog, type Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { openPlanner } from './railpack/open-planner.ts'
+import { dockerLogin } from './registry/docker-config.ts'
 import { Registry } from './registry/registry.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -40,7 +41,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     await Buildkit.open({
       ...config.buildkit,
       key,
-      login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
+      images: config.images,
+      loginFor: (app, host) => {
+        if (host === config.registry) return { user: login.username, secret: login.password }
+        return config.dockerConfig ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host) : null
+      },
     }),
   )
   const planner = () => openPlanner(config.railpack, AbortSignal.timeout(probeMs))
@@ -50,8 +55,15 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
 
   const steps = makeSteps(
-    { intake, buildkit, registry, deployer },
-    { planner, registryHost: config.registry, region: place.region, key, workDir: join(data, 'spool', 'plans') },
+    { intake, buildkit, registry, store, deployer },
+    {
+      planner,
+      registryHost: config.registry,
+      registryCache: config.registryCache,
+      region: place.region,
+      key,
+      workDir: join(data, 'spool', 'plans'),
+    },
   )
   const runner = opening.use(await Runner.start({ store, steps, log, limits }))
   const sweep = async () => {

@@ -21,7 +21,7 @@ type Row = {
   body: string
   rollout: string | null
 }
-type Body = Pick<Deployment, 'options' | 'source' | 'plan' | 'image' | 'machines' | 'url' | 'problem'>
+type Body = Pick<Deployment, 'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>
 type Holder = { id: string; epoch: number }
 
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
@@ -50,6 +50,7 @@ class SqliteStore implements DeploymentStore {
         source: fresh.source,
         plan: null,
         image: null,
+        bases: {},
         machines: [],
         url: null,
         problem: null,
@@ -88,6 +89,15 @@ class SqliteStore implements DeploymentStore {
       deployments: shown.map(toDeployment),
       next: rows.length > shown.length ? String(shown.at(-1)!.number) : null,
     }
+  }
+
+  async imageOf(app: string, buildKey: string): Promise<Deployment | null> {
+    const [row] = this.#all(
+      `SELECT * FROM deployments WHERE app = ? AND build_key = ? AND coalesce(build_good_until, '9') > ?
+       ORDER BY number DESC LIMIT 1`,
+      [app, buildKey, this.#time()],
+    )
+    return row ? toDeployment(row) : null
   }
 
   async claim(): Promise<Claim | null> {
@@ -208,8 +218,14 @@ class SqliteStore implements DeploymentStore {
     ])
   }
 
-  #patch(row: Row, state: DeploymentState, { rollout, ...patch }: DeploymentPatch): void {
+  #patch(row: Row, state: DeploymentState, { rollout, build, ...patch }: DeploymentPatch): void {
     const at = this.#time()
+    if (build)
+      this.#run('UPDATE deployments SET build_key = ?, build_good_until = ? WHERE id = ?', [
+        build.key,
+        build.goodUntil,
+        row.id,
+      ])
     const body: Body = { ...(JSON.parse(row.body) as Body), ...patch }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
       state,

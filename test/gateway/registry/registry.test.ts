@@ -38,7 +38,11 @@ const admitBasic = (request: IncomingMessage, response: ServerResponse): boolean
 
 test('a tag is read with Basic login; what is not there is null', async () => {
   await using lab = await start(admitBasic)
-  expect(await lab.registry.manifest('web', 'live', signal)).toEqual({ digest, mediaType, sizeBytes: manifest.length })
+  expect(await lab.registry.manifest('web', 'live', signal)).toEqual({
+    digest,
+    mediaType,
+    bytes: Buffer.from(manifest),
+  })
   expect(await lab.registry.manifest('web', 'gone', signal)).toBeNull()
 })
 
