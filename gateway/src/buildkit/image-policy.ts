@@ -29,7 +29,6 @@ export class ImagePolicy {
 
   /** The answers to one build. `anew`: what its images' names stand for is looked up again. */
   forBuild(app: string, contextUrl: string | null, anew: boolean): BuildPolicy {
-    const started = Date.now()
     const bases = new Map<string, string>()
     const found: number[] = []
     let refused: Problem | null = null
@@ -47,9 +46,9 @@ export class ImagePolicy {
         if (!bases.has(tagged)) bases.set(name, ownDigest)
         return { decision: { action: policyAction.allow } }
       }
-      const pin = about?.image ? this.#pin(app, name, about.image.digest) : this.#pinned(app, name)
-      const oldest = anew ? started : 0
-      if (!pin || pin.at < oldest)
+      const known = anew && !bases.has(name) ? null : this.#pinned(app, name)
+      const pin = about?.image ? this.#pin(app, name, about.image.digest) : known
+      if (!pin)
         return { lookUp: { source: { identifier, attrs }, platform, logName: `[internal] load metadata for ${name}` } }
       bases.set(name, pin.digest)
       found.push(pin.at)
