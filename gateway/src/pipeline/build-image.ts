@@ -39,9 +39,20 @@ export type ImageOrder = {
 
 const ownPlatform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
 /** The platforms that an image is wanted for, as in `linux/arm64`. */
-export const platformsOf = ({ platform }: DeploymentOptions): string[] => [
-  ...new Set(platform?.split(',') ?? [ownPlatform]),
-]
+const platformsOf = ({ platform }: DeploymentOptions): string[] => [...new Set(platform?.split(',') ?? [ownPlatform])]
+
+/** Throws where this machine cannot run what is to be built: said before the build, not in the middle of it. */
+export async function checkPlatforms(
+  buildkit: Buildkit,
+  options: DeploymentOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { platforms } = await buildkit.info(signal)
+  const foreign = platformsOf(options).find((platform) => !platforms.includes(platform.replace('arm64/v8', 'arm64')))
+  if (!foreign) return
+  const detail = `This builder cannot run programs for ${foreign}. It builds for ${platforms.join(', ')}.`
+  throw new Problem('platform-unsupported', detail, { facts: { platform: foreign, platforms } })
+}
 
 /** The image of a source: the one that was made of the same before, else a new one, pushed and read back. */
 export async function buildImage(rooms: BuildRooms, settings: BuildSettings, order: ImageOrder): Promise<Built> {

@@ -11,7 +11,7 @@ import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Intake } from '../intake/intake.ts'
 import type { Planner } from '../railpack/open-planner.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
-import { buildImage, platformsOf, type BuildRooms, type BuildSettings } from './build-image.ts'
+import { buildImage, checkPlatforms, type BuildRooms, type BuildSettings } from './build-image.ts'
 import type { DeployWork, Steps } from './steps.ts'
 
 type Rooms = BuildRooms & { intake: Intake; deployer: Deployer }
@@ -32,7 +32,7 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     async analyze(deployment, tree, tell, signal) {
       const { app, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
-      await checkPlatforms(platformsOf(options), signal)
+      await checkPlatforms(buildkit, options, signal)
       for (const text of desired.warnings) tell({ type: 'warning', text })
       // Fly's registry knows no repository without its app.
       const { created } = await deployer.ensureApp(app, signal)
@@ -62,16 +62,6 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     const readFile = (path: string) => (files.has(path) ? readFileSync(join(tree.root, path)) : null)
     const flyToml = readFile('fly.toml')?.toString() ?? null
     return desiredApp({ flyToml, app, options, defaults: { region }, readFile })
-  }
-
-  async function checkPlatforms(wanted: string[], signal: AbortSignal): Promise<void> {
-    const { platforms } = await buildkit.info(signal)
-    const foreign = wanted.find(
-      (platform) => !platforms.includes(platform.replace(/^linux\/arm64\/v8$/, 'linux/arm64')),
-    )
-    if (!foreign) return
-    const detail = `This builder cannot run programs for ${foreign}. It builds for ${platforms.join(', ')}.`
-    throw new Problem('platform-unsupported', detail, { facts: { platform: foreign, platforms } })
   }
 
   async function toWork({ deployment, image, rollout, remember, tell, signal }: DeployWork): Promise<Work> {
