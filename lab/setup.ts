@@ -34,10 +34,12 @@ async function makeMissing(cacheDir: string): Promise<void> {
   const { makeDebianTree } = await import('./make/debian-tree.ts')
   const { makeGoTools } = await import('./make/go-tools.ts')
   const { sweepBuildkitd } = await import('./parts/buildkitd.ts')
+  const { unmountBelow } = await import('./parts/mounts.ts')
   const { killRecorded } = await import('./parts/process.ts')
   for (const name of (await readdir(cacheDir)).filter((name) => name.startsWith('making-'))) {
     killRecorded(join(cacheDir, name))
     await sweepBuildkitd(join(cacheDir, name))
+    await unmountBelow(join(cacheDir, name)) // debootstrap mounts /proc
     await rm(join(cacheDir, name), { recursive: true })
   }
   const needsTree = !existsSync(imagesDir) && !existsSync(debianTree)

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { sweepLocalfly } from './localfly/start.ts'
 import { sweepBuildkitd } from './parts/buildkitd.ts'
+import { unmountBelow } from './parts/mounts.ts'
 import { killRecorded } from './parts/process.ts'
 
 export async function sweep(folder: string): Promise<void> {
@@ -10,6 +11,7 @@ export async function sweep(folder: string): Promise<void> {
   killRecorded(dir)
   await sweepLocalfly({ dir, name: labName(dir) })
   await sweepBuildkitd(dir)
+  await unmountBelow(dir)
 }
 
 /** Tells this folder's containers and networks from those of other labs. */

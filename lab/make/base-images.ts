@@ -70,7 +70,8 @@ async function prepareContext(context: string, { say, run }: Step): Promise<void
     await chmod(join(npm, `bin/${name}-cli.js`), 0o755)
     await symlink(`../lib/node_modules/npm/bin/${name}-cli.js`, join(node, 'bin', name))
   }
-  await writeFile(join(node, 'etc/npmrc'), await npmrc())
+  // In two places: a changed prefix hides the first, an npm that replaces itself drops the second.
+  for (const file of [join(node, 'etc/npmrc'), join(npm, 'npmrc')]) await writeFile(file, await npmrc())
 }
 
 interface Packed {

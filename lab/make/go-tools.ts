@@ -30,7 +30,7 @@ export async function makeGoTools(step: Step): Promise<void> {
     const names = Object.entries(packages)
     for (const [index, [name, path]] of names.entries()) {
       say(`building ${name} (${index + 1} of ${names.length})${index === 0 ? ', which fetches its modules first' : ''}`)
-      await run([go, 'build', '-trimpath', '-ldflags', '-s -w', '-o', join(made, name), path], module)
+      await run([go, 'build', '-v', '-trimpath', '-ldflags', '-s -w', '-o', join(made, name), path], module)
     }
     await rename(made, tools.dir)
   } finally {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { assertReady, tools } from '../ready.ts'
 import { type Bridge, pickBridge, removeBridge } from './bridge.ts'
+import { unmountBelow } from './mounts.ts'
 import { killRecorded, startProcess } from './process.ts'
 
 const run = promisify(execFile)
@@ -64,12 +65,13 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
 /** Removes all that a buildkitd of this folder left on the machine: itself, its containers, mounts, namespaces, bridge. The folder stays. */
 export async function sweepBuildkitd(dir: string): Promise<void> {
   killRecorded(dir, 'buildkitd')
+  const root = join(dir, 'buildkit')
   const { stdout } = await run('runc', ['list', '--format', 'json']).catch(() => ({ stdout: 'null' }))
   for (const { id, bundle } of (JSON.parse(stdout) ?? []) as { id: string; bundle: string }[]) {
-    if (bundle.startsWith(`${dir}/`)) await run('runc', ['delete', '--force', id]).catch(() => undefined)
+    if (bundle.startsWith(`${root}/`)) await run('runc', ['delete', '--force', id]).catch(() => undefined)
   }
-  await unmountBelow(dir)
-  const namespaces = join(dir, 'buildkit/net/cni')
+  await unmountBelow(root)
+  const namespaces = join(root, 'net/cni')
   for (const id of await readdir(namespaces).catch(() => [])) {
     for (const result of await readdir('/var/lib/cni/results').catch(() => [])) {
       if (result.includes(id)) await rm(join('/var/lib/cni/results', result), { force: true })
@@ -80,14 +82,6 @@ export async function sweepBuildkitd(dir: string): Promise<void> {
   if (!existsSync(record)) return
   await removeBridge(JSON.parse(await readFile(record, 'utf8')) as Bridge)
   await rm(record)
-}
-
-async function unmountBelow(dir: string): Promise<void> {
-  const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
-    .split('\n')
-    .map((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') ?? '')
-    .filter((path) => path.startsWith(`${dir}/`))
-  for (const mount of mounts.toReversed()) await run('umount', ['--lazy', mount]).catch(() => undefined)
 }
 
 function configText(dir: string, address: string, bridge: Bridge, mirrorPort: number, httpPorts: number[]): string {

@@ -129,6 +129,7 @@ export class TarReader {
       const detail = 'Only files, folders and links can be taken. Pack without devices, pipes and sparse files.'
       throw new Problem('archive-type-forbidden', detail, { facts: { type: header.type } })
     }
+    if (header.overfull) throw ambiguous('Its header says more than its format knows.')
     const path = decode(this.at.name)
     const { sizeBytes, executable } = header
     if (extended.size && extended.size.toString('latin1') !== String(sizeBytes)) {

@@ -4,6 +4,7 @@ import type { Meter } from './meter.ts'
 import { isGit, shownName, sourcePath } from './source-path.ts'
 import type { Manifest, Staging } from './staging.ts'
 import type { TarEntry, TarReader } from './tar-reader.ts'
+import { turn } from './turn.ts'
 import { TreeShape } from './tree-shape.ts'
 
 type Parts = { tar: TarReader; staging: Staging; limits: Limits; meter: Meter }
@@ -23,6 +24,7 @@ export async function unpack(parts: Parts): Promise<Manifest> {
 }
 
 async function write(entry: TarEntry, shape: TreeShape, { tar, staging, limits, meter }: Parts): Promise<void> {
+  await turn()
   const path = sourcePath(entry.path, limits)
   if (isGit(path)) return
   if (path === '') return checkRoot(entry)

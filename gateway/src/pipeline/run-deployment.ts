@@ -1,6 +1,6 @@
 import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
-import { touchesMachines } from '../deployments/states.ts'
+import { mayMove, touchesMachines } from '../deployments/states.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import { LogWriter } from './log-writer.ts'
 import type { Plan, Steps } from './steps.ts'
@@ -89,7 +89,8 @@ export async function runDeployment<P extends Plan>(
       if (!touchesMachines(state)) await store.advance(holder, state, 'pending', { reason: problem.message })
       return null
     }
-    const end = problem.code === 'superseded' ? 'superseded' : touchesMachines(state) ? 'deploy_failed' : 'build_failed'
+    const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
+    const end = problem.code === 'superseded' && mayMove(state, 'superseded') ? 'superseded' : failed
     await store.advance(holder, state, end, { problem: problem.body() })
     return problem
   }
