@@ -11,7 +11,7 @@ import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
-import { openPlanner } from './railpack/open-planner.ts'
+import { plannerAt } from './railpack/open-planner.ts'
 import { Registry } from './registry/registry.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -43,7 +43,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
     }),
   )
-  const planner = () => openPlanner(config.railpack, AbortSignal.timeout(probeMs))
+  const planner = plannerAt(config.railpack, probeMs)
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )

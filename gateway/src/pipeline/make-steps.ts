@@ -45,13 +45,19 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
       const { app, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       for (const text of desired.warnings) tell({ type: 'warning', text })
-      // Fly's registry knows no repository without its app.
-      const { created } = await deployer.ensureApp(app, signal)
-      if (created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
-      await mkdir(workDir, { recursive: true })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
-      return planSource({ planner: await settings.planner(), tree, options, flyBuild, workDir, tell }, signal)
+      await mkdir(workDir, { recursive: true })
+      const planner = await settings.planner()
+      // Fly's registry knows no repository without its app; asking for that takes about as long as the planner.
+      const [planned, ensured] = await Promise.allSettled([
+        planSource({ planner, tree, options, flyBuild, workDir, tell }, signal),
+        deployer.ensureApp(app, signal),
+      ])
+      if (planned.status === 'rejected') throw planned.reason
+      if (ensured.status === 'rejected') throw ensured.reason
+      if (ensured.value.created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
+      return planned.value
     },
 
     async build(deployment, tree, plan, pushing, tell, signal) {
