@@ -51,7 +51,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
   const steps = makeSteps(
     { intake, buildkit, registry, deployer },
-    { planner, registryHost: config.registry, region: place.region, key, workDir: join(data, 'spool', 'plans') },
+    { planner, registryHost: config.registry, region: place.region, key, plansDir: join(data, 'plans'), planNetwork: async () => null },
   )
   const runner = opening.use(await Runner.start({ store, steps, log, limits }))
   const sweep = async () => {

@@ -60,15 +60,14 @@ export async function openCgroup(limits: { memoryBytes: number; processes: numbe
   }
 }
 
-/** A group can go when its last process has gone, which takes the kernel a moment. */
+/** A group can go when its last process has gone, which takes the kernel a moment; after a second the next sweep has it. */
 async function remove(folder: string): Promise<void> {
-  for (let tries = 0; tries < 50; tries++) {
-    const gone = await rmdir(folder).then(
-      () => true,
-      () => false,
-    )
-    if (gone) return
-    await sleep(20)
+  for (let waitMs = 2; waitMs < 1_000; waitMs *= 2) {
+    try {
+      return await rmdir(folder)
+    } catch {
+      await sleep(waitMs)
+    }
   }
 }
 

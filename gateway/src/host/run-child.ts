@@ -15,8 +15,6 @@ export type Child = {
   maxOutputBytes: number
   /** Further outputs beside stdout and stderr, from number 3 on: how many bytes each may hold. */
   outputs?: number[]
-  /** Runs as this user and group, with no capability and no way back; only root may ask for it. */
-  uid?: number
 }
 export type ChildResult = {
   exitCode: number | null
@@ -35,7 +33,7 @@ export type ChildResult = {
  */
 export async function runChild(child: Child, signal: AbortSignal): Promise<ChildResult> {
   signal.throwIfAborted()
-  const [command = child.command, ...args] = [...asUser(child.uid), child.command, ...child.args]
+  const [command = child.command, ...args] = [...asUser(), child.command, ...child.args]
   const further = child.outputs ?? []
   const running = spawn(command, args, {
     env: child.env,
@@ -62,7 +60,10 @@ export async function runChild(child: Child, signal: AbortSignal): Promise<Child
   try {
     const [exitCode, killedBy] = (await once(running, 'exit')) as [number | null, string | null]
     killGroup() // what it left behind would hold the pipes open
-    await Promise.race([Promise.all(all.map(({ ended }) => ended)), new Promise((resolve) => setTimeout(resolve, lingerMs).unref())])
+    await Promise.race([
+      Promise.all(all.map(({ ended }) => ended)),
+      new Promise((resolve) => setTimeout(resolve, lingerMs).unref()),
+    ])
     signal.throwIfAborted()
     const [stdout = '', stderr = ''] = words.texts()
     return {
@@ -86,7 +87,7 @@ const lingerMs = 500
 const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path))
 
 /** The words in front of a command that tie its life to ours, and make it another user's where one is given. */
-export function asUser(uid: number | undefined): string[] {
+export function asUser(uid?: number): string[] {
   if (!setpriv) {
     if (uid === undefined) return []
     throw new Error('A child of another user needs setpriv (of util-linux).')

@@ -22,6 +22,8 @@ export type SandboxLimits = {
 export type Sandboxed = Pick<Child, 'command' | 'args' | 'env'> & {
   /** What of the host it may read: the path inside, and the path outside. Beside these there are /usr and /lib alone. */
   show: Record<string, string>
+  /** Folders below /tmp that it finds there, empty, to write to. */
+  folders: string[]
   /** Files that it leaves below /tmp, as it is told to. */
   results: string[]
   /** A network namespace, as a path, to run in; with null there is no network at all. */
@@ -101,26 +103,31 @@ function commandLine(work: Sandboxed, bwrap: string, doors: string[]): string[] 
   const shown = Object.entries(show)
   const user = 1_000_000_000 + randomInt(1_000_000_000) // nobody else's, so limits by user are its own too
   const enter = network === null ? [] : ['/usr/bin/nsenter', `--net=${network}`, '--']
-  const isolate = ['/usr/bin/unshare', '--mount', '--propagation', 'private', '--']
+  const isolate = words('/usr/bin/unshare --mount --propagation private --')
   const asRoot = ['/bin/sh', '-ec', gather, 'sh', ...doors, '--', ...shown.map(([, outside]) => outside), '--']
   return [
     ...(isRoot ? [...enter, ...isolate, ...asRoot, ...asUser(user)] : []),
     bwrap,
-    ...['--unshare-user', '--disable-userns', '--unshare-ipc', '--unshare-pid', '--unshare-uts', '--unshare-cgroup-try'],
+    ...words('--unshare-user --disable-userns --unshare-ipc --unshare-pid --unshare-uts --unshare-cgroup-try'),
     ...(network === null || !isRoot ? ['--unshare-net'] : []),
-    ...['--die-with-parent', '--new-session', '--cap-drop', 'ALL', '--hostname', 'sandbox'],
-    ...['--uid', `${nobody}`, '--gid', `${nobody}`],
-    ...['usr', 'bin', 'sbin', 'lib', 'lib64'].flatMap((name) => ['--ro-bind-try', `/${name}`, `/${name}`]),
-    ...(network === null ? [] : ['--ro-bind-try', '/etc/ssl', '/etc/ssl']),
-    ...['--proc', '/proc', '--dev', '/dev', '--size', `${limits.tmpBytes}`, '--tmpfs', '/tmp'],
+    ...words(`--die-with-parent --new-session --cap-drop ALL --hostname sandbox --uid ${nobody} --gid ${nobody}`),
+    ...words('/usr /bin /sbin /lib /lib64').flatMap((path) => ['--ro-bind-try', path, path]),
+    ...(network === null ? [] : words('--ro-bind-try /etc/ssl /etc/ssl')),
+    ...words(`--proc /proc --dev /dev --size ${limits.tmpBytes} --tmpfs /tmp`),
+    ...work.folders.flatMap((folder) => ['--dir', folder]),
     ...shown.flatMap(([inside, outside], at) => ['--ro-bind', isRoot ? `/mnt/${at}` : outside, inside]),
-    ...['--remount-ro', '/dev', '--remount-ro', '/', '--chdir', '/', '--'],
-    ...['/usr/bin/prlimit', `--cpu=${limits.cpuS}:${limits.cpuS + 5}`, `--data=${limits.memoryBytes}`, '--core=0'],
-    ...[`--fsize=${limits.tmpBytes}`, `--nproc=${limits.processes}`, '--nofile=1024', '--'],
-    ...['/bin/sh', '-c', handBack(work.results), work.command, ...work.args],
+    ...words('--remount-ro /dev --remount-ro / --chdir / --'),
+    ...words(`/usr/bin/prlimit --cpu=${limits.cpuS}:${limits.cpuS + 5} --data=${limits.memoryBytes} --core=0`),
+    ...words(`--fsize=${limits.tmpBytes} --nproc=${limits.processes} --nofile=1024 --`),
+    '/bin/sh',
+    '-c',
+    handBack(work.results),
+    work.command,
+    ...work.args,
   ]
 }
 
+const words = (text: string): string[] => text.split(' ')
 const nobody = 65534
 
 /** Joins the groups, and shows each file and folder, wherever it lies, at a place that the sandbox's user can reach. */

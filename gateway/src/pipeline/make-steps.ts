@@ -1,6 +1,5 @@
 import { createHmac, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
@@ -15,6 +14,7 @@ import type { Intake } from '../intake/intake.ts'
 import { byteOrder } from '../llb/byte-order.ts'
 import { compilePlan } from '../railpack/compile.ts'
 import type { Planner } from '../railpack/open-planner.ts'
+import { PlanCache } from '../railpack/plan-cache.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
 import { readPlan, type RailpackPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
@@ -31,13 +31,16 @@ type Settings = {
   region: string
   /** Known to this gateway alone; each app's own key is made from it. */
   key: Uint8Array
-  /** For what the planner writes. */
-  workDir: string
+  /** Where plans are kept. */
+  plansDir: string
+  /** Where the planner looks up versions; see `PlanRequest`. */
+  planNetwork: () => Promise<string | null>
 }
 
 /** The steps of a deployment, done by the rooms below. */
 export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, settings: Settings): Steps<PlannedSource> {
-  const { registryHost, region, key, workDir } = settings
+  const { registryHost, region, key } = settings
+  const cache = new PlanCache(settings.plansDir, key)
   return {
     fetch: (deployment) => treeOf(deployment),
 
@@ -47,11 +50,10 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
       for (const text of desired.warnings) tell({ type: 'warning', text })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
-      await mkdir(workDir, { recursive: true })
-      const planner = await settings.planner()
+      const [planner, network] = await Promise.all([settings.planner(), settings.planNetwork()])
       // Fly's registry knows no repository without its app; asking for that takes about as long as the planner.
       const [planned, ensured] = await Promise.allSettled([
-        planSource({ planner, tree, options, flyBuild, workDir, tell }, signal),
+        planSource({ planner, app, tree, options, flyBuild, network, cache, tell }, signal),
         deployer.ensureApp(app, signal),
       ])
       if (planned.status === 'rejected') throw planned.reason
