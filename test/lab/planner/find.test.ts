@@ -16,7 +16,8 @@ let folder: string
 let made: string // making the stand-in takes seconds, so the tests share one
 beforeAll(async () => {
   made = await mkdtemp(join(tmpdir(), 'find-planner-'))
-})
+  await standInProgram(made)
+}, 120_000)
 afterAll(() => rm(made, { recursive: true }))
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'find-planner-'))
