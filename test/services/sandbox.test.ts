@@ -41,7 +41,7 @@ describe('a program in the sandbox', () => {
       '/run',
       '/sys',
     ]
-    const tries = `cat /source/app/app.js; for place in ${places.join(' ')}; do [ ! -e $place ] || echo SEEN $place; done
+    const tries = `cat /source/app/app.js; echo; for place in ${places.join(' ')}; do [ ! -e $place ] || echo SEEN $place; done
       cat /proc/1/environ | tr '\\0' '\\n'; ls /proc | grep -c '^[0-9]'; kill -0 ${process.pid} && echo SIGNALLED`
     expect(outside(`cat ${folder}/secret`)).toContain(secret) // the control: anybody could read it
     const { stdout } = await inside(tries)
