@@ -6,10 +6,13 @@ import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
+import { openLookupNetwork } from './host/lookup-network.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
+import type { NewDeployment } from './deployments/store.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
+import { retryOf } from './pipeline/retry-of.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { Registry } from './registry/registry.ts'
@@ -43,6 +46,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
     }),
   )
+  const network = config.plan.network === 'none' ? null : opening.use(await openLookupNetwork({ dir: data, ...config.buildNetwork }))
   const planner = plannerAt(config.railpack, probeMs)
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
@@ -51,11 +55,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
   const steps = makeSteps(
     { intake, buildkit, registry, deployer },
-    { planner, registryHost: config.registry, region: place.region, key, plansDir: join(data, 'plans'), planNetwork: async () => null },
+    { planner, registryHost: config.registry, region: place.region, key, plansDir: join(data, 'plans'), network },
   )
   const runner = opening.use(await Runner.start({ store, steps, log, limits }))
   const sweep = async () => {
-    const { removed } = await intake.sweep(await store.sourcesInUse())
+    const { removed } = await intake.sweep(await store.sourcesInUse(config.keepSources))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
   }
   await sweep()
@@ -65,17 +69,21 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
   opening.defer(() => clearInterval(sweeping))
 
+  const submit = async (asked: Omit<NewDeployment, 'id'>) => {
+    const deployment = await store.create({ id: randomUUIDv7(), ...asked })
+    runner.wake()
+    return deployment
+  }
   const stopping = new AbortController()
   const server = opening.use(
     await listen(
       {
         store,
         receive: (body, more) => intake.receive(body, more),
-        async submit(app, options, source) {
-          const deployment = await store.create({ id: randomUUIDv7(), app, options, source })
-          runner.wake()
-          return deployment
-        },
+        submit,
+        retry: async (id, more) =>
+          submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey }),
+        cancel: (id, wish) => runner.cancel(id, wish),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [daemon, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])

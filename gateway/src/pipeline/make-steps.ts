@@ -10,6 +10,7 @@ import { desiredApp, type DesiredApp } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import type { LookupNetwork } from '../host/lookup-network.ts'
 import type { Intake } from '../intake/intake.ts'
 import { byteOrder } from '../llb/byte-order.ts'
 import { compilePlan } from '../railpack/compile.ts'
@@ -33,13 +34,13 @@ type Settings = {
   key: Uint8Array
   /** Where plans are kept. */
   plansDir: string
-  /** Where the planner looks up versions; see `PlanRequest`. */
-  planNetwork: () => Promise<string | null>
+  /** Where the planner looks up versions. */
+  network: LookupNetwork | null
 }
 
 /** The steps of a deployment, done by the rooms below. */
 export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, settings: Settings): Steps<PlannedSource> {
-  const { registryHost, region, key } = settings
+  const { registryHost, region, key, network } = settings
   const cache = new PlanCache(settings.plansDir, key)
   return {
     fetch: (deployment) => treeOf(deployment),
@@ -50,16 +51,13 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
       for (const text of desired.warnings) tell({ type: 'warning', text })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
-      const [planner, network] = await Promise.all([settings.planner(), settings.planNetwork()])
-      // Fly's registry knows no repository without its app; asking for that takes about as long as the planner.
-      const [planned, ensured] = await Promise.allSettled([
-        planSource({ planner, app, tree, options, flyBuild, network, cache, tell }, signal),
-        deployer.ensureApp(app, signal),
-      ])
-      if (planned.status === 'rejected') throw planned.reason
-      if (ensured.status === 'rejected') throw ensured.reason
-      if (ensured.value.created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
-      return planned.value
+      const planner = await settings.planner()
+      const plan = await planSource({ planner, app, tree, options, flyBuild, network, cache, tell }, signal)
+      // Before the build, for Fly's registry knows no repository without its app; after the plan, so that a source
+      // that cannot be built makes none.
+      const { created } = await deployer.ensureApp(app, signal)
+      if (created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
+      return plan
     },
 
     async build(deployment, tree, plan, pushing, tell, signal) {
