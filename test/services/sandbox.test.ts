@@ -7,6 +7,7 @@ import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openLookupNetwork } from '../../gateway/src/host/lookup-network.ts'
 import { runInSandbox, type SandboxLimits } from '../../gateway/src/host/sandbox.ts'
 import { openPlanner } from '../../gateway/src/railpack/open-planner.ts'
 import { planLimits, planSource } from '../../gateway/src/railpack/plan-source.ts'
@@ -161,13 +162,11 @@ describe('a program in the sandbox', () => {
   })
 
   test('leaves nothing behind: no process, mount, control group', async () => {
-    const mounts = () => readFileSync('/proc/self/mountinfo', 'utf8')
-    const before = mounts()
     const marker = mark()
     const ended = await inside(`(setsid bash -c 'exec -a ${marker} sleep 60' &) ; sleep 0.3; exit 3`)
     expect(ended).toMatchObject({ exitCode: 3, went: null })
     expect(pidsOf(marker)).toEqual([])
-    expect(mounts()).toBe(before)
+    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toMatch(new RegExp(`${folder}|tarmac-sandbox`))
     expect(execFileSync('find', ['/sys/fs/cgroup', '-name', `tarmac-sandbox-${process.pid}-*`]).toString()).toBe('')
   })
 
@@ -183,6 +182,61 @@ describe('a program in the sandbox', () => {
     await once(gateway, 'exit')
     for (let tries = 0; tries < 50 && pidsOf(marker).length > 0; tries++) await sleep(20)
     expect(pidsOf(marker)).toEqual([])
+  })
+})
+
+describe.runIf(isRoot)('a program in the sandbox that may look things up', () => {
+  test('reaches the public network, and nothing else', async () => {
+    await using undo = new AsyncDisposableStack()
+    const ip = (command: string) => execFileSync('ip', command.split(' '))
+    // A neighbour, with an address that looks public and one that is private; and the metadata address, on this machine.
+    const [open, closed, metadata] = ['21.94.63.7', '10.94.63.7', '169.254.169.254']
+    ip('netns add tarmac-test')
+    undo.defer(() => void ip('netns delete tarmac-test'))
+    ip('link add tarmac-test type veth peer name eth0 netns tarmac-test')
+    for (const command of ['address add 198.19.255.1/30 dev tarmac-test', 'link set tarmac-test up']) ip(command)
+    for (const command of ['address add 198.19.255.2/30 dev eth0', 'link set eth0 up', 'link set lo up'])
+      ip(`-n tarmac-test ${command}`)
+    ip('-n tarmac-test route add default via 198.19.255.1')
+    for (const address of [open, closed]) {
+      ip(`-n tarmac-test address add ${address}/32 dev lo`)
+      ip(`route add ${address}/32 via 198.19.255.2`)
+    }
+    ip(`address add ${metadata}/32 dev lo`)
+    undo.defer(() => void ip(`address del ${metadata}/32 dev lo`))
+    const listener = `require('net').createServer((socket) => socket.end('REACHED')).listen(6390, () => console.log('up'))`
+    for (const where of [['ip', 'netns', 'exec', 'tarmac-test'], ['env']]) {
+      const server = spawn(where[0]!, [...where.slice(1), process.execPath, '-e', listener])
+      undo.defer(() => void server.kill('SIGKILL'))
+      await once(server.stdout, 'data')
+    }
+
+    const network = undo.use(await openLookupNetwork(folder, { dns: ['1.1.1.1'], allow: [] }))
+    const name = network.namespace.split('/').at(-1)!
+    const [cable] = networkInterfaces()[name]!
+    const own = Object.values(networkInterfaces())
+      .flat()
+      .find((each) => each?.family === 'IPv4' && !each.internal)!
+    const targets = [open, closed, metadata, cable!.address, own.address, '198.19.255.1']
+    const reach = async () => {
+      const tries = targets.map(
+        (to) => `(timeout 2 bash -c 'exec 3<>/dev/tcp/${to}/6390 && cat <&3 >/dev/null && echo ${to}' 2>/dev/null) &`,
+      )
+      const work = {
+        ...call(`${tries.join('\n')} wait; cat /etc/resolv.conf`),
+        network: network.namespace,
+        limits: planLimits,
+      }
+      const { stdout } = await runInSandbox({ ...work, show: network.show }, never)
+      expect(stdout).toContain('nameserver 1.1.1.1')
+      return targets.filter((to) => stdout.split('\n').includes(to))
+    }
+    expect(await reach()).toEqual([open])
+    execFileSync('nft', ['delete', 'table', 'inet', `tarmac_${name}`])
+    expect(await reach()).toEqual(targets) // the control: without the walls each of them is there
+    await network[Symbol.asyncDispose]()
+    expect(Object.keys(networkInterfaces())).not.toContain(name)
+    expect(execFileSync('nft', ['list', 'tables']).toString()).not.toContain(name)
   })
 })
 
@@ -204,8 +258,8 @@ describe('the planner of this machine', () => {
       limits,
       network: null,
     }
-    const planned = await planSource(request, never).catch((problem: Error) => problem)
-    return { planned, all: `${told.join('\n')}${JSON.stringify(planned)}${String(planned)}` }
+    const planned = await planSource(request, never).catch((problem: Error) => problem.message)
+    return { planned, all: `${told.join('\n')}${JSON.stringify(planned)}` }
   }
 
   test('plans a plain app', async () => {

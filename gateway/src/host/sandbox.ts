@@ -112,10 +112,9 @@ function commandLine(work: Sandboxed, bwrap: string, doors: string[]): string[] 
     ...(network === null || !isRoot ? ['--unshare-net'] : []),
     ...words(`--die-with-parent --new-session --cap-drop ALL --hostname sandbox --uid ${nobody} --gid ${nobody}`),
     ...words('/usr /bin /sbin /lib /lib64').flatMap((path) => ['--ro-bind-try', path, path]),
-    ...(network === null ? [] : words('--ro-bind-try /etc/ssl /etc/ssl')),
     ...words(`--proc /proc --dev /dev --size ${limits.tmpBytes} --tmpfs /tmp`),
     ...work.folders.flatMap((folder) => ['--dir', folder]),
-    ...shown.flatMap(([inside, outside], at) => ['--ro-bind', isRoot ? `/mnt/${at}` : outside, inside]),
+    ...shown.flatMap(([inside, outside], at) => ['--ro-bind', isRoot ? `${counter}/${at}` : outside, inside]),
     ...words('--remount-ro /dev --remount-ro / --chdir / --'),
     ...words(`/usr/bin/prlimit --cpu=${limits.cpuS}:${limits.cpuS + 5} --data=${limits.memoryBytes} --core=0`),
     ...words(`--fsize=${limits.tmpBytes} --nproc=${limits.processes} --nofile=1024 --`),
@@ -130,15 +129,19 @@ function commandLine(work: Sandboxed, bwrap: string, doors: string[]): string[] 
 const words = (text: string): string[] => text.split(' ')
 const nobody = 65534
 
+/** A folder that holds nothing outside, so that nothing is hidden by what is put there. */
+const counter = '/run/tarmac-sandbox'
+
 /** Joins the groups, and shows each file and folder, wherever it lies, at a place that the sandbox's user can reach. */
 const gather = `
 while [ "$1" != -- ]; do echo $$ > "$1"; shift; done
 shift
-mount -t tmpfs -o mode=755 tmpfs /mnt
+mkdir -p ${counter}
+mount -t tmpfs -o mode=755 tmpfs ${counter}
 at=0
 while [ "$1" != -- ]; do
-  if [ -d "$1" ]; then mkdir "/mnt/$at"; else : > "/mnt/$at"; fi
-  mount --bind "$1" "/mnt/$at"
+  if [ -d "$1" ]; then mkdir "${counter}/$at"; else : > "${counter}/$at"; fi
+  mount --bind "$1" "${counter}/$at"
   at=$((at + 1))
   shift
 done

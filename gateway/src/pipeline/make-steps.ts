@@ -29,18 +29,20 @@ type Settings = {
   planner: () => Promise<Planner>
   /** Images are `<registryHost>/<app>`. */
   registryHost: string
+  /** Resolves when build steps are proven to be walled in; else throws. */
+  walledIn: (signal: AbortSignal) => Promise<void>
   region: string
   /** Known to this gateway alone; each app's own key is made from it. */
   key: Uint8Array
   /** Where plans are kept. */
   plansDir: string
   /** Where the planner looks up versions. */
-  network: LookupNetwork | null
+  lookups: LookupNetwork | null
 }
 
 /** The steps of a deployment, done by the rooms below. */
 export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, settings: Settings): Steps<PlannedSource> {
-  const { registryHost, region, key, network } = settings
+  const { registryHost, region, key, lookups } = settings
   const cache = new PlanCache(settings.plansDir, key)
   return {
     fetch: (deployment) => treeOf(deployment),
@@ -52,7 +54,7 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
       const planner = await settings.planner()
-      const plan = await planSource({ planner, app, tree, options, flyBuild, network, cache, tell }, signal)
+      const plan = await planSource({ planner, app, tree, options, flyBuild, network: lookups, cache, tell }, signal)
       // Before the build, for Fly's registry knows no repository without its app; after the plan, so that a source
       // that cannot be built makes none.
       const { created } = await deployer.ensureApp(app, signal)
@@ -61,6 +63,7 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
     },
 
     async build(deployment, tree, plan, pushing, tell, signal) {
+      await settings.walledIn(signal)
       const { id, app, options } = deployment
       const repository = `${registryHost}/${app}`
       const tags = [`deployment-${id}`, ...(options.commit ? [options.commit.slice(0, 12)] : [])]

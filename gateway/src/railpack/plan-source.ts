@@ -4,6 +4,7 @@ import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Tell } from '../deployments/tell.ts'
+import type { LookupNetwork } from '../host/lookup-network.ts'
 import { chooseWay } from './choose-way.ts'
 import type { Planner } from './open-planner.ts'
 import type { PlanCache } from './plan-cache.ts'
@@ -29,8 +30,8 @@ export type PlanRequest = {
   tree: SourceTree
   options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build' | 'deploy' | 'rebuild'>
   flyBuild?: { dockerfile?: string }
-  /** A network namespace for look-ups of versions, as a path; null: the planner has no network. */
-  network: string | null
+  /** Where the planner looks up versions; null: it has no network. */
+  network: LookupNetwork | null
   cache?: PlanCache
   tell: Tell
   limits?: Partial<typeof planLimits>
