@@ -241,12 +241,19 @@ describe.runIf(isRoot)('a program in the sandbox that may look things up', () =>
 })
 
 describe('the planner of this machine', () => {
-  const plan = async (files: Record<string, string>) => {
+  const plan = async (files: Record<string, string>, build: Record<string, string> = {}) => {
     for (const [path, text] of Object.entries(files)) await writeFile(join(tree, path), text)
     const { path } = await findPlanner()
     const told: string[] = []
-    const options = { plan: null, dockerfile: null, build: {}, deploy: true, rebuild: false }
-    const source = { root: tree, digest: '', files: 1, sizeBytes: 1, entries: [] }
+    const options = { plan: null, dockerfile: null, build, deploy: true, rebuild: false }
+    const entries = Object.keys(files).map((path) => ({
+      type: 'file' as const,
+      path,
+      mode: 0o644 as const,
+      sizeBytes: 0,
+      sha256: '',
+    }))
+    const source = { root: tree, digest: '', files: 1, sizeBytes: 1, entries }
     const tell = (event: object) => told.push(JSON.stringify(event))
     const limits = { retryWaitsMs: [] }
     const request = {
@@ -265,6 +272,29 @@ describe('the planner of this machine', () => {
   test('plans a plain app', async () => {
     const { planned } = await plan({ 'start.sh': 'echo hi' })
     expect(planned).toMatchObject({ way: 'railpack', facts: { provider: 'shell' } })
+  })
+
+  const plain = {
+    'start.sh': 'echo hi',
+    Procfile: 'web: from Procfile\n',
+    'own.json': '{"deploy":{"startCommand":"from own.json"}}',
+  }
+  test.each([
+    ['Procfile', plain, {}, 'from Procfile'],
+    ['build.RAILPACK_START_CMD', plain, { RAILPACK_START_CMD: 'from a variable' }, 'from a variable'],
+    ['build.RAILPACK_CONFIG_FILE', plain, { RAILPACK_CONFIG_FILE: 'own.json' }, 'from own.json'],
+    [
+      'railpack.json',
+      { ...plain, 'railpack.json': '{"deploy":{"startCommand":"from railpack.json"}}' },
+      { RAILPACK_START_CMD: 'x' },
+      'from railpack.json',
+    ],
+  ])('starts the app as %s says', async (_, files, build, startCommand) => {
+    expect((await plan(files, build)).planned).toMatchObject({ facts: { startCommand } })
+  })
+
+  test('builds the app as build.RAILPACK_BUILD_CMD says', async () => {
+    expect((await plan({ 'start.sh': 'echo hi' }, { RAILPACK_BUILD_CMD: 'make it so' })).all).toContain('make it so')
   })
 
   test('copies nothing that links in the source point at', async () => {

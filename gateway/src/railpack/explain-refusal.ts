@@ -8,7 +8,7 @@ export type Refusal = { problem: Problem; mayPass: boolean }
 
 /** Why railpack made no plan, and whether trying again may help. Its exit code alone does not say: a look-up that failed ends like a bad source. */
 export function explainRefusal(ended: SandboxResult, info: Info, work: Preparation): Refusal {
-  const { planner, tree } = work
+  const { planner, tree, network } = work
   const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
   const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(-maxWordsChars)
   const refusal = (code: ProblemCode, detail: string, mayPass = false): Refusal => {
@@ -25,11 +25,12 @@ export function explainRefusal(ended: SandboxResult, info: Info, work: Preparati
     return refusal('planner-missing', detail)
   }
   if (words.includes('failed to get latest version for package')) {
-    return refusal('plan-interrupted', `The planner could not look up a version: ${words}`, true)
+    const why = network ? '' : ' It has no network here (TARMAC_PLAN_NETWORK=none).'
+    return refusal('plan-interrupted', `The planner could not look up a version.${why} ${words}`, network !== null)
   }
   if (words.includes('could not determine how to build the app')) return refusal('plan-none', nothingFound(tree))
   // railpack says the same of a version that does not exist and of a look-up that reached nobody.
-  return refusal('plan-failed', words, words.includes('failed to resolve version'))
+  return refusal('plan-failed', words, network !== null && words.includes('failed to resolve version'))
 }
 
 const maxWordsChars = 4_000
