@@ -75,6 +75,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
     TARMAC_RAILPACK: planner.path,
+    TARMAC_PLAN_NETWORK: 'none', // neither the stand-in nor the stub for mise looks anything up
     TARMAC_REGISTRY: localfly.registry,
     TARMAC_FLY_API: localfly.flyApi,
     TARMAC_FLY_TOKEN: flyToken,
