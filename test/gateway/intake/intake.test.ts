@@ -241,7 +241,7 @@ test('archives with damaged bytes are refused, or read as GNU tar reads them', {
   }
   expect(outcomes.refused).toBeGreaterThan(100)
   expect(outcomes.taken).toBeGreaterThan(10)
-  expect(await left()).toEqual([])
+  await expect.poll(() => left()).toEqual([]) // of a tree that is kept already, the second one goes in its own time
 })
 
 /** Puts right the checksums of what looks like headers, so that damage gets behind them. */
