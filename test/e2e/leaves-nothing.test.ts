@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { freePort } from '../../lab/parts/ports.ts'
 import { leftOf, recordTraces } from './left-over.ts'
+import { labPort } from './start.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -27,7 +27,7 @@ const building = `${dockerfile}RUN sleep 600`
 
 test('a lab that is killed leaves machines and builds behind; the next one in its folder takes them away, and itself', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-e2e-'))
-  const port = await freePort(6160)
+  const port = await labPort()
   const killed = await startLabProcess(dir, port)
   const { gateway, token } = JSON.parse(await readFile(join(dir, 'lab.json'), 'utf8')) as Record<string, string>
   const deploy = (app: string, text: string) => {

@@ -15,7 +15,8 @@ import { startLab } from '../../lab/start-lab.ts'
 import { leftOf, recordTraces } from './left-over.ts'
 
 const run = promisify(execFile)
-const firstPort = 6120
+/** Where a lab of this worker finds free ports, out of the way of another worker's that starts just now. */
+export const labPort = () => freePort(6120 + 20 * (Number(process.env['VITEST_POOL_ID'] ?? 1) % 4))
 
 export type Files = Record<string, string>
 type Machine = { id: string; state: string; image_ref: { digest: string } }
@@ -38,7 +39,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-e2e-'))
   const lab = await startLab({
     dir,
-    port: await freePort(firstPort),
+    port: await labPort(),
     settings: { TARMAC_WATCH: '1', TARMAC_MACHINE_TIMEOUT: '20', TARMAC_DRAIN: '0', ...settings },
   })
   const authorization = `Bearer ${lab.token}`
@@ -102,6 +103,14 @@ export async function startTestLab(settings: Record<string, string> = {}) {
       const answer = await this.put(app, `follow=false&${query}`, files)
       expect(answer.status).toBe(202)
       return ((await answer.json()) as Deployment).id
+    },
+
+    /** `?wait=true`: the held answer, and what the record and the log say of the same deployment. */
+    async held(app: string, files: Files, query = '') {
+      const answer = await this.put(app, `wait=true&${query}`, files)
+      const text = await answer.text()
+      const ended = await this.end(answer.headers.get('Location')!.split('/').at(-1)!)
+      return { status: answer.status, text, ...ended }
     },
 
     /** The line of the README, in a bare shell. */
