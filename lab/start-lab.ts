@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { startLocalfly } from './localfly/start.ts'
+import { buildNetworkSettings, resolvers } from './parts/build-network.ts'
 import { startBuildkitd } from './parts/buildkitd.ts'
 import { startGatewayProcess } from './parts/gateway.ts'
 import { claimFolder, killRecorded } from './parts/process.ts'
@@ -17,6 +18,8 @@ export interface LabOptions {
   port: number
   /** Settings of the gateway beside those that the lab gives it. */
   settings?: Record<string, string>
+  /** Resolvers of build steps; by default this machine's own. */
+  dns?: string[]
   /** Told of each part when it is there. */
   say?: (line: string) => void
 }
@@ -31,6 +34,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   opening.use(claimFolder(dir))
   await sweep(dir)
   if (!(await isFree(port))) throw new Error(`Port ${port} is taken: choose another, with --port.`)
+  const { dns = await resolvers() } = options
+  const networkSettings = buildNetworkSettings(dns) // takes a second or two, beside the start of the parts
   const planner = await findPlanner()
 
   const registryPort = await freePort(port + 1)
@@ -40,7 +45,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
 
   const frontPort = await freePort(registryPort + 1)
   const buildkitdPart = opening.use(
-    await restartable(() => startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort] })),
+    await restartable(() => startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort], dns })),
   )
   const buildkitd = buildkitdPart.current
   say(`buildkitd  ${buildkitd.address}, builds on ${buildkitd.bridge.name} (${buildkitd.bridge.subnet})`)
@@ -66,6 +71,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   const gatewaySettings = {
     TARMAC_TOKENS: token,
     TARMAC_BUILDKIT: buildkitd.address,
+    TARMAC_BUILD_BRIDGE: buildkitd.bridge.name,
+    ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
     TARMAC_RAILPACK: planner.path,
     TARMAC_REGISTRY: localfly.registry,
@@ -102,6 +109,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     dir,
     planner,
     bridge: buildkitd.bridge,
+    contextPort,
     get gatewayProcess() {
       return gatewayPart.current
     },

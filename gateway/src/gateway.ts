@@ -1,7 +1,9 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asProblem } from '#api/problem.ts'
+import { proveWalls } from './buildkit/canary.ts'
 import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
@@ -11,6 +13,7 @@ import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
 import type { NewDeployment } from './deployments/store.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
+import { NetworkGuard } from './pipeline/network-guard.ts'
 import { retryOf } from './pipeline/retry-of.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
@@ -51,11 +54,28 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
   const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
 
+  let runner: Runner | undefined
+  const ports = [config.http.port, config.buildkit.contextPort]
+  const network = opening.use(
+    NetworkGuard.start({
+      prove: (signal) => proveWalls(buildkit, { ...config.buildNetwork, ports }, signal),
+      daemon: () => socketIdentity(config.buildkit.address),
+      onProven: () => runner?.wake(),
+      log,
+    }),
+  )
   const steps = makeSteps(
     { intake, buildkit, registry, deployer },
-    { planner, registryHost: config.registry, region: place.region, key, workDir: join(data, 'plans') },
+    {
+      planner,
+      walledIn: (signal) => network.proven(signal),
+      registryHost: config.registry,
+      region: place.region,
+      key,
+      workDir: join(data, 'plans'),
+    },
   )
-  const runner = opening.use(await Runner.start({ store, steps, log, limits }))
+  runner = opening.use(await Runner.start({ store, steps, log, limits, mayStart: () => network.status.ok }))
   const sweep = async () => {
     const { removed } = await intake.sweep(await store.sourcesInUse(config.keepSources))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
@@ -78,6 +98,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       {
         store,
         receive: (body, more) => intake.receive(body, more),
+        admit: () => network.admit(),
         submit,
         retry: async (id, more) =>
           submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey }),
@@ -85,7 +106,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [daemon, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
-          return { ready: daemon.ok && plans.ok, parts: { buildkit: daemon, planner: plans } }
+          const parts = { buildkit: daemon, planner: plans, network: network.status }
+          return { ready: Object.values(parts).every(({ ok }) => ok), parts }
         },
         tokens: secrets.tokens,
         log,
@@ -96,9 +118,15 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     ),
   )
   opening.defer(() => stopping.abort())
-  log.info({ url: server.url }, 'gateway ready')
+  log.info({ url: server.url }, 'gateway listens')
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+/** A daemon makes its socket anew when it starts; null: there is none. */
+function socketIdentity(address: string): string | null {
+  const socket = statSync(address.replace('unix://', ''), { throwIfNoEntry: false })
+  return socket ? `${socket.ino} ${socket.ctimeMs}` : null
 }
 
 /** 32 random bytes that this gateway keeps: addresses of sources and the apps' own keys are made from them. */

@@ -29,6 +29,8 @@ export type HttpParts = {
   retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
   /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
   cancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Deployment>
+  /** Throws the Problem that says why no source is taken now. */
+  admit(): void
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
   /** None: everything is allowed. */
   tokens: readonly string[]

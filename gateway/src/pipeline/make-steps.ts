@@ -28,6 +28,8 @@ type Settings = {
   planner: () => Promise<Planner>
   /** Images are `<registryHost>/<app>`. */
   registryHost: string
+  /** Resolves when build steps are proven to be walled in; else throws. */
+  walledIn: (signal: AbortSignal) => Promise<void>
   region: string
   /** Known to this gateway alone; each app's own key is made from it. */
   key: Uint8Array
@@ -60,6 +62,7 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
     },
 
     async build(deployment, tree, plan, pushing, tell, signal) {
+      await settings.walledIn(signal)
       const { id, app, options } = deployment
       const repository = `${registryHost}/${app}`
       const tags = [`deployment-${id}`, ...(options.commit ? [options.commit.slice(0, 12)] : [])]

@@ -10,6 +10,8 @@ type Parts<P extends Plan> = {
   store: DeploymentStore
   steps: Steps<P>
   log: Logger
+  /** Whether queued deployments may be taken; who changes it wakes the runner. */
+  mayStart?: () => boolean
   limits: TimeLimits & { builds: number; drainMs: number }
 }
 
@@ -49,7 +51,8 @@ export class Runner<P extends Plan = Plan> {
   }
 
   async #claimAll(): Promise<void> {
-    while (this.#woken && !this.#draining && this.#running.size < this.#parts.limits.builds) {
+    const { limits, mayStart = () => true } = this.#parts
+    while (this.#woken && !this.#draining && this.#running.size < limits.builds && mayStart()) {
       this.#woken = false // before the look: what comes during it wakes us again
       const claim = await this.#parts.store.claim()
       if (!claim) continue

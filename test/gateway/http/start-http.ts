@@ -35,6 +35,7 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
       received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
       return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
     },
+    admit: () => {},
     submit: (asked) => store.create({ id: randomUUID(), ...asked }),
     retry: async (id, { idempotencyKey }) => {
       const { app, options, source } = (await store.find(id))!

@@ -130,6 +130,19 @@ test('a stopped gateway sends its builds back to the queue, and the next one fin
   expect(await ended(store)).toMatchObject({ state: 'live', attempt: 2 })
 })
 
+test('queued deployments wait while none may start, and go when the runner is woken', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  let mayStart = false
+  const parts = { store, steps: good, log: openLog('silent'), limits, mayStart: () => mayStart }
+  await using runner = await Runner.start(parts)
+  await sleep(20)
+  expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+  mayStart = true
+  runner.wake()
+  expect(await ended(store)).toMatchObject({ state: 'live' })
+})
+
 test('a deploy that a crash cut off is taken up with what it remembered, without building again', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
