@@ -64,6 +64,14 @@ test('one changed line becomes the new page, on the same machine, by the steps t
   expect(installs).toMatchObject([{ status: 'cached' }])
 })
 
+test('a step of a plan that fails is named, with its exit code and its last lines', async () => {
+  const scripts = { build: 'echo one; echo two >&2; exit 3', start: 'node x.js' }
+  const { status, record } = await lab.held('broken', { 'package.json': JSON.stringify({ scripts }), 'x.js': '' })
+  const problem = { code: 'build-failed', step: 'npm run build', exitCode: 3 }
+  expect({ status, record }).toMatchObject({ status: 422, record: { state: 'build_failed', problem } })
+  expect((record.problem!['lastLines'] as string[]).slice(-2).toSorted()).toEqual(['one', 'two'])
+})
+
 test('options of the query reach the record, the build and the machine', async () => {
   const files = pageApp('with options', 'ARG WORD', 'RUN echo "built with $WORD" > /word')
   files['Dockerfile'] = files['Dockerfile']!.replace(
