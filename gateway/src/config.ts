@@ -94,6 +94,7 @@ export const settings = z.object({
     ),
   TARMAC_REGISTRY_CACHE: z
     .string()
+    .regex(/^$|\{app\}/, 'must hold {app}: a cache that apps share would let one change another’s builds')
     .default('')
     .describe(
       'Where the build cache is kept in a registry too, as `host/{app}:cache`; for builders that lose their volume.',
