@@ -19,6 +19,7 @@ import { NetworkGuard } from './pipeline/network-guard.ts'
 import { retryOf } from './pipeline/retry-of.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
+import { dockerLogin } from './registry/docker-config.ts'
 import { Registry } from './registry/registry.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -47,7 +48,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     await Buildkit.open({
       ...config.buildkit,
       key,
-      login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
+      images: config.images,
+      loginFor: (app, host) => {
+        if (host === config.registry) return { user: login.username, secret: login.password }
+        return config.dockerConfig ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host) : null
+      },
     }),
   )
   const lookups =
@@ -71,11 +76,12 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     }),
   )
   const steps = makeSteps(
-    { intake, buildkit, registry, deployer },
+    { intake, buildkit, registry, store, deployer },
     {
       planner,
       walledIn: (signal) => network.proven(signal),
       registryHost: config.registry,
+      registryCache: config.registryCache,
       region: place.region,
       key,
       plansDir: join(data, 'plans'),
@@ -105,7 +111,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       {
         store,
         receive: (body, more) => intake.receive(body, more),
-        admit: () => network.check(),
+        admit: () => network.admit(),
         submit,
         retry: async (id, more) =>
           submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey }),

@@ -42,7 +42,7 @@ test.each([
   expect(again.record).toMatchObject({ state: 'built', number: 2, url: null })
   const steps = (log: DeploymentEvent[], status: string) =>
     log.flatMap((event) => (event.type === 'step' && event.status === status ? [event.name] : []))
-  const work = /^(RUN|npm|pip|python|caddy|\[\d)/
+  const work = /^(RUN|npm|pip|python|caddy|\[\d+\/\d+\] (?!FROM))/
   expect(steps(again.log, 'cached').filter((name) => work.test(name))).not.toEqual([])
   expect(steps(again.log, 'done').filter((name) => work.test(name))).toEqual([])
   expect(await lab.machines(app)).toMatchObject([{ image_ref: { digest: first.record.image!.digest } }])
@@ -62,6 +62,14 @@ test('one changed line becomes the new page, on the same machine, by the steps t
   expect(record.machines).toMatchObject([{ id: before!.id, outcome: 'verified' }])
   const installs = log.filter((event) => event.type === 'step' && event.name === 'npm install')
   expect(installs).toMatchObject([{ status: 'cached' }])
+})
+
+test('a step of a plan that fails is named, with its exit code and its last lines', async () => {
+  const scripts = { build: 'echo one; echo two >&2; exit 3', start: 'node x.js' }
+  const { status, record } = await lab.held('broken', { 'package.json': JSON.stringify({ scripts }), 'x.js': '' })
+  const problem = { code: 'build-failed', step: 'npm run build', exitCode: 3 }
+  expect({ status, record }).toMatchObject({ status: 422, record: { state: 'build_failed', problem } })
+  expect((record.problem!['lastLines'] as string[]).slice(-2).toSorted()).toEqual(['one', 'two'])
 })
 
 test('options of the query reach the record, the build and the machine', async () => {

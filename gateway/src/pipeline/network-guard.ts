@@ -14,6 +14,8 @@ type Parts = {
 const lookMs = 1000
 const proveMs = 60_000
 const maxPauseMs = 30_000
+const unproven = new Problem('not-ready', 'no canary build has ended yet with the build daemon that is there now')
+const isAway = ({ code }: Problem) => code === 'buildkit-unavailable'
 
 /**
  * Lets builds run only against a daemon whose steps are proven to be walled in: proven at the start, and again when
@@ -22,8 +24,9 @@ const maxPauseMs = 30_000
 export class NetworkGuard {
   readonly #parts: Parts
   readonly #stop = new AbortController()
-  #proven: string | null = null
-  #detail = 'the first canary build has not ended'
+  #proof: { daemon: string | null; detail: string } | null = null
+  /** Why there is no proof with the daemon that is there now. */
+  #missing: Problem = unproven
   #proving: Promise<void> | undefined
   #pauseMs = lookMs
   #nextTry = 0
@@ -40,19 +43,25 @@ export class NetworkGuard {
 
   /** For the health page. */
   get status(): { ok: boolean; detail: string } {
-    return { ok: this.#proven !== null && this.#proven === this.#parts.daemon(), detail: this.#detail }
+    const daemon = this.#parts.daemon()
+    const ok = daemon !== null && daemon === this.#proof?.daemon
+    return { ok, detail: ok ? this.#proof!.detail : this.#missing.message }
   }
 
-  /** Throws while builds would not be safe. */
-  check(): void {
-    const { ok, detail } = this.status
-    if (!ok) throw new Problem('not-ready', `Builds are refused until their network is proven closed: ${detail}.`)
+  /** Throws where nothing new is taken: before the first proof, and once one failed. A daemon that is away is waited for. */
+  admit(): void {
+    const waits = this.#proof !== null && (this.#missing === unproven || isAway(this.#missing))
+    if (!waits && !this.status.ok) throw this.#refusal()
   }
 
-  /** The same, after a canary of its own where the daemon is a new one. */
+  /** Resolves when builds are safe, after a canary of its own where the daemon is a new one; else throws. */
   async proven(signal: AbortSignal): Promise<void> {
     if (!this.status.ok) await Promise.race([this.#prove(), aborted(signal)])
-    this.check()
+    if (!this.status.ok) throw isAway(this.#missing) ? this.#missing : this.#refusal()
+  }
+
+  #refusal(): Problem {
+    return new Problem('not-ready', `No build runs until its network is proven closed: ${this.#missing.message}.`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,15 +87,17 @@ export class NetworkGuard {
     try {
       const detail = await this.#parts.prove(AbortSignal.any([this.#stop.signal, limit]))
       log.info({ detail }, 'the network of build steps is proven closed')
-      this.#detail = detail
-      this.#proven = daemon
+      this.#proof = { daemon, detail }
+      this.#missing = unproven
       this.#pauseMs = lookMs
       this.#parts.onProven()
     } catch (error) {
       if (this.#stop.signal.aborted) return
-      const detail = limit.aborted ? `the canary build took longer than ${proveMs / 1000} s` : asProblem(error).message
-      if (detail !== this.#detail) log.error({ err: error }, 'the network of build steps is not proven closed')
-      this.#detail = detail
+      const late = new Problem('not-ready', `the canary build took longer than ${proveMs / 1000} s`)
+      const problem = limit.aborted ? late : asProblem(error)
+      if (problem.message !== this.#missing.message)
+        log.error({ err: error }, 'the network of build steps is not proven closed')
+      this.#missing = problem
       this.#nextTry = performance.now() + this.#pauseMs
       this.#pauseMs = Math.min(this.#pauseMs * 2, maxPauseMs)
     }

@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import { Problem } from '#api/problem.ts'
 import { authorization, startHttp, token, toLive } from './start-http.ts'
 
 type Http = Awaited<ReturnType<typeof startHttp>>

@@ -26,7 +26,7 @@ const never = (signal: AbortSignal) =>
 test('nothing is let through before the first proof', () => {
   const { guard } = guarded([never])
   expect(guard.status.ok).toBe(false)
-  expect(() => guard.check()).toThrow(expect.objectContaining({ code: 'not-ready' }))
+  expect(() => guard.admit()).toThrow(expect.objectContaining({ code: 'not-ready' }))
 })
 
 test('after the proof builds run, and whoever waits is told', async () => {
@@ -39,6 +39,7 @@ test('after the proof builds run, and whoever waits is told', async () => {
 test('a failed proof says what was reached, and is tried again', async () => {
   const { guard } = guarded([fails, passes])
   await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toThrow(/reaches 10\.0\.0\.1/)
+  expect(() => guard.admit()).toThrow(/reaches 10\.0\.0\.1/)
   await expect.poll(() => guard.status.ok, { timeout: 4000 }).toBe(true)
 })
 
@@ -46,9 +47,22 @@ test('a daemon that took the place of the proven one is proven itself first', as
   const { guard, seen, daemon } = guarded([passes, passes])
   await guard.proven(AbortSignal.timeout(1000))
   daemon.name = 'second'
-  expect(() => guard.check()).toThrow(expect.objectContaining({ code: 'not-ready' }))
+  expect(guard.status.ok).toBe(false)
+  guard.admit() // what is sent meanwhile waits in the queue
   await guard.proven(AbortSignal.timeout(1000))
   expect(seen.proofs).toBe(2)
+})
+
+test('a daemon that is away after its proof is told apart from walls with a hole', async () => {
+  const away = () => Promise.reject(new Problem('buildkit-unavailable', 'no answer'))
+  const { guard, daemon } = guarded([passes, away, fails, never])
+  await guard.proven(AbortSignal.timeout(1000))
+  daemon.name = null
+  await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toMatchObject({ code: 'buildkit-unavailable' })
+  guard.admit()
+  daemon.name = 'second'
+  await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toMatchObject({ code: 'not-ready' })
+  expect(() => guard.admit()).toThrow(Problem)
 })
 
 test('a daemon that is replaced while it is proven is not taken for proven', async () => {
