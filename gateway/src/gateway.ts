@@ -9,6 +9,7 @@ import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
 import { openLookupNetwork } from './host/lookup-network.ts'
+import { sandboxKind } from './host/sandbox.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
@@ -57,6 +58,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const lookups =
     config.planNetwork === 'public' ? opening.use(await openLookupNetwork(data, config.buildNetwork)) : null
   const planner = plannerAt(config.railpack, probeMs)
+  const { ok, detail } = await probe(planner())
+  log[ok ? 'info' : 'error']({ planner: detail, sandbox: await sandboxKind() }, ok ? 'planner found' : 'no planner')
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
