@@ -11,6 +11,7 @@ import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
+import { Vault } from './pipeline/vault.ts'
 import { openPlanner } from './railpack/open-planner.ts'
 import { Registry } from './registry/registry.ts'
 import { openSqliteStore } from './store/sqlite.ts'
@@ -49,11 +50,12 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
   const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
 
+  const vault = new Vault(store, secrets.key)
   const steps = makeSteps(
-    { intake, buildkit, registry, deployer },
+    { vault, intake, buildkit, registry, deployer },
     { planner, registryHost: config.registry, region: place.region, key, workDir: join(data, 'spool', 'plans') },
   )
-  const runner = opening.use(await Runner.start({ store, steps, log, limits }))
+  const runner = opening.use(await Runner.start({ store, steps, log, limits, hide: [...secrets.tokens, secrets.fly] }))
   const sweep = async () => {
     const { removed } = await intake.sweep(await store.sourcesInUse())
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
@@ -71,11 +73,13 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       {
         store,
         receive: (body, more) => intake.receive(body, more),
-        async submit(app, options, source) {
-          const deployment = await store.create({ id: randomUUIDv7(), app, options, source })
+        async submit(app, options, source, given) {
+          const id = randomUUIDv7()
+          const deployment = await store.create({ id, app, options, source, secrets: vault.sealFor(id, given) })
           runner.wake()
           return deployment
         },
+        secrets: vault,
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [daemon, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])

@@ -8,6 +8,8 @@ import { CredentialsRequest, CredentialsResponse, HealthResponse, SecretRequest,
 /** Who we are at a registry; null: anybody. */
 export type Login = (host: string) => { user: string; secret: string } | null
 
+export type SessionSecrets = ReadonlyMap<string, string | Uint8Array>
+
 const notFound = 5
 const unimplemented = 12
 const internal = 13
@@ -23,7 +25,7 @@ export class Session {
   readonly #call: ByteCall
   readonly #inner = new Set<ServerHttp2Session>()
 
-  constructor(connection: Connection, answers: { login: Login; secrets: Map<string, string> }) {
+  constructor(connection: Connection, answers: { login: Login; secrets: SessionSecrets }) {
     const handlers = handlersOf(answers)
     const server = createServer()
     server.on('session', (inner) => this.#inner.add(inner))
@@ -50,7 +52,7 @@ export class Session {
 type Handler = (request: Uint8Array) => Uint8Array | number
 
 /** Token methods are left out on purpose: the daemon then fetches registry tokens itself, with these credentials. */
-function handlersOf({ login, secrets }: { login: Login; secrets: Map<string, string> }): Map<string, Handler> {
+function handlersOf({ login, secrets }: { login: Login; secrets: SessionSecrets }): Map<string, Handler> {
   return new Map<string, Handler>([
     ['/grpc.health.v1.Health/Check', () => HealthResponse.encode({ status: 1 })],
     [

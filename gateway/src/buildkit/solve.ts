@@ -8,7 +8,7 @@ import type { Dockerfile } from './dockerfile.ts'
 import { daemonAway, solveProblem } from './failures.ts'
 import { Definition, IgnoreCache, ListWorkers, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
-import { Session, type Login } from './session.ts'
+import { Session, type Login, type SessionSecrets } from './session.ts'
 
 /** What to build: a graph of ours with its image's configuration, or a Dockerfile of the context. */
 export type Build =
@@ -26,7 +26,7 @@ export type SolveOptions = {
   /** `host/repository:tag`, each pushed. */
   names: readonly string[]
   labels: Record<string, string>
-  secrets: Map<string, string>
+  secrets: SessionSecrets
   /** Run every step again, whatever is cached. */
   rebuild: boolean
   tell: Tell

@@ -2,8 +2,16 @@ import type { Deployment, DeploymentPage, DeploymentState } from '#api/deploymen
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
+import type { SealedSecret } from './secret-store.ts'
 
-export type NewDeployment = { id: string; app: string; options: DeploymentOptions; source: SourceFacts | null }
+export type NewDeployment = {
+  id: string
+  app: string
+  options: DeploymentOptions
+  source: SourceFacts | null
+  /** Kept under lock until the deployment ends, then erased. */
+  secrets?: SealedSecret[]
+}
 
 /** What a move or a step may write beside the state. */
 export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'machines' | 'url' | 'problem'>> & {

@@ -10,9 +10,9 @@ export function createDeployment(parts: HttpParts): RequestHandler {
     const app = appOf(request)
     const query = [...queryOf(request)]
     readOptions(query)
-    const { source, fields } = await receiveSource(request, response, parts)
+    const { source, fields, secrets } = await receiveSource(request, response, parts)
     const { options } = readOptions([...query, ...fields])
-    const deployment = await parts.submit(app, options, source)
+    const deployment = await parts.submit(app, options, source, secrets)
     response
       .status(202)
       .location(fill(routes.deployment, { id: deployment.id }))

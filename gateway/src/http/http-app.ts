@@ -7,6 +7,7 @@ import { routes } from '#api/routes.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { accessLog } from './access-log.ts'
+import { deleteSecret, type KeptSecrets, listSecrets, putSecret } from './app-secrets.ts'
 import { authorizer } from './authorize.ts'
 import { createDeployment } from './create-deployment.ts'
 import { deployAndFollow } from './deploy-and-follow.ts'
@@ -18,7 +19,13 @@ export type HttpParts = {
   /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
   receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
   /** Makes the record; from then on the deployment goes its way, whoever listens. */
-  submit(app: string, options: DeploymentOptions, source: SourceFacts): Promise<Deployment>
+  submit(
+    app: string,
+    options: DeploymentOptions,
+    source: SourceFacts,
+    secrets: ReadonlyMap<string, Uint8Array>,
+  ): Promise<Deployment>
+  secrets: KeptSecrets
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
   /** None: everything is allowed. */
   tokens: readonly string[]
@@ -52,6 +59,9 @@ export function httpApp(parts: HttpParts): Express {
   app.put(routes.deploy, deployAndFollow(parts))
   app.post(routes.deployments, createDeployment(parts))
   app.get(routes.deployments, listDeployments(parts))
+  app.get(routes.secrets, listSecrets(parts))
+  app.put(routes.secret, putSecret(parts))
+  app.delete(routes.secret, deleteSecret(parts))
   app.get(routes.deployment, readDeployment(parts))
   app.get(routes.events, readEvents(parts))
 

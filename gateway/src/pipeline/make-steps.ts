@@ -20,10 +20,13 @@ import { readPlan, type RailpackPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { DeployWork, Steps } from './steps.ts'
+import type { Vault } from './vault.ts'
 
 const platform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
 
-type Rooms = { intake: Intake; buildkit: Buildkit; registry: Registry; deployer: Deployer }
+/** What the session gives to build steps: variables of the build, and over them the secrets. */
+type Values = ReadonlyMap<string, string | Buffer>
+type Rooms = { vault: Vault; intake: Intake; buildkit: Buildkit; registry: Registry; deployer: Deployer }
 type Settings = {
   planner: () => Promise<Planner>
   /** Images are `<registryHost>/<app>`. */
@@ -36,12 +39,17 @@ type Settings = {
 }
 
 /** The steps of a deployment, done by the rooms below. */
-export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, settings: Settings): Steps<PlannedSource> {
+export function makeSteps(
+  { vault, intake, buildkit, registry, deployer }: Rooms,
+  settings: Settings,
+): Steps<PlannedSource> {
   const { registryHost, region, key, workDir } = settings
   return {
+    secrets: (deployment) => vault.open(deployment),
+
     fetch: (deployment) => treeOf(deployment),
 
-    async analyze(deployment, tree, tell, signal) {
+    async analyze(deployment, tree, secrets, tell, signal) {
       const { app, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       for (const text of desired.warnings) tell({ type: 'warning', text })
@@ -51,26 +59,31 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
       await mkdir(workDir, { recursive: true })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
-      return planSource({ planner: await settings.planner(), tree, options, flyBuild, workDir, tell }, signal)
+      const secretNames = [...secrets.keys()]
+      return planSource(
+        { planner: await settings.planner(), tree, options, secretNames, flyBuild, workDir, tell },
+        signal,
+      )
     },
 
-    async build(deployment, tree, plan, pushing, tell, signal) {
+    async build(deployment, tree, secrets, plan, pushing, tell, signal) {
       const { id, app, options } = deployment
       const repository = `${registryHost}/${app}`
       const tags = [`deployment-${id}`, ...(options.commit ? [options.commit.slice(0, 12)] : [])]
+      const values = new Map<string, string | Buffer>([...Object.entries(options.build), ...secrets])
       const dockerfile = plan.way === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
       const railpackPlan = plan.way === 'railpack' ? readPlan(plan.planText) : null
       using context = buildkit.offer(app, tree, { ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [] })
       const build = dockerfile
         ? { dockerfile, buildArgs: options.build, context }
-        : { ...compiled(railpackPlan!, context.url, deployment), context }
+        : { ...compiled(railpackPlan!, context.url, deployment, values), context }
       const solved = await buildkit.solve(
         build,
         {
           ref: `${id}-${randomUUID()}`,
           names: tags.map((tag) => `${repository}:${tag}`),
           labels: labelsOf(deployment),
-          secrets: new Map(Object.entries(options.build)),
+          secrets: values,
           rebuild: options.rebuild,
           tell,
           pushing,
@@ -102,12 +115,13 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
   }
 
   /** A plan as BuildKit's graph, with what must be the app's own (cache mounts, the hash of secrets) made from its key. */
-  function compiled(plan: RailpackPlan, contextUrl: string, { app, options }: Deployment) {
+  function compiled(plan: RailpackPlan, contextUrl: string, { app }: Deployment, values: Values) {
     const appKey = createHmac('sha256', key).update(app).digest()
-    const secrets = JSON.stringify(Object.entries(options.build).toSorted(([a], [b]) => byteOrder(a, b)))
+    const missing = plan.secrets.filter((name) => !values.has(name))
+    if (missing.length > 0) throw secretsMissing(app, missing)
     return compilePlan(plan, {
       cacheKey: appKey.toString('hex').slice(0, 16),
-      secretsHash: createHmac('sha256', appKey).update(secrets).digest('hex'),
+      secretsHash: hashOf(values, appKey),
       platform,
       source: sourceTree(contextUrl),
       builtAt: new Date(),
@@ -120,6 +134,19 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
     const desired = known?.desired ?? desiredOf(deployment, await treeOf(deployment))
     return { id, number, app, options, image, desired, rollout: known, remember, tell, signal }
   }
+}
+
+/** Changes when a value does; tells nothing of it without the app's key. */
+function hashOf(values: Values, appKey: Buffer): string {
+  const pairs = [...values].map(([name, value]): [string, string] => [name, Buffer.from(value).toString('base64')])
+  const sorted = pairs.toSorted(([a], [b]) => byteOrder(a, b))
+  return createHmac('sha256', appKey).update(JSON.stringify(sorted)).digest('hex')
+}
+
+function secretsMissing(app: string, names: string[]): Problem {
+  const way = `PUT /v1/apps/${app}/secrets/${names[0]}, or the form field secret.${names[0]}`
+  const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. Set them: ${way}.`
+  return new Problem('build-failed', detail, { facts: { secrets: names } })
 }
 
 function labelsOf({ id, app, source, createdAt, options }: Deployment): Record<string, string> {

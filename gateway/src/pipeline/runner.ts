@@ -9,6 +9,8 @@ type Parts<P extends Plan> = {
   steps: Steps<P>
   log: Logger
   limits: TimeLimits & { builds: number; drainMs: number }
+  /** The gateway's own secrets: in no log. */
+  hide: readonly string[]
 }
 
 /** Takes queued deployments, oldest first, one at a time per app and `limits.builds` at once, and sees each to its end. */
@@ -49,12 +51,12 @@ export class Runner<P extends Plan = Plan> {
   }
 
   #run(claim: Claim): void {
-    const { store, steps, limits } = this.#parts
+    const { store, steps, limits, hide } = this.#parts
     const { id: deploymentId, app } = claim.deployment
     const log = this.#parts.log.child({ deploymentId, app })
     const startedAt = performance.now()
     log.info({ state: claim.deployment.state, attempt: claim.deployment.attempt }, 'deployment taken up')
-    const work = runDeployment(claim, { store, steps, limits }, this.#stop.signal).then(
+    const work = runDeployment(claim, { store, steps, limits, hide }, this.#stop.signal).then(
       (problem) => {
         const ms = Math.round(performance.now() - startedAt)
         if (!problem) log.info({ ms }, 'deployment left')

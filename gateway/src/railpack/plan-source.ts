@@ -20,6 +20,8 @@ export type PlanRequest = {
   planner: { path: string; version: string }
   tree: SourceTree
   options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build' | 'deploy'>
+  /** Secrets of the build: the planner hears their names alone. */
+  secretNames?: readonly string[]
   flyBuild?: { dockerfile?: string }
   /** A folder of ours that exists, for what the planner writes. */
   workDir: string
@@ -32,7 +34,7 @@ export type PlannedSource =
 
 /** Decides how a source is built, and has railpack plan it where that is the way. Leaves nothing in `workDir`. */
 export async function planSource(request: PlanRequest, signal: AbortSignal): Promise<PlannedSource> {
-  const { tree, options, planner, tell } = request
+  const { tree, options, planner, tell, secretNames = [] } = request
   const limits = { ...planLimits, ...request.limits }
   const chosen = chooseWay(tree, options, request.flyBuild)
   const { way, reason } = chosen
@@ -50,7 +52,10 @@ export async function planSource(request: PlanRequest, signal: AbortSignal): Pro
     }
   }
 
-  const { info, planText } = await prepare({ planner, tree, options, workDir: request.workDir, tell, limits }, signal)
+  const { info, planText } = await prepare(
+    { planner, tree, options, secretNames, workDir: request.workDir, tell, limits },
+    signal,
+  )
   for (const { Level, Msg } of info.logs.slice(0, maxNotes)) {
     tell({ type: 'note', text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
   }

@@ -35,7 +35,7 @@ async function tryPrepare(work: Preparation, signal: AbortSignal) {
   const out = await mkdtemp(join(work.workDir, 'plan-'))
   try {
     const user = await plannerUser(tree.root, out)
-    const variables = planVariables(options.build)
+    const variables = planVariables(options.build, work.secretNames)
     const wanted = options.deploy ? ['--error-missing-start'] : []
     const outputs = ['--plan-out', join(user.out, 'plan.json'), '--info-out', join(user.out, 'info.json')]
     const args = ['prepare', user.treeRoot, '--hide-pretty-plan', ...wanted, ...outputs, ...variables.args]

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import type { DeploymentState } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import { DeploymentOptions } from '#api/options.ts'
@@ -7,6 +7,7 @@ import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
 import type { HttpParts } from '../../../gateway/src/http/http-app.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
 import { openLog } from '../../../gateway/src/log.ts'
+import { Vault } from '../../../gateway/src/pipeline/vault.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 export const token = 'a-token-for-the-tests'
@@ -18,6 +19,7 @@ export const authorization = { Authorization: `Bearer ${token}` }
  */
 export async function startHttp(own: Partial<HttpParts> = {}) {
   const store = openSqliteStore(':memory:')
+  const vault = new Vault(store, randomBytes(32))
   const stop = new AbortController()
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
@@ -35,7 +37,11 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
       received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
       return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
     },
-    submit: (app, options, source) => store.create({ id: randomUUID(), app, options, source }),
+    submit(app, options, source, given) {
+      const id = randomUUID()
+      return store.create({ id, app, options, source, secrets: vault.sealFor(id, given) })
+    },
+    secrets: vault,
     readiness: () => Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
     tokens: [token, 'another-token-of-tests'],
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
@@ -62,11 +68,13 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
   return {
     ...server,
     store,
+    vault,
     logged,
     received,
     play,
     stop: () => stop.abort(),
-    create: () => parts.submit('shop', DeploymentOptions.parse({}), { digest: 'sha256:aa', files: 1, sizeBytes: 2 }),
+    create: () =>
+      parts.submit('shop', DeploymentOptions.parse({}), { digest: 'sha256:aa', files: 1, sizeBytes: 2 }, new Map()),
     get: (path: string, headers: Record<string, string> = {}) =>
       fetch(`${server.url}${path}`, { headers: { ...authorization, ...headers } }),
     async [Symbol.asyncDispose]() {

@@ -12,15 +12,16 @@ import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 const image = { reference: 'registry/shop@sha256:bb', digest: 'sha256:bb', tags: ['deployment-d1'] }
 const facts = { way: 'railpack', reason: '', planner: 'p', provider: 'node', versions: {}, startCommand: null } as const
 const good: Steps = {
+  secrets: async () => new Map(),
   fetch: async () => ({ digest: 'sha256:aa', files: 0, sizeBytes: 0, root: '/', entries: [] }),
   analyze: async () => ({ facts }),
-  build: async (_deployment, _tree, _plan, pushing) => (pushing(), image),
+  build: async (_deployment, _tree, _secrets, _plan, pushing) => (pushing(), image),
   deploy: async () => {},
   verify: async () => ({ url: 'http://shop' }),
 }
 const limits = { planMs: 1000, buildMs: 1000, deployMs: 1000, awayMs: 300, builds: 2, drainMs: 0 }
 const start = (store: DeploymentStore, steps: Partial<Steps> = {}, own: Partial<typeof limits> = {}) =>
-  Runner.start({ store, steps: { ...good, ...steps }, log: openLog('silent'), limits: { ...limits, ...own } })
+  Runner.start({ store, steps: { ...good, ...steps }, log: openLog('silent'), hide: [], limits: { ...limits, ...own } })
 const submit = (store: DeploymentStore, id = 'd1', app = 'shop', options = {}) =>
   store.create({ id, app, options: DeploymentOptions.parse(options), source: null })
 const ended = async (store: DeploymentStore, id = 'd1'): Promise<Deployment> => {
@@ -53,7 +54,7 @@ test('a failing build ends with its problem, and what it told before is in the l
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using _runner = await start(store, {
-    build: async (_d, _t, _p, _pushing, tell) => {
+    build: async (_d, _t, _s, _p, _pushing, tell) => {
       tell({ type: 'note', text: 'last words' })
       throw new Problem('build-failed', 'npm ci ended with 1', { facts: { exitCode: 1 } })
     },
@@ -87,7 +88,7 @@ test('a step over its time ends with the limit and the state it was in', async (
   await submit(store)
   const hang = (signal: AbortSignal) =>
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-  await using _runner = await start(store, { analyze: (_d, _t, _tell, signal) => hang(signal) }, { planMs: 30 })
+  await using _runner = await start(store, { analyze: (_d, _t, _s, _tell, signal) => hang(signal) }, { planMs: 30 })
   expect(await ended(store)).toMatchObject({
     problem: { code: 'time-limit', state: 'analyzing', limitMs: 30, status: 504 },
   })
@@ -120,7 +121,7 @@ test('a stopped gateway sends its builds back to the queue, and the next one fin
   await submit(store)
   {
     await using _first = await start(store, {
-      build: (_d, _t, _p, _pushing, _tell, signal) =>
+      build: (_d, _t, _s, _p, _pushing, _tell, signal) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     })
     while ((await store.find('d1'))!.state !== 'building') await sleep(5)
