@@ -7,7 +7,7 @@ const hidden = '***'
 /** A line's end that might begin a secret is held back until more comes; so few letters tell nothing. */
 const tellingLetters = 4
 /** A secret may be broken over lines, but not by more empty ones than this. */
-const maxLineBreaks = 4
+const maxLineBreaks = 16
 /** As long a line as this may have been cut by who reports it: the next text goes on with it. */
 const cutLineLetters = 16_384
 /** Fields that hold words of ours, which a secret may happen to be. */

@@ -4,6 +4,8 @@ import { isUtf8 } from 'node:buffer'
 const minLetters = 6
 /** Longer texts are looked for piece by piece: what must be held back, and a piece that stands alone, stays short. */
 const pieceLetters = 64
+/** Longer values are looked for in the usual forms alone: each form costs memory. */
+const longBytes = 1024
 
 /** What to look for so that these values are found in all the forms that programs print them in; without line breaks. */
 export function secretForms(values: Iterable<string | Uint8Array>): Set<string> {
@@ -25,11 +27,12 @@ function formsOf(value: Buffer): string[] {
   const bytes = text === null ? value : Buffer.from(text)
   if (bytes.length < minLetters) return []
   const hex = bytes.toString('hex')
-  const encoded = [hex, hex.toUpperCase(), ...[0, 1, 2].flatMap((offset) => inBase64(bytes, offset))]
+  const base64 = [bytes.toString('base64url'), bytes.toString('base64')]
+  const encoded = [hex, hex.toUpperCase(), ...base64, ...[0, 1, 2].flatMap((offset) => inBase64(bytes, offset))]
   if (text === null) return encoded
   const lines = text.split(/[\r\n]+/).map((line) => line.trim())
-  const reversed = Array.from(text).toReversed().join('')
-  return [text, ...lines, reversed, text.replaceAll("'", `'\\''`), ...inJson(text), ...inUrl(text), ...encoded]
+  const usual = [text, ...lines, JSON.stringify(text).slice(1, -1), encodeURIComponent(text), ...encoded]
+  return bytes.length > longBytes ? usual : [...usual, ...rareForms(text)]
 }
 
 /** As it stands in the base64 of something longer, behind `offset` bytes: without the letters that its neighbours share. */
@@ -40,19 +43,15 @@ function inBase64(bytes: Buffer, offset: number): string[] {
   return [own, own.replaceAll('-', '+').replaceAll('_', '/')]
 }
 
-function inJson(text: string): string[] {
+/** Reversed, quoted for a shell, and the ways in which JSON and URLs are written by other programs. */
+function rareForms(text: string): string[] {
   const json = JSON.stringify(text).slice(1, -1)
   const ascii = json.replaceAll(/[^\0-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
-  return [json, ascii, json.replaceAll('/', '\\/')]
-}
-
-function inUrl(text: string): string[] {
-  const usual = encodeURIComponent(text.toWellFormed())
-  const strict = usual.replaceAll(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`)
-  return [usual, strict].flatMap((form) =>
-    [form, form.replaceAll('%2F', '/'), form.replaceAll('%20', '+')].flatMap((one) => [
-      one,
-      one.replaceAll(/%../g, (code) => code.toLowerCase()),
-    ]),
-  )
+  const url = encodeURIComponent(text)
+  const strict = url.replaceAll(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`)
+  const inForm = new URLSearchParams([['', text]]).toString().slice(1).replaceAll('+', '%20')
+  const urls = [url, strict, inForm].flatMap((form) => [form, form.replaceAll('%2F', '/'), form.replaceAll('%20', '+')])
+  const inLowerCase = urls.map((form) => form.replaceAll(/%../g, (code) => code.toLowerCase()))
+  const reversed = Array.from(text).toReversed().join('')
+  return [reversed, text.replaceAll("'", `'\\''`), ascii, json.replaceAll('/', '\\/'), ...urls, ...inLowerCase]
 }

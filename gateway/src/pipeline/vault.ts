@@ -6,7 +6,7 @@ import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secr
 /** Values by name, opened for one build. */
 export type Secrets = ReadonlyMap<string, Buffer>
 
-export const secretLimits = { valueBytes: maxSecretBytes, count: 100, allBytes: 128 * 1024 }
+export const secretLimits = { valueBytes: maxSecretBytes, count: 100, allBytes: 64 * 1024 }
 
 const cipher = 'aes-256-gcm'
 const nonceBytes = 12
