@@ -160,3 +160,45 @@ test('what the deploy remembered is there for the verification', async () => {
   await ended(store)
   expect(seen).toEqual({ touched: ['m1'] })
 })
+
+test('secrets of the build, and the gateway’s own, are in no event and no problem', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const secret = Buffer.from('correct-horse-battery')
+  const tellAll =
+    (text: string): Steps['build'] =>
+    async (_d, _t, secrets, _p, _pushing, tell) => {
+      expect(secrets.get('A')).toBe(secret)
+      const log = (line: string) => tell({ type: 'log', step: 's1', stream: 'stdout', text: line })
+      log(`it is ${text.slice(0, 9)}`)
+      await sleep(150)
+      log(`${text.slice(9)} and a-token-of-ours`)
+      tell({ type: 'step', step: 's1', name: `echo ${text}`, status: 'failed', error: `exit: ${text}` })
+      const lastLines = [text.slice(9)] // all that is left of it, by itself no secret
+      throw new Problem('build-failed', `echo ${text} failed`, { facts: { step: `echo ${text}`, lastLines } })
+    }
+  await using _runner = await Runner.start({
+    store,
+    steps: { ...good, secrets: async () => new Map([['A', secret]]), build: tellAll(secret.toString()) },
+    log: openLog('silent'),
+    hide: ['a-token-of-ours'],
+    limits,
+  })
+  const { problem } = await ended(store)
+  expect(problem).toMatchObject({
+    detail: 'echo *** failed',
+    step: 'echo ***',
+    lastLines: ['it is ***', '*** and ***'],
+  })
+  const log = await store.eventsAfter('d1', 0, 100)
+  expect(JSON.stringify(log)).not.toMatch(/correct-horse-battery|horse-battery|a-token/)
+  expect(log).toContainEqual(expect.objectContaining({ type: 'step', name: 'echo ***', error: 'exit: ***' }))
+})
+
+test('secrets that cannot be opened end the deployment before anything is built', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const secrets = () => Promise.reject(new Problem('secrets-unavailable', 'kept under another key'))
+  await using _runner = await start(store, { secrets, build: () => Promise.reject(new Error('built')) })
+  expect(await ended(store)).toMatchObject({ state: 'build_failed', problem: { code: 'secrets-unavailable' } })
+})
