@@ -6,6 +6,8 @@ export const routes = {
   secret: '/v1/apps/:app/secrets/:name',
   deployment: '/v1/deployments/:id',
   events: '/v1/deployments/:id/events',
+  cancel: '/v1/deployments/:id/cancel',
+  retry: '/v1/deployments/:id/retry',
   health: '/healthz',
   ready: '/readyz',
 } as const

@@ -77,13 +77,12 @@ export class ByHand {
     const [source, plan] = [join(this.#dir, 'source'), join(this.#dir, 'plan')]
     const name = `${this.#lab.registry}/${this.#app}:latest`
     const ways = this.#compiled
-      ? { args: [], config: [`"containerimage.config=${this.#compiled.config.replaceAll('"', '""')}"`] }
+      ? { args: [], output: [`"containerimage.config=${this.#compiled.config.replaceAll('"', '""')}"`] }
       : {
-          args: [
-            ...['--frontend', 'gateway.v0', '--opt', `source=${this.#frontend}`, '--local', `dockerfile=${plan}`],
-            ...['--opt', 'cache-key=by-hand'],
-          ],
-          config: [],
+          args: `--frontend gateway.v0 --opt source=${this.#frontend} --opt cache-key=by-hand --local dockerfile=${plan}`.split(
+            ' ',
+          ),
+          output: [],
         }
     const output = [
       'type=image',
@@ -91,7 +90,7 @@ export class ByHand {
       'push=true',
       'oci-mediatypes=true',
       'compression=zstd',
-      ...ways.config,
+      ...ways.output,
     ]
     await this.#buildctl(
       ['--local', `context=${source}`, ...ways.args, '--output', output.join(','), ...(rebuild ? ['--no-cache'] : [])],

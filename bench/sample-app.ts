@@ -39,7 +39,7 @@ export async function pack(root: string, archive: string): Promise<void> {
   await run('tar', ['-czf', archive, '-C', root, '.'])
 }
 
-const modulePath = (n: number): string => `src/part-${n % 20}/unit-${Math.floor(n / 20) % 25}/module-${n}.js`
+const modulePath = (n: number): string => `src/part-${n % 20}/unit-${Math.floor(n / 400)}/module-${n}.js`
 
 function moduleText(n: number): string {
   let seed = n + 1

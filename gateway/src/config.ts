@@ -1,7 +1,22 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 
 const port = z.coerce.number().int().min(0).max(65_535)
 const seconds = z.coerce.number().positive()
+const list = (text: string) =>
+  text
+    .split(',')
+    .map((each) => each.trim())
+    .filter(Boolean)
+const addresses = z
+  .string()
+  .refine((text) => list(text).every((each) => isIP(each)), 'must be addresses, separated by commas')
+const ranges = z
+  .string()
+  .refine(
+    (text) => list(text).every((each) => isIP(each.replace(/\/\d{1,3}$/, ''))),
+    'must be addresses or ranges, separated by commas',
+  )
 const mib = z.coerce.number().int().positive()
 
 /**
@@ -37,6 +52,21 @@ export const settings = z.object({
   TARMAC_CONTEXT_PORT: port
     .default(8412)
     .describe('Loopback port on which the build daemon fetches source trees; keep it the same, or caches go cold.'),
+  TARMAC_BUILD_BRIDGE: z
+    .string()
+    .regex(/^[a-zA-Z0-9_-]{0,15}$/, 'must be the name of a bridge')
+    .default('tarmac0')
+    .describe(
+      'Bridge of build steps, around which the gateway puts up walls; empty when someone else does. A canary build tries them.',
+    ),
+  TARMAC_BUILD_DNS: addresses
+    .default('1.1.1.1,8.8.8.8')
+    .describe('Resolvers of build steps, separated by commas, as in the build daemon’s [dns].'),
+  TARMAC_BUILD_ALLOW: ranges
+    .default('')
+    .describe(
+      'Addresses and ranges, separated by commas, that build steps may reach although they are not public: a package mirror of your own.',
+    ),
   TARMAC_RAILPACK: z.string().default('/usr/local/bin/railpack').describe('The planner, as an absolute path.'),
   TARMAC_REGISTRY: z.string().default('registry.fly.io').describe('Where images go, as host or host:port.'),
   TARMAC_FLY_API: z.url().default('https://api.machines.dev').describe('Base URL of the Machines API.'),
@@ -53,6 +83,12 @@ export const settings = z.object({
     .describe('How the address of a live app is shown; {app} is its name. `https://{app}.fly.dev` for public apps.'),
   TARMAC_MAX_UPLOAD_MIB: mib.default(2048).describe('Largest archive taken, as sent.'),
   TARMAC_MAX_TREE_MIB: mib.default(8192).describe('Largest source tree taken, unpacked.'),
+  TARMAC_KEEP_SOURCES: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(5)
+    .describe('Sources kept for each app, newest first, so that a retry needs no upload.'),
   TARMAC_MAX_BUILDS: z.coerce.number().int().min(1).default(4).describe('Deployments at work at once.'),
   TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
   TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),
@@ -79,10 +115,7 @@ export type Config = ReturnType<typeof readConfig>
 export function readConfig(env: Record<string, string | undefined>) {
   const parsed = settings.safeParse(env)
   const complaints = parsed.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) ?? []
-  const tokens = (env['TARMAC_TOKENS'] ?? '')
-    .split(',')
-    .map((token) => token.trim())
-    .filter(Boolean)
+  const tokens = list(env['TARMAC_TOKENS'] ?? '')
   if (tokens.some((token) => token.length < 16)) complaints.push('TARMAC_TOKENS: a token has at least 16 characters')
   const key = keyOf(env['TARMAC_SECRETS_KEY'] ?? '')
   if (key !== null && key.length !== 32) complaints.push('TARMAC_SECRETS_KEY: must be 32 bytes as base64 or hex')
@@ -98,6 +131,11 @@ export function readConfig(env: Record<string, string | undefined>) {
     data: set.TARMAC_DATA,
     logLevel: set.TARMAC_LOG_LEVEL,
     buildkit: { address: set.TARMAC_BUILDKIT, contextPort: set.TARMAC_CONTEXT_PORT },
+    buildNetwork: {
+      bridge: set.TARMAC_BUILD_BRIDGE,
+      dns: list(set.TARMAC_BUILD_DNS),
+      allow: list(set.TARMAC_BUILD_ALLOW),
+    },
     railpack: set.TARMAC_RAILPACK,
     registry: set.TARMAC_REGISTRY,
     fly: {
@@ -106,6 +144,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       region: set.TARMAC_FLY_REGION || set.FLY_REGION || 'iad',
       url: set.TARMAC_URL,
     },
+    keepSources: set.TARMAC_KEEP_SOURCES,
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
       treeBytes: set.TARMAC_MAX_TREE_MIB * 2 ** 20,

@@ -1,7 +1,9 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asProblem } from '#api/problem.ts'
+import { proveWalls } from './buildkit/canary.ts'
 import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
@@ -9,15 +11,19 @@ import { MachinesApi } from './fly/machines-api.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
+import type { NewDeployment } from './deployments/store.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
+import { NetworkGuard } from './pipeline/network-guard.ts'
+import { retryOf } from './pipeline/retry-of.ts'
 import { Runner } from './pipeline/runner.ts'
 import { Vault } from './pipeline/vault.ts'
-import { openPlanner } from './railpack/open-planner.ts'
+import { plannerAt } from './railpack/open-planner.ts'
 import { Registry } from './registry/registry.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
 const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
+type Given = ReadonlyMap<string, Uint8Array>
 
 /** Puts the parts together, lowest first; the stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
@@ -44,20 +50,38 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
     }),
   )
-  const planner = () => openPlanner(config.railpack, AbortSignal.timeout(probeMs))
+  const planner = plannerAt(config.railpack, probeMs)
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
   const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
 
   const vault = new Vault(store, secrets.key)
+  let runner: Runner | undefined
+  const ports = [config.http.port, config.buildkit.contextPort]
+  const network = opening.use(
+    NetworkGuard.start({
+      prove: (signal) => proveWalls(buildkit, { ...config.buildNetwork, ports }, signal),
+      daemon: () => socketIdentity(config.buildkit.address),
+      onProven: () => runner?.wake(),
+      log,
+    }),
+  )
   const steps = makeSteps(
     { vault, intake, buildkit, registry, deployer },
-    { planner, registryHost: config.registry, region: place.region, key, workDir: join(data, 'spool', 'plans') },
+    {
+      planner,
+      walledIn: (signal) => network.proven(signal),
+      registryHost: config.registry,
+      region: place.region,
+      key,
+      workDir: join(data, 'plans'),
+    },
   )
-  const runner = opening.use(await Runner.start({ store, steps, log, limits, hide: [...secrets.tokens, secrets.fly] }))
+  const hide = [...secrets.tokens, secrets.fly]
+  runner = opening.use(await Runner.start({ store, steps, log, limits, hide, mayStart: () => network.status.ok }))
   const sweep = async () => {
-    const { removed } = await intake.sweep(await store.sourcesInUse())
+    const { removed } = await intake.sweep(await store.sourcesInUse(config.keepSources))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
   }
   await sweep()
@@ -67,23 +91,29 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
   opening.defer(() => clearInterval(sweeping))
 
+  const submit = async ({ secrets: given, ...asked }: Omit<NewDeployment, 'id' | 'secrets'> & { secrets?: Given }) => {
+    const id = randomUUIDv7()
+    const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, given ?? new Map()) })
+    runner.wake()
+    return deployment
+  }
   const stopping = new AbortController()
   const server = opening.use(
     await listen(
       {
         store,
         receive: (body, more) => intake.receive(body, more),
-        async submit(app, options, source, given) {
-          const id = randomUUIDv7()
-          const deployment = await store.create({ id, app, options, source, secrets: vault.sealFor(id, given) })
-          runner.wake()
-          return deployment
-        },
+        admit: () => network.admit(),
+        submit,
         secrets: vault,
+        retry: async (id, more) =>
+          submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey }),
+        cancel: (id, wish) => runner.cancel(id, wish),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [daemon, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
-          return { ready: daemon.ok && plans.ok, parts: { buildkit: daemon, planner: plans } }
+          const parts = { buildkit: daemon, planner: plans, network: network.status }
+          return { ready: Object.values(parts).every(({ ok }) => ok), parts }
         },
         tokens: secrets.tokens,
         log,
@@ -94,9 +124,15 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     ),
   )
   opening.defer(() => stopping.abort())
-  log.info({ url: server.url }, 'gateway ready')
+  log.info({ url: server.url }, 'gateway listens')
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+/** A daemon makes its socket anew when it starts; null: there is none. */
+function socketIdentity(address: string): string | null {
+  const socket = statSync(address.replace('unix://', ''), { throwIfNoEntry: false })
+  return socket ? `${socket.ino} ${socket.ctimeMs}` : null
 }
 
 /** 32 random bytes that this gateway keeps: addresses of sources and the apps' own keys are made from them. */

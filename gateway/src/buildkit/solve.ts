@@ -23,7 +23,7 @@ export type ImageConfig = { config?: { Labels?: Record<string, string> } & Recor
 export type SolveOptions = {
   /** Never used before: the daemon refuses a name that it knows. */
   ref: string
-  /** `host/repository:tag`, each pushed. */
+  /** `host/repository:tag`, each pushed; none: what the steps make is left in the cache. */
   names: readonly string[]
   labels: Record<string, string>
   secrets: SessionSecrets
@@ -136,7 +136,10 @@ function requestOf(build: Build, { names, labels, rebuild }: SolveOptions) {
     const config = { ...build.image, config: withLabels(build.image.config, labels) }
     return {
       definition: rebuild ? withoutCache(build.definition) : build.definition,
-      exporters: [{ type: 'image', attrs: { ...attrs, 'containerimage.config': JSON.stringify(config) } }],
+      exporters:
+        names.length > 0
+          ? [{ type: 'image', attrs: { ...attrs, 'containerimage.config': JSON.stringify(config) } }]
+          : [],
     }
   }
   return {

@@ -4,6 +4,7 @@ import { readOptions } from '#api/options.ts'
 import { Problem, problems } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { follow } from '../deployments/follow.ts'
+import { idempotencyKeyOf, promised } from './create-deployment.ts'
 import type { HttpParts } from './http-app.ts'
 import { appOf, queryOf, receiveSource } from './receive-source.ts'
 import { defaultHeartbeatMs, sendLog, whileOpen } from './send-log.ts'
@@ -14,11 +15,12 @@ export function deployAndFollow(parts: HttpParts): RequestHandler {
     const app = appOf(request)
     const query = [...queryOf(request)]
     readWishes(query)
+    const idempotencyKey = idempotencyKeyOf(request)
     const { source, fields, secrets } = await receiveSource(request, response, parts)
     const { options, answer } = readWishes([...query, ...fields])
-    const deployment = await parts.submit(app, options, source, secrets)
-    response.setHeader('Location', fill(routes.deployment, { id: deployment.id }))
-    if (answer.follow === false) return void response.status(202).json(deployment)
+    const deployment = await parts.submit({ app, options, source, secrets, idempotencyKey })
+    if (answer.follow === false) return promised(response, deployment)
+    response.location(fill(routes.deployment, { id: deployment.id }))
     const status = answer.wait ? await verdictStatus(deployment, response, parts) : 200
     await sendLog(response.status(status), parts, deployment, 0, 'text/plain')
   }

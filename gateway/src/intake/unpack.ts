@@ -20,7 +20,7 @@ export async function unpack(parts: Parts): Promise<Manifest> {
   }
   if (!shape.hasFiles)
     throw new Problem('archive-empty', 'It holds no files. Pack the folder that holds the source: tar cz -C FOLDER .')
-  return staging.finish(shape.links())
+  return staging.finish(await shape.links())
 }
 
 async function write(entry: TarEntry, shape: TreeShape, { tar, staging, limits, meter }: Parts): Promise<void> {

@@ -12,7 +12,6 @@ import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Intake } from '../intake/intake.ts'
-import { byteOrder } from '../llb/byte-order.ts'
 import { compilePlan } from '../railpack/compile.ts'
 import type { Planner } from '../railpack/open-planner.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
@@ -20,7 +19,7 @@ import { readPlan, type RailpackPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { DeployWork, Steps } from './steps.ts'
-import type { Vault } from './vault.ts'
+import { secretsHash, type Vault } from './vault.ts'
 
 const platform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
 
@@ -31,6 +30,8 @@ type Settings = {
   planner: () => Promise<Planner>
   /** Images are `<registryHost>/<app>`. */
   registryHost: string
+  /** Resolves when build steps are proven to be walled in; else throws. */
+  walledIn: (signal: AbortSignal) => Promise<void>
   region: string
   /** Known to this gateway alone; each app's own key is made from it. */
   key: Uint8Array
@@ -53,20 +54,23 @@ export function makeSteps(
       const { app, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       for (const text of desired.warnings) tell({ type: 'warning', text })
-      // Fly's registry knows no repository without its app.
-      const { created } = await deployer.ensureApp(app, signal)
-      if (created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
       await mkdir(workDir, { recursive: true })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
       const secretNames = [...secrets.keys()]
-      return planSource(
+      const plan = await planSource(
         { planner: await settings.planner(), tree, options, secretNames, flyBuild, workDir, tell },
         signal,
       )
+      // Before the build, for Fly's registry knows no repository without its app; after the plan, so that a source
+      // that cannot be built makes none.
+      const { created } = await deployer.ensureApp(app, signal)
+      if (created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
+      return plan
     },
 
     async build(deployment, tree, secrets, plan, pushing, tell, signal) {
+      await settings.walledIn(signal)
       const { id, app, options } = deployment
       const repository = `${registryHost}/${app}`
       const tags = [`deployment-${id}`, ...(options.commit ? [options.commit.slice(0, 12)] : [])]
@@ -121,7 +125,7 @@ export function makeSteps(
     if (missing.length > 0) throw secretsMissing(app, missing)
     return compilePlan(plan, {
       cacheKey: appKey.toString('hex').slice(0, 16),
-      secretsHash: hashOf(values, appKey),
+      secretsHash: secretsHash(values, appKey),
       platform,
       source: sourceTree(contextUrl),
       builtAt: new Date(),
@@ -134,13 +138,6 @@ export function makeSteps(
     const desired = known?.desired ?? desiredOf(deployment, await treeOf(deployment))
     return { id, number, app, options, image, desired, rollout: known, remember, tell, signal }
   }
-}
-
-/** Changes when a value does; tells nothing of it without the app's key. */
-function hashOf(values: Values, appKey: Buffer): string {
-  const pairs = [...values].map(([name, value]): [string, string] => [name, Buffer.from(value).toString('base64')])
-  const sorted = pairs.toSorted(([a], [b]) => byteOrder(a, b))
-  return createHmac('sha256', appKey).update(JSON.stringify(sorted)).digest('hex')
 }
 
 function secretsMissing(app: string, names: string[]): Problem {

@@ -1,7 +1,9 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
 import { Problem } from '#api/problem.ts'
 import { maxSecretBytes, SecretName, secretNameRule, type SecretFacts } from '#api/secret.ts'
+import type { NewDeployment } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
+import { byteOrder } from '../llb/byte-order.ts'
 
 /** Values by name, opened for one build. */
 export type Secrets = ReadonlyMap<string, Buffer>
@@ -45,9 +47,13 @@ export class Vault {
   }
 
   /** What came with a deployment, to be kept with its record. */
-  sealFor(id: string, secrets: ReadonlyMap<string, Uint8Array>): SealedSecret[] {
+  sealFor(id: string, secrets: ReadonlyMap<string, Uint8Array>): Pick<NewDeployment, 'secrets' | 'secretsMark'> {
+    if (secrets.size === 0) return {}
     checkLimits([...secrets.values()].map(({ length }) => length))
-    return [...secrets].map(([name, value]) => this.#seal(`deployment:${id}`, name, value))
+    return {
+      secrets: [...secrets].map(([name, value]) => this.#seal(`deployment:${id}`, name, value)),
+      secretsMark: secretsHash(secrets, this.#keyOrProblem()),
+    }
   }
 
   /** The app's secrets, and over them those that came with the deployment. */
@@ -89,6 +95,13 @@ export class Vault {
     const way = 'Its operator sets TARMAC_SECRETS_KEY to 32 random bytes (openssl rand -base64 32) and starts it again.'
     throw new Problem('secrets-unavailable', `This builder has no key for secrets. ${way}`)
   }
+}
+
+/** Changes when a name or a value does; tells nothing of them without the key. */
+export function secretsHash(values: ReadonlyMap<string, string | Uint8Array>, key: Uint8Array): string {
+  const pairs = [...values].map(([name, value]): [string, string] => [name, Buffer.from(value).toString('base64')])
+  const sorted = pairs.toSorted(([a], [b]) => byteOrder(a, b))
+  return createHmac('sha256', key).update(JSON.stringify(sorted)).digest('hex')
 }
 
 /** Sealed with each value, so that none opens in another's place. */

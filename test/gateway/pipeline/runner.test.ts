@@ -131,6 +131,19 @@ test('a stopped gateway sends its builds back to the queue, and the next one fin
   expect(await ended(store)).toMatchObject({ state: 'live', attempt: 2 })
 })
 
+test('queued deployments wait while none may start, and go when the runner is woken', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  let mayStart = false
+  const parts = { store, steps: good, log: openLog('silent'), hide: [], limits, mayStart: () => mayStart }
+  await using runner = await Runner.start(parts)
+  await sleep(20)
+  expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+  mayStart = true
+  runner.wake()
+  expect(await ended(store)).toMatchObject({ state: 'live' })
+})
+
 test('a deploy that a crash cut off is taken up with what it remembered, without building again', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
@@ -201,4 +214,52 @@ test('secrets that cannot be opened end the deployment before anything is built'
   const secrets = () => Promise.reject(new Problem('secrets-unavailable', 'kept under another key'))
   await using _runner = await start(store, { secrets, build: () => Promise.reject(new Error('built')) })
   expect(await ended(store)).toMatchObject({ state: 'build_failed', problem: { code: 'secrets-unavailable' } })
+})
+
+const untilStopped: Steps['build'] = (_d, _t, _s, _p, _pushing, _tell, signal) =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+
+test('a cancelled build stops its work, and says so only when nothing of it runs any more', async () => {
+  await using store = openSqliteStore(':memory:')
+  let cleaned = false
+  await submit(store)
+  await using runner = await start(store, {
+    build: (...given) =>
+      untilStopped(...given).finally(async () => {
+        await sleep(20)
+        expect((await store.find('d1'))!.state).toBe('building')
+        cleaned = true
+      }),
+  })
+  while ((await store.find('d1'))!.state !== 'building') await sleep(5)
+  expect(await runner.cancel('d1', { by: 'ada', why: null, abort: false })).toMatchObject({ state: 'building' })
+  expect(await ended(store)).toMatchObject({ state: 'cancelled', problem: { detail: 'Cancelled by ada.' } })
+  expect(cleaned).toBe(true)
+})
+
+test('a deploy is aborted only when asked to be, and is cancelled when its machines are back', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  await using runner = await start(store, {
+    deploy: ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+  })
+  while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
+  const wish = { by: null, why: 'broken', abort: false }
+  await expect(runner.cancel('d1', wish)).rejects.toMatchObject({ code: 'too-late' })
+  await runner.cancel('d1', { ...wish, abort: true })
+  expect(await ended(store)).toMatchObject({ state: 'cancelled', problem: { detail: 'Cancelled on request: broken.' } })
+})
+
+test('a cancel that could not put the machines back is not called cancelled', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  await using runner = await start(store, {
+    deploy: ({ signal }) =>
+      new Promise((_, reject) =>
+        signal.addEventListener('abort', () => reject(new Problem('deploy-stuck', 'm1 is left on the new image'))),
+      ),
+  })
+  while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
+  await runner.cancel('d1', { by: null, why: null, abort: true })
+  expect(await ended(store)).toMatchObject({ state: 'deploy_failed', problem: { code: 'deploy-stuck' } })
 })

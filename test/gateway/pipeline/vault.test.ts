@@ -26,7 +26,7 @@ test('what came with a deployment goes over what the app keeps', async () => {
   await vault.put('shop', 'A', Buffer.from('of the app'))
   await vault.put('shop', 'B', Buffer.from('of the app'))
   await vault.put('blog', 'C', Buffer.from('of another'))
-  for (const secret of vault.sealFor('d1', new Map([['B', Buffer.from('given')]])))
+  for (const secret of vault.sealFor('d1', new Map([['B', Buffer.from('given')]])).secrets!)
     await store.putSecret('deployment:d1', secret)
   expect([...(await vault.open(shop))].map(([name, text]) => `${name}: ${text.toString()}`)).toEqual([
     'A: of the app',
@@ -70,7 +70,7 @@ test('without a key nothing is kept or listed, and builds without secrets go on'
   await expect(vault.list('shop')).rejects.toMatchObject(refused)
   await expect(vault.remove('shop', 'TOKEN')).rejects.toMatchObject(refused)
   expect(() => vault.sealFor('d1', new Map([['A', value]]))).toThrow('TARMAC_SECRETS_KEY')
-  expect(vault.sealFor('d1', new Map())).toEqual([])
+  expect(vault.sealFor('d1', new Map())).toEqual({})
   expect(await vault.open(shop)).toEqual(new Map())
   await new Vault(store, key).put('shop', 'TOKEN', value)
   await expect(vault.open(shop)).rejects.toMatchObject(refused)
