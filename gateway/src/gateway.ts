@@ -18,6 +18,7 @@ import { retryOf } from './pipeline/retry-of.ts'
 import { Runner } from './pipeline/runner.ts'
 import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
+import { dockerLogin } from './registry/docker-config.ts'
 import { Registry } from './registry/registry.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -47,7 +48,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     await Buildkit.open({
       ...config.buildkit,
       key,
-      login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
+      images: config.images,
+      loginFor: (app, host) => {
+        if (host === config.registry) return { user: login.username, secret: login.password }
+        return config.dockerConfig ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host) : null
+      },
     }),
   )
   const planner = plannerAt(config.railpack, probeMs)
@@ -68,11 +73,12 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     }),
   )
   const steps = makeSteps(
-    { vault, intake, buildkit, registry, deployer },
+    { vault, intake, buildkit, registry, store, deployer },
     {
       planner,
       walledIn: (signal) => network.proven(signal),
       registryHost: config.registry,
+      registryCache: config.registryCache,
       region: place.region,
       key,
       workDir: join(data, 'plans'),

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { hash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { subscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -13,8 +13,7 @@ import { Problem } from '../../api/problem.ts'
 import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import { Buildkit, type Build, type SolveOptions } from '../../gateway/src/buildkit/solve.ts'
 import type { Context } from '../../gateway/src/buildkit/context-server.ts'
-import { Definition } from '../../gateway/src/buildkit/messages.ts'
-import { bool, int, many, map, message, one, string, type Encodable } from '../../gateway/src/llb/wire.ts'
+import { copy, exec, http, image as from, marshal, scratch } from '../../gateway/src/llb/graph.ts'
 import { startBuildkitd } from '../../lab/parts/buildkitd.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
@@ -47,7 +46,8 @@ beforeAll(async () => {
       address,
       contextPort: 5532,
       key: Buffer.from('key'),
-      login: (asked) => (asked === host ? { user: 'x', secret: 'token' } : null),
+      loginFor: (_app, asked) => (asked === host ? { user: 'x', secret: 'token' } : null),
+      images: { allowed: ['127.0.0.1:5599', 'docker.io'], frontends: [], own: host, refreshMs: 60_000 },
     }),
   )
   await writeFile(join(dir, 'step.c'), program)
@@ -119,7 +119,16 @@ async function dockerfileBuild(files: Record<string, string>, buildArgs: Record<
   const tree = await source(files)
   const dockerfile = await readDockerfile(tree, 'Dockerfile')
   const context = buildkit.offer('app', tree, dockerfile)
-  return { dockerfile, buildArgs, context, root: tree.root, [Symbol.dispose]: () => context[Symbol.dispose]() }
+  return {
+    dockerfile,
+    target: null,
+    buildArgs,
+    platform: 'linux/amd64',
+    cacheKey: 'k',
+    context,
+    root: tree.root,
+    [Symbol.dispose]: () => context[Symbol.dispose](),
+  }
 }
 const dockerfile = (...lines: string[]) => ['FROM scratch', 'COPY step /step', ...lines].join('\n')
 const run = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
@@ -128,10 +137,12 @@ function solve(build: Build, more: Partial<SolveOptions> = {}, signal = AbortSig
   const events: NewEvent[] = []
   const options: SolveOptions = {
     ref: randomUUID(),
+    app: 'app',
     names: [`${host}/app:one`],
     labels: {},
     secrets: new Map(),
     rebuild: false,
+    cache: null,
     tell: (event) => events.push(event),
     pushing: () => events.push({ type: 'note', text: 'pushing' }),
     ...more,
@@ -220,7 +231,7 @@ test('a step that fails is told with its exit code, its last lines and its place
 test.each([
   ['FROM scratch\nCOPPY a b', 'build-failed', { source: { line: 2 } }],
   ['FROM scratch\nCOPY missing /', 'build-failed', { detail: expect.stringContaining('"/missing"') }],
-  [`FROM ${host}/nobody:1\nCOPY step /`, 'image-not-found', { image: `${host}/nobody:1` }],
+  [`FROM ${host}/app:none\nCOPY step /`, 'image-not-found', { image: `${host}/app:none` }],
   ['FROM 127.0.0.1:5599/nobody:1\nCOPY step /', 'registry-unavailable', { image: '127.0.0.1:5599/nobody:1' }],
 ])('%j is %s', async (text, code, facts) => {
   using build = await dockerfileBuild({ Dockerfile: text })
@@ -262,10 +273,11 @@ test('a graph of ours is built, sees its secrets, carries its configuration, and
     settings: expect.objectContaining({ Cmd: ['/step'], Labels: { kept: 'yes', source: 'abc' } }),
   })
   expect((await solve(build, more).solved).stats.run).toBe(0)
-  const again = solve(build, { ...more, rebuild: true })
-  expect((await again.solved).stats.cached).toBe(0)
+  const anew = { ...build, definition: graph(context, true) }
+  const again = solve(anew, more)
+  expect((await again.solved).stats.run).toBe(1)
   expect(logText(again.events)).toBe('text\nopen sesame')
-  const without = await problemOf(solve(build, { rebuild: true }).solved)
+  const without = await problemOf(solve(anew).solved)
   expect(without.body()).toMatchObject({
     code: 'build-failed',
     detail: expect.stringContaining('secret TOKEN: not found'),
@@ -273,9 +285,9 @@ test('a graph of ours is built, sees its secrets, carries its configuration, and
 })
 
 test('a graph whose base image is missing says which', async () => {
-  const definition = marshal([{ source: { identifier: `docker-image://${host}/nobody:1` } }])
+  const definition = marshal(from(`${host}/app:none`, {}))
   const problem = await problemOf(solve({ definition, image, context: null }).solved)
-  expect(problem.body()).toMatchObject({ code: 'image-not-found', image: `${host}/nobody:1` })
+  expect(problem.body()).toMatchObject({ code: 'image-not-found', image: `${host}/app:none` })
 })
 
 test('a daemon that is away is no fault of the source', async () => {
@@ -283,20 +295,23 @@ test('a daemon that is away is no fault of the source', async () => {
     address: `unix://${dir}/nobody.sock`,
     contextPort: 0,
     key: Buffer.from('key'),
-    login: () => null,
+    loginFor: () => null,
+    images: { allowed: [], frontends: [], own: host, refreshMs: 0 },
   })
   expect((await problemOf(nobody.info(AbortSignal.timeout(5000)))).code).toBe('buildkit-unavailable')
   expect((await buildkit.info(AbortSignal.timeout(1000))).version).toMatch(/^v/)
   const options = {
     ref: randomUUID(),
+    app: 'app',
     names: [],
     labels: {},
     secrets: new Map(),
     rebuild: false,
+    cache: null,
     tell() {},
     pushing() {},
   }
-  const definition = marshal([{ source: { identifier: 'docker-image://a/b' } }])
+  const definition = marshal(from('docker.io/a/b', {}))
   const solved = nobody.solve({ definition, image, context: null }, options, AbortSignal.timeout(5000))
   expect((await problemOf(solved)).code).toBe('buildkit-unavailable')
 })
@@ -304,57 +319,10 @@ test('a daemon that is away is no fault of the source', async () => {
 const image = { architecture: 'amd64', os: 'linux', config: { Cmd: ['/step'], Labels: { kept: 'yes' } } }
 
 /** The context unpacked into a root, and the program run in it with a secret. */
-const graph = ({ url, filename }: Context): Uint8Array =>
-  marshal([
-    { source: { identifier: url, attrs: { 'http.filename': filename } } },
-    {
-      file: {
-        actions: [
-          {
-            input: -1,
-            secondaryInput: 0,
-            copy: { src: `/${filename}`, dest: '/', mode: -1, unpack: true, timestamp: -1 },
-          },
-        ],
-      },
-    },
-    {
-      exec: {
-        meta: { args: ['/step', 'show', '/lib/a', 'say', '', 'env', 'TOKEN'], cwd: '/' },
-        mounts: [{ input: 0, dest: '/', output: 0 }],
-        secretenv: [{ id: 'TOKEN', name: 'TOKEN' }],
-      },
-    },
-  ])
-const Copy = message({
-  src: one(1, string),
-  dest: one(2, string),
-  mode: one(4, int),
-  unpack: one(7, bool),
-  timestamp: one(11, int),
-})
-const Action = message({ input: one(1, int), secondaryInput: one(2, int), output: one(3, int), copy: one(4, Copy) })
-const Exec = message({
-  meta: one(1, message({ args: many(1, string), cwd: one(3, string) })),
-  mounts: many(2, message({ input: one(1, int), dest: one(3, string), output: one(4, int) })),
-  secretenv: many(5, message({ id: one(1, string), name: one(2, string) })),
-})
-const Op = message({
-  inputs: many(1, message({ digest: one(1, string), index: one(2, int) })),
-  exec: one(2, Exec),
-  source: one(3, message({ identifier: one(1, string), attrs: map(2, string) })),
-  file: one(4, message({ actions: many(2, Action) })),
-})
-
-const OpMetadata = message({ description: map(2, string) })
-
-/** A chain of operations, each on the one before. The first is a source: revalidated each time, so never "cached". */
-function marshal(operations: Encodable<typeof Op>[]): Uint8Array {
-  const vertexes: Uint8Array[] = []
-  for (const operation of [...operations, {}]) {
-    const before = vertexes.at(-1)
-    vertexes.push(Op.encode({ ...operation, inputs: before ? [{ digest: `sha256:${hash('sha256', before)}` }] : [] }))
-  }
-  const named = OpMetadata.encode({ description: { 'llb.customname': '[internal] load the source' } })
-  return Definition.encode({ vertexes, metadata: { [`sha256:${hash('sha256', vertexes[0]!)}`]: named } })
+function graph({ url, filename }: Context, ignoreCache = false): Uint8Array {
+  const options = { src: `/${filename}`, dest: '/', attemptUnpackDockerCompatibility: true }
+  const root = copy(scratch, http(url, { filename }, '[internal] load the source'), options)
+  const args = ['/step', 'show', '/lib/a', 'say', '', 'env', 'TOKEN']
+  const platform = { OS: 'linux', Architecture: 'amd64' }
+  return marshal(exec(root, { args, cwd: '/', secrets: ['TOKEN'], platform }), { ignoreCache })
 }
