@@ -60,6 +60,8 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'planner-missing': 69,
   'build-failed': 11,
   'image-not-found': 11,
+  'image-forbidden': 11,
+  'platform-unsupported': 11,
   'source-changed': 69,
   'buildkit-unavailable': 69,
   'registry-unavailable': 12,

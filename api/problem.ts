@@ -51,6 +51,8 @@ export const problems = {
 
   'build-failed': row(422, 'source', false, 'The build failed'),
   'image-not-found': row(422, 'source', false, 'An image that the build starts from was not found'),
+  'image-forbidden': row(422, 'source', false, 'The build starts from something that is not allowed here'),
+  'platform-unsupported': row(422, 'source', false, 'This builder cannot build for a platform'),
   'source-changed': row(503, 'ours', true, 'The source tree changed during the build'),
   'buildkit-unavailable': row(503, 'ours', true, 'The build daemon is away'),
   'registry-unavailable': row(503, 'fly', true, 'The registry is away'),

@@ -62,7 +62,43 @@ export const settings = z.object({
       'Addresses and ranges, separated by commas, that build steps may reach although they are not public: a package mirror of your own.',
     ),
   TARMAC_RAILPACK: z.string().default('/usr/local/bin/railpack').describe('The planner, as an absolute path.'),
+  TARMAC_PLAN_NETWORK: z
+    .enum(['public', 'none'])
+    .default('public')
+    .describe(
+      'What the planner reaches to look up versions: the public network, behind the walls of build steps and with their resolvers, or nothing.',
+    ),
   TARMAC_REGISTRY: z.string().default('registry.fly.io').describe('Where images go, as host or host:port.'),
+  TARMAC_IMAGES: z
+    .string()
+    .default('docker.io,ghcr.io,quay.io,gcr.io,public.ecr.aws,mcr.microsoft.com,registry.k8s.io')
+    .describe(
+      'What builds may start from: registries, or repositories and folders of them (`ghcr.io/acme`), separated by commas. An app’s own images are always among it, other apps’ never.',
+    ),
+  TARMAC_FRONTENDS: z
+    .string()
+    .default('docker.io/docker/dockerfile')
+    .describe(
+      'Images that a Dockerfile’s syntax line may ask for. The usual `docker/dockerfile:1` is inside the build daemon and is not fetched.',
+    ),
+  TARMAC_BASE_REFRESH: z.coerce
+    .number()
+    .min(0)
+    .default(24)
+    .describe('Hours for which the name of a base image goes on standing for the digest that was found for it.'),
+  TARMAC_DOCKER_CONFIG: z
+    .string()
+    .default('')
+    .describe(
+      'Path of a docker `config.json` with logins for base images, matched by host; `{app}` in it gives each app its own.',
+    ),
+  TARMAC_REGISTRY_CACHE: z
+    .string()
+    .regex(/^$|\{app\}/, 'must hold {app}: a cache that apps share would let one change another’s builds')
+    .default('')
+    .describe(
+      'Where the build cache is kept in a registry too, as `host/{app}:cache`; for builders that lose their volume.',
+    ),
   TARMAC_FLY_API: z.url().default('https://api.machines.dev').describe('Base URL of the Machines API.'),
   TARMAC_FLY_TOKEN: z.string().default('').describe('Token for the Machines API and the registry.'),
   TARMAC_FLY_ORG: z.string().default('personal').describe('Organisation in which missing apps are made.'),
@@ -129,7 +165,16 @@ export function readConfig(env: Record<string, string | undefined>) {
       allow: list(set.TARMAC_BUILD_ALLOW),
     },
     railpack: set.TARMAC_RAILPACK,
+    planNetwork: set.TARMAC_PLAN_NETWORK,
     registry: set.TARMAC_REGISTRY,
+    registryCache: set.TARMAC_REGISTRY_CACHE,
+    dockerConfig: set.TARMAC_DOCKER_CONFIG,
+    images: {
+      allowed: list(set.TARMAC_IMAGES),
+      frontends: list(set.TARMAC_FRONTENDS),
+      own: set.TARMAC_REGISTRY,
+      refreshMs: set.TARMAC_BASE_REFRESH * 3_600_000,
+    },
     fly: {
       api: set.TARMAC_FLY_API,
       org: set.TARMAC_FLY_ORG,

@@ -8,6 +8,8 @@ import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
+import { openLookupNetwork } from './host/lookup-network.ts'
+import { sandboxKind } from './host/sandbox.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
@@ -17,6 +19,7 @@ import { NetworkGuard } from './pipeline/network-guard.ts'
 import { retryOf } from './pipeline/retry-of.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
+import { dockerLogin } from './registry/docker-config.ts'
 import { Registry } from './registry/registry.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -45,10 +48,18 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     await Buildkit.open({
       ...config.buildkit,
       key,
-      login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
+      images: config.images,
+      loginFor: (app, host) => {
+        if (host === config.registry) return { user: login.username, secret: login.password }
+        return config.dockerConfig ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host) : null
+      },
     }),
   )
+  const lookups =
+    config.planNetwork === 'public' ? opening.use(await openLookupNetwork(data, config.buildNetwork)) : null
   const planner = plannerAt(config.railpack, probeMs)
+  const { ok, detail } = await probe(planner())
+  log[ok ? 'info' : 'error']({ planner: detail, sandbox: await sandboxKind() }, ok ? 'planner found' : 'no planner')
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
@@ -65,14 +76,16 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     }),
   )
   const steps = makeSteps(
-    { intake, buildkit, registry, deployer },
+    { intake, buildkit, registry, store, deployer },
     {
       planner,
       walledIn: (signal) => network.proven(signal),
       registryHost: config.registry,
+      registryCache: config.registryCache,
       region: place.region,
       key,
-      workDir: join(data, 'plans'),
+      plansDir: join(data, 'plans'),
+      lookups,
     },
   )
   runner = opening.use(await Runner.start({ store, steps, log, limits, mayStart: () => network.open }))

@@ -21,8 +21,13 @@ test('a build reaches the public network and nothing else, and each target is th
 
 test('the proof at the start fails without walls, says what was reached, and passes with them', async () => {
   await using daemon = await startBuildkitd({ dir: await folder(), registryPort: 6499 })
-  const about = { address: daemon.address, contextPort: 6498, key: Buffer.from('key'), login: () => null }
-  await using buildkit = await Buildkit.open(about)
+  await using buildkit = await Buildkit.open({
+    address: daemon.address,
+    contextPort: 6498,
+    key: Buffer.from('key'),
+    loginFor: () => null,
+    images: { allowed: [], frontends: [], own: 'registry.invalid', refreshMs: 0 },
+  })
   const prove = (bridge: string) =>
     proveWalls(buildkit, { bridge, dns: [], allow: [], ports: [6498] }, AbortSignal.timeout(20_000))
   await expect(prove('')).rejects.toMatchObject({ code: 'not-ready', message: /a build step reaches this machine at/ })

@@ -68,10 +68,12 @@ export async function reachedFromStep(
     { definition: marshal(step), image: {}, context },
     {
       ref: randomUUID(),
+      app: 'network canary',
       names: [],
       labels: {},
       secrets: new Map(),
       rebuild: false,
+      cache: null,
       tell: (event) => event.type === 'log' && event.stream === 'stdout' && lines.push(...event.text.split('\n')),
       pushing: () => {},
     },

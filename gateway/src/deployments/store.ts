@@ -15,9 +15,11 @@ export type NewDeployment = {
 }
 
 /** What a move or a step may write beside the state. */
-export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'machines' | 'url' | 'problem'>> & {
+export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>> & {
   /** The deploy engine's own notes (former configs, intents): kept, never shown. */
   rollout?: unknown
+  /** What the image was built from, as one key; `goodUntil` is when its bases must be looked at again (null: never). */
+  build?: { key: string; goodUntil: string | null }
 }
 
 /** A claimed deployment: every later write of the runner carries the epoch, and fails when another has claimed since. */
@@ -33,6 +35,9 @@ export interface DeploymentStore {
   find(id: string): Promise<Deployment | null>
   /** Newest first. `before` is a cursor of an earlier page. */
   list(app: string, page: { limit: number; before: string | null }): Promise<DeploymentPage>
+
+  /** The newest deployment of an app whose image was built from what this key stands for, and is good still. */
+  imageOf(app: string, buildKey: string): Promise<Deployment | null>
 
   /**
    * The oldest pending deployment of an app that has none at work, claimed and moved to `fetching` (with an image: to

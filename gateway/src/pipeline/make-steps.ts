@@ -1,59 +1,49 @@
-import { createHmac, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import { readDockerfile } from '../buildkit/dockerfile.ts'
-import type { Buildkit } from '../buildkit/solve.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { desiredApp, type DesiredApp } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import type { LookupNetwork } from '../host/lookup-network.ts'
 import type { Intake } from '../intake/intake.ts'
-import { byteOrder } from '../llb/byte-order.ts'
-import { compilePlan } from '../railpack/compile.ts'
 import type { Planner } from '../railpack/open-planner.ts'
+import { PlanCache } from '../railpack/plan-cache.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
-import { readPlan, type RailpackPlan } from '../railpack/plan-schema.ts'
-import { sourceTree } from '../railpack/source-tree.ts'
-import type { Registry } from '../registry/registry.ts'
+import { buildImage, checkPlatforms, type BuildRooms, type BuildSettings } from './build-image.ts'
 import type { DeployWork, Steps } from './steps.ts'
 
-const platform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
-
-type Rooms = { intake: Intake; buildkit: Buildkit; registry: Registry; deployer: Deployer }
-type Settings = {
+type Rooms = BuildRooms & { intake: Intake; deployer: Deployer }
+type Settings = BuildSettings & {
   planner: () => Promise<Planner>
-  /** Images are `<registryHost>/<app>`. */
-  registryHost: string
   /** Resolves when build steps are proven to be walled in; else throws. */
   walledIn: (signal: AbortSignal) => Promise<void>
   region: string
-  /** Known to this gateway alone; each app's own key is made from it. */
-  key: Uint8Array
-  /** For what the planner writes. */
-  workDir: string
+  /** Where plans are kept. */
+  plansDir: string
+  /** Where the planner looks up versions. */
+  lookups: LookupNetwork | null
 }
 
 /** The steps of a deployment, done by the rooms below. */
-export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, settings: Settings): Steps<PlannedSource> {
-  const { registryHost, region, key, workDir } = settings
+export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource> {
+  const { intake, buildkit, deployer } = rooms
+  const { region, lookups } = settings
+  const cache = new PlanCache(settings.plansDir, settings.key)
   return {
     fetch: (deployment) => treeOf(deployment),
 
     async analyze(deployment, tree, tell, signal) {
       const { app, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
+      await checkPlatforms(buildkit, options, signal)
       for (const text of desired.warnings) tell({ type: 'warning', text })
-      await mkdir(workDir, { recursive: true })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
-      const plan = await planSource(
-        { planner: await settings.planner(), tree, options, flyBuild, workDir, tell },
-        signal,
-      )
+      const planner = await settings.planner()
+      const plan = await planSource({ planner, app, tree, options, flyBuild, network: lookups, cache, tell }, signal)
       // Before the build, for Fly's registry knows no repository without its app; after the plan, so that a source
       // that cannot be built makes none.
       const { created } = await deployer.ensureApp(app, signal)
@@ -63,34 +53,8 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
 
     async build(deployment, tree, plan, pushing, tell, signal) {
       await settings.walledIn(signal)
-      const { id, app, options } = deployment
-      const repository = `${registryHost}/${app}`
-      const tags = [`deployment-${id}`, ...(options.commit ? [options.commit.slice(0, 12)] : [])]
-      const dockerfile = plan.way === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
-      const railpackPlan = plan.way === 'railpack' ? readPlan(plan.planText) : null
-      using context = buildkit.offer(app, tree, { ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [] })
-      const build = dockerfile
-        ? { dockerfile, buildArgs: options.build, context }
-        : { ...compiled(railpackPlan!, context.url, deployment), context }
-      const solved = await buildkit.solve(
-        build,
-        {
-          ref: `${id}-${randomUUID()}`,
-          names: tags.map((tag) => `${repository}:${tag}`),
-          labels: labelsOf(deployment),
-          secrets: new Map(Object.entries(options.build)),
-          rebuild: options.rebuild,
-          tell,
-          pushing,
-        },
-        signal,
-      )
-      const { steps, cached } = solved.stats
-      tell({ type: 'note', text: `${steps} steps, ${cached} cached, ${steps - cached} run.` })
-      // A push is believed when the registry says so itself.
-      if (!(await registry.manifest(app, solved.digest, signal)))
-        throw new Problem('registry-unavailable', `The registry does not have ${solved.digest} although it was pushed.`)
-      return { reference: `${repository}@${solved.digest}`, digest: solved.digest, tags }
+      const flyBuild = desiredOf(deployment, tree).build
+      return buildImage(rooms, settings, { deployment, tree, plan, flyBuild, pushing, tell, signal })
     },
 
     deploy: async (work) => deployer.deploy(await toWork(work)),
@@ -109,33 +73,10 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
     return desiredApp({ flyToml, app, options, defaults: { region }, readFile })
   }
 
-  /** A plan as BuildKit's graph, with what must be the app's own (cache mounts, the hash of secrets) made from its key. */
-  function compiled(plan: RailpackPlan, contextUrl: string, { app, options }: Deployment) {
-    const appKey = createHmac('sha256', key).update(app).digest()
-    const secrets = JSON.stringify(Object.entries(options.build).toSorted(([a], [b]) => byteOrder(a, b)))
-    return compilePlan(plan, {
-      cacheKey: appKey.toString('hex').slice(0, 16),
-      secretsHash: createHmac('sha256', appKey).update(secrets).digest('hex'),
-      platform,
-      source: sourceTree(contextUrl),
-      builtAt: new Date(),
-    })
-  }
-
   async function toWork({ deployment, image, rollout, remember, tell, signal }: DeployWork): Promise<Work> {
     const { id, number, app, options } = deployment
     const known = rollout as Rollout | null
     const desired = known?.desired ?? desiredOf(deployment, await treeOf(deployment))
     return { id, number, app, options, image, desired, rollout: known, remember, tell, signal }
-  }
-}
-
-function labelsOf({ id, app, source, createdAt, options }: Deployment): Record<string, string> {
-  return {
-    'org.opencontainers.image.created': createdAt,
-    ...(options.commit && { 'org.opencontainers.image.revision': options.commit }),
-    ...(source && { 'dev.tarmac.source': source.digest }),
-    'dev.tarmac.deployment': id,
-    'dev.tarmac.app': app,
   }
 }

@@ -4,7 +4,7 @@ import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import { LogWriter } from './log-writer.ts'
-import type { Plan, Steps } from './steps.ts'
+import type { Built, Plan, Steps } from './steps.ts'
 import { whileAway } from './while-away.ts'
 
 /** Milliseconds for each part of the way, and for how long a part of ours or Fly's may be away. */
@@ -48,7 +48,7 @@ export async function runDeployment<P extends Plan>(
     )
   }
 
-  const buildImage = async (): Promise<ImageFacts> => {
+  const buildImage = async (): Promise<Built> => {
     const tree = await steps.fetch(deployment, signal)
     await enter('analyzing')
     const plan = await within('Planning', limits.planMs, (limited) =>
@@ -78,8 +78,9 @@ export async function runDeployment<P extends Plan>(
   try {
     let image = deployment.image
     if (!touchesMachines(state)) {
-      image = await buildImage()
-      await enter(deployment.options.deploy ? 'deploying' : 'built', { image })
+      const built = await buildImage()
+      image = built.image
+      await enter(deployment.options.deploy ? 'deploying' : 'built', built)
     }
     if (touchesMachines(state)) await bringToMachines(image!)
     return null

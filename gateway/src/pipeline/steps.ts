@@ -1,9 +1,13 @@
 import type { Deployment, ImageFacts, MachineFacts, PlanFacts } from '#api/deployment.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import type { DeploymentPatch } from '../deployments/store.ts'
 import type { Tell } from '../deployments/tell.ts'
 
 /** How an image will be made; what stands behind `facts` is for the step that builds. */
 export type Plan = { facts: PlanFacts }
+
+/** An image, made or found; `build` where it was made. */
+export type Built = { image: ImageFacts; bases: Deployment['bases'] } & Pick<DeploymentPatch, 'build'>
 
 /** What the deploy engine needs to remember across a crash; written before each effect. */
 export type Remember = (patch: { rollout: unknown; machines: MachineFacts[] }) => Promise<void>
@@ -23,7 +27,7 @@ export interface Steps<P extends Plan = Plan> {
     pushing: () => void,
     tell: Tell,
     signal: AbortSignal,
-  ): Promise<ImageFacts>
+  ): Promise<Built>
   /** Brings every machine to the image, one after the other; after a failure it puts back what it touched. */
   deploy(work: DeployWork): Promise<void>
   /** Answers the app's address once every machine is seen to run the image; after a failure as `deploy`. */

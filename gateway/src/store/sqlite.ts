@@ -23,7 +23,10 @@ type Row = {
   body: string
   rollout: string | null
 }
-type Body = Pick<Deployment, 'options' | 'source' | 'plan' | 'image' | 'machines' | 'url' | 'problem' | 'cancel'>
+type Body = Pick<
+  Deployment,
+  'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'cancel'
+>
 type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel'>>
 type Holder = { id: string; epoch: number }
 
@@ -55,6 +58,7 @@ class SqliteStore implements DeploymentStore {
         source: fresh.source,
         plan: null,
         image: fresh.image ?? null,
+        bases: {},
         machines: [],
         url: null,
         problem: null,
@@ -94,6 +98,15 @@ class SqliteStore implements DeploymentStore {
       deployments: shown.map(toDeployment),
       next: rows.length > shown.length ? String(shown.at(-1)!.number) : null,
     }
+  }
+
+  async imageOf(app: string, buildKey: string): Promise<Deployment | null> {
+    const [row] = this.#all(
+      `SELECT * FROM deployments WHERE app = ? AND build_key = ? AND coalesce(build_good_until, '9') > ?
+       ORDER BY number DESC LIMIT 1`,
+      [app, buildKey, this.#time()],
+    )
+    return row ? toDeployment(row) : null
   }
 
   async claim(): Promise<Claim | null> {
@@ -261,8 +274,14 @@ class SqliteStore implements DeploymentStore {
     ])
   }
 
-  #patch(row: Row, state: DeploymentState, { rollout, ...patch }: Patch): void {
+  #patch(row: Row, state: DeploymentState, { rollout, build, ...patch }: Patch): void {
     const at = this.#time()
+    if (build)
+      this.#run('UPDATE deployments SET build_key = ?, build_good_until = ? WHERE id = ?', [
+        build.key,
+        build.goodUntil,
+        row.id,
+      ])
     const body: Body = { ...(JSON.parse(row.body) as Body), ...patch }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
       state,

@@ -10,11 +10,12 @@ import type { Steps } from '../../../gateway/src/pipeline/steps.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 const image = { reference: 'registry/shop@sha256:bb', digest: 'sha256:bb', tags: ['deployment-d1'] }
+const built = { image, bases: { 'docker.io/library/node:22': 'sha256:cc' } }
 const facts = { way: 'railpack', reason: '', planner: 'p', provider: 'node', versions: {}, startCommand: null } as const
 const good: Steps = {
   fetch: async () => ({ digest: 'sha256:aa', files: 0, sizeBytes: 0, root: '/', entries: [] }),
   analyze: async () => ({ facts }),
-  build: async (_deployment, _tree, _plan, pushing) => (pushing(), image),
+  build: async (_deployment, _tree, _plan, pushing) => (pushing(), built),
   deploy: async () => {},
   verify: async () => ({ url: 'http://shop' }),
 }
@@ -37,7 +38,7 @@ test('a deployment goes all the way, and its log holds every move', async () => 
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using _runner = await start(store)
-  expect(await ended(store)).toMatchObject({ state: 'live', url: 'http://shop', image, plan: facts })
+  expect(await ended(store)).toMatchObject({ state: 'live', url: 'http://shop', ...built, plan: facts })
   const way = ['pending', 'fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying', 'live']
   expect(await states(store)).toEqual(way)
 })
@@ -74,7 +75,7 @@ test('what is away is tried again for its time, visibly, then named', async () =
   await submit(store)
   await using _runner = await start(
     store,
-    { build: async () => (++tries < 2 ? Promise.reject(away()) : image), verify: () => Promise.reject(away()) },
+    { build: async () => (++tries < 2 ? Promise.reject(away()) : built), verify: () => Promise.reject(away()) },
     { awayMs: 600 },
   )
   expect(await ended(store)).toMatchObject({ state: 'deploy_failed', problem: { code: 'buildkit-unavailable' } })
@@ -101,7 +102,7 @@ test('deployments of one app go one after the other, of different apps side by s
     most = Math.max(most, ++now)
     await sleep(20)
     now--
-    return image
+    return built
   }
   await submit(store, 'a1', 'a')
   await using runner = await start(store, { build })

@@ -108,6 +108,25 @@ export function storeContract(open: (now?: () => number) => DeploymentStore): vo
       expect(second.next).toBeNull()
     })
 
+    test('finds the newest image that an app built of the same, while its bases count', async () => {
+      await using store = open()
+      const image = { reference: 'r', digest: 'sha256:bb', tags: [] }
+      const build = async (id: string, app: string, key: string, goodUntil: string | null) => {
+        await store.create({ id, app, options, source })
+        const { epoch } = (await store.claim())!
+        await store.advance({ id, epoch }, 'fetching', 'analyzing')
+        await store.advance({ id, epoch }, 'analyzing', 'building')
+        await store.advance({ id, epoch }, 'building', 'built', { image, build: { key, goodUntil } })
+      }
+      await build('d1', 'shop', 'k', null)
+      await build('d2', 'shop', 'k', '2999-01-01T00:00:00.000Z')
+      await build('d3', 'shop', 'k', '2001-01-01T00:00:00.000Z')
+      await build('d4', 'blog', 'k', null)
+      expect(await store.imageOf('shop', 'k')).toMatchObject({ id: 'd2', image, bases: {} })
+      expect(await store.imageOf('shop', 'other')).toBeNull()
+      expect(await store.imageOf('docs', 'k')).toBeNull()
+    })
+
     test('a reader that comes late or comes back sees every event once, in order, to the end', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
