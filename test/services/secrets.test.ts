@@ -140,7 +140,8 @@ function printed(value: string): string[] {
       return encoded.slice(Math.ceil((before * 8) / 6), Math.floor(((before + bytes.length) * 8) / 6))
     })
     const lined = text.includes('\n') ? [] : [text, Array.from(text).toReversed().join('')]
-    return [...lined, ...base64, bytes.toString('hex'), encodeURIComponent(text)]
+    const inJson = lined.map((one) => JSON.stringify(one).slice(1, -1)) // how it would stand in a record or an event
+    return [...lined, ...inJson, ...base64, bytes.toString('hex'), encodeURIComponent(text)]
   })
 }
 
