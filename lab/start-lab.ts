@@ -16,6 +16,8 @@ export interface LabOptions {
   dir: string
   /** The gateway's; the other parts take free ones above it. */
   port: number
+  /** Forget what an earlier lab in this folder built and ran. */
+  fresh?: boolean
   /** Settings of the gateway beside those that the lab gives it. */
   settings?: Record<string, string>
   /** Resolvers of build steps; by default this machine's own. */
@@ -33,6 +35,9 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   await using opening = new AsyncDisposableStack()
   opening.use(claimFolder(dir))
   await sweep(dir)
+  if (options.fresh)
+    for (const part of ['buildkit', 'gateway', 'localfly', 'podman', 'registry'])
+      await rm(join(dir, part), { recursive: true, force: true })
   if (!(await isFree(port))) throw new Error(`Port ${port} is taken: choose another, with --port.`)
   const { dns = await resolvers() } = options
   const networkSettings = buildNetworkSettings(dns) // takes a second or two, beside the start of the parts
@@ -75,6 +80,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
     TARMAC_RAILPACK: planner.path,
+    TARMAC_PLAN_NETWORK: 'none', // neither the stand-in nor the stub for mise looks anything up
     TARMAC_REGISTRY: localfly.registry,
     TARMAC_FLY_API: localfly.flyApi,
     TARMAC_FLY_TOKEN: flyToken,

@@ -68,6 +68,12 @@ export const settings = z.object({
       'Addresses and ranges, separated by commas, that build steps may reach although they are not public: a package mirror of your own.',
     ),
   TARMAC_RAILPACK: z.string().default('/usr/local/bin/railpack').describe('The planner, as an absolute path.'),
+  TARMAC_PLAN_NETWORK: z
+    .enum(['public', 'none'])
+    .default('public')
+    .describe(
+      'What the planner reaches to look up versions: the public network, behind the walls of build steps and with their resolvers, or nothing.',
+    ),
   TARMAC_REGISTRY: z.string().default('registry.fly.io').describe('Where images go, as host or host:port.'),
   TARMAC_IMAGES: z
     .string()
@@ -94,6 +100,7 @@ export const settings = z.object({
     ),
   TARMAC_REGISTRY_CACHE: z
     .string()
+    .regex(/^$|\{app\}/, 'must hold {app}: a cache that apps share would let one change another’s builds')
     .default('')
     .describe(
       'Where the build cache is kept in a registry too, as `host/{app}:cache`; for builders that lose their volume.',
@@ -166,6 +173,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       allow: list(set.TARMAC_BUILD_ALLOW),
     },
     railpack: set.TARMAC_RAILPACK,
+    planNetwork: set.TARMAC_PLAN_NETWORK,
     registry: set.TARMAC_REGISTRY,
     registryCache: set.TARMAC_REGISTRY_CACHE,
     dockerConfig: set.TARMAC_DOCKER_CONFIG,

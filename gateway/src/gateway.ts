@@ -8,6 +8,8 @@ import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
+import { openLookupNetwork } from './host/lookup-network.ts'
+import { sandboxKind } from './host/sandbox.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
@@ -55,7 +57,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       },
     }),
   )
+  const lookups =
+    config.planNetwork === 'public' ? opening.use(await openLookupNetwork(data, config.buildNetwork)) : null
   const planner = plannerAt(config.railpack, probeMs)
+  const { ok, detail } = await probe(planner())
+  log[ok ? 'info' : 'error']({ planner: detail, sandbox: await sandboxKind() }, ok ? 'planner found' : 'no planner')
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
@@ -81,7 +87,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       registryCache: config.registryCache,
       region: place.region,
       key,
-      workDir: join(data, 'plans'),
+      plansDir: join(data, 'plans'),
+      lookups,
     },
   )
   const hide = [...secrets.tokens, secrets.fly]

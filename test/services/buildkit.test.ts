@@ -24,7 +24,7 @@ const host = `127.0.0.1:${frontPort}`
 const open = new AsyncDisposableStack()
 let dir: string
 let buildkit: Buildkit
-let step: Buffer
+let busybox: Buffer
 /** A status that the registry answers everything with; 0: it is well. */
 const front = { refuse: 0 }
 /** What the context listener answered, by method. */
@@ -37,7 +37,7 @@ subscribe('http.server.response.finish', (finished) => {
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tarmac-buildkit-'))
   open.defer(() => rm(dir, { recursive: true, force: true }))
-  open.use(await startRegistry({ dir, port: registryPort }))
+  open.use(await startRegistry({ dir, port: registryPort, images: true }))
   const { address } = open.use(await startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort] }))
   const server = await startFront()
   open.defer(() => void server.close())
@@ -50,32 +50,35 @@ beforeAll(async () => {
       images: { allowed: ['127.0.0.1:5599', 'docker.io'], frontends: [], own: host, refreshMs: 60_000 },
     }),
   )
-  await writeFile(join(dir, 'step.c'), program)
-  execFileSync('gcc', ['-static', '-O1', '-o', join(dir, 'step'), join(dir, 'step.c')])
-  step = execFileSync('cat', [join(dir, 'step')])
+  busybox = await fetchBusybox()
 })
 afterAll(() => open.disposeAsync())
 beforeEach(() => void (front.refuse = 0))
 
 /** The only program in the test's images: it says, counts, sleeps, shows and exits as its arguments tell. */
-const program = `
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-int main(int n, char **a) {
-  for (int i = 1; i + 1 < n; i += 2) {
-    char *v = a[i + 1];
-    if (!strcmp(a[i], "say")) puts(v);
-    if (!strcmp(a[i], "env")) puts(getenv(v) ? getenv(v) : "unset");
-    if (!strcmp(a[i], "count")) for (int k = 1; k <= atoi(v); k++) printf("line %d\\n", k);
-    if (!strcmp(a[i], "sleep")) { fflush(stdout); sleep(atoi(v)); }
-    if (!strcmp(a[i], "show")) { FILE *f = fopen(v, "r"); int c; while (f && (c = fgetc(f)) != EOF) putchar(c); }
-    fflush(stdout);
-    if (!strcmp(a[i], "exit")) return atoi(v);
-  }
-  return 0;
-}`
+const program = `#!/busybox sh
+while [ $# -gt 0 ]; do
+  case $1 in
+    say) echo "$2" ;;
+    env) eval "echo \\$$2" ;;
+    count) for i in $(/busybox seq $2); do echo line $i; done ;;
+    sleep) /busybox sleep $2 ;;
+    show) [ ! -e $2 ] || /busybox cat $2 ;;
+    exit) exit $2 ;;
+  esac
+  shift 2
+done
+`
+
+/** Out of the lab's stand-in for alpine. */
+async function fetchBusybox(): Promise<Buffer> {
+  const alpine = `http://127.0.0.1:${registryPort}/v2/library/alpine`
+  const headers = { accept: 'application/vnd.oci.image.manifest.v1+json' }
+  const manifest = await (await fetch(`${alpine}/manifests/latest`, { headers })).json()
+  const [{ digest }] = (manifest as { layers: [{ digest: string }] }).layers
+  const layer = Buffer.from(await (await fetch(`${alpine}/blobs/${digest}`)).arrayBuffer())
+  return execFileSync('tar', ['xzO', 'bin/busybox'], { input: layer, maxBuffer: 16 << 20 })
+}
 
 async function until<T>(check: () => Promise<T>): Promise<T> {
   for (let tries = 0; ; tries++) {
@@ -110,7 +113,8 @@ async function startFront(): Promise<Server> {
 async function source(files: Record<string, string>) {
   const root = join(dir, randomUUID())
   await mkdir(join(root, 'lib'), { recursive: true })
-  await writeFile(join(root, 'step'), step, { mode: 0o755 })
+  await writeFile(join(root, 'step'), program, { mode: 0o755 })
+  await writeFile(join(root, 'busybox'), busybox, { mode: 0o755 })
   for (const [path, text] of Object.entries(files)) await writeFile(join(root, path), text)
   return treeOf(root)
 }
@@ -130,7 +134,7 @@ async function dockerfileBuild(files: Record<string, string>, buildArgs: Record<
     [Symbol.dispose]: () => context[Symbol.dispose](),
   }
 }
-const dockerfile = (...lines: string[]) => ['FROM scratch', 'COPY step /step', ...lines].join('\n')
+const dockerfile = (...lines: string[]) => ['FROM scratch', 'COPY step busybox /', ...lines].join('\n')
 const run = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
 
 function solve(build: Build, more: Partial<SolveOptions> = {}, signal = AbortSignal.timeout(30_000)) {
@@ -175,7 +179,7 @@ test('a Dockerfile becomes an image in a registry that asks who we are; again, n
   using build = await dockerfileBuild(
     {
       Dockerfile: `# syntax=docker/dockerfile:1\n${dockerfile(...lines)}`,
-      '.dockerignore': '*\n!step\n',
+      '.dockerignore': '*\n!step\n!busybox\n',
       'left.out': 'must not show',
     },
     { WHAT: 'world' },

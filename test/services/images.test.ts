@@ -98,12 +98,12 @@ async function source(files: Record<string, string>) {
 }
 
 let born = 0
-/** Builds a source with a Dockerfile as the pipeline does, and keeps the record as the store would. */
+/** Builds a source as the pipeline does, with its Dockerfile or this plan, and keeps the record as the store would. */
 async function build(
   files: Record<string, string> | string,
   given: Partial<DeploymentOptions> = {},
   app = 'shop',
-  registryCache = '',
+  { registryCache = '', planText = '' } = {},
 ) {
   const tree = await source(typeof files === 'string' ? { Dockerfile: files } : files)
   const options = DeploymentOptions.parse({ deploy: false, dockerfile: 'Dockerfile', ...given })
@@ -115,7 +115,6 @@ async function build(
     if (event.type === 'log') notes.push(...event.text.split('\n'))
   }
   const facts = {
-    way: 'dockerfile',
     reason: '',
     planner: 'none',
     provider: null,
@@ -131,7 +130,9 @@ async function build(
       deployment: claim.deployment,
       secrets: new Map(),
       tree,
-      plan: { way: 'dockerfile', dockerfile: options.dockerfile!, facts },
+      plan: planText
+        ? { way: 'railpack', planText, facts: { ...facts, way: 'railpack' } }
+        : { way: 'dockerfile', dockerfile: options.dockerfile!, facts: { ...facts, way: 'dockerfile' } },
       flyBuild: { args: {} },
       pushing() {},
       tell,
@@ -219,6 +220,19 @@ test.each([
   expect(intruders).toEqual([])
 })
 
+test('a plan’s images pass the same rules, and the log calls them as the plan does', async () => {
+  const plan = (base: string) =>
+    JSON.stringify({
+      steps: [{ name: 'build', inputs: [{ image: base }], commands: [{ cmd: 'sh -c "echo planned"' }] }],
+      deploy: { base: { image: 'alpine' }, inputs: [{ step: 'build', include: ['/bin'] }], startCommand: 'true' },
+    })
+  const bad = build('', {}, 'shop', { planText: plan(`${own}/other:1`) })
+  expect(await problemOf(bad)).toMatchObject({ code: 'image-forbidden', image: `${own}/other:1` })
+  const { notes, bases } = await build('', {}, 'shop', { planText: plan('docker.io/library/alpine') })
+  expect(notes).toContain('planned')
+  expect(Object.keys(bases)).toEqual(['docker.io/library/alpine:latest'])
+})
+
 test('arguments that BuildKit itself would obey are not passed on', async () => {
   const given = { BUILDKIT_SYNTAX: 'localhost:5541/frontend:1', BUILDKIT_MULTI_PLATFORM: '1', WHAT: 'world' }
   const { notes, image } = await build(from('ARG WHAT', 'RUN echo hello $WHAT'), { build: given })
@@ -290,6 +304,7 @@ test('target, build args, a folder’s Dockerfile with its own ignore file, labe
       'ARG WHAT',
       'COPY . /all',
       'RUN echo $WHAT; ls /all',
+      'RUN --mount=type=secret,id=WHAT echo $(cat /run/secrets/WHAT) in secret',
       'FROM first',
       'RUN exit 1',
     ].join('\n'),
@@ -300,7 +315,7 @@ test('target, build args, a folder’s Dockerfile with its own ignore file, labe
   }
   const options = { dockerfile: 'web.Dockerfile', target: 'first', build: { WHAT: 'hi' }, commit: '0123456789abcdef' }
   const { id, notes, image } = await build(tree, options)
-  expect(notes.slice(0, 4)).toEqual(['hi', 'kept.in', 'web.Dockerfile', 'web.Dockerfile.dockerignore'])
+  expect(notes.slice(0, 5)).toEqual(['hi', 'kept.in', 'web.Dockerfile', 'web.Dockerfile.dockerignore', 'hi in secret'])
   expect(image.tags).toEqual([`deployment-${id}`, '0123456789ab'])
   const manifest = (await held('0123456789ab')) as unknown as {
     config: { digest: string; size: number }
@@ -381,10 +396,10 @@ test('a push that a registry takes and then forgets, or keeps as something else,
 
 test('a build cache in a registry outlives the daemon’s own', async () => {
   const far = from('RUN echo cached far away')
-  const first = await build(far, { commit: 'a1' }, 'shop', `${own}/{app}:cache`)
+  const first = await build(far, { commit: 'a1' }, 'shop', { registryCache: `${own}/{app}:cache` })
   expect(first.notes).toContain('cached far away')
   await held('cache')
   execFileSync(tools.buildctl, ['--addr', socket, 'prune', '--all'])
-  const second = await build(far, { commit: 'a2' }, 'shop', `${own}/{app}:cache`)
+  const second = await build(far, { commit: 'a2' }, 'shop', { registryCache: `${own}/{app}:cache` })
   expect(second.notes).not.toContain('cached far away')
 })

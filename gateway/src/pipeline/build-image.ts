@@ -50,6 +50,7 @@ export async function checkPlatforms(
   options: DeploymentOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  if (options.platform === null) return
   const { platforms } = await buildkit.info(signal)
   const foreign = platformsOf(options).find((platform) => !platforms.includes(platform.replace('arm64/v8', 'arm64')))
   if (!foreign) return

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
@@ -8,8 +7,10 @@ import { desiredApp, type DesiredApp } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import type { LookupNetwork } from '../host/lookup-network.ts'
 import type { Intake } from '../intake/intake.ts'
 import type { Planner } from '../railpack/open-planner.ts'
+import { PlanCache } from '../railpack/plan-cache.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
 import { buildImage, checkPlatforms, type BuildRooms, type BuildSettings } from './build-image.ts'
 import type { DeployWork, Steps } from './steps.ts'
@@ -21,14 +22,17 @@ type Settings = BuildSettings & {
   /** Resolves when build steps are proven to be walled in; else throws. */
   walledIn: (signal: AbortSignal) => Promise<void>
   region: string
-  /** For what the planner writes. */
-  workDir: string
+  /** Where plans are kept. */
+  plansDir: string
+  /** Where the planner looks up versions. */
+  lookups: LookupNetwork | null
 }
 
 /** The steps of a deployment, done by the rooms below. */
 export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource> {
   const { vault, intake, buildkit, deployer } = rooms
-  const { region, workDir } = settings
+  const { region, lookups } = settings
+  const cache = new PlanCache(settings.plansDir, settings.key)
   return {
     secrets: (deployment) => vault.open(deployment),
 
@@ -39,12 +43,12 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       await checkPlatforms(buildkit, options, signal)
       for (const text of desired.warnings) tell({ type: 'warning', text })
-      await mkdir(workDir, { recursive: true })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
+      const planner = await settings.planner()
       const secretNames = [...secrets.keys()]
       const plan = await planSource(
-        { planner: await settings.planner(), tree, options, secretNames, flyBuild, workDir, tell },
+        { planner, app, tree, options, secretNames, flyBuild, network: lookups, cache, tell },
         signal,
       )
       // Before the build, for Fly's registry knows no repository without its app; after the plan, so that a source

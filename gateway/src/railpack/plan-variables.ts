@@ -1,5 +1,4 @@
 import { Problem } from '#api/problem.ts'
-import { isOutside } from './choose-way.ts'
 
 /**
  * Variables of the build, as the planner gets them. It needs every name, and the values only of those that it decides by;
@@ -15,9 +14,6 @@ export function planVariables(
   for (const [name, value] of Object.entries(build)) {
     if (!/^[\w+-]+$/.test(name)) {
       throw new Problem('option-invalid', `build.${name} is no name of a variable. Use letters, digits and _.`)
-    }
-    if (name === 'RAILPACK_CONFIG_FILE' && isOutside(value)) {
-      throw new Problem('option-invalid', `build.${name} is ${value}, which is outside of the source.`)
     }
     const decides = plannerReads.test(name)
     if (decides) env[name] = value
