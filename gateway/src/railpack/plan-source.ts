@@ -62,7 +62,7 @@ export async function planSource(request: PlanRequest, signal: AbortSignal): Pro
     }
   }
 
-  const { info, planText } = await prepared({ ...request, secretNames, limits }, signal)
+  const { info, planText } = await prepared({ ...request, limits }, signal)
   for (const { Level, Msg } of info.logs.slice(0, maxNotes)) {
     tell({ type: 'note', text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
   }
