@@ -11,7 +11,8 @@ const root = join(import.meta.dirname, '../..')
 
 /** `npm run lab`, until it says that it is ready. */
 async function startLabProcess(dir: string, port: number) {
-  const child = spawn(process.execPath, [join(root, 'lab/main.ts'), '--port', String(port), '--dir', dir])
+  const env = { ...process.env, TARMAC_WATCH: '1' }
+  const child = spawn(process.execPath, [join(root, 'lab/main.ts'), '--port', String(port), '--dir', dir], { env })
   const exit = once(child, 'exit')
   let said = ''
   for await (const chunk of child.stdout) {
