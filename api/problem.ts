@@ -18,6 +18,9 @@ export const problems = {
   'app-name-invalid': row(422, 'source', false, 'The app name is not valid'),
   'option-unknown': row(422, 'source', false, 'An option is not known'),
   'option-invalid': row(422, 'source', false, 'An option has a value that it cannot have'),
+  'secret-invalid': row(422, 'source', false, 'A secret cannot be taken'),
+  'secret-not-found': row(404, 'source', false, 'There is no such secret'),
+  'secrets-unavailable': row(503, 'ours', false, 'The builder cannot open secrets'),
   'request-invalid': row(400, 'source', false, 'The request could not be read'),
 
   'archive-unsupported': row(415, 'source', false, 'The body is not a tar, tar.gz or tar.zst archive'),

@@ -1,5 +1,5 @@
 /** The whole lab: registry, buildkitd, localfly and a gateway, in one folder and on ports of its own. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { startLocalfly } from './localfly/start.ts'
@@ -89,6 +89,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_URL: `http://{app}.localhost:${proxyPort}/`,
     TARMAC_LOG_LEVEL: 'info',
     TARMAC_DRAIN: '5',
+    TARMAC_SECRETS_KEY: createHash('sha256').update(dir).digest('hex'), // the same at the next start
     ...settings,
   }
   const gatewayPart = opening.use(

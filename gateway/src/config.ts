@@ -33,6 +33,12 @@ export const settings = z.object({
     .string()
     .default('')
     .describe('Tokens that callers may use, separated by commas; at least 16 characters each.'),
+  TARMAC_SECRETS_KEY: z
+    .string()
+    .default('')
+    .describe(
+      'Key under which build secrets rest: 32 bytes as base64 or hex (`openssl rand -base64 32`). None: no secrets.',
+    ),
   TARMAC_DATA: z.string().default('/data').describe('The volume: spool, source trees, database. See volumes.md.'),
   TARMAC_LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
@@ -147,6 +153,8 @@ export function readConfig(env: Record<string, string | undefined>) {
   const complaints = parsed.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) ?? []
   const tokens = list(env['TARMAC_TOKENS'] ?? '')
   if (tokens.some((token) => token.length < 16)) complaints.push('TARMAC_TOKENS: a token has at least 16 characters')
+  const key = keyOf(env['TARMAC_SECRETS_KEY'] ?? '')
+  if (key !== null && key.length !== 32) complaints.push('TARMAC_SECRETS_KEY: must be 32 bytes as base64 or hex')
   const host = env['TARMAC_HOST'] ?? '127.0.0.1'
   if (tokens.length === 0 && !['127.0.0.1', '::1', 'localhost'].includes(host))
     complaints.push(
@@ -195,9 +203,12 @@ export function readConfig(env: Record<string, string | undefined>) {
       drainMs: set.TARMAC_DRAIN * 1000,
     },
     /** Kept apart, so that the rest may be logged. */
-    secrets: { tokens, fly: set.TARMAC_FLY_TOKEN },
+    secrets: { tokens, fly: set.TARMAC_FLY_TOKEN, key },
   })
 }
+
+const keyOf = (text: string): Buffer | null =>
+  text === '' ? null : Buffer.from(text, /^[\da-f]{64}$/i.test(text) ? 'hex' : 'base64')
 
 /** What is wrong with the environment, one complaint a line. */
 export class ConfigError extends Error {

@@ -18,6 +18,7 @@ import { makeSteps } from './pipeline/make-steps.ts'
 import { NetworkGuard } from './pipeline/network-guard.ts'
 import { retryOf } from './pipeline/retry-of.ts'
 import { Runner } from './pipeline/runner.ts'
+import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { dockerLogin } from './registry/docker-config.ts'
 import { Registry } from './registry/registry.ts'
@@ -25,6 +26,7 @@ import { openSqliteStore } from './store/sqlite.ts'
 
 const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
+type Given = ReadonlyMap<string, Uint8Array>
 
 /** Puts the parts together, lowest first; the stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
@@ -65,6 +67,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
   const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
 
+  const vault = new Vault(store, secrets.key)
   let runner: Runner | undefined
   const ports = [config.http.port, config.buildkit.contextPort]
   const network = opening.use(
@@ -76,7 +79,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     }),
   )
   const steps = makeSteps(
-    { intake, buildkit, registry, store, deployer },
+    { vault, intake, buildkit, registry, store, deployer },
     {
       planner,
       walledIn: (signal) => network.proven(signal),
@@ -88,7 +91,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       lookups,
     },
   )
-  runner = opening.use(await Runner.start({ store, steps, log, limits, mayStart: () => network.open }))
+  const hide = [...secrets.tokens, secrets.fly]
+  runner = opening.use(await Runner.start({ store, steps, log, limits, hide, mayStart: () => network.open }))
   const sweep = async () => {
     const { removed } = await intake.sweep(await store.sourcesInUse(config.keepSources))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
@@ -100,8 +104,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
   opening.defer(() => clearInterval(sweeping))
 
-  const submit = async (asked: Omit<NewDeployment, 'id'>) => {
-    const deployment = await store.create({ id: randomUUIDv7(), ...asked })
+  const submit = async ({ secrets: given, ...asked }: Omit<NewDeployment, 'id' | 'secrets'> & { secrets?: Given }) => {
+    const id = randomUUIDv7()
+    const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, given ?? new Map()) })
     runner.wake()
     return deployment
   }
@@ -113,6 +118,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         receive: (body, more) => intake.receive(body, more),
         admit: () => network.admit(),
         submit,
+        secrets: vault,
         retry: async (id, more) =>
           submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey }),
         cancel: (id, wish) => runner.cancel(id, wish),

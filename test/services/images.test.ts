@@ -128,6 +128,7 @@ async function build(
     await store.advance(holder, 'analyzing', 'building')
     const built = await buildImage({ buildkit, registry, store }, settings, {
       deployment: claim.deployment,
+      secrets: new Map(),
       tree,
       plan: planText
         ? { way: 'railpack', planText, facts: { ...facts, way: 'railpack' } }

@@ -17,9 +17,11 @@ import {
 export type Login = (host: string) => { user: string; secret: string } | null
 export type Answers = {
   login: Login
-  secrets: Map<string, string>
+  secrets: SessionSecrets
   policy: (question: PolicyQuestion) => PolicyAnswer
 }
+
+export type SessionSecrets = ReadonlyMap<string, string | Uint8Array>
 
 const notFound = 5
 const unimplemented = 12

@@ -8,7 +8,7 @@ import { daemonAway, solveProblem } from './failures.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
 import { ListWorkers, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
-import { Session, type Login } from './session.ts'
+import { Session, type Login, type SessionSecrets } from './session.ts'
 
 /** What to build: a graph of ours with its image's configuration, or a Dockerfile of the context. */
 export type Build =
@@ -36,7 +36,7 @@ export type SolveOptions = {
   /** `host/repository:tag`, each pushed; none: what the steps make is left in the cache. */
   names: readonly string[]
   labels: Record<string, string>
-  secrets: Map<string, string>
+  secrets: SessionSecrets
   /** Run every step of a Dockerfile again, whatever is cached; and look up anew what the images' names stand for. */
   rebuild: boolean
   /** `host/repository:tag` under which the build cache is kept in a registry, if at all. */

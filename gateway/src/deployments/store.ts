@@ -2,12 +2,17 @@ import type { CancelWish, Deployment, DeploymentPage, DeploymentState, ImageFact
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
+import type { SealedSecret } from './secret-store.ts'
 
 export type NewDeployment = {
   id: string
   app: string
   options: DeploymentOptions
   source: SourceFacts | null
+  /** Kept under lock until the deployment ends, then erased. */
+  secrets?: SealedSecret[]
+  /** Tells other secrets from the same ones, and nothing else. */
+  secretsMark?: string
   /** Already built: the deployment begins at `deploying`. */
   image?: ImageFacts | null
   /** The sender's key for this very request: for 24 h the same key gives the same deployment. */

@@ -7,6 +7,7 @@ import { routes } from '#api/routes.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { accessLog } from './access-log.ts'
+import { deleteSecret, type KeptSecrets, listSecrets, putSecret } from './app-secrets.ts'
 import { authorizer } from './authorize.ts'
 import { cancelDeployment } from './cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './create-deployment.ts'
@@ -23,8 +24,10 @@ export type HttpParts = {
     app: string
     options: DeploymentOptions
     source: SourceFacts
+    secrets: ReadonlyMap<string, Uint8Array>
     idempotencyKey: string | null
   }): Promise<Deployment>
+  secrets: KeptSecrets
   /** A new deployment from what an earlier one was made of. */
   retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
   /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
@@ -64,6 +67,9 @@ export function httpApp(parts: HttpParts): Express {
   app.put(routes.deploy, deployAndFollow(parts))
   app.post(routes.deployments, createDeployment(parts))
   app.get(routes.deployments, listDeployments(parts))
+  app.get(routes.secrets, listSecrets(parts))
+  app.put(routes.secret, putSecret(parts))
+  app.delete(routes.secret, deleteSecret(parts))
   app.get(routes.deployment, readDeployment(parts))
   app.get(routes.events, readEvents(parts))
   app.post(routes.retry, retryDeployment(parts))

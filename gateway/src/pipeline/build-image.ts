@@ -16,6 +16,7 @@ import { sourceTree } from '../railpack/source-tree.ts'
 import { imageBytes, imageIndex } from '../registry/image-index.ts'
 import { digestOf, type Manifest, type Registry } from '../registry/registry.ts'
 import type { Built } from './steps.ts'
+import { type Secrets, secretsHash } from './vault.ts'
 
 export type BuildRooms = { buildkit: Buildkit; registry: Registry; store: Pick<DeploymentStore, 'imageOf'> }
 export type BuildSettings = {
@@ -29,6 +30,8 @@ export type BuildSettings = {
 export type ImageOrder = {
   deployment: Deployment
   tree: SourceTree
+  /** For the build's steps, beside the variables of the build and over them. */
+  secrets: Secrets
   plan: PlannedSource
   /** What fly.toml says of the build. */
   flyBuild: DesiredApp['build']
@@ -69,11 +72,11 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
   const platforms = platformsOf(options)
   const buildArgs = { ...flyBuild.args, ...options.build }
   const target = options.target ?? flyBuild.target ?? null
-  const secrets = new Map(Object.entries(options.build))
-  const secretsHash = keyed([...secrets].toSorted(([a], [b]) => byteOrder(a, b)))
+  const secrets = new Map<string, string | Buffer>([...Object.entries(options.build), ...order.secrets])
+  const hash = secretsHash(secrets, appKey)
   const shape =
     plan.way === 'railpack' ? [plan.planText, plan.facts.planner] : [plan.dockerfile, target, sorted(buildArgs)]
-  const key = keyed([tree.digest, plan.way, ...shape, secretsHash, platforms, options.commit])
+  const key = keyed([tree.digest, plan.way, ...shape, hash, platforms, options.commit])
   const facts = (manifest: Manifest, sizeBytes: number | undefined) => ({
     reference: `${repository}@${manifest.digest}`,
     digest: manifest.digest,
@@ -129,11 +132,20 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     const railpackPlan = plan.way === 'railpack' ? readPlan(plan.planText) : null
     using context = buildkit.offer(app, tree, { ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [] })
     const source = sourceTree(context.url)
+    const missing = railpackPlan?.secrets.filter((name) => !secrets.has(name)) ?? []
+    if (missing.length > 0) throw secretsMissing(app, missing)
     const ignoreCache = options.rebuild
     const build: Build = dockerfile
       ? { dockerfile, target, buildArgs, platform, cacheKey, context }
       : {
-          ...compilePlan(railpackPlan!, { cacheKey, secretsHash, platform, source, builtAt: new Date(), ignoreCache }),
+          ...compilePlan(railpackPlan!, {
+            cacheKey,
+            secretsHash: hash,
+            platform,
+            source,
+            builtAt: new Date(),
+            ignoreCache,
+          }),
           context,
         }
     return await buildkit.solve(
@@ -166,6 +178,12 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
 }
 
 const sorted = (values: Record<string, string>) => Object.entries(values).toSorted(([a], [b]) => byteOrder(a, b))
+
+function secretsMissing(app: string, names: string[]): Problem {
+  const way = `PUT /v1/apps/${app}/secrets/${names[0]}, or the form field secret.${names[0]}`
+  const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. Set them: ${way}.`
+  return new Problem('build-failed', detail, { facts: { secrets: names } })
+}
 
 function labelsOf({ id, app, source, createdAt, options }: Deployment): Record<string, string> {
   return {

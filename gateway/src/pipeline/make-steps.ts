@@ -14,8 +14,9 @@ import { PlanCache } from '../railpack/plan-cache.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
 import { buildImage, checkPlatforms, type BuildRooms, type BuildSettings } from './build-image.ts'
 import type { DeployWork, Steps } from './steps.ts'
+import type { Vault } from './vault.ts'
 
-type Rooms = BuildRooms & { intake: Intake; deployer: Deployer }
+type Rooms = BuildRooms & { vault: Vault; intake: Intake; deployer: Deployer }
 type Settings = BuildSettings & {
   planner: () => Promise<Planner>
   /** Resolves when build steps are proven to be walled in; else throws. */
@@ -29,21 +30,27 @@ type Settings = BuildSettings & {
 
 /** The steps of a deployment, done by the rooms below. */
 export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource> {
-  const { intake, buildkit, deployer } = rooms
+  const { vault, intake, buildkit, deployer } = rooms
   const { region, lookups } = settings
   const cache = new PlanCache(settings.plansDir, settings.key)
   return {
+    secrets: (deployment) => vault.open(deployment),
+
     fetch: (deployment) => treeOf(deployment),
 
-    async analyze(deployment, tree, tell, signal) {
+    async analyze(deployment, tree, secrets, tell, signal) {
       const { app, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       await checkPlatforms(buildkit, options, signal)
       for (const text of desired.warnings) tell({ type: 'warning', text })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
+      const secretNames = [...secrets.keys()]
       const planner = await settings.planner()
-      const plan = await planSource({ planner, app, tree, options, flyBuild, network: lookups, cache, tell }, signal)
+      const plan = await planSource(
+        { planner, app, tree, options, secretNames, flyBuild, network: lookups, cache, tell },
+        signal,
+      )
       // Before the build, for Fly's registry knows no repository without its app; after the plan, so that a source
       // that cannot be built makes none.
       const { created } = await deployer.ensureApp(app, signal)
@@ -51,10 +58,10 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
       return plan
     },
 
-    async build(deployment, tree, plan, pushing, tell, signal) {
+    async build(deployment, tree, secrets, plan, pushing, tell, signal) {
       await settings.walledIn(signal)
       const flyBuild = desiredOf(deployment, tree).build
-      return buildImage(rooms, settings, { deployment, tree, plan, flyBuild, pushing, tell, signal })
+      return buildImage(rooms, settings, { deployment, tree, secrets, plan, flyBuild, pushing, tell, signal })
     },
 
     deploy: async (work) => deployer.deploy(await toWork(work)),

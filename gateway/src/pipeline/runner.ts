@@ -13,6 +13,8 @@ type Parts<P extends Plan> = {
   /** Whether queued deployments may be taken; who changes it wakes the runner. */
   mayStart?: () => boolean
   limits: TimeLimits & { builds: number; drainMs: number }
+  /** The gateway's own secrets: in no log. */
+  hide: readonly string[]
 }
 
 /** Takes queued deployments, oldest first, one at a time per app and `limits.builds` at once, and sees each to its end. */
@@ -62,7 +64,7 @@ export class Runner<P extends Plan = Plan> {
   }
 
   #run(claim: Claim): void {
-    const { store, steps, limits } = this.#parts
+    const { store, steps, limits, hide } = this.#parts
     const { id: deploymentId, app } = claim.deployment
     const log = this.#parts.log.child({ deploymentId, app })
     const startedAt = performance.now()
@@ -71,7 +73,7 @@ export class Runner<P extends Plan = Plan> {
     this.#cancels.set(deploymentId, cancel)
     if (claim.deployment.cancel) cancel.abort(cancelled(claim.deployment.cancel))
     const signal = AbortSignal.any([this.#stop.signal, cancel.signal])
-    const work = runDeployment(claim, { store, steps, limits }, signal).then(
+    const work = runDeployment(claim, { store, steps, limits, hide }, signal).then(
       (problem) => {
         const ms = Math.round(performance.now() - startedAt)
         if (!problem) log.info({ ms }, 'deployment left')

@@ -2,6 +2,7 @@ import type { Deployment, ImageFacts, MachineFacts, PlanFacts } from '#api/deplo
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentPatch } from '../deployments/store.ts'
 import type { Tell } from '../deployments/tell.ts'
+import type { Secrets } from './vault.ts'
 
 /** How an image will be made; what stands behind `facts` is for the step that builds. */
 export type Plan = { facts: PlanFacts }
@@ -17,12 +18,15 @@ export type Remember = (patch: { rollout: unknown; machines: MachineFacts[] }) =
  * a Problem. The gateway passes the real ones.
  */
 export interface Steps<P extends Plan = Plan> {
+  /** Values for the build's steps that nobody may read, the app's and the deployment's own. */
+  secrets(deployment: Deployment): Promise<Secrets>
   fetch(deployment: Deployment, signal: AbortSignal): Promise<SourceTree>
-  analyze(deployment: Deployment, tree: SourceTree, tell: Tell, signal: AbortSignal): Promise<P>
+  analyze(deployment: Deployment, tree: SourceTree, secrets: Secrets, tell: Tell, signal: AbortSignal): Promise<P>
   /** Pushes too; `pushing` is called when that begins. The image is read back from the registry before it is returned. */
   build(
     deployment: Deployment,
     tree: SourceTree,
+    secrets: Secrets,
     plan: P,
     pushing: () => void,
     tell: Tell,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { byteOrder } from '../llb/byte-order.ts'
 import type { Preparation, Prepared } from './prepare.ts'
 
-export type PlanQuestion = Pick<Preparation, 'app' | 'planner' | 'tree' | 'options'>
+export type PlanQuestion = Pick<Preparation, 'app' | 'planner' | 'tree' | 'options' | 'secretNames'>
 
 const format = 1 // of the files; another number makes all older ones strangers
 const cacheLimits = { plans: 1_000, sizeBytes: 64 * 2 ** 20 }
@@ -41,9 +41,9 @@ export class PlanCache {
   }
 
   /** Without its variables' values: those may be secrets, and a hash without a key could be guessed. */
-  #path({ app, planner, tree, options }: PlanQuestion): string {
+  #path({ app, planner, tree, options, secretNames = [] }: PlanQuestion): string {
     const build = Object.entries(options.build).toSorted(([a], [b]) => byteOrder(a, b))
-    const question = [format, planner.path, planner.version, app, tree.digest, options.deploy, build]
+    const question = [format, planner.path, planner.version, app, tree.digest, options.deploy, build, secretNames]
     return join(this.#dir, createHmac('sha256', this.#key).update(JSON.stringify(question)).digest('hex'))
   }
 

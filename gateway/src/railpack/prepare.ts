@@ -33,7 +33,7 @@ async function tryPrepare(work: Preparation, signal: AbortSignal) {
   const place = `/source/${app}` // railpack names some programs after the folder
   const results = ['/tmp/out/plan.json', '/tmp/out/info.json']
   const outputs = ['--plan-out', results[0]!, '--info-out', results[1]!]
-  const variables = planVariables(options.build)
+  const variables = planVariables(options.build, work.secretNames)
   const wanted = options.deploy ? ['--error-missing-start'] : []
   const ended = await runInSandbox(
     {
