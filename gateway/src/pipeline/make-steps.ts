@@ -45,8 +45,8 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
       for (const text of desired.warnings) tell({ type: 'warning', text })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
-      const planner = await settings.planner()
       const secretNames = [...secrets.keys()]
+      const planner = await settings.planner()
       const plan = await planSource(
         { planner, app, tree, options, secretNames, flyBuild, network: lookups, cache, tell },
         signal,
