@@ -65,6 +65,33 @@ test('20 secrets reach the steps of a railpack plan and of a Dockerfile, and are
   expect(marked.some((place) => place.includes('tarmac.db'))).toBe(true)
 })
 
+test('a step that had a secret is not taken from the cache for an app that has none', async () => {
+  const mount = '--mount=type=secret,id=SECRET_1'
+  const files = {
+    Dockerfile: `FROM debian:trixie-slim\nRUN ${mount} echo "it has $(ls /run/secrets)"; date > made\n`,
+  }
+  const said = async (...to: Parameters<typeof deploy>) =>
+    (await deploy(...to)).log.flatMap((event) => (event.type === 'log' ? [event.text] : []))
+  expect(await said(files, 'keeper', names.slice(0, 1))).toEqual(['it has SECRET_1'])
+  expect(await said(files, 'other', [])).toContain('it has ')
+  const { record } = await deploy(
+    { Dockerfile: `FROM debian:trixie-slim\nRUN ${mount},required=true true\n` },
+    'other',
+    [],
+  )
+  expect(record.problem).toMatchObject({
+    code: 'build-failed',
+    detail: expect.stringContaining('form field secret.SECRET_1'),
+  })
+  const plan = {
+    deploy: { base: { step: 'a' }, startCommand: 'true' },
+    steps: [{ name: 'a', inputs: [{ image: 'debian:trixie-slim' }], commands: [{ cmd: 'true' }] }],
+    secrets: ['SECRET_1'],
+  }
+  const planned = await deploy({ 'plan.json': JSON.stringify(plan) }, 'other', [], '&plan=plan.json')
+  expect(planned.record.problem).toMatchObject({ code: 'build-failed', secrets: ['SECRET_1'] })
+})
+
 const auth = () => ({ Authorization: `Bearer ${lab.token}` })
 const keptAt = (name = '') => `${lab.gateway}/v1/apps/vaulted/secrets${name && `/${name}`}`
 
@@ -110,15 +137,20 @@ function sha256(value: string): string {
 }
 
 /** Half of the secrets are the app's by now, the others come with the deployment. */
-async function deploy(files: Record<string, string>): Promise<{ record: Deployment; log: DeploymentEvent[] }> {
+async function deploy(
+  files: Record<string, string>,
+  app = 'vaulted',
+  given = names.slice(10),
+  more = '',
+): Promise<{ record: Deployment; log: DeploymentEvent[] }> {
   const folder = await mkdtemp(join(dir, 'source-'))
   for (const [path, text] of Object.entries(files)) await writeFile(join(folder, path), text)
   const tar = await run('tar', ['c', '-C', folder, '.'], { encoding: 'buffer', maxBuffer: 2 ** 20 })
   const form = new FormData()
-  for (const name of names.slice(10)) form.set(`secret.${name}`, secrets.get(name)!)
+  for (const name of given) form.set(`secret.${name}`, secrets.get(name)!)
   form.set('source', new Blob([new Uint8Array(tar.stdout)]), 'source.tar')
   const asked = { method: 'POST', headers: auth(), body: form }
-  const answer = await fetch(`${lab.gateway}/v1/apps/vaulted/deployments?deploy=false`, asked)
+  const answer = await fetch(`${lab.gateway}/v1/apps/${app}/deployments?deploy=false${more}`, asked)
   expect(answer.status).toBe(202)
   const { id } = (await answer.json()) as Deployment
   const headers = { ...auth(), Accept: 'application/x-ndjson' }

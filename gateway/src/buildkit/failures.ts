@@ -62,6 +62,11 @@ function judge(text: string, step: StepFacts | null, exitCode: number | null): V
     return { code: 'no-space', detail: 'The builder’s disk is full. Its operator must make room; then deploy again.' }
   }
   if (/^failed to push |^error writing (?:layer|manifest|config)/.test(text)) return pushVerdict(text)
+  const secret = /\bsecret (\S+): not found/.exec(text)?.[1]
+  if (secret) {
+    const detail = `The build needs the secret ${secret}, which is not set. ${secretWay(secret)}`
+    return { code: 'build-failed', detail, facts: { secrets: [secret] } }
+  }
   const image = imageOf(text, step)
   if (image !== null) return pullVerdict(image, text)
   const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
@@ -80,6 +85,10 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
   [/: 429 |toomanyrequests/i, 'registry-unavailable', 'it gets too many requests; try again later'],
   [/: 5\d\d /, 'registry-unavailable', 'it is in trouble itself; try again later'],
 ]
+
+/** How a secret comes to a build. */
+export const secretWay = (name: string) =>
+  `Keep it with the app (PUT /v1/apps/{app}/secrets/${name}), or send it with the source (form field secret.${name}).`
 
 function pushVerdict(text: string): Verdict {
   const found = pushFailures.find(([said]) => said.test(text))

@@ -21,6 +21,8 @@ export type Build =
       platform: string
       /** Stands before the ids of cache mounts, so that they are the app's own. */
       cacheKey: string
+      /** Steps get it as their machine's name: those of two names never share a result. Empty: the usual one. */
+      hostname?: string
       context: Context
     }
 /** An OCI image configuration; labels are added to its `config`. */
@@ -211,6 +213,7 @@ function requestOf(build: Build, { names, labels, rebuild, cache }: SolveOptions
       platform: build.platform,
       ...reader,
       ...(build.target && { target: build.target }),
+      ...(build.hostname && { hostname: build.hostname }),
       ...(rebuild && { 'no-cache': '' }),
       ...(cache && {
         'cache-imports': JSON.stringify(imports.map(({ type, attrs }) => ({ Type: type, Attrs: attrs }))),

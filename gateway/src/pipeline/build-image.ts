@@ -3,6 +3,7 @@ import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { readDockerfile } from '../buildkit/dockerfile.ts'
+import { secretWay } from '../buildkit/failures.ts'
 import type { Build, Buildkit, Solved } from '../buildkit/solve.ts'
 import type { DesiredApp } from '../deploy/desired.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
@@ -133,10 +134,12 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     using context = buildkit.offer(app, tree, { ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [] })
     const source = sourceTree(context.url)
     const missing = railpackPlan?.secrets.filter((name) => !secrets.has(name)) ?? []
-    if (missing.length > 0) throw secretsMissing(app, missing)
+    if (missing.length > 0) throw secretsMissing(missing)
     const ignoreCache = options.rebuild
+    // What a step made with a secret is no other app's, not even from the cache: its value is no part of the key there.
+    const hostname = order.secrets.size > 0 ? cacheKey : ''
     const build: Build = dockerfile
-      ? { dockerfile, target, buildArgs, platform, cacheKey, context }
+      ? { dockerfile, target, buildArgs, platform, cacheKey, hostname, context }
       : {
           ...compilePlan(railpackPlan!, {
             cacheKey,
@@ -145,6 +148,7 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
             source,
             builtAt: new Date(),
             ignoreCache,
+            hostname,
           }),
           context,
         }
@@ -179,9 +183,8 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
 
 const sorted = (values: Record<string, string>) => Object.entries(values).toSorted(([a], [b]) => byteOrder(a, b))
 
-function secretsMissing(app: string, names: string[]): Problem {
-  const way = `PUT /v1/apps/${app}/secrets/${names[0]}, or the form field secret.${names[0]}`
-  const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. Set them: ${way}.`
+function secretsMissing(names: string[]): Problem {
+  const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. ${secretWay(names[0]!)}`
   return new Problem('build-failed', detail, { facts: { secrets: names } })
 }
 
