@@ -1,11 +1,14 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asProblem } from '#api/problem.ts'
+import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
+import { DiskWatch } from './host/disk-watch.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
@@ -33,14 +36,25 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     watchMs: limits.watchMs,
     waitMs: limits.machineMs,
   })
-  const onLoopback = /^(127\.|localhost(:|$)|\[::1\])/.test(config.registry)
+  const insecure = onLoopback(config.registry)
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(new Registry({ host: config.registry, login, insecure: onLoopback }))
+  const registry = opening.use(new Registry({ host: config.registry, login, insecure }))
+  const { address } =
+    config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : config.buildkit
   const buildkit = opening.use(
     await Buildkit.open({
       ...config.buildkit,
+      address,
       key,
       login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
+    }),
+  )
+  const disk = opening.use(
+    await DiskWatch.open({
+      ...config.disk,
+      folder: existsSync(config.buildkit.root) ? config.buildkit.root : data,
+      makeRoom: (freeBytes) => buildkit.prune(freeBytes),
+      log,
     }),
   )
   const planner = () => openPlanner(config.railpack, AbortSignal.timeout(probeMs))
@@ -50,7 +64,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
 
   const steps = makeSteps(
-    { intake, buildkit, registry, deployer },
+    { intake, buildkit, registry, deployer, disk },
     { planner, registryHost: config.registry, region: place.region, key, workDir: join(data, 'spool', 'plans') },
   )
   const runner = opening.use(await Runner.start({ store, steps, log, limits }))
@@ -70,6 +84,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     await listen(
       {
         store,
+        admit: () => disk.assertRoom(),
         receive: (body, more) => intake.receive(body, more),
         async submit(app, options, source) {
           const deployment = await store.create({ id: randomUUIDv7(), app, options, source })
@@ -79,7 +94,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [daemon, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
-          return { ready: daemon.ok && plans.ok, parts: { buildkit: daemon, planner: plans } }
+          return { ready: daemon.ok && plans.ok, parts: { buildkit: daemon, planner: plans, disk: disk.state() } }
         },
         tokens: secrets.tokens,
         log,
@@ -93,6 +108,21 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   log.info({ url: server.url }, 'gateway ready')
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+const onLoopback = (host: string) => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
+
+/** A build daemon of our own, its cache on our volume. */
+function startDaemon({ data, buildkit, daemon, registry }: Config, log: Logger): Promise<Daemon> {
+  const mirrors: Record<string, string[]> = {}
+  for (const [host, place] of daemon.mirrors) (mirrors[host] ??= []).push(place)
+  const plainHttp = new Set([registry, ...Object.values(mirrors).flat()].filter(onLoopback))
+  const { stepBytes } = buildkit.logLimits
+  // The daemon keeps what it hands on in memory: a few times what we keep, so that we know how much we left out.
+  return Daemon.start(
+    { ...daemon, dir: data, root: buildkit.root, mirrors, plainHttp: [...plainHttp], stepLogBytes: stepBytes * 4 },
+    log,
+  )
 }
 
 /** 32 random bytes that this gateway keeps: addresses of sources and the apps' own keys are made from them. */

@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Tell } from '../deployments/tell.ts'
+import { outOfMemoryKills } from '../host/out-of-memory.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context-server.ts'
 import type { Dockerfile } from './dockerfile.ts'
 import { daemonAway, solveProblem } from './failures.ts'
-import { Definition, IgnoreCache, ListWorkers, Solve, Status } from './messages.ts'
+import { Definition, IgnoreCache, ListWorkers, Prune, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
+import type { LogLimits } from './step-log.ts'
 import { Session, type Login } from './session.ts'
 
 /** What to build: a graph of ours with its image's configuration, or a Dockerfile of the context. */
@@ -35,6 +37,16 @@ export type SolveOptions = {
 }
 export type Solved = { digest: string; names: readonly string[]; stats: BuildStats }
 
+export type BuildkitOptions = {
+  /** `unix:///…` */
+  address: string
+  contextPort: number
+  key: Uint8Array
+  login: Login
+  logLimits?: LogLimits
+}
+
+const defaultLimits: LogLimits = { stepBytes: 4 * 2 ** 20, buildBytes: 32 * 2 ** 20 }
 const infoMs = 5000
 const silenceMs = 5000
 /** How long to wait for more news when every step that began has ended. */
@@ -45,17 +57,18 @@ export class Buildkit {
   readonly #connection: Connection
   readonly #contexts: ContextServer
   readonly #login: Login
+  readonly #logLimits: LogLimits
 
-  private constructor(connection: Connection, contexts: ContextServer, login: Login) {
-    this.#connection = connection
+  private constructor(contexts: ContextServer, { address, login, logLimits = defaultLimits }: BuildkitOptions) {
+    this.#connection = new Connection(address)
     this.#contexts = contexts
     this.#login = login
+    this.#logLimits = logLimits
   }
 
-  /** `address` as `unix:///…`. Opens although the daemon is away: that shows in `info`. */
-  static async open(about: { address: string; contextPort: number; key: Uint8Array; login: Login }): Promise<Buildkit> {
-    const contexts = await ContextServer.open(about.contextPort, about.key)
-    return new Buildkit(new Connection(about.address), contexts, about.login)
+  /** Opens although the daemon is away: that shows in `info`. */
+  static async open(options: BuildkitOptions): Promise<Buildkit> {
+    return new Buildkit(await ContextServer.open(options.contextPort, options.key), options)
   }
 
   /** Proves that the daemon answers and has a worker; else `buildkit-unavailable`. */
@@ -80,17 +93,34 @@ export class Buildkit {
     signal.throwIfAborted()
     const { ref, names, tell, pushing } = options
     const plain = (text: string) => (build.context ? text.replaceAll(build.context.url, 'source') : text)
-    const progress = new Progress({ tell, pushing, plain })
+    const progress = new Progress({ tell, pushing, plain, limits: this.#logLimits })
     await using session = new Session(this.#connection, { login: this.#login, secrets: options.secrets })
     const heard = this.#follow(ref, progress)
+    let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
+    signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
+    const killedBefore = outOfMemoryKills()
     const question = { ref, session: session.id, internal: true, ...requestOf(build, options) }
     try {
       const { exporterResponse } = await this.#connection.ask(Solve, question, signal).finally(() => heard(signal))
       return { digest: exporterResponse['containerimage.digest'] ?? '', names, stats: progress.stats() }
     } catch (error) {
+      if (signal.aborted && stopped.length > 0)
+        tell({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
       signal.throwIfAborted()
-      throw solveProblem(error, { progress, plain, changed: build.context?.changed() ?? null })
+      const killed = outOfMemoryKills() - killedBefore
+      throw solveProblem(error, { progress, plain, killed, changed: build.context?.changed() ?? null })
     }
+  }
+
+  /** Removes caches until this much of the disk is free. Not to be broken off: half a removal may cost the other half. */
+  prune(minFreeBytes: number): Promise<void> {
+    const removed = this.#connection.watch(Prune, { all: true, minFreeBytes })
+    return new Promise((resolve, reject) => {
+      removed
+        .on('data', () => {})
+        .on('end', resolve)
+        .on('error', (error) => reject(daemonAway(error)))
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

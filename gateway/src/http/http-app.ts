@@ -15,6 +15,8 @@ import { listDeployments, readDeployment, readEvents } from './read-deployments.
 
 export type HttpParts = {
   store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed'>
+  /** Throws when nothing new is taken, before bytes are asked for. */
+  admit(): void
   /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
   receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
   /** Makes the record; from then on the deployment goes its way, whoever listens. */

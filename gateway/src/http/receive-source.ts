@@ -21,6 +21,7 @@ export const queryOf = (request: Request) => new URL(request.originalUrl, 'http:
 export async function receiveSource(request: Request, response: Response, parts: HttpParts): Promise<Received> {
   if (parts.stopping.aborted)
     throw new Problem('stopping', 'The gateway is stopping and takes no uploads; send it again in a moment.')
+  parts.admit()
   const announcedBytes = Number(request.headers['content-length'] ?? 0)
   if (announcedBytes > parts.maxUploadBytes) throw tooLarge(parts.maxUploadBytes, announcedBytes)
 

@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { readDockerfile } from '../buildkit/dockerfile.ts'
-import type { Buildkit } from '../buildkit/solve.ts'
+import type { Buildkit, Solved } from '../buildkit/solve.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { desiredApp, type DesiredApp } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import type { DiskWatch } from '../host/disk-watch.ts'
 import type { Intake } from '../intake/intake.ts'
 import { byteOrder } from '../llb/byte-order.ts'
 import { compilePlan } from '../railpack/compile.ts'
@@ -19,11 +20,12 @@ import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
 import { readPlan, type RailpackPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
 import type { Registry } from '../registry/registry.ts'
+import { outOfRoom } from './out-of-room.ts'
 import type { DeployWork, Steps } from './steps.ts'
 
 const platform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
 
-type Rooms = { intake: Intake; buildkit: Buildkit; registry: Registry; deployer: Deployer }
+type Rooms = { intake: Intake; buildkit: Buildkit; registry: Registry; deployer: Deployer; disk: DiskWatch }
 type Settings = {
   planner: () => Promise<Planner>
   /** Images are `<registryHost>/<app>`. */
@@ -36,7 +38,10 @@ type Settings = {
 }
 
 /** The steps of a deployment, done by the rooms below. */
-export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, settings: Settings): Steps<PlannedSource> {
+export function makeSteps(
+  { intake, buildkit, registry, deployer, disk }: Rooms,
+  settings: Settings,
+): Steps<PlannedSource> {
   const { registryHost, region, key, workDir } = settings
   return {
     fetch: (deployment) => treeOf(deployment),
@@ -56,6 +61,7 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
 
     async build(deployment, tree, plan, pushing, tell, signal) {
       const { id, app, options } = deployment
+      await disk.settled(signal)
       const repository = `${registryHost}/${app}`
       const tags = [`deployment-${id}`, ...(options.commit ? [options.commit.slice(0, 12)] : [])]
       const dockerfile = plan.way === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
@@ -64,7 +70,7 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
       const build = dockerfile
         ? { dockerfile, buildArgs: options.build, context }
         : { ...compiled(railpackPlan!, context.url, deployment), context }
-      const solved = await buildkit.solve(
+      const solved = await solve(
         build,
         {
           ref: `${id}-${randomUUID()}`,
@@ -87,6 +93,12 @@ export function makeSteps({ intake, buildkit, registry, deployer }: Rooms, setti
 
     deploy: async (work) => deployer.deploy(await toWork(work)),
     verify: async (work) => deployer.verify(await toWork(work)),
+  }
+
+  function solve(...how: Parameters<Buildkit['solve']>): Promise<Solved> {
+    return buildkit.solve(...how).catch(async (error: unknown) => {
+      throw await outOfRoom(error, disk)
+    })
   }
 
   function treeOf({ source }: Deployment): Promise<SourceTree> {

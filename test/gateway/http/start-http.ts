@@ -23,6 +23,7 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const parts: HttpParts = {
     store,
+    admit() {},
     async receive(body, { contentDigest }) {
       const hash = createHash('sha256')
       let sizeBytes = 0
