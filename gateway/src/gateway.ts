@@ -65,7 +65,20 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
   const steps = makeSteps(
     { intake, buildkit, registry, deployer, disk },
-    { planner, registryHost: config.registry, region: place.region, key, workDir: join(data, 'spool', 'plans') },
+    {
+      planner,
+      registryHost: config.registry,
+      region: place.region,
+      async lastImage(app) {
+        const { deployments } = await store.list(app, { limit: 10, before: null })
+        return (
+          deployments.find(({ image }) => image?.reference.startsWith(`${config.registry}/${app}@`))?.image?.digest ??
+          null
+        )
+      },
+      key,
+      workDir: join(data, 'spool', 'plans'),
+    },
   )
   const runner = opening.use(await Runner.start({ store, steps, log, limits }))
   const sweep = async () => {

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
@@ -76,6 +76,12 @@ export class Daemon {
     await this.#program.stop(stopMs)
     await this.#minded
     await sweep(this.#settings)
+    if ((await readdir(join(this.#settings.root, 'net/cni')).catch(() => [])).length > 0) {
+      // A killed one leaves network namespaces, which only it can take away: it starts once more for that.
+      this.#program = await launch(this.#settings)
+      await this.#ready().catch((err: unknown) => this.#log.warn({ err }, 'build daemon left network namespaces'))
+      await this.#program.stop(stopMs)
+    }
     // Its own only when it made it: not when an earlier one that was killed did.
     await tool('ip', 'link', 'delete', this.#settings.bridge.name)
   }
@@ -98,18 +104,16 @@ export class Daemon {
   async #ready(): Promise<void> {
     const connection = new Connection(this.address)
     const deadline = AbortSignal.timeout(readyMs)
-    let ended: string | undefined
-    void this.#program.ended.then((how) => (ended = how))
+    const { ended } = this.#program
     try {
-      while (ended === undefined && !deadline.aborted) {
+      do {
         const answer = await connection.ask(ListWorkers, {}, deadline).catch(() => null)
         if (answer && answer.workers.length > 0) return
-        await sleep(50)
-      }
+      } while (await Promise.race([ended.then(() => false), sleep(50, !deadline.aborted)]))
     } finally {
       connection.close()
     }
-    const how = ended ?? `no answer within ${readyMs / 1000} s`
+    const how = await Promise.race([ended, sleep(0, `no answer within ${readyMs / 1000} s`)])
     throw new Problem('buildkit-unavailable', `The build daemon did not start (${how}); its own words say why.`)
   }
 }
@@ -151,9 +155,10 @@ async function sweep({ root, command }: DaemonSettings): Promise<void> {
 }
 type Container = { id: string; bundle: string }
 
+const quoted = (text: string) => JSON.stringify(text) // what JSON can write, TOML can read
+
 function configText(settings: DaemonSettings): string {
   const { root, dir, bridge, nameservers, mirrors, plainHttp, steps } = settings
-  const quoted = (text: string) => JSON.stringify(text) // what JSON can write, TOML can read
   const registry = (host: string, line: string) => `[registry.${quoted(host)}]\n  ${line}`
   return `root = ${quoted(root)}
 [log]

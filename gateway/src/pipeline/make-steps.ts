@@ -20,6 +20,7 @@ import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
 import { readPlan, type RailpackPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
 import type { Registry } from '../registry/registry.ts'
+import { buildSummary } from './build-summary.ts'
 import { outOfRoom } from './out-of-room.ts'
 import type { DeployWork, Steps } from './steps.ts'
 
@@ -31,6 +32,8 @@ type Settings = {
   /** Images are `<registryHost>/<app>`. */
   registryHost: string
   region: string
+  /** The digest of the image that was last made for an app. */
+  lastImage: (app: string) => Promise<string | null>
   /** Known to this gateway alone; each app's own key is made from it. */
   key: Uint8Array
   /** For what the planner writes. */
@@ -70,6 +73,7 @@ export function makeSteps(
       const build = dockerfile
         ? { dockerfile, buildArgs: options.build, context }
         : { ...compiled(railpackPlan!, context.url, deployment), context }
+      const startedAt = performance.now()
       const solved = await solve(
         build,
         {
@@ -83,11 +87,12 @@ export function makeSteps(
         },
         signal,
       )
-      const { steps, cached } = solved.stats
-      tell({ type: 'note', text: `${steps} steps, ${cached} cached, ${steps - cached} run.` })
       // A push is believed when the registry says so itself.
       if (!(await registry.manifest(app, solved.digest, signal)))
         throw new Problem('registry-unavailable', `The registry does not have ${solved.digest} although it was pushed.`)
+      const built = { app, digest: solved.digest, ...solved.stats, ms: performance.now() - startedAt }
+      const summary = await buildSummary(built, await settings.lastImage(app), registry, signal)
+      tell({ type: 'note', text: summary })
       return { reference: `${repository}@${solved.digest}`, digest: solved.digest, tags }
     },
 

@@ -16,6 +16,9 @@ export type Login = { username: string; password: string }
 /** `sizeBytes` is the manifest's own size. */
 export type Manifest = { digest: string; mediaType: string; sizeBytes: number }
 
+/** As it lies in the registry: compressed. */
+export type Layer = { digest: string; sizeBytes: number }
+
 /** Reads what a registry holds. Problems: `registry-unavailable`, `registry-denied`. `insecure`: plain HTTP. */
 export class Registry {
   readonly #base: string
@@ -47,6 +50,18 @@ export class Registry {
     if (whole === null) return null
     const sha256 = createHash('sha256').update(whole.bytes).digest('hex')
     return { digest: `sha256:${sha256}`, mediaType, sizeBytes: whole.bytes.length }
+  }
+
+  /** The layers of an image; of one for several platforms, the first one's. Null when there is no such image. */
+  async layers(repository: string, digest: string, signal: AbortSignal): Promise<Layer[] | null> {
+    const answer = await this.#ask('GET', `/${repository}/manifests/${digest}`, repository, signal)
+    if (answer === null) return null
+    const { layers, manifests } = JSON.parse(answer.bytes.toString()) as {
+      layers?: { digest: string; size: number }[]
+      manifests?: { digest: string }[]
+    }
+    if (!layers && manifests?.[0]) return this.layers(repository, manifests[0].digest, signal)
+    return (layers ?? []).map(({ digest, size }) => ({ digest, sizeBytes: size }))
   }
 
   async #ask(method: 'HEAD' | 'GET', path: string, repository: string, signal: AbortSignal): Promise<Answer | null> {
