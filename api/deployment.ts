@@ -56,6 +56,15 @@ export const MachineFacts = z.object({
 })
 export type MachineFacts = z.infer<typeof MachineFacts>
 
+/** Who asked for a deployment's end, why, and whether machines that were touched are to be put back for it. */
+export const CancelWish = z.object({
+  at: z.string(),
+  by: z.string().nullable(),
+  why: z.string().nullable(),
+  abort: z.boolean(),
+})
+export type CancelWish = z.infer<typeof CancelWish>
+
 /** One attempt to bring a source, or an image, to an app: what a reader may see of it. Times are ISO 8601, UTC. */
 export const Deployment = z.object({
   id: z.string(),
@@ -75,6 +84,8 @@ export const Deployment = z.object({
   /** Where the app answers, once it is live. */
   url: z.string().nullable(),
   problem: ProblemBody.nullable(),
+  /** Asked for; `cancelled` only when nothing of it runs any more. */
+  cancel: CancelWish.nullable(),
 })
 export type Deployment = z.infer<typeof Deployment>
 

@@ -65,6 +65,10 @@ export const problems = {
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
   'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
 
+  'source-gone': row(410, 'source', false, 'The source is no longer kept'),
+  'nothing-built': row(409, 'source', false, 'There is no image to bring again'),
+  'idempotency-mismatch': row(422, 'source', false, 'The idempotency key was used for something else'),
+  'too-late': row(409, 'source', false, 'Machines have been touched; this no longer stops by itself'),
   cancelled: row(409, 'source', false, 'The deployment was cancelled'),
   superseded: row(409, 'source', false, 'A newer deployment took this one’s place'),
   'time-limit': row(504, 'source', true, 'A time limit was reached'),

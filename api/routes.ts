@@ -4,6 +4,8 @@ export const routes = {
   deployments: '/v1/apps/:app/deployments',
   deployment: '/v1/deployments/:id',
   events: '/v1/deployments/:id/events',
+  cancel: '/v1/deployments/:id/cancel',
+  retry: '/v1/deployments/:id/retry',
   health: '/healthz',
   ready: '/readyz',
 } as const

@@ -5,10 +5,11 @@ import { join, resolve } from 'node:path'
 import { startLocalfly } from './localfly/start.ts'
 import { startBuildkitd } from './parts/buildkitd.ts'
 import { startGatewayProcess } from './parts/gateway.ts'
-import { claimFolder } from './parts/process.ts'
+import { claimFolder, killRecorded } from './parts/process.ts'
 import { freePort, isFree } from './parts/ports.ts'
 import { startRegistry } from './parts/registry.ts'
 import { findPlanner } from './planner/find.ts'
+import { tools } from './ready.ts'
 import { labName, sweep } from './sweep.ts'
 
 export interface LabOptions {
@@ -34,11 +35,15 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   const planner = await findPlanner()
 
   const registryPort = await freePort(port + 1)
-  const registry = opening.use(await startRegistry({ dir, port: registryPort, images: true }))
+  const registryPart = opening.use(await restartable(() => startRegistry({ dir, port: registryPort, images: true })))
+  const registry = registryPart.current
   say(`registry   ${registry.address}, with stand-in base images`)
 
   const frontPort = await freePort(registryPort + 1)
-  const buildkitd = opening.use(await startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort] }))
+  const buildkitdPart = opening.use(
+    await restartable(() => startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort] })),
+  )
+  const buildkitd = buildkitdPart.current
   say(`buildkitd  ${buildkitd.address}, builds on ${buildkitd.bridge.name} (${buildkitd.bridge.subnet})`)
 
   const apiPort = await freePort(frontPort + 1)
@@ -62,6 +67,11 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   const gatewaySettings = {
     TARMAC_TOKENS: token,
     TARMAC_BUILDKIT: buildkitd.address,
+    TARMAC_BUILD_ROOT: join(dir, 'buildkit'),
+    TARMAC_BRIDGE: buildkitd.bridge.name,
+    TARMAC_BRIDGE_SUBNET: buildkitd.bridge.subnet,
+    TARMAC_BUILDKITD: tools.buildkitd, // for a gateway that is told to mind a daemon of its own
+    TARMAC_MIRRORS: ['docker.io', 'ghcr.io'].map((host) => `${host}=${registry.address}`).join(','),
     TARMAC_CONTEXT_PORT: String(contextPort),
     TARMAC_RAILPACK: planner.path,
     TARMAC_REGISTRY: localfly.registry,
@@ -74,9 +84,9 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_DRAIN: '5',
     ...settings,
   }
-  const startGateway = () => startGatewayProcess({ dir, port, settings: gatewaySettings })
-  let gatewayProcess = await startGateway()
-  opening.defer(() => gatewayProcess[Symbol.asyncDispose]())
+  const gatewayPart = opening.use(
+    await restartable(() => startGatewayProcess({ dir, port, settings: gatewaySettings })),
+  )
   say(`gateway    http://127.0.0.1:${port}, planner: ${planner.version}${planner.standIn ? ' (a stand-in)' : ''}`)
 
   const addresses = {
@@ -91,6 +101,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   const file = join(dir, 'lab.json')
   await writeFile(file, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 })
   opening.defer(() => rm(file, { force: true }))
+  const parts = { registry: registryPart, buildkitd: buildkitdPart, gateway: gatewayPart }
   const open = opening.move()
   return {
     ...addresses,
@@ -98,14 +109,30 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     planner,
     bridge: buildkitd.bridge,
     get gatewayProcess() {
-      return gatewayProcess
+      return gatewayPart.current
     },
-    /** Starts the gateway again, after it was killed. */
-    async startGateway() {
-      await gatewayProcess[Symbol.asyncDispose]()
-      gatewayProcess = await startGateway()
-    },
+    /** Ends a part as a crash does. */
+    kill: (part: keyof typeof parts) => killRecorded(dir, part),
+    stop: (part: keyof typeof parts) => parts[part].stop(),
+    /** Starts a part again, after it was killed or stopped. */
+    start: (part: keyof typeof parts) => parts[part].start(),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
+}
+
+async function restartable<T extends AsyncDisposable>(open: () => Promise<T>) {
+  let current = await open()
+  const stop = () => current[Symbol.asyncDispose]()
+  return {
+    get current() {
+      return current
+    },
+    stop,
+    async start() {
+      await stop() // so that it lets go of what it had when it was killed
+      current = await open()
+    },
+    [Symbol.asyncDispose]: stop,
   }
 }
 

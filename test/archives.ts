@@ -153,6 +153,11 @@ export const hostile: Hostile[] = [
   ['a volume label', 'archive-type-forbidden', tar(entry({ type: 'V' }), good)],
   ['a part of another volume', 'archive-type-forbidden', tar(entry({ type: 'M' }), good)],
   ['a GNU sparse file', 'archive-type-forbidden', tar(entry({ type: 'S', magic: 'ustar  \0' }))],
+  [
+    'a GNU sparse file with its map',
+    'archive-type-forbidden',
+    tar(entry({ type: 'S', magic: 'ustar  \0', raw: { 386: '00000000000\x0000000000001' } })),
+  ],
   ['a sparse file, pax 0.0', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.size': '1099511627776' }), good)],
   ['a sparse file, pax 0.1', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.map': '0,1' }), good)],
   ['a sparse file, pax 1.0', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.major': '1' }), good)],
@@ -310,6 +315,11 @@ export const odd: [what: string, paths: string[], bytes: Buffer][] = [
   ['a v7 header', ['a', 'd', 'd/b'], tar(entry({ name: 'd/', type: '\0', magic: '' }), file('d/b'), good)],
   ['a contiguous file', ['a'], tar(entry({ name: 'a', type: '7', body: 'x' }))],
   ['a ustar prefix', ['p', 'p/a'], tar(entry({ name: 'a', prefix: 'p', body: 'x' }))],
+  [
+    'times behind a ustar prefix',
+    ['p', 'p/a'],
+    tar(entry({ name: 'a', prefix: 'p', body: 'x', raw: { 476: '14525172747' } })),
+  ],
   ['a pax path of digits', ['12345'], tar(pax({ path: '12345' }), good)],
   ['pax keys that are dropped', ['a'], tar(pax({ 'SCHILY.xattr.security.capability': '\0\x01', mtime: 'NaN' }), good)],
   ['a global comment', ['a'], tar(pax({ comment: 'deadbeef' }, 'g'), good)],

@@ -12,7 +12,15 @@ export type DeployCommand = Where & {
   options: DeploymentOptions
   detach: boolean
 }
-export type Command = DeployCommand | (Where & { name: 'follow'; id: string }) | { name: 'help' } | { name: 'version' }
+export type RetryCommand = Where & { name: 'retry'; id: string; again: boolean }
+export type CancelCommand = Where & { name: 'cancel'; id: string; abort: boolean; why: string | null }
+export type Command =
+  | DeployCommand
+  | (Where & { name: 'follow'; id: string })
+  | CancelCommand
+  | RetryCommand
+  | { name: 'help' }
+  | { name: 'version' }
 
 const flags = {
   env: { type: 'string', multiple: true },
@@ -20,6 +28,9 @@ const flags = {
   'no-deploy': { type: 'boolean', default: false },
   rebuild: { type: 'boolean', default: false },
   detach: { type: 'boolean', default: false },
+  abort: { type: 'boolean', default: false },
+  again: { type: 'boolean', default: false },
+  why: { type: 'string' },
   region: { type: 'string' },
   dockerfile: { type: 'string' },
   plan: { type: 'string' },
@@ -33,6 +44,8 @@ const flags = {
 
 export const help = `Usage: tarmac deploy <app> [folder]    send a folder (default: this one), follow it until it is live
        tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
+       tarmac retry <deployment>       the same source once more, without an upload; with --again the very same image
+       tarmac cancel <deployment>      stop a deployment; with --abort also after machines were touched
 
   --env NAME=VALUE      environment of the machines; may be given again; nothing secret
   --build NAME=VALUE    a variable of the build; may be given again; nothing secret
@@ -42,6 +55,8 @@ export const help = `Usage: tarmac deploy <app> [folder]    send a folder (defau
   --dockerfile PATH     build with this Dockerfile of the folder
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
+  --again               with retry: bring the image that was built, build nothing
+  --abort, --why TEXT   with cancel: put touched machines back; the reason for the record
   --detach              return when the gateway has the source
   --json                one JSON object a line on stdout; the last has "type": "result"
   --gateway URL         where the gateway is (TARMAC_GATEWAY)
@@ -67,6 +82,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (!address) throw wrongUse('Say where the gateway is: set TARMAC_GATEWAY, or give --gateway URL.')
   const where = { gateway: readUrl(address), token: values.token ?? env['TARMAC_TOKEN'] ?? '' }
   if (name === 'follow' && args.length === 1) return { name, id: args[0]!, ...where }
+  if (name === 'retry' && args.length === 1) return { name, id: args[0]!, again: values.again, ...where }
+  if (name === 'cancel' && args.length === 1)
+    return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...where }
   if (name !== 'deploy' || args.length < 1 || args.length > 2)
     throw wrongUse(`That is not a command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
 

@@ -1,5 +1,8 @@
 import { realpath } from 'node:fs/promises'
+import { userInfo } from 'node:os'
 import { basename } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isFinal } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeployCommand } from './command-line.ts'
 import { followToEnd } from './follow-deployment.ts'
@@ -8,6 +11,25 @@ import { gitFacts } from './git-facts.ts'
 import { listSource } from './list-source.ts'
 import { packSource } from './pack-source.ts'
 import type { Printer } from './print.ts'
+
+const confirmMs = 5000
+
+/** Interrupted: the deployment is stopped while no machine has been touched, else left to go on. Returns what to say. */
+async function leaveOrCancel(id: string, gateway: Pick<Gateway, 'cancel' | 'find'>): Promise<string> {
+  const deadline = performance.now() + confirmMs
+  try {
+    let { state } = await gateway.cancel(id, { by: userInfo().username, why: 'interrupted', abort: false })
+    while (!isFinal(state) && performance.now() < deadline) {
+      await sleep(200)
+      state = (await gateway.find(id, AbortSignal.timeout(confirmMs))).state
+    }
+    return isFinal(state)
+      ? `Deployment ${id} is ${state}.`
+      : `Deployment ${id} is being cancelled; to see: tarmac follow ${id}`
+  } catch (error) {
+    return `Deployment ${id} goes on: ${(error as Error).message} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
+  }
+}
 
 /** Packs a folder, sends it, and follows the deployment to its end. Returns the exit code. */
 export async function deploy(
@@ -34,5 +56,5 @@ export async function deploy(
   const address = gateway.recordUrl(deployment.id)
   printer.accepted(deployment, address)
   if (command.detach) return printer.detached(deployment, address)
-  return followToEnd(deployment, gateway, printer, signal)
+  return followToEnd(deployment, gateway, printer, signal, leaveOrCancel)
 }

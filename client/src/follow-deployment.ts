@@ -12,9 +12,11 @@ const backOffMs = { first: 200, most: 5000 }
 /** Prints a deployment's log until its end, however often the line breaks. Returns the exit code of its verdict. */
 export async function followToEnd(
   deployment: Deployment,
-  gateway: Pick<Gateway, 'find' | 'events'>,
+  gateway: Gateway,
   printer: Printer,
   signal: AbortSignal,
+  onInterrupt: (id: string, gateway: Gateway) => Promise<string> = async (id) =>
+    `Deployment ${id} goes on without you. To follow it: tarmac follow ${id}`,
 ): Promise<number> {
   const { id } = deployment
   try {
@@ -26,7 +28,7 @@ export async function followToEnd(
     }
   } catch (error) {
     if (!signal.aborted) throw error
-    return printer.interrupted(`Deployment ${id} goes on without you. To follow it: tarmac follow ${id}`)
+    return printer.interrupted(await onInterrupt(id, gateway))
   }
 }
 

@@ -73,6 +73,20 @@ export class Gateway {
     return (await response.json()) as Deployment
   }
 
+  /** Asks for a deployment's end; the answer may still be on its way there. */
+  async cancel(id: string, wish: { by: string; why: string | null; abort: boolean }): Promise<Deployment> {
+    const query = new URLSearchParams({ by: wish.by, ...(wish.why && { why: wish.why }), abort: String(wish.abort) })
+    const url = new URL(`${this.#base}${fill(routes.cancel, { id })}?${query.toString()}`)
+    const response = await this.#fetch(url, { method: 'POST', signal: AbortSignal.timeout(answerMs) })
+    return (await response.json()) as Deployment
+  }
+
+  async retry(id: string, again: boolean): Promise<Deployment> {
+    const url = new URL(`${this.#base}${fill(routes.retry, { id })}?again=${again}`)
+    const response = await this.#fetch(url, { method: 'POST', signal: AbortSignal.timeout(answerMs) })
+    return (await response.json()) as Deployment
+  }
+
   /** The log after a number. Ends, or throws, when the line does; `end` is its last message when there is no more. */
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<StreamMessage, void> {
     const url = new URL(`${this.#base}${fill(routes.events, { id })}?after=${after}`)
@@ -93,8 +107,15 @@ export class Gateway {
     }
   }
 
-  async #get(url: URL, accept: string, signal: AbortSignal): Promise<Response> {
-    const response = await fetch(url, { headers: { ...this.#headers, Accept: accept }, signal }).catch(
+  #get(url: URL, accept: string, signal: AbortSignal): Promise<Response> {
+    return this.#fetch(url, { headers: { Accept: accept }, signal })
+  }
+
+  async #fetch(
+    url: URL,
+    init: { method?: string; headers?: Record<string, string>; signal: AbortSignal },
+  ): Promise<Response> {
+    const response = await fetch(url, { ...init, headers: { ...this.#headers, ...init.headers } }).catch(
       (error: unknown) => {
         throw unreachable(url, error)
       },

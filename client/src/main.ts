@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { userInfo } from 'node:os'
 import { asProblem, Problem } from '#api/problem.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import { help, readCommandLine } from './command-line.ts'
@@ -21,6 +22,12 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'help') return show(help)
     if (command.name === 'version') return show(manifest.version)
     const gateway = new Gateway(command.gateway, command.token)
+    if (command.name === 'cancel') {
+      const wish = { by: userInfo().username, why: command.why, abort: command.abort }
+      return await followToEnd(await gateway.cancel(command.id, wish), gateway, printer, interrupt.signal)
+    }
+    if (command.name === 'retry')
+      return await followToEnd(await gateway.retry(command.id, command.again), gateway, printer, interrupt.signal)
     return command.name === 'deploy'
       ? await deploy(command, gateway, printer, interrupt.signal)
       : await followToEnd(await gateway.find(command.id, interrupt.signal), gateway, printer, interrupt.signal)

@@ -86,6 +86,12 @@ export const settings = z.object({
     .describe('How the address of a live app is shown; {app} is its name. `https://{app}.fly.dev` for public apps.'),
   TARMAC_MAX_UPLOAD_MIB: mib.default(2048).describe('Largest archive taken, as sent.'),
   TARMAC_MAX_TREE_MIB: mib.default(8192).describe('Largest source tree taken, unpacked.'),
+  TARMAC_KEEP_SOURCES: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(5)
+    .describe('Sources kept for each app, newest first, so that a retry needs no upload.'),
   TARMAC_MAX_BUILDS: z.coerce.number().int().min(1).default(4).describe('Deployments at work at once.'),
   TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
   TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),
@@ -148,6 +154,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       region: set.TARMAC_FLY_REGION || set.FLY_REGION || 'iad',
       url: set.TARMAC_URL,
     },
+    keepSources: set.TARMAC_KEEP_SOURCES,
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
       treeBytes: set.TARMAC_MAX_TREE_MIB * 2 ** 20,

@@ -8,13 +8,16 @@ import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
+import type { DeploymentStore } from './deployments/store.ts'
 import { DiskWatch } from './host/disk-watch.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
+import type { NewDeployment } from './deployments/store.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
+import { retryOf } from './pipeline/retry-of.ts'
 import { Runner } from './pipeline/runner.ts'
-import { openPlanner } from './railpack/open-planner.ts'
+import { plannerAt } from './railpack/open-planner.ts'
 import { Registry } from './registry/registry.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -57,7 +60,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       log,
     }),
   )
-  const planner = () => openPlanner(config.railpack, AbortSignal.timeout(probeMs))
+  const planner = plannerAt(config.railpack, probeMs)
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
@@ -69,20 +72,14 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       planner,
       registryHost: config.registry,
       region: place.region,
-      async lastImage(app) {
-        const { deployments } = await store.list(app, { limit: 10, before: null })
-        return (
-          deployments.find(({ image }) => image?.reference.startsWith(`${config.registry}/${app}@`))?.image?.digest ??
-          null
-        )
-      },
+      lastImage: (app) => lastImageOf(app, config.registry, store),
       key,
-      workDir: join(data, 'spool', 'plans'),
+      workDir: join(data, 'plans'),
     },
   )
   const runner = opening.use(await Runner.start({ store, steps, log, limits }))
   const sweep = async () => {
-    const { removed } = await intake.sweep(await store.sourcesInUse())
+    const { removed } = await intake.sweep(await store.sourcesInUse(config.keepSources))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
   }
   await sweep()
@@ -92,6 +89,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
   opening.defer(() => clearInterval(sweeping))
 
+  const submit = async (asked: Omit<NewDeployment, 'id'>) => {
+    const deployment = await store.create({ id: randomUUIDv7(), ...asked })
+    runner.wake()
+    return deployment
+  }
   const stopping = new AbortController()
   const server = opening.use(
     await listen(
@@ -99,11 +101,12 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         store,
         admit: () => disk.assertRoom(),
         receive: (body, more) => intake.receive(body, more),
-        async submit(app, options, source) {
-          const deployment = await store.create({ id: randomUUIDv7(), app, options, source })
-          runner.wake()
-          return deployment
+        submit,
+        async retry(id, more) {
+          disk.assertRoom()
+          return submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey })
         },
+        cancel: (id, wish) => runner.cancel(id, wish),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [daemon, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
@@ -121,6 +124,13 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   log.info({ url: server.url }, 'gateway ready')
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+/** The digest of the image that was last built for an app. */
+async function lastImageOf(app: string, host: string, store: DeploymentStore): Promise<string | null> {
+  const { deployments } = await store.list(app, { limit: 10, before: null })
+  const built = deployments.find(({ image }) => image?.reference.startsWith(`${host}/${app}@`))
+  return built?.image?.digest ?? null
 }
 
 const onLoopback = (host: string) => /^(127\.|localhost(:|$)|\[::1\])/.test(host)

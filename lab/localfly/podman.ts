@@ -105,6 +105,8 @@ lock_type = "file"
       `--name=${name}`,
       `--hostname=${name}`,
       `--ip=${spec.address}`,
+      // The same for the same address: who spoke to the container before finds the one that took its place at once.
+      `--mac-address=${macOf(spec.address)}`,
       `--memory=${memoryMb}m`,
       `--memory-swap=${memoryMb}m`,
       // A machine may have more CPUs than this host.
@@ -176,6 +178,9 @@ lock_type = "file"
     })
   }
 }
+
+const macOf = (address: string): string =>
+  ['02:42', ...address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'))].join(':')
 
 /** A /24 out of 10.64.0.0/10, the same one for the same lab, passing over those that this host is in. */
 function freeSubnet(key: Buffer, bridge: string): string {

@@ -124,7 +124,7 @@ test('--detach returns when the gateway has the source; follow reads on later', 
   expect(later).toMatchObject({ out: 'http://shop.localhost/\n', err: expect.stringContaining('=> pending') })
 })
 
-test('Ctrl-C ends the client with 130: before the source is taken nothing happened, later it goes on', async () => {
+test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or it goes on because machines were touched', async () => {
   await using http = await startHttp({ receive: () => new Promise(() => {}) })
   const early = tarmac(http.url, ['deploy', 'shop'])
   await new Promise((resolve) => setTimeout(resolve, 700))
@@ -136,8 +136,24 @@ test('Ctrl-C ends the client with 130: before the source is taken nothing happen
   await expect.poll(() => late.err, { timeout: 5000 }).toContain('=> pending')
   late.child.kill('SIGINT')
   expect(await late.code).toBe(130)
-  expect(late.err).toMatch(/goes on without you\. To follow it: tarmac follow \S+\n$/)
-  await other.play(toLive)
+  expect(late.err).toMatch(/Deployment \S+ is cancelled\.\n$/)
+
+  await using third = await startHttp()
+  const tooLate = tarmac(third.url, ['deploy', 'shop'])
+  await expect.poll(() => tooLate.err, { timeout: 5000 }).toContain('=> pending')
+  const { id } = await third.play([['analyzing'], ['building'], ['deploying']])
+  await expect.poll(() => tooLate.err, { timeout: 5000 }).toContain('=> deploying')
+  tooLate.child.kill('SIGINT')
+  expect(await tooLate.code).toBe(130)
+  expect(tooLate.err).toMatch(/goes on: .*machines have been touched.* to undo: tarmac cancel \S+ --abort\n$/)
+  expect((await third.store.find(id))!.cancel).toBeNull()
+})
+
+test('cancel stops a deployment for good, and says who and why', async () => {
+  await using http = await startHttp()
+  const { id } = await http.create()
+  const run = tarmac(http.url, ['cancel', id, '--why', 'wrong branch'])
+  expect([await run.code, run.err]).toEqual([20, expect.stringMatching(/Cancelled by \S+: wrong branch\./)])
 })
 
 test('a line that breaks is taken up after the last event seen, in silence, and the verdict comes from the record', async () => {
@@ -189,4 +205,13 @@ test('the bundle is one file that runs where nothing else is', () => {
   const bundle = execFileSync(process.execPath, [join(root, 'client/bundle.ts')], { encoding: 'utf8' }).trim()
   copyFileSync(bundle, join(folder, 'tarmac'))
   expect(execFileSync(join(folder, 'tarmac'), ['--version'], { encoding: 'utf8' })).toMatch(/^\d+\.\d+\.\d+\n$/)
+})
+
+test('retry follows a new deployment of the same source', async () => {
+  await using http = await startHttp()
+  const { id } = await http.create()
+  const run = tarmac(http.url, ['retry', id])
+  await expect.poll(async () => (await http.store.find(id))!.state, { timeout: 5000 }).toBe('superseded')
+  await http.play(toLive)
+  expect([await run.code, run.out]).toEqual([0, 'http://shop.localhost/\n'])
 })

@@ -21,6 +21,7 @@ import { logText, problemOf, step, stepBuilds } from './step-source.ts'
 const registryPort = 6541
 const open = new AsyncDisposableStack()
 let root: string
+let prunes = 0
 let disk: DiskWatch
 let builds: Awaited<ReturnType<typeof stepBuilds>>
 
@@ -41,7 +42,10 @@ beforeAll(async () => {
   const daemon = open.use(await Daemon.start({ ...settings, ...more }, log))
   const about = { address: daemon.address, contextPort: 0, key: Buffer.from('key'), login: () => null }
   const buildkit = open.use(await Buildkit.open(about))
-  const makeRoom = (freeBytes: number) => buildkit.prune(freeBytes)
+  const makeRoom = (freeBytes: number) => {
+    prunes++
+    return buildkit.prune(freeBytes)
+  }
   disk = open.use(await DiskWatch.open({ folder: root, low: { share: 0.2 }, high: { share: 0.3 }, makeRoom, log }))
   builds = await stepBuilds(dir, buildkit, `127.0.0.1:${registryPort}`)
 }, 60_000)
@@ -63,9 +67,9 @@ async function build(steps: string[], events: NewEvent[] = []) {
 
 test('a disk that was filled twenty times has room again, and every build after it is right', async () => {
   for (let round = 0; round < 20; round++) {
-    const fill = [step('say', `round ${round}`, 'fill', String(round % 2 ? 100 : 400))]
-    // Odd rounds leave caches until the disk is short; even ones are larger than the disk.
-    if (round % 2) await build(fill)
+    const fill = [step('say', `round ${round}`, 'fill', String(round % 4 ? 120 : 400))]
+    // Every fourth is larger than the disk; the others leave caches until it is short.
+    if (round % 4) await build(fill)
     else {
       const failure = await problemOf(
         builds.solve(fill).catch(async (error) => Promise.reject(await outOfRoom(error, disk))),
@@ -85,6 +89,7 @@ test('a disk that was filled twenty times has room again, and every build after 
       expect(`sha256:${hash('sha256', Buffer.from(await blob.arrayBuffer()))}`).toBe(digest)
     }
   }
+  expect(prunes).toBeGreaterThan(10)
 }, 240_000)
 
 test('below the low mark nothing new is taken, and it is said; with room made all is well again', async () => {

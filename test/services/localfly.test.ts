@@ -62,6 +62,8 @@ test('an update mints a version and serves the new page; one that cannot be pull
   await newApp('updated')
   const machine = await runMachine('updated', web(one))
   const path = `/apps/updated/machines/${machine.id}`
+  await answers('updated')
+  const hardwareAddress = neighbour(machine.private_ip)
   const update = await api('POST', path, { config: web(two) })
   expect(update.body).toMatchObject({ state: 'replacing' })
   expect(update.body.instance_id).not.toBe(machine.instance_id)
@@ -70,6 +72,7 @@ test('an update mints a version and serves the new page; one that cannot be pull
   await wait('updated', machine.id, `version=${update.body.instance_id}`)
   await answers('updated')
   expect((await page('updated')).body).toBe('two')
+  expect(neighbour(machine.private_ip)).toBe(hardwareAddress) // else it is not found until what the host knows goes stale
 
   const stale = await api('POST', path, { config: machine.config, current_version: machine.instance_id })
   expect(stale.status).toBe(412)
@@ -355,6 +358,11 @@ async function page(app: string, path = '/'): Promise<{ status: number; body: st
   const call = request({ host: '127.0.0.1', port, path, headers: { host: `${app}.localhost:${port}` } }).end()
   const [answer] = await once(call, 'response')
   return { status: answer.statusCode, body: await text(answer) }
+}
+
+/** The hardware address by which this host knows an address of a machine. */
+function neighbour(address: string): string {
+  return /lladdr (\S+)/.exec(execFileSync('ip', ['neigh', 'show', address], { encoding: 'utf8' }))![1]!
 }
 
 async function answers(app: string): Promise<void> {

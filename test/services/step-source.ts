@@ -49,7 +49,7 @@ export async function stepBuilds(dir: string, buildkit: Buildkit, registry: stri
       const folder = join(dir, randomUUID())
       execFileSync('cp', ['-a', root, folder])
       await writeFile(join(folder, 'Dockerfile'), ['FROM scratch', 'COPY step /step', ...steps].join('\n'))
-      const tree = await treeOf(folder)
+      const tree = treeOf(folder)
       const dockerfile = await readDockerfile(tree, 'Dockerfile')
       using context = buildkit.offer('app', tree, dockerfile)
       const options = {

@@ -1,5 +1,7 @@
-import type { RequestHandler } from 'express'
+import type { Request, RequestHandler, Response } from 'express'
+import type { Deployment } from '#api/deployment.ts'
 import { readOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import type { HttpParts } from './http-app.ts'
 import { appOf, queryOf, receiveSource } from './receive-source.ts'
@@ -8,14 +10,36 @@ import { appOf, queryOf, receiveSource } from './receive-source.ts'
 export function createDeployment(parts: HttpParts): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
+    const idempotencyKey = idempotencyKeyOf(request)
     const query = [...queryOf(request)]
     readOptions(query)
     const { source, fields } = await receiveSource(request, response, parts)
     const { options } = readOptions([...query, ...fields])
-    const deployment = await parts.submit(app, options, source)
-    response
-      .status(202)
-      .location(fill(routes.deployment, { id: deployment.id }))
-      .json(deployment)
+    promised(response, await parts.submit({ app, options, source, idempotencyKey }))
   }
+}
+
+/** `POST /v1/deployments/{id}/retry`: a new deployment from the kept source; `again=true`: of the same image. */
+export function retryDeployment(parts: HttpParts): RequestHandler {
+  return async (request, response) => {
+    const again = queryOf(request).get('again') === 'true'
+    const id = String(request.params['id'])
+    promised(response, await parts.retry(id, { again, idempotencyKey: idempotencyKeyOf(request) }))
+  }
+}
+
+/** The record is made, and the deployment goes its way, whoever listens. */
+export function promised(response: Response, deployment: Deployment): void {
+  response
+    .status(202)
+    .location(fill(routes.deployment, { id: deployment.id }))
+    .json(deployment)
+}
+
+/** The sender's name for this very request: sent again, it gets the same deployment. */
+export function idempotencyKeyOf(request: Request): string | null {
+  const key = request.get('Idempotency-Key') ?? null
+  if (key !== null && !/^[\x21-\x7e]{1,200}$/.test(key))
+    throw new Problem('option-invalid', 'Idempotency-Key is 1 to 200 visible ASCII characters.')
+  return key
 }

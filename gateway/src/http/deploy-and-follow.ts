@@ -4,6 +4,7 @@ import { readOptions } from '#api/options.ts'
 import { Problem, problems } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { follow } from '../deployments/follow.ts'
+import { idempotencyKeyOf, promised } from './create-deployment.ts'
 import type { HttpParts } from './http-app.ts'
 import { appOf, queryOf, receiveSource } from './receive-source.ts'
 import { defaultHeartbeatMs, sendLog, whileOpen } from './send-log.ts'
@@ -15,10 +16,11 @@ export function deployAndFollow(parts: HttpParts): RequestHandler {
     const { options, answer } = readOptions(queryOf(request), ['wait', 'follow'])
     if (answer.wait && answer.follow === false)
       throw new Problem('option-invalid', 'wait=true and follow=false exclude each other; choose one.')
+    const idempotencyKey = idempotencyKeyOf(request)
     const { source } = await receiveSource(request, response, parts)
-    const deployment = await parts.submit(app, options, source)
-    response.setHeader('Location', fill(routes.deployment, { id: deployment.id }))
-    if (answer.follow === false) return void response.status(202).json(deployment)
+    const deployment = await parts.submit({ app, options, source, idempotencyKey })
+    if (answer.follow === false) return promised(response, deployment)
+    response.location(fill(routes.deployment, { id: deployment.id }))
     const status = answer.wait ? await verdictStatus(deployment, response, parts) : 200
     await sendLog(response.status(status), parts, deployment, 0, 'text/plain')
   }

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import express, { type ErrorRequestHandler, type Express } from 'express'
-import type { Deployment, SourceFacts } from '#api/deployment.ts'
+import type { CancelWish, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
@@ -8,7 +8,8 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { accessLog } from './access-log.ts'
 import { authorizer } from './authorize.ts'
-import { createDeployment } from './create-deployment.ts'
+import { cancelDeployment } from './cancel-deployment.ts'
+import { createDeployment, retryDeployment } from './create-deployment.ts'
 import { deployAndFollow } from './deploy-and-follow.ts'
 import { sendProblem } from './problem.ts'
 import { listDeployments, readDeployment, readEvents } from './read-deployments.ts'
@@ -20,7 +21,16 @@ export type HttpParts = {
   /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
   receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
   /** Makes the record; from then on the deployment goes its way, whoever listens. */
-  submit(app: string, options: DeploymentOptions, source: SourceFacts): Promise<Deployment>
+  submit(asked: {
+    app: string
+    options: DeploymentOptions
+    source: SourceFacts
+    idempotencyKey: string | null
+  }): Promise<Deployment>
+  /** A new deployment from what an earlier one was made of. */
+  retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
+  /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
+  cancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Deployment>
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
   /** None: everything is allowed. */
   tokens: readonly string[]
@@ -56,6 +66,8 @@ export function httpApp(parts: HttpParts): Express {
   app.get(routes.deployments, listDeployments(parts))
   app.get(routes.deployment, readDeployment(parts))
   app.get(routes.events, readEvents(parts))
+  app.post(routes.retry, retryDeployment(parts))
+  app.post(routes.cancel, cancelDeployment(parts))
 
   for (const path of Object.values(routes))
     app.all(path, ({ method }) => {

@@ -106,15 +106,22 @@ export class Intake {
     const tar = new TarReader(tarBytes(body, { limits, meter, digest, signal }), limits, meter)
     const path = join(this.#spool, `receive-${randomUUID()}`)
     this.#staged.add(path)
+    const staging = new Staging(path)
+    const clear = () => staging[Symbol.asyncDispose]().finally(() => this.#staged.delete(path))
     try {
-      await using staging = new Staging(path)
       const { entries: _, ...facts } = await unpack({ tar, staging, limits, meter })
       digest.verify()
       if (signal.aborted) throw brokenOff(signal.reason)
       await this.#keep(staging, facts.digest)
+      // Of a tree that was kept before, this second one goes without the sender waiting; what resists is swept.
+      const clearing: Promise<void> = clear()
+        .catch(() => {})
+        .finally(() => this.#running.delete(clearing))
+      this.#running.add(clearing)
       return facts
-    } finally {
-      this.#staged.delete(path)
+    } catch (error) {
+      await clear()
+      throw error
     }
   }
 

@@ -93,10 +93,14 @@ export class Staging {
   async #large(path: string, mode: number, pieces: AsyncIterable<Buffer>): Promise<string> {
     const sha256 = createHash('sha256')
     await using file = await open(join(this.#files, path), fresh, 0o600)
+    let written = Promise.resolve()
     for await (const piece of pieces) {
+      await written
+      written = file.writeFile(piece) // while this one is hashed and the next one comes
+      written.catch(() => {}) // told by the next await, unless the body breaks before
       sha256.update(piece)
-      await file.writeFile(piece)
     }
+    await written
     await file.chmod(mode)
     return sha256.digest('hex')
   }

@@ -5,6 +5,8 @@ export type Header = {
   type: string
   /** `v7` knows no folders, and says so by a slash at the end of a name. */
   format: 'ustar' | 'gnu' | 'v7'
+  /** Something stands where ustar has the first part of a long name: readers differ in whether they see one. */
+  overfull: boolean
   sizeBytes: number
   executable: boolean
   /** Read only where no longer name came before: a cut name may end inside a character. */
@@ -22,13 +24,11 @@ export const looksLikeTar = (block: Buffer): boolean =>
 export function readHeader(block: Buffer): Header {
   if (!checksumFits(block)) throw corrupt('The checksum of a header does not fit.')
   const format = readFormat(block)
-  // The GNU format keeps times where ustar keeps the first part of a long name; readers differ in what they see there.
-  const prefix = format === 'ustar' ? text(block, 345, 500) : Buffer.alloc(0)
-  if (format !== 'ustar' && !blank(block, format === 'gnu' ? 345 : 257, 500))
-    throw new Problem('archive-ambiguous', 'A header says more than its format knows. Pack with GNU tar or bsdtar.')
+  const prefix = format === 'ustar' ? untilNul(block.subarray(345, 500)) : Buffer.alloc(0)
   return {
     type: block[156] === 0 ? '0' : String.fromCharCode(block[156]!),
     format,
+    overfull: format !== 'ustar' && !blank(block, 345, 500),
     sizeBytes: readSize(block),
     executable: (readOctal(block, 100, 108, 'mode') & 0o100) !== 0,
     name: () =>
@@ -49,7 +49,7 @@ function readFormat(block: Buffer): Header['format'] {
   const magic = block.toString('latin1', 257, 265)
   if (magic === 'ustar\x0000' && blank(block, 500, blockBytes)) return 'ustar'
   if (magic === 'ustar  \0') return 'gnu'
-  if (blank(block, 257, blockBytes)) return 'v7'
+  if (blank(block, 257, 265)) return 'v7'
   throw corrupt('A header is of no format that is known here (ustar, pax, GNU, v7).')
 }
 
@@ -70,12 +70,15 @@ function readOctal(block: Buffer, start: number, end: number, what: string): num
 }
 
 function text(block: Buffer, start: number, end: number): Buffer {
-  const field = block.subarray(start, end)
-  const stop = field.indexOf(0)
-  if (stop < 0) return field
-  if (!blank(field, stop, field.length))
+  const found = untilNul(block.subarray(start, end))
+  if (!blank(block, start + found.length, end))
     throw new Problem('archive-name-invalid', 'Its name holds a NUL byte. Rename the file.')
-  return field.subarray(0, stop)
+  return found
+}
+
+function untilNul(field: Buffer): Buffer {
+  const stop = field.indexOf(0)
+  return stop < 0 ? field : field.subarray(0, stop)
 }
 
 const blank = (block: Buffer, start: number, end: number): boolean => isZero(block.subarray(start, end))

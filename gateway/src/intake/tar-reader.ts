@@ -129,6 +129,7 @@ export class TarReader {
       const detail = 'Only files, folders and links can be taken. Pack without devices, pipes and sparse files.'
       throw new Problem('archive-type-forbidden', detail, { facts: { type: header.type } })
     }
+    if (header.overfull) throw ambiguous('Its header says more than its format knows.')
     const path = decode(this.at.name)
     const { sizeBytes, executable } = header
     if (extended.size && extended.size.toString('latin1') !== String(sizeBytes)) {
@@ -160,11 +161,11 @@ function checkBeginning(block: Buffer): void {
 /** What people send instead, by its first bytes. */
 const others: Record<string, string> = {
   PK: 'a zip file',
-  ý7zXZ: 'compressed with xz',
+  '\xfd7zXZ': 'compressed with xz',
   BZh: 'compressed with bzip2',
-  '7z¼¯': 'a 7z file',
-  '': 'compressed twice',
-  '(µ/ý': 'compressed twice',
+  '7z\xbc\xaf': 'a 7z file',
+  '\x1f\x8b': 'compressed twice',
+  '\x28\xb5\x2f\xfd': 'compressed twice',
   '<': 'HTML or XML',
   '{': 'JSON',
 }
@@ -195,7 +196,5 @@ export const tooMany = (limit: number): Problem =>
   new Problem(
     'archive-too-many-entries',
     `It may hold ${limit} files, folders and links. Leave out what is not source.`,
-    {
-      facts: { limit },
-    },
+    { facts: { limit } },
   )

@@ -2,6 +2,7 @@ import { Problem } from '#api/problem.ts'
 import type { Limits } from './limits.ts'
 import { checkCharacters, likeness } from './source-path.ts'
 import { tooMany } from './tar-reader.ts'
+import { turn } from './turn.ts'
 
 type Kind = 'file' | 'copy' | 'folder' | 'link'
 type Place = { kind: Kind; path: string; implied: boolean }
@@ -55,9 +56,12 @@ export class TreeShape {
   }
 
   /** Every link, once the tree is whole: none leads through another link, in a circle, or out. */
-  links(): { path: string; target: string }[] {
+  async links(): Promise<{ path: string; target: string }[]> {
     const aims = new Map<string, string>()
-    for (const [path, target] of this.#targets) aims.set(likeness(path), likeness(this.#aim(path, target)))
+    for (const [path, target] of this.#targets) {
+      await turn()
+      aims.set(likeness(path), likeness(this.#aim(path, target)))
+    }
     for (const path of this.#targets.keys()) {
       let at: string | undefined = likeness(path)
       for (let hops = 0; at !== undefined; hops++, at = aims.get(at))

@@ -4,6 +4,7 @@ import type { Meter } from './meter.ts'
 import { isGit, shownName, sourcePath } from './source-path.ts'
 import type { Manifest, Staging } from './staging.ts'
 import type { TarEntry, TarReader } from './tar-reader.ts'
+import { turn } from './turn.ts'
 import { TreeShape } from './tree-shape.ts'
 
 type Parts = { tar: TarReader; staging: Staging; limits: Limits; meter: Meter }
@@ -19,10 +20,11 @@ export async function unpack(parts: Parts): Promise<Manifest> {
   }
   if (!shape.hasFiles)
     throw new Problem('archive-empty', 'It holds no files. Pack the folder that holds the source: tar cz -C FOLDER .')
-  return staging.finish(shape.links())
+  return staging.finish(await shape.links())
 }
 
 async function write(entry: TarEntry, shape: TreeShape, { tar, staging, limits, meter }: Parts): Promise<void> {
+  await turn()
   const path = sourcePath(entry.path, limits)
   if (isGit(path)) return
   if (path === '') return checkRoot(entry)

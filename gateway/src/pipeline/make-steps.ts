@@ -53,13 +53,18 @@ export function makeSteps(
       const { app, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       for (const text of desired.warnings) tell({ type: 'warning', text })
-      // Fly's registry knows no repository without its app.
-      const { created } = await deployer.ensureApp(app, signal)
-      if (created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
       await mkdir(workDir, { recursive: true })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
-      return planSource({ planner: await settings.planner(), tree, options, flyBuild, workDir, tell }, signal)
+      const plan = await planSource(
+        { planner: await settings.planner(), tree, options, flyBuild, workDir, tell },
+        signal,
+      )
+      // Before the build, for Fly's registry knows no repository without its app; after the plan, so that a source
+      // that cannot be built makes none.
+      const { created } = await deployer.ensureApp(app, signal)
+      if (created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
+      return plan
     },
 
     async build(deployment, tree, plan, pushing, tell, signal) {

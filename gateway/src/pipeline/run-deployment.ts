@@ -1,5 +1,6 @@
 import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
+import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import { LogWriter } from './log-writer.ts'
@@ -24,7 +25,10 @@ export async function runDeployment<P extends Plan>(
   const enter = (to: DeploymentState, patch: DeploymentPatch & { reason?: string } = {}): Promise<void> => {
     moving = moving.then(async () => {
       await log.flush()
-      if (!(await store.advance(holder, state, to, patch))) throw new Overtaken()
+      if (!(await store.advance(holder, state, to, patch))) {
+        const { cancel } = (await store.find(deployment.id)) ?? { cancel: null }
+        throw cancel ? cancelled(cancel) : new Overtaken()
+      }
       state = to
     })
     return moving
@@ -83,14 +87,18 @@ export async function runDeployment<P extends Plan>(
     await moving.catch(() => {})
     await log.flush()
     if (error instanceof Overtaken) return null
-    const problem = asProblem(signal.aborted ? signal.reason : error)
+    // Who stopped us says how this ends, unless machines could not be put back: that must be said.
+    const stuck = error instanceof Problem && error.code === 'deploy-stuck'
+    const problem = asProblem(signal.aborted && !stuck ? signal.reason : error)
     if (problem.code === 'stopping') {
       // What touches machines is taken up where it stands by the next start; the rest begins anew.
+      // So does what somebody wished to cancel meanwhile: the store lets it end, not go back.
       if (!touchesMachines(state)) await store.advance(holder, state, 'pending', { reason: problem.message })
       return null
     }
     const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
-    const end = problem.code === 'superseded' && mayMove(state, 'superseded') ? 'superseded' : failed
+    const asked = problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
+    const end = mayMove(state, asked) ? asked : failed
     await store.advance(holder, state, end, { problem: problem.body() })
     return problem
   }

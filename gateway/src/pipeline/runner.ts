@@ -1,4 +1,6 @@
+import type { Deployment } from '#api/deployment.ts'
 import { Problem, problems } from '#api/problem.ts'
+import { cancelled } from '../deployments/cancelled.ts'
 import type { Claim, DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { runDeployment, type TimeLimits } from './run-deployment.ts'
@@ -16,6 +18,7 @@ export class Runner<P extends Plan = Plan> {
   readonly #parts: Parts<P>
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
+  readonly #cancels = new Map<string, AbortController>()
   #claiming: Promise<void> | undefined
   #woken = false
   #draining = false
@@ -38,6 +41,13 @@ export class Runner<P extends Plan = Plan> {
     this.#claiming ??= this.#claimAll().finally(() => (this.#claiming = undefined))
   }
 
+  /** Stops a deployment: at once what waits, else the work itself. See `wishCancel` for what it answers. */
+  async cancel(id: string, wish: { by: string | null; why: string | null; abort: boolean }): Promise<Deployment> {
+    const deployment = await this.#parts.store.wishCancel(id, wish)
+    this.#cancels.get(id)?.abort(cancelled(wish))
+    return deployment
+  }
+
   async #claimAll(): Promise<void> {
     while (this.#woken && !this.#draining && this.#running.size < this.#parts.limits.builds) {
       this.#woken = false // before the look: what comes during it wakes us again
@@ -54,7 +64,11 @@ export class Runner<P extends Plan = Plan> {
     const log = this.#parts.log.child({ deploymentId, app })
     const startedAt = performance.now()
     log.info({ state: claim.deployment.state, attempt: claim.deployment.attempt }, 'deployment taken up')
-    const work = runDeployment(claim, { store, steps, limits }, this.#stop.signal).then(
+    const cancel = new AbortController()
+    this.#cancels.set(deploymentId, cancel)
+    if (claim.deployment.cancel) cancel.abort(cancelled(claim.deployment.cancel))
+    const signal = AbortSignal.any([this.#stop.signal, cancel.signal])
+    const work = runDeployment(claim, { store, steps, limits }, signal).then(
       (problem) => {
         const ms = Math.round(performance.now() - startedAt)
         if (!problem) log.info({ ms }, 'deployment left')
@@ -69,6 +83,7 @@ export class Runner<P extends Plan = Plan> {
     )
     const tracked = work.finally(() => {
       this.#running.delete(tracked)
+      this.#cancels.delete(deploymentId)
       this.wake()
     })
     this.#running.add(tracked)

@@ -1,7 +1,19 @@
+import { stat } from 'node:fs/promises'
 import { Problem } from '#api/problem.ts'
 import { runChild } from '../host/run-child.ts'
 
 export type Planner = { path: string; version: string }
+
+/** The planner at this path; it is asked who it is once, and again when its file has changed. */
+export function plannerAt(path: string, timeoutMs: number): () => Promise<Planner> {
+  let known: { file: string; planner: Planner } | null = null
+  return async () => {
+    const { ino, size, mtimeMs } = await stat(path).catch(() => ({ ino: 0, size: 0, mtimeMs: 0 }))
+    const file = `${ino} ${size} ${mtimeMs}`
+    if (known?.file !== file) known = { file, planner: await openPlanner(path, AbortSignal.timeout(timeoutMs)) }
+    return known.planner
+  }
+}
 
 /** The planner at this absolute path, asked for its version; `planner-missing` when there is none that answers. */
 export async function openPlanner(path: string, signal: AbortSignal): Promise<Planner> {

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
-import { finalStates, isFinal, type Deployment, type DeploymentState } from '#api/deployment.ts'
+import { finalStates, isFinal, type CancelWish, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
+import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines, workingStates } from '../deployments/states.ts'
 import type { Claim, DeploymentPatch, DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { openDatabase } from './open-database.ts'
@@ -21,7 +23,8 @@ type Row = {
   body: string
   rollout: string | null
 }
-type Body = Pick<Deployment, 'options' | 'source' | 'plan' | 'image' | 'machines' | 'url' | 'problem'>
+type Body = Pick<Deployment, 'options' | 'source' | 'plan' | 'image' | 'machines' | 'url' | 'problem' | 'cancel'>
+type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel'>>
 type Holder = { id: string; epoch: number }
 
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
@@ -44,15 +47,18 @@ class SqliteStore implements DeploymentStore {
 
   async create(fresh: NewDeployment): Promise<Deployment> {
     return this.#transaction(() => {
+      const former = fresh.idempotencyKey ? this.#sameRequest(fresh, fresh.idempotencyKey) : null
+      if (former) return former
       const at = this.#time()
       const body: Body = {
         options: fresh.options,
         source: fresh.source,
         plan: null,
-        image: null,
+        image: fresh.image ?? null,
         machines: [],
         url: null,
         problem: null,
+        cancel: null,
       }
       this.#run(
         `INSERT INTO deployments (id, app, number, state, created_at, updated_at, source_digest, body)
@@ -99,7 +105,8 @@ class SqliteStore implements DeploymentStore {
       )
       if (!row) return null
       this.#run('UPDATE deployments SET attempt = attempt + 1 WHERE id = ?', [row.id])
-      return this.#take(row, () => this.#move(row, 'fetching', {}))
+      const { image } = JSON.parse(row.body) as Body
+      return this.#take(row, () => this.#move(row, image ? 'deploying' : 'fetching', {}))
     })
   }
 
@@ -111,9 +118,30 @@ class SqliteStore implements DeploymentStore {
   ) {
     return this.#transaction(() => {
       const row = this.#held(holder)
-      if (!row || row.state !== from) return false
+      if (!row || row.state !== from || (isCancelled(row) && !isFinal(to) && !touchesMachines(from))) return false
       this.#move(row, to, patch)
       return true
+    })
+  }
+
+  async wishCancel(id: string, asked: Omit<CancelWish, 'at'>): Promise<Deployment> {
+    return this.#transaction(() => {
+      const row = this.#row(id)
+      if (!row) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
+      if (isFinal(row.state) || isCancelled(row)) return toDeployment(row)
+      if (touchesMachines(row.state) && !asked.abort)
+        throw new Problem(
+          'too-late',
+          `Deployment ${id} is ${row.state}: machines have been touched. With abort=true it stops at its next safe point and they are put back.`,
+        )
+      const cancel: CancelWish = { at: this.#time(), ...asked }
+      const problem = cancelled(cancel).body()
+      if (row.state === 'pending') this.#move(row, 'cancelled', { cancel, problem })
+      else {
+        this.#patch(row, row.state, { cancel })
+        this.#write(id, [{ type: 'note', text: problem.detail }])
+      }
+      return toDeployment(this.#row(id)!)
     })
   }
 
@@ -140,7 +168,9 @@ class SqliteStore implements DeploymentStore {
       )
       return left.flatMap((row) => {
         if (!touchesMachines(row.state)) {
-          this.#take(row, () => this.#move(row, 'pending', { reason }))
+          const { cancel } = JSON.parse(row.body) as Body
+          if (cancel) this.#move(row, 'cancelled', { problem: cancelled(cancel).body() })
+          else this.#take(row, () => this.#move(row, 'pending', { reason }))
           return []
         }
         return this.#take(row, () =>
@@ -169,16 +199,39 @@ class SqliteStore implements DeploymentStore {
     })
   }
 
-  async sourcesInUse(): Promise<Set<string>> {
+  async sourcesInUse(keep: number): Promise<Set<string>> {
     const rows = this.#prepare(
-      `SELECT DISTINCT source_digest FROM deployments WHERE source_digest IS NOT NULL AND ended_at IS NULL`,
-    ).all()
+      `SELECT DISTINCT source_digest FROM (
+         SELECT source_digest, ended_at, row_number() OVER (PARTITION BY app ORDER BY number DESC) AS age
+         FROM deployments WHERE source_digest IS NOT NULL)
+       WHERE ended_at IS NULL OR age <= ?`,
+    ).all(keep)
     return new Set(rows.map((row) => String(row['source_digest'])))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#statements.clear()
     this.#db.close()
+  }
+
+  /** The deployment that this key made, if any; else the key is written down for the one that comes. */
+  #sameRequest({ id, app, options, source, image }: NewDeployment, key: string): Deployment | null {
+    const asked = JSON.stringify([options, source?.digest ?? null, image?.digest ?? null])
+    const fingerprint = createHash('sha256').update(asked).digest('hex')
+    const dayAgo = new Date(this.#now() - 24 * 3_600_000).toISOString()
+    this.#run('DELETE FROM idempotency_keys WHERE at < ?', [dayAgo])
+    const known = this.#prepare('SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ?').get(
+      app,
+      key,
+    )
+    if (known && known['fingerprint'] !== fingerprint)
+      throw new Problem(
+        'idempotency-mismatch',
+        `The Idempotency-Key was used for another request to ${app}; choose a new one.`,
+      )
+    if (known) return toDeployment(this.#row(String(known['deployment']))!)
+    this.#run('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?)', [app, key, fingerprint, id, this.#time()])
+    return null
   }
 
   /** The next epoch begins: `change` is its first act. */
@@ -193,7 +246,7 @@ class SqliteStore implements DeploymentStore {
     }
   }
 
-  #move(row: Row, to: DeploymentState, { reason, ...patch }: DeploymentPatch & { reason?: string }): void {
+  #move(row: Row, to: DeploymentState, { reason, ...patch }: Patch & { reason?: string }): void {
     if (!mayMove(row.state, to)) throw new Error(`a deployment cannot go from ${row.state} to ${to}`)
     this.#patch(row, to, patch)
     this.#write(row.id, [
@@ -208,7 +261,7 @@ class SqliteStore implements DeploymentStore {
     ])
   }
 
-  #patch(row: Row, state: DeploymentState, { rollout, ...patch }: DeploymentPatch): void {
+  #patch(row: Row, state: DeploymentState, { rollout, ...patch }: Patch): void {
     const at = this.#time()
     const body: Body = { ...(JSON.parse(row.body) as Body), ...patch }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
@@ -274,6 +327,8 @@ class SqliteStore implements DeploymentStore {
     return new Date(this.#now()).toISOString()
   }
 }
+
+const isCancelled = (row: Row): boolean => (JSON.parse(row.body) as Body).cancel !== null
 
 function toDeployment(row: Row): Deployment {
   return {

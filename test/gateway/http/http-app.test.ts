@@ -217,3 +217,29 @@ test('an upload to a gateway that is stopping is told when to come back', async 
     { code: 'stopping', retry: true },
   ])
 })
+
+test('a cancel answers with the record: ended, or on its way there; too late once machines are touched', async () => {
+  await using http = await startHttp()
+  const cancel = (id: string, query = '') => send(http, 'POST', `/v1/deployments/${id}/cancel${query}`)
+  const waiting = await cancel((await http.create()).id, '?by=ada&why=wrong+branch')
+  expect([waiting.status, await waiting.json()]).toMatchObject([200, { state: 'cancelled', cancel: { by: 'ada' } }])
+  await http.create()
+  const { id } = await http.play([['analyzing'], ['building'], ['deploying']])
+  expect((await cancel(id)).status).toBe(409)
+  expect((await cancel(id, '?abort=true')).status).toBe(202)
+  expect((await cancel('nobody')).status).toBe(404)
+  expect((await cancel(id, '?force=true')).status).toBe(422)
+})
+
+test('a retry is a new deployment of the same source; the same Idempotency-Key gives the same one', async () => {
+  await using http = await startHttp()
+  const { id } = await http.create()
+  const retry = async (key: string) => {
+    const headers = { ...authorization, 'Idempotency-Key': key }
+    return fetch(`${http.url}/v1/deployments/${id}/retry`, { method: 'POST', headers })
+  }
+  const first = (await (await retry('k1')).json()) as { id: string; number: number }
+  expect(first).toMatchObject({ number: 2, source: { digest: 'sha256:aa' } })
+  expect(((await (await retry('k1')).json()) as { id: string }).id).toBe(first.id)
+  expect((await retry('with space')).status).toBe(422)
+})

@@ -36,7 +36,12 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
       received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
       return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
     },
-    submit: (app, options, source) => store.create({ id: randomUUID(), app, options, source }),
+    submit: (asked) => store.create({ id: randomUUID(), ...asked }),
+    retry: async (id, { idempotencyKey }) => {
+      const { app, options, source } = (await store.find(id))!
+      return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
+    },
+    cancel: (id, wish) => store.wishCancel(id, wish),
     readiness: () => Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
     tokens: [token, 'another-token-of-tests'],
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
@@ -67,7 +72,13 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
     received,
     play,
     stop: () => stop.abort(),
-    create: () => parts.submit('shop', DeploymentOptions.parse({}), { digest: 'sha256:aa', files: 1, sizeBytes: 2 }),
+    create: () =>
+      parts.submit({
+        app: 'shop',
+        options: DeploymentOptions.parse({}),
+        source: { digest: 'sha256:aa', files: 1, sizeBytes: 2 },
+        idempotencyKey: null,
+      }),
     get: (path: string, headers: Record<string, string> = {}) =>
       fetch(`${server.url}${path}`, { headers: { ...authorization, ...headers } }),
     async [Symbol.asyncDispose]() {

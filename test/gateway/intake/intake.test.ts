@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import {
   chmod,
@@ -16,6 +16,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { create as packWithNode } from 'tar'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { Intake } from '../../../gateway/src/intake/intake.ts'
@@ -72,19 +74,20 @@ async function fillSource(): Promise<void> {
   await symlink(`${'x'.repeat(120)}/${'y'.repeat(120)}/none`, join(source, 'deep', 'far'))
 }
 
-test.each([
-  ['GNU', ['.']],
-  ['GNU, gzip', ['-z', '.']],
-  ['GNU, zstd', ['--zstd', '.']],
-  ['pax', ['--format=pax', '.']],
-  ['pax with its times and owners', ['--format=pax', '--owner=nobody:65534', '--mtime=2001-02-03', '.']],
+test.each<[string, () => Buffer]>([
+  ['GNU tar', () => pack('.')],
+  ['GNU tar, gzip', () => pack('-z', '.')],
+  ['GNU tar, zstd', () => zstdCompressSync(pack('.'))],
+  ['GNU tar, pax', () => pack('--format=pax', '.')],
+  ['GNU tar, other times and owners', () => pack('--format=pax', '--owner=nobody:65534', '--mtime=2001-02-03', '.')],
   [
-    'in another order',
-    ['--sort=name', 'run.sh', 'same.js', 'index.js', 'größe – 大きさ.txt', 'empty', 'deep', 'big.bin'],
+    'GNU tar, other order',
+    () => pack('same.js', 'run.sh', 'größe – 大きさ.txt', 'empty', 'deep', 'index.js', 'big.bin'),
   ],
-])('a tree packed by tar (%s) is taken as it is, under one name', async (_, args) => {
+  ['node-tar', () => packWithNode({ cwd: source, sync: true, gzip: true }, ['.']).read() as Buffer],
+])('a tree packed by %s is taken as it is, under one name', async (_, bytes) => {
   await fillSource()
-  const facts = await receive(pack(...args))
+  const facts = await receive(bytes())
   expect(facts).toEqual({
     digest: 'sha256:8d13a808cd38d6a34589b195ff5ae67ee59ac7c4db35331280975a9d30b0899a',
     files: 6,
@@ -120,13 +123,17 @@ test('the same tree twice is kept once', async () => {
   const [one, two] = await Promise.all([receive(tar(file('a'))), receive(tar(file('a')))])
   expect(two).toEqual(one)
   expect(await left('trees')).toHaveLength(1)
-  expect(await left()).toEqual([])
+  await expect.poll(() => left()).toEqual([])
 })
 
-test.each(['--no-auto-compress', '-z', '--zstd'])('an archive cut anywhere leaves nothing (%s)', async (how) => {
+test.each([
+  ['tar', (bytes: Buffer) => bytes],
+  ['gzip', gzipSync],
+  ['zstd', zstdCompressSync],
+] as const)('an archive cut anywhere leaves nothing (%s)', async (_, compress) => {
   await writeFile(join(source, 'noise'), randomBytes(100_000))
   await writeFile(join(source, 'small'), 'small')
-  const whole = pack('--blocking-factor=1', how, '.')
+  const whole = compress(pack('--blocking-factor=1', '.'))
   for (let part = 1; part < 16; part++) {
     const problem = await refusal(receive(whole.subarray(0, Math.floor((whole.length * part) / 16))))
     expect(['archive-truncated', 'archive-corrupt']).toContain(problem.code)
@@ -209,8 +216,8 @@ test('archives with damaged bytes are refused, or read as GNU tar reads them', {
   const outcomes = { refused: 0, taken: 0 }
   for (const format of ['gnu', 'pax', 'ustar', 'v7']) {
     const names = format === 'gnu' || format === 'pax' ? ['.'] : ['a', 'l']
-    const whole = pack('--blocking-factor=1', `--format=${format}`, ...names)
-    for (let i = 0; i < 150; i++) {
+    const whole = pack('--blocking-factor=1', `--format=${format}`, '--mtime=@1', '--owner=0', '--sort=name', ...names)
+    for (let i = 0; i < 80; i++) {
       const bytes = Buffer.from(whole)
       for (let n = roll(3); n >= 0; n--) bytes[roll(bytes.length)] = roll(2) ? roll(256) : 0x30 + roll(10)
       resum(bytes)
@@ -224,7 +231,7 @@ test('archives with damaged bytes are refused, or read as GNU tar reads them', {
       const { root, entries } = await intake.tree(taken.digest)
       const theirs = join(dir, `theirs-${format}-${i}`)
       await mkdir(theirs)
-      execFileSync('tar', ['-x', '-C', theirs], { input: bytes, stdio: ['pipe', 'pipe', 'pipe'] })
+      spawnSync('tar', ['-xm', '--no-same-owner', '-C', theirs], { input: bytes }) // it complains of times and owners
       for (const path of await readdir(theirs, { recursive: true }))
         expect(entries.map((entry) => entry.path)).toContain(path)
       for (const entry of entries)
@@ -233,8 +240,8 @@ test('archives with damaged bytes are refused, or read as GNU tar reads them', {
     }
   }
   expect(outcomes.refused).toBeGreaterThan(100)
-  expect(outcomes.taken).toBeGreaterThan(20)
-  expect(await left()).toEqual([])
+  expect(outcomes.taken).toBeGreaterThan(10)
+  await expect.poll(() => left()).toEqual([]) // of a tree that is kept already, the second one goes in its own time
 })
 
 /** Puts right the checksums of what looks like headers, so that damage gets behind them. */

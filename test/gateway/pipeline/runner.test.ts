@@ -159,3 +159,51 @@ test('what the deploy remembered is there for the verification', async () => {
   await ended(store)
   expect(seen).toEqual({ touched: ['m1'] })
 })
+
+const untilStopped: Steps['build'] = (_d, _t, _p, _pushing, _tell, signal) =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+
+test('a cancelled build stops its work, and says so only when nothing of it runs any more', async () => {
+  await using store = openSqliteStore(':memory:')
+  let cleaned = false
+  await submit(store)
+  await using runner = await start(store, {
+    build: (...given) =>
+      untilStopped(...given).finally(async () => {
+        await sleep(20)
+        expect((await store.find('d1'))!.state).toBe('building')
+        cleaned = true
+      }),
+  })
+  while ((await store.find('d1'))!.state !== 'building') await sleep(5)
+  expect(await runner.cancel('d1', { by: 'ada', why: null, abort: false })).toMatchObject({ state: 'building' })
+  expect(await ended(store)).toMatchObject({ state: 'cancelled', problem: { detail: 'Cancelled by ada.' } })
+  expect(cleaned).toBe(true)
+})
+
+test('a deploy is aborted only when asked to be, and is cancelled when its machines are back', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  await using runner = await start(store, {
+    deploy: ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+  })
+  while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
+  const wish = { by: null, why: 'broken', abort: false }
+  await expect(runner.cancel('d1', wish)).rejects.toMatchObject({ code: 'too-late' })
+  await runner.cancel('d1', { ...wish, abort: true })
+  expect(await ended(store)).toMatchObject({ state: 'cancelled', problem: { detail: 'Cancelled on request: broken.' } })
+})
+
+test('a cancel that could not put the machines back is not called cancelled', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  await using runner = await start(store, {
+    deploy: ({ signal }) =>
+      new Promise((_, reject) =>
+        signal.addEventListener('abort', () => reject(new Problem('deploy-stuck', 'm1 is left on the new image'))),
+      ),
+  })
+  while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
+  await runner.cancel('d1', { by: null, why: null, abort: true })
+  expect(await ended(store)).toMatchObject({ state: 'deploy_failed', problem: { code: 'deploy-stuck' } })
+})

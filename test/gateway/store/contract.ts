@@ -9,7 +9,7 @@ const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
 const never = new AbortController().signal
 
 /** What every store promises, whatever it keeps its records in. */
-export function storeContract(open: () => DeploymentStore): void {
+export function storeContract(open: (now?: () => number) => DeploymentStore): void {
   const make = async (id = 'd1', app = 'shop') => {
     const store = open()
     await store.create({ id, app, options, source })
@@ -152,14 +152,78 @@ export function storeContract(open: () => DeploymentStore): void {
       await expect(follow(store, 'nobody', 0, never).next()).rejects.toMatchObject({ code: 'deployment-not-found' })
     })
 
+    test('a pending deployment that is cancelled ends at once; asking again changes nothing', async () => {
+      await using store = await make()
+      const wish = { by: 'ada', why: 'wrong branch', abort: false }
+      expect(await store.wishCancel('d1', wish)).toMatchObject({
+        state: 'cancelled',
+        cancel: wish,
+        problem: { code: 'cancelled' },
+      })
+      expect(await store.wishCancel('d1', { ...wish, by: 'eve' })).toMatchObject({ cancel: { by: 'ada' } })
+      await expect(store.wishCancel('nobody', wish)).rejects.toMatchObject({ code: 'deployment-not-found' })
+    })
+
+    test('work that somebody wished to cancel goes no further, and ends so also after a crash', async () => {
+      await using store = await make()
+      const { epoch } = (await store.claim())!
+      expect(await store.wishCancel('d1', { by: null, why: null, abort: false })).toMatchObject({ state: 'fetching' })
+      expect((await store.eventsAfter('d1', 2, 9))[0]).toMatchObject({ type: 'note', text: 'Cancelled on request.' })
+      expect(await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')).toBe(false)
+      await store.recover('The gateway was killed')
+      expect(await store.find('d1')).toMatchObject({ state: 'cancelled', problem: { code: 'cancelled' } })
+    })
+
+    test('once machines are touched a cancel is too late, unless it says abort', async () => {
+      await using store = await make()
+      const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
+      for (const [from, to] of [
+        ['fetching', 'analyzing'],
+        ['analyzing', 'building'],
+        ['building', 'deploying'],
+      ] as const)
+        await store.advance(holder, from, to)
+      const wish = { by: null, why: null, abort: false }
+      await expect(store.wishCancel('d1', wish)).rejects.toMatchObject({ code: 'too-late', status: 409 })
+      expect(await store.wishCancel('d1', { ...wish, abort: true })).toMatchObject({
+        state: 'deploying',
+        cancel: { abort: true },
+      })
+      expect(await store.advance(holder, 'deploying', 'cancelled')).toBe(true)
+    })
+
+    test('the same idempotency key gives the same deployment, for another request it is refused, and for a day', async () => {
+      let now = Date.parse('2026-01-01')
+      await using store = open(() => now)
+      const ask = (id: string, more = {}) =>
+        store.create({ id, app: 'shop', options, source, idempotencyKey: 'k1', ...more })
+      await ask('d1')
+      expect(await ask('d2')).toMatchObject({ id: 'd1', state: 'pending' })
+      expect(await store.find('d2')).toBeNull()
+      await expect(ask('d3', { options: { ...options, rebuild: true } })).rejects.toMatchObject({
+        code: 'idempotency-mismatch',
+      })
+      expect(await ask('d4', { app: 'blog' })).toMatchObject({ id: 'd4' })
+      now += 25 * 3_600_000
+      expect(await ask('d5')).toMatchObject({ id: 'd5' })
+    })
+
+    test('a deployment that has its image begins with the machines', async () => {
+      await using store = open()
+      const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
+      await store.create({ id: 'd1', app: 'shop', options, source, image })
+      expect((await store.claim())?.deployment).toMatchObject({ state: 'deploying', image })
+    })
+
     test('knows which sources are still needed', async () => {
       await using store = await make()
-      expect(await store.sourcesInUse()).toEqual(new Set(['sha256:aa']))
+      expect(await store.sourcesInUse(0)).toEqual(new Set(['sha256:aa']))
       const { epoch } = (await store.claim())!
       await store.advance({ id: 'd1', epoch }, 'fetching', 'build_failed', {
         problem: new Problem('build-failed', 'no').body(),
       })
-      expect(await store.sourcesInUse()).toEqual(new Set())
+      expect(await store.sourcesInUse(0)).toEqual(new Set())
+      expect(await store.sourcesInUse(1)).toEqual(new Set(['sha256:aa']))
     })
   })
 }

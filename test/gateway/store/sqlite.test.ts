@@ -7,7 +7,7 @@ import { DeploymentOptions } from '#api/options.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 import { storeContract } from './contract.ts'
 
-storeContract(() => openSqliteStore(':memory:'))
+storeContract((now) => openSqliteStore(':memory:', now))
 
 test('records and logs are there after a restart', async () => {
   const file = join(mkdtempSync(join(tmpdir(), 'tarmac-store-')), 'tarmac.db')

@@ -17,6 +17,16 @@ CREATE TABLE deployments (
 ) STRICT;
 CREATE INDEX deployments_unfinished ON deployments (state, created_at) WHERE ended_at IS NULL;
 
+-- The same key gives the same deployment, for a day.
+CREATE TABLE idempotency_keys (
+  app         TEXT NOT NULL,
+  key         TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,               -- of the request that used it first
+  deployment  TEXT NOT NULL REFERENCES deployments (id) DEFERRABLE INITIALLY DEFERRED,
+  at          TEXT NOT NULL,
+  PRIMARY KEY (app, key)
+) STRICT;
+
 CREATE TABLE events (
   deployment TEXT NOT NULL REFERENCES deployments (id),
   seq        INTEGER NOT NULL,

@@ -1,0 +1,138 @@
+import { execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { Op } from '../gateway/src/llb/ops.ts'
+import { compilePlan } from '../gateway/src/railpack/compile.ts'
+import { readPlan } from '../gateway/src/railpack/plan-schema.ts'
+import { tools } from '../lab/ready.ts'
+import type { Lab } from '../lab/start-lab.ts'
+
+const run = promisify(execFile)
+const platform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
+
+/**
+ * A redeploy as someone with a shell would do it: `tar x`, the planner's `prepare`, `buildctl build` with a local
+ * context and a push. Through railpack's own frontend where a real railpack is there, else of our compiled plan, made
+ * beforehand and given on standard input.
+ */
+export class ByHand {
+  readonly #lab: Lab
+  readonly #app: string
+  readonly #dir: string
+  #compiled: { definition: Uint8Array; config: string } | null = null
+
+  constructor({ lab, app, dir }: { lab: Lab; app: string; dir: string }) {
+    this.#lab = lab
+    this.#app = app
+    this.#dir = dir
+  }
+
+  /** What is needed once: the login, and the frontend or the compiled plan. */
+  async prepare(archive: string): Promise<void> {
+    await mkdir(join(this.#dir, 'docker'), { recursive: true })
+    const auth = Buffer.from(`x:${this.#lab.flyToken}`).toString('base64')
+    await writeFile(
+      join(this.#dir, 'docker/config.json'),
+      JSON.stringify({ auths: { [this.#lab.registry]: { auth } } }),
+    )
+    if (!this.#lab.planner.standIn) return this.#makeFrontend()
+    await this.#unpack(archive)
+    await this.#plan()
+    const plan = readPlan(await readFile(join(this.#dir, 'plan/railpack-plan.json'), 'utf8'))
+    const options = { cacheKey: 'by-hand', secretsHash: '', platform, source: localSource(), builtAt: new Date(0) }
+    const { definition, image } = compilePlan(plan, options)
+    this.#compiled = { definition, config: JSON.stringify(image) }
+  }
+
+  /** The whole way, in milliseconds. */
+  async redeploy(archive: string, { rebuild }: { rebuild: boolean }): Promise<number> {
+    await rm(join(this.#dir, 'source'), { recursive: true, force: true })
+    const startedAt = performance.now()
+    await this.#unpack(archive)
+    await this.#plan()
+    await this.#build(rebuild)
+    return performance.now() - startedAt
+  }
+
+  async #unpack(archive: string): Promise<void> {
+    await mkdir(join(this.#dir, 'source'), { recursive: true })
+    await run('tar', ['-xzf', archive, '-C', join(this.#dir, 'source')])
+  }
+
+  async #plan(): Promise<void> {
+    await mkdir(join(this.#dir, 'plan'), { recursive: true })
+    const outputs = [
+      '--plan-out',
+      join(this.#dir, 'plan/railpack-plan.json'),
+      '--info-out',
+      join(this.#dir, 'plan/info.json'),
+    ]
+    await run(this.#lab.planner.path, ['prepare', join(this.#dir, 'source'), '--hide-pretty-plan', ...outputs])
+  }
+
+  async #build(rebuild: boolean): Promise<void> {
+    const [source, plan] = [join(this.#dir, 'source'), join(this.#dir, 'plan')]
+    const name = `${this.#lab.registry}/${this.#app}:latest`
+    const ways = this.#compiled
+      ? { args: [], output: [`"containerimage.config=${this.#compiled.config.replaceAll('"', '""')}"`] }
+      : {
+          args: `--frontend gateway.v0 --opt source=${this.#frontend} --opt cache-key=by-hand --local dockerfile=${plan}`.split(
+            ' ',
+          ),
+          output: [],
+        }
+    const output = [
+      'type=image',
+      `name=${name}`,
+      'push=true',
+      'oci-mediatypes=true',
+      'compression=zstd',
+      ...ways.output,
+    ]
+    await this.#buildctl(
+      ['--local', `context=${source}`, ...ways.args, '--output', output.join(','), ...(rebuild ? ['--no-cache'] : [])],
+      this.#compiled?.definition,
+    )
+  }
+
+  /** The frontend's image is the planner itself; only its name has to be served. */
+  async #makeFrontend(): Promise<void> {
+    const context = join(this.#dir, 'frontend')
+    await mkdir(context, { recursive: true })
+    await run('cp', [this.#lab.planner.path, join(context, 'railpack')])
+    await writeFile(
+      join(context, 'Dockerfile'),
+      'FROM scratch\nCOPY railpack /railpack\nENTRYPOINT ["/railpack", "frontend"]\n',
+    )
+    const output = `type=image,name=${this.#frontend},push=true`
+    const locals = ['--local', `context=${context}`, '--local', `dockerfile=${context}`]
+    await this.#buildctl(['--frontend', 'dockerfile.v0', ...locals, '--output', output])
+  }
+
+  get #frontend(): string {
+    return `${this.#lab.registry}/${this.#app}/frontend:latest`
+  }
+
+  async #buildctl(args: string[], input?: Uint8Array): Promise<void> {
+    const env = { PATH: process.env['PATH'], DOCKER_CONFIG: join(this.#dir, 'docker') }
+    const words = ['--addr', this.#lab.buildkit, 'build', '--progress', 'plain', ...args]
+    const child = spawn(tools.buildctl, words, { env, stdio: ['pipe', 'ignore', 'pipe'] })
+    const said: Buffer[] = []
+    child.stderr.on('data', (chunk: Buffer) => said.push(chunk))
+    child.stdin.end(input)
+    const [code] = (await once(child, 'close')) as [number]
+    if (code !== 0) throw new Error(`buildctl ended with ${code}:\n${Buffer.concat(said).toString().slice(-3000)}`)
+  }
+}
+
+/** As railpack's frontend names it. Our own plans name an address of the gateway. */
+function localSource() {
+  const attrs = { 'local.sharedkeyhint': 'local' }
+  const op = { source: { identifier: 'local://context', attrs } }
+  const bytes = Op.encode(op)
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+  return { op, bytes, digest, inputs: [], name: 'loading .' }
+}

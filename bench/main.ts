@@ -1,0 +1,19 @@
+import { intake } from './intake.ts'
+import { redeploy } from './redeploy.ts'
+
+// `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
+
+/** `ratio` is ours to the other way's, so less is better; further facts stand beside it. */
+export type Measure = { bench: string; ratio: number; goal: number; ok: boolean; [fact: string]: unknown }
+
+const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = { redeploy, intake }
+
+const [name = '', ...args] = process.argv.slice(2)
+const bench = benches[name]
+if (!bench) {
+  for (const [known, { about }] of Object.entries(benches)) console.error(`npm run bench -- ${known}   ${about}`)
+  process.exit(name === '' ? 0 : 2)
+}
+const measures = await bench.run(args)
+console.log(JSON.stringify(measures.length === 1 ? measures[0] : measures))
+process.exit(measures.every(({ ok }) => ok) ? 0 : 1)

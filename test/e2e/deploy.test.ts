@@ -1,0 +1,133 @@
+import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
+import type { DeploymentEvent } from '#api/event.ts'
+import type { StreamMessage } from '#api/event-stream.ts'
+import { fill, routes } from '#api/routes.ts'
+import { pageApp, startTestLab, type TestLab } from './start.ts'
+
+const examples = join(import.meta.dirname, '../../examples')
+let lab: TestLab
+beforeAll(async () => void (lab = await startTestLab()))
+afterAll(() => lab[Symbol.asyncDispose]())
+
+const idIn = (log: string) => /deployment (\S+) of/.exec(log)![1]!
+
+test.each([
+  ['hello-node', 'railpack'],
+  ['hello-python', 'railpack'],
+  ['hello-static', 'railpack'],
+  ['hello-dockerfile', 'dockerfile'],
+])('the curl line of the README brings %s to a page by %s, and again from cache', async (app, way) => {
+  const folder = await mkdtemp(join(lab.dir, 'example-'))
+  await cp(join(examples, app), folder, { recursive: true })
+  const printed = await lab.curl(folder, app)
+  expect(printed).toMatch(new RegExp(`live: ${app}, deployment \\S+\nhttp://${app}.localhost:\\d+/\n$`))
+  expect(await lab.page(app)).toContain('Hello from Tarmac')
+  const first = await lab.end(idIn(printed))
+  expect(first.record).toMatchObject({ state: 'live', number: 1, plan: { way }, problem: null })
+  expect(first.states).toEqual([
+    'pending',
+    'fetching',
+    'analyzing',
+    'building',
+    'pushing',
+    'deploying',
+    'verifying',
+    'live',
+  ])
+
+  const again = await lab.end(idIn(await lab.curl(folder, `${app}?deploy=false`)))
+  expect(again.record).toMatchObject({ state: 'built', number: 2, url: null })
+  const steps = (log: DeploymentEvent[], status: string) =>
+    log.flatMap((event) => (event.type === 'step' && event.status === status ? [event.name] : []))
+  const work = /^(RUN|npm|pip|python|caddy|\[\d)/
+  expect(steps(again.log, 'cached').filter((name) => work.test(name))).not.toEqual([])
+  expect(steps(again.log, 'done').filter((name) => work.test(name))).toEqual([])
+  expect(await lab.machines(app)).toMatchObject([{ image_ref: { digest: first.record.image!.digest } }])
+})
+
+test('one changed line becomes the new page, on the same machine, by the steps that it concerns', async () => {
+  const folder = await mkdtemp(join(lab.dir, 'example-'))
+  await cp(join(examples, 'hello-node'), folder, { recursive: true })
+  const [before] = await lab.machines('hello-node')
+  const file = join(folder, 'server.js')
+  await writeFile(file, (await readFile(file, 'utf8')).replace('Hello from', 'Hello again from'))
+  const { record, log } = await lab.end(idIn(await lab.curl(folder, 'hello-node')))
+  expect(await lab.page('hello-node')).toContain('Hello again from Tarmac')
+  expect(await lab.machines('hello-node')).toMatchObject([
+    { id: before!.id, image_ref: { digest: record.image!.digest } },
+  ])
+  expect(record.machines).toMatchObject([{ id: before!.id, outcome: 'verified' }])
+  const installs = log.filter((event) => event.type === 'step' && event.name === 'npm install')
+  expect(installs).toMatchObject([{ status: 'cached' }])
+})
+
+test('options of the query reach the record, the build and the machine', async () => {
+  const files = pageApp('with options', 'ARG WORD', 'RUN echo "built with $WORD" > /word')
+  files['Dockerfile'] = files['Dockerfile']!.replace(
+    /CMD.*/,
+    'CMD ["sh", "-c", "mkdir -p /www && echo $(cat /word), runs with $GREETING > /www/index.html; exec httpd -f -p $PORT -h /www"]',
+  )
+  const query =
+    'env.GREETING=hi&build.WORD=care&region=fra&commit=0123456789abcdef&branch=main&message=A+change&author=Ann&trigger=test'
+  const { record } = await lab.end(await lab.submit('options', files, query))
+  expect(record).toMatchObject({
+    state: 'live',
+    options: { commit: '0123456789abcdef', branch: 'main', message: 'A change', author: 'Ann', trigger: 'test' },
+    machines: [{ region: 'fra' }],
+    image: { tags: [expect.stringContaining('deployment-'), '0123456789ab'] },
+  })
+  expect(await lab.page('options')).toBe('built with care, runs with hi\n')
+  expect(await readFile(join(lab.dir, 'gateway.log'), 'utf8')).not.toContain('care')
+})
+
+test('SSE, NDJSON and WebSocket give the same events, from wherever a reader stopped', async () => {
+  const id = await lab.submit('readers', pageApp('read me'), 'deploy=false')
+  // All three begin while it is at work.
+  const [sse, ndjson, ws] = await Promise.all([
+    serverSent(id),
+    (await lab.ask(events(id), 'application/x-ndjson')).text(),
+    overSocket(id),
+  ])
+  const { log, record } = await lab.end(id)
+  const whole: StreamMessage[] = [...log, { type: 'end', state: record.state }]
+  expect(sse).toEqual(whole)
+  expect(jsonLines(ndjson)).toEqual(whole)
+  expect(ws).toEqual(whole)
+
+  expect(await serverSent(id, { 'Last-Event-ID': '3' })).toEqual(whole.slice(3))
+  expect(jsonLines(await (await lab.ask(`${events(id)}?after=3`, 'application/x-ndjson')).text())).toEqual(
+    whole.slice(3),
+  )
+  expect(await overSocket(id, 3)).toEqual(whole.slice(3))
+})
+
+const events = (id: string) => fill(routes.events, { id })
+const jsonLines = (text: string) =>
+  text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as StreamMessage)
+
+async function serverSent(id: string, headers: Record<string, string> = {}): Promise<StreamMessage[]> {
+  const answer = await fetch(lab.gateway + events(id), {
+    headers: { authorization: `Bearer ${lab.token}`, accept: 'text/event-stream', ...headers },
+  })
+  const messages = (await answer.text()).split('\n\n').filter((message) => message.includes('data: '))
+  return messages.map((message) => {
+    const data = JSON.parse(/^data: (.*)$/m.exec(message)![1]!) as StreamMessage
+    expect(/^id: (.*)$/m.exec(message)?.[1]).toBe('seq' in data ? String(data.seq) : undefined)
+    return data
+  })
+}
+
+async function overSocket(id: string, after = 0): Promise<StreamMessage[]> {
+  const url = `${lab.gateway.replace('http', 'ws')}${events(id)}?after=${after}`
+  const socket = new WebSocket(url, { headers: { authorization: `Bearer ${lab.token}` } })
+  const messages: StreamMessage[] = []
+  socket.on('message', (data: Buffer) => messages.push(JSON.parse(data.toString()) as StreamMessage))
+  await new Promise((resolve, reject) => socket.once('close', resolve).once('error', reject))
+  return messages
+}

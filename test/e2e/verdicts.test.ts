@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Deployment } from '#api/deployment.ts'
+import { pageApp, startTestLab, type Files, type TestLab } from './start.ts'
+
+let lab: TestLab
+beforeAll(async () => void (lab = await startTestLab({ TARMAC_MACHINE_TIMEOUT: '12' })))
+afterAll(() => lab[Symbol.asyncDispose]())
+
+/** The held answer, and what the record and the log say of the same deployment. */
+async function held(app: string, files: Files, query = '') {
+  const answer = await lab.put(app, `wait=true&${query}`, files)
+  const text = await answer.text()
+  const ended = await lab.end(answer.headers.get('Location')!.split('/').at(-1)!)
+  return { status: answer.status, text, ...ended }
+}
+
+test('200 for what is live and for what is built', async () => {
+  const live = await held('held', pageApp('first'))
+  expect(live).toMatchObject({ status: 200, record: { state: 'live', problem: null } })
+  expect(live.text).toMatch(/live: held, deployment \S+\nhttp:\/\/held\.localhost/)
+  const built = await held('held', pageApp('second'), 'deploy=false')
+  expect(built).toMatchObject({ status: 200, record: { state: 'built', machines: [] } })
+  expect(built.text).toContain(built.record.image!.reference)
+  expect(await lab.page('held')).toBe('first')
+})
+
+test('202 at once for follow=false, with the record and where it is', async () => {
+  const answer = await lab.put('later', 'follow=false&deploy=false', pageApp('later'))
+  const { id } = (await answer.json()) as Deployment
+  expect([answer.status, answer.headers.get('Location')]).toEqual([202, `/v1/deployments/${id}`])
+  expect((await lab.end(id)).record.state).toBe('built')
+})
+
+test.each([
+  [
+    'a Dockerfile',
+    pageApp('never', 'RUN echo one; echo two >&2; exit 3'),
+    '[2/3] RUN echo one; echo two >&2; exit 3',
+    3,
+  ],
+  [
+    'a plan',
+    {
+      'package.json': '{"name":"x","scripts":{"start":"node x.js","build":"echo one; echo two >&2; exit 3"}}',
+      'x.js': '',
+    },
+    'npm run build',
+    3,
+  ],
+])('422 for a step of %s that fails: which, its exit code and its last lines', async (_, files, step, exitCode) => {
+  const { status, text, record, log } = await held('broken', files)
+  expect({ status, record }).toMatchObject({
+    status: 422,
+    record: { state: 'build_failed', problem: { code: 'build-failed', step, exitCode, fault: 'source' } },
+  })
+  expect((record.problem!['lastLines'] as string[]).slice(-2)).toEqual(expect.arrayContaining(['one', 'two']))
+  expect(text).toContain('exit code 3')
+  expect(log.findLast((event) => event.type === 'step')).toMatchObject({ status: 'failed', name: step })
+  expect(await lab.machines('broken')).toEqual([])
+})
+
+test('422 for a source without a way to build it: says what was looked for, and makes no app', async () => {
+  const before = (await lab.holdings()).apps
+  const { status, record, text } = await held('nothing', { 'notes.txt': 'hello' })
+  expect([status, record.state, record.problem?.code]).toEqual([422, 'build_failed', 'plan-none'])
+  expect(text).toMatch(/Dockerfile[^]*package\.json/)
+  expect((await lab.holdings()).apps).toEqual(before)
+})
+
+const checked = (text: string, path: string): Files => ({
+  ...pageApp(text),
+  'fly.toml': `[http_service]
+internal_port = 8080
+[[http_service.checks]]
+path = "${path}"
+interval = "1s"
+timeout = "1s"
+grace_period = "1s"
+`,
+})
+
+test('502 for a version whose check fails; the one before answers again, on the same machine', async () => {
+  const first = await held('checked', checked('first version', '/'))
+  expect(first.status).toBe(200)
+  const { status, record, text } = await held('checked', checked('second version', '/missing'))
+  expect([status, record.state, record.problem?.code]).toEqual([502, 'deploy_failed', 'deploy-failed'])
+  expect(text).toMatch(/404/)
+  expect(record.machines).toMatchObject([{ id: first.record.machines[0]!.id, outcome: 'rolled_back' }])
+  expect(await lab.machines('checked')).toMatchObject([
+    { id: first.record.machines[0]!.id, state: 'started', image_ref: { digest: first.record.image!.digest } },
+  ])
+  expect(await lab.page('checked')).toBe('first version')
+})
+
+test('502 for a first version that crashes; no machine is left', async () => {
+  const { status, record, text } = await held('crashing', { Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]' })
+  expect([status, record.state, record.problem?.code]).toEqual([502, 'deploy_failed', 'deploy-failed'])
+  expect(text).toMatch(/exit(ed)? (with )?code 4/)
+  expect(record.machines).toMatchObject([{ before: null, outcome: 'removed' }])
+  expect(await lab.machines('crashing')).toEqual([])
+})
+
+test('409 for one that a newer one supersedes', async () => {
+  const first = await lab.submit('crowd', pageApp('one', 'RUN sleep 3'))
+  const second = held('crowd', pageApp('two'))
+  await lab.seen(first, (event) => event.type === 'step' && event.name.includes('sleep'))
+  await expect.poll(async () => (await lab.holdings()).records, { timeout: 5000 }).toBeGreaterThan(1)
+  const third = held('crowd', pageApp('three'))
+  expect(await second).toMatchObject({ status: 409, record: { state: 'superseded', problem: { code: 'superseded' } } })
+  expect(await third).toMatchObject({ status: 200, record: { state: 'live', problem: null } })
+  expect(await lab.page('crowd')).toBe('three')
+  expect((await lab.end(first)).record.state).toBe('live')
+})
+
+test('504 for a build beyond its time', async () => {
+  await using short = await startTestLab({ TARMAC_BUILD_TIMEOUT: '3' })
+  const answer = await short.put('slow', 'wait=true', pageApp('slow', 'RUN sleep 60'))
+  expect([answer.status, await answer.text()]).toEqual([504, expect.stringContaining('The build took longer than 3 s')])
+})
