@@ -42,12 +42,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const insecure = onLoopback(config.registry)
   const login = { username: 'x', password: secrets.fly }
   const registry = opening.use(new Registry({ host: config.registry, login, insecure }))
-  const { address } =
-    config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : config.buildkit
+  const daemon = config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : null
   const buildkit = opening.use(
     await Buildkit.open({
       ...config.buildkit,
-      address,
+      address: daemon?.address ?? config.buildkit.address,
       key,
       login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
     }),
@@ -57,6 +56,12 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       ...config.disk,
       folder: existsSync(config.buildkit.root) ? config.buildkit.root : data,
       makeRoom: (freeBytes) => buildkit.prune(freeBytes),
+      async makeMoreRoom(freeBytes) {
+        if (!daemon || (await buildkit.heldBytes(AbortSignal.timeout(probeMs))) === 0) return
+        log.warn('build daemon holds what stopped builds wrote; it is started anew')
+        await daemon.restart()
+        await buildkit.prune(freeBytes)
+      },
       log,
     }),
   )
@@ -109,8 +114,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         cancel: (id, wish) => runner.cancel(id, wish),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
-          const [daemon, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
-          return { ready: daemon.ok && plans.ok, parts: { buildkit: daemon, planner: plans, disk: disk.state() } }
+          const [builder, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
+          return { ready: builder.ok && plans.ok, parts: { buildkit: builder, planner: plans, disk: disk.state() } }
         },
         tokens: secrets.tokens,
         log,

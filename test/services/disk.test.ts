@@ -11,8 +11,8 @@ import { Daemon } from '../../gateway/src/buildkit/daemon.ts'
 import { Buildkit } from '../../gateway/src/buildkit/solve.ts'
 import { DiskWatch } from '../../gateway/src/host/disk-watch.ts'
 import { openLog } from '../../gateway/src/log.ts'
-import { outOfRoom } from '../../gateway/src/pipeline/out-of-room.ts'
 import { whileAway } from '../../gateway/src/pipeline/while-away.ts'
+import { withinRoom } from '../../gateway/src/pipeline/within-room.ts'
 import { pickBridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
@@ -46,23 +46,31 @@ beforeAll(async () => {
     prunes++
     return buildkit.prune(freeBytes)
   }
-  disk = open.use(await DiskWatch.open({ folder: root, low: { share: 0.2 }, high: { share: 0.3 }, makeRoom, log }))
+  const makeMoreRoom = async (freeBytes: number) => {
+    if ((await buildkit.heldBytes(AbortSignal.timeout(5000))) === 0) return
+    await daemon.restart()
+    await makeRoom(freeBytes)
+  }
+  disk = open.use(
+    await DiskWatch.open({ folder: root, low: { share: 0.2 }, high: { share: 0.3 }, makeRoom, makeMoreRoom, log }),
+  )
   builds = await stepBuilds(dir, buildkit, `127.0.0.1:${registryPort}`)
 }, 60_000)
 afterAll(() => open.disposeAsync())
 
 const freeMb = () => (statfsSync(root).bfree * statfsSync(root).bsize) / 2 ** 20
 
+const solve = (steps: string[], signal = AbortSignal.timeout(60_000), events: NewEvent[] = []) =>
+  withinRoom(disk, (limited) => builds.solve(steps, limited, events), signal)
 /** A build as the pipeline does it. */
-async function build(steps: string[], events: NewEvent[] = []) {
+function build(steps: string[], events: NewEvent[] = []) {
   const signal = AbortSignal.timeout(60_000)
-  const once = async () => {
-    await disk.settled(signal)
-    return builds.solve(steps, signal, events).catch(async (error: unknown) => {
-      throw await outOfRoom(error, disk)
-    })
-  }
-  return whileAway(once, 20_000, (event) => void events.push(event), signal)
+  return whileAway(
+    () => solve(steps, signal, events),
+    20_000,
+    (event) => void events.push(event),
+    signal,
+  )
 }
 
 test('a disk that was filled twenty times has room again, and every build after it is right', async () => {
@@ -71,9 +79,7 @@ test('a disk that was filled twenty times has room again, and every build after 
     // Every fourth is larger than the disk; the others leave caches until it is short.
     if (round % 4) await build(fill)
     else {
-      const failure = await problemOf(
-        builds.solve(fill).catch(async (error) => Promise.reject(await outOfRoom(error, disk))),
-      )
+      const failure = await problemOf(solve(fill))
       expect(failure.body()).toMatchObject({ code: 'no-space', status: 507, retry: true })
     }
     const events: NewEvent[] = []
@@ -105,4 +111,13 @@ test('below the low mark nothing new is taken, and it is said; with room made al
   await rm(join(root, 'foreign'))
   await vi.waitFor(() => disk.assertRoom(), { timeout: 3000 })
   expect(disk.state().ok).toBe(true)
+})
+
+test('a step that has nearly filled the disk is stopped before nothing is left', async () => {
+  await disk.makeRoom(0.9)
+  await vi.waitFor(() => disk.assertRoom(), { timeout: 3000 })
+  const failure = await problemOf(solve([step('fill', String(Math.floor(freeMb() - 12)), 'sleep', '600')]))
+  expect(failure.code).toBe('no-space')
+  expect(() => execFileSync('pgrep', ['-f', '^/step fill .* sleep 600'])).toThrow('Command failed')
+  await vi.waitFor(() => disk.assertRoom(), { timeout: 20_000 })
 })

@@ -30,6 +30,7 @@ export type DaemonSettings = {
 
 const readyMs = 60_000
 const stopMs = 20_000
+const restartMs = 5000
 const pauseMs = { first: 250, longest: 15_000, steadyAfter: 60_000 }
 
 /** The build daemon as a child that is minded: started again with growing pauses when it dies, stopped last. */
@@ -69,6 +70,14 @@ export class Daemon {
 
   get pid(): number {
     return this.#program.pid
+  }
+
+  /** For what it holds and will not give back. Builds at work are broken off when they do not end soon. */
+  async restart(): Promise<void> {
+    const old = this.#program
+    await old.stop(restartMs)
+    while (this.#program === old && !this.#stopping.signal.aborted) await sleep(50)
+    await this.#ready()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,7 +7,7 @@ import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context-server.ts'
 import type { Dockerfile } from './dockerfile.ts'
 import { daemonAway, solveProblem } from './failures.ts'
-import { Definition, IgnoreCache, ListWorkers, Prune, Solve, Status } from './messages.ts'
+import { Definition, DiskUsage, IgnoreCache, ListWorkers, Prune, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
 import type { LogLimits } from './step-log.ts'
 import { Session, type Login } from './session.ts'
@@ -58,6 +58,7 @@ export class Buildkit {
   readonly #contexts: ContextServer
   readonly #login: Login
   readonly #logLimits: LogLimits
+  #solving = 0
 
   private constructor(contexts: ContextServer, { address, login, logLimits = defaultLimits }: BuildkitOptions) {
     this.#connection = new Connection(address)
@@ -96,6 +97,7 @@ export class Buildkit {
     const progress = new Progress({ tell, pushing, plain, limits: this.#logLimits })
     await using session = new Session(this.#connection, { login: this.#login, secrets: options.secrets })
     const heard = this.#follow(ref, progress)
+    this.#solving++
     let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
     const killedBefore = outOfMemoryKills()
@@ -109,7 +111,19 @@ export class Buildkit {
       signal.throwIfAborted()
       const killed = outOfMemoryKills() - killedBefore
       throw solveProblem(error, { progress, plain, killed, changed: build.context?.changed() ?? null })
+    } finally {
+      this.#solving--
     }
+  }
+
+  /**
+   * What the daemon holds although nothing is being built: of a step that was stopped it keeps what that wrote, and no
+   * pruning removes it before the daemon starts anew.
+   */
+  async heldBytes(signal: AbortSignal): Promise<number> {
+    const { records } = await this.#connection.ask(DiskUsage, {}, signal)
+    if (this.#solving > 0) return 0
+    return records.reduce((sum, { inUse, sizeBytes }) => sum + (inUse ? sizeBytes : 0), 0)
   }
 
   /** Removes caches until this much of the disk is free. Not to be broken off: half a removal may cost the other half. */

@@ -7,16 +7,20 @@ export type Mark = { bytes: number } | { share: number }
 export type DiskWatchOptions = {
   /** A folder on the file system that is watched. */
   folder: string
-  /** Below it, nothing new is taken and room is made. */
+  /** Below it, nothing new is taken and room is made; below a quarter of it, `full` fires. */
   low: Mark
   /** Above it, all is well again. */
   high: Mark
   /** Makes room until this much is free; never broken off. */
   makeRoom: (freeBytes: number) => Promise<void>
+  /** Goes further, when that was not enough. */
+  makeMoreRoom: (freeBytes: number) => Promise<void>
   log: Logger
 }
 
-const lookEveryMs = 1000
+const lookEveryMs = 500
+/** Of the low mark: what is at work is stopped while the gateway’s own records can still be written. */
+const fullShare = 0.25
 /** Between two tries to make room. */
 const restMs = 10_000
 const retryAfterSeconds = 30
@@ -28,6 +32,7 @@ export class DiskWatch {
   readonly #timer: NodeJS.Timeout
   #room = { freeBytes: 0, sizeBytes: 0 }
   #tight = false
+  #full = new AbortController()
   #lastLow = Number.NEGATIVE_INFINITY
   #lastTry = Number.NEGATIVE_INFINITY
   #making: Promise<void> | undefined
@@ -50,6 +55,11 @@ export class DiskWatch {
     if (!this.#tight) return { ok: true, detail: free }
     const wanted = bytesOf(this.#options.high, sizeBytes)
     return { ok: false, detail: `${free}; nothing new is taken until ${inMb(wanted)} are` }
+  }
+
+  /** Fires with `no-space` when hardly anything is left: whatever may be filling the disk must stop. */
+  get full(): AbortSignal {
+    return this.#full.signal
   }
 
   /** Throws `no-space` while nothing new is taken. */
@@ -93,6 +103,9 @@ export class DiskWatch {
     this.#room = { freeBytes, sizeBytes }
     const isLow = freeBytes < bytesOf(low, sizeBytes)
     if (isLow) this.#lastLow = performance.now()
+    const isFull = freeBytes < bytesOf(low, sizeBytes) * fullShare
+    if (isFull) this.#full.abort(new Problem('no-space', 'The builder’s disk is full.'))
+    else if (this.#full.signal.aborted) this.#full = new AbortController()
     const tight = isLow || (this.#tight && freeBytes < bytesOf(high, sizeBytes))
     if (tight !== this.#tight)
       log[tight ? 'error' : 'info'](this.#room, tight ? 'disk is short of room' : 'disk has room again')
@@ -101,10 +114,12 @@ export class DiskWatch {
   }
 
   async #makeRoom(wantedBytes: number): Promise<void> {
-    const { makeRoom, log } = this.#options
+    const { makeRoom, makeMoreRoom, log } = this.#options
     const before = this.#room.freeBytes
     try {
       await makeRoom(wantedBytes)
+      await this.#look()
+      if (this.#tight) await makeMoreRoom(wantedBytes)
     } catch (err) {
       log.error({ err }, 'no room could be made on the disk')
     }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { readDockerfile } from '../buildkit/dockerfile.ts'
-import type { Buildkit, Solved } from '../buildkit/solve.ts'
+import type { Build, Buildkit, SolveOptions } from '../buildkit/solve.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { desiredApp, type DesiredApp } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
@@ -21,8 +21,8 @@ import { readPlan, type RailpackPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
 import type { Registry } from '../registry/registry.ts'
 import { buildSummary } from './build-summary.ts'
-import { outOfRoom } from './out-of-room.ts'
 import type { DeployWork, Steps } from './steps.ts'
+import { withinRoom } from './within-room.ts'
 
 const platform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
 
@@ -46,6 +46,8 @@ export function makeSteps(
   settings: Settings,
 ): Steps<PlannedSource> {
   const { registryHost, region, key, workDir } = settings
+  const solve = (build: Build, how: SolveOptions, signal: AbortSignal) =>
+    withinRoom(disk, (limited) => buildkit.solve(build, how, limited), signal)
   return {
     fetch: (deployment) => treeOf(deployment),
 
@@ -69,7 +71,6 @@ export function makeSteps(
 
     async build(deployment, tree, plan, pushing, tell, signal) {
       const { id, app, options } = deployment
-      await disk.settled(signal)
       const repository = `${registryHost}/${app}`
       const tags = [`deployment-${id}`, ...(options.commit ? [options.commit.slice(0, 12)] : [])]
       const dockerfile = plan.way === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
@@ -103,12 +104,6 @@ export function makeSteps(
 
     deploy: async (work) => deployer.deploy(await toWork(work)),
     verify: async (work) => deployer.verify(await toWork(work)),
-  }
-
-  function solve(...how: Parameters<Buildkit['solve']>): Promise<Solved> {
-    return buildkit.solve(...how).catch(async (error: unknown) => {
-      throw await outOfRoom(error, disk)
-    })
   }
 
   function treeOf({ source }: Deployment): Promise<SourceTree> {
