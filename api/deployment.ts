@@ -28,8 +28,16 @@ export const isFinal = (state: DeploymentState): boolean => (finalStates as read
 export const SourceFacts = z.object({ digest: z.string(), files: z.number(), sizeBytes: z.number() })
 export type SourceFacts = z.infer<typeof SourceFacts>
 
-/** A pushed image. `reference` is `host/repository@sha256:…`; deploys use nothing else. */
-export const ImageFacts = z.object({ reference: z.string(), digest: z.string(), tags: z.array(z.string()) })
+/**
+ * A pushed image. `reference` is `host/repository@sha256:…`; deploys use nothing else. `sizeBytes` is what its layers
+ * weigh, compressed, over all its platforms.
+ */
+export const ImageFacts = z.object({
+  reference: z.string(),
+  digest: z.string(),
+  tags: z.array(z.string()),
+  sizeBytes: z.number().optional(),
+})
 export type ImageFacts = z.infer<typeof ImageFacts>
 
 /** How a plan came about, as the record and the log tell it. */
@@ -80,6 +88,8 @@ export const Deployment = z.object({
   source: SourceFacts.nullable(),
   plan: PlanFacts.nullable(),
   image: ImageFacts.nullable(),
+  /** The images that the build started from: the digest that each name stood for. */
+  bases: z.record(z.string(), z.string()),
   machines: z.array(MachineFacts),
   /** Where the app answers, once it is live. */
   url: z.string().nullable(),

@@ -23,6 +23,19 @@ export const DeploymentOptions = z.object({
   dockerfile: words,
   /** Path in the source of a railpack plan made elsewhere. */
   plan: words,
+  /** The stage of the Dockerfile to build; its last one when not given. */
+  target: words,
+  /** `platform=linux/amd64,linux/arm64`: one image for each, under one name; the builder's own when not given. */
+  platform: z
+    .string()
+    .regex(/^linux\/[a-z0-9]+(\/v\d+)?(,linux\/[a-z0-9]+(\/v\d+)?){0,7}$/, 'platforms are like linux/amd64,linux/arm64')
+    .nullable()
+    .default(null),
+  /** `tag=…`, also several times: further tags of the image, as `latest` or a branch. */
+  tag: z
+    .array(z.string().regex(/^\w[\w.-]{0,127}$/, 'a tag has letters, digits, _, . and -; at most 128'))
+    .max(10, 'at most 10 tags')
+    .default([]),
   strategy: z.enum(['rolling', 'canary', 'bluegreen', 'immediate']).nullable().default(null),
   /** Becomes a tag of the image. */
   commit: z
@@ -40,11 +53,14 @@ export type DeploymentOptions = z.infer<typeof DeploymentOptions>
 
 const yesNo = { true: true, '1': true, false: false, '0': false } as const
 const maps = ['env', 'build'] as const
+const lists = ['tag'] as const
 const flags = ['deploy', 'rebuild'] as const
 const texts = [
   'region',
   'dockerfile',
   'plan',
+  'target',
+  'platform',
   'strategy',
   'commit',
   'branch',
@@ -54,7 +70,7 @@ const texts = [
 ] as const satisfies readonly (keyof DeploymentOptions)[]
 
 /**
- * Options from a query or a form: one value each; an empty text is no value. `answer` names the flags about the answer
+ * Options from a query or a form: one value each, but for lists; an empty text is no value. `answer` names the flags about the answer
  * (`wait`, `follow`) that this address takes beside them; they come back in `answer` where they were given.
  */
 export function readOptions<Flag extends string = never>(
@@ -65,14 +81,16 @@ export function readOptions<Flag extends string = never>(
   const answer: Partial<Record<Flag, boolean>> = {}
   const seen = new Set<string>()
   for (const [name, value] of query) {
-    if (seen.has(name)) throw invalid(name, 'is given twice; give it once')
+    if (name.startsWith('secret.')) throw invalid(name.slice(0, 50), secretWay)
+    if (seen.has(name) && !isOneOf(lists, name)) throw invalid(name, 'is given twice; give it once')
     seen.add(name)
     const [map, key] = inMap(name)
     if (map) (found[map] as Record<string, string>)[key] = value
     else if (isOneOf(flags, name)) found[name] = flag(name, value)
     else if (isOneOf(answerFlags, name)) answer[name] = flag(name, value)
     else if (isOneOf(texts, name)) found[name] = value || null
-    else throw unknown(name, [...flags, ...texts, ...maps.map((map) => `${map}.NAME`), ...answerFlags])
+    else if (isOneOf(lists, name)) found[name] = [...((found[name] ?? []) as string[]), value]
+    else throw unknown(name, [...flags, ...texts, ...lists, ...maps.map((map) => `${map}.NAME`), ...answerFlags])
   }
   const parsed = DeploymentOptions.safeParse(found)
   if (parsed.success) return { options: parsed.data, answer }
@@ -84,11 +102,14 @@ export function readOptions<Flag extends string = never>(
 export function writeOptions(options: Partial<DeploymentOptions>): URLSearchParams {
   const query = new URLSearchParams()
   for (const name of [...flags, ...texts]) if (options[name] != null) query.set(name, String(options[name]))
+  for (const name of lists) for (const value of options[name] ?? []) query.append(name, value)
   for (const map of maps)
     for (const [key, value] of Object.entries(options[map] ?? {})) query.set(`${map}.${key}`, value)
   return query
 }
 
+const secretWay =
+  'is a secret, and a URL is no place for one: send it as a field of a form, or keep it with PUT /v1/apps/{app}/secrets/{name}'
 const isOneOf = <T extends string>(names: readonly T[], name: string): name is T => names.includes(name as T)
 const invalid = (name: string, what: string) =>
   new Problem('option-invalid', `The option ${name} ${what}.`, { facts: { option: name } })

@@ -18,6 +18,9 @@ export const problems = {
   'app-name-invalid': row(422, 'source', false, 'The app name is not valid'),
   'option-unknown': row(422, 'source', false, 'An option is not known'),
   'option-invalid': row(422, 'source', false, 'An option has a value that it cannot have'),
+  'secret-invalid': row(422, 'source', false, 'A secret cannot be taken'),
+  'secret-not-found': row(404, 'source', false, 'There is no such secret'),
+  'secrets-unavailable': row(503, 'ours', false, 'The builder cannot open secrets'),
   'request-invalid': row(400, 'source', false, 'The request could not be read'),
 
   'archive-unsupported': row(415, 'source', false, 'The body is not a tar, tar.gz or tar.zst archive'),
@@ -51,6 +54,8 @@ export const problems = {
 
   'build-failed': row(422, 'source', false, 'The build failed'),
   'image-not-found': row(422, 'source', false, 'An image that the build starts from was not found'),
+  'image-forbidden': row(422, 'source', false, 'The build starts from something that is not allowed here'),
+  'platform-unsupported': row(422, 'source', false, 'This builder cannot build for a platform'),
   'source-changed': row(503, 'ours', true, 'The source tree changed during the build'),
   'buildkit-unavailable': row(503, 'ours', true, 'The build daemon is away'),
   'registry-unavailable': row(503, 'fly', true, 'The registry is away'),

@@ -2,6 +2,8 @@
 export const routes = {
   deploy: '/deploy/:app',
   deployments: '/v1/apps/:app/deployments',
+  secrets: '/v1/apps/:app/secrets',
+  secret: '/v1/apps/:app/secrets/:name',
   deployment: '/v1/deployments/:id',
   events: '/v1/deployments/:id/events',
   cancel: '/v1/deployments/:id/cancel',

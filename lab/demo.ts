@@ -14,13 +14,14 @@ const { values } = parseArgs({
   options: { keep: { type: 'boolean', default: false }, port: { type: 'string', default: '8411' } },
 })
 
+const dir = join(root, '.lab/demo')
 type Row = { what: string; seconds: string; steps: string; digest: string; url: string }
 
 try {
-  const dir = join(root, '.lab')
   const started = performance.now()
   await using lab = await startLab({
     dir,
+    fresh: true, // each time the whole story, from nothing built
     port: Number(values.port),
     settings: { TARMAC_WATCH: '2' },
     say: (line) => console.log(line),
@@ -41,7 +42,7 @@ try {
   }
 } catch (error) {
   console.error(`demo: failed: ${error instanceof Error ? error.message : String(error)}`)
-  console.error(`Logs of every part are in ${join(root, '.lab')}/*.log`)
+  console.error(`Logs of every part are in ${dir}/*.log`)
   process.exit(1)
 }
 console.log('demo: live')

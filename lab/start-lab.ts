@@ -1,8 +1,9 @@
 /** The whole lab: registry, buildkitd, localfly and a gateway, in one folder and on ports of its own. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { startLocalfly } from './localfly/start.ts'
+import { buildNetworkSettings, resolvers } from './parts/build-network.ts'
 import { startBuildkitd } from './parts/buildkitd.ts'
 import { startGatewayProcess } from './parts/gateway.ts'
 import { claimFolder, killRecorded } from './parts/process.ts'
@@ -16,8 +17,12 @@ export interface LabOptions {
   dir: string
   /** The gateway's; the other parts take free ones above it. */
   port: number
+  /** Forget what an earlier lab in this folder built and ran. */
+  fresh?: boolean
   /** Settings of the gateway beside those that the lab gives it. */
   settings?: Record<string, string>
+  /** Resolvers of build steps; by default this machine's own. */
+  dns?: string[]
   /** Told of each part when it is there. */
   say?: (line: string) => void
 }
@@ -31,7 +36,12 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   await using opening = new AsyncDisposableStack()
   opening.use(claimFolder(dir))
   await sweep(dir)
+  if (options.fresh)
+    for (const part of ['buildkit', 'gateway', 'localfly', 'podman', 'registry'])
+      await rm(join(dir, part), { recursive: true, force: true })
   if (!(await isFree(port))) throw new Error(`Port ${port} is taken: choose another, with --port.`)
+  const { dns = await resolvers() } = options
+  const networkSettings = buildNetworkSettings(dns) // takes a second or two, beside the start of the parts
   const planner = await findPlanner()
 
   const registryPort = await freePort(port + 1)
@@ -41,7 +51,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
 
   const frontPort = await freePort(registryPort + 1)
   const buildkitdPart = opening.use(
-    await restartable(() => startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort] })),
+    await restartable(() => startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort], dns })),
   )
   const buildkitd = buildkitdPart.current
   say(`buildkitd  ${buildkitd.address}, builds on ${buildkitd.bridge.name} (${buildkitd.bridge.subnet})`)
@@ -68,12 +78,13 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_TOKENS: token,
     TARMAC_BUILDKIT: buildkitd.address,
     TARMAC_BUILD_ROOT: join(dir, 'buildkit'),
-    TARMAC_BRIDGE: buildkitd.bridge.name,
-    TARMAC_BRIDGE_SUBNET: buildkitd.bridge.subnet,
+    TARMAC_BUILD_BRIDGE: buildkitd.bridge.name,
     TARMAC_BUILDKITD: tools.buildkitd, // for a gateway that is told to mind a daemon of its own
     TARMAC_MIRRORS: ['docker.io', 'ghcr.io'].map((host) => `${host}=${registry.address}`).join(','),
+    ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
     TARMAC_RAILPACK: planner.path,
+    TARMAC_PLAN_NETWORK: 'none', // neither the stand-in nor the stub for mise looks anything up
     TARMAC_REGISTRY: localfly.registry,
     TARMAC_FLY_API: localfly.flyApi,
     TARMAC_FLY_TOKEN: flyToken,
@@ -82,6 +93,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_URL: `http://{app}.localhost:${proxyPort}/`,
     TARMAC_LOG_LEVEL: 'info',
     TARMAC_DRAIN: '5',
+    TARMAC_SECRETS_KEY: createHash('sha256').update(dir).digest('hex'), // the same at the next start
     ...settings,
   }
   const gatewayPart = opening.use(
@@ -108,6 +120,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     dir,
     planner,
     bridge: buildkitd.bridge,
+    contextPort,
     get gatewayProcess() {
       return gatewayPart.current
     },

@@ -34,6 +34,9 @@ const flags = {
   region: { type: 'string' },
   dockerfile: { type: 'string' },
   plan: { type: 'string' },
+  target: { type: 'string' },
+  platform: { type: 'string' },
+  tag: { type: 'string', multiple: true },
   strategy: { type: 'string' },
   gateway: { type: 'string' },
   token: { type: 'string' },
@@ -53,6 +56,9 @@ export const help = `Usage: tarmac deploy <app> [folder]    send a folder (defau
   --rebuild             run every step again, whatever is cached
   --region CODE         region of new machines
   --dockerfile PATH     build with this Dockerfile of the folder
+  --target STAGE        build this stage of the Dockerfile
+  --platform LIST       one image for several, as linux/amd64,linux/arm64
+  --tag TAG             one more tag for the image; may be given again
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
   --again               with retry: bring the image that was built, build nothing
@@ -90,11 +96,12 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
   const [app, folder = '.'] = args
   if (!AppName.safeParse(app).success) throw new Problem('app-name-invalid', appNameRule)
-  const { region, dockerfile, plan, strategy, rebuild } = values
+  const { region, dockerfile, plan, target, platform, strategy, rebuild } = values
   const asked: [string, string | undefined][] = [
     ['deploy', String(!values['no-deploy'])],
     ['rebuild', String(rebuild)],
-    ...Object.entries({ region, dockerfile, plan, strategy }),
+    ...Object.entries({ region, dockerfile, plan, target, platform, strategy }),
+    ...(values.tag ?? []).map((tag): [string, string] => ['tag', tag]),
     ...(values.env ?? []).map((pair) => assignment('env', pair)),
     ...(values.build ?? []).map((pair) => assignment('build', pair)),
   ]

@@ -1,10 +1,27 @@
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { z } from 'zod'
 
 const port = z.coerce.number().int().min(0).max(65_535)
 const seconds = z.coerce.number().positive()
+const list = (text: string) =>
+  text
+    .split(',')
+    .map((each) => each.trim())
+    .filter(Boolean)
+const addresses = z
+  .string()
+  .refine((text) => list(text).every((each) => isIP(each)), 'must be addresses, separated by commas')
+const ranges = z
+  .string()
+  .refine(
+    (text) => list(text).every((each) => isIP(each.replace(/\/\d{1,3}$/, ''))),
+    'must be addresses or ranges, separated by commas',
+  )
 const mib = z.coerce.number().int().positive()
 const mark = z.string().regex(/^\d{1,9}(\.\d+)?%?$/, 'must be a number of MiB, or a share like 5%')
+const toMark = (text: string) =>
+  text.endsWith('%') ? { share: Number(text.slice(0, -1)) / 100 } : { bytes: Number(text) * 2 ** 20 }
 
 /**
  * Every setting, by its name in the environment: type, default and what it is for. `docs/settings.md` is checked
@@ -20,6 +37,12 @@ export const settings = z.object({
     .string()
     .default('')
     .describe('Tokens that callers may use, separated by commas; at least 16 characters each.'),
+  TARMAC_SECRETS_KEY: z
+    .string()
+    .default('')
+    .describe(
+      'Key under which build secrets rest: 32 bytes as base64 or hex (`openssl rand -base64 32`). None: no secrets.',
+    ),
   TARMAC_DATA: z.string().default('/data').describe('The volume: spool, source trees, database. See volumes.md.'),
   TARMAC_LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
@@ -38,16 +61,10 @@ export const settings = z.object({
     .string()
     .default('')
     .describe('Where the daemon keeps its cache, and the disk that is watched; `buildkit` in TARMAC_DATA when empty.'),
-  TARMAC_BRIDGE: z
+  TARMAC_BUILD_SUBNET: z
     .string()
-    .regex(/^[\w-]{1,15}$/)
-    .default('tarmac0')
-    .describe('spawn: the bridge of build steps.'),
-  TARMAC_BRIDGE_SUBNET: z.string().default('10.210.0.0/16').describe('spawn: the addresses of build steps.'),
-  TARMAC_DNS: z
-    .string()
-    .default('')
-    .describe('spawn: resolvers for build steps, separated by commas; the machine’s own when empty.'),
+    .default('10.210.0.0/16')
+    .describe('spawn: the addresses of build steps, on TARMAC_BUILD_BRIDGE.'),
   TARMAC_MIRRORS: z
     .string()
     .regex(/^([\w.:-]+=[\w.:/-]+(,|$))*$/, 'must be like docker.io=mirror:5000,ghcr.io=mirror:5000')
@@ -70,8 +87,59 @@ export const settings = z.object({
   TARMAC_CONTEXT_PORT: port
     .default(8412)
     .describe('Loopback port on which the build daemon fetches source trees; keep it the same, or caches go cold.'),
+  TARMAC_BUILD_BRIDGE: z
+    .string()
+    .regex(/^[a-zA-Z0-9_-]{0,15}$/, 'must be the name of a bridge')
+    .default('tarmac0')
+    .describe(
+      'Bridge of build steps, around which the gateway puts up walls; empty when someone else does. A canary build tries them.',
+    ),
+  TARMAC_BUILD_DNS: addresses
+    .default('1.1.1.1,8.8.8.8')
+    .describe('Resolvers of build steps, separated by commas, as in the build daemon’s [dns].'),
+  TARMAC_BUILD_ALLOW: ranges
+    .default('')
+    .describe(
+      'Addresses and ranges, separated by commas, that build steps may reach although they are not public: a package mirror of your own.',
+    ),
   TARMAC_RAILPACK: z.string().default('/usr/local/bin/railpack').describe('The planner, as an absolute path.'),
+  TARMAC_PLAN_NETWORK: z
+    .enum(['public', 'none'])
+    .default('public')
+    .describe(
+      'What the planner reaches to look up versions: the public network, behind the walls of build steps and with their resolvers, or nothing.',
+    ),
   TARMAC_REGISTRY: z.string().default('registry.fly.io').describe('Where images go, as host or host:port.'),
+  TARMAC_IMAGES: z
+    .string()
+    .default('docker.io,ghcr.io,quay.io,gcr.io,public.ecr.aws,mcr.microsoft.com,registry.k8s.io')
+    .describe(
+      'What builds may start from: registries, or repositories and folders of them (`ghcr.io/acme`), separated by commas. An app’s own images are always among it, other apps’ never.',
+    ),
+  TARMAC_FRONTENDS: z
+    .string()
+    .default('docker.io/docker/dockerfile')
+    .describe(
+      'Images that a Dockerfile’s syntax line may ask for. The usual `docker/dockerfile:1` is inside the build daemon and is not fetched.',
+    ),
+  TARMAC_BASE_REFRESH: z.coerce
+    .number()
+    .min(0)
+    .default(24)
+    .describe('Hours for which the name of a base image goes on standing for the digest that was found for it.'),
+  TARMAC_DOCKER_CONFIG: z
+    .string()
+    .default('')
+    .describe(
+      'Path of a docker `config.json` with logins for base images, matched by host; `{app}` in it gives each app its own.',
+    ),
+  TARMAC_REGISTRY_CACHE: z
+    .string()
+    .regex(/^$|\{app\}/, 'must hold {app}: a cache that apps share would let one change another’s builds')
+    .default('')
+    .describe(
+      'Where the build cache is kept in a registry too, as `host/{app}:cache`; for builders that lose their volume.',
+    ),
   TARMAC_FLY_API: z.url().default('https://api.machines.dev').describe('Base URL of the Machines API.'),
   TARMAC_FLY_TOKEN: z.string().default('').describe('Token for the Machines API and the registry.'),
   TARMAC_FLY_ORG: z.string().default('personal').describe('Organisation in which missing apps are made.'),
@@ -120,6 +188,8 @@ export function readConfig(env: Record<string, string | undefined>) {
   const complaints = parsed.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) ?? []
   const tokens = list(env['TARMAC_TOKENS'] ?? '')
   if (tokens.some((token) => token.length < 16)) complaints.push('TARMAC_TOKENS: a token has at least 16 characters')
+  const key = keyOf(env['TARMAC_SECRETS_KEY'] ?? '')
+  if (key !== null && key.length !== 32) complaints.push('TARMAC_SECRETS_KEY: must be 32 bytes as base64 or hex')
   const host = env['TARMAC_HOST'] ?? '127.0.0.1'
   if (tokens.length === 0 && !['127.0.0.1', '::1', 'localhost'].includes(host))
     complaints.push(
@@ -140,14 +210,28 @@ export function readConfig(env: Record<string, string | undefined>) {
     /** For a daemon of our own. */
     daemon: {
       command: set.TARMAC_BUILDKITD,
-      bridge: { name: set.TARMAC_BRIDGE, subnet: set.TARMAC_BRIDGE_SUBNET },
-      nameservers: list(set.TARMAC_DNS),
+      bridge: { name: set.TARMAC_BUILD_BRIDGE || 'tarmac0', subnet: set.TARMAC_BUILD_SUBNET },
+      nameservers: list(set.TARMAC_BUILD_DNS),
       mirrors: list(set.TARMAC_MIRRORS).map((pair) => pair.split('=') as [registry: string, place: string]),
       steps: set.TARMAC_MAX_STEPS,
     },
     disk: { low: toMark(set.TARMAC_DISK_LOW), high: toMark(set.TARMAC_DISK_HIGH) },
+    buildNetwork: {
+      bridge: set.TARMAC_BUILD_BRIDGE,
+      dns: list(set.TARMAC_BUILD_DNS),
+      allow: list(set.TARMAC_BUILD_ALLOW),
+    },
     railpack: set.TARMAC_RAILPACK,
+    planNetwork: set.TARMAC_PLAN_NETWORK,
     registry: set.TARMAC_REGISTRY,
+    registryCache: set.TARMAC_REGISTRY_CACHE,
+    dockerConfig: set.TARMAC_DOCKER_CONFIG,
+    images: {
+      allowed: list(set.TARMAC_IMAGES),
+      frontends: list(set.TARMAC_FRONTENDS),
+      own: set.TARMAC_REGISTRY,
+      refreshMs: set.TARMAC_BASE_REFRESH * 3_600_000,
+    },
     fly: {
       api: set.TARMAC_FLY_API,
       org: set.TARMAC_FLY_ORG,
@@ -168,17 +252,12 @@ export function readConfig(env: Record<string, string | undefined>) {
       drainMs: set.TARMAC_DRAIN * 1000,
     },
     /** Kept apart, so that the rest may be logged. */
-    secrets: { tokens, fly: set.TARMAC_FLY_TOKEN },
+    secrets: { tokens, fly: set.TARMAC_FLY_TOKEN, key },
   })
 }
 
-const list = (text: string) =>
-  text
-    .split(',')
-    .map((word) => word.trim())
-    .filter(Boolean)
-const toMark = (text: string) =>
-  text.endsWith('%') ? { share: Number(text.slice(0, -1)) / 100 } : { bytes: Number(text) * 2 ** 20 }
+const keyOf = (text: string): Buffer | null =>
+  text === '' ? null : Buffer.from(text, /^[\da-f]{64}$/i.test(text) ? 'hex' : 'base64')
 
 /** What is wrong with the environment, one complaint a line. */
 export class ConfigError extends Error {

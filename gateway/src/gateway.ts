@@ -1,28 +1,34 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asProblem } from '#api/problem.ts'
+import { proveWalls } from './buildkit/canary.ts'
 import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
-import type { DeploymentStore } from './deployments/store.ts'
 import { DiskWatch } from './host/disk-watch.ts'
+import { openLookupNetwork } from './host/lookup-network.ts'
+import { sandboxKind } from './host/sandbox.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
 import type { NewDeployment } from './deployments/store.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
+import { NetworkGuard } from './pipeline/network-guard.ts'
 import { retryOf } from './pipeline/retry-of.ts'
 import { Runner } from './pipeline/runner.ts'
+import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
+import { dockerLogin } from './registry/docker-config.ts'
 import { Registry } from './registry/registry.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
 const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
+type Given = ReadonlyMap<string, Uint8Array>
 
 /** Puts the parts together, lowest first; the stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
@@ -39,16 +45,20 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     watchMs: limits.watchMs,
     waitMs: limits.machineMs,
   })
-  const insecure = onLoopback(config.registry)
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(new Registry({ host: config.registry, login, insecure }))
+  const registry = opening.use(new Registry({ host: config.registry, login, insecure: onLoopback(config.registry) }))
   const daemon = config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : null
+  const address = daemon?.address ?? config.buildkit.address
   const buildkit = opening.use(
     await Buildkit.open({
       ...config.buildkit,
-      address: daemon?.address ?? config.buildkit.address,
+      address,
       key,
-      login: (host) => (host === config.registry ? { user: login.username, secret: login.password } : null),
+      images: config.images,
+      loginFor: (app, host) => {
+        if (host === config.registry) return { user: login.username, secret: login.password }
+        return config.dockerConfig ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host) : null
+      },
     }),
   )
   const disk = opening.use(
@@ -65,24 +75,42 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       log,
     }),
   )
+  const lookups =
+    config.planNetwork === 'public' ? opening.use(await openLookupNetwork(data, config.buildNetwork)) : null
   const planner = plannerAt(config.railpack, probeMs)
+  const { ok, detail } = await probe(planner())
+  log[ok ? 'info' : 'error']({ planner: detail, sandbox: await sandboxKind() }, ok ? 'planner found' : 'no planner')
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
   const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
 
+  const vault = new Vault(store, secrets.key)
+  let runner: Runner | undefined
+  const ports = [config.http.port, config.buildkit.contextPort]
+  const network = opening.use(
+    NetworkGuard.start({
+      prove: (signal) => proveWalls(buildkit, { ...config.buildNetwork, ports }, signal),
+      daemon: () => socketIdentity(address),
+      onProven: () => runner?.wake(),
+      log,
+    }),
+  )
   const steps = makeSteps(
-    { intake, buildkit, registry, deployer, disk },
+    { vault, intake, buildkit, registry, store, deployer, disk },
     {
       planner,
+      walledIn: (signal) => network.proven(signal),
       registryHost: config.registry,
+      registryCache: config.registryCache,
       region: place.region,
-      lastImage: (app) => lastImageOf(app, config.registry, store),
       key,
-      workDir: join(data, 'plans'),
+      plansDir: join(data, 'plans'),
+      lookups,
     },
   )
-  const runner = opening.use(await Runner.start({ store, steps, log, limits }))
+  const hide = [...secrets.tokens, secrets.fly]
+  runner = opening.use(await Runner.start({ store, steps, log, limits, hide, mayStart: () => network.status.ok }))
   const sweep = async () => {
     const { removed } = await intake.sweep(await store.sourcesInUse(config.keepSources))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
@@ -94,8 +122,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
   opening.defer(() => clearInterval(sweeping))
 
-  const submit = async (asked: Omit<NewDeployment, 'id'>) => {
-    const deployment = await store.create({ id: randomUUIDv7(), ...asked })
+  const submit = async ({ secrets: given, ...asked }: Omit<NewDeployment, 'id' | 'secrets'> & { secrets?: Given }) => {
+    const id = randomUUIDv7()
+    const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, given ?? new Map()) })
     runner.wake()
     return deployment
   }
@@ -104,9 +133,13 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     await listen(
       {
         store,
-        admit: () => disk.assertRoom(),
         receive: (body, more) => intake.receive(body, more),
+        admit() {
+          network.admit()
+          disk.assertRoom()
+        },
         submit,
+        secrets: vault,
         async retry(id, more) {
           disk.assertRoom()
           return submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey })
@@ -115,7 +148,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [builder, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
-          return { ready: builder.ok && plans.ok, parts: { buildkit: builder, planner: plans, disk: disk.state() } }
+          const parts = { buildkit: builder, planner: plans, network: network.status }
+          // Short of room it still answers, and says to uploads when to come back.
+          return { ready: Object.values(parts).every(({ ok }) => ok), parts: { ...parts, disk: disk.state() } }
         },
         tokens: secrets.tokens,
         log,
@@ -126,16 +161,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     ),
   )
   opening.defer(() => stopping.abort())
-  log.info({ url: server.url }, 'gateway ready')
+  log.info({ url: server.url }, 'gateway listens')
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
-}
-
-/** The digest of the image that was last built for an app. */
-async function lastImageOf(app: string, host: string, store: DeploymentStore): Promise<string | null> {
-  const { deployments } = await store.list(app, { limit: 10, before: null })
-  const built = deployments.find(({ image }) => image?.reference.startsWith(`${host}/${app}@`))
-  return built?.image?.digest ?? null
 }
 
 const onLoopback = (host: string) => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
@@ -151,6 +179,12 @@ function startDaemon({ data, buildkit, daemon, registry }: Config, log: Logger):
     { ...daemon, dir: data, root: buildkit.root, mirrors, plainHttp: [...plainHttp], stepLogBytes: stepBytes * 4 },
     log,
   )
+}
+
+/** A daemon makes its socket anew when it starts; null: there is none. */
+function socketIdentity(address: string): string | null {
+  const socket = statSync(address.replace('unix://', ''), { throwIfNoEntry: false })
+  return socket ? `${socket.ino} ${socket.ctimeMs}` : null
 }
 
 /** 32 random bytes that this gateway keeps: addresses of sources and the apps' own keys are made from them. */

@@ -12,6 +12,7 @@ const needed: Record<string, string[]> = {
   netavark: ['/usr/lib/podman/netavark', '/usr/libexec/podman/netavark', 'netavark'],
   nftables: ['nft'],
   iptables: ['iptables-save'],
+  'busybox-static': ['busybox'],
   bubblewrap: ['bwrap'],
   debootstrap: ['debootstrap'],
   'debian-archive-keyring': [

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { assertReady, tools } from '../ready.ts'
 import { type Bridge, pickBridge, removeBridge } from './bridge.ts'
 import { unmountBelow } from './mounts.ts'
+import { resolvers } from './build-network.ts'
 import { killRecorded, startProcess } from './process.ts'
 
 const run = promisify(execFile)
@@ -30,10 +31,12 @@ export interface BuildkitdOptions {
   plainHttpPorts?: number[]
   /** By default one that is free, derived from the folder. */
   bridge?: Bridge
+  /** Resolvers of build steps; by default this machine's own. */
+  dns?: string[]
 }
 
 export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildkitd> {
-  const { dir, registryPort, plainHttpPorts = [] } = options
+  const { dir, registryPort, plainHttpPorts = [], dns = await resolvers() } = options
   assertReady(tools.buildkitd)
   await sweepBuildkitd(dir)
   const bridge = options.bridge ?? (await pickBridge(dir))
@@ -41,7 +44,7 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
   await writeFile(join(dir, 'bridge.json'), JSON.stringify(bridge))
   const address = `unix://${join(dir, 'buildkitd.sock')}`
   const config = join(dir, 'buildkitd.toml')
-  await writeFile(config, configText(dir, address, bridge, registryPort, [registryPort, ...plainHttpPorts]))
+  await writeFile(config, configText(dir, address, bridge, dns, registryPort, [registryPort, ...plainHttpPorts]))
   const daemon = await startProcess({
     name: 'buildkitd',
     dir,
@@ -87,7 +90,14 @@ export async function sweepBuildkitd(dir: string): Promise<void> {
   await rm(record)
 }
 
-function configText(dir: string, address: string, bridge: Bridge, mirrorPort: number, httpPorts: number[]): string {
+function configText(
+  dir: string,
+  address: string,
+  bridge: Bridge,
+  dns: string[],
+  mirrorPort: number,
+  httpPorts: number[],
+): string {
   const mirrors = ['docker.io', 'ghcr.io'].map(
     (host) => `[registry."${host}"]\n  mirrors = ["127.0.0.1:${mirrorPort}"]`,
   )
@@ -97,6 +107,8 @@ function configText(dir: string, address: string, bridge: Bridge, mirrorPort: nu
   address = [${JSON.stringify(address)}]
 [otel]
   socketPath = ${JSON.stringify(join(dir, 'otel.sock'))}
+[dns]
+  nameservers = ${JSON.stringify(dns)}
 [worker.oci]
   networkMode = "bridge"
   bridgeName = "${bridge.name}"

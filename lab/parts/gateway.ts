@@ -20,7 +20,7 @@ export async function startGatewayProcess({ dir, port, settings }: GatewayOption
     dir,
     port,
     command: [process.execPath, main],
-    env: { ...settings, TARMAC_HOST: '127.0.0.1', TARMAC_PORT: String(port), TARMAC_DATA: join(dir, 'gateway') },
+    env: { TARMAC_HOST: '127.0.0.1', ...settings, TARMAC_PORT: String(port), TARMAC_DATA: join(dir, 'gateway') },
     isReady: async () =>
       (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined))
         ?.status === 200,

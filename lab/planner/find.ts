@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, copyFile, mkdir, mkdtemp, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { delimiter, dirname, join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { installMiseStub } from './mise-stub.ts'
@@ -17,13 +17,13 @@ export type Search = {
   env?: NodeJS.ProcessEnv
   /** Where releases are downloaded from; null: do not ask. */
   releases?: string | null
-  /** What is downloaded or copied stays here; the planner's user must be able to reach it. */
+  /** What is downloaded or copied stays here. */
   cacheDir?: string
 }
 
 /**
  * The planner of this machine: TARMAC_RAILPACK, else railpack on the PATH in the pinned version, else the release, else
- * our stand-in. Every user can run what this returns.
+ * our stand-in. What this returns is one file that every user may run.
  */
 export async function findPlanner(search: Search = {}): Promise<Planner> {
   const env = search.env ?? process.env
@@ -44,9 +44,7 @@ export async function findPlanner(search: Search = {}): Promise<Planner> {
   const downloaded = releases && (await download(releases, cacheDir).catch(() => null))
   if (downloaded) return asPlanner(downloaded, await versionOf(downloaded))
 
-  const standIn = join(import.meta.dirname, 'railpack-standin')
-  const reachable = !isRoot || ((await isOpen(standIn)) && (await isOpen(await realpath(node))))
-  const path = reachable ? standIn : await openCopy(cacheDir)
+  const path = await standInProgram(cacheDir)
   return { path, version: await versionOf(path), standIn: true }
 }
 
@@ -88,30 +86,23 @@ async function download(releases: string, cacheDir: string): Promise<string> {
   return path
 }
 
-/** Whether every user can reach and run a program. */
-async function isOpen(path: string): Promise<boolean> {
-  return ((await stat(path)).mode & 0o001) !== 0 && (path === '/' || isOpen(dirname(path)))
-}
-
-/** The stand-in and its node where every user can reach them: a clone below /root is closed to the planner's user. */
-export async function openCopy(cacheDir: string): Promise<string> {
+/** The stand-in as one file with its own node in it: the planner's sandbox shows no other file of this machine. */
+export async function standInProgram(cacheDir: string): Promise<string> {
   const entryPoints = [join(import.meta.dirname, 'main.ts')]
-  const { outputFiles } = await build({ entryPoints, bundle: true, write: false, platform: 'node', format: 'esm' })
+  const { outputFiles } = await build({ entryPoints, bundle: true, write: false, platform: 'node', format: 'cjs' })
   const text = outputFiles[0]?.text ?? ''
   const { size, mtimeMs } = await stat(node)
   const key = createHash('sha256').update(`${text}${size}${mtimeMs}`).digest('hex').slice(0, 12)
-  const folder = join(cacheDir, `planner-${key}`)
-  if (!existsSync(folder)) {
-    await mkdir(cacheDir, { recursive: true })
-    const part = await mkdtemp(join(cacheDir, 'part-'))
-    await chmod(part, 0o755)
-    await mkdir(join(part, 'lab/planner'), { recursive: true })
-    await mkdir(join(part, 'node_modules/.bin'), { recursive: true })
-    await writeFile(join(part, 'package.json'), '{"type":"module"}')
-    await writeFile(join(part, 'lab/planner/main.ts'), text)
-    await copyFile(join(import.meta.dirname, 'railpack-standin'), join(part, 'lab/planner/railpack-standin'))
-    await copyFile(node, join(part, 'node_modules/.bin/node'))
-    await rename(part, folder)
-  }
-  return join(folder, 'lab/planner/railpack-standin')
+  const path = join(cacheDir, `railpack-standin-${key}`)
+  if (existsSync(path)) return path
+  await mkdir(cacheDir, { recursive: true })
+  const part = await mkdtemp(join(cacheDir, 'part-'))
+  await writeFile(join(part, 'main.cjs'), text)
+  const program = { main: join(part, 'main.cjs'), output: join(part, 'program'), useCodeCache: true }
+  await writeFile(join(part, 'program.json'), JSON.stringify({ ...program, disableExperimentalSEAWarning: true }))
+  await run(node, ['--build-sea', join(part, 'program.json')])
+  await chmod(join(part, 'program'), 0o755)
+  await rename(join(part, 'program'), path)
+  await rm(part, { recursive: true })
+  return path
 }

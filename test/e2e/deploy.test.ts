@@ -19,34 +19,41 @@ test.each([
   ['hello-python', 'railpack'],
   ['hello-static', 'railpack'],
   ['hello-dockerfile', 'dockerfile'],
-])('the curl line of the README brings %s to a page by %s, and again from cache', async (app, way) => {
-  const folder = await mkdtemp(join(lab.dir, 'example-'))
-  await cp(join(examples, app), folder, { recursive: true })
-  const printed = await lab.curl(folder, app)
-  expect(printed).toMatch(new RegExp(`live: ${app}, deployment \\S+\nhttp://${app}.localhost:\\d+/\n$`))
-  expect(await lab.page(app)).toContain('Hello from Tarmac')
-  const first = await lab.end(idIn(printed))
-  expect(first.record).toMatchObject({ state: 'live', number: 1, plan: { way }, problem: null })
-  expect(first.states).toEqual([
-    'pending',
-    'fetching',
-    'analyzing',
-    'building',
-    'pushing',
-    'deploying',
-    'verifying',
-    'live',
-  ])
+])(
+  'the curl line of the README brings %s to a page by %s, again from cache, and the same again without a build',
+  async (app, way) => {
+    const folder = await mkdtemp(join(lab.dir, 'example-'))
+    await cp(join(examples, app), folder, { recursive: true })
+    const printed = await lab.curl(folder, app)
+    expect(printed).toMatch(new RegExp(`live: ${app}, deployment \\S+\nhttp://${app}.localhost:\\d+/\n$`))
+    expect(await lab.page(app)).toContain('Hello from Tarmac')
+    const first = await lab.end(idIn(printed))
+    expect(first.record).toMatchObject({ state: 'live', number: 1, plan: { way }, problem: null })
+    expect(first.states).toEqual([
+      'pending',
+      'fetching',
+      'analyzing',
+      'building',
+      'pushing',
+      'deploying',
+      'verifying',
+      'live',
+    ])
 
-  const again = await lab.end(idIn(await lab.curl(folder, `${app}?deploy=false`)))
-  expect(again.record).toMatchObject({ state: 'built', number: 2, url: null })
-  const steps = (log: DeploymentEvent[], status: string) =>
-    log.flatMap((event) => (event.type === 'step' && event.status === status ? [event.name] : []))
-  const work = /^(RUN|npm|pip|python|caddy|\[\d)/
-  expect(steps(again.log, 'cached').filter((name) => work.test(name))).not.toEqual([])
-  expect(steps(again.log, 'done').filter((name) => work.test(name))).toEqual([])
-  expect(await lab.machines(app)).toMatchObject([{ image_ref: { digest: first.record.image!.digest } }])
-})
+    const again = await lab.end(idIn(await lab.curl(folder, `${app}?deploy=false&commit=0123456789`)))
+    expect(again.record).toMatchObject({ state: 'built', number: 2, url: null })
+    const steps = (log: DeploymentEvent[], status: string) =>
+      log.flatMap((event) => (event.type === 'step' && event.status === status ? [event.name] : []))
+    const work = /^(RUN|npm|pip|python|caddy|\[\d+\/\d+\] (?!FROM))/
+    expect(steps(again.log, 'cached').filter((name) => work.test(name))).not.toEqual([])
+    expect(steps(again.log, 'done').filter((name) => work.test(name))).toEqual([])
+    expect(await lab.machines(app)).toMatchObject([{ image_ref: { digest: first.record.image!.digest } }])
+
+    const same = await lab.end(idIn(await lab.curl(folder, `${app}?deploy=false`)))
+    expect(same.states).toEqual(['pending', 'fetching', 'analyzing', 'building', 'built'])
+    expect(same.record).toMatchObject({ image: { digest: first.record.image!.digest }, bases: first.record.bases })
+  },
+)
 
 test('one changed line becomes the new page, on the same machine, by the steps that it concerns', async () => {
   const folder = await mkdtemp(join(lab.dir, 'example-'))
@@ -62,6 +69,14 @@ test('one changed line becomes the new page, on the same machine, by the steps t
   expect(record.machines).toMatchObject([{ id: before!.id, outcome: 'verified' }])
   const installs = log.filter((event) => event.type === 'step' && event.name === 'npm install')
   expect(installs).toMatchObject([{ status: 'cached' }])
+})
+
+test('a step of a plan that fails is named, with its exit code and its last lines', async () => {
+  const scripts = { build: 'echo one; echo two >&2; exit 3', start: 'node x.js' }
+  const { status, record } = await lab.held('broken', { 'package.json': JSON.stringify({ scripts }), 'x.js': '' })
+  const problem = { code: 'build-failed', step: 'npm run build', exitCode: 3 }
+  expect({ status, record }).toMatchObject({ status: 422, record: { state: 'build_failed', problem } })
+  expect((record.problem!['lastLines'] as string[]).slice(-2).toSorted()).toEqual(['one', 'two'])
 })
 
 test('options of the query reach the record, the build and the machine', async () => {

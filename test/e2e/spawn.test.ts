@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
-const own = { TARMAC_BRIDGE: 'tarmac-own', TARMAC_BRIDGE_SUBNET: '10.209.77.0/24', TARMAC_BUILD_ROOT: '' }
+const own = { TARMAC_BUILD_BRIDGE: 'tarmac-own', TARMAC_BUILD_SUBNET: '10.209.77.0/24', TARMAC_BUILD_ROOT: '' }
 let lab: TestLab
 beforeAll(async () => void (lab = await startTestLab({ TARMAC_BUILDKIT: 'spawn', ...own })))
 afterAll(() => lab?.[Symbol.asyncDispose]())

@@ -1,6 +1,6 @@
 /** A whole lab for one file of tests, and what they ask of it. */
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -15,7 +15,8 @@ import { startLab } from '../../lab/start-lab.ts'
 import { leftOf, recordTraces } from './left-over.ts'
 
 const run = promisify(execFile)
-const firstPort = 6120
+/** Where a lab of this worker finds free ports, out of the way of another worker's that starts just now. */
+export const labPort = () => freePort(6120 + 20 * (Number(process.env['VITEST_POOL_ID'] ?? 1) % 4))
 
 export type Files = Record<string, string>
 type Machine = { id: string; state: string; image_ref: { digest: string } }
@@ -38,7 +39,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-e2e-'))
   const lab = await startLab({
     dir,
-    port: await freePort(firstPort),
+    port: await labPort(),
     settings: { TARMAC_WATCH: '1', TARMAC_MACHINE_TIMEOUT: '20', TARMAC_DRAIN: '0', ...settings },
   })
   const authorization = `Bearer ${lab.token}`
@@ -104,6 +105,14 @@ export async function startTestLab(settings: Record<string, string> = {}) {
       return ((await answer.json()) as Deployment).id
     },
 
+    /** `?wait=true`: the held answer, and what the record and the log say of the same deployment. */
+    async held(app: string, files: Files, query = '') {
+      const answer = await this.put(app, `wait=true&${query}`, files)
+      const text = await answer.text()
+      const ended = await this.end(answer.headers.get('Location')!.split('/').at(-1)!)
+      return { status: answer.status, text, ...ended }
+    },
+
     /** The line of the README, in a bare shell. */
     async curl(folder: string, path: string, ...more: string[]): Promise<string> {
       const line = 'tar cz . | curl -sNT - -H "Authorization: Bearer $T" "$@" $GATEWAY/deploy/$TARGET'
@@ -151,15 +160,14 @@ export async function startTestLab(settings: Record<string, string> = {}) {
       const data = join(dir, 'gateway')
       const names = async (folder: string) => (await readdir(join(data, folder))).filter((name) => name !== 'plans')
       using database = new DatabaseSync(join(data, 'tarmac.db'), { readOnly: true })
-      const headers = { authorization: `Bearer ${lab.flyToken}` }
-      const answer = await fetch(`${lab.flyApi}/v1/apps?org_slug=personal`, { headers })
+      const fly = await readFile(join(dir, 'localfly/state.json'), 'utf8').catch(() => '{"apps":[]}')
       const containers = (await recordTraces(dir)).processes.filter((command) => /conmon|runc/.test(command))
       return {
         spool: await names('spool'),
         plans: await readdir(join(data, 'spool/plans')).catch(() => []),
         trees: await names('trees'),
         records: database.prepare('SELECT count(*) AS n FROM deployments').get()!['n'],
-        apps: ((await answer.json()) as { apps: { name: string }[] }).apps.map(({ name }) => name),
+        apps: (JSON.parse(fly) as { apps: { name: string }[] }).apps.map(({ name }) => name),
         containers: containers.length,
       }
     },

@@ -6,19 +6,11 @@ let lab: TestLab
 beforeAll(async () => void (lab = await startTestLab({ TARMAC_MACHINE_TIMEOUT: '12' })))
 afterAll(() => lab[Symbol.asyncDispose]())
 
-/** The held answer, and what the record and the log say of the same deployment. */
-async function held(app: string, files: Files, query = '') {
-  const answer = await lab.put(app, `wait=true&${query}`, files)
-  const text = await answer.text()
-  const ended = await lab.end(answer.headers.get('Location')!.split('/').at(-1)!)
-  return { status: answer.status, text, ...ended }
-}
-
 test('200 for what is live and for what is built', async () => {
-  const live = await held('held', pageApp('first'))
+  const live = await lab.held('held', pageApp('first'))
   expect(live).toMatchObject({ status: 200, record: { state: 'live', problem: null } })
   expect(live.text).toMatch(/live: held, deployment \S+\nhttp:\/\/held\.localhost/)
-  const built = await held('held', pageApp('second'), 'deploy=false')
+  const built = await lab.held('held', pageApp('second'), 'deploy=false')
   expect(built).toMatchObject({ status: 200, record: { state: 'built', machines: [] } })
   expect(built.text).toContain(built.record.image!.reference)
   expect(await lab.page('held')).toBe('first')
@@ -31,37 +23,22 @@ test('202 at once for follow=false, with the record and where it is', async () =
   expect((await lab.end(id)).record.state).toBe('built')
 })
 
-test.each([
-  [
-    'a Dockerfile',
-    pageApp('never', 'RUN echo one; echo two >&2; exit 3'),
-    '[2/3] RUN echo one; echo two >&2; exit 3',
-    3,
-  ],
-  [
-    'a plan',
-    {
-      'package.json': '{"name":"x","scripts":{"start":"node x.js","build":"echo one; echo two >&2; exit 3"}}',
-      'x.js': '',
-    },
-    'npm run build',
-    3,
-  ],
-])('422 for a step of %s that fails: which, its exit code and its last lines', async (_, files, step, exitCode) => {
-  const { status, text, record, log } = await held('broken', files)
-  expect({ status, record }).toMatchObject({
-    status: 422,
-    record: { state: 'build_failed', problem: { code: 'build-failed', step, exitCode, fault: 'source' } },
-  })
-  expect((record.problem!['lastLines'] as string[]).slice(-2)).toEqual(expect.arrayContaining(['one', 'two']))
+test('422 for a step that fails: which, its exit code, its last lines and its place', async () => {
+  const files = pageApp('never', 'RUN echo one; echo two >&2; exit 3')
+  const { status, text, record, log } = await lab.held('broken', files)
+  const step = '[2/3] RUN echo one; echo two >&2; exit 3'
+  const problem = { code: 'build-failed', fault: 'source', step, exitCode: 3, source: { file: 'Dockerfile', line: 2 } }
+  expect({ status, record }).toMatchObject({ status: 422, record: { state: 'build_failed', problem } })
+  expect(record.problem!['lastLines']).toEqual(expect.arrayContaining(['one', 'two']))
   expect(text).toContain('exit code 3')
   expect(log.findLast((event) => event.type === 'step')).toMatchObject({ status: 'failed', name: step })
   expect(await lab.machines('broken')).toEqual([])
+  expect((await lab.holdings()).plans).toEqual([])
 })
 
 test('422 for a source without a way to build it: says what was looked for, and makes no app', async () => {
   const before = (await lab.holdings()).apps
-  const { status, record, text } = await held('nothing', { 'notes.txt': 'hello' })
+  const { status, record, text } = await lab.held('nothing', { 'notes.txt': 'hello' })
   expect([status, record.state, record.problem?.code]).toEqual([422, 'build_failed', 'plan-none'])
   expect(text).toMatch(/Dockerfile[^]*package\.json/)
   expect((await lab.holdings()).apps).toEqual(before)
@@ -80,9 +57,9 @@ grace_period = "1s"
 })
 
 test('502 for a version whose check fails; the one before answers again, on the same machine', async () => {
-  const first = await held('checked', checked('first version', '/'))
+  const first = await lab.held('checked', checked('first version', '/'))
   expect(first.status).toBe(200)
-  const { status, record, text } = await held('checked', checked('second version', '/missing'))
+  const { status, record, text } = await lab.held('checked', checked('second version', '/missing'))
   expect([status, record.state, record.problem?.code]).toEqual([502, 'deploy_failed', 'deploy-failed'])
   expect(text).toMatch(/404/)
   expect(record.machines).toMatchObject([{ id: first.record.machines[0]!.id, outcome: 'rolled_back' }])
@@ -93,7 +70,7 @@ test('502 for a version whose check fails; the one before answers again, on the 
 })
 
 test('502 for a first version that crashes; no machine is left', async () => {
-  const { status, record, text } = await held('crashing', { Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]' })
+  const { status, record, text } = await lab.held('crashing', { Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]' })
   expect([status, record.state, record.problem?.code]).toEqual([502, 'deploy_failed', 'deploy-failed'])
   expect(text).toMatch(/exit(ed)? (with )?code 4/)
   expect(record.machines).toMatchObject([{ before: null, outcome: 'removed' }])
@@ -102,10 +79,10 @@ test('502 for a first version that crashes; no machine is left', async () => {
 
 test('409 for one that a newer one supersedes', async () => {
   const first = await lab.submit('crowd', pageApp('one', 'RUN sleep 3'))
-  const second = held('crowd', pageApp('two'))
+  const second = lab.held('crowd', pageApp('two'))
   await lab.seen(first, (event) => event.type === 'step' && event.name.includes('sleep'))
   await expect.poll(async () => (await lab.holdings()).records, { timeout: 5000 }).toBeGreaterThan(1)
-  const third = held('crowd', pageApp('three'))
+  const third = lab.held('crowd', pageApp('three'))
   expect(await second).toMatchObject({ status: 409, record: { state: 'superseded', problem: { code: 'superseded' } } })
   expect(await third).toMatchObject({ status: 200, record: { state: 'live', problem: null } })
   expect(await lab.page('crowd')).toBe('three')

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { hash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { subscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -13,8 +13,7 @@ import { Problem } from '../../api/problem.ts'
 import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import { Buildkit, type Build, type SolveOptions } from '../../gateway/src/buildkit/solve.ts'
 import type { Context } from '../../gateway/src/buildkit/context-server.ts'
-import { Definition } from '../../gateway/src/buildkit/messages.ts'
-import { bool, int, many, map, message, one, string, type Encodable } from '../../gateway/src/llb/wire.ts'
+import { copy, exec, http, image as from, marshal, scratch } from '../../gateway/src/llb/graph.ts'
 import { startBuildkitd } from '../../lab/parts/buildkitd.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
@@ -25,7 +24,7 @@ const host = `127.0.0.1:${frontPort}`
 const open = new AsyncDisposableStack()
 let dir: string
 let buildkit: Buildkit
-let step: Buffer
+let busybox: Buffer
 /** A status that the registry answers everything with; 0: it is well. */
 const front = { refuse: 0 }
 /** What the context listener answered, by method. */
@@ -38,7 +37,7 @@ subscribe('http.server.response.finish', (finished) => {
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tarmac-buildkit-'))
   open.defer(() => rm(dir, { recursive: true, force: true }))
-  open.use(await startRegistry({ dir, port: registryPort }))
+  open.use(await startRegistry({ dir, port: registryPort, images: true }))
   const { address } = open.use(await startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort] }))
   const server = await startFront()
   open.defer(() => void server.close())
@@ -47,35 +46,39 @@ beforeAll(async () => {
       address,
       contextPort: 5532,
       key: Buffer.from('key'),
-      login: (asked) => (asked === host ? { user: 'x', secret: 'token' } : null),
+      loginFor: (_app, asked) => (asked === host ? { user: 'x', secret: 'token' } : null),
+      images: { allowed: ['127.0.0.1:5599', 'docker.io'], frontends: [], own: host, refreshMs: 60_000 },
     }),
   )
-  await writeFile(join(dir, 'step.c'), program)
-  execFileSync('gcc', ['-static', '-O1', '-o', join(dir, 'step'), join(dir, 'step.c')])
-  step = execFileSync('cat', [join(dir, 'step')])
+  busybox = await fetchBusybox()
 })
 afterAll(() => open.disposeAsync())
 beforeEach(() => void (front.refuse = 0))
 
 /** The only program in the test's images: it says, counts, sleeps, shows and exits as its arguments tell. */
-const program = `
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-int main(int n, char **a) {
-  for (int i = 1; i + 1 < n; i += 2) {
-    char *v = a[i + 1];
-    if (!strcmp(a[i], "say")) puts(v);
-    if (!strcmp(a[i], "env")) puts(getenv(v) ? getenv(v) : "unset");
-    if (!strcmp(a[i], "count")) for (int k = 1; k <= atoi(v); k++) printf("line %d\\n", k);
-    if (!strcmp(a[i], "sleep")) { fflush(stdout); sleep(atoi(v)); }
-    if (!strcmp(a[i], "show")) { FILE *f = fopen(v, "r"); int c; while (f && (c = fgetc(f)) != EOF) putchar(c); }
-    fflush(stdout);
-    if (!strcmp(a[i], "exit")) return atoi(v);
-  }
-  return 0;
-}`
+const program = `#!/busybox sh
+while [ $# -gt 0 ]; do
+  case $1 in
+    say) echo "$2" ;;
+    env) eval "echo \\$$2" ;;
+    count) for i in $(/busybox seq $2); do echo line $i; done ;;
+    sleep) /busybox sleep $2 ;;
+    show) [ ! -e $2 ] || /busybox cat $2 ;;
+    exit) exit $2 ;;
+  esac
+  shift 2
+done
+`
+
+/** Out of the lab's stand-in for alpine. */
+async function fetchBusybox(): Promise<Buffer> {
+  const alpine = `http://127.0.0.1:${registryPort}/v2/library/alpine`
+  const headers = { accept: 'application/vnd.oci.image.manifest.v1+json' }
+  const manifest = await (await fetch(`${alpine}/manifests/latest`, { headers })).json()
+  const [{ digest }] = (manifest as { layers: [{ digest: string }] }).layers
+  const layer = Buffer.from(await (await fetch(`${alpine}/blobs/${digest}`)).arrayBuffer())
+  return execFileSync('tar', ['xzO', 'bin/busybox'], { input: layer, maxBuffer: 16 << 20 })
+}
 
 async function until<T>(check: () => Promise<T>): Promise<T> {
   for (let tries = 0; ; tries++) {
@@ -110,7 +113,8 @@ async function startFront(): Promise<Server> {
 async function source(files: Record<string, string>) {
   const root = join(dir, randomUUID())
   await mkdir(join(root, 'lib'), { recursive: true })
-  await writeFile(join(root, 'step'), step, { mode: 0o755 })
+  await writeFile(join(root, 'step'), program, { mode: 0o755 })
+  await writeFile(join(root, 'busybox'), busybox, { mode: 0o755 })
   for (const [path, text] of Object.entries(files)) await writeFile(join(root, path), text)
   return treeOf(root)
 }
@@ -119,19 +123,30 @@ async function dockerfileBuild(files: Record<string, string>, buildArgs: Record<
   const tree = await source(files)
   const dockerfile = await readDockerfile(tree, 'Dockerfile')
   const context = buildkit.offer('app', tree, dockerfile)
-  return { dockerfile, buildArgs, context, root: tree.root, [Symbol.dispose]: () => context[Symbol.dispose]() }
+  return {
+    dockerfile,
+    target: null,
+    buildArgs,
+    platform: 'linux/amd64',
+    cacheKey: 'k',
+    context,
+    root: tree.root,
+    [Symbol.dispose]: () => context[Symbol.dispose](),
+  }
 }
-const dockerfile = (...lines: string[]) => ['FROM scratch', 'COPY step /step', ...lines].join('\n')
+const dockerfile = (...lines: string[]) => ['FROM scratch', 'COPY step busybox /', ...lines].join('\n')
 const run = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
 
 function solve(build: Build, more: Partial<SolveOptions> = {}, signal = AbortSignal.timeout(30_000)) {
   const events: NewEvent[] = []
   const options: SolveOptions = {
     ref: randomUUID(),
+    app: 'app',
     names: [`${host}/app:one`],
     labels: {},
     secrets: new Map(),
     rebuild: false,
+    cache: null,
     tell: (event) => events.push(event),
     pushing: () => events.push({ type: 'note', text: 'pushing' }),
     ...more,
@@ -164,7 +179,7 @@ test('a Dockerfile becomes an image in a registry that asks who we are; again, n
   using build = await dockerfileBuild(
     {
       Dockerfile: `# syntax=docker/dockerfile:1\n${dockerfile(...lines)}`,
-      '.dockerignore': '*\n!step\n',
+      '.dockerignore': '*\n!step\n!busybox\n',
       'left.out': 'must not show',
     },
     { WHAT: 'world' },
@@ -220,7 +235,7 @@ test('a step that fails is told with its exit code, its last lines and its place
 test.each([
   ['FROM scratch\nCOPPY a b', 'build-failed', { source: { line: 2 } }],
   ['FROM scratch\nCOPY missing /', 'build-failed', { detail: expect.stringContaining('"/missing"') }],
-  [`FROM ${host}/nobody:1\nCOPY step /`, 'image-not-found', { image: `${host}/nobody:1` }],
+  [`FROM ${host}/app:none\nCOPY step /`, 'image-not-found', { image: `${host}/app:none` }],
   ['FROM 127.0.0.1:5599/nobody:1\nCOPY step /', 'registry-unavailable', { image: '127.0.0.1:5599/nobody:1' }],
 ])('%j is %s', async (text, code, facts) => {
   using build = await dockerfileBuild({ Dockerfile: text })
@@ -262,10 +277,11 @@ test('a graph of ours is built, sees its secrets, carries its configuration, and
     settings: expect.objectContaining({ Cmd: ['/step'], Labels: { kept: 'yes', source: 'abc' } }),
   })
   expect((await solve(build, more).solved).stats.run).toBe(0)
-  const again = solve(build, { ...more, rebuild: true })
-  expect((await again.solved).stats.cached).toBe(0)
+  const anew = { ...build, definition: graph(context, true) }
+  const again = solve(anew, more)
+  expect((await again.solved).stats.run).toBe(1)
   expect(logText(again.events)).toBe('text\nopen sesame')
-  const without = await problemOf(solve(build, { rebuild: true }).solved)
+  const without = await problemOf(solve(anew).solved)
   expect(without.body()).toMatchObject({
     code: 'build-failed',
     detail: expect.stringContaining('secret TOKEN: not found'),
@@ -273,9 +289,9 @@ test('a graph of ours is built, sees its secrets, carries its configuration, and
 })
 
 test('a graph whose base image is missing says which', async () => {
-  const definition = marshal([{ source: { identifier: `docker-image://${host}/nobody:1` } }])
+  const definition = marshal(from(`${host}/app:none`, {}))
   const problem = await problemOf(solve({ definition, image, context: null }).solved)
-  expect(problem.body()).toMatchObject({ code: 'image-not-found', image: `${host}/nobody:1` })
+  expect(problem.body()).toMatchObject({ code: 'image-not-found', image: `${host}/app:none` })
 })
 
 test('a daemon that is away is no fault of the source', async () => {
@@ -283,20 +299,23 @@ test('a daemon that is away is no fault of the source', async () => {
     address: `unix://${dir}/nobody.sock`,
     contextPort: 0,
     key: Buffer.from('key'),
-    login: () => null,
+    loginFor: () => null,
+    images: { allowed: [], frontends: [], own: host, refreshMs: 0 },
   })
   expect((await problemOf(nobody.info(AbortSignal.timeout(5000)))).code).toBe('buildkit-unavailable')
   expect((await buildkit.info(AbortSignal.timeout(1000))).version).toMatch(/^v/)
   const options = {
     ref: randomUUID(),
+    app: 'app',
     names: [],
     labels: {},
     secrets: new Map(),
     rebuild: false,
+    cache: null,
     tell() {},
     pushing() {},
   }
-  const definition = marshal([{ source: { identifier: 'docker-image://a/b' } }])
+  const definition = marshal(from('docker.io/a/b', {}))
   const solved = nobody.solve({ definition, image, context: null }, options, AbortSignal.timeout(5000))
   expect((await problemOf(solved)).code).toBe('buildkit-unavailable')
 })
@@ -304,57 +323,10 @@ test('a daemon that is away is no fault of the source', async () => {
 const image = { architecture: 'amd64', os: 'linux', config: { Cmd: ['/step'], Labels: { kept: 'yes' } } }
 
 /** The context unpacked into a root, and the program run in it with a secret. */
-const graph = ({ url, filename }: Context): Uint8Array =>
-  marshal([
-    { source: { identifier: url, attrs: { 'http.filename': filename } } },
-    {
-      file: {
-        actions: [
-          {
-            input: -1,
-            secondaryInput: 0,
-            copy: { src: `/${filename}`, dest: '/', mode: -1, unpack: true, timestamp: -1 },
-          },
-        ],
-      },
-    },
-    {
-      exec: {
-        meta: { args: ['/step', 'show', '/lib/a', 'say', '', 'env', 'TOKEN'], cwd: '/' },
-        mounts: [{ input: 0, dest: '/', output: 0 }],
-        secretenv: [{ id: 'TOKEN', name: 'TOKEN' }],
-      },
-    },
-  ])
-const Copy = message({
-  src: one(1, string),
-  dest: one(2, string),
-  mode: one(4, int),
-  unpack: one(7, bool),
-  timestamp: one(11, int),
-})
-const Action = message({ input: one(1, int), secondaryInput: one(2, int), output: one(3, int), copy: one(4, Copy) })
-const Exec = message({
-  meta: one(1, message({ args: many(1, string), cwd: one(3, string) })),
-  mounts: many(2, message({ input: one(1, int), dest: one(3, string), output: one(4, int) })),
-  secretenv: many(5, message({ id: one(1, string), name: one(2, string) })),
-})
-const Op = message({
-  inputs: many(1, message({ digest: one(1, string), index: one(2, int) })),
-  exec: one(2, Exec),
-  source: one(3, message({ identifier: one(1, string), attrs: map(2, string) })),
-  file: one(4, message({ actions: many(2, Action) })),
-})
-
-const OpMetadata = message({ description: map(2, string) })
-
-/** A chain of operations, each on the one before. The first is a source: revalidated each time, so never "cached". */
-function marshal(operations: Encodable<typeof Op>[]): Uint8Array {
-  const vertexes: Uint8Array[] = []
-  for (const operation of [...operations, {}]) {
-    const before = vertexes.at(-1)
-    vertexes.push(Op.encode({ ...operation, inputs: before ? [{ digest: `sha256:${hash('sha256', before)}` }] : [] }))
-  }
-  const named = OpMetadata.encode({ description: { 'llb.customname': '[internal] load the source' } })
-  return Definition.encode({ vertexes, metadata: { [`sha256:${hash('sha256', vertexes[0]!)}`]: named } })
+function graph({ url, filename }: Context, ignoreCache = false): Uint8Array {
+  const options = { src: `/${filename}`, dest: '/', attemptUnpackDockerCompatibility: true }
+  const root = copy(scratch, http(url, { filename }, '[internal] load the source'), options)
+  const args = ['/step', 'show', '/lib/a', 'say', '', 'env', 'TOKEN']
+  const platform = { OS: 'linux', Architecture: 'amd64' }
+  return marshal(exec(root, { args, cwd: '/', secrets: ['TOKEN'], platform }), { ignoreCache })
 }

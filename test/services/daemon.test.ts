@@ -30,7 +30,13 @@ beforeAll(async () => {
   open.use(await startRegistry({ dir, port: registryPort }))
   bridge = await pickBridge(dir)
   daemon = open.use(await startDaemon())
-  const about = { address: daemon.address, contextPort: 0, key: Buffer.from('key'), login: () => null }
+  const about = {
+    address: daemon.address,
+    contextPort: 0,
+    key: Buffer.from('key'),
+    loginFor: () => null,
+    images: { allowed: [], frontends: [], own: '', refreshMs: 0 },
+  }
   const buildkit = open.use(
     await Buildkit.open({ ...about, logLimits: { stepBytes: 2 ** 20, buildBytes: 4 * 2 ** 20 } }),
   )

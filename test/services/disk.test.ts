@@ -40,7 +40,13 @@ beforeAll(async () => {
   const settings = { command: tools.buildkitd, dir, root, bridge: await pickBridge(dir), nameservers: [], mirrors: {} }
   const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, stepLogBytes: 2 ** 20 }
   const daemon = open.use(await Daemon.start({ ...settings, ...more }, log))
-  const about = { address: daemon.address, contextPort: 0, key: Buffer.from('key'), login: () => null }
+  const about = {
+    address: daemon.address,
+    contextPort: 0,
+    key: Buffer.from('key'),
+    loginFor: () => null,
+    images: { allowed: [], frontends: [], own: '', refreshMs: 0 },
+  }
   const buildkit = open.use(await Buildkit.open(about))
   const makeRoom = (freeBytes: number) => {
     prunes++

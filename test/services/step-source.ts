@@ -54,6 +54,8 @@ export async function stepBuilds(dir: string, buildkit: Buildkit, registry: stri
       using context = buildkit.offer('app', tree, dockerfile)
       const options = {
         ref: randomUUID(),
+        app: 'app',
+        cache: null,
         names: [`${registry}/app:one`],
         labels: {},
         secrets: new Map<string, string>(),
@@ -61,7 +63,11 @@ export async function stepBuilds(dir: string, buildkit: Buildkit, registry: stri
         tell: (event: NewEvent) => void events.push(event),
         pushing() {},
       }
-      return await buildkit.solve({ dockerfile, buildArgs: {}, context }, options, signal)
+      return await buildkit.solve(
+        { dockerfile, target: null, platform: 'linux/amd64', cacheKey: 'app', buildArgs: {}, context },
+        options,
+        signal,
+      )
     },
   }
 }

@@ -9,19 +9,33 @@ export type Dockerfile = {
   path: string
   /** Patterns of the ignore file that belongs to it, made so that the Dockerfile itself stays. */
   ignore: string[]
-  /** It asks for the usual syntax by the name of an image: the daemon has that built in, and need not fetch it. */
-  usualSyntax: boolean
+  /** The image that a syntax line asks for to read it; null for the usual one, which the daemon has built in. */
+  frontend: string | null
 }
 
 export async function readDockerfile(tree: SourceTree, path: string): Promise<Dockerfile> {
   const files = new Set(tree.entries.filter((entry) => entry.type === 'file').map((entry) => entry.path))
   if (!files.has(path)) throw new Problem('plan-none', `The source holds no file ${path} to build from.`)
-  const comments = /^(?:#.*\n)*/.exec(await readFile(join(tree.root, path), 'utf8'))![0]
+  const syntax = syntaxOf(await readFile(join(tree.root, path), 'utf8'))
   const ignoreFile = [`${path}.dockerignore`, '.dockerignore'].find((name) => files.has(name))
   const ignore = ignoreFile ? parseIgnoreFile(await readFile(join(tree.root, ignoreFile), 'utf8')) : []
   if (ignore.length > 0) ignore.push(`!${path.replaceAll(/[\\*?[\]]/g, '\\$&')}`)
-  const usualSyntax = /^#\s*syntax\s*=\s*(?:docker\.io\/)?docker\/dockerfile(?::1[\d.]*|:latest)?\s*$/im.test(comments)
-  return { path, ignore, usualSyntax }
+  return { path, ignore, frontend: syntax && !usualSyntax.test(syntax) ? syntax : null }
+}
+
+const usualSyntax = /^(?:docker\.io\/)?docker\/dockerfile(?::1[\d.]*|:latest)?$/
+
+/** What the syntax directive says, where BuildKit would see one: directives end at the first line that is none. */
+function syntaxOf(text: string): string | null {
+  for (const line of text
+    .replace(/^\ufeff/, '')
+    .replace(/^#![^\n]*\n/, '')
+    .split('\n')) {
+    const [, name, value = ''] = /^#\s*(syntax|escape|check)\s*=\s*(.+?)\s*$/i.exec(line) ?? []
+    if (!name) return null
+    if (name.toLowerCase() === 'syntax') return value.split(' ')[0]!
+  }
+  return null
 }
 
 export function parseIgnoreFile(text: string): string[] {

@@ -88,15 +88,21 @@ function judge(text: string, step: StepFacts | null, exitCode: number | null, ki
   return { code: 'build-failed', detail: text }
 }
 
+/** Ways for a push to fail, by what the daemon says of them; the first that fits counts. */
+const pushFailures: [RegExp, ProblemCode, string][] = [
+  [/: 403 |denied|insufficient_scope/i, 'registry-denied', 'the builder’s login may not push to this app'],
+  [/: 401 |authoriz/i, 'registry-denied', 'it does not know the builder’s login; check its token'],
+  [/: 404 |name unknown|name not known|NAME_UNKNOWN/i, 'registry-unavailable', 'it knows no such app'],
+  [/: 429 |toomanyrequests/i, 'registry-unavailable', 'it gets too many requests; try again later'],
+  [/: 5\d\d /, 'registry-unavailable', 'it is in trouble itself; try again later'],
+]
+
 function pushVerdict(text: string): Verdict {
-  if (/\b40[13]\b|unauthorized|denied|insufficient_scope|authoriz/i.test(text)) {
-    return {
-      code: 'registry-denied',
-      detail: `The registry did not take the image; check the builder’s token. (${text})`,
-    }
-  }
-  const hint = /name unknown|name not known|NAME_UNKNOWN|\b404\b/i.test(text) ? 'it knows no such app' : 'try again'
-  return { code: 'registry-unavailable', detail: `The registry did not take the image; ${hint}. (${text})` }
+  const found = pushFailures.find(([said]) => said.test(text))
+  const [, code, why] = found ?? [null, 'registry-unavailable' as const, 'the connection broke; try again']
+  const status = /: ([45]\d\d) /.exec(text)?.[1]
+  const facts = { registryStatus: status ? Number(status) : null }
+  return { code, detail: `The registry did not take the image: ${why}. (${text})`, facts }
 }
 
 /** The image that could not be had, where that is what failed: named by the frontend, by its step, or by the request. */

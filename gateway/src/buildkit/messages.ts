@@ -1,18 +1,21 @@
 /** The words of BuildKit's control and session services, as far as we speak them. Numbers as in its .proto files. */
 import { bool, bytes, int, many, map, message, one, string, Timestamp } from '../llb/wire.ts'
-import type { Decoded } from '../llb/wire.ts'
+import type { Decoded, Encodable } from '../llb/wire.ts'
 
 const Nothing = message({})
 
 const Exporter = message({ type: one(1, string), attrs: map(2, string) })
+const CacheEntry = message({ type: one(1, string), attrs: map(2, string) })
 const SolveRequest = message({
   ref: one(1, string),
   definition: one(2, bytes),
   session: one(5, string),
   frontend: one(6, string),
   frontendAttrs: map(7, string),
+  cache: one(8, message({ exports: many(4, CacheEntry), imports: many(5, CacheEntry) })),
   internal: one(11, bool),
   exporters: many(13, Exporter),
+  sourcePolicySession: one(15, string),
 })
 const SolveResponse = message({ exporterResponse: map(1, string) })
 
@@ -38,7 +41,8 @@ export const StatusResponse = message({
 export type StatusResponse = Decoded<typeof StatusResponse>
 
 const BuildkitVersion = message({ version: one(2, string) })
-const WorkerRecord = message({ version: one(5, BuildkitVersion) })
+const Platform = message({ architecture: one(1, string), os: one(2, string), variant: one(3, string) })
+const WorkerRecord = message({ platforms: many(3, Platform), version: one(5, BuildkitVersion) })
 
 /** A remote procedure: its path, and how its question and its answers are written. */
 export type Method<Ask, Answer> = {
@@ -76,9 +80,18 @@ export const CredentialsResponse = message({ user: one(1, string), secret: one(2
 export const SecretRequest = message({ id: one(1, string) })
 export const SecretResponse = message({ data: one(1, bytes) })
 
-/** Only as deep as we look into a build graph: every vertex by its bytes, and what is said of it. */
-export const Definition = message({ vertexes: many(1, bytes), metadata: map(2, bytes), source: one(3, bytes) })
-export const IgnoreCache = message({ ignoreCache: one(1, bool) })
+/** May this be read? `platform` is only handed back. `image` is there when we asked for it to be looked up. */
+const SourceOp = message({ identifier: one(1, string), attrs: map(2, string) })
+const SourceFacts = message({ source: one(1, SourceOp), image: one(2, message({ digest: one(1, string) })) })
+export const PolicyQuestion = message({ platform: one(1, bytes), about: one(2, SourceFacts) })
+export type PolicyQuestion = Decoded<typeof PolicyQuestion>
+export const policyAction = { allow: 0, deny: 1, convert: 2 } as const
+/** Either a decision, or a wish to have the source looked up first. */
+export const PolicyAnswer = message({
+  decision: one(1, message({ action: one(1, int), update: one(3, SourceOp) })),
+  lookUp: one(2, message({ source: one(1, SourceOp), platform: one(2, bytes), logName: one(3, string) })),
+})
+export type PolicyAnswer = Encodable<typeof PolicyAnswer>
 
 /** `google.rpc.Status` as it comes in the trailer of a failed call; BuildKit writes each detail's value as JSON. */
 export const RpcStatus = message({

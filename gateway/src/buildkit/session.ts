@@ -3,27 +3,42 @@ import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'n
 import { Duplex } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { ByteCall, Connection } from './connection.ts'
-import { CredentialsRequest, CredentialsResponse, HealthResponse, SecretRequest, SecretResponse } from './messages.ts'
+import {
+  CredentialsRequest,
+  CredentialsResponse,
+  HealthResponse,
+  PolicyAnswer,
+  PolicyQuestion,
+  SecretRequest,
+  SecretResponse,
+} from './messages.ts'
 
 /** Who we are at a registry; null: anybody. */
 export type Login = (host: string) => { user: string; secret: string } | null
+export type Answers = {
+  login: Login
+  secrets: SessionSecrets
+  policy: (question: PolicyQuestion) => PolicyAnswer
+}
+
+export type SessionSecrets = ReadonlyMap<string, string | Uint8Array>
 
 const notFound = 5
 const unimplemented = 12
 const internal = 13
-const maxRequestBytes = 64 * 1024
+const maxRequestBytes = 4 * 1024 * 1024 // a question about an image brings its configuration
 const closeMs = 200
 
 /**
- * What the daemon may ask while it solves for us: are you well, who are you at this registry, what is this secret. Our
- * side is a small gRPC server inside the stream of one call. One session per solve: no request says which solve asks.
+ * What the daemon may ask while it solves for us: are you well, who are you at this registry, what is this secret, may
+ * this be read. Our side is a small gRPC server inside the stream of one call. One session per solve: no request says which solve asks.
  */
 export class Session {
   readonly id = randomUUID()
   readonly #call: ByteCall
   readonly #inner = new Set<ServerHttp2Session>()
 
-  constructor(connection: Connection, answers: { login: Login; secrets: Map<string, string> }) {
+  constructor(connection: Connection, answers: Answers) {
     const handlers = handlersOf(answers)
     const server = createServer()
     server.on('session', (inner) => this.#inner.add(inner))
@@ -50,7 +65,7 @@ export class Session {
 type Handler = (request: Uint8Array) => Uint8Array | number
 
 /** Token methods are left out on purpose: the daemon then fetches registry tokens itself, with these credentials. */
-function handlersOf({ login, secrets }: { login: Login; secrets: Map<string, string> }): Map<string, Handler> {
+function handlersOf({ login, secrets, policy }: Answers): Map<string, Handler> {
   return new Map<string, Handler>([
     ['/grpc.health.v1.Health/Check', () => HealthResponse.encode({ status: 1 })],
     [
@@ -63,6 +78,10 @@ function handlersOf({ login, secrets }: { login: Login; secrets: Map<string, str
         const value = secrets.get(SecretRequest.decode(request).id)
         return value === undefined ? notFound : SecretResponse.encode({ data: Buffer.from(value) })
       },
+    ],
+    [
+      '/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy',
+      (request) => PolicyAnswer.encode(policy(PolicyQuestion.decode(request))),
     ],
   ])
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Tell } from '../deployments/tell.ts'
@@ -7,15 +6,25 @@ import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context-server.ts'
 import type { Dockerfile } from './dockerfile.ts'
 import { daemonAway, solveProblem } from './failures.ts'
-import { Definition, DiskUsage, IgnoreCache, ListWorkers, Prune, Solve, Status } from './messages.ts'
+import { ImagePolicy, type ImageRules } from './image-policy.ts'
+import { DiskUsage, ListWorkers, Prune, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
 import type { LogLimits } from './step-log.ts'
-import { Session, type Login } from './session.ts'
+import { Session, type Login, type SessionSecrets } from './session.ts'
 
 /** What to build: a graph of ours with its image's configuration, or a Dockerfile of the context. */
 export type Build =
   | { definition: Uint8Array; image: ImageConfig; context: Context | null }
-  | { dockerfile: Dockerfile; target?: string; buildArgs: Record<string, string>; context: Context }
+  | {
+      dockerfile: Dockerfile
+      target: string | null
+      buildArgs: Record<string, string>
+      /** As in `linux/arm64`. */
+      platform: string
+      /** Stands before the ids of cache mounts, so that they are the app's own. */
+      cacheKey: string
+      context: Context
+    }
 /** An OCI image configuration; labels are added to its `config`. */
 export type ImageConfig = { config?: { Labels?: Record<string, string> } & Record<string, unknown> } & Record<
   string,
@@ -25,24 +34,37 @@ export type ImageConfig = { config?: { Labels?: Record<string, string> } & Recor
 export type SolveOptions = {
   /** Never used before: the daemon refuses a name that it knows. */
   ref: string
-  /** `host/repository:tag`, each pushed. */
+  app: string
+  /** `host/repository:tag`, each pushed; none: what the steps make is left in the cache. */
   names: readonly string[]
   labels: Record<string, string>
-  secrets: Map<string, string>
-  /** Run every step again, whatever is cached. */
+  secrets: SessionSecrets
+  /** Run every step of a Dockerfile again, whatever is cached; and look up anew what the images' names stand for. */
   rebuild: boolean
+  /** `host/repository:tag` under which the build cache is kept in a registry, if at all. */
+  cache: string | null
   tell: Tell
   /** Called once, when the push begins; not at all when the solve fails before. */
   pushing: () => void
 }
-export type Solved = { digest: string; names: readonly string[]; stats: BuildStats }
+export type Solved = {
+  digest: string
+  stats: BuildStats
+  /** The images that it started from: the digest that each name stood for. */
+  bases: Record<string, string>
+  /** When one of those names must be looked up again (milliseconds since 1970); null: never. */
+  goodUntil: number | null
+}
+/** Who an app's builds are at a registry; null: anybody. */
+export type LoginFor = (app: string, host: string) => ReturnType<Login>
 
 export type BuildkitOptions = {
   /** `unix:///…` */
   address: string
   contextPort: number
   key: Uint8Array
-  login: Login
+  loginFor: LoginFor
+  images: ImageRules
   logLimits?: LogLimits
 }
 
@@ -56,15 +78,17 @@ const settledMs = 100
 export class Buildkit {
   readonly #connection: Connection
   readonly #contexts: ContextServer
-  readonly #login: Login
+  readonly #loginFor: LoginFor
+  readonly #images: ImagePolicy
   readonly #logLimits: LogLimits
   #solving = 0
 
-  private constructor(contexts: ContextServer, { address, login, logLimits = defaultLimits }: BuildkitOptions) {
-    this.#connection = new Connection(address)
+  private constructor(contexts: ContextServer, options: BuildkitOptions) {
+    this.#connection = new Connection(options.address)
     this.#contexts = contexts
-    this.#login = login
-    this.#logLimits = logLimits
+    this.#loginFor = options.loginFor
+    this.#images = new ImagePolicy(options.images)
+    this.#logLimits = options.logLimits ?? defaultLimits
   }
 
   /** Opens although the daemon is away: that shows in `info`. */
@@ -72,16 +96,19 @@ export class Buildkit {
     return new Buildkit(await ContextServer.open(options.contextPort, options.key), options)
   }
 
-  /** Proves that the daemon answers and has a worker; else `buildkit-unavailable`. */
-  async info(signal: AbortSignal): Promise<{ version: string }> {
+  /** Proves that the daemon answers and has a worker; else `buildkit-unavailable`. Platforms are like `linux/amd64`. */
+  async info(signal: AbortSignal): Promise<{ version: string; platforms: string[] }> {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(infoMs)])
     const { workers } = await this.#connection.ask(ListWorkers, {}, deadline).catch((error: unknown) => {
       signal.throwIfAborted()
       throw daemonAway(error)
     })
-    const version = workers[0]?.version?.version
-    if (version === undefined) throw daemonAway(new Error('it has no worker'))
-    return { version }
+    const [worker] = workers
+    if (!worker?.version) throw daemonAway(new Error('it has no worker'))
+    const platforms = worker.platforms.map(({ os, architecture, variant }) =>
+      [os, architecture, variant].filter(Boolean).join('/'),
+    )
+    return { version: worker.version.version, platforms }
   }
 
   /** Lets the daemon read a tree until the answer is disposed of. `ignore` are docker-style patterns. */
@@ -89,28 +116,43 @@ export class Buildkit {
     return this.#contexts.offer(app, tree, ignore)
   }
 
+  /** False when it is known that one of these images' names stands for another digest by now. */
+  stillStand(app: string, bases: Record<string, string>): boolean {
+    return this.#images.stillStand(app, bases)
+  }
+
   /** Builds and pushes, or throws a Problem, or the signal's reason. */
   async solve(build: Build, options: SolveOptions, signal: AbortSignal): Promise<Solved> {
     signal.throwIfAborted()
-    const { ref, names, tell, pushing } = options
-    const plain = (text: string) => (build.context ? text.replaceAll(build.context.url, 'source') : text)
+    const { ref, app, secrets, tell, pushing } = options
+    if ('dockerfile' in build && build.dockerfile.frontend) this.#images.checkFrontend(build.dockerfile.frontend)
+    const contextUrl = build.context?.url ?? null
+    const policy = this.#images.forBuild(app, contextUrl, options.rebuild)
+    const plain = (text: string) => policy.asNamed(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
     const progress = new Progress({ tell, pushing, plain, limits: this.#logLimits })
-    await using session = new Session(this.#connection, { login: this.#login, secrets: options.secrets })
+    const login: Login = (host) => this.#loginFor(app, host)
+    await using session = new Session(this.#connection, { login, secrets, policy: policy.answer })
     const heard = this.#follow(ref, progress)
     this.#solving++
     let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
     const killedBefore = outOfMemoryKills()
-    const question = { ref, session: session.id, internal: true, ...requestOf(build, options) }
+    const { id } = session
+    const question = { ref, session: id, sourcePolicySession: id, internal: true, ...requestOf(build, options) }
     try {
       const { exporterResponse } = await this.#connection.ask(Solve, question, signal).finally(() => heard(signal))
-      return { digest: exporterResponse['containerimage.digest'] ?? '', names, stats: progress.stats() }
+      const digest = exporterResponse['containerimage.digest'] ?? ''
+      return { digest, stats: progress.stats(), bases: policy.bases(), goodUntil: policy.goodUntil() }
     } catch (error) {
       if (signal.aborted && stopped.length > 0)
         tell({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
       signal.throwIfAborted()
+      const refused = policy.refused()
+      if (refused) throw refused
       const killed = outOfMemoryKills() - killedBefore
-      throw solveProblem(error, { progress, plain, killed, changed: build.context?.changed() ?? null })
+      const problem = solveProblem(error, { progress, plain, killed, changed: build.context?.changed() ?? null })
+      if (problem.code === 'image-not-found') policy.forget() // a name may have moved on from a digest that is gone
+      throw problem
     } finally {
       this.#solving--
     }
@@ -169,30 +211,48 @@ export class Buildkit {
   }
 }
 
-function requestOf(build: Build, { names, labels, rebuild }: SolveOptions) {
+function requestOf(build: Build, { names, labels, rebuild, cache }: SolveOptions) {
   const attrs = {
     name: names.join(','),
     push: 'true',
     'oci-mediatypes': 'true',
     compression: 'zstd', // three times as fast as gzip, and smaller; layers of the base stay as they are
   }
+  const imports = cache ? [{ type: 'registry', attrs: { ref: cache } }] : []
+  const kept = { mode: 'max', 'ignore-error': 'true', compression: 'zstd' }
+  const exports = imports.map(({ type, attrs: { ref } }) => ({ type, attrs: { ref, ...kept } }))
   if ('definition' in build) {
     const config = { ...build.image, config: withLabels(build.image.config, labels) }
     return {
-      definition: rebuild ? withoutCache(build.definition) : build.definition,
-      exporters: [{ type: 'image', attrs: { ...attrs, 'containerimage.config': JSON.stringify(config) } }],
+      definition: build.definition,
+      cache: { imports, exports },
+      exporters:
+        names.length > 0
+          ? [{ type: 'image', attrs: { ...attrs, 'containerimage.config': JSON.stringify(config) } }]
+          : [],
     }
   }
+  const { frontend, path } = build.dockerfile
+  // A frontend that finds `cmdline` takes the syntax for looked after, and never goes where the Dockerfile points.
+  const reader = frontend ? { source: frontend, cmdline: frontend } : { cmdline: 'dockerfile.v0' }
+  // Names of BuildKit's own among the arguments are orders to the builder, and the sender has none to give.
+  const own = Object.entries(build.buildArgs).filter(([name]) => !name.startsWith('BUILDKIT_'))
+  const buildArgs = { ...Object.fromEntries(own), BUILDKIT_CACHE_MOUNT_NS: build.cacheKey }
   return {
-    frontend: 'dockerfile.v0',
+    frontend: frontend ? 'gateway.v0' : 'dockerfile.v0',
     frontendAttrs: {
       context: build.context.url,
-      filename: build.dockerfile.path,
-      ...(build.dockerfile.usualSyntax && { cmdline: 'dockerfile.v0' }), // its own mark for "syntax looked after"
+      filename: path,
+      platform: build.platform,
+      ...reader,
       ...(build.target && { target: build.target }),
       ...(rebuild && { 'no-cache': '' }),
-      ...Object.fromEntries([...prefixed('build-arg', build.buildArgs), ...prefixed('label', labels)]),
+      ...(cache && {
+        'cache-imports': JSON.stringify(imports.map(({ type, attrs }) => ({ Type: type, Attrs: attrs }))),
+      }),
+      ...Object.fromEntries([...prefixed('build-arg', buildArgs), ...prefixed('label', labels)]),
     },
+    cache: { imports: [], exports },
     exporters: [{ type: 'image', attrs }],
   }
 }
@@ -204,14 +264,3 @@ const withLabels = (config: ImageConfig['config'], labels: Record<string, string
   ...config,
   Labels: { ...config?.Labels, ...labels },
 })
-
-/** The same graph, with each vertex marked to be run again. */
-function withoutCache(definition: Uint8Array): Uint8Array {
-  const graph = Definition.decode(definition)
-  const mark = IgnoreCache.encode({ ignoreCache: true })
-  for (const vertex of graph.vertexes) {
-    const digest = `sha256:${createHash('sha256').update(vertex).digest('hex')}`
-    graph.metadata[digest] = Buffer.concat([graph.metadata[digest] ?? new Uint8Array(0), mark])
-  }
-  return Definition.encode(graph)
-}

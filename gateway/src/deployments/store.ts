@@ -2,12 +2,17 @@ import type { CancelWish, Deployment, DeploymentPage, DeploymentState, ImageFact
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
+import type { SealedSecret } from './secret-store.ts'
 
 export type NewDeployment = {
   id: string
   app: string
   options: DeploymentOptions
   source: SourceFacts | null
+  /** Kept under lock until the deployment ends, then erased. */
+  secrets?: SealedSecret[]
+  /** Tells other secrets from the same ones, and nothing else. */
+  secretsMark?: string
   /** Already built: the deployment begins at `deploying`. */
   image?: ImageFacts | null
   /** The sender's key for this very request: for 24 h the same key gives the same deployment. */
@@ -15,9 +20,11 @@ export type NewDeployment = {
 }
 
 /** What a move or a step may write beside the state. */
-export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'machines' | 'url' | 'problem'>> & {
+export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>> & {
   /** The deploy engine's own notes (former configs, intents): kept, never shown. */
   rollout?: unknown
+  /** What the image was built from, as one key; `goodUntil` is when its bases must be looked at again (null: never). */
+  build?: { key: string; goodUntil: string | null }
 }
 
 /** A claimed deployment: every later write of the runner carries the epoch, and fails when another has claimed since. */
@@ -33,6 +40,9 @@ export interface DeploymentStore {
   find(id: string): Promise<Deployment | null>
   /** Newest first. `before` is a cursor of an earlier page. */
   list(app: string, page: { limit: number; before: string | null }): Promise<DeploymentPage>
+
+  /** The newest deployment of an app whose image was built from what this key stands for, and is good still. */
+  imageOf(app: string, buildKey: string): Promise<Deployment | null>
 
   /**
    * The oldest pending deployment of an app that has none at work, claimed and moved to `fetching` (with an image: to

@@ -13,8 +13,8 @@ export type Child = {
   timeoutMs: number
   /** Of stdout and stderr together; a child that writes more is killed. */
   maxOutputBytes: number
-  /** Runs as this user and group, with no capability and no way back; only root may ask for it. */
-  uid?: number
+  /** Further outputs beside stdout and stderr, from number 3 on: how many bytes each may hold. */
+  outputs?: number[]
 }
 export type ChildResult = {
   exitCode: number | null
@@ -22,6 +22,7 @@ export type ChildResult = {
   killedBy: string | null
   stdout: string
   stderr: string
+  outputs: string[]
   truncated: boolean
   timedOut: boolean
 }
@@ -32,12 +33,13 @@ export type ChildResult = {
  */
 export async function runChild(child: Child, signal: AbortSignal): Promise<ChildResult> {
   signal.throwIfAborted()
-  const [command = child.command, ...args] = [...asUser(child.uid), child.command, ...child.args]
+  const [command = child.command, ...args] = [...asUser(), child.command, ...child.args]
+  const further = child.outputs ?? []
   const running = spawn(command, args, {
     env: child.env,
     cwd: child.cwd,
     detached: true, // makes the process group
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...further.map(() => 'pipe' as const)],
   })
   const killGroup = () => {
     try {
@@ -52,19 +54,31 @@ export async function runChild(child: Child, signal: AbortSignal): Promise<Child
     killGroup()
   }, child.timeoutMs)
   signal.addEventListener('abort', killGroup)
-  const output = gather([running.stdout, running.stderr], child.maxOutputBytes, killGroup)
+  const words = gather([running.stdout!, running.stderr!], child.maxOutputBytes, killGroup)
+  const outputs = further.map((maxBytes, at) => gather([running.stdio[at + 3] as Readable], maxBytes, killGroup))
+  const all = [words, ...outputs]
   try {
     const [exitCode, killedBy] = (await once(running, 'exit')) as [number | null, string | null]
     killGroup() // what it left behind would hold the pipes open
-    await Promise.race([output.ended, new Promise((resolve) => setTimeout(resolve, lingerMs).unref())])
+    await Promise.race([
+      Promise.all(all.map(({ ended }) => ended)),
+      new Promise((resolve) => setTimeout(resolve, lingerMs).unref()),
+    ])
     signal.throwIfAborted()
-    const [stdout = '', stderr = ''] = output.texts()
-    return { exitCode, killedBy, stdout, stderr, truncated: output.truncated(), timedOut }
+    const [stdout = '', stderr = ''] = words.texts()
+    return {
+      exitCode,
+      killedBy,
+      stdout,
+      stderr,
+      outputs: outputs.flatMap((output) => output.texts()),
+      truncated: all.some((output) => output.truncated()),
+      timedOut,
+    }
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', killGroup)
-    running.stdout.destroy()
-    running.stderr.destroy()
+    for (const stream of running.stdio) stream?.destroy()
   }
 }
 
@@ -73,7 +87,7 @@ const lingerMs = 500
 const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path))
 
 /** The words in front of a command that tie its life to ours, and make it another user's where one is given. */
-export function asUser(uid: number | undefined): string[] {
+export function asUser(uid?: number): string[] {
   if (!setpriv) {
     if (uid === undefined) return []
     throw new Error('A child of another user needs setpriv (of util-linux).')

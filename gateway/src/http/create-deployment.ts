@@ -13,9 +13,9 @@ export function createDeployment(parts: HttpParts): RequestHandler {
     const idempotencyKey = idempotencyKeyOf(request)
     const query = [...queryOf(request)]
     readOptions(query)
-    const { source, fields } = await receiveSource(request, response, parts)
+    const { source, fields, secrets } = await receiveSource(request, response, parts)
     const { options } = readOptions([...query, ...fields])
-    promised(response, await parts.submit({ app, options, source, idempotencyKey }))
+    promised(response, await parts.submit({ app, options, source, secrets, idempotencyKey }))
   }
 }
 

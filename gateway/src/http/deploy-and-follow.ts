@@ -13,17 +13,24 @@ import { defaultHeartbeatMs, sendLog, whileOpen } from './send-log.ts'
 export function deployAndFollow(parts: HttpParts): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
-    const { options, answer } = readOptions(queryOf(request), ['wait', 'follow'])
-    if (answer.wait && answer.follow === false)
-      throw new Problem('option-invalid', 'wait=true and follow=false exclude each other; choose one.')
+    const query = [...queryOf(request)]
+    readWishes(query)
     const idempotencyKey = idempotencyKeyOf(request)
-    const { source } = await receiveSource(request, response, parts)
-    const deployment = await parts.submit({ app, options, source, idempotencyKey })
+    const { source, fields, secrets } = await receiveSource(request, response, parts)
+    const { options, answer } = readWishes([...query, ...fields])
+    const deployment = await parts.submit({ app, options, source, secrets, idempotencyKey })
     if (answer.follow === false) return promised(response, deployment)
     response.location(fill(routes.deployment, { id: deployment.id }))
     const status = answer.wait ? await verdictStatus(deployment, response, parts) : 200
     await sendLog(response.status(status), parts, deployment, 0, 'text/plain')
   }
+}
+
+function readWishes(given: [string, string][]) {
+  const wishes = readOptions(given, ['wait', 'follow'])
+  if (wishes.answer.wait && wishes.answer.follow === false)
+    throw new Problem('option-invalid', 'wait=true and follow=false exclude each other; choose one.')
+  return wishes
 }
 
 /** Waits for the end and gives the status that tells it; interim answers keep the line alive. */

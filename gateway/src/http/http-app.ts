@@ -7,6 +7,7 @@ import { routes } from '#api/routes.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { accessLog } from './access-log.ts'
+import { deleteSecret, type KeptSecrets, listSecrets, putSecret } from './app-secrets.ts'
 import { authorizer } from './authorize.ts'
 import { cancelDeployment } from './cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './create-deployment.ts'
@@ -16,8 +17,6 @@ import { listDeployments, readDeployment, readEvents } from './read-deployments.
 
 export type HttpParts = {
   store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed'>
-  /** Throws when nothing new is taken, before bytes are asked for. */
-  admit(): void
   /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
   receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
   /** Makes the record; from then on the deployment goes its way, whoever listens. */
@@ -25,12 +24,16 @@ export type HttpParts = {
     app: string
     options: DeploymentOptions
     source: SourceFacts
+    secrets: ReadonlyMap<string, Uint8Array>
     idempotencyKey: string | null
   }): Promise<Deployment>
+  secrets: KeptSecrets
   /** A new deployment from what an earlier one was made of. */
   retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
   /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
   cancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Deployment>
+  /** Throws the Problem that says why no source is taken now. */
+  admit(): void
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
   /** None: everything is allowed. */
   tokens: readonly string[]
@@ -64,6 +67,9 @@ export function httpApp(parts: HttpParts): Express {
   app.put(routes.deploy, deployAndFollow(parts))
   app.post(routes.deployments, createDeployment(parts))
   app.get(routes.deployments, listDeployments(parts))
+  app.get(routes.secrets, listSecrets(parts))
+  app.put(routes.secret, putSecret(parts))
+  app.delete(routes.secret, deleteSecret(parts))
   app.get(routes.deployment, readDeployment(parts))
   app.get(routes.events, readEvents(parts))
   app.post(routes.retry, retryDeployment(parts))

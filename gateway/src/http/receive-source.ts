@@ -4,9 +4,10 @@ import multer, { MulterError } from 'multer'
 import { AppName, appNameRule } from '#api/app.ts'
 import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
+import { maxSecretBytes } from '#api/secret.ts'
 import type { HttpParts } from './http-app.ts'
 
-type Received = { source: SourceFacts; fields: [string, string][] }
+type Received = { source: SourceFacts; fields: [string, string][]; secrets: Map<string, Buffer> }
 
 /** The app that the address names. */
 export function appOf(request: Request): string {
@@ -28,16 +29,21 @@ export async function receiveSource(request: Request, response: Response, parts:
   const gone = new AbortController()
   const lost = () => gone.abort(new Problem('archive-truncated', 'The line broke before the upload was whole.'))
   response.once('close', lost)
-  if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
+  askForBody(request, response)
   try {
     return request.is('multipart/form-data')
       ? await receiveForm(request, response, parts, gone.signal)
-      : { source: await receive(request, apart(request), parts, gone.signal), fields: [] }
+      : { source: await receive(request, apart(request), parts, gone.signal), fields: [], secrets: new Map() }
   } catch (error) {
     throw gone.signal.aborted ? gone.signal.reason : error
   } finally {
     response.off('close', lost)
   }
+}
+
+/** Lets a sender go on that waits to hear whether its body is wanted. */
+export function askForBody(request: Request, response: Response): void {
+  if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
 }
 
 function receive(request: Request, body: Readable, parts: HttpParts, signal: AbortSignal): Promise<SourceFacts> {
@@ -52,7 +58,7 @@ function apart(request: Request): Readable {
   return request.pipe(body)
 }
 
-/** `multipart/form-data`: the file field `source`, options as fields before or after it. */
+/** `multipart/form-data`: the file field `source`, options and `secret.NAME` as fields before or after it. */
 function receiveForm(request: Request, response: Response, parts: HttpParts, signal: AbortSignal): Promise<Received> {
   return new Promise((resolve, reject) => {
     let source: SourceFacts | undefined
@@ -76,7 +82,7 @@ function receiveForm(request: Request, response: Response, parts: HttpParts, sig
         files: 1,
         fileSize: parts.maxUploadBytes,
         fields: 200,
-        fieldSize: 32 * 1024,
+        fieldSize: maxSecretBytes,
         parts: 201,
         fieldNestingDepth: 0,
       },
@@ -84,14 +90,21 @@ function receiveForm(request: Request, response: Response, parts: HttpParts, sig
     form(request, response, (error: unknown) => {
       if (error) return reject(error instanceof MulterError ? formProblem(error, parts.maxUploadBytes) : error)
       if (!source) return reject(new Problem('request-invalid', 'The form has no file field named source.'))
-      const fields = Object.entries(request.body as Record<string, string | string[]>)
-      resolve({
-        source,
-        fields: fields.flatMap(([name, value]) => [value].flat().map((one): [string, string] => [name, one])),
-      })
+      const all = Object.entries(request.body as Record<string, string | string[]>)
+      const fields = all.flatMap(([name, value]) => [value].flat().map((one): [string, string] => [name, one]))
+      const secrets = fields
+        .filter(isSecret)
+        .map(([name, value]): [string, Buffer] => [name.slice(secretPrefix.length), Buffer.from(value)])
+      const once = new Map(secrets)
+      if (once.size < secrets.length)
+        return reject(new Problem('secret-invalid', 'The form gives a secret twice; give it once.'))
+      resolve({ source, fields: fields.filter((field) => !isSecret(field)), secrets: once })
     })
   })
 }
+
+const secretPrefix = 'secret.'
+const isSecret = ([name]: [string, string]) => name.startsWith(secretPrefix)
 
 function formProblem(error: MulterError, maxUploadBytes: number): Problem {
   if (error.code === 'LIMIT_FILE_SIZE') return tooLarge(maxUploadBytes)

@@ -11,7 +11,7 @@ import { brokenOff, tarBytes } from './body.ts'
 import { DigestCheck } from './content-digest.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { Meter } from './meter.ts'
-import { Staging } from './staging.ts'
+import { type Manifest, Staging } from './staging.ts'
 import { TarReader } from './tar-reader.ts'
 import { unpack } from './unpack.ts'
 
@@ -109,15 +109,16 @@ export class Intake {
     const staging = new Staging(path)
     const clear = () => staging[Symbol.asyncDispose]().finally(() => this.#staged.delete(path))
     try {
-      const { entries: _, ...facts } = await unpack({ tar, staging, limits, meter })
+      const manifest = await unpack({ tar, staging, limits, meter })
       digest.verify()
       if (signal.aborted) throw brokenOff(signal.reason)
-      await this.#keep(staging, facts.digest)
+      await this.#keep(staging, manifest)
       // Of a tree that was kept before, this second one goes without the sender waiting; what resists is swept.
       const clearing: Promise<void> = clear()
         .catch(() => {})
         .finally(() => this.#running.delete(clearing))
       this.#running.add(clearing)
+      const { entries: _, ...facts } = manifest
       return facts
     } catch (error) {
       await clear()
@@ -126,10 +127,11 @@ export class Intake {
   }
 
   /** Makes a staged tree a kept one. The same tree, kept before, is as good. */
-  async #keep(staging: Staging, digest: string): Promise<void> {
-    const folder = this.#folderOf(digest)
-    this.#asked.set(digest, Date.now())
+  async #keep(staging: Staging, manifest: Manifest): Promise<void> {
+    const folder = this.#folderOf(manifest.digest)
+    this.#asked.set(manifest.digest, Date.now())
     if (!(await exists(folder))) {
+      await staging.write(manifest)
       await syncFileSystem(staging.path)
       await rename(staging.path, folder).catch(async (error: unknown) => {
         if (!(await exists(folder))) throw error

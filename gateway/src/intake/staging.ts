@@ -2,17 +2,22 @@ import { createHash, hash } from 'node:crypto'
 import { chmodSync, closeSync, constants, fchmodSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs'
 import { copyFile, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as breathe } from 'node:timers/promises'
 import { sortEntries, treeDigest, type TreeEntry } from '#api/tree.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
 const fresh = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY
 const smallBytes = 64 * 1024
+/** What may wait in memory, a file counting as at least `entryBytes`: an archive of about a thousand source files. */
+const heldBytes = 4 * 1024 * 1024
+const entryBytes = 1024
 
 export type Manifest = Omit<SourceTree, 'root'>
 
 /**
- * A tree in the making, in a folder that nobody else reads: paths come checked, and what exists is never opened.
+ * A tree in the making, in a folder that nobody else reads: paths come checked, and what exists is never opened. The
+ * beginning waits in memory: a small source that is kept already, as each redeploy without a change is, touches no disk.
  *
  * Folders and small files are made by synchronous calls: a piece of the body holds at most some hundred of them, and
  * by way of the thread pool each costs three times as much (20,000 files: 750 ms against 250 ms).
@@ -22,27 +27,37 @@ export class Staging {
   readonly #files: string
   readonly #entries = new Map<string, TreeEntry>()
   readonly #copies: { from: string; path: string }[] = []
+  #links: { path: string; target: string }[] = []
+  /** What is still to be made; null when nothing waits any more. */
+  #waiting: (() => void)[] | null = []
+  #roomBytes = heldBytes
 
-  /** Makes the folder: `path` must be free. */
+  /** `path` must be free. */
   constructor(path: string) {
     this.path = path
     this.#files = join(path, 'files')
-    mkdirSync(path, { mode: 0o700 })
-    mkdirSync(this.#files)
-    chmodSync(this.#files, 0o755)
+    this.#make(() => {
+      mkdirSync(path, { mode: 0o700 })
+      mkdirSync(this.#files)
+      chmodSync(this.#files, 0o755)
+    })
   }
 
   folder(path: string): void {
-    mkdirSync(join(this.#files, path))
-    chmodSync(join(this.#files, path), 0o755)
+    this.#make(() => {
+      mkdirSync(join(this.#files, path))
+      chmodSync(join(this.#files, path), 0o755)
+    })
     this.#entries.set(path, { type: 'folder', path })
   }
 
   async file(path: string, more: { executable: boolean; sizeBytes: number; tar: Content }): Promise<void> {
     const { sizeBytes, tar } = more
     const mode = more.executable ? 0o755 : 0o644
+    this.#roomBytes -= sizeBytes + entryBytes
+    if (this.#roomBytes < 0) await this.#makeWaiting()
     const sha256 =
-      sizeBytes <= smallBytes
+      sizeBytes <= smallBytes || this.#waiting
         ? this.#small(path, mode, await tar.wholeBody())
         : await this.#large(path, mode, tar.body())
     this.#entries.set(path, { type: 'file', path, mode, sizeBytes, sha256 })
@@ -57,21 +72,24 @@ export class Staging {
     return original.sizeBytes
   }
 
-  /** Makes the rest: copies, links last of all, and the manifest. */
-  async finish(links: { path: string; target: string }[]): Promise<Manifest> {
-    for (const { from, path } of this.#copies)
-      await copyFile(join(this.#files, from), join(this.#files, path), constants.COPYFILE_EXCL)
-    for (const { path, target } of links) {
-      symlinkSync(target, join(this.#files, path))
-      this.#entries.set(path, { type: 'link', path, target })
-    }
+  /** Says what the tree is, with these links; nothing more may come. */
+  finish(links: { path: string; target: string }[]): Manifest {
+    this.#links = links
+    for (const { path, target } of links) this.#entries.set(path, { type: 'link', path, target })
     const entries = sortEntries([...this.#entries.values()])
     const files = entries.filter((entry) => entry.type === 'file')
     const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
-    const manifest = { digest: treeDigest(entries), files: files.length, sizeBytes, entries }
+    return { digest: treeDigest(entries), files: files.length, sizeBytes, entries }
+  }
+
+  /** Makes the rest: what waited, copies, links last of all, and the manifest. */
+  async write(manifest: Manifest): Promise<void> {
+    await this.#makeWaiting()
+    for (const { from, path } of this.#copies)
+      await copyFile(join(this.#files, from), join(this.#files, path), constants.COPYFILE_EXCL)
+    for (const { path, target } of this.#links) symlinkSync(target, join(this.#files, path))
     await writeFile(join(this.path, 'manifest.json'), JSON.stringify(manifest))
     chmodSync(this.path, 0o755)
-    return manifest
   }
 
   /** Leaves nothing, unless the folder has been taken elsewhere. */
@@ -79,14 +97,29 @@ export class Staging {
     await rm(this.path, { recursive: true, force: true })
   }
 
-  #small(path: string, mode: number, content: Buffer): string {
-    const file = openSync(join(this.#files, path), fresh, 0o600)
-    try {
-      writeFileSync(file, content)
-      fchmodSync(file, mode)
-    } finally {
-      closeSync(file)
+  #make(act: () => void): void {
+    if (this.#waiting) this.#waiting.push(act)
+    else act()
+  }
+
+  async #makeWaiting(): Promise<void> {
+    for (const [index, act] of (this.#waiting ?? []).entries()) {
+      act()
+      if (index % 200 === 199) await breathe()
     }
+    this.#waiting = null
+  }
+
+  #small(path: string, mode: number, content: Buffer): string {
+    this.#make(() => {
+      const file = openSync(join(this.#files, path), fresh, 0o600)
+      try {
+        writeFileSync(file, content)
+        fchmodSync(file, mode)
+      } finally {
+        closeSync(file)
+      }
+    })
     return hash('sha256', content)
   }
 

@@ -7,7 +7,7 @@ export async function retryOf(
   id: string,
   again: boolean,
   { store, intake }: { store: Pick<DeploymentStore, 'find'>; intake: Pick<Intake, 'tree'> },
-): Promise<Omit<NewDeployment, 'id'>> {
+): Promise<Omit<NewDeployment, 'id' | 'secrets'>> {
   const former = await store.find(id)
   if (!former) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
   const { app, source, image, options } = former

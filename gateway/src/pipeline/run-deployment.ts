@@ -4,7 +4,7 @@ import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import { LogWriter } from './log-writer.ts'
-import type { Plan, Steps } from './steps.ts'
+import type { Built, Plan, Steps } from './steps.ts'
 import { whileAway } from './while-away.ts'
 
 /** Milliseconds for each part of the way, and for how long a part of ours or Fly's may be away. */
@@ -13,12 +13,17 @@ export type TimeLimits = { planMs: number; buildMs: number; deployMs: number; aw
 /** Takes a claimed deployment from where it stands to its end. Returns what went wrong, for the operator's log. */
 export async function runDeployment<P extends Plan>(
   claim: Claim,
-  { store, steps, limits }: { store: DeploymentStore; steps: Steps<P>; limits: TimeLimits },
+  {
+    store,
+    steps,
+    limits,
+    hide,
+  }: { store: DeploymentStore; steps: Steps<P>; limits: TimeLimits; hide: readonly string[] },
   signal: AbortSignal,
 ): Promise<Problem | null> {
   const { deployment } = claim
   const holder = { id: deployment.id, epoch: claim.epoch }
-  const log = new LogWriter(store, holder)
+  const log = new LogWriter(store, holder, hide)
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
 
@@ -48,21 +53,23 @@ export async function runDeployment<P extends Plan>(
     )
   }
 
-  const buildImage = async (): Promise<ImageFacts> => {
+  const buildImage = async (): Promise<Built> => {
+    const secrets = await steps.secrets(deployment)
+    await log.hide([...hide, ...secrets.values()])
     const tree = await steps.fetch(deployment, signal)
     await enter('analyzing')
     const plan = await within('Planning', limits.planMs, (limited) =>
-      steps.analyze(deployment, tree, log.tell, limited),
+      steps.analyze(deployment, tree, secrets, log.tell, limited),
     )
     log.tell({ type: 'plan', ...plan.facts })
-    await enter('building', { plan: plan.facts })
+    await enter('building', { plan: log.masked(plan.facts) })
     let pushes = false // a build that is tried again pushes again
     const pushing = () => {
       if (!pushes) enter('pushing').catch(() => {}) // the next `enter` says what is wrong
       pushes = true
     }
     return within('The build', limits.buildMs, (limited) =>
-      steps.build(deployment, tree, plan, pushing, log.tell, limited),
+      steps.build(deployment, tree, secrets, plan, pushing, log.tell, limited),
     )
   }
   const bringToMachines = async (image: ImageFacts) => {
@@ -78,8 +85,9 @@ export async function runDeployment<P extends Plan>(
   try {
     let image = deployment.image
     if (!touchesMachines(state)) {
-      image = await buildImage()
-      await enter(deployment.options.deploy ? 'deploying' : 'built', { image })
+      const built = await buildImage()
+      image = built.image
+      await enter(deployment.options.deploy ? 'deploying' : 'built', built)
     }
     if (touchesMachines(state)) await bringToMachines(image!)
     return null
@@ -93,13 +101,14 @@ export async function runDeployment<P extends Plan>(
     if (problem.code === 'stopping') {
       // What touches machines is taken up where it stands by the next start; the rest begins anew.
       // So does what somebody wished to cancel meanwhile: the store lets it end, not go back.
-      if (!touchesMachines(state)) await store.advance(holder, state, 'pending', { reason: problem.message })
+      if (!touchesMachines(state))
+        await store.advance(holder, state, 'pending', { reason: log.masked(problem.message) })
       return null
     }
     const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
     const asked = problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
     const end = mayMove(state, asked) ? asked : failed
-    await store.advance(holder, state, end, { problem: problem.body() })
+    await store.advance(holder, state, end, { problem: log.maskedProblem(problem.body()) })
     return problem
   }
 }

@@ -10,7 +10,11 @@ type Parts<P extends Plan> = {
   store: DeploymentStore
   steps: Steps<P>
   log: Logger
+  /** Whether queued deployments may be taken; who changes it wakes the runner. */
+  mayStart?: () => boolean
   limits: TimeLimits & { builds: number; drainMs: number }
+  /** The gateway's own secrets: in no log. */
+  hide: readonly string[]
 }
 
 /** Takes queued deployments, oldest first, one at a time per app and `limits.builds` at once, and sees each to its end. */
@@ -49,7 +53,8 @@ export class Runner<P extends Plan = Plan> {
   }
 
   async #claimAll(): Promise<void> {
-    while (this.#woken && !this.#draining && this.#running.size < this.#parts.limits.builds) {
+    const { limits, mayStart = () => true } = this.#parts
+    while (this.#woken && !this.#draining && this.#running.size < limits.builds && mayStart()) {
       this.#woken = false // before the look: what comes during it wakes us again
       const claim = await this.#parts.store.claim()
       if (!claim) continue
@@ -59,7 +64,7 @@ export class Runner<P extends Plan = Plan> {
   }
 
   #run(claim: Claim): void {
-    const { store, steps, limits } = this.#parts
+    const { store, steps, limits, hide } = this.#parts
     const { id: deploymentId, app } = claim.deployment
     const log = this.#parts.log.child({ deploymentId, app })
     const startedAt = performance.now()
@@ -68,7 +73,7 @@ export class Runner<P extends Plan = Plan> {
     this.#cancels.set(deploymentId, cancel)
     if (claim.deployment.cancel) cancel.abort(cancelled(claim.deployment.cancel))
     const signal = AbortSignal.any([this.#stop.signal, cancel.signal])
-    const work = runDeployment(claim, { store, steps, limits }, signal).then(
+    const work = runDeployment(claim, { store, steps, limits, hide }, signal).then(
       (problem) => {
         const ms = Math.round(performance.now() - startedAt)
         if (!problem) log.info({ ms }, 'deployment left')

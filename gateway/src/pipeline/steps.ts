@@ -1,9 +1,14 @@
 import type { Deployment, ImageFacts, MachineFacts, PlanFacts } from '#api/deployment.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import type { DeploymentPatch } from '../deployments/store.ts'
 import type { Tell } from '../deployments/tell.ts'
+import type { Secrets } from './vault.ts'
 
 /** How an image will be made; what stands behind `facts` is for the step that builds. */
 export type Plan = { facts: PlanFacts }
+
+/** An image, made or found; `build` where it was made. */
+export type Built = { image: ImageFacts; bases: Deployment['bases'] } & Pick<DeploymentPatch, 'build'>
 
 /** What the deploy engine needs to remember across a crash; written before each effect. */
 export type Remember = (patch: { rollout: unknown; machines: MachineFacts[] }) => Promise<void>
@@ -13,17 +18,20 @@ export type Remember = (patch: { rollout: unknown; machines: MachineFacts[] }) =
  * a Problem. The gateway passes the real ones.
  */
 export interface Steps<P extends Plan = Plan> {
+  /** Values for the build's steps that nobody may read, the app's and the deployment's own. */
+  secrets(deployment: Deployment): Promise<Secrets>
   fetch(deployment: Deployment, signal: AbortSignal): Promise<SourceTree>
-  analyze(deployment: Deployment, tree: SourceTree, tell: Tell, signal: AbortSignal): Promise<P>
+  analyze(deployment: Deployment, tree: SourceTree, secrets: Secrets, tell: Tell, signal: AbortSignal): Promise<P>
   /** Pushes too; `pushing` is called when that begins. The image is read back from the registry before it is returned. */
   build(
     deployment: Deployment,
     tree: SourceTree,
+    secrets: Secrets,
     plan: P,
     pushing: () => void,
     tell: Tell,
     signal: AbortSignal,
-  ): Promise<ImageFacts>
+  ): Promise<Built>
   /** Brings every machine to the image, one after the other; after a failure it puts back what it touched. */
   deploy(work: DeployWork): Promise<void>
   /** Answers the app's address once every machine is seen to run the image; after a failure as `deploy`. */

@@ -12,7 +12,7 @@ export type Way =
 /** What the sender asks for goes first, then fly.toml, then what the source holds. */
 export function chooseWay(
   tree: SourceTree,
-  options: Pick<DeploymentOptions, 'plan' | 'dockerfile'>,
+  options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build'>,
   flyBuild?: { dockerfile?: string },
 ): Way {
   if (options.plan !== null && options.dockerfile !== null) {
@@ -25,6 +25,11 @@ export function chooseWay(
   if (options.dockerfile !== null) {
     const dockerfile = fileOf(tree, options.dockerfile, 'dockerfile', 'option-invalid')
     return { way: 'dockerfile', reason: `asked for by dockerfile=${dockerfile}`, dockerfile }
+  }
+  const config = options.build['RAILPACK_CONFIG_FILE']
+  if (config) {
+    fileOf(tree, config, 'build.RAILPACK_CONFIG_FILE', 'option-invalid')
+    return { way: 'railpack', reason: `asked for by build.RAILPACK_CONFIG_FILE=${config}`, plan: null }
   }
   if (flyBuild?.dockerfile !== undefined) {
     const dockerfile = fileOf(tree, flyBuild.dockerfile, '[build] dockerfile in fly.toml', 'fly-config-invalid')
@@ -41,7 +46,7 @@ const hasFile = (tree: SourceTree, path: string): boolean =>
   tree.entries.some((entry) => entry.type === 'file' && entry.path === path)
 
 /** Whether a path that is meant within the source leaves it. */
-export const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(posix.normalize(path))
+const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(posix.normalize(path))
 
 function fileOf(tree: SourceTree, asked: string, name: string, code: ProblemCode): string {
   const path = posix.normalize(asked)

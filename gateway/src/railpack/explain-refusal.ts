@@ -1,40 +1,36 @@
 import type { ProblemCode } from '#api/problem.ts'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
-import type { ChildResult } from '../host/run-child.ts'
+import type { SandboxResult } from '../host/sandbox.ts'
 import type { Info, Preparation } from './prepare.ts'
 
 export type Refusal = { problem: Problem; mayPass: boolean }
 
 /** Why railpack made no plan, and whether trying again may help. Its exit code alone does not say: a look-up that failed ends like a bad source. */
-export function explainRefusal(ended: ChildResult, info: Info, work: Preparation): Refusal {
-  const { planner, limits, tree } = work
+export function explainRefusal(ended: SandboxResult, info: Info, work: Preparation): Refusal {
+  const { planner, tree, network } = work
   const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
   const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(-maxWordsChars)
   const refusal = (code: ProblemCode, detail: string, mayPass = false): Refusal => {
     return { problem: new Problem(code, detail, { facts: { planner: planner.version } }), mayPass }
   }
 
-  if (ended.timedOut) {
-    const limitS = limits.timeoutMs / 1000
-    return refusal('plan-limit', `Planning took longer than ${limitS} s and was stopped. Is the source very large?`)
-  }
-  if (ended.truncated) {
-    return refusal('plan-limit', `The planner wrote more than ${limits.maxOutputBytes} bytes and was stopped.`)
-  }
+  if (ended.went) return refusal('plan-limit', `The planner ${ended.went} and was stopped. Is the source very large?`)
   if (ended.killedBy !== null) return refusal('plan-interrupted', `The planner was ended by ${ended.killedBy}.`, true)
   if (ended.exitCode === 75) return refusal('plan-interrupted', `The planner lacks something: ${words}`, true)
   if (errors.length === 0 && ended.exitCode !== goPanic) {
-    const advice = 'It must be a program that every user may run, in folders that every user may enter.'
+    const advice =
+      'It runs in a sandbox that shows it no other file of this machine, and must be one that every user may run.'
     const detail = `The planner ${planner.path} gave no answer (exit code ${ended.exitCode}): ${words}. ${advice}`
     return refusal('planner-missing', detail)
   }
   if (words.includes('failed to get latest version for package')) {
-    return refusal('plan-interrupted', `The planner could not look up a version: ${words}`, true)
+    const why = network ? '' : ' It has no network here (TARMAC_PLAN_NETWORK=none).'
+    return refusal('plan-interrupted', `The planner could not look up a version.${why} ${words}`, network !== null)
   }
   if (words.includes('could not determine how to build the app')) return refusal('plan-none', nothingFound(tree))
   // railpack says the same of a version that does not exist and of a look-up that reached nobody.
-  return refusal('plan-failed', words, words.includes('failed to resolve version'))
+  return refusal('plan-failed', words, network !== null && words.includes('failed to resolve version'))
 }
 
 const maxWordsChars = 4_000

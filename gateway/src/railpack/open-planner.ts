@@ -1,6 +1,8 @@
 import { stat } from 'node:fs/promises'
+import { isAbsolute } from 'node:path'
 import { Problem } from '#api/problem.ts'
-import { runChild } from '../host/run-child.ts'
+import { runInSandbox, sandboxFlaw } from '../host/sandbox.ts'
+import { planLimits } from './plan-source.ts'
 
 export type Planner = { path: string; version: string }
 
@@ -15,15 +17,18 @@ export function plannerAt(path: string, timeoutMs: number): () => Promise<Planne
   }
 }
 
-/** The planner at this absolute path, asked for its version; `planner-missing` when there is none that answers. */
+/** The planner at this absolute path, asked for its version where it will plan: in the sandbox. */
 export async function openPlanner(path: string, signal: AbortSignal): Promise<Planner> {
-  const limits = { timeoutMs: 10_000, maxOutputBytes: 4096 }
-  const asked = await runChild({ command: path, args: ['--version'], env: {}, cwd: '/', ...limits }, signal).catch(
-    (cause: unknown) => {
-      throw new Problem('planner-missing', `There is no planner at ${path}; set TARMAC_RAILPACK.`, { cause })
-    },
-  )
+  if (sandboxFlaw) throw new Problem('planner-missing', `The planner runs in a sandbox, and ${sandboxFlaw}.`)
+  const file = isAbsolute(path) && (await stat(path).catch(() => null))
+  if (!file || !file.isFile())
+    throw new Problem('planner-missing', `There is no planner at ${path}; set TARMAC_RAILPACK.`)
+  const call = { command: path, args: ['--version'], env: { PATH: '/usr/bin:/bin' }, show: { [path]: path } }
+  const limits = { ...planLimits, timeoutMs: 10_000 }
+  const asked = await runInSandbox({ ...call, folders: [], results: [], network: null, limits }, signal)
   const version = /^railpack version v?(\S+)/.exec(asked.stdout)?.[1]
-  if (!version) throw new Problem('planner-missing', `${path} does not answer --version as railpack does.`)
-  return { path, version }
+  if (version) return { path, version }
+  const words = (asked.stderr || asked.stdout).trim().slice(0, 1_000)
+  const advice = 'It must be one file that every user may run, and this machine must allow user namespaces.'
+  throw new Problem('planner-missing', `${path} does not answer --version as railpack does: ${words} ${advice}`)
 }

@@ -4,25 +4,37 @@ import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Tell } from '../deployments/tell.ts'
+import type { LookupNetwork } from '../host/lookup-network.ts'
 import { chooseWay } from './choose-way.ts'
-import { prepare } from './prepare.ts'
+import type { Planner } from './open-planner.ts'
+import type { PlanCache } from './plan-cache.ts'
+import { prepare, type Prepared } from './prepare.ts'
 import { readSmall } from './read-small.ts'
 
 export const planLimits = {
   timeoutMs: 180_000,
-  maxOutputBytes: 1024 * 1024,
-  maxPlanBytes: 8 * 1024 * 1024,
+  cpuS: 60,
+  memoryBytes: 2 ** 30,
+  /** Threads count too: mise and the planner start some for each core. */
+  processes: 256,
+  maxOutputBytes: 2 ** 20,
+  maxResultBytes: 8 * 2 ** 20,
+  tmpBytes: 64 * 2 ** 20,
   /** Before each further try; as many tries as there are waits, and one more. */
   retryWaitsMs: [1_000, 3_000, 9_000],
 }
 
 export type PlanRequest = {
-  planner: { path: string; version: string }
+  planner: Planner
+  app: string
   tree: SourceTree
-  options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build' | 'deploy'>
+  options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build' | 'deploy' | 'rebuild'>
+  /** Secrets of the build: the planner hears their names alone. */
+  secretNames?: readonly string[]
   flyBuild?: { dockerfile?: string }
-  /** A folder of ours that exists, for what the planner writes. */
-  workDir: string
+  /** Where the planner looks up versions; null: it has no network. */
+  network: LookupNetwork | null
+  cache?: PlanCache
   tell: Tell
   limits?: Partial<typeof planLimits>
 }
@@ -30,9 +42,9 @@ export type PlannedSource =
   | { way: 'railpack'; facts: PlanFacts; planText: string }
   | { way: 'dockerfile'; facts: PlanFacts; dockerfile: string }
 
-/** Decides how a source is built, and has railpack plan it where that is the way. Leaves nothing in `workDir`. */
+/** Decides how a source is built, and has railpack plan it where that is the way and it has not planned the same before. */
 export async function planSource(request: PlanRequest, signal: AbortSignal): Promise<PlannedSource> {
-  const { tree, options, planner, tell } = request
+  const { tree, options, planner, tell, secretNames = [] } = request
   const limits = { ...planLimits, ...request.limits }
   const chosen = chooseWay(tree, options, request.flyBuild)
   const { way, reason } = chosen
@@ -40,7 +52,7 @@ export async function planSource(request: PlanRequest, signal: AbortSignal): Pro
   if (chosen.way === 'dockerfile') return { way: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
 
   if (chosen.plan !== null) {
-    const planText = await readSmall(join(tree.root, chosen.plan), limits.maxPlanBytes, chosen.plan)
+    const planText = await readSmall(join(tree.root, chosen.plan), limits.maxResultBytes, chosen.plan)
     const { startCommand = null, variables } = readDeploy(planText, chosen.plan)
     const version = variables?.['RAILPACK_VERSION'] ?? 'of unknown version'
     return {
@@ -50,7 +62,7 @@ export async function planSource(request: PlanRequest, signal: AbortSignal): Pro
     }
   }
 
-  const { info, planText } = await prepare({ planner, tree, options, workDir: request.workDir, tell, limits }, signal)
+  const { info, planText } = await prepared({ ...request, secretNames, limits }, signal)
   for (const { Level, Msg } of info.logs.slice(0, maxNotes)) {
     tell({ type: 'note', text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
   }
@@ -63,6 +75,23 @@ export async function planSource(request: PlanRequest, signal: AbortSignal): Pro
     planText,
     facts: { ...none, planner: `railpack ${planner.version}`, provider, versions, startCommand },
   }
+}
+
+/** From the cache, else from the planner. */
+async function prepared(request: PlanRequest & { limits: typeof planLimits }, signal: AbortSignal): Promise<Prepared> {
+  const { cache, options, tell } = request
+  const known = options.rebuild ? null : await cache?.find(request)
+  if (known) {
+    tell({
+      type: 'note',
+      text: 'The plan is that of an earlier run: same source, options and planner. No planner ran.',
+    })
+    return known
+  }
+  const made = await prepare(request, signal)
+  readDeploy(made.planText, 'The plan')
+  await cache?.keep(request, made)
+  return made
 }
 
 const maxNotes = 50

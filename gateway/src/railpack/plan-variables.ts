@@ -1,25 +1,26 @@
 import { Problem } from '#api/problem.ts'
-import { isOutside } from './choose-way.ts'
 
 /**
  * Variables of the build, as the planner gets them. It needs every name, and the values only of those that it decides by;
- * these are in its environment, so that no value is in a list of processes. The others get a value of ours: names like
- * LD_PRELOAD and HTTPS_PROXY would steer the planner itself, and the programs that start it.
+ * these are in its environment, so that no value is in a list of processes. The others, and all secrets, get a value of
+ * ours: names like LD_PRELOAD and HTTPS_PROXY would steer the planner itself, and the programs that start it.
  */
-export function planVariables(build: Record<string, string>): { args: string[]; env: Record<string, string> } {
+export function planVariables(
+  build: Record<string, string>,
+  secretNames: readonly string[] = [],
+): { args: string[]; env: Record<string, string> } {
   const args: string[] = []
   const env: Record<string, string> = {}
   for (const [name, value] of Object.entries(build)) {
     if (!/^[\w+-]+$/.test(name)) {
       throw new Problem('option-invalid', `build.${name} is no name of a variable. Use letters, digits and _.`)
     }
-    if (name === 'RAILPACK_CONFIG_FILE' && isOutside(value)) {
-      throw new Problem('option-invalid', `build.${name} is ${value}, which is outside of the source.`)
-    }
     const decides = plannerReads.test(name)
     if (decides) env[name] = value
-    args.push('--env', decides ? name : `${name}=1`)
+    if (!secretNames.includes(name)) args.push('--env', decides ? name : `${name}=1`)
   }
+  // What is no name of a variable is the id of a file that a Dockerfile mounts.
+  for (const name of secretNames.filter((name) => /^\w+$/.test(name))) args.push('--env', `${name}=1`)
   return { args, env }
 }
 

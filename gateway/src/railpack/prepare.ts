@@ -1,14 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { runChild } from '../host/run-child.ts'
+import { runInSandbox } from '../host/sandbox.ts'
 import { explainRefusal } from './explain-refusal.ts'
 import type { PlanRequest, planLimits } from './plan-source.ts'
 import { planVariables } from './plan-variables.ts'
-import { plannerUser } from './planner-user.ts'
-import { readSmall } from './read-small.ts'
 
-export type Preparation = Omit<PlanRequest, 'flyBuild' | 'limits'> & { limits: typeof planLimits }
+export type Preparation = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache'> & { limits: typeof planLimits }
+export type Prepared = { info: Info; planText: string }
 
 /** What of railpack's info file we read. */
 export type Info = {
@@ -18,7 +16,7 @@ export type Info = {
 }
 
 /** Runs `railpack prepare` until it says yes or no; an answer that says nothing about the source is asked for again. */
-export async function prepare(work: Preparation, signal: AbortSignal): Promise<{ info: Info; planText: string }> {
+export async function prepare(work: Preparation, signal: AbortSignal): Promise<Prepared> {
   for (let tries = 0; ; tries++) {
     const tried = await tryPrepare(work, signal)
     if ('planText' in tried) return tried
@@ -29,36 +27,49 @@ export async function prepare(work: Preparation, signal: AbortSignal): Promise<{
   }
 }
 
-/** In a folder of its own each time, so that no answer is ever taken for another's. */
+/** In a sandbox of its own each time, so that no answer is ever taken for another's. */
 async function tryPrepare(work: Preparation, signal: AbortSignal) {
-  const { tree, options, planner, limits } = work
-  const out = await mkdtemp(join(work.workDir, 'plan-'))
-  try {
-    const user = await plannerUser(tree.root, out)
-    const variables = planVariables(options.build)
-    const wanted = options.deploy ? ['--error-missing-start'] : []
-    const outputs = ['--plan-out', join(user.out, 'plan.json'), '--info-out', join(user.out, 'info.json')]
-    const args = ['prepare', user.treeRoot, '--hide-pretty-plan', ...wanted, ...outputs, ...variables.args]
-    const env = { PATH: searchPath, ...variables.env }
-    const { timeoutMs, maxOutputBytes, maxPlanBytes } = limits
-    const ended = await runChild({ ...user.run(planner.path, args), env, cwd: '/', timeoutMs, maxOutputBytes }, signal)
-    const info = await readInfo(join(out, 'info.json'), maxPlanBytes)
-    if (ended.exitCode !== 0) return explainRefusal(ended, info, work)
-    return { info, planText: await readSmall(join(out, 'plan.json'), maxPlanBytes, 'The plan') }
-  } finally {
-    await rm(out, { recursive: true, force: true })
-  }
+  const { app, tree, options, planner, network, limits } = work
+  const place = `/source/${app}` // railpack names some programs after the folder
+  const results = ['/tmp/out/plan.json', '/tmp/out/info.json']
+  const outputs = ['--plan-out', results[0]!, '--info-out', results[1]!]
+  const variables = planVariables(options.build, work.secretNames)
+  const wanted = options.deploy ? ['--error-missing-start'] : []
+  const ended = await runInSandbox(
+    {
+      command: planner.path,
+      args: ['prepare', place, '--hide-pretty-plan', ...wanted, ...outputs, ...variables.args],
+      env: { PATH: searchPath, ...variables.env },
+      show: { ...network?.show, [place]: tree.root, [planner.path]: planner.path, ...(await miseFiles()) },
+      folders: ['/tmp/out', miseFolder],
+      results,
+      network: network?.namespace ?? null,
+      limits,
+    },
+    signal,
+  )
+  const [planText = '', infoText = ''] = ended.results
+  const info = readInfo(infoText)
+  return ended.exitCode === 0 ? { info, planText } : explainRefusal(ended, info, work)
 }
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
+/** The one place where railpack looks for mise, keeps mise's caches and locks, and runs what it finds. */
+const miseFolder = '/tmp/railpack/mise'
+
+/** The programs there, without the caches: those are each run's own. */
+async function miseFiles(): Promise<Record<string, string>> {
+  const names = await readdir(miseFolder).catch(() => [])
+  const programs = names.filter((name) => /^mise-[\d.]+$/.test(name)).map((name) => `${miseFolder}/${name}`)
+  return Object.fromEntries(programs.map((path) => [path, path]))
+}
+
 /** There is none, or half of one, when the planner was stopped. */
-async function readInfo(path: string, maxBytes: number): Promise<Info> {
+function readInfo(text: string): Info {
   try {
-    return { logs: [], ...(JSON.parse(await readSmall(path, maxBytes, 'The info file')) as Partial<Info>) }
-  } catch (error) {
-    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    if (isMissing || error instanceof SyntaxError) return { logs: [] }
-    throw error
+    return { logs: [], ...(JSON.parse(text) as Partial<Info>) }
+  } catch {
+    return { logs: [] }
   }
 }

@@ -13,13 +13,11 @@ const accept = [
 ].join(', ')
 
 export type Login = { username: string; password: string }
-/** `sizeBytes` is the manifest's own size. */
-export type Manifest = { digest: string; mediaType: string; sizeBytes: number }
+/** An image's manifest, or the index of several platforms' images. */
+export type Manifest = { digest: string; mediaType: string; bytes: Uint8Array }
+type Method = 'GET' | 'PUT'
 
-/** As it lies in the registry: compressed. */
-export type Layer = { digest: string; sizeBytes: number }
-
-/** Reads what a registry holds. Problems: `registry-unavailable`, `registry-denied`. `insecure`: plain HTTP. */
+/** What a registry holds, by name. Problems: `registry-unavailable`, `registry-denied`. `insecure`: plain HTTP. */
 export class Registry {
   readonly #base: string
   readonly #host: string
@@ -36,42 +34,36 @@ export class Registry {
     return this.#agent.destroy()
   }
 
-  /** The manifest behind a tag or digest; null when there is none. */
+  /** The manifest behind a tag or digest; null when there is none. What comes for a digest is what the digest says. */
   async manifest(repository: string, reference: string, signal: AbortSignal): Promise<Manifest | null> {
-    const path = `/${repository}/manifests/${reference}`
-    const head = await this.#ask('HEAD', path, repository, signal)
-    if (head === null) return null
-    const digest = head.headers['docker-content-digest']
-    const mediaType = String(head.headers['content-type'] ?? '')
-    const sizeBytes = Number(head.headers['content-length'])
-    if (typeof digest === 'string' && sizeBytes > 0) return { digest, mediaType, sizeBytes }
-    // A registry need not send the digest: then it is made from the bytes.
-    const whole = await this.#ask('GET', path, repository, signal)
-    if (whole === null) return null
-    const sha256 = createHash('sha256').update(whole.bytes).digest('hex')
-    return { digest: `sha256:${sha256}`, mediaType, sizeBytes: whole.bytes.length }
-  }
-
-  /** The layers of an image; of one for several platforms, the first one's. Null when there is no such image. */
-  async layers(repository: string, digest: string, signal: AbortSignal): Promise<Layer[] | null> {
-    const answer = await this.#ask('GET', `/${repository}/manifests/${digest}`, repository, signal)
+    const answer = await this.#ask('GET', repository, reference, null, signal)
     if (answer === null) return null
-    const { layers, manifests } = JSON.parse(answer.bytes.toString()) as {
-      layers?: { digest: string; size: number }[]
-      manifests?: { digest: string }[]
-    }
-    if (!layers && manifests?.[0]) return this.layers(repository, manifests[0].digest, signal)
-    return (layers ?? []).map(({ digest, size }) => ({ digest, sizeBytes: size }))
+    const digest = digestOf(answer.bytes)
+    if (reference.includes(':') && reference !== digest)
+      throw this.#unavailable(`for ${reference} it gave ${digest}, which is something else`)
+    return { digest, mediaType: mediaTypeOf(answer), bytes: answer.bytes }
   }
 
-  async #ask(method: 'HEAD' | 'GET', path: string, repository: string, signal: AbortSignal): Promise<Answer | null> {
+  /** Puts a manifest under a tag; what it names must be in the repository already. */
+  async tag(repository: string, tag: string, manifest: Omit<Manifest, 'digest'>, signal: AbortSignal): Promise<void> {
+    if (!(await this.#ask('PUT', repository, tag, manifest, signal)))
+      throw this.#unavailable(`it took an image for ${repository}, and now knows no such repository`)
+  }
+
+  async #ask(
+    method: Method,
+    repository: string,
+    reference: string,
+    manifest: Omit<Manifest, 'digest'> | null,
+    signal: AbortSignal,
+  ): Promise<Answer | null> {
+    const path = `/${repository}/manifests/${reference}`
     const url = this.#base + path
-    const first = await this.#send(method, url, this.#basic, signal)
+    const send = (authorization: string | null) => this.#send(method, url, { authorization, manifest }, signal)
+    const first = await send(this.#basic)
     const challenge = String(first.headers['www-authenticate'] ?? '')
     const bearer = first.status === 401 && /^Bearer /i.test(challenge)
-    const answer = bearer
-      ? await this.#send(method, url, `Bearer ${await this.#token(challenge, repository, signal)}`, signal)
-      : first
+    const answer = bearer ? await send(`Bearer ${await this.#token(challenge, repository, signal)}`) : first
     if (answer.status === 404) return null
     if (answer.status < 300) return answer
     throw this.#denied(`${method} ${path}: ${answer.status}`)
@@ -85,16 +77,16 @@ export class Registry {
     if (!realm || (realm.protocol !== 'https:' && realm.protocol !== new URL(this.#base).protocol))
       throw this.#denied(`it asks for a login at "${said['realm']}"`)
     if (said['service']) realm.searchParams.set('service', said['service'])
-    realm.searchParams.set('scope', said['scope'] ?? `repository:${repository}:pull`)
-    const answer = await this.#send('GET', realm.href, this.#basic, signal)
+    realm.searchParams.set('scope', said['scope'] ?? `repository:${repository}:pull,push`)
+    const answer = await this.#send('GET', realm.href, { authorization: this.#basic, manifest: null }, signal)
     if (answer.status >= 300) throw this.#denied(`token: ${answer.status}`)
     const { token, access_token } = JSON.parse(answer.bytes.toString()) as { token?: string; access_token?: string }
     return token ?? access_token ?? ''
   }
 
-  async #send(method: 'HEAD' | 'GET', url: string, authorization: string | null, signal: AbortSignal): Promise<Answer> {
+  async #send(method: Method, url: string, what: Sent, signal: AbortSignal): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#try(method, url, authorization, signal)
+      const answer = await this.#try(method, url, what, signal)
       if (!(answer instanceof Problem)) return answer
       if (attempt === attempts) throw answer
       await delay(250 * 2 ** attempt * (0.5 + Math.random() / 2), undefined, { signal })
@@ -102,18 +94,27 @@ export class Registry {
   }
 
   async #try(
-    method: 'HEAD' | 'GET',
+    method: Method,
     url: string,
-    authorization: string | null,
+    { authorization, manifest }: Sent,
     signal: AbortSignal,
   ): Promise<Answer | Problem> {
     try {
-      const headers = { accept, ...(authorization && { authorization }) }
       const {
         statusCode: status,
         headers: got,
         body,
-      } = await request(url, { method, dispatcher: this.#agent, signal, headers })
+      } = await request(url, {
+        method,
+        dispatcher: this.#agent,
+        signal,
+        headers: {
+          accept,
+          ...(authorization && { authorization }),
+          ...(manifest && { 'content-type': manifest.mediaType }),
+        },
+        body: manifest?.bytes ?? null,
+      })
       const bytes = await readAll(body)
       if (status < 500 && status !== 429) return { status, headers: got, bytes }
       return this.#unavailable(`it answered ${status}`)
@@ -135,7 +136,11 @@ export class Registry {
   }
 }
 
+type Sent = { authorization: string | null; manifest: Omit<Manifest, 'digest'> | null }
 type Answer = { status: number; headers: Dispatcher.ResponseData['headers']; bytes: Buffer }
+
+const mediaTypeOf = ({ headers }: Answer): string => String(headers['content-type'] ?? '').split(';')[0]!
+export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 
 async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = []

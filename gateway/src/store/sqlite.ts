@@ -7,7 +7,9 @@ import { Problem } from '#api/problem.ts'
 import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines, workingStates } from '../deployments/states.ts'
 import type { Claim, DeploymentPatch, DeploymentStore, NewDeployment } from '../deployments/store.ts'
+import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { openDatabase } from './open-database.ts'
+import { SecretRows } from './secret-rows.ts'
 
 type Row = {
   id: string
@@ -23,25 +25,30 @@ type Row = {
   body: string
   rollout: string | null
 }
-type Body = Pick<Deployment, 'options' | 'source' | 'plan' | 'image' | 'machines' | 'url' | 'problem' | 'cancel'>
+type Body = Pick<
+  Deployment,
+  'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'cancel'
+>
 type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel'>>
 type Holder = { id: string; epoch: number }
 
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
 
 /** The store in one SQLite file (or `:memory:`). `now` gives milliseconds since 1970. */
-export function openSqliteStore(path: string, now: () => number = Date.now): DeploymentStore {
+export function openSqliteStore(path: string, now: () => number = Date.now): DeploymentStore & SecretStore {
   return new SqliteStore(openDatabase(path), now)
 }
 
-class SqliteStore implements DeploymentStore {
+class SqliteStore implements DeploymentStore, SecretStore {
   readonly #db: DatabaseSync
+  readonly #secrets: SecretRows
   readonly #now: () => number
   readonly #changes = new EventEmitter().setMaxListeners(0)
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
 
   constructor(db: DatabaseSync, now: () => number) {
     this.#db = db
+    this.#secrets = new SecretRows(db)
     this.#now = now
   }
 
@@ -55,6 +62,7 @@ class SqliteStore implements DeploymentStore {
         source: fresh.source,
         plan: null,
         image: fresh.image ?? null,
+        bases: {},
         machines: [],
         url: null,
         problem: null,
@@ -65,6 +73,7 @@ class SqliteStore implements DeploymentStore {
          SELECT ?, ?, coalesce(max(number), 0) + 1, 'pending', ?, ?, ?, ? FROM deployments WHERE app = ?`,
         [fresh.id, fresh.app, at, at, fresh.source?.digest ?? null, JSON.stringify(body), fresh.app],
       )
+      for (const secret of fresh.secrets ?? []) this.#secrets.put(`deployment:${fresh.id}`, secret, at)
       this.#write(fresh.id, [{ type: 'state', from: null, state: 'pending' }])
       const older = this.#all(`SELECT * FROM deployments WHERE app = ? AND state = 'pending' AND id <> ?`, [
         fresh.app,
@@ -94,6 +103,15 @@ class SqliteStore implements DeploymentStore {
       deployments: shown.map(toDeployment),
       next: rows.length > shown.length ? String(shown.at(-1)!.number) : null,
     }
+  }
+
+  async imageOf(app: string, buildKey: string): Promise<Deployment | null> {
+    const [row] = this.#all(
+      `SELECT * FROM deployments WHERE app = ? AND build_key = ? AND coalesce(build_good_until, '9') > ?
+       ORDER BY number DESC LIMIT 1`,
+      [app, buildKey, this.#time()],
+    )
+    return row ? toDeployment(row) : null
   }
 
   async claim(): Promise<Claim | null> {
@@ -209,14 +227,31 @@ class SqliteStore implements DeploymentStore {
     return new Set(rows.map((row) => String(row['source_digest'])))
   }
 
+  async putSecret(owner: SecretOwner, secret: SealedSecret) {
+    return this.#secrets.put(owner, secret, this.#time())
+  }
+
+  async removeSecret(owner: SecretOwner, name: string) {
+    return this.#secrets.remove(owner, name)
+  }
+
+  async secretsOf(owner: SecretOwner) {
+    return this.#secrets.of(owner)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#statements.clear()
     this.#db.close()
   }
 
   /** The deployment that this key made, if any; else the key is written down for the one that comes. */
-  #sameRequest({ id, app, options, source, image }: NewDeployment, key: string): Deployment | null {
-    const asked = JSON.stringify([options, source?.digest ?? null, image?.digest ?? null])
+  #sameRequest({ id, app, options, source, image, secretsMark }: NewDeployment, key: string): Deployment | null {
+    const asked = JSON.stringify([
+      options,
+      source?.digest ?? null,
+      image?.digest ?? null,
+      ...(secretsMark ? [secretsMark] : []),
+    ])
     const fingerprint = createHash('sha256').update(asked).digest('hex')
     const dayAgo = new Date(this.#now() - 24 * 3_600_000).toISOString()
     this.#run('DELETE FROM idempotency_keys WHERE at < ?', [dayAgo])
@@ -261,8 +296,15 @@ class SqliteStore implements DeploymentStore {
     ])
   }
 
-  #patch(row: Row, state: DeploymentState, { rollout, ...patch }: Patch): void {
+  #patch(row: Row, state: DeploymentState, { rollout, build, ...patch }: Patch): void {
     const at = this.#time()
+    if (isFinal(state)) this.#secrets.erase(`deployment:${row.id}`)
+    if (build)
+      this.#run('UPDATE deployments SET build_key = ?, build_good_until = ? WHERE id = ?', [
+        build.key,
+        build.goodUntil,
+        row.id,
+      ])
     const body: Body = { ...(JSON.parse(row.body) as Body), ...patch }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
       state,

@@ -23,13 +23,14 @@ test('the ignore file beside the Dockerfile goes first, and never takes the Dock
 })
 
 test.each([
-  ['# syntax=docker/dockerfile:1\nFROM a', true],
-  ['# check=skip=all\n#Syntax = docker.io/docker/dockerfile:1.7\nFROM a', true],
-  ['# syntax=docker/dockerfile:1-labs\nFROM a', false],
-  ['# syntax=docker/dockerfile@sha256:aa\nFROM a', false],
-  ['# syntax=me/mine:1\nFROM a', false],
-  ['FROM a\n# syntax=docker/dockerfile:1\n', false],
-])('%j asks for the usual syntax: %s', async (text, usualSyntax) => {
+  ['# syntax=docker/dockerfile:1\nFROM a', null],
+  ['# check=skip=all\n#Syntax = docker.io/docker/dockerfile:1.7\nFROM a', null],
+  ['#!/usr/bin/env docker\r\n# syntax=docker/dockerfile:1-labs x\r\nFROM a', 'docker/dockerfile:1-labs'],
+  ['\ufeff# syntax=docker/dockerfile@sha256:aa\nFROM a', 'docker/dockerfile@sha256:aa'],
+  ['# syntax=me/mine:1\nFROM a', 'me/mine:1'],
+  ['# a note\n# syntax=me/mine:1\n', null], // to BuildKit too, directives end at the first line that is none
+  ['FROM a\n# syntax=me/mine:1\n', null],
+])('%j asks to be read by %s', async (text, frontend) => {
   await writeFile(join(root, 'Dockerfile'), text)
-  expect((await readDockerfile(treeOf(root), 'Dockerfile')).usualSyntax).toBe(usualSyntax)
+  expect((await readDockerfile(treeOf(root), 'Dockerfile')).frontend).toBe(frontend)
 })

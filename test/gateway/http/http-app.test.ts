@@ -219,6 +219,16 @@ test('an upload to a gateway that is stopping is told when to come back', async 
   ])
 })
 
+test('a gateway whose network is not proven takes no upload, before a byte of it is read', async () => {
+  const admit = () => {
+    throw new Problem('not-ready', 'Builds are refused until their network is proven closed.')
+  }
+  await using http = await startHttp({ admit })
+  const answer = await send(http, 'PUT', '/deploy/shop')
+  expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'not-ready', retry: true }])
+  expect(http.received).toEqual([])
+})
+
 test('a cancel answers with the record: ended, or on its way there; too late once machines are touched', async () => {
   await using http = await startHttp()
   const cancel = (id: string, query = '') => send(http, 'POST', `/v1/deployments/${id}/cancel${query}`)

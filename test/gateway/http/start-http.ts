@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import type { DeploymentState } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import { DeploymentOptions } from '#api/options.ts'
@@ -7,6 +7,7 @@ import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
 import type { HttpParts } from '../../../gateway/src/http/http-app.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
 import { openLog } from '../../../gateway/src/log.ts'
+import { Vault } from '../../../gateway/src/pipeline/vault.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 export const token = 'a-token-for-the-tests'
@@ -18,12 +19,12 @@ export const authorization = { Authorization: `Bearer ${token}` }
  */
 export async function startHttp(own: Partial<HttpParts> = {}) {
   const store = openSqliteStore(':memory:')
+  const vault = new Vault(store, randomBytes(32))
   const stop = new AbortController()
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const parts: HttpParts = {
     store,
-    admit() {},
     async receive(body, { contentDigest }) {
       const hash = createHash('sha256')
       let sizeBytes = 0
@@ -36,7 +37,12 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
       received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
       return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
     },
-    submit: (asked) => store.create({ id: randomUUID(), ...asked }),
+    admit: () => {},
+    submit({ secrets, ...asked }) {
+      const id = randomUUID()
+      return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
+    },
+    secrets: vault,
     retry: async (id, { idempotencyKey }) => {
       const { app, options, source } = (await store.find(id))!
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
@@ -68,6 +74,7 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
   return {
     ...server,
     store,
+    vault,
     logged,
     received,
     play,
@@ -77,6 +84,7 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
         app: 'shop',
         options: DeploymentOptions.parse({}),
         source: { digest: 'sha256:aa', files: 1, sizeBytes: 2 },
+        secrets: new Map(),
         idempotencyKey: null,
       }),
     get: (path: string, headers: Record<string, string> = {}) =>

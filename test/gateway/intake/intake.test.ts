@@ -126,6 +126,25 @@ test('the same tree twice is kept once', async () => {
   await expect.poll(() => left()).toEqual([])
 })
 
+test('a small source that is kept already touches no disk', async () => {
+  const one = await receive(tar(file('a')))
+  await rm(join(dir, 'data/spool'), { recursive: true })
+  expect(await receive(tar(file('a')))).toEqual(one)
+})
+
+test('a source that is too large to wait in memory is kept as it came', async () => {
+  const names = ['a', 'b/c', 'b/d', 'e/f/g', 'e/h', 'i', 'j']
+  for (const name of names) {
+    await mkdir(join(source, name, '..'), { recursive: true })
+    await writeFile(join(source, name), randomBytes(1_000_000))
+  }
+  const { digest } = await receive(execFileSync('tar', ['-cC', source, '.'], { maxBuffer: 20_000_000 }))
+  const { root } = await intake.tree(digest)
+  for (const name of names) {
+    expect((await readFile(join(root, name))).equals(await readFile(join(source, name)))).toBe(true)
+  }
+})
+
 test.each([
   ['tar', (bytes: Buffer) => bytes],
   ['gzip', gzipSync],

@@ -10,17 +10,19 @@ import type { Steps } from '../../../gateway/src/pipeline/steps.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 const image = { reference: 'registry/shop@sha256:bb', digest: 'sha256:bb', tags: ['deployment-d1'] }
+const built = { image, bases: { 'docker.io/library/node:22': 'sha256:cc' } }
 const facts = { way: 'railpack', reason: '', planner: 'p', provider: 'node', versions: {}, startCommand: null } as const
 const good: Steps = {
+  secrets: async () => new Map(),
   fetch: async () => ({ digest: 'sha256:aa', files: 0, sizeBytes: 0, root: '/', entries: [] }),
   analyze: async () => ({ facts }),
-  build: async (_deployment, _tree, _plan, pushing) => (pushing(), image),
+  build: async (_deployment, _tree, _secrets, _plan, pushing) => (pushing(), built),
   deploy: async () => {},
   verify: async () => ({ url: 'http://shop' }),
 }
 const limits = { planMs: 1000, buildMs: 1000, deployMs: 1000, awayMs: 300, builds: 2, drainMs: 0 }
 const start = (store: DeploymentStore, steps: Partial<Steps> = {}, own: Partial<typeof limits> = {}) =>
-  Runner.start({ store, steps: { ...good, ...steps }, log: openLog('silent'), limits: { ...limits, ...own } })
+  Runner.start({ store, steps: { ...good, ...steps }, log: openLog('silent'), hide: [], limits: { ...limits, ...own } })
 const submit = (store: DeploymentStore, id = 'd1', app = 'shop', options = {}) =>
   store.create({ id, app, options: DeploymentOptions.parse(options), source: null })
 const ended = async (store: DeploymentStore, id = 'd1'): Promise<Deployment> => {
@@ -37,7 +39,7 @@ test('a deployment goes all the way, and its log holds every move', async () => 
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using _runner = await start(store)
-  expect(await ended(store)).toMatchObject({ state: 'live', url: 'http://shop', image, plan: facts })
+  expect(await ended(store)).toMatchObject({ state: 'live', url: 'http://shop', ...built, plan: facts })
   const way = ['pending', 'fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying', 'live']
   expect(await states(store)).toEqual(way)
 })
@@ -53,7 +55,7 @@ test('a failing build ends with its problem, and what it told before is in the l
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using _runner = await start(store, {
-    build: async (_d, _t, _p, _pushing, tell) => {
+    build: async (_d, _t, _s, _p, _pushing, tell) => {
       tell({ type: 'note', text: 'last words' })
       throw new Problem('build-failed', 'npm ci ended with 1', { facts: { exitCode: 1 } })
     },
@@ -74,7 +76,7 @@ test('what is away is tried again for its time, visibly, then named', async () =
   await submit(store)
   await using _runner = await start(
     store,
-    { build: async () => (++tries < 2 ? Promise.reject(away()) : image), verify: () => Promise.reject(away()) },
+    { build: async () => (++tries < 2 ? Promise.reject(away()) : built), verify: () => Promise.reject(away()) },
     { awayMs: 600 },
   )
   expect(await ended(store)).toMatchObject({ state: 'deploy_failed', problem: { code: 'buildkit-unavailable' } })
@@ -87,7 +89,7 @@ test('a step over its time ends with the limit and the state it was in', async (
   await submit(store)
   const hang = (signal: AbortSignal) =>
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-  await using _runner = await start(store, { analyze: (_d, _t, _tell, signal) => hang(signal) }, { planMs: 30 })
+  await using _runner = await start(store, { analyze: (_d, _t, _s, _tell, signal) => hang(signal) }, { planMs: 30 })
   expect(await ended(store)).toMatchObject({
     problem: { code: 'time-limit', state: 'analyzing', limitMs: 30, status: 504 },
   })
@@ -101,7 +103,7 @@ test('deployments of one app go one after the other, of different apps side by s
     most = Math.max(most, ++now)
     await sleep(20)
     now--
-    return image
+    return built
   }
   await submit(store, 'a1', 'a')
   await using runner = await start(store, { build })
@@ -120,7 +122,7 @@ test('a stopped gateway sends its builds back to the queue, and the next one fin
   await submit(store)
   {
     await using _first = await start(store, {
-      build: (_d, _t, _p, _pushing, _tell, signal) =>
+      build: (_d, _t, _s, _p, _pushing, _tell, signal) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     })
     while ((await store.find('d1'))!.state !== 'building') await sleep(5)
@@ -128,6 +130,19 @@ test('a stopped gateway sends its builds back to the queue, and the next one fin
   expect(await store.find('d1')).toMatchObject({ state: 'pending' })
   await using _second = await start(store)
   expect(await ended(store)).toMatchObject({ state: 'live', attempt: 2 })
+})
+
+test('queued deployments wait while none may start, and go when the runner is woken', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  let mayStart = false
+  const parts = { store, steps: good, log: openLog('silent'), hide: [], limits, mayStart: () => mayStart }
+  await using runner = await Runner.start(parts)
+  await sleep(20)
+  expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+  mayStart = true
+  runner.wake()
+  expect(await ended(store)).toMatchObject({ state: 'live' })
 })
 
 test('a deploy that a crash cut off is taken up with what it remembered, without building again', async () => {
@@ -160,7 +175,49 @@ test('what the deploy remembered is there for the verification', async () => {
   expect(seen).toEqual({ touched: ['m1'] })
 })
 
-const untilStopped: Steps['build'] = (_d, _t, _p, _pushing, _tell, signal) =>
+test('secrets of the build, and the gateway’s own, are in no event and no problem', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const secret = Buffer.from('correct-horse-battery')
+  const tellAll =
+    (text: string): Steps['build'] =>
+    async (_d, _t, secrets, _p, _pushing, tell) => {
+      expect(secrets.get('A')).toBe(secret)
+      const log = (line: string) => tell({ type: 'log', step: 's1', stream: 'stdout', text: line })
+      log(`it is ${text.slice(0, 9)}`)
+      await sleep(150)
+      log(`${text.slice(9)} and a-token-of-ours`)
+      tell({ type: 'step', step: 's1', name: `echo ${text}`, status: 'failed', error: `exit: ${text}` })
+      const lastLines = [text.slice(9)] // all that is left of it, by itself no secret
+      throw new Problem('build-failed', `echo ${text} failed`, { facts: { step: `echo ${text}`, lastLines } })
+    }
+  await using _runner = await Runner.start({
+    store,
+    steps: { ...good, secrets: async () => new Map([['A', secret]]), build: tellAll(secret.toString()) },
+    log: openLog('silent'),
+    hide: ['a-token-of-ours'],
+    limits,
+  })
+  const { problem } = await ended(store)
+  expect(problem).toMatchObject({
+    detail: 'echo *** failed',
+    step: 'echo ***',
+    lastLines: ['it is ***', '*** and ***'],
+  })
+  const log = await store.eventsAfter('d1', 0, 100)
+  expect(JSON.stringify(log)).not.toMatch(/correct-horse-battery|horse-battery|a-token/)
+  expect(log).toContainEqual(expect.objectContaining({ type: 'step', name: 'echo ***', error: 'exit: ***' }))
+})
+
+test('secrets that cannot be opened end the deployment before anything is built', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const secrets = () => Promise.reject(new Problem('secrets-unavailable', 'kept under another key'))
+  await using _runner = await start(store, { secrets, build: () => Promise.reject(new Error('built')) })
+  expect(await ended(store)).toMatchObject({ state: 'build_failed', problem: { code: 'secrets-unavailable' } })
+})
+
+const untilStopped: Steps['build'] = (_d, _t, _s, _p, _pushing, _tell, signal) =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
 
 test('a cancelled build stops its work, and says so only when nothing of it runs any more', async () => {

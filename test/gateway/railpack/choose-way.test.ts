@@ -9,7 +9,8 @@ const tree = (...paths: string[]): SourceTree => ({
   sizeBytes: 0,
   entries: paths.map((path) => ({ type: 'file', path, mode: 0o644, sizeBytes: 0, sha256: '' })),
 })
-const nothing = { plan: null, dockerfile: null }
+const nothing = { plan: null, dockerfile: null, build: {} }
+const config = (path: string) => ({ ...nothing, build: { RAILPACK_CONFIG_FILE: path } })
 
 describe('the way a source is built', () => {
   test('is the one that the sender asks for, whatever else the source holds', () => {
@@ -22,6 +23,10 @@ describe('the way a source is built', () => {
     expect(chooseWay(all, { ...nothing, dockerfile: 'deploy//Dockerfile' })).toMatchObject({
       way: 'dockerfile',
       dockerfile: 'deploy/Dockerfile',
+    })
+    expect(chooseWay(all, config('plan.json'), { dockerfile: 'Dockerfile' })).toMatchObject({
+      way: 'railpack',
+      reason: 'asked for by build.RAILPACK_CONFIG_FILE=plan.json',
     })
   })
 
@@ -40,11 +45,13 @@ describe('the way a source is built', () => {
   })
 
   test.each([
-    [{ plan: 'plan.json', dockerfile: 'Dockerfile' }, undefined, 'option-invalid', 'Leave one of them out'],
-    [{ plan: '../plan.json', dockerfile: null }, undefined, 'option-invalid', 'outside of the source'],
-    [{ plan: '/etc/passwd', dockerfile: null }, undefined, 'option-invalid', 'outside of the source'],
-    [{ plan: 'a/../../x', dockerfile: null }, undefined, 'option-invalid', 'outside of the source'],
-    [{ plan: null, dockerfile: 'Dockerfile.prod' }, undefined, 'option-invalid', 'holds no such file'],
+    [{ ...nothing, plan: 'plan.json', dockerfile: 'Dockerfile' }, undefined, 'option-invalid', 'Leave one of them out'],
+    [{ ...nothing, plan: '../plan.json' }, undefined, 'option-invalid', 'outside of the source'],
+    [{ ...nothing, plan: '/etc/passwd' }, undefined, 'option-invalid', 'outside of the source'],
+    [{ ...nothing, plan: 'a/../../x' }, undefined, 'option-invalid', 'outside of the source'],
+    [{ ...nothing, dockerfile: 'Dockerfile.prod' }, undefined, 'option-invalid', 'holds no such file'],
+    [config('../other.json'), undefined, 'option-invalid', 'outside of the source'],
+    [config('other.json'), undefined, 'option-invalid', 'holds no such file'],
     [nothing, { dockerfile: 'gone/Dockerfile' }, 'fly-config-invalid', 'holds no such file'],
   ])('cannot be %j with fly.toml %j: %s', (options, flyBuild, code, words) => {
     const choose = () => chooseWay(tree('Dockerfile', 'plan.json'), options, flyBuild)

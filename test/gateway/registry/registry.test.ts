@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
+import { imageBytes, imageIndex } from '../../../gateway/src/registry/image-index.ts'
 import { Registry } from '../../../gateway/src/registry/registry.ts'
 
 const manifest = JSON.stringify({ schemaVersion: 2 })
@@ -38,7 +39,11 @@ const admitBasic = (request: IncomingMessage, response: ServerResponse): boolean
 
 test('a tag is read with Basic login; what is not there is null', async () => {
   await using lab = await start(admitBasic)
-  expect(await lab.registry.manifest('web', 'live', signal)).toEqual({ digest, mediaType, sizeBytes: manifest.length })
+  expect(await lab.registry.manifest('web', 'live', signal)).toEqual({
+    digest,
+    mediaType,
+    bytes: Buffer.from(manifest),
+  })
   expect(await lab.registry.manifest('web', 'gone', signal)).toBeNull()
 })
 
@@ -67,4 +72,52 @@ test('a refused login and a registry that is away are told apart', async () => {
   await expect(stranger.manifest('web', 'live', signal)).rejects.toMatchObject({ code: 'registry-denied' })
   await using nowhere = new Registry({ host: '127.0.0.1:1', login, insecure: true })
   await expect(nowhere.manifest('web', 'live', signal)).rejects.toMatchObject({ code: 'registry-unavailable' })
+})
+
+test('an image of several platforms is an index of their manifests, put under its tag', async () => {
+  const put: { url: string | undefined; type: string | undefined; body: string }[] = []
+  await using lab = await start((request, response) => {
+    if (request.method !== 'PUT') return true
+    let body = ''
+    request.on('data', (chunk) => (body += chunk))
+    request.on('end', () => put.push({ url: request.url, type: request.headers['content-type'], body }))
+    response.writeHead(request.url?.includes('/nobody/') ? 404 : 201)
+    return false
+  })
+  const image = (await lab.registry.manifest('web', 'live', signal))!
+  const index = imageIndex([
+    { platform: 'linux/amd64', manifest: image },
+    { platform: 'linux/arm/v7', manifest: image },
+  ])
+  await lab.registry.tag('web', 'both', index, signal)
+  const type = 'application/vnd.oci.image.index.v1+json'
+  expect(put).toEqual([{ url: '/v2/web/manifests/both', type, body: Buffer.from(index.bytes).toString() }])
+  const entry = { mediaType, digest, size: manifest.length }
+  expect(JSON.parse(put[0]!.body)).toEqual({
+    schemaVersion: 2,
+    mediaType: type,
+    manifests: [
+      { ...entry, platform: { os: 'linux', architecture: 'amd64' } },
+      { ...entry, platform: { os: 'linux', architecture: 'arm', variant: 'v7' } },
+    ],
+  })
+  expect(
+    JSON.parse(Buffer.from(imageIndex([{ platform: 'linux/amd64', manifest: image }]).bytes).toString()),
+  ).toMatchObject({
+    manifests: [{ digest }],
+  })
+  await expect(lab.registry.tag('nobody', 'x', index, signal)).rejects.toMatchObject({ code: 'registry-unavailable' })
+})
+
+test('a registry that gives something else for a digest is not believed', async () => {
+  await using lab = await start((_request, response) => {
+    response.writeHead(200, { 'content-type': mediaType, 'docker-content-digest': digest }).end('{"schemaVersion":3}')
+    return false
+  })
+  await expect(lab.registry.manifest('web', digest, signal)).rejects.toMatchObject({ code: 'registry-unavailable' })
+})
+
+test('an image weighs its layers and its configuration', () => {
+  const bytes = Buffer.from(JSON.stringify({ config: { size: 3 }, layers: [{ size: 40 }, { size: 200 }] }))
+  expect(imageBytes({ digest, mediaType, bytes })).toBe(243)
 })

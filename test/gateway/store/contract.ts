@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { follow } from '../../../gateway/src/deployments/follow.ts'
+import type { SecretStore } from '../../../gateway/src/deployments/secret-store.ts'
 import type { DeploymentStore } from '../../../gateway/src/deployments/store.ts'
 
 const options = DeploymentOptions.parse({})
@@ -9,7 +10,7 @@ const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
 const never = new AbortController().signal
 
 /** What every store promises, whatever it keeps its records in. */
-export function storeContract(open: (now?: () => number) => DeploymentStore): void {
+export function storeContract(open: (now?: () => number) => DeploymentStore & SecretStore): void {
   const make = async (id = 'd1', app = 'shop') => {
     const store = open()
     await store.create({ id, app, options, source })
@@ -108,6 +109,25 @@ export function storeContract(open: (now?: () => number) => DeploymentStore): vo
       expect(second.next).toBeNull()
     })
 
+    test('finds the newest image that an app built of the same, while its bases count', async () => {
+      await using store = open()
+      const image = { reference: 'r', digest: 'sha256:bb', tags: [] }
+      const build = async (id: string, app: string, key: string, goodUntil: string | null) => {
+        await store.create({ id, app, options, source })
+        const { epoch } = (await store.claim())!
+        await store.advance({ id, epoch }, 'fetching', 'analyzing')
+        await store.advance({ id, epoch }, 'analyzing', 'building')
+        await store.advance({ id, epoch }, 'building', 'built', { image, build: { key, goodUntil } })
+      }
+      await build('d1', 'shop', 'k', null)
+      await build('d2', 'shop', 'k', '2999-01-01T00:00:00.000Z')
+      await build('d3', 'shop', 'k', '2001-01-01T00:00:00.000Z')
+      await build('d4', 'blog', 'k', null)
+      expect(await store.imageOf('shop', 'k')).toMatchObject({ id: 'd2', image, bases: {} })
+      expect(await store.imageOf('shop', 'other')).toBeNull()
+      expect(await store.imageOf('docs', 'k')).toBeNull()
+    })
+
     test('a reader that comes late or comes back sees every event once, in order, to the end', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
@@ -150,6 +170,37 @@ export function storeContract(open: (now?: () => number) => DeploymentStore): vo
       setTimeout(() => stop.abort(), 10)
       for await (const event of follow(store, 'd1', 0, stop.signal)) expect(event.seq).toBe(1)
       await expect(follow(store, 'nobody', 0, never).next()).rejects.toMatchObject({ code: 'deployment-not-found' })
+    })
+
+    test('keeps secrets by owner and name, in order, the last value of each', async () => {
+      await using store = open()
+      const secret = (name: string, byte: number) => ({ name, keyId: 'k1', sealed: new Uint8Array([byte]) })
+      const first = await store.putSecret('app:shop', secret('B', 1))
+      expect(first).toEqual({ name: 'B', createdAt: first.updatedAt, updatedAt: first.updatedAt })
+      await store.putSecret('app:shop', secret('A', 2))
+      await store.putSecret('app:blog', secret('A', 3))
+      expect(await store.putSecret('app:shop', secret('B', 4))).toMatchObject({ createdAt: first.createdAt })
+      expect(await store.secretsOf('app:shop')).toMatchObject([secret('A', 2), secret('B', 4)])
+      expect(await store.removeSecret('app:shop', 'A')).toBe(true)
+      expect(await store.removeSecret('app:shop', 'A')).toBe(false)
+      expect(await store.secretsOf('app:shop')).toMatchObject([{ name: 'B' }])
+      expect(await store.secretsOf('app:blog')).toMatchObject([{ name: 'A' }])
+    })
+
+    test('a deployment’s own secrets are there until it ends, however it ends', async () => {
+      await using store = open()
+      const secrets = [{ name: 'A', keyId: 'k1', sealed: new Uint8Array([1]) }]
+      await store.create({ id: 'd1', app: 'shop', options, source, secrets })
+      await store.create({ id: 'd2', app: 'shop', options, source, secrets })
+      expect(await store.secretsOf('deployment:d1')).toEqual([]) // superseded
+      const { epoch } = (await store.claim())!
+      await store.recover('The gateway was killed')
+      expect(await store.secretsOf('deployment:d2')).toMatchObject(secrets)
+      const again = (await store.claim())!
+      expect(again.epoch).toBeGreaterThan(epoch)
+      const problem = new Problem('build-failed', 'no').body()
+      await store.advance({ id: 'd2', epoch: again.epoch }, 'fetching', 'build_failed', { problem })
+      expect(await store.secretsOf('deployment:d2')).toEqual([])
     })
 
     test('a pending deployment that is cancelled ends at once; asking again changes nothing', async () => {
@@ -200,9 +251,8 @@ export function storeContract(open: (now?: () => number) => DeploymentStore): vo
       await ask('d1')
       expect(await ask('d2')).toMatchObject({ id: 'd1', state: 'pending' })
       expect(await store.find('d2')).toBeNull()
-      await expect(ask('d3', { options: { ...options, rebuild: true } })).rejects.toMatchObject({
-        code: 'idempotency-mismatch',
-      })
+      for (const other of [{ options: { ...options, rebuild: true } }, { secretsMark: 'other' }])
+        await expect(ask('d3', other)).rejects.toMatchObject({ code: 'idempotency-mismatch' })
       expect(await ask('d4', { app: 'blog' })).toMatchObject({ id: 'd4' })
       now += 25 * 3_600_000
       expect(await ask('d5')).toMatchObject({ id: 'd5' })

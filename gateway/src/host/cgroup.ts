@@ -1,0 +1,81 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Where the kernel keeps control groups, and which files set and tell what: all in one tree (v2), or a tree for each (v1). */
+const root = '/sys/fs/cgroup'
+const v2 = {
+  kind: 'cgroup v2',
+  trees: [root],
+  files: { memory: 'memory.max', swap: 'memory.swap.max', processes: 'pids.max', oom: 'memory.events' },
+}
+const v1 = {
+  kind: 'cgroup v1',
+  trees: [join(root, 'memory'), join(root, 'pids')],
+  files: {
+    memory: 'memory.limit_in_bytes',
+    swap: 'memory.memsw.limit_in_bytes',
+    processes: 'pids.max',
+    oom: 'memory.oom_control',
+  },
+}
+const version = existsSync(join(root, 'cgroup.controllers')) ? v2 : v1
+const prefix = 'tarmac-sandbox'
+let count = 0
+
+export type Cgroup = AsyncDisposable & {
+  kind: string
+  /** A process joins by writing its number into each of these. */
+  doors: string[]
+  /** Whether the kernel ended a process of the group for want of memory. */
+  ranOutOfMemory(): Promise<boolean>
+}
+
+/** A control group of its own for one sandbox; null where we may not make one (no root, no such file system). */
+export async function openCgroup(limits: { memoryBytes: number; processes: number }): Promise<Cgroup | null> {
+  const { kind, trees, files } = version
+  const folders = trees.map((tree) => join(tree, `${prefix}-${process.pid}-${(count += 1)}`))
+  const memory = folders[0]!
+  const processes = folders.at(-1)!
+  try {
+    if (count === 1) await sweep(trees)
+    if (version === v2) await writeFile(join(root, 'cgroup.subtree_control'), '+memory +pids')
+    for (const folder of folders) await mkdir(folder)
+    await writeFile(join(memory, files.memory), `${limits.memoryBytes}`)
+    await writeFile(join(processes, files.processes), `${limits.processes}`)
+    // Absent where the kernel has no swap; v1 counts it on top of the memory, v2 apart from it.
+    await writeFile(join(memory, files.swap), version === v2 ? '0' : `${limits.memoryBytes}`).catch(() => {})
+  } catch {
+    for (const folder of folders) await rmdir(folder).catch(() => {})
+    return null
+  }
+  return {
+    kind,
+    doors: folders.map((folder) => join(folder, 'cgroup.procs')),
+    ranOutOfMemory: async () => /^oom_kill [1-9]/m.test(await readFile(join(memory, files.oom), 'utf8')),
+    [Symbol.asyncDispose]: async () => {
+      for (const folder of folders) await remove(folder)
+    },
+  }
+}
+
+/** A group can go when its last process has gone, which takes the kernel a moment; after a second the next sweep has it. */
+async function remove(folder: string): Promise<void> {
+  for (let waitMs = 2; waitMs < 1_000; waitMs *= 2) {
+    try {
+      return await rmdir(folder)
+    } catch {
+      await sleep(waitMs)
+    }
+  }
+}
+
+/** Takes away what a gateway that was killed left behind. */
+async function sweep(trees: string[]): Promise<void> {
+  for (const tree of trees)
+    for (const name of await readdir(tree)) {
+      const [, pid] = new RegExp(`^${prefix}-(\\d+)-`).exec(name) ?? []
+      if (pid && !existsSync(`/proc/${pid}`)) await rmdir(join(tree, name)).catch(() => {})
+    }
+}

@@ -1,0 +1,97 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { isIPv6 } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { Problem } from '#api/problem.ts'
+
+/** Where build steps run, and what they may reach beside the public network. */
+export type BuildNetwork = {
+  /** The bridge on which build steps are. Empty: its walls are put up by someone else. */
+  bridge: string
+  /** Resolvers, as in the daemon's `[dns]`; only DNS of them is open. */
+  dns: readonly string[]
+  /** Addresses and ranges that are open although they lie in a closed range. */
+  allow: readonly string[]
+}
+
+/** Not the public network: this host, private, shared, link-local, loopback, test, relay, multicast, reserved. */
+const closed4 =
+  '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3'
+/** Public is 2000::/3 alone (so not ::1, IPv4 in IPv6, NAT64, 6PN, link-local, multicast), without Teredo, test ranges and 6to4. */
+const public6 = '2000::/3'
+const closed6 = '2001::/23 2001:db8::/32 2002::/16 3fff::/20'
+
+const nftMs = 10_000
+/** Where these are there, frames between two ports of a bridge pass the forward hook when they say 1. */
+const bridgedTraffic = ['ip', 'ip6'].map((family) => `/proc/sys/net/bridge/bridge-nf-call-${family}tables`)
+
+/**
+ * Puts up the walls around build steps: they reach the public network and nothing else, not this machine, not each
+ * other. One transaction replaces what an earlier gateway put up; the rules stay when the gateway ends. Answers whether
+ * steps are kept from each other, too: not every kernel can look into a bridge.
+ */
+export async function putUpNetworkRules(network: BuildNetwork): Promise<{ stepsApart: boolean }> {
+  await nft(networkRules(network)).catch((cause: unknown) => {
+    const detail = 'nft could not put up the walls around build steps; the gateway needs nftables and root for it'
+    throw new Problem('not-ready', detail, { cause })
+  })
+  try {
+    if (existsSync(bridgedTraffic[0]!)) for (const path of bridgedTraffic) await writeFile(path, '1')
+    else await nft(neighbourRules(network.bridge))
+    return { stepsApart: true }
+  } catch {
+    return { stepsApart: false }
+  }
+}
+
+function nft(rules: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = execFile('nft', ['-f', '-'], { timeout: nftMs }, (error) => (error ? reject(error) : resolve()))
+    child.stdin?.on('error', () => {}).end(rules)
+  })
+}
+
+/** Steps of one bridge are neighbours: where the kernel shows their frames to the bridge's own hook alone, they end there. */
+function neighbourRules(bridge: string): string {
+  const subnets = (networkInterfaces()[bridge] ?? []).filter(({ family }) => family === 'IPv4').map(({ cidr }) => cidr)
+  const drop = subnets.map((subnet) => `ip daddr ${subnet} drop`)
+  return replacedTable(`bridge ${tableName(bridge)}`, chain('to_neighbours', 'forward', drop))
+}
+
+/** The rules, as nft reads them. They come before the network plugins' own, and only ever drop. */
+export function networkRules({ bridge, dns, allow }: BuildNetwork): string {
+  const open = [
+    'ct state established,related accept',
+    ...perFamily(dns, (to) => `${to} meta l4proto { tcp, udp } th dport 53 accept`),
+    ...perFamily(allow, (to) => `${to} accept`),
+  ]
+  const closed = [`ip daddr ${set(closed4)} drop`, `ip6 daddr != ${public6} drop`, `ip6 daddr ${set(closed6)} drop`]
+  const ofSteps = (rules: string[]) => rules.map((rule) => `iifname "${bridge}" ${rule}`)
+  return replacedTable(`inet ${tableName(bridge)}`, [
+    ...chain('to_this_machine', 'input', ofSteps([...open, 'drop'])),
+    ...chain('to_others', 'forward', ofSteps([...open, ...closed])),
+  ])
+}
+
+const tableName = (bridge: string) => `tarmac_${bridge.replaceAll(/\W/g, '_')}`
+
+/** Named first, so that there is one to delete. */
+const replacedTable = (table: string, lines: string[]) =>
+  [`table ${table}`, `delete table ${table}`, `table ${table} {`, ...lines, '}\n'].join('\n')
+
+const chain = (name: string, hook: string, rules: string[]) => [
+  `chain ${name} {`,
+  `type filter hook ${hook} priority -10;`,
+  ...rules,
+  '}',
+]
+
+function perFamily(addresses: readonly string[], rule: (to: string) => string): string[] {
+  return [false, true].flatMap((sixth) => {
+    const own = addresses.filter((each) => isIPv6(each.split('/')[0]!) === sixth)
+    return own.length > 0 ? [rule(`ip${sixth ? '6' : ''} daddr ${set(own.join(' '))}`)] : []
+  })
+}
+
+const set = (ranges: string) => `{ ${ranges.replaceAll(' ', ', ')} }`

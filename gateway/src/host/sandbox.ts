@@ -1,0 +1,157 @@
+import { randomInt } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
+import { openCgroup } from './cgroup.ts'
+import { asUser, runChild, type Child } from './run-child.ts'
+
+export type SandboxLimits = {
+  /** From start to end. */
+  timeoutMs: number
+  /** Of each process. */
+  cpuS: number
+  /** Of all processes together where there are control groups, else of each. */
+  memoryBytes: number
+  processes: number
+  /** Of stdout and stderr together. */
+  maxOutputBytes: number
+  /** Of each result. */
+  maxResultBytes: number
+  /** Of /tmp, and of each file in it. */
+  tmpBytes: number
+}
+export type Sandboxed = Pick<Child, 'command' | 'args' | 'env'> & {
+  /** What of the host it may read: the path inside, and the path outside. Beside these there are /usr and /lib alone. */
+  show: Record<string, string>
+  /** Folders below /tmp that it finds there, empty, to write to. */
+  folders: string[]
+  /** Files that it leaves below /tmp, as it is told to. */
+  results: string[]
+  /** A network namespace, as a path, to run in; with null there is no network at all. */
+  network: string | null
+  limits: SandboxLimits
+}
+export type SandboxResult = {
+  exitCode: number | null
+  /** The signal that ended it. */
+  killedBy: string | null
+  stdout: string
+  stderr: string
+  /** In the order asked for; empty where there was no such file. */
+  results: string[]
+  /** The limit that it went over, as what it did: `took longer than 3 s`. */
+  went: string | null
+}
+
+const find = (name: string) => [`/usr/bin/${name}`, `/bin/${name}`].find((path) => existsSync(path))
+const bwrap = find('bwrap')
+
+/** What this machine lacks for sandboxes, and how to come by it. */
+export const sandboxFlaw = bwrap ? null : 'bubblewrap is not installed (apt-get install bubblewrap)'
+
+/**
+ * Runs a program that reads what strangers wrote: as a user of its own that owns nothing, with nothing of the host in
+ * sight but what is shown, nothing to write to but a small /tmp in memory, no network unless one is given, and limits on
+ * all it can use up. Whatever it starts ends with it; it ends with us.
+ */
+export async function runInSandbox(work: Sandboxed, signal: AbortSignal): Promise<SandboxResult> {
+  if (!bwrap) throw new Error(`There are no sandboxes here: ${sandboxFlaw}.`)
+  const { limits, results } = work
+  await using group = process.getuid?.() === 0 ? await openCgroup(limits) : null
+  const [command = '', ...args] = commandLine(work, bwrap, group?.doors ?? [])
+  const { timeoutMs, maxOutputBytes, maxResultBytes } = limits
+  const outputs = results.map(() => maxResultBytes)
+  const child = { command, args, env: work.env, cwd: '/', timeoutMs, maxOutputBytes, outputs }
+  const ended = await runChild(child, signal)
+  const killedBy = ended.killedBy ?? signalName((ended.exitCode ?? 0) - 128)
+  return {
+    exitCode: killedBy ? null : ended.exitCode,
+    killedBy,
+    stdout: ended.stdout,
+    stderr: ended.stderr,
+    results: ended.outputs,
+    went: wentOver({ ...ended, killedBy, outOfMemory: (await group?.ranOutOfMemory()) ?? false }, limits),
+  }
+}
+
+/** How the limits on memory and processes are kept on this machine, for people. */
+export async function sandboxKind(): Promise<string> {
+  await using group = process.getuid?.() === 0 ? await openCgroup({ memoryBytes: 2 ** 26, processes: 1 }) : null
+  return `bubblewrap, ${group?.kind ?? 'limits for each process alone (no control groups)'}`
+}
+
+/** `NAME` of the signal with this number, as a shell tells it in its exit code. */
+const signalName = (number: number): string | null =>
+  Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? null
+
+type Ended = { timedOut: boolean; truncated: boolean; killedBy: string | null; outOfMemory: boolean }
+
+function wentOver({ timedOut, truncated, killedBy, outOfMemory }: Ended, limits: SandboxLimits): string | null {
+  if (timedOut) return `took longer than ${limits.timeoutMs / 1000} s`
+  if (truncated) {
+    return `wrote more than the ${limits.maxOutputBytes} bytes of words or ${limits.maxResultBytes} bytes of results it may`
+  }
+  if (outOfMemory) return `needed more than ${limits.memoryBytes / 2 ** 20} MiB of memory`
+  if (killedBy === 'SIGXCPU') return `computed for more than ${limits.cpuS} s`
+  if (killedBy === 'SIGXFSZ') return `wrote a file of more than ${limits.tmpBytes / 2 ** 20} MiB`
+  return null
+}
+
+/** From outside to inside: the groups and mounts that need root, the user, the namespaces, the limits, the program. */
+function commandLine(work: Sandboxed, bwrap: string, doors: string[]): string[] {
+  const { show, network, limits } = work
+  const isRoot = process.getuid?.() === 0
+  const shown = Object.entries(show)
+  const user = 1_000_000_000 + randomInt(1_000_000_000) // nobody else's, so limits by user are its own too
+  const enter = network === null ? [] : ['/usr/bin/nsenter', `--net=${network}`, '--']
+  const isolate = words('/usr/bin/unshare --mount --propagation private --')
+  const asRoot = ['/bin/sh', '-ec', gather, 'sh', ...doors, '--', ...shown.map(([, outside]) => outside), '--']
+  return [
+    ...(isRoot ? [...enter, ...isolate, ...asRoot, ...asUser(user)] : []),
+    bwrap,
+    ...words('--unshare-user --disable-userns --unshare-ipc --unshare-pid --unshare-uts --unshare-cgroup-try'),
+    ...(network === null || !isRoot ? ['--unshare-net'] : []),
+    ...words(`--die-with-parent --new-session --cap-drop ALL --hostname sandbox --uid ${nobody} --gid ${nobody}`),
+    ...words('/usr /bin /sbin /lib /lib64').flatMap((path) => ['--ro-bind-try', path, path]),
+    ...words(`--proc /proc --dev /dev --size ${limits.tmpBytes} --tmpfs /tmp`),
+    ...work.folders.flatMap((folder) => ['--dir', folder]),
+    ...shown.flatMap(([inside, outside], at) => ['--ro-bind', isRoot ? `${counter}/${at}` : outside, inside]),
+    ...words('--remount-ro /dev --remount-ro / --chdir / --'),
+    ...words(`/usr/bin/prlimit --cpu=${limits.cpuS}:${limits.cpuS + 5} --data=${limits.memoryBytes} --core=0`),
+    ...words(`--fsize=${limits.tmpBytes} --nproc=${limits.processes} --nofile=1024 --`),
+    '/bin/sh',
+    '-c',
+    handBack(work.results),
+    work.command,
+    ...work.args,
+  ]
+}
+
+const words = (text: string): string[] => text.split(' ')
+const nobody = 65534
+
+/** A folder that holds nothing outside, so that nothing is hidden by what is put there. */
+const counter = '/run/tarmac-sandbox'
+
+/** Joins the groups, and shows each file and folder, wherever it lies, at a place that the sandbox's user can reach. */
+const gather = `
+while [ "$1" != -- ]; do echo $$ > "$1"; shift; done
+shift
+mkdir -p ${counter}
+mount -t tmpfs -o mode=755 tmpfs ${counter}
+at=0
+while [ "$1" != -- ]; do
+  if [ -d "$1" ]; then mkdir "${counter}/$at"; else : > "${counter}/$at"; fi
+  mount --bind "$1" "${counter}/$at"
+  at=$((at + 1))
+  shift
+done
+shift
+exec "$@"
+`
+
+/** The results go out through pipes, so that nothing in the sandbox can write to a disk of ours. */
+function handBack(results: string[]): string {
+  const closed = results.map((_, at) => `${at + 3}>&-`).join(' ')
+  const given = results.map((path, at) => `[ ! -e ${path} ] || cat ${path} >&${at + 3}`)
+  return [`"$0" "$@" ${closed}`, 'code=$?', ...given, 'exit $code'].join('\n')
+}

@@ -1,0 +1,47 @@
+import type { Request, RequestHandler } from 'express'
+import { Problem } from '#api/problem.ts'
+import { maxSecretBytes, type SecretFacts } from '#api/secret.ts'
+import { appOf, askForBody } from './receive-source.ts'
+
+/** Build secrets kept per app: values go in and are never shown again. */
+export type KeptSecrets = {
+  list(app: string): Promise<SecretFacts[]>
+  put(app: string, name: string, value: Uint8Array): Promise<SecretFacts>
+  /** A problem when there is none of that name. */
+  remove(app: string, name: string): Promise<void>
+}
+type Parts = { secrets: KeptSecrets }
+
+/** `GET /v1/apps/{app}/secrets`: names and times. */
+export function listSecrets({ secrets }: Parts): RequestHandler {
+  return async (request, response) => void response.json({ secrets: await secrets.list(appOf(request)) })
+}
+
+/** `PUT /v1/apps/{app}/secrets/{name}`: the body is the value, byte for byte. */
+export function putSecret({ secrets }: Parts): RequestHandler {
+  return async (request, response) => {
+    const app = appOf(request)
+    askForBody(request, response)
+    response.json(await secrets.put(app, String(request.params['name']), await valueOf(request)))
+  }
+}
+
+/** `DELETE /v1/apps/{app}/secrets/{name}`. */
+export function deleteSecret({ secrets }: Parts): RequestHandler {
+  return async (request, response) => {
+    await secrets.remove(appOf(request), String(request.params['name']))
+    response.status(204).end()
+  }
+}
+
+async function valueOf(request: Request): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let sizeBytes = 0
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length
+    if (sizeBytes > maxSecretBytes)
+      throw new Problem('secret-invalid', `A secret has at most ${maxSecretBytes / 1024} KiB.`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { asProblem, Problem } from '#api/problem.ts'
+import type { Logger } from '../log.ts'
+
+type Parts = {
+  /** Proves that build steps reach nothing of ours and says how, or throws a Problem that says what is wrong. */
+  prove(signal: AbortSignal): Promise<string>
+  /** Which daemon is there now: another answer after it was replaced, null while there is none. */
+  daemon(): string | null
+  onProven(): void
+  log: Logger
+}
+
+const lookMs = 1000
+const proveMs = 60_000
+const maxPauseMs = 30_000
+const unproven = new Problem('not-ready', 'no canary build has ended yet with the build daemon that is there now')
+const isAway = ({ code }: Problem) => code === 'buildkit-unavailable'
+
+/**
+ * Lets builds run only against a daemon whose steps are proven to be walled in: proven at the start, and again when
+ * the daemon was replaced; after a failure again and again, with growing pauses.
+ */
+export class NetworkGuard {
+  readonly #parts: Parts
+  readonly #stop = new AbortController()
+  #proof: { daemon: string | null; detail: string } | null = null
+  /** Why there is no proof with the daemon that is there now. */
+  #missing: Problem = unproven
+  #proving: Promise<void> | undefined
+  #pauseMs = lookMs
+  #nextTry = 0
+
+  static start(parts: Parts): NetworkGuard {
+    const guard = new NetworkGuard(parts)
+    void guard.#watch()
+    return guard
+  }
+
+  private constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /** For the health page. */
+  get status(): { ok: boolean; detail: string } {
+    const daemon = this.#parts.daemon()
+    const ok = daemon !== null && daemon === this.#proof?.daemon
+    return { ok, detail: ok ? this.#proof!.detail : this.#missing.message }
+  }
+
+  /** Throws where nothing new is taken: before the first proof, and once one failed. A daemon that is away is waited for. */
+  admit(): void {
+    const waits = this.#proof !== null && (this.#missing === unproven || isAway(this.#missing))
+    if (!waits && !this.status.ok) throw this.#refusal()
+  }
+
+  /** Resolves when builds are safe, after a canary of its own where the daemon is a new one; else throws. */
+  async proven(signal: AbortSignal): Promise<void> {
+    if (!this.status.ok) await Promise.race([this.#prove(), aborted(signal)])
+    if (!this.status.ok) throw isAway(this.#missing) ? this.#missing : this.#refusal()
+  }
+
+  #refusal(): Problem {
+    return new Problem('not-ready', `No build runs until its network is proven closed: ${this.#missing.message}.`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await this.#proving
+  }
+
+  async #watch(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      if (!this.status.ok && performance.now() >= this.#nextTry) await this.#prove()
+      await sleep(lookMs, undefined, { ref: false, signal: this.#stop.signal }).catch(() => {})
+    }
+  }
+
+  #prove(): Promise<void> {
+    return (this.#proving ??= this.#proveOnce().finally(() => (this.#proving = undefined)))
+  }
+
+  async #proveOnce(): Promise<void> {
+    const { log } = this.#parts
+    const daemon = this.#parts.daemon()
+    const limit = AbortSignal.timeout(proveMs)
+    try {
+      const detail = await this.#parts.prove(AbortSignal.any([this.#stop.signal, limit]))
+      log.info({ detail }, 'the network of build steps is proven closed')
+      this.#proof = { daemon, detail }
+      this.#missing = unproven
+      this.#pauseMs = lookMs
+      this.#parts.onProven()
+    } catch (error) {
+      if (this.#stop.signal.aborted) return
+      const late = new Problem('not-ready', `the canary build took longer than ${proveMs / 1000} s`)
+      const problem = limit.aborted ? late : asProblem(error)
+      if (problem.message !== this.#missing.message)
+        log.error({ err: error }, 'the network of build steps is not proven closed')
+      this.#missing = problem
+      this.#nextTry = performance.now() + this.#pauseMs
+      this.#pauseMs = Math.min(this.#pauseMs * 2, maxPauseMs)
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason as Error)
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+  })
+}

@@ -1,0 +1,68 @@
+import { createHmac, randomUUID } from 'node:crypto'
+import { mkdir, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { byteOrder } from '../llb/byte-order.ts'
+import type { Preparation, Prepared } from './prepare.ts'
+
+export type PlanQuestion = Pick<Preparation, 'app' | 'planner' | 'tree' | 'options' | 'secretNames'>
+
+const format = 1 // of the files; another number makes all older ones strangers
+const cacheLimits = { plans: 1_000, sizeBytes: 64 * 2 ** 20 }
+
+/** Plans of earlier runs, one file each, named by a keyed hash of all that a plan depends on. May be deleted at any time. */
+export class PlanCache {
+  readonly #dir: string
+  readonly #key: Uint8Array
+  readonly #limits: typeof cacheLimits
+
+  constructor(dir: string, key: Uint8Array, limits = cacheLimits) {
+    this.#dir = dir
+    this.#key = key
+    this.#limits = limits
+  }
+
+  async find(question: PlanQuestion): Promise<Prepared | null> {
+    const path = this.#path(question)
+    try {
+      const prepared = JSON.parse(await readFile(path, 'utf8')) as Prepared
+      await utimes(path, new Date(), new Date()) // what is used last goes last
+      return prepared
+    } catch {
+      return null // not there, deleted meanwhile, or cut short by a power cut
+    }
+  }
+
+  async keep(question: PlanQuestion, prepared: Prepared): Promise<void> {
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 })
+    const part = join(this.#dir, `part-${randomUUID()}`)
+    await writeFile(part, JSON.stringify(prepared), { mode: 0o600 })
+    await rename(part, this.#path(question))
+    await this.#evict()
+  }
+
+  /** Without its variables' values: those may be secrets, and a hash without a key could be guessed. */
+  #path({ app, planner, tree, options, secretNames = [] }: PlanQuestion): string {
+    const build = Object.entries(options.build).toSorted(([a], [b]) => byteOrder(a, b))
+    const question = [format, planner.path, planner.version, app, tree.digest, options.deploy, build, secretNames]
+    return join(this.#dir, createHmac('sha256', this.#key).update(JSON.stringify(question)).digest('hex'))
+  }
+
+  /** The plans used longest ago go, until the others are few and small enough. */
+  async #evict(): Promise<void> {
+    const paths = (await readdir(this.#dir)).map((name) => join(this.#dir, name))
+    const found = await Promise.all(paths.map(async (path) => ({ path, ...(await sizeAndAge(path)) })))
+    const room = { ...this.#limits }
+    for (const { path, sizeBytes } of found.toSorted((a, b) => b.usedMs - a.usedMs)) {
+      room.plans -= 1
+      room.sizeBytes -= sizeBytes
+      if (room.plans < 0 || room.sizeBytes < 0) await rm(path, { force: true })
+    }
+  }
+}
+
+/** Nothing, of a file that another run has just removed. */
+const sizeAndAge = (path: string): Promise<{ sizeBytes: number; usedMs: number }> =>
+  stat(path).then(
+    ({ size, mtimeMs }) => ({ sizeBytes: size, usedMs: mtimeMs }),
+    () => ({ sizeBytes: 0, usedMs: 0 }),
+  )

@@ -1,0 +1,21 @@
+import type { Manifest } from './registry.ts'
+
+const indexType = 'application/vnd.oci.image.index.v1+json'
+
+/** Images of several platforms (as in `linux/arm64`) under one name. */
+export function imageIndex(images: { platform: string; manifest: Manifest }[]): Omit<Manifest, 'digest'> {
+  const manifests = images.map(({ platform, manifest: { mediaType, digest, bytes } }) => {
+    const [os, architecture, variant] = platform.split('/')
+    return { mediaType, digest, size: bytes.length, platform: { architecture, os, ...(variant && { variant }) } }
+  })
+  const index = { schemaVersion: 2, mediaType: indexType, manifests }
+  return { mediaType: indexType, bytes: Buffer.from(JSON.stringify(index)) }
+}
+
+/** What an image weighs by its manifest: configuration and layers, as they are kept. */
+export function imageBytes({ bytes }: Manifest): number {
+  const { config, layers = [] } = JSON.parse(Buffer.from(bytes).toString()) as { config?: Part; layers?: Part[] }
+  return [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0)
+}
+
+type Part = { size: number }

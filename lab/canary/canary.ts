@@ -1,0 +1,176 @@
+/** Tries from inside a build what builds must not reach, with the walls of the gateway and without. */
+import { execFile } from 'node:child_process'
+import { cp, mkdir, writeFile } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { cacheDir } from '../ready.ts'
+import { withLock } from '../make/lock.ts'
+import { startLab, type Lab } from '../start-lab.ts'
+import { startNameServer } from './name-server.ts'
+import { beyond, isReached, linkLocalOf, onThisMachine, openPlaces } from './places.ts'
+
+const run = promisify(execFile)
+
+export type Row = {
+  what: string
+  host: string
+  port: number
+  /** Who shows that somebody listens there: the same step without the walls, or, where a step has no way, this machine. */
+  control: 'step' | 'host'
+  /** Whether the walls let it through: two rows show that they do not close everything. */
+  open: boolean
+  controlReached: boolean
+  reached: boolean
+}
+
+/** All is as it must be in this row. */
+export const isRight = ({ open, controlReached, reached }: Row): boolean => controlReached && reached === open
+
+const names: Record<string, string> = {
+  '_api.internal': onThisMachine.sixPn,
+  'metadata.canary.test': beyond.metadata,
+  'private.canary.test': beyond.tenth,
+  'machine.canary.test': onThisMachine.tenth,
+  'six.canary.test': onThisMachine.uniqueLocal,
+}
+
+/** The whole proof, in a lab of its own that is taken down again. `port` and those above it must be free. */
+export function tryWalls(options: { dir: string; port: number; say?: (line: string) => void }): Promise<Row[]> {
+  return withLock(join(cacheDir, 'canary.lock'), () => tryWallsAlone(options)) // the addresses are this machine's
+}
+
+async function tryWallsAlone({
+  dir,
+  port,
+  say = () => {},
+}: {
+  dir: string
+  port: number
+  say?: (line: string) => void
+}) {
+  await using lab = await startLab({
+    dir,
+    port,
+    say,
+    dns: [onThisMachine.resolver],
+    settings: { TARMAC_HOST: '0.0.0.0', TARMAC_BUILD_ALLOW: beyond.allowed },
+  })
+  const listenPort = port + 90
+  await using places = await openPlaces(lab.bridge, listenPort)
+  using _names = await startNameServer(onThisMachine.resolver, names)
+  const targets = targetsOf(lab, await outsideLink(), places.neighbour, listenPort)
+
+  say('without the walls')
+  await run('nft', ['delete', 'table', 'inet', `tarmac_${lab.bridge.name.replaceAll(/\W/g, '_')}`])
+  const without = await triedFromStep(lab, targets, 'without')
+  say('with the walls, put up by a gateway that starts')
+  await lab.start('gateway')
+  const within = await triedFromStep(lab, targets, 'within')
+
+  return Promise.all(
+    targets.map(async (target, at): Promise<Row> => {
+      const fromHost = target.control === 'host' && isReached(target.fromHost ?? target.host, target.port)
+      return { ...target, reached: within.has(at), controlReached: (await fromHost) || without.has(at) }
+    }),
+  )
+}
+
+const portOf = (address: string) => Number(/:(\d+)\/?$/.exec(address)?.[1])
+
+type Target = Pick<Row, 'what' | 'host' | 'port' | 'control' | 'open'> & { fromHost?: string }
+
+function targetsOf(lab: Lab, outside: string, neighbour: string, port: number): Target[] {
+  const step = (what: string, host: string, at = port, open = false): Target => ({
+    what,
+    host,
+    port: at,
+    control: 'step',
+    open,
+  })
+  const host = (what: string, address: string, at = port, fromHost = address): Target => ({
+    what,
+    host: address,
+    port: at,
+    control: 'host',
+    open: false,
+    fromHost,
+  })
+  const bridge = lab.bridge.subnet.replace('0/24', '1')
+  const own = networkInterfaces()[outside] ?? []
+  const own4 = own.filter(({ family }) => family === 'IPv4')
+  const own6 = own.filter(({ family }) => family === 'IPv6')
+  const link = linkLocalOf(lab.bridge.name)
+  const gatewayPort = portOf(lab.gateway)
+  return [
+    host('loopback', '127.0.0.1'),
+    host('loopback, another address', '127.77.77.77'),
+    host('gateway, on loopback', '127.0.0.1', gatewayPort),
+    host('context listener', '127.0.0.1', lab.contextPort),
+    host('localfly: Machines API', '127.0.0.1', portOf(lab.flyApi)),
+    host('localfly: apps', '127.0.0.1', portOf(lab.apps)),
+    host('registry', '127.0.0.1', portOf(lab.registry)),
+    step('the bridge’s own address', bridge),
+    step('gateway, on the bridge', bridge, gatewayPort),
+    ...own4.map(({ address }) => step('this machine', address)),
+    ...own4.map(({ address }) => step('gateway, on this machine', address, gatewayPort)),
+    step('this machine, private address', onThisMachine.tenth),
+    step('the resolver, but not for names', onThisMachine.resolver),
+    step('a step of another build', neighbour),
+    step('metadata service', beyond.metadata),
+    step('link-local', beyond.linkLocal),
+    step('private 10/8', beyond.tenth),
+    step('private 172.16/12', beyond.private172),
+    step('private 192.168/16', beyond.private192),
+    step('shared 100.64/10', beyond.shared),
+    step('protocols 192.0.0/24', beyond.protocols),
+    step('test 192.0.2/24', beyond.test1),
+    step('test 198.51.100/24', beyond.test2),
+    step('test 203.0.113/24', beyond.test3),
+    step('relay 192.88.99/24', beyond.relay),
+    step('benchmark 198.18/15', beyond.benchmark),
+    step('reserved 240/4', beyond.reserved),
+    step('IPv4 in IPv6: this machine', `::ffff:${onThisMachine.tenth}`),
+    step('IPv4 in IPv6: metadata', `::ffff:${beyond.metadata}`),
+    step('IPv4 in IPv6: private', `::ffff:${beyond.private192}`),
+    host('IPv4 in IPv6: loopback', '::ffff:127.0.0.1'),
+    host('IPv6 loopback', '::1'),
+    ...own6.filter(({ scopeid }) => !scopeid).map(({ address }) => host('IPv6 of this machine', address)),
+    ...(link ? [step('IPv6 link-local of the bridge', `${link.address}%eth0`)] : []),
+    host('6PN', onThisMachine.sixPn),
+    host('IPv6 unique local', onThisMachine.uniqueLocal),
+    host('IPv6 metadata service', onThisMachine.metadata6),
+    host('IPv6 test', onThisMachine.test6),
+    host('NAT64 of the metadata service', onThisMachine.nat64),
+    host('name: _api.internal', '_api.internal', port, onThisMachine.sixPn),
+    host('name of an IPv6 unique local address', 'six.canary.test', port, onThisMachine.uniqueLocal),
+    step('name of the metadata service', 'metadata.canary.test'),
+    step('name of a private address', 'private.canary.test'),
+    step('name of this machine', 'machine.canary.test'),
+    step('open: an address allowed by setting', beyond.allowed, port, true),
+    step('open: the public network (its stand-in)', beyond.open, port, true),
+  ]
+}
+
+/** The link that leads outside; its addresses are this machine's own. */
+async function outsideLink(): Promise<string> {
+  const { stdout } = await run('ip', ['-json', 'route', 'show', 'default'])
+  return (JSON.parse(stdout || '[]') as { dev: string }[])[0]?.dev ?? 'lo'
+}
+
+/** Deploys an app whose build tries the targets; answers which it reached, by their place in the list. */
+async function triedFromStep(lab: Lab, targets: Target[], name: string): Promise<Set<number>> {
+  const source = join(lab.dir, `canary-${name}`)
+  await mkdir(source, { recursive: true })
+  const lines = targets.map(({ host, port }) => `${host} ${port}\n`)
+  await writeFile(join(source, 'targets'), lines.join(''))
+  await cp(join(import.meta.dirname, 'try.py'), join(source, 'try.py'))
+  await writeFile(join(source, 'Dockerfile'), 'FROM python:3\nCOPY try.py targets /\nRUN ["python3", "/try.py"]\n')
+  const archive = `${source}.tar`
+  await run('tar', ['cf', archive, '-C', source, '.'])
+  const url = `${lab.gateway}/deploy/canary?deploy=false&rebuild=true`
+  const { stdout } = await run('curl', ['-sS', '-T', archive, '-H', `Authorization: Bearer ${lab.token}`, url])
+  if (!stdout.includes(`tried ${targets.length}`))
+    throw new Error(`the build ${name} the walls did not try:\n${stdout}`)
+  return new Set([...stdout.matchAll(/reached (\d+)$/gm)].map(([, at]) => Number(at)))
+}

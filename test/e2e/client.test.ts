@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { pageApp, startTestLab, type Files, type TestLab } from './start.ts'
+
+const main = join(import.meta.dirname, '../../client/src/main.ts')
+let lab: TestLab
+beforeAll(async () => void (lab = await startTestLab()))
+afterAll(() => lab[Symbol.asyncDispose]())
+
+/** `tarmac deploy`, as a user runs it. */
+async function tarmac(app: string, files: Files, ...more: string[]) {
+  const folder = await lab.source(files)
+  const env = { PATH: process.env['PATH'], TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token }
+  const child: ChildProcess = spawn(process.execPath, [main, 'deploy', app, ...more], { cwd: folder, env })
+  const closed = once(child, 'close')
+  const output = Promise.all([text(child.stdout!), text(child.stderr!)])
+  return {
+    child,
+    async end() {
+      const [[stdout, stderr], [code]] = await Promise.all([output, closed])
+      return { code: code as number, stdout, stderr }
+    },
+  }
+}
+const deployed = async (app: string, files: Files, ...more: string[]) => (await tarmac(app, files, ...more)).end()
+
+test('a deploy that becomes live exits 0 with the URL alone on stdout', async () => {
+  const { code, stdout, stderr } = await deployed('client', pageApp('by the client'), '--env', 'A=b')
+  expect([code, stdout]).toEqual([0, `${lab.apps.replace('localhost', 'client.localhost')}/\n`])
+  expect(stderr).toMatch(/^sent 2 files[^]*=> building[^]*=> verifying[^]*live: client, deployment/)
+  expect(await lab.page('client')).toBe('by the client')
+})
+
+test('a build that fails exits 11, a source without a plan 10, a deploy that fails 13: nothing on stdout', async () => {
+  const build = await deployed('broken', pageApp('x', 'RUN echo the reason; exit 9'))
+  expect(build).toMatchObject({ code: 11, stdout: '', stderr: expect.stringContaining('the reason') })
+  expect(await deployed('nothing', { 'notes.txt': '' })).toMatchObject({ code: 10, stdout: '' })
+  const deploy = await deployed('crashing', { Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]' })
+  expect(deploy).toMatchObject({ code: 13, stdout: '' })
+})
+
+test('--no-deploy ends built, --detach as soon as the source is taken', async () => {
+  const built = await deployed('built', pageApp('built'), '--no-deploy', '--json')
+  const result = JSON.parse(built.stdout.trim().split('\n').at(-1)!) as object
+  expect(result).toMatchObject({
+    type: 'result',
+    exitCode: 0,
+    state: 'built',
+    image: expect.stringContaining('/built@sha256:'),
+  })
+  const { code, stdout } = await deployed('built', pageApp('detached'), '--no-deploy', '--detach')
+  expect([code, stdout.trim()]).toEqual([0, expect.stringContaining(`${lab.gateway}/v1/deployments/`)])
+  expect((await lab.end(stdout.trim().split('/').at(-1)!)).record.state).toBe('built')
+})
+
+test('a client whose gateway is killed and comes back prints every line once and the verdict', async () => {
+  const run = await tarmac('restarted', pageApp('through it all', 'RUN echo before; sleep 4; echo after'))
+  let seen = ''
+  run.child.stderr!.on('data', (chunk: Buffer) => (seen += chunk.toString()))
+  await expect.poll(() => seen, { timeout: 30_000 }).toMatch(/\| before/)
+  lab.kill('gateway')
+  await lab.start('gateway')
+  const { code, stdout, stderr } = await run.end()
+  expect([code, stdout]).toEqual([0, expect.stringContaining('http://restarted.localhost')])
+  expect(stderr.match(/=> \w+/g)).toEqual(
+    [
+      'pending',
+      'fetching',
+      'analyzing',
+      'building',
+      'pending',
+      'fetching',
+      'analyzing',
+      'building',
+      'pushing',
+      'deploying',
+      'verifying',
+      'live',
+    ].map((state) => `=> ${state}`),
+  )
+  expect(stderr).toContain('The gateway was stopped while it worked on this')
+})

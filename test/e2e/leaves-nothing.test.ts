@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { leftOf, recordTraces } from './left-over.ts'
+import { labPort } from './start.ts'
+
+const root = join(import.meta.dirname, '../..')
+
+/** `npm run lab`, until it says that it is ready. */
+async function startLabProcess(dir: string, port: number) {
+  const child = spawn(process.execPath, [join(root, 'lab/main.ts'), '--port', String(port), '--dir', dir])
+  const exit = once(child, 'exit')
+  let said = ''
+  for await (const chunk of child.stdout) {
+    said += String(chunk)
+    if (said.includes('lab: ready')) break
+  }
+  return { child, exit }
+}
+
+const dockerfile = 'FROM alpine\nRUN mkdir /www && echo hello > /www/index.html\nRUN true\n'
+const serving = `${dockerfile}CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]`
+const building = `${dockerfile}RUN sleep 600`
+
+test('a lab that is killed leaves machines and builds behind; the next one in its folder takes them away, and itself', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'tarmac-e2e-'))
+  const port = await labPort()
+  const killed = await startLabProcess(dir, port)
+  const { gateway, token } = JSON.parse(await readFile(join(dir, 'lab.json'), 'utf8')) as Record<string, string>
+  const deploy = (app: string, text: string) => {
+    const line = `mkdir "$DIR" && cd "$DIR" && echo "$TEXT" > Dockerfile && tar cz . | curl -sNT - -H "Authorization: Bearer $T" $URL`
+    const env = {
+      PATH: process.env['PATH'],
+      T: token,
+      URL: `${gateway}/deploy/${app}`,
+      DIR: join(dir, app),
+      TEXT: text,
+    }
+    return spawn('sh', ['-c', line], { env })
+  }
+  let printed = ''
+  for await (const chunk of deploy('served', serving).stdout) printed += String(chunk)
+  expect(printed).toContain('\nlive: served')
+  for await (const chunk of deploy('building', building).stdout) if (String(chunk).includes('sleep 600')) break
+  const traces = await recordTraces(dir)
+  killed.child.kill('SIGKILL')
+  await killed.exit
+  expect((await leftOf(traces)).some((line) => line.startsWith('process'))).toBe(true)
+
+  const next = await startLabProcess(dir, port)
+  next.child.kill('SIGTERM')
+  expect(await next.exit).toEqual([0, null])
+  expect(await leftOf(traces)).toEqual([])
+  await rm(dir, { recursive: true })
+})

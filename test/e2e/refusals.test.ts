@@ -1,0 +1,123 @@
+import { randomBytes } from 'node:crypto'
+import { request } from 'node:http'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from 'vitest'
+import type { ProblemBody } from '#api/problem.ts'
+import { hostile } from '../archives.ts'
+import { pageApp, startTestLab, type TestLab } from './start.ts'
+
+const mebibyte = 2 ** 20
+let lab: TestLab
+let whole: Buffer
+let before: Awaited<ReturnType<TestLab['holdings']>>
+
+beforeAll(async () => {
+  lab = await startTestLab({ TARMAC_MAX_UPLOAD_MIB: '2' })
+  whole = await lab.archive(await lab.source(pageApp('whole')))
+})
+afterAll(() => lab[Symbol.asyncDispose]())
+beforeEach(async () => void (before = await lab.holdings()))
+// Whatever was refused, and however: nothing of it is kept.
+afterEach(async () => {
+  await expect.poll(() => lab.holdings(), { timeout: 5000 }).toEqual(before)
+  expect(before).toMatchObject({ spool: [], plans: [], trees: [], records: 0, apps: [], containers: 0 })
+})
+
+async function refusal(answer: Response | Promise<Response>): Promise<ProblemBody> {
+  const response = await answer
+  expect(response.headers.get('Content-Type')).toMatch('application/problem+json')
+  const body = (await response.json()) as ProblemBody
+  expect(body).toMatchObject({
+    type: `/problems/${body.code}`,
+    status: response.status,
+    detail: expect.stringMatching(/[.?…]$/),
+  })
+  return body
+}
+
+test('no token and a wrong one get the same 401', async () => {
+  const answers = ['', 'Bearer not-the-right-one-at-all', 'Basic eDp5'].map((authorization) =>
+    refusal(lab.put('app', '', whole, { authorization })),
+  )
+  const [none, ...others] = (await Promise.all(answers)).map((problem) => ({ ...problem, requestId: null }))
+  expect(none).toMatchObject({ code: 'unauthorized', status: 401 })
+  expect(others).toEqual([none, none])
+})
+
+// One of each kind that is wrong whatever the limits; `test/gateway/intake` has them all.
+const kinds = Map.groupBy(hostile, ([, code]) => code)
+kinds.delete('archive-too-many-entries')
+test.each([...kinds.values()].map(([first]) => first!))('%s: %s', async (_, code, bytes) => {
+  const body = typeof bytes === 'function' ? bytes() : bytes
+  expect((await refusal(lab.put('app', '', body))).code).toBe(code)
+})
+
+test('a body that is no archive is 415 and says what is taken', async () => {
+  const problem = await refusal(lab.put('app', '', Buffer.from('{"hello": "world"}'.repeat(100))))
+  expect(problem).toMatchObject({ status: 415, detail: expect.stringContaining('tar.gz') })
+})
+
+test('a cut-off archive is 400, and so is one whose line broke, which leaves no record either', async () => {
+  expect(await refusal(lab.put('app', '', whole.subarray(0, -40)))).toMatchObject({
+    status: 400,
+    code: 'archive-truncated',
+  })
+  const call = request(`${lab.gateway}/deploy/app`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${lab.token}` },
+  })
+  call.on('error', () => {})
+  call.write(whole.subarray(0, -40))
+  await expect.poll(async () => (await lab.holdings()).spool.length, { timeout: 5000 }).toBe(1)
+  call.destroy()
+})
+
+test('too large is 413, by its announcement or once it is, and says the limit', async () => {
+  const announced = await refusal(lab.put('app', '', Buffer.alloc(3 * mebibyte)))
+  expect(announced).toMatchObject({ status: 413, limitBytes: 2 * mebibyte, announcedBytes: 3 * mebibyte })
+  const folder = await lab.source({})
+  await writeFile(join(folder, 'big'), randomBytes(3 * mebibyte))
+  const printed = JSON.parse(await lab.curl(folder, 'app')) as ProblemBody
+  expect(printed).toMatchObject({ status: 413, code: 'archive-too-large', limitBytes: 2 * mebibyte })
+})
+
+test('a wrong digest is 400 and names what was received; one of a kind that is not checked, too', async () => {
+  const wrong = `sha-256=:${Buffer.alloc(32).toString('base64')}:`
+  expect(await refusal(lab.put('app', '', whole, { 'content-digest': wrong }))).toMatchObject({
+    status: 400,
+    code: 'digest-mismatch',
+  })
+  expect(await refusal(lab.put('app', '', whole, { 'content-digest': 'md5=:AAAA:' }))).toMatchObject({
+    status: 400,
+    code: 'digest-unsupported',
+  })
+})
+
+test('a bad app name is 422 with the rule, an unknown option 422 with the nearest one, before any byte is read', async () => {
+  expect(await refusal(lab.put('Not_A_Name', '', whole))).toMatchObject({
+    status: 422,
+    code: 'app-name-invalid',
+    detail: expect.stringMatching(/letters/),
+  })
+  expect(await refusal(lab.put('app', 'stategy=rolling', whole))).toMatchObject({
+    status: 422,
+    code: 'option-unknown',
+    nearest: 'strategy',
+  })
+  expect(await refusal(lab.put('app', 'deploy=maybe', whole))).toMatchObject({ status: 422, code: 'option-invalid' })
+})
+
+test('an unknown deployment is 404, as record and as log; an unknown address too', async () => {
+  for (const path of ['/v1/deployments/none', '/v1/deployments/none/events'])
+    expect(await refusal(lab.ask(path))).toMatchObject({ status: 404, code: 'deployment-not-found' })
+  expect(await refusal(lab.ask('/v2'))).toMatchObject({ status: 404, code: 'route-not-found' })
+})
+
+test('none of it is in the operator’s log with a token or a value of a query', async () => {
+  await refusal(lab.put('app', 'env.SECRET=hush-hush&nonsense=1', whole))
+  const text = await readFile(join(lab.dir, 'gateway.log'), 'utf8')
+  expect(text).toContain('/deploy/app')
+  expect(text).not.toContain('hush-hush')
+  expect(text).not.toContain(lab.token)
+})

@@ -1,0 +1,119 @@
+import { expect, test } from 'vitest'
+import { ImagePolicy, type ImageRules } from '../../../gateway/src/buildkit/image-policy.ts'
+import { policyAction, PolicyQuestion } from '../../../gateway/src/buildkit/messages.ts'
+
+const rules: ImageRules = {
+  allowed: ['docker.io', 'ghcr.io/acme', 'quay.io/one/two'],
+  frontends: ['docker.io/docker/dockerfile'],
+  own: 'registry.fly.io',
+  refreshMs: 60_000,
+}
+const one = `sha256:${'1'.repeat(64)}`
+const two = `sha256:${'2'.repeat(64)}`
+const question = (identifier: string, digest?: string) =>
+  PolicyQuestion.decode(
+    PolicyQuestion.encode({ about: { source: { identifier }, ...(digest && { image: { digest } }) } }),
+  )
+const node = 'docker-image://docker.io/library/node:22'
+const decisions = Object.fromEntries(Object.entries(policyAction).map(([name, action]) => [action, name]))
+/** What a build is told of a source: a decision, or that it is looked up first. */
+const verdict = (policy: ImagePolicy, identifier: string, app = 'shop') => {
+  const { decision } = policy.forBuild(app, 'http://127.0.0.1:1/secret/context.tar', false).answer(question(identifier))
+  return decision ? decisions[decision.action ?? 0] : 'looked up'
+}
+
+test.each([
+  'docker-image://docker.io/library/node:22',
+  'docker-image://docker.io/me/mine:1',
+  'docker-image://ghcr.io/acme:1',
+  'docker-image://ghcr.io/acme/tools/go:1',
+  'docker-image://quay.io/one/two:1',
+  'docker-image://registry.fly.io/shop:deployment-1',
+])('%s may be used', (identifier) => {
+  expect(verdict(new ImagePolicy(rules), identifier)).toBe('looked up')
+  expect(verdict(new ImagePolicy(rules), `${identifier}@${one}`)).toBe('allow')
+})
+
+test.each([
+  'docker-image://ghcr.io/acme-evil/x:1',
+  'docker-image://ghcr.io/other/x:1',
+  'docker-image://docker.io.evil.com/x:1',
+  'docker-image://docker.io:444/x/y:1',
+  'docker-image://10.0.0.5/x/y:1',
+  'docker-image://127.0.0.1:5000/library/node:22',
+  'docker-image://[fdaa::3]:5000/x/y:1',
+  'docker-image://localhost/x:1',
+  'docker-image://_api.internal:5000/shop:1',
+  'docker-image://shop.internal/x/y:1',
+  'docker-image://registry.fly.io/other:1',
+  'docker-image://registry.fly.io/shop/more:1',
+  'docker-image://registry.fly.io/shop-two:1',
+  'docker-image://node',
+  'docker-image+blob://docker.io/library/node@sha256:aa',
+  'https://example.com/a.tar',
+  'http://127.0.0.1:1/another/context.tar',
+  'http://buildkit-session/x',
+  'git://github.com/acme/x.git',
+  'local://context',
+  'oci-layout://local/x@sha256:aa',
+  'blockdevice:///dev/sda',
+  '',
+])('%s may not', (identifier) => {
+  const policy = new ImagePolicy(rules)
+  const build = policy.forBuild('shop', null, false)
+  expect(build.answer(question(identifier)).decision?.action).toBe(policyAction.deny)
+  expect(build.refused()).toMatchObject({ code: 'image-forbidden' })
+  expect(build.refused()?.message).toContain(identifier.replace('docker-image://', ''))
+})
+
+test('the refusal of an image says what is allowed', () => {
+  const build = new ImagePolicy(rules).forBuild('shop', null, false)
+  build.answer(question('docker-image://localhost/x:1'))
+  expect(build.refused()?.body()).toMatchObject({
+    image: 'localhost/x:1',
+    allowed: ['docker.io', 'ghcr.io/acme', 'quay.io/one/two', 'registry.fly.io/shop'],
+    detail: expect.stringContaining('registry.fly.io/shop'),
+  })
+})
+
+test('a name stands for one digest until its time is over, for each app on its own', () => {
+  const policy = new ImagePolicy(rules)
+  const first = policy.forBuild('shop', null, false)
+  expect(first.answer(question(node)).lookUp?.source?.identifier).toBe(node)
+  const pinned = { action: policyAction.convert, update: { identifier: `${node}@${one}`, attrs: {} } }
+  expect(first.answer(question(node, one)).decision).toEqual(pinned)
+  expect(first.answer(question(`${node}@${one}`)).decision?.action).toBe(policyAction.allow)
+  expect(first.bases()).toEqual({ 'docker.io/library/node:22': one })
+  expect(first.goodUntil()).toBeGreaterThan(Date.now() + 50_000)
+  expect(policy.forBuild('shop', null, false).answer(question(node)).decision).toEqual(pinned)
+  expect(verdict(policy, node, 'blog')).toBe('looked up')
+  expect(verdict(new ImagePolicy({ ...rules, refreshMs: 0 }), node)).toBe('looked up')
+})
+
+test('a build from scratch looks its names up anew, once, and later builds go by what it found', () => {
+  const policy = new ImagePolicy(rules)
+  policy.forBuild('shop', null, false).answer(question(node, one))
+  const anew = policy.forBuild('shop', null, true)
+  expect(anew.answer(question(node)).lookUp).toBeDefined()
+  anew.answer(question(node, two))
+  expect(anew.answer(question(node)).decision?.action).toBe(policyAction.convert)
+  expect(anew.bases()).toEqual({ 'docker.io/library/node:22': two })
+  expect(policy.stillStand('shop', { 'docker.io/library/node:22': one })).toBe(false)
+  expect(policy.stillStand('shop', { 'docker.io/library/node:22': two, 'docker.io/library/go:1': one })).toBe(true)
+  anew.forget()
+  expect(verdict(policy, node)).toBe('looked up')
+})
+
+test('a digest that the source gives itself is recorded as it stands', () => {
+  const build = new ImagePolicy(rules).forBuild('shop', null, false)
+  build.answer(question(`${node}@${one}`))
+  expect(build.bases()).toEqual({ [`docker.io/library/node:22@${one}`]: one })
+  expect(build.goodUntil()).toBeNull()
+})
+
+test('a Dockerfile is read by no frontend but those that are allowed', () => {
+  const policy = new ImagePolicy(rules)
+  policy.checkFrontend('docker/dockerfile:1-labs')
+  for (const image of ['me/mine:1', 'docker/dockerfile-upstream:master', 'ghcr.io/docker/dockerfile:1', 'Not/Valid'])
+    expect(() => policy.checkFrontend(image)).toThrow(`read by ${image}`)
+})

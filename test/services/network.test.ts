@@ -1,0 +1,35 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { proveWalls } from '../../gateway/src/buildkit/canary.ts'
+import { Buildkit } from '../../gateway/src/buildkit/solve.ts'
+import { isRight, tryWalls } from '../../lab/canary/canary.ts'
+import { startBuildkitd } from '../../lab/parts/buildkitd.ts'
+
+async function folder() {
+  const dir = await mkdtemp(join(tmpdir(), 'tarmac-network-'))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  return dir
+}
+
+test('a build reaches the public network and nothing else, and each target is there to be reached', async () => {
+  const rows = await tryWalls({ dir: await folder(), port: 6400 })
+  expect(rows.filter(({ open }) => !open).length).toBeGreaterThanOrEqual(25)
+  expect(rows.filter((row) => !isRight(row))).toEqual([])
+})
+
+test('the proof at the start fails without walls, says what was reached, and passes with them', async () => {
+  await using daemon = await startBuildkitd({ dir: await folder(), registryPort: 6499 })
+  await using buildkit = await Buildkit.open({
+    address: daemon.address,
+    contextPort: 6498,
+    key: Buffer.from('key'),
+    loginFor: () => null,
+    images: { allowed: [], frontends: [], own: 'registry.invalid', refreshMs: 0 },
+  })
+  const prove = (bridge: string) =>
+    proveWalls(buildkit, { bridge, dns: [], allow: [], ports: [6498] }, AbortSignal.timeout(20_000))
+  await expect(prove('')).rejects.toMatchObject({ code: 'not-ready', message: /a build step reaches this machine at/ })
+  await expect(prove(daemon.bridge.name)).resolves.toMatch(/reached none of \d+ places/)
+})
