@@ -110,7 +110,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     },
   )
   const hide = [...secrets.tokens, secrets.fly]
-  runner = opening.use(await Runner.start({ store, steps, log, limits, hide, mayStart: () => network.status.ok }))
+  runner = opening.use(await Runner.start({ store, steps, log, limits, hide, mayStart: () => network.open }))
   const sweep = async () => {
     const { removed } = await intake.sweep(await store.sourcesInUse(config.keepSources))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')

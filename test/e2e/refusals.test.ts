@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from 'vitest'
 import type { ProblemBody } from '#api/problem.ts'
-import { hostile } from '../archives.ts'
+import { file, hostile, tar } from '../archives.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 const mebibyte = 2 ** 20
@@ -13,7 +13,7 @@ let whole: Buffer
 let before: Awaited<ReturnType<TestLab['holdings']>>
 
 beforeAll(async () => {
-  lab = await startTestLab({ TARMAC_MAX_UPLOAD_MIB: '2' })
+  lab = await startTestLab({ TARMAC_MAX_UPLOAD_MIB: '8' })
   whole = await lab.archive(await lab.source(pageApp('whole')))
 })
 afterAll(() => lab[Symbol.asyncDispose]())
@@ -68,18 +68,19 @@ test('a cut-off archive is 400, and so is one whose line broke, which leaves no 
     headers: { authorization: `Bearer ${lab.token}` },
   })
   call.on('error', () => {})
-  call.write(whole.subarray(0, -40))
+  // Begun on disk, where a small source would wait in memory.
+  call.write(tar(...Array.from({ length: 5000 }, (_, index) => file(`file-${index}`))).subarray(0, -1024))
   await expect.poll(async () => (await lab.holdings()).spool.length, { timeout: 5000 }).toBe(1)
   call.destroy()
 })
 
 test('too large is 413, by its announcement or once it is, and says the limit', async () => {
-  const announced = await refusal(lab.put('app', '', Buffer.alloc(3 * mebibyte)))
-  expect(announced).toMatchObject({ status: 413, limitBytes: 2 * mebibyte, announcedBytes: 3 * mebibyte })
+  const announced = await refusal(lab.put('app', '', Buffer.alloc(9 * mebibyte)))
+  expect(announced).toMatchObject({ status: 413, limitBytes: 8 * mebibyte, announcedBytes: 9 * mebibyte })
   const folder = await lab.source({})
-  await writeFile(join(folder, 'big'), randomBytes(3 * mebibyte))
+  await writeFile(join(folder, 'big'), randomBytes(9 * mebibyte))
   const printed = JSON.parse(await lab.curl(folder, 'app')) as ProblemBody
-  expect(printed).toMatchObject({ status: 413, code: 'archive-too-large', limitBytes: 2 * mebibyte })
+  expect(printed).toMatchObject({ status: 413, code: 'archive-too-large', limitBytes: 8 * mebibyte })
 })
 
 test('a wrong digest is 400 and names what was received; one of a kind that is not checked, too', async () => {

@@ -274,7 +274,7 @@ test('a sweep takes away what a killed localfly left, and nothing of another lab
   await newApp('neighbour')
   const { id } = await runMachine('neighbour', web(one))
   await sweepLocalfly(options)
-  expect(leftovers('swept')).toEqual([])
+  await expect.poll(() => leftovers('swept'), { timeout: 5000 }).toEqual([]) // processes take their time to end
   expect((await page('neighbour')).body).toBe('one')
   await destroy('neighbour', id)
 })
@@ -293,7 +293,7 @@ test('nothing is left of the machines of a localfly that is closed', async () =>
   await runMachine('closed', web(one))
   expect(leftovers('closed')).not.toEqual([])
   await own[Symbol.asyncDispose]()
-  expect(leftovers('closed')).toEqual([])
+  await expect.poll(() => leftovers('closed'), { timeout: 5000 }).toEqual([])
 })
 
 const bearer = { authorization: `Bearer ${token}` }

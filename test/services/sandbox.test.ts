@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openLookupNetwork } from '../../gateway/src/host/lookup-network.ts'
-import { runInSandbox, type SandboxLimits } from '../../gateway/src/host/sandbox.ts'
+import { runInSandbox, sandboxKind, type SandboxLimits } from '../../gateway/src/host/sandbox.ts'
 import { openPlanner } from '../../gateway/src/railpack/open-planner.ts'
 import { planLimits, planSource } from '../../gateway/src/railpack/plan-source.ts'
 import { findPlanner } from '../../lab/planner/find.ts'
@@ -170,7 +170,7 @@ describe('a program in the sandbox', () => {
     expect(execFileSync('find', ['/sys/fs/cgroup', '-name', `tarmac-sandbox-${process.pid}-*`]).toString()).toBe('')
   })
 
-  test('ends when the gateway is killed', async () => {
+  test('ends when the gateway is killed, and the next gateway clears up', async () => {
     const marker = mark()
     const module = join(import.meta.dirname, '../../gateway/src/host/sandbox.ts')
     const work = { ...call(`exec -a ${marker} sleep 60`), limits: planLimits }
@@ -182,6 +182,12 @@ describe('a program in the sandbox', () => {
     await once(gateway, 'exit')
     for (let tries = 0; tries < 50 && pidsOf(marker).length > 0; tries++) await sleep(20)
     expect(pidsOf(marker)).toEqual([])
+    const left = () => execFileSync('find', ['/sys/fs/cgroup', '-name', `tarmac-sandbox-${gateway.pid}-*`]).toString()
+    expect(left() !== '').toBe((await sandboxKind()).includes('cgroup'))
+    const next = `const { runInSandbox } = await import(${JSON.stringify(module)})
+      await runInSandbox(${JSON.stringify({ ...call('true'), limits: planLimits })}, new AbortController().signal)`
+    execFileSync(process.execPath, ['--input-type=module', '-e', next])
+    expect(left()).toBe('') // the next gateway sweeps
   })
 })
 

@@ -35,7 +35,8 @@ export type Cgroup = AsyncDisposable & {
 /** A control group of its own for one sandbox; null where we may not make one (no root, no such file system). */
 export async function openCgroup(limits: { memoryBytes: number; processes: number }): Promise<Cgroup | null> {
   const { kind, trees, files } = version
-  const folders = trees.map((tree) => join(tree, `${prefix}-${process.pid}-${(count += 1)}`))
+  const name = `${prefix}-${process.pid}-${(count += 1)}`
+  const folders = trees.map((tree) => join(tree, name))
   const memory = folders[0]!
   const processes = folders.at(-1)!
   try {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
 
-const connectMs = 1000
+const connectMs = 250
 
 /**
  * A listener on every address of this machine, until it is disposed of; it hangs up on everyone. `addresses` are those

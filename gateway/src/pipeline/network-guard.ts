@@ -11,7 +11,7 @@ type Parts = {
   log: Logger
 }
 
-const lookMs = 1000
+const lookMs = 500
 const proveMs = 60_000
 const maxPauseMs = 30_000
 const unproven = new Problem('not-ready', 'no canary build has ended yet with the build daemon that is there now')
@@ -29,6 +29,7 @@ export class NetworkGuard {
   #missing: Problem = unproven
   #proving: Promise<void> | undefined
   #pauseMs = lookMs
+  #tried: string | null = null
   #nextTry = 0
 
   static start(parts: Parts): NetworkGuard {
@@ -48,10 +49,15 @@ export class NetworkGuard {
     return { ok, detail: ok ? this.#proof!.detail : this.#missing.message }
   }
 
-  /** Throws where nothing new is taken: before the first proof, and once one failed. A daemon that is away is waited for. */
-  admit(): void {
+  /** Whether work is taken: not before the first proof, nor once one failed. For a daemon that is away it is. */
+  get open(): boolean {
     const waits = this.#proof !== null && (this.#missing === unproven || isAway(this.#missing))
-    if (!waits && !this.status.ok) throw this.#refusal()
+    return waits || this.status.ok
+  }
+
+  /** Throws while no work is taken. */
+  admit(): void {
+    if (!this.open) throw this.#refusal()
   }
 
   /** Resolves when builds are safe, after a canary of its own where the daemon is a new one; else throws. */
@@ -71,7 +77,8 @@ export class NetworkGuard {
 
   async #watch(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      if (!this.status.ok && performance.now() >= this.#nextTry) await this.#prove()
+      const due = this.#parts.daemon() !== this.#tried || performance.now() >= this.#nextTry
+      if (due && !this.status.ok) await this.#prove()
       await sleep(lookMs, undefined, { ref: false, signal: this.#stop.signal }).catch(() => {})
     }
   }
@@ -83,6 +90,8 @@ export class NetworkGuard {
   async #proveOnce(): Promise<void> {
     const { log } = this.#parts
     const daemon = this.#parts.daemon()
+    if (daemon !== this.#tried) this.#pauseMs = lookMs
+    this.#tried = daemon
     const limit = AbortSignal.timeout(proveMs)
     try {
       const detail = await this.#parts.prove(AbortSignal.any([this.#stop.signal, limit]))

@@ -44,7 +44,7 @@ export type PlannedSource =
 
 /** Decides how a source is built, and has railpack plan it where that is the way and it has not planned the same before. */
 export async function planSource(request: PlanRequest, signal: AbortSignal): Promise<PlannedSource> {
-  const { tree, options, planner, tell, secretNames = [] } = request
+  const { tree, options, planner, tell } = request
   const limits = { ...planLimits, ...request.limits }
   const chosen = chooseWay(tree, options, request.flyBuild)
   const { way, reason } = chosen
