@@ -55,7 +55,8 @@ function running(args: string): number[] {
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith(`/step\0${args.replaceAll(' ', '\0')}`)
+        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+        return line.startsWith(`/busybox\0sh\0/step\0${args.replaceAll(' ', '\0')}`)
       } catch {
         return false
       }

@@ -8,47 +8,35 @@ import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import type { Buildkit } from '../../gateway/src/buildkit/solve.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
 
-/** The only program in the test's images; its arguments are pairs of what to do and how much. */
-const program = `
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-int main(int n, char **a) {
-  static char block[1 << 20];
-  for (int i = 1; i + 1 < n; i += 2) {
-    char *v = a[i + 1];
-    if (!strcmp(a[i], "say")) puts(v);
-    if (!strcmp(a[i], "sleep")) { fflush(stdout); sleep(atoi(v)); }
-    if (!strcmp(a[i], "flood")) /* MB, at 50 MB/s */
-      for (int mb = 0; mb < atoi(v); mb++) { for (int k = 0; k < 10000; k++) printf("%04d %05d %s\\n", mb, k, ${JSON.stringify('x'.repeat(88))}); fflush(stdout); usleep(15000); }
-    if (!strcmp(a[i], "eat")) for (int mb = 0; mb < atoi(v); mb++) memset(malloc(1 << 20), 1, 1 << 20);
-    if (!strcmp(a[i], "fill")) { /* MB */
-      FILE *f = fopen("/filled", "w");
-      for (int mb = 0; mb < atoi(v); mb++) if (fwrite(block, 1, sizeof block, f) < sizeof block || fflush(f)) { perror("write"); return 1; }
-      fclose(f);
-    }
-    fflush(stdout);
-    if (!strcmp(a[i], "exit")) return atoi(v);
-  }
-  return 0;
-}`
+/** The only program in the test's images, beside busybox; its arguments are pairs of what to do and how much. */
+const program = `#!/busybox sh
+while [ $# -gt 0 ]; do
+  case $1 in
+    say) echo "$2" ;;
+    sleep) /busybox sleep $2 ;;
+    flood) /busybox awk -v mb=$2 'BEGIN { for (i = 0; i < mb * 10000; i++) printf "%010d %s\\n", i, "${'x'.repeat(88)}" }' ;;
+    eat) /busybox head -c $2m /dev/zero | /busybox tail -c $2m > /dev/null || exit 137 ;;
+    fill) /busybox dd if=/dev/zero of=/filled bs=1M count=$2 || exit 1 ;;
+    exit) exit $2 ;;
+  esac
+  shift 2
+done
+`
 
 export const step = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
 
 /** Builds of one-program images by a real daemon, pushed to a registry. */
 export async function stepBuilds(dir: string, buildkit: Buildkit, registry: string) {
-  await writeFile(join(dir, 'step.c'), program)
-  execFileSync('gcc', ['-static', '-O1', '-w', '-o', join(dir, 'step'), join(dir, 'step.c')])
   const root = join(dir, 'source')
   await mkdir(root)
-  execFileSync('cp', [join(dir, 'step'), root])
+  await writeFile(join(root, 'step'), program, { mode: 0o755 })
+  execFileSync('cp', ['/usr/bin/busybox', root])
   return {
     /** The steps of a Dockerfile, solved; the log is there while it runs. */
     async solve(steps: string[], signal = AbortSignal.timeout(60_000), events: NewEvent[] = []) {
       const folder = join(dir, randomUUID())
       execFileSync('cp', ['-a', root, folder])
-      await writeFile(join(folder, 'Dockerfile'), ['FROM scratch', 'COPY step /step', ...steps].join('\n'))
+      await writeFile(join(folder, 'Dockerfile'), ['FROM scratch', 'COPY step busybox /', ...steps].join('\n'))
       const tree = treeOf(folder)
       const dockerfile = await readDockerfile(tree, 'Dockerfile')
       using context = buildkit.offer('app', tree, dockerfile)
