@@ -10,6 +10,7 @@ import { claimFolder, killRecorded } from './parts/process.ts'
 import { freePort, isFree } from './parts/ports.ts'
 import { startRegistry } from './parts/registry.ts'
 import { findPlanner } from './planner/find.ts'
+import { tools } from './ready.ts'
 import { labName, sweep } from './sweep.ts'
 
 export interface LabOptions {
@@ -76,7 +77,10 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   const gatewaySettings = {
     TARMAC_TOKENS: token,
     TARMAC_BUILDKIT: buildkitd.address,
+    TARMAC_BUILD_ROOT: join(dir, 'buildkit'),
     TARMAC_BUILD_BRIDGE: buildkitd.bridge.name,
+    TARMAC_BUILDKITD: tools.buildkitd, // for a gateway that is told to mind a daemon of its own
+    TARMAC_MIRRORS: ['docker.io', 'ghcr.io'].map((host) => `${host}=${registry.address}`).join(','),
     ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
     TARMAC_RAILPACK: planner.path,

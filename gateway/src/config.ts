@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { join } from 'node:path'
 import { z } from 'zod'
 
 const port = z.coerce.number().int().min(0).max(65_535)
@@ -18,6 +19,9 @@ const ranges = z
     'must be addresses or ranges, separated by commas',
   )
 const mib = z.coerce.number().int().positive()
+const mark = z.string().regex(/^\d{1,9}(\.\d+)?%?$/, 'must be a number of MiB, or a share like 5%')
+const toMark = (text: string) =>
+  text.endsWith('%') ? { share: Number(text.slice(0, -1)) / 100 } : { bytes: Number(text) * 2 ** 20 }
 
 /**
  * Every setting, by its name in the environment: type, default and what it is for. `docs/settings.md` is checked
@@ -46,9 +50,40 @@ export const settings = z.object({
     .describe('How much the operator’s log tells.'),
   TARMAC_BUILDKIT: z
     .string()
-    .regex(/^unix:\/\/\//, 'must be unix:///path/of/socket: the daemon is always on the same host')
+    .regex(/^(unix:\/\/\/|spawn$)/, 'must be spawn or unix:///path/of/socket: the daemon is always on the same host')
     .default('unix:///run/buildkit/buildkitd.sock')
-    .describe('The build daemon’s socket.'),
+    .describe('The build daemon’s socket; `spawn`: the gateway starts the daemon itself and minds it.'),
+  TARMAC_BUILDKITD: z
+    .string()
+    .default('/usr/local/bin/buildkitd')
+    .describe('spawn: the daemon’s program, as an absolute path, its network plugins beside it.'),
+  TARMAC_BUILD_ROOT: z
+    .string()
+    .default('')
+    .describe('Where the daemon keeps its cache, and the disk that is watched; `buildkit` in TARMAC_DATA when empty.'),
+  TARMAC_BUILD_SUBNET: z
+    .string()
+    .default('10.210.0.0/16')
+    .describe('spawn: the addresses of build steps, on TARMAC_BUILD_BRIDGE.'),
+  TARMAC_MIRRORS: z
+    .string()
+    .regex(/^([\w.:-]+=[\w.:/-]+(,|$))*$/, 'must be like docker.io=mirror:5000,ghcr.io=mirror:5000')
+    .default('')
+    .describe('spawn: places to try before a registry, as `registry=host:port`, separated by commas.'),
+  TARMAC_MAX_STEPS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(4)
+    .describe('spawn: build steps at work at once, of all builds together.'),
+  TARMAC_STEP_LOG_MIB: mib.default(4).describe('How much output of one build step is kept whole, in MiB.'),
+  TARMAC_BUILD_LOG_MIB: mib.default(32).describe('How much output of one build is kept whole, in MiB.'),
+  TARMAC_DISK_LOW: mark
+    .default('5%')
+    .describe('Free room of the build disk below which nothing new is taken, in MiB or as a share.'),
+  TARMAC_DISK_HIGH: mark
+    .default('10%')
+    .describe('Free room of the build disk above which all is well again, in MiB or as a share.'),
   TARMAC_CONTEXT_PORT: port
     .default(8412)
     .describe('Loopback port on which the build daemon fetches source trees; keep it the same, or caches go cold.'),
@@ -166,7 +201,21 @@ export function readConfig(env: Record<string, string | undefined>) {
     http: { host: set.TARMAC_HOST, port: set.TARMAC_PORT },
     data: set.TARMAC_DATA,
     logLevel: set.TARMAC_LOG_LEVEL,
-    buildkit: { address: set.TARMAC_BUILDKIT, contextPort: set.TARMAC_CONTEXT_PORT },
+    buildkit: {
+      address: set.TARMAC_BUILDKIT,
+      contextPort: set.TARMAC_CONTEXT_PORT,
+      root: set.TARMAC_BUILD_ROOT || join(set.TARMAC_DATA, 'buildkit'),
+      logLimits: { stepBytes: set.TARMAC_STEP_LOG_MIB * 2 ** 20, buildBytes: set.TARMAC_BUILD_LOG_MIB * 2 ** 20 },
+    },
+    /** For a daemon of our own. */
+    daemon: {
+      command: set.TARMAC_BUILDKITD,
+      bridge: { name: set.TARMAC_BUILD_BRIDGE || 'tarmac0', subnet: set.TARMAC_BUILD_SUBNET },
+      nameservers: list(set.TARMAC_BUILD_DNS),
+      mirrors: list(set.TARMAC_MIRRORS).map((pair) => pair.split('=') as [registry: string, place: string]),
+      steps: set.TARMAC_MAX_STEPS,
+    },
+    disk: { low: toMark(set.TARMAC_DISK_LOW), high: toMark(set.TARMAC_DISK_HIGH) },
     buildNetwork: {
       bridge: set.TARMAC_BUILD_BRIDGE,
       dns: list(set.TARMAC_BUILD_DNS),

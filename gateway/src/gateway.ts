@@ -1,13 +1,15 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asProblem } from '#api/problem.ts'
 import { proveWalls } from './buildkit/canary.ts'
+import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
+import { DiskWatch } from './host/disk-watch.ts'
 import { openLookupNetwork } from './host/lookup-network.ts'
 import { sandboxKind } from './host/sandbox.ts'
 import { listen } from './http/listen.ts'
@@ -43,18 +45,34 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     watchMs: limits.watchMs,
     waitMs: limits.machineMs,
   })
-  const onLoopback = /^(127\.|localhost(:|$)|\[::1\])/.test(config.registry)
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(new Registry({ host: config.registry, login, insecure: onLoopback }))
+  const registry = opening.use(new Registry({ host: config.registry, login, insecure: onLoopback(config.registry) }))
+  const daemon = config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : null
+  const address = daemon?.address ?? config.buildkit.address
   const buildkit = opening.use(
     await Buildkit.open({
       ...config.buildkit,
+      address,
       key,
       images: config.images,
       loginFor: (app, host) => {
         if (host === config.registry) return { user: login.username, secret: login.password }
         return config.dockerConfig ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host) : null
       },
+    }),
+  )
+  const disk = opening.use(
+    await DiskWatch.open({
+      ...config.disk,
+      folder: existsSync(config.buildkit.root) ? config.buildkit.root : data,
+      makeRoom: (freeBytes) => buildkit.prune(freeBytes),
+      async makeMoreRoom(freeBytes) {
+        if (!daemon || (await buildkit.heldBytes(AbortSignal.timeout(probeMs))) === 0) return
+        log.warn('build daemon holds what stopped builds wrote; it is started anew')
+        await daemon.restart()
+        await buildkit.prune(freeBytes)
+      },
+      log,
     }),
   )
   const lookups =
@@ -73,13 +91,13 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const network = opening.use(
     NetworkGuard.start({
       prove: (signal) => proveWalls(buildkit, { ...config.buildNetwork, ports }, signal),
-      daemon: () => socketIdentity(config.buildkit.address),
+      daemon: () => socketIdentity(address),
       onProven: () => runner?.wake(),
       log,
     }),
   )
   const steps = makeSteps(
-    { vault, intake, buildkit, registry, store, deployer },
+    { vault, intake, buildkit, registry, store, deployer, disk },
     {
       planner,
       walledIn: (signal) => network.proven(signal),
@@ -116,17 +134,23 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       {
         store,
         receive: (body, more) => intake.receive(body, more),
-        admit: () => network.admit(),
+        admit() {
+          network.admit()
+          disk.assertRoom()
+        },
         submit,
         secrets: vault,
-        retry: async (id, more) =>
-          submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey }),
+        async retry(id, more) {
+          disk.assertRoom()
+          return submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey })
+        },
         cancel: (id, wish) => runner.cancel(id, wish),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
-          const [daemon, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
-          const parts = { buildkit: daemon, planner: plans, network: network.status }
-          return { ready: Object.values(parts).every(({ ok }) => ok), parts }
+          const [builder, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
+          const parts = { buildkit: builder, planner: plans, network: network.status }
+          // Short of room it still answers, and says to uploads when to come back.
+          return { ready: Object.values(parts).every(({ ok }) => ok), parts: { ...parts, disk: disk.state() } }
         },
         tokens: secrets.tokens,
         log,
@@ -140,6 +164,21 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   log.info({ url: server.url }, 'gateway listens')
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+const onLoopback = (host: string) => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
+
+/** A build daemon of our own, its cache on our volume. */
+function startDaemon({ data, buildkit, daemon, registry }: Config, log: Logger): Promise<Daemon> {
+  const mirrors: Record<string, string[]> = {}
+  for (const [host, place] of daemon.mirrors) (mirrors[host] ??= []).push(place)
+  const plainHttp = new Set([registry, ...Object.values(mirrors).flat()].filter(onLoopback))
+  const { stepBytes } = buildkit.logLimits
+  // The daemon keeps what it hands on in memory: a few times what we keep, so that we know how much we left out.
+  return Daemon.start(
+    { ...daemon, dir: data, root: buildkit.root, mirrors, plainHttp: [...plainHttp], stepLogBytes: stepBytes * 4 },
+    log,
+  )
 }
 
 /** A daemon makes its socket anew when it starts; null: there is none. */

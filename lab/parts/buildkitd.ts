@@ -12,6 +12,9 @@ import { killRecorded, startProcess } from './process.ts'
 
 const run = promisify(execFile)
 
+/** As the gateway sets it for a daemon of its own. */
+const stepLogs = { BUILDKIT_STEP_LOG_MAX_SIZE: String(16 << 20), BUILDKIT_STEP_LOG_MAX_SPEED: '-1' }
+
 export interface Buildkitd extends AsyncDisposable {
   /** unix://… */
   address: string
@@ -46,7 +49,7 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
     name: 'buildkitd',
     dir,
     command: [tools.buildkitd, '--config', config],
-    env: { PATH: `${tools.dir}:${process.env['PATH']}`, OTEL_TRACES_EXPORTER: 'none' },
+    env: { PATH: `${tools.dir}:${process.env['PATH']}`, OTEL_TRACES_EXPORTER: 'none', ...stepLogs },
     isReady: () =>
       run(tools.buildctl, ['--addr', address, 'debug', 'workers'], { timeout: 5_000 }).then(
         () => true,

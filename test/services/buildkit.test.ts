@@ -284,7 +284,7 @@ test('a graph of ours is built, sees its secrets, carries its configuration, and
   const without = await problemOf(solve(anew).solved)
   expect(without.body()).toMatchObject({
     code: 'build-failed',
-    detail: expect.stringContaining('secret TOKEN: not found'),
+    detail: expect.stringContaining('needs the secret TOKEN, which is not set'),
   })
 })
 

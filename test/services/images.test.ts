@@ -10,7 +10,9 @@ import type { NewEvent } from '../../api/event.ts'
 import { DeploymentOptions } from '../../api/options.ts'
 import { Problem } from '../../api/problem.ts'
 import { Buildkit, type SolveOptions } from '../../gateway/src/buildkit/solve.ts'
+import { DiskWatch } from '../../gateway/src/host/disk-watch.ts'
 import { http, marshal } from '../../gateway/src/llb/graph.ts'
+import { openLog } from '../../gateway/src/log.ts'
 import { buildImage, checkPlatforms } from '../../gateway/src/pipeline/build-image.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
@@ -126,7 +128,11 @@ async function build(
   try {
     await store.advance(holder, 'fetching', 'analyzing')
     await store.advance(holder, 'analyzing', 'building')
-    const built = await buildImage({ buildkit, registry, store }, settings, {
+    const mark = { bytes: 0 }
+    const none = () => Promise.resolve()
+    const watched = { folder: dir, low: mark, high: mark, makeRoom: none, makeMoreRoom: none, log: openLog('silent') }
+    await using disk = await DiskWatch.open(watched)
+    const built = await buildImage({ buildkit, registry, store, disk }, settings, {
       deployment: claim.deployment,
       secrets: new Map(),
       tree,
@@ -272,7 +278,7 @@ test('a private base opens to the app whose login it is, and the login goes nowh
 test('the same of the same is not built again: the image is looked up, tagged and used', async () => {
   const files = { Dockerfile: from('COPY a /', 'RUN cat /a'), a: 'same' }
   const first = await build(files, { tag: ['v1'] })
-  expect(first.notes.at(-1)).toMatch(/^\d+ steps, \d+ cached, \d+ run, [\d.]+ s; image [\d.]+ MB\.$/)
+  expect(first.notes.at(-1)).toMatch(/^\d+ steps, \d+ cached, \d+ run, [\d.]+ s; image [\d.]+ MB, [\d.]+ MB new$/)
   const second = await build(files, { tag: ['v2', 'latest'] })
   expect(second.notes).toEqual([`Nothing changed since deployment ${first.id}: its image is used, nothing is built.`])
   expect(second).toMatchObject({

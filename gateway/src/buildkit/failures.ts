@@ -12,10 +12,16 @@ const type = {
 const maxDetailChars = 2000
 
 /** What is known when a solve fails. `changed` is the file that was not what the source tree says. */
-export type Circumstances = { progress: Progress; plain: (text: string) => string; changed: string | null }
+export type Circumstances = {
+  progress: Progress
+  plain: (text: string) => string
+  changed: string | null
+  /** Processes that the kernel killed for want of memory since the solve began, of whatever build. */
+  killed: number
+}
 
 /** A failed solve as a Problem: whose fault it is, which step and line, and what to do next. */
-export function solveProblem(error: unknown, { progress, plain, changed }: Circumstances): Problem {
+export function solveProblem(error: unknown, { progress, plain, changed, killed }: Circumstances): Problem {
   if (!isServiceError(error)) throw error
   if (changed !== null) {
     const detail = `The file ${changed} changed or vanished while the build read it. Deploy again.`
@@ -27,7 +33,7 @@ export function solveProblem(error: unknown, { progress, plain, changed }: Circu
   const step = (typeof vertex === 'string' ? progress.step(vertex) : null) ?? progress.failed()
   const text = plain(error.details).slice(0, maxDetailChars)
   const exitCode = details.get(type.exit)?.['Code']
-  const { code, detail, facts } = judge(text, step, typeof exitCode === 'number' ? exitCode : null)
+  const { code, detail, facts } = judge(text, step, typeof exitCode === 'number' ? exitCode : null, killed)
   return new Problem(code, detail, {
     cause: error,
     facts: {
@@ -52,16 +58,31 @@ export const daemonAway = (cause: unknown): Problem =>
 
 type Verdict = { code: ProblemCode; detail: string; facts?: Record<string, unknown> }
 
-function judge(text: string, step: StepFacts | null, exitCode: number | null): Verdict {
+function judge(text: string, step: StepFacts | null, exitCode: number | null, killed: number): Verdict {
   if (exitCode !== null) {
     const why =
-      exitCode === 137 ? 'it was killed, most likely because memory ran out' : `it ended with exit code ${exitCode}`
-    return { code: 'build-failed', detail: `The step “${step?.name ?? text}” failed: ${why}.`, facts: { exitCode } }
+      exitCode === 137
+        ? `it was killed${killed > 0 ? '' : ' (SIGKILL), not by the kernel for want of memory'}`
+        : `it ended with exit code ${exitCode}`
+    const memory =
+      killed > 0
+        ? ' While it ran, the kernel killed a process because memory ran out: let the step use less (fewer workers, a smaller heap), or give the builder more.'
+        : ''
+    return {
+      code: 'build-failed',
+      detail: `The step “${step?.name ?? text}” failed: ${why}.${memory}`,
+      facts: { exitCode, ...(killed > 0 && { outOfMemory: true }) },
+    }
   }
   if (/no space left on device/i.test(text)) {
     return { code: 'no-space', detail: 'The builder’s disk is full. Its operator must make room; then deploy again.' }
   }
   if (/^failed to push |^error writing (?:layer|manifest|config)/.test(text)) return pushVerdict(text)
+  const secret = /\bsecret (\S+): not found/.exec(text)?.[1]
+  if (secret) {
+    const detail = `The build needs the secret ${secret}, which is not set. ${secretWay(secret)}`
+    return { code: 'build-failed', detail, facts: { secrets: [secret] } }
+  }
   const image = imageOf(text, step)
   if (image !== null) return pullVerdict(image, text)
   const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
@@ -80,6 +101,10 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
   [/: 429 |toomanyrequests/i, 'registry-unavailable', 'it gets too many requests; try again later'],
   [/: 5\d\d /, 'registry-unavailable', 'it is in trouble itself; try again later'],
 ]
+
+/** How a secret comes to a build. */
+export const secretWay = (name: string) =>
+  `Keep it with the app (PUT /v1/apps/{app}/secrets/${name}), or send it with the source (form field secret.${name}).`
 
 function pushVerdict(text: string): Verdict {
   const found = pushFailures.find(([said]) => said.test(text))

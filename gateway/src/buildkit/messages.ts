@@ -57,6 +57,17 @@ const control = <Ask, Answer>(
 ): Method<Ask, Answer> => ({ path: `/moby.buildkit.v1.Control/${name}`, ask, answer })
 export const Solve = control('Solve', SolveRequest, SolveResponse)
 export const Status = control('Status', message({ ref: one(1, string) }), StatusResponse)
+/** Removes what nothing uses, least recently used first, until `minFreeBytes` of the disk are free. */
+export const Prune = control(
+  'Prune',
+  message({ all: one(2, bool), minFreeBytes: one(6, int) }),
+  message({ id: one(1, string), sizeBytes: one(4, int) }),
+)
+export const DiskUsage = control(
+  'DiskUsage',
+  Nothing,
+  message({ records: many(1, message({ inUse: one(3, bool), sizeBytes: one(4, int) })) }),
+)
 export const ListWorkers = control('ListWorkers', Nothing, message({ workers: many(1, WorkerRecord) }))
 export const sessionPath = '/moby.buildkit.v1.Control/Session'
 /** A piece of the byte stream inside the Session call. */

@@ -1,17 +1,16 @@
-import { StringDecoder } from 'node:string_decoder'
 import type { Tell } from '../deployments/tell.ts'
 import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
+import { StepLog, type LogLimits } from './step-log.ts'
 
 export type BuildStats = { steps: number; cached: number; run: number }
 /** What a failure needs to know of a step. */
 export type StepFacts = { name: string; exporting: boolean; lastLines: string[] }
 
-const lastLinesKept = 20
-const maxLineChars = 16_384
-const maxLastLineChars = 1000
 const exporting = 'exporting to image'
 const internal = /^\[internal\]/
+/** Output that comes in many small pieces becomes events of this size. */
+const gatherBytes = 64 * 1024
 /** The daemon’s name for unpacking a context that came by HTTP. */
 const unpacking = 'copy /context /'
 
@@ -26,26 +25,27 @@ type Step = {
   /** Sources and the export run in several intervals: their end is told when it is used, or when all is over. */
   inIntervals: boolean
   told: 'started' | 'cached' | 'done' | 'failed' | null
-  lines: { stdout: Lines; stderr: Lines }
-  lastLines: string[]
+  log: StepLog
 }
 
 /**
- * Turns what the daemon says of a solve into `step` and `log` events. Logs come whole lines at a time; the daemon itself
- * clips a step's output at 200 KiB/s and 2 MiB. Its internal steps are left out, unless they fail.
+ * Turns what the daemon says of a solve into `step` and `log` events. Its internal steps are left out, unless they fail.
  */
 export class Progress {
   readonly #steps = new Map<string, Step>()
   readonly #tell: Tell
   readonly #pushing: () => void
   readonly #plain: (text: string) => string
+  readonly #limits: LogLimits
+  readonly #build = { toldBytes: 0 }
   #pushes = false
 
   /** `plain` takes out of a text what no reader should see. */
-  constructor(about: { tell: Tell; pushing: () => void; plain: (text: string) => string }) {
+  constructor(about: { tell: Tell; pushing: () => void; plain: (text: string) => string; limits: LogLimits }) {
     this.#tell = about.tell
     this.#pushing = about.pushing
     this.#plain = about.plain
+    this.#limits = about.limits
   }
 
   take(news: StatusResponse): void {
@@ -55,9 +55,15 @@ export class Progress {
       this.#pushes = true
       this.#pushing()
     }
-    for (const { vertex, stream, text } of news.logs) {
-      const step = this.#steps.get(vertex)
-      if (step) this.#log(step, stream === 2 ? 'stderr' : 'stdout', (lines) => lines.add(text))
+    for (let at = 0; at < news.logs.length;) {
+      const { vertex, stream } = news.logs[at]!
+      const pieces: Uint8Array[] = []
+      for (let bytes = 0; bytes < gatherBytes; at++) {
+        const piece = news.logs[at]
+        if (piece?.vertex !== vertex || piece.stream !== stream) break
+        bytes += pieces[pieces.push(piece.text) - 1]!.length
+      }
+      this.#steps.get(vertex)?.log.add(stream === 2 ? 'stderr' : 'stdout', Buffer.concat(pieces))
     }
     for (const { short, url } of news.warnings) {
       const text = Buffer.from(short).toString()
@@ -73,20 +79,25 @@ export class Progress {
   /** Told when no more news comes, so that no held line is lost. */
   end(): void {
     for (const step of this.#steps.values()) {
-      this.#flush(step)
+      step.log.flush()
       this.#tellEnd(step)
     }
   }
 
   step(digest: string): StepFacts | null {
     const step = this.#steps.get(digest)
-    return step ? { name: step.name, exporting: step.name === exporting, lastLines: step.lastLines } : null
+    return step ? { name: step.name, exporting: step.name === exporting, lastLines: step.log.lastLines } : null
   }
 
   /** The step that failed first, for errors that do not name theirs. */
   failed(): StepFacts | null {
     for (const [digest, step] of this.#steps) if (step.status === 'failed') return this.step(digest)
     return null
+  }
+
+  /** The names of the steps that have begun and not ended. */
+  running(): string[] {
+    return [...this.#steps.values()].filter((step) => step.status === 'started' && !step.hidden).map(({ name }) => name)
   }
 
   stats(): BuildStats {
@@ -111,7 +122,7 @@ export class Progress {
     if (vertex.cached) return this.#turn(step, 'cached')
     if (!vertex.completed || step.status !== 'started') return
     step.ms += Math.max(0, Math.round(millis(vertex.completed) - started))
-    this.#flush(step)
+    step.log.flush()
     if (vertex.error) return this.#turn(step, 'failed', this.#plain(vertex.error))
     step.status = 'done'
     if (!step.inIntervals) this.#tellEnd(step)
@@ -122,17 +133,19 @@ export class Progress {
   }
 
   #newStep({ digest, name, inputs }: StatusResponse['vertexes'][number]): Step {
-    const step: Step = {
+    const named = {
       id: name === exporting ? 'image' : digest.replace(/^sha256:/, '').slice(0, 8),
       name: name === unpacking ? 'load the source' : this.#plain(name),
+    }
+    const step: Step = {
+      ...named,
       hidden: internal.test(name),
       started: null,
       status: 'waiting',
       ms: 0,
       inIntervals: inputs.length === 0,
       told: null,
-      lines: { stdout: new Lines(), stderr: new Lines() },
-      lastLines: [],
+      log: new StepLog(named, { tell: this.#tell, limits: this.#limits, build: this.#build }),
     }
     this.#steps.set(digest, step)
     return step
@@ -151,41 +164,5 @@ export class Progress {
       ...(ended && { ms: step.ms }),
       ...(error && { error }),
     })
-  }
-
-  #flush(step: Step): void {
-    for (const stream of ['stdout', 'stderr'] as const) this.#log(step, stream, (lines) => lines.rest())
-  }
-
-  #log(step: Step, stream: 'stdout' | 'stderr', take: (lines: Lines) => string | null): void {
-    const text = take(step.lines[stream])
-    if (text === null) return
-    this.#tell({ type: 'log', step: step.id, stream, text })
-    const fresh = text.split('\n').slice(-lastLinesKept)
-    step.lastLines = [...step.lastLines, ...fresh.map((line) => line.slice(0, maxLastLineChars))].slice(-lastLinesKept)
-  }
-}
-
-/** Bytes cut anywhere in, whole lines out (several joined by line ends, without the last one's). */
-class Lines {
-  readonly #decoder = new StringDecoder('utf8')
-  #held = ''
-
-  add(bytes: Uint8Array): string | null {
-    this.#held += this.#decoder.write(Buffer.from(bytes))
-    const end = this.#held.lastIndexOf('\n')
-    if (end < 0) return this.#held.length > maxLineChars ? this.#cut(this.#held.length) : null
-    return this.#cut(end)
-  }
-
-  rest(): string | null {
-    this.#held += this.#decoder.end()
-    return this.#held === '' ? null : this.#cut(this.#held.length)
-  }
-
-  #cut(end: number): string {
-    const text = this.#held.slice(0, end)
-    this.#held = this.#held.slice(end + 1)
-    return text
   }
 }

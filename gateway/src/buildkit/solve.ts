@@ -1,13 +1,15 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Tell } from '../deployments/tell.ts'
+import { outOfMemoryKills } from '../host/out-of-memory.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context-server.ts'
 import type { Dockerfile } from './dockerfile.ts'
 import { daemonAway, solveProblem } from './failures.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
-import { ListWorkers, Solve, Status } from './messages.ts'
+import { DiskUsage, ListWorkers, Prune, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
+import type { LogLimits } from './step-log.ts'
 import { Session, type Login, type SessionSecrets } from './session.ts'
 
 /** What to build: a graph of ours with its image's configuration, or a Dockerfile of the context. */
@@ -21,6 +23,8 @@ export type Build =
       platform: string
       /** Stands before the ids of cache mounts, so that they are the app's own. */
       cacheKey: string
+      /** Steps get it as their machine's name: those of two names never share a result. Empty: the usual one. */
+      hostname?: string
       context: Context
     }
 /** An OCI image configuration; labels are added to its `config`. */
@@ -56,6 +60,17 @@ export type Solved = {
 /** Who an app's builds are at a registry; null: anybody. */
 export type LoginFor = (app: string, host: string) => ReturnType<Login>
 
+export type BuildkitOptions = {
+  /** `unix:///…` */
+  address: string
+  contextPort: number
+  key: Uint8Array
+  loginFor: LoginFor
+  images: ImageRules
+  logLimits?: LogLimits
+}
+
+const defaultLimits: LogLimits = { stepBytes: 4 * 2 ** 20, buildBytes: 32 * 2 ** 20 }
 const infoMs = 5000
 const silenceMs = 5000
 /** How long to wait for more news when every step that began has ended. */
@@ -67,28 +82,20 @@ export class Buildkit {
   readonly #contexts: ContextServer
   readonly #loginFor: LoginFor
   readonly #images: ImagePolicy
+  readonly #logLimits: LogLimits
+  #solving = 0
 
-  private constructor(
-    connection: Connection,
-    contexts: ContextServer,
-    about: { loginFor: LoginFor; images: ImageRules },
-  ) {
-    this.#connection = connection
+  private constructor(contexts: ContextServer, options: BuildkitOptions) {
+    this.#connection = new Connection(options.address)
     this.#contexts = contexts
-    this.#loginFor = about.loginFor
-    this.#images = new ImagePolicy(about.images)
+    this.#loginFor = options.loginFor
+    this.#images = new ImagePolicy(options.images)
+    this.#logLimits = options.logLimits ?? defaultLimits
   }
 
-  /** `address` as `unix:///…`. Opens although the daemon is away: that shows in `info`. */
-  static async open(about: {
-    address: string
-    contextPort: number
-    key: Uint8Array
-    loginFor: LoginFor
-    images: ImageRules
-  }): Promise<Buildkit> {
-    const contexts = await ContextServer.open(about.contextPort, about.key)
-    return new Buildkit(new Connection(about.address), contexts, about)
+  /** Opens although the daemon is away: that shows in `info`. */
+  static async open(options: BuildkitOptions): Promise<Buildkit> {
+    return new Buildkit(await ContextServer.open(options.contextPort, options.key), options)
   }
 
   /** Proves that the daemon answers and has a worker; else `buildkit-unavailable`. Platforms are like `linux/amd64`. */
@@ -124,10 +131,14 @@ export class Buildkit {
     const contextUrl = build.context?.url ?? null
     const policy = this.#images.forBuild(app, contextUrl, options.rebuild)
     const plain = (text: string) => policy.asNamed(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
-    const progress = new Progress({ tell, pushing, plain })
+    const progress = new Progress({ tell, pushing, plain, limits: this.#logLimits })
     const login: Login = (host) => this.#loginFor(app, host)
     await using session = new Session(this.#connection, { login, secrets, policy: policy.answer })
     const heard = this.#follow(ref, progress)
+    this.#solving++
+    let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
+    signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
+    const killedBefore = outOfMemoryKills()
     const { id } = session
     const question = { ref, session: id, sourcePolicySession: id, internal: true, ...requestOf(build, options) }
     try {
@@ -135,13 +146,39 @@ export class Buildkit {
       const digest = exporterResponse['containerimage.digest'] ?? ''
       return { digest, stats: progress.stats(), bases: policy.bases(), goodUntil: policy.goodUntil() }
     } catch (error) {
+      if (signal.aborted && stopped.length > 0)
+        tell({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
       signal.throwIfAborted()
       const refused = policy.refused()
       if (refused) throw refused
-      const problem = solveProblem(error, { progress, plain, changed: build.context?.changed() ?? null })
+      const killed = outOfMemoryKills() - killedBefore
+      const problem = solveProblem(error, { progress, plain, killed, changed: build.context?.changed() ?? null })
       if (problem.code === 'image-not-found') policy.forget() // a name may have moved on from a digest that is gone
       throw problem
+    } finally {
+      this.#solving--
     }
+  }
+
+  /**
+   * What the daemon holds although nothing is being built: of a step that was stopped it keeps what that wrote, and no
+   * pruning removes it before the daemon starts anew.
+   */
+  async heldBytes(signal: AbortSignal): Promise<number> {
+    const { records } = await this.#connection.ask(DiskUsage, {}, signal)
+    if (this.#solving > 0) return 0
+    return records.reduce((sum, { inUse, sizeBytes }) => sum + (inUse ? sizeBytes : 0), 0)
+  }
+
+  /** Removes caches until this much of the disk is free. Not to be broken off: half a removal may cost the other half. */
+  prune(minFreeBytes: number): Promise<void> {
+    const removed = this.#connection.watch(Prune, { all: true, minFreeBytes })
+    return new Promise((resolve, reject) => {
+      removed
+        .on('data', () => {})
+        .on('end', resolve)
+        .on('error', (error) => reject(daemonAway(error)))
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -211,6 +248,7 @@ function requestOf(build: Build, { names, labels, rebuild, cache }: SolveOptions
       platform: build.platform,
       ...reader,
       ...(build.target && { target: build.target }),
+      ...(build.hostname && { hostname: build.hostname }),
       ...(rebuild && { 'no-cache': '' }),
       ...(cache && {
         'cache-imports': JSON.stringify(imports.map(({ type, attrs }) => ({ Type: type, Attrs: attrs }))),

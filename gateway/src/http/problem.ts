@@ -26,7 +26,8 @@ export async function sendProblem(
   response.setHeader('Content-Length', Buffer.byteLength(body))
   response.setHeader('Cache-Control', 'no-store')
   if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer')
-  if (problem.status === 503 || problem.status === 507) response.setHeader('Retry-After', retryAfterSeconds)
+  if (problem.status === 503 || problem.status === 507)
+    response.setHeader('Retry-After', Number(problem.facts['retryAfterSeconds'] ?? retryAfterSeconds))
   const uploading =
     !request.complete && (request.headers['transfer-encoding'] ?? request.headers['content-length']) !== undefined
   if (uploading) response.setHeader('Connection', 'close')

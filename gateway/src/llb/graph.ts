@@ -29,6 +29,7 @@ export type Exec = {
   args: string[]
   env?: string[]
   cwd: string
+  hostname?: string
   /** Names of secrets, each an environment variable of the same name. */
   secrets?: readonly string[]
   mounts?: Mount[]
@@ -37,7 +38,11 @@ export type Exec = {
 export type Mount = { dest: string } & ({ from: Tree } | { cache: { ID: string; sharing: number } })
 
 /** Runs a command on a file system; what the file system is then is the output. */
-export function exec(root: Tree, { args, env = [], cwd, secrets = [], mounts = [], platform }: Exec, name?: string) {
+export function exec(
+  root: Tree,
+  { args, env = [], cwd, hostname = '', secrets = [], mounts = [], platform }: Exec,
+  name?: string,
+) {
   const slots = new Slots()
   let outputs = 0
   const all: Mount[] = [{ dest: '/', from: root }, ...mounts]
@@ -47,7 +52,7 @@ export function exec(root: Tree, { args, env = [], cwd, secrets = [], mounts = [
       ? { input: -1, dest: mount.dest, output: -1, mountType: cacheMount, cacheOpt: mount.cache }
       : { input: slots.of(mount.from), dest: mount.dest, output: outputs++ },
   )
-  const meta = { args, env, cwd, removeMountStubsRecursive: true }
+  const meta = { args, env, cwd, ...(hostname && { hostname }), removeMountStubsRecursive: true }
   const secretenv = secrets.map((secret) => ({ ID: secret, name: secret }))
   return node({ exec: { meta, mounts: written, secretenv }, platform }, slots, name)
 }

@@ -19,6 +19,7 @@ const Meta = message({
   args: many(1, string),
   env: many(2, string),
   cwd: one(3, string),
+  hostname: one(7, string),
   removeMountStubsRecursive: one(11, bool),
 })
 const Mount = message({

@@ -3,11 +3,13 @@ import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { readDockerfile } from '../buildkit/dockerfile.ts'
+import { secretWay } from '../buildkit/failures.ts'
 import type { Build, Buildkit, Solved } from '../buildkit/solve.ts'
 import type { DesiredApp } from '../deploy/desired.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Tell } from '../deployments/tell.ts'
+import type { DiskWatch } from '../host/disk-watch.ts'
 import { byteOrder } from '../llb/byte-order.ts'
 import { compilePlan } from '../railpack/compile.ts'
 import type { PlannedSource } from '../railpack/plan-source.ts'
@@ -15,10 +17,17 @@ import { readPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
 import { imageBytes, imageIndex } from '../registry/image-index.ts'
 import { digestOf, type Manifest, type Registry } from '../registry/registry.ts'
+import { newBytes } from './new-bytes.ts'
 import type { Built } from './steps.ts'
 import { type Secrets, secretsHash } from './vault.ts'
+import { withinRoom } from './within-room.ts'
 
-export type BuildRooms = { buildkit: Buildkit; registry: Registry; store: Pick<DeploymentStore, 'imageOf'> }
+export type BuildRooms = {
+  buildkit: Buildkit
+  registry: Registry
+  store: Pick<DeploymentStore, 'imageOf' | 'list'>
+  disk: DiskWatch
+}
 export type BuildSettings = {
   /** Images are `<registryHost>/<app>`. */
   registryHost: string
@@ -60,7 +69,7 @@ export async function checkPlatforms(
 
 /** The image of a source: the one that was made of the same before, else a new one, pushed and read back. */
 export async function buildImage(rooms: BuildRooms, settings: BuildSettings, order: ImageOrder): Promise<Built> {
-  const { buildkit, registry, store } = rooms
+  const { buildkit, registry, store, disk } = rooms
   const { deployment, tree, plan, flyBuild, tell, signal } = order
   const { id, app, options } = deployment
   const repository = `${settings.registryHost}/${app}`
@@ -117,7 +126,13 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
   const sizeBytes = made.reduce((sum, image) => sum + imageBytes(image.manifest), 0)
   const sum = (which: 'steps' | 'cached' | 'run') => made.reduce((all, { solved }) => all + solved.stats[which], 0)
   const seconds = ((performance.now() - from) / 1000).toFixed(1)
-  const text = `${sum('steps')} steps, ${sum('cached')} cached, ${sum('run')} run, ${seconds} s; image ${(sizeBytes / 1e6).toFixed(1)} MB.`
+  const before = await lastImage()
+  const fresh = await newBytes(
+    made.map(({ manifest }) => manifest),
+    before,
+    (digest) => registry.manifest(app, digest, signal),
+  )
+  const text = `${sum('steps')} steps, ${sum('cached')} cached, ${sum('run')} run, ${seconds} s; image ${inMb(sizeBytes)}, ${inMb(fresh)} new`
   tell({ type: 'note', text })
   const ends = made.flatMap(({ solved }) => solved.goodUntil ?? [])
   return {
@@ -133,10 +148,12 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     using context = buildkit.offer(app, tree, { ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [] })
     const source = sourceTree(context.url)
     const missing = railpackPlan?.secrets.filter((name) => !secrets.has(name)) ?? []
-    if (missing.length > 0) throw secretsMissing(app, missing)
+    if (missing.length > 0) throw secretsMissing(missing)
     const ignoreCache = options.rebuild
+    // What a step made with a secret is no other app's, not even from the cache: its value is no part of the key there.
+    const hostname = order.secrets.size > 0 ? cacheKey : ''
     const build: Build = dockerfile
-      ? { dockerfile, target, buildArgs, platform, cacheKey, context }
+      ? { dockerfile, target, buildArgs, platform, cacheKey, hostname, context }
       : {
           ...compilePlan(railpackPlan!, {
             cacheKey,
@@ -145,24 +162,29 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
             source,
             builtAt: new Date(),
             ignoreCache,
+            hostname,
           }),
           context,
         }
-    return await buildkit.solve(
-      build,
-      {
-        ref: `${id}-${randomUUID()}`,
-        app,
-        names: [`${repository}:${tag}`],
-        labels: labelsOf(deployment),
-        secrets,
-        rebuild: options.rebuild,
-        cache: settings.registryCache.replaceAll('{app}', app) || null,
-        tell,
-        pushing: order.pushing,
-      },
-      signal,
-    )
+    const how = {
+      ref: `${id}-${randomUUID()}`,
+      app,
+      names: [`${repository}:${tag}`],
+      labels: labelsOf(deployment),
+      secrets,
+      rebuild: options.rebuild,
+      cache: settings.registryCache.replaceAll('{app}', app) || null,
+      tell,
+      pushing: order.pushing,
+    }
+    return await withinRoom(disk, (limited) => buildkit.solve(build, how, limited), signal)
+  }
+
+  /** The digest of the image that was last built for the app. */
+  async function lastImage(): Promise<string | null> {
+    const { deployments } = await store.list(app, { limit: 10, before: null })
+    const built = deployments.find(({ image }) => image?.reference.startsWith(`${repository}@`))
+    return built?.image?.digest ?? null
   }
 
   /** A push is believed when the registry says so itself. */
@@ -177,11 +199,11 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
   }
 }
 
+const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(bytes > 0 && bytes < 10e6 ? 1 : 0)} MB`
 const sorted = (values: Record<string, string>) => Object.entries(values).toSorted(([a], [b]) => byteOrder(a, b))
 
-function secretsMissing(app: string, names: string[]): Problem {
-  const way = `PUT /v1/apps/${app}/secrets/${names[0]}, or the form field secret.${names[0]}`
-  const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. Set them: ${way}.`
+function secretsMissing(names: string[]): Problem {
+  const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. ${secretWay(names[0]!)}`
   return new Problem('build-failed', detail, { facts: { secrets: names } })
 }
 

@@ -29,8 +29,8 @@ export class LogWriter {
   }
 
   /** From now on these are taken out; call it before anything could tell them. */
-  async hide(secrets: Iterable<string | Uint8Array>): Promise<void> {
-    await this.flush()
+  hide(secrets: Iterable<string | Uint8Array>): void {
+    void this.#write(true)
     this.#mask = new Mask(secrets)
   }
 

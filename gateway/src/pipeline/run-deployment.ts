@@ -55,7 +55,7 @@ export async function runDeployment<P extends Plan>(
 
   const buildImage = async (): Promise<Built> => {
     const secrets = await steps.secrets(deployment)
-    await log.hide([...hide, ...secrets.values()])
+    log.hide([...hide, ...secrets.values()])
     const tree = await steps.fetch(deployment, signal)
     await enter('analyzing')
     const plan = await within('Planning', limits.planMs, (limited) =>

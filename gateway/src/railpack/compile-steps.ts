@@ -15,6 +15,7 @@ export type StepsInput = {
   plan: RailpackPlan
   cacheKey: string
   secretsHash: string
+  hostname?: string
   platform: Platform
   source: Node
   /** A Problem that says why the plan cannot be built. */
@@ -89,7 +90,8 @@ export function compileSteps(input: StepsInput): CompiledSteps {
   const run = (cmd: string, name: string | undefined, { tree, env }: Made, step: Step, who: string): Node => {
     const mounts = [...secretsHashMounts(plan, step, input.secretsHash), ...cacheMounts(step, who)]
     const args = shellWords(cmd)
-    const node = exec(tree, { args, env: envLines(env), cwd: appFolder, secrets: plan.secrets, mounts, platform }, name)
+    const own = { cwd: appFolder, secrets: plan.secrets, mounts, platform, hostname: input.hostname ?? '' }
+    const node = exec(tree, { args, env: envLines(env), ...own }, name)
     if (args.length === 0) flaws.set(node, `${who} has a command without words: ${JSON.stringify(cmd)}`)
     return node
   }

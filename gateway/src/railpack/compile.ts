@@ -12,6 +12,8 @@ export type CompileOptions = {
   cacheKey: string
   /** Changes when a secret's value does: steps that list secrets then run again. */
   secretsHash: string
+  /** Commands get it as their machine's name: those of two names never share a result. */
+  hostname?: string
   /** As in `linux/amd64`. */
   platform: string
   /** The source tree, made by `sourceTree`. */

@@ -43,7 +43,8 @@ export class PlanCache {
   /** Without its variables' values: those may be secrets, and a hash without a key could be guessed. */
   #path({ app, planner, tree, options, secretNames = [] }: PlanQuestion): string {
     const build = Object.entries(options.build).toSorted(([a], [b]) => byteOrder(a, b))
-    const question = [format, planner.path, planner.version, app, tree.digest, options.deploy, build, secretNames]
+    const secrets = secretNames.toSorted(byteOrder)
+    const question = [format, planner.path, planner.version, app, tree.digest, options.deploy, build, secrets]
     return join(this.#dir, createHmac('sha256', this.#key).update(JSON.stringify(question)).digest('hex'))
   }
 

@@ -44,7 +44,7 @@ export type PlannedSource =
 
 /** Decides how a source is built, and has railpack plan it where that is the way and it has not planned the same before. */
 export async function planSource(request: PlanRequest, signal: AbortSignal): Promise<PlannedSource> {
-  const { tree, options, planner, tell, secretNames = [] } = request
+  const { tree, options, planner, tell } = request
   const limits = { ...planLimits, ...request.limits }
   const chosen = chooseWay(tree, options, request.flyBuild)
   const { way, reason } = chosen
@@ -62,7 +62,7 @@ export async function planSource(request: PlanRequest, signal: AbortSignal): Pro
     }
   }
 
-  const { info, planText } = await prepared({ ...request, secretNames, limits }, signal)
+  const { info, planText } = await prepared({ ...request, limits }, signal)
   for (const { Level, Msg } of info.logs.slice(0, maxNotes)) {
     tell({ type: 'note', text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
   }

@@ -14,12 +14,17 @@ function failure(details: string, code = 2, more: Record<string, unknown> = {}) 
   if (found.length > 0) metadata.set('grpc-status-details-bin', Buffer.from(RpcStatus.encode({ details: found })))
   return Object.assign(new Error(details), { code, details, metadata })
 }
-function problemOf(error: Error, { changed = null as string | null, step = 'RUN make' } = {}) {
-  const progress = new Progress({ tell() {}, pushing() {}, plain: (text) => text })
+function problemOf(error: Error, { changed = null as string | null, step = 'RUN make', killed = 0 } = {}) {
+  const progress = new Progress({
+    tell() {},
+    pushing() {},
+    plain: (text) => text,
+    limits: { stepBytes: 1e6, buildBytes: 1e6 },
+  })
   const vertex = { digest: 'sha256:v', name: step, started: { seconds: 1, nanos: 0 } }
   const logs = [{ vertex: 'sha256:v', stream: 2, text: Buffer.from('oh no\n') }]
   progress.take(StatusResponse.decode(StatusResponse.encode({ vertexes: [vertex], logs })))
-  return solveProblem(error, { progress, plain: (text) => text, changed }).body()
+  return solveProblem(error, { progress, plain: (text) => text, changed, killed }).body()
 }
 const vertex = { 'errdefs.Vertex': { digest: 'sha256:v' } }
 
@@ -60,10 +65,14 @@ test('an image is named as it was asked for', () => {
   expect(problemOf(failure(`${asked}sha256:ab": EOF`))).toMatchObject({ image: 'h:1/a/b@sha256:ab' })
 })
 
-test('a step that was killed says what that mostly means', () => {
+test('a step that was killed says whether memory ran out, as the kernel tells', () => {
   const error = failure('process "make" did not complete', 2, { ...vertex, 'gatewayapi.ExitMessage': { Code: 137 } })
   expect(problemOf(error)).toMatchObject({ exitCode: 137, step: 'RUN make', lastLines: ['oh no'] })
-  expect(problemOf(error).detail).toContain('memory')
+  expect(problemOf(error).detail).toContain('not by the kernel')
+  expect(problemOf(error, { killed: 1 })).toMatchObject({
+    outOfMemory: true,
+    detail: expect.stringContaining('memory ran out'),
+  })
 })
 
 test('a file that changed outweighs whatever the daemon made of it', () => {

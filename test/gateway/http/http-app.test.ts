@@ -254,3 +254,17 @@ test('a retry is a new deployment of the same source; the same Idempotency-Key g
   expect(((await (await retry('k1')).json()) as { id: string }).id).toBe(first.id)
   expect((await retry('with space')).status).toBe(422)
 })
+
+test('while the disk is short of room no upload is taken, and the answer says when to come back', async () => {
+  let received = false
+  await using gateway = await startHttp({
+    admit() {
+      throw new Problem('no-space', 'The disk is full.', { facts: { retryAfterSeconds: 30 } })
+    },
+    receive: () => Promise.reject(new Error(`received ${(received = true)}`)),
+  })
+  const answer = await fetch(`${gateway.url}/deploy/shop`, { method: 'PUT', headers: authorization, body: 'archive' })
+  expect([answer.status, answer.headers.get('Retry-After')]).toEqual([507, '30'])
+  expect(await answer.json()).toMatchObject({ code: 'no-space', retry: true })
+  expect(received).toBe(false)
+})

@@ -142,6 +142,12 @@ describe.skipIf(sandboxFlaw)('the planner', () => {
     expect(env.join('\n')).not.toMatch(/evil|hush/)
   })
 
+  test('gets of secrets the names alone, each once, where they can be names of variables', async () => {
+    const secretNames = ['REDIS_URL', 'CGO_ENABLED', 'npm.rc']
+    const [args = ''] = await spy({ options: { ...options, build: { CGO_ENABLED: '0', A: 'b' } }, secretNames })
+    expect(args.slice(args.indexOf('--env'))).toBe('--env A=1 --env REDIS_URL=1 --env CGO_ENABLED=1')
+  })
+
   test('finds the source in a folder named after the app', async () => {
     expect((await spy())[0]).toMatch(/^prepare \/source\/my-app /)
   })
@@ -189,6 +195,8 @@ describe.skipIf(sandboxFlaw)('a plan made before', () => {
     expect(await plans({ planner: { ...planner(), version: '9.9.10' } })).toBe(true)
     expect(await plans({ options: { ...options, build: { TOKEN: 'other' } } })).toBe(true)
     expect(await plans({ options: { ...options, build, deploy: false } })).toBe(true)
+    expect(await plans({ secretNames: ['B', 'A'] })).toBe(true)
+    expect(await plans({ secretNames: ['A', 'B'] })).toBe(false)
     expect(await plans({ options: { ...options, build, rebuild: true } })).toBe(true)
     expect(await plans({ cache: new PlanCache(join(folder, 'plans'), Buffer.alloc(32, 1)) })).toBe(true)
   })

@@ -1,0 +1,204 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Problem } from '#api/problem.ts'
+import { startProgram, stopRecorded, type Program } from '../host/program.ts'
+import { tool, toolPath } from '../host/tool.ts'
+import type { Logger } from '../log.ts'
+import { Connection } from './connection.ts'
+import { ListWorkers } from './messages.ts'
+
+export type DaemonSettings = {
+  /** The daemon's program, as an absolute path; its network plugins lie beside it. */
+  command: string
+  /** For its configuration, its socket and its record. */
+  dir: string
+  /** Its cache. */
+  root: string
+  bridge: { name: string; subnet: string }
+  /** Resolvers for build steps; none: the machine's own. */
+  nameservers: readonly string[]
+  /** Tried before a registry: `docker.io` to `host:port`s. */
+  mirrors: Record<string, string[]>
+  /** Registries, as host:port, that speak plain HTTP. */
+  plainHttp: readonly string[]
+  /** Build steps at work at once, of all builds together. */
+  steps: number
+  /** How much of the output of a step it hands on. */
+  stepLogBytes: number
+}
+
+const readyMs = 60_000
+const stopMs = 20_000
+const restartMs = 5000
+const pauseMs = { first: 250, longest: 15_000, steadyAfter: 60_000 }
+
+/** The build daemon as a child that is minded: started again with growing pauses when it dies, stopped last. */
+export class Daemon {
+  readonly #settings: DaemonSettings
+  readonly #log: Logger
+  readonly #stopping = new AbortController()
+  #program: Program
+  readonly #minded: Promise<void>
+
+  /** Ends what an earlier life left, and resolves when the daemon answers; else `buildkit-unavailable`. */
+  static async start(settings: DaemonSettings, log: Logger): Promise<Daemon> {
+    await mkdir(settings.root, { recursive: true })
+    await writeFile(join(settings.dir, 'buildkitd.toml'), configText(settings))
+    await stopRecorded(recordOf(settings), stopMs)
+    await sweep(settings)
+    const daemon = new Daemon(settings, log, await launch(settings))
+    try {
+      await daemon.#ready()
+      return daemon
+    } catch (error) {
+      await daemon[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  private constructor(settings: DaemonSettings, log: Logger, program: Program) {
+    this.#settings = settings
+    this.#log = log
+    this.#program = program
+    this.#minded = this.#mind()
+  }
+
+  get address(): string {
+    return addressOf(this.#settings)
+  }
+
+  get pid(): number {
+    return this.#program.pid
+  }
+
+  /** For what it holds and will not give back. Builds at work are broken off when they do not end soon. */
+  async restart(): Promise<void> {
+    const old = this.#program
+    await old.stop(restartMs)
+    while (this.#program === old && !this.#stopping.signal.aborted) await sleep(50)
+    await this.#ready()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort()
+    await this.#program.stop(stopMs)
+    await this.#minded
+    await sweep(this.#settings)
+    if ((await readdir(join(this.#settings.root, 'net/cni')).catch(() => [])).length > 0) {
+      // A killed one leaves network namespaces, which only it can take away: it starts once more for that.
+      this.#program = await launch(this.#settings)
+      await this.#ready().catch((err: unknown) => this.#log.warn({ err }, 'build daemon left network namespaces'))
+      await this.#program.stop(stopMs)
+    }
+    // Its own only when it made it: not when an earlier one that was killed did.
+    await tool('ip', 'link', 'delete', this.#settings.bridge.name)
+  }
+
+  async #mind(): Promise<void> {
+    const { signal } = this.#stopping
+    for (let waitMs = pauseMs.first; ; waitMs = Math.min(waitMs * 2, pauseMs.longest)) {
+      const startedAt = performance.now()
+      const how = await this.#program.ended
+      if (signal.aborted) return
+      if (performance.now() - startedAt > pauseMs.steadyAfter) waitMs = pauseMs.first
+      this.#log.error({ how, waitMs }, 'build daemon ended; it is started again')
+      await sweep(this.#settings)
+      await sleep(waitMs, undefined, { signal }).catch(() => {})
+      if (signal.aborted) return
+      this.#program = await launch(this.#settings).catch(() => this.#program) // one that has ended: tried again
+    }
+  }
+
+  async #ready(): Promise<void> {
+    const connection = new Connection(this.address)
+    const deadline = AbortSignal.timeout(readyMs)
+    const { ended } = this.#program
+    try {
+      do {
+        const answer = await connection.ask(ListWorkers, {}, deadline).catch(() => null)
+        if (answer && answer.workers.length > 0) return
+      } while (await Promise.race([ended.then(() => false), sleep(50, !deadline.aborted)]))
+    } finally {
+      connection.close()
+    }
+    const how = await Promise.race([ended, sleep(0, `no answer within ${readyMs / 1000} s`)])
+    throw new Problem('buildkit-unavailable', `The build daemon did not start (${how}); its own words say why.`)
+  }
+}
+
+const addressOf = ({ dir }: DaemonSettings) => `unix://${join(dir, 'buildkitd.sock')}`
+const recordOf = ({ dir }: DaemonSettings) => join(dir, 'buildkitd.json')
+
+function launch(settings: DaemonSettings): Promise<Program> {
+  const { command, dir, stepLogBytes } = settings
+  return startProgram({
+    command,
+    args: ['--config', join(dir, 'buildkitd.toml')],
+    env: {
+      PATH: `${dirname(command)}:${toolPath}`,
+      OTEL_TRACES_EXPORTER: 'none',
+      BUILDKIT_STEP_LOG_MAX_SIZE: String(stepLogBytes),
+      BUILDKIT_STEP_LOG_MAX_SPEED: '-1', // a burst is no reason to lose lines: the size alone is limited
+    },
+    record: recordOf(settings),
+  })
+}
+
+/**
+ * Takes away what a killed daemon leaves: containers that run on, with their processes, and mounts. Its network
+ * namespaces it takes away itself when it starts again.
+ */
+async function sweep({ root, command }: DaemonSettings): Promise<void> {
+  const namespaces = join(root, 'net/')
+  for (const runc of [join(dirname(command), 'buildkit-runc'), 'runc']) {
+    const containers = JSON.parse((await tool(runc, 'list', '--format', 'json')) ?? 'null') as Container[] | null
+    for (const { id, bundle } of containers ?? [])
+      if (bundle.startsWith(`${root}/`)) await tool(runc, 'delete', '--force', id)
+  }
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
+    .split('\n')
+    .map((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') ?? '')
+    .filter((path) => path.startsWith(`${root}/`) && !path.startsWith(namespaces))
+  for (const mount of mounts.toReversed()) await tool('umount', '--lazy', mount)
+}
+type Container = { id: string; bundle: string }
+
+const quoted = (text: string) => JSON.stringify(text) // what JSON can write, TOML can read
+
+function configText(settings: DaemonSettings): string {
+  const { root, dir, bridge, nameservers, mirrors, plainHttp, steps } = settings
+  const registry = (host: string, line: string) => `[registry.${quoted(host)}]\n  ${line}`
+  return `root = ${quoted(root)}
+[log]
+  format = "json"
+  level = "warn"
+[grpc]
+  address = [${quoted(addressOf(settings))}]
+[otel]
+  socketPath = ${quoted(join(dir, 'buildkitd-otel.sock'))}
+[cdi]
+  disabled = true
+${nameservers.length > 0 ? `[dns]\n  nameservers = ${JSON.stringify(nameservers)}` : ''}
+[worker.containerd]
+  enabled = false
+[worker.oci]
+  networkMode = "bridge"
+  bridgeName = ${quoted(bridge.name)}
+  bridgeSubnet = ${quoted(bridge.subnet)}
+  max-parallelism = ${steps}
+[[worker.oci.gcpolicy]]
+  filters = ["type==exec.cachemount"]
+  keepDuration = "336h"
+  maxUsedSpace = "30%"
+[[worker.oci.gcpolicy]]
+  all = true
+  minFreeSpace = "15%"
+  maxUsedSpace = "80%"
+  reservedSpace = "20%"
+${Object.entries(mirrors)
+  .map(([host, places]) => registry(host, `mirrors = ${JSON.stringify(places)}`))
+  .concat(plainHttp.map((host) => registry(host, 'http = true')))
+  .join('\n')}
+`
+}

@@ -1,0 +1,189 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { NewEvent } from '../../api/event.ts'
+import { Problem } from '../../api/problem.ts'
+import { Daemon } from '../../gateway/src/buildkit/daemon.ts'
+import { Buildkit } from '../../gateway/src/buildkit/solve.ts'
+import { startProgram } from '../../gateway/src/host/program.ts'
+import { openLog } from '../../gateway/src/log.ts'
+import { whileAway } from '../../gateway/src/pipeline/while-away.ts'
+import { pickBridge, type Bridge } from '../../lab/parts/bridge.ts'
+import { startRegistry } from '../../lab/parts/registry.ts'
+import { tools } from '../../lab/ready.ts'
+import { logText, notes, problemOf, step, stepBuilds } from './step-source.ts'
+
+const registryPort = 6531
+const open = new AsyncDisposableStack()
+let dir: string
+let bridge: Bridge
+let daemon: Daemon
+let builds: Awaited<ReturnType<typeof stepBuilds>>
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tarmac-daemon-'))
+  open.defer(() => rm(dir, { recursive: true, force: true }))
+  open.use(await startRegistry({ dir, port: registryPort }))
+  bridge = await pickBridge(dir)
+  daemon = open.use(await startDaemon())
+  const about = {
+    address: daemon.address,
+    contextPort: 0,
+    key: Buffer.from('key'),
+    loginFor: () => null,
+    images: { allowed: [], frontends: [], own: '', refreshMs: 0 },
+  }
+  const buildkit = open.use(
+    await Buildkit.open({ ...about, logLimits: { stepBytes: 2 ** 20, buildBytes: 4 * 2 ** 20 } }),
+  )
+  builds = await stepBuilds(dir, buildkit, `127.0.0.1:${registryPort}`)
+})
+afterAll(() => open.disposeAsync())
+
+function startDaemon() {
+  const settings = { command: tools.buildkitd, dir, root: join(dir, 'buildkit'), bridge, nameservers: [], mirrors: {} }
+  const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, stepLogBytes: 8 * 2 ** 20 }
+  return Daemon.start({ ...settings, ...more }, openLog('silent'))
+}
+/** Processes of steps whose arguments hold this. */
+function running(args: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+        return line.startsWith(`/busybox\0sh\0/step\0${args.replaceAll(' ', '\0')}`)
+      } catch {
+        return false
+      }
+    })
+    .map(Number)
+}
+const soon = (check: () => void, timeout = 2000) => vi.waitFor(check, { timeout, interval: 50 })
+const cancelled = new Problem('cancelled', 'Asked for.')
+
+test('a daemon that is killed in the middle of a build is started again, and the build is taken up again', async () => {
+  const events: NewEvent[] = []
+  const signal = AbortSignal.timeout(60_000)
+  const steps = [step('say', 'kept'), step('say', 'going on', 'sleep', '3', 'say', 'over')]
+  const tell = (event: NewEvent) => void events.push(event)
+  const solved = whileAway(() => builds.solve(steps, signal, events), 30_000, tell, signal)
+  await soon(() => expect(logText(events)).toContain('going on'), 20_000)
+  const killed = daemon.pid
+  const orphans = running('say going on')
+  process.kill(killed, 'SIGKILL')
+  expect((await solved).digest).toMatch(/^sha256:/)
+  expect(daemon.pid).not.toBe(killed)
+  expect(running('say going on').filter((pid) => orphans.includes(pid))).toEqual([])
+  expect(logText(events)).toMatch(/going on[^]*going on\nover/)
+  expect(events).toContainEqual({ type: 'warning', text: expect.stringContaining('Trying again in') })
+})
+
+test('a step that another build shares goes on when one of the two is cancelled, and ends with the last of them', async () => {
+  const steps = [step('say', 'shared', 'sleep', '600')]
+  const [first, second] = [new AbortController(), new AbortController()]
+  const events: NewEvent[] = []
+  const failures = [first, second].map(({ signal }) => problemOf(builds.solve(steps, signal, events)))
+  await soon(() => expect(running('say shared')).toHaveLength(1), 20_000)
+  await wait(300) // both have it by now
+  first.abort(cancelled)
+  expect((await failures[0]!).code).toBe('cancelled')
+  await wait(1000)
+  expect(running('say shared')).toHaveLength(1)
+  second.abort(cancelled)
+  await soon(() => expect(running('say shared')).toEqual([]))
+  expect((await failures[1]!).code).toBe('cancelled')
+})
+
+test('a build that is cancelled at any point leaves no process two seconds later', async () => {
+  for (let round = 0; round < 12; round++) {
+    const cancel = new AbortController()
+    const name = `round ${round}`
+    const solved = problemOf(
+      builds.solve([step('say', name, 'fill', '5'), step('say', name, 'sleep', '600')], cancel.signal),
+    )
+    await wait(round * 60)
+    cancel.abort(cancelled)
+    expect((await solved).code).toBe('cancelled')
+    await soon(() => expect(running('say')).toEqual([]))
+  }
+})
+
+test('a step without end is ended by the time limit, and the log says which it was', async () => {
+  const late = new AbortController()
+  const events: NewEvent[] = []
+  const failure = problemOf(builds.solve([step('say', 'endless', 'sleep', '600')], late.signal, events))
+  await soon(() => expect(logText(events)).toContain('endless'), 20_000)
+  late.abort(new Problem('time-limit', 'The build took longer than 1 s.'))
+  expect((await failure).code).toBe('time-limit')
+  await soon(() => expect(running('say endless')).toEqual([]))
+  expect(notes(events)).toEqual([expect.stringMatching(/^Stopped while this ran: .*endless/)])
+})
+
+test('a step that prints 50 MB/s neither blocks the build nor grows memory, and what was left out is said', async () => {
+  const events: NewEvent[] = []
+  await builds.solve([step('say', 'warm')])
+  const before = process.memoryUsage().rss
+  let most = 0
+  const watching = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), 50)
+  const from = performance.now()
+  await builds.solve([step('flood', '150', 'say', 'the last line')], AbortSignal.timeout(60_000), events)
+  clearInterval(watching)
+  expect(performance.now() - from).toBeLessThan(20_000)
+  expect(most - before).toBeLessThan(100e6)
+  const whole = logText(events).length
+  expect(whole).toBeGreaterThan(0.9 * 2 ** 20)
+  expect(whole).toBeLessThan(1.2 * 2 ** 20)
+  expect(notes(events).at(-1)).toMatch(/more than \d\.\d MB of its output left out\. Told whole are 1\.0 MB of a step/)
+})
+
+test('a failing step that printed too much still shows its last lines', async () => {
+  const failure = await problemOf(builds.solve([step('flood', '30', 'say', 'the reason', 'exit', '3')]))
+  expect(failure.facts).toMatchObject({ exitCode: 3, lastLines: expect.arrayContaining(['the reason']) })
+})
+
+const memory = ['/sys/fs/cgroup/memory', '/sys/fs/cgroup'].find((path) =>
+  existsSync(join(path, path.endsWith('memory') ? 'memory.limit_in_bytes' : 'cgroup.subtree_control')),
+)
+test.skipIf(!memory)('a step that is killed for want of memory is told so', async () => {
+  const group = join(memory!, `tarmac-test-${process.pid}`)
+  mkdirSync(group)
+  try {
+    writeFileSync(join(group, memory!.endsWith('memory') ? 'memory.limit_in_bytes' : 'memory.max'), String(64 << 20))
+    const failure = problemOf(builds.solve([step('say', 'hungry', 'sleep', '2', 'eat', '256')]))
+    await soon(() => expect(running('say hungry')).toHaveLength(1), 20_000)
+    writeFileSync(join(group, 'cgroup.procs'), String(running('say hungry')[0]))
+    expect((await failure).body()).toMatchObject({ code: 'build-failed', exitCode: 137, outOfMemory: true })
+  } finally {
+    await soon(() => rmdirSync(group))
+  }
+})
+
+test('stopped last, the daemon leaves nothing behind, even when it was killed in the middle of a build', async () => {
+  const failure = problemOf(builds.solve([step('say', 'left', 'sleep', '600')]))
+  await soon(() => expect(running('say left')).toHaveLength(1), 20_000)
+  process.kill(daemon.pid, 'SIGKILL')
+  expect((await failure).code).toBe('buildkit-unavailable')
+  await daemon[Symbol.asyncDispose]()
+  expect(running('say left')).toEqual([])
+  expect(execFileSync('runc', ['list'], { encoding: 'utf8' }).includes(dir)).toBe(false)
+  expect(readFileSync('/proc/self/mountinfo', 'utf8').includes(`${dir}/buildkit`)).toBe(false)
+  expect(execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' }).includes(bridge.name)).toBe(false)
+  expect(execFileSync('iptables-save', { encoding: 'utf8' }).includes(bridge.subnet)).toBe(false)
+  const reserved = readdirSync('/var/lib/cni/networks/buildkit')
+  expect(reserved.filter((address) => address.startsWith(bridge.subnet.replace(/0\/24$/, '')))).toEqual([])
+})
+
+test('a daemon that an earlier gateway left running is ended before a new one starts', async () => {
+  const args = ['--config', join(dir, 'buildkitd.toml')]
+  const env = { PATH: `${tools.dir}:${process.env['PATH']}` }
+  const left = await startProgram({ command: tools.buildkitd, args, env, record: join(dir, 'buildkitd.json') })
+  await soon(() => expect(existsSync(join(dir, 'buildkitd.sock'))).toBe(true), 10_000)
+  await using again = await startDaemon()
+  expect(again.pid).not.toBe(left.pid)
+  expect(existsSync(`/proc/${left.pid}`)).toBe(false)
+})
