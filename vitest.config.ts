@@ -4,7 +4,14 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/services/**', 'test/e2e/**'] } },
+      {
+        test: {
+          name: 'fast',
+          sequence: { groupOrder: 0 },
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/services/**', 'test/e2e/**'],
+        },
+      },
       {
         test: {
           name: 'services',

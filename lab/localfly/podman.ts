@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
 import { cpus, networkInterfaces } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { unmountBelow } from '../parts/mounts.ts'
 import type { ImageRef } from './image-ref.ts'
 
 const run = promisify(execFile)
@@ -24,6 +26,7 @@ export type RunSpec = {
 
 const init = '/usr/bin/catatonit'
 const exitPollMs = 100
+const quietMs = 10_000
 
 /** Podman with storage, locks, network and bridge of this lab's own, so that labs run side by side. */
 export class Podman {
@@ -165,8 +168,16 @@ lock_type = "file"
   async sweep(): Promise<void> {
     if (!existsSync(this.#conf)) return
     await this.#podman(['rm', '--force', '--all', '--time=0'])
+    await this.#quiet()
+    await unmountBelow(this.#root)
     if (networkInterfaces()[this.bridge]) await run('ip', ['link', 'delete', this.bridge])
     rmSync(this.#runRoot, { recursive: true, force: true })
+  }
+
+  /** Waits for what still works on this storage: a container's watcher cleans up after it, and makes the folders anew. */
+  async #quiet(): Promise<void> {
+    const deadline = performance.now() + quietMs
+    while (performance.now() < deadline && (await isNamedByProcess(this.#runRoot))) await sleep(exitPollMs)
   }
 
   #podman(args: string[], timeoutMs = 60_000) {
@@ -191,6 +202,12 @@ function freeSubnet(key: Buffer, bridge: string): string {
     const subnet = `10.${64 + ((number >> 8) & 63)}.${number & 255}`
     if (!taken.some((address) => address.startsWith(`${subnet}.`))) return subnet
   }
+}
+
+async function isNamedByProcess(words: string): Promise<boolean> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return commands.some((command) => command.includes(words))
 }
 
 /** No process is number 0: that stands for one that has ended. */

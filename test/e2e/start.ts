@@ -15,8 +15,8 @@ import { startLab } from '../../lab/start-lab.ts'
 import { leftOf, recordTraces } from './left-over.ts'
 
 const run = promisify(execFile)
-/** Where a lab of this worker finds free ports, out of the way of another worker's that starts just now. */
-export const labPort = () => freePort(6120 + 20 * (Number(process.env['VITEST_POOL_ID'] ?? 1) % 4))
+/** Where a lab of this process finds free ports, out of the way of another's that starts just now. */
+export const labPort = () => freePort(20_000 + 20 * (process.pid % 500))
 
 export type Files = Record<string, string>
 type Machine = { id: string; state: string; image_ref: { digest: string } }

@@ -177,7 +177,14 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
       tell,
       pushing: order.pushing,
     }
-    return await withinRoom(disk, (limited) => buildkit.solve(build, how, limited), signal)
+    return await withinRoom(disk, (limited) => buildkit.solve(build, how, limited), signal).catch(reallyDenied)
+  }
+
+  /** The daemon also ends with a 401 when the registry goes away while it logs in: we ask with the same login. */
+  async function reallyDenied(error: unknown): Promise<never> {
+    if (!(error instanceof Problem) || error.facts['registryStatus'] !== 401) throw error
+    await registry.manifest(app, tags[0]!, signal) // throws what is so: denied, or away
+    throw new Problem('registry-unavailable', error.message, { cause: error, facts: error.facts })
   }
 
   /** The digest of the image that was last built for the app. */
