@@ -1,12 +1,19 @@
+import { context } from './context.ts'
 import { intake } from './intake.ts'
 import { redeploy } from './redeploy.ts'
+import { reuse } from './reuse.ts'
 
 // `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
 
 /** `ratio` is ours to the other way's, so less is better; further facts stand beside it. */
 export type Measure = { bench: string; ratio: number; goal: number; ok: boolean; [fact: string]: unknown }
 
-const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = { redeploy, intake }
+const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
+  redeploy,
+  reuse,
+  context,
+  intake,
+}
 
 const [name = '', ...args] = process.argv.slice(2)
 const bench = benches[name]

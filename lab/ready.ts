@@ -21,7 +21,7 @@ export const debianTree = join(cacheDir, `debian-${treeRecipe}.tar`)
 /** The registry's storage with every stand-in image in it. */
 export const imagesDir = join(
   cacheDir,
-  `images-${recipe([treeRecipe, JSON.stringify([pins.npmTarballs, pins.bakedTools, pins.images])], ['images/Dockerfile', 'make/base-images.ts'])}`,
+  `images-${recipe([treeRecipe, JSON.stringify([pins.npmTarballs, pins.bakedTools, pins.caddyHash, pins.images])], ['images/Dockerfile', 'images/mise-caddy/install', 'images/mise-caddy/list-all', 'make/base-images.ts'])}`,
 )
 
 /** Programs built from `tools/go.mod`; the CNI plugins lie beside buildkitd, which looks for them on its PATH. */

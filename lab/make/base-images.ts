@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { startBuildkitd } from '../parts/buildkitd.ts'
 import { freePort } from '../parts/ports.ts'
 import { startRegistry } from '../parts/registry.ts'
-import { bakedTools, images, npmTarballs } from '../pins.ts'
+import { bakedTools, caddyHash, images, npmTarballs } from '../pins.ts'
 import { cacheDir, debianTree, imagesDir, tools } from '../ready.ts'
 import { npmrc } from './machine-settings.ts'
 import type { Step } from './progress.ts'
@@ -32,7 +32,8 @@ export async function makeBaseImages(step: Step): Promise<void> {
 }
 
 function buildCommand(address: string, context: string, target: string, names: string): string[] {
-  const baked = Object.entries(bakedTools).map(([tool, version]) => `--opt=build-arg:${tool.toUpperCase()}=${version}`)
+  const pinned = Object.entries({ ...bakedTools, caddy_hash: caddyHash })
+  const baked = pinned.map(([name, value]) => `--opt=build-arg:${name.toUpperCase()}=${value}`)
   const folders = [`--local=context=${context}`, `--local=dockerfile=${context}`]
   const output = `--output=type=image,"name=${names}",push=true`
   return [tools.buildctl, '--addr', address, 'build', '--progress=plain', '--frontend=dockerfile.v0'].concat(
@@ -43,13 +44,13 @@ function buildCommand(address: string, context: string, target: string, names: s
   )
 }
 
-/** What the Dockerfile copies: the Debian tree, Node with npm as one prefix, mise. */
+/** The Dockerfile and what it copies: the Debian tree, Node with npm as one prefix, mise with its plug-in. */
 async function prepareContext(context: string, { say, run }: Step): Promise<void> {
   const node = join(context, 'node')
   const npm = join(node, 'lib/node_modules/npm')
   for (const folder of [join(node, 'bin'), join(node, 'etc'), npm]) await mkdir(folder, { recursive: true })
   await link(debianTree, join(context, 'debian.tar')).catch(() => cp(debianTree, join(context, 'debian.tar')))
-  await cp(join(import.meta.dirname, '../images/Dockerfile'), join(context, 'Dockerfile'))
+  await cp(join(import.meta.dirname, '../images'), context, { recursive: true })
   for (const [name, { spec, integrity }] of Object.entries(npmTarballs)) {
     say(`fetching ${spec}`)
     const [packed] = JSON.parse(await run(['npm', 'pack', '--json', '--pack-destination', context, spec])) as Packed[]

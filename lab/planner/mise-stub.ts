@@ -1,14 +1,15 @@
-import { existsSync } from 'node:fs'
-import { chmod, chown, mkdir, rename, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { bakedTools } from '../pins.ts'
 
 /** Where railpack 0.37 looks for mise, and runs whatever it finds. */
 export const misePath = `/tmp/railpack/mise/mise-${bakedTools.mise}`
 
-/** Puts the stub where a real railpack looks for mise, unless something is there. True when it did. */
+/** Puts the stub where a real railpack looks for mise, unless something else is there. True when it did. */
 export async function installMiseStub(path = misePath): Promise<boolean> {
-  if (existsSync(path)) return false
+  const found = await stat(path).catch(() => null)
+  const former = found && found.size < maxStubBytes ? await readFile(path, 'utf8') : ''
+  if (found && (former === miseStub() || !former.includes(mark))) return false
   const folder = dirname(path)
   await mkdir(folder, { recursive: true })
   if (process.getuid?.() === 0) await chown(folder, 65534, 65534) // the planner keeps its locks beside mise
@@ -18,13 +19,16 @@ export async function installMiseStub(path = misePath): Promise<boolean> {
   return true
 }
 
+const mark = "# Tarmac's stand-in for mise"
+const maxStubBytes = 10_000
+
 /** Answers what railpack asks of mise while it plans, with the versions that the stand-in builder image holds. */
 function miseStub(): string {
   const answers = (['node', 'python', 'caddy'] as const).map((tool) => {
     return `  ${tool}@*) answer ${bakedTools[tool]} "\${asked#*@}" ;;`
   })
   return `#!/bin/sh
-# Tarmac's stand-in for mise, for a railpack that plans against the lab's builder image. Put here by lab/planner.
+${mark}, for a railpack that plans against the lab's builder image. Put here by lab/planner.
 answer() {
   case "$2" in latest | lts | lts/* | "") echo "$1" ;; *) case "$1." in "$2".*) echo "$1" ;; esac ;; esac
 }

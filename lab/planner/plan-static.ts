@@ -1,5 +1,6 @@
 import type { Draft } from './draft.ts'
 import { addStep, builderImage, localLayer, say, setting } from './draft.ts'
+import { bakedTools } from '../pins.ts'
 import { readYamlMap } from './yaml-map.ts'
 
 /** The folder that a static site is served from; null when this is none. */
@@ -36,10 +37,19 @@ export function planPages(draft: Draft, folder: string): void {
 
 const start = (caddyfile: string) => `caddy run --config ${caddyfile} --adapter caddyfile 2>&1`
 
-/** railpack has mise download caddy from a release; here Debian's is taken, which the builder image holds. */
 function addCaddy(draft: Draft): void {
-  addStep(draft, 'packages:caddy', { inputs: [{ image: builderImage }], secrets: [] })
-  draft.deploy.inputs.push({ step: 'packages:caddy', include: ['/usr/bin/caddy'] })
+  const folder = '/railpack/caddy'
+  addStep(draft, 'packages:caddy', {
+    inputs: [{ image: builderImage }],
+    commands: [
+      { cmd: `mise install-into caddy@${bakedTools.caddy} ${folder}` },
+      { path: folder },
+      { path: `${folder}/bin` },
+    ],
+    variables: { MISE_PARANOID: '1' },
+    secrets: [],
+  })
+  draft.deploy.inputs.push({ step: 'packages:caddy', include: [folder] })
 }
 
 function caddyfileStep(draft: Draft, path: string, root: string, indexFallback: boolean) {

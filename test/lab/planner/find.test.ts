@@ -96,6 +96,15 @@ describe('the stub for mise', () => {
     await expect(mise('install')).rejects.toThrow('is not known')
   })
 
+  test('takes the place of an earlier stub only', async () => {
+    const path = join(folder, 'mise/mise')
+    await installMiseStub(path)
+    expect(await installMiseStub(path)).toBe(false)
+    await writeFile(path, (await readFile(path, 'utf8')).replaceAll('22.23.3', '20.0.0'))
+    expect(await installMiseStub(path)).toBe(true)
+    expect(await mise('latest', 'node@22')).toBe('22.23.3\n')
+  })
+
   test('leaves a real mise alone', async () => {
     await mkdir(join(folder, 'mise'))
     await writeFile(join(folder, 'mise/mise'), 'real')

@@ -1,0 +1,24 @@
+import { parseArgs } from 'node:util'
+import type { Measure } from './main.ts'
+import { sideBySide } from './side-by-side.ts'
+import { labOptions, onWarmLab } from './warm-lab.ts'
+
+const about = 'the same source again, beside a fully cached `buildctl build`: [--files 300] [--runs 10]'
+const goal = 0.25
+
+/** Ours is timed from the last byte sent to the `built` event; theirs is `buildctl build` alone, its source unpacked and planned. */
+async function run(args: string[]): Promise<Measure[]> {
+  const { values } = parseArgs({ args, options: labOptions })
+  const [files, runs] = [Number(values.files), Number(values.runs)]
+  return onWarmLab(values, async ({ gateway, hand, archive, facts }) => {
+    console.log(`\nthe same ${files} files again; theirs: buildctl build`)
+    const compared = await sideBySide(runs, {
+      ours: async () => (await gateway.redeploy(archive, { rebuild: false })).totalMs,
+      theirs: () => hand.rebuild(),
+    })
+    const verdict = { ...compared, goal, ok: compared.ratio <= goal }
+    return [{ bench: 'reuse', files, runs, ...verdict, gatewayMiB: await gateway.memoryMiB(), ...facts }]
+  })
+}
+
+export const reuse = { about, run }
