@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, mkdtemp, open, rm } from 'node:fs/promises'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { Connection } from '../gateway/src/buildkit/connection.ts'
 import { ContextServer, type Context } from '../gateway/src/buildkit/context-server.ts'
+import { Solve } from '../gateway/src/buildkit/messages.ts'
 import { Intake } from '../gateway/src/intake/intake.ts'
 import { marshal, type Node } from '../gateway/src/llb/graph.ts'
 import { sourceTree } from '../gateway/src/railpack/source-tree.ts'
@@ -21,7 +23,7 @@ import { sideBySide } from './side-by-side.ts'
 const about = 'a source on its way to the daemon, beside `buildctl --local`: [--files 20000] [--mb 300] [--runs 10]'
 const goals = { first: 0.7, unchanged: 0.2 }
 
-/** Both ways end with the source as a file system in the daemon, asked for by buildctl: only where it comes from differs. */
+/** Both ways end with the source as a file system in the daemon: from our context listener, or from buildctl's session. */
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({
     args,
@@ -38,6 +40,8 @@ async function run(args: string[]): Promise<Measure[]> {
   const work = await mkdtemp(join(tmpdir(), 'tarmac-bench-'))
   try {
     await using daemon = await startBuildkitd({ dir, registryPort: await freePort(Number(values.port)) })
+    const connection = new Connection(daemon.address)
+    using _ = { [Symbol.dispose]: () => connection.close() }
     await using contexts = await ContextServer.open(0, randomBytes(32))
     await using intake = await Intake.open({ dir: join(work, 'data') })
     const [root, archive] = [join(work, 'source'), join(work, 'source.tar.gz')]
@@ -62,8 +66,8 @@ async function run(args: string[]): Promise<Measure[]> {
         console.log(`\n${what}, ${kind} transfer; theirs: buildctl --local`)
         const compared = await sideBySide(Number(values.runs), {
           before: async () => kind === 'first' && (await renew()),
-          ours: () => load(daemon.address, [], sourceTree(offered!.url)),
-          theirs: () => load(daemon.address, ['--local', `context=${root}`], localSource()),
+          ours: () => byClient(connection, sourceTree(offered!.url)),
+          theirs: () => byBuildctl(daemon.address, root),
         })
         const goal = goals[kind]
         measures.push({ bench: 'context', what, kind, ...compared, goal, ok: compared.ratio <= goal })
@@ -81,13 +85,19 @@ async function makeFile(path: string, megabytes: number): Promise<void> {
   for (let written = 0; written < megabytes; written++) await file.write(randomBytes(1_000_000))
 }
 
-/** Has the daemon make the source a file system; nothing is exported. */
-async function load(address: string, locals: string[], source: Node): Promise<number> {
+/** As the product's client asks: over the connection that it keeps. Nothing is exported. */
+async function byClient(connection: Connection, source: Node): Promise<number> {
   const startedAt = performance.now()
-  const child = spawn(tools.buildctl, ['--addr', address, 'build', '--progress', 'plain', ...locals], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-  })
-  child.stdin.end(marshal(source))
+  const question = { ref: randomUUID(), definition: marshal(source), internal: true }
+  await connection.ask(Solve, question, AbortSignal.timeout(300_000))
+  return performance.now() - startedAt
+}
+
+async function byBuildctl(address: string, root: string): Promise<number> {
+  const startedAt = performance.now()
+  const words = ['--addr', address, 'build', '--progress', 'plain', '--local', `context=${root}`]
+  const child = spawn(tools.buildctl, words, { stdio: ['pipe', 'ignore', 'ignore'] })
+  child.stdin.end(marshal(localSource()))
   const [code] = (await once(child, 'close')) as [number]
   if (code !== 0) throw new Error(`buildctl ended with ${code}`)
   return performance.now() - startedAt

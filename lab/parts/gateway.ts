@@ -1,5 +1,6 @@
 /** The gateway as a process of its own, the way it runs on Fly, pointed at the parts of a lab. */
 import { join } from 'node:path'
+import { cacheDir } from '../ready.ts'
 import { type LabProcess, killRecorded, startProcess } from './process.ts'
 
 const main = join(import.meta.dirname, '../../gateway/src/main.ts')
@@ -19,8 +20,15 @@ export async function startGatewayProcess({ dir, port, settings }: GatewayOption
     name: 'gateway',
     dir,
     port,
-    command: [process.execPath, main],
-    env: { TARMAC_HOST: '127.0.0.1', ...settings, TARMAC_PORT: String(port), TARMAC_DATA: join(dir, 'gateway') },
+    // As in gateway/Dockerfile: the cache and the small young generation save a third of its memory.
+    command: [process.execPath, '--max-semi-space-size=2', main],
+    env: {
+      NODE_COMPILE_CACHE: join(cacheDir, 'compiled'),
+      TARMAC_HOST: '127.0.0.1',
+      ...settings,
+      TARMAC_PORT: String(port),
+      TARMAC_DATA: join(dir, 'gateway'),
+    },
     isReady: async () =>
       (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined))
         ?.status === 200,
