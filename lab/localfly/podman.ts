@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { cpus, networkInterfaces } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { unmountBelow } from '../parts/mounts.ts'
@@ -185,6 +185,7 @@ lock_type = "file"
     return run('podman', [...own, '--network-config-dir', this.#networks, ...args], {
       timeout: timeoutMs,
       maxBuffer: 16 << 20,
+      cwd: dirname(this.#conf), // a container's watcher leaves a file where it was started when memory runs out
       env: { ...process.env, CONTAINERS_CONF: this.#conf },
     })
   }

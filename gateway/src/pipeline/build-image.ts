@@ -180,9 +180,10 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     return await withinRoom(disk, (limited) => buildkit.solve(build, how, limited), signal).catch(reallyDenied)
   }
 
-  /** The daemon also ends with a 401 when the registry goes away while it logs in: we ask with the same login. */
+  /** The daemon also ends with a 401 on reading when the registry goes away while it logs in: we ask with the same login. */
   async function reallyDenied(error: unknown): Promise<never> {
-    if (!(error instanceof Problem) || error.facts['registryStatus'] !== 401) throw error
+    const reading = error instanceof Problem && /from (HEAD|GET) request/.test(error.message)
+    if (!reading || error.facts['registryStatus'] !== 401) throw error
     await registry.manifest(app, tags[0]!, signal) // throws what is so: denied, or away
     throw new Problem('registry-unavailable', error.message, { cause: error, facts: error.facts })
   }
