@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Tell } from '../deployments/tell.ts'
@@ -121,6 +122,16 @@ export class Buildkit {
   /** False when it is known that one of these images' names stands for another digest by now. */
   stillStand(app: string, bases: Record<string, string>): boolean {
     return this.#images.stillStand(app, bases)
+  }
+
+  /** Runs a graph for the sake of the cache alone: what a later build of the same finds done. */
+  async runAhead(definition: Uint8Array, signal: AbortSignal): Promise<void> {
+    this.#solving++
+    try {
+      await this.#connection.ask(Solve, { ref: randomUUID(), definition, internal: true }, signal)
+    } finally {
+      this.#solving--
+    }
   }
 
   /** Builds and pushes, or throws a Problem, or the signal's reason. */

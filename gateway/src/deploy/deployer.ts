@@ -21,20 +21,28 @@ const strategies = { rolling }
  */
 export class Deployer {
   readonly #settings: Settings
+  /** Apps that have an address: asked once, for Fly allows few such questions. */
+  readonly #addressed = new Set<string>()
 
   constructor(settings: Settings) {
     this.#settings = settings
   }
 
-  /** Makes the app where there is none: without public addresses, with a Flycast one. */
-  async ensureApp(app: string, signal: AbortSignal): Promise<{ created: boolean }> {
+  /**
+   * Makes the app where there is none: without public addresses, with a Flycast one. Looks at once, and makes nothing
+   * before `wanted` resolves.
+   */
+  async ensureApp(app: string, wanted: Promise<unknown>, signal: AbortSignal): Promise<{ created: boolean }> {
     const { fly, network = null } = this.#settings
     const found = await this.#app(app, signal)
     const created = found === null
+    await wanted
     if (created) await this.#createApp(app, signal)
     // An app that has machines has been set up; one without may be left from a start that was cut short.
-    if ((found?.machine_count ?? 0) === 0 && (await fly.ipAssignments(app, signal)).length === 0)
+    const unsure = created || ((found.machine_count ?? 0) === 0 && !this.#addressed.has(app))
+    if (unsure && (await fly.ipAssignments(app, signal)).length === 0)
       await fly.assignIp(app, { type: 'private_v6', ...(network && { network }) }, signal)
+    this.#addressed.add(app)
     return { created }
   }
 

@@ -9,9 +9,11 @@ import type { Work } from '../deploy/run.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { LookupNetwork } from '../host/lookup-network.ts'
 import type { Intake } from '../intake/intake.ts'
+import { marshal } from '../llb/graph.ts'
 import type { Planner } from '../railpack/open-planner.ts'
 import { PlanCache } from '../railpack/plan-cache.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
+import { sourceTree } from '../railpack/source-tree.ts'
 import { buildImage, checkPlatforms, type BuildRooms, type BuildSettings } from './build-image.ts'
 import type { DeployWork, Steps } from './steps.ts'
 import type { Vault } from './vault.ts'
@@ -47,15 +49,18 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
       const flyBuild = dockerfile ? { dockerfile } : {}
       const secretNames = [...secrets.keys()]
       const planner = await settings.planner()
-      const plan = await planSource(
-        { planner, app, tree, options, secretNames, flyBuild, network: lookups, cache, tell },
+      const planning = () => void takeInAhead(app, tree, signal).catch(() => {}) // the build says what is wrong
+      const planned = planSource(
+        { planner, app, tree, options, secretNames, flyBuild, network: lookups, cache, tell, planning },
         signal,
       )
-      // Before the build, for Fly's registry knows no repository without its app; after the plan, so that a source
+      // Before the build, for Fly's registry knows no repository without its app; made after the plan, so that a source
       // that cannot be built makes none.
-      const { created } = await deployer.ensureApp(app, signal)
-      if (created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
-      return plan
+      const [plan, ensured] = await Promise.allSettled([planned, deployer.ensureApp(app, planned, signal)])
+      if (plan.status === 'rejected') throw plan.reason
+      if (ensured.status === 'rejected') throw ensured.reason
+      if (ensured.value.created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
+      return plan.value
     },
 
     async build(deployment, tree, secrets, plan, pushing, tell, signal) {
@@ -66,6 +71,13 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
 
     deploy: async (work) => deployer.deploy(await toWork(work)),
     verify: async (work) => deployer.verify(await toWork(work)),
+  }
+
+  /** The daemon has time for the source while the planner runs; unless the plan may leave out some of it. */
+  async function takeInAhead(app: string, tree: SourceTree, signal: AbortSignal): Promise<void> {
+    if (tree.entries.some(({ path }) => path === '.dockerignore' || path === 'railpack.json')) return
+    using context = buildkit.offer(app, tree, { ignore: [] })
+    await buildkit.runAhead(marshal(sourceTree(context.url)), signal)
   }
 
   function treeOf({ source }: Deployment): Promise<SourceTree> {

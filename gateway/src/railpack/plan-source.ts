@@ -36,6 +36,8 @@ export type PlanRequest = {
   network: LookupNetwork | null
   cache?: PlanCache
   tell: Tell
+  /** Called when the planner is about to run, which takes its time. */
+  planning?: () => void
   limits?: Partial<typeof planLimits>
 }
 export type PlannedSource =
@@ -88,6 +90,7 @@ async function prepared(request: PlanRequest & { limits: typeof planLimits }, si
     })
     return known
   }
+  request.planning?.()
   const made = await prepare(request, signal)
   readDeploy(made.planText, 'The plan')
   await cache?.keep(request, made)

@@ -5,7 +5,9 @@ import { explainRefusal } from './explain-refusal.ts'
 import type { PlanRequest, planLimits } from './plan-source.ts'
 import { planVariables } from './plan-variables.ts'
 
-export type Preparation = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache'> & { limits: typeof planLimits }
+export type Preparation = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache' | 'planning'> & {
+  limits: typeof planLimits
+}
 export type Prepared = { info: Info; planText: string }
 
 /** What of railpack's info file we read. */

@@ -36,6 +36,21 @@ test('a first deploy makes the app with a private address and one machine; the s
   expect(fly.tooFast).toBe(0)
 })
 
+test('an app is made for nothing less than a plan, and asked for its addresses once', async () => {
+  await using fly = await FakeFly.start()
+  await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })
+  const deployer = new Deployer({ fly: api, org: 'personal', urlTemplate: '', watchMs: 0, waitMs })
+  const signal = AbortSignal.timeout(20_000)
+  const noPlan = Promise.reject(new Error('no plan'))
+  await expect(deployer.ensureApp('web', noPlan, signal)).rejects.toThrow('no plan')
+  expect(fly.apps.size).toBe(0)
+  const startedAt = performance.now()
+  const made = []
+  for (let time = 0; time < 6; time++) made.push(await deployer.ensureApp('web', Promise.resolve(), signal))
+  expect(made.map(({ created }) => created)).toEqual([true, false, false, false, false, false])
+  expect(performance.now() - startedAt).toBeLessThan(1000) // Fly allows three such questions at once, then one a second
+})
+
 test('what Tarmac does not manage survives a deploy; env that it set before and that is absent now goes', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, env: { OLD: '1', KEPT: '1' } })
@@ -237,7 +252,7 @@ async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: string; mac
   await using own = new MachinesApi({ baseUrl: fake.url, token: 'secret' })
   const fly = asked.api ?? own
   const deployer = new Deployer({ fly, org: 'personal', urlTemplate: 'http://{app}.flycast', watchMs: 600, waitMs })
-  await deployer.ensureApp(app, signal)
+  await deployer.ensureApp(app, Promise.resolve(), signal)
   const options = DeploymentOptions.parse({ env })
   const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })
   const image = { reference: `registry.fly.io/${app}@${digest(number)}`, digest: digest(number), tags: [] }
