@@ -12,6 +12,9 @@ import { Run, type Settings, type Work } from './run.ts'
 const appVisibleMs = 60_000
 const lookMs = 2000
 
+/** For how long an app that was there is taken to be there still. */
+const seenMs = 10_000
+
 /** Each brings every slot of the rollout over; what they share is the gate, and the way back. */
 const strategies = { rolling }
 
@@ -21,28 +24,28 @@ const strategies = { rolling }
  */
 export class Deployer {
   readonly #settings: Settings
-  /** Apps that have an address: asked once, for Fly allows few such questions. */
-  readonly #addressed = new Set<string>()
+  /** When an app was last seen to be set up. */
+  readonly #seen = new Map<string, number>()
 
   constructor(settings: Settings) {
     this.#settings = settings
   }
 
   /**
-   * Makes the app where there is none: without public addresses, with a Flycast one. Looks at once, and makes nothing
-   * before `wanted` resolves.
+   * Makes the app where there is none: without public addresses, with a Flycast one. Looks at once, unless it has just
+   * looked (Fly allows few such questions), and makes nothing before `wanted` resolves.
    */
   async ensureApp(app: string, wanted: Promise<unknown>, signal: AbortSignal): Promise<{ created: boolean }> {
     const { fly, network = null } = this.#settings
+    if (performance.now() - (this.#seen.get(app) ?? -Infinity) < seenMs) return { created: false }
     const found = await this.#app(app, signal)
     const created = found === null
     await wanted
     if (created) await this.#createApp(app, signal)
     // An app that has machines has been set up; one without may be left from a start that was cut short.
-    const unsure = created || ((found.machine_count ?? 0) === 0 && !this.#addressed.has(app))
-    if (unsure && (await fly.ipAssignments(app, signal)).length === 0)
+    if ((found?.machine_count ?? 0) === 0 && (await fly.ipAssignments(app, signal)).length === 0)
       await fly.assignIp(app, { type: 'private_v6', ...(network && { network }) }, signal)
-    this.#addressed.add(app)
+    this.#seen.set(app, performance.now())
     return { created }
   }
 

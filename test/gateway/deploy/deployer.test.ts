@@ -36,19 +36,20 @@ test('a first deploy makes the app with a private address and one machine; the s
   expect(fly.tooFast).toBe(0)
 })
 
-test('an app is made for nothing less than a plan, and asked for its addresses once', async () => {
+test('an app is made for nothing less than a plan, and deploys in quick succession do not wait for Fly’s limits', async () => {
   await using fly = await FakeFly.start()
   await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })
   const deployer = new Deployer({ fly: api, org: 'personal', urlTemplate: '', watchMs: 0, waitMs })
   const signal = AbortSignal.timeout(20_000)
   const noPlan = Promise.reject(new Error('no plan'))
+  noPlan.catch(() => {})
   await expect(deployer.ensureApp('web', noPlan, signal)).rejects.toThrow('no plan')
   expect(fly.apps.size).toBe(0)
   const startedAt = performance.now()
   const made = []
   for (let time = 0; time < 6; time++) made.push(await deployer.ensureApp('web', Promise.resolve(), signal))
   expect(made.map(({ created }) => created)).toEqual([true, false, false, false, false, false])
-  expect(performance.now() - startedAt).toBeLessThan(1000) // Fly allows three such questions at once, then one a second
+  expect(performance.now() - startedAt).toBeLessThan(1000)
 })
 
 test('what Tarmac does not manage survives a deploy; env that it set before and that is absent now goes', async () => {
