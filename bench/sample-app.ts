@@ -33,7 +33,7 @@ export async function makeSampleApp(root: string, files: number, seed = 0): Prom
 
 /** Changes one module of the app, each `round` to something else. */
 export const editSampleApp = (root: string, round: number): Promise<void> =>
-  writeFile(join(root, modulePath(0)), `${moduleText(0)}export const round = ${round}\n`)
+  writeFile(join(root, modulePath(0)), `${moduleText(0)}export const round = ${round} // ${'-'.repeat(round % 997)}\n`)
 
 export async function pack(root: string, archive: string): Promise<void> {
   await run('tar', ['-czf', archive, '-C', root, '.'])
