@@ -32,6 +32,8 @@ const Log = z.object({
 const Plan = PlanFacts.extend({ type: z.literal('plan') })
 const Warning = z.object({ type: z.literal('warning'), text: z.string() })
 const Note = z.object({ type: z.literal('note'), text: z.string() })
+/** Here something is missing, or may be; the numbers go on without a gap. */
+const Gap = z.object({ type: z.literal('gap'), text: z.string() })
 
 /** What happened to one machine. Images by digest reference. */
 const Machine = z.object({
@@ -57,7 +59,7 @@ const Machine = z.object({
 })
 
 /** What a part of the gateway tells the log; the store numbers and dates it. */
-export const NewEvent = z.discriminatedUnion('type', [State, Step, Log, Plan, Warning, Note, Machine])
+export const NewEvent = z.discriminatedUnion('type', [State, Step, Log, Plan, Warning, Note, Gap, Machine])
 export type NewEvent = z.infer<typeof NewEvent>
 
 /** One line of a deployment's log: numbered from 1 without gaps, `at` in ISO 8601, UTC. */

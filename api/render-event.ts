@@ -57,6 +57,7 @@ function words(event: DeploymentEvent): string[] {
     }
     case 'warning':
       return [`   warning: ${clean(event.text)}`]
+    case 'gap':
     case 'note':
       return [`   ${clean(event.text)}`]
   }

@@ -97,7 +97,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     ...settings,
   }
   const gatewayPart = opening.use(
-    await restartable(() => startGatewayProcess({ dir, port, settings: gatewaySettings })),
+    await restartable((more) => startGatewayProcess({ dir, port, settings: { ...gatewaySettings, ...more } })),
   )
   say(`gateway    http://127.0.0.1:${port}, planner: ${planner.version}${planner.standIn ? ' (a stand-in)' : ''}`)
 
@@ -127,23 +127,23 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     /** Ends a part as a crash does. */
     kill: (part: keyof typeof parts) => killRecorded(dir, part),
     stop: (part: keyof typeof parts) => parts[part].stop(),
-    /** Starts a part again, after it was killed or stopped. */
-    start: (part: keyof typeof parts) => parts[part].start(),
+    /** Starts a part again, after it was killed or stopped; the gateway with further settings, if any. */
+    start: (part: keyof typeof parts, more: Record<string, string> = {}) => parts[part].start(more),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }
 
-async function restartable<T extends AsyncDisposable>(open: () => Promise<T>) {
-  let current = await open()
+async function restartable<T extends AsyncDisposable>(open: (more: Record<string, string>) => Promise<T>) {
+  let current = await open({})
   const stop = () => current[Symbol.asyncDispose]()
   return {
     get current() {
       return current
     },
     stop,
-    async start() {
+    async start(more: Record<string, string>) {
       await stop() // so that it lets go of what it had when it was killed
-      current = await open()
+      current = await open(more)
     },
     [Symbol.asyncDispose]: stop,
   }

@@ -12,7 +12,7 @@ const floors = [
   ['intake', 'railpack', 'buildkit', 'deploy', 'previews', 'store'],
   ['fly', 'registry', 'host'],
   ['deployments', 'llb'],
-  ['config', 'log'],
+  ['config', 'log', 'crash-point'],
 ]
 
 /** Which room may use which outside package, or which part of Node that does the room's work. */

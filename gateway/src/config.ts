@@ -178,6 +178,10 @@ export const settings = z.object({
     .min(0)
     .default(30)
     .describe('Seconds that running work may take to end when the gateway is stopped.'),
+  TARMAC_CRASH_FILE: z
+    .string()
+    .default('')
+    .describe('For tests of Tarmac alone: a file that orders the gateway to die at a named point.'),
 })
 
 export type Config = ReturnType<typeof readConfig>
@@ -239,6 +243,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       url: set.TARMAC_URL,
     },
     keepSources: set.TARMAC_KEEP_SOURCES,
+    crashFile: set.TARMAC_CRASH_FILE,
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
       treeBytes: set.TARMAC_MAX_TREE_MIB * 2 ** 20,

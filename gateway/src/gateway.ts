@@ -7,6 +7,7 @@ import { proveWalls } from './buildkit/canary.ts'
 import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
+import { crashPoint, obeyCrashOrders } from './crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
 import { DiskWatch } from './host/disk-watch.ts'
@@ -33,6 +34,7 @@ type Given = ReadonlyMap<string, Uint8Array>
 /** Puts the parts together, lowest first; the stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
   const { data, limits, fly: place, secrets } = config
+  obeyCrashOrders(config.crashFile)
   await using opening = new AsyncDisposableStack() // if any part fails to open, the opened ones close
   await mkdir(data, { recursive: true })
   const key = await ownKey(join(data, 'key'))
@@ -125,6 +127,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const submit = async ({ secrets: given, ...asked }: Omit<NewDeployment, 'id' | 'secrets'> & { secrets?: Given }) => {
     const id = randomUUIDv7()
     const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, given ?? new Map()) })
+    crashPoint('record-made')
     runner.wake()
     return deployment
   }

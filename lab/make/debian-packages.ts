@@ -25,6 +25,8 @@ const needed: Record<string, string[]> = {
   'ca-certificates': ['/etc/ssl/certs/ca-certificates.crt'],
   curl: ['curl'],
   git: ['git'],
+  // Its clock can be set by a file, for tests of clocks that jump.
+  libfaketime: ['x86_64', 'aarch64'].map((arch) => `/usr/lib/${arch}-linux-gnu/faketime/libfaketime.so.1`),
   // Podman's --init: as on Fly, a machine's program is not process 1.
   catatonit: ['/usr/bin/catatonit', 'catatonit'],
 }

@@ -40,7 +40,8 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
   assertReady(tools.buildkitd)
   await sweepBuildkitd(dir)
   const bridge = options.bridge ?? (await pickBridge(dir))
-  await mkdir(join(dir, 'buildkit'), { recursive: true })
+  const tmp = join(dir, 'buildkit/tmp') // where a sweep finds what a killed one had mounted
+  await mkdir(tmp, { recursive: true })
   await writeFile(join(dir, 'bridge.json'), JSON.stringify(bridge))
   const address = `unix://${join(dir, 'buildkitd.sock')}`
   const config = join(dir, 'buildkitd.toml')
@@ -49,7 +50,7 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
     name: 'buildkitd',
     dir,
     command: [tools.buildkitd, '--config', config],
-    env: { PATH: `${tools.dir}:${process.env['PATH']}`, OTEL_TRACES_EXPORTER: 'none', ...stepLogs },
+    env: { PATH: `${tools.dir}:${process.env['PATH']}`, TMPDIR: tmp, OTEL_TRACES_EXPORTER: 'none', ...stepLogs },
     isReady: () =>
       run(tools.buildctl, ['--addr', address, 'debug', 'workers'], { timeout: 5_000 }).then(
         () => true,

@@ -40,8 +40,15 @@ export async function startTestLab(settings: Record<string, string> = {}) {
   const lab = await startLab({
     dir,
     port: await labPort(),
-    settings: { TARMAC_WATCH: '1', TARMAC_MACHINE_TIMEOUT: '20', TARMAC_DRAIN: '0', ...settings },
+    settings: {
+      TARMAC_WATCH: '1',
+      TARMAC_MACHINE_TIMEOUT: '20',
+      TARMAC_DRAIN: '0',
+      TARMAC_CRASH_FILE: join(dir, 'crash-orders'),
+      ...settings,
+    },
   })
+  const closing = new AsyncDisposableStack()
   const authorization = `Bearer ${lab.token}`
   const ask = (path: string, accept = 'application/json', signal = AbortSignal.timeout(60_000)) =>
     fetch(lab.gateway + path, { headers: { authorization, accept }, signal })
@@ -83,6 +90,11 @@ export async function startTestLab(settings: Record<string, string> = {}) {
 
   return {
     ...lab,
+    get gatewayProcess() {
+      return lab.gatewayProcess // the one that runs now
+    },
+    /** What goes once the lab's parts are gone. */
+    closing,
     ask,
     source,
     archive,
@@ -175,6 +187,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
     async [Symbol.asyncDispose]() {
       const traces = await recordTraces(dir)
       await lab[Symbol.asyncDispose]()
+      await closing.disposeAsync()
       expect(traces.processes.length).toBeGreaterThan(1) // else the look for them is wrong
       expect(await leftOf(traces)).toEqual([])
       await rm(dir, { recursive: true })

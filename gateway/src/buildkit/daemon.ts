@@ -43,7 +43,7 @@ export class Daemon {
 
   /** Ends what an earlier life left, and resolves when the daemon answers; else `buildkit-unavailable`. */
   static async start(settings: DaemonSettings, log: Logger): Promise<Daemon> {
-    await mkdir(settings.root, { recursive: true })
+    await mkdir(tmpOf(settings), { recursive: true })
     await writeFile(join(settings.dir, 'buildkitd.toml'), configText(settings))
     await stopRecorded(recordOf(settings), stopMs)
     await sweep(settings)
@@ -128,6 +128,8 @@ export class Daemon {
 }
 
 const addressOf = ({ dir }: DaemonSettings) => `unix://${join(dir, 'buildkitd.sock')}`
+/** Where it mounts things for a moment: in its root, so that a sweep finds what a killed one leaves there. */
+const tmpOf = ({ root }: DaemonSettings) => join(root, 'tmp')
 const recordOf = ({ dir }: DaemonSettings) => join(dir, 'buildkitd.json')
 
 function launch(settings: DaemonSettings): Promise<Program> {
@@ -137,6 +139,7 @@ function launch(settings: DaemonSettings): Promise<Program> {
     args: ['--config', join(dir, 'buildkitd.toml')],
     env: {
       PATH: `${dirname(command)}:${toolPath}`,
+      TMPDIR: tmpOf(settings),
       OTEL_TRACES_EXPORTER: 'none',
       BUILDKIT_STEP_LOG_MAX_SIZE: String(stepLogBytes),
       BUILDKIT_STEP_LOG_MAX_SPEED: '-1', // a burst is no reason to lose lines: the size alone is limited

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import { crashPoint } from '../crash-point.ts'
 import type { Tell } from '../deployments/tell.ts'
 import { outOfMemoryKills } from '../host/out-of-memory.ts'
 import { Connection } from './connection.ts'
@@ -144,7 +145,11 @@ export class Buildkit {
     const plain = (text: string) => policy.asNamed(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
     const progress = new Progress({ tell, pushing, plain, limits: this.#logLimits })
     const login: Login = (host) => this.#loginFor(app, host)
-    await using session = new Session(this.#connection, { login, secrets, policy: policy.answer })
+    const answer: typeof policy.answer = (question) => {
+      crashPoint('solve-sent')
+      return policy.answer(question)
+    }
+    await using session = new Session(this.#connection, { login, secrets, policy: answer })
     const heard = this.#follow(ref, progress)
     this.#solving++
     let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
@@ -154,6 +159,7 @@ export class Buildkit {
     const question = { ref, session: id, sourcePolicySession: id, internal: true, ...requestOf(build, options) }
     try {
       const { exporterResponse } = await this.#connection.ask(Solve, question, signal).finally(() => heard(signal))
+      crashPoint('pushed')
       const digest = exporterResponse['containerimage.digest'] ?? ''
       return { digest, stats: progress.stats(), bases: policy.bases(), goodUntil: policy.goodUntil() }
     } catch (error) {
@@ -210,6 +216,7 @@ export class Buildkit {
     stream.on('data', (news) => {
       lastNews = performance.now()
       progress.take(news)
+      if (progress.running().length > 0) crashPoint('solving')
     })
     return async (signal) => {
       const from = performance.now()

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
+import { crashPoint } from '../crash-point.ts'
 import { configOf, imageOf, type Machine, type MachineConfig } from '../fly/machine.ts'
 import { MachineLease } from '../fly/machine-lease.ts'
 import { isAway, statusOf } from '../fly/machines-api.ts'
@@ -13,7 +14,10 @@ const againMs = 2000
 
 /** One machine after the other: the next is touched when the one before is on the new version and passes its checks. */
 export async function rolling(run: Run): Promise<void> {
-  for (const slot of run.rollout.slots) await (slot.former ? updated(run, slot) : created(run, slot))
+  for (const slot of run.rollout.slots) {
+    await (slot.former ? updated(run, slot) : created(run, slot))
+    crashPoint('machine-done')
+  }
 }
 
 async function updated(run: Run, slot: Slot): Promise<void> {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { Problem } from '#api/problem.ts'
+import { crashPoint } from '../crash-point.ts'
 import type { Machine, MachineConfig } from './machine.ts'
 import { RequestBudget } from './request-budget.ts'
 
@@ -102,7 +103,9 @@ export class MachinesApi {
     const call = { action: 'create', id: app, body, answerMs: createMs, repeat: 'no' } as const
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#call('POST', `/apps/${app}/machines`, call, signal)
+        const made = await this.#call<Machine>('POST', `/apps/${app}/machines`, call, signal)
+        crashPoint('create-sent')
+        return made
       } catch (error) {
         signal.throwIfAborted()
         const made = (await this.machines(app, signal)).find(({ name }) => name === body.name)
@@ -114,9 +117,17 @@ export class MachinesApi {
   }
 
   /** Replaces the whole config, if the machine is still at `current_version`. Not repeated when the answer is lost. */
-  updateMachine(app: string, id: string, body: MachineUpdate, nonce: string, signal: AbortSignal): Promise<Machine> {
+  async updateMachine(
+    app: string,
+    id: string,
+    body: MachineUpdate,
+    nonce: string,
+    signal: AbortSignal,
+  ): Promise<Machine> {
     const call = { action: 'update', id, body, nonce, answerMs: createMs, repeat: 'no' } as const
-    return this.#call('POST', `/apps/${app}/machines/${id}`, call, signal)
+    const updated = await this.#call<Machine>('POST', `/apps/${app}/machines/${id}`, call, signal)
+    crashPoint('update-sent')
+    return updated
   }
 
   startMachine(app: string, id: string, nonce: string | undefined, signal: AbortSignal): Promise<object> {
@@ -176,7 +187,9 @@ export class MachinesApi {
     signal: AbortSignal,
   ): Promise<string> {
     const call = { action: 'lease', id, body: { ttl: ttlSeconds, description }, repeat: 'no' } as const
-    return nonceOf(await this.#call<LeaseAnswer>('POST', `/apps/${app}/machines/${id}/lease`, call, signal))
+    const answer = await this.#call<LeaseAnswer>('POST', `/apps/${app}/machines/${id}/lease`, call, signal)
+    crashPoint('lease-taken')
+    return nonceOf(answer)
   }
 
   async refreshLease(app: string, id: string, ttlSeconds: number, nonce: string, signal: AbortSignal): Promise<void> {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import type { Readable } from 'node:stream'
+import { crashPoint } from '../crash-point.ts'
 
 export type Child = {
   /** Absolute path: nothing is looked up, no shell is asked. */
@@ -41,6 +42,7 @@ export async function runChild(child: Child, signal: AbortSignal): Promise<Child
     detached: true, // makes the process group
     stdio: ['ignore', 'pipe', 'pipe', ...further.map(() => 'pipe' as const)],
   })
+  if (further.length > 0) crashPoint('planning') // nobody but the planner hands back files
   const killGroup = () => {
     try {
       if (running.pid) process.kill(-running.pid, 'SIGKILL')

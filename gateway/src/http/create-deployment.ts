@@ -3,6 +3,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
+import { crashPoint } from '../crash-point.ts'
 import type { HttpParts } from './http-app.ts'
 import { appOf, queryOf, receiveSource } from './receive-source.ts'
 
@@ -34,6 +35,7 @@ export function promised(response: Response, deployment: Deployment): void {
     .status(202)
     .location(fill(routes.deployment, { id: deployment.id }))
     .json(deployment)
+    .once('finish', () => crashPoint('promised'))
 }
 
 /** The sender's name for this very request: sent again, it gets the same deployment. */

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
 import { Problem } from '#api/problem.ts'
+import { crashPoint } from '../crash-point.ts'
 import type { DigestCheck } from './content-digest.ts'
 import type { Limits } from './limits.ts'
 import type { Meter } from './meter.ts'
@@ -32,6 +33,7 @@ async function* sentBytes(body: Readable, { limits, meter, digest, signal }: Wat
       if (next.done) return
       meter.sent(next.value.length)
       digest.update(next.value)
+      crashPoint('uploading')
       yield next.value
     }
   } finally {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { SourceFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
+import { crashPoint } from '../crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { syncFileSystem } from '../host/sync-file-system.ts'
 import { brokenOff, tarBytes } from './body.ts'
@@ -132,6 +133,7 @@ export class Intake {
     this.#asked.set(manifest.digest, Date.now())
     if (!(await exists(folder))) {
       await staging.write(manifest)
+      crashPoint('body-whole')
       await syncFileSystem(staging.path)
       await rename(staging.path, folder).catch(async (error: unknown) => {
         if (!(await exists(folder))) throw error
@@ -139,6 +141,7 @@ export class Intake {
     }
     await using trees = await open(this.#trees)
     await trees.sync()
+    crashPoint('tree-kept')
   }
 
   #folderOf(digest: string): string {

@@ -4,6 +4,7 @@ import { copyFile, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as breathe } from 'node:timers/promises'
 import { sortEntries, treeDigest, type TreeEntry } from '#api/tree.ts'
+import { crashPoint } from '../crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
@@ -105,6 +106,7 @@ export class Staging {
   async #makeWaiting(): Promise<void> {
     for (const [index, act] of (this.#waiting ?? []).entries()) {
       act()
+      crashPoint('unpacking')
       if (index % 200 === 199) await breathe()
     }
     this.#waiting = null

@@ -1,5 +1,6 @@
 import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem.ts'
+import { crashPoint } from '../crash-point.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import { Mask } from './mask.ts'
 
@@ -39,6 +40,7 @@ export class LogWriter {
     this.#waitingBytes += event.type === 'log' ? event.text.length : 100
     if (this.#waitingBytes >= gatherBytes) void this.#write(false)
     else this.#timer ??= setTimeout(() => void this.#write(false), gatherMs)
+    if (event.type === 'log') crashPoint('log-waiting')
   }
 
   /** Resolves when all that was told so far is in the log; never fails: a log that cannot be written must not end the work. */

@@ -1,5 +1,6 @@
 import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
+import { crashPoint } from '../crash-point.ts'
 import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
@@ -67,6 +68,7 @@ export async function runDeployment<P extends Plan>(
     const pushing = () => {
       if (!pushes) enter('pushing').catch(() => {}) // the next `enter` says what is wrong
       pushes = true
+      crashPoint('pushing')
     }
     return within('The build', limits.buildMs, (limited) =>
       steps.build(deployment, tree, secrets, plan, pushing, log.tell, limited),
@@ -79,6 +81,7 @@ export async function runDeployment<P extends Plan>(
       await enter('verifying')
     }
     const { url } = await within('Verifying', limits.deployMs, (limited) => steps.verify(work(limited)))
+    crashPoint('verified')
     await enter('live', { url })
   }
 
@@ -87,6 +90,7 @@ export async function runDeployment<P extends Plan>(
     if (!touchesMachines(state)) {
       const built = await buildImage()
       image = built.image
+      crashPoint('image-known')
       await enter(deployment.options.deploy ? 'deploying' : 'built', built)
     }
     if (touchesMachines(state)) await bringToMachines(image!)

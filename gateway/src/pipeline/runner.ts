@@ -1,5 +1,6 @@
 import type { Deployment } from '#api/deployment.ts'
 import { Problem, problems } from '#api/problem.ts'
+import { crashPoint } from '../crash-point.ts'
 import { cancelled } from '../deployments/cancelled.ts'
 import type { Claim, DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
@@ -48,6 +49,7 @@ export class Runner<P extends Plan = Plan> {
   /** Stops a deployment: at once what waits, else the work itself. See `wishCancel` for what it answers. */
   async cancel(id: string, wish: { by: string | null; why: string | null; abort: boolean }): Promise<Deployment> {
     const deployment = await this.#parts.store.wishCancel(id, wish)
+    crashPoint('cancel-wished')
     this.#cancels.get(id)?.abort(cancelled(wish))
     return deployment
   }

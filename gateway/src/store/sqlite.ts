@@ -185,6 +185,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
         `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)}) ORDER BY created_at`,
       )
       return left.flatMap((row) => {
+        this.#write(row.id, [{ type: 'gap', text: 'What was told in the moment before this may be missing.' }])
         if (!touchesMachines(row.state)) {
           const { cancel } = JSON.parse(row.body) as Body
           if (cancel) this.#move(row, 'cancelled', { problem: cancelled(cancel).body() })

@@ -1,0 +1,162 @@
+/** What must be so in a lab, whatever happened to its gateway: read from its files and its parts, not from the gateway. */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { promisify } from 'node:util'
+import { type Deployment, isFinal } from '#api/deployment.ts'
+import type { NewEvent } from '#api/event.ts'
+import type { TreeEntry } from '#api/tree.ts'
+import type { Machine } from './localfly/state.ts'
+
+const run = promisify(execFile)
+/** As long as the gateway asks for at once. */
+const leaseSeconds = 13
+
+export type Fault = { kind: 'lost' | 'doubled' | 'gaps' | 'stray'; what: string }
+type Lab = { dir: string; registry: string; flyToken: string }
+type Row = Pick<Deployment, 'id' | 'app' | 'number' | 'state' | 'endedAt'> & {
+  source: string | null
+  lastSeq: number
+  body: Pick<Deployment, 'image' | 'machines' | 'problem'>
+}
+
+/**
+ * Every fault found. `promised` are the deployments that somebody was told of. `idle`: all of them should have ended, so
+ * nothing may run or lie about any more.
+ */
+export async function findFaults(lab: Lab, promised: Iterable<string>, idle: boolean): Promise<Fault[]> {
+  using database = new DatabaseSync(join(lab.dir, 'gateway/tarmac.db'), { readOnly: true, timeout: 5000 })
+  const rows = database
+    .prepare(
+      `SELECT id, app, number, state, ended_at AS endedAt, source_digest AS source, last_seq AS lastSeq, body
+       FROM deployments ORDER BY app, number`,
+    )
+    .all()
+    .map((row) => ({ ...row, body: JSON.parse(String(row['body'])) as Row['body'] })) as unknown as Row[]
+  return [
+    ...recordFaults(rows, new Set(promised), idle),
+    ...rows.flatMap((row) => logFaults(row, database)),
+    ...secretFaults(database),
+    ...(await treeFaults(lab, rows, idle)),
+    ...(await machineFaults(lab, rows, idle)),
+    ...(idle ? [...(await registryFaults(lab, rows)), ...(await runningFaults(lab))] : []),
+  ]
+}
+
+function recordFaults(rows: Row[], promised: Set<string>, idle: boolean): Fault[] {
+  const known = new Map(rows.map((row) => [row.id, row]))
+  const lost = [...promised].filter((id) => !known.has(id)).map((id) => `${id} was promised and is unknown`)
+  const open = idle ? rows.filter(({ state }) => !isFinal(state)).map(({ id, state }) => `${id} is still ${state}`) : []
+  const torn = rows.filter(({ state, endedAt }) => isFinal(state) !== (endedAt !== null)).map(({ id }) => `${id} is torn`)
+  return [...lost, ...open, ...torn].map((what) => ({ kind: 'lost', what }))
+}
+
+/** Numbered from 1 without gaps; each move begins where the last one ended; one end, and it is the record's. */
+function logFaults({ id, state, lastSeq }: Row, database: DatabaseSync): Fault[] {
+  const events = database.prepare('SELECT seq, body FROM events WHERE deployment = ? ORDER BY seq').all(id)
+  const faults = events.some(({ seq }, at) => seq !== at + 1) || events.length !== lastSeq ? ['its numbers'] : []
+  const moves = events
+    .map(({ body }) => JSON.parse(String(body)) as NewEvent)
+    .filter((event) => event.type === 'state')
+  if (moves.some(({ from }, at) => from !== (moves[at - 1]?.state ?? null))) faults.push('its chain of states')
+  if (moves.at(-1)?.state !== state) faults.push(`its end, which is not ${state}`)
+  if (moves.filter((move) => isFinal(move.state)).length > 1) faults.push('more than one end')
+  return faults.map((what) => ({ kind: 'gaps', what: `the log of ${id}: ${what}` }))
+}
+
+function secretFaults(database: DatabaseSync): Fault[] {
+  const kept = database.prepare(
+    `SELECT owner FROM secrets JOIN deployments ON owner = 'deployment:' || id WHERE ended_at IS NOT NULL`,
+  )
+  return kept.all().map(({ owner }) => ({ kind: 'stray', what: `a secret of ${String(owner)}, which has ended` }))
+}
+
+/** Each tree on disk is whole and somebody's; whoever is under way has one. */
+async function treeFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fault[]> {
+  const trees = join(dir, 'gateway/trees')
+  const owned = new Set(rows.map(({ source }) => source))
+  const names = await readdir(trees)
+  const faults: Fault[] = []
+  for (const { id, state, source } of rows)
+    if (source && !isFinal(state) && !existsSync(join(trees, source.slice(7), 'manifest.json')))
+      faults.push({ kind: 'lost', what: `the source of ${id}, which is ${state}` })
+  for (const name of names) {
+    if (idle && !owned.has(`sha256:${name}`)) faults.push({ kind: 'stray', what: `tree ${name}` })
+    const manifest = await readFile(join(trees, name, 'manifest.json'), 'utf8').catch(() => null)
+    if (manifest === null) continue // swept just now
+    for (const entry of (JSON.parse(manifest || '{"entries":[{"type":"file"}]}') as { entries: TreeEntry[] }).entries) {
+      if (entry.type !== 'file') continue
+      const content = await readFile(join(trees, name, 'files', entry.path)).catch(() => null)
+      if (content && createHash('sha256').update(content).digest('hex') === entry.sha256) continue
+      if (existsSync(join(trees, name))) faults.push({ kind: 'lost', what: `${entry.path} of tree ${name}` })
+    }
+  }
+  const spool = (await readdir(join(dir, 'gateway/spool'))).filter((name) => name !== 'plans')
+  return idle ? [...faults, ...spool.map((name): Fault => ({ kind: 'stray', what: `spool/${name}` }))] : faults
+}
+
+/** Machines are known to the record, each once, of an app's own deployments; at rest they run what was called live last. */
+async function machineFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fault[]> {
+  const file = await readFile(join(dir, 'localfly/state.json'), 'utf8').catch(() => '{"machines":[]}')
+  const { machines } = JSON.parse(file) as { machines: Machine[] }
+  const faults: Fault[] = []
+  const tell = (kind: Fault['kind'], what: string) => faults.push({ kind, what })
+  const latest = Date.now() / 1000 + leaseSeconds
+  for (const app of new Set([...rows.map(({ app }) => app), ...machines.map(({ own }) => own.app)])) {
+    const there = machines.filter(({ own, state }) => own.app === app && state !== 'destroyed' && state !== 'destroying')
+    const ours = rows.filter((row) => row.app === app)
+    const names = there.map(({ name }) => name)
+    if (new Set(names).size < names.length) tell('doubled', `machines of ${app}: ${names.join(', ')}`)
+    for (const { id, config, own, image_ref: image } of there) {
+      const { tarmac_deployment: by, tarmac_number: number } = config.metadata ?? {}
+      const maker = ours.find((row) => row.id === by)
+      if (!maker) tell('doubled', `machine ${id} of ${app} is of deployment ${by}, which the record does not know`)
+      else if (maker.body.image?.digest !== image.digest)
+        tell('doubled', `machine ${id} of ${app} runs ${image.digest}, not the image of ${by}`)
+      if (Number(number) > (ours.at(-1)?.number ?? 0)) tell('lost', `${app} has seen ${number}, the record has not`)
+      if (own.lease && own.lease.expires_at > latest + 1) tell('stray', `the lease of machine ${id}`)
+    }
+    if (!idle) continue
+    const live = ours.findLast(({ state }) => state === 'live')
+    const wanted = live?.body.machines.filter(({ outcome }) => outcome === 'verified').map(({ id }) => id) ?? []
+    const extra = there.filter(({ id }) => !wanted.includes(id))
+    for (const { id, state } of extra) tell('doubled', `machine ${id} of ${app}, ${state}, is in no live deployment`)
+    for (const id of wanted) {
+      const machine = there.find((machine) => machine.id === id)
+      if (!machine) tell('lost', `machine ${id} of ${app}`)
+      else if (machine.image_ref.digest !== live?.body.image?.digest) tell('lost', `${app} does not run what is live`)
+    }
+  }
+  return faults
+}
+
+/** What was called live or built last is there. */
+async function registryFaults({ registry, flyToken }: Lab, rows: Row[]): Promise<Fault[]> {
+  const authorization = `Basic ${Buffer.from(`x:${flyToken}`).toString('base64')}`
+  const last = new Map(rows.flatMap((row) => (row.body.image && row.state === 'live' ? [[row.app, row]] : [])))
+  const found = [...last.values()].map(async ({ app, body }): Promise<Fault[]> => {
+    const address = `http://${registry}/v2/${app}/manifests/${body.image?.digest}`
+    const { status } = await fetch(address, { method: 'HEAD', headers: { authorization, accept: '*/*' } })
+    return status === 200 ? [] : [{ kind: 'lost', what: `the image of ${app}: the registry says ${status}` }]
+  })
+  return (await Promise.all(found)).flat()
+}
+
+/** Neither a build step, nor a planner of a gateway that is gone. */
+async function runningFaults({ dir }: Lab): Promise<Fault[]> {
+  const { stdout } = await run('runc', ['list', '--format', 'json'])
+  const containers = (JSON.parse(stdout) ?? []) as { id: string; bundle: string; status: string }[]
+  const steps = containers.filter(({ bundle }) => bundle.startsWith(join(dir, 'buildkit/')))
+  const planners: string[] = []
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+    if (!command.includes(`${join(dir, 'gateway/trees')}/`)) continue
+    planners.push(`${pid} ${await readlink(`/proc/${pid}/exe`).catch(() => '')}`)
+  }
+  return [...steps.map(({ id }) => `build step ${id}`), ...planners.map((planner) => `process ${planner}`)].map(
+    (what) => ({ kind: 'stray', what }),
+  )
+}

@@ -1,0 +1,228 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Deployment } from '#api/deployment.ts'
+import type { DeploymentEvent } from '#api/event.ts'
+import { fill, routes } from '#api/routes.ts'
+import type { CrashPoint } from '../../gateway/src/crash-point.ts'
+import { type CrashLab, startCrashLab } from './crash-lab.ts'
+import { pageApp } from './start.ts'
+
+let lab: CrashLab
+beforeAll(async () => void (lab = await startCrashLab()))
+afterAll(() => lab[Symbol.asyncDispose]())
+
+test.each<[CrashPoint, number]>([
+  ['uploading', 90],
+  ['body-whole', 1],
+  ['unpacking', 1],
+  ['tree-kept', 1],
+])('%s: nothing is left of it, and the same key is free for the sender to try again', async (point, nth) => {
+  const files = { ...pageApp(point), 'large.txt': randomBytes(6 << 20).toString('base64') }
+  const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
+  await lab.dies(point, put, { nth })
+  await lab.start('gateway')
+  await lab.sound()
+  const { id, number } = (await (await put()).json()) as Deployment
+  expect(number).toBe(1)
+  expect((await lab.end(id)).record).toMatchObject({ state: 'built', attempt: 1 })
+  await lab.sound(id)
+})
+
+test.each<CrashPoint>(['record-made', 'promised'])('%s: it goes its way, and the same key gives the same one', async (point) => {
+  const files = pageApp(point)
+  const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
+  await lab.dies(point, put)
+  await lab.start('gateway')
+  const { id, number } = (await (await put()).json()) as Deployment
+  expect(number).toBe(1)
+  expect((await lab.end(id)).record.state).toBe('built')
+  await lab.sound(id)
+})
+
+/** What happened to the steps of the build since the last time that it began. */
+const lastSteps = (log: DeploymentEvent[]) => {
+  const began = log.findLastIndex((event) => event.type === 'state' && event.state === 'building')
+  const steps = log.slice(began).filter((event) => event.type === 'step')
+  return steps.filter(({ name }) => /\] (RUN|COPY) /.test(name)).map(({ status }) => status)
+}
+const building = ['pending', 'fetching', 'analyzing', 'building']
+const gaps = (log: DeploymentEvent[]) => log.filter(({ type }) => type === 'gap').length
+
+test.each<[CrashPoint, boolean]>([
+  ['solve-sent', false],
+  ['pushed', true],
+  ['image-known', true],
+])('%s: it is built again by the next gateway, from cache', async (point, done) => {
+  const page = pageApp(point, `RUN echo ${randomUUID()}`)
+  let id = ''
+  await lab.dies(point, async () => (id = await lab.submit(point, page, 'deploy=false')))
+  await lab.start('gateway')
+  const { record, log, states } = await lab.end(id)
+  expect(record).toMatchObject({ state: 'built', attempt: 2, problem: null })
+  expect(states.slice(0, 4)).toEqual(building)
+  expect(states.filter((state) => state === 'pending')).toHaveLength(2)
+  expect(gaps(log)).toBe(1)
+  if (done) expect(new Set(lastSteps(log))).toEqual(new Set(['cached']))
+  await lab.sound(id)
+})
+
+test.each<CrashPoint>(['solving', 'pushing', 'pushed'])('%s: a build daemon that dies is waited for', async (point) => {
+  const app = `daemon-${point}`
+  let id = ''
+  await lab.losesDaemonAt(point, async () => {
+    id = await lab.submit(app, pageApp(app, `RUN echo ${randomUUID()}; sleep 1`), 'deploy=false')
+  })
+  await expect.poll(() => id).not.toBe('')
+  expect((await lab.end(id)).record).toMatchObject({ state: 'built', attempt: 1, problem: null })
+  await lab.sound(id)
+})
+
+test('planning: the planner dies with the gateway, and the next one plans anew', async () => {
+  let id = ''
+  await lab.dies('planning', async () => (id = await lab.submit('planning', { 'start.sh': 'echo' }, 'deploy=false')))
+  await lab.start('gateway')
+  const { record } = await lab.end(id)
+  expect(record).toMatchObject({ state: 'built', attempt: 2, problem: null })
+  await lab.sound(id)
+})
+
+test('log-waiting: what may be missing of the log is marked, and the rest is in order', async () => {
+  let id = ''
+  const files = pageApp('log', `RUN echo ${randomUUID()}; for n in $(seq 40); do echo line $n; sleep 0.05; done`)
+  await lab.dies('log-waiting', async () => (id = await lab.submit('log-waiting', files, 'deploy=false')), { nth: 12 })
+  await lab.start('gateway')
+  const { record, log } = await lab.end(id)
+  expect(record).toMatchObject({ state: 'built', attempt: 2 })
+  const at = log.findIndex(({ type }) => type === 'gap')
+  expect(log.slice(at + 1).find(({ type }) => type === 'state')).toMatchObject({ from: 'building', state: 'pending' })
+  await lab.sound(id)
+})
+
+const twoGroups = { 'fly.toml': '[processes]\napp = ""\nworker = ""\n[http_service]\ninternal_port = 8080\nprocesses = ["app"]\n' }
+
+test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
+  '%s: the next gateway goes on with the very machines, and makes none twice',
+  async (point) => {
+    let id = ''
+    const files = { ...pageApp(point), ...twoGroups }
+    await lab.dies(point, async () => (id = await lab.submit(point, files)))
+    await lab.start('gateway')
+    const { record, states } = await lab.end(id)
+    expect(record).toMatchObject({ state: 'live', attempt: 1, problem: null })
+    expect(states.slice(-3)).toEqual(['deploying', 'verifying', 'live'])
+    expect((await lab.machines(point)).map(({ id }) => id).toSorted()).toEqual(
+      record.machines.map(({ id }) => id).toSorted(),
+    )
+    expect(record.machines).toHaveLength(2)
+    await lab.sound(id)
+  },
+)
+
+test.each<[CrashPoint, number]>([
+  ['lease-taken', 1],
+  ['update-sent', 1],
+  ['machine-done', 1],
+])('%s: an update goes on once the dead gateway’s lease has run out', async (point, nth) => {
+  const app = `update-${point}`
+  const files = (text: string) => ({ ...pageApp(text), ...twoGroups })
+  const first = (await lab.end(await lab.submit(app, files('one')))).record
+  let id = ''
+  await lab.dies(point, async () => (id = await lab.submit(app, files('two'))), { nth })
+  await lab.start('gateway')
+  const { record } = await lab.end(id)
+  expect(record).toMatchObject({ state: 'live', problem: null })
+  expect(record.machines.map(({ id }) => id).toSorted()).toEqual(first.machines.map(({ id }) => id).toSorted())
+  expect(await lab.page(app)).toBe('two')
+  await lab.sound(first.id, id)
+})
+
+const cancel = (id: string, query = '') =>
+  fetch(`${lab.gateway}${fill(routes.cancel, { id })}${query}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${lab.token}` },
+  })
+const slow = (text: string) => pageApp(text, `RUN echo ${randomUUID()}; sleep 20`)
+const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
+
+test('cancel-wished: what was wished before the crash is so after it', async () => {
+  const id = await lab.submit('cancel-wished', slow('wished'))
+  await lab.seen(id, sleeping)
+  await lab.dies('cancel-wished', () => cancel(id))
+  await lab.start('gateway')
+  const { record, states } = await lab.end(id)
+  expect(record).toMatchObject({ state: 'cancelled', attempt: 1, problem: { code: 'cancelled' } })
+  expect(states.slice(-2)).toEqual(['building', 'cancelled'])
+  await lab.sound(id)
+})
+
+test('cancelled: at any moment it ends once; from the first machine on it is too late', async () => {
+  const built = await lab.submit('cancelled', slow('built'))
+  await lab.seen(built, sleeping)
+  expect([(await cancel(built)).status, (await cancel(built)).status]).toEqual([202, 202])
+  expect((await lab.end(built)).record.state).toBe('cancelled')
+  const deployed = await lab.submit('cancelled', pageApp('deployed'))
+  await lab.seen(deployed, ({ type }) => type === 'machine')
+  const late = await cancel(deployed)
+  expect([late.status, ((await late.json()) as { code: string }).code]).toEqual([409, 'too-late'])
+  expect((await lab.end(deployed)).record.state).toBe('live')
+  expect((await cancel(deployed)).status).toBe(202)
+  await lab.sound(built, deployed)
+})
+
+test('planner-fails: “try later” is tried again with pauses, a limit is final', async () => {
+  const planner = join(lab.dir, 'planner')
+  const script = `#!/bin/sh
+[ "$1" = --version ] && echo 'railpack version 0.37.0' && exit
+[ -e "$2/large" ] && exec head -c 100000000 /dev/zero > /tmp/large
+echo 'try later' >&2; exit 75`
+  await writeFile(planner, script, { mode: 0o755 })
+  await lab.stop('gateway')
+  await lab.start('gateway', { TARMAC_RAILPACK: planner, TARMAC_AWAY_TIMEOUT: '1' })
+  const [later, large] = await Promise.all([
+    lab.submit('planner-later', { later: '' }),
+    lab.submit('planner-large', { large: '' }),
+  ])
+  const limit = await lab.end(large)
+  expect(limit.record).toMatchObject({ state: 'build_failed', problem: { code: 'plan-limit', retry: false } })
+  expect(pauses(limit.log)).toEqual([])
+  const tried = await lab.end(later)
+  expect(tried.record).toMatchObject({ state: 'build_failed', problem: { retry: true } })
+  expect(pauses(tried.log)).toEqual(['1', '3', '9'])
+  await lab.stop('gateway')
+  await lab.start('gateway')
+  await lab.sound(later, large)
+})
+const pauses = (log: DeploymentEvent[]) =>
+  log.flatMap((event) => (event.type === 'note' ? (/Trying again in (\d+) s/.exec(event.text)?.[1] ?? []) : []))
+
+test('clock-jumps: an hour forth and an hour back change nothing', async () => {
+  const clock = join(lab.dir, 'clock')
+  await writeFile(clock, '+0')
+  const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
+  await lab.stop('gateway')
+  await lab.start('gateway', {
+    LD_PRELOAD: `/usr/lib/${arch}-linux-gnu/faketime/libfaketime.so.1`,
+    FAKETIME_TIMESTAMP_FILE: clock,
+    FAKETIME_NO_CACHE: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+  })
+  const app = 'clock-jumps'
+  const first = await lab.submit(app, pageApp('one', `RUN echo ${randomUUID()}; sleep 2`))
+  await lab.seen(first, sleeping)
+  await writeFile(clock, '+3600')
+  const { record, log } = await lab.end(first)
+  expect(record).toMatchObject({ state: 'live', attempt: 1, problem: null })
+  expect(Date.parse(log.at(-1)!.at) - Date.parse(log[0]!.at)).toBeGreaterThan(3_500_000) // else it did not jump
+  const second = await lab.submit(app, pageApp('two', `RUN echo ${randomUUID()}; sleep 2`))
+  await lab.seen(second, ({ type }) => type === 'machine')
+  await writeFile(clock, '-3600')
+  const third = await lab.submit(app, pageApp('three'))
+  expect((await lab.end(second)).record).toMatchObject({ state: 'live', attempt: 1, problem: null })
+  expect((await lab.end(third)).record).toMatchObject({ state: 'live', attempt: 1, problem: null })
+  expect(await lab.page(app)).toBe('three')
+  await lab.stop('gateway')
+  await lab.start('gateway')
+  await lab.sound(first, second, third)
+})
