@@ -133,13 +133,15 @@ async function machineFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<
   return faults
 }
 
-/** What was called live or built last is there. */
+const manifests = ['manifest', 'index'].map((kind) => `application/vnd.oci.image.${kind}.v1+json`).join(', ')
+
+/** What was called live last is there. */
 async function registryFaults({ registry, flyToken }: Lab, rows: Row[]): Promise<Fault[]> {
   const authorization = `Basic ${Buffer.from(`x:${flyToken}`).toString('base64')}`
   const last = new Map(rows.flatMap((row) => (row.body.image && row.state === 'live' ? [[row.app, row]] : [])))
   const found = [...last.values()].map(async ({ app, body }): Promise<Fault[]> => {
     const address = `http://${registry}/v2/${app}/manifests/${body.image?.digest}`
-    const { status } = await fetch(address, { method: 'HEAD', headers: { authorization, accept: '*/*' } })
+    const { status } = await fetch(address, { method: 'HEAD', headers: { authorization, accept: manifests } })
     return status === 200 ? [] : [{ kind: 'lost', what: `the image of ${app}: the registry says ${status}` }]
   })
   return (await Promise.all(found)).flat()
