@@ -151,7 +151,8 @@ async function registryFaults({ registry, flyToken }: Lab, rows: Row[]): Promise
 async function runningFaults({ dir }: Lab): Promise<Fault[]> {
   const { stdout } = await run('runc', ['list', '--format', 'json'])
   const containers = (JSON.parse(stdout) ?? []) as { id: string; bundle: string; status: string }[]
-  const steps = containers.filter(({ bundle }) => bundle.startsWith(join(dir, 'buildkit/')))
+  const roots = ['buildkit/', 'gateway/'].map((part) => join(dir, part)) // of a daemon beside the gateway, and of its own
+  const steps = containers.filter(({ bundle }) => roots.some((root) => bundle.startsWith(root)))
   const planners: string[] = []
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')

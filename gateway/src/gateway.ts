@@ -1,6 +1,6 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asProblem } from '#api/problem.ts'
 import { proveWalls } from './buildkit/canary.ts'
@@ -192,14 +192,16 @@ function socketIdentity(address: string): string | null {
 
 /** 32 random bytes that this gateway keeps: addresses of sources and the apps' own keys are made from them. */
 async function ownKey(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    const key = randomBytes(32)
-    await writeFile(path, key, { mode: 0o600, flag: 'wx' })
-    return key
-  }
+  const known = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    return null
+  })
+  if (known?.length === 32) return known // one cut short by a crash was never used
+  const key = randomBytes(32)
+  await using file = await open(path, 'w', 0o600)
+  await file.writeFile(key)
+  await file.sync()
+  return key
 }
 
 /** How a part answers, for the health page. */

@@ -1,13 +1,14 @@
 /** A lab whose gateway dies where it is told to, and whose power can be cut. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, truncate, writeFile } from 'node:fs/promises'
+import { readFile, rename, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { expect } from 'vitest'
 import type { CrashPoint } from '../../gateway/src/crash-point.ts'
 import { findFaults } from '../../lab/invariants.ts'
-import { sweepBuildkitd } from '../../lab/parts/buildkitd.ts'
+import { unmountBelow } from '../../lab/parts/mounts.ts'
 import { startTestLab, type TestLab } from './start.ts'
 
 const run = promisify(execFile)
@@ -44,62 +45,65 @@ export async function startCrashLab(settings: Record<string, string> = {}) {
 }
 
 /**
- * Puts what the gateway and the build daemon keep on a disk of its own. Cutting the power: both die, and of the disk only
- * what had been synced is left (the image behind a loop device, without what the kernel had not written yet).
+ * Puts the gateway's volume, with the cache of the build daemon that it minds, on a disk of its own. Cutting the power:
+ * both die, and of the disk only what had been synced is left (the image behind a loop device, without what the kernel had
+ * not written yet).
  */
 export async function giveVolume(lab: TestLab) {
   const { dir } = lab
   const image = join(dir, 'volume.img')
-  const volume = join(dir, 'volume')
-  const parts = ['gateway', 'buildkit']
-  const mount = async () => {
-    await mkdir(volume, { recursive: true })
-    // As cruel as can be: nothing is written for minutes unless it is synced, and a rename syncs nothing.
-    await run('mount', ['-o', 'loop,commit=300,noauto_da_alloc', image, volume])
-    for (const part of parts) {
-      await mkdir(join(volume, part), { recursive: true })
-      await run('mount', ['--bind', join(volume, part), join(dir, part)])
-    }
+  const data = join(dir, 'gateway')
+  // As cruel as can be: nothing is written for minutes unless it is synced, and a rename syncs nothing.
+  const mount = () => run('mount', ['-o', 'loop,commit=300,noauto_da_alloc', image, data])
+  const killAll = async () => {
+    lab.kill('gateway')
+    const { pid } = JSON.parse(await readFile(join(data, 'buildkitd.json'), 'utf8')) as { pid: number }
+    process.kill(-pid, 'SIGKILL')
+    const { stdout } = await run('runc', ['list', '--format', 'json'])
+    for (const { id, bundle } of (JSON.parse(stdout) ?? []) as { id: string; bundle: string }[])
+      if (bundle.startsWith(`${data}/`)) await run('runc', ['delete', '--force', id]).catch(() => undefined)
   }
   const unmount = async () => {
-    await sweepBuildkitd(dir)
-    for (const path of [...parts.map((part) => join(dir, part)), volume])
-      await expect.poll(() => run('umount', [path]).then(() => true, String), { timeout: 10_000 }).toBe(true)
+    await unmountBelow(data)
+    for (let tries = 0; ; tries++) {
+      const error = await run('umount', [data]).then(() => null, String)
+      if (error === null) return
+      if (tries > 50) throw new Error(error)
+      await sleep(200)
+    }
   }
-  const copy = (to: string) => run('cp', ['--sparse=always', image, to])
+  const copyTo = (path: string) => run('cp', ['--sparse=always', image, path])
   await lab.stop('gateway')
-  await lab.stop('buildkitd')
   await writeFile(image, '')
   await truncate(image, volumeBytes)
   await run('mkfs.ext4', ['-qF', image])
   await mount()
   lab.closing.defer(unmount)
-  await lab.start('buildkitd')
   await lab.start('gateway')
+  const restore = async (snapshot: string) => {
+    await unmount()
+    await rename(snapshot, image)
+    await mount()
+    // Another life of the machine: what an earlier one had in use is known by this.
+    await writeFile(join(data, 'buildkit/in-use'), 'before')
+    await lab.start('gateway')
+  }
   return {
-    path: volume,
+    path: data,
     async cutPower(): Promise<void> {
-      lab.kill('gateway')
-      lab.kill('buildkitd')
-      const cut = join(dir, 'cut.img')
-      await copy(cut)
-      await this.restore(cut)
+      await killAll()
+      await copyTo(join(dir, 'cut.img'))
+      await restore(join(dir, 'cut.img'))
     },
     /** As it is now, for later. */
     async snapshot(): Promise<string> {
-      const path = join(dir, 'snapshot.img')
-      await run('sync', ['-f', volume])
-      await copy(path)
-      return path
+      await run('sync', ['-f', data])
+      await copyTo(join(dir, 'snapshot.img'))
+      return join(dir, 'snapshot.img')
     },
     async restore(snapshot: string): Promise<void> {
-      lab.kill('gateway')
-      lab.kill('buildkitd')
-      await unmount()
-      await rename(snapshot, image)
-      await mount()
-      await lab.start('buildkitd')
-      await lab.start('gateway')
+      await killAll()
+      await restore(snapshot)
     },
   }
 }

@@ -1,6 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
@@ -169,60 +167,4 @@ test('cancelled: at any moment it ends once; from the first machine on it is too
   expect((await lab.end(deployed)).record.state).toBe('live')
   expect((await cancel(deployed)).status).toBe(200) // it has ended
   await lab.sound(built, deployed)
-})
-
-test('planner-fails: “try later” is tried again with pauses, a limit is final', async () => {
-  const planner = join(lab.dir, 'planner')
-  const script = `#!/bin/sh
-[ "$1" = --version ] && echo 'railpack version 0.37.0' && exit
-[ -e "$2/large" ] && exec head -c 100000000 /dev/zero > /tmp/large
-echo 'try later' >&2; exit 75`
-  await writeFile(planner, script, { mode: 0o755 })
-  await lab.stop('gateway')
-  await lab.start('gateway', { TARMAC_RAILPACK: planner, TARMAC_AWAY_TIMEOUT: '0.1' })
-  const [later, large] = await Promise.all([
-    lab.submit('planner-later', { later: '' }),
-    lab.submit('planner-large', { large: '' }),
-  ])
-  const limit = await lab.end(large)
-  expect(limit.record).toMatchObject({ state: 'build_failed', problem: { code: 'plan-limit', retry: false } })
-  expect(pauses(limit.log)).toEqual([])
-  const tried = await lab.end(later)
-  expect(tried.record).toMatchObject({ state: 'build_failed', problem: { retry: true } })
-  expect(pauses(tried.log)).toEqual(['1', '3', '9'])
-  await lab.stop('gateway')
-  await lab.start('gateway')
-  await lab.sound(later, large)
-})
-const pauses = (log: DeploymentEvent[]) =>
-  log.flatMap((event) => (event.type === 'note' ? (/Trying again in (\d+) s/.exec(event.text)?.[1] ?? []) : []))
-
-test('clock-jumps: an hour forth and an hour back change nothing', async () => {
-  const clock = join(lab.dir, 'clock')
-  await writeFile(clock, '+0')
-  const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
-  await lab.stop('gateway')
-  await lab.start('gateway', {
-    LD_PRELOAD: `/usr/lib/${arch}-linux-gnu/faketime/libfaketime.so.1`,
-    FAKETIME_TIMESTAMP_FILE: clock,
-    FAKETIME_NO_CACHE: '1',
-    FAKETIME_DONT_FAKE_MONOTONIC: '1',
-  })
-  const app = 'clock-jumps'
-  const first = await lab.submit(app, pageApp('one', `RUN echo ${randomUUID()}; sleep 2`))
-  await lab.seen(first, sleeping)
-  await writeFile(clock, '+3600')
-  const { record, log } = await lab.end(first)
-  expect(record).toMatchObject({ state: 'live', attempt: 1, problem: null })
-  expect(Date.parse(log.at(-1)!.at) - Date.parse(log[0]!.at)).toBeGreaterThan(3_500_000) // else it did not jump
-  const second = await lab.submit(app, pageApp('two', `RUN echo ${randomUUID()}; sleep 2`))
-  await lab.seen(second, ({ type }) => type === 'machine')
-  await writeFile(clock, '-3600')
-  const third = await lab.submit(app, pageApp('three'))
-  expect((await lab.end(second)).record).toMatchObject({ state: 'live', attempt: 1, problem: null })
-  expect((await lab.end(third)).record).toMatchObject({ state: 'live', attempt: 1, problem: null })
-  expect(await lab.page(app)).toBe('three')
-  await lab.stop('gateway')
-  await lab.start('gateway')
-  await lab.sound(first, second, third)
 })

@@ -7,6 +7,7 @@ import { tool, toolPath } from '../host/tool.ts'
 import type { Logger } from '../log.ts'
 import { Connection } from './connection.ts'
 import { ListWorkers } from './messages.ts'
+import { leaveCache, takeCache } from './torn-cache.ts'
 
 export type DaemonSettings = {
   /** The daemon's program, as an absolute path; its network plugins lie beside it. */
@@ -43,10 +44,12 @@ export class Daemon {
 
   /** Ends what an earlier life left, and resolves when the daemon answers; else `buildkit-unavailable`. */
   static async start(settings: DaemonSettings, log: Logger): Promise<Daemon> {
-    await mkdir(tmpOf(settings), { recursive: true })
+    await mkdir(settings.root, { recursive: true })
     await writeFile(join(settings.dir, 'buildkitd.toml'), configText(settings))
     await stopRecorded(recordOf(settings), stopMs)
     await sweep(settings)
+    await takeCache(settings.root, log)
+    await mkdir(tmpOf(settings), { recursive: true })
     const daemon = new Daemon(settings, log, await launch(settings))
     try {
       await daemon.#ready()
@@ -91,6 +94,7 @@ export class Daemon {
       await this.#ready().catch((err: unknown) => this.#log.warn({ err }, 'build daemon left network namespaces'))
       await this.#program.stop(stopMs)
     }
+    await leaveCache(this.#settings.root)
     // Its own only when it made it: not when an earlier one that was killed did.
     await tool('ip', 'link', 'delete', this.#settings.bridge.name)
   }

@@ -1,0 +1,140 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Deployment } from '#api/deployment.ts'
+import type { DeploymentEvent } from '#api/event.ts'
+import type { CrashPoint } from '../../gateway/src/crash-point.ts'
+import { type CrashLab, giveVolume, startCrashLab } from './crash-lab.ts'
+import { pageApp } from './start.ts'
+
+let lab: CrashLab
+let volume: Awaited<ReturnType<typeof giveVolume>>
+beforeAll(async () => {
+  const bridge = { TARMAC_BUILD_BRIDGE: 'tarmac-cut', TARMAC_BUILD_SUBNET: '10.209.78.0/24' }
+  lab = await startCrashLab({ TARMAC_BUILDKIT: 'spawn', TARMAC_BUILD_ROOT: '', ...bridge })
+  volume = await giveVolume(lab)
+})
+afterAll(() => lab[Symbol.asyncDispose]())
+
+/** The gateway stands still at the point, and in that moment the power goes. */
+async function powerGoesAt(point: CrashPoint, act: () => Promise<unknown>, nth = 1): Promise<void> {
+  await lab.dies(point, act, { signal: 'SIGSTOP', nth })
+  await volume.cutPower()
+}
+
+test.each<[CrashPoint, number]>([
+  ['uploading', 90],
+  ['body-whole', 1],
+  ['unpacking', 1],
+  ['tree-kept', 1],
+])('%s: a power cut leaves nothing of it, and the same key is free', async (point, nth) => {
+  const files = { ...pageApp(point), 'large.txt': randomBytes(6 << 20).toString('base64') }
+  const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
+  await powerGoesAt(point, put, nth)
+  await lab.sound()
+  const { id, number } = (await (await put()).json()) as Deployment
+  expect(number).toBe(1)
+  expect((await lab.end(id)).record).toMatchObject({ state: 'built', attempt: 1 })
+  await lab.sound(id)
+})
+
+test.each<CrashPoint>(['record-made', 'promised'])('%s: a power cut does not lose it', async (point) => {
+  const files = pageApp(point)
+  const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
+  await powerGoesAt(point, put)
+  const { id, number } = (await (await put()).json()) as Deployment
+  expect(number).toBe(1)
+  expect((await lab.end(id)).record.state).toBe('built')
+  await lab.sound(id)
+})
+
+test.each<CrashPoint>(['solving', 'pushing'])('%s: after a power cut it is built again', async (point) => {
+  let id = ''
+  const files = pageApp(point, `RUN echo ${randomUUID()}; sleep 1`)
+  await powerGoesAt(point, async () => (id = await lab.submit(point, files, 'deploy=false')))
+  const { record } = await lab.end(id)
+  expect(record).toMatchObject({ state: 'built', attempt: 2, problem: null })
+  await lab.sound(id)
+})
+
+test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
+  '%s: after a power cut the rollout goes on with the very machines',
+  async (point) => {
+    let id = ''
+    const groups = '[processes]\napp = ""\nworker = ""\n[http_service]\ninternal_port = 8080\nprocesses = ["app"]\n'
+    await powerGoesAt(point, async () => (id = await lab.submit(point, { ...pageApp(point), 'fly.toml': groups })))
+    const { record } = await lab.end(id)
+    expect(record).toMatchObject({ state: 'live', attempt: 1, problem: null })
+    expect(await lab.machines(point)).toHaveLength(2)
+    await lab.sound(id)
+  },
+)
+
+test('log-waiting: what a power cut took of the log is marked', async () => {
+  let id = ''
+  const files = pageApp('log', `RUN echo ${randomUUID()}; for n in $(seq 40); do echo line $n; sleep 0.05; done`)
+  await powerGoesAt('log-waiting', async () => (id = await lab.submit('log-waiting', files, 'deploy=false')), 12)
+  const { record, log } = await lab.end(id)
+  expect(record).toMatchObject({ state: 'built', attempt: 2 })
+  expect(log.filter(({ type }) => type === 'gap')).toHaveLength(1)
+  await lab.sound(id)
+})
+
+const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
+
+test('planner-fails: “try later” is tried again with pauses, a limit is final', async () => {
+  const planner = join(lab.dir, 'planner')
+  const script = `#!/bin/sh
+[ "$1" = --version ] && echo 'railpack version 0.37.0' && exit
+[ -e "$2/large" ] && exec head -c 100000000 /dev/zero > /tmp/large
+echo 'try later' >&2; exit 75`
+  await writeFile(planner, script, { mode: 0o755 })
+  await lab.stop('gateway')
+  await lab.start('gateway', { TARMAC_RAILPACK: planner, TARMAC_AWAY_TIMEOUT: '0.1' })
+  const [later, large] = await Promise.all([
+    lab.submit('planner-later', { later: '' }),
+    lab.submit('planner-large', { large: '' }),
+  ])
+  const limit = await lab.end(large)
+  expect(limit.record).toMatchObject({ state: 'build_failed', problem: { code: 'plan-limit', retry: false } })
+  expect(pauses(limit.log)).toEqual([])
+  const tried = await lab.end(later)
+  expect(tried.record).toMatchObject({ state: 'build_failed', problem: { retry: true } })
+  expect(pauses(tried.log)).toEqual(['1', '3', '9'])
+  await lab.stop('gateway')
+  await lab.start('gateway')
+  await lab.sound(later, large)
+})
+const pauses = (log: DeploymentEvent[]) =>
+  log.flatMap((event) => (event.type === 'note' ? (/Trying again in (\d+) s/.exec(event.text)?.[1] ?? []) : []))
+
+test('clock-jumps: an hour forth and an hour back change nothing', async () => {
+  const clock = join(lab.dir, 'clock')
+  await writeFile(clock, '+0')
+  const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
+  await lab.stop('gateway')
+  await lab.start('gateway', {
+    LD_PRELOAD: `/usr/lib/${arch}-linux-gnu/faketime/libfaketime.so.1`,
+    FAKETIME_TIMESTAMP_FILE: clock,
+    FAKETIME_NO_CACHE: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+  })
+  const app = 'clock-jumps'
+  const first = await lab.submit(app, pageApp('one', `RUN echo ${randomUUID()}; sleep 2`))
+  await lab.seen(first, sleeping)
+  await writeFile(clock, '+3600')
+  const { record, log } = await lab.end(first)
+  expect(record).toMatchObject({ state: 'live', attempt: 1, problem: null })
+  expect(Date.parse(log.at(-1)!.at) - Date.parse(log[0]!.at)).toBeGreaterThan(3_500_000) // else it did not jump
+  const second = await lab.submit(app, pageApp('two', `RUN echo ${randomUUID()}; sleep 2`))
+  await lab.seen(second, ({ type }) => type === 'machine')
+  await writeFile(clock, '-3600')
+  const third = await lab.submit(app, pageApp('three'))
+  expect((await lab.end(second)).record).toMatchObject({ state: 'live', attempt: 1, problem: null })
+  expect((await lab.end(third)).record).toMatchObject({ state: 'live', attempt: 1, problem: null })
+  expect(await lab.page(app)).toBe('three')
+  await lab.stop('gateway')
+  await lab.start('gateway')
+  await lab.sound(first, second, third)
+})
