@@ -160,6 +160,13 @@ export const settings = z.object({
     .min(0)
     .default(5)
     .describe('Sources kept for each app, newest first, so that a retry needs no upload.'),
+  TARMAC_KEEP_SOURCES_MIB: mib.default(4096).describe('How much of an app’s sources is kept so, in MiB as unpacked.'),
+  TARMAC_KEEP_SOURCES_DAYS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(30)
+    .describe('For how many days after its last deployment a source is kept so.'),
   TARMAC_MAX_BUILDS: z.coerce
     .number()
     .int()
@@ -255,7 +262,11 @@ export function readConfig(env: Record<string, string | undefined>) {
       region: set.TARMAC_FLY_REGION || set.FLY_REGION || 'iad',
       url: set.TARMAC_URL,
     },
-    keepSources: set.TARMAC_KEEP_SOURCES,
+    keep: {
+      keepSources: set.TARMAC_KEEP_SOURCES,
+      keepSourcesMib: set.TARMAC_KEEP_SOURCES_MIB,
+      keepSourcesDays: set.TARMAC_KEEP_SOURCES_DAYS,
+    },
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
       treeBytes: set.TARMAC_MAX_TREE_MIB * 2 ** 20,

@@ -2,7 +2,7 @@ import type { CancelWish, Deployment, DeploymentPage, DeploymentState, ImageFact
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
-import type { OwnSettings } from '#api/app-settings.ts'
+import type { AppSettings, OwnSettings } from '#api/app-settings.ts'
 import type { QueueLimits } from './queue.ts'
 import type { SealedSecret } from './secret-store.ts'
 
@@ -30,6 +30,9 @@ export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases
   /** What the image was built from, as one key; `goodUntil` is when its bases must be looked at again (null: never). */
   build?: { key: string; goodUntil: string | null }
 }
+
+/** Of each app, unless its settings differ: so many, newest first, so much of them, for so long. */
+export type KeepSources = Pick<AppSettings, 'keepSources' | 'keepSourcesMib' | 'keepSourcesDays'>
 
 /** A claimed deployment: every later write of the runner carries the epoch, and fails when another has claimed since. */
 export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
@@ -91,8 +94,8 @@ export interface DeploymentStore {
   eventsAfter(id: string, after: number, limit: number): Promise<DeploymentEvent[]>
   /** Resolves when the log may hold more than `after`, has ended, or the signal aborts; too often perhaps, never too late. */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
-  /** Digests of the source trees of unfinished deployments, and of the last `keep` of each app. */
-  sourcesInUse(keep: number): Promise<Set<string>>
+  /** Digests of the source trees of unfinished deployments, and of those of each app that are to be kept. */
+  sourcesInUse(keep: KeepSources): Promise<Set<string>>
 
   /** What an app has of its own. */
   appSettings(app: string): Promise<OwnSettings>

@@ -9,12 +9,13 @@ import { cancelled } from '../deployments/cancelled.ts'
 import { type QueueLimits, worthTelling } from '../deployments/queue.ts'
 import { mayMove, touchesMachines, workingStates } from '../deployments/states.ts'
 import { stopWish, superseded } from '../deployments/stop-wish.ts'
-import type { Claim, DeploymentPatch, DeploymentStore, NewDeployment } from '../deployments/store.ts'
+import type { Claim, DeploymentPatch, DeploymentStore, KeepSources, NewDeployment } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { AppRows } from './app-rows.ts'
 import { openDatabase } from './open-database.ts'
 import { QueueRows } from './queue-rows.ts'
 import { SecretRows } from './secret-rows.ts'
+import { SourceRows } from './source-rows.ts'
 
 type Row = {
   id: string
@@ -53,6 +54,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly #secrets: SecretRows
   readonly #apps: AppRows
   readonly #queue: QueueRows
+  readonly #sources: SourceRows
   readonly #now: () => number
   readonly #changes = new EventEmitter().setMaxListeners(0)
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
@@ -62,6 +64,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.#secrets = new SecretRows(db)
     this.#apps = new AppRows(db)
     this.#queue = new QueueRows(db)
+    this.#sources = new SourceRows(db)
     this.#now = now
   }
 
@@ -245,14 +248,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
-  async sourcesInUse(keep: number): Promise<Set<string>> {
-    const rows = this.#prepare(
-      `SELECT DISTINCT source_digest FROM (
-         SELECT source_digest, ended_at, row_number() OVER (PARTITION BY app ORDER BY number DESC) AS age
-         FROM deployments WHERE source_digest IS NOT NULL)
-       WHERE ended_at IS NULL OR age <= ?`,
-    ).all(keep)
-    return new Set(rows.map((row) => String(row['source_digest'])))
+  async sourcesInUse(keep: KeepSources): Promise<Set<string>> {
+    return this.#sources.inUse(keep, this.#now())
   }
 
   async appSettings(app: string): Promise<OwnSettings> {

@@ -386,15 +386,26 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.claim())?.deployment).toMatchObject({ state: 'deploying', image })
     })
 
-    test('knows which sources are still needed', async () => {
-      await using store = await make()
-      expect(await store.sourcesInUse(0)).toEqual(new Set(['sha256:aa']))
-      const { epoch } = (await store.claim())!
-      await store.advance({ id: 'd1', epoch }, 'fetching', 'build_failed', {
-        problem: new Problem('build-failed', 'no').body(),
-      })
-      expect(await store.sourcesInUse(0)).toEqual(new Set())
-      expect(await store.sourcesInUse(1)).toEqual(new Set(['sha256:aa']))
+    test('knows which sources are still needed: so many, so much, for so long, and those of unfinished deployments', async () => {
+      let now = Date.parse('2026-01-01')
+      await using store = open(() => now)
+      const bring = async (id: string, digest: string, end = true) => {
+        await store.create({ id, app: 'shop', options, source: { digest, files: 1, sizeBytes: 2 ** 20 } })
+        if (end) await store.wishCancel(id, { by: null, why: null, abort: false })
+        now += 3_600_000
+      }
+      for (const [n, digest] of ['a', 'b', 'c', 'b', 'c'].entries()) await bring(`d${n}`, digest)
+      const keep = { keepSources: 9, keepSourcesMib: 9, keepSourcesDays: 9 }
+      const kept = async (own = {}) => [...(await store.sourcesInUse({ ...keep, ...own }))].toSorted().join('')
+      expect(await kept()).toBe('abc')
+      expect(await kept({ keepSources: 2 })).toBe('bc')
+      expect(await kept({ keepSourcesMib: 1 })).toBe('c')
+      await store.changeAppSettings('shop', { keepSources: 1 })
+      expect(await kept()).toBe('c')
+      await bring('d5', 'a', false)
+      expect(await kept({ keepSourcesMib: 0 })).toBe('a')
+      now += 10 * 86_400_000
+      expect(await kept()).toBe('a')
     })
   })
 }
