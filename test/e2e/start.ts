@@ -91,7 +91,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
   return {
     ...lab,
     get gatewayProcess() {
-      return lab.gatewayProcess // the one that runs now
+      return lab.gatewayProcess // the one of now: it may have been started anew
     },
     /** What goes once the lab's parts are gone. */
     closing,
