@@ -76,6 +76,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'app-name-taken': 2,
   'machine-leased': 69,
   'deploy-failed': 13,
+  'record-behind': 13,
   'deploy-stuck': 14,
   'source-gone': 4,
   'nothing-built': 4,

@@ -49,6 +49,12 @@ export const DeploymentOptions = z.object({
     .max(10, 'at most 10 tags')
     .default([]),
   strategy: z.enum(['rolling', 'canary', 'bluegreen', 'immediate']).nullable().default(null),
+  /** `over=57`: also over deployment number 57 and those before, although the builder's record does not know them. */
+  over: z
+    .string()
+    .regex(/^[1-9]\d{0,8}$/, 'over is the number of a deployment')
+    .nullable()
+    .default(null),
   /** Becomes a tag of the image. */
   commit: z
     .string()
@@ -76,6 +82,7 @@ const texts = [
   'target',
   'platform',
   'strategy',
+  'over',
   'commit',
   'branch',
   'message',

@@ -68,6 +68,7 @@ export const problems = {
   'app-name-taken': row(422, 'source', false, 'The app name is taken'),
   'machine-leased': row(503, 'ours', true, 'Another program is at work on a machine of the app'),
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
+  'record-behind': row(409, 'ours', false, 'The builder’s record is older than what the app runs'),
   'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
 
   'source-gone': row(410, 'source', false, 'The source is no longer kept'),

@@ -25,9 +25,15 @@ type Row = Pick<Deployment, 'id' | 'app' | 'number' | 'state' | 'endedAt'> & {
 
 /**
  * Every fault found. `promised` are the deployments that somebody was told of. `idle`: all of them should have ended, so
- * nothing may run or lie about any more.
+ * nothing may run or lie about any more. Logs of ended deployments are read once for each `logsSeen`.
  */
-export async function findFaults(lab: Lab, promised: Iterable<string>, idle: boolean): Promise<Fault[]> {
+export async function findFaults(
+  lab: Lab,
+  promised: Iterable<string>,
+  idle: boolean,
+  logsSeen = new Set<string>(),
+): Promise<Fault[]> {
+  const machines = await machinesOf(lab) // before the record: what they run was written there first
   using database = new DatabaseSync(join(lab.dir, 'gateway/tarmac.db'), { readOnly: true, timeout: 5000 })
   const rows = database
     .prepare(
@@ -38,10 +44,10 @@ export async function findFaults(lab: Lab, promised: Iterable<string>, idle: boo
     .map((row) => ({ ...row, body: JSON.parse(String(row['body'])) as Row['body'] })) as unknown as Row[]
   return [
     ...recordFaults(rows, new Set(promised), idle),
-    ...rows.flatMap((row) => logFaults(row, database)),
+    ...rows.filter(({ id }) => !logsSeen.has(id)).flatMap((row) => logFaults(row, database, logsSeen)),
     ...secretFaults(database),
     ...(await treeFaults(lab, rows, idle)),
-    ...(await machineFaults(lab, rows, idle)),
+    ...machineFaults(machines, rows, idle),
     ...(idle ? [...(await registryFaults(lab, rows)), ...(await runningFaults(lab))] : []),
   ]
 }
@@ -50,17 +56,18 @@ function recordFaults(rows: Row[], promised: Set<string>, idle: boolean): Fault[
   const known = new Map(rows.map((row) => [row.id, row]))
   const lost = [...promised].filter((id) => !known.has(id)).map((id) => `${id} was promised and is unknown`)
   const open = idle ? rows.filter(({ state }) => !isFinal(state)).map(({ id, state }) => `${id} is still ${state}`) : []
-  const torn = rows.filter(({ state, endedAt }) => isFinal(state) !== (endedAt !== null)).map(({ id }) => `${id} is torn`)
+  const torn = rows
+    .filter(({ state, endedAt }) => isFinal(state) !== (endedAt !== null))
+    .map(({ id }) => `${id} is torn`)
   return [...lost, ...open, ...torn].map((what) => ({ kind: 'lost', what }))
 }
 
 /** Numbered from 1 without gaps; each move begins where the last one ended; one end, and it is the record's. */
-function logFaults({ id, state, lastSeq }: Row, database: DatabaseSync): Fault[] {
+function logFaults({ id, state, lastSeq }: Row, database: DatabaseSync, seen: Set<string>): Fault[] {
+  if (isFinal(state)) seen.add(id)
   const events = database.prepare('SELECT seq, body FROM events WHERE deployment = ? ORDER BY seq').all(id)
   const faults = events.some(({ seq }, at) => seq !== at + 1) || events.length !== lastSeq ? ['its numbers'] : []
-  const moves = events
-    .map(({ body }) => JSON.parse(String(body)) as NewEvent)
-    .filter((event) => event.type === 'state')
+  const moves = events.map(({ body }) => JSON.parse(String(body)) as NewEvent).filter((event) => event.type === 'state')
   if (moves.some(({ from }, at) => from !== (moves[at - 1]?.state ?? null))) faults.push('its chain of states')
   if (moves.at(-1)?.state !== state) faults.push(`its end, which is not ${state}`)
   if (moves.filter((move) => isFinal(move.state)).length > 1) faults.push('more than one end')
@@ -69,7 +76,7 @@ function logFaults({ id, state, lastSeq }: Row, database: DatabaseSync): Fault[]
 
 function secretFaults(database: DatabaseSync): Fault[] {
   const kept = database.prepare(
-    `SELECT owner FROM secrets JOIN deployments ON owner = 'deployment:' || id WHERE ended_at IS NOT NULL`,
+    `SELECT secrets.owner FROM secrets JOIN deployments ON secrets.owner = 'deployment:' || id WHERE ended_at IS NOT NULL`,
   )
   return kept.all().map(({ owner }) => ({ kind: 'stray', what: `a secret of ${String(owner)}, which has ended` }))
 }
@@ -98,15 +105,20 @@ async function treeFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fau
   return idle ? [...faults, ...spool.map((name): Fault => ({ kind: 'stray', what: `spool/${name}` }))] : faults
 }
 
-/** Machines are known to the record, each once, of an app's own deployments; at rest they run what was called live last. */
-async function machineFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fault[]> {
+async function machinesOf({ dir }: Lab): Promise<Machine[]> {
   const file = await readFile(join(dir, 'localfly/state.json'), 'utf8').catch(() => '{"machines":[]}')
-  const { machines } = JSON.parse(file) as { machines: Machine[] }
+  return (JSON.parse(file) as { machines: Machine[] }).machines
+}
+
+/** Machines are known to the record, each once, of an app's own deployments; at rest they run what was called live last. */
+function machineFaults(machines: Machine[], rows: Row[], idle: boolean): Fault[] {
   const faults: Fault[] = []
   const tell = (kind: Fault['kind'], what: string) => faults.push({ kind, what })
   const latest = Date.now() / 1000 + leaseSeconds
   for (const app of new Set([...rows.map(({ app }) => app), ...machines.map(({ own }) => own.app)])) {
-    const there = machines.filter(({ own, state }) => own.app === app && state !== 'destroyed' && state !== 'destroying')
+    const there = machines.filter(
+      ({ own, state }) => own.app === app && state !== 'destroyed' && state !== 'destroying',
+    )
     const ours = rows.filter((row) => row.app === app)
     const names = there.map(({ name }) => name)
     if (new Set(names).size < names.length) tell('doubled', `machines of ${app}: ${names.join(', ')}`)

@@ -1,12 +1,17 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { rm, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
+import { fill, routes } from '#api/routes.ts'
 import type { CrashPoint } from '../../gateway/src/crash-point.ts'
 import { type CrashLab, giveVolume, startCrashLab } from './crash-lab.ts'
 import { pageApp } from './start.ts'
+
+const run = promisify(execFile)
 
 let lab: CrashLab
 let volume: Awaited<ReturnType<typeof giveVolume>>
@@ -82,6 +87,61 @@ test('log-waiting: what a power cut took of the log is marked', async () => {
 })
 
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
+
+test('disk-full: nothing new is taken, what runs ends, and the record goes on', async () => {
+  const running = await lab.submit(
+    'disk-full',
+    pageApp('full', `RUN echo ${randomUUID()}; sleep 4; head -c 900000000 /dev/zero > /fill`),
+  )
+  await lab.seen(running, sleeping)
+  const ballast = join(volume.path, 'filled')
+  const { bavail, bsize } = await statfs(volume.path)
+  const kept = 60 * 2 ** 20 // of 4 GiB: well below the low mark
+  await run('fallocate', ['-l', String(bavail * bsize - kept), ballast])
+  await expect.poll(async () => (await lab.put('disk-full', 'follow=false', pageApp('new'))).status).toBe(507)
+  const { record } = await lab.end(running)
+  expect(record).toMatchObject({ state: 'build_failed', problem: { code: 'no-space' } })
+  await run('fallocate', ['-l', String((await free()) - 4096), `${ballast}2`]).catch(() => {}) // to the last block
+  const cancelled = await lab.ask(fill(routes.deployment, { id: running }))
+  expect(cancelled.status).toBe(200)
+  await rm(ballast)
+  await rm(`${ballast}2`, { force: true })
+  const put = () => lab.put('disk-full', 'follow=false', pageApp('again'))
+  await expect.poll(async () => (await put()).status, { timeout: 30_000, interval: 1000 }).toBe(202)
+})
+const free = async () => {
+  const { bavail, bsize } = await statfs(volume.path)
+  return bavail * bsize
+}
+
+test('volume-restored: what came after the snapshot is not undone before somebody says so', async () => {
+  const app = 'restored'
+  const submit = (text: string, query = '') => lab.submit(app, pageApp(text), query)
+  const first = await lab.end(await submit('one'))
+  let late = ''
+  await lab.dies('create-sent', async () => (late = await lab.submit('late', pageApp('old'))), { signal: 'SIGSTOP' })
+  const snapshot = await volume.snapshot()
+  process.kill(lab.gatewayProcess.pid, 'SIGCONT')
+  await lab.end(late)
+  const newest = await lab.end(await lab.submit('late', pageApp('new')))
+  const second = await lab.end(await submit('two'))
+  expect(second.record.number).toBe(2)
+
+  await volume.restore(snapshot)
+  // What was at work in the snapshot is taken up by the gateway that wakes up with it, and keeps off.
+  expect((await lab.end(late)).record.state).toMatch(/superseded|deploy_failed/)
+  expect(await lab.machines('late')).toMatchObject([{ image_ref: { digest: newest.record.image!.digest } }])
+  for (const text of ['three', 'four'])
+    expect((await lab.end(await submit(text))).record).toMatchObject({
+      state: 'deploy_failed',
+      problem: { code: 'record-behind', number: 2 },
+    })
+  expect(await lab.page(app)).toBe('two')
+  const confirmed = await lab.end(await submit('five', 'over=2'))
+  expect(confirmed.record).toMatchObject({ state: 'live', machines: [{ id: first.record.machines[0]!.id }] })
+  expect((await lab.end(await submit('six'))).record.state).toBe('live')
+  expect(await lab.page(app)).toBe('six')
+})
 
 test('planner-fails: “try later” is tried again with pauses, a limit is final', async () => {
   const planner = join(lab.dir, 'planner')

@@ -28,16 +28,19 @@ test.each<[CrashPoint, number]>([
   await lab.sound(id)
 })
 
-test.each<CrashPoint>(['record-made', 'promised'])('%s: it goes its way, and the same key gives the same one', async (point) => {
-  const files = pageApp(point)
-  const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
-  await lab.dies(point, put)
-  await lab.start('gateway')
-  const { id, number } = (await (await put()).json()) as Deployment
-  expect(number).toBe(1)
-  expect((await lab.end(id)).record.state).toBe('built')
-  await lab.sound(id)
-})
+test.each<CrashPoint>(['record-made', 'promised'])(
+  '%s: it goes its way, and the same key gives the same one',
+  async (point) => {
+    const files = pageApp(point)
+    const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
+    await lab.dies(point, put)
+    await lab.start('gateway')
+    const { id, number } = (await (await put()).json()) as Deployment
+    expect(number).toBe(1)
+    expect((await lab.end(id)).record.state).toBe('built')
+    await lab.sound(id)
+  },
+)
 
 /** What happened to the steps of the build since the last time that it began. */
 const lastSteps = (log: DeploymentEvent[]) => {
@@ -98,7 +101,9 @@ test('log-waiting: what may be missing of the log is marked, and the rest is in 
   await lab.sound(id)
 })
 
-const twoGroups = { 'fly.toml': '[processes]\napp = ""\nworker = ""\n[http_service]\ninternal_port = 8080\nprocesses = ["app"]\n' }
+const twoGroups = {
+  'fly.toml': '[processes]\napp = ""\nworker = ""\n[http_service]\ninternal_port = 8080\nprocesses = ["app"]\n',
+}
 
 test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
   '%s: the next gateway goes on with the very machines, and makes none twice',

@@ -7,6 +7,7 @@ import { crashed, persist, sameImage, there, untilHealthy } from './gate.ts'
 import { rollBack } from './roll-back.ts'
 import { rolling, wantedOf } from './rolling.ts'
 import { isManaged, planRollout, type Slot } from './rollout.ts'
+import { refuseUnknown } from './refuse-unknown.ts'
 import { Run, type Settings, type Work } from './run.ts'
 
 const appVisibleMs = 60_000
@@ -75,6 +76,7 @@ export class Deployer {
       const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`
       work.tell({ type: 'warning', text })
     }
+    for (const machine of machines) await refuseUnknown(work, machine)
     return new Run(this.#settings, work, planRollout(work.id, work.number, work.desired, machines))
   }
 

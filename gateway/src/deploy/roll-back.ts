@@ -48,7 +48,7 @@ async function putBack(run: Run, slot: Slot, former: Former, signal: AbortSignal
     const body = { config, current_version: machine.instance_id, skip_launch: !former.running }
     machine = await fly.updateMachine(work.app, id, body, lease.nonce, lease.signal)
   } else if (machine.instance_id !== former.instanceId && !isPutBack(run, machine)) {
-    if (Number(configOf(machine).metadata?.['tarmac_number'] ?? 0) <= work.number)
+    if (numberOf(machine) <= work.number)
       throw failure(machine, `was changed by something else and now runs ${imageOf(machine)}`)
     slot.now = { instanceId: machine.instance_id, image: imageOf(machine) }
     slot.outcome = 'rolled_back'
@@ -77,10 +77,18 @@ function isPutBack({ work }: Run, machine: Machine): boolean {
   return metadata?.['tarmac_number'] === `${work.number}` && metadata['tarmac_deployment'] !== work.id
 }
 
+const numberOf = (machine: Machine): number => Number(configOf(machine).metadata?.['tarmac_number'] ?? 0)
+
 async function remove(run: Run, slot: Slot, signal: AbortSignal): Promise<void> {
   const { fly } = run.settings
-  const { app } = run.work
+  const { work } = run
+  const { app } = work
   const made = (await fly.machines(app, signal)).find(({ id, name }) => id === slot.machine || name === slot.name)
+  if (made && numberOf(made) > work.number) {
+    slot.now = { instanceId: made.instance_id, image: imageOf(made) }
+    slot.outcome = 'rolled_back'
+    return run.tell(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
+  }
   if (made) {
     slot.machine = made.id
     await fly.deleteMachine(app, made.id, undefined, signal)

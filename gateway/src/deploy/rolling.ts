@@ -43,6 +43,7 @@ async function created(run: Run, slot: Slot): Promise<void> {
     (await fly.machines(work.app, work.signal)).find(({ id, name }) => id === slot.machine || name === slot.name)
   if (asked && slot.machine && !found)
     throw new Problem('deploy-failed', `Machine ${slot.machine} is gone: something else destroyed it.`)
+  if (found) refuseOlder(work.number, found)
   const body = { name: slot.name, region: rollout.desired.region, config }
   await arrived(run, slot, found || (await fly.createMachine(work.app, body, work.signal)), work.signal)
 }

@@ -15,6 +15,8 @@ export type Work = {
   options: DeploymentOptions
   image: ImageFacts
   desired: DesiredApp
+  /** False when a machine carries a deployment, by id and number, that the record should know and does not. */
+  known(deployment: string, number: number): Promise<boolean>
   /** As last remembered; null when nothing was touched yet. */
   rollout: Rollout | null
   /** Writes down what is about to happen. When it fails the deployment is not ours any more: everything stops. */

@@ -7,6 +7,7 @@ import { desiredApp, type DesiredApp } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
 import type { LookupNetwork } from '../host/lookup-network.ts'
 import type { Intake } from '../intake/intake.ts'
 import { marshal } from '../llb/graph.ts'
@@ -18,7 +19,7 @@ import { buildImage, checkPlatforms, type BuildRooms, type BuildSettings } from 
 import type { DeployWork, Steps } from './steps.ts'
 import type { Vault } from './vault.ts'
 
-type Rooms = BuildRooms & { vault: Vault; intake: Intake; deployer: Deployer }
+type Rooms = BuildRooms & { store: Pick<DeploymentStore, 'find'>; vault: Vault; intake: Intake; deployer: Deployer }
 type Settings = BuildSettings & {
   planner: () => Promise<Planner>
   /** Resolves when build steps are proven to be walled in; else throws. */
@@ -32,7 +33,7 @@ type Settings = BuildSettings & {
 
 /** The steps of a deployment, done by the rooms below. */
 export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource> {
-  const { vault, intake, buildkit, deployer } = rooms
+  const { vault, intake, buildkit, deployer, store } = rooms
   const { region, lookups } = settings
   const cache = new PlanCache(settings.plansDir, settings.key)
   return {
@@ -92,10 +93,32 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     return desiredApp({ flyToml, app, options, defaults: { region }, readFile })
   }
 
+  /** Old deployments may have been forgotten; a number that is another's, or is still to come, was never ours. */
+  async function knows(app: string, id: string, number: number): Promise<boolean> {
+    if (await store.find(id)) return true
+    const newest = async (before: number | null) => {
+      const page = await store.list(app, { limit: 1, before: before === null ? null : `${before}` })
+      return page.deployments[0]?.number ?? 0
+    }
+    return (await newest(number + 1)) !== number && (await newest(null)) > number
+  }
+
   async function toWork({ deployment, image, rollout, remember, tell, signal }: DeployWork): Promise<Work> {
     const { id, number, app, options } = deployment
-    const known = rollout as Rollout | null
-    const desired = known?.desired ?? desiredOf(deployment, await treeOf(deployment))
-    return { id, number, app, options, image, desired, rollout: known, remember, tell, signal }
+    const former = rollout as Rollout | null
+    const desired = former?.desired ?? desiredOf(deployment, await treeOf(deployment))
+    return {
+      id,
+      number,
+      app,
+      options,
+      image,
+      desired,
+      known: knows.bind(null, app),
+      rollout: former,
+      remember,
+      tell,
+      signal,
+    }
   }
 }

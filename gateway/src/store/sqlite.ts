@@ -92,8 +92,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
       }
       this.#run(
         `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body)
-         SELECT ?6, ?1, ?2, coalesce(max(number), 0) + 1, 'pending', ?3, ?3, ?4, ?5 FROM deployments WHERE app = ?1`,
-        [app, owner, at, fresh.source?.digest ?? null, JSON.stringify(body), fresh.id],
+         SELECT ?6, ?1, ?2, max(coalesce(max(number), 0), ?7) + 1, 'pending', ?3, ?3, ?4, ?5 FROM deployments WHERE app = ?1`,
+        [app, owner, at, fresh.source?.digest ?? null, JSON.stringify(body), fresh.id, Number(fresh.options.over)],
       )
       this.#apps.add(app)
       for (const secret of fresh.secrets ?? []) this.#secrets.put(`deployment:${fresh.id}`, secret, at)

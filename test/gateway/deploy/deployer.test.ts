@@ -159,6 +159,19 @@ test('an older deployment never lands over a newer one', async () => {
   expect(fly.machines('web')[0]).toMatchObject({ made: 1, image_ref: { digest: digest(5) } })
 })
 
+test('what the record does not know is gone over only when that is asked for, by its number', async () => {
+  await using fly = await FakeFly.start()
+  await deployed(fly, { number: 5 })
+  const known = async (id: string) => id !== 'd5'
+  for (const over of [undefined, '4'])
+    expect(await refused(deployed(fly, { number: 7, known, ...(over && { over }) }))).toMatchObject({
+      code: 'record-behind',
+      facts: { number: 5 },
+    })
+  await deployed(fly, { number: 7, known, over: '5' })
+  expect(fly.machines('web')[0]).toMatchObject({ image_ref: { digest: digest(7) } })
+})
+
 test(
   'a machine that somebody else changed in the middle is left alone and named, with what to do',
   { timeout: 20_000 },
@@ -245,6 +258,8 @@ type Asked = Partial<{
   signal: AbortSignal
   kept: (rollout: Rollout) => Promise<void>
   tell: Work['tell']
+  known: Work['known']
+  over: string
 }>
 
 /** What the pipeline does with the deploy engine, from the app to the verdict. */
@@ -254,7 +269,7 @@ async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: string; mac
   const fly = asked.api ?? own
   const deployer = new Deployer({ fly, org: 'personal', urlTemplate: 'http://{app}.flycast', watchMs: 600, waitMs })
   await deployer.ensureApp(app, Promise.resolve(), signal)
-  const options = DeploymentOptions.parse({ env })
+  const options = DeploymentOptions.parse({ env, over: asked.over ?? null })
   const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })
   const image = { reference: `registry.fly.io/${app}@${digest(number)}`, digest: digest(number), tags: [] }
   const work: Work = {
@@ -267,6 +282,7 @@ async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: string; mac
     signal,
     rollout: asked.rollout ?? null,
     tell: asked.tell ?? (() => {}),
+    known: asked.known ?? (async () => true),
     async remember({ rollout, machines }) {
       Object.assign(result, { machines })
       work.rollout = rollout

@@ -210,10 +210,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const holder = { id: 'd1', epoch }
       await store.recover('The gateway was killed')
       expect(await store.find('d1')).toMatchObject({ state: 'pending' })
-      expect((await store.eventsAfter('d1', 2, 9))[0]).toMatchObject({
-        state: 'pending',
-        reason: 'The gateway was killed',
-      })
+      expect(await store.eventsAfter('d1', 2, 9)).toMatchObject([
+        { type: 'gap' }, // what waited to be written may be lost
+        { state: 'pending', reason: 'The gateway was killed' },
+      ])
       const again = (await store.claim())!
       expect(again.deployment.attempt).toBe(2)
       const next = { id: 'd1', epoch: again.epoch }

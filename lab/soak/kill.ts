@@ -1,0 +1,246 @@
+import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs, promisify } from 'node:util'
+import type { Deployment } from '#api/deployment.ts'
+import type { StreamMessage } from '#api/event-stream.ts'
+import { fill, routes } from '#api/routes.ts'
+import { type Fault, findFaults } from '../invariants.ts'
+import { type Lab, startLab } from '../start-lab.ts'
+import { Random } from './random.ts'
+
+const about =
+  'a gateway killed at random moments under load; what must be so is looked at after each: [--times 1000] [--seed N]'
+
+async function run(args: string[]): Promise<boolean> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      times: { type: 'string', default: '1000' },
+      seed: { type: 'string', default: `${Date.now() % 1e6}` },
+      port: { type: 'string', default: '8481' },
+      dir: { type: 'string', default: '.lab-soak' },
+    },
+  })
+  const { dir, port } = values
+  await using lab = await startLab({ dir, port: Number(port), fresh: true, settings: killSettings, say })
+  const plan = { times: Number(values.times), seed: Number(values.seed), say }
+  return (await killAtRandom(lab, plan)).length === 0
+}
+
+const say = (line: string): void => console.log(line)
+export const soakKill = { about, run }
+/** Short, so that a deployment is over in a second or two. */
+export const killSettings = { TARMAC_WATCH: '0.2', TARMAC_MACHINE_TIMEOUT: '20', TARMAC_DRAIN: '0' }
+
+const apps = ['soak-a', 'soak-b', 'soak-c', 'soak-d']
+const pages = ['one', 'two', 'three']
+const senders = 2
+const followers = 2
+/** So often the load stops, and all that was begun must come to its end. */
+const restEvery = 20
+const restMs = 180_000
+
+/** Kills the lab's gateway so many times; returns what was found wrong. */
+export async function killAtRandom(
+  lab: Lab,
+  { times, seed, say }: { times: number; seed: number; say: (line: string) => void },
+): Promise<Fault[]> {
+  say(`soak: seed ${seed}`)
+  const random = new Random(seed, 'kills')
+  const load = new Load(lab, seed)
+  const found = new Map<string, Fault>()
+  const logsSeen = new Set<string>()
+  const look = async (idle: boolean) => {
+    for (const fault of [...(await findFaults(lab, load.promised, idle, logsSeen)), ...load.faults]) {
+      if (!found.has(fault.what)) say(`${fault.kind.toUpperCase()}: ${fault.what}`)
+      found.set(fault.what, fault)
+    }
+  }
+  await load.prepare()
+  const startedAt = performance.now()
+  for (let kills = 1; kills <= times; kills++) {
+    load.go()
+    // Some die while they still start, at their recovery.
+    const duringStart = random.fraction() < 0.3
+    await sleep(duringStart ? 0 : 50 + random.upTo(2500 - 50))
+    lab.kill('gateway')
+    const started = lab.start('gateway').then(
+      () => true,
+      () => false,
+    )
+    if (duringStart) {
+      await sleep(150 + random.upTo(1800 - 150))
+      lab.kill('gateway')
+      if (!(await started)) await lab.start('gateway')
+    } else if (!(await started)) throw new Error('the gateway did not start')
+    await look(false)
+    if (kills % restEvery > 0 && kills < times) continue
+    await load.rest()
+    await look(true)
+    const minutes = ((performance.now() - startedAt) / 60_000).toFixed(1)
+    say(`soak: ${kills} kills in ${minutes} min, ${load.promised.size} deployments (${load.ends()}), ${count(found)}`)
+  }
+  await load.end()
+  say(`${times} kills, ${count(found)}`)
+  return [...found.values()]
+}
+
+const count = (found: Map<string, Fault>) =>
+  (['lost', 'doubled', 'gaps', 'stray'] as const)
+    .map((kind) => `${[...found.values()].filter((fault) => fault.kind === kind).length} ${kind}`)
+    .join(', ')
+
+/** Senders, cancellers and followers, who try again when the gateway is gone. */
+class Load {
+  readonly promised = new Set<string>()
+  readonly faults: Fault[] = []
+  readonly #lab: Lab
+  readonly #random: Random
+  readonly #archives: Buffer[] = []
+  #working: Promise<void>[] = []
+  #stopping = false
+  #over = new AbortController()
+
+  constructor(lab: Lab, seed: number) {
+    this.#lab = lab
+    this.#random = new Random(seed, 'load')
+  }
+
+  /** Pages that busybox serves; one step of each is run anew when its argument is new. */
+  async prepare(): Promise<void> {
+    const folder = await mkdtemp(join(tmpdir(), 'soak-'))
+    for (const page of pages) {
+      const source = join(folder, page)
+      await mkdir(source)
+      await writeFile(join(source, 'index.html'), page)
+      await writeFile(join(source, 'Dockerfile'), dockerfile)
+      const tar = await promisify(execFile)('tar', ['cz', '-C', source, '.'], { encoding: 'buffer' })
+      this.#archives.push(tar.stdout)
+    }
+    await rm(folder, { recursive: true })
+  }
+
+  go(): void {
+    if (this.#working.length > 0) return
+    this.#stopping = false
+    this.#over = new AbortController()
+    this.#working = [
+      ...Array.from({ length: senders }, () => this.#repeat(() => this.#send(), 600)),
+      ...Array.from({ length: followers }, () => this.#repeat(() => this.#follow(), 100)),
+      this.#repeat(() => this.#cancel(), 1500),
+    ]
+  }
+
+  /** Nothing new comes; resolves when all that came has ended. */
+  async rest(): Promise<void> {
+    await this.end()
+    const deadline = performance.now() + restMs
+    while (this.#open() > 0 && performance.now() < deadline) await sleep(200)
+    await sleep(500) // what ends with the last of them
+  }
+
+  async end(): Promise<void> {
+    this.#stopping = true
+    this.#over.abort()
+    await Promise.all(this.#working)
+    this.#working = []
+  }
+
+  /** How the deployments ended, for people. */
+  ends(): string {
+    return this.#ask('SELECT state, count(*) AS n FROM deployments GROUP BY state ORDER BY n DESC')
+      .map(({ state, n }) => `${n} ${state}`)
+      .join(', ')
+  }
+
+  #open(): number {
+    return Number(this.#ask('SELECT count(*) AS n FROM deployments WHERE ended_at IS NULL')[0]!['n'])
+  }
+
+  #ask(sql: string) {
+    using database = new DatabaseSync(join(this.#lab.dir, 'gateway/tarmac.db'), { readOnly: true, timeout: 5000 })
+    return database.prepare(sql).all()
+  }
+
+  async #repeat(act: () => Promise<void>, pauseMs: number): Promise<void> {
+    while (!this.#stopping) {
+      await act().catch(() => {}) // the gateway is gone
+      await sleep(20 + this.#random.upTo(pauseMs - 20))
+    }
+  }
+
+  /** Until it is answered, always with the same key. */
+  async #send(): Promise<void> {
+    const random = this.#random
+    const key = randomUUID()
+    const query = new URLSearchParams({ follow: 'false' })
+    if (random.fraction() < 0.3) query.set('build.FRESH', key)
+    if (random.fraction() < 0.1) query.set('build.FAIL', '1')
+    if (random.fraction() < 0.2) query.set('deploy', 'false')
+    const app = random.oneOf(apps)
+    const body = new Uint8Array(random.oneOf(this.#archives))
+    const ids = new Set<string>()
+    const wanted = random.fraction() < 0.2 ? 2 : 1
+    for (let answers = 0; answers < wanted && !this.#stopping;) {
+      const path = `/deploy/${app}?${query.toString()}`
+      const answer = await this.#call('PUT', path, { headers: { 'idempotency-key': key }, body }).catch(() => null)
+      if (answer?.status === 202) {
+        ids.add(((await answer.json()) as Deployment).id)
+        answers++
+      } else await sleep(100)
+    }
+    for (const id of ids) this.promised.add(id)
+    if (ids.size > 1) this.faults.push({ kind: 'doubled', what: `one key made ${[...ids].join(' and ')}` })
+  }
+
+  async #cancel(): Promise<void> {
+    const id = [...this.promised].at(-1)
+    if (id) await this.#call('POST', fill(routes.cancel, { id }))
+  }
+
+  /** To its end, coming back with the last number that it saw. */
+  async #follow(): Promise<void> {
+    const id = this.#random.oneOf([...this.promised].slice(-4))
+    for (let seq = 0; !this.#stopping;) {
+      const path = `${fill(routes.events, { id })}?after=${seq}`
+      try {
+        const answer = await this.#call('GET', path, { headers: { accept: 'application/x-ndjson' } })
+        let rest = ''
+        for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
+          const lines = (rest + chunk).split('\n')
+          rest = lines.pop()!
+          for (const line of lines.filter(Boolean)) {
+            const message = JSON.parse(line) as StreamMessage
+            if (!('seq' in message)) {
+              if (message.type === 'end') return
+              continue
+            }
+            if (message.seq !== seq + 1)
+              this.faults.push({ kind: 'gaps', what: `a follower of ${id} saw ${message.seq} after ${seq}` })
+            seq = message.seq
+          }
+        }
+      } catch {
+        await sleep(100)
+      }
+    }
+  }
+
+  #call(method: string, path: string, more: { headers?: Record<string, string>; body?: Uint8Array<ArrayBuffer> } = {}) {
+    const headers = { authorization: `Bearer ${this.#lab.token}`, ...more.headers }
+    const signal = AbortSignal.any([AbortSignal.timeout(30_000), this.#over.signal])
+    return fetch(this.#lab.gateway + path, { method, ...more, headers, signal })
+  }
+}
+
+const dockerfile = `FROM alpine
+ARG FRESH FAIL
+RUN echo "$FRESH" && [ -z "$FAIL" ]
+COPY index.html /www/
+CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]
+`
