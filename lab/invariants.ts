@@ -35,6 +35,7 @@ export async function findFaults(
 ): Promise<Fault[]> {
   const machines = await machinesOf(lab) // before the record: what they run was written there first
   using database = new DatabaseSync(join(lab.dir, 'gateway/tarmac.db'), { readOnly: true, timeout: 5000 })
+  database.exec('BEGIN') // all of it as of one moment
   const rows = database
     .prepare(
       `SELECT id, app, number, state, ended_at AS endedAt, source_digest AS source, last_seq AS lastSeq, body

@@ -37,7 +37,7 @@ export const soakKill = { about, run }
 /** Short, so that a deployment is over in a second or two. */
 export const killSettings = { TARMAC_WATCH: '0.2', TARMAC_MACHINE_TIMEOUT: '20', TARMAC_DRAIN: '0' }
 
-const apps = ['soak-a', 'soak-b', 'soak-c', 'soak-d']
+const apps = ['soak-a', 'soak-b', 'soak-c', 'soak-d', 'soak-e']
 const pages = ['one', 'two', 'three']
 const senders = 2
 const followers = 2
@@ -130,9 +130,9 @@ class Load {
     this.#stopping = false
     this.#over = new AbortController()
     this.#working = [
-      ...Array.from({ length: senders }, () => this.#repeat(() => this.#send(), 600)),
+      ...Array.from({ length: senders }, () => this.#repeat(() => this.#send(), 1500)),
       ...Array.from({ length: followers }, () => this.#repeat(() => this.#follow(), 100)),
-      this.#repeat(() => this.#cancel(), 1500),
+      this.#repeat(() => this.#cancel(), 5000),
     ]
   }
 
