@@ -7,6 +7,7 @@ import { DeploymentOptions } from '#api/options.ts'
 import { problemCodes, problems } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { settings } from '../gateway/src/config.ts'
+import { crashPoints } from '../gateway/src/crash-point.ts'
 import { moves } from '../gateway/src/deployments/states.ts'
 
 /** The tables of the docs that are made from the code, by file. `npm run docs` writes them in; a test compares. */
@@ -56,10 +57,21 @@ export const tables: Record<string, string> = {
       ]),
     ),
   ].join('\n\n'),
-  'deployments.md': table(
-    ['state', 'may go to'],
-    Object.entries(moves).map(([state, next]) => [`\`${state}\``, next.map((to) => `\`${to}\``).join(', ') || 'final']),
-  ),
+  'deployments.md': [
+    table(
+      ['state', 'may go to'],
+      Object.entries(moves).map(([state, next]) => [
+        `\`${state}\``,
+        next.map((to) => `\`${to}\``).join(', ') || 'final',
+      ]),
+    ),
+    '## What a crash does at each point',
+    'G: the gateway is killed; B: the build daemon is; V: the power of the whole machine is cut.',
+    table(
+      ['point', 'who', 'when', 'afterwards'],
+      Object.entries(crashPoints).map(([name, { who, moment, after }]) => [`\`${name}\``, who, moment, after]),
+    ),
+  ].join('\n\n'),
 }
 
 function table(head: string[], rows: string[][]): string {

@@ -10,6 +10,7 @@ import type { Config } from './config.ts'
 import { crashPoint, obeyCrashOrders } from './crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
+import { Ballast } from './host/ballast.ts'
 import { DiskWatch } from './host/disk-watch.ts'
 import { openLookupNetwork } from './host/lookup-network.ts'
 import { sandboxKind } from './host/sandbox.ts'
@@ -85,7 +86,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
-  const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
+  const ballast = new Ballast(join(data, 'ballast'))
+  const store = opening.use(openSqliteStore(join(data, 'tarmac.db'), Date.now, () => ballast.release()))
 
   const vault = new Vault(store, secrets.key)
   let runner: Runner | undefined
@@ -116,6 +118,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const sweep = async () => {
     const { removed } = await intake.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
+    await ballast.fill()
   }
   await sweep()
   const sweeping = setInterval(

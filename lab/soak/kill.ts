@@ -154,7 +154,7 @@ class Load {
   /** How the deployments ended, for people. */
   ends(): string {
     return this.#ask('SELECT state, count(*) AS n FROM deployments GROUP BY state ORDER BY n DESC')
-      .map(({ state, n }) => `${n} ${state}`)
+      .map(({ state, n }) => `${String(n)} ${String(state)}`)
       .join(', ')
   }
 

@@ -1,12 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
-import { fill, routes } from '#api/routes.ts'
 import type { CrashPoint } from '../../gateway/src/crash-point.ts'
 import { type CrashLab, giveVolume, startCrashLab } from './crash-lab.ts'
 import { pageApp } from './start.ts'
@@ -94,20 +94,19 @@ test('disk-full: nothing new is taken, what runs ends, and the record goes on', 
     pageApp('full', `RUN echo ${randomUUID()}; sleep 4; head -c 900000000 /dev/zero > /fill`),
   )
   await lab.seen(running, sleeping)
-  const ballast = join(volume.path, 'filled')
-  const { bavail, bsize } = await statfs(volume.path)
-  const kept = 60 * 2 ** 20 // of 4 GiB: well below the low mark
-  await run('fallocate', ['-l', String(bavail * bsize - kept), ballast])
+  const filling = join(volume.path, 'filling')
+  for (const leftBytes of [2 ** 22, 2 ** 16, 0])
+    // to the last block
+    await run('fallocate', ['-l', `${(await free()) - leftBytes}`, `${filling}${leftBytes}`]).catch(() => {})
   await expect.poll(async () => (await lab.put('disk-full', 'follow=false', pageApp('new'))).status).toBe(507)
   const { record } = await lab.end(running)
   expect(record).toMatchObject({ state: 'build_failed', problem: { code: 'no-space' } })
-  await run('fallocate', ['-l', String((await free()) - 4096), `${ballast}2`]).catch(() => {}) // to the last block
-  const cancelled = await lab.ask(fill(routes.deployment, { id: running }))
-  expect(cancelled.status).toBe(200)
-  await rm(ballast)
-  await rm(`${ballast}2`, { force: true })
+  for (const leftBytes of [2 ** 22, 2 ** 16, 0]) await rm(`${filling}${leftBytes}`, { force: true })
   const put = () => lab.put('disk-full', 'follow=false', pageApp('again'))
   await expect.poll(async () => (await put()).status, { timeout: 30_000, interval: 1000 }).toBe(202)
+  await lab.stop('gateway')
+  await lab.start('gateway') // sets the room aside again
+  expect(existsSync(join(volume.path, 'ballast'))).toBe(true)
 })
 const free = async () => {
   const { bavail, bsize } = await statfs(volume.path)

@@ -42,11 +42,19 @@ type Holder = { id: string; epoch: number }
 /** For tests of something else. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
+const isFull = (error: unknown): boolean => (error as { errcode?: number }).errcode === 13
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
 
-/** The store in one SQLite file (or `:memory:`). `now` gives milliseconds since 1970. */
-export function openSqliteStore(path: string, now: () => number = Date.now): DeploymentStore & SecretStore {
-  return new SqliteStore(openDatabase(path), now)
+/**
+ * The store in one SQLite file (or `:memory:`). `now` gives milliseconds since 1970; `makeRoom` is asked when the disk is
+ * full, and answers whether it is worth another try.
+ */
+export function openSqliteStore(
+  path: string,
+  now: () => number = Date.now,
+  makeRoom: () => boolean = () => false,
+): DeploymentStore & SecretStore {
+  return new SqliteStore(openDatabase(path), now, makeRoom)
 }
 
 class SqliteStore implements DeploymentStore, SecretStore {
@@ -56,16 +64,18 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly #queue: QueueRows
   readonly #sources: SourceRows
   readonly #now: () => number
+  readonly #makeRoom: () => boolean
   readonly #changes = new EventEmitter().setMaxListeners(0)
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
 
-  constructor(db: DatabaseSync, now: () => number) {
+  constructor(db: DatabaseSync, now: () => number, makeRoom: () => boolean) {
     this.#db = db
     this.#secrets = new SecretRows(db)
     this.#apps = new AppRows(db)
     this.#queue = new QueueRows(db)
     this.#sources = new SourceRows(db)
     this.#now = now
+    this.#makeRoom = makeRoom
   }
 
   async create(fresh: NewDeployment): Promise<Deployment> {
@@ -420,8 +430,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
       this.#db.exec('COMMIT')
       return result
     } catch (error) {
-      this.#db.exec('ROLLBACK')
-      throw error
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK') // on a full disk SQLite has done so itself
+      if (!isFull(error) || !this.#makeRoom()) throw error
+      return this.#transaction(work)
     }
   }
 

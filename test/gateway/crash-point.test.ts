@@ -1,0 +1,18 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { crashPoints, injectedPoints } from '../../gateway/src/crash-point.ts'
+
+const root = join(import.meta.dirname, '../..')
+const texts = (folder: string) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(join(root, folder, file), 'utf8'))
+
+test('every point is at one place of the gateway, and is brought about by a test', () => {
+  const code = texts('gateway/src').join('\n')
+  const tests = texts('test/e2e').join('\n')
+  expect(injectedPoints.filter((name) => code.split(`crashPoint('${name}')`).length !== 2)).toEqual([])
+  expect(Object.keys(crashPoints).filter((name) => !new RegExp(`'${name}['":]`).test(tests))).toEqual([])
+  expect(Object.keys(crashPoints)).toHaveLength(24)
+})
