@@ -96,6 +96,8 @@ export const Deployment = z.object({
   problem: ProblemBody.nullable(),
   /** Asked for; `cancelled` only when nothing of it runs any more. */
   cancel: CancelWish.nullable(),
+  /** When its log was taken away, for age or number; the record stays. */
+  logDroppedAt: z.string().nullable(),
 })
 export type Deployment = z.infer<typeof Deployment>
 

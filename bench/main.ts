@@ -1,3 +1,4 @@
+import { append } from './append.ts'
 import { context } from './context.ts'
 import { intake } from './intake.ts'
 import { redeploy } from './redeploy.ts'
@@ -9,6 +10,7 @@ import { reuse } from './reuse.ts'
 export type Measure = { bench: string; ratio: number; goal: number; ok: boolean; [fact: string]: unknown }
 
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
+  append,
   redeploy,
   reuse,
   context,

@@ -160,6 +160,17 @@ export const settings = z.object({
     .min(0)
     .default(5)
     .describe('Sources kept for each app, newest first, so that a retry needs no upload.'),
+  TARMAC_KEEP_LOGS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(500)
+    .describe('Logs kept for each app, newest deployments first. Records are kept for ever.'),
+  TARMAC_KEEP_LOG_DAYS: z.coerce
+    .number()
+    .positive()
+    .default(90)
+    .describe('Days for which a log is kept after the end.'),
   TARMAC_MAX_BUILDS: z.coerce.number().int().min(1).default(4).describe('Deployments at work at once.'),
   TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
   TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),
@@ -239,6 +250,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       url: set.TARMAC_URL,
     },
     keepSources: set.TARMAC_KEEP_SOURCES,
+    keepLogs: { perApp: set.TARMAC_KEEP_LOGS, days: set.TARMAC_KEEP_LOG_DAYS },
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
       treeBytes: set.TARMAC_MAX_TREE_MIB * 2 ** 20,

@@ -80,5 +80,10 @@ export interface DeploymentStore {
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
   /** Digests of the source trees of unfinished deployments, and of the last `keep` of each app. */
   sourcesInUse(keep: number): Promise<Set<string>>
+  /**
+   * Takes away the logs, not the records, of deployments that ended more than `days` ago, or are older than the newest
+   * `perApp` of their app; tells how many. Takes its time: whoever writes meanwhile waits no more than 50 ms.
+   */
+  dropLogs(keep: { perApp: number; days: number }, signal: AbortSignal): Promise<number>
   [Symbol.asyncDispose](): Promise<void>
 }

@@ -8,6 +8,7 @@ import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines, workingStates } from '../deployments/states.ts'
 import type { Claim, DeploymentPatch, DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
+import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
 import { SecretRows } from './secret-rows.ts'
 
@@ -24,6 +25,7 @@ type Row = {
   last_seq: number
   body: string
   rollout: string | null
+  log_dropped_at: string | null
 }
 type Body = Pick<
   Deployment,
@@ -227,6 +229,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return new Set(rows.map((row) => String(row['source_digest'])))
   }
 
+  dropLogs({ perApp, days }: { perApp: number; days: number }, signal: AbortSignal): Promise<number> {
+    const endedBefore = new Date(this.#now() - days * 86_400_000).toISOString()
+    const transaction = <T>(work: () => T) => this.#transaction(work)
+    return dropLogs(this.#db, transaction, { perApp, endedBefore, at: this.#time() }, signal)
+  }
+
   async putSecret(owner: SecretOwner, secret: SealedSecret) {
     return this.#secrets.put(owner, secret, this.#time())
   }
@@ -382,6 +390,7 @@ function toDeployment(row: Row): Deployment {
     updatedAt: row.updated_at,
     endedAt: row.ended_at,
     attempt: row.attempt,
+    logDroppedAt: row.log_dropped_at,
     ...(JSON.parse(row.body) as Body),
   }
 }

@@ -275,5 +275,36 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.sourcesInUse(0)).toEqual(new Set())
       expect(await store.sourcesInUse(1)).toEqual(new Set(['sha256:aa']))
     })
+
+    test('old logs go, by age and by number in each app; unfinished ones stay, and every record', async () => {
+      let now = Date.parse('2026-01-01')
+      await using store = open(() => now)
+      const wish = { by: null, why: null, abort: false }
+      const ended = async (id: string, app: string) => {
+        await store.create({ id, app, options, source })
+        await store.wishCancel(id, wish)
+      }
+      for (const id of ['d1', 'd2', 'd3']) await ended(id, 'shop')
+      await ended('blog', 'blog')
+      now += 10 * 86_400_000
+      await ended('d4', 'shop')
+      await store.create({ id: 'd5', app: 'shop', options, source })
+      const kept = async () => {
+        const ids = ['d1', 'd2', 'd3', 'd4', 'd5', 'blog']
+        const pages = await Promise.all(ids.map((id) => store.eventsAfter(id, 0, 9)))
+        return ids.filter((_, index) => pages[index]!.length > 0)
+      }
+
+      expect(await store.dropLogs({ perApp: 4, days: 11 }, never)).toBe(1)
+      expect(await kept()).toEqual(['d2', 'd3', 'd4', 'd5', 'blog'])
+      expect(await store.dropLogs({ perApp: 9, days: 9 }, never)).toBe(3)
+      expect(await kept()).toEqual(['d4', 'd5'])
+      expect(await store.dropLogs({ perApp: 1, days: 9 }, never)).toBe(1)
+      expect(await store.dropLogs({ perApp: 1, days: 9 }, never)).toBe(0)
+      expect(await kept()).toEqual(['d5'])
+      expect(await store.find('d1')).toMatchObject({ state: 'cancelled', logDroppedAt: new Date(now).toISOString() })
+      expect(await store.find('d5')).toMatchObject({ logDroppedAt: null })
+      await expect(follow(store, 'd1', 0, never).next()).rejects.toMatchObject({ code: 'log-dropped', status: 410 })
+    })
   })
 }
