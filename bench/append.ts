@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { randomUUIDv7 } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { parseArgs } from 'node:util'
@@ -53,10 +54,12 @@ const line = (n: number): NewEvent => ({
   text: `#${n} a line as builds print them, with some words in it, and a path/to/a/file.js`,
 })
 
+const deployment = randomUUIDv7()
+
 async function ours(dir: string, total: number, batch: number): Promise<number> {
   await using store = openSqliteStore(join(dir, 'tarmac.db'))
-  await store.create({ id: 'd1', app: 'bench', options: DeploymentOptions.parse({}), source: null })
-  const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
+  await store.create({ id: deployment, app: 'bench', options: DeploymentOptions.parse({}), source: null })
+  const holder = { id: deployment, epoch: (await store.claim())!.epoch }
   const start = performance.now()
   for (let n = 0; n < total; n += batch)
     await store.append(
@@ -74,14 +77,16 @@ async function bare(dir: string, total: number, batch: number): Promise<number> 
   const start = performance.now()
   for (let n = 0; n < total; n += batch) {
     db.exec('BEGIN')
-    for (let i = 0; i < batch; i++) insert.run('d1', n + i, '2026-01-01T00:00:00.000Z', JSON.stringify(line(n + i)))
+    for (let i = 0; i < batch; i++)
+      insert.run(deployment, n + i, '2026-01-01T00:00:00.000Z', JSON.stringify(line(n + i)))
     db.exec('COMMIT')
   }
   return performance.now() - start
 }
 
 async function timed(way: (dir: string) => Promise<number>): Promise<number> {
-  const dir = mkdtempSync(join(process.cwd(), '.bench-append-')) // on a disk: /tmp may be memory
+  mkdirSync('.lab-bench', { recursive: true }) // on a disk: /tmp may be memory
+  const dir = mkdtempSync('.lab-bench/append-')
   try {
     return await way(dir)
   } finally {

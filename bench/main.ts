@@ -1,8 +1,10 @@
 import { append } from './append.ts'
+import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { intake } from './intake.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
+import { start } from './start.ts'
 
 // `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
 
@@ -11,10 +13,12 @@ export type Measure = { bench: string; ratio: number; goal: number; ok: boolean;
 
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
   append,
+  compaction,
   redeploy,
   reuse,
   context,
   intake,
+  start,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -5,6 +5,7 @@ import { setTimeout as rest } from 'node:timers/promises'
 const rowsAtOnce = 1000
 const pagesAtOnce = 100
 const restMs = 5
+const deploymentsAtOnce = 100
 /** 16 MiB of the file are kept for what comes next. */
 const sparePages = 4096
 
@@ -15,12 +16,16 @@ export async function dropLogs(
   { perApp, endedBefore, at }: { perApp: number; endedBefore: string; at: string },
   signal: AbortSignal,
 ): Promise<number> {
-  const due = db.prepare(
-    `SELECT id FROM (
-       SELECT id, ended_at, log_dropped_at, row_number() OVER (PARTITION BY app ORDER BY number DESC) AS place
-       FROM deployments WHERE log_kept = 1)
-     WHERE ended_at IS NOT NULL AND (place > ? OR ended_at < ? OR log_dropped_at IS NOT NULL) LIMIT 100`,
+  // App by app, each found in the index behind the one before: a scan of all would hold writers up.
+  const beyond = db.prepare(
+    `WITH RECURSIVE apps (app) AS (
+       SELECT min(app) FROM deployments
+       UNION ALL SELECT (SELECT min(app) FROM deployments WHERE app > apps.app) FROM apps WHERE apps.app IS NOT NULL)
+     SELECT d.id FROM apps CROSS JOIN deployments AS d WHERE d.app = apps.app AND d.log_kept = 1
+       AND d.number <= (SELECT max(number) FROM deployments WHERE app = apps.app) - ? AND d.ended_at IS NOT NULL
+     LIMIT ${deploymentsAtOnce}`,
   )
+  const older = db.prepare(`SELECT id FROM deployments WHERE log_kept = 1 AND ended_at < ? LIMIT ${deploymentsAtOnce}`)
   // Readers are told from the first step on, also when the next ones come after a crash.
   const mark = db.prepare('UPDATE deployments SET log_dropped_at = coalesce(log_dropped_at, ?) WHERE id = ?')
   const remove = db.prepare(
@@ -37,14 +42,15 @@ export async function dropLogs(
     })
 
   let dropped = 0
-  for (let ids = due.all(perApp, endedBefore); ids.length > 0; ids = due.all(perApp, endedBefore))
-    for (const { id } of ids)
-      for (let done = false; !done;) {
-        done = step(String(id))
-        if (done) dropped++
-        await rest(restMs)
-        if (signal.aborted) return dropped
-      }
+  for (const due of [() => beyond.all(perApp), () => older.all(endedBefore)])
+    for (let ids = due(); ids.length > 0; ids = due())
+      for (const { id } of ids)
+        for (let done = false; !done;) {
+          done = step(String(id))
+          if (done) dropped++
+          await rest(restMs)
+          if (signal.aborted) return dropped
+        }
   await giveBack(db, signal)
   return dropped
 }

@@ -326,7 +326,11 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   #write(id: string, events: NewEvent[]): void {
     const at = this.#time()
-    let seq = this.#row(id)!.last_seq
+    const [row] = this.#all('UPDATE deployments SET last_seq = last_seq + ? WHERE id = ? RETURNING last_seq', [
+      events.length,
+      id,
+    ])
+    let seq = row!.last_seq - events.length
     for (const event of events)
       this.#run('INSERT INTO events (deployment, seq, at, body) VALUES (?, ?, ?, ?)', [
         id,
@@ -334,7 +338,6 @@ class SqliteStore implements DeploymentStore, SecretStore {
         at,
         JSON.stringify(event),
       ])
-    this.#run('UPDATE deployments SET last_seq = ? WHERE id = ?', [seq, id])
     queueMicrotask(() => this.#changes.emit(id)) // after the commit: the transaction is synchronous
   }
 

@@ -12,11 +12,18 @@ import { openDatabase } from '../../../gateway/src/store/open-database.ts'
 function killed(): { dir: string; path: string } {
   const from = mkdtempSync(join(tmpdir(), 'tarmac-store-'))
   const dir = mkdtempSync(join(tmpdir(), 'tarmac-store-'))
+  const add = (db: DatabaseSync, name: string) => {
+    const insert = db.prepare('INSERT INTO secrets VALUES (?, ?, ?, ?, ?, ?)')
+    db.exec('BEGIN')
+    for (let n = 0; n < 1000; n++) insert.run(name, `NAME_${n}`, 'k', new Uint8Array(200), 'then', 'then')
+    db.exec('COMMIT')
+  }
+  {
+    using first = openDatabase(join(from, 'tarmac.db'))
+    add(first, 'app:shop')
+  }
   using db = openDatabase(join(from, 'tarmac.db'))
-  const insert = db.prepare('INSERT INTO secrets VALUES (?, ?, ?, ?, ?, ?)')
-  db.exec('BEGIN')
-  for (let n = 0; n < 2000; n++) insert.run('app:shop', `NAME_${n}`, 'k', new Uint8Array(200), 'then', 'then')
-  db.exec('COMMIT')
+  add(db, 'app:blog')
   cpSync(from, dir, { recursive: true })
   rmSync(join(dir, 'tarmac.db-shm')) // memory of the processes, not on the disk
   return { dir, path: join(dir, 'tarmac.db') }
