@@ -2,6 +2,7 @@ import { append } from './append.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { intake } from './intake.ts'
+import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
 import { start } from './start.ts'
@@ -19,6 +20,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   context,
   intake,
   start,
+  memory,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -112,6 +112,7 @@ function fillStore(volume: string, deployments: number, events: number): void {
     const id = randomUUIDv7()
     deployment.run(id, `app-${n % apps}`, Math.floor(n / apps) + 1, at, `sha256:${n}`, JSON.stringify(body))
     log.run(id, at)
+    if (n < apps) db.prepare('INSERT INTO apps (app) VALUES (?)').run(`app-${n}`)
     if (n % 500 === 499 || n === deployments - 1) db.exec('COMMIT')
   }
 }

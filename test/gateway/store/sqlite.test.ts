@@ -1,6 +1,7 @@
 import { mkdtempSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
@@ -54,4 +55,28 @@ test('dropping a long log holds up nobody who writes, and gives its room back', 
   expect(waits.toSorted((a, b) => a - b).at(-3)).toBeLessThan(200) // 50 ms where nothing else is at work: see the bench
   await store[Symbol.asyncDispose]()
   expect(statSync(file).size).toBeLessThan(sizeBefore * 0.8)
+})
+
+test('a late, older deployment never lands over a newer one of its lane, whatever let it come so far', async () => {
+  const file = newFile()
+  await using store = openSqliteStore(file)
+  const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
+  const create = (id: string, owner: string | null = null, built: typeof image | null = null) =>
+    store.create({ id, app: 'shop', options: DeploymentOptions.parse({ owner }), source: null, image: built })
+  await create('d1')
+  const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
+  await store.advance(holder, 'fetching', 'analyzing')
+  await store.advance(holder, 'analyzing', 'building')
+  await create('d2', null, image)
+  await create('d3', 'alice', image)
+  await create('d4')
+  await create('d5', 'alice')
+  using fault = new DatabaseSync(file)
+  fault.exec(`UPDATE deployments SET state = 'pending', ended_at = NULL WHERE id = 'd2'`)
+  fault.exec(`UPDATE deployments SET state = 'live', ended_at = '2026' WHERE id = 'd4'`)
+  expect(await store.advance(holder, 'building', 'deploying')).toBe(false)
+  expect(await store.find('d1')).toMatchObject({ state: 'superseded', supersededBy: 'd4' })
+  expect((await store.claim())?.deployment.id).toBe('d5')
+  expect(await store.claim()).toBeNull()
+  expect(await store.find('d2')).toMatchObject({ state: 'superseded', problem: { code: 'superseded' } })
 })
