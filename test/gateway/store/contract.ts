@@ -3,7 +3,7 @@ import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { follow } from '../../../gateway/src/deployments/follow.ts'
 import type { SecretStore } from '../../../gateway/src/deployments/secret-store.ts'
-import type { DeploymentStore } from '../../../gateway/src/deployments/store.ts'
+import { leaseMs, type DeploymentStore } from '../../../gateway/src/deployments/store.ts'
 
 const options = DeploymentOptions.parse({})
 const asks = (lane: DeploymentOptions['lane'], more: Partial<DeploymentOptions> = {}) => ({ ...options, lane, ...more })
@@ -438,5 +438,45 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d5')).toMatchObject({ logDroppedAt: null })
       await expect(follow(store, 'd1', 0, never).next()).rejects.toMatchObject({ code: 'log-dropped', status: 410 })
     })
+  })
+}
+
+/** What a store promises that several gateways share: `open` gives each its own. */
+export function sharedStoreContract(open: (now: () => number) => [DeploymentStore, DeploymentStore]): void {
+  test('the work of another gateway is left alone while its lease is renewed; then it goes on under a new epoch', async () => {
+    let now = Date.parse('2026-01-01')
+    const [one, other] = open(() => now)
+    await using _one = one
+    await using _other = other
+    for (const id of ['build', 'deploy']) await one.create({ id, app: id, options, source })
+    const build = { id: 'build', epoch: (await one.claim())!.epoch }
+    const deploy = { id: 'deploy', epoch: (await one.claim())!.epoch }
+    for (const [from, to] of toMachines) await one.advance(deploy, from, to)
+
+    expect(await other.claim()).toBeNull()
+    now += leaseMs - 1
+    expect(await other.recover('Its gateway is gone')).toEqual([])
+    for (const holder of [build, deploy]) expect(await one.renew(holder)).toBe(true)
+    now += leaseMs - 1
+    expect(await other.recover('Its gateway is gone')).toEqual([])
+    expect(await one.append(build, [{ type: 'note', text: 'still at work' }])).toBe(true)
+
+    now += 2
+    const [taken] = await other.recover('Its gateway is gone')
+    expect(taken).toMatchObject({ deployment: { id: 'deploy', state: 'deploying' }, epoch: deploy.epoch + 1 })
+    expect(await other.find('build')).toMatchObject({ state: 'pending' })
+    const again = (await other.claim())!
+    expect(again).toMatchObject({ deployment: { id: 'build', attempt: 2 } })
+    const before = await one.eventsAfter('build', 0, 99)
+    for (const holder of [build, deploy]) {
+      expect(await one.renew(holder)).toBe(false)
+      expect(await one.append(holder, [{ type: 'note', text: 'too late' }])).toBe(false)
+      expect(await one.amend(holder, { url: 'http://late' })).toBe(false)
+    }
+    expect(await one.advance(build, 'fetching', 'analyzing')).toBe(false)
+    expect(await one.advance(deploy, 'deploying', 'verifying')).toBe(false)
+    expect(await one.eventsAfter('build', 0, 99)).toEqual(before)
+    expect(await other.renew({ id: 'build', epoch: again.epoch })).toBe(true)
+    expect(await other.recover('Its gateway is gone')).toEqual([])
   })
 }

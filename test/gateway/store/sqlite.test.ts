@@ -7,12 +7,17 @@ import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
-import { storeContract } from './contract.ts'
+import { sharedStoreContract, storeContract } from './contract.ts'
 
 storeContract((now) => openSqliteStore(':memory:', now))
 
 const options = DeploymentOptions.parse({})
 const newFile = () => join(mkdtempSync(join(tmpdir(), 'tarmac-store-')), 'tarmac.db')
+
+sharedStoreContract((now) => {
+  const file = newFile()
+  return [openSqliteStore(file, now, false), openSqliteStore(file, now, false)]
+})
 
 test('records and logs are there after a restart', async () => {
   const file = newFile()
