@@ -176,7 +176,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       for (let step = 0; step < 600; step++) {
         const what = below(10)
         if (what < 3) {
-          const asked = asks(pick(lanePolicies), { owner: pick([null, 'alice']), deploy: below(5) > 0 })
+          const asked = asks(pick(lanePolicies), { owner: pick([null, 'alice', 'bob', 'eve']), deploy: below(5) > 0 })
           const fresh = { app: pick(['a', 'b', 'c']), options: asked, source, image: below(4) ? null : image }
           await store.create({ id: `d${made}`, ...fresh }).then(
             () => made++,
