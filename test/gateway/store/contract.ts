@@ -166,7 +166,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       let random = seed
       const below = (n: number) => Math.floor(((random = (random * 48_271) % 2_147_483_647) / 2_147_483_647) * n)
       const pick = <T>(all: readonly T[]) => all[below(all.length)]!
-      const limits = { builds: 3, appBuilds: 2, deploys: 2 }
+      const limits = { builds: 2, appBuilds: 1, deploys: 2 }
       const way = ['fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying', 'live'] as const
       const problem = new Problem('build-failed', 'no').body()
       await using store = open()
