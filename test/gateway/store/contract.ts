@@ -1,13 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import { DeploymentOptions } from '#api/options.ts'
+import { isFinal } from '#api/deployment.ts'
+import { DeploymentOptions, lanePolicies } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { follow } from '../../../gateway/src/deployments/follow.ts'
+import { touchesMachines } from '../../../gateway/src/deployments/states.ts'
 import type { SecretStore } from '../../../gateway/src/deployments/secret-store.ts'
-import type { DeploymentStore } from '../../../gateway/src/deployments/store.ts'
+import { leaseMs, type DeploymentStore } from '../../../gateway/src/deployments/store.ts'
 
 const options = DeploymentOptions.parse({})
 const asks = (lane: DeploymentOptions['lane'], more: Partial<DeploymentOptions> = {}) => ({ ...options, lane, ...more })
 const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
+const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
 const toMachines = [
   ['fetching', 'analyzing'],
   ['analyzing', 'building'],
@@ -158,6 +161,61 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.claim({ ...limits, builds: 4 }))!.deployment.id).toBe('o3')
     })
 
+    test('whatever comes in whatever order, lanes, limits and order hold (random, with a seed)', async () => {
+      const seed = Date.now() % 1e9
+      let random = seed
+      const below = (n: number) => Math.floor(((random = (random * 48_271) % 2_147_483_647) / 2_147_483_647) * n)
+      const pick = <T>(all: readonly T[]) => all[below(all.length)]!
+      const limits = { builds: 2, appBuilds: 1, deploys: 2 }
+      const way = ['fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying', 'live'] as const
+      const problem = new Problem('build-failed', 'no').body()
+      await using store = open()
+      const holders = new Map<string, number>()
+      const all = async () => Promise.all(Array.from({ length: made }, async (_, n) => (await store.find(`d${n}`))!))
+      let made = 0
+      for (let step = 0; step < 600; step++) {
+        const what = below(10)
+        if (what < 3) {
+          const asked = asks(pick(lanePolicies), { owner: pick([null, 'alice', 'bob', 'eve']), deploy: below(5) > 0 })
+          const fresh = { app: pick(['a', 'b', 'c']), options: asked, source, image: below(4) ? null : image }
+          await store.create({ id: `d${made}`, ...fresh }).then(
+            () => made++,
+            (error: unknown) => expect(error).toMatchObject({ code: 'lane-busy' }),
+          )
+        } else if (what < 6) {
+          const claim = await store.claim(limits)
+          if (claim) holders.set(claim.deployment.id, claim.epoch)
+        } else if (below(40) === 0) {
+          holders.clear()
+          for (const { deployment, epoch } of await store.recover('killed')) holders.set(deployment.id, epoch)
+        } else if (holders.size > 0) {
+          const [id, epoch] = pick([...holders])
+          const { state, options } = (await store.find(id))!
+          const to = state === 'pushing' && !options.deploy ? 'built' : way[way.indexOf(state as 'live') + 1]!
+          const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
+          const fails = below(8) === 0 || !(await store.advance({ id, epoch }, state, to))
+          if (fails) await store.advance({ id, epoch }, state, failed, { problem })
+          if (isFinal((await store.find(id))!.state)) holders.delete(id)
+        }
+        await store.tellWaiting(limits)
+        const records = await all()
+        const atWork = records.filter(({ state }) => state !== 'pending' && !isFinal(state))
+        const building = atWork.filter(({ state }) => !touchesMachines(state))
+        const lanes = atWork.map(({ app, owner }) => `${app}/${owner}`)
+        expect([lanes.length, seed]).toEqual([new Set(lanes).size, seed])
+        expect([building.length <= limits.builds, seed]).toEqual([true, seed])
+        for (const app of ['a', 'b', 'c'])
+          expect([building.filter((one) => one.app === app).length <= limits.appBuilds, seed]).toEqual([true, seed])
+      }
+      // What nobody cancelled and no newer one replaced has had its way, in order.
+      const records = await all()
+      for (const { id, state, supersededBy, app, owner, number } of records) {
+        const newer = records.find((one) => one.id === supersededBy)
+        if (state === 'superseded') expect([id, newer]).toMatchObject([id, { app, owner }])
+        if (newer) expect(newer.number).toBeGreaterThan(number)
+      }
+    })
+
     test('an app’s settings lie under the options of its deployments, and a retry has what it had', async () => {
       await using store = open()
       await store.changeAppSettings('shop', { lane: 'fifo', region: 'fra', env: { A: '1', B: '2' } })
@@ -237,7 +295,6 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     test('finds the newest image that an app built of the same, while its bases count', async () => {
       await using store = open()
-      const image = { reference: 'r', digest: 'sha256:bb', tags: [] }
       const build = async (id: string, app: string, key: string, goodUntil: string | null) => {
         await store.create({ id, app, options, source })
         const { epoch } = (await store.claim())!
@@ -381,7 +438,6 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     test('a deployment that has its image begins with the machines', async () => {
       await using store = open()
-      const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
       await store.create({ id: 'd1', app: 'shop', options, source, image })
       expect((await store.claim())?.deployment).toMatchObject({ state: 'deploying', image })
     })
@@ -407,5 +463,76 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       now += 10 * 86_400_000
       expect(await kept()).toBe('a')
     })
+
+    test('old logs go, by age and by number in each app; unfinished ones stay, and every record', async () => {
+      let now = Date.parse('2026-01-01')
+      await using store = open(() => now)
+      const wish = { by: null, why: null, abort: false }
+      const ended = async (id: string, app: string) => {
+        await store.create({ id, app, options, source })
+        await store.wishCancel(id, wish)
+      }
+      for (const id of ['d1', 'd2', 'd3']) await ended(id, 'shop')
+      await ended('blog', 'blog')
+      now += 10 * 86_400_000
+      await ended('d4', 'shop')
+      await store.create({ id: 'd5', app: 'shop', options, source })
+      const kept = async () => {
+        const ids = ['d1', 'd2', 'd3', 'd4', 'd5', 'blog']
+        const pages = await Promise.all(ids.map((id) => store.eventsAfter(id, 0, 9)))
+        return ids.filter((_, index) => pages[index]!.length > 0)
+      }
+
+      expect(await store.dropLogs({ perApp: 4, days: 11 }, never)).toBe(1)
+      expect(await kept()).toEqual(['d2', 'd3', 'd4', 'd5', 'blog'])
+      expect(await store.dropLogs({ perApp: 9, days: 9 }, never)).toBe(3)
+      expect(await kept()).toEqual(['d4', 'd5'])
+      expect(await store.dropLogs({ perApp: 1, days: 9 }, never)).toBe(1)
+      expect(await store.dropLogs({ perApp: 1, days: 9 }, never)).toBe(0)
+      expect(await kept()).toEqual(['d5'])
+      expect(await store.find('d1')).toMatchObject({ state: 'cancelled', logDroppedAt: new Date(now).toISOString() })
+      expect(await store.find('d5')).toMatchObject({ logDroppedAt: null })
+      await expect(follow(store, 'd1', 0, never).next()).rejects.toMatchObject({ code: 'log-dropped', status: 410 })
+    })
+  })
+}
+
+/** What a store promises that several gateways share: `open` gives each its own. */
+export function sharedStoreContract(open: (now: () => number) => [DeploymentStore, DeploymentStore]): void {
+  test('the work of another gateway is left alone while its lease is renewed; then it goes on under a new epoch', async () => {
+    let now = Date.parse('2026-01-01')
+    const [one, other] = open(() => now)
+    await using _one = one
+    await using _other = other
+    for (const id of ['build', 'deploy']) await one.create({ id, app: id, options, source })
+    const build = { id: 'build', epoch: (await one.claim())!.epoch }
+    const deploy = { id: 'deploy', epoch: (await one.claim())!.epoch }
+    for (const [from, to] of toMachines) await one.advance(deploy, from, to)
+
+    expect(await other.claim()).toBeNull()
+    now += leaseMs - 1
+    expect(await other.recover('Its gateway is gone')).toEqual([])
+    for (const holder of [build, deploy]) expect(await one.renew(holder)).toBe(true)
+    now += leaseMs - 1
+    expect(await other.recover('Its gateway is gone')).toEqual([])
+    expect(await one.append(build, [{ type: 'note', text: 'still at work' }])).toBe(true)
+
+    now += 2
+    const [taken] = await other.recover('Its gateway is gone')
+    expect(taken).toMatchObject({ deployment: { id: 'deploy', state: 'deploying' }, epoch: deploy.epoch + 1 })
+    expect(await other.find('build')).toMatchObject({ state: 'pending' })
+    const again = (await other.claim())!
+    expect(again).toMatchObject({ deployment: { id: 'build', attempt: 2 } })
+    const before = await one.eventsAfter('build', 0, 99)
+    for (const holder of [build, deploy]) {
+      expect(await one.renew(holder)).toBe(false)
+      expect(await one.append(holder, [{ type: 'note', text: 'too late' }])).toBe(false)
+      expect(await one.amend(holder, { url: 'http://late' })).toBe(false)
+    }
+    expect(await one.advance(build, 'fetching', 'analyzing')).toBe(false)
+    expect(await one.advance(deploy, 'deploying', 'verifying')).toBe(false)
+    expect(await one.eventsAfter('build', 0, 99)).toEqual(before)
+    expect(await other.renew({ id: 'build', epoch: again.epoch })).toBe(true)
+    expect(await other.recover('Its gateway is gone')).toEqual([])
   })
 }
