@@ -89,7 +89,7 @@ test.each(files.map((file, index) => [index + 1, file]))(
       const [left] = await store.recover('The gateway was killed')
       expect(left).toMatchObject({ deployment: { id: 'd2', state: 'deploying' } })
       expect(await store.advance({ id: 'd2', epoch: left!.epoch }, 'deploying', 'superseded')).toBe(true)
-      expect((await store.eventsAfter('d2', 0, 9)).map(({ seq }) => seq)).toEqual([1, 2, 3])
+      expect((await store.eventsAfter('d2', 0, 9)).map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
       expect(await store.claim()).toMatchObject({ deployment: { id: 'd3', state: 'fetching' } })
     }
     using db = new DatabaseSync(path, { readOnly: true })
