@@ -1,17 +1,15 @@
 /** What must be so in a lab, whatever happened to its gateway: read from its files and its parts, not from the gateway. */
-import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { promisify } from 'node:util'
 import { type Deployment, isFinal } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { TreeEntry } from '#api/tree.ts'
 import type { Machine } from './localfly/state.ts'
+import { runcContainers } from './parts/runc-containers.ts'
 
-const run = promisify(execFile)
 /** As long as the gateway asks for at once. */
 const leaseSeconds = 13
 
@@ -162,10 +160,8 @@ async function registryFaults({ registry, flyToken }: Lab, rows: Row[]): Promise
 
 /** Neither a build step, nor a planner of a gateway that is gone. */
 async function runningFaults({ dir }: Lab): Promise<Fault[]> {
-  const { stdout } = await run('runc', ['list', '--format', 'json'])
-  const containers = (JSON.parse(stdout) ?? []) as { id: string; bundle: string; status: string }[]
-  const roots = ['buildkit/', 'gateway/'].map((part) => join(dir, part)) // of a daemon beside the gateway, and of its own
-  const steps = containers.filter(({ bundle }) => roots.some((root) => bundle.startsWith(root)))
+  // Of a daemon beside the gateway, and of its own.
+  const steps = (await Promise.all(['buildkit', 'gateway'].map((part) => runcContainers(join(dir, part))))).flat()
   const planners: string[] = []
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')

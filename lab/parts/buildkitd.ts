@@ -9,6 +9,7 @@ import { type Bridge, pickBridge, removeBridge } from './bridge.ts'
 import { unmountBelow } from './mounts.ts'
 import { resolvers } from './build-network.ts'
 import { killRecorded, startProcess } from './process.ts'
+import { removeContainers } from './runc-containers.ts'
 
 const run = promisify(execFile)
 
@@ -73,10 +74,7 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
 export async function sweepBuildkitd(dir: string): Promise<void> {
   killRecorded(dir, 'buildkitd')
   const root = join(dir, 'buildkit')
-  const { stdout } = await run('runc', ['list', '--format', 'json']).catch(() => ({ stdout: 'null' }))
-  for (const { id, bundle } of (JSON.parse(stdout) ?? []) as { id: string; bundle: string }[]) {
-    if (bundle.startsWith(`${root}/`)) await run('runc', ['delete', '--force', id]).catch(() => undefined)
-  }
+  await removeContainers(root)
   await unmountBelow(root)
   const namespaces = join(root, 'net/cni')
   for (const id of await readdir(namespaces).catch(() => [])) {

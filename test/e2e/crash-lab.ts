@@ -9,6 +9,7 @@ import { expect } from 'vitest'
 import type { CrashPoint } from '../../gateway/src/crash-point.ts'
 import { findFaults } from '../../lab/invariants.ts'
 import { unmountBelow } from '../../lab/parts/mounts.ts'
+import { removeContainers } from '../../lab/parts/runc-containers.ts'
 import { startTestLab, type TestLab } from './start.ts'
 
 const run = promisify(execFile)
@@ -59,9 +60,7 @@ export async function giveVolume(lab: TestLab) {
     lab.kill('gateway')
     const { pid } = JSON.parse(await readFile(join(data, 'buildkitd.json'), 'utf8')) as { pid: number }
     process.kill(-pid, 'SIGKILL')
-    const { stdout } = await run('runc', ['list', '--format', 'json'])
-    for (const { id, bundle } of (JSON.parse(stdout) ?? []) as { id: string; bundle: string }[])
-      if (bundle.startsWith(`${data}/`)) await run('runc', ['delete', '--force', id]).catch(() => undefined)
+    await removeContainers(data)
   }
   const unmount = async () => {
     await unmountBelow(data)

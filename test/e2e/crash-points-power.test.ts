@@ -140,6 +140,8 @@ test('volume-restored: what came after the snapshot is not undone before somebod
   expect(confirmed.record).toMatchObject({ state: 'live', machines: [{ id: first.record.machines[0]!.id }] })
   expect((await lab.end(await submit('six'))).record.state).toBe('live')
   expect(await lab.page(app)).toBe('six')
+  expect((await lab.end(await lab.submit('late', pageApp('newest'), 'over=2'))).record.state).toBe('live')
+  await lab.sound()
 })
 
 test('planner-fails: “try later” is tried again with pauses, a limit is final', async () => {
