@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { FlySchema } from './fly-schema.ts'
 import { Flyd } from './flyd.ts'
 import { machinesApi } from './machines-api.ts'
 import { Podman } from './podman.ts'
@@ -36,14 +37,20 @@ export async function startLocalfly(options: LocalflyOptions) {
   await flyd.adopt()
   const front = await listen(registryFront({ state, token, registry }), options.registryFrontPort, opening)
   const proxy = await listen(createProxy(state), options.proxyPort, opening)
-  const api = machinesApi({ state, flyd, token, limits: options.limits ?? true })
+  const schema = new FlySchema()
+  const api = machinesApi({ state, flyd, token, limits: options.limits ?? true, schema, registry })
   const apiPort = await listen(api, options.apiPort, opening)
   const open = opening.move()
   return {
     flyApi: `http://127.0.0.1:${apiPort}`,
     apps: `http://localhost:${proxy}`,
     registry: `127.0.0.1:${front}`,
-    [Symbol.asyncDispose]: () => open.disposeAsync(),
+    /** Answers that were not in Fly's shape; there should be none. */
+    breaches: schema.breaches,
+    async [Symbol.asyncDispose]() {
+      await open.disposeAsync()
+      if (schema.breaches.length > 0) throw new Error(`localfly broke Fly's API: ${schema.breaches.join('; ')}`)
+    },
   }
 }
 
