@@ -66,26 +66,25 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
     return { status: 204 }
   })
 
-  const shown = (query: URLSearchParams) => query.get('show_secrets') === 'true'
   routes.on('get', '/apps/:app/secrets', ({ app, query }) => {
     atLeast(app, query.get('min_version'))
-    const secrets = Object.values(app.secrets).map((secret) => showSecret(secret, shown(query)))
+    const secrets = Object.values(app.secrets).map((secret) => showSecret(secret, query))
     return { status: 200, body: { secrets } }
   })
   routes.on('post', '/apps/:app/secrets', ({ app, body }) => {
     const { values } = parse(z.object({ values: z.record(SecretName, z.string().nullable()) }), body)
     const secrets = Object.entries(values).flatMap(([name, value]) => writeSecret(app, name, value) ?? [])
     const version = newSecretsVersion(state, app)
-    return { status: 200, body: { secrets: secrets.map((secret) => showSecret(secret, false)), version } }
+    return { status: 200, body: { secrets: secrets.map((secret) => showSecret(secret)), version } }
   })
   routes.on('get', '/apps/:app/secrets/:name', ({ app, params, query }) => {
     atLeast(app, query.get('min_version'))
-    return { status: 200, body: showSecret(findSecret(app, params['name']!), shown(query)) }
+    return { status: 200, body: showSecret(findSecret(app, params['name']!), query) }
   })
   routes.on('post', '/apps/:app/secrets/:name', ({ app, params, body }) => {
     const name = parse(SecretName, params['name'])
     const secret = writeSecret(app, name, parse(z.object({ value: z.string() }), body).value)!
-    return { status: 201, body: { ...showSecret(secret, false), version: newSecretsVersion(state, app) } }
+    return { status: 201, body: { ...showSecret(secret), version: newSecretsVersion(state, app) } }
   })
   routes.on('delete', '/apps/:app/secrets/:name', ({ app, params }) => {
     writeSecret(app, findSecret(app, params['name']!).name, null)
@@ -207,6 +206,6 @@ export function atLeast(app: App, version: string | number | null | undefined): 
   throw new FlyError(412, `failed_precondition: secrets are at version ${app.secretsVersion}, not yet at ${version}`)
 }
 
-function showSecret({ value, ...secret }: Secret, withValue: boolean) {
-  return withValue ? { ...secret, value } : secret
+function showSecret({ value, ...secret }: Secret, query?: URLSearchParams) {
+  return query?.get('show_secrets') === 'true' ? { ...secret, value } : secret
 }

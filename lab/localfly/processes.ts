@@ -51,7 +51,7 @@ async function listening(pid: number) {
 /** The kernel writes addresses as 32-bit words, each from its last byte on. */
 function address(hex: string): string {
   if (/^0+$/.test(hex)) return hex.length === 8 ? '0.0.0.0' : '[::]'
-  const bytes = (hex.match(/.{8}/g) ?? []).map((word) => Buffer.from(word, 'hex').reverse())
+  const bytes = (hex.match(/.{8}/g) ?? []).map((word) => Buffer.from(word, 'hex').swap32())
   if (hex.length === 8) return bytes[0]!.join('.')
   return `[${bytes.flatMap((word) => [word.toString('hex', 0, 2), word.toString('hex', 2, 4)]).join(':')}]`
 }

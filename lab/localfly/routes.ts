@@ -26,7 +26,7 @@ export type Handler = (call: Call) => Answer | Promise<Answer>
 /** `{"ok":true}`, Fly's answer to most mutations. */
 export const ok = { status: 200, body: { ok: true } }
 export const machinePath = '/apps/:app/machines/:id'
-const forAnyToken = ['/platform/regions', '/platform/placements', '/tokens/current']
+const forAnyToken = new Set(['/platform/regions', '/platform/placements', '/tokens/current'])
 
 /** Registers the calls of the Machines API: who may, how often, on what, and whether the answer is one that Fly gives. */
 export class Routes {
@@ -52,7 +52,7 @@ export class Routes {
         const params = req.params as Record<string, string>
         const scope = scopeOf(req.headers.authorization, token, state.deployTokens)
         if (!scope) throw new FlyError(401, 'Authenticate: token validation error')
-        if (scope !== 'org' && scope.app !== params['app'] && !forAnyToken.includes(path))
+        if (scope !== 'org' && scope.app !== params['app'] && !forAnyToken.has(path))
           throw new FlyError(403, 'unauthorized')
         if (limits && !this.#limits.take(action, params['id'] ?? params['app'] ?? 'org'))
           throw new FlyError(429, 'rate limit exceeded')

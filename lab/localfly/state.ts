@@ -140,7 +140,7 @@ export class FlyState {
     if (!existsSync(this.#file)) return
     const stored = JSON.parse(readFileSync(this.#file, 'utf8')) as Stored
     for (const app of stored.apps)
-      this.apps.set(app.name, { ...{ secrets: {}, secretsVersion: 0, releases: [] }, ...app })
+      this.apps.set(app.name, Object.assign({ secrets: {}, secretsVersion: 0, releases: [] }, app))
     for (const volume of stored.volumes ?? []) this.volumes.set(volume.id, volume)
     for (const [token, app] of Object.entries(stored.deployTokens)) this.deployTokens.set(token, app)
     for (const machine of stored.machines) {

@@ -44,10 +44,10 @@ function bare(value: any): any {
     schemas[name] = {} // so that a schema that names itself comes to an end
     schemas[name] = bare(spec['components'].schemas[name])
   }
-  const words = ['description', 'example', 'deprecated', 'x-enum-varnames']
+  const words = new Set(['description', 'example', 'deprecated'])
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([key, entry]) => !words.includes(key) || typeof entry === 'object')
+      .filter(([key, entry]) => !words.has(key) || typeof entry === 'object')
       .filter(([key]) => !key.startsWith('x-'))
       .map(([key, entry]) => [key, bare(entry)]),
   )
