@@ -4,10 +4,11 @@ import { Checks } from './checks.ts'
 import { durationMs } from './duration.ts'
 import { mayRestart, tellExit } from './exits.ts'
 import { FlyError } from './fly-error.ts'
+import { FaultError, type Hostile } from './hostile.ts'
 import { parseImage, resolveImage } from './image-ref.ts'
 import { type Launch, withDefaults } from './machine-config.ts'
 import type { Container, Exit, Podman } from './podman.ts'
-import type { FlyState, Machine, MachineState } from './state.ts'
+import type { FlyState, Machine, MachineEvent, MachineState } from './state.ts'
 import { ulid } from './ulid.ts'
 
 export type Stop = { signal?: string | undefined; timeout?: string | number | undefined }
@@ -24,16 +25,18 @@ export class Flyd {
   readonly #state: FlyState
   readonly #podman: Podman
   readonly #registry: string
+  readonly #hostile: Hostile
   readonly #checks: Checks
   readonly #queues = new Map<string, Promise<void>>()
   /** Each machine's newest job: only that one says where the machine comes to rest. */
   readonly #newest = new Map<string, symbol>()
   readonly #closing = new AbortController()
 
-  constructor(parts: { state: FlyState; podman: Podman; registry: string }) {
+  constructor(parts: { state: FlyState; podman: Podman; registry: string; hostile: Hostile }) {
     this.#state = parts.state
     this.#podman = parts.podman
     this.#registry = parts.registry
+    this.#hostile = parts.hostile
     this.#checks = new Checks(parts.state)
   }
 
@@ -103,7 +106,7 @@ export class Flyd {
   }
 
   /** Returns the state before. */
-  start(machine: Machine): MachineState {
+  start(machine: Machine, by: MachineEvent['source'] = 'user'): MachineState {
     const before = machine.state
     if (before === 'started' || before === 'starting') return before
     if (before === 'replacing')
@@ -111,15 +114,15 @@ export class Flyd {
     if (before === 'stopping') throw new FlyError(412, 'failed_precondition: machine still active, refusing to start')
     expectState('start', machine, ['stopped', 'suspended', 'failed'])
     machine.own.restarts = 0
-    this.#state.addEvent(machine, 'start', 'starting', 'user')
+    this.#state.addEvent(machine, 'start', 'starting', by)
     this.#do(machine, 'starting', () => (before === 'suspended' ? this.#resume(machine) : this.#boot(machine)))
     return before
   }
 
-  stop(machine: Machine, how: Stop): void {
+  stop(machine: Machine, how: Stop, by: MachineEvent['source'] = 'user'): void {
     if (machine.state === 'stopped' || machine.state === 'stopping') return
     expectState('stop', machine, ['started', 'starting', 'restarting', 'suspended', 'failed'])
-    this.#state.addEvent(machine, 'stop', 'stopping', 'user')
+    this.#state.addEvent(machine, 'stop', 'stopping', by)
     this.#do(machine, 'stopping', () => this.#stop(machine, how))
   }
 
@@ -133,10 +136,10 @@ export class Flyd {
     })
   }
 
-  suspend(machine: Machine): void {
+  suspend(machine: Machine, by: MachineEvent['source'] = 'user'): void {
     if (machine.state === 'suspended' || machine.state === 'suspending') return
     expectState('suspend', machine, ['started'])
-    this.#state.addEvent(machine, 'suspend', 'suspending', 'user')
+    this.#state.addEvent(machine, 'suspend', 'suspending', by)
     this.#do(machine, 'suspending', () => this.#suspend(machine))
   }
 
@@ -213,6 +216,7 @@ export class Flyd {
   }
 
   async #launch(machine: Machine): Promise<MachineState> {
+    this.#hostile.meet('pull-fails', machine)
     if (machine.own.wantsRun) return this.#boot(machine)
     await this.#pull(machine)
     return 'stopped'
@@ -223,8 +227,10 @@ export class Flyd {
     const { own } = machine
     const config = structuredClone(machine.config)
     try {
+      this.#hostile.meet('pull-fails', machine)
       await this.#pull(machine)
       await this.#halt(machine, {})
+      this.#hostile.meet('reverts', machine)
       const rest = own.wantsRun ? await this.#boot(machine) : 'stopped'
       // Metadata written meanwhile is lost: the update's own copy wins.
       machine.config = config
@@ -232,6 +238,7 @@ export class Flyd {
       return rest
     } catch (error) {
       this.#closing.signal.throwIfAborted()
+      if (error instanceof FaultError && error.fault === 'never-starts') own.former = null
       if (!own.former) throw error
       const { state, ...version } = own.former
       Object.assign(machine, version)
@@ -251,6 +258,7 @@ export class Flyd {
   async #boot(machine: Machine): Promise<MachineState> {
     const { config } = machine
     const image = await this.#pull(machine)
+    this.#hostile.meet('never-starts', machine)
     const exec = config.init?.exec
     // In a lab whose folder has moved, the machines move to its new network.
     if (!this.#podman.addresses().includes(machine.private_ip)) machine.private_ip = this.#freeAddress()
@@ -272,6 +280,7 @@ export class Flyd {
   #watch(machine: Machine, container: Container): void {
     machine.own.container = container
     this.#checks.watch(machine)
+    this.#hostile.later('crashes', machine, () => void this.#podman.kill(container, 'SIGKILL'))
     this.#podman.exited(container, this.#closing.signal).then(
       (exit) => this.#queue(machine, () => this.#ended(machine, container, exit)),
       (error: unknown) => {

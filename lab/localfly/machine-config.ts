@@ -19,6 +19,10 @@ const Service = z.looseObject({
   internal_port: z.number(),
   ports: z.array(z.looseObject({ handlers: Words })).nullish(),
   checks: z.array(Check).nullish(),
+  concurrency: z.looseObject({ soft_limit: z.number().optional(), hard_limit: z.number().optional() }).nullish(),
+  autostart: z.boolean().nullish(),
+  autostop: z.union([z.boolean(), z.string()]).nullish(),
+  min_machines_running: z.number().nullish(),
 })
 
 /** A machine's config: the fields that localfly acts on; all others are kept as they came. */
