@@ -6,13 +6,14 @@ import { Checks } from './checks.ts'
 import { durationMs } from './duration.ts'
 import { mayRestart, tellExit } from './exits.ts'
 import { FlyError } from './fly-error.ts'
+import { FaultError, type Hostile } from './hostile.ts'
 import { parseImage, resolveImage } from './image-ref.ts'
 import { type Launch, withDefaults } from './machine-config.ts'
 import { mountsOf, removeFiles } from './machine-mounts.ts'
 import { InternalNames } from './names.ts'
 import type { Container, Exit, Podman, Said } from './podman.ts'
 import { processesOf } from './processes.ts'
-import type { App, FlyState, Machine, MachineState } from './state.ts'
+import type { App, FlyState, Machine, MachineEvent, MachineState } from './state.ts'
 import { ulid } from './ulid.ts'
 
 export type Stop = { signal?: string | undefined; timeout?: string | number | undefined }
@@ -29,6 +30,7 @@ export class Flyd {
   readonly #state: FlyState
   readonly #podman: Podman
   readonly #registry: string
+  readonly #hostile: Hostile
   readonly #checks: Checks
   readonly #names: InternalNames
   readonly #queues = new Map<string, Promise<void>>()
@@ -36,10 +38,11 @@ export class Flyd {
   readonly #newest = new Map<string, symbol>()
   readonly #closing = new AbortController()
 
-  constructor(parts: { state: FlyState; podman: Podman; registry: string }) {
+  constructor(parts: { state: FlyState; podman: Podman; registry: string; hostile: Hostile }) {
     this.#state = parts.state
     this.#podman = parts.podman
     this.#registry = parts.registry
+    this.#hostile = parts.hostile
     this.#checks = new Checks(parts.state)
     this.#names = new InternalNames(parts.state)
     parts.state.onChange(() => this.#names.update())
@@ -113,7 +116,7 @@ export class Flyd {
   }
 
   /** Returns the state before. */
-  start(machine: Machine): MachineState {
+  start(machine: Machine, by: MachineEvent['source'] = 'user'): MachineState {
     const before = machine.state
     if (before === 'started' || before === 'starting') return before
     if (before === 'replacing')
@@ -121,15 +124,15 @@ export class Flyd {
     if (before === 'stopping') throw new FlyError(412, 'failed_precondition: machine still active, refusing to start')
     expectState('start', machine, ['stopped', 'suspended', 'failed'])
     machine.own.restarts = 0
-    this.#state.addEvent(machine, 'start', 'starting', 'user')
+    this.#state.addEvent(machine, 'start', 'starting', by)
     this.#do(machine, 'starting', () => (before === 'suspended' ? this.#resume(machine) : this.#boot(machine)))
     return before
   }
 
-  stop(machine: Machine, how: Stop): void {
+  stop(machine: Machine, how: Stop, by: MachineEvent['source'] = 'user'): void {
     if (machine.state === 'stopped' || machine.state === 'stopping') return
     expectState('stop', machine, ['started', 'starting', 'restarting', 'suspended', 'failed'])
-    this.#state.addEvent(machine, 'stop', 'stopping', 'user')
+    this.#state.addEvent(machine, 'stop', 'stopping', by)
     this.#do(machine, 'stopping', () => this.#stop(machine, how))
   }
 
@@ -143,10 +146,10 @@ export class Flyd {
     })
   }
 
-  suspend(machine: Machine): void {
+  suspend(machine: Machine, by: MachineEvent['source'] = 'user'): void {
     if (machine.state === 'suspended' || machine.state === 'suspending') return
     expectState('suspend', machine, ['started'])
-    this.#state.addEvent(machine, 'suspend', 'suspending', 'user')
+    this.#state.addEvent(machine, 'suspend', 'suspending', by)
     this.#do(machine, 'suspending', () => this.#suspend(machine))
   }
 
@@ -240,6 +243,7 @@ export class Flyd {
   }
 
   async #launch(machine: Machine): Promise<MachineState> {
+    this.#hostile.meet('pull-fails', machine)
     if (machine.own.wantsRun) return this.#boot(machine)
     await this.#pull(machine)
     return 'stopped'
@@ -250,8 +254,10 @@ export class Flyd {
     const { own } = machine
     const config = structuredClone(machine.config)
     try {
+      this.#hostile.meet('pull-fails', machine)
       await this.#pull(machine)
       await this.#halt(machine, {})
+      this.#hostile.meet('reverts', machine)
       const rest = own.wantsRun ? await this.#boot(machine) : 'stopped'
       // Metadata written meanwhile is lost: the update's own copy wins.
       machine.config = config
@@ -259,6 +265,7 @@ export class Flyd {
       return rest
     } catch (error) {
       this.#closing.signal.throwIfAborted()
+      if (error instanceof FaultError && error.fault === 'never-starts') own.former = null
       if (!own.former) throw error
       const { state, secrets, ...version } = own.former
       Object.assign(machine, version)
@@ -279,6 +286,7 @@ export class Flyd {
   async #boot(machine: Machine): Promise<MachineState> {
     const { config } = machine
     const image = await this.#pull(machine)
+    this.#hostile.meet('never-starts', machine)
     const exec = config.init?.exec
     // In a lab whose folder has moved, the machines move to its new network.
     if (!this.#podman.addresses().includes(machine.private_ip)) machine.private_ip = this.#freeAddress()
@@ -304,6 +312,7 @@ export class Flyd {
   #watch(machine: Machine, container: Container): void {
     machine.own.container = container
     this.#checks.watch(machine)
+    this.#hostile.later('crashes', machine, () => void this.#podman.kill(container, 'SIGKILL'))
     this.#podman.exited(container, this.#closing.signal).then(
       (exit) => this.#queue(machine, () => this.#ended(machine, container, exit)),
       (error: unknown) => {

@@ -20,6 +20,10 @@ const Service = z.looseObject({
   internal_port: z.number(),
   ports: z.array(z.looseObject({ handlers: Words })).nullish(),
   checks: z.array(Check).nullish(),
+  concurrency: z.looseObject({ soft_limit: z.number().optional(), hard_limit: z.number().optional() }).nullish(),
+  autostart: z.boolean().nullish(),
+  autostop: z.union([z.boolean(), z.string()]).nullish(),
+  min_machines_running: z.number().nullish(),
 })
 
 const File = z.looseObject({

@@ -301,7 +301,7 @@ const basic = { authorization: `Basic ${Buffer.from(`x:${token}`).toString('base
 
 const web = (image: string, more: object = {}) => ({
   image,
-  services: [{ protocol: 'tcp', internal_port: 8080, ports: [{ port: 80, handlers: ['http'] }] }],
+  services: [{ protocol: 'tcp', internal_port: 8080, autostart: false, ports: [{ port: 80, handlers: ['http'] }] }],
   ...more,
 })
 
