@@ -53,12 +53,10 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
   })
 
   routes.on('get', '/apps/:app/ip_assignments', ({ app }) => ({ status: 200, body: { ips: app.ips } }))
-  routes.on('post', '/apps/:app/ip_assignments', ({ app, body }) => {
-    const ip = newIp(app, parse(NewIp, body))
-    app.ips.push(ip)
-    state.save()
-    return { status: 200, body: ip }
-  })
+  routes.on('post', '/apps/:app/ip_assignments', ({ app, body }) => ({
+    status: 200,
+    body: addIp(state, app, parse(NewIp, body)),
+  }))
   routes.on('delete', '/apps/:app/ip_assignments/:ip', ({ app, params }) => {
     if (!app.ips.some(({ ip }) => ip === params['ip'])) throw new FlyError(404, 'not_found: ip assignment not found')
     app.ips = app.ips.filter(({ ip }) => ip !== params['ip'])
@@ -161,7 +159,7 @@ export function showApp(state: FlyState, { name, id, network, internal_numeric_i
 }
 
 /** Addresses out of the ranges for documentation, save Flycast's, which everyone knows by its prefix. */
-function newIp(app: App, wish: z.infer<typeof NewIp>): IpAssignment {
+export function addIp(state: FlyState, app: App, wish: z.infer<typeof NewIp>): IpAssignment {
   const tail = randomBytes(2).toString('hex')
   const ip = {
     v4: `192.0.2.${1 + (app.internal_numeric_id % 254)}`,
@@ -169,13 +167,16 @@ function newIp(app: App, wish: z.infer<typeof NewIp>): IpAssignment {
     v6: `2001:db8::${tail}`,
     private_v6: `fdaa:0:1::${tail}`,
   }[wish.type]
-  return {
+  const made = {
     ip,
     region: wish.region ?? 'global',
     service_name: wish.service_name ?? '',
     shared: wish.type === 'shared_v4',
     created_at: new Date().toISOString(),
   }
+  app.ips.push(made)
+  state.save()
+  return made
 }
 
 /** Null takes it away. */

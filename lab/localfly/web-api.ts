@@ -1,5 +1,5 @@
 import type { Express, Request, Response } from 'express'
-import { org_slug, regions, showApp } from './apps-api.ts'
+import { addIp, org_slug, regions, showApp } from './apps-api.ts'
 import { FlyError } from './fly-error.ts'
 import { parseImage, resolveImage } from './image-ref.ts'
 import { readLog } from './machine-log.ts'
@@ -7,6 +7,13 @@ import type { App, FlyState, Release } from './state.ts'
 import { scopeOf } from './tokens.ts'
 import { ulid } from './ulid.ts'
 
+type Variables = {
+  appName?: string
+  name?: string
+  slug?: string
+  imageRef?: string
+  input?: { appId?: string; type?: 'v4' | 'v6' | 'shared_v4' | 'private_v6'; region?: string; ip?: string }
+}
 type Find = (name: string | string[] | undefined) => App
 type Parts = { state: FlyState; token: string; registry: string }
 
@@ -30,7 +37,7 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
     })
 
   on('post', '/graphql', async ({ body }, find) => {
-    const { query, variables } = body as { query: string; variables?: Record<string, string> }
+    const { query, variables } = body as { query: string; variables?: Variables }
     const data: Record<string, unknown> = {}
     try {
       for (const [alias, name] of rootFields(query)) {
@@ -44,7 +51,7 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
       return { data: null, errors: [{ message: error.message }] }
     }
   })
-  const fields: Record<string, (variables: Record<string, string>, find: Find) => unknown> = {
+  const fields: Record<string, (variables: Variables, find: Find) => unknown> = {
     organizations: () => ({ nodes: slugs(state).map(showOrg) }),
     organization: ({ slug }) => showOrg(slug ?? ''),
     viewer: () => ({ id: 'lab', email: 'lab@localhost', name: 'The lab' }),
@@ -65,6 +72,17 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
       throw new FlyError(200, 'Unknown repository')
     },
     addOns: () => ({ nodes: [] }),
+    allocateIpAddress: ({ input }, find) => {
+      const app = find(input?.appId)
+      const made = addIp(state, app, { type: input?.type ?? 'v6', region: input?.region || null })
+      return { ipAddress: showIp(made, app.id), app: { sharedIpAddress: made.ip } }
+    },
+    releaseIpAddress: ({ input }, find) => {
+      const app = find(input?.appId)
+      app.ips = app.ips.filter(({ ip }) => ip !== input?.ip)
+      state.save()
+      return { clientMutationId: null }
+    },
   }
 
   on('get', '/api/v1/organizations/:slug', ({ params }) => showRestOrg(String(params['slug'])))
