@@ -1,52 +1,24 @@
-import { execFile, execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { once } from 'node:events'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startLocalfly } from '../../lab/localfly/start.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
+import { flyctlAt, hasFlyctl } from '../flyctl.ts'
 import { pushPage } from './perl-image.ts'
 
 const token = 'fly-secret'
 const dir = mkdtempSync(join(tmpdir(), 'flyctl-'))
 const ports = { apiPort: 9321, proxyPort: 9322, registryFrontPort: 9323, controlPort: 9324 }
 const url = `http://127.0.0.1:${ports.apiPort}`
-const nowhere = 'http://127.0.0.1:1'
-/** Flyctl as it speaks to nobody but localfly. */
-const env = {
-  PATH: process.env['PATH'],
-  HOME: dir,
-  FLY_CONFIG_DIR: dir,
-  FLY_ACCESS_TOKEN: token,
-  FLY_FLAPS_BASE_URL: url,
-  FLY_API_BASE_URL: url,
-  FLY_UIEX_BASE_URL: url,
-  FLY_METRICS_BASE_URL: nowhere,
-  FLY_SYNTHETICS_BASE_URL: nowhere,
-  FLY_TRACE_COLLECTOR_URL: '127.0.0.1',
-  FLY_SEND_METRICS: '0',
-  FLY_SYNTHETICS_AGENT: '0',
-  FLY_NO_UPDATE_CHECK: '1',
-  FLY_NO_INCIDENTS_CHECK: '1',
-  HTTPS_PROXY: nowhere,
-  NO_PROXY: '127.0.0.1,localhost',
-  CI: '1',
-}
-const isHere = (() => {
-  try {
-    return execFileSync('flyctl', ['version'], { env, encoding: 'utf8' }).startsWith('fly')
-  } catch {
-    console.log('flyctl is not on PATH: what it makes of localfly is not tried')
-    return false
-  }
-})()
 
-describe.skipIf(!isHere)('a real flyctl takes localfly for Fly', () => {
+describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 300_000 }, () => {
   const open = new AsyncDisposableStack()
+  const { run: flyctl, cwd } = flyctlAt(url, token)
   let image = ''
 
   beforeAll(async () => {
@@ -58,7 +30,7 @@ describe.skipIf(!isHere)('a real flyctl takes localfly for Fly', () => {
   })
   afterAll(async () => {
     await open.disposeAsync() // rejects where an answer broke Fly's schema
-    rmSync(dir, { recursive: true, force: true })
+    for (const each of [dir, cwd]) rmSync(each, { recursive: true, force: true })
   })
 
   test('machine run, list, status, stop, start, update, exec, destroy: what it prints is what runs', async () => {
@@ -89,7 +61,7 @@ describe.skipIf(!isHere)('a real flyctl takes localfly for Fly', () => {
   })
 
   test('deploy, status, secrets, releases, addresses, volumes and logs: what it prints is what runs', async () => {
-    writeFileSync(join(dir, 'fly.toml'), flyToml)
+    writeFileSync(join(cwd, 'fly.toml'), flyToml)
     await flyctl('apps create deployed --org personal')
     const deploy = (tag: string) => flyctl(`deploy --image ${image}:${tag} --ha=false --dns-checks=false -y`)
     expect(await deploy('one')).toContain('release_command')
@@ -106,29 +78,55 @@ describe.skipIf(!isHere)('a real flyctl takes localfly for Fly', () => {
     expect(await page('deployed', '/env/WORD')).toBe('hush')
     expect(await flyctl('secrets list')).toMatch(/WORD .*Deployed/)
     expect(await flyctl('releases')).toMatch(/v3 .*complete[^]*v2 .*complete[^]*v1 .*complete/)
-    const { body } = await api('GET', '/apps/deployed/ip_assignments')
+    const { ips } = await api('GET', '/apps/deployed/ip_assignments')
     const told = await flyctl('ips list')
-    for (const { ip } of body.ips) expect(told).toContain(ip)
-    expect(body.ips).toHaveLength(2)
+    for (const { ip } of ips) expect(told).toContain(ip)
+    expect(ips).toHaveLength(2)
     expect(await flyctl('checks list')).toMatch(/servicecheck-00-http-8080 .*passing/)
 
-    writeFileSync(join(dir, 'fly.toml'), flyToml.replace('exit 0', 'exit 7'))
+    writeFileSync(join(cwd, 'fly.toml'), flyToml.replace('exit 0', 'exit 7'))
     await expect(deploy('one')).rejects.toThrow('exited with non-zero status of 7')
     expect(await flyctl('releases')).toMatch(/v4 .*failed/)
     expect(await page('deployed')).toBe('two')
   })
 
-  const flyctl = async (command: string): Promise<string> => {
-    const words = command.match(/(?:\\ |\S)+/g)!.map((word) => word.replaceAll('\\ ', ' '))
-    const { stdout } = await promisify(execFile)('flyctl', words, { env, cwd: dir, timeout: 120_000 })
-    return stdout
-  }
-  const api = async (method: string, path: string, body?: unknown): Promise<{ status: number; body: any }> => {
+  test('bluegreen and canary, with two process groups, a second machine and a standby', async () => {
+    const groups = `[processes]\n  web = ""\n  worker = "/usr/bin/perl /server.pl"\n`
+    const toml = flyToml
+      .replace(/\[deploy\][^]*(?=\[http_service\])/, groups)
+      .replace('8080', '8080\n  processes = ["web"]')
+    writeFileSync(join(cwd, 'fly.toml'), toml.replace('deployed', 'grouped'))
+    await flyctl('apps create grouped --org personal')
+    const deploy = (tag: string, more: string) => flyctl(`deploy --image ${image}:${tag} --dns-checks=false -y ${more}`)
+    const facts = async () =>
+      (await machines('grouped'))
+        .map(({ state, image_ref, config }) => [config.metadata.fly_process_group, image_ref.tag, state].join(' '))
+        .toSorted((a, b) => a.localeCompare(b))
+    const allRun = (tag: string) =>
+      expect
+        .poll(facts, { timeout: 20_000 })
+        .toEqual([`web ${tag} started`, `web ${tag} started`, `worker ${tag} started`, `worker ${tag} stopped`])
+    await deploy('one', '')
+    await allRun('one')
+    const blue = new Set((await machines('grouped')).map(({ id }) => id))
+    await deploy('two', '--strategy bluegreen')
+    await allRun('two')
+    expect(await page('grouped')).toBe('two')
+    expect((await machines('grouped')).filter(({ id }) => blue.has(id))).toEqual([])
+    expect(await deploy('one', '--strategy canary')).toContain('canary')
+    await allRun('one')
+    expect(await page('grouped')).toBe('one')
+  })
+
+  /** Waits where flyctl has used up Fly's request limits. */
+  const api = async (method: string, path: string, body?: unknown): Promise<any> => {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) }
     const answer = await fetch(`${url}/v1${path}`, { method, headers: { authorization: `Bearer ${token}` }, ...sent })
-    return { status: answer.status, body: await answer.json() }
+    if (answer.status !== 429) return answer.json()
+    await sleep(1000)
+    return api(method, path, body)
   }
-  const machines = async (app: string): Promise<any[]> => (await api('GET', `/apps/${app}/machines`)).body
+  const machines = async (app: string): Promise<any[]> => api('GET', `/apps/${app}/machines`)
   const page = async (app: string, path = '/'): Promise<string> => {
     const headers = { host: `${app}.localhost:${ports.proxyPort}` }
     const call = request({ host: '127.0.0.1', port: ports.proxyPort, path, headers }).end()
