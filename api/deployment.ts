@@ -79,6 +79,8 @@ export const Deployment = z.object({
   /** Order of birth within the app, from 1: an older deployment never lands over a newer one. */
   number: z.number(),
   app: z.string(),
+  /** Whose machines of the app it is for; null: the app's. At most one deployment of (app, owner) is at work at a time. */
+  owner: z.string().nullable(),
   state: DeploymentState,
   createdAt: z.string(),
   updatedAt: z.string(),
@@ -86,6 +88,8 @@ export const Deployment = z.object({
   attempt: z.number(),
   options: DeploymentOptions,
   source: SourceFacts.nullable(),
+  /** The release whose config and env it takes over; null: its source says them. */
+  from: z.object({ app: z.string(), owner: z.string().nullable(), release: z.number() }).nullable(),
   plan: PlanFacts.nullable(),
   image: ImageFacts.nullable(),
   /** The images that the build started from: the digest that each name stood for. */
@@ -93,6 +97,8 @@ export const Deployment = z.object({
   machines: z.array(MachineFacts),
   /** Where the app answers, once it is live. */
   url: z.string().nullable(),
+  /** The number of the release that it became. */
+  release: z.number().nullable(),
   problem: ProblemBody.nullable(),
   /** Asked for; `cancelled` only when nothing of it runs any more. */
   cancel: CancelWish.nullable(),

@@ -1,24 +1,32 @@
 import { z } from 'zod'
+import { AppName } from './app.ts'
 import { Problem } from './problem.ts'
 
+const variable = /^[A-Za-z_]\w{0,127}$/
+const variableRule = 'a variable has letters, digits and _, not beginning with a digit'
+const variables = z.record(z.string().regex(variable, variableRule), z.string()).default({})
 const words = z.string().max(1000).nullable().default(null)
 
 /** What the sender of a deployment may ask for. On the wire these are query parameters (see `readOptions`). */
 export const DeploymentOptions = z.object({
+  /** `owner=alice`: the machines of this one of the app's users, with a queue and releases of their own; the whole app's when not given. */
+  owner: AppName.nullable().default(null),
   /** `deploy=false`: build and push, touch no machine. */
   deploy: z.boolean().default(true),
   /** `rebuild=true`: run every step again, whatever is cached. */
   rebuild: z.boolean().default(false),
   /** `env.NAME=…`: environment of the machines. Never a secret: it came in a URL. */
-  env: z.record(z.string(), z.string()).default({}),
+  env: variables,
   /** `build.NAME=…`: variables of the build (railpack's `--env`, a Dockerfile's build args). */
-  build: z.record(z.string(), z.string()).default({}),
+  build: variables,
   /** Fly region of new machines. */
   region: z
     .string()
     .regex(/^[a-z0-9]{2,16}$/, 'a region is a short code like fra')
     .nullable()
     .default(null),
+  /** How many machines a process group gets that has none; its own number, mostly 1, when not given. */
+  count: z.union([z.null(), z.coerce.number().int().min(1).max(100)], 'it is a number from 1 to 100').default(null),
   /** Path in the source of the Dockerfile to use. */
   dockerfile: words,
   /** Path in the source of a railpack plan made elsewhere. */
@@ -56,7 +64,9 @@ const maps = ['env', 'build'] as const
 const lists = ['tag'] as const
 const flags = ['deploy', 'rebuild'] as const
 const texts = [
+  'owner',
   'region',
+  'count',
   'dockerfile',
   'plan',
   'target',
@@ -92,8 +102,20 @@ export function readOptions<Flag extends string = never>(
     else if (isOneOf(lists, name)) found[name] = [...((found[name] ?? []) as string[]), value]
     else throw unknown(name, [...flags, ...texts, ...lists, ...maps.map((map) => `${map}.NAME`), ...answerFlags])
   }
+  return { options: checked(found), answer }
+}
+
+/** Options as JSON gives them, by the same names; unknown ones are refused. */
+export function parseOptions(found: Record<string, unknown>): DeploymentOptions {
+  const known = Object.keys(DeploymentOptions.shape)
+  const stray = Object.keys(found).find((name) => !known.includes(name))
+  if (stray !== undefined) throw unknown(stray, known)
+  return checked(found)
+}
+
+function checked(found: Record<string, unknown>): DeploymentOptions {
   const parsed = DeploymentOptions.safeParse(found)
-  if (parsed.success) return { options: parsed.data, answer }
+  if (parsed.success) return parsed.data
   const { path, message } = parsed.error.issues[0]!
   throw invalid(path.join('.'), `cannot be so: ${message}`)
 }
@@ -119,7 +141,7 @@ function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
   const map = maps.find((map) => name.startsWith(`${map}.`))
   if (!map) return [null, '']
   const key = name.slice(map.length + 1)
-  if (!/^[A-Za-z_]\w{0,127}$/.test(key))
+  if (!variable.test(key))
     throw invalid(name, `needs a variable's name after the dot: letters, digits and _, not beginning with a digit`)
   return [map, key]
 }

@@ -70,6 +70,12 @@ export const problems = {
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
   'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
 
+  'app-not-found': row(404, 'source', false, 'There is no such app on Fly'),
+  'app-foreign': row(409, 'source', false, 'The app was not made by this builder'),
+  'app-busy': row(409, 'source', true, 'A deployment of the app is under way'),
+  'release-not-found': row(404, 'source', false, 'There is no such release'),
+  'rollout-not-found': row(404, 'source', false, 'There is no such rollout'),
+  'image-gone': row(410, 'source', false, 'The image is no longer in the registry'),
   'source-gone': row(410, 'source', false, 'The source is no longer kept'),
   'nothing-built': row(409, 'source', false, 'There is no image to bring again'),
   'idempotency-mismatch': row(422, 'source', false, 'The idempotency key was used for something else'),

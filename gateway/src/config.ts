@@ -152,6 +152,16 @@ export const settings = z.object({
     .string()
     .default('http://{app}.flycast')
     .describe('How the address of a live app is shown; {app} is its name. `https://{app}.fly.dev` for public apps.'),
+  TARMAC_OWNER_URL: z
+    .string()
+    .default('http://{owner}.tarmac_owner.kv._metadata.{app}.internal:{port}')
+    .describe(
+      'How the address of an owner’s machine is shown, by Fly’s names for machine metadata; {owner}, {app}, and {port}, where the app listens.',
+    ),
+  TARMAC_PUBLIC_IPS: z
+    .enum(['report', 'release'])
+    .default('report')
+    .describe('What becomes of public addresses that an app has after a deploy: a warning, or also their end.'),
   TARMAC_MAX_UPLOAD_MIB: mib.default(2048).describe('Largest archive taken, as sent.'),
   TARMAC_MAX_TREE_MIB: mib.default(8192).describe('Largest source tree taken, unpacked.'),
   TARMAC_KEEP_SOURCES: z.coerce
@@ -237,6 +247,8 @@ export function readConfig(env: Record<string, string | undefined>) {
       org: set.TARMAC_FLY_ORG,
       region: set.TARMAC_FLY_REGION || set.FLY_REGION || 'iad',
       url: set.TARMAC_URL,
+      ownerUrl: set.TARMAC_OWNER_URL,
+      publicIps: set.TARMAC_PUBLIC_IPS,
     },
     keepSources: set.TARMAC_KEEP_SOURCES,
     limits: {

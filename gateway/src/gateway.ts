@@ -12,13 +12,18 @@ import { MachinesApi } from './fly/machines-api.ts'
 import { DiskWatch } from './host/disk-watch.ts'
 import { openLookupNetwork } from './host/lookup-network.ts'
 import { sandboxKind } from './host/sandbox.ts'
+import type { HttpParts } from './http/http-app.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
 import type { NewDeployment } from './deployments/store.ts'
+import { auditOf } from './pipeline/audit.ts'
+import { deleteApp } from './pipeline/delete-app.ts'
+import { fromImage } from './pipeline/image-source.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { NetworkGuard } from './pipeline/network-guard.ts'
 import { retryOf } from './pipeline/retry-of.ts'
+import { Rollouts } from './pipeline/rollouts.ts'
 import { Runner } from './pipeline/runner.ts'
 import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
@@ -28,7 +33,9 @@ import { openSqliteStore } from './store/sqlite.ts'
 
 const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
-type Given = ReadonlyMap<string, Uint8Array>
+/** For questions to Fly and the registry that somebody waits for. */
+const askMs = 60_000
+type Asked = Omit<NewDeployment, 'id' | 'secrets'> & { id?: string; secrets?: ReadonlyMap<string, Uint8Array> }
 
 /** Puts the parts together, lowest first; the stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
@@ -42,6 +49,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     fly,
     org: place.org,
     urlTemplate: place.url,
+    ownerUrlTemplate: place.ownerUrl,
     watchMs: limits.watchMs,
     waitMs: limits.machineMs,
   })
@@ -97,7 +105,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     }),
   )
   const steps = makeSteps(
-    { vault, intake, buildkit, registry, store, deployer, disk },
+    { vault, intake, buildkit, registry, store, fly, deployer, disk },
     {
       planner,
       walledIn: (signal) => network.proven(signal),
@@ -107,6 +115,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       key,
       plansDir: join(data, 'plans'),
       lookups,
+      publicIps: place.publicIps,
     },
   )
   const hide = [...secrets.tokens, secrets.fly]
@@ -122,12 +131,23 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
   opening.defer(() => clearInterval(sweeping))
 
-  const submit = async ({ secrets: given, ...asked }: Omit<NewDeployment, 'id' | 'secrets'> & { secrets?: Given }) => {
-    const id = randomUUIDv7()
+  const submit = async ({ secrets: given, id = randomUUIDv7(), ...asked }: Asked) => {
     const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, given ?? new Map()) })
     runner.wake()
     return deployment
   }
+  const images = { store, intake, registry, registryHost: config.registry }
+  const bring: HttpParts['bring'] = async (source, { app, options, ...more }) =>
+    submit({ app, ...(await fromImage({ app, options }, source, images, AbortSignal.timeout(askMs))), ...more })
+  const rollouts = opening.use(
+    await Rollouts.start({
+      store,
+      newId: randomUUIDv7,
+      log,
+      bring: async (source, target, id) =>
+        submit({ id, app: target.app, ...(await fromImage(target, source, images, AbortSignal.timeout(askMs))) }),
+    }),
+  )
   const stopping = new AbortController()
   const server = opening.use(
     await listen(
@@ -144,6 +164,10 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           disk.assertRoom()
           return submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey })
         },
+        bring,
+        rollouts,
+        audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(askMs)),
+        deleteApp: (app, foreign) => deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(askMs)),
         cancel: (id, wish) => runner.cancel(id, wish),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)

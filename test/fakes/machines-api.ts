@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { SecretVersion } from '#api/release.ts'
 import type { Machine, MachineConfig } from '../../gateway/src/fly/machine.ts'
+import type { Volume } from '../../gateway/src/fly/machines-api.ts'
 
 /** How an image behaves once a machine runs it. */
 export type Nature = 'good' | 'check-fails' | 'crashes' | 'crashes-later' | 'reverts' | 'cannot-start'
@@ -23,7 +25,10 @@ const ulid = () => `01${randomBytes(12).toString('hex').toUpperCase()}`
 
 /** Fly's Machines API in memory: versions, leases, waits, checks, and ill will on demand. Images behave by their digest. */
 export class FakeFly {
-  readonly apps = new Map<string, { name: string; ips: { ip: string }[]; machines: Map<string, Kept> }>()
+  readonly apps = new Map<
+    string,
+    { name: string; ips: { ip: string }[]; machines: Map<string, Kept>; volumes: Volume[]; secrets: SecretVersion[] }
+  >()
   readonly natures = new Map<string, Nature>()
   /** The next call whose `METHOD /path` matches meets the fault. */
   readonly faults: { on: RegExp; fault: Fault }[] = []
@@ -87,15 +92,30 @@ export class FakeFly {
     if (path === '/apps') {
       if (this.apps.has(String(body['name'])))
         return [422, { error: 'Name has already been taken', status: 'name_taken' }]
-      this.apps.set(String(body['name']), { name: String(body['name']), ips: [], machines: new Map() })
+      const fresh = { ips: [], machines: new Map(), volumes: [], secrets: [] }
+      this.apps.set(String(body['name']), { name: String(body['name']), ...fresh })
       return [201, { id: name, created_at: Date.now() }]
     }
     const app = this.apps.get(name)
     if (name === 'of-somebody-else') return [403, { error: 'unauthorized' }]
     if (!app) return [404, { error: 'app not found' }]
-    if (!kind) return [200, { name, status: 'deployed', machine_count: app.machines.size }]
-    if (kind === 'volumes') return [200, []]
+    if (!kind && method === 'GET') return [200, { name, status: 'deployed', machine_count: app.machines.size }]
+    if (!kind && method === 'DELETE') return (this.apps.delete(name), [202, {}])
+    if (kind === 'secrets') return [200, { secrets: app.secrets }]
+    if (kind === 'volumes') {
+      if (method === 'GET') return [200, app.volumes.map((volume) => withMachine(volume, app.machines))]
+      const fresh = {
+        id: `vol_${ulid()}`,
+        state: 'created',
+        name: String(body['name']),
+        region: String(body['region']),
+      }
+      app.volumes.push(fresh)
+      return [200, fresh]
+    }
     if (kind === 'ip_assignments') {
+      if (method === 'DELETE')
+        return ((app.ips = app.ips.filter(({ ip }) => ip !== decodeURIComponent(id!))), [200, {}])
       if (method === 'POST') app.ips.push({ ip: 'fdaa:0:1::2' })
       return [200, { ips: app.ips }]
     }
@@ -244,6 +264,11 @@ export class FakeFly {
   }
 
   #nature = (machine: Kept): Nature => this.natures.get(machine.image_ref?.digest ?? '') ?? 'good'
+}
+
+function withMachine(volume: Volume, machines: Map<string, Kept>): Volume {
+  const holder = [...machines.values()].find(({ config }) => config.mounts?.some((mount) => mount.volume === volume.id))
+  return { ...volume, attached_machine_id: holder?.id ?? null }
 }
 
 function shown({ lease: _lease, made: _made, ...machine }: Kept): Machine {

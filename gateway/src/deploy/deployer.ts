@@ -49,6 +49,11 @@ export class Deployer {
     return { created }
   }
 
+  /** It may be gone. */
+  forget(app: string): void {
+    this.#seen.delete(app)
+  }
+
   /** Every machine on the new image, started and healthy, or every touched one back: `deploy-failed`, `deploy-stuck`. */
   async deploy(work: Work): Promise<void> {
     await this.#guarded(await this.#run(work), (run) => strategies[run.rollout.desired.strategy](run))
@@ -65,7 +70,13 @@ export class Deployer {
       await run.save()
       await this.#tidy(run)
     })
-    return { url: this.#settings.urlTemplate.replaceAll('{app}', work.app) }
+    return { url: this.#url(work) }
+  }
+
+  #url({ app, desired, options: { owner } }: Work): string {
+    const { urlTemplate, ownerUrlTemplate = urlTemplate } = this.#settings
+    const template = owner ? ownerUrlTemplate.replaceAll('{owner}', owner) : urlTemplate
+    return template.replaceAll('{app}', app).replaceAll('{port}', `${desired.internalPort ?? 80}`)
   }
 
   async #run(work: Work): Promise<Run> {
@@ -75,7 +86,7 @@ export class Deployer {
       const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`
       work.tell({ type: 'warning', text })
     }
-    return new Run(this.#settings, work, planRollout(work.id, work.number, work.desired, machines))
+    return new Run(this.#settings, work, planRollout(work, machines))
   }
 
   async #guarded(run: Run, step: (run: Run) => Promise<void>): Promise<void> {
@@ -96,13 +107,15 @@ export class Deployer {
       for (const slot of slots) await untilHealthy(fly, wantedOf(run, slot), waitMs, signal)
     }
     const look = async (): Promise<[Slot, Machine][]> => {
-      const machines = await persist(waitMs, signal, () => fly.machines(app, signal))
+      // Fly allows one list of an app a second, shared by all its owners' deployments; of each machine five looks.
+      const many = run.rollout.slots.length > 3
+      const machines = many ? await persist(waitMs, signal, () => fly.machines(app, signal)) : []
       const pairs = run.rollout.slots.map(async (slot): Promise<[Slot, Machine]> => {
         const wanted = wantedOf(run, slot)
         const listed = machines.find(({ id }) => id === slot.machine)
         // The list may be older than the update; the machine itself is not.
-        const machine =
-          listed?.instance_id === wanted.instanceId ? listed : await there(fly, app, wanted.machine, signal)
+        const itself = () => persist(waitMs, signal, () => there(fly, app, wanted.machine, signal))
+        const machine = listed?.instance_id === wanted.instanceId ? listed : await itself()
         return [slot, sameImage(wanted, machine)]
       })
       return await Promise.all(pairs)

@@ -12,6 +12,8 @@ export type DesiredApp = {
   /** Of machines that are made new; those that exist keep theirs unless fly.toml says otherwise. */
   region: string
   guest: Guest
+  /** Of mounts: how large a volume is made, in GB, where fly.toml says it. */
+  volumeGb: Record<string, number>
   /** Where the app listens: the first service's port. */
   internalPort: number | null
   build: FlyToml['build']
@@ -54,6 +56,7 @@ export function desiredApp(given: {
     strategy: strategyOf(file, options, warnings),
     region: options.region ?? file.primaryRegion ?? defaults.region,
     guest: defaults.guest ?? { cpu_kind: 'shared', cpus: 1, memory_mb: 512 },
+    volumeGb: file.volumeGb,
     internalPort,
     build: file.build,
     warnings,
@@ -64,7 +67,17 @@ function desiredGroup(file: FlyToml, name: string, options: DeploymentOptions): 
   const config = machineConfig(file, name)
   const port = portOf(config)
   const env = { ...(port !== null && { PORT: `${port}` }), ...config.env, ...options.env }
-  return { name, config: { ...config, env }, count: 1 }
+  return { name, config: { ...config, env }, count: options.count ?? 1 }
+}
+
+/** An older wish once more, with these options over it: what an image or a release is deployed as that comes without a source. */
+export function desiredAgain(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
+  const warnings: string[] = []
+  const groups = desired.groups.map(({ name, config, count }) => {
+    const again = { ...config, env: { ...config.env, ...options.env } }
+    return { name, config: again, count: options.count ?? count }
+  })
+  return { ...desired, groups, region: options.region ?? desired.region, warnings }
 }
 
 const portOf = (config: MachineConfig): number | null => config.services?.[0]?.internal_port ?? null

@@ -25,6 +25,8 @@ export type FlyToml = {
   services: Scoped<MachineService>[]
   checks: Scoped<{ name: string; check: CheckConfig }>[]
   mounts: Scoped<Mount>[]
+  /** `initial_size` by the volume's name, in GB. */
+  volumeGb: Record<string, number>
   metrics: Scoped<object>[]
   restarts: Scoped<object>[]
   vms: Scoped<Guest>[]
@@ -55,7 +57,8 @@ export function readFlyToml(text: string, readFile: ReadFile, warn: Warn): FlyTo
   const swap = file.int('swap_size_mb')
   const stop = withoutAbsent({ timeout: file.duration('kill_timeout', 's'), signal: file.string('kill_signal') })
   const dedication = file.string('host_dedication_id')
-  const mounts = file.sections('mounts').map(mount)
+  const volumeGb: Record<string, number> = {}
+  const mounts = file.sections('mounts').map((section) => mount(section, volumeGb))
   const config: FlyToml = {
     app: file.string('app') ?? null,
     primaryRegion: file.string('primary_region') ?? null,
@@ -66,6 +69,7 @@ export function readFlyToml(text: string, readFile: ReadFile, warn: Warn): FlyTo
     services,
     checks: file.named('checks').map(([name, check]) => topCheck(name, check)),
     mounts,
+    volumeGb,
     metrics: file.sections('metrics').map((metric) => scoped(metric, metrics(metric))),
     restarts: file.sections('restart').map(restart),
     vms: file.sections('vm').map((vm) => scoped(vm, guestOf(vm, dedication))),
@@ -309,7 +313,7 @@ function topCheck(name: string, section: Section): FlyToml['checks'][number] {
   return value
 }
 
-function mount(section: Section): Scoped<Mount> {
+function mount(section: Section, volumeGb: Record<string, number>): Scoped<Mount> {
   const size = section.string('initial_size')
   const bytes = size === undefined ? undefined : /^\d+$/.test(size) ? Number(size) * 1e9 : sizeBytes(size, 1000)
   if (bytes === null) section.refuse('initial_size', `must be a size such as "10gb", not "${size}".`)
@@ -331,6 +335,7 @@ function mount(section: Section): Scoped<Mount> {
     add_size_gb: increment,
     size_gb_limit: limit,
   })
+  if (bytes !== undefined) volumeGb[value.name ?? ''] = Math.floor(bytes / 1e9)
   const mounted = scoped(section, value)
   section.close('scheduled_snapshots', 'keep_volume')
   return mounted

@@ -1,7 +1,14 @@
 import type { MachineConfig, Mount } from '../fly/machine.ts'
 
 /** What Tarmac writes on a machine beside the config. `image` by digest. */
-export type Marks = { image: string; deployment: string; number: number; builder: string | null }
+export type Marks = {
+  image: string
+  deployment: string
+  number: number
+  /** Whose machine of the app it is; null: the app's. */
+  owner: string | null
+  builder: string | null
+}
 
 /** Sections that are wholly ours: absent in the desired config means gone. */
 const managed = ['services', 'checks', 'statics', 'files', 'metrics', 'restart', 'stop_config']
@@ -17,6 +24,7 @@ export function layOver(present: MachineConfig, desired: MachineConfig, marks: M
     ...without(present.metadata, ['fly_builder_id']),
     ...desired.metadata,
     ...(marks.builder && { fly_builder_id: marks.builder }),
+    ...(marks.owner && { tarmac_owner: marks.owner }),
     tarmac_deployment: marks.deployment,
     tarmac_number: `${marks.number}`,
     tarmac_env: Object.keys(desired.env ?? {}).join(','),

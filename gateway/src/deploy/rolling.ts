@@ -7,6 +7,7 @@ import { reverted, settle, there, untilHealthy, type Wanted } from './gate.ts'
 import { layOver, type Marks } from './lay-over.ts'
 import { formerOf, refuseOlder, type Slot } from './rollout.ts'
 import type { Run } from './run.ts'
+import { ownMounts, withVolumes } from './volumes.ts'
 
 const updateAttempts = 5
 const againMs = 2000
@@ -105,25 +106,13 @@ function newConfig(run: Run, slot: Slot): MachineConfig {
   return { guest: run.rollout.desired.guest, ...layOver({}, groupConfig(run, slot), marks(run)) }
 }
 
-const groupConfig = ({ rollout }: Run, slot: Slot): MachineConfig =>
-  rollout.desired.groups.find(({ name }) => name === slot.group)?.config ?? {}
+const groupConfig = ({ rollout, work }: Run, slot: Slot): MachineConfig =>
+  ownMounts(rollout.desired.groups.find(({ name }) => name === slot.group)?.config ?? {}, work.options.owner)
 
 const marks = ({ settings, work }: Run): Marks => ({
   image: work.image.reference,
   deployment: work.id,
   number: work.number,
+  owner: work.options.owner,
   builder: settings.builder ?? null,
 })
-
-/** A machine that is made takes a free volume of each mount's name in its region. */
-async function withVolumes(run: Run, slot: Slot, mounts: NonNullable<MachineConfig['mounts']>): Promise<typeof mounts> {
-  const volumes = await run.settings.fly.volumes(run.work.app, run.work.signal)
-  return mounts.map((mount) => {
-    const free = volumes.find(
-      ({ name, region, attached_machine_id: taken }) => name === mount.name && region === slot.region && !taken,
-    )
-    if (free) return Object.assign({}, mount, { volume: free.id })
-    const detail = `fly.toml mounts volume ${mount.name}, and there is none free in region ${slot.region}. Make one: fly volumes create ${mount.name} --region ${slot.region} --app ${run.work.app}`
-    throw new Problem('fly-config-invalid', detail, { facts: { key: 'mounts' } })
-  })
-}

@@ -2,6 +2,7 @@ import type { MachineFacts } from '#api/deployment.ts'
 import { Problem, type ProblemBody } from '#api/problem.ts'
 import { configOf, imageOf, type Machine, type MachineConfig } from '../fly/machine.ts'
 import type { DesiredApp } from './desired.ts'
+import type { Work } from './run.ts'
 
 /** All that must outlive a crash of the gateway while machines change. Plain data; written down before every effect. */
 export type Rollout = {
@@ -23,6 +24,8 @@ export type Slot = {
   machine: string | null
   /** What it ran before; null for a machine that this rollout makes. */
   former: Former | null
+  /** Volumes that a new machine takes, by the mount's name. */
+  volumes?: Record<string, string>
   /** False: it did not run before and is brought over without starting it. */
   launch: boolean
   /** It did not run, is started to be tried, and is stopped again. */
@@ -45,8 +48,13 @@ export type Former = {
 const resting = new Set(['stopped', 'stopping', 'suspended', 'suspending', 'created'])
 
 /** Decides what happens to which machine. Refuses to go over a newer deployment. */
-export function planRollout(id: string, number: number, desired: DesiredApp, machines: Machine[]): Rollout {
-  const ours = machines.filter((machine) => isManaged(machine)).toSorted((a, b) => (a.id < b.id ? -1 : 1))
+export function planRollout(
+  { id, number, desired, options }: Pick<Work, 'id' | 'number' | 'desired' | 'options'>,
+  machines: Machine[],
+): Rollout {
+  const owner = options.owner ?? null
+  const target = machines.filter((machine) => isManaged(machine) && ownerOf(machine) === owner)
+  const ours = target.toSorted((a, b) => (a.id < b.id ? -1 : 1))
   for (const machine of ours) refuseOlder(number, machine)
   const slots = desired.groups.flatMap((group): Slot[] => {
     const there = ours.filter((machine) => groupOf(machine) === group.name)
@@ -71,7 +79,7 @@ export function planRollout(id: string, number: number, desired: DesiredApp, mac
     const fresh = { group: group.name, region: desired.region, machine: null, former: null, launch: true, rest: false }
     return Array.from({ length: group.count }, () => Object.assign({ name: '', outcome: null, now: null }, fresh))
   })
-  slots.forEach((slot, at) => (slot.name ||= machineName(slot.group, at + 1, id)))
+  slots.forEach((slot, at) => (slot.name ||= machineName(owner, slot.group, at + 1, id)))
   // Running ones first: a release that does not work is found before the sleeping ones are touched.
   const ordered = [...slots.filter(({ launch }) => launch), ...slots.filter(({ launch }) => !launch)]
   const gone = ours.filter((machine) => !desired.groups.some(({ name }) => name === groupOf(machine)))
@@ -83,7 +91,8 @@ export function isManaged(machine: Machine): boolean {
   const { fly_platform_version: version } = configOf(machine).metadata ?? {}
   return version === 'v2' && !groupOf(machine).startsWith('fly_app_')
 }
-const groupOf = (machine: Machine): string => configOf(machine).metadata?.['fly_process_group'] ?? 'app'
+export const ownerOf = (machine: Machine): string | null => configOf(machine).metadata?.['tarmac_owner'] ?? null
+export const groupOf = (machine: Machine): string => configOf(machine).metadata?.['fly_process_group'] ?? 'app'
 
 /** The fence: whoever wakes up late must not land over a newer deployment. */
 export function refuseOlder(number: number, machine: Machine): void {
@@ -116,8 +125,8 @@ export function machineFacts({ slots }: Rollout): MachineFacts[] {
   })
 }
 
-const machineName = (group: string, slot: number, id: string): string =>
-  `${group}-${slot}-${id}`
+const machineName = (owner: string | null, group: string, slot: number, id: string): string =>
+  `${owner === null ? '' : `${owner}-`}${group}-${slot}-${id}`
     .toLowerCase()
     .replaceAll(/[^a-z0-9-]+/g, '-')
     .slice(-63)

@@ -32,6 +32,8 @@ export type Settings = {
   org: string
   /** Where the app answers: `{app}` stands for its name. */
   urlTemplate: string
+  /** Where the machine of one owner answers: `{owner}`, `{app}`, `{port}` where it listens. */
+  ownerUrlTemplate?: string
   /** How long a release is watched for crashes before it is called live. */
   watchMs: number
   /** How long a machine may take to start, and then to pass its checks. */

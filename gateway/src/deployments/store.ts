@@ -2,6 +2,8 @@ import type { CancelWish, Deployment, DeploymentPage, DeploymentState, ImageFact
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
+import type { NewRelease, ReleaseStore } from './release-store.ts'
+import type { RolloutStore } from './rollout-store.ts'
 import type { SealedSecret } from './secret-store.ts'
 
 export type NewDeployment = {
@@ -15,6 +17,10 @@ export type NewDeployment = {
   secretsMark?: string
   /** Already built: the deployment begins at `deploying`. */
   image?: ImageFacts | null
+  /** The release whose config it takes over. */
+  from?: Deployment['from']
+  /** What the sender asked for, where that is more, or less, than options, source and image. */
+  asked?: unknown
   /** The sender's key for this very request: for 24 h the same key gives the same deployment. */
   idempotencyKey?: string | null
 }
@@ -25,6 +31,8 @@ export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases
   rollout?: unknown
   /** What the image was built from, as one key; `goodUntil` is when its bases must be looked at again (null: never). */
   build?: { key: string; goodUntil: string | null }
+  /** With the move to `live`: the release that it makes. */
+  release?: NewRelease
 }
 
 /** A claimed deployment: every later write of the runner carries the epoch, and fails when another has claimed since. */
@@ -32,6 +40,8 @@ export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
 
 /** Keeps deployments and their logs. Every method happens whole or not at all. Times are ISO 8601, UTC. */
 export interface DeploymentStore {
+  readonly releases: ReleaseStore
+  readonly rollouts: RolloutStore
   /**
    * Writes the record and its first event (`pending`), and supersedes older pending ones of the same app; or answers the
    * deployment that the same idempotency key made, `idempotency-mismatch` when it was for something else.

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { Problem } from '#api/problem.ts'
+import type { SecretVersion } from '#api/release.ts'
 import type { Machine, MachineConfig } from './machine.ts'
 import { RequestBudget } from './request-budget.ts'
 
@@ -8,11 +9,13 @@ const attempts = 5
 const answerMs = 30_000
 const createMs = 120_000 // pulling a large image
 const windowSeconds = 60 // Fly's own limit of one wait
+const readMs = 300_000 // its turn may come late, when many ask
 const answerBytes = 32 * 1024 * 1024
 
 export type App = { name: string; status?: string; machine_count?: number; network?: string }
 export type IpAssignment = { ip: string; shared?: boolean }
 export type Volume = { id: string; name: string; region: string; state: string; attached_machine_id?: string | null }
+export type NewVolume = { name: string; region: string; size_gb: number; encrypted: boolean; compute: object }
 export type NewMachine = { name: string; region: string; config: MachineConfig; skip_launch?: boolean }
 export type MachineUpdate = { config: MachineConfig; current_version: string; skip_launch?: boolean }
 
@@ -24,6 +27,8 @@ type Call = {
   answerMs?: number
   /** `no`: repeated only where it surely had no effect. */
   repeat?: 'yes' | 'no'
+  /** Called when the first request goes out. */
+  begins?: () => void
 }
 
 /**
@@ -35,6 +40,8 @@ export class MachinesApi {
   readonly #baseUrl: string
   readonly #authorization: string
   readonly #budget = new RequestBudget()
+  /** Questions that have not gone out yet, by path. */
+  readonly #waiting = new Map<string, Promise<unknown>>()
   readonly #agent = new Agent({ connect: { timeout: 5000 }, keepAliveTimeout: 10_000, bodyTimeout: answerMs })
 
   constructor({ baseUrl, token }: { baseUrl: string; token: string }) {
@@ -56,19 +63,14 @@ export class MachinesApi {
     return this.#call('POST', '/apps?wait=true', { action: 'create-app', id: app.org, body, repeat: 'no' }, signal)
   }
 
+  /** With its machines; one that is gone already is fine. */
   deleteApp(app: string, signal: AbortSignal): Promise<object | null> {
-    return orNull(this.#call('DELETE', `/apps/${app}`, { action: 'delete-app', id: app }, signal))
+    return orNull(this.#call('DELETE', `/apps/${app}?force=true`, { action: 'delete-app', id: app }, signal))
   }
 
   async ipAssignments(app: string, signal: AbortSignal): Promise<IpAssignment[]> {
     const path = `/apps/${app}/ip_assignments`
-    const { ips } = await this.#call<{ ips: IpAssignment[] | null }>(
-      'GET',
-      path,
-      { action: 'list-ips', id: app },
-      signal,
-    )
-    return ips ?? []
+    return (await this.#read<{ ips: IpAssignment[] | null }>('list-ips', app, path, signal)).ips ?? []
   }
 
   assignIp(app: string, body: { type: string; network?: string }, signal: AbortSignal): Promise<IpAssignment> {
@@ -80,16 +82,31 @@ export class MachinesApi {
     )
   }
 
+  /** One that is gone already is fine. */
+  async releaseIp(app: string, ip: string, signal: AbortSignal): Promise<void> {
+    const path = `/apps/${app}/ip_assignments/${encodeURIComponent(ip)}`
+    await orNull(this.#call('DELETE', path, { action: 'release-ip', id: app }, signal))
+  }
+
   async volumes(app: string, signal: AbortSignal): Promise<Volume[]> {
-    return (
-      (await this.#call<Volume[] | null>('GET', `/apps/${app}/volumes`, { action: 'list-volumes', id: app }, signal)) ??
-      []
-    )
+    return (await this.#read<Volume[] | null>('list-volumes', app, `/apps/${app}/volumes`, signal)) ?? []
+  }
+
+  createVolume(app: string, body: NewVolume, signal: AbortSignal): Promise<Volume> {
+    const call = { action: 'create-volume', id: app, body, repeat: 'no' } as const
+    return this.#call('POST', `/apps/${app}/volumes`, call, signal)
+  }
+
+  /** Names and digests; values Fly gives to nobody. */
+  async secrets(app: string, signal: AbortSignal): Promise<SecretVersion[]> {
+    const path = `/apps/${app}/secrets`
+    const answer = await this.#read<{ secrets?: SecretVersion[] | null }>('list-secrets', app, path, signal)
+    return (answer.secrets ?? []).map(({ name, digest }) => ({ name, digest }))
   }
 
   /** All machines that are not destroyed or about to be. */
   async machines(app: string, signal: AbortSignal): Promise<Machine[]> {
-    const all = await this.#call<Machine[] | null>('GET', `/apps/${app}/machines`, { action: 'list', id: app }, signal)
+    const all = await this.#read<Machine[] | null>('list', app, `/apps/${app}/machines`, signal)
     return (all ?? []).filter(({ state }) => state !== 'destroyed' && state !== 'destroying')
   }
 
@@ -189,9 +206,21 @@ export class MachinesApi {
     await orNull(this.#call('DELETE', `/apps/${app}/machines/${id}/lease`, call, signal))
   }
 
+  /** A question about an app that waits for its turn is asked once for all who wait for its answer. What it gives is not to be changed. */
+  #read<T>(action: string, id: string, path: string, signal: AbortSignal): Promise<T> {
+    let asked = this.#waiting.get(path) as Promise<T> | undefined
+    if (!asked) {
+      const begins = () => this.#waiting.delete(path)
+      asked = this.#call<T>('GET', path, { action, id, begins }, AbortSignal.timeout(readMs)).finally(begins)
+      this.#waiting.set(path, asked)
+    }
+    return unlessAborted(asked, signal)
+  }
+
   async #call<T>(method: 'GET' | 'POST' | 'DELETE', path: string, call: Call, signal: AbortSignal): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       await this.#budget.take(call.action, call.id, signal)
+      call.begins?.()
       const answer = await this.#send(method, path, call, signal)
       if ('value' in answer) return answer.value as T
       if (attempt === attempts || answer.repeat === 'never') throw answer.problem
@@ -279,6 +308,15 @@ export const statusOf = (error: unknown): number | null =>
 
 /** True when a change may have happened all the same: look before doing it again. */
 export const isAway = (error: unknown): boolean => error instanceof Problem && error.code === 'fly-unavailable'
+
+function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
 
 async function orNull<T>(answer: Promise<T>): Promise<T | null> {
   try {

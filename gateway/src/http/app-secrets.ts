@@ -1,7 +1,7 @@
-import type { Request, RequestHandler } from 'express'
-import { Problem } from '#api/problem.ts'
+import type { RequestHandler } from 'express'
 import { maxSecretBytes, type SecretFacts } from '#api/secret.ts'
-import { appOf, askForBody } from './receive-source.ts'
+import { readBody } from './read-body.ts'
+import { appOf } from './receive-source.ts'
 
 /** Build secrets kept per app: values go in and are never shown again. */
 export type KeptSecrets = {
@@ -21,8 +21,8 @@ export function listSecrets({ secrets }: Parts): RequestHandler {
 export function putSecret({ secrets }: Parts): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
-    askForBody(request, response)
-    response.json(await secrets.put(app, String(request.params['name']), await valueOf(request)))
+    const value = await readBody(request, response, maxSecretBytes, 'secret-invalid', 'A secret')
+    response.json(await secrets.put(app, String(request.params['name']), value))
   }
 }
 
@@ -32,16 +32,4 @@ export function deleteSecret({ secrets }: Parts): RequestHandler {
     await secrets.remove(appOf(request), String(request.params['name']))
     response.status(204).end()
   }
-}
-
-async function valueOf(request: Request): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length
-    if (sizeBytes > maxSecretBytes)
-      throw new Problem('secret-invalid', `A secret has at most ${maxSecretBytes / 1024} KiB.`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }

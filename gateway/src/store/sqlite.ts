@@ -9,6 +9,8 @@ import { mayMove, touchesMachines, workingStates } from '../deployments/states.t
 import type { Claim, DeploymentPatch, DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { openDatabase } from './open-database.ts'
+import { ReleaseRows } from './release-rows.ts'
+import { RolloutRows } from './rollout-rows.ts'
 import { SecretRows } from './secret-rows.ts'
 
 type Row = {
@@ -27,7 +29,7 @@ type Row = {
 }
 type Body = Pick<
   Deployment,
-  'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'cancel'
+  'options' | 'source' | 'from' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'release' | 'problem' | 'cancel'
 >
 type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel'>>
 type Holder = { id: string; epoch: number }
@@ -41,6 +43,8 @@ export function openSqliteStore(path: string, now: () => number = Date.now): Dep
 
 class SqliteStore implements DeploymentStore, SecretStore {
   readonly #db: DatabaseSync
+  readonly releases: ReleaseRows
+  readonly rollouts: RolloutRows
   readonly #secrets: SecretRows
   readonly #now: () => number
   readonly #changes = new EventEmitter().setMaxListeners(0)
@@ -50,6 +54,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.#db = db
     this.#secrets = new SecretRows(db)
     this.#now = now
+    this.releases = new ReleaseRows(db, () => this.#time())
+    this.rollouts = new RolloutRows(db, now)
   }
 
   async create(fresh: NewDeployment): Promise<Deployment> {
@@ -60,11 +66,13 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const body: Body = {
         options: fresh.options,
         source: fresh.source,
+        from: fresh.from ?? null,
         plan: null,
         image: fresh.image ?? null,
         bases: {},
         machines: [],
         url: null,
+        release: null,
         problem: null,
         cancel: null,
       }
@@ -245,13 +253,11 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   /** The deployment that this key made, if any; else the key is written down for the one that comes. */
-  #sameRequest({ id, app, options, source, image, secretsMark }: NewDeployment, key: string): Deployment | null {
-    const asked = JSON.stringify([
-      options,
-      source?.digest ?? null,
-      image?.digest ?? null,
-      ...(secretsMark ? [secretsMark] : []),
-    ])
+  #sameRequest(fresh: NewDeployment, key: string): Deployment | null {
+    const { id, app, options, source, image, secretsMark } = fresh
+    const asked = JSON.stringify(
+      fresh.asked ?? [options, source?.digest ?? null, image?.digest ?? null, ...(secretsMark ? [secretsMark] : [])],
+    )
     const fingerprint = createHash('sha256').update(asked).digest('hex')
     const dayAgo = new Date(this.#now() - 24 * 3_600_000).toISOString()
     this.#run('DELETE FROM idempotency_keys WHERE at < ?', [dayAgo])
@@ -296,7 +302,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     ])
   }
 
-  #patch(row: Row, state: DeploymentState, { rollout, build, ...patch }: Patch): void {
+  #patch(row: Row, state: DeploymentState, { rollout, build, release, ...patch }: Patch): void {
     const at = this.#time()
     if (isFinal(state)) this.#secrets.erase(`deployment:${row.id}`)
     if (build)
@@ -306,6 +312,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
         row.id,
       ])
     const body: Body = { ...(JSON.parse(row.body) as Body), ...patch }
+    if (release) {
+      const of = { app: row.app, owner: body.options.owner, deployment: row.id, image: body.image }
+      body.release = this.releases.add(of, release)
+    }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
       state,
       at,
@@ -372,6 +382,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
 const isCancelled = (row: Row): boolean => (JSON.parse(row.body) as Body).cancel !== null
 
+/** Records from before there were releases have neither. */
+const unreleased = { from: null, release: null }
+
 function toDeployment(row: Row): Deployment {
   return {
     id: row.id,
@@ -382,6 +395,8 @@ function toDeployment(row: Row): Deployment {
     updatedAt: row.updated_at,
     endedAt: row.ended_at,
     attempt: row.attempt,
+    owner: (JSON.parse(row.body) as Body).options.owner ?? null,
+    ...unreleased,
     ...(JSON.parse(row.body) as Body),
   }
 }

@@ -18,7 +18,7 @@ export const authorization = { Authorization: `Bearer ${token}` }
  * with `refuse` is refused at once. Deployments stand still until the test moves them by `play`.
  */
 export async function startHttp(own: Partial<HttpParts> = {}) {
-  const store = openSqliteStore(':memory:')
+  const store = (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
   const vault = new Vault(store, randomBytes(32))
   const stop = new AbortController()
   const logged: string[] = []
@@ -43,6 +43,10 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
       return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
     },
     secrets: vault,
+    bring: absent,
+    rollouts: { create: absent, find: absent },
+    audit: absent,
+    deleteApp: absent,
     retry: async (id, { idempotencyKey }) => {
       const { app, options, source } = (await store.find(id))!
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
@@ -92,10 +96,13 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
     async [Symbol.asyncDispose]() {
       stop.abort()
       await server[Symbol.asyncDispose]()
-      await store[Symbol.asyncDispose]()
+      if (!own.store) await store[Symbol.asyncDispose]()
     },
   }
 }
+
+/** What a test asks for that gives it itself. */
+const absent = () => Promise.reject(new Error('not part of this test'))
 
 export const toLive = [
   ['analyzing'],

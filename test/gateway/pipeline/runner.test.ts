@@ -18,7 +18,7 @@ const good: Steps = {
   analyze: async () => ({ facts }),
   build: async (_deployment, _tree, _secrets, _plan, pushing) => (pushing(), built),
   deploy: async () => {},
-  verify: async () => ({ url: 'http://shop' }),
+  verify: async () => ({ url: 'http://shop', release: { desired: {}, secrets: null } }),
 }
 const limits = { planMs: 1000, buildMs: 1000, deployMs: 1000, awayMs: 300, builds: 2, drainMs: 0 }
 const start = (store: DeploymentStore, steps: Partial<Steps> = {}, own: Partial<typeof limits> = {}) =>
@@ -169,7 +169,7 @@ test('what the deploy remembered is there for the verification', async () => {
   let seen: unknown
   await using _runner = await start(store, {
     deploy: ({ remember }) => remember({ rollout: { touched: ['m1'] }, machines: [] }),
-    verify: async ({ rollout }) => ((seen = rollout), { url: 'http://shop' }),
+    verify: async (work) => ((seen = work.rollout), good.verify(work)),
   })
   await ended(store)
   expect(seen).toEqual({ touched: ['m1'] })
