@@ -102,6 +102,8 @@ export const Deployment = z.object({
   problem: ProblemBody.nullable(),
   /** Asked for; `cancelled` only when nothing of it runs any more. */
   cancel: CancelWish.nullable(),
+  /** The newer deployment that took its place, or will when nothing of it runs any more. */
+  supersededBy: z.string().nullable(),
 })
 export type Deployment = z.infer<typeof Deployment>
 

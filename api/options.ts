@@ -2,23 +2,33 @@ import { z } from 'zod'
 import { AppName } from './app.ts'
 import { Problem } from './problem.ts'
 
-const variable = /^[A-Za-z_]\w{0,127}$/
-const variableRule = 'a variable has letters, digits and _, not beginning with a digit'
-const variables = z.record(z.string().regex(variable, variableRule), z.string()).default({})
+/**
+ * What becomes of a new deployment, and of the others of its lane (app and owner): `latest` supersedes those that wait,
+ * `cancel-running` the one at work too until it touches machines, `fifo` none, and `reject` is for an empty lane only.
+ */
+export const lanePolicies = ['latest', 'cancel-running', 'fifo', 'reject'] as const
+export const variableName = /^[A-Za-z_]\w{0,127}$/
+
+export const variables = z.record(
+  z.string().regex(variableName, 'a variable is named by letters, digits and _'),
+  z.string(),
+)
 const words = z.string().max(1000).nullable().default(null)
 
 /** What the sender of a deployment may ask for. On the wire these are query parameters (see `readOptions`). */
 export const DeploymentOptions = z.object({
   /** `owner=alice`: the machines of this one of the app's users, with a queue and releases of their own; the whole app's when not given. */
   owner: AppName.nullable().default(null),
+  /** How it fits in with others of its lane; as the app's settings say when not given. */
+  lane: z.enum(lanePolicies).nullable().default(null),
   /** `deploy=false`: build and push, touch no machine. */
   deploy: z.boolean().default(true),
   /** `rebuild=true`: run every step again, whatever is cached. */
   rebuild: z.boolean().default(false),
   /** `env.NAME=…`: environment of the machines. Never a secret: it came in a URL. */
-  env: variables,
+  env: variables.default({}),
   /** `build.NAME=…`: variables of the build (railpack's `--env`, a Dockerfile's build args). */
-  build: variables,
+  build: variables.default({}),
   /** Fly region of new machines. */
   region: z
     .string()
@@ -65,6 +75,7 @@ const lists = ['tag'] as const
 const flags = ['deploy', 'rebuild'] as const
 const texts = [
   'owner',
+  'lane',
   'region',
   'count',
   'dockerfile',
@@ -141,7 +152,7 @@ function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
   const map = maps.find((map) => name.startsWith(`${map}.`))
   if (!map) return [null, '']
   const key = name.slice(map.length + 1)
-  if (!variable.test(key))
+  if (!variableName.test(key))
     throw invalid(name, `needs a variable's name after the dot: letters, digits and _, not beginning with a digit`)
   return [map, key]
 }

@@ -1,8 +1,8 @@
 /** Every address of the gateway, written once: the server mounts the patterns, the client fills them. */
 export const routes = {
   deploy: '/deploy/:app',
-  deployments: '/v1/apps/:app/deployments',
   app: '/v1/apps/:app',
+  deployments: '/v1/apps/:app/deployments',
   audit: '/v1/apps/:app/audit',
   releases: '/v1/apps/:app/releases',
   release: '/v1/apps/:app/releases/:number',

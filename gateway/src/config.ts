@@ -170,7 +170,31 @@ export const settings = z.object({
     .min(0)
     .default(5)
     .describe('Sources kept for each app, newest first, so that a retry needs no upload.'),
-  TARMAC_MAX_BUILDS: z.coerce.number().int().min(1).default(4).describe('Deployments at work at once.'),
+  TARMAC_KEEP_SOURCES_MIB: mib.default(4096).describe('How much of an app’s sources is kept so, in MiB as unpacked.'),
+  TARMAC_KEEP_SOURCES_DAYS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(30)
+    .describe('For how many days after its last deployment a source is kept so.'),
+  TARMAC_MAX_BUILDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(4)
+    .describe('Deployments at once from their source to their image; further ones wait, the apps taking turns.'),
+  TARMAC_APP_BUILDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(4)
+    .describe('The same of one app (of its owners: each has one at work), unless the app’s settings say otherwise.'),
+  TARMAC_MAX_DEPLOYS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(16)
+    .describe('Deployments at machines at once, above which no further one is taken up.'),
   TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
   TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),
   TARMAC_DEPLOY_TIMEOUT: seconds.default(1800).describe('Seconds for the rollout and its verification.'),
@@ -250,11 +274,17 @@ export function readConfig(env: Record<string, string | undefined>) {
       ownerUrl: set.TARMAC_OWNER_URL,
       publicIps: set.TARMAC_PUBLIC_IPS,
     },
-    keepSources: set.TARMAC_KEEP_SOURCES,
+    keep: {
+      keepSources: set.TARMAC_KEEP_SOURCES,
+      keepSourcesMib: set.TARMAC_KEEP_SOURCES_MIB,
+      keepSourcesDays: set.TARMAC_KEEP_SOURCES_DAYS,
+    },
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
       treeBytes: set.TARMAC_MAX_TREE_MIB * 2 ** 20,
       builds: set.TARMAC_MAX_BUILDS,
+      appBuilds: set.TARMAC_APP_BUILDS,
+      deploys: set.TARMAC_MAX_DEPLOYS,
       planMs: set.TARMAC_PLAN_TIMEOUT * 1000,
       buildMs: set.TARMAC_BUILD_TIMEOUT * 1000,
       deployMs: set.TARMAC_DEPLOY_TIMEOUT * 1000,

@@ -121,7 +121,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const hide = [...secrets.tokens, secrets.fly]
   runner = opening.use(await Runner.start({ store, steps, log, limits, hide, mayStart: () => network.open }))
   const sweep = async () => {
-    const { removed } = await intake.sweep(await store.sourcesInUse(config.keepSources))
+    const { removed } = await intake.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
   }
   await sweep()
@@ -160,6 +160,15 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         },
         submit,
         secrets: vault,
+        settings: {
+          of: (app) => store.appSettings(app),
+          async change(app, patch) {
+            const settings = await store.changeAppSettings(app, patch)
+            runner.wake() // there may be more room now
+            return settings
+          },
+          gateway: { region: place.region, builds: limits.appBuilds, ...config.keep },
+        },
         async retry(id, more) {
           disk.assertRoom()
           return submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey })

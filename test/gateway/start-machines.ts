@@ -19,10 +19,11 @@ import { FakeRegistry } from '../fakes/registry.ts'
 import { authorization, startHttp } from './http/start-http.ts'
 
 type Store = ReturnType<typeof openSqliteStore>
-type Settings = { publicIps?: 'report' | 'release'; watchMs?: number; builds?: number }
+type Answer<T> = { status: number; body: T }
+type Settings = { publicIps?: 'report' | 'release'; watchMs?: number; deploys?: number }
 
 /** A gateway for images that exist, joined as `gateway.ts` does it; Fly and the registry are fakes. */
-export async function startMachines({ publicIps = 'report', watchMs = 0, builds = 8 }: Settings = {}) {
+export async function startMachines({ publicIps = 'report', watchMs = 0, deploys = 16 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
   const images = opening.use(await FakeRegistry.start())
@@ -44,7 +45,16 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, builds 
   const rooms = { intake, registry, store, fly, deployer } as unknown as Parameters<typeof makeSteps>[0]
   const settings = { region: 'fra', publicIps, plansDir: '/tmp/plans', key: new Uint8Array(32) }
   const steps = makeSteps(rooms, settings as unknown as Parameters<typeof makeSteps>[1])
-  const limits = { planMs: 1000, buildMs: 1000, deployMs: 120_000, awayMs: 1000, builds, drainMs: 0 }
+  const limits = {
+    planMs: 1000,
+    buildMs: 1000,
+    deployMs: 120_000,
+    awayMs: 1000,
+    builds: 4,
+    appBuilds: 4,
+    deploys,
+    drainMs: 0,
+  }
   const start = async () => {
     const runner = await Runner.start({ store, steps, log, limits, hide: [] })
     const from = { store, intake, registry, registryHost: images.host }
@@ -78,12 +88,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, builds 
   )
   const open = opening.move()
 
-  const call = async <T>(
-    method: string,
-    path: string,
-    body?: object,
-    headers = {},
-  ): Promise<{ status: number; body: T }> => {
+  const call = async <T>(method: string, path: string, body?: object, headers = {}): Promise<Answer<T>> => {
     const answer = await fetch(server.url + path, {
       method,
       headers: { ...authorization, ...(body && { 'content-type': 'application/json' }), ...headers },
@@ -106,7 +111,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, builds 
     ended,
     get: async <T>(path: string) => (await call<T>('GET', path)).body,
     /** `POST …/deployments` with JSON, to its end. */
-    async deploy(app: string, source: object, options: object = {}) {
+    deploy: async (app: string, source: object, options: object = {}) => {
       const { body } = await call<Deployment>('POST', `/v1/apps/${app}/deployments`, { source, ...options })
       return ended(body.id)
     },

@@ -25,7 +25,8 @@ export async function withVolumes(run: Run, slot: Slot, mounts: Mount[]): Promis
 async function takeVolume(run: Run, slot: Slot, name: string): Promise<void> {
   const { settings, work, rollout } = run
   const { fly } = settings
-  for (let attempt = 1; !slot.volumes?.[name]; attempt++) {
+  for (let attempt = 1; ; attempt++) {
+    if (slot.volumes?.[name]) return await run.save()
     const volumes = await fly.volumes(work.app, work.signal)
     const taken = new Set(rollout.slots.flatMap((other) => Object.values(other.volumes ?? {})))
     const free = volumes.find(
@@ -42,12 +43,11 @@ async function takeVolume(run: Run, slot: Slot, name: string): Promise<void> {
       throw new Problem('fly-unavailable', `Fly made no volume ${name} in region ${slot.region}. Try again later.`)
     else await makeVolume(run, slot, name)
   }
-  await run.save()
 }
 
 /** What is made is found by the next look, also when the answer is lost. */
 async function makeVolume({ settings, work, rollout }: Run, slot: Slot, name: string): Promise<void> {
-  const { guest, groups, volumeGb = {} } = rollout.desired
+  const { guest, groups, volumeGb } = rollout.desired
   const group = groups.find((group) => group.name === slot.group)
   const wish = group?.config.mounts?.find((mount) => name.startsWith(`${mount.name?.slice(0, 17)}`))
   const sizeGb = volumeGb[wish?.name ?? name] ?? defaultGb

@@ -22,6 +22,6 @@ export interface ReleaseStore {
   /** Writes down that this gateway made the app. */
   madeApp(app: string): Promise<void>
   isMade(app: string): Promise<boolean>
-  /** The app is gone, with all its releases and its secrets. */
+  /** The app is gone, with all its releases, settings and secrets. */
   forget(app: string): Promise<void>
 }

@@ -1,7 +1,8 @@
 import type { RequestHandler } from 'express'
+import { Problem } from '#api/problem.ts'
 import { maxSecretBytes, type SecretFacts } from '#api/secret.ts'
-import { readBody } from './read-body.ts'
 import { appOf } from './receive-source.ts'
+import { smallBody } from './small-body.ts'
 
 /** Build secrets kept per app: values go in and are never shown again. */
 export type KeptSecrets = {
@@ -21,7 +22,8 @@ export function listSecrets({ secrets }: Parts): RequestHandler {
 export function putSecret({ secrets }: Parts): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
-    const value = await readBody(request, response, maxSecretBytes, 'secret-invalid', 'A secret')
+    const tooLarge = new Problem('secret-invalid', `A secret has at most ${maxSecretBytes / 1024} KiB.`)
+    const value = await smallBody(request, response, maxSecretBytes, tooLarge)
     response.json(await secrets.put(app, String(request.params['name']), value))
   }
 }

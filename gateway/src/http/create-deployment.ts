@@ -4,9 +4,9 @@ import { parseOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import type { HttpParts } from './http-app.ts'
-import { readJson } from './read-body.ts'
 import { readImageSource } from './read-image-source.ts'
 import { appOf, queryOf, receiveSource } from './receive-source.ts'
+import { jsonObject } from './small-body.ts'
 
 /** `POST /v1/apps/{app}/deployments`: for programs. The answer comes when the source is safe and the record is made. */
 export function createDeployment(parts: HttpParts): RequestHandler {
@@ -16,7 +16,7 @@ export function createDeployment(parts: HttpParts): RequestHandler {
     const query = [...queryOf(request)]
     if (request.is('application/json')) {
       if (query.length > 0) throw new Problem('request-invalid', 'With a JSON body the options are fields of it.')
-      const { source, ...given } = await readJson(request, response)
+      const { source, ...given } = await jsonObject(request, response)
       const options = parseOptions(given)
       const asked = { source: readImageSource(source), options }
       return promised(response, await parts.bring(asked.source, { app, options, idempotencyKey, asked }))

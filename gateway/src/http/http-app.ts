@@ -8,6 +8,7 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { accessLog } from './access-log.ts'
 import { deleteSecret, type KeptSecrets, listSecrets, putSecret } from './app-secrets.ts'
+import { changeApp, readApp, type Settings } from './app-settings.ts'
 import { authorizer } from './authorize.ts'
 import { cancelDeployment } from './cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './create-deployment.ts'
@@ -31,6 +32,7 @@ export type HttpParts = AppParts &
       idempotencyKey: string | null
     }): Promise<Deployment>
     secrets: KeptSecrets
+    settings: Settings
     /** A new deployment from what an earlier one was made of. */
     retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
     /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
@@ -78,6 +80,8 @@ export function httpApp(parts: HttpParts): Express {
   app.post(routes.rollback, rollBack(parts))
   app.post(routes.rollouts, createRollout(parts))
   app.get(routes.rollout, readRolloutRecord(parts))
+  app.get(routes.app, readApp(parts))
+  app.patch(routes.app, changeApp(parts))
   app.get(routes.secrets, listSecrets(parts))
   app.put(routes.secret, putSecret(parts))
   app.delete(routes.secret, deleteSecret(parts))

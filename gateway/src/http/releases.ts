@@ -43,7 +43,7 @@ export function diffReleases({ store }: AppParts): RequestHandler {
 }
 
 /** `POST /v1/apps/{app}/rollback?release=&owner=`: image, config and env of a release before, as a new deployment. */
-export function rollBack({ store, bring }: AppParts): RequestHandler {
+export function rollBack({ store, bring }: Pick<AppParts, 'store' | 'bring'>): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
     const query = queryOf(request)
@@ -58,12 +58,12 @@ export function rollBack({ store, bring }: AppParts): RequestHandler {
 }
 
 /** `GET /v1/apps/{app}/audit`. */
-export function auditApp({ audit }: AppParts): RequestHandler {
+export function auditApp({ audit }: Pick<AppParts, 'audit'>): RequestHandler {
   return async (request, response) => void response.json(await audit(appOf(request)))
 }
 
 /** `DELETE /v1/apps/{app}?confirm={app}`: one that this builder did not make needs `foreign=true` too. */
-export function removeApp({ deleteApp }: AppParts): RequestHandler {
+export function removeApp({ deleteApp }: Pick<AppParts, 'deleteApp'>): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
     const query = queryOf(request)

@@ -5,9 +5,9 @@ import { NewRollout, type Rollout } from '#api/rollout.ts'
 import { fill, routes } from '#api/routes.ts'
 import { idempotencyKeyOf } from './create-deployment.ts'
 import type { HttpParts } from './http-app.ts'
-import { parseJson, readJson } from './read-body.ts'
 import { readImageSource } from './read-image-source.ts'
 import { receiveSource } from './receive-source.ts'
+import { asObject, jsonObject } from './small-body.ts'
 
 export type RolloutParts = {
   rollouts: {
@@ -34,7 +34,7 @@ export function createRollout(parts: HttpParts): RequestHandler {
       .json(made)
 
     async function fromJson(): Promise<Rollout> {
-      const { source, ...more } = await readJson(request, response)
+      const { source, ...more } = await jsonObject(request, response)
       const asked = { ...readRollout(more), source: readImageSource(source) }
       return parts.rollouts.create(asked, null, { asked, idempotencyKey })
     }
@@ -43,7 +43,7 @@ export function createRollout(parts: HttpParts): RequestHandler {
       const { source, fields, secrets } = await receiveSource(request, response, parts)
       const wish = fields.find(([name]) => name === 'rollout')
       if (!wish) throw new Problem('request-invalid', 'The form has no field named rollout: {"targets": [{"app": …}]}.')
-      const asked = { ...readRollout(parseJson(wish[1])), source: null }
+      const asked = { ...readRollout(asObject(wish[1])), source: null }
       const { options } = readOptions(fields.filter((field) => field !== wish))
       const build = { app: asked.targets[0]!.app, options: { ...options, deploy: false }, source, secrets }
       const { id } = await parts.submit({ ...build, idempotencyKey })

@@ -48,7 +48,6 @@ export async function auditOf(
     releases.newest(app),
     releases.isMade(app),
   ])
-  const isOurs = (machine: Machine) => isManaged(machine) && configOf(machine).metadata?.['tarmac_deployment']
   const services = machines.flatMap((machine) =>
     (configOf(machine).services ?? []).map((service) => JSON.stringify({ group: groupOf(machine), service })),
   )
@@ -73,6 +72,9 @@ export async function auditOf(
     }),
   }
 }
+
+const isOurs = (machine: Machine): boolean =>
+  isManaged(machine) && configOf(machine).metadata?.['tarmac_deployment'] !== undefined
 
 /** What a deploy of the release would change on the machine. Fields that Fly fills in by itself are no drift. */
 function driftOf(machine: Machine, { desired, image }: KeptRelease): Audit['drift'][number]['differences'] {

@@ -13,7 +13,7 @@ type Rooms = {
   registry: Pick<Registry, 'manifest'>
   registryHost: string
 }
-type Found = Pick<NewDeployment, 'options' | 'source' | 'from'> & { image: ImageFacts }
+type Found = Pick<NewDeployment, 'options' | 'source' | 'from' | 'resolved'> & { image: ImageFacts }
 
 /**
  * What a deployment of something that exists already is made of. The registry is asked whether the image is still there,
@@ -32,14 +32,14 @@ export async function fromImage(
   if ('image' in source) {
     const runs = (await store.releases.find(app, owner)) ?? (await store.releases.find(app, null))
     const from = runs && { app, owner: runs.owner, release: runs.number }
-    return { options, source: null, from, image: await present(source.image) }
+    return { options, source: null, from, resolved: from !== null, image: await present(source.image) }
   }
   if ('release' in source) {
     const [of, whose] = source.app === undefined ? [app, owner] : [source.app, source.owner ?? null]
     const { number, deployment, image } = await findRelease(store.releases, of, whose, source.release)
     const former = await store.find(deployment)
     const from = { app: of, owner: whose, release: number }
-    return { options: over(former, options), source: null, from, image: await present(image.reference) }
+    return { options: over(former, options), source: null, from, resolved: true, image: await present(image.reference) }
   }
   const former = await store.find(source.deployment)
   if (!former) throw new Problem('deployment-not-found', `There is no deployment ${source.deployment}.`)
@@ -47,7 +47,7 @@ export async function fromImage(
   const image = await present(former.image.reference)
   const from = former.release === null ? former.from : { app: former.app, owner: former.owner, release: former.release }
   if (former.source && former.release === null) await kept(intake, former.id, former.source.digest)
-  return { options: over(former, options), source: from ? null : former.source, from, image }
+  return { options: over(former, options), source: from ? null : former.source, from, resolved: true, image }
 
   async function present(reference: string): Promise<ImageFacts> {
     const [, host, repository = '', tag, digest] =
@@ -82,5 +82,5 @@ function over(former: Deployment | null, given: DeploymentOptions): DeploymentOp
   const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
   const { options } = former
   const env = { ...options.env, ...given.env }
-  return { ...options, ...said, env, build: options.build, tag: options.tag, owner: given.owner }
+  return { ...options, ...said, env, build: options.build, tag: options.tag, owner: given.owner, lane: given.lane }
 }

@@ -47,25 +47,28 @@ export async function releaseBack(
 }
 
 /** What changed from one release to another: image, config and env by path, and which secrets. */
-export function releaseDiff(from: Release, to: Release): ReleaseDiff {
-  const told = ({ image, env, config, secrets }: Release) => ({
-    image: image.reference,
-    env,
-    config,
-    secrets: Object.fromEntries((secrets ?? []).map(({ name, digest }) => [name, digest])),
-  })
-  return { from: from.number, to: to.number, differences: differences(told(from), told(to)) }
-}
+export const releaseDiff = (from: Release, to: Release): ReleaseDiff => ({
+  from: from.number,
+  to: to.number,
+  differences: differences(comparable(from), comparable(to)),
+})
 
 /** What Fly keeps for the app is not turned back with a release: which secrets are others now; null when none is. */
 export function secretsSince({ number, secrets }: KeptRelease, now: SecretVersion[] | null): string | null {
   if (!secrets || !now)
     return `Fly did not say which secrets are others than at release ${number}; they stay as they are.`
-  const byName = (all: SecretVersion[]) => Object.fromEntries(all.map(({ name, digest }) => [name, digest]))
-  const changes = differences(byName(secrets), byName(now)).map(({ path, before, after }) => {
+  const changes = differences(digests(secrets), digests(now)).map(({ path, before, after }) => {
     if (before === undefined) return `${path} (added)`
     return `${path} (${after === undefined ? 'removed' : 'changed'})`
   })
   if (changes.length === 0) return null
   return `Secrets on Fly are not turned back. Since release ${number}: ${changes.join(', ')}.`
 }
+
+const comparable = ({ image, env, config, secrets }: Release) => ({
+  image: image.reference,
+  env,
+  config,
+  secrets: digests(secrets ?? []),
+})
+const digests = (secrets: SecretVersion[]) => Object.fromEntries(secrets.map(({ name, digest }) => [name, digest]))

@@ -24,5 +24,6 @@ export async function retryOf(
     from,
     image: same ? image : null,
     options: { ...options, deploy: same || options.deploy, trigger: 'retry' },
+    resolved: true,
   }
 }

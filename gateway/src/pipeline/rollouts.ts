@@ -10,8 +10,8 @@ import type { Logger } from '../log.ts'
 type Parts = {
   store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
   /** Makes the target's deployment, under this id. */
-  bring(source: ImageSource, target: RolloutTarget, id: string): Promise<unknown>
-  newId(): string
+  bring: (source: ImageSource, target: RolloutTarget, id: string) => Promise<unknown>
+  newId: () => string
   log: Logger
 }
 

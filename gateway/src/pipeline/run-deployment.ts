@@ -1,7 +1,7 @@
 import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
-import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
+import { stopWish } from '../deployments/stop-wish.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import { LogWriter } from './log-writer.ts'
 import type { Built, Plan, Steps } from './steps.ts'
@@ -18,7 +18,15 @@ export async function runDeployment<P extends Plan>(
     steps,
     limits,
     hide,
-  }: { store: DeploymentStore; steps: Steps<P>; limits: TimeLimits; hide: readonly string[] },
+    freed,
+  }: {
+    store: DeploymentStore
+    steps: Steps<P>
+    limits: TimeLimits
+    hide: readonly string[]
+    /** Called when its place among the builds is free. */
+    freed: () => void
+  },
   signal: AbortSignal,
 ): Promise<Problem | null> {
   const { deployment } = claim
@@ -31,10 +39,11 @@ export async function runDeployment<P extends Plan>(
     moving = moving.then(async () => {
       await log.flush()
       if (!(await store.advance(holder, state, to, patch))) {
-        const { cancel } = (await store.find(deployment.id)) ?? { cancel: null }
-        throw cancel ? cancelled(cancel) : new Overtaken()
+        const found = await store.find(deployment.id)
+        throw (found && stopWish(found)) ?? new Overtaken()
       }
       state = to
+      if (to === 'deploying') freed()
     })
     return moving
   }

@@ -35,11 +35,8 @@ export class ReleaseRows implements ReleaseStore {
   }
 
   /** Within the transaction in which the deployment goes live; returns the number. */
-  add(
-    of: { app: string; owner: string | null; deployment: string; image: ImageFacts | null },
-    release: NewRelease,
-  ): number {
-    const [app, owner] = [of.app, of.owner ?? '']
+  add(of: { app: string; owner: string; deployment: string; image: ImageFacts | null }, release: NewRelease): number {
+    const { app, owner } = of
     const body = JSON.stringify({ image: of.image, ...release })
     const number = Number(this.#insert.get(app, owner, of.deployment, this.#time(), body)!['number'])
     this.#prune.run(app, owner, number - kept)
@@ -63,16 +60,18 @@ export class ReleaseRows implements ReleaseStore {
   }
 
   async madeApp(app: string) {
-    this.#db.prepare('INSERT OR IGNORE INTO made_apps VALUES (?, ?)').run(app, this.#time())
+    this.#db
+      .prepare('INSERT INTO apps (app, made_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET made_at = ?2')
+      .run(app, this.#time())
   }
 
   async isMade(app: string) {
-    return this.#db.prepare('SELECT 1 FROM made_apps WHERE app = ?').get(app) !== undefined
+    return this.#db.prepare('SELECT 1 FROM apps WHERE app = ? AND made_at IS NOT NULL').get(app) !== undefined
   }
 
   async forget(app: string) {
     this.#db.exec('BEGIN IMMEDIATE')
-    this.#db.prepare('DELETE FROM made_apps WHERE app = ?').run(app)
+    this.#db.prepare('DELETE FROM apps WHERE app = ?').run(app)
     this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
     this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
     this.#db.exec('COMMIT')

@@ -47,6 +47,11 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
     rollouts: { create: absent, find: absent },
     audit: absent,
     deleteApp: absent,
+    settings: {
+      of: (app) => store.appSettings(app),
+      change: (app, patch) => store.changeAppSettings(app, patch),
+      gateway: { region: 'ams', builds: 4 },
+    },
     retry: async (id, { idempotencyKey }) => {
       const { app, options, source } = (await store.find(id))!
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })

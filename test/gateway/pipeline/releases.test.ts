@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
-import type { Audit, Release, ReleaseDiff, ReleasePage } from '#api/release.ts'
+import type { Audit, ReleaseDiff, ReleasePage } from '#api/release.ts'
 import type { ProblemBody } from '#api/problem.ts'
 import { startMachines } from '../start-machines.ts'
 
@@ -127,7 +127,10 @@ test('a JSON body names one source of a kind that is known', async () => {
   expect(await refused({ source: { image }, env: { '1A': 'x' } })).toEqual([422, expect.stringContaining('env.1A')])
   expect(await refused({ source: { image }, deploy: false })).toEqual([422, expect.stringContaining('nothing to do')])
   expect(await refused({ source: { image } }, '?region=fra')).toEqual([400, expect.stringContaining('fields of it')])
-  expect(await refused({ source: { image: 'elsewhere.example/shop:v1' } })).toMatchObject([422, expect.stringContaining("its own registry")])
+  expect(await refused({ source: { image: 'elsewhere.example/shop:v1' } })).toMatchObject([
+    422,
+    expect.stringContaining('its own registry'),
+  ])
   expect(await refused({ source: { image: `${images.host}/shop:never` } })).toMatchObject([410, expect.any(String)])
   expect(await refused({ source: { deployment: 'nobody' } })).toMatchObject([404, expect.any(String)])
   expect(await refused({ source: { release: 4 } })).toMatchObject([404, expect.any(String)])

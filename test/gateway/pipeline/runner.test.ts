@@ -20,7 +20,16 @@ const good: Steps = {
   deploy: async () => {},
   verify: async () => ({ url: 'http://shop', release: { desired: {}, secrets: null } }),
 }
-const limits = { planMs: 1000, buildMs: 1000, deployMs: 1000, awayMs: 300, builds: 2, drainMs: 0 }
+const limits = {
+  planMs: 1000,
+  buildMs: 1000,
+  deployMs: 1000,
+  awayMs: 300,
+  builds: 2,
+  appBuilds: 2,
+  deploys: 4,
+  drainMs: 0,
+}
 const start = (store: DeploymentStore, steps: Partial<Steps> = {}, own: Partial<typeof limits> = {}) =>
   Runner.start({ store, steps: { ...good, ...steps }, log: openLog('silent'), hide: [], limits: { ...limits, ...own } })
 const submit = (store: DeploymentStore, id = 'd1', app = 'shop', options = {}) =>
@@ -215,6 +224,42 @@ test('secrets that cannot be opened end the deployment before anything is built'
   const secrets = () => Promise.reject(new Problem('secrets-unavailable', 'kept under another key'))
   await using _runner = await start(store, { secrets, build: () => Promise.reject(new Error('built')) })
   expect(await ended(store)).toMatchObject({ state: 'build_failed', problem: { code: 'secrets-unavailable' } })
+})
+
+test('a build whose place a newer one takes with lane=cancel-running stops, ends as superseded, and then that goes', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  await using runner = await start(store, {
+    build: async (...given) => (given[0].id === 'd1' ? untilStopped(...given) : built),
+  })
+  while ((await store.find('d1'))!.state !== 'building') await sleep(5)
+  await submit(store, 'd2', 'shop', { lane: 'cancel-running' })
+  runner.wake()
+  expect(await ended(store)).toMatchObject({ state: 'superseded', problem: { supersededBy: 'd2' } })
+  expect(await ended(store, 'd2')).toMatchObject({ state: 'live' })
+})
+
+test('a deploy that waits for Fly holds no place among the builds', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store, 'd1', 'shop')
+  const fly = Promise.withResolvers<void>()
+  const deploy: Steps['deploy'] = async ({ deployment }) => (deployment.id === 'd1' ? fly.promise : undefined)
+  await using runner = await start(store, { deploy }, { builds: 1 })
+  while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
+  await submit(store, 'd2', 'blog')
+  runner.wake()
+  expect(await ended(store, 'd2')).toMatchObject({ state: 'live' })
+  fly.resolve()
+  expect(await ended(store)).toMatchObject({ state: 'live' })
+})
+
+test('those that wait hear for what, while it changes', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  await using runner = await start(store, { build: untilStopped }, { builds: 1 })
+  await submit(store, 'd2', 'blog')
+  runner.wake()
+  await expect.poll(() => store.eventsAfter('d2', 1, 9)).toMatchObject([{ type: 'waiting', for: 'builds', place: 1 }])
 })
 
 const untilStopped: Steps['build'] = (_d, _t, _s, _p, _pushing, _tell, signal) =>

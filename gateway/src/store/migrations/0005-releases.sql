@@ -10,10 +10,7 @@ CREATE TABLE releases (
 ) STRICT, WITHOUT ROWID;
 
 -- Apps that this builder made on Fly: others are not deleted so lightly.
-CREATE TABLE made_apps (
-  app        TEXT PRIMARY KEY,
-  created_at TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+ALTER TABLE apps ADD COLUMN made_at TEXT;
 
 -- One image to many targets; what became of each stands in its deployment.
 CREATE TABLE rollouts (
