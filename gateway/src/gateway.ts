@@ -2,7 +2,9 @@ import { randomBytes, randomUUIDv7 } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ImageSource } from '#api/image-source.ts'
 import { asProblem } from '#api/problem.ts'
+import type { RolloutTarget } from '#api/rollout.ts'
 import { proveWalls } from './buildkit/canary.ts'
 import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
@@ -12,7 +14,6 @@ import { MachinesApi } from './fly/machines-api.ts'
 import { DiskWatch } from './host/disk-watch.ts'
 import { openLookupNetwork } from './host/lookup-network.ts'
 import { sandboxKind } from './host/sandbox.ts'
-import type { HttpParts } from './http/http-app.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
@@ -136,16 +137,17 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     runner.wake()
     return deployment
   }
-  const images = { store, intake, registry, registryHost: config.registry }
-  const bring: HttpParts['bring'] = async (source, { app, options, ...more }) =>
-    submit({ app, ...(await fromImage({ app, options }, source, images, AbortSignal.timeout(askMs))), ...more })
+  const look = (source: ImageSource, target: RolloutTarget) =>
+    fromImage(target, source, { store, intake, registry, registryHost: config.registry }, AbortSignal.timeout(askMs))
+  const bring = async (source: ImageSource, { app, options, ...more }: RolloutTarget & Partial<Asked>) =>
+    submit({ app, ...(await look(source, { app, options })), ...more })
   const rollouts = opening.use(
     await Rollouts.start({
       store,
+      look,
+      bring: (source, { app, options }, id) => bring(source, { app, options, id }),
       newId: randomUUIDv7,
       log,
-      bring: async (source, target, id) =>
-        submit({ id, app: target.app, ...(await fromImage(target, source, images, AbortSignal.timeout(askMs))) }),
     }),
   )
   const stopping = new AbortController()

@@ -109,6 +109,7 @@ export class FakeFly {
         state: 'created',
         name: String(body['name']),
         region: String(body['region']),
+        size_gb: Number(body['size_gb']),
       }
       app.volumes.push(fresh)
       return [200, fresh]

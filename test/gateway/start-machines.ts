@@ -1,9 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { isFinal, type Deployment } from '#api/deployment.ts'
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isFinal, type Deployment, type ImageFacts } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
-import type { Rollout } from '#api/rollout.ts'
+import { Problem } from '#api/problem.ts'
+import type { ImageSource } from '#api/image-source.ts'
+import type { Rollout, RolloutTarget } from '#api/rollout.ts'
 import { Deployer } from '../../gateway/src/deploy/deployer.ts'
+import type { NewDeployment } from '../../gateway/src/deployments/store.ts'
 import { follow } from '../../gateway/src/deployments/follow.ts'
+import type { SourceTree } from '../../gateway/src/deployments/source-tree.ts'
 import { MachinesApi } from '../../gateway/src/fly/machines-api.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import { auditOf } from '../../gateway/src/pipeline/audit.ts'
@@ -20,10 +27,10 @@ import { authorization, startHttp } from './http/start-http.ts'
 
 type Store = ReturnType<typeof openSqliteStore>
 type Answer<T> = { status: number; body: T }
-type Settings = { publicIps?: 'report' | 'release'; watchMs?: number; deploys?: number }
+type Settings = { publicIps?: 'report' | 'release'; watchMs?: number; deploys?: number; flyToml?: string }
 
 /** A gateway for images that exist, joined as `gateway.ts` does it; Fly and the registry are fakes. */
-export async function startMachines({ publicIps = 'report', watchMs = 0, deploys = 16 }: Settings = {}) {
+export async function startMachines({ publicIps = 'report', watchMs = 0, deploys = 16, flyToml = '' }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
   const images = opening.use(await FakeRegistry.start())
@@ -39,8 +46,11 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   })
   const log = openLog('silent')
   const store: Store = opening.use(openSqliteStore(':memory:'))
-  const built = { source: { digest: 'sha256:aa', files: 0, sizeBytes: 0 }, root: '/', entries: [] }
-  const intake = { tree: async () => ({ ...built.source, ...built }) }
+  const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
+  const root = await mkdtemp(join(tmpdir(), 'tarmac-source-'))
+  await writeFile(join(root, 'fly.toml'), flyToml)
+  const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
+  const intake = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
   // Nothing is built here: the rooms that build are not there.
   const rooms = { intake, registry, store, fly, deployer } as unknown as Parameters<typeof makeSteps>[0]
   const settings = { region: 'fra', publicIps, plansDir: '/tmp/plans', key: new Uint8Array(32) }
@@ -58,17 +68,20 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   const start = async () => {
     const runner = await Runner.start({ store, steps, log, limits, hide: [] })
     const from = { store, intake, registry, registryHost: images.host }
-    const never = new AbortController().signal
-    const bring = async (
-      source: Parameters<typeof fromImage>[1],
-      { app, options, ...more }: Parameters<typeof fromImage>[0] & { idempotencyKey?: string | null; asked?: unknown },
-      id: string = randomUUID(),
-    ) => {
-      const made = await store.create({ id, app, ...(await fromImage({ app, options }, source, from, never)), ...more })
+    const look = (source: ImageSource, target: RolloutTarget) =>
+      fromImage(target, source, from, AbortSignal.timeout(5000))
+    const bring = async (source: ImageSource, { app, options, ...more }: RolloutTarget & Partial<NewDeployment>) => {
+      const made = await store.create({ id: randomUUID(), app, ...(await look(source, { app, options })), ...more })
       runner.wake()
       return made
     }
-    const rollouts = await Rollouts.start({ store, bring, newId: randomUUID, log })
+    const rollouts = await Rollouts.start({
+      store,
+      look,
+      bring: (source, { app, options }, id) => bring(source, { app, options, id }),
+      newId: randomUUID,
+      log,
+    })
     return { runner, bring, rollouts }
   }
   let parts = await start()
@@ -105,6 +118,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   }
   return {
     store,
+    source,
     fly: fake,
     images,
     call,
@@ -121,6 +135,22 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
         if (rollout.endedAt !== null) return rollout
         await new Promise((done) => setTimeout(done, 20))
       }
+    },
+    /** A form with these fields, a file among them. */
+    async form<T>(path: string, fields: Record<string, string | Blob>): Promise<Answer<T>> {
+      const body = new FormData()
+      for (const [name, value] of Object.entries(fields)) body.append(name, value)
+      const answer = await fetch(server.url + path, { method: 'POST', headers: authorization, body })
+      return { status: answer.status, body: (await answer.json()) as T }
+    },
+    /** Plays the build of a deployment that waits: to this image, or to its failure. */
+    async build(id: string, image: ImageFacts | null) {
+      const claim = (await store.claim())!
+      const holder = { id, epoch: claim.epoch }
+      await store.advance(holder, 'fetching', 'analyzing')
+      await store.advance(holder, 'analyzing', 'building')
+      const problem = new Problem('build-failed', 'npm ci ended with exit code 1.').body()
+      await store.advance(holder, 'building', image ? 'built' : 'build_failed', image ? { image } : { problem })
     },
     /** The gateway stops, and is there again. */
     async restart() {

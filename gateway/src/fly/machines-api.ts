@@ -14,7 +14,14 @@ const answerBytes = 32 * 1024 * 1024
 
 export type App = { name: string; status?: string; machine_count?: number; network?: string }
 export type IpAssignment = { ip: string; shared?: boolean }
-export type Volume = { id: string; name: string; region: string; state: string; attached_machine_id?: string | null }
+export type Volume = {
+  id: string
+  name: string
+  region: string
+  state: string
+  size_gb?: number
+  attached_machine_id?: string | null
+}
 export type NewVolume = { name: string; region: string; size_gb: number; encrypted: boolean; compute: object }
 export type NewMachine = { name: string; region: string; config: MachineConfig; skip_launch?: boolean }
 export type MachineUpdate = { config: MachineConfig; current_version: string; skip_launch?: boolean }
@@ -55,7 +62,7 @@ export class MachinesApi {
 
   /** Null when there is no such app; `fly-denied` when it is another organisation's. */
   app(app: string, signal: AbortSignal): Promise<App | null> {
-    return orNull(this.#call<App>('GET', `/apps/${app}`, { action: 'get', id: app }, signal))
+    return orNull(this.#read<App>('get', app, `/apps/${app}`, signal))
   }
 
   createApp(app: { name: string; org: string; network: string | null }, signal: AbortSignal): Promise<object> {

@@ -9,6 +9,8 @@ import type { Logger } from '../log.ts'
 
 type Parts = {
   store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
+  /** Says what is wrong with a source that all targets share. */
+  look: (source: ImageSource, target: RolloutTarget) => Promise<unknown>
   /** Makes the target's deployment, under this id. */
   bring: (source: ImageSource, target: RolloutTarget, id: string) => Promise<unknown>
   newId: () => string
@@ -38,7 +40,9 @@ export class Rollouts {
     build: string | null,
     request: { asked: unknown; idempotencyKey: string | null },
   ): Promise<Rollout> {
-    const { store, newId } = this.#parts
+    const { store, newId, look } = this.#parts
+    const { source } = asked
+    if (source && (!('release' in source) || source.app !== undefined)) await look(source, targets[0]!)
     const names = targets.map(({ app, options }) => `${app}${options.owner ? ` of ${options.owner}` : ''}`)
     const twice = names.find((name, at) => names.indexOf(name) < at)
     if (twice) throw new Problem('option-invalid', `The target ${twice} is named twice; name it once.`)
