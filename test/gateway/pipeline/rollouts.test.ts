@@ -92,7 +92,7 @@ test(
   'one image comes to a hundred owners of an app, a few at a time, and one record sums up',
   { timeout: 60_000 },
   async () => {
-    await using gateway = await startMachines()
+    await using gateway = await startMachines({ deploys: 100 })
     const { fly, images, deploy } = gateway
     const [one, two] = [images.put('shared', 'v1'), images.put('shared', 'v2')]
     await deploy('shared', { image: one.name })
