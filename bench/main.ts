@@ -1,5 +1,6 @@
 import { context } from './context.ts'
 import { intake } from './intake.ts'
+import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
 
@@ -13,6 +14,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   reuse,
   context,
   intake,
+  memory,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -195,9 +195,13 @@ export const settings = z.object({
     .min(1)
     .default(16)
     .describe('Deployments at machines at once, above which no further one is taken up.'),
+  TARMAC_FETCH_TIMEOUT: seconds.default(300).describe('Seconds for getting the source ready to be planned.'),
   TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
   TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),
   TARMAC_DEPLOY_TIMEOUT: seconds.default(1800).describe('Seconds for the rollout and its verification.'),
+  TARMAC_TOTAL_TIMEOUT: seconds
+    .default(7200)
+    .describe('Seconds for a deployment in all, from when it was taken up; waiting in the queue does not count.'),
   TARMAC_MACHINE_TIMEOUT: seconds.default(300).describe('Seconds for one machine to start and pass its checks.'),
   TARMAC_WATCH: z.coerce
     .number()
@@ -285,9 +289,11 @@ export function readConfig(env: Record<string, string | undefined>) {
       builds: set.TARMAC_MAX_BUILDS,
       appBuilds: set.TARMAC_APP_BUILDS,
       deploys: set.TARMAC_MAX_DEPLOYS,
+      fetchMs: set.TARMAC_FETCH_TIMEOUT * 1000,
       planMs: set.TARMAC_PLAN_TIMEOUT * 1000,
       buildMs: set.TARMAC_BUILD_TIMEOUT * 1000,
       deployMs: set.TARMAC_DEPLOY_TIMEOUT * 1000,
+      totalMs: set.TARMAC_TOTAL_TIMEOUT * 1000,
       machineMs: set.TARMAC_MACHINE_TIMEOUT * 1000,
       watchMs: set.TARMAC_WATCH * 1000,
       awayMs: set.TARMAC_AWAY_TIMEOUT * 1000,

@@ -195,7 +195,10 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       config.http,
     ),
   )
-  opening.defer(() => stopping.abort())
+  opening.defer(async () => {
+    stopping.abort()
+    await runner.drain() // with the server still there, to tell callers when to come back
+  })
   log.info({ url: server.url }, 'gateway listens')
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }

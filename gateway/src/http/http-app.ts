@@ -59,6 +59,7 @@ export function httpApp(parts: HttpParts): Express {
   app.use(accessLog(log, stopping))
   app.get(routes.health, (_request, response) => void response.json({ ok: true }))
   app.get(routes.ready, async (_request, response) => {
+    if (stopping.aborted) throw new Problem('stopping', 'The gateway is stopping.')
     const { ready, parts: found } = await parts.readiness()
     const away = Object.entries(found).filter(([, part]) => !part.ok)
     const detail = away.map(([name, part]) => `${name}: ${part.detail}`).join('; ') || 'The gateway is starting.'

@@ -31,6 +31,7 @@ export class Runner<P extends Plan = Plan> {
   #tellAfter = 0
   #later: NodeJS.Timeout | undefined
   #draining = false
+  #drained: Promise<void> | undefined
 
   /** Puts right what an earlier gateway left, then begins. */
   static async start<P extends Plan>(parts: Parts<P>): Promise<Runner<P>> {
@@ -75,8 +76,10 @@ export class Runner<P extends Plan = Plan> {
       if (this.#draining) return
       if (pauseMs > 0) this.#wakeIn(pauseMs)
       else {
-        this.#tellAfter = performance.now() + tellEveryMs
+        const from = performance.now()
         await store.tellWaiting(mayStart() ? limits : null)
+        const tookMs = performance.now() - from // a queue of ten thousand takes a while
+        this.#tellAfter = performance.now() + Math.max(tellEveryMs, 20 * tookMs)
       }
     }
   }
@@ -129,12 +132,22 @@ export class Runner<P extends Plan = Plan> {
   }
 
   /** Claims nothing more, gives running work its time, then sends it back to the queue. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  drain(): Promise<void> {
+    return (this.#drained ??= this.#drain())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.drain()
+  }
+
+  async #drain(): Promise<void> {
     this.#draining = true
     clearTimeout(this.#later)
     await this.#claiming
     const reason = new Problem('stopping', 'The gateway was stopped; this goes on when it is back.')
-    const timer = setTimeout(() => this.#stop.abort(reason), this.#parts.limits.drainMs)
+    const { log, limits } = this.#parts
+    if (this.#running.size > 0) log.info({ running: this.#running.size, drainMs: limits.drainMs }, 'draining')
+    const timer = setTimeout(() => this.#stop.abort(reason), limits.drainMs)
     await Promise.all(this.#running)
     clearTimeout(timer)
     await this.#claiming

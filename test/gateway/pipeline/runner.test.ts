@@ -21,6 +21,8 @@ const good: Steps = {
   verify: async () => ({ url: 'http://shop', release: { desired: {}, secrets: null } }),
 }
 const limits = {
+  fetchMs: 1000,
+  totalMs: 20_000,
   planMs: 1000,
   buildMs: 1000,
   deployMs: 1000,
@@ -101,6 +103,38 @@ test('a step over its time ends with the limit and the state it was in', async (
   await using _runner = await start(store, { analyze: (_d, _t, _s, _tell, signal) => hang(signal) }, { planMs: 30 })
   expect(await ended(store)).toMatchObject({
     problem: { code: 'time-limit', state: 'analyzing', limitMs: 30, status: 504 },
+  })
+})
+
+test.each([
+  ['fetching', { fetchMs: 30 }, 'Fetching the source took longer than 0.03 s.'],
+  ['pushing', { buildMs: 30 }, 'The build took longer than 0.03 s.'],
+  ['verifying', { totalMs: 60 }, 'The deployment took longer than 0.06 s.'],
+])('%s has its limit', async (state, own, detail) => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const hang = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  const slow: Partial<Record<typeof state, Partial<Steps>>> = {
+    fetching: { fetch: (_d, signal) => hang(signal) },
+    pushing: { build: (_d, _t, _s, _p, pushing, _tell, signal) => (pushing(), hang(signal)) },
+    verifying: { verify: ({ signal }) => hang(signal) },
+  }
+  await using _runner = await start(store, slow[state], own)
+  const [limitMs] = Object.values(own)
+  expect((await ended(store)).problem).toMatchObject({ code: 'time-limit', state, limitMs, detail })
+})
+
+test('a deploy over its time says what was put back', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const back = new Problem('deploy-failed', 'It was late. 1 machine is back.', { facts: { machines: [1] } })
+  const deploy: Steps['deploy'] = ({ signal }) =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(back)))
+  await using _runner = await start(store, { deploy }, { deployMs: 30 })
+  expect(await ended(store)).toMatchObject({
+    state: 'deploy_failed',
+    problem: { code: 'time-limit', state: 'deploying', limitMs: 30, machines: [1], detail: back.message },
   })
 })
 
