@@ -52,6 +52,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     urlTemplate: place.url,
     ownerUrlTemplate: place.ownerUrl,
     watchMs: limits.watchMs,
+    proxyMs: limits.proxyMs,
     waitMs: limits.machineMs,
   })
   const login = { username: 'x', password: secrets.fly }

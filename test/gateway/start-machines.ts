@@ -42,6 +42,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
     urlTemplate: 'http://{app}.flycast',
     ownerUrlTemplate: 'http://{owner}.{app}.internal:{port}',
     watchMs,
+    proxyMs: 20,
     waitMs: 3000,
   })
   const log = openLog('silent')
@@ -56,6 +57,8 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   const settings = { region: 'fra', publicIps, plansDir: '/tmp/plans', key: new Uint8Array(32) }
   const steps = makeSteps(rooms, settings as unknown as Parameters<typeof makeSteps>[1])
   const limits = {
+    fetchMs: 1000,
+    totalMs: 600_000,
     planMs: 1000,
     buildMs: 1000,
     deployMs: 120_000,
@@ -129,7 +132,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
       const { body } = await call<Deployment>('POST', `/v1/apps/${app}/deployments`, { source, ...options })
       return ended(body.id)
     },
-    async rolledOut(id: string): Promise<Rollout> {
+    rolledOut: async (id: string): Promise<Rollout> => {
       for (;;) {
         const rollout = await parts.rollouts.find(id)
         if (rollout.endedAt !== null) return rollout
@@ -137,14 +140,14 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
       }
     },
     /** A form with these fields, a file among them. */
-    async form<T>(path: string, fields: Record<string, string | Blob>): Promise<Answer<T>> {
+    form: async <T>(path: string, fields: Record<string, string | Blob>): Promise<Answer<T>> => {
       const body = new FormData()
       for (const [name, value] of Object.entries(fields)) body.append(name, value)
       const answer = await fetch(server.url + path, { method: 'POST', headers: authorization, body })
       return { status: answer.status, body: (await answer.json()) as T }
     },
     /** Plays the build of a deployment that waits: to this image, or to its failure. */
-    async build(id: string, image: ImageFacts | null) {
+    build: async (id: string, image: ImageFacts | null) => {
       const claim = (await store.claim())!
       const holder = { id, epoch: claim.epoch }
       await store.advance(holder, 'fetching', 'analyzing')
@@ -153,7 +156,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
       await store.advance(holder, 'building', image ? 'built' : 'build_failed', image ? { image } : { problem })
     },
     /** The gateway stops, and is there again. */
-    async restart() {
+    restart: async () => {
       await stop()
       parts = await start()
     },

@@ -1,65 +1,43 @@
-import { createHash } from 'node:crypto'
 import { Problem } from '#api/problem.ts'
-import type { MachineConfig, Mount } from '../fly/machine.ts'
+import type { Mount } from '../fly/machine.ts'
 import { isAway } from '../fly/machines-api.ts'
 import type { Slot } from './rollout.ts'
 import type { Run } from './run.ts'
 
-const attempts = 3
-const defaultGb = 1
-
-/** Volumes of an owner's machine have a name of their own, so that no machine ever gets what another owner wrote. */
-export function ownMounts(config: MachineConfig, owner: string | null | undefined): MachineConfig {
-  if (!owner || !config.mounts) return config
-  const mark = createHash('sha256').update(owner).digest('hex').slice(0, 12)
-  const named = ({ name = '', ...mount }: Mount) => ({ ...mount, name: `${name.slice(0, 17)}_${mark}` })
-  return { ...config, mounts: config.mounts.map(named) }
+/** A machine that is made takes a free volume of each mount's name in its region; where there is none it is made. */
+export function withVolumes(run: Run, slot: Slot, mounts: Mount[]): Promise<Mount[]> {
+  // One machine after the other, so that no two choose the same.
+  return run.inTurn(async () => {
+    const laid: Mount[] = []
+    for (const mount of mounts) {
+      const name = mount.name ?? ''
+      slot.volumes[name] ??= await freeVolume(run, slot, name)
+      laid.push({ ...mount, volume: slot.volumes[name] })
+    }
+    return laid
+  })
 }
 
-/** A machine that is made takes a free volume of each mount's name in its region; where there is none one is made. */
-export async function withVolumes(run: Run, slot: Slot, mounts: Mount[]): Promise<Mount[]> {
-  for (const { name = '' } of mounts) await takeVolume(run, slot, name)
-  return mounts.map((mount) => Object.assign({}, mount, { volume: slot.volumes?.[mount.name ?? ''] }))
-}
-
-async function takeVolume(run: Run, slot: Slot, name: string): Promise<void> {
-  const { settings, work, rollout } = run
-  const { fly } = settings
+async function freeVolume(run: Run, slot: Slot, name: string): Promise<string> {
+  const { settings, work, rollout, stopping } = run
+  const chosen = new Set(rollout.slots.flatMap(({ volumes }) => Object.values(volumes)))
   for (let attempt = 1; ; attempt++) {
-    if (slot.volumes?.[name]) return await run.save()
-    const volumes = await fly.volumes(work.app, work.signal)
-    const taken = new Set(rollout.slots.flatMap((other) => Object.values(other.volumes ?? {})))
+    const volumes = await run.insist(() => settings.fly.volumes(work.app, stopping))
     const free = volumes.find(
-      (volume) =>
-        volume.name === name &&
-        volume.region === slot.region &&
-        volume.state === 'created' &&
-        !volume.attached_machine_id &&
-        !taken.has(volume.id),
+      ({ id, name: its, region, attached_machine_id: taken }) =>
+        its === name && region === slot.region && !taken && !chosen.has(id),
     )
-    // Chosen in the same breath in which it was seen to be free: slots may be filled side by side.
-    if (free) (slot.volumes ??= {})[name] = free.id
-    else if (attempt === attempts)
-      throw new Problem('fly-unavailable', `Fly made no volume ${name} in region ${slot.region}. Try again later.`)
-    else await makeVolume(run, slot, name)
-  }
-}
-
-/** What is made is found by the next look, also when the answer is lost. */
-async function makeVolume({ settings, work, rollout }: Run, slot: Slot, name: string): Promise<void> {
-  const { guest, groups, volumeGb } = rollout.desired
-  const group = groups.find((group) => group.name === slot.group)
-  const wish = group?.config.mounts?.find((mount) => name.startsWith(`${mount.name?.slice(0, 17)}`))
-  const sizeGb = volumeGb[wish?.name ?? name] ?? defaultGb
-  const compute = group?.config.guest ?? guest
-  try {
-    await settings.fly.createVolume(
-      work.app,
-      { name, region: slot.region, size_gb: sizeGb, encrypted: true, compute },
-      work.signal,
-    )
-    work.tell({ type: 'note', text: `Made volume ${name} of ${sizeGb} GB in region ${slot.region}.` })
-  } catch (error) {
-    if (!isAway(error)) throw error
+    if (free) return free.id
+    try {
+      const wish = { name, region: slot.region, size_gb: 1, ...rollout.desired.volumes[name] }
+      const { id } = await settings.fly.createVolume(work.app, wish, stopping)
+      work.tell({ type: 'note', text: `Made volume ${id} (${name}, ${wish.size_gb} GB) in ${slot.region}.` })
+      return id
+    } catch (error) {
+      // It may be there all the same.
+      if (isAway(error) && attempt < 5) continue
+      const detail = `fly.toml mounts volume ${name}, there is none free in region ${slot.region}, and none could be made (${(error as Error).message}). Make one: fly volumes create ${name} --region ${slot.region} --app ${work.app}`
+      throw new Problem('fly-refused', detail, { cause: error, facts: { key: 'mounts' } })
+    }
   }
 }

@@ -1,9 +1,8 @@
 import { Problem } from '#api/problem.ts'
 import type { Audit } from '#api/release.ts'
+import { groupOf, isManaged, ownerOf } from '../deploy/app-machines.ts'
 import type { DesiredApp } from '../deploy/desired.ts'
 import { layOver } from '../deploy/lay-over.ts'
-import { groupOf, isManaged, ownerOf } from '../deploy/rollout.ts'
-import { ownMounts } from '../deploy/volumes.ts'
 import type { KeptRelease, ReleaseStore } from '../deployments/release-store.ts'
 import type { Tell } from '../deployments/tell.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
@@ -84,7 +83,7 @@ function driftOf(machine: Machine, { desired, image }: KeptRelease): Audit['drif
   const { tarmac_deployment: deployment = '', tarmac_number: number = '0', fly_builder_id } = config.metadata ?? {}
   const owner = ownerOf(machine)
   const marks = { image: image.reference, deployment, number: Number(number), owner, builder: fly_builder_id ?? null }
-  const wanted = layOver(config, ownMounts(group.config, owner), marks)
+  const wanted = layOver(config, group.config, marks)
   const found = differences(wanted, { ...config, image: imageOf(machine) })
   return found.filter(({ path, before }) => before !== undefined || /^services\.\d+$/.test(path))
 }

@@ -4,7 +4,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { SecretVersion } from '#api/release.ts'
 import type { Deployer } from '../deploy/deployer.ts'
-import { desiredAgain, desiredApp, type DesiredApp } from '../deploy/desired.ts'
+import { desiredAgain, desiredApp, type DesiredApp, ownedBy } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
@@ -55,9 +55,10 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     fetch: (deployment) => treeOf(deployment),
 
     async analyze(deployment, tree, secrets, tell, signal) {
-      const { app, options } = deployment
+      const { id, number, app, owner, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       await checkPlatforms(buildkit, options, signal)
+      await deployer.refuseUnfit({ id, number, app, options, desired: ownedBy(desired, owner), signal })
       for (const text of desired.warnings) tell({ type: 'warning', text })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
@@ -156,7 +157,7 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
   async function toWork({ deployment, image, rollout, remember, tell, signal }: DeployWork): Promise<Work> {
     const { id, number, app, options } = deployment
     const known = rollout as Rollout | null
-    const desired = known?.desired ?? (await wish(deployment))
+    const desired = known?.desired ?? ownedBy(await wish(deployment), deployment.owner)
     return { id, number, app, options, image, desired, rollout: known, remember, tell, signal }
   }
 }
