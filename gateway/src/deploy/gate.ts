@@ -48,7 +48,7 @@ export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, s
       if (running) refuseCrashed(machine, wanted)
       // An update leaves a machine that slept asleep.
       if (running && isAsleep(machine)) await wake(fly, wanted, signal)
-    } else if (!transient.has(machine.state) && ++strikes === 2) {
+    } else if (!transient.has(machine.state) && (++strikes === 2 || performance.now() > deadline)) {
       // Twice, because an answer may be older than the update.
       throw reverted(machine)
     }
