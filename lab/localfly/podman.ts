@@ -144,6 +144,12 @@ lock_type = "file"
     )
   }
 
+  /** What runs, whoever started it: each container's name, and the image by its digest. */
+  async running(): Promise<Map<string, string>> {
+    const { stdout } = await this.#podman(['ps', '--format', '{{.Names}} {{.Image}}'])
+    return new Map(stdout.split('\n').flatMap((line) => (line ? [line.split(' ') as [string, string]] : [])))
+  }
+
   /** True when the signal was sent, false when the program had ended already. */
   kill({ id }: Container, signal: string): Promise<boolean> {
     return this.#podman(['kill', '--signal', signal, id]).then(
