@@ -1,10 +1,13 @@
 import { z } from 'zod'
+import { AppName } from './app.ts'
 import { Problem } from './problem.ts'
 
 const words = z.string().max(1000).nullable().default(null)
 
 /** What the sender of a deployment may ask for. On the wire these are query parameters (see `readOptions`). */
 export const DeploymentOptions = z.object({
+  /** `owner=alice`: the machines of this one of the app's users, with a queue and releases of their own; the whole app's when not given. */
+  owner: AppName.nullable().default(null),
   /** `deploy=false`: build and push, touch no machine. */
   deploy: z.boolean().default(true),
   /** `rebuild=true`: run every step again, whatever is cached. */
@@ -56,6 +59,7 @@ const maps = ['env', 'build'] as const
 const lists = ['tag'] as const
 const flags = ['deploy', 'rebuild'] as const
 const texts = [
+  'owner',
   'region',
   'dockerfile',
   'plan',

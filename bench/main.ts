@@ -1,6 +1,7 @@
 import { context } from './context.ts'
 import { downtime } from './downtime.ts'
 import { intake } from './intake.ts'
+import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
 
@@ -15,6 +16,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   context,
   intake,
   downtime,
+  memory,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

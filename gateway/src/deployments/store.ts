@@ -30,10 +30,14 @@ export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases
 /** A claimed deployment: every later write of the runner carries the epoch, and fails when another has claimed since. */
 export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
 
-/** Keeps deployments and their logs. Every method happens whole or not at all. Times are ISO 8601, UTC. */
+/**
+ * Keeps deployments and their logs. A lane is an app and an owner (`options.owner`; null: the app itself): its
+ * deployments go one after the other, in the order of their births, and other lanes beside it. Every method happens
+ * whole or not at all. Times are ISO 8601, UTC.
+ */
 export interface DeploymentStore {
   /**
-   * Writes the record and its first event (`pending`), and supersedes older pending ones of the same app; or answers the
+   * Writes the record and its first event (`pending`), and supersedes older pending ones of the same lane; or answers the
    * deployment that the same idempotency key made, `idempotency-mismatch` when it was for something else.
    */
   create(fresh: NewDeployment): Promise<Deployment>
@@ -45,13 +49,15 @@ export interface DeploymentStore {
   imageOf(app: string, buildKey: string): Promise<Deployment | null>
 
   /**
-   * The oldest pending deployment of an app that has none at work, claimed and moved to `fetching` (with an image: to
-   * `deploying`); null when there is none.
+   * The oldest pending deployment of a lane that has none at work, claimed and moved to `fetching` (with an image: to
+   * `deploying`); null when there is none. Ends those that come too late, as `advance` does.
    */
   claim(): Promise<Claim | null>
   /**
    * Moves a deployment and writes the `state` event, together. False, and nothing written, when it is no longer in
-   * `from`, the epoch is not the last one, or a wish to cancel stands in the way of going on. Refuses a move that is not in the table (a mistake of ours).
+   * `from`, the epoch is not the last one, or a wish to cancel stands in the way of going on. Refuses a move that is not in
+   * the table (a mistake of ours). False too at the fence: to `deploying` where a newer deployment of the lane is live or
+   * touches machines ends as `superseded`.
    */
   advance(
     claim: { id: string; epoch: number },

@@ -14,6 +14,7 @@ import { SecretRows } from './secret-rows.ts'
 type Row = {
   id: string
   app: string
+  owner: string
   number: number
   state: DeploymentState
   created_at: string
@@ -27,9 +28,9 @@ type Row = {
 }
 type Body = Pick<
   Deployment,
-  'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'cancel'
+  'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'cancel' | 'supersededBy'
 >
-type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel'>>
+type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 type Holder = { id: string; epoch: number }
 
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
@@ -57,6 +58,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const former = fresh.idempotencyKey ? this.#sameRequest(fresh, fresh.idempotencyKey) : null
       if (former) return former
       const at = this.#time()
+      const owner = fresh.options.owner ?? ''
       const body: Body = {
         options: fresh.options,
         source: fresh.source,
@@ -67,22 +69,20 @@ class SqliteStore implements DeploymentStore, SecretStore {
         url: null,
         problem: null,
         cancel: null,
+        supersededBy: null,
       }
       this.#run(
-        `INSERT INTO deployments (id, app, number, state, created_at, updated_at, source_digest, body)
-         SELECT ?, ?, coalesce(max(number), 0) + 1, 'pending', ?, ?, ?, ? FROM deployments WHERE app = ?`,
-        [fresh.id, fresh.app, at, at, fresh.source?.digest ?? null, JSON.stringify(body), fresh.app],
+        `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body)
+         SELECT ?6, ?1, ?2, coalesce(max(number), 0) + 1, 'pending', ?3, ?3, ?4, ?5 FROM deployments WHERE app = ?1`,
+        [fresh.app, owner, at, fresh.source?.digest ?? null, JSON.stringify(body), fresh.id],
       )
       for (const secret of fresh.secrets ?? []) this.#secrets.put(`deployment:${fresh.id}`, secret, at)
       this.#write(fresh.id, [{ type: 'state', from: null, state: 'pending' }])
-      const older = this.#all(`SELECT * FROM deployments WHERE app = ? AND state = 'pending' AND id <> ?`, [
-        fresh.app,
-        fresh.id,
-      ])
-      for (const row of older) {
-        const problem = new Problem('superseded', `Deployment ${fresh.id} came later and took its place.`).body()
-        this.#move(row, 'superseded', { problem })
-      }
+      const older = this.#all(
+        `SELECT * FROM deployments WHERE app = ? AND owner = ? AND ended_at IS NULL AND state = 'pending' AND id <> ?`,
+        [fresh.app, owner, fresh.id],
+      )
+      for (const row of older) this.#move(row, 'superseded', overtaken(fresh))
       return toDeployment(this.#row(fresh.id)!)
     })
   }
@@ -116,15 +116,19 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   async claim(): Promise<Claim | null> {
     return this.#transaction(() => {
-      const [row] = this.#all(
-        `SELECT * FROM deployments AS d WHERE state = 'pending' AND ended_at IS NULL AND NOT EXISTS (
-           SELECT 1 FROM deployments WHERE app = d.app AND ended_at IS NULL AND state IN (${list(workingStates)}))
-         ORDER BY created_at, number LIMIT 1`,
-      )
-      if (!row) return null
-      this.#run('UPDATE deployments SET attempt = attempt + 1 WHERE id = ?', [row.id])
-      const { image } = JSON.parse(row.body) as Body
-      return this.#take(row, () => this.#move(row, image ? 'deploying' : 'fetching', {}))
+      for (;;) {
+        const [row] = this.#all(
+          `SELECT * FROM deployments AS d WHERE state = 'pending' AND ended_at IS NULL AND NOT EXISTS (
+             SELECT 1 FROM deployments
+             WHERE app = d.app AND owner = d.owner AND ended_at IS NULL AND (state <> 'pending' OR number < d.number))
+           ORDER BY created_at, number LIMIT 1`,
+        )
+        if (!row) return null
+        const { image } = bodyOf(row)
+        if (image && this.#fenced(row)) continue
+        this.#run('UPDATE deployments SET attempt = attempt + 1 WHERE id = ?', [row.id])
+        return this.#take(row, () => this.#move(row, image ? 'deploying' : 'fetching', {}))
+      }
     })
   }
 
@@ -137,6 +141,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#transaction(() => {
       const row = this.#held(holder)
       if (!row || row.state !== from || (isCancelled(row) && !isFinal(to) && !touchesMachines(from))) return false
+      if (to === 'deploying' && this.#fenced(row)) return false
       this.#move(row, to, patch)
       return true
     })
@@ -186,7 +191,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       )
       return left.flatMap((row) => {
         if (!touchesMachines(row.state)) {
-          const { cancel } = JSON.parse(row.body) as Body
+          const { cancel } = bodyOf(row)
           if (cancel) this.#move(row, 'cancelled', { problem: cancelled(cancel).body() })
           else this.#take(row, () => this.#move(row, 'pending', { reason }))
           return []
@@ -305,7 +310,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
         build.goodUntil,
         row.id,
       ])
-    const body: Body = { ...(JSON.parse(row.body) as Body), ...patch }
+    const body: Body = { ...bodyOf(row), ...patch }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
       state,
       at,
@@ -328,6 +333,17 @@ class SqliteStore implements DeploymentStore, SecretStore {
       ])
     this.#run('UPDATE deployments SET last_seq = ? WHERE id = ?', [seq, id])
     queueMicrotask(() => this.#changes.emit(id)) // after the commit: the transaction is synchronous
+  }
+
+  /** The fence: where a newer deployment of the lane runs, or is being brought to machines, this one ends here. */
+  #fenced(row: Row): boolean {
+    const [newer] = this.#all(
+      `SELECT * FROM deployments
+       WHERE app = ? AND number > ? AND owner = ? AND state IN ('deploying', 'verifying', 'live') LIMIT 1`,
+      [row.app, row.number, row.owner],
+    )
+    if (newer) this.#move(row, 'superseded', overtaken(newer))
+    return newer !== undefined
   }
 
   #held(holder: Holder): Row | null {
@@ -370,18 +386,27 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 }
 
-const isCancelled = (row: Row): boolean => (JSON.parse(row.body) as Body).cancel !== null
+const overtaken = ({ id }: Pick<Row, 'id'>): Patch => ({
+  supersededBy: id,
+  problem: new Problem('superseded', `Deployment ${id} came later and took its place.`).body(),
+})
+
+/** What has no column; records of older gateways lack some of it. */
+const bodyOf = (row: Row): Body => ({ supersededBy: null, ...JSON.parse(row.body) })
+
+const isCancelled = (row: Row): boolean => bodyOf(row).cancel !== null
 
 function toDeployment(row: Row): Deployment {
   return {
     id: row.id,
     number: row.number,
     app: row.app,
+    owner: row.owner || null,
     state: row.state,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     endedAt: row.ended_at,
     attempt: row.attempt,
-    ...(JSON.parse(row.body) as Body),
+    ...bodyOf(row),
   }
 }

@@ -47,6 +47,20 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.claim())?.deployment.id).toBe('d2')
     })
 
+    test('owners of one app have lanes of their own, side by side', async () => {
+      await using store = open()
+      const create = (id: string, owner: string | null) =>
+        store.create({ id, app: 'shop', options: { ...options, owner }, source })
+      await create('all', null)
+      await create('alice1', 'alice')
+      await create('bob', 'bob')
+      expect(await create('alice2', 'alice')).toMatchObject({ owner: 'alice', number: 4 })
+      expect(await store.find('alice1')).toMatchObject({ state: 'superseded', supersededBy: 'alice2' })
+      const claimed = [await store.claim(), await store.claim(), await store.claim(), await store.claim()]
+      expect(claimed.map((claim) => claim?.deployment.id)).toEqual(['all', 'bob', 'alice2', undefined])
+      expect(claimed[0]!.deployment.owner).toBeNull()
+    })
+
     test('a move happens with its event, or not at all', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
