@@ -53,13 +53,17 @@ export const PlanFacts = z.object({
 })
 export type PlanFacts = z.infer<typeof PlanFacts>
 
-/** What one machine ran before a deployment, what was tried, and what it runs after. Images by digest reference. */
+const MachineVersion = z.object({ instanceId: z.string(), image: z.string() })
+
+/** What one machine ran before a deployment, what was tried on it, and what it runs after. Images by digest reference. */
 export const MachineFacts = z.object({
   id: z.string(),
   name: z.string(),
   region: z.string(),
-  before: z.object({ instanceId: z.string(), image: z.string() }).nullable(),
-  after: z.object({ instanceId: z.string(), image: z.string() }).nullable(),
+  before: MachineVersion.nullable(),
+  /** Null where a blue or a superfluous machine was only taken away. */
+  tried: MachineVersion.nullable().default(null),
+  after: MachineVersion.nullable(),
   outcome: z.enum(['touched', 'verified', 'rolled_back', 'removed', 'stuck']),
 })
 export type MachineFacts = z.infer<typeof MachineFacts>

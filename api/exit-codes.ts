@@ -70,6 +70,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'registry-unavailable': 12,
   'registry-denied': 12,
   'fly-config-invalid': 10,
+  'strategy-unfit': 10,
   'fly-unavailable': 69,
   'fly-denied': 69,
   'fly-refused': 13,

@@ -40,6 +40,8 @@ export const DeploymentOptions = z.object({
     .max(10, 'at most 10 tags')
     .default([]),
   strategy: z.enum(['rolling', 'canary', 'bluegreen', 'immediate']).nullable().default(null),
+  /** `ha=true`: a process group that has no machine yet gets two, or one and a standby where it serves nothing. */
+  ha: z.boolean().default(false),
   /** Becomes a tag of the image. */
   commit: z
     .string()
@@ -57,7 +59,7 @@ export type DeploymentOptions = z.infer<typeof DeploymentOptions>
 const yesNo = { true: true, '1': true, false: false, '0': false } as const
 const maps = ['env', 'build'] as const
 const lists = ['tag'] as const
-const flags = ['deploy', 'rebuild'] as const
+const flags = ['deploy', 'rebuild', 'ha'] as const
 const texts = [
   'owner',
   'region',

@@ -62,6 +62,7 @@ export const problems = {
   'registry-denied': row(503, 'ours', false, 'The registry refused the builder'),
 
   'fly-config-invalid': row(422, 'source', false, 'fly.toml could not be used'),
+  'strategy-unfit': row(422, 'source', false, 'The app cannot be deployed by this strategy'),
   'fly-unavailable': row(503, 'fly', true, 'Fly is away'),
   'fly-denied': row(503, 'ours', false, 'Fly refused the builder'),
   'fly-refused': row(502, 'fly', false, 'Fly refused what was asked'),

@@ -38,6 +38,7 @@ const flags = {
   platform: { type: 'string' },
   tag: { type: 'string', multiple: true },
   strategy: { type: 'string' },
+  ha: { type: 'boolean', default: false },
   gateway: { type: 'string' },
   token: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -61,6 +62,7 @@ export const help = `Usage: tarmac deploy <app> [folder]    send a folder (defau
   --tag TAG             one more tag for the image; may be given again
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
+  --ha                  two machines instead of one where there is none yet
   --again               with retry: bring the image that was built, build nothing
   --abort, --why TEXT   with cancel: put touched machines back; the reason for the record
   --detach              return when the gateway has the source
@@ -96,10 +98,11 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
   const [app, folder = '.'] = args
   if (!AppName.safeParse(app).success) throw new Problem('app-name-invalid', appNameRule)
-  const { region, dockerfile, plan, target, platform, strategy, rebuild } = values
+  const { region, dockerfile, plan, target, platform, strategy, rebuild, ha } = values
   const asked: [string, string | undefined][] = [
     ['deploy', String(!values['no-deploy'])],
     ['rebuild', String(rebuild)],
+    ['ha', String(ha)],
     ...Object.entries({ region, dockerfile, plan, target, platform, strategy }),
     ...(values.tag ?? []).map((tag): [string, string] => ['tag', tag]),
     ...(values.env ?? []).map((pair) => assignment('env', pair)),

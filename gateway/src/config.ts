@@ -170,6 +170,13 @@ export const settings = z.object({
     .min(0)
     .default(10)
     .describe('Seconds that new machines are watched for crashes before a deployment is live.'),
+  TARMAC_PROXY_PAUSE: z.coerce
+    .number()
+    .min(0)
+    .default(10)
+    .describe(
+      'Seconds that Fly’s proxy is given to notice, before blue machines are cordoned and before they are stopped.',
+    ),
   TARMAC_AWAY_TIMEOUT: seconds
     .default(60)
     .describe('Seconds to go on trying while the build daemon, the registry or Fly is away.'),
@@ -248,6 +255,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       deployMs: set.TARMAC_DEPLOY_TIMEOUT * 1000,
       machineMs: set.TARMAC_MACHINE_TIMEOUT * 1000,
       watchMs: set.TARMAC_WATCH * 1000,
+      proxyMs: set.TARMAC_PROXY_PAUSE * 1000,
       awayMs: set.TARMAC_AWAY_TIMEOUT * 1000,
       drainMs: set.TARMAC_DRAIN * 1000,
     },

@@ -43,6 +43,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     org: place.org,
     urlTemplate: place.url,
     watchMs: limits.watchMs,
+    proxyMs: limits.proxyMs,
     waitMs: limits.machineMs,
   })
   const login = { username: 'x', password: secrets.fly }

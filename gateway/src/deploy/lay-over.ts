@@ -14,7 +14,7 @@ export function layOver(present: MachineConfig, desired: MachineConfig, marks: M
   const init = { ...without(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb']), ...desired.init }
   const metadata = {
     // A builder id of another builder would send Fly to that one's mirror for the image.
-    ...without(present.metadata, ['fly_builder_id']),
+    ...without(present.metadata, ['fly_builder_id', 'fly_canary', 'fly_bluegreen_deployment_tag']),
     ...desired.metadata,
     ...(marks.builder && { fly_builder_id: marks.builder }),
     tarmac_deployment: marks.deployment,

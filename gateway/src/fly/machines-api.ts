@@ -13,7 +13,15 @@ const answerBytes = 32 * 1024 * 1024
 export type App = { name: string; status?: string; machine_count?: number; network?: string }
 export type IpAssignment = { ip: string; shared?: boolean }
 export type Volume = { id: string; name: string; region: string; state: string; attached_machine_id?: string | null }
-export type NewMachine = { name: string; region: string; config: MachineConfig; skip_launch?: boolean }
+export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
+export type NewMachine = {
+  name: string
+  region: string
+  config: MachineConfig
+  skip_launch?: boolean
+  /** It begins cordoned. */
+  skip_service_registration?: boolean
+}
 export type MachineUpdate = { config: MachineConfig; current_version: string; skip_launch?: boolean }
 
 type Call = {
@@ -87,6 +95,12 @@ export class MachinesApi {
     )
   }
 
+  /** Made once: when the answer is lost or unclear, look for it. */
+  createVolume(app: string, volume: NewVolume, signal: AbortSignal): Promise<Volume> {
+    const call = { action: 'create-volume', id: app, body: { encrypted: true, ...volume }, repeat: 'no' } as const
+    return this.#call('POST', `/apps/${app}/volumes`, call, signal)
+  }
+
   /** All machines that are not destroyed or about to be. */
   async machines(app: string, signal: AbortSignal): Promise<Machine[]> {
     const all = await this.#call<Machine[] | null>('GET', `/apps/${app}/machines`, { action: 'list', id: app }, signal)
@@ -125,6 +139,11 @@ export class MachinesApi {
 
   stopMachine(app: string, id: string, nonce: string | undefined, signal: AbortSignal): Promise<object> {
     return this.#call('POST', `/apps/${app}/machines/${id}/stop`, { action: 'stop', id, nonce, body: {} }, signal)
+  }
+
+  /** Takes a machine out of the proxy, or back in; it runs on. */
+  cordon(app: string, id: string, how: 'cordon' | 'uncordon', nonce: string | undefined, signal: AbortSignal) {
+    return this.#call<object>('POST', `/apps/${app}/machines/${id}/${how}`, { action: how, id, nonce }, signal)
   }
 
   /** Kills and destroys; one that is gone already is fine. */
@@ -179,9 +198,9 @@ export class MachinesApi {
     return nonceOf(await this.#call<LeaseAnswer>('POST', `/apps/${app}/machines/${id}/lease`, call, signal))
   }
 
-  async refreshLease(app: string, id: string, ttlSeconds: number, nonce: string, signal: AbortSignal): Promise<void> {
+  async refreshLease(app: string, id: string, ttlSeconds: number, nonce: string, signal: AbortSignal): Promise<string> {
     const call = { action: 'lease', id, body: { ttl: ttlSeconds }, nonce }
-    await this.#call('POST', `/apps/${app}/machines/${id}/lease`, call, signal)
+    return nonceOf(await this.#call<LeaseAnswer>('POST', `/apps/${app}/machines/${id}/lease`, call, signal))
   }
 
   async releaseLease(app: string, id: string, nonce: string, signal: AbortSignal): Promise<void> {

@@ -41,9 +41,10 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     fetch: (deployment) => treeOf(deployment),
 
     async analyze(deployment, tree, secrets, tell, signal) {
-      const { app, options } = deployment
+      const { id, number, app, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       await checkPlatforms(buildkit, options, signal)
+      await deployer.refuseUnfit({ id, number, app, desired, signal })
       for (const text of desired.warnings) tell({ type: 'warning', text })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
