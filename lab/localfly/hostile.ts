@@ -85,6 +85,8 @@ const strikesKept = 10_000
  * same fate each time, in whatever order the kinds come.
  */
 export class Hostile {
+  /** Told of each machine whose host goes. */
+  onGone: (machine: Machine) => void = () => {}
   readonly #state: FlyState
   #rules: Live[] = []
   #strikes: Strike[] = []
@@ -153,7 +155,10 @@ export class Hostile {
     rule.struck++
     this.#strikes.push({ fault, at: new Date().toISOString(), app, machine: machine?.id ?? null, call: call ?? null })
     if (this.#strikes.length > strikesKept) this.#strikes.shift()
-    if (fault === 'host-gone' && machine) this.#goneUntil.set(machine.id, Date.now() + (msOf(rule) || Infinity))
+    if (fault === 'host-gone' && machine) {
+      this.#goneUntil.set(machine.id, Date.now() + (msOf(rule) || Infinity))
+      this.onGone(machine)
+    }
     return { fault, ms: msOf(rule) }
   }
 

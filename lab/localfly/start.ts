@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Autostop } from './autostop.ts'
+import { FlySchema } from './fly-schema.ts'
 import { Flyd } from './flyd.ts'
 import { hostileApi } from './hostile-api.ts'
 import { controlPort, flyControl } from './hostile-control.ts'
@@ -40,12 +41,14 @@ export async function startLocalfly(options: LocalflyOptions) {
   opening.defer(() => podman.sweep())
   const hostile = new Hostile(state)
   const flyd = opening.use(new Flyd({ state, podman, registry, hostile }))
+  hostile.onGone = (machine) => flyd.startStandbys(machine)
   await flyd.adopt()
   const front = await listen(registryFront({ state, token, registry }), options.registryFrontPort, opening)
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
-  const api = machinesApi({ state, flyd, token, limits: options.limits ?? true })
+  const schema = new FlySchema()
+  const api = machinesApi({ state, flyd, token, limits: options.limits ?? true, schema, registry })
   const apiPort = await listen(hostileApi({ api, state, hostile }), options.apiPort, opening)
   const control = await listen(controlPort({ hostile, autostop }), options.controlPort ?? 0, opening)
   const open = opening.move()
@@ -56,7 +59,12 @@ export async function startLocalfly(options: LocalflyOptions) {
     flyControl: `http://127.0.0.1:${control}`,
     /** The control port, as calls. */
     fly: flyControl(`http://127.0.0.1:${control}`),
-    [Symbol.asyncDispose]: () => open.disposeAsync(),
+    /** Answers that were not in Fly's shape; there should be none. */
+    breaches: schema.breaches,
+    async [Symbol.asyncDispose]() {
+      await open.disposeAsync()
+      if (schema.breaches.length > 0) throw new Error(`localfly broke Fly's API: ${schema.breaches.join('; ')}`)
+    },
   }
 }
 
