@@ -226,6 +226,11 @@ lock_type = "file"
     while (performance.now() < deadline && (await isNamedByProcess(this.#runRoot))) await sleep(exitPollMs)
   }
 
+  /** Any command of podman's, here. */
+  command(args: string[]) {
+    return this.#podman(args)
+  }
+
   #podman(args: string[], timeoutMs = 60_000) {
     const own = ['--root', this.#root, '--runroot', join(this.#runRoot, 'run'), '--tmpdir', join(this.#runRoot, 'tmp')]
     return run('podman', [...own, '--network-config-dir', this.#networks, ...args], {

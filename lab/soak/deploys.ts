@@ -59,8 +59,9 @@ export async function deployAtRandom(
       const { deployment, what, wrong } = await app.next(n)
       const end = deployment.problem?.code ?? deployment.state
       ends[end] = (ends[end] ?? 0) + 1
-      plan.say(`${name} ${n}: ${what}: ${end}${wrong.length > 0 ? ' UNTRUE' : ''}`)
-      untrue.push(...wrong.map((each) => `${name} ${n} (${what}; deployment ${deployment.id}, ${end}): ${each}`))
+      plan.say(`${name} ${n}: ${what}: ${end}`)
+      for (const each of wrong) plan.say(`UNTRUE: ${each} (deployment ${deployment.id}: ${deployment.problem?.detail})`)
+      untrue.push(...wrong.map((each) => `${name} ${n}, ${what}: ${each}`))
     }
   }
   await Promise.all(Array.from({ length: plan.apps }, (_, at) => live(`soak-${at + 1}`)))

@@ -33,7 +33,8 @@ export class Truth {
   ): Promise<{ served: Served | null; wrong: string[] }> {
     const { state, problem, image, machines: facts } = deployment
     const isStuck = problem?.code === 'deploy-stuck'
-    const after = new Map(facts.map(({ id }) => [id, image?.digest ?? '']))
+    const kept = facts.filter(({ outcome }) => outcome !== 'removed')
+    const after = new Map(kept.map(({ id }) => [id, image?.digest ?? '']))
     const claimed = state === 'live' ? { page, machines: after } : before
     const wrong = isStuck ? [] : await this.#differences(app, claimed, before, state === 'live')
     if (isStuck && !facts.some(({ outcome }) => outcome === 'stuck')) wrong.push('stuck, and no machine is said to be')
