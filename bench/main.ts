@@ -1,4 +1,6 @@
 import { context } from './context.ts'
+import { downtime } from './downtime.ts'
+import { editLine } from './edit.ts'
 import { intake } from './intake.ts'
 import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
@@ -14,6 +16,8 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   reuse,
   context,
   intake,
+  downtime,
+  edit: editLine,
   memory,
 }
 
