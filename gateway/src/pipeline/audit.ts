@@ -75,7 +75,7 @@ export async function auditOf(
 const isOurs = (machine: Machine): boolean =>
   isManaged(machine) && configOf(machine).metadata?.['tarmac_deployment'] !== undefined
 
-/** What a deploy of the release would change on the machine. Fields that Fly fills in by itself are no drift. */
+/** What a deploy of the release would change on the machine. Fields that Fly fills in, or leaves out when empty, are no drift. */
 function driftOf(machine: Machine, { desired, image }: KeptRelease): Audit['drift'][number]['differences'] {
   const config = configOf(machine)
   const group = (desired as DesiredApp).groups.find(({ name }) => name === groupOf(machine))
@@ -85,5 +85,10 @@ function driftOf(machine: Machine, { desired, image }: KeptRelease): Audit['drif
   const marks = { image: image.reference, deployment, number: Number(number), owner, builder: fly_builder_id ?? null }
   const wanted = layOver(config, group.config, marks)
   const found = differences(wanted, { ...config, image: imageOf(machine) })
-  return found.filter(({ path, before }) => before !== undefined || /^services\.\d+$/.test(path))
+  return found.filter(({ path, before, after }) => {
+    if (before === undefined) return /^services\.\d+$/.test(path)
+    return after !== undefined || !isEmpty(before)
+  })
 }
+
+const isEmpty = (value: unknown): boolean => !value || (typeof value === 'object' && Object.keys(value).length === 0)
