@@ -1,4 +1,4 @@
-import { Problem } from '#api/problem.ts'
+import { asProblem, Problem } from '#api/problem.ts'
 import type { Audit } from '#api/release.ts'
 import { groupOf, isManaged, ownerOf } from '../deploy/app-machines.ts'
 import type { DesiredApp } from '../deploy/desired.ts'
@@ -12,26 +12,31 @@ import { differences } from './differences.ts'
 /** All but Flycast's addresses can be reached from anywhere. */
 const isPublic = (ip: string): boolean => !/^fdaa:/i.test(ip)
 
+/** The addresses of an app that are not Flycast's; or why Fly did not say. */
+export const publicIps = (fly: MachinesApi, app: string, signal: AbortSignal): Promise<string[] | Problem> =>
+  fly.ipAssignments(app, signal).then((ips) => ips.map(({ ip }) => ip).filter(isPublic), asProblem)
+
 /** After a deploy: public addresses are told, or given back. The deploy has done its work: what fails here is a warning. */
 export async function auditIps(
   fly: MachinesApi,
   app: string,
+  found: string[] | Problem,
   wish: 'report' | 'release',
   tell: Tell,
   signal: AbortSignal,
 ): Promise<void> {
-  try {
-    const open = (await fly.ipAssignments(app, signal)).map(({ ip }) => ip).filter(isPublic)
-    if (open.length === 0) return
-    if (wish === 'release') for (const ip of open) await fly.releaseIp(app, ip, signal)
-    const text =
-      wish === 'release' ? 'The app had public addresses, which were given back' : 'The app has public addresses'
-    tell({ type: 'warning', text: `${text}: ${open.join(', ')}.` })
-  } catch (error) {
-    if (signal.aborted) throw error
-    const why = error instanceof Problem ? error.message : String(error)
-    tell({ type: 'warning', text: `Whether the app has public addresses could not be found out: ${why}` })
-  }
+  const warn = (text: string) => tell({ type: 'warning', text })
+  if (found instanceof Problem)
+    return warn(`Whether the app has public addresses was not to be found out: ${found.message}`)
+  if (found.length === 0) return
+  const all = found.join(', ')
+  if (wish === 'report') return warn(`The app has public addresses: ${all}.`)
+  const given = Promise.all(found.map((ip) => fly.releaseIp(app, ip, signal)))
+  await given.then(
+    () => warn(`The app had public addresses, which were given back: ${all}.`),
+    (error: unknown) =>
+      warn(`The app has public addresses, ${all}, and could not give them back: ${asProblem(error).message}`),
+  )
 }
 
 /** What stands open in an app, and what is not as the releases say. */

@@ -18,7 +18,7 @@ import type { Planner } from '../railpack/open-planner.ts'
 import { PlanCache } from '../railpack/plan-cache.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
-import { auditIps } from './audit.ts'
+import { auditIps, publicIps } from './audit.ts'
 import { buildImage, checkPlatforms, type BuildRooms, type BuildSettings } from './build-image.ts'
 import { findRelease, secretsSince } from './releases.ts'
 import type { DeployWork, Steps } from './steps.ts'
@@ -96,9 +96,9 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     async verify(given) {
       const work = await toWork(given)
       const { app, tell, signal, desired } = work
-      const secrets = secretsOf(app, signal) // the watch takes longer
+      const [ips, secrets] = [publicIps(fly, app, signal), secretsOf(app, signal)] // the watch takes longer
       const { url } = await deployer.verify(work)
-      await auditIps(fly, app, settings.publicIps, tell, signal)
+      await auditIps(fly, app, await ips, settings.publicIps, tell, signal)
       return { url, release: { desired: { ...desired, build: {}, warnings: [] }, secrets: await secrets } }
     },
   }

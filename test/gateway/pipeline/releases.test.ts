@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { Audit, ReleaseDiff, ReleasePage } from '#api/release.ts'
+import { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem.ts'
 import { startMachines } from '../start-machines.ts'
 
@@ -185,7 +186,7 @@ test('public addresses are told after a deploy, or given back; the audit shows t
 
 test('an app goes when its name is said twice, and one that was not made here only when that is said too', async () => {
   await using gateway = await startMachines()
-  const { fly, images, call, deploy, get } = gateway
+  const { fly, images, call, deploy, get, store } = gateway
   const image = images.put('shop', 'v1').name
   await deploy('shop', { image })
   const remove = async (query: string, app = 'shop') => {
@@ -195,6 +196,10 @@ test('an app goes when its name is said twice, and one that was not made here on
   expect(await remove('')).toEqual([422, 'option-invalid'])
   expect(await remove('?confirm=blog')).toEqual([422, 'option-invalid'])
   expect(await remove('?confirm=nothing', 'nothing')).toEqual([404, 'app-not-found'])
+  const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
+  await store.create({ id: 'waits', app: 'shop', options: DeploymentOptions.parse({}), source })
+  expect(await remove('?confirm=shop')).toEqual([409, 'app-busy'])
+  await store.wishCancel('waits', { by: null, why: null, abort: false })
   expect(await remove('?confirm=shop')).toEqual([204])
   expect(fly.apps.has('shop')).toBe(false)
   expect(await get('/v1/apps/shop/releases')).toEqual({ releases: [], next: null })
