@@ -31,10 +31,17 @@ test('two versions, the way back, and what differed; then one image to owners in
   expect([one.record.release, two.record.release]).toEqual([1, 2])
   expect(await lab.page('shop')).toBe('second hi\n')
 
+  const secret = await fetch(`${lab.flyApi}/v1/apps/shop/secrets`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${lab.flyToken}` },
+    body: JSON.stringify({ values: { KEY: 'changed since' } }),
+  })
+  expect(secret.status).toBe(200)
   const { id } = await post<Deployment>('/v1/apps/shop/rollback')
   const back = await lab.end(id)
   expect(back.states).toEqual(['pending', 'deploying', 'verifying', 'live'])
   expect(back.record).toMatchObject({ release: 3, from: { release: 1 }, image: { digest: one.record.image!.digest } })
+  expect(back.log.filter(({ type }) => type === 'warning')).toMatchObject([{ text: expect.stringMatching(/1: KEY/) }])
   expect(await lab.page('shop')).toBe('first hello\n')
 
   const { releases } = await get<ReleasePage>('/v1/apps/shop/releases')
@@ -63,6 +70,11 @@ test('two versions, the way back, and what differed; then one image to owners in
       targets: [{ url: expect.stringContaining('//ada.shared.localhost') }, { owner: 'bob' }],
     })
   expect([await lab.page('ada.shared'), await lab.page('bob.shared')]).toEqual(['second ada\n', 'second bob\n'])
+
+  const third = await lab.end(await lab.submit('shared', greeter('third'), 'owner=cy&env.GREETING=cy'))
+  expect(third.record).toMatchObject({ state: 'live', owner: 'cy', release: 1 })
+  expect([await lab.page('cy.shared'), await lab.page('ada.shared')]).toEqual(['third cy\n', 'second ada\n'])
+  expect(await lab.machines('shared')).toHaveLength(3)
 
   const remove = async (query: string) =>
     (

@@ -8,7 +8,7 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 
 type Parts = {
-  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
+  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'wishCancel' | 'rollouts'>
   /** Says what is wrong with a source that all targets share. */
   look: (source: ImageSource, target: RolloutTarget) => Promise<unknown>
   /** Makes the target's deployment, under this id. */
@@ -88,11 +88,22 @@ export class Rollouts {
         if (failed && ++failures === stopAfter) {
           const detail = `Not begun: ${failures} of ${targets.length} targets failed, after which the rollout stops.`
           problem ??= new Problem('cancelled', detail)
+          await this.#callBack(targets, detail)
         }
       }
     }
     await Promise.all(Array.from({ length: parallel }, work))
     if (!this.#stop.signal.aborted) await store.rollouts.end(id, problem?.body() ?? null)
+  }
+
+  /** What waits in the queue still has not begun either. */
+  async #callBack(targets: KeptRollout['targets'], why: string): Promise<void> {
+    const { store } = this.#parts
+    for (const { deployment } of targets) {
+      if ((await store.find(deployment))?.state !== 'pending') continue
+      // One that is taken up at this very moment goes its way.
+      await store.wishCancel(deployment, { by: 'its rollout', why, abort: false }).catch(() => {})
+    }
   }
 
   /** The deployment at its end, or as it stands when the gateway stops. */

@@ -125,7 +125,7 @@ test(
 )
 
 test('a rollout stops after so many failures; what had not begun is cancelled, and says why', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ deploys: 1 })
   const { fly, images } = gateway
   const image = images.put('web', 'v1')
   fly.natures.set(image.digest, 'cannot-start')
@@ -138,6 +138,11 @@ test('a rollout stops after so many failures; what had not begun is cancelled, a
   expect(rollout.targets[1]).toMatchObject({ app: 'b2', problem: { code: 'deploy-failed' } })
   expect(rollout.targets[2]).toMatchObject({ deployment: null, problem: { code: 'cancelled' } })
   expect(fly.apps.has('c3')).toBe(false)
+  // So is what waits in the queue; the next of it may be taken up before the rollout hears of the failure.
+  const more = ['f6', 'g7', 'h8'].map((app) => ({ app }))
+  const queued = await rollOut(gateway, { source: { image: image.name }, targets: more, parallel: 3 })
+  expect(queued.counts.cancelled).toBeGreaterThanOrEqual(1)
+  expect(queued.targets[2]).toMatchObject({ deployment: expect.any(String), problem: { code: 'cancelled' } })
   // What keeps a target from getting a deployment counts as its failure too.
   const refused = await rollOut(gateway, { source: { release: 1 }, targets, parallel: 1 })
   expect(refused).toMatchObject({ counts: { deploy_failed: 1, cancelled: 4 } })
