@@ -166,7 +166,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       let random = seed
       const below = (n: number) => Math.floor(((random = (random * 48_271) % 2_147_483_647) / 2_147_483_647) * n)
       const pick = <T>(all: readonly T[]) => all[below(all.length)]!
-      const limits = { builds: 3, appBuilds: 2, deploys: 2 }
+      const limits = { builds: 2, appBuilds: 1, deploys: 2 }
       const way = ['fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying', 'live'] as const
       const problem = new Problem('build-failed', 'no').body()
       await using store = open()
@@ -176,7 +176,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       for (let step = 0; step < 600; step++) {
         const what = below(10)
         if (what < 3) {
-          const asked = asks(pick(lanePolicies), { owner: pick([null, 'alice']), deploy: below(5) > 0 })
+          const asked = asks(pick(lanePolicies), { owner: pick([null, 'alice', 'bob', 'eve']), deploy: below(5) > 0 })
           const fresh = { app: pick(['a', 'b', 'c']), options: asked, source, image: below(4) ? null : image }
           await store.create({ id: `d${made}`, ...fresh }).then(
             () => made++,
