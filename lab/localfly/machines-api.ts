@@ -7,7 +7,6 @@ import type { Flyd, Stop } from './flyd.ts'
 import { acquireLease, currentLease, releaseLease } from './leases.ts'
 import { readLog } from './machine-log.ts'
 import { Launch, withoutNulls } from './machine-config.ts'
-import { orgRoutes } from './orgs-api.ts'
 import { machinePath, ok, parse, Routes } from './routes.ts'
 import type { App, FlyState, Machine } from './state.ts'
 import { claimVolumes, volumeRoutes } from './volumes-api.ts'
@@ -22,7 +21,6 @@ export function machinesApi(parts: Parts) {
   appRoutes(routes, parts)
   machineRoutes(routes, parts)
   volumeRoutes(routes, parts.state)
-  orgRoutes(routes, parts.state)
   webRoutes(routes.api, parts)
   routes.end()
   return routes.api

@@ -122,7 +122,7 @@ export function parse<T>(schema: z.ZodType<T>, body: unknown): T {
   throw new FlyError(400, `invalid_argument: ${issue?.path.join('.')}: ${issue?.message}`)
 }
 
-export function send(res: Response, { status, body, type }: Answer): void {
+function send(res: Response, { status, body, type }: Answer): void {
   res.status(status)
   if (body === undefined) res.end()
   else if (type) res.type(type).send(body)
