@@ -10,7 +10,7 @@ export type Nature = 'good' | 'check-fails' | 'crashes' | 'crashes-later' | 'rev
 export type Fault = 'before' | 'after' | 'lost' | '429'
 
 type Kept = Machine & { config: MachineConfig; lease: { nonce: string; endsAt: number } | null; made: number }
-type App = {
+export type App = {
   name: string
   ips: { ip: string }[]
   machines: Map<string, Kept>
@@ -134,6 +134,7 @@ export class FakeFly {
     if (verb === 'lease') return this.#lease(machine, call)
     if (verb === 'wait') return await this.#wait(machine, call.query)
     if (method === 'GET') return [200, shown(machine)]
+    if (verb === 'metadata') return (Object.assign(machine.config.metadata ?? {}, { [key]: body['value'] }), [200, {}])
     const held = machine.lease && machine.lease.endsAt > Date.now() && machine.lease.nonce !== call.nonce
     if (held)
       return [
@@ -149,7 +150,6 @@ export class FakeFly {
       return [200, { ok: true }]
     }
     if (verb === 'cordon' || verb === 'uncordon') return ((machine.cordoned = verb === 'cordon'), [200, { ok: true }])
-    if (verb === 'metadata') return (Object.assign(machine.config.metadata ?? {}, { [key]: body['value'] }), [200, {}])
     if (verb === 'stop')
       return (this.#event(machine, 'stop', 'stopping'), (machine.state = 'stopped'), [200, { ok: true }])
     if (verb === 'start' && machine.state !== 'stopped') return [412, { error: 'failed_precondition: unable to start' }]
@@ -221,7 +221,7 @@ export class FakeFly {
       ...(machine.config.services ?? []).flatMap(({ checks }) => (checks ?? []).map((_, at) => `servicecheck-0${at}`)),
     ]
     const later = (afterMs: number, effect: () => void) =>
-      setTimeout(() => version === machine.instance_id && effect(), afterMs)
+      setTimeout(() => version === machine.instance_id && machine.state !== 'destroyed' && effect(), afterMs)
     const crash = (state: string, code = 7) => {
       const exit_event = { exit_code: code, requested_stop: false, restarting: state === 'started' }
       machine.events?.unshift({
@@ -245,7 +245,11 @@ export class FakeFly {
       }))
       if (machine.config['auto_destroy']) return void later(bootMs, () => crash('destroyed', this.exitCode))
       if (nature === 'crashes') later(bootMs, () => crash('stopped'))
-      if (nature === 'crashes-later') later(400, () => crash('started'))
+      const again = () => {
+        crash('started')
+        later(400, again)
+      }
+      if (nature === 'crashes-later') later(400, again)
     })
   }
 
@@ -267,13 +271,14 @@ export class FakeFly {
     const seconds = Number(query.get('timeout'))
     if (!(seconds >= 1 && seconds <= 60))
       return [400, { error: 'invalid_argument: value must be inside range [1s, 1m0s]' }]
+    const states = query.get('state')?.split(',') ?? []
     const deadline = Date.now() + seconds * 1000
     while (Date.now() < deadline) {
       if (machine.state === 'destroyed')
-        return query.get('state') === 'destroyed' ? [200, { ok: true }] : [404, { error: 'machine not found' }]
+        return states.includes('destroyed') ? [200, { ok: true }] : [404, { error: 'machine not found' }]
       const version = query.get('version') ?? machine.instance_id
-      const rests = query.get('state') === 'settled' && !['created', 'replacing'].includes(machine.state)
-      if ((rests || machine.state === query.get('state')) && machine.instance_id === version) return [200, { ok: true }]
+      const rests = states.includes('settled') && !['created', 'replacing'].includes(machine.state)
+      if ((rests || states.includes(machine.state)) && machine.instance_id === version) return [200, { ok: true }]
       await delay(5)
     }
     return [

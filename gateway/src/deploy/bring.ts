@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { configOf, imageOf, type Machine, type MachineConfig } from '../fly/machine.ts'
 import type { MachineLease } from '../fly/machine-lease.ts'
-import { isAway, statusOf } from '../fly/machines-api.ts'
 import { refuseOlder } from './app-machines.ts'
-import { failure, reverted, settle, there, untilHealthy, type Wanted } from './gate.ts'
+import { failure, isAwayOrBusy, reverted, settle, there, untilHealthy, type Wanted } from './gate.ts'
 import { layOver, type Marks } from './lay-over.ts'
 import { formerOf, type Slot } from './rollout.ts'
 import type { Run } from './run.ts'
@@ -118,8 +117,7 @@ async function update(run: Run, slot: Slot, lease: MachineLease): Promise<Machin
       return await fly.updateMachine(work.app, machine.id, body, lease.nonce, signal)
     } catch (error) {
       // The answer is lost, or the machine moved: look again before anything else.
-      const again = isAway(error) || [409, 412].includes(statusOf(error) ?? 0)
-      if (!again || attempt === updateAttempts) throw error
+      if (!isAwayOrBusy(error) || attempt === updateAttempts) throw error
       await delay(againMs * Math.random(), undefined, { signal })
     }
   }

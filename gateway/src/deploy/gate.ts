@@ -48,7 +48,7 @@ export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, s
       if (running) refuseCrashed(machine, wanted)
       // An update leaves a machine that slept asleep.
       if (running && isAsleep(machine)) await wake(fly, wanted, signal)
-    } else if (!transient.has(machine.state) && ++strikes === 2) {
+    } else if (!transient.has(machine.state) && (++strikes === 2 || performance.now() > deadline)) {
       // Twice, because an answer may be older than the update.
       throw reverted(machine)
     }
@@ -146,17 +146,25 @@ export async function there(fly: MachinesApi, app: string, id: string, signal: A
 }
 
 /** Fly may be away for a while in the middle of a rollout: `look`, which changes nothing or looks first, is tried on. */
-export async function persist<T>(waitMs: number, signal: AbortSignal, look: () => Promise<T>): Promise<T> {
+export async function persist<T>(
+  waitMs: number,
+  signal: AbortSignal,
+  look: () => Promise<T>,
+  mayPass = isAway,
+): Promise<T> {
   const deadline = performance.now() + waitMs
   for (;;) {
     try {
       return await look()
     } catch (error) {
-      if (!isAway(error) || performance.now() > deadline) throw error
+      if (!mayPass(error) || performance.now() > deadline) throw error
       await delay(1000, undefined, { signal })
     }
   }
 }
+
+/** Away, or at work on something else, as an update that is not through yet. */
+export const isAwayOrBusy = (error: unknown): boolean => isAway(error) || [409, 412].includes(statusOf(error) ?? 0)
 
 const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'
 
@@ -168,8 +176,8 @@ export async function wake(
   try {
     await fly.startMachine(app, machine, nonce, signal)
   } catch (error) {
-    // On its way from one state to another: the next look says where it got to.
-    if (![409, 412].includes(statusOf(error) ?? 0)) throw error
+    // On its way from one state to another, or at its end: the next look says where it got to.
+    if (![404, 409, 412].includes(statusOf(error) ?? 0)) throw error
   }
 }
 

@@ -52,7 +52,7 @@ async function ended(run: Run, slot: Slot, timeoutMs: number): Promise<Machine> 
       await run.intend(slot, 'start')
       await run.insist(() => wake(fly, { app, machine: id }, run.stopping))
     }
-    const state = machine.state === 'created' ? 'stopped' : 'destroyed'
+    const state = machine.state === 'created' ? ('stopped' as const) : (['destroyed', 'failed'] as const)
     await run.insist(() => fly.wait(app, id, { state, withinMs: Math.min(lookMs, leftMs) }, run.signal))
   }
 }

@@ -2,7 +2,7 @@ import { Problem, type ProblemBody, type ProblemCode } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { atOnce } from './at-once.ts'
 import { isOurs, remove } from './bring.ts'
-import { failure, persist, settle, there, untilHealthy } from './gate.ts'
+import { failure, isAwayOrBusy, persist, settle, there, untilHealthy } from './gate.ts'
 import { mayBeAway } from './rolling.ts'
 import { machineFacts, type Former, type Slot } from './rollout.ts'
 import type { Run } from './run.ts'
@@ -36,9 +36,8 @@ async function backOrStuck(run: Run, slot: Slot, stuck: string[]): Promise<void>
   const { former } = slot
   run.tell(slot, { status: 'rolling_back', ...(former && { after: former.image }) })
   try {
-    await persist(run.waitMs, run.stopping, () =>
-      former ? putBack(run, slot, former) : remove(run, slot, run.stopping),
-    )
+    const back = () => (former ? putBack(run, slot, former) : remove(run, slot, run.stopping))
+    await persist(run.waitMs, run.stopping, back, isAwayOrBusy)
   } catch (error) {
     run.stopping.throwIfAborted()
     if (!(error instanceof Problem)) throw error

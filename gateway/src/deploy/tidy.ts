@@ -21,13 +21,15 @@ async function sleep(run: Run, slot: Slot): Promise<void> {
 }
 
 async function takeAway(run: Run, slot: Slot): Promise<void> {
-  const { fly } = run.settings
-  await orWarn(run, 'is not needed any more and could not be removed', slot, async (signal) => {
-    // If it cannot be removed now, the next deploy knows it by this mark.
-    if (slot.role === 'blue' && slot.intent !== 'destroy')
-      await fly.setMetadata(run.work.app, slot.machine ?? '', 'fly_bluegreen_deployment_tag', 'safe_to_destroy', signal)
-    await remove(run, slot, signal)
-  })
+  const [app, machine] = [run.work.app, slot.machine ?? '']
+  await orWarn(run, 'is not needed any more and could not be removed', slot, (signal) =>
+    remove(run, slot, signal).catch(async (error: unknown) => {
+      // By this mark the next deploy knows it, and takes it away.
+      const mark = ['fly_bluegreen_deployment_tag', 'safe_to_destroy'] as const
+      if (slot.role === 'blue') await run.settings.fly.setMetadata(app, machine, ...mark, signal).catch(() => {})
+      throw error
+    }),
+  )
 }
 
 async function orWarn(

@@ -24,6 +24,7 @@ export type NewMachine = {
 }
 export type MachineUpdate = { config: MachineConfig; current_version: string; skip_launch?: boolean }
 
+type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
 type Call = {
   action: string
   id: string
@@ -158,11 +159,11 @@ export class MachinesApi {
     return this.#call('POST', path, { action: 'metadata', id, body: { value } }, signal)
   }
 
-  /** True as soon as the machine is in this state (`settled`: any resting one) on this version; false when `withinMs` have gone by. */
+  /** True as soon as the machine is in this state, or one of these (`settled`: any resting one) on this version; false when `withinMs` have gone by. */
   async wait(
     app: string,
     id: string,
-    want: { state: 'settled' | 'started' | 'stopped' | 'destroyed'; version?: string; withinMs: number },
+    want: { state: WaitState | readonly WaitState[]; version?: string; withinMs: number },
     signal: AbortSignal,
   ): Promise<boolean> {
     const deadline = performance.now() + want.withinMs
@@ -170,7 +171,7 @@ export class MachinesApi {
       const leftSeconds = Math.ceil((deadline - performance.now()) / 1000)
       if (leftSeconds <= 0) return false
       const seconds = Math.min(leftSeconds, windowSeconds)
-      const query = new URLSearchParams({ state: want.state, timeout: `${seconds}` })
+      const query = new URLSearchParams({ state: [want.state].join(), timeout: `${seconds}` })
       if (want.version) query.set('version', want.version)
       const path = `/apps/${app}/machines/${id}/wait?${query.toString()}`
       try {
@@ -178,7 +179,7 @@ export class MachinesApi {
         return true
       } catch (error) {
         const status = statusOf(error)
-        if (status === 404 && want.state === 'destroyed') return true
+        if (status === 404 && want.state.includes('destroyed')) return true
         // 404: a machine just made is not known everywhere at once.
         if (status !== 408 && status !== 404) throw error
         if (status === 404) await delay(500, undefined, { signal })
