@@ -34,7 +34,7 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
     }
     state.apps.set(name, app)
     state.save()
-    return { status: 201, body: { id: app.id, created_at: app.created_at } }
+    return { status: 201, body: { ...showApp(state, app), created_at: app.created_at } }
   })
   routes.on('get', '/apps/:app', ({ app }) => ({ status: 200, body: showApp(state, app) }))
   routes.on('delete', '/apps/:app', ({ app }) => {
