@@ -59,7 +59,7 @@ export async function deployAtRandom(
       const { deployment, what, wrong } = await app.next(n)
       const end = deployment.problem?.code ?? deployment.state
       ends[end] = (ends[end] ?? 0) + 1
-      plan.say(`${name} ${n}: ${what}: ${end}`)
+      plan.say(`${name} ${n}: ${what}: ${end}${end === 'deploy-stuck' ? `: ${deployment.problem?.detail}` : ''}`)
       for (const each of wrong) plan.say(`UNTRUE: ${each} (deployment ${deployment.id}: ${deployment.problem?.detail})`)
       untrue.push(...wrong.map((each) => `${name} ${n}, ${what}: ${each}`))
     }
@@ -130,13 +130,13 @@ class SoakApp {
     if (faults.length > 0) await this.#lab.fly.hostile({ seed: n, app: this.#name, faults })
     const deployment = await deployFolder(this.#lab, this.#name, await this.#source(page, nature), { strategy })
     const { served, wrong } = await this.#truth.check(this.#name, deployment, page, this.#served)
-    await this.#lab.fly.calm(this.#name)
+    const struck = await this.#lab.fly.calm(this.#name)
     this.#served = served
     if (nature !== 'good' && deployment.state === 'live') wrong.push(`a version that ${nature} was called live`)
     if (nature === 'good' && faults.length === 0 && deployment.state !== 'live')
       wrong.push(`nothing was wrong with it: ${deployment.problem?.detail}`)
     if (deployment.problem?.code === 'deploy-stuck') this.#served = await this.#truth.look(this.#name)
-    return { deployment, what, wrong }
+    return { deployment, what: `${what}${faults.length > 0 ? ` (struck ${struck.length} times)` : ''}`, wrong }
   }
 
   async #grow(): Promise<void> {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Deployment } from '#api/deployment.ts'
+import type { Deployment, MachineFacts } from '#api/deployment.ts'
 import { Podman } from '../localfly/podman.ts'
 import type { Machine } from '../localfly/state.ts'
 import type { Lab } from '../start-lab.ts'
@@ -36,10 +36,24 @@ export class Truth {
     const kept = facts.filter(({ outcome }) => outcome !== 'removed')
     const after = new Map(kept.map(({ id }) => [id, image?.digest ?? '']))
     const claimed = state === 'live' ? { page, machines: after } : before
-    const wrong = isStuck ? [] : await this.#differences(app, claimed, before, state === 'live')
-    if (isStuck && !facts.some(({ outcome }) => outcome === 'stuck')) wrong.push('stuck, and no machine is said to be')
+    const wrong = isStuck
+      ? await this.#stuckAsSaid(app, facts, before)
+      : await this.#differences(app, claimed, before, state === 'live')
     wrong.push(...(await this.#heldLeases(app)))
     return { served: claimed, wrong }
+  }
+
+  /** What is not said to be stuck is as it was. */
+  async #stuckAsSaid(app: string, facts: MachineFacts[], before: Served | null): Promise<string[]> {
+    const machines = (await this.#machines()).filter(({ own }) => own.app === app)
+    const stuck = new Set(facts.filter(({ outcome }) => outcome === 'stuck').map(({ id }) => id))
+    const digests = new Map(machines.map(({ id, image_ref }) => [id, image_ref.digest]))
+    const ids = new Set([...digests.keys(), ...(before?.machines.keys() ?? [])])
+    const wrong = [...ids].filter((id) => !stuck.has(id) && digests.get(id) !== before?.machines.get(id))
+    return [
+      ...(stuck.size === 0 ? ['stuck, and no machine is said to be'] : []),
+      ...wrong.map((id) => `machine ${id} is not said to be stuck, and is on ${digests.get(id) ?? 'nothing'}`),
+    ]
   }
 
   async look(app: string): Promise<Served | null> {
