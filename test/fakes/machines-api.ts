@@ -131,8 +131,8 @@ export class FakeFly {
     if (!kind && method === 'DELETE') return (this.apps.delete(name), [202, {}])
     if (kind === 'secrets') return [200, { secrets: app.secrets }]
     if (kind === 'volumes') {
-      const { name, region, size_gb } = body as { name: string; region: string; size_gb: number }
-      const made = { id: `vol_${randomBytes(4).toString('hex')}`, state: 'created', name, region, size_gb }
+      const wish = body as { name: string; region: string; size_gb: number }
+      const made = { ...wish, id: `vol_${randomBytes(4).toString('hex')}`, state: 'created' }
       if (method === 'POST') app.volumes.push(made)
       return [200, method === 'POST' ? made : app.volumes]
     }
