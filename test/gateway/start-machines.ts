@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isFinal, type Deployment, type ImageFacts } from '#api/deployment.ts'
@@ -49,6 +49,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   const store: Store = opening.use(openSqliteStore(':memory:'))
   const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
   const root = await mkdtemp(join(tmpdir(), 'tarmac-source-'))
+  opening.defer(() => rm(root, { recursive: true }))
   await writeFile(join(root, 'fly.toml'), flyToml)
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
   const intake = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
