@@ -55,7 +55,7 @@ test('a power cut that tears the write-ahead log anywhere takes no acknowledged 
     await after.recover('The power was cut') // which writes: the record and its log agree on the next number
     expect((await after.eventsAfter('d1', seqs.length, 9)).map(({ seq }) => seq)).toEqual([seqs.length + 1])
   }
-})
+}, 60_000)
 
 test('dropping a long log holds up nobody who writes, and gives its room back', async () => {
   const file = newFile()
@@ -87,7 +87,7 @@ test('dropping a long log holds up nobody who writes, and gives its room back', 
   expect(waits.toSorted((a, b) => a - b).at(-3)).toBeLessThan(200) // 50 ms where nothing else is at work: see the bench
   await store[Symbol.asyncDispose]()
   expect(statSync(file).size).toBeLessThan(sizeBefore * 0.8)
-})
+}, 60_000)
 
 test('a late, older deployment never lands over a newer one of its lane, whatever let it come so far', async () => {
   const file = newFile()
