@@ -1,8 +1,14 @@
+import { append } from './append.ts'
+import { compaction } from './compaction.ts'
 import { context } from './context.ts'
+import { downtime } from './downtime.ts'
+import { editLine } from './edit.ts'
 import { intake } from './intake.ts'
 import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
+import { start } from './start.ts'
+import { rollout } from './rollout.ts'
 
 // `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
 
@@ -10,10 +16,16 @@ import { reuse } from './reuse.ts'
 export type Measure = { bench: string; ratio: number; goal: number; ok: boolean; [fact: string]: unknown }
 
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
+  append,
+  compaction,
   redeploy,
   reuse,
+  rollout,
   context,
   intake,
+  start,
+  downtime,
+  edit: editLine,
   memory,
 }
 

@@ -91,7 +91,9 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_FLY_ORG: 'personal',
     TARMAC_FLY_REGION: 'ams',
     TARMAC_URL: `http://{app}.localhost:${proxyPort}/`,
+    TARMAC_OWNER_URL: `http://{owner}.{app}.localhost:${proxyPort}/`,
     TARMAC_LOG_LEVEL: 'info',
+    TARMAC_PROXY_PAUSE: '1', // the lab's notices at once
     TARMAC_DRAIN: '5',
     TARMAC_SECRETS_KEY: createHash('sha256').update(dir).digest('hex'), // the same at the next start
     ...settings,

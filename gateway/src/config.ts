@@ -152,6 +152,16 @@ export const settings = z.object({
     .string()
     .default('http://{app}.flycast')
     .describe('How the address of a live app is shown; {app} is its name. `https://{app}.fly.dev` for public apps.'),
+  TARMAC_OWNER_URL: z
+    .string()
+    .default('http://{owner}.tarmac_owner.kv._metadata.{app}.internal:{port}')
+    .describe(
+      'How the address of an owner’s machine is shown, by Fly’s names for machine metadata; {owner}, {app}, and {port}, where the app listens.',
+    ),
+  TARMAC_PUBLIC_IPS: z
+    .enum(['report', 'release'])
+    .default('report')
+    .describe('What becomes of public addresses that an app has after a deploy: a warning, or also their end.'),
   TARMAC_MAX_UPLOAD_MIB: mib.default(2048).describe('Largest archive taken, as sent.'),
   TARMAC_MAX_TREE_MIB: mib.default(8192).describe('Largest source tree taken, unpacked.'),
   TARMAC_KEEP_SOURCES: z.coerce
@@ -160,6 +170,17 @@ export const settings = z.object({
     .min(0)
     .default(5)
     .describe('Sources kept for each app, newest first, so that a retry needs no upload.'),
+  TARMAC_KEEP_LOGS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(500)
+    .describe('Logs kept for each app, newest deployments first. Records are kept for ever.'),
+  TARMAC_KEEP_LOG_DAYS: z.coerce
+    .number()
+    .positive()
+    .default(90)
+    .describe('Days for which a log is kept after the end.'),
   TARMAC_KEEP_SOURCES_MIB: mib.default(4096).describe('How much of an app’s sources is kept so, in MiB as unpacked.'),
   TARMAC_KEEP_SOURCES_DAYS: z.coerce
     .number()
@@ -198,6 +219,13 @@ export const settings = z.object({
     .min(0)
     .default(10)
     .describe('Seconds that new machines are watched for crashes before a deployment is live.'),
+  TARMAC_PROXY_PAUSE: z.coerce
+    .number()
+    .min(0)
+    .default(10)
+    .describe(
+      'Seconds that Fly’s proxy is given to notice, before blue machines are cordoned and before they are stopped.',
+    ),
   TARMAC_AWAY_TIMEOUT: seconds
     .default(60)
     .describe('Seconds to go on trying while the build daemon, the registry or Fly is away.'),
@@ -265,7 +293,10 @@ export function readConfig(env: Record<string, string | undefined>) {
       org: set.TARMAC_FLY_ORG,
       region: set.TARMAC_FLY_REGION || set.FLY_REGION || 'iad',
       url: set.TARMAC_URL,
+      ownerUrl: set.TARMAC_OWNER_URL,
+      publicIps: set.TARMAC_PUBLIC_IPS,
     },
+    keepLogs: { perApp: set.TARMAC_KEEP_LOGS, days: set.TARMAC_KEEP_LOG_DAYS },
     keep: {
       keepSources: set.TARMAC_KEEP_SOURCES,
       keepSourcesMib: set.TARMAC_KEEP_SOURCES_MIB,
@@ -284,6 +315,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       totalMs: set.TARMAC_TOTAL_TIMEOUT * 1000,
       machineMs: set.TARMAC_MACHINE_TIMEOUT * 1000,
       watchMs: set.TARMAC_WATCH * 1000,
+      proxyMs: set.TARMAC_PROXY_PAUSE * 1000,
       awayMs: set.TARMAC_AWAY_TIMEOUT * 1000,
       drainMs: set.TARMAC_DRAIN * 1000,
     },

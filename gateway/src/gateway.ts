@@ -2,7 +2,9 @@ import { randomBytes, randomUUIDv7 } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ImageSource } from '#api/image-source.ts'
 import { asProblem } from '#api/problem.ts'
+import type { RolloutTarget } from '#api/rollout.ts'
 import { proveWalls } from './buildkit/canary.ts'
 import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
@@ -16,25 +18,35 @@ import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
 import type { NewDeployment } from './deployments/store.ts'
+import { auditOf } from './pipeline/audit.ts'
+import { deleteApp } from './pipeline/delete-app.ts'
+import { fromImage } from './pipeline/image-source.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { NetworkGuard } from './pipeline/network-guard.ts'
 import { retryOf } from './pipeline/retry-of.ts'
+import { Rollouts } from './pipeline/rollouts.ts'
 import { Runner } from './pipeline/runner.ts'
 import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { dockerLogin } from './registry/docker-config.ts'
 import { Registry } from './registry/registry.ts'
+import { databaseIn } from './store/backup.ts'
+import { IntegrityWatch } from './store/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
+import { lockVolume } from './store/volume-lock.ts'
 
 const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
-type Given = ReadonlyMap<string, Uint8Array>
+/** For questions to Fly and the registry that somebody waits for. */
+const askMs = 60_000
+type Asked = Omit<NewDeployment, 'id' | 'secrets'> & { id?: string; secrets?: ReadonlyMap<string, Uint8Array> }
 
 /** Puts the parts together, lowest first; the stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
   const { data, limits, fly: place, secrets } = config
   await using opening = new AsyncDisposableStack() // if any part fails to open, the opened ones close
   await mkdir(data, { recursive: true })
+  opening.use(lockVolume(data))
   const key = await ownKey(join(data, 'key'))
 
   const fly = opening.use(new MachinesApi({ baseUrl: place.api, token: secrets.fly }))
@@ -42,7 +54,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     fly,
     org: place.org,
     urlTemplate: place.url,
+    ownerUrlTemplate: place.ownerUrl,
     watchMs: limits.watchMs,
+    proxyMs: limits.proxyMs,
     waitMs: limits.machineMs,
   })
   const login = { username: 'x', password: secrets.fly }
@@ -83,7 +97,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
-  const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
+  const store = opening.use(openSqliteStore(databaseIn(data)))
+  const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
 
   const vault = new Vault(store, secrets.key)
   let runner: Runner | undefined
@@ -97,7 +112,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     }),
   )
   const steps = makeSteps(
-    { vault, intake, buildkit, registry, store, deployer, disk },
+    { vault, intake, buildkit, registry, store, fly, deployer, disk },
     {
       planner,
       walledIn: (signal) => network.proven(signal),
@@ -107,6 +122,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       key,
       plansDir: join(data, 'plans'),
       lookups,
+      publicIps: place.publicIps,
     },
   )
   const hide = [...secrets.tokens, secrets.fly]
@@ -115,20 +131,35 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     const { removed } = await intake.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
   }
+  const stopping = new AbortController()
+  const dropLogs = async () => {
+    const dropped = await store.dropLogs(config.keepLogs, stopping.signal)
+    if (dropped > 0) log.info({ dropped }, 'old logs dropped')
+  }
+  const failed = (err: unknown) => log.error({ err }, 'sweep failed')
   await sweep()
-  const sweeping = setInterval(
-    () => void sweep().catch((err: unknown) => log.error({ err }, 'sweep failed')),
-    sweepEveryMs,
-  )
+  void dropLogs().catch(failed)
+  const sweeping = setInterval(() => void Promise.all([sweep(), dropLogs()]).catch(failed), sweepEveryMs)
   opening.defer(() => clearInterval(sweeping))
 
-  const submit = async ({ secrets: given, ...asked }: Omit<NewDeployment, 'id' | 'secrets'> & { secrets?: Given }) => {
-    const id = randomUUIDv7()
+  const submit = async ({ secrets: given, id = randomUUIDv7(), ...asked }: Asked) => {
     const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, given ?? new Map()) })
     runner.wake()
     return deployment
   }
-  const stopping = new AbortController()
+  const look = (source: ImageSource, target: RolloutTarget) =>
+    fromImage(target, source, { store, intake, registry, registryHost: config.registry }, AbortSignal.timeout(askMs))
+  const bring = async (source: ImageSource, { app, options, ...more }: RolloutTarget & Partial<Asked>) =>
+    submit({ app, ...(await look(source, { app, options })), ...more })
+  const rollouts = opening.use(
+    await Rollouts.start({
+      store,
+      look,
+      bring: (source, { app, options }, id) => bring(source, { app, options, id }),
+      newId: randomUUIDv7,
+      log,
+    }),
+  )
   const server = opening.use(
     await listen(
       {
@@ -153,13 +184,20 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           disk.assertRoom()
           return submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey })
         },
+        bring,
+        rollouts,
+        audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(askMs)),
+        deleteApp: (app, foreign) => deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(askMs)),
         cancel: (id, wish) => runner.cancel(id, wish),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [builder, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
           const parts = { buildkit: builder, planner: plans, network: network.status }
-          // Short of room it still answers, and says to uploads when to come back.
-          return { ready: Object.values(parts).every(({ ok }) => ok), parts: { ...parts, disk: disk.state() } }
+          // Short of room it still answers, and says to uploads when to come back; damaged records are for a person to see.
+          return {
+            ready: Object.values(parts).every(({ ok }) => ok),
+            parts: { ...parts, disk: disk.state(), records: integrity.state() },
+          }
         },
         tokens: secrets.tokens,
         log,

@@ -25,7 +25,11 @@ const known: [schema: string, fields: Record<string, object>, source: string][] 
   ['Volume', { attached_machine_id: textOrNull, attached_alloc_id: textOrNull }, 'fly-go volume_types.go'],
   ['main.regionResponse', { Nearest: text, Regions: list }, 'PascalCase: fly-go flaps_platform.go'],
   ['main.getPlacementsResponse', { Regions: list }, 'PascalCase: fly-go flaps_platform.go'],
-  ['fly.MachineService', { autostop: { type: ['string', 'boolean'] } }, 'fly-go machine_types.go, MachineAutostop'],
+  [
+    'fly.MachineService',
+    { autostop: { type: ['string', 'boolean'] }, force_instance_key: textOrNull },
+    'fly-go machine_types.go, MachineAutostop',
+  ],
   ['fly.MachineCheck', durations, 'Go strings or integer nanoseconds: fly-go duration.go'],
   ['fly.MachineServiceCheck', durations, 'fly-go duration.go'],
   ['fly.StopConfig', { timeout: duration }, 'fly-go duration.go'],

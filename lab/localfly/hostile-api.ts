@@ -87,7 +87,8 @@ function steal(machine: Machine, ms: number): void {
 }
 
 function withoutGone(text: string, state: FlyState, hostile: Hostile): string {
-  if (![...state.machines.values()].some((machine) => hostile.isGone(machine))) return text
+  const anyGone = [...state.machines.values()].some((machine) => hostile.isGone(machine))
+  if (!anyGone || !/^[[{]/.test(text)) return text
   return JSON.stringify(JSON.parse(text), (_key, value: unknown) => {
     const { id, config } = (value ?? {}) as { id?: unknown; config?: unknown }
     const machine = typeof id === 'string' && config ? state.machines.get(id) : undefined

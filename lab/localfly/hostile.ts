@@ -63,14 +63,19 @@ export const Rule = z.strictObject({
   on: z.string().optional(),
   ms: z.number().optional(),
 })
-export const Hostility = z.strictObject({ seed: z.int().default(1), faults: z.array(Rule).default([]) })
+/** With `app` the rules are for it alone, and take the place of its rules only. */
+export const Hostility = z.strictObject({
+  seed: z.int().default(1),
+  app: z.string().optional(),
+  faults: z.array(Rule).default([]),
+})
 export type Hostility = z.input<typeof Hostility>
 /** What struck, oldest first. */
 export type Strike = { fault: Fault; at: string; app: string; machine: string | null; call: string | null }
 
 /** What a rule is asked about. `call` as in a rule's `on`. */
 export type Case = { app: string; machine?: Machine | undefined; call?: string }
-type Live = z.output<typeof Rule> & { seen: Map<string, number>; struck: number }
+type Live = z.output<typeof Rule> & { salt: string; seen: Map<string, number>; struck: number }
 type Struck = { fault: Fault; ms: number }
 
 const strikesKept = 10_000
@@ -83,31 +88,37 @@ export class Hostile {
   /** Told of each machine whose host goes. */
   onGone: (machine: Machine) => void = () => {}
   readonly #state: FlyState
-  #seed = 1
   #rules: Live[] = []
   #strikes: Strike[] = []
-  #goneUntil = new Map<string, number>()
+  readonly #goneUntil = new Map<string, number>()
 
   constructor(state: FlyState) {
     this.#state = state
   }
 
-  /** Takes the place of all rules before, and forgets what they did. */
-  set({ seed, faults }: z.output<typeof Hostility>): void {
-    this.#seed = seed
-    this.#rules = faults.map((rule) => ({ ...rule, seen: new Map<string, number>(), struck: 0 }))
-    this.#strikes = []
-    this.#goneUntil = new Map()
+  /** Takes the place of the rules before, and forgets what they did, which it returns. */
+  set({ seed, app, faults }: z.output<typeof Hostility>): Strike[] {
+    const before = this.strikesOn(app)
+    const isOther = (its: string | undefined) => app !== undefined && its !== app
+    const rules = faults.map((rule, index): Live => {
+      const live = { ...rule, salt: `${seed} ${index}`, seen: new Map<string, number>(), struck: 0 }
+      return app === undefined ? live : { ...live, app }
+    })
+    this.#rules = [...this.#rules.filter((rule) => isOther(rule.app)), ...rules]
+    this.#strikes = this.#strikes.filter((strike) => isOther(strike.app))
+    for (const id of this.#goneUntil.keys())
+      if (!isOther(this.#state.machines.get(id)?.own.app)) this.#goneUntil.delete(id)
+    return before
   }
 
-  report(): { seed: number; strikes: Strike[] } {
-    return { seed: this.#seed, strikes: this.#strikes }
+  strikesOn(app?: string): Strike[] {
+    return this.#strikes.filter((strike) => app === undefined || strike.app === app)
   }
 
   /** The first rule of these faults that strikes now. */
   strikes(among: readonly Fault[], met: Case): Struck | null {
-    for (const [index, rule] of this.#rules.entries())
-      if (among.includes(rule.fault) && fits(rule, met) && this.#draw(index, rule, met)) return this.#strike(rule, met)
+    for (const rule of this.#rules)
+      if (among.includes(rule.fault) && fits(rule, met) && this.#draw(rule, met)) return this.#strike(rule, met)
     return null
   }
 
@@ -131,12 +142,12 @@ export class Hostile {
     return rule ? msOf(rule) : 0
   }
 
-  #draw(index: number, rule: Live, met: Case): boolean {
+  #draw(rule: Live, met: Case): boolean {
     const kind = this.#kind(met)
     const number = rule.seen.get(kind) ?? 0
     rule.seen.set(kind, number + 1)
     if (number < rule.skip || rule.struck >= (rule.times ?? Infinity)) return false
-    return fraction(`${this.#seed} ${index} ${kind} ${number}`) < rule.rate
+    return fraction(`${rule.salt} ${kind} ${number}`) < rule.rate
   }
 
   #strike(rule: Live, { app, machine, call }: Case): Struck {

@@ -179,6 +179,12 @@ lock_type = "file"
     )
   }
 
+  /** What runs, whoever started it: each container's name, and the image by its digest. */
+  async running(): Promise<Map<string, string>> {
+    const { stdout } = await this.#podman(['ps', '--format', '{{.Names}} {{.Image}}'])
+    return new Map(stdout.split('\n').flatMap((line) => (line ? [line.split(' ') as [string, string]] : [])))
+  }
+
   /** True when the signal was sent, false when the program had ended already. */
   kill({ id }: Container, signal: string): Promise<boolean> {
     return this.#podman(['kill', '--signal', signal, id]).then(
@@ -213,6 +219,11 @@ lock_type = "file"
   async #quiet(): Promise<void> {
     const deadline = performance.now() + quietMs
     while (performance.now() < deadline && (await isNamedByProcess(this.#runRoot))) await sleep(exitPollMs)
+  }
+
+  /** Any command of podman's, here. */
+  command(args: string[]) {
+    return this.#podman(args)
   }
 
   #podman(args: string[], timeoutMs = 60_000) {

@@ -44,7 +44,8 @@ export function createProxy(state: FlyState, traffic: Traffic): Server {
       const way = await reach(target, tries, gone.signal)
       const error = await forward(req, res, way)
       if (!error || gone.signal.aborted) return
-      if (!isRepeatable(req)) throw new Refusal(502, `The machine broke off: ${error.message}.`)
+      if (tries.broke || !isRepeatable(req)) throw new Refusal(502, `The machine broke off: ${error.message}.`)
+      tries.broke = true
       pass(tries, way.seat, `broke off before it answered (${error.message})`)
     }
   }

@@ -8,8 +8,8 @@ import type { FlyState, Machine } from './state.ts'
 export type Target = { app: string; owner: string | null; instance: string | null }
 /** One request's place at a machine; it counts as load until it is released. */
 export type Seat = { machine: Machine; port: number; release(): void }
-/** What one request has met so far. */
-export type Tries = { passed: Set<string>; said: string; until: number }
+/** What one request has met so far. One that broke a machine off goes to another, and no further. */
+export type Tries = { passed: Set<string>; said: string; broke: boolean; until: number }
 
 const softLimit = 20
 const queueMs = 30_000
@@ -35,7 +35,7 @@ export class Traffic {
   }
 
   static tries(): Tries {
-    return { passed: new Set(), said: '', until: performance.now() + refusedMs }
+    return { passed: new Set(), said: '', broke: false, until: performance.now() + refusedMs }
   }
 
   async take(target: Target, tries: Tries, signal: AbortSignal): Promise<Seat> {
@@ -45,12 +45,13 @@ export class Traffic {
       const able = machines.filter((machine) => this.#whyNot(machine) === null)
       const fresh = able.filter(({ id }) => !tries.passed.has(id))
       const best = this.#leastLoaded(fresh)
+      if (!best && tries.broke) throw unreached(target, tries)
       const crowded = able.every((machine) => this.load(machine) >= limits(machine).soft)
       if (crowded && !machines.some(isComing)) this.#wake(machines)
       if (best) return this.#seat(best)
       if (able.length === 0 && !machines.some(isComing)) throw new Refusal(503, this.#refusal(target, machines))
       if (able.length > 0 && fresh.length === 0) {
-        if (performance.now() > tries.until) throw new Refusal(502, `"${target.app}" cannot be reached:${tries.said}`)
+        if (performance.now() > tries.until) throw unreached(target, tries)
         await sleep(again)
         tries.passed.clear()
         continue
@@ -151,6 +152,8 @@ export class Refusal extends Error {
     this.status = status
   }
 }
+
+const unreached = ({ app }: Target, { said }: Tries) => new Refusal(502, `"${app}" cannot be reached:${said}`)
 
 /** The service that speaks HTTP, or the first. */
 export function serviceOf({ config }: Machine) {

@@ -125,9 +125,14 @@ test('--detach returns when the gateway has the source; follow reads on later', 
 })
 
 test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or it goes on because machines were touched', async () => {
-  await using http = await startHttp({ receive: () => new Promise(() => {}) })
+  const reached = Promise.withResolvers<void>()
+  const receive = () => {
+    reached.resolve()
+    return new Promise<never>(() => {})
+  }
+  await using http = await startHttp({ receive })
   const early = tarmac(http.url, ['deploy', 'shop'])
-  await new Promise((resolve) => setTimeout(resolve, 700))
+  await reached.promise
   early.child.kill('SIGINT')
   expect([await early.code, early.err]).toEqual([130, expect.stringContaining('has taken nothing')])
 

@@ -232,6 +232,30 @@ test('the registry’s front wants a token, and knows no repository without an a
   expect(await unknown.json()).toMatchObject({ errors: [{ code: 'NAME_UNKNOWN' }] })
 })
 
+test('on demand an image cannot be pulled, an update is given up, a machine does not start, a program is killed', async () => {
+  await newApp('hostile')
+  const { id, instance_id } = await runMachine('hostile', web(one))
+  const path = `/apps/hostile/machines/${id}`
+  for (const fault of ['pull-fails', 'reverts'] as const) {
+    await main.fly.hostile({ faults: [{ fault, app: 'hostile', times: 1 }] })
+    await api('POST', path, { config: web(two) })
+    await wait('hostile', id, `version=${instance_id}`)
+    await answers('hostile')
+    expect((await page('hostile')).body).toBe('one')
+  }
+  await main.fly.hostile({ faults: [{ fault: 'crashes', app: 'hostile', times: 1, ms: 300 }] })
+  const newest = await newestEvent('hostile', id)
+  await api('POST', `${path}/restart`)
+  await wait('hostile', id, `from_event_id=${newest}`)
+  const trailOf = async () => (await api('GET', path)).body.events.map(({ type }: any) => type)
+  await expect.poll(trailOf, { timeout: 5000 }).toContain('crash')
+  await main.fly.hostile({ faults: [{ fault: 'never-starts', app: 'hostile' }] })
+  const { body } = await api('POST', path, { config: web(two) })
+  await wait('hostile', id, `state=failed&version=${body.instance_id}`)
+  expect(await main.fly.calm('hostile')).toMatchObject([{ fault: 'never-starts', app: 'hostile', machine: id }])
+  await destroy('hostile', id)
+})
+
 test('one machine and one action take a request a second, three at once', async () => {
   await using limited = await startLocalfly({
     dir: join(dir, 'limited'),

@@ -2,6 +2,8 @@ import type { CancelWish, Deployment, DeploymentPage, DeploymentState, ImageFact
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
+import type { NewRelease, ReleaseStore } from './release-store.ts'
+import type { RolloutStore } from './rollout-store.ts'
 import type { AppSettings, OwnSettings } from '#api/app-settings.ts'
 import type { QueueLimits } from './queue.ts'
 import type { SealedSecret } from './secret-store.ts'
@@ -17,7 +19,11 @@ export type NewDeployment = {
   secretsMark?: string
   /** Already built: the deployment begins at `deploying`. */
   image?: ImageFacts | null
-  /** The options are an earlier deployment's: the app's settings are in them already. */
+  /** The release whose config it takes over. */
+  from?: Deployment['from']
+  /** What the sender asked for, where that is more, or less, than options, source and image. */
+  asked?: unknown
+  /** The options are an earlier deployment's: the app's settings are in them already, but for its lane policy. */
   resolved?: boolean
   /** The sender's key for this very request: for 24 h the same key gives the same deployment. */
   idempotencyKey?: string | null
@@ -29,10 +35,15 @@ export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases
   rollout?: unknown
   /** What the image was built from, as one key; `goodUntil` is when its bases must be looked at again (null: never). */
   build?: { key: string; goodUntil: string | null }
+  /** With the move to `live`: the release that it makes. */
+  release?: NewRelease
 }
 
 /** Of each app, unless its settings differ: so many, newest first, so much of them, for so long. */
 export type KeepSources = Pick<AppSettings, 'keepSources' | 'keepSourcesMib' | 'keepSourcesDays'>
+
+/** For how long a claim holds. Where a store is shared, others leave the work alone until then; its runner renews it. */
+export const leaseMs = 30_000
 
 /** A claimed deployment: every later write of the runner carries the epoch, and fails when another has claimed since. */
 export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
@@ -43,6 +54,8 @@ export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
  * whole or not at all. Times are ISO 8601, UTC.
  */
 export interface DeploymentStore {
+  readonly releases: ReleaseStore
+  readonly rollouts: RolloutStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings laid under the options, and does to others
    * of the lane what its policy says (`lane-busy`: it is not made); or answers the
@@ -84,8 +97,11 @@ export interface DeploymentStore {
   amend(claim: { id: string; epoch: number }, patch: DeploymentPatch): Promise<boolean>
   /** Appends to the log, numbered without gaps, in this order; false when the epoch is not the last one. */
   append(claim: { id: string; epoch: number }, events: NewEvent[]): Promise<boolean>
+  /** Holds a claim for another `leaseMs`; false when the epoch is not the last one: somebody else has it now. */
+  renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
-   * After a start: what an earlier gateway left at work. Those that touched no machine go back to `pending` with the
+   * What nobody works on any more: after a start, all that an earlier gateway left at work; where several gateways share
+   * the store, that whose lease has run out. Those that touched no machine go back to `pending` with the
    * reason in their log, or end where that was wished; the others are claimed anew and returned, to be taken up where they stand.
    */
   recover(reason: string): Promise<Claim[]>
@@ -101,5 +117,10 @@ export interface DeploymentStore {
   appSettings(app: string): Promise<OwnSettings>
   /** Changed as `patchSettings` says, and its problems. */
   changeAppSettings(app: string, patch: unknown): Promise<OwnSettings>
+  /**
+   * Takes away the logs, not the records, of deployments that ended more than `days` ago, or are older than the newest
+   * `perApp` of their app; tells how many. Takes its time: whoever writes meanwhile waits no more than 50 ms.
+   */
+  dropLogs(keep: { perApp: number; days: number }, signal: AbortSignal): Promise<number>
   [Symbol.asyncDispose](): Promise<void>
 }

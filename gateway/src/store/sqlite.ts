@@ -9,10 +9,20 @@ import { cancelled } from '../deployments/cancelled.ts'
 import { type QueueLimits, worthTelling } from '../deployments/queue.ts'
 import { mayMove, touchesMachines, workingStates } from '../deployments/states.ts'
 import { stopWish, superseded } from '../deployments/stop-wish.ts'
-import type { Claim, DeploymentPatch, DeploymentStore, KeepSources, NewDeployment } from '../deployments/store.ts'
+import {
+  leaseMs,
+  type Claim,
+  type DeploymentPatch,
+  type DeploymentStore,
+  type KeepSources,
+  type NewDeployment,
+} from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { AppRows } from './app-rows.ts'
+import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
+import { ReleaseRows } from './release-rows.ts'
+import { RolloutRows } from './rollout-rows.ts'
 import { QueueRows } from './queue-rows.ts'
 import { SecretRows } from './secret-rows.ts'
 import { SourceRows } from './source-rows.ts'
@@ -31,10 +41,22 @@ type Row = {
   last_seq: number
   body: string
   rollout: string | null
+  log_dropped_at: string | null
 }
 type Body = Pick<
   Deployment,
-  'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'cancel' | 'supersededBy'
+  | 'options'
+  | 'source'
+  | 'plan'
+  | 'image'
+  | 'bases'
+  | 'machines'
+  | 'url'
+  | 'problem'
+  | 'cancel'
+  | 'supersededBy'
+  | 'from'
+  | 'release'
 >
 type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 type Holder = { id: string; epoch: number }
@@ -44,28 +66,41 @@ const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: 
 
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
 
-/** The store in one SQLite file (or `:memory:`). `now` gives milliseconds since 1970. */
-export function openSqliteStore(path: string, now: () => number = Date.now): DeploymentStore & SecretStore {
-  return new SqliteStore(openDatabase(path), now)
+/**
+ * The store in one SQLite file (or `:memory:`). `now` gives milliseconds since 1970. `alone` (see `lockVolume`): what is at
+ * work at the start is nobody's, whatever its lease says.
+ */
+export function openSqliteStore(
+  path: string,
+  now: () => number = Date.now,
+  alone = true,
+): DeploymentStore & SecretStore {
+  return new SqliteStore(openDatabase(path), now, alone)
 }
 
 class SqliteStore implements DeploymentStore, SecretStore {
   readonly #db: DatabaseSync
+  readonly releases: ReleaseRows
+  readonly rollouts: RolloutRows
   readonly #secrets: SecretRows
   readonly #apps: AppRows
   readonly #queue: QueueRows
   readonly #sources: SourceRows
   readonly #now: () => number
+  readonly #alone: boolean
   readonly #changes = new EventEmitter().setMaxListeners(0)
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
 
-  constructor(db: DatabaseSync, now: () => number) {
+  constructor(db: DatabaseSync, now: () => number, alone: boolean) {
     this.#db = db
     this.#secrets = new SecretRows(db)
     this.#apps = new AppRows(db)
     this.#queue = new QueueRows(db)
     this.#sources = new SourceRows(db)
     this.#now = now
+    this.#alone = alone
+    this.releases = new ReleaseRows(db, () => this.#time())
+    this.rollouts = new RolloutRows(db, now)
   }
 
   async create(fresh: NewDeployment): Promise<Deployment> {
@@ -74,18 +109,21 @@ class SqliteStore implements DeploymentStore, SecretStore {
       if (former) return former
       const at = this.#time()
       const { app } = fresh
-      const options = fresh.resolved ? fresh.options : withDefaults(fresh.options, this.#apps.settings(app))
+      const { lane = 'latest', ...settings } = this.#apps.settings(app)
+      const options = withDefaults(fresh.options, { lane, ...(!fresh.resolved && settings) })
       const owner = options.owner ?? ''
       const others = this.#unfinished({ app, owner })
       if (options.lane === 'reject' && others[0]) throw laneBusy(others[0])
       const body: Body = {
         options,
         source: fresh.source,
+        from: fresh.from ?? null,
         plan: null,
         image: fresh.image ?? null,
         bases: {},
         machines: [],
         url: null,
+        release: null,
         problem: null,
         cancel: null,
         supersededBy: null,
@@ -209,10 +247,20 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
+  async renew(holder: Holder) {
+    return this.#transaction(() => {
+      if (!this.#held(holder)) return false
+      this.#run('UPDATE deployments SET leased_until = ? WHERE id = ?', [this.#time(leaseMs), holder.id])
+      return true
+    })
+  }
+
   async recover(reason: string): Promise<Claim[]> {
     return this.#transaction(() => {
       const left = this.#all(
-        `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)}) ORDER BY created_at`,
+        `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)})
+           AND coalesce(leased_until, '') < ? ORDER BY created_at`,
+        [this.#alone ? '9' : this.#time()],
       )
       return left.flatMap((row) => {
         if (!touchesMachines(row.state)) {
@@ -264,6 +312,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
+  dropLogs({ perApp, days }: { perApp: number; days: number }, signal: AbortSignal): Promise<number> {
+    const endedBefore = this.#time(-days * 86_400_000)
+    const transaction = <T>(work: () => T) => this.#transaction(work)
+    return dropLogs(this.#db, transaction, { perApp, endedBefore, at: this.#time() }, signal)
+  }
+
   async putSecret(owner: SecretOwner, secret: SealedSecret) {
     return this.#secrets.put(owner, secret, this.#time())
   }
@@ -282,8 +336,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   /** The deployment that this key made, if any; else the key is written down for the one that comes. */
-  #sameRequest({ id, app, options, source, image, secretsMark }: NewDeployment, key: string): Deployment | null {
-    const request = [options, source?.digest, image?.digest, secretsMark]
+  #sameRequest(fresh: NewDeployment, key: string): Deployment | null {
+    const { id, app, options, source, image, secretsMark } = fresh
+    const request = fresh.asked ?? [options, source?.digest, image?.digest, secretsMark]
     // Without what is not given, so that an option which a later gateway adds makes no other request of it.
     const asked = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
     const fingerprint = createHash('sha256').update(asked).digest('hex')
@@ -306,7 +361,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   /** The next epoch begins: `change` is its first act. */
   #take(row: Row, change: () => void): Claim {
     change()
-    this.#run('UPDATE deployments SET epoch = epoch + 1 WHERE id = ?', [row.id])
+    this.#run('UPDATE deployments SET epoch = epoch + 1, leased_until = ? WHERE id = ?', [this.#time(leaseMs), row.id])
     const fresh = this.#row(row.id)!
     return {
       deployment: toDeployment(fresh),
@@ -330,7 +385,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     ])
   }
 
-  #patch(row: Row, state: DeploymentState, { rollout, build, ...patch }: Patch): void {
+  #patch(row: Row, state: DeploymentState, { rollout, build, release, ...patch }: Patch): void {
     const at = this.#time()
     if (isFinal(state)) this.#secrets.erase(`deployment:${row.id}`)
     if (build)
@@ -340,6 +395,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
         row.id,
       ])
     const body: Body = { ...bodyOf(row), ...patch }
+    if (release) {
+      const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }
+      body.release = this.releases.add(of, release)
+    }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
       state,
       at,
@@ -352,7 +411,11 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   #write(id: string, events: NewEvent[]): void {
     const at = this.#time()
-    let seq = this.#row(id)!.last_seq
+    const [row] = this.#all('UPDATE deployments SET last_seq = last_seq + ? WHERE id = ? RETURNING last_seq', [
+      events.length,
+      id,
+    ])
+    let seq = row!.last_seq - events.length
     for (const event of events)
       this.#run('INSERT INTO events (deployment, seq, at, body) VALUES (?, ?, ?, ?)', [
         id,
@@ -360,7 +423,6 @@ class SqliteStore implements DeploymentStore, SecretStore {
         at,
         JSON.stringify(event),
       ])
-    this.#run('UPDATE deployments SET last_seq = ? WHERE id = ?', [seq, id])
     queueMicrotask(() => this.#changes.emit(id)) // after the commit: the transaction is synchronous
   }
 
@@ -439,8 +501,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return known
   }
 
-  #time(): string {
-    return new Date(this.#now()).toISOString()
+  #time(laterMs = 0): string {
+    return new Date(this.#now() + laterMs).toISOString()
   }
 }
 
@@ -452,7 +514,7 @@ function laneBusy({ id, app, owner, state }: Row): Problem {
 }
 
 /** What has no column; records of older gateways lack some of it. */
-const bodyOf = (row: Row): Body => ({ supersededBy: null, ...JSON.parse(row.body) })
+const bodyOf = (row: Row): Body => ({ from: null, release: null, supersededBy: null, ...JSON.parse(row.body) })
 
 function toDeployment(row: Row): Deployment {
   return {
@@ -465,6 +527,7 @@ function toDeployment(row: Row): Deployment {
     updatedAt: row.updated_at,
     endedAt: row.ended_at,
     attempt: row.attempt,
+    logDroppedAt: row.log_dropped_at,
     ...bodyOf(row),
   }
 }

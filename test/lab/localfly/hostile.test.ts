@@ -36,7 +36,7 @@ test('a rule strikes so many times, after so many that it lets pass, and nobody 
   const strikes = (app: string) => hostile.strikes(['reverts'], { app, machine }) !== null
   expect([1, 2, 3, 4].map(() => strikes('app'))).toEqual([false, true, true, false])
   expect([1, 2, 3].map(() => strikes('other'))).toEqual([false, false, false])
-  expect(hostile.report().strikes).toMatchObject([
+  expect(hostile.strikesOn('app')).toMatchObject([
     { fault: 'reverts', machine: 'abc' },
     { fault: 'reverts', machine: 'abc' },
   ])

@@ -119,6 +119,8 @@ test('a machine that breaks off before it answers: a request without a body goes
   for (let i = 0; i < 4; i++) expect((await page()).body).toBe('b')
   const posted = await Promise.all([page('shop', 'POST'), page('shop', 'POST')])
   expect(new Set(posted.map(({ status }) => status))).toEqual(new Set([200, 502]))
+  state.machines.delete('b')
+  expect((await page()).status).toBe(502)
 })
 
 test('an owner’s name leads to the owner’s machine alone, and the app’s name to those without an owner', async () => {
