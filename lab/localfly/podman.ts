@@ -33,6 +33,7 @@ export type RunSpec = {
 }
 
 const init = '/usr/bin/catatonit'
+const logBytes = 4 << 20 // then podman begins it anew
 const exitPollMs = 100
 const quietMs = 10_000
 
@@ -125,6 +126,7 @@ lock_type = "file"
       ...(spec.tty ? ['--tty'] : []),
       '--log-driver=k8s-file',
       `--log-opt=path=${spec.logFile}`,
+      `--log-opt=max-size=${logBytes}`,
       '--no-hosts',
       ...mounts.map(({ source, target }) => `--mount=type=bind,source=${source},target=${target}`),
       // A machine may have more CPUs than this host.
