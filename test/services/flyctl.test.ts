@@ -12,25 +12,28 @@ import { flyctlAt, hasFlyctl } from '../flyctl.ts'
 import { pushPage } from './perl-image.ts'
 
 const token = 'fly-secret'
-const dir = mkdtempSync(join(tmpdir(), 'flyctl-'))
 const ports = { apiPort: 9321, proxyPort: 9322, registryFrontPort: 9323, controlPort: 9324 }
 const url = `http://127.0.0.1:${ports.apiPort}`
 
 describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 300_000 }, () => {
   const open = new AsyncDisposableStack()
-  const { run: flyctl, cwd } = flyctlAt(url, token)
+  let dir = ''
+  let fly: ReturnType<typeof flyctlAt>
+  const flyctl = (command: string) => fly.run(command)
   let image = ''
 
   beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'flyctl-lab-'))
+    fly = flyctlAt(url, token)
     const registry = open.use(await startRegistry({ dir, port: 9320 })).address
-    const fly = open.use(await startLocalfly({ dir, name: 'flyctl', registry, token, ...ports }))
+    const local = open.use(await startLocalfly({ dir, name: 'flyctl', registry, token, ...ports }))
     await api('POST', '/apps', { name: 'images', org_slug: 'personal' })
-    for (const page of ['one', 'two']) await pushPage(fly.registry, token, 'images', page)
-    image = `${fly.registry}/images`
+    for (const page of ['one', 'two']) await pushPage(local.registry, token, 'images', page)
+    image = `${local.registry}/images`
   })
   afterAll(async () => {
     await open.disposeAsync() // rejects where an answer broke Fly's schema
-    for (const each of [dir, cwd]) rmSync(each, { recursive: true, force: true })
+    for (const each of [dir, fly.cwd]) rmSync(each, { recursive: true, force: true })
   })
 
   test('machine run, list, status, stop, start, update, exec, destroy: what it prints is what runs', async () => {
@@ -61,7 +64,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
   })
 
   test('deploy, status, secrets, releases, addresses, volumes and logs: what it prints is what runs', async () => {
-    writeFileSync(join(cwd, 'fly.toml'), flyToml)
+    writeFileSync(join(fly.cwd, 'fly.toml'), flyToml)
     await flyctl('apps create deployed --org personal')
     const deploy = (tag: string) => flyctl(`deploy --image ${image}:${tag} --ha=false --dns-checks=false -y`)
     expect(await deploy('one')).toContain('release_command')
@@ -84,7 +87,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
     expect(ips).toHaveLength(2)
     expect(await flyctl('checks list')).toMatch(/servicecheck-00-http-8080 .*passing/)
 
-    writeFileSync(join(cwd, 'fly.toml'), flyToml.replace('exit 0', 'exit 7'))
+    writeFileSync(join(fly.cwd, 'fly.toml'), flyToml.replace('exit 0', 'exit 7'))
     await expect(deploy('one')).rejects.toThrow('exited with non-zero status of 7')
     expect(await flyctl('releases')).toMatch(/v4 .*failed/)
     expect(await page('deployed')).toBe('two')
@@ -95,7 +98,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
     const toml = flyToml
       .replace(/\[deploy\][^]*(?=\[http_service\])/, groups)
       .replace('8080', '8080\n  processes = ["web"]')
-    writeFileSync(join(cwd, 'fly.toml'), toml.replace('deployed', 'grouped'))
+    writeFileSync(join(fly.cwd, 'fly.toml'), toml.replace('deployed', 'grouped'))
     await flyctl('apps create grouped --org personal')
     const deploy = (tag: string, more: string) => flyctl(`deploy --image ${image}:${tag} --dns-checks=false -y ${more}`)
     const facts = async () =>
