@@ -15,7 +15,7 @@ export const exitCodes = {
   20: 'cancelled',
   21: 'superseded by a newer deployment',
   22: 'a time limit was reached',
-  23: 'no room: a queue or a quota is full',
+  23: 'no room: a queue, a lane or a quota is full',
   69: 'the gateway, or something it needs, is away',
   130: 'interrupted by you',
 } as const
@@ -81,6 +81,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'source-gone': 4,
   'nothing-built': 4,
   'idempotency-mismatch': 4,
+  'lane-busy': 23,
   'too-late': 1,
   cancelled: 20,
   superseded: 21,

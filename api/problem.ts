@@ -74,6 +74,7 @@ export const problems = {
   'source-gone': row(410, 'source', false, 'The source is no longer kept'),
   'nothing-built': row(409, 'source', false, 'There is no image to bring again'),
   'idempotency-mismatch': row(422, 'source', false, 'The idempotency key was used for something else'),
+  'lane-busy': row(409, 'source', true, 'Another deployment is in the way'),
   'too-late': row(409, 'source', false, 'Machines have been touched; this no longer stops by itself'),
   cancelled: row(409, 'source', false, 'The deployment was cancelled'),
   superseded: row(409, 'source', false, 'A newer deployment took this one’s place'),

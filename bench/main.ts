@@ -1,5 +1,6 @@
 import { context } from './context.ts'
 import { intake } from './intake.ts'
+import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
 import { rollout } from './rollout.ts'
@@ -15,6 +16,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   rollout,
   context,
   intake,
+  memory,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

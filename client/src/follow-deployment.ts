@@ -46,7 +46,7 @@ export async function* followDeployment(
   for (;;) {
     try {
       for await (const message of gateway.events(id, after, signal)) {
-        failures = 0
+        if (message.type !== 'stopping') failures = 0 // it says so again and again, until it is gone
         heardAt = Date.now()
         told = false
         if (message.type === 'end') {

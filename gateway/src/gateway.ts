@@ -113,7 +113,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const hide = [...secrets.tokens, secrets.fly]
   runner = opening.use(await Runner.start({ store, steps, log, limits, hide, mayStart: () => network.open }))
   const sweep = async () => {
-    const { removed } = await intake.sweep(await store.sourcesInUse(config.keepSources))
+    const { removed } = await intake.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
   }
   await sweep()
@@ -141,6 +141,15 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         },
         submit,
         secrets: vault,
+        settings: {
+          of: (app) => store.appSettings(app),
+          async change(app, patch) {
+            const settings = await store.changeAppSettings(app, patch)
+            runner.wake() // there may be more room now
+            return settings
+          },
+          gateway: { region: place.region, builds: limits.appBuilds, ...config.keep },
+        },
         async retry(id, more) {
           disk.assertRoom()
           return submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey })
@@ -161,7 +170,10 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       config.http,
     ),
   )
-  opening.defer(() => stopping.abort())
+  opening.defer(async () => {
+    stopping.abort()
+    await runner.drain() // with the server still there, to tell callers when to come back
+  })
   log.info({ url: server.url }, 'gateway listens')
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
