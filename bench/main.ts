@@ -5,6 +5,7 @@ import { intake } from './intake.ts'
 import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
+import { rollout } from './rollout.ts'
 
 // `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
 
@@ -14,6 +15,7 @@ export type Measure = { bench: string; ratio: number; goal: number; ok: boolean;
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
   redeploy,
   reuse,
+  rollout,
   context,
   intake,
   downtime,

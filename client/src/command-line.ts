@@ -39,6 +39,8 @@ const flags = {
   tag: { type: 'string', multiple: true },
   strategy: { type: 'string' },
   ha: { type: 'boolean', default: false },
+  owner: { type: 'string' },
+  lane: { type: 'string' },
   gateway: { type: 'string' },
   token: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -63,6 +65,8 @@ export const help = `Usage: tarmac deploy <app> [folder]    send a folder (defau
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
   --ha                  two machines instead of one where there is none yet
+  --owner NAME          the machines of one of the app's users, with a queue of their own
+  --lane POLICY         what becomes of others in that queue: latest, cancel-running, fifo or reject
   --again               with retry: bring the image that was built, build nothing
   --abort, --why TEXT   with cancel: put touched machines back; the reason for the record
   --detach              return when the gateway has the source
@@ -98,12 +102,12 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
   const [app, folder = '.'] = args
   if (!AppName.safeParse(app).success) throw new Problem('app-name-invalid', appNameRule)
-  const { region, dockerfile, plan, target, platform, strategy, rebuild, ha } = values
+  const { region, dockerfile, plan, target, platform, strategy, owner, lane, rebuild, ha } = values
   const asked: [string, string | undefined][] = [
     ['deploy', String(!values['no-deploy'])],
     ['rebuild', String(rebuild)],
     ['ha', String(ha)],
-    ...Object.entries({ region, dockerfile, plan, target, platform, strategy }),
+    ...Object.entries({ region, dockerfile, plan, target, platform, strategy, owner, lane }),
     ...(values.tag ?? []).map((tag): [string, string] => ['tag', tag]),
     ...(values.env ?? []).map((pair) => assignment('env', pair)),
     ...(values.build ?? []).map((pair) => assignment('build', pair)),

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import type { Deployment } from '#api/deployment.ts'
 import type { Hostility } from '../localfly/hostile.ts'
 import { type Lab, startLab } from '../start-lab.ts'
-import { deployFolder, scaleTo } from '../use-lab.ts'
+import { deployFolder, destroyMachines, scaleTo } from '../use-lab.ts'
 import { Random } from './random.ts'
 import { type Served, Truth } from './truth.ts'
 
@@ -135,7 +135,11 @@ class SoakApp {
     if (nature !== 'good' && deployment.state === 'live') wrong.push(`a version that ${nature} was called live`)
     if (nature === 'good' && faults.length === 0 && deployment.state !== 'live')
       wrong.push(`nothing was wrong with it: ${deployment.problem?.detail}`)
-    if (deployment.problem?.code === 'deploy-stuck') this.#served = await this.#truth.look(this.#name)
+    if (deployment.problem?.code === 'deploy-stuck') {
+      // Put right by hand, as the record says it must be; here, by beginning anew.
+      await destroyMachines(this.#lab, this.#name)
+      this.#served = null
+    }
     return { deployment, what: `${what}${faults.length > 0 ? ` (struck ${struck.length} times)` : ''}`, wrong }
   }
 

@@ -15,7 +15,7 @@ for found in $(ls -A /cache); do
   if [ $found = $app ]; then echo "$app was here"; else echo "met $found"; exit 1; fi
 done
 touch /cache/$app
-[ "$(printf %s "$secret" | sha256sum)" = "${'$'}(cat /src/expected)  -" ] || { echo "not the secret of $app"; exit 1; }
+[ "$(printf %s "$secret" | sha256sum)" = "$(cat /src/expected)  -" ] || { echo "not the secret of $app"; exit 1; }
 echo $app $round > /made
 `
 const cache = (more = '') => `--mount=type=cache,target=/cache,sharing=locked${more}`

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { fill, routes } from '#api/routes.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
@@ -35,7 +36,13 @@ test('a gateway that is told to stop ends what it does, takes nothing new, and s
 })
 
 test('a second signal ends it at once, and nothing is lost', async () => {
-  const id = await lab.submit('drain-twice', slowApp('twice', 12))
+  const body = await lab.archive(await lab.source(slowApp('twice', 12)))
+  const submit = async () => {
+    const answer = await lab.put('drain-twice', 'follow=false', body, { 'Idempotency-Key': 'twice' })
+    return ((await answer.json()) as Deployment).id
+  }
+  const [id, again] = await Promise.all([submit(), submit()])
+  expect(again).toBe(id)
   await lab.seen(id, sleeping)
   const gateway = lab.gatewayProcess
   gateway.kill('SIGTERM')
@@ -45,5 +52,6 @@ test('a second signal ends it at once, and nothing is lost', async () => {
   await gateway.exited
   expect(performance.now() - at).toBeLessThan(3000)
   await lab.start('gateway')
+  expect(await submit()).toBe(id)
   expect((await lab.end(id)).record).toMatchObject({ state: 'live', attempt: 2 })
 })

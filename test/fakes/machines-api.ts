@@ -9,7 +9,12 @@ export type Nature = 'good' | 'check-fails' | 'crashes' | 'crashes-later' | 'rev
 /** `lost`: done, and the connection cut; `after`: done, and a 500; `before`: a 503, and nothing done. */
 export type Fault = 'before' | 'after' | 'lost' | '429'
 
-type Kept = Machine & { config: MachineConfig; lease: { nonce: string; endsAt: number } | null; made: number }
+type Kept = Machine & {
+  config: MachineConfig
+  lease: { nonce: string; endsAt: number } | null
+  made: number
+  undying?: boolean
+}
 export type App = {
   name: string
   ips: { ip: string }[]
@@ -31,8 +36,8 @@ const ulid = () => `01${randomBytes(12).toString('hex').toUpperCase()}`
 export class FakeFly {
   readonly apps = new Map<string, App>()
   readonly natures = new Map<string, Nature>()
-  /** What a machine that destroys itself ends with; 0 where nothing is said. */
-  exitCode = 0
+  /** What a machine that destroys itself ends with; null: it does not end. */
+  exitCode: number | null = 0
   /** Leases run out sooner by this factor. */
   leaseSpeed = 1
   /** Each call meets a fault with this chance. */
@@ -145,6 +150,7 @@ export class FakeFly {
       ]
     if (machine.state === 'destroyed') return [404, { error: 'machine not found' }]
     if (method === 'DELETE') {
+      if (machine.undying) return [422, { error: 'it stays' }]
       machine.state = 'destroyed'
       for (const volume of app.volumes) if (volume.attached_machine_id === id) delete volume.attached_machine_id
       return [200, { ok: true }]
@@ -243,7 +249,9 @@ export class FakeFly {
         status,
         output: status === 'critical' ? 'connection refused' : '',
       }))
-      if (machine.config['auto_destroy']) return void later(bootMs, () => crash('destroyed', this.exitCode))
+      const { exitCode } = this
+      if (machine.config['auto_destroy'])
+        return void (exitCode !== null && later(bootMs, () => crash('destroyed', exitCode)))
       if (nature === 'crashes') later(bootMs, () => crash('stopped'))
       const again = () => {
         crash('started')

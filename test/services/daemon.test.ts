@@ -71,7 +71,12 @@ test('a daemon that hangs is ended and started again', async () => {
   process.kill(hung, 'SIGSTOP')
   await soon(() => expect(daemon.pid).not.toBe(hung), 90_000)
   const signal = AbortSignal.timeout(60_000)
-  const solved = whileAway(() => builds.solve([step('say', 'after all')], signal, []), 30_000, () => {}, signal)
+  const solved = whileAway(
+    () => builds.solve([step('say', 'after all')], signal, []),
+    30_000,
+    () => {},
+    signal,
+  )
   expect((await solved).digest).toMatch(/^sha256:/)
 })
 

@@ -116,7 +116,7 @@ export class Daemon {
     const { signal } = this.#stopping
     const connection = new Connection(this.address)
     let asked: Program | null = null
-    for (let misses = 0; ; ) {
+    for (let misses = 0; ;) {
       await sleep(look.everyMs, undefined, { signal }).catch(() => {})
       if (signal.aborted) break
       if (asked !== this.#program) misses = 0

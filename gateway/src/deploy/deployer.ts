@@ -57,7 +57,7 @@ export class Deployer {
   async refuseUnfit(work: Pick<Work, 'id' | 'number' | 'app' | 'desired' | 'signal'>): Promise<void> {
     if (work.desired.strategy !== 'canary' && work.desired.strategy !== 'bluegreen') return
     await this.#plan(work).catch((error: unknown) => {
-      if (statusOf(error) !== 404) throw error // no app yet
+      if (![403, 404].includes(statusOf(error) ?? 0)) throw error // no app of ours yet
     })
   }
 

@@ -3,6 +3,7 @@ import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { atOnce } from './at-once.ts'
 import { isOurs, remove } from './bring.ts'
 import { failure, isAwayOrBusy, persist, settle, there, untilHealthy } from './gate.ts'
+import { retire } from './retire.ts'
 import { mayBeAway } from './rolling.ts'
 import { machineFacts, type Former, type Slot } from './rollout.ts'
 import type { Run } from './run.ts'
@@ -37,6 +38,8 @@ async function backOrStuck(run: Run, slot: Slot, stuck: string[]): Promise<void>
   run.tell(slot, { status: 'rolling_back', ...(former && { after: former.image }) })
   try {
     const back = () => (former ? putBack(run, slot, former) : remove(run, slot, run.stopping))
+    // It may serve; but it is to go, however well that ends.
+    if (slot.intent === 'uncordon' && !former) await retire(run, slot, run.stopping).catch(() => {})
     await persist(run.waitMs, run.stopping, back, isAwayOrBusy)
   } catch (error) {
     run.stopping.throwIfAborted()

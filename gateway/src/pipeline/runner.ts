@@ -76,8 +76,10 @@ export class Runner<P extends Plan = Plan> {
       if (this.#draining) return
       if (pauseMs > 0) this.#wakeIn(pauseMs)
       else {
-        this.#tellAfter = performance.now() + tellEveryMs
+        const from = performance.now()
         await store.tellWaiting(mayStart() ? limits : null)
+        const tookMs = performance.now() - from // a queue of ten thousand takes a while
+        this.#tellAfter = performance.now() + Math.max(tellEveryMs, 20 * tookMs)
       }
     }
   }

@@ -21,8 +21,9 @@ export class QueueRows {
   }
 
   arranged(limits: QueueLimits | null): ReturnType<typeof arrange> {
-    const queued = this.#queued.all().map((row) => ({ ...row, builds: row['builds'] === 1 }))
-    return arrange(queued as unknown as Queued[], this.#atWork.all() as unknown as AtWork[], limits)
+    const queued = this.#queued.all() as unknown as (Omit<Queued, 'builds'> & { builds: boolean | number })[]
+    for (const one of queued) one.builds = one.builds === 1
+    return arrange(queued as Queued[], this.#atWork.all() as unknown as AtWork[], limits)
   }
 
   told(id: string): Told | null {

@@ -385,9 +385,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
     }
   }
 
-  /** Back in the queue, it finds there who came meanwhile. */
+  /** Back in the queue, it finds who came meanwhile. */
   #letNewerPass({ id }: Row): void {
     const row = this.#row(id)!
+    if (this.#fenced(row)) return
     const newer = this.#unfinished(row).find(({ number }) => number > row.number)
     if (newer) this.#giveWay(row, newer)
   }

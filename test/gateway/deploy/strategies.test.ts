@@ -39,8 +39,8 @@ const second = (strategy: Strategy, more: Asked = {}): Asked => ({
   ...more,
 })
 
-/** How it ended, in one word, with what the record says. */
-async function ending(fly: FakeFly, asked: Asked): Promise<{ end: 'live' | string; problem: Problem | null }> {
+/** How it ended, `live` or a problem's code, with what the record says. */
+async function ending(fly: FakeFly, asked: Asked): Promise<{ end: string; problem: Problem | null }> {
   try {
     await deployed(fly, asked)
     return { end: 'live', problem: null }

@@ -1,13 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import { DeploymentOptions } from '#api/options.ts'
+import { isFinal } from '#api/deployment.ts'
+import { DeploymentOptions, lanePolicies } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { follow } from '../../../gateway/src/deployments/follow.ts'
+import { touchesMachines } from '../../../gateway/src/deployments/states.ts'
 import type { SecretStore } from '../../../gateway/src/deployments/secret-store.ts'
 import type { DeploymentStore } from '../../../gateway/src/deployments/store.ts'
 
 const options = DeploymentOptions.parse({})
 const asks = (lane: DeploymentOptions['lane'], more: Partial<DeploymentOptions> = {}) => ({ ...options, lane, ...more })
 const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
+const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
 const toMachines = [
   ['fetching', 'analyzing'],
   ['analyzing', 'building'],
@@ -158,6 +161,61 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.claim({ ...limits, builds: 4 }))!.deployment.id).toBe('o3')
     })
 
+    test('whatever comes in whatever order, lanes, limits and order hold (random, with a seed)', async () => {
+      const seed = Date.now() % 1e9
+      let random = seed
+      const below = (n: number) => Math.floor(((random = (random * 48_271) % 2_147_483_647) / 2_147_483_647) * n)
+      const pick = <T>(all: readonly T[]) => all[below(all.length)]!
+      const limits = { builds: 2, appBuilds: 1, deploys: 2 }
+      const way = ['fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying', 'live'] as const
+      const problem = new Problem('build-failed', 'no').body()
+      await using store = open()
+      const holders = new Map<string, number>()
+      const all = async () => Promise.all(Array.from({ length: made }, async (_, n) => (await store.find(`d${n}`))!))
+      let made = 0
+      for (let step = 0; step < 600; step++) {
+        const what = below(10)
+        if (what < 3) {
+          const asked = asks(pick(lanePolicies), { owner: pick([null, 'alice', 'bob', 'eve']), deploy: below(5) > 0 })
+          const fresh = { app: pick(['a', 'b', 'c']), options: asked, source, image: below(4) ? null : image }
+          await store.create({ id: `d${made}`, ...fresh }).then(
+            () => made++,
+            (error: unknown) => expect(error).toMatchObject({ code: 'lane-busy' }),
+          )
+        } else if (what < 6) {
+          const claim = await store.claim(limits)
+          if (claim) holders.set(claim.deployment.id, claim.epoch)
+        } else if (below(40) === 0) {
+          holders.clear()
+          for (const { deployment, epoch } of await store.recover('killed')) holders.set(deployment.id, epoch)
+        } else if (holders.size > 0) {
+          const [id, epoch] = pick([...holders])
+          const { state, options } = (await store.find(id))!
+          const to = state === 'pushing' && !options.deploy ? 'built' : way[way.indexOf(state as 'live') + 1]!
+          const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
+          const fails = below(8) === 0 || !(await store.advance({ id, epoch }, state, to))
+          if (fails) await store.advance({ id, epoch }, state, failed, { problem })
+          if (isFinal((await store.find(id))!.state)) holders.delete(id)
+        }
+        await store.tellWaiting(limits)
+        const records = await all()
+        const atWork = records.filter(({ state }) => state !== 'pending' && !isFinal(state))
+        const building = atWork.filter(({ state }) => !touchesMachines(state))
+        const lanes = atWork.map(({ app, owner }) => `${app}/${owner}`)
+        expect([lanes.length, seed]).toEqual([new Set(lanes).size, seed])
+        expect([building.length <= limits.builds, seed]).toEqual([true, seed])
+        for (const app of ['a', 'b', 'c'])
+          expect([building.filter((one) => one.app === app).length <= limits.appBuilds, seed]).toEqual([true, seed])
+      }
+      // What nobody cancelled and no newer one replaced has had its way, in order.
+      const records = await all()
+      for (const { id, state, supersededBy, app, owner, number } of records) {
+        const newer = records.find((one) => one.id === supersededBy)
+        if (state === 'superseded') expect([id, newer]).toMatchObject([id, { app, owner }])
+        if (newer) expect(newer.number).toBeGreaterThan(number)
+      }
+    })
+
     test('an app’s settings lie under the options of its deployments, and a retry has what it had', async () => {
       await using store = open()
       await store.changeAppSettings('shop', { lane: 'fifo', region: 'fra', env: { A: '1', B: '2' } })
@@ -237,7 +295,6 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     test('finds the newest image that an app built of the same, while its bases count', async () => {
       await using store = open()
-      const image = { reference: 'r', digest: 'sha256:bb', tags: [] }
       const build = async (id: string, app: string, key: string, goodUntil: string | null) => {
         await store.create({ id, app, options, source })
         const { epoch } = (await store.claim())!
@@ -381,7 +438,6 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     test('a deployment that has its image begins with the machines', async () => {
       await using store = open()
-      const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
       await store.create({ id: 'd1', app: 'shop', options, source, image })
       expect((await store.claim())?.deployment).toMatchObject({ state: 'deploying', image })
     })

@@ -42,6 +42,12 @@ test('a late, older deployment never lands over a newer one of its lane, whateve
   expect((await store.claim())?.deployment.id).toBe('d5')
   expect(await store.claim()).toBeNull()
   expect(await store.find('d2')).toMatchObject({ state: 'superseded', problem: { code: 'superseded' } })
+  await create('d6')
+  expect((await store.claim())?.deployment).toMatchObject({ id: 'd6', state: 'fetching' })
+  await create('d7')
+  fault.exec(`UPDATE deployments SET state = 'live', ended_at = '2026' WHERE id = 'd7'`)
+  await store.recover('The gateway was killed')
+  expect(await store.find('d6')).toMatchObject({ state: 'superseded', supersededBy: 'd7' })
 })
 
 test('a database of a newer gateway is refused and left as it is', () => {
