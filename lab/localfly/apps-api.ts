@@ -12,7 +12,7 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
     const org = query.get('org_slug')
     if (!org) throw new FlyError(400, 'invalid_argument: org_slug is required')
     const apps = [...state.apps.values()].filter((app) => app.org_slug === org).map((app) => showApp(state, app))
-    return { status: 200, body: { total_apps: apps.length, apps } }
+    return { total_apps: apps.length, apps }
   })
   routes.on('post', '/apps', ({ body }) => {
     const wish = parse(NewApp, body)
@@ -34,77 +34,67 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
     }
     state.apps.set(name, app)
     state.save()
-    return { status: 201, body: { ...showApp(state, app), created_at: app.created_at } }
+    return { ...showApp(state, app), created_at: app.created_at }
   })
-  routes.on('get', '/apps/:app', ({ app }) => ({ status: 200, body: showApp(state, app) }))
+  routes.on('get', '/apps/:app', ({ app }) => showApp(state, app))
   routes.on('delete', '/apps/:app', ({ app }) => {
     for (const machine of state.machinesOf(app.name)) flyd.destroy(machine, true)
     for (const volume of state.volumesOf(app.name)) removeVolume(state, volume)
     state.apps.delete(app.name)
     for (const [known, scope] of state.deployTokens) if (scope === app.name) state.deployTokens.delete(known)
     state.save()
-    return { status: 202 }
   })
   routes.on('post', '/apps/:app/deploy_token', ({ app }) => {
     const made = `FlyV1 fm2_${randomBytes(24).toString('base64url')}`
     state.deployTokens.set(made, app.name)
     state.save()
-    return { status: 200, body: { token: made } }
+    return { token: made }
   })
 
-  routes.on('get', '/apps/:app/ip_assignments', ({ app }) => ({ status: 200, body: { ips: app.ips } }))
-  routes.on('post', '/apps/:app/ip_assignments', ({ app, body }) => {
-    const ip = newIp(app, parse(NewIp, body))
-    app.ips.push(ip)
-    state.save()
-    return { status: 200, body: ip }
-  })
+  routes.on('get', '/apps/:app/ip_assignments', ({ app }) => ({ ips: app.ips }))
+  routes.on('post', '/apps/:app/ip_assignments', ({ app, body }) => addIp(state, app, parse(NewIp, body)))
   routes.on('delete', '/apps/:app/ip_assignments/:ip', ({ app, params }) => {
     if (!app.ips.some(({ ip }) => ip === params['ip'])) throw new FlyError(404, 'not_found: ip assignment not found')
     app.ips = app.ips.filter(({ ip }) => ip !== params['ip'])
     state.save()
-    return { status: 204 }
   })
 
   routes.on('get', '/apps/:app/secrets', ({ app, query }) => {
     atLeast(app, query.get('min_version'))
     const secrets = Object.values(app.secrets).map((secret) => showSecret(secret, query))
-    return { status: 200, body: { secrets } }
+    return { secrets }
   })
   routes.on('post', '/apps/:app/secrets', ({ app, body }) => {
     const { values } = parse(z.object({ values: z.record(SecretName, z.string().nullable()) }), body)
     const secrets = Object.entries(values).flatMap(([name, value]) => writeSecret(app, name, value) ?? [])
     const version = newSecretsVersion(state, app)
-    return { status: 200, body: { secrets: secrets.map((secret) => showSecret(secret)), version } }
+    return { secrets: secrets.map((secret) => showSecret(secret)), version }
   })
   routes.on('get', '/apps/:app/secrets/:name', ({ app, params, query }) => {
     atLeast(app, query.get('min_version'))
-    return { status: 200, body: showSecret(findSecret(app, params['name']!), query) }
+    return showSecret(findSecret(app, params['name']!), query)
   })
   routes.on('post', '/apps/:app/secrets/:name', ({ app, params, body }) => {
     const name = parse(SecretName, params['name'])
     const secret = writeSecret(app, name, parse(z.object({ value: z.string() }), body).value)!
-    return { status: 201, body: { ...showSecret(secret), version: newSecretsVersion(state, app) } }
+    return { ...showSecret(secret), version: newSecretsVersion(state, app) }
   })
   routes.on('delete', '/apps/:app/secrets/:name', ({ app, params }) => {
     writeSecret(app, findSecret(app, params['name']!).name, null)
-    return { status: 200, body: { version: newSecretsVersion(state, app) } }
+    return { version: newSecretsVersion(state, app) }
   })
 
-  routes.on('get', '/platform/regions', () => ({
-    status: 200,
-    body: { Nearest: regions[0]!.code, Regions: regions },
-  }))
+  routes.on('get', '/platform/regions', () => ({ Nearest: regions[0]!.code, Regions: regions }))
   routes.on('post', '/platform/placements', ({ body }) => {
     const { region = '', count } = body as { region?: string; count?: number }
     const wanted = region.split(',').filter((code) => regions.some((known) => known.code === code))
     const found = wanted.length > 0 ? wanted : regions.map(({ code }) => code)
-    return { status: 200, body: { Regions: found.map((Region) => ({ Region, Count: count || 10, Concurrency: 1 })) } }
+    return { Regions: found.map((Region) => ({ Region, Count: count || 10, Concurrency: 1 })) }
   })
   routes.on('get', '/tokens/current', ({ scope }) => {
     const apps = scope === 'org' ? [...state.apps.keys()] : [scope.app]
     const user = scope === 'org' ? { user: 'lab@localhost' } : {}
-    return { status: 200, body: { tokens: [{ token_id: 'lab', organization: 'lab', org_slug, apps, ...user }] } }
+    return { tokens: [{ token_id: 'lab', organization: 'lab', org_slug, apps, ...user }] }
   })
 }
 
@@ -161,7 +151,7 @@ export function showApp(state: FlyState, { name, id, network, internal_numeric_i
 }
 
 /** Addresses out of the ranges for documentation, save Flycast's, which everyone knows by its prefix. */
-function newIp(app: App, wish: z.infer<typeof NewIp>): IpAssignment {
+export function addIp(state: FlyState, app: App, wish: z.infer<typeof NewIp>): IpAssignment {
   const tail = randomBytes(2).toString('hex')
   const ip = {
     v4: `192.0.2.${1 + (app.internal_numeric_id % 254)}`,
@@ -169,13 +159,16 @@ function newIp(app: App, wish: z.infer<typeof NewIp>): IpAssignment {
     v6: `2001:db8::${tail}`,
     private_v6: `fdaa:0:1::${tail}`,
   }[wish.type]
-  return {
+  const made = {
     ip,
     region: wish.region ?? 'global',
     service_name: wish.service_name ?? '',
     shared: wish.type === 'shared_v4',
     created_at: new Date().toISOString(),
   }
+  app.ips.push(made)
+  state.save()
+  return made
 }
 
 /** Null takes it away. */

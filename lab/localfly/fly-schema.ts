@@ -61,6 +61,12 @@ export class FlySchema {
         this.#answers.set(callName(method, path), responses)
   }
 
+  /** The status of the call's answer when it is no refusal: the document has one for each. */
+  successOf(method: string, path: string): number {
+    const answers = this.#answers.get(callName(method, path)) ?? {}
+    return Number(Object.keys(answers).find((status) => status.startsWith('2')) ?? 200)
+  }
+
   /** Throws, and keeps in mind, when the call has no such answer. `path` may name its parameters `{x}` or `:x`. */
   check(method: string, path: string, status: number, body: unknown): void {
     const call = callName(method, path)

@@ -15,7 +15,8 @@ export function hostileApi(parts: { api: RequestListener; state: FlyState; hosti
     const nonce = req.headers['fly-machine-lease-nonce']
     const struck = hostile.strikes(nonce ? atCall : withoutNonce, met)
     if (hostile.skewMs) atEnd(res, (text, send) => send(shifted(text, hostile.skewMs)))
-    if (req.method === 'GET') atEnd(res, (text, send) => send(withoutGone(text, state, hostile)))
+    if (req.method === 'GET' && !req.url?.includes('/logs'))
+      atEnd(res, (text, send) => send(withoutGone(text, state, hostile)))
     else if (met.machine && hostile.isGone(met.machine))
       return void refuse(res, 503, "unavailable: the machine's host is unreachable")
     if (struck && spoil[struck.fault]?.({ req, res, ms: struck.ms, machine: met.machine })) return

@@ -22,7 +22,7 @@ export async function readLog(state: FlyState, { id, region }: Machine): Promise
   for (const [, at, part, said] of text.matchAll(/^(\S+) std(?:out|err) ([FP]) (.*)$/gm)) {
     begun += said
     if (part === 'P') continue
-    entries.push({ timestamp: new Date(at!).toISOString(), message: begun, level: 'info', instance: id, region })
+    entries.push({ timestamp: at!, message: begun, level: 'info', instance: id, region })
     begun = ''
   }
   return entries

@@ -7,7 +7,6 @@ import type { Flyd, Stop } from './flyd.ts'
 import { acquireLease, currentLease, releaseLease } from './leases.ts'
 import { readLog } from './machine-log.ts'
 import { Launch, withoutNulls } from './machine-config.ts'
-import { orgRoutes } from './orgs-api.ts'
 import { machinePath, ok, parse, Routes } from './routes.ts'
 import type { App, FlyState, Machine } from './state.ts'
 import { claimVolumes, volumeRoutes } from './volumes-api.ts'
@@ -22,7 +21,6 @@ export function machinesApi(parts: Parts) {
   appRoutes(routes, parts)
   machineRoutes(routes, parts)
   volumeRoutes(routes, parts.state)
-  orgRoutes(routes, parts.state)
   webRoutes(routes.api, parts)
   routes.end()
   return routes.api
@@ -44,20 +42,20 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
   on('get', '/apps/:app/machines', ({ app, query }) => {
     const all = [...state.machines.values()].filter((machine) => machine.own.app === app.name)
     const machines = all.filter((machine) => isListed(machine, query))
-    return { status: 200, body: machines.map(query.get('summary') === 'true' ? summary : showMachine) }
+    return machines.map(query.get('summary') === 'true' ? summary : showMachine)
   })
   on('post', '/apps/:app/machines', ({ app, body }) => {
     const launch = readLaunch(body, app, defaultRegion)
     const machine = flyd.create(app, launch)
-    if (!launch.lease_ttl) return { status: 200, body: showMachine(machine) }
+    if (!launch.lease_ttl) return showMachine(machine)
     const { nonce } = acquireLease(machine, { ttlSeconds: launch.lease_ttl }, undefined)
     state.save()
-    return { status: 200, body: { ...showMachine(machine), nonce } }
+    return { ...showMachine(machine), nonce }
   })
-  on('get', machinePath, ({ machine }) => ({ status: 200, body: showMachine(machine) }))
+  on('get', machinePath, ({ machine }) => showMachine(machine))
   change('post', machinePath, ({ app, machine, body }) => {
     flyd.update(machine, readLaunch(body, app, machine.region, machine))
-    return { status: 200, body: showMachine(machine) }
+    return showMachine(machine)
   })
   change('delete', machinePath, ({ machine, query }) => {
     flyd.destroy(machine, query.get('force') === 'true' || query.get('kill') === 'true')
@@ -65,7 +63,7 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
   })
   change('post', `${machinePath}/start`, ({ machine }) => {
     const previous = flyd.start(machine)
-    return { status: 200, body: { previous_state: previous, migrated: false, new_host: '' } }
+    return { previous_state: previous, migrated: false, new_host: '' }
   })
   change('post', `${machinePath}/stop`, ({ machine, body }) => {
     flyd.stop(machine, readStop(body['signal'], body['timeout']))
@@ -90,33 +88,30 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
       state.save(machine)
       return ok
     })
-  on('get', `${machinePath}/wait`, async ({ machine, query, signal }) => ({
-    status: 200,
-    body: await waitFor(state, machine, readWait(query), signal),
-  }))
-  on('post', `${machinePath}/exec`, async ({ machine, body }) => {
+  on('get', `${machinePath}/wait`, ({ machine, query, signal }) => waitFor(state, machine, readWait(query), signal))
+  on('post', `${machinePath}/exec`, ({ machine, body }) => {
     const { cmd, command = cmd?.split(/\s+/), timeout } = parse(Exec, body)
     if (!command?.length) throw new FlyError(400, 'invalid_argument: command is required')
-    return { status: 200, body: await flyd.exec(machine, command, (timeout || 30) * 1000) }
+    return flyd.exec(machine, command, (timeout || 30) * 1000)
   })
-  on('get', `${machinePath}/ps`, async ({ machine }) => ({ status: 200, body: await flyd.processes(machine) }))
+  on('get', `${machinePath}/ps`, ({ machine }) => flyd.processes(machine))
   on('get', `${machinePath}/logs`, async ({ machine, query }) => {
     const entries = (await readLog(state, machine)).slice(-Number(query.get('lines') ?? 100))
     const lines = entries.map((entry) => `${JSON.stringify(entry)}\n`)
-    return { status: 200, body: lines.join(''), type: 'application/x-ndjson' }
+    return lines.join('')
   })
-  on('get', `${machinePath}/versions`, ({ machine }) => ({ status: 200, body: machine.own.versions }))
+  on('get', `${machinePath}/versions`, ({ machine }) => machine.own.versions)
   on('get', `${machinePath}/events`, ({ machine, query }) => {
     const limit = Number(query.get('limit') ?? 20)
     if (!(limit >= 1 && limit <= 50)) throw new FlyError(400, 'invalid_argument: limit must be between 1 and 50')
-    return { status: 200, body: machine.events.slice(0, limit) }
+    return machine.events.slice(0, limit)
   })
 
   on('get', `${machinePath}/lease`, ({ machine }) => {
     const lease = currentLease(machine)
     if (!lease) throw new FlyError(404, 'not_found: lease not found')
     const { nonce: _secret, ...shown } = lease
-    return { status: 200, body: { status: 'success', data: shown } }
+    return { status: 'success', data: shown }
   })
   on('post', `${machinePath}/lease`, ({ machine, query, body, nonce }) => {
     const ttlSeconds = Number(query.get('ttl') ?? body['ttl'] ?? 30)
@@ -125,35 +120,32 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     const wish = { ttlSeconds, ...(typeof description === 'string' && { description }) }
     const lease = acquireLease(machine, wish, nonce)
     state.save()
-    return { status: 201, body: { status: 'success', data: lease } }
+    return { status: 'success', data: lease }
   })
   on('delete', `${machinePath}/lease`, ({ machine, nonce }) => {
     releaseLease(machine, nonce)
     state.save()
-    return { status: 200, body: { status: 'success', data: { ok: true } } }
+    return { status: 'success', data: { ok: true } }
   })
 
-  on('get', `${machinePath}/metadata`, ({ machine }) => ({ status: 200, body: machine.config.metadata ?? {} }))
+  on('get', `${machinePath}/metadata`, ({ machine }) => machine.config.metadata ?? {})
   for (const method of ['put', 'patch'] as const)
     on(method, `${machinePath}/metadata`, ({ machine, body }) => {
       const wish = parse(NewMetadata, body)
       if (wish.machine_version && wish.machine_version !== machine.instance_id)
         throw new FlyError(412, `failed_precondition: machine version is ${machine.instance_id}`)
       writeMetadata(state, machine, method === 'put' ? {} : machine.config.metadata, wish.metadata)
-      return { status: 204 }
     })
   on('get', `${machinePath}/metadata/:key`, ({ machine, params }) => {
     const value = machine.config.metadata?.[params['key']!]
     if (value === undefined) throw new FlyError(404, 'not_found: metadata key not found')
-    return { status: 200, body: { value } }
+    return { value }
   })
   on('post', `${machinePath}/metadata/:key`, ({ machine, params, body }) => {
     writeMetadata(state, machine, machine.config.metadata, { [params['key']!]: parse(MetadataValue, body).value })
-    return { status: 204 }
   })
   on('delete', `${machinePath}/metadata/:key`, ({ machine, params }) => {
     writeMetadata(state, machine, machine.config.metadata, { [params['key']!]: null })
-    return { status: 204 }
   })
 }
 

@@ -20,11 +20,12 @@ export type Call = {
   nonce: string | undefined
   signal: AbortSignal
 }
-export type Answer = { status: number; body?: unknown; type?: string }
-export type Handler = (call: Call) => Answer | Promise<Answer>
+/** Gives the body of the answer, JSON unless it is a string; its status is the one that Fly's document names. */
+export type Handler = (call: Call) => unknown
+type Answer = { status: number; body?: unknown }
 
 /** `{"ok":true}`, Fly's answer to most mutations. */
-export const ok = { status: 200, body: { ok: true } }
+export const ok = { ok: true }
 export const machinePath = '/apps/:app/machines/:id'
 const forAnyToken = new Set(['/platform/regions', '/platform/placements', '/tokens/current'])
 
@@ -47,6 +48,7 @@ export class Routes {
   on(method: Method, path: string, handler: Handler): void {
     const action = path === machinePath ? `${method} machine` : `${method} ${path}`
     const { state, token, limits, schema } = this.#parts
+    const status = schema.successOf(method, path)
     this.api[method](`/v1${path}`, async (req: Request, res: Response) => {
       const answer = await this.#answer(async () => {
         const params = req.params as Record<string, string>
@@ -60,7 +62,7 @@ export class Routes {
         const gone = new AbortController()
         res.on('close', () => gone.abort())
         const { app, id } = params
-        return handler({
+        const body = await handler({
           app: app === undefined ? (undefined as never) : this.#app(app),
           machine: id === undefined ? (undefined as never) : this.#machine(app!, id),
           scope,
@@ -70,9 +72,13 @@ export class Routes {
           nonce: req.get('fly-machine-lease-nonce'),
           signal: gone.signal,
         })
+        return { status, body }
       })
       schema.check(method, path, answer.status, answer.body)
-      send(res, answer)
+      res.status(answer.status)
+      if (answer.body === undefined) res.end()
+      else if (typeof answer.body === 'string') res.type('application/x-ndjson').send(answer.body)
+      else res.json(answer.body)
     })
   }
 
@@ -120,13 +126,6 @@ export function parse<T>(schema: z.ZodType<T>, body: unknown): T {
   if (read.success) return read.data
   const [issue] = read.error.issues
   throw new FlyError(400, `invalid_argument: ${issue?.path.join('.')}: ${issue?.message}`)
-}
-
-export function send(res: Response, { status, body, type }: Answer): void {
-  res.status(status)
-  if (body === undefined) res.end()
-  else if (type) res.type(type).send(body)
-  else res.json(body)
 }
 
 const showError: ErrorRequestHandler = (error: unknown, _req, res, _next) => {

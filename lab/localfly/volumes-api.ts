@@ -10,10 +10,7 @@ const path = '/apps/:app/volumes'
 
 /** Volumes: each is a folder of the host that outlives its machine. Their size is kept in mind, not enforced. */
 export function volumeRoutes(routes: Routes, state: FlyState): void {
-  routes.on('get', path, ({ app }) => ({
-    status: 200,
-    body: state.volumesOf(app.name).map((volume) => showVolume(state, volume)),
-  }))
+  routes.on('get', path, ({ app }) => state.volumesOf(app.name).map((volume) => showVolume(state, volume)))
   routes.on('post', path, async ({ app, body }) => {
     const { snapshot_id: snapshot, source_volume_id: source, ...wish } = parse(NewVolume, body)
     const id = `vol_${randomBytes(8).toString('hex')}`
@@ -25,16 +22,13 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
     await mkdir(state.folder('volumes', id), { recursive: true })
     state.volumes.set(id, volume)
     state.save()
-    return { status: 200, body: showVolume(state, volume) }
+    return showVolume(state, volume)
   })
-  routes.on('get', `${path}/:volume`, ({ app, params }) => ({
-    status: 200,
-    body: showVolume(state, find(state, app, params['volume'])),
-  }))
+  routes.on('get', `${path}/:volume`, ({ app, params }) => showVolume(state, find(state, app, params['volume'])))
   routes.on('put', `${path}/:volume`, ({ app, params, body }) => {
     const volume = Object.assign(find(state, app, params['volume']), parse(VolumeSettings, body))
     state.save()
-    return { status: 200, body: showVolume(state, volume) }
+    return showVolume(state, volume)
   })
   routes.on('delete', `${path}/:volume`, ({ app, params }) => {
     const volume = find(state, app, params['volume'])
@@ -43,7 +37,7 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
     const shown = showVolume(state, volume)
     removeVolume(state, volume)
     state.save()
-    return { status: 200, body: { ...shown, state: 'pending_destroy' } }
+    return { ...shown, state: 'pending_destroy' }
   })
   routes.on('put', `${path}/:volume/extend`, ({ app, params, body }) => {
     const volume = find(state, app, params['volume'])
@@ -51,12 +45,9 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
     if (size_gb < volume.size_gb) throw new FlyError(400, 'invalid_argument: a volume cannot shrink')
     volume.size_gb = size_gb
     state.save()
-    return { status: 200, body: { needs_restart: false, volume: showVolume(state, volume) } }
+    return { needs_restart: false, volume: showVolume(state, volume) }
   })
-  routes.on('get', `${path}/:volume/snapshots`, ({ app, params }) => ({
-    status: 200,
-    body: find(state, app, params['volume']).snapshots,
-  }))
+  routes.on('get', `${path}/:volume/snapshots`, ({ app, params }) => find(state, app, params['volume']).snapshots)
   routes.on('post', `${path}/:volume/snapshots`, async ({ app, params }) => {
     const volume = find(state, app, params['volume'])
     const id = `vs_${randomBytes(8).toString('hex')}`
@@ -65,7 +56,7 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
     const times = { created_at: new Date().toISOString(), retention_days: volume.snapshot_retention ?? 5 }
     volume.snapshots.unshift({ id, status: 'created', ...facts, ...times })
     state.save()
-    return { status: 200, body: { id } }
+    return { id }
   })
 }
 

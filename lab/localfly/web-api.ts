@@ -1,55 +1,62 @@
 import type { Express, Request, Response } from 'express'
-import { org_slug, regions, showApp } from './apps-api.ts'
+import { addIp, org_slug, regions, showApp } from './apps-api.ts'
 import { FlyError } from './fly-error.ts'
 import { parseImage, resolveImage } from './image-ref.ts'
 import { readLog } from './machine-log.ts'
-import { type Answer, send } from './routes.ts'
 import type { App, FlyState, Release } from './state.ts'
 import { scopeOf } from './tokens.ts'
 import { ulid } from './ulid.ts'
 
+type Variables = {
+  appName?: string
+  name?: string
+  slug?: string
+  imageRef?: string
+  input?: { appId?: string; type?: 'v4' | 'v6' | 'shared_v4' | 'private_v6'; region?: string; ip?: string }
+}
+type Find = (name: string | string[] | undefined) => App
 type Parts = { state: FlyState; token: string; registry: string }
 
 /** What flyctl asks of Fly beside the Machines API: a little GraphQL, and REST for releases, builds and logs. */
 export function webRoutes(api: Express, { state, token, registry }: Parts): void {
-  const on = (method: 'get' | 'post' | 'patch', path: string, handler: (req: Request) => Answer | Promise<Answer>) =>
+  const on = (method: 'get' | 'post' | 'patch', path: string, handler: (req: Request, find: Find) => unknown) =>
     api[method](path, async (req: Request, res: Response) => {
-      const scope = scopeOf(req.headers.authorization, token, state.deployTokens)
       try {
+        const scope = scopeOf(req.headers.authorization, token, state.deployTokens)
         if (!scope) throw new FlyError(401, 'Authenticate: token validation error')
-        send(res, await handler(req))
+        const find = (name: string | string[] | undefined): App => {
+          const app = state.apps.get(String(name))
+          if (scope === 'org' ? app : app?.name === scope.app) return app!
+          throw new FlyError(404, 'Could not find App')
+        }
+        res.json(await handler(req, find))
       } catch (error) {
         if (!(error instanceof FlyError)) throw error
-        send(res, { status: error.httpStatus, body: { error: error.message } })
+        res.status(error.httpStatus).json({ error: error.message })
       }
     })
-  const findApp = (name: string | string[] | undefined): App => {
-    const app = state.apps.get(String(name))
-    if (!app) throw new FlyError(404, 'Could not find App')
-    return app
-  }
 
-  on('post', '/graphql', async ({ body }) => {
-    const { query, variables } = body as { query: string; variables?: Record<string, string> }
+  on('post', '/graphql', async ({ body }, find) => {
+    const { query, variables } = body as { query: string; variables?: Variables }
     const data: Record<string, unknown> = {}
     try {
       for (const [alias, name] of rootFields(query)) {
         const resolve = Object.hasOwn(fields, name) ? fields[name] : undefined
         if (!resolve) throw new FlyError(200, `Field '${name}' doesn't exist: localfly has only what flyctl needs`)
-        data[alias] = await resolve(variables ?? {})
+        data[alias] = await resolve(variables ?? {}, find)
       }
-      return { status: 200, body: { data } }
+      return { data }
     } catch (error) {
       if (!(error instanceof FlyError)) throw error
-      return { status: 200, body: { data: null, errors: [{ message: error.message }] } }
+      return { data: null, errors: [{ message: error.message }] }
     }
   })
-  const fields: Record<string, (variables: Record<string, string>) => unknown> = {
+  const fields: Record<string, (variables: Variables, find: Find) => unknown> = {
     organizations: () => ({ nodes: slugs(state).map(showOrg) }),
     organization: ({ slug }) => showOrg(slug ?? ''),
     viewer: () => ({ id: 'lab', email: 'lab@localhost', name: 'The lab' }),
-    app: async ({ appName, name, imageRef }) => {
-      const app = findApp(appName ?? name)
+    app: async ({ appName, name, imageRef }, find) => {
+      const app = find(appName ?? name)
       const image = imageRef === undefined ? {} : { image: await showImage(imageRef, registry) }
       return { ...showWhole(state, app), ...image }
     },
@@ -65,60 +72,64 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
       throw new FlyError(200, 'Unknown repository')
     },
     addOns: () => ({ nodes: [] }),
+    allocateIpAddress: ({ input }, find) => {
+      const app = find(input?.appId)
+      const made = addIp(state, app, { type: input?.type ?? 'v6', region: input?.region || null })
+      return { ipAddress: showIp(made, app.id), app: { sharedIpAddress: made.ip } }
+    },
+    releaseIpAddress: ({ input }, find) => {
+      const app = find(input?.appId)
+      app.ips = app.ips.filter(({ ip }) => ip !== input?.ip)
+      state.save()
+      return { clientMutationId: null }
+    },
   }
 
-  on('get', '/api/v1/organizations', () => ({ status: 200, body: { organizations: slugs(state).map(showRestOrg) } }))
-  on('get', '/api/v1/organizations/:slug', ({ params }) => ({ status: 200, body: showRestOrg(String(params['slug'])) }))
+  on('get', '/api/v1/organizations/:slug', ({ params }) => showRestOrg(String(params['slug'])))
   for (const path of ['/api/v1/builds', '/api/v1/builds/finish'])
-    on('post', path, () => ({ status: 200, body: { id: 1, status: 'completed', wallclock_time_ms: 0 } }))
+    on('post', path, () => ({ id: 1, status: 'completed', wallclock_time_ms: 0 }))
 
-  on('get', '/api/v1/apps/:app/releases', ({ params, query }) => {
-    const releases = findApp(params['app']).releases.slice(0, Number(query['limit'] ?? 25))
-    return { status: 200, body: { releases: releases.map(showRestRelease) } }
-  })
-  on('get', '/api/v1/apps/:app/releases/current', ({ params }) => {
-    const [release] = findApp(params['app']).releases
-    if (!release) throw new FlyError(404, 'not found')
-    return { status: 200, body: showRestRelease(release) }
-  })
-  on('post', '/api/v1/releases', ({ body }) => {
+  on('get', '/api/v1/apps/:app/releases', ({ params }, find) => ({
+    releases: find(params['app']).releases.map(showRestRelease),
+  }))
+  on('post', '/api/v1/releases', ({ body }, find) => {
     const wish = body as { app_name: string; image: string; definition?: unknown; strategy?: string }
-    const app = findApp(wish.app_name)
+    const { releases } = find(wish.app_name)
     const release: Release = {
       id: ulid(),
-      version: (app.releases[0]?.version ?? 0) + 1,
+      version: (releases[0]?.version ?? 0) + 1,
       status: 'pending',
       strategy: wish.strategy ?? 'ROLLING',
       image_ref: wish.image,
       definition: wish.definition ?? null,
       created_at: new Date().toISOString(),
     }
-    app.releases.unshift(release)
+    releases.unshift(release)
     state.save()
-    return { status: 201, body: { release: showRestRelease(release) } }
+    return { release: showRestRelease(release) }
   })
-  on('patch', '/api/v1/releases/:id', ({ params, body }) => {
-    const all = [...state.apps.values()].flatMap(({ releases }) => releases)
-    const release = all.find(({ id }) => id === params['id'])
-    if (!release) throw new FlyError(404, 'not found')
+  on('patch', '/api/v1/releases/:id', ({ params, body }, find) => {
+    const isIt = ({ id }: Release) => id === params['id']
+    const owner = [...state.apps.values()].find(({ releases }) => releases.some(isIt))
+    const release = find(owner?.name).releases.find(isIt)!
     release.status = (body as { status: string }).status
     state.save()
-    return { status: 200, body: showRestRelease(release) }
+    return showRestRelease(release)
   })
 
-  on('get', '/api/v1/apps/:app/logs', async ({ params, query }) => {
+  on('get', '/api/v1/apps/:app/logs', async ({ params, query }, find) => {
     const { next_token: after = '', instance, region } = query as Record<string, string>
-    const { name } = findApp(params['app'])
+    const { name } = find(params['app'])
     const machines = [...state.machines.values()].filter(
       ({ own, ...machine }) =>
         own.app === name && (!instance || machine.id === instance) && (!region || machine.region === region),
     )
     const all = (await Promise.all(machines.map((machine) => readLog(state, machine)))).flat()
-    const entries = all
-      .filter(({ timestamp }) => timestamp > after)
-      .toSorted((a, b) => (a.timestamp < b.timestamp ? -1 : 1))
-    const data = entries.map((entry, index) => ({ id: String(index), attributes: { ...entry, meta: {} } }))
-    return { status: 200, body: { data, meta: { next_token: entries.at(-1)?.timestamp ?? (after || '0') } } }
+    const fresh = all.filter(({ timestamp }) => timestamp > after)
+    const data = fresh
+      .toSorted((a, b) => a.timestamp.localeCompare(b.timestamp))
+      .map((entry, index) => ({ id: String(index), attributes: { ...entry, meta: {} } }))
+    return { data, meta: { next_token: data.at(-1)?.attributes.timestamp ?? (after || '0') } }
   })
 }
 

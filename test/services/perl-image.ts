@@ -58,6 +58,8 @@ function perlLayer(): Buffer {
     cpSync(file, join(root, file), { recursive: true, dereference: true })
   }
   writeFileSync(join(root, 'server.pl'), server)
+  mkdirSync(join(root, 'etc'))
+  writeFileSync(join(root, 'etc/nsswitch.conf'), 'hosts: files dns\n') // as every Debian has it
   layer = execFileSync('tar', ['-C', root, '--sort=name', '--mtime=@0', '-c', '.'], { maxBuffer: 64 << 20 })
   rmSync(root, { recursive: true })
   return layer

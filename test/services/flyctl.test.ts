@@ -1,0 +1,153 @@
+import { execFile, execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { once } from 'node:events'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startLocalfly } from '../../lab/localfly/start.ts'
+import { startRegistry } from '../../lab/parts/registry.ts'
+import { pushPage } from './perl-image.ts'
+
+const token = 'fly-secret'
+const dir = mkdtempSync(join(tmpdir(), 'flyctl-'))
+const ports = { apiPort: 9321, proxyPort: 9322, registryFrontPort: 9323, controlPort: 9324 }
+const url = `http://127.0.0.1:${ports.apiPort}`
+const nowhere = 'http://127.0.0.1:1'
+/** Flyctl as it speaks to nobody but localfly. */
+const env = {
+  PATH: process.env['PATH'],
+  HOME: dir,
+  FLY_CONFIG_DIR: dir,
+  FLY_ACCESS_TOKEN: token,
+  FLY_FLAPS_BASE_URL: url,
+  FLY_API_BASE_URL: url,
+  FLY_UIEX_BASE_URL: url,
+  FLY_METRICS_BASE_URL: nowhere,
+  FLY_SYNTHETICS_BASE_URL: nowhere,
+  FLY_TRACE_COLLECTOR_URL: '127.0.0.1',
+  FLY_SEND_METRICS: '0',
+  FLY_SYNTHETICS_AGENT: '0',
+  FLY_NO_UPDATE_CHECK: '1',
+  FLY_NO_INCIDENTS_CHECK: '1',
+  HTTPS_PROXY: nowhere,
+  NO_PROXY: '127.0.0.1,localhost',
+  CI: '1',
+}
+const isHere = (() => {
+  try {
+    return execFileSync('flyctl', ['version'], { env, encoding: 'utf8' }).startsWith('fly')
+  } catch {
+    console.log('flyctl is not on PATH: what it makes of localfly is not tried')
+    return false
+  }
+})()
+
+describe.skipIf(!isHere)('a real flyctl takes localfly for Fly', () => {
+  const open = new AsyncDisposableStack()
+  let image = ''
+
+  beforeAll(async () => {
+    const registry = open.use(await startRegistry({ dir, port: 9320 })).address
+    const fly = open.use(await startLocalfly({ dir, name: 'flyctl', registry, token, ...ports }))
+    await api('POST', '/apps', { name: 'images', org_slug: 'personal' })
+    for (const page of ['one', 'two']) await pushPage(fly.registry, token, 'images', page)
+    image = `${fly.registry}/images`
+  })
+  afterAll(async () => {
+    await open.disposeAsync() // rejects where an answer broke Fly's schema
+    rmSync(dir, { recursive: true, force: true })
+  })
+
+  test('machine run, list, status, stop, start, update, exec, destroy: what it prints is what runs', async () => {
+    expect(await flyctl('apps create by-hand --org personal')).toContain('New app created: by-hand')
+    await flyctl(`machine run ${image}:one -a by-hand --region ams --name web --port 80:8080/tcp:http`)
+    const [machine] = await machines('by-hand')
+    expect(machine).toMatchObject({ name: 'web', state: 'started', region: 'ams' })
+    const { id } = machine
+    expect(await flyctl('machine list -a by-hand -q')).toContain(id)
+    expect(await flyctl('machine list -a by-hand')).toMatch(new RegExp(`${id} .*web .*started .*ams .*images:one`))
+    expect(await flyctl(`machine status ${id} -a by-hand`)).toContain(machine.instance_id)
+    expect(await page('by-hand')).toBe('one')
+    expect(await flyctl(`machine exec ${id} -a by-hand /usr/bin/perl\\ -v`)).toContain('This is perl')
+
+    await flyctl(`machine stop ${id} -a by-hand`)
+    await api('GET', `/apps/by-hand/machines/${id}/wait?state=stopped`)
+    expect(await flyctl(`machine status ${id} -a by-hand`)).toContain('State: stopped')
+    await flyctl(`machine start ${id} -a by-hand`)
+    await api('GET', `/apps/by-hand/machines/${id}/wait?state=started`)
+    await flyctl(`machine update ${id} -a by-hand --image ${image}:two -y`)
+    expect((await machines('by-hand'))[0]).toMatchObject({ id, image_ref: { tag: 'two' } })
+    expect(await page('by-hand')).toBe('two')
+    expect(await flyctl(`machine destroy ${id} -a by-hand --force`)).toContain(`${id} has been destroyed`)
+    await api('GET', `/apps/by-hand/machines/${id}/wait?state=destroyed`)
+    expect(await flyctl('machine list -a by-hand')).toContain('No machines are available')
+    expect(await flyctl('apps destroy by-hand -y')).toContain('Destroyed app by-hand')
+    expect(await flyctl('apps list')).not.toContain('by-hand')
+  })
+
+  test('deploy, status, secrets, releases, addresses, volumes and logs: what it prints is what runs', async () => {
+    writeFileSync(join(dir, 'fly.toml'), flyToml)
+    await flyctl('apps create deployed --org personal')
+    const deploy = (tag: string) => flyctl(`deploy --image ${image}:${tag} --ha=false --dns-checks=false -y`)
+    expect(await deploy('one')).toContain('release_command')
+    expect(await page('deployed')).toBe('one')
+    const [first] = await machines('deployed')
+    expect(await flyctl('status')).toMatch(new RegExp(`app .*${first.id} .*1 .*ams .*started .*1 total, 1 passing`))
+    expect(await flyctl('logs --no-tail')).toMatch(/migrated[^]*serves one/)
+    expect(await flyctl('volumes list')).toMatch(new RegExp(`vol_\\w+ .*created .*data .*1GB .*ams .*${first.id}`))
+
+    await deploy('two')
+    expect(await page('deployed')).toBe('two')
+    expect(JSON.parse(await flyctl('status --json'))).toMatchObject({ Version: 2, Machines: [{ id: first.id }] })
+    await flyctl('secrets set WORD=hush --dns-checks=false')
+    expect(await page('deployed', '/env/WORD')).toBe('hush')
+    expect(await flyctl('secrets list')).toMatch(/WORD .*Deployed/)
+    expect(await flyctl('releases')).toMatch(/v3 .*complete[^]*v2 .*complete[^]*v1 .*complete/)
+    const { body } = await api('GET', '/apps/deployed/ip_assignments')
+    const told = await flyctl('ips list')
+    for (const { ip } of body.ips) expect(told).toContain(ip)
+    expect(body.ips).toHaveLength(2)
+    expect(await flyctl('checks list')).toMatch(/servicecheck-00-http-8080 .*passing/)
+
+    writeFileSync(join(dir, 'fly.toml'), flyToml.replace('exit 0', 'exit 7'))
+    await expect(deploy('one')).rejects.toThrow('exited with non-zero status of 7')
+    expect(await flyctl('releases')).toMatch(/v4 .*failed/)
+    expect(await page('deployed')).toBe('two')
+  })
+
+  const flyctl = async (command: string): Promise<string> => {
+    const words = command.match(/(?:\\ |\S)+/g)!.map((word) => word.replaceAll('\\ ', ' '))
+    const { stdout } = await promisify(execFile)('flyctl', words, { env, cwd: dir, timeout: 120_000 })
+    return stdout
+  }
+  const api = async (method: string, path: string, body?: unknown): Promise<{ status: number; body: any }> => {
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) }
+    const answer = await fetch(`${url}/v1${path}`, { method, headers: { authorization: `Bearer ${token}` }, ...sent })
+    return { status: answer.status, body: await answer.json() }
+  }
+  const machines = async (app: string): Promise<any[]> => (await api('GET', `/apps/${app}/machines`)).body
+  const page = async (app: string, path = '/'): Promise<string> => {
+    const headers = { host: `${app}.localhost:${ports.proxyPort}` }
+    const call = request({ host: '127.0.0.1', port: ports.proxyPort, path, headers }).end()
+    return text((await once(call, 'response'))[0])
+  }
+})
+
+const flyToml = `app = "deployed"
+primary_region = "ams"
+[deploy]
+  release_command = "/usr/bin/perl -e 'print qq(migrated\\\\n); exit 0'"
+[mounts]
+  source = "data"
+  destination = "/data"
+[http_service]
+  internal_port = 8080
+  [[http_service.checks]]
+    interval = "2s"
+    timeout = "1s"
+    grace_period = "1s"
+    path = "/health"
+`
