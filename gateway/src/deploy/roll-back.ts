@@ -2,7 +2,7 @@ import { Problem, type ProblemBody, type ProblemCode } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { atOnce } from './at-once.ts'
 import { isOurs, remove } from './bring.ts'
-import { failure, isAwayOrBusy, persist, settle, there, untilHealthy } from './gate.ts'
+import { failure, isAwayOrBusy, isReverted, persist, settle, there, untilHealthy } from './gate.ts'
 import { retire } from './retire.ts'
 import { mayBeAway } from './rolling.ts'
 import { machineFacts, type Former, type Slot } from './rollout.ts'
@@ -40,7 +40,10 @@ async function backOrStuck(run: Run, slot: Slot, stuck: string[]): Promise<void>
     const back = () => (former ? putBack(run, slot, former) : remove(run, slot, run.stopping))
     // It may serve; but it is to go, however well that ends.
     if (slot.intent === 'uncordon' && !former) await retire(run, slot, run.stopping).catch(() => {})
-    await persist(run.waitMs, run.stopping, back, isAwayOrBusy)
+    // The way back may be given up by Fly in silence, as the way forward may: it is worth a second try.
+    let reverts = 0
+    const mayPass = (error: unknown) => isAwayOrBusy(error) || (isReverted(error) && ++reverts === 1)
+    await persist(run.waitMs, run.stopping, back, mayPass)
   } catch (error) {
     run.stopping.throwIfAborted()
     if (!(error instanceof Problem)) throw error
