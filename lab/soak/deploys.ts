@@ -93,6 +93,8 @@ const weathers: Record<string, ((random: Random) => Faults) | null> = {
   'a machine that does not start': (random) => [{ fault: 'never-starts', times: 1, skip: random.upTo(1) }],
   'a crash': (random) => [{ fault: 'crashes', times: 1, skip: random.upTo(1), ms: 200 + random.upTo(600) }],
   'a stolen lease': (random) => [{ fault: 'lease-stolen', times: 1, skip: random.upTo(2), ms: 3000 }],
+  'a clock that is off': (random) => [{ fault: 'clock-skew', ms: (random.upTo(1) || -1) * 600_000 }],
+  'machines that are not to be seen at once': () => [{ fault: 'unseen', times: 2, on: '^GET .*/wait$' }],
   'a host that goes for a while': (random) => [
     { fault: 'host-gone', times: 1, on: '^(POST|GET) .*/machines/[^/]+', skip: random.upTo(3), ms: 3000 },
   ],
