@@ -1,4 +1,6 @@
 import { context } from './context.ts'
+import { downtime } from './downtime.ts'
+import { editLine } from './edit.ts'
 import { intake } from './intake.ts'
 import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
@@ -16,6 +18,8 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   rollout,
   context,
   intake,
+  downtime,
+  edit: editLine,
   memory,
 }
 

@@ -8,6 +8,7 @@ import { problemCodes, problems } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { settings } from '../gateway/src/config.ts'
 import { moves } from '../gateway/src/deployments/states.ts'
+import { faults } from '../lab/localfly/hostile.ts'
 
 /** The tables of the docs that are made from the code, by file. `npm run docs` writes them in; a test compares. */
 export const tables: Record<string, string> = {
@@ -56,6 +57,15 @@ export const tables: Record<string, string> = {
       ]),
     ),
   ].join('\n\n'),
+  '../lab/README.md': table(
+    ['fault', 'asked at', 'what happens', '`ms`'],
+    Object.entries(faults).map(([name, fault]) => [
+      `\`${name}\``,
+      { call: 'a call', machine: 'work on a machine', always: 'all times' }[fault.at],
+      fault.about,
+      'ms' in fault ? `${fault.ms[0]} (${fault.ms[1]})` : '',
+    ]),
+  ),
   'deployments.md': table(
     ['state', 'may go to'],
     Object.entries(moves).map(([state, next]) => [`\`${state}\``, next.map((to) => `\`${to}\``).join(', ') || 'final']),

@@ -110,6 +110,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     registry: localfly.registry,
     buildkit: buildkitd.address,
     apps: localfly.apps,
+    flyControl: localfly.flyControl,
   }
   const file = join(dir, 'lab.json')
   await writeFile(file, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 })
@@ -118,6 +119,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   const open = opening.move()
   return {
     ...addresses,
+    fly: localfly.fly,
     dir,
     planner,
     bridge: buildkitd.bridge,
