@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { type Agent, request } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Deployment } from '#api/deployment.ts'
 import type { Lab } from './start-lab.ts'
@@ -42,6 +43,10 @@ export async function askFly<T>(
     ...(body && { body: JSON.stringify(body) }),
     signal: AbortSignal.timeout(70_000),
   })
+  if (answer.status === 429) {
+    await sleep(1000) // Fly's own limit
+    return askFly(lab, method, path, body)
+  }
   if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
   return (await answer.json()) as T
 }
