@@ -102,6 +102,8 @@ export const Deployment = z.object({
   problem: ProblemBody.nullable(),
   /** Asked for; `cancelled` only when nothing of it runs any more. */
   cancel: CancelWish.nullable(),
+  /** When its log was taken away, for age or number; the record stays. */
+  logDroppedAt: z.string().nullable(),
   /** The newer deployment that took its place, or will when nothing of it runs any more. */
   supersededBy: z.string().nullable(),
 })

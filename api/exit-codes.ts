@@ -78,6 +78,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'machine-leased': 69,
   'deploy-failed': 13,
   'deploy-stuck': 14,
+  'log-dropped': 1,
   'source-gone': 4,
   'nothing-built': 4,
   'idempotency-mismatch': 4,
@@ -87,6 +88,8 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   superseded: 21,
   'time-limit': 22,
   stopping: 69,
+  'volume-held': 69,
+  'records-unusable': 69,
   'not-ready': 69,
   internal: 1,
 }

@@ -1,3 +1,5 @@
+import { append } from './append.ts'
+import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { downtime } from './downtime.ts'
 import { editLine } from './edit.ts'
@@ -6,6 +8,7 @@ import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
 import { rollout } from './rollout.ts'
+import { start } from './start.ts'
 
 // `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
 
@@ -13,6 +16,8 @@ import { rollout } from './rollout.ts'
 export type Measure = { bench: string; ratio: number; goal: number; ok: boolean; [fact: string]: unknown }
 
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
+  append,
+  compaction,
   redeploy,
   reuse,
   rollout,
@@ -20,6 +25,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   intake,
   downtime,
   edit: editLine,
+  start,
   memory,
 }
 

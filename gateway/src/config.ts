@@ -160,6 +160,17 @@ export const settings = z.object({
     .min(0)
     .default(5)
     .describe('Sources kept for each app, newest first, so that a retry needs no upload.'),
+  TARMAC_KEEP_LOGS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(500)
+    .describe('Logs kept for each app, newest deployments first. Records are kept for ever.'),
+  TARMAC_KEEP_LOG_DAYS: z.coerce
+    .number()
+    .positive()
+    .default(90)
+    .describe('Days for which a log is kept after the end.'),
   TARMAC_KEEP_SOURCES_MIB: mib.default(4096).describe('How much of an app’s sources is kept so, in MiB as unpacked.'),
   TARMAC_KEEP_SOURCES_DAYS: z.coerce
     .number()
@@ -273,6 +284,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       region: set.TARMAC_FLY_REGION || set.FLY_REGION || 'iad',
       url: set.TARMAC_URL,
     },
+    keepLogs: { perApp: set.TARMAC_KEEP_LOGS, days: set.TARMAC_KEEP_LOG_DAYS },
     keep: {
       keepSources: set.TARMAC_KEEP_SOURCES,
       keepSourcesMib: set.TARMAC_KEEP_SOURCES_MIB,

@@ -24,7 +24,10 @@ import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { dockerLogin } from './registry/docker-config.ts'
 import { Registry } from './registry/registry.ts'
+import { databaseIn } from './store/backup.ts'
+import { IntegrityWatch } from './store/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
+import { lockVolume } from './store/volume-lock.ts'
 
 const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
@@ -35,6 +38,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const { data, limits, fly: place, secrets } = config
   await using opening = new AsyncDisposableStack() // if any part fails to open, the opened ones close
   await mkdir(data, { recursive: true })
+  opening.use(lockVolume(data))
   const key = await ownKey(join(data, 'key'))
 
   const fly = opening.use(new MachinesApi({ baseUrl: place.api, token: secrets.fly }))
@@ -84,7 +88,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
-  const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
+  const store = opening.use(openSqliteStore(databaseIn(data)))
+  const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
 
   const vault = new Vault(store, secrets.key)
   let runner: Runner | undefined
@@ -116,11 +121,15 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     const { removed } = await intake.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
   }
+  const stopping = new AbortController()
+  const dropLogs = async () => {
+    const dropped = await store.dropLogs(config.keepLogs, stopping.signal)
+    if (dropped > 0) log.info({ dropped }, 'old logs dropped')
+  }
+  const failed = (err: unknown) => log.error({ err }, 'sweep failed')
   await sweep()
-  const sweeping = setInterval(
-    () => void sweep().catch((err: unknown) => log.error({ err }, 'sweep failed')),
-    sweepEveryMs,
-  )
+  void dropLogs().catch(failed)
+  const sweeping = setInterval(() => void Promise.all([sweep(), dropLogs()]).catch(failed), sweepEveryMs)
   opening.defer(() => clearInterval(sweeping))
 
   const submit = async ({ secrets: given, ...asked }: Omit<NewDeployment, 'id' | 'secrets'> & { secrets?: Given }) => {
@@ -129,7 +138,6 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     runner.wake()
     return deployment
   }
-  const stopping = new AbortController()
   const server = opening.use(
     await listen(
       {
@@ -159,8 +167,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           const signal = AbortSignal.timeout(probeMs)
           const [builder, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
           const parts = { buildkit: builder, planner: plans, network: network.status }
-          // Short of room it still answers, and says to uploads when to come back.
-          return { ready: Object.values(parts).every(({ ok }) => ok), parts: { ...parts, disk: disk.state() } }
+          // Short of room it still answers, and says to uploads when to come back; damaged records are for a person to see.
+          return {
+            ready: Object.values(parts).every(({ ok }) => ok),
+            parts: { ...parts, disk: disk.state(), records: integrity.state() },
+          }
         },
         tokens: secrets.tokens,
         log,

@@ -40,7 +40,7 @@ async function backOrStuck(run: Run, slot: Slot, stuck: string[]): Promise<void>
     const back = () => (former ? putBack(run, slot, former) : remove(run, slot, run.stopping))
     // It may serve; but it is to go, however well that ends.
     if (slot.intent === 'uncordon' && !former) await retire(run, slot, run.stopping).catch(() => {})
-    await persist(run.waitMs, run.stopping, back, isAwayOrBusy)
+    await persist(patienceMs(run), run.stopping, back, isAwayOrBusy)
   } catch (error) {
     run.stopping.throwIfAborted()
     if (!(error instanceof Problem)) throw error
@@ -82,11 +82,14 @@ async function putBack(run: Run, slot: Slot, former: Former): Promise<void> {
   const { digest, running } = former
   const crashes = instanceId === former.instanceId ? former.crashes : 0
   const wanted = { app: work.app, machine: id, instanceId, digest, running, crashes, nonce: lease.nonce }
-  await settle(fly, wanted, run.waitMs, signal)
-  if (former.healthy) await untilHealthy(fly, wanted, run.waitMs, signal)
+  await settle(fly, wanted, patienceMs(run), signal)
+  if (former.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
   slot.outcome = 'rolled_back'
   run.tell(slot, { status: 'rolled_back', after: former.image, text: `verified on version ${instanceId}` })
 }
+
+/** More than on the way forward: there is nothing left to fall back on. */
+const patienceMs = ({ waitMs }: Run): number => 3 * waitMs
 
 /** Put back by us, before a crash of the gateway. */
 function isPutBack({ work }: Run, machine: Machine): boolean {

@@ -34,6 +34,9 @@ export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases
 /** Of each app, unless its settings differ: so many, newest first, so much of them, for so long. */
 export type KeepSources = Pick<AppSettings, 'keepSources' | 'keepSourcesMib' | 'keepSourcesDays'>
 
+/** For how long a claim holds. Where a store is shared, others leave the work alone until then; its runner renews it. */
+export const leaseMs = 30_000
+
 /** A claimed deployment: every later write of the runner carries the epoch, and fails when another has claimed since. */
 export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
 
@@ -84,8 +87,11 @@ export interface DeploymentStore {
   amend(claim: { id: string; epoch: number }, patch: DeploymentPatch): Promise<boolean>
   /** Appends to the log, numbered without gaps, in this order; false when the epoch is not the last one. */
   append(claim: { id: string; epoch: number }, events: NewEvent[]): Promise<boolean>
+  /** Holds a claim for another `leaseMs`; false when the epoch is not the last one: somebody else has it now. */
+  renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
-   * After a start: what an earlier gateway left at work. Those that touched no machine go back to `pending` with the
+   * What nobody works on any more: after a start, all that an earlier gateway left at work; where several gateways share
+   * the store, that whose lease has run out. Those that touched no machine go back to `pending` with the
    * reason in their log, or end where that was wished; the others are claimed anew and returned, to be taken up where they stand.
    */
   recover(reason: string): Promise<Claim[]>
@@ -101,5 +107,10 @@ export interface DeploymentStore {
   appSettings(app: string): Promise<OwnSettings>
   /** Changed as `patchSettings` says, and its problems. */
   changeAppSettings(app: string, patch: unknown): Promise<OwnSettings>
+  /**
+   * Takes away the logs, not the records, of deployments that ended more than `days` ago, or are older than the newest
+   * `perApp` of their app; tells how many. Takes its time: whoever writes meanwhile waits no more than 50 ms.
+   */
+  dropLogs(keep: { perApp: number; days: number }, signal: AbortSignal): Promise<number>
   [Symbol.asyncDispose](): Promise<void>
 }

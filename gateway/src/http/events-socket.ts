@@ -5,7 +5,7 @@ import type { Deployment } from '#api/deployment.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
-import { follow } from '../deployments/follow.ts'
+import { assertLogKept, follow } from '../deployments/follow.ts'
 import { authorizer } from './authorize.ts'
 import type { HttpParts } from './http-app.ts'
 import { sendProblem } from './problem.ts'
@@ -50,7 +50,9 @@ export class EventsSocket {
     const id = address.exec(new URL(request.url ?? '', 'http://gateway').pathname)?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no WebSocket at this address.')
     if (this.#parts.stopping.aborted) throw new Problem('stopping', stoppingMessage.detail)
-    return { deployment: await findOr404(this.#parts.store, id), after: afterOf(request) }
+    const deployment = await findOr404(this.#parts.store, id)
+    assertLogKept(deployment)
+    return { deployment, after: afterOf(request) }
   }
 
   async #send(reader: WebSocket, { id }: Deployment, after: number): Promise<void> {

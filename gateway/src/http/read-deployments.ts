@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { RequestHandler } from 'express'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
+import { assertLogKept } from '../deployments/follow.ts'
 import type { HttpParts } from './http-app.ts'
 import { appOf, queryOf } from './receive-source.ts'
 import { forms, type LogType, sendLog } from './send-log.ts'
@@ -29,6 +30,7 @@ export function readDeployment({ store }: Store): RequestHandler {
 export function readEvents(parts: HttpParts): RequestHandler {
   return async (request, response) => {
     const deployment = await findOr404(parts.store, String(request.params['id']))
+    assertLogKept(deployment)
     const names = Object.keys(forms) as LogType[]
     const name = names.find((name) => name === request.accepts(names))
     if (!name) throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)

@@ -2,7 +2,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem, problems } from '#api/problem.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import { stopWish } from '../deployments/stop-wish.ts'
-import type { Claim, DeploymentStore } from '../deployments/store.ts'
+import { leaseMs, type Claim, type DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { runDeployment, type TimeLimits } from './run-deployment.ts'
 import type { Plan, Steps } from './steps.ts'
@@ -16,6 +16,8 @@ type Parts<P extends Plan> = {
   limits: TimeLimits & QueueLimits & { drainMs: number }
   /** The gateway's own secrets: in no log. */
   hide: readonly string[]
+  /** How often the lease of what is at work is renewed. */
+  renewMs?: number
 }
 
 const tellEveryMs = 1000
@@ -99,7 +101,7 @@ export class Runner<P extends Plan = Plan> {
   }
 
   #run(claim: Claim): void {
-    const { store, steps, limits, hide } = this.#parts
+    const { store, steps, limits, hide, renewMs = leaseMs / 3 } = this.#parts
     const { id: deploymentId, app } = claim.deployment
     const log = this.#parts.log.child({ deploymentId, app })
     const startedAt = performance.now()
@@ -109,6 +111,12 @@ export class Runner<P extends Plan = Plan> {
     const wish = stopWish(claim.deployment)
     if (wish) stop.abort(wish)
     const signal = AbortSignal.any([this.#stop.signal, stop.signal])
+    const renewing = setInterval(() => {
+      void store.renew({ id: deploymentId, epoch: claim.epoch }).then(
+        (held) => held || stop.abort(new Problem('internal', 'Another gateway works on this now.')),
+        (err: unknown) => log.error({ err }, 'lease could not be renewed'),
+      )
+    }, renewMs)
     const freed = () => this.wake()
     const work = runDeployment(claim, { store, steps, limits, hide, freed }, signal).then(
       (problem) => {
@@ -124,6 +132,7 @@ export class Runner<P extends Plan = Plan> {
       (err: unknown) => log.error({ err }, 'deployment lost its runner'),
     )
     const tracked = work.finally(() => {
+      clearInterval(renewing)
       this.#running.delete(tracked)
       this.#stops.delete(deploymentId)
       this.wake()

@@ -9,9 +9,17 @@ import { cancelled } from '../deployments/cancelled.ts'
 import { type QueueLimits, worthTelling } from '../deployments/queue.ts'
 import { mayMove, touchesMachines, workingStates } from '../deployments/states.ts'
 import { stopWish, superseded } from '../deployments/stop-wish.ts'
-import type { Claim, DeploymentPatch, DeploymentStore, KeepSources, NewDeployment } from '../deployments/store.ts'
+import {
+  leaseMs,
+  type Claim,
+  type DeploymentPatch,
+  type DeploymentStore,
+  type KeepSources,
+  type NewDeployment,
+} from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { AppRows } from './app-rows.ts'
+import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
 import { QueueRows } from './queue-rows.ts'
 import { SecretRows } from './secret-rows.ts'
@@ -31,6 +39,7 @@ type Row = {
   last_seq: number
   body: string
   rollout: string | null
+  log_dropped_at: string | null
 }
 type Body = Pick<
   Deployment,
@@ -44,9 +53,16 @@ const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: 
 
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
 
-/** The store in one SQLite file (or `:memory:`). `now` gives milliseconds since 1970. */
-export function openSqliteStore(path: string, now: () => number = Date.now): DeploymentStore & SecretStore {
-  return new SqliteStore(openDatabase(path), now)
+/**
+ * The store in one SQLite file (or `:memory:`). `now` gives milliseconds since 1970. `alone` (see `lockVolume`): what is at
+ * work at the start is nobody's, whatever its lease says.
+ */
+export function openSqliteStore(
+  path: string,
+  now: () => number = Date.now,
+  alone = true,
+): DeploymentStore & SecretStore {
+  return new SqliteStore(openDatabase(path), now, alone)
 }
 
 class SqliteStore implements DeploymentStore, SecretStore {
@@ -56,16 +72,18 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly #queue: QueueRows
   readonly #sources: SourceRows
   readonly #now: () => number
+  readonly #alone: boolean
   readonly #changes = new EventEmitter().setMaxListeners(0)
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
 
-  constructor(db: DatabaseSync, now: () => number) {
+  constructor(db: DatabaseSync, now: () => number, alone: boolean) {
     this.#db = db
     this.#secrets = new SecretRows(db)
     this.#apps = new AppRows(db)
     this.#queue = new QueueRows(db)
     this.#sources = new SourceRows(db)
     this.#now = now
+    this.#alone = alone
   }
 
   async create(fresh: NewDeployment): Promise<Deployment> {
@@ -209,10 +227,20 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
+  async renew(holder: Holder) {
+    return this.#transaction(() => {
+      if (!this.#held(holder)) return false
+      this.#run('UPDATE deployments SET leased_until = ? WHERE id = ?', [this.#time(leaseMs), holder.id])
+      return true
+    })
+  }
+
   async recover(reason: string): Promise<Claim[]> {
     return this.#transaction(() => {
       const left = this.#all(
-        `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)}) ORDER BY created_at`,
+        `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)})
+           AND coalesce(leased_until, '') < ? ORDER BY created_at`,
+        [this.#alone ? '9' : this.#time()],
       )
       return left.flatMap((row) => {
         if (!touchesMachines(row.state)) {
@@ -264,6 +292,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
+  dropLogs({ perApp, days }: { perApp: number; days: number }, signal: AbortSignal): Promise<number> {
+    const endedBefore = this.#time(-days * 86_400_000)
+    const transaction = <T>(work: () => T) => this.#transaction(work)
+    return dropLogs(this.#db, transaction, { perApp, endedBefore, at: this.#time() }, signal)
+  }
+
   async putSecret(owner: SecretOwner, secret: SealedSecret) {
     return this.#secrets.put(owner, secret, this.#time())
   }
@@ -306,7 +340,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   /** The next epoch begins: `change` is its first act. */
   #take(row: Row, change: () => void): Claim {
     change()
-    this.#run('UPDATE deployments SET epoch = epoch + 1 WHERE id = ?', [row.id])
+    this.#run('UPDATE deployments SET epoch = epoch + 1, leased_until = ? WHERE id = ?', [this.#time(leaseMs), row.id])
     const fresh = this.#row(row.id)!
     return {
       deployment: toDeployment(fresh),
@@ -352,7 +386,11 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   #write(id: string, events: NewEvent[]): void {
     const at = this.#time()
-    let seq = this.#row(id)!.last_seq
+    const [row] = this.#all('UPDATE deployments SET last_seq = last_seq + ? WHERE id = ? RETURNING last_seq', [
+      events.length,
+      id,
+    ])
+    let seq = row!.last_seq - events.length
     for (const event of events)
       this.#run('INSERT INTO events (deployment, seq, at, body) VALUES (?, ?, ?, ?)', [
         id,
@@ -360,7 +398,6 @@ class SqliteStore implements DeploymentStore, SecretStore {
         at,
         JSON.stringify(event),
       ])
-    this.#run('UPDATE deployments SET last_seq = ? WHERE id = ?', [seq, id])
     queueMicrotask(() => this.#changes.emit(id)) // after the commit: the transaction is synchronous
   }
 
@@ -439,8 +476,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return known
   }
 
-  #time(): string {
-    return new Date(this.#now()).toISOString()
+  #time(laterMs = 0): string {
+    return new Date(this.#now() + laterMs).toISOString()
   }
 }
 
@@ -465,6 +502,7 @@ function toDeployment(row: Row): Deployment {
     updatedAt: row.updated_at,
     endedAt: row.ended_at,
     attempt: row.attempt,
+    logDroppedAt: row.log_dropped_at,
     ...bodyOf(row),
   }
 }

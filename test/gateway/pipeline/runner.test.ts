@@ -343,3 +343,35 @@ test('a cancel that could not put the machines back is not called cancelled', as
   await runner.cancel('d1', { by: null, why: null, abort: true })
   expect(await ended(store)).toMatchObject({ state: 'deploy_failed', problem: { code: 'deploy-stuck' } })
 })
+
+test('work that another gateway has taken over stops here, and writes nothing more', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  let taken = false
+  const at = Promise.withResolvers<void>()
+  const stopped = Promise.withResolvers<void>()
+  await using _runner = await Runner.start({
+    store,
+    steps: {
+      ...good,
+      analyze: (_d, _t, _s, _tell, signal) =>
+        new Promise((_, reject) => {
+          at.resolve()
+          signal.addEventListener('abort', () => (stopped.resolve(), reject(signal.reason as Error)))
+        }),
+    },
+    log: openLog('silent'),
+    hide: [],
+    limits: { ...limits, planMs: 10_000, builds: 1 },
+    mayStart: () => !taken,
+    renewMs: 20,
+  })
+  await at.promise
+  taken = true
+  await store.recover('Its gateway is gone')
+  const log = await store.eventsAfter('d1', 0, 99)
+  await stopped.promise
+  await sleep(20)
+  expect(await store.find('d1')).toMatchObject({ state: 'pending', attempt: 1 })
+  expect(await store.eventsAfter('d1', 0, 99)).toEqual(log)
+})
