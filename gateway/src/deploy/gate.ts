@@ -82,7 +82,7 @@ export async function untilHealthy(
         machine,
         `did not pass its checks within ${Math.round(waitMs / 1000)} s (${pending.join('; ')})${hint(machine)}`,
       )
-    await delay(goneMs < 5000 ? 200 : 1000, undefined, { signal })
+    await delay(goneMs < 10_000 ? 250 : 1000, undefined, { signal })
   }
 }
 

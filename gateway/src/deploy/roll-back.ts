@@ -43,7 +43,7 @@ async function backOrStuck(run: Run, slot: Slot, stuck: string[]): Promise<void>
     // The way back may be given up by Fly in silence, as the way forward may: it is worth a second try.
     let reverts = 0
     const mayPass = (error: unknown) => isAwayOrBusy(error) || (isReverted(error) && ++reverts === 1)
-    await persist(run.waitMs, run.stopping, back, mayPass)
+    await persist(patienceMs(run), run.stopping, back, mayPass)
   } catch (error) {
     run.stopping.throwIfAborted()
     if (!(error instanceof Problem)) throw error
@@ -85,11 +85,14 @@ async function putBack(run: Run, slot: Slot, former: Former): Promise<void> {
   const { digest, running } = former
   const crashes = instanceId === former.instanceId ? former.crashes : 0
   const wanted = { app: work.app, machine: id, instanceId, digest, running, crashes, nonce: lease.nonce }
-  await settle(fly, wanted, run.waitMs, signal)
-  if (former.healthy) await untilHealthy(fly, wanted, run.waitMs, signal)
+  await settle(fly, wanted, patienceMs(run), signal)
+  if (former.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
   slot.outcome = 'rolled_back'
   run.tell(slot, { status: 'rolled_back', after: former.image, text: `verified on version ${instanceId}` })
 }
+
+/** More than on the way forward: there is nothing left to fall back on. */
+const patienceMs = ({ waitMs }: Run): number => 3 * waitMs
 
 /** Put back by us, before a crash of the gateway. */
 function isPutBack({ work }: Run, machine: Machine): boolean {
