@@ -7,8 +7,8 @@ import { intake } from './intake.ts'
 import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
-import { start } from './start.ts'
 import { rollout } from './rollout.ts'
+import { start } from './start.ts'
 
 // `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
 
@@ -23,9 +23,9 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   rollout,
   context,
   intake,
-  start,
   downtime,
   edit: editLine,
+  start,
   memory,
 }
 

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { type Agent, request } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Deployment } from '#api/deployment.ts'
 import type { Lab } from './start-lab.ts'
@@ -36,14 +37,18 @@ export async function askFly<T>(
   path: string,
   body?: object,
 ): Promise<T> {
-  const answer = await fetch(`${lab.flyApi}/v1${path}`, {
-    method,
-    headers: { authorization: `Bearer ${lab.flyToken}` },
-    ...(body && { body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(70_000),
-  })
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
-  return (await answer.json()) as T
+  const signal = AbortSignal.timeout(70_000)
+  for (;;) {
+    const answer = await fetch(`${lab.flyApi}/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${lab.flyToken}` },
+      ...(body && { body: JSON.stringify(body) }),
+      signal,
+    })
+    if (answer.ok) return (await answer.json()) as T
+    if (answer.status !== 429) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
+    await sleep(1000, undefined, { signal }) // the gateway asks of the same allowance
+  }
 }
 
 /** Brings an app that has a machine to so many, as `fly machine clone` does. */
@@ -54,6 +59,14 @@ export async function scaleTo(lab: At<'flyApi' | 'flyToken'>, app: string, count
     const { region, config } = machines[0]!
     const { id } = await askFly<Machine>(lab, 'POST', `/apps/${app}/machines`, { region, config })
     await askFly(lab, 'GET', `/apps/${app}/machines/${id}/wait?state=started&timeout=60`)
+  }
+}
+
+/** Takes an app's machines away, whatever they do. */
+export async function destroyMachines(lab: At<'flyApi' | 'flyToken'>, app: string): Promise<void> {
+  for (const { id } of await askFly<{ id: string }[]>(lab, 'GET', `/apps/${app}/machines`)) {
+    await askFly(lab, 'DELETE', `/apps/${app}/machines/${id}?force=true`)
+    await askFly(lab, 'GET', `/apps/${app}/machines/${id}/wait?state=destroyed&timeout=60`)
   }
 }
 

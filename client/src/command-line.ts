@@ -38,9 +38,9 @@ const flags = {
   platform: { type: 'string' },
   tag: { type: 'string', multiple: true },
   strategy: { type: 'string' },
+  ha: { type: 'boolean', default: false },
   owner: { type: 'string' },
   lane: { type: 'string' },
-  ha: { type: 'boolean', default: false },
   gateway: { type: 'string' },
   token: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -64,9 +64,9 @@ export const help = `Usage: tarmac deploy <app> [folder]    send a folder (defau
   --tag TAG             one more tag for the image; may be given again
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
+  --ha                  two machines instead of one where there is none yet
   --owner NAME          the machines of one of the app's users, with a queue of their own
   --lane POLICY         what becomes of others in that queue: latest, cancel-running, fifo or reject
-  --ha                  two machines instead of one where there is none yet
   --again               with retry: bring the image that was built, build nothing
   --abort, --why TEXT   with cancel: put touched machines back; the reason for the record
   --detach              return when the gateway has the source

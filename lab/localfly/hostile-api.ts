@@ -14,7 +14,8 @@ export function hostileApi(parts: { api: RequestListener; state: FlyState; hosti
     if (!met) return api(req, res)
     const nonce = req.headers['fly-machine-lease-nonce']
     const struck = hostile.strikes(nonce ? atCall : withoutNonce, met)
-    if (hostile.skewMs) atEnd(res, (text, send) => send(shifted(text, hostile.skewMs)))
+    const skewMs = hostile.skewMs(met.app)
+    if (skewMs) atEnd(res, (text, send) => send(shifted(text, skewMs)))
     if (req.method === 'GET' && !req.url?.includes('/logs'))
       atEnd(res, (text, send) => send(withoutGone(text, state, hostile)))
     else if (met.machine && hostile.isGone(met.machine))

@@ -137,8 +137,8 @@ export class Hostile {
     return (this.#goneUntil.get(machine.id) ?? 0) > Date.now()
   }
 
-  get skewMs(): number {
-    const rule = this.#rules.find(({ fault }) => fault === 'clock-skew')
+  skewMs(app: string): number {
+    const rule = this.#rules.find((each) => each.fault === 'clock-skew' && fits(each, { app }))
     return rule ? msOf(rule) : 0
   }
 

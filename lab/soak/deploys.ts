@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import type { Deployment } from '#api/deployment.ts'
 import type { Hostility } from '../localfly/hostile.ts'
 import { type Lab, startLab } from '../start-lab.ts'
-import { deployFolder, scaleTo } from '../use-lab.ts'
+import { deployFolder, destroyMachines, scaleTo } from '../use-lab.ts'
 import { Random } from './random.ts'
 import { type Served, Truth } from './truth.ts'
 
@@ -93,6 +93,8 @@ const weathers: Record<string, ((random: Random) => Faults) | null> = {
   'a machine that does not start': (random) => [{ fault: 'never-starts', times: 1, skip: random.upTo(1) }],
   'a crash': (random) => [{ fault: 'crashes', times: 1, skip: random.upTo(1), ms: 200 + random.upTo(600) }],
   'a stolen lease': (random) => [{ fault: 'lease-stolen', times: 1, skip: random.upTo(2), ms: 3000 }],
+  'a clock that is off': (random) => [{ fault: 'clock-skew', ms: (random.upTo(1) || -1) * 600_000 }],
+  'machines that are not to be seen at once': () => [{ fault: 'unseen', times: 2, on: '^GET .*/wait$' }],
   'a host that goes for a while': (random) => [
     { fault: 'host-gone', times: 1, on: '^(POST|GET) .*/machines/[^/]+', skip: random.upTo(3), ms: 3000 },
   ],
@@ -135,7 +137,11 @@ class SoakApp {
     if (nature !== 'good' && deployment.state === 'live') wrong.push(`a version that ${nature} was called live`)
     if (nature === 'good' && faults.length === 0 && deployment.state !== 'live')
       wrong.push(`nothing was wrong with it: ${deployment.problem?.detail}`)
-    if (deployment.problem?.code === 'deploy-stuck') this.#served = await this.#truth.look(this.#name)
+    if (deployment.problem?.code === 'deploy-stuck') {
+      // Put right by hand, as the record says it must be; here, by beginning anew.
+      await destroyMachines(this.#lab, this.#name)
+      this.#served = null
+    }
     return { deployment, what: `${what}${faults.length > 0 ? ` (struck ${struck.length} times)` : ''}`, wrong }
   }
 

@@ -232,6 +232,21 @@ test('the registry’s front wants a token, and knows no repository without an a
   expect(await unknown.json()).toMatchObject({ errors: [{ code: 'NAME_UNKNOWN' }] })
 })
 
+test('an idle machine is stopped by the proxy, and the next request waits for it to run again', async () => {
+  await newApp('sleepy')
+  const { id } = await runMachine('sleepy', {
+    image: one,
+    services: [{ protocol: 'tcp', internal_port: 8080, autostart: true, autostop: true }],
+  })
+  await main.fly.autostopAfter(500)
+  await wait('sleepy', id, 'state=stopped')
+  await main.fly.autostopAfter(300_000)
+  expect(await page('sleepy')).toMatchObject({ status: 200, body: 'one' })
+  const { body } = await api('GET', `/apps/sleepy/machines/${id}`)
+  expect(trail(body)).toEqual(expect.arrayContaining(['stop/stopping/proxy', 'start/starting/proxy']))
+  await destroy('sleepy', id)
+})
+
 test('on demand an image cannot be pulled, an update is given up, a machine does not start, a program is killed', async () => {
   await newApp('hostile')
   const { id, instance_id } = await runMachine('hostile', web(one))

@@ -47,7 +47,7 @@ export async function remove(run: Run, slot: Slot, signal: AbortSignal): Promise
     slot.machine = found.id
     await using lease = slot.former && (await run.lease(slot, signal))
     await run.intend(slot, 'destroy')
-    await fly.deleteMachine(app, found.id, lease?.nonce, signal)
+    if (found.state !== 'destroying') await fly.deleteMachine(app, found.id, lease?.nonce, signal)
     if (!(await fly.wait(app, found.id, { state: 'destroyed', withinMs: goneMs }, signal)))
       throw failure(found, `was not gone ${goneMs / 1000} s after it was destroyed`)
   }

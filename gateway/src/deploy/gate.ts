@@ -82,7 +82,7 @@ export async function untilHealthy(
         machine,
         `did not pass its checks within ${Math.round(waitMs / 1000)} s (${pending.join('; ')})${hint(machine)}`,
       )
-    await delay(goneMs < 5000 ? 200 : 1000, undefined, { signal })
+    await delay(goneMs < 10_000 ? 250 : 1000, undefined, { signal })
   }
 }
 
@@ -185,8 +185,10 @@ export const reverted = (machine: Machine): Problem =>
   failure(
     machine,
     `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly gave the update up and went back to it in silence, most often because the new image could not be pulled`,
+    { reverted: true },
   )
+export const isReverted = (error: unknown): boolean => error instanceof Problem && error.facts['reverted'] === true
 
 /** Why one machine did not make it: what follows its name. */
-export const failure = (machine: Machine, words: string): Problem =>
-  new Problem('deploy-failed', `Machine ${machine.id} ${words}.`)
+export const failure = (machine: Machine, words: string, facts: Record<string, unknown> = {}): Problem =>
+  new Problem('deploy-failed', `Machine ${machine.id} ${words}.`, { facts })

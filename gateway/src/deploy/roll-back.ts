@@ -2,7 +2,8 @@ import { Problem, type ProblemBody, type ProblemCode } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { atOnce } from './at-once.ts'
 import { isOurs, remove } from './bring.ts'
-import { failure, isAwayOrBusy, persist, settle, there, untilHealthy } from './gate.ts'
+import { failure, isAwayOrBusy, isReverted, persist, settle, there, untilHealthy } from './gate.ts'
+import { retire } from './retire.ts'
 import { mayBeAway } from './rolling.ts'
 import { machineFacts, type Former, type Slot } from './rollout.ts'
 import type { Run } from './run.ts'
@@ -37,7 +38,12 @@ async function backOrStuck(run: Run, slot: Slot, stuck: string[]): Promise<void>
   run.tell(slot, { status: 'rolling_back', ...(former && { after: former.image }) })
   try {
     const back = () => (former ? putBack(run, slot, former) : remove(run, slot, run.stopping))
-    await persist(run.waitMs, run.stopping, back, isAwayOrBusy)
+    // It may serve; but it is to go, however well that ends.
+    if (slot.intent === 'uncordon' && !former) await retire(run, slot, run.stopping).catch(() => {})
+    // The way back may be given up by Fly in silence, as the way forward may: it is worth a second try.
+    let reverts = 0
+    const mayPass = (error: unknown) => isAwayOrBusy(error) || (isReverted(error) && ++reverts === 1)
+    await persist(patienceMs(run), run.stopping, back, mayPass)
   } catch (error) {
     run.stopping.throwIfAborted()
     if (!(error instanceof Problem)) throw error
@@ -79,11 +85,14 @@ async function putBack(run: Run, slot: Slot, former: Former): Promise<void> {
   const { digest, running } = former
   const crashes = instanceId === former.instanceId ? former.crashes : 0
   const wanted = { app: work.app, machine: id, instanceId, digest, running, crashes, nonce: lease.nonce }
-  await settle(fly, wanted, run.waitMs, signal)
-  if (former.healthy) await untilHealthy(fly, wanted, run.waitMs, signal)
+  await settle(fly, wanted, patienceMs(run), signal)
+  if (former.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
   slot.outcome = 'rolled_back'
   run.tell(slot, { status: 'rolled_back', after: former.image, text: `verified on version ${instanceId}` })
 }
+
+/** More than on the way forward: there is nothing left to fall back on. */
+const patienceMs = ({ waitMs }: Run): number => 3 * waitMs
 
 /** Put back by us, before a crash of the gateway. */
 function isPutBack({ work }: Run, machine: Machine): boolean {

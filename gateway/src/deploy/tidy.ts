@@ -1,6 +1,7 @@
 import { Problem } from '#api/problem.ts'
 import { remove } from './bring.ts'
 import { persist } from './gate.ts'
+import { retire } from './retire.ts'
 import type { Slot } from './rollout.ts'
 import type { Run } from './run.ts'
 
@@ -22,14 +23,15 @@ async function sleep(run: Run, slot: Slot): Promise<void> {
 
 async function takeAway(run: Run, slot: Slot): Promise<void> {
   const [app, machine] = [run.work.app, slot.machine ?? '']
-  await orWarn(run, 'is not needed any more and could not be removed', slot, (signal) =>
-    remove(run, slot, signal).catch(async (error: unknown) => {
+  await orWarn(run, 'is not needed any more and could not be removed', slot, async (signal) => {
+    if (slot.role === 'gone' && slot.intent !== 'destroy') await retire(run, slot, signal)
+    await remove(run, slot, signal).catch(async (error: unknown) => {
       // By this mark the next deploy knows it, and takes it away.
       const mark = ['fly_bluegreen_deployment_tag', 'safe_to_destroy'] as const
       if (slot.role === 'blue') await run.settings.fly.setMetadata(app, machine, ...mark, signal).catch(() => {})
       throw error
-    }),
-  )
+    })
+  })
 }
 
 async function orWarn(

@@ -33,8 +33,8 @@ export async function watch(run: Run): Promise<void> {
   await healthy()
   const before = new Map((await look()).map(([{ name }, machine]) => [name, crashesOf(machine).length]))
   const deadline = performance.now() + watchMs
-  while (performance.now() < deadline) {
-    await delay(Math.min(lookMs, deadline - performance.now()), undefined, { signal: run.signal })
+  for (let leftMs = watchMs; leftMs > 0; leftMs = deadline - performance.now()) {
+    await delay(Math.min(lookMs, leftMs), undefined, { signal: run.signal })
     for (const [{ name }, machine] of await look()) {
       const crashes = crashesOf(machine).length
       if (crashes > (before.get(name) ?? 0)) throw crashed(machine, crashes)

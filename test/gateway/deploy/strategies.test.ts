@@ -105,6 +105,16 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
     })
   }
 
+  test('an update back that Fly takes back in silence is tried once more', async () => {
+    await using fly = await startWorld('check-fails')
+    const get = fly.natures.get.bind(fly.natures)
+    let reverts = 1
+    fly.natures.get = (image) => (image === digest(1) && reverts-- > 0 ? 'reverts' : get(image))
+    const { end } = await ending(fly, second(strategy, { flyToml: http, waitMs: 6000 }))
+    expect(end).toBe('deploy-failed')
+    await expectEnd(fly, end, strategy)
+  })
+
   test('a release command that fails ends it before any machine is touched', async () => {
     await using fly = await startWorld()
     fly.exitCode = 3
