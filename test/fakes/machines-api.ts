@@ -7,7 +7,7 @@ import type { Machine, MachineConfig } from '../../gateway/src/fly/machine.ts'
 import type { Volume } from '../../gateway/src/fly/machines-api.ts'
 
 /** How an image behaves once a machine runs it. */
-export type Nature = 'good' | 'check-fails' | 'crashes' | 'crashes-later' | 'reverts' | 'cannot-start'
+export type Nature = 'good' | 'check-fails' | 'crashes' | 'crashes-later' | 'reverts' | 'cannot-start' | 'starts-later'
 /** `lost`: done, and the connection cut; `after`: done, and a 500; `before`: a 503, and nothing done. */
 export type Fault = 'before' | 'after' | 'lost' | '429'
 
@@ -55,6 +55,8 @@ export class FakeFly {
   /** Calls above Fly's limits (1/s, burst 3; get 5/s, burst 10), with some slack for the clock. */
   tooFast = 0
   url = ''
+  /** Versions that have failed to start once. */
+  readonly #failed = new Set<string>()
   readonly #full = new Map<string, number>()
   readonly #server = createServer((request, response) => void this.#answer(request, response))
 
@@ -167,7 +169,8 @@ export class FakeFly {
     if (verb === 'cordon' || verb === 'uncordon') return ((machine.cordoned = verb === 'cordon'), [200, { ok: true }])
     if (verb === 'stop')
       return (this.#event(machine, 'stop', 'stopping'), (machine.state = 'stopped'), [200, { ok: true }])
-    if (verb === 'start' && machine.state !== 'stopped') return [412, { error: 'failed_precondition: unable to start' }]
+    if (verb === 'start' && !['stopped', 'failed'].includes(machine.state))
+      return [412, { error: 'failed_precondition: unable to start' }]
     if (verb === 'start') return (this.#boot(machine), [200, {}])
     return this.#update(machine, body)
   }
@@ -249,7 +252,8 @@ export class FakeFly {
       machine.state = state
     }
     later(bootMs, () => {
-      if (nature === 'cannot-start') return void (machine.state = 'failed')
+      const isLate = nature === 'starts-later' && this.#failed.size < this.#failed.add(version).size
+      if (nature === 'cannot-start' || isLate) return void (machine.state = 'failed')
       machine.state = 'started'
       this.#event(machine, 'start', 'started')
       const status = nature === 'check-fails' ? 'critical' : 'passing'

@@ -12,6 +12,8 @@ export type Wanted = {
   running: boolean
   /** Crashes of this version that are known and forgiven. */
   crashes?: number
+  /** Starts that may fail. */
+  failedStarts?: number
   /** Of the lease, when we hold it. */
   nonce?: string
 }
@@ -36,6 +38,7 @@ export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, s
   const { app, machine: id, instanceId, running } = wanted
   const deadline = performance.now() + waitMs
   let strikes = 0
+  let { failedStarts = 0 } = wanted
   for (let round = 0; ; round++) {
     const withinMs = Math.min(windowsMs[round] ?? 20_000, Math.max(deadline - performance.now(), 1000))
     const machine = await persist(waitMs, signal, async () => {
@@ -44,10 +47,11 @@ export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, s
     })
     if (machine.instance_id === instanceId) {
       strikes = 0
-      if (machine.state === 'started' || (isAsleep(machine) && !running)) return sameImage(wanted, machine)
-      if (running) refuseCrashed(machine, wanted)
+      if (machine.state === 'started' || (!running && isDown(machine))) return sameImage(wanted, machine)
+      const again = running && machine.state === 'failed' && crashesOf(machine).length === 0 && failedStarts-- > 0
+      if (running && !again) refuseCrashed(machine, wanted)
       // An update leaves a machine that slept asleep.
-      if (running && isAsleep(machine)) await wake(fly, wanted, signal)
+      if (again || (running && isAsleep(machine))) await wake(fly, wanted, signal)
     } else if (!transient.has(machine.state) && (++strikes === 2 || performance.now() > deadline)) {
       // Twice, because an answer may be older than the update.
       throw reverted(machine)
@@ -166,6 +170,7 @@ export async function persist<T>(
 /** Away, or at work on something else, as an update that is not through yet. */
 export const isAwayOrBusy = (error: unknown): boolean => isAway(error) || [409, 412].includes(statusOf(error) ?? 0)
 
+const isDown = (machine: Machine): boolean => isAsleep(machine) || machine.state === 'failed'
 const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'
 
 export async function wake(

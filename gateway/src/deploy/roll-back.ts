@@ -65,7 +65,7 @@ async function putBack(run: Run, slot: Slot, former: Former): Promise<void> {
     // The number stays, as the mark of who was here last: a late, older deployment must not land after this one.
     const metadata = { ...former.config.metadata, tarmac_number: `${work.number}` }
     const config = { ...former.config, metadata }
-    const body = { config, current_version: machine.instance_id, skip_launch: !former.running }
+    const body = { config, current_version: machine.instance_id, skip_launch: former.asleep }
     await run.intend(slot, 'update')
     machine = await fly.updateMachine(work.app, id, body, lease.nonce, signal)
   } else if (machine.instance_id !== former.instanceId && !isPutBack(run, machine)) {
@@ -84,7 +84,16 @@ async function putBack(run: Run, slot: Slot, former: Former): Promise<void> {
   slot.now = { instanceId, image: former.image }
   const { digest, running } = former
   const crashes = instanceId === former.instanceId ? former.crashes : 0
-  const wanted = { app: work.app, machine: id, instanceId, digest, running, crashes, nonce: lease.nonce }
+  const wanted = {
+    app: work.app,
+    machine: id,
+    instanceId,
+    digest,
+    running,
+    crashes,
+    failedStarts: 2,
+    nonce: lease.nonce,
+  }
   await settle(fly, wanted, patienceMs(run), signal)
   if (former.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
   slot.outcome = 'rolled_back'

@@ -60,6 +60,8 @@ export type Former = Version & {
   digest: string | null
   config: MachineConfig
   running: boolean
+  /** It was meant not to run; one that failed is neither. */
+  asleep: boolean
   cordoned: boolean
   /** It passed its checks, so it has to pass them again when it is put back. */
   healthy: boolean
@@ -170,6 +172,7 @@ export function formerOf(machine: Machine): Former {
     digest: machine.image_ref?.digest ?? null,
     config: configOf(machine),
     running,
+    asleep: resting.has(machine.state),
     cordoned: machine.cordoned ?? false,
     healthy: running && (machine.checks ?? []).every(({ status }) => status === 'passing'),
     crashes: crashesOf(machine).length,

@@ -153,6 +153,15 @@ test('a way back that cannot be gone says what is left, and how to mend it', asy
   expect(problem.message).toContain(`fly machine uncordon ${blue?.id} --app web && fly machine start ${blue?.id}`)
 })
 
+test('a machine that does not start at once on the way back is started again', async () => {
+  await using fly = await FakeFly.start()
+  await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
+  fly.natures.set(digest(1), 'starts-later').set(digest(2), 'crashes')
+  const problem = await refused(deployed(fly, { number: 2, flyToml: http }))
+  expect(problem).toMatchObject({ code: 'deploy-failed', facts: { machines: [{ outcome: 'rolled_back' }] } })
+  expect(fly.machines('web')).toMatchObject([{ state: 'started', image_ref: { digest: digest(1) } }])
+})
+
 test('[deploy] wait_timeout says how long a machine may take', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })

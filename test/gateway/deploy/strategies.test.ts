@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { beforeAll, describe, expect, test as each, vi } from 'vitest'
 import type { MachineFacts } from '#api/deployment.ts'
+import type { NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import { atOnce } from '../../../gateway/src/deploy/at-once.ts'
 import { strategies, type Strategy } from '../../../gateway/src/deploy/fly-toml.ts'
@@ -123,6 +124,19 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
     expect(problem?.message).toMatch(/release_command \(migrate --all\) ended by itself with exit code 3/)
     expect(fly.machines('web').map(({ made }) => made)).toEqual([1, 1])
     await expectEnd(fly, end, strategy)
+  })
+
+  test('one that is cancelled under way puts back what it touched', async () => {
+    for (const at of strategy === 'bluegreen' || strategy === 'canary' ? ['checking', 'stopped'] : ['checking']) {
+      await using fly = await startWorld()
+      const stop = new AbortController()
+      const tell = (event: NewEvent) => {
+        if (event.type === 'machine' && event.status === at) stop.abort(new Problem('cancelled', 'not wanted any more'))
+      }
+      const { end } = await ending(fly, second(strategy, { signal: stop.signal, tell }))
+      expect(end).toBe('cancelled')
+      await expectEnd(fly, end, strategy)
+    }
   })
 
   test('with every third call to Fly failing it ends true, live or back', async () => {
