@@ -41,6 +41,8 @@ function words(event: DeploymentEvent): string[] {
         .replace(/\r?\n$/, '')
         .split('\n')
         .map((line) => `   | ${clean(line)}`)
+    case 'dropped':
+      return [`   | … ${event.lines} lines (${inMb(event.bytes)}) are not kept`]
     case 'plan': {
       const versions = Object.entries(event.versions).map(([name, version]) => `${name} ${version}`)
       const facts = [
@@ -61,6 +63,8 @@ function words(event: DeploymentEvent): string[] {
       return [`   ${clean(event.text)}`]
   }
 }
+
+const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 
 // oxlint-disable-next-line no-control-regex -- control characters are what it is about
 const escapes = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])/g

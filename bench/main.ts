@@ -1,4 +1,5 @@
 import { context } from './context.ts'
+import { followers } from './followers.ts'
 import { intake } from './intake.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
@@ -13,6 +14,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   reuse,
   context,
   intake,
+  followers,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

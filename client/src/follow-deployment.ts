@@ -52,7 +52,7 @@ export async function* followDeployment(
         if (message.type === 'end') {
           const deployment = await gateway.find(id, signal)
           if (isFinal(deployment.state)) return deployment
-        } else if (message.type !== 'stopping' && message.seq > after) {
+        } else if ('seq' in message && message.seq > after) {
           after = message.seq
           yield message
         }

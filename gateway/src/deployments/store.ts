@@ -74,8 +74,8 @@ export interface DeploymentStore {
    */
   recover(reason: string): Promise<Claim[]>
 
-  /** In order of `seq`, from the first one after `after`. */
-  eventsAfter(id: string, after: number, limit: number): Promise<DeploymentEvent[]>
+  /** In order of `seq`, from the first one after `after`; with `limitBytes` no more than about so much, but one at least. */
+  eventsAfter(id: string, after: number, limit: number, limitBytes?: number): Promise<DeploymentEvent[]>
   /** Resolves when the log may hold more than `after`, has ended, or the signal aborts; too often perhaps, never too late. */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
   /** Digests of the source trees of unfinished deployments, and of the last `keep` of each app. */

@@ -22,7 +22,7 @@ export function deployAndFollow(parts: HttpParts): RequestHandler {
     if (answer.follow === false) return promised(response, deployment)
     response.location(fill(routes.deployment, { id: deployment.id }))
     const status = answer.wait ? await verdictStatus(deployment, response, parts) : 200
-    await sendLog(response.status(status), parts, deployment, 0, 'text/plain')
+    await sendLog(response.status(status), parts, deployment, { after: 0, type: 'text/plain', filter: null })
   }
 }
 

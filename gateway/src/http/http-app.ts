@@ -12,6 +12,7 @@ import { authorizer } from './authorize.ts'
 import { cancelDeployment } from './cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './create-deployment.ts'
 import { deployAndFollow } from './deploy-and-follow.ts'
+import { downloadLog } from './download-log.ts'
 import { sendProblem } from './problem.ts'
 import { listDeployments, readDeployment, readEvents } from './read-deployments.ts'
 
@@ -43,6 +44,8 @@ export type HttpParts = {
   maxUploadBytes: number
   /** A line without news for this long gets a sign of life; 15 s when not given. */
   heartbeatMs?: number
+  /** A reader of a log that takes nothing for this long is sent away; 30 s when not given. */
+  stuckMs?: number
 }
 
 /** Every address of the gateway but the WebSocket one, which `listen` adds. */
@@ -72,6 +75,7 @@ export function httpApp(parts: HttpParts): Express {
   app.delete(routes.secret, deleteSecret(parts))
   app.get(routes.deployment, readDeployment(parts))
   app.get(routes.events, readEvents(parts))
+  app.get(routes.log, downloadLog(parts))
   app.post(routes.retry, retryDeployment(parts))
   app.post(routes.cancel, cancelDeployment(parts))
 

@@ -3,6 +3,7 @@ import type { RequestHandler } from 'express'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { HttpParts } from './http-app.ts'
+import { filterOf } from './log-filter.ts'
 import { appOf, queryOf } from './receive-source.ts'
 import { forms, type LogType, sendLog } from './send-log.ts'
 
@@ -32,7 +33,7 @@ export function readEvents(parts: HttpParts): RequestHandler {
     const names = Object.keys(forms) as LogType[]
     const name = names.find((name) => name === request.accepts(names))
     if (!name) throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)
-    await sendLog(response, parts, deployment, afterOf(request), name)
+    await sendLog(response, parts, deployment, { after: afterOf(request), type: name, filter: filterOf(request) })
   }
 }
 

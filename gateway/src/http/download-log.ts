@@ -1,0 +1,42 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+import type { RequestHandler } from 'express'
+import { isFinal } from '#api/deployment.ts'
+import { pageLimit } from '../deployments/follow.ts'
+import type { HttpParts } from './http-app.ts'
+import { filterOf } from './log-filter.ts'
+import { findOr404 } from './read-deployments.ts'
+import { defaultStuckMs, forms, rendered } from './send-log.ts'
+
+/** `GET /v1/deployments/{id}/log`: what the log holds now, as a file of text; compressed for those who accept gzip. */
+export function downloadLog({ store, stuckMs = defaultStuckMs }: Pick<HttpParts, 'store' | 'stuckMs'>): RequestHandler {
+  return async (request, response) => {
+    const deployment = await findOr404(store, String(request.params['id']))
+    const { id, app, number, state } = deployment
+    const filter = filterOf(request)
+    const form = forms['text/plain']
+    async function* parts() {
+      yield form.start(deployment)
+      for (let after = 0; ;) {
+        const page = await store.eventsAfter(id, after, pageLimit.events, pageLimit.bytes)
+        if (page.length === 0) break
+        yield rendered(page, 'text/plain', deployment, filter)
+        after = page.at(-1)!.seq
+      }
+      if (isFinal(state)) yield form.close({ type: 'end', state }, deployment)
+    }
+    const gzip = request.acceptsEncodings('gzip') === 'gzip'
+    response.set({
+      'Content-Type': 'text/plain; charset=utf-8',
+      'Content-Disposition': `attachment; filename="${app}-${number}.log"`,
+      'Cache-Control': 'no-store',
+      Vary: 'Accept-Encoding',
+      ...(gzip && { 'Content-Encoding': 'gzip' }),
+    })
+    response.setTimeout(stuckMs, () => response.destroy())
+    await pipeline([Readable.from(parts()), ...(gzip ? [createGzip()] : []), response]).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
+    })
+  }
+}
