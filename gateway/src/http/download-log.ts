@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { RequestHandler } from 'express'
 import { isFinal } from '#api/deployment.ts'
-import { pageLimit } from '../deployments/follow.ts'
+import { pageAfter } from '../deployments/follow.ts'
 import type { HttpParts } from './http-app.ts'
 import { filterOf } from './log-filter.ts'
 import { findOr404 } from './read-deployments.ts'
@@ -13,18 +13,18 @@ import { defaultStuckMs, forms, rendered } from './send-log.ts'
 export function downloadLog({ store, stuckMs = defaultStuckMs }: Pick<HttpParts, 'store' | 'stuckMs'>): RequestHandler {
   return async (request, response) => {
     const deployment = await findOr404(store, String(request.params['id']))
-    const { id, app, number, state } = deployment
+    const { id, app, number } = deployment
     const filter = filterOf(request)
     const form = forms['text/plain']
     async function* parts() {
       yield form.start(deployment)
       for (let after = 0; ;) {
-        const page = await store.eventsAfter(id, after, pageLimit.events, pageLimit.bytes)
+        const page = await pageAfter(store, id, after)
         if (page.length === 0) break
         yield rendered(page, 'text/plain', deployment, filter)
         after = page.at(-1)!.seq
       }
-      if (isFinal(state)) yield form.close({ type: 'end', state }, deployment)
+      if (isFinal(deployment.state)) yield form.end(deployment)
     }
     const gzip = request.acceptsEncodings('gzip') === 'gzip'
     response.set({

@@ -2,9 +2,11 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Deployment } from '#api/deployment.ts'
+import type { SendingAway } from '#api/event-stream.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
-import { followPages, type Page } from '../deployments/follow.ts'
+import type { Page } from '../deployments/follow.ts'
+import { joinAudience } from './audience.ts'
 import { authorizer } from './authorize.ts'
 import type { HttpParts } from './http-app.ts'
 import { filterOf, type LogFilter } from './log-filter.ts'
@@ -28,11 +30,8 @@ export class EventsSocket {
   readonly upgrade = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
     this.#admit(request).then(
       ({ deployment, after, filter }) =>
-        this.#server.handleUpgrade(
-          request,
-          socket,
-          head,
-          (reader) => void this.#send(reader, deployment, { after, filter }),
+        this.#server.handleUpgrade(request, socket, head, (reader) =>
+          this.#send(reader, deployment, { after, filter }),
         ),
       (error: unknown) => {
         const response = new ServerResponse(request)
@@ -58,51 +57,53 @@ export class EventsSocket {
     return { deployment: await findOr404(this.#parts.store, id), after: afterOf(request), filter: filterOf(request) }
   }
 
-  async #send(reader: WebSocket, { id }: Deployment, { after, filter }: { after: number; filter: LogFilter }) {
+  #send(socket: WebSocket, { id }: Deployment, { after, filter }: { after: number; filter: LogFilter }): void {
     const { store, stopping, log, heartbeatMs = defaultHeartbeatMs } = this.#parts
-    const gone = new AbortController()
-    const leave = () => gone.abort()
-    stopping.addEventListener('abort', leave)
-    reader.once('close', leave).on('error', () => {}) // ws says what was wrong, and closes
-
-    // Each page waits until the one before has left, so a reader that is stuck holds one page, and answers no ping.
-    const send = (messages: string[]) =>
-      new Promise<void>((resolve) => {
-        for (const [at, message] of messages.entries())
-          reader.send(message, at === messages.length - 1 ? () => resolve() : () => {})
-      })
     let answered = true
-    reader.on('pong', () => (answered = true))
+    let sentAway = false
+    const sendAway = (code: number, message: SendingAway) => {
+      sentAway = true
+      leave()
+      socket.send(JSON.stringify(message))
+      socket.close(code, message.type)
+    }
+    const stop = () => sendAway(1001, stoppingMessage)
     const beat = setInterval(() => {
-      if (answered) reader.ping()
-      else if (gone.signal.aborted) reader.terminate()
+      if (answered) socket.ping()
+      else if (sentAway) socket.terminate()
       else {
-        log.warn({ deploymentId: id, waitingBytes: reader.bufferedAmount }, 'log reader is too slow')
-        reader.close(1013, tooSlowMessage.detail)
-        leave()
+        log.warn({ deploymentId: id, waitingBytes: socket.bufferedAmount }, 'log reader takes nothing')
+        sendAway(1013, tooSlowMessage)
       }
       answered = false
     }, heartbeatMs)
-    reader.once('close', () => clearInterval(beat))
-
-    try {
-      for await (const page of followPages(store, id, after, gone.signal)) {
+    socket.on('pong', () => (answered = true))
+    socket.on('error', () => {}) // ws says what was wrong, and closes
+    socket.once('close', () => {
+      leave()
+      clearInterval(beat)
+      stopping.removeEventListener('abort', stop)
+    })
+    stopping.addEventListener('abort', stop)
+    const leave = joinAudience(store, id, {
+      seq: after,
+      take(page) {
         const messages = messagesOf(page, filter)
-        if (messages.length > 0) await send(messages)
-      }
-      if (stopping.aborted) {
-        await send([JSON.stringify(stoppingMessage)])
-        reader.close(1001)
-      } else if (!gone.signal.aborted) {
-        await send([JSON.stringify({ type: 'end', state: (await findOr404(store, id)).state })])
-        reader.close(1000)
-      }
-    } catch (error) {
-      log.error({ deploymentId: id, err: error }, 'log reader failed')
-      reader.close(1011)
-    } finally {
-      stopping.removeEventListener('abort', leave)
-    }
+        if (messages.length === 0) return null
+        const sent = Promise.withResolvers<void>()
+        for (const [at, message] of messages.entries())
+          socket.send(message, at === messages.length - 1 ? () => sent.resolve() : () => {})
+        return socket.bufferedAmount > 0 ? sent.promise : null
+      },
+      end({ state }) {
+        socket.send(JSON.stringify({ type: 'end', state }))
+        socket.close(1000)
+      },
+      fail(error) {
+        log.error({ deploymentId: id, err: error }, 'log reader failed')
+        socket.close(1011)
+      },
+    })
   }
 }
 

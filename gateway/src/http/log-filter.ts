@@ -12,17 +12,20 @@ const streams = ['stdout', 'stderr']
 export function filterOf({ url }: Pick<IncomingMessage, 'url'>): LogFilter {
   const query = new URL(url ?? '', 'http://gateway').searchParams
   const [only, step, stream] = ['only', 'step', 'stream'].map((name) => query.get(name) || null)
-  for (const type of only?.split(',') ?? []) check('only', type, types)
+  if (!only && !step && !stream) return everything
+  const asked = only?.split(',') ?? types
+  for (const type of asked) check('only', type, types)
   if (stream) check('stream', stream, streams)
-  const asked = only ? new Set(only.split(',')) : null
   return {
     key: JSON.stringify([only, step, stream]),
     keeps: (event) =>
-      (!asked || asked.has(event.type)) &&
+      asked.includes(event.type) &&
       (!step || ('step' in event && event.step === step)) &&
       (!stream || ('stream' in event && event.stream === stream)),
   }
 }
+
+export const everything: LogFilter = { key: '', keeps: () => true }
 
 function check(name: string, value: string, known: string[]): void {
   if (known.includes(value)) return

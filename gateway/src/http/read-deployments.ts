@@ -29,11 +29,12 @@ export function readDeployment({ store }: Store): RequestHandler {
 /** `GET /v1/deployments/{id}/events`: the log from `after` on, in the form that `Accept` names. */
 export function readEvents(parts: HttpParts): RequestHandler {
   return async (request, response) => {
-    const deployment = await findOr404(parts.store, String(request.params['id']))
+    const { id, app, createdAt, state } = await findOr404(parts.store, String(request.params['id']))
     const names = Object.keys(forms) as LogType[]
-    const name = names.find((name) => name === request.accepts(names))
-    if (!name) throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)
-    await sendLog(response, parts, deployment, { after: afterOf(request), type: name, filter: filterOf(request) })
+    const type = names.find((name) => name === request.accepts(names))
+    if (!type) throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)
+    const wish = { after: afterOf(request), type, filter: filterOf(request) }
+    sendLog(response, parts, { id, app, createdAt, state }, wish)
   }
 }
 

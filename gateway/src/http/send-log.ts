@@ -1,24 +1,30 @@
-import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { Deployment, DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
-import type { ClosingMessage, StreamMessage } from '#api/event-stream.ts'
+import type { SendingAway, StreamMessage } from '#api/event-stream.ts'
 import { renderEvent, renderLine, renderVerdict } from '#api/render-event.ts'
 import { fill, routes } from '#api/routes.ts'
-import { followPages, type Page } from '../deployments/follow.ts'
+import type { Page } from '../deployments/follow.ts'
+import { joinAudience, type Reader } from './audience.ts'
 import type { HttpParts } from './http-app.ts'
 import type { LogFilter } from './log-filter.ts'
 
+type LogParts = Pick<HttpParts, 'store' | 'stopping' | 'heartbeatMs' | 'stuckMs' | 'log'>
+type LogWish = { after: number; type: LogType; filter: LogFilter }
 export const defaultHeartbeatMs = 15_000
 /** A reader that takes nothing for this long is sent away; it has a heartbeat's worth and a page of the log waiting. */
 export const defaultStuckMs = 30_000
 
+/** What the forms of a log say of its deployment. Little, for it is held for each reader. */
+export type About = Pick<Deployment, 'id' | 'app' | 'createdAt' | 'state'>
+
 /** How a log looks on the line: its parts in the order in which they go out. */
 type Form = {
-  start: (deployment: Deployment) => string
-  event: (event: DeploymentEvent, deployment: Deployment) => string
-  heartbeat: (state: DeploymentState, deployment: Deployment) => string
-  close: (message: ClosingMessage, deployment: Deployment) => string
+  start: (about: About) => string
+  event: (event: DeploymentEvent, about: About) => string
+  heartbeat: (state: DeploymentState, about: About) => string
+  end: (deployment: Deployment) => string
+  sendAway: (message: SendingAway, about: About) => string
 }
 
 const jsonLine = (message: StreamMessage) => `${JSON.stringify(message)}\n`
@@ -30,97 +36,137 @@ export const forms = {
     start: () => 'retry: 1000\n\n',
     event: (event) => `id: ${event.seq}\n${serverSent(event)}`,
     heartbeat: () => ': still here\n\n',
-    close: serverSent,
+    end: ({ state }) => serverSent({ type: 'end', state }),
+    sendAway: serverSent,
   },
-  'application/x-ndjson': { start: () => '', event: jsonLine, heartbeat: () => '\n', close: jsonLine },
+  'application/x-ndjson': {
+    start: () => '',
+    event: jsonLine,
+    heartbeat: () => '\n',
+    end: ({ state }) => jsonLine({ type: 'end', state }),
+    sendAway: jsonLine,
+  },
   'text/plain': {
     start: ({ id, app, createdAt }) => renderLine(`deployment ${id} of ${app}`, createdAt, createdAt),
     event: (event, { createdAt }) => renderEvent(event, createdAt),
     heartbeat: (state, { createdAt }) => renderLine(`   still ${state}`, new Date().toISOString(), createdAt),
-    close: (message, deployment) =>
-      message.type === 'end'
-        ? renderVerdict(deployment)
-        : `\n${message.detail} Read on at ${fill(routes.events, { id: deployment.id })}\n`,
+    end: renderVerdict,
+    sendAway: ({ detail }, { id }) => `\n${detail} Read on at ${fill(routes.events, { id })}\n`,
   },
 } satisfies Record<string, Form>
 export type LogType = keyof typeof forms
 
-export const stoppingMessage = {
+export const stoppingMessage: SendingAway = {
   type: 'stopping',
   detail: 'The gateway is stopping; the deployment goes on when it is back. Come back in a moment.',
-} satisfies ClosingMessage
+}
 
-export const tooSlowMessage = {
+export const tooSlowMessage: SendingAway = {
   type: 'too-slow',
   detail:
     'You took nothing of the log for too long. Come back when you can, with the number of the last event you have.',
-} satisfies ClosingMessage
+}
 
 /** Sends a deployment's log from `after` on until its end, as fast as the reader takes it. */
-export async function sendLog(
-  response: ServerResponse,
-  parts: Pick<HttpParts, 'store' | 'stopping' | 'heartbeatMs' | 'stuckMs' | 'log'>,
-  deployment: Deployment,
-  { after, type, filter }: { after: number; type: LogType; filter: LogFilter | null },
-): Promise<void> {
-  const { store, stopping, heartbeatMs = defaultHeartbeatMs, stuckMs = defaultStuckMs, log } = parts
-  const form: Form = forms[type]
-  const gone = new AbortController()
-  const leave = () => gone.abort()
-  response.once('close', leave)
-  stopping.addEventListener('abort', leave)
-  let { state } = deployment
-  let quiet = true
-  let tooSlow = false
-  const write = async (bytes: string | Buffer) => {
-    quiet = false
-    if (!response.write(bytes)) await once(response, 'drain', { signal: gone.signal })
-  }
-  const beat = setInterval(() => {
-    if (quiet && !response.writableNeedDrain) response.write(form.heartbeat(state, deployment))
-    quiet = true
-  }, heartbeatMs)
-  response.setTimeout(stuckMs, () => {
-    if (!response.writableNeedDrain) return
-    if (tooSlow) return void response.destroy()
-    tooSlow = true
-    log.warn({ deploymentId: deployment.id, stuckMs, waitingBytes: response.writableLength }, 'log reader is too slow')
-    leave()
-  })
+export function sendLog(response: ServerResponse, parts: LogParts, about: About, wish: LogWish): void {
+  new LogReader(response, parts, about, wish)
+}
 
-  response.setHeader('Content-Type', `${type}; charset=utf-8`)
-  response.setHeader('Cache-Control', 'no-store')
-  response.flushHeaders()
-  try {
-    if (stopping.aborted || response.destroyed) leave()
-    const start = after === 0 && form.start(deployment)
-    if (start) await write(start)
-    for await (const page of followPages(store, deployment.id, after, gone.signal)) {
-      for (const event of page) if (event.type === 'state') state = event.state
-      const bytes = rendered(page, type, deployment, filter)
-      if (bytes.length > 0) await write(bytes)
+/** One answer that shows a log. There may be thousands: it holds little, and makes no promise while all goes well. */
+class LogReader implements Reader {
+  seq: number
+  readonly #response: ServerResponse
+  readonly #parts: LogParts
+  readonly #about: About
+  readonly #type: LogType
+  readonly #filter: LogFilter
+  readonly #leave: () => void
+  readonly #beat: NodeJS.Timeout
+  #state: DeploymentState
+  #quiet = true
+  #sentAway = false
+
+  constructor(response: ServerResponse, parts: LogParts, about: About, { after, type, filter }: LogWish) {
+    this.seq = after
+    this.#response = response
+    this.#parts = parts
+    this.#about = about
+    this.#type = type
+    this.#filter = filter
+    this.#state = about.state
+    response.setHeader('Content-Type', `${type}; charset=utf-8`)
+    response.setHeader('Cache-Control', 'no-store')
+    response.flushHeaders()
+    const start = after === 0 && forms[type].start(about)
+    if (start) response.write(start)
+    response.setTimeout(parts.stuckMs ?? defaultStuckMs, () => this.#stuck())
+    this.#beat = setInterval(() => this.#showLife(), parts.heartbeatMs ?? defaultHeartbeatMs)
+    const leave = joinAudience(parts.store, about.id, this)
+    const stop = () => this.#sendAway(stoppingMessage)
+    this.#leave = () => {
+      leave()
+      clearInterval(this.#beat)
+      parts.stopping.removeEventListener('abort', stop)
     }
-  } catch (error) {
-    if (!gone.signal.aborted) throw error
-  } finally {
-    clearInterval(beat)
-    stopping.removeEventListener('abort', leave)
+    parts.stopping.addEventListener('abort', stop)
+    response.once('close', this.#leave)
+    if (response.destroyed) this.#leave()
+    if (parts.stopping.aborted) stop()
   }
-  if (!gone.signal.aborted) {
-    const last = (await store.find(deployment.id)) ?? deployment
-    response.end(form.close({ type: 'end', state: last.state }, last))
-  } else response.end(form.close(tooSlow ? tooSlowMessage : stoppingMessage, deployment))
+
+  take(page: Page): Promise<unknown> | null {
+    for (const event of page) if (event.type === 'state') this.#state = event.state
+    const bytes = rendered(page, this.#type, this.#about, this.#filter)
+    if (bytes.length === 0) return null
+    this.#quiet = false
+    return this.#response.write(bytes) ? null : new Promise((resolve) => this.#response.once('drain', resolve))
+  }
+
+  end(deployment: Deployment): void {
+    this.#leave()
+    this.#response.end(forms[this.#type].end(deployment))
+  }
+
+  fail(error: unknown): void {
+    this.#parts.log.error({ deploymentId: this.#about.id, err: error }, 'log reader failed')
+    this.#response.destroy()
+  }
+
+  #showLife(): void {
+    const form: Form = forms[this.#type]
+    if (this.#quiet && !this.#response.writableNeedDrain) this.#response.write(form.heartbeat(this.#state, this.#about))
+    this.#quiet = true
+  }
+
+  /** Nothing moved on the line for a while: what waits is told to come later, and cut when nothing moves again. */
+  #stuck(): void {
+    const { writableLength: waitingBytes, writableNeedDrain } = this.#response
+    if (this.#sentAway) return void this.#response.destroy()
+    if (!writableNeedDrain) return
+    this.#parts.log.warn({ deploymentId: this.#about.id, waitingBytes }, 'log reader takes nothing')
+    this.#sendAway(tooSlowMessage)
+  }
+
+  #sendAway(message: SendingAway): void {
+    this.#sentAway = true
+    this.#leave()
+    this.#response.end(forms[this.#type].sendAway(message, this.#about))
+  }
 }
 
 const renderings = new WeakMap<Page, Map<string, Buffer>>()
 
 /** A page as bytes, made once for all who get it. */
-export function rendered(page: Page, type: LogType, deployment: Deployment, filter: LogFilter | null): Buffer {
+export function rendered(page: Page, type: LogType, about: About, filter: LogFilter): Buffer {
   const known = renderings.get(page) ?? new Map<string, Buffer>()
   renderings.set(page, known)
-  const key = `${type} ${filter?.key}`
+  const key = `${type} ${filter.key}`
   const form: Form = forms[type]
-  const shown = () => (filter ? page.filter(filter.keeps) : page).map((event) => form.event(event, deployment)).join('')
+  const shown = () =>
+    page
+      .filter(filter.keeps)
+      .map((event) => form.event(event, about))
+      .join('')
   const bytes = known.get(key) ?? Buffer.from(shown())
   known.set(key, bytes)
   return bytes
