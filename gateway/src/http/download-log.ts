@@ -7,10 +7,12 @@ import { pageAfter } from '../deployments/follow.ts'
 import type { HttpParts } from './http-app.ts'
 import { filterOf } from './log-filter.ts'
 import { findOr404 } from './read-deployments.ts'
-import { defaultStuckMs, forms, rendered } from './send-log.ts'
+import { forms, rendered } from './send-log.ts'
+
+const stuckMs = 30_000
 
 /** `GET /v1/deployments/{id}/log`: what the log holds now, as a file of text; compressed for those who accept gzip. */
-export function downloadLog({ store, stuckMs = defaultStuckMs }: Pick<HttpParts, 'store' | 'stuckMs'>): RequestHandler {
+export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler {
   return async (request, response) => {
     const deployment = await findOr404(store, String(request.params['id']))
     const { id, app, number } = deployment

@@ -42,10 +42,8 @@ export type HttpParts = {
   /** Fires when the gateway begins to stop: uploads are refused, followers are sent away to come back. */
   stopping: AbortSignal
   maxUploadBytes: number
-  /** A line without news for this long gets a sign of life; 15 s when not given. */
+  /** A line without news for this long gets a sign of life; a reader that took nothing meanwhile is sent away. 15 s. */
   heartbeatMs?: number
-  /** A reader of a log that takes nothing for this long is sent away; 30 s when not given. */
-  stuckMs?: number
 }
 
 /** Every address of the gateway but the WebSocket one, which `listen` adds. */

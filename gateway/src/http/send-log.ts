@@ -9,12 +9,9 @@ import { joinAudience, type Reader } from './audience.ts'
 import type { HttpParts } from './http-app.ts'
 import type { LogFilter } from './log-filter.ts'
 
-type LogParts = Pick<HttpParts, 'store' | 'stopping' | 'heartbeatMs' | 'stuckMs' | 'log'>
+type LogParts = Pick<HttpParts, 'store' | 'stopping' | 'heartbeatMs' | 'log'>
 type LogWish = { after: number; type: LogType; filter: LogFilter }
 export const defaultHeartbeatMs = 15_000
-/** A reader that takes nothing for this long is sent away; it has a heartbeat's worth and a page of the log waiting. */
-export const defaultStuckMs = 30_000
-
 /** What the forms of a log say of its deployment. Little, for it is held for each reader. */
 export type About = Pick<Deployment, 'id' | 'app' | 'createdAt' | 'state'>
 
@@ -69,7 +66,7 @@ export const tooSlowMessage: SendingAway = {
 
 /** Sends a deployment's log from `after` on until its end, as fast as the reader takes it. */
 export function sendLog(response: ServerResponse, parts: LogParts, about: About, wish: LogWish): void {
-  new LogReader(response, parts, about, wish)
+  if (!response.destroyed) new LogReader(response, parts, about, wish)
 }
 
 /** One answer that shows a log. There may be thousands: it holds little, and makes no promise while all goes well. */
@@ -84,6 +81,7 @@ class LogReader implements Reader {
   readonly #beat: NodeJS.Timeout
   #state: DeploymentState
   #quiet = true
+  #waitingBytes = 0
   #sentAway = false
 
   constructor(response: ServerResponse, parts: LogParts, about: About, { after, type, filter }: LogWish) {
@@ -99,18 +97,18 @@ class LogReader implements Reader {
     response.flushHeaders()
     const start = after === 0 && forms[type].start(about)
     if (start) response.write(start)
-    response.setTimeout(parts.stuckMs ?? defaultStuckMs, () => this.#stuck())
-    this.#beat = setInterval(() => this.#showLife(), parts.heartbeatMs ?? defaultHeartbeatMs)
+    this.#beat = setInterval(() => this.#look(), parts.heartbeatMs ?? defaultHeartbeatMs)
     const leave = joinAudience(parts.store, about.id, this)
     const stop = () => this.#sendAway(stoppingMessage)
     this.#leave = () => {
       leave()
-      clearInterval(this.#beat)
       parts.stopping.removeEventListener('abort', stop)
     }
     parts.stopping.addEventListener('abort', stop)
-    response.once('close', this.#leave)
-    if (response.destroyed) this.#leave()
+    response.once('close', () => {
+      this.#leave()
+      clearInterval(this.#beat)
+    })
     if (parts.stopping.aborted) stop()
   }
 
@@ -132,19 +130,17 @@ class LogReader implements Reader {
     this.#response.destroy()
   }
 
-  #showLife(): void {
+  /** Shows life on a quiet line. Who took nothing since the last look is told to come back, and cut at the next one. */
+  #look(): void {
     const form: Form = forms[this.#type]
-    if (this.#quiet && !this.#response.writableNeedDrain) this.#response.write(form.heartbeat(this.#state, this.#about))
-    this.#quiet = true
-  }
-
-  /** Nothing moved on the line for a while: what waits is told to come later, and cut when nothing moves again. */
-  #stuck(): void {
     const { writableLength: waitingBytes, writableNeedDrain } = this.#response
-    if (this.#sentAway) return void this.#response.destroy()
-    if (!writableNeedDrain) return
-    this.#parts.log.warn({ deploymentId: this.#about.id, waitingBytes }, 'log reader takes nothing')
-    this.#sendAway(tooSlowMessage)
+    if (this.#sentAway) this.#response.destroy()
+    else if (writableNeedDrain && waitingBytes === this.#waitingBytes) {
+      this.#parts.log.warn({ deploymentId: this.#about.id, waitingBytes }, 'log reader takes nothing')
+      this.#sendAway(tooSlowMessage)
+    } else if (this.#quiet && !writableNeedDrain) this.#response.write(form.heartbeat(this.#state, this.#about))
+    this.#quiet = true
+    this.#waitingBytes = writableNeedDrain ? waitingBytes : 0
   }
 
   #sendAway(message: SendingAway): void {

@@ -3,12 +3,13 @@ import { asProblem, Problem } from '#api/problem.ts'
 import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
+import type { LogLimits } from './log-limit.ts'
 import { LogWriter } from './log-writer.ts'
 import type { Built, Plan, Steps } from './steps.ts'
 import { whileAway } from './while-away.ts'
 
-/** Milliseconds for each part of the way, and for how long a part of ours or Fly's may be away. */
-export type TimeLimits = { planMs: number; buildMs: number; deployMs: number; awayMs: number }
+/** Milliseconds for each part of the way, and for how long a part of ours or Fly's may be away; how much is kept of the log. */
+export type TimeLimits = { planMs: number; buildMs: number; deployMs: number; awayMs: number; log?: LogLimits }
 
 /** Takes a claimed deployment from where it stands to its end. Returns what went wrong, for the operator's log. */
 export async function runDeployment<P extends Plan>(
@@ -23,7 +24,7 @@ export async function runDeployment<P extends Plan>(
 ): Promise<Problem | null> {
   const { deployment } = claim
   const holder = { id: deployment.id, epoch: claim.epoch }
-  const log = new LogWriter(store, holder, hide)
+  const log = new LogWriter(store, holder, hide, limits.log)
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
 
