@@ -141,7 +141,7 @@ test('many readers who come at different times, slow and quick, each see every e
           .get(`/v1/deployments/${id}/events?after=1000`, headers)
           .then(async (answer) => `${await answer.text()}late`),
       )
-    await more({ type: 'log', step: null, stream: 'stdout', text: `${n} ${'x'.repeat(n % 7 === 0 ? 200_000 : 10)}` })
+    await more({ type: 'log', step: null, stream: 'stdout', text: `${n} ${'x'.repeat(n % 7 === 0 ? 20_000 : 10)}` })
   }
   await http.store.advance(holder, 'building', 'build_failed')
   const last = 3 + 60 + 2
@@ -158,7 +158,9 @@ test('a reader that takes nothing is told why and cut, and can go on where it st
   await http.create()
   const { id, more } = await http.play([['analyzing']])
   const stuck = connect(http.port, '127.0.0.1')
-  stuck.write(`GET /v1/deployments/${id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`)
+  stuck.write(
+    `GET /v1/deployments/${id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nConnection: close\r\n\r\n`,
+  )
   await new Promise((resolve) => stuck.once('data', resolve))
   stuck.pause()
   const text = 'x'.repeat(2 ** 20)
