@@ -79,6 +79,8 @@ export const Deployment = z.object({
   /** Order of birth within the app, from 1: an older deployment never lands over a newer one. */
   number: z.number(),
   app: z.string(),
+  /** Whose machines of the app it is for; null: the app's. At most one deployment of (app, owner) is at work at a time. */
+  owner: z.string().nullable(),
   state: DeploymentState,
   createdAt: z.string(),
   updatedAt: z.string(),
@@ -96,6 +98,10 @@ export const Deployment = z.object({
   problem: ProblemBody.nullable(),
   /** Asked for; `cancelled` only when nothing of it runs any more. */
   cancel: CancelWish.nullable(),
+  /** When its log was taken away, for age or number; the record stays. */
+  logDroppedAt: z.string().nullable(),
+  /** The newer deployment that took its place, or will when nothing of it runs any more. */
+  supersededBy: z.string().nullable(),
 })
 export type Deployment = z.infer<typeof Deployment>
 

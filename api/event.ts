@@ -41,6 +41,15 @@ const Plan = PlanFacts.extend({ type: z.literal('plan') })
 const Warning = z.object({ type: z.literal('warning'), text: z.string() })
 const Note = z.object({ type: z.literal('note'), text: z.string() })
 
+/** What a pending deployment waits for, and how many come first: 1 is next. `behind`: the one of its lane before it. */
+const Waiting = z.object({
+  type: z.literal('waiting'),
+  for: z.enum(['lane', 'app', 'builds', 'deploys', 'ready']),
+  place: z.number(),
+  behind: z.string().nullable(),
+})
+export type Waiting = z.infer<typeof Waiting>
+
 /** What happened to one machine. Images by digest reference. */
 const Machine = z.object({
   type: z.literal('machine'),
@@ -65,7 +74,7 @@ const Machine = z.object({
 })
 
 /** What a part of the gateway tells the log; the store numbers and dates it. */
-export const NewEvent = z.discriminatedUnion('type', [State, Step, Log, Dropped, Plan, Warning, Note, Machine])
+export const NewEvent = z.discriminatedUnion('type', [State, Step, Log, Dropped, Plan, Warning, Note, Waiting, Machine])
 export type NewEvent = z.infer<typeof NewEvent>
 
 /** One line of a deployment's log: numbered from 1 without gaps, `at` in ISO 8601, UTC. */

@@ -1,10 +1,22 @@
 import { z } from 'zod'
+import { AppName } from './app.ts'
 import { Problem } from './problem.ts'
+
+/**
+ * What becomes of a new deployment, and of the others of its lane (app and owner): `latest` supersedes those that wait,
+ * `cancel-running` the one at work too until it touches machines, `fifo` none, and `reject` is for an empty lane only.
+ */
+export const lanePolicies = ['latest', 'cancel-running', 'fifo', 'reject'] as const
+export const variableName = /^[A-Za-z_]\w{0,127}$/
 
 const words = z.string().max(1000).nullable().default(null)
 
 /** What the sender of a deployment may ask for. On the wire these are query parameters (see `readOptions`). */
 export const DeploymentOptions = z.object({
+  /** `owner=alice`: the machines of this one of the app's users, with a queue and releases of their own; the whole app's when not given. */
+  owner: AppName.nullable().default(null),
+  /** How it fits in with others of its lane; as the app's settings say when not given. */
+  lane: z.enum(lanePolicies).nullable().default(null),
   /** `deploy=false`: build and push, touch no machine. */
   deploy: z.boolean().default(true),
   /** `rebuild=true`: run every step again, whatever is cached. */
@@ -56,6 +68,8 @@ const maps = ['env', 'build'] as const
 const lists = ['tag'] as const
 const flags = ['deploy', 'rebuild'] as const
 const texts = [
+  'owner',
+  'lane',
   'region',
   'dockerfile',
   'plan',
@@ -119,7 +133,7 @@ function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
   const map = maps.find((map) => name.startsWith(`${map}.`))
   if (!map) return [null, '']
   const key = name.slice(map.length + 1)
-  if (!/^[A-Za-z_]\w{0,127}$/.test(key))
+  if (!variableName.test(key))
     throw invalid(name, `needs a variable's name after the dot: letters, digits and _, not beginning with a digit`)
   return [map, key]
 }

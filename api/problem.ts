@@ -70,14 +70,18 @@ export const problems = {
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
   'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
 
+  'log-dropped': row(410, 'source', false, 'The log is no longer kept'),
   'source-gone': row(410, 'source', false, 'The source is no longer kept'),
   'nothing-built': row(409, 'source', false, 'There is no image to bring again'),
   'idempotency-mismatch': row(422, 'source', false, 'The idempotency key was used for something else'),
+  'lane-busy': row(409, 'source', true, 'Another deployment is in the way'),
   'too-late': row(409, 'source', false, 'Machines have been touched; this no longer stops by itself'),
   cancelled: row(409, 'source', false, 'The deployment was cancelled'),
   superseded: row(409, 'source', false, 'A newer deployment took this one’s place'),
   'time-limit': row(504, 'source', true, 'A time limit was reached'),
   stopping: row(503, 'ours', true, 'The gateway is stopping'),
+  'volume-held': row(503, 'ours', true, 'Another gateway has the volume'),
+  'records-unusable': row(503, 'ours', false, 'The records cannot be opened'),
   'not-ready': row(503, 'ours', true, 'The gateway is not ready'),
   internal: row(500, 'ours', false, 'Something went wrong inside the gateway'),
 } as const satisfies Record<string, Row>

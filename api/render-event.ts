@@ -1,5 +1,5 @@
 import { isFinal, type Deployment } from './deployment.ts'
-import type { DeploymentEvent } from './event.ts'
+import type { DeploymentEvent, Waiting } from './event.ts'
 
 /**
  * A deployment's log as lines for people: what curl prints and what the client prints. Begins with the seconds since the
@@ -57,6 +57,8 @@ function words(event: DeploymentEvent): string[] {
       const more = [event.check, event.text].filter((text) => text !== undefined)
       return [`   machine ${event.machine} in ${event.region}: ${clean([event.status, ...more].join(', '))}`]
     }
+    case 'waiting':
+      return [`   waits for ${waitsFor(event)}${event.place > 1 ? `; number ${event.place} there` : ''}`]
     case 'warning':
       return [`   warning: ${clean(event.text)}`]
     case 'note':
@@ -65,6 +67,12 @@ function words(event: DeploymentEvent): string[] {
 }
 
 const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
+function waitsFor({ for: what, behind }: Waiting): string {
+  if (what === 'lane') return `deployment ${behind}, which came before`
+  if (what === 'ready') return 'the builder to be ready'
+  if (what === 'app') return 'the other builds of its app'
+  return what === 'builds' ? 'a free place among the builds' : 'a free place among the deploys'
+}
 
 // oxlint-disable-next-line no-control-regex -- control characters are what it is about
 const escapes = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])/g

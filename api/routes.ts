@@ -1,6 +1,7 @@
 /** Every address of the gateway, written once: the server mounts the patterns, the client fills them. */
 export const routes = {
   deploy: '/deploy/:app',
+  app: '/v1/apps/:app',
   deployments: '/v1/apps/:app/deployments',
   secrets: '/v1/apps/:app/secrets',
   secret: '/v1/apps/:app/secrets/:name',

@@ -16,8 +16,9 @@ export class ByGateway {
     this.#lab = lab
   }
 
-  async redeploy(archive: string, { rebuild }: { rebuild: boolean }): Promise<Times> {
-    const path = `${fill(routes.deployments, { app: 'bench-gateway' })}?deploy=false&rebuild=${rebuild}`
+  /** Those of different owners run side by side. */
+  async redeploy(archive: string, { rebuild, owner = '' }: { rebuild: boolean; owner?: string }): Promise<Times> {
+    const path = `${fill(routes.deployments, { app: 'bench-gateway' })}?deploy=false&rebuild=${rebuild}&owner=${owner}`
     const { answer, sentAt } = await this.#send(path, await readFile(archive))
     const { id } = JSON.parse(answer) as Deployment
     const events = await fetch(this.#lab.gateway + fill(routes.events, { id }), {

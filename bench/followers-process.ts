@@ -9,7 +9,7 @@ export type Followed = { timesMs: number[]; gaps: number; ends: number[] }
 
 const atOnce = 100
 const order = JSON.parse(process.argv[2]!) as FollowOrder
-const followed: Followed = { timesMs: new Array<number>(10_001).fill(0), gaps: 0, ends: [] }
+const followed: Followed = { timesMs: Array.from({ length: 10_001 }, () => 0), gaps: 0, ends: [] }
 type Seen = { messages: { seq: number; at: number }[]; ended: boolean; rest: string }
 let known = { text: '', seen: { messages: [], ended: false, rest: '' } as Seen }
 let measuring = false

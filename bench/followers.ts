@@ -131,7 +131,7 @@ const logText = async (lab: Lab, id: string) => (await ask(lab, fill(routes.log,
 
 async function lastSeq(lab: Lab, id: string): Promise<number> {
   const lines = (await (await ask(lab, `${fill(routes.events, { id })}?only=state`)).text()).trim().split('\n')
-  return Number((JSON.parse(lines.at(-2)!) as { seq: number }).seq)
+  return (JSON.parse(lines.at(-2)!) as { seq: number }).seq
 }
 
 async function memoryMiB({ gatewayProcess: { pid } }: Lab, what: 'VmRSS' | 'VmHWM'): Promise<number> {

@@ -1,8 +1,12 @@
+import { append } from './append.ts'
+import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { followers } from './followers.ts'
 import { intake } from './intake.ts'
+import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
+import { start } from './start.ts'
 
 // `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
 
@@ -10,11 +14,15 @@ import { reuse } from './reuse.ts'
 export type Measure = { bench: string; ratio: number; goal: number; ok: boolean; [fact: string]: unknown }
 
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
+  append,
+  compaction,
   redeploy,
   reuse,
   context,
   intake,
   followers,
+  start,
+  memory,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

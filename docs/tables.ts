@@ -1,13 +1,30 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
+import { type DeploymentState, isFinal } from '#api/deployment.ts'
 import { NewEvent } from '#api/event.ts'
 import { exitCodeOf, exitCodes } from '#api/exit-codes.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { problemCodes, problems } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { settings } from '../gateway/src/config.ts'
-import { moves } from '../gateway/src/deployments/states.ts'
+import { moves, touchesMachines } from '../gateway/src/deployments/states.ts'
+
+const whatGoesOn: Record<DeploymentState, string> = {
+  pending: 'waits in its lane until the runner claims it',
+  fetching: 'its source tree is looked up on the volume',
+  analyzing: 'railpack in its sandbox, or a Dockerfile, gives the plan',
+  building: 'BuildKit runs the steps',
+  pushing: 'the same solve pushes the image',
+  deploying: 'machines are made or updated, each intent written down first',
+  verifying: 'every machine is read back: instance, digest, checks, and no crash for a while',
+  live: 'every machine runs the image',
+  built: 'the image is pushed; no machines were asked for',
+  build_failed: 'nothing outside was touched',
+  deploy_failed: 'what was touched is put back, or the record names what could not be',
+  cancelled: 'somebody asked; nothing of it runs any more',
+  superseded: 'a newer deployment took its place',
+}
 
 /** The tables of the docs that are made from the code, by file. `npm run docs` writes them in; a test compares. */
 export const tables: Record<string, string> = {
@@ -57,9 +74,22 @@ export const tables: Record<string, string> = {
     ),
   ].join('\n\n'),
   'deployments.md': table(
-    ['state', 'may go to'],
-    Object.entries(moves).map(([state, next]) => [`\`${state}\``, next.map((to) => `\`${to}\``).join(', ') || 'final']),
+    ['state', 'what goes on', 'may go to', 'after a crash'],
+    Object.entries(moves).map(([state, next]) => [
+      `\`${state}\``,
+      whatGoesOn[state as DeploymentState],
+      next.map((to) => `\`${to}\``).join(', ') || 'final',
+      afterCrash(state as DeploymentState),
+    ]),
   ),
+}
+
+function afterCrash(state: DeploymentState): string {
+  if (isFinal(state)) return 'stays'
+  if (state === 'pending') return 'waits on'
+  return touchesMachines(state)
+    ? 'is taken up where it stands'
+    : 'goes back to `pending`, or ends where that was wished'
 }
 
 function table(head: string[], rows: string[][]): string {

@@ -58,7 +58,7 @@ export async function* followDeployment(
   for (;;) {
     try {
       for await (const message of gateway.events(id, after, only, signal)) {
-        failures = 0
+        if (message.type !== 'stopping') failures = 0 // it says so again and again, until it is gone
         heardAt = Date.now()
         told = false
         if (message.type === 'end') {

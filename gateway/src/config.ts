@@ -166,10 +166,49 @@ export const settings = z.object({
     .min(0)
     .default(5)
     .describe('Sources kept for each app, newest first, so that a retry needs no upload.'),
-  TARMAC_MAX_BUILDS: z.coerce.number().int().min(1).default(4).describe('Deployments at work at once.'),
+  TARMAC_KEEP_LOGS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(500)
+    .describe('Logs kept for each app, newest deployments first. Records are kept for ever.'),
+  TARMAC_KEEP_LOG_DAYS: z.coerce
+    .number()
+    .positive()
+    .default(90)
+    .describe('Days for which a log is kept after the end.'),
+  TARMAC_KEEP_SOURCES_MIB: mib.default(4096).describe('How much of an app’s sources is kept so, in MiB as unpacked.'),
+  TARMAC_KEEP_SOURCES_DAYS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(30)
+    .describe('For how many days after its last deployment a source is kept so.'),
+  TARMAC_MAX_BUILDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(4)
+    .describe('Deployments at once from their source to their image; further ones wait, the apps taking turns.'),
+  TARMAC_APP_BUILDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(4)
+    .describe('The same of one app (of its owners: each has one at work), unless the app’s settings say otherwise.'),
+  TARMAC_MAX_DEPLOYS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(16)
+    .describe('Deployments at machines at once, above which no further one is taken up.'),
+  TARMAC_FETCH_TIMEOUT: seconds.default(300).describe('Seconds for getting the source ready to be planned.'),
   TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
   TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),
   TARMAC_DEPLOY_TIMEOUT: seconds.default(1800).describe('Seconds for the rollout and its verification.'),
+  TARMAC_TOTAL_TIMEOUT: seconds
+    .default(7200)
+    .describe('Seconds for a deployment in all, from when it was taken up; waiting in the queue does not count.'),
   TARMAC_MACHINE_TIMEOUT: seconds.default(300).describe('Seconds for one machine to start and pass its checks.'),
   TARMAC_WATCH: z.coerce
     .number()
@@ -243,14 +282,23 @@ export function readConfig(env: Record<string, string | undefined>) {
       region: set.TARMAC_FLY_REGION || set.FLY_REGION || 'iad',
       url: set.TARMAC_URL,
     },
-    keepSources: set.TARMAC_KEEP_SOURCES,
+    keepLogs: { perApp: set.TARMAC_KEEP_LOGS, days: set.TARMAC_KEEP_LOG_DAYS },
+    keep: {
+      keepSources: set.TARMAC_KEEP_SOURCES,
+      keepSourcesMib: set.TARMAC_KEEP_SOURCES_MIB,
+      keepSourcesDays: set.TARMAC_KEEP_SOURCES_DAYS,
+    },
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
       treeBytes: set.TARMAC_MAX_TREE_MIB * 2 ** 20,
       builds: set.TARMAC_MAX_BUILDS,
+      appBuilds: set.TARMAC_APP_BUILDS,
+      deploys: set.TARMAC_MAX_DEPLOYS,
+      fetchMs: set.TARMAC_FETCH_TIMEOUT * 1000,
       planMs: set.TARMAC_PLAN_TIMEOUT * 1000,
       buildMs: set.TARMAC_BUILD_TIMEOUT * 1000,
       deployMs: set.TARMAC_DEPLOY_TIMEOUT * 1000,
+      totalMs: set.TARMAC_TOTAL_TIMEOUT * 1000,
       machineMs: set.TARMAC_MACHINE_TIMEOUT * 1000,
       watchMs: set.TARMAC_WATCH * 1000,
       awayMs: set.TARMAC_AWAY_TIMEOUT * 1000,

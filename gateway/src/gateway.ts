@@ -24,7 +24,10 @@ import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { dockerLogin } from './registry/docker-config.ts'
 import { Registry } from './registry/registry.ts'
+import { databaseIn } from './store/backup.ts'
+import { IntegrityWatch } from './store/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
+import { lockVolume } from './store/volume-lock.ts'
 
 const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
@@ -35,6 +38,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const { data, limits, fly: place, secrets } = config
   await using opening = new AsyncDisposableStack() // if any part fails to open, the opened ones close
   await mkdir(data, { recursive: true })
+  opening.use(lockVolume(data))
   const key = await ownKey(join(data, 'key'))
 
   const fly = opening.use(new MachinesApi({ baseUrl: place.api, token: secrets.fly }))
@@ -83,7 +87,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
-  const store = opening.use(openSqliteStore(join(data, 'tarmac.db')))
+  const store = opening.use(openSqliteStore(databaseIn(data)))
+  const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
 
   const vault = new Vault(store, secrets.key)
   let runner: Runner | undefined
@@ -112,14 +117,18 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const hide = [...secrets.tokens, secrets.fly]
   runner = opening.use(await Runner.start({ store, steps, log, limits, hide, mayStart: () => network.open }))
   const sweep = async () => {
-    const { removed } = await intake.sweep(await store.sourcesInUse(config.keepSources))
+    const { removed } = await intake.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
   }
+  const stopping = new AbortController()
+  const dropLogs = async () => {
+    const dropped = await store.dropLogs(config.keepLogs, stopping.signal)
+    if (dropped > 0) log.info({ dropped }, 'old logs dropped')
+  }
+  const failed = (err: unknown) => log.error({ err }, 'sweep failed')
   await sweep()
-  const sweeping = setInterval(
-    () => void sweep().catch((err: unknown) => log.error({ err }, 'sweep failed')),
-    sweepEveryMs,
-  )
+  void dropLogs().catch(failed)
+  const sweeping = setInterval(() => void Promise.all([sweep(), dropLogs()]).catch(failed), sweepEveryMs)
   opening.defer(() => clearInterval(sweeping))
 
   const submit = async ({ secrets: given, ...asked }: Omit<NewDeployment, 'id' | 'secrets'> & { secrets?: Given }) => {
@@ -128,7 +137,6 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     runner.wake()
     return deployment
   }
-  const stopping = new AbortController()
   const server = opening.use(
     await listen(
       {
@@ -140,6 +148,15 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         },
         submit,
         secrets: vault,
+        settings: {
+          of: (app) => store.appSettings(app),
+          async change(app, patch) {
+            const settings = await store.changeAppSettings(app, patch)
+            runner.wake() // there may be more room now
+            return settings
+          },
+          gateway: { region: place.region, builds: limits.appBuilds, ...config.keep },
+        },
         async retry(id, more) {
           disk.assertRoom()
           return submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey })
@@ -149,8 +166,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           const signal = AbortSignal.timeout(probeMs)
           const [builder, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
           const parts = { buildkit: builder, planner: plans, network: network.status }
-          // Short of room it still answers, and says to uploads when to come back.
-          return { ready: Object.values(parts).every(({ ok }) => ok), parts: { ...parts, disk: disk.state() } }
+          // Short of room it still answers, and says to uploads when to come back; damaged records are for a person to see.
+          return {
+            ready: Object.values(parts).every(({ ok }) => ok),
+            parts: { ...parts, disk: disk.state(), records: integrity.state() },
+          }
         },
         tokens: secrets.tokens,
         log,
@@ -160,7 +180,10 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       config.http,
     ),
   )
-  opening.defer(() => stopping.abort())
+  opening.defer(async () => {
+    stopping.abort()
+    await runner.drain() // with the server still there, to tell callers when to come back
+  })
   log.info({ url: server.url }, 'gateway listens')
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }

@@ -1,24 +1,47 @@
-import { ConfigError, readConfig, type Config } from './config.ts'
-import { startGateway } from './gateway.ts'
+#!/usr/bin/env node
+import { Problem } from '#api/problem.ts'
+import { type Config, ConfigError, readConfig } from './config.ts'
+import { backup, restore } from './store/backup.ts'
 
-/** The process: read the settings, start, wait for a signal, stop. A second signal skips the waiting. */
-let config: Config
+const usage = `tarmac-gateway                start, and serve until a signal; a second one skips the waiting
+tarmac-gateway backup FILE    copy the records into a new file, also while a gateway works with them
+tarmac-gateway restore FILE   bring them back; the records that were there are kept aside`
+
+/** `tarmac-gateway`, from its arguments to its end: a wrong use or setting is 2, a problem 1. */
+const [command, file, ...rest] = process.argv.slice(2)
+if (rest.length > 0 || (command !== undefined && (!file || !['backup', 'restore'].includes(command)))) end(usage, 2)
 try {
-  config = readConfig(process.env)
+  const config = readConfig(process.env)
+  if (!file) await serve(config)
+  else if (command === 'backup') {
+    backup(config.data, file)
+    end(`The records of ${config.data} are in ${file}.`, 0)
+  } else {
+    const { former } = restore(config.data, file)
+    end(`The records of ${file} are in place${former ? `; those that were there are in ${former}` : ''}.`, 0)
+  }
 } catch (error) {
-  if (!(error instanceof ConfigError)) throw error
-  process.stderr.write(`${error.message}\n`)
-  process.exit(2)
+  if (error instanceof ConfigError) end(error.message, 2)
+  if (error instanceof Problem) end([error.message, error.cause].filter(Boolean).join('\n'), 1)
+  throw error
 }
 
-const gateway = await startGateway(config)
-const stop = Promise.withResolvers<void>()
-let signals = 0
-for (const name of ['SIGINT', 'SIGTERM'] as const)
-  process.on(name, () => {
-    if (++signals > 1) process.exit(130)
-    stop.resolve()
-  })
-await stop.promise
-await gateway[Symbol.asyncDispose]()
-process.exit(0)
+async function serve(config: Config): Promise<void> {
+  const { startGateway } = await import('./gateway.ts') // which a backup does without
+  const gateway = await startGateway(config)
+  const stop = Promise.withResolvers<void>()
+  let signals = 0
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => {
+      if (++signals > 1) process.exit(130)
+      stop.resolve()
+    })
+  await stop.promise
+  await gateway[Symbol.asyncDispose]()
+  process.exit(0)
+}
+
+function end(text: string, code: number): never {
+  process[code === 0 ? 'stdout' : 'stderr'].write(`${text}\n`)
+  process.exit(code)
+}

@@ -127,9 +127,10 @@ test('--detach returns when the gateway has the source; follow reads on later', 
 })
 
 test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or it goes on because machines were touched', async () => {
-  await using http = await startHttp({ receive: () => new Promise(() => {}) })
+  const asked = Promise.withResolvers<void>()
+  await using http = await startHttp({ receive: () => (asked.resolve(), new Promise(() => {})) })
   const early = tarmac(http.url, ['deploy', 'shop'])
-  await new Promise((resolve) => setTimeout(resolve, 700))
+  await asked.promise
   early.child.kill('SIGINT')
   expect([await early.code, early.err]).toEqual([130, expect.stringContaining('has taken nothing')])
 

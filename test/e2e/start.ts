@@ -83,6 +83,9 @@ export async function startTestLab(settings: Record<string, string> = {}) {
 
   return {
     ...lab,
+    get gatewayProcess() {
+      return lab.gatewayProcess // the one of now: it may have been started anew
+    },
     ask,
     source,
     archive,

@@ -64,6 +64,20 @@ function running(args: string): number[] {
 const soon = (check: () => void, timeout = 2000) => vi.waitFor(check, { timeout, interval: 50 })
 const cancelled = new Problem('cancelled', 'Asked for.')
 
+test('a daemon that hangs is ended and started again', async () => {
+  const hung = daemon.pid
+  process.kill(hung, 'SIGSTOP')
+  await soon(() => expect(daemon.pid).not.toBe(hung), 90_000)
+  const signal = AbortSignal.timeout(60_000)
+  const solved = whileAway(
+    () => builds.solve([step('say', 'after all')], signal, []),
+    30_000,
+    () => {},
+    signal,
+  )
+  expect((await solved).digest).toMatch(/^sha256:/)
+})
+
 test('a daemon that is killed in the middle of a build is started again, and the build is taken up again', async () => {
   const events: NewEvent[] = []
   const signal = AbortSignal.timeout(60_000)

@@ -36,7 +36,7 @@ export async function stepBuilds(dir: string, buildkit: Buildkit, registry: stri
     async solve(
       steps: string[],
       signal = AbortSignal.timeout(60_000),
-      events: { push: (event: NewEvent) => unknown } = [] as NewEvent[],
+      events: { push(event: NewEvent): unknown } = [] as NewEvent[],
     ) {
       const folder = join(dir, randomUUID())
       execFileSync('cp', ['-a', root, folder])

@@ -31,15 +31,17 @@ export type DaemonSettings = {
 const readyMs = 60_000
 const stopMs = 20_000
 const restartMs = 5000
+/** One that leaves so many questions in a row without an answer hangs. */
+const look = { everyMs: 5000, answerMs: 10_000, misses: 3 }
 const pauseMs = { first: 250, longest: 15_000, steadyAfter: 60_000 }
 
-/** The build daemon as a child that is minded: started again with growing pauses when it dies, stopped last. */
+/** The build daemon as a child that is minded: started again with growing pauses when it dies or hangs, stopped last. */
 export class Daemon {
   readonly #settings: DaemonSettings
   readonly #log: Logger
   readonly #stopping = new AbortController()
   #program: Program
-  readonly #minded: Promise<void>
+  readonly #minded: Promise<unknown>
 
   /** Ends what an earlier life left, and resolves when the daemon answers; else `buildkit-unavailable`. */
   static async start(settings: DaemonSettings, log: Logger): Promise<Daemon> {
@@ -61,7 +63,7 @@ export class Daemon {
     this.#settings = settings
     this.#log = log
     this.#program = program
-    this.#minded = this.#mind()
+    this.#minded = Promise.all([this.#mind(), this.#endHung()])
   }
 
   get address(): string {
@@ -108,6 +110,28 @@ export class Daemon {
       if (signal.aborted) return
       this.#program = await launch(this.#settings).catch(() => this.#program) // one that has ended: tried again
     }
+  }
+
+  async #endHung(): Promise<void> {
+    const { signal } = this.#stopping
+    const connection = new Connection(this.address)
+    let asked: Program | null = null
+    for (let misses = 0; ;) {
+      await sleep(look.everyMs, undefined, { signal }).catch(() => {})
+      if (signal.aborted) break
+      if (asked !== this.#program) misses = 0
+      asked = this.#program
+      const soon = AbortSignal.any([signal, AbortSignal.timeout(look.answerMs)])
+      const answers = await connection.ask(ListWorkers, {}, soon).then(
+        () => true,
+        () => false,
+      )
+      misses = answers ? 0 : misses + 1
+      if (misses < look.misses || asked !== this.#program || signal.aborted) continue
+      this.#log.error({ misses, askedEveryMs: look.everyMs }, 'build daemon answers nothing; it is ended')
+      await asked.stop(0)
+    }
+    connection.close()
   }
 
   async #ready(): Promise<void> {

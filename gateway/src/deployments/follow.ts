@@ -1,4 +1,4 @@
-import { isFinal } from '#api/deployment.ts'
+import { type Deployment, isFinal } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeploymentStore } from './store.ts'
@@ -27,6 +27,7 @@ export async function* followPages(
   while (!signal.aborted) {
     const deployment = await store.find(id)
     if (!deployment) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
+    assertLogKept(deployment)
     // Read after asking for the state: if that was final, what there is no more of has ended.
     const page = await pageAfter(store, id, seq)
     if (page.length > 0) {
@@ -39,3 +40,9 @@ export async function* followPages(
 
 export const pageAfter = (store: LogStore, id: string, after: number): Promise<Page> =>
   store.eventsAfter(id, after, pageEvents, pageBytes)
+
+export function assertLogKept({ id, logDroppedAt }: Deployment): void {
+  if (logDroppedAt === null) return
+  const detail = `The log of deployment ${id} was taken away at ${logDroppedAt}; its record is still there.`
+  throw new Problem('log-dropped', detail, { facts: { logDroppedAt } })
+}

@@ -2,6 +2,8 @@ import type { CancelWish, Deployment, DeploymentPage, DeploymentState, ImageFact
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
+import type { AppSettings, OwnSettings } from '#api/app-settings.ts'
+import type { QueueLimits } from './queue.ts'
 import type { SealedSecret } from './secret-store.ts'
 
 export type NewDeployment = {
@@ -15,6 +17,8 @@ export type NewDeployment = {
   secretsMark?: string
   /** Already built: the deployment begins at `deploying`. */
   image?: ImageFacts | null
+  /** The options are an earlier deployment's: the app's settings are in them already. */
+  resolved?: boolean
   /** The sender's key for this very request: for 24 h the same key gives the same deployment. */
   idempotencyKey?: string | null
 }
@@ -27,13 +31,24 @@ export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases
   build?: { key: string; goodUntil: string | null }
 }
 
+/** Of each app, unless its settings differ: so many, newest first, so much of them, for so long. */
+export type KeepSources = Pick<AppSettings, 'keepSources' | 'keepSourcesMib' | 'keepSourcesDays'>
+
+/** For how long a claim holds. Where a store is shared, others leave the work alone until then; its runner renews it. */
+export const leaseMs = 30_000
+
 /** A claimed deployment: every later write of the runner carries the epoch, and fails when another has claimed since. */
 export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
 
-/** Keeps deployments and their logs. Every method happens whole or not at all. Times are ISO 8601, UTC. */
+/**
+ * Keeps deployments and their logs. A lane is an app and an owner (`options.owner`; null: the app itself): its
+ * deployments go one after the other, in the order of their births, and other lanes beside it. Every method happens
+ * whole or not at all. Times are ISO 8601, UTC.
+ */
 export interface DeploymentStore {
   /**
-   * Writes the record and its first event (`pending`), and supersedes older pending ones of the same app; or answers the
+   * Writes the record and its first event (`pending`), with the app's settings laid under the options, and does to others
+   * of the lane what its policy says (`lane-busy`: it is not made); or answers the
    * deployment that the same idempotency key made, `idempotency-mismatch` when it was for something else.
    */
   create(fresh: NewDeployment): Promise<Deployment>
@@ -45,13 +60,17 @@ export interface DeploymentStore {
   imageOf(app: string, buildKey: string): Promise<Deployment | null>
 
   /**
-   * The oldest pending deployment of an app that has none at work, claimed and moved to `fetching` (with an image: to
-   * `deploying`); null when there is none.
+   * The next of the queue (see `arrange`), claimed and moved to `fetching` (with an image: to `deploying`); null when
+   * none may start. Ends those that come too late, as `advance` does.
    */
-  claim(): Promise<Claim | null>
+  claim(limits?: QueueLimits): Promise<Claim | null>
+  /** Tells those that wait their place and what they wait for, where it is news. Without limits none may start. */
+  tellWaiting(limits: QueueLimits | null): Promise<void>
   /**
    * Moves a deployment and writes the `state` event, together. False, and nothing written, when it is no longer in
-   * `from`, the epoch is not the last one, or a wish to cancel stands in the way of going on. Refuses a move that is not in the table (a mistake of ours).
+   * `from`, the epoch is not the last one, or a wish to stop it stands in the way of going on. Refuses a move that is not in
+   * the table (a mistake of ours). False too at the fence: to `deploying` where a newer deployment of the lane is live or
+   * touches machines ends as `superseded`.
    */
   advance(
     claim: { id: string; epoch: number },
@@ -68,8 +87,11 @@ export interface DeploymentStore {
   amend(claim: { id: string; epoch: number }, patch: DeploymentPatch): Promise<boolean>
   /** Appends to the log, numbered without gaps, in this order; false when the epoch is not the last one. */
   append(claim: { id: string; epoch: number }, events: NewEvent[]): Promise<boolean>
+  /** Holds a claim for another `leaseMs`; false when the epoch is not the last one: somebody else has it now. */
+  renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
-   * After a start: what an earlier gateway left at work. Those that touched no machine go back to `pending` with the
+   * What nobody works on any more: after a start, all that an earlier gateway left at work; where several gateways share
+   * the store, that whose lease has run out. Those that touched no machine go back to `pending` with the
    * reason in their log, or end where that was wished; the others are claimed anew and returned, to be taken up where they stand.
    */
   recover(reason: string): Promise<Claim[]>
@@ -78,7 +100,17 @@ export interface DeploymentStore {
   eventsAfter(id: string, after: number, limit: number, limitBytes?: number): Promise<DeploymentEvent[]>
   /** Resolves when the log may hold more than `after`, has ended, or the signal aborts; too often perhaps, never too late. */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
-  /** Digests of the source trees of unfinished deployments, and of the last `keep` of each app. */
-  sourcesInUse(keep: number): Promise<Set<string>>
+  /** Digests of the source trees of unfinished deployments, and of those of each app that are to be kept. */
+  sourcesInUse(keep: KeepSources): Promise<Set<string>>
+
+  /** What an app has of its own. */
+  appSettings(app: string): Promise<OwnSettings>
+  /** Changed as `patchSettings` says, and its problems. */
+  changeAppSettings(app: string, patch: unknown): Promise<OwnSettings>
+  /**
+   * Takes away the logs, not the records, of deployments that ended more than `days` ago, or are older than the newest
+   * `perApp` of their app; tells how many. Takes its time: whoever writes meanwhile waits no more than 50 ms.
+   */
+  dropLogs(keep: { perApp: number; days: number }, signal: AbortSignal): Promise<number>
   [Symbol.asyncDispose](): Promise<void>
 }

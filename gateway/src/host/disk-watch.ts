@@ -99,7 +99,7 @@ export class DiskWatch {
     const found = await statfs(folder).catch(() => null)
     if (!found) return
     const sizeBytes = found.blocks * found.bsize
-    const freeBytes = found.bfree * found.bsize
+    const freeBytes = found.bavail * found.bsize // of what is free, some may be kept from us
     this.#room = { freeBytes, sizeBytes }
     const isLow = freeBytes < bytesOf(low, sizeBytes)
     if (isLow) this.#lastLow = performance.now()

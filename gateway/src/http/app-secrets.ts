@@ -1,7 +1,8 @@
-import type { Request, RequestHandler } from 'express'
+import type { RequestHandler } from 'express'
 import { Problem } from '#api/problem.ts'
 import { maxSecretBytes, type SecretFacts } from '#api/secret.ts'
-import { appOf, askForBody } from './receive-source.ts'
+import { appOf } from './receive-source.ts'
+import { smallBody } from './small-body.ts'
 
 /** Build secrets kept per app: values go in and are never shown again. */
 export type KeptSecrets = {
@@ -21,8 +22,9 @@ export function listSecrets({ secrets }: Parts): RequestHandler {
 export function putSecret({ secrets }: Parts): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
-    askForBody(request, response)
-    response.json(await secrets.put(app, String(request.params['name']), await valueOf(request)))
+    const tooLarge = new Problem('secret-invalid', `A secret has at most ${maxSecretBytes / 1024} KiB.`)
+    const value = await smallBody(request, response, maxSecretBytes, tooLarge)
+    response.json(await secrets.put(app, String(request.params['name']), value))
   }
 }
 
@@ -32,16 +34,4 @@ export function deleteSecret({ secrets }: Parts): RequestHandler {
     await secrets.remove(appOf(request), String(request.params['name']))
     response.status(204).end()
   }
-}
-
-async function valueOf(request: Request): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length
-    if (sizeBytes > maxSecretBytes)
-      throw new Problem('secret-invalid', `A secret has at most ${maxSecretBytes / 1024} KiB.`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }

@@ -6,7 +6,7 @@ import { isFinal } from '#api/deployment.ts'
 import { pageAfter } from '../deployments/follow.ts'
 import type { HttpParts } from './http-app.ts'
 import { filterOf } from './log-filter.ts'
-import { findOr404 } from './read-deployments.ts'
+import { findLog } from './read-deployments.ts'
 import { forms, rendered } from './send-log.ts'
 
 const stuckMs = 30_000
@@ -14,7 +14,7 @@ const stuckMs = 30_000
 /** `GET /v1/deployments/{id}/log`: what the log holds now, as a file of text; compressed for those who accept gzip. */
 export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler {
   return async (request, response) => {
-    const deployment = await findOr404(store, String(request.params['id']))
+    const deployment = await findLog(store, String(request.params['id']))
     const { id, app, number } = deployment
     const filter = filterOf(request)
     const form = forms['text/plain']

@@ -11,7 +11,7 @@ import { authorizer } from './authorize.ts'
 import type { HttpParts } from './http-app.ts'
 import { filterOf, type LogFilter } from './log-filter.ts'
 import { sendProblem } from './problem.ts'
-import { afterOf, findOr404 } from './read-deployments.ts'
+import { afterOf, findLog } from './read-deployments.ts'
 import { defaultHeartbeatMs, stoppingMessage, tooSlowMessage } from './send-log.ts'
 
 const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
@@ -54,7 +54,7 @@ export class EventsSocket {
     const id = address.exec(new URL(request.url ?? '', 'http://gateway').pathname)?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no WebSocket at this address.')
     if (this.#parts.stopping.aborted) throw new Problem('stopping', stoppingMessage.detail)
-    return { deployment: await findOr404(this.#parts.store, id), after: afterOf(request), filter: filterOf(request) }
+    return { deployment: await findLog(this.#parts.store, id), after: afterOf(request), filter: filterOf(request) }
   }
 
   #send(socket: WebSocket, { id }: Deployment, { after, filter }: { after: number; filter: LogFilter }): void {

@@ -8,6 +8,7 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { accessLog } from './access-log.ts'
 import { deleteSecret, type KeptSecrets, listSecrets, putSecret } from './app-secrets.ts'
+import { changeApp, readApp, type Settings } from './app-settings.ts'
 import { authorizer } from './authorize.ts'
 import { cancelDeployment } from './cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './create-deployment.ts'
@@ -29,6 +30,7 @@ export type HttpParts = {
     idempotencyKey: string | null
   }): Promise<Deployment>
   secrets: KeptSecrets
+  settings: Settings
   /** A new deployment from what an earlier one was made of. */
   retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
   /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
@@ -55,6 +57,7 @@ export function httpApp(parts: HttpParts): Express {
   app.use(accessLog(log, stopping))
   app.get(routes.health, (_request, response) => void response.json({ ok: true }))
   app.get(routes.ready, async (_request, response) => {
+    if (stopping.aborted) throw new Problem('stopping', 'The gateway is stopping.')
     const { ready, parts: found } = await parts.readiness()
     const away = Object.entries(found).filter(([, part]) => !part.ok)
     const detail = away.map(([name, part]) => `${name}: ${part.detail}`).join('; ') || 'The gateway is starting.'
@@ -68,6 +71,8 @@ export function httpApp(parts: HttpParts): Express {
   app.put(routes.deploy, deployAndFollow(parts))
   app.post(routes.deployments, createDeployment(parts))
   app.get(routes.deployments, listDeployments(parts))
+  app.get(routes.app, readApp(parts))
+  app.patch(routes.app, changeApp(parts))
   app.get(routes.secrets, listSecrets(parts))
   app.put(routes.secret, putSecret(parts))
   app.delete(routes.secret, deleteSecret(parts))

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { RequestHandler } from 'express'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
+import { assertLogKept } from '../deployments/follow.ts'
 import type { HttpParts } from './http-app.ts'
 import { filterOf } from './log-filter.ts'
 import { appOf, queryOf } from './receive-source.ts'
@@ -29,7 +30,7 @@ export function readDeployment({ store }: Store): RequestHandler {
 /** `GET /v1/deployments/{id}/events`: the log from `after` on, in the form that `Accept` names. */
 export function readEvents(parts: HttpParts): RequestHandler {
   return async (request, response) => {
-    const { id, app, createdAt, state } = await findOr404(parts.store, String(request.params['id']))
+    const { id, app, createdAt, state } = await findLog(parts.store, String(request.params['id']))
     const names = Object.keys(forms) as LogType[]
     const type = names.find((name) => name === request.accepts(names))
     if (!type) throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)
@@ -41,6 +42,13 @@ export function readEvents(parts: HttpParts): RequestHandler {
 export async function findOr404(store: HttpParts['store'], id: string): Promise<Deployment> {
   const deployment = await store.find(id)
   if (!deployment) throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
+  return deployment
+}
+
+/** The same, while its log is kept. */
+export async function findLog(store: HttpParts['store'], id: string): Promise<Deployment> {
+  const deployment = await findOr404(store, id)
+  assertLogKept(deployment)
   return deployment
 }
 

@@ -75,8 +75,11 @@ export class LogWriter {
     for (const event of told) this.#remember(event)
     const events = told.flatMap((event) => this.#limit.take(event))
     if (tails) events.push(...this.#limit.give())
-    if (!this.#limit.holds) this.#tailTimer = void clearTimeout(this.#tailTimer)
-    else this.#tailTimer ??= setTimeout(() => void this.#write({ tails: true }), showTailsMs)
+    if (this.#limit.holds) this.#tailTimer ??= setTimeout(() => void this.#write({ tails: true }), showTailsMs)
+    else {
+      clearTimeout(this.#tailTimer)
+      this.#tailTimer = undefined
+    }
     if (events.length > 0) this.#last = this.#last.then(() => this.#append(events)).catch(() => false)
     return this.#last.then(() => undefined)
   }

@@ -20,6 +20,7 @@ export async function retryOf(
   return {
     app,
     source,
+    resolved: true,
     image: again ? image : null,
     options: { ...options, deploy: again || options.deploy, trigger: 'retry' },
   }

@@ -1,15 +1,17 @@
 import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
-import { cancelled } from '../deployments/cancelled.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
+import { stopWish } from '../deployments/stop-wish.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import type { LogLimits } from './log-limit.ts'
 import { LogWriter } from './log-writer.ts'
 import type { Built, Plan, Steps } from './steps.ts'
 import { whileAway } from './while-away.ts'
 
-/** Milliseconds for each part of the way, and for how long a part of ours or Fly's may be away; how much is kept of the log. */
-export type TimeLimits = { planMs: number; buildMs: number; deployMs: number; awayMs: number; log?: LogLimits }
+/** Milliseconds for each part of the way, for all of it, and for how long a part of ours or Fly's may be away; how much is kept of the log. */
+export type TimeLimits = Record<'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'awayMs', number> & {
+  log?: LogLimits
+}
 
 /** Takes a claimed deployment from where it stands to its end. Returns what went wrong, for the operator's log. */
 export async function runDeployment<P extends Plan>(
@@ -19,23 +21,36 @@ export async function runDeployment<P extends Plan>(
     steps,
     limits,
     hide,
-  }: { store: DeploymentStore; steps: Steps<P>; limits: TimeLimits; hide: readonly string[] },
-  signal: AbortSignal,
+    freed,
+  }: {
+    store: DeploymentStore
+    steps: Steps<P>
+    limits: TimeLimits
+    hide: readonly string[]
+    /** Called when its place among the builds is free. */
+    freed: () => void
+  },
+  stop: AbortSignal,
 ): Promise<Problem | null> {
   const { deployment } = claim
   const holder = { id: deployment.id, epoch: claim.epoch }
   const log = new LogWriter(store, holder, hide, limits.log)
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
+  const late = (what: string, limitMs: number) => () =>
+    new Problem('time-limit', `${what} took longer than ${limitMs / 1000} s.`, { facts: { state, limitMs } })
+  using whole = withDeadline(limits.totalMs, late('The deployment', limits.totalMs), stop)
+  const { signal } = whole
 
   const enter = (to: DeploymentState, patch: DeploymentPatch & { reason?: string } = {}): Promise<void> => {
     moving = moving.then(async () => {
       await log.flush()
       if (!(await store.advance(holder, state, to, patch))) {
-        const { cancel } = (await store.find(deployment.id)) ?? { cancel: null }
-        throw cancel ? cancelled(cancel) : new Overtaken()
+        const found = await store.find(deployment.id)
+        throw (found && stopWish(found)) ?? new Overtaken()
       }
       state = to
+      if (to === 'deploying') freed()
     })
     return moving
   }
@@ -45,19 +60,19 @@ export async function runDeployment<P extends Plan>(
     rollout = patch.rollout
   }
   /** One part of the way, within its time, repeated while something is away. */
-  const within = <T>(what: string, limitMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-    const late = new Problem('time-limit', `${what} took longer than ${limitMs / 1000} s.`, {
-      facts: { state, limitMs },
-    })
-    return withDeadline(limitMs, late, signal, (limited) =>
-      whileAway(() => work(limited), limits.awayMs, log.tell, limited),
-    )
+  const within = async <T>(what: string, limitMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    using limited = withDeadline(limitMs, late(what, limitMs), signal)
+    try {
+      return await whileAway(() => work(limited.signal), limits.awayMs, log.tell, limited.signal)
+    } catch (error) {
+      throw endOf(error, limited.signal)
+    }
   }
 
   const buildImage = async (): Promise<Built> => {
     const secrets = await steps.secrets(deployment)
     log.hide([...hide, ...secrets.values()])
-    const tree = await steps.fetch(deployment, signal)
+    const tree = await within('Fetching the source', limits.fetchMs, (limited) => steps.fetch(deployment, limited))
     await enter('analyzing')
     const plan = await within('Planning', limits.planMs, (limited) =>
       steps.analyze(deployment, tree, secrets, log.tell, limited),
@@ -96,9 +111,7 @@ export async function runDeployment<P extends Plan>(
     await moving.catch(() => {})
     await log.flush()
     if (error instanceof Overtaken) return null
-    // Who stopped us says how this ends, unless machines could not be put back: that must be said.
-    const stuck = error instanceof Problem && error.code === 'deploy-stuck'
-    const problem = asProblem(signal.aborted && !stuck ? signal.reason : error)
+    const problem = asProblem(endOf(error, signal))
     if (problem.code === 'stopping') {
       // What touches machines is taken up where it stands by the next start; the rest begins anew.
       // So does what somebody wished to cancel meanwhile: the store lets it end, not go back.
@@ -117,20 +130,17 @@ export async function runDeployment<P extends Plan>(
 /** Another runner has the deployment now: stop, and write nothing more. */
 class Overtaken extends Error {}
 
-/** Runs `work` under a signal that also fires after `limitMs`, with `late` as its reason. */
-async function withDeadline<T>(
-  limitMs: number,
-  late: Problem,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(late), limitMs)
-  try {
-    return await work(AbortSignal.any([signal, deadline.signal]))
-  } catch (error) {
-    throw deadline.signal.aborted && !signal.aborted ? late : error
-  } finally {
-    clearTimeout(timer)
-  }
+/** A signal that fires with `signal`, and after `limitMs` with `late` as its reason. */
+function withDeadline(limitMs: number, late: () => Problem, signal: AbortSignal): { signal: AbortSignal } & Disposable {
+  const over = new AbortController()
+  const timer = setTimeout(() => over.abort(late()), limitMs)
+  return { signal: AbortSignal.any([signal, over.signal]), [Symbol.dispose]: () => clearTimeout(timer) }
+}
+
+/** Who stopped the work says how it ends, unless machines could not be put back; those that were are told of, too. */
+function endOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
+  const told = error instanceof Problem ? error : null
+  if (!aborted || told?.code === 'deploy-stuck') return error
+  if (!(reason instanceof Problem) || told?.facts['machines'] === undefined) return reason
+  return new Problem(reason.code, told.message, { facts: { ...reason.facts, ...told.facts } })
 }

@@ -1,7 +1,8 @@
 import type { Deployment } from '#api/deployment.ts'
 import { Problem, problems } from '#api/problem.ts'
-import { cancelled } from '../deployments/cancelled.ts'
-import type { Claim, DeploymentStore } from '../deployments/store.ts'
+import type { QueueLimits } from '../deployments/queue.ts'
+import { stopWish } from '../deployments/stop-wish.ts'
+import { leaseMs, type Claim, type DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { runDeployment, type TimeLimits } from './run-deployment.ts'
 import type { Plan, Steps } from './steps.ts'
@@ -12,20 +13,27 @@ type Parts<P extends Plan> = {
   log: Logger
   /** Whether queued deployments may be taken; who changes it wakes the runner. */
   mayStart?: () => boolean
-  limits: TimeLimits & { builds: number; drainMs: number }
+  limits: TimeLimits & QueueLimits & { drainMs: number }
   /** The gateway's own secrets: in no log. */
   hide: readonly string[]
+  /** How often the lease of what is at work is renewed. */
+  renewMs?: number
 }
 
-/** Takes queued deployments, oldest first, one at a time per app and `limits.builds` at once, and sees each to its end. */
+const tellEveryMs = 1000
+
+/** Takes deployments from the queue, as many at once as the limits say, and sees each to its end. */
 export class Runner<P extends Plan = Plan> {
   readonly #parts: Parts<P>
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
-  readonly #cancels = new Map<string, AbortController>()
+  readonly #stops = new Map<string, AbortController>()
   #claiming: Promise<void> | undefined
   #woken = false
+  #tellAfter = 0
+  #later: NodeJS.Timeout | undefined
   #draining = false
+  #drained: Promise<void> | undefined
 
   /** Puts right what an earlier gateway left, then begins. */
   static async start<P extends Plan>(parts: Parts<P>): Promise<Runner<P>> {
@@ -42,38 +50,75 @@ export class Runner<P extends Plan = Plan> {
   /** Something may be waiting. */
   wake(): void {
     this.#woken = true
-    this.#claiming ??= this.#claimAll().finally(() => (this.#claiming = undefined))
+    this.#claiming ??= this.#look()
+      .catch((err: unknown) => {
+        this.#parts.log.error({ err }, 'queue could not be looked at')
+        this.#wakeIn(tellEveryMs)
+      })
+      .finally(() => {
+        this.#claiming = undefined
+        if (this.#woken) this.wake()
+      })
   }
 
   /** Stops a deployment: at once what waits, else the work itself. See `wishCancel` for what it answers. */
   async cancel(id: string, wish: { by: string | null; why: string | null; abort: boolean }): Promise<Deployment> {
     const deployment = await this.#parts.store.wishCancel(id, wish)
-    this.#cancels.get(id)?.abort(cancelled(wish))
+    await this.#heed()
     return deployment
   }
 
-  async #claimAll(): Promise<void> {
-    const { limits, mayStart = () => true } = this.#parts
-    while (this.#woken && !this.#draining && this.#running.size < limits.builds && mayStart()) {
+  async #look(): Promise<void> {
+    const { store, limits, mayStart = () => true } = this.#parts
+    while (this.#woken) {
       this.#woken = false // before the look: what comes during it wakes us again
-      const claim = await this.#parts.store.claim()
-      if (!claim) continue
-      this.#woken = true
-      this.#run(claim)
+      await this.#heed()
+      for (let claim; !this.#draining && mayStart() && (claim = await store.claim(limits));) this.#run(claim)
+      const pauseMs = this.#tellAfter - performance.now()
+      if (this.#draining) return
+      if (pauseMs > 0) this.#wakeIn(pauseMs)
+      else {
+        const from = performance.now()
+        await store.tellWaiting(mayStart() ? limits : null)
+        const tookMs = performance.now() - from // a queue of ten thousand takes a while
+        this.#tellAfter = performance.now() + Math.max(tellEveryMs, 20 * tookMs)
+      }
+    }
+  }
+
+  #wakeIn(pauseMs: number): void {
+    clearTimeout(this.#later)
+    if (!this.#draining) this.#later = setTimeout(() => this.wake(), pauseMs)
+  }
+
+  /** Stops what is to go no further, as the record says: cancelled, or a newer one took its place. */
+  async #heed(): Promise<void> {
+    for (const [id, stop] of this.#stops) {
+      const found = await this.#parts.store.find(id)
+      const wish = found && stopWish(found)
+      if (wish) stop.abort(wish)
     }
   }
 
   #run(claim: Claim): void {
-    const { store, steps, limits, hide } = this.#parts
+    const { store, steps, limits, hide, renewMs = leaseMs / 3 } = this.#parts
     const { id: deploymentId, app } = claim.deployment
     const log = this.#parts.log.child({ deploymentId, app })
     const startedAt = performance.now()
     log.info({ state: claim.deployment.state, attempt: claim.deployment.attempt }, 'deployment taken up')
-    const cancel = new AbortController()
-    this.#cancels.set(deploymentId, cancel)
-    if (claim.deployment.cancel) cancel.abort(cancelled(claim.deployment.cancel))
-    const signal = AbortSignal.any([this.#stop.signal, cancel.signal])
-    const work = runDeployment(claim, { store, steps, limits, hide }, signal).then(
+    const stop = new AbortController()
+    this.#stops.set(deploymentId, stop)
+    const wish = stopWish(claim.deployment)
+    if (wish) stop.abort(wish)
+    const signal = AbortSignal.any([this.#stop.signal, stop.signal])
+    const renewing = setInterval(() => {
+      void store.renew({ id: deploymentId, epoch: claim.epoch }).then(
+        (held) => held || stop.abort(new Problem('internal', 'Another gateway works on this now.')),
+        (err: unknown) => log.error({ err }, 'lease could not be renewed'),
+      )
+    }, renewMs)
+    const freed = () => this.wake()
+    const work = runDeployment(claim, { store, steps, limits, hide, freed }, signal).then(
       (problem) => {
         const ms = Math.round(performance.now() - startedAt)
         if (!problem) log.info({ ms }, 'deployment left')
@@ -87,20 +132,33 @@ export class Runner<P extends Plan = Plan> {
       (err: unknown) => log.error({ err }, 'deployment lost its runner'),
     )
     const tracked = work.finally(() => {
+      clearInterval(renewing)
       this.#running.delete(tracked)
-      this.#cancels.delete(deploymentId)
+      this.#stops.delete(deploymentId)
       this.wake()
     })
     this.#running.add(tracked)
   }
 
   /** Claims nothing more, gives running work its time, then sends it back to the queue. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  drain(): Promise<void> {
+    return (this.#drained ??= this.#drain())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.drain()
+  }
+
+  async #drain(): Promise<void> {
     this.#draining = true
+    clearTimeout(this.#later)
     await this.#claiming
     const reason = new Problem('stopping', 'The gateway was stopped; this goes on when it is back.')
-    const timer = setTimeout(() => this.#stop.abort(reason), this.#parts.limits.drainMs)
+    const { log, limits } = this.#parts
+    if (this.#running.size > 0) log.info({ running: this.#running.size, drainMs: limits.drainMs }, 'draining')
+    const timer = setTimeout(() => this.#stop.abort(reason), limits.drainMs)
     await Promise.all(this.#running)
     clearTimeout(timer)
+    await this.#claiming
   }
 }

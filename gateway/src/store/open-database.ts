@@ -1,33 +1,84 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { Problem } from '#api/problem.ts'
+import { integrityOf, isDamage } from './integrity-of.ts'
 
 const migrations = new URL('migrations/', import.meta.url)
 
-/** Opens the database file, or makes it, at the newest version. An acknowledged write survives a power cut (FULL). */
-export function openDatabase(path: string): DatabaseSync {
+/**
+ * Opens the database file, or makes it, at the newest version. An acknowledged write survives a power cut (FULL).
+ * `records-unusable` when the file is damaged, of a newer gateway or not ours; then nothing of it was touched.
+ */
+export function openDatabase(path: string, from: URL = migrations): DatabaseSync {
+  const files = readdirSync(from).toSorted()
+  inspect(path, files.length)
   const db = new DatabaseSync(path)
   try {
     db.exec(`
-      PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON;
-      PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;`)
+      PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;
+      PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;
+      PRAGMA journal_size_limit = 67108864;`)
     // Some builds of SQLite quietly keep NORMAL; then a 202 would not be the promise that it is.
-    if (db.prepare('PRAGMA synchronous').get()?.['synchronous'] !== 2)
-      throw new Error('SQLite does not keep synchronous=FULL')
-    migrate(db)
+    if (readNumber(db, 'synchronous') !== 2) throw new Error('SQLite does not keep synchronous=FULL')
+    files.slice(readNumber(db, 'user_version')).forEach((file) => {
+      const next = files.indexOf(file) + 1
+      db.exec(`BEGIN IMMEDIATE; ${readFileSync(new URL(file, from), 'utf8')} PRAGMA user_version = ${next}; COMMIT;`)
+    })
     return db
   } catch (error) {
     db.close()
-    throw error
+    throw explained(error, path)
   }
 }
 
-function migrate(db: DatabaseSync): void {
-  const files = readdirSync(migrations).toSorted()
-  const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version'])
-  if (version > files.length)
-    throw new Error(`The database is of version ${version}, this gateway knows ${files.length}: start a newer gateway.`)
-  files.slice(version).forEach((file, index) => {
-    db.exec(`BEGIN IMMEDIATE; ${readFileSync(new URL(file, migrations), 'utf8')}
-      PRAGMA user_version = ${version + index + 1}; COMMIT;`)
-  })
+/** Looks, and touches nothing: throws when this gateway must not work on what is there. No file at all is fine. */
+export function inspect(
+  path: string,
+  newest = readdirSync(migrations).length,
+  more: 'quick' | 'whole' = 'quick',
+): void {
+  if (existsSync(`${path}-restoring`))
+    throw new Problem('records-unusable', `A restore of ${path} did not end. Nothing is lost: run it again.`)
+  // SQLite would take the log of a database that is gone for left-over, and remove it.
+  if (sizeOf(path) === 0 && sizeOf(`${path}-wal`) > 0)
+    throw damaged(path, 'its write-ahead log is there, the file is not')
+  if (sizeOf(path) === 0) return
+  try {
+    using db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+    const version = readNumber(db, 'user_version')
+    if (version > newest)
+      throw new Problem(
+        'records-unusable',
+        `The database ${path} is of version ${version}, this gateway knows ${newest}: start the newer gateway again, or restore a backup made before it. Nothing was changed.`,
+      )
+    const { ours, all } = db
+      .prepare(
+        `SELECT count(*) AS "all", count(*) FILTER (WHERE name IN ('deployments', 'events') AND type = 'table') AS ours
+       FROM sqlite_schema`,
+      )
+      .get() as { ours: number; all: number }
+    if (all > 0 && (ours < 2 || version === 0))
+      throw new Problem('records-unusable', `${path} is a database of another program. Nothing was changed.`)
+    const found = more === 'whole' ? integrityOf(db, 'integrity_check') : null
+    if (found !== null) throw damaged(path, found)
+  } catch (error) {
+    throw explained(error, path)
+  }
 }
+
+function readNumber(db: DatabaseSync, pragma: 'synchronous' | 'user_version'): number {
+  return Number(db.prepare(`PRAGMA ${pragma}`).get()![pragma])
+}
+
+const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+
+function explained(error: unknown, path: string): unknown {
+  return isDamage(error) ? damaged(path, (error as Error).message, error) : error
+}
+
+const damaged = (path: string, how: string, cause?: unknown): Problem =>
+  new Problem(
+    'records-unusable',
+    `The database ${path} is damaged (${how}). Nothing was changed. Bring a backup back with \`tarmac-gateway restore FILE\`, which keeps the damaged one aside, or a snapshot of the volume.`,
+    { cause },
+  )

@@ -3,17 +3,32 @@ import { EventEmitter, once } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
 import { finalStates, isFinal, type CancelWish, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
+import { type OwnSettings, patchSettings, withDefaults } from '#api/app-settings.ts'
 import { Problem } from '#api/problem.ts'
 import { cancelled } from '../deployments/cancelled.ts'
+import { type QueueLimits, worthTelling } from '../deployments/queue.ts'
 import { mayMove, touchesMachines, workingStates } from '../deployments/states.ts'
-import type { Claim, DeploymentPatch, DeploymentStore, NewDeployment } from '../deployments/store.ts'
+import { stopWish, superseded } from '../deployments/stop-wish.ts'
+import {
+  leaseMs,
+  type Claim,
+  type DeploymentPatch,
+  type DeploymentStore,
+  type KeepSources,
+  type NewDeployment,
+} from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
+import { AppRows } from './app-rows.ts'
+import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
+import { QueueRows } from './queue-rows.ts'
 import { SecretRows } from './secret-rows.ts'
+import { SourceRows } from './source-rows.ts'
 
 type Row = {
   id: string
   app: string
+  owner: string
   number: number
   state: DeploymentState
   created_at: string
@@ -24,32 +39,51 @@ type Row = {
   last_seq: number
   body: string
   rollout: string | null
+  log_dropped_at: string | null
 }
 type Body = Pick<
   Deployment,
-  'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'cancel'
+  'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'cancel' | 'supersededBy'
 >
-type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel'>>
+type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 type Holder = { id: string; epoch: number }
+
+/** For tests of something else. */
+const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
 
-/** The store in one SQLite file (or `:memory:`). `now` gives milliseconds since 1970. */
-export function openSqliteStore(path: string, now: () => number = Date.now): DeploymentStore & SecretStore {
-  return new SqliteStore(openDatabase(path), now)
+/**
+ * The store in one SQLite file (or `:memory:`). `now` gives milliseconds since 1970. `alone` (see `lockVolume`): what is at
+ * work at the start is nobody's, whatever its lease says.
+ */
+export function openSqliteStore(
+  path: string,
+  now: () => number = Date.now,
+  alone = true,
+): DeploymentStore & SecretStore {
+  return new SqliteStore(openDatabase(path), now, alone)
 }
 
 class SqliteStore implements DeploymentStore, SecretStore {
   readonly #db: DatabaseSync
   readonly #secrets: SecretRows
+  readonly #apps: AppRows
+  readonly #queue: QueueRows
+  readonly #sources: SourceRows
   readonly #now: () => number
+  readonly #alone: boolean
   readonly #changes = new EventEmitter().setMaxListeners(0)
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
 
-  constructor(db: DatabaseSync, now: () => number) {
+  constructor(db: DatabaseSync, now: () => number, alone: boolean) {
     this.#db = db
     this.#secrets = new SecretRows(db)
+    this.#apps = new AppRows(db)
+    this.#queue = new QueueRows(db)
+    this.#sources = new SourceRows(db)
     this.#now = now
+    this.#alone = alone
   }
 
   async create(fresh: NewDeployment): Promise<Deployment> {
@@ -57,8 +91,13 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const former = fresh.idempotencyKey ? this.#sameRequest(fresh, fresh.idempotencyKey) : null
       if (former) return former
       const at = this.#time()
+      const { app } = fresh
+      const options = fresh.resolved ? fresh.options : withDefaults(fresh.options, this.#apps.settings(app))
+      const owner = options.owner ?? ''
+      const others = this.#unfinished({ app, owner })
+      if (options.lane === 'reject' && others[0]) throw laneBusy(others[0])
       const body: Body = {
-        options: fresh.options,
+        options,
         source: fresh.source,
         plan: null,
         image: fresh.image ?? null,
@@ -67,23 +106,19 @@ class SqliteStore implements DeploymentStore, SecretStore {
         url: null,
         problem: null,
         cancel: null,
+        supersededBy: null,
       }
       this.#run(
-        `INSERT INTO deployments (id, app, number, state, created_at, updated_at, source_digest, body)
-         SELECT ?, ?, coalesce(max(number), 0) + 1, 'pending', ?, ?, ?, ? FROM deployments WHERE app = ?`,
-        [fresh.id, fresh.app, at, at, fresh.source?.digest ?? null, JSON.stringify(body), fresh.app],
+        `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body)
+         SELECT ?6, ?1, ?2, coalesce(max(number), 0) + 1, 'pending', ?3, ?3, ?4, ?5 FROM deployments WHERE app = ?1`,
+        [app, owner, at, fresh.source?.digest ?? null, JSON.stringify(body), fresh.id],
       )
+      this.#apps.add(app)
       for (const secret of fresh.secrets ?? []) this.#secrets.put(`deployment:${fresh.id}`, secret, at)
       this.#write(fresh.id, [{ type: 'state', from: null, state: 'pending' }])
-      const older = this.#all(`SELECT * FROM deployments WHERE app = ? AND state = 'pending' AND id <> ?`, [
-        fresh.app,
-        fresh.id,
-      ])
-      for (const row of older) {
-        const problem = new Problem('superseded', `Deployment ${fresh.id} came later and took its place.`).body()
-        this.#move(row, 'superseded', { problem })
-      }
-      return toDeployment(this.#row(fresh.id)!)
+      const made = this.#row(fresh.id)!
+      for (const row of others) this.#giveWay(row, made)
+      return toDeployment(made)
     })
   }
 
@@ -114,17 +149,28 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return row ? toDeployment(row) : null
   }
 
-  async claim(): Promise<Claim | null> {
+  async claim(limits: QueueLimits = noLimits): Promise<Claim | null> {
     return this.#transaction(() => {
-      const [row] = this.#all(
-        `SELECT * FROM deployments AS d WHERE state = 'pending' AND ended_at IS NULL AND NOT EXISTS (
-           SELECT 1 FROM deployments WHERE app = d.app AND ended_at IS NULL AND state IN (${list(workingStates)}))
-         ORDER BY created_at, number LIMIT 1`,
-      )
-      if (!row) return null
-      this.#run('UPDATE deployments SET attempt = attempt + 1 WHERE id = ?', [row.id])
-      const { image } = JSON.parse(row.body) as Body
-      return this.#take(row, () => this.#move(row, image ? 'deploying' : 'fetching', {}))
+      for (;;) {
+        const { next } = this.#queue.arranged(limits)
+        if (!next) return null
+        const row = this.#row(next.id)!
+        if (!next.builds && this.#fenced(row)) continue
+        this.#run('UPDATE deployments SET attempt = attempt + 1, waiting = NULL WHERE id = ?', [row.id])
+        this.#apps.served(row.app)
+        return this.#take(row, () => this.#move(row, next.builds ? 'fetching' : 'deploying', {}))
+      }
+    })
+  }
+
+  async tellWaiting(limits: QueueLimits | null): Promise<void> {
+    return this.#transaction(() => {
+      for (const { id, ...place } of this.#queue.arranged(limits).places) {
+        const told = this.#queue.told(id)
+        if (!worthTelling(place, told)) continue
+        this.#queue.tell(id, { for: place.for, place: place.place, times: (told?.times ?? 0) + 1 })
+        this.#write(id, [{ type: 'waiting', ...place }])
+      }
     })
   }
 
@@ -136,8 +182,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
   ) {
     return this.#transaction(() => {
       const row = this.#held(holder)
-      if (!row || row.state !== from || (isCancelled(row) && !isFinal(to) && !touchesMachines(from))) return false
+      if (!row || row.state !== from || (stopWish(bodyOf(row)) && !isFinal(to) && !touchesMachines(from))) return false
+      if (to === 'deploying' && this.#fenced(row)) return false
       this.#move(row, to, patch)
+      if (to === 'pending') this.#letNewerPass(row)
       return true
     })
   }
@@ -146,7 +194,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#transaction(() => {
       const row = this.#row(id)
       if (!row) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
-      if (isFinal(row.state) || isCancelled(row)) return toDeployment(row)
+      if (isFinal(row.state) || bodyOf(row).cancel) return toDeployment(row)
       if (touchesMachines(row.state) && !asked.abort)
         throw new Problem(
           'too-late',
@@ -179,16 +227,27 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
+  async renew(holder: Holder) {
+    return this.#transaction(() => {
+      if (!this.#held(holder)) return false
+      this.#run('UPDATE deployments SET leased_until = ? WHERE id = ?', [this.#time(leaseMs), holder.id])
+      return true
+    })
+  }
+
   async recover(reason: string): Promise<Claim[]> {
     return this.#transaction(() => {
       const left = this.#all(
-        `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)}) ORDER BY created_at`,
+        `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)})
+           AND coalesce(leased_until, '') < ? ORDER BY created_at`,
+        [this.#alone ? '9' : this.#time()],
       )
       return left.flatMap((row) => {
         if (!touchesMachines(row.state)) {
-          const { cancel } = JSON.parse(row.body) as Body
-          if (cancel) this.#move(row, 'cancelled', { problem: cancelled(cancel).body() })
+          const problem = stopWish(bodyOf(row))?.body()
+          if (problem) this.#move(row, bodyOf(row).cancel ? 'cancelled' : 'superseded', { problem })
           else this.#take(row, () => this.#move(row, 'pending', { reason }))
+          if (!problem) this.#letNewerPass(row)
           return []
         }
         return this.#take(row, () =>
@@ -218,14 +277,26 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
-  async sourcesInUse(keep: number): Promise<Set<string>> {
-    const rows = this.#prepare(
-      `SELECT DISTINCT source_digest FROM (
-         SELECT source_digest, ended_at, row_number() OVER (PARTITION BY app ORDER BY number DESC) AS age
-         FROM deployments WHERE source_digest IS NOT NULL)
-       WHERE ended_at IS NULL OR age <= ?`,
-    ).all(keep)
-    return new Set(rows.map((row) => String(row['source_digest'])))
+  async sourcesInUse(keep: KeepSources): Promise<Set<string>> {
+    return this.#sources.inUse(keep, this.#now())
+  }
+
+  async appSettings(app: string): Promise<OwnSettings> {
+    return this.#apps.settings(app)
+  }
+
+  async changeAppSettings(app: string, patch: unknown): Promise<OwnSettings> {
+    return this.#transaction(() => {
+      const settings = patchSettings(this.#apps.settings(app), patch)
+      this.#apps.set(app, settings)
+      return settings
+    })
+  }
+
+  dropLogs({ perApp, days }: { perApp: number; days: number }, signal: AbortSignal): Promise<number> {
+    const endedBefore = this.#time(-days * 86_400_000)
+    const transaction = <T>(work: () => T) => this.#transaction(work)
+    return dropLogs(this.#db, transaction, { perApp, endedBefore, at: this.#time() }, signal)
   }
 
   async putSecret(owner: SecretOwner, secret: SealedSecret) {
@@ -247,12 +318,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   /** The deployment that this key made, if any; else the key is written down for the one that comes. */
   #sameRequest({ id, app, options, source, image, secretsMark }: NewDeployment, key: string): Deployment | null {
-    const asked = JSON.stringify([
-      options,
-      source?.digest ?? null,
-      image?.digest ?? null,
-      ...(secretsMark ? [secretsMark] : []),
-    ])
+    const request = [options, source?.digest, image?.digest, secretsMark]
+    // Without what is not given, so that an option which a later gateway adds makes no other request of it.
+    const asked = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
     const fingerprint = createHash('sha256').update(asked).digest('hex')
     const dayAgo = new Date(this.#now() - 24 * 3_600_000).toISOString()
     this.#run('DELETE FROM idempotency_keys WHERE at < ?', [dayAgo])
@@ -273,7 +341,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   /** The next epoch begins: `change` is its first act. */
   #take(row: Row, change: () => void): Claim {
     change()
-    this.#run('UPDATE deployments SET epoch = epoch + 1 WHERE id = ?', [row.id])
+    this.#run('UPDATE deployments SET epoch = epoch + 1, leased_until = ? WHERE id = ?', [this.#time(leaseMs), row.id])
     const fresh = this.#row(row.id)!
     return {
       deployment: toDeployment(fresh),
@@ -306,7 +374,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
         build.goodUntil,
         row.id,
       ])
-    const body: Body = { ...(JSON.parse(row.body) as Body), ...patch }
+    const body: Body = { ...bodyOf(row), ...patch }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
       state,
       at,
@@ -319,7 +387,11 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   #write(id: string, events: NewEvent[]): void {
     const at = this.#time()
-    let seq = this.#row(id)!.last_seq
+    const [row] = this.#all('UPDATE deployments SET last_seq = last_seq + ? WHERE id = ? RETURNING last_seq', [
+      events.length,
+      id,
+    ])
+    let seq = row!.last_seq - events.length
     for (const event of events)
       this.#run('INSERT INTO events (deployment, seq, at, body) VALUES (?, ?, ?, ?)', [
         id,
@@ -327,8 +399,47 @@ class SqliteStore implements DeploymentStore, SecretStore {
         at,
         JSON.stringify(event),
       ])
-    this.#run('UPDATE deployments SET last_seq = ? WHERE id = ?', [seq, id])
     queueMicrotask(() => this.#changes.emit(id)) // after the commit: the transaction is synchronous
+  }
+
+  /** Those of a lane that have not ended, oldest first. */
+  #unfinished({ app, owner }: Pick<Row, 'app' | 'owner'>): Row[] {
+    return this.#all('SELECT * FROM deployments WHERE app = ? AND owner = ? AND ended_at IS NULL ORDER BY number', [
+      app,
+      owner,
+    ])
+  }
+
+  /** What a newer deployment of the lane does to an older one. */
+  #giveWay(older: Row, newer: Row): void {
+    const { options } = bodyOf(older)
+    const { lane, deploy } = bodyOf(newer).options
+    // What asked to wait its turn keeps it, and what only builds takes no deploy's place.
+    if (lane === 'fifo' || lane === 'reject' || options.lane === 'fifo' || (options.deploy && !deploy)) return
+    if (older.state === 'pending') this.#move(older, 'superseded', overtaken(newer))
+    else if (lane === 'cancel-running' && !touchesMachines(older.state) && !stopWish(bodyOf(older))) {
+      this.#patch(older, older.state, { supersededBy: newer.id })
+      this.#write(older.id, [{ type: 'note', text: superseded(newer.id).message }])
+    }
+  }
+
+  /** Back in the queue, it finds who came meanwhile. */
+  #letNewerPass({ id }: Row): void {
+    const row = this.#row(id)!
+    if (this.#fenced(row)) return
+    const newer = this.#unfinished(row).find(({ number }) => number > row.number)
+    if (newer) this.#giveWay(row, newer)
+  }
+
+  /** The fence: where a newer deployment of the lane runs, or is being brought to machines, this one ends here. */
+  #fenced(row: Row): boolean {
+    const [newer] = this.#all(
+      `SELECT * FROM deployments
+       WHERE app = ? AND number > ? AND owner = ? AND state IN ('deploying', 'verifying', 'live') LIMIT 1`,
+      [row.app, row.number, row.owner],
+    )
+    if (newer) this.#move(row, 'superseded', overtaken(newer))
+    return newer !== undefined
   }
 
   #held(holder: Holder): Row | null {
@@ -366,23 +477,33 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return known
   }
 
-  #time(): string {
-    return new Date(this.#now()).toISOString()
+  #time(laterMs = 0): string {
+    return new Date(this.#now() + laterMs).toISOString()
   }
 }
 
-const isCancelled = (row: Row): boolean => (JSON.parse(row.body) as Body).cancel !== null
+const overtaken = ({ id }: Row): Patch => ({ supersededBy: id, problem: superseded(id).body() })
+
+function laneBusy({ id, app, owner, state }: Row): Problem {
+  const detail = `Deployment ${id} of ${app}${owner && ` for ${owner}`} is ${state}. Wait for its end, or send this with lane=fifo.`
+  return new Problem('lane-busy', detail, { facts: { deployment: id, state } })
+}
+
+/** What has no column; records of older gateways lack some of it. */
+const bodyOf = (row: Row): Body => ({ supersededBy: null, ...JSON.parse(row.body) })
 
 function toDeployment(row: Row): Deployment {
   return {
     id: row.id,
     number: row.number,
     app: row.app,
+    owner: row.owner || null,
     state: row.state,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     endedAt: row.ended_at,
     attempt: row.attempt,
-    ...(JSON.parse(row.body) as Body),
+    logDroppedAt: row.log_dropped_at,
+    ...bodyOf(row),
   }
 }

@@ -208,6 +208,29 @@ test('a gateway that is stopping refuses uploads and sends followers away to com
   expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'stopping' }])
 })
 
+test('one Idempotency-Key makes one deployment, also when its requests arrive at the same instant', async () => {
+  await using http = await startHttp()
+  const one = (path: string, body: string, method = 'PUT') =>
+    send(http, method, path, body, { 'Idempotency-Key': 'k1' }).then(async (answer) => ({
+      status: answer.status,
+      ...((await answer.json()) as { id?: string; code?: string }),
+    }))
+  const same = Array.from({ length: 8 }, () => one('/deploy/shop?follow=false', 'bytes'))
+  const other = Array.from({ length: 4 }, () => one('/deploy/shop?follow=false', 'other bytes'))
+  const answers = await Promise.all([...same, ...other])
+  const ids = new Set(answers.flatMap(({ id }) => id ?? []))
+  expect(ids.size).toBe(1)
+  const made = answers.filter(({ status }) => status === 202).length
+  expect([8, 4]).toContain(made) // whichever came first
+  expect(answers.filter(({ code }) => code === 'idempotency-mismatch')).toHaveLength(12 - made)
+  const [id] = [...ids]
+  const body = made === 8 ? 'bytes' : 'other bytes'
+  expect(await one('/v1/apps/shop/deployments', body, 'POST')).toMatchObject({ status: 202, id })
+  expect(await one('/v1/apps/blog/deployments', body, 'POST')).toMatchObject({ status: 202 })
+  expect(await one('/deploy/shop?follow=false&rebuild=true', body)).toMatchObject({ status: 422 })
+  expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toHaveLength(1)
+})
+
 test('an upload to a gateway that is stopping is told when to come back', async () => {
   const stopping = AbortSignal.abort()
   await using http = await startHttp({ stopping })
@@ -217,6 +240,7 @@ test('an upload to a gateway that is stopping is told when to come back', async 
     '5',
     { code: 'stopping', retry: true },
   ])
+  expect((await http.get('/readyz')).status).toBe(503)
 })
 
 test('a gateway whose network is not proven takes no upload, before a byte of it is read', async () => {

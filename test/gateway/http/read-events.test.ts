@@ -215,7 +215,7 @@ test('a quiet line shows signs of life', async () => {
   const open = ['text/event-stream', 'application/x-ndjson', 'text/plain'].map((Accept) =>
     http.get(`/v1/deployments/${id}/events`, { Accept }),
   )
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  await new Promise((resolve) => setTimeout(resolve, 500))
   await http.play(toLive)
   const [sse, ndjson, text] = await Promise.all(open.map(async (answer) => (await answer).text()))
   expect(sse).toContain('\n: still here\n\n')

@@ -43,6 +43,11 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
       return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
     },
     secrets: vault,
+    settings: {
+      of: (app) => store.appSettings(app),
+      change: (app, patch) => store.changeAppSettings(app, patch),
+      gateway: { region: 'ams', builds: 4 },
+    },
     retry: async (id, { idempotencyKey }) => {
       const { app, options, source } = (await store.find(id))!
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })

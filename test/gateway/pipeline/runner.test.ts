@@ -20,7 +20,18 @@ const good: Steps = {
   deploy: async () => {},
   verify: async () => ({ url: 'http://shop' }),
 }
-const limits = { planMs: 1000, buildMs: 1000, deployMs: 1000, awayMs: 300, builds: 2, drainMs: 0 }
+const limits = {
+  fetchMs: 1000,
+  totalMs: 20_000,
+  planMs: 1000,
+  buildMs: 1000,
+  deployMs: 1000,
+  awayMs: 300,
+  builds: 2,
+  appBuilds: 2,
+  deploys: 4,
+  drainMs: 0,
+}
 const start = (store: DeploymentStore, steps: Partial<Steps> = {}, own: Partial<typeof limits> = {}) =>
   Runner.start({ store, steps: { ...good, ...steps }, log: openLog('silent'), hide: [], limits: { ...limits, ...own } })
 const submit = (store: DeploymentStore, id = 'd1', app = 'shop', options = {}) =>
@@ -92,6 +103,38 @@ test('a step over its time ends with the limit and the state it was in', async (
   await using _runner = await start(store, { analyze: (_d, _t, _s, _tell, signal) => hang(signal) }, { planMs: 30 })
   expect(await ended(store)).toMatchObject({
     problem: { code: 'time-limit', state: 'analyzing', limitMs: 30, status: 504 },
+  })
+})
+
+test.each([
+  ['fetching', { fetchMs: 30 }, 'Fetching the source took longer than 0.03 s.'],
+  ['pushing', { buildMs: 30 }, 'The build took longer than 0.03 s.'],
+  ['verifying', { totalMs: 60 }, 'The deployment took longer than 0.06 s.'],
+])('%s has its limit', async (state, own, detail) => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const hang = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  const slow: Partial<Record<typeof state, Partial<Steps>>> = {
+    fetching: { fetch: (_d, signal) => hang(signal) },
+    pushing: { build: (_d, _t, _s, _p, pushing, _tell, signal) => (pushing(), hang(signal)) },
+    verifying: { verify: ({ signal }) => hang(signal) },
+  }
+  await using _runner = await start(store, slow[state], own)
+  const [limitMs] = Object.values(own)
+  expect((await ended(store)).problem).toMatchObject({ code: 'time-limit', state, limitMs, detail })
+})
+
+test('a deploy over its time says what was put back', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const back = new Problem('deploy-failed', 'It was late. 1 machine is back.', { facts: { machines: [1] } })
+  const deploy: Steps['deploy'] = ({ signal }) =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(back)))
+  await using _runner = await start(store, { deploy }, { deployMs: 30 })
+  expect(await ended(store)).toMatchObject({
+    state: 'deploy_failed',
+    problem: { code: 'time-limit', state: 'deploying', limitMs: 30, machines: [1], detail: back.message },
   })
 })
 
@@ -216,6 +259,42 @@ test('secrets that cannot be opened end the deployment before anything is built'
   expect(await ended(store)).toMatchObject({ state: 'build_failed', problem: { code: 'secrets-unavailable' } })
 })
 
+test('a build whose place a newer one takes with lane=cancel-running stops, ends as superseded, and then that goes', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  await using runner = await start(store, {
+    build: async (...given) => (given[0].id === 'd1' ? untilStopped(...given) : built),
+  })
+  while ((await store.find('d1'))!.state !== 'building') await sleep(5)
+  await submit(store, 'd2', 'shop', { lane: 'cancel-running' })
+  runner.wake()
+  expect(await ended(store)).toMatchObject({ state: 'superseded', problem: { supersededBy: 'd2' } })
+  expect(await ended(store, 'd2')).toMatchObject({ state: 'live' })
+})
+
+test('a deploy that waits for Fly holds no place among the builds', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store, 'd1', 'shop')
+  const fly = Promise.withResolvers<void>()
+  const deploy: Steps['deploy'] = async ({ deployment }) => (deployment.id === 'd1' ? fly.promise : undefined)
+  await using runner = await start(store, { deploy }, { builds: 1 })
+  while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
+  await submit(store, 'd2', 'blog')
+  runner.wake()
+  expect(await ended(store, 'd2')).toMatchObject({ state: 'live' })
+  fly.resolve()
+  expect(await ended(store)).toMatchObject({ state: 'live' })
+})
+
+test('those that wait hear for what, while it changes', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  await using runner = await start(store, { build: untilStopped }, { builds: 1 })
+  await submit(store, 'd2', 'blog')
+  runner.wake()
+  await expect.poll(() => store.eventsAfter('d2', 1, 9)).toMatchObject([{ type: 'waiting', for: 'builds', place: 1 }])
+})
+
 const untilStopped: Steps['build'] = (_d, _t, _s, _p, _pushing, _tell, signal) =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
 
@@ -262,4 +341,36 @@ test('a cancel that could not put the machines back is not called cancelled', as
   while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
   await runner.cancel('d1', { by: null, why: null, abort: true })
   expect(await ended(store)).toMatchObject({ state: 'deploy_failed', problem: { code: 'deploy-stuck' } })
+})
+
+test('work that another gateway has taken over stops here, and writes nothing more', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  let taken = false
+  const at = Promise.withResolvers<void>()
+  const stopped = Promise.withResolvers<void>()
+  await using _runner = await Runner.start({
+    store,
+    steps: {
+      ...good,
+      analyze: (_d, _t, _s, _tell, signal) =>
+        new Promise((_, reject) => {
+          at.resolve()
+          signal.addEventListener('abort', () => (stopped.resolve(), reject(signal.reason as Error)))
+        }),
+    },
+    log: openLog('silent'),
+    hide: [],
+    limits: { ...limits, planMs: 10_000, builds: 1 },
+    mayStart: () => !taken,
+    renewMs: 20,
+  })
+  await at.promise
+  taken = true
+  await store.recover('Its gateway is gone')
+  const log = await store.eventsAfter('d1', 0, 99)
+  await stopped.promise
+  await sleep(20)
+  expect(await store.find('d1')).toMatchObject({ state: 'pending', attempt: 1 })
+  expect(await store.eventsAfter('d1', 0, 99)).toEqual(log)
 })

@@ -1,12 +1,21 @@
 import { describe, expect, test } from 'vitest'
-import { DeploymentOptions } from '#api/options.ts'
+import { isFinal } from '#api/deployment.ts'
+import { DeploymentOptions, lanePolicies } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { follow } from '../../../gateway/src/deployments/follow.ts'
+import { touchesMachines } from '../../../gateway/src/deployments/states.ts'
 import type { SecretStore } from '../../../gateway/src/deployments/secret-store.ts'
-import type { DeploymentStore } from '../../../gateway/src/deployments/store.ts'
+import { leaseMs, type DeploymentStore } from '../../../gateway/src/deployments/store.ts'
 
 const options = DeploymentOptions.parse({})
+const asks = (lane: DeploymentOptions['lane'], more: Partial<DeploymentOptions> = {}) => ({ ...options, lane, ...more })
 const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
+const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
+const toMachines = [
+  ['fetching', 'analyzing'],
+  ['analyzing', 'building'],
+  ['building', 'deploying'],
+] as const
 const never = new AbortController().signal
 
 /** What every store promises, whatever it keeps its records in. */
@@ -45,6 +54,186 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const problem = new Problem('build-failed', 'no').body()
       expect(await store.advance(holder, 'fetching', 'build_failed', { problem })).toBe(true)
       expect((await store.claim())?.deployment.id).toBe('d2')
+    })
+
+    test('owners of one app have lanes of their own, side by side', async () => {
+      await using store = open()
+      const create = (id: string, owner: string | null) =>
+        store.create({ id, app: 'shop', options: { ...options, owner }, source })
+      await create('all', null)
+      await create('alice1', 'alice')
+      await create('bob', 'bob')
+      expect(await create('alice2', 'alice')).toMatchObject({ owner: 'alice', number: 4 })
+      expect(await store.find('alice1')).toMatchObject({ state: 'superseded', supersededBy: 'alice2' })
+      const claimed = [await store.claim(), await store.claim(), await store.claim(), await store.claim()]
+      expect(claimed.map((claim) => claim?.deployment.id)).toEqual(['all', 'bob', 'alice2', undefined])
+      expect(claimed[0]!.deployment.owner).toBeNull()
+    })
+
+    test('fifo supersedes nothing, is superseded by nothing, and keeps its order', async () => {
+      await using store = open()
+      for (const [id, lane] of [
+        ['d1', 'fifo'],
+        ['d2', 'fifo'],
+        ['d3', 'fifo'],
+        ['d4', 'latest'],
+      ] as const)
+        await store.create({ id, app: 'shop', options: asks(lane), source })
+      for (const id of ['d1', 'd2', 'd3', 'd4']) {
+        const { deployment, epoch } = (await store.claim())!
+        expect(deployment.id).toBe(id)
+        expect(await store.claim()).toBeNull()
+        const problem = new Problem('build-failed', 'no').body()
+        await store.advance({ id, epoch }, 'fetching', 'build_failed', { problem })
+      }
+    })
+
+    test('reject makes nothing while another of the lane has not ended, and names it', async () => {
+      await using store = await make()
+      const again = (more = {}) =>
+        store.create({ id: 'd2', app: 'shop', options: asks('reject', more), source, idempotencyKey: 'k' })
+      await expect(again()).rejects.toMatchObject({
+        code: 'lane-busy',
+        status: 409,
+        facts: { deployment: 'd1', state: 'pending' },
+      })
+      expect(await store.find('d2')).toBeNull()
+      await store.wishCancel('d1', { by: null, why: null, abort: false })
+      expect(await again()).toMatchObject({ id: 'd2' })
+      expect(await again()).toMatchObject({ id: 'd2' })
+      const alice = { id: 'd3', app: 'shop', options: asks('reject', { owner: 'alice' }), source }
+      expect(await store.create(alice)).toMatchObject({ id: 'd3' })
+    })
+
+    test('cancel-running stops the one at work until it touches machines, and that survives a crash', async () => {
+      await using store = await make()
+      const { epoch } = (await store.claim())!
+      await store.create({ id: 'd2', app: 'shop', options: asks('latest'), source })
+      expect(await store.find('d1')).toMatchObject({ state: 'fetching', supersededBy: null })
+      await store.create({ id: 'd3', app: 'shop', options: asks('cancel-running'), source })
+      expect(await store.find('d2')).toMatchObject({ state: 'superseded', supersededBy: 'd3' })
+      expect(await store.find('d1')).toMatchObject({ state: 'fetching', supersededBy: 'd3' })
+      expect(await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')).toBe(false)
+      await store.recover('The gateway was killed')
+      expect(await store.find('d1')).toMatchObject({ state: 'superseded', problem: { supersededBy: 'd3' } })
+      const holder = { id: 'd3', epoch: (await store.claim())!.epoch }
+      for (const [from, to] of toMachines) await store.advance(holder, from, to)
+      await store.create({ id: 'd4', app: 'shop', options: asks('cancel-running'), source })
+      expect(await store.find('d3')).toMatchObject({ state: 'deploying', supersededBy: null })
+    })
+
+    test('what only builds takes no deploy’s place', async () => {
+      await using store = await make()
+      await store.create({ id: 'd2', app: 'shop', options: asks('latest', { deploy: false }), source })
+      expect((await store.find('d1'))!.state).toBe('pending')
+      await store.create({ id: 'd3', app: 'shop', options: asks('latest'), source })
+      expect([(await store.find('d1'))!.state, (await store.find('d2'))!.state]).toEqual(['superseded', 'superseded'])
+    })
+
+    test('work that goes back to the queue gives way to what came meanwhile', async () => {
+      await using store = await make()
+      await store.claim()
+      await store.create({ id: 'd2', app: 'shop', options, source })
+      await store.recover('The gateway was killed')
+      expect(await store.find('d1')).toMatchObject({ state: 'superseded', supersededBy: 'd2' })
+    })
+
+    test('apps take turns, each within its limit, and those that wait are told of it once', async () => {
+      await using store = open()
+      const limits = { builds: 3, appBuilds: 2, deploys: 1 }
+      for (const owner of ['o1', 'o2', 'o3', 'o4'])
+        await store.create({ id: owner, app: 'crowd', options: asks(null, { owner }), source })
+      await store.create({ id: 'single', app: 'single', options, source })
+      await store.create({ id: 'later', app: 'single', options: asks('fifo'), source })
+      const ids = []
+      for (let claim; (claim = await store.claim(limits));) ids.push(claim.deployment.id)
+      expect(ids).toEqual(['o1', 'single', 'o2'])
+      const told = async (id: string) => (await store.eventsAfter(id, 1, 9)).filter(({ type }) => type === 'waiting')
+      for (let times = 0; times < 3; times++) await store.tellWaiting(limits)
+      expect(await told('o3')).toMatchObject([{ for: 'app', place: 1, behind: null }])
+      expect(await told('o4')).toMatchObject([{ for: 'app', place: 2 }])
+      expect(await told('later')).toMatchObject([{ for: 'lane', place: 1, behind: 'single' }])
+      expect(await told('single')).toEqual([])
+      await store.changeAppSettings('crowd', { builds: 4 })
+      expect(await store.claim(limits)).toBeNull()
+      await store.tellWaiting(limits)
+      expect((await told('o3'))[1]).toMatchObject({ for: 'builds', place: 1 })
+      expect((await store.claim({ ...limits, builds: 4 }))!.deployment.id).toBe('o3')
+    })
+
+    test('whatever comes in whatever order, lanes, limits and order hold (random, with a seed)', async () => {
+      const seed = Date.now() % 1e9
+      let random = seed
+      const below = (n: number) => Math.floor(((random = (random * 48_271) % 2_147_483_647) / 2_147_483_647) * n)
+      const pick = <T>(all: readonly T[]) => all[below(all.length)]!
+      const limits = { builds: 2, appBuilds: 1, deploys: 2 }
+      const way = ['fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying', 'live'] as const
+      const problem = new Problem('build-failed', 'no').body()
+      await using store = open()
+      const holders = new Map<string, number>()
+      const all = async () => Promise.all(Array.from({ length: made }, async (_, n) => (await store.find(`d${n}`))!))
+      let made = 0
+      for (let step = 0; step < 600; step++) {
+        const what = below(10)
+        if (what < 3) {
+          const asked = asks(pick(lanePolicies), { owner: pick([null, 'alice', 'bob', 'eve']), deploy: below(5) > 0 })
+          const fresh = { app: pick(['a', 'b', 'c']), options: asked, source, image: below(4) ? null : image }
+          await store.create({ id: `d${made}`, ...fresh }).then(
+            () => made++,
+            (error: unknown) => expect(error).toMatchObject({ code: 'lane-busy' }),
+          )
+        } else if (what < 6) {
+          const claim = await store.claim(limits)
+          if (claim) holders.set(claim.deployment.id, claim.epoch)
+        } else if (below(40) === 0) {
+          holders.clear()
+          for (const { deployment, epoch } of await store.recover('killed')) holders.set(deployment.id, epoch)
+        } else if (holders.size > 0) {
+          const [id, epoch] = pick([...holders])
+          const { state, options } = (await store.find(id))!
+          const to = state === 'pushing' && !options.deploy ? 'built' : way[way.indexOf(state as 'live') + 1]!
+          const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
+          const fails = below(8) === 0 || !(await store.advance({ id, epoch }, state, to))
+          if (fails) await store.advance({ id, epoch }, state, failed, { problem })
+          if (isFinal((await store.find(id))!.state)) holders.delete(id)
+        }
+        await store.tellWaiting(limits)
+        const records = await all()
+        const atWork = records.filter(({ state }) => state !== 'pending' && !isFinal(state))
+        const building = atWork.filter(({ state }) => !touchesMachines(state))
+        const lanes = atWork.map(({ app, owner }) => `${app}/${owner}`)
+        expect([lanes.length, seed]).toEqual([new Set(lanes).size, seed])
+        expect([building.length <= limits.builds, seed]).toEqual([true, seed])
+        for (const app of ['a', 'b', 'c'])
+          expect([building.filter((one) => one.app === app).length <= limits.appBuilds, seed]).toEqual([true, seed])
+      }
+      // What nobody cancelled and no newer one replaced has had its way, in order.
+      const records = await all()
+      for (const { id, state, supersededBy, app, owner, number } of records) {
+        const newer = records.find((one) => one.id === supersededBy)
+        if (state === 'superseded') expect([id, newer]).toMatchObject([id, { app, owner }])
+        if (newer) expect(newer.number).toBeGreaterThan(number)
+      }
+    })
+
+    test('an app’s settings lie under the options of its deployments, and a retry has what it had', async () => {
+      await using store = open()
+      await store.changeAppSettings('shop', { lane: 'fifo', region: 'fra', env: { A: '1', B: '2' } })
+      await store.changeAppSettings('shop', { env: { A: null, C: '3' }, region: null })
+      expect(await store.appSettings('shop')).toEqual({ lane: 'fifo', env: { B: '2', C: '3' } })
+      expect(await store.appSettings('blog')).toEqual({})
+      const own = { ...options, env: { C: 'mine' } }
+      const ask = (id: string) => store.create({ id, app: 'shop', options: own, source, idempotencyKey: 'k' })
+      const made = await ask('d1')
+      expect(made.options).toMatchObject({ lane: 'fifo', region: null, env: { B: '2', C: 'mine' } })
+      await store.changeAppSettings('shop', { lane: 'reject', env: { D: '4' } })
+      expect(await ask('d2')).toMatchObject({ id: 'd1' })
+      const again = await store.create({ id: 'd3', app: 'shop', options: made.options, source, resolved: true })
+      expect(again.options).toEqual(made.options)
+      await expect(store.changeAppSettings('shop', { lane: 'sometimes' })).rejects.toMatchObject({
+        code: 'option-invalid',
+      })
+      await expect(store.changeAppSettings('shop', { lanes: null })).rejects.toMatchObject({ code: 'option-unknown' })
     })
 
     test('a move happens with its event, or not at all', async () => {
@@ -86,12 +275,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const again = (await store.claim())!
       expect(again.deployment.attempt).toBe(2)
       const next = { id: 'd1', epoch: again.epoch }
-      for (const [from, to] of [
-        ['fetching', 'analyzing'],
-        ['analyzing', 'building'],
-        ['building', 'deploying'],
-      ] as const)
-        expect(await store.advance(next, from, to)).toBe(true)
+      for (const [from, to] of toMachines) expect(await store.advance(next, from, to)).toBe(true)
       await store.amend(next, { rollout: { machines: ['m1'] } })
       const [left] = await store.recover('The gateway was killed')
       expect(left).toMatchObject({ deployment: { state: 'deploying' }, rollout: { machines: ['m1'] } })
@@ -111,7 +295,6 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     test('finds the newest image that an app built of the same, while its bases count', async () => {
       await using store = open()
-      const image = { reference: 'r', digest: 'sha256:bb', tags: [] }
       const build = async (id: string, app: string, key: string, goodUntil: string | null) => {
         await store.create({ id, app, options, source })
         const { epoch } = (await store.claim())!
@@ -228,12 +411,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
     test('once machines are touched a cancel is too late, unless it says abort', async () => {
       await using store = await make()
       const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
-      for (const [from, to] of [
-        ['fetching', 'analyzing'],
-        ['analyzing', 'building'],
-        ['building', 'deploying'],
-      ] as const)
-        await store.advance(holder, from, to)
+      for (const [from, to] of toMachines) await store.advance(holder, from, to)
       const wish = { by: null, why: null, abort: false }
       await expect(store.wishCancel('d1', wish)).rejects.toMatchObject({ code: 'too-late', status: 409 })
       expect(await store.wishCancel('d1', { ...wish, abort: true })).toMatchObject({
@@ -260,20 +438,101 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     test('a deployment that has its image begins with the machines', async () => {
       await using store = open()
-      const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
       await store.create({ id: 'd1', app: 'shop', options, source, image })
       expect((await store.claim())?.deployment).toMatchObject({ state: 'deploying', image })
     })
 
-    test('knows which sources are still needed', async () => {
-      await using store = await make()
-      expect(await store.sourcesInUse(0)).toEqual(new Set(['sha256:aa']))
-      const { epoch } = (await store.claim())!
-      await store.advance({ id: 'd1', epoch }, 'fetching', 'build_failed', {
-        problem: new Problem('build-failed', 'no').body(),
-      })
-      expect(await store.sourcesInUse(0)).toEqual(new Set())
-      expect(await store.sourcesInUse(1)).toEqual(new Set(['sha256:aa']))
+    test('knows which sources are still needed: so many, so much, for so long, and those of unfinished deployments', async () => {
+      let now = Date.parse('2026-01-01')
+      await using store = open(() => now)
+      const bring = async (id: string, digest: string, end = true) => {
+        await store.create({ id, app: 'shop', options, source: { digest, files: 1, sizeBytes: 2 ** 20 } })
+        if (end) await store.wishCancel(id, { by: null, why: null, abort: false })
+        now += 3_600_000
+      }
+      for (const [n, digest] of ['a', 'b', 'c', 'b', 'c'].entries()) await bring(`d${n}`, digest)
+      const keep = { keepSources: 9, keepSourcesMib: 9, keepSourcesDays: 9 }
+      const kept = async (own = {}) => [...(await store.sourcesInUse({ ...keep, ...own }))].toSorted().join('')
+      expect(await kept()).toBe('abc')
+      expect(await kept({ keepSources: 2 })).toBe('bc')
+      expect(await kept({ keepSourcesMib: 1 })).toBe('c')
+      await store.changeAppSettings('shop', { keepSources: 1 })
+      expect(await kept()).toBe('c')
+      await bring('d5', 'a', false)
+      expect(await kept({ keepSourcesMib: 0 })).toBe('a')
+      now += 10 * 86_400_000
+      expect(await kept()).toBe('a')
     })
+
+    test('old logs go, by age and by number in each app; unfinished ones stay, and every record', async () => {
+      let now = Date.parse('2026-01-01')
+      await using store = open(() => now)
+      const wish = { by: null, why: null, abort: false }
+      const ended = async (id: string, app: string) => {
+        await store.create({ id, app, options, source })
+        await store.wishCancel(id, wish)
+      }
+      for (const id of ['d1', 'd2', 'd3']) await ended(id, 'shop')
+      await ended('blog', 'blog')
+      now += 10 * 86_400_000
+      await ended('d4', 'shop')
+      await store.create({ id: 'd5', app: 'shop', options, source })
+      const kept = async () => {
+        const ids = ['d1', 'd2', 'd3', 'd4', 'd5', 'blog']
+        const pages = await Promise.all(ids.map((id) => store.eventsAfter(id, 0, 9)))
+        return ids.filter((_, index) => pages[index]!.length > 0)
+      }
+
+      expect(await store.dropLogs({ perApp: 4, days: 11 }, never)).toBe(1)
+      expect(await kept()).toEqual(['d2', 'd3', 'd4', 'd5', 'blog'])
+      expect(await store.dropLogs({ perApp: 9, days: 9 }, never)).toBe(3)
+      expect(await kept()).toEqual(['d4', 'd5'])
+      expect(await store.dropLogs({ perApp: 1, days: 9 }, never)).toBe(1)
+      expect(await store.dropLogs({ perApp: 1, days: 9 }, never)).toBe(0)
+      expect(await kept()).toEqual(['d5'])
+      expect(await store.find('d1')).toMatchObject({ state: 'cancelled', logDroppedAt: new Date(now).toISOString() })
+      expect(await store.find('d5')).toMatchObject({ logDroppedAt: null })
+      await expect(follow(store, 'd1', 0, never).next()).rejects.toMatchObject({ code: 'log-dropped', status: 410 })
+    })
+  })
+}
+
+/** What a store promises that several gateways share: `open` gives each its own. */
+export function sharedStoreContract(open: (now: () => number) => [DeploymentStore, DeploymentStore]): void {
+  test('the work of another gateway is left alone while its lease is renewed; then it goes on under a new epoch', async () => {
+    let now = Date.parse('2026-01-01')
+    const [one, other] = open(() => now)
+    await using _one = one
+    await using _other = other
+    for (const id of ['build', 'deploy']) await one.create({ id, app: id, options, source })
+    const build = { id: 'build', epoch: (await one.claim())!.epoch }
+    const deploy = { id: 'deploy', epoch: (await one.claim())!.epoch }
+    for (const [from, to] of toMachines) await one.advance(deploy, from, to)
+
+    expect(await other.claim()).toBeNull()
+    now += leaseMs - 1
+    expect(await other.recover('Its gateway is gone')).toEqual([])
+    for (const holder of [build, deploy]) expect(await one.renew(holder)).toBe(true)
+    now += leaseMs - 1
+    expect(await other.recover('Its gateway is gone')).toEqual([])
+    expect(await one.append(build, [{ type: 'note', text: 'still at work' }])).toBe(true)
+
+    now += 2
+    const [taken] = await other.recover('Its gateway is gone')
+    expect(taken).toMatchObject({ deployment: { id: 'deploy', state: 'deploying' }, epoch: deploy.epoch + 1 })
+    expect(await other.find('build')).toMatchObject({ state: 'pending' })
+    const again = (await other.claim())!
+    expect(again).toMatchObject({ deployment: { id: 'build', attempt: 2 } })
+    const before = await one.eventsAfter('build', 0, 99)
+    for (const holder of [build, deploy]) {
+      expect(await one.renew(holder)).toBe(false)
+      expect(await one.append(holder, [{ type: 'note', text: 'too late' }])).toBe(false)
+      expect(await one.amend(holder, { url: 'http://late' })).toBe(false)
+    }
+    expect(await one.advance(build, 'fetching', 'analyzing')).toBe(false)
+    expect(await one.advance(deploy, 'deploying', 'verifying')).toBe(false)
+    expect(await one.eventsAfter('build', 0, 99)).toEqual(before)
+    expect(await other.renew({ id: 'build', epoch: again.epoch })).toBe(true)
+    expect(await other.recover('Its gateway is gone')).toEqual([])
   })
 }

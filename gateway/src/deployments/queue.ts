@@ -1,0 +1,84 @@
+import type { DeploymentState } from '#api/deployment.ts'
+import type { Waiting } from '#api/event.ts'
+import { touchesMachines } from './states.ts'
+
+/** How many deployments may be at work at once: before their machines, of one app unless its settings differ, and at machines. */
+export type QueueLimits = { builds: number; appBuilds: number; deploys: number }
+
+type Known = { id: string; app: string; owner: string }
+export type AtWork = Known & { state: DeploymentState }
+export type Queued = Known & {
+  number: number
+  /** False: it has its image, and goes to the machines at once. */
+  builds: boolean
+  /** Grows each time a deployment of its app is taken up. */
+  served: number
+  /** The app's own limit, where it has one. */
+  appBuilds: number | null
+}
+export type Place = Omit<Waiting, 'type'>
+
+/**
+ * Who is next, and what each of the others waits for. Within a lane and an app the oldest goes first; between apps the
+ * one that was served longest ago, so that an app with a hundred waiting holds back no other. Without limits nobody
+ * may start.
+ */
+export function arrange(queued: Queued[], atWork: AtWork[], limits: QueueLimits | null) {
+  const places: (Place & { id: string })[] = []
+  const lanes = new Map<string, string[]>()
+  const laneOf = ({ app, owner }: Known) =>
+    lanes.get(`${app}/${owner}`) ?? lanes.set(`${app}/${owner}`, []).get(`${app}/${owner}`)!
+  const building = new Map<string, number>()
+  const count = (app: string) => building.set(app, (building.get(app) ?? 0) + 1)
+  for (const one of atWork) {
+    laneOf(one).push(one.id)
+    if (!touchesMachines(one.state)) count(one.app)
+  }
+  let builds = [...building.values()].reduce((sum, each) => sum + each, 0)
+  const deploys = atWork.filter(({ state }) => touchesMachines(state)).length
+
+  const heads: Queued[] = []
+  for (const one of queued.toSorted((a, b) => a.number - b.number)) {
+    const ahead = laneOf(one)
+    if (ahead.length === 0) heads.push(one)
+    else places.push({ id: one.id, for: 'lane', place: ahead.length, behind: ahead.at(-1)! })
+    ahead.push(one.id)
+  }
+
+  const turns = new Map<string, number>()
+  const inTurn = heads.map((one) => {
+    const turn = turns.get(one.app) ?? 0
+    turns.set(one.app, turn + 1)
+    return { one, turn }
+  })
+  inTurn.sort((a, b) => a.turn - b.turn || a.one.served - b.one.served || a.one.number - b.one.number)
+  const placed = new Map<string, number>()
+  const wait = ({ id }: Queued, reason: Place['for'], among: string = reason) => {
+    placed.set(among, (placed.get(among) ?? 0) + 1)
+    places.push({ id, for: reason, place: placed.get(among)!, behind: null })
+  }
+  let next: Queued | null = null
+  for (const { one } of inTurn) {
+    if (!limits) wait(one, 'ready')
+    else if (one.builds && (building.get(one.app) ?? 0) >= (one.appBuilds ?? limits.appBuilds))
+      wait(one, 'app', one.app)
+    else if (one.builds && builds >= limits.builds) wait(one, 'builds')
+    else if (deploys >= limits.deploys) wait(one, 'deploys')
+    else {
+      next ??= one
+      if (one.builds) builds++
+      if (one.builds) count(one.app)
+    }
+  }
+  return { next, places }
+}
+
+const tellAtMost = 100
+
+/** What was last said of a place; a new one is worth saying at another reason, near the front, or when half the way is gone. */
+export type Told = { for: Place['for']; place: number; times: number }
+export function worthTelling(place: Place, told: Told | null): boolean {
+  if (told === null || told.times >= tellAtMost) return told === null
+  if (told.for !== place.for) return true
+  return place.place < told.place && (place.place <= 3 || place.place <= told.place / 2)
+}

@@ -1,0 +1,57 @@
+import { copyFileSync, closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { Problem } from '#api/problem.ts'
+import { inspect } from './open-database.ts'
+import { lockVolume } from './volume-lock.ts'
+
+export const databaseIn = (dir: string): string => join(dir, 'tarmac.db')
+
+/** Copies the records of a volume into a new file: all of one moment, synced, while a gateway goes on working with them. */
+export function backup(dir: string, file: string): void {
+  const path = databaseIn(dir)
+  const to = resolve(file)
+  if (!existsSync(path)) throw new Problem('records-unusable', `There are no records in ${dir}.`)
+  if (existsSync(to)) throw new Problem('records-unusable', `${to} exists already: name a new file.`)
+  inspect(path)
+  const part = `${to}.part`
+  rmSync(part, { force: true })
+  using db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+  db.prepare('VACUUM INTO ?').run(part)
+  moveInPlace(part, to)
+}
+
+/**
+ * Puts a backup in the place of a volume's records, and gives the name under which those are kept. Refuses while a gateway
+ * has the volume, and what is not a whole database that this gateway can go on with. Broken off, it is to be run again.
+ */
+export function restore(dir: string, file: string): { former: string | null } {
+  using _held = lockVolume(dir)
+  const path = databaseIn(dir)
+  const [from, coming] = [resolve(file), `${path}-restoring`]
+  if (!existsSync(from)) throw new Problem('records-unusable', `There is no file ${from}.`)
+  if (statSync(from).size === 0) throw new Problem('records-unusable', `${from} holds no records.`)
+  inspect(from, undefined, 'whole')
+  rmSync(coming, { force: true })
+  copyFileSync(from, `${coming}.part`)
+  // From here on until the last step no gateway starts: it would take the records for absent.
+  moveInPlace(`${coming}.part`, coming)
+  const former = `${path}.before-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
+  const kept = existsSync(path)
+  for (const part of ['', '-wal', '-shm']) if (existsSync(path + part)) renameSync(path + part, former + part)
+  moveInPlace(coming, path)
+  return { former: kept ? former : null }
+}
+
+/** Synced before it has its name, and its name synced too. */
+function moveInPlace(from: string, to: string): void {
+  sync(from)
+  renameSync(from, to)
+  sync(dirname(to))
+}
+
+function sync(path: string): void {
+  const fd = openSync(path, 'r')
+  fsyncSync(fd)
+  closeSync(fd)
+}

@@ -1,0 +1,9 @@
+import { DatabaseSync } from 'node:sqlite'
+import { parentPort, workerData } from 'node:worker_threads'
+import { type Check, integrityOf } from './integrity-of.ts'
+
+/** One look at a whole database, on a thread and a connection of its own. */
+const { path, check } = workerData as { path: string; check: Check }
+using db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+parentPort!.postMessage(integrityOf(db, check))

@@ -1,0 +1,36 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { arrange, type AtWork, type QueueLimits, type Queued, type Told } from '../deployments/queue.ts'
+
+/** The queue as it stands in the tables, for use within a transaction of the store. */
+export class QueueRows {
+  readonly #queued
+  readonly #atWork
+  readonly #told
+  readonly #tell
+
+  constructor(db: DatabaseSync) {
+    this.#queued = db.prepare(
+      `SELECT id, app, owner, number, body ->> '$.image' IS NULL AS builds, served, settings ->> '$.builds' AS appBuilds
+       FROM deployments JOIN apps USING (app) WHERE ended_at IS NULL AND state = 'pending'`,
+    )
+    this.#atWork = db.prepare(
+      `SELECT id, app, owner, state FROM deployments WHERE ended_at IS NULL AND state <> 'pending'`,
+    )
+    this.#told = db.prepare('SELECT waiting FROM deployments WHERE id = ?')
+    this.#tell = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
+  }
+
+  arranged(limits: QueueLimits | null): ReturnType<typeof arrange> {
+    const queued = this.#queued.all() as unknown as (Omit<Queued, 'builds'> & { builds: boolean | number })[]
+    for (const one of queued) one.builds = one.builds === 1
+    return arrange(queued as Queued[], this.#atWork.all() as unknown as AtWork[], limits)
+  }
+
+  told(id: string): Told | null {
+    return JSON.parse(String(this.#told.get(id)?.['waiting'] ?? null)) as Told | null
+  }
+
+  tell(id: string, told: Told | null): void {
+    this.#tell.run(told && JSON.stringify(told), id)
+  }
+}

@@ -1,0 +1,41 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { OwnSettings } from '#api/app-settings.ts'
+import type { KeepSources } from '../deployments/store.ts'
+
+/** Which sources are still needed, as the tables say. */
+export class SourceRows {
+  readonly #apps
+  readonly #unfinished
+  readonly #newest
+
+  constructor(db: DatabaseSync) {
+    this.#apps = db.prepare('SELECT app, settings FROM apps')
+    this.#unfinished = db.prepare(
+      'SELECT source_digest AS digest FROM deployments WHERE ended_at IS NULL AND source_digest IS NOT NULL',
+    )
+    this.#newest = db.prepare(
+      `SELECT source_digest AS digest, ended_at AS endedAt, body ->> '$.source.sizeBytes' AS sizeBytes FROM deployments
+       WHERE app = ? AND ended_at IS NOT NULL AND source_digest IS NOT NULL ORDER BY number DESC`,
+    )
+  }
+
+  inUse(keep: KeepSources, now: number): Set<string> {
+    const digests = new Set(this.#unfinished.all().map(({ digest }) => String(digest)))
+    for (const { app, settings } of this.#apps.all()) {
+      const own = { ...keep, ...(JSON.parse(String(settings)) as OwnSettings) }
+      const since = new Date(now - own.keepSourcesDays * 86_400_000).toISOString()
+      const kept = new Set<string>()
+      let sizeBytes = 0
+      for (const row of this.#newest.iterate(String(app))) {
+        const digest = String(row['digest'])
+        if (kept.has(digest)) continue
+        sizeBytes += Number(row['sizeBytes'])
+        const enough = kept.size >= own.keepSources || sizeBytes > own.keepSourcesMib * 2 ** 20
+        if (enough || String(row['endedAt']) < since) break
+        kept.add(digest)
+      }
+      for (const digest of kept) digests.add(digest)
+    }
+    return digests
+  }
+}

@@ -1,0 +1,114 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
+import { expect, test } from 'vitest'
+import { DeploymentOptions } from '#api/options.ts'
+import { integrityOf } from '../../../gateway/src/store/integrity-of.ts'
+import { openDatabase } from '../../../gateway/src/store/open-database.ts'
+import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
+
+const folder = join(import.meta.dirname, '../../../gateway/src/store/migrations')
+const files = readdirSync(folder).toSorted()
+const newFolder = () => mkdtempSync(join(tmpdir(), 'tarmac-store-'))
+
+/** What a gateway of that version writes beside a deployment, and later ones count on; other tables are filled anyhow. */
+const rowsOf: Record<string, string> = { '0004-lanes.sql': `INSERT INTO apps (app) VALUES ('shop')` }
+
+/** A database as a gateway that knew the first `version` migrations left it, with something in each of its tables. */
+function databaseOf(version: number): string {
+  const path = join(newFolder(), 'tarmac.db')
+  using db = new DatabaseSync(path)
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON')
+  for (const file of files.slice(0, version)) db.exec(readFileSync(join(folder, file), 'utf8'))
+  db.exec(`PRAGMA user_version = ${version}`)
+  const options = DeploymentOptions.parse({})
+  const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
+  const body = {
+    options,
+    source,
+    plan: null,
+    image: null,
+    bases: {},
+    machines: [],
+    url: null,
+    problem: null,
+    cancel: null,
+  }
+  const deployment = db.prepare(
+    `INSERT INTO deployments (id, app, number, state, created_at, updated_at, ended_at, last_seq, source_digest, body)
+     VALUES (?1, 'shop', ?2, ?3, ?4, ?4, ?5, 1, 'sha256:aa', ?6)`,
+  )
+  const at = '2026-01-01T00:00:00.000Z'
+  const event = db.prepare('INSERT INTO events (deployment, seq, at, body) VALUES (?, 1, ?, ?)')
+  for (const [number, state] of ['live', 'deploying', 'pending'].entries()) {
+    deployment.run(`d${number + 1}`, number + 1, state, at, state === 'live' ? at : null, JSON.stringify(body))
+    event.run(`d${number + 1}`, at, JSON.stringify({ type: 'state', from: null, state: 'pending' }))
+  }
+  for (const file of files.slice(0, version)) db.exec(rowsOf[file] ?? '')
+  for (const { name } of db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()) fill(db, String(name))
+  return path
+}
+
+/** One row in a table that has none, made from its columns. */
+function fill(db: DatabaseSync, table: string): void {
+  if (db.prepare(`SELECT 1 FROM ${table}`).get()) return
+  const parents = new Map(
+    db
+      .prepare(`PRAGMA foreign_key_list(${table})`)
+      .all()
+      .map((key) => [key['from'], key]),
+  )
+  const columns = db.prepare(`PRAGMA table_info(${table})`).all()
+  const values = columns.map(({ name, type }): SQLInputValue => {
+    const parent = parents.get(name)
+    if (parent)
+      return db.prepare(`SELECT ${String(parent['to'])} AS value FROM ${String(parent['table'])}`).get()!['value']!
+    return type === 'INTEGER' ? 1 : type === 'BLOB' ? new Uint8Array([1]) : '{}'
+  })
+  db.prepare(`INSERT INTO ${table} VALUES (${columns.map(() => '?').join(', ')})`).run(...values)
+}
+
+test('migrations are numbered, each number once', () => {
+  const numbers = files.map((file) => Number(/^(\d{4})-[\w-]+\.sql$/.exec(file)?.[1]))
+  expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b))
+})
+
+test.each(files.map((file, index) => [index + 1, file]))(
+  'a database of version %i (%s) opens with all it holds, and work goes on',
+  async (version) => {
+    const path = databaseOf(version)
+    {
+      await using store = openSqliteStore(path)
+      expect((await store.list('shop', { limit: 9, before: null })).deployments).toMatchObject([
+        { id: 'd3', state: 'pending', source: { digest: 'sha256:aa' } },
+        { id: 'd2', state: 'deploying' },
+        { id: 'd1', state: 'live', endedAt: '2026-01-01T00:00:00.000Z' },
+      ])
+      const [left] = await store.recover('The gateway was killed')
+      expect(left).toMatchObject({ deployment: { id: 'd2', state: 'deploying' } })
+      expect(await store.advance({ id: 'd2', epoch: left!.epoch }, 'deploying', 'superseded')).toBe(true)
+      expect((await store.eventsAfter('d2', 0, 9)).map(({ seq }) => seq)).toEqual([1, 2, 3])
+      expect(await store.claim()).toMatchObject({ deployment: { id: 'd3', state: 'fetching' } })
+    }
+    using db = new DatabaseSync(path, { readOnly: true })
+    expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: files.length })
+    expect(db.prepare('PRAGMA foreign_key_check').all()).toEqual([])
+    expect(integrityOf(db, 'integrity_check')).toBeNull()
+  },
+)
+
+test('a migration that fails leaves the version before it as it was', () => {
+  const path = databaseOf(files.length)
+  const bad = newFolder()
+  cpSync(folder, bad, { recursive: true })
+  writeFileSync(
+    join(bad, '9999-bad.sql'),
+    'DELETE FROM events; ALTER TABLE events ADD COLUMN x TEXT; INSERT INTO nowhere VALUES (1);',
+  )
+  expect(() => openDatabase(path, pathToFileURL(`${bad}/`))).toThrow('no such table: nowhere')
+  using db = openDatabase(path)
+  expect(db.prepare('SELECT count(*) AS n FROM events').get()).toEqual({ n: 3 })
+  expect(db.prepare('PRAGMA table_info(events)').all()).toHaveLength(4)
+})
