@@ -101,9 +101,9 @@ class Audience {
   async #giveAll(page: Page): Promise<void> {
     this.#seq = page.at(-1)!.seq
     let turn = 0
-    for (const reader of [...this.#ready]) {
+    for (const reader of this.#ready) {
       if (++turn % givenAtOnce === 0) await setImmediate()
-      const busy = this.#ready.has(reader) ? give(reader, page) : null
+      const busy = this.#readers.has(reader) ? give(reader, page) : null
       if (!busy) continue
       this.#ready.delete(reader)
       void this.#catchUp(reader, busy)

@@ -3,28 +3,23 @@ import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Deployment } from '#api/deployment.ts'
 import type { SendingAway } from '#api/event-stream.ts'
-import { Problem } from '#api/problem.ts'
-import { routes } from '#api/routes.ts'
 import type { Page } from '../deployments/follow.ts'
 import { joinAudience } from './audience.ts'
-import { authorizer } from './authorize.ts'
 import type { HttpParts } from './http-app.ts'
-import { filterOf, type LogFilter } from './log-filter.ts'
+import type { LogFilter } from './log-filter.ts'
 import { sendProblem } from './problem.ts'
-import { afterOf, findLog } from './read-deployments.ts'
+import { readerGate } from './read-events.ts'
 import { defaultHeartbeatMs, stoppingMessage, tooSlowMessage } from './send-log.ts'
-
-const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
 
 /** The log over WebSocket, at the address of the events: one JSON message per event, then a closing message. */
 export class EventsSocket {
   readonly #parts: HttpParts
-  readonly #authorize: (request: IncomingMessage) => void
+  readonly #admit: ReturnType<typeof readerGate>
   readonly #server = new WebSocketServer({ noServer: true, maxPayload: 4096, perMessageDeflate: false })
 
   constructor(parts: HttpParts) {
     this.#parts = parts
-    this.#authorize = authorizer(parts.tokens)
+    this.#admit = readerGate(parts)
   }
 
   readonly upgrade = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
@@ -47,14 +42,6 @@ export class EventsSocket {
   /** Cuts every line that is still open. */
   cut(): void {
     for (const reader of this.#server.clients) reader.terminate()
-  }
-
-  async #admit(request: IncomingMessage) {
-    this.#authorize(request)
-    const id = address.exec(new URL(request.url ?? '', 'http://gateway').pathname)?.[1]
-    if (id === undefined) throw new Problem('route-not-found', 'There is no WebSocket at this address.')
-    if (this.#parts.stopping.aborted) throw new Problem('stopping', stoppingMessage.detail)
-    return { deployment: await findLog(this.#parts.store, id), after: afterOf(request), filter: filterOf(request) }
   }
 
   #send(socket: WebSocket, { id }: Deployment, { after, filter }: { after: number; filter: LogFilter }): void {
@@ -104,6 +91,7 @@ export class EventsSocket {
         socket.close(1011)
       },
     })
+    if (stopping.aborted) stop()
   }
 }
 

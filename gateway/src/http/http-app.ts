@@ -15,7 +15,7 @@ import { createDeployment, retryDeployment } from './create-deployment.ts'
 import { deployAndFollow } from './deploy-and-follow.ts'
 import { downloadLog } from './download-log.ts'
 import { sendProblem } from './problem.ts'
-import { listDeployments, readDeployment, readEvents } from './read-deployments.ts'
+import { listDeployments, readDeployment } from './read-deployments.ts'
 
 export type HttpParts = {
   store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed'>
@@ -48,7 +48,7 @@ export type HttpParts = {
   heartbeatMs?: number
 }
 
-/** Every address of the gateway but the WebSocket one, which `listen` adds. */
+/** Every address of the gateway but the events of a deployment, which `listen` adds. */
 export function httpApp(parts: HttpParts): Express {
   const { tokens, log, stopping } = parts
   const authorize = authorizer(tokens)
@@ -77,7 +77,6 @@ export function httpApp(parts: HttpParts): Express {
   app.put(routes.secret, putSecret(parts))
   app.delete(routes.secret, deleteSecret(parts))
   app.get(routes.deployment, readDeployment(parts))
-  app.get(routes.events, readEvents(parts))
   app.get(routes.log, downloadLog(parts))
   app.post(routes.retry, retryDeployment(parts))
   app.post(routes.cancel, cancelDeployment(parts))

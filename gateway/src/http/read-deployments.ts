@@ -4,9 +4,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { assertLogKept } from '../deployments/follow.ts'
 import type { HttpParts } from './http-app.ts'
-import { filterOf } from './log-filter.ts'
 import { appOf, queryOf } from './receive-source.ts'
-import { forms, type LogType, sendLog } from './send-log.ts'
 
 type Store = Pick<HttpParts, 'store'>
 
@@ -25,18 +23,6 @@ export function listDeployments({ store }: Store): RequestHandler {
 /** `GET /v1/deployments/{id}`: the record, which alone gives the verdict. */
 export function readDeployment({ store }: Store): RequestHandler {
   return async (request, response) => void response.json(await findOr404(store, String(request.params['id'])))
-}
-
-/** `GET /v1/deployments/{id}/events`: the log from `after` on, in the form that `Accept` names. */
-export function readEvents(parts: HttpParts): RequestHandler {
-  return async (request, response) => {
-    const { id, app, createdAt, state } = await findLog(parts.store, String(request.params['id']))
-    const names = Object.keys(forms) as LogType[]
-    const type = names.find((name) => name === request.accepts(names))
-    if (!type) throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)
-    const wish = { after: afterOf(request), type, filter: filterOf(request) }
-    sendLog(response, parts, { id, app, createdAt, state }, wish)
-  }
 }
 
 export async function findOr404(store: HttpParts['store'], id: string): Promise<Deployment> {

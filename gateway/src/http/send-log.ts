@@ -66,7 +66,7 @@ export const tooSlowMessage: SendingAway = {
 
 /** Sends a deployment's log from `after` on until its end, as fast as the reader takes it. */
 export function sendLog(response: ServerResponse, parts: LogParts, about: About, wish: LogWish): void {
-  if (!response.destroyed) new LogReader(response, parts, about, wish)
+  if (!response.destroyed) new LogReader(response, parts, about, wish).begin()
 }
 
 /** One answer that shows a log. There may be thousands: it holds little, and makes no promise while all goes well. */
@@ -77,8 +77,7 @@ class LogReader implements Reader {
   readonly #about: About
   readonly #type: LogType
   readonly #filter: LogFilter
-  readonly #leave: () => void
-  readonly #beat: NodeJS.Timeout
+  #leave = () => {}
   #state: DeploymentState
   #quiet = true
   #waitingBytes = 0
@@ -92,24 +91,29 @@ class LogReader implements Reader {
     this.#type = type
     this.#filter = filter
     this.#state = about.state
-    response.setHeader('Content-Type', `${type}; charset=utf-8`)
+  }
+
+  begin(): void {
+    const response = this.#response
+    const { store, stopping, heartbeatMs = defaultHeartbeatMs } = this.#parts
+    response.setHeader('Content-Type', `${this.#type}; charset=utf-8`)
     response.setHeader('Cache-Control', 'no-store')
     response.flushHeaders()
-    const start = after === 0 && forms[type].start(about)
+    const start = this.seq === 0 && forms[this.#type].start(this.#about)
     if (start) response.write(start)
-    this.#beat = setInterval(() => this.#look(), parts.heartbeatMs ?? defaultHeartbeatMs)
-    const leave = joinAudience(parts.store, about.id, this)
+    const beat = setInterval(() => this.#look(), heartbeatMs)
+    const leave = joinAudience(store, this.#about.id, this)
     const stop = () => this.#sendAway(stoppingMessage)
     this.#leave = () => {
       leave()
-      parts.stopping.removeEventListener('abort', stop)
+      stopping.removeEventListener('abort', stop)
     }
-    parts.stopping.addEventListener('abort', stop)
+    stopping.addEventListener('abort', stop)
     response.once('close', () => {
       this.#leave()
-      clearInterval(this.#beat)
+      clearInterval(beat)
     })
-    if (parts.stopping.aborted) stop()
+    if (stopping.aborted) stop()
   }
 
   take(page: Page): Promise<unknown> | null {
