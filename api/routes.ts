@@ -14,6 +14,7 @@ export const routes = {
   secret: '/v1/apps/:app/secrets/:name',
   deployment: '/v1/deployments/:id',
   events: '/v1/deployments/:id/events',
+  log: '/v1/deployments/:id/log',
   cancel: '/v1/deployments/:id/cancel',
   retry: '/v1/deployments/:id/retry',
   health: '/healthz',

@@ -3,6 +3,7 @@ import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { downtime } from './downtime.ts'
 import { editLine } from './edit.ts'
+import { followers } from './followers.ts'
 import { intake } from './intake.ts'
 import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
@@ -25,6 +26,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   intake,
   downtime,
   edit: editLine,
+  followers,
   start,
   memory,
 }

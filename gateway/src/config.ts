@@ -77,7 +77,13 @@ export const settings = z.object({
     .default(4)
     .describe('spawn: build steps at work at once, of all builds together.'),
   TARMAC_STEP_LOG_MIB: mib.default(4).describe('How much output of one build step is kept whole, in MiB.'),
-  TARMAC_BUILD_LOG_MIB: mib.default(32).describe('How much output of one build is kept whole, in MiB.'),
+  TARMAC_LOG_MIB: mib.default(32).describe('How much output of one deployment is kept whole, in MiB.'),
+  TARMAC_LOG_TAIL_KIB: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(64)
+    .describe('How much of the end of a step’s output is kept when it is more than that, in KiB.'),
   TARMAC_DISK_LOW: mark
     .default('5%')
     .describe('Free room of the build disk below which nothing new is taken, in MiB or as a share.'),
@@ -261,7 +267,6 @@ export function readConfig(env: Record<string, string | undefined>) {
       address: set.TARMAC_BUILDKIT,
       contextPort: set.TARMAC_CONTEXT_PORT,
       root: set.TARMAC_BUILD_ROOT || join(set.TARMAC_DATA, 'buildkit'),
-      logLimits: { stepBytes: set.TARMAC_STEP_LOG_MIB * 2 ** 20, buildBytes: set.TARMAC_BUILD_LOG_MIB * 2 ** 20 },
     },
     /** For a daemon of our own. */
     daemon: {
@@ -317,6 +322,11 @@ export function readConfig(env: Record<string, string | undefined>) {
       watchMs: set.TARMAC_WATCH * 1000,
       proxyMs: set.TARMAC_PROXY_PAUSE * 1000,
       awayMs: set.TARMAC_AWAY_TIMEOUT * 1000,
+      log: {
+        stepBytes: set.TARMAC_STEP_LOG_MIB * 2 ** 20,
+        allBytes: set.TARMAC_LOG_MIB * 2 ** 20,
+        tailBytes: set.TARMAC_LOG_TAIL_KIB * 2 ** 10,
+      },
       drainMs: set.TARMAC_DRAIN * 1000,
     },
     /** Kept apart, so that the rest may be logged. */

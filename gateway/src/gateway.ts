@@ -219,14 +219,20 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 const onLoopback = (host: string) => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
 
 /** A build daemon of our own, its cache on our volume. */
-function startDaemon({ data, buildkit, daemon, registry }: Config, log: Logger): Promise<Daemon> {
+function startDaemon({ data, buildkit, daemon, registry, limits }: Config, log: Logger): Promise<Daemon> {
   const mirrors: Record<string, string[]> = {}
   for (const [host, place] of daemon.mirrors) (mirrors[host] ??= []).push(place)
   const plainHttp = new Set([registry, ...Object.values(mirrors).flat()].filter(onLoopback))
-  const { stepBytes } = buildkit.logLimits
   // The daemon keeps what it hands on in memory: a few times what we keep, so that we know how much we left out.
   return Daemon.start(
-    { ...daemon, dir: data, root: buildkit.root, mirrors, plainHttp: [...plainHttp], stepLogBytes: stepBytes * 4 },
+    {
+      ...daemon,
+      dir: data,
+      root: buildkit.root,
+      mirrors,
+      plainHttp: [...plainHttp],
+      stepLogBytes: limits.log.stepBytes * 4,
+    },
     log,
   )
 }

@@ -106,8 +106,8 @@ export interface DeploymentStore {
    */
   recover(reason: string): Promise<Claim[]>
 
-  /** In order of `seq`, from the first one after `after`. */
-  eventsAfter(id: string, after: number, limit: number): Promise<DeploymentEvent[]>
+  /** In order of `seq`, from the first one after `after`; with `limitBytes` no more than about so much, but one at least. */
+  eventsAfter(id: string, after: number, limit: number, limitBytes?: number): Promise<DeploymentEvent[]>
   /** Resolves when the log may hold more than `after`, has ended, or the signal aborts; too often perhaps, never too late. */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
   /** Digests of the source trees of unfinished deployments, and of those of each app that are to be kept. */

@@ -13,8 +13,9 @@ import { authorizer } from './authorize.ts'
 import { cancelDeployment } from './cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './create-deployment.ts'
 import { deployAndFollow } from './deploy-and-follow.ts'
+import { downloadLog } from './download-log.ts'
 import { sendProblem } from './problem.ts'
-import { listDeployments, readDeployment, readEvents } from './read-deployments.ts'
+import { listDeployments, readDeployment } from './read-deployments.ts'
 import { type AppParts, auditApp, diffReleases, listReleases, readRelease, removeApp, rollBack } from './releases.ts'
 import { createRollout, readRolloutRecord, type RolloutParts } from './rollouts.ts'
 
@@ -46,11 +47,11 @@ export type HttpParts = AppParts &
     /** Fires when the gateway begins to stop: uploads are refused, followers are sent away to come back. */
     stopping: AbortSignal
     maxUploadBytes: number
-    /** A line without news for this long gets a sign of life; 15 s when not given. */
+    /** A line without news for this long gets a sign of life; a reader that took nothing meanwhile is sent away. 15 s. */
     heartbeatMs?: number
   }
 
-/** Every address of the gateway but the WebSocket one, which `listen` adds. */
+/** Every address of the gateway but the events of a deployment, which `listen` adds. */
 export function httpApp(parts: HttpParts): Express {
   const { tokens, log, stopping } = parts
   const authorize = authorizer(tokens)
@@ -87,7 +88,7 @@ export function httpApp(parts: HttpParts): Express {
   app.put(routes.secret, putSecret(parts))
   app.delete(routes.secret, deleteSecret(parts))
   app.get(routes.deployment, readDeployment(parts))
-  app.get(routes.events, readEvents(parts))
+  app.get(routes.log, downloadLog(parts))
   app.post(routes.retry, retryDeployment(parts))
   app.post(routes.cancel, cancelDeployment(parts))
 

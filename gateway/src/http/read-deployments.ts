@@ -5,7 +5,6 @@ import { Problem } from '#api/problem.ts'
 import { assertLogKept } from '../deployments/follow.ts'
 import type { HttpParts } from './http-app.ts'
 import { appOf, queryOf } from './receive-source.ts'
-import { forms, type LogType, sendLog } from './send-log.ts'
 
 type Store = Pick<HttpParts, 'store'>
 
@@ -28,21 +27,16 @@ export function readDeployment({ store }: Store): RequestHandler {
   return async (request, response) => void response.json(await findOr404(store, String(request.params['id'])))
 }
 
-/** `GET /v1/deployments/{id}/events`: the log from `after` on, in the form that `Accept` names. */
-export function readEvents(parts: HttpParts): RequestHandler {
-  return async (request, response) => {
-    const deployment = await findOr404(parts.store, String(request.params['id']))
-    assertLogKept(deployment)
-    const names = Object.keys(forms) as LogType[]
-    const name = names.find((name) => name === request.accepts(names))
-    if (!name) throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)
-    await sendLog(response, parts, deployment, afterOf(request), name)
-  }
-}
-
 export async function findOr404(store: HttpParts['store'], id: string): Promise<Deployment> {
   const deployment = await store.find(id)
   if (!deployment) throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
+  return deployment
+}
+
+/** The same, while its log is kept. */
+export async function findLog(store: HttpParts['store'], id: string): Promise<Deployment> {
+  const deployment = await findOr404(store, id)
+  assertLogKept(deployment)
   return deployment
 }
 

@@ -277,15 +277,16 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
-  async eventsAfter(id: string, after: number, limit: number): Promise<DeploymentEvent[]> {
-    const rows = this.#prepare(
-      'SELECT seq, at, body FROM events WHERE deployment = ? AND seq > ? ORDER BY seq LIMIT ?',
-    ).all(id, after, limit)
-    return rows.map((row) => ({
-      seq: Number(row['seq']),
-      at: String(row['at']),
-      ...(JSON.parse(String(row['body'])) as NewEvent),
-    }))
+  async eventsAfter(id: string, after: number, limit: number, limitBytes = Infinity): Promise<DeploymentEvent[]> {
+    const rows = this.#prepare('SELECT seq, at, body FROM events WHERE deployment = ? AND seq > ? ORDER BY seq LIMIT ?')
+    const events: DeploymentEvent[] = []
+    let sizeBytes = 0
+    for (const { seq, at, body } of rows.iterate(id, after, limit) as Iterable<Record<string, unknown>>) {
+      events.push({ seq: Number(seq), at: String(at), ...(JSON.parse(String(body)) as NewEvent) })
+      sizeBytes += String(body).length
+      if (sizeBytes >= limitBytes) break
+    }
+    return events
   }
 
   async changed(id: string, after: number, signal: AbortSignal): Promise<void> {
