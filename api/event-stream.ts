@@ -3,7 +3,8 @@ import type { DeploymentEvent } from './event.ts'
 
 /**
  * What a reader of `…/events` gets, as NDJSON lines, SSE data or WebSocket messages: events, then one closing message.
- * After `stopping` the log goes on elsewhere, or here again: come back with `?after=` the last number.
+ * After `stopping` or `too-slow` the log goes on, here or elsewhere: come back with `?after=` the last number.
  */
 export type StreamMessage = DeploymentEvent | ClosingMessage
-export type ClosingMessage = { type: 'end'; state: DeploymentState } | { type: 'stopping'; detail: string }
+export type ClosingMessage = { type: 'end'; state: DeploymentState } | SendingAway
+export type SendingAway = { type: 'stopping' | 'too-slow'; detail: string }

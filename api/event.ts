@@ -29,6 +29,14 @@ const Log = z.object({
   text: z.string(),
 })
 
+/** What a step printed here and is not kept, because it printed too much. */
+const Dropped = z.object({
+  type: z.literal('dropped'),
+  step: z.string().nullable(),
+  lines: z.number(),
+  bytes: z.number(),
+})
+
 const Plan = PlanFacts.extend({ type: z.literal('plan') })
 const Warning = z.object({ type: z.literal('warning'), text: z.string() })
 const Note = z.object({ type: z.literal('note'), text: z.string() })
@@ -58,6 +66,8 @@ const Machine = z.object({
     'failed',
     'rolling_back',
     'rolled_back',
+    'cordoned',
+    'stopped',
     'removed',
     'stuck',
   ]),
@@ -68,7 +78,18 @@ const Machine = z.object({
 })
 
 /** What a part of the gateway tells the log; the store numbers and dates it. */
-export const NewEvent = z.discriminatedUnion('type', [State, Step, Log, Plan, Warning, Note, Gap, Waiting, Machine])
+export const NewEvent = z.discriminatedUnion('type', [
+  State,
+  Step,
+  Log,
+  Dropped,
+  Plan,
+  Warning,
+  Note,
+  Gap,
+  Waiting,
+  Machine,
+])
 export type NewEvent = z.infer<typeof NewEvent>
 
 /** One line of a deployment's log: numbered from 1 without gaps, `at` in ISO 8601, UTC. */

@@ -41,6 +41,8 @@ function words(event: DeploymentEvent): string[] {
         .replace(/\r?\n$/, '')
         .split('\n')
         .map((line) => `   | ${clean(line)}`)
+    case 'dropped':
+      return [`   | … ${event.lines} lines (${inMb(event.bytes)}) are not kept`]
     case 'plan': {
       const versions = Object.entries(event.versions).map(([name, version]) => `${name} ${version}`)
       const facts = [
@@ -65,6 +67,7 @@ function words(event: DeploymentEvent): string[] {
   }
 }
 
+const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 function waitsFor({ for: what, behind }: Waiting): string {
   if (what === 'lane') return `deployment ${behind}, which came before`
   if (what === 'ready') return 'the builder to be ready'

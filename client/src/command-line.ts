@@ -3,6 +3,7 @@ import { AppName, appNameRule } from '#api/app.ts'
 import { exitCodes } from '#api/exit-codes.ts'
 import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import { readSecrets } from './read-secrets.ts'
 
 type Where = { gateway: URL; token: string }
 export type DeployCommand = Where & {
@@ -10,13 +11,17 @@ export type DeployCommand = Where & {
   app: string
   folder: string
   options: DeploymentOptions
+  secrets: Map<string, string>
   detach: boolean
 }
+export type FollowCommand = Where & { name: 'follow'; id: string; show: Show }
+/** What is shown of a log: events of these types, or of the steps whose name holds this. */
+export type Show = { only?: string | undefined; step?: string | undefined }
 export type RetryCommand = Where & { name: 'retry'; id: string; again: boolean }
 export type CancelCommand = Where & { name: 'cancel'; id: string; abort: boolean; why: string | null }
 export type Command =
   | DeployCommand
-  | (Where & { name: 'follow'; id: string })
+  | FollowCommand
   | CancelCommand
   | RetryCommand
   | { name: 'help' }
@@ -25,12 +30,15 @@ export type Command =
 const flags = {
   env: { type: 'string', multiple: true },
   build: { type: 'string', multiple: true },
+  secret: { type: 'string', multiple: true },
   'no-deploy': { type: 'boolean', default: false },
   rebuild: { type: 'boolean', default: false },
   detach: { type: 'boolean', default: false },
   abort: { type: 'boolean', default: false },
   again: { type: 'boolean', default: false },
   why: { type: 'string' },
+  only: { type: 'string' },
+  step: { type: 'string' },
   region: { type: 'string' },
   dockerfile: { type: 'string' },
   plan: { type: 'string' },
@@ -38,6 +46,7 @@ const flags = {
   platform: { type: 'string' },
   tag: { type: 'string', multiple: true },
   strategy: { type: 'string' },
+  ha: { type: 'boolean', default: false },
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },
@@ -54,6 +63,7 @@ export const help = `Usage: tarmac deploy <app> [folder]    send a folder (defau
 
   --env NAME=VALUE      environment of the machines; may be given again; nothing secret
   --build NAME=VALUE    a variable of the build; may be given again; nothing secret
+  --secret NAME         a secret for build steps, from the environment; NAME=@FILE: from a file
   --no-deploy           build and push the image, touch no machine
   --rebuild             run every step again, whatever is cached
   --region CODE         region of new machines
@@ -63,10 +73,13 @@ export const help = `Usage: tarmac deploy <app> [folder]    send a folder (defau
   --tag TAG             one more tag for the image; may be given again
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
+  --ha                  two machines instead of one where there is none yet
   --owner NAME          the machines of one of the app's users, with a queue of their own
   --lane POLICY         what becomes of others in that queue: latest, cancel-running, fifo or reject
   --again               with retry: bring the image that was built, build nothing
   --abort, --why TEXT   with cancel: put touched machines back; the reason for the record
+  --only TYPES          with follow: these events alone, as state or state,machine
+  --step TEXT           with follow: the build steps alone whose name holds this
   --detach              return when the gateway has the source
   --json                one JSON object a line on stdout; the last has "type": "result"
   --gateway URL         where the gateway is (TARMAC_GATEWAY)
@@ -91,7 +104,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const address = values.gateway ?? env['TARMAC_GATEWAY']
   if (!address) throw wrongUse('Say where the gateway is: set TARMAC_GATEWAY, or give --gateway URL.')
   const where = { gateway: readUrl(address), token: values.token ?? env['TARMAC_TOKEN'] ?? '' }
-  if (name === 'follow' && args.length === 1) return { name, id: args[0]!, ...where }
+  const { only, step } = values
+  if (only && step) throw wrongUse('Give --only or --step, not both.')
+  if (name === 'follow' && args.length === 1) return { name, id: args[0]!, show: { only, step }, ...where }
   if (name === 'retry' && args.length === 1) return { name, id: args[0]!, again: values.again, ...where }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...where }
@@ -100,17 +115,19 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
   const [app, folder = '.'] = args
   if (!AppName.safeParse(app).success) throw new Problem('app-name-invalid', appNameRule)
-  const { region, dockerfile, plan, target, platform, strategy, owner, lane, rebuild } = values
+  const { region, dockerfile, plan, target, platform, strategy, owner, lane, rebuild, ha } = values
   const asked: [string, string | undefined][] = [
     ['deploy', String(!values['no-deploy'])],
     ['rebuild', String(rebuild)],
+    ['ha', String(ha)],
     ...Object.entries({ region, dockerfile, plan, target, platform, strategy, owner, lane }),
     ...(values.tag ?? []).map((tag): [string, string] => ['tag', tag]),
     ...(values.env ?? []).map((pair) => assignment('env', pair)),
     ...(values.build ?? []).map((pair) => assignment('build', pair)),
   ]
   const given = asked.filter((pair): pair is [string, string] => pair[1] !== undefined)
-  return { name, app: app!, folder, options: readOptions(given).options, detach: values.detach, ...where }
+  const secrets = readSecrets(values.secret ?? [], env)
+  return { name, app: app!, folder, options: readOptions(given).options, secrets, detach: values.detach, ...where }
 }
 
 function parse(argv: string[]) {

@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { basename } from 'node:path'
+import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isFinal } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
@@ -14,21 +15,41 @@ import type { Printer } from './print.ts'
 
 const confirmMs = 5000
 
-/** Interrupted: the deployment is stopped while no machine has been touched, else left to go on. Returns what to say. */
-async function leaveOrCancel(id: string, gateway: Pick<Gateway, 'cancel' | 'find'>): Promise<string> {
-  const deadline = performance.now() + confirmMs
+/**
+ * Interrupted: the deployment is stopped while no machine has been touched; then a person is asked, and a program leaves
+ * it to go on. Returns what to say.
+ */
+async function leaveOrCancel(id: string, gateway: Gateway, printer: Printer, signal: AbortSignal): Promise<string> {
+  printer.note(`cancelling ${id}; Ctrl-C once more leaves at once, and tarmac follow ${id} shows what became of it`)
+  const wish = { by: userInfo().username, why: 'interrupted', abort: false }
   try {
-    let { state } = await gateway.cancel(id, { by: userInfo().username, why: 'interrupted', abort: false })
-    while (!isFinal(state) && performance.now() < deadline) {
-      await sleep(200)
-      state = (await gateway.find(id, AbortSignal.timeout(confirmMs))).state
-    }
-    return isFinal(state)
-      ? `Deployment ${id} is ${state}.`
-      : `Deployment ${id} is being cancelled; to see: tarmac follow ${id}`
+    return await cancelled(id, gateway, wish)
   } catch (error) {
-    return `Deployment ${id} goes on: ${(error as Error).message} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
+    const goesOn = `Deployment ${id} goes on: ${(error as Error).message} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
+    const tooLate = error instanceof Problem && error.code === 'too-late'
+    if (!tooLate || signal.reason !== 'SIGINT' || !process.stdin.isTTY || !(await wantsBack())) return goesOn
+    return await cancelled(id, gateway, { ...wish, abort: true })
   }
+}
+
+/** Asks for the end, and waits a little for it. */
+async function cancelled(id: string, gateway: Gateway, wish: Parameters<Gateway['cancel']>[1]): Promise<string> {
+  const deadline = performance.now() + confirmMs
+  let { state } = await gateway.cancel(id, wish)
+  while (!isFinal(state) && performance.now() < deadline) {
+    await sleep(200)
+    state = (await gateway.find(id, AbortSignal.timeout(confirmMs))).state
+  }
+  return isFinal(state)
+    ? `Deployment ${id} is ${state}.`
+    : `Deployment ${id} is being cancelled; to see: tarmac follow ${id}`
+}
+
+async function wantsBack(): Promise<boolean> {
+  // Not as a terminal, so that another Ctrl-C is a signal like the first.
+  using asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
+  const answer = await asking.question('Machines have been touched. Put them back (y), or let it go on (Enter)? ')
+  return /^y/i.test(answer)
 }
 
 /** Packs a folder, sends it, and follows the deployment to its end. Returns the exit code. */
@@ -51,10 +72,12 @@ export async function deploy(
 
   const progress = printer.upload(files.length, entries)
   const body = packSource(folder, entries, progress.packed)
-  const deployment = await gateway.upload(command.app, { ...command.options, ...facts }, body, progress.sent, signal)
+  const asked = { options: { ...command.options, ...facts }, secrets: command.secrets }
+  const deployment = await gateway.upload(command.app, asked, body, progress.sent, signal)
   progress.done()
   const address = gateway.recordUrl(deployment.id)
   printer.accepted(deployment, address)
   if (command.detach) return printer.detached(deployment, address)
-  return followToEnd(deployment, gateway, printer, signal, leaveOrCancel)
+  const onInterrupt = (id: string) => leaveOrCancel(id, gateway, printer, signal)
+  return followToEnd(deployment, gateway, printer, signal, { onInterrupt })
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Deployment, isFinal } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
+import type { Show } from './command-line.ts'
 import type { Gateway } from './gateway.ts'
 import type { Printer } from './print.ts'
 
@@ -15,20 +16,31 @@ export async function followToEnd(
   gateway: Gateway,
   printer: Printer,
   signal: AbortSignal,
-  onInterrupt: (id: string, gateway: Gateway) => Promise<string> = async (id) =>
-    `Deployment ${id} goes on without you. To follow it: tarmac follow ${id}`,
+  { onInterrupt = goesOn, show = {} }: { onInterrupt?: (id: string) => Promise<string>; show?: Show } = {},
 ): Promise<number> {
   const { id } = deployment
+  const isShown = show.step ? ofSteps(show.step) : () => true
   try {
-    const events = followDeployment(id, gateway, printer.note, signal)
+    const events = followDeployment(id, gateway, { say: printer.note, only: show.only }, signal)
     for (;;) {
       const next = await events.next()
       if (next.done) return printer.verdict(next.value)
-      printer.event(next.value, deployment)
+      if (isShown(next.value)) printer.event(next.value, deployment)
     }
   } catch (error) {
     if (!signal.aborted) throw error
-    return printer.interrupted(await onInterrupt(id, gateway))
+    return printer.interrupted(await onInterrupt(id))
+  }
+}
+
+const goesOn = async (id: string) => `Deployment ${id} goes on without you. To follow it: tarmac follow ${id}`
+
+/** True for what the steps tell whose name holds this; the name comes before all else of a step. */
+function ofSteps(part: string): (event: DeploymentEvent) => boolean {
+  const ids = new Set<string>()
+  return (event) => {
+    if (event.type === 'step' && event.name.includes(part)) ids.add(event.step)
+    return 'step' in event && event.step !== null && ids.has(event.step)
   }
 }
 
@@ -36,7 +48,7 @@ export async function followToEnd(
 export async function* followDeployment(
   id: string,
   gateway: Pick<Gateway, 'find' | 'events'>,
-  say: (text: string) => void,
+  { say, only }: { say: (text: string) => void; only: string | undefined },
   signal: AbortSignal,
 ): AsyncGenerator<DeploymentEvent, Deployment> {
   let after = 0
@@ -45,14 +57,14 @@ export async function* followDeployment(
   let told = false
   for (;;) {
     try {
-      for await (const message of gateway.events(id, after, signal)) {
+      for await (const message of gateway.events(id, after, only, signal)) {
         if (message.type !== 'stopping') failures = 0 // it says so again and again, until it is gone
         heardAt = Date.now()
         told = false
         if (message.type === 'end') {
           const deployment = await gateway.find(id, signal)
           if (isFinal(deployment.state)) return deployment
-        } else if (message.type !== 'stopping' && message.seq > after) {
+        } else if ('seq' in message && message.seq > after) {
           after = message.seq
           yield message
         }

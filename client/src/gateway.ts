@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
@@ -30,13 +31,14 @@ export class Gateway {
   /** Sends a source; asks first, so that a refusal costs no upload. Resolves when the gateway has promised to deploy it. */
   async upload(
     app: string,
-    options: Partial<DeploymentOptions>,
+    { options, secrets }: { options: Partial<DeploymentOptions>; secrets: Map<string, string> },
     body: Readable,
     sent: (bytes: number) => void,
     signal: AbortSignal,
   ): Promise<Deployment> {
     const url = new URL(`${this.#base}${fill(routes.deployments, { app })}?${writeOptions(options).toString()}`)
-    const headers = { ...this.#headers, 'Content-Type': 'application/octet-stream', Expect: '100-continue' }
+    const { type, wrap } = secrets.size > 0 ? formWith(secrets) : plainBody
+    const headers = { ...this.#headers, 'Content-Type': type, Expect: '100-continue' }
     const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, { method: 'POST', headers, signal })
     const counted = new Transform({
       transform(chunk: Buffer, _encoding, done) {
@@ -48,7 +50,7 @@ export class Gateway {
     body.once('error', (error) => (packing = error))
     let begun = false
     const begin = () => {
-      if (!begun) pipeline(body, counted, request, () => {}) // what breaks is heard on the request
+      if (!begun) pipeline(body, counted, wrap, request, () => {}) // what breaks is heard on the request
       begun = true
     }
     const impatience = setTimeout(begin, continueMs) // a proxy may not pass the question on
@@ -87,9 +89,15 @@ export class Gateway {
     return (await response.json()) as Deployment
   }
 
-  /** The log after a number. Ends, or throws, when the line does; `end` is its last message when there is no more. */
-  async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<StreamMessage, void> {
-    const url = new URL(`${this.#base}${fill(routes.events, { id })}?after=${after}`)
+  /** The log after a number, all of it or `only` some types. Ends, or throws, when the line does; `end` is its last message when there is no more. */
+  async *events(
+    id: string,
+    after: number,
+    only: string | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<StreamMessage, void> {
+    const query = new URLSearchParams({ after: String(after), ...(only && { only }) })
+    const url = new URL(`${this.#base}${fill(routes.events, { id })}?${query.toString()}`)
     const silence = new AbortController()
     const watch = setTimeout(() => silence.abort(new Error('the line went silent')), silenceMs)
     try {
@@ -123,6 +131,22 @@ export class Gateway {
     if (!response.ok) throw problemOf(url, response.status, await response.text())
     return response
   }
+}
+
+const plainBody = { type: 'application/octet-stream', wrap: (body: AsyncIterable<Buffer>) => body }
+
+/** A form around the source, with secrets as fields: a URL is no place for them. */
+function formWith(secrets: Map<string, string>): typeof plainBody {
+  const boundary = randomUUID()
+  const field = (name: string, more: string) =>
+    `--${boundary}\r\nContent-Disposition: form-data; name="${name}"${more}\r\n\r\n`
+  const fields = Array.from(secrets, ([name, value]) => `${field(`secret.${name}`, '')}${value}\r\n`)
+  async function* wrap(body: AsyncIterable<Buffer>) {
+    yield Buffer.from(fields.join('') + field('source', '; filename="source"'))
+    yield* body
+    yield Buffer.from(`\r\n--${boundary}--\r\n`)
+  }
+  return { type: `multipart/form-data; boundary=${boundary}`, wrap }
 }
 
 function problemOf(url: URL, status: number, answer: string): Problem {

@@ -11,12 +11,12 @@ import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 /** `tarmac`, from its arguments to its exit code. */
 async function main(argv: string[]): Promise<number> {
   const interrupt = new AbortController()
+  const printer: Printer = argv.includes('--json') ? jsonPrinter() : peoplePrinter(process.stderr.isTTY)
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.on(name, () => {
-      if (interrupt.signal.aborted) process.exit(130)
-      interrupt.abort()
+      if (interrupt.signal.aborted) process.exit(printer.interrupted('Left at once.'))
+      interrupt.abort(name)
     })
-  const printer: Printer = argv.includes('--json') ? jsonPrinter() : peoplePrinter(process.stderr.isTTY)
   try {
     const command = readCommandLine(argv, process.env)
     if (command.name === 'help') return show(help)
@@ -28,9 +28,9 @@ async function main(argv: string[]): Promise<number> {
     }
     if (command.name === 'retry')
       return await followToEnd(await gateway.retry(command.id, command.again), gateway, printer, interrupt.signal)
-    return command.name === 'deploy'
-      ? await deploy(command, gateway, printer, interrupt.signal)
-      : await followToEnd(await gateway.find(command.id, interrupt.signal), gateway, printer, interrupt.signal)
+    if (command.name === 'deploy') return await deploy(command, gateway, printer, interrupt.signal)
+    const found = await gateway.find(command.id, interrupt.signal)
+    return await followToEnd(found, gateway, printer, interrupt.signal, { show: command.show })
   } catch (error) {
     if (interrupt.signal.aborted) return printer.interrupted('Stopped; the gateway has taken nothing.')
     const known = error instanceof Problem

@@ -82,6 +82,8 @@ test('every way to go wrong has its exit code and says what to do, also as JSON'
     [2, 'An app name is', ['deploy', 'My_Shop']],
     [2, '--nonsense', ['deploy', 'shop', '--nonsense']],
     [2, 'NAME=VALUE', ['deploy', 'shop', '--env', 'A']],
+    [2, 'NAME has no value', ['deploy', 'shop', '--secret', 'NAME']],
+    [2, 'not both', ['follow', 'd1', '--only', 'state', '--step', 'x']],
     [2, 'strategy', ['deploy', 'shop', '--strategy', 'yolo']],
     [2, 'no folder', ['deploy', 'shop', 'nowhere']],
     [2, 'not a command', ['undeploy', 'shop']],
@@ -125,9 +127,10 @@ test('--detach returns when the gateway has the source; follow reads on later', 
 })
 
 test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or it goes on because machines were touched', async () => {
-  await using http = await startHttp({ receive: () => new Promise(() => {}) })
+  const asked = Promise.withResolvers<void>()
+  await using http = await startHttp({ receive: () => (asked.resolve(), new Promise(() => {})) })
   const early = tarmac(http.url, ['deploy', 'shop'])
-  await new Promise((resolve) => setTimeout(resolve, 700))
+  await asked.promise
   early.child.kill('SIGINT')
   expect([await early.code, early.err]).toEqual([130, expect.stringContaining('has taken nothing')])
 
@@ -147,6 +150,37 @@ test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or
   expect(await tooLate.code).toBe(130)
   expect(tooLate.err).toMatch(/goes on: .*machines have been touched.* to undo: tarmac cancel \S+ --abort\n$/)
   expect((await third.store.find(id))!.cancel).toBeNull()
+})
+
+test('a second Ctrl-C leaves at once, and the result is still the last line', async () => {
+  await using http = await startHttp()
+  const run = tarmac(http.url, ['deploy', 'shop', '--json'])
+  await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
+  await http.play([['analyzing'], ['building']])
+  run.child.kill('SIGINT')
+  await expect.poll(() => run.out, { timeout: 5000 }).toContain('Ctrl-C once more')
+  run.child.kill('SIGINT')
+  expect(await run.code).toBe(130)
+  expect(lines(run.out).at(-1)).toMatchObject({ type: 'result', exitCode: 130, text: 'Left at once.' })
+})
+
+test('on a terminal, Ctrl-C after machines were touched asks whether to put them back', async () => {
+  await using http = await startHttp()
+  const { PATH } = process.env
+  const command = `${process.execPath} ${main} deploy shop`
+  const env = { PATH, TARMAC_GATEWAY: http.url, TARMAC_TOKEN: token }
+  const child = spawn('script', ['-qefc', command, '/dev/null'], { cwd: folder, env })
+  let seen = ''
+  child.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()))
+  const code = new Promise((resolve) => child.once('close', resolve))
+  await expect.poll(() => seen, { timeout: 10_000 }).toContain('=> pending')
+  const { id } = await http.play([['analyzing'], ['building'], ['deploying']])
+  await expect.poll(() => seen, { timeout: 5000 }).toContain('=> deploying')
+  child.stdin.write('\x03')
+  await expect.poll(() => seen, { timeout: 5000 }).toContain('Put them back (y)')
+  child.stdin.write('y\n')
+  expect(await code).toBe(130)
+  expect((await http.store.find(id))!.cancel).toMatchObject({ abort: true, why: 'interrupted' })
 })
 
 test('cancel stops a deployment for good, and says who and why', async () => {
@@ -214,4 +248,36 @@ test('retry follows a new deployment of the same source', async () => {
   await expect.poll(async () => (await http.store.find(id))!.state, { timeout: 5000 }).toBe('superseded')
   await http.play(toLive)
   expect([await run.code, run.out]).toEqual([0, 'http://shop.localhost/\n'])
+})
+
+test('follow shows what is asked for: some types of events, or some steps', async () => {
+  await using http = await startHttp()
+  await http.create()
+  const { id } = await http.play(toLive)
+  const states = tarmac(http.url, ['follow', id, '--only', 'state', '--json'])
+  const step = tarmac(http.url, ['follow', id, '--step', 'npm', '--json'])
+  const unknown = tarmac(http.url, ['follow', id, '--only', 'nonsense'])
+  expect([await states.code, await step.code, await unknown.code]).toEqual([0, 0, 1])
+  const types = ({ out }: Run) => lines(out).map(({ type }) => type)
+  expect(types(states)).toEqual([...Array<string>(8).fill('state'), 'result'])
+  expect(types(step)).toEqual(['step', 'log', 'result'])
+  expect(unknown.err).toContain('it knows state, step, log,')
+})
+
+test('secrets come from the environment and from files, and go with the source, never in an address', async () => {
+  await using http = await startHttp()
+  writeFileSync(join(folder, 'key.pem'), 'line 1\r\nline 2 “ü”\n')
+  const args = ['deploy', 'shop', folder, '--secret', 'NPM_TOKEN', '--secret', 'KEY=@key.pem', '--env', 'A=1']
+  const run = tarmac(http.url, args, { TARMAC_TOKEN: token, NPM_TOKEN: 'a-very-secret-token' })
+  await arrived(http)
+  const [deployment] = (await http.store.list('shop', { limit: 1, before: null })).deployments
+  const opened = await http.vault.open(deployment!)
+  expect(Array.from(opened, ([name, value]) => [name, Buffer.from(value).toString()])).toEqual([
+    ['KEY', 'line 1\r\nline 2 “ü”\n'],
+    ['NPM_TOKEN', 'a-very-secret-token'],
+  ])
+  await http.play(toLive)
+  expect(await run.code).toBe(0)
+  expect(deployment).toMatchObject({ options: { env: { A: '1' } } })
+  expect(http.logged.join('') + run.out + run.err).not.toContain('a-very-secret-token')
 })

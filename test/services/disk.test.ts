@@ -67,7 +67,12 @@ afterAll(() => open.disposeAsync())
 const freeMb = () => (statfsSync(root).bfree * statfsSync(root).bsize) / 2 ** 20
 
 const solve = (steps: string[], signal = AbortSignal.timeout(60_000), events: NewEvent[] = []) =>
-  withinRoom(disk, (limited) => builds.solve(steps, limited, events), signal)
+  withinRoom(
+    disk,
+    (event) => void events.push(event),
+    (tell, limited) => builds.solve(steps, limited, { push: tell }),
+    signal,
+  )
 /** A build as the pipeline does it. */
 function build(steps: string[], events: NewEvent[] = []) {
   const signal = AbortSignal.timeout(90_000)

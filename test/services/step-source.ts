@@ -33,7 +33,11 @@ export async function stepBuilds(dir: string, buildkit: Buildkit, registry: stri
   execFileSync('cp', ['/usr/bin/busybox', root])
   return {
     /** The steps of a Dockerfile, solved; the log is there while it runs. */
-    async solve(steps: string[], signal = AbortSignal.timeout(60_000), events: NewEvent[] = []) {
+    async solve(
+      steps: string[],
+      signal = AbortSignal.timeout(60_000),
+      events: { push(event: NewEvent): unknown } = [] as NewEvent[],
+    ) {
       const folder = join(dir, randomUUID())
       execFileSync('cp', ['-a', root, folder])
       await writeFile(join(folder, 'Dockerfile'), ['FROM scratch', 'COPY step busybox /', ...steps].join('\n'))

@@ -39,10 +39,7 @@ export function solveProblem(error: unknown, { progress, plain, changed, killed 
     facts: {
       ...(step && { step: step.name }),
       ...facts,
-      ...(code === 'build-failed' && {
-        ...(step && { lastLines: step.lastLines }),
-        ...sourceFacts(details.get(type.source)),
-      }),
+      ...(code === 'build-failed' && sourceFacts(details.get(type.source))),
     },
   })
 }

@@ -1,11 +1,11 @@
 import type { Tell } from '../deployments/tell.ts'
 import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
-import { StepLog, type LogLimits } from './step-log.ts'
+import { StepLog } from './step-log.ts'
 
 export type BuildStats = { steps: number; cached: number; run: number }
 /** What a failure needs to know of a step. */
-export type StepFacts = { name: string; exporting: boolean; lastLines: string[] }
+export type StepFacts = { name: string; exporting: boolean }
 
 const exporting = 'exporting to image'
 const internal = /^\[internal\]/
@@ -36,16 +36,13 @@ export class Progress {
   readonly #tell: Tell
   readonly #pushing: () => void
   readonly #plain: (text: string) => string
-  readonly #limits: LogLimits
-  readonly #build = { toldBytes: 0 }
   #pushes = false
 
   /** `plain` takes out of a text what no reader should see. */
-  constructor(about: { tell: Tell; pushing: () => void; plain: (text: string) => string; limits: LogLimits }) {
+  constructor(about: { tell: Tell; pushing: () => void; plain: (text: string) => string }) {
     this.#tell = about.tell
     this.#pushing = about.pushing
     this.#plain = about.plain
-    this.#limits = about.limits
   }
 
   take(news: StatusResponse): void {
@@ -86,7 +83,7 @@ export class Progress {
 
   step(digest: string): StepFacts | null {
     const step = this.#steps.get(digest)
-    return step ? { name: step.name, exporting: step.name === exporting, lastLines: step.log.lastLines } : null
+    return step ? { name: step.name, exporting: step.name === exporting } : null
   }
 
   /** The step that failed first, for errors that do not name theirs. */
@@ -145,7 +142,7 @@ export class Progress {
       ms: 0,
       inIntervals: inputs.length === 0,
       told: null,
-      log: new StepLog(named, { tell: this.#tell, limits: this.#limits, build: this.#build }),
+      log: new StepLog(named.id, this.#tell),
     }
     this.#steps.set(digest, step)
     return step

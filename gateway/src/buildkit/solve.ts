@@ -11,7 +11,6 @@ import { daemonAway, solveProblem } from './failures.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
 import { DiskUsage, ListWorkers, Prune, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
-import type { LogLimits } from './step-log.ts'
 import { Session, type Login, type SessionSecrets } from './session.ts'
 
 /** What to build: a graph of ours with its image's configuration, or a Dockerfile of the context. */
@@ -69,10 +68,8 @@ export type BuildkitOptions = {
   key: Uint8Array
   loginFor: LoginFor
   images: ImageRules
-  logLimits?: LogLimits
 }
 
-const defaultLimits: LogLimits = { stepBytes: 4 * 2 ** 20, buildBytes: 32 * 2 ** 20 }
 const infoMs = 5000
 const silenceMs = 5000
 /** How long to wait for more news when every step that began has ended. */
@@ -84,7 +81,6 @@ export class Buildkit {
   readonly #contexts: ContextServer
   readonly #loginFor: LoginFor
   readonly #images: ImagePolicy
-  readonly #logLimits: LogLimits
   #solving = 0
 
   private constructor(contexts: ContextServer, options: BuildkitOptions) {
@@ -92,7 +88,6 @@ export class Buildkit {
     this.#contexts = contexts
     this.#loginFor = options.loginFor
     this.#images = new ImagePolicy(options.images)
-    this.#logLimits = options.logLimits ?? defaultLimits
   }
 
   /** Opens although the daemon is away: that shows in `info`. */
@@ -143,7 +138,7 @@ export class Buildkit {
     const contextUrl = build.context?.url ?? null
     const policy = this.#images.forBuild(app, contextUrl, options.rebuild)
     const plain = (text: string) => policy.asNamed(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
-    const progress = new Progress({ tell, pushing, plain, limits: this.#logLimits })
+    const progress = new Progress({ tell, pushing, plain })
     const login: Login = (host) => this.#loginFor(app, host)
     const answer: typeof policy.answer = (question) => {
       crashPoint('solve-sent')

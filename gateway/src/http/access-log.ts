@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { RequestHandler } from 'express'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from '../log.ts'
 
 /** Names each request, and tells the operator's log how it ended. Never the query, never a header. */
-export function accessLog(log: Logger, stopping: AbortSignal): RequestHandler {
-  return (request, response, next) => {
-    const { method, path, socket } = request
+export function accessLog(log: Logger, stopping: AbortSignal) {
+  return ({ method, url = '', socket }: IncomingMessage, response: ServerResponse, next: () => void): void => {
+    const [path] = url.split('?', 1)
     const requestId = randomUUID()
     const begun = { at: performance.now(), read: socket.bytesRead, written: socket.bytesWritten }
     response.setHeader('X-Request-Id', requestId)

@@ -6,6 +6,7 @@ import { fill, routes } from '#api/routes.ts'
 import { follow } from '../deployments/follow.ts'
 import { idempotencyKeyOf, promised } from './create-deployment.ts'
 import type { HttpParts } from './http-app.ts'
+import { everything } from './log-filter.ts'
 import { appOf, queryOf, receiveSource } from './receive-source.ts'
 import { defaultHeartbeatMs, sendLog, whileOpen } from './send-log.ts'
 
@@ -22,7 +23,7 @@ export function deployAndFollow(parts: HttpParts): RequestHandler {
     if (answer.follow === false) return promised(response, deployment)
     response.location(fill(routes.deployment, { id: deployment.id }))
     const status = answer.wait ? await verdictStatus(deployment, response, parts) : 200
-    await sendLog(response.status(status), parts, deployment, 0, 'text/plain')
+    sendLog(response.status(status), parts, deployment, { after: 0, type: 'text/plain', filter: everything })
   }
 }
 

@@ -2,33 +2,32 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Deployment } from '#api/deployment.ts'
-import type { StreamMessage } from '#api/event-stream.ts'
-import { Problem } from '#api/problem.ts'
-import { routes } from '#api/routes.ts'
-import { assertLogKept, follow } from '../deployments/follow.ts'
-import { authorizer } from './authorize.ts'
+import type { SendingAway } from '#api/event-stream.ts'
+import type { Page } from '../deployments/follow.ts'
+import { joinAudience } from './audience.ts'
 import type { HttpParts } from './http-app.ts'
+import type { LogFilter } from './log-filter.ts'
 import { sendProblem } from './problem.ts'
-import { afterOf, findOr404 } from './read-deployments.ts'
-import { defaultHeartbeatMs, stoppingMessage } from './send-log.ts'
-
-const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
+import { readerGate } from './read-events.ts'
+import { defaultHeartbeatMs, stoppingMessage, tooSlowMessage } from './send-log.ts'
 
 /** The log over WebSocket, at the address of the events: one JSON message per event, then a closing message. */
 export class EventsSocket {
   readonly #parts: HttpParts
-  readonly #authorize: (request: IncomingMessage) => void
+  readonly #admit: ReturnType<typeof readerGate>
   readonly #server = new WebSocketServer({ noServer: true, maxPayload: 4096, perMessageDeflate: false })
 
   constructor(parts: HttpParts) {
     this.#parts = parts
-    this.#authorize = authorizer(parts.tokens)
+    this.#admit = readerGate(parts)
   }
 
   readonly upgrade = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
     this.#admit(request).then(
-      ({ deployment, after }) =>
-        this.#server.handleUpgrade(request, socket, head, (reader) => void this.#send(reader, deployment, after)),
+      ({ deployment, after, filter }) =>
+        this.#server.handleUpgrade(request, socket, head, (reader) =>
+          this.#send(reader, deployment, { after, filter }),
+        ),
       (error: unknown) => {
         const response = new ServerResponse(request)
         response.shouldKeepAlive = false
@@ -45,46 +44,64 @@ export class EventsSocket {
     for (const reader of this.#server.clients) reader.terminate()
   }
 
-  async #admit(request: IncomingMessage) {
-    this.#authorize(request)
-    const id = address.exec(new URL(request.url ?? '', 'http://gateway').pathname)?.[1]
-    if (id === undefined) throw new Problem('route-not-found', 'There is no WebSocket at this address.')
-    if (this.#parts.stopping.aborted) throw new Problem('stopping', stoppingMessage.detail)
-    const deployment = await findOr404(this.#parts.store, id)
-    assertLogKept(deployment)
-    return { deployment, after: afterOf(request) }
-  }
-
-  async #send(reader: WebSocket, { id }: Deployment, after: number): Promise<void> {
+  #send(socket: WebSocket, { id }: Deployment, { after, filter }: { after: number; filter: LogFilter }): void {
     const { store, stopping, log, heartbeatMs = defaultHeartbeatMs } = this.#parts
-    const gone = new AbortController()
-    const signal = AbortSignal.any([gone.signal, stopping])
-    reader.once('close', () => gone.abort()).on('error', () => {}) // ws says what was wrong, and closes
-
-    // Each message waits until the one before has left, so a reader that is stuck holds one message, and answers no ping.
-    const send = (message: StreamMessage) =>
-      new Promise<void>((resolve) => reader.send(JSON.stringify(message), () => resolve()))
     let answered = true
-    reader.on('pong', () => (answered = true))
-    const beat = setInterval(() => {
-      if (!answered) return reader.terminate()
-      answered = false
-      reader.ping()
-    }, heartbeatMs)
-
-    try {
-      for await (const event of follow(store, id, after, signal)) {
-        await send(event)
-        if (gone.signal.aborted) return
-      }
-      const { state } = await findOr404(store, id)
-      await send(stopping.aborted ? stoppingMessage : { type: 'end', state })
-      reader.close(stopping.aborted ? 1001 : 1000)
-    } catch (error) {
-      log.error({ deploymentId: id, err: error }, 'log reader failed')
-      reader.close(1011)
-    } finally {
-      clearInterval(beat)
+    let sentAway = false
+    const sendAway = (code: number, message: SendingAway) => {
+      sentAway = true
+      leave()
+      socket.send(JSON.stringify(message))
+      socket.close(code, message.type)
     }
+    const stop = () => sendAway(1001, stoppingMessage)
+    const beat = setInterval(() => {
+      if (answered) socket.ping()
+      else if (sentAway) socket.terminate()
+      else {
+        log.warn({ deploymentId: id, waitingBytes: socket.bufferedAmount }, 'log reader takes nothing')
+        sendAway(1013, tooSlowMessage)
+      }
+      answered = false
+    }, heartbeatMs)
+    socket.on('pong', () => (answered = true))
+    socket.on('error', () => {}) // ws says what was wrong, and closes
+    socket.once('close', () => {
+      leave()
+      clearInterval(beat)
+      stopping.removeEventListener('abort', stop)
+    })
+    stopping.addEventListener('abort', stop)
+    const leave = joinAudience(store, id, {
+      seq: after,
+      take(page) {
+        const messages = messagesOf(page, filter)
+        if (messages.length === 0) return null
+        const sent = Promise.withResolvers<void>()
+        for (const [at, message] of messages.entries())
+          socket.send(message, at === messages.length - 1 ? () => sent.resolve() : () => {})
+        return socket.bufferedAmount > 0 ? sent.promise : null
+      },
+      end({ state }) {
+        socket.send(JSON.stringify({ type: 'end', state }))
+        socket.close(1000)
+      },
+      fail(error) {
+        log.error({ deploymentId: id, err: error }, 'log reader failed')
+        socket.close(1011)
+      },
+    })
+    if (stopping.aborted) stop()
   }
+}
+
+const written = new WeakMap<Page, Map<string, string[]>>()
+
+/** A page as messages, made once for all who get it. */
+function messagesOf(page: Page, { key, keeps }: LogFilter): string[] {
+  const known = written.get(page) ?? new Map<string, string[]>()
+  written.set(page, known)
+  const messages = known.get(key) ?? page.filter(keeps).map((event) => JSON.stringify(event))
+  known.set(key, messages)
+  return messages
 }

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { EventsSocket } from './events-socket.ts'
 import { httpApp, type HttpParts } from './http-app.ts'
+import { eventsReader } from './read-events.ts'
 
 export type Listening = { url: string; port: number; [Symbol.asyncDispose](): Promise<void> }
 
@@ -15,11 +16,12 @@ export async function listen(
   { host, port, graceMs = 5000 }: { host: string; port: number; graceMs?: number },
 ): Promise<Listening> {
   const app = httpApp(parts)
+  const readEvents = eventsReader(parts)
   const sockets = new EventsSocket(parts)
   const server = createServer(
     // No limit on a whole request: uploads are long. The intake watches that bytes keep coming.
     { headersTimeout: 10_000, requestTimeout: 0, keepAliveTimeout: 5000, keepAlive: true, maxHeaderSize: 16_384 },
-    app,
+    (request, response) => void (readEvents(request, response) || app(request, response)),
   )
   server.maxHeadersCount = 64
   server.on('checkContinue', app) // the body is asked for by `receiveSource`, when nothing else can be wrong

@@ -5,20 +5,21 @@ import { Problem } from '#api/problem.ts'
 import { assertLogKept } from '../deployments/follow.ts'
 import type { HttpParts } from './http-app.ts'
 import { appOf, queryOf } from './receive-source.ts'
-import { forms, type LogType, sendLog } from './send-log.ts'
 
 type Store = Pick<HttpParts, 'store'>
 
 /** `GET /v1/apps/{app}/deployments`: newest first, `limit` at a time. */
 export function listDeployments({ store }: Store): RequestHandler {
-  return async (request, response) => {
-    const query = queryOf(request)
-    const before = query.get('cursor')
-    if (before !== null && !/^[\w-]{1,100}$/.test(before)) throw notNumber('cursor', 'the `next` of the page before')
-    const limit = wholeNumber('limit', query.get('limit') ?? '20')
-    if (limit < 1 || limit > 100) throw notNumber('limit', 'a number from 1 to 100')
-    response.json(await store.list(appOf(request), { limit, before }))
-  }
+  return async (request, response) => void response.json(await store.list(appOf(request), pageOf(queryOf(request))))
+}
+
+/** Which page of a list is asked for. */
+export function pageOf(query: URLSearchParams): { limit: number; before: string | null } {
+  const before = query.get('cursor')
+  if (before !== null && !/^[\w-]{1,100}$/.test(before)) throw notNumber('cursor', 'the `next` of the page before')
+  const limit = wholeNumber('limit', query.get('limit') ?? '20')
+  if (limit < 1 || limit > 100) throw notNumber('limit', 'a number from 1 to 100')
+  return { limit, before }
 }
 
 /** `GET /v1/deployments/{id}`: the record, which alone gives the verdict. */
@@ -26,21 +27,16 @@ export function readDeployment({ store }: Store): RequestHandler {
   return async (request, response) => void response.json(await findOr404(store, String(request.params['id'])))
 }
 
-/** `GET /v1/deployments/{id}/events`: the log from `after` on, in the form that `Accept` names. */
-export function readEvents(parts: HttpParts): RequestHandler {
-  return async (request, response) => {
-    const deployment = await findOr404(parts.store, String(request.params['id']))
-    assertLogKept(deployment)
-    const names = Object.keys(forms) as LogType[]
-    const name = names.find((name) => name === request.accepts(names))
-    if (!name) throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)
-    await sendLog(response, parts, deployment, afterOf(request), name)
-  }
-}
-
 export async function findOr404(store: HttpParts['store'], id: string): Promise<Deployment> {
   const deployment = await store.find(id)
   if (!deployment) throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
+  return deployment
+}
+
+/** The same, while its log is kept. */
+export async function findLog(store: HttpParts['store'], id: string): Promise<Deployment> {
+  const deployment = await findOr404(store, id)
+  assertLogKept(deployment)
   return deployment
 }
 
@@ -50,7 +46,7 @@ export function afterOf({ url, headers }: IncomingMessage): number {
   return wholeNumber('after', headers['last-event-id']?.toString() || asked || '0')
 }
 
-function wholeNumber(name: string, value: string): number {
+export function wholeNumber(name: string, value: string): number {
   if (!/^\d{1,15}$/.test(value)) throw notNumber(name, 'a whole number')
   return Number(value)
 }

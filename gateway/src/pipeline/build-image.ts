@@ -174,10 +174,14 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
       secrets,
       rebuild: options.rebuild,
       cache: settings.registryCache.replaceAll('{app}', app) || null,
-      tell,
       pushing: order.pushing,
     }
-    return await withinRoom(disk, (limited) => buildkit.solve(build, how, limited), signal).catch(reallyDenied)
+    return await withinRoom(
+      disk,
+      tell,
+      (tell, limited) => buildkit.solve(build, { ...how, tell }, limited),
+      signal,
+    ).catch(reallyDenied)
   }
 
   /** The daemon also ends with a 401 on reading when the registry goes away while it logs in: we ask with the same login. */

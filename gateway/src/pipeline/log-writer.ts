@@ -2,19 +2,25 @@ import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
+import { LogLimit, type LogLimits } from './log-limit.ts'
 import { Mask } from './mask.ts'
 
 const gatherMs = 100
 const gatherBytes = 64 * 1024
 const lastLinesKept = 20
 const maxLastLineLetters = 1000
+/** How often a step that has said too much shows that it is alive. */
+const showTailsMs = 20_000
+const noLimits: LogLimits = { stepBytes: Infinity, allBytes: Infinity, tailBytes: 0 }
 
 /** Gathers what a deployment tells, takes secrets out of it, and appends it in batches: one transaction for many lines. */
 export class LogWriter {
   readonly #append: (events: NewEvent[]) => Promise<boolean>
   #mask: Mask
   #waitingBytes = 0
+  readonly #limit: LogLimit
   #timer: NodeJS.Timeout | undefined
+  #tailTimer: NodeJS.Timeout | undefined
   #last: Promise<unknown> = Promise.resolve()
   /** Of each step, by its id while it runs, by its name when it has failed: its last lines, as readers see them. */
   readonly #lastLines = new Map<string, string[]>()
@@ -24,28 +30,30 @@ export class LogWriter {
     store: Pick<DeploymentStore, 'append'>,
     holder: { id: string; epoch: number },
     secrets: Iterable<string | Uint8Array>,
+    limits = noLimits,
   ) {
+    this.#limit = new LogLimit(limits)
     this.#append = (events) => store.append(holder, events)
     this.#mask = new Mask(secrets)
   }
 
   /** From now on these are taken out; call it before anything could tell them. */
   hide(secrets: Iterable<string | Uint8Array>): void {
-    void this.#write(true)
+    void this.#write({ all: true, tails: true })
     this.#mask = new Mask(secrets)
   }
 
   readonly tell = (event: NewEvent): void => {
     this.#mask.take(event)
     this.#waitingBytes += event.type === 'log' ? event.text.length : 100
-    if (this.#waitingBytes >= gatherBytes) void this.#write(false)
-    else this.#timer ??= setTimeout(() => void this.#write(false), gatherMs)
+    if (this.#waitingBytes >= gatherBytes) void this.#write({})
+    else this.#timer ??= setTimeout(() => void this.#write({}), gatherMs)
     if (event.type === 'log') crashPoint('log-waiting')
   }
 
   /** Resolves when all that was told so far is in the log; never fails: a log that cannot be written must not end the work. */
   flush(): Promise<void> {
-    return this.#write(true)
+    return this.#write({ all: true, tails: true })
   }
 
   /** As it may stand in the record. */
@@ -53,19 +61,27 @@ export class LogWriter {
     return this.#mask.hide(value)
   }
 
-  /** The same for a problem; a failed step's last lines are those of the log, where their context is known. */
+  /** The same for a problem, with the last lines of the step that failed. */
   maskedProblem(body: ProblemBody): ProblemBody {
     const shown = this.#mask.hide(body)
     const lastLines = this.#lastLines.get(String(shown['step']))
-    return { ...shown, ...(shown['lastLines'] !== undefined && lastLines && { lastLines }) }
+    return { ...shown, ...(lastLines && { lastLines }) }
   }
 
-  #write(all: boolean): Promise<void> {
+  /** `all`: also what may yet turn out to begin a secret. `tails`: also what waits because it is beyond the limits. */
+  #write({ all = false, tails = false }): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#waitingBytes = 0
-    const events = this.#mask.give(all)
-    for (const event of events) this.#remember(event)
+    const told = this.#mask.give(all)
+    for (const event of told) this.#remember(event)
+    const events = told.flatMap((event) => this.#limit.take(event))
+    if (tails) events.push(...this.#limit.give())
+    if (this.#limit.holds) this.#tailTimer ??= setTimeout(() => void this.#write({ tails: true }), showTailsMs)
+    else {
+      clearTimeout(this.#tailTimer)
+      this.#tailTimer = undefined
+    }
     if (events.length > 0) this.#last = this.#last.then(() => this.#append(events)).catch(() => false)
     return this.#last.then(() => undefined)
   }

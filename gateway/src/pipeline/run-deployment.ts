@@ -4,12 +4,15 @@ import { crashPoint } from '../crash-point.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
 import { stopWish } from '../deployments/stop-wish.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
+import type { LogLimits } from './log-limit.ts'
 import { LogWriter } from './log-writer.ts'
 import type { Built, Plan, Steps } from './steps.ts'
 import { whileAway } from './while-away.ts'
 
-/** Milliseconds for each part of the way, for all of it, and for how long a part of ours or Fly's may be away. */
-export type TimeLimits = Record<'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'awayMs', number>
+/** Milliseconds for each part of the way, for all of it, and for how long a part of ours or Fly's may be away; how much is kept of the log. */
+export type TimeLimits = Record<'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'awayMs', number> & {
+  log?: LogLimits
+}
 
 /** Takes a claimed deployment from where it stands to its end. Returns what went wrong, for the operator's log. */
 export async function runDeployment<P extends Plan>(
@@ -32,7 +35,7 @@ export async function runDeployment<P extends Plan>(
 ): Promise<Problem | null> {
   const { deployment } = claim
   const holder = { id: deployment.id, epoch: claim.epoch }
-  const log = new LogWriter(store, holder, hide)
+  const log = new LogWriter(store, holder, hide, limits.log)
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
   const late = (what: string, limitMs: number) => () =>
@@ -93,9 +96,9 @@ export async function runDeployment<P extends Plan>(
       await within('The deploy', limits.deployMs, (limited) => steps.deploy(work(limited)))
       await enter('verifying')
     }
-    const { url } = await within('Verifying', limits.deployMs, (limited) => steps.verify(work(limited)))
+    const live = await within('Verifying', limits.deployMs, (limited) => steps.verify(work(limited)))
     crashPoint('verified')
-    await enter('live', { url })
+    await enter('live', live)
   }
 
   try {

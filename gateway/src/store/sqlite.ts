@@ -21,6 +21,8 @@ import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secr
 import { AppRows } from './app-rows.ts'
 import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
+import { ReleaseRows } from './release-rows.ts'
+import { RolloutRows } from './rollout-rows.ts'
 import { QueueRows } from './queue-rows.ts'
 import { SecretRows } from './secret-rows.ts'
 import { SourceRows } from './source-rows.ts'
@@ -43,7 +45,18 @@ type Row = {
 }
 type Body = Pick<
   Deployment,
-  'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'cancel' | 'supersededBy'
+  | 'options'
+  | 'source'
+  | 'plan'
+  | 'image'
+  | 'bases'
+  | 'machines'
+  | 'url'
+  | 'problem'
+  | 'cancel'
+  | 'supersededBy'
+  | 'from'
+  | 'release'
 >
 type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 type Holder = { id: string; epoch: number }
@@ -70,6 +83,8 @@ export function openSqliteStore(
 
 class SqliteStore implements DeploymentStore, SecretStore {
   readonly #db: DatabaseSync
+  readonly releases: ReleaseRows
+  readonly rollouts: RolloutRows
   readonly #secrets: SecretRows
   readonly #apps: AppRows
   readonly #queue: QueueRows
@@ -89,6 +104,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.#now = now
     this.#alone = alone
     this.#makeRoom = makeRoom
+    this.releases = new ReleaseRows(db, () => this.#time())
+    this.rollouts = new RolloutRows(db, now)
   }
 
   async create(fresh: NewDeployment): Promise<Deployment> {
@@ -97,18 +114,21 @@ class SqliteStore implements DeploymentStore, SecretStore {
       if (former) return former
       const at = this.#time()
       const { app } = fresh
-      const options = fresh.resolved ? fresh.options : withDefaults(fresh.options, this.#apps.settings(app))
+      const { lane = 'latest', ...settings } = this.#apps.settings(app)
+      const options = withDefaults(fresh.options, { lane, ...(!fresh.resolved && settings) })
       const owner = options.owner ?? ''
       const others = this.#unfinished({ app, owner })
       if (options.lane === 'reject' && others[0]) throw laneBusy(others[0])
       const body: Body = {
         options,
         source: fresh.source,
+        from: fresh.from ?? null,
         plan: null,
         image: fresh.image ?? null,
         bases: {},
         machines: [],
         url: null,
+        release: null,
         problem: null,
         cancel: null,
         supersededBy: null,
@@ -263,15 +283,16 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
-  async eventsAfter(id: string, after: number, limit: number): Promise<DeploymentEvent[]> {
-    const rows = this.#prepare(
-      'SELECT seq, at, body FROM events WHERE deployment = ? AND seq > ? ORDER BY seq LIMIT ?',
-    ).all(id, after, limit)
-    return rows.map((row) => ({
-      seq: Number(row['seq']),
-      at: String(row['at']),
-      ...(JSON.parse(String(row['body'])) as NewEvent),
-    }))
+  async eventsAfter(id: string, after: number, limit: number, limitBytes = Infinity): Promise<DeploymentEvent[]> {
+    const rows = this.#prepare('SELECT seq, at, body FROM events WHERE deployment = ? AND seq > ? ORDER BY seq LIMIT ?')
+    const events: DeploymentEvent[] = []
+    let sizeBytes = 0
+    for (const { seq, at, body } of rows.iterate(id, after, limit) as Iterable<Record<string, unknown>>) {
+      events.push({ seq: Number(seq), at: String(at), ...(JSON.parse(String(body)) as NewEvent) })
+      sizeBytes += String(body).length
+      if (sizeBytes >= limitBytes) break
+    }
+    return events
   }
 
   async changed(id: string, after: number, signal: AbortSignal): Promise<void> {
@@ -322,8 +343,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   /** The deployment that this key made, if any; else the key is written down for the one that comes. */
-  #sameRequest({ id, app, options, source, image, secretsMark }: NewDeployment, key: string): Deployment | null {
-    const request = [options, source?.digest, image?.digest, secretsMark]
+  #sameRequest(fresh: NewDeployment, key: string): Deployment | null {
+    const { id, app, options, source, image, secretsMark } = fresh
+    const request = fresh.asked ?? [options, source?.digest, image?.digest, secretsMark]
     // Without what is not given, so that an option which a later gateway adds makes no other request of it.
     const asked = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
     const fingerprint = createHash('sha256').update(asked).digest('hex')
@@ -370,7 +392,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     ])
   }
 
-  #patch(row: Row, state: DeploymentState, { rollout, build, ...patch }: Patch): void {
+  #patch(row: Row, state: DeploymentState, { rollout, build, release, ...patch }: Patch): void {
     const at = this.#time()
     if (isFinal(state)) this.#secrets.erase(`deployment:${row.id}`)
     if (build)
@@ -380,6 +402,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
         row.id,
       ])
     const body: Body = { ...bodyOf(row), ...patch }
+    if (release) {
+      const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }
+      body.release = this.releases.add(of, release)
+    }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
       state,
       at,
@@ -496,7 +522,7 @@ function laneBusy({ id, app, owner, state }: Row): Problem {
 }
 
 /** What has no column; records of older gateways lack some of it. */
-const bodyOf = (row: Row): Body => ({ supersededBy: null, ...JSON.parse(row.body) })
+const bodyOf = (row: Row): Body => ({ from: null, release: null, supersededBy: null, ...JSON.parse(row.body) })
 
 function toDeployment(row: Row): Deployment {
   return {

@@ -69,6 +69,112 @@ test('the same log comes over WebSocket, from a number on, live, and closes at i
   expect(rest.messages).toMatchObject([{ seq: 10 }, { type: 'end' }])
 })
 
+test('a log is read in part by type, step and stream, in every form, with its numbers', async () => {
+  await using http = await startHttp()
+  const { id } = await http.create()
+  const path = `/v1/deployments/${id}/events`
+  const live = http.get(`${path}?only=state,step`, { Accept: 'application/x-ndjson' })
+  const { more } = await http.play(toLive.slice(0, 4))
+  for (const stream of ['stdout', 'stderr'] as const) await more({ type: 'log', step: 's2', stream, text: stream })
+  const { holder } = { holder: { id, epoch: 1 } }
+  for (const [from, to] of [
+    ['building', 'pushing'],
+    ['pushing', 'built'],
+  ] as const)
+    await http.store.advance(holder, from, to)
+  const seqs = (text: string) =>
+    text
+      .split('\n')
+      .flatMap((line) => /"seq":(\d+)/.exec(line)?.[1] ?? [])
+      .map(Number)
+  expect(seqs(await (await live).text())).toEqual([1, 2, 3, 4, 5, 9, 10])
+  expect(seqs(await (await http.get(`${path}?step=s2&after=7`)).text())).toEqual([8])
+  expect(await (await http.get(`${path}?stream=stderr`, { Accept: 'text/plain' })).text()).toMatch(
+    /s {2} {3}\| stderr\n\nbuilt/,
+  )
+  const { messages } = await readSocket(`${http.url}${path}?only=log&step=s1`)
+  expect(messages).toMatchObject([{ seq: 6, step: 's1' }, { type: 'end' }])
+  for (const [query, known] of [
+    ['only=states', 'state'],
+    ['only=state,x', 'machine'],
+    ['stream=both', 'stderr'],
+  ] as const) {
+    const refused = await http.get(`${path}?${query}`)
+    expect([refused.status, await refused.json()]).toEqual([
+      400,
+      expect.objectContaining({ known: expect.arrayContaining([known]) }),
+    ])
+  }
+})
+
+test('the log so far is a file to download, compressed for who accepts that', async () => {
+  await using http = await startHttp()
+  await http.create()
+  const { id, more } = await http.play([['analyzing'], ['building']])
+  for (let n = 0; n < 1200; n++)
+    await more({ type: 'log', step: 's1', stream: 'stdout', text: `line ${n} ${'x'.repeat(200)}` })
+  const path = `/v1/deployments/${id}/log`
+  const plain = await http.get(path, { 'Accept-Encoding': 'identity' })
+  expect(plain.headers.get('Content-Disposition')).toBe('attachment; filename="shop-1.log"')
+  expect(plain.headers.get('Content-Encoding')).toBeNull()
+  const text = await plain.text()
+  expect(text.match(/line \d+/g)).toEqual(Array.from({ length: 1200 }, (_, n) => `line ${n}`))
+  expect(text).toMatch(/^ {4}0\.0s {2}deployment [^]*x\n$/)
+  const small = await http.get(path, { 'Accept-Encoding': 'gzip' })
+  expect([small.headers.get('Content-Encoding'), await small.text()]).toEqual(['gzip', text])
+  await http.store.advance({ id, epoch: 1 }, 'building', 'build_failed')
+  expect(await (await http.get(`${path}?only=state`)).text()).toMatch(/=> build_failed\n\nbuild_failed: shop/)
+})
+
+test('many readers who come at different times, slow and quick, each see every event once', async () => {
+  await using http = await startHttp()
+  await http.create()
+  const { id, more, holder } = await http.play([['analyzing'], ['building']])
+  const readers: Promise<string>[] = []
+  for (let n = 0; n < 60; n++) {
+    const headers = { Accept: 'application/x-ndjson' }
+    for (const after of [0, n])
+      readers.push(http.get(`/v1/deployments/${id}/events?after=${after}`, headers).then((answer) => answer.text()))
+    if (n % 20 === 0)
+      readers.push(
+        http
+          .get(`/v1/deployments/${id}/events?after=1000`, headers)
+          .then(async (answer) => `${await answer.text()}late`),
+      )
+    await more({ type: 'log', step: null, stream: 'stdout', text: `${n} ${'x'.repeat(n % 7 === 0 ? 20_000 : 10)}` })
+  }
+  await http.store.advance(holder, 'building', 'build_failed')
+  const last = 3 + 60 + 2
+  const seen = (await Promise.all(readers)).map((text) => text.match(/(?<="seq":)\d+|late/g)?.map(Number) ?? [])
+  for (const seqs of seen)
+    expect(seqs).toEqual(
+      Number.isNaN(seqs[0]) ? [NaN] : Array.from({ length: last - seqs[0]! + 1 }, (_, n) => seqs[0]! + n),
+    )
+  expect(seen.filter(([first]) => first === 1).length).toBeGreaterThanOrEqual(60)
+})
+
+test('a reader that takes nothing is told why and cut, and can go on where it stopped', async () => {
+  await using http = await startHttp({ heartbeatMs: 100 })
+  await http.create()
+  const { id, more } = await http.play([['analyzing']])
+  const stuck = connect(http.port, '127.0.0.1')
+  stuck.write(
+    `GET /v1/deployments/${id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nConnection: close\r\n\r\n`,
+  )
+  await new Promise((resolve) => stuck.once('data', resolve))
+  stuck.pause()
+  const text = 'x'.repeat(2 ** 20)
+  for (let index = 0; index < 20; index++) await more({ type: 'log', step: null, stream: 'stdout', text })
+  await expect.poll(() => http.logged.join(''), { timeout: 5000 }).toContain('log reader takes nothing')
+  const line = http.logged.find((each) => each.includes('takes nothing'))!
+  expect(JSON.parse(line)).toMatchObject({ deploymentId: id })
+  expect((JSON.parse(line) as { waitingBytes: number }).waitingBytes).toBeLessThan(2 * 2 ** 20)
+  let rest = ''
+  stuck.on('data', (chunk: Buffer) => (rest = (rest + chunk.toString()).slice(-500))).resume()
+  await new Promise((resolve) => stuck.once('close', resolve).on('error', () => {}))
+  expect(rest === '' || /too-slow|x$/.test(rest)).toBe(true)
+})
+
 test('a WebSocket is refused like any request', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
@@ -109,7 +215,7 @@ test('a quiet line shows signs of life', async () => {
   const open = ['text/event-stream', 'application/x-ndjson', 'text/plain'].map((Accept) =>
     http.get(`/v1/deployments/${id}/events`, { Accept }),
   )
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  await new Promise((resolve) => setTimeout(resolve, 500))
   await http.play(toLive)
   const [sse, ndjson, text] = await Promise.all(open.map(async (answer) => (await answer).text()))
   expect(sse).toContain('\n: still here\n\n')

@@ -1,0 +1,158 @@
+import { execFile, fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs, promisify } from 'node:util'
+import type { Deployment } from '#api/deployment.ts'
+import { fill, routes } from '#api/routes.ts'
+import { startLab, type Lab } from '../lab/start-lab.ts'
+import type { Followed, FollowOrder } from './followers-process.ts'
+import type { Measure } from './main.ts'
+
+const about = 'thousands of readers of one log at once: [--readers 10000] [--seconds 60] [--processes 2]'
+const goal = { p99Ms: 500, gatewayMiB: 300 }
+const options = {
+  readers: { type: 'string', default: '10000' },
+  seconds: { type: 'string', default: '60' },
+  processes: { type: 'string', default: '2' },
+  port: { type: 'string', default: '8451' },
+  dir: { type: 'string', default: '.lab-bench' },
+} as const
+const perSecond = 4
+
+/**
+ * A build step prints four lines a second; readers in processes of their own follow its deployment over loopback. Timed
+ * is from the event's own time to its arrival at each reader, once all of them are there.
+ */
+async function run(args: string[]): Promise<Measure[]> {
+  const { values } = parseArgs({ args, options })
+  const [readers, seconds, processes] = [Number(values.readers), Number(values.seconds), Number(values.processes)]
+  await using lab = await startLab({
+    dir: values.dir,
+    port: Number(values.port),
+    fresh: true,
+    say: (line) => console.log(line),
+  })
+  const idleMiB = await memoryMiB(lab, 'VmRSS')
+  const begun: ChildProcess[] = []
+  try {
+    const id = await deployTalker(lab)
+    const { port } = new URL(lab.gateway)
+    const share = Math.ceil(readers / processes)
+    for (let n = 0; n < processes; n++) {
+      const order: FollowOrder = {
+        port: Number(port),
+        token: lab.token,
+        id,
+        readers: Math.min(share, readers - n * share),
+        from: `127.0.1.${n + 1}`,
+      }
+      const child = fork(join(import.meta.dirname, 'followers-process.ts'), [JSON.stringify(order)])
+      begun.push(child)
+      await heard(child) // all of them read
+      console.log(`  ${(n + 1) * share} readers are there; the gateway has ${await memoryMiB(lab, 'VmRSS')} MiB`)
+    }
+    const cpu = await cpuSeconds(lab)
+    for (const child of begun) child.send('measure')
+    await sleep(seconds * 1000)
+    const busy = ((await cpuSeconds(lab)) - cpu) / seconds
+    for (const child of begun) child.send('measured')
+    await sleep(1000)
+    const gatewayMiB = await memoryMiB(lab, 'VmHWM')
+    const ends = begun.map((child) => heard(child) as Promise<Followed>)
+    await ask(lab, fill(routes.cancel, { id }), 'POST')
+    const found = await Promise.all(ends)
+    const last = await lastSeq(lab, id)
+    const sum = (value: (followed: Followed) => number) => found.reduce((all, each) => all + value(each), 0)
+    const delivered = sum((each) => each.timesMs.reduce((all, count) => all + count, 0))
+    const gaps = sum((each) => each.gaps) + sum((each) => each.ends.filter((seq) => seq !== last).length)
+    const lost = readers - sum((each) => each.ends.length)
+    const [p50Ms, p99Ms, mostMs] = [0.5, 0.99, 1].map((share) => quantile(found, share * delivered)) as [
+      number,
+      number,
+      number,
+    ]
+    const ok = p99Ms <= goal.p99Ms && gaps + lost === 0 && gatewayMiB <= goal.gatewayMiB
+    const eventsPerSecond = Math.round((delivered / readers / seconds) * 10) / 10
+    const facts = {
+      readers,
+      seconds,
+      eventsPerSecond,
+      delivered,
+      p50Ms,
+      p99Ms,
+      mostMs,
+      gaps,
+      lost,
+      gatewayMiB,
+      idleMiB,
+      gatewayCores: Math.round(busy * 100) / 100,
+    }
+    return [{ bench: 'followers', ratio: Math.round((p99Ms / goal.p99Ms) * 1000) / 1000, goal: 1, ok, ...facts }]
+  } finally {
+    for (const child of begun) child.kill()
+  }
+}
+
+/** The next word of a process of readers. */
+async function heard(child: ChildProcess): Promise<unknown> {
+  const died = once(child, 'exit').then(() => Promise.reject(new Error('readers died')))
+  const [word] = (await Promise.race([once(child, 'message'), died])) as [unknown]
+  died.catch(() => {})
+  return word
+}
+
+/** A deployment whose only step prints, until it is cancelled. */
+async function deployTalker(lab: Lab): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'tarmac-bench-'))
+  const pause = (1 / perSecond).toFixed(2)
+  await writeFile(
+    join(dir, 'Dockerfile'),
+    `FROM alpine\nRUN n=0; while sleep ${pause}; do n=$((n+1)); echo "line $n"; done\n`,
+  )
+  const { stdout } = await promisify(execFile)('tar', ['cz', '-C', dir, '.'], { encoding: 'buffer' })
+  await rm(dir, { recursive: true })
+  const path = `${fill(routes.deployments, { app: 'bench-followers' })}?deploy=false&rebuild=true`
+  const { id } = (await (await ask(lab, path, 'POST', stdout)).json()) as Deployment
+  while (!(await logText(lab, id)).includes('line 2')) await sleep(500)
+  return id
+}
+
+async function ask(lab: Lab, path: string, method = 'GET', body?: Buffer): Promise<Response> {
+  const headers = { authorization: `Bearer ${lab.token}`, accept: 'application/x-ndjson' }
+  const answer = await fetch(lab.gateway + path, { method, headers, ...(body && { body: new Uint8Array(body) }) })
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
+  return answer
+}
+
+const logText = async (lab: Lab, id: string) => (await ask(lab, fill(routes.log, { id }))).text()
+
+async function lastSeq(lab: Lab, id: string): Promise<number> {
+  const lines = (await (await ask(lab, `${fill(routes.events, { id })}?only=state`)).text()).trim().split('\n')
+  return (JSON.parse(lines.at(-2)!) as { seq: number }).seq
+}
+
+async function memoryMiB({ gatewayProcess: { pid } }: Lab, what: 'VmRSS' | 'VmHWM'): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Math.round(Number(new RegExp(`^${what}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024)
+}
+
+async function cpuSeconds({ gatewayProcess: { pid } }: Lab): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+/** The time under which so many deliveries stayed. */
+function quantile(found: Followed[], wanted: number): number {
+  let seen = 0
+  const most = found[0]!.timesMs.length - 1
+  for (let ms = 0; ms < most; ms++) {
+    for (const { timesMs } of found) seen += timesMs[ms]!
+    if (seen >= wanted) return ms
+  }
+  return most
+}
+
+export const followers = { about, run }

@@ -1,0 +1,102 @@
+import type { NewEvent } from '#api/event.ts'
+
+/** Bytes of output that are kept: the beginning of each step, of all steps together, and the end of a step that says more. */
+export type LogLimits = { stepBytes: number; allBytes: number; tailBytes: number }
+type LogEvent = NewEvent & { type: 'log' }
+
+/**
+ * Keeps a log within its limits. Output beyond them waits, and when more comes than the tail may hold, the oldest of it
+ * goes; what is left is given at times and at the step's end, after an event that says how much is missing there. All
+ * that is not output passes.
+ */
+export class LogLimit {
+  readonly #limits: LogLimits
+  readonly #steps = new Map<string | null, Tail>()
+  #allBytes = 0
+
+  constructor(limits: LogLimits) {
+    this.#limits = limits
+  }
+
+  /** What goes to the log now. */
+  take(event: NewEvent): NewEvent[] {
+    if (event.type === 'step' && event.status !== 'started') {
+      const tail = this.#steps.get(event.step)?.give() ?? []
+      this.#steps.delete(event.step)
+      return [...tail, event]
+    }
+    if (event.type !== 'log') return [event]
+    const tail = this.#steps.get(event.step) ?? new Tail(event.step, this.#limits.tailBytes)
+    this.#steps.set(event.step, tail)
+    const sizeBytes = Buffer.byteLength(event.text) + 1
+    const fits =
+      tail.toldBytes + sizeBytes <= this.#limits.stepBytes && this.#allBytes + sizeBytes <= this.#limits.allBytes
+    if (!fits || tail.begun) return tail.hold(event)
+    tail.toldBytes += sizeBytes
+    this.#allBytes += sizeBytes
+    return [event]
+  }
+
+  /** Whether something waits. */
+  get holds(): boolean {
+    return [...this.#steps.values()].some(({ holds }) => holds)
+  }
+
+  /** What waits, in order. */
+  give(): NewEvent[] {
+    return [...this.#steps.values()].flatMap((tail) => tail.give())
+  }
+}
+
+/** The end of one step's output. */
+class Tail {
+  toldBytes = 0
+  /** Whether the step has said more than is kept whole. */
+  begun = false
+  readonly #step: string | null
+  readonly #limitBytes: number
+  #held: LogEvent[] = []
+  #heldBytes = 0
+  #dropped = { lines: 0, bytes: 0 }
+
+  constructor(step: string | null, limitBytes: number) {
+    this.#step = step
+    this.#limitBytes = limitBytes
+  }
+
+  get holds(): boolean {
+    return this.#held.length > 0
+  }
+
+  hold(event: LogEvent): [] {
+    this.begun = true
+    for (const text of event.text.split('\n')) {
+      this.#held.push({ ...event, text })
+      this.#heldBytes += Buffer.byteLength(text) + 1
+    }
+    let gone = 0
+    for (; this.#heldBytes > this.#limitBytes && gone < this.#held.length - 1; gone++) {
+      const sizeBytes = Buffer.byteLength(this.#held[gone]!.text) + 1
+      this.#heldBytes -= sizeBytes
+      this.#dropped.bytes += sizeBytes
+    }
+    this.#held.splice(0, gone)
+    this.#dropped.lines += gone
+    return []
+  }
+
+  /** What is held; lines of one stream that follow each other as one event. */
+  give(): NewEvent[] {
+    const events: NewEvent[] = this.#dropped.lines > 0 ? [{ type: 'dropped', step: this.#step, ...this.#dropped }] : []
+    const lines: LogEvent[] = []
+    for (const { text, ...about } of this.#held) {
+      const last = lines.at(-1)
+      if (last?.stream === about.stream) last.text += `\n${text}`
+      else lines.push({ ...about, text })
+    }
+    this.#held = []
+    this.#heldBytes = 0
+    this.#dropped = { lines: 0, bytes: 0 }
+    return [...events, ...lines]
+  }
+}

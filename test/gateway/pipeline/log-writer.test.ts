@@ -1,0 +1,73 @@
+import { expect, test, vi } from 'vitest'
+import type { NewEvent } from '#api/event.ts'
+import { LogWriter } from '../../../gateway/src/pipeline/log-writer.ts'
+
+const limits = { stepBytes: 1000, allBytes: 1500, tailBytes: 200 }
+
+function start() {
+  const batches: NewEvent[][] = []
+  const append = async (_: unknown, events: NewEvent[]) => !!batches.push(events)
+  const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, ['correct-horse'], limits)
+  const say = (step: string, ...lines: string[]) =>
+    log.tell({ type: 'log', step, stream: 'stdout', text: lines.join('\n') })
+  return { log, say, batches, events: () => batches.flat() }
+}
+const many = (count: number, from = 0) => Array.from({ length: count }, (_, n) => `line ${from + n} ${'x'.repeat(40)}`)
+const texts = (events: NewEvent[], step: string) =>
+  events.flatMap((event) => (event.type === 'log' && event.step === step ? event.text.split('\n') : []))
+
+test('a step that says too much keeps its head and its tail, with what is missing said in its place', async () => {
+  const { log, say, events } = start()
+  for (const line of many(100)) say('s1', line)
+  log.tell({ type: 'step', step: 's1', name: 'make', status: 'failed' })
+  await log.flush()
+  const all = events()
+  const told = texts(all, 's1')
+  const dropped = all.findIndex(({ type }) => type === 'dropped')
+  const missing = all[dropped] as NewEvent & { type: 'dropped' }
+  expect(told.slice(0, dropped)).toEqual(many(dropped))
+  expect(all.slice(dropped + 1).map(({ type }) => type)).toEqual(['log', 'step'])
+  expect(told.slice(dropped)).toEqual(many(100 - dropped - missing.lines, dropped + missing.lines))
+  expect(told.slice(0, dropped).join('\n').length).toBeLessThan(limits.stepBytes)
+  expect(told.slice(dropped).join('\n').length).toBeLessThan(limits.tailBytes)
+  const allBytes = many(100).join('\n').length + 1
+  expect(missing).toMatchObject({ step: 's1', bytes: allBytes - told.join('\n').length - 1 })
+  expect(log.maskedProblem({ step: 'make' } as never)).toMatchObject({ lastLines: many(20, 80) })
+})
+
+test('all steps together have a limit; what is not output passes, and short output over the limit loses nothing', async () => {
+  const { log, say, events } = start()
+  for (const step of ['s1', 's2', 's3']) for (const line of many(18)) say(step, line)
+  log.tell({ type: 'step', step: 's4', name: 'later', status: 'started' })
+  say('s4', 'all of it', 'is short')
+  for (const step of ['s1', 's2', 's3', 's4']) log.tell({ type: 'step', step, name: step, status: 'done' })
+  await log.flush()
+  expect(texts(events(), 's1')).toEqual(many(18))
+  expect(texts(events(), 's2').length).toBeLessThan(18)
+  expect(texts(events(), 's3')).toEqual(many(4, 14))
+  expect(texts(events(), 's4')).toEqual(['all of it', 'is short'])
+  expect(events().filter(({ type }) => type === 'dropped')).toMatchObject([{ step: 's2' }, { step: 's3', lines: 14 }])
+  expect(events().filter(({ type }) => type === 'step')).toHaveLength(5)
+})
+
+test('a step beyond its limit shows at times that it is alive', async () => {
+  vi.useFakeTimers()
+  try {
+    const { say, events } = start()
+    for (const line of many(50)) say('s1', line)
+    await vi.advanceTimersByTimeAsync(200)
+    expect(texts(events(), 's1').at(-1)).not.toBe(many(50).at(-1))
+    await vi.advanceTimersByTimeAsync(25_000)
+    expect(texts(events(), 's1').at(-1)).toBe(many(50).at(-1))
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('a secret that the limit cuts in two is hidden all the same', async () => {
+  const { log, say, events } = start()
+  for (const line of many(30)) say('s1', line, 'correct-')
+  for (const line of ['horse', 'correct-horse']) say('s1', line)
+  await log.flush()
+  expect(JSON.stringify(events())).not.toContain('horse')
+})
