@@ -83,8 +83,10 @@ test('bluegreen brings two new machines and takes the old ones away, or leaves t
     502,
     [[null, 'removed']],
   ])
-  const unready = await lab.held('pair', source('bad', '/', "sh -c 'exit 3'"), 'strategy=bluegreen')
+  const unready = await lab.held('pair', source('bad', '/', "sh -c 'echo no table; exit 3'"), 'strategy=bluegreen')
   expect([unready.status, unready.record.problem?.['exitCode'], unready.record.machines]).toEqual([502, 3, []])
+  const printed = { type: 'log', step: 'release_command', text: 'no table' }
+  expect(unready.log).toContainEqual(expect.objectContaining(printed))
   expect((await lab.machines('pair')).map(({ id, state }) => [id, state])).toEqual(ids.map((id) => [id, 'started']))
   expect(await lab.page('pair')).toBe('blue')
   const green = await lab.held('pair', source('green', '/', 'true'), 'strategy=bluegreen')

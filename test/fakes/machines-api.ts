@@ -149,6 +149,7 @@ export class FakeFly {
     if (!machine) return [404, { error: `machine not found, '${id}'` }]
     if (verb === 'lease') return this.#lease(machine, call)
     if (verb === 'wait') return await this.#wait(machine, call.query)
+    if (verb === 'logs') return [200, { message: `said by ${machine.name}` }]
     if (method === 'GET') return [200, shown(machine)]
     if (verb === 'metadata') return (Object.assign(machine.config.metadata ?? {}, { [key]: body['value'] }), [200, {}])
     const held = machine.lease && machine.lease.endsAt > Date.now() && machine.lease.nonce !== call.nonce

@@ -6,10 +6,11 @@ import type { Slot } from './rollout.ts'
 import type { Run } from './run.ts'
 
 const lookMs = 20_000
+const logLines = 1000
 
 /**
  * Runs the app's release command to its end, on a machine of its own that destroys itself. It must end well before any other
- * machine is touched. The Machines API has no logs: how it ended, and the machine's events, is all there is to say.
+ * machine is touched. What it printed is told where Fly hands it out, which its API does not promise; how it ended always is.
  */
 export async function releaseCommand(run: Run): Promise<void> {
   const slot = run.rollout.slots.find(({ role }) => role === 'release')
@@ -17,6 +18,8 @@ export async function releaseCommand(run: Run): Promise<void> {
   if (!slot || !wish || slot.outcome === 'removed') return
   slot.machine ??= (await create(run, slot)).id
   const machine = await ended(run, slot, wish.timeoutMs)
+  const printed = await run.settings.fly.machineLog(run.work.app, machine.id, logLines, run.signal).catch(() => [])
+  for (const text of printed) run.work.tell({ type: 'log', step: 'release_command', stream: 'stdout', text })
   const [exit = {}] = exitsOf(machine)
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
   const what = `The release_command (${(configOf(machine).init?.['cmd'] as string[] | undefined)?.join(' ')})`

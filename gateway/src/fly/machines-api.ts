@@ -42,6 +42,8 @@ type Call = {
   answerMs?: number
   /** `no`: repeated only where it surely had no effect. */
   repeat?: 'yes' | 'no'
+  /** The answer is text, not JSON. */
+  isText?: boolean
   /** Called when the first request goes out. */
   begins?: () => void
 }
@@ -124,6 +126,14 @@ export class MachinesApi {
   async machines(app: string, signal: AbortSignal): Promise<Machine[]> {
     const all = await this.#read<Machine[] | null>('list', app, `/apps/${app}/machines`, signal)
     return (all ?? []).filter(({ state }) => state !== 'destroyed' && state !== 'destroying')
+  }
+
+  /** The last lines that its programs printed. Not in Fly's document; seen in fly-go's pull request 159, and live. */
+  async machineLog(app: string, id: string, lines: number, signal: AbortSignal): Promise<string[]> {
+    const path = `/apps/${app}/machines/${id}/logs?lines=${lines}`
+    const text = await this.#call<string>('GET', path, { action: 'get-logs', id, isText: true }, signal)
+    const entries = text.split('\n').filter(Boolean)
+    return entries.map((entry) => String((JSON.parse(entry) as { message?: string }).message ?? ''))
   }
 
   machine(app: string, id: string, signal: AbortSignal): Promise<Machine | null> {
@@ -269,7 +279,7 @@ export class MachinesApi {
       })
       const text = await readText(response.body)
       const { statusCode: status, headers } = response
-      if (status < 300) return { value: text === '' ? {} : JSON.parse(text) }
+      if (status < 300) return { value: call.isText ? text : text === '' ? {} : JSON.parse(text) }
       const facts = { status, requestId: headers['fly-request-id'] ?? null, fly: wordsOf(text) }
       return refused(what, status, facts, headers['retry-after'])
     } catch (cause) {
