@@ -362,9 +362,10 @@ export class Flyd {
     await this.#podman.kill(container, how.signal ?? config.stop_config?.signal ?? 'SIGINT')
     const patience = new AbortController()
     const timeoutMs = durationMs(how.timeout || config.stop_config?.timeout, stopMs)
-    await Promise.race([exited, sleep(timeoutMs, undefined, { signal: patience.signal }).catch(() => {})])
+    const late = sleep(timeoutMs, true, { signal: patience.signal }).catch(() => true)
+    const isLate = await Promise.race([exited.then(() => false), late])
     patience.abort()
-    await this.#podman.kill(container, 'SIGKILL')
+    if (isLate) await this.#podman.kill(container, 'SIGKILL')
     return exited
   }
 

@@ -34,7 +34,8 @@ export type RunSpec = {
 
 const init = '/usr/bin/catatonit'
 const logBytes = 4 << 20 // then podman begins it anew
-const exitPollMs = 100
+const exitPollMs = 25
+const quietPollMs = 100
 const quietMs = 10_000
 
 /** Podman with storage, locks, network and bridge of this lab's own, so that labs run side by side. */
@@ -220,7 +221,7 @@ lock_type = "file"
   /** Waits for what still works on this storage: a container's watcher cleans up after it, and makes the folders anew. */
   async #quiet(): Promise<void> {
     const deadline = performance.now() + quietMs
-    while (performance.now() < deadline && (await isNamedByProcess(this.#runRoot))) await sleep(exitPollMs)
+    while (performance.now() < deadline && (await isNamedByProcess(this.#runRoot))) await sleep(quietPollMs)
   }
 
   /** Any command of podman's, here. */

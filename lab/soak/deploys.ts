@@ -12,7 +12,7 @@ const about =
   'random apps, sizes, strategies and faults; every verdict beside what really runs: [--times 500] [--apps 4] [--seed N] [--strategy NAME]'
 
 /** Waits that are long enough for an honest machine of the soak, and no longer. */
-export const soakSettings = { TARMAC_WATCH: '1', TARMAC_MACHINE_TIMEOUT: '8', TARMAC_DRAIN: '0' }
+export const soakSettings = { TARMAC_WATCH: '1', TARMAC_MACHINE_TIMEOUT: '15', TARMAC_DRAIN: '0' }
 export const allStrategies = ['rolling', 'canary', 'bluegreen', 'immediate']
 
 async function run(args: string[]): Promise<boolean> {
