@@ -1,9 +1,8 @@
 import { z } from 'zod'
-import { DeploymentOptions, lanePolicies, variableName } from './options.ts'
+import { DeploymentOptions, lanePolicies, variables } from './options.ts'
 import { Problem } from './problem.ts'
 
 const { region, platform, strategy, dockerfile, target } = DeploymentOptions.shape
-const variables = z.record(z.string().regex(variableName, 'a variable is named by letters, digits and _'), z.string())
 
 /** What an app may have of its own. The second half are options for deployments that do not give them. */
 export const AppSettings = z.strictObject({

@@ -53,13 +53,17 @@ export const PlanFacts = z.object({
 })
 export type PlanFacts = z.infer<typeof PlanFacts>
 
-/** What one machine ran before a deployment, what was tried, and what it runs after. Images by digest reference. */
+const MachineVersion = z.object({ instanceId: z.string(), image: z.string() })
+
+/** What one machine ran before a deployment, what was tried on it, and what it runs after. Images by digest reference. */
 export const MachineFacts = z.object({
   id: z.string(),
   name: z.string(),
   region: z.string(),
-  before: z.object({ instanceId: z.string(), image: z.string() }).nullable(),
-  after: z.object({ instanceId: z.string(), image: z.string() }).nullable(),
+  before: MachineVersion.nullable(),
+  /** Null where a blue or a superfluous machine was only taken away. */
+  tried: MachineVersion.nullable().default(null),
+  after: MachineVersion.nullable(),
   outcome: z.enum(['touched', 'verified', 'rolled_back', 'removed', 'stuck']),
 })
 export type MachineFacts = z.infer<typeof MachineFacts>
@@ -88,6 +92,8 @@ export const Deployment = z.object({
   attempt: z.number(),
   options: DeploymentOptions,
   source: SourceFacts.nullable(),
+  /** The release whose config and env it takes over; null: its source says them. */
+  from: z.object({ app: z.string(), owner: z.string().nullable(), release: z.number() }).nullable(),
   plan: PlanFacts.nullable(),
   image: ImageFacts.nullable(),
   /** The images that the build started from: the digest that each name stood for. */
@@ -95,6 +101,8 @@ export const Deployment = z.object({
   machines: z.array(MachineFacts),
   /** Where the app answers, once it is live. */
   url: z.string().nullable(),
+  /** The number of the release that it became. */
+  release: z.number().nullable(),
   problem: ProblemBody.nullable(),
   /** Asked for; `cancelled` only when nothing of it runs any more. */
   cancel: CancelWish.nullable(),

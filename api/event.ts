@@ -64,6 +64,8 @@ const Machine = z.object({
     'failed',
     'rolling_back',
     'rolled_back',
+    'cordoned',
+    'stopped',
     'removed',
     'stuck',
   ]),

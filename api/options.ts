@@ -9,6 +9,10 @@ import { Problem } from './problem.ts'
 export const lanePolicies = ['latest', 'cancel-running', 'fifo', 'reject'] as const
 export const variableName = /^[A-Za-z_]\w{0,127}$/
 
+export const variables = z.record(
+  z.string().regex(variableName, 'a variable is named by letters, digits and _'),
+  z.string(),
+)
 const words = z.string().max(1000).nullable().default(null)
 
 /** What the sender of a deployment may ask for. On the wire these are query parameters (see `readOptions`). */
@@ -22,15 +26,17 @@ export const DeploymentOptions = z.object({
   /** `rebuild=true`: run every step again, whatever is cached. */
   rebuild: z.boolean().default(false),
   /** `env.NAME=…`: environment of the machines. Never a secret: it came in a URL. */
-  env: z.record(z.string(), z.string()).default({}),
+  env: variables.default({}),
   /** `build.NAME=…`: variables of the build (railpack's `--env`, a Dockerfile's build args). */
-  build: z.record(z.string(), z.string()).default({}),
+  build: variables.default({}),
   /** Fly region of new machines. */
   region: z
     .string()
     .regex(/^[a-z0-9]{2,16}$/, 'a region is a short code like fra')
     .nullable()
     .default(null),
+  /** How many machines a process group gets that has none; its own number, mostly 1, when not given. */
+  count: z.union([z.null(), z.coerce.number().int().min(1).max(100)], 'it is a number from 1 to 100').default(null),
   /** Path in the source of the Dockerfile to use. */
   dockerfile: words,
   /** Path in the source of a railpack plan made elsewhere. */
@@ -49,6 +55,8 @@ export const DeploymentOptions = z.object({
     .max(10, 'at most 10 tags')
     .default([]),
   strategy: z.enum(['rolling', 'canary', 'bluegreen', 'immediate']).nullable().default(null),
+  /** `ha=true`: a process group that has no machine yet gets two, or one and a standby where it serves nothing. */
+  ha: z.boolean().default(false),
   /** Becomes a tag of the image. */
   commit: z
     .string()
@@ -66,11 +74,12 @@ export type DeploymentOptions = z.infer<typeof DeploymentOptions>
 const yesNo = { true: true, '1': true, false: false, '0': false } as const
 const maps = ['env', 'build'] as const
 const lists = ['tag'] as const
-const flags = ['deploy', 'rebuild'] as const
+const flags = ['deploy', 'rebuild', 'ha'] as const
 const texts = [
   'owner',
   'lane',
   'region',
+  'count',
   'dockerfile',
   'plan',
   'target',
@@ -106,8 +115,20 @@ export function readOptions<Flag extends string = never>(
     else if (isOneOf(lists, name)) found[name] = [...((found[name] ?? []) as string[]), value]
     else throw unknown(name, [...flags, ...texts, ...lists, ...maps.map((map) => `${map}.NAME`), ...answerFlags])
   }
+  return { options: checked(found), answer }
+}
+
+/** Options as JSON gives them, by the same names; unknown ones are refused. */
+export function parseOptions(found: Record<string, unknown>): DeploymentOptions {
+  const known = Object.keys(DeploymentOptions.shape)
+  const stray = Object.keys(found).find((name) => !known.includes(name))
+  if (stray !== undefined) throw unknown(stray, known)
+  return checked(found)
+}
+
+function checked(found: Record<string, unknown>): DeploymentOptions {
   const parsed = DeploymentOptions.safeParse(found)
-  if (parsed.success) return { options: parsed.data, answer }
+  if (parsed.success) return parsed.data
   const { path, message } = parsed.error.issues[0]!
   throw invalid(path.join('.'), `cannot be so: ${message}`)
 }

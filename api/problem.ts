@@ -62,6 +62,7 @@ export const problems = {
   'registry-denied': row(503, 'ours', false, 'The registry refused the builder'),
 
   'fly-config-invalid': row(422, 'source', false, 'fly.toml could not be used'),
+  'strategy-unfit': row(422, 'source', false, 'The app cannot be deployed by this strategy'),
   'fly-unavailable': row(503, 'fly', true, 'Fly is away'),
   'fly-denied': row(503, 'ours', false, 'Fly refused the builder'),
   'fly-refused': row(502, 'fly', false, 'Fly refused what was asked'),
@@ -71,6 +72,12 @@ export const problems = {
   'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
 
   'log-dropped': row(410, 'source', false, 'The log is no longer kept'),
+  'app-not-found': row(404, 'source', false, 'There is no such app on Fly'),
+  'app-foreign': row(409, 'source', false, 'The app was not made by this builder'),
+  'app-busy': row(409, 'source', true, 'A deployment of the app is under way'),
+  'release-not-found': row(404, 'source', false, 'There is no such release'),
+  'rollout-not-found': row(404, 'source', false, 'There is no such rollout'),
+  'image-gone': row(410, 'source', false, 'The image is no longer in the registry'),
   'source-gone': row(410, 'source', false, 'The source is no longer kept'),
   'nothing-built': row(409, 'source', false, 'There is no image to bring again'),
   'idempotency-mismatch': row(422, 'source', false, 'The idempotency key was used for something else'),

@@ -12,7 +12,7 @@ import { tools } from '../lab/ready.ts'
 import type { Lab } from '../lab/start-lab.ts'
 
 const run = promisify(execFile)
-const app = 'bench-by-hand'
+export const byHandApp = 'bench-by-hand'
 const platform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
 
 /**
@@ -83,7 +83,7 @@ export class ByHand {
 
   async #build(rebuild: boolean): Promise<void> {
     const [source, plan] = [join(this.#dir, 'source'), join(this.#dir, 'plan')]
-    const name = `${this.#lab.registry}/${app}:latest`
+    const name = `${this.#lab.registry}/${byHandApp}:latest`
     const ways = this.#compiled
       ? { args: [], output: [`"containerimage.config=${this.#compiled.config.replaceAll('"', '""')}"`] }
       : {
@@ -123,13 +123,14 @@ export class ByHand {
   async #makeApp(): Promise<void> {
     const { flyApi, flyToken } = this.#lab
     const headers = { authorization: `Bearer ${flyToken}`, 'content-type': 'application/json' }
-    const body = JSON.stringify({ app_name: app, org_slug: 'personal' })
+    const body = JSON.stringify({ app_name: byHandApp, org_slug: 'personal' })
     const response = await fetch(`${flyApi}/v1/apps`, { method: 'POST', headers, body })
-    if (!response.ok && response.status !== 422) throw new Error(`${app}: ${response.status} ${await response.text()}`)
+    if (!response.ok && response.status !== 422)
+      throw new Error(`${byHandApp}: ${response.status} ${await response.text()}`)
   }
 
   get #frontend(): string {
-    return `${this.#lab.registry}/${app}/frontend:latest`
+    return `${this.#lab.registry}/${byHandApp}/frontend:latest`
   }
 
   async #buildctl(args: string[], input?: Uint8Array): Promise<void> {

@@ -1,8 +1,8 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { Node } from '../gateway/src/llb/graph.ts'
 import { compilePlan } from '../gateway/src/railpack/compile.ts'
 import { readPlan } from '../gateway/src/railpack/plan-schema.ts'
 import { sourceTree } from '../gateway/src/railpack/source-tree.ts'
+import { difference } from './difference.ts'
 
 /** One recorded case: a plan, and what railpack's own frontend made of it. */
 export type RailpackCase = {
@@ -63,16 +63,3 @@ function shown(value: unknown): unknown {
     )
   return Object.fromEntries(fields.filter(([key, field]) => isKept(key, field)))
 }
-
-function difference(recorded: unknown, ours: unknown, place: string): string | null {
-  if (isDeepStrictEqual(recorded, ours)) return null
-  if (!isParent(recorded) || !isParent(ours))
-    return `${place}: recorded ${JSON.stringify(recorded)}, ours ${JSON.stringify(ours)}`
-  for (const key of new Set([...Object.keys(recorded), ...Object.keys(ours)])) {
-    const found = difference(recorded[key], ours[key], `${place}.${key}`)
-    if (found) return found
-  }
-  return null
-}
-
-const isParent = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null

@@ -1,13 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { asProblem } from '#api/problem.ts'
-import { railpackDifference } from './conformance-railpack.ts'
-import type { RailpackCase } from './conformance-railpack.ts'
+import { flyTomlDifference, type FlyTomlCase } from './conformance-flytoml.ts'
+import { railpackDifference, type RailpackCase } from './conformance-railpack.ts'
 
 // `npm run conformance -- DIR`: agrees with what real programs did, case by case? What a case is, its keys tell.
 
 const kinds: Record<string, (recorded: never) => string | null> = {
   plan: (recorded: RailpackCase) => railpackDifference(recorded),
+  toml: (recorded: FlyTomlCase) => flyTomlDifference(recorded),
 }
 
 const folder = process.argv[2]

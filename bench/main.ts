@@ -1,11 +1,14 @@
 import { append } from './append.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
+import { downtime } from './downtime.ts'
+import { editLine } from './edit.ts'
 import { followers } from './followers.ts'
 import { intake } from './intake.ts'
 import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
+import { rollout } from './rollout.ts'
 import { start } from './start.ts'
 
 // `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
@@ -18,8 +21,11 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   compaction,
   redeploy,
   reuse,
+  rollout,
   context,
   intake,
+  downtime,
+  edit: editLine,
   followers,
   start,
   memory,

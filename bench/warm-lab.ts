@@ -43,7 +43,7 @@ export async function onWarmLab(
   }
 }
 
-const factsOf = ({ planner }: Lab) => ({
+export const factsOf = ({ planner }: Lab) => ({
   planner: planner.version,
   byHandThrough: planner.standIn ? 'our compiled plan' : "railpack's frontend",
   fly: 'localfly (a stand-in)',

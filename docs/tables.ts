@@ -9,6 +9,7 @@ import { problemCodes, problems } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { settings } from '../gateway/src/config.ts'
 import { moves, touchesMachines } from '../gateway/src/deployments/states.ts'
+import { faults } from '../lab/localfly/hostile.ts'
 
 const whatGoesOn: Record<DeploymentState, string> = {
   pending: 'waits in its lane until the runner claims it',
@@ -73,6 +74,15 @@ export const tables: Record<string, string> = {
       ]),
     ),
   ].join('\n\n'),
+  '../lab/README.md': table(
+    ['fault', 'asked at', 'what happens', '`ms`'],
+    Object.entries(faults).map(([name, fault]) => [
+      `\`${name}\``,
+      { call: 'a call', machine: 'work on a machine', always: 'all times' }[fault.at],
+      fault.about,
+      'ms' in fault ? `${fault.ms[0]} (${fault.ms[1]})` : '',
+    ]),
+  ),
   'deployments.md': table(
     ['state', 'what goes on', 'may go to', 'after a crash'],
     Object.entries(moves).map(([state, next]) => [

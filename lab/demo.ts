@@ -4,8 +4,9 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { Deployment, DeploymentPage } from '#api/deployment.ts'
+import type { Deployment, DeploymentPage, DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
+import { exitCodeOf } from '#api/exit-codes.ts'
 import { fill, routes } from '#api/routes.ts'
 import { startLab, type Lab } from './start-lab.ts'
 
@@ -23,7 +24,7 @@ try {
     dir,
     fresh: true, // each time the whole story, from nothing built
     port: Number(values.port),
-    settings: { TARMAC_WATCH: '2' },
+    settings: { TARMAC_WATCH: '2', TARMAC_MACHINE_TIMEOUT: '20' },
     say: (line) => console.log(line),
   })
   const work = await mkdtemp(join(tmpdir(), 'tarmac-demo-'))
@@ -59,7 +60,7 @@ async function story(lab: Lab, work: string): Promise<Row[]> {
     })
     rows.push(await rowOf(lab, example, 'tar | curl'))
     await expectPage(lab, example, 'Hello')
-    if (example === 'hello-node') rows.push(await changeOneLine(lab, work))
+    if (example === 'hello-node') rows.push(await changeOneLine(lab, work), await fallIll(lab, work))
   }
   return rows
 }
@@ -68,25 +69,31 @@ async function changeOneLine(lab: Lab, work: string): Promise<Row> {
   say('hello-node: one line changed, deployed with the client')
   const source = join(work, 'hello-node')
   await cp(join(root, 'examples/hello-node'), source, { recursive: true })
-  const file = join(source, 'server.js')
-  const text = await readFile(file, 'utf8')
-  const changed = text.replace('Hello', 'Hello again')
-  if (changed === text) throw new Error(`${file} has no line with Hello to change`)
-  await writeFile(file, changed)
-  await shell('npx --no-install tarmac deploy hello-node "$SOURCE"', {
-    SOURCE: source,
-    TARMAC_GATEWAY: lab.gateway,
-    TARMAC_TOKEN: lab.token,
-  })
+  await change(join(source, 'server.js'), 'Hello', 'Hello again')
+  await shell('npx --no-install tarmac deploy hello-node "$SOURCE"', clientEnv(lab, source))
   await expectPage(lab, 'hello-node', 'Hello again')
   return rowOf(lab, 'hello-node', 'client, one line changed')
 }
 
-/** The last deployment of an app, from its record; a failure here ends the demo. */
-async function rowOf(lab: Lab, app: string, how: string): Promise<Row> {
+/** A version that fails its check is put back by itself. */
+async function fallIll(lab: Lab, work: string): Promise<Row> {
+  say('hello-node: a version that fails its check')
+  const source = join(work, 'hello-node')
+  await change(join(source, 'server.js'), "response.end('ok\\n')", "response.writeHead(500).end('ill\\n')")
+  await shell(
+    'npx --no-install tarmac deploy hello-node "$SOURCE"',
+    clientEnv(lab, source),
+    exitCodeOf['deploy-failed'],
+  )
+  await expectPage(lab, 'hello-node', 'Hello again')
+  return rowOf(lab, 'hello-node', 'fails its check: rolled back', 'deploy_failed')
+}
+
+/** The last deployment of an app, from its record; another end than was meant ends the demo. */
+async function rowOf(lab: Lab, app: string, how: string, end: DeploymentState = 'live'): Promise<Row> {
   const { deployments } = await read<DeploymentPage>(lab, `${fill(routes.deployments, { app })}?limit=1`)
   const deployment = deployments[0] as Deployment
-  if (deployment?.state !== 'live') throw new Error(`${app} is ${deployment?.state}: ${deployment?.problem?.detail}`)
+  if (deployment?.state !== end) throw new Error(`${app} is ${deployment?.state}: ${deployment?.problem?.detail}`)
   const log = await read<DeploymentEvent[]>(lab, fill(routes.events, { id: deployment.id }))
   const steps = log.flatMap((event) => (event.type === 'step' && event.status !== 'started' ? [event] : []))
   const cached = new Set(steps.filter(({ status }) => status === 'cached').map(({ step }) => step)).size
@@ -115,8 +122,18 @@ async function read<T>(lab: Lab, path: string): Promise<T> {
   return JSON.parse(path.includes('/events') ? `[${text.trim().split('\n').join(',')}]` : text) as T
 }
 
-/** Runs a line as a person would, showing it and what it prints. */
-async function shell(line: string, env: Record<string, string>): Promise<string> {
+async function change(file: string, from: string, to: string): Promise<void> {
+  const text = await readFile(file, 'utf8')
+  if (!text.includes(from)) throw new Error(`${file} has no ${from} to change`)
+  await writeFile(file, text.replace(from, to))
+}
+
+function clientEnv(lab: Lab, source: string): Record<string, string> {
+  return { SOURCE: source, TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token }
+}
+
+/** Runs a line as a person would, showing it and what it prints; it must end with the exit code that is meant. */
+async function shell(line: string, env: Record<string, string>, exitCode = 0): Promise<string> {
   console.log(`$ ${line}`)
   const child = spawn('sh', ['-c', line], {
     cwd: root,
@@ -129,7 +146,7 @@ async function shell(line: string, env: Record<string, string>): Promise<string>
     printed.push(chunk)
   })
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  if (code !== 0) throw new Error(`\`${line}\` ended with ${code}`)
+  if (code !== exitCode) throw new Error(`\`${line}\` ended with ${code}`)
   return Buffer.concat(printed).toString()
 }
 

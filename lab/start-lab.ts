@@ -91,7 +91,9 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_FLY_ORG: 'personal',
     TARMAC_FLY_REGION: 'ams',
     TARMAC_URL: `http://{app}.localhost:${proxyPort}/`,
+    TARMAC_OWNER_URL: `http://{owner}.{app}.localhost:${proxyPort}/`,
     TARMAC_LOG_LEVEL: 'info',
+    TARMAC_PROXY_PAUSE: '1', // the lab's notices at once
     TARMAC_DRAIN: '5',
     TARMAC_SECRETS_KEY: createHash('sha256').update(dir).digest('hex'), // the same at the next start
     ...settings,
@@ -109,6 +111,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     registry: localfly.registry,
     buildkit: buildkitd.address,
     apps: localfly.apps,
+    flyControl: localfly.flyControl,
   }
   const file = join(dir, 'lab.json')
   await writeFile(file, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 })
@@ -117,6 +120,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   const open = opening.move()
   return {
     ...addresses,
+    fly: localfly.fly,
     dir,
     planner,
     bridge: buildkitd.bridge,

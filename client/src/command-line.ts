@@ -46,6 +46,7 @@ const flags = {
   platform: { type: 'string' },
   tag: { type: 'string', multiple: true },
   strategy: { type: 'string' },
+  ha: { type: 'boolean', default: false },
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },
@@ -72,6 +73,7 @@ export const help = `Usage: tarmac deploy <app> [folder]    send a folder (defau
   --tag TAG             one more tag for the image; may be given again
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
+  --ha                  two machines instead of one where there is none yet
   --owner NAME          the machines of one of the app's users, with a queue of their own
   --lane POLICY         what becomes of others in that queue: latest, cancel-running, fifo or reject
   --again               with retry: bring the image that was built, build nothing
@@ -113,10 +115,11 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
   const [app, folder = '.'] = args
   if (!AppName.safeParse(app).success) throw new Problem('app-name-invalid', appNameRule)
-  const { region, dockerfile, plan, target, platform, strategy, owner, lane, rebuild } = values
+  const { region, dockerfile, plan, target, platform, strategy, owner, lane, rebuild, ha } = values
   const asked: [string, string | undefined][] = [
     ['deploy', String(!values['no-deploy'])],
     ['rebuild', String(rebuild)],
+    ['ha', String(ha)],
     ...Object.entries({ region, dockerfile, plan, target, platform, strategy, owner, lane }),
     ...(values.tag ?? []).map((tag): [string, string] => ['tag', tag]),
     ...(values.env ?? []).map((pair) => assignment('env', pair)),

@@ -11,8 +11,9 @@ const server = createServer((request, response) => {
 
 server.listen(process.env.PORT ?? 8080, () => console.log(`listening on port ${server.address().port}`))
 
-// Finishes what it is answering, then ends.
-process.on('SIGTERM', () => {
-  server.close()
-  server.closeIdleConnections()
-})
+// Finishes what it is answering, then ends. Fly sends SIGINT unless fly.toml names another kill_signal.
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => {
+    server.close()
+    server.closeIdleConnections()
+  })

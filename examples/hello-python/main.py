@@ -22,6 +22,7 @@ class Page(BaseHTTPRequestHandler):
 
 
 server = ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Page)
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+for number in (signal.SIGINT, signal.SIGTERM):  # Fly sends SIGINT unless fly.toml names another kill_signal
+    signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
 print(f"listening on port {server.server_port}", flush=True)
 server.serve_forever()

@@ -2,7 +2,9 @@ import { randomBytes, randomUUIDv7 } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ImageSource } from '#api/image-source.ts'
 import { asProblem } from '#api/problem.ts'
+import type { RolloutTarget } from '#api/rollout.ts'
 import { proveWalls } from './buildkit/canary.ts'
 import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
@@ -16,9 +18,13 @@ import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
 import type { NewDeployment } from './deployments/store.ts'
+import { auditOf } from './pipeline/audit.ts'
+import { deleteApp } from './pipeline/delete-app.ts'
+import { fromImage } from './pipeline/image-source.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { NetworkGuard } from './pipeline/network-guard.ts'
 import { retryOf } from './pipeline/retry-of.ts'
+import { Rollouts } from './pipeline/rollouts.ts'
 import { Runner } from './pipeline/runner.ts'
 import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
@@ -31,7 +37,9 @@ import { lockVolume } from './store/volume-lock.ts'
 
 const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
-type Given = ReadonlyMap<string, Uint8Array>
+/** For questions to Fly and the registry that somebody waits for. */
+const askMs = 60_000
+type Asked = Omit<NewDeployment, 'id' | 'secrets'> & { id?: string; secrets?: ReadonlyMap<string, Uint8Array> }
 
 /** Puts the parts together, lowest first; the stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
@@ -46,7 +54,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     fly,
     org: place.org,
     urlTemplate: place.url,
+    ownerUrlTemplate: place.ownerUrl,
     watchMs: limits.watchMs,
+    proxyMs: limits.proxyMs,
     waitMs: limits.machineMs,
   })
   const login = { username: 'x', password: secrets.fly }
@@ -102,7 +112,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     }),
   )
   const steps = makeSteps(
-    { vault, intake, buildkit, registry, store, deployer, disk },
+    { vault, intake, buildkit, registry, store, fly, deployer, disk },
     {
       planner,
       walledIn: (signal) => network.proven(signal),
@@ -112,6 +122,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       key,
       plansDir: join(data, 'plans'),
       lookups,
+      publicIps: place.publicIps,
     },
   )
   const hide = [...secrets.tokens, secrets.fly]
@@ -131,12 +142,24 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const sweeping = setInterval(() => void Promise.all([sweep(), dropLogs()]).catch(failed), sweepEveryMs)
   opening.defer(() => clearInterval(sweeping))
 
-  const submit = async ({ secrets: given, ...asked }: Omit<NewDeployment, 'id' | 'secrets'> & { secrets?: Given }) => {
-    const id = randomUUIDv7()
+  const submit = async ({ secrets: given, id = randomUUIDv7(), ...asked }: Asked) => {
     const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, given ?? new Map()) })
     runner.wake()
     return deployment
   }
+  const look = (source: ImageSource, target: RolloutTarget) =>
+    fromImage(target, source, { store, intake, registry, registryHost: config.registry }, AbortSignal.timeout(askMs))
+  const bring = async (source: ImageSource, { app, options, ...more }: RolloutTarget & Partial<Asked>) =>
+    submit({ app, ...(await look(source, { app, options })), ...more })
+  const rollouts = opening.use(
+    await Rollouts.start({
+      store,
+      look,
+      bring: (source, { app, options }, id) => bring(source, { app, options, id }),
+      newId: randomUUIDv7,
+      log,
+    }),
+  )
   const server = opening.use(
     await listen(
       {
@@ -161,6 +184,10 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           disk.assertRoom()
           return submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey })
         },
+        bring,
+        rollouts,
+        audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(askMs)),
+        deleteApp: (app, foreign) => deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(askMs)),
         cancel: (id, wish) => runner.cancel(id, wish),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)

@@ -1,13 +1,19 @@
 import { randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Checks } from './checks.ts'
 import { durationMs } from './duration.ts'
 import { mayRestart, tellExit } from './exits.ts'
 import { FlyError } from './fly-error.ts'
+import { FaultError, type Hostile } from './hostile.ts'
 import { parseImage, resolveImage } from './image-ref.ts'
 import { type Launch, withDefaults } from './machine-config.ts'
-import type { Container, Exit, Podman } from './podman.ts'
-import type { FlyState, Machine, MachineState } from './state.ts'
+import { mountsOf, removeFiles } from './machine-mounts.ts'
+import { InternalNames } from './names.ts'
+import type { Container, Exit, Podman, Said } from './podman.ts'
+import { processesOf } from './processes.ts'
+import type { App, FlyState, Machine, MachineEvent, MachineState } from './state.ts'
 import { ulid } from './ulid.ts'
 
 export type Stop = { signal?: string | undefined; timeout?: string | number | undefined }
@@ -24,23 +30,28 @@ export class Flyd {
   readonly #state: FlyState
   readonly #podman: Podman
   readonly #registry: string
+  readonly #hostile: Hostile
   readonly #checks: Checks
+  readonly #names: InternalNames
   readonly #queues = new Map<string, Promise<void>>()
   /** Each machine's newest job: only that one says where the machine comes to rest. */
   readonly #newest = new Map<string, symbol>()
   readonly #closing = new AbortController()
 
-  constructor(parts: { state: FlyState; podman: Podman; registry: string }) {
+  constructor(parts: { state: FlyState; podman: Podman; registry: string; hostile: Hostile }) {
     this.#state = parts.state
     this.#podman = parts.podman
     this.#registry = parts.registry
+    this.#hostile = parts.hostile
     this.#checks = new Checks(parts.state)
+    this.#names = new InternalNames(parts.state)
+    parts.state.onChange(() => this.#names.update())
   }
 
-  create(app: string, launch: Launch): Machine {
+  create(app: App, launch: Launch): Machine {
     const id = randomBytes(7).toString('hex')
     const name = launch.name ?? `machine-${id.slice(0, 6)}`
-    const twin = this.#state.machinesOf(app).find((machine) => machine.name === name)
+    const twin = this.#state.machinesOf(app.name).find((machine) => machine.name === name)
     if (twin) {
       const text = `unique machine name violation, machine ID ${twin.id} already exists with name "${name}"`
       throw new FlyError(409, `already_exists: ${text}`)
@@ -64,11 +75,12 @@ export class Flyd {
       events: [],
       checks: [],
       own: {
-        app,
+        app: app.name,
         lease: null,
         versions: [{ version, user_config: config }],
         container: null,
         former: null,
+        secrets: secretsFor(app, launch),
         wantsRun: !launch.skip_launch,
         restarts: 0,
       },
@@ -89,7 +101,8 @@ export class Flyd {
     if (state === 'replacing') throw new FlyError(409, 'aborted: machine is replacing: concurrent update in progress')
     if (state === 'destroying' || state === 'destroyed') expectState('update', machine, [])
     const staysDown = ['stopped', 'stopping', 'suspended', 'suspending'].includes(state)
-    own.former = { instance_id, config, image_ref, events, state }
+    own.former = { instance_id, config, image_ref, events, state, secrets: own.secrets }
+    own.secrets = secretsFor(this.#state.apps.get(own.app), launch)
     own.wantsRun = !launch.skip_launch && !staysDown
     own.restarts = 0
     machine.config = withDefaults(launch.config)
@@ -103,7 +116,7 @@ export class Flyd {
   }
 
   /** Returns the state before. */
-  start(machine: Machine): MachineState {
+  start(machine: Machine, by: MachineEvent['source'] = 'user'): MachineState {
     const before = machine.state
     if (before === 'started' || before === 'starting') return before
     if (before === 'replacing')
@@ -111,15 +124,15 @@ export class Flyd {
     if (before === 'stopping') throw new FlyError(412, 'failed_precondition: machine still active, refusing to start')
     expectState('start', machine, ['stopped', 'suspended', 'failed'])
     machine.own.restarts = 0
-    this.#state.addEvent(machine, 'start', 'starting', 'user')
+    this.#state.addEvent(machine, 'start', 'starting', by)
     this.#do(machine, 'starting', () => (before === 'suspended' ? this.#resume(machine) : this.#boot(machine)))
     return before
   }
 
-  stop(machine: Machine, how: Stop): void {
+  stop(machine: Machine, how: Stop, by: MachineEvent['source'] = 'user'): void {
     if (machine.state === 'stopped' || machine.state === 'stopping') return
     expectState('stop', machine, ['started', 'starting', 'restarting', 'suspended', 'failed'])
-    this.#state.addEvent(machine, 'stop', 'stopping', 'user')
+    this.#state.addEvent(machine, 'stop', 'stopping', by)
     this.#do(machine, 'stopping', () => this.#stop(machine, how))
   }
 
@@ -133,16 +146,33 @@ export class Flyd {
     })
   }
 
-  suspend(machine: Machine): void {
+  suspend(machine: Machine, by: MachineEvent['source'] = 'user'): void {
     if (machine.state === 'suspended' || machine.state === 'suspending') return
     expectState('suspend', machine, ['started'])
-    this.#state.addEvent(machine, 'suspend', 'suspending', 'user')
+    this.#state.addEvent(machine, 'suspend', 'suspending', by)
     this.#do(machine, 'suspending', () => this.#suspend(machine))
   }
 
   async signal(machine: Machine, signal: string): Promise<void> {
     expectState('signal', machine, ['started'])
     if (machine.own.container) await this.#podman.kill(machine.own.container, signal)
+  }
+
+  /** Runs a command in a machine that runs. */
+  async exec(machine: Machine, command: string[], timeoutMs: number): Promise<Said> {
+    const said = await this.#podman.exec(containerOf('exec on', machine), command, timeoutMs)
+    if (!said) throw new FlyError(408, `deadline_exceeded: command did not end within ${timeoutMs / 1000}s`)
+    return said
+  }
+
+  processes(machine: Machine): ReturnType<typeof processesOf> {
+    return processesOf(containerOf('list processes of', machine).pid)
+  }
+
+  /** Starts those that stand by for a machine, as Fly does when that one's host is lost. */
+  startStandbys(machine: Machine): void {
+    for (const each of this.#state.machinesOf(machine.own.app))
+      if (each.config.standbys?.includes(machine.id) && each.state === 'stopped') this.start(each)
   }
 
   destroy(machine: Machine, force: boolean): void {
@@ -213,6 +243,7 @@ export class Flyd {
   }
 
   async #launch(machine: Machine): Promise<MachineState> {
+    this.#hostile.meet('pull-fails', machine)
     if (machine.own.wantsRun) return this.#boot(machine)
     await this.#pull(machine)
     return 'stopped'
@@ -223,8 +254,10 @@ export class Flyd {
     const { own } = machine
     const config = structuredClone(machine.config)
     try {
+      this.#hostile.meet('pull-fails', machine)
       await this.#pull(machine)
       await this.#halt(machine, {})
+      this.#hostile.meet('reverts', machine)
       const rest = own.wantsRun ? await this.#boot(machine) : 'stopped'
       // Metadata written meanwhile is lost: the update's own copy wins.
       machine.config = config
@@ -232,9 +265,11 @@ export class Flyd {
       return rest
     } catch (error) {
       this.#closing.signal.throwIfAborted()
+      if (error instanceof FaultError && error.fault === 'never-starts') own.former = null
       if (!own.former) throw error
-      const { state, ...version } = own.former
+      const { state, secrets, ...version } = own.former
       Object.assign(machine, version)
+      own.secrets = secrets
       own.former = null
       own.versions = own.versions.slice(1)
       if (own.container) return state === 'suspended' ? state : 'started'
@@ -251,6 +286,7 @@ export class Flyd {
   async #boot(machine: Machine): Promise<MachineState> {
     const { config } = machine
     const image = await this.#pull(machine)
+    this.#hostile.meet('never-starts', machine)
     const exec = config.init?.exec
     // In a lab whose folder has moved, the machines move to its new network.
     if (!this.#podman.addresses().includes(machine.private_ip)) machine.private_ip = this.#freeAddress()
@@ -261,8 +297,12 @@ export class Flyd {
       env: runtimeEnv(machine),
       cpus: config.guest?.cpus ?? 1,
       memoryMb: config.guest?.memory_mb ?? 256,
+      swapMb: config.init?.swap_size_mb ?? 0,
+      tty: config.init?.tty ?? false,
+      mounts: mountsOf(this.#state, this.#names, machine),
+      logFile: this.#logFile(machine),
       entrypoint: exec ?? config.init?.entrypoint ?? undefined,
-      command: exec ? [] : (config.init?.cmd ?? []),
+      command: exec ? [] : (config.init?.cmd ?? undefined),
     })
     this.#state.addEvent(machine, 'start', 'started', 'flyd')
     this.#watch(machine, container)
@@ -272,6 +312,7 @@ export class Flyd {
   #watch(machine: Machine, container: Container): void {
     machine.own.container = container
     this.#checks.watch(machine)
+    this.#hostile.later('crashes', machine, () => void this.#podman.kill(container, 'SIGKILL'))
     this.#podman.exited(container, this.#closing.signal).then(
       (exit) => this.#queue(machine, () => this.#ended(machine, container, exit)),
       (error: unknown) => {
@@ -305,7 +346,7 @@ export class Flyd {
   async #stop(machine: Machine, how: Stop): Promise<MachineState> {
     const exit = await this.#halt(machine, how)
     if (exit) this.#addExit(machine, exit, { requested: true, restarting: false })
-    return 'stopped'
+    return machine.state === 'stopping' && machine.config.auto_destroy ? this.#destroy(machine) : 'stopped'
   }
 
   /** Ends the program, where one runs: signal, time to comply, kill. */
@@ -347,8 +388,15 @@ export class Flyd {
     this.#checks.unwatch(machine)
     machine.own.container = null
     await this.#podman.remove(machine.id)
+    removeFiles(this.#state, machine)
     this.#state.addEvent(machine, 'destroy', 'destroyed', 'flyd')
     return 'destroyed'
+  }
+
+  #logFile({ id }: Machine): string {
+    const file = this.#state.folder('logs', id)
+    mkdirSync(dirname(file), { recursive: true })
+    return file
   }
 
   #addExit(machine: Machine, exit: Exit, how: { requested: boolean; restarting: boolean }): void {
@@ -371,11 +419,23 @@ function expectState(verb: string, machine: Machine, states: MachineState[]): vo
   throw new FlyError(412, `failed_precondition: ${text}`)
 }
 
+function containerOf(verb: string, machine: Machine): Container {
+  expectState(verb, machine, ['started'])
+  if (machine.own.container) return machine.own.container
+  throw new FlyError(412, `failed_precondition: unable to ${verb} machine: its program is not running`)
+}
+
+function secretsFor(app: App | undefined, launch: Launch): Record<string, string> {
+  if (launch.skip_secrets) return {}
+  return Object.fromEntries(Object.values(app?.secrets ?? {}).map(({ name, value }) => [name, value]))
+}
+
 function runtimeEnv(machine: Machine): Record<string, string> {
   const { id, region, config, image_ref: image } = machine
   return {
     PRIMARY_REGION: region,
     ...config.env,
+    ...machine.own.secrets,
     FLY_APP_NAME: machine.own.app,
     FLY_MACHINE_ID: id,
     FLY_ALLOC_ID: id,

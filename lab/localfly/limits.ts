@@ -1,6 +1,15 @@
 type Bucket = { tokens: number; at: number }
 
-/** Fly's request limits: a token bucket for each action on each machine (or app). `take` says whether the request may pass. */
+const rates: Record<string, { perSecond: number; burst: number }> = {
+  'get machine': { perSecond: 5, burst: 10 },
+  'delete any app': { perSecond: 100 / 60, burst: 100 },
+}
+const others = { perSecond: 1, burst: 3 }
+
+/**
+ * Fly's request limits: a token bucket for each action on each machine (or app), and one for all deletions of apps.
+ * `take` says whether the request may pass.
+ */
 export class RequestLimits {
   readonly #buckets = new Map<string, Bucket>()
   readonly #now: () => number
@@ -10,7 +19,8 @@ export class RequestLimits {
   }
 
   take(action: string, id: string): boolean {
-    const { perSecond, burst } = action === 'get machine' ? { perSecond: 5, burst: 10 } : { perSecond: 1, burst: 3 }
+    if (action === 'delete /apps/:app' && !this.take('delete any app', '')) return false
+    const { perSecond, burst } = rates[action] ?? others
     const now = this.#now()
     const key = `${action} ${id}`
     const bucket = this.#buckets.get(key) ?? { tokens: burst, at: now }

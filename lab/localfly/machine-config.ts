@@ -9,6 +9,7 @@ const Check = z.looseObject({
   interval: Duration.optional(),
   timeout: Duration.optional(),
   grace_period: Duration.optional(),
+  protocol: z.string().optional(),
   method: z.string().optional(),
   path: z.string().optional(),
   headers: z.array(z.object({ name: z.string(), values: z.array(z.string()) })).nullish(),
@@ -19,16 +20,39 @@ const Service = z.looseObject({
   internal_port: z.number(),
   ports: z.array(z.looseObject({ handlers: Words })).nullish(),
   checks: z.array(Check).nullish(),
+  concurrency: z.looseObject({ soft_limit: z.number().optional(), hard_limit: z.number().optional() }).nullish(),
+  autostart: z.boolean().nullish(),
+  autostop: z.union([z.boolean(), z.string()]).nullish(),
+  min_machines_running: z.number().nullish(),
+})
+
+const File = z.looseObject({
+  guest_path: z.string().startsWith('/'),
+  raw_value: z.string().nullish(),
+  secret_name: z.string().nullish(),
+  mode: z.number().nullish(),
 })
 
 /** A machine's config: the fields that localfly acts on; all others are kept as they came. */
 export const MachineConfig = z.looseObject({
   image: z.string().min(1),
   env: z.record(z.string(), z.string()).nullish(),
-  init: z.looseObject({ exec: Words, entrypoint: Words, cmd: Words }).nullish(),
+  init: z
+    .looseObject({
+      exec: Words,
+      entrypoint: Words,
+      cmd: Words,
+      tty: z.boolean().nullish(),
+      swap_size_mb: z.number().nullish(),
+    })
+    .nullish(),
   guest: z.looseObject({ cpus: z.number().optional(), memory_mb: z.number().optional() }).nullish(),
   services: z.array(Service).nullish(),
   checks: z.record(z.string(), Check).nullish(),
+  files: z.array(File).nullish(),
+  mounts: z.array(z.looseObject({ volume: z.string().optional(), path: z.string() })).nullish(),
+  standbys: Words,
+  dns: z.looseObject({ skip_registration: z.boolean().nullish() }).nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
   restart: z.looseObject({ policy: z.string().optional(), max_retries: z.number().optional() }).nullish(),
   stop_config: z.looseObject({ signal: z.string().optional(), timeout: Duration.optional() }).nullish(),
@@ -43,10 +67,20 @@ export const Launch = z.looseObject({
   config: MachineConfig,
   skip_launch: z.boolean().optional(),
   skip_service_registration: z.boolean().optional(),
+  skip_secrets: z.boolean().optional(),
+  min_secrets_version: z.number().nullish(),
   lease_ttl: z.number().optional(),
   current_version: z.string().optional(),
 })
 export type Launch = z.infer<typeof Launch>
+
+/** Like Go, which Fly is written in: what is null is not there. */
+export function withoutNulls<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(withoutNulls) as T
+  if (typeof value !== 'object' || value === null) return value
+  const there = Object.entries(value).filter(([, entry]) => entry !== null)
+  return Object.fromEntries(there.map(([key, entry]) => [key, withoutNulls(entry)])) as T
+}
 
 /** Fly fills in the smallest guest; an `init` is always there. */
 export function withDefaults(config: MachineConfig): MachineConfig {

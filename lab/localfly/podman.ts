@@ -13,6 +13,8 @@ const run = promisify(execFile)
 
 export type Container = { id: string; pid: number }
 export type Exit = { code: number; oomKilled: boolean }
+export type Mount = { source: string; target: string }
+export type Said = { exit_code: number; exit_signal: number; stdout: string; stderr: string }
 export type RunSpec = {
   name: string
   image: string
@@ -20,11 +22,18 @@ export type RunSpec = {
   env: Record<string, string>
   cpus: number
   memoryMb: number
+  swapMb: number
+  tty: boolean
+  mounts: Mount[]
+  /** Where what the program says is kept; what is there already stays. */
+  logFile: string
   entrypoint: string[] | undefined
-  command: string[]
+  /** Undefined: the image's own. */
+  command: string[] | undefined
 }
 
 const init = '/usr/bin/catatonit'
+const logBytes = 4 << 20 // then podman begins it anew
 const exitPollMs = 100
 const quietMs = 10_000
 
@@ -102,7 +111,9 @@ lock_type = "file"
 
   /** Starts a container in place of the one with this name. */
   async run(spec: RunSpec): Promise<Container> {
-    const { name, memoryMb, env, entrypoint } = spec
+    const { name, memoryMb, env, entrypoint, mounts } = spec
+    // Podman drops the image's command with its entrypoint; Fly does not.
+    const command = spec.command ?? (entrypoint ? await this.#commandOf(spec.image) : [])
     const { stdout } = await this.#podman([
       ...'run --detach --replace --pull=never --network=lab'.split(' '),
       `--name=${name}`,
@@ -111,7 +122,13 @@ lock_type = "file"
       // The same for the same address: who spoke to the container before finds the one that took its place at once.
       `--mac-address=${macOf(spec.address)}`,
       `--memory=${memoryMb}m`,
-      `--memory-swap=${memoryMb}m`,
+      `--memory-swap=${memoryMb + spec.swapMb}m`,
+      ...(spec.tty ? ['--tty'] : []),
+      '--log-driver=k8s-file',
+      `--log-opt=path=${spec.logFile}`,
+      `--log-opt=max-size=${logBytes}`,
+      '--no-hosts',
+      ...mounts.map(({ source, target }) => `--mount=type=bind,source=${source},target=${target}`),
       // A machine may have more CPUs than this host.
       `--cpus=${Math.min(spec.cpus, cpus().length)}`,
       // As on Fly, the program is not process 1: signals that it does not handle end it.
@@ -119,7 +136,7 @@ lock_type = "file"
       ...Object.entries(env).map(([key, value]) => `--env=${key}=${value}`),
       ...(entrypoint ? [`--entrypoint=${JSON.stringify(entrypoint)}`] : []),
       spec.image,
-      ...spec.command,
+      ...command,
     ])
     // The id of what was replaced comes first.
     const id = stdout.trim().split('\n').at(-1)!
@@ -136,12 +153,38 @@ lock_type = "file"
     return { code, oomKilled }
   }
 
+  /** Runs a command beside the container's program; null when it takes too long. */
+  async exec({ id }: Container, command: string[], timeoutMs: number): Promise<Said | null> {
+    const deadline = performance.now() + timeoutMs
+    try {
+      const said = await this.#podman(['exec', id, ...command], timeoutMs)
+      // Podman ends well when it is told to end.
+      return performance.now() < deadline ? { exit_code: 0, exit_signal: 0, ...said } : null
+    } catch (error) {
+      const { code, stdout, stderr } = error as { code: unknown; stdout: string; stderr: string }
+      if (performance.now() >= deadline) return null
+      if (typeof code !== 'number') throw error
+      return { exit_code: code, exit_signal: code > 128 ? code - 128 : 0, stdout, stderr }
+    }
+  }
+
+  async #commandOf(image: string): Promise<string[]> {
+    const { stdout } = await this.#podman(['image', 'inspect', '--format', '{{json .Config.Cmd}}', image])
+    return (JSON.parse(stdout) as string[] | null) ?? []
+  }
+
   /** Podman's word for how it is (`running`, `paused`, `exited`), or `gone`. */
   status({ id }: Container): Promise<string> {
     return this.#podman(['inspect', '--format', '{{.State.Status}}', id]).then(
       ({ stdout }) => stdout.trim(),
       () => 'gone',
     )
+  }
+
+  /** What runs, whoever started it: each container's name, and the image by its digest. */
+  async running(): Promise<Map<string, string>> {
+    const { stdout } = await this.#podman(['ps', '--format', '{{.Names}} {{.Image}}'])
+    return new Map(stdout.split('\n').flatMap((line) => (line ? [line.split(' ') as [string, string]] : [])))
   }
 
   /** True when the signal was sent, false when the program had ended already. */
@@ -178,6 +221,11 @@ lock_type = "file"
   async #quiet(): Promise<void> {
     const deadline = performance.now() + quietMs
     while (performance.now() < deadline && (await isNamedByProcess(this.#runRoot))) await sleep(exitPollMs)
+  }
+
+  /** Any command of podman's, here. */
+  command(args: string[]) {
+    return this.#podman(args)
   }
 
   #podman(args: string[], timeoutMs = 60_000) {

@@ -3,85 +3,113 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { FlyState, Machine } from './state.ts'
+import type { FlyState } from './state.ts'
+import { Refusal, type Seat, type Target, Traffic, type Tries } from './traffic.ts'
 
-type Way = { machine: Machine; port: number; socket: Socket }
+type Way = { seat: Seat; socket: Socket }
 
 const connectMs = 5000
 
-/** Fly's proxy: `<app>.localhost` leads to the app's machines in turn, those that run, are not cordoned and pass their checks. */
-export function createProxy(state: FlyState): Server {
-  let turn = 0
-
-  const find = async (req: IncomingMessage): Promise<Way> => {
-    const app = /^([^.:]+)\.localhost(?::\d+)?$/.exec(req.headers.host ?? '')?.[1]
-    if (!app) throw new Refusal(404, `No app is named by the host "${req.headers.host}": use <app>.localhost.`)
-    if (!state.apps.has(app)) throw new Refusal(404, `There is no app "${app}".`)
-    const able = state.machinesOf(app).filter(isRoutable)
-    if (able.length === 0) throw new Refusal(503, `No machine of "${app}" can take requests: ${reasons(state, app)}.`)
-    const first = turn++
-    let refused = ''
-    for (let i = 0; i < able.length; i++) {
-      const machine = able[(first + i) % able.length]!
-      const port = portOf(machine)!
+/**
+ * Fly's proxy: `<app>.localhost` leads to the app's machines, `<owner>.<app>.localhost` to those whose metadata
+ * `tarmac_owner` is that owner. A machine that refuses is passed by, and so is one that breaks off before it answers, where
+ * the request can be sent again.
+ */
+export function createProxy(state: FlyState, traffic: Traffic): Server {
+  const reach = async (target: Target, tries: Tries, signal: AbortSignal): Promise<Way> => {
+    for (;;) {
+      const seat = await traffic.take(target, tries, signal)
+      const { machine, port } = seat
       const socket = connect({ host: machine.private_ip, port })
       try {
-        await once(socket, 'connect', { signal: AbortSignal.timeout(connectMs) })
-        return { machine, port, socket }
+        await once(socket, 'connect', { signal: AbortSignal.any([signal, AbortSignal.timeout(connectMs)]) })
+        return { seat, socket }
       } catch {
         socket.destroy()
-        refused += ` ${machine.id} does not answer on port ${port}; does it listen on 0.0.0.0:${port}?`
+        seat.release()
+        pass(tries, seat, `does not answer on port ${port}; does it listen on 0.0.0.0:${port}?`)
       }
     }
-    throw new Refusal(502, `No machine of "${app}" could be reached:${refused}`)
   }
 
-  const server = createServer((req, res) => void serve(req, res))
+  const server = createServer((req, res) => {
+    serve(req, res).catch((error: unknown) => refuse(res, error))
+  })
   const serve = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
-    try {
-      const { socket } = await find(req)
-      const headers = { ...tell(req), connection: 'close' }
-      const call = request({ createConnection: () => socket, method: req.method, path: req.url, headers })
-      res.on('close', () => call.destroy())
-      call.on('response', (answer) => {
-        res.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
-        answer.on('error', () => res.destroy())
-        answer.pipe(res)
-      })
-      call.on('error', (error) => refuse(res, new Refusal(502, `The machine broke off: ${error.message}.`)))
-      req.pipe(call)
-    } catch (error) {
-      refuse(res, error)
+    const target = targetOf(req, state)
+    const tries = Traffic.tries()
+    const gone = new AbortController()
+    res.on('close', () => gone.abort())
+    for (;;) {
+      const way = await reach(target, tries, gone.signal)
+      const error = await forward(req, res, way)
+      if (!error || gone.signal.aborted) return
+      if (tries.broke || !isRepeatable(req)) throw new Refusal(502, `The machine broke off: ${error.message}.`)
+      tries.broke = true
+      pass(tries, way.seat, `broke off before it answered (${error.message})`)
     }
   }
   server.on('upgrade', (req: IncomingMessage, client: Duplex, head: Buffer) => {
-    client.on('error', () => client.destroy())
-    find(req).then(
-      ({ socket }) => {
-        const lines = Object.entries(tell(req)).flatMap(([name, value]) =>
-          [value ?? []].flat().map((each) => `${name}: ${each}\r\n`),
-        )
-        socket.write(`${req.method} ${req.url} HTTP/1.1\r\n${lines.join('')}\r\n`)
-        socket.write(head)
-        socket.on('error', () => client.destroy()).on('close', () => client.destroy())
-        client.on('close', () => socket.destroy())
-        client.pipe(socket).pipe(client)
-      },
-      (error: unknown) => {
-        const { status, message } = asRefusal(error)
-        client.end(`HTTP/1.1 ${status} Refused\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n${message}\n`)
-      },
-    )
+    const gone = new AbortController()
+    client.on('error', () => client.destroy()).on('close', () => gone.abort())
+    upgrade(req, client, head, gone.signal).catch((error: unknown) => {
+      const { status, message } = asRefusal(error)
+      client.end(`HTTP/1.1 ${status} Refused\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n${message}\n`)
+    })
   })
+  const upgrade = async (req: IncomingMessage, client: Duplex, head: Buffer, signal: AbortSignal): Promise<void> => {
+    const { seat, socket } = await reach(targetOf(req, state), Traffic.tries(), signal)
+    const lines = Object.entries(tell(req)).flatMap(([name, value]) =>
+      [value ?? []].flat().map((each) => `${name}: ${each}\r\n`),
+    )
+    socket.on('error', () => client.destroy()).on('close', () => (client.destroy(), seat.release()))
+    socket.write(`${req.method} ${req.url} HTTP/1.1\r\n${lines.join('')}\r\n`)
+    socket.write(head)
+    signal.addEventListener('abort', () => socket.destroy())
+    client.pipe(socket).pipe(client)
+  }
   return server
 }
 
-class Refusal extends Error {
-  readonly status: number
-  constructor(status: number, text: string) {
-    super(text)
-    this.status = status
-  }
+/** Resolves once the machine has answered, or with what kept it from answering. */
+function forward(req: IncomingMessage, res: ServerResponse, { seat, socket }: Way): Promise<Error | null> {
+  return new Promise((resolve) => {
+    const headers = { ...tell(req), connection: 'close' }
+    const call = request({ createConnection: () => socket, method: req.method, path: req.url, headers })
+    const leave = () => call.destroy()
+    res.on('close', leave)
+    call.on('close', () => (res.off('close', leave), seat.release()))
+    call.on('response', (answer) => {
+      res.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
+      answer.on('error', () => res.destroy())
+      answer.pipe(res)
+      resolve(null)
+    })
+    call.on('error', resolve)
+    if (isRepeatable(req)) call.end()
+    else req.pipe(call)
+  })
+}
+
+/** Without a body, by a method that may be sent twice. */
+function isRepeatable({ method = '', headers }: IncomingMessage): boolean {
+  const bodyless = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
+  return bodyless && ['GET', 'HEAD', 'OPTIONS', 'DELETE'].includes(method)
+}
+
+function targetOf({ headers }: IncomingMessage, state: FlyState): Target {
+  const { host = '' } = headers
+  const [, owner = null, app] = /^(?:([^.:]+)\.)?([^.:]+)\.localhost(?::\d+)?$/i.exec(host) ?? []
+  if (!app) throw new Refusal(404, `No app is named by the host "${host}": use <app>.localhost.`)
+  if (!state.apps.has(app)) throw new Refusal(404, `There is no app "${app}".`)
+  const instance = headers['fly-force-instance-id']?.toString() ?? null
+  return { app, owner: owner?.toLowerCase() ?? null, instance }
+}
+
+function pass(tries: Tries, { machine }: Seat, why: string): void {
+  tries.passed.add(machine.id)
+  const words = ` ${machine.id} ${why}`
+  if (!tries.said.includes(words)) tries.said += words
 }
 
 const asRefusal = (error: unknown): Refusal => (error instanceof Refusal ? error : new Refusal(500, String(error)))
@@ -91,32 +119,6 @@ function refuse(res: ServerResponse, error: unknown): void {
   if (res.headersSent) return void res.destroy()
   res.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' })
   res.end(`${message}\n`)
-}
-
-/** The port behind the service that speaks HTTP, or the first service's. */
-function portOf({ config }: Machine): number | undefined {
-  const services = config.services ?? []
-  const http = services.find(({ ports }) => ports?.some(({ handlers }) => handlers?.includes('http')))
-  return (http ?? services[0])?.internal_port
-}
-
-function isRoutable(machine: Machine): boolean {
-  return whyNot(machine) === null
-}
-
-function whyNot(machine: Machine): string | null {
-  if (machine.state !== 'started') return machine.state
-  if (machine.cordoned) return 'cordoned'
-  if (portOf(machine) === undefined) return 'without a service'
-  const failing = machine.checks.find(({ name, status }) => name.startsWith('servicecheck-') && status === 'critical')
-  return failing ? `failing ${failing.name} (${failing.output})` : null
-}
-
-function reasons(state: FlyState, app: string): string {
-  const machines = state.machinesOf(app)
-  return machines.length === 0
-    ? 'it has none'
-    : machines.map((machine) => `${machine.id} is ${whyNot(machine)}`).join(', ')
 }
 
 /** The request's headers and those that Fly's proxy adds. */

@@ -2,12 +2,18 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { Autostop } from './autostop.ts'
+import { FlySchema } from './fly-schema.ts'
 import { Flyd } from './flyd.ts'
+import { hostileApi } from './hostile-api.ts'
+import { controlPort, flyControl } from './hostile-control.ts'
+import { Hostile } from './hostile.ts'
 import { machinesApi } from './machines-api.ts'
 import { Podman } from './podman.ts'
 import { createProxy } from './proxy.ts'
 import { registryFront } from './registry-front.ts'
 import { FlyState } from './state.ts'
+import { Traffic } from './traffic.ts'
 
 export type LocalflyOptions = {
   dir: string
@@ -16,6 +22,7 @@ export type LocalflyOptions = {
   /** Ports on loopback; 0 takes a free one. */
   apiPort: number
   proxyPort: number
+  controlPort?: number
   registryFrontPort: number
   /** host:port of the lab's registry. */
   registry: string
@@ -32,18 +39,32 @@ export async function startLocalfly(options: LocalflyOptions) {
   const podman = new Podman(options)
   podman.open()
   opening.defer(() => podman.sweep())
-  const flyd = opening.use(new Flyd({ state, podman, registry }))
+  const hostile = new Hostile(state)
+  const flyd = opening.use(new Flyd({ state, podman, registry, hostile }))
+  hostile.onGone = (machine) => flyd.startStandbys(machine)
   await flyd.adopt()
   const front = await listen(registryFront({ state, token, registry }), options.registryFrontPort, opening)
-  const proxy = await listen(createProxy(state), options.proxyPort, opening)
-  const api = machinesApi({ state, flyd, token, limits: options.limits ?? true })
-  const apiPort = await listen(api, options.apiPort, opening)
+  const traffic = new Traffic({ state, flyd, hostile })
+  const autostop = opening.use(new Autostop({ state, flyd, traffic }))
+  const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
+  const schema = new FlySchema()
+  const api = machinesApi({ state, flyd, token, limits: options.limits ?? true, schema, registry })
+  const apiPort = await listen(hostileApi({ api, state, hostile }), options.apiPort, opening)
+  const control = await listen(controlPort({ hostile, autostop }), options.controlPort ?? 0, opening)
   const open = opening.move()
   return {
     flyApi: `http://127.0.0.1:${apiPort}`,
     apps: `http://localhost:${proxy}`,
     registry: `127.0.0.1:${front}`,
-    [Symbol.asyncDispose]: () => open.disposeAsync(),
+    flyControl: `http://127.0.0.1:${control}`,
+    /** The control port, as calls. */
+    fly: flyControl(`http://127.0.0.1:${control}`),
+    /** Answers that were not in Fly's shape; there should be none. */
+    breaches: schema.breaches,
+    async [Symbol.asyncDispose]() {
+      await open.disposeAsync()
+      if (schema.breaches.length > 0) throw new Error(`localfly broke Fly's API: ${schema.breaches.join('; ')}`)
+    },
   }
 }
 

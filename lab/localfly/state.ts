@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ImageRef } from './image-ref.ts'
 import type { Lease } from './leases.ts'
@@ -17,6 +17,38 @@ export type App = {
   internal_numeric_id: number
   created_at: number
   ips: IpAssignment[]
+  secrets: Record<string, Secret>
+  secretsVersion: number
+  /** Newest first. */
+  releases: Release[]
+}
+
+export type Secret = { name: string; value: string; digest: string; created_at: string; updated_at: string }
+
+/** A deploy of flyctl's, as it tells of it. */
+export type Release = {
+  id: string
+  version: number
+  status: string
+  strategy: string
+  image_ref: string
+  definition: unknown
+  created_at: string
+}
+
+export type Volume = {
+  id: string
+  app: string
+  name: string
+  region: string
+  size_gb: number
+  encrypted?: boolean | null | undefined
+  fstype?: string | null | undefined
+  snapshot_retention?: number | null | undefined
+  auto_backup_enabled?: boolean | null | undefined
+  created_at: string
+  /** Newest first; each is a folder beside the volume's. */
+  snapshots: { id: string; [fact: string]: unknown }[]
 }
 
 export type MachineState =
@@ -50,7 +82,9 @@ export type CheckStatus = {
 }
 
 /** What a machine goes back to when an update cannot be carried out. */
-export type Former = Pick<Machine, 'instance_id' | 'config' | 'image_ref' | 'events' | 'state'>
+export type Former = Pick<Machine, 'instance_id' | 'config' | 'image_ref' | 'events' | 'state'> & {
+  secrets: Record<string, string>
+}
 
 /** A machine as Fly shows it (wire names), and under `own` what Fly keeps to itself. */
 export type Machine = {
@@ -75,13 +109,15 @@ export type Machine = {
     versions: { version: string; user_config: MachineConfig }[]
     container: Container | null
     former: Former | null
+    /** The app's secrets as they were when this version was made. */
+    secrets: Record<string, string>
     /** Whether the machine is to run once its job is done. */
     wantsRun: boolean
     restarts: number
   }
 }
 
-type Stored = { apps: App[]; machines: Machine[]; deployTokens: Record<string, string> }
+type Stored = { apps: App[]; machines: Machine[]; volumes: Volume[]; deployTokens: Record<string, string> }
 
 const eventsKept = 50
 const destroyedKeptMs = 3_600_000
@@ -90,27 +126,43 @@ const destroyedKeptMs = 3_600_000
 export class FlyState {
   readonly apps = new Map<string, App>()
   readonly machines = new Map<string, Machine>()
+  readonly volumes = new Map<string, Volume>()
   /** App-scoped tokens, each with its app. */
   readonly deployTokens = new Map<string, string>()
+  readonly #dir: string
   readonly #file: string
   readonly #changes = new EventEmitter().setMaxListeners(0)
 
   constructor(dir: string) {
     mkdirSync(dir, { recursive: true })
+    this.#dir = dir
     this.#file = join(dir, 'state.json')
     if (!existsSync(this.#file)) return
     const stored = JSON.parse(readFileSync(this.#file, 'utf8')) as Stored
-    for (const app of stored.apps) this.apps.set(app.name, app)
+    for (const app of stored.apps)
+      this.apps.set(app.name, Object.assign({ secrets: {}, secretsVersion: 0, releases: [] }, app))
+    for (const volume of stored.volumes ?? []) this.volumes.set(volume.id, volume)
     for (const [token, app] of Object.entries(stored.deployTokens)) this.deployTokens.set(token, app)
     for (const machine of stored.machines) {
       const isOld = machine.state === 'destroyed' && Date.now() - Date.parse(machine.updated_at) > destroyedKeptMs
-      if (!isOld) this.machines.set(machine.id, machine)
+      machine.own.secrets ??= {}
+      if (isOld) rmSync(this.folder('logs', machine.id), { force: true })
+      else this.machines.set(machine.id, machine)
     }
   }
 
   /** An app's machines, those that were destroyed left out. */
   machinesOf(app: string): Machine[] {
     return [...this.machines.values()].filter((machine) => machine.own.app === app && machine.state !== 'destroyed')
+  }
+
+  volumesOf(app: string): Volume[] {
+    return [...this.volumes.values()].filter((volume) => volume.app === app)
+  }
+
+  /** Where things beside the state are kept: what volumes hold, files for machines, their logs. */
+  folder(kind: 'volumes' | 'files' | 'logs' | 'names', name: string): string {
+    return join(this.#dir, kind, name)
   }
 
   addEvent(
@@ -130,11 +182,16 @@ export class FlyState {
     const stored: Stored = {
       apps: [...this.apps.values()],
       machines: [...this.machines.values()],
+      volumes: [...this.volumes.values()],
       deployTokens: Object.fromEntries(this.deployTokens),
     }
-    writeFileSync(`${this.#file}.new`, JSON.stringify(stored))
+    writeFileSync(`${this.#file}.new`, JSON.stringify(stored), { mode: 0o600 })
     renameSync(`${this.#file}.new`, this.#file)
     this.#changes.emit('change')
+  }
+
+  onChange(listener: () => void): void {
+    this.#changes.on('change', listener)
   }
 
   /** Resolves at the next change; rejects when the signal aborts. */

@@ -69,6 +69,35 @@ test('502 for a version whose check fails; the one before answers again, on the 
   expect(await lab.page('checked')).toBe('first version')
 })
 
+test('bluegreen brings two new machines and takes the old ones away, or leaves the old ones as they were', async () => {
+  const release = (command: string) => `\n[deploy]\nrelease_command = "${command}"\n`
+  const source = (text: string, path: string, command: string): Files => {
+    const files = checked(text, path)
+    return { ...files, 'fly.toml': files['fly.toml'] + release(command) }
+  }
+  const first = await lab.held('pair', source('blue', '/', 'true'), 'ha=true')
+  const ids = first.record.machines.map(({ id }) => id)
+  expect([first.status, ids.length]).toEqual([200, 2])
+  const bad = await lab.held('pair', source('bad', '/missing', 'true'), 'strategy=bluegreen')
+  expect([bad.status, bad.record.machines.map(({ before, outcome }) => [before, outcome])]).toEqual([
+    502,
+    [[null, 'removed']],
+  ])
+  const unready = await lab.held('pair', source('bad', '/', "sh -c 'echo no table; exit 3'"), 'strategy=bluegreen')
+  expect([unready.status, unready.record.problem?.['exitCode'], unready.record.machines]).toEqual([502, 3, []])
+  const printed = { type: 'log', step: 'release_command', text: 'no table' }
+  expect(unready.log).toContainEqual(expect.objectContaining(printed))
+  expect((await lab.machines('pair')).map(({ id, state }) => [id, state])).toEqual(ids.map((id) => [id, 'started']))
+  expect(await lab.page('pair')).toBe('blue')
+  const green = await lab.held('pair', source('green', '/', 'true'), 'strategy=bluegreen')
+  expect(green.status).toBe(200)
+  const now = await lab.machines('pair')
+  expect(now).toMatchObject([{ state: 'started' }, { state: 'started' }])
+  expect(now.some(({ id }) => ids.includes(id))).toBe(false)
+  expect(green.record.machines.map(({ outcome }) => outcome)).toEqual(['verified', 'verified', 'removed', 'removed'])
+  expect([await lab.page('pair'), await lab.page('pair')]).toEqual(['green', 'green'])
+})
+
 test('502 for a first version that crashes; no machine is left', async () => {
   const { status, record, text } = await lab.held('crashing', { Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]' })
   expect([status, record.state, record.problem?.code]).toEqual([502, 'deploy_failed', 'deploy-failed'])

@@ -2,14 +2,28 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { SecretVersion } from '#api/release.ts'
 import type { Machine, MachineConfig } from '../../gateway/src/fly/machine.ts'
+import type { Volume } from '../../gateway/src/fly/machines-api.ts'
 
 /** How an image behaves once a machine runs it. */
-export type Nature = 'good' | 'check-fails' | 'crashes' | 'crashes-later' | 'reverts' | 'cannot-start'
+export type Nature = 'good' | 'check-fails' | 'crashes' | 'crashes-later' | 'reverts' | 'cannot-start' | 'starts-later'
 /** `lost`: done, and the connection cut; `after`: done, and a 500; `before`: a 503, and nothing done. */
 export type Fault = 'before' | 'after' | 'lost' | '429'
 
-type Kept = Machine & { config: MachineConfig; lease: { nonce: string; endsAt: number } | null; made: number }
+type Kept = Machine & {
+  config: MachineConfig
+  lease: { nonce: string; endsAt: number } | null
+  made: number
+  undying?: boolean
+}
+export type App = {
+  name: string
+  ips: { ip: string }[]
+  machines: Map<string, Kept>
+  volumes: Volume[]
+  secrets: SecretVersion[]
+}
 type Call = {
   method: string
   path: string
@@ -23,14 +37,26 @@ const ulid = () => `01${randomBytes(12).toString('hex').toUpperCase()}`
 
 /** Fly's Machines API in memory: versions, leases, waits, checks, and ill will on demand. Images behave by their digest. */
 export class FakeFly {
-  readonly apps = new Map<string, { name: string; ips: { ip: string }[]; machines: Map<string, Kept> }>()
+  readonly apps = new Map<string, App>()
   readonly natures = new Map<string, Nature>()
+  /** What a machine that destroys itself ends with; null: it does not end. */
+  exitCode: number | null = 0
+  /** Leases run out sooner by this factor. */
+  leaseSpeed = 1
+  /** Each call meets a fault with this chance. */
+  chaos: { rate: number; random: () => number } | null = null
+  /** Who comes with this token dies at its `at`-th call that changes something, before or after the effect. */
+  killing: { token: string; at: number; when: 'before' | 'after' } | null = null
+  /** Tokens whose owners are dead: their calls come to nothing. */
+  readonly dead = new Set<string>()
   /** The next call whose `METHOD /path` matches meets the fault. */
   readonly faults: { on: RegExp; fault: Fault }[] = []
   readonly calls: string[] = []
   /** Calls above Fly's limits (1/s, burst 3; get 5/s, burst 10), with some slack for the clock. */
   tooFast = 0
   url = ''
+  /** Versions that have failed to start once. */
+  readonly #failed = new Set<string>()
   readonly #full = new Map<string, number>()
   readonly #server = createServer((request, response) => void this.#answer(request, response))
 
@@ -42,7 +68,7 @@ export class FakeFly {
   }
 
   machines(app: string): Kept[] {
-    return [...(this.apps.get(app)?.machines.values() ?? [])]
+    return [...(this.apps.get(app)?.machines.values() ?? [])].filter(({ state }) => state !== 'destroyed')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -59,17 +85,26 @@ export class FakeFly {
     this.calls.push(name)
     this.#meter(call.method, call.path)
     const at = this.faults.findIndex(({ on }) => on.test(name))
-    const fault = at === -1 ? null : this.faults.splice(at, 1)[0]?.fault
+    const fault = at === -1 ? this.#chance() : this.faults.splice(at, 1)[0]?.fault
     const body = JSON.parse(text || '{}') as Record<string, unknown>
-    const allowed = request.headers.authorization === 'Bearer secret'
+    const token = request.headers.authorization?.replace('Bearer ', '') ?? ''
+    const dies = this.killing?.token === token && call.method !== 'GET' && --this.killing.at === 0
+    const allowed = token.startsWith('secret') && !this.dead.has(token) && !(dies && this.killing?.when === 'before')
+    if (dies) this.dead.add(token)
     let [status, value]: [number, unknown] = [401, { error: 'Authenticate: token validation error' }]
-    if (fault === '429') [status, value] = [429, {}]
+    if (allowed && dies) await this.#route({ ...call, body })
+    else if (fault === '429') [status, value] = [429, {}]
     else if (fault === 'before') [status, value] = [503, { error: 'unavailable: try again' }]
     else if (allowed) [status, value] = await this.#route({ ...call, body })
     if (fault === 'lost') return void request.socket.destroy()
     if (fault === 'after') [status, value] = [500, { error: 'internal' }]
     response.writeHead(status, { 'fly-request-id': ulid(), ...(fault === '429' && { 'retry-after': '1' }) })
     response.end(JSON.stringify(value))
+  }
+
+  #chance(): Fault | null {
+    if (!this.chaos || this.chaos.random() > this.chaos.rate) return null
+    return (['before', 'after', 'lost', '429'] as const)[Math.floor(this.chaos.random() * 4)] ?? null
   }
 
   #meter(method: string, path: string): void {
@@ -83,28 +118,40 @@ export class FakeFly {
 
   async #route(call: Call): Promise<[number, unknown]> {
     const { method, path, body } = call
-    const [, , name = '', kind, id, verb] = path.split('/')
+    const [, , name = '', kind, id, verb, key = ''] = path.split('/')
     if (path === '/apps') {
       if (this.apps.has(String(body['name'])))
         return [422, { error: 'Name has already been taken', status: 'name_taken' }]
-      this.apps.set(String(body['name']), { name: String(body['name']), ips: [], machines: new Map() })
+      const fresh = { ips: [], machines: new Map(), volumes: [], secrets: [] }
+      this.apps.set(String(body['name']), { name: String(body['name']), ...fresh })
       return [201, { id: name, created_at: Date.now() }]
     }
     const app = this.apps.get(name)
     if (name === 'of-somebody-else') return [403, { error: 'unauthorized' }]
     if (!app) return [404, { error: 'app not found' }]
-    if (!kind) return [200, { name, status: 'deployed', machine_count: app.machines.size }]
-    if (kind === 'volumes') return [200, []]
+    if (!kind && method === 'GET') return [200, { name, status: 'deployed', machine_count: app.machines.size }]
+    if (!kind && method === 'DELETE') return (this.apps.delete(name), [202, {}])
+    if (kind === 'secrets') return [200, { secrets: app.secrets }]
+    if (kind === 'volumes') {
+      const wish = body as { name: string; region: string; size_gb: number }
+      const made = { ...wish, id: `vol_${randomBytes(4).toString('hex')}`, state: 'created' }
+      if (method === 'POST') app.volumes.push(made)
+      return [200, method === 'POST' ? made : app.volumes]
+    }
     if (kind === 'ip_assignments') {
+      if (method === 'DELETE')
+        return ((app.ips = app.ips.filter(({ ip }) => ip !== decodeURIComponent(id!))), [200, {}])
       if (method === 'POST') app.ips.push({ ip: 'fdaa:0:1::2' })
       return [200, { ips: app.ips }]
     }
-    if (!id) return method === 'GET' ? [200, [...app.machines.values()].map(shown)] : this.#create(app.machines, body)
+    if (!id) return method === 'GET' ? [200, this.machines(name).map(shown)] : this.#create(app, body)
     const machine = app.machines.get(id)
     if (!machine) return [404, { error: `machine not found, '${id}'` }]
     if (verb === 'lease') return this.#lease(machine, call)
-    if (verb === 'wait') return await this.#wait(app.machines, machine, call.query)
+    if (verb === 'wait') return await this.#wait(machine, call.query)
+    if (verb === 'logs') return [200, { message: `said by ${machine.name}` }]
     if (method === 'GET') return [200, shown(machine)]
+    if (verb === 'metadata') return (Object.assign(machine.config.metadata ?? {}, { [key]: body['value'] }), [200, {}])
     const held = machine.lease && machine.lease.endsAt > Date.now() && machine.lease.nonce !== call.nonce
     if (held)
       return [
@@ -113,15 +160,24 @@ export class FakeFly {
           error: `aborted: machine ID ${id} lease currently held by u@tokens.fly.io, expires at ${new Date(machine.lease?.endsAt ?? 0).toISOString()}`,
         },
       ]
-    if (method === 'DELETE') return (app.machines.delete(id), [200, { ok: true }])
+    if (machine.state === 'destroyed') return [404, { error: 'machine not found' }]
+    if (method === 'DELETE') {
+      if (machine.undying) return [422, { error: 'it stays' }]
+      machine.state = 'destroyed'
+      for (const volume of app.volumes) if (volume.attached_machine_id === id) delete volume.attached_machine_id
+      return [200, { ok: true }]
+    }
+    if (verb === 'cordon' || verb === 'uncordon') return ((machine.cordoned = verb === 'cordon'), [200, { ok: true }])
     if (verb === 'stop')
       return (this.#event(machine, 'stop', 'stopping'), (machine.state = 'stopped'), [200, { ok: true }])
+    if (verb === 'start' && !['stopped', 'failed'].includes(machine.state))
+      return [412, { error: 'failed_precondition: unable to start' }]
     if (verb === 'start') return (this.#boot(machine), [200, {}])
     return this.#update(machine, body)
   }
 
-  #create(machines: Map<string, Kept>, body: Record<string, unknown>): [number, unknown] {
-    if ([...machines.values()].some(({ name }) => name === body['name']))
+  #create({ name: app, machines, volumes }: App, body: Record<string, unknown>): [number, unknown] {
+    if (this.machines(app).some(({ name }) => name === body['name']))
       return [409, { error: 'already exists: name is taken' }]
     const id = randomBytes(7).toString('hex')
     const config = body['config'] as MachineConfig
@@ -138,9 +194,16 @@ export class FakeFly {
       lease: null,
       made: 1,
     }
+    for (const mount of config.mounts ?? []) {
+      const volume = volumes.find((volume) => volume.id === mount.volume && !volume.attached_machine_id)
+      if (!volume) return [412, { error: 'failed_precondition: volume already claimed' }]
+      volume.attached_machine_id = id
+    }
+    if (body['skip_service_registration']) machine.cordoned = true
     machines.set(id, machine)
     this.#event(machine, 'launch', 'created')
     if (!body['skip_launch']) this.#boot(machine)
+    else setTimeout(() => (machine.state = 'stopped'), bootMs)
     return [200, shown(machine)]
   }
 
@@ -177,9 +240,9 @@ export class FakeFly {
       ...(machine.config.services ?? []).flatMap(({ checks }) => (checks ?? []).map((_, at) => `servicecheck-0${at}`)),
     ]
     const later = (afterMs: number, effect: () => void) =>
-      setTimeout(() => version === machine.instance_id && effect(), afterMs)
-    const crash = (state: string) => {
-      const exit_event = { exit_code: 7, requested_stop: false, restarting: state === 'started' }
+      setTimeout(() => version === machine.instance_id && machine.state !== 'destroyed' && effect(), afterMs)
+    const crash = (state: string, code = 7) => {
+      const exit_event = { exit_code: code, requested_stop: false, restarting: state === 'started' }
       machine.events?.unshift({
         type: 'exit',
         status: 'stopped',
@@ -190,7 +253,8 @@ export class FakeFly {
       machine.state = state
     }
     later(bootMs, () => {
-      if (nature === 'cannot-start') return void (machine.state = 'failed')
+      const isLate = nature === 'starts-later' && this.#failed.size < this.#failed.add(version).size
+      if (nature === 'cannot-start' || isLate) return void (machine.state = 'failed')
       machine.state = 'started'
       this.#event(machine, 'start', 'started')
       const status = nature === 'check-fails' ? 'critical' : 'passing'
@@ -199,8 +263,15 @@ export class FakeFly {
         status,
         output: status === 'critical' ? 'connection refused' : '',
       }))
+      const { exitCode } = this
+      if (machine.config['auto_destroy'])
+        return void (exitCode !== null && later(bootMs, () => crash('destroyed', exitCode)))
       if (nature === 'crashes') later(bootMs, () => crash('stopped'))
-      if (nature === 'crashes-later') later(400, () => crash('started'))
+      const again = () => {
+        crash('started')
+        later(400, again)
+      }
+      if (nature === 'crashes-later') later(400, again)
     })
   }
 
@@ -214,21 +285,22 @@ export class FakeFly {
         },
       ]
     if (method === 'DELETE') machine.lease = null
-    else machine.lease = { nonce: nonce ?? ulid(), endsAt: Date.now() + Number(body['ttl']) * 1000 }
+    else machine.lease = { nonce: nonce ?? ulid(), endsAt: Date.now() + (Number(body['ttl']) * 1000) / this.leaseSpeed }
     return [201, { status: 'success', data: { nonce: machine.lease?.nonce } }]
   }
 
-  async #wait(machines: Map<string, Kept>, machine: Kept, query: URLSearchParams): Promise<[number, unknown]> {
+  async #wait(machine: Kept, query: URLSearchParams): Promise<[number, unknown]> {
     const seconds = Number(query.get('timeout'))
     if (!(seconds >= 1 && seconds <= 60))
       return [400, { error: 'invalid_argument: value must be inside range [1s, 1m0s]' }]
+    const states = query.get('state')?.split(',') ?? []
     const deadline = Date.now() + seconds * 1000
     while (Date.now() < deadline) {
-      if (!machines.has(machine.id))
-        return query.get('state') === 'destroyed' ? [200, { ok: true }] : [404, { error: 'machine not found' }]
+      if (machine.state === 'destroyed')
+        return states.includes('destroyed') ? [200, { ok: true }] : [404, { error: 'machine not found' }]
       const version = query.get('version') ?? machine.instance_id
-      const rests = query.get('state') === 'settled' && !['created', 'replacing'].includes(machine.state)
-      if ((rests || machine.state === query.get('state')) && machine.instance_id === version) return [200, { ok: true }]
+      const rests = states.includes('settled') && !['created', 'replacing'].includes(machine.state)
+      if ((rests || states.includes(machine.state)) && machine.instance_id === version) return [200, { ok: true }]
       await delay(5)
     }
     return [

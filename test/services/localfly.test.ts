@@ -1,16 +1,16 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { Podman } from '../../lab/localfly/podman.ts'
 import { startLocalfly, sweepLocalfly } from '../../lab/localfly/start.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
+import { pushPage } from './perl-image.ts'
 
 const token = 'fly-secret'
 const dir = mkdtempSync(join(tmpdir(), 'localfly-'))
@@ -30,8 +30,8 @@ beforeAll(async () => {
   main = open.use(await startLocalfly({ dir, name: 'main', registry, token, limits: false, ...freePorts }))
   fly = main
   await newApp('images')
-  one = await pushImage('images', 'one')
-  two = await pushImage('images', 'two')
+  one = await pushPage(fly.registry, token, 'images', 'one')
+  two = await pushPage(fly.registry, token, 'images', 'two')
 })
 afterEach(() => {
   fly = main
@@ -232,6 +232,45 @@ test('the registry’s front wants a token, and knows no repository without an a
   expect(await unknown.json()).toMatchObject({ errors: [{ code: 'NAME_UNKNOWN' }] })
 })
 
+test('an idle machine is stopped by the proxy, and the next request waits for it to run again', async () => {
+  await newApp('sleepy')
+  const { id } = await runMachine('sleepy', {
+    image: one,
+    services: [{ protocol: 'tcp', internal_port: 8080, autostart: true, autostop: true }],
+  })
+  await main.fly.autostopAfter(500)
+  await wait('sleepy', id, 'state=stopped')
+  await main.fly.autostopAfter(300_000)
+  expect(await page('sleepy')).toMatchObject({ status: 200, body: 'one' })
+  const { body } = await api('GET', `/apps/sleepy/machines/${id}`)
+  expect(trail(body)).toEqual(expect.arrayContaining(['stop/stopping/proxy', 'start/starting/proxy']))
+  await destroy('sleepy', id)
+})
+
+test('on demand an image cannot be pulled, an update is given up, a machine does not start, a program is killed', async () => {
+  await newApp('hostile')
+  const { id, instance_id } = await runMachine('hostile', web(one))
+  const path = `/apps/hostile/machines/${id}`
+  for (const fault of ['pull-fails', 'reverts'] as const) {
+    await main.fly.hostile({ faults: [{ fault, app: 'hostile', times: 1 }] })
+    await api('POST', path, { config: web(two) })
+    await wait('hostile', id, `version=${instance_id}`)
+    await answers('hostile')
+    expect((await page('hostile')).body).toBe('one')
+  }
+  await main.fly.hostile({ faults: [{ fault: 'crashes', app: 'hostile', times: 1, ms: 300 }] })
+  const newest = await newestEvent('hostile', id)
+  await api('POST', `${path}/restart`)
+  await wait('hostile', id, `from_event_id=${newest}`)
+  const trailOf = async () => (await api('GET', path)).body.events.map(({ type }: any) => type)
+  await expect.poll(trailOf, { timeout: 5000 }).toContain('crash')
+  await main.fly.hostile({ faults: [{ fault: 'never-starts', app: 'hostile' }] })
+  const { body } = await api('POST', path, { config: web(two) })
+  await wait('hostile', id, `state=failed&version=${body.instance_id}`)
+  expect(await main.fly.calm('hostile')).toMatchObject([{ fault: 'never-starts', app: 'hostile', machine: id }])
+  await destroy('hostile', id)
+})
+
 test('one machine and one action take a request a second, three at once', async () => {
   await using limited = await startLocalfly({
     dir: join(dir, 'limited'),
@@ -301,7 +340,7 @@ const basic = { authorization: `Basic ${Buffer.from(`x:${token}`).toString('base
 
 const web = (image: string, more: object = {}) => ({
   image,
-  services: [{ protocol: 'tcp', internal_port: 8080, ports: [{ port: 80, handlers: ['http'] }] }],
+  services: [{ protocol: 'tcp', internal_port: 8080, autostart: false, ports: [{ port: 80, handlers: ['http'] }] }],
   ...more,
 })
 
@@ -397,74 +436,3 @@ function leftovers(name: string): string[] {
   const lines = said.flatMap(([program, ...args]) => execFileSync(program!, args, { encoding: 'utf8' }).split('\n'))
   return lines.filter((line) => marks.some((mark) => line.includes(mark)))
 }
-
-/** Pushes an image that serves `content`; it is made of this machine's own Perl, so nothing has to be had for it. */
-async function pushImage(app: string, content: string): Promise<string> {
-  const layer = perlLayer()
-  const pushBlob = async (blob: Buffer) => {
-    const digest = sha256(blob)
-    const begun = await fetch(`http://${fly.registry}/v2/${app}/blobs/uploads/`, { method: 'POST', headers: basic })
-    const location = begun.headers.get('location') ?? ''
-    expect(location).toContain(fly.registry)
-    await put(`${location}&digest=${digest}`, blob, 'application/octet-stream')
-    return { digest, size: blob.length }
-  }
-  const config = Buffer.from(
-    JSON.stringify({
-      architecture: 'amd64',
-      os: 'linux',
-      config: { Env: [`PAGE=${content}`], Cmd: ['/usr/bin/perl', '/server.pl'] },
-      rootfs: { type: 'layers', diff_ids: [sha256(layer)] },
-    }),
-  )
-  const oci = 'application/vnd.oci.image'
-  const manifest = Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType: `${oci}.manifest.v1+json`,
-      config: { mediaType: `${oci}.config.v1+json`, ...(await pushBlob(config)) },
-      layers: [{ mediaType: `${oci}.layer.v1.tar`, ...(await pushBlob(layer)) }],
-    }),
-  )
-  await put(`http://${fly.registry}/v2/${app}/manifests/${sha256(manifest)}`, manifest, `${oci}.manifest.v1+json`)
-  return `${fly.registry}/${app}@${sha256(manifest)}`
-}
-
-async function put(path: string, body: Buffer, type: string): Promise<void> {
-  const headers = { ...basic, 'content-type': type }
-  const answer = await fetch(path, { method: 'PUT', headers, body: new Uint8Array(body) })
-  expect(answer.status).toBe(201)
-}
-
-const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-
-let layer: Buffer | undefined
-function perlLayer(): Buffer {
-  if (layer) return layer
-  const root = join(dir, 'rootfs')
-  const perlBase = '/usr/lib/x86_64-linux-gnu/perl-base'
-  const libraries = execFileSync('ldd', ['/usr/bin/perl'], { encoding: 'utf8' }).match(/\/\S+/g) ?? []
-  for (const file of ['/usr/bin/perl', ...libraries, ...(existsSync(perlBase) ? [perlBase] : [])]) {
-    mkdirSync(dirname(join(root, file)), { recursive: true })
-    cpSync(file, join(root, file), { recursive: true, dereference: true })
-  }
-  writeFileSync(join(root, 'server.pl'), server)
-  layer = execFileSync('tar', ['-C', root, '--sort=name', '--mtime=@0', '-c', '.'], { maxBuffer: 64 << 20 })
-  return layer
-}
-
-const server = String.raw`
-use IO::Socket::INET; $| = 1; my $health = 200;
-my $all = IO::Socket::INET->new(LocalPort => 8080, Listen => 50, ReuseAddr => 1) or die "listen: $!";
-while (my $one = $all->accept) {
-  my $path = (split / /, <$one>)[1]; my $upgrade = 0;
-  while (<$one>) { $upgrade = 1 if /^upgrade:/i; last if /^\r?\n/ }
-  if ($upgrade) { print $one "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"; print $one $_ while <$one>; next }
-  exit $1 if $path =~ m{^/exit/(\d+)};
-  if ($path eq '/oom') { my @fill; push @fill, 'x' x 1e6 while 1 }
-  $health = 500 if $path eq '/fall-ill';
-  my $body = $path =~ m{^/env/(\w+)} ? $ENV{$1} : $path eq '/boot' ? $^T : $ENV{PAGE};
-  my $code = $path eq '/health' ? $health : 200;
-  print $one "HTTP/1.1 $code OK\r\nConnection: close\r\nContent-Length: ".length($body)."\r\n\r\n$body"; close $one;
-}
-`

@@ -1,22 +1,26 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
-import { crashesOf, type Machine } from '../fly/machine.ts'
-import { MachineLease } from '../fly/machine-lease.ts'
 import { isAway, statusOf } from '../fly/machines-api.ts'
-import { crashed, persist, sameImage, there, untilHealthy } from './gate.ts'
+import { isManaged } from './app-machines.ts'
+import { bluegreen } from './bluegreen.ts'
+import { canary } from './canary.ts'
+import type { Strategy } from './fly-toml.ts'
+import { immediate } from './immediate.ts'
+import { releaseCommand } from './release-command.ts'
 import { rollBack } from './roll-back.ts'
-import { rolling, wantedOf } from './rolling.ts'
-import { isManaged, planRollout, type Slot } from './rollout.ts'
+import { rolling } from './rolling.ts'
+import { broughtOver, planRollout } from './rollout.ts'
 import { Run, type Settings, type Work } from './run.ts'
+import { tidy } from './tidy.ts'
+import { watch } from './watch.ts'
 
 const appVisibleMs = 60_000
-const lookMs = 2000
 
 /** For how long an app that was there is taken to be there still. */
 const seenMs = 10_000
 
 /** Each brings every slot of the rollout over; what they share is the gate, and the way back. */
-const strategies = { rolling }
+const strategies: Record<Strategy, (run: Run) => Promise<void>> = { rolling, canary, bluegreen, immediate }
 
 /**
  * Brings an image to an app's machines, and back when it does not live. Every effect is remembered before it happens, so
@@ -49,33 +53,62 @@ export class Deployer {
     return { created }
   }
 
+  /** It may be gone. */
+  forget(app: string): void {
+    this.#seen.delete(app)
+  }
+
+  /** Says before the build that the strategy cannot be used with the machines that are there. */
+  async refuseUnfit(work: Pick<Work, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>): Promise<void> {
+    if (work.desired.strategy !== 'canary' && work.desired.strategy !== 'bluegreen') return
+    await this.#plan(work).catch((error: unknown) => {
+      if (![403, 404].includes(statusOf(error) ?? 0)) throw error // no app of ours yet
+    })
+  }
+
   /** Every machine on the new image, started and healthy, or every touched one back: `deploy-failed`, `deploy-stuck`. */
   async deploy(work: Work): Promise<void> {
-    await this.#guarded(await this.#run(work), (run) => strategies[run.rollout.desired.strategy](run))
+    await this.#guarded(await this.#run(work), async (run) => {
+      await releaseCommand(run)
+      await strategies[run.rollout.desired.strategy](run)
+    })
   }
 
   /** Says live only when every machine is on this version and image, passes its checks, and stayed up for the watch. */
   async verify(work: Work): Promise<{ url: string }> {
-    await this.#guarded(await this.#run(work), async (run) => {
-      await this.#watch(run)
-      for (const slot of run.rollout.slots) {
-        slot.outcome = 'verified'
-        run.tell(slot, { status: 'verified', after: work.image.reference })
-      }
-      await run.save()
-      await this.#tidy(run)
-    })
-    return { url: this.#settings.urlTemplate.replaceAll('{app}', work.app) }
+    const run = await this.#run(work)
+    if (!run.rollout.live)
+      await this.#guarded(run, async () => {
+        await watch(run)
+        const slots = broughtOver(run.rollout)
+        for (const slot of slots) slot.outcome = 'verified'
+        run.rollout.live = true
+        await run.save()
+        for (const slot of slots) run.tell(slot, { status: 'verified', after: work.image.reference })
+      })
+    await tidy(run)
+    return { url: this.#url(work) }
+  }
+
+  #url({ app, desired, options: { owner } }: Work): string {
+    const { urlTemplate, ownerUrlTemplate = urlTemplate } = this.#settings
+    const template = owner ? ownerUrlTemplate.replaceAll('{owner}', owner) : urlTemplate
+    return template.replaceAll('{app}', app).replaceAll('{port}', `${desired.internalPort ?? 80}`)
   }
 
   async #run(work: Work): Promise<Run> {
     if (work.rollout) return new Run(this.#settings, work, structuredClone(work.rollout))
-    const machines = await this.#settings.fly.machines(work.app, work.signal)
+    const { rollout, machines } = await this.#plan(work)
     for (const machine of machines.filter((machine) => !isManaged(machine))) {
       const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`
       work.tell({ type: 'warning', text })
     }
-    return new Run(this.#settings, work, planRollout(work.id, work.number, work.desired, machines))
+    return new Run(this.#settings, work, rollout)
+  }
+
+  async #plan(work: Pick<Work, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>) {
+    const machines = await this.#settings.fly.machines(work.app, work.signal)
+    return { rollout: planRollout(work, machines), machines }
   }
 
   async #guarded(run: Run, step: (run: Run) => Promise<void>): Promise<void> {
@@ -84,69 +117,6 @@ export class Deployer {
       await step(run)
     } catch (error) {
       await rollBack(run, run.reasonToGoBack(error).body())
-    }
-  }
-
-  /** All machines once more, then a look every two seconds: one that crashes meanwhile was never live. */
-  async #watch(run: Run): Promise<void> {
-    const { fly, watchMs, waitMs } = this.#settings
-    const { app, signal } = run.work
-    const slots = run.rollout.slots.filter(({ launch }) => launch)
-    const healthy = async () => {
-      for (const slot of slots) await untilHealthy(fly, wantedOf(run, slot), waitMs, signal)
-    }
-    const look = async (): Promise<[Slot, Machine][]> => {
-      const machines = await persist(waitMs, signal, () => fly.machines(app, signal))
-      const pairs = run.rollout.slots.map(async (slot): Promise<[Slot, Machine]> => {
-        const wanted = wantedOf(run, slot)
-        const listed = machines.find(({ id }) => id === slot.machine)
-        // The list may be older than the update; the machine itself is not.
-        const machine =
-          listed?.instance_id === wanted.instanceId ? listed : await there(fly, app, wanted.machine, signal)
-        return [slot, sameImage(wanted, machine)]
-      })
-      return await Promise.all(pairs)
-    }
-    await healthy()
-    const before = new Map((await look()).map(([{ name }, machine]) => [name, crashesOf(machine).length]))
-    const deadline = performance.now() + watchMs
-    while (performance.now() < deadline) {
-      await delay(Math.min(lookMs, deadline - performance.now()), undefined, { signal })
-      for (const [{ name }, machine] of await look()) {
-        const crashes = crashesOf(machine).length
-        if (crashes > (before.get(name) ?? 0)) throw crashed(machine, crashes)
-      }
-    }
-    await healthy()
-  }
-
-  /** After the verdict: what fails here is a warning, the release is live. */
-  async #tidy(run: Run): Promise<void> {
-    const { fly } = this.#settings
-    const { app, id: deployment, signal, tell } = run.work
-    for (const slot of run.rollout.slots.filter(({ rest }) => rest)) {
-      await fly.stopMachine(app, slot.machine ?? '', undefined, signal).catch((error: unknown) => {
-        tell({
-          type: 'warning',
-          text: `Machine ${slot.machine} was started to try the release and could not be stopped again: ${words(error)}`,
-        })
-      })
-    }
-    for (const machine of run.rollout.gone) {
-      try {
-        await using lease = await MachineLease.acquire(
-          { fly, app, machine, description: `tarmac deployment ${deployment}` },
-          signal,
-        )
-        await fly.deleteMachine(app, machine, lease.nonce, signal)
-        tell({ type: 'note', text: `Machine ${machine} was removed: its process group is gone from fly.toml.` })
-      } catch (error) {
-        if (statusOf(error) === 404) continue
-        tell({
-          type: 'warning',
-          text: `Machine ${machine} belongs to no process group any more and could not be removed: ${words(error)}`,
-        })
-      }
     }
   }
 
@@ -181,5 +151,3 @@ export class Deployer {
     }
   }
 }
-
-const words = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -1,14 +1,23 @@
+import { createHash } from 'node:crypto'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { MachineConfig } from '../fly/machine.ts'
-import { readFlyToml, type FlyToml, type ReadFile } from './fly-toml.ts'
+import { readFlyToml, type FlyToml, type ReadFile, type Strategy, type VolumeSize } from './fly-toml.ts'
 import type { Guest } from './guest.ts'
-import { machineConfig } from './machine-config.ts'
+import { machineConfig, releaseMachine } from './machine-config.ts'
 
 /** What an app should run, but for the image: plain data, kept with the deployment. */
 export type DesiredApp = {
   groups: DesiredGroup[]
-  strategy: 'rolling'
+  strategy: Strategy
+  /** How many machines of a group may be away at once: below 1 a share of them, else their number. */
+  maxUnavailable: number
+  /** How long a machine may take to start, and then to pass its checks; null: as the builder is set up. */
+  waitMs: number | null
+  /** Run to its end before any machine is touched. */
+  release: { config: MachineConfig; timeoutMs: number } | null
+  /** By the name of the mount. */
+  volumes: Record<string, VolumeSize>
   /** Of machines that are made new; those that exist keep theirs unless fly.toml says otherwise. */
   region: string
   guest: Guest
@@ -18,8 +27,20 @@ export type DesiredApp = {
   /** What was passed over or meant otherwise, for the log. */
   warnings: string[]
 }
-/** `config` without image and without our own marks; `count`: how many to make when there is none. */
-export type DesiredGroup = { name: string; config: MachineConfig; count: number }
+/** `config` without image and without our own marks. */
+export type DesiredGroup = {
+  name: string
+  config: MachineConfig
+  whenNone: 'one' | 'two' | 'one-and-standby'
+  /** How many machines where there is none, when that was said. */
+  count: number | null
+}
+
+/** Fly's limit. */
+const maxVolumeName = 30
+
+/** flyctl's own share. */
+const thirdOf = 0.33
 
 /** What a source without fly.toml gets: one HTTP service that sleeps when nobody asks, and a check that it listens. */
 const defaultToml = `
@@ -49,9 +70,19 @@ export function desiredApp(given: {
   const groups = [...file.groups.keys()].map((name) => desiredGroup(file, name, options))
   const internalPort = groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
   if (internalPort === null) warnings.push('fly.toml names no service, so nothing outside can reach the app.')
+  const strategy = options.strategy ?? file.deploy.strategy ?? 'rolling'
+  refuseUnfit(strategy, groups)
+  const release = releaseMachine(file)
   return {
     groups,
-    strategy: strategyOf(file, options, warnings),
+    strategy,
+    maxUnavailable: file.deploy.maxUnavailable ?? thirdOf,
+    waitMs: file.deploy.waitMs,
+    release: file.deploy.release && {
+      config: { ...release, env: { ...release?.env, ...options.env } },
+      timeoutMs: file.deploy.release.timeoutMs,
+    },
+    volumes: Object.fromEntries(file.mounts.map(({ value, volume }) => [value.name, volume])),
     region: options.region ?? file.primaryRegion ?? defaults.region,
     guest: defaults.guest ?? { cpu_kind: 'shared', cpus: 1, memory_mb: 512 },
     internalPort,
@@ -64,21 +95,66 @@ function desiredGroup(file: FlyToml, name: string, options: DeploymentOptions): 
   const config = machineConfig(file, name)
   const port = portOf(config)
   const env = { ...(port !== null && { PORT: `${port}` }), ...config.env, ...options.env }
-  return { name, config: { ...config, env }, count: 1 }
+  const spread = port === null ? 'one-and-standby' : 'two'
+  return {
+    name,
+    config: { ...config, env },
+    whenNone: options.ha && !config.mounts ? spread : 'one',
+    count: options.count,
+  }
+}
+
+/** An older wish once more, with these options over it: as an image or a release is deployed that comes without a source. */
+export function desiredAgain(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
+  const withEnv = (config: MachineConfig) => ({ ...config, env: { ...config.env, ...options.env } })
+  const groups = desired.groups.map((group) =>
+    Object.assign({}, group, { config: withEnv(group.config), count: options.count ?? group.count }),
+  )
+  const strategy = options.strategy ?? desired.strategy
+  refuseUnfit(strategy, groups)
+  return {
+    ...desired,
+    groups,
+    strategy,
+    release: desired.release && { ...desired.release, config: withEnv(desired.release.config) },
+    region: options.region ?? desired.region,
+  }
+}
+
+/**
+ * The same for one owner in a shared app: volumes have a name of their own, so that no machine ever gets what another
+ * owner wrote. Null takes an owner's marks away.
+ */
+export function ownedBy(desired: DesiredApp, owner: string | null): DesiredApp {
+  const mark = owner === null ? null : `_o${createHash('sha256').update(owner).digest('hex').slice(0, 11)}`
+  const own = (name = '') => {
+    const bare = name.replace(/_o[\da-f]{11}$/, '')
+    return mark === null ? bare : bare.slice(0, maxVolumeName - mark.length) + mark
+  }
+  const groups = desired.groups.map((group) => {
+    const { mounts } = group.config
+    if (!mounts) return group
+    const owned = mounts.map((mount) => Object.assign({}, mount, { name: own(mount.name) }))
+    return Object.assign({}, group, { config: { ...group.config, mounts: owned } })
+  })
+  const volumes = Object.fromEntries(Object.entries(desired.volumes).map(([name, size]) => [own(name), size]))
+  return { ...desired, groups, volumes }
 }
 
 const portOf = (config: MachineConfig): number | null => config.services?.[0]?.internal_port ?? null
 
-function strategyOf(file: FlyToml, options: DeploymentOptions, warnings: string[]): 'rolling' {
-  if (options.strategy && options.strategy !== 'rolling')
-    throw new Problem(
-      'option-invalid',
-      `strategy=${options.strategy} is not available yet; this builder knows strategy=rolling.`,
-      {
-        facts: { option: 'strategy' },
-      },
-    )
-  if (file.strategy && file.strategy !== 'rolling' && !options.strategy)
-    warnings.push(`fly.toml asks for strategy ${file.strategy}, which is not available yet; rolling is used.`)
-  return 'rolling'
+/** What cannot be by the file alone; the machines that are there may say more (`fit.ts`). */
+function refuseUnfit(strategy: Strategy, groups: DesiredGroup[]): void {
+  const mounted = groups.find(({ config }) => config.mounts)
+  if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))
+    throw unfit(strategy, `group ${mounted.name} mounts a volume, and a volume is on one machine only`)
+  const isChecked = ({ config }: DesiredGroup) =>
+    Object.keys(config.checks ?? {}).length > 0 || config.services?.some(({ checks }) => checks?.length)
+  if (strategy === 'bluegreen' && !groups.some(isChecked))
+    throw unfit(strategy, 'no check is there to say when the new machines may take over. Add one to a service')
 }
+
+export const unfit = (strategy: Strategy, why: string): Problem =>
+  new Problem('strategy-unfit', `Strategy ${strategy} cannot be used: ${why}, or use strategy=rolling.`, {
+    facts: { strategy },
+  })

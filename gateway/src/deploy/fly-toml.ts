@@ -7,6 +7,8 @@ import { patchToml } from './patch-toml.ts'
 import { shellWords } from './shell-words.ts'
 import { isTable, refuse, Section, type Table } from './toml-section.ts'
 
+const releaseNs = 300e9
+
 export const strategies = ['rolling', 'canary', 'bluegreen', 'immediate'] as const
 export type Strategy = (typeof strategies)[number]
 
@@ -19,12 +21,18 @@ export type FlyToml = {
   primaryRegion: string | null
   /** Process groups in order, each with its command. */
   groups: Map<string, string[]>
-  strategy: Strategy | null
+  deploy: {
+    strategy: Strategy | null
+    /** Below 1 a share of the machines, else their number. */
+    maxUnavailable: number | null
+    waitMs: number | null
+    release: { command: string[]; guest: Guest | null; timeoutMs: number } | null
+  }
   build: { image?: string; dockerfile?: string; target?: string; args: Record<string, string> }
   env: Record<string, string>
   services: Scoped<MachineService>[]
   checks: Scoped<{ name: string; check: CheckConfig }>[]
-  mounts: Scoped<Mount>[]
+  mounts: (Scoped<Mount> & { volume: VolumeSize })[]
   metrics: Scoped<object>[]
   restarts: Scoped<object>[]
   vms: Scoped<Guest>[]
@@ -37,6 +45,8 @@ export type FlyToml = {
   /** `machine_config`: laid below everything else. */
   base: MachineConfig
 }
+/** Of a volume that is made for a mount. */
+export type VolumeSize = { size_gb: number; snapshot_retention?: number }
 type CheckConfig = { type: string; port?: number; [field: string]: unknown }
 
 /** Reads a file of the source, by its path in fly.toml; null when it is not there. */
@@ -60,7 +70,7 @@ export function readFlyToml(text: string, readFile: ReadFile, warn: Warn): FlyTo
     app: file.string('app') ?? null,
     primaryRegion: file.string('primary_region') ?? null,
     groups: groups.size === 0 ? new Map([['app', []]]) : groups,
-    strategy: readDeploy(file, mounts.length > 0),
+    deploy: readDeploy(file, mounts.length > 0, dedication),
     build: readBuild(file),
     env: file.texts('env', true) ?? {},
     services,
@@ -120,24 +130,27 @@ function readGroups(file: Section): Map<string, string[]> {
 const words = (key: string, command: string): string[] =>
   shellWords(command) ?? refuse(key, `has a quote that is not closed: ${command}`)
 
-function readDeploy(file: Section, hasMounts: boolean): Strategy | null {
-  const deploy = file.section('deploy')
-  if (!deploy) return null
+function readDeploy(file: Section, hasMounts: boolean, dedication: string | undefined): FlyToml['deploy'] {
+  const deploy = file.section('deploy') ?? new Section('deploy', {}, () => {})
   const strategy = deploy.string('strategy')
   if (strategy && !(strategies as readonly string[]).includes(strategy))
     deploy.refuse('strategy', `is '${strategy}', which is none of ${strategies.join(', ')}.`)
   if (strategy === 'canary' && hasMounts)
     deploy.refuse('strategy', "is 'canary', which cannot be used with mounts. Use 'rolling'.")
-  deploy.number('max_unavailable')
-  deploy.duration('wait_timeout', 'ns')
-  deploy.duration('release_command_timeout', 'ns')
-  for (const name of ['release_command', 'seed_command']) {
-    const command = deploy.string(name)
-    if (command) words(deploy.key(name), command)
-    if (command) deploy.warn(name, 'is not run by this builder yet.')
+  const maxUnavailable = deploy.number('max_unavailable') ?? null
+  const waitNs = deploy.durationNs('wait_timeout', 'ns')
+  const timeoutMs = (deploy.durationNs('release_command_timeout', 'ns') ?? releaseNs) / 1e6
+  const [command, seed] = [deploy.string('release_command'), deploy.string('seed_command')]
+  if (seed && words('deploy.seed_command', seed)) deploy.warn('seed_command', 'is not run by this builder.')
+  const vm = deploy.section('release_command_vm')
+  const guest = vm ? guestOf(vm, dedication) : null
+  deploy.close()
+  return {
+    strategy: (strategy as Strategy | undefined) ?? null,
+    maxUnavailable,
+    waitMs: waitNs === undefined ? null : Math.max(waitNs / 1e6, 1000),
+    release: command ? { command: words('deploy.release_command', command), guest, timeoutMs } : null,
   }
-  deploy.close('release_command_vm')
-  return (strategy as Strategy | undefined) ?? null
 }
 
 function readBuild(file: Section): FlyToml['build'] {
@@ -309,7 +322,7 @@ function topCheck(name: string, section: Section): FlyToml['checks'][number] {
   return value
 }
 
-function mount(section: Section): Scoped<Mount> {
+function mount(section: Section): Scoped<Mount> & { volume: VolumeSize } {
   const size = section.string('initial_size')
   const bytes = size === undefined ? undefined : /^\d+$/.test(size) ? Number(size) * 1e9 : sizeBytes(size, 1000)
   if (bytes === null) section.refuse('initial_size', `must be a size such as "10gb", not "${size}".`)
@@ -333,7 +346,8 @@ function mount(section: Section): Scoped<Mount> {
   })
   const mounted = scoped(section, value)
   section.close('scheduled_snapshots', 'keep_volume')
-  return mounted
+  const volume = { size_gb: Math.floor((bytes ?? 1e9) / 1e9), snapshot_retention: retention }
+  return { ...mounted, volume: withoutAbsent(volume) }
 }
 
 function gigabytes(section: Section, name: string, least: number, most: number): number | undefined {

@@ -10,6 +10,10 @@ export type Wanted = {
   instanceId: string
   digest: string | null
   running: boolean
+  /** Crashes of this version that are known and forgiven. */
+  crashes?: number
+  /** Starts that may fail. */
+  failedStarts?: number
   /** Of the lease, when we hold it. */
   nonce?: string
 }
@@ -34,6 +38,7 @@ export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, s
   const { app, machine: id, instanceId, running } = wanted
   const deadline = performance.now() + waitMs
   let strikes = 0
+  let { failedStarts = 0 } = wanted
   for (let round = 0; ; round++) {
     const withinMs = Math.min(windowsMs[round] ?? 20_000, Math.max(deadline - performance.now(), 1000))
     const machine = await persist(waitMs, signal, async () => {
@@ -42,11 +47,12 @@ export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, s
     })
     if (machine.instance_id === instanceId) {
       strikes = 0
-      if (machine.state === 'started' || (isAsleep(machine) && !running)) return sameImage(wanted, machine)
-      if (running) refuseCrashed(machine)
+      if (machine.state === 'started' || (!running && isDown(machine))) return sameImage(wanted, machine)
+      const again = running && machine.state === 'failed' && crashesOf(machine).length === 0 && failedStarts-- > 0
+      if (running && !again) refuseCrashed(machine, wanted)
       // An update leaves a machine that slept asleep.
-      if (running && isAsleep(machine)) await wake(fly, wanted, signal)
-    } else if (!transient.has(machine.state) && ++strikes === 2) {
+      if (again || (running && isAsleep(machine))) await wake(fly, wanted, signal)
+    } else if (!transient.has(machine.state) && (++strikes === 2 || performance.now() > deadline)) {
       // Twice, because an answer may be older than the update.
       throw reverted(machine)
     }
@@ -69,7 +75,7 @@ export async function untilHealthy(
   const startedAt = performance.now()
   for (;;) {
     const machine = sameImage(wanted, await persist(waitMs, signal, () => there(fly, app, id, signal)))
-    refuseCrashed(machine)
+    refuseCrashed(machine, wanted)
     const pending = transient.has(machine.state) ? [`it is ${machine.state}`] : failingChecks(machine)
     if (pending.length === 0) return machine
     // The proxy may put an idle machine to sleep meanwhile: checks only run on one that is awake.
@@ -80,7 +86,7 @@ export async function untilHealthy(
         machine,
         `did not pass its checks within ${Math.round(waitMs / 1000)} s (${pending.join('; ')})${hint(machine)}`,
       )
-    await delay(goneMs < 3000 ? 300 : 1000, undefined, { signal })
+    await delay(goneMs < 10_000 ? 250 : 1000, undefined, { signal })
   }
 }
 
@@ -98,15 +104,15 @@ export function sameImage(wanted: Wanted, machine: Machine): Machine {
 }
 
 /** One crash may be bad luck and is restarted by Fly; a second one, or one that is the end, is not. */
-function refuseCrashed(machine: Machine): void {
-  const crashes = crashesOf(machine)
-  if (machine.state === 'failed' && crashes.length === 0)
+function refuseCrashed(machine: Machine, { crashes: forgiven = 0 }: Wanted): void {
+  const crashes = crashesOf(machine).length - forgiven
+  if (machine.state === 'failed' && crashes <= 0)
     throw failure(machine, `could not be started by Fly${startError(machine)}`)
   const ended = machine.state === 'failed' || machine.state === 'stopped'
-  if (crashes.length > 1 || (crashes.length === 1 && ended)) throw crashed(machine, crashes.length)
+  if (crashes > 1 || (crashes === 1 && ended)) throw crashed(machine, crashes)
 }
 
-function startError({ events = [] }: Machine): string {
+export function startError({ events = [] }: Machine): string {
   const error = events.find(({ status }) => status === 'failed')?.request?.error
   return error ? `: ${error}` : ''
 }
@@ -144,26 +150,39 @@ export async function there(fly: MachinesApi, app: string, id: string, signal: A
 }
 
 /** Fly may be away for a while in the middle of a rollout: `look`, which changes nothing or looks first, is tried on. */
-export async function persist<T>(waitMs: number, signal: AbortSignal, look: () => Promise<T>): Promise<T> {
+export async function persist<T>(
+  waitMs: number,
+  signal: AbortSignal,
+  look: () => Promise<T>,
+  mayPass = isAway,
+): Promise<T> {
   const deadline = performance.now() + waitMs
   for (;;) {
     try {
       return await look()
     } catch (error) {
-      if (!isAway(error) || performance.now() > deadline) throw error
+      if (!mayPass(error) || performance.now() > deadline) throw error
       await delay(1000, undefined, { signal })
     }
   }
 }
 
+/** Away, or at work on something else, as an update that is not through yet. */
+export const isAwayOrBusy = (error: unknown): boolean => isAway(error) || [409, 412].includes(statusOf(error) ?? 0)
+
+const isDown = (machine: Machine): boolean => isAsleep(machine) || machine.state === 'failed'
 const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'
 
-async function wake(fly: MachinesApi, { app, machine, nonce }: Wanted, signal: AbortSignal): Promise<void> {
+export async function wake(
+  fly: MachinesApi,
+  { app, machine, nonce }: Pick<Wanted, 'app' | 'machine' | 'nonce'>,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     await fly.startMachine(app, machine, nonce, signal)
   } catch (error) {
-    // On its way from one state to another: the next look says where it got to.
-    if (![409, 412].includes(statusOf(error) ?? 0)) throw error
+    // On its way from one state to another, or at its end: the next look says where it got to.
+    if (![404, 409, 412].includes(statusOf(error) ?? 0)) throw error
   }
 }
 
@@ -171,8 +190,10 @@ export const reverted = (machine: Machine): Problem =>
   failure(
     machine,
     `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly gave the update up and went back to it in silence, most often because the new image could not be pulled`,
+    { reverted: true },
   )
+export const isReverted = (error: unknown): boolean => error instanceof Problem && error.facts['reverted'] === true
 
 /** Why one machine did not make it: what follows its name. */
-export const failure = (machine: Machine, words: string): Problem =>
-  new Problem('deploy-failed', `Machine ${machine.id} ${words}.`)
+export const failure = (machine: Machine, words: string, facts: Record<string, unknown> = {}): Problem =>
+  new Problem('deploy-failed', `Machine ${machine.id} ${words}.`, { facts })

@@ -1,7 +1,14 @@
 import type { MachineConfig, Mount } from '../fly/machine.ts'
 
 /** What Tarmac writes on a machine beside the config. `image` by digest. */
-export type Marks = { image: string; deployment: string; number: number; builder: string | null }
+export type Marks = {
+  image: string
+  deployment: string
+  number: number
+  /** Whose machine of the app it is; null: the app's. */
+  owner: string | null
+  builder: string | null
+}
 
 /** Sections that are wholly ours: absent in the desired config means gone. */
 const managed = ['services', 'checks', 'statics', 'files', 'metrics', 'restart', 'stop_config']
@@ -14,9 +21,10 @@ export function layOver(present: MachineConfig, desired: MachineConfig, marks: M
   const init = { ...without(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb']), ...desired.init }
   const metadata = {
     // A builder id of another builder would send Fly to that one's mirror for the image.
-    ...without(present.metadata, ['fly_builder_id']),
+    ...without(present.metadata, ['fly_builder_id', 'fly_canary', 'fly_bluegreen_deployment_tag']),
     ...desired.metadata,
     ...(marks.builder && { fly_builder_id: marks.builder }),
+    ...(marks.owner && { tarmac_owner: marks.owner }),
     tarmac_deployment: marks.deployment,
     tarmac_number: `${marks.number}`,
     tarmac_env: Object.keys(desired.env ?? {}).join(','),

@@ -39,6 +39,30 @@ export function machineConfig(file: FlyToml, group: string): MachineConfig {
   }
 }
 
+/** The machine config of the release command, as flyctl makes it; null where there is none. */
+export function releaseMachine({ deploy, env, primaryRegion, init, stopConfig, files }: FlyToml): MachineConfig | null {
+  if (!deploy.release) return null
+  const { command, guest } = deploy.release
+  const { entrypoint, swap_size_mb } = init
+  const group = 'fly_app_release_command'
+  return {
+    init: { cmd: command, ...(entrypoint && { entrypoint }), ...(swap_size_mb && { swap_size_mb }) },
+    env: {
+      ...env,
+      FLY_PROCESS_GROUP: group,
+      RELEASE_COMMAND: '1',
+      ...(primaryRegion && { PRIMARY_REGION: primaryRegion }),
+    },
+    metadata: { fly_platform_version: 'v2', fly_process_group: group },
+    restart: { policy: 'no' },
+    auto_destroy: true,
+    dns: { skip_registration: true },
+    ...(files.length > 0 && { files }),
+    ...(stopConfig && { stop_config: stopConfig }),
+    ...(guest && { guest }),
+  }
+}
+
 function inheritedPort(file: FlyToml, group: string, check: string): number {
   const http = file.httpPort
   if (http && belongs(http.processes, group, file)) return http.port

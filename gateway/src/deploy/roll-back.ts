@@ -1,52 +1,73 @@
 import { Problem, type ProblemBody, type ProblemCode } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
-import { MachineLease } from '../fly/machine-lease.ts'
-import { failure, persist, settle, there, untilHealthy } from './gate.ts'
-import { isOurs } from './rolling.ts'
+import { atOnce } from './at-once.ts'
+import { isOurs, remove } from './bring.ts'
+import { failure, isAwayOrBusy, isReverted, persist, settle, there, untilHealthy } from './gate.ts'
+import { retire } from './retire.ts'
+import { mayBeAway } from './rolling.ts'
 import { machineFacts, type Former, type Slot } from './rollout.ts'
 import type { Run } from './run.ts'
 
-const goneMs = 60_000
-
 /** Puts every touched machine back on what it ran before, last touched first, and throws what the deployment ends with. */
 export async function rollBack(run: Run, because: ProblemBody): Promise<never> {
+  const { slots, desired } = run.rollout
   run.rollout.because ??= because
   await run.save()
-  const signal = run.stopSignal()
   const stuck: string[] = []
-  for (const slot of run.rollout.slots.toReversed()) {
-    if (slot.outcome === null || slot.outcome === 'rolled_back' || slot.outcome === 'removed') continue
-    run.tell(slot, { status: 'rolling_back', ...(slot.former && { after: slot.former.image }) })
-    try {
-      const { former } = slot
-      const back = () => (former ? putBack(run, slot, former, signal) : remove(run, slot, signal))
-      await persist(run.settings.waitMs, signal, back)
-    } catch (error) {
-      signal.throwIfAborted()
-      const why = error instanceof Problem ? error.message : 'something went wrong inside the gateway'
-      stuck.push(`${wayOut(run, slot)} (${why})`)
-      slot.outcome = 'stuck'
-      run.tell(slot, { status: 'stuck', text: why })
-      if (!(error instanceof Problem)) throw error
-    }
-    await run.save()
-  }
+  const touched = slots.filter(({ outcome }) => outcome !== null && outcome !== 'rolled_back' && outcome !== 'removed')
+  const were = (is: (slot: Slot) => boolean) => touched.filter(is).toReversed()
+  const updated = were(({ role }) => role === 'update')
+  const backAgain = (slot: Slot) => backOrStuck(run, slot, stuck)
+  // What served before comes first, and only then goes what was made to take its place.
+  await atOnce(
+    were(({ role }) => role === 'blue'),
+    slots.length,
+    backAgain,
+  )
+  await atOnce(updated, mayBeAway(desired.maxUnavailable, updated.length), backAgain)
+  await atOnce(
+    were(({ former }) => !former),
+    slots.length,
+    backAgain,
+  )
   throw verdict(run, run.rollout.because, stuck)
 }
 
-async function putBack(run: Run, slot: Slot, former: Former, signal: AbortSignal): Promise<void> {
-  const { settings, work } = run
-  const { fly, waitMs } = settings
+async function backOrStuck(run: Run, slot: Slot, stuck: string[]): Promise<void> {
+  const { former } = slot
+  run.tell(slot, { status: 'rolling_back', ...(former && { after: former.image }) })
+  try {
+    const back = () => (former ? putBack(run, slot, former) : remove(run, slot, run.stopping))
+    // It may serve; but it is to go, however well that ends.
+    if (slot.intent === 'uncordon' && !former) await retire(run, slot, run.stopping).catch(() => {})
+    // The way back may be given up by Fly in silence, as the way forward may: it is worth a second try.
+    let reverts = 0
+    const mayPass = (error: unknown) => isAwayOrBusy(error) || (isReverted(error) && ++reverts === 1)
+    await persist(patienceMs(run), run.stopping, back, mayPass)
+  } catch (error) {
+    run.stopping.throwIfAborted()
+    if (!(error instanceof Problem)) throw error
+    stuck.push(`${wayOut(run, slot)} (${error.message})`)
+    slot.outcome = 'stuck'
+    run.tell(slot, { status: 'stuck', text: error.message })
+  }
+  await run.save()
+}
+
+async function putBack(run: Run, slot: Slot, former: Former): Promise<void> {
+  const { settings, work, stopping } = run
+  const { fly } = settings
   const id = slot.machine ?? ''
-  const holder = { fly, app: work.app, machine: id, description: `tarmac deployment ${work.id}, putting back` }
-  await using lease = await MachineLease.acquire(holder, signal)
-  let machine = await there(fly, work.app, id, lease.signal)
+  await using lease = await run.lease(slot, stopping)
+  const signal = AbortSignal.any([stopping, lease.lost])
+  let machine = await there(fly, work.app, id, signal)
   if (isOurs(run, machine)) {
     // The number stays, as the mark of who was here last: a late, older deployment must not land after this one.
     const metadata = { ...former.config.metadata, tarmac_number: `${work.number}` }
     const config = { ...former.config, metadata }
-    const body = { config, current_version: machine.instance_id, skip_launch: !former.running }
-    machine = await fly.updateMachine(work.app, id, body, lease.nonce, lease.signal)
+    const body = { config, current_version: machine.instance_id, skip_launch: former.asleep }
+    await run.intend(slot, 'update')
+    machine = await fly.updateMachine(work.app, id, body, lease.nonce, signal)
   } else if (machine.instance_id !== former.instanceId && !isPutBack(run, machine)) {
     if (Number(configOf(machine).metadata?.['tarmac_number'] ?? 0) <= work.number)
       throw failure(machine, `was changed by something else and now runs ${imageOf(machine)}`)
@@ -55,21 +76,32 @@ async function putBack(run: Run, slot: Slot, former: Former, signal: AbortSignal
     run.tell(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
     return
   }
-  slot.now = { instanceId: machine.instance_id, image: former.image }
-  const { instanceId } = slot.now
+  if (slot.role === 'blue' && !former.cordoned) {
+    await run.intend(slot, 'uncordon')
+    await fly.cordon(work.app, id, 'uncordon', lease.nonce, signal)
+  }
+  const { instance_id: instanceId } = machine
+  slot.now = { instanceId, image: former.image }
+  const { digest, running } = former
+  const crashes = instanceId === former.instanceId ? former.crashes : 0
   const wanted = {
     app: work.app,
     machine: id,
     instanceId,
-    digest: former.digest,
-    running: former.running,
+    digest,
+    running,
+    crashes,
+    failedStarts: 2,
     nonce: lease.nonce,
   }
-  await settle(fly, wanted, waitMs, lease.signal)
-  if (former.healthy) await untilHealthy(fly, wanted, waitMs, lease.signal)
+  await settle(fly, wanted, patienceMs(run), signal)
+  if (former.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
   slot.outcome = 'rolled_back'
   run.tell(slot, { status: 'rolled_back', after: former.image, text: `verified on version ${instanceId}` })
 }
+
+/** More than on the way forward: there is nothing left to fall back on. */
+const patienceMs = ({ waitMs }: Run): number => 3 * waitMs
 
 /** Put back by us, before a crash of the gateway. */
 function isPutBack({ work }: Run, machine: Machine): boolean {
@@ -77,31 +109,17 @@ function isPutBack({ work }: Run, machine: Machine): boolean {
   return metadata?.['tarmac_number'] === `${work.number}` && metadata['tarmac_deployment'] !== work.id
 }
 
-async function remove(run: Run, slot: Slot, signal: AbortSignal): Promise<void> {
-  const { fly } = run.settings
-  const { app } = run.work
-  const made = (await fly.machines(app, signal)).find(({ id, name }) => id === slot.machine || name === slot.name)
-  if (made) {
-    slot.machine = made.id
-    await fly.deleteMachine(app, made.id, undefined, signal)
-    if (!(await fly.wait(app, made.id, { state: 'destroyed', withinMs: goneMs }, signal)))
-      throw failure(made, `was not gone ${goneMs / 1000} s after it was destroyed`)
-  }
-  slot.now = null
-  slot.outcome = 'removed'
-  run.tell(slot, { status: 'removed' })
-}
-
-function wayOut({ work }: Run, slot: Slot): string {
-  const { machine, former, now } = slot
+function wayOut({ work }: Run, { role, machine, name, former, now }: Slot): string {
   if (!former)
-    return `machine ${machine ?? slot.name} should be gone; run: fly machine destroy ${machine ?? slot.name} --force --app ${work.app}`
+    return `machine ${machine ?? name} should be gone; run: fly machine destroy ${machine ?? name} --force --app ${work.app}`
+  if (role === 'blue')
+    return `machine ${machine} should run and be reachable as before; run: fly machine uncordon ${machine} --app ${work.app} && fly machine start ${machine} --app ${work.app}`
   return `machine ${machine} should run ${former.image}, last seen on ${now?.image ?? former.image}; run: fly machine update ${machine} --image ${former.image} --app ${work.app}`
 }
 
 function verdict(run: Run, because: ProblemBody, stuck: string[]): Problem {
   const machines = machineFacts(run.rollout)
-  const facts = { machines, because: because.code }
+  const facts = { ...Problem.from(because).facts, machines, because: because.code }
   if (stuck.length > 0) {
     const detail = `${because.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`
     return new Problem('deploy-stuck', detail, { facts })

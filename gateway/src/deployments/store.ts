@@ -2,6 +2,8 @@ import type { CancelWish, Deployment, DeploymentPage, DeploymentState, ImageFact
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
+import type { NewRelease, ReleaseStore } from './release-store.ts'
+import type { RolloutStore } from './rollout-store.ts'
 import type { AppSettings, OwnSettings } from '#api/app-settings.ts'
 import type { QueueLimits } from './queue.ts'
 import type { SealedSecret } from './secret-store.ts'
@@ -17,7 +19,11 @@ export type NewDeployment = {
   secretsMark?: string
   /** Already built: the deployment begins at `deploying`. */
   image?: ImageFacts | null
-  /** The options are an earlier deployment's: the app's settings are in them already. */
+  /** The release whose config it takes over. */
+  from?: Deployment['from']
+  /** What the sender asked for, where that is more, or less, than options, source and image. */
+  asked?: unknown
+  /** The options are an earlier deployment's: the app's settings are in them already, but for its lane policy. */
   resolved?: boolean
   /** The sender's key for this very request: for 24 h the same key gives the same deployment. */
   idempotencyKey?: string | null
@@ -29,6 +35,8 @@ export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases
   rollout?: unknown
   /** What the image was built from, as one key; `goodUntil` is when its bases must be looked at again (null: never). */
   build?: { key: string; goodUntil: string | null }
+  /** With the move to `live`: the release that it makes. */
+  release?: NewRelease
 }
 
 /** Of each app, unless its settings differ: so many, newest first, so much of them, for so long. */
@@ -46,6 +54,8 @@ export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
  * whole or not at all. Times are ISO 8601, UTC.
  */
 export interface DeploymentStore {
+  readonly releases: ReleaseStore
+  readonly rollouts: RolloutStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings laid under the options, and does to others
    * of the lane what its policy says (`lane-busy`: it is not made); or answers the

@@ -7,26 +7,37 @@ const refreshMs = 4000
 const waitMs = 60_000
 const retryMs = 1500
 
-type Holder = { fly: MachinesApi; app: string; machine: string; description: string }
+type Holder = {
+  fly: MachinesApi
+  app: string
+  machine: string
+  description: string
+  /** Of a lease that we took before a crash and may still hold. */
+  nonce?: string | null
+}
 
 /**
  * The right to change one machine, kept fresh until it is disposed of. Whoever holds it now is waited for, up to a
- * minute; then `machine-leased` says who. A gateway that dies blocks a machine for 13 seconds at most.
+ * minute; then `machine-leased` says who. A gateway that dies blocks a machine for 13 seconds at most, and not at all for
+ * who knows the nonce.
  */
 export class MachineLease {
   readonly nonce: string
-  /** Aborts when the caller's signal does, or when the lease was lost: then the machine is not ours to touch. */
-  readonly signal: AbortSignal
+  /** Aborts when the lease was lost: then the machine is not ours to touch. */
+  readonly lost: AbortSignal
   readonly #holder: Holder
-  readonly #lost = new AbortController()
+  readonly #loss = new AbortController()
   readonly #timer: NodeJS.Timeout
 
   static async acquire(holder: Holder, signal: AbortSignal): Promise<MachineLease> {
     const deadline = performance.now() + waitMs
+    const { fly, app, machine, description, nonce } = holder
+    const kept = nonce && (await fly.refreshLease(app, machine, ttlSeconds, nonce, signal).catch(() => null))
+    signal.throwIfAborted()
+    if (kept) return new MachineLease(holder, kept)
     for (;;) {
       try {
-        const { fly, app, machine, description } = holder
-        return new MachineLease(holder, await fly.acquireLease(app, machine, ttlSeconds, description, signal), signal)
+        return new MachineLease(holder, await fly.acquireLease(app, machine, ttlSeconds, description, signal))
       } catch (error) {
         // A lost answer may have left a lease behind that is ours and unknown to us: it runs out by itself.
         if (statusOf(error) !== 409 && !isAway(error)) throw error
@@ -36,21 +47,21 @@ export class MachineLease {
     }
   }
 
-  private constructor(holder: Holder, nonce: string, signal: AbortSignal) {
+  private constructor(holder: Holder, nonce: string) {
     this.#holder = holder
     this.nonce = nonce
-    this.signal = AbortSignal.any([signal, this.#lost.signal])
+    this.lost = this.#loss.signal
     this.#timer = setInterval(() => void this.#refresh(), refreshMs)
   }
 
   async #refresh(): Promise<void> {
     const { fly, app, machine } = this.#holder
     try {
-      await fly.refreshLease(app, machine, ttlSeconds, this.nonce, this.#lost.signal)
+      await fly.refreshLease(app, machine, ttlSeconds, this.nonce, this.lost)
     } catch (error) {
-      if (this.#lost.signal.aborted || isAway(error)) return // the next one may come through
+      if (this.lost.aborted || isAway(error)) return // the next one may come through
       clearInterval(this.#timer)
-      this.#lost.abort(
+      this.#loss.abort(
         new Problem('machine-leased', `The lease of machine ${machine} was lost; something else took it over.`, {
           cause: error,
         }),
@@ -63,7 +74,7 @@ export class MachineLease {
     const { fly, app, machine } = this.#holder
     // What cannot be released runs out by itself.
     await fly.releaseLease(app, machine, this.nonce, AbortSignal.timeout(10_000)).catch(() => {})
-    this.#lost.abort()
+    this.#loss.abort()
   }
 }
 

@@ -15,6 +15,8 @@ export type Machine = {
   events?: MachineEvent[]
   checks?: { name: string; status: string; output?: string }[]
   host_status?: string
+  /** Out of the proxy. */
+  cordoned?: boolean
 }
 
 export type MachineConfig = {
@@ -45,7 +47,7 @@ export type MachineEvent = {
   timestamp: number
   request?: { exit_event?: ExitEvent; MonitorEvent?: { exit_event?: ExitEvent }; error?: string } | null
 }
-type ExitEvent = {
+export type ExitEvent = {
   exit_code?: number
   guest_exit_code?: number
   guest_signal?: number
@@ -62,16 +64,30 @@ export function imageOf(machine: Machine): string {
   return registry && repository && digest ? `${registry}/${repository}@${digest}` : (configOf(machine).image ?? '')
 }
 
-/** Exits that nobody asked for, since the version at hand was made; each with the words for it. Newest first. */
-export function crashesOf(machine: Machine): string[] {
+/** What happened since the version at hand was made, newest first. */
+export function eventsOf(machine: Machine): MachineEvent[] {
   const events = (machine.events ?? []).toSorted((a, b) => b.timestamp - a.timestamp)
   const born = events.findIndex(({ type }) => type === 'update' || type === 'launch')
-  return events.slice(0, born === -1 ? undefined : born).flatMap((event) => {
-    if (event.type !== 'exit' && event.type !== 'crash') return []
-    const exit = event.request?.exit_event ?? event.request?.MonitorEvent?.exit_event ?? {}
-    if (exit.requested_stop) return []
-    if (exit.oom_killed) return ['ran out of memory']
-    if (exit.guest_signal && exit.guest_signal > 0) return [`was killed by signal ${exit.guest_signal}`]
-    return [`ended by itself with exit code ${exit.exit_code ?? exit.guest_exit_code ?? 0}`]
-  })
+  return events.slice(0, born === -1 ? undefined : born)
 }
+
+/** Ends of the machine's program, newest first. */
+export const exitsOf = (machine: Machine): ExitEvent[] =>
+  eventsOf(machine).flatMap(({ type, request }) =>
+    type === 'exit' || type === 'crash' ? [request?.exit_event ?? request?.MonitorEvent?.exit_event ?? {}] : [],
+  )
+
+/** Exits that nobody asked for; each with the words for it. Newest first. */
+export const crashesOf = (machine: Machine): string[] =>
+  exitsOf(machine)
+    .filter((exit) => !exit.requested_stop)
+    .map(exitWords)
+
+export function exitWords(exit: ExitEvent): string {
+  if (exit.oom_killed) return 'ran out of memory'
+  if (exit.guest_signal && exit.guest_signal > 0) return `was killed by signal ${exit.guest_signal}`
+  return `ended by itself with exit code ${exitCodeOf(exit)}`
+}
+
+/** A clean end may leave its code out. */
+export const exitCodeOf = (exit: ExitEvent): number => exit.exit_code ?? exit.guest_exit_code ?? 0

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { Problem } from '#api/problem.ts'
+import type { SecretVersion } from '#api/release.ts'
 import type { Machine, MachineConfig } from './machine.ts'
 import { RequestBudget } from './request-budget.ts'
 
@@ -8,14 +9,31 @@ const attempts = 5
 const answerMs = 30_000
 const createMs = 120_000 // pulling a large image
 const windowSeconds = 60 // Fly's own limit of one wait
+const readMs = 300_000 // its turn may come late, when many ask
 const answerBytes = 32 * 1024 * 1024
 
 export type App = { name: string; status?: string; machine_count?: number; network?: string }
 export type IpAssignment = { ip: string; shared?: boolean }
-export type Volume = { id: string; name: string; region: string; state: string; attached_machine_id?: string | null }
-export type NewMachine = { name: string; region: string; config: MachineConfig; skip_launch?: boolean }
+export type Volume = {
+  id: string
+  name: string
+  region: string
+  state: string
+  size_gb?: number
+  attached_machine_id?: string | null
+}
+export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
+export type NewMachine = {
+  name: string
+  region: string
+  config: MachineConfig
+  skip_launch?: boolean
+  /** It begins cordoned. */
+  skip_service_registration?: boolean
+}
 export type MachineUpdate = { config: MachineConfig; current_version: string; skip_launch?: boolean }
 
+type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
 type Call = {
   action: string
   id: string
@@ -24,6 +42,10 @@ type Call = {
   answerMs?: number
   /** `no`: repeated only where it surely had no effect. */
   repeat?: 'yes' | 'no'
+  /** The answer is text, not JSON. */
+  isText?: boolean
+  /** Called when the first request goes out. */
+  begins?: () => void
 }
 
 /**
@@ -35,6 +57,8 @@ export class MachinesApi {
   readonly #baseUrl: string
   readonly #authorization: string
   readonly #budget = new RequestBudget()
+  /** Questions that have not gone out yet, by path. */
+  readonly #waiting = new Map<string, Promise<unknown>>()
   readonly #agent = new Agent({ connect: { timeout: 5000 }, keepAliveTimeout: 10_000, bodyTimeout: answerMs })
 
   constructor({ baseUrl, token }: { baseUrl: string; token: string }) {
@@ -48,7 +72,7 @@ export class MachinesApi {
 
   /** Null when there is no such app; `fly-denied` when it is another organisation's. */
   app(app: string, signal: AbortSignal): Promise<App | null> {
-    return orNull(this.#call<App>('GET', `/apps/${app}`, { action: 'get', id: app }, signal))
+    return orNull(this.#read<App>('get', app, `/apps/${app}`, signal))
   }
 
   createApp(app: { name: string; org: string; network: string | null }, signal: AbortSignal): Promise<object> {
@@ -56,19 +80,14 @@ export class MachinesApi {
     return this.#call('POST', '/apps?wait=true', { action: 'create-app', id: app.org, body, repeat: 'no' }, signal)
   }
 
+  /** With its machines; one that is gone already is fine. */
   deleteApp(app: string, signal: AbortSignal): Promise<object | null> {
-    return orNull(this.#call('DELETE', `/apps/${app}`, { action: 'delete-app', id: app }, signal))
+    return orNull(this.#call('DELETE', `/apps/${app}?force=true`, { action: 'delete-app', id: app }, signal))
   }
 
   async ipAssignments(app: string, signal: AbortSignal): Promise<IpAssignment[]> {
     const path = `/apps/${app}/ip_assignments`
-    const { ips } = await this.#call<{ ips: IpAssignment[] | null }>(
-      'GET',
-      path,
-      { action: 'list-ips', id: app },
-      signal,
-    )
-    return ips ?? []
+    return (await this.#read<{ ips: IpAssignment[] | null }>('list-ips', app, path, signal)).ips ?? []
   }
 
   assignIp(app: string, body: { type: string; network?: string }, signal: AbortSignal): Promise<IpAssignment> {
@@ -80,17 +99,41 @@ export class MachinesApi {
     )
   }
 
+  /** One that is gone already is fine. */
+  async releaseIp(app: string, ip: string, signal: AbortSignal): Promise<void> {
+    const path = `/apps/${app}/ip_assignments/${encodeURIComponent(ip)}`
+    await orNull(this.#call('DELETE', path, { action: 'release-ip', id: app }, signal))
+  }
+
   async volumes(app: string, signal: AbortSignal): Promise<Volume[]> {
-    return (
-      (await this.#call<Volume[] | null>('GET', `/apps/${app}/volumes`, { action: 'list-volumes', id: app }, signal)) ??
-      []
-    )
+    return (await this.#read<Volume[] | null>('list-volumes', app, `/apps/${app}/volumes`, signal)) ?? []
+  }
+
+  /** Names and digests; values Fly gives to nobody. */
+  async secrets(app: string, signal: AbortSignal): Promise<SecretVersion[]> {
+    const path = `/apps/${app}/secrets`
+    const answer = await this.#read<{ secrets?: SecretVersion[] | null }>('list-secrets', app, path, signal)
+    return (answer.secrets ?? []).map(({ name, digest }) => ({ name, digest }))
+  }
+
+  /** Made once: when the answer is lost or unclear, look for it. */
+  createVolume(app: string, volume: NewVolume, signal: AbortSignal): Promise<Volume> {
+    const call = { action: 'create-volume', id: app, body: { encrypted: true, ...volume }, repeat: 'no' } as const
+    return this.#call('POST', `/apps/${app}/volumes`, call, signal)
   }
 
   /** All machines that are not destroyed or about to be. */
   async machines(app: string, signal: AbortSignal): Promise<Machine[]> {
-    const all = await this.#call<Machine[] | null>('GET', `/apps/${app}/machines`, { action: 'list', id: app }, signal)
+    const all = await this.#read<Machine[] | null>('list', app, `/apps/${app}/machines`, signal)
     return (all ?? []).filter(({ state }) => state !== 'destroyed' && state !== 'destroying')
+  }
+
+  /** The last lines that its programs printed. Not in Fly's document; seen in fly-go's pull request 159, and live. */
+  async machineLog(app: string, id: string, lines: number, signal: AbortSignal): Promise<string[]> {
+    const path = `/apps/${app}/machines/${id}/logs?lines=${lines}`
+    const text = await this.#call<string>('GET', path, { action: 'get-logs', id, isText: true }, signal)
+    const entries = text.split('\n').filter(Boolean)
+    return entries.map((entry) => String((JSON.parse(entry) as { message?: string }).message ?? ''))
   }
 
   machine(app: string, id: string, signal: AbortSignal): Promise<Machine | null> {
@@ -127,6 +170,11 @@ export class MachinesApi {
     return this.#call('POST', `/apps/${app}/machines/${id}/stop`, { action: 'stop', id, nonce, body: {} }, signal)
   }
 
+  /** Takes a machine out of the proxy, or back in; it runs on. */
+  cordon(app: string, id: string, how: 'cordon' | 'uncordon', nonce: string | undefined, signal: AbortSignal) {
+    return this.#call<object>('POST', `/apps/${app}/machines/${id}/${how}`, { action: how, id, nonce }, signal)
+  }
+
   /** Kills and destroys; one that is gone already is fine. */
   async deleteMachine(app: string, id: string, nonce: string | undefined, signal: AbortSignal): Promise<void> {
     await orNull(
@@ -139,11 +187,11 @@ export class MachinesApi {
     return this.#call('POST', path, { action: 'metadata', id, body: { value } }, signal)
   }
 
-  /** True as soon as the machine is in this state (`settled`: any resting one) on this version; false when `withinMs` have gone by. */
+  /** True as soon as the machine is in this state, or one of these (`settled`: any resting one) on this version; false when `withinMs` have gone by. */
   async wait(
     app: string,
     id: string,
-    want: { state: 'settled' | 'started' | 'stopped' | 'destroyed'; version?: string; withinMs: number },
+    want: { state: WaitState | readonly WaitState[]; version?: string; withinMs: number },
     signal: AbortSignal,
   ): Promise<boolean> {
     const deadline = performance.now() + want.withinMs
@@ -151,7 +199,7 @@ export class MachinesApi {
       const leftSeconds = Math.ceil((deadline - performance.now()) / 1000)
       if (leftSeconds <= 0) return false
       const seconds = Math.min(leftSeconds, windowSeconds)
-      const query = new URLSearchParams({ state: want.state, timeout: `${seconds}` })
+      const query = new URLSearchParams({ state: [want.state].join(), timeout: `${seconds}` })
       if (want.version) query.set('version', want.version)
       const path = `/apps/${app}/machines/${id}/wait?${query.toString()}`
       try {
@@ -159,7 +207,7 @@ export class MachinesApi {
         return true
       } catch (error) {
         const status = statusOf(error)
-        if (status === 404 && want.state === 'destroyed') return true
+        if (status === 404 && want.state.includes('destroyed')) return true
         // 404: a machine just made is not known everywhere at once.
         if (status !== 408 && status !== 404) throw error
         if (status === 404) await delay(500, undefined, { signal })
@@ -179,9 +227,9 @@ export class MachinesApi {
     return nonceOf(await this.#call<LeaseAnswer>('POST', `/apps/${app}/machines/${id}/lease`, call, signal))
   }
 
-  async refreshLease(app: string, id: string, ttlSeconds: number, nonce: string, signal: AbortSignal): Promise<void> {
+  async refreshLease(app: string, id: string, ttlSeconds: number, nonce: string, signal: AbortSignal): Promise<string> {
     const call = { action: 'lease', id, body: { ttl: ttlSeconds }, nonce }
-    await this.#call('POST', `/apps/${app}/machines/${id}/lease`, call, signal)
+    return nonceOf(await this.#call<LeaseAnswer>('POST', `/apps/${app}/machines/${id}/lease`, call, signal))
   }
 
   async releaseLease(app: string, id: string, nonce: string, signal: AbortSignal): Promise<void> {
@@ -189,9 +237,21 @@ export class MachinesApi {
     await orNull(this.#call('DELETE', `/apps/${app}/machines/${id}/lease`, call, signal))
   }
 
+  /** A question about an app that waits for its turn is asked once for all who wait for its answer. What it gives is not to be changed. */
+  #read<T>(action: string, id: string, path: string, signal: AbortSignal): Promise<T> {
+    let asked = this.#waiting.get(path) as Promise<T> | undefined
+    if (!asked) {
+      const begins = () => this.#waiting.delete(path)
+      asked = this.#call<T>('GET', path, { action, id, begins }, AbortSignal.timeout(readMs)).finally(begins)
+      this.#waiting.set(path, asked)
+    }
+    return unlessAborted(asked, signal)
+  }
+
   async #call<T>(method: 'GET' | 'POST' | 'DELETE', path: string, call: Call, signal: AbortSignal): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       await this.#budget.take(call.action, call.id, signal)
+      call.begins?.()
       const answer = await this.#send(method, path, call, signal)
       if ('value' in answer) return answer.value as T
       if (attempt === attempts || answer.repeat === 'never') throw answer.problem
@@ -219,7 +279,7 @@ export class MachinesApi {
       })
       const text = await readText(response.body)
       const { statusCode: status, headers } = response
-      if (status < 300) return { value: text === '' ? {} : JSON.parse(text) }
+      if (status < 300) return { value: call.isText ? text : text === '' ? {} : JSON.parse(text) }
       const facts = { status, requestId: headers['fly-request-id'] ?? null, fly: wordsOf(text) }
       return refused(what, status, facts, headers['retry-after'])
     } catch (cause) {
@@ -279,6 +339,15 @@ export const statusOf = (error: unknown): number | null =>
 
 /** True when a change may have happened all the same: look before doing it again. */
 export const isAway = (error: unknown): boolean => error instanceof Problem && error.code === 'fly-unavailable'
+
+function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
 
 async function orNull<T>(answer: Promise<T>): Promise<T | null> {
   try {

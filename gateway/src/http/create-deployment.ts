@@ -1,10 +1,12 @@
 import type { Request, RequestHandler, Response } from 'express'
 import type { Deployment } from '#api/deployment.ts'
-import { readOptions } from '#api/options.ts'
+import { parseOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import type { HttpParts } from './http-app.ts'
+import { readImageSource } from './read-image-source.ts'
 import { appOf, queryOf, receiveSource } from './receive-source.ts'
+import { jsonObject } from './small-body.ts'
 
 /** `POST /v1/apps/{app}/deployments`: for programs. The answer comes when the source is safe and the record is made. */
 export function createDeployment(parts: HttpParts): RequestHandler {
@@ -12,6 +14,13 @@ export function createDeployment(parts: HttpParts): RequestHandler {
     const app = appOf(request)
     const idempotencyKey = idempotencyKeyOf(request)
     const query = [...queryOf(request)]
+    if (request.is('application/json')) {
+      if (query.length > 0) throw new Problem('request-invalid', 'With a JSON body the options are fields of it.')
+      const { source, ...given } = await jsonObject(request, response)
+      const options = parseOptions(given)
+      const asked = { source: readImageSource(source), options }
+      return promised(response, await parts.bring(asked.source, { app, options, idempotencyKey, asked }))
+    }
     readOptions(query)
     const { source, fields, secrets } = await receiveSource(request, response, parts)
     const { options } = readOptions([...query, ...fields])

@@ -16,37 +16,40 @@ import { deployAndFollow } from './deploy-and-follow.ts'
 import { downloadLog } from './download-log.ts'
 import { sendProblem } from './problem.ts'
 import { listDeployments, readDeployment } from './read-deployments.ts'
+import { type AppParts, auditApp, diffReleases, listReleases, readRelease, removeApp, rollBack } from './releases.ts'
+import { createRollout, readRolloutRecord, type RolloutParts } from './rollouts.ts'
 
-export type HttpParts = {
-  store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed'>
-  /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
-  receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
-  /** Makes the record; from then on the deployment goes its way, whoever listens. */
-  submit(asked: {
-    app: string
-    options: DeploymentOptions
-    source: SourceFacts
-    secrets: ReadonlyMap<string, Uint8Array>
-    idempotencyKey: string | null
-  }): Promise<Deployment>
-  secrets: KeptSecrets
-  settings: Settings
-  /** A new deployment from what an earlier one was made of. */
-  retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
-  /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
-  cancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Deployment>
-  /** Throws the Problem that says why no source is taken now. */
-  admit(): void
-  readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
-  /** None: everything is allowed. */
-  tokens: readonly string[]
-  log: Logger
-  /** Fires when the gateway begins to stop: uploads are refused, followers are sent away to come back. */
-  stopping: AbortSignal
-  maxUploadBytes: number
-  /** A line without news for this long gets a sign of life; a reader that took nothing meanwhile is sent away. 15 s. */
-  heartbeatMs?: number
-}
+export type HttpParts = AppParts &
+  RolloutParts & {
+    store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed' | 'releases'>
+    /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
+    receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
+    /** Makes the record; from then on the deployment goes its way, whoever listens. */
+    submit(asked: {
+      app: string
+      options: DeploymentOptions
+      source: SourceFacts
+      secrets: ReadonlyMap<string, Uint8Array>
+      idempotencyKey: string | null
+    }): Promise<Deployment>
+    secrets: KeptSecrets
+    settings: Settings
+    /** A new deployment from what an earlier one was made of. */
+    retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
+    /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
+    cancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Deployment>
+    /** Throws the Problem that says why no source is taken now. */
+    admit(): void
+    readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
+    /** None: everything is allowed. */
+    tokens: readonly string[]
+    log: Logger
+    /** Fires when the gateway begins to stop: uploads are refused, followers are sent away to come back. */
+    stopping: AbortSignal
+    maxUploadBytes: number
+    /** A line without news for this long gets a sign of life; a reader that took nothing meanwhile is sent away. 15 s. */
+    heartbeatMs?: number
+  }
 
 /** Every address of the gateway but the events of a deployment, which `listen` adds. */
 export function httpApp(parts: HttpParts): Express {
@@ -71,6 +74,14 @@ export function httpApp(parts: HttpParts): Express {
   app.put(routes.deploy, deployAndFollow(parts))
   app.post(routes.deployments, createDeployment(parts))
   app.get(routes.deployments, listDeployments(parts))
+  app.delete(routes.app, removeApp(parts))
+  app.get(routes.audit, auditApp(parts))
+  app.get(routes.releases, listReleases(parts))
+  app.get(routes.release, readRelease(parts))
+  app.get(routes.releaseDiff, diffReleases(parts))
+  app.post(routes.rollback, rollBack(parts))
+  app.post(routes.rollouts, createRollout(parts))
+  app.get(routes.rollout, readRolloutRecord(parts))
   app.get(routes.app, readApp(parts))
   app.patch(routes.app, changeApp(parts))
   app.get(routes.secrets, listSecrets(parts))

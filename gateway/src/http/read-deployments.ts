@@ -10,14 +10,16 @@ type Store = Pick<HttpParts, 'store'>
 
 /** `GET /v1/apps/{app}/deployments`: newest first, `limit` at a time. */
 export function listDeployments({ store }: Store): RequestHandler {
-  return async (request, response) => {
-    const query = queryOf(request)
-    const before = query.get('cursor')
-    if (before !== null && !/^[\w-]{1,100}$/.test(before)) throw notNumber('cursor', 'the `next` of the page before')
-    const limit = wholeNumber('limit', query.get('limit') ?? '20')
-    if (limit < 1 || limit > 100) throw notNumber('limit', 'a number from 1 to 100')
-    response.json(await store.list(appOf(request), { limit, before }))
-  }
+  return async (request, response) => void response.json(await store.list(appOf(request), pageOf(queryOf(request))))
+}
+
+/** Which page of a list is asked for. */
+export function pageOf(query: URLSearchParams): { limit: number; before: string | null } {
+  const before = query.get('cursor')
+  if (before !== null && !/^[\w-]{1,100}$/.test(before)) throw notNumber('cursor', 'the `next` of the page before')
+  const limit = wholeNumber('limit', query.get('limit') ?? '20')
+  if (limit < 1 || limit > 100) throw notNumber('limit', 'a number from 1 to 100')
+  return { limit, before }
 }
 
 /** `GET /v1/deployments/{id}`: the record, which alone gives the verdict. */
@@ -44,7 +46,7 @@ export function afterOf({ url, headers }: IncomingMessage): number {
   return wholeNumber('after', headers['last-event-id']?.toString() || asked || '0')
 }
 
-function wholeNumber(name: string, value: string): number {
+export function wholeNumber(name: string, value: string): number {
   if (!/^\d{1,15}$/.test(value)) throw notNumber(name, 'a whole number')
   return Number(value)
 }

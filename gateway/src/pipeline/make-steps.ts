@@ -2,11 +2,15 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
+import type { SecretVersion } from '#api/release.ts'
 import type { Deployer } from '../deploy/deployer.ts'
-import { desiredApp, type DesiredApp } from '../deploy/desired.ts'
+import { desiredAgain, desiredApp, type DesiredApp, ownedBy } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
+import type { Tell } from '../deployments/tell.ts'
+import type { MachinesApi } from '../fly/machines-api.ts'
 import type { LookupNetwork } from '../host/lookup-network.ts'
 import type { Intake } from '../intake/intake.ts'
 import { marshal } from '../llb/graph.ts'
@@ -14,11 +18,19 @@ import type { Planner } from '../railpack/open-planner.ts'
 import { PlanCache } from '../railpack/plan-cache.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
+import { auditIps, publicIps } from './audit.ts'
 import { buildImage, checkPlatforms, type BuildRooms, type BuildSettings } from './build-image.ts'
+import { findRelease, secretsSince } from './releases.ts'
 import type { DeployWork, Steps } from './steps.ts'
 import type { Vault } from './vault.ts'
 
-type Rooms = BuildRooms & { vault: Vault; intake: Intake; deployer: Deployer }
+type Rooms = BuildRooms & {
+  vault: Vault
+  intake: Intake
+  fly: MachinesApi
+  deployer: Deployer
+  store: Pick<DeploymentStore, 'releases'>
+}
 type Settings = BuildSettings & {
   planner: () => Promise<Planner>
   /** Resolves when build steps are proven to be walled in; else throws. */
@@ -28,11 +40,13 @@ type Settings = BuildSettings & {
   plansDir: string
   /** Where the planner looks up versions. */
   lookups: LookupNetwork | null
+  /** What becomes of public addresses that are found after a deploy. */
+  publicIps: 'report' | 'release'
 }
 
 /** The steps of a deployment, done by the rooms below. */
 export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource> {
-  const { vault, intake, buildkit, deployer } = rooms
+  const { vault, intake, buildkit, fly, deployer, store } = rooms
   const { region, lookups } = settings
   const cache = new PlanCache(settings.plansDir, settings.key)
   return {
@@ -41,9 +55,10 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     fetch: (deployment) => treeOf(deployment),
 
     async analyze(deployment, tree, secrets, tell, signal) {
-      const { app, options } = deployment
+      const { id, number, app, owner, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       await checkPlatforms(buildkit, options, signal)
+      await deployer.refuseUnfit({ id, number, app, options, desired: ownedBy(desired, owner), signal })
       for (const text of desired.warnings) tell({ type: 'warning', text })
       const { dockerfile } = desired.build
       const flyBuild = dockerfile ? { dockerfile } : {}
@@ -56,10 +71,9 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
       )
       // Before the build, for Fly's registry knows no repository without its app; made after the plan, so that a source
       // that cannot be built makes none.
-      const [plan, ensured] = await Promise.allSettled([planned, deployer.ensureApp(app, planned, signal)])
+      const [plan, ensured] = await Promise.allSettled([planned, ensureApp(app, planned, tell, signal)])
       if (plan.status === 'rejected') throw plan.reason
       if (ensured.status === 'rejected') throw ensured.reason
-      if (ensured.value.created) tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
       return plan.value
     },
 
@@ -69,8 +83,47 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
       return buildImage(rooms, settings, { deployment, tree, secrets, plan, flyBuild, pushing, tell, signal })
     },
 
-    deploy: async (work) => deployer.deploy(await toWork(work)),
-    verify: async (work) => deployer.verify(await toWork(work)),
+    async deploy(given) {
+      const work = await toWork(given)
+      if (!work.rollout && !given.deployment.plan) {
+        // No build came before it, so nobody has looked yet.
+        await ensureApp(work.app, Promise.resolve(), work.tell, work.signal)
+        await tellSecrets(given)
+      }
+      await deployer.deploy(work)
+    },
+
+    async verify(given) {
+      const work = await toWork(given)
+      const { app, tell, signal, desired } = work
+      const [ips, secrets] = [publicIps(fly, app, signal), secretsOf(app, signal)] // the watch takes longer
+      const { url } = await deployer.verify(work)
+      await auditIps(fly, app, await ips, settings.publicIps, tell, signal)
+      return { url, release: { desired: { ...desired, build: {}, warnings: [] }, secrets: await secrets } }
+    },
+  }
+
+  async function ensureApp(app: string, wanted: Promise<unknown>, tell: Tell, signal: AbortSignal): Promise<void> {
+    const { created } = await deployer.ensureApp(app, wanted, signal)
+    if (!created) return
+    await store.releases.madeApp(app)
+    tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
+  }
+
+  /** A builder whose token may not ask, or a Fly that is away, keeps nobody from going live. */
+  function secretsOf(app: string, signal: AbortSignal): Promise<SecretVersion[] | null> {
+    return fly.secrets(app, signal).catch(() => null)
+  }
+
+  /** A release before the newest one comes back without the secrets that it had. */
+  async function tellSecrets({ deployment: { app, owner, from }, tell, signal }: DeployWork): Promise<void> {
+    if (from?.app !== app || from.owner !== owner) return
+    const [release, newest] = [
+      await findRelease(store.releases, app, owner, from.release),
+      await store.releases.find(app, owner),
+    ]
+    const text = newest?.number === from.release ? null : secretsSince(release, await secretsOf(app, signal))
+    if (text) tell({ type: 'warning', text })
   }
 
   /** The daemon has time for the source while the planner runs; unless the plan may leave out some of it. */
@@ -92,10 +145,19 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     return desiredApp({ flyToml, app, options, defaults: { region }, readFile })
   }
 
+  /** What an image is deployed as: as its release was, else as its source says, else as anything without a fly.toml. */
+  async function wish(deployment: Deployment): Promise<DesiredApp> {
+    const { app, options, from, source } = deployment
+    if (source) return desiredOf(deployment, await treeOf(deployment))
+    if (!from) return desiredApp({ flyToml: null, app, options, defaults: { region } })
+    const { desired } = await findRelease(store.releases, from.app, from.owner, from.release)
+    return desiredAgain(desired as DesiredApp, options)
+  }
+
   async function toWork({ deployment, image, rollout, remember, tell, signal }: DeployWork): Promise<Work> {
     const { id, number, app, options } = deployment
     const known = rollout as Rollout | null
-    const desired = known?.desired ?? desiredOf(deployment, await treeOf(deployment))
+    const desired = known?.desired ?? ownedBy(await wish(deployment), deployment.owner)
     return { id, number, app, options, image, desired, rollout: known, remember, tell, signal }
   }
 }

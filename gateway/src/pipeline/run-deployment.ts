@@ -94,8 +94,7 @@ export async function runDeployment<P extends Plan>(
       await within('The deploy', limits.deployMs, (limited) => steps.deploy(work(limited)))
       await enter('verifying')
     }
-    const { url } = await within('Verifying', limits.deployMs, (limited) => steps.verify(work(limited)))
-    await enter('live', { url })
+    await enter('live', await within('Verifying', limits.deployMs, (limited) => steps.verify(work(limited))))
   }
 
   try {

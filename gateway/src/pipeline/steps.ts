@@ -1,4 +1,5 @@
 import type { Deployment, ImageFacts, MachineFacts, PlanFacts } from '#api/deployment.ts'
+import type { NewRelease } from '../deployments/release-store.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentPatch } from '../deployments/store.ts'
 import type { Tell } from '../deployments/tell.ts'
@@ -34,8 +35,8 @@ export interface Steps<P extends Plan = Plan> {
   ): Promise<Built>
   /** Brings every machine to the image, one after the other; after a failure it puts back what it touched. */
   deploy(work: DeployWork): Promise<void>
-  /** Answers the app's address once every machine is seen to run the image; after a failure as `deploy`. */
-  verify(work: DeployWork): Promise<{ url: string }>
+  /** Answers the app's address, and the release that it is now, once every machine is seen to run the image; after a failure as `deploy`. */
+  verify(work: DeployWork): Promise<{ url: string; release: NewRelease }>
 }
 
 export type DeployWork = {

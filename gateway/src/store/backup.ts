@@ -17,8 +17,12 @@ export function backup(dir: string, file: string): void {
   const part = `${to}.part`
   rmSync(part, { force: true })
   using db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
-  db.prepare('VACUUM INTO ?').run(part)
-  moveInPlace(part, to)
+  try {
+    db.prepare('VACUUM INTO ?').run(part)
+    moveInPlace(part, to)
+  } finally {
+    rmSync(part, { force: true })
+  }
 }
 
 /**

@@ -21,6 +21,8 @@ import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secr
 import { AppRows } from './app-rows.ts'
 import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
+import { ReleaseRows } from './release-rows.ts'
+import { RolloutRows } from './rollout-rows.ts'
 import { QueueRows } from './queue-rows.ts'
 import { SecretRows } from './secret-rows.ts'
 import { SourceRows } from './source-rows.ts'
@@ -43,7 +45,18 @@ type Row = {
 }
 type Body = Pick<
   Deployment,
-  'options' | 'source' | 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'cancel' | 'supersededBy'
+  | 'options'
+  | 'source'
+  | 'plan'
+  | 'image'
+  | 'bases'
+  | 'machines'
+  | 'url'
+  | 'problem'
+  | 'cancel'
+  | 'supersededBy'
+  | 'from'
+  | 'release'
 >
 type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 type Holder = { id: string; epoch: number }
@@ -67,6 +80,8 @@ export function openSqliteStore(
 
 class SqliteStore implements DeploymentStore, SecretStore {
   readonly #db: DatabaseSync
+  readonly releases: ReleaseRows
+  readonly rollouts: RolloutRows
   readonly #secrets: SecretRows
   readonly #apps: AppRows
   readonly #queue: QueueRows
@@ -84,6 +99,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.#sources = new SourceRows(db)
     this.#now = now
     this.#alone = alone
+    this.releases = new ReleaseRows(db, () => this.#time())
+    this.rollouts = new RolloutRows(db, now)
   }
 
   async create(fresh: NewDeployment): Promise<Deployment> {
@@ -92,18 +109,21 @@ class SqliteStore implements DeploymentStore, SecretStore {
       if (former) return former
       const at = this.#time()
       const { app } = fresh
-      const options = fresh.resolved ? fresh.options : withDefaults(fresh.options, this.#apps.settings(app))
+      const { lane = 'latest', ...settings } = this.#apps.settings(app)
+      const options = withDefaults(fresh.options, { lane, ...(!fresh.resolved && settings) })
       const owner = options.owner ?? ''
       const others = this.#unfinished({ app, owner })
       if (options.lane === 'reject' && others[0]) throw laneBusy(others[0])
       const body: Body = {
         options,
         source: fresh.source,
+        from: fresh.from ?? null,
         plan: null,
         image: fresh.image ?? null,
         bases: {},
         machines: [],
         url: null,
+        release: null,
         problem: null,
         cancel: null,
         supersededBy: null,
@@ -317,8 +337,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   /** The deployment that this key made, if any; else the key is written down for the one that comes. */
-  #sameRequest({ id, app, options, source, image, secretsMark }: NewDeployment, key: string): Deployment | null {
-    const request = [options, source?.digest, image?.digest, secretsMark]
+  #sameRequest(fresh: NewDeployment, key: string): Deployment | null {
+    const { id, app, options, source, image, secretsMark } = fresh
+    const request = fresh.asked ?? [options, source?.digest, image?.digest, secretsMark]
     // Without what is not given, so that an option which a later gateway adds makes no other request of it.
     const asked = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
     const fingerprint = createHash('sha256').update(asked).digest('hex')
@@ -365,7 +386,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     ])
   }
 
-  #patch(row: Row, state: DeploymentState, { rollout, build, ...patch }: Patch): void {
+  #patch(row: Row, state: DeploymentState, { rollout, build, release, ...patch }: Patch): void {
     const at = this.#time()
     if (isFinal(state)) this.#secrets.erase(`deployment:${row.id}`)
     if (build)
@@ -375,6 +396,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
         row.id,
       ])
     const body: Body = { ...bodyOf(row), ...patch }
+    if (release) {
+      const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }
+      body.release = this.releases.add(of, release)
+    }
     this.#run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
       state,
       at,
@@ -490,7 +515,7 @@ function laneBusy({ id, app, owner, state }: Row): Problem {
 }
 
 /** What has no column; records of older gateways lack some of it. */
-const bodyOf = (row: Row): Body => ({ supersededBy: null, ...JSON.parse(row.body) })
+const bodyOf = (row: Row): Body => ({ from: null, release: null, supersededBy: null, ...JSON.parse(row.body) })
 
 function toDeployment(row: Row): Deployment {
   return {

@@ -1,16 +1,11 @@
 import { expect, test as each } from 'vitest'
-import type { MachineFacts } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
-import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { Deployer } from '../../../gateway/src/deploy/deployer.ts'
-import { desiredApp } from '../../../gateway/src/deploy/desired.ts'
 import type { Rollout } from '../../../gateway/src/deploy/rollout.ts'
-import type { Work } from '../../../gateway/src/deploy/run.ts'
 import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
 import { FakeFly, type Nature } from '../../fakes/machines-api.ts'
-
-const waitMs = 3000
+import { deployed, digest, refused, waitMs } from './deployed.ts'
 
 /** Every test has its own Fly; most of their time is waiting. */
 const test = each.concurrent
@@ -39,7 +34,7 @@ test('a first deploy makes the app with a private address and one machine; the s
 test('an app is made for nothing less than a plan, and deploys in quick succession do not wait for Fly’s limits', async () => {
   await using fly = await FakeFly.start()
   await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })
-  const deployer = new Deployer({ fly: api, org: 'personal', urlTemplate: '', watchMs: 0, waitMs })
+  const deployer = new Deployer({ fly: api, org: 'personal', urlTemplate: '', watchMs: 0, proxyMs: 0, waitMs })
   const signal = AbortSignal.timeout(20_000)
   const noPlan = Promise.reject(new Error('no plan'))
   noPlan.catch(() => {})
@@ -234,57 +229,3 @@ test('a name that belongs to somebody else on Fly is said to be taken', async ()
   await using fly = await FakeFly.start()
   expect((await refused(deployed(fly, { number: 1, app: 'of-somebody-else' }))).code).toBe('app-name-taken')
 })
-
-type Asked = Partial<{
-  api: MachinesApi
-  number: number
-  app: string
-  flyToml: string
-  env: Record<string, string>
-  rollout: Rollout | null
-  signal: AbortSignal
-  kept: (rollout: Rollout) => Promise<void>
-  tell: Work['tell']
-}>
-
-/** What the pipeline does with the deploy engine, from the app to the verdict. */
-async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: string; machines: MachineFacts[] }> {
-  const { number = 1, app = 'web', flyToml = null, env = {}, signal = AbortSignal.timeout(60_000) } = asked
-  await using own = new MachinesApi({ baseUrl: fake.url, token: 'secret' })
-  const fly = asked.api ?? own
-  const deployer = new Deployer({ fly, org: 'personal', urlTemplate: 'http://{app}.flycast', watchMs: 600, waitMs })
-  await deployer.ensureApp(app, Promise.resolve(), signal)
-  const options = DeploymentOptions.parse({ env })
-  const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })
-  const image = { reference: `registry.fly.io/${app}@${digest(number)}`, digest: digest(number), tags: [] }
-  const work: Work = {
-    id: `d${number}`,
-    number,
-    app,
-    options,
-    image,
-    desired,
-    signal,
-    rollout: asked.rollout ?? null,
-    tell: asked.tell ?? (() => {}),
-    async remember({ rollout, machines }) {
-      Object.assign(result, { machines })
-      work.rollout = rollout
-      await asked.kept?.(rollout)
-    },
-  }
-  const result = { url: '', machines: [] as MachineFacts[] }
-  await deployer.deploy(work)
-  return Object.assign(result, await deployer.verify(work))
-}
-
-const digest = (number: number): string => `sha256:${String(number).padStart(64, '0')}`
-
-async function refused(outcome: Promise<unknown>): Promise<Problem> {
-  const error = await outcome.then(
-    () => null,
-    (error: unknown) => error,
-  )
-  expect(error).toBeInstanceOf(Problem)
-  return error as Problem
-}

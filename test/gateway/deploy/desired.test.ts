@@ -19,7 +19,7 @@ test('without fly.toml an app listens on 8080, sleeps when idle, and is checked 
   expect(groups).toMatchObject([
     {
       name: 'app',
-      count: 1,
+      whenNone: 'one',
       config: {
         env: { PORT: '8080' },
         services: [{ autostart: true, autostop: true, internal_port: 8080, checks: [{ type: 'tcp' }] }],
@@ -58,13 +58,12 @@ test('each process group has its own command, and only the group that is named g
 
 test('what is passed over is said', () => {
   const toml =
-    'app = "other"\ncolour = "red"\n[http_service]\ninternal_port = 1\n[[http_service.checks]]\ninterval = 15000\n[deploy]\nstrategy = "canary"'
+    'app = "other"\ncolour = "red"\n[http_service]\ninternal_port = 1\n[[http_service.checks]]\ninterval = 15000'
   expect(desired(toml).warnings).toEqual([
     expect.stringContaining('http_service.checks[0].interval has no unit and is taken as 15µs'),
     expect.stringContaining('http_service.checks[0].interval is outside 1 s to 1 min'),
     'fly.toml: colour is not known and was passed over.',
     'fly.toml is for app other; it is used for web, as the request says.',
-    expect.stringContaining('strategy canary, which is not available yet'),
   ])
 })
 
@@ -83,9 +82,23 @@ test.each(refusals)('%s is refused by its key', (toml, key, words) => {
   expect(() => desired(toml)).toThrow(words)
 })
 
-test('broken TOML is said with its place, a strategy that is not there yet as an option', () => {
+test('broken TOML is said with its place', () => {
   expect(() => desired('a = ')).toThrow('fly.toml is not valid TOML')
-  expect(() => desired(null, { strategy: 'bluegreen' })).toThrow(expect.objectContaining({ code: 'option-invalid' }))
+})
+
+test('the strategy is the option’s, then fly.toml’s, then rolling; one that does not suit the app is refused', () => {
+  const canary = '[deploy]\nstrategy = "canary"\nmax_unavailable = 2\nwait_timeout = "90s"'
+  expect(desired(canary)).toMatchObject({ strategy: 'canary', maxUnavailable: 2, waitMs: 90_000 })
+  expect(desired(canary, { strategy: 'immediate' }).strategy).toBe('immediate')
+  expect(desired(null)).toMatchObject({ strategy: 'rolling', maxUnavailable: 0.33, waitMs: null, release: null })
+  const mounts = '[mounts]\nsource = "data"\ndestination = "/data"\ninitial_size = "3gb"'
+  expect(desired(mounts).volumes).toEqual({ data: { size_gb: 3 } })
+  const unfit = (toml: string | null, strategy: string) => () => desired(toml, { strategy })
+  const refusal = expect.objectContaining({ code: 'strategy-unfit' })
+  expect(unfit(mounts, 'canary')).toThrow(refusal)
+  expect(unfit(`${mounts}\n[checks.up]\ntype = "tcp"\nport = 1`, 'bluegreen')).toThrow(refusal)
+  expect(unfit('[http_service]\ninternal_port = 1', 'bluegreen')).toThrow('no check is there')
+  expect(unfit(null, 'bluegreen')).not.toThrow()
 })
 
 test('durations are read and written as Go does it', () => {

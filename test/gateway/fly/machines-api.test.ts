@@ -89,6 +89,6 @@ test.concurrent('a lease that is stolen ends the work under it', { timeout: 30_0
   const { id: machine } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
   await using lease = await MachineLease.acquire({ fly: lab.fly, app: 'web', machine, description: 'test' }, signal)
   Object.assign(lab.fake.machines('web')[0] ?? {}, { lease: { nonce: 'thief', endsAt: Date.now() + 60_000 } })
-  await expect.poll(() => lease.signal.aborted, { timeout: 8000 }).toBe(true)
-  expect(lease.signal.reason).toMatchObject({ code: 'machine-leased' })
+  await expect.poll(() => lease.lost.aborted, { timeout: 8000 }).toBe(true)
+  expect(lease.lost.reason).toMatchObject({ code: 'machine-leased' })
 })

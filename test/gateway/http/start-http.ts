@@ -18,7 +18,7 @@ export const authorization = { Authorization: `Bearer ${token}` }
  * with `refuse` is refused at once. Deployments stand still until the test moves them by `play`.
  */
 export async function startHttp(own: Partial<HttpParts> = {}) {
-  const store = openSqliteStore(':memory:')
+  const store = (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
   const vault = new Vault(store, randomBytes(32))
   const stop = new AbortController()
   const logged: string[] = []
@@ -43,6 +43,10 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
       return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
     },
     secrets: vault,
+    bring: absent,
+    rollouts: { create: absent, find: absent },
+    audit: absent,
+    deleteApp: absent,
     settings: {
       of: (app) => store.appSettings(app),
       change: (app, patch) => store.changeAppSettings(app, patch),
@@ -97,10 +101,13 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
     async [Symbol.asyncDispose]() {
       stop.abort()
       await server[Symbol.asyncDispose]()
-      await store[Symbol.asyncDispose]()
+      if (!own.store) await store[Symbol.asyncDispose]()
     },
   }
 }
+
+/** What a test asks for that gives it itself. */
+const absent = () => Promise.reject(new Error('not part of this test'))
 
 export const toLive = [
   ['analyzing'],

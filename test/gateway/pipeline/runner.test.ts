@@ -18,7 +18,7 @@ const good: Steps = {
   analyze: async () => ({ facts }),
   build: async (_deployment, _tree, _secrets, _plan, pushing) => (pushing(), built),
   deploy: async () => {},
-  verify: async () => ({ url: 'http://shop' }),
+  verify: async () => ({ url: 'http://shop', release: { desired: {}, secrets: null } }),
 }
 const limits = {
   fetchMs: 1000,
@@ -212,7 +212,7 @@ test('what the deploy remembered is there for the verification', async () => {
   let seen: unknown
   await using _runner = await start(store, {
     deploy: ({ remember }) => remember({ rollout: { touched: ['m1'] }, machines: [] }),
-    verify: async ({ rollout }) => ((seen = rollout), { url: 'http://shop' }),
+    verify: async (work) => ((seen = work.rollout), good.verify(work)),
   })
   await ended(store)
   expect(seen).toEqual({ touched: ['m1'] })

@@ -61,7 +61,7 @@ test('a backup made while another process writes is whole, holds all that was ac
     expect(seqs.length).toBeGreaterThanOrEqual(acknowledged)
     expect(await store.recover('The gateway was killed')).toEqual([])
   }
-})
+}, 60_000)
 
 test('a restore keeps the records that were there, with what only their write-ahead log holds', async () => {
   const saved = await volume('saved')

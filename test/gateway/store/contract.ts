@@ -436,6 +436,57 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await ask('d5')).toMatchObject({ id: 'd5' })
     })
 
+    test('a release is made with the move to live or not at all, numbered by app and owner; they go with their app', async () => {
+      await using store = open()
+      const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
+      const goLive = async (id: string, owner: string | null, app = 'shop') => {
+        const asked = { ...options, owner }
+        await store.create({ id, app, options: asked, source, image })
+        const holder = { id, epoch: (await store.claim())!.epoch }
+        await store.advance(holder, 'deploying', 'verifying')
+        const release = { desired: { groups: [id] }, secrets: null }
+        const late = { ...holder, epoch: holder.epoch - 1 }
+        expect(await store.advance(late, 'verifying', 'live', { release })).toBe(false)
+        expect(await store.advance(holder, 'verifying', 'live', { release })).toBe(true)
+        return (await store.find(id))!.release
+      }
+      expect([await goLive('d1', null), await goLive('d2', 'ada'), await goLive('d3', null)]).toEqual([1, 1, 2])
+      expect(await goLive('d4', null, 'blog')).toBe(1)
+      const { releases } = store
+      expect(await releases.find('shop', null)).toMatchObject({ number: 2, deployment: 'd3', image, secrets: null })
+      expect(await releases.find('shop', 'ada', 1)).toMatchObject({ owner: 'ada', desired: { groups: ['d2'] } })
+      expect(await releases.find('shop', 'bob')).toBeNull()
+      expect((await releases.newest('shop')).map(({ owner, number }) => [owner, number])).toEqual([
+        [null, 2],
+        ['ada', 1],
+      ])
+      await releases.madeApp('shop')
+      expect([await releases.isMade('shop'), await releases.isMade('blog')]).toEqual([true, false])
+      await releases.forget('shop')
+      expect([await releases.isMade('shop'), await releases.find('shop', null)]).toEqual([false, null])
+      expect(await releases.find('blog', null)).toMatchObject({ number: 1 })
+    })
+
+    test('a rollout is there until it ends, once for its key', async () => {
+      let now = Date.parse('2026-01-01')
+      await using store = open(() => now)
+      const targets = [{ app: 'shop', options, deployment: 'd1' }]
+      const make = (id: string, asked: unknown = 'a') => {
+        const wish = { id, source: { image: 'r/shop:1' }, targets, parallel: 1, stopAfter: 1, build: null }
+        return store.rollouts.create(wish, { asked, idempotencyKey: 'k' })
+      }
+      expect(await make('r1')).toMatchObject({ id: 'r1', endedAt: null, targets, refused: {} })
+      expect(await make('r2')).toMatchObject({ id: 'r1' })
+      await expect(make('r3', 'b')).rejects.toMatchObject({ code: 'idempotency-mismatch' })
+      const problem = new Problem('image-gone', 'no').body()
+      await store.rollouts.refuse('r1', 'd1', problem)
+      expect(await store.rollouts.unfinished()).toMatchObject([{ id: 'r1', refused: { d1: problem } }])
+      await store.rollouts.end('r1', null)
+      expect([await store.rollouts.unfinished(), await store.rollouts.find('none')]).toEqual([[], null])
+      now += 25 * 3_600_000
+      expect(await make('r4', 'b')).toMatchObject({ id: 'r4' })
+    })
+
     test('a deployment that has its image begins with the machines', async () => {
       await using store = open()
       await store.create({ id: 'd1', app: 'shop', options, source, image })

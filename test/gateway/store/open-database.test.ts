@@ -88,7 +88,7 @@ test('damage deep inside is found beside the work, logged, and shown', async () 
   await watch.look('integrity_check')
   expect(watch.state()).toMatchObject({ ok: false, detail: expect.stringContaining('tarmac-gateway restore') })
   expect(logged.at(-1)).toContain('database is damaged')
-})
+}, 60_000)
 
 function alter(path: string, sql: string): void {
   using db = new DatabaseSync(path)

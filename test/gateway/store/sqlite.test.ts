@@ -1,4 +1,4 @@
-import { mkdtempSync, statSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -7,6 +7,7 @@ import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
+import { dice } from '../../archives.ts'
 import { sharedStoreContract, storeContract } from './contract.ts'
 
 storeContract((now) => openSqliteStore(':memory:', now))
@@ -29,6 +30,32 @@ test('records and logs are there after a restart', async () => {
   expect(await again.find('d1')).toMatchObject({ state: 'pending' })
   expect(await again.eventsAfter('d1', 0, 9)).toHaveLength(1)
 })
+
+test('a power cut that tears the write-ahead log anywhere takes no acknowledged write before it, and halves none', async () => {
+  const file = newFile()
+  await using store = openSqliteStore(file)
+  await store.create({ id: 'd1', app: 'shop', options, source: null })
+  const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
+  const acknowledged: { walBytes: number; events: number }[] = []
+  for (let events = 3; events < 60; events++) {
+    await store.append(holder, [{ type: 'note', text: 'x'.repeat(events * 50) }])
+    acknowledged.push({ walBytes: statSync(`${file}-wal`).size, events })
+  }
+  const roll = dice(7)
+  for (let n = 0; n < 40; n++) {
+    const torn = newFile()
+    const cut = acknowledged[0]!.walBytes + roll(acknowledged.at(-1)!.walBytes - acknowledged[0]!.walBytes)
+    copyFileSync(file, torn)
+    const garbage = Buffer.alloc(3000, n) // the disk had room for more than it was told to keep
+    writeFileSync(`${torn}-wal`, Buffer.concat([readFileSync(`${file}-wal`).subarray(0, cut), garbage]))
+    await using after = openSqliteStore(torn)
+    const seqs = (await after.eventsAfter('d1', 0, 99)).map(({ seq }) => seq)
+    expect(seqs).toEqual(seqs.map((_, index) => index + 1))
+    expect(seqs.length, `cut at ${cut}`).toBe(acknowledged.findLast(({ walBytes }) => walBytes <= cut)!.events)
+    await after.recover('The power was cut') // which writes: the record and its log agree on the next number
+    expect((await after.eventsAfter('d1', seqs.length, 9)).map(({ seq }) => seq)).toEqual([seqs.length + 1])
+  }
+}, 60_000)
 
 test('dropping a long log holds up nobody who writes, and gives its room back', async () => {
   const file = newFile()
@@ -60,7 +87,7 @@ test('dropping a long log holds up nobody who writes, and gives its room back', 
   expect(waits.toSorted((a, b) => a - b).at(-3)).toBeLessThan(200) // 50 ms where nothing else is at work: see the bench
   await store[Symbol.asyncDispose]()
   expect(statSync(file).size).toBeLessThan(sizeBefore * 0.8)
-})
+}, 60_000)
 
 test('a late, older deployment never lands over a newer one of its lane, whatever let it come so far', async () => {
   const file = newFile()

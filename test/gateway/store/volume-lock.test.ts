@@ -35,7 +35,7 @@ test('a volume has one gateway; another is told whose it is, and has it at once 
   expect(() => lockVolume(dir)).toThrow(`process ${next.pid}`)
   next.kill('SIGKILL')
   await once(next, 'exit')
-})
+}, 60_000)
 
 test('a volume is held against the same process too, until it is let go', () => {
   const dir = mkdtempSync(join(tmpdir(), 'tarmac-store-'))

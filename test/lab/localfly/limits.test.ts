@@ -16,3 +16,13 @@ test('a bucket gives its burst, then what a second fills in; each action and mac
   now += 3_600_000
   expect(passed('stop', 'a', 5)).toBe(3)
 })
+
+test('of all apps a hundred may be deleted in a minute', () => {
+  let now = 0
+  const limits = new RequestLimits(() => now)
+  const deleted = () =>
+    Array.from({ length: 150 }, (_, n) => limits.take('delete /apps/:app', `app-${n}`)).filter(Boolean)
+  expect(deleted()).toHaveLength(100)
+  now += 30_000
+  expect(deleted()).toHaveLength(50)
+})

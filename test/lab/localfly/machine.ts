@@ -19,7 +19,16 @@ export function aMachine(more: Partial<Machine> = {}): Machine {
     host_status: 'ok',
     events: [],
     checks: [],
-    own: { app: 'app', lease: null, versions: [], container: null, former: null, wantsRun: true, restarts: 0 },
+    own: {
+      app: 'app',
+      lease: null,
+      versions: [],
+      container: null,
+      former: null,
+      secrets: {},
+      wantsRun: true,
+      restarts: 0,
+    },
     ...more,
   }
 }

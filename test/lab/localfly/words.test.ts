@@ -3,7 +3,9 @@ import { checksOf } from '../../../lab/localfly/checks.ts'
 import { durationMs } from '../../../lab/localfly/duration.ts'
 import { mayRestart, tellExit } from '../../../lab/localfly/exits.ts'
 import { parseImage } from '../../../lab/localfly/image-ref.ts'
+import { withoutNulls } from '../../../lab/localfly/machine-config.ts'
 import { scopeOf } from '../../../lab/localfly/tokens.ts'
+import { rootFields } from '../../../lab/localfly/web-api.ts'
 
 test('durations are Go strings or nanoseconds', () => {
   const read = ['1m30s', '500ms', '1.5s', 2_000_000_000, undefined, '', 'soon', '45'].map((each) => durationMs(each, 7))
@@ -60,4 +62,24 @@ test('a token is known by each of its schemes, and reaches what it was made for'
     null,
     null,
   ])
+})
+
+test('the fields at the root of a query are found, by alias and name', () => {
+  const query = `query Named($appName: String!) { # {not this}
+    appcompact:app(name: $appName, note: "}") { id role: name }
+    nearestRegion { code }
+    canPerform
+  }
+  fragment More on App { id }`
+  expect(rootFields(query)).toEqual([
+    ['appcompact', 'app'],
+    ['nearestRegion', 'nearestRegion'],
+    ['canPerform', 'canPerform'],
+  ])
+  expect(rootFields('{ viewer { ... on User { id } } }')).toEqual([['viewer', 'viewer']])
+})
+
+test('what is null is not there, however deep', () => {
+  const config = { image: 'x', statics: null, services: [{ force_instance_key: null, ports: [] }] }
+  expect(withoutNulls(config)).toEqual({ image: 'x', services: [{ ports: [] }] })
 })

@@ -1,0 +1,36 @@
+import { Problem } from '#api/problem.ts'
+import { readFlyToml } from '../gateway/src/deploy/fly-toml.ts'
+import { machineConfig, releaseMachine } from '../gateway/src/deploy/machine-config.ts'
+import type { MachineConfig } from '../gateway/src/fly/machine.ts'
+import { difference } from './difference.ts'
+
+/** One recorded case: a fly.toml, and what flyctl makes of it. */
+export type FlyTomlCase = {
+  toml: string
+  ok: boolean
+  error?: string
+  groups: Record<string, MachineConfig>
+  extra: { release_machine?: MachineConfig }
+}
+
+/** The first difference between what we make of a fly.toml and what was recorded, or null. */
+export function flyTomlDifference({ toml, ok, error, groups, extra }: FlyTomlCase): string | null {
+  const ours = translate(toml)
+  if (ours instanceof Problem) return ok ? `refused: ${ours.message}` : null
+  if (!ok) return `taken, where flyctl says: ${error}`
+  const recorded = { groups, release: extra.release_machine ?? null }
+  for (const config of [...Object.values(groups), recorded.release]) delete config?.metadata?.['fly_flyctl_version'] // its own mark
+  return difference(recorded, ours, 'recorded')
+}
+
+function translate(toml: string): object {
+  const silent = () => {}
+  try {
+    const file = readFlyToml(toml, () => null, silent)
+    const groups = Object.fromEntries([...file.groups.keys()].map((group) => [group, machineConfig(file, group)]))
+    return JSON.parse(JSON.stringify({ groups, release: releaseMachine(file) })) as object
+  } catch (error) {
+    if (error instanceof Problem && error.code === 'fly-config-invalid') return error
+    throw error
+  }
+}

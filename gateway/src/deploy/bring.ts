@@ -1,0 +1,151 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { configOf, imageOf, type Machine, type MachineConfig } from '../fly/machine.ts'
+import type { MachineLease } from '../fly/machine-lease.ts'
+import { refuseOlder } from './app-machines.ts'
+import { failure, isAwayOrBusy, reverted, settle, there, untilHealthy, type Wanted } from './gate.ts'
+import { layOver, type Marks } from './lay-over.ts'
+import { formerOf, type Slot } from './rollout.ts'
+import type { Run } from './run.ts'
+import { withVolumes } from './volumes.ts'
+
+const updateAttempts = 5
+const againMs = 2000
+const goneMs = 60_000
+
+/** Brings one machine over, made or updated: it ends when the machine runs the release and passes its checks. */
+export async function bring(run: Run, slot: Slot): Promise<void> {
+  await using lease = slot.former && (await run.lease(slot))
+  await change(run, slot, lease)
+  await pass(run, slot, lease)
+}
+
+/** Sends one machine on its way, and does not wait for it. */
+export async function send(run: Run, slot: Slot): Promise<void> {
+  await using lease = slot.former && (await run.lease(slot))
+  await change(run, slot, lease)
+}
+
+/** Started on the right version and image, then healthy. A machine that is left asleep has only to be on the version. */
+export async function pass(run: Run, slot: Slot, lease: MachineLease | null = null): Promise<void> {
+  const { fly } = run.settings
+  const wanted = { ...wantedOf(run, slot), ...(lease && { nonce: lease.nonce }) }
+  const signal = lease ? AbortSignal.any([run.signal, lease.lost]) : run.signal
+  const machine = await settle(fly, wanted, run.waitMs, signal)
+  const text = `${machine.state} on version ${machine.instance_id}`
+  run.tell(slot, { status: 'started', after: imageOf(machine), text })
+  if (!slot.launch) return
+  run.tell(slot, { status: 'checking' })
+  await untilHealthy(fly, wanted, run.waitMs, signal)
+}
+
+/** Destroys a machine, and waits until it is gone. */
+export async function remove(run: Run, slot: Slot, signal: AbortSignal): Promise<void> {
+  const { fly } = run.settings
+  const { app } = run.work
+  const found = slot.machine ? await fly.machine(app, slot.machine, signal) : await byName(run, slot, signal)
+  if (found && found.state !== 'destroyed') {
+    slot.machine = found.id
+    await using lease = slot.former && (await run.lease(slot, signal))
+    await run.intend(slot, 'destroy')
+    if (found.state !== 'destroying') await fly.deleteMachine(app, found.id, lease?.nonce, signal)
+    if (!(await fly.wait(app, found.id, { state: 'destroyed', withinMs: goneMs }, signal)))
+      throw failure(found, `was not gone ${goneMs / 1000} s after it was destroyed`)
+  }
+  slot.now = null
+  slot.outcome = 'removed'
+  await run.save()
+  run.tell(slot, { status: 'removed' })
+}
+
+export function wantedOf({ work }: Run, slot: Slot): Wanted {
+  const instanceId = slot.now?.instanceId ?? ''
+  return { app: work.app, machine: slot.machine ?? '', instanceId, digest: work.image.digest, running: slot.launch }
+}
+
+/** True when the machine carries this very deployment. */
+export const isOurs = ({ work }: Run, machine: Machine): boolean =>
+  configOf(machine).metadata?.['tarmac_deployment'] === work.id
+
+async function change(run: Run, slot: Slot, lease: MachineLease | null): Promise<void> {
+  const machine = lease ? await update(run, slot, lease) : await create(run, slot)
+  slot.machine = machine.id
+  slot.now = slot.tried = { instanceId: machine.instance_id, image: run.work.image.reference }
+  await run.save()
+}
+
+/** Makes the slot's machine, unless it is there: an answer may be all that was missing before a crash. */
+export async function create(run: Run, slot: Slot): Promise<Machine> {
+  const { settings, work, stopping } = run
+  const { fly } = settings
+  if (slot.machine) return await run.insist(() => there(fly, work.app, slot.machine ?? '', stopping))
+  const found = slot.intent === 'create' ? await run.insist(() => byName(run, slot, stopping)) : undefined
+  if (found) return found
+  run.tell(slot, { status: 'creating', before: null })
+  const config = newConfig(run, slot)
+  if (config.mounts) config.mounts = await withVolumes(run, slot, config.mounts)
+  await run.intend(slot, 'create')
+  return await fly.createMachine(
+    work.app,
+    {
+      name: slot.name,
+      region: slot.region,
+      config,
+      skip_launch: !slot.launch,
+      ...(slot.role === 'green' && { skip_service_registration: true }),
+    },
+    stopping,
+  )
+}
+
+async function update(run: Run, slot: Slot, lease: MachineLease): Promise<Machine> {
+  const { settings, work } = run
+  const { fly } = settings
+  const signal = AbortSignal.any([run.stopping, lease.lost])
+  for (let attempt = 1; ; attempt++) {
+    run.signal.throwIfAborted()
+    const machine = await run.insist(() => there(fly, work.app, slot.machine ?? '', signal))
+    if (isOurs(run, machine)) return machine
+    refuseOlder(work.number, machine)
+    if (slot.now) throw reverted(machine)
+    // Whoever changed it since the plan was made did so before we hold the lease: that is what we would go back to.
+    if (machine.instance_id !== slot.former?.instanceId) slot.former = formerOf(machine)
+    await run.intend(slot, 'update')
+    if (attempt === 1) run.tell(slot, { status: 'updating', before: slot.former.image })
+    const config = layOver(slot.former.config, groupConfig(run, slot), marks(run))
+    const body = { config, current_version: machine.instance_id, skip_launch: !slot.launch }
+    try {
+      return await fly.updateMachine(work.app, machine.id, body, lease.nonce, signal)
+    } catch (error) {
+      // The answer is lost, or the machine moved: look again before anything else.
+      if (!isAwayOrBusy(error) || attempt === updateAttempts) throw error
+      await delay(againMs * Math.random(), undefined, { signal })
+    }
+  }
+}
+
+async function byName({ settings, work }: Run, { name }: Slot, signal: AbortSignal): Promise<Machine | undefined> {
+  return (await settings.fly.machines(work.app, signal)).find((machine) => machine.name === name)
+}
+
+/** Of a machine that is made: alike to the one it is made beside, where there is one. */
+function newConfig(run: Run, slot: Slot): MachineConfig {
+  const { desired, slots } = run.rollout
+  const laid = layOver({ guest: desired.guest, ...slot.base }, groupConfig(run, slot), marks(run))
+  if (slot.role === 'canary') {
+    const dns = { ...(laid['dns'] as object | undefined), skip_registration: true }
+    return { ...laid, dns, metadata: { ...laid.metadata, fly_canary: 'true' } }
+  }
+  const active = slot.standbyFor && slots.find(({ name }) => name === slot.standbyFor)?.machine
+  return active ? { ...laid, standbys: [active], env: { ...laid.env, FLY_STANDBY_FOR: active } } : laid
+}
+
+const groupConfig = ({ rollout: { desired } }: Run, { role, group }: Slot): MachineConfig =>
+  (role === 'release' ? desired.release?.config : desired.groups.find(({ name }) => name === group)?.config) ?? {}
+
+const marks = ({ settings, work }: Run): Marks => ({
+  image: work.image.reference,
+  deployment: work.id,
+  number: work.number,
+  owner: work.options.owner,
+  builder: settings.builder ?? null,
+})

@@ -1,0 +1,28 @@
+import { Problem } from '#api/problem.ts'
+import { configOf, imageOf, type Machine } from '../fly/machine.ts'
+import { groupOf, isManaged } from './app-machines.ts'
+import { unfit, type DesiredApp } from './desired.ts'
+
+/** What cannot be done with the machines that are there, said before any is touched. `kept`: those of wanted groups. */
+export function refuseMachines({ strategy, groups }: DesiredApp, kept: Machine[], all: Machine[]): void {
+  const mounted = kept.find((machine) => configOf(machine).mounts?.length)
+  if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))
+    throw unfit(strategy, `machine ${mounted.id} has a volume, which no second machine can have`)
+  if (strategy === 'bluegreen') {
+    const isOfGroup = (machine: Machine) => groups.some(({ name }) => name === groupOf(machine))
+    const detached = all.find((machine) => !isManaged(machine) && isOfGroup(machine) && hasGroup(machine))
+    if (detached) throw unfit(strategy, `machine ${detached.id} is of a process group, but not the platform's (no v2)`)
+    const images = new Set(kept.map(imageOf))
+    if (images.size > 1) throw unfit(strategy, `the machines run different images (${[...images].join(', ')})`)
+  }
+  for (const machine of kept) {
+    const has = new Set(configOf(machine).mounts?.map(({ name }) => name))
+    const wanted = groups.find(({ name }) => name === groupOf(machine))?.config.mounts ?? []
+    const missing = wanted.find(({ name }) => !has.has(name))
+    if (!missing) continue
+    const detail = `fly.toml mounts volume ${missing.name}, which machine ${machine.id} does not have; a volume cannot be added to a machine that exists. Destroy it first, and it is made new: fly machine destroy ${machine.id} --force`
+    throw new Problem('fly-config-invalid', detail, { facts: { key: 'mounts' } })
+  }
+}
+
+const hasGroup = (machine: Machine): boolean => configOf(machine).metadata?.['fly_process_group'] !== undefined

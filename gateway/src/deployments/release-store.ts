@@ -1,0 +1,27 @@
+import type { Release } from '#api/release.ts'
+
+/** A release as it is kept: the deploy engine's own notes of what the app should be, instead of what is shown of them. */
+export type KeptRelease = Omit<Release, 'env' | 'config'> & { desired: unknown }
+
+/** What the deployment that goes live says of the release that it becomes. */
+export type NewRelease = Pick<KeptRelease, 'desired' | 'secrets'>
+
+/** Releases by target. They are made by `advance`, in the transaction in which their deployment goes live. */
+export interface ReleaseStore {
+  /** The newest one where no number is given. */
+  find(app: string, owner: string | null, number?: number): Promise<KeptRelease | null>
+  /** Newest first. `before` is a cursor of an earlier page. */
+  list(
+    app: string,
+    owner: string | null,
+    page: { limit: number; before: string | null },
+  ): Promise<{ releases: KeptRelease[]; next: string | null }>
+  /** The newest release of each owner of an app, the app's own among them. */
+  newest(app: string): Promise<KeptRelease[]>
+
+  /** Writes down that this gateway made the app. */
+  madeApp(app: string): Promise<void>
+  isMade(app: string): Promise<boolean>
+  /** The app is gone, with all its releases, settings and secrets. */
+  forget(app: string): Promise<void>
+}

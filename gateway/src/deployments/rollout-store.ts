@@ -1,0 +1,30 @@
+import type { NewRollout, RolloutTarget } from '#api/rollout.ts'
+import type { ProblemBody } from '#api/problem.ts'
+
+/** A rollout as it is kept. Ids of deployments are chosen with it, so that none is made twice, whatever happens between. */
+export type KeptRollout = Omit<NewRollout, 'targets'> & {
+  id: string
+  createdAt: string
+  endedAt: string | null
+  /** The deployment that builds what came as an archive; null: the source is there. */
+  build: string | null
+  targets: (RolloutTarget & { deployment: string })[]
+  /** Why a target got no deployment, by the id that it would have had. */
+  refused: Record<string, ProblemBody>
+  /** Why targets that had not begun never will. */
+  problem: ProblemBody | null
+}
+
+/** Keeps rollouts. Every method happens whole or not at all. */
+export interface RolloutStore {
+  /** Or the one that the same idempotency key made within a day; `idempotency-mismatch` when `asked` was something else. */
+  create(
+    fresh: Omit<KeptRollout, 'createdAt' | 'endedAt' | 'refused' | 'problem'>,
+    request: { asked: unknown; idempotencyKey: string | null },
+  ): Promise<KeptRollout>
+  find(id: string): Promise<KeptRollout | null>
+  /** Oldest first. */
+  unfinished(): Promise<KeptRollout[]>
+  refuse(id: string, deployment: string, problem: ProblemBody): Promise<void>
+  end(id: string, problem: ProblemBody | null): Promise<void>
+}

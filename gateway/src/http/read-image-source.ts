@@ -1,0 +1,26 @@
+import { ImageSource } from '#api/image-source.ts'
+import { Problem } from '#api/problem.ts'
+
+const kinds = ['image', 'deployment', 'release'] as const
+/** Doors that are not open yet. */
+const later = ['git', 'upload', 'tree']
+
+/** The `source` of a JSON body: exactly one kind. */
+export function readImageSource(source: unknown): ImageSource {
+  const given = typeof source === 'object' && source !== null ? Object.keys(source) : []
+  const [kind, other] = given.filter((name) => [...kinds, ...later].includes(name))
+  if (kind === undefined)
+    throw refused(`source is an object with one of ${kinds.join(', ')}; an archive is sent as the body itself.`)
+  if (other !== undefined) throw refused(`source names both ${kind} and ${other}; choose one.`)
+  if (later.includes(kind))
+    throw refused(
+      `source.${kind} is not taken by this builder yet. It takes ${kinds.join(', ')}, or an archive as the body.`,
+    )
+  const parsed = ImageSource.safeParse(source)
+  if (parsed.success) return parsed.data
+  throw refused(
+    'source is {"image": "registry/app:tag"}, {"deployment": "<id>"} or {"release": 3}, the last with "app" and "owner" for another target’s.',
+  )
+}
+
+const refused = (detail: string) => new Problem('request-invalid', detail)

@@ -1,0 +1,70 @@
+import type { RequestHandler } from 'express'
+import { parseOptions, readOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import { NewRollout, type Rollout } from '#api/rollout.ts'
+import { fill, routes } from '#api/routes.ts'
+import { idempotencyKeyOf } from './create-deployment.ts'
+import type { HttpParts } from './http-app.ts'
+import { readImageSource } from './read-image-source.ts'
+import { receiveSource } from './receive-source.ts'
+import { asObject, jsonObject } from './small-body.ts'
+
+export type RolloutParts = {
+  rollouts: {
+    create(
+      asked: NewRollout,
+      build: string | null,
+      request: { asked: unknown; idempotencyKey: string | null },
+    ): Promise<Rollout>
+    find(id: string): Promise<Rollout>
+  }
+}
+
+/**
+ * `POST /v1/rollouts`: JSON with `source` and `targets`; or a form with the file `source`, the field `rollout` (the same
+ * JSON without a source) and options of the build, which is made once, for the first target's app.
+ */
+export function createRollout(parts: HttpParts): RequestHandler {
+  return async (request, response) => {
+    const idempotencyKey = idempotencyKeyOf(request)
+    const made = request.is('multipart/form-data') ? await fromForm() : await fromJson()
+    response
+      .status(202)
+      .location(fill(routes.rollout, { id: made.id }))
+      .json(made)
+
+    async function fromJson(): Promise<Rollout> {
+      const { source, ...more } = await jsonObject(request, response)
+      const asked = { ...readRollout(more), source: readImageSource(source) }
+      return parts.rollouts.create(asked, null, { asked, idempotencyKey })
+    }
+
+    async function fromForm(): Promise<Rollout> {
+      const { source, fields, secrets } = await receiveSource(request, response, parts)
+      const wish = fields.find(([name]) => name === 'rollout')
+      if (!wish) throw new Problem('request-invalid', 'The form has no field named rollout: {"targets": [{"app": …}]}.')
+      const asked = { ...readRollout(asObject(wish[1])), source: null }
+      const { options } = readOptions(fields.filter((field) => field !== wish))
+      const build = { app: asked.targets[0]!.app, options: { ...options, deploy: false }, source, secrets }
+      const { id } = await parts.submit({ ...build, idempotencyKey })
+      return parts.rollouts.create(asked, id, { asked: [asked, options, source.digest], idempotencyKey })
+    }
+  }
+}
+
+/** `GET /v1/rollouts/{id}`. */
+export function readRolloutRecord({ rollouts }: HttpParts): RequestHandler {
+  return async (request, response) => void response.json(await rollouts.find(String(request.params['id'])))
+}
+
+function readRollout(body: Record<string, unknown>): Omit<NewRollout, 'source'> {
+  const parsed = NewRollout.safeParse(body)
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]!
+    throw new Problem('request-invalid', `The rollout cannot be so: ${[...path, message].join(': ')}.`)
+  }
+  return {
+    ...parsed.data,
+    targets: parsed.data.targets.map(({ app, ...options }) => ({ app, options: parseOptions(options) })),
+  }
+}

@@ -1,0 +1,30 @@
+import { isFinal } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
+import type { Deployer } from '../deploy/deployer.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
+import type { MachinesApi } from '../fly/machines-api.ts'
+
+/** Takes an app off Fly, with its machines, and forgets its releases and build secrets. Records and logs stay. */
+export async function deleteApp(
+  app: string,
+  foreign: boolean,
+  { store, fly, deployer }: { store: Pick<DeploymentStore, 'list' | 'releases'>; fly: MachinesApi; deployer: Deployer },
+  signal: AbortSignal,
+): Promise<void> {
+  const { deployments } = await store.list(app, { limit: 100, before: null })
+  const busy = deployments.find(({ state }) => !isFinal(state))
+  if (busy)
+    throw new Problem('app-busy', `Deployment ${busy.id} of ${app} is ${busy.state}. Cancel it, or wait for its end.`, {
+      facts: { deployment: busy.id },
+    })
+  const made = await store.releases.isMade(app)
+  if (!(await fly.app(app, signal)) && !made) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
+  if (!made && !foreign)
+    throw new Problem(
+      'app-foreign',
+      `This builder did not make the app ${app}. To delete it all the same say foreign=true.`,
+    )
+  await fly.deleteApp(app, signal)
+  deployer.forget(app)
+  await store.releases.forget(app)
+}

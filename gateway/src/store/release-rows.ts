@@ -1,0 +1,88 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { ImageFacts } from '#api/deployment.ts'
+import type { KeptRelease, NewRelease, ReleaseStore } from '../deployments/release-store.ts'
+
+/** So many of each target are kept. */
+const kept = 200
+
+type Row = { app: string; owner: string; number: number; deployment: string; created_at: string; body: string }
+
+/** The tables of releases and of the apps that this gateway made. */
+export class ReleaseRows implements ReleaseStore {
+  readonly #db: DatabaseSync
+  readonly #time: () => string
+  readonly #insert
+  readonly #prune
+  readonly #upTo
+  readonly #newest
+
+  constructor(db: DatabaseSync, time: () => string) {
+    this.#db = db
+    this.#time = time
+    this.#insert = db.prepare(
+      `INSERT INTO releases (app, owner, number, deployment, created_at, body)
+       SELECT ?1, ?2, coalesce(max(number), 0) + 1, ?3, ?4, ?5 FROM releases WHERE app = ?1 AND owner = ?2
+       RETURNING number`,
+    )
+    this.#prune = db.prepare('DELETE FROM releases WHERE app = ? AND owner = ? AND number <= ?')
+    this.#upTo = db.prepare(
+      'SELECT * FROM releases WHERE app = ? AND owner = ? AND number <= ? ORDER BY number DESC LIMIT ?',
+    )
+    this.#newest = db.prepare(
+      `SELECT * FROM releases AS r WHERE app = ?
+       AND number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner) ORDER BY owner`,
+    )
+  }
+
+  /** Within the transaction in which the deployment goes live; returns the number. */
+  add(of: { app: string; owner: string; deployment: string; image: ImageFacts | null }, release: NewRelease): number {
+    const { app, owner } = of
+    const body = JSON.stringify({ image: of.image, ...release })
+    const number = Number(this.#insert.get(app, owner, of.deployment, this.#time(), body)!['number'])
+    this.#prune.run(app, owner, number - kept)
+    return number
+  }
+
+  async find(app: string, owner: string | null, number?: number) {
+    const [row] = this.#rows(app, owner, number ?? Number.MAX_SAFE_INTEGER, 1)
+    return row && (number === undefined || row.number === number) ? toRelease(row) : null
+  }
+
+  async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
+    const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
+    const rows = this.#rows(app, owner, upTo, page.limit + 1)
+    const shown = rows.slice(0, page.limit)
+    return { releases: shown.map(toRelease), next: rows.length > shown.length ? String(shown.at(-1)!.number) : null }
+  }
+
+  async newest(app: string) {
+    return (this.#newest.all(app) as unknown as Row[]).map(toRelease)
+  }
+
+  async madeApp(app: string) {
+    this.#db
+      .prepare('INSERT INTO apps (app, made_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET made_at = ?2')
+      .run(app, this.#time())
+  }
+
+  async isMade(app: string) {
+    return this.#db.prepare('SELECT 1 FROM apps WHERE app = ? AND made_at IS NOT NULL').get(app) !== undefined
+  }
+
+  async forget(app: string) {
+    this.#db.exec('BEGIN IMMEDIATE')
+    this.#db.prepare('DELETE FROM apps WHERE app = ?').run(app)
+    this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
+    this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
+    this.#db.exec('COMMIT')
+  }
+
+  #rows(app: string, owner: string | null, upTo: number, limit: number): Row[] {
+    return this.#upTo.all(app, owner ?? '', upTo, limit) as unknown as Row[]
+  }
+}
+
+function toRelease({ app, owner, number, deployment, created_at: createdAt, body }: Row): KeptRelease {
+  const rest = JSON.parse(body) as Pick<KeptRelease, 'image' | 'desired' | 'secrets'>
+  return { app, owner: owner || null, number, deployment, createdAt, ...rest }
+}

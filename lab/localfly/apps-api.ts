@@ -1,0 +1,204 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { z } from 'zod'
+import { FlyError } from './fly-error.ts'
+import type { Flyd } from './flyd.ts'
+import { parse, type Routes } from './routes.ts'
+import type { App, FlyState, IpAssignment, Secret } from './state.ts'
+import { removeVolume } from './volumes-api.ts'
+
+/** Apps with their addresses, tokens and secrets, and what Fly tells of itself. */
+export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; flyd: Flyd }): void {
+  routes.on('get', '/apps', ({ query }) => {
+    const org = query.get('org_slug')
+    if (!org) throw new FlyError(400, 'invalid_argument: org_slug is required')
+    const apps = [...state.apps.values()].filter((app) => app.org_slug === org).map((app) => showApp(state, app))
+    return { total_apps: apps.length, apps }
+  })
+  routes.on('post', '/apps', ({ body }) => {
+    const wish = parse(NewApp, body)
+    const name = wish.name ?? wish.app_name ?? ''
+    if (!/^[a-z][a-z0-9-]{0,61}[a-z0-9]$/.test(name))
+      throw new FlyError(422, 'Validation failed: Name may only contain lower-case letters, numbers and dashes')
+    if (state.apps.has(name)) throw new FlyError(422, 'Validation failed: Name has already been taken', 'name_taken')
+    const app: App = {
+      id: randomBytes(8).toString('hex'),
+      name,
+      org_slug: wish.org_slug,
+      network: wish.network || 'default',
+      internal_numeric_id: state.apps.size + 1,
+      created_at: Date.now(),
+      ips: [],
+      secrets: {},
+      secretsVersion: 0,
+      releases: [],
+    }
+    state.apps.set(name, app)
+    state.save()
+    return { ...showApp(state, app), created_at: app.created_at }
+  })
+  routes.on('get', '/apps/:app', ({ app }) => showApp(state, app))
+  routes.on('delete', '/apps/:app', ({ app }) => {
+    for (const machine of state.machinesOf(app.name)) flyd.destroy(machine, true)
+    for (const volume of state.volumesOf(app.name)) removeVolume(state, volume)
+    state.apps.delete(app.name)
+    for (const [known, scope] of state.deployTokens) if (scope === app.name) state.deployTokens.delete(known)
+    state.save()
+  })
+  routes.on('post', '/apps/:app/deploy_token', ({ app }) => {
+    const made = `FlyV1 fm2_${randomBytes(24).toString('base64url')}`
+    state.deployTokens.set(made, app.name)
+    state.save()
+    return { token: made }
+  })
+
+  routes.on('get', '/apps/:app/ip_assignments', ({ app }) => ({ ips: app.ips }))
+  routes.on('post', '/apps/:app/ip_assignments', ({ app, body }) => addIp(state, app, parse(NewIp, body)))
+  routes.on('delete', '/apps/:app/ip_assignments/:ip', ({ app, params }) => {
+    if (!app.ips.some(({ ip }) => ip === params['ip'])) throw new FlyError(404, 'not_found: ip assignment not found')
+    app.ips = app.ips.filter(({ ip }) => ip !== params['ip'])
+    state.save()
+  })
+
+  routes.on('get', '/apps/:app/secrets', ({ app, query }) => {
+    atLeast(app, query.get('min_version'))
+    const secrets = Object.values(app.secrets).map((secret) => showSecret(secret, query))
+    return { secrets }
+  })
+  routes.on('post', '/apps/:app/secrets', ({ app, body }) => {
+    const { values } = parse(z.object({ values: z.record(SecretName, z.string().nullable()) }), body)
+    const secrets = Object.entries(values).flatMap(([name, value]) => writeSecret(app, name, value) ?? [])
+    const version = newSecretsVersion(state, app)
+    return { secrets: secrets.map((secret) => showSecret(secret)), version }
+  })
+  routes.on('get', '/apps/:app/secrets/:name', ({ app, params, query }) => {
+    atLeast(app, query.get('min_version'))
+    return showSecret(findSecret(app, params['name']!), query)
+  })
+  routes.on('post', '/apps/:app/secrets/:name', ({ app, params, body }) => {
+    const name = parse(SecretName, params['name'])
+    const secret = writeSecret(app, name, parse(z.object({ value: z.string() }), body).value)!
+    return { ...showSecret(secret), version: newSecretsVersion(state, app) }
+  })
+  routes.on('delete', '/apps/:app/secrets/:name', ({ app, params }) => {
+    writeSecret(app, findSecret(app, params['name']!).name, null)
+    return { version: newSecretsVersion(state, app) }
+  })
+
+  routes.on('get', '/platform/regions', () => ({ Nearest: regions[0]!.code, Regions: regions }))
+  routes.on('post', '/platform/placements', ({ body }) => {
+    const { region = '', count } = body as { region?: string; count?: number }
+    const wanted = region.split(',').filter((code) => regions.some((known) => known.code === code))
+    const found = wanted.length > 0 ? wanted : regions.map(({ code }) => code)
+    return { Regions: found.map((Region) => ({ Region, Count: count || 10, Concurrency: 1 })) }
+  })
+  routes.on('get', '/tokens/current', ({ scope }) => {
+    const apps = scope === 'org' ? [...state.apps.keys()] : [scope.app]
+    const user = scope === 'org' ? { user: 'lab@localhost' } : {}
+    return { tokens: [{ token_id: 'lab', organization: 'lab', org_slug, apps, ...user }] }
+  })
+}
+
+/** The organisation that the lab's token is of, where Fly wants one and the caller names none. */
+export const org_slug = 'personal'
+
+/** `lab` is no region of Fly's: it is where a machine is that asks for none. */
+export const regions = Object.entries({
+  ams: 'Amsterdam, Netherlands',
+  arn: 'Stockholm, Sweden',
+  cdg: 'Paris, France',
+  fra: 'Frankfurt, Germany',
+  gru: 'Sao Paulo, Brazil',
+  iad: 'Ashburn, Virginia (US)',
+  jnb: 'Johannesburg, South Africa',
+  lhr: 'London, United Kingdom',
+  nrt: 'Tokyo, Japan',
+  ord: 'Chicago, Illinois (US)',
+  sin: 'Singapore, Singapore',
+  sjc: 'San Jose, California (US)',
+  syd: 'Sydney, Australia',
+  yyz: 'Toronto, Canada',
+  lab: 'This machine',
+}).map(([code, name]) => ({ code, name, gateway_available: true, deprecated: false }))
+
+const NewApp = z.object({
+  name: z.string().optional(),
+  app_name: z.string().optional(),
+  org_slug: z.string().min(1),
+  network: z.string().optional(),
+})
+const NewIp = z.object({
+  type: z.enum(['v4', 'v6', 'shared_v4', 'private_v6']),
+  region: z.string().nullish(),
+  service_name: z.string().nullish(),
+})
+const SecretName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
+
+export function showApp(state: FlyState, { name, id, network, internal_numeric_id, org_slug: slug }: App) {
+  const machines = state.machinesOf(name)
+  const runs = machines.some(({ state }) => state === 'started')
+  return {
+    id,
+    name,
+    internal_numeric_id,
+    network,
+    machine_count: machines.length,
+    volume_count: state.volumesOf(name).length,
+    organization: { name: slug, slug, internal_numeric_id: 1 },
+    status: machines.length === 0 ? 'pending' : runs ? 'deployed' : 'suspended',
+    cname_target: `${name}.localhost`,
+    app_role: '',
+  }
+}
+
+/** Addresses out of the ranges for documentation, save Flycast's, which everyone knows by its prefix. */
+export function addIp(state: FlyState, app: App, wish: z.infer<typeof NewIp>): IpAssignment {
+  const tail = randomBytes(2).toString('hex')
+  const ip = {
+    v4: `192.0.2.${1 + (app.internal_numeric_id % 254)}`,
+    shared_v4: `198.51.100.${1 + (app.internal_numeric_id % 254)}`,
+    v6: `2001:db8::${tail}`,
+    private_v6: `fdaa:0:1::${tail}`,
+  }[wish.type]
+  const made = {
+    ip,
+    region: wish.region ?? 'global',
+    service_name: wish.service_name ?? '',
+    shared: wish.type === 'shared_v4',
+    created_at: new Date().toISOString(),
+  }
+  app.ips.push(made)
+  state.save()
+  return made
+}
+
+/** Null takes it away. */
+function writeSecret(app: App, name: string, value: string | null): Secret | null {
+  const before = app.secrets[name]
+  delete app.secrets[name]
+  if (value === null) return null
+  const now = new Date().toISOString()
+  const digest = createHash('sha256').update(value).digest('hex').slice(0, 16)
+  return (app.secrets[name] = { name, value, digest, created_at: before?.created_at ?? now, updated_at: now })
+}
+
+function newSecretsVersion(state: FlyState, app: App): number {
+  app.secretsVersion++
+  state.save()
+  return app.secretsVersion
+}
+
+function findSecret(app: App, name: string): Secret {
+  const secret = app.secrets[name]
+  if (!secret) throw new FlyError(404, `not_found: secret not found: ${name}`)
+  return secret
+}
+
+/** Refuses who knows of a newer version than there is. */
+export function atLeast(app: App, version: string | number | null | undefined): void {
+  if (Number(version ?? 0) <= app.secretsVersion) return
+  throw new FlyError(412, `failed_precondition: secrets are at version ${app.secretsVersion}, not yet at ${version}`)
+}
+
+function showSecret({ value, ...secret }: Secret, query?: URLSearchParams) {
+  return query?.get('show_secrets') === 'true' ? { ...secret, value } : secret
+}

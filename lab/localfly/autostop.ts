@@ -1,0 +1,66 @@
+import type { Flyd } from './flyd.ts'
+import type { FlyState, Machine } from './state.ts'
+import { serviceOf, type Traffic } from './traffic.ts'
+
+/** Fly's proxy looks every few minutes. */
+const everyMs = 300_000
+
+/**
+ * Puts idle machines to sleep whose service says so, one of each app and region at each look: the only one when it has nothing
+ * to do, one of several when the others have room for all. `min_machines_running` counts in the primary region.
+ */
+export class Autostop {
+  readonly #state: FlyState
+  readonly #flyd: Pick<Flyd, 'stop' | 'suspend'>
+  readonly #traffic: Traffic
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(parts: { state: FlyState; flyd: Pick<Flyd, 'stop' | 'suspend'>; traffic: Traffic }) {
+    this.#state = parts.state
+    this.#flyd = parts.flyd
+    this.#traffic = parts.traffic
+    this.set(everyMs)
+  }
+
+  /** Looks this often from now on, and takes for idle what had no request for so long. */
+  set(idleMs: number): void {
+    clearInterval(this.#timer)
+    this.#timer = setInterval(() => this.#look(idleMs), idleMs).unref()
+  }
+
+  #look(idleMs: number): void {
+    const running = [...this.#state.machines.values()].filter(
+      (machine) => machine.state === 'started' && !machine.cordoned && sleepOf(machine) !== null,
+    )
+    const groups = Map.groupBy(running, ({ own, region, config }) =>
+      [own.app, region, config.metadata?.['fly_process_group'], config.metadata?.['tarmac_owner']].join('\0'),
+    )
+    for (const group of groups.values()) this.#stopOne(group, idleMs)
+  }
+
+  #stopOne(machines: Machine[], idleMs: number): void {
+    const over = machines.filter((machine) => this.#traffic.load(machine) > softLimitOf(machine)).length
+    if (machines.length > 1 && machines.length - (over + 1) < 1) return
+    const idle = machines.find((machine) => this.#traffic.idleMs(machine) >= idleMs)
+    if (!idle || machines.length <= leastRunning(idle)) return
+    if (sleepOf(idle) === 'suspend') this.#flyd.suspend(idle, 'proxy')
+    else this.#flyd.stop(idle, {}, 'proxy')
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+  }
+}
+
+function sleepOf(machine: Machine): 'stop' | 'suspend' | null {
+  const { autostop } = serviceOf(machine) ?? {}
+  if (autostop === 'suspend') return 'suspend'
+  return autostop === true || autostop === 'stop' ? 'stop' : null
+}
+
+function leastRunning(machine: Machine): number {
+  const primary = machine.config.env?.['PRIMARY_REGION'] ?? machine.region
+  return machine.region === primary ? (serviceOf(machine)?.min_machines_running ?? 0) : 0
+}
+
+const softLimitOf = (machine: Machine): number => serviceOf(machine)?.concurrency?.soft_limit ?? 20

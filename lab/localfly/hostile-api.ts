@@ -1,0 +1,107 @@
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { type Case, type Fault, faults, type Hostile } from './hostile.ts'
+import type { FlyState, Machine } from './state.ts'
+
+const atCall = (Object.keys(faults) as Fault[]).filter((fault) => faults[fault].at === 'call')
+const withoutNonce = atCall.filter((fault) => fault !== 'lease-stolen')
+
+/** Stands before the API, and lets through, delays, spoils or swallows what `hostile` says. */
+export function hostileApi(parts: { api: RequestListener; state: FlyState; hostile: Hostile }): RequestListener {
+  const { api, state, hostile } = parts
+  return (req, res) => {
+    const met = caseOf(req, state)
+    if (!met) return api(req, res)
+    const nonce = req.headers['fly-machine-lease-nonce']
+    const struck = hostile.strikes(nonce ? atCall : withoutNonce, met)
+    const skewMs = hostile.skewMs(met.app)
+    if (skewMs) atEnd(res, (text, send) => send(shifted(text, skewMs)))
+    if (req.method === 'GET' && !req.url?.includes('/logs'))
+      atEnd(res, (text, send) => send(withoutGone(text, state, hostile)))
+    else if (met.machine && hostile.isGone(met.machine))
+      return void refuse(res, 503, "unavailable: the machine's host is unreachable")
+    if (struck && spoil[struck.fault]?.({ req, res, ms: struck.ms, machine: met.machine })) return
+    api(req, res)
+  }
+}
+
+type Spoiled = { req: IncomingMessage; res: ServerResponse; ms: number; machine: Machine | undefined }
+
+/** What each fault does to a call. Where it says true, nothing is done. */
+const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
+  'rate-limit': ({ res, ms }) => {
+    if (ms) res.setHeader('Retry-After', Math.ceil(ms / 1000))
+    return refuse(res, 429, 'rate limit exceeded')
+  },
+  'error-before': ({ res }) => refuse(res, 503, 'unavailable: try again later'),
+  'error-after': ({ res }) => atEnd(res, (_text, send) => send('{"error":"internal server error"}', 500)),
+  edge: ({ res }) => {
+    res.statusCode = 502
+    res.end('<html><body><h1>502 Bad Gateway</h1></body></html>')
+    return true
+  },
+  unseen: ({ res }) => refuse(res, 404, 'not_found: not found'),
+  'cut-before': ({ req }) => {
+    req.socket.destroy()
+    return true
+  },
+  cut: ({ req, res }) => atEnd(res, () => req.socket.destroy()),
+  'cut-midway': ({ req, res }) =>
+    atEnd(res, (text) => void res.write(text.slice(0, text.length / 2), () => req.socket.destroy())),
+  slow: ({ res, ms }) => atEnd(res, (text, send) => void setTimeout(send, ms, text)),
+  'lease-stolen': ({ machine, ms }) => machine && steal(machine, ms),
+}
+
+/** The app and machine of a call's path; null for what is no call to an app. */
+function caseOf({ method, url = '' }: IncomingMessage, state: FlyState): Case | null {
+  const [path = ''] = url.split('?')
+  const [, call, app, id] = /^\/v1(\/apps(?:\/([^/]+)(?:\/machines\/([^/]+))?.*)?)$/.exec(path) ?? []
+  if (call === undefined) return null
+  return { app: app ?? '', machine: state.machines.get(id ?? ''), call: `${method} ${call}` }
+}
+
+/** Gets the answer's body before it is sent. Of several, the last one asked for gets it first. */
+function atEnd(res: ServerResponse, then: (text: string, send: (text: string, status?: number) => void) => void): void {
+  const end = res.end.bind(res)
+  const send = (text: string, status = res.statusCode) => {
+    res.statusCode = status
+    if (text) res.setHeader('Content-Length', Buffer.byteLength(text))
+    end(text)
+  }
+  res.end = (body?: unknown) => {
+    then(body instanceof Uint8Array || typeof body === 'string' ? Buffer.from(body).toString() : '', send)
+    return res
+  }
+}
+
+function refuse(res: ServerResponse, status: number, error: string): true {
+  res.statusCode = status
+  res.setHeader('content-type', 'application/json')
+  res.end(JSON.stringify({ error }))
+  return true
+}
+
+function steal(machine: Machine, ms: number): void {
+  const nonce = randomBytes(6).toString('hex')
+  const expires_at = Math.ceil((Date.now() + ms) / 1000)
+  machine.own.lease = { nonce, expires_at, owner: 'thief@tokens.fly.io', version: '', description: 'stolen' }
+}
+
+function withoutGone(text: string, state: FlyState, hostile: Hostile): string {
+  const anyGone = [...state.machines.values()].some((machine) => hostile.isGone(machine))
+  if (!anyGone || !/^[[{]/.test(text)) return text
+  return JSON.stringify(JSON.parse(text), (_key, value: unknown) => {
+    const { id, config } = (value ?? {}) as { id?: unknown; config?: unknown }
+    const machine = typeof id === 'string' && config ? state.machines.get(id) : undefined
+    if (!machine || !hostile.isGone(machine)) return value
+    return { ...(value as object), host_status: 'unreachable', config: null, incomplete_config: config }
+  })
+}
+
+/** Moves every time in a body: ISO 8601, and Unix time in seconds or milliseconds under the names that Fly gives it. */
+function shifted(text: string, skewMs: number): string {
+  return text
+    .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (at) => new Date(Date.parse(at) + skewMs).toISOString())
+    .replaceAll(/("(?:timestamp|created_at)":)(\d{13})/g, (_, name: string, at: string) => name + (+at + skewMs))
+    .replaceAll(/("expires_at":)(\d{10})/g, (_, name: string, at: string) => name + (+at + Math.round(skewMs / 1000)))
+}

@@ -1,0 +1,43 @@
+import type { RequestListener } from 'node:http'
+import { json } from 'node:stream/consumers'
+import { z } from 'zod'
+import type { Autostop } from './autostop.ts'
+import { type Hostile, Hostility, type Strike } from './hostile.ts'
+
+/** The port that tells localfly to misbehave; no part of Fly's API. `PUT` and `GET /hostile`, `PUT /autostop`. */
+export function controlPort({ hostile, autostop }: { hostile: Hostile; autostop: Autostop }): RequestListener {
+  const answer = async (name: string, body: () => Promise<unknown>): Promise<[number, unknown]> => {
+    if (name === 'PUT /hostile') return [200, hostile.set(Hostility.parse(await body()))]
+    if (name === 'GET /hostile') return [200, hostile.strikesOn()]
+    if (name !== 'PUT /autostop') return [404, { error: `there is no ${name}` }]
+    autostop.set(AutostopWish.parse(await body()).idleMs)
+    return [200, {}]
+  }
+  return (req, res) =>
+    void answer(`${req.method} ${req.url}`, () => json(req))
+      .catch((error: unknown): [number, unknown] => [400, { error: String(error) }])
+      .then(([status, body]) => res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)))
+}
+
+const AutostopWish = z.strictObject({ idleMs: z.number().min(100) })
+
+export type FlyControl = ReturnType<typeof flyControl>
+
+/** The control port as typed calls. */
+export function flyControl(url: string) {
+  const call = async (method: string, path: string, body?: object) => {
+    const sent = body && { body: JSON.stringify(body) }
+    const answer = await fetch(url + path, { method, ...sent, signal: AbortSignal.timeout(10_000) })
+    if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`)
+    return (await answer.json()) as Strike[]
+  }
+  return {
+    /** These faults from now on, in place of those before; tells what those did. */
+    hostile: (wish: Hostility) => call('PUT', '/hostile', wish),
+    /** No more faults, or none on one app; tells what struck. */
+    calm: (app?: string) => call('PUT', '/hostile', app === undefined ? {} : { app }),
+    strikes: () => call('GET', '/hostile'),
+    /** How long a machine is idle before the proxy stops it, where its service says so. */
+    autostopAfter: (idleMs: number) => call('PUT', '/autostop', { idleMs }),
+  }
+}

@@ -1,0 +1,195 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import type { FlyState, Machine } from './state.ts'
+
+/**
+ * What may go wrong with Fly, each on demand. `at` says when a rule is asked: at a call to the API, when localfly works
+ * on a machine, or all the time. `ms`: what the rule's `ms` stands for, and its default.
+ */
+export const faults = {
+  'rate-limit': { at: 'call', about: '429, and nothing done', ms: ['`Retry-After`, in whole seconds; none for 0', 0] },
+  'error-before': { at: 'call', about: '503, and nothing done' },
+  'error-after': { at: 'call', about: 'done, and then 500' },
+  edge: { at: 'call', about: "502 with an edge's page that is not JSON, and nothing done" },
+  unseen: { at: 'call', about: '404, as for what was made a moment ago, and nothing done' },
+  'cut-before': { at: 'call', about: 'the connection is cut, and nothing done' },
+  cut: { at: 'call', about: 'done, and the connection is cut instead of an answer' },
+  'cut-midway': { at: 'call', about: 'done, and the connection is cut in the middle of the answer' },
+  slow: { at: 'call', about: 'done, and the answer is held back', ms: ['for how long', 2000] },
+  'lease-stolen': {
+    at: 'call',
+    about: 'a call that comes with a lease finds it in the hands of another',
+    ms: ['how long that one holds it', 5000],
+  },
+  'host-gone': {
+    at: 'call',
+    about:
+      'the machine cannot be reached from this call on: shown as `unreachable` without a config, changes get 503, no requests of the proxy',
+    ms: ['for how long; 0 until the faults are taken away', 0],
+  },
+  'pull-fails': {
+    at: 'machine',
+    about:
+      'the image cannot be pulled: a new machine is `failed`, an update goes back to the former version in silence',
+  },
+  reverts: {
+    at: 'machine',
+    about: 'an update is given up once the machine was stopped: the former version runs again, without a word',
+  },
+  'never-starts': { at: 'machine', about: 'the machine does not start, and is `failed`' },
+  crashes: { at: 'machine', about: 'the program is killed after its start', ms: ['how long after', 1000] },
+  'clock-skew': { at: 'always', about: 'every time in an answer is off', ms: ['by how much, may be negative', 60_000] },
+} as const satisfies Record<
+  string,
+  { at: 'call' | 'machine' | 'always'; about: string; ms?: readonly [string, number] }
+>
+
+export type Fault = keyof typeof faults
+const names = Object.keys(faults) as [Fault, ...Fault[]]
+
+/** One fault, with how often, how many times, and whom it meets. */
+export const Rule = z.strictObject({
+  fault: z.enum(names),
+  /** Of the cases it fits, the part that it strikes. */
+  rate: z.number().min(0).max(1).default(1),
+  /** After so many it strikes no more. */
+  times: z.int().min(0).optional(),
+  /** So many cases of each kind pass before it may strike. */
+  skip: z.int().min(0).default(0),
+  app: z.string().optional(),
+  /** By id or name. */
+  machine: z.string().optional(),
+  /** A regular expression for `POST /apps/shop/machines/{id}/lease`; only for faults at a call. */
+  on: z.string().optional(),
+  ms: z.number().optional(),
+})
+/** With `app` the rules are for it alone, and take the place of its rules only. */
+export const Hostility = z.strictObject({
+  seed: z.int().default(1),
+  app: z.string().optional(),
+  faults: z.array(Rule).default([]),
+})
+export type Hostility = z.input<typeof Hostility>
+/** What struck, oldest first. */
+export type Strike = { fault: Fault; at: string; app: string; machine: string | null; call: string | null }
+
+/** What a rule is asked about. `call` as in a rule's `on`. */
+export type Case = { app: string; machine?: Machine | undefined; call?: string }
+type Live = z.output<typeof Rule> & { salt: string; seen: Map<string, number>; struck: number }
+type Struck = { fault: Fault; ms: number }
+
+const strikesKept = 10_000
+
+/**
+ * Decides what goes wrong. By a seed: the n-th case of a kind (one call to one machine, one machine's n-th start) meets the
+ * same fate each time, in whatever order the kinds come.
+ */
+export class Hostile {
+  /** Told of each machine whose host goes. */
+  onGone: (machine: Machine) => void = () => {}
+  readonly #state: FlyState
+  #rules: Live[] = []
+  #strikes: Strike[] = []
+  readonly #goneUntil = new Map<string, number>()
+
+  constructor(state: FlyState) {
+    this.#state = state
+  }
+
+  /** Takes the place of the rules before, and forgets what they did, which it returns. */
+  set({ seed, app, faults }: z.output<typeof Hostility>): Strike[] {
+    const before = this.strikesOn(app)
+    const isOther = (its: string | undefined) => app !== undefined && its !== app
+    const rules = faults.map((rule, index): Live => {
+      const live = { ...rule, salt: `${seed} ${index}`, seen: new Map<string, number>(), struck: 0 }
+      return app === undefined ? live : { ...live, app }
+    })
+    this.#rules = [...this.#rules.filter((rule) => isOther(rule.app)), ...rules]
+    this.#strikes = this.#strikes.filter((strike) => isOther(strike.app))
+    for (const id of this.#goneUntil.keys())
+      if (!isOther(this.#state.machines.get(id)?.own.app)) this.#goneUntil.delete(id)
+    return before
+  }
+
+  strikesOn(app?: string): Strike[] {
+    return this.#strikes.filter((strike) => app === undefined || strike.app === app)
+  }
+
+  /** The first rule of these faults that strikes now. */
+  strikes(among: readonly Fault[], met: Case): Struck | null {
+    for (const rule of this.#rules)
+      if (among.includes(rule.fault) && fits(rule, met) && this.#draw(rule, met)) return this.#strike(rule, met)
+    return null
+  }
+
+  /** Throws where the fault strikes the machine. */
+  meet(fault: Fault, machine: Machine): void {
+    if (this.strikes([fault], { app: machine.own.app, machine })) throw new FaultError(fault)
+  }
+
+  /** Where the fault strikes the machine, its effect comes after the rule's time. */
+  later(fault: Fault, machine: Machine, effect: () => void): void {
+    const struck = this.strikes([fault], { app: machine.own.app, machine })
+    if (struck) setTimeout(effect, struck.ms).unref()
+  }
+
+  isGone(machine: Machine): boolean {
+    return (this.#goneUntil.get(machine.id) ?? 0) > Date.now()
+  }
+
+  skewMs(app: string): number {
+    const rule = this.#rules.find((each) => each.fault === 'clock-skew' && fits(each, { app }))
+    return rule ? msOf(rule) : 0
+  }
+
+  #draw(rule: Live, met: Case): boolean {
+    const kind = this.#kind(met)
+    const number = rule.seen.get(kind) ?? 0
+    rule.seen.set(kind, number + 1)
+    if (number < rule.skip || rule.struck >= (rule.times ?? Infinity)) return false
+    return fraction(`${rule.salt} ${kind} ${number}`) < rule.rate
+  }
+
+  #strike(rule: Live, { app, machine, call }: Case): Struck {
+    const { fault } = rule
+    rule.struck++
+    this.#strikes.push({ fault, at: new Date().toISOString(), app, machine: machine?.id ?? null, call: call ?? null })
+    if (this.#strikes.length > strikesKept) this.#strikes.shift()
+    if (fault === 'host-gone' && machine) {
+      this.#goneUntil.set(machine.id, Date.now() + (msOf(rule) || Infinity))
+      this.onGone(machine)
+    }
+    return { fault, ms: msOf(rule) }
+  }
+
+  /** Names a machine by its place among the app's: ids are another each time. */
+  #kind({ app, machine, call }: Case): string {
+    if (!machine) return `${app} ${call}`
+    const place = [...this.#state.machines.values()].filter(({ own }) => own.app === app).indexOf(machine)
+    return `${app} ${place} ${call?.replace(machine.id, '')}`
+  }
+}
+
+/** A fault, as the work on a machine meets it. */
+export class FaultError extends Error {
+  readonly fault: Fault
+  constructor(fault: Fault) {
+    super(`${faults[fault].about} (a fault that was asked for)`)
+    this.name = 'FaultError'
+    this.fault = fault
+  }
+}
+
+function fits(rule: Live, { app, machine, call }: Case): boolean {
+  if (rule.app !== undefined && rule.app !== app) return false
+  if (rule.machine !== undefined && rule.machine !== machine?.id && rule.machine !== machine?.name) return false
+  if (rule.fault === 'host-gone' && !machine) return false
+  return rule.on === undefined || call === undefined || new RegExp(rule.on).test(call)
+}
+
+function msOf({ fault, ms }: Pick<Live, 'fault' | 'ms'>): number {
+  const fact = faults[fault]
+  return ms ?? ('ms' in fact ? fact.ms[1] : 0)
+}
+
+const fraction = (text: string): number => createHash('sha256').update(text).digest().readUInt32BE(0) / 2 ** 32

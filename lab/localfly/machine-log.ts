@@ -1,0 +1,29 @@
+import { open } from 'node:fs/promises'
+import type { FlyState, Machine } from './state.ts'
+
+const keptBytes = 1 << 20
+
+export type LogEntry = { timestamp: string; message: string; level: string; instance: string; region: string }
+
+/** What a machine's programs have said, oldest first, over all its versions: the last 1 MiB of podman's log file. */
+export async function readLog(state: FlyState, { id, region }: Machine): Promise<LogEntry[]> {
+  let text: string
+  try {
+    await using file = await open(state.folder('logs', id))
+    const { size } = await file.stat()
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(keptBytes), 0, keptBytes, Math.max(0, size - keptBytes))
+    text = buffer.toString('utf8', 0, bytesRead)
+  } catch {
+    return []
+  }
+  const entries: LogEntry[] = []
+  let begun = ''
+  // "2026-11-23T12:00:00.123456789+00:00 stdout F text"; P for the part of a long line.
+  for (const [, at, part, said] of text.matchAll(/^(\S+) std(?:out|err) ([FP]) (.*)$/gm)) {
+    begun += said
+    if (part === 'P') continue
+    entries.push({ timestamp: at!, message: begun, level: 'info', instance: id, region })
+    begun = ''
+  }
+  return entries
+}

@@ -1,0 +1,31 @@
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { InternalNames } from './names.ts'
+import type { Mount } from './podman.ts'
+import type { FlyState, Machine } from './state.ts'
+
+const defaultMode = 0o644
+
+/** What a machine finds in its tree beside its image: its volume, the files of its config, the names of its network. */
+export function mountsOf(state: FlyState, names: InternalNames, { id, config, own }: Machine): Mount[] {
+  const folder = state.folder('files', id)
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const files = (config.files ?? []).flatMap(({ guest_path, raw_value, secret_name, mode }, index) => {
+    const content = secret_name ? own.secrets[secret_name] : raw_value
+    if (content === undefined || content === null) return []
+    const source = join(folder, String(index))
+    writeFileSync(source, Buffer.from(content, 'base64'))
+    chmodSync(source, mode ?? defaultMode)
+    return [{ source, target: guest_path }]
+  })
+  const volumes = (config.mounts ?? []).map(({ volume, path }) => ({
+    source: state.folder('volumes', volume ?? ''),
+    target: path,
+  }))
+  return [{ source: names.fileFor(own.app), target: '/etc/hosts' }, ...volumes, ...files]
+}
+
+export function removeFiles(state: FlyState, { id }: Machine): void {
+  rmSync(state.folder('files', id), { recursive: true, force: true })
+}

@@ -1,0 +1,175 @@
+import { EventEmitter, once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Flyd } from './flyd.ts'
+import type { Hostile } from './hostile.ts'
+import type { FlyState, Machine } from './state.ts'
+
+/** Whom a request is for: an app, and of its machines one owner's, or one by id. */
+export type Target = { app: string; owner: string | null; instance: string | null }
+/** One request's place at a machine; it counts as load until it is released. */
+export type Seat = { machine: Machine; port: number; release(): void }
+/** What one request has met so far. One that broke a machine off goes to another, and no further. */
+export type Tries = { passed: Set<string>; said: string; broke: boolean; until: number }
+
+const softLimit = 20
+const queueMs = 30_000
+const refusedMs = 8000
+const again = 50
+
+/**
+ * Sends each request to a machine that can take it, as Fly's proxy does: the least loaded of those that run, are not
+ * cordoned and pass their checks. At every machine's hard limit it waits for a place, and where all are asleep for one to start.
+ */
+export class Traffic {
+  readonly #state: FlyState
+  readonly #flyd: Pick<Flyd, 'start'>
+  readonly #hostile: Pick<Hostile, 'isGone'>
+  readonly #loads = new Map<string, { active: number; at: number }>()
+  readonly #released = new EventEmitter().setMaxListeners(0)
+  #turn = 0
+
+  constructor(parts: { state: FlyState; flyd: Pick<Flyd, 'start'>; hostile: Pick<Hostile, 'isGone'> }) {
+    this.#state = parts.state
+    this.#flyd = parts.flyd
+    this.#hostile = parts.hostile
+  }
+
+  static tries(): Tries {
+    return { passed: new Set(), said: '', broke: false, until: performance.now() + refusedMs }
+  }
+
+  async take(target: Target, tries: Tries, signal: AbortSignal): Promise<Seat> {
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(queueMs)])
+    for (;;) {
+      const machines = this.#machines(target)
+      const able = machines.filter((machine) => this.#whyNot(machine) === null)
+      const fresh = able.filter(({ id }) => !tries.passed.has(id))
+      const best = this.#leastLoaded(fresh)
+      if (!best && tries.broke) throw unreached(target, tries)
+      const crowded = able.every((machine) => this.load(machine) >= limits(machine).soft)
+      if (crowded && !machines.some(isComing)) this.#wake(machines)
+      if (best) return this.#seat(best)
+      if (able.length === 0 && !machines.some(isComing)) throw new Refusal(503, this.#refusal(target, machines))
+      if (able.length > 0 && fresh.length === 0) {
+        if (performance.now() > tries.until) throw unreached(target, tries)
+        await sleep(again)
+        tries.passed.clear()
+        continue
+      }
+      await this.#change(patience, target.app)
+      tries.until = performance.now() + refusedMs
+    }
+  }
+
+  load({ id }: Machine): number {
+    return this.#loads.get(id)?.active ?? 0
+  }
+
+  /** For how long the proxy has had nothing to do with a machine that runs. */
+  idleMs(machine: Machine): number {
+    if (this.load(machine) > 0) return 0
+    return Date.now() - Math.max(this.#loads.get(machine.id)?.at ?? 0, machine.events[0]?.timestamp ?? 0)
+  }
+
+  /** The app's machines that have a service. Those of an owner are reached by the owner's name alone. */
+  #machines({ app, owner, instance }: Target): Machine[] {
+    return this.#state.machinesOf(app).filter((machine) => {
+      if (serviceOf(machine) === undefined) return false
+      if (instance !== null) return machine.id === instance
+      return (machine.config.metadata?.['tarmac_owner']?.toLowerCase() ?? null) === owner
+    })
+  }
+
+  #leastLoaded(machines: Machine[]): Machine | undefined {
+    this.#turn++
+    const places = machines.flatMap((machine, at) => {
+      const load = this.load(machine)
+      const { soft, hard } = limits(machine)
+      const rank = (load >= soft ? 1e6 : 0) + load
+      return load >= hard ? [] : [{ machine, rank, turn: (at + this.#turn) % machines.length }]
+    })
+    return places.toSorted((a, b) => a.rank - b.rank || a.turn - b.turn)[0]?.machine
+  }
+
+  #seat(machine: Machine): Seat {
+    const load = this.#loads.get(machine.id) ?? { active: 0, at: 0 }
+    this.#loads.set(machine.id, load)
+    load.active++
+    let held = true
+    const release = () => {
+      if (!held) return
+      held = false
+      load.active--
+      load.at = Date.now()
+      this.#released.emit('released')
+    }
+    return { machine, port: serviceOf(machine)!.internal_port, release }
+  }
+
+  /** One more for the crowd: a machine that sleeps and may be woken. */
+  #wake(machines: Machine[]): void {
+    const asleep = machines.filter(
+      (machine) =>
+        mayWake(machine) && ['stopped', 'suspended'].includes(machine.state) && !this.#hostile.isGone(machine),
+    )
+    const [first] = asleep.toSorted((a, b) => (b.state > a.state ? 1 : -1)) // suspended ones are up sooner
+    if (first) this.#flyd.start(first, 'proxy')
+  }
+
+  async #change(patience: AbortSignal, app: string): Promise<void> {
+    const changed = new AbortController()
+    const signal = AbortSignal.any([patience, changed.signal])
+    try {
+      await Promise.race([this.#state.changed(signal), once(this.#released, 'released', { signal })])
+    } catch {
+      throw new Refusal(503, `No machine of "${app}" had room for the request within ${queueMs / 1000} s.`)
+    } finally {
+      changed.abort()
+    }
+  }
+
+  #refusal({ app, owner, instance }: Target, machines: Machine[]): string {
+    const whose = owner === null ? `"${app}"` : `"${app}" that is owned by "${owner}"`
+    if (instance !== null && machines.length === 0) return `"${app}" has no machine ${instance}.`
+    const reasons = machines.map((machine) => `${machine.id} is ${this.#whyNot(machine)}`)
+    return `No machine of ${whose} can take requests: ${reasons.join(', ') || 'it has none with a service'}.`
+  }
+
+  #whyNot(machine: Machine): string | null {
+    if (machine.state !== 'started') return machine.state
+    if (machine.cordoned) return 'cordoned'
+    if (this.#hostile.isGone(machine)) return 'on a host that cannot be reached'
+    const failing = machine.checks.find(({ name, status }) => name.startsWith('servicecheck-') && status === 'critical')
+    return failing ? `failing ${failing.name} (${failing.output})` : null
+  }
+}
+
+/** An answer that the proxy gives itself. */
+export class Refusal extends Error {
+  readonly status: number
+  constructor(status: number, text: string) {
+    super(text)
+    this.status = status
+  }
+}
+
+const unreached = ({ app }: Target, { said }: Tries) => new Refusal(502, `"${app}" cannot be reached:${said}`)
+
+/** The service that speaks HTTP, or the first. */
+export function serviceOf({ config }: Machine) {
+  const services = config.services ?? []
+  return services.find(({ ports }) => ports?.some(({ handlers }) => handlers?.includes('http'))) ?? services[0]
+}
+
+/** A service takes part in autostart unless it says otherwise. */
+const mayWake = (machine: Machine): boolean => !machine.cordoned && serviceOf(machine)?.autostart !== false
+
+/** On its way up, or on its way down and up again. */
+const isComing = (machine: Machine): boolean =>
+  mayWake(machine) && ['starting', 'stopping', 'suspending'].includes(machine.state)
+
+/** The proxy opens a connection for each request, so both types of limit count the same. */
+function limits(machine: Machine): { soft: number; hard: number } {
+  const { soft_limit: soft, hard_limit: hard } = serviceOf(machine)?.concurrency ?? {}
+  return { soft: soft ?? Math.min(softLimit, hard ?? softLimit), hard: hard ?? Infinity }
+}

@@ -1,0 +1,256 @@
+import type { Express, Request, Response } from 'express'
+import { addIp, org_slug, regions, showApp } from './apps-api.ts'
+import { FlyError } from './fly-error.ts'
+import { parseImage, resolveImage } from './image-ref.ts'
+import { readLog } from './machine-log.ts'
+import type { App, FlyState, Release } from './state.ts'
+import { scopeOf } from './tokens.ts'
+import { ulid } from './ulid.ts'
+
+type Variables = {
+  appName?: string
+  name?: string
+  slug?: string
+  imageRef?: string
+  input?: { appId?: string; type?: 'v4' | 'v6' | 'shared_v4' | 'private_v6'; region?: string; ip?: string }
+}
+type Find = (name: string | string[] | undefined) => App
+type Parts = { state: FlyState; token: string; registry: string }
+
+/** What flyctl asks of Fly beside the Machines API: a little GraphQL, and REST for releases, builds and logs. */
+export function webRoutes(api: Express, { state, token, registry }: Parts): void {
+  const on = (method: 'get' | 'post' | 'patch', path: string, handler: (req: Request, find: Find) => unknown) =>
+    api[method](path, async (req: Request, res: Response) => {
+      try {
+        const scope = scopeOf(req.headers.authorization, token, state.deployTokens)
+        if (!scope) throw new FlyError(401, 'Authenticate: token validation error')
+        const find = (name: string | string[] | undefined): App => {
+          const app = state.apps.get(String(name))
+          if (scope === 'org' ? app : app?.name === scope.app) return app!
+          throw new FlyError(404, 'Could not find App')
+        }
+        res.json(await handler(req, find))
+      } catch (error) {
+        if (!(error instanceof FlyError)) throw error
+        res.status(error.httpStatus).json({ error: error.message })
+      }
+    })
+
+  on('post', '/graphql', async ({ body }, find) => {
+    const { query, variables } = body as { query: string; variables?: Variables }
+    const data: Record<string, unknown> = {}
+    try {
+      for (const [alias, name] of rootFields(query)) {
+        const resolve = Object.hasOwn(fields, name) ? fields[name] : undefined
+        if (!resolve) throw new FlyError(200, `Field '${name}' doesn't exist: localfly has only what flyctl needs`)
+        data[alias] = await resolve(variables ?? {}, find)
+      }
+      return { data }
+    } catch (error) {
+      if (!(error instanceof FlyError)) throw error
+      return { data: null, errors: [{ message: error.message }] }
+    }
+  })
+  const fields: Record<string, (variables: Variables, find: Find) => unknown> = {
+    organizations: () => ({ nodes: slugs(state).map(showOrg) }),
+    organization: ({ slug }) => showOrg(slug ?? ''),
+    viewer: () => ({ id: 'lab', email: 'lab@localhost', name: 'The lab' }),
+    app: async ({ appName, name, imageRef }, find) => {
+      const app = find(appName ?? name)
+      const image = imageRef === undefined ? {} : { image: await showImage(imageRef, registry) }
+      return { ...showWhole(state, app), ...image }
+    },
+    apps: () => ({
+      pageInfo: { hasNextPage: false, endCursor: '' },
+      nodes: [...state.apps.values()].map((app) => showWhole(state, app)),
+    }),
+    appNameAvailable: ({ appName, name }) => !state.apps.has(appName ?? name ?? ''),
+    nearestRegion: () => showRegion(regions[0]!),
+    platform: () => ({ requestRegion: regions[0]!.code, regions: regions.map(showRegion) }),
+    canPerformBluegreenDeployment: () => true,
+    latestImageDetails: () => {
+      throw new FlyError(200, 'Unknown repository')
+    },
+    addOns: () => ({ nodes: [] }),
+    allocateIpAddress: ({ input }, find) => {
+      const app = find(input?.appId)
+      const made = addIp(state, app, { type: input?.type ?? 'v6', region: input?.region || null })
+      return { ipAddress: showIp(made, app.id), app: { sharedIpAddress: made.ip } }
+    },
+    releaseIpAddress: ({ input }, find) => {
+      const app = find(input?.appId)
+      app.ips = app.ips.filter(({ ip }) => ip !== input?.ip)
+      state.save()
+      return { clientMutationId: null }
+    },
+  }
+
+  on('get', '/api/v1/organizations/:slug', ({ params }) => showRestOrg(String(params['slug'])))
+  for (const path of ['/api/v1/builds', '/api/v1/builds/finish'])
+    on('post', path, () => ({ id: 1, status: 'completed', wallclock_time_ms: 0 }))
+
+  on('get', '/api/v1/apps/:app/releases', ({ params }, find) => ({
+    releases: find(params['app']).releases.map(showRestRelease),
+  }))
+  on('post', '/api/v1/releases', ({ body }, find) => {
+    const wish = body as { app_name: string; image: string; definition?: unknown; strategy?: string }
+    const { releases } = find(wish.app_name)
+    const release: Release = {
+      id: ulid(),
+      version: (releases[0]?.version ?? 0) + 1,
+      status: 'pending',
+      strategy: wish.strategy ?? 'ROLLING',
+      image_ref: wish.image,
+      definition: wish.definition ?? null,
+      created_at: new Date().toISOString(),
+    }
+    releases.unshift(release)
+    state.save()
+    return { release: showRestRelease(release) }
+  })
+  on('patch', '/api/v1/releases/:id', ({ params, body }, find) => {
+    const isIt = ({ id }: Release) => id === params['id']
+    const owner = [...state.apps.values()].find(({ releases }) => releases.some(isIt))
+    const release = find(owner?.name).releases.find(isIt)!
+    release.status = (body as { status: string }).status
+    state.save()
+    return showRestRelease(release)
+  })
+
+  on('get', '/api/v1/apps/:app/logs', async ({ params, query }, find) => {
+    const { next_token: after = '', instance, region } = query as Record<string, string>
+    const { name } = find(params['app'])
+    const machines = [...state.machines.values()].filter(
+      ({ own, ...machine }) =>
+        own.app === name && (!instance || machine.id === instance) && (!region || machine.region === region),
+    )
+    const all = (await Promise.all(machines.map((machine) => readLog(state, machine)))).flat()
+    const fresh = all.filter(({ timestamp }) => timestamp > after)
+    const data = fresh
+      .toSorted((a, b) => a.timestamp.localeCompare(b.timestamp))
+      .map((entry, index) => ({ id: String(index), attributes: { ...entry, meta: {} } }))
+    return { data, meta: { next_token: data.at(-1)?.attributes.timestamp ?? (after || '0') } }
+  })
+}
+
+/** The fields at the root of a GraphQL operation, each as it is to be called and as it is named. */
+export function rootFields(query: string): [alias: string, name: string][] {
+  let braces = 0
+  let brackets = 0
+  let root = ''
+  for (const char of query.replaceAll(/"(?:\\.|[^"\\])*"|#.*$/gm, '')) {
+    if (char === '{') braces++
+    else if (char === '(') brackets++
+    else if (char === ')') brackets--
+    else if (char === '}' && --braces === 0) break
+    else if (braces === 1 && brackets === 0) root += char
+  }
+  return [...root.matchAll(/(?:(\w+)\s*:\s*)?(\w+)/g)].map(([, alias, name]) => [alias ?? name!, name!])
+}
+
+const slugs = (state: FlyState): string[] => [
+  ...new Set([org_slug, ...[...state.apps.values()].map((app) => app.org_slug)]),
+]
+
+const showOrg = (slug: string) => ({
+  id: slug,
+  internalNumericId: '1',
+  slug,
+  rawSlug: slug,
+  name: slug,
+  type: slug === org_slug ? 'PERSONAL' : 'SHARED',
+  paidPlan: true,
+  billable: true,
+  viewerRole: 'admin',
+  addOns: { nodes: [] },
+})
+
+const showRestOrg = (slug: string) => ({
+  id: slug,
+  internal_numeric_id: 1,
+  slug,
+  raw_slug: slug,
+  name: slug,
+  paid_plan: true,
+  personal: slug === org_slug,
+  billable: true,
+  billing_status: 'CURRENT',
+})
+
+const showRegion = ({ code, name }: (typeof regions)[0]) => ({ code, name, gatewayAvailable: true, deprecated: false })
+
+/** All that any query of flyctl's asks of an app: who asks for less passes over the rest. Aliases stand beside names. */
+function showWhole(state: FlyState, app: App) {
+  const { id, name, network, internal_numeric_id: internalNumericId, status, cname_target } = showApp(state, app)
+  const releases = { nodes: app.releases.map(showRelease) }
+  const current = releases.nodes[0] ?? null
+  const shared = app.ips.find((ip) => ip.shared)
+  return {
+    id: name,
+    internalNumericId,
+    name,
+    network,
+    hostname: cname_target,
+    cnameTarget: cname_target,
+    appUrl: `http://${cname_target}/`,
+    deployed: status === 'deployed',
+    status,
+    state: 'DEPLOYED',
+    version: current?.version ?? 0,
+    platformVersion: 'machines',
+    organization: showOrg(app.org_slug),
+    postgresAppRole: null,
+    config: { definition: app.releases[0]?.definition ?? null },
+    currentRelease: current,
+    currentReleaseUnprocessed: current,
+    releases,
+    releasesUnprocessed: releases,
+    ipAddresses: { nodes: app.ips.filter((ip) => !ip.shared).map((ip) => showIp(ip, id)) },
+    sharedIpAddress: shared?.ip ?? null,
+    egressIpAddresses: { nodes: [] },
+    machines: { nodes: [] },
+    certificates: { nodes: [] },
+    services: [],
+  }
+}
+
+function showIp({ ip, region, service_name, created_at }: App['ips'][0], app: string) {
+  const type = ip.startsWith('fdaa:') ? 'private_v6' : ip.includes(':') ? 'v6' : 'v4'
+  return {
+    id: `${app}-${ip}`,
+    address: ip,
+    type,
+    region,
+    createdAt: created_at,
+    serviceName: service_name,
+    network: null,
+  }
+}
+
+const user = { id: 'lab', email: 'lab@localhost', name: 'The lab' }
+
+const showRelease = ({ id, version, status, image_ref, definition, created_at }: Release) => ({
+  id,
+  version,
+  status,
+  inProgress: status === 'running',
+  stable: status === 'complete',
+  description: `Release v${version}`,
+  reason: 'deploy',
+  imageRef: image_ref,
+  configDefinition: definition,
+  user,
+  createdAt: created_at,
+})
+
+const showRestRelease = ({ definition: _definition, ...release }: Release) => ({
+  ...release,
+  stable: release.status === 'complete',
+  in_progress: release.status === 'running',
+  user: user.email,
+})
+
+async function showImage(ref: string, registry: string) {
+  const image = await resolveImage(parseImage(ref), registry).catch(() => null)
+  return image && { id: `img_${image.digest.slice(-12)}`, digest: image.digest, ref, compressedSize: '0', manifest: {} }
+}

@@ -1,0 +1,54 @@
+/**
+ * Trims Fly's public OpenAPI document to the answers of the calls that localfly has: `node lab/make/fly-openapi.ts FILE`
+ * writes `lab/localfly/openapi.json`. The document is https://docs.machines.dev/spec/openapi3.json (Apache 2.0), here as of
+ * 2026-05-07.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+type Json = Record<string, any>
+
+const left = /\/(?:certificates|secretkeys|memory|orgs)\b|\/tokens\/(?!current)/
+const out = join(import.meta.dirname, '../localfly/openapi.json')
+
+const spec = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as Json
+const schemas: Json = {}
+const paths: Json = {}
+for (const [path, methods] of Object.entries<Json>(spec['paths'])) {
+  if (left.test(path)) continue
+  paths[path] = Object.fromEntries(
+    Object.entries(methods).map(([method, { responses }]) => [method, { responses: bare(responses) }]),
+  )
+}
+const { title, version, license } = spec['info']
+const info = {
+  title,
+  version,
+  license,
+  'x-source': 'https://docs.machines.dev/spec/openapi3.json, 2026-05-07, trimmed',
+}
+/** A line for each path and schema, so that a change of the document shows where it is. */
+const lines = (values: Json) =>
+  `{\n${Object.entries(values)
+    .map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)
+    .join(',\n')}\n}`
+const components = `{ "schemas": ${lines(schemas)} }`
+writeFileSync(out, `{\n"info": ${JSON.stringify(info)},\n"paths": ${lines(paths)},\n"components": ${components}\n}\n`)
+
+/** Without words for people; takes up the schemas that are named. */
+function bare(value: any): any {
+  if (Array.isArray(value)) return value.map(bare)
+  if (typeof value !== 'object' || value === null) return value
+  const name: string | undefined = value.$ref?.split('/').at(-1)
+  if (name && !schemas[name]) {
+    schemas[name] = {} // so that a schema that names itself comes to an end
+    schemas[name] = bare(spec['components'].schemas[name])
+  }
+  const words = new Set(['description', 'example', 'deprecated'])
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key, entry]) => !words.has(key) || typeof entry === 'object')
+      .filter(([key]) => !key.startsWith('x-'))
+      .map(([key, entry]) => [key, bare(entry)]),
+  )
+}

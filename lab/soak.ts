@@ -1,0 +1,14 @@
+/** `npm run soak -- NAME [options]`: the same a great many times, by a seed; ends with 0 when all of it was right. */
+import { soakDeploys } from './soak/deploys.ts'
+
+const soaks: Record<string, { about: string; run: (args: string[]) => Promise<boolean> }> = {
+  deploys: soakDeploys,
+}
+
+const [name = '', ...args] = process.argv.slice(2)
+const soak = soaks[name]
+if (!soak) {
+  for (const [known, { about }] of Object.entries(soaks)) console.error(`npm run soak -- ${known}   ${about}`)
+  process.exit(name === '' ? 0 : 2)
+}
+process.exit((await soak.run(args)) ? 0 : 1)

@@ -1,0 +1,124 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Deployment, MachineFacts } from '#api/deployment.ts'
+import { Podman } from '../localfly/podman.ts'
+import type { Machine } from '../localfly/state.ts'
+import type { Lab } from '../start-lab.ts'
+import { labName } from '../sweep.ts'
+import { readPage } from '../use-lab.ts'
+
+/** What an app answers with: its page, and each machine's image by digest. */
+export type Served = { page: string; machines: Map<string, string> }
+
+const patienceMs = 5000
+const leaseMs = 15_000
+
+/** What really is, whatever records say: localfly's own state, the containers that podman runs, the pages by the proxy. */
+export class Truth {
+  readonly #lab: Lab
+  readonly #podman: Podman
+
+  constructor(lab: Lab) {
+    this.#lab = lab
+    this.#podman = new Podman({ dir: lab.dir, name: labName(lab.dir) })
+  }
+
+  /** What the verdict claims beside what is: live means this page and image on every machine, all else what was before. */
+  async check(
+    app: string,
+    deployment: Deployment,
+    page: string,
+    before: Served | null,
+  ): Promise<{ served: Served | null; wrong: string[] }> {
+    const { state, problem, image, machines: facts } = deployment
+    const isStuck = problem?.code === 'deploy-stuck'
+    const kept = facts.filter(({ outcome }) => outcome !== 'removed')
+    const after = new Map(kept.map(({ id }) => [id, image?.digest ?? '']))
+    const claimed = state === 'live' ? { page, machines: after } : before
+    const wrong = isStuck
+      ? await this.#stuckAsSaid(app, facts, before)
+      : await this.#differences(app, claimed, before, state === 'live')
+    wrong.push(...(await this.#heldLeases(app)))
+    return { served: claimed, wrong }
+  }
+
+  /** What is not said to be stuck is as it was. */
+  async #stuckAsSaid(app: string, facts: MachineFacts[], before: Served | null): Promise<string[]> {
+    const machines = (await this.#machines()).filter(({ own }) => own.app === app)
+    const stuck = new Set(facts.filter(({ outcome }) => outcome === 'stuck').map(({ id }) => id))
+    const digests = new Map(machines.map(({ id, image_ref }) => [id, image_ref.digest]))
+    const ids = new Set([...digests.keys(), ...(before?.machines.keys() ?? [])])
+    const wrong = [...ids].filter((id) => !stuck.has(id) && digests.get(id) !== before?.machines.get(id))
+    return [
+      ...(stuck.size === 0 ? ['stuck, and no machine is said to be'] : []),
+      ...wrong.map((id) => `machine ${id} is not said to be stuck, and is on ${digests.get(id) ?? 'nothing'}`),
+    ]
+  }
+
+  async look(app: string): Promise<Served | null> {
+    const machines = (await this.#machines()).filter(({ own }) => own.app === app)
+    if (machines.length === 0) return null
+    const { body } = await readPage(this.#lab, app)
+    return { page: body.trim(), machines: new Map(machines.map(({ id, image_ref }) => [id, image_ref.digest])) }
+  }
+
+  /** Containers that no machine accounts for, and leases that somebody still holds. */
+  async strays(): Promise<string[]> {
+    const machines = await this.#machines()
+    const known = new Set(machines.map(({ id }) => id))
+    const running = [...(await this.#podman.running()).keys()]
+    const held = await Promise.all([...new Set(machines.map(({ own }) => own.app))].map((app) => this.#heldLeases(app)))
+    return [...running.filter((id) => !known.has(id)).map((id) => `container ${id} is no machine's`), ...held.flat()]
+  }
+
+  async #differences(app: string, claimed: Served | null, before: Served | null, live: boolean): Promise<string[]> {
+    const deadline = performance.now() + patienceMs
+    for (;;) {
+      // A machine that a fault has killed a moment ago is about to be back; an untrue page or image stays untrue.
+      const wrong = await this.#differencesNow(app, claimed)
+      if (live && before && claimed && claimed.machines.size !== before.machines.size)
+        wrong.push(`${before.machines.size} machines before, ${claimed.machines.size} in the record`)
+      if (wrong.length === 0 || performance.now() > deadline) return wrong
+      await sleep(500)
+    }
+  }
+
+  async #differencesNow(app: string, claimed: Served | null): Promise<string[]> {
+    const machines = (await this.#machines()).filter(({ own }) => own.app === app)
+    const running = await this.#podman.running()
+    const wanted = claimed?.machines ?? new Map<string, string>()
+    const wrong = [...wanted].flatMap(([id, digest]) => {
+      const machine = machines.find((each) => each.id === id)
+      if (!machine) return [`machine ${id} is not there`]
+      if (machine.state !== 'started') return [`machine ${id} is ${machine.state}`]
+      if (machine.image_ref.digest !== digest) return [`machine ${id} is on ${machine.image_ref.digest}, not ${digest}`]
+      return running.get(id)?.endsWith(digest) ? [] : [`podman runs ${running.get(id)} as ${id}, not ${digest}`]
+    })
+    wrong.push(...machines.filter(({ id }) => !wanted.has(id)).map(({ id, name }) => `stray machine ${id} (${name})`))
+    const pages = await Promise.all(Array.from({ length: 2 * wanted.size }, () => readPage(this.#lab, app)))
+    for (const { status, body } of pages)
+      if (status !== 200 || body.trim() !== claimed?.page)
+        wrong.push(`the page is ${status} ${body.trim().slice(0, 200)}`)
+    return wrong
+  }
+
+  /** A thief's is the soak's own doing. One whose nonce was lost with an answer runs out by itself. */
+  async #heldLeases(app: string): Promise<string[]> {
+    const deadline = performance.now() + leaseMs
+    for (;;) {
+      const held = (await this.#machines()).filter(({ own: { app: its, lease } }) => {
+        return its === app && lease && lease.expires_at * 1000 > Date.now() && !lease.owner.startsWith('thief')
+      })
+      if (held.length === 0) return []
+      if (performance.now() > deadline) return held.map(({ id }) => `the lease of machine ${id} is still held`)
+      await sleep(500)
+    }
+  }
+
+  /** Of localfly's own file, so that no request of ours takes from the gateway's allowance. */
+  async #machines(): Promise<Machine[]> {
+    const stored = JSON.parse(await readFile(join(this.#lab.dir, 'localfly/state.json'), 'utf8'))
+    return (stored as { machines: Machine[] }).machines.filter(({ state }) => state !== 'destroyed')
+  }
+}

@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** A registry that holds what is put into it: manifests alone. */
+export class FakeRegistry {
+  host = ''
+  readonly #held = new Map<string, string>()
+  readonly #server = createServer((request, response) => {
+    const manifest = this.#held.get(request.url ?? '')
+    response.writeHead(manifest ? 200 : 404, { 'content-type': 'application/vnd.oci.image.manifest.v1+json' })
+    response.end(manifest)
+  })
+
+  static async start(): Promise<FakeRegistry> {
+    const fake = new FakeRegistry()
+    await new Promise<void>((done) => fake.#server.listen(0, '127.0.0.1', done))
+    fake.host = `127.0.0.1:${(fake.#server.address() as AddressInfo).port}`
+    return fake
+  }
+
+  /** Its name with the tag, and its digest. */
+  put(repository: string, tag: string): { name: string; digest: string } {
+    const manifest = JSON.stringify({ schemaVersion: 2, annotations: { repository, tag } })
+    const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`
+    for (const reference of [tag, digest]) this.#held.set(`/v2/${repository}/manifests/${reference}`, manifest)
+    return { name: `${this.host}/${repository}:${tag}`, digest }
+  }
+
+  lose(repository: string, digest: string): void {
+    this.#held.delete(`/v2/${repository}/manifests/${digest}`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise((done) => this.#server.close(done))
+  }
+}

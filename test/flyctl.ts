@@ -1,0 +1,52 @@
+/** A real flyctl, where there is one on PATH, that speaks to nobody but a localfly. */
+import { execFile, execFileSync } from 'node:child_process'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+
+const nowhere = 'http://127.0.0.1:1'
+/** What flyctl would ask elsewhere is off, or goes nowhere. */
+const quiet = {
+  PATH: process.env['PATH'],
+  FLY_METRICS_BASE_URL: nowhere,
+  FLY_SYNTHETICS_BASE_URL: nowhere,
+  FLY_TRACE_COLLECTOR_URL: '127.0.0.1',
+  FLY_SEND_METRICS: '0',
+  FLY_SYNTHETICS_AGENT: '0',
+  FLY_NO_UPDATE_CHECK: '1',
+  FLY_NO_INCIDENTS_CHECK: '1',
+  HTTPS_PROXY: nowhere,
+  NO_PROXY: '127.0.0.1,localhost',
+  CI: '1',
+}
+
+export const hasFlyctl = (() => {
+  try {
+    return execFileSync('flyctl', ['version'], { env: { ...quiet, HOME: tmpdir() }, encoding: 'utf8' }).startsWith(
+      'fly',
+    )
+  } catch {
+    console.log('flyctl is not on PATH: what it makes of localfly is not tried')
+    return false
+  }
+})()
+
+/** Runs flyctl's commands; in words, `\ ` is a space. What meets Fly's request limits is said again. */
+export function flyctlAt(url: string, token: string) {
+  const cwd = mkdtempSync(join(tmpdir(), 'flyctl-'))
+  const urls = { FLY_FLAPS_BASE_URL: url, FLY_API_BASE_URL: url, FLY_UIEX_BASE_URL: url }
+  const env = { ...quiet, ...urls, HOME: cwd, FLY_CONFIG_DIR: cwd, FLY_ACCESS_TOKEN: token }
+  const run = async (command: string, triesLeft = 4): Promise<string> => {
+    const words = command.match(/(?:\\ |\S)+/g)!.map((word) => word.replaceAll('\\ ', ' '))
+    try {
+      return (await promisify(execFile)('flyctl', words, { env, cwd, timeout: 150_000 })).stdout
+    } catch (error) {
+      if (triesLeft === 0 || !String(error).includes('rate limit exceeded')) throw error
+      await sleep(3000)
+      return run(command, triesLeft - 1)
+    }
+  }
+  return { run, cwd }
+}

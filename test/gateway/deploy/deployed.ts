@@ -1,0 +1,78 @@
+import { expect } from 'vitest'
+import type { MachineFacts } from '#api/deployment.ts'
+import { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import { Deployer } from '../../../gateway/src/deploy/deployer.ts'
+import { desiredApp } from '../../../gateway/src/deploy/desired.ts'
+import type { Rollout } from '../../../gateway/src/deploy/rollout.ts'
+import type { Work } from '../../../gateway/src/deploy/run.ts'
+import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
+import type { FakeFly } from '../../fakes/machines-api.ts'
+
+export const waitMs = 3000
+
+export type Asked = Partial<{
+  api: MachinesApi
+  /** Who speaks to Fly: any word that begins with `secret`. */
+  token: string
+  number: number
+  app: string
+  flyToml: string
+  env: Record<string, string>
+  options: Partial<DeploymentOptions>
+  rollout: Rollout | null
+  signal: AbortSignal
+  watchMs: number
+  waitMs: number
+  kept: (rollout: Rollout) => Promise<void>
+  /** How far it came, and from where it goes on. */
+  stage: { verifying: boolean }
+  tell: Work['tell']
+}>
+
+/** What the pipeline does with the deploy engine, from the app to the verdict. */
+export async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: string; machines: MachineFacts[] }> {
+  const { number = 1, app = 'web', flyToml = null, env = {}, signal = AbortSignal.timeout(60_000) } = asked
+  await using own = new MachinesApi({ baseUrl: fake.url, token: asked.token ?? 'secret' })
+  const fly = asked.api ?? own
+  const { watchMs = 600 } = asked
+  const urlTemplate = 'http://{app}.flycast'
+  const times = { watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
+  const deployer = new Deployer({ fly, org: 'personal', urlTemplate, ...times })
+  if (!asked.rollout) await deployer.ensureApp(app, Promise.resolve(), signal)
+  const options = DeploymentOptions.parse({ env, ...asked.options })
+  const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })
+  const image = { reference: `registry.fly.io/${app}@${digest(number)}`, digest: digest(number), tags: [] }
+  const work: Work = {
+    id: `d${number}`,
+    number,
+    app,
+    options,
+    image,
+    desired,
+    signal,
+    rollout: asked.rollout ?? null,
+    tell: asked.tell ?? (() => {}),
+    async remember({ rollout, machines }) {
+      Object.assign(result, { machines })
+      work.rollout = rollout
+      await asked.kept?.(rollout)
+    },
+  }
+  const result = { url: '', machines: [] as MachineFacts[] }
+  const { stage = { verifying: false } } = asked
+  if (!stage.verifying) await deployer.deploy(work)
+  stage.verifying = true
+  return Object.assign(result, await deployer.verify(work))
+}
+
+export const digest = (number: number): string => `sha256:${String(number).padStart(64, '0')}`
+
+export async function refused(outcome: Promise<unknown>): Promise<Problem> {
+  const error = await outcome.then(
+    () => null,
+    (error: unknown) => error,
+  )
+  expect(error).toBeInstanceOf(Problem)
+  return error as Problem
+}

@@ -1,0 +1,216 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { beforeAll, describe, expect, test as each, vi } from 'vitest'
+import type { MachineFacts } from '#api/deployment.ts'
+import type { NewEvent } from '#api/event.ts'
+import { Problem } from '#api/problem.ts'
+import { atOnce } from '../../../gateway/src/deploy/at-once.ts'
+import { strategies, type Strategy } from '../../../gateway/src/deploy/fly-toml.ts'
+import type { Rollout } from '../../../gateway/src/deploy/rollout.ts'
+import { FakeFly, type App, type Nature } from '../../fakes/machines-api.ts'
+import { deployed, digest, type Asked } from './deployed.ts'
+
+// They wait more than they work.
+vi.setConfig({ maxConcurrency: 12, testTimeout: 120_000 })
+const test = each.concurrent
+const http = '[http_service]\ninternal_port = 8080\n[[http_service.checks]]\npath = "/"\n'
+const withRelease = `${http}[deploy]\nrelease_command = "migrate --all"\n`
+
+/** An app whose two machines serve the first release: what every case begins with. */
+let before: App
+beforeAll(async () => {
+  await using fly = await FakeFly.start()
+  await deployed(fly, { number: 1, flyToml: http, options: { ha: true }, watchMs: 0 })
+  before = structuredClone(fly.apps.get('web')!)
+  expect(before.machines.size).toBe(2)
+})
+
+async function startWorld(nature: Nature = 'good'): Promise<FakeFly> {
+  const fly = await FakeFly.start()
+  fly.apps.set('web', structuredClone(before))
+  fly.natures.set(digest(2), nature)
+  fly.leaseSpeed = 10
+  return fly
+}
+
+const second = (strategy: Strategy, more: Asked = {}): Asked => ({
+  number: 2,
+  flyToml: withRelease,
+  options: { strategy },
+  watchMs: 100,
+  ...more,
+})
+
+/** How it ended, `live` or a problem's code, with what the record says. */
+async function ending(fly: FakeFly, asked: Asked): Promise<{ end: string; problem: Problem | null }> {
+  try {
+    await deployed(fly, asked)
+    return { end: 'live', problem: null }
+  } catch (error) {
+    if (!(error instanceof Problem)) return { end: String(error), problem: null }
+    return { end: error.code, problem: error }
+  }
+}
+
+/** Machine by machine: what is there is what must be there, nothing more, and nobody holds it. */
+async function expectEnd(fly: FakeFly, end: string, strategy: Strategy): Promise<void> {
+  const machines = fly.machines('web')
+  // A lease whose release a crash has cut off runs out.
+  const runOut = machines.map(({ lease }) => (lease?.endsAt ?? 0) - Date.now())
+  expect(Math.max(...runOut)).toBeLessThan(1500)
+  await delay(Math.max(...runOut, 0))
+  expect(machines.filter(({ lease }) => (lease?.endsAt ?? 0) > Date.now())).toEqual([])
+  const seen = machines.map(({ id, state, cordoned = false, image_ref, config: { metadata, ...config } }) => ({
+    id,
+    state,
+    cordoned,
+    digest: image_ref?.digest,
+    config: { ...config, image: null },
+    metadata: { ...metadata, tarmac_number: null },
+  }))
+  const formerly = [...before.machines.values()].map(({ id, config: { metadata, ...config } }) => ({
+    id,
+    state: 'started',
+    cordoned: false,
+    digest: digest(end === 'live' ? 2 : 1),
+    config: { ...config, image: null },
+    metadata: { ...metadata, tarmac_number: null, ...(end === 'live' && { tarmac_deployment: 'd2' }) },
+  }))
+  const isNew = strategy === 'bluegreen' && end === 'live'
+  if (isNew) expect(seen.some(({ id }) => before.machines.has(id))).toBe(false)
+  expect(seen).toEqual(isNew ? formerly.map((one, at) => ({ ...one, id: seen[at]?.id })) : formerly)
+}
+
+const natures: Nature[] = ['good', 'cannot-start', 'crashes', 'crashes-later', 'check-fails', 'reverts']
+const says: Partial<Record<Nature, RegExp>> = {
+  'cannot-start': /could not be started by Fly/,
+  crashes: /crashed: its process ended by itself with exit code 7/,
+  'crashes-later': /crashed: its process ended by itself with exit code 7/,
+  'check-fails': /check servicecheck-00 is critical/,
+  reverts: /went back to it in silence/,
+}
+
+describe.concurrent.each(strategies)('%s', (strategy) => {
+  for (const nature of natures) {
+    test(`a release that is ${nature} ends as it must, machine by machine`, async () => {
+      await using fly = await startWorld(nature)
+      // Nothing is updated by bluegreen, so there is nothing that Fly could take back in silence.
+      const good = nature === 'good' || (nature === 'reverts' && strategy === 'bluegreen')
+      const { end, problem } = await ending(fly, second(strategy, { watchMs: 600, flyToml: good ? withRelease : http }))
+      expect(end).toBe(good ? 'live' : 'deploy-failed')
+      if (!good) expect(problem?.message).toMatch(says[nature]!)
+      for (const { before, tried, after, outcome } of (problem?.facts['machines'] ?? []) as MachineFacts[]) {
+        expect(tried === null || tried.image.endsWith(digest(2))).toBe(true)
+        expect([after?.image ?? null, outcome]).toEqual(before ? [before.image, 'rolled_back'] : [null, 'removed'])
+      }
+      await expectEnd(fly, end, strategy)
+    })
+  }
+
+  test('an update back that Fly takes back in silence is tried once more', async () => {
+    await using fly = await startWorld('check-fails')
+    const get = fly.natures.get.bind(fly.natures)
+    let reverts = 1
+    fly.natures.get = (image) => (image === digest(1) && reverts-- > 0 ? 'reverts' : get(image))
+    const { end } = await ending(fly, second(strategy, { flyToml: http, waitMs: 6000 }))
+    expect(end).toBe('deploy-failed')
+    await expectEnd(fly, end, strategy)
+  })
+
+  test('a release command that fails ends it before any machine is touched', async () => {
+    await using fly = await startWorld()
+    fly.exitCode = 3
+    const { end, problem } = await ending(fly, second(strategy))
+    expect([end, problem?.facts]).toMatchObject(['deploy-failed', { exitCode: 3, machines: [] }])
+    expect(problem?.message).toMatch(/release_command \(migrate --all\) ended by itself with exit code 3/)
+    expect(fly.machines('web').map(({ made }) => made)).toEqual([1, 1])
+    await expectEnd(fly, end, strategy)
+  })
+
+  test('one that is cancelled under way puts back what it touched', async () => {
+    for (const at of strategy === 'bluegreen' || strategy === 'canary' ? ['checking', 'stopped'] : ['checking']) {
+      await using fly = await startWorld()
+      const stop = new AbortController()
+      const tell = (event: NewEvent) => {
+        if (event.type === 'machine' && event.status === at) stop.abort(new Problem('cancelled', 'not wanted any more'))
+      }
+      const { end } = await ending(fly, second(strategy, { signal: stop.signal, tell }))
+      expect(end).toBe('cancelled')
+      await expectEnd(fly, end, strategy)
+    }
+  })
+
+  test('with every third call to Fly failing it ends true, live or back', async () => {
+    await atOnce([1, 2, 3], 3, async (seed) => {
+      await using fly = await startWorld()
+      fly.chaos = { rate: 0.3, random: seeded(seed) }
+      const { end } = await ending(fly, second(strategy, { waitMs: 20_000 }))
+      expect(end).toMatch(/^(live|deploy-failed|fly-unavailable)$/)
+      fly.chaos = null
+      await expectEnd(fly, end, strategy)
+    })
+  })
+
+  for (const nature of ['good', 'crashes'] as const) {
+    test(`a gateway killed anywhere in a release that is ${nature} ends it right`, async () => {
+      const ways = ['note', 'written', 'before', 'after'] as const
+      let kills = 0
+      await atOnce([...ways], ways.length, async (way) => {
+        const times = Array.from({ length: 60 }, (_, at) => at + 1)
+        let last = Infinity
+        await atOnce(times, 4, async (at) => {
+          if (at > last) return
+          if (await killedAndBack(strategy, nature, way, at)) kills++
+          else last = Math.min(last, at)
+        })
+        expect(last).toBeLessThan(60)
+      })
+      expect(kills).toBeGreaterThan(20)
+    })
+  }
+})
+
+/**
+ * The process dies as it is about to write down its n-th note or just has, or before or after the effect of its n-th call
+ * that changes something; another takes up what is stored. False when it ended before that.
+ */
+async function killedAndBack(
+  strategy: Strategy,
+  nature: Nature,
+  way: 'note' | 'written' | 'before' | 'after',
+  at: number,
+): Promise<boolean> {
+  await using fly = await startWorld(nature)
+  if (way === 'before' || way === 'after') fly.killing = { token: 'secret-1', at, when: way }
+  const stage = { verifying: false }
+  let stored: Rollout | null = null
+  let notes = 0
+  const kept = async (rollout: Rollout) => {
+    const isLast = ++notes === at && (way === 'note' || way === 'written')
+    if (fly.dead.has('secret-1') || (isLast && way === 'note')) {
+      fly.dead.add('secret-1')
+      throw new Error('killed')
+    }
+    stored = rollout
+    if (!isLast) return
+    fly.dead.add('secret-1')
+    throw new Error('killed')
+  }
+  const first = await ending(fly, second(strategy, { token: 'secret-1', kept, stage }))
+  const killed = fly.dead.has('secret-1')
+  const { end } = killed
+    ? await ending(fly, second(strategy, { token: 'secret-2', rollout: stored, stage, kept: async () => {} }))
+    : first
+  const where = `${strategy}, ${nature}, ${way} ${at}`
+  expect(`${where}: ${end}`).toBe(`${where}: ${nature === 'good' ? 'live' : 'deploy-failed'}`)
+  await expectEnd(fly, end, strategy)
+  return killed
+}
+
+/** Random numbers that are the same for the same seed. */
+function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32
+    return state / 2 ** 32
+  }
+}

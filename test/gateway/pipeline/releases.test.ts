@@ -1,0 +1,212 @@
+import { expect, test } from 'vitest'
+import type { Deployment } from '#api/deployment.ts'
+import type { Audit, ReleaseDiff, ReleasePage } from '#api/release.ts'
+import { DeploymentOptions } from '#api/options.ts'
+import type { ProblemBody } from '#api/problem.ts'
+import { startMachines } from '../start-machines.ts'
+
+test('what goes live is a release; a rollback brings its image, config and env back, and names the secrets that are others', async () => {
+  await using gateway = await startMachines()
+  const { fly, images, get, call, ended, deploy } = gateway
+  const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]
+  const first = await deploy('shop', { image: one.name }, { env: { COLOUR: 'red', OLD: 'yes' }, commit: 'abc' })
+  expect(first).toMatchObject({ state: 'live', release: 1, source: null, from: null, plan: null })
+  fly.apps.get('shop')!.secrets = [
+    { name: 'KEY', digest: 'd1' },
+    { name: 'SAME', digest: 's' },
+  ]
+  const second = await deploy('shop', { image: two.name }, { env: { COLOUR: 'blue', NEW: 'yes' } })
+  expect(second).toMatchObject({ state: 'live', release: 2, from: { app: 'shop', owner: null, release: 1 } })
+  const env = () => fly.machines('shop')[0]!.config.env
+  expect(env()).toMatchObject({ COLOUR: 'blue', OLD: 'yes', NEW: 'yes' }) // an image takes over what runs
+
+  const { releases } = await get<ReleasePage>('/v1/apps/shop/releases')
+  expect(releases).toMatchObject([
+    {
+      number: 2,
+      deployment: second.id,
+      image: { digest: two.digest },
+      env: { app: { COLOUR: 'blue', PORT: '8080' } },
+      config: { app: { services: [{ internal_port: 8080 }] } },
+      secrets: [{ name: 'KEY', digest: 'd1' }, { name: 'SAME' }],
+    },
+    { number: 1, deployment: first.id, image: { digest: one.digest }, secrets: [] },
+  ])
+  const diff = await get<ReleaseDiff>('/v1/apps/shop/releases/1/diff/2')
+  expect(diff.differences).toEqual([
+    { path: 'image', before: releases[1]!.image.reference, after: releases[0]!.image.reference },
+    { path: 'env.app.COLOUR', before: 'red', after: 'blue' },
+    { path: 'env.app.NEW', after: 'yes' },
+    { path: 'secrets.KEY', after: 'd1' },
+    { path: 'secrets.SAME', after: 's' },
+  ])
+
+  fly.apps.get('shop')!.secrets = [
+    { name: 'SAME', digest: 's' },
+    { name: 'LATER', digest: 'l' },
+  ]
+  const asked = () => call<Deployment>('POST', '/v1/apps/shop/rollback', undefined, { 'idempotency-key': 'k' })
+  const { status, body } = await asked()
+  expect(status).toBe(202)
+  const back = await ended(body.id)
+  expect(back).toMatchObject({
+    state: 'live',
+    release: 3,
+    image: { digest: one.digest },
+    from: { release: 1 },
+    options: { trigger: 'rollback', commit: 'abc' },
+  })
+  expect(back.log.flatMap((event) => (event.type === 'state' ? [event.state] : []))).toEqual([
+    'pending',
+    'deploying',
+    'verifying',
+    'live',
+  ])
+  expect(back.log.filter(({ type }) => type === 'warning')).toMatchObject([
+    { text: 'Secrets on Fly are not turned back. Since release 1: SAME (added), LATER (added).' },
+  ])
+  expect(env()).toMatchObject({ COLOUR: 'red', OLD: 'yes' })
+  expect(env()).not.toHaveProperty('NEW')
+  expect((await asked()).body.id).toBe(back.id) // although the release before is another one now
+
+  const page = await get<ReleasePage>('/v1/apps/shop/releases?limit=2')
+  expect(page.releases.map(({ number }) => number)).toEqual([3, 2])
+  expect(await get<ReleasePage>(`/v1/apps/shop/releases?cursor=${page.next}`)).toMatchObject({
+    releases: [{ number: 1 }],
+    next: null,
+  })
+  expect((await get<ReleaseDiff>('/v1/apps/shop/releases/1/diff/3')).differences).toMatchObject([
+    { path: 'secrets.SAME' },
+    { path: 'secrets.LATER' },
+  ])
+  const retried = await call<Deployment>('POST', `/v1/deployments/${back.id}/retry`)
+  expect(retried.status).toBe(202)
+})
+
+test('a rollback to what is not there touches nothing and says so', async () => {
+  await using gateway = await startMachines()
+  const { images, call, deploy } = gateway
+  const refused = async (query: string) => {
+    const { status, body } = await call<ProblemBody>('POST', `/v1/apps/shop/rollback${query}`)
+    return [status, body.code, body.detail]
+  }
+  expect(await refused('')).toEqual([404, 'release-not-found', 'There is nothing to go back to: shop has no release.'])
+  const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]
+  await deploy('shop', { image: one.name })
+  expect(await refused('')).toEqual([404, 'release-not-found', expect.stringContaining('one release, number 1')])
+  expect(await refused('?release=7')).toEqual([404, 'release-not-found', expect.stringContaining('no release 7')])
+  expect(await refused('?release=x')).toEqual([422, 'option-invalid', 'The option release is a whole number.'])
+  await deploy('shop', { image: two.name })
+  images.lose('shop', one.digest)
+  expect(await refused('')).toEqual([410, 'image-gone', expect.stringContaining('Deploy its source again')])
+  expect((await gateway.store.list('shop', { limit: 9, before: null })).deployments).toHaveLength(2)
+})
+
+test('a JSON body names one source of a kind that is known', async () => {
+  await using gateway = await startMachines()
+  const { images, call, deploy } = gateway
+  const image = images.put('shop', 'v1').name
+  const refused = async (body: object, query = '') => {
+    const answer = await call<ProblemBody>('POST', `/v1/apps/shop/deployments${query}`, body)
+    return [answer.status, answer.body.detail]
+  }
+  expect(await refused({ source: { release: 1, image } })).toEqual([
+    400,
+    'source names both release and image; choose one.',
+  ])
+  expect(await refused({ source: { image, git: 'x' } })).toEqual([400, 'source names both image and git; choose one.'])
+  expect(await refused({ source: { git: 'x' } })).toEqual([
+    400,
+    expect.stringContaining('not taken by this builder yet'),
+  ])
+  expect(await refused({ source: 'x' })).toEqual([400, expect.stringContaining('one of image, deployment, release')])
+  expect(await refused({ source: { release: 'three' } })).toEqual([400, expect.stringContaining('"release": 3')])
+  expect(await refused({ source: { image }, regoin: 'fra' })).toEqual([
+    422,
+    'There is no option regoin. Did you mean region?',
+  ])
+  expect(await refused({ source: { image }, env: { '1A': 'x' } })).toEqual([422, expect.stringContaining('env.1A')])
+  expect(await refused({ source: { image }, deploy: false })).toEqual([422, expect.stringContaining('nothing to do')])
+  expect(await refused({ source: { image } }, '?region=fra')).toEqual([400, expect.stringContaining('fields of it')])
+  expect(await refused({ source: { image: 'elsewhere.example/shop:v1' } })).toMatchObject([
+    422,
+    expect.stringContaining('its own registry'),
+  ])
+  expect(await refused({ source: { image: `${images.host}/shop:never` } })).toMatchObject([410, expect.any(String)])
+  expect(await refused({ source: { deployment: 'nobody' } })).toMatchObject([404, expect.any(String)])
+  expect(await refused({ source: { release: 4 } })).toMatchObject([404, expect.any(String)])
+  // Another app's release, with its config, and what a deployment made.
+  await deploy('shop', { image }, { env: { COLOUR: 'red' } })
+  const other = await deploy('blog', { release: 1, app: 'shop' }, { env: { MORE: '1' }, count: 2 })
+  expect(other).toMatchObject({ state: 'live', release: 1, from: { app: 'shop', release: 1 } })
+  expect(gateway.fly.machines('blog').map(({ config }) => config.env)).toMatchObject([
+    { COLOUR: 'red', MORE: '1' },
+    { COLOUR: 'red', MORE: '1' },
+  ])
+  expect(await deploy('wiki', { deployment: other.id })).toMatchObject({
+    state: 'live',
+    from: { app: 'blog', release: 1 },
+  })
+})
+
+test('public addresses are told after a deploy, or given back; the audit shows them, and what is not as released', async () => {
+  for (const publicIps of ['report', 'release'] as const) {
+    await using gateway = await startMachines({ publicIps })
+    const { fly, images, call, get, deploy } = gateway
+    const image = images.put('shop', 'v1').name
+    await deploy('shop', { image }, { env: { COLOUR: 'red' } })
+    const app = fly.apps.get('shop')!
+    app.ips.push({ ip: '2001:db8::7' })
+    expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({
+      made: true,
+      ips: [{ public: false }, { ip: '2001:db8::7', public: true }],
+      services: [{ group: 'app', service: { internal_port: 8080 } }],
+      foreign: [],
+      drift: [],
+    })
+    const { log } = await deploy('shop', { image })
+    const warned = log.filter(({ type }) => type === 'warning')
+    expect(warned).toMatchObject([{ text: expect.stringContaining('2001:db8::7') }])
+    expect(app.ips.length).toBe(publicIps === 'report' ? 2 : 1)
+
+    const [machine] = fly.machines('shop')
+    machine!.config.env!['COLOUR'] = 'green'
+    machine!.config.env!['FOREIGN'] = 'stays'
+    const stray = structuredClone(machine!)
+    app.machines.set('stray', { ...stray, id: 'stray', name: 'console', config: { image: 'x', metadata: {} } })
+    expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({
+      foreign: [{ id: 'stray', name: 'console' }],
+      drift: [
+        { machine: machine!.id, release: 2, differences: [{ path: 'env.COLOUR', before: 'red', after: 'green' }] },
+      ],
+    })
+    expect((await call('GET', '/v1/apps/nothing/audit')).status).toBe(404)
+  }
+})
+
+test('an app goes when its name is said twice, and one that was not made here only when that is said too', async () => {
+  await using gateway = await startMachines()
+  const { fly, images, call, deploy, get, store } = gateway
+  const image = images.put('shop', 'v1').name
+  await deploy('shop', { image })
+  const remove = async (query: string, app = 'shop') => {
+    const { status, body } = await call<ProblemBody | null>('DELETE', `/v1/apps/${app}${query}`)
+    return body ? [status, body.code] : [status]
+  }
+  expect(await remove('')).toEqual([422, 'option-invalid'])
+  expect(await remove('?confirm=blog')).toEqual([422, 'option-invalid'])
+  expect(await remove('?confirm=nothing', 'nothing')).toEqual([404, 'app-not-found'])
+  const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
+  await store.create({ id: 'waits', app: 'shop', options: DeploymentOptions.parse({}), source })
+  expect(await remove('?confirm=shop')).toEqual([409, 'app-busy'])
+  await store.wishCancel('waits', { by: null, why: null, abort: false })
+  expect(await remove('?confirm=shop')).toEqual([204])
+  expect(fly.apps.has('shop')).toBe(false)
+  expect(await get('/v1/apps/shop/releases')).toEqual({ releases: [], next: null })
+  expect(await deploy('shop', { image })).toMatchObject({ state: 'live', release: 1 }) // made anew at once
+
+  fly.apps.set('theirs', { name: 'theirs', ips: [], machines: new Map(), volumes: [], secrets: [] })
+  expect(await deploy('theirs', { image })).toMatchObject({ state: 'live' })
+  expect(await remove('?confirm=theirs', 'theirs')).toEqual([409, 'app-foreign'])
+  expect(await remove('?confirm=theirs&foreign=true', 'theirs')).toEqual([204])
+})

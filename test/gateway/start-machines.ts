@@ -1,0 +1,166 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isFinal, type Deployment, type ImageFacts } from '#api/deployment.ts'
+import type { DeploymentEvent } from '#api/event.ts'
+import { Problem } from '#api/problem.ts'
+import type { ImageSource } from '#api/image-source.ts'
+import type { Rollout, RolloutTarget } from '#api/rollout.ts'
+import { Deployer } from '../../gateway/src/deploy/deployer.ts'
+import type { NewDeployment } from '../../gateway/src/deployments/store.ts'
+import { follow } from '../../gateway/src/deployments/follow.ts'
+import type { SourceTree } from '../../gateway/src/deployments/source-tree.ts'
+import { MachinesApi } from '../../gateway/src/fly/machines-api.ts'
+import { openLog } from '../../gateway/src/log.ts'
+import { auditOf } from '../../gateway/src/pipeline/audit.ts'
+import { deleteApp } from '../../gateway/src/pipeline/delete-app.ts'
+import { fromImage } from '../../gateway/src/pipeline/image-source.ts'
+import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
+import { Rollouts } from '../../gateway/src/pipeline/rollouts.ts'
+import { Runner } from '../../gateway/src/pipeline/runner.ts'
+import { Registry } from '../../gateway/src/registry/registry.ts'
+import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
+import { FakeFly } from '../fakes/machines-api.ts'
+import { FakeRegistry } from '../fakes/registry.ts'
+import { authorization, startHttp } from './http/start-http.ts'
+
+type Store = ReturnType<typeof openSqliteStore>
+type Answer<T> = { status: number; body: T }
+type Settings = { publicIps?: 'report' | 'release'; watchMs?: number; deploys?: number; flyToml?: string }
+
+/** A gateway for images that exist, joined as `gateway.ts` does it; Fly and the registry are fakes. */
+export async function startMachines({ publicIps = 'report', watchMs = 0, deploys = 16, flyToml = '' }: Settings = {}) {
+  await using opening = new AsyncDisposableStack()
+  const fake = opening.use(await FakeFly.start())
+  const images = opening.use(await FakeRegistry.start())
+  const fly = opening.use(new MachinesApi({ baseUrl: fake.url, token: 'secret' }))
+  const registry = opening.use(new Registry({ host: images.host, login: null, insecure: true }))
+  const deployer = new Deployer({
+    fly,
+    org: 'personal',
+    urlTemplate: 'http://{app}.flycast',
+    ownerUrlTemplate: 'http://{owner}.{app}.internal:{port}',
+    watchMs,
+    proxyMs: 20,
+    waitMs: 3000,
+  })
+  const log = openLog('silent')
+  const store: Store = opening.use(openSqliteStore(':memory:'))
+  const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
+  const root = await mkdtemp(join(tmpdir(), 'tarmac-source-'))
+  opening.defer(() => rm(root, { recursive: true }))
+  await writeFile(join(root, 'fly.toml'), flyToml)
+  const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
+  const intake = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
+  // Nothing is built here: the rooms that build are not there.
+  const rooms = { intake, registry, store, fly, deployer } as unknown as Parameters<typeof makeSteps>[0]
+  const settings = { region: 'fra', publicIps, plansDir: '/tmp/plans', key: new Uint8Array(32) }
+  const steps = makeSteps(rooms, settings as unknown as Parameters<typeof makeSteps>[1])
+  const limits = {
+    fetchMs: 1000,
+    totalMs: 600_000,
+    planMs: 1000,
+    buildMs: 1000,
+    deployMs: 120_000,
+    awayMs: 1000,
+    builds: 4,
+    appBuilds: 4,
+    deploys,
+    drainMs: 0,
+  }
+  const start = async () => {
+    const runner = await Runner.start({ store, steps, log, limits, hide: [] })
+    const from = { store, intake, registry, registryHost: images.host }
+    const look = (source: ImageSource, target: RolloutTarget) =>
+      fromImage(target, source, from, AbortSignal.timeout(5000))
+    const bring = async (source: ImageSource, { app, options, ...more }: RolloutTarget & Partial<NewDeployment>) => {
+      const made = await store.create({ id: randomUUID(), app, ...(await look(source, { app, options })), ...more })
+      runner.wake()
+      return made
+    }
+    const rollouts = await Rollouts.start({
+      store,
+      look,
+      bring: (source, { app, options }, id) => bring(source, { app, options, id }),
+      newId: randomUUID,
+      log,
+    })
+    return { runner, bring, rollouts }
+  }
+  let parts = await start()
+  const stop = async () => {
+    await parts.rollouts[Symbol.asyncDispose]()
+    await parts.runner[Symbol.asyncDispose]()
+  }
+  opening.defer(stop)
+  const server = opening.use(
+    await startHttp({
+      store,
+      bring: (...asked) => parts.bring(...asked),
+      rollouts: { create: (...asked) => parts.rollouts.create(...asked), find: (id) => parts.rollouts.find(id) },
+      audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(10_000)),
+      deleteApp: (app, foreign) => deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(10_000)),
+    }),
+  )
+  const open = opening.move()
+
+  const call = async <T>(method: string, path: string, body?: object, headers = {}): Promise<Answer<T>> => {
+    const answer = await fetch(server.url + path, {
+      method,
+      headers: { ...authorization, ...(body && { 'content-type': 'application/json' }), ...headers },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    const text = await answer.text()
+    return { status: answer.status, body: (text === '' ? null : JSON.parse(text)) as T }
+  }
+  const ended = async (id: string): Promise<Deployment & { log: DeploymentEvent[] }> => {
+    const events = await Array.fromAsync(follow(store, id, 0, AbortSignal.timeout(60_000)))
+    const record = (await store.find(id))!
+    if (!isFinal(record.state)) throw new Error(`${id} is ${record.state} still`)
+    return { ...record, log: events }
+  }
+  return {
+    store,
+    source,
+    fly: fake,
+    images,
+    call,
+    ended,
+    get: async <T>(path: string) => (await call<T>('GET', path)).body,
+    /** `POST …/deployments` with JSON, to its end. */
+    deploy: async (app: string, source: object, options: object = {}) => {
+      const { body } = await call<Deployment>('POST', `/v1/apps/${app}/deployments`, { source, ...options })
+      return ended(body.id)
+    },
+    rolledOut: async (id: string): Promise<Rollout> => {
+      for (;;) {
+        const rollout = await parts.rollouts.find(id)
+        if (rollout.endedAt !== null) return rollout
+        await new Promise((done) => setTimeout(done, 20))
+      }
+    },
+    /** A form with these fields, a file among them. */
+    form: async <T>(path: string, fields: Record<string, string | Blob>): Promise<Answer<T>> => {
+      const body = new FormData()
+      for (const [name, value] of Object.entries(fields)) body.append(name, value)
+      const answer = await fetch(server.url + path, { method: 'POST', headers: authorization, body })
+      return { status: answer.status, body: (await answer.json()) as T }
+    },
+    /** Plays the build of a deployment that waits: to this image, or to its failure. */
+    build: async (id: string, image: ImageFacts | null) => {
+      const claim = (await store.claim())!
+      const holder = { id, epoch: claim.epoch }
+      await store.advance(holder, 'fetching', 'analyzing')
+      await store.advance(holder, 'analyzing', 'building')
+      const problem = new Problem('build-failed', 'npm ci ended with exit code 1.').body()
+      await store.advance(holder, 'building', image ? 'built' : 'build_failed', image ? { image } : { problem })
+    },
+    /** The gateway stops, and is there again. */
+    restart: async () => {
+      await stop()
+      parts = await start()
+    },
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
+}

@@ -1,0 +1,21 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import { readLog } from '../../../lab/localfly/machine-log.ts'
+import { FlyState } from '../../../lab/localfly/state.ts'
+import { aMachine } from './machine.ts'
+
+test('lines that podman cut are joined, over both streams; of a long log the end is told; without one there is nothing', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'localfly-log-'))
+  const state = new FlyState(dir)
+  const machine = aMachine()
+  expect(await readLog(state, machine)).toEqual([])
+  const file = state.folder('logs', machine.id)
+  mkdirSync(dirname(file))
+  const at = '2026-11-23T12:00:00.000000001+00:00'
+  writeFileSync(file, `${'x'.repeat(2 << 20)}\n${at} stdout P a long \n${at} stdout F line\n${at} stderr F oh\n`)
+  const messages = (await readLog(state, machine)).map(({ message }) => message)
+  expect(messages).toEqual(['a long line', 'oh'])
+  rmSync(dir, { recursive: true })
+})

@@ -1,0 +1,189 @@
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, request, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
+import { Autostop } from '../../../lab/localfly/autostop.ts'
+import { createProxy } from '../../../lab/localfly/proxy.ts'
+import { FlyState, type Machine } from '../../../lab/localfly/state.ts'
+import { Traffic } from '../../../lab/localfly/traffic.ts'
+import { aMachine } from './machine.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'proxy-'))
+afterAll(() => rmSync(dir, { recursive: true }))
+
+let open: AsyncDisposableStack
+let state: FlyState
+let proxyPort: number
+let traffic: Traffic
+const gone = new Set<string>()
+const move = (machine: Machine, to: Machine['state']) => {
+  machine.state = to
+  state.save(machine)
+}
+const flyd = {
+  start: (machine: Machine) => {
+    move(machine, 'starting')
+    setTimeout(move, 50, machine, 'started')
+    return 'stopped' as const
+  },
+  stop: (machine: Machine) => move(machine, 'stopped'),
+  suspend: (machine: Machine) => move(machine, 'suspended'),
+}
+
+beforeEach(async () => {
+  open = new AsyncDisposableStack()
+  state = new FlyState(mkdtempSync(join(dir, 'state-')))
+  state.apps.set('shop', {} as never)
+  gone.clear()
+  traffic = new Traffic({ state, flyd, hostile: { isGone: ({ id }) => gone.has(id) } })
+  proxyPort = await listening(createProxy(state, traffic))
+})
+afterEach(() => open.disposeAsync())
+
+test('requests go to the machine that has the least to do', async () => {
+  await machine('a', { answer: slowly(300) })
+  await machine('b')
+  const both = [page(), page()]
+  await sleep(50)
+  for (let i = 0; i < 4; i++) expect((await page()).body).toBe('b')
+  const bodies = (await Promise.all(both)).map(({ body }) => body)
+  expect(new Set(bodies)).toEqual(new Set(['a', 'b']))
+})
+
+test('at the hard limit a request waits for a place', async () => {
+  let most = 0
+  let now = 0
+  const answer: RequestListener = (_req, res) => {
+    most = Math.max(most, ++now)
+    setTimeout(() => (now--, res.end('a')), 30)
+  }
+  await machine('a', { answer, service: { concurrency: { soft_limit: 1, hard_limit: 2 } } })
+  expect((await Promise.all(Array.from({ length: 8 }, () => page()))).map(({ status }) => status)).toEqual(
+    Array(8).fill(200),
+  )
+  expect(most).toBe(2)
+})
+
+test('over the soft limit of all that run, one that sleeps is started', async () => {
+  await machine('a', { answer: slowly(200), service: { concurrency: { soft_limit: 1 } } })
+  const b = await machine('b', { state: 'stopped' })
+  const both = [page(), page()]
+  await expect.poll(() => b.state).toBe('started')
+  expect((await page()).body).toBe('b')
+  await Promise.all(both)
+})
+
+test('where all sleep a request starts one and waits for it; not where the service says no, nor a cordoned one', async () => {
+  const a = await machine('a', { state: 'stopped', service: { autostart: false } })
+  expect(await page()).toMatchObject({ status: 503, body: expect.stringContaining('a is stopped') })
+  const b = await machine('b', { state: 'suspended' })
+  b.cordoned = true
+  expect((await page()).status).toBe(503)
+  b.cordoned = false
+  expect(await page()).toMatchObject({ status: 200, body: 'b' })
+  expect(a.state).toBe('stopped')
+})
+
+test('a cordoned machine, one with a failing check and one whose host is gone get nothing', async () => {
+  const a = await machine('a')
+  const b = await machine('b')
+  await machine('c')
+  await machine('d')
+  a.cordoned = true
+  b.checks = [{ name: 'servicecheck-00-http-80', status: 'critical', output: '500', updated_at: '' }]
+  gone.add('c')
+  expect(new Set((await Promise.all(Array.from({ length: 8 }, () => page()))).map(({ body }) => body))).toEqual(
+    new Set(['d']),
+  )
+})
+
+test('a machine that refuses the connection is passed by, and waited for where there is no other', async () => {
+  const a = await machine('a', { port: 1 })
+  await machine('b')
+  for (let i = 0; i < 4; i++) expect((await page()).body).toBe('b')
+  state.machines.delete('b')
+  const waiting = page()
+  await sleep(100)
+  a.config.services![0]!.internal_port = await listening(createServer((_req, res) => void res.end('a')))
+  expect((await waiting).body).toBe('a')
+})
+
+test('a machine that breaks off before it answers: a request without a body goes to another, one with a body gets 502', async () => {
+  await machine('a', { answer: (req) => void req.socket.destroy() })
+  await machine('b')
+  for (let i = 0; i < 4; i++) expect((await page()).body).toBe('b')
+  const posted = await Promise.all([page('shop', 'POST'), page('shop', 'POST')])
+  expect(new Set(posted.map(({ status }) => status))).toEqual(new Set([200, 502]))
+  state.machines.delete('b')
+  expect((await page()).status).toBe(502)
+})
+
+test('an owner’s name leads to the owner’s machine alone, and the app’s name to those without an owner', async () => {
+  await machine('a')
+  await machine('b', { metadata: { tarmac_owner: 'Ada' } })
+  for (let i = 0; i < 3; i++) expect([(await page()).body, (await page('ada.shop')).body]).toEqual(['a', 'b'])
+  expect(await page('eve.shop')).toMatchObject({ status: 503, body: expect.stringContaining('owned by "eve"') })
+  expect((await page('shop', 'GET', { 'fly-force-instance-id': 'b' })).body).toBe('b')
+})
+
+test('an idle machine is put to sleep, as long as enough of them run; one that answers is left alone', async () => {
+  using autostop = new Autostop({ state, flyd, traffic })
+  autostop.set(100)
+  const service = { autostop: 'suspend', min_machines_running: 1 }
+  const a = await machine('a', { service, answer: slowly(500) })
+  const busy = page()
+  await expect.poll(() => traffic.load(a)).toBe(1)
+  const b = await machine('b', { service })
+  const c = await machine('c', { service: {} })
+  await expect.poll(() => b.state).toBe('suspended')
+  await busy
+  await sleep(400)
+  expect([a.state, b.state, c.state]).toEqual(['started', 'suspended', 'started'])
+  a.config.services![0]!.min_machines_running = 0
+  await expect.poll(() => a.state).toBe('suspended')
+})
+
+const slowly =
+  (ms: number): RequestListener =>
+  (_req, res) =>
+    void setTimeout(() => res.end('a'), ms)
+
+type Wish = {
+  state?: Machine['state']
+  port?: number
+  answer?: RequestListener
+  service?: object
+  metadata?: Record<string, string>
+}
+
+/** A machine of the app, by its name, which is also its page. */
+async function machine(id: string, wish: Wish = {}): Promise<Machine> {
+  const { answer = (_req, res) => void res.end(id), metadata = {} } = wish
+  const internal_port = wish.port ?? (await listening(createServer(answer)))
+  const own = { ...aMachine().own, app: 'shop' }
+  const config = { image: 'x', metadata, services: [{ internal_port, ...wish.service }] }
+  const made = aMachine({ id, name: id, private_ip: '127.0.0.1', state: wish.state ?? 'started', own, config })
+  state.machines.set(id, made)
+  return made
+}
+
+async function page(name = 'shop', method = 'GET', more: Record<string, string> = {}) {
+  const headers = { host: `${name}.localhost:${proxyPort}`, ...more }
+  const call = request({ host: '127.0.0.1', port: proxyPort, method, headers }).end(
+    method === 'POST' ? 'body' : undefined,
+  )
+  const [answer] = await once(call, 'response')
+  return { status: answer.statusCode as number, body: await text(answer) }
+}
+
+async function listening(server: ReturnType<typeof createServer>): Promise<number> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  open.defer(() => (server.closeAllConnections(), void server.close()))
+  return (server.address() as AddressInfo).port
+}

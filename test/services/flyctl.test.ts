@@ -1,0 +1,154 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { once } from 'node:events'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startLocalfly } from '../../lab/localfly/start.ts'
+import { startRegistry } from '../../lab/parts/registry.ts'
+import { flyctlAt, hasFlyctl } from '../flyctl.ts'
+import { pushPage } from './perl-image.ts'
+
+const token = 'fly-secret'
+const ports = { apiPort: 9321, proxyPort: 9322, registryFrontPort: 9323, controlPort: 9324 }
+const url = `http://127.0.0.1:${ports.apiPort}`
+
+describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 300_000 }, () => {
+  const open = new AsyncDisposableStack()
+  let dir = ''
+  let fly: ReturnType<typeof flyctlAt>
+  const flyctl = (command: string) => fly.run(command)
+  let image = ''
+
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'flyctl-lab-'))
+    fly = flyctlAt(url, token)
+    const registry = open.use(await startRegistry({ dir, port: 9320 })).address
+    const local = open.use(await startLocalfly({ dir, name: 'flyctl', registry, token, ...ports }))
+    await api('POST', '/apps', { name: 'images', org_slug: 'personal' })
+    for (const page of ['one', 'two']) await pushPage(local.registry, token, 'images', page)
+    image = `${local.registry}/images`
+  })
+  afterAll(async () => {
+    await open.disposeAsync() // rejects where an answer broke Fly's schema
+    for (const each of [dir, fly.cwd]) rmSync(each, { recursive: true, force: true })
+  })
+
+  test('machine run, list, status, stop, start, update, exec, destroy: what it prints is what runs', async () => {
+    expect(await flyctl('apps create by-hand --org personal')).toContain('New app created: by-hand')
+    await flyctl(`machine run ${image}:one -a by-hand --region ams --name web --port 80:8080/tcp:http`)
+    const [machine] = await machines('by-hand')
+    expect(machine).toMatchObject({ name: 'web', state: 'started', region: 'ams' })
+    const { id } = machine
+    expect(await flyctl('machine list -a by-hand -q')).toContain(id)
+    expect(await flyctl('machine list -a by-hand')).toMatch(new RegExp(`${id} .*web .*started .*ams .*images:one`))
+    expect(await flyctl(`machine status ${id} -a by-hand`)).toContain(machine.instance_id)
+    expect(await page('by-hand')).toBe('one')
+    expect(await flyctl(`machine exec ${id} -a by-hand /usr/bin/perl\\ -v`)).toContain('This is perl')
+
+    await flyctl(`machine stop ${id} -a by-hand`)
+    await api('GET', `/apps/by-hand/machines/${id}/wait?state=stopped`)
+    expect(await flyctl(`machine status ${id} -a by-hand`)).toContain('State: stopped')
+    await flyctl(`machine start ${id} -a by-hand`)
+    await api('GET', `/apps/by-hand/machines/${id}/wait?state=started`)
+    await flyctl(`machine update ${id} -a by-hand --image ${image}:two -y`)
+    expect((await machines('by-hand'))[0]).toMatchObject({ id, image_ref: { tag: 'two' } })
+    expect(await page('by-hand')).toBe('two')
+    expect(await flyctl(`machine destroy ${id} -a by-hand --force`)).toContain(`${id} has been destroyed`)
+    await api('GET', `/apps/by-hand/machines/${id}/wait?state=destroyed`)
+    expect(await flyctl('machine list -a by-hand')).toContain('No machines are available')
+    expect(await flyctl('apps destroy by-hand -y')).toContain('Destroyed app by-hand')
+    expect(await flyctl('apps list')).not.toContain('by-hand')
+  })
+
+  test('deploy, status, secrets, releases, addresses, volumes and logs: what it prints is what runs', async () => {
+    writeFileSync(join(fly.cwd, 'fly.toml'), flyToml)
+    await flyctl('apps create deployed --org personal')
+    const deploy = (tag: string) => flyctl(`deploy --image ${image}:${tag} --ha=false --dns-checks=false -y`)
+    expect(await deploy('one')).toContain('release_command')
+    expect(await page('deployed')).toBe('one')
+    const [first] = await machines('deployed')
+    expect(await flyctl('status')).toMatch(new RegExp(`app .*${first.id} .*1 .*ams .*started .*1 total, 1 passing`))
+    expect(await flyctl('logs --no-tail')).toMatch(/migrated[^]*serves one/)
+    expect(await flyctl('volumes list')).toMatch(new RegExp(`vol_\\w+ .*created .*data .*1GB .*ams .*${first.id}`))
+
+    await deploy('two')
+    expect(await page('deployed')).toBe('two')
+    expect(JSON.parse(await flyctl('status --json'))).toMatchObject({ Version: 2, Machines: [{ id: first.id }] })
+    await flyctl('secrets set WORD=hush --dns-checks=false')
+    expect(await page('deployed', '/env/WORD')).toBe('hush')
+    expect(await flyctl('secrets list')).toMatch(/WORD .*Deployed/)
+    expect(await flyctl('releases')).toMatch(/v3 .*complete[^]*v2 .*complete[^]*v1 .*complete/)
+    const { ips } = await api('GET', '/apps/deployed/ip_assignments')
+    const told = await flyctl('ips list')
+    for (const { ip } of ips) expect(told).toContain(ip)
+    expect(ips).toHaveLength(2)
+    expect(await flyctl('checks list')).toMatch(/servicecheck-00-http-8080 .*passing/)
+
+    writeFileSync(join(fly.cwd, 'fly.toml'), flyToml.replace('exit 0', 'exit 7'))
+    await expect(deploy('one')).rejects.toThrow('exited with non-zero status of 7')
+    expect(await flyctl('releases')).toMatch(/v4 .*failed/)
+    expect(await page('deployed')).toBe('two')
+  })
+
+  test('bluegreen and canary, with two process groups, a second machine and a standby', async () => {
+    const groups = `[processes]\n  web = ""\n  worker = "/usr/bin/perl /server.pl"\n`
+    const toml = flyToml
+      .replace(/\[deploy\][^]*(?=\[http_service\])/, groups)
+      .replace('8080', '8080\n  processes = ["web"]')
+    writeFileSync(join(fly.cwd, 'fly.toml'), toml.replace('deployed', 'grouped'))
+    await flyctl('apps create grouped --org personal')
+    const deploy = (tag: string, more: string) => flyctl(`deploy --image ${image}:${tag} --dns-checks=false -y ${more}`)
+    const facts = async () =>
+      (await machines('grouped'))
+        .map(({ state, image_ref, config }) => [config.metadata.fly_process_group, image_ref.tag, state].join(' '))
+        .toSorted((a, b) => a.localeCompare(b))
+    const allRun = (tag: string) =>
+      expect
+        .poll(facts, { timeout: 20_000 })
+        .toEqual([`web ${tag} started`, `web ${tag} started`, `worker ${tag} started`, `worker ${tag} stopped`])
+    await deploy('one', '')
+    await allRun('one')
+    const blue = new Set((await machines('grouped')).map(({ id }) => id))
+    await deploy('two', '--strategy bluegreen')
+    await allRun('two')
+    expect(await page('grouped')).toBe('two')
+    expect((await machines('grouped')).filter(({ id }) => blue.has(id))).toEqual([])
+    expect(await deploy('one', '--strategy canary')).toContain('canary')
+    await allRun('one')
+    expect(await page('grouped')).toBe('one')
+  })
+
+  /** Waits where flyctl has used up Fly's request limits. */
+  const api = async (method: string, path: string, body?: unknown): Promise<any> => {
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) }
+    const answer = await fetch(`${url}/v1${path}`, { method, headers: { authorization: `Bearer ${token}` }, ...sent })
+    if (answer.status !== 429) return answer.json()
+    await sleep(1000)
+    return api(method, path, body)
+  }
+  const machines = async (app: string): Promise<any[]> => api('GET', `/apps/${app}/machines`)
+  const page = async (app: string, path = '/'): Promise<string> => {
+    const headers = { host: `${app}.localhost:${ports.proxyPort}` }
+    const call = request({ host: '127.0.0.1', port: ports.proxyPort, path, headers }).end()
+    return text((await once(call, 'response'))[0])
+  }
+})
+
+const flyToml = `app = "deployed"
+primary_region = "ams"
+[deploy]
+  release_command = "/usr/bin/perl -e 'print qq(migrated\\\\n); exit 0'"
+[mounts]
+  source = "data"
+  destination = "/data"
+[http_service]
+  internal_port = 8080
+  [[http_service.checks]]
+    interval = "2s"
+    timeout = "1s"
+    grace_period = "1s"
+    path = "/health"
+`

@@ -1,0 +1,287 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startLocalfly } from '../../lab/localfly/start.ts'
+import { startRegistry } from '../../lab/parts/registry.ts'
+import { pushPage } from './perl-image.ts'
+
+const token = 'fly-secret'
+const dir = mkdtempSync(join(tmpdir(), 'localfly-api-'))
+const ports = { apiPort: 9311, proxyPort: 9312, registryFrontPort: 9313, controlPort: 9314 }
+let registry: Awaited<ReturnType<typeof startRegistry>>
+let fly: Awaited<ReturnType<typeof startLocalfly>>
+let one = ''
+let two = ''
+const start = () => startLocalfly({ dir, name: 'api', registry: registry.address, token, limits: false, ...ports })
+
+beforeAll(async () => {
+  registry = await startRegistry({ dir, port: 9310 })
+  fly = await start()
+  await api('POST', '/apps', { name: 'images', org_slug: 'personal' })
+  one = await pushPage(fly.registry, token, 'images', 'one')
+  two = await pushPage(fly.registry, token, 'images', 'two')
+})
+afterAll(async () => {
+  const { breaches } = fly
+  await fly[Symbol.asyncDispose]().finally(() => registry[Symbol.asyncDispose]())
+  rmSync(dir, { recursive: true, force: true })
+  expect(breaches).toEqual([])
+})
+
+test('a command runs in a machine, and its end is told; processes are told with what they listen on', async () => {
+  const { path } = await run('commands', { image: one })
+  const perl = (script: string, more = {}) =>
+    api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', script], ...more })
+  expect(await perl('print "hi $ENV{PAGE}"; print STDERR "oh"; exit 3')).toEqual({
+    status: 200,
+    body: { exit_code: 3, exit_signal: 0, stdout: 'hi one', stderr: 'oh' },
+  })
+  expect((await api('POST', `${path}/exec`, { cmd: '/usr/bin/perl -v' })).body).toMatchObject({ exit_code: 0 })
+  expect(await perl('sleep 9', { timeout: 1 })).toMatchObject({
+    status: 408,
+    body: { error: 'deadline_exceeded: command did not end within 1s' },
+  })
+  const { body } = await api('GET', `${path}/ps`)
+  expect(body.find(({ command }: any) => command.startsWith('/usr/bin/perl'))).toMatchObject({
+    directory: '/',
+    listen_sockets: [{ proto: 'tcp', address: '0.0.0.0:8080' }],
+  })
+  await api('POST', `${path}/stop`)
+  await wait(path, 'state=stopped')
+  expect(await perl('1')).toMatchObject({ status: 412 })
+})
+
+test('cmd, entrypoint and exec take the place that Fly gives them; env, files, tty and logs are there', async () => {
+  const say = (words: string) => `$| = 1; print ${words}, "\\n"; sleep 60`
+  const config = (init: object) => ({ image: one, init, env: { WORD: 'a word' } })
+  const lines = async (init: object, more = {}) => {
+    const { path } = await run('inits', { ...config(init), ...more })
+    const logs = async () => (await api('GET', `${path}/logs?lines=9`)).body
+    await expect.poll(logs, { timeout: 5000 }).not.toBe(null)
+    await api('DELETE', `${path}?force=true`)
+    return [(await logs()).message]
+  }
+  expect(await lines({ cmd: ['/usr/bin/perl', '-e', say('$ENV{WORD}')] })).toEqual(['a word'])
+  // The image's own command stays: perl runs its server with what stands before it.
+  expect(await lines({ entrypoint: ['/usr/bin/perl', '-e', say('"@ARGV"')] })).toEqual(['/usr/bin/perl /server.pl'])
+  const exec = ['/usr/bin/perl', '-e', say('-t STDOUT ? "tty" : "pipe"')]
+  expect(await lines({ exec, cmd: ['never'], tty: true })).toEqual(['tty'])
+  const read = [
+    '/usr/bin/perl',
+    '-e',
+    say('join(",", map { open $f, "<", $_; (<$f>, sprintf "%o", (stat $_)[2] & 0777) } @ARGV)'),
+  ]
+  await api('POST', '/apps/inits/secrets/NOTE', { value: base64('from a secret') })
+  const files = [
+    { guest_path: '/etc/deep/raw', raw_value: base64('raw') },
+    { guest_path: '/secret', secret_name: 'NOTE', mode: 0o600 },
+  ]
+  expect(await lines({ entrypoint: read, cmd: ['/etc/deep/raw', '/secret'] }, { files })).toEqual([
+    'raw,644,from a secret,600',
+  ])
+})
+
+test('a volume keeps what a machine wrote over updates, machines and a restart of localfly, and is one machine’s', async () => {
+  await app('stored')
+  const wish = { name: 'data', region: 'ams', size_gb: 1 }
+  const { body: volume } = await api('POST', '/apps/stored/volumes', wish)
+  expect(volume).toMatchObject({ ...wish, state: 'created', attached_machine_id: null })
+  const mounts = [{ volume: volume.id, path: '/data' }]
+  const first = await run('stored', { image: one, mounts }, { region: 'ams' })
+  const perl = async (path: string, script: string) =>
+    (await api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', script] })).body.stdout
+  await perl(first.path, 'open $f, ">", "/data/note"; print $f "kept"')
+  expect((await api('GET', '/apps/stored/volumes')).body).toMatchObject([{ attached_machine_id: first.id }])
+  const taken = await api('POST', '/apps/stored/machines', { region: 'ams', config: { image: one, mounts } })
+  expect(taken).toMatchObject({
+    status: 412,
+    body: { error: expect.stringContaining(`claimed by machine ${first.id}`) },
+  })
+  expect((await api('POST', '/apps/stored/machines', { region: 'iad', config: { image: one, mounts } })).status).toBe(
+    412,
+  )
+  expect((await api('DELETE', `/apps/stored/volumes/${volume.id}`)).status).toBe(412)
+
+  const update = await api('POST', first.path, { config: { image: two, mounts } })
+  await wait(first.path, `version=${update.body.instance_id}`)
+  const read = 'open $f, "<", "/data/note"; print <$f>'
+  expect(await perl(first.path, read)).toBe('kept')
+  const { body: snapshot } = await api('POST', `/apps/stored/volumes/${volume.id}/snapshots`)
+  expect((await api('GET', `/apps/stored/volumes/${volume.id}/snapshots`)).body).toMatchObject([{ id: snapshot.id }])
+  await api('DELETE', `${first.path}?force=true`)
+  await wait(first.path, 'state=destroyed')
+  await fly[Symbol.asyncDispose]()
+  fly = await start()
+  const second = await run('stored', { image: one, mounts }, { region: 'ams' })
+  expect(await perl(second.path, read)).toBe('kept')
+
+  const { body: copy } = await api('POST', '/apps/stored/volumes', { ...wish, snapshot_id: snapshot.id })
+  const third = await run('stored', { image: one, mounts: [{ volume: copy.id, path: '/data' }] }, { region: 'ams' })
+  expect(await perl(third.path, read)).toBe('kept')
+  const extended = await api('PUT', `/apps/stored/volumes/${copy.id}/extend`, { size_gb: 4 })
+  expect(extended.body).toMatchObject({ needs_restart: false, volume: { size_gb: 4 } })
+  expect((await api('PUT', `/apps/stored/volumes/${copy.id}/extend`, { size_gb: 2 })).status).toBe(400)
+  expect((await api('GET', '/apps/stored')).body).toMatchObject({ volume_count: 2 })
+  await api('DELETE', '/apps/stored')
+  expect((await api('GET', '/apps/stored')).status).toBe(404)
+})
+
+test('secrets have versions, reach machines with their next version, and are shown only when asked for', async () => {
+  const { path } = await run('secret', { image: one, env: { A: 'env' } })
+  expect((await api('POST', '/apps/secret/secrets', { values: { A: 'x', B: 'y' } })).body).toMatchObject({
+    version: 1,
+    secrets: [{ name: 'A', digest: expect.any(String) }, { name: 'B' }],
+  })
+  expect((await api('GET', '/apps/secret/secrets')).body.secrets[0].value).toBeUndefined()
+  expect((await api('GET', '/apps/secret/secrets/A?show_secrets=true')).body.value).toBe('x')
+  expect((await api('GET', '/apps/secret/secrets?min_version=2')).status).toBe(412)
+  const seen = async () =>
+    (await api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', 'print $ENV{A}'] })).body
+  expect((await seen()).stdout).toBe('env')
+  const early = await api('POST', path, { config: { image: one }, min_secrets_version: 2 })
+  expect(early.status).toBe(412)
+  const update = await api('POST', path, { config: { image: one, env: { A: 'env' } }, min_secrets_version: 1 })
+  await wait(path, `version=${update.body.instance_id}`)
+  expect((await seen()).stdout).toBe('x')
+  expect((await api('DELETE', '/apps/secret/secrets/A')).body).toEqual({ version: 2 })
+  expect((await api('POST', '/apps/secret/secrets', { values: { B: null } })).body).toEqual({ version: 3, secrets: [] })
+  expect((await api('GET', '/apps/secret/secrets/A')).status).toBe(404)
+})
+
+test('machines of a network know each other by name, those of another do not', async () => {
+  await app('alone', { network: 'other' })
+  const metadata = { fly_process_group: 'web' }
+  const a = await run('named', { image: one, metadata })
+  const b = await run('named', { image: one }, { region: 'iad' })
+  const hidden = await run('named', { image: one, dns: { skip_registration: true } })
+  const other = await run('alone', { image: one })
+  const ask = async (path: string, name: string) => {
+    const script = 'use Socket; @h = gethostbyname shift; print join " ", map { inet_ntoa $_ } @h[4..$#h]'
+    const { body } = await api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', script, name] })
+    return body.stdout
+  }
+  const hosts = async (path: string) =>
+    (await api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-pe', '1', '/etc/hosts'] })).body.stdout
+  expect(await ask(b.path, `${a.id}.vm.named.internal`)).toBe(a.ip)
+  expect(await ask(a.path, 'iad.named.internal')).toBe(b.ip)
+  expect(await ask(b.path, 'web.process.named.internal')).toBe(a.ip)
+  const named = [...(await hosts(a.path)).matchAll(/^(\S+) .*\snamed\.internal/gm)].map(([, ip]) => ip)
+  expect(new Set(named)).toEqual(new Set([a.ip, b.ip]))
+  expect(await hosts(a.path)).toContain(`${hidden.id}.vm.named.internal`)
+  expect(await hosts(other.path)).not.toContain('named.internal')
+  await api('POST', `${b.path}/stop`)
+  await wait(b.path, 'state=stopped')
+  expect(await ask(a.path, 'iad.named.internal')).toBe('')
+})
+
+test('a standby starts when the host of the machine it stands by for is gone; a one-off machine goes when its work is done', async () => {
+  const { id } = await run('spare', { image: one })
+  const config = { image: one, standbys: [id] }
+  const standby = (await api('POST', '/apps/spare/machines', { config, skip_launch: true })).body
+  const path = `/apps/spare/machines/${standby.id}`
+  await wait(path, 'state=stopped')
+  await fly.fly.hostile({ faults: [{ fault: 'host-gone', machine: id }] })
+  await api('GET', `/apps/spare/machines/${id}`)
+  await wait(path, 'state=started')
+  await fly.fly.calm()
+
+  const oneOff = {
+    image: one,
+    auto_destroy: true,
+    restart: { policy: 'no' },
+    init: { cmd: ['/usr/bin/perl', '-e', 'print "done\n"; exit 4'] },
+  }
+  const { body } = await api('POST', '/apps/spare/machines', { config: oneOff })
+  const gone = `/apps/spare/machines/${body.id}`
+  await wait(gone, 'state=destroyed')
+  const { events } = (await api('GET', gone)).body
+  expect(events.find(({ type }: any) => type === 'exit').request.exit_event).toMatchObject({ exit_code: 4 })
+  expect((await api('GET', `${gone}/logs`)).body).toMatchObject({ message: 'done', instance: body.id })
+  expect((await api('GET', '/apps/spare/machines')).body).toHaveLength(2)
+  expect((await api('GET', '/apps/spare/machines?include_deleted=true&summary=true')).body).toHaveLength(3)
+})
+
+test('a config that Fly could not read is refused, and what is null counts as absent', async () => {
+  await app('refused')
+  const ports = [{ port: '80', handlers: ['http'] }]
+  const wrong = await api('POST', '/apps/refused/machines', {
+    config: { image: one, services: [{ internal_port: 80, ports }] },
+  })
+  expect(wrong).toMatchObject({ status: 400, body: { error: expect.stringContaining('/services/0/ports/0/port') } })
+  const mounts = [{ volume: 'vol_none', path: '/data' }]
+  expect((await api('POST', '/apps/refused/machines', { config: { image: one, mounts } })).status).toBe(404)
+  const { body } = await api('POST', '/apps/refused/machines', {
+    config: { image: one, statics: null },
+    skip_launch: true,
+  })
+  expect(body.config).not.toHaveProperty('statics')
+})
+
+test('regions, placements and the token itself are told to whoever has a token', async () => {
+  await app('tokens')
+  const { body } = await api('POST', '/apps/tokens/deploy_token', { expiry: '1h' })
+  const as = (path: string, method = 'GET', sent = {}) =>
+    api(method, path, method === 'GET' ? undefined : sent, body.token)
+  expect((await as('/platform/regions')).body).toMatchObject({ Nearest: 'ams', Regions: expect.any(Array) })
+  const placed = await as('/platform/placements', 'POST', { region: 'iad', org_slug: 'personal' })
+  expect(placed.body.Regions).toMatchObject([{ Region: 'iad' }])
+  expect((await as('/tokens/current')).body).toMatchObject({ tokens: [{ apps: ['tokens'] }] })
+  expect((await as('/apps/images/secrets')).status).toBe(403)
+  const asked = await graphql('query { mine: app(name: $name) { id } }', { name: 'images' }, body.token)
+  expect(asked).toMatchObject({ data: null, errors: [{ message: 'Could not find App' }] })
+})
+
+test('GraphQL answers by alias what flyctl asks, and says what it does not have', async () => {
+  await app('asked')
+  const { data } = await graphql(
+    'query ($appName: String!) { appcompact:app(name: $appName) { id role: name } canPerformBluegreenDeployment(name: $appName) }',
+    { appName: 'asked' },
+  )
+  expect(data).toMatchObject({ appcompact: { name: 'asked', status: 'pending' }, canPerformBluegreenDeployment: true })
+  const image = await graphql('query { app(name: $appName) { image(ref: $imageRef) { id } } }', {
+    appName: 'asked',
+    imageRef: one,
+  })
+  expect(image.data.app.image).toMatchObject({ digest: one.split('@')[1], ref: one, compressedSize: '0' })
+  const none = await graphql('mutation { validateWireGuardPeers(input: {}) { invalidPeerIps } }', {})
+  expect(none.errors[0].message).toContain("Field 'validateWireGuardPeers' doesn't exist")
+})
+
+const base64 = (text: string) => Buffer.from(text).toString('base64')
+
+async function api(
+  method: string,
+  path: string,
+  body?: unknown,
+  as = `Bearer ${token}`,
+): Promise<{ status: number; body: any }> {
+  const sent = body === undefined ? {} : { body: JSON.stringify(body) }
+  const answer = await fetch(`${fly.flyApi}/v1${path}`, { method, headers: { authorization: as }, ...sent })
+  expect(answer.headers.get('fly-request-id')).toBeTruthy()
+  const said = await answer.text()
+  return { status: answer.status, body: said ? JSON.parse(said) : null }
+}
+
+async function graphql(query: string, variables: object, as = `Bearer ${token}`): Promise<any> {
+  const body = JSON.stringify({ query, variables })
+  return (await fetch(`${fly.flyApi}/graphql`, { method: 'POST', headers: { authorization: as }, body })).json()
+}
+
+async function app(name: string, more = {}): Promise<void> {
+  await api('POST', '/apps', { name, org_slug: 'personal', ...more })
+}
+
+async function wait(path: string, query: string): Promise<void> {
+  expect(await api('GET', `${path}/wait?timeout=30&${query}`)).toMatchObject({ status: 200 })
+}
+
+/** A machine that runs, in an app that is made when it is not there. */
+async function run(name: string, config: object, more = {}): Promise<{ id: string; ip: string; path: string }> {
+  await app(name)
+  const { status, body } = await api('POST', `/apps/${name}/machines`, { config, ...more })
+  expect({ status, error: body.error }).toEqual({ status: 200 })
+  const path = `/apps/${name}/machines/${body.id}`
+  await wait(path, 'state=started')
+  return { id: body.id, ip: body.private_ip, path }
+}
