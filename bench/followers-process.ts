@@ -7,7 +7,7 @@ export type FollowOrder = { port: number; token: string; id: string; readers: nu
 /** How many deliveries took how many milliseconds, numbers that were missed, and the last number of each reader that saw the end. */
 export type Followed = { timesMs: number[]; gaps: number; ends: number[] }
 
-const atOnce = 100
+const atOnce = 200
 const order = JSON.parse(process.argv[2]!) as FollowOrder
 const followed: Followed = { timesMs: Array.from({ length: 10_001 }, () => 0), gaps: 0, ends: [] }
 type Seen = { messages: { seq: number; at: number }[]; ended: boolean; rest: string }

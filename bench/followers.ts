@@ -49,11 +49,10 @@ async function run(args: string[]): Promise<Measure[]> {
         readers: Math.min(share, readers - n * share),
         from: `127.0.1.${n + 1}`,
       }
-      const child = fork(join(import.meta.dirname, 'followers-process.ts'), [JSON.stringify(order)])
-      begun.push(child)
-      await heard(child) // all of them read
-      console.log(`  ${(n + 1) * share} readers are there; the gateway has ${await memoryMiB(lab, 'VmRSS')} MiB`)
+      begun.push(fork(join(import.meta.dirname, 'followers-process.ts'), [JSON.stringify(order)]))
     }
+    await Promise.all(begun.map(heard))
+    console.log(`  ${readers} readers are there; the gateway has ${await memoryMiB(lab, 'VmRSS')} MiB`)
     const cpu = await cpuSeconds(lab)
     for (const child of begun) child.send('measure')
     await sleep(seconds * 1000)
