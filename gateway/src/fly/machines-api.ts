@@ -134,7 +134,7 @@ export class MachinesApi {
     const path = `/apps/${app}/machines/${id}/logs?lines=${lines}`
     const text = await this.#call<string>('GET', path, { action: 'get-logs', id, isText: true }, signal)
     const entries = text.split('\n').filter(Boolean)
-    return entries.map((entry) => String((JSON.parse(entry) as { message?: string }).message ?? ''))
+    return entries.map((entry) => (JSON.parse(entry) as { message?: string }).message ?? '')
   }
 
   machine(app: string, id: string, signal: AbortSignal): Promise<Machine | null> {

@@ -1,0 +1,181 @@
+import { EventEmitter } from 'node:events'
+import type { DatabaseSync } from 'node:sqlite'
+import { isFinal, type Deployment, type DeploymentState } from '#api/deployment.ts'
+import type { NewEvent } from '#api/event.ts'
+import { mayMove } from '../deployments/states.ts'
+import { leaseMs, type Claim, type DeploymentPatch } from '../deployments/store.ts'
+import type { ReleaseRows } from './release-rows.ts'
+import type { SecretRows } from './secret-rows.ts'
+
+export type Row = {
+  id: string
+  app: string
+  owner: string
+  number: number
+  state: DeploymentState
+  created_at: string
+  updated_at: string
+  ended_at: string | null
+  attempt: number
+  epoch: number
+  last_seq: number
+  body: string
+  rollout: string | null
+  log_dropped_at: string | null
+}
+export type Body = Pick<
+  Deployment,
+  | 'options'
+  | 'source'
+  | 'plan'
+  | 'image'
+  | 'bases'
+  | 'machines'
+  | 'url'
+  | 'problem'
+  | 'cancel'
+  | 'supersededBy'
+  | 'from'
+  | 'release'
+>
+export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
+export type Holder = { id: string; epoch: number }
+
+type Value = string | number | null
+
+/** Deployments and what their logs say, for use within a transaction of the store. */
+export class DeploymentRows {
+  readonly #db: DatabaseSync
+  readonly #others: { secrets: SecretRows; releases: ReleaseRows }
+  readonly #now: () => number
+  readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
+  /** Emits the id of a deployment whose log has grown. */
+  readonly changes = new EventEmitter().setMaxListeners(0)
+
+  constructor(db: DatabaseSync, others: { secrets: SecretRows; releases: ReleaseRows }, now: () => number) {
+    this.#db = db
+    this.#others = others
+    this.#now = now
+  }
+
+  /** The next epoch begins: `change` is its first act. */
+  take(row: Row, change: () => void): Claim {
+    change()
+    this.run('UPDATE deployments SET epoch = epoch + 1, leased_until = ? WHERE id = ?', [this.time(leaseMs), row.id])
+    const fresh = this.find(row.id)!
+    return {
+      deployment: toDeployment(fresh),
+      epoch: fresh.epoch,
+      rollout: fresh.rollout === null ? null : JSON.parse(fresh.rollout),
+    }
+  }
+
+  move(row: Row, to: DeploymentState, { reason, ...patch }: Patch & { reason?: string }): void {
+    if (!mayMove(row.state, to)) throw new Error(`a deployment cannot go from ${row.state} to ${to}`)
+    this.patch(row, to, patch)
+    this.write(row.id, [
+      {
+        type: 'state',
+        from: row.state,
+        state: to,
+        ...(reason && { reason }),
+        ...(patch.problem && { problem: patch.problem }),
+        ...(patch.url && { url: patch.url }),
+      },
+    ])
+  }
+
+  patch(row: Row, state: DeploymentState, { rollout, build, release, ...patch }: Patch): void {
+    const at = this.time()
+    if (isFinal(state)) this.#others.secrets.erase(`deployment:${row.id}`)
+    if (build)
+      this.run('UPDATE deployments SET build_key = ?, build_good_until = ? WHERE id = ?', [
+        build.key,
+        build.goodUntil,
+        row.id,
+      ])
+    const body: Body = { ...bodyOf(row), ...patch }
+    if (release) {
+      const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }
+      body.release = this.#others.releases.add(of, release)
+    }
+    this.run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
+      state,
+      at,
+      isFinal(state) ? at : null,
+      JSON.stringify(body),
+      rollout === undefined ? row.rollout : JSON.stringify(rollout),
+      row.id,
+    ])
+  }
+
+  write(id: string, events: NewEvent[]): void {
+    const at = this.time()
+    const [row] = this.all('UPDATE deployments SET last_seq = last_seq + ? WHERE id = ? RETURNING last_seq', [
+      events.length,
+      id,
+    ])
+    let seq = row!.last_seq - events.length
+    for (const event of events)
+      this.run('INSERT INTO events (deployment, seq, at, body) VALUES (?, ?, ?, ?)', [
+        id,
+        ++seq,
+        at,
+        JSON.stringify(event),
+      ])
+    queueMicrotask(() => this.changes.emit(id)) // after the commit: the transaction is synchronous
+  }
+
+  /** Null when another has claimed it since, or it has ended. */
+  held(holder: Holder): Row | null {
+    const row = this.find(holder.id)
+    return row && row.epoch === holder.epoch && !isFinal(row.state) ? row : null
+  }
+
+  find(id: string): Row | null {
+    return this.all('SELECT * FROM deployments WHERE id = ?', [id])[0] ?? null
+  }
+
+  all(sql: string, values: Value[] = []): Row[] {
+    return this.prepare(sql).all(...values) as unknown as Row[]
+  }
+
+  run(sql: string, values: Value[]): void {
+    this.prepare(sql).run(...values)
+  }
+
+  /** Kept for the next time. */
+  prepare(sql: string) {
+    const known = this.#statements.get(sql) ?? this.#db.prepare(sql)
+    this.#statements.set(sql, known)
+    return known
+  }
+
+  /** ISO 8601, UTC. */
+  time(laterMs = 0): string {
+    return new Date(this.#now() + laterMs).toISOString()
+  }
+
+  close(): void {
+    this.#statements.clear()
+  }
+}
+
+/** What has no column; records of older gateways lack some of it. */
+export const bodyOf = (row: Row): Body => ({ from: null, release: null, supersededBy: null, ...JSON.parse(row.body) })
+
+export function toDeployment(row: Row): Deployment {
+  return {
+    id: row.id,
+    number: row.number,
+    app: row.app,
+    owner: row.owner || null,
+    state: row.state,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    endedAt: row.ended_at,
+    attempt: row.attempt,
+    logDroppedAt: row.log_dropped_at,
+    ...bodyOf(row),
+  }
+}
