@@ -19,11 +19,13 @@ export type FollowCommand = Where & { name: 'follow'; id: string; show: Show }
 export type Show = { only?: string | undefined; step?: string | undefined }
 export type RetryCommand = Where & { name: 'retry'; id: string; again: boolean }
 export type CancelCommand = Where & { name: 'cancel'; id: string; abort: boolean; why: string | null }
+export type RollbackCommand = Where & { name: 'rollback'; app: string; query: URLSearchParams }
 export type Command =
   | DeployCommand
   | FollowCommand
   | CancelCommand
   | RetryCommand
+  | RollbackCommand
   | { name: 'help' }
   | { name: 'version' }
 
@@ -37,6 +39,7 @@ const flags = {
   abort: { type: 'boolean', default: false },
   again: { type: 'boolean', default: false },
   why: { type: 'string' },
+  release: { type: 'string' },
   only: { type: 'string' },
   step: { type: 'string' },
   region: { type: 'string' },
@@ -59,6 +62,7 @@ const flags = {
 export const help = `Usage: tarmac deploy <app> [folder]    send a folder (default: this one), follow it until it is live
        tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
        tarmac retry <deployment>       the same source once more, without an upload; with --again the very same image
+       tarmac rollback <app>           back to the release before, image, config and env; or with --release N to that one
        tarmac cancel <deployment>      stop a deployment; with --abort also after machines were touched
 
   --env NAME=VALUE      environment of the machines; may be given again; nothing secret
@@ -110,11 +114,19 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'retry' && args.length === 1) return { name, id: args[0]!, again: values.again, ...where }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...where }
+  if (name === 'rollback' && args.length === 1) {
+    const { release = '', owner = '' } = values
+    return {
+      name,
+      app: appName(args[0]!),
+      query: new URLSearchParams({ ...(release && { release }), owner }),
+      ...where,
+    }
+  }
   if (name !== 'deploy' || args.length < 1 || args.length > 2)
     throw wrongUse(`That is not a command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
 
-  const [app, folder = '.'] = args
-  if (!AppName.safeParse(app).success) throw new Problem('app-name-invalid', appNameRule)
+  const [app = '', folder = '.'] = args
   const { region, dockerfile, plan, target, platform, strategy, owner, lane, rebuild, ha } = values
   const asked: [string, string | undefined][] = [
     ['deploy', String(!values['no-deploy'])],
@@ -127,7 +139,15 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   ]
   const given = asked.filter((pair): pair is [string, string] => pair[1] !== undefined)
   const secrets = readSecrets(values.secret ?? [], env)
-  return { name, app: app!, folder, options: readOptions(given).options, secrets, detach: values.detach, ...where }
+  return {
+    name,
+    app: appName(app),
+    folder,
+    options: readOptions(given).options,
+    secrets,
+    detach: values.detach,
+    ...where,
+  }
 }
 
 function parse(argv: string[]) {
@@ -143,6 +163,11 @@ function assignment(map: string, pair: string): [string, string] {
   const at = pair.indexOf('=')
   if (at < 1) throw wrongUse(`--${map} is given as NAME=VALUE, not as ${pair}.`)
   return [`${map}.${pair.slice(0, at)}`, pair.slice(at + 1)]
+}
+
+function appName(app: string): string {
+  if (AppName.safeParse(app).success) return app
+  throw new Problem('app-name-invalid', appNameRule)
 }
 
 function readUrl(address: string): URL {

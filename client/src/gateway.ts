@@ -89,6 +89,13 @@ export class Gateway {
     return (await response.json()) as Deployment
   }
 
+  /** Nothing is uploaded: the gateway has the image. */
+  async rollBack(app: string, query: URLSearchParams): Promise<Deployment> {
+    const url = new URL(`${this.#base}${fill(routes.rollback, { app })}?${query.toString()}`)
+    const response = await this.#fetch(url, { method: 'POST', signal: AbortSignal.timeout(answerMs) })
+    return (await response.json()) as Deployment
+  }
+
   /** The log after a number, all of it or `only` some types. Ends, or throws, when the line does; `end` is its last message when there is no more. */
   async *events(
     id: string,

@@ -28,6 +28,8 @@ async function main(argv: string[]): Promise<number> {
     }
     if (command.name === 'retry')
       return await followToEnd(await gateway.retry(command.id, command.again), gateway, printer, interrupt.signal)
+    if (command.name === 'rollback')
+      return await followToEnd(await gateway.rollBack(command.app, command.query), gateway, printer, interrupt.signal)
     if (command.name === 'deploy') return await deploy(command, gateway, printer, interrupt.signal)
     const found = await gateway.find(command.id, interrupt.signal)
     return await followToEnd(found, gateway, printer, interrupt.signal, { show: command.show })

@@ -12,9 +12,12 @@ afterAll(() => lab[Symbol.asyncDispose]())
 
 /** `tarmac deploy`, as a user runs it. */
 async function tarmac(app: string, files: Files, ...more: string[]) {
-  const folder = await lab.source(files)
+  return command(await lab.source(files), 'deploy', app, ...more)
+}
+
+function command(folder: string, ...words: string[]) {
   const env = { PATH: process.env['PATH'], TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token }
-  const child: ChildProcess = spawn(process.execPath, [main, 'deploy', app, ...more], { cwd: folder, env })
+  const child: ChildProcess = spawn(process.execPath, [main, ...words], { cwd: folder, env })
   const closed = once(child, 'close')
   const output = Promise.all([text(child.stdout!), text(child.stderr!)])
   return {
@@ -54,6 +57,14 @@ test('--no-deploy ends built, --detach as soon as the source is taken', async ()
   const { code, stdout } = await deployed('built', pageApp('detached'), '--no-deploy', '--detach')
   expect([code, stdout.trim()]).toEqual([0, expect.stringContaining(`${lab.gateway}/v1/deployments/`)])
   expect((await lab.end(stdout.trim().split('/').at(-1)!)).record.state).toBe('built')
+})
+
+test('rollback brings the release before back, and follows it', async () => {
+  for (const page of ['the first', 'the second']) await deployed('back', pageApp(page))
+  expect(await command(lab.dir, 'rollback', 'back').end()).toMatchObject({ code: 0 })
+  expect(await lab.page('back')).toBe('the first')
+  const none = await command(lab.dir, 'rollback', 'back', '--release', '9').end()
+  expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('no release 9') })
 })
 
 test('a client whose gateway is killed and comes back prints every line once and the verdict', async () => {
