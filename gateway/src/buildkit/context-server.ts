@@ -179,13 +179,16 @@ async function* readLarge(root: string, file: File): AsyncGenerator<Buffer, void
   try {
     const sum = createHash('sha256')
     let left = file.sizeBytes
+    const read = () => handle.read(Buffer.allocUnsafe(Math.min(left, pieceBytes)))
+    let coming = read()
     while (left > 0) {
-      const piece = Buffer.allocUnsafe(Math.min(left, pieceBytes))
-      const { bytesRead } = await handle.read(piece, 0, piece.length)
+      const { bytesRead, buffer } = await coming
       if (bytesRead === 0) break
-      const part = piece.subarray(0, bytesRead)
-      sum.update(part)
       left -= bytesRead
+      coming = read() // while this part is summed and sent
+      coming.catch(() => {}) // seen above, unless nobody wants more
+      const part = buffer.subarray(0, bytesRead)
+      sum.update(part)
       // The last part is held back until all of it is known to be right.
       if (left === 0 && (sum.digest('hex') !== file.sha256 || (await handle.stat()).size !== file.sizeBytes)) break
       yield part
