@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, mkdtemp, open, rm } from 'node:fs/promises'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import { Connection } from '../gateway/src/buildkit/connection.ts'
 import { ContextServer, type Context } from '../gateway/src/buildkit/context-server.ts'
 import { Solve } from '../gateway/src/buildkit/messages.ts'
@@ -66,8 +66,8 @@ async function run(args: string[]): Promise<Measure[]> {
         console.log(`\n${what}, ${kind} transfer; theirs: buildctl --local`)
         const compared = await sideBySide(Number(values.runs), {
           before: async () => kind === 'first' && (await renew()),
-          ours: () => byClient(connection, sourceTree(offered!.url)),
-          theirs: () => byBuildctl(daemon.address, root),
+          ours: () => onQuietDisk(() => byClient(connection, sourceTree(offered!.url))),
+          theirs: () => onQuietDisk(() => byBuildctl(daemon.address, root)),
         })
         const goal = goals[kind]
         measures.push({ bench: 'context', what, kind, ...compared, goal, ok: compared.ratio <= goal })
@@ -78,6 +78,12 @@ async function run(args: string[]): Promise<Measure[]> {
   } finally {
     await rm(work, { recursive: true })
   }
+}
+
+/** Else each way waits for what the one before has left to be written. */
+async function onQuietDisk(way: () => Promise<number>): Promise<number> {
+  await promisify(execFile)('sync')
+  return way()
 }
 
 async function makeFile(path: string, megabytes: number): Promise<void> {
