@@ -101,7 +101,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
   const ballast = new Ballast(join(data, 'ballast'))
-  const store = opening.use(openSqliteStore(databaseIn(data), Date.now, true, () => ballast.release()))
+  const store = opening.use(openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() }))
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
 
   const vault = new Vault(store, secrets.key)

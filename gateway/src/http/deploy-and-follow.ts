@@ -3,7 +3,7 @@ import { type Deployment, isFinal } from '#api/deployment.ts'
 import { readOptions } from '#api/options.ts'
 import { Problem, problems } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
-import { follow } from '../deployments/follow.ts'
+import { untilEnd } from '../deployments/follow.ts'
 import { idempotencyKeyOf, promised } from './create-deployment.ts'
 import type { HttpParts } from './http-app.ts'
 import { everything } from './log-filter.ts'
@@ -38,12 +38,7 @@ function readWishes(given: [string, string][]) {
 async function verdictStatus({ id }: Deployment, response: Response, parts: HttpParts): Promise<number> {
   const heartbeat = setInterval(() => response.writeProcessing(), parts.heartbeatMs ?? defaultHeartbeatMs)
   const signal = AbortSignal.any([whileOpen(response), parts.stopping])
-  try {
-    for await (const { type } of follow(parts.store, id, 0, signal)) void type
-  } finally {
-    clearInterval(heartbeat)
-  }
-  const deployment = await parts.store.find(id)
+  const deployment = await untilEnd(parts.store, id, signal).finally(() => clearInterval(heartbeat))
   if (deployment && isFinal(deployment.state)) return statusOf(deployment)
   throw new Problem('stopping', `The gateway is stopping. Deployment ${id} goes on when it is back; read its record.`, {
     facts: { deployment: id },

@@ -2,7 +2,7 @@ import { type Deployment, isFinal } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutTarget } from '#api/rollout.ts'
-import { follow } from '../deployments/follow.ts'
+import { untilEnd } from '../deployments/follow.ts'
 import type { KeptRollout } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
@@ -108,8 +108,7 @@ export class Rollouts {
 
   /** The deployment at its end, or as it stands when the gateway stops. */
   async #ended(id: string): Promise<Deployment> {
-    for await (const { type } of follow(this.#parts.store, id, 0, this.#stop.signal)) void type
-    return (await this.#parts.store.find(id))!
+    return (await untilEnd(this.#parts.store, id, this.#stop.signal))!
   }
 
   async #shown({ targets: wishes, refused, ...kept }: KeptRollout): Promise<Rollout> {

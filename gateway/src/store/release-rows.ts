@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { ImageFacts } from '#api/deployment.ts'
+import { pageOf, type StoreTools } from './store-tools.ts'
 import type { KeptRelease, NewRelease, ReleaseStore } from '../deployments/release-store.ts'
 
 /** So many of each target are kept. */
@@ -10,15 +11,15 @@ type Row = { app: string; owner: string; number: number; deployment: string; cre
 /** The tables of releases and of the apps that this gateway made. */
 export class ReleaseRows implements ReleaseStore {
   readonly #db: DatabaseSync
-  readonly #time: () => string
+  readonly #tools: StoreTools
   readonly #insert
   readonly #prune
   readonly #upTo
   readonly #newest
 
-  constructor(db: DatabaseSync, time: () => string) {
+  constructor(db: DatabaseSync, tools: StoreTools) {
     this.#db = db
-    this.#time = time
+    this.#tools = tools
     this.#insert = db.prepare(
       `INSERT INTO releases (app, owner, number, deployment, created_at, body)
        SELECT ?1, ?2, coalesce(max(number), 0) + 1, ?3, ?4, ?5 FROM releases WHERE app = ?1 AND owner = ?2
@@ -38,7 +39,7 @@ export class ReleaseRows implements ReleaseStore {
   add(of: { app: string; owner: string; deployment: string; image: ImageFacts | null }, release: NewRelease): number {
     const { app, owner } = of
     const body = JSON.stringify({ image: of.image, ...release })
-    const number = Number(this.#insert.get(app, owner, of.deployment, this.#time(), body)!['number'])
+    const number = Number(this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'])
     this.#prune.run(app, owner, number - kept)
     return number
   }
@@ -50,9 +51,8 @@ export class ReleaseRows implements ReleaseStore {
 
   async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
     const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
-    const rows = this.#rows(app, owner, upTo, page.limit + 1)
-    const shown = rows.slice(0, page.limit)
-    return { releases: shown.map(toRelease), next: rows.length > shown.length ? String(shown.at(-1)!.number) : null }
+    const { shown, next } = pageOf(this.#rows(app, owner, upTo, page.limit + 1), page.limit)
+    return { releases: shown.map(toRelease), next }
   }
 
   async newest(app: string) {
@@ -60,9 +60,11 @@ export class ReleaseRows implements ReleaseStore {
   }
 
   async madeApp(app: string) {
-    this.#db
-      .prepare('INSERT INTO apps (app, made_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET made_at = ?2')
-      .run(app, this.#time())
+    const { time, transaction } = this.#tools
+    const note = this.#db.prepare(
+      'INSERT INTO apps (app, made_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET made_at = ?2',
+    )
+    transaction(() => note.run(app, time()))
   }
 
   async isMade(app: string) {
@@ -70,11 +72,11 @@ export class ReleaseRows implements ReleaseStore {
   }
 
   async forget(app: string) {
-    this.#db.exec('BEGIN IMMEDIATE')
-    this.#db.prepare('DELETE FROM apps WHERE app = ?').run(app)
-    this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
-    this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
-    this.#db.exec('COMMIT')
+    this.#tools.transaction(() => {
+      this.#db.prepare('DELETE FROM apps WHERE app = ?').run(app)
+      this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
+      this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
+    })
   }
 
   #rows(app: string, owner: string | null, upTo: number, limit: number): Row[] {

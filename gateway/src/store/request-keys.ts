@@ -3,7 +3,14 @@ import { Problem } from '#api/problem.ts'
 import type { NewDeployment } from '../deployments/store.ts'
 import type { DeploymentRows } from './deployment-rows.ts'
 
-const keptMs = 24 * 3_600_000
+/** For so long the same key stands for the same request. */
+export const keyKeptMs = 24 * 3_600_000
+
+/** Tells one request from another. Without what is not given, so that an option which a later gateway adds changes none. */
+export function fingerprintOf(request: unknown): string {
+  const asked = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
+  return createHash('sha256').update(asked).digest('hex')
+}
 
 /**
  * The id of the deployment that this key made, if any; else the key is written down for the one that comes. Problem:
@@ -11,11 +18,8 @@ const keptMs = 24 * 3_600_000
  */
 export function madeByKey(rows: DeploymentRows, fresh: NewDeployment, key: string): string | null {
   const { id, app, options, source, image, secretsMark } = fresh
-  const request = fresh.asked ?? [options, source?.digest, image?.digest, secretsMark]
-  // Without what is not given, so that an option which a later gateway adds makes no other request of it.
-  const asked = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
-  const fingerprint = createHash('sha256').update(asked).digest('hex')
-  rows.run('DELETE FROM idempotency_keys WHERE at < ?', [rows.time(-keptMs)])
+  const fingerprint = fingerprintOf(fresh.asked ?? [options, source?.digest, image?.digest, secretsMark])
+  rows.run('DELETE FROM idempotency_keys WHERE at < ?', [rows.time(-keyKeptMs)])
   const [known] = rows
     .prepare('SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ?')
     .all(app, key)

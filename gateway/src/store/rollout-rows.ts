@@ -1,32 +1,35 @@
-import { createHash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { Problem, type ProblemBody } from '#api/problem.ts'
 import type { KeptRollout, RolloutStore } from '../deployments/rollout-store.ts'
+import { fingerprintOf, keyKeptMs } from './request-keys.ts'
+import type { StoreTools } from './store-tools.ts'
 
 type Row = { id: string; created_at: string; ended_at: string | null; fingerprint: string; body: string }
 
-/** The table of rollouts. Every method is one statement, or reads before the one that writes, with nothing between. */
+/** The table of rollouts. */
 export class RolloutRows implements RolloutStore {
   readonly #db: DatabaseSync
-  readonly #now: () => number
+  readonly #tools: StoreTools
 
-  constructor(db: DatabaseSync, now: () => number) {
+  constructor(db: DatabaseSync, tools: StoreTools) {
     this.#db = db
-    this.#now = now
+    this.#tools = tools
   }
 
   async create(...[fresh, { asked, idempotencyKey }]: Parameters<RolloutStore['create']>) {
-    const fingerprint = createHash('sha256').update(JSON.stringify(asked)).digest('hex')
-    const dayAgo = new Date(this.#now() - 24 * 3_600_000).toISOString()
-    const [known] = this.#all('WHERE idempotency_key = ? AND created_at > ?', idempotencyKey, dayAgo)
-    if (known && known.fingerprint !== fingerprint)
-      throw new Problem('idempotency-mismatch', 'The Idempotency-Key was used for another rollout; choose a new one.')
-    if (known) return toRollout(known)
-    const { id, ...body } = fresh
-    this.#db
-      .prepare('INSERT INTO rollouts (id, created_at, idempotency_key, fingerprint, body) VALUES (?, ?, ?, ?, ?)')
-      .run(id, this.#time(), idempotencyKey, fingerprint, JSON.stringify({ ...body, refused: {}, problem: null }))
-    return (await this.find(id))!
+    const { time, transaction } = this.#tools
+    const fingerprint = fingerprintOf(asked)
+    return transaction(() => {
+      const [known] = this.#all('WHERE idempotency_key = ? AND created_at > ?', idempotencyKey, time(-keyKeptMs))
+      if (known && known.fingerprint !== fingerprint)
+        throw new Problem('idempotency-mismatch', 'The Idempotency-Key was used for another rollout; choose a new one.')
+      if (known) return toRollout(known)
+      const { id, ...body } = fresh
+      this.#db
+        .prepare('INSERT INTO rollouts (id, created_at, idempotency_key, fingerprint, body) VALUES (?, ?, ?, ?, ?)')
+        .run(id, time(), idempotencyKey, fingerprint, JSON.stringify({ ...body, refused: {}, problem: null }))
+      return toRollout(this.#all('WHERE id = ?', id)[0]!)
+    })
   }
 
   async find(id: string) {
@@ -39,22 +42,21 @@ export class RolloutRows implements RolloutStore {
   }
 
   async refuse(id: string, deployment: string, problem: ProblemBody) {
-    this.#db
-      .prepare(`UPDATE rollouts SET body = json_set(body, ?, json(?)) WHERE id = ?`)
-      .run(`$.refused."${deployment}"`, JSON.stringify(problem), id)
+    const update = this.#db.prepare(`UPDATE rollouts SET body = json_set(body, ?, json(?)) WHERE id = ?`)
+    this.#tools.transaction(() => update.run(`$.refused."${deployment}"`, JSON.stringify(problem), id))
   }
 
   async end(id: string, problem: ProblemBody | null) {
-    this.#db
-      .prepare(`UPDATE rollouts SET ended_at = ?, body = json_set(body, '$.problem', json(?)) WHERE id = ?`)
-      .run(this.#time(), JSON.stringify(problem), id)
+    const { time, transaction } = this.#tools
+    const update = this.#db.prepare(
+      `UPDATE rollouts SET ended_at = ?, body = json_set(body, '$.problem', json(?)) WHERE id = ?`,
+    )
+    transaction(() => update.run(time(), JSON.stringify(problem), id))
   }
 
   #all(where: string, ...values: (string | null)[]): Row[] {
     return this.#db.prepare(`SELECT * FROM rollouts ${where}`).all(...values) as unknown as Row[]
   }
-
-  #time = (): string => new Date(this.#now()).toISOString()
 }
 
 const toRollout = ({ id, created_at: createdAt, ended_at: endedAt, body }: Row): KeptRollout => ({

@@ -28,6 +28,7 @@ import { madeByKey } from './request-keys.ts'
 import { QueueRows } from './queue-rows.ts'
 import { SecretRows } from './secret-rows.ts'
 import { SourceRows } from './source-rows.ts'
+import { pageOf, type StoreTools } from './store-tools.ts'
 
 /** For tests of something else. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
@@ -35,18 +36,18 @@ const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: 
 const isFull = (error: unknown): boolean => (error as { errcode?: number }).errcode === 13
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
 
-/**
- * The store in one SQLite file (or `:memory:`). `now` gives milliseconds since 1970. `alone` (see `lockVolume`): what is at
- * work at the start is nobody's, whatever its lease says. `makeRoom` is asked when the
- * disk is full, and answers whether it is worth another try.
- */
-export function openSqliteStore(
-  path: string,
-  now: () => number = Date.now,
-  alone = true,
-  makeRoom: () => boolean = () => false,
-): DeploymentStore & SecretStore {
-  return new SqliteStore(openDatabase(path), now, alone, makeRoom)
+export type StoreSettings = {
+  /** Milliseconds since 1970. */
+  now: () => number
+  /** See `lockVolume`: what is at work at the start is nobody's, whatever its lease says. */
+  alone: boolean
+  /** Asked when the disk is full; answers whether it is worth another try. */
+  makeRoom: () => boolean
+}
+
+/** The store in one SQLite file (or `:memory:`). */
+export function openSqliteStore(path: string, settings: Partial<StoreSettings> = {}): DeploymentStore & SecretStore {
+  return new SqliteStore(openDatabase(path), { now: Date.now, alone: true, makeRoom: () => false, ...settings })
 }
 
 class SqliteStore implements DeploymentStore, SecretStore {
@@ -59,22 +60,22 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly #apps: AppRows
   readonly #queue: QueueRows
   readonly #sources: SourceRows
-  readonly #now: () => number
-  readonly #alone: boolean
-  readonly #makeRoom: () => boolean
+  readonly #settings: StoreSettings
 
-  constructor(db: DatabaseSync, now: () => number, alone: boolean, makeRoom: () => boolean) {
+  constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
+    this.#settings = settings
     this.#secrets = new SecretRows(db)
     this.#apps = new AppRows(db)
     this.#queue = new QueueRows(db)
     this.#sources = new SourceRows(db)
-    this.#now = now
-    this.#alone = alone
-    this.#makeRoom = makeRoom
-    this.releases = new ReleaseRows(db, () => this.#rows.time())
-    this.rollouts = new RolloutRows(db, now)
-    this.#rows = new DeploymentRows(db, { secrets: this.#secrets, releases: this.releases }, now)
+    const tools: StoreTools = {
+      time: (laterMs) => this.#rows.time(laterMs),
+      transaction: (work) => this.#transaction(work),
+    }
+    this.releases = new ReleaseRows(db, tools)
+    this.rollouts = new RolloutRows(db, tools)
+    this.#rows = new DeploymentRows(db, { secrets: this.#secrets, releases: this.releases }, settings.now)
     this.#lanes = new LaneRows(this.#rows)
   }
 
@@ -128,11 +129,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
       page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before),
       page.limit + 1,
     ])
-    const shown = rows.slice(0, page.limit)
-    return {
-      deployments: shown.map(toDeployment),
-      next: rows.length > shown.length ? String(shown.at(-1)!.number) : null,
-    }
+    const { shown, next } = pageOf(rows, page.limit)
+    return { deployments: shown.map(toDeployment), next }
   }
 
   async imageOf(app: string, buildKey: string): Promise<Deployment | null> {
@@ -235,7 +233,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const left = this.#rows.all(
         `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)})
            AND coalesce(leased_until, '') < ? ORDER BY created_at`,
-        [this.#alone ? '9' : this.#rows.time()],
+        [this.#settings.alone ? '9' : this.#rows.time()],
       )
       return left.flatMap((row) => {
         this.#rows.write(row.id, [{ type: 'gap', text: 'What was told in the moment before this may be missing.' }])
@@ -276,7 +274,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async sourcesInUse(keep: KeepSources): Promise<Set<string>> {
-    return this.#sources.inUse(keep, this.#now())
+    return this.#sources.inUse(keep, this.#settings.now())
   }
 
   async appSettings(app: string): Promise<OwnSettings> {
@@ -298,11 +296,11 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async putSecret(owner: SecretOwner, secret: SealedSecret) {
-    return this.#secrets.put(owner, secret, this.#rows.time())
+    return this.#transaction(() => this.#secrets.put(owner, secret, this.#rows.time()))
   }
 
   async removeSecret(owner: SecretOwner, name: string) {
-    return this.#secrets.remove(owner, name)
+    return this.#transaction(() => this.#secrets.remove(owner, name))
   }
 
   async secretsOf(owner: SecretOwner) {
@@ -322,7 +320,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       return result
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK') // on a full disk SQLite has done so itself
-      if (!isFull(error) || !this.#makeRoom()) throw error
+      if (!isFull(error) || !this.#settings.makeRoom()) throw error
       return this.#transaction(work)
     }
   }

@@ -10,14 +10,14 @@ import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 import { dice } from '../../archives.ts'
 import { sharedStoreContract, storeContract } from './contract.ts'
 
-storeContract((now) => openSqliteStore(':memory:', now))
+storeContract((now) => openSqliteStore(':memory:', now && { now }))
 
 const options = DeploymentOptions.parse({})
 const newFile = () => join(mkdtempSync(join(tmpdir(), 'tarmac-store-')), 'tarmac.db')
 
 sharedStoreContract((now) => {
   const file = newFile()
-  return [openSqliteStore(file, now, false), openSqliteStore(file, now, false)]
+  return [openSqliteStore(file, { now, alone: false }), openSqliteStore(file, { now, alone: false })]
 })
 
 test('records and logs are there after a restart', async () => {

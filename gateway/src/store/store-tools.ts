@@ -1,0 +1,16 @@
+/** What tables that write by themselves have of the store. */
+export type StoreTools = {
+  /** ISO 8601, UTC; so much later than now. */
+  time: (laterMs?: number) => string
+  /** Happens whole or not at all, also when the disk is full. Not within another. */
+  transaction: <T>(work: () => T) => T
+}
+
+/** A page of a list, newest first, and the cursor of the next one, from one row more than the page may hold. */
+export function pageOf<Row extends { number: number }>(
+  rows: Row[],
+  limit: number,
+): { shown: Row[]; next: string | null } {
+  const shown = rows.slice(0, limit)
+  return { shown, next: rows.length > shown.length ? String(shown.at(-1)!.number) : null }
+}
