@@ -311,6 +311,14 @@ export function readConfig(env: Record<string, string | undefined>) {
       keepSourcesMib: set.TARMAC_KEEP_SOURCES_MIB,
       keepSourcesDays: set.TARMAC_KEEP_SOURCES_DAYS,
     },
+    /** The limits that an app may have of its own, as it has them otherwise. */
+    appTimes: {
+      fetchSeconds: set.TARMAC_FETCH_TIMEOUT,
+      planSeconds: set.TARMAC_PLAN_TIMEOUT,
+      buildSeconds: set.TARMAC_BUILD_TIMEOUT,
+      deploySeconds: set.TARMAC_DEPLOY_TIMEOUT,
+      totalSeconds: set.TARMAC_TOTAL_TIMEOUT,
+    },
     crashFile: set.TARMAC_CRASH_FILE,
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,

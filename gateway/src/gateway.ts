@@ -184,7 +184,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
             runner.wake() // there may be more room now
             return settings
           },
-          gateway: { region: place.region, builds: limits.appBuilds, ...config.keep },
+          gateway: { region: place.region, builds: limits.appBuilds, ...config.keep, ...config.appTimes },
         },
         async retry(id, more) {
           disk.assertRoom()

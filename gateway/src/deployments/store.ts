@@ -62,6 +62,8 @@ export interface DeploymentStore {
    * deployment that the same idempotency key made, `idempotency-mismatch` when it was for something else.
    */
   create(fresh: NewDeployment): Promise<Deployment>
+  /** `lane-busy` as `create` would say it, before the source is there; not for what the same key made already. */
+  refuseBusyLane(asked: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>): Promise<void>
   find(id: string): Promise<Deployment | null>
   /** Newest first. `before` is a cursor of an earlier page. */
   list(app: string, page: { limit: number; before: string | null }): Promise<DeploymentPage>

@@ -21,7 +21,7 @@ import { createRollout, readRolloutRecord, type RolloutParts } from './rollouts.
 
 export type HttpParts = AppParts &
   RolloutParts & {
-    store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed' | 'releases'>
+    store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed' | 'releases' | 'refuseBusyLane'>
     /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
     receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
     /** Makes the record; from then on the deployment goes its way, whoever listens. */

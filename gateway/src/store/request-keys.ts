@@ -20,9 +20,7 @@ export function madeByKey(rows: DeploymentRows, fresh: NewDeployment, key: strin
   const { id, app, options, source, image, secretsMark } = fresh
   const fingerprint = fingerprintOf(fresh.asked ?? [options, source?.digest, image?.digest, secretsMark])
   rows.run('DELETE FROM idempotency_keys WHERE at < ?', [rows.time(-keyKeptMs)])
-  const [known] = rows
-    .prepare('SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ?')
-    .all(app, key)
+  const known = knownKey(rows, app, key)
   if (known && known['fingerprint'] !== fingerprint)
     throw new Problem(
       'idempotency-mismatch',
@@ -32,3 +30,7 @@ export function madeByKey(rows: DeploymentRows, fresh: NewDeployment, key: strin
   rows.run('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?)', [app, key, fingerprint, id, rows.time()])
   return null
 }
+
+/** What this key stands for, if it has been used. */
+export const knownKey = (rows: DeploymentRows, app: string, key: string) =>
+  rows.prepare('SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ?').get(app, key)

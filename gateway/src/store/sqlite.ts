@@ -24,7 +24,7 @@ import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
 import { ReleaseRows } from './release-rows.ts'
 import { RolloutRows } from './rollout-rows.ts'
-import { madeByKey } from './request-keys.ts'
+import { knownKey, madeByKey } from './request-keys.ts'
 import { QueueRows } from './queue-rows.ts'
 import { SecretRows } from './secret-rows.ts'
 import { SourceRows } from './source-rows.ts'
@@ -116,6 +116,16 @@ class SqliteStore implements DeploymentStore, SecretStore {
       for (const row of others) this.#lanes.giveWay(row, made)
       return toDeployment(made)
     })
+  }
+
+  async refuseBusyLane({
+    app,
+    options: { owner, lane },
+    idempotencyKey: key,
+  }: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>) {
+    if ((lane ?? this.#apps.settings(app).lane) !== 'reject' || (key && knownKey(this.#rows, app, key))) return
+    const [busy] = this.#lanes.unfinished({ app, owner: owner ?? '' })
+    if (busy) throw laneBusy(busy)
   }
 
   async find(id: string): Promise<Deployment | null> {

@@ -98,9 +98,16 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         facts: { deployment: 'd1', state: 'pending' },
       })
       expect(await store.find('d2')).toBeNull()
+      const early = (idempotencyKey: string | null, more = {}) =>
+        store.refuseBusyLane({ app: 'shop', options: asks('reject', more), idempotencyKey })
+      await expect(early('k')).rejects.toMatchObject({ code: 'lane-busy', facts: { deployment: 'd1' } })
+      await early(null, { owner: 'alice' })
       await store.wishCancel('d1', { by: null, why: null, abort: false })
+      await early(null)
       expect(await again()).toMatchObject({ id: 'd2' })
       expect(await again()).toMatchObject({ id: 'd2' })
+      await early('k')
+      await expect(early('other')).rejects.toMatchObject({ facts: { deployment: 'd2' } })
       const alice = { id: 'd3', app: 'shop', options: asks('reject', { owner: 'alice' }), source }
       expect(await store.create(alice)).toMatchObject({ id: 'd3' })
     })
