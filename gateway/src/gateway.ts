@@ -162,6 +162,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       store,
       look,
       bring: (source, { app, options }, id) => bring(source, { app, options, id }),
+      cancel: (id, wish) => runner.cancel(id, wish),
       newId: randomUUIDv7,
       log,
     }),

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUID, randomUUIDv7 } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,7 +83,8 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
       store,
       look,
       bring: (source, { app, options }, id) => bring(source, { app, options, id }),
-      newId: randomUUID,
+      cancel: (id, wish) => runner.cancel(id, wish),
+      newId: randomUUIDv7,
       log,
     })
     return { runner, bring, rollouts }
@@ -98,7 +99,12 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
     await startHttp({
       store,
       bring: (...asked) => parts.bring(...asked),
-      rollouts: { create: (...asked) => parts.rollouts.create(...asked), find: (id) => parts.rollouts.find(id) },
+      rollouts: {
+        create: (...asked) => parts.rollouts.create(...asked),
+        find: (id) => parts.rollouts.find(id),
+        list: (page) => parts.rollouts.list(page),
+        cancel: (...asked) => parts.rollouts.cancel(...asked),
+      },
       audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(10_000)),
       deleteApp: (app, foreign) => deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(10_000)),
     }),

@@ -17,7 +17,7 @@ import { downloadLog } from './download-log.ts'
 import { sendProblem } from './problem.ts'
 import { listDeployments, readDeployment } from './read-deployments.ts'
 import { type AppParts, auditApp, diffReleases, listReleases, readRelease, removeApp, rollBack } from './releases.ts'
-import { createRollout, readRolloutRecord, type RolloutParts } from './rollouts.ts'
+import { cancelRollout, createRollout, listRollouts, readRolloutRecord, type RolloutParts } from './rollouts.ts'
 
 export type HttpParts = AppParts &
   RolloutParts & {
@@ -81,7 +81,9 @@ export function httpApp(parts: HttpParts): Express {
   app.get(routes.releaseDiff, diffReleases(parts))
   app.post(routes.rollback, rollBack(parts))
   app.post(routes.rollouts, createRollout(parts))
+  app.get(routes.rollouts, listRollouts(parts))
   app.get(routes.rollout, readRolloutRecord(parts))
+  app.post(routes.cancelRollout, cancelRollout(parts))
   app.get(routes.app, readApp(parts))
   app.patch(routes.app, changeApp(parts))
   app.get(routes.secrets, listSecrets(parts))

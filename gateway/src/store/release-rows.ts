@@ -51,7 +51,7 @@ export class ReleaseRows implements ReleaseStore {
 
   async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
     const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
-    const { shown, next } = pageOf(this.#rows(app, owner, upTo, page.limit + 1), page.limit)
+    const { shown, next } = pageOf(this.#rows(app, owner, upTo, page.limit + 1), page.limit, ({ number }) => number)
     return { releases: shown.map(toRelease), next }
   }
 

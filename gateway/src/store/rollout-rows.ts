@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { Problem, type ProblemBody } from '#api/problem.ts'
 import type { KeptRollout, RolloutStore } from '../deployments/rollout-store.ts'
 import { fingerprintOf, keyKeptMs } from './request-keys.ts'
-import type { StoreTools } from './store-tools.ts'
+import { pageOf, type StoreTools } from './store-tools.ts'
 
 type Row = { id: string; created_at: string; ended_at: string | null; fingerprint: string; body: string }
 
@@ -37,6 +37,12 @@ export class RolloutRows implements RolloutStore {
     return row ? toRollout(row) : null
   }
 
+  async list({ limit, before }: { limit: number; before: string | null }) {
+    const rows = this.#all('WHERE id < ? ORDER BY id DESC LIMIT ?', before ?? '~', limit + 1)
+    const { shown, next } = pageOf(rows, limit, ({ id }) => id)
+    return { rollouts: shown.map(toRollout), next }
+  }
+
   async unfinished() {
     return this.#all('WHERE ended_at IS NULL ORDER BY created_at').map(toRollout)
   }
@@ -46,15 +52,20 @@ export class RolloutRows implements RolloutStore {
     this.#tools.transaction(() => update.run(`$.refused."${deployment}"`, JSON.stringify(problem), id))
   }
 
-  async end(id: string, problem: ProblemBody | null) {
-    const { time, transaction } = this.#tools
+  async stop(id: string, problem: ProblemBody) {
     const update = this.#db.prepare(
-      `UPDATE rollouts SET ended_at = ?, body = json_set(body, '$.problem', json(?)) WHERE id = ?`,
+      `UPDATE rollouts SET body = json_set(body, '$.problem', json(?))
+       WHERE id = ? AND ended_at IS NULL AND body ->> '$.problem' IS NULL`,
     )
-    transaction(() => update.run(time(), JSON.stringify(problem), id))
+    this.#tools.transaction(() => update.run(JSON.stringify(problem), id))
   }
 
-  #all(where: string, ...values: (string | null)[]): Row[] {
+  async end(id: string) {
+    const { time, transaction } = this.#tools
+    transaction(() => this.#db.prepare('UPDATE rollouts SET ended_at = ? WHERE id = ?').run(time(), id))
+  }
+
+  #all(where: string, ...values: (string | number | null)[]): Row[] {
     return this.#db.prepare(`SELECT * FROM rollouts ${where}`).all(...values) as unknown as Row[]
   }
 }

@@ -139,7 +139,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before),
       page.limit + 1,
     ])
-    const { shown, next } = pageOf(rows, page.limit)
+    const { shown, next } = pageOf(rows, page.limit, ({ number }) => number)
     return { deployments: shown.map(toDeployment), next }
   }
 
