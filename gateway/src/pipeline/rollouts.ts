@@ -129,7 +129,10 @@ export class Rollouts {
 
   /** Those that there are; one that is at machines goes its way, unless the wish is to abort. */
   async #callBack(deployments: string[], wish: Wish): Promise<void> {
-    for (const id of deployments) await this.#parts.cancel(id, wish).catch(() => {})
+    for (const id of deployments)
+      await this.#parts.cancel(id, wish).catch((error: unknown) => {
+        if (!(error instanceof Problem)) throw error
+      })
   }
 
   /** The deployment at its end, or as it stands when the gateway stops. */
