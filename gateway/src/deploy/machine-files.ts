@@ -8,12 +8,10 @@ export type ReadFile = (path: string) => Buffer | null
 export function machineFiles(files: NonNullable<Sections['files']>, readFile: ReadFile): object[] {
   const byPath = new Map<string | undefined, object>()
   for (const [index, { guest_path, local_path, secret_name, raw_value }] of files.entries()) {
-    const bytes = local_path ? readFile(local_path) : Buffer.from(raw_value ?? '')
-    if (!bytes) refuse(`files[${index}].local_path`, `names ${local_path}, which is not in the source.`)
-    const content =
-      local_path || (raw_value && !secret_name) ? { raw_value: bytes.toString('base64') } : { secret_name }
-    const isEmpty = !local_path && !secret_name && !raw_value
-    if (isEmpty && byPath.delete(guest_path)) continue
+    const bytes = local_path ? readFile(local_path) : !secret_name && raw_value ? Buffer.from(raw_value) : undefined
+    if (bytes === null) refuse(`files[${index}].local_path`, `names ${local_path}, which is not in the source.`)
+    const content = bytes ? { raw_value: bytes.toString('base64') } : { secret_name }
+    if (!bytes && !secret_name && byPath.delete(guest_path)) continue
     byPath.set(guest_path, defined({ guest_path, ...content }))
   }
   return [...byPath.values()]

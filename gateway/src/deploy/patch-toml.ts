@@ -80,7 +80,7 @@ function patchService(service: Table, index: number): Table {
   const at = `services[${index}]`
   const { concurrency, internal_port, ports, tcp_checks, http_checks } = service
   const checks = (name: string, value: unknown) =>
-    nonEmpty(tables(`${at}.${name}`, value).map((check) => patchCheck(`${at}.${name}`, check)))
+    nonEmpty(tables(`${at}.${name}`, value).map((check, nth) => patchCheck(`${at}.${name}[${nth}]`, check)))
   return {
     ...service,
     concurrency: patchConcurrency(`${at}.concurrency`, concurrency),
