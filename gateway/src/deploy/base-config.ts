@@ -49,8 +49,7 @@ function selectContainer(key: string, containers: Container[], named: string | u
 }
 
 /** fly.toml's own sections say it. */
-const elsewhere: Shape<never> = (_, at) =>
-  at.warn(at.key, 'is passed over: say it in a section of fly.toml.') as undefined
+const elsewhere: Shape<never> = (_, at) => at.warn(at.key, 'is passed over: say it in a section of fly.toml.')
 
 const parts = list(anything)
 const process = {

@@ -150,7 +150,7 @@ export type MountSection = Of<typeof mount>
 const moved =
   (where: string): Shape<never> =>
   (_, at) =>
-    at.warn(at.key, `is an old spelling of ${where}.`) as undefined
+    at.warn(at.key, `is an old spelling of ${where}.`)
 
 export const flyTomlShape = struct({
   app: text,

@@ -41,7 +41,9 @@ export type VolumeSize = { size_gb: number; snapshot_retention?: number }
 
 /** Reads and checks a fly.toml as flyctl does; what it would refuse is refused as `fly-config-invalid`. */
 export function readFlyToml(text: string, readFile: ReadFile, tell: (text: string) => void): FlyToml {
-  const warn: Place['warn'] = (key, words) => tell(`fly.toml: ${key} ${words}`)
+  const warn: Place['warn'] = (key, words) => {
+    tell(`fly.toml: ${key} ${words}`)
+  }
   const sections = flyTomlShape(plain(patchToml(parseToml(text))), { key: '', warn }) ?? {}
   const names = Object.keys(sections.processes ?? { app: '' }).toSorted()
   checkFlyToml(sections, names, warn)

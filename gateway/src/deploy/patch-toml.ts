@@ -38,8 +38,8 @@ const withText = (one: Table, name: string): Table => (name in one ? { ...one, [
 
 /** In the file's unit where the number has none; what can be no duration at all says nothing. */
 function bareNumber(value: unknown, unit: 'ms' | 's'): unknown {
-  if (typeof value === 'string') return value || undefined
-  if (typeof value !== 'bigint' && typeof value !== 'number') return undefined
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value
+  if (typeof value !== 'bigint' && typeof value !== 'number') return null
   if (!Number.isFinite(Number(value))) return value
   const count = typeof value === 'bigint' ? value : BigInt(Math.trunc(value))
   return formatDuration(BigInt.asIntN(64, count * (unit === 's' ? 1_000_000_000n : 1_000_000n)))

@@ -11,7 +11,7 @@ export function refuse(key: string, words: string): never {
 }
 
 /** Where a value stands. */
-export type Place = { key: string; warn: (key: string, words: string) => void }
+export type Place = { key: string; warn: (key: string, words: string) => undefined }
 
 /**
  * What a value may be: read as Go reads JSON into a typed field, refused by its key when it is of another kind, and
@@ -35,7 +35,7 @@ export const anything: Shape<unknown> = (value) => value
 
 /** As Go writes it. A bare number is nanoseconds; where flyctl reads milliseconds or seconds, `patchToml` has made it a text. */
 export const duration: Shape<string> = (value, at) => {
-  if (value === null) return undefined
+  if (value === null) return at.warn(at.key, 'is no duration and was passed over.')
   if (typeof value === 'number') {
     const written = formatDuration(BigInt(Math.trunc(value)))
     at.warn(at.key, `has no unit and is taken as ${written}. Write "10s" for seconds.`)

@@ -236,6 +236,7 @@ const warned: [string, string][] = [
   [`${port}[[services.ports]]\nport = 80\ncolour = 1`, 'services[0].ports[0].colour is not known and was passed over.'],
   [`${http}[[http_service.checks]]\nport = 1`, 'http_service.checks[0].port is not known and was passed over.'],
   ['[Env]\nA = "1"', 'Env is read as env.'],
+  ['kill_timeout = true', 'kill_timeout is no duration and was passed over.'],
   ['[experimental]\nkill_timeout = 5', 'experimental.kill_timeout is an old spelling of kill_timeout at the top.'],
   ['[[vm]]\nprocesses = ["ghost"]', "vm names 'ghost', which is not in [processes]; that part was passed over."],
   ['machine_config = \'{"services":[]}\'', 'machine_config.services is passed over: say it in a section of fly.toml.'],
