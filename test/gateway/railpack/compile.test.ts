@@ -87,7 +87,7 @@ describe('commands', () => {
       { path: 'rel/d/', name: 't' },
       { path: '/a/../b', name: 't', mode: 0, customName: 'n' },
       { path: 'f', name: 't', mode: 0o104755, customName: 'm' },
-      { path: '/app/g', name: 't' },
+      { path: '/app/g', name: 't', mode: 0o1000 },
     ]
     const plan = only({ assets: { t: 'é' }, commands })
     const made = actions(plan).map(({ mkdir, mkfile }) => [mkdir?.path ?? '', mkfile?.path, mkfile?.mode])
@@ -98,7 +98,7 @@ describe('commands', () => {
       ['/app', undefined, undefined],
       ['', '/app/f', 0o755],
       ['/app', undefined, undefined],
-      ['', '/app/g', 0o644],
+      ['', '/app/g', 0],
     ])
     expect(names(plan)).toEqual(['n', 'm'])
     expect(actions(plan)[0]!.mkdir).toEqual({ path: '/app/rel/d', mode: 0o755, makeParents: true, timestamp: -1 })
