@@ -141,7 +141,7 @@ function inOrder(steps: Map<string, Step>, refuse: StepsInput['refuse']): { step
     const inputs = step.inputs.flatMap((input) => (input.step && steps.has(input.step) ? [input.step] : []))
     for (const name of inputs) visit(steps.get(name)!)
     open.delete(step.name)
-    const isBehind = (name: string) => inputs.some((other) => other !== name && ancestors.get(other)!.has(name))
+    const isBehind = (name: string) => inputs.some((other) => ancestors.get(other)!.has(name))
     ancestors.set(step.name, new Set(inputs.flatMap((name) => [name, ...ancestors.get(name)!])))
     order.push({ step, parents: inputs.filter((name) => !isBehind(name)) })
   }

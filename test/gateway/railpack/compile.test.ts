@@ -87,9 +87,9 @@ describe('commands', () => {
       { path: 'rel/d/', name: 't' },
       { path: '/a/../b', name: 't', mode: 0, customName: 'n' },
       { path: 'f', name: 't', mode: 0o104755, customName: 'm' },
-      { path: '/app/g', name: 't', mode: 0o1000 },
+      { path: '/app/g', name: 'empty', mode: 0o1000 },
     ]
-    const plan = only({ assets: { t: 'é' }, commands })
+    const plan = only({ assets: { t: 'é', empty: '' }, commands })
     const made = actions(plan).map(({ mkdir, mkfile }) => [mkdir?.path ?? '', mkfile?.path, mkfile?.mode])
     expect(made).toEqual([
       ['/app/rel/d', undefined, undefined],
@@ -185,15 +185,15 @@ describe('secrets', () => {
 })
 
 test('caches are mounts of the app’s own, shared unless locked', () => {
-  const caches = { npm: { directory: '/n', type: 'locked' }, apt: { directory: '/a' } }
+  const caches = { npm: { directory: '/n', type: 'locked' }, apt: { directory: './a' } }
   const plan = { ...only({ caches: ['npm', 'apt'], commands: [run()] }), caches }
   const cache = { input: -1, output: -1, mountType: 3 }
   expect(execs(plan)[0]!.mounts).toEqual([
+    { dest: './a', cacheOpt: { ID: 'app-apt', sharing: 0 }, ...cache },
     { dest: '/', input: 0, output: 0 },
-    { dest: '/a', cacheOpt: { ID: 'app-apt', sharing: 0 }, ...cache },
     { dest: '/n', cacheOpt: { ID: 'app-npm', sharing: 2 }, ...cache },
   ])
-  expect(execs(plan, { cacheKey: '' })[0]!.mounts![1]!.cacheOpt!.ID).toBe('apt')
+  expect(execs(plan, { cacheKey: '' })[0]!.mounts![0]!.cacheOpt!.ID).toBe('apt')
 })
 
 describe('layers', () => {
@@ -216,7 +216,7 @@ describe('layers', () => {
     expect(names({ deploy: { base: { local: true }, inputs: [from(['/a'])] } }).at(-1)).toBe('copy /a')
     expect(isMerged(from(['/a']), from())).toBe(false)
     expect(isMerged(from(['/a']), from(undefined, { exclude: ['x'] }))).toBe(false)
-    expect(isMerged(from(['/a/']), from(['/a']))).toBe(false)
+    expect(isMerged(from(['/x', '/a/']), from(['/y', '/a']))).toBe(false)
     expect(isMerged(from(['/a/b']), from(['/a']))).toBe(false)
     expect(isMerged(from(['.']), from(['x']))).toBe(false)
     expect(isMerged(from(['/a', '/a']), from(['/b']))).toBe(true)
@@ -228,6 +228,7 @@ describe('layers', () => {
     expect(isMerged(from(['/a/b/c']), from(['/a'], { exclude: ['b'] }))).toBe(true)
     expect(isMerged(from(['/a'], { exclude: ['b/'] }), from(['/a/b/c']))).toBe(false)
     expect(isMerged(from(['/a']), from(['/a/b'], { exclude: ['b'] }))).toBe(false)
+    expect(isMerged(from(['/a/b']), from(['/a'], { exclude: ['a'] }))).toBe(false)
   })
 
   test('an empty list of includes is no filter, brings nothing and drops out of the merge', () => {
