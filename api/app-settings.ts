@@ -3,8 +3,9 @@ import { DeploymentOptions, lanePolicies, variables } from './options.ts'
 import { Problem } from './problem.ts'
 
 const { region, platform, strategy, dockerfile, target } = DeploymentOptions.shape
+const seconds = z.int().min(1).max(86_400)
 
-/** What an app may have of its own. The second half are options for deployments that do not give them. */
+/** What an app may have of its own. From `region` on they are options for deployments that do not give them. */
 export const AppSettings = z.strictObject({
   /** What becomes of a new deployment, and of others of its lane. */
   lane: z.enum(lanePolicies),
@@ -12,8 +13,14 @@ export const AppSettings = z.strictObject({
   builds: z.int().min(1).max(1000),
   /** Sources kept, newest first: so many, so much of them in MiB, for so many days. */
   keepSources: z.int().min(0).max(1000),
-  keepSourcesMib: z.int().min(0),
-  keepSourcesDays: z.int().min(0),
+  keepSourcesMib: z.int().min(0).max(1e9),
+  keepSourcesDays: z.int().min(0).max(36_500),
+  /** Time limits in seconds, to 24 h: of each part of the way, and of all of it. */
+  fetchSeconds: seconds,
+  planSeconds: seconds,
+  buildSeconds: seconds,
+  deploySeconds: seconds,
+  totalSeconds: seconds,
   region: region.unwrap().unwrap(),
   platform: platform.unwrap().unwrap(),
   strategy: strategy.unwrap().unwrap(),

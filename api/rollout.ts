@@ -53,3 +53,10 @@ export const Rollout = z.object({
   ),
 })
 export type Rollout = z.infer<typeof Rollout>
+
+/** `GET /v1/rollouts`: newest first; of its targets only how many there are. */
+export const RolloutPage = z.object({
+  rollouts: z.array(Rollout.omit({ counts: true }).extend({ targets: z.number() })),
+  next: z.string().nullable(),
+})
+export type RolloutPage = z.infer<typeof RolloutPage>

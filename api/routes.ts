@@ -10,6 +10,7 @@ export const routes = {
   rollback: '/v1/apps/:app/rollback',
   rollouts: '/v1/rollouts',
   rollout: '/v1/rollouts/:id',
+  cancelRollout: '/v1/rollouts/:id/cancel',
   secrets: '/v1/apps/:app/secrets',
   secret: '/v1/apps/:app/secrets/:name',
   deployment: '/v1/deployments/:id',

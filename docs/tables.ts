@@ -7,9 +7,9 @@ import { exitCodeOf, exitCodes } from '#api/exit-codes.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { problemCodes, problems } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
-import { settings } from '../gateway/src/config.ts'
 import { crashPoints } from '../gateway/src/crash-point.ts'
 import { moves, touchesMachines } from '../gateway/src/deployments/states.ts'
+import { settings } from '../gateway/src/settings.ts'
 import { faults } from '../lab/localfly/hostile.ts'
 
 const whatGoesOn: Record<DeploymentState, string> = {

@@ -83,3 +83,13 @@ export async function readPage(
   const [answer] = await once(call, 'response')
   return { status: answer.statusCode, body: await text(answer) }
 }
+
+/** A fly.toml for a page on port 8080 whose check says within seconds how it is. */
+export const quicklyChecked = (path: string): string => `[http_service]
+internal_port = 8080
+[[http_service.checks]]
+path = "${path}"
+interval = "1s"
+timeout = "1s"
+grace_period = "1s"
+`

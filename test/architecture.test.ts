@@ -9,10 +9,11 @@ const floors = [
   ['gateway'],
   ['http'],
   ['pipeline'],
-  ['intake', 'railpack', 'buildkit', 'deploy', 'previews', 'store'],
+  ['intake', 'railpack', 'buildkit', 'deploy', 'store'],
   ['fly', 'registry', 'host'],
   ['deployments', 'llb'],
   ['config', 'log', 'crash-point'],
+  ['settings'],
 ]
 
 /** Which room may use which outside package, or which part of Node that does the room's work. */
@@ -28,7 +29,7 @@ const keepers: Record<string, string[]> = {
   'node:sqlite': ['store'],
   'node:child_process': ['host'],
   pino: ['log'],
-  zod: ['config', 'railpack', 'fly', 'registry', 'deploy', 'http'],
+  zod: ['settings', 'railpack', 'fly', 'registry', 'deploy', 'http'],
 }
 
 const root = join(import.meta.dirname, '..')

@@ -1,250 +1,5 @@
-import { isIP } from 'node:net'
 import { join } from 'node:path'
-import { z } from 'zod'
-
-const port = z.coerce.number().int().min(0).max(65_535)
-const seconds = z.coerce.number().positive()
-const list = (text: string) =>
-  text
-    .split(',')
-    .map((each) => each.trim())
-    .filter(Boolean)
-const addresses = z
-  .string()
-  .refine((text) => list(text).every((each) => isIP(each)), 'must be addresses, separated by commas')
-const ranges = z
-  .string()
-  .refine(
-    (text) => list(text).every((each) => isIP(each.replace(/\/\d{1,3}$/, ''))),
-    'must be addresses or ranges, separated by commas',
-  )
-const mib = z.coerce.number().int().positive()
-const mark = z.string().regex(/^\d{1,9}(\.\d+)?%?$/, 'must be a number of MiB, or a share like 5%')
-const toMark = (text: string) =>
-  text.endsWith('%') ? { share: Number(text.slice(0, -1)) / 100 } : { bytes: Number(text) * 2 ** 20 }
-
-/**
- * Every setting, by its name in the environment: type, default and what it is for. `docs/settings.md` is checked
- * against this table. Nothing else in the gateway reads the environment.
- */
-export const settings = z.object({
-  TARMAC_HOST: z
-    .string()
-    .default('127.0.0.1')
-    .describe('Address to listen on. Anything but loopback needs TARMAC_TOKENS.'),
-  TARMAC_PORT: port.default(8080).describe('Port of the HTTP interface.'),
-  TARMAC_TOKENS: z
-    .string()
-    .default('')
-    .describe('Tokens that callers may use, separated by commas; at least 16 characters each.'),
-  TARMAC_SECRETS_KEY: z
-    .string()
-    .default('')
-    .describe(
-      'Key under which build secrets rest: 32 bytes as base64 or hex (`openssl rand -base64 32`). None: no secrets.',
-    ),
-  TARMAC_DATA: z.string().default('/data').describe('The volume: spool, source trees, database. See volumes.md.'),
-  TARMAC_LOG_LEVEL: z
-    .enum(['debug', 'info', 'warn', 'error', 'silent'])
-    .default('info')
-    .describe('How much the operator’s log tells.'),
-  TARMAC_BUILDKIT: z
-    .string()
-    .regex(/^(unix:\/\/\/|spawn$)/, 'must be spawn or unix:///path/of/socket: the daemon is always on the same host')
-    .default('unix:///run/buildkit/buildkitd.sock')
-    .describe('The build daemon’s socket; `spawn`: the gateway starts the daemon itself and minds it.'),
-  TARMAC_BUILDKITD: z
-    .string()
-    .default('/usr/local/bin/buildkitd')
-    .describe('spawn: the daemon’s program, as an absolute path, its network plugins beside it.'),
-  TARMAC_BUILD_ROOT: z
-    .string()
-    .default('')
-    .describe('Where the daemon keeps its cache, and the disk that is watched; `buildkit` in TARMAC_DATA when empty.'),
-  TARMAC_BUILD_SUBNET: z
-    .string()
-    .default('10.210.0.0/16')
-    .describe('spawn: the addresses of build steps, on TARMAC_BUILD_BRIDGE.'),
-  TARMAC_MIRRORS: z
-    .string()
-    .regex(/^([\w.:-]+=[\w.:/-]+(,|$))*$/, 'must be like docker.io=mirror:5000,ghcr.io=mirror:5000')
-    .default('')
-    .describe('spawn: places to try before a registry, as `registry=host:port`, separated by commas.'),
-  TARMAC_MAX_STEPS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(4)
-    .describe('spawn: build steps at work at once, of all builds together.'),
-  TARMAC_STEP_LOG_MIB: mib.default(4).describe('How much output of one build step is kept whole, in MiB.'),
-  TARMAC_LOG_MIB: mib.default(32).describe('How much output of one deployment is kept whole, in MiB.'),
-  TARMAC_LOG_TAIL_KIB: z.coerce
-    .number()
-    .int()
-    .positive()
-    .default(64)
-    .describe('How much of the end of a step’s output is kept when it is more than that, in KiB.'),
-  TARMAC_DISK_LOW: mark
-    .default('5%')
-    .describe('Free room of the build disk below which nothing new is taken, in MiB or as a share.'),
-  TARMAC_DISK_HIGH: mark
-    .default('10%')
-    .describe('Free room of the build disk above which all is well again, in MiB or as a share.'),
-  TARMAC_CONTEXT_PORT: port
-    .default(8412)
-    .describe('Loopback port on which the build daemon fetches source trees; keep it the same, or caches go cold.'),
-  TARMAC_BUILD_BRIDGE: z
-    .string()
-    .regex(/^[a-zA-Z0-9_-]{0,15}$/, 'must be the name of a bridge')
-    .default('tarmac0')
-    .describe(
-      'Bridge of build steps, around which the gateway puts up walls; empty when someone else does. A canary build tries them.',
-    ),
-  TARMAC_BUILD_DNS: addresses
-    .default('1.1.1.1,8.8.8.8')
-    .describe('Resolvers of build steps, separated by commas, as in the build daemon’s [dns].'),
-  TARMAC_BUILD_ALLOW: ranges
-    .default('')
-    .describe(
-      'Addresses and ranges, separated by commas, that build steps may reach although they are not public: a package mirror of your own.',
-    ),
-  TARMAC_RAILPACK: z.string().default('/usr/local/bin/railpack').describe('The planner, as an absolute path.'),
-  TARMAC_PLAN_NETWORK: z
-    .enum(['public', 'none'])
-    .default('public')
-    .describe(
-      'What the planner reaches to look up versions: the public network, behind the walls of build steps and with their resolvers, or nothing.',
-    ),
-  TARMAC_REGISTRY: z.string().default('registry.fly.io').describe('Where images go, as host or host:port.'),
-  TARMAC_IMAGES: z
-    .string()
-    .default('docker.io,ghcr.io,quay.io,gcr.io,public.ecr.aws,mcr.microsoft.com,registry.k8s.io')
-    .describe(
-      'What builds may start from: registries, or repositories and folders of them (`ghcr.io/acme`), separated by commas. An app’s own images are always among it, other apps’ never.',
-    ),
-  TARMAC_FRONTENDS: z
-    .string()
-    .default('docker.io/docker/dockerfile')
-    .describe(
-      'Images that a Dockerfile’s syntax line may ask for. The usual `docker/dockerfile:1` is inside the build daemon and is not fetched.',
-    ),
-  TARMAC_BASE_REFRESH: z.coerce
-    .number()
-    .min(0)
-    .default(24)
-    .describe('Hours for which the name of a base image goes on standing for the digest that was found for it.'),
-  TARMAC_DOCKER_CONFIG: z
-    .string()
-    .default('')
-    .describe(
-      'Path of a docker `config.json` with logins for base images, matched by host; `{app}` in it gives each app its own.',
-    ),
-  TARMAC_REGISTRY_CACHE: z
-    .string()
-    .regex(/^$|\{app\}/, 'must hold {app}: a cache that apps share would let one change another’s builds')
-    .default('')
-    .describe(
-      'Where the build cache is kept in a registry too, as `host/{app}:cache`; for builders that lose their volume.',
-    ),
-  TARMAC_FLY_API: z.url().default('https://api.machines.dev').describe('Base URL of the Machines API.'),
-  TARMAC_FLY_TOKEN: z.string().default('').describe('Token for the Machines API and the registry.'),
-  TARMAC_FLY_ORG: z.string().default('personal').describe('Organisation in which missing apps are made.'),
-  TARMAC_FLY_REGION: z
-    .string()
-    .default('')
-    .describe('Region of new machines; the builder’s own (FLY_REGION) when empty.'),
-  FLY_REGION: z.string().default('').describe('Set by Fly: where the builder runs.'),
-  TARMAC_URL: z
-    .string()
-    .default('http://{app}.flycast')
-    .describe('How the address of a live app is shown; {app} is its name. `https://{app}.fly.dev` for public apps.'),
-  TARMAC_OWNER_URL: z
-    .string()
-    .default('http://{owner}.tarmac_owner.kv._metadata.{app}.internal:{port}')
-    .describe(
-      'How the address of an owner’s machine is shown, by Fly’s names for machine metadata; {owner}, {app}, and {port}, where the app listens.',
-    ),
-  TARMAC_PUBLIC_IPS: z
-    .enum(['report', 'release'])
-    .default('report')
-    .describe('What becomes of public addresses that an app has after a deploy: a warning, or also their end.'),
-  TARMAC_MAX_UPLOAD_MIB: mib.default(2048).describe('Largest archive taken, as sent.'),
-  TARMAC_MAX_TREE_MIB: mib.default(8192).describe('Largest source tree taken, unpacked.'),
-  TARMAC_KEEP_SOURCES: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .default(5)
-    .describe('Sources kept for each app, newest first, so that a retry needs no upload.'),
-  TARMAC_KEEP_LOGS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(500)
-    .describe('Logs kept for each app, newest deployments first. Records are kept for ever.'),
-  TARMAC_KEEP_LOG_DAYS: z.coerce
-    .number()
-    .positive()
-    .default(90)
-    .describe('Days for which a log is kept after the end.'),
-  TARMAC_KEEP_SOURCES_MIB: mib.default(4096).describe('How much of an app’s sources is kept so, in MiB as unpacked.'),
-  TARMAC_KEEP_SOURCES_DAYS: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .default(30)
-    .describe('For how many days after its last deployment a source is kept so.'),
-  TARMAC_MAX_BUILDS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(4)
-    .describe('Deployments at once from their source to their image; further ones wait, the apps taking turns.'),
-  TARMAC_APP_BUILDS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(4)
-    .describe('The same of one app (of its owners: each has one at work), unless the app’s settings say otherwise.'),
-  TARMAC_MAX_DEPLOYS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(16)
-    .describe('Deployments at machines at once, above which no further one is taken up.'),
-  TARMAC_FETCH_TIMEOUT: seconds.default(300).describe('Seconds for getting the source ready to be planned.'),
-  TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
-  TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),
-  TARMAC_DEPLOY_TIMEOUT: seconds.default(1800).describe('Seconds for the rollout and its verification.'),
-  TARMAC_TOTAL_TIMEOUT: seconds
-    .default(7200)
-    .describe('Seconds for a deployment in all, from when it was taken up; waiting in the queue does not count.'),
-  TARMAC_MACHINE_TIMEOUT: seconds.default(300).describe('Seconds for one machine to start and pass its checks.'),
-  TARMAC_WATCH: z.coerce
-    .number()
-    .min(0)
-    .default(10)
-    .describe('Seconds that new machines are watched for crashes before a deployment is live.'),
-  TARMAC_PROXY_PAUSE: z.coerce
-    .number()
-    .min(0)
-    .default(10)
-    .describe(
-      'Seconds that Fly’s proxy is given to notice, before blue machines are cordoned and before they are stopped.',
-    ),
-  TARMAC_AWAY_TIMEOUT: seconds
-    .default(60)
-    .describe('Seconds to go on trying while the build daemon, the registry or Fly is away.'),
-  TARMAC_DRAIN: z.coerce
-    .number()
-    .min(0)
-    .default(30)
-    .describe('Seconds that running work may take to end when the gateway is stopped.'),
-  TARMAC_CRASH_FILE: z
-    .string()
-    .default('')
-    .describe('For tests of Tarmac alone: a file that orders the gateway to die at a named point.'),
-})
+import { list, settings } from './settings.ts'
 
 export type Config = ReturnType<typeof readConfig>
 
@@ -311,6 +66,14 @@ export function readConfig(env: Record<string, string | undefined>) {
       keepSourcesMib: set.TARMAC_KEEP_SOURCES_MIB,
       keepSourcesDays: set.TARMAC_KEEP_SOURCES_DAYS,
     },
+    /** The limits that an app may have of its own, as it has them otherwise. */
+    appTimes: {
+      fetchSeconds: set.TARMAC_FETCH_TIMEOUT,
+      planSeconds: set.TARMAC_PLAN_TIMEOUT,
+      buildSeconds: set.TARMAC_BUILD_TIMEOUT,
+      deploySeconds: set.TARMAC_DEPLOY_TIMEOUT,
+      totalSeconds: set.TARMAC_TOTAL_TIMEOUT,
+    },
     crashFile: set.TARMAC_CRASH_FILE,
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
@@ -338,6 +101,9 @@ export function readConfig(env: Record<string, string | undefined>) {
     secrets: { tokens, fly: set.TARMAC_FLY_TOKEN, key },
   })
 }
+
+const toMark = (text: string) =>
+  text.endsWith('%') ? { share: Number(text.slice(0, -1)) / 100 } : { bytes: Number(text) * 2 ** 20 }
 
 const keyOf = (text: string): Buffer | null =>
   text === '' ? null : Buffer.from(text, /^[\da-f]{64}$/i.test(text) ? 'hex' : 'base64')

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import type { Deployment } from '#api/deployment.ts'
 import type { Hostility } from '../localfly/hostile.ts'
 import { type Lab, startLab } from '../start-lab.ts'
-import { deployFolder, destroyMachines, scaleTo } from '../use-lab.ts'
+import { deployFolder, destroyMachines, quicklyChecked, scaleTo } from '../use-lab.ts'
 import { Random } from './random.ts'
 import { type Served, Truth } from './truth.ts'
 
@@ -157,14 +157,7 @@ class SoakApp {
     const files = {
       Dockerfile: `FROM alpine\nCOPY index.html /www/\nRUN echo ok > /www/health\nCMD ${command}\n`,
       'index.html': page,
-      'fly.toml': `[http_service]
-internal_port = 8080
-[[http_service.checks]]
-path = "/health"
-interval = "1s"
-timeout = "1s"
-grace_period = "1s"
-`,
+      'fly.toml': quicklyChecked('/health'),
     }
     for (const [path, text] of Object.entries(files)) await writeFile(join(folder, path), text)
     return folder

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
+import { quicklyChecked } from '../../lab/use-lab.ts'
 import { pageApp, startTestLab, type Files, type TestLab } from './start.ts'
 
 let lab: TestLab
@@ -46,14 +47,7 @@ test('422 for a source without a way to build it: says what was looked for, and 
 
 const checked = (text: string, path: string): Files => ({
   ...pageApp(text),
-  'fly.toml': `[http_service]
-internal_port = 8080
-[[http_service.checks]]
-path = "${path}"
-interval = "1s"
-timeout = "1s"
-grace_period = "1s"
-`,
+  'fly.toml': quicklyChecked(path),
 })
 
 test('502 for a version whose check fails; the one before answers again, on the same machine', async () => {

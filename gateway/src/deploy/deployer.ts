@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
-import { isAway, statusOf } from '../fly/machines-api.ts'
+import { isAway, statusOf } from '../fly/fly-calls.ts'
 import { isManaged } from './app-machines.ts'
 import { bluegreen } from './bluegreen.ts'
 import { canary } from './canary.ts'

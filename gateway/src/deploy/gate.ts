@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
 import { configOf, crashesOf, imageOf, type Machine } from '../fly/machine.ts'
-import { isAway, statusOf, type MachinesApi } from '../fly/machines-api.ts'
+import { isAway, statusOf } from '../fly/fly-calls.ts'
+import type { MachinesApi } from '../fly/machines-api.ts'
 
 /** What a machine must have become. `digest` null: nothing is known of it, the version alone decides. */
 export type Wanted = {

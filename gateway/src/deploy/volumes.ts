@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
 import type { Mount } from '../fly/machine.ts'
-import { isAway } from '../fly/machines-api.ts'
+import { isAway } from '../fly/fly-calls.ts'
 import type { Slot } from './rollout.ts'
 import type { Run } from './run.ts'
 

@@ -22,9 +22,15 @@ export interface RolloutStore {
     fresh: Omit<KeptRollout, 'createdAt' | 'endedAt' | 'refused' | 'problem'>,
     request: { asked: unknown; idempotencyKey: string | null },
   ): Promise<KeptRollout>
+  /** What this key made already, if anything. */
+  madeBy(request: { asked: unknown; idempotencyKey: string | null }): Promise<KeptRollout | null>
   find(id: string): Promise<KeptRollout | null>
+  /** Newest first. `before` is a cursor of an earlier page. */
+  list(page: { limit: number; before: string | null }): Promise<{ rollouts: KeptRollout[]; next: string | null }>
   /** Oldest first. */
   unfinished(): Promise<KeptRollout[]>
   refuse(id: string, deployment: string, problem: ProblemBody): Promise<void>
-  end(id: string, problem: ProblemBody | null): Promise<void>
+  /** What has not begun never will, for this reason; the first one stays. Nothing for one that has ended. */
+  stop(id: string, problem: ProblemBody): Promise<void>
+  end(id: string): Promise<void>
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
-import { isAway, statusOf, type MachinesApi } from './machines-api.ts'
+import { isAway, statusOf } from './fly-calls.ts'
+import type { MachinesApi } from './machines-api.ts'
 
 const ttlSeconds = 13
 const refreshMs = 4000

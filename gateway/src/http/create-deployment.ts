@@ -22,7 +22,8 @@ export function createDeployment(parts: HttpParts): RequestHandler {
       const asked = { source: readImageSource(source), options }
       return promised(response, await parts.bring(asked.source, { app, options, idempotencyKey, asked }))
     }
-    readOptions(query)
+    const { options: announced } = readOptions(query)
+    await parts.store.refuseBusyLane({ app, options: announced, idempotencyKey })
     const { source, fields, secrets } = await receiveSource(request, response, parts)
     const { options } = readOptions([...query, ...fields])
     promised(response, await parts.submit({ app, options, source, secrets, idempotencyKey }))

@@ -15,8 +15,9 @@ export function deployAndFollow(parts: HttpParts): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
     const query = [...queryOf(request)]
-    readWishes(query)
+    const { options: announced } = readWishes(query)
     const idempotencyKey = idempotencyKeyOf(request)
+    await parts.store.refuseBusyLane({ app, options: announced, idempotencyKey })
     const { source, fields, secrets } = await receiveSource(request, response, parts)
     const { options, answer } = readWishes([...query, ...fields])
     const deployment = await parts.submit({ app, options, source, secrets, idempotencyKey })

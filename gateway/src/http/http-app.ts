@@ -17,11 +17,11 @@ import { downloadLog } from './download-log.ts'
 import { sendProblem } from './problem.ts'
 import { listDeployments, readDeployment } from './read-deployments.ts'
 import { type AppParts, auditApp, diffReleases, listReleases, readRelease, removeApp, rollBack } from './releases.ts'
-import { createRollout, readRolloutRecord, type RolloutParts } from './rollouts.ts'
+import { cancelRollout, createRollout, listRollouts, readRolloutRecord, type RolloutParts } from './rollouts.ts'
 
 export type HttpParts = AppParts &
   RolloutParts & {
-    store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed' | 'releases'>
+    store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed' | 'releases' | 'refuseBusyLane'>
     /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
     receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
     /** Makes the record; from then on the deployment goes its way, whoever listens. */
@@ -81,7 +81,9 @@ export function httpApp(parts: HttpParts): Express {
   app.get(routes.releaseDiff, diffReleases(parts))
   app.post(routes.rollback, rollBack(parts))
   app.post(routes.rollouts, createRollout(parts))
+  app.get(routes.rollouts, listRollouts(parts))
   app.get(routes.rollout, readRolloutRecord(parts))
+  app.post(routes.cancelRollout, cancelRollout(parts))
   app.get(routes.app, readApp(parts))
   app.patch(routes.app, changeApp(parts))
   app.get(routes.secrets, listSecrets(parts))

@@ -1,12 +1,15 @@
 import type { RequestHandler } from 'express'
+import type { CancelWish } from '#api/deployment.ts'
 import { parseOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import { NewRollout, type Rollout } from '#api/rollout.ts'
+import { NewRollout, type Rollout, type RolloutPage } from '#api/rollout.ts'
 import { fill, routes } from '#api/routes.ts'
+import { cancelWishOf } from './cancel-deployment.ts'
 import { idempotencyKeyOf } from './create-deployment.ts'
 import type { HttpParts } from './http-app.ts'
+import { pageOf } from './read-deployments.ts'
 import { readImageSource } from './read-image-source.ts'
-import { receiveSource } from './receive-source.ts'
+import { queryOf, receiveSource } from './receive-source.ts'
 import { asObject, jsonObject } from './small-body.ts'
 
 export type RolloutParts = {
@@ -17,6 +20,8 @@ export type RolloutParts = {
       request: { asked: unknown; idempotencyKey: string | null },
     ): Promise<Rollout>
     find(id: string): Promise<Rollout>
+    list(page: { limit: number; before: string | null }): Promise<RolloutPage>
+    cancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Rollout>
   }
 }
 
@@ -52,6 +57,19 @@ export function createRollout(parts: HttpParts): RequestHandler {
   }
 }
 
+/** `GET /v1/rollouts`: newest first, `limit` at a time. */
+export function listRollouts({ rollouts }: HttpParts): RequestHandler {
+  return async (request, response) => void response.json(await rollouts.list(pageOf(queryOf(request))))
+}
+
+/** `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 when it has ended, 202 while what has begun still stops. */
+export function cancelRollout({ rollouts }: HttpParts): RequestHandler {
+  return async (request, response) => {
+    const rollout = await rollouts.cancel(String(request.params['id']), cancelWishOf(request))
+    response.status(rollout.endedAt === null ? 202 : 200).json(rollout)
+  }
+}
+
 /** `GET /v1/rollouts/{id}`. */
 export function readRolloutRecord({ rollouts }: HttpParts): RequestHandler {
   return async (request, response) => void response.json(await rollouts.find(String(request.params['id'])))
@@ -63,8 +81,9 @@ function readRollout(body: Record<string, unknown>): Omit<NewRollout, 'source'> 
     const { path, message } = parsed.error.issues[0]!
     throw new Problem('request-invalid', `The rollout cannot be so: ${[...path, message].join(': ')}.`)
   }
-  return {
-    ...parsed.data,
-    targets: parsed.data.targets.map(({ app, ...options }) => ({ app, options: parseOptions(options) })),
-  }
+  const targets = parsed.data.targets.map(({ app, ...options }) => ({ app, options: parseOptions(options) }))
+  const names = targets.map(({ app, options }) => `${app}${options.owner ? ` of ${options.owner}` : ''}`)
+  const twice = names.find((name, at) => names.indexOf(name) < at)
+  if (twice) throw new Problem('option-invalid', `The target ${twice} is named twice; name it once.`)
+  return { ...parsed.data, targets }
 }

@@ -1,19 +1,20 @@
-import { type Deployment, isFinal } from '#api/deployment.ts'
-import type { ImageSource } from '#api/image-source.ts'
+import { randomUUIDv7 } from 'node:crypto'
+import { type CancelWish, type Deployment, isFinal } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
-import type { NewRollout, Rollout, RolloutTarget } from '#api/rollout.ts'
+import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
+import { cancelled } from '../deployments/cancelled.ts'
 import { untilEnd } from '../deployments/follow.ts'
 import type { KeptRollout } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
+import type { Submissions } from './submissions.ts'
 
+type Wish = Omit<CancelWish, 'at'>
 type Parts = {
-  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'wishCancel' | 'rollouts'>
-  /** Says what is wrong with a source that all targets share. */
-  look: (source: ImageSource, target: RolloutTarget) => Promise<unknown>
-  /** Makes the target's deployment, under this id. */
-  bring: (source: ImageSource, target: RolloutTarget, id: string) => Promise<unknown>
-  newId: () => string
+  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
+  submissions: Pick<Submissions, 'look' | 'bring'>
+  /** Asks a deployment to stop. */
+  cancel: (id: string, wish: Wish) => Promise<unknown>
   log: Logger
 }
 
@@ -40,23 +41,41 @@ export class Rollouts {
     build: string | null,
     request: { asked: unknown; idempotencyKey: string | null },
   ): Promise<Rollout> {
-    const { store, newId, look } = this.#parts
+    const { store, submissions } = this.#parts
+    const made = await store.rollouts.madeBy(request)
+    if (made) return this.#shown(made)
     const { source } = asked
-    if (source && (!('release' in source) || source.app !== undefined)) await look(source, targets[0]!)
-    const names = targets.map(({ app, options }) => `${app}${options.owner ? ` of ${options.owner}` : ''}`)
-    const twice = names.find((name, at) => names.indexOf(name) < at)
-    if (twice) throw new Problem('option-invalid', `The target ${twice} is named twice; name it once.`)
-    const id = newId()
-    const wish = { id, ...asked, build, targets: targets.map((target) => ({ ...target, deployment: newId() })) }
+    if (source && (!('release' in source) || source.app !== undefined)) await submissions.look(source, targets[0]!)
+    const id = randomUUIDv7()
+    const wish = { id, ...asked, build, targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })) }
     const kept = await store.rollouts.create(wish, request)
     if (kept.id === id) this.#begin(kept)
     return this.#shown(kept)
   }
 
   async find(id: string): Promise<Rollout> {
+    return this.#shown(await this.#kept(id))
+  }
+
+  async list(page: { limit: number; before: string | null }): Promise<RolloutPage> {
+    const { rollouts, next } = await this.#parts.store.rollouts.list(page)
+    return { rollouts: rollouts.map(summaryOf), next }
+  }
+
+  /** What has not begun never will; what has is asked to stop, as by its own cancel. One that has ended stays as it is. */
+  async cancel(id: string, wish: Wish): Promise<Rollout> {
+    const { build, targets, endedAt } = await this.#kept(id)
+    if (endedAt === null) {
+      await this.#parts.store.rollouts.stop(id, cancelled(wish).body())
+      await this.#callBack([...(build === null ? [] : [build]), ...targets.map(({ deployment }) => deployment)], wish)
+    }
+    return this.find(id)
+  }
+
+  async #kept(id: string): Promise<KeptRollout> {
     const kept = await this.#parts.store.rollouts.find(id)
-    if (kept) return this.#shown(kept)
-    throw new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)
+    if (!kept) throw new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)
+    return kept
   }
 
   #begin(kept: KeptRollout): void {
@@ -68,42 +87,48 @@ export class Rollouts {
 
   /** Every step looks first, so that a rollout that is taken up again makes nothing twice. */
   async #run({ id, build, source, targets, parallel, stopAfter, refused }: KeptRollout): Promise<void> {
-    const { store, bring } = this.#parts
+    const { store, submissions } = this.#parts
+    const stopped = async () => (await this.#kept(id)).problem
     const built = build === null ? null : await this.#ended(build)
-    let problem = built && built.state !== 'built' ? notBuilt(built) : null
+    if (built && isFinal(built.state) && built.state !== 'built') await store.rollouts.stop(id, notBuilt(built).body())
     let failures = 0
     const queue = targets.values()
     const work = async () => {
       for (const { deployment, ...target } of queue) {
         let why = refused[deployment] ?? null
         if (!why && !(await store.find(deployment))) {
-          if (problem || this.#stop.signal.aborted) continue
-          why = await bring(source ?? { deployment: build! }, target, deployment).then(
+          if (this.#stop.signal.aborted || (await stopped())) continue
+          why = await submissions.bring(source ?? { deployment: build! }, { ...target, id: deployment }).then(
             () => null,
             (error: unknown) => asProblem(error).body(),
           )
           if (why) await store.rollouts.refuse(id, deployment, why)
+          const late = await stopped() // while it was being made
+          if (late) await this.#callBack([deployment], ownWish(late.detail))
         }
         const failed = why !== null || isFailure(await this.#ended(deployment))
         if (failed && ++failures === stopAfter) {
           const detail = `Not begun: ${failures} of ${targets.length} targets failed, after which the rollout stops.`
-          problem ??= new Problem('cancelled', detail)
-          await this.#callBack(targets, detail)
+          await store.rollouts.stop(id, new Problem('cancelled', detail).body())
+          const queued = targets.map((target) => store.find(target.deployment))
+          const waiting = (await Promise.all(queued)).filter((made) => made?.state === 'pending')
+          await this.#callBack(
+            waiting.map((made) => made!.id),
+            ownWish(detail),
+          )
         }
       }
     }
     await Promise.all(Array.from({ length: parallel }, work))
-    if (!this.#stop.signal.aborted) await store.rollouts.end(id, problem?.body() ?? null)
+    if (!this.#stop.signal.aborted) await store.rollouts.end(id)
   }
 
-  /** What waits in the queue still has not begun either. */
-  async #callBack(targets: KeptRollout['targets'], why: string): Promise<void> {
-    const { store } = this.#parts
-    for (const { deployment } of targets) {
-      if ((await store.find(deployment))?.state !== 'pending') continue
-      // One that is taken up at this very moment goes its way.
-      await store.wishCancel(deployment, { by: 'its rollout', why, abort: false }).catch(() => {})
-    }
+  /** Those that there are; one that is at machines goes its way, unless the wish is to abort. */
+  async #callBack(deployments: string[], wish: Wish): Promise<void> {
+    for (const id of deployments)
+      await this.#parts.cancel(id, wish).catch((error: unknown) => {
+        if (!(error instanceof Problem)) throw error
+      })
   }
 
   /** The deployment at its end, or as it stands when the gateway stops. */
@@ -138,13 +163,17 @@ export class Rollouts {
   }
 }
 
+const summaryOf = ({ id, createdAt, endedAt, parallel, stopAfter, source, build, problem, targets }: KeptRollout) => {
+  return { id, createdAt, endedAt, parallel, stopAfter, source, build, problem, targets: targets.length }
+}
+
 const isFailure = ({ state }: Deployment): boolean =>
   isFinal(state) && (state === 'deploy_failed' || state === 'build_failed')
 
-function notBuilt({ id, state, problem }: Deployment): Problem | null {
-  if (!isFinal(state)) return null
-  return new Problem(
+const notBuilt = ({ id, state, problem }: Deployment): Problem =>
+  new Problem(
     'cancelled',
     `Not begun: deployment ${id}, which was to build the image, is ${state}. ${problem?.detail ?? ''}`,
   )
-}
+
+const ownWish = (why: string): Wish => ({ by: 'its rollout', why, abort: false })

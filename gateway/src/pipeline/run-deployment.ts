@@ -1,3 +1,4 @@
+import type { OwnSettings } from '#api/app-settings.ts'
 import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
@@ -20,7 +21,7 @@ export async function runDeployment<P extends Plan>(
   {
     store,
     steps,
-    limits,
+    limits: gatewayLimits,
     hide,
     freed,
   }: {
@@ -35,6 +36,7 @@ export async function runDeployment<P extends Plan>(
 ): Promise<Problem | null> {
   const { deployment } = claim
   const holder = { id: deployment.id, epoch: claim.epoch }
+  const limits = limitsOf(await store.appSettings(deployment.app), gatewayLimits)
   const log = new LogWriter(store, holder, hide, limits.log)
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
@@ -133,6 +135,20 @@ export async function runDeployment<P extends Plan>(
 
 /** Another runner has the deployment now: stop, and write nothing more. */
 class Overtaken extends Error {}
+
+const ms = (seconds: number | undefined, otherwiseMs: number) => (seconds ? seconds * 1000 : otherwiseMs)
+
+/** The app's own limits, the gateway's where it has none. */
+function limitsOf(own: OwnSettings, gateway: TimeLimits): TimeLimits {
+  return {
+    ...gateway,
+    fetchMs: ms(own.fetchSeconds, gateway.fetchMs),
+    planMs: ms(own.planSeconds, gateway.planMs),
+    buildMs: ms(own.buildSeconds, gateway.buildMs),
+    deployMs: ms(own.deploySeconds, gateway.deployMs),
+    totalMs: ms(own.totalSeconds, gateway.totalMs),
+  }
+}
 
 /** A signal that fires with `signal`, and after `limitMs` with `late` as its reason. */
 function withDeadline(limitMs: number, late: () => Problem, signal: AbortSignal): { signal: AbortSignal } & Disposable {

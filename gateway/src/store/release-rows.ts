@@ -51,7 +51,7 @@ export class ReleaseRows implements ReleaseStore {
 
   async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
     const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
-    const { shown, next } = pageOf(this.#rows(app, owner, upTo, page.limit + 1), page.limit)
+    const { shown, next } = pageOf(this.#rows(app, owner, upTo, page.limit + 1), page.limit, ({ number }) => number)
     return { releases: shown.map(toRelease), next }
   }
 
@@ -73,7 +73,8 @@ export class ReleaseRows implements ReleaseStore {
 
   async forget(app: string) {
     this.#tools.transaction(() => {
-      this.#db.prepare('DELETE FROM apps WHERE app = ?').run(app)
+      // The row stays: what came for the app meanwhile waits in the queue by it.
+      this.#db.prepare("UPDATE apps SET settings = '{}', made_at = NULL WHERE app = ?").run(app)
       this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
     })

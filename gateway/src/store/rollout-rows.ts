@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { Problem, type ProblemBody } from '#api/problem.ts'
 import type { KeptRollout, RolloutStore } from '../deployments/rollout-store.ts'
 import { fingerprintOf, keyKeptMs } from './request-keys.ts'
-import type { StoreTools } from './store-tools.ts'
+import { pageOf, type StoreTools } from './store-tools.ts'
 
 type Row = { id: string; created_at: string; ended_at: string | null; fingerprint: string; body: string }
 
@@ -16,25 +16,34 @@ export class RolloutRows implements RolloutStore {
     this.#tools = tools
   }
 
-  async create(...[fresh, { asked, idempotencyKey }]: Parameters<RolloutStore['create']>) {
+  async create(...[fresh, request]: Parameters<RolloutStore['create']>) {
     const { time, transaction } = this.#tools
-    const fingerprint = fingerprintOf(asked)
     return transaction(() => {
-      const [known] = this.#all('WHERE idempotency_key = ? AND created_at > ?', idempotencyKey, time(-keyKeptMs))
-      if (known && known.fingerprint !== fingerprint)
-        throw new Problem('idempotency-mismatch', 'The Idempotency-Key was used for another rollout; choose a new one.')
+      const known = this.#known(request)
       if (known) return toRollout(known)
       const { id, ...body } = fresh
+      const { asked, idempotencyKey } = request
       this.#db
         .prepare('INSERT INTO rollouts (id, created_at, idempotency_key, fingerprint, body) VALUES (?, ?, ?, ?, ?)')
-        .run(id, time(), idempotencyKey, fingerprint, JSON.stringify({ ...body, refused: {}, problem: null }))
+        .run(id, time(), idempotencyKey, fingerprintOf(asked), JSON.stringify({ ...body, refused: {}, problem: null }))
       return toRollout(this.#all('WHERE id = ?', id)[0]!)
     })
+  }
+
+  async madeBy(request: Parameters<RolloutStore['madeBy']>[0]) {
+    const known = this.#known(request)
+    return known ? toRollout(known) : null
   }
 
   async find(id: string) {
     const [row] = this.#all('WHERE id = ?', id)
     return row ? toRollout(row) : null
+  }
+
+  async list({ limit, before }: { limit: number; before: string | null }) {
+    const rows = this.#all('WHERE id < ? ORDER BY id DESC LIMIT ?', before ?? '~', limit + 1)
+    const { shown, next } = pageOf(rows, limit, ({ id }) => id)
+    return { rollouts: shown.map(toRollout), next }
   }
 
   async unfinished() {
@@ -46,15 +55,28 @@ export class RolloutRows implements RolloutStore {
     this.#tools.transaction(() => update.run(`$.refused."${deployment}"`, JSON.stringify(problem), id))
   }
 
-  async end(id: string, problem: ProblemBody | null) {
-    const { time, transaction } = this.#tools
+  async stop(id: string, problem: ProblemBody) {
     const update = this.#db.prepare(
-      `UPDATE rollouts SET ended_at = ?, body = json_set(body, '$.problem', json(?)) WHERE id = ?`,
+      `UPDATE rollouts SET body = json_set(body, '$.problem', json(?))
+       WHERE id = ? AND ended_at IS NULL AND body ->> '$.problem' IS NULL`,
     )
-    transaction(() => update.run(time(), JSON.stringify(problem), id))
+    this.#tools.transaction(() => update.run(JSON.stringify(problem), id))
   }
 
-  #all(where: string, ...values: (string | null)[]): Row[] {
+  async end(id: string) {
+    const { time, transaction } = this.#tools
+    transaction(() => this.#db.prepare('UPDATE rollouts SET ended_at = ? WHERE id = ?').run(time(), id))
+  }
+
+  #known({ asked, idempotencyKey }: { asked: unknown; idempotencyKey: string | null }): Row | undefined {
+    const since = this.#tools.time(-keyKeptMs)
+    const [known] = this.#all('WHERE idempotency_key = ? AND created_at > ?', idempotencyKey, since)
+    if (known && known.fingerprint !== fingerprintOf(asked))
+      throw new Problem('idempotency-mismatch', 'The Idempotency-Key was used for another rollout; choose a new one.')
+    return known
+  }
+
+  #all(where: string, ...values: (string | number | null)[]): Row[] {
     return this.#db.prepare(`SELECT * FROM rollouts ${where}`).all(...values) as unknown as Row[]
   }
 }

@@ -7,10 +7,11 @@ export type StoreTools = {
 }
 
 /** A page of a list, newest first, and the cursor of the next one, from one row more than the page may hold. */
-export function pageOf<Row extends { number: number }>(
+export function pageOf<Row>(
   rows: Row[],
   limit: number,
+  cursorOf: (row: Row) => string | number,
 ): { shown: Row[]; next: string | null } {
   const shown = rows.slice(0, limit)
-  return { shown, next: rows.length > shown.length ? String(shown.at(-1)!.number) : null }
+  return { shown, next: rows.length > shown.length ? String(cursorOf(shown.at(-1)!)) : null }
 }

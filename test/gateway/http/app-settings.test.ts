@@ -46,6 +46,23 @@ test('a deployment that the lane does not take is refused with the one in the wa
     fetch(`${http.url}/deploy/shop?follow=false&${query}`, { method: 'PUT', headers: authorization, body: 'tar' })
   const answer = await send('lane=reject')
   expect([answer.status, await answer.json()]).toMatchObject([409, { code: 'lane-busy', deployment: id }])
+  expect(http.received).toEqual([]) // not a byte was asked for
   expect((await send('lane=reject&owner=alice')).status).toBe(202)
   expect((await send('owner=No')).status).toBe(422)
+})
+
+test('what a key made is answered again, also where the lane takes nothing more', async () => {
+  await using http = await startHttp()
+  const send = async (key: string) => {
+    const headers = { ...authorization, 'Idempotency-Key': key }
+    const answer = await fetch(`${http.url}/deploy/shop?follow=false&lane=reject`, {
+      method: 'PUT',
+      headers,
+      body: 'tar',
+    })
+    return { status: answer.status, ...((await answer.json()) as { id?: string; code?: string }) }
+  }
+  const { id } = await send('one')
+  expect(await send('one')).toMatchObject({ status: 202, id })
+  expect(await send('two')).toMatchObject({ status: 409, code: 'lane-busy' })
 })

@@ -44,7 +44,7 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
     },
     secrets: vault,
     bring: absent,
-    rollouts: { create: absent, find: absent },
+    rollouts: { create: absent, find: absent, list: absent, cancel: absent },
     audit: absent,
     deleteApp: absent,
     settings: {

@@ -3,7 +3,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem.ts'
 import type { Audit, ReleasePage } from '#api/release.ts'
-import type { Rollout } from '#api/rollout.ts'
+import type { Rollout, RolloutPage } from '#api/rollout.ts'
 import { startMachines } from '../start-machines.ts'
 
 type Gateway = Awaited<ReturnType<typeof startMachines>>
@@ -147,6 +147,33 @@ test('a rollout stops after so many failures; what had not begun is cancelled, a
   const refused = await rollOut(gateway, { source: { release: 1 }, targets, parallel: 1 })
   expect(refused).toMatchObject({ counts: { deploy_failed: 1, cancelled: 4 } })
   expect(refused.targets[0]).toMatchObject({ deployment: null, problem: { code: 'release-not-found' } })
+})
+
+test('a rollout that is cancelled begins nothing more, stops what it can, and shows in the list', async () => {
+  await using gateway = await startMachines({ deploys: 1, watchMs: 1000 })
+  const { images, call, get, rolledOut } = gateway
+  const image = images.put('web', 'v1').name
+  const targets = ['a1', 'b2', 'c3', 'd4'].map((app) => ({ app }))
+  const { body: made } = await call<Rollout>('POST', '/v1/rollouts', { source: { image }, targets, parallel: 2 })
+  const touched = async () => (await get<Rollout>(`/v1/rollouts/${made.id}`)).targets[0]!.state === 'verifying'
+  while (!(await touched())) await new Promise((done) => setTimeout(done, 20))
+  const stop = (query: string) => call<Rollout>('POST', `/v1/rollouts/${made.id}/cancel?${query}`)
+  expect(await stop('by=ada&why=no')).toMatchObject({ status: 202, body: { problem: { code: 'cancelled' } } })
+  const rollout = await rolledOut(made.id)
+  expect(rollout).toMatchObject({ counts: { live: 1, cancelled: 3 }, problem: { detail: 'Cancelled by ada: no.' } })
+  expect(rollout.targets[1]).toMatchObject({ deployment: expect.any(String), state: 'cancelled' })
+  expect(rollout.targets[3]).toMatchObject({ deployment: null, problem: { code: 'cancelled' } })
+  expect(await stop('by=bob')).toMatchObject({ status: 200, body: { problem: { detail: 'Cancelled by ada: no.' } } })
+
+  const { body: again } = await call<Rollout>('POST', '/v1/rollouts', { source: { image }, targets: [{ app: 'a1' }] })
+  await rolledOut(again.id)
+  const page = await get<RolloutPage>('/v1/rollouts?limit=1')
+  expect(page).toMatchObject({ rollouts: [{ id: again.id, targets: 1, problem: null }], next: again.id })
+  expect(await get(`/v1/rollouts?cursor=${page.next}`)).toMatchObject({
+    rollouts: [{ id: made.id, targets: 4 }],
+    next: null,
+  })
+  expect((await stop('whom=me')).status).toBe(422)
 })
 
 test('a rollout goes on where it stood when the gateway is back, and makes nothing twice', async () => {

@@ -125,6 +125,15 @@ test.each([
   expect((await ended(store)).problem).toMatchObject({ code: 'time-limit', state, limitMs, detail })
 })
 
+test('an app’s own limit counts before the gateway’s', async () => {
+  await using store = openSqliteStore(':memory:')
+  await store.changeAppSettings('shop', { planSeconds: 1 })
+  await submit(store)
+  const analyze: Steps['analyze'] = (_d, _t, _s, _tell, signal) => sleep(20_000, undefined as never, { signal })
+  await using _runner = await start(store, { analyze }, { planMs: 20_000 })
+  expect((await ended(store)).problem).toMatchObject({ code: 'time-limit', state: 'analyzing', limitMs: 1000 })
+})
+
 test('a deploy over its time says what was put back', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)

@@ -98,9 +98,16 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         facts: { deployment: 'd1', state: 'pending' },
       })
       expect(await store.find('d2')).toBeNull()
+      const early = (idempotencyKey: string | null, more = {}) =>
+        store.refuseBusyLane({ app: 'shop', options: asks('reject', more), idempotencyKey })
+      await expect(early('k')).rejects.toMatchObject({ code: 'lane-busy', facts: { deployment: 'd1' } })
+      await early(null, { owner: 'alice' })
       await store.wishCancel('d1', { by: null, why: null, abort: false })
+      await early(null)
       expect(await again()).toMatchObject({ id: 'd2' })
       expect(await again()).toMatchObject({ id: 'd2' })
+      await early('k')
+      await expect(early('other')).rejects.toMatchObject({ facts: { deployment: 'd2' } })
       const alice = { id: 'd3', app: 'shop', options: asks('reject', { owner: 'alice' }), source }
       expect(await store.create(alice)).toMatchObject({ id: 'd3' })
     })
@@ -481,10 +488,19 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const problem = new Problem('image-gone', 'no').body()
       await store.rollouts.refuse('r1', 'd1', problem)
       expect(await store.rollouts.unfinished()).toMatchObject([{ id: 'r1', refused: { d1: problem } }])
-      await store.rollouts.end('r1', null)
+      await store.rollouts.stop('r1', problem)
+      await store.rollouts.stop('r1', new Problem('cancelled', 'too late').body())
+      await store.rollouts.end('r1')
       expect([await store.rollouts.unfinished(), await store.rollouts.find('none')]).toEqual([[], null])
+      expect(await store.rollouts.find('r1')).toMatchObject({ problem, endedAt: expect.any(String) })
       now += 25 * 3_600_000
       expect(await make('r4', 'b')).toMatchObject({ id: 'r4' })
+      const newest = await store.rollouts.list({ limit: 1, before: null })
+      expect(newest).toMatchObject({ rollouts: [{ id: 'r4' }], next: 'r4' })
+      expect(await store.rollouts.list({ limit: 1, before: 'r4' })).toMatchObject({
+        rollouts: [{ id: 'r1' }],
+        next: null,
+      })
     })
 
     test('a deployment that has its image begins with the machines', async () => {

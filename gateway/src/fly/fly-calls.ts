@@ -1,0 +1,180 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Agent, request } from 'undici'
+import { Problem } from '#api/problem.ts'
+import { RequestBudget } from './request-budget.ts'
+
+export const attempts = 5
+const answerMs = 30_000
+const readMs = 300_000 // its turn may come late, when many ask
+const answerBytes = 32 * 1024 * 1024
+
+type Method = 'GET' | 'POST' | 'DELETE'
+type Call = {
+  action: string
+  id: string
+  body?: object
+  nonce?: string | undefined
+  answerMs?: number
+  /** `no`: repeated only where it surely had no effect. */
+  repeat?: 'yes' | 'no'
+  /** The answer is text, not JSON. */
+  isText?: boolean
+  /** Called when the first request goes out. */
+  begins?: () => void
+}
+
+/**
+ * Calls of Fly's Machines API, all in one request budget. What is safe to repeat is repeated here, a few times, with
+ * growing pauses. Problems as `MachinesApi` has them.
+ */
+export class FlyCalls {
+  readonly #baseUrl: string
+  readonly #authorization: string
+  readonly #budget = new RequestBudget()
+  /** Questions that have not gone out yet, by path. */
+  readonly #waiting = new Map<string, Promise<unknown>>()
+  readonly #agent = new Agent({ connect: { timeout: 5000 }, keepAliveTimeout: 10_000, bodyTimeout: answerMs })
+
+  constructor({ baseUrl, token }: { baseUrl: string; token: string }) {
+    this.#baseUrl = baseUrl.replace(/\/+$/, '')
+    this.#authorization = token.startsWith('FlyV1 ') ? token : `Bearer ${token}`
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#agent.destroy()
+  }
+
+  async call<T>(method: Method, path: string, call: Call, signal: AbortSignal): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      await this.#budget.take(call.action, call.id, signal)
+      call.begins?.()
+      const answer = await this.#send(method, path, call, signal)
+      if ('value' in answer) return answer.value as T
+      if (attempt === attempts || answer.repeat === 'never') throw answer.problem
+      if (answer.repeat === 'idempotent' && call.repeat === 'no') throw answer.problem
+      if (answer.pauseMs !== undefined) this.#budget.pause(call.action, call.id, answer.pauseMs)
+      else await delay(pauseMs(attempt), undefined, { signal })
+    }
+  }
+
+  /** A question about an app that waits for its turn is asked once for all who wait for its answer. What it gives is not to be changed. */
+  read<T>(action: string, id: string, path: string, signal: AbortSignal): Promise<T> {
+    let asked = this.#waiting.get(path) as Promise<T> | undefined
+    if (!asked) {
+      const begins = () => this.#waiting.delete(path)
+      asked = this.call<T>('GET', path, { action, id, begins }, AbortSignal.timeout(readMs)).finally(begins)
+      this.#waiting.set(path, asked)
+    }
+    return unlessAborted(asked, signal)
+  }
+
+  async #send(method: Method, path: string, call: Call, signal: AbortSignal): Promise<Answer> {
+    const what = `${method} ${path.replace(/\?.*/, '')}`
+    try {
+      const response = await request(`${this.#baseUrl}/v1${path}`, {
+        method,
+        dispatcher: this.#agent,
+        signal,
+        headersTimeout: call.answerMs ?? answerMs,
+        headers: {
+          authorization: this.#authorization,
+          'user-agent': 'tarmac',
+          ...(call.body && { 'content-type': 'application/json' }),
+          ...(call.nonce && { 'fly-machine-lease-nonce': call.nonce }),
+        },
+        ...(call.body && { body: JSON.stringify(call.body) }),
+      })
+      const text = await readText(response.body)
+      const { statusCode: status, headers } = response
+      if (status < 300) return { value: call.isText ? text : text === '' ? {} : JSON.parse(text) }
+      const facts = { status, requestId: headers['fly-request-id'] ?? null, fly: wordsOf(text) }
+      return refused(what, status, facts, headers['retry-after'])
+    } catch (cause) {
+      signal.throwIfAborted()
+      const problem = new Problem('fly-unavailable', `Fly's Machines API did not answer (${what}). Try again later.`, {
+        cause,
+      })
+      const unsent = unsentCodes.has((cause as { code?: string }).code ?? '')
+      return { problem, repeat: unsent ? 'always' : 'idempotent' }
+    }
+  }
+}
+
+type Answer = { value: unknown } | { problem: Problem; repeat: 'always' | 'idempotent' | 'never'; pauseMs?: number }
+
+/** The connection was never made, so nothing can have happened. */
+const unsentCodes = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+function refused(
+  what: string,
+  status: number,
+  facts: { status: number; requestId: unknown; fly: string },
+  retryAfter: string | string[] | undefined,
+): Answer {
+  if (status === 429) {
+    const problem = new Problem('fly-unavailable', `Fly takes no more calls for now (${what}). Try again later.`, {
+      facts,
+    })
+    return { problem, repeat: 'always', pauseMs: (Number(retryAfter) || 1 + Math.random()) * 1000 }
+  }
+  if (status === 401 || status === 403) {
+    const detail = `Fly refused the builder's token (${what}: ${facts.fly}). Give the builder a token that may do this.`
+    return { problem: new Problem('fly-denied', detail, { facts }), repeat: 'never' }
+  }
+  const waited = status === 408 && what.endsWith('/wait')
+  if ((status >= 500 || status === 408) && !waited) {
+    const detail = `Fly could not do what was asked (${what}: ${status} ${facts.fly}). Try again later.`
+    return { problem: new Problem('fly-unavailable', detail, { facts }), repeat: 'idempotent' }
+  }
+  return {
+    problem: new Problem('fly-refused', `Fly refused (${what}: ${status} ${facts.fly}).`, { facts }),
+    repeat: 'never',
+  }
+}
+
+/** The HTTP status behind a problem of this room, if there was an answer. */
+export const statusOf = (error: unknown): number | null =>
+  error instanceof Problem && typeof error.facts['status'] === 'number' ? error.facts['status'] : null
+
+/** True when a change may have happened all the same: look before doing it again. */
+export const isAway = (error: unknown): boolean => error instanceof Problem && error.code === 'fly-unavailable'
+
+function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
+
+function wordsOf(text: string): string {
+  try {
+    const { error } = JSON.parse(text) as { error?: unknown }
+    if (typeof error === 'string') return error
+  } catch {
+    // Not JSON: a proxy on the way has spoken.
+  }
+  return text.slice(0, 200)
+}
+
+async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const chunk of body) {
+    sizeBytes += chunk.length
+    if (sizeBytes > answerBytes) throw new Error(`an answer of more than ${answerBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
+}
+
+/** Doubles from 250 ms to 4 s, half of it at random. */
+export const pauseMs = (attempt: number): number => Math.min(250 * 2 ** (attempt - 1), 4000) * (0.5 + Math.random() / 2)
