@@ -30,13 +30,14 @@ export type SourceFacts = z.infer<typeof SourceFacts>
 
 /**
  * A pushed image. `reference` is `host/repository@sha256:…`; deploys use nothing else. `sizeBytes` is what its layers
- * weigh, compressed, over all its platforms.
+ * weigh, compressed, over all its platforms. `way`, where it is known: an image by railpack takes its command as one text.
  */
 export const ImageFacts = z.object({
   reference: z.string(),
   digest: z.string(),
   tags: z.array(z.string()),
   sizeBytes: z.number().optional(),
+  way: z.enum(['railpack', 'dockerfile']).optional(),
 })
 export type ImageFacts = z.infer<typeof ImageFacts>
 

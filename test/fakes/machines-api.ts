@@ -18,6 +18,7 @@ type Kept = Machine & {
   undying?: boolean
 }
 export type App = {
+  id?: string
   name: string
   ips: { ip: string }[]
   machines: Map<string, Kept>
@@ -122,14 +123,15 @@ export class FakeFly {
     if (path === '/apps') {
       if (this.apps.has(String(body['name'])))
         return [422, { error: 'Name has already been taken', status: 'name_taken' }]
-      const fresh = { ips: [], machines: new Map(), volumes: [], secrets: [] }
+      const fresh = { id: ulid(), ips: [], machines: new Map(), volumes: [], secrets: [] }
       this.apps.set(String(body['name']), { name: String(body['name']), ...fresh })
       return [201, { id: name, created_at: Date.now() }]
     }
     const app = this.apps.get(name)
     if (name === 'of-somebody-else') return [403, { error: 'unauthorized' }]
     if (!app) return [404, { error: 'app not found' }]
-    if (!kind && method === 'GET') return [200, { name, status: 'deployed', machine_count: app.machines.size }]
+    if (!kind && method === 'GET')
+      return [200, { id: app.id, name, status: 'deployed', machine_count: app.machines.size }]
     if (!kind && method === 'DELETE') return (this.apps.delete(name), [202, {}])
     if (kind === 'secrets') return [200, { secrets: app.secrets }]
     if (kind === 'volumes') {

@@ -41,6 +41,8 @@ export type SolveOptions = {
   /** `host/repository:tag`, each pushed; none: what the steps make is left in the cache. */
   names: readonly string[]
   labels: Record<string, string>
+  /** Of the manifest. */
+  annotations?: Record<string, string>
   secrets: SessionSecrets
   /** Run every step of a Dockerfile again, whatever is cached; and look up anew what the images' names stand for. */
   rebuild: boolean
@@ -226,12 +228,13 @@ export class Buildkit {
   }
 }
 
-function requestOf(build: Build, { names, labels, rebuild, cache }: SolveOptions) {
+function requestOf(build: Build, { names, labels, annotations = {}, rebuild, cache }: SolveOptions) {
   const attrs = {
     name: names.join(','),
     push: 'true',
     'oci-mediatypes': 'true',
     compression: 'zstd', // three times as fast as gzip, and smaller; layers of the base stay as they are
+    ...Object.fromEntries(Object.entries(annotations).map(([name, value]) => [`annotation.${name}`, value])),
   }
   const imports = cache ? [{ type: 'registry', attrs: { ref: cache } }] : []
   const kept = { mode: 'max', 'ignore-error': 'true', compression: 'zstd' }

@@ -153,7 +153,7 @@ const groupConfig = ({ rollout: { desired } }: Run, { role, group }: Slot): Mach
   (role === 'release' ? desired.release?.config : desired.groups.find(({ name }) => name === group)?.config) ?? {}
 
 const marks = ({ settings, work }: Run): Marks => ({
-  image: work.image.reference,
+  image: work.image,
   deployment: work.id,
   number: work.number,
   owner: work.options.owner,

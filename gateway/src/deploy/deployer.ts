@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
 import { isAway, statusOf } from '../fly/fly-calls.ts'
+import type { App } from '../fly/machines-api.ts'
 import { isManaged } from './app-machines.ts'
 import { bluegreen } from './bluegreen.ts'
 import { canary } from './canary.ts'
@@ -38,20 +39,19 @@ export class Deployer {
 
   /**
    * Makes the app where there is none: without public addresses, with a Flycast one. Looks at once, unless it has just
-   * looked (Fly allows few such questions), and makes nothing before `wanted` resolves.
+   * looked (Fly allows few such questions), and makes nothing before `wanted` resolves. Answers the app that it made.
    */
-  async ensureApp(app: string, wanted: Promise<unknown>, signal: AbortSignal): Promise<{ created: boolean }> {
+  async ensureApp(app: string, wanted: Promise<unknown>, signal: AbortSignal): Promise<App | null> {
     const { fly, network = null } = this.#settings
-    if (performance.now() - (this.#seen.get(app) ?? -Infinity) < seenMs) return { created: false }
+    if (performance.now() - (this.#seen.get(app) ?? -Infinity) < seenMs) return null
     const found = await this.#app(app, signal)
-    const created = found === null
     await wanted
-    if (created) await this.#createApp(app, signal)
+    const made = found === null ? await this.#createApp(app, signal) : null
     // An app that has machines has been set up; one without may be left from a start that was cut short.
     if ((found?.machine_count ?? 0) === 0 && (await fly.ipAssignments(app, signal)).length === 0)
       await fly.assignIp(app, { type: 'private_v6', ...(network && { network }) }, signal)
     this.#seen.set(app, performance.now())
-    return { created }
+    return made
   }
 
   /** It may be gone. */
@@ -122,7 +122,7 @@ export class Deployer {
     }
   }
 
-  async #createApp(app: string, signal: AbortSignal): Promise<void> {
+  async #createApp(app: string, signal: AbortSignal): Promise<App> {
     const { fly, org, network = null } = this.#settings
     try {
       await fly.createApp({ name: app, org, network }, signal)
@@ -132,7 +132,9 @@ export class Deployer {
       if ((await this.#app(app, signal)) === null) throw error
     }
     const deadline = performance.now() + appVisibleMs
-    while ((await this.#app(app, signal)) === null) {
+    for (;;) {
+      const made = await this.#app(app, signal)
+      if (made) return made
       if (performance.now() > deadline)
         throw new Problem(
           'fly-unavailable',

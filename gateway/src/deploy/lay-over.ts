@@ -1,8 +1,10 @@
+import type { ImageFacts } from '#api/deployment.ts'
 import type { MachineConfig, Mount } from '../fly/machine.ts'
+import { shellText } from './shell-words.ts'
 
-/** What Tarmac writes on a machine beside the config. `image` by digest. */
+/** What Tarmac writes on a machine beside the config. */
 export type Marks = {
-  image: string
+  image: Pick<ImageFacts, 'reference' | 'way'>
   deployment: string
   number: number
   /** Whose machine of the app it is; null: the app's. */
@@ -15,10 +17,14 @@ const managed = ['services', 'checks', 'statics', 'files', 'metrics', 'restart',
 
 /** The desired config laid over what a machine has, so that whatever Tarmac does not manage survives. */
 export function layOver(present: MachineConfig, desired: MachineConfig, marks: Marks): MachineConfig {
+  const { image } = marks
   // Keys that an earlier deployment set and this one does not want go; keys that somebody else set stay.
   const setBefore = present.metadata?.['tarmac_env']?.split(',') ?? []
   const env = { ...without(present.env, setBefore), ...desired.env }
-  const init = { ...without(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb']), ...desired.init }
+  const init = {
+    ...without(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb']),
+    ...(image.way === 'railpack' ? asOneText(desired.init) : desired.init),
+  }
   const metadata = {
     // A builder id of another builder would send Fly to that one's mirror for the image.
     ...without(present.metadata, ['fly_builder_id', 'fly_canary', 'fly_bluegreen_deployment_tag']),
@@ -29,16 +35,26 @@ export function layOver(present: MachineConfig, desired: MachineConfig, marks: M
     tarmac_number: `${marks.number}`,
     tarmac_env: Object.keys(desired.env ?? {}).join(','),
   }
+  const containers = (desired['containers'] as { image?: string }[] | undefined)?.map((container) =>
+    Object.assign({}, container, container.image === '.' && { image: image.reference }),
+  )
   const mounts = layMounts(present.mounts, desired.mounts)
   return {
     ...without(present, managed),
     ...desired,
     ...(mounts && { mounts }),
-    image: marks.image,
+    ...(containers && { containers }),
+    image: image.reference,
     env,
     init,
     metadata,
   }
+}
+
+/** The entrypoint of railpack's images, `bash -c`, runs its first word and passes over the rest. */
+function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
+  const { cmd, entrypoint, exec } = (init ?? {}) as { cmd?: string[]; entrypoint?: unknown; exec?: unknown }
+  return cmd && cmd.length > 1 && !entrypoint && !exec ? { ...init, cmd: [shellText(cmd)] } : init
 }
 
 /** Volumes stay where they are: a mount keeps its volume by name, and mounts that fly.toml does not name stay too. */

@@ -19,9 +19,10 @@ export interface ReleaseStore {
   /** The newest release of each owner of an app, the app's own among them. */
   newest(app: string): Promise<KeptRelease[]>
 
-  /** Writes down that this gateway made the app. */
-  madeApp(app: string): Promise<void>
-  isMade(app: string): Promise<boolean>
+  /** Writes down that this gateway made the app, and Fly's own id of it: an app made later under the name is another. */
+  madeApp(app: string, flyId: string | null): Promise<void>
+  /** An id that is not known counts as the same. */
+  isMade(app: string, flyId: string | null): Promise<boolean>
   /** The app is gone, with all its releases, settings and secrets. */
   forget(app: string): Promise<void>
 }

@@ -8,7 +8,8 @@ import type { Machine, MachineConfig } from './machine.ts'
 const createMs = 120_000 // pulling a large image
 const windowSeconds = 60 // Fly's own limit of one wait
 
-export type App = { name: string; status?: string; machine_count?: number; network?: string }
+/** `id`: another app under the same name has another. */
+export type App = { id?: string; name: string; status?: string; machine_count?: number; network?: string }
 export type IpAssignment = { ip: string; shared?: boolean }
 export type Volume = {
   id: string

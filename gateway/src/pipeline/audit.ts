@@ -45,12 +45,13 @@ export async function auditOf(
   { fly, releases }: { fly: MachinesApi; releases: ReleaseStore },
   signal: AbortSignal,
 ): Promise<Audit> {
-  if (!(await fly.app(app, signal))) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
+  const found = await fly.app(app, signal)
+  if (!found) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
   const [ips, machines, newest, made] = await Promise.all([
     fly.ipAssignments(app, signal),
     fly.machines(app, signal),
     releases.newest(app),
-    releases.isMade(app),
+    releases.isMade(app, found.id ?? null),
   ])
   const services = machines.flatMap((machine) =>
     (configOf(machine).services ?? []).map((service) => JSON.stringify({ group: groupOf(machine), service })),
@@ -87,7 +88,7 @@ function driftOf(machine: Machine, { desired, image }: KeptRelease): Audit['drif
   if (!group) return [{ path: 'group', after: groupOf(machine) }]
   const { tarmac_deployment: deployment = '', tarmac_number: number = '0', fly_builder_id } = config.metadata ?? {}
   const owner = ownerOf(machine)
-  const marks = { image: image.reference, deployment, number: Number(number), owner, builder: fly_builder_id ?? null }
+  const marks = { image, deployment, number: Number(number), owner, builder: fly_builder_id ?? null }
   const wanted = layOver(config, group.config, marks)
   const found = differences(wanted, { ...config, image: imageOf(machine) })
   return found.filter(({ path, before, after }) => {

@@ -15,7 +15,7 @@ import { compilePlan } from '../railpack/compile.ts'
 import type { PlannedSource } from '../railpack/plan-source.ts'
 import { readPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
-import { imageBytes, imageIndex } from '../registry/image-index.ts'
+import { imageBytes, imageIndex, wayAnnotation } from '../registry/image-index.ts'
 import { digestOf, type Manifest, type Registry } from '../registry/registry.ts'
 import { newBytes } from './new-bytes.ts'
 import type { Built } from './steps.ts'
@@ -90,8 +90,11 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     reference: `${repository}@${manifest.digest}`,
     digest: manifest.digest,
     tags,
+    way: plan.way,
     ...(sizeBytes !== undefined && { sizeBytes }),
   })
+
+  const annotations = { [wayAnnotation]: plan.way }
 
   const earlier = options.rebuild ? null : await store.imageOf(app, key)
   if (earlier?.image && buildkit.stillStand(app, earlier.bases)) {
@@ -117,7 +120,7 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
   }
   let manifest = made[0]!.manifest
   if (made.length > 1) {
-    const index = imageIndex(made)
+    const index = imageIndex(made, annotations)
     await registry.tag(app, tags[0]!, index, signal)
     manifest = await readBack(digestOf(index.bytes))
   }
@@ -165,6 +168,7 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
       app,
       names: [`${repository}:${tag}`],
       labels: labelsOf(deployment),
+      annotations,
       secrets,
       rebuild: options.rebuild,
       cache: settings.registryCache.replaceAll('{app}', app) || null,

@@ -19,8 +19,9 @@ export async function deleteApp(
     throw new Problem('app-busy', `Deployment ${busy.id} of ${app} is ${busy.state}. Cancel it, or wait for its end.`, {
       facts: { deployment: busy.id },
     })
-  const made = await store.releases.isMade(app)
-  if (!(await fly.app(app, signal)) && !made) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
+  const found = await fly.app(app, signal)
+  const made = await store.releases.isMade(app, found?.id ?? null)
+  if (!found && !made) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
   if (!made && !foreign)
     throw new Problem(
       'app-foreign',

@@ -4,6 +4,7 @@ import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import type { Intake } from '../intake/intake.ts'
+import { imageWay } from '../registry/image-index.ts'
 import type { Registry } from '../registry/registry.ts'
 import { findRelease } from './releases.ts'
 
@@ -39,15 +40,21 @@ export async function fromImage(
     const { number, deployment, image } = await findRelease(store.releases, of, whose, source.release)
     const former = await store.find(deployment)
     const from = { app: of, owner: whose, release: number }
-    return { options: over(former, options), source: null, from, resolved: true, image: await present(image.reference) }
+    return {
+      options: over(former, options),
+      source: null,
+      from,
+      resolved: true,
+      image: await present(image.reference, image),
+    }
   }
   const former = await store.find(source.deployment)
   if (!former) throw new Problem('deployment-not-found', `There is no deployment ${source.deployment}.`)
   if (!former.image) throw new Problem('nothing-built', `Deployment ${former.id} has no image.`)
-  const image = await present(former.image.reference)
+  const image = await present(former.image.reference, former.image)
   return { options: over(former, options), ...(await configOf(former, intake)), resolved: true, image }
 
-  async function present(reference: string): Promise<ImageFacts> {
+  async function present(reference: string, known?: ImageFacts): Promise<ImageFacts> {
     const [, host, repository = '', tag, digest] =
       /^([^/]+)\/([\w./-]+?)(?::([\w.-]+))?(?:@(sha256:[\da-f]{64}))?$/.exec(reference) ?? []
     if (host !== registryHost)
@@ -57,12 +64,12 @@ export async function fromImage(
         { facts: { option: 'source.image' } },
       )
     const manifest = await registry.manifest(repository, digest ?? tag ?? 'latest', signal)
-    if (manifest)
-      return {
-        reference: `${host}/${repository}@${manifest.digest}`,
-        digest: manifest.digest,
-        tags: tag === undefined ? [] : [tag],
-      }
+    if (manifest) {
+      const { digest } = manifest
+      const way = known?.way ?? imageWay(manifest)
+      const tags = tag === undefined ? [] : [tag]
+      return { reference: `${host}/${repository}@${digest}`, digest, tags, ...(way && { way }) }
+    }
     throw new Problem('image-gone', `The registry has no ${reference} any more. Deploy its source again.`)
   }
 }

@@ -104,9 +104,9 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
   }
 
   async function ensureApp(app: string, wanted: Promise<unknown>, tell: Tell, signal: AbortSignal): Promise<void> {
-    const { created } = await deployer.ensureApp(app, wanted, signal)
-    if (!created) return
-    await store.releases.madeApp(app)
+    const made = await deployer.ensureApp(app, wanted, signal)
+    if (!made) return
+    await store.releases.madeApp(app, made.id ?? null)
     tell({ type: 'note', text: `Made the app ${app}, without public addresses.` })
   }
 

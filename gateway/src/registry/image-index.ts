@@ -1,14 +1,21 @@
+import type { ImageFacts } from '#api/deployment.ts'
 import type { Manifest } from './registry.ts'
 
 const indexType = 'application/vnd.oci.image.index.v1+json'
 
+/** How an image was made, said in its manifest, so that it is known wherever the image goes. */
+export const wayAnnotation = 'dev.tarmac.way'
+
 /** Images of several platforms (as in `linux/arm64`) under one name. */
-export function imageIndex(images: { platform: string; manifest: Manifest }[]): Omit<Manifest, 'digest'> {
+export function imageIndex(
+  images: { platform: string; manifest: Manifest }[],
+  annotations?: Record<string, string>,
+): Omit<Manifest, 'digest'> {
   const manifests = images.map(({ platform, manifest: { mediaType, digest, bytes } }) => {
     const [os, architecture, variant] = platform.split('/')
     return { mediaType, digest, size: bytes.length, platform: { architecture, os, ...(variant && { variant }) } }
   })
-  const index = { schemaVersion: 2, mediaType: indexType, manifests }
+  const index = { schemaVersion: 2, mediaType: indexType, manifests, annotations }
   return { mediaType: indexType, bytes: Buffer.from(JSON.stringify(index)) }
 }
 
@@ -16,6 +23,12 @@ export function imageIndex(images: { platform: string; manifest: Manifest }[]): 
 export function imageBytes({ bytes }: Manifest): number {
   const { config, layers = [] } = JSON.parse(Buffer.from(bytes).toString()) as { config?: Part; layers?: Part[] }
   return [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0)
+}
+
+export function imageWay({ bytes }: Manifest): ImageFacts['way'] {
+  const { annotations } = JSON.parse(Buffer.from(bytes).toString()) as { annotations?: Record<string, string> }
+  const way = annotations?.[wayAnnotation]
+  return way === 'railpack' || way === 'dockerfile' ? way : undefined
 }
 
 type Part = { size: number }

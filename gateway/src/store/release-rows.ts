@@ -59,22 +59,23 @@ export class ReleaseRows implements ReleaseStore {
     return (this.#newest.all(app) as unknown as Row[]).map(toRelease)
   }
 
-  async madeApp(app: string) {
+  async madeApp(app: string, flyId: string | null) {
     const { time, transaction } = this.#tools
     const note = this.#db.prepare(
-      'INSERT INTO apps (app, made_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET made_at = ?2',
+      'INSERT INTO apps (app, made_at, fly_id) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET made_at = ?2, fly_id = ?3',
     )
-    transaction(() => note.run(app, time()))
+    transaction(() => note.run(app, time(), flyId))
   }
 
-  async isMade(app: string) {
-    return this.#db.prepare('SELECT 1 FROM apps WHERE app = ? AND made_at IS NOT NULL').get(app) !== undefined
+  async isMade(app: string, flyId: string | null) {
+    const made = 'SELECT 1 FROM apps WHERE app = ?1 AND made_at IS NOT NULL AND coalesce(fly_id = ?2, true)'
+    return this.#db.prepare(made).get(app, flyId) !== undefined
   }
 
   async forget(app: string) {
     this.#tools.transaction(() => {
       // The row stays: what came for the app meanwhile waits in the queue by it.
-      this.#db.prepare("UPDATE apps SET settings = '{}', made_at = NULL WHERE app = ?").run(app)
+      this.#db.prepare("UPDATE apps SET settings = '{}', made_at = NULL, fly_id = NULL WHERE app = ?").run(app)
       this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
     })

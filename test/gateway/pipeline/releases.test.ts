@@ -205,6 +205,11 @@ test('an app goes when its name is said twice, and one that was not made here on
   expect(await get('/v1/apps/shop/releases')).toEqual({ releases: [], next: null })
   expect(await deploy('shop', { image })).toMatchObject({ state: 'live', release: 1 }) // made anew at once
 
+  await fetch(`${fly.url}/v1/apps/shop`, { method: 'DELETE', headers: { authorization: 'Bearer secret' } })
+  fly.apps.set('shop', { id: 'another', name: 'shop', ips: [], machines: new Map(), volumes: [], secrets: [] })
+  expect(await remove('?confirm=shop')).toEqual([409, 'app-foreign']) // made under the name by somebody else
+  expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({ made: false })
+
   fly.apps.set('theirs', { name: 'theirs', ips: [], machines: new Map(), volumes: [], secrets: [] })
   expect(await deploy('theirs', { image })).toMatchObject({ state: 'live' })
   expect(await remove('?confirm=theirs', 'theirs')).toEqual([409, 'app-foreign'])

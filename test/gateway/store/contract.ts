@@ -467,10 +467,17 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         [null, 2],
         ['ada', 1],
       ])
-      await releases.madeApp('shop')
-      expect([await releases.isMade('shop'), await releases.isMade('blog')]).toEqual([true, false])
+      const isMade = (app: string, flyId: string | null) => releases.isMade(app, flyId)
+      await releases.madeApp('shop', null)
+      expect([await isMade('shop', 'id1'), await isMade('blog', null)]).toEqual([true, false])
+      await releases.madeApp('shop', 'id2')
+      expect([await isMade('shop', 'id1'), await isMade('shop', 'id2'), await isMade('shop', null)]).toEqual([
+        false,
+        true,
+        true,
+      ])
       await releases.forget('shop')
-      expect([await releases.isMade('shop'), await releases.find('shop', null)]).toEqual([false, null])
+      expect([await isMade('shop', null), await releases.find('shop', null)]).toEqual([false, null])
       expect(await releases.find('blog', null)).toMatchObject({ number: 1 })
     })
 

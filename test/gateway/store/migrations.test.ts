@@ -99,6 +99,24 @@ test.each(files.map((file, index) => [index + 1, file]))(
   },
 )
 
+test('images of earlier versions are known by how they were made, in releases and what came of them too', async () => {
+  const path = databaseOf(6)
+  const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
+  {
+    using db = new DatabaseSync(path)
+    const put = (id: string, value: object) =>
+      db.prepare('UPDATE deployments SET body = json_patch(body, ?) WHERE id = ?').run(JSON.stringify(value), id)
+    put('d1', { image, plan: { way: 'railpack' } })
+    put('d2', { image })
+    db.prepare('UPDATE releases SET body = ?').run(JSON.stringify({ image, desired: {} }))
+  }
+  await using store = openSqliteStore(path)
+  const { deployments } = await store.list('shop', { limit: 9, before: null })
+  expect(deployments.map((one) => one.image?.way)).toEqual([undefined, 'railpack', 'railpack'])
+  using db = new DatabaseSync(path, { readOnly: true })
+  expect(db.prepare("SELECT body ->> '$.image.way' AS way FROM releases").all()).toEqual([{ way: 'railpack' }])
+})
+
 test('a migration that fails leaves the version before it as it was', () => {
   const path = databaseOf(files.length)
   const bad = newFolder()
