@@ -2,6 +2,7 @@ import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
+import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { fill, routes } from '#api/routes.ts'
@@ -69,6 +70,43 @@ test('one changed line becomes the new page, on the same machine, by the steps t
   expect(record.machines).toMatchObject([{ id: before!.id, outcome: 'verified' }])
   const installs = log.filter((event) => event.type === 'step' && event.name === 'npm install')
   expect(installs).toMatchObject([{ status: 'cached' }])
+})
+
+test('of a source that railpack plans, release command and process groups run as fly.toml says', async () => {
+  const folder = await mkdtemp(join(lab.dir, 'example-'))
+  await cp(join(examples, 'hello-node'), folder, { recursive: true })
+  const deploy = async (release: string) => {
+    const toml = `[deploy]
+      release_command = "${release}"
+      [processes]
+      job = "node -e 'setInterval(() => {}, 1000)'"
+      web = "node server.js"
+      [http_service]
+      internal_port = 8080
+      processes = ["web"]`
+    await writeFile(join(folder, 'fly.toml'), toml)
+    return lab.end(idIn(await lab.curl(folder, 'groups')))
+  }
+  const failed = await deploy("node -e 'process.exit(3)'")
+  expect(failed.record).toMatchObject({ state: 'deploy_failed', problem: { code: 'deploy-failed', exitCode: 3 } })
+  expect(await lab.machines('groups')).toEqual([])
+  const good = await deploy("node -e 'console.log(6 * 7, process.env.PORT)' ; exit 3")
+  expect(good.record).toMatchObject({ state: 'live', image: { way: 'railpack' } })
+  expect(good.log).toContainEqual(expect.objectContaining({ type: 'log', step: 'release_command' }))
+  expect(await lab.page('groups')).toContain('Hello from Tarmac')
+  const commands = async () => (await lab.machines('groups')).map(({ config }) => config.init.cmd).toSorted()
+  const both = [["node -e 'setInterval(() => {}, 1000)'"], ['node server.js']]
+  expect(await commands()).toEqual(both)
+
+  // An image that comes alone says itself how it was made.
+  const answer = await fetch(lab.gateway + fill(routes.deployments, { app: 'groups' }), {
+    method: 'POST',
+    headers: { authorization: `Bearer ${lab.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ source: { image: good.record.image!.reference } }),
+  })
+  const { record } = await lab.end(((await answer.json()) as Deployment).id)
+  expect(record).toMatchObject({ state: 'live', image: { way: 'railpack' }, from: { release: 1 } })
+  expect(await commands()).toEqual(both)
 })
 
 test('a step of a plan that fails is named, with its exit code and its last lines', async () => {

@@ -160,6 +160,8 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
       const problem = new Problem('build-failed', 'npm ci ended with exit code 1.').body()
       await store.advance(holder, 'building', image ? 'built' : 'build_failed', image ? { image } : { problem })
     },
+    /** What the next deploys of a source find. */
+    writeFlyToml: (text: string) => writeFile(join(root, 'fly.toml'), text),
     /** The gateway stops, and is there again. */
     restart: async () => {
       await stop()

@@ -3,6 +3,7 @@ import { crashPoint } from '../crash-point.ts'
 import { configOf, imageOf, type Machine, type MachineConfig } from '../fly/machine.ts'
 import type { MachineLease } from '../fly/machine-lease.ts'
 import { numberOf, refuseOlder } from './app-machines.ts'
+import type { DesiredGroup } from './desired.ts'
 import { failure, isAwayOrBusy, reverted, settle, there, untilHealthy, type Wanted } from './gate.ts'
 import { layOver, type Marks } from './lay-over.ts'
 import { formerOf, type Slot } from './rollout.ts'
@@ -93,6 +94,7 @@ export async function create(run: Run, slot: Slot): Promise<Machine> {
   run.tell(slot, { status: 'creating', before: null })
   const config = newConfig(run, slot)
   if (config.mounts) config.mounts = await withVolumes(run, slot, config.mounts)
+  noteLaid(run, slot, config)
   await run.intend(slot, 'create')
   return await fly.createMachine(
     work.app,
@@ -119,9 +121,10 @@ async function update(run: Run, slot: Slot, lease: MachineLease): Promise<Machin
     if (slot.now) throw reverted(machine)
     // Whoever changed it since the plan was made did so before we hold the lease: that is what we would go back to.
     if (machine.instance_id !== slot.former?.instanceId) slot.former = formerOf(machine)
+    const config = layOver(slot.former.config, wishOf(run, slot), marks(run))
+    noteLaid(run, slot, config)
     await run.intend(slot, 'update')
     if (attempt === 1) run.tell(slot, { status: 'updating', before: slot.former.image })
-    const config = layOver(slot.former.config, groupConfig(run, slot), marks(run))
     const body = { config, current_version: machine.instance_id, skip_launch: !slot.launch }
     try {
       return await fly.updateMachine(work.app, machine.id, body, lease.nonce, signal)
@@ -140,7 +143,8 @@ async function byName({ settings, work }: Run, { name }: Slot, signal: AbortSign
 /** Of a machine that is made: alike to the one it is made beside, where there is one. */
 function newConfig(run: Run, slot: Slot): MachineConfig {
   const { desired, slots } = run.rollout
-  const laid = layOver({ guest: desired.guest, ...slot.base }, groupConfig(run, slot), marks(run))
+  const wish = wishOf(run, slot)
+  const laid = layOver({ guest: wish.was?.guest ?? desired.guest, ...slot.base }, wish, marks(run))
   if (slot.role === 'canary') {
     const dns = { ...(laid['dns'] as object | undefined), skip_registration: true }
     return { ...laid, dns, metadata: { ...laid.metadata, fly_canary: 'true' } }
@@ -149,8 +153,13 @@ function newConfig(run: Run, slot: Slot): MachineConfig {
   return active ? { ...laid, standbys: [active], env: { ...laid.env, FLY_STANDBY_FOR: active } } : laid
 }
 
-const groupConfig = ({ rollout: { desired } }: Run, { role, group }: Slot): MachineConfig =>
-  (role === 'release' ? desired.release?.config : desired.groups.find(({ name }) => name === group)?.config) ?? {}
+const wishOf = ({ rollout: { desired } }: Run, { role, group }: Slot): Pick<DesiredGroup, 'config' | 'was' | 'gone'> =>
+  (role === 'release' ? desired.release : desired.groups.find(({ name }) => name === group)) ?? { config: {} }
+
+/** For the release that it becomes; a machine for a while says nothing of it. */
+function noteLaid({ rollout }: Run, { role, group }: Slot, config: MachineConfig): void {
+  if (role !== 'release' && role !== 'canary') rollout.laid = { [group]: config, ...rollout.laid }
+}
 
 const marks = ({ settings, work }: Run): Marks => ({
   image: work.image,

@@ -3,8 +3,11 @@ import { Problem } from '#api/problem.ts'
 import { isAway, statusOf } from '../fly/fly-calls.ts'
 import type { App } from '../fly/machines-api.ts'
 import { isManaged } from './app-machines.ts'
+import { lasting } from './as-it-was.ts'
 import { bluegreen } from './bluegreen.ts'
 import { canary } from './canary.ts'
+import type { DesiredApp } from './desired.ts'
+import { passedOver } from './fit.ts'
 import type { Strategy } from './fly-toml-shape.ts'
 import { immediate } from './immediate.ts'
 import { releaseCommand } from './release-command.ts'
@@ -75,8 +78,8 @@ export class Deployer {
     })
   }
 
-  /** Says live only when every machine is on this version and image, passes its checks, and stayed up for the watch. */
-  async verify(work: Work): Promise<{ url: string }> {
+  /** Says live only when every machine is on this version and image, passes its checks, and stayed up for the watch. Answers the wish as a release keeps it, too. */
+  async verify(work: Work): Promise<{ url: string; desired: DesiredApp }> {
     const run = await this.#run(work)
     if (!run.rollout.live)
       await this.#guarded(run, async () => {
@@ -88,7 +91,12 @@ export class Deployer {
         for (const slot of slots) run.tell(slot, { status: 'verified', after: work.image.reference })
       })
     await tidy(run)
-    return { url: this.#url(work) }
+    const { desired, laid = {} } = run.rollout
+    const groups = desired.groups.map(({ gone: _done, was, ...group }) => {
+      const got = laid[group.name]
+      return { ...group, ...(got ? { was: lasting(got) } : was && { was }) }
+    })
+    return { url: this.#url(work), desired: { ...desired, groups } }
   }
 
   #url({ app, desired, options: { owner } }: Work): string {
@@ -105,6 +113,7 @@ export class Deployer {
       work.tell({ type: 'warning', text })
     }
     for (const machine of machines) await refuseUnknown(work, machine)
+    for (const text of passedOver(work, rollout.slots)) work.tell({ type: 'warning', text })
     return new Run(this.#settings, work, rollout)
   }
 

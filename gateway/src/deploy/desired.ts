@@ -36,6 +36,10 @@ export type DesiredGroup = {
   whenNone: 'one' | 'two' | 'one-and-standby'
   /** How many machines where there is none, when that was said. */
   count: number | null
+  /** Of a release: the config that its machines got, what survived on them included. */
+  was?: MachineConfig
+  /** Paths that no machine is to keep, although `config` does not say them. */
+  gone?: string[]
 }
 
 /** Fly's limit. */
@@ -97,20 +101,28 @@ function desiredGroup(file: FlyToml, name: string, options: DeploymentOptions): 
   const config = machineConfig(file, name)
   const port = portOf(config)
   const env = { ...(port !== null && { PORT: `${port}` }), ...config.env, ...options.env }
-  const spread = port === null ? 'one-and-standby' : 'two'
   return {
     name,
     config: { ...config, env },
-    whenNone: options.ha && !config.mounts ? spread : 'one',
+    whenNone: whenNone(config, options),
     count: options.count,
   }
+}
+
+function whenNone(config: MachineConfig, { ha }: DeploymentOptions): DesiredGroup['whenNone'] {
+  if (!ha || config.mounts) return 'one'
+  return portOf(config) === null ? 'one-and-standby' : 'two'
 }
 
 /** An older wish once more, with these options over it: as an image or a release is deployed that comes without a source. */
 export function desiredAgain(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
   const withEnv = (config: MachineConfig) => ({ ...config, env: { ...config.env, ...options.env } })
   const groups = desired.groups.map((group) =>
-    Object.assign({}, group, { config: withEnv(group.config), count: options.count ?? group.count }),
+    Object.assign({}, group, {
+      config: withEnv(group.config),
+      count: options.count ?? group.count,
+      ...(options.ha && { whenNone: whenNone(group.config, options) }),
+    }),
   )
   const strategy = options.strategy ?? desired.strategy
   refuseUnfit(strategy, groups)
@@ -125,19 +137,22 @@ export function desiredAgain(desired: DesiredApp, options: DeploymentOptions): D
 
 /**
  * The same for one owner in a shared app: volumes have a name of their own, so that no machine ever gets what another
- * owner wrote. Null takes an owner's marks away.
+ * owner wrote; and the number of machines is the owner's own to say, whatever a release has. Without an owner its marks go.
  */
-export function ownedBy(desired: DesiredApp, owner: string | null): DesiredApp {
+export function ownedBy(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
+  const { owner, count } = options
   const mark = owner === null ? null : `_o${createHash('sha256').update(owner).digest('hex').slice(0, 11)}`
   const own = (name = '') => {
     const bare = name.replace(/_o[\da-f]{11}$/, '')
     return mark === null ? bare : bare.slice(0, maxVolumeName - mark.length) + mark
   }
   const groups = desired.groups.map((group) => {
-    const { mounts } = group.config
-    if (!mounts) return group
-    const owned = mounts.map((mount) => Object.assign({}, mount, { name: own(mount.name) }))
-    return Object.assign({}, group, { config: { ...group.config, mounts: owned } })
+    const { config } = group
+    const mounts = config.mounts?.map((mount) => Object.assign({}, mount, { name: own(mount.name) }))
+    return Object.assign({}, group, {
+      config: { ...config, ...(mounts && { mounts }) },
+      ...(owner !== null && { count, whenNone: whenNone(config, options) }),
+    })
   })
   const volumes = Object.fromEntries(Object.entries(desired.volumes).map(([name, size]) => [own(name), size]))
   return { ...desired, groups, volumes }

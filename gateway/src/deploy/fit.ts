@@ -2,6 +2,8 @@ import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { groupOf, isManaged } from './app-machines.ts'
 import { unfit, type DesiredApp } from './desired.ts'
+import type { Slot } from './rollout.ts'
+import type { Work } from './run.ts'
 
 /** What cannot be done with the machines that are there, said before any is touched. `kept`: those of wanted groups. */
 export function refuseMachines({ strategy, groups }: DesiredApp, kept: Machine[], all: Machine[]): void {
@@ -23,6 +25,29 @@ export function refuseMachines({ strategy, groups }: DesiredApp, kept: Machine[]
     const detail = `fly.toml mounts volume ${missing.name}, which machine ${machine.id} does not have; a volume cannot be added to a machine that exists. Destroy it first, and it is made new: fly machine destroy ${machine.id} --force`
     throw new Problem('fly-config-invalid', detail, { facts: { key: 'mounts' } })
   }
+}
+
+/** Options for machines that are made, on groups that have theirs already: what was not done, and how to do it. */
+export function passedOver({ app, options }: Pick<Work, 'app' | 'options'>, slots: Slot[]): string[] {
+  const { owner, count, region, ha } = options
+  const there = slots.filter(({ role, former }) => former && (role === 'update' || role === 'blue'))
+  return [...Map.groupBy(there, ({ group }) => group)].flatMap(([group, machines]) => {
+    const wanted = count ?? (ha && machines.length === 1 ? 2 : machines.length)
+    const isElsewhere = region !== null && machines.every((machine) => machine.region !== region)
+    const scale = owner
+      ? `fly machine clone or destroy, with --app ${app}`
+      : `fly scale count ${wanted} --process-group ${group} --app ${app}`
+    const move = `fly machine clone ${machines[0]!.machine} --region ${region} --app ${app}`
+    const said = [
+      ...(wanted !== machines.length ? [[count === null ? 'ha=true' : `count=${count}`, scale]] : []),
+      ...(isElsewhere ? [[`region=${region}`, move]] : []),
+    ]
+    if (said.length === 0) return []
+    const regions = [...new Set(machines.map((machine) => machine.region))].join(', ')
+    const asked = said.map(([option]) => option).join(' and ')
+    const ways = said.map(([, way]) => way).join('; ')
+    return `Not done: ${asked}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them; a deploy makes new ones only for a group without any. Do it with: ${ways}`
+  })
 }
 
 const hasGroup = (machine: Machine): boolean => configOf(machine).metadata?.['fly_process_group'] !== undefined

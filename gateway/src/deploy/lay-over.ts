@@ -1,5 +1,6 @@
 import type { ImageFacts } from '#api/deployment.ts'
 import type { MachineConfig, Mount } from '../fly/machine.ts'
+import type { DesiredGroup } from './desired.ts'
 import { shellText } from './shell-words.ts'
 
 /** What Tarmac writes on a machine beside the config. */
@@ -13,21 +14,31 @@ export type Marks = {
 }
 
 /** Sections that are wholly ours: absent in the desired config means gone. */
-const managed = ['services', 'checks', 'statics', 'files', 'metrics', 'restart', 'stop_config']
+export const managed = ['services', 'checks', 'statics', 'files', 'metrics', 'restart', 'stop_config']
 
 /** The desired config laid over what a machine has, so that whatever Tarmac does not manage survives. */
-export function layOver(present: MachineConfig, desired: MachineConfig, marks: Marks): MachineConfig {
+export function layOver(
+  present: MachineConfig,
+  { config: desired, gone = [] }: Pick<DesiredGroup, 'config' | 'gone'>,
+  marks: Marks,
+): MachineConfig {
   const { image } = marks
   // Keys that an earlier deployment set and this one does not want go; keys that somebody else set stay.
   const setBefore = present.metadata?.['tarmac_env']?.split(',') ?? []
   const env = { ...without(present.env, setBefore), ...desired.env }
+  const goneIn = (part: string) => gone.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
   const init = {
-    ...without(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb']),
+    ...without(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
     ...(image.way === 'railpack' ? asOneText(desired.init) : desired.init),
   }
   const metadata = {
     // A builder id of another builder would send Fly to that one's mirror for the image.
-    ...without(present.metadata, ['fly_builder_id', 'fly_canary', 'fly_bluegreen_deployment_tag']),
+    ...without(present.metadata, [
+      'fly_builder_id',
+      'fly_canary',
+      'fly_bluegreen_deployment_tag',
+      ...goneIn('metadata.'),
+    ]),
     ...desired.metadata,
     ...(marks.builder && { fly_builder_id: marks.builder }),
     ...(marks.owner && { tarmac_owner: marks.owner }),
@@ -40,7 +51,7 @@ export function layOver(present: MachineConfig, desired: MachineConfig, marks: M
   )
   const mounts = layMounts(present.mounts, desired.mounts)
   return {
-    ...without(present, managed),
+    ...without(present, [...managed, ...gone]),
     ...desired,
     ...(mounts && { mounts }),
     ...(containers && { containers }),
@@ -70,5 +81,5 @@ function layMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | unde
   return kept.length + laid.length > 0 ? [...kept, ...laid] : undefined
 }
 
-const without = <T extends object>(value: T | undefined, keys: string[]): T =>
+export const without = <T extends object>(value: T | undefined, keys: string[]): T =>
   Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !keys.includes(key))) as T

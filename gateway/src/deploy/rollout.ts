@@ -15,6 +15,8 @@ export type Rollout = {
   because: ProblemBody | null
   /** The watch is over: what is left is to tidy up. */
   live: boolean
+  /** By group: the config that its first machine got. Older records lack it. */
+  laid?: Record<string, MachineConfig>
 }
 
 /**

@@ -1,6 +1,7 @@
 import { asProblem, Problem } from '#api/problem.ts'
 import type { Audit } from '#api/release.ts'
 import { groupOf, isManaged, ownerOf } from '../deploy/app-machines.ts'
+import { isEmpty } from '../deploy/as-it-was.ts'
 import type { DesiredApp } from '../deploy/desired.ts'
 import { layOver } from '../deploy/lay-over.ts'
 import type { KeptRelease, ReleaseStore } from '../deployments/release-store.ts'
@@ -89,12 +90,10 @@ function driftOf(machine: Machine, { desired, image }: KeptRelease): Audit['drif
   const { tarmac_deployment: deployment = '', tarmac_number: number = '0', fly_builder_id } = config.metadata ?? {}
   const owner = ownerOf(machine)
   const marks = { image, deployment, number: Number(number), owner, builder: fly_builder_id ?? null }
-  const wanted = layOver(config, group.config, marks)
+  const wanted = layOver(config, group, marks)
   const found = differences(wanted, { ...config, image: imageOf(machine) })
   return found.filter(({ path, before, after }) => {
     if (before === undefined) return /^services\.\d+$/.test(path)
     return after !== undefined || !isEmpty(before)
   })
 }
-
-const isEmpty = (value: unknown): boolean => !value || (typeof value === 'object' && Object.keys(value).length === 0)

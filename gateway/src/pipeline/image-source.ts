@@ -97,5 +97,6 @@ function over(former: Deployment | null, given: DeploymentOptions): DeploymentOp
   const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
   const { options } = former
   const env = { ...options.env, ...given.env }
-  return { ...options, ...said, env, build: options.build, tag: options.tag, owner: given.owner, lane: given.lane }
+  const own = { owner: given.owner, lane: given.lane, count: given.count, over: given.over }
+  return { ...options, ...said, env, build: options.build, tag: options.tag, ...own }
 }

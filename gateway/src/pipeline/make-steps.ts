@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { SecretVersion } from '#api/release.ts'
+import { asItWas } from '../deploy/as-it-was.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { desiredAgain, desiredApp, type DesiredApp, ownedBy } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
@@ -55,13 +56,13 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     fetch: (deployment) => treeOf(deployment),
 
     async analyze(deployment, tree, secrets, tell, signal) {
-      const { id, number, app, owner, options } = deployment
+      const { id, number, app, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       await checkPlatforms(buildkit, options, signal)
-      await deployer.refuseUnfit({ id, number, app, options, desired: ownedBy(desired, owner), signal })
+      await deployer.refuseUnfit({ id, number, app, options, desired: ownedBy(desired, options), signal })
       for (const text of desired.warnings) tell({ type: 'warning', text })
-      const { dockerfile } = desired.build
-      const flyBuild = dockerfile ? { dockerfile } : {}
+      const { image, dockerfile } = desired.build
+      const flyBuild = { ...(image && { image }), ...(dockerfile && { dockerfile }) }
       const secretNames = [...secrets.keys()]
       const planner = await settings.planner()
       const planning = () => void takeInAhead(app, tree, signal).catch(() => {}) // the build says what is wrong
@@ -95,9 +96,9 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
 
     async verify(given) {
       const work = await toWork(given)
-      const { app, tell, signal, desired } = work
+      const { app, tell, signal } = work
       const [ips, secrets] = [publicIps(fly, app, signal), secretsOf(app, signal)] // the watch takes longer
-      const { url } = await deployer.verify(work)
+      const { url, desired } = await deployer.verify(work)
       await auditIps(fly, app, await ips, settings.publicIps, tell, signal)
       return { url, release: { desired: { ...desired, build: {}, warnings: [] }, secrets: await secrets } }
     },
@@ -151,7 +152,14 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     if (source) return desiredOf(deployment, await treeOf(deployment))
     if (!from) return desiredApp({ flyToml: null, app, options, defaults: { region } })
     const { desired } = await findRelease(store.releases, from.app, from.owner, from.release)
-    return desiredAgain(desired as DesiredApp, options)
+    const again = desiredAgain(desired as DesiredApp, options)
+    if (from.app !== app || from.owner !== deployment.owner) return again
+    const { releases } = await store.releases.list(app, from.owner, { limit: 200, before: null })
+    const later = releases.filter(({ number }) => number > from.release)
+    return asItWas(
+      again,
+      later.map((release) => release.desired as DesiredApp),
+    )
   }
 
   /** Old deployments may have been forgotten; a number that is another's, or is still to come, was never ours. */
@@ -167,7 +175,7 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
   async function toWork({ deployment, image, rollout, remember, tell, signal }: DeployWork): Promise<Work> {
     const { id, number, app, options } = deployment
     const former = rollout as Rollout | null
-    const desired = former?.desired ?? ownedBy(await wish(deployment), deployment.owner)
+    const desired = former?.desired ?? ownedBy(await wish(deployment), options)
     return {
       id,
       number,

@@ -12,7 +12,7 @@ export function shownRelease({ desired, ...release }: KeptRelease): Release {
   return {
     ...release,
     env: byGroup(({ config }) => config.env ?? {}),
-    config: byGroup(({ config: { env: _env, ...config } }) => config),
+    config: byGroup(({ config: { env: _env, ...config }, was }) => ({ ...config, ...was })),
   }
 }
 

@@ -13,7 +13,7 @@ export type Way =
 export function chooseWay(
   tree: SourceTree,
   options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build'>,
-  flyBuild?: { dockerfile?: string },
+  flyBuild?: { image?: string; dockerfile?: string },
 ): Way {
   if (options.plan !== null && options.dockerfile !== null) {
     throw new Problem('option-invalid', 'Both plan and dockerfile are given. Leave one of them out.')
@@ -30,6 +30,10 @@ export function chooseWay(
   if (config) {
     fileOf(tree, config, 'build.RAILPACK_CONFIG_FILE', 'option-invalid')
     return { way: 'railpack', reason: `asked for by build.RAILPACK_CONFIG_FILE=${config}`, plan: null }
+  }
+  if (flyBuild?.image !== undefined) {
+    const detail = `[build] image in fly.toml names ${flyBuild.image}, and a source is built, not passed over. Bring the image without the source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of this builder's registry only), or take the line out.`
+    throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.image' } })
   }
   if (flyBuild?.dockerfile !== undefined) {
     const dockerfile = fileOf(tree, flyBuild.dockerfile, '[build] dockerfile in fly.toml', 'fly-config-invalid')

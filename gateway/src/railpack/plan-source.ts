@@ -31,7 +31,7 @@ export type PlanRequest = {
   options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build' | 'deploy' | 'rebuild'>
   /** Secrets of the build: the planner hears their names alone. */
   secretNames?: readonly string[]
-  flyBuild?: { dockerfile?: string }
+  flyBuild?: { image?: string; dockerfile?: string }
   /** Where the planner looks up versions; null: it has no network. */
   network: LookupNetwork | null
   cache?: PlanCache

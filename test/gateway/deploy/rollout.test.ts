@@ -85,6 +85,23 @@ test('ha=true makes two machines of a group that serves, and one with a standby 
   }
 })
 
+test('count, region and ha change nothing of a group that has machines, and a warning says so and what to do', async () => {
+  await using fly = await FakeFly.start()
+  const warned = async (number: number, options: Partial<DeploymentOptions>) => {
+    const warnings: string[] = []
+    const tell = (event: NewEvent) => void (event.type === 'warning' && warnings.push(event.text))
+    await deployed(fly, { number, flyToml: http, options, tell, watchMs: 0 })
+    return warnings
+  }
+  expect(await warned(1, { count: 2, region: 'ams' })).toEqual([])
+  const [one] = fly.machines('web')
+  expect(await warned(2, { count: 3, region: 'fra' })).toEqual([
+    `Not done: count=3 and region=fra. Group app has machines already (2 in ams) and keeps them; a deploy makes new ones only for a group without any. Do it with: fly scale count 3 --process-group app --app web; fly machine clone ${one!.id} --region fra --app web`,
+  ])
+  expect(fly.machines('web').map(({ region }) => region)).toEqual(['ams', 'ams'])
+  expect(await warned(3, { count: 2, region: 'ams', ha: true })).toEqual([])
+})
+
 test('bluegreen keeps the blue machines, cordoned and stopped, until the watch is over', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })

@@ -89,6 +89,24 @@ test(
 )
 
 test(
+  'each owner gets one machine, however many the release had, unless its target says another number',
+  { timeout: 30_000 },
+  async () => {
+    await using gateway = await startMachines()
+    const image = gateway.images.put('shared', 'v1').name
+    await gateway.deploy('shared', { image }, { count: 2, over: '9' })
+    const targets = [{ owner: 'ada' }, { owner: 'bob' }, { owner: 'cy', count: 3 }, { owner: 'di', ha: true }]
+    const source = { app: 'shared', release: 1 }
+    const rollout = await rollOut(gateway, { source, targets: targets.map((target) => ({ app: 'shared', ...target })) })
+    expect(rollout.counts).toEqual({ live: 4 })
+    const owners = gateway.fly.machines('shared').map(({ config }) => config.metadata?.['tarmac_owner'] ?? '')
+    expect(owners.toSorted()).toEqual(['', '', 'ada', 'bob', 'cy', 'cy', 'cy', 'di', 'di'])
+    const { deployments } = await gateway.store.list('shared', { limit: 9, before: null })
+    expect(new Set(deployments.map(({ options }) => options.over))).toEqual(new Set(['9', null]))
+  },
+)
+
+test(
   'one image comes to a hundred owners of an app, a few at a time, and one record sums up',
   { timeout: 60_000 },
   async () => {

@@ -52,6 +52,7 @@ describe('the way a source is built', () => {
     [{ ...nothing, dockerfile: 'Dockerfile.prod' }, undefined, 'option-invalid', 'holds no such file'],
     [config('../other.json'), undefined, 'option-invalid', 'outside of the source'],
     [config('other.json'), undefined, 'option-invalid', 'holds no such file'],
+    [nothing, { image: 'r/shop:1', dockerfile: 'Dockerfile' }, 'fly-config-invalid', '{"source": {"image"'],
     [nothing, { dockerfile: 'gone/Dockerfile' }, 'fly-config-invalid', 'holds no such file'],
   ])('cannot be %j with fly.toml %j: %s', (options, flyBuild, code, words) => {
     const choose = () => chooseWay(tree('Dockerfile', 'plan.json'), options, flyBuild)
