@@ -86,3 +86,23 @@ test('two versions, the way back, and what differed; then one image to owners in
   expect([await remove('confirm=shop'), await remove('confirm=shared')]).toEqual([422, 204])
   expect(await lab.machines('shared')).toEqual([])
 })
+
+test('a rollback brings back what the later release said of the machine, and the record says the same', async () => {
+  const http = '[http_service]\ninternal_port = 8080\n'
+  const more = `machine_config = '{"dns":{"skip_registration":true}}'\n${http}[[vm]]\ncpus = 2\nmemory = "1gb"`
+  for (const toml of [http, more])
+    expect((await lab.end(await lab.submit('sized', { ...pageApp('x'), 'fly.toml': toml }))).record.state).toBe('live')
+  const size = async () => {
+    const [machine] = await lab.machines('sized')
+    return [machine!.config.guest, machine!.config.dns]
+  }
+  expect(await size()).toMatchObject([{ cpus: 2, memory_mb: 1024 }, { skip_registration: true }])
+  const { id } = await post<Deployment>('/v1/apps/sized/rollback')
+  expect((await lab.end(id)).record).toMatchObject({ state: 'live', release: 3 })
+  expect(await size()).toMatchObject([{ cpus: 1, memory_mb: 512 }, undefined])
+  const diff = async (to: number) =>
+    (await get<ReleaseDiff>(`/v1/apps/sized/releases/1/diff/${to}`)).differences.map(({ path }) => path).toSorted()
+  expect(await diff(2)).toEqual(['config.app.dns', 'config.app.guest.cpus', 'config.app.guest.memory_mb', 'image'])
+  expect(await diff(3)).toEqual([])
+  expect(await get<Audit>('/v1/apps/sized/audit')).toMatchObject({ drift: [] })
+})

@@ -19,7 +19,12 @@ const run = promisify(execFile)
 export const labPort = () => freePort(20_000 + 20 * (process.pid % 500))
 
 export type Files = Record<string, string>
-type Machine = { id: string; state: string; image_ref: { digest: string }; config: { init: { cmd?: string[] } } }
+type Machine = {
+  id: string
+  state: string
+  image_ref: { digest: string }
+  config: { init: { cmd?: string[] }; guest: object; dns?: object }
+}
 
 /** A page served by busybox, made by a Dockerfile in a second or two; `lines` come before the page. */
 export const pageApp = (text: string, ...lines: string[]): Files => ({

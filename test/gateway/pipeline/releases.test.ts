@@ -83,64 +83,68 @@ test('what goes live is a release; a rollback brings its image, config and env b
   expect(retried.status).toBe(202)
 })
 
-test('a rollback brings the whole config back: what only later releases said goes, what nobody’s release said stays', async () => {
-  await using gateway = await startMachines()
-  const { fly, images, get, call, ended, deploy, store, source } = gateway
-  const { digest } = images.put('shop', 'v1')
-  const image = { reference: `${images.host}/shop@${digest}`, digest, tags: [] }
-  const released = async (id: string, flyToml: string) => {
-    await gateway.writeFlyToml(flyToml)
-    await store.create({ id, app: 'shop', options: DeploymentOptions.parse({ deploy: false }), source })
-    await gateway.build(id, image)
-    expect(await deploy('shop', { deployment: id })).toMatchObject({ state: 'live' })
-  }
-  const back = async (release: number) => {
-    const { body } = await call<Deployment>('POST', `/v1/apps/shop/rollback?release=${release}`)
-    expect(await ended(body.id)).toMatchObject({ state: 'live', from: { release } })
-  }
-  const diff = async (from: number, to: number) =>
-    (await get<ReleaseDiff>(`/v1/apps/shop/releases/${from}/diff/${to}`)).differences
-  const config = () => fly.machines('shop')[0]!.config
-  const http = '[http_service]\ninternal_port = 80\n'
-  const extra = { dns: { skip_registration: true }, metadata: { team: 'a' }, init: { tty: true } }
-  const vm = { cpu_kind: 'shared', cpus: 2, memory_mb: 1024 }
-  await released('one', http)
-  const first = structuredClone(config())
-  await released('two', `machine_config = '${JSON.stringify(extra)}'\n${http}[[vm]]\ncpus = 2\nmemory = "1gb"`)
-  expect(config()).toMatchObject({ ...extra, guest: vm })
-  await released('three', http) // as flyctl has it, what a fly.toml does not say stays
-  expect(config()).toMatchObject({ ...extra, guest: vm })
-  expect(await diff(2, 3)).toEqual([])
-  expect((await diff(1, 3)).map(({ path }) => path).toSorted()).toEqual([
-    'config.app.dns',
-    'config.app.guest.cpus',
-    'config.app.guest.memory_mb',
-    'config.app.init.tty',
-    'config.app.metadata.team',
-  ])
-  Object.assign(config(), { schedule: 'daily' })
-  Object.assign(config().metadata!, { floor: '3' })
+test(
+  'a rollback brings the whole config back: what only later releases said goes, what nobody’s release said stays',
+  { timeout: 30_000 },
+  async () => {
+    await using gateway = await startMachines()
+    const { fly, images, get, call, ended, deploy, store, source } = gateway
+    const { digest } = images.put('shop', 'v1')
+    const image = { reference: `${images.host}/shop@${digest}`, digest, tags: [] }
+    const released = async (id: string, flyToml: string) => {
+      await gateway.writeFlyToml(flyToml)
+      await store.create({ id, app: 'shop', options: DeploymentOptions.parse({ deploy: false }), source })
+      await gateway.build(id, image)
+      expect(await deploy('shop', { deployment: id })).toMatchObject({ state: 'live' })
+    }
+    const back = async (release: number) => {
+      const { body } = await call<Deployment>('POST', `/v1/apps/shop/rollback?release=${release}`)
+      expect(await ended(body.id)).toMatchObject({ state: 'live', from: { release } })
+    }
+    const diff = async (from: number, to: number) =>
+      (await get<ReleaseDiff>(`/v1/apps/shop/releases/${from}/diff/${to}`)).differences
+    const config = () => fly.machines('shop')[0]!.config
+    const http = '[http_service]\ninternal_port = 80\n'
+    const extra = { dns: { skip_registration: true }, metadata: { team: 'a' }, init: { tty: true } }
+    const vm = { cpu_kind: 'shared', cpus: 2, memory_mb: 1024 }
+    await released('one', http)
+    const first = structuredClone(config())
+    await released('two', `machine_config = '${JSON.stringify(extra)}'\n${http}[[vm]]\ncpus = 2\nmemory = "1gb"`)
+    expect(config()).toMatchObject({ ...extra, guest: vm })
+    await released('three', http) // as flyctl has it, what a fly.toml does not say stays
+    expect(config()).toMatchObject({ ...extra, guest: vm })
+    expect(await diff(2, 3)).toEqual([])
+    expect((await diff(1, 3)).map(({ path }) => path).toSorted()).toEqual([
+      'config.app.dns',
+      'config.app.guest.cpus',
+      'config.app.guest.memory_mb',
+      'config.app.init.tty',
+      'config.app.metadata.team',
+    ])
+    Object.assign(config(), { schedule: 'daily' })
+    Object.assign(config().metadata!, { floor: '3' })
 
-  await back(1)
-  const { schedule, ...after } = config()
-  expect([schedule, after.metadata!['floor']]).toEqual(['daily', '3'])
-  expect(after).toMatchObject({ guest: first.guest, init: {} })
-  expect([after['dns'], after.init, after.metadata!['team']]).toEqual([undefined, first.init, undefined])
-  expect((await diff(1, 4)).map(({ path }) => path).toSorted()).toEqual([
-    'config.app.metadata.floor',
-    'config.app.schedule',
-  ])
-  expect((await get<Audit>('/v1/apps/shop/audit')).drift).toEqual([])
-  config().guest!['cpus'] = 8
-  expect((await get<Audit>('/v1/apps/shop/audit')).drift).toMatchObject([
-    { differences: [{ path: 'guest.cpus', before: 1, after: 8 }] },
-  ])
-  await back(2)
-  expect(config()).toMatchObject({ ...extra, guest: vm, schedule: 'daily' })
-  for (const machine of fly.machines('shop')) machine.state = 'destroyed'
-  await back(3)
-  expect(config().guest).toEqual(vm) // of a machine that is made anew
-})
+    await back(1)
+    const { schedule, ...after } = config()
+    expect([schedule, after.metadata!['floor']]).toEqual(['daily', '3'])
+    expect(after).toMatchObject({ guest: first.guest, init: {} })
+    expect([after['dns'], after.init, after.metadata!['team']]).toEqual([undefined, first.init, undefined])
+    expect((await diff(1, 4)).map(({ path }) => path).toSorted()).toEqual([
+      'config.app.metadata.floor',
+      'config.app.schedule',
+    ])
+    expect((await get<Audit>('/v1/apps/shop/audit')).drift).toEqual([])
+    config().guest!['cpus'] = 8
+    expect((await get<Audit>('/v1/apps/shop/audit')).drift).toMatchObject([
+      { differences: [{ path: 'guest.cpus', before: 1, after: 8 }] },
+    ])
+    await back(2)
+    expect(config()).toMatchObject({ ...extra, guest: vm, schedule: 'daily' })
+    for (const machine of fly.machines('shop')) machine.state = 'destroyed'
+    await back(3)
+    expect(config().guest).toEqual(vm) // of a machine that is made anew
+  },
+)
 
 test('a rollback to what is not there touches nothing and says so', async () => {
   await using gateway = await startMachines()
