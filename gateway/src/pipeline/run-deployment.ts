@@ -72,9 +72,13 @@ export async function runDeployment<P extends Plan>(
     }
   }
 
-  const buildImage = async (): Promise<Built> => {
+  const openSecrets = async () => {
     const secrets = await steps.secrets(deployment)
     log.hide([...hide, ...secrets.values()])
+    return secrets
+  }
+  const buildImage = async (): Promise<Built> => {
+    const secrets = await openSecrets()
     const tree = await within('Fetching the source', limits.fetchMs, (limited) => steps.fetch(deployment, limited))
     await enter('analyzing')
     const plan = await within('Planning', limits.planMs, (limited) =>
@@ -105,7 +109,10 @@ export async function runDeployment<P extends Plan>(
 
   try {
     let image = deployment.image
-    if (!touchesMachines(state)) {
+    if (touchesMachines(state))
+      // A release command may print them. Where they cannot be opened no new ones come into play.
+      await openSecrets().catch((error: unknown) => log.tell({ type: 'warning', text: asProblem(error).message }))
+    else {
       const built = await buildImage()
       image = built.image
       crashPoint('image-known')

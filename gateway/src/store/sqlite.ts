@@ -251,12 +251,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
-  async recover(reason: string): Promise<Claim[]> {
+  async recover(reason: string, only: string | null = null): Promise<Claim[]> {
     return this.#transaction(() => {
       const left = this.#rows.all(
         `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)})
-           AND coalesce(leased_until, '') < ? ORDER BY created_at`,
-        [this.#settings.alone ? '9' : this.#rows.time()],
+           AND coalesce(leased_until, '') < ? AND id = coalesce(?, id) ORDER BY created_at`,
+        [this.#settings.alone ? '9' : this.#rows.time(), only],
       )
       return left.flatMap((row) => {
         this.#rows.write(row.id, [{ type: 'gap', text: 'What was told in the moment before this may be missing.' }])

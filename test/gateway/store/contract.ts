@@ -125,8 +125,21 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d1')).toMatchObject({ state: 'superseded', problem: { supersededBy: 'd3' } })
       const holder = { id: 'd3', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
+      await store.amend(holder, { rollout: 'about to' })
       await store.create({ id: 'd4', app: 'shop', options: asks('cancel-running'), source })
       expect(await store.find('d3')).toMatchObject({ state: 'deploying', supersededBy: null })
+    })
+
+    test('cancel and cancel-running still come in time while it deploys and has touched nothing yet', async () => {
+      await using store = await make()
+      const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
+      for (const [from, to] of toMachines) await store.advance(holder, from, to)
+      expect(await store.wishCancel('d1', { by: 'ada', why: null, abort: false })).toMatchObject({ state: 'deploying' })
+      expect(await store.advance(holder, 'deploying', 'cancelled')).toBe(true)
+      await store.create({ id: 'd2', app: 'shop', options, source, image })
+      await store.claim()
+      await store.create({ id: 'd3', app: 'shop', options: asks('cancel-running'), source })
+      expect(await store.find('d2')).toMatchObject({ state: 'deploying', supersededBy: 'd3' })
     })
 
     test('what only builds takes no deploy’s place', async () => {
@@ -143,6 +156,16 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.create({ id: 'd2', app: 'shop', options, source })
       await store.recover('The gateway was killed')
       expect(await store.find('d1')).toMatchObject({ state: 'superseded', supersededBy: 'd2' })
+    })
+
+    test('it gives way also to one behind another that would have let it be', async () => {
+      await using store = await make()
+      await store.claim()
+      await store.create({ id: 'd2', app: 'shop', options: asks('fifo'), source })
+      await store.create({ id: 'd3', app: 'shop', options, source })
+      await store.recover('The gateway was killed')
+      expect(await store.find('d1')).toMatchObject({ state: 'superseded', supersededBy: 'd3' })
+      expect(await store.find('d2')).toMatchObject({ state: 'pending' })
     })
 
     test('apps take turns, each within its limit, and those that wait are told of it once', async () => {
@@ -419,6 +442,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = await make()
       const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
+      await store.amend(holder, { rollout: 'about to' })
       const wish = { by: null, why: null, abort: false }
       await expect(store.wishCancel('d1', wish)).rejects.toMatchObject({ code: 'too-late', status: 409 })
       expect(await store.wishCancel('d1', { ...wish, abort: true })).toMatchObject({
