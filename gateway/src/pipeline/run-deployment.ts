@@ -24,6 +24,7 @@ export async function runDeployment<P extends Plan>(
     limits: gatewayLimits,
     hide,
     freed,
+    logFailed,
   }: {
     store: DeploymentStore
     steps: Steps<P>
@@ -31,13 +32,14 @@ export async function runDeployment<P extends Plan>(
     hide: readonly string[]
     /** Called when its place among the builds is free. */
     freed: () => void
+    logFailed?: (error: unknown) => void
   },
   stop: AbortSignal,
 ): Promise<Problem | null> {
   const { deployment } = claim
   const holder = { id: deployment.id, epoch: claim.epoch }
   const limits = limitsOf(await store.appSettings(deployment.app), gatewayLimits)
-  const log = new LogWriter(store, holder, hide, limits.log)
+  const log = new LogWriter(store, holder, hide, limits.log, logFailed)
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
   const late = (what: string, limitMs: number) => () =>

@@ -121,7 +121,8 @@ export class Runner<P extends Plan = Plan> {
       )
     }, renewMs)
     const freed = () => this.wake()
-    const work = runDeployment(claim, { store, steps, limits, hide, freed }, signal).then(
+    const logFailed = (err: unknown) => log.error({ err }, 'log of the deployment could not be written')
+    const work = runDeployment(claim, { store, steps, limits, hide, freed, logFailed }, signal).then(
       (problem) => {
         const ms = Math.round(performance.now() - startedAt)
         if (!problem) log.info({ ms }, 'deployment left')

@@ -33,7 +33,8 @@ import { pageOf, type StoreTools } from './store-tools.ts'
 /** For tests of something else. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
-const isFull = (error: unknown): boolean => (error as { errcode?: number }).errcode === 13
+/** SQLITE_FULL, or SQLITE_IOERR_SHMSIZE: there was no room for the index of the write-ahead log. */
+const isFull = (error: unknown): boolean => [13, 4874].includes((error as { errcode?: number }).errcode ?? 0)
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
 
 export type StoreSettings = {

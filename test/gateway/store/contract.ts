@@ -555,6 +555,17 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await kept()).toBe('a')
     })
 
+    test('logs kept by number are those of so many deployments, also when their numbers leap', async () => {
+      await using store = open(Date.now)
+      for (const [id, over] of [['d1'], ['d2'], ['d3', '999999999'], ['d4']] as const) {
+        await store.create({ id, app: 'shop', options: { ...options, over: over ?? null }, source })
+        await store.wishCancel(id, { by: null, why: null, abort: false })
+      }
+      expect(await store.dropLogs({ perApp: 3, days: 9 }, never)).toBe(1)
+      expect(await store.find('d1')).toMatchObject({ logDroppedAt: expect.any(String) })
+      expect(await store.find('d2')).toMatchObject({ number: 2, logDroppedAt: null })
+    })
+
     test('old logs go, by age and by number in each app; unfinished ones stay, and every record', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
