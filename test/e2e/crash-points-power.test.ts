@@ -103,10 +103,18 @@ test('disk-full: nothing new is taken, what runs ends, and the record goes on', 
   expect(record).toMatchObject({ state: 'build_failed', problem: { code: 'no-space' } })
   for (const leftBytes of [2 ** 22, 2 ** 16, 0]) await rm(`${filling}${leftBytes}`, { force: true })
   const put = () => lab.put('disk-full', 'follow=false', pageApp('again'))
-  await expect.poll(async () => (await put()).status, { timeout: 30_000, interval: 1000 }).toBe(202)
+  let again = ''
+  const taken = async () => {
+    const answer = await put()
+    if (answer.status === 202) again = ((await answer.json()) as Deployment).id
+    return answer.status
+  }
+  await expect.poll(taken, { timeout: 30_000, interval: 1000 }).toBe(202)
   await lab.stop('gateway')
   await lab.start('gateway') // sets the room aside again
   expect(existsSync(join(volume.path, 'ballast'))).toBe(true)
+  expect((await lab.end(again)).record.state).toBe('live')
+  await lab.sound(running, again)
 })
 const free = async () => {
   const { bavail, bsize } = await statfs(volume.path)
