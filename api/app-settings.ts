@@ -13,8 +13,8 @@ export const AppSettings = z.strictObject({
   builds: z.int().min(1).max(1000),
   /** Sources kept, newest first: so many, so much of them in MiB, for so many days. */
   keepSources: z.int().min(0).max(1000),
-  keepSourcesMib: z.int().min(0),
-  keepSourcesDays: z.int().min(0),
+  keepSourcesMib: z.int().min(0).max(1e9),
+  keepSourcesDays: z.int().min(0).max(36_500),
   /** Time limits in seconds, to 24 h: of each part of the way, and of all of it. */
   fetchSeconds: seconds,
   planSeconds: seconds,

@@ -1,15 +1,13 @@
-import { randomBytes, randomUUIDv7 } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ImageSource } from '#api/image-source.ts'
 import { asProblem } from '#api/problem.ts'
-import type { RolloutTarget } from '#api/rollout.ts'
 import { proveWalls } from './buildkit/canary.ts'
 import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
 import type { Config } from './config.ts'
-import { crashPoint, obeyCrashOrders } from './crash-point.ts'
+import { obeyCrashOrders } from './crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
 import { Ballast } from './host/ballast.ts'
@@ -19,15 +17,13 @@ import { sandboxKind } from './host/sandbox.ts'
 import { listen } from './http/listen.ts'
 import { Intake } from './intake/intake.ts'
 import { openLog, type Logger } from './log.ts'
-import type { NewDeployment } from './deployments/store.ts'
 import { auditOf } from './pipeline/audit.ts'
 import { deleteApp } from './pipeline/delete-app.ts'
-import { fromImage } from './pipeline/image-source.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { NetworkGuard } from './pipeline/network-guard.ts'
-import { retryOf } from './pipeline/retry-of.ts'
 import { Rollouts } from './pipeline/rollouts.ts'
 import { Runner } from './pipeline/runner.ts'
+import { Submissions } from './pipeline/submissions.ts'
 import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { dockerLogin } from './registry/docker-config.ts'
@@ -41,7 +37,6 @@ const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
 /** For questions to Fly and the registry that somebody waits for. */
 const askMs = 60_000
-type Asked = Omit<NewDeployment, 'id' | 'secrets'> & { id?: string; secrets?: ReadonlyMap<string, Uint8Array> }
 
 /** Puts the parts together, lowest first; the stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
@@ -147,23 +142,20 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const sweeping = setInterval(() => void Promise.all([sweep(), dropLogs()]).catch(failed), sweepEveryMs)
   opening.defer(() => clearInterval(sweeping))
 
-  const submit = async ({ secrets: given, id = randomUUIDv7(), ...asked }: Asked) => {
-    const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, given ?? new Map()) })
-    crashPoint('record-made')
-    runner.wake()
-    return deployment
-  }
-  const look = (source: ImageSource, target: RolloutTarget) =>
-    fromImage(target, source, { store, intake, registry, registryHost: config.registry }, AbortSignal.timeout(askMs))
-  const bring = async (source: ImageSource, { app, options, ...more }: RolloutTarget & Partial<Asked>) =>
-    submit({ app, ...(await look(source, { app, options })), ...more })
+  const submissions = new Submissions({
+    store,
+    vault,
+    intake,
+    registry,
+    registryHost: config.registry,
+    admit: () => disk.assertRoom(),
+    wake: () => runner?.wake(),
+  })
   const rollouts = opening.use(
     await Rollouts.start({
       store,
-      look,
-      bring: (source, { app, options }, id) => bring(source, { app, options, id }),
+      submissions,
       cancel: (id, wish) => runner.cancel(id, wish),
-      newId: randomUUIDv7,
       log,
     }),
   )
@@ -176,7 +168,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           network.admit()
           disk.assertRoom()
         },
-        submit,
+        submit: (asked) => submissions.submit(asked),
         secrets: vault,
         settings: {
           of: (app) => store.appSettings(app),
@@ -187,11 +179,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           },
           gateway: { region: place.region, builds: limits.appBuilds, ...config.keep, ...config.appTimes },
         },
-        async retry(id, more) {
-          disk.assertRoom()
-          return submit({ ...(await retryOf(id, more.again, { store, intake })), idempotencyKey: more.idempotencyKey })
-        },
-        bring,
+        retry: (id, more) => submissions.retry(id, more),
+        bring: (source, target) => submissions.bring(source, target),
         rollouts,
         audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(askMs)),
         deleteApp: (app, foreign) => deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(askMs)),

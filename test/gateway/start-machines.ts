@@ -1,24 +1,22 @@
-import { randomUUID, randomUUIDv7 } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isFinal, type Deployment, type ImageFacts } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
-import type { ImageSource } from '#api/image-source.ts'
-import type { Rollout, RolloutTarget } from '#api/rollout.ts'
+import type { Rollout } from '#api/rollout.ts'
 import { Deployer } from '../../gateway/src/deploy/deployer.ts'
-import type { NewDeployment } from '../../gateway/src/deployments/store.ts'
 import { follow } from '../../gateway/src/deployments/follow.ts'
 import type { SourceTree } from '../../gateway/src/deployments/source-tree.ts'
 import { MachinesApi } from '../../gateway/src/fly/machines-api.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import { auditOf } from '../../gateway/src/pipeline/audit.ts'
 import { deleteApp } from '../../gateway/src/pipeline/delete-app.ts'
-import { fromImage } from '../../gateway/src/pipeline/image-source.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
 import { Rollouts } from '../../gateway/src/pipeline/rollouts.ts'
 import { Runner } from '../../gateway/src/pipeline/runner.ts'
+import { Submissions } from '../../gateway/src/pipeline/submissions.ts'
+import { Vault } from '../../gateway/src/pipeline/vault.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { FakeFly } from '../fakes/machines-api.ts'
@@ -71,23 +69,22 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   }
   const start = async () => {
     const runner = await Runner.start({ store, steps, log, limits, hide: [] })
-    const from = { store, intake, registry, registryHost: images.host }
-    const look = (source: ImageSource, target: RolloutTarget) =>
-      fromImage(target, source, from, AbortSignal.timeout(5000))
-    const bring = async (source: ImageSource, { app, options, ...more }: RolloutTarget & Partial<NewDeployment>) => {
-      const made = await store.create({ id: randomUUID(), app, ...(await look(source, { app, options })), ...more })
-      runner.wake()
-      return made
-    }
+    const submissions = new Submissions({
+      store,
+      vault: new Vault(store, null),
+      intake,
+      registry,
+      registryHost: images.host,
+      admit: () => {},
+      wake: () => runner.wake(),
+    })
     const rollouts = await Rollouts.start({
       store,
-      look,
-      bring: (source, { app, options }, id) => bring(source, { app, options, id }),
+      submissions,
       cancel: (id, wish) => runner.cancel(id, wish),
-      newId: randomUUIDv7,
       log,
     })
-    return { runner, bring, rollouts }
+    return { runner, submissions, rollouts }
   }
   let parts = await start()
   const stop = async () => {
@@ -98,7 +95,8 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   const server = opening.use(
     await startHttp({
       store,
-      bring: (...asked) => parts.bring(...asked),
+      bring: (...asked) => parts.submissions.bring(...asked),
+      retry: (...asked) => parts.submissions.retry(...asked),
       rollouts: {
         create: (...asked) => parts.rollouts.create(...asked),
         find: (id) => parts.rollouts.find(id),

@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { MachineConfig } from '../fly/machine.ts'
-import { readFlyToml, type FlyToml, type ReadFile, type Strategy, type VolumeSize } from './fly-toml.ts'
+import { readFlyToml, type FlyToml, type VolumeSize } from './fly-toml.ts'
+import type { Strategy } from './fly-toml-shape.ts'
 import type { Guest } from './guest.ts'
 import { machineConfig, releaseMachine } from './machine-config.ts'
+import type { ReadFile } from './machine-files.ts'
 
 /** What an app should run, but for the image: plain data, kept with the deployment. */
 export type DesiredApp = {
@@ -70,19 +72,19 @@ export function desiredApp(given: {
   const groups = [...file.groups.keys()].map((name) => desiredGroup(file, name, options))
   const internalPort = groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
   if (internalPort === null) warnings.push('fly.toml names no service, so nothing outside can reach the app.')
-  const strategy = options.strategy ?? file.deploy.strategy ?? 'rolling'
+  const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseUnfit(strategy, groups)
   const release = releaseMachine(file)
   return {
     groups,
     strategy,
-    maxUnavailable: file.deploy.maxUnavailable ?? thirdOf,
-    waitMs: file.deploy.waitMs,
-    release: file.deploy.release && {
-      config: { ...release, env: { ...release?.env, ...options.env } },
-      timeoutMs: file.deploy.release.timeoutMs,
+    maxUnavailable: file.maxUnavailable ?? thirdOf,
+    waitMs: file.waitMs,
+    release: release && {
+      config: { ...release, env: { ...release.env, ...options.env } },
+      timeoutMs: file.releaseTimeoutMs,
     },
-    volumes: Object.fromEntries(file.mounts.map(({ value, volume }) => [value.name, volume])),
+    volumes: file.volumes,
     region: options.region ?? file.primaryRegion ?? defaults.region,
     guest: defaults.guest ?? { cpu_kind: 'shared', cpus: 1, memory_mb: 512 },
     internalPort,

@@ -1,23 +1,35 @@
 /** Durations as fly.toml and the Machines API write them ("1m30s"), here in nanoseconds. */
-const units: Record<string, number> = { ns: 1, us: 1e3, µs: 1e3, μs: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 }
-
-/** Null when the text is no duration. A number needs its unit: "45" is none. */
-export function parseDuration(text: string): number | null {
-  if (text === '0') return 0
-  if (!/^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/.test(text)) return null
-  const parts = text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)
-  const sum = [...parts].reduce((total, [, count, unit]) => total + Number(count) * (units[unit ?? ''] ?? 0), 0)
-  return Math.trunc(text.startsWith('-') ? -sum : sum)
+const units: Record<string, bigint> = {
+  ns: 1n,
+  us: 1000n,
+  µs: 1000n,
+  μs: 1000n,
+  ms: 1_000_000n,
+  s: 1_000_000_000n,
+  m: 60_000_000_000n,
+  h: 3_600_000_000_000n,
 }
 
-export function formatDuration(ns: number): string {
-  if (ns < 0) return `-${formatDuration(-ns)}`
-  if (ns === 0) return '0s'
-  if (ns < 1e3) return `${ns}ns`
-  if (ns < 1e6) return `${ns / 1e3}µs`
-  if (ns < 1e9) return `${ns / 1e6}ms`
-  const minutes = Math.floor(ns / 60e9)
-  const seconds = `${(ns - minutes * 60e9) / 1e9}s`
-  if (minutes === 0) return seconds
-  return minutes < 60 ? `${minutes}m${seconds}` : `${Math.floor(minutes / 60)}h${minutes % 60}m${seconds}`
+/** Null when the text is no duration. A number needs its unit: "45" is none. */
+export function parseDuration(text: string): bigint | null {
+  if (!/^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.test(text)) return null
+  let ns = 0n
+  for (const [, whole, fraction = '', name = ''] of text.matchAll(/(\d*)\.?(\d*)(ns|us|µs|μs|ms|s|m|h)/g)) {
+    const unit = units[name] ?? 0n
+    ns += BigInt(whole || 0) * unit + (BigInt(fraction || 0) * unit) / 10n ** BigInt(fraction.length)
+  }
+  if (BigInt.asIntN(64, ns) !== ns) return null
+  return text.startsWith('-') ? -ns : ns
+}
+
+export function formatDuration(ns: bigint): string {
+  if (ns < 0n) return `-${formatDuration(-ns)}`
+  if (ns === 0n) return '0s'
+  if (ns < 1000n) return `${ns}ns`
+  if (ns < 1_000_000n) return `${Number(ns) / 1e3}µs`
+  if (ns < 1_000_000_000n) return `${Number(ns) / 1e6}ms`
+  const minutes = ns / 60_000_000_000n
+  const seconds = `${(Number(ns % 60_000_000_000n) / 1e9).toFixed(9).replace(/\.?0+$/, '')}s`
+  if (minutes === 0n) return seconds
+  return minutes < 60n ? `${minutes}m${seconds}` : `${minutes / 60n}h${minutes % 60n}m${seconds}`
 }

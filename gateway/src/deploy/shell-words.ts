@@ -4,7 +4,7 @@ export function shellWords(command: string): string[] | null {
   let word: string | null = null
   for (let at = 0; at < command.length; at++) {
     const char = command[at] as string
-    if (/\s/.test(char)) {
+    if (/[ \t\r\n]/.test(char)) {
       if (word !== null) words.push(word)
       word = null
     } else if (char === '#' && word === null) {

@@ -22,6 +22,8 @@ export interface RolloutStore {
     fresh: Omit<KeptRollout, 'createdAt' | 'endedAt' | 'refused' | 'problem'>,
     request: { asked: unknown; idempotencyKey: string | null },
   ): Promise<KeptRollout>
+  /** What this key made already, if anything. */
+  madeBy(request: { asked: unknown; idempotencyKey: string | null }): Promise<KeptRollout | null>
   find(id: string): Promise<KeptRollout | null>
   /** Newest first. `before` is a cursor of an earlier page. */
   list(page: { limit: number; before: string | null }): Promise<{ rollouts: KeptRollout[]; next: string | null }>

@@ -62,6 +62,10 @@ export interface DeploymentStore {
    * deployment that the same idempotency key made, `idempotency-mismatch` when it was for something else.
    */
   create(fresh: NewDeployment): Promise<Deployment>
+  /** What this key made already of an app, if anything; `idempotency-mismatch` when `asked` was something else. */
+  madeBy(app: string, request: Pick<NewDeployment, 'asked' | 'idempotencyKey'>): Promise<Deployment | null>
+  /** One of the app's that has not ended, if any. */
+  unfinished(app: string): Promise<Deployment | null>
   /** `lane-busy` as `create` would say it, before the source is there; not for what the same key made already. */
   refuseBusyLane(asked: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>): Promise<void>
   find(id: string): Promise<Deployment | null>

@@ -81,8 +81,9 @@ function readRollout(body: Record<string, unknown>): Omit<NewRollout, 'source'> 
     const { path, message } = parsed.error.issues[0]!
     throw new Problem('request-invalid', `The rollout cannot be so: ${[...path, message].join(': ')}.`)
   }
-  return {
-    ...parsed.data,
-    targets: parsed.data.targets.map(({ app, ...options }) => ({ app, options: parseOptions(options) })),
-  }
+  const targets = parsed.data.targets.map(({ app, ...options }) => ({ app, options: parseOptions(options) }))
+  const names = targets.map(({ app, options }) => `${app}${options.owner ? ` of ${options.owner}` : ''}`)
+  const twice = names.find((name, at) => names.indexOf(name) < at)
+  if (twice) throw new Problem('option-invalid', `The target ${twice} is named twice; name it once.`)
+  return { ...parsed.data, targets }
 }

@@ -152,20 +152,14 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     const ignoreCache = options.rebuild
     // What a step made with a secret is no other app's, not even from the cache: its value is no part of the key there.
     const hostname = order.secrets.size > 0 ? cacheKey : ''
+    const builtAt = new Date()
+    const planned =
+      railpackPlan &&
+      compilePlan(railpackPlan, { cacheKey, secretsHash: hash, platform, source, builtAt, ignoreCache, hostname })
+    for (const text of planned?.notes ?? []) tell({ type: 'note', text })
     const build: Build = dockerfile
       ? { dockerfile, target, buildArgs, platform, cacheKey, hostname, context }
-      : {
-          ...compilePlan(railpackPlan!, {
-            cacheKey,
-            secretsHash: hash,
-            platform,
-            source,
-            builtAt: new Date(),
-            ignoreCache,
-            hostname,
-          }),
-          context,
-        }
+      : { ...planned!, context }
     const how = {
       ref: `${id}-${randomUUID()}`,
       app,

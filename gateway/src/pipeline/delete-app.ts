@@ -1,4 +1,3 @@
-import { isFinal } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -8,11 +7,14 @@ import type { MachinesApi } from '../fly/machines-api.ts'
 export async function deleteApp(
   app: string,
   foreign: boolean,
-  { store, fly, deployer }: { store: Pick<DeploymentStore, 'list' | 'releases'>; fly: MachinesApi; deployer: Deployer },
+  {
+    store,
+    fly,
+    deployer,
+  }: { store: Pick<DeploymentStore, 'unfinished' | 'releases'>; fly: MachinesApi; deployer: Deployer },
   signal: AbortSignal,
 ): Promise<void> {
-  const { deployments } = await store.list(app, { limit: 100, before: null })
-  const busy = deployments.find(({ state }) => !isFinal(state))
+  const busy = await store.unfinished(app)
   if (busy)
     throw new Problem('app-busy', `Deployment ${busy.id} of ${app} is ${busy.state}. Cancel it, or wait for its end.`, {
       facts: { deployment: busy.id },

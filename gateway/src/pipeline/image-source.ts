@@ -7,7 +7,7 @@ import type { Intake } from '../intake/intake.ts'
 import type { Registry } from '../registry/registry.ts'
 import { findRelease } from './releases.ts'
 
-type Rooms = {
+export type ImageRooms = {
   store: Pick<DeploymentStore, 'find' | 'releases'>
   intake: Pick<Intake, 'tree'>
   registry: Pick<Registry, 'manifest'>
@@ -22,7 +22,7 @@ type Found = Pick<NewDeployment, 'options' | 'source' | 'from' | 'resolved'> & {
 export async function fromImage(
   { app, options }: { app: string; options: DeploymentOptions },
   source: ImageSource,
-  { store, intake, registry, registryHost }: Rooms,
+  { store, intake, registry, registryHost }: ImageRooms,
   signal: AbortSignal,
 ): Promise<Found> {
   const { owner } = options
@@ -45,9 +45,7 @@ export async function fromImage(
   if (!former) throw new Problem('deployment-not-found', `There is no deployment ${source.deployment}.`)
   if (!former.image) throw new Problem('nothing-built', `Deployment ${former.id} has no image.`)
   const image = await present(former.image.reference)
-  const from = former.release === null ? former.from : { app: former.app, owner: former.owner, release: former.release }
-  if (former.source && former.release === null) await kept(intake, former.id, former.source.digest)
-  return { options: over(former, options), source: from ? null : former.source, from, resolved: true, image }
+  return { options: over(former, options), ...(await configOf(former, intake)), resolved: true, image }
 
   async function present(reference: string): Promise<ImageFacts> {
     const [, host, repository = '', tag, digest] =
@@ -67,6 +65,16 @@ export async function fromImage(
       }
     throw new Problem('image-gone', `The registry has no ${reference} any more. Deploy its source again.`)
   }
+}
+
+/** Where the config of an earlier deployment stands: in its release, else where it had it from. */
+export async function configOf(
+  { id, app, owner, release, from, source }: Deployment,
+  intake: ImageRooms['intake'],
+): Promise<Pick<NewDeployment, 'source'> & { from: Deployment['from'] }> {
+  if (release !== null) return { source: null, from: { app, owner, release } }
+  if (source) await kept(intake, id, source.digest)
+  return { source: from ? null : source, from }
 }
 
 /** Its source says the config, so it must be there still. */

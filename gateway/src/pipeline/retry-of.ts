@@ -1,29 +1,23 @@
+import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
-import type { Intake } from '../intake/intake.ts'
-import { kept } from './image-source.ts'
+import type { NewDeployment } from '../deployments/store.ts'
+import { configOf, type ImageRooms, kept } from './image-source.ts'
 
 /**
  * A new deployment from what an earlier one was made of: its kept source and options, or (`again`, and for one that came
- * without a source) its very image.
+ * without a source) its very image. The lane's policy is today's.
  */
 export async function retryOf(
-  id: string,
+  former: Deployment,
   again: boolean,
-  { store, intake }: { store: Pick<DeploymentStore, 'find'>; intake: Pick<Intake, 'tree'> },
+  { intake }: Pick<ImageRooms, 'intake'>,
 ): Promise<Omit<NewDeployment, 'id' | 'secrets'>> {
-  const former = await store.find(id)
-  if (!former) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
-  const { app, source, from, image, options } = former
+  const { id, app, source, from, image } = former
   if (again && !image) throw new Problem('nothing-built', `Deployment ${id} has no image; retry it without again=true.`)
-  if (source) await kept(intake, id, source.digest)
-  const same = again || !source
-  return {
-    app,
-    source,
-    from,
-    image: same ? image : null,
-    options: { ...options, deploy: same || options.deploy, trigger: 'retry' },
-    resolved: true,
+  const options = { ...former.options, lane: null, trigger: 'retry' }
+  if (!again && source) {
+    await kept(intake, id, source.digest)
+    return { app, source, from, image: null, options, resolved: true }
   }
+  return { app, ...(await configOf(former, intake)), image, options: { ...options, deploy: true }, resolved: true }
 }

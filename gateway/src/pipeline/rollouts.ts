@@ -1,23 +1,20 @@
+import { randomUUIDv7 } from 'node:crypto'
 import { type CancelWish, type Deployment, isFinal } from '#api/deployment.ts'
-import type { ImageSource } from '#api/image-source.ts'
 import { asProblem, Problem } from '#api/problem.ts'
-import type { NewRollout, Rollout, RolloutPage, RolloutTarget } from '#api/rollout.ts'
+import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import { cancelled } from '../deployments/cancelled.ts'
 import { untilEnd } from '../deployments/follow.ts'
 import type { KeptRollout } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
+import type { Submissions } from './submissions.ts'
 
 type Wish = Omit<CancelWish, 'at'>
 type Parts = {
   store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
-  /** Says what is wrong with a source that all targets share. */
-  look: (source: ImageSource, target: RolloutTarget) => Promise<unknown>
-  /** Makes the target's deployment, under this id. */
-  bring: (source: ImageSource, target: RolloutTarget, id: string) => Promise<unknown>
+  submissions: Pick<Submissions, 'look' | 'bring'>
   /** Asks a deployment to stop. */
   cancel: (id: string, wish: Wish) => Promise<unknown>
-  newId: () => string
   log: Logger
 }
 
@@ -44,14 +41,13 @@ export class Rollouts {
     build: string | null,
     request: { asked: unknown; idempotencyKey: string | null },
   ): Promise<Rollout> {
-    const { store, newId, look } = this.#parts
+    const { store, submissions } = this.#parts
+    const made = await store.rollouts.madeBy(request)
+    if (made) return this.#shown(made)
     const { source } = asked
-    if (source && (!('release' in source) || source.app !== undefined)) await look(source, targets[0]!)
-    const names = targets.map(({ app, options }) => `${app}${options.owner ? ` of ${options.owner}` : ''}`)
-    const twice = names.find((name, at) => names.indexOf(name) < at)
-    if (twice) throw new Problem('option-invalid', `The target ${twice} is named twice; name it once.`)
-    const id = newId()
-    const wish = { id, ...asked, build, targets: targets.map((target) => ({ ...target, deployment: newId() })) }
+    if (source && (!('release' in source) || source.app !== undefined)) await submissions.look(source, targets[0]!)
+    const id = randomUUIDv7()
+    const wish = { id, ...asked, build, targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })) }
     const kept = await store.rollouts.create(wish, request)
     if (kept.id === id) this.#begin(kept)
     return this.#shown(kept)
@@ -91,7 +87,7 @@ export class Rollouts {
 
   /** Every step looks first, so that a rollout that is taken up again makes nothing twice. */
   async #run({ id, build, source, targets, parallel, stopAfter, refused }: KeptRollout): Promise<void> {
-    const { store, bring } = this.#parts
+    const { store, submissions } = this.#parts
     const stopped = async () => (await this.#kept(id)).problem
     const built = build === null ? null : await this.#ended(build)
     if (built && isFinal(built.state) && built.state !== 'built') await store.rollouts.stop(id, notBuilt(built).body())
@@ -102,7 +98,7 @@ export class Rollouts {
         let why = refused[deployment] ?? null
         if (!why && !(await store.find(deployment))) {
           if (this.#stop.signal.aborted || (await stopped())) continue
-          why = await bring(source ?? { deployment: build! }, target, deployment).then(
+          why = await submissions.bring(source ?? { deployment: build! }, { ...target, id: deployment }).then(
             () => null,
             (error: unknown) => asProblem(error).body(),
           )

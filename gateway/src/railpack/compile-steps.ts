@@ -25,10 +25,12 @@ export type StepsInput = {
 export type CompiledSteps = {
   /** The file system of `deploy` or of a step, from its layers. */
   assemble(who: string, layers: Layer[]): Tree
-  /** What a step leaves to those that build on it. */
-  envOf(step: string): BuildEnv
+  /** What a step leaves to those that build on it; undefined of a step that the plan does not have. */
+  envOf(step: string): BuildEnv | undefined
   /** Nodes that BuildKit would refuse, and why; they matter only where the image needs them. */
   flaws: Map<Node, string>
+  /** What looks like a mistake, though railpack passes over it. */
+  notes: string[]
 }
 
 type Made = { tree: Tree; env: BuildEnv }
@@ -39,6 +41,7 @@ export function compileSteps(input: StepsInput): CompiledSteps {
   const steps = new Map(plan.steps.map((step) => [step.name, step]))
   const made = new Map<string, Made>()
   const flaws = new Map<Node, string>()
+  const notes: string[] = []
 
   const imageTree = (who: string, name: string): Node => {
     const full = imageName(name)
@@ -49,7 +52,11 @@ export function compileSteps(input: StepsInput): CompiledSteps {
   const treeOf = (who: string, layer: Layer): Tree => {
     if (layer.image) return imageTree(who, layer.image)
     if (layer.local) return source
-    return layer.step ? madeStep(who, layer.step).tree : scratch
+    if (!layer.step) return scratch
+    const step = made.get(layer.step)
+    if (step) return step.tree
+    notes.push(`${who} takes nothing from the step ${layer.step}, which the plan does not have.`)
+    return scratch
   }
   const assembleFor = (who: string, layers: Layer[]): Tree => {
     const ground = layers[0]
@@ -57,15 +64,9 @@ export function compileSteps(input: StepsInput): CompiledSteps {
       throw refuse(`${who} has include or exclude on its first layer, which always stands whole`)
     return assemble(layers, (layer) => treeOf(who, layer))
   }
-  const madeStep = (who: string, name: string): Made => {
-    const step = made.get(name)
-    if (!step) throw refuse(`${who} takes from the step ${name}, which the plan does not have`)
-    return step
-  }
-
   const compile = (step: Step, parents: string[]): Made => {
     const who = `The step ${step.name}`
-    const inherited = mergeEnvs(parents.map((parent) => madeStep(who, parent).env))
+    const inherited = mergeEnvs(parents.map((parent) => made.get(parent)!.env))
     let now: Made = { tree: assembleFor(who, step.inputs), env: withVariables(inherited, step.variables) }
     for (const command of step.commands) now = apply(command, now, step, who)
     return now
@@ -105,7 +106,7 @@ export function compileSteps(input: StepsInput): CompiledSteps {
     })
 
   for (const { step, parents } of inOrder(steps, refuse)) made.set(step.name, compile(step, parents))
-  return { assemble: assembleFor, envOf: (step) => madeStep('deploy', step).env, flaws }
+  return { assemble: assembleFor, envOf: (step) => made.get(step)?.env, flaws, notes }
 }
 
 function copyCommand(onto: Tree, from: Tree, { src, dest }: { src: string; dest: string }): Node {
@@ -140,7 +141,7 @@ function inOrder(steps: Map<string, Step>, refuse: StepsInput['refuse']): { step
     const inputs = step.inputs.flatMap((input) => (input.step && steps.has(input.step) ? [input.step] : []))
     for (const name of inputs) visit(steps.get(name)!)
     open.delete(step.name)
-    const isBehind = (name: string) => inputs.some((other) => other !== name && ancestors.get(other)!.has(name))
+    const isBehind = (name: string) => inputs.some((other) => ancestors.get(other)!.has(name))
     ancestors.set(step.name, new Set(inputs.flatMap((name) => [name, ...ancestors.get(name)!])))
     order.push({ step, parents: inputs.filter((name) => !isBehind(name)) })
   }

@@ -31,6 +31,8 @@ export type CompiledPlan = {
   nodes: Node[]
   /** Names of the secrets that the session must be able to give. */
   secrets: string[]
+  /** What looks like a mistake, though railpack passes over it. */
+  notes: string[]
 }
 
 /** A plan as BuildKit's build graph, operation for operation what railpack's own frontend makes of it. */
@@ -41,7 +43,10 @@ export function compilePlan(plan: RailpackPlan, options: CompileOptions): Compil
   const platform = { OS, Architecture, Variant }
 
   const steps = compileSteps({ ...options, plan, platform, refuse })
-  const result = steps.assemble('The image', [deploy.base, ...deploy.inputs])
+  const { base } = deploy
+  if (base.step && !steps.envOf(base.step))
+    throw refuse(`The image takes from the step ${base.step}, which the plan does not have`)
+  const result = steps.assemble('The image', [base, ...deploy.inputs])
   if (!result) throw refuse('The image would be empty: deploy has no base and takes nothing')
   const nodes = operations(result)
   for (const node of nodes) {
@@ -49,11 +54,12 @@ export function compilePlan(plan: RailpackPlan, options: CompileOptions): Compil
     if (flaw !== undefined) throw refuse(flaw)
   }
   // Of the base only the files count, not what its step left in the environment.
-  const env = mergeEnvs(deploy.inputs.flatMap(({ step }) => (step ? [steps.envOf(step)] : [])))
+  const env = mergeEnvs(deploy.inputs.flatMap(({ step }) => (step && steps.envOf(step)) || []))
   return {
     definition: marshal(result, options),
     image: imageConfig(deploy, env, platform, options.builtAt),
     nodes,
     secrets,
+    notes: steps.notes,
   }
 }

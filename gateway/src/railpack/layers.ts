@@ -14,7 +14,6 @@ export function assemble(layers: Layer[], treeOf: (layer: Layer) => Tree): Tree 
   const [ground, ...others] = layers
   if (!ground) return scratch
   const under = treeOf(ground)
-  if (others.length === 0) return under
   if (!canMerge(layers)) return others.reduce((onto, layer) => copyLayer(onto, treeOf(layer), layer), under)
   const over = others.map((layer) => copyLayer(scratch, treeOf(layer), layer))
   return merge([under, ...over], `[railpack] merge ${layers.map(layerName).join(', ')}`)

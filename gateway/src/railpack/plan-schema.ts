@@ -109,7 +109,7 @@ export function readPlan(json: string): RailpackPlan {
     throw new Problem('plan-invalid', 'The plan is not JSON. Make it with `railpack prepare`.', { cause: error })
   }
   const parsed = Plan.safeParse(value)
-  if (parsed.success) return parsed.data
+  if (parsed.success) return withinLimit(parsed.data, json.length)
   const from = z.object({ deploy: z.object({ variables: z.object({ RAILPACK_VERSION: text }) }) }).safeParse(value)
   const version = from.data?.deploy.variables.RAILPACK_VERSION
   const [issue] = parsed.error.issues
@@ -118,6 +118,19 @@ export function readPlan(json: string): RailpackPlan {
   const path = issue.path.at(-1) === 'form' ? issue.path.slice(0, -1) : issue.path
   throw refusal(version, `${placeOf(value, path)} ${wordsFor(issue)}`)
 }
+
+/** Every operation may carry all that the plan says (a variable, an asset, an exclude): a small plan can make a vast graph. */
+function withinLimit(plan: RailpackPlan, sizeChars: number): RailpackPlan {
+  const { steps, deploy } = plan
+  const layers = [...deploy.inputs, ...steps.flatMap(({ inputs }) => inputs)]
+  const parts = [...layers, ...layers.flatMap(({ include = [] }) => include), ...steps.flatMap((step) => step.commands)]
+  if (parts.length * sizeChars <= maxGraphChars) return plan
+  const detail = `The plan has ${sizeChars} characters and ${parts.length} commands, layers and paths. At most ${maxGraphChars} is allowed for the one times the other. Write fewer of them, or shorter variables and assets.`
+  throw new Problem('plan-limit', detail)
+}
+
+/** Some 250 times what railpack's own examples need, and at worst a few seconds of work. */
+const maxGraphChars = 32 * 2 ** 20
 
 /** A plan is refused: says why, and which railpack it came from. */
 export function refusal(version: string | undefined, reason: string): Problem {

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
 import { isFinal, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
-import { mayMove } from '../deployments/states.ts'
+import { mayMove, touchesMachines } from '../deployments/states.ts'
 import { leaseMs, type Claim, type DeploymentPatch } from '../deployments/store.ts'
 import type { ReleaseRows } from './release-rows.ts'
 import type { SecretRows } from './secret-rows.ts'
@@ -160,6 +160,9 @@ export class DeploymentRows {
     this.#statements.clear()
   }
 }
+
+/** True once an effect on a machine was about to happen: the deploy engine remembers it first. */
+export const touched = ({ state, rollout }: Row): boolean => touchesMachines(state) && rollout !== null
 
 /** What has no column; records of older gateways lack some of it. */
 export const bodyOf = (row: Row): Body => ({ from: null, release: null, supersededBy: null, ...JSON.parse(row.body) })

@@ -1,6 +1,5 @@
-import { touchesMachines } from '../deployments/states.ts'
 import { stopWish, superseded } from '../deployments/stop-wish.ts'
-import { bodyOf, type DeploymentRows, type Patch, type Row } from './deployment-rows.ts'
+import { bodyOf, type DeploymentRows, type Patch, type Row, touched } from './deployment-rows.ts'
 
 /** Who gives way to whom in a lane, for use within a transaction of the store. */
 export class LaneRows {
@@ -25,7 +24,7 @@ export class LaneRows {
     // What asked to wait its turn keeps it, and what only builds takes no deploy's place.
     if (lane === 'fifo' || lane === 'reject' || options.lane === 'fifo' || (options.deploy && !deploy)) return
     if (older.state === 'pending') this.#rows.move(older, 'superseded', overtaken(newer))
-    else if (lane === 'cancel-running' && !touchesMachines(older.state) && !stopWish(bodyOf(older))) {
+    else if (lane === 'cancel-running' && !touched(older) && !stopWish(bodyOf(older))) {
       this.#rows.patch(older, older.state, { supersededBy: newer.id })
       this.#rows.write(older.id, [{ type: 'note', text: superseded(newer.id).message }])
     }
@@ -35,8 +34,8 @@ export class LaneRows {
   letNewerPass({ id }: Row): void {
     const row = this.#rows.find(id)!
     if (this.fenced(row)) return
-    const newer = this.unfinished(row).find(({ number }) => number > row.number)
-    if (newer) this.giveWay(row, newer)
+    for (const newer of this.unfinished(row))
+      if (newer.number > row.number && this.#rows.find(id)!.state === 'pending') this.giveWay(row, newer)
   }
 
   /** The fence: where a newer deployment of the lane runs, or is being brought to machines, this one ends here. */

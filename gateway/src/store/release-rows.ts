@@ -73,7 +73,8 @@ export class ReleaseRows implements ReleaseStore {
 
   async forget(app: string) {
     this.#tools.transaction(() => {
-      this.#db.prepare('DELETE FROM apps WHERE app = ?').run(app)
+      // The row stays: what came for the app meanwhile waits in the queue by it.
+      this.#db.prepare("UPDATE apps SET settings = '{}', made_at = NULL WHERE app = ?").run(app)
       this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
     })

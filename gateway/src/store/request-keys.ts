@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { Problem } from '#api/problem.ts'
-import type { NewDeployment } from '../deployments/store.ts'
 import type { DeploymentRows } from './deployment-rows.ts'
 
 /** For so long the same key stands for the same request. */
@@ -12,25 +11,33 @@ export function fingerprintOf(request: unknown): string {
   return createHash('sha256').update(asked).digest('hex')
 }
 
-/**
- * The id of the deployment that this key made, if any; else the key is written down for the one that comes. Problem:
- * `idempotency-mismatch`. For use within a transaction of the store.
- */
-export function madeByKey(rows: DeploymentRows, fresh: NewDeployment, key: string): string | null {
-  const { id, app, options, source, image, secretsMark } = fresh
-  const fingerprint = fingerprintOf(fresh.asked ?? [options, source?.digest, image?.digest, secretsMark])
-  rows.run('DELETE FROM idempotency_keys WHERE at < ?', [rows.time(-keyKeptMs)])
+type Key = { app: string; key: string; asked: unknown }
+
+/** The id of the deployment that this key made, if any. Problem: `idempotency-mismatch`. */
+export function madeByKey(rows: DeploymentRows, { app, key, asked }: Key): string | null {
   const known = knownKey(rows, app, key)
-  if (known && known['fingerprint'] !== fingerprint)
+  if (known && known['fingerprint'] !== fingerprintOf(asked))
     throw new Problem(
       'idempotency-mismatch',
       `The Idempotency-Key was used for another request to ${app}; choose a new one.`,
     )
-  if (known) return String(known['deployment'])
-  rows.run('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?)', [app, key, fingerprint, id, rows.time()])
-  return null
+  return known ? String(known['deployment']) : null
 }
 
-/** What this key stands for, if it has been used. */
+/** For use within the transaction that makes the deployment. */
+export function noteKey(rows: DeploymentRows, { app, key, asked }: Key, deployment: string): void {
+  rows.run('DELETE FROM idempotency_keys WHERE at < ?', [rows.time(-keyKeptMs)])
+  rows.run('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?)', [
+    app,
+    key,
+    fingerprintOf(asked),
+    deployment,
+    rows.time(),
+  ])
+}
+
+/** What this key stands for, if it was used within its time. */
 export const knownKey = (rows: DeploymentRows, app: string, key: string) =>
-  rows.prepare('SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ?').get(app, key)
+  rows
+    .prepare('SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ? AND at >= ?')
+    .get(app, key, rows.time(-keyKeptMs))

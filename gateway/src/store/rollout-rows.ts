@@ -16,20 +16,23 @@ export class RolloutRows implements RolloutStore {
     this.#tools = tools
   }
 
-  async create(...[fresh, { asked, idempotencyKey }]: Parameters<RolloutStore['create']>) {
+  async create(...[fresh, request]: Parameters<RolloutStore['create']>) {
     const { time, transaction } = this.#tools
-    const fingerprint = fingerprintOf(asked)
     return transaction(() => {
-      const [known] = this.#all('WHERE idempotency_key = ? AND created_at > ?', idempotencyKey, time(-keyKeptMs))
-      if (known && known.fingerprint !== fingerprint)
-        throw new Problem('idempotency-mismatch', 'The Idempotency-Key was used for another rollout; choose a new one.')
+      const known = this.#known(request)
       if (known) return toRollout(known)
       const { id, ...body } = fresh
+      const { asked, idempotencyKey } = request
       this.#db
         .prepare('INSERT INTO rollouts (id, created_at, idempotency_key, fingerprint, body) VALUES (?, ?, ?, ?, ?)')
-        .run(id, time(), idempotencyKey, fingerprint, JSON.stringify({ ...body, refused: {}, problem: null }))
+        .run(id, time(), idempotencyKey, fingerprintOf(asked), JSON.stringify({ ...body, refused: {}, problem: null }))
       return toRollout(this.#all('WHERE id = ?', id)[0]!)
     })
+  }
+
+  async madeBy(request: Parameters<RolloutStore['madeBy']>[0]) {
+    const known = this.#known(request)
+    return known ? toRollout(known) : null
   }
 
   async find(id: string) {
@@ -63,6 +66,14 @@ export class RolloutRows implements RolloutStore {
   async end(id: string) {
     const { time, transaction } = this.#tools
     transaction(() => this.#db.prepare('UPDATE rollouts SET ended_at = ? WHERE id = ?').run(time(), id))
+  }
+
+  #known({ asked, idempotencyKey }: { asked: unknown; idempotencyKey: string | null }): Row | undefined {
+    const since = this.#tools.time(-keyKeptMs)
+    const [known] = this.#all('WHERE idempotency_key = ? AND created_at > ?', idempotencyKey, since)
+    if (known && known.fingerprint !== fingerprintOf(asked))
+      throw new Problem('idempotency-mismatch', 'The Idempotency-Key was used for another rollout; choose a new one.')
+    return known
   }
 
   #all(where: string, ...values: (string | number | null)[]): Row[] {

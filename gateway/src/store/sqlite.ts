@@ -18,13 +18,13 @@ import {
 } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { AppRows } from './app-rows.ts'
-import { bodyOf, DeploymentRows, toDeployment, type Body, type Holder, type Row } from './deployment-rows.ts'
+import { bodyOf, DeploymentRows, toDeployment, touched, type Body, type Holder, type Row } from './deployment-rows.ts'
 import { LaneRows } from './lane-rows.ts'
 import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
 import { ReleaseRows } from './release-rows.ts'
 import { RolloutRows } from './rollout-rows.ts'
-import { knownKey, madeByKey } from './request-keys.ts'
+import { knownKey, madeByKey, noteKey } from './request-keys.ts'
 import { QueueRows } from './queue-rows.ts'
 import { SecretRows } from './secret-rows.ts'
 import { SourceRows } from './source-rows.ts'
@@ -81,10 +81,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   async create(fresh: NewDeployment): Promise<Deployment> {
     return this.#transaction(() => {
-      const former = fresh.idempotencyKey ? madeByKey(this.#rows, fresh, fresh.idempotencyKey) : null
+      const { id, app, source, image = null, from = null, secrets = [], secretsMark, idempotencyKey } = fresh
+      const asked = fresh.asked ?? [fresh.options, source?.digest, image?.digest, secretsMark]
+      const key = idempotencyKey ? { app, key: idempotencyKey, asked } : null
+      const former = key && madeByKey(this.#rows, key)
       if (former) return toDeployment(this.#rows.find(former)!)
       const at = this.#rows.time()
-      const { app } = fresh
       const { lane = 'latest', ...settings } = this.#apps.settings(app)
       const options = withDefaults(fresh.options, { lane, ...(!fresh.resolved && settings) })
       const owner = options.owner ?? ''
@@ -92,10 +94,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
       if (options.lane === 'reject' && others[0]) throw laneBusy(others[0])
       const body: Body = {
         options,
-        source: fresh.source,
-        from: fresh.from ?? null,
+        source,
+        from,
         plan: null,
-        image: fresh.image ?? null,
+        image,
         bases: {},
         machines: [],
         url: null,
@@ -107,15 +109,26 @@ class SqliteStore implements DeploymentStore, SecretStore {
       this.#rows.run(
         `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body)
          SELECT ?6, ?1, ?2, max(coalesce(max(number), 0), ?7) + 1, 'pending', ?3, ?3, ?4, ?5 FROM deployments WHERE app = ?1`,
-        [app, owner, at, fresh.source?.digest ?? null, JSON.stringify(body), fresh.id, Number(fresh.options.over)],
+        [app, owner, at, source?.digest ?? null, JSON.stringify(body), id, Number(options.over)],
       )
       this.#apps.add(app)
-      for (const secret of fresh.secrets ?? []) this.#secrets.put(`deployment:${fresh.id}`, secret, at)
-      this.#rows.write(fresh.id, [{ type: 'state', from: null, state: 'pending' }])
-      const made = this.#rows.find(fresh.id)!
+      for (const secret of secrets) this.#secrets.put(`deployment:${id}`, secret, at)
+      if (key) noteKey(this.#rows, key, id)
+      this.#rows.write(id, [{ type: 'state', from: null, state: 'pending' }])
+      const made = this.#rows.find(id)!
       for (const row of others) this.#lanes.giveWay(row, made)
       return toDeployment(made)
     })
+  }
+
+  async madeBy(app: string, { asked, idempotencyKey: key }: Pick<NewDeployment, 'asked' | 'idempotencyKey'>) {
+    const id = key ? madeByKey(this.#rows, { app, key, asked }) : null
+    return id === null ? null : toDeployment(this.#rows.find(id)!)
+  }
+
+  async unfinished(app: string) {
+    const [row] = this.#rows.all('SELECT * FROM deployments WHERE app = ? AND ended_at IS NULL LIMIT 1', [app])
+    return row ? toDeployment(row) : null
   }
 
   async refuseBusyLane({
@@ -198,7 +211,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const row = this.#rows.find(id)
       if (!row) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
       if (isFinal(row.state) || bodyOf(row).cancel) return toDeployment(row)
-      if (touchesMachines(row.state) && !asked.abort)
+      if (touched(row) && !asked.abort)
         throw new Problem(
           'too-late',
           `Deployment ${id} is ${row.state}: machines have been touched. With abort=true it stops at its next safe point and they are put back.`,

@@ -60,16 +60,16 @@ test('what is passed over is said', () => {
   const toml =
     'app = "other"\ncolour = "red"\n[http_service]\ninternal_port = 1\n[[http_service.checks]]\ninterval = 15000'
   expect(desired(toml).warnings).toEqual([
+    'fly.toml: colour is not known and was passed over.',
     expect.stringContaining('http_service.checks[0].interval has no unit and is taken as 15µs'),
     expect.stringContaining('http_service.checks[0].interval is outside 1 s to 1 min'),
-    'fly.toml: colour is not known and was passed over.',
     'fly.toml is for app other; it is used for web, as the request says.',
   ])
 })
 
 const refusals: [string, string, string][] = [
   ['[http_service]\ninternal_port = "eighty"', 'http_service.internal_port', 'must be a whole number, not "eighty"'],
-  ['[http_service]\nauto_stop_machines = "sometimes"', 'http_service.auto_stop_machines', '"off", "stop" or "suspend"'],
+  ['[http_service]\nauto_stop_machines = "sometimes"', 'http_service.auto_stop_machines', 'none of off, stop, suspend'],
   ['[processes]\nweb = "a \'b"', 'processes.web', 'a quote that is not closed'],
   ['[[vm]]\nsize = "huge"', 'vm[0].size', 'is no machine size'],
   ['[checks.up]\ntype = "tcp"', 'checks.up.port', 'is missing'],
@@ -103,7 +103,7 @@ test('the strategy is the option’s, then fly.toml’s, then rolling; one that 
 
 test('durations are read and written as Go does it', () => {
   for (const text of ['0s', '15µs', '500ms', '1.5s', '1m30s', '1h0m0s', '2h3m4.5s'])
-    expect(formatDuration(parseDuration(text) ?? -1)).toBe(text)
+    expect(formatDuration(parseDuration(text) ?? -1n)).toBe(text)
   expect(parseDuration('45')).toBeNull()
   expect(parseDuration('soon')).toBeNull()
 })

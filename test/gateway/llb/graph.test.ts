@@ -16,6 +16,7 @@ test('equal operations are one, and the name of the last visited that has one co
     'file',
     'merge',
   ])
+  expect(nodes[3]!.op.inputs).toHaveLength(3)
   expect(nodes[3]!.op.merge!.inputs).toHaveLength(3) // a merge names an input as often as it was given
 })
 

@@ -29,6 +29,8 @@ test.each([
   'x@sha256:zz',
   'x:',
   'x:-1',
+  `x:${'1'.repeat(129)}`,
+  'a___b',
   'a//b',
   'a'.repeat(64).replaceAll('a', '0'),
   `a/${'b'.repeat(256)}`,

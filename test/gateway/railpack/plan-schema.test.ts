@@ -40,6 +40,18 @@ test.each<[string, unknown, RegExp]>([
   expect(refused.message).toContain('railpack 0.41.0')
 })
 
+test('a small plan that would make a vast graph is refused', () => {
+  const include = Array.from({ length: 3_000 }, (_, at) => `/${at}`)
+  const vast = { deploy: { ...deploy, inputs: [{ image: 'x', include }] } }
+  expect(refusalOf(() => read(vast))).toMatchObject({
+    code: 'plan-limit',
+    message: expect.stringContaining('3001 commands'),
+  })
+  const commands = Array.from({ length: 900 }, () => ({ cmd: 'x' }))
+  expect(refusalOf(() => read(planOf({ variables: { V: 'v'.repeat(40_000) }, commands }))).code).toBe('plan-limit')
+  expect(read(planOf({ variables: { V: 'v'.repeat(20_000) }, commands })).steps).toHaveLength(1)
+})
+
 test('what is no plan at all is refused', () => {
   expect(refusalOf(() => readPlan('{'))).toMatchObject({ code: 'plan-invalid' })
   for (const other of [null, 5, [], {}]) expect(refusalOf(() => read(other)).code).toBe('plan-invalid')
