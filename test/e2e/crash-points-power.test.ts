@@ -99,9 +99,13 @@ test('disk-full: nothing new is taken, what runs ends, the record goes on, and a
   const { record } = await lab.end(running)
   expect(record).toMatchObject({ state: 'build_failed', problem: { code: 'no-space' } })
   await filled[Symbol.asyncDispose]()
-  const put = () => lab.put('disk-full', 'follow=false', pageApp('again'))
-  const taken = () => expect.poll(async () => (await put()).status, { timeout: 30_000, interval: 1000 }).toBe(202)
-  await taken()
+  let again = ''
+  const taken = async () => {
+    const answer = await lab.put('disk-full', 'follow=false', pageApp('again'))
+    if (answer.status === 202) again = ((await answer.json()) as Deployment).id
+    return answer.status
+  }
+  await expect.poll(taken, { timeout: 30_000, interval: 1000 }).toBe(202)
   await lab.stop('gateway')
   await lab.start('gateway') // sets the room aside again
   const ballast = join(volume.path, 'ballast')
@@ -112,10 +116,13 @@ test('disk-full: nothing new is taken, what runs ends, the record goes on, and a
   await lab.start('gateway')
   expect(existsSync(ballast)).toBe(false)
   await filled[Symbol.asyncDispose]()
-  await taken()
+  await expect.poll(taken, { timeout: 30_000, interval: 1000 }).toBe(202)
   await lab.stop('gateway')
   await lab.start('gateway')
+  expect((await lab.end(again)).record.state).toBe('live')
+  await lab.sound(running, again)
 })
+
 /** To the last byte. */
 async function fillDisk(): Promise<AsyncDisposable> {
   const [most, rest] = ['most', 'rest'].map((name) => join(volume.path, `filling-${name}`)) as [string, string]
