@@ -94,7 +94,8 @@ test('of a source that railpack plans, release command and process groups run as
   expect(good.record).toMatchObject({ state: 'live', image: { way: 'railpack' } })
   expect(good.log).toContainEqual(expect.objectContaining({ type: 'log', step: 'release_command' }))
   expect(await lab.page('groups')).toContain('Hello from Tarmac')
-  const commands = async () => (await lab.machines('groups')).map(({ config }) => config.init.cmd?.join('|') ?? '').toSorted()
+  const commands = async () =>
+    (await lab.machines('groups')).map(({ config }) => config.init.cmd?.join('|') ?? '').toSorted()
   const both = ["node -e 'setInterval(() => {}, 1000)'", 'node server.js'] // a word each
   expect(await commands()).toEqual(both)
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { imageBytes, imageIndex } from '../../../gateway/src/registry/image-index.ts'
+import { imageBytes, imageIndex, imageWay, wayAnnotation } from '../../../gateway/src/registry/image-index.ts'
 import { Registry } from '../../../gateway/src/registry/registry.ts'
 
 const manifest = JSON.stringify({ schemaVersion: 2 })
@@ -101,11 +101,9 @@ test('an image of several platforms is an index of their manifests, put under it
       { ...entry, platform: { os: 'linux', architecture: 'arm', variant: 'v7' } },
     ],
   })
-  expect(
-    JSON.parse(Buffer.from(imageIndex([{ platform: 'linux/amd64', manifest: image }]).bytes).toString()),
-  ).toMatchObject({
-    manifests: [{ digest }],
-  })
+  const marked = imageIndex([{ platform: 'linux/amd64', manifest: image }], { [wayAnnotation]: 'railpack' })
+  expect(JSON.parse(Buffer.from(marked.bytes).toString())).toMatchObject({ manifests: [{ digest }] })
+  expect([imageWay({ digest, ...marked }), imageWay(image)]).toEqual(['railpack', undefined])
   await expect(lab.registry.tag('nobody', 'x', index, signal)).rejects.toMatchObject({ code: 'registry-unavailable' })
 })
 
