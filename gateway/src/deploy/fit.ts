@@ -29,24 +29,19 @@ export function refuseMachines({ strategy, groups }: DesiredApp, kept: Machine[]
 
 /** Options for machines that are made, on groups that have theirs already: what was not done, and how to do it. */
 export function passedOver({ app, options }: Pick<Work, 'app' | 'options'>, slots: Slot[]): string[] {
-  const { owner, count, region, ha } = options
+  const { count, region, ha } = options
   const there = slots.filter(({ role, former }) => former && (role === 'update' || role === 'blue'))
   return [...Map.groupBy(there, ({ group }) => group)].flatMap(([group, machines]) => {
-    const wanted = count ?? (ha && machines.length === 1 ? 2 : machines.length)
-    const isElsewhere = region !== null && machines.every((machine) => machine.region !== region)
-    const scale = owner
-      ? `fly machine clone or destroy, with --app ${app}`
-      : `fly scale count ${wanted} --process-group ${group} --app ${app}`
-    const move = `fly machine clone ${machines[0]!.machine} --region ${region} --app ${app}`
-    const said = [
-      ...(wanted !== machines.length ? [[count === null ? 'ha=true' : `count=${count}`, scale]] : []),
-      ...(isElsewhere ? [[`region=${region}`, move]] : []),
+    const asked = [
+      ...(count !== null && count !== machines.length ? [`count=${count}`] : []),
+      ...(region !== null && machines.every((machine) => machine.region !== region) ? [`region=${region}`] : []),
+      ...(ha && machines.length === 1 ? ['ha=true'] : []),
     ]
-    if (said.length === 0) return []
+    if (asked.length === 0) return []
     const regions = [...new Set(machines.map((machine) => machine.region))].join(', ')
-    const asked = said.map(([option]) => option).join(' and ')
-    const ways = said.map(([, way]) => way).join('; ')
-    return `Not done: ${asked}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them; a deploy makes new ones only for a group without any. Do it with: ${ways}`
+    // flyctl's `scale count` wants a release of Fly's own, which deploys by the Machines API do not make.
+    const more = `fly machine clone ${machines[0]!.machine} --region ${region ?? machines[0]!.region} --app ${app}`
+    return `Not done: ${asked.join(' and ')}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them; a deploy makes new ones only for a group without any. For one more: ${more}; for one less: fly machine destroy ID --app ${app}`
   })
 }
 
