@@ -4,14 +4,12 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { type Deployment, isFinal } from '#api/deployment.ts'
+import { type Deployment, type ImageFacts, isFinal } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { TreeEntry } from '#api/tree.ts'
+import { heldLeases, machinesIn, wrongContainers } from './at-rest.ts'
 import type { Machine } from './localfly/state.ts'
 import { runcContainers } from './parts/runc-containers.ts'
-
-/** As long as the gateway asks for at once. */
-const leaseSeconds = 13
 
 export type Fault = { kind: 'lost' | 'doubled' | 'gaps' | 'stray'; what: string }
 type Lab = { dir: string; registry: string; flyToken: string }
@@ -31,7 +29,7 @@ export async function findFaults(
   idle: boolean,
   logsSeen = new Set<string>(),
 ): Promise<Fault[]> {
-  const machines = await machinesOf(lab) // before the record: what they run was written there first
+  const machines = await machinesIn(lab.dir) // before the record: what they run was written there first
   using database = new DatabaseSync(join(lab.dir, 'gateway/tarmac.db'), { readOnly: true, timeout: 5000 })
   database.exec('BEGIN') // all of it as of one moment
   const rows = database
@@ -104,31 +102,22 @@ async function treeFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fau
   return idle ? [...faults, ...spool.map((name): Fault => ({ kind: 'stray', what: `spool/${name}` }))] : faults
 }
 
-async function machinesOf({ dir }: Lab): Promise<Machine[]> {
-  const file = await readFile(join(dir, 'localfly/state.json'), 'utf8').catch(() => '{"machines":[]}')
-  return (JSON.parse(file) as { machines: Machine[] }).machines
-}
-
 /** Machines are known to the record, each once, of an app's own deployments; at rest they run what was called live last. */
 function machineFaults(machines: Machine[], rows: Row[], idle: boolean): Fault[] {
   const faults: Fault[] = []
   const tell = (kind: Fault['kind'], what: string) => faults.push({ kind, what })
-  const latest = Date.now() / 1000 + leaseSeconds
   for (const app of new Set([...rows.map(({ app }) => app), ...machines.map(({ own }) => own.app)])) {
-    const there = machines.filter(
-      ({ own, state }) => own.app === app && state !== 'destroyed' && state !== 'destroying',
-    )
+    const there = machines.filter(({ own, state }) => own.app === app && state !== 'destroying')
     const ours = rows.filter((row) => row.app === app)
     const names = there.map(({ name }) => name)
     if (new Set(names).size < names.length) tell('doubled', `machines of ${app}: ${names.join(', ')}`)
-    for (const { id, config, own, image_ref: image } of there) {
+    for (const { id, config, image_ref: image } of there) {
       const { tarmac_deployment: by, tarmac_number: number } = config.metadata ?? {}
       const maker = ours.find((row) => row.id === by)
       if (!maker) tell('doubled', `machine ${id} of ${app} is of deployment ${by}, which the record does not know`)
       else if (maker.body.image?.digest !== image.digest)
         tell('doubled', `machine ${id} of ${app} runs ${image.digest}, not the image of ${by}`)
       if (Number(number) > (ours.at(-1)?.number ?? 0)) tell('lost', `${app} has seen ${number}, the record has not`)
-      if (own.lease && own.lease.expires_at > latest + 1) tell('stray', `the lease of machine ${id}`)
     }
     if (!idle) continue
     const live = ours.findLast(({ state }) => state === 'live')
@@ -146,19 +135,26 @@ function machineFaults(machines: Machine[], rows: Row[], idle: boolean): Fault[]
 
 const manifests = ['manifest', 'index'].map((kind) => `application/vnd.oci.image.${kind}.v1+json`).join(', ')
 
-/** What was called live last is there. */
+/** The newest image of each app that is live, and the newest that was only built, are there, under their own tag too. */
 async function registryFaults({ registry, flyToken }: Lab, rows: Row[]): Promise<Fault[]> {
   const authorization = `Basic ${Buffer.from(`x:${flyToken}`).toString('base64')}`
-  const last = new Map(rows.flatMap((row) => (row.body.image && row.state === 'live' ? [[row.app, row]] : [])))
-  const found = [...last.values()].map(async ({ app, body }): Promise<Fault[]> => {
-    const address = `http://${registry}/v2/${app}/manifests/${body.image?.digest}`
-    const { status } = await fetch(address, { method: 'HEAD', headers: { authorization, accept: manifests } })
-    return status === 200 ? [] : [{ kind: 'lost', what: `the image of ${app}: the registry says ${status}` }]
-  })
-  return (await Promise.all(found)).flat()
+  const newest = new Map<string, { id: string; image: ImageFacts }>()
+  for (const { id, app, state, body } of rows)
+    if (body.image && (state === 'live' || state === 'built')) newest.set(`${app} ${state}`, { id, image: body.image })
+  const faults: Fault[] = []
+  for (const { id, image } of newest.values()) {
+    const repository = image.reference.slice(image.reference.indexOf('/') + 1, image.reference.indexOf('@'))
+    for (const name of [image.digest, ...image.tags.filter((tag) => tag.startsWith('deployment-'))]) {
+      const address = `http://${registry}/v2/${repository}/manifests/${name}`
+      const answer = await fetch(address, { method: 'HEAD', headers: { authorization, accept: manifests } })
+      const said = answer.ok ? answer.headers.get('docker-content-digest') : answer.status
+      if (said !== image.digest) faults.push({ kind: 'lost', what: `the image of ${id}: ${name} leads to ${said}` })
+    }
+  }
+  return faults
 }
 
-/** Neither a build step, nor a planner of a gateway that is gone. */
+/** No build step, no planner of a gateway that is gone, no lease, no container but those of machines. */
 async function runningFaults({ dir }: Lab): Promise<Fault[]> {
   // Of a daemon beside the gateway, and of its own.
   const steps = (await Promise.all(['buildkit', 'gateway'].map((part) => runcContainers(join(dir, part))))).flat()
@@ -168,7 +164,10 @@ async function runningFaults({ dir }: Lab): Promise<Fault[]> {
     if (!command.includes(`${join(dir, 'gateway/trees')}/`)) continue
     planners.push(`${pid} ${await readlink(`/proc/${pid}/exe`).catch(() => '')}`)
   }
-  return [...steps.map(({ id }) => `build step ${id}`), ...planners.map((planner) => `process ${planner}`)].map(
-    (what) => ({ kind: 'stray', what }),
-  )
+  return [
+    ...steps.map(({ id }) => `build step ${id}`),
+    ...planners.map((planner) => `process ${planner}`),
+    ...(await heldLeases(dir)),
+    ...(await wrongContainers(dir)),
+  ].map((what) => ({ kind: 'stray', what }))
 }

@@ -45,6 +45,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   await using opening = new AsyncDisposableStack() // if any part fails to open, the opened ones close
   await mkdir(data, { recursive: true })
   opening.use(lockVolume(data))
+  const ballast = new Ballast(join(data, 'ballast'))
+  await ballast.releaseIfFull()
   const key = await ownKey(join(data, 'key'))
 
   const fly = opening.use(new MachinesApi({ baseUrl: place.api, token: secrets.fly }))
@@ -95,7 +97,6 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
-  const ballast = new Ballast(join(data, 'ballast'))
   const store = opening.use(openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() }))
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
 
@@ -129,18 +130,25 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const sweep = async () => {
     const { removed } = await intake.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
-    await ballast.fill()
   }
+  const endLate = () => store.endLate(limits.queueMs)
   const stopping = new AbortController()
   const dropLogs = async () => {
     const dropped = await store.dropLogs(config.keepLogs, stopping.signal)
     if (dropped > 0) log.info({ dropped }, 'old logs dropped')
   }
-  const failed = (err: unknown) => log.error({ err }, 'sweep failed')
-  await sweep()
-  void dropLogs().catch(failed)
-  const sweeping = setInterval(() => void Promise.all([sweep(), dropLogs()]).catch(failed), sweepEveryMs)
-  opening.defer(() => clearInterval(sweeping))
+  let swept = Promise.resolve()
+  const tidy = () => {
+    for (const work of [() => ballast.fill(), sweep, endLate, dropLogs])
+      swept = swept.then(work).catch((err: unknown) => log.error({ err }, 'sweep failed'))
+  }
+  tidy()
+  const sweeping = setInterval(tidy, sweepEveryMs)
+  opening.defer(() => {
+    clearInterval(sweeping)
+    stopping.abort()
+    return swept
+  })
 
   const submissions = new Submissions({
     store,

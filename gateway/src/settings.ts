@@ -2,7 +2,12 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 
 const port = z.coerce.number().int().min(0).max(65_535)
-const seconds = z.coerce.number().positive()
+/** A timer that is set for longer than 24.8 days goes off at once. */
+const maxSeconds = 2_000_000
+const seconds = z.coerce.number().positive().max(maxSeconds)
+const pause = z.coerce.number().min(0).max(maxSeconds)
+const maxDays = 36_500
+const count = z.coerce.number().int().min(1).max(1_000_000_000)
 /** What stands in a setting that names several things. */
 export const list = (text: string) =>
   text
@@ -18,7 +23,6 @@ const ranges = z
     (text) => list(text).every((each) => isIP(each.replace(/\/\d{1,3}$/, ''))),
     'must be addresses or ranges, separated by commas',
   )
-const mib = z.coerce.number().int().positive()
 const mark = z.string().regex(/^\d{1,9}(\.\d+)?%?$/, 'must be a number of MiB, or a share like 5%')
 
 /**
@@ -68,18 +72,10 @@ export const settings = z.object({
     .regex(/^([\w.:-]+=[\w.:/-]+(,|$))*$/, 'must be like docker.io=mirror:5000,ghcr.io=mirror:5000')
     .default('')
     .describe('spawn: places to try before a registry, as `registry=host:port`, separated by commas.'),
-  TARMAC_MAX_STEPS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(4)
-    .describe('spawn: build steps at work at once, of all builds together.'),
-  TARMAC_STEP_LOG_MIB: mib.default(4).describe('How much output of one build step is kept whole, in MiB.'),
-  TARMAC_LOG_MIB: mib.default(32).describe('How much output of one deployment is kept whole, in MiB.'),
-  TARMAC_LOG_TAIL_KIB: z.coerce
-    .number()
-    .int()
-    .positive()
+  TARMAC_MAX_STEPS: count.default(4).describe('spawn: build steps at work at once, of all builds together.'),
+  TARMAC_STEP_LOG_MIB: count.default(4).describe('How much output of one build step is kept whole, in MiB.'),
+  TARMAC_LOG_MIB: count.default(32).describe('How much output of one deployment is kept whole, in MiB.'),
+  TARMAC_LOG_TAIL_KIB: count
     .default(64)
     .describe('How much of the end of a step’s output is kept when it is more than that, in KiB.'),
   TARMAC_DISK_LOW: mark
@@ -129,6 +125,7 @@ export const settings = z.object({
   TARMAC_BASE_REFRESH: z.coerce
     .number()
     .min(0)
+    .max(maxDays * 24)
     .default(24)
     .describe('Hours for which the name of a base image goes on standing for the digest that was found for it.'),
   TARMAC_DOCKER_CONFIG: z
@@ -166,50 +163,41 @@ export const settings = z.object({
     .enum(['report', 'release'])
     .default('report')
     .describe('What becomes of public addresses that an app has after a deploy: a warning, or also their end.'),
-  TARMAC_MAX_UPLOAD_MIB: mib.default(2048).describe('Largest archive taken, as sent.'),
-  TARMAC_MAX_TREE_MIB: mib.default(8192).describe('Largest source tree taken, unpacked.'),
+  TARMAC_MAX_UPLOAD_MIB: count.default(2048).describe('Largest archive taken, as sent.'),
+  TARMAC_MAX_TREE_MIB: count.default(8192).describe('Largest source tree taken, unpacked.'),
   TARMAC_KEEP_SOURCES: z.coerce
     .number()
     .int()
     .min(0)
     .default(5)
     .describe('Sources kept for each app, newest first, so that a retry needs no upload.'),
-  TARMAC_KEEP_LOGS: z.coerce
-    .number()
-    .int()
-    .min(1)
+  TARMAC_KEEP_LOGS: count
     .default(500)
     .describe('Logs kept for each app, newest deployments first. Records are kept for ever.'),
   TARMAC_KEEP_LOG_DAYS: z.coerce
     .number()
     .positive()
+    .max(maxDays)
     .default(90)
     .describe('Days for which a log is kept after the end.'),
-  TARMAC_KEEP_SOURCES_MIB: mib.default(4096).describe('How much of an app’s sources is kept so, in MiB as unpacked.'),
+  TARMAC_KEEP_SOURCES_MIB: count.default(4096).describe('How much of an app’s sources is kept so, in MiB as unpacked.'),
   TARMAC_KEEP_SOURCES_DAYS: z.coerce
     .number()
     .int()
     .min(0)
+    .max(maxDays)
     .default(30)
     .describe('For how many days after its last deployment a source is kept so.'),
-  TARMAC_MAX_BUILDS: z.coerce
-    .number()
-    .int()
-    .min(1)
+  TARMAC_MAX_BUILDS: count
     .default(4)
     .describe('Deployments at once from their source to their image; further ones wait, the apps taking turns.'),
-  TARMAC_APP_BUILDS: z.coerce
-    .number()
-    .int()
-    .min(1)
+  TARMAC_APP_BUILDS: count
     .default(4)
     .describe('The same of one app (of its owners: each has one at work), unless the app’s settings say otherwise.'),
-  TARMAC_MAX_DEPLOYS: z.coerce
-    .number()
-    .int()
-    .min(1)
+  TARMAC_MAX_DEPLOYS: count
     .default(16)
     .describe('Deployments at machines at once, above which no further one is taken up.'),
+  TARMAC_QUEUE_TIMEOUT: seconds.default(86_400).describe('Seconds that a deployment may wait in the queue.'),
   TARMAC_FETCH_TIMEOUT: seconds.default(300).describe('Seconds for getting the source ready to be planned.'),
   TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
   TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),
@@ -218,14 +206,10 @@ export const settings = z.object({
     .default(7200)
     .describe('Seconds for a deployment in all, from when it was taken up; waiting in the queue does not count.'),
   TARMAC_MACHINE_TIMEOUT: seconds.default(300).describe('Seconds for one machine to start and pass its checks.'),
-  TARMAC_WATCH: z.coerce
-    .number()
-    .min(0)
+  TARMAC_WATCH: pause
     .default(10)
     .describe('Seconds that new machines are watched for crashes before a deployment is live.'),
-  TARMAC_PROXY_PAUSE: z.coerce
-    .number()
-    .min(0)
+  TARMAC_PROXY_PAUSE: pause
     .default(10)
     .describe(
       'Seconds that Fly’s proxy is given to notice, before blue machines are cordoned and before they are stopped.',
@@ -233,11 +217,7 @@ export const settings = z.object({
   TARMAC_AWAY_TIMEOUT: seconds
     .default(60)
     .describe('Seconds to go on trying while the build daemon, the registry or Fly is away.'),
-  TARMAC_DRAIN: z.coerce
-    .number()
-    .min(0)
-    .default(30)
-    .describe('Seconds that running work may take to end when the gateway is stopped.'),
+  TARMAC_DRAIN: pause.default(30).describe('Seconds that running work may take to end when the gateway is stopped.'),
   TARMAC_CRASH_FILE: z
     .string()
     .default('')

@@ -1,18 +1,12 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deployment, MachineFacts } from '#api/deployment.ts'
-import { Podman } from '../localfly/podman.ts'
+import { heldLeases, machinesIn, misrun, podmanOf, untilRight, wrongContainers } from '../at-rest.ts'
+import type { Podman } from '../localfly/podman.ts'
 import type { Machine } from '../localfly/state.ts'
 import type { Lab } from '../start-lab.ts'
-import { labName } from '../sweep.ts'
 import { readPage } from '../use-lab.ts'
 
 /** What an app answers with: its page, and each machine's image by digest. */
 export type Served = { page: string; machines: Map<string, string> }
-
-const patienceMs = 5000
-const leaseMs = 15_000
 
 /** What really is, whatever records say: localfly's own state, the containers that podman runs, the pages by the proxy. */
 export class Truth {
@@ -21,7 +15,7 @@ export class Truth {
 
   constructor(lab: Lab) {
     this.#lab = lab
-    this.#podman = new Podman({ dir: lab.dir, name: labName(lab.dir) })
+    this.#podman = podmanOf(lab.dir)
   }
 
   /** What the verdict claims beside what is: live means this page and image on every machine, all else what was before. */
@@ -39,13 +33,13 @@ export class Truth {
     const wrong = isStuck
       ? await this.#stuckAsSaid(app, facts, before)
       : await this.#differences(app, claimed, before, state === 'live')
-    wrong.push(...(await this.#heldLeases(app)))
+    wrong.push(...(await heldLeases(this.#lab.dir, app)))
     return { served: claimed, wrong }
   }
 
   /** What is not said to be stuck is as it was. */
   async #stuckAsSaid(app: string, facts: MachineFacts[], before: Served | null): Promise<string[]> {
-    const machines = (await this.#machines()).filter(({ own }) => own.app === app)
+    const machines = await this.#machinesOf(app)
     const stuck = new Set(facts.filter(({ outcome }) => outcome === 'stuck').map(({ id }) => id))
     const digests = new Map(machines.map(({ id, image_ref }) => [id, image_ref.digest]))
     const ids = new Set([...digests.keys(), ...(before?.machines.keys() ?? [])])
@@ -57,35 +51,30 @@ export class Truth {
   }
 
   async look(app: string): Promise<Served | null> {
-    const machines = (await this.#machines()).filter(({ own }) => own.app === app)
+    const machines = await this.#machinesOf(app)
     if (machines.length === 0) return null
     const { body } = await readPage(this.#lab, app)
     return { page: body.trim(), machines: new Map(machines.map(({ id, image_ref }) => [id, image_ref.digest])) }
   }
 
-  /** Containers that no machine accounts for, and leases that somebody still holds. */
+  /** Containers that are not as their machines are, and leases that somebody still holds. */
   async strays(): Promise<string[]> {
-    const machines = await this.#machines()
-    const known = new Set(machines.map(({ id }) => id))
-    const running = [...(await this.#podman.running()).keys()]
-    const held = await Promise.all([...new Set(machines.map(({ own }) => own.app))].map((app) => this.#heldLeases(app)))
-    return [...running.filter((id) => !known.has(id)).map((id) => `container ${id} is no machine's`), ...held.flat()]
+    const { dir } = this.#lab
+    return [...(await wrongContainers(dir)), ...(await heldLeases(dir))]
   }
 
-  async #differences(app: string, claimed: Served | null, before: Served | null, live: boolean): Promise<string[]> {
-    const deadline = performance.now() + patienceMs
-    for (;;) {
-      // A machine that a fault has killed a moment ago is about to be back; an untrue page or image stays untrue.
+  /** A machine that a fault has killed a moment ago is about to be back; an untrue page or image stays untrue. */
+  #differences(app: string, claimed: Served | null, before: Served | null, live: boolean): Promise<string[]> {
+    return untilRight(async () => {
       const wrong = await this.#differencesNow(app, claimed)
       if (live && before && claimed && claimed.machines.size !== before.machines.size)
         wrong.push(`${before.machines.size} machines before, ${claimed.machines.size} in the record`)
-      if (wrong.length === 0 || performance.now() > deadline) return wrong
-      await sleep(500)
-    }
+      return wrong
+    })
   }
 
   async #differencesNow(app: string, claimed: Served | null): Promise<string[]> {
-    const machines = (await this.#machines()).filter(({ own }) => own.app === app)
+    const machines = await this.#machinesOf(app)
     const running = await this.#podman.running()
     const wanted = claimed?.machines ?? new Map<string, string>()
     const wrong = [...wanted].flatMap(([id, digest]) => {
@@ -93,7 +82,7 @@ export class Truth {
       if (!machine) return [`machine ${id} is not there`]
       if (machine.state !== 'started') return [`machine ${id} is ${machine.state}`]
       if (machine.image_ref.digest !== digest) return [`machine ${id} is on ${machine.image_ref.digest}, not ${digest}`]
-      return running.get(id)?.endsWith(digest) ? [] : [`podman runs ${running.get(id)} as ${id}, not ${digest}`]
+      return misrun(machine, running)
     })
     wrong.push(...machines.filter(({ id }) => !wanted.has(id)).map(({ id, name }) => `stray machine ${id} (${name})`))
     const pages = await Promise.all(Array.from({ length: 2 * wanted.size }, () => readPage(this.#lab, app)))
@@ -103,22 +92,7 @@ export class Truth {
     return wrong
   }
 
-  /** A thief's is the soak's own doing. One whose nonce was lost with an answer runs out by itself. */
-  async #heldLeases(app: string): Promise<string[]> {
-    const deadline = performance.now() + leaseMs
-    for (;;) {
-      const held = (await this.#machines()).filter(({ own: { app: its, lease } }) => {
-        return its === app && lease && lease.expires_at * 1000 > Date.now() && !lease.owner.startsWith('thief')
-      })
-      if (held.length === 0) return []
-      if (performance.now() > deadline) return held.map(({ id }) => `the lease of machine ${id} is still held`)
-      await sleep(500)
-    }
-  }
-
-  /** Of localfly's own file, so that no request of ours takes from the gateway's allowance. */
-  async #machines(): Promise<Machine[]> {
-    const stored = JSON.parse(await readFile(join(this.#lab.dir, 'localfly/state.json'), 'utf8'))
-    return (stored as { machines: Machine[] }).machines.filter(({ state }) => state !== 'destroyed')
+  async #machinesOf(app: string): Promise<Machine[]> {
+    return (await machinesIn(this.#lab.dir)).filter(({ own }) => own.app === app)
   }
 }

@@ -40,7 +40,7 @@ export async function startCrashLab(settings: Record<string, string> = {}) {
     },
     /** After all that was promised has ended: nothing lost, doubled, torn or left over. */
     async sound(...promised: string[]): Promise<void> {
-      await expect.poll(() => findFaults(lab, promised, true), { timeout: 10_000, interval: 500 }).toEqual([])
+      await expect.poll(() => findFaults(lab, promised, true), { timeout: 30_000, interval: 500 }).toEqual([])
     },
   })
 }

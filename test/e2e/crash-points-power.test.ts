@@ -88,29 +88,52 @@ test('log-waiting: what a power cut took of the log is marked', async () => {
 
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 
-test('disk-full: nothing new is taken, what runs ends, and the record goes on', async () => {
+test('disk-full: nothing new is taken, what runs ends, the record goes on, and a restart comes up', async () => {
   const running = await lab.submit(
     'disk-full',
     pageApp('full', `RUN echo ${randomUUID()}; sleep 4; head -c 900000000 /dev/zero > /fill`),
   )
   await lab.seen(running, sleeping)
-  const filling = join(volume.path, 'filling')
-  for (const leftBytes of [2 ** 22, 2 ** 16, 0])
-    // to the last block
-    await run('fallocate', ['-l', `${(await free()) - leftBytes}`, `${filling}${leftBytes}`]).catch(() => {})
+  let filled = await fillDisk()
   await expect.poll(async () => (await lab.put('disk-full', 'follow=false', pageApp('new'))).status).toBe(507)
   const { record } = await lab.end(running)
   expect(record).toMatchObject({ state: 'build_failed', problem: { code: 'no-space' } })
-  for (const leftBytes of [2 ** 22, 2 ** 16, 0]) await rm(`${filling}${leftBytes}`, { force: true })
-  const put = () => lab.put('disk-full', 'follow=false', pageApp('again'))
-  await expect.poll(async () => (await put()).status, { timeout: 30_000, interval: 1000 }).toBe(202)
+  await filled[Symbol.asyncDispose]()
+  let again = ''
+  const taken = async () => {
+    const answer = await lab.put('disk-full', 'follow=false', pageApp('again'))
+    if (answer.status === 202) again = ((await answer.json()) as Deployment).id
+    return answer.status
+  }
+  await expect.poll(taken, { timeout: 30_000, interval: 1000 }).toBe(202)
   await lab.stop('gateway')
   await lab.start('gateway') // sets the room aside again
-  expect(existsSync(join(volume.path, 'ballast'))).toBe(true)
+  const ballast = join(volume.path, 'ballast')
+  await expect.poll(() => existsSync(ballast)).toBe(true)
+
+  lab.kill('gateway')
+  filled = await fillDisk()
+  await lab.start('gateway')
+  expect(existsSync(ballast)).toBe(false)
+  await filled[Symbol.asyncDispose]()
+  await expect.poll(taken, { timeout: 30_000, interval: 1000 }).toBe(202)
+  await lab.stop('gateway')
+  await lab.start('gateway')
+  expect((await lab.end(again)).record.state).toBe('live')
+  await lab.sound(running, again)
 })
-const free = async () => {
+
+/** To the last byte. */
+async function fillDisk(): Promise<AsyncDisposable> {
+  const [most, rest] = ['most', 'rest'].map((name) => join(volume.path, `filling-${name}`)) as [string, string]
   const { bavail, bsize } = await statfs(volume.path)
-  return bavail * bsize
+  await run('fallocate', ['-l', `${bavail * bsize - 2 ** 22}`, most])
+  await run('cp', ['/dev/zero', rest]).catch(() => {})
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const path of [most, rest]) await rm(path)
+    },
+  }
 }
 
 test('volume-restored: what came after the snapshot is not undone before somebody says so', async () => {

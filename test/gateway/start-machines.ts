@@ -52,7 +52,8 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
   const intake = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
   // Nothing is built here: the rooms that build are not there.
-  const rooms = { intake, registry, store, fly, deployer } as unknown as Parameters<typeof makeSteps>[0]
+  const vault = new Vault(store, null)
+  const rooms = { vault, intake, registry, store, fly, deployer } as unknown as Parameters<typeof makeSteps>[0]
   const settings = { region: 'fra', publicIps, plansDir: '/tmp/plans', key: new Uint8Array(32) }
   const steps = makeSteps(rooms, settings as unknown as Parameters<typeof makeSteps>[1])
   const limits = {
@@ -71,7 +72,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
     const runner = await Runner.start({ store, steps, log, limits, hide: [] })
     const submissions = new Submissions({
       store,
-      vault: new Vault(store, null),
+      vault,
       intake,
       registry,
       registryHost: images.host,

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { hash } from 'node:crypto'
-import { mkdirSync, statfsSync } from 'node:fs'
+import { mkdirSync, statfsSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,10 +9,13 @@ import type { NewEvent } from '../../api/event.ts'
 import { Problem } from '../../api/problem.ts'
 import { Daemon } from '../../gateway/src/buildkit/daemon.ts'
 import { Buildkit } from '../../gateway/src/buildkit/solve.ts'
+import { Ballast } from '../../gateway/src/host/ballast.ts'
 import { DiskWatch } from '../../gateway/src/host/disk-watch.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import { whileAway } from '../../gateway/src/pipeline/while-away.ts'
 import { withinRoom } from '../../gateway/src/pipeline/within-room.ts'
+import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
+import { lockVolume } from '../../gateway/src/store/volume-lock.ts'
 import { pickBridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
@@ -135,4 +138,22 @@ test('a step that has nearly filled the disk is stopped before nothing is left',
   expect(failure.code).toBe('no-space')
   expect(() => execFileSync('pgrep', ['-f', '/step fill .* sleep 600'])).toThrow('Command failed')
   await vi.waitFor(() => disk.assertRoom(), { timeout: 20_000 })
+})
+
+test('on a volume without a byte of room a start gets at the records, by way of the room that was set aside', async () => {
+  await using closing = new AsyncDisposableStack()
+  const dir = await mkdtemp(join(tmpdir(), 'tarmac-full-'))
+  closing.defer(() => rm(dir, { recursive: true }))
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=80M', 'tmpfs', dir])
+  closing.defer(() => void execFileSync('umount', [dir]))
+  const file = join(dir, 'tarmac.db')
+  lockVolume(dir)[Symbol.dispose]()
+  await openSqliteStore(file)[Symbol.asyncDispose]()
+  writeFileSync(join(dir, 'ballast'), Buffer.alloc(64 * 2 ** 20))
+  expect(() => execFileSync('cp', ['/dev/zero', join(dir, 'rest')], { stdio: 'pipe' })).toThrow('No space left')
+
+  using _held = lockVolume(dir)
+  await new Ballast(join(dir, 'ballast')).releaseIfFull()
+  await using store = openSqliteStore(file)
+  expect(await store.changeAppSettings('shop', { builds: 2 })).toEqual({ builds: 2 })
 })

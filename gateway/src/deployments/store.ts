@@ -80,6 +80,8 @@ export interface DeploymentStore {
    * none may start. Ends those that come too late, as `advance` does.
    */
   claim(limits?: QueueLimits): Promise<Claim | null>
+  /** Ends those that have waited longer than this, with `time-limit`. */
+  endLate(queueMs: number): Promise<void>
   /** Tells those that wait their place and what they wait for, where it is news. Without limits none may start. */
   tellWaiting(limits: QueueLimits | null): Promise<void>
   /**
@@ -107,10 +109,10 @@ export interface DeploymentStore {
   renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
    * What nobody works on any more: after a start, all that an earlier gateway left at work; where several gateways share
-   * the store, that whose lease has run out. Those that touched no machine go back to `pending` with the
+   * the store, that whose lease has run out; `only` the one of this id. Those that touched no machine go back to `pending` with the
    * reason in their log, or end where that was wished; the others are claimed anew and returned, to be taken up where they stand.
    */
-  recover(reason: string): Promise<Claim[]>
+  recover(reason: string, only?: string): Promise<Claim[]>
 
   /** In order of `seq`, from the first one after `after`; with `limitBytes` no more than about so much, but one at least. */
   eventsAfter(id: string, after: number, limit: number, limitBytes?: number): Promise<DeploymentEvent[]>

@@ -1,9 +1,12 @@
 import { existsSync, rmSync } from 'node:fs'
 import { rename, statfs, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 
 const ballastBytes = 64 * 2 ** 20
 /** It takes no room that is short. */
 const wantedTimes = 10
+/** What a start writes before old caches can be removed. */
+const startBytes = 16 * 2 ** 20
 
 /** Room that is set aside on the volume, so that the record can still be written when the disk is full. */
 export class Ballast {
@@ -15,10 +18,14 @@ export class Ballast {
 
   /** Sets the room aside, where there is plenty of it. */
   async fill(): Promise<void> {
-    const { bavail, bsize } = await statfs(this.#path.replace(/\/[^/]*$/, ''))
-    if (existsSync(this.#path) || bavail * bsize < ballastBytes * wantedTimes) return
-    await writeFile(`${this.#path}.new`, Buffer.alloc(ballastBytes))
+    if (existsSync(this.#path) || (await this.#freeBytes()) < ballastBytes * wantedTimes) return
+    await writeFile(`${this.#path}.new`, Buffer.alloc(ballastBytes), { flush: true })
     await rename(`${this.#path}.new`, this.#path)
+  }
+
+  /** Before anything else is written at a start, which must come to where room is made. */
+  async releaseIfFull(): Promise<void> {
+    if ((await this.#freeBytes()) < startBytes) this.release()
   }
 
   /** Gives the room up; false when there was none left to give. */
@@ -26,5 +33,10 @@ export class Ballast {
     if (!existsSync(this.#path)) return false
     rmSync(this.#path)
     return true
+  }
+
+  async #freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(dirname(this.#path))
+    return bavail * bsize
   }
 }

@@ -109,6 +109,7 @@ class LogReader implements Reader {
       stopping.removeEventListener('abort', stop)
     }
     stopping.addEventListener('abort', stop)
+    response.on('error', () => {}) // the line is closed with it
     response.once('close', () => {
       this.#leave()
       clearInterval(beat)
@@ -137,14 +138,16 @@ class LogReader implements Reader {
   /** Shows life on a quiet line. Who took nothing since the last look is told to come back, and cut at the next one. */
   #look(): void {
     const form: Form = forms[this.#type]
-    const { writableLength: waitingBytes, writableNeedDrain } = this.#response
-    if (this.#sentAway) this.#response.destroy()
-    else if (writableNeedDrain && waitingBytes === this.#waitingBytes) {
+    const { writableLength: waitingBytes, writableNeedDrain, writableEnded } = this.#response
+    const isStuck = (writableNeedDrain || writableEnded) && waitingBytes === this.#waitingBytes
+    if (writableEnded) {
+      if (isStuck || this.#sentAway) this.#response.destroy()
+    } else if (isStuck) {
       this.#parts.log.warn({ deploymentId: this.#about.id, waitingBytes }, 'log reader takes nothing')
       this.#sendAway(tooSlowMessage)
     } else if (this.#quiet && !writableNeedDrain) this.#response.write(form.heartbeat(this.#state, this.#about))
     this.#quiet = true
-    this.#waitingBytes = writableNeedDrain ? waitingBytes : 0
+    this.#waitingBytes = writableNeedDrain || writableEnded ? waitingBytes : 0
   }
 
   #sendAway(message: SendingAway): void {

@@ -11,29 +11,35 @@ const lastLinesKept = 20
 const maxLastLineLetters = 1000
 /** How often a step that has said too much shows that it is alive. */
 const showTailsMs = 20_000
+const gap: NewEvent = { type: 'gap', text: 'What was told here could not be written and is missing.' }
 const noLimits: LogLimits = { stepBytes: Infinity, allBytes: Infinity, tailBytes: 0 }
 
 /** Gathers what a deployment tells, takes secrets out of it, and appends it in batches: one transaction for many lines. */
 export class LogWriter {
   readonly #append: (events: NewEvent[]) => Promise<boolean>
+  readonly #failed: (error: unknown) => void
+  /** What could not be written goes with what comes next; if that fails too, a gap stands for both. */
+  #unwritten: NewEvent[] = []
   #mask: Mask
   #waitingBytes = 0
   readonly #limit: LogLimit
   #timer: NodeJS.Timeout | undefined
   #tailTimer: NodeJS.Timeout | undefined
-  #last: Promise<unknown> = Promise.resolve()
+  #last = Promise.resolve()
   /** Of each step, by its id while it runs, by its name when it has failed: its last lines, as readers see them. */
   readonly #lastLines = new Map<string, string[]>()
 
-  /** `secrets` are never written, in no form. */
+  /** `secrets` are never written, in no form. `failed` is told when the log can no longer be written. */
   constructor(
     store: Pick<DeploymentStore, 'append'>,
     holder: { id: string; epoch: number },
     secrets: Iterable<string | Uint8Array>,
     limits = noLimits,
+    failed: (error: unknown) => void = () => {},
   ) {
     this.#limit = new LogLimit(limits)
     this.#append = (events) => store.append(holder, events)
+    this.#failed = failed
     this.#mask = new Mask(secrets)
   }
 
@@ -52,8 +58,9 @@ export class LogWriter {
   }
 
   /** Resolves when all that was told so far is in the log; never fails: a log that cannot be written must not end the work. */
-  flush(): Promise<void> {
-    return this.#write({ all: true, tails: true })
+  async flush(): Promise<void> {
+    await this.#write({ all: true, tails: true })
+    for (let tries = 0; this.#unwritten.length > 0 && tries < 2; tries++) await this.#write({})
   }
 
   /** As it may stand in the record. */
@@ -82,8 +89,19 @@ export class LogWriter {
       clearTimeout(this.#tailTimer)
       this.#tailTimer = undefined
     }
-    if (events.length > 0) this.#last = this.#last.then(() => this.#append(events)).catch(() => false)
-    return this.#last.then(() => undefined)
+    return (this.#last = this.#last.then(() => this.#store(events)))
+  }
+
+  async #store(fresh: NewEvent[]): Promise<void> {
+    const before = this.#unwritten
+    const events = [...before, ...fresh]
+    try {
+      if (events.length > 0) await this.#append(events)
+      this.#unwritten = []
+    } catch (error) {
+      this.#unwritten = before.length > 0 ? [gap] : events
+      if (before.length === 0) this.#failed(error)
+    }
   }
 
   #remember(event: NewEvent): void {

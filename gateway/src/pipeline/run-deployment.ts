@@ -24,6 +24,7 @@ export async function runDeployment<P extends Plan>(
     limits: gatewayLimits,
     hide,
     freed,
+    logFailed,
   }: {
     store: DeploymentStore
     steps: Steps<P>
@@ -31,13 +32,14 @@ export async function runDeployment<P extends Plan>(
     hide: readonly string[]
     /** Called when its place among the builds is free. */
     freed: () => void
+    logFailed?: (error: unknown) => void
   },
   stop: AbortSignal,
 ): Promise<Problem | null> {
   const { deployment } = claim
   const holder = { id: deployment.id, epoch: claim.epoch }
   const limits = limitsOf(await store.appSettings(deployment.app), gatewayLimits)
-  const log = new LogWriter(store, holder, hide, limits.log)
+  const log = new LogWriter(store, holder, hide, limits.log, logFailed)
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
   const late = (what: string, limitMs: number) => () =>
@@ -72,9 +74,13 @@ export async function runDeployment<P extends Plan>(
     }
   }
 
-  const buildImage = async (): Promise<Built> => {
+  const openSecrets = async () => {
     const secrets = await steps.secrets(deployment)
     log.hide([...hide, ...secrets.values()])
+    return secrets
+  }
+  const buildImage = async (): Promise<Built> => {
+    const secrets = await openSecrets()
     const tree = await within('Fetching the source', limits.fetchMs, (limited) => steps.fetch(deployment, limited))
     await enter('analyzing')
     const plan = await within('Planning', limits.planMs, (limited) =>
@@ -105,7 +111,10 @@ export async function runDeployment<P extends Plan>(
 
   try {
     let image = deployment.image
-    if (!touchesMachines(state)) {
+    if (touchesMachines(state))
+      // A release command may print them. Where they cannot be opened no new ones come into play.
+      await openSecrets().catch((error: unknown) => log.tell({ type: 'warning', text: asProblem(error).message }))
+    else {
       const built = await buildImage()
       image = built.image
       crashPoint('image-known')

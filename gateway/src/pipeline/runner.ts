@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem, problems } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
@@ -120,7 +121,8 @@ export class Runner<P extends Plan = Plan> {
       )
     }, renewMs)
     const freed = () => this.wake()
-    const work = runDeployment(claim, { store, steps, limits, hide, freed }, signal).then(
+    const logFailed = (err: unknown) => log.error({ err }, 'log of the deployment could not be written')
+    const work = runDeployment(claim, { store, steps, limits, hide, freed, logFailed }, signal).then(
       (problem) => {
         const ms = Math.round(performance.now() - startedAt)
         if (!problem) log.info({ ms }, 'deployment left')
@@ -131,15 +133,30 @@ export class Runner<P extends Plan = Plan> {
             'deployment failed by no fault of the source',
           )
       },
-      (err: unknown) => log.error({ err }, 'deployment lost its runner'),
+      (err: unknown) => {
+        log.error({ err }, 'deployment lost its runner')
+        return this.#takeUpAgain(deploymentId)
+      },
     )
     const tracked = work.finally(() => {
       clearInterval(renewing)
       this.#running.delete(tracked)
-      this.#stops.delete(deploymentId)
+      if (this.#stops.get(deploymentId) === stop) this.#stops.delete(deploymentId)
       this.wake()
     })
     this.#running.add(tracked)
+  }
+
+  /** Its end could not even be written, perhaps for want of room: as after a crash, once the record can be written again. */
+  async #takeUpAgain(id: string): Promise<void> {
+    while (!this.#draining) {
+      await sleep(tellEveryMs)
+      const claims = await this.#parts.store
+        .recover('The gateway could not write down how this went', id)
+        .catch(() => null)
+      for (const claim of claims ?? []) this.#run(claim)
+      if (claims) return
+    }
   }
 
   /** Claims nothing more, gives running work its time, then sends it back to the queue. */

@@ -1,7 +1,8 @@
-import { copyFileSync, closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Problem } from '#api/problem.ts'
+import { moveInPlace } from './move-in-place.ts'
 import { inspect } from './open-database.ts'
 import { lockVolume } from './volume-lock.ts'
 
@@ -30,11 +31,11 @@ export function backup(dir: string, file: string): void {
  * has the volume, and what is not a whole database that this gateway can go on with. Broken off, it is to be run again.
  */
 export function restore(dir: string, file: string): { former: string | null } {
+  mkdirSync(dir, { recursive: true }) // a new volume
   using _held = lockVolume(dir)
   const path = databaseIn(dir)
   const [from, coming] = [resolve(file), `${path}-restoring`]
   if (!existsSync(from)) throw new Problem('records-unusable', `There is no file ${from}.`)
-  if (statSync(from).size === 0) throw new Problem('records-unusable', `${from} holds no records.`)
   inspect(from, undefined, 'whole')
   rmSync(coming, { force: true })
   copyFileSync(from, `${coming}.part`)
@@ -45,17 +46,4 @@ export function restore(dir: string, file: string): { former: string | null } {
   for (const part of ['', '-wal', '-shm']) if (existsSync(path + part)) renameSync(path + part, former + part)
   moveInPlace(coming, path)
   return { former: kept ? former : null }
-}
-
-/** Synced before it has its name, and its name synced too. */
-function moveInPlace(from: string, to: string): void {
-  sync(from)
-  renameSync(from, to)
-  sync(dirname(to))
-}
-
-function sync(path: string): void {
-  const fd = openSync(path, 'r')
-  fsyncSync(fd)
-  closeSync(fd)
 }

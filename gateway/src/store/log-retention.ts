@@ -16,13 +16,15 @@ export async function dropLogs(
   { perApp, endedBefore, at }: { perApp: number; endedBefore: string; at: string },
   signal: AbortSignal,
 ): Promise<number> {
-  // App by app, each found in the index behind the one before: a scan of all would hold writers up.
+  // App by app, each found in the index behind the one before: a scan of all would hold writers up. Deployments are
+  // counted (`over` lets numbers leap) only where there are old enough ones at all.
   const beyond = db.prepare(
     `WITH RECURSIVE apps (app) AS (
        SELECT min(app) FROM deployments
        UNION ALL SELECT (SELECT min(app) FROM deployments WHERE app > apps.app) FROM apps WHERE apps.app IS NOT NULL)
      SELECT d.id FROM apps CROSS JOIN deployments AS d WHERE d.app = apps.app AND d.log_kept = 1
-       AND d.number <= (SELECT max(number) FROM deployments WHERE app = apps.app) - ? AND d.ended_at IS NOT NULL
+       AND d.number <= (SELECT max(number) FROM deployments WHERE app = apps.app) - ?1 AND d.ended_at IS NOT NULL
+       AND +d.number <= (SELECT number FROM deployments WHERE app = apps.app ORDER BY number DESC LIMIT 1 OFFSET ?1)
      LIMIT ${deploymentsAtOnce}`,
   )
   const older = db.prepare(`SELECT id FROM deployments WHERE log_kept = 1 AND ended_at < ? LIMIT ${deploymentsAtOnce}`)

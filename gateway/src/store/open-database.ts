@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { Problem } from '#api/problem.ts'
 import { integrityOf, isDamage } from './integrity-of.ts'
+import { moveInPlace } from './move-in-place.ts'
 
 const migrations = new URL('migrations/', import.meta.url)
 
@@ -10,8 +11,21 @@ const migrations = new URL('migrations/', import.meta.url)
  * `records-unusable` when the file is damaged, of a newer gateway or not ours; then nothing of it was touched.
  */
 export function openDatabase(path: string, from: URL = migrations): DatabaseSync {
+  inspect(path, readdirSync(from).length)
+  if (path !== ':memory:' && !existsSync(path)) make(path, from)
+  return upToDate(path, from)
+}
+
+/** Under another name until it is whole: an empty file of this name is one that was cut short, not one just begun. */
+function make(path: string, from: URL): void {
+  const coming = `${path}-new`
+  for (const part of ['', '-wal', '-shm']) rmSync(coming + part, { force: true }) // of a first start that was killed
+  upToDate(coming, from).close()
+  moveInPlace(coming, path)
+}
+
+function upToDate(path: string, from: URL): DatabaseSync {
   const files = readdirSync(from).toSorted()
-  inspect(path, files.length)
   const db = new DatabaseSync(path)
   try {
     db.exec(`
@@ -39,10 +53,11 @@ export function inspect(
 ): void {
   if (existsSync(`${path}-restoring`))
     throw new Problem('records-unusable', `A restore of ${path} did not end. Nothing is lost: run it again.`)
-  // SQLite would take the log of a database that is gone for left-over, and remove it.
-  if (sizeOf(path) === 0 && sizeOf(`${path}-wal`) > 0)
+  // SQLite would take the log of a database that is gone for left-over, and remove it; and an empty file for a new one.
+  if (!existsSync(path) && sizeOf(`${path}-wal`) > 0)
     throw damaged(path, 'its write-ahead log is there, the file is not')
-  if (sizeOf(path) === 0) return
+  if (!existsSync(path)) return
+  if (sizeOf(path) === 0) throw damaged(path, 'it is empty')
   try {
     using db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
     const version = readNumber(db, 'user_version')

@@ -33,7 +33,8 @@ import { pageOf, type StoreTools } from './store-tools.ts'
 /** For tests of something else. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
-const isFull = (error: unknown): boolean => (error as { errcode?: number }).errcode === 13
+/** SQLITE_FULL, or SQLITE_IOERR_SHMSIZE: there was no room for the index of the write-ahead log. */
+const isFull = (error: unknown): boolean => [13, 4874].includes((error as { errcode?: number }).errcode ?? 0)
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
 
 export type StoreSettings = {
@@ -179,6 +180,18 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
+  async endLate(limitMs: number): Promise<void> {
+    const detail = `It waited in the queue for longer than ${limitMs / 1000} s.`
+    const problem = new Problem('time-limit', detail, { facts: { state: 'pending', limitMs } }).body()
+    return this.#transaction(() => {
+      const late = this.#rows.all(
+        `SELECT * FROM deployments WHERE state = 'pending' AND ended_at IS NULL AND updated_at < ?`,
+        [this.#rows.time(-limitMs)],
+      )
+      for (const row of late) this.#rows.move(row, 'build_failed', { problem })
+    })
+  }
+
   async tellWaiting(limits: QueueLimits | null): Promise<void> {
     return this.#transaction(() => {
       for (const { id, ...place } of this.#queue.arranged(limits).places) {
@@ -251,12 +264,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
-  async recover(reason: string): Promise<Claim[]> {
+  async recover(reason: string, only: string | null = null): Promise<Claim[]> {
     return this.#transaction(() => {
       const left = this.#rows.all(
         `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)})
-           AND coalesce(leased_until, '') < ? ORDER BY created_at`,
-        [this.#settings.alone ? '9' : this.#rows.time()],
+           AND coalesce(leased_until, '') < ? AND id = coalesce(?, id) ORDER BY created_at`,
+        [this.#settings.alone ? '9' : this.#rows.time(), only],
       )
       return left.flatMap((row) => {
         this.#rows.write(row.id, [{ type: 'gap', text: 'What was told in the moment before this may be missing.' }])

@@ -15,12 +15,16 @@ export function lockVolume(dir: string): Disposable {
   const facts = join(dir, 'holder.json')
   const lock = new DatabaseSync(join(dir, 'lock'), { timeout: handOverMs })
   try {
-    lock.exec('BEGIN EXCLUSIVE')
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE') // so it takes no room, which a full disk would not have
   } catch (error) {
     lock.close()
     throw (error as { errcode?: number }).errcode === 5 ? heldBy(dir, facts) : error // SQLITE_BUSY
   }
-  writeFileSync(facts, JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() }))
+  try {
+    writeFileSync(facts, JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() }))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error // on a full disk it goes unsaid
+  }
   return {
     [Symbol.dispose]() {
       rmSync(facts, { force: true })

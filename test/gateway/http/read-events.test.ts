@@ -175,6 +175,22 @@ test('a reader that takes nothing is told why and cut, and can go on where it st
   expect(rest === '' || /too-slow|x$/.test(rest)).toBe(true)
 })
 
+test('a reader that takes nothing of the end is cut, too, and hears nothing after it', async () => {
+  await using http = await startHttp({ heartbeatMs: 100 })
+  await http.create()
+  const { id, more, holder } = await http.play([['analyzing'], ['building']])
+  const text = 'x'.repeat(2 ** 20)
+  for (let index = 0; index < 4; index++) await more({ type: 'log', step: null, stream: 'stdout', text })
+  await http.store.advance(holder, 'building', 'build_failed')
+  const stuck = connect(http.port, '127.0.0.1').pause()
+  const closed = new Promise((resolve) => stuck.once('close', resolve).on('error', () => {}))
+  stuck.write(`GET /v1/deployments/${id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`)
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  stuck.resume()
+  await closed
+  expect((await http.get(`/v1/deployments/${id}`)).status).toBe(200)
+})
+
 test('a WebSocket is refused like any request', async () => {
   await using http = await startHttp()
   const { id } = await http.create()

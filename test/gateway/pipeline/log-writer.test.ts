@@ -64,6 +64,36 @@ test('a step beyond its limit shows at times that it is alive', async () => {
   }
 })
 
+test('what could not be written is tried again; when that fails too, a gap stands for it, and the operator is told', async () => {
+  const batches: NewEvent[][] = []
+  const failures: unknown[] = []
+  let failing = 0
+  const full = new Error('full')
+  const append = async (_: unknown, events: NewEvent[]) => {
+    if (failing-- > 0) throw full
+    return !!batches.push(events)
+  }
+  const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, [], undefined, (error) => failures.push(error))
+  const note = (text: string) => (log.tell({ type: 'note', text }), log.flush())
+  const written = () => batches.flat().map((event) => ('text' in event ? [event.type, event.text] : []))
+
+  failing = 1
+  await note('one')
+  expect(written()).toEqual([['note', 'one']])
+  failing = 2
+  await note('two')
+  expect(written().slice(1)).toEqual([['gap', expect.stringContaining('missing')]])
+  failing = 5
+  await note('three')
+  await note('four')
+  await note('five')
+  expect(written().slice(2)).toEqual([
+    ['gap', expect.stringContaining('missing')],
+    ['note', 'five'],
+  ])
+  expect(failures).toEqual([full, full, full])
+})
+
 test('a secret that the limit cuts in two is hidden all the same', async () => {
   const { log, say, events } = start()
   for (const line of many(30)) say('s1', line, 'correct-')

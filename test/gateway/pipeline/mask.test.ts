@@ -111,6 +111,10 @@ describe('tokens', () => {
     expect(shown([], lines, true)).toEqual(`token "${stars}" after`.split('\n'))
   })
 
+  test('a private key ends with its last line', () => {
+    expect(shown([], [`${tokens['private key']}\nafter`])[0]).toMatch(/\*\*\*\nafter$/)
+  })
+
   test('one that is cut where a line was too long for one event is hidden', () => {
     const line = `${'x '.repeat(8200)}${tokens['of GitHub']} after`
     const [head, tail] = shown([], [line.slice(0, 16_420), line.slice(16_420)], true)
@@ -144,9 +148,10 @@ test('what every event and problem says is masked, but not our own words in it',
   })
 })
 
-type Letter = { char: string; own: boolean }
+/** `own`: of a secret. `joined`: nothing comes between it and the letter before. */
+type Letter = { char: string; own: boolean; joined: boolean }
 
-/** More with TARMAC_MASK_CASES=1000000; another run of the dice with TARMAC_SEED. */
+/** A million by `npm run mask`; another run of the dice with TARMAC_SEED. */
 const cases = Number(process.env['TARMAC_MASK_CASES'] ?? 10_000)
 test(`in ${cases} random logs nothing leaks, and the text around is untouched`, { timeout: 10 * cases }, () => {
   const seed = Number(process.env['TARMAC_SEED'] ?? 20_261_123)
@@ -157,6 +162,22 @@ test(`in ${cases} random logs nothing leaks, and the text around is untouched`, 
     Array.from({ length: least + below(most - least + 1) }, () => pick(letters.split(''))).join('')
   const secretLetters = `ABCDEFGHJKMNPQRSTUVWXYZabcxyz23456789!"#$%&'()*+,-./:;<=>?@[]^_{|}~\\\n\té `
   const aroundLetters = 'øåæđħŋ¡¿·¬ \n' // in no form of a secret
+  const wordLetters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_'
+  const lines = () => Array.from({ length: 1 + below(6) }, () => word(wordLetters, 1, 64))
+  /** Each stands on one line, but for a private key, of which only the first words do. */
+  const tokens = [
+    () => `gh${pick(['p', 'o', 'u', 's', 'r'])}_${word(wordLetters, 36, 80)}`,
+    () => `github_pat_${word(wordLetters, 22, 90)}`,
+    () => `${pick(['AKIA', 'ASIA'])}${word(wordLetters.slice(0, 26), 16, 16)}`,
+    () =>
+      `FlyV1 ${['fm2_', ...Array(below(3)).fill(',fm2_')].map((mark) => mark + word(wordLetters, 20, 200)).join('')}`,
+    () => `${pick(['fm1r_', 'fm1a_', 'fm2_', 'fo1_'])}${word(`${wordLetters}+/=-`, 20, 200)}`,
+    () => `eyJ${word(wordLetters, 5, 60)}.eyJ${word(wordLetters, 5, 90)}.${word(`${wordLetters}-`, 1, 90)}`,
+    () => {
+      const [kind, lineEnd] = [`${pick(['', 'RSA ', 'EC ', 'OPENSSH '])}PRIVATE KEY-----`, pick(['\n', '\r\n', '\\n'])]
+      return [`-----BEGIN ${kind}`, ...lines(), `-----END ${kind}`].join(lineEnd)
+    },
+  ]
 
   for (let n = 0; n < cases; n++) {
     const secrets = Array.from(
@@ -165,22 +186,29 @@ test(`in ${cases} random logs nothing leaks, and the text around is untouched`, 
     )
     const log: Letter[] = []
     const own: string[] = []
-    const around = (text: string) => log.push(...text.split('').map((char) => ({ char, own: false })))
+    const around = (text: string) => log.push(...text.split('').map((char) => ({ char, own: false, joined: false })))
     for (let part = 0; part < 1 + below(4); part++) {
       around(`${word(aroundLetters, 0, 12)}·`)
-      const [form, from = 0, to = form.length] = encodings[pick(Object.keys(encodings))]!(Buffer.from(pick(secrets)))
+      const isToken = below(3) === 0
+      const [form, from = 0, to = form.length] = isToken
+        ? [pick(tokens)()]
+        : encodings[pick(Object.keys(encodings))]!(Buffer.from(pick(secrets)))
+      const joinedTo = isToken ? /^-----BEGIN [A-Z ]*-----|.*/.exec(form)![0].length : 0
       const breaks = pick([0, 0.02, 0.3])
       for (const [at, char] of form.split('').entries()) {
-        if (random() < breaks) log.push({ char: pick(['\n', '\r']), own: false })
-        log.push({ char, own: at >= from && at < to })
+        const joined = at > 0 && at < joinedTo
+        if (!joined && random() < breaks) log.push({ char: pick(['\n', '\r']), own: false, joined: false })
+        log.push({ char, own: at >= from && at < to, joined })
       }
       own.push(form.slice(from, to).replaceAll(/[\r\n]/g, ''))
       around(`·${word(aroundLetters, 0, 12)}`)
     }
     const events: Letter[][] = []
     for (let from = 0; from < log.length;) {
-      const size = pick([1, 7, 40, 1000])
-      events.push(log.slice(from, (from += size)))
+      let to = from + pick([1, 7, 40, 1000])
+      while (log[to]?.joined) to++
+      events.push(log.slice(from, to))
+      from = to
     }
 
     const texts = events.map((letters) => letters.map(({ char }) => char).join(''))

@@ -328,10 +328,15 @@ test('a cancelled build stops its work, and says so only when nothing of it runs
 test('a deploy is aborted only when asked to be, and is cancelled when its machines are back', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
+  const touched = Promise.withResolvers<void>()
   await using runner = await start(store, {
-    deploy: ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    deploy: async ({ remember, signal }) => {
+      await remember({ rollout: {}, machines: [] })
+      touched.resolve()
+      await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    },
   })
-  while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
+  await touched.promise
   const wish = { by: null, why: 'broken', abort: false }
   await expect(runner.cancel('d1', wish)).rejects.toMatchObject({ code: 'too-late' })
   await runner.cancel('d1', { ...wish, abort: true })
@@ -382,4 +387,29 @@ test('work that another gateway has taken over stops here, and writes nothing mo
   await sleep(20)
   expect(await store.find('d1')).toMatchObject({ state: 'pending', attempt: 1 })
   expect(await store.eventsAfter('d1', 0, 99)).toEqual(log)
+})
+
+test('what could not even write its end is taken up again once the record can be written', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const advance = store.advance.bind(store)
+  let full = 2
+  store.advance = async (holder, from, to, patch) => {
+    if (to === 'build_failed' && full-- > 0) throw new Error('database or disk is full')
+    return advance(holder, from, to, patch)
+  }
+  const build = () => Promise.reject(new Problem('build-failed', 'npm ci ended with exit code 1.'))
+  await using runner = await start(store, { build })
+  expect(await ended(store)).toMatchObject({ state: 'build_failed', attempt: 3, problem: { code: 'build-failed' } })
+  await runner.drain()
+})
+
+test('secrets are in no log of a deployment that brings an image, either', async () => {
+  await using store = openSqliteStore(':memory:')
+  await store.create({ id: 'd1', app: 'shop', options: DeploymentOptions.parse({}), source: null, image })
+  const secrets = async () => new Map([['TOKEN', Buffer.from('a-secret-of-the-app')]])
+  const deploy: Steps['deploy'] = async ({ tell }) => tell({ type: 'note', text: 'it printed a-secret-of-the-app' })
+  await using _runner = await start(store, { secrets, deploy })
+  await ended(store)
+  expect(JSON.stringify(await store.eventsAfter('d1', 0, 100))).toMatch(/it printed \*\*\*/)
 })

@@ -53,7 +53,7 @@ test('a backup made while another process writes is whole, holds all that was ac
 
   for (const { file, acknowledged } of copies) {
     expect(acknowledged).toBeGreaterThan(0)
-    const empty = newFolder()
+    const empty = join(newFolder(), 'new/volume')
     expect(restore(empty, file)).toEqual({ former: null })
     await using store = openSqliteStore(databaseIn(empty))
     const seqs = (await store.eventsAfter('d1', 0, 1e6)).map(({ seq }) => seq)
@@ -93,7 +93,7 @@ test('a damaged database is restored over too, and kept aside as it was', async 
 test.each<[string, (file: string, dir: string) => unknown, string]>([
   ['no file', (file) => `${file}-other`, 'There is no file'],
   ['a file of another kind', (file) => writeFileSync(file, 'hello'.repeat(999)), 'is damaged (file is not a database)'],
-  ['an empty file', (file) => writeFileSync(file, ''), 'holds no records'],
+  ['an empty file', (file) => writeFileSync(file, ''), 'is damaged (it is empty)'],
   [
     'the database of another program',
     (file) => alter(file, 'DROP TABLE events; PRAGMA user_version = 0'),

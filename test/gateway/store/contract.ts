@@ -125,8 +125,21 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d1')).toMatchObject({ state: 'superseded', problem: { supersededBy: 'd3' } })
       const holder = { id: 'd3', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
+      await store.amend(holder, { rollout: 'about to' })
       await store.create({ id: 'd4', app: 'shop', options: asks('cancel-running'), source })
       expect(await store.find('d3')).toMatchObject({ state: 'deploying', supersededBy: null })
+    })
+
+    test('cancel and cancel-running still come in time while it deploys and has touched nothing yet', async () => {
+      await using store = await make()
+      const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
+      for (const [from, to] of toMachines) await store.advance(holder, from, to)
+      expect(await store.wishCancel('d1', { by: 'ada', why: null, abort: false })).toMatchObject({ state: 'deploying' })
+      expect(await store.advance(holder, 'deploying', 'cancelled')).toBe(true)
+      await store.create({ id: 'd2', app: 'shop', options, source, image })
+      await store.claim()
+      await store.create({ id: 'd3', app: 'shop', options: asks('cancel-running'), source })
+      expect(await store.find('d2')).toMatchObject({ state: 'deploying', supersededBy: 'd3' })
     })
 
     test('what only builds takes no deploy’s place', async () => {
@@ -137,12 +150,37 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect([(await store.find('d1'))!.state, (await store.find('d2'))!.state]).toEqual(['superseded', 'superseded'])
     })
 
+    test('what has waited too long ends with its limit, counted from when it last came into the queue', async () => {
+      let now = Date.parse('2026-01-01')
+      await using store = open(() => now)
+      for (const id of ['d1', 'd2']) await store.create({ id, app: id, options, source })
+      await store.claim()
+      now += 60_000
+      await store.recover('The gateway was killed')
+      await store.endLate(30_000)
+      expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+      expect(await store.find('d2')).toMatchObject({
+        state: 'build_failed',
+        problem: { code: 'time-limit', state: 'pending', limitMs: 30_000 },
+      })
+    })
+
     test('work that goes back to the queue gives way to what came meanwhile', async () => {
       await using store = await make()
       await store.claim()
       await store.create({ id: 'd2', app: 'shop', options, source })
       await store.recover('The gateway was killed')
       expect(await store.find('d1')).toMatchObject({ state: 'superseded', supersededBy: 'd2' })
+    })
+
+    test('it gives way also to one behind another that would have let it be', async () => {
+      await using store = await make()
+      await store.claim()
+      await store.create({ id: 'd2', app: 'shop', options: asks('fifo'), source })
+      await store.create({ id: 'd3', app: 'shop', options, source })
+      await store.recover('The gateway was killed')
+      expect(await store.find('d1')).toMatchObject({ state: 'superseded', supersededBy: 'd3' })
+      expect(await store.find('d2')).toMatchObject({ state: 'pending' })
     })
 
     test('apps take turns, each within its limit, and those that wait are told of it once', async () => {
@@ -419,6 +457,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = await make()
       const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
+      await store.amend(holder, { rollout: 'about to' })
       const wish = { by: null, why: null, abort: false }
       await expect(store.wishCancel('d1', wish)).rejects.toMatchObject({ code: 'too-late', status: 409 })
       expect(await store.wishCancel('d1', { ...wish, abort: true })).toMatchObject({
@@ -529,6 +568,17 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await kept({ keepSourcesMib: 0 })).toBe('a')
       now += 10 * 86_400_000
       expect(await kept()).toBe('a')
+    })
+
+    test('logs kept by number are those of so many deployments, also when their numbers leap', async () => {
+      await using store = open(Date.now)
+      for (const [id, over] of [['d1'], ['d2'], ['d3', '999999999'], ['d4']] as const) {
+        await store.create({ id, app: 'shop', options: { ...options, over: over ?? null }, source })
+        await store.wishCancel(id, { by: null, why: null, abort: false })
+      }
+      expect(await store.dropLogs({ perApp: 3, days: 9 }, never)).toBe(1)
+      expect(await store.find('d1')).toMatchObject({ logDroppedAt: expect.any(String) })
+      expect(await store.find('d2')).toMatchObject({ number: 2, logDroppedAt: null })
     })
 
     test('old logs go, by age and by number in each app; unfinished ones stay, and every record', async () => {

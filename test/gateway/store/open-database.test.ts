@@ -52,7 +52,8 @@ test.each<[string, (path: string) => void, string]>([
     'is damaged (database disk image is malformed)',
   ],
   ['that is gone while its log is there', (path) => rmSync(path), 'is damaged (its write-ahead log is there'],
-  ['that is empty while its log is there', (path) => truncateSync(path), 'is damaged (its write-ahead log is there'],
+  ['that is empty while its log is there', (path) => truncateSync(path), 'is damaged (it is empty)'],
+  ['that is empty and alone', (path) => (truncateSync(path), rmSync(`${path}-wal`)), 'is damaged (it is empty)'],
   ['that a restore left in pieces', (path) => writeFileSync(`${path}-restoring`, 'x'), 'run it again'],
 ])('a database %s is refused and left as it is', (_, spoil, why) => {
   const { dir, path } = killed()
@@ -62,6 +63,14 @@ test.each<[string, (path: string) => void, string]>([
     expect.objectContaining({ code: 'records-unusable', message: expect.stringContaining(why) }),
   )
   expect(contents(dir)).toEqual(before)
+})
+
+test('a first start that was killed at any moment is begun anew', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'tarmac-store-'))
+  const path = join(dir, 'tarmac.db')
+  for (const part of ['', '-wal']) writeFileSync(`${path}-new${part}`, 'half a page')
+  openDatabase(path).close()
+  expect(readdirSync(dir)).toEqual(['tarmac.db'])
 })
 
 test('what only the write-ahead log holds after a kill is there again', () => {

@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest'
+import { readConfig } from '../../gateway/src/config.ts'
+
+test.each([
+  ['TARMAC_TOTAL_TIMEOUT', '2000000', '2592000'],
+  ['TARMAC_DRAIN', '2000000', '1e12'],
+  ['TARMAC_KEEP_SOURCES_DAYS', '36500', '1e9'],
+  ['TARMAC_KEEP_LOG_DAYS', '36500', '1e9'],
+  ['TARMAC_BASE_REFRESH', '876000', '1e9'],
+  ['TARMAC_MAX_UPLOAD_MIB', '1e9', '1e12'],
+])('%s may be %s, not more than a timer, a date or a number holds', (name, most, tooMuch) => {
+  readConfig({ [name]: most })
+  expect(() => readConfig({ [name]: tooMuch })).toThrow(name)
+})

@@ -1,0 +1,34 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { readConfig } from '../../gateway/src/config.ts'
+import { startGateway } from '../../gateway/src/gateway.ts'
+import { openLog } from '../../gateway/src/log.ts'
+import { databaseIn } from '../../gateway/src/store/backup.ts'
+import { openDatabase } from '../../gateway/src/store/open-database.ts'
+
+test('a sweep that fails keeps the gateway neither from its start nor from the rest of its tidying', async () => {
+  await using closing = new AsyncDisposableStack()
+  const dir = await mkdtemp(join(tmpdir(), 'tarmac-gateway-'))
+  closing.defer(() => rm(dir, { recursive: true }))
+  {
+    using db = openDatabase(databaseIn(dir))
+    db.exec(`INSERT INTO apps (app, settings) VALUES ('shop', 'no settings')`)
+  }
+  const logged: string[] = []
+  const log = openLog('error', { write: (line: string) => void logged.push(line) })
+  const settings = {
+    TARMAC_DATA: dir,
+    TARMAC_PORT: '0',
+    TARMAC_CONTEXT_PORT: '0',
+    TARMAC_BUILDKIT: `unix://${dir}/none`,
+    TARMAC_BUILD_BRIDGE: '',
+    TARMAC_PLAN_NETWORK: 'none',
+  }
+  const gateway = closing.use(await startGateway(readConfig(settings), log))
+  expect((await fetch(`${gateway.url}/healthz`)).status).toBe(200)
+  await expect.poll(() => existsSync(join(dir, 'ballast')), { timeout: 10_000 }).toBe(true)
+  await expect.poll(() => logged.join('')).toContain('sweep failed')
+})
