@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { durationMs } from './duration.ts'
 import { FlyError } from './fly-error.ts'
 import type { Flyd } from './flyd.ts'
+import { regions } from './regions.ts'
 import { parse, type Routes } from './routes.ts'
 import type { App, FlyState, IpAssignment, Secret } from './state.ts'
 import { removeVolume } from './volumes-api.ts'
@@ -105,33 +106,6 @@ const tokenMs = 20 * 365 * 86_400_000
 
 /** The organisation that the lab's token is of, where Fly wants one and the caller names none. */
 export const org_slug = 'personal'
-
-/** `lab` is no region of Fly's: it is where a machine is that asks for none. */
-export const regions = Object.entries({
-  ams: 'Amsterdam, Netherlands',
-  arn: 'Stockholm, Sweden',
-  bom: 'Mumbai, India',
-  cdg: 'Paris, France',
-  dfw: 'Dallas, Texas (US)',
-  ewr: 'Secaucus, NJ (US)',
-  fra: 'Frankfurt, Germany',
-  gru: 'Sao Paulo, Brazil',
-  iad: 'Ashburn, Virginia (US)',
-  jnb: 'Johannesburg, South Africa',
-  lax: 'Los Angeles, California (US)',
-  lhr: 'London, United Kingdom',
-  nrt: 'Tokyo, Japan',
-  ord: 'Chicago, Illinois (US)',
-  sin: 'Singapore, Singapore',
-  sjc: 'San Jose, California (US)',
-  syd: 'Sydney, Australia',
-  yyz: 'Toronto, Canada',
-  lab: 'This machine',
-}).map(([code, name]) => ({ code, name, gateway_available: true, deprecated: false }))
-
-export function expectRegion(code: string): void {
-  if (!regions.some((region) => region.code === code)) throw new FlyError(422, `region ${code} not found`)
-}
 
 const NewApp = z.object({
   name: z.string().optional(),
