@@ -80,10 +80,11 @@ async function expectEnd(fly: FakeFly, end: string, strategy: Strategy): Promise
   expect(seen).toEqual(isNew ? formerly.map((one, at) => ({ ...one, id: seen[at]?.id })) : formerly)
 }
 
-const natures: Nature[] = ['good', 'cannot-start', 'crashes', 'crashes-later', 'check-fails', 'reverts']
+const natures: Nature[] = ['good', 'cannot-start', 'crashes', 'crashes-once', 'crashes-later', 'check-fails', 'reverts']
 const says: Partial<Record<Nature, RegExp>> = {
   'cannot-start': /could not be started by Fly/,
   crashes: /crashed: its process ended by itself with exit code 7/,
+  'crashes-once': /crashed: its process ended by itself with exit code 7/,
   'crashes-later': /crashed: its process ended by itself with exit code 7/,
   'check-fails': /check servicecheck-00 is critical/,
   reverts: /went back to it in silence/,
