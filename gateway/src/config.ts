@@ -83,6 +83,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       builds: set.TARMAC_MAX_BUILDS,
       appBuilds: set.TARMAC_APP_BUILDS,
       deploys: set.TARMAC_MAX_DEPLOYS,
+      queueMs: set.TARMAC_QUEUE_TIMEOUT * 1000,
       fetchMs: set.TARMAC_FETCH_TIMEOUT * 1000,
       planMs: set.TARMAC_PLAN_TIMEOUT * 1000,
       buildMs: set.TARMAC_BUILD_TIMEOUT * 1000,

@@ -133,6 +133,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     const { removed } = await intake.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
   }
+  const endLate = () => store.endLate(limits.queueMs)
   const stopping = new AbortController()
   const dropLogs = async () => {
     const dropped = await store.dropLogs(config.keepLogs, stopping.signal)
@@ -140,7 +141,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   }
   let swept = Promise.resolve()
   const tidy = () => {
-    for (const work of [() => ballast.fill(), sweep, dropLogs])
+    for (const work of [() => ballast.fill(), sweep, endLate, dropLogs])
       swept = swept.then(work).catch((err: unknown) => log.error({ err }, 'sweep failed'))
   }
   tidy()

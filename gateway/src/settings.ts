@@ -210,6 +210,7 @@ export const settings = z.object({
   TARMAC_MAX_DEPLOYS: count
     .default(16)
     .describe('Deployments at machines at once, above which no further one is taken up.'),
+  TARMAC_QUEUE_TIMEOUT: seconds.default(86_400).describe('Seconds that a deployment may wait in the queue.'),
   TARMAC_FETCH_TIMEOUT: seconds.default(300).describe('Seconds for getting the source ready to be planned.'),
   TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
   TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),

@@ -80,6 +80,8 @@ export interface DeploymentStore {
    * none may start. Ends those that come too late, as `advance` does.
    */
   claim(limits?: QueueLimits): Promise<Claim | null>
+  /** Ends those that have waited longer than this, with `time-limit`. */
+  endLate(queueMs: number): Promise<void>
   /** Tells those that wait their place and what they wait for, where it is news. Without limits none may start. */
   tellWaiting(limits: QueueLimits | null): Promise<void>
   /**

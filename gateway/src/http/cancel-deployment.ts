@@ -2,7 +2,7 @@ import type { Request, RequestHandler } from 'express'
 import { type CancelWish, isFinal } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { HttpParts } from './http-app.ts'
-import { queryOf } from './receive-source.ts'
+import { flagOf, knownQuery } from './query.ts'
 
 const words = /^[^\p{Cc}]{0,200}$/u
 
@@ -16,13 +16,11 @@ export function cancelDeployment({ cancel }: Pick<HttpParts, 'cancel'>): Request
 
 /** Who wishes it and why, and whether machines that were touched are to be put back. */
 export function cancelWishOf(request: Request): Omit<CancelWish, 'at'> {
-  const query = queryOf(request)
-  const unknown = [...query.keys()].find((name) => !['by', 'why', 'abort'].includes(name))
-  if (unknown) throw new Problem('option-unknown', `A cancel knows by, why and abort; not ${unknown.slice(0, 100)}.`)
+  const query = knownQuery(request, 'by', 'why', 'abort')
   const text = (name: string) => {
     const value = query.get(name)
     if (!words.test(value ?? '')) throw new Problem('option-invalid', `${name} is one line of at most 200 characters.`)
     return value || null
   }
-  return { by: text('by'), why: text('why'), abort: query.get('abort') === 'true' }
+  return { by: text('by'), why: text('why'), abort: flagOf(query, 'abort') }
 }

@@ -6,7 +6,8 @@ import { fill, routes } from '#api/routes.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { HttpParts } from './http-app.ts'
 import { readImageSource } from './read-image-source.ts'
-import { appOf, queryOf, receiveSource } from './receive-source.ts'
+import { flagOf, knownQuery, queryOf } from './query.ts'
+import { appOf, receiveSource } from './receive-source.ts'
 import { jsonObject } from './small-body.ts'
 
 /** `POST /v1/apps/{app}/deployments`: for programs. The answer comes when the source is safe and the record is made. */
@@ -33,7 +34,7 @@ export function createDeployment(parts: HttpParts): RequestHandler {
 /** `POST /v1/deployments/{id}/retry`: a new deployment from the kept source; `again=true`: of the same image. */
 export function retryDeployment(parts: HttpParts): RequestHandler {
   return async (request, response) => {
-    const again = queryOf(request).get('again') === 'true'
+    const again = flagOf(knownQuery(request, 'again'), 'again')
     const id = String(request.params['id'])
     promised(response, await parts.retry(id, { again, idempotencyKey: idempotencyKeyOf(request) }))
   }

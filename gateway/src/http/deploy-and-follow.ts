@@ -7,7 +7,8 @@ import { untilEnd } from '../deployments/follow.ts'
 import { idempotencyKeyOf, promised } from './create-deployment.ts'
 import type { HttpParts } from './http-app.ts'
 import { everything } from './log-filter.ts'
-import { appOf, queryOf, receiveSource } from './receive-source.ts'
+import { queryOf } from './query.ts'
+import { appOf, receiveSource } from './receive-source.ts'
 import { defaultHeartbeatMs, sendLog, whileOpen } from './send-log.ts'
 
 /** `PUT /deploy/{app}`: from an archive to its verdict in one call, for a shell. */

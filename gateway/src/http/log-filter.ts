@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { type DeploymentEvent, NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
+import { knownQuery } from './query.ts'
 
 /** Which events a reader asked for. `key` is the same for the same wish. */
 export type LogFilter = { key: string; keeps: (event: DeploymentEvent) => boolean }
@@ -9,8 +10,8 @@ const types: string[] = NewEvent.options.map(({ shape }) => shape.type.value)
 const streams = ['stdout', 'stderr']
 
 /** `?only=state,machine`, `?step=…` (as events name it), `?stream=stderr`: what fits all of them. */
-export function filterOf({ url }: Pick<IncomingMessage, 'url'>): LogFilter {
-  const query = new URL(url ?? '', 'http://gateway').searchParams
+export function filterOf(request: IncomingMessage): LogFilter {
+  const query = knownQuery(request, 'only', 'step', 'stream', 'after')
   const [only, step, stream] = ['only', 'step', 'stream'].map((name) => query.get(name) || null)
   if (!only && !step && !stream) return everything
   const asked = only?.split(',') ?? types

@@ -4,22 +4,15 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { assertLogKept } from '../deployments/follow.ts'
 import type { HttpParts } from './http-app.ts'
-import { appOf, queryOf } from './receive-source.ts'
+import { knownQuery, pageOf, queryOf, wholeNumber } from './query.ts'
+import { appOf } from './receive-source.ts'
 
 type Store = Pick<HttpParts, 'store'>
 
 /** `GET /v1/apps/{app}/deployments`: newest first, `limit` at a time. */
 export function listDeployments({ store }: Store): RequestHandler {
-  return async (request, response) => void response.json(await store.list(appOf(request), pageOf(queryOf(request))))
-}
-
-/** Which page of a list is asked for. */
-export function pageOf(query: URLSearchParams): { limit: number; before: string | null } {
-  const before = query.get('cursor')
-  if (before !== null && !/^[\w-]{1,100}$/.test(before)) throw notNumber('cursor', 'the `next` of the page before')
-  const limit = wholeNumber('limit', query.get('limit') ?? '20')
-  if (limit < 1 || limit > 100) throw notNumber('limit', 'a number from 1 to 100')
-  return { limit, before }
+  return async (request, response) =>
+    void response.json(await store.list(appOf(request), pageOf(knownQuery(request, 'limit', 'cursor'))))
 }
 
 /** `GET /v1/deployments/{id}`: the record, which alone gives the verdict. */
@@ -41,14 +34,7 @@ export async function findLog(store: HttpParts['store'], id: string): Promise<De
 }
 
 /** The number of the last event that the reader has: what a browser says when it comes back counts more than the address. */
-export function afterOf({ url, headers }: IncomingMessage): number {
-  const asked = new URL(url ?? '', 'http://gateway').searchParams.get('after')
-  return wholeNumber('after', headers['last-event-id']?.toString() || asked || '0')
+export function afterOf(request: IncomingMessage): number {
+  const asked = queryOf(request).get('after')
+  return wholeNumber('after', request.headers['last-event-id']?.toString() || asked || '0')
 }
-
-export function wholeNumber(name: string, value: string): number {
-  if (!/^\d{1,15}$/.test(value)) throw notNumber(name, 'a whole number')
-  return Number(value)
-}
-
-const notNumber = (name: string, what: string) => new Problem('option-invalid', `The option ${name} is ${what}.`)

@@ -16,8 +16,6 @@ export function appOf(request: Request): string {
   return app.data
 }
 
-export const queryOf = (request: Request) => new URL(request.originalUrl, 'http://gateway').searchParams
-
 /** The body as a source, raw or as a form. Call it when nothing else can be wrong: from here on bytes are asked for. */
 export async function receiveSource(request: Request, response: Response, parts: HttpParts): Promise<Received> {
   if (parts.stopping.aborted)

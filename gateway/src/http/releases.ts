@@ -8,8 +8,8 @@ import type { Audit } from '#api/release.ts'
 import type { ReleaseStore } from '../deployments/release-store.ts'
 import { findRelease, releaseBack, releaseDiff, shownRelease } from '../pipeline/releases.ts'
 import { idempotencyKeyOf, promised } from './create-deployment.ts'
-import { pageOf, wholeNumber } from './read-deployments.ts'
-import { appOf, queryOf } from './receive-source.ts'
+import { flagOf, knownQuery, pageOf, queryOf, refuseBody, wholeNumber } from './query.ts'
+import { appOf } from './receive-source.ts'
 
 export type AppParts = {
   store: { releases: Pick<ReleaseStore, 'find' | 'list'> }
@@ -25,7 +25,7 @@ export type AppParts = {
 /** `GET /v1/apps/{app}/releases?owner=`: newest first. */
 export function listReleases({ store }: AppParts): RequestHandler {
   return async (request, response) => {
-    const query = queryOf(request)
+    const query = knownQuery(request, 'owner', 'limit', 'cursor')
     const { releases, next } = await store.releases.list(appOf(request), ownerOf(query), pageOf(query))
     response.json({ releases: releases.map(shownRelease), next })
   }
@@ -46,6 +46,7 @@ export function diffReleases({ store }: AppParts): RequestHandler {
 export function rollBack({ store, bring }: Pick<AppParts, 'store' | 'bring'>): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
+    refuseBody(request)
     const query = queryOf(request)
     const number = query.has('release') ? wholeNumber('release', query.get('release')!) : null
     query.delete('release')
@@ -66,17 +67,17 @@ export function auditApp({ audit }: Pick<AppParts, 'audit'>): RequestHandler {
 export function removeApp({ deleteApp }: Pick<AppParts, 'deleteApp'>): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
-    const query = queryOf(request)
+    const query = knownQuery(request, 'confirm', 'foreign')
     if (query.get('confirm') !== app)
       throw new Problem('option-invalid', `To delete the app with all its machines and volumes say confirm=${app}.`)
-    await deleteApp(app, query.get('foreign') === 'true')
+    await deleteApp(app, flagOf(query, 'foreign'))
     response.status(204).end()
   }
 }
 
 const releaseOf = async (store: AppParts['store'], request: Request, name: string) => {
   const number = wholeNumber(name, String(request.params[name]))
-  return shownRelease(await findRelease(store.releases, appOf(request), ownerOf(queryOf(request)), number))
+  return shownRelease(await findRelease(store.releases, appOf(request), ownerOf(knownQuery(request, 'owner')), number))
 }
 
 function ownerOf(query: URLSearchParams): string | null {

@@ -7,9 +7,9 @@ import { fill, routes } from '#api/routes.ts'
 import { cancelWishOf } from './cancel-deployment.ts'
 import { idempotencyKeyOf } from './create-deployment.ts'
 import type { HttpParts } from './http-app.ts'
-import { pageOf } from './read-deployments.ts'
+import { knownQuery, pageOf } from './query.ts'
 import { readImageSource } from './read-image-source.ts'
-import { queryOf, receiveSource } from './receive-source.ts'
+import { receiveSource } from './receive-source.ts'
 import { asObject, jsonObject } from './small-body.ts'
 
 export type RolloutParts = {
@@ -59,7 +59,8 @@ export function createRollout(parts: HttpParts): RequestHandler {
 
 /** `GET /v1/rollouts`: newest first, `limit` at a time. */
 export function listRollouts({ rollouts }: HttpParts): RequestHandler {
-  return async (request, response) => void response.json(await rollouts.list(pageOf(queryOf(request))))
+  return async (request, response) =>
+    void response.json(await rollouts.list(pageOf(knownQuery(request, 'limit', 'cursor'), /^[\da-f-]{1,50}$/)))
 }
 
 /** `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 when it has ended, 202 while what has begun still stops. */

@@ -180,6 +180,18 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
+  async endLate(limitMs: number): Promise<void> {
+    const detail = `It waited in the queue for longer than ${limitMs / 1000} s.`
+    const problem = new Problem('time-limit', detail, { facts: { state: 'pending', limitMs } }).body()
+    return this.#transaction(() => {
+      const late = this.#rows.all(
+        `SELECT * FROM deployments WHERE state = 'pending' AND ended_at IS NULL AND updated_at < ?`,
+        [this.#rows.time(-limitMs)],
+      )
+      for (const row of late) this.#rows.move(row, 'build_failed', { problem })
+    })
+  }
+
   async tellWaiting(limits: QueueLimits | null): Promise<void> {
     return this.#transaction(() => {
       for (const { id, ...place } of this.#queue.arranged(limits).places) {

@@ -32,6 +32,7 @@ test('an app’s settings are shown with where they come from, changed one by on
   expect(await upload.json()).toMatchObject({ options: { lane: 'fifo', region: null, env: { B: '2', C: '3' } } })
 
   expect(await ask('PATCH', { lane: 'sometimes' })).toMatchObject({ status: 422, code: 'option-invalid' })
+  expect(await ask('PATCH', { keepSourcesDays: 1e9 })).toMatchObject({ status: 422, code: 'option-invalid' })
   expect(await ask('PATCH', { lanes: 'fifo' })).toMatchObject({ status: 422, code: 'option-unknown' })
   expect(await ask('PATCH', { env: { '1A': 'x' } })).toMatchObject({ status: 422, code: 'option-invalid' })
   expect(await ask('PATCH', '{')).toMatchObject({ status: 400, code: 'request-invalid' })

@@ -255,11 +255,12 @@ test('a gateway whose network is not proven takes no upload, before a byte of it
 
 test('a cancel answers with the record: ended, or on its way there; too late once machines are touched', async () => {
   await using http = await startHttp()
-  const cancel = (id: string, query = '') => send(http, 'POST', `/v1/deployments/${id}/cancel${query}`)
+  const cancel = (id: string, query = '') =>
+    fetch(`${http.url}/v1/deployments/${id}/cancel${query}`, { method: 'POST', headers: authorization })
   const waiting = await cancel((await http.create()).id, '?by=ada&why=wrong+branch')
   expect([waiting.status, await waiting.json()]).toMatchObject([200, { state: 'cancelled', cancel: { by: 'ada' } }])
   await http.create()
-  const { id } = await http.play([['analyzing'], ['building'], ['deploying']])
+  const { id } = await http.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
   expect((await cancel(id)).status).toBe(409)
   expect((await cancel(id, '?abort=true')).status).toBe(202)
   expect((await cancel('nobody')).status).toBe(404)
@@ -291,4 +292,21 @@ test('while the disk is short of room no upload is taken, and the answer says wh
   expect([answer.status, answer.headers.get('Retry-After')]).toEqual([507, '30'])
   expect(await answer.json()).toMatchObject({ code: 'no-space', retry: true })
   expect(received).toBe(false)
+})
+
+test('a word that a call does not know is said, not passed over', async () => {
+  await using http = await startHttp()
+  const { id } = await http.create()
+  const answer = async (method: string, path: string, body?: string) => {
+    const { status } = await fetch(http.url + path, { method, headers: authorization, ...(body && { body }) })
+    return status
+  }
+  expect(await answer('POST', `/v1/deployments/${id}/retry?agian=true`)).toBe(422)
+  expect(await answer('POST', `/v1/deployments/${id}/retry?again=yes`)).toBe(422)
+  expect(await answer('POST', `/v1/deployments/${id}/retry`, '{"again":true}')).toBe(400)
+  expect(await answer('POST', `/v1/deployments/${id}/cancel?abort=yes`)).toBe(422)
+  expect(await answer('GET', `/v1/deployments/${id}/events?onyl=state`)).toBe(422)
+  expect(await answer('GET', '/v1/apps/shop/deployments?limt=2')).toBe(422)
+  expect(await answer('GET', '/v1/apps/shop/releases?cursor=abc')).toBe(422)
+  expect(await answer('POST', '/v1/apps/shop/rollback', '{"release":2}')).toBe(400)
 })

@@ -150,6 +150,21 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect([(await store.find('d1'))!.state, (await store.find('d2'))!.state]).toEqual(['superseded', 'superseded'])
     })
 
+    test('what has waited too long ends with its limit, counted from when it last came into the queue', async () => {
+      let now = Date.parse('2026-01-01')
+      await using store = open(() => now)
+      for (const id of ['d1', 'd2']) await store.create({ id, app: id, options, source })
+      await store.claim()
+      now += 60_000
+      await store.recover('The gateway was killed')
+      await store.endLate(30_000)
+      expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+      expect(await store.find('d2')).toMatchObject({
+        state: 'build_failed',
+        problem: { code: 'time-limit', state: 'pending', limitMs: 30_000 },
+      })
+    })
+
     test('work that goes back to the queue gives way to what came meanwhile', async () => {
       await using store = await make()
       await store.claim()

@@ -1,0 +1,43 @@
+import type { IncomingMessage } from 'node:http'
+import { Problem } from '#api/problem.ts'
+
+/** A request's query. */
+export const queryOf = ({ url = '' }: Pick<IncomingMessage, 'url'>) => new URL(url, 'http://gateway').searchParams
+
+/** The query of a call that knows these words and takes nothing else, neither there nor in a body. */
+export function knownQuery(request: Pick<IncomingMessage, 'url' | 'headers'>, ...known: string[]): URLSearchParams {
+  const query = queryOf(request)
+  const unknown = [...query.keys()].find((name) => !known.includes(name))
+  const knows = known.length > 0 ? `knows ${known.join(', ')}` : 'takes no options'
+  if (unknown !== undefined)
+    throw new Problem('option-unknown', `This call ${knows}; not ${unknown.slice(0, 100)}.`, { facts: { known } })
+  refuseBody(request)
+  return query
+}
+
+export function refuseBody({ headers }: Pick<IncomingMessage, 'headers'>): void {
+  if (Number(headers['content-length'] ?? 0) > 0)
+    throw new Problem('request-invalid', 'This call takes no body: options go in the query.')
+}
+
+export function flagOf(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name) ?? 'false'
+  if (value !== 'true' && value !== 'false') throw notSo(name, 'true or false')
+  return value === 'true'
+}
+
+export function wholeNumber(name: string, value: string): number {
+  if (!/^\d{1,15}$/.test(value)) throw notSo(name, 'a whole number')
+  return Number(value)
+}
+
+/** Which page of a list is asked for. A cursor is the number of the last that was shown, or as `cursor` says. */
+export function pageOf(query: URLSearchParams, cursor = /^\d{1,15}$/): { limit: number; before: string | null } {
+  const before = query.get('cursor')
+  if (before !== null && !cursor.test(before)) throw notSo('cursor', 'the `next` of the page before')
+  const limit = wholeNumber('limit', query.get('limit') ?? '20')
+  if (limit < 1 || limit > 100) throw notSo('limit', 'a number from 1 to 100')
+  return { limit, before }
+}
+
+const notSo = (name: string, what: string) => new Problem('option-invalid', `The option ${name} is ${what}.`)
