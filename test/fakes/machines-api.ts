@@ -281,6 +281,7 @@ export class FakeFly {
       if (nature === 'crashes-once') crash('started')
       if (nature === 'crashes') later(bootMs, () => crash('stopped'))
       const again = () => {
+        if (machine.state !== 'started') return
         crash('started')
         later(400, again)
       }
