@@ -141,8 +141,7 @@ class SoakApp {
     const isHarmless = faults.length === 0 || weather === unseen
     if (nature === 'good' && isHarmless && deployment.state !== 'live')
       wrong.push(`nothing was wrong with it: ${deployment.problem?.detail}`)
-    // Of a canary the crash may come when it has done its duty.
-    if (weather === 'a crash' && struck.length > 0 && strategy !== 'canary' && deployment.state === 'live')
+    if (weather === 'a crash' && struck.length > 0 && deployment.state === 'live')
       wrong.push('a version that crashed was called live')
     if (deployment.problem?.code === 'deploy-stuck') {
       // Put right by hand, as the record says it must be; here, by beginning anew.

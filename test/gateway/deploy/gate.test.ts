@@ -33,6 +33,20 @@ test('a machine is called removed only when the list of machines does not know i
   }
 })
 
+test('a canary that crashes after its checks, before it is stopped, ends the deploy', async () => {
+  await using fly = await FakeFly.start()
+  await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
+  const tell = (event: NewEvent) => {
+    if (event.type !== 'machine' || event.status !== 'cordoned') return
+    const crash = { type: 'exit', status: 'stopped', request: { exit_event: { exit_code: 7 } } }
+    const canary = fly.machines('web').find(({ id }) => id === event.machine)
+    canary?.events?.unshift({ ...crash, timestamp: Date.now() })
+  }
+  const problem = await refused(deployed(fly, { number: 2, flyToml: http, options: { strategy: 'canary' }, tell }))
+  expect(problem.message).toContain('crashed: its process ended by itself with exit code 7')
+  expect(fly.machines('web')).toMatchObject([{ made: 1, image_ref: { digest: digest(1) } }])
+})
+
 test('a release whose check is answered, if wrongly, is not told where to listen', async () => {
   for (const output of ['HTTP GET http://10.0.0.2:8080/: 404 Not Found', 'connect: connection refused']) {
     await using fly = await FakeFly.start()
