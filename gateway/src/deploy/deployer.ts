@@ -41,7 +41,7 @@ export class Deployer {
    * looked (Fly allows few such questions), and makes nothing before `wanted` resolves.
    */
   async ensureApp(app: string, wanted: Promise<unknown>, signal: AbortSignal): Promise<{ created: boolean }> {
-    const { fly, network = null } = this.#settings
+    const { fly, network } = this.#settings
     if (performance.now() - (this.#seen.get(app) ?? -Infinity) < seenMs) return { created: false }
     const found = await this.#app(app, signal)
     const created = found === null
@@ -123,7 +123,7 @@ export class Deployer {
   }
 
   async #createApp(app: string, signal: AbortSignal): Promise<void> {
-    const { fly, org, network = null } = this.#settings
+    const { fly, org, network } = this.#settings
     try {
       await fly.createApp({ name: app, org, network }, signal)
     } catch (error) {
