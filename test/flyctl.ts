@@ -3,7 +3,6 @@ import { execFile, execFileSync } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 const nowhere = 'http://127.0.0.1:1'
@@ -33,20 +32,14 @@ export const hasFlyctl = (() => {
   }
 })()
 
-/** Runs flyctl's commands; in words, `\ ` is a space. What meets Fly's request limits is said again. */
+/** Runs flyctl's commands; in words, `\ ` is a space. */
 export function flyctlAt(url: string, token: string) {
   const cwd = mkdtempSync(join(tmpdir(), 'flyctl-'))
   const urls = { FLY_FLAPS_BASE_URL: url, FLY_API_BASE_URL: url, FLY_UIEX_BASE_URL: url }
   const env = { ...quiet, ...urls, HOME: cwd, FLY_CONFIG_DIR: cwd, FLY_ACCESS_TOKEN: token }
-  const run = async (command: string, triesLeft = 4): Promise<string> => {
+  const run = async (command: string): Promise<string> => {
     const words = command.match(/(?:\\ |\S)+/g)!.map((word) => word.replaceAll('\\ ', ' '))
-    try {
-      return (await promisify(execFile)('flyctl', words, { env, cwd, timeout: 150_000 })).stdout
-    } catch (error) {
-      if (triesLeft === 0 || !String(error).includes('rate limit exceeded')) throw error
-      await sleep(3000)
-      return run(command, triesLeft - 1)
-    }
+    return (await promisify(execFile)('flyctl', words, { env, cwd, timeout: 150_000 })).stdout
   }
   return { run, cwd }
 }

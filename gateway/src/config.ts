@@ -55,6 +55,8 @@ export function readConfig(env: Record<string, string | undefined>) {
     fly: {
       api: set.TARMAC_FLY_API,
       org: set.TARMAC_FLY_ORG,
+      network: set.TARMAC_FLY_NETWORK || null,
+      builder: set.FLY_MACHINE_ID || null,
       region: set.TARMAC_FLY_REGION || set.FLY_REGION || 'iad',
       url: set.TARMAC_URL,
       ownerUrl: set.TARMAC_OWNER_URL,

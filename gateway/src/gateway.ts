@@ -53,6 +53,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const deployer = new Deployer({
     fly,
     org: place.org,
+    network: place.network,
+    builder: place.builder,
     urlTemplate: place.url,
     ownerUrlTemplate: place.ownerUrl,
     watchMs: limits.watchMs,

@@ -144,11 +144,24 @@ export const settings = z.object({
   TARMAC_FLY_API: z.url().default('https://api.machines.dev').describe('Base URL of the Machines API.'),
   TARMAC_FLY_TOKEN: z.string().default('').describe('Token for the Machines API and the registry.'),
   TARMAC_FLY_ORG: z.string().default('personal').describe('Organisation in which missing apps are made.'),
+  TARMAC_FLY_NETWORK: z
+    .string()
+    .regex(/^([a-zA-Z][a-zA-Z0-9-]*)?$/, 'must be the name of a network: a letter, then letters, digits and dashes')
+    .default('')
+    .describe(
+      'Private network of the apps that are made, and of their Flycast addresses; the organisation’s default when empty.',
+    ),
   TARMAC_FLY_REGION: z
     .string()
     .default('')
     .describe('Region of new machines; the builder’s own (FLY_REGION) when empty.'),
   FLY_REGION: z.string().default('').describe('Set by Fly: where the builder runs.'),
+  FLY_MACHINE_ID: z
+    .string()
+    .default('')
+    .describe(
+      'Set by Fly: the builder’s machine. New machines bear it as fly_builder_id, by which Fly finds images that its registry does not have everywhere yet.',
+    ),
   TARMAC_URL: z
     .string()
     .default('http://{app}.flycast')

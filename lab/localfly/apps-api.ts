@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
+import { durationMs } from './duration.ts'
 import { FlyError } from './fly-error.ts'
 import type { Flyd } from './flyd.ts'
+import { regions } from './regions.ts'
 import { parse, type Routes } from './routes.ts'
 import type { App, FlyState, IpAssignment, Secret } from './state.ts'
 import { removeVolume } from './volumes-api.ts'
@@ -41,18 +43,20 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
     for (const machine of state.machinesOf(app.name)) flyd.destroy(machine, true)
     for (const volume of state.volumesOf(app.name)) removeVolume(state, volume)
     state.apps.delete(app.name)
-    for (const [known, scope] of state.deployTokens) if (scope === app.name) state.deployTokens.delete(known)
+    for (const [known, scope] of state.deployTokens) if (scope.app === app.name) state.deployTokens.delete(known)
     state.save()
   })
-  routes.on('post', '/apps/:app/deploy_token', ({ app }) => {
+  routes.on('post', '/apps/:app/deploy_token', ({ app, body, hasBody }) => {
+    if (!hasBody) throw new FlyError(400, 'EOF')
+    const { expiry } = parse(z.object({ expiry: z.string().optional() }), body)
     const made = `FlyV1 fm2_${randomBytes(24).toString('base64url')}`
-    state.deployTokens.set(made, app.name)
+    state.deployTokens.set(made, { app: app.name, until: Date.now() + durationMs(expiry, tokenMs) })
     state.save()
     return { token: made }
   })
 
-  routes.on('get', '/apps/:app/ip_assignments', ({ app }) => ({ ips: app.ips }))
-  routes.on('post', '/apps/:app/ip_assignments', ({ app, body }) => addIp(state, app, parse(NewIp, body)))
+  routes.on('get', '/apps/:app/ip_assignments', ({ app }) => ({ ips: app.ips.map(showIp) }))
+  routes.on('post', '/apps/:app/ip_assignments', ({ app, body }) => showIp(addIp(state, app, parse(NewIp, body))))
   routes.on('delete', '/apps/:app/ip_assignments/:ip', ({ app, params }) => {
     if (!app.ips.some(({ ip }) => ip === params['ip'])) throw new FlyError(404, 'not_found: ip assignment not found')
     app.ips = app.ips.filter(({ ip }) => ip !== params['ip'])
@@ -98,27 +102,10 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
   })
 }
 
+const tokenMs = 20 * 365 * 86_400_000
+
 /** The organisation that the lab's token is of, where Fly wants one and the caller names none. */
 export const org_slug = 'personal'
-
-/** `lab` is no region of Fly's: it is where a machine is that asks for none. */
-export const regions = Object.entries({
-  ams: 'Amsterdam, Netherlands',
-  arn: 'Stockholm, Sweden',
-  cdg: 'Paris, France',
-  fra: 'Frankfurt, Germany',
-  gru: 'Sao Paulo, Brazil',
-  iad: 'Ashburn, Virginia (US)',
-  jnb: 'Johannesburg, South Africa',
-  lhr: 'London, United Kingdom',
-  nrt: 'Tokyo, Japan',
-  ord: 'Chicago, Illinois (US)',
-  sin: 'Singapore, Singapore',
-  sjc: 'San Jose, California (US)',
-  syd: 'Sydney, Australia',
-  yyz: 'Toronto, Canada',
-  lab: 'This machine',
-}).map(([code, name]) => ({ code, name, gateway_available: true, deprecated: false }))
 
 const NewApp = z.object({
   name: z.string().optional(),
@@ -129,6 +116,7 @@ const NewApp = z.object({
 const NewIp = z.object({
   type: z.enum(['v4', 'v6', 'shared_v4', 'private_v6']),
   region: z.string().nullish(),
+  network: z.string().nullish(),
   service_name: z.string().nullish(),
 })
 const SecretName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
@@ -150,19 +138,26 @@ export function showApp(state: FlyState, { name, id, network, internal_numeric_i
   }
 }
 
-/** Addresses out of the ranges for documentation, save Flycast's, which everyone knows by its prefix. */
+const showIp = ({ network: _network, ...shown }: IpAssignment) => shown
+
+/** Addresses out of the ranges for documentation, save Flycast's: everyone knows them by their prefix; it goes on with the network's. */
 export function addIp(state: FlyState, app: App, wish: z.infer<typeof NewIp>): IpAssignment {
   const tail = randomBytes(2).toString('hex')
+  const network = wish.type === 'private_v6' ? wish.network || 'default' : null
+  const taken = new Set([...state.apps.values()].flatMap(({ ips }) => ips.map(({ ip }) => ip)))
+  const free = Array.from({ length: 254 }, (_, index) => `192.0.2.${1 + index}`).find((ip) => !taken.has(ip))
+  if (!free) throw new FlyError(422, 'the lab has no IPv4 address left')
   const ip = {
-    v4: `192.0.2.${1 + (app.internal_numeric_id % 254)}`,
+    v4: free,
     shared_v4: `198.51.100.${1 + (app.internal_numeric_id % 254)}`,
     v6: `2001:db8::${tail}`,
-    private_v6: `fdaa:0:1::${tail}`,
+    private_v6: `fdaa:0:${sha256(network ?? '').slice(0, 4)}::${tail}`,
   }[wish.type]
   const made = {
     ip,
     region: wish.region ?? 'global',
     service_name: wish.service_name ?? '',
+    network,
     shared: wish.type === 'shared_v4',
     created_at: new Date().toISOString(),
   }
@@ -171,13 +166,15 @@ export function addIp(state: FlyState, app: App, wish: z.infer<typeof NewIp>): I
   return made
 }
 
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+
 /** Null takes it away. */
 function writeSecret(app: App, name: string, value: string | null): Secret | null {
   const before = app.secrets[name]
   delete app.secrets[name]
   if (value === null) return null
   const now = new Date().toISOString()
-  const digest = createHash('sha256').update(value).digest('hex').slice(0, 16)
+  const digest = sha256(value).slice(0, 16)
   return (app.secrets[name] = { name, value, digest, created_at: before?.created_at ?? now, updated_at: now })
 }
 

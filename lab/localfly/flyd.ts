@@ -20,11 +20,12 @@ export type Stop = { signal?: string | undefined; timeout?: string | number | un
 
 const atRest: MachineState[] = ['created', 'stopped', 'failed', 'destroyed']
 const stopMs = 5000
+const stopAnswerMs = 3000
 const restartPauseMs = { least: 250, most: 5000 }
 
 /**
- * Runs the machines. Like Fly it answers first and does afterwards: each call checks, shows the passing state, and
- * queues a job; a machine's jobs run one after the other.
+ * Runs the machines. Like Fly it answers first and does afterwards, but for a stop: each call checks, shows the passing
+ * state, and queues a job; a machine's jobs run one after the other.
  */
 export class Flyd {
   readonly #state: FlyState
@@ -127,6 +128,13 @@ export class Flyd {
     this.#state.addEvent(machine, 'start', 'starting', by)
     this.#do(machine, 'starting', () => (before === 'suspended' ? this.#resume(machine) : this.#boot(machine)))
     return before
+  }
+
+  /** Resolves when the machine has stopped, or when that takes long. */
+  async stopAndWait(machine: Machine, how: Stop): Promise<void> {
+    this.stop(machine, how)
+    const late = AbortSignal.any([AbortSignal.timeout(stopAnswerMs), this.#closing.signal])
+    while (machine.state === 'stopping' && !late.aborted) await this.#state.changed(late).catch(() => {})
   }
 
   stop(machine: Machine, how: Stop, by: MachineEvent['source'] = 'user'): void {
@@ -286,6 +294,7 @@ export class Flyd {
   async #boot(machine: Machine): Promise<MachineState> {
     const { config } = machine
     const image = await this.#pull(machine)
+    await this.#hostile.hold('slow-start', machine, this.#closing.signal)
     this.#hostile.meet('never-starts', machine)
     const exec = config.init?.exec
     // In a lab whose folder has moved, the machines move to its new network.
@@ -366,7 +375,9 @@ export class Flyd {
     const isLate = await Promise.race([exited.then(() => false), late])
     patience.abort()
     if (isLate) await this.#podman.kill(container, 'SIGKILL')
-    return exited
+    const exit = await exited
+    await this.#hostile.hold('slow-stop', machine, this.#closing.signal)
+    return exit
   }
 
   async #suspend(machine: Machine): Promise<MachineState> {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { type Case, type Fault, faults, type Hostile } from './hostile.ts'
+import { type Case, type Fault, faults, type Hostile, type Refusal, refusals } from './hostile.ts'
 import type { FlyState, Machine } from './state.ts'
 
 const atCall = (Object.keys(faults) as Fault[]).filter((fault) => faults[fault].at === 'call')
@@ -20,12 +20,12 @@ export function hostileApi(parts: { api: RequestListener; state: FlyState; hosti
       atEnd(res, (text, send) => send(withoutGone(text, state, hostile)))
     else if (met.machine && hostile.isGone(met.machine))
       return void refuse(res, 503, "unavailable: the machine's host is unreachable")
-    if (struck && spoil[struck.fault]?.({ req, res, ms: struck.ms, machine: met.machine })) return
+    if (struck && spoil[struck.fault]?.({ req, res, ...struck, machine: met.machine })) return
     api(req, res)
   }
 }
 
-type Spoiled = { req: IncomingMessage; res: ServerResponse; ms: number; machine: Machine | undefined }
+type Spoiled = { req: IncomingMessage; res: ServerResponse; ms: number; refusal: Refusal; machine: Machine | undefined }
 
 /** What each fault does to a call. Where it says true, nothing is done. */
 const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
@@ -35,6 +35,10 @@ const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
   },
   'error-before': ({ res }) => refuse(res, 503, 'unavailable: try again later'),
   'error-after': ({ res }) => atEnd(res, (_text, send) => send('{"error":"internal server error"}', 500)),
+  refused: ({ res, refusal }) => {
+    const [httpStatus, error, status]: readonly [number, string, string?] = refusals[refusal]
+    return refuse(res, httpStatus, error, status)
+  },
   edge: ({ res }) => {
     res.statusCode = 502
     res.end('<html><body><h1>502 Bad Gateway</h1></body></html>')
@@ -74,10 +78,10 @@ function atEnd(res: ServerResponse, then: (text: string, send: (text: string, st
   }
 }
 
-function refuse(res: ServerResponse, status: number, error: string): true {
-  res.statusCode = status
+function refuse(res: ServerResponse, httpStatus: number, error: string, status?: string): true {
+  res.statusCode = httpStatus
   res.setHeader('content-type', 'application/json')
-  res.end(JSON.stringify({ error }))
+  res.end(JSON.stringify({ error, status }))
   return true
 }
 

@@ -3,14 +3,18 @@ import { json } from 'node:stream/consumers'
 import { z } from 'zod'
 import type { Autostop } from './autostop.ts'
 import { type Hostile, Hostility, type Strike } from './hostile.ts'
+import type { RequestLimits } from './limits.ts'
 
-/** The port that tells localfly to misbehave; no part of Fly's API. `PUT` and `GET /hostile`, `PUT /autostop`. */
-export function controlPort({ hostile, autostop }: { hostile: Hostile; autostop: Autostop }): RequestListener {
+type Parts = { hostile: Hostile; autostop: Autostop; limits: RequestLimits }
+
+/** The port that tells localfly to misbehave; no part of Fly's API. `PUT` and `GET /hostile`, `PUT /autostop`, `PUT /limits`. */
+export function controlPort({ hostile, autostop, limits }: Parts): RequestListener {
   const answer = async (name: string, body: () => Promise<unknown>): Promise<[number, unknown]> => {
     if (name === 'PUT /hostile') return [200, hostile.set(Hostility.parse(await body()))]
     if (name === 'GET /hostile') return [200, hostile.strikesOn()]
-    if (name !== 'PUT /autostop') return [404, { error: `there is no ${name}` }]
-    autostop.set(AutostopWish.parse(await body()).idleMs)
+    if (name === 'PUT /autostop') autostop.set(AutostopWish.parse(await body()).idleMs)
+    else if (name === 'PUT /limits') limits.hold = LimitsWish.parse(await body()).hold
+    else return [404, { error: `there is no ${name}` }]
     return [200, {}]
   }
   return (req, res) =>
@@ -20,6 +24,7 @@ export function controlPort({ hostile, autostop }: { hostile: Hostile; autostop:
 }
 
 const AutostopWish = z.strictObject({ idleMs: z.number().min(100) })
+const LimitsWish = z.strictObject({ hold: z.boolean() })
 
 export type FlyControl = ReturnType<typeof flyControl>
 
@@ -39,5 +44,7 @@ export function flyControl(url: string) {
     strikes: () => call('GET', '/hostile'),
     /** How long a machine is idle before the proxy stops it, where its service says so. */
     autostopAfter: (idleMs: number) => call('PUT', '/autostop', { idleMs }),
+    /** Whether Fly's request limits hold. */
+    limits: (hold: boolean) => call('PUT', '/limits', { hold }),
   }
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import type { FlyState, Machine } from './state.ts'
 
@@ -10,6 +11,11 @@ export const faults = {
   'rate-limit': { at: 'call', about: '429, and nothing done', ms: ['`Retry-After`, in whole seconds; none for 0', 0] },
   'error-before': { at: 'call', about: '503, and nothing done' },
   'error-after': { at: 'call', about: 'done, and then 500' },
+  refused: {
+    at: 'call',
+    about:
+      "a create, an update or a start gets one of Fly's own refusals, and nothing is done: `refusal` says which (`no-memory` 409, `no-capacity` 422, `over-quota` 403, `deploys-off` 503), or the seed does",
+  },
   edge: { at: 'call', about: "502 with an edge's page that is not JSON, and nothing done" },
   unseen: { at: 'call', about: '404, as for what was made a moment ago, and nothing done' },
   'cut-before': { at: 'call', about: 'the connection is cut, and nothing done' },
@@ -36,6 +42,12 @@ export const faults = {
     at: 'machine',
     about: 'an update is given up once the machine was stopped: the former version runs again, without a word',
   },
+  'slow-start': { at: 'machine', about: 'the machine takes longer to start', ms: ['how much longer', 3000] },
+  'slow-stop': {
+    at: 'machine',
+    about: 'the machine takes longer to stop, whatever its kill timeout',
+    ms: ['how much longer', 4000],
+  },
   'never-starts': { at: 'machine', about: 'the machine does not start, and is `failed`' },
   crashes: { at: 'machine', about: 'the program is killed after its start', ms: ['how long after', 1000] },
   'clock-skew': { at: 'always', about: 'every time in an answer is off', ms: ['by how much, may be negative', 60_000] },
@@ -43,6 +55,21 @@ export const faults = {
   string,
   { at: 'call' | 'machine' | 'always'; about: string; ms?: readonly [string, number] }
 >
+
+/** What Fly refuses with, of what it has for machines: HTTP status, text, and the newer `status` code where there is one. */
+export const refusals = {
+  'no-memory': [
+    409,
+    'aborted: could not reserve resource for machine: insufficient memory available to fulfill request',
+  ],
+  'no-capacity': [422, 'insufficient resources available to fulfill request', 'insufficient_capacity'],
+  'over-quota': [403, 'Your organization has reached its machine limit'],
+  'deploys-off': [503, 'unavailable: deploys to this host are temporarily disabled, please try again later'],
+} as const satisfies Record<string, readonly [number, string, string?]>
+
+export type Refusal = keyof typeof refusals
+const refusalNames = Object.keys(refusals) as [Refusal, ...Refusal[]]
+const refusable = /^POST \/apps\/[^/]+\/machines(?:\/[^/]+(?:\/start)?)?$/
 
 export type Fault = keyof typeof faults
 const names = Object.keys(faults) as [Fault, ...Fault[]]
@@ -62,6 +89,8 @@ export const Rule = z.strictObject({
   /** A regular expression for `POST /apps/shop/machines/{id}/lease`; only for faults at a call. */
   on: z.string().optional(),
   ms: z.number().optional(),
+  /** Only for `refused`. */
+  refusal: z.enum(refusalNames).optional(),
 })
 /** With `app` the rules are for it alone, and take the place of its rules only. */
 export const Hostility = z.strictObject({
@@ -76,7 +105,7 @@ export type Strike = { fault: Fault; at: string; app: string; machine: string | 
 /** What a rule is asked about. `call` as in a rule's `on`. */
 export type Case = { app: string; machine?: Machine | undefined; call?: string }
 type Live = z.output<typeof Rule> & { salt: string; seen: Map<string, number>; struck: number }
-type Struck = { fault: Fault; ms: number }
+type Struck = { fault: Fault; ms: number; refusal: Refusal }
 
 const strikesKept = 10_000
 
@@ -133,6 +162,12 @@ export class Hostile {
     if (struck) setTimeout(effect, struck.ms).unref()
   }
 
+  /** Where the fault strikes the machine, waits for the rule's time. */
+  async hold(fault: Fault, machine: Machine, signal: AbortSignal): Promise<void> {
+    const struck = this.strikes([fault], { app: machine.own.app, machine })
+    if (struck) await sleep(struck.ms, undefined, { signal })
+  }
+
   isGone(machine: Machine): boolean {
     return (this.#goneUntil.get(machine.id) ?? 0) > Date.now()
   }
@@ -159,7 +194,8 @@ export class Hostile {
       this.#goneUntil.set(machine.id, Date.now() + (msOf(rule) || Infinity))
       this.onGone(machine)
     }
-    return { fault, ms: msOf(rule) }
+    const drawn = refusalNames[Math.floor(fraction(`${rule.salt} ${rule.struck}`) * refusalNames.length)]!
+    return { fault, ms: msOf(rule), refusal: rule.refusal ?? drawn }
   }
 
   /** Names a machine by its place among the app's: ids are another each time. */
@@ -184,6 +220,7 @@ function fits(rule: Live, { app, machine, call }: Case): boolean {
   if (rule.app !== undefined && rule.app !== app) return false
   if (rule.machine !== undefined && rule.machine !== machine?.id && rule.machine !== machine?.name) return false
   if (rule.fault === 'host-gone' && !machine) return false
+  if (rule.fault === 'refused' && !refusable.test(call ?? '')) return false
   return rule.on === undefined || call === undefined || new RegExp(rule.on).test(call)
 }
 

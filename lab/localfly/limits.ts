@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
 type Bucket = { tokens: number; at: number }
 
 const rates: Record<string, { perSecond: number; burst: number }> = {
@@ -5,12 +7,15 @@ const rates: Record<string, { perSecond: number; burst: number }> = {
   'delete any app': { perSecond: 100 / 60, burst: 100 },
 }
 const others = { perSecond: 1, burst: 3 }
+const pollMs = 50
 
 /**
  * Fly's request limits: a token bucket for each action on each machine (or app), and one for all deletions of apps.
  * `take` says whether the request may pass.
  */
 export class RequestLimits {
+  /** Whether they hold at all. */
+  hold = true
   readonly #buckets = new Map<string, Bucket>()
   readonly #now: () => number
 
@@ -18,7 +23,17 @@ export class RequestLimits {
     this.#now = now
   }
 
+  /** As `take`, but a patient caller waits, unless it goes away meanwhile. */
+  async pass(action: string, id: string, patience: AbortSignal | null): Promise<boolean> {
+    while (!this.take(action, id)) {
+      if (!patience || patience.aborted) return false
+      await sleep(pollMs)
+    }
+    return true
+  }
+
   take(action: string, id: string): boolean {
+    if (!this.hold) return true
     if (action === 'delete /apps/:app' && !this.take('delete any app', '')) return false
     const { perSecond, burst } = rates[action] ?? others
     const now = this.#now()

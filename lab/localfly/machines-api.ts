@@ -5,15 +5,18 @@ import { FlyError } from './fly-error.ts'
 import type { FlySchema } from './fly-schema.ts'
 import type { Flyd, Stop } from './flyd.ts'
 import { acquireLease, currentLease, releaseLease } from './leases.ts'
+import type { RequestLimits } from './limits.ts'
 import { readLog } from './machine-log.ts'
 import { Launch, withoutNulls } from './machine-config.ts'
+import { isOf, pageOf } from './org-pages.ts'
+import { expectRegion } from './regions.ts'
 import { machinePath, ok, parse, Routes } from './routes.ts'
 import type { App, FlyState, Machine } from './state.ts'
 import { claimVolumes, volumeRoutes } from './volumes-api.ts'
 import { readWait, waitFor } from './wait.ts'
 import { webRoutes } from './web-api.ts'
 
-type Parts = { state: FlyState; flyd: Flyd; token: string; limits: boolean; schema: FlySchema; registry: string }
+type Parts = { state: FlyState; flyd: Flyd; token: string; limits: RequestLimits; schema: FlySchema; registry: string }
 
 /** All that Fly answers: the Machines API in its shapes and codes, and what flyctl asks of Fly's web API. */
 export function machinesApi(parts: Parts) {
@@ -35,6 +38,7 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     const wrong = schema.wrongConfig(launch.config)
     if (wrong) throw new FlyError(400, `invalid_argument: config${wrong}`)
     atLeast(app, launch.min_secrets_version)
+    expectRegion(launch.region ?? region)
     claimVolumes(state, app, launch.config, launch.region ?? region, machine)
     return launch
   }
@@ -43,6 +47,11 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     const all = [...state.machines.values()].filter((machine) => machine.own.app === app.name)
     const machines = all.filter((machine) => isListed(machine, query))
     return machines.map(query.get('summary') === 'true' ? summary : showMachine)
+  })
+  on('get', '/orgs/:org/machines', ({ params, query }) => {
+    const all = [...state.machines.values()].filter((machine) => isOf(state, machine.own.app, params['org']!))
+    const { page, last, ...more } = pageOf(all.filter((machine) => isListed(machine, query)).map(overview), query)
+    return { machines: page, ...(last && { last_machine_id: last }), ...more, error_regions: [] }
   })
   on('post', '/apps/:app/machines', ({ app, body }) => {
     const launch = readLaunch(body, app, defaultRegion)
@@ -65,8 +74,8 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     const previous = flyd.start(machine)
     return { previous_state: previous, migrated: false, new_host: '' }
   })
-  change('post', `${machinePath}/stop`, ({ machine, body }) => {
-    flyd.stop(machine, readStop(body['signal'], body['timeout']))
+  change('post', `${machinePath}/stop`, async ({ machine, body }) => {
+    await flyd.stopAndWait(machine, readStop(body['signal'], body['timeout']))
     return ok
   })
   change('post', `${machinePath}/restart`, ({ machine, query }) => {
@@ -90,8 +99,8 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     })
   on('get', `${machinePath}/wait`, ({ machine, query, signal }) => waitFor(state, machine, readWait(query), signal))
   on('post', `${machinePath}/exec`, ({ machine, body }) => {
-    const { cmd, command = cmd?.split(/\s+/), timeout } = parse(Exec, body)
-    if (!command?.length) throw new FlyError(400, 'invalid_argument: command is required')
+    const { cmd, command = words(cmd ?? ''), timeout } = parse(Exec, body)
+    if (command.length === 0) throw new FlyError(400, 'invalid_argument: command is required')
     return flyd.exec(machine, command, (timeout || 30) * 1000)
   })
   on('get', `${machinePath}/ps`, ({ machine }) => flyd.processes(machine))
@@ -150,6 +159,7 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
 }
 
 const defaultRegion = 'lab'
+/** `stdin` is taken and not handed on: so Fly is reported to do. */
 const Exec = z.object({
   cmd: z.string().optional(),
   command: z.array(z.string()).optional(),
@@ -165,6 +175,10 @@ function readStop(signal: unknown, timeout: unknown): Stop {
   const isDuration = typeof timeout === 'string' || typeof timeout === 'number'
   return { signal: signal ? readSignal(signal) : undefined, timeout: isDuration ? timeout : undefined }
 }
+
+/** A command line taken apart, with quotes. */
+const words = (line: string): string[] =>
+  (line.match(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g) ?? []).map((word) => word.replaceAll(/'([^']*)'|"([^"]*)"/g, '$1$2'))
 
 /** A signal by name or number, if Fly allows it. */
 function readSignal(signal: unknown): string {
@@ -190,6 +204,12 @@ function summary({
   ...rest
 }: Machine) {
   return rest
+}
+
+function overview({ own, config, id, name, region, state, instance_id, private_ip, created_at, updated_at }: Machine) {
+  const { image, guest, metadata } = config
+  const facts = { id, name, region, state, instance_id, version: instance_id, private_ip, created_at, updated_at }
+  return { app_name: own.app, config: { image, guest, metadata: metadata ?? {} }, ...facts }
 }
 
 function isListed(machine: Machine, query: URLSearchParams): boolean {

@@ -4,7 +4,7 @@ import type { z } from 'zod'
 import { FlyError } from './fly-error.ts'
 import type { FlySchema } from './fly-schema.ts'
 import { gate } from './leases.ts'
-import { RequestLimits } from './limits.ts'
+import type { RequestLimits } from './limits.ts'
 import type { App, FlyState, Machine } from './state.ts'
 import { type Scope, scopeOf } from './tokens.ts'
 
@@ -16,7 +16,9 @@ export type Call = {
   scope: Scope
   params: Record<string, string>
   query: URLSearchParams
+  /** Empty where none was sent. */
   body: Record<string, unknown>
+  hasBody: boolean
   nonce: string | undefined
   signal: AbortSignal
 }
@@ -32,10 +34,9 @@ const forAnyToken = new Set(['/platform/regions', '/platform/placements', '/toke
 /** Registers the calls of the Machines API: who may, how often, on what, and whether the answer is one that Fly gives. */
 export class Routes {
   readonly api = express()
-  readonly #parts: { state: FlyState; token: string; limits: boolean; schema: FlySchema }
-  readonly #limits = new RequestLimits()
+  readonly #parts: { state: FlyState; token: string; limits: RequestLimits; schema: FlySchema }
 
-  constructor(parts: { state: FlyState; token: string; limits: boolean; schema: FlySchema }) {
+  constructor(parts: { state: FlyState; token: string; limits: RequestLimits; schema: FlySchema }) {
     this.#parts = parts
     this.api.disable('x-powered-by')
     this.api.use((_req, res, next) => {
@@ -56,11 +57,13 @@ export class Routes {
         if (!scope) throw new FlyError(401, 'Authenticate: token validation error')
         if (scope !== 'org' && scope.app !== params['app'] && !forAnyToken.has(path))
           throw new FlyError(403, 'unauthorized')
-        if (limits && !this.#limits.take(action, params['id'] ?? params['app'] ?? 'org'))
-          throw new FlyError(429, 'rate limit exceeded')
-        if (Array.isArray(req.body)) throw new FlyError(400, 'json: cannot unmarshal array into Go value')
         const gone = new AbortController()
         res.on('close', () => gone.abort())
+        // Commands said one right after the other: Fly's own limits are not what its own tool is to fail on here.
+        const patience = req.get('user-agent')?.startsWith('flyctl/') ? gone.signal : null
+        if (!(await limits.pass(action, params['id'] ?? params['app'] ?? 'org', patience)))
+          throw new FlyError(429, 'rate limit exceeded')
+        if (Array.isArray(req.body)) throw new FlyError(400, 'json: cannot unmarshal array into Go value')
         const { app, id } = params
         const body = await handler({
           app: app === undefined ? (undefined as never) : this.#app(app),
@@ -69,6 +72,7 @@ export class Routes {
           params,
           query: new URL(req.url, 'http://fly').searchParams,
           body: (req.body ?? {}) as Record<string, unknown>,
+          hasBody: req.body !== undefined && req.get('content-length') !== '0',
           nonce: req.get('fly-machine-lease-nonce'),
           signal: gone.signal,
         })

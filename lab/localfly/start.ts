@@ -8,6 +8,7 @@ import { Flyd } from './flyd.ts'
 import { hostileApi } from './hostile-api.ts'
 import { controlPort, flyControl } from './hostile-control.ts'
 import { Hostile } from './hostile.ts'
+import { RequestLimits } from './limits.ts'
 import { machinesApi } from './machines-api.ts'
 import { Podman } from './podman.ts'
 import { createProxy } from './proxy.ts'
@@ -27,7 +28,7 @@ export type LocalflyOptions = {
   /** host:port of the lab's registry. */
   registry: string
   token: string
-  /** Whether Fly's request limits hold. */
+  /** Whether Fly's request limits hold; the control port may say otherwise later. */
   limits?: boolean
 }
 
@@ -48,9 +49,11 @@ export async function startLocalfly(options: LocalflyOptions) {
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
   const schema = new FlySchema()
-  const api = machinesApi({ state, flyd, token, limits: options.limits ?? true, schema, registry })
+  const limits = new RequestLimits()
+  limits.hold = options.limits ?? true
+  const api = machinesApi({ state, flyd, token, limits, schema, registry })
   const apiPort = await listen(hostileApi({ api, state, hostile }), options.apiPort, opening)
-  const control = await listen(controlPort({ hostile, autostop }), options.controlPort ?? 0, opening)
+  const control = await listen(controlPort({ hostile, autostop, limits }), options.controlPort ?? 0, opening)
   const open = opening.move()
   return {
     flyApi: `http://127.0.0.1:${apiPort}`,

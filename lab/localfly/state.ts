@@ -7,7 +7,18 @@ import type { MachineConfig } from './machine-config.ts'
 import type { Container } from './podman.ts'
 import { ulid } from './ulid.ts'
 
-export type IpAssignment = { ip: string; region: string; service_name: string; shared: boolean; created_at: string }
+export type IpAssignment = {
+  ip: string
+  region: string
+  service_name: string
+  shared: boolean
+  created_at: string
+  /** Which one a Flycast address is on. */
+  network: string | null
+}
+
+/** What a token that was made for an app reaches, and until when (epoch milliseconds). */
+export type DeployToken = { app: string; until: number }
 
 export type App = {
   id: string
@@ -117,7 +128,7 @@ export type Machine = {
   }
 }
 
-type Stored = { apps: App[]; machines: Machine[]; volumes: Volume[]; deployTokens: Record<string, string> }
+type Stored = { apps: App[]; machines: Machine[]; volumes: Volume[]; deployTokens: Record<string, DeployToken> }
 
 const eventsKept = 50
 const destroyedKeptMs = 3_600_000
@@ -127,8 +138,7 @@ export class FlyState {
   readonly apps = new Map<string, App>()
   readonly machines = new Map<string, Machine>()
   readonly volumes = new Map<string, Volume>()
-  /** App-scoped tokens, each with its app. */
-  readonly deployTokens = new Map<string, string>()
+  readonly deployTokens = new Map<string, DeployToken>()
   readonly #dir: string
   readonly #file: string
   readonly #changes = new EventEmitter().setMaxListeners(0)
@@ -142,7 +152,7 @@ export class FlyState {
     for (const app of stored.apps)
       this.apps.set(app.name, Object.assign({ secrets: {}, secretsVersion: 0, releases: [] }, app))
     for (const volume of stored.volumes ?? []) this.volumes.set(volume.id, volume)
-    for (const [token, app] of Object.entries(stored.deployTokens)) this.deployTokens.set(token, app)
+    for (const [token, scope] of Object.entries(stored.deployTokens)) this.deployTokens.set(token, scope)
     for (const machine of stored.machines) {
       const isOld = machine.state === 'destroyed' && Date.now() - Date.parse(machine.updated_at) > destroyedKeptMs
       machine.own.secrets ??= {}

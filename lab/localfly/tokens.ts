@@ -1,14 +1,20 @@
 import { timingSafeEqual } from 'node:crypto'
+import type { DeployToken } from './state.ts'
 
 /** What a token may reach: all of the organisation, or one app. */
 export type Scope = 'org' | { app: string }
 
 /** The scope of an `Authorization` header (`Bearer …`, `FlyV1 …`, or Basic as at the registry), null when it has none. */
-export function scopeOf(header: string | undefined, token: string, deployTokens: Map<string, string>): Scope | null {
+export function scopeOf(
+  header: string | undefined,
+  token: string,
+  deployTokens: Map<string, DeployToken>,
+): Scope | null {
   const given = bare(header?.startsWith('Basic ') ? fromBasic(header) : (header ?? ''))
   if (!given) return null
   if (isSame(given, bare(token))) return 'org'
-  for (const [known, app] of deployTokens) if (isSame(given, bare(known))) return { app }
+  for (const [known, { app, until }] of deployTokens)
+    if (isSame(given, bare(known)) && until > Date.now()) return { app }
   return null
 }
 

@@ -3,6 +3,8 @@ import { cp, mkdir } from 'node:fs/promises'
 import { rmSync } from 'node:fs'
 import { z } from 'zod'
 import { FlyError } from './fly-error.ts'
+import { isOf, pageOf } from './org-pages.ts'
+import { expectRegion } from './regions.ts'
 import { parse, type Routes } from './routes.ts'
 import type { App, FlyState, Machine, Volume } from './state.ts'
 
@@ -11,8 +13,19 @@ const path = '/apps/:app/volumes'
 /** Volumes: each is a folder of the host that outlives its machine. Their size is kept in mind, not enforced. */
 export function volumeRoutes(routes: Routes, state: FlyState): void {
   routes.on('get', path, ({ app }) => state.volumesOf(app.name).map((volume) => showVolume(state, volume)))
+  routes.on('get', '/orgs/:org/volumes', ({ params, query }) => {
+    const all = [...state.volumes.values()].filter((volume) => isOf(state, volume.app, params['org']!))
+    const region = query.get('region')
+    const listed = all.filter((volume) => !region || volume.region === region)
+    const { page, last, ...more } = pageOf(
+      listed.map((volume) => overview(state, volume)),
+      query,
+    )
+    return { volumes: page, ...(last && { last_volume_id: last }), ...more }
+  })
   routes.on('post', path, async ({ app, body }) => {
     const { snapshot_id: snapshot, source_volume_id: source, ...wish } = parse(NewVolume, body)
+    expectRegion(wish.region)
     const id = `vol_${randomBytes(8).toString('hex')}`
     const from = snapshot ? findSnapshot(state, app, snapshot) : source ? find(state, app, source).id : null
     const size_gb = wish.size_gb ?? 3
@@ -111,6 +124,13 @@ function holderOf(state: FlyState, id: string): Machine | undefined {
   const holds = ({ state, config }: Machine) =>
     state !== 'destroyed' && config.mounts?.some(({ volume }) => volume === id)
   return [...state.machines.values()].find(holds)
+}
+
+/** Without the fields that only say it has no machine. */
+function overview(state: FlyState, volume: Volume) {
+  const { attached_alloc_id: _none, attached_machine_id: machine, ...shown } = showVolume(state, volume)
+  const attached = machine === null ? {} : { attached_machine_id: machine }
+  return { ...shown, ...attached, app_name: volume.app, updated_at: volume.created_at }
 }
 
 export function showVolume(state: FlyState, volume: Volume) {

@@ -1,8 +1,9 @@
 import type { Express, Request, Response } from 'express'
-import { addIp, org_slug, regions, showApp } from './apps-api.ts'
+import { addIp, org_slug, showApp } from './apps-api.ts'
 import { FlyError } from './fly-error.ts'
 import { parseImage, resolveImage } from './image-ref.ts'
 import { readLog } from './machine-log.ts'
+import { regions } from './regions.ts'
 import type { App, FlyState, Release } from './state.ts'
 import { scopeOf } from './tokens.ts'
 import { ulid } from './ulid.ts'
@@ -12,7 +13,13 @@ type Variables = {
   name?: string
   slug?: string
   imageRef?: string
-  input?: { appId?: string; type?: 'v4' | 'v6' | 'shared_v4' | 'private_v6'; region?: string; ip?: string }
+  input?: {
+    appId?: string
+    type?: 'v4' | 'v6' | 'shared_v4' | 'private_v6'
+    region?: string
+    network?: string
+    ip?: string
+  }
 }
 type Find = (name: string | string[] | undefined) => App
 type Parts = { state: FlyState; token: string; registry: string }
@@ -74,8 +81,9 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
     addOns: () => ({ nodes: [] }),
     allocateIpAddress: ({ input }, find) => {
       const app = find(input?.appId)
-      const made = addIp(state, app, { type: input?.type ?? 'v6', region: input?.region || null })
-      return { ipAddress: showIp(made, app.id), app: { sharedIpAddress: made.ip } }
+      const { type = 'v6', region = '', network = '' } = input ?? {}
+      const made = addIp(state, app, { type, region: region || null, network })
+      return { ipAddress: showIp(made, app), app: { sharedIpAddress: made.ip } }
     },
     releaseIpAddress: ({ input }, find) => {
       const app = find(input?.appId)
@@ -181,7 +189,7 @@ const showRegion = ({ code, name }: (typeof regions)[0]) => ({ code, name, gatew
 
 /** All that any query of flyctl's asks of an app: who asks for less passes over the rest. Aliases stand beside names. */
 function showWhole(state: FlyState, app: App) {
-  const { id, name, network, internal_numeric_id: internalNumericId, status, cname_target } = showApp(state, app)
+  const { name, network, internal_numeric_id: internalNumericId, status, cname_target } = showApp(state, app)
   const releases = { nodes: app.releases.map(showRelease) }
   const current = releases.nodes[0] ?? null
   const shared = app.ips.find((ip) => ip.shared)
@@ -205,7 +213,7 @@ function showWhole(state: FlyState, app: App) {
     currentReleaseUnprocessed: current,
     releases,
     releasesUnprocessed: releases,
-    ipAddresses: { nodes: app.ips.filter((ip) => !ip.shared).map((ip) => showIp(ip, id)) },
+    ipAddresses: { nodes: app.ips.filter((ip) => !ip.shared).map((ip) => showIp(ip, app)) },
     sharedIpAddress: shared?.ip ?? null,
     egressIpAddresses: { nodes: [] },
     machines: { nodes: [] },
@@ -214,16 +222,16 @@ function showWhole(state: FlyState, app: App) {
   }
 }
 
-function showIp({ ip, region, service_name, created_at }: App['ips'][0], app: string) {
+function showIp({ ip, region, service_name, created_at, network }: App['ips'][0], app: App) {
   const type = ip.startsWith('fdaa:') ? 'private_v6' : ip.includes(':') ? 'v6' : 'v4'
   return {
-    id: `${app}-${ip}`,
+    id: `${app.id}-${ip}`,
     address: ip,
     type,
     region,
     createdAt: created_at,
     serviceName: service_name,
-    network: null,
+    network: network && { name: network, organization: { slug: app.org_slug } },
   }
 }
 

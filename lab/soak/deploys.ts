@@ -79,6 +79,7 @@ const natures = {
 } as const
 type Nature = keyof typeof natures
 
+const unseen = 'machines that are not to be seen at once'
 type Faults = NonNullable<Hostility['faults']>
 /** What Fly may do meanwhile, worst case by case; null: nothing. */
 const weathers: Record<string, ((random: Random) => Faults) | null> = {
@@ -94,7 +95,9 @@ const weathers: Record<string, ((random: Random) => Faults) | null> = {
   'a crash': (random) => [{ fault: 'crashes', times: 1, skip: random.upTo(1), ms: 200 + random.upTo(600) }],
   'a stolen lease': (random) => [{ fault: 'lease-stolen', times: 1, skip: random.upTo(2), ms: 3000 }],
   'a clock that is off': (random) => [{ fault: 'clock-skew', ms: (random.upTo(1) || -1) * 600_000 }],
-  'machines that are not to be seen at once': () => [{ fault: 'unseen', times: 2, on: '^GET .*/wait$' }],
+  [unseen]: (random) => [
+    { fault: 'unseen', times: 1 + random.upTo(3), skip: random.upTo(2), on: '^GET .*/machines/[^/]+(/wait)?$' },
+  ],
   'a host that goes for a while': (random) => [
     { fault: 'host-gone', times: 1, on: '^(POST|GET) .*/machines/[^/]+', skip: random.upTo(3), ms: 3000 },
   ],
@@ -135,8 +138,11 @@ class SoakApp {
     const struck = await this.#lab.fly.calm(this.#name)
     this.#served = served
     if (nature !== 'good' && deployment.state === 'live') wrong.push(`a version that ${nature} was called live`)
-    if (nature === 'good' && faults.length === 0 && deployment.state !== 'live')
+    const isHarmless = faults.length === 0 || weather === unseen
+    if (nature === 'good' && isHarmless && deployment.state !== 'live')
       wrong.push(`nothing was wrong with it: ${deployment.problem?.detail}`)
+    if (weather === 'a crash' && struck.length > 0 && deployment.state === 'live')
+      wrong.push('a version that crashed was called live')
     if (deployment.problem?.code === 'deploy-stuck') {
       // Put right by hand, as the record says it must be; here, by beginning anew.
       await destroyMachines(this.#lab, this.#name)

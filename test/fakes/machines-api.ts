@@ -7,9 +7,17 @@ import type { Machine, MachineConfig } from '../../gateway/src/fly/machine.ts'
 import type { Volume } from '../../gateway/src/fly/machines-api.ts'
 
 /** How an image behaves once a machine runs it. */
-export type Nature = 'good' | 'check-fails' | 'crashes' | 'crashes-later' | 'reverts' | 'cannot-start' | 'starts-later'
-/** `lost`: done, and the connection cut; `after`: done, and a 500; `before`: a 503, and nothing done. */
-export type Fault = 'before' | 'after' | 'lost' | '429'
+export type Nature =
+  | 'good'
+  | 'check-fails'
+  | 'crashes'
+  | 'crashes-once'
+  | 'crashes-later'
+  | 'reverts'
+  | 'cannot-start'
+  | 'starts-later'
+/** `lost`: done, and the connection cut; `after`: done, and a 500; `before`: a 503, `unseen`: a 404, and nothing done. */
+export type Fault = 'before' | 'after' | 'lost' | '429' | 'unseen'
 
 type Kept = Machine & {
   config: MachineConfig
@@ -20,7 +28,8 @@ type Kept = Machine & {
 export type App = {
   id?: string
   name: string
-  ips: { ip: string }[]
+  network?: unknown
+  ips: { ip: string; network?: unknown }[]
   machines: Map<string, Kept>
   volumes: Volume[]
   secrets: SecretVersion[]
@@ -42,6 +51,8 @@ export class FakeFly {
   readonly natures = new Map<string, Nature>()
   /** What a machine that destroys itself ends with; null: it does not end. */
   exitCode: number | null = 0
+  /** What a check says that fails. */
+  checkOutput = 'connection refused'
   /** Leases run out sooner by this factor. */
   leaseSpeed = 1
   /** Each call meets a fault with this chance. */
@@ -94,6 +105,7 @@ export class FakeFly {
     if (dies) this.dead.add(token)
     let [status, value]: [number, unknown] = [401, { error: 'Authenticate: token validation error' }]
     if (allowed && dies) await this.#route({ ...call, body })
+    else if (fault === 'unseen') [status, value] = [404, { error: 'machine not found' }]
     else if (fault === '429') [status, value] = [429, {}]
     else if (fault === 'before') [status, value] = [503, { error: 'unavailable: try again' }]
     else if (allowed) [status, value] = await this.#route({ ...call, body })
@@ -123,7 +135,7 @@ export class FakeFly {
     if (path === '/apps') {
       if (this.apps.has(String(body['name'])))
         return [422, { error: 'Name has already been taken', status: 'name_taken' }]
-      const fresh = { id: ulid(), ips: [], machines: new Map(), volumes: [], secrets: [] }
+      const fresh = { id: ulid(), network: body['network'], ips: [], machines: new Map(), volumes: [], secrets: [] }
       this.apps.set(String(body['name']), { name: String(body['name']), ...fresh })
       return [201, { id: name, created_at: Date.now() }]
     }
@@ -143,7 +155,7 @@ export class FakeFly {
     if (kind === 'ip_assignments') {
       if (method === 'DELETE')
         return ((app.ips = app.ips.filter(({ ip }) => ip !== decodeURIComponent(id!))), [200, {}])
-      if (method === 'POST') app.ips.push({ ip: 'fdaa:0:1::2' })
+      if (method === 'POST') app.ips.push({ ip: 'fdaa:0:1::2', network: body['network'] })
       return [200, { ips: app.ips }]
     }
     if (!id) return method === 'GET' ? [200, this.machines(name).map(shown)] : this.#create(app, body)
@@ -263,13 +275,15 @@ export class FakeFly {
       machine.checks = expected.map((name) => ({
         name,
         status,
-        output: status === 'critical' ? 'connection refused' : '',
+        output: status === 'critical' ? this.checkOutput : '',
       }))
       const { exitCode } = this
       if (machine.config['auto_destroy'])
         return void (exitCode !== null && later(bootMs, () => crash('destroyed', exitCode)))
+      if (nature === 'crashes-once') crash('started')
       if (nature === 'crashes') later(bootMs, () => crash('stopped'))
       const again = () => {
+        if (machine.state !== 'started') return
         crash('started')
         later(400, again)
       }

@@ -12,3 +12,10 @@ test.each([
   readConfig({ [name]: most })
   expect(() => readConfig({ [name]: tooMuch })).toThrow(name)
 })
+
+test('apps are made on the network that is chosen, by the builder that Fly names; by default on no particular one', () => {
+  expect(readConfig({}).fly).toMatchObject({ network: null, builder: null })
+  const chosen = { TARMAC_FLY_NETWORK: 'apart-1', FLY_MACHINE_ID: '0e286039f42e86' }
+  expect(readConfig(chosen).fly).toMatchObject({ network: 'apart-1', builder: '0e286039f42e86' })
+  expect(() => readConfig({ TARMAC_FLY_NETWORK: '1 apart' })).toThrow('TARMAC_FLY_NETWORK')
+})

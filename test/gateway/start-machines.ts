@@ -37,6 +37,8 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   const deployer = new Deployer({
     fly,
     org: 'personal',
+    network: null,
+    builder: null,
     urlTemplate: 'http://{app}.flycast',
     ownerUrlTemplate: 'http://{owner}.{app}.internal:{port}',
     watchMs,

@@ -38,6 +38,10 @@ test('a command runs in a machine, and its end is told; processes are told with 
     body: { exit_code: 3, exit_signal: 0, stdout: 'hi one', stderr: 'oh' },
   })
   expect((await api('POST', `${path}/exec`, { cmd: '/usr/bin/perl -v' })).body).toMatchObject({ exit_code: 0 })
+  const quoted = `/usr/bin/perl -e 'print "<$_>" for @ARGV' "two words" o'n'e`
+  expect((await api('POST', `${path}/exec`, { cmd: quoted })).body).toMatchObject({ stdout: '<two words><one>' })
+  // Taken and lost, as Fly is reported to do.
+  expect((await perl('print "read: ", <STDIN>', { stdin: 'a line' })).body).toMatchObject({ stdout: 'read: ' })
   expect(await perl('sleep 9', { timeout: 1 })).toMatchObject({
     status: 408,
     body: { error: 'deadline_exceeded: command did not end within 1s' },
@@ -216,6 +220,108 @@ test('a config that Fly could not read is refused, and what is null counts as ab
     skip_launch: true,
   })
   expect(body.config).not.toHaveProperty('statics')
+})
+
+test('a stop answers when the machine is down, so that a start may follow at once; a slow one answers before', async () => {
+  const { path } = await run('stopped', { image: one })
+  for (const state of ['started', 'started']) {
+    expect((await api('POST', `${path}/stop`)).status).toBe(200)
+    expect((await api('POST', `${path}/start`)).body).toMatchObject({ previous_state: 'stopped' })
+    await wait(path, `state=${state}`)
+  }
+  await fly.fly.hostile({ faults: [{ fault: 'slow-stop', ms: 5000 }] })
+  const began = performance.now()
+  expect((await api('POST', `${path}/stop`)).status).toBe(200)
+  expect(performance.now() - began).toBeLessThan(4500)
+  expect(await api('POST', `${path}/start`)).toMatchObject({
+    status: 412,
+    body: { error: 'failed_precondition: machine still active, refusing to start' },
+  })
+  await wait(path, 'state=stopped')
+  await fly.fly.hostile({ faults: [{ fault: 'slow-start', ms: 1500 }] })
+  await api('POST', `${path}/start`)
+  expect((await api('GET', `${path}/wait?state=started&timeout=1`)).status).toBe(408)
+  await fly.fly.calm()
+  await wait(path, 'state=started')
+})
+
+test('the request limits are switched at the control port; flyctl waits for its turn where others get 429', async () => {
+  await app('limited')
+  const ask = async (agent: string) =>
+    (
+      await fetch(`${fly.flyApi}/v1/apps/limited`, {
+        headers: { authorization: `Bearer ${token}`, 'user-agent': agent },
+      })
+    ).status
+  const asks = async (agent: string, times = 5) =>
+    new Set(await Promise.all(Array.from({ length: times }, () => ask(agent))))
+  expect(await asks('curl/8')).toEqual(new Set([200]))
+  await fly.fly.limits(true)
+  expect(await asks('curl/8')).toEqual(new Set([200, 429]))
+  expect(await asks('flyctl/0.4.1 (interactive=false)', 2)).toEqual(new Set([200]))
+  await fly.fly.limits(false)
+  expect(await asks('curl/8')).toEqual(new Set([200]))
+})
+
+test('a region that Fly does not have is refused, for machines and volumes', async () => {
+  await app('nowhere')
+  const config = { image: one }
+  const refused = { status: 422, body: { error: 'region zz not found' } }
+  expect(await api('POST', '/apps/nowhere/machines', { region: 'zz', config })).toMatchObject(refused)
+  expect(await api('POST', '/apps/nowhere/volumes', { region: 'zz', name: 'data' })).toMatchObject(refused)
+  expect((await api('GET', '/apps/nowhere/machines')).body).toEqual([])
+})
+
+test('addresses differ, and a Flycast address is on the network that was chosen', async () => {
+  await app('addressed')
+  await app('neighbour')
+  const made = async (wish: object, name = 'addressed'): Promise<string> =>
+    (await api('POST', `/apps/${name}/ip_assignments`, wish)).body.ip
+  const v4 = [await made({ type: 'v4' }), await made({ type: 'v4' }), await made({ type: 'v4' }, 'neighbour')]
+  expect(new Set(v4).size).toBe(3)
+  const on = async (network?: string) => (await made({ type: 'private_v6', network })).split('::')[0]
+  expect(await on('blue')).toBe(await on('blue'))
+  expect(new Set([await on(), await on('blue'), await on('green')]).size).toBe(3)
+  const { data } = await graphql('{ app(name: $appName) { ipAddresses { nodes { network { name } } } } }', {
+    appName: 'addressed',
+  })
+  const networks = data.app.ipAddresses.nodes.map(({ network }: any) => network?.name ?? null)
+  expect(networks).toEqual([null, null, 'blue', 'blue', 'default', 'blue', 'green'])
+})
+
+test('a deploy token wants a body, and lasts as long as it says', async () => {
+  await app('expiring')
+  expect(await api('POST', '/apps/expiring/deploy_token')).toMatchObject({ status: 400, body: { error: 'EOF' } })
+  const { body } = await api('POST', '/apps/expiring/deploy_token', { expiry: '1s' })
+  expect((await api('GET', '/apps/expiring', undefined, body.token)).status).toBe(200)
+  const status = async () => (await api('GET', '/apps/expiring', undefined, body.token)).status
+  await expect.poll(status, { timeout: 5000 }).toBe(401)
+})
+
+test('an organisation’s machines and volumes are listed over all its apps, page by page', async () => {
+  await app('listed', { org_slug: 'other' })
+  await app('listed-too', { org_slug: 'other' })
+  const made = async (name: string) => {
+    await api('POST', `/apps/${name}/volumes`, { name: 'data', region: 'ams' })
+    const { body } = await api('POST', `/apps/${name}/machines`, { config: { image: one }, skip_launch: true })
+    await wait(`/apps/${name}/machines/${body.id}`, 'state=stopped')
+    return body.id
+  }
+  const ids = [await made('listed'), await made('listed-too'), await made('listed')]
+  const first = (await api('GET', '/orgs/other/machines?limit=2')).body
+  const rest = (await api('GET', `/orgs/other/machines?cursor=${encodeURIComponent(first.next_cursor)}`)).body
+  const listed = [...first.machines, ...rest.machines]
+  expect(listed.map(({ id, app_name }: any) => [id, app_name])).toEqual([
+    [ids[0], 'listed'],
+    [ids[1], 'listed-too'],
+    [ids[2], 'listed'],
+  ])
+  expect(rest).not.toHaveProperty('next_cursor')
+  expect((await api('GET', `/orgs/other/machines?updated_after=${first.last_updated_at}`)).body).toEqual(rest)
+  const { volumes } = (await api('GET', '/orgs/other/volumes?region=ams')).body
+  expect(volumes.map(({ app_name }: any) => app_name)).toEqual(['listed', 'listed-too', 'listed'])
+  const { token: scoped } = (await api('POST', '/apps/listed/deploy_token', {})).body
+  expect((await api('GET', '/orgs/other/machines', undefined, scoped)).status).toBe(403)
 })
 
 test('regions, placements and the token itself are told to whoever has a token', async () => {

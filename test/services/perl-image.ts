@@ -75,7 +75,7 @@ while (my $one = $all->accept) {
   exit $1 if $path =~ m{^/exit/(\d+)};
   if ($path eq '/oom') { my @fill; push @fill, 'x' x 1e6 while 1 }
   $health = 500 if $path eq '/fall-ill';
-  my $body = $path =~ m{^/env/(\w+)} ? $ENV{$1} : $path eq '/boot' ? $^T : $ENV{PAGE};
+  my $body = $path =~ m{^/env/(\w+)} ? $ENV{$1} // '' : $path eq '/boot' ? $^T : $ENV{PAGE};
   my $code = $path eq '/health' ? $health : 200;
   print $one "HTTP/1.1 $code OK\r\nConnection: close\r\nContent-Length: ".length($body)."\r\n\r\n$body"; close $one;
 }

@@ -4,7 +4,7 @@ import { configOf, imageOf, type Machine, type MachineConfig } from '../fly/mach
 import type { MachineLease } from '../fly/machine-lease.ts'
 import { numberOf, refuseOlder } from './app-machines.ts'
 import type { DesiredGroup } from './desired.ts'
-import { failure, isAwayOrBusy, reverted, settle, there, untilHealthy, type Wanted } from './gate.ts'
+import { failure, isAwayOrBusy, reverted, seen, settle, there, untilHealthy, type Wanted } from './gate.ts'
 import { layOver, type Marks } from './lay-over.ts'
 import { formerOf, type Slot } from './rollout.ts'
 import type { Run } from './run.ts'
@@ -45,7 +45,7 @@ export async function pass(run: Run, slot: Slot, lease: MachineLease | null = nu
 export async function remove(run: Run, slot: Slot, signal: AbortSignal): Promise<void> {
   const { fly } = run.settings
   const { app } = run.work
-  const found = slot.machine ? await fly.machine(app, slot.machine, signal) : await byName(run, slot, signal)
+  const found = await seen(() => find(run, slot, signal), signal)
   if (found && numberOf(found) > run.work.number) {
     slot.outcome = 'rolled_back'
     await run.save()
@@ -55,9 +55,12 @@ export async function remove(run: Run, slot: Slot, signal: AbortSignal): Promise
     slot.machine = found.id
     await using lease = slot.former && (await run.lease(slot, signal))
     await run.intend(slot, 'destroy')
-    if (found.state !== 'destroying') await fly.deleteMachine(app, found.id, lease?.nonce, signal)
-    if (!(await fly.wait(app, found.id, { state: 'destroyed', withinMs: goneMs }, signal)))
-      throw failure(found, `was not gone ${goneMs / 1000} s after it was destroyed`)
+    const deadline = performance.now() + goneMs
+    for (let left: Machine | null = found; left && left.state !== 'destroyed'; left = await find(run, slot, signal)) {
+      if (left.state !== 'destroying') await fly.deleteMachine(app, left.id, lease?.nonce, signal)
+      await fly.wait(app, left.id, { state: 'destroyed', withinMs: goneMs }, signal)
+      if (performance.now() > deadline) throw failure(left, `was not gone ${goneMs / 1000} s after it was destroyed`)
+    }
   }
   slot.now = null
   slot.outcome = 'removed'
@@ -88,7 +91,7 @@ export async function create(run: Run, slot: Slot): Promise<Machine> {
   const id = slot.machine
   const found = id
     ? await run.insist(() => there(fly, work.app, id, stopping))
-    : slot.intent === 'create' && (await run.insist(() => byName(run, slot, stopping)))
+    : slot.intent === 'create' && (await run.insist(() => listed(run, slot, stopping)))
   if (found) refuseOlder(work.number, found)
   if (found) return found
   run.tell(slot, { status: 'creating', before: null })
@@ -136,8 +139,16 @@ async function update(run: Run, slot: Slot, lease: MachineLease): Promise<Machin
   }
 }
 
-async function byName({ settings, work }: Run, { name }: Slot, signal: AbortSignal): Promise<Machine | undefined> {
-  return (await settings.fly.machines(work.app, signal)).find((machine) => machine.name === name)
+/** The slot's machine, if it is there: that it is not is for the list to say too. */
+async function find(run: Run, slot: Slot, signal: AbortSignal): Promise<Machine | null> {
+  const { fly } = run.settings
+  const found = slot.machine ? await fly.machine(run.work.app, slot.machine, signal) : null
+  return found ?? (await listed(run, slot, signal)) ?? null
+}
+
+async function listed({ settings, work }: Run, slot: Slot, signal: AbortSignal): Promise<Machine | undefined> {
+  const machines = await settings.fly.machines(work.app, signal)
+  return machines.find(({ id, name }) => (slot.machine ? id === slot.machine : name === slot.name))
 }
 
 /** Of a machine that is made: alike to the one it is made beside, where there is one. */
@@ -166,5 +177,5 @@ const marks = ({ settings, work }: Run): Marks => ({
   deployment: work.id,
   number: work.number,
   owner: work.options.owner,
-  builder: settings.builder ?? null,
+  builder: settings.builder,
 })

@@ -1,4 +1,5 @@
 import { bring, remove } from './bring.ts'
+import { refuseCrashed, there } from './gate.ts'
 import { retire } from './retire.ts'
 import { rolling } from './rolling.ts'
 import { mostAtOnce, type Run } from './run.ts'
@@ -9,7 +10,12 @@ export async function canary(run: Run): Promise<void> {
   const untried = all.filter(({ intent }) => intent === null || intent === 'create') // the others were, before a crash
   await run.atOnce(untried, mostAtOnce, (slot) => bring(run, slot))
   const inService = all.filter(({ intent }) => intent !== 'destroy')
-  await run.atOnce(inService, mostAtOnce, (slot) => retire(run, slot))
+  await run.atOnce(inService, mostAtOnce, async (slot) => {
+    await retire(run, slot)
+    // It ran on until it was stopped.
+    const look = () => there(run.settings.fly, run.work.app, slot.machine ?? '', run.signal)
+    refuseCrashed(await run.insist(look), {})
+  })
   await run.atOnce(all, mostAtOnce, (slot) => run.insist(() => remove(run, slot, run.stopping)))
   await rolling(run)
 }

@@ -45,7 +45,7 @@ export class Deployer {
    * looked (Fly allows few such questions), and makes nothing before `wanted` resolves. Answers the app that it made.
    */
   async ensureApp(app: string, wanted: Promise<unknown>, signal: AbortSignal): Promise<App | null> {
-    const { fly, network = null } = this.#settings
+    const { fly, network } = this.#settings
     if (performance.now() - (this.#seen.get(app) ?? -Infinity) < seenMs) return null
     const found = await this.#app(app, signal)
     await wanted
@@ -132,7 +132,7 @@ export class Deployer {
   }
 
   async #createApp(app: string, signal: AbortSignal): Promise<App> {
-    const { fly, org, network = null } = this.#settings
+    const { fly, org, network } = this.#settings
     try {
       await fly.createApp({ name: app, org, network }, signal)
     } catch (error) {

@@ -11,7 +11,7 @@ export type Wanted = {
   instanceId: string
   digest: string | null
   running: boolean
-  /** Crashes of this version that are known and forgiven. */
+  /** Crashes of this version that are forgiven: a release may have none, what is put back those it had, and one. */
   crashes?: number
   /** Starts that may fail. */
   failedStarts?: number
@@ -29,6 +29,7 @@ const transient = new Set([
   'replacing',
   'destroying',
 ])
+const unseenMs = 5000
 const windowsMs = [2000, 2000, 5000, 10_000]
 
 /**
@@ -104,13 +105,12 @@ export function sameImage(wanted: Wanted, machine: Machine): Machine {
   return machine
 }
 
-/** One crash may be bad luck and is restarted by Fly; a second one, or one that is the end, is not. */
-function refuseCrashed(machine: Machine, { crashes: forgiven = 0 }: Wanted): void {
-  const crashes = crashesOf(machine).length - forgiven
-  if (machine.state === 'failed' && crashes <= 0)
-    throw failure(machine, `could not be started by Fly${startError(machine)}`)
-  const ended = machine.state === 'failed' || machine.state === 'stopped'
-  if (crashes > 1 || (crashes === 1 && ended)) throw crashed(machine, crashes)
+/** Fly starts what has crashed again: that it runs now says nothing. */
+export function refuseCrashed(machine: Machine, { crashes: forgiven = 0 }: Pick<Wanted, 'crashes'>): void {
+  const crashes = crashesOf(machine)
+  const times = crashes.length > 1 ? ` (${crashes.length} times)` : ''
+  if (crashes.length > forgiven) throw failure(machine, `crashed: its process ${crashes[0]}${times}. See its log`)
+  if (machine.state === 'failed') throw failure(machine, `could not be started by Fly${startError(machine)}`)
 }
 
 export function startError({ events = [] }: Machine): string {
@@ -118,12 +118,8 @@ export function startError({ events = [] }: Machine): string {
   return error ? `: ${error}` : ''
 }
 
-export function crashed(machine: Machine, times: number): Problem {
-  return failure(
-    machine,
-    `crashed: its process ${crashesOf(machine)[0] ?? 'ended'}${times > 1 ? ` (${times} times)` : ''}. See its log`,
-  )
-}
+export const isHealthy = (machine: Machine): boolean =>
+  machine.state === 'started' && failingChecks(machine).length === 0
 
 function failingChecks(machine: Machine): string[] {
   const config = configOf(machine)
@@ -139,15 +135,26 @@ function failingChecks(machine: Machine): string[] {
   ]
 }
 
+/** What answers a check, if wrongly, does listen. */
 function hint(machine: Machine): string {
   const port = configOf(machine).services?.[0]?.internal_port
-  return port ? `. The app must listen on 0.0.0.0:${port}; PORT says so` : ''
+  const bad = (machine.checks ?? []).filter(({ status }) => status !== 'passing')
+  const isDeaf = bad.every(({ output = '' }) => output === '' || output.includes('refused'))
+  return port && isDeaf ? `. The app must listen on 0.0.0.0:${port}; PORT says so` : ''
 }
 
 export async function there(fly: MachinesApi, app: string, id: string, signal: AbortSignal): Promise<Machine> {
-  const machine = await fly.machine(app, id, signal)
+  const machine = await seen(() => fly.machine(app, id, signal), signal)
   if (machine && machine.state !== 'destroyed') return machine
   throw new Problem('deploy-failed', `Machine ${id} is gone: something else destroyed it.`)
+}
+
+/** What was made a moment ago is not to be seen everywhere at once: only what stays unseen is not there. */
+export async function seen<T>(look: () => Promise<T | null>, signal: AbortSignal): Promise<T | null> {
+  for (const deadline = performance.now() + unseenMs; ; await delay(500, undefined, { signal })) {
+    const found = await look()
+    if (found || performance.now() > deadline) return found
+  }
 }
 
 /** Fly may be away for a while in the middle of a rollout: `look`, which changes nothing or looks first, is tried on. */

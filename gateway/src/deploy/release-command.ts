@@ -1,7 +1,7 @@
 import { Problem } from '#api/problem.ts'
 import { configOf, eventsOf, exitCodeOf, exitsOf, exitWords, type Machine } from '../fly/machine.ts'
 import { create, remove } from './bring.ts'
-import { failure, startError, wake } from './gate.ts'
+import { failure, seen, startError, wake } from './gate.ts'
 import type { Slot } from './rollout.ts'
 import type { Run } from './run.ts'
 
@@ -40,7 +40,7 @@ async function ended(run: Run, slot: Slot, timeoutMs: number): Promise<Machine> 
   const id = slot.machine ?? ''
   const deadline = performance.now() + timeoutMs
   for (;;) {
-    const machine = await run.insist(() => fly.machine(app, id, run.signal))
+    const machine = await run.insist(() => seen(() => fly.machine(app, id, run.signal), run.signal))
     if (machine && exitsOf(machine).length > 0) return machine
     if (!machine || machine.state === 'destroyed')
       throw new Problem(

@@ -3,11 +3,11 @@ import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { numberOf } from './app-machines.ts'
 import { atOnce } from './at-once.ts'
 import { isOurs, remove } from './bring.ts'
-import { failure, isAwayOrBusy, isReverted, persist, settle, there, untilHealthy } from './gate.ts'
+import { failure, isAwayOrBusy, isHealthy, isReverted, persist, settle, there, untilHealthy } from './gate.ts'
 import { retire } from './retire.ts'
 import { mayBeAway } from './rolling.ts'
 import { machineFacts, type Former, type Slot } from './rollout.ts'
-import type { Run } from './run.ts'
+import { mostAtOnce, type Run } from './run.ts'
 
 /** Puts every touched machine back on what it ran before, last touched first, and throws what the deployment ends with. */
 export async function rollBack(run: Run, because: ProblemBody): Promise<never> {
@@ -25,13 +25,25 @@ export async function rollBack(run: Run, because: ProblemBody): Promise<never> {
     slots.length,
     backAgain,
   )
-  await atOnce(updated, mayBeAway(desired.maxUnavailable, updated.length), backAgain)
+  const serving = updated.length > 1 ? await servingNow(run) : []
+  const serves = ({ machine }: Slot) => serving.includes(machine)
+  // Those that do not serve need no caution, and are the first.
+  const idle = updated.filter((slot) => !serves(slot))
+  await atOnce(idle, mostAtOnce, backAgain)
+  await atOnce(updated.filter(serves), mayBeAway(desired.maxUnavailable, updated.length), backAgain)
   await atOnce(
     were(({ former }) => !former),
     slots.length,
     backAgain,
   )
   throw verdict(run, run.rollout.because, stuck)
+}
+
+/** Where Fly does not say it, every machine is taken to serve. */
+async function servingNow({ settings, work, rollout, stopping }: Run): Promise<(string | null)[]> {
+  const all = rollout.slots.map(({ machine }) => machine)
+  const machines = await settings.fly.machines(work.app, stopping).catch(() => null)
+  return machines?.filter(isHealthy).map(({ id }) => id) ?? all
 }
 
 async function backOrStuck(run: Run, slot: Slot, stuck: string[]): Promise<void> {
@@ -84,7 +96,8 @@ async function putBack(run: Run, slot: Slot, former: Former): Promise<void> {
   const { instance_id: instanceId } = machine
   slot.now = { instanceId, image: former.image }
   const { digest, running } = former
-  const crashes = instanceId === former.instanceId ? former.crashes : 0
+  // One more may be bad luck.
+  const crashes = 1 + (instanceId === former.instanceId ? former.crashes : 0)
   const wanted = {
     app: work.app,
     machine: id,

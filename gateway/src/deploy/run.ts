@@ -46,9 +46,9 @@ export type Settings = {
   /** How long Fly's proxy is given to learn which machines may be reached, before the next of a bluegreen cutover. */
   proxyMs: number
   /** The private network of new apps; null for the organisation's default. */
-  network?: string | null
-  /** Machine id of the builder, for Fly's image mirror. */
-  builder?: string | null
+  network: string | null
+  /** Machine id of the builder, by which Fly finds what was just pushed in the mirror of its host; null elsewhere. */
+  builder: string | null
 }
 
 /** Machines at work at once, whatever their number. */
@@ -105,7 +105,10 @@ export class Run {
   async lease(slot: Slot, signal: AbortSignal = this.signal): Promise<MachineLease> {
     const { app, id } = this.work
     const description = `tarmac deployment ${id}${this.rollout.because ? ', putting back' : ''}`
-    const holder = { fly: this.settings.fly, app, machine: slot.machine ?? '', description, nonce: slot.lease }
+    const machine = slot.machine ?? ''
+    const held = (by: string) =>
+      this.work.tell({ type: 'note', text: `Machine ${machine} is held by ${by}; it is waited for.` })
+    const holder = { fly: this.settings.fly, app, machine, description, nonce: slot.lease, held }
     const lease = await MachineLease.acquire(holder, signal)
     slot.lease = lease.nonce
     return lease

@@ -1,13 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { crashesOf, type Machine } from '../fly/machine.ts'
 import { wantedOf } from './bring.ts'
-import { crashed, sameImage, there, untilHealthy } from './gate.ts'
-import { broughtOver, type Slot } from './rollout.ts'
+import { refuseCrashed, sameImage, there, untilHealthy } from './gate.ts'
+import { broughtOver } from './rollout.ts'
 import type { Run } from './run.ts'
 
 const lookMs = 2000
 
-/** All machines once more, then a look every two seconds: one that crashes meanwhile was never live. */
+/** All machines once more, then a look every two seconds: one that has crashed since it was made was never live. */
 export async function watch(run: Run): Promise<void> {
   const { fly, watchMs } = run.settings
   const { app } = run.work
@@ -17,28 +16,25 @@ export async function watch(run: Run): Promise<void> {
     run.atOnce(awake, awake.length, async (slot) => {
       await untilHealthy(fly, wantedOf(run, slot), run.waitMs, run.signal)
     })
-  const look = async (): Promise<[Slot, Machine][]> => {
+  const look = async () => {
     // Fly allows one list of an app a second, shared by all its owners' deployments; of each machine five looks.
     const machines = slots.length > 3 ? await run.insist(() => fly.machines(app, run.signal)) : []
-    const pairs = slots.map(async (slot): Promise<[Slot, Machine]> => {
+    const looks = slots.map(async (slot) => {
       const wanted = wantedOf(run, slot)
       const listed = machines.find(({ id }) => id === slot.machine)
       // The list may be older than the update; the machine itself is not.
       const isFresh = listed?.instance_id === wanted.instanceId
       const machine = isFresh ? listed : await run.insist(() => there(fly, app, wanted.machine, run.signal))
-      return [slot, sameImage(wanted, machine)]
+      refuseCrashed(sameImage(wanted, machine), wanted)
     })
-    return await Promise.all(pairs)
+    await Promise.all(looks)
   }
   await healthy()
-  const before = new Map((await look()).map(([{ name }, machine]) => [name, crashesOf(machine).length]))
+  await look()
   const deadline = performance.now() + watchMs
   for (let leftMs = watchMs; leftMs > 0; leftMs = deadline - performance.now()) {
     await delay(Math.min(lookMs, leftMs), undefined, { signal: run.signal })
-    for (const [{ name }, machine] of await look()) {
-      const crashes = crashesOf(machine).length
-      if (crashes > (before.get(name) ?? 0)) throw crashed(machine, crashes)
-    }
+    await look()
   }
   await healthy()
 }

@@ -15,11 +15,13 @@ type Holder = {
   description: string
   /** Of a lease that we took before a crash and may still hold. */
   nonce?: string | null
+  /** Told once, with who that is, when another holds it. */
+  held?: (by: string) => void
 }
 
 /**
- * The right to change one machine, kept fresh until it is disposed of. Whoever holds it now is waited for, up to a
- * minute; then `machine-leased` says who. A gateway that dies blocks a machine for 13 seconds at most, and not at all for
+ * The right to change one machine, kept fresh until it is disposed of. Whoever holds it now is named and waited for, up
+ * to a minute; then it is `machine-leased`. A gateway that dies blocks a machine for 13 seconds at most, and not at all for
  * who knows the nonce.
  */
 export class MachineLease {
@@ -36,13 +38,15 @@ export class MachineLease {
     const kept = nonce && (await fly.refreshLease(app, machine, ttlSeconds, nonce, signal).catch(() => null))
     signal.throwIfAborted()
     if (kept) return new MachineLease(holder, kept)
-    for (;;) {
+    for (let isTold = false; ;) {
       try {
         return new MachineLease(holder, await fly.acquireLease(app, machine, ttlSeconds, description, signal))
       } catch (error) {
         // A lost answer may have left a lease behind that is ours and unknown to us: it runs out by itself.
         if (statusOf(error) !== 409 && !isAway(error)) throw error
-        if (performance.now() > deadline) throw isAway(error) ? error : leased(holder.machine, error as Problem)
+        if (performance.now() > deadline) throw isAway(error) ? error : leased(machine, error as Problem)
+        if (!isAway(error) && !isTold) holder.held?.(holderIn(error as Problem))
+        isTold ||= !isAway(error)
         await delay(retryMs, undefined, { signal })
       }
     }
@@ -80,9 +84,11 @@ export class MachineLease {
 }
 
 function leased(machine: string, cause: Problem): Problem {
-  const words = String(cause.facts['fly'])
-  const holder = /held by (\S+?),? expires at (\S+)/.exec(words)
-  const who = holder ? `${holder[1]} until ${holder[2]}` : 'another program'
-  const detail = `Machine ${machine} is held by ${who}: a deploy or another command is at work on it. Try again when it has ended.`
-  return new Problem('machine-leased', detail, { cause, facts: { machine, fly: words } })
+  const detail = `Machine ${machine} is held by ${holderIn(cause)}: a deploy or another command is at work on it. Try again when it has ended.`
+  return new Problem('machine-leased', detail, { cause, facts: { machine, fly: cause.facts['fly'] } })
+}
+
+function holderIn({ facts }: Problem): string {
+  const holder = /held by (\S+?),? expires at (\S+)/.exec(String(facts['fly']))
+  return holder ? `${holder[1]} until ${holder[2]}` : 'another program'
 }

@@ -30,4 +30,4 @@ export class RequestBudget {
   }
 }
 
-const limitsOf = (action: string) => (action === 'get' ? limits.get : limits.other)
+export const limitsOf = (action: string) => (action === 'get' ? limits.get : limits.other)

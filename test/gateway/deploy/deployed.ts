@@ -24,6 +24,8 @@ export type Asked = Partial<{
   signal: AbortSignal
   watchMs: number
   waitMs: number
+  network: string | null
+  builder: string | null
   kept: (rollout: Rollout) => Promise<void>
   /** How far it came, and from where it goes on. */
   stage: { verifying: boolean }
@@ -36,10 +38,10 @@ export async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: stri
   const { number = 1, app = 'web', flyToml = null, env = {}, signal = AbortSignal.timeout(60_000) } = asked
   await using own = new MachinesApi({ baseUrl: fake.url, token: asked.token ?? 'secret' })
   const fly = asked.api ?? own
-  const { watchMs = 600 } = asked
+  const { watchMs = 600, network = null, builder = null } = asked
   const urlTemplate = 'http://{app}.flycast'
   const times = { watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
-  const deployer = new Deployer({ fly, org: 'personal', urlTemplate, ...times })
+  const deployer = new Deployer({ fly, org: 'personal', network, builder, urlTemplate, ...times })
   if (!asked.rollout) await deployer.ensureApp(app, Promise.resolve(), signal)
   const options = DeploymentOptions.parse({ env, ...asked.options })
   const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })

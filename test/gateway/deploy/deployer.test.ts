@@ -34,7 +34,8 @@ test('a first deploy makes the app with a private address and one machine; the s
 test('an app is made for nothing less than a plan, and deploys in quick succession do not wait for Fly’s limits', async () => {
   await using fly = await FakeFly.start()
   await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })
-  const deployer = new Deployer({ fly: api, org: 'personal', urlTemplate: '', watchMs: 0, proxyMs: 0, waitMs })
+  const place = { org: 'personal', network: null, builder: null, urlTemplate: '' }
+  const deployer = new Deployer({ fly: api, ...place, watchMs: 0, proxyMs: 0, waitMs })
   const signal = AbortSignal.timeout(20_000)
   const noPlan = Promise.reject(new Error('no plan'))
   noPlan.catch(() => {})
@@ -45,6 +46,13 @@ test('an app is made for nothing less than a plan, and deploys in quick successi
   for (let time = 0; time < 6; time++) made.push(await deployer.ensureApp('web', Promise.resolve(), signal))
   expect(made.map((app) => app?.name)).toEqual(['web', ...Array(5).fill(undefined)])
   expect(performance.now() - startedAt).toBeLessThan(1000)
+})
+
+test('an app is made on the chosen network with its Flycast address there, and its machines name the builder', async () => {
+  await using fly = await FakeFly.start()
+  await deployed(fly, { network: 'apart', builder: '0e286039f42e86', watchMs: 0 })
+  expect(fly.apps.get('web')).toMatchObject({ network: 'apart', ips: [{ network: 'apart' }] })
+  expect(fly.machines('web')[0]?.config.metadata?.['fly_builder_id']).toBe('0e286039f42e86')
 })
 
 test('what Tarmac does not manage survives a deploy; env that it set before and that is absent now goes', async () => {

@@ -48,6 +48,20 @@ test('a gateway that comes back goes on under the lease that it held, without wa
   expect(fly.machines('web')).toMatchObject([{ lease: null, image_ref: { digest: digest(2) } }])
 })
 
+test('whoever holds a machine is named at once, and waited for', async () => {
+  await using fly = await FakeFly.start()
+  await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
+  fly.machines('web')[0]!.lease = { nonce: 'of-another', endsAt: Date.now() + 4000 }
+  const from = performance.now()
+  const told: { text: string; ms: number }[] = []
+  const tell = (event: NewEvent) => {
+    if (event.type === 'note') told.push({ text: event.text, ms: performance.now() - from })
+  }
+  await deployed(fly, { number: 2, flyToml: http, tell, watchMs: 0 })
+  expect(told).toEqual([{ text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) }])
+  expect(told[0]?.ms).toBeLessThan(3000)
+})
+
 test('a mount gets its volume made, once, and the next deploy keeps it', async () => {
   await using fly = await FakeFly.start()
   fly.faults.push({ on: /POST .*volumes$/, fault: 'lost' })

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { hostileApi } from '../../../lab/localfly/hostile-api.ts'
-import { Hostile, Hostility } from '../../../lab/localfly/hostile.ts'
+import { Hostile, Hostility, refusals } from '../../../lab/localfly/hostile.ts'
 import { acquireLease } from '../../../lab/localfly/leases.ts'
 import { FlyState } from '../../../lab/localfly/state.ts'
 import { aMachine } from './machine.ts'
@@ -65,6 +65,22 @@ test.each([
   expect({ status: met.status, done: api.done() }).toEqual(expected)
   if (fault === 'slow') expect(performance.now() - began).toBeGreaterThan(140)
   expect(await api.ask('POST', path)).toMatchObject({ status: 200, body: { id: 'abc' } })
+})
+
+test("Fly's own refusals meet what would start a machine, each as it is asked for, or as the seed says", async () => {
+  await using api = await listen()
+  for (const [refusal, [status, error, code]] of Object.entries(refusals) as [keyof typeof refusals, any][]) {
+    be({ faults: [{ fault: 'refused', refusal }] })
+    expect(await api.ask('POST', path)).toEqual({ status, body: { error, ...(code && { status: code }) } })
+    expect((await api.ask('POST', `${path}/lease`)).status).toBe(200)
+  }
+  const drawn = async (seed: number) => {
+    be({ seed, faults: [{ fault: 'refused' }] })
+    const met = Array.from({ length: 12 }, () => api.ask('POST', '/v1/apps/app/machines'))
+    return (await Promise.all(met)).map(({ status }) => status).toSorted((a, b) => a - b)
+  }
+  expect(new Set(await drawn(1)).size).toBeGreaterThan(1)
+  expect(await drawn(1)).toEqual(await drawn(1))
 })
 
 test('a stolen lease is another’s for a while, and only a call with a lease meets the thief', async () => {

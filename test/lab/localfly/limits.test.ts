@@ -26,3 +26,14 @@ test('of all apps a hundred may be deleted in a minute', () => {
   now += 30_000
   expect(deleted()).toHaveLength(50)
 })
+
+test('who is patient waits for a token, unless it goes; and limits that do not hold stop nobody', async () => {
+  const limits = new RequestLimits()
+  const spend = () => Array.from({ length: 10 }, () => limits.take('get machine', 'a')).at(-1)
+  expect(spend()).toBe(true)
+  expect(await limits.pass('get machine', 'a', null)).toBe(false)
+  expect(await limits.pass('get machine', 'a', new AbortController().signal)).toBe(true)
+  expect(await limits.pass('get machine', 'a', AbortSignal.abort())).toBe(false)
+  limits.hold = false
+  expect([spend(), spend()]).toEqual([true, true])
+})

@@ -14,11 +14,11 @@ test('what was saved is read again; machines long destroyed are forgotten', () =
   state.machines.set(machine.id, machine)
   const old = aMachine({ id: 'old', state: 'destroyed', updated_at: '2020-01-01T00:00:00Z' })
   state.machines.set(old.id, old)
-  state.deployTokens.set('FlyV1 fm2_a', 'app')
+  state.deployTokens.set('FlyV1 fm2_a', { app: 'app', until: 7 })
   state.addEvent(machine, 'start', 'started', 'flyd')
   const again = new FlyState(dir)
   expect([...again.machines.values()]).toEqual([machine])
-  expect(again.deployTokens.get('FlyV1 fm2_a')).toBe('app')
+  expect(again.deployTokens.get('FlyV1 fm2_a')).toEqual({ app: 'app', until: 7 })
   expect(readdirSync(dir)).toEqual(['state.json'])
 })
 

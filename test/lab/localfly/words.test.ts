@@ -47,15 +47,19 @@ test('checks of services are named by number, type and port', () => {
   expect(names).toEqual(['mine', 'servicecheck-00-tcp-8080', 'servicecheck-01-http-9000'])
 })
 
-test('a token is known by each of its schemes, and reaches what it was made for', () => {
-  const tokens = new Map([['FlyV1 fm2_app', 'shop']])
+test('a token is known by each of its schemes, and reaches what it was made for until it runs out', () => {
+  const tokens = new Map([
+    ['FlyV1 fm2_app', { app: 'shop', until: Date.now() + 60_000 }],
+    ['FlyV1 fm2_old', { app: 'shop', until: Date.now() - 1 }],
+  ])
   const basic = (password: string) => `Basic ${Buffer.from(password).toString('base64')}`
   const scope = (header?: string) => scopeOf(header, 'secret', tokens)
   expect(['Bearer secret', 'FlyV1 secret', basic('x:secret')].map(scope)).toEqual(['org', 'org', 'org'])
   expect(['FlyV1 fm2_app', 'Bearer FlyV1 fm2_app', basic('x:fm2_app')].map(scope)).toEqual(
     Array.from({ length: 3 }, () => ({ app: 'shop' })),
   )
-  expect([undefined, '', 'Bearer ', 'Bearer wrong', basic('y:secret')].map(scope)).toEqual([
+  expect([undefined, '', 'Bearer ', 'Bearer wrong', basic('y:secret'), 'FlyV1 fm2_old'].map(scope)).toEqual([
+    null,
     null,
     null,
     null,
