@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { MachineConfig } from '../fly/machine.ts'
-import { readFlyToml, type FlyToml, type VolumeSize } from './fly-toml.ts'
-import type { Strategy } from './fly-toml-shape.ts'
-import type { Guest } from './guest.ts'
-import { machineConfig, releaseMachine } from './machine-config.ts'
-import type { ReadFile } from './machine-files.ts'
+import { readFlyToml, type FlyToml, type VolumeSize } from './fly-toml/read-fly-toml.ts'
+import type { Strategy } from './fly-toml/sections.ts'
+import type { Guest } from './fly-toml/guest.ts'
+import { machineConfig, releaseMachine } from './fly-toml/machine-config.ts'
+import type { ReadFile } from './fly-toml/machine-files.ts'
 
 /** What an app should run, but for the image: plain data, kept with the deployment. */
 export type DesiredApp = {

@@ -1,7 +1,7 @@
 import type { ImageFacts } from '#api/deployment.ts'
 import type { MachineConfig, Mount } from '../fly/machine.ts'
 import type { DesiredGroup } from './desired.ts'
-import { shellText } from './shell-words.ts'
+import { shellText } from './fly-toml/shell-words.ts'
 
 /** What Tarmac writes on a machine beside the config. */
 export type Marks = {

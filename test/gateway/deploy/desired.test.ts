@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { desiredApp } from '../../../gateway/src/deploy/desired.ts'
-import { formatDuration, parseDuration } from '../../../gateway/src/deploy/go-duration.ts'
-import { shellWords } from '../../../gateway/src/deploy/shell-words.ts'
+import { formatDuration, parseDuration } from '../../../gateway/src/deploy/fly-toml/go-duration.ts'
+import { shellWords } from '../../../gateway/src/deploy/fly-toml/shell-words.ts'
 
 const desired = (flyToml: string | null, options: Record<string, unknown> = {}) =>
   desiredApp({ flyToml, app: 'web', options: DeploymentOptions.parse(options), defaults: { region: 'fra' } })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { readFlyToml } from '../../../gateway/src/deploy/fly-toml.ts'
-import { machineConfig, releaseMachine } from '../../../gateway/src/deploy/machine-config.ts'
+import { readFlyToml } from '../../../gateway/src/deploy/fly-toml/read-fly-toml.ts'
+import { machineConfig, releaseMachine } from '../../../gateway/src/deploy/fly-toml/machine-config.ts'
 
 const source: Record<string, string> = { 'machine.json': '{"schedule":"daily"}', 'motd.txt': 'hi' }
 

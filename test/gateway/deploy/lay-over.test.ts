@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { MachineConfig } from '../../../gateway/src/fly/machine.ts'
 import { layOver } from '../../../gateway/src/deploy/lay-over.ts'
-import { shellText, shellWords } from '../../../gateway/src/deploy/shell-words.ts'
+import { shellText, shellWords } from '../../../gateway/src/deploy/fly-toml/shell-words.ts'
 
 const laid = (way: 'railpack' | 'dockerfile' | undefined, config: MachineConfig) =>
   layOver(

@@ -1,4 +1,4 @@
-import type { MountSection, Sections } from './fly-toml-shape.ts'
+import type { MountSection, Sections } from './sections.ts'
 import { parseDuration } from './go-duration.ts'
 import { refuse, type Place } from './shape.ts'
 import { shellWords } from './shell-words.ts'

@@ -1,4 +1,4 @@
-import type { Sections } from './fly-toml-shape.ts'
+import type { Sections } from './sections.ts'
 import { defined, refuse } from './shape.ts'
 
 /** Reads a file of the source, by its path in fly.toml; null when it is not there. */

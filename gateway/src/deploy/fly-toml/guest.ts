@@ -1,4 +1,4 @@
-import type { Vm } from './fly-toml-shape.ts'
+import type { Vm } from './sections.ts'
 import { refuse } from './shape.ts'
 import { sizeIn } from './size.ts'
 

@@ -1,5 +1,5 @@
-import type { MachineConfig } from '../fly/machine.ts'
-import { guest, type Sections } from './fly-toml-shape.ts'
+import type { MachineConfig } from '../../fly/machine.ts'
+import { guest, type Sections } from './sections.ts'
 import type { ReadFile } from './machine-files.ts'
 import {
   anything,
