@@ -93,6 +93,9 @@ const weathers: Record<string, ((random: Random) => Faults) | null> = {
   'a failing pull': (random) => [{ fault: 'pull-fails', times: 1, skip: random.upTo(1) }],
   'a machine that does not start': (random) => [{ fault: 'never-starts', times: 1, skip: random.upTo(1) }],
   'a crash': (random) => [{ fault: 'crashes', times: 1, skip: random.upTo(1), ms: 200 + random.upTo(600) }],
+  'a refusal': (random) => [{ fault: 'refused', times: 1, skip: random.upTo(2) }],
+  'a slow start': (random) => [{ fault: 'slow-start', times: 1, skip: random.upTo(1) }],
+  'a slow stop': (random) => [{ fault: 'slow-stop', times: 1, skip: random.upTo(1) }],
   'a stolen lease': (random) => [{ fault: 'lease-stolen', times: 1, skip: random.upTo(2), ms: 3000 }],
   'a clock that is off': (random) => [{ fault: 'clock-skew', ms: (random.upTo(1) || -1) * 600_000 }],
   [unseen]: (random) => [
@@ -143,6 +146,8 @@ class SoakApp {
       wrong.push(`nothing was wrong with it: ${deployment.problem?.detail}`)
     if (weather === 'a crash' && struck.length > 0 && deployment.state === 'live')
       wrong.push('a version that crashed was called live')
+    if (['a silent revert', 'a failing pull'].includes(weather) && deployment.problem?.code === 'deploy-stuck')
+      wrong.push('one update that Fly gave up is no reason to be stuck')
     if (deployment.problem?.code === 'deploy-stuck') {
       // Put right by hand, as the record says it must be; here, by beginning anew.
       await destroyMachines(this.#lab, this.#name)

@@ -54,8 +54,11 @@ export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, s
       if (running && !again) refuseCrashed(machine, wanted)
       // An update leaves a machine that slept asleep.
       if (again || (running && isAsleep(machine))) await wake(fly, wanted, signal)
-    } else if (!transient.has(machine.state) && (++strikes === 2 || performance.now() > deadline)) {
-      // Twice, because an answer may be older than the update.
+    } else if (
+      (!transient.has(machine.state) || machine.state === 'restarting') &&
+      (++strikes === 2 || performance.now() > deadline)
+    ) {
+      // Twice, because an answer may be older than the update. One that restarts is not being updated any more.
       throw reverted(machine)
     }
     if (performance.now() > deadline)

@@ -60,11 +60,18 @@ async function backOrStuck(run: Run, slot: Slot, stuck: string[]): Promise<void>
   } catch (error) {
     run.stopping.throwIfAborted()
     if (!(error instanceof Problem)) throw error
+    await lookAgain(run, slot)
     stuck.push(`${wayOut(run, slot)} (${error.message})`)
     slot.outcome = 'stuck'
     run.tell(slot, { status: 'stuck', text: error.message })
   }
   await run.save()
+}
+
+/** What it was to run is not what it runs. */
+async function lookAgain({ settings, work, stopping }: Run, slot: Slot): Promise<void> {
+  const machine = slot.machine && (await settings.fly.machine(work.app, slot.machine, stopping).catch(() => null))
+  if (machine) slot.now = { instanceId: machine.instance_id, image: imageOf(machine) }
 }
 
 async function putBack(run: Run, slot: Slot, former: Former): Promise<void> {

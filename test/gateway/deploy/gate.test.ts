@@ -1,5 +1,7 @@
 import { expect, test as each } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
+import { settle } from '../../../gateway/src/deploy/gate.ts'
+import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
 import { FakeFly, type Fault } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused } from './deployed.ts'
 
@@ -56,4 +58,15 @@ test('a release whose check is answered, if wrongly, is not told where to listen
     expect(problem.message).toContain(output)
     expect(problem.message.includes('must listen on 0.0.0.0:8080')).toBe(output.includes('refused'))
   }
+})
+
+test('a machine that Fly has given back to a version that crashes again and again is found to be so in time', async () => {
+  await using fly = await FakeFly.start()
+  await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })
+  await deployed(fly, { number: 1 })
+  const [machine] = fly.machines('web')
+  machine!.state = 'restarting'
+  const wanted = { app: 'web', machine: machine!.id, instanceId: '01WANTED', digest: null, running: true }
+  const settled = settle(api, wanted, 60_000, AbortSignal.timeout(15_000))
+  await expect(settled).rejects.toMatchObject({ facts: { reverted: true } })
 })
