@@ -3,6 +3,7 @@ import { rename, statfs, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 const ballastBytes = 64 * 2 ** 20
+const piece = Buffer.alloc(2 ** 20)
 /** It takes no room that is short. */
 const wantedTimes = 10
 /** What a start writes before old caches can be removed. */
@@ -19,7 +20,8 @@ export class Ballast {
   /** Sets the room aside, where there is plenty of it. */
   async fill(): Promise<void> {
     if (existsSync(this.#path) || (await this.#freeBytes()) < ballastBytes * wantedTimes) return
-    await writeFile(`${this.#path}.new`, Buffer.alloc(ballastBytes), { flush: true })
+    // In pieces: held whole it would weigh on the gateway's memory long after.
+    await writeFile(`${this.#path}.new`, Array<Buffer>(ballastBytes / piece.length).fill(piece), { flush: true })
     await rename(`${this.#path}.new`, this.#path)
   }
 

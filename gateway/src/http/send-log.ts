@@ -109,7 +109,7 @@ class LogReader implements Reader {
       stopping.removeEventListener('abort', stop)
     }
     stopping.addEventListener('abort', stop)
-    response.on('error', () => {}) // the line is closed with it
+    response.on('error', ignore)
     response.once('close', () => {
       this.#leave()
       clearInterval(beat)
@@ -156,6 +156,9 @@ class LogReader implements Reader {
     this.#response.end(forms[this.#type].sendAway(message, this.#about))
   }
 }
+
+/** The line is closed with it. */
+const ignore = () => {}
 
 const renderings = new WeakMap<Page, Map<string, Buffer>>()
 
