@@ -6,6 +6,9 @@ export type KeptRelease = Omit<Release, 'env' | 'config'> & { desired: unknown }
 /** What the deployment that goes live says of the release that it becomes. */
 export type NewRelease = Pick<KeptRelease, 'desired' | 'secrets'>
 
+/** So many of each target are kept. */
+export const keptReleases = 200
+
 /** Releases by target. They are made by `advance`, in the transaction in which their deployment goes live. */
 export interface ReleaseStore {
   /** The newest one where no number is given. */

@@ -139,7 +139,8 @@ class LogReader implements Reader {
   #look(): void {
     const form: Form = forms[this.#type]
     const { writableLength: waitingBytes, writableNeedDrain, writableEnded } = this.#response
-    const isStuck = (writableNeedDrain || writableEnded) && waitingBytes === this.#waitingBytes
+    const isWaiting = writableNeedDrain || writableEnded
+    const isStuck = isWaiting && waitingBytes === this.#waitingBytes
     if (writableEnded) {
       if (isStuck || this.#sentAway) this.#response.destroy()
     } else if (isStuck) {
@@ -147,7 +148,7 @@ class LogReader implements Reader {
       this.#sendAway(tooSlowMessage)
     } else if (this.#quiet && !writableNeedDrain) this.#response.write(form.heartbeat(this.#state, this.#about))
     this.#quiet = true
-    this.#waitingBytes = writableNeedDrain || writableEnded ? waitingBytes : 0
+    this.#waitingBytes = isWaiting ? waitingBytes : 0
   }
 
   #sendAway(message: SendingAway): void {

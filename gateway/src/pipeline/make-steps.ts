@@ -8,6 +8,7 @@ import type { Deployer } from '../deploy/deployer.ts'
 import { desiredAgain, desiredApp, type DesiredApp, ownedBy } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
+import { keptReleases } from '../deployments/release-store.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Tell } from '../deployments/tell.ts'
@@ -154,7 +155,7 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     const { desired } = await findRelease(store.releases, from.app, from.owner, from.release)
     const again = desiredAgain(desired as DesiredApp, options)
     if (from.app !== app || from.owner !== deployment.owner) return again
-    const { releases } = await store.releases.list(app, from.owner, { limit: 200, before: null })
+    const { releases } = await store.releases.list(app, from.owner, { limit: keptReleases, before: null })
     const later = releases.filter(({ number }) => number > from.release)
     return asItWas(
       again,

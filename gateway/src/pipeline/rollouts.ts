@@ -67,7 +67,8 @@ export class Rollouts {
     const { build, targets, endedAt } = await this.#kept(id)
     if (endedAt === null) {
       await this.#parts.store.rollouts.stop(id, cancelled(wish).body())
-      await this.#callBack([...(build === null ? [] : [build]), ...targets.map(({ deployment }) => deployment)], wish)
+      for (const made of [build, ...targets.map(({ deployment }) => deployment)])
+        if (made !== null) await this.#callBack(made, wish)
     }
     return this.find(id)
   }
@@ -104,18 +105,15 @@ export class Rollouts {
           )
           if (why) await store.rollouts.refuse(id, deployment, why)
           const late = await stopped() // while it was being made
-          if (late) await this.#callBack([deployment], ownWish(late.detail))
+          if (late) await this.#callBack(deployment, ownWish(late.detail))
         }
         const failed = why !== null || isFailure(await this.#ended(deployment))
         if (failed && ++failures === stopAfter) {
           const detail = `Not begun: ${failures} of ${targets.length} targets failed, after which the rollout stops.`
           await store.rollouts.stop(id, new Problem('cancelled', detail).body())
-          const queued = targets.map((target) => store.find(target.deployment))
-          const waiting = (await Promise.all(queued)).filter((made) => made?.state === 'pending')
-          await this.#callBack(
-            waiting.map((made) => made!.id),
-            ownWish(detail),
-          )
+          // What waits in the queue still has not begun either; what is at work goes on.
+          for (const { deployment: other } of targets)
+            if ((await store.find(other))?.state === 'pending') await this.#callBack(other, ownWish(detail))
         }
       }
     }
@@ -123,12 +121,11 @@ export class Rollouts {
     if (!this.#stop.signal.aborted) await store.rollouts.end(id)
   }
 
-  /** Those that there are; one that is at machines goes its way, unless the wish is to abort. */
-  async #callBack(deployments: string[], wish: Wish): Promise<void> {
-    for (const id of deployments)
-      await this.#parts.cancel(id, wish).catch((error: unknown) => {
-        if (!(error instanceof Problem)) throw error
-      })
+  /** If it was made; one that is at machines goes its way, unless the wish is to abort. */
+  async #callBack(deployment: string, wish: Wish): Promise<void> {
+    await this.#parts.cancel(deployment, wish).catch((error: unknown) => {
+      if (!(error instanceof Problem)) throw error
+    })
   }
 
   /** The deployment at its end, or as it stands when the gateway stops. */

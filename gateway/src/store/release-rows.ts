@@ -1,10 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { ImageFacts } from '#api/deployment.ts'
 import { pageOf, type StoreTools } from './store-tools.ts'
-import type { KeptRelease, NewRelease, ReleaseStore } from '../deployments/release-store.ts'
-
-/** So many of each target are kept. */
-const kept = 200
+import { type KeptRelease, keptReleases, type NewRelease, type ReleaseStore } from '../deployments/release-store.ts'
 
 type Row = { app: string; owner: string; number: number; deployment: string; created_at: string; body: string }
 
@@ -40,7 +37,7 @@ export class ReleaseRows implements ReleaseStore {
     const { app, owner } = of
     const body = JSON.stringify({ image: of.image, ...release })
     const number = Number(this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'])
-    this.#prune.run(app, owner, number - kept)
+    this.#prune.run(app, owner, number - keptReleases)
     return number
   }
 

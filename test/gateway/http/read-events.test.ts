@@ -1,8 +1,13 @@
-import { connect } from 'node:net'
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { connect, Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { StreamMessage } from '#api/event-stream.ts'
-import { authorization, startHttp, token, toLive } from './start-http.ts'
+import { everything } from '../../../gateway/src/http/log-filter.ts'
+import { sendLog } from '../../../gateway/src/http/send-log.ts'
+import { openLog } from '../../../gateway/src/log.ts'
+import { authorization, startHttp, toBuildFailed, token, toLive } from './start-http.ts'
 
 const types = ['state', 'state', 'state', 'state', 'step', 'log', 'state', 'state', 'state', 'state', 'end']
 
@@ -175,20 +180,19 @@ test('a reader that takes nothing is told why and cut, and can go on where it st
   expect(rest === '' || /too-slow|x$/.test(rest)).toBe(true)
 })
 
-test('a reader that takes nothing of the end is cut, too, and hears nothing after it', async () => {
-  await using http = await startHttp({ heartbeatMs: 100 })
-  await http.create()
-  const { id, more, holder } = await http.play([['analyzing'], ['building']])
-  const text = 'x'.repeat(2 ** 20)
-  for (let index = 0; index < 4; index++) await more({ type: 'log', step: null, stream: 'stdout', text })
-  await http.store.advance(holder, 'building', 'build_failed')
-  const stuck = connect(http.port, '127.0.0.1').pause()
-  const closed = new Promise((resolve) => stuck.once('close', resolve).on('error', () => {}))
-  stuck.write(`GET /v1/deployments/${id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`)
-  await new Promise((resolve) => setTimeout(resolve, 1000))
-  stuck.resume()
-  await closed
-  expect((await http.get(`/v1/deployments/${id}`)).status).toBe(200)
+test('a reader that takes nothing of the end is cut, too, and nothing is written after it', async () => {
+  await using http = await startHttp()
+  const deployment = await http.create()
+  await http.play(toBuildFailed)
+  const response = new ServerResponse(new IncomingMessage(new Socket()))
+  const line = new Duplex({ read: () => {}, write: () => {} }) // takes, and never says that it has sent
+  response.assignSocket(line as Socket)
+  const errors: unknown[] = []
+  response.on('error', (error) => errors.push(error))
+  const parts = { store: http.store, stopping: new AbortController().signal, heartbeatMs: 50, log: openLog('silent') }
+  sendLog(response, parts, deployment, { after: 0, type: 'text/event-stream', filter: everything })
+  await expect.poll(() => response.destroyed).toBe(true)
+  expect([response.writableEnded, errors]).toEqual([true, []])
 })
 
 test('a WebSocket is refused like any request', async () => {
