@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { Audit, ReleaseDiff, ReleasePage } from '#api/release.ts'
+import type { Rollout } from '#api/rollout.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem.ts'
 import { startMachines } from '../start-machines.ts'
@@ -210,6 +211,28 @@ test('a JSON body names one source of a kind that is known', async () => {
     state: 'live',
     from: { app: 'blog', release: 1 },
   })
+})
+
+test('what a key made is answered again although its image is gone since; another request is not', async () => {
+  await using gateway = await startMachines()
+  const { images, call, ended } = gateway
+  const { name: image, digest } = images.put('shop', 'v1')
+  const headers = { 'idempotency-key': 'k' }
+  const bring = () => call<Deployment>('POST', '/v1/apps/shop/deployments', { source: { image } }, headers)
+  const rollOut = (more = {}) =>
+    call<Rollout>('POST', '/v1/rollouts', { source: { image }, targets: [{ app: 'blog' }], ...more }, headers)
+  const [made, rolledOut] = [(await bring()).body, (await rollOut()).body]
+  await ended(made.id)
+  const again = (id: string) =>
+    call<Deployment>('POST', `/v1/deployments/${id}/retry?again=true`, undefined, { 'idempotency-key': 'r' })
+  const retried = await ended((await again(made.id)).body.id)
+  await gateway.rolledOut(rolledOut.id)
+  images.lose('shop', digest)
+  expect(await bring()).toMatchObject({ status: 202, body: { id: made.id } })
+  expect(await again(made.id)).toMatchObject({ status: 202, body: { id: retried.id } })
+  expect((await again(retried.id)).status).toBe(422)
+  expect(await rollOut()).toMatchObject({ status: 202, body: { id: rolledOut.id } })
+  expect((await rollOut({ parallel: 2 })).status).toBe(422)
 })
 
 test('public addresses are told after a deploy, or given back; the audit shows them, and what is not as released', async () => {

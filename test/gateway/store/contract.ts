@@ -515,7 +515,9 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         true,
         true,
       ])
+      await store.create({ id: 'late', app: 'shop', options, source }) // while its app is deleted
       await releases.forget('shop')
+      expect((await store.claim())?.deployment).toMatchObject({ id: 'late' })
       expect([await isMade('shop', null), await releases.find('shop', null)]).toEqual([false, null])
       expect(await releases.find('blog', null)).toMatchObject({ number: 1 })
     })
