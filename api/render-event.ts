@@ -1,5 +1,6 @@
 import { isFinal, type Deployment } from './deployment.ts'
 import type { DeploymentEvent, Waiting } from './event.ts'
+import { trimEnd } from './trim-end.ts'
 
 /**
  * A deployment's log as lines for people: what curl prints and what the client prints. Begins with the seconds since the
@@ -80,9 +81,8 @@ const escapes = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\
 
 /** Fit for a terminal: colours and cursor moves gone, of a line written over with CR what was left, the rest visible. */
 function clean(text: string): string {
-  return text
-    .replaceAll(escapes, '')
-    .replace(/\r+$/, '')
-    .replace(/^[^]*\r/, '')
+  const line = trimEnd(text.replaceAll(escapes, ''), '\r')
+  return line
+    .slice(line.lastIndexOf('\r') + 1)
     .replaceAll(/(?!\t)\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }

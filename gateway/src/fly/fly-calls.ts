@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { Problem } from '#api/problem.ts'
+import { trimEnd } from '#api/trim-end.ts'
 import { RequestBudget } from './request-budget.ts'
 
 export const attempts = 5
@@ -36,7 +37,7 @@ export class FlyCalls {
   readonly #agent = new Agent({ connect: { timeout: 5000 }, keepAliveTimeout: 10_000, bodyTimeout: answerMs })
 
   constructor({ baseUrl, token }: { baseUrl: string; token: string }) {
-    this.#baseUrl = baseUrl.replace(/\/+$/, '')
+    this.#baseUrl = trimEnd(baseUrl, '/')
     this.#authorization = token.startsWith('FlyV1 ') ? token : `Bearer ${token}`
   }
 

@@ -1,10 +1,11 @@
 import { Problem } from '#api/problem.ts'
+import { trimEnd } from '#api/trim-end.ts'
 import type { Limits } from './limits.ts'
 
 /** The path that an entry has in the tree: relative, no `./` before, no slash behind; '' is the tree's root. */
 export function sourcePath(name: string, limits: Limits): string {
   if (name === '') throw invalid('Its name is empty.')
-  const path = name.replace(/^(?:\.\/)+/, '').replace(/\/+$/, '')
+  const path = trimEnd(name.replace(/^(?:\.\/)+/, ''), '/')
   if (/^[/\\]|^[A-Za-z]:[/\\]/.test(path) || name.startsWith('/'))
     throw new Problem('archive-path-absolute', 'Its path is absolute. Pack from inside the folder: tar cz -C FOLDER .')
   if (path === '' || path === '.') return ''
@@ -42,7 +43,10 @@ export function likeness(path: string): string {
   const plain = /^[ -~]*$/.test(path)
     ? path.toLowerCase()
     : path.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC') // by way of upper case: `ß` is `ss`
-  return plain.replaceAll(/[. ]+(?=\/|$)/g, '')
+  return plain
+    .split('/')
+    .map((part) => trimEnd(part, '. '))
+    .join('/')
 }
 
 /** A name as it may be shown: nothing in it that a terminal would obey, and not too much of it. */

@@ -4,6 +4,9 @@ import { checkCharacters, likeness } from './source-path.ts'
 import { tooMany } from './tar-reader.ts'
 import { turn } from './turn.ts'
 
+/** Linux takes no longer target of a link. */
+const targetBytes = 4095
+
 type Kind = 'file' | 'copy' | 'folder' | 'link'
 type Place = { kind: Kind; path: string; implied: boolean }
 
@@ -15,6 +18,8 @@ export class TreeShape {
   readonly #limits: Limits
   readonly #places = new Map<string, Place>()
   readonly #targets = new Map<string, string>()
+  /** Letters of the longest link's path, in its likeness: a longer path is no link. */
+  #longestLink = 0
   #files = 0
 
   constructor(limits: Limits) {
@@ -39,10 +44,15 @@ export class TreeShape {
   takeLink(path: string, target: string): string[] {
     checkCharacters(target)
     if (target === '' || /^[/\\]|^[A-Za-z]:[/\\]/.test(target)) throw escape('Its target must be a relative path.')
+    if (Buffer.byteLength(target) > targetBytes)
+      throw new Problem('archive-path-too-long', `The target of a link may have ${targetBytes} bytes.`, {
+        facts: { targetBytes },
+      })
     this.#aim(path, target)
     if (this.#targets.size >= this.#limits.links) throw tooMany(this.#limits.links)
     const folders = this.take('link', path)
     this.#targets.set(path, target)
+    this.#longestLink = Math.max(this.#longestLink, likeness(path).length)
     return folders
   }
 
@@ -75,10 +85,16 @@ export class TreeShape {
     const at = path.split('/').slice(0, -1)
     const steps = target.split('/').filter((step) => step !== '' && step !== '.')
     if (steps.length > 2 * this.#limits.depth) throw escape('Its target has too many steps.')
+    const keys = at.map(likeness)
+    let letters = keys.reduce((sum, key) => sum + key.length + 1, -1)
     for (const [i, step] of steps.entries()) {
-      if (step !== '..') at.push(step)
-      else if (at.pop() === undefined) throw escape('Its target is outside the tree.')
-      if (i < steps.length - 1 && this.#places.get(likeness(at.join('/')))?.kind === 'link')
+      if (step !== '..') {
+        at.push(step)
+        letters += keys[keys.push(likeness(step)) - 1]!.length + 1
+      } else if (at.pop() === undefined) throw escape('Its target is outside the tree.')
+      else letters -= keys.pop()!.length + 1
+      const mayBeLink = i < steps.length - 1 && letters <= this.#longestLink
+      if (mayBeLink && this.#places.get(keys.join('/'))?.kind === 'link')
         throw escape(`The link ${JSON.stringify(path)} leads through another link.`)
     }
     return at.join('/')

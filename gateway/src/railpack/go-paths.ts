@@ -1,9 +1,9 @@
-import { posix } from 'node:path'
+import { trimEnd } from '#api/trim-end.ts'
+import { cleanPath as clean } from '../llb/clean-path.ts'
 
 // Paths as Go's `path` package treats them; railpack and BuildKit's client are written with it.
 
-/** Go's path.Clean: as Node's normalize, but no slash stays at the end. */
-export const clean = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, '')
+export { clean }
 
 /** Go's path.Join of a folder and a path below it. */
 export const join = (folder: string, path: string): string => clean(`${folder}/${path}`)
@@ -13,7 +13,7 @@ export const dir = (path: string): string => clean(path.slice(0, path.lastIndexO
 
 /** Go's path.Base: the last name, `.` of nothing, `/` of slashes. */
 export function base(path: string): string {
-  const bare = path.replace(/\/+$/, '')
+  const bare = trimEnd(path, '/')
   return bare === '' ? (path === '' ? '.' : '/') : bare.slice(bare.lastIndexOf('/') + 1)
 }
 

@@ -1,0 +1,16 @@
+/**
+ * The shortest spelling of a path, as Go's path.Clean has it: no slash at the end, and `.` for nothing. Node's own
+ * `normalize` copies the path so far at each `..`: its work grows with the square of the input.
+ */
+export function cleanPath(path: string): string {
+  const isRooted = path.startsWith('/')
+  const names: string[] = []
+  for (const name of path.split('/')) {
+    if (name === '' || name === '.') continue
+    if (name !== '..') names.push(name)
+    else if (names.length > 0 && names.at(-1) !== '..') names.pop()
+    else if (!isRooted) names.push(name)
+  }
+  const cleaned = names.join('/')
+  return isRooted ? `/${cleaned}` : cleaned || '.'
+}
