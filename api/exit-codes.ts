@@ -61,6 +61,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'plan-limit': 10,
   'plan-interrupted': 69,
   'planner-missing': 69,
+  'ignore-limit': 11,
   'build-failed': 11,
   'image-not-found': 11,
   'image-forbidden': 11,

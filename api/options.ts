@@ -13,6 +13,10 @@ export const variables = z.record(
   z.string().regex(variableName, 'a variable is named by letters, digits and _'),
   z.string(),
 )
+const arePlatforms = (text: string): boolean => {
+  const platforms = text.split(',')
+  return platforms.length <= 8 && platforms.every((each) => /^linux\/[a-z0-9]+(\/v\d+)?$/.test(each))
+}
 const words = z.string().max(1000).nullable().default(null)
 
 /** What the sender of a deployment may ask for. On the wire these are query parameters (see `readOptions`). */
@@ -46,7 +50,7 @@ export const DeploymentOptions = z.object({
   /** `platform=linux/amd64,linux/arm64`: one image for each, under one name; the builder's own when not given. */
   platform: z
     .string()
-    .regex(/^linux\/[a-z0-9]+(\/v\d+)?(,linux\/[a-z0-9]+(\/v\d+)?){0,7}$/, 'platforms are like linux/amd64,linux/arm64')
+    .refine(arePlatforms, 'platforms are like linux/amd64,linux/arm64, at most 8')
     .nullable()
     .default(null),
   /** `tag=…`, also several times: further tags of the image, as `latest` or a branch. */

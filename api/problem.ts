@@ -52,6 +52,7 @@ export const problems = {
   'plan-interrupted': row(503, 'ours', true, 'The planner was interrupted'),
   'planner-missing': row(503, 'ours', false, 'The builder has no planner'),
 
+  'ignore-limit': row(422, 'source', false, 'The ignore patterns go over a limit'),
   'build-failed': row(422, 'source', false, 'The build failed'),
   'image-not-found': row(422, 'source', false, 'An image that the build starts from was not found'),
   'image-forbidden': row(422, 'source', false, 'The build starts from something that is not allowed here'),

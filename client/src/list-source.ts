@@ -94,7 +94,7 @@ async function rulesAbove(folder: string): Promise<Rules[]> {
 async function dockerRules(folder: string, named: (string | null)[]) {
   const text = await readFile(join(folder, '.dockerignore'), 'utf8').catch(() => '')
   const matcher = dockerignore.default({ ignorecase: false }).add(text)
-  const excepts = /^\s*!/m.test(text)
+  const excepts = text.split('\n').some((line) => line.trimStart().startsWith('!'))
   const kept = (path: string) => needed.test(path) || named.some((name) => name?.replace(/^\.\//, '') === path)
   return {
     excludes: (path: string) => !kept(path) && matcher.ignores(path),

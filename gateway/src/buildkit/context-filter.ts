@@ -1,84 +1,77 @@
-import { posix } from 'node:path'
-import { Problem } from '#api/problem.ts'
 import type { TreeEntry } from '#api/tree.ts'
+import { IgnorePatterns, type States } from './ignore-patterns.ts'
+
+/** Steps that a rule costs at an entry that it matches. */
+const ruleCost = 4
+
+/** A folder above the entry at hand. */
+type Folder = {
+  entry: TreeEntry
+  inside: string
+  /** Rules that matched it, in order: they match all that is in it. */
+  hits: readonly number[]
+  /** Where the patterns stand behind its path and a slash. */
+  states: States
+  isKept: boolean
+}
 
 /**
  * What is left of a tree under docker-style patterns, as BuildKit itself would leave it: the last pattern that applies
- * to a path or to a folder above it wins; the folders above a kept entry are kept. Order stays.
+ * to a path or to a folder above it wins; the folders above a kept entry are kept. Order stays. Throws `build-failed`
+ * for a pattern that cannot be read, `ignore-limit` for too much work.
  */
-export function filterEntries(entries: readonly TreeEntry[], patterns: readonly string[]): readonly TreeEntry[] {
-  const rules = patterns.flatMap(ruleOf)
-  if (rules.length === 0) return entries
-  const mayComeBack = rules.some((rule) => rule.exception)
+export function filterEntries(entries: readonly TreeEntry[], given: readonly string[]): readonly TreeEntry[] {
+  const patterns = new IgnorePatterns(given)
+  if (patterns.exceptions.length === 0) return entries
+  const mayComeBack = patterns.exceptions.includes(true)
   const kept: TreeEntry[] = []
-  const above: { entry: TreeEntry; inside: string; hits: boolean[]; kept: boolean }[] = []
+  const above: Folder[] = []
   let skipped = ''
   for (const entry of entries) {
     if (skipped && entry.path.startsWith(skipped)) continue
     while (above.length > 0 && !entry.path.startsWith(above.at(-1)!.inside)) above.pop()
-    const { ignored, hits } = judge(entry.path, rules, above.at(-1)?.hits)
-    if (!ignored) {
-      for (const folder of above) {
-        if (!folder.kept) kept.push(folder.entry)
-        folder.kept = true
-      }
-      kept.push(entry)
-    }
+    const parent = above.at(-1)
+    const states = patterns.follow(parent?.states ?? patterns.start, entry.path.slice(parent?.inside.length ?? 0))
+    const { isIgnored, hits } = judge(patterns, parent?.hits ?? [], states.matched)
+    if (!isIgnored) keep(entry, above, kept)
     if (entry.type !== 'folder') continue
-    if (ignored && !mayComeBack) skipped = `${entry.path}/`
-    else above.push({ entry, inside: `${entry.path}/`, hits, kept: !ignored })
+    const inside = `${entry.path}/`
+    if (isIgnored && !mayComeBack) skipped = inside
+    else above.push({ entry, inside, hits, states: patterns.follow(states, '/'), isKept: !isIgnored })
   }
   return kept
 }
 
-type Rule = { exception: boolean; matches(path: string): boolean }
-
-function judge(path: string, rules: Rule[], parent: boolean[] | undefined): { ignored: boolean; hits: boolean[] } {
-  let ignored = false
-  const hits = rules.map((rule, index) => {
-    // A rule that could not change the verdict is not looked at, and counts as no hit for what lies below.
-    const hit = parent?.[index] || (rule.exception === ignored && rule.matches(path))
-    if (hit) ignored = !rule.exception
-    return hit
-  })
-  return { ignored, hits }
-}
-
-function ruleOf(given: string): Rule[] {
-  const trimmed = given.trim()
-  if (trimmed === '') return []
-  const cleaned = cleanPath(trimmed)
-  const exception = cleaned.startsWith('!')
-  const pattern = exception ? cleaned.slice(1) : cleaned
-  try {
-    if (pattern === '') throw new Error('nothing after "!"')
-    if (!/[\\*?[\]]/.test(pattern)) return [{ exception, matches: (path) => path === pattern }]
-    const regex = new RegExp(`^${regexOf(pattern)}$`, 'us')
-    return [{ exception, matches: (path) => regex.test(path) }]
-  } catch (cause) {
-    const detail = `The ignore pattern ${JSON.stringify(given)} cannot be read. Correct it and deploy again.`
-    throw new Problem('build-failed', detail, { cause })
+/** Takes an entry, and the folders above it that were not taken yet. */
+function keep(entry: TreeEntry, above: Folder[], kept: TreeEntry[]): void {
+  // From the inside out: above a kept folder all are kept.
+  const folders: TreeEntry[] = []
+  for (let at = above.length - 1; at >= 0 && !above[at]!.isKept; at--) {
+    above[at]!.isKept = true
+    folders.push(above[at]!.entry)
   }
+  kept.push(...folders.toReversed(), entry)
 }
 
-function regexOf(pattern: string): string {
-  // Two stars in front of plain text also match in the middle of a name: an old habit of Docker's.
-  if (/^\*\*[^/\\*?[\]][^\\*?[\]]*$/.test(pattern)) return `.*${literal(pattern.slice(2))}`
-  let regex = ''
-  for (const { 0: token, index } of pattern.matchAll(/\*\*\/?|\\.|\[\^?(?:\\.|[^\]\\])+\]|./gsu)) {
-    if (token.startsWith('**')) regex += index + token.length === pattern.length ? '.*' : '(?:.*/)?'
-    else if (token === '*') regex += '[^/]*'
-    else if (token === '?') regex += '[^/]'
-    else if (token === '\\' || token === '[') throw new Error(`misplaced ${token}`)
-    else if (token.startsWith('\\')) regex += literal(token.slice(1))
-    else if (token.startsWith('[')) regex += token.replaceAll(/\\(.)/gsu, (_, character: string) => literal(character))
-    else regex += literal(token)
+/** `inherited` are the rules that matched the folder above, `matched` those that match the path itself; both in order. */
+function judge(
+  patterns: IgnorePatterns,
+  inherited: readonly number[],
+  matched: readonly number[],
+): { isIgnored: boolean; hits: readonly number[] } {
+  let isIgnored = false
+  const hits: number[] = []
+  let [i, m] = [0, 0]
+  while (i < inherited.length || m < matched.length) {
+    const rule = Math.min(inherited[i] ?? Infinity, matched[m] ?? Infinity)
+    const isInherited = inherited[i] === rule
+    if (isInherited) i++
+    if (matched[m] === rule) m++
+    // A rule that could not change the verdict is not looked at, and counts as no match for what is inside.
+    if (!isInherited && patterns.exceptions[rule] !== isIgnored) continue
+    hits.push(rule)
+    isIgnored = !patterns.exceptions[rule]
   }
-  return regex
+  patterns.spend(ruleCost * (inherited.length + matched.length))
+  return { isIgnored, hits }
 }
-
-const literal = (text: string): string =>
-  text.replaceAll(/[^\p{L}\p{N}_/]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`)
-
-/** The shortest spelling of a path or pattern, without a slash at its end. */
-export const cleanPath = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, '')

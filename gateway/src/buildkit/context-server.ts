@@ -92,7 +92,7 @@ export class ContextServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const offered = this.#offered.get(request.url ?? '')
     if (!offered || (request.method !== 'GET' && request.method !== 'HEAD')) return void response.writeHead(404).end()
-    const known = (request.headers['if-none-match'] ?? '').split(/\s*,\s*/).includes(offered.etag)
+    const known = (request.headers['if-none-match'] ?? '').split(',').some((each) => each.trim() === offered.etag)
     response.setHeader('etag', offered.etag)
     if (known) return void response.writeHead(304).end()
     response.writeHead(200, { 'content-type': 'application/x-tar', 'content-length': offered.sizeBytes })

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
-import { cleanPath } from './context-filter.ts'
+import { cleanPath } from '../llb/clean-path.ts'
 
 /** A Dockerfile of a source, and what must be known of it beforehand. */
 export type Dockerfile = {
@@ -31,9 +31,10 @@ function syntaxOf(text: string): string | null {
     .replace(/^\ufeff/, '')
     .replace(/^#![^\n]*\n/, '')
     .split('\n')) {
-    const [, name, value = ''] = /^#\s*(syntax|escape|check)\s*=\s*(.+?)\s*$/i.exec(line) ?? []
-    if (!name) return null
-    if (name.toLowerCase() === 'syntax') return value.split(' ')[0]!
+    const [begin, name] = /^#\s*(syntax|escape|check)\s*=/i.exec(line) ?? []
+    const value = line.slice(begin?.length).trim()
+    if (!name || value === '') return null
+    if (name.toLowerCase() === 'syntax') return value.split(' ', 1)[0]!
   }
   return null
 }
@@ -41,8 +42,10 @@ function syntaxOf(text: string): string | null {
 export function parseIgnoreFile(text: string): string[] {
   const lines = text.replace(/^\ufeff/, '').split(/\r?\n/)
   return lines.flatMap((line) => {
-    if (line.startsWith('#') || line.trim() === '') return []
-    const [, exception, pattern] = /^(!?)\s*(.*)$/.exec(line.trim())!
+    const trimmed = line.trim()
+    if (line.startsWith('#') || trimmed === '') return []
+    const exception = trimmed.startsWith('!') ? '!' : ''
+    const pattern = trimmed.slice(exception.length).trim()
     return [exception + (pattern ? cleanPath(pattern).replace(/^\/(?=.)/, '') : '')]
   })
 }

@@ -30,6 +30,7 @@ export class ImagePolicy {
   /** The answers to one build. `anew`: what its images' names stand for is looked up again. */
   forBuild(app: string, contextUrl: string | null, anew: boolean): BuildPolicy {
     const bases = new Map<string, string>()
+    const digests = new Set<string>()
     const found: number[] = []
     let refused: Problem | null = null
 
@@ -43,7 +44,10 @@ export class ImagePolicy {
       }
       const [, tagged = name, ownDigest] = /^(.*)@(\w+:\w+)$/.exec(name) ?? []
       if (ownDigest) {
-        if (!bases.has(tagged)) bases.set(name, ownDigest)
+        if (!bases.has(tagged)) {
+          bases.set(name, ownDigest)
+          digests.add(ownDigest)
+        }
         return { decision: { action: policyAction.allow } }
       }
       const known = anew && !bases.has(name) ? null : this.#pinned(app, name)
@@ -51,6 +55,7 @@ export class ImagePolicy {
       if (!pin)
         return { lookUp: { source: { identifier, attrs }, platform, logName: `[internal] load metadata for ${name}` } }
       bases.set(name, pin.digest)
+      digests.add(pin.digest)
       found.push(pin.at)
       return {
         decision: { action: policyAction.convert, update: { identifier: `${identifier}@${pin.digest}`, attrs } },
@@ -61,7 +66,7 @@ export class ImagePolicy {
       refused: () => refused,
       bases: () => Object.fromEntries(bases),
       goodUntil: () => (found.length > 0 ? Math.min(...found) + this.#rules.refreshMs : null),
-      asNamed: (text) => [...bases.values()].reduce((left, digest) => left.replaceAll(`@${digest}`, ''), text),
+      asNamed: (text) => text.replaceAll(/@(\w+:[\da-f]+)/g, (whole, digest: string) => (digests.has(digest) ? '' : whole)),
       forget: () => {
         for (const name of bases.keys()) this.#pins.delete(`${app} ${name}`)
       },

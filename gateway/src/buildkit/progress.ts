@@ -33,6 +33,8 @@ type Step = {
  */
 export class Progress {
   readonly #steps = new Map<string, Step>()
+  /** Those that have begun and not ended: asked for at each piece of news. */
+  readonly #started = new Set<Step>()
   readonly #tell: Tell
   readonly #pushing: () => void
   readonly #plain: (text: string) => string
@@ -70,7 +72,7 @@ export class Progress {
 
   /** Nothing that was begun is still open. */
   get settled(): boolean {
-    return [...this.#steps.values()].every((step) => step.status !== 'started')
+    return this.#started.size === 0
   }
 
   /** Told when no more news comes, so that no held line is lost. */
@@ -94,7 +96,7 @@ export class Progress {
 
   /** The names of the steps that have begun and not ended. */
   running(): string[] {
-    return [...this.#steps.values()].filter((step) => step.status === 'started' && !step.hidden).map(({ name }) => name)
+    return [...this.#started].filter((step) => !step.hidden).map(({ name }) => name)
   }
 
   stats(): BuildStats {
@@ -112,7 +114,7 @@ export class Progress {
     const fresh = started !== step.started
     step.started = started
     if (fresh) {
-      step.status = 'started'
+      this.#become(step, 'started')
       for (const input of vertex.inputs) this.#tellEnd(this.#steps.get(input))
       if (!vertex.cached) this.#turn(step, 'started')
     }
@@ -121,7 +123,7 @@ export class Progress {
     step.ms += Math.max(0, Math.round(millis(vertex.completed) - started))
     step.log.flush()
     if (vertex.error) return this.#turn(step, 'failed', this.#plain(vertex.error))
-    step.status = 'done'
+    this.#become(step, 'done')
     if (!step.inIntervals) this.#tellEnd(step)
   }
 
@@ -148,8 +150,14 @@ export class Progress {
     return step
   }
 
-  #turn(step: Step, status: 'started' | 'cached' | 'done' | 'failed', error?: string): void {
+  #become(step: Step, status: Step['status']): void {
     step.status = status
+    if (status === 'started') this.#started.add(step)
+    else this.#started.delete(step)
+  }
+
+  #turn(step: Step, status: 'started' | 'cached' | 'done' | 'failed', error?: string): void {
+    this.#become(step, status)
     if (step.told === status || (step.hidden && status !== 'failed')) return
     step.told = status
     const ended = status === 'done' || status === 'failed'

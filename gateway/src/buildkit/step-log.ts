@@ -36,10 +36,13 @@ class Lines {
   #held = ''
 
   add(bytes: Uint8Array): string | null {
-    this.#held += this.#decoder.write(Buffer.from(bytes))
-    const end = this.#held.lastIndexOf('\n')
+    const text = this.#decoder.write(Buffer.from(bytes))
+    // Only the new text is searched: what is held has no line end, and may come one byte at a time.
+    const end = text.lastIndexOf('\n')
+    const heldChars = this.#held.length
+    this.#held += text
     if (end < 0) return this.#held.length > maxLineChars ? this.#cut(this.#held.length) : null
-    return this.#cut(end)
+    return this.#cut(heldChars + end)
   }
 
   rest(): string | null {

@@ -51,7 +51,7 @@ const elsewhere = [...managed, 'image', 'env', 'init', 'metadata', 'mounts', 'st
 
 /** Of the keys in `said` that are not in `now`: those that were there before, with their values, and those that were not. */
 function undone(said: (object | undefined)[], now: object = {}, was: object = {}) {
-  const keys = [...new Set(said.flatMap((each) => Object.keys(each ?? {})))].filter((key) => !(key in now))
-  const back: Record<string, unknown> = Object.fromEntries(Object.entries(was).filter(([key]) => keys.includes(key)))
-  return { back, gone: keys.filter((key) => !(key in back)) }
+  const keys = new Set(said.flatMap((each) => Object.keys(each ?? {})).filter((key) => !(key in now)))
+  const back: Record<string, unknown> = Object.fromEntries(Object.entries(was).filter(([key]) => keys.has(key)))
+  return { back, gone: [...keys].filter((key) => !(key in back)) }
 }

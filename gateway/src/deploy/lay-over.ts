@@ -81,5 +81,7 @@ function layMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | unde
   return kept.length + laid.length > 0 ? [...kept, ...laid] : undefined
 }
 
-export const without = <T extends object>(value: T | undefined, keys: string[]): T =>
-  Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !keys.includes(key))) as T
+export function without<T extends object>(value: T | undefined, keys: string[]): T {
+  const gone = new Set(keys)
+  return Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !gone.has(key))) as T
+}

@@ -76,7 +76,7 @@ async function remove(folder: string): Promise<void> {
 async function sweep(trees: string[]): Promise<void> {
   for (const tree of trees)
     for (const name of await readdir(tree)) {
-      const [, pid] = new RegExp(`^${prefix}-(\\d+)-`).exec(name) ?? []
+      const [, pid] = /^tarmac-sandbox-(\d+)-/.exec(name) ?? []
       if (pid && !existsSync(`/proc/${pid}`)) await rmdir(join(tree, name)).catch(() => {})
     }
 }

@@ -1,3 +1,5 @@
+import { randomInt } from 'node:crypto'
+
 /** A set of texts to look for all at once (Aho-Corasick): the cost of a letter does not grow with their number. */
 export class Literals {
   readonly texts: readonly string[]
@@ -10,6 +12,8 @@ export class Literals {
   readonly #letter: Uint16Array
   /** Nodes by their parent and letter, hashed. */
   readonly #table: Int32Array
+  /** Nobody outside knows it, so nobody can choose texts that all get the same place in the table. */
+  readonly #mix = randomInt(2 ** 31) * 2 + 1
   #nodes = 1
 
   constructor(texts: Iterable<string>) {
@@ -60,7 +64,7 @@ export class Literals {
   /** Where the table has the node below this one by this letter, or has room for it. */
   #slot(node: number, code: number): number {
     const last = this.#table.length - 1
-    for (let slot = (Math.imul(node, 0x9e3779b1) ^ Math.imul(code, 0x85ebca6b)) >>> 7; ; slot++) {
+    for (let slot = Math.imul(Math.imul(node, 0x9e3779b1) ^ Math.imul(code, 0x85ebca6b), this.#mix) >>> 7; ; slot++) {
       const at = slot & last
       const known = this.#table[at]!
       if (known === 0 || (this.#parent[known] === node && this.#letter[known] === code)) return at

@@ -56,6 +56,8 @@ class Tail {
   readonly #step: string | null
   readonly #limitBytes: number
   #held: LogEvent[] = []
+  /** How many of them, from the first, are dropped; they go when they are half of all. */
+  #gone = 0
   #heldBytes = 0
   #dropped = { lines: 0, bytes: 0 }
 
@@ -74,14 +76,16 @@ class Tail {
       this.#held.push({ ...event, text })
       this.#heldBytes += Buffer.byteLength(text) + 1
     }
-    let gone = 0
-    for (; this.#heldBytes > this.#limitBytes && gone < this.#held.length - 1; gone++) {
-      const sizeBytes = Buffer.byteLength(this.#held[gone]!.text) + 1
+    for (; this.#heldBytes > this.#limitBytes && this.#gone < this.#held.length - 1; this.#gone++) {
+      const sizeBytes = Buffer.byteLength(this.#held[this.#gone]!.text) + 1
       this.#heldBytes -= sizeBytes
       this.#dropped.bytes += sizeBytes
+      this.#dropped.lines++
     }
-    this.#held.splice(0, gone)
-    this.#dropped.lines += gone
+    if (this.#gone * 2 > this.#held.length) {
+      this.#held.splice(0, this.#gone)
+      this.#gone = 0
+    }
     return []
   }
 
@@ -89,12 +93,13 @@ class Tail {
   give(): NewEvent[] {
     const events: NewEvent[] = this.#dropped.lines > 0 ? [{ type: 'dropped', step: this.#step, ...this.#dropped }] : []
     const lines: LogEvent[] = []
-    for (const { text, ...about } of this.#held) {
+    for (const { text, ...about } of this.#held.slice(this.#gone)) {
       const last = lines.at(-1)
       if (last?.stream === about.stream) last.text += `\n${text}`
       else lines.push({ ...about, text })
     }
     this.#held = []
+    this.#gone = 0
     this.#heldBytes = 0
     this.#dropped = { lines: 0, bytes: 0 }
     return [...events, ...lines]

@@ -96,6 +96,8 @@ class MaskedStream {
   #ended = false
   /** Hidden letters, from … to (not with it), in order, apart from each other. */
   #spans: { from: number; to: number }[] = []
+  /** How many of them, from the first, nobody asks for any more; they go when they are half of all. */
+  #forgotten = 0
 
   constructor(secrets: Literals) {
     this.#secrets = secrets
@@ -124,8 +126,8 @@ class MaskedStream {
 
   /** A text that was added, whose first letter has this number, as readers may see it. */
   masked(text: string, from: number): string {
-    let next = this.#spans.findIndex(({ to }) => to > from)
-    if (next < 0) return text
+    let next = this.#firstSpanAfter(from)
+    if (next === this.#spans.length) return text
     let out = ''
     let letter = from
     let isHidden = false
@@ -148,7 +150,21 @@ class MaskedStream {
 
   /** Letters before this one are not asked for again. */
   forget(before: number): void {
-    while (this.#spans.length > 0 && this.#spans[0]!.to <= before) this.#spans.shift()
+    this.#forgotten = this.#firstSpanAfter(before)
+    if (this.#forgotten * 2 < this.#spans.length) return
+    this.#spans.splice(0, this.#forgotten)
+    this.#forgotten = 0
+  }
+
+  /** The first span that ends behind this letter, by halving: there may be one for each word of a log. */
+  #firstSpanAfter(letter: number): number {
+    let low = this.#forgotten
+    for (let high = this.#spans.length; low < high;) {
+      const middle = (low + high) >> 1
+      if (this.#spans[middle]!.to <= letter) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   #letter(code: number): void {
@@ -171,7 +187,9 @@ class MaskedStream {
   /** From this letter to the last one. */
   #hide(first: number): void {
     let from = first
-    for (let last = this.#spans.at(-1); last && last.to >= from; last = this.#spans.at(-1)) {
+    while (this.#spans.length > this.#forgotten) {
+      const last = this.#spans.at(-1)!
+      if (last.to < from) break
       from = Math.min(from, last.from)
       this.#spans.pop()
     }

@@ -14,13 +14,14 @@ type Shape = {
 /** A token that may be one: `from` is its first letter's number; `certain` when it is one. */
 type Candidate = { shape: Shape; from: number; run: number; count: number; certain: boolean }
 
-const run = (letters: RegExp, min: number, max = Infinity): Run => ({
-  kind: Uint8Array.from({ length: 128 }, (_, code) => Number(letters.test(String.fromCharCode(code)))),
+const runOf = (isOne: (letter: string) => boolean, min: number, max: number): Run => ({
+  kind: Uint8Array.from({ length: 128 }, (_, code) => Number(isOne(String.fromCharCode(code)))),
   min,
   max,
 })
+const run = (letters: RegExp, min: number, max = Infinity) => runOf((letter) => letters.test(letter), min, max)
 const word = run(/\w/, 0)
-const exactly = (text: string) => text.split('').map((letter) => run(new RegExp(`[${letter}]`), 1, 1))
+const exactly = (text: string) => text.split('').map((letter) => runOf((other) => other === letter, 1, 1))
 const keyKinds = ['', 'RSA ', 'EC ', 'DSA ', 'OPENSSH ', 'ENCRYPTED ']
 
 const shapes: Shape[] = [

@@ -10,6 +10,7 @@ export function planVariables(
   secretNames: readonly string[] = [],
 ): { args: string[]; env: Record<string, string> } {
   const args: string[] = []
+  const secrets = new Set(secretNames)
   const env: Record<string, string> = {}
   for (const [name, value] of Object.entries(build)) {
     if (!/^[\w+-]+$/.test(name)) {
@@ -17,7 +18,7 @@ export function planVariables(
     }
     const decides = plannerReads.test(name)
     if (decides) env[name] = value
-    if (!secretNames.includes(name)) args.push('--env', decides ? name : `${name}=1`)
+    if (!secrets.has(name)) args.push('--env', decides ? name : `${name}=1`)
   }
   // What is no name of a variable is the id of a file that a Dockerfile mounts.
   for (const name of secretNames.filter((name) => /^\w+$/.test(name))) args.push('--env', `${name}=1`)

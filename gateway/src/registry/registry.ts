@@ -71,7 +71,7 @@ export class Registry {
 
   /** The token dance: the registry names the place that gives tokens, our login goes there. */
   async #token(challenge: string, repository: string, signal: AbortSignal): Promise<string> {
-    const said = Object.fromEntries([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]))
+    const said = Object.fromEntries([...challenge.matchAll(/\b(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]))
     const realm = URL.canParse(said['realm'] ?? '') ? new URL(said['realm'] ?? '') : null
     // The login leaves for no place that the registry's own connection would not protect as well.
     if (!realm || (realm.protocol !== 'https:' && realm.protocol !== new URL(this.#base).protocol))

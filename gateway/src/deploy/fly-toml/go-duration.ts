@@ -1,3 +1,5 @@
+import { trimEnd } from '#api/trim-end.ts'
+
 /** Durations as fly.toml and the Machines API write them ("1m30s"), here in nanoseconds. */
 const units: Record<string, bigint> = {
   ns: 1n,
@@ -10,16 +12,29 @@ const units: Record<string, bigint> = {
   h: 3_600_000_000_000n,
 }
 
+/** More digits than this are more than 64 bits, or less than a nanosecond. */
+const mostDigits = 20
+
 /** Null when the text is no duration. A number needs its unit: "45" is none. */
 export function parseDuration(text: string): bigint | null {
-  if (!/^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.test(text)) return null
+  const isNegative = text.startsWith('-')
+  const body = isNegative || text.startsWith('+') ? text.slice(1) : text
+  if (body === '0') return 0n
   let ns = 0n
-  for (const [, whole, fraction = '', name = ''] of text.matchAll(/(\d*)\.?(\d*)(ns|us|µs|μs|ms|s|m|h)/g)) {
+  let end = 0
+  // Each part begins where the one before ended, and its digits cannot be cut in two ways.
+  for (const [part, whole = '', fraction = '', name = ''] of body.matchAll(
+    /(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)/gy,
+  )) {
+    end += part.length
+    const digits = whole.replace(/^0+/, '')
+    if ((whole === '' && fraction === '') || digits.length > mostDigits) return null
     const unit = units[name] ?? 0n
-    ns += BigInt(whole || 0) * unit + (BigInt(fraction || 0) * unit) / 10n ** BigInt(fraction.length)
+    const shown = fraction.slice(0, mostDigits)
+    ns += BigInt(digits || 0) * unit + (BigInt(shown || 0) * unit) / 10n ** BigInt(shown.length)
   }
-  if (BigInt.asIntN(64, ns) !== ns) return null
-  return text.startsWith('-') ? -ns : ns
+  if (end === 0 || end < body.length || BigInt.asIntN(64, ns) !== ns) return null
+  return isNegative ? -ns : ns
 }
 
 export function formatDuration(ns: bigint): string {
@@ -29,7 +44,7 @@ export function formatDuration(ns: bigint): string {
   if (ns < 1_000_000n) return `${Number(ns) / 1e3}µs`
   if (ns < 1_000_000_000n) return `${Number(ns) / 1e6}ms`
   const minutes = ns / 60_000_000_000n
-  const seconds = `${(Number(ns % 60_000_000_000n) / 1e9).toFixed(9).replace(/\.?0+$/, '')}s`
+  const seconds = `${trimEnd(trimEnd((Number(ns % 60_000_000_000n) / 1e9).toFixed(9), '0'), '.')}s`
   if (minutes === 0n) return seconds
   return minutes < 60n ? `${minutes}m${seconds}` : `${minutes / 60n}h${minutes % 60n}m${seconds}`
 }

@@ -24,7 +24,7 @@ function goFloat(value: number): string {
 }
 
 function goTime(date: TomlDate): string {
-  const [, day, time, zone] = /^(.+)T(.+?)(Z|[+-].+)$/.exec(dateText(date)) ?? []
+  const [, day, time, zone] = /^([\d-]+)T([\d:.]+)(Z|[+-][\d:]+)$/.exec(dateText(date)) ?? []
   if (!zone) return dateText(date)
   const offset = zone === 'Z' ? '+0000' : zone.replace(':', '')
   return `${day} ${time} ${offset} ${zone === 'Z' ? 'UTC' : offset}`

@@ -1,0 +1,205 @@
+import { Problem } from '#api/problem.ts'
+import { readPattern, type Token } from './ignore-tokens.ts'
+
+/** What ignore patterns may ask for. BuildKit has no such limits; no source that people write comes near. */
+export const ignoreLimits = {
+  patterns: 10_000,
+  /** Characters of one pattern: no path has more than 1024 bytes. */
+  patternChars: 2048,
+  /** Characters of all patterns. */
+  allChars: 256 * 1024,
+  /** Steps of the matcher for one tree: about two seconds of work at most. */
+  steps: 200_000_000,
+}
+
+const slash = 0x2f
+/** How much dearer a step is that was not taken before. */
+const stepCost = 4
+/** Members of all lists of states that are kept: some 50 MB at most. */
+const keptMembers = 500_000
+
+/** Stays for as many characters as there are: of one name (`*`) or of the whole path (`**`). */
+type Loop = 'name' | 'path' | null
+
+/** Where the matching of a pattern may stand. Patterns that begin alike share their states. */
+class State {
+  readonly id: number
+  readonly loop: Loop
+  /** Rules whose pattern ends here. */
+  rules: number[] = []
+  /** The next states by one character; made when there is one, for most states have none or few. */
+  literals: Map<number, State> | null = null
+  /** By any one character of a name. */
+  any: State | null = null
+  /** Entered behind any slash. */
+  afterSlash: State | null = null
+  classes: Map<string, { holds: (char: number) => boolean; to: State }> | null = null
+  /** Entered together with this one, by a key that names what they stand for. */
+  free: Map<string, State> | null = null
+  /** The number of the last list that it was entered in. */
+  entry = 0
+
+  constructor(id: number, loop: Loop) {
+    this.id = id
+    this.loop = loop
+  }
+}
+
+/** All states that the patterns may stand in, with what is known of the way on from there. */
+export type States = {
+  readonly members: readonly State[]
+  /** The rules whose whole pattern is matched here, in order. */
+  readonly matched: readonly number[]
+  readonly next: Map<number, States>
+}
+
+/**
+ * All ignore patterns of a source in one automaton (Thompson's): a path is matched against all of them at once, one
+ * character after the other, and never goes back. What a character leads to is kept, so that most steps are one look.
+ */
+export class IgnorePatterns {
+  /** For each rule, by its number: whether it is an exception (`!`). */
+  readonly exceptions: boolean[] = []
+  readonly start: States
+  readonly #known = new Map<string, States>()
+  #membersLeft = keptMembers
+  #stepsLeft = ignoreLimits.steps
+  #entry = 0
+  #stateCount = 0
+
+  constructor(patterns: readonly string[]) {
+    checkLimits(patterns)
+    const start = this.#newState(null)
+    for (const given of patterns) {
+      const rule = readPattern(given)
+      if (rule !== null) this.#add(start, rule.tokens, this.exceptions.push(rule.isException) - 1)
+    }
+    this.start = this.#statesOf([start])
+  }
+
+  /** The states after more characters of a path. */
+  follow(from: States, text: string): States {
+    let states = from
+    let chars = 0
+    for (const character of text) {
+      if (states.members.length === 0) break
+      const char = character.codePointAt(0)!
+      states = states.next.get(char) ?? this.#step(states, char)
+      chars++
+    }
+    this.spend(chars)
+    return states
+  }
+
+  /** Counts work; throws `ignore-limit` when it is too much. */
+  spend(steps: number): void {
+    this.#stepsLeft -= steps
+    if (this.#stepsLeft >= 0) return
+    const detail = `The ignore patterns take too much work for this tree: ${this.exceptions.length} patterns, and more than ${ignoreLimits.steps} steps. Write fewer of them, with fewer wildcards.`
+    throw new Problem('ignore-limit', detail, { facts: { limit: ignoreLimits.steps } })
+  }
+
+  #step(states: States, char: number): States {
+    const next: State[] = []
+    const inName = char !== slash
+    this.#entry++
+    for (const state of states.members) {
+      if (state.loop === 'path' || (inName && state.loop === 'name')) this.#enter(next, state)
+      const literal = state.literals?.get(char)
+      if (literal) this.#enter(next, literal)
+      if (inName && state.any) this.#enter(next, state.any)
+      if (!inName && state.afterSlash) this.#enter(next, state.afterSlash)
+      if (!state.classes) continue
+      for (const { holds, to } of state.classes.values()) if (holds(char)) this.#enter(next, to)
+      this.spend(stepCost * state.classes.size)
+    }
+    const found = this.#withFree(next)
+    if (this.#membersLeft > 0) states.next.set(char, found)
+    this.#membersLeft--
+    return found
+  }
+
+  #statesOf(first: State[]): States {
+    this.#entry++
+    const members: State[] = []
+    for (const state of first) this.#enter(members, state)
+    return this.#withFree(members)
+  }
+
+  /** Takes a state once, whatever led to it. */
+  #enter(members: State[], state: State): void {
+    if (state.entry === this.#entry) return
+    state.entry = this.#entry
+    members.push(state)
+  }
+
+  /** With the states that are entered together with these; the same for the same members, while there is room. */
+  #withFree(members: State[]): States {
+    // The list grows while it is read: a free state may have free ones itself.
+    for (const state of members) if (state.free) for (const free of state.free.values()) this.#enter(members, free)
+    this.spend(stepCost * (members.length + 1))
+    const key = members.map(({ id }) => id).join()
+    const known = this.#known.get(key)
+    if (known) return known
+    const rules = members.flatMap((state) => state.rules)
+    const found = { members, matched: rules.sort((a, b) => a - b), next: new Map<number, States>() }
+    this.spend(stepCost * rules.length)
+    this.#membersLeft -= members.length + rules.length
+    if (this.#membersLeft > 0) this.#known.set(key, found)
+    return found
+  }
+
+  #newState(loop: Loop): State {
+    return new State(this.#stateCount++, loop)
+  }
+
+  #add(start: State, tokens: Token[], rule: number): void {
+    let state = start
+    for (const token of tokens) state = nextState(state, token, (loop) => this.#newState(loop))
+    state.rules.push(rule)
+  }
+}
+
+/** The state behind a token, made where it is not there yet. */
+function nextState(state: State, token: Token, newState: (loop: Loop) => State): State {
+  switch (token.kind) {
+    case 'literal':
+      state.literals ??= new Map()
+      return kept(state.literals, token.char, () => newState(null))
+    case 'any':
+      return (state.any ??= newState(null))
+    case 'class': {
+      state.classes ??= new Map()
+      const made = () => ({ holds: token.holds, to: newState(null) })
+      return kept(state.classes, token.text, made).to
+    }
+    case 'name':
+    case 'path':
+      state.free ??= new Map()
+      return kept(state.free, token.kind, () => newState(token.kind))
+    case 'folders': {
+      // Any folders or none: what follows is entered at once, and behind every slash of the loop.
+      state.free ??= new Map()
+      const behind = kept(state.free, 'none', () => newState(null))
+      const loop = kept(state.free, 'folders', () => newState('path'))
+      loop.afterSlash = behind
+      return behind
+    }
+  }
+}
+
+function kept<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key)
+  if (value === undefined) map.set(key, (value = make()))
+  return value
+}
+
+function checkLimits(patterns: readonly string[]): void {
+  const { patterns: count, patternChars, allChars } = ignoreLimits
+  const long = patterns.find(({ length }) => length > patternChars)
+  const all = patterns.reduce((sum, { length }) => sum + length, 0)
+  if (patterns.length <= count && long === undefined && all <= allChars) return
+  const what = long === undefined ? '' : ` One begins with ${JSON.stringify(long.slice(0, 50))}.`
+  const detail = `There are ${patterns.length} ignore patterns with ${all} characters. At most ${count} are taken, with ${patternChars} characters each and ${allChars} in all.${what} Write fewer or shorter ones.`
+  throw new Problem('ignore-limit', detail, { facts: { limits: { patterns: count, patternChars, allChars } } })
+}
