@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Problem } from '#api/problem.ts'
+import { trimEnd } from '#api/trim-end.ts'
 
 // The plan language of railpack 0.37, whole and strict: what is not written here is refused, never guessed at.
 
@@ -65,7 +66,7 @@ function noForm(value: unknown): string {
 
 /** A string is for the shell, read from its JSON text: escapes stay escapes, quotes at its ends go. */
 function shellCommand(value: string) {
-  const cmd = JSON.stringify(value).replaceAll(/^"+|"+$/g, '')
+  const cmd = trimEnd(JSON.stringify(value), '"').replace(/^"+/, '')
   const named = /^[^:#]*#(?<name>[^:]+):/.exec(cmd)?.groups?.['name']
   return { cmd: `sh -c '${cmd}'`, customName: named ?? cmd }
 }
@@ -134,10 +135,13 @@ const maxGraphChars = 32 * 2 ** 20
 
 /** A plan is refused: says why, and which railpack it came from. */
 export function refusal(version: string | undefined, reason: string): Problem {
-  const origin = version === undefined ? 'a railpack of unknown version' : `railpack ${version}`
-  const detail = `${reason}. The plan comes from ${origin}; this builder knows the plans of railpack 0.37.`
-  return new Problem('plan-invalid', detail, { facts: { reason, railpackVersion: version ?? null } })
+  const origin = version === undefined ? 'a railpack of unknown version' : `railpack ${version.slice(0, 100)}`
+  const shown = reason.length > maxReasonChars ? `${reason.slice(0, maxReasonChars)}…` : reason
+  const detail = `${shown}. The plan comes from ${origin}; this builder knows the plans of railpack 0.37.`
+  return new Problem('plan-invalid', detail, { facts: { reason: shown, railpackVersion: version?.slice(0, 100) ?? null } })
 }
+
+const maxReasonChars = 2000
 
 /** `steps[2] (build).commands[0]`: a step is named as well as numbered. */
 function placeOf(plan: unknown, path: PropertyKey[]): string {

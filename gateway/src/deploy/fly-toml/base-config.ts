@@ -1,6 +1,8 @@
+import { isDeeperThan } from '#api/nesting.ts'
 import type { MachineConfig } from '../../fly/machine.ts'
 import { guest, type Sections } from './sections.ts'
 import type { ReadFile } from './machine-files.ts'
+import { maxDepth } from './parse-toml.ts'
 import {
   anything,
   flag,
@@ -30,11 +32,13 @@ export function baseConfig(file: Sections, readFile: ReadFile, warn: Place['warn
 }
 
 function parse(key: string, json: string): unknown {
+  let value: unknown
   try {
-    return JSON.parse(json)
+    value = JSON.parse(json)
   } catch {
     return refuse(key, 'is not valid JSON.')
   }
+  return isDeeperThan(value, maxDepth) ? refuse(key, `is nested on more than ${maxDepth} levels.`) : value
 }
 
 /** The one that the image is for: the named one, else "app", else the first. */

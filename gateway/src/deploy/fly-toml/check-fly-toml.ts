@@ -7,7 +7,8 @@ import { sizeIn } from './size.ts'
 /** Refuses what flyctl's own validation refuses, and warns of what it passes over. */
 export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn']): void {
   const { deploy, build, mounts = [], checks = {}, restart = [] } = file
-  const known = (names: string[] | undefined) => (names ?? []).find((name) => !groups.includes(name))
+  const there = new Set(groups)
+  const known = (names: string[] | undefined) => (names ?? []).find((name) => !there.has(name))
   for (const [name, command] of Object.entries(file.processes ?? {})) splits(`processes.${name}`, command)
   splits('console_command', file.console_command)
   splits('deploy.release_command', deploy?.release_command)

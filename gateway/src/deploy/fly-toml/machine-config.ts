@@ -70,7 +70,7 @@ export function releaseMachine(file: FlyToml): MachineConfig | null {
 
 /** A section without `processes` belongs to group `app`, else to the first. */
 function belongs(processes: string[] | undefined, group: string, groups: FlyToml['groups']): boolean {
-  const isDefault = group === (groups.has('app') ? 'app' : [...groups.keys()][0])
+  const isDefault = group === (groups.has('app') ? 'app' : groups.keys().next().value)
   return processes ? processes.includes(group) || (isDefault && processes.includes('')) : isDefault
 }
 

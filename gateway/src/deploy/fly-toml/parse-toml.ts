@@ -1,5 +1,7 @@
 import { parse, TomlDate } from 'smol-toml'
+import { isDeeperThan } from '#api/nesting.ts'
 import { Problem } from '#api/problem.ts'
+import { trimEnd } from '#api/trim-end.ts'
 import { isTable, refuse, type Table } from './shape.ts'
 
 /** Integers as bigints, dates as TomlDate. */
@@ -7,15 +9,22 @@ export function parseToml(text: string): Table {
   try {
     if (text.startsWith('\uFEFF')) throw new Error('it starts with a byte order mark')
     const file = parse(text, { integersAsBigInt: true })
+    if (isDeeperThan(file, maxDepth)) throw new Error(`it has tables in tables on more than ${maxDepth} levels`)
     JSON.stringify(file, (_, value: unknown) => (typeof value === 'bigint' ? inRange(value) : value))
     return file
   } catch (cause) {
-    throw new Problem('fly-config-invalid', `fly.toml is not valid TOML: ${(cause as Error).message}`, { cause })
+    // The parser shows the line, which may be all of the file.
+    const words = (cause as Error).message.slice(0, maxWordsChars)
+    throw new Problem('fly-config-invalid', `fly.toml is not valid TOML: ${words}`, { cause })
   }
 }
 
+/** What reads the tables after this goes into each of them: without a limit the stack would end first. */
+export const maxDepth = 100
+const maxWordsChars = 500
+
 function inRange(value: bigint): string {
-  if (BigInt.asIntN(64, value) !== value) throw new Error(`${value} does not fit in 64 bits`)
+  if (BigInt.asIntN(64, value) !== value) throw new Error(`${`${value}`.slice(0, 30)} does not fit in 64 bits`)
   return ''
 }
 
@@ -31,9 +40,11 @@ export function plain(value: unknown, key = ''): unknown {
   )
 }
 
+const withDot = (digits: string): string => (digits === '' ? '' : `.${digits}`)
+
 /** Without zeros at the end of its seconds, and with Z for no offset. */
 export const dateText = (date: TomlDate): string =>
   date
     .toISOString()
-    .replace(/(?:(\.\d*[1-9])|\.)0+(?=$|Z|[+-])/, '$1')
+    .replace(/\.(\d+)/, (_, digits: string) => withDot(trimEnd(digits, '0')))
     .replace('+00:00', 'Z')

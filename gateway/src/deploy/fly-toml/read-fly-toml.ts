@@ -6,11 +6,14 @@ import { parseDuration } from './go-duration.ts'
 import { machineFiles, type ReadFile } from './machine-files.ts'
 import { parseToml, plain } from './parse-toml.ts'
 import { patchToml } from './patch-toml.ts'
-import { defined, refuse, type Place } from './shape.ts'
+import { defined, refuse, warningOf, type Place } from './shape.ts'
 import { shellWords } from './shell-words.ts'
 import { sizeIn } from './size.ts'
 
 const releaseMs = 300_000
+const maxWarnings = 100
+/** Of the configs of all process groups: each carries all that the file says. */
+const maxConfigChars = 4 * 2 ** 20
 
 /** What `[build.compose]` looks for where it names none. */
 const composeFiles = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml']
@@ -41,11 +44,15 @@ export type VolumeSize = { size_gb: number; snapshot_retention?: number }
 
 /** Reads and checks a fly.toml as flyctl does; what it would refuse is refused as `fly-config-invalid`. */
 export function readFlyToml(text: string, readFile: ReadFile, tell: (text: string) => void): FlyToml {
+  let warnings = 0
   const warn: Place['warn'] = (key, words) => {
-    tell(`fly.toml: ${key} ${words}`)
+    if (++warnings <= maxWarnings) tell(warningOf(key, words))
+    if (warnings === maxWarnings) tell('fly.toml: there may be more such warnings, which are not shown.')
   }
   const sections = flyTomlShape(plain(patchToml(parseToml(text))), { key: '', warn }) ?? {}
   const names = Object.keys(sections.processes ?? { app: '' }).toSorted()
+  const base = baseConfig(sections, readFile, warn)
+  checkSize(names.length, text.length + JSON.stringify(base).length)
   checkFlyToml(sections, names, warn)
   const { deploy, build, processes } = sections
   if (build?.compose && (build.compose.file || composeFiles.some((path) => readFile(path))))
@@ -66,9 +73,15 @@ export function readFlyToml(text: string, readFile: ReadFile, tell: (text: strin
     }),
     volumes: Object.fromEntries((sections.mounts ?? []).map((mount) => [mount.source ?? '', volumeSize(mount)])),
     files: machineFiles(sections.files ?? [], readFile),
-    base: baseConfig(sections, readFile, warn),
+    base,
     sections,
   }
+}
+
+function checkSize(groups: number, chars: number): void {
+  if (groups * chars <= maxConfigChars) return
+  const detail = `has ${groups} process groups, and each gets all ${chars} characters of the file: at most ${maxConfigChars} is allowed for the one times the other. Use fewer groups or a shorter file.`
+  refuse('processes', detail)
 }
 
 const milliseconds = (duration: string): number => Number(parseDuration(duration)) / 1e6

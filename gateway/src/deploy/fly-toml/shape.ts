@@ -7,8 +7,20 @@ export const isTable = (value: unknown): value is Table =>
 
 /** `fly-config-invalid` that names the key and says what to do. */
 export function refuse(key: string, words: string): never {
-  throw new Problem('fly-config-invalid', `fly.toml: ${key} ${words}`, { facts: { key } })
+  const shownKey = cut(key, maxKeyChars)
+  throw new Problem('fly-config-invalid', `fly.toml: ${shownKey} ${cut(words, maxWordsChars)}`, {
+    facts: { key: shownKey },
+  })
 }
+
+/** A key is as long as the names that the file has on the way to it; it is not to be that long in every line about it. */
+const maxKeyChars = 200
+const maxWordsChars = 1000
+const cut = (text: string, chars: number): string => (text.length > chars ? `${text.slice(0, chars)}…` : text)
+
+/** A warning as the log has it. */
+export const warningOf = (key: string, words: string): string =>
+  `fly.toml: ${cut(key, maxKeyChars)} ${cut(words, maxWordsChars)}`
 
 /** Where a value stands. */
 export type Place = { key: string; warn: (key: string, words: string) => undefined }
