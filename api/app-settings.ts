@@ -77,13 +77,12 @@ export function withDefaults(asked: DeploymentOptions, own: OwnSettings): Deploy
   }
 }
 
-/** As in RFC 7396, as deep as settings go. */
-function merge(own: object, patch: object, isOuter = true): object {
+/** As in RFC 7396. */
+function merge(own: object, patch: object): object {
   const merged: Record<string, unknown> = { ...own }
   for (const [name, value] of Object.entries(patch) as [string, unknown][])
     if (value === null) delete merged[name]
-    else if (isOuter && typeof value === 'object' && !Array.isArray(value))
-      merged[name] = merge(Object(merged[name]), value, false)
+    else if (typeof value === 'object' && !Array.isArray(value)) merged[name] = merge(Object(merged[name]), value)
     else merged[name] = value
   return merged
 }

@@ -123,7 +123,7 @@ export function readOptions<Flag extends string = never>(
     else if (isOneOf(flags, name)) found[name] = flag(name, value)
     else if (isOneOf(answerFlags, name)) answer[name] = flag(name, value)
     else if (isOneOf(texts, name)) found[name] = value || null
-    else if (isOneOf(lists, name)) found[name] = [...((found[name] ?? []) as string[]), value]
+    else if (isOneOf(lists, name)) ((found[name] ??= []) as string[]).push(value)
     else throw unknown(name, [...flags, ...texts, ...lists, ...maps.map((map) => `${map}.NAME`), ...answerFlags])
   }
   return { options: checked(found), answer }

@@ -1,8 +1,8 @@
-import { posix } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import type { ProblemCode } from '#api/problem.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import { cleanPath } from '../llb/clean-path.ts'
 
 /** How a source is built, and why so. `plan` and `dockerfile` are paths in the source, tidied. */
 export type Way =
@@ -50,10 +50,10 @@ const hasFile = (tree: SourceTree, path: string): boolean =>
   tree.entries.some((entry) => entry.type === 'file' && entry.path === path)
 
 /** Whether a path that is meant within the source leaves it. */
-const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(posix.normalize(path))
+const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(cleanPath(path))
 
 function fileOf(tree: SourceTree, asked: string, name: string, code: ProblemCode): string {
-  const path = posix.normalize(asked)
+  const path = cleanPath(asked)
   if (isOutside(asked)) {
     throw new Problem(code, `${name} is ${asked}, which is outside of the source. Give a path from the source's root.`)
   }

@@ -49,31 +49,53 @@ function layerName({ image, step, local, spread, include = [] }: Layer): string 
 }
 
 function canMerge(layers: Layer[]): boolean {
-  return layers.every(
-    (layer, at) =>
-      !layer.local &&
-      (at === 0 || layer.include !== undefined) &&
-      !layer.include?.includes('/') &&
-      !layers.slice(at + 1).some((other) => overlap(layer, other)),
-  )
+  const isPlain = (layer: Layer, at: number) =>
+    !layer.local && (at === 0 || layer.include !== undefined) && !layer.include?.includes('/')
+  return layers.every(isPlain) && !overlaps(layers)
 }
 
-/** Whether two layers bring the same path, or one a path inside the other's which that other does not exclude. */
-function overlap(a: Layer, b: Layer): boolean {
-  return (a.include ?? []).some((one) =>
-    (b.include ?? []).some((other) => {
-      const [p, q] = [absolute(one), absolute(other)]
-      if (p === q) return true
-      if (isInside(p, q)) return !excludes(b, p.slice(q.length + 1))
-      return isInside(q, p) && !excludes(a, q.slice(p.length + 1))
-    }),
-  )
+/**
+ * Whether two layers bring the same path, or one a path inside the other's which that other does not exclude. Looks each
+ * path and the folders above it up among all others: to compare all pairs would take the square of their number.
+ */
+function overlaps(layers: Layer[]): boolean {
+  const owners = new Map<string, Layer>()
+  for (const layer of layers)
+    for (const path of (layer.include ?? []).map(absolute)) {
+      if ((owners.get(path) ?? layer) !== layer) return true
+      owners.set(path, layer)
+    }
+  const lengths = new Set([...owners.keys()].map(({ length }) => length))
+  const excluded = new Map(layers.map((layer) => [layer, new Excluded(layer)]))
+  for (const [path, layer] of owners)
+    for (const folder of foldersAbove(path, lengths)) {
+      const other = owners.get(folder)
+      if (other && other !== layer && !excluded.get(other)!.has(path.slice(folder.length + 1))) return true
+    }
+  return false
+}
+
+/** The folders above a path whose names are so long, outer before inner. */
+function* foldersAbove(path: string, lengths: ReadonlySet<number>): Generator<string> {
+  for (let end = path.indexOf('/', 1); end > 0; end = path.indexOf('/', end + 1))
+    if (lengths.has(end)) yield path.slice(0, end)
 }
 
 const absolute = (path: string): string => (path.startsWith('/') ? clean(path) : join(appFolder, path))
-const isInside = (inner: string, outer: string): boolean => inner.startsWith(`${outer}/`)
 
-function excludes({ exclude = [] }: Layer, path: string): boolean {
-  const names = path.split('/')
-  return exclude.some((pattern) => names.includes(pattern) || path === pattern || path.startsWith(`${pattern}/`))
+/** What a layer leaves out: by any name of a path, or by a folder that the path begins with. */
+class Excluded {
+  readonly #patterns: ReadonlySet<string>
+  readonly #lengths: ReadonlySet<number>
+
+  constructor({ exclude = [] }: Layer) {
+    this.#patterns = new Set(exclude)
+    this.#lengths = new Set(exclude.map(({ length }) => length))
+  }
+
+  has(path: string): boolean {
+    if (this.#patterns.size === 0) return false
+    if (this.#patterns.has(path) || path.split('/').some((name) => this.#patterns.has(name))) return true
+    return [...foldersAbove(path, this.#lengths)].some((folder) => this.#patterns.has(folder))
+  }
 }

@@ -5,8 +5,21 @@ import { trimEnd } from '#api/trim-end.ts'
 // The plan language of railpack 0.37, whole and strict: what is not written here is refused, never guessed at.
 
 const text = z.string()
-const texts = z.array(text)
-const textByName = z.record(text, text)
+const texts = z.preprocess(untilFirstWrong, z.array(text))
+const textByName = z.preprocess(untilFirstWrong, z.record(text, text))
+
+/** Without what is behind the first value that is no text: one refuses the plan, and an issue for each of millions would cost gigabytes. */
+function untilFirstWrong(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  const isWrong = (one: unknown) => typeof one !== 'string'
+  if (Array.isArray(value)) {
+    const wrong = value.findIndex(isWrong)
+    return wrong < 0 ? value : value.slice(0, wrong + 1)
+  }
+  const entries = Object.entries(value)
+  const wrong = entries.findIndex(([, one]) => isWrong(one))
+  return wrong < 0 ? value : Object.fromEntries(entries.slice(0, wrong + 1))
+}
 
 /** Files that a step or the image takes from elsewhere. Of `image`, `step`, `local`, `spread` at most one; none: empty. */
 const Layer = z.preprocess(
@@ -138,7 +151,9 @@ export function refusal(version: string | undefined, reason: string): Problem {
   const origin = version === undefined ? 'a railpack of unknown version' : `railpack ${version.slice(0, 100)}`
   const shown = reason.length > maxReasonChars ? `${reason.slice(0, maxReasonChars)}…` : reason
   const detail = `${shown}. The plan comes from ${origin}; this builder knows the plans of railpack 0.37.`
-  return new Problem('plan-invalid', detail, { facts: { reason: shown, railpackVersion: version?.slice(0, 100) ?? null } })
+  return new Problem('plan-invalid', detail, {
+    facts: { reason: shown, railpackVersion: version?.slice(0, 100) ?? null },
+  })
 }
 
 const maxReasonChars = 2000

@@ -1,0 +1,73 @@
+import { AppName } from '../../api/app.ts'
+import { patchSettings } from '../../api/app-settings.ts'
+import type { Deployment } from '../../api/deployment.ts'
+import type { DeploymentEvent } from '../../api/event.ts'
+import { isDeeperThan } from '../../api/nesting.ts'
+import { DeploymentOptions, parseOptions, readOptions, variableName } from '../../api/options.ts'
+import { renderEvent, renderVerdict } from '../../api/render-event.ts'
+import { fill } from '../../api/routes.ts'
+import { SecretName } from '../../api/secret.ts'
+import { trimEnd } from '../../api/trim-end.ts'
+import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
+
+const at = '2026-01-01T00:00:00.000Z'
+const rendered = (text: string) =>
+  renderEvent({ seq: 1, at, type: 'log', step: 'a', stream: 'stdout', text } as DeploymentEvent, at)
+const verdict = (detail: string) =>
+  renderVerdict({ id: 'a', app: 'a', state: 'build_failed', problem: { title: 'a', detail } } as Deployment)
+
+export const api: Record<string, Shapes> = {
+  'api/app.ts › AppName': hostileTexts((text) => AppName.safeParse(text)),
+  'api/secret.ts › SecretName': hostileTexts((text) => SecretName.safeParse(text)),
+  'api/options.ts › variableName': hostileTexts((text) => variableName.test(text)),
+  'api/options.ts › DeploymentOptions': {
+    ...hostileTexts((platform) => DeploymentOptions.safeParse({ platform })),
+    ...hostileTexts((commit) => DeploymentOptions.safeParse({ commit, tag: [commit], region: commit })),
+    'many platforms': (size) => () => DeploymentOptions.safeParse({ platform: repeated('linux/amd64,', size) }),
+  },
+  'api/options.ts › readOptions': {
+    ...hostileTexts((text) => readOptions([[text, text]])),
+    ...hostileTexts((text) => readOptions([[`env.${text}`, text]])),
+    'many variables': (size) => {
+      const query = listed(size, 10, (at): string => `env.A${at}`).map((name): [string, string] => [name, 'a'])
+      return () => readOptions(query)
+    },
+    'many tags': (size) => {
+      const query = listed(size, 10, (at) => `t${at}`).map((tag): [string, string] => ['tag', tag])
+      return () => readOptions(query)
+    },
+  },
+  'api/options.ts › parseOptions': {
+    ...hostileTexts((text) => parseOptions({ [text]: text })),
+    'many variables with a wrong name': (size) => {
+      const env = Object.fromEntries(listed(size, 12, (at) => `-${at}`).map((name) => [name, 1]))
+      return () => parseOptions({ env })
+    },
+    'many unknown ones': (size) => {
+      const given = Object.fromEntries(listed(size, 12, (at) => `-${at}`).map((name) => [name, 1]))
+      return () => parseOptions(given)
+    },
+  },
+  'api/app-settings.ts › patchSettings': {
+    ...hostileTexts((text) => patchSettings({}, { env: { [text]: text }, platform: text })),
+    'many variables': (size) => {
+      const own = { env: Object.fromEntries(listed(size, 12, (at) => `A${at}`).map((name) => [name, 'a'])) }
+      const gone = Object.fromEntries(Object.keys(own.env).map((name) => [name, null]))
+      return () => [patchSettings(own, { env: gone }), patchSettings({}, own)]
+    },
+  },
+  'api/render-event.ts › renderEvent': {
+    ...hostileTexts(rendered),
+    ...hostileTexts(rendered, (text) => `\u001b[${text}`),
+    ...hostileTexts(rendered, (text) => `a\r${text}\r\n`),
+  },
+  'api/render-event.ts › renderVerdict': hostileTexts(verdict),
+  'api/routes.ts › fill': hostileTexts((id) => fill('/v1/:id/events', { id })),
+  'api/trim-end.ts › trimEnd': hostileTexts((text) => trimEnd(text, '. ')),
+  'api/nesting.ts › isDeeperThan': {
+    'lists in lists': (size) => {
+      const value: unknown = JSON.parse('['.repeat(size / 2) + ']'.repeat(size / 2))
+      return () => [isDeeperThan(value, 100), isDeeperThan(value, Infinity)]
+    },
+  },
+}

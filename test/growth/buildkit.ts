@@ -1,0 +1,177 @@
+import { Metadata } from '@grpc/grpc-js'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sortEntries, type TreeEntry } from '../../api/tree.ts'
+import { filterEntries } from '../../gateway/src/buildkit/context-filter.ts'
+import { tarBytes, tarHeader } from '../../gateway/src/buildkit/context-tar.ts'
+import { parseIgnoreFile, readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
+import { solveProblem } from '../../gateway/src/buildkit/failures.ts'
+import { IgnorePatterns } from '../../gateway/src/buildkit/ignore-patterns.ts'
+import { readPattern } from '../../gateway/src/buildkit/ignore-tokens.ts'
+import { ImagePolicy } from '../../gateway/src/buildkit/image-policy.ts'
+import { PolicyQuestion, StatusResponse } from '../../gateway/src/buildkit/messages.ts'
+import { Progress } from '../../gateway/src/buildkit/progress.ts'
+import { StepLog } from '../../gateway/src/buildkit/step-log.ts'
+import { treeOf } from '../gateway/buildkit/tree-of.ts'
+import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
+
+const entry = (path: string): TreeEntry => ({ type: 'file', path, mode: 0o644, sizeBytes: 0, sha256: '' })
+const entriesOf = (size: number) => sortEntries(listed(size, 30, (at) => entry(`src-of-the-app-with-number-${at}`)))
+
+/** Patterns that grow over a tree that stays, and a tree that grows under patterns that stay. */
+const ignored = (pattern: (at: number) => string): Shapes => {
+  const few = entriesOf(6_000)
+  return {
+    'many patterns': (size) => {
+      const patterns = listed(size, 30, pattern).slice(0, 10_000)
+      return () => filterEntries(few, patterns)
+    },
+    'many entries': (size) => {
+      const entries = entriesOf(size)
+      const patterns = Array.from({ length: 50 }, (_, at) => pattern(at))
+      return () => filterEntries(entries, patterns)
+    },
+  }
+}
+const named = (name: string, shapes: Shapes): Shapes =>
+  Object.fromEntries(Object.entries(shapes).map(([shape, made]) => [`${name}: ${shape}`, made]))
+
+/** A Dockerfile on disk, and its ignore file. */
+const dockerfile =
+  (text: (size: number) => string, name = 'Dockerfile'): Shape =>
+  (size) => {
+    const root = mkdtempSync(join(tmpdir(), 'tarmac-growth-'))
+    writeFileSync(join(root, 'Dockerfile'), '')
+    writeFileSync(join(root, name), text(size))
+    const tree = treeOf(root)
+    return () => readDockerfile(tree, 'Dockerfile').finally(() => rmSync(root, { recursive: true }))
+  }
+
+const progressWith = (plain = (text: string) => text) => new Progress({ tell: () => {}, pushing: () => {}, plain })
+const news = (vertexes: object[]) => StatusResponse.decode(StatusResponse.encode({ vertexes } as never))
+const failure = (details: string) => {
+  const error = Object.assign(new Error('a'), { code: 2, details, metadata: new Metadata() })
+  return solveProblem(error, { progress: progressWith(), plain: (text) => text, changed: null, killed: 0 })
+}
+const policy = new ImagePolicy({ allowed: ['docker.io'], frontends: [], own: 'a', refreshMs: 1000 })
+const question = (identifier: string, digest?: string) =>
+  PolicyQuestion.decode(
+    PolicyQuestion.encode({ about: { source: { identifier }, ...(digest && { image: { digest } }) } }),
+  )
+const digestOf = (at: number) => `sha256:${`${at}`.padStart(64, '0')}`
+
+export const buildkit: Record<string, Shapes> = {
+  'gateway/src/buildkit/ignore-tokens.ts › readPattern': {
+    ...hostileTexts((text) => readPattern(text.slice(0, text.length / 8))),
+    ...hostileTexts(readPattern, (text) => `[${text.slice(0, text.length / 8)}]`),
+  },
+  'gateway/src/buildkit/ignore-patterns.ts › IgnorePatterns': hostileTexts((text) => {
+    const part = text.slice(0, 60)
+    const patterns = new IgnorePatterns([part, `*${part}*${part}`])
+    return patterns.follow(patterns.start, text)
+  }),
+  'gateway/src/buildkit/context-filter.ts › filterEntries': {
+    ...hostileTexts((text) => filterEntries([entry(`${'a'.repeat(250)}/b`), entry('é')], [text])),
+    ...named(
+      'names',
+      ignored((at) => `src-of-the-app-with-number-${at}`),
+    ),
+    ...named(
+      'in any folder',
+      ignored((at) => `**/src-of-the-app-${at}`),
+    ),
+    ...named(
+      'stars',
+      ignored((at) => `*s*r*c*${at}*a*p*p*x`),
+    ),
+    ...named(
+      'classes',
+      ignored((at) => `*[a-z]*[!-~]*[^${at % 9}]*x`),
+    ),
+    ...named(
+      'for and against',
+      ignored((at) => (at % 2 ? '!*' : '*')),
+    ),
+    ...named(
+      'folders',
+      ignored((at) => `${'**/'.repeat(8)}a${at}`),
+    ),
+    '289 bytes that once took for ever': (size) => {
+      const entries = listed(size, 60, (at) => entry(`${'a'.repeat(56)}${at}`))
+      return () => filterEntries(entries, [`${'*a'.repeat(140)}b`])
+    },
+  },
+  'gateway/src/buildkit/context-tar.ts › tarHeader': hostileTexts((text) => tarHeader(entry(text), 0)),
+  'gateway/src/buildkit/context-tar.ts › tarBytes': hostileTexts((text) => tarBytes([entry(text)])),
+  'gateway/src/buildkit/dockerfile.ts › parseIgnoreFile': {
+    ...hostileTexts(parseIgnoreFile),
+    ...hostileTexts(parseIgnoreFile, (text) => `!${text}`),
+  },
+  'gateway/src/buildkit/dockerfile.ts › readDockerfile': {
+    'spaces in a directive': dockerfile((size) => `# syntax=a${repeated(' ', size)}b\nFROM a`),
+    'spaces before a directive': dockerfile((size) => `#${repeated(' ', size)}syntax\n`),
+    'many directives': dockerfile((size) => repeated('# check=a\n', size)),
+    'a long syntax': dockerfile((size) => `# syntax=docker/dockerfile:1${repeated('.', size)}x`),
+    'a long first line': dockerfile((size) => `#!${repeated('#!', size)}`),
+    'an ignore file of spaces': dockerfile((size) => `a${repeated(' ', size)}\rb`, '.dockerignore'),
+  },
+  'gateway/src/buildkit/failures.ts › solveProblem': {
+    ...hostileTexts(failure),
+    ...hostileTexts(failure, (text) => `failed to calculate checksum of ref a: "${text}`),
+    'many requests': (size) => () => failure(repeated('//a/v2/a', size)),
+  },
+  'gateway/src/buildkit/image-policy.ts › ImagePolicy': {
+    ...hostileTexts((text) => policy.forBuild('a', null, false).answer(question(`docker-image://docker.io/${text}`))),
+    'many images in a text': (size) => {
+      const found = policy.forBuild('a', null, true)
+      const names = listed(size, 100, (at) => `docker-image://docker.io/library/a${at}`)
+      return () => {
+        for (const [at, name] of names.entries()) found.answer(question(name, digestOf(at)))
+        for (const at of names.keys()) found.asNamed(`FROM a@${digestOf(at)}`)
+      }
+    },
+  },
+  'gateway/src/buildkit/progress.ts › Progress': {
+    'many steps': (size) => {
+      const all = listed(size, 100, (at) => `sha256:${at}`)
+      const begun = all.map((digest) => news([{ digest, name: digest, started: { seconds: 1, nanos: 0 } }]))
+      return () => {
+        const progress = progressWith()
+        for (const one of begun) {
+          progress.take(one)
+          void progress.settled
+        }
+        return progress.stats()
+      }
+    },
+    'many steps that have ended': (size) => {
+      const time = { seconds: 1, nanos: 0 }
+      const all = listed(size, 100, (at) => `sha256:${at}`)
+      const ended = all.map((digest) => news([{ digest, name: digest, started: time, completed: time }]))
+      return () => {
+        const progress = progressWith()
+        for (const one of ended) {
+          progress.take(one)
+          progress.running()
+        }
+      }
+    },
+    'much output in small pieces': (size) => {
+      const log = { vertex: 'a', stream: 1, text: Buffer.from('a') }
+      const some = StatusResponse.decode(StatusResponse.encode({ logs: listed(size, 10, () => log) } as never))
+      return () => {
+        const progress = progressWith()
+        progress.take(news([{ digest: 'a', name: 'a' }]))
+        progress.take(some)
+      }
+    },
+  },
+  'gateway/src/buildkit/step-log.ts › StepLog': {
+    ...hostileTexts((text) => new StepLog('a', () => {}).add('stdout', Buffer.from(text))),
+    'one byte at a time': (size) => () => {
+      const log = new StepLog('a', () => {})
+      for (let at = 0; at < size; at++) log.add('stdout', Buffer.from('a'))
+    },
+  },
+}

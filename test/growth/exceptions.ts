@@ -1,0 +1,54 @@
+/**
+ * Parsers without a growth test, by `FILE › NAME`, by file (all that it exports) or by folder, and why they need none:
+ * what they read is not a stranger's, or is short by a limit that stands before them.
+ */
+export const exceptions: Record<string, string> = {
+  'client/src/': 'runs on the machine of its user, for this user alone, and never in the gateway',
+  'gateway/src/config.ts': 'the operator sets it',
+  'gateway/src/settings.ts': 'the operator sets it',
+  'gateway/src/gateway.ts': 'the operator sets it',
+  'gateway/src/crash-point.ts': 'tests set it',
+  'gateway/src/store/': 'reads what the gateway itself has written; the writers have their limits',
+  'gateway/src/host/': 'reads what the kernel and tools of the operator say, not what a stranger says',
+  'gateway/src/fly/': 'reads what Fly answers, 32 MiB at most; its regular expressions are linear',
+  'gateway/src/registry/docker-config.ts': 'the operator writes it',
+  'gateway/src/registry/registry.ts':
+    'reads headers of the registry, 16 KiB at most; its regular expressions are linear',
+  'gateway/src/registry/image-index.ts › imageIndex': 'splits the name of a platform, which is checked before',
+  'gateway/src/buildkit/canary.ts': 'reads addresses of this machine, and the output of a script of ours',
+  'gateway/src/buildkit/daemon.ts': 'reads the mounts and containers of this machine',
+  'gateway/src/buildkit/context-server.ts › ContextServer':
+    'reads one header of the build daemon; its work is filterEntries and tarHeader, which have their rows',
+  'gateway/src/llb/graph.ts': 'looks among the inputs of one operation, three at most',
+  'gateway/src/http/access-log.ts › accessLog': 'cuts the path of a request, 16 KiB at most',
+  'gateway/src/http/create-deployment.ts › createDeployment':
+    'reads by idempotencyKeyOf, readOptions and readImageSource, which have their rows',
+  'gateway/src/http/create-deployment.ts › retryDeployment':
+    'reads by idempotencyKeyOf and knownQuery, which have their rows',
+  'gateway/src/http/cancel-deployment.ts › cancelDeployment': 'reads by cancelWishOf, which has its row',
+  'gateway/src/http/read-events.ts':
+    'reads the address and the Accept header, 16 KiB at most; its regular expressions are linear',
+  'gateway/src/http/releases.ts': 'reads one name of an owner in the query, by the rule of AppName',
+  'gateway/src/http/rollouts.ts':
+    'reads a body of 1 MiB at most, 1000 targets at most, each by parseOptions, which has its row',
+  'gateway/src/http/small-body.ts': 'JSON.parse of 1 MiB at most, which is linear',
+  'gateway/src/intake/intake.ts › Intake': 'reads by TarReader, TreeShape and sourcePath, which have their rows',
+  'gateway/src/intake/tar-header.ts': 'reads one block of 512 bytes',
+  'gateway/src/pipeline/audit.ts': 'reads what Fly answers about machines and addresses',
+  'gateway/src/pipeline/build-image.ts':
+    'reads a message of 2,000 characters at most, and the platforms, which are checked before',
+  'gateway/src/pipeline/vault.ts › Vault': 'checks a name by SecretName, which has its row',
+  'gateway/src/pipeline/within-room.ts › withinRoom': 'looks for fixed words in the output of steps',
+  'gateway/src/railpack/open-planner.ts': 'reads the version of the planner that the operator has installed',
+  'gateway/src/railpack/plan-cache.ts › PlanCache': 'reads what the gateway itself has written',
+  'gateway/src/railpack/plan-source.ts › planSource':
+    'JSON.parse of 8 MiB at most, which is linear; the rest is readPlan, which has its row',
+  'gateway/src/railpack/prepare.ts › prepare': 'JSON.parse of 8 MiB at most, which is linear',
+  'api/options.ts › variables':
+    'its parts are variableName and plain texts; readOptions and parseOptions have their rows',
+}
+
+export const exceptionOf = (parser: string): string | undefined =>
+  Object.keys(exceptions).find((name) =>
+    name.endsWith('/') ? parser.startsWith(name) : parser === name || parser.startsWith(`${name} › `),
+  )

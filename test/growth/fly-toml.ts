@@ -1,0 +1,175 @@
+import { parse, TomlDate } from 'smol-toml'
+import type { DeploymentOptions } from '../../api/options.ts'
+import { lasting } from '../../gateway/src/deploy/as-it-was.ts'
+import { desiredApp, ownedBy } from '../../gateway/src/deploy/desired.ts'
+import { baseConfig } from '../../gateway/src/deploy/fly-toml/base-config.ts'
+import { parseDuration } from '../../gateway/src/deploy/fly-toml/go-duration.ts'
+import { goText } from '../../gateway/src/deploy/fly-toml/go-text.ts'
+import { dateText, parseToml, plain } from '../../gateway/src/deploy/fly-toml/parse-toml.ts'
+import { patchToml } from '../../gateway/src/deploy/fly-toml/patch-toml.ts'
+import { readFlyToml } from '../../gateway/src/deploy/fly-toml/read-fly-toml.ts'
+import { shellText, shellWords } from '../../gateway/src/deploy/fly-toml/shell-words.ts'
+import { sizeBytes, sizeIn } from '../../gateway/src/deploy/fly-toml/size.ts'
+import { layOver } from '../../gateway/src/deploy/lay-over.ts'
+import { planRollout } from '../../gateway/src/deploy/rollout.ts'
+import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
+
+const options = { env: {}, count: null, owner: null, region: null, strategy: null, ha: false } as DeploymentOptions
+const desiredOf = (flyToml: string) => desiredApp({ flyToml, app: 'a', options, defaults: { region: 'fra' } })
+const readToml = (text: string) =>
+  readFlyToml(
+    text,
+    () => null,
+    () => {},
+  )
+/** A whole file, read as before a build. */
+const file = (make: (size: number) => string) => (size: number) => {
+  const text = make(size)
+  return () => desiredOf(text)
+}
+const lines = (charsEach: number, line: (at: number) => string) => (size: number) =>
+  listed(size, charsEach, line).join('\n')
+const quoted = (text: string) => JSON.stringify(text).replaceAll('\\u0000', ' ')
+const names = (size: number) => Object.fromEntries(listed(size, 12, (at) => `A${at}`).map((name) => [name, 'a']))
+const marks = { image: { reference: 'a' }, deployment: 'a', number: 1, owner: null, builder: null }
+
+export const flyToml: Record<string, Shapes> = {
+  'gateway/src/deploy/fly-toml/go-duration.ts › parseDuration': {
+    ...hostileTexts(parseDuration),
+    ...hostileTexts(parseDuration, (text) => `1${text}`),
+    'many digits with a unit': (size) => () => parseDuration(`${repeated('9', size)}s`),
+    'many zeros with a unit': (size) => () => parseDuration(`${repeated('0', size)}1s`),
+    'a long fraction': (size) => () => parseDuration(`0.${repeated('9', size)}s`),
+    'many parts': (size) => () => parseDuration(repeated('1ns', size)),
+  },
+  'gateway/src/deploy/fly-toml/size.ts › sizeBytes': {
+    ...hostileTexts((text) => sizeBytes(text, 1024)),
+    ...hostileTexts((text) => sizeBytes(`1.${text}`, 1024)),
+  },
+  'gateway/src/deploy/fly-toml/size.ts › sizeIn': hostileTexts((text) => sizeIn(text, 1e9)),
+  'gateway/src/deploy/fly-toml/go-text.ts › goText': {
+    'a wide list': (size) => {
+      const list = listed(size, 4, (at) => `${at}`)
+      return () => goText(list)
+    },
+    'lists in lists': (size) => {
+      const list = listed(size, 200, () => '').map((): unknown => JSON.parse('['.repeat(90) + ']'.repeat(90)))
+      return () => goText(list)
+    },
+    dates: (size) => {
+      const list = listed(size, 20, () => '').map(() => new TomlDate('2026-01-01T10:00:00.120+01:00'))
+      return () => goText(list)
+    },
+  },
+  'gateway/src/deploy/fly-toml/parse-toml.ts › dateText': {
+    'a long fraction': (size) => () => {
+      const { a } = parse(`a = 2026-01-01T10:00:00.${repeated('0', size)}1Z`) as { a: TomlDate }
+      return dateText(a)
+    },
+  },
+  'gateway/src/deploy/fly-toml/parse-toml.ts › parseToml': {
+    ...hostileTexts(parseToml),
+    ...hostileTexts(parseToml, (text) => `a = ${text}`),
+    ...hostileTexts(parseToml, (text) => `[${text}]`),
+    ...hostileTexts(parseToml, (text) => `a = ${quoted(text)}`),
+    'dotted keys': (size) => () => parseToml(`${repeated('a.', size)}a = 1`),
+    'lists in lists': (size) => () => parseToml(`a = ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
+    'tables in tables': (size) => () => parseToml(`a = ${'{a='.repeat(size / 4)}1${'}'.repeat(size / 4)}`),
+    'many tables': (size) => () => parseToml(listed(size, 8, (at) => `[t${at}]`).join('\n')),
+    'many tables in a list': (size) => () => parseToml(repeated('[[a.b]]\n', size)),
+    'deeper and deeper tables': (size) => () =>
+      parseToml(Array.from({ length: Math.sqrt(size) }, (_, at) => `[${'a.'.repeat(at)}a]`).join('\n')),
+  },
+  'gateway/src/deploy/fly-toml/parse-toml.ts › plain': {
+    'long names in each other': (size) => {
+      const value = { [repeated('a', size)]: Object.fromEntries(listed(size, 10, (at) => `${at}`).entries()) }
+      return () => plain(value)
+    },
+  },
+  'gateway/src/deploy/fly-toml/patch-toml.ts › patchToml': {
+    ...hostileTexts((text) => patchToml({ services: [{ concurrency: text, internal_port: text }] })),
+    ...hostileTexts((text) => patchToml({ env: { a: text }, processes: [{ name: text, command: text }] })),
+    'many services': (size) => {
+      const services = listed(size, 20, () => '').map(() => ({ internal_port: '80', tcp_checks: [{}] }))
+      return () => patchToml({ services })
+    },
+  },
+  'gateway/src/deploy/fly-toml/shell-words.ts › shellWords': hostileTexts(shellWords),
+  'gateway/src/deploy/fly-toml/shell-words.ts › shellText': {
+    ...hostileTexts((text) => shellText([text])),
+    ...hostileTexts((text) => shellText(text.split(''))),
+  },
+  'gateway/src/deploy/fly-toml/base-config.ts › baseConfig': {
+    ...hostileTexts((text) =>
+      baseConfig(
+        { machine_config: `{"a": ${text}` },
+        () => null,
+        () => undefined,
+      ),
+    ),
+    'lists in lists': (size) => () =>
+      baseConfig(
+        { machine_config: `{"containers": ${'['.repeat(size / 2)}${']'.repeat(size / 2)}}` },
+        () => null,
+        () => undefined,
+      ),
+    'many containers': (size) => () =>
+      baseConfig(
+        {
+          machine_config: JSON.stringify({
+            containers: listed(size, 30, (at) => `${at}`).map((name) => ({ name, image: name })),
+          }),
+        },
+        () => null,
+        () => undefined,
+      ),
+  },
+  'gateway/src/deploy/fly-toml/read-fly-toml.ts › readFlyToml': {
+    ...hostileTexts(readToml, (text) => `kill_timeout = ${quoted(text)}`),
+    ...hostileTexts(readToml, (text) => `[[vm]]\nmemory = ${quoted(text)}`),
+    ...hostileTexts(readToml, (text) => `[processes]\na = ${quoted(text)}`),
+    ...hostileTexts(readToml, (text) => `[${quoted(text)}]`),
+    'a long name with many unknown fields': file(
+      (size) => `[checks.${repeated('a', size)}]\n${lines(12, (at) => `b${at} = 1`)(size)}`,
+    ),
+  },
+  'gateway/src/deploy/desired.ts › desiredApp': {
+    'many process groups': file((size) => `[processes]\n${lines(12, (at) => `a${at} = "b"`)(size)}`),
+    'many process groups and services': file(
+      (size) =>
+        `${repeated('[[services]]\nprocesses = ["a1"]\n', size)}\n[processes]\n${lines(12, (at) => `a${at} = "b"`)(size)}`,
+    ),
+    'a service for many groups': file(
+      (size) =>
+        `[[services]]\nprocesses = [${lines(8, (at) => `"a${at}",`)(size)}]\n[processes]\n${lines(12, (at) => `a${at} = "b"`)(size)}`,
+    ),
+    'many services': file((size) => repeated('[[services]]\ninternal_port = 80\n', size)),
+    'many checks': file((size) => lines(40, (at) => `[checks.a${at}]\ntype = "tcp"\nport = 80`)(size)),
+    'many mounts': file((size) => lines(40, (at) => `[[mounts]]\nsource = "a${at}"`)(size)),
+    'many files': file((size) => lines(40, (at) => `[[files]]\nguest_path = "/a${at}"\nsecret_name = "A"`)(size)),
+    'many unknown sections': file((size) => lines(8, (at) => `[t${at}]`)(size)),
+    'much env': file((size) => `[env]\n${lines(10, (at) => `A${at} = 1`)(size)}`),
+  },
+  'gateway/src/deploy/desired.ts › ownedBy': hostileTexts((name) =>
+    ownedBy({ ...desiredOf(''), volumes: { [name]: { size_gb: 1 } } }, { ...options, owner: 'a' }),
+  ),
+  'gateway/src/deploy/lay-over.ts › layOver': {
+    'much env and metadata': (size) => {
+      const env = names(size)
+      const present = { env, metadata: { ...env, tarmac_env: Object.keys(env).join() } }
+      const gone = Object.keys(env).flatMap((name) => [`metadata.${name}`, `init.${name}`, name])
+      return () => layOver(present, { config: { env, metadata: env }, gone }, marks)
+    },
+  },
+  'gateway/src/deploy/as-it-was.ts › lasting': {
+    'much metadata': (size) => {
+      const metadata = names(size)
+      return () => lasting({ ...metadata, metadata })
+    },
+  },
+  'gateway/src/deploy/rollout.ts › planRollout': hostileTexts((name) => {
+    const desired = desiredOf('')
+    const groups = desired.groups.map((group) => ({ ...group, name }))
+    return planRollout({ id: 'a', number: 1, options, desired: { ...desired, groups } }, [])
+  }),
+}

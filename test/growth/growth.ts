@@ -1,0 +1,95 @@
+import { Problem } from '../../api/problem.ts'
+
+/** Makes an input of about this many characters, and gives the work on it. What that throws must be a Problem. */
+export type Shape = (size: number) => () => unknown
+/** What a parser is fed with, by a name for it. */
+export type Shapes = Record<string, Shape>
+
+/** The measured sizes: n, 2n, 4n. */
+const sizes = [64 * 1024, 128 * 1024, 256 * 1024] as const
+/** Tried before, so that exponential work is found at a size where it still ends. */
+const firstSizes = [16, 32, 64, 1024]
+const firstMs = 300
+/** Four times the input may take so much of this thread's time whatever a quarter takes: too little to measure. */
+const quickMs = 40
+/** Of four times the input: linear is 4, n log n a little more, quadratic 16. */
+const maxRatio = 11
+const tries = 4
+
+/** Why the work on these inputs grows faster than they do; null when it does not. */
+export async function faultOf(shape: Shape, scale = 1): Promise<string | null> {
+  for (const size of firstSizes) {
+    const ms = await cpuMs(shape(size))
+    if (ms > firstMs) return `${size} characters take ${ms} ms`
+  }
+  const least = sizes.map(() => Infinity)
+  for (let attempt = 0; attempt < tries; attempt++) {
+    for (let at = sizes.length - 1; at >= 0; at--) {
+      const ms = await cpuMs(shape(Math.ceil(sizes[at]! * scale)))
+      least[at] = Math.min(least[at]!, ms)
+      if (at === sizes.length - 1 && least[at]! <= quickMs) return null
+    }
+    if (least[2]! <= maxRatio * least[0]!) return null
+  }
+  return `n, 2n, 4n (n = ${sizes[0] * scale}) take ${least.map((ms) => Math.round(ms)).join(', ')} ms`
+}
+
+/** Of this thread alone: neither the others' load nor their threads count. */
+async function cpuMs(work: () => unknown): Promise<number> {
+  const before = process.threadCpuUsage()
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+  }
+  const { user, system } = process.threadCpuUsage(before)
+  return (user + system) / 1000
+}
+
+/** So many characters of this text. */
+export const repeated = (text: string, size: number): string => text.repeat(Math.ceil(size / text.length))
+
+/** A text for each number, `charsEach` long on average, so many that they have `size` characters. */
+export const listed = <T = string>(size: number, charsEach: number, text: (at: number) => T): T[] =>
+  Array.from({ length: Math.ceil(size / charsEach) }, (_, at) => text(at))
+
+/** What is repeated: `a` stands for letters, `0` for digits, and so on. */
+const units = [
+  'a',
+  '0',
+  ' ',
+  '\t',
+  '\r',
+  '\n',
+  '/',
+  '.',
+  './',
+  '../',
+  'a/',
+  '-',
+  '_',
+  ':',
+  ',',
+  '=',
+  '#',
+  '*',
+  '?',
+  '[',
+  '{',
+]
+const moreUnits = ['"', "'", '\\', '\u001b[', '\u001b]', '\0', 'é', '\u0301', '💩', '1.', '1s', '!', '@']
+
+/** Texts that are hostile to many a matcher: one thing again and again, and then something else. */
+export function hostileTexts(run: (text: string) => unknown, frame = (text: string) => text): Shapes {
+  const ends = ['', '!\n']
+  const shapes: Shapes = {}
+  for (const unit of [...units, ...moreUnits])
+    for (const end of ends) {
+      const name = JSON.stringify(`${unit}${unit}…${end}`)
+      shapes[name] = (size) => {
+        const text = frame(repeated(unit, size) + end)
+        return () => run(text)
+      }
+    }
+  return shapes
+}

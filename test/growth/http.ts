@@ -1,0 +1,57 @@
+import type { IncomingMessage } from 'node:http'
+import type { Request } from 'express'
+import { authorizer } from '../../gateway/src/http/authorize.ts'
+import { cancelWishOf } from '../../gateway/src/http/cancel-deployment.ts'
+import { idempotencyKeyOf } from '../../gateway/src/http/create-deployment.ts'
+import { filterOf } from '../../gateway/src/http/log-filter.ts'
+import { flagOf, knownQuery, pageOf, wholeNumber } from '../../gateway/src/http/query.ts'
+import { readImageSource } from '../../gateway/src/http/read-image-source.ts'
+import { appOf } from '../../gateway/src/http/receive-source.ts'
+import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
+
+const withHeaders = (headers: Record<string, string>) => ({ headers, headersDistinct: {} }) as IncomingMessage
+const withQuery = (query: Record<string, string>) =>
+  ({ url: `/?${new URLSearchParams(query).toString()}`, headers: {} }) as Request
+const authorize = authorizer(['a'])
+
+// Node takes at most 16 KiB of request line and headers; what reads them is linear without that.
+export const http: Record<string, Shapes> = {
+  'gateway/src/http/authorize.ts › authorizer': {
+    ...hostileTexts((text) => authorize(withHeaders({ authorization: text }))),
+    ...hostileTexts((text) => authorize(withHeaders({ authorization: `Bearer ${text}` }))),
+    ...hostileTexts((text) => authorize(withHeaders({ origin: text, host: text }))),
+  },
+  'gateway/src/http/query.ts › wholeNumber': hostileTexts((text) => wholeNumber('a', text)),
+  'gateway/src/http/query.ts › pageOf': hostileTexts((text) =>
+    pageOf(new URLSearchParams({ cursor: text, limit: text })),
+  ),
+  'gateway/src/http/query.ts › knownQuery': {
+    'many options': (size) => {
+      const request = { url: `/?${repeated('a=b&', size)}`, headers: {} }
+      return () => flagOf(knownQuery(request, 'a'), 'b')
+    },
+  },
+  'gateway/src/http/cancel-deployment.ts › cancelWishOf': hostileTexts((text) =>
+    cancelWishOf(withQuery({ by: text, why: text })),
+  ),
+  'gateway/src/http/create-deployment.ts › idempotencyKeyOf': hostileTexts((text) =>
+    idempotencyKeyOf({ get: () => text } as unknown as Request),
+  ),
+  'gateway/src/http/receive-source.ts › appOf': hostileTexts((app) => appOf({ params: { app } } as unknown as Request)),
+  'gateway/src/http/read-image-source.ts › readImageSource': {
+    ...hostileTexts((image) => readImageSource({ image })),
+    ...hostileTexts((owner) => readImageSource({ release: 1, owner, app: owner })),
+    'many unknown fields': (size) => {
+      const source = Object.fromEntries(listed(size, 10, (at) => `a${at}`).map((name) => [name, name]))
+      return () => readImageSource({ ...source, image: 'a' })
+    },
+  },
+  'gateway/src/http/log-filter.ts › filterOf': {
+    ...hostileTexts((text) => filterOf(withQuery({ step: text }))),
+    'many types, many events': (size) => {
+      const { keeps } = filterOf(withQuery({ only: repeated('note,', size).slice(0, -1) }))
+      const events = listed(size, 10, () => ({ type: 'log', step: 'a' }))
+      return () => events.filter((event) => keeps(event as never))
+    },
+  },
+}

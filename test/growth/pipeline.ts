@@ -1,0 +1,126 @@
+import type { NewEvent } from '../../api/event.ts'
+import { differences } from '../../gateway/src/pipeline/differences.ts'
+import { fromImage, type ImageRooms } from '../../gateway/src/pipeline/image-source.ts'
+import { Literals } from '../../gateway/src/pipeline/literals.ts'
+import { LogLimit } from '../../gateway/src/pipeline/log-limit.ts'
+import { LogWriter } from '../../gateway/src/pipeline/log-writer.ts'
+import { Mask } from '../../gateway/src/pipeline/mask.ts'
+import { newBytes } from '../../gateway/src/pipeline/new-bytes.ts'
+import { secretForms } from '../../gateway/src/pipeline/secret-forms.ts'
+import { TokenShapes } from '../../gateway/src/pipeline/token-shapes.ts'
+import { imageBytes, imageWay } from '../../gateway/src/registry/image-index.ts'
+import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
+
+const log = (text: string): NewEvent => ({ type: 'log', step: 'a', stream: 'stdout', text })
+const secret = 'abababab-secret'
+const masked = (texts: string[]) => {
+  const mask = new Mask([secret])
+  for (const text of texts) {
+    mask.take(log(text))
+    mask.give(false)
+  }
+  return mask.give(true)
+}
+const shapesIn = (text: string) => {
+  const shapes = new TokenShapes()
+  for (let at = 0; at < text.length; at++) shapes.letter(text.charCodeAt(at), at)
+  return shapes.undecidedFrom
+}
+const written = (texts: string[]) => {
+  const writer = new LogWriter({ append: async () => true }, { id: 'a', epoch: 1 }, [secret], {
+    stepBytes: 1000,
+    allBytes: 10_000,
+    tailBytes: 1e6,
+  })
+  for (const text of texts) writer.tell(log(text))
+  return writer.flush()
+}
+const limited =
+  (text: (at: number) => string, charsEach: number): Shape =>
+  (size) => {
+    const texts = listed(size, charsEach, text)
+    return () => {
+      const limit = new LogLimit({ stepBytes: 10, allBytes: 10, tailBytes: size / 4 })
+      for (const each of texts) limit.take(log(each))
+      return limit.give()
+    }
+  }
+const rooms = {
+  store: { find: async () => null, releases: { find: async () => null } },
+  registry: { manifest: async () => null },
+  registryHost: 'a',
+} as unknown as ImageRooms
+const manifestOf = (size: number) => {
+  const layers = listed(size, 40, (at) => `sha256:${at}`).map((digest) => ({ digest, size: 1 }))
+  return { digest: 'a', mediaType: 'a', bytes: Buffer.from(JSON.stringify({ layers })) }
+}
+
+export const pipeline: Record<string, Shapes> = {
+  'gateway/src/pipeline/mask.ts › Mask': {
+    ...hostileTexts((text) => masked([text])),
+    ...hostileTexts((text) => masked([`-----BEGIN PRIVATE KEY-----${text}`])),
+    'a secret in each word of one text': (size) => () => masked([repeated(`${secret} `, size)]),
+    'a secret in each of many texts': (size) => () => masked(listed(size, 16, () => secret)),
+    'a secret in each of many texts, given at once': (size) => () => {
+      const mask = new Mask([secret])
+      for (const text of listed(size, 16, () => secret)) mask.take(log(text))
+      return mask.give(true)
+    },
+    'a secret in each text of a list': (size) => () => new Mask([secret]).hide(listed(size, 16, () => secret)),
+    'a secret that never ends': (size) => () => masked(listed(size, 4, () => 'abab')),
+    'tokens that never end': (size) => () => masked(listed(size, 8, () => 'eyJaaaaa')),
+  },
+  'gateway/src/pipeline/literals.ts › Literals': {
+    ...hostileTexts((text) => new Literals(listed(text.length, 64, (at) => text.slice(64 * at, 64 * at + 64)))),
+    'many texts': (size) => () => new Literals(listed(size, 8, (at) => `text${at}`)),
+  },
+  'gateway/src/pipeline/token-shapes.ts › TokenShapes': {
+    ...hostileTexts(shapesIn),
+    'beginnings of tokens': (size) => () => shapesIn(repeated('eyJghp_fm2_AKIA', size)),
+  },
+  'gateway/src/pipeline/secret-forms.ts › secretForms': hostileTexts((text) => secretForms([text])),
+  'gateway/src/pipeline/log-limit.ts › LogLimit': {
+    'empty lines in one text': (size) => () =>
+      new LogLimit({ stepBytes: 10, allBytes: 10, tailBytes: size / 4 }).take(log(repeated('\n', size))),
+    'short texts': limited(() => '', 1),
+    'lines over the tail': limited((at) => `line ${at}`, 10),
+  },
+  'gateway/src/pipeline/log-writer.ts › LogWriter': {
+    ...hostileTexts((text) => written([text])),
+    'many short texts': (size) => () => written(listed(size, 4, () => 'a')),
+  },
+  'gateway/src/pipeline/differences.ts › differences': {
+    'wide values': (size) => {
+      const value = Object.fromEntries(listed(size, 10, (at) => `a${at}`).map((name) => [name, name]))
+      return () => [differences(value, {}), differences({}, value), differences({ ...value, b: 1 }, value)]
+    },
+  },
+  'gateway/src/pipeline/image-source.ts › fromImage': {
+    ...hostileTexts((image) =>
+      fromImage({ app: 'a', options: { deploy: true } as never }, { image }, rooms, AbortSignal.timeout(10_000)),
+    ),
+    ...hostileTexts(
+      (image) =>
+        fromImage({ app: 'a', options: { deploy: true } as never }, { image }, rooms, AbortSignal.timeout(10_000)),
+      (text) => `a/${text}`,
+    ),
+  },
+  'gateway/src/pipeline/new-bytes.ts › newBytes': {
+    'many layers': (size) => {
+      const manifest = manifestOf(size)
+      return () => newBytes([manifest, manifest], 'a', async () => manifest)
+    },
+  },
+  'gateway/src/registry/image-index.ts › imageBytes': {
+    'many layers': (size) => {
+      const manifest = manifestOf(size)
+      return () => imageBytes(manifest)
+    },
+  },
+  'gateway/src/registry/image-index.ts › imageWay': {
+    'many layers': (size) => {
+      const manifest = manifestOf(size)
+      return () => imageWay(manifest)
+    },
+  },
+}
