@@ -9,13 +9,15 @@ const folders = ['gateway/src', 'api', 'client/src']
 /** A source file of the product, its types taken out; lines are as in the file. */
 export type ProductFile = { path: string; code: string; program: Program }
 
+let files: ProductFile[] | undefined
+
 /** All code that runs for users, parsed. */
 export function productFiles(): ProductFile[] {
-  return folders.flatMap((folder) =>
+  return (files ??= folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
       .map((name) => readProductFile(join(folder, name))),
-  )
+  ))
 }
 
 function readProductFile(path: string): ProductFile {

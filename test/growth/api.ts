@@ -58,7 +58,6 @@ export const api: Record<string, Shapes> = {
   },
   'api/render-event.ts › renderEvent': {
     ...hostileTexts(rendered),
-    ...hostileTexts(rendered, (text) => `\u001b[${text}`),
     ...hostileTexts(rendered, (text) => `a\r${text}\r\n`),
   },
   'api/render-event.ts › renderVerdict': hostileTexts(verdict),

@@ -92,7 +92,7 @@ export const intake: Record<string, Shapes> = {
       }
     },
     'deep folders': (size) => {
-      const paths = listed(size, 130, (at) => `${at}/${'a/'.repeat(60)}b`)
+      const paths = listed(size, 1000, (at) => `${at}/${'a/'.repeat(60)}b`)
       return () => {
         const shape = new TreeShape(defaultLimits)
         for (const path of paths) shape.take('file', path)

@@ -26,7 +26,7 @@ export function checkCharacters(text: string): void {
 }
 
 function checkLength(path: string, parts: string[], { pathBytes, nameBytes, depth }: Limits): void {
-  const longest = Math.max(...parts.map((part) => Buffer.byteLength(part)))
+  const longest = parts.reduce((most, part) => Math.max(most, Buffer.byteLength(part)), 0)
   if (Buffer.byteLength(path) <= pathBytes && longest <= nameBytes && parts.length <= depth) return
   throw new Problem(
     'archive-path-too-long',

@@ -83,7 +83,7 @@ export class LogWriter {
     const told = this.#mask.give(all)
     for (const event of told) this.#remember(event)
     const events = told.flatMap((event) => this.#limit.take(event))
-    if (tails) events.push(...this.#limit.give())
+    if (tails) for (const event of this.#limit.give()) events.push(event)
     if (this.#limit.holds) this.#tailTimer ??= setTimeout(() => void this.#write({ tails: true }), showTailsMs)
     else {
       clearTimeout(this.#tailTimer)
