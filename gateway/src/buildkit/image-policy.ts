@@ -66,7 +66,8 @@ export class ImagePolicy {
       refused: () => refused,
       bases: () => Object.fromEntries(bases),
       goodUntil: () => (found.length > 0 ? Math.min(...found) + this.#rules.refreshMs : null),
-      asNamed: (text) => text.replaceAll(/@(\w+:[\da-f]+)/g, (whole, digest: string) => (digests.has(digest) ? '' : whole)),
+      asNamed: (text) =>
+        text.replaceAll(/@(\w+:[\da-f]+)/g, (whole, digest: string) => (digests.has(digest) ? '' : whole)),
       forget: () => {
         for (const name of bases.keys()) this.#pins.delete(`${app} ${name}`)
       },

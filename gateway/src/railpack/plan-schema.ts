@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/trim-end.ts'
+import { parseJson } from '../host/parse-json.ts'
 
 // The plan language of railpack 0.37, whole and strict: what is not written here is refused, never guessed at.
 
@@ -105,9 +106,13 @@ export function readPlan(json: string): RailpackPlan {
   let value: unknown
   try {
     // To railpack null is the same as not there.
-    value = JSON.parse(json, (_, field: unknown) => (field === null ? undefined : field))
+    value = parseJson(json, (_, field) => (field === null ? undefined : field))
   } catch (error) {
-    throw new Problem('plan-invalid', 'The plan is not JSON. Make it with `railpack prepare`.', { cause: error })
+    throw new Problem(
+      'plan-invalid',
+      `The plan is not JSON: ${(error as Error).message}. Make it with \`railpack prepare\`.`,
+      { cause: error },
+    )
   }
   const parsed = Plan.safeParse(value)
   if (parsed.success) return withinLimit(parsed.data, json.length)
@@ -138,7 +143,9 @@ export function refusal(version: string | undefined, reason: string): Problem {
   const origin = version === undefined ? 'a railpack of unknown version' : `railpack ${version.slice(0, 100)}`
   const shown = reason.length > maxReasonChars ? `${reason.slice(0, maxReasonChars)}…` : reason
   const detail = `${shown}. The plan comes from ${origin}; this builder knows the plans of railpack 0.37.`
-  return new Problem('plan-invalid', detail, { facts: { reason: shown, railpackVersion: version?.slice(0, 100) ?? null } })
+  return new Problem('plan-invalid', detail, {
+    facts: { reason: shown, railpackVersion: version?.slice(0, 100) ?? null },
+  })
 }
 
 const maxReasonChars = 2000
