@@ -7,12 +7,19 @@ import { Problem } from './problem.ts'
  * `cancel-running` the one at work too until it touches machines, `fifo` none, and `reject` is for an empty lane only.
  */
 export const lanePolicies = ['latest', 'cancel-running', 'fifo', 'reject'] as const
-export const variableName = /^[A-Za-z_]\w{0,127}$/
+/** No variable is named like the member of every JavaScript object that would swallow it. */
+export const variableName = /^(?!__proto__$)[A-Za-z_]\w{0,127}$/
 
-export const variables = z.record(
-  z.string().regex(variableName, 'a variable is named by letters, digits and _'),
-  z.string(),
-)
+/** Variables of one kind: how many, and characters of all names and values. */
+export const variableLimits = { count: 500, allChars: 128 * 1024 }
+
+export const variables = z
+  .record(z.string().regex(variableName, 'a variable is named by letters, digits and _'), z.string())
+  .refine((given) => Object.keys(given).length <= variableLimits.count, `at most ${variableLimits.count} variables`)
+  .refine(
+    (given) => Object.entries(given).flat().join('').length <= variableLimits.allChars,
+    `all names and values together have at most ${variableLimits.allChars} characters`,
+  )
 const arePlatforms = (text: string): boolean => {
   const platforms = text.split(',')
   return platforms.length <= 8 && platforms.every((each) => /^linux\/[a-z0-9]+(\/v\d+)?$/.test(each))
@@ -134,6 +141,10 @@ export function parseOptions(found: Record<string, unknown>): DeploymentOptions 
   const known = Object.keys(DeploymentOptions.shape)
   const stray = Object.keys(found).find((name) => !known.includes(name))
   if (stray !== undefined) throw unknown(stray, known)
+  // The check of the names passes over this one, and it would be lost.
+  for (const map of maps)
+    if (Object.hasOwn(Object(found[map]) as object, '__proto__'))
+      throw invalid(`${map}.__proto__`, 'is no variable’s name')
   return checked(found)
 }
 

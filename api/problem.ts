@@ -40,6 +40,7 @@ export const problems = {
   'archive-link-escape': row(422, 'source', false, 'A link leaves the source tree'),
   'archive-hardlink-invalid': row(422, 'source', false, 'A hard link does not point at an earlier file'),
   'archive-type-forbidden': row(422, 'source', false, 'An entry is neither file, folder nor link'),
+  'source-file-too-large': row(422, 'source', false, 'A file of the source is larger than the gateway reads'),
   'digest-mismatch': row(400, 'source', true, 'The body is not what its digest says'),
   'digest-unsupported': row(400, 'source', false, 'The digest is of no kind that is checked here'),
   'upload-stalled': row(408, 'source', true, 'The upload stopped'),
@@ -56,6 +57,7 @@ export const problems = {
   'build-failed': row(422, 'source', false, 'The build failed'),
   'image-not-found': row(422, 'source', false, 'An image that the build starts from was not found'),
   'image-forbidden': row(422, 'source', false, 'The build starts from something that is not allowed here'),
+  'image-unusable': row(422, 'source', false, 'An image cannot run on a machine'),
   'platform-unsupported': row(422, 'source', false, 'This builder cannot build for a platform'),
   'source-changed': row(503, 'ours', true, 'The source tree changed during the build'),
   'buildkit-unavailable': row(503, 'ours', true, 'The build daemon is away'),
@@ -73,6 +75,7 @@ export const problems = {
   'record-behind': row(409, 'ours', false, 'The builder’s record is older than what the app runs'),
   'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
 
+  'record-too-large': row(422, 'source', false, 'Something is larger than the gateway keeps in its records'),
   'log-dropped': row(410, 'source', false, 'The log is no longer kept'),
   'app-not-found': row(404, 'source', false, 'There is no such app on Fly'),
   'app-foreign': row(409, 'source', false, 'The app was not made by this builder'),

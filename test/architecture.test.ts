@@ -89,6 +89,24 @@ test('api imports zod alone; the client knows only api; nothing of the product k
   expect(wrong).toEqual([])
 })
 
+test('a file of a source is opened in one place, which has a limit', () => {
+  // The reader itself; the room that makes trees and keeps them; and the one that streams a tree to the daemon.
+  const mayOpen = ['gateway/src/host/read-source-file.ts', 'gateway/src/buildkit/context-server.ts']
+  // Those that give the root to another program: the planner in its sandbox, and the daemon.
+  const mayNameRoot = new Set([...mayOpen, 'gateway/src/railpack/prepare.ts'])
+  const files = sources('gateway/src').filter((file) => room(file) !== 'intake')
+  const text = (file: string) => readFileSync(join(root, file), 'utf8')
+
+  const knowsTrees = (file: string) =>
+    imports(file).some((name) => name.endsWith('deployments/source-tree.ts') || name.endsWith('read-source-file.ts'))
+  const usesFiles = (file: string) => imports(file).some((name) => /^(?:node:)?fs(?:\/promises)?$/.test(name))
+  expect(files.filter((file) => knowsTrees(file) && usesFiles(file) && !mayOpen.includes(file))).toEqual([])
+
+  const namesRoot = (file: string) =>
+    /\btree\.root\b|\bsource\.root\b|\{[^{}]*\broot\b[^{}]*\} = tree\b/.test(text(file))
+  expect(files.filter((file) => namesRoot(file) && !mayNameRoot.has(file))).toEqual([])
+})
+
 test('only config reads the environment', () => {
   const readers = sources('gateway/src').filter((file) =>
     readFileSync(join(root, file), 'utf8').includes('process.env'),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readOptions, writeOptions } from '../../api/options.ts'
+import { parseOptions, readOptions, writeOptions } from '../../api/options.ts'
 
 test('what is written as a query is read back', () => {
   const query =
@@ -20,4 +20,23 @@ test.each([
   new URLSearchParams(Array.from({ length: 11 }, (_, n) => ['tag', `t${n}`])).toString(),
 ])('%s is refused', (query) => {
   expect(() => readOptions(new URLSearchParams(query))).toThrow('The option')
+})
+
+const variables = (count: number, chars: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, n) => [`A${n}`, 'x'.repeat(chars)]))
+test.each([
+  ['many variables', variables(501, 1)],
+  ['one large variable', variables(1, 130 * 1024)],
+  ['variables that are large together', variables(200, 700)],
+  ['a variable that JavaScript would swallow', JSON.parse('{"__proto__": "x"}') as Record<string, string>],
+])('%s are refused in the query and in JSON, for machines and for builds', (_, given) => {
+  for (const map of ['env', 'build'] as const) {
+    const query = Object.entries(given).map(([name, value]): [string, string] => [`${map}.${name}`, value])
+    expect(() => readOptions(query)).toThrow(`The option ${map}`)
+    expect(() => parseOptions({ [map]: given })).toThrow(`The option ${map}`)
+  }
+})
+
+test('variables within the limits are taken', () => {
+  expect(Object.keys(parseOptions({ env: variables(500, 200), build: variables(2, 60 * 1024) }).env)).toHaveLength(500)
 })

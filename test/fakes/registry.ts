@@ -21,7 +21,9 @@ export class FakeRegistry {
 
   /** Its name with the tag, and its digest. */
   put(repository: string, tag: string): { name: string; digest: string } {
-    const manifest = JSON.stringify({ schemaVersion: 2, annotations: { repository, tag } })
+    const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: 'sha256:c', size: 1 }
+    const layers = [{ digest: 'sha256:l', size: 2 }]
+    const manifest = JSON.stringify({ schemaVersion: 2, config, layers, annotations: { repository, tag } })
     const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`
     for (const reference of [tag, digest]) this.#held.set(`/v2/${repository}/manifests/${reference}`, manifest)
     return { name: `${this.host}/${repository}:${tag}`, digest }

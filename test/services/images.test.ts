@@ -166,6 +166,42 @@ async function held(reference: string, kind = 'manifests', app = 'shop') {
 }
 
 test.each([
+  'FROM scratch',
+  'FROM scratch\nCMD ["/x"]',
+  'FROM scratch\nLABEL a=b\nEXPOSE 80\nENV A=b',
+  'FROM scratch AS full\nCOPY Dockerfile /\nFROM scratch',
+])('%j, which makes an image without files, is refused for what it is', async (text) => {
+  for (const given of [{}, { platform: 'linux/amd64' }, { platform: 'linux/amd64', rebuild: true }])
+    expect(await problemOf(build(text, given))).toMatchObject({
+      code: 'image-unusable',
+      fault: 'source',
+      detail: expect.stringContaining('no files'),
+    })
+})
+
+test('an image of one small file, or of an empty folder, is taken after an image without files', async () => {
+  await problemOf(build('FROM scratch\nCMD ["/x"]'))
+  for (const line of ['COPY Dockerfile /', 'WORKDIR /x'])
+    expect((await build(`FROM scratch\n${line}`)).notes.at(-1)).toContain('image 0.0 MB')
+})
+
+test.each([
+  ['a Dockerfile of more than 1 MiB', { Dockerfile: `FROM alpine\n${'# x\n'.repeat(300_000)}` }, 'Dockerfile'],
+  ['an ignore file of more than 1 MiB', { '.dockerignore': 'x\n'.repeat(600_000) }, '.dockerignore'],
+  [
+    'its own ignore file of more than 1 MiB',
+    { 'Dockerfile.dockerignore': 'x\n'.repeat(600_000) },
+    'Dockerfile.dockerignore',
+  ],
+])('%s is refused', async (_, files, file) => {
+  expect(await problemOf(build({ Dockerfile: 'FROM alpine', ...files }))).toMatchObject({
+    code: 'source-file-too-large',
+    file,
+    limitBytes: 2 ** 20,
+  })
+})
+
+test.each([
   ['FROM localhost:5541/library/alpine', 'localhost:5541/library/alpine:latest'],
   ['FROM 127.0.0.1:5541/library/alpine', '127.0.0.1:5541/library/alpine:latest'],
   ['FROM 10.0.0.5/library/alpine:1', '10.0.0.5/library/alpine:1'],

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import { openSource } from '../host/read-source-file.ts'
+import { sourceText } from '../host/source-text.ts'
 import { cleanPath } from '../llb/clean-path.ts'
 
 /** A Dockerfile of a source, and what must be known of it beforehand. */
@@ -14,11 +14,15 @@ export type Dockerfile = {
 }
 
 export async function readDockerfile(tree: SourceTree, path: string): Promise<Dockerfile> {
-  const files = new Set(tree.entries.filter((entry) => entry.type === 'file').map((entry) => entry.path))
-  if (!files.has(path)) throw new Problem('plan-none', `The source holds no file ${path} to build from.`)
-  const syntax = syntaxOf(await readFile(join(tree.root, path), 'utf8'))
-  const ignoreFile = [`${path}.dockerignore`, '.dockerignore'].find((name) => files.has(name))
-  const ignore = ignoreFile ? parseIgnoreFile(await readFile(join(tree.root, ignoreFile), 'utf8')) : []
+  const read = openSource(tree)
+  const textOf = (name: string) => {
+    const bytes = read(name)
+    return bytes && sourceText(bytes, name, 'build-failed')
+  }
+  const text = textOf(path)
+  if (text === null) throw new Problem('plan-none', `The source holds no file ${path} to build from.`)
+  const syntax = syntaxOf(text)
+  const ignore = parseIgnoreFile(textOf(`${path}.dockerignore`) ?? textOf('.dockerignore') ?? '')
   if (ignore.length > 0) ignore.push(`!${path.replaceAll(/[\\*?[\]]/g, '\\$&')}`)
   return { path, ignore, frontend: syntax && !usualSyntax.test(syntax) ? syntax : null }
 }

@@ -2,6 +2,12 @@ import type { MachineConfig } from '../fly/machine.ts'
 import type { DesiredApp } from './desired.ts'
 import { managed, without } from './lay-over.ts'
 
+/** As much of a later release as `asItWas` looks at: without its files and environment, which may be large. */
+export const keysOf = ({ groups, ...desired }: DesiredApp): DesiredApp => ({
+  ...desired,
+  groups: groups.map(({ was: _was, ...group }) => ({ ...group, config: without(group.config, [...managed, 'env']) })),
+})
+
 /** A release once more on machines of its own target: what later releases alone have said there goes, or is again as it was. */
 export function asItWas(desired: DesiredApp, later: DesiredApp[]): DesiredApp {
   const groups = desired.groups.map((group) => {
@@ -35,7 +41,8 @@ export function asItWas(desired: DesiredApp, later: DesiredApp[]): DesiredApp {
 
 /** What a release keeps of the config that a machine of it got: all that is not the machine's own, nor the deployment's. */
 export function lasting(laid: MachineConfig): MachineConfig {
-  const said = Object.entries(without(laid, ['image', 'env', 'mounts', 'standbys'])).filter(
+  // The managed sections are those of the desired config, which the release holds beside this.
+  const said = Object.entries(without(laid, [...managed, 'image', 'env', 'mounts', 'standbys'])).filter(
     ([, value]) => !isEmpty(value),
   )
   const metadata = Object.entries(laid.metadata ?? {}).filter(([key]) => !/^(tarmac_|fly_builder_id$)/.test(key))

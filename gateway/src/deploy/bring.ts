@@ -4,9 +4,10 @@ import { configOf, imageOf, type Machine, type MachineConfig } from '../fly/mach
 import type { MachineLease } from '../fly/machine-lease.ts'
 import { numberOf, refuseOlder } from './app-machines.ts'
 import type { DesiredGroup } from './desired.ts'
+import { refuseLargeRollout } from './desired-size.ts'
 import { failure, isAwayOrBusy, reverted, seen, settle, there, untilHealthy, type Wanted } from './gate.ts'
 import { layOver, type Marks } from './lay-over.ts'
-import { formerOf, type Slot } from './rollout.ts'
+import { type Former, formerOf, type Slot } from './rollout.ts'
 import type { Run } from './run.ts'
 import { withVolumes } from './volumes.ts'
 
@@ -123,11 +124,11 @@ async function update(run: Run, slot: Slot, lease: MachineLease): Promise<Machin
     refuseOlder(work.number, machine)
     if (slot.now) throw reverted(machine)
     // Whoever changed it since the plan was made did so before we hold the lease: that is what we would go back to.
-    if (machine.instance_id !== slot.former?.instanceId) slot.former = formerOf(machine)
-    const config = layOver(slot.former.config, wishOf(run, slot), marks(run))
+    if (machine.instance_id !== slot.former?.instanceId) refresh(run, slot, formerOf(machine))
+    const config = layOver(slot.former?.config ?? {}, wishOf(run, slot), marks(run))
     noteLaid(run, slot, config)
     await run.intend(slot, 'update')
-    if (attempt === 1) run.tell(slot, { status: 'updating', before: slot.former.image })
+    if (attempt === 1) run.tell(slot, { status: 'updating', before: slot.former?.image ?? null })
     const body = { config, current_version: machine.instance_id, skip_launch: !slot.launch }
     try {
       return await fly.updateMachine(work.app, machine.id, body, lease.nonce, signal)
@@ -137,6 +138,13 @@ async function update(run: Run, slot: Slot, lease: MachineLease): Promise<Machin
       await delay(againMs * Math.random(), undefined, { signal })
     }
   }
+}
+
+/** Its config may have grown beyond what can be remembered: then the machine is not touched. */
+function refresh({ rollout }: Run, slot: Slot, former: Former): void {
+  const slots = rollout.slots.map((each) => (each === slot ? { ...slot, former } : each))
+  refuseLargeRollout({ ...rollout, slots })
+  slot.former = former
 }
 
 /** The slot's machine, if it is there: that it is not is for the list to say too. */

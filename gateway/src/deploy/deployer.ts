@@ -6,7 +6,9 @@ import { isManaged } from './app-machines.ts'
 import { lasting } from './as-it-was.ts'
 import { bluegreen } from './bluegreen.ts'
 import { canary } from './canary.ts'
+import { copyPlain } from './copy-plain.ts'
 import type { DesiredApp } from './desired.ts'
+import { refuseLargeRollout } from './desired-size.ts'
 import { passedOver } from './fit.ts'
 import type { Strategy } from './fly-toml/sections.ts'
 import { immediate } from './immediate.ts'
@@ -106,7 +108,7 @@ export class Deployer {
   }
 
   async #run(work: Work): Promise<Run> {
-    if (work.rollout) return new Run(this.#settings, work, structuredClone(work.rollout))
+    if (work.rollout) return new Run(this.#settings, work, copyPlain(work.rollout))
     const { rollout, machines } = await this.#plan(work)
     for (const machine of machines.filter((machine) => !isManaged(machine))) {
       const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`
@@ -119,7 +121,9 @@ export class Deployer {
 
   async #plan(work: Pick<Work, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>) {
     const machines = await this.#settings.fly.machines(work.app, work.signal)
-    return { rollout: planRollout(work, machines), machines }
+    const rollout = planRollout(work, machines)
+    refuseLargeRollout(rollout)
+    return { rollout, machines }
   }
 
   async #guarded(run: Run, step: (run: Run) => Promise<void>): Promise<void> {

@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { MachineConfig } from '../fly/machine.ts'
+import type { ReadSource } from '../host/read-source-file.ts'
+import { refuseLargeConfigs, refuseManyGroups } from './desired-size.ts'
 import { readFlyToml, type FlyToml, type VolumeSize } from './fly-toml/read-fly-toml.ts'
 import type { Strategy } from './fly-toml/sections.ts'
 import type { Guest } from './fly-toml/guest.ts'
 import { machineConfig, releaseMachine } from './fly-toml/machine-config.ts'
-import type { ReadFile } from './fly-toml/machine-files.ts'
 
 /** What an app should run, but for the image: plain data, kept with the deployment. */
 export type DesiredApp = {
@@ -66,20 +67,21 @@ export function desiredApp(given: {
   app: string
   options: DeploymentOptions
   defaults: { region: string; guest?: Guest }
-  readFile?: ReadFile
+  readFile?: ReadSource
 }): DesiredApp {
   const { options, defaults } = given
   const warnings: string[] = []
   const file = readFlyToml(given.flyToml ?? defaultToml, given.readFile ?? (() => null), (text) => warnings.push(text))
   if (file.app !== null && file.app !== given.app)
     warnings.push(`fly.toml is for app ${file.app}; it is used for ${given.app}, as the request says.`)
+  refuseManyGroups(file.groups.size, sizeOfEnv(options))
   const groups = [...file.groups.keys()].map((name) => desiredGroup(file, name, options))
   const internalPort = groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
   if (internalPort === null) warnings.push('fly.toml names no service, so nothing outside can reach the app.')
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseUnfit(strategy, groups)
   const release = releaseMachine(file)
-  return {
+  const desired: DesiredApp = {
     groups,
     strategy,
     maxUnavailable: file.maxUnavailable ?? thirdOf,
@@ -95,7 +97,14 @@ export function desiredApp(given: {
     build: file.build,
     warnings,
   }
+  refuseLargeConfigs(desired)
+  return desired
 }
+
+const sizeOfEnv = ({ env }: DeploymentOptions) => ({
+  sizeChars: JSON.stringify(env).length,
+  parts: Object.keys(env).length,
+})
 
 function desiredGroup(file: FlyToml, name: string, options: DeploymentOptions): DesiredGroup {
   const config = machineConfig(file, name)
@@ -116,6 +125,7 @@ function whenNone(config: MachineConfig, { ha }: DeploymentOptions): DesiredGrou
 
 /** An older wish once more, with these options over it: as an image or a release is deployed that comes without a source. */
 export function desiredAgain(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
+  refuseManyGroups(desired.groups.length, sizeOfEnv(options))
   const withEnv = (config: MachineConfig) => ({ ...config, env: { ...config.env, ...options.env } })
   const groups = desired.groups.map((group) =>
     Object.assign({}, group, {
@@ -143,7 +153,7 @@ export function ownedBy(desired: DesiredApp, options: DeploymentOptions): Desire
   const { owner, count } = options
   const mark = owner === null ? null : `_o${createHash('sha256').update(owner).digest('hex').slice(0, 11)}`
   const own = (name = '') => {
-    const bare = name.replace(/_o[\da-f]{11}$/, '')
+    const bare = withoutMarks(name)
     return mark === null ? bare : bare.slice(0, maxVolumeName - mark.length) + mark
   }
   const groups = desired.groups.map((group) => {
@@ -157,6 +167,14 @@ export function ownedBy(desired: DesiredApp, options: DeploymentOptions): Desire
   const volumes = Object.fromEntries(Object.entries(desired.volumes).map(([name, size]) => [own(name), size]))
   return { ...desired, groups, volumes }
 }
+
+/** A source may write several marks, so that one of them would be left. */
+function withoutMarks(name: string): string {
+  let bare = name
+  while (/^_o[\da-f]{11}$/.test(bare.slice(-markChars))) bare = bare.slice(0, -markChars)
+  return bare
+}
+const markChars = 13
 
 const portOf = (config: MachineConfig): number | null => config.services?.[0]?.internal_port ?? null
 

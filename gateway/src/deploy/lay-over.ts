@@ -1,6 +1,7 @@
 import type { ImageFacts } from '#api/deployment.ts'
 import type { MachineConfig, Mount } from '../fly/machine.ts'
 import type { DesiredGroup } from './desired.ts'
+import { isReserved } from './fly-toml/reserved.ts'
 import { shellText } from './fly-toml/shell-words.ts'
 
 /** What Tarmac writes on a machine beside the config. */
@@ -39,7 +40,7 @@ export function layOver(
       'fly_bluegreen_deployment_tag',
       ...goneIn('metadata.'),
     ]),
-    ...desired.metadata,
+    ...unmarked(desired.metadata),
     ...(marks.builder && { fly_builder_id: marks.builder }),
     ...(marks.owner && { tarmac_owner: marks.owner }),
     tarmac_deployment: marks.deployment,
@@ -80,6 +81,11 @@ function layMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | unde
   )
   return kept.length + laid.length > 0 ? [...kept, ...laid] : undefined
 }
+
+/** Releases of older gateways may hold marks that their source had set. */
+const unmarked = (metadata: Record<string, string> = {}): Record<string, string> =>
+  Object.fromEntries(Object.entries(metadata).filter(([key]) => ownMarks.has(key) || !isReserved(key)))
+const ownMarks = new Set(['fly_platform_version', 'fly_process_group'])
 
 export function without<T extends object>(value: T | undefined, keys: string[]): T {
   const gone = new Set(keys)

@@ -6,6 +6,7 @@ import type { Tell } from '../deployments/tell.ts'
 import { MachineLease } from '../fly/machine-lease.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
 import { atOnce } from './at-once.ts'
+import { copyPlain } from './copy-plain.ts'
 import type { DesiredApp } from './desired.ts'
 import { persist } from './gate.ts'
 import { machineFacts, type Effect, type Rollout, type Slot } from './rollout.ts'
@@ -132,7 +133,7 @@ export class Run {
 
   async #write(): Promise<void> {
     try {
-      const rollout = structuredClone(this.rollout)
+      const rollout = copyPlain(this.rollout)
       await this.work.remember({ rollout, machines: machineFacts(rollout) })
     } catch (error) {
       this.#disowned = true

@@ -31,7 +31,7 @@ export type NewDeployment = {
 
 /** What a move or a step may write beside the state. */
 export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>> & {
-  /** The deploy engine's own notes (former configs, intents): kept, never shown. */
+  /** The deploy engine's own notes (former configs, intents): kept until the deployment ends, never shown. */
   rollout?: unknown
   /** What the image was built from, as one key; `goodUntil` is when its bases must be looked at again (null: never). */
   build?: { key: string; goodUntil: string | null }
@@ -52,6 +52,10 @@ export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
  * Keeps deployments and their logs. A lane is an app and an owner (`options.owner`; null: the app itself): its
  * deployments go one after the other, in the order of their births, and other lanes beside it. Every method happens
  * whole or not at all. Times are ISO 8601, UTC.
+ *
+ * All that is written has a size limit (`sizeLimits`). What programs need and is larger is refused as `record-too-large`
+ * with nothing written; texts for people, and what a problem says beside its detail, are cut. So a deployment can always
+ * end. Pages of lists may be shorter than their limit when their records are large.
  */
 export interface DeploymentStore {
   readonly releases: ReleaseStore

@@ -15,6 +15,7 @@ import { compilePlan } from '../railpack/compile.ts'
 import type { PlannedSource } from '../railpack/plan-source.ts'
 import { readPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
+import { refuseUnusable } from '../registry/image-parts.ts'
 import { imageBytes, imageIndex, wayAnnotation } from '../registry/image-index.ts'
 import { digestOf, type Manifest, type Registry } from '../registry/registry.ts'
 import { newBytes } from './new-bytes.ts'
@@ -49,7 +50,8 @@ export type ImageOrder = {
   signal: AbortSignal
 }
 
-const ownPlatform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
+/** What this machine, and the app's machines, run. */
+export const ownPlatform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
 /** The platforms that an image is wanted for, as in `linux/arm64`. */
 const platformsOf = ({ platform }: DeploymentOptions): string[] => [...new Set(platform?.split(',') ?? [ownPlatform])]
 
@@ -116,7 +118,9 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     if (platforms.length > 1) tell({ type: 'note', text: `Building for ${platform}.` })
     const tag = platforms.length > 1 ? `${tags[0]}-${platform.replaceAll('/', '-')}` : tags[0]!
     const solved = await solve(platform, tag)
-    made.push({ platform, manifest: await readBack(solved.digest), solved })
+    const manifest = await readBack(solved.digest)
+    refuseUnusable(`${repository}:${tag}`, manifest, platform)
+    made.push({ platform, manifest, solved })
   }
   let manifest = made[0]!.manifest
   if (made.length > 1) {

@@ -4,8 +4,10 @@ import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import type { Intake } from '../intake/intake.ts'
+import { refuseUnusable } from '../registry/image-parts.ts'
 import { imageWay } from '../registry/image-index.ts'
 import type { Registry } from '../registry/registry.ts'
+import { ownPlatform } from './build-image.ts'
 import { findRelease } from './releases.ts'
 
 export type ImageRooms = {
@@ -65,6 +67,7 @@ export async function fromImage(
       )
     const manifest = await registry.manifest(repository, digest ?? tag ?? 'latest', signal)
     if (manifest) {
+      if (!known) refuseUnusable(reference, manifest, ownPlatform)
       const { digest } = manifest
       const way = known?.way ?? imageWay(manifest)
       const tags = tag === undefined ? [] : [tag]

@@ -1,19 +1,18 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { SecretVersion } from '#api/release.ts'
-import { asItWas } from '../deploy/as-it-was.ts'
+import { asItWas, keysOf } from '../deploy/as-it-was.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { desiredAgain, desiredApp, type DesiredApp, ownedBy } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
-import { keptReleases } from '../deployments/release-store.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Tell } from '../deployments/tell.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
 import type { LookupNetwork } from '../host/lookup-network.ts'
+import { openSource } from '../host/read-source-file.ts'
+import { sourceText } from '../host/source-text.ts'
 import type { Intake } from '../intake/intake.ts'
 import { marshal } from '../llb/graph.ts'
 import type { Planner } from '../railpack/open-planner.ts'
@@ -45,6 +44,11 @@ type Settings = BuildSettings & {
   /** What becomes of public addresses that are found after a deploy. */
   publicIps: 'report' | 'release'
 }
+
+const releasesAtOnce = 20
+/** A release that would have to name more of them names none. */
+const maxSecrets = 5000
+const unlessTooMany = (secrets: SecretVersion[]) => (secrets.length <= maxSecrets ? secrets : null)
 
 /** The steps of a deployment, done by the rooms below. */
 export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource> {
@@ -114,7 +118,7 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
 
   /** A builder whose token may not ask, or a Fly that is away, keeps nobody from going live. */
   function secretsOf(app: string, signal: AbortSignal): Promise<SecretVersion[] | null> {
-    return fly.secrets(app, signal).catch(() => null)
+    return fly.secrets(app, signal).then(unlessTooMany, () => null)
   }
 
   /** A release before the newest one comes back without the secrets that it had. */
@@ -141,9 +145,9 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
   }
 
   function desiredOf({ app, options }: Deployment, tree: SourceTree): DesiredApp {
-    const files = new Set(tree.entries.flatMap(({ type, path }) => (type === 'file' ? [path] : [])))
-    const readFile = (path: string) => (files.has(path) ? readFileSync(join(tree.root, path)) : null)
-    const flyToml = readFile('fly.toml')?.toString() ?? null
+    const readFile = openSource(tree)
+    const bytes = readFile('fly.toml')
+    const flyToml = bytes && sourceText(bytes, 'fly.toml', 'fly-config-invalid', { strict: true })
     return desiredApp({ flyToml, app, options, defaults: { region }, readFile })
   }
 
@@ -155,12 +159,19 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     const { desired } = await findRelease(store.releases, from.app, from.owner, from.release)
     const again = desiredAgain(desired as DesiredApp, options)
     if (from.app !== app || from.owner !== deployment.owner) return again
-    const { releases } = await store.releases.list(app, from.owner, { limit: keptReleases, before: null })
-    const later = releases.filter(({ number }) => number > from.release)
-    return asItWas(
-      again,
-      later.map((release) => release.desired as DesiredApp),
-    )
+    return asItWas(again, await releasesAfter(app, from.owner, from.release))
+  }
+
+  /** Newest first, page by page: of large releases a page holds few. */
+  async function releasesAfter(app: string, owner: string | null, release: number): Promise<DesiredApp[]> {
+    const later: DesiredApp[] = []
+    for (let before: string | null = null; ;) {
+      const page = await store.releases.list(app, owner, { limit: releasesAtOnce, before })
+      const found = page.releases.filter(({ number }) => number > release)
+      later.push(...found.map(({ desired }) => keysOf(desired as DesiredApp)))
+      if (found.length < page.releases.length || page.next === null) return later
+      before = page.next
+    }
   }
 
   /** Old deployments may have been forgotten; a number that is another's, or is still to come, was never ours. */

@@ -1,8 +1,8 @@
+import { imageParts } from '../registry/image-parts.ts'
 import type { Manifest } from '../registry/registry.ts'
 
-type Layer = { digest: string; size: number }
-type Parts = { layers?: Layer[]; manifests?: { digest: string }[] }
-const partsOf = ({ bytes }: Manifest) => JSON.parse(Buffer.from(bytes).toString()) as Parts
+/** An index may name more; then the figure is too high. */
+const maxManifests = 32
 
 /** What the layers of these images weigh that the app's image before them does not have. */
 export async function newBytes(
@@ -11,14 +11,18 @@ export async function newBytes(
   manifestOf: (digest: string) => Promise<Manifest | null>,
 ): Promise<number> {
   const there = new Set<string>()
-  for (const digests = before ? [before] : []; digests.length > 0;) {
-    const manifest = await manifestOf(digests.pop()!)
-    const { layers = [], manifests = [] } = manifest ? partsOf(manifest) : {}
+  const asked = new Set<string>()
+  for (const digests = before ? [before] : []; digests.length > 0 && asked.size < maxManifests;) {
+    const next = digests.pop()!
+    if (asked.has(next)) continue
+    asked.add(next)
+    const manifest = await manifestOf(next)
+    const { layers, images } = (manifest && imageParts(manifest)) ?? { layers: [], images: [] }
     for (const { digest } of layers) there.add(digest)
-    digests.push(...manifests.map(({ digest }) => digest))
+    digests.push(...images.map(({ digest }) => digest))
   }
   const fresh = new Map(
-    images.flatMap((image) => partsOf(image).layers ?? []).map(({ digest, size }) => [digest, size]),
+    images.flatMap((image) => imageParts(image)?.layers ?? []).map(({ digest, size }) => [digest, size]),
   )
   for (const digest of there) fresh.delete(digest)
   return [...fresh.values()].reduce((sum, size) => sum + size, 0)

@@ -6,7 +6,7 @@ import type { Preparation, Prepared } from './prepare.ts'
 
 export type PlanQuestion = Pick<Preparation, 'app' | 'planner' | 'tree' | 'options' | 'secretNames'>
 
-const format = 1 // of the files; another number makes all older ones strangers
+const format = 2 // of the files; another number makes all older ones strangers
 const cacheLimits = { plans: 1_000, sizeBytes: 64 * 2 ** 20 }
 
 /** Plans of earlier runs, one file each, named by a keyed hash of all that a plan depends on. May be deleted at any time. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/trim-end.ts'
+import { parseJson } from '../host/parse-json.ts'
 
 // The plan language of railpack 0.37, whole and strict: what is not written here is refused, never guessed at.
 
@@ -118,9 +119,13 @@ export function readPlan(json: string): RailpackPlan {
   let value: unknown
   try {
     // To railpack null is the same as not there.
-    value = JSON.parse(json, (_, field: unknown) => (field === null ? undefined : field))
+    value = parseJson(json, (_, field) => (field === null ? undefined : field))
   } catch (error) {
-    throw new Problem('plan-invalid', 'The plan is not JSON. Make it with `railpack prepare`.', { cause: error })
+    throw new Problem(
+      'plan-invalid',
+      `The plan is not JSON: ${(error as Error).message}. Make it with \`railpack prepare\`.`,
+      { cause: error },
+    )
   }
   const parsed = Plan.safeParse(value)
   if (parsed.success) return withinLimit(parsed.data, json.length)

@@ -1,15 +1,16 @@
-import { join } from 'node:path'
 import type { PlanFacts } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Tell } from '../deployments/tell.ts'
 import type { LookupNetwork } from '../host/lookup-network.ts'
+import { parseJson } from '../host/parse-json.ts'
+import { openSource } from '../host/read-source-file.ts'
+import { sourceText } from '../host/source-text.ts'
 import { chooseWay } from './choose-way.ts'
 import type { Planner } from './open-planner.ts'
 import type { PlanCache } from './plan-cache.ts'
 import { prepare, type Prepared } from './prepare.ts'
-import { readSmall } from './read-small.ts'
 
 export const planLimits = {
   timeoutMs: 180_000,
@@ -54,9 +55,10 @@ export async function planSource(request: PlanRequest, signal: AbortSignal): Pro
   if (chosen.way === 'dockerfile') return { way: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
 
   if (chosen.plan !== null) {
-    const planText = await readSmall(join(tree.root, chosen.plan), limits.maxResultBytes, chosen.plan)
-    const { startCommand = null, variables } = readDeploy(planText, chosen.plan)
-    const version = variables?.['RAILPACK_VERSION'] ?? 'of unknown version'
+    const { plan } = chosen
+    const planText = sourceText(openSource(tree)(plan, limits.maxResultBytes)!, plan, 'plan-invalid')
+    const { startCommand = null, variables } = readDeploy(planText, `The file ${plan}`)
+    const version = versionOf(variables)
     return {
       way: 'railpack',
       planText,
@@ -69,9 +71,14 @@ export async function planSource(request: PlanRequest, signal: AbortSignal): Pro
     tell({ type: 'note', text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
   }
   const { startCommand = null } = readDeploy(planText, 'The plan')
-  const tools = Object.entries(info.resolvedPackages ?? {})
-  const versions = Object.fromEntries(tools.map(([name, { resolvedVersion }]) => [name, resolvedVersion ?? '']))
-  const provider = info.detectedProviders?.[0] || null
+  const tools = Object.entries(info.resolvedPackages).slice(0, maxTools)
+  const versions = Object.fromEntries(
+    tools.map(([name, { resolvedVersion = '' }]) => [
+      name.slice(0, maxFactChars),
+      resolvedVersion.slice(0, maxFactChars),
+    ]),
+  )
+  const provider = info.detectedProviders[0]?.slice(0, maxFactChars) || null
   return {
     way: 'railpack',
     planText,
@@ -99,16 +106,42 @@ async function prepared(request: PlanRequest & { limits: typeof planLimits }, si
 
 const maxNotes = 50
 const maxNoteChars = 2_000
+/** What the record keeps of the planner's facts: tools, and characters of each name and version. */
+const maxTools = 100
+const maxFactChars = 200
+/** Linux passes no longer argument to a program. */
+const maxCommandBytes = 128 * 1024
 
 /** What the record tells of a plan; whether the rest is sound is found out when it is compiled. */
-type Deploy = { startCommand?: string; variables?: Record<string, string> }
+type Deploy = { startCommand?: string; variables?: Record<string, unknown> }
 
 function readDeploy(planText: string, name: string): Deploy {
-  try {
-    const { deploy } = JSON.parse(planText) as { deploy: Deploy }
-    if (typeof deploy === 'object' && typeof (deploy.startCommand ?? '') === 'string') return deploy
-  } catch (error) {
-    throw new Problem('plan-invalid', `${name} is not JSON: ${String(error)}`, { cause: error })
+  const plan = parsedPlan(planText, name)
+  const deploy = typeof plan === 'object' && plan !== null && 'deploy' in plan ? plan.deploy : null
+  const isDeploy = typeof deploy === 'object' && deploy !== null
+  if (!isDeploy || typeof ((deploy as Deploy).startCommand ?? '') !== 'string')
+    throw new Problem('plan-invalid', `${name} is not a plan of railpack: it has no "deploy".`)
+  const { startCommand, variables } = deploy as Deploy
+  const sizeBytes = Buffer.byteLength(startCommand ?? '')
+  if (sizeBytes > maxCommandBytes) {
+    const detail = `${name} has a start command of ${sizeBytes} bytes; it may have ${maxCommandBytes} bytes. Put the command into a script of the source.`
+    throw new Problem('plan-limit', detail, { facts: { sizeBytes, limitBytes: maxCommandBytes } })
   }
-  throw new Problem('plan-invalid', `${name} is not a plan of railpack: it has no "deploy".`)
+  return {
+    ...(startCommand !== undefined && startCommand !== null && { startCommand }),
+    ...(variables && { variables }),
+  }
+}
+
+function parsedPlan(planText: string, name: string): unknown {
+  try {
+    return parseJson(planText)
+  } catch (error) {
+    throw new Problem('plan-invalid', `${name} is not JSON: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function versionOf(variables: Record<string, unknown> | undefined): string {
+  const version = variables?.['RAILPACK_VERSION']
+  return typeof version === 'string' ? version.slice(0, maxFactChars) : 'of unknown version'
 }

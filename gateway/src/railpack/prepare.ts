@@ -1,5 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import { parseJson } from '../host/parse-json.ts'
 import { runInSandbox } from '../host/sandbox.ts'
 import { explainRefusal } from './explain-refusal.ts'
 import type { PlanRequest, planLimits } from './plan-source.ts'
@@ -13,8 +15,8 @@ export type Prepared = { info: Info; planText: string }
 /** What of railpack's info file we read. */
 export type Info = {
   logs: { Level: string; Msg: string }[]
-  detectedProviders?: string[]
-  resolvedPackages?: Record<string, { resolvedVersion?: string }>
+  detectedProviders: string[]
+  resolvedPackages: Record<string, { resolvedVersion?: string | undefined }>
 }
 
 /** Runs `railpack prepare` until it says yes or no; an answer that says nothing about the source is asked for again. */
@@ -67,11 +69,19 @@ async function miseFiles(): Promise<Record<string, string>> {
   return Object.fromEntries(programs.map((path) => [path, path]))
 }
 
-/** There is none, or half of one, when the planner was stopped. */
+/** There is none, or half of one, when the planner was stopped. Each part that is not as railpack writes it counts as empty. */
 function readInfo(text: string): Info {
   try {
-    return { logs: [], ...(JSON.parse(text) as Partial<Info>) }
+    return InfoFile.parse(parseJson(text))
   } catch {
-    return { logs: [] }
+    return InfoFile.parse({})
   }
 }
+
+const InfoFile = z.object({
+  logs: z.array(z.object({ Level: z.string(), Msg: z.string() })).catch([]),
+  detectedProviders: z.array(z.string()).catch([]),
+  resolvedPackages: z
+    .record(z.string(), z.object({ resolvedVersion: z.string().optional().catch(undefined) }).catch({}))
+    .catch({}),
+})

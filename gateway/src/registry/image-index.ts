@@ -1,4 +1,5 @@
 import type { ImageFacts } from '#api/deployment.ts'
+import { imageParts } from './image-parts.ts'
 import type { Manifest } from './registry.ts'
 
 const indexType = 'application/vnd.oci.image.index.v1+json'
@@ -20,15 +21,12 @@ export function imageIndex(
 }
 
 /** What an image weighs by its manifest: configuration and layers, as they are kept. */
-export function imageBytes({ bytes }: Manifest): number {
-  const { config, layers = [] } = JSON.parse(Buffer.from(bytes).toString()) as { config?: Part; layers?: Part[] }
+export function imageBytes(manifest: Manifest): number {
+  const { config, layers } = imageParts(manifest) ?? { config: null, layers: [] }
   return [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0)
 }
 
-export function imageWay({ bytes }: Manifest): ImageFacts['way'] {
-  const { annotations } = JSON.parse(Buffer.from(bytes).toString()) as { annotations?: Record<string, string> }
-  const way = annotations?.[wayAnnotation]
+export function imageWay(manifest: Manifest): ImageFacts['way'] {
+  const way = imageParts(manifest)?.annotations[wayAnnotation]
   return way === 'railpack' || way === 'dockerfile' ? way : undefined
 }
-
-type Part = { size: number }

@@ -2,15 +2,11 @@ import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request, type Dispatcher } from 'undici'
 import { Problem } from '#api/problem.ts'
+import { imageTypes } from './image-parts.ts'
 
 const attempts = 4
 const manifestBytes = 8 * 1024 * 1024
-const accept = [
-  'application/vnd.oci.image.manifest.v1+json',
-  'application/vnd.oci.image.index.v1+json',
-  'application/vnd.docker.distribution.manifest.v2+json',
-  'application/vnd.docker.distribution.manifest.list.v2+json',
-].join(', ')
+const accept = imageTypes.join(', ')
 
 export type Login = { username: string; password: string }
 /** An image's manifest, or the index of several platforms' images. */

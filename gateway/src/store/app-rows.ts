@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { OwnSettings } from '#api/app-settings.ts'
+import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 
 /** The table of apps, for use within a transaction of the store. */
 export class AppRows {
@@ -16,6 +17,7 @@ export class AppRows {
   }
 
   add(app: string): void {
+    keepWithin('The app’s name', app, sizeLimits.nameBytes)
     this.#add.run(app)
   }
 
@@ -26,7 +28,7 @@ export class AppRows {
 
   set(app: string, settings: OwnSettings): void {
     this.add(app)
-    this.#set.run(JSON.stringify(settings), app)
+    this.#set.run(keepWithin('The settings', JSON.stringify(settings), sizeLimits.optionsBytes), app)
   }
 
   /** It has had its turn. */

@@ -2,6 +2,9 @@ import { EventEmitter } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
 import { isFinal, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
+import { cutCancel, cutEvent, cutProblem } from '../deployments/cut-texts.ts'
+import { packJson, unpackJson } from '../deployments/packed-json.ts'
+import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
 import { leaseMs, type Claim, type DeploymentPatch } from '../deployments/store.ts'
 import type { ReleaseRows } from './release-rows.ts'
@@ -66,7 +69,7 @@ export class DeploymentRows {
     return {
       deployment: toDeployment(fresh),
       epoch: fresh.epoch,
-      rollout: fresh.rollout === null ? null : JSON.parse(fresh.rollout),
+      rollout: fresh.rollout === null ? null : unpackJson(fresh.rollout),
     }
   }
 
@@ -90,11 +93,15 @@ export class DeploymentRows {
     if (isFinal(state)) this.#others.secrets.erase(`deployment:${row.id}`)
     if (build)
       this.run('UPDATE deployments SET build_key = ?, build_good_until = ? WHERE id = ?', [
-        build.key,
-        build.goodUntil,
+        keepWithin('The key of the build', build.key, sizeLimits.nameBytes),
+        keepWithin('A time', build.goodUntil ?? '', sizeLimits.nameBytes) || null,
         row.id,
       ])
     const body: Body = { ...bodyOf(row), ...patch }
+    if (body.problem) body.problem = cutProblem(body.problem)
+    if (body.cancel) body.cancel = cutCancel(body.cancel)
+    if (patch.bases)
+      keepWithin('The list of images that the build starts from', JSON.stringify(patch.bases), sizeLimits.basesBytes)
     if (release) {
       const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }
       body.release = this.#others.releases.add(of, release)
@@ -103,8 +110,8 @@ export class DeploymentRows {
       state,
       at,
       isFinal(state) ? at : null,
-      JSON.stringify(body),
-      rollout === undefined ? row.rollout : JSON.stringify(rollout),
+      bodyText(body, row.body),
+      isFinal(state) ? null : rollout === undefined ? row.rollout : rolloutText(rollout),
       row.id,
     ])
   }
@@ -121,7 +128,7 @@ export class DeploymentRows {
         id,
         ++seq,
         at,
-        JSON.stringify(event),
+        JSON.stringify(cutEvent(event)),
       ])
     queueMicrotask(() => this.changes.emit(id)) // after the commit: the transaction is synchronous
   }
@@ -163,6 +170,15 @@ export class DeploymentRows {
 
 /** True once an effect on a machine was about to happen: the deploy engine remembers it first. */
 export const touched = ({ state, rollout }: Row): boolean => touchesMachines(state) && rollout !== null
+
+/** The record's JSON. One of an older gateway may be larger than the limit; it may still end, with a problem. */
+export function bodyText(body: Body, before = ''): string {
+  const limitBytes = Math.max(sizeLimits.recordBytes, Buffer.byteLength(before) + sizeLimits.endBytes)
+  return keepWithin('The record of the deployment', JSON.stringify(body), limitBytes)
+}
+
+const rolloutText = (rollout: unknown): string =>
+  keepWithin('What the machines run and are to run', packJson(rollout), sizeLimits.rolloutBytes)
 
 /** What has no column; records of older gateways lack some of it. */
 export const bodyOf = (row: Row): Body => ({ from: null, release: null, supersededBy: null, ...JSON.parse(row.body) })

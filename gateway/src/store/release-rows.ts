@@ -1,5 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { ImageFacts } from '#api/deployment.ts'
+import { packJson, unpacked } from '../deployments/packed-json.ts'
+import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import { pageOf, type StoreTools } from './store-tools.ts'
 import { type KeptRelease, keptReleases, type NewRelease, type ReleaseStore } from '../deployments/release-store.ts'
 
@@ -35,7 +37,8 @@ export class ReleaseRows implements ReleaseStore {
   /** Within the transaction in which the deployment goes live; returns the number. */
   add(of: { app: string; owner: string; deployment: string; image: ImageFacts | null }, release: NewRelease): number {
     const { app, owner } = of
-    const body = JSON.stringify({ image: of.image, ...release })
+    const kept = { image: of.image, ...release, desired: JSON.parse(packJson(release.desired ?? null)) as unknown }
+    const body = keepWithin('The release', JSON.stringify(kept), sizeLimits.releaseBytes)
     const number = Number(this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'])
     this.#prune.run(app, owner, number - keptReleases)
     return number
@@ -48,7 +51,8 @@ export class ReleaseRows implements ReleaseStore {
 
   async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
     const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
-    const { shown, next } = pageOf(this.#rows(app, owner, upTo, page.limit + 1), page.limit, ({ number }) => number)
+    const rows = this.#upTo.iterate(app, owner ?? '', upTo, page.limit + 1) as Iterable<unknown>
+    const { shown, next } = pageOf(rows as Iterable<Row>, page.limit, ({ number }) => number)
     return { releases: shown.map(toRelease), next }
   }
 
@@ -57,6 +61,8 @@ export class ReleaseRows implements ReleaseStore {
   }
 
   async madeApp(app: string, flyId: string | null) {
+    keepWithin('Fly’s id of the app', flyId ?? '', sizeLimits.nameBytes)
+    keepWithin('The app’s name', app, sizeLimits.nameBytes)
     const { time, transaction } = this.#tools
     const note = this.#db.prepare(
       'INSERT INTO apps (app, made_at, fly_id) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET made_at = ?2, fly_id = ?3',
@@ -84,6 +90,7 @@ export class ReleaseRows implements ReleaseStore {
 }
 
 function toRelease({ app, owner, number, deployment, created_at: createdAt, body }: Row): KeptRelease {
-  const rest = JSON.parse(body) as Pick<KeptRelease, 'image' | 'desired' | 'secrets'>
+  const { desired, ...kept } = JSON.parse(body) as Pick<KeptRelease, 'image' | 'desired' | 'secrets'>
+  const rest = { ...kept, desired: unpacked(desired) }
   return { app, owner: owner || null, number, deployment, createdAt, ...rest }
 }

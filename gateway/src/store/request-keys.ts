@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Problem } from '#api/problem.ts'
+import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import type { DeploymentRows } from './deployment-rows.ts'
 
 /** For so long the same key stands for the same request. */
@@ -27,6 +28,7 @@ export function madeByKey(rows: DeploymentRows, { app, key, asked }: Key): strin
 /** For use within the transaction that makes the deployment. */
 export function noteKey(rows: DeploymentRows, { app, key, asked }: Key, deployment: string): void {
   rows.run('DELETE FROM idempotency_keys WHERE at < ?', [rows.time(-keyKeptMs)])
+  keepWithin('The idempotency key', key, sizeLimits.nameBytes)
   rows.run('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?)', [
     app,
     key,

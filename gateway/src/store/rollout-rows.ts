@@ -1,5 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { Problem, type ProblemBody } from '#api/problem.ts'
+import { cutProblem } from '../deployments/cut-texts.ts'
+import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import type { KeptRollout, RolloutStore } from '../deployments/rollout-store.ts'
 import { fingerprintOf, keyKeptMs } from './request-keys.ts'
 import { pageOf, type StoreTools } from './store-tools.ts'
@@ -23,9 +25,12 @@ export class RolloutRows implements RolloutStore {
       if (known) return toRollout(known)
       const { id, ...body } = fresh
       const { asked, idempotencyKey } = request
+      for (const name of [id, idempotencyKey]) keepWithin('A name', name ?? '', sizeLimits.nameBytes)
+      const text = JSON.stringify({ ...body, refused: {}, problem: null })
+      keepWithin('The rollout', text, sizeLimits.targetsBytes)
       this.#db
         .prepare('INSERT INTO rollouts (id, created_at, idempotency_key, fingerprint, body) VALUES (?, ?, ?, ?, ?)')
-        .run(id, time(), idempotencyKey, fingerprintOf(asked), JSON.stringify({ ...body, refused: {}, problem: null }))
+        .run(id, time(), idempotencyKey, fingerprintOf(asked), text)
       return toRollout(this.#all('WHERE id = ?', id)[0]!)
     })
   }
@@ -41,8 +46,9 @@ export class RolloutRows implements RolloutStore {
   }
 
   async list({ limit, before }: { limit: number; before: string | null }) {
-    const rows = this.#all('WHERE id < ? ORDER BY id DESC LIMIT ?', before ?? '~', limit + 1)
-    const { shown, next } = pageOf(rows, limit, ({ id }) => id)
+    const newestFirst = this.#db.prepare('SELECT * FROM rollouts WHERE id < ? ORDER BY id DESC LIMIT ?')
+    const rows = newestFirst.iterate(before ?? '~', limit + 1) as Iterable<unknown>
+    const { shown, next } = pageOf(rows as Iterable<Row>, limit, ({ id }) => id)
     return { rollouts: shown.map(toRollout), next }
   }
 
@@ -52,7 +58,7 @@ export class RolloutRows implements RolloutStore {
 
   async refuse(id: string, deployment: string, problem: ProblemBody) {
     const update = this.#db.prepare(`UPDATE rollouts SET body = json_set(body, ?, json(?)) WHERE id = ?`)
-    this.#tools.transaction(() => update.run(`$.refused."${deployment}"`, JSON.stringify(problem), id))
+    this.#tools.transaction(() => update.run(`$.refused."${deployment}"`, JSON.stringify(cutProblem(problem)), id))
   }
 
   async stop(id: string, problem: ProblemBody) {
@@ -60,7 +66,7 @@ export class RolloutRows implements RolloutStore {
       `UPDATE rollouts SET body = json_set(body, '$.problem', json(?))
        WHERE id = ? AND ended_at IS NULL AND body ->> '$.problem' IS NULL`,
     )
-    this.#tools.transaction(() => update.run(JSON.stringify(problem), id))
+    this.#tools.transaction(() => update.run(JSON.stringify(cutProblem(problem)), id))
   }
 
   async end(id: string) {

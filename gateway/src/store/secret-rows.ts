@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { SecretFacts } from '#api/secret.ts'
+import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import type { SealedSecret, SecretOwner } from '../deployments/secret-store.ts'
 
 /** The table of secrets, for use within a transaction of the store. */
@@ -24,6 +25,8 @@ export class SecretRows {
   }
 
   put(owner: SecretOwner, { name, keyId, sealed }: SealedSecret, at: string): SecretFacts {
+    for (const text of [owner, name, keyId]) keepWithin('The name of a secret', text, sizeLimits.nameBytes)
+    keepWithin('The secret', sealed, sizeLimits.secretBytes)
     return { ...this.#put.get(owner, name, keyId, sealed, at) } as unknown as SecretFacts
   }
 

@@ -5,6 +5,8 @@ import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import { type OwnSettings, patchSettings, withDefaults } from '#api/app-settings.ts'
 import { Problem } from '#api/problem.ts'
 import { cancelled } from '../deployments/cancelled.ts'
+import { cutCancel } from '../deployments/cut-texts.ts'
+import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import { type QueueLimits, worthTelling } from '../deployments/queue.ts'
 import { touchesMachines, workingStates } from '../deployments/states.ts'
 import { stopWish } from '../deployments/stop-wish.ts'
@@ -18,7 +20,16 @@ import {
 } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { AppRows } from './app-rows.ts'
-import { bodyOf, DeploymentRows, toDeployment, touched, type Body, type Holder, type Row } from './deployment-rows.ts'
+import {
+  bodyOf,
+  bodyText,
+  DeploymentRows,
+  toDeployment,
+  touched,
+  type Body,
+  type Holder,
+  type Row,
+} from './deployment-rows.ts'
 import { LaneRows } from './lane-rows.ts'
 import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
@@ -87,6 +98,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const key = idempotencyKey ? { app, key: idempotencyKey, asked } : null
       const former = key && madeByKey(this.#rows, key)
       if (former) return toDeployment(this.#rows.find(former)!)
+      for (const name of [id, app, fresh.options.owner, idempotencyKey])
+        keepWithin('A name', name ?? '', sizeLimits.nameBytes)
+      keepWithin('The options', JSON.stringify(fresh.options), sizeLimits.optionsBytes)
       const at = this.#rows.time()
       const { lane = 'latest', ...settings } = this.#apps.settings(app)
       const options = withDefaults(fresh.options, { lane, ...(!fresh.resolved && settings) })
@@ -110,7 +124,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       this.#rows.run(
         `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body)
          SELECT ?6, ?1, ?2, max(coalesce(max(number), 0), ?7) + 1, 'pending', ?3, ?3, ?4, ?5 FROM deployments WHERE app = ?1`,
-        [app, owner, at, source?.digest ?? null, JSON.stringify(body), id, Number(options.over)],
+        [app, owner, at, source?.digest ?? null, bodyText(body), id, Number(options.over)],
       )
       this.#apps.add(app)
       for (const secret of secrets) this.#secrets.put(`deployment:${id}`, secret, at)
@@ -148,12 +162,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async list(app: string, page: { limit: number; before: string | null }) {
-    const rows = this.#rows.all('SELECT * FROM deployments WHERE app = ? AND number < ? ORDER BY number DESC LIMIT ?', [
-      app,
-      page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before),
-      page.limit + 1,
-    ])
-    const { shown, next } = pageOf(rows, page.limit, ({ number }) => number)
+    const newestFirst = 'SELECT * FROM deployments WHERE app = ? AND number < ? ORDER BY number DESC LIMIT ?'
+    const before = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before)
+    const rows = this.#rows.prepare(newestFirst).iterate(app, before, page.limit + 1) as Iterable<unknown>
+    const { shown, next } = pageOf(rows as Iterable<Row>, page.limit, ({ number }) => number)
     return { deployments: shown.map(toDeployment), next }
   }
 
@@ -229,7 +241,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
           'too-late',
           `Deployment ${id} is ${row.state}: machines have been touched. With abort=true it stops at its next safe point and they are put back.`,
         )
-      const cancel: CancelWish = { at: this.#rows.time(), ...asked }
+      const cancel: CancelWish = cutCancel({ at: this.#rows.time(), ...asked })
       const problem = cancelled(cancel).body()
       if (row.state === 'pending') this.#rows.move(row, 'cancelled', { cancel, problem })
       else {

@@ -1,3 +1,5 @@
+import { sizeLimits } from '../deployments/size-limits.ts'
+
 /** What tables that write by themselves have of the store. */
 export type StoreTools = {
   /** ISO 8601, UTC; so much later than now. */
@@ -6,12 +8,22 @@ export type StoreTools = {
   transaction: <T>(work: () => T) => T
 }
 
-/** A page of a list, newest first, and the cursor of the next one, from one row more than the page may hold. */
-export function pageOf<Row>(
-  rows: Row[],
+/**
+ * A page of a list, newest first, and the cursor of the next one, from one row more than the page may hold. The page is
+ * shorter when its rows are large; `rows` are read only as far as they are needed.
+ */
+export function pageOf<Row extends { body: string }>(
+  rows: Iterable<Row>,
   limit: number,
   cursorOf: (row: Row) => string | number,
 ): { shown: Row[]; next: string | null } {
-  const shown = rows.slice(0, limit)
-  return { shown, next: rows.length > shown.length ? String(cursorOf(shown.at(-1)!)) : null }
+  const shown: Row[] = []
+  let sizeBytes = 0
+  for (const row of rows) {
+    sizeBytes += row.body.length
+    const isFull = shown.length === limit || (shown.length > 0 && sizeBytes > sizeLimits.pageBytes)
+    if (isFull) return { shown, next: String(cursorOf(shown.at(-1)!)) }
+    shown.push(row)
+  }
+  return { shown, next: null }
 }

@@ -42,3 +42,23 @@ test('the container that stands for the app gets its image', () => {
     ],
   })
 })
+
+test('marks that a release of an older gateway took from its source are left out', () => {
+  const metadata = {
+    team: 'a',
+    tarmac_owner: 'alice',
+    Tarmac_Number: '9',
+    fly_canary: 'true',
+    fly_builder_id: 'b',
+    fly_process_group: 'web',
+    fly_platform_version: 'v2',
+  }
+  expect(laid(undefined, { metadata }).metadata).toEqual({
+    team: 'a',
+    fly_process_group: 'web',
+    fly_platform_version: 'v2',
+    tarmac_deployment: 'd',
+    tarmac_number: '1',
+    tarmac_env: '',
+  })
+})

@@ -20,3 +20,14 @@ test.each([
 ])('what is new of an image, where %s', async (_, before, bytes) => {
   expect(await newBytes([layers({ base: 119, changed: 12 })], before, manifestOf)).toBe(bytes)
 })
+
+test('an index that names itself, or many more, is looked at no more than 32 times', async () => {
+  let asked = 0
+  const endless = (digest: string) => {
+    asked += 1
+    const manifests = Array.from({ length: 5 }, (_, n) => ({ digest: `${digest}.${n}` }))
+    return Promise.resolve(manifest({ manifests: [{ digest }, ...manifests] }))
+  }
+  expect(await newBytes([layers({ base: 119 }), manifest({ layers: null })], 'loop', endless)).toBe(119)
+  expect(asked).toBeLessThanOrEqual(32)
+})

@@ -117,6 +117,52 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     await expect(ask('exit 1', { options: { ...options, plan: 'out/plan.json' } })).rejects.toThrow('has no "deploy"')
   })
 
+  const ownPlan = () => ({ options: { ...options, plan: 'plan.json' } })
+  const withStart = (startCommand: unknown) => JSON.stringify({ ...plan, deploy: { ...plan.deploy, startCommand } })
+  test.each([
+    ['is deep', `{"deploy": {"base": ${'['.repeat(3000)}`, 'plan-invalid', 'nested'],
+    ['has too many values', `{"deploy": {}, "steps": [${'1,'.repeat(3_000_000)}`, 'plan-invalid', 'values'],
+    ['is null', 'null', 'plan-invalid', 'has no "deploy"'],
+    ['is a list', '[]', 'plan-invalid', 'has no "deploy"'],
+    ['has null for its deploy', '{"deploy": null}', 'plan-invalid', 'has no "deploy"'],
+    ['is UTF-16', '\ufeff{}', 'plan-invalid', 'UTF-16'],
+    ['has a start command that Linux cannot pass on', withStart('x'.repeat(200_000)), 'plan-limit', '131072'],
+    ['has a number for its start command', withStart(1e300), 'plan-invalid', 'has no "deploy"'],
+    ['is larger than 8 MiB', ' '.repeat(8 * 2 ** 20 + 1), 'source-file-too-large', '8388608'],
+  ])('made elsewhere that %s is refused, and the file is named', async (_, text, code, words) => {
+    const bytes = words === 'UTF-16' ? Buffer.from(text, 'utf16le') : text
+    tree = await treeOf({ 'plan.json': '' })
+    await writeFile(join(tree.root, 'plan.json'), bytes)
+    const limits = { maxResultBytes: 8 * 2 ** 20 }
+    const problem = await ask('exit 1', { ...ownPlan(), limits }).catch((error: unknown) => error)
+    expect(problem).toMatchObject({ code, message: expect.stringContaining(words) })
+    expect((problem as Error).message).toContain('plan.json')
+  })
+
+  test('made elsewhere says which railpack made it in a few letters', async () => {
+    const variables = { RAILPACK_VERSION: '9'.repeat(1_000_000) }
+    tree = await treeOf({ 'plan.json': JSON.stringify({ ...plan, deploy: { ...plan.deploy, variables } }) })
+    const { facts } = await ask('exit 1', { ...ownPlan(), limits: { maxResultBytes: 8 * 2 ** 20 } })
+    expect(facts.planner.length).toBeLessThan(300)
+  })
+
+  test('has facts of a planner that are few and short, whatever the planner writes down', async () => {
+    const tools = Array.from({ length: 500 }, (_, n) => [`tool${n}`, { resolvedVersion: '1' }])
+    const many = { ...info, resolvedPackages: Object.fromEntries(tools) as object }
+    const limits = { maxResultBytes: 2 ** 20 }
+    const planned = await ask(`${answers(plan, many)}; exit 0`, { limits })
+    expect(Object.keys(planned.facts.versions)).toHaveLength(100)
+    const odd = {
+      logs: [{ Level: 1 }],
+      detectedProviders: { a: 1 },
+      resolvedPackages: { node: null, b: { resolvedVersion: 3 } },
+    }
+    tree = await treeOf({ 'package.json': '{"odd":1}' })
+    const other = await ask(`${answers(plan, odd)}; exit 0`)
+    expect(other.facts).toMatchObject({ provider: null, versions: { node: '', b: '' } })
+    expect((await ask(`${answers(plan, { resolvedPackages: [[]], logs: 3 })}; exit 0`)).facts.versions).toEqual({})
+  })
+
   test('is not needed where there is a Dockerfile', async () => {
     tree = await treeOf({ Dockerfile: 'FROM scratch' })
     const planned = await ask('exit 1')

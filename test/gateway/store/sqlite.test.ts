@@ -9,6 +9,7 @@ import { Problem } from '#api/problem.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 import { dice } from '../../archives.ts'
 import { sharedStoreContract, storeContract } from './contract.ts'
+import { storeSizeContract } from './size-contract.ts'
 
 storeContract((now) => openSqliteStore(':memory:', now && { now }))
 
@@ -19,6 +20,42 @@ sharedStoreContract((now) => {
   const file = newFile()
   return [openSqliteStore(file, { now, alone: false }), openSqliteStore(file, { now, alone: false })]
 })
+
+storeSizeContract(() => {
+  const file = newFile()
+  const store = openSqliteStore(file)
+  return { store, storedBytes: () => storedBytes(file) }
+})
+
+test('a record that an older gateway let grow beyond the limit can still be cancelled, fail and be listed', async () => {
+  const file = newFile()
+  await using store = openSqliteStore(file)
+  const options = DeploymentOptions.parse({ lane: 'fifo' })
+  for (const id of ['d1', 'd2']) await store.create({ id, app: 'shop', options, source: null })
+  using db = new DatabaseSync(file)
+  const grow = "UPDATE deployments SET body = json_set(body, '$.options.message', ?)"
+  db.prepare(grow).run('x'.repeat(5 * 2 ** 20))
+  const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
+  const problem = new Problem('build-failed', 'y'.repeat(1e6)).body()
+  expect(await store.advance(holder, 'fetching', 'build_failed', { problem })).toBe(true)
+  expect(await store.wishCancel('d2', { by: 'z'.repeat(1e6), why: null, abort: false })).toMatchObject({
+    state: 'cancelled',
+  })
+  expect((await store.list('shop', { limit: 10, before: null })).deployments).toHaveLength(2)
+})
+
+/** Of all values in all tables. */
+function storedBytes(file: string): number {
+  using db = new DatabaseSync(file, { readOnly: true })
+  const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all()
+  return tables.reduce((sum, { name }) => {
+    const columns = db.prepare(`PRAGMA table_info("${String(name)}")`).all()
+    const size = columns
+      .map((column) => `coalesce(sum(length(CAST("${String(column['name'])}" AS BLOB))), 0)`)
+      .join(' + ')
+    return sum + Number(db.prepare(`SELECT ${size} AS size FROM "${String(name)}"`).get()!['size'])
+  }, 0)
+}
 
 test('records and logs are there after a restart', async () => {
   const file = newFile()

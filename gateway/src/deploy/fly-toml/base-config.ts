@@ -1,8 +1,9 @@
-import { isDeeperThan } from '#api/nesting.ts'
 import type { MachineConfig } from '../../fly/machine.ts'
+import { parseJson } from '../../host/parse-json.ts'
+import type { ReadSource } from '../../host/read-source-file.ts'
+import { sourceText } from '../../host/source-text.ts'
+import { refuseReservedMetadata } from './reserved.ts'
 import { guest, type Sections } from './sections.ts'
-import type { ReadFile } from './machine-files.ts'
-import { maxDepth } from './parse-toml.ts'
 import {
   anything,
   flag,
@@ -20,25 +21,29 @@ import {
 } from './shape.ts'
 
 /** `machine_config`, at the top or in [experimental]: JSON, or the path of a JSON file. What fly.toml has a section for does not count. */
-export function baseConfig(file: Sections, readFile: ReadFile, warn: Place['warn']): MachineConfig {
+export function baseConfig(file: Sections, readFile: ReadSource, warn: Place['warn']): MachineConfig {
   const key = file.experimental?.machine_config ? 'experimental.machine_config' : 'machine_config'
   const said = file.experimental?.machine_config ?? file.machine_config
   if (said === undefined) return {}
-  const json = said.startsWith('{') ? said : said.endsWith('.json') ? readFile(said)?.toString() : undefined
+  const json = said.startsWith('{') ? said : said.endsWith('.json') ? textOf(said, readFile) : undefined
   if (json === undefined) return refuse(key, 'must be a JSON object, or the path of a .json file in the source.')
   const { metadata, init, ...base } = machineShape(parse(key, json), { key, warn }) ?? {}
+  if (metadata) refuseReservedMetadata(key, metadata)
   const containers = base.containers && selectContainer(key, base.containers, file.container)
   return { ...base, ...(metadata && { metadata }), init: init ?? {}, ...(containers && { containers }) }
 }
 
+function textOf(path: string, readFile: ReadSource): string | undefined {
+  const bytes = readFile(path)
+  return bytes ? sourceText(bytes, path, 'fly-config-invalid') : undefined
+}
+
 function parse(key: string, json: string): unknown {
-  let value: unknown
   try {
-    value = JSON.parse(json)
-  } catch {
-    return refuse(key, 'is not valid JSON.')
+    return parseJson(json)
+  } catch (error) {
+    return refuse(key, `is not valid JSON: ${(error as Error).message}.`)
   }
-  return isDeeperThan(value, maxDepth) ? refuse(key, `is nested on more than ${maxDepth} levels.`) : value
 }
 
 /** The one that the image is for: the named one, else "app", else the first. */
@@ -51,6 +56,9 @@ function selectContainer(key: string, containers: Container[], named: string | u
     return Object.assign({ name: '' }, one, one === selected && { image: '.' })
   })
 }
+
+/** The gateway makes standbys itself, and takes one that names another machine for the standby of that machine. */
+const ownStandbys: Shape<never> = (_, at) => at.warn(at.key, 'is passed over: the gateway makes standbys itself.')
 
 /** fly.toml's own sections say it. */
 const elsewhere: Shape<never> = (_, at) => at.warn(at.key, 'is passed over: say it in a section of fly.toml.')
@@ -103,7 +111,7 @@ const machineShape = struct({
     hostname_fqdn: text,
   }),
   processes: list(struct({ ...process, ignore_app_secrets: flag })),
-  standbys: texts,
+  standbys: ownStandbys,
   containers: list(container),
   volumes: parts,
   rootfs: struct({ persist: guest.persist_rootfs, size_gb: int }),

@@ -20,7 +20,7 @@ export function parseToml(text: string): Table {
 }
 
 /** What reads the tables after this goes into each of them: without a limit the stack would end first. */
-export const maxDepth = 100
+const maxDepth = 100
 const maxWordsChars = 500
 
 function inRange(value: bigint): string {

@@ -1,19 +1,21 @@
 import type { MachineConfig } from '../../fly/machine.ts'
+import { refuseManyGroups } from '../desired-size.ts'
 import { baseConfig } from './base-config.ts'
 import { checkFlyToml } from './check-fly-toml.ts'
 import { flyTomlShape, type Sections, type Strategy } from './sections.ts'
 import { parseDuration } from './go-duration.ts'
-import { machineFiles, type ReadFile } from './machine-files.ts'
+import type { ReadSource } from '../../host/read-source-file.ts'
+import { machineFiles } from './machine-files.ts'
 import { parseToml, plain } from './parse-toml.ts'
 import { patchToml } from './patch-toml.ts'
+import { refuseEnvNames, refuseReservedGroups } from './reserved.ts'
 import { defined, refuse, warningOf, type Place } from './shape.ts'
 import { shellWords } from './shell-words.ts'
 import { sizeIn } from './size.ts'
+import { maxTomlParts, tomlParts } from './toml-size.ts'
 
 const releaseMs = 300_000
 const maxWarnings = 100
-/** Of the configs of all process groups: each carries all that the file says. */
-const maxConfigChars = 4 * 2 ** 20
 
 /** What `[build.compose]` looks for where it names none. */
 const composeFiles = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml']
@@ -43,19 +45,29 @@ export type FlyToml = {
 export type VolumeSize = { size_gb: number; snapshot_retention?: number }
 
 /** Reads and checks a fly.toml as flyctl does; what it would refuse is refused as `fly-config-invalid`. */
-export function readFlyToml(text: string, readFile: ReadFile, tell: (text: string) => void): FlyToml {
+export function readFlyToml(text: string, readFile: ReadSource, tell: (text: string) => void): FlyToml {
   let warnings = 0
   const warn: Place['warn'] = (key, words) => {
     if (++warnings <= maxWarnings) tell(warningOf(key, words))
     if (warnings === maxWarnings) tell('fly.toml: there may be more such warnings, which are not shown.')
   }
+  const parts = tomlParts(text)
+  if (parts > maxTomlParts)
+    refuse('it', `has more than ${maxTomlParts} lines, keys and items. Put what is long into a file of the image.`)
   const sections = flyTomlShape(plain(patchToml(parseToml(text))), { key: '', warn }) ?? {}
   const names = Object.keys(sections.processes ?? { app: '' }).toSorted()
-  const base = baseConfig(sections, readFile, warn)
-  checkSize(names.length, text.length + JSON.stringify(base).length)
+  refuseManyGroups(names.length, { sizeChars: text.length, parts })
+  refuseReservedGroups(names)
+  refuseEnvNames(sections.env ?? {})
   checkFlyToml(sections, names, warn)
   const { deploy, build, processes } = sections
-  if (build?.compose && (build.compose.file || composeFiles.some((path) => readFile(path))))
+  const files = machineFiles(sections.files ?? [], readFile)
+  const base = baseConfig(sections, readFile, warn)
+  refuseManyGroups(names.length, {
+    sizeChars: text.length + JSON.stringify([files, base]).length,
+    parts,
+  })
+  if (build?.compose && (build.compose.file || composeFiles.some((path) => isThere(path, readFile))))
     refuse('build.compose', 'is not supported by this builder. Build one image with a Dockerfile instead.')
   return {
     app: sections.app ?? null,
@@ -72,16 +84,19 @@ export function readFlyToml(text: string, readFile: ReadFile, tell: (text: strin
       args: build?.args ?? {},
     }),
     volumes: Object.fromEntries((sections.mounts ?? []).map((mount) => [mount.source ?? '', volumeSize(mount)])),
-    files: machineFiles(sections.files ?? [], readFile),
+    files,
     base,
     sections,
   }
 }
 
-function checkSize(groups: number, chars: number): void {
-  if (groups * chars <= maxConfigChars) return
-  const detail = `has ${groups} process groups, and each gets all ${chars} characters of the file: at most ${maxConfigChars} is allowed for the one times the other. Use fewer groups or a shorter file.`
-  refuse('processes', detail)
+/** A file that cannot be read is there, too. */
+function isThere(path: string, readFile: ReadSource): boolean {
+  try {
+    return readFile(path) !== null
+  } catch {
+    return true
+  }
 }
 
 const milliseconds = (duration: string): number => Number(parseDuration(duration)) / 1e6

@@ -1,0 +1,38 @@
+/** A fly.toml of a real app has at most a few hundred. */
+export const maxTomlParts = 5000
+
+/**
+ * How many parts a TOML document has at most: its lines, keys, tables and items of lists, outside of texts and comments.
+ * Known before the document is parsed, because the time for parsing grows with them.
+ */
+export function tomlParts(text: string): number {
+  let parts = 0
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at]!
+    if (char === '#') at = endOfLine(text, at)
+    else if (char === '"' || char === "'") at = endOfText(text, at, char)
+    else if (partMarks.has(char)) parts++
+  }
+  return parts
+}
+
+const partMarks = new Set(['\n', '=', ',', '[', '{', '.'])
+
+/** Of a comment: where its line ends. */
+function endOfLine(text: string, from: number): number {
+  const end = text.indexOf('\n', from)
+  return end < 0 ? text.length : end - 1
+}
+
+/** Where a text ends that begins here. A text of one line ends with its line, so that an open quote hides nothing. */
+function endOfText(text: string, from: number, quote: string): number {
+  const long = quote.repeat(3)
+  const isLong = text.startsWith(long, from)
+  const close = isLong ? long : quote
+  for (let at = from + close.length; at < text.length; at++) {
+    if (text[at] === '\\' && quote === '"') at++
+    else if (text[at] === '\n' && !isLong) return at - 1
+    else if (text.startsWith(close, at)) return at + close.length - 1
+  }
+  return text.length
+}

@@ -1,0 +1,75 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { Problem } from '#api/problem.ts'
+import type { SourceTree } from '../deployments/source-tree.ts'
+
+/** Bytes of a file of a source that the gateway reads, unless the caller names another limit. */
+export const sourceFileBytes = 2 ** 20
+
+/** Reads a file of one source, by its path in the source. Null when the source holds no such file. */
+export type ReadSource = (path: string, limitBytes?: number) => Buffer | null
+
+/**
+ * Reads files of a source that a stranger wrote. This is the only place that opens one to read it as a whole. It follows
+ * no link in any part of the path, waits for no pipe, and reads at most one byte more than the limit. Problems:
+ * `source-file-too-large`; `source-changed` when the disk has no such file although the tree lists it. Whether the file is
+ * still the one that was sent is checked when the build gets it.
+ */
+export function openSource(tree: SourceTree): ReadSource {
+  const files = new Map(tree.entries.flatMap((entry) => (entry.type === 'file' ? [[entry.path, entry]] : [])))
+  return (path, limitBytes = sourceFileBytes) => {
+    const file = files.get(path)
+    if (!file) return null
+    if (file.sizeBytes > limitBytes) throw tooLarge(path, file.sizeBytes, limitBytes)
+
+    const bytes = readWithin(tree.root, path, limitBytes)
+    if (bytes.length > limitBytes) throw tooLarge(path, bytes.length, limitBytes)
+    return bytes
+  }
+}
+
+function tooLarge(path: string, sizeBytes: number, limitBytes: number): Problem {
+  const detail = `The file ${path} has ${sizeBytes} bytes; the gateway reads at most ${limitBytes} bytes of it. Make the file smaller, or let the build read it instead.`
+  return new Problem('source-file-too-large', detail, { facts: { file: path, sizeBytes, limitBytes } })
+}
+
+/** Never through a link, and never waiting: a pipe may be in the file's place. */
+const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const folderFlags = flags | constants.O_DIRECTORY
+
+/** Opens one part of the path after the other, each below the folder that is open, as `openat` does. */
+function readWithin(root: string, path: string, limitBytes: number): Buffer {
+  const parts = path.split('/')
+  const name = parts.pop() ?? ''
+  let folder = -1
+  let file = -1
+  try {
+    folder = openSync(root, folderFlags)
+    for (const part of parts) {
+      const next = openSync(`/proc/self/fd/${folder}/${part}`, folderFlags)
+      closeSync(folder)
+      folder = next
+    }
+    file = openSync(`/proc/self/fd/${folder}/${name}`, flags)
+    if (!fstatSync(file).isFile()) throw new Error('it is no regular file')
+    return readUpTo(file, limitBytes + 1)
+  } catch (cause) {
+    throw changed(path, cause)
+  } finally {
+    for (const open of [folder, file]) if (open >= 0) closeSync(open)
+  }
+}
+
+function readUpTo(file: number, mostBytes: number): Buffer {
+  const buffer = Buffer.alloc(Math.min(fstatSync(file).size + 1, mostBytes))
+  let filled = 0
+  for (;;) {
+    const read = readSync(file, buffer, filled, buffer.length - filled, null)
+    filled += read
+    if (read === 0 || filled === buffer.length) return buffer.subarray(0, filled)
+  }
+}
+
+const changed = (path: string, cause?: unknown): Problem =>
+  new Problem('source-changed', `The file ${path} of the source is not what was sent. Deploy the source again.`, {
+    cause,
+  })
