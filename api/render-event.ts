@@ -1,6 +1,6 @@
 import { isFinal, type Deployment } from './deployment.ts'
 import type { DeploymentEvent, Waiting } from './event.ts'
-import { trimEnd } from './trim-end.ts'
+import { visible, visibleLines } from './visible-text.ts'
 
 /**
  * A deployment's log as lines for people: what curl prints and what the client prints. Begins with the seconds since the
@@ -25,23 +25,23 @@ export function renderVerdict(deployment: Deployment): string {
   if (problem) lines.push(`${problem.title}. ${problem.detail}`)
   else if (state === 'built' && image) lines.push(image.reference)
   if (state === 'live' && url) lines.push(url)
-  return `\n${lines.map((line) => `${clean(line)}\n`).join('')}`
+  return `\n${lines.map((line) => `${visibleLines(line)}\n`).join('')}`
 }
 
 function words(event: DeploymentEvent): string[] {
   switch (event.type) {
     case 'state':
-      return [`=> ${event.state}${event.reason ? `: ${clean(event.reason)}` : ''}`]
+      return [`=> ${visible(event.state)}${event.reason ? `: ${visible(event.reason)}` : ''}`]
     case 'step': {
       const took = event.ms === undefined || event.status === 'cached' ? '' : ` in ${(event.ms / 1000).toFixed(1)} s`
-      if (event.status === 'started') return [`-> ${clean(event.name)}`]
-      return [`   ${clean(event.name)}: ${event.status}${took}${event.error ? `: ${clean(event.error)}` : ''}`]
+      if (event.status === 'started') return [`-> ${visible(event.name)}`]
+      return [`   ${visible(event.name)}: ${event.status}${took}${event.error ? `: ${visible(event.error)}` : ''}`]
     }
     case 'log':
       return event.text
-        .replace(/\r?\n$/, '')
+        .replace(/\n$/, '')
         .split('\n')
-        .map((line) => `   | ${clean(line)}`)
+        .map((line) => `   | ${visible(line)}`)
     case 'dropped':
       return [`   | … ${event.lines} lines (${inMb(event.bytes)}) are not kept`]
     case 'plan': {
@@ -52,37 +52,26 @@ function words(event: DeploymentEvent): string[] {
         ...versions,
         event.startCommand && `starts with ${event.startCommand}`,
       ]
-      return [`   plan by ${clean(facts.filter(Boolean).join(', '))} (${clean(event.reason)})`]
+      return [`   plan by ${visible(facts.filter(Boolean).join(', '))} (${visible(event.reason)})`]
     }
     case 'machine': {
       const more = [event.check, event.text].filter((text) => text !== undefined)
-      return [`   machine ${event.machine} in ${event.region}: ${clean([event.status, ...more].join(', '))}`]
+      return [visible(`   machine ${event.machine} in ${event.region}: ${[event.status, ...more].join(', ')}`)]
     }
     case 'waiting':
       return [`   waits for ${waitsFor(event)}${event.place > 1 ? `; number ${event.place} there` : ''}`]
     case 'warning':
-      return [`   warning: ${clean(event.text)}`]
+      return [`   warning: ${visible(event.text)}`]
     case 'gap':
     case 'note':
-      return [`   ${clean(event.text)}`]
+      return [`   ${visible(event.text)}`]
   }
 }
 
 const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 function waitsFor({ for: what, behind }: Waiting): string {
-  if (what === 'lane') return `deployment ${behind}, which came before`
+  if (what === 'lane') return `deployment ${visible(behind ?? '')}, which came before`
   if (what === 'ready') return 'the builder to be ready'
   if (what === 'app') return 'the other builds of its app'
   return what === 'builds' ? 'a free place among the builds' : 'a free place among the deploys'
-}
-
-// oxlint-disable-next-line no-control-regex -- control characters are what it is about
-const escapes = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])/g
-
-/** Fit for a terminal: colours and cursor moves gone, of a line written over with CR what was left, the rest visible. */
-function clean(text: string): string {
-  const line = trimEnd(text.replaceAll(escapes, ''), '\r')
-  return line
-    .slice(line.lastIndexOf('\r') + 1)
-    .replaceAll(/(?!\t)\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }

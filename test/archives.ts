@@ -91,6 +91,14 @@ const changed = (bytes: Buffer, at: number): Buffer => {
 }
 const times = (count: number, make: (i: number) => Buffer): Buffer[] => Array.from({ length: count }, (_, i) => make(i))
 
+const gnuWith = (raw: Record<number, string>): Buffer => entry({ magic: 'ustar  \0', raw })
+const star = { 508: 'tar\0' }
+/** An extended header with text in its body from a byte on, whatever its size says. */
+const padded = (header: Buffer, at: number, text: string): Buffer => {
+  Buffer.from(text).copy(header, block + at)
+  return header
+}
+
 /** Small where the true limits would only make the tests slow. */
 export const limits = { entries: 4000, links: 500, metadataTotalBytes: 1024 ** 2 }
 
@@ -193,7 +201,6 @@ export const hostile: Hostile[] = [
 
   // Twice
   ['a file twice', 'archive-duplicate-path', tar(good, good)],
-  ['a folder twice', 'archive-duplicate-path', tar(good, folder('d'), folder('d/'))],
   ['a folder in the place of a file', 'archive-duplicate-path', tar(good, folder('a/'))],
   ['a file in the place of a folder', 'archive-duplicate-path', tar(folder('a'), good)],
   ['a file behind a file', 'archive-duplicate-path', tar(good, file('a/b'))],
@@ -234,6 +241,11 @@ export const hostile: Hostile[] = [
   ['a mode that is no number', 'archive-corrupt', tar(entry({ raw: { 100: 'rwxr-xr\0' } }))],
   ['a folder with content', 'archive-corrupt', tar(good, entry({ name: 'd', type: '5', body: 'x' }))],
   ['a link with content', 'archive-corrupt', tar(good, entry({ name: 'l', type: '2', link: 'a', body: 'x' }))],
+  ['an owner that is no number', 'archive-corrupt', tar(entry({ raw: { 108: 'me\0' } }))],
+  ['a group with text behind it', 'archive-corrupt', tar(entry({ raw: { 116: '0\0staff' } }))],
+  ['a time that is no number', 'archive-corrupt', tar(entry({ raw: { 136: 'yesterday' } }))],
+  ['a device that is no number', 'archive-corrupt', tar(entry({ raw: { 329: 'tape' } }))],
+  ['a list of a folder by no GNU tar', 'archive-type-forbidden', tar(good, entry({ name: 'd', type: 'D' }))],
   ['a magic that nobody writes', 'archive-corrupt', tar(entry({ magic: 'usXar\x0000' }))],
   ['a ustar version that nobody writes', 'archive-corrupt', tar(entry({ magic: 'ustar\x0099' }))],
 
@@ -266,6 +278,34 @@ export const hostile: Hostile[] = [
   ['a pax record without a length', 'archive-ambiguous', tar(entry({ type: 'x', body: 'path=x\n' }), good)],
   ['a pax record without a key', 'archive-ambiguous', tar(entry({ type: 'x', body: '5 =x\n' }), good)],
   ['a GNU header with a ustar prefix', 'archive-ambiguous', tar(entry({ magic: 'ustar  \0', prefix: 'd' }))],
+  ['a GNU header with text behind its times', 'archive-ambiguous', tar(gnuWith({ 345: '14524757000\0', 369: 'd' }))],
+  ['a GNU header with a time that is a path', 'archive-ambiguous', tar(gnuWith({ 357: 'etc/' }))],
+  ['a GNU header with the size of a sparse file', 'archive-ambiguous', tar(gnuWith({ 483: '00000000002\0' }))],
+  ['a GNU header with the map of a sparse file', 'archive-ambiguous', tar(gnuWith({ 386: '0000000000000000000001' }))],
+  [
+    'a star header whose prefix goes on into its times',
+    'archive-ambiguous',
+    tar(entry({ name: 'a', prefix: 'p'.repeat(140), raw: { 508: 'tar\0' } })),
+  ],
+  ['a header of the first star with a prefix', 'archive-ambiguous', tar(entry({ magic: '', prefix: 'p', raw: star }))],
+  [
+    'text in the padding of a GNU long name',
+    'archive-ambiguous',
+    tar(padded(entry({ type: 'L', body: 'x' }), 1, 'y'), good),
+  ],
+  ['text behind the NUL of a GNU long name', 'archive-ambiguous', tar(padded(long('L', 'x'), 2, 'y'), good)],
+  ['text far behind a GNU long name', 'archive-ambiguous', tar(padded(long('L', 'x'), 511, 'y'), good)],
+  ['text in the padding of a long link target', 'archive-ambiguous', tar(padded(long('K', 'x'), 2, 'y'), good)],
+  [
+    'records in the padding of a pax header',
+    'archive-ambiguous',
+    tar(padded(pax({ path: 'x' }), 9, '9 path=y\n'), good),
+  ],
+  [
+    'records in the padding of a global header',
+    'archive-ambiguous',
+    tar(padded(pax({ a: '' }, 'g'), 5, '9 path=y\n'), good),
+  ],
   ['a file with a slash behind', 'archive-ambiguous', tar(file('d/'))],
 
   // Where it ends

@@ -3,6 +3,7 @@ import type { DeploymentEvent } from '#api/event.ts'
 import { type ExitCode, exitCodeOf } from '#api/exit-codes.ts'
 import type { Problem, ProblemBody } from '#api/problem.ts'
 import { renderEvent, renderVerdict } from '#api/render-event.ts'
+import { visible, visibleJson, visibleLines } from '#api/visible-text.ts'
 import type { Entry } from './list-source.ts'
 
 /** Tells the course of a command. What ends the command gives its exit code. */
@@ -22,7 +23,7 @@ const paintMs = 200
 const lineMs = 5000
 
 const say = (text: string) => void process.stderr.write(text)
-const note = (text: string) => say(`tarmac: ${text}\n`)
+const note = (text: string) => say(`tarmac: ${visibleLines(text)}\n`)
 
 /** People read stderr; stdout gets the address alone. */
 export function peoplePrinter(isTerminal: boolean): Printer {
@@ -50,16 +51,16 @@ export function peoplePrinter(isTerminal: boolean): Printer {
         done: () => say(`${isTerminal ? '\r\x1b[2K' : ''}${words(`sent ${files} files`)}\n`),
       }
     },
-    accepted: ({ id, app }, address) => say(`deployment ${id} of ${app}: ${address}\n`),
+    accepted: ({ id, app }, address) => say(`${visible(`deployment ${id} of ${app}: ${address}`)}\n`),
     event: (event, { createdAt }) => say(renderEvent(event, createdAt)),
     detached({ id }, address) {
       note(`the gateway has it; to follow it: tarmac follow ${id}`)
-      process.stdout.write(`${address}\n`)
+      process.stdout.write(`${visible(address)}\n`)
       return 0
     },
     verdict(deployment) {
       say(renderVerdict({ ...deployment, url: null }))
-      if (deployment.state === 'live' && deployment.url) process.stdout.write(`${deployment.url}\n`)
+      if (deployment.state === 'live' && deployment.url) process.stdout.write(`${visible(deployment.url)}\n`)
       return exitCodeFor(deployment)
     },
     failed(problem) {
@@ -76,7 +77,7 @@ export function peoplePrinter(isTerminal: boolean): Printer {
 
 type Result = { state?: string; id?: string; app?: string; url?: string | null; image?: string | null }
 
-const line = (body: object) => void process.stdout.write(`${JSON.stringify({ v: 1, ...body })}\n`)
+const line = (body: object) => void process.stdout.write(`${visibleJson({ v: 1, ...body })}\n`)
 const now = () => new Date().toISOString()
 const facts = ({ state, id, app, url, image }: Deployment): Result => ({
   state,

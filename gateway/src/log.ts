@@ -1,4 +1,5 @@
 import { pino, type DestinationStream, type Logger } from 'pino'
+import { safeJson } from '#api/visible-text.ts'
 
 export type { Logger }
 
@@ -8,6 +9,7 @@ export function openLog(level: string, to?: DestinationStream): Logger {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
+    hooks: { streamWrite: safeJson },
     redact: ['*.authorization', '*.cookie', '*.token', 'token', 'authorization', '*.env', '*.secret'],
   }
   return to ? pino(options, to) : pino(options)

@@ -21,6 +21,8 @@ const needed: Record<string, string[]> = {
   ],
   uidmap: ['newuidmap'],
   zstd: ['zstd'],
+  // The second reader of tar that ours is compared with.
+  'libarchive-tools': ['bsdtar'],
   iproute2: ['ip'],
   'ca-certificates': ['/etc/ssl/certs/ca-certificates.crt'],
   curl: ['curl'],

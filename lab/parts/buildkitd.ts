@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { runcWithOutputLimit, stepOutputEnv } from '../../gateway/src/buildkit/step-output.ts'
 import { assertReady, tools } from '../ready.ts'
 import { type Bridge, pickBridge, removeBridge } from './bridge.ts'
 import { unmountBelow } from './mounts.ts'
@@ -14,7 +15,7 @@ import { removeContainers } from './runc-containers.ts'
 const run = promisify(execFile)
 
 /** As the gateway sets it for a daemon of its own. */
-const stepLogs = { BUILDKIT_STEP_LOG_MAX_SIZE: String(16 << 20), BUILDKIT_STEP_LOG_MAX_SPEED: '-1' }
+const stepLogs = stepOutputEnv(16 << 20)
 
 export interface Buildkitd extends AsyncDisposable {
   /** unix://… */
@@ -112,6 +113,7 @@ function configText(
   networkMode = "bridge"
   bridgeName = "${bridge.name}"
   bridgeSubnet = "${bridge.subnet}"
+  binary = ${JSON.stringify(runcWithOutputLimit)}
 [worker.containerd]
   enabled = false
 ${[...mirrors, ...plain].join('\n')}

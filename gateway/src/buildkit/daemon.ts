@@ -8,6 +8,7 @@ import type { Logger } from '../log.ts'
 import { Connection } from './connection.ts'
 import { ListWorkers } from './messages.ts'
 import { leaveCache, takeCache } from './torn-cache.ts'
+import { runcWithOutputLimit, stepOutputEnv } from './step-output.ts'
 
 export type DaemonSettings = {
   /** The daemon's program, as an absolute path; its network plugins lie beside it. */
@@ -25,7 +26,7 @@ export type DaemonSettings = {
   plainHttp: readonly string[]
   /** Build steps at work at once, of all builds together. */
   steps: number
-  /** How much of the output of a step it hands on. */
+  /** How much of the output of a step it hands on, from the beginning; of what comes then, the end. */
   stepLogBytes: number
 }
 
@@ -169,8 +170,7 @@ function launch(settings: DaemonSettings): Promise<Program> {
       PATH: `${dirname(command)}:${toolPath}`,
       TMPDIR: tmpOf(settings),
       OTEL_TRACES_EXPORTER: 'none',
-      BUILDKIT_STEP_LOG_MAX_SIZE: String(stepLogBytes),
-      BUILDKIT_STEP_LOG_MAX_SPEED: '-1', // a burst is no reason to lose lines: the size alone is limited
+      ...stepOutputEnv(stepLogBytes),
     },
     record: recordOf(settings),
   })
@@ -218,6 +218,7 @@ ${nameservers.length > 0 ? `[dns]\n  nameservers = ${JSON.stringify(nameservers)
   bridgeName = ${quoted(bridge.name)}
   bridgeSubnet = ${quoted(bridge.subnet)}
   max-parallelism = ${steps}
+  binary = ${quoted(runcWithOutputLimit)}
 [[worker.oci.gcpolicy]]
   filters = ["type==exec.cachemount"]
   keepDuration = "336h"

@@ -4,6 +4,8 @@ import type { Tell } from '../deployments/tell.ts'
 export type Stream = 'stdout' | 'stderr'
 
 const maxLineChars = 16_384
+/** What `runc-with-output-limit` writes where it has left something out. */
+const leftOut = /^\[tarmac: (\d{1,15}) lines, (\d{1,15}) bytes of output are not kept here\]$/m
 
 /** The output of one step: bytes cut anywhere in, whole lines out. */
 export class StepLog {
@@ -26,7 +28,13 @@ export class StepLog {
   }
 
   #take(stream: Stream, text: string | null): void {
-    if (text !== null) this.#tell({ type: 'log', step: this.#step, stream, text })
+    if (text === null) return
+    const gap = leftOut.exec(text)
+    if (!gap) return this.#tell({ type: 'log', step: this.#step, stream, text })
+    const end = gap.index + gap[0].length + 1
+    if (gap.index > 1) this.#take(stream, text.slice(0, gap.index - 1))
+    this.#tell({ type: 'dropped', step: this.#step, lines: Number(gap[1]), bytes: Number(gap[2]) })
+    if (end <= text.length) this.#take(stream, text.slice(end))
   }
 }
 

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Deployment } from '#api/deployment.ts'
 import type { SendingAway } from '#api/event-stream.ts'
+import { visibleJson } from '#api/visible-text.ts'
 import type { Page } from '../deployments/follow.ts'
 import { joinAudience } from './audience.ts'
 import type { HttpParts } from './http-app.ts'
@@ -101,7 +102,7 @@ const written = new WeakMap<Page, Map<string, string[]>>()
 function messagesOf(page: Page, { key, keeps }: LogFilter): string[] {
   const known = written.get(page) ?? new Map<string, string[]>()
   written.set(page, known)
-  const messages = known.get(key) ?? page.filter(keeps).map((event) => JSON.stringify(event))
+  const messages = known.get(key) ?? page.filter(keeps).map(visibleJson)
   known.set(key, messages)
   return messages
 }

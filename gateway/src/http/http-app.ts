@@ -4,6 +4,7 @@ import type { CancelWish, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
+import { visibleJson } from '#api/visible-text.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { accessLog } from './access-log.ts'
@@ -58,6 +59,11 @@ export function httpApp(parts: HttpParts): Express {
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple')
 
   app.use(accessLog(log, stopping))
+  app.use((_request, response, next) => {
+    // Also what curl prints in a CI job.
+    response.json = (body) => response.type('json').send(visibleJson(body))
+    next()
+  })
   app.get(routes.health, (_request, response) => void response.json({ ok: true }))
   app.get(routes.ready, async (_request, response) => {
     if (stopping.aborted) throw new Problem('stopping', 'The gateway is stopping.')

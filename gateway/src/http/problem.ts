@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asProblem, Problem } from '#api/problem.ts'
+import { visibleJson } from '#api/visible-text.ts'
 import type { Logger } from '../log.ts'
 
 const retryAfterSeconds = 5
@@ -21,7 +22,7 @@ export async function sendProblem(
   if (problem.code === 'internal') log.error({ requestId, err: problem.cause ?? problem }, 'request failed')
   if (response.headersSent || response.destroyed) return void response.destroy()
 
-  const body = `${JSON.stringify({ ...problem.body(), ...(requestId !== undefined && { requestId }) })}\n`
+  const body = `${visibleJson({ ...problem.body(), ...(requestId !== undefined && { requestId }) })}\n`
   response.setHeader('Content-Type', 'application/problem+json')
   response.setHeader('Content-Length', Buffer.byteLength(body))
   response.setHeader('Cache-Control', 'no-store')

@@ -4,6 +4,7 @@ import type { DeploymentEvent } from '#api/event.ts'
 import type { SendingAway, StreamMessage } from '#api/event-stream.ts'
 import { renderEvent, renderLine, renderVerdict } from '#api/render-event.ts'
 import { fill, routes } from '#api/routes.ts'
+import { visibleJson } from '#api/visible-text.ts'
 import type { Page } from '../deployments/follow.ts'
 import { joinAudience, type Reader } from './audience.ts'
 import type { HttpParts } from './http-app.ts'
@@ -24,8 +25,8 @@ type Form = {
   sendAway: (message: SendingAway, about: About) => string
 }
 
-const jsonLine = (message: StreamMessage) => `${JSON.stringify(message)}\n`
-const serverSent = (message: StreamMessage) => `event: ${message.type}\ndata: ${JSON.stringify(message)}\n\n`
+const jsonLine = (message: StreamMessage) => `${visibleJson(message)}\n`
+const serverSent = (message: StreamMessage) => `event: ${message.type}\ndata: ${visibleJson(message)}\n\n`
 
 /** The forms of a log, by media type; the first is for readers that do not care. */
 export const forms = {

@@ -5,8 +5,8 @@ export type Header = {
   type: string
   /** `v7` knows no folders, and says so by a slash at the end of a name. */
   format: 'ustar' | 'gnu' | 'v7'
-  /** Something stands where ustar has the first part of a long name: readers differ in whether they see one. */
-  overfull: boolean
+  /** Text in a place where only some readers look for a part of the name or of the size. */
+  ambiguous: boolean
   sizeBytes: number
   executable: boolean
   /** Read only where no longer name came before: a cut name may end inside a character. */
@@ -24,11 +24,12 @@ export const looksLikeTar = (block: Buffer): boolean =>
 export function readHeader(block: Buffer): Header {
   if (!checksumFits(block)) throw corrupt('The checksum of a header does not fit.')
   const format = readFormat(block)
+  checkNumbers(block, format)
   const prefix = format === 'ustar' ? untilNul(block.subarray(345, 500)) : Buffer.alloc(0)
   return {
     type: block[156] === 0 ? '0' : String.fromCharCode(block[156]!),
     format,
-    overfull: format !== 'ustar' && !blank(block, 345, 500),
+    ambiguous: !tails[format](block),
     sizeBytes: readSize(block),
     executable: (readOctal(block, 100, 108, 'mode') & 0o100) !== 0,
     name: () =>
@@ -45,13 +46,56 @@ function checksumFits(block: Buffer): boolean {
   return digits !== undefined && Number.parseInt(digits, 8) === sum
 }
 
+/**
+ * The version that ends each magic: POSIX, Ant (none), Dart (a number as it writes all others). Every reader of tar
+ * knows ustar by the six bytes before.
+ */
+const ustarVersions = new Set(['00', '\0\0', '0 '])
+
 function readFormat(block: Buffer): Header['format'] {
   const magic = block.toString('latin1', 257, 265)
-  if (magic === 'ustar\x0000' && blank(block, 500, blockBytes)) return 'ustar'
+  if (magic.startsWith('ustar\0') && ustarVersions.has(magic.slice(6)) && ustarEnds(block)) return 'ustar'
   if (magic === 'ustar  \0') return 'gnu'
-  if (blank(block, 257, 265)) return 'v7'
-  throw corrupt('A header is of no format that is known here (ustar, pax, GNU, v7).')
+  // The format of star before POSIX has its own fields here. Other readers take it for v7, which has none.
+  if (blank(block, 257, 265) || (isStar(block) && !magic.startsWith('ustar'))) return 'v7'
+  throw corrupt('A header is of no format that is known here (ustar, pax, GNU, star, v7).')
 }
+
+const isStar = (block: Buffer): boolean => block.toString('latin1', 508, blockBytes) === 'tar\0'
+const ustarEnds = (block: Buffer): boolean => blank(block, 500, 508) && (blank(block, 508, blockBytes) || isStar(block))
+
+/**
+ * Whether all readers see the same behind byte 345, by format. ustar has the first part of a long name there. star cuts
+ * that part short and puts two times behind it. GNU has two times, then a map and a size of sparse files, which some
+ * readers take from every file. v7 has nothing.
+ */
+const tails: Record<Header['format'], (block: Buffer) => boolean> = {
+  ustar: (block) => !isStar(block) || block[475] === 0,
+  gnu: (block) => isTime(block, 345) && isTime(block, 357) && blank(block, 369, blockBytes),
+  v7: (block) => blank(block, 345, 500),
+}
+
+const isTime = (block: Buffer, start: number): boolean => isNumber(block, start, start + 12)
+
+/** Numbers that are dropped here: owner, group, time and device. A reader that keeps them fails on what is no number. */
+function checkNumbers(block: Buffer, format: Header['format']): void {
+  const owners = isNumber(block, 108, 116) && isNumber(block, 116, 124)
+  const devices = format === 'v7' || (isNumber(block, 329, 337) && isNumber(block, 337, 345))
+  if (!owners || !devices || !isNumber(block, 136, 148))
+    throw corrupt('The owner, the time or the device of an entry is not a number.')
+}
+
+/** A number in octal, in binary (behind one of two marks), or none. */
+function isNumber(block: Buffer, start: number, end: number): boolean {
+  if (block[start] === 0x80 || block[start] === 0xff) return true
+  let at = start
+  while (at < end && isBlank(block[at]!)) at++
+  while (at < end && block[at]! >= 0x30 && block[at]! <= 0x37) at++
+  while (at < end && isBlank(block[at]!)) at++
+  return at === end
+}
+
+const isBlank = (byte: number): boolean => byte === 0 || byte === 0x20
 
 function readSize(block: Buffer): number {
   const first = block[124]!

@@ -114,9 +114,12 @@ export class TarReader {
       throw new Problem('archive-too-large', 'Its extended headers are too large. Pack without extended attributes.', {
         facts: { limitBytes: sizeBytes > metadataBytes ? metadataBytes : metadataTotalBytes },
       })
-    this.#bodyBytes = sizeBytes
-    this.#paddingBytes = paddingOf(sizeBytes)
-    return this.wholeBody()
+    const paddingBytes = paddingOf(sizeBytes)
+    const body = await this.#input.take(sizeBytes + paddingBytes)
+    if (body.length < sizeBytes + paddingBytes) throw truncated()
+    // GNU tar reads a name on into its padding, and Python the records of a pax header.
+    if (!isZero(body.subarray(sizeBytes))) throw ambiguous('There is text behind the end of an extended header.')
+    return body.subarray(0, sizeBytes)
   }
 
   #entry(
@@ -124,19 +127,21 @@ export class TarReader {
     extended: { path: Buffer | undefined; target: Buffer | undefined; size: Buffer | undefined },
   ): TarEntry {
     this.at.name = extended.path ?? header.name()
-    const type = types[header.type]
+    // A folder as GNU tar packs it for incremental backups. Its body lists what the folder held, and is skipped.
+    const isListed = header.type === 'D' && header.format === 'gnu'
+    const type = isListed ? 'folder' : types[header.type]
     if (!type) {
       const detail = 'Only files, folders and links can be taken. Pack without devices, pipes and sparse files.'
       throw new Problem('archive-type-forbidden', detail, { facts: { type: header.type } })
     }
-    if (header.overfull) throw ambiguous('Its header says more than its format knows.')
+    if (header.ambiguous) throw ambiguous('Its header says more than its format knows.')
     const path = decode(this.at.name)
     const { sizeBytes, executable } = header
     if (extended.size && extended.size.toString('latin1') !== String(sizeBytes)) {
       this.#meter.mayExpand(Number(extended.size))
       throw ambiguous('Its two headers give two sizes.')
     }
-    if (type !== 'file' && sizeBytes > 0) throw corrupt('It has content, and is no file.')
+    if (type !== 'file' && sizeBytes > 0 && !isListed) throw corrupt('It has content, and is no file.')
     this.#meter.mayExpand(sizeBytes)
     this.#bodyBytes = sizeBytes
     this.#paddingBytes = paddingOf(sizeBytes)

@@ -8,7 +8,7 @@ import { turn } from './turn.ts'
 const targetBytes = 4095
 
 type Kind = 'file' | 'copy' | 'folder' | 'link'
-type Place = { kind: Kind; path: string; implied: boolean }
+type Place = { kind: Kind; path: string }
 
 /**
  * Which paths of a tree are taken, and by what. A tree is refused when two of its paths could be the same on some file
@@ -29,13 +29,11 @@ export class TreeShape {
   /** Takes a path. Returns the folders that are new by this, outer before inner. */
   take(kind: Kind, path: string): string[] {
     const place = this.#places.get(likeness(path))
-    if (place?.implied && kind === 'folder' && place.path === path) {
-      place.implied = false
-      return []
-    }
+    // A folder may come again, after what it holds or twice: it is there, and that is all that it says.
+    if (place?.kind === 'folder' && kind === 'folder' && place.path === path) return []
     if (place) throw clash(place, kind, path)
     const folders = this.#folders(path)
-    this.#add({ kind, path, implied: false })
+    this.#add({ kind, path })
     if (kind === 'file') this.#files++
     return kind === 'folder' ? [...folders, path] : folders
   }
@@ -109,7 +107,7 @@ export class TreeShape {
     if (place?.kind === 'folder' && place.path === folder) return []
     if (place) throw clash(place, 'folder', folder)
     const folders = this.#folders(folder)
-    this.#add({ kind: 'folder', path: folder, implied: true })
+    this.#add({ kind: 'folder', path: folder })
     return [...folders, folder]
   }
 

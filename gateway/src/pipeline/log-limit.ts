@@ -25,6 +25,7 @@ export class LogLimit {
       this.#steps.delete(event.step)
       return [...tail, event]
     }
+    if (event.type === 'dropped') return this.#steps.get(event.step)?.skip(event) ?? [event]
     if (event.type !== 'log') return [event]
     const tail = this.#steps.get(event.step) ?? new Tail(event.step, this.#limits.tailBytes)
     this.#steps.set(event.step, tail)
@@ -86,6 +87,16 @@ class Tail {
       this.#held.splice(0, this.#gone)
       this.#gone = 0
     }
+    return []
+  }
+
+  /** Something is missing here already. Where lines wait, those before it go too: the end is what counts. */
+  skip(missing: { lines: number; bytes: number }): [] | null {
+    if (!this.begun) return null
+    this.#dropped.lines += missing.lines + this.#held.length
+    this.#dropped.bytes += missing.bytes + this.#heldBytes
+    this.#held = []
+    this.#heldBytes = 0
     return []
   }
 

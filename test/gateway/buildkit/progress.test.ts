@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { NewEvent } from '../../../api/event.ts'
 import { StatusResponse } from '../../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../../gateway/src/buildkit/progress.ts'
+import { StepLog } from '../../../gateway/src/buildkit/step-log.ts'
 import type { Encodable } from '../../../gateway/src/llb/wire.ts'
 
 function start() {
@@ -95,4 +96,21 @@ test('the push is announced once, when the image exporter begins it', () => {
   take({ statuses: [{ id: 'pushing layers', vertex: image.digest }] })
   take({ statuses: [{ id: 'pushing manifest for x', vertex: image.digest }] })
   expect(pushes()).toBe(1)
+})
+
+test('where the end of a long output follows its beginning, the log says how much is missing between them', () => {
+  const events: NewEvent[] = []
+  const log = new StepLog('s', (event) => events.push(event))
+  log.add('stdout', Buffer.from('one\ntw'))
+  log.add('stdout', Buffer.from('\n[tarmac: 7 lines, 900 bytes of output are not kept here]\nlast\n'))
+  log.add('stderr', Buffer.from('[tarmac: 1 lines, 2 bytes of output are not kept here]\n'))
+  log.flush()
+  const about = { type: 'log', step: 's', stream: 'stdout' }
+  expect(events).toEqual([
+    { ...about, text: 'one' },
+    { ...about, text: 'tw' },
+    { type: 'dropped', step: 's', lines: 7, bytes: 900 },
+    { ...about, text: 'last' },
+    { type: 'dropped', step: 's', lines: 1, bytes: 2 },
+  ])
 })

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { Intake } from '../../../gateway/src/intake/intake.ts'
 import { hostile, limits, odd } from '../../archives.ts'
+import { foreign } from '../../foreign-archives.ts'
 
 let dir: string
 let intake: Intake
@@ -40,7 +41,7 @@ test('a refusal names the entry, in a form that a terminal can show', async () =
   expect(problem.message).toContain('Entry 0 "a\\u{1b}[31mb": ')
 })
 
-test.each(odd)('%s is taken', async (_, paths, bytes) => {
+test.each([...odd, ...foreign])('%s is taken', async (_, paths, bytes) => {
   const whole = await receive(bytes)
   const tree = await intake.tree(whole.digest)
   expect(tree.entries.map((entry) => entry.path)).toEqual(paths)

@@ -1,0 +1,75 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { NewEvent } from '../../api/event.ts'
+import { Daemon } from '../../gateway/src/buildkit/daemon.ts'
+import { Buildkit } from '../../gateway/src/buildkit/solve.ts'
+import { openLog } from '../../gateway/src/log.ts'
+import { LogWriter } from '../../gateway/src/pipeline/log-writer.ts'
+import { pickBridge } from '../../lab/parts/bridge.ts'
+import { startRegistry } from '../../lab/parts/registry.ts'
+import { tools } from '../../lab/ready.ts'
+import { logText, problemOf, step, stepBuilds } from './step-source.ts'
+
+const registryPort = 6561
+const mebibyte = 2 ** 20
+const open = new AsyncDisposableStack()
+let daemon: Daemon
+let builds: Awaited<ReturnType<typeof stepBuilds>>
+
+beforeAll(async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'tarmac-step-output-'))
+  open.defer(() => rm(dir, { recursive: true, force: true }))
+  open.use(await startRegistry({ dir, port: registryPort }))
+  const bridge = await pickBridge(dir)
+  const plainHttp = [`127.0.0.1:${registryPort}`]
+  const settings = { command: tools.buildkitd, dir, root: join(dir, 'buildkit'), bridge, nameservers: [], mirrors: {} }
+  const more = { plainHttp, steps: 4, stepLogBytes: 16 * mebibyte }
+  daemon = open.use(await Daemon.start({ ...settings, ...more }, openLog('silent')))
+  const about = { address: daemon.address, contextPort: 0, key: Buffer.from('key'), loginFor: () => null }
+  const images = { allowed: [], frontends: [], own: '', refreshMs: 0 }
+  const buildkit = open.use(await Buildkit.open({ ...about, images }))
+  builds = await stepBuilds(dir, buildkit, plainHttp[0]!)
+})
+afterAll(() => open.disposeAsync())
+
+/** Builds, and keeps the log as a deployment does. */
+async function failing(...args: string[]) {
+  const written: NewEvent[] = []
+  const append = (_: unknown, events: NewEvent[]) => Promise.resolve(written.push(...events) > 0)
+  const limits = { stepBytes: 4 * mebibyte, allBytes: 32 * mebibyte, tailBytes: 64 * 1024 }
+  const writer = new LogWriter({ append }, { id: 'd', epoch: 1 }, [], limits)
+  const failure = await problemOf(
+    builds.solve([step(...args)], AbortSignal.timeout(100_000), { push: (event) => writer.tell(event) }),
+  )
+  await writer.flush()
+  return { written, problem: writer.maskedProblem(failure.body()) }
+}
+
+const peakBytes = async (pid: number) =>
+  Number(/VmHWM:\s+(\d+) kB/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))![1]) * 1024
+
+test('the last lines of a step are kept, however much it has printed before them, and the daemon holds little of it', async () => {
+  const before = await peakBytes(daemon.pid)
+  const { written, problem } = await failing('say', 'the beginning', 'flood', '100', 'say', 'the reason', 'exit', '1')
+  expect(problem).toMatchObject({ code: 'build-failed' })
+  expect((problem['lastLines'] as string[]).at(-1)).toBe('the reason')
+  const text = logText(written)
+  expect(text.slice(0, 26)).toBe('the beginning\n0000000000 x')
+  expect(text.slice(-111)).toBe(`\n0000999999 ${'x'.repeat(88)}\nthe reason`)
+  // Nothing is missing but what the log says is missing.
+  const dropped = written.filter((event) => event.type === 'dropped')
+  const kept = text.split('\n').length
+  expect(kept + dropped.reduce((sum, { lines }) => sum + lines, 0)).toBe(1_000_002)
+  expect(((await peakBytes(daemon.pid)) - before) / mebibyte).toBeLessThan(90)
+})
+
+test('a step that prints little is shown as it prints', async () => {
+  const events: NewEvent[] = []
+  const solved = builds.solve([step('say', 'early', 'sleep', '3', 'say', 'late')], AbortSignal.timeout(60_000), events)
+  await expect.poll(() => logText(events), { timeout: 20_000, interval: 20 }).toContain('early')
+  expect(logText(events)).not.toContain('late')
+  await solved
+  expect(logText(events)).toBe('early\nlate')
+})
