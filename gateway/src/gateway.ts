@@ -27,6 +27,7 @@ import { Submissions } from './pipeline/submissions.ts'
 import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { dockerLogin } from './registry/docker-config.ts'
+import { onLoopback } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
 import { databaseIn } from './store/backup.ts'
 import { IntegrityWatch } from './store/integrity-watch.ts'
@@ -71,6 +72,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       address,
       key,
       images: config.images,
+      ...(daemon || config.daemon.mirrors.length > 0 ? { mirrors: mirrorsOf(config) } : {}),
       loginFor: (app, host) => {
         if (host === config.registry) return { user: login.username, secret: login.password }
         return config.dockerConfig ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host) : null
@@ -222,12 +224,17 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
-const onLoopback = (host: string) => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
-
-/** A build daemon of our own, its cache on our volume. */
-function startDaemon({ data, buildkit, daemon, registry, limits }: Config, log: Logger): Promise<Daemon> {
+/** Places to try before a registry, by the registry's host. */
+function mirrorsOf({ daemon }: Config): Record<string, string[]> {
   const mirrors: Record<string, string[]> = {}
   for (const [host, place] of daemon.mirrors) (mirrors[host] ??= []).push(place)
+  return mirrors
+}
+
+/** A build daemon of our own, its cache on our volume. */
+function startDaemon(config: Config, log: Logger): Promise<Daemon> {
+  const { data, buildkit, daemon, registry, limits } = config
+  const mirrors = mirrorsOf(config)
   const plainHttp = new Set([registry, ...Object.values(mirrors).flat()].filter(onLoopback))
   // The daemon keeps what it hands on in memory: a few times what we keep, so that we know how much we left out.
   return Daemon.start(
