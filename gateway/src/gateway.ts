@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asProblem } from '#api/problem.ts'
+import { asProblem, Problem } from '#api/problem.ts'
 import { proveWalls } from './buildkit/canary.ts'
 import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
@@ -46,7 +46,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   await using opening = new AsyncDisposableStack() // if any part fails to open, the opened ones close
   await mkdir(data, { recursive: true })
   opening.use(lockVolume(data))
-  const ballast = new Ballast(join(data, 'ballast'))
+  // Uploads that were cut short, and plans that can be made again.
+  const ballast = new Ballast(join(data, 'ballast'), [join(data, 'spool'), join(data, 'plans')])
   await ballast.releaseIfFull()
   const key = await ownKey(join(data, 'key'))
 
@@ -101,7 +102,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
-  const store = opening.use(openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() }))
+  const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
+  const store = opening.use(await withRoom(records, disk))
+  await ballast.fillForStart()
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
 
   const vault = new Vault(store, secrets.key)
@@ -248,6 +251,17 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
     },
     log,
   )
+}
+
+/** On a full disk not even the records can be opened: old caches go first. */
+async function withRoom<T>(open: () => T, disk: DiskWatch): Promise<T> {
+  try {
+    return open()
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== 'no-space') throw error
+    await disk.makeRoom()
+    return open()
+  }
 }
 
 /** A daemon makes its socket anew when it starts; null: there is none. */
