@@ -6,6 +6,7 @@ import { asProblem, Problem } from '#api/problem.ts'
 import { proveWalls } from './buildkit/canary.ts'
 import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
+import { stopLargestStep } from './buildkit/step-writes.ts'
 import type { Config } from './config.ts'
 import { obeyCrashOrders } from './crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
@@ -91,6 +92,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         await daemon.restart()
         await buildkit.prune(freeBytes)
       },
+      ...(daemon && {
+        stopLargest: (by) => stopLargestStep({ command: config.daemon.command, root: config.buildkit.root }, by),
+      }),
       log,
     }),
   )

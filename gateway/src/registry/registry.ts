@@ -27,7 +27,8 @@ export type RegistrySettings = {
   agent?: Agent
 }
 
-export const registryAgent = () => new Agent({ connect: { timeout: 5000 }, headersTimeout: 30_000, bodyTimeout: 30_000 })
+export const registryAgent = () =>
+  new Agent({ connect: { timeout: 5000 }, headersTimeout: 30_000, bodyTimeout: 30_000 })
 
 /** What a registry holds, by name. Problems: `registry-unavailable`, `registry-denied`. */
 export class Registry {
@@ -146,14 +147,15 @@ export class Registry {
 
   /** Some registries only know who holds an image. The login goes to no other place than the one it is for. */
   async #follow(method: Method | 'POST', url: string, what: Sent, signal: AbortSignal): Promise<Answer | Problem> {
-    let [at, sent] = [new URL(url), what]
+    const from = new URL(url)
+    let at = from
     for (let hops = 0; ; hops++) {
+      const sent = at.origin === from.origin ? what : { ...what, authorization: null }
       const answer = await this.#try(method, at.href, sent, signal)
       const to = answer instanceof Problem ? null : redirectOf(answer, at)
       if (to === null || !['GET', 'HEAD'].includes(method)) return answer
       if (hops === maxRedirects || (to.protocol !== 'https:' && to.protocol !== at.protocol))
         throw this.#denied(`it sends us on to ${to.origin}, where the login cannot follow`)
-      if (to.origin !== at.origin) sent = { ...sent, authorization: null }
       at = to
     }
   }

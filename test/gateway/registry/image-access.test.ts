@@ -33,9 +33,7 @@ async function registryOf(held: string[], login: string | null = null) {
 }
 
 const accessOf = (given: Partial<AccessSettings>) =>
-  open.use(
-    new ImageAccess({ loginFor: () => null, own: 'registry.invalid', mirrors: {}, keepMs: 60_000, ...given }),
-  )
+  open.use(new ImageAccess({ loginFor: () => null, own: 'registry.invalid', mirrors: {}, keepMs: 60_000, ...given }))
 
 test('an image is granted to the app whose login opens it, by its digest and in its repository', async () => {
   const { host, asked } = await registryOf([`team/base@${one}`], basic('me', 'private'))
@@ -53,7 +51,8 @@ test('what was granted is not asked for again, for a time; a denial is asked for
   const held = [`base@${one}`]
   const { host, asked } = await registryOf(held)
   const access = accessOf({})
-  for (let round = 0; round < 3; round++) expect(await access.of('shop', `${host}/base@${one}`, signal)).toMatchObject({ granted: true })
+  for (let round = 0; round < 3; round++)
+    expect(await access.of('shop', `${host}/base@${one}`, signal)).toMatchObject({ granted: true })
   expect(asked).toHaveLength(1)
   expect(await access.of('blog', `${host}/base@${one}`, signal)).toMatchObject({ granted: true })
   expect(asked).toHaveLength(2)
