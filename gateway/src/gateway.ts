@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asProblem, Problem } from '#api/problem.ts'
+import { asProblem, type Problem } from '#api/problem.ts'
 import { proveWalls } from './buildkit/canary.ts'
 import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
@@ -87,10 +87,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       folder: existsSync(config.buildkit.root) ? config.buildkit.root : data,
       makeRoom: (freeBytes) => buildkit.prune(freeBytes),
       async makeMoreRoom(freeBytes) {
-        if (!daemon || (await buildkit.heldBytes(AbortSignal.timeout(probeMs))) === 0) return
+        if (!daemon || (await buildkit.heldBytes(AbortSignal.timeout(probeMs))) === 0) return false
         log.warn('build daemon holds what stopped builds wrote; it is started anew')
         await daemon.restart()
         await buildkit.prune(freeBytes)
+        return true
       },
       ...(daemon && {
         stopLargest: (by) => stopLargestStep({ command: config.daemon.command, root: config.buildkit.root }, by),
@@ -99,7 +100,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     }),
   )
   const lookups =
-    config.planNetwork === 'public' ? opening.use(await openLookupNetwork(data, config.buildNetwork)) : null
+    config.planNetwork === 'public'
+      ? opening.use(await withRoom(() => openLookupNetwork(data, config.buildNetwork), disk))
+      : null
   const planner = plannerAt(config.railpack, probeMs)
   const { ok, detail } = await probe(planner())
   log[ok ? 'info' : 'error']({ planner: detail, sandbox: await sandboxKind() }, ok ? 'planner found' : 'no planner')
@@ -258,11 +261,12 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
 }
 
 /** On a full disk not even the records can be opened: old caches go first. */
-async function withRoom<T>(open: () => T, disk: DiskWatch): Promise<T> {
+async function withRoom<T>(open: () => T | Promise<T>, disk: DiskWatch): Promise<T> {
   try {
-    return open()
+    return await open()
   } catch (error) {
-    if (!(error instanceof Problem) || error.code !== 'no-space') throw error
+    const isFull = (error as Problem).code === 'no-space' || (error as NodeJS.ErrnoException).code === 'ENOSPC'
+    if (!isFull) throw error
     await disk.makeRoom()
     return open()
   }

@@ -61,10 +61,11 @@ beforeAll(async () => {
     return buildkit.prune(freeBytes)
   }
   const makeMoreRoom = async (freeBytes: number) => {
-    if ((await buildkit.heldBytes(AbortSignal.timeout(5000))) === 0) return
+    if ((await buildkit.heldBytes(AbortSignal.timeout(5000))) === 0) return false
     restarts++
     await daemon.restart()
     await makeRoom(freeBytes)
+    return true
   }
   const marks = { low: { share: 0.2 }, high: { share: 0.3 } }
   const stopLargest = (by: 'bytes' | 'files') => stopLargestStep({ command: tools.buildkitd, root }, by)

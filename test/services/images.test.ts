@@ -359,6 +359,18 @@ test.each([`${own}/shop`, `${privateHost}/library/alpine`, 'docker.io/library/al
   },
 )
 
+test('what a base asks of the builds that start from it is asked in the name of the app that builds', async () => {
+  const { image } = await build(from('RUN echo other > /other'), { tag: ['latest'] }, 'other')
+  for (const [name, code] of [
+    [`${own}/other@${image.digest}`, 'image-forbidden'],
+    [`ghcr.io/other@${image.digest}`, 'image-forbidden'],
+    [`${privateHost}/library/alpine:latest`, 'image-not-found'],
+  ] as const) {
+    await build(from(`ONBUILD COPY --from=${name} /bin /in`, `RUN echo ${name}`), { tag: ['asks'] })
+    expect(await problemOf(build(`FROM ${own}/shop:asks\nRUN echo`, { rebuild: true }))).toMatchObject({ code })
+  }
+})
+
 test('two apps that ask for a private base at the same moment get each what is theirs', async () => {
   const text = `FROM ${privateHost}/library/alpine:latest\nRUN echo together`
   for (let round = 0; round < 10; round++) {

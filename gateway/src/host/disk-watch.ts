@@ -16,8 +16,11 @@ export type DiskWatchOptions = {
   high: Mark
   /** Makes room until this much is free; never broken off. */
   makeRoom: (freeBytes: number) => Promise<void>
-  /** Goes further, when that was not enough; only while no work is inside, and with growing pauses. */
-  makeMoreRoom: (freeBytes: number) => Promise<void>
+  /**
+   * Goes further, when that was not enough; only while no work is inside. True: it did something that is not to be done
+   * again soon, and growing pauses follow.
+   */
+  makeMoreRoom: (freeBytes: number) => Promise<boolean | void>
   /** Ends whatever single thing fills the disk most, and says what it was; null when it finds none. */
   stopLargest?: (by: 'bytes' | 'files') => Promise<Stopped | null>
   log: Logger
@@ -179,10 +182,7 @@ export class DiskWatch {
       await makeRoom(wantedBytes)
       await this.#look()
       const mayGoFurther = this.#inside.size === 0 && performance.now() >= this.#furtherAfter
-      if (this.#tight && mayGoFurther) {
-        await makeMoreRoom(wantedBytes)
-        this.#pauseFurther()
-      }
+      if (this.#tight && mayGoFurther && (await makeMoreRoom(wantedBytes)) === true) this.#pauseFurther()
     } catch (err) {
       log.error({ err }, 'no room could be made on the disk')
     }
