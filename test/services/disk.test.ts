@@ -170,6 +170,15 @@ test('a step that makes files until hardly any are left is stopped, and their ro
   expect((await build([step('say', 'after the files')])).digest).toMatch(/^sha256:/)
 })
 
+test('a build whose copies fill the disk, in no step of its own, ends with no-space, and the next one is right', async () => {
+  await disk.makeRoom(0.9)
+  await vi.waitFor(() => disk.assertRoom(), { timeout: 3000 })
+  const copies = [1, 2, 3, 4].map((copy) => `COPY --from=0 /filled /copy${copy}`)
+  const failure = await problemOf(solve([step('fill', '80'), 'FROM scratch', ...copies]))
+  expect(failure.body()).toMatchObject({ code: 'no-space', status: 507 })
+  expect((await build([step('say', 'after the copies')])).digest).toMatch(/^sha256:/)
+})
+
 test('a build that fills the disk at each try is not tried for ever, and others are right after it', async () => {
   const events: NewEvent[] = []
   const failure = await problemOf(build([step('say', 'a try', 'fill', '400')], events))
