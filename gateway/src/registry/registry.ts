@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { Agent, request, type Dispatcher } from 'undici'
 import { Problem } from '#api/problem.ts'
 
@@ -27,8 +28,19 @@ export type RegistrySettings = {
   agent?: Agent
 }
 
-export const registryAgent = () =>
-  new Agent({ connect: { timeout: 5000 }, headersTimeout: 30_000, bodyTimeout: 30_000 })
+let trusted: SecureContext | undefined
+
+/** Trusts whom the machine trusts, as the build daemon does: a private registry may have a certificate of its house. */
+export function registryAgent(): Agent {
+  trusted ??= createSecureContext({
+    ca: [...new Set([...getCACertificates('default'), ...getCACertificates('system')])],
+  })
+  return new Agent({
+    connect: { timeout: 5000, secureContext: trusted },
+    headersTimeout: 30_000,
+    bodyTimeout: 30_000,
+  })
+}
 
 /** What a registry holds, by name. Problems: `registry-unavailable`, `registry-denied`. */
 export class Registry {
