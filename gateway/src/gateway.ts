@@ -2,10 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asProblem } from '#api/problem.ts'
+import { asProblem, type Problem } from '#api/problem.ts'
 import { proveWalls } from './buildkit/canary.ts'
 import { Daemon } from './buildkit/daemon.ts'
 import { Buildkit } from './buildkit/solve.ts'
+import { stopLargestStep } from './buildkit/step-writes.ts'
 import type { Config } from './config.ts'
 import { obeyCrashOrders } from './crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
@@ -27,6 +28,7 @@ import { Submissions } from './pipeline/submissions.ts'
 import { Vault } from './pipeline/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { dockerLogin } from './registry/docker-config.ts'
+import { onLoopback } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
 import { databaseIn } from './store/backup.ts'
 import { IntegrityWatch } from './store/integrity-watch.ts'
@@ -45,7 +47,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   await using opening = new AsyncDisposableStack() // if any part fails to open, the opened ones close
   await mkdir(data, { recursive: true })
   opening.use(lockVolume(data))
-  const ballast = new Ballast(join(data, 'ballast'))
+  // Uploads that were cut short, and plans that can be made again.
+  const ballast = new Ballast(join(data, 'ballast'), [join(data, 'spool'), join(data, 'plans')])
   await ballast.releaseIfFull()
   const key = await ownKey(join(data, 'key'))
 
@@ -71,6 +74,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       address,
       key,
       images: config.images,
+      ...(daemon || config.daemon.mirrors.length > 0 ? { mirrors: mirrorsOf(config) } : {}),
       loginFor: (app, host) => {
         if (host === config.registry) return { user: login.username, secret: login.password }
         return config.dockerConfig ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host) : null
@@ -83,23 +87,31 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       folder: existsSync(config.buildkit.root) ? config.buildkit.root : data,
       makeRoom: (freeBytes) => buildkit.prune(freeBytes),
       async makeMoreRoom(freeBytes) {
-        if (!daemon || (await buildkit.heldBytes(AbortSignal.timeout(probeMs))) === 0) return
+        if (!daemon || (await buildkit.heldBytes(AbortSignal.timeout(probeMs))) === 0) return false
         log.warn('build daemon holds what stopped builds wrote; it is started anew')
         await daemon.restart()
         await buildkit.prune(freeBytes)
+        return true
       },
+      ...(daemon && {
+        stopLargest: (by) => stopLargestStep({ command: config.daemon.command, root: config.buildkit.root }, by),
+      }),
       log,
     }),
   )
   const lookups =
-    config.planNetwork === 'public' ? opening.use(await openLookupNetwork(data, config.buildNetwork)) : null
+    config.planNetwork === 'public'
+      ? opening.use(await withRoom(() => openLookupNetwork(data, config.buildNetwork), disk))
+      : null
   const planner = plannerAt(config.railpack, probeMs)
   const { ok, detail } = await probe(planner())
   log[ok ? 'info' : 'error']({ planner: detail, sandbox: await sandboxKind() }, ok ? 'planner found' : 'no planner')
   const intake = opening.use(
     await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
   )
-  const store = opening.use(openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() }))
+  const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
+  const store = opening.use(await withRoom(records, disk))
+  await ballast.fillForStart()
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
 
   const vault = new Vault(store, secrets.key)
@@ -222,12 +234,17 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
-const onLoopback = (host: string) => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
-
-/** A build daemon of our own, its cache on our volume. */
-function startDaemon({ data, buildkit, daemon, registry, limits }: Config, log: Logger): Promise<Daemon> {
+/** Places to try before a registry, by the registry's host. */
+function mirrorsOf({ daemon }: Config): Record<string, string[]> {
   const mirrors: Record<string, string[]> = {}
   for (const [host, place] of daemon.mirrors) (mirrors[host] ??= []).push(place)
+  return mirrors
+}
+
+/** A build daemon of our own, its cache on our volume. */
+function startDaemon(config: Config, log: Logger): Promise<Daemon> {
+  const { data, buildkit, daemon, registry, limits } = config
+  const mirrors = mirrorsOf(config)
   const plainHttp = new Set([registry, ...Object.values(mirrors).flat()].filter(onLoopback))
   // The daemon keeps what it hands on in memory: a few times what we keep, so that we know how much we left out.
   return Daemon.start(
@@ -241,6 +258,18 @@ function startDaemon({ data, buildkit, daemon, registry, limits }: Config, log: 
     },
     log,
   )
+}
+
+/** On a full disk not even the records can be opened: old caches go first. */
+async function withRoom<T>(open: () => T | Promise<T>, disk: DiskWatch): Promise<T> {
+  try {
+    return await open()
+  } catch (error) {
+    const isFull = (error as Problem).code === 'no-space' || (error as NodeJS.ErrnoException).code === 'ENOSPC'
+    if (!isFull) throw error
+    await disk.makeRoom()
+    return open()
+  }
 }
 
 /** A daemon makes its socket anew when it starts; null: there is none. */

@@ -71,7 +71,9 @@ export const settings = z.object({
     .string()
     .regex(/^([\w.:-]+=[\w.:/-]+(,|$))*$/, 'must be like docker.io=mirror:5000,ghcr.io=mirror:5000')
     .default('')
-    .describe('spawn: places to try before a registry, as `registry=host:port`, separated by commas.'),
+    .describe(
+      'Places that the daemon tries before a registry, and that the gateway asks, as `registry=host:port`, separated by commas. A daemon that is spawned is told of them.',
+    ),
   TARMAC_MAX_STEPS: count.default(4).describe('spawn: build steps at work at once, of all builds together.'),
   TARMAC_STEP_LOG_MIB: count.default(4).describe('How much output of one build step is kept whole, in MiB.'),
   TARMAC_LOG_MIB: count.default(32).describe('How much output of one deployment is kept whole, in MiB.'),

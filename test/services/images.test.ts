@@ -14,7 +14,7 @@ import { DiskWatch } from '../../gateway/src/host/disk-watch.ts'
 import { http, marshal } from '../../gateway/src/llb/graph.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import { buildImage, checkPlatforms } from '../../gateway/src/pipeline/build-image.ts'
-import { Registry } from '../../gateway/src/registry/registry.ts'
+import { digestOf, Registry } from '../../gateway/src/registry/registry.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { startBuildkitd } from '../../lab/parts/buildkitd.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
@@ -56,11 +56,12 @@ beforeAll(async () => {
         return app === 'friend' && host === privateHost ? { user: 'me', secret: 'private' } : null
       },
       images: {
-        allowed: ['docker.io', privateHost],
+        allowed: ['docker.io', 'ghcr.io', privateHost],
         frontends: ['docker.io/docker/dockerfile'],
         own,
         refreshMs: 60_000,
       },
+      mirrors: { 'docker.io': [`127.0.0.1:${registryPort}`], 'ghcr.io': [`127.0.0.1:${registryPort}`] },
     }),
   )
   registry = open.use(new Registry({ host: own, login: { username: 'x', password: 'token' }, insecure: true }))
@@ -165,6 +166,29 @@ async function held(reference: string, kind = 'manifests', app = 'shop') {
   return (await answer.json()) as Record<string, never> & { config: { digest: string }; manifests: object[] }
 }
 
+const registryDigest = (repository: string, tag: string) =>
+  new Registry({ host: `127.0.0.1:${registryPort}`, login: null, insecure: true }).manifest(
+    repository,
+    tag,
+    AbortSignal.timeout(5000),
+  )
+
+/** Puts an image without layers and with this configuration into the registry, as anybody may elsewhere. */
+async function pushConfig(repository: string, config: string): Promise<string> {
+  const at = `http://127.0.0.1:${registryPort}/v2/${repository}`
+  const digest = digestOf(Buffer.from(config))
+  const upload = await fetch(`${at}/blobs/uploads/`, { method: 'POST' })
+  const place = new URL(upload.headers.get('location')!, at)
+  place.searchParams.set('digest', digest)
+  expect((await fetch(place, { method: 'PUT', body: config })).status).toBe(201)
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+  const parts = { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: config.length }
+  const manifest = JSON.stringify({ schemaVersion: 2, mediaType, config: parts, layers: [] })
+  const put = { method: 'PUT', body: manifest, headers: { 'content-type': mediaType } }
+  expect((await fetch(`${at}/manifests/${digestOf(Buffer.from(manifest))}`, put)).status).toBe(201)
+  return digestOf(Buffer.from(manifest))
+}
+
 test.each([
   'FROM scratch',
   'FROM scratch\nCMD ["/x"]',
@@ -208,7 +232,7 @@ test.each([
   ['FROM 169.254.169.254/latest/meta-data', '169.254.169.254/latest/meta-data:latest'],
   ['FROM [fdaa::3]:5000/shop:1', '[fdaa::3]:5000/shop:1'],
   ['FROM shop.internal:5000/shop:1', 'shop.internal:5000/shop:1'],
-  ['FROM ghcr.io/not/listed:1', 'ghcr.io/not/listed:1'],
+  ['FROM quay.io/not/listed:1', 'quay.io/not/listed:1'],
   [`FROM ${own}/other:1`, `${own}/other:1`],
   [`FROM ${own}/other@sha256:${'a'.repeat(64)}`, `${own}/other@sha256:${'a'.repeat(64)}`],
   ['FROM scratch\nCOPY --from=localhost:5541/library/alpine /bin /bin', 'localhost:5541/library/alpine:latest'],
@@ -309,6 +333,104 @@ test('a private base opens to the app whose login it is, and the login goes nowh
   expect(await problemOf(build(text, {}, 'stranger'))).toMatchObject({ code: 'image-not-found' })
   expect(logins.get(privatePort)).toEqual(new Set([`Basic ${btoa('me:private')}`]))
   expect(logins.get(ownPort)).toEqual(new Set([`Basic ${btoa('x:token')}`]))
+})
+
+/** Ways to name an image in a source; each is one Dockerfile, but for the last two, which are plans. */
+const namings: [string, (image: string) => string | { planText: string }][] = [
+  ['FROM', (image) => `FROM ${image}\nRUN echo in`],
+  ['FROM with a platform and a stage', (image) => `FROM --platform=linux/amd64 ${image} AS a\nRUN echo in`],
+  ['an argument', (image) => `ARG IMAGE=${image}\nFROM $IMAGE\nRUN echo in`],
+  ['COPY --from', (image) => from(`COPY --from=${image} /bin /in`, 'RUN echo in')],
+  ['RUN --mount from', (image) => from(`RUN --mount=type=bind,from=${image},target=/x ls /x; echo in`)],
+  ['a cache mount from', (image) => from(`RUN --mount=type=cache,from=${image},target=/x ls /x; echo in`)],
+  [
+    'a plan’s step',
+    (image) => ({
+      planText: JSON.stringify({
+        steps: [{ name: 'build', inputs: [{ image }], commands: [{ cmd: 'sh -c "echo in"' }] }],
+        deploy: { base: { image: 'alpine' }, inputs: [{ step: 'build', include: ['/bin'] }], startCommand: 'true' },
+      }),
+    }),
+  ],
+  [
+    'a plan’s base',
+    (image) => ({
+      planText: JSON.stringify({
+        steps: [{ name: 'build', inputs: [{ image: 'alpine' }], commands: [{ cmd: 'sh -c "echo in"' }] }],
+        deploy: { base: { image }, inputs: [{ step: 'build', include: ['/bin'] }], startCommand: 'true' },
+      }),
+    }),
+  ],
+]
+const buildNamed = (text: string | { planText: string }, app: string) =>
+  typeof text === 'string' ? build(text, {}, app) : build('', {}, app, text)
+
+test.each(namings)('a private base in %s is nobody’s but its app’s, also by its digest', async (_, naming) => {
+  const { digest } = (await registryDigest('library/alpine', 'latest'))!
+  const name = `${privateHost}/library/alpine`
+  for (const image of [`${name}:latest`, `${name}@${digest}`, `${name}:any@${digest}`]) {
+    await buildNamed(naming(image), 'friend') // now the daemon holds it, and what the step made of it
+    expect(await problemOf(buildNamed(naming(image), 'stranger'))).toMatchObject({ code: 'image-not-found' })
+  }
+})
+
+test.each(namings)('an image of another app in %s is refused, however it is named', async (_, naming) => {
+  const { image } = await build(from('RUN echo other > /other'), { tag: ['latest'] }, 'other')
+  const names = [own, 'ghcr.io'].flatMap((host) => [`${host}/other:latest`, `${host}/other@${image.digest}`])
+  for (const name of names)
+    expect(await problemOf(buildNamed(naming(name), 'shop'))).toMatchObject({
+      code: 'image-forbidden',
+      image: expect.stringContaining('/other'),
+    })
+  await buildNamed(naming(`${own}/other@${image.digest}`), 'other')
+})
+
+test.each([`${own}/shop`, `${privateHost}/library/alpine`, 'docker.io/library/alpine'])(
+  'an image of another app, or of a private base, is not %s because that is said before its digest',
+  async (name) => {
+    const { image } = await build(from('RUN echo other > /other'), {}, 'other')
+    const problem = await problemOf(build(`FROM ${name}@${image.digest}`, {}, 'shop'))
+    // The mirror of docker.io has no such image, and docker.io itself cannot be asked here.
+    expect(problem.code).toBe(name.startsWith('docker.io') ? 'registry-unavailable' : 'image-not-found')
+  },
+)
+
+test('what a base asks of the builds that start from it is asked in the name of the app that builds', async () => {
+  const { image } = await build(from('RUN echo other > /other'), { tag: ['latest'] }, 'other')
+  for (const [name, code] of [
+    [`${own}/other@${image.digest}`, 'image-forbidden'],
+    [`ghcr.io/other@${image.digest}`, 'image-forbidden'],
+    [`${privateHost}/library/alpine:latest`, 'image-not-found'],
+  ] as const) {
+    await build(from(`ONBUILD COPY --from=${name} /bin /in`, `RUN echo ${name}`), { tag: ['asks'] })
+    expect(await problemOf(build(`FROM ${own}/shop:asks\nRUN echo`, { rebuild: true }))).toMatchObject({ code })
+  }
+})
+
+test('two apps that ask for a private base at the same moment get each what is theirs', async () => {
+  const text = `FROM ${privateHost}/library/alpine:latest\nRUN echo together`
+  for (let round = 0; round < 10; round++) {
+    const friend = build(text, { rebuild: true }, 'friend')
+    const [mine, theirs] = await Promise.all([friend, problemOf(build(text, { rebuild: true }, 'stranger'))])
+    expect(mine.notes).toContain('together')
+    expect(theirs).toMatchObject({ code: 'image-not-found' })
+  }
+})
+
+test('an image that only claims to be another app’s is a base like any other', async () => {
+  await build(from('LABEL dev.tarmac.app=friend', 'RUN echo claims'), { tag: ['claims'] }, 'shop')
+  const claims = `{"config":{"Labels":{"dev.tarmac.app":"nobody"}},"rootfs":{"type":"layers","diff_ids":[]},"os":"linux","architecture":"amd64"}`
+  const digest = await pushConfig('team/claims', claims)
+  expect((await build(`FROM ghcr.io/team/claims@${digest}\nCOPY . /`, {}, 'shop')).image.digest).toMatch(/^sha256:/)
+})
+
+test('while the registry of a base is away the build says so, and is right again after it', async () => {
+  const { image } = await build(from('RUN echo away'), {}, 'away')
+  mischief = ({ method }, response) => method === 'HEAD' && (status(503)(response), true)
+  const text = `FROM ${own}/away@${image.digest}\nRUN echo after`
+  expect(await problemOf(build(text, {}, 'away'))).toMatchObject({ code: 'registry-unavailable' })
+  mischief = () => false
+  expect((await build(text, {}, 'away')).notes).toContain('after')
 })
 
 test('the same of the same is not built again: the image is looked up, tagged and used', async () => {

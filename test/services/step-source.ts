@@ -17,6 +17,7 @@ while [ $# -gt 0 ]; do
     flood) /busybox awk -v mb=$2 'BEGIN { for (i = 0; i < mb * 10000; i++) printf "%010d %s\\n", i, "${'x'.repeat(88)}" }' ;;
     eat) /busybox head -c $2m /dev/zero | /busybox tail -c $2m > /dev/null || exit 137 ;;
     fill) /busybox dd if=/dev/zero of=/filled bs=1M count=$2 status=none || exit 1 ;;
+    files) /busybox mkdir -p /many && cd /many && /busybox seq 1 $2 | /busybox xargs /busybox touch || exit 1 ;;
     exit) exit $2 ;;
   esac
   shift 2

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,8 +8,8 @@ import { tool, toolPath } from '../host/tool.ts'
 import type { Logger } from '../log.ts'
 import { Connection } from './connection.ts'
 import { ListWorkers } from './messages.ts'
-import { leaveCache, takeCache } from './torn-cache.ts'
 import { runcWithOutputLimit, stepOutputEnv } from './step-output.ts'
+import { leaveCache, markCache, takeCache } from './torn-cache.ts'
 
 export type DaemonSettings = {
   /** The daemon's program, as an absolute path; its network plugins lie beside it. */
@@ -48,14 +49,15 @@ export class Daemon {
   /** Ends what an earlier life left, and resolves when the daemon answers; else `buildkit-unavailable`. */
   static async start(settings: DaemonSettings, log: Logger): Promise<Daemon> {
     await mkdir(settings.root, { recursive: true })
-    await writeFile(join(settings.dir, 'buildkitd.toml'), configText(settings))
+    await writeConfig(settings)
     await stopRecorded(recordOf(settings), stopMs)
     await sweep(settings)
-    await takeCache(settings.root, log)
+    const marked = await takeCache(settings.root, log)
     await mkdir(tmpOf(settings), { recursive: true })
     const daemon = new Daemon(settings, log, await launch(settings))
     try {
       await daemon.#ready()
+      if (!marked) void daemon.#markWhenRoom()
       return daemon
     } catch (error) {
       await daemon[Symbol.asyncDispose]()
@@ -100,6 +102,12 @@ export class Daemon {
     await leaveCache(this.#settings.root)
     // Its own only when it made it: not when an earlier one that was killed did.
     await tool('ip', 'link', 'delete', this.#settings.bridge.name)
+  }
+
+  async #markWhenRoom(): Promise<void> {
+    const { signal } = this.#stopping
+    while (!signal.aborted && !(await markCache(this.#settings.root).catch(() => false)))
+      await sleep(look.everyMs, undefined, { signal }).catch(() => {})
   }
 
   async #mind(): Promise<void> {
@@ -195,7 +203,18 @@ async function sweep({ root, command }: DaemonSettings): Promise<void> {
 }
 type Container = { id: string; bundle: string }
 
+/** Left as it is where it says the same already: a full disk has no room for another. */
+async function writeConfig(settings: DaemonSettings): Promise<void> {
+  const path = join(settings.dir, 'buildkitd.toml')
+  const text = configText(settings)
+  if ((await readFile(path, 'utf8').catch(() => null)) !== text) await writeFile(path, text)
+}
+
 const quoted = (text: string) => JSON.stringify(text) // what JSON can write, TOML can read
+
+/** The one that its cache was made with: on a full disk `auto` finds that nothing works, takes another and loses the cache. */
+const snapshotterOf = (root: string): string =>
+  ['overlayfs', 'native'].find((name) => existsSync(join(root, `runc-${name}`))) ?? 'auto'
 
 function configText(settings: DaemonSettings): string {
   const { root, dir, bridge, nameservers, mirrors, plainHttp, steps } = settings
@@ -214,6 +233,7 @@ ${nameservers.length > 0 ? `[dns]\n  nameservers = ${JSON.stringify(nameservers)
 [worker.containerd]
   enabled = false
 [worker.oci]
+  snapshotter = ${quoted(snapshotterOf(root))}
   networkMode = "bridge"
   bridgeName = ${quoted(bridge.name)}
   bridgeSubnet = ${quoted(bridge.subnet)}

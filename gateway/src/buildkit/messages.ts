@@ -82,7 +82,8 @@ export const SecretResponse = message({ data: one(1, bytes) })
 
 /** May this be read? `platform` is only handed back. `image` is there when we asked for it to be looked up. */
 const SourceOp = message({ identifier: one(1, string), attrs: map(2, string) })
-const SourceFacts = message({ source: one(1, SourceOp), image: one(2, message({ digest: one(1, string) })) })
+const ImageLookedUp = message({ digest: one(1, string), config: one(2, bytes) })
+const SourceFacts = message({ source: one(1, SourceOp), image: one(2, ImageLookedUp) })
 export const PolicyQuestion = message({ platform: one(1, bytes), about: one(2, SourceFacts) })
 export type PolicyQuestion = Decoded<typeof PolicyQuestion>
 export const policyAction = { allow: 0, deny: 1, convert: 2 } as const

@@ -18,7 +18,7 @@ export type Login = (host: string) => { user: string; secret: string } | null
 export type Answers = {
   login: Login
   secrets: SessionSecrets
-  policy: (question: PolicyQuestion) => PolicyAnswer
+  policy: (question: PolicyQuestion) => Promise<PolicyAnswer>
 }
 
 export type SessionSecrets = ReadonlyMap<string, string | Uint8Array>
@@ -62,7 +62,7 @@ export class Session {
   }
 }
 
-type Handler = (request: Uint8Array) => Uint8Array | number
+type Handler = (request: Uint8Array) => Uint8Array | number | Promise<Uint8Array>
 
 /** Token methods are left out on purpose: the daemon then fetches registry tokens itself, with these credentials. */
 function handlersOf({ login, secrets, policy }: Answers): Map<string, Handler> {
@@ -81,7 +81,7 @@ function handlersOf({ login, secrets, policy }: Answers): Map<string, Handler> {
     ],
     [
       '/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy',
-      (request) => PolicyAnswer.encode(policy(PolicyQuestion.decode(request))),
+      async (request) => PolicyAnswer.encode(await policy(PolicyQuestion.decode(request))),
     ],
   ])
 }
@@ -100,8 +100,9 @@ function serve(stream: ServerHttp2Stream, handler: Handler | undefined): void {
     if (size > maxRequestBytes) stream.destroy()
     else chunks.push(chunk)
   })
-  stream.on('end', () => {
-    const answer = attempt(() => handler(Buffer.concat(chunks).subarray(5)))
+  stream.on('end', async () => {
+    const answer = await attempt(() => handler(Buffer.concat(chunks).subarray(5)))
+    if (stream.destroyed) return // cancelled while we looked
     if (typeof answer === 'number') return refuse(answer)
     stream.respond(headers, { waitForTrailers: true })
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
@@ -111,9 +112,9 @@ function serve(stream: ServerHttp2Stream, handler: Handler | undefined): void {
   })
 }
 
-const attempt = (handle: () => Uint8Array | number): Uint8Array | number => {
+const attempt = async (handle: () => ReturnType<Handler>): Promise<Uint8Array | number> => {
   try {
-    return handle()
+    return await handle()
   } catch {
     return internal
   }

@@ -6,10 +6,11 @@ import type { Tell } from '../deployments/tell.ts'
 import { outOfMemoryKills } from '../host/out-of-memory.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context-server.ts'
+import { ImageAccess } from '../registry/image-access.ts'
 import type { Dockerfile } from './dockerfile.ts'
 import { daemonAway, solveProblem } from './failures.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
-import { DiskUsage, ListWorkers, Prune, Solve, Status } from './messages.ts'
+import { DiskUsage, ListWorkers, type PolicyQuestion, Prune, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
 import { Session, type Login, type SessionSecrets } from './session.ts'
 
@@ -69,7 +70,9 @@ export type BuildkitOptions = {
   contextPort: number
   key: Uint8Array
   loginFor: LoginFor
-  images: ImageRules
+  images: Omit<ImageRules, 'daemonAsks'>
+  /** Places that the daemon tries before a registry, by the registry's host; not given where the daemon is not ours. */
+  mirrors?: Record<string, string[]>
 }
 
 const infoMs = 5000
@@ -82,6 +85,7 @@ export class Buildkit {
   readonly #connection: Connection
   readonly #contexts: ContextServer
   readonly #loginFor: LoginFor
+  readonly #access: ImageAccess
   readonly #images: ImagePolicy
   #solving = 0
 
@@ -89,7 +93,9 @@ export class Buildkit {
     this.#connection = new Connection(options.address)
     this.#contexts = contexts
     this.#loginFor = options.loginFor
-    this.#images = new ImagePolicy(options.images)
+    const { loginFor, images, mirrors } = options
+    this.#access = new ImageAccess({ loginFor, own: images.own, mirrors: mirrors ?? {}, keepMs: images.refreshMs })
+    this.#images = new ImagePolicy({ ...images, daemonAsks: mirrors === undefined }, this.#access)
   }
 
   /** Opens although the daemon is away: that shows in `info`. */
@@ -142,11 +148,11 @@ export class Buildkit {
     const plain = (text: string) => policy.asNamed(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
     const progress = new Progress({ tell, pushing, plain })
     const login: Login = (host) => this.#loginFor(app, host)
-    const answer: typeof policy.answer = (question) => {
+    const check = (question: PolicyQuestion) => {
       crashPoint('solve-sent')
-      return policy.answer(question)
+      return policy.check(question, signal)
     }
-    await using session = new Session(this.#connection, { login, secrets, policy: answer })
+    await using session = new Session(this.#connection, { login, secrets, policy: check })
     const heard = this.#follow(ref, progress)
     this.#solving++
     let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
@@ -164,6 +170,7 @@ export class Buildkit {
         tell({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
       signal.throwIfAborted()
       const refused = policy.refused()
+      if (refused?.code === 'image-not-found') policy.forget()
       if (refused) throw refused
       const killed = outOfMemoryKills() - killedBefore
       const problem = solveProblem(error, { progress, plain, killed, changed: build.context?.changed() ?? null })
@@ -197,6 +204,7 @@ export class Buildkit {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#connection.close()
+    await this.#access[Symbol.asyncDispose]()
     await this.#contexts[Symbol.asyncDispose]()
   }
 

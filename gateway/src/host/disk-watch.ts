@@ -7,16 +7,26 @@ export type Mark = { bytes: number } | { share: number }
 export type DiskWatchOptions = {
   /** A folder on the file system that is watched. */
   folder: string
-  /** Below it, nothing new is taken and room is made; below a quarter of it, `full` fires. */
+  /**
+   * Below it, nothing new is taken and room is made; below a quarter of it, what fills the disk is stopped. It counts for
+   * files as for bytes: a disk that has no file left to give is full as well.
+   */
   low: Mark
   /** Above it, all is well again. */
   high: Mark
   /** Makes room until this much is free; never broken off. */
   makeRoom: (freeBytes: number) => Promise<void>
-  /** Goes further, when that was not enough. */
-  makeMoreRoom: (freeBytes: number) => Promise<void>
+  /**
+   * Goes further, when that was not enough; only while no work is inside. True: it did something that is not to be done
+   * again soon, and growing pauses follow.
+   */
+  makeMoreRoom: (freeBytes: number) => Promise<boolean | void>
+  /** Ends whatever single thing fills the disk most, and says what it was; null when it finds none. */
+  stopLargest?: (by: 'bytes' | 'files') => Promise<Stopped | null>
   log: Logger
 }
+/** What was ended because it filled the disk. */
+export type Stopped = { command: string; bytes: number; files: number }
 
 const lookEveryMs = 500
 /** Of the low mark: what is at work is stopped while the gateway’s own records can still be written. */
@@ -25,16 +35,28 @@ const fullShare = 0.25
 const restMs = 10_000
 const retryAfterSeconds = 30
 const recentMs = 10_000
+/** Between two works that are stopped: the first may have been the one. */
+const reliefMs = 2000
+/** Between two times of going further. */
+const furtherMs = { first: 30_000, longest: 15 * 60_000 }
+
+type Room = { freeBytes: number; sizeBytes: number; freeFiles: number; sizeFiles: number }
 
 /** Watches how much room a file system has. Whoever needs some asks here first. */
 export class DiskWatch {
   readonly #options: DiskWatchOptions
   readonly #timer: NodeJS.Timeout
-  #room = { freeBytes: 0, sizeBytes: 0 }
+  #room: Room = { freeBytes: 0, sizeBytes: 0, freeFiles: 0, sizeFiles: 0 }
   #tight = false
-  #full = new AbortController()
+  /** What is at work and needs room, oldest first. */
+  readonly #inside = new Set<AbortController>()
+  #stopping = false
+  #lastStop = Number.NEGATIVE_INFINITY
+  #lastStopped: Stopped | null = null
   #lastLow = Number.NEGATIVE_INFINITY
   #lastTry = Number.NEGATIVE_INFINITY
+  #furtherAfter = Number.NEGATIVE_INFINITY
+  #furtherPauseMs = furtherMs.first
   #making: Promise<void> | undefined
 
   static async open(options: DiskWatchOptions): Promise<DiskWatch> {
@@ -50,16 +72,27 @@ export class DiskWatch {
 
   /** From the moment it was below the low mark until it is above the high one. */
   state(): { ok: boolean; detail: string } {
-    const { freeBytes, sizeBytes } = this.#room
+    const { freeBytes, sizeBytes, freeFiles, sizeFiles } = this.#room
     const free = `${inMb(freeBytes)} of ${inMb(sizeBytes)} free`
     if (!this.#tight) return { ok: true, detail: free }
-    const wanted = bytesOf(this.#options.high, sizeBytes)
-    return { ok: false, detail: `${free}; nothing new is taken until ${inMb(wanted)} are` }
+    const { high } = this.#options
+    const files = isBelow(high, freeFiles, sizeFiles, sizeBytes) ? ` and ${freeFiles} of ${sizeFiles} files` : ''
+    return {
+      ok: false,
+      detail: `${free}${files}; nothing new is taken until ${inMb(bytesOf(high, sizeBytes))} are`,
+    }
   }
 
-  /** Fires with `no-space` when hardly anything is left: whatever may be filling the disk must stop. */
-  get full(): AbortSignal {
-    return this.#full.signal
+  /** For work that fills the disk: fires with `no-space` when hardly anything is left, for the youngest work first. */
+  enter(): { signal: AbortSignal } & Disposable {
+    const stop = new AbortController()
+    this.#inside.add(stop)
+    return { signal: stop.signal, [Symbol.dispose]: () => void this.#inside.delete(stop) }
+  }
+
+  /** What was ended for filling the disk in the last seconds. */
+  stoppedLately(): Stopped | null {
+    return performance.now() - this.#lastStop < recentMs ? this.#lastStopped : null
   }
 
   /** Throws `no-space` while nothing new is taken. */
@@ -83,8 +116,12 @@ export class DiskWatch {
 
   /** Makes room, one at a time: a little more than the high mark, so that the next build has some, or this share. */
   makeRoom(share?: number): Promise<void> {
-    const { sizeBytes } = this.#room
-    const wantedBytes = share === undefined ? bytesOf(this.#options.high, sizeBytes) * 1.1 : share * sizeBytes
+    const { high } = this.#options
+    const { sizeBytes, freeBytes, freeFiles, sizeFiles } = this.#room
+    const wanted = share === undefined ? bytesOf(high, sizeBytes) * 1.1 : share * sizeBytes
+    // Caches are removed by their bytes: where files are short, half of what is there goes, whatever it weighs.
+    const wantedForFiles = isBelow(high, freeFiles, sizeFiles, sizeBytes) ? (freeBytes + sizeBytes) / 2 : 0
+    const wantedBytes = Math.max(wanted, wantedForFiles)
     this.#lastTry = performance.now()
     return (this.#making ??= this.#makeRoom(Math.ceil(wantedBytes)).finally(() => (this.#making = undefined)))
   }
@@ -95,22 +132,47 @@ export class DiskWatch {
   }
 
   async #look(): Promise<void> {
-    const { folder, low, high, log } = this.#options
+    const { folder, log } = this.#options
     const found = await statfs(folder).catch(() => null)
     if (!found) return
+    const { low, high } = this.#options
     const sizeBytes = found.blocks * found.bsize
     const freeBytes = found.bavail * found.bsize // of what is free, some may be kept from us
-    this.#room = { freeBytes, sizeBytes }
-    const isLow = freeBytes < bytesOf(low, sizeBytes)
+    const [freeFiles, sizeFiles] = [found.ffree, found.files]
+    this.#room = { freeBytes, sizeBytes, freeFiles, sizeFiles }
+    const isShort = (mark: Mark, share = 1) =>
+      freeBytes < bytesOf(mark, sizeBytes) * share || isBelow(mark, freeFiles, sizeFiles * share, sizeBytes)
+    const isLow = isShort(low)
     if (isLow) this.#lastLow = performance.now()
-    const isFull = freeBytes < bytesOf(low, sizeBytes) * fullShare
-    if (isFull) this.#full.abort(new Problem('no-space', 'The builder’s disk is full.'))
-    else if (this.#full.signal.aborted) this.#full = new AbortController()
-    const tight = isLow || (this.#tight && freeBytes < bytesOf(high, sizeBytes))
+    if (isShort(low, fullShare) && !this.#stopping) void this.#stop()
+    const tight = isLow || (this.#tight && isShort(high))
     if (tight !== this.#tight)
       log[tight ? 'error' : 'info'](this.#room, tight ? 'disk is short of room' : 'disk has room again')
     this.#tight = tight
     if (tight && !this.#making && performance.now() - this.#lastTry > restMs) void this.makeRoom()
+  }
+
+  /** One thing at a time, so that no more is stopped than must be: the step that wrote most, else the youngest work. */
+  async #stop(): Promise<void> {
+    if (performance.now() - this.#lastStop < reliefMs) return
+    this.#stopping = true
+    const { stopLargest, low, log } = this.#options
+    const { freeFiles, sizeFiles, sizeBytes } = this.#room
+    const by = isBelow(low, freeFiles, sizeFiles * fullShare, sizeBytes) ? 'files' : 'bytes'
+    const stopped = await stopLargest?.(by).catch((err: unknown) => {
+      log.error({ err }, 'what fills the disk could not be found')
+      return null
+    })
+    this.#stopping = false
+    const youngest = [...this.#inside].at(-1)
+    if (!stopped && !youngest) return
+    this.#lastStop = performance.now()
+    this.#lastStopped = stopped ?? null
+    if (stopped) log.warn({ ...stopped, ...this.#room }, 'a build step filled the disk and was stopped')
+    else if (youngest) {
+      this.#inside.delete(youngest)
+      youngest.abort(new Problem('no-space', 'The builder’s disk is full.'))
+    }
   }
 
   async #makeRoom(wantedBytes: number): Promise<void> {
@@ -119,13 +181,28 @@ export class DiskWatch {
     try {
       await makeRoom(wantedBytes)
       await this.#look()
-      if (this.#tight) await makeMoreRoom(wantedBytes)
+      const mayGoFurther = this.#inside.size === 0 && performance.now() >= this.#furtherAfter
+      if (this.#tight && mayGoFurther && (await makeMoreRoom(wantedBytes)) === true) this.#pauseFurther()
     } catch (err) {
       log.error({ err }, 'no room could be made on the disk')
     }
     await this.#look()
     log.info({ freedBytes: this.#room.freeBytes - before }, 'build caches removed')
   }
+
+  /** What fills the disk again and again must not have the daemon started again and again: others build with it. */
+  #pauseFurther(): void {
+    const now = performance.now()
+    const isQuiet = now - this.#furtherAfter > furtherMs.longest
+    this.#furtherPauseMs = isQuiet ? furtherMs.first : Math.min(this.#furtherPauseMs * 2, furtherMs.longest)
+    this.#furtherAfter = now + this.#furtherPauseMs
+  }
+}
+
+/** Marks are for bytes; of the files they mean the same share. */
+function isBelow(mark: Mark, freeFiles: number, sizeFiles: number, sizeBytes: number): boolean {
+  if (sizeFiles === 0) return false // this file system does not count them
+  return freeFiles < ('bytes' in mark ? mark.bytes / sizeBytes : mark.share) * sizeFiles
 }
 
 const bytesOf = (mark: Mark, sizeBytes: number) => ('bytes' in mark ? mark.bytes : mark.share * sizeBytes)

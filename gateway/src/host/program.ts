@@ -34,7 +34,7 @@ export async function startProgram({ command, args, env, record }: ProgramStart)
   ended.catch(() => {}) // it never began: said below
   await Promise.race([once(child, 'spawn'), exit])
   const pid = child.pid!
-  writeFileSync(record, JSON.stringify({ pid, startTime: startTimeOf(pid) }))
+  writeRecord(record, { pid, startTime: startTimeOf(pid) })
   return { pid, ended, stop: (graceMs) => stop(pid, () => ended, graceMs) }
 }
 
@@ -62,6 +62,15 @@ function signal(to: number, name: NodeJS.Signals): void {
     process.kill(to, name)
   } catch {
     // it has ended
+  }
+}
+
+/** On a full disk it goes unsaid: the program ends with us all the same, and it may be the one that makes room. */
+function writeRecord(record: string, facts: { pid: number; startTime: string | undefined }): void {
+  try {
+    writeFileSync(record, JSON.stringify(facts))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
   }
 }
 

@@ -4,6 +4,7 @@ import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { readDockerfile } from '../buildkit/dockerfile.ts'
 import { secretWay } from '../buildkit/failures.ts'
+import { appLabel } from '../buildkit/image-policy.ts'
 import type { Build, Buildkit, Solved } from '../buildkit/solve.ts'
 import type { DesiredApp } from '../deploy/desired.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
@@ -227,6 +228,6 @@ function labelsOf({ id, app, source, createdAt, options }: Deployment): Record<s
     ...(options.commit && { 'org.opencontainers.image.revision': options.commit }),
     ...(source && { 'org.opencontainers.image.source': `urn:tarmac:tree:${source.digest}` }),
     'dev.tarmac.deployment': id,
-    'dev.tarmac.app': app,
+    [appLabel]: app,
   }
 }

@@ -47,10 +47,12 @@ export async function runDeployment<P extends Plan>(
   using whole = withDeadline(limits.totalMs, late('The deployment', limits.totalMs), stop)
   const { signal } = whole
 
+  /** A record that cannot be written for want of room ends nothing: room is being made. */
+  const written = <T>(write: () => Promise<T>) => whileAway(write, limits.awayMs, () => {}, signal)
   const enter = (to: DeploymentState, patch: DeploymentPatch & { reason?: string } = {}): Promise<void> => {
     moving = moving.then(async () => {
       await log.flush()
-      if (!(await store.advance(holder, state, to, patch))) {
+      if (!(await written(() => store.advance(holder, state, to, patch)))) {
         const found = await store.find(deployment.id)
         throw (found && stopWish(found)) ?? new Overtaken()
       }
@@ -61,7 +63,7 @@ export async function runDeployment<P extends Plan>(
   }
   let { rollout } = claim
   const remember = async (patch: DeploymentPatch) => {
-    if (!(await store.amend(holder, patch))) throw new Overtaken()
+    if (!(await written(() => store.amend(holder, patch)))) throw new Overtaken()
     rollout = patch.rollout
   }
   /** One part of the way, within its time, repeated while something is away. */

@@ -18,7 +18,10 @@ export async function whileAway<T>(
       return await work()
     } catch (error) {
       const worthwhile =
-        error instanceof Problem && problems[error.code].retry && problems[error.code].fault !== 'source'
+        error instanceof Problem &&
+        problems[error.code].retry &&
+        problems[error.code].fault !== 'source' &&
+        error.facts['fillsDisk'] !== true
       firstFailure ??= performance.now()
       if (!worthwhile || signal.aborted || performance.now() + pauseMs - firstFailure > awayMs) throw error
       tell({ type: 'warning', text: `${error.message} Trying again in ${pauseMs / 1000} s.` })

@@ -1,10 +1,16 @@
 import { Problem } from '#api/problem.ts'
 import type { Tell } from '../deployments/tell.ts'
-import type { DiskWatch } from '../host/disk-watch.ts'
+import type { DiskWatch, Stopped } from '../host/disk-watch.ts'
 
 const words = /no space left on device|ENOSPC/i
 /** What a build that ran out of room may hope for at its next try. */
 const wantedShare = 0.5
+/** How often a build may run out of room before it is taken for what fills the disk. */
+const maxTries = { stopped: 2, failed: 3 }
+const killed = 137
+
+/** How often each build ran out of room, by the signal that all its tries share. */
+const triesOf = new WeakMap<AbortSignal, number>()
 
 /** Does what needs room on the disk, when there is some, and until there is none; listens to what it tells. */
 export async function withinRoom<T>(
@@ -14,15 +20,16 @@ export async function withinRoom<T>(
   signal: AbortSignal,
 ): Promise<T> {
   await disk.settled(signal)
+  using inside = disk.enter()
   let said = false
   const listen: Tell = (event) => {
     said ||= event.type === 'log' && words.test(event.text)
     tell(event)
   }
   try {
-    return await work(listen, AbortSignal.any([signal, disk.full]))
+    return await work(listen, AbortSignal.any([signal, inside.signal]))
   } catch (error) {
-    throw await outOfRoom(error, said, disk)
+    throw await outOfRoom(error, said, disk, signal)
   }
 }
 
@@ -30,11 +37,27 @@ export async function withinRoom<T>(
  * What a build failed with; `no-space` when it was the builder's disk that was full, and then room is being made. A step
  * says so in its own words, which are believed when the disk was seen to be short.
  */
-async function outOfRoom(error: unknown, said: boolean, disk: DiskWatch): Promise<unknown> {
+async function outOfRoom(error: unknown, said: boolean, disk: DiskWatch, signal: AbortSignal): Promise<unknown> {
   if (!(error instanceof Problem)) return error
-  if (error.code !== 'no-space' && !((said || words.test(error.message)) && (await disk.wasShort()))) return error
+  const stopped = error.facts['exitCode'] === killed && !error.facts['outOfMemory'] ? disk.stoppedLately() : null
+  const isShort = error.code === 'no-space' || ((said || words.test(error.message)) && (await disk.wasShort()))
+  if (!stopped && !isShort) return error
   void disk.makeRoom(wantedShare)
-  const detail =
-    'The builder’s disk is full; old build caches are being removed. If it stays so, the build needs more room than the builder has.'
-  return new Problem('no-space', detail, { cause: error, facts: error.facts })
+  const tries = (triesOf.get(signal) ?? 0) + 1
+  triesOf.set(signal, tries)
+  const fillsDisk = tries >= (stopped ? maxTries.stopped : maxTries.failed)
+  const facts = { ...error.facts, ...(stopped && { wroteBytes: stopped.bytes }), ...(fillsDisk && { fillsDisk }) }
+  return new Problem('no-space', detailOf(error, stopped, fillsDisk), { cause: error, facts })
+}
+
+function detailOf({ facts }: Problem, stopped: Stopped | null, fillsDisk: boolean): string {
+  const step = typeof facts['step'] === 'string' ? `The step “${facts['step']}”` : 'A step of the build'
+  const wrote = stopped && ` wrote ${Math.round(stopped.bytes / 1e6)} MB and ${stopped.files} files`
+  const what = stopped
+    ? `${step}${wrote} and filled the builder’s disk, so it was stopped.`
+    : 'The builder’s disk is full; old build caches are being removed.'
+  const next = fillsDisk
+    ? 'This build ran out of room again and again and is not tried once more: let its steps write less, or give the builder a larger volume.'
+    : 'If it stays so, the build needs more room than the builder has.'
+  return `${what} ${next}`
 }

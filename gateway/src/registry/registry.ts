@@ -1,33 +1,61 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { Agent, request, type Dispatcher } from 'undici'
 import { Problem } from '#api/problem.ts'
 import { imageTypes } from './image-parts.ts'
 
 const attempts = 4
+const maxRedirects = 5
 const manifestBytes = 8 * 1024 * 1024
 const accept = imageTypes.join(', ')
 
 export type Login = { username: string; password: string }
 /** An image's manifest, or the index of several platforms' images. */
 export type Manifest = { digest: string; mediaType: string; bytes: Uint8Array }
-type Method = 'GET' | 'PUT'
+type Method = 'GET' | 'HEAD' | 'PUT'
+export type RegistrySettings = {
+  host: string
+  /** A user name that is empty stands for an identity token, as docker keeps them. */
+  login: Login | null
+  /** Plain HTTP. */
+  insecure?: boolean
+  /** Connections that several registries share; they stay open when this one is disposed of. */
+  agent?: Agent
+}
 
-/** What a registry holds, by name. Problems: `registry-unavailable`, `registry-denied`. `insecure`: plain HTTP. */
+let trusted: SecureContext | undefined
+
+/** Trusts whom the machine trusts, as the build daemon does: a private registry may have a certificate of its house. */
+export function registryAgent(): Agent {
+  trusted ??= createSecureContext({
+    ca: [...new Set([...getCACertificates('default'), ...getCACertificates('system')])],
+  })
+  return new Agent({
+    connect: { timeout: 5000, secureContext: trusted },
+    headersTimeout: 30_000,
+    bodyTimeout: 30_000,
+  })
+}
+
+/** What a registry holds, by name. Problems: `registry-unavailable`, `registry-denied`. */
 export class Registry {
   readonly #base: string
   readonly #host: string
-  readonly #basic: string | null
-  readonly #agent = new Agent({ connect: { timeout: 5000 }, headersTimeout: 30_000, bodyTimeout: 30_000 })
+  readonly #login: Login | null
+  readonly #agent: Agent
+  readonly #ownsAgent: boolean
 
-  constructor({ host, login, insecure = false }: { host: string; login: Login | null; insecure?: boolean }) {
+  constructor({ host, login, insecure = false, agent }: RegistrySettings) {
     this.#host = host
     this.#base = `${insecure ? 'http' : 'https'}://${host}/v2`
-    this.#basic = login && `Basic ${Buffer.from(`${login.username}:${login.password}`).toString('base64')}`
+    this.#login = login
+    this.#agent = agent ?? registryAgent()
+    this.#ownsAgent = agent === undefined
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#agent.destroy()
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ownsAgent) await this.#agent.destroy()
   }
 
   /** The manifest behind a tag or digest; null when there is none. What comes for a digest is what the digest says. */
@@ -38,6 +66,23 @@ export class Registry {
     if (reference.includes(':') && reference !== digest)
       throw this.#unavailable(`for ${reference} it gave ${digest}, which is something else`)
     return { digest, mediaType: mediaTypeOf(answer), bytes: answer.bytes }
+  }
+
+  /**
+   * The digest of a manifest that this login may read; null for one that is not there or is hidden: a registry does not
+   * say which.
+   */
+  async find(repository: string, reference: string, signal: AbortSignal): Promise<string | null> {
+    try {
+      const answer = await this.#ask('HEAD', repository, reference, null, signal)
+      const said = String(answer?.headers['docker-content-digest'] ?? '')
+      const known = answer === null || /^\w+:[0-9a-f]{32,}$/.test(said)
+      if (known || reference.includes(':')) return answer && (said || reference)
+      return (await this.manifest(repository, reference, signal))?.digest ?? null
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'registry-denied') return null
+      throw error
+    }
   }
 
   /** Puts a manifest under a tag; what it names must be in the repository already. */
@@ -59,38 +104,72 @@ export class Registry {
     const first = await send(this.#basic)
     const challenge = String(first.headers['www-authenticate'] ?? '')
     const bearer = first.status === 401 && /^Bearer /i.test(challenge)
-    const answer = bearer ? await send(`Bearer ${await this.#token(challenge, repository, signal)}`) : first
+    const actions = method === 'PUT' ? 'pull,push' : 'pull'
+    const scope = `repository:${repository}:${actions}`
+    const answer = bearer ? await send(`Bearer ${await this.#token(challenge, scope, signal)}`) : first
     if (answer.status === 404) return null
     if (answer.status < 300) return answer
     throw this.#denied(`${method} ${path}: ${answer.status}`)
   }
 
   /** The token dance: the registry names the place that gives tokens, our login goes there. */
-  async #token(challenge: string, repository: string, signal: AbortSignal): Promise<string> {
+  async #token(challenge: string, scope: string, signal: AbortSignal): Promise<string> {
     const said = Object.fromEntries([...challenge.matchAll(/\b(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]))
     const realm = URL.canParse(said['realm'] ?? '') ? new URL(said['realm'] ?? '') : null
     // The login leaves for no place that the registry's own connection would not protect as well.
     if (!realm || (realm.protocol !== 'https:' && realm.protocol !== new URL(this.#base).protocol))
       throw this.#denied(`it asks for a login at "${said['realm']}"`)
-    if (said['service']) realm.searchParams.set('service', said['service'])
-    realm.searchParams.set('scope', said['scope'] ?? `repository:${repository}:pull,push`)
-    const answer = await this.#send('GET', realm.href, { authorization: this.#basic, manifest: null }, signal)
+    const asked = { ...(said['service'] && { service: said['service'] }), scope: said['scope'] ?? scope }
+    const answer = await this.#send(...this.#tokenRequest(realm, asked), signal)
     if (answer.status >= 300) throw this.#denied(`token: ${answer.status}`)
     const { token, access_token } = JSON.parse(answer.bytes.toString()) as { token?: string; access_token?: string }
     return token ?? access_token ?? ''
   }
 
-  async #send(method: Method, url: string, what: Sent, signal: AbortSignal): Promise<Answer> {
+  /** An identity token is exchanged as OAuth wants it; a name and a password go as they are. */
+  #tokenRequest(realm: URL, asked: Record<string, string>): [Method | 'POST', string, Sent] {
+    if (this.#login?.username === '') {
+      const grant = { grant_type: 'refresh_token', client_id: 'tarmac', refresh_token: this.#login.password }
+      const bytes = Buffer.from(new URLSearchParams({ ...asked, ...grant }).toString())
+      const manifest = { mediaType: 'application/x-www-form-urlencoded', bytes }
+      return ['POST', realm.href, { authorization: null, manifest }]
+    }
+    for (const [name, value] of Object.entries(asked)) realm.searchParams.set(name, value)
+    return ['GET', realm.href, { authorization: this.#basic, manifest: null }]
+  }
+
+  get #basic(): string | null {
+    if (!this.#login?.username) return null
+    const { username, password } = this.#login
+    return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+  }
+
+  async #send(method: Method | 'POST', url: string, what: Sent, signal: AbortSignal): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#try(method, url, what, signal)
+      const answer = await this.#follow(method, url, what, signal)
       if (!(answer instanceof Problem)) return answer
       if (attempt === attempts) throw answer
       await delay(250 * 2 ** attempt * (0.5 + Math.random() / 2), undefined, { signal })
     }
   }
 
+  /** Some registries only know who holds an image. The login goes to no other place than the one it is for. */
+  async #follow(method: Method | 'POST', url: string, what: Sent, signal: AbortSignal): Promise<Answer | Problem> {
+    const from = new URL(url)
+    let at = from
+    for (let hops = 0; ; hops++) {
+      const sent = at.origin === from.origin ? what : { ...what, authorization: null }
+      const answer = await this.#try(method, at.href, sent, signal)
+      const to = answer instanceof Problem ? null : redirectOf(answer, at)
+      if (to === null || !['GET', 'HEAD'].includes(method)) return answer
+      if (hops === maxRedirects || (to.protocol !== 'https:' && to.protocol !== at.protocol))
+        throw this.#denied(`it sends us on to ${to.origin}, where the login cannot follow`)
+      at = to
+    }
+  }
+
   async #try(
-    method: Method,
+    method: Method | 'POST',
     url: string,
     { authorization, manifest }: Sent,
     signal: AbortSignal,
@@ -134,6 +213,11 @@ export class Registry {
 
 type Sent = { authorization: string | null; manifest: Omit<Manifest, 'digest'> | null }
 type Answer = { status: number; headers: Dispatcher.ResponseData['headers']; bytes: Buffer }
+
+function redirectOf({ status, headers }: Answer, from: URL): URL | null {
+  const place = String(headers['location'] ?? '')
+  return [301, 302, 303, 307, 308].includes(status) && URL.canParse(place, from.href) ? new URL(place, from.href) : null
+}
 
 const mediaTypeOf = ({ headers }: Answer): string => String(headers['content-type'] ?? '').split(';')[0]!
 export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`

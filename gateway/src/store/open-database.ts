@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { Problem } from '#api/problem.ts'
+import { isFull, noRoom } from './full-disk.ts'
 import { integrityOf, isDamage } from './integrity-of.ts'
 import { moveInPlace } from './move-in-place.ts'
 
@@ -88,6 +89,7 @@ function readNumber(db: DatabaseSync, pragma: 'synchronous' | 'user_version'): n
 const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
 
 function explained(error: unknown, path: string): unknown {
+  if (isFull(error)) return noRoom(error)
   return isDamage(error) ? damaged(path, (error as Error).message, error) : error
 }
 

@@ -32,6 +32,7 @@ import {
 } from './deployment-rows.ts'
 import { LaneRows } from './lane-rows.ts'
 import { dropLogs } from './log-retention.ts'
+import { isFull, noRoom } from './full-disk.ts'
 import { openDatabase } from './open-database.ts'
 import { ReleaseRows } from './release-rows.ts'
 import { RolloutRows } from './rollout-rows.ts'
@@ -44,8 +45,6 @@ import { pageOf, type StoreTools } from './store-tools.ts'
 /** For tests of something else. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
-/** SQLITE_FULL, or SQLITE_IOERR_SHMSIZE: there was no room for the index of the write-ahead log. */
-const isFull = (error: unknown): boolean => [13, 4874].includes((error as { errcode?: number }).errcode ?? 0)
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
 
 export type StoreSettings = {
@@ -361,14 +360,15 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   #transaction<T>(work: () => T): T {
-    this.#db.exec('BEGIN IMMEDIATE')
     try {
+      this.#db.exec('BEGIN IMMEDIATE')
       const result = work()
       this.#db.exec('COMMIT')
       return result
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK') // on a full disk SQLite has done so itself
-      if (!isFull(error) || !this.#settings.makeRoom()) throw error
+      if (!isFull(error)) throw error
+      if (!this.#settings.makeRoom()) throw noRoom(error)
       return this.#transaction(work)
     }
   }

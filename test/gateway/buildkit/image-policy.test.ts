@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { ImagePolicy, type ImageRules } from '../../../gateway/src/buildkit/image-policy.ts'
 import { policyAction, PolicyQuestion } from '../../../gateway/src/buildkit/messages.ts'
+import { ImageAccess } from '../../../gateway/src/registry/image-access.ts'
 
 const rules: ImageRules = {
   allowed: ['docker.io', 'ghcr.io/acme', 'quay.io/one/two'],
@@ -8,6 +9,8 @@ const rules: ImageRules = {
   own: 'registry.fly.io',
   refreshMs: 60_000,
 }
+/** These facts are about names: no registry is asked. */
+const access = new ImageAccess({ loginFor: () => null, own: rules.own, mirrors: {}, keepMs: 0 })
 const one = `sha256:${'1'.repeat(64)}`
 const two = `sha256:${'2'.repeat(64)}`
 const question = (identifier: string, digest?: string) =>
@@ -30,8 +33,8 @@ test.each([
   'docker-image://quay.io/one/two:1',
   'docker-image://registry.fly.io/shop:deployment-1',
 ])('%s may be used', (identifier) => {
-  expect(verdict(new ImagePolicy(rules), identifier)).toBe('looked up')
-  expect(verdict(new ImagePolicy(rules), `${identifier}@${one}`)).toBe('allow')
+  expect(verdict(new ImagePolicy(rules, access), identifier)).toBe('looked up')
+  expect(verdict(new ImagePolicy(rules, access), `${identifier}@${one}`)).toBe('allow')
 })
 
 test.each([
@@ -59,7 +62,7 @@ test.each([
   'blockdevice:///dev/sda',
   '',
 ])('%s may not', (identifier) => {
-  const policy = new ImagePolicy(rules)
+  const policy = new ImagePolicy(rules, access)
   const build = policy.forBuild('shop', null, false)
   expect(build.answer(question(identifier)).decision?.action).toBe(policyAction.deny)
   expect(build.refused()).toMatchObject({ code: 'image-forbidden' })
@@ -67,7 +70,7 @@ test.each([
 })
 
 test('the refusal of an image says what is allowed', () => {
-  const build = new ImagePolicy(rules).forBuild('shop', null, false)
+  const build = new ImagePolicy(rules, access).forBuild('shop', null, false)
   build.answer(question('docker-image://localhost/x:1'))
   expect(build.refused()?.body()).toMatchObject({
     image: 'localhost/x:1',
@@ -77,7 +80,7 @@ test('the refusal of an image says what is allowed', () => {
 })
 
 test('a name stands for one digest until its time is over, for each app on its own', () => {
-  const policy = new ImagePolicy(rules)
+  const policy = new ImagePolicy(rules, access)
   const first = policy.forBuild('shop', null, false)
   expect(first.answer(question(node)).lookUp?.source?.identifier).toBe(node)
   const pinned = { action: policyAction.convert, update: { identifier: `${node}@${one}`, attrs: {} } }
@@ -87,11 +90,11 @@ test('a name stands for one digest until its time is over, for each app on its o
   expect(first.goodUntil()).toBeGreaterThan(Date.now() + 50_000)
   expect(policy.forBuild('shop', null, false).answer(question(node)).decision).toEqual(pinned)
   expect(verdict(policy, node, 'blog')).toBe('looked up')
-  expect(verdict(new ImagePolicy({ ...rules, refreshMs: 0 }), node)).toBe('looked up')
+  expect(verdict(new ImagePolicy({ ...rules, refreshMs: 0 }, access), node)).toBe('looked up')
 })
 
 test('a build from scratch looks its names up anew, once, and later builds go by what it found', () => {
-  const policy = new ImagePolicy(rules)
+  const policy = new ImagePolicy(rules, access)
   policy.forBuild('shop', null, false).answer(question(node, one))
   const anew = policy.forBuild('shop', null, true)
   expect(anew.answer(question(node)).lookUp).toBeDefined()
@@ -105,14 +108,14 @@ test('a build from scratch looks its names up anew, once, and later builds go by
 })
 
 test('a digest that the source gives itself is recorded as it stands', () => {
-  const build = new ImagePolicy(rules).forBuild('shop', null, false)
+  const build = new ImagePolicy(rules, access).forBuild('shop', null, false)
   build.answer(question(`${node}@${one}`))
   expect(build.bases()).toEqual({ [`docker.io/library/node:22@${one}`]: one })
   expect(build.goodUntil()).toBeNull()
 })
 
 test('a Dockerfile is read by no frontend but those that are allowed', () => {
-  const policy = new ImagePolicy(rules)
+  const policy = new ImagePolicy(rules, access)
   policy.checkFrontend('docker/dockerfile:1-labs')
   for (const image of ['me/mine:1', 'docker/dockerfile-upstream:master', 'ghcr.io/docker/dockerfile:1', 'Not/Valid'])
     expect(() => policy.checkFrontend(image)).toThrow(`read by ${image}`)

@@ -1,0 +1,139 @@
+import { Problem } from '#api/problem.ts'
+import type { ImagePolicy, Pin } from './image-policy.ts'
+import { policyAction, type PolicyAnswer, type PolicyQuestion } from './messages.ts'
+
+const scheme = 'docker-image://'
+const allow: PolicyAnswer = { decision: { action: policyAction.allow } }
+const deny: PolicyAnswer = { decision: { action: policyAction.deny } }
+
+export type BuildFacts = {
+  app: string
+  /** Where the daemon reads the build's source. */
+  contextUrl: string | null
+  /** What the images' names stand for is looked up again. */
+  anew: boolean
+}
+
+/** What the daemon is told of each thing that one build is about to read. */
+export class BuildPolicy {
+  readonly #policy: ImagePolicy
+  readonly #facts: BuildFacts
+  readonly #bases = new Map<string, string>()
+  readonly #digests = new Set<string>()
+  /** Within a build a name stands for one digest, however long that takes. */
+  readonly #pins = new Map<string, Pin>()
+  /** Names that the registry granted to this app, with their digests. */
+  readonly #granted = new Map<string, string>()
+  #refused: Problem | null = null
+
+  constructor(policy: ImagePolicy, facts: BuildFacts) {
+    this.#policy = policy
+    this.#facts = facts
+  }
+
+  /** As `answer`; and an image that is allowed by its name must be granted to this app by its registry. */
+  async check(question: PolicyQuestion, signal: AbortSignal): Promise<PolicyAnswer> {
+    const image = question.about?.image
+    if (image) this.#policy.learn(image)
+    const answered = this.answer(question)
+    const name = imageOf(question)
+    const settled = answered.decision && answered.decision.action !== policyAction.allow
+    if (settled || name === null) return answered
+    try {
+      return await this.#checkImage(name, question, answered, signal)
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error
+      this.#refused ??= error
+      return deny
+    }
+  }
+
+  /** By names alone: a decision, or that the daemon is to look it up first. */
+  answer(question: PolicyQuestion): PolicyAnswer {
+    const { app, contextUrl, anew } = this.#facts
+    const { source: { identifier = '', attrs = {} } = {}, image } = question.about ?? {}
+    if (identifier === contextUrl) return allow
+    const name = imageOf(question)
+    if (name === null || !this.#policy.allows(app, name)) {
+      this.#refused ??= name === null ? sourceForbidden(identifier) : this.#policy.forbidden(app, name)
+      return deny
+    }
+    const [, tagged = name, ownDigest] = /^(.*)@(\w+:\w+)$/.exec(name) ?? []
+    if (ownDigest) {
+      if (!this.#bases.has(tagged)) this.#use(name, ownDigest)
+      return allow
+    }
+    const known = this.#pins.get(name) ?? (anew ? null : this.#policy.pinned(app, name))
+    const pin = image ? this.#policy.pin(app, name, image.digest) : known
+    if (!pin) return lookUpOf(question)
+    this.#pins.set(name, pin)
+    this.#use(name, pin.value)
+    return { decision: { action: policyAction.convert, update: { identifier: `${identifier}@${pin.value}`, attrs } } }
+  }
+
+  /** What the build was refused for, if anything. */
+  refused(): Problem | null {
+    return this.#refused
+  }
+
+  /** What each image's name stood for. */
+  bases(): Record<string, string> {
+    return Object.fromEntries(this.#bases)
+  }
+
+  /** When the first of the names must be looked up again (milliseconds since 1970); null when there is none. */
+  goodUntil(): number | null {
+    const found = [...this.#pins.values()].map(({ at }) => at)
+    return found.length > 0 ? Math.min(...found) + this.#policy.refreshMs : null
+  }
+
+  /** A text in which images go by the names that the build gave them. */
+  asNamed(text: string): string {
+    return text.replaceAll(/@(\w+:[\da-f]+)/g, (whole, digest: string) => (this.#digests.has(digest) ? '' : whole))
+  }
+
+  /** Has the names looked up again by whoever builds next. */
+  forget(): void {
+    this.#policy.forget(this.#facts.app, this.#bases.keys())
+  }
+
+  #use(name: string, digest: string): void {
+    this.#bases.set(name, digest)
+    this.#digests.add(digest)
+  }
+
+  async #checkImage(
+    name: string,
+    question: PolicyQuestion,
+    answered: PolicyAnswer,
+    signal: AbortSignal,
+  ): Promise<PolicyAnswer> {
+    const { app } = this.#facts
+    const digest = this.#granted.get(name) ?? (await this.#policy.demandAccess(app, name, signal))
+    if (digest === null) return answered
+    this.#granted.set(name, digest)
+    if (answered.lookUp) {
+      // Ours, not the daemon's: that answers all who ask for a name at the same moment with what the first may read.
+      this.#pins.set(name, this.#policy.pin(app, name, digest))
+      return this.answer(question)
+    }
+    return (await this.#policy.refuseAnotherApps(app, name, signal)) ? answered : lookUpOf(question)
+  }
+}
+
+/** The full name of the image that is asked about; null: it is something else. */
+function imageOf({ about }: PolicyQuestion): string | null {
+  const identifier = about?.source?.identifier ?? ''
+  return identifier.startsWith(scheme) ? identifier.slice(scheme.length) : null
+}
+
+function lookUpOf(question: PolicyQuestion): PolicyAnswer {
+  const { identifier = '', attrs = {} } = question.about?.source ?? {}
+  const logName = `[internal] load metadata for ${imageOf(question)}`
+  return { lookUp: { source: { identifier, attrs }, platform: question.platform, logName } }
+}
+
+function sourceForbidden(source: string): Problem {
+  const detail = `The build reads ${source}, which is neither an image nor in the source. Fetch it in a RUN step instead.`
+  return new Problem('image-forbidden', detail, { facts: { source } })
+}

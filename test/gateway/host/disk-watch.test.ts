@@ -1,0 +1,57 @@
+import { tmpdir } from 'node:os'
+import { expect, test, vi } from 'vitest'
+import { DiskWatch, type DiskWatchOptions } from '../../../gateway/src/host/disk-watch.ts'
+import { openLog } from '../../../gateway/src/log.ts'
+
+/** A disk that always counts as full: more than all of it should be free. */
+const watch = (more: Partial<DiskWatchOptions>) =>
+  DiskWatch.open({
+    folder: tmpdir(),
+    low: { share: 10 },
+    high: { share: 10 },
+    makeRoom: () => Promise.resolve(),
+    makeMoreRoom: () => Promise.resolve(),
+    log: openLog('silent'),
+    ...more,
+  })
+
+test('where nothing single fills the disk the youngest work is stopped, and the others get their time', async () => {
+  await using full = await watch({})
+  using first = full.enter()
+  using second = full.enter()
+  await vi.waitFor(() => expect(second.signal.aborted).toBe(true))
+  expect(second.signal.reason).toMatchObject({ code: 'no-space' })
+  expect(first.signal.aborted).toBe(false)
+})
+
+test('a step that was stopped spares the work, and is remembered for a while', async () => {
+  const stopped = { command: '/step', bytes: 5e9, files: 3 }
+  await using full = await watch({ stopLargest: () => Promise.resolve(stopped) })
+  using work = full.enter()
+  await vi.waitFor(() => expect(full.stoppedLately()).toEqual(stopped))
+  expect(work.signal.aborted).toBe(false)
+})
+
+test('what goes further than removing caches is done once, and not while anything is at work', async () => {
+  let further = 0
+  await using full = await watch({ makeMoreRoom: () => Promise.resolve(++further > 0) })
+  await vi.waitFor(() => expect(further).toBe(1))
+  for (let round = 0; round < 5; round++) await full.makeRoom()
+  expect(further).toBe(1)
+
+  const room = Promise.withResolvers<void>()
+  let besides = 0
+  await using busy = await watch({
+    makeRoom: () => room.promise,
+    stopLargest: () => Promise.resolve({ command: '/step', bytes: 5e9, files: 3 }),
+    makeMoreRoom: () => Promise.resolve(++besides > 0),
+  })
+  {
+    using _work = busy.enter()
+    room.resolve()
+    await busy.makeRoom()
+    expect(besides).toBe(0)
+  }
+  await busy.makeRoom()
+  expect(besides).toBe(1)
+})
