@@ -79,10 +79,11 @@ export function withDefaults(asked: DeploymentOptions, own: OwnSettings): Deploy
 
 /** As in RFC 7396. */
 function merge(own: object, patch: object): object {
-  const merged: Record<string, unknown> = { ...own }
+  const merged = new Map<string, unknown>(Object.entries(own))
   for (const [name, value] of Object.entries(patch) as [string, unknown][])
-    if (value === null) delete merged[name]
-    else if (typeof value === 'object' && !Array.isArray(value)) merged[name] = merge(Object(merged[name]), value)
-    else merged[name] = value
-  return merged
+    if (value === null) merged.delete(name)
+    else if (typeof value === 'object' && !Array.isArray(value))
+      merged.set(name, merge(Object(merged.get(name)), value))
+    else merged.set(name, value)
+  return Object.fromEntries(merged) // a key named __proto__ stays a key, and is refused as one
 }

@@ -7,7 +7,8 @@ import { Problem } from './problem.ts'
  * `cancel-running` the one at work too until it touches machines, `fifo` none, and `reject` is for an empty lane only.
  */
 export const lanePolicies = ['latest', 'cancel-running', 'fifo', 'reject'] as const
-export const variableName = /^[A-Za-z_]\w{0,127}$/
+/** Not `__proto__`: as a key of an object it would vanish. */
+export const variableName = /^(?!__proto__$)[A-Za-z_]\w{0,127}$/
 
 export const variables = z.record(
   z.string().regex(variableName, 'a variable is named by letters, digits and _'),
@@ -167,7 +168,7 @@ function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
 }
 
 function flag(name: string, value: string): boolean {
-  if (value in yesNo) return yesNo[value as keyof typeof yesNo]
+  if (Object.hasOwn(yesNo, value)) return yesNo[value as keyof typeof yesNo]
   throw invalid(name, `is true or false, not “${value.slice(0, 50)}”`)
 }
 
