@@ -18,7 +18,7 @@ export const defaultConnectionLimits: ConnectionLimits = {
   answerMs: 60_000,
 }
 
-type Connection = { busy: boolean; waiting: (() => void)[] }
+type Connection = { answering: ServerResponse | null; waiting: (() => void)[] }
 
 /** What one caller may hold: connections before it has shown a token, requests at once, and time for what it was answered. */
 export class Connections {
@@ -33,7 +33,7 @@ export class Connections {
 
   accept(socket: Socket): void {
     if (this.#open.has(socket)) return // an upgrade that was not taken begins again as plain HTTP
-    this.#open.set(socket, { busy: false, waiting: [] })
+    this.#open.set(socket, { answering: null, waiting: [] })
     this.#strangers.add(socket)
     socket.once('close', () => this.#strangers.delete(socket))
     const [oldest] = this.#strangers
@@ -46,7 +46,18 @@ export class Connections {
   }
 
   isBusy(socket: Socket): boolean {
-    return this.#open.get(socket)?.busy ?? false
+    return Boolean(this.#open.get(socket)?.answering)
+  }
+
+  hasBegunAnswer(socket: Socket): boolean {
+    return this.#open.get(socket)?.answering?.headersSent ?? false
+  }
+
+  /** What still comes is thrown away for a moment, so that the caller reads its answer; then the connection is cut. */
+  cutSoon(socket: Socket): void {
+    const cut = setTimeout(() => socket.destroy(), this.#limits.drainMs)
+    socket.once('end', () => socket.destroy()).once('close', () => clearTimeout(cut))
+    socket.resume()
   }
 
   /**
@@ -62,16 +73,16 @@ export class Connections {
     if (!connection) return answer()
     const begin = () => {
       if (socket.destroyed) return
-      connection.busy = true
+      connection.answering = response
       response.once('close', () => {
-        connection.busy = false
+        connection.answering = null
         const next = connection.waiting.shift()
         if (next) setImmediate(next)
       })
       this.#limitAnswer(request, response)
       answer()
     }
-    if (!connection.busy && connection.waiting.length === 0) begin()
+    if (!connection.answering && connection.waiting.length === 0) begin()
     else if (connection.waiting.length < this.#limits.waiting) connection.waiting.push(begin)
     else socket.destroy()
   }
@@ -83,7 +94,8 @@ export class Connections {
     let timer: NodeJS.Timeout | undefined
     response.once('prefinish', () => {
       // A log has a watch of its own, which lets slow readers be slow.
-      if (response.hasHeader('Content-Length')) timer = setTimeout(() => socket.destroy(), answerMs)
+      if (!response.destroyed && response.hasHeader('Content-Length'))
+        timer = setTimeout(() => socket.destroy(), answerMs)
     })
     response.once('close', () => {
       clearTimeout(timer)

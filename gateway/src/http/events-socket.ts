@@ -1,5 +1,3 @@
-import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Deployment } from '#api/deployment.ts'
 import type { SendingAway } from '#api/event-stream.ts'
@@ -9,8 +7,8 @@ import type { HttpParts } from './http-app.ts'
 import type { LogFilter } from './log-filter.ts'
 import { assertHandshake, type readerGate } from './read-events.ts'
 import { defaultHeartbeatMs, stoppingMessage, tooSlowMessage } from './send-log.ts'
+import type { Upgrade } from './upgrades.ts'
 
-export type Upgrade = { request: IncomingMessage; socket: Socket; head: Buffer }
 /** A reader has nothing to say; a frame now and then keeps its line alive. */
 const maxFramesPerBeat = 100
 

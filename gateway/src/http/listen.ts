@@ -10,6 +10,7 @@ import { httpApp, type HttpParts } from './http-app.ts'
 import { sendProblem } from './problem.ts'
 import { eventsReader, isForEvents, readerGate } from './read-events.ts'
 import { checkForm } from './request-form.ts'
+import { answerUnreadable } from './unreadable.ts'
 import { isWebSocket, Upgrades } from './upgrades.ts'
 
 export type Listening = { url: string; port: number; [Symbol.asyncDispose](): Promise<void> }
@@ -66,10 +67,11 @@ export async function listen(parts: HttpParts, options: Options): Promise<Listen
   server.on('checkExpectation', answer) // what else is expected may be left unheard (RFC 9110, 10.1.1)
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => socket.destroy())
-    const putBack = () => upgrades.putBack(server, { request, socket, head })
-    if (isWebSocket(request) && isForEvents(request)) sockets.take({ request, socket, head }, putBack)
-    else putBack()
+    const upgrade = { request, socket, head }
+    if (!isWebSocket(request) || !isForEvents(request)) upgrades.putBack(server, upgrade, false)
+    else sockets.take(upgrade, () => upgrades.putBack(server, upgrade, true))
   })
+  server.on('clientError', (error, socket) => answerUnreadable(error, socket as Socket, connections))
   server.on('connect', (request: IncomingMessage, line: Duplex) => refuseTunnel(request, line, connections))
   server.listen(port, host)
   await once(server, 'listening')

@@ -2,6 +2,9 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Connections } from './connections.ts'
 
+/** What Node hands out: the bare connection, and what came behind the request. */
+export type Upgrade = { request: IncomingMessage; socket: Socket; head: Buffer }
+
 /**
  * What becomes of `Upgrade`. Only the log's WebSocket is taken; everything else, as the h2c that curl and Java offer, is
  * served as plain HTTP/1.1 (RFC 9110, 7.8).
@@ -27,14 +30,14 @@ export class Upgrades {
     return httpVersion === '1.1' && !hasBody && !this.#connections.isBusy(socket) && !this.#putBack.has(socket)
   }
 
-  /** Lets the server read a request again, as plain HTTP. A WebSocket's keeps its header, by which it is refused. */
-  putBack(server: Server, { request, socket, head }: { request: IncomingMessage; socket: Socket; head: Buffer }): void {
+  /** Lets the server read a request again, as plain HTTP; with the header `Upgrade` where it is refused for that. */
+  putBack(server: Server, { request, socket, head }: Upgrade, keepHeader: boolean): void {
     if (socket.destroyed) return
     this.#putBack.add(socket)
     const { method, url, httpVersion, rawHeaders } = request
     const lines = [`${method} ${url} HTTP/${httpVersion}`]
     for (let at = 0; at < rawHeaders.length; at += 2)
-      if (rawHeaders[at]!.toLowerCase() !== 'upgrade' || isWebSocket(request))
+      if (keepHeader || rawHeaders[at]!.toLowerCase() !== 'upgrade')
         lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]!.replaceAll(/[\r\n]+/g, ' ')}`)
     socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]))
     server.emit('connection', socket)
