@@ -80,9 +80,11 @@ export class DiskWatch {
     const missing = () => Math.max(0, announcedBytes - arrivedBytes())
     const { freeBytes, sizeBytes } = this.#room
     const low = bytesOf(this.#options.low, sizeBytes)
-    let leftBytes = freeBytes - announcedBytes
-    for (const other of this.#announced) leftBytes -= other()
-    if (leftBytes < low && !this.#making && performance.now() - this.#lastTry > restMs) void this.makeRoom()
+    const leftBytes = [...this.#announced].reduce((left, other) => left - other(), freeBytes - announcedBytes)
+    // Not for what the disk could never hold: all caches would go for it.
+    const wantedBytes = freeBytes - leftBytes + bytesOf(this.#options.high, sizeBytes)
+    const mayMake = !this.#making && performance.now() - this.#lastTry > restMs && wantedBytes < sizeBytes
+    if (leftBytes < low && mayMake) void this.makeRoom(wantedBytes / sizeBytes)
     if (sizeBytes > 0 && leftBytes < low * fullShare) {
       const detail = `The builder’s disk has ${inMb(freeBytes)} free, which is not enough for ${inMb(announcedBytes)} more beside the other uploads under way. Send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
       throw new Problem('no-space', detail, { facts: { retryAfterSeconds, freeBytes, announcedBytes } })

@@ -56,8 +56,9 @@ export class Connections {
   /** What still comes is thrown away for a moment, so that the caller reads its answer; then the connection is cut. */
   cutSoon(socket: Socket): void {
     const cut = setTimeout(() => socket.destroy(), this.#limits.drainMs)
-    socket.once('end', () => socket.destroy()).once('close', () => clearTimeout(cut))
-    socket.resume()
+    socket.once('close', () => clearTimeout(cut))
+    if (socket.readableEnded) socket.destroySoon()
+    else socket.once('end', () => socket.destroySoon()).resume()
   }
 
   /**

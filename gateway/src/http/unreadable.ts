@@ -14,7 +14,12 @@ const statuses: Record<string, string> = {
  */
 export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket, connections: Connections): void {
   if (socket.writableEnded) return // of what comes behind it nothing is readable either
-  if (!socket.writable || connections.hasBegunAnswer(socket)) return void socket.destroy()
+  if (!socket.writable) return void socket.destroy()
+  socket.end(connections.hasBegunAnswer(socket) ? '' : answerTo(error)) // after what is written of the answer begun
+  connections.cutSoon(socket)
+}
+
+function answerTo(error: NodeJS.ErrnoException): string {
   const status = statuses[error.code ?? '']
   const detail = `What was sent is no HTTP request that can be read (${error.code ?? error.message}).`
   const body = status ? '' : `${JSON.stringify(new Problem('request-invalid', detail).body())}\n`
@@ -24,6 +29,5 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket, c
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ]
-  socket.end(`${headers.join('\r\n')}\r\n\r\n${body}`)
-  connections.cutSoon(socket)
+  return `${headers.join('\r\n')}\r\n\r\n${body}`
 }

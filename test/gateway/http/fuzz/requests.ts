@@ -70,7 +70,7 @@ export function goodRequests({ token, id }: Target, more: string[] = []): Record
       method: 'PATCH',
       path: '/v1/apps/shop',
       headers: json,
-      body: '{"lane":"fifo","env":{"A":"1"}}',
+      body: '{"lane":"latest","env":{"A":"1"}}',
     }),
     secret: written({ method: 'PUT', path: '/v1/apps/shop/secrets/A', headers: bearer, body: 'horse battery' }),
     image: written({
@@ -157,7 +157,7 @@ const paths = [
 const bodies = [
   '['.repeat(50_000),
   `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`,
-  '{"__proto__":{"lane":"fifo"}}',
+  '{"__proto__":{"lane":"latest"}}',
   '{"env":{"__proto__":{"A":"1"}}}',
   '"\ud800',
   '\xff\xfe{\0}\0',
