@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DeploymentOptions, lanePolicies, variables } from './options.ts'
+import { DeploymentOptions, lanePolicies, refuseTooMuch, variables } from './options.ts'
 import { Problem } from './problem.ts'
 
 const { region, platform, strategy, dockerfile, target } = DeploymentOptions.shape
@@ -42,7 +42,9 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
   const unknown = Object.keys(patch).find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new Problem('option-unknown', `There is no setting ${unknown.slice(0, 50)}.`, { facts: { known } })
-  const parsed = AppSettings.partial().safeParse(merge(own, patch))
+  const merged: Record<string, unknown> = merge(own, patch)
+  for (const map of ['env', 'build']) refuseTooMuch(map, merged[map])
+  const parsed = AppSettings.partial().safeParse(merged)
   if (parsed.success) return parsed.data as OwnSettings
   const { path, message } = parsed.error.issues[0]!
   const option = path.join('.')
@@ -78,7 +80,7 @@ export function withDefaults(asked: DeploymentOptions, own: OwnSettings): Deploy
 }
 
 /** As in RFC 7396. */
-function merge(own: object, patch: object): object {
+function merge(own: object, patch: object): Record<string, unknown> {
   const merged = new Map<string, unknown>(Object.entries(own))
   for (const [name, value] of Object.entries(patch) as [string, unknown][])
     if (value === null) merged.delete(name)

@@ -135,10 +135,23 @@ export function parseOptions(found: Record<string, unknown>): DeploymentOptions 
 }
 
 function checked(found: Record<string, unknown>): DeploymentOptions {
+  for (const map of maps) refuseTooMuch(map, found[map])
   const parsed = DeploymentOptions.safeParse(found)
   if (parsed.success) return parsed.data
   const { path, message } = parsed.error.issues[0]!
   throw invalid(path.join('.'), `cannot be so: ${message}`)
+}
+
+const maxVariables = 1000
+const maxVariablesBytes = 64 * 1024
+
+/** Throws when `env` or `build` has more than 1000 variables, or more than 64 KiB of names and values. */
+export function refuseTooMuch(map: string, given: unknown): void {
+  if (typeof given !== 'object' || given === null) return
+  const all = Object.entries(given)
+  const bytes = all.reduce((sum, [name, value]) => sum + name.length + String(value ?? '').length, 0)
+  if (all.length > maxVariables || bytes > maxVariablesBytes)
+    throw invalid(map, `has at most ${maxVariables} variables, of together at most ${maxVariablesBytes / 1024} KiB`)
 }
 
 /** The query of a request that asks for these options: what `readOptions` reads back. */

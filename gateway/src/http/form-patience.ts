@@ -35,7 +35,7 @@ export class FormPatience {
     this.#over.reject(reason)
   }
 
-  feed(request: Readable, parser: Writable): void {
+  feed(body: Readable, parser: Writable): void {
     const count = (chunk: Buffer) => {
       if (!this.#inFile) this.#bytes += chunk.length
       if (this.#bytes <= maxFieldsBytes + chunk.length) return
@@ -47,11 +47,11 @@ export class FormPatience {
       this.#pause()
     }
     this.#stop = () => {
-      request.off('data', count).off('end', end).unpipe(parser)
+      body.destroy()
       parser.on('error', () => {}).destroy() // with its file, which the intake may still read
     }
     this.#run()
-    request.on('data', count).on('end', end).pipe(parser)
+    body.on('data', count).on('end', end).pipe(parser)
   }
 
   /** From now until its end what comes is the file's. */

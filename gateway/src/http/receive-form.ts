@@ -9,6 +9,7 @@ import { maxSecretBytes } from '#api/secret.ts'
 import { FormPatience } from './form-patience.ts'
 import type { HttpParts } from './http-app.ts'
 import { receive, type Received, tooLarge } from './received.ts'
+import { RequestBody } from './request-body.ts'
 import { defaultBodyMs, refuseEncoded } from './small-body.ts'
 
 /** A boundary has at most 70 characters (RFC 2046); the search for a long one in the body would be slow. */
@@ -55,7 +56,7 @@ export async function receiveForm(request: Request, parts: HttpParts, gone: Abor
       parts: 201,
       fieldNestingDepth: 0,
     },
-    streamHandler: (_request: unknown, parser: Writable) => patience.feed(request, parser),
+    streamHandler: (_request: unknown, parser: Writable) => patience.feed(new RequestBody(request), parser),
   } as multer.Options).single('source')
 
   const read = new Promise<void>((resolve, reject) => {

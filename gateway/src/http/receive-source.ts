@@ -1,10 +1,10 @@
-import { PassThrough, type Readable } from 'node:stream'
 import type { Request, Response } from 'express'
 import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
 import type { HttpParts } from './http-app.ts'
 import { receiveForm } from './receive-form.ts'
 import { receive, type Received, tooLarge } from './received.ts'
+import { RequestBody } from './request-body.ts'
 import { askForBody } from './small-body.ts'
 
 /** The app that the address names. */
@@ -32,17 +32,10 @@ export async function receiveSource(request: Request, response: Response, parts:
   try {
     return request.is('multipart/form-data')
       ? await receiveForm(request, parts, gone.signal)
-      : { source: await receive(request, apart(request), parts, gone.signal), fields: [], secrets: new Map() }
+      : { source: await receive(request, new RequestBody(request), parts, gone.signal), fields: [], secrets: new Map() }
   } catch (error) {
     throw gone.signal.aborted ? gone.signal.reason : error
   } finally {
     response.off('close', lost)
   }
-}
-
-/** A body that may be destroyed by who reads it, with the line staying open for the answer. */
-function apart(request: Request): Readable {
-  const body = new PassThrough().on('error', () => {}) // whoever reads it hears of it; a late error concerns nobody
-  request.once('error', (error) => body.destroy(error))
-  return request.pipe(body)
 }

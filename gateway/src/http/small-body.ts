@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express'
 import { Problem } from '#api/problem.ts'
 import { asObject, parseJson } from './json.ts'
+import { RequestBody } from './request-body.ts'
 
 const maxJsonBytes = 1024 * 1024
 /** Time for the whole of a small body, and for all of a form that is outside its file. */
@@ -16,26 +17,22 @@ export async function smallBody(request: Request, response: Response, limits: Li
   const { maxBytes, tooLarge, bodyMs = defaultBodyMs } = limits
   refuseEncoded(request)
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge
-  if (request.destroyed && !request.complete) throw truncated()
   askForBody(request, response)
-
+  const body = new RequestBody(request)
+  const timer = setTimeout(() => body.destroy(tooSlow(bodyMs)), bodyMs)
   const chunks: Buffer[] = []
   let sizeBytes = 0
-  const read = Promise.withResolvers<void>()
-  const take = (chunk: Buffer) => {
-    sizeBytes += chunk.length
-    if (sizeBytes > maxBytes) read.reject(tooLarge)
-    else chunks.push(chunk)
-  }
-  const brokenOff = (cause?: unknown) => read.reject(truncated(cause))
-  const timer = setTimeout(() => read.reject(tooSlow(bodyMs)), bodyMs)
-  request.on('data', take).on('end', read.resolve).on('error', brokenOff).on('close', brokenOff)
   try {
-    await read.promise
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      sizeBytes += chunk.length
+      if (sizeBytes > maxBytes) throw tooLarge
+      chunks.push(chunk)
+    }
     return Buffer.concat(chunks)
+  } catch (error) {
+    throw error instanceof Problem ? error : truncated(error)
   } finally {
     clearTimeout(timer)
-    request.off('data', take).off('end', read.resolve).off('error', brokenOff).off('close', brokenOff)
   }
 }
 

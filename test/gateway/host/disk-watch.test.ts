@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { expect, test } from 'vitest'
-import { Problem } from '#api/problem.ts'
+import type { Problem } from '#api/problem.ts'
 import { DiskWatch } from '../../../gateway/src/host/disk-watch.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 

@@ -52,10 +52,12 @@ test('without tokens a page whose name points at loopback is refused on every ad
       expect.stringMatching(/^HTTP\/1\.1 403 [^]*"host-forbidden"[^]*TARMAC_TOKENS/),
     ])
   }
-  for (const path of paths)
-    for (const more of [close, socket])
-      for (const host of others.filter((host) => !/^ ?$/.test(host)))
-        await refused(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${more}\r\n`)
+  const all = paths.flatMap((path) =>
+    [close, socket].flatMap((more) =>
+      others.filter((host) => host.trim()).map((host) => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${more}\r\n`),
+    ),
+  )
+  await Promise.all(all.map(refused))
   await refused(`GET http://evil.example/v1/apps/shop/deployments HTTP/1.1\r\nHost: localhost\r\n${close}\r\n`)
   await refused(`GET http://localhost/v1/apps/shop/deployments HTTP/1.1\r\nHost: evil.example\r\n${close}\r\n`)
   await refused('GET /v1/apps/shop/deployments HTTP/1.0\r\n\r\n')
