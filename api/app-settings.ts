@@ -42,8 +42,9 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
   const unknown = Object.keys(patch).find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new Problem('option-unknown', `There is no setting ${unknown.slice(0, 50)}.`, { facts: { known } })
+  for (const [name, value] of Object.entries(patch)) refuseTooMuch(name, value)
   const merged: Record<string, unknown> = merge(own, patch)
-  for (const map of ['env', 'build']) refuseTooMuch(map, merged[map])
+  for (const [name, value] of Object.entries(merged)) refuseTooMuch(name, value)
   const parsed = AppSettings.partial().safeParse(merged)
   if (parsed.success) return parsed.data as OwnSettings
   const { path, message } = parsed.error.issues[0]!

@@ -8,7 +8,7 @@ beforeAll(async () => void (lab = await startTestLab()))
 afterAll(() => lab?.[Symbol.asyncDispose]())
 
 const seed = process.env['TARMAC_SEED'] ?? String(Date.now())
-const stormMs = 5000
+const stormMs = 4000
 
 /** Of a process, as the kernel counts them. */
 function openSockets(pid: number): number {
@@ -30,7 +30,7 @@ test('a real gateway outlives what strangers send, and deploys after it as befor
   const { pid, log } = lab.gatewayProcess
   const before = openSockets(pid)
   const port = Number(new URL(lab.gateway).port)
-  const { failed } = await storm({ port, target: { token: lab.token, id }, seed, stormMs })
+  const { failed } = await storm({ port, target: { token: lab.token, id }, seed, stormMs, everyBytes: 7 })
   expect(failed).toEqual([])
   expect(lab.gatewayProcess.pid).toBe(pid)
   process.kill(pid, 0) // it is there

@@ -49,6 +49,8 @@ function endOfString(text: string, start: number): number {
 
 /** Such a key is lost wherever an object is copied key by key: it would be ignored without a word. */
 function isPrototype(text: string, start: number, end: number): boolean {
+  const first = text[start + 1]
+  if (first !== '_' && first !== '\\') return false
   const written = text.slice(start + 1, Math.min(end, start + 60))
   const letters = written.replaceAll(/\\u00([0-9a-f]{2})/gi, (_, code: string) =>
     String.fromCharCode(parseInt(code, 16)),

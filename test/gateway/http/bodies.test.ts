@@ -1,7 +1,9 @@
 import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { authorization, startHttp, token } from './start-http.ts'
+
+vi.setConfig({ testTimeout: 30_000 }) // some of it waits, and machines may be busy
 
 type Http = Awaited<ReturnType<typeof startHttp>>
 const bearer = `Host: x\r\nAuthorization: Bearer ${token}\r\n`

@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { connect } from 'node:net'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { authorization, startHttp, token } from './start-http.ts'
+
+vi.setConfig({ testTimeout: 30_000 }) // some of it waits, and machines may be busy
 
 const h2c = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n'
 const bearer = `Host: x\r\nAuthorization: Bearer ${token}\r\n`

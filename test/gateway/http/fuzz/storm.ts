@@ -3,13 +3,13 @@ import { Random } from '../../../../lab/soak/random.ts'
 import { goodRequests, hostileBytes, type Target } from './requests.ts'
 import { leavings, sendRaw } from './send.ts'
 
-type Storm = { port: number; target: Target; seed: string; stormMs: number; atOnce?: number }
+type Storm = { port: number; target: Target; seed: string; stormMs: number; atOnce?: number; everyBytes?: number }
 
 /**
- * Sends good requests cut off at every byte, then hostile ones for a while. Gives back how many there were and which got
+ * Sends good requests cut off at every byte (or every so many), then hostile ones for a while. Gives back how many there were and which got
  * an answer that says that something went wrong inside the gateway; throws when it no longer answers.
  */
-export async function storm({ port, target, seed, stormMs, atOnce = 48 }: Storm) {
+export async function storm({ port, target, seed, stormMs, atOnce = 48, everyBytes = 1 }: Storm) {
   const failed: { case: string; answer: string }[] = []
   let sent = 0
   const look = async (name: string, sending: Promise<string>) => {
@@ -20,11 +20,13 @@ export async function storm({ port, target, seed, stormMs, atOnce = 48 }: Storm)
   }
 
   const cuts = Object.entries(goodRequests(target)).flatMap(([name, bytes]) =>
-    Array.from({ length: bytes.length }, (_, at) => ({ name, at, bytes: bytes.subarray(0, at + 1) })),
+    Array.from({ length: bytes.length }, (_, at) => ({ name, at, bytes: bytes.subarray(0, at + 1) })).filter(
+      ({ at }) => at % everyBytes === 0,
+    ),
   )
   const upgraded = goodRequests(target, ['Connection: Upgrade', 'Upgrade: h2c'])
   for (const name of ['upload', 'chunkedForm', 'secret', 'list'])
-    for (let at = 0; at < upgraded[name]!.length; at += 3)
+    for (let at = 0; at < upgraded[name]!.length; at += 3 * everyBytes)
       cuts.push({ name: `h2c ${name}`, at, bytes: upgraded[name]!.subarray(0, at + 1) })
 
   const begun = performance.now()
@@ -70,7 +72,7 @@ function sendHostile(port: number, target: Target, random: Random): Promise<stri
 /** All the time it answers others. */
 async function watchLife(port: number, goesOn: () => boolean): Promise<void> {
   while (goesOn()) {
-    const answer = await fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(5000) })
+    const answer = await fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(15_000) })
     if (answer.status !== 200) throw new Error(`/healthz answers ${answer.status}`)
     await answer.text()
     await wait(100)
