@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DeploymentOptions, lanePolicies, refuseTooMuch, variables } from './options.ts'
+import { DeploymentOptions, lanePolicies, refuseUnusable, variables } from './options.ts'
 import { Problem } from './problem.ts'
 
 const { region, platform, strategy, dockerfile, target } = DeploymentOptions.shape
@@ -42,9 +42,9 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
   const unknown = Object.keys(patch).find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new Problem('option-unknown', `There is no setting ${unknown.slice(0, 50)}.`, { facts: { known } })
-  for (const [name, value] of Object.entries(patch)) refuseTooMuch(name, value)
+  for (const [name, value] of Object.entries(patch)) refuseUnusable(name, value)
   const merged: Record<string, unknown> = merge(own, patch)
-  for (const [name, value] of Object.entries(merged)) refuseTooMuch(name, value)
+  for (const [name, value] of Object.entries(merged)) refuseUnusable(name, value)
   const parsed = AppSettings.partial().safeParse(merged)
   if (parsed.success) return parsed.data as OwnSettings
   const { path, message } = parsed.error.issues[0]!

@@ -135,7 +135,7 @@ export function parseOptions(found: Record<string, unknown>): DeploymentOptions 
 }
 
 function checked(found: Record<string, unknown>): DeploymentOptions {
-  for (const map of maps) refuseTooMuch(map, found[map])
+  for (const [name, value] of Object.entries(found)) refuseUnusable(name, value)
   const parsed = DeploymentOptions.safeParse(found)
   if (parsed.success) return parsed.data
   const { path, message } = parsed.error.issues[0]!
@@ -145,13 +145,19 @@ function checked(found: Record<string, unknown>): DeploymentOptions {
 const maxVariables = 1000
 const maxVariablesBytes = 64 * 1024
 
-/** Throws when `env` or `build` has more than 1000 variables, or more than 64 KiB of names and values. */
-export function refuseTooMuch(map: string, given: unknown): void {
+/**
+ * Throws for more than 1000 variables or more than 64 KiB of names and values, and for a NUL: no program can be given one
+ * in its environment or as a path.
+ */
+export function refuseUnusable(option: string, given: unknown): void {
+  if (typeof given === 'string' && given.includes('\0')) throw invalid(option, 'holds a NUL character; leave it out')
   if (typeof given !== 'object' || given === null) return
   const all = Object.entries(given)
   const bytes = all.reduce((sum, [name, value]) => sum + name.length + String(value ?? '').length, 0)
   if (all.length > maxVariables || bytes > maxVariablesBytes)
-    throw invalid(map, `has at most ${maxVariables} variables, of together at most ${maxVariablesBytes / 1024} KiB`)
+    throw invalid(option, `has at most ${maxVariables} variables, of together at most ${maxVariablesBytes / 1024} KiB`)
+  for (const [name, value] of all)
+    if (typeof value === 'string') refuseUnusable(`${option}.${name}`.slice(0, 200), value)
 }
 
 /** The query of a request that asks for these options: what `readOptions` reads back. */
