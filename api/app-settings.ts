@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DeploymentOptions, lanePolicies, variables } from './options.ts'
+import { DeploymentOptions, lanePolicies, refuseUnusable, variables } from './options.ts'
 import { Problem } from './problem.ts'
 
 const { region, platform, strategy, dockerfile, target } = DeploymentOptions.shape
@@ -42,7 +42,10 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
   const unknown = Object.keys(patch).find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new Problem('option-unknown', `There is no setting ${unknown.slice(0, 50)}.`, { facts: { known } })
-  const parsed = AppSettings.partial().safeParse(merge(own, patch))
+  for (const [name, value] of Object.entries(patch)) refuseUnusable(name, value)
+  const merged: Record<string, unknown> = merge(own, patch)
+  for (const [name, value] of Object.entries(merged)) refuseUnusable(name, value)
+  const parsed = AppSettings.partial().safeParse(merged)
   if (parsed.success) return parsed.data as OwnSettings
   const { path, message } = parsed.error.issues[0]!
   const option = path.join('.')
@@ -78,11 +81,12 @@ export function withDefaults(asked: DeploymentOptions, own: OwnSettings): Deploy
 }
 
 /** As in RFC 7396. */
-function merge(own: object, patch: object): object {
-  const merged: Record<string, unknown> = { ...own }
+function merge(own: object, patch: object): Record<string, unknown> {
+  const merged = new Map<string, unknown>(Object.entries(own))
   for (const [name, value] of Object.entries(patch) as [string, unknown][])
-    if (value === null) delete merged[name]
-    else if (typeof value === 'object' && !Array.isArray(value)) merged[name] = merge(Object(merged[name]), value)
-    else merged[name] = value
-  return merged
+    if (value === null) merged.delete(name)
+    else if (typeof value === 'object' && !Array.isArray(value))
+      merged.set(name, merge(Object(merged.get(name)), value))
+    else merged.set(name, value)
+  return Object.fromEntries(merged) // a key named __proto__ stays a key, and is refused as one
 }

@@ -7,7 +7,7 @@ import { Problem } from './problem.ts'
  * `cancel-running` the one at work too until it touches machines, `fifo` none, and `reject` is for an empty lane only.
  */
 export const lanePolicies = ['latest', 'cancel-running', 'fifo', 'reject'] as const
-/** No variable is named like the member of every JavaScript object that would swallow it. */
+/** Not `__proto__`: as a key of an object it would vanish. */
 export const variableName = /^(?!__proto__$)[A-Za-z_]\w{0,127}$/
 
 /** Variables of one kind: how many, and characters of all names and values. */
@@ -149,10 +149,29 @@ export function parseOptions(found: Record<string, unknown>): DeploymentOptions 
 }
 
 function checked(found: Record<string, unknown>): DeploymentOptions {
+  for (const [name, value] of Object.entries(found)) refuseUnusable(name, value)
   const parsed = DeploymentOptions.safeParse(found)
   if (parsed.success) return parsed.data
   const { path, message } = parsed.error.issues[0]!
   throw invalid(path.join('.'), `cannot be so: ${message}`)
+}
+
+const maxVariables = 1000
+const maxVariablesBytes = 64 * 1024
+
+/**
+ * Throws for more than 1000 variables or more than 64 KiB of names and values, and for a NUL: no program can be given one
+ * in its environment or as a path.
+ */
+export function refuseUnusable(option: string, given: unknown): void {
+  if (typeof given === 'string' && given.includes('\0')) throw invalid(option, 'holds a NUL character; leave it out')
+  if (typeof given !== 'object' || given === null) return
+  const all = Object.entries(given)
+  const bytes = all.reduce((sum, [name, value]) => sum + name.length + String(value ?? '').length, 0)
+  if (all.length > maxVariables || bytes > maxVariablesBytes)
+    throw invalid(option, `has at most ${maxVariables} variables, of together at most ${maxVariablesBytes / 1024} KiB`)
+  for (const [name, value] of all)
+    if (typeof value === 'string') refuseUnusable(`${option}.${name}`.slice(0, 200), value)
 }
 
 /** The query of a request that asks for these options: what `readOptions` reads back. */
@@ -182,7 +201,7 @@ function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
 }
 
 function flag(name: string, value: string): boolean {
-  if (value in yesNo) return yesNo[value as keyof typeof yesNo]
+  if (Object.hasOwn(yesNo, value)) return yesNo[value as keyof typeof yesNo]
   throw invalid(name, `is true or false, not “${value.slice(0, 50)}”`)
 }
 

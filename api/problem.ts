@@ -22,6 +22,11 @@ export const problems = {
   'secret-not-found': row(404, 'source', false, 'There is no such secret'),
   'secrets-unavailable': row(503, 'ours', false, 'The builder cannot open secrets'),
   'request-invalid': row(400, 'source', false, 'The request could not be read'),
+  'form-invalid': row(400, 'source', false, 'The form could not be read'),
+  'body-truncated': row(400, 'source', true, 'The body ends too early'),
+  'body-too-slow': row(408, 'source', true, 'The body took too long'),
+  'host-forbidden': row(403, 'source', false, 'Without tokens the gateway answers only to loopback hosts'),
+  'websocket-invalid': row(426, 'source', false, 'The WebSocket handshake is not valid'),
 
   'archive-unsupported': row(415, 'source', false, 'The body is not a tar, tar.gz or tar.zst archive'),
   'archive-empty': row(400, 'source', false, 'The archive holds no files'),

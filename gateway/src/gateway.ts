@@ -186,9 +186,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       {
         store,
         receive: (body, more) => intake.receive(body, more),
-        admit() {
+        admit(upload) {
           network.admit()
-          disk.assertRoom()
+          return disk.reserve(upload)
         },
         submit: (asked) => submissions.submit(asked),
         secrets: vault,

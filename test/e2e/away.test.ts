@@ -16,7 +16,7 @@ test.each([
   expect(record).toMatchObject({ state: 'build_failed', problem: { code, retry: true } })
   expect(log.filter(({ type }) => type === 'warning').length).toBeGreaterThan(0)
 
-  const ready = await fetch(`${lab.gateway}/readyz`)
+  const ready = await lab.ask('/readyz')
   if (part === 'buildkitd')
     expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('buildkit')])
   await lab.start(part)

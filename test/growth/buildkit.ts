@@ -9,6 +9,7 @@ import { parseIgnoreFile, readDockerfile } from '../../gateway/src/buildkit/dock
 import { solveProblem } from '../../gateway/src/buildkit/failures.ts'
 import { IgnorePatterns } from '../../gateway/src/buildkit/ignore-patterns.ts'
 import { readPattern } from '../../gateway/src/buildkit/ignore-tokens.ts'
+import { ImageAccess } from '../../gateway/src/registry/image-access.ts'
 import { ImagePolicy } from '../../gateway/src/buildkit/image-policy.ts'
 import { PolicyQuestion, StatusResponse } from '../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../gateway/src/buildkit/progress.ts'
@@ -54,7 +55,8 @@ const failure = (details: string) => {
   const error = Object.assign(new Error('a'), { code: 2, details, metadata: new Metadata() })
   return solveProblem(error, { progress: progressWith(), plain: (text) => text, changed: null, killed: 0 })
 }
-const policy = new ImagePolicy({ allowed: ['docker.io'], frontends: [], own: 'a', refreshMs: 1000 })
+const access = new ImageAccess({ loginFor: () => null, own: 'a', mirrors: {}, keepMs: 0 })
+const policy = new ImagePolicy({ allowed: ['docker.io'], frontends: [], own: 'a', refreshMs: 1000 }, access)
 const question = (identifier: string, digest?: string) =>
   PolicyQuestion.decode(
     PolicyQuestion.encode({ about: { source: { identifier }, ...(digest && { image: { digest } }) } }),

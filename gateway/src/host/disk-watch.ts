@@ -53,6 +53,8 @@ export class DiskWatch {
   #stopping = false
   #lastStop = Number.NEGATIVE_INFINITY
   #lastStopped: Stopped | null = null
+  /** What each upload under way has announced and not sent yet. */
+  readonly #announced = new Set<() => number>()
   #lastLow = Number.NEGATIVE_INFINITY
   #lastTry = Number.NEGATIVE_INFINITY
   #furtherAfter = Number.NEGATIVE_INFINITY
@@ -100,6 +102,28 @@ export class DiskWatch {
     if (!this.#tight) return
     const detail = `The builder’s disk has ${this.state().detail}. Old build caches are being removed: send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
     throw new Problem('no-space', detail, { facts: { retryAfterSeconds, ...this.#room } })
+  }
+
+  /**
+   * Keeps room for an upload until the result is disposed: what it announced, less what has arrived and is on the disk.
+   * Throws `no-space` when the disk cannot hold it beside the other uploads under way.
+   */
+  reserve({ announcedBytes, arrivedBytes }: { announcedBytes: number; arrivedBytes: () => number }): Disposable {
+    this.assertRoom()
+    const missing = () => Math.max(0, announcedBytes - arrivedBytes())
+    const { freeBytes, sizeBytes } = this.#room
+    const low = bytesOf(this.#options.low, sizeBytes)
+    const leftBytes = [...this.#announced].reduce((left, other) => left - other(), freeBytes - announcedBytes)
+    // Not for what the disk could never hold: all caches would go for it.
+    const wantedBytes = freeBytes - leftBytes + bytesOf(this.#options.high, sizeBytes)
+    const mayMake = !this.#making && performance.now() - this.#lastTry > restMs && wantedBytes < sizeBytes
+    if (leftBytes < low && mayMake) void this.makeRoom(wantedBytes / sizeBytes)
+    if (sizeBytes > 0 && leftBytes < low * fullShare) {
+      const detail = `The builder’s disk has ${inMb(freeBytes)} free, which is not enough for ${inMb(announcedBytes)} more beside the other uploads under way. Send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
+      throw new Problem('no-space', detail, { facts: { retryAfterSeconds, freeBytes, announcedBytes } })
+    }
+    this.#announced.add(missing)
+    return { [Symbol.dispose]: () => this.#announced.delete(missing) }
   }
 
   /** Waits for room that is being made; throws `no-space` when there is none all the same. */

@@ -4,12 +4,13 @@ import type { Logger } from '../log.ts'
 
 /** Names each request, and tells the operator's log how it ended. Never the query, never a header. */
 export function accessLog(log: Logger, stopping: AbortSignal) {
-  return ({ method, url = '', socket }: IncomingMessage, response: ServerResponse, next: () => void): void => {
+  return ({ method, url = '', socket, headers }: IncomingMessage, response: ServerResponse, next: () => void): void => {
     const [path] = url.split('?', 1)
     const requestId = randomUUID()
     const begun = { at: performance.now(), read: socket.bytesRead, written: socket.bytesWritten }
     response.setHeader('X-Request-Id', requestId)
-    if (stopping.aborted) response.setHeader('Connection', 'close')
+    // Behind an upgrade that was not taken Node's parser may have lost something.
+    if (stopping.aborted || headers.upgrade !== undefined) response.setHeader('Connection', 'close')
     response.once('close', () =>
       log.info(
         {

@@ -11,7 +11,7 @@ export type KeptSecrets = {
   /** A problem when there is none of that name. */
   remove(app: string, name: string): Promise<void>
 }
-type Parts = { secrets: KeptSecrets }
+type Parts = { secrets: KeptSecrets; bodyMs?: number }
 
 /** `GET /v1/apps/{app}/secrets`: names and times. */
 export function listSecrets({ secrets }: Parts): RequestHandler {
@@ -19,11 +19,11 @@ export function listSecrets({ secrets }: Parts): RequestHandler {
 }
 
 /** `PUT /v1/apps/{app}/secrets/{name}`: the body is the value, byte for byte. */
-export function putSecret({ secrets }: Parts): RequestHandler {
+export function putSecret({ secrets, bodyMs }: Parts): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
     const tooLarge = new Problem('secret-invalid', `A secret has at most ${maxSecretBytes / 1024} KiB.`)
-    const value = await smallBody(request, response, maxSecretBytes, tooLarge)
+    const value = await smallBody(request, response, { maxBytes: maxSecretBytes, tooLarge, bodyMs })
     response.json(await secrets.put(app, String(request.params['name']), value))
   }
 }

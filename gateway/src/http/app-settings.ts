@@ -10,7 +10,7 @@ export type Settings = {
   /** What the gateway has for apps that have nothing else. */
   gateway: OwnSettings
 }
-type Parts = Pick<HttpParts, 'settings'>
+type Parts = Pick<HttpParts, 'settings' | 'bodyMs'>
 
 /** `GET /v1/apps/{app}`: every setting with its value and where it comes from. */
 export function readApp({ settings }: Parts): RequestHandler {
@@ -21,10 +21,10 @@ export function readApp({ settings }: Parts): RequestHandler {
 }
 
 /** `PATCH /v1/apps/{app}`: settings by name as JSON, null for one to take away. Answers as `GET`. */
-export function changeApp({ settings }: Parts): RequestHandler {
+export function changeApp({ settings, bodyMs }: Parts): RequestHandler {
   return async (request, response) => {
     const app = appOf(request)
-    const own = await settings.change(app, await jsonBody(request, response))
+    const own = await settings.change(app, await jsonBody(request, response, bodyMs))
     response.json({ app, settings: describeSettings(own, settings.gateway) })
   }
 }

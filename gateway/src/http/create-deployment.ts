@@ -18,7 +18,7 @@ export function createDeployment(parts: HttpParts): RequestHandler {
     const query = [...queryOf(request)]
     if (request.is('application/json')) {
       if (query.length > 0) throw new Problem('request-invalid', 'With a JSON body the options are fields of it.')
-      const { source, ...given } = await jsonObject(request, response)
+      const { source, ...given } = await jsonObject(request, response, parts.bodyMs)
       const options = parseOptions(given)
       const asked = { source: readImageSource(source), options }
       return promised(response, await parts.bring(asked.source, { app, options, idempotencyKey, asked }))

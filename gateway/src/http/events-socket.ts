@@ -1,5 +1,3 @@
-import { type IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Deployment } from '#api/deployment.ts'
 import type { SendingAway } from '#api/event-stream.ts'
@@ -8,36 +6,47 @@ import type { Page } from '../deployments/follow.ts'
 import { joinAudience } from './audience.ts'
 import type { HttpParts } from './http-app.ts'
 import type { LogFilter } from './log-filter.ts'
-import { sendProblem } from './problem.ts'
-import { readerGate } from './read-events.ts'
+import { assertHandshake, type readerGate } from './read-events.ts'
 import { defaultHeartbeatMs, stoppingMessage, tooSlowMessage } from './send-log.ts'
+import type { Upgrade } from './upgrades.ts'
+
+/** A reader has nothing to say; a frame now and then keeps its line alive. */
+const maxFramesPerBeat = 100
 
 /** The log over WebSocket, at the address of the events: one JSON message per event, then a closing message. */
 export class EventsSocket {
   readonly #parts: HttpParts
   readonly #admit: ReturnType<typeof readerGate>
-  readonly #server = new WebSocketServer({ noServer: true, maxPayload: 4096, perMessageDeflate: false })
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    maxPayload: 4096,
+    maxFragments: 16,
+    maxBufferedChunks: 64,
+    perMessageDeflate: false,
+    autoPong: false,
+  })
 
-  constructor(parts: HttpParts) {
+  constructor(parts: HttpParts, admit: ReturnType<typeof readerGate>) {
     this.#parts = parts
-    this.#admit = readerGate(parts)
+    this.#admit = admit
   }
 
-  readonly upgrade = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
-    this.#admit(request).then(
-      ({ deployment, after, filter }) =>
-        this.#server.handleUpgrade(request, socket, head, (reader) =>
-          this.#send(reader, deployment, { after, filter }),
-        ),
-      (error: unknown) => {
-        const response = new ServerResponse(request)
-        response.shouldKeepAlive = false
-        response.assignSocket(socket)
-        response.once('finish', () => socket.destroySoon())
-        void sendProblem(request, response, error, this.#parts.log)
-      },
-    )
-    socket.on('error', () => socket.destroy())
+  /** Takes a connection over when its request may read a log; else `refused` gets it back. */
+  take({ request, socket, head }: Upgrade, refused: () => void): void {
+    this.#admit(request)
+      .then((asked) => {
+        assertHandshake(request)
+        return asked
+      })
+      .then(
+        ({ deployment, ...wish }) =>
+          this.#server.handleUpgrade(request, socket, head, (reader) => this.#send(reader, deployment, wish)),
+        refused,
+      )
+      .catch((err: unknown) => {
+        this.#parts.log.error({ err }, 'log reader failed')
+        socket.destroy()
+      })
   }
 
   /** Cuts every line that is still open. */
@@ -49,6 +58,7 @@ export class EventsSocket {
     const { store, stopping, log, heartbeatMs = defaultHeartbeatMs } = this.#parts
     let answered = true
     let sentAway = false
+    let frames = 0
     const sendAway = (code: number, message: SendingAway) => {
       sentAway = true
       leave()
@@ -64,8 +74,16 @@ export class EventsSocket {
         sendAway(1013, tooSlowMessage)
       }
       answered = false
+      frames = 0
     }, heartbeatMs)
-    socket.on('pong', () => (answered = true))
+    const hear = () => {
+      if (++frames === maxFramesPerBeat) socket.terminate()
+      return frames < maxFramesPerBeat
+    }
+    socket.on('pong', () => hear() && (answered = true))
+    socket.on('message', hear)
+    // A reader that takes nothing gets no answers either: they would pile up.
+    socket.on('ping', (data) => hear() && socket.bufferedAmount === 0 && socket.pong(data))
     socket.on('error', () => {}) // ws says what was wrong, and closes
     socket.once('close', () => {
       leave()

@@ -10,13 +10,14 @@ import type { Logger } from '../log.ts'
 import { accessLog } from './access-log.ts'
 import { deleteSecret, type KeptSecrets, listSecrets, putSecret } from './app-secrets.ts'
 import { changeApp, readApp, type Settings } from './app-settings.ts'
-import { authorizer } from './authorize.ts'
+import type { Authorize } from './authorize.ts'
 import { cancelDeployment } from './cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './create-deployment.ts'
 import { deployAndFollow } from './deploy-and-follow.ts'
 import { downloadLog } from './download-log.ts'
 import { sendProblem } from './problem.ts'
 import { listDeployments, readDeployment } from './read-deployments.ts'
+import { readReadiness } from './readiness.ts'
 import { type AppParts, auditApp, diffReleases, listReleases, readRelease, removeApp, rollBack } from './releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord, type RolloutParts } from './rollouts.ts'
 
@@ -39,8 +40,11 @@ export type HttpParts = AppParts &
     retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
     /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
     cancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Deployment>
-    /** Throws the Problem that says why no source is taken now. */
-    admit(): void
+    /**
+     * Throws the Problem that says why no source is taken now. Else room is kept for what is announced and has not
+     * arrived, until what is returned is disposed.
+     */
+    admit(upload: { announcedBytes: number; arrivedBytes: () => number }): Disposable | void
     readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
     /** None: everything is allowed. */
     tokens: readonly string[]
@@ -50,12 +54,13 @@ export type HttpParts = AppParts &
     maxUploadBytes: number
     /** A line without news for this long gets a sign of life; a reader that took nothing meanwhile is sent away. 15 s. */
     heartbeatMs?: number
+    /** Time for a small body, and for all of a form outside its file. 10 s. */
+    bodyMs?: number
   }
 
 /** Every address of the gateway but the events of a deployment, which `listen` adds. */
-export function httpApp(parts: HttpParts): Express {
-  const { tokens, log, stopping } = parts
-  const authorize = authorizer(tokens)
+export function httpApp(parts: HttpParts, authorize: Authorize): Express {
+  const { log, stopping } = parts
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple')
 
   app.use(accessLog(log, stopping))
@@ -65,14 +70,7 @@ export function httpApp(parts: HttpParts): Express {
     next()
   })
   app.get(routes.health, (_request, response) => void response.json({ ok: true }))
-  app.get(routes.ready, async (_request, response) => {
-    if (stopping.aborted) throw new Problem('stopping', 'The gateway is stopping.')
-    const { ready, parts: found } = await parts.readiness()
-    const away = Object.entries(found).filter(([, part]) => !part.ok)
-    const detail = away.map(([name, part]) => `${name}: ${part.detail}`).join('; ') || 'The gateway is starting.'
-    if (!ready) throw new Problem('not-ready', detail, { facts: { ready, parts: found } })
-    response.json({ ready, parts: found })
-  })
+  app.get(routes.ready, readReadiness(parts, authorize))
   app.use((request, _response, next) => {
     authorize(request)
     next()

@@ -1,33 +1,82 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { maxOpenFiles } from '../host/open-files.ts'
+import { type Authorize, authorizer } from './authorize.ts'
+import { type ConnectionLimits, Connections, defaultConnectionLimits } from './connections.ts'
 import { EventsSocket } from './events-socket.ts'
 import { httpApp, type HttpParts } from './http-app.ts'
-import { eventsReader } from './read-events.ts'
+import { sendProblem } from './problem.ts'
+import { eventsReader, isForEvents, readerGate } from './read-events.ts'
+import { checkForm } from './request-form.ts'
+import { answerUnreadable } from './unreadable.ts'
+import { isWebSocket, Upgrades } from './upgrades.ts'
 
 export type Listening = { url: string; port: number; [Symbol.asyncDispose](): Promise<void> }
+type Options = { host: string; port: number; graceMs?: number; limits?: Partial<ConnectionLimits> }
+
+/** Of the files that the process may open, some are kept for its own work. */
+const ownFiles = 512
 
 /**
  * The gateway on its address (port 0: any free one). Disposing takes no new connection, lets answers under way end for
  * `graceMs`, then cuts the rest; fire `parts.stopping` first.
  */
-export async function listen(
-  parts: HttpParts,
-  { host, port, graceMs = 5000 }: { host: string; port: number; graceMs?: number },
-): Promise<Listening> {
-  const app = httpApp(parts)
-  const readEvents = eventsReader(parts)
-  const sockets = new EventsSocket(parts)
-  const server = createServer(
+export async function listen(parts: HttpParts, options: Options): Promise<Listening> {
+  const { host, port, graceMs = 5000 } = options
+  const maxConnections = Math.max(ownFiles, maxOpenFiles() - ownFiles)
+  const strangers = Math.min(defaultConnectionLimits.strangers, Math.floor(maxConnections / 4))
+  const connections = new Connections({ ...defaultConnectionLimits, strangers, ...options.limits })
+  const pass = authorizer(parts.tokens)
+  const authorize: Authorize = (request) => {
+    pass(request)
+    connections.trust(request.socket)
+  }
+  const admitReader = readerGate(parts, authorize)
+  const app = httpApp(parts, authorize)
+  const readEvents = eventsReader(parts, admitReader)
+  const sockets = new EventsSocket(parts, admitReader)
+  const upgrades = new Upgrades(connections)
+  const answer = (request: IncomingMessage, response: ServerResponse) =>
+    connections.inTurn(request, response, () => {
+      try {
+        checkForm(request)
+        if (!readEvents(request, response)) app(request, response)
+      } catch (error) {
+        response.shouldKeepAlive = false
+        void sendProblem(request, response, error, parts.log)
+      }
+    })
+
+  const server = createServer({
+    headersTimeout: 10_000,
     // No limit on a whole request: uploads are long. The intake watches that bytes keep coming.
-    { headersTimeout: 10_000, requestTimeout: 0, keepAliveTimeout: 5000, keepAlive: true, maxHeaderSize: 16_384 },
-    (request, response) => void (readEvents(request, response) || app(request, response)),
-  )
-  server.maxHeadersCount = 64
-  server.on('checkContinue', app) // the body is asked for by `receiveSource`, when nothing else can be wrong
-  server.on('upgrade', sockets.upgrade)
+    requestTimeout: 0,
+    connectionsCheckingInterval: 2000,
+    keepAliveTimeout: 5000,
+    keepAlive: true,
+    maxHeaderSize: 16_384,
+    shouldUpgradeCallback: upgrades.take,
+  })
+  server.maxHeadersCount = 0 // `checkForm` refuses what is too many
+  server.maxConnections = maxConnections
+  server.on('connection', (socket: Socket) => connections.accept(socket))
+  server.on('request', answer)
+  server.on('checkContinue', answer) // the body is asked for by `receiveSource`, when nothing else can be wrong
+  server.on('checkExpectation', answer) // what else is expected may be left unheard (RFC 9110, 10.1.1)
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    socket.on('error', () => socket.destroy())
+    const upgrade = { request, socket, head }
+    if (!isWebSocket(request) || !isForEvents(request)) upgrades.putBack(server, upgrade, false)
+    else sockets.take(upgrade, () => upgrades.putBack(server, upgrade, true))
+  })
+  server.on('clientError', (error, socket) => answerUnreadable(error, socket as Socket, connections))
+  server.on('connect', (request: IncomingMessage, line: Duplex) => refuseTunnel(request, line, connections))
   server.listen(port, host)
   await once(server, 'listening')
+  server.on('error', (err) => parts.log.warn({ err }, 'connection not accepted'))
+
   const at = server.address() as AddressInfo
   return {
     url: `http://${at.family === 'IPv6' ? `[${at.address}]` : at.address}:${at.port}`,
@@ -43,4 +92,14 @@ export async function listen(
       clearTimeout(cut)
     },
   }
+}
+
+/** `CONNECT`: the gateway is no proxy. Node gives the bare connection, or what stands for it while a body still comes. */
+function refuseTunnel({ socket }: IncomingMessage, line: Duplex, connections: Connections): void {
+  line.on('error', () => socket.destroy())
+  socket.on('error', () => socket.destroy())
+  if (connections.isBusy(socket)) return void socket.destroy()
+  line.end('HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', () =>
+    socket.destroySoon(),
+  )
 }

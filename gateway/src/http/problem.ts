@@ -17,6 +17,15 @@ export async function sendProblem(
   error: unknown,
   log: Logger,
 ): Promise<void> {
+  try {
+    await send(request, response, error, log)
+  } catch (err) {
+    log.error({ err }, 'problem could not be sent') // nobody waits for this promise
+    response.destroy()
+  }
+}
+
+async function send(request: IncomingMessage, response: ServerResponse, error: unknown, log: Logger): Promise<void> {
   const problem = foreseen(error)
   const requestId = response.getHeader('X-Request-Id')
   if (problem.code === 'internal') log.error({ requestId, err: problem.cause ?? problem }, 'request failed')
@@ -27,6 +36,7 @@ export async function sendProblem(
   response.setHeader('Content-Length', Buffer.byteLength(body))
   response.setHeader('Cache-Control', 'no-store')
   if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer')
+  if (problem.status === 426) response.setHeader('Upgrade', 'websocket').setHeader('Sec-WebSocket-Version', '13')
   if (problem.status === 503 || problem.status === 507)
     response.setHeader('Retry-After', Number(problem.facts['retryAfterSeconds'] ?? retryAfterSeconds))
   const uploading =
@@ -35,6 +45,7 @@ export async function sendProblem(
   response.writeHead(problem.status)
   response.write(body)
   if (uploading) {
+    request.unpipe()
     request.resume()
     await once(request, 'close', { signal: AbortSignal.timeout(drainMs) }).catch(() => {})
   }

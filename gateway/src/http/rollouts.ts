@@ -7,10 +7,11 @@ import { fill, routes } from '#api/routes.ts'
 import { cancelWishOf } from './cancel-deployment.ts'
 import { idempotencyKeyOf } from './create-deployment.ts'
 import type { HttpParts } from './http-app.ts'
+import { asObject } from './json.ts'
 import { knownQuery, pageOf } from './query.ts'
 import { readImageSource } from './read-image-source.ts'
 import { receiveSource } from './receive-source.ts'
-import { asObject, jsonObject } from './small-body.ts'
+import { jsonObject } from './small-body.ts'
 
 export type RolloutParts = {
   rollouts: {
@@ -39,7 +40,7 @@ export function createRollout(parts: HttpParts): RequestHandler {
       .json(made)
 
     async function fromJson(): Promise<Rollout> {
-      const { source, ...more } = await jsonObject(request, response)
+      const { source, ...more } = await jsonObject(request, response, parts.bodyMs)
       const asked = { ...readRollout(more), source: readImageSource(source) }
       return parts.rollouts.create(asked, null, { asked, idempotencyKey })
     }
@@ -84,7 +85,8 @@ function readRollout(body: Record<string, unknown>): Omit<NewRollout, 'source'> 
   }
   const targets = parsed.data.targets.map(({ app, ...options }) => ({ app, options: parseOptions(options) }))
   const names = targets.map(({ app, options }) => `${app}${options.owner ? ` of ${options.owner}` : ''}`)
-  const twice = names.find((name, at) => names.indexOf(name) < at)
+  const seen = new Set<string>()
+  const twice = names.find((name) => seen.size === seen.add(name).size)
   if (twice) throw new Problem('option-invalid', `The target ${twice} is named twice; name it once.`)
   return { ...parsed.data, targets }
 }

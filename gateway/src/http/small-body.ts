@@ -1,45 +1,78 @@
 import type { Request, Response } from 'express'
 import { Problem } from '#api/problem.ts'
-import { askForBody } from './receive-source.ts'
+import { asObject, parseJson } from './json.ts'
+import { RequestBody } from './request-body.ts'
 
 const maxJsonBytes = 1024 * 1024
+/** Time for the whole of a small body, and for all of a form that is outside its file. */
+export const defaultBodyMs = 10_000
 
-/** A body of at most so many bytes, else `tooLarge`. */
-export async function smallBody(
-  request: Request,
-  response: Response,
-  maxBytes: number,
-  tooLarge: Problem,
-): Promise<Buffer> {
+type Limits = { maxBytes: number; tooLarge: Problem; bodyMs?: number | undefined }
+
+/**
+ * Reads a body of at most `maxBytes`, within `bodyMs` (10 s).
+ * Throws `tooLarge`, `body-too-slow`, or `body-truncated` when the sender goes away before its end.
+ */
+export async function smallBody(request: Request, response: Response, limits: Limits): Promise<Buffer> {
+  const { maxBytes, tooLarge, bodyMs = defaultBodyMs } = limits
+  refuseEncoded(request)
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge
   askForBody(request, response)
+  const body = new RequestBody(request)
+  const timer = setTimeout(() => body.destroy(tooSlow(bodyMs)), bodyMs)
   const chunks: Buffer[] = []
   let sizeBytes = 0
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length
-    if (sizeBytes > maxBytes) throw tooLarge
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
-
-/** A body that is JSON, whatever its type is said to be. */
-export async function jsonBody(request: Request, response: Response): Promise<unknown> {
-  const tooLarge = new Problem('request-invalid', `The body has at most ${maxJsonBytes / 1024} KiB.`)
-  return parsed((await smallBody(request, response, maxJsonBytes, tooLarge)).toString())
-}
-
-/** A body, or the text of a form's field, that is a JSON object. */
-export const jsonObject = async (request: Request, response: Response) => asObject(await jsonBody(request, response))
-export function asObject(given: unknown): Record<string, unknown> {
-  const value = typeof given === 'string' ? parsed(given) : given
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  throw new Problem('request-invalid', 'The body is not a JSON object, like {"source": …}.')
-}
-
-function parsed(text: string): unknown {
   try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new Problem('request-invalid', `The body is not JSON: ${(cause as Error).message}.`, { cause })
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      sizeBytes += chunk.length
+      if (sizeBytes > maxBytes) throw tooLarge
+      chunks.push(chunk)
+    }
+    return Buffer.concat(chunks)
+  } catch (error) {
+    throw error instanceof Problem ? error : truncated(error)
+  } finally {
+    clearTimeout(timer)
   }
 }
+
+/** Lets a sender go on that waits to hear whether its body is wanted. HTTP/1.0 knows no such answer. */
+export function askForBody(request: Request, response: Response): void {
+  const asks = request.headers.expect?.toLowerCase() === '100-continue' && request.httpVersion === '1.1'
+  if (asks) response.writeContinue()
+}
+
+/** Throws when a body other than an archive is compressed: it would be taken as it is. */
+export function refuseEncoded(request: Request): void {
+  const encoding = request.headers['content-encoding']?.toLowerCase() ?? 'identity'
+  if (encoding !== 'identity')
+    throw new Problem(
+      'request-invalid',
+      `Send this body as it is, not with Content-Encoding: ${encoding.slice(0, 50)}.`,
+    )
+}
+
+/** Reads a body that is JSON, whatever its type is said to be. */
+export async function jsonBody(request: Request, response: Response, bodyMs?: number): Promise<unknown> {
+  const tooLarge = new Problem('request-invalid', `The body has at most ${maxJsonBytes / 1024} KiB.`)
+  const body = await smallBody(request, response, { maxBytes: maxJsonBytes, tooLarge, bodyMs })
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(body)
+  } catch (cause) {
+    throw new Problem('request-invalid', 'The body is not UTF-8. JSON is sent as UTF-8.', { cause })
+  }
+  return parseJson(text)
+}
+
+/** Reads a body that is a JSON object. */
+export const jsonObject = async (request: Request, response: Response, bodyMs?: number) =>
+  asObject(await jsonBody(request, response, bodyMs))
+
+export const tooSlow = (bodyMs: number): Problem =>
+  new Problem('body-too-slow', `The body was not whole within ${bodyMs / 1000} s. Send it again, over a better line.`, {
+    facts: { bodyMs },
+  })
+
+const truncated = (cause?: unknown): Problem =>
+  new Problem('body-truncated', 'The connection broke before the body was whole. Send it again.', { cause })

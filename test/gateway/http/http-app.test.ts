@@ -143,17 +143,34 @@ test('a request that names two hosts is refused', async () => {
   expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 [^]*"request-invalid"/)
 })
 
-test('health needs no token, and readiness names the part that is away', async () => {
+test('health needs no token; readiness tells a stranger yes or no, and who may pass which part is away', async () => {
   const parts = {
     buildkit: { ok: false, detail: 'nobody listens on its socket' },
     fly: { ok: true, detail: 'answers' },
   }
   await using http = await startHttp({ readiness: () => Promise.resolve({ ready: false, parts }) })
   expect((await fetch(`${http.url}/healthz`)).status).toBe(200)
-  const answer = await fetch(`${http.url}/readyz`)
+  const answer = await http.get('/readyz')
   expect(answer.headers.get('Retry-After')).toBe('5')
   const detail = 'buildkit: nobody listens on its socket'
   expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'not-ready', ready: false, parts, detail }])
+  for (const headers of [{}, { Authorization: 'Bearer wrong' }]) {
+    const stranger = await fetch(`${http.url}/readyz`, { headers })
+    expect([stranger.status, await stranger.json()]).toEqual([503, { ready: false }])
+  }
+})
+
+test('a ready gateway says so to a stranger and no more, and asks its parts once for many callers', async () => {
+  let asked = 0
+  const readiness = () => Promise.resolve({ ready: ++asked > 0, parts: { buildkit: { ok: true, detail: 'v1' } } })
+  await using http = await startHttp({ readiness })
+  const answers = await Promise.all(Array.from({ length: 20 }, () => fetch(`${http.url}/readyz`)))
+  for (const answer of answers) expect([answer.status, await answer.json()]).toEqual([200, { ready: true }])
+  expect(asked).toBe(1)
+  expect(await (await http.get('/readyz')).json()).toEqual({
+    ready: true,
+    parts: { buildkit: { ok: true, detail: 'v1' } },
+  })
 })
 
 test('what was not foreseen is logged whole and shown as internal', async () => {

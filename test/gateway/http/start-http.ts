@@ -1,9 +1,12 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { connect } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import type { DeploymentState } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
+import type { ConnectionLimits } from '../../../gateway/src/http/connections.ts'
 import type { HttpParts } from '../../../gateway/src/http/http-app.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
 import { openLog } from '../../../gateway/src/log.ts'
@@ -17,7 +20,7 @@ export const authorization = { Authorization: `Bearer ${token}` }
  * The real edge over the real store, on a free port. Bytes are counted and hashed instead of unpacked; a body that begins
  * with `refuse` is refused at once. Deployments stand still until the test moves them by `play`.
  */
-export async function startHttp(own: Partial<HttpParts> = {}) {
+export async function startHttp(own: Partial<HttpParts> = {}, limits: Partial<ConnectionLimits> = {}) {
   const store = (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
   const vault = new Vault(store, randomBytes(32))
   const stop = new AbortController()
@@ -64,7 +67,7 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
     maxUploadBytes: 100 * 2 ** 20,
     ...own,
   }
-  const server = await listen(parts, { host: '127.0.0.1', port: 0, graceMs: 500 })
+  const server = await listen(parts, { host: '127.0.0.1', port: 0, graceMs: 500, limits })
 
   /** Claims the oldest pending deployment and takes it through these moves and events. */
   async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {
@@ -80,8 +83,23 @@ export async function startHttp(own: Partial<HttpParts> = {}) {
     return { id: holder.id, more: (event: NewEvent) => store.append(holder, [event]), holder }
   }
 
+  /** Sends these pieces one after the other, and gives back all that is answered until the line is closed. */
+  async function raw(...pieces: (string | Buffer)[]): Promise<string> {
+    const line = connect(server.port, '127.0.0.1').on('error', () => {})
+    let answer = ''
+    line.on('data', (data) => (answer += data.toString('latin1')))
+    const closed = new Promise((resolve) => line.once('close', resolve))
+    for (const piece of pieces) {
+      line.write(piece)
+      await setTimeout(15)
+    }
+    await closed
+    return answer
+  }
+
   return {
     ...server,
+    raw,
     store,
     vault,
     logged,

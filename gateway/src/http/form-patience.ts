@@ -1,0 +1,83 @@
+import type { Readable, Writable } from 'node:stream'
+import { Problem } from '#api/problem.ts'
+import { tooSlow } from './small-body.ts'
+
+/** All of a form outside its file: fields, their headers, what is before the first part and after the last. */
+const maxFieldsBytes = 1024 * 1024
+
+/**
+ * Hands a form's body to its parser, and bounds what is outside the file in bytes and in time. Inside the file the
+ * intake's own limits hold, as for a plain upload.
+ */
+export class FormPatience {
+  readonly #over = Promise.withResolvers<never>()
+  #leftMs: number
+  readonly #bodyMs: number
+  #bytes = 0
+  #since = 0
+  #timer: NodeJS.Timeout | undefined
+  #inFile = false
+  #isWhole = false
+  #stop = () => {}
+
+  constructor(bodyMs: number) {
+    this.#bodyMs = bodyMs
+    this.#leftMs = bodyMs
+    this.#over.promise.catch(() => {}) // most forms are never refused
+  }
+
+  /** Rejects with the reason for which the form is taken no further. */
+  get refused(): Promise<never> {
+    return this.#over.promise
+  }
+
+  refuse(reason: unknown): void {
+    this.#over.reject(reason)
+  }
+
+  feed(body: Readable, parser: Writable): void {
+    const count = (chunk: Buffer) => {
+      if (!this.#inFile) this.#bytes += chunk.length
+      if (this.#bytes <= maxFieldsBytes + chunk.length) return
+      this.refuse(new Problem('form-invalid', 'The fields of the form have at most 1 MiB together.'))
+      this.#stop()
+    }
+    const end = () => {
+      this.#isWhole = true
+      this.#pause()
+    }
+    this.#stop = () => {
+      body.destroy()
+      parser.on('error', () => {}).destroy() // with its file, which the intake may still read
+    }
+    this.#run()
+    body.on('data', count).on('end', end).pipe(parser)
+  }
+
+  /** From now until its end what comes is the file's. */
+  enterFile(file: Readable): void {
+    this.#inFile = true
+    this.#pause()
+    file.once('end', () => {
+      this.#inFile = false
+      if (!this.#isWhole) this.#run()
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#pause()
+    this.#stop()
+  }
+
+  #run(): void {
+    this.#since = performance.now()
+    this.#timer = setTimeout(() => this.refuse(tooSlow(this.#bodyMs)), this.#leftMs)
+  }
+
+  #pause(): void {
+    if (!this.#timer) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#leftMs = Math.max(1, this.#leftMs - (performance.now() - this.#since))
+  }
+}

@@ -1,0 +1,59 @@
+import { Problem } from '#api/problem.ts'
+
+/** Arrays and objects inside each other; what the API takes needs six. Deeper ones overflow the stack of who walks them. */
+const maxJsonDepth = 32
+
+/** Reads JSON from a caller. Throws `request-invalid` for what is no JSON, too deep, or would change an object's prototype. */
+export function parseJson(text: string): unknown {
+  refuseByShape(text)
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new Problem('request-invalid', `The body is not JSON: ${(cause as Error).message}.`, { cause })
+  }
+}
+
+/** The body, or the text of a form's field, as a JSON object. */
+export function asObject(given: unknown): Record<string, unknown> {
+  const value = typeof given === 'string' ? parseJson(given) : given
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new Problem('request-invalid', 'The body is not a JSON object, like {"source": …}.')
+}
+
+/** In one pass over the text, before it is parsed. */
+function refuseByShape(text: string): void {
+  let depth = 0
+  for (let at = 0; at < text.length; at++) {
+    const letter = text[at]
+    if (letter === '"') {
+      const end = endOfString(text, at)
+      if (isPrototype(text, at, end))
+        throw new Problem('request-invalid', 'The JSON has a key named __proto__, which is not taken. Leave it out.')
+      at = end
+    } else if (letter === '[' || letter === '{') depth++
+    else if (letter === ']' || letter === '}') depth--
+    if (depth > maxJsonDepth)
+      throw new Problem(
+        'request-invalid',
+        `The JSON has more than ${maxJsonDepth} arrays and objects inside each other.`,
+      )
+  }
+}
+
+/** Where the string that begins here ends. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at
+}
+
+/** Such a key is lost wherever an object is copied key by key: it would be ignored without a word. */
+function isPrototype(text: string, start: number, end: number): boolean {
+  const first = text[start + 1]
+  if (first !== '_' && first !== '\\') return false
+  const written = text.slice(start + 1, Math.min(end, start + 60))
+  const letters = written.replaceAll(/\\u00([0-9a-f]{2})/gi, (_, code: string) =>
+    String.fromCharCode(parseInt(code, 16)),
+  )
+  return letters === '__proto__' && /^\s*:/.test(text.slice(end + 1, end + 20))
+}

@@ -1,0 +1,24 @@
+import type { IncomingMessage } from 'node:http'
+import { Problem } from '#api/problem.ts'
+
+/** Far more than any program sends. Node would drop those beyond a limit of its own without a word. */
+const maxHeaders = 100
+
+/**
+ * Looks at a request before anything else does. Its address becomes a path, also where it was given whole
+ * (`GET http://gateway/path`). Throws for what two programs could read in two ways.
+ */
+export function checkForm(request: IncomingMessage): void {
+  if (request.rawHeaders.length > 2 * maxHeaders)
+    throw new Problem('request-invalid', `The request has more than ${maxHeaders} headers.`)
+  const coding = request.headers['transfer-encoding']
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+    throw new Problem('request-invalid', 'The only Transfer-Encoding that is taken is chunked.')
+  const { url = '' } = request
+  if (url.startsWith('/') || url === '*') return
+  const whole = URL.parse(url)
+  if (!whole || !/^https?:$/.test(whole.protocol) || whole.username || whole.password)
+    throw new Problem('request-invalid', 'The address of the request cannot be read; send its path.')
+  request.url = whole.pathname + whole.search
+  request.headers.host = whole.host // counts more than the header (RFC 9112, 3.2.2)
+}

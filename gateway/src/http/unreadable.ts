@@ -1,0 +1,33 @@
+import type { Socket } from 'node:net'
+import { Problem } from '#api/problem.ts'
+import type { Connections } from './connections.ts'
+
+const statuses: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+/**
+ * Answers what Node's parser could not read, and closes. By itself Node cuts the connection at once, so that a caller
+ * who still sends sees a reset in place of the answer.
+ */
+export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket, connections: Connections): void {
+  if (socket.writableEnded) return // of what comes behind it nothing is readable either
+  if (!socket.writable) return void socket.destroy()
+  socket.end(connections.hasBegunAnswer(socket) ? '' : answerTo(error)) // after what is written of the answer begun
+  connections.cutSoon(socket)
+}
+
+function answerTo(error: NodeJS.ErrnoException): string {
+  const status = statuses[error.code ?? '']
+  const detail = `What was sent is no HTTP request that can be read (${error.code ?? error.message}).`
+  const body = status ? '' : `${JSON.stringify(new Problem('request-invalid', detail).body())}\n`
+  const headers = [
+    `HTTP/1.1 ${status ?? '400 Bad Request'}`,
+    ...(body ? ['Content-Type: application/problem+json'] : []),
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ]
+  return `${headers.join('\r\n')}\r\n\r\n${body}`
+}

@@ -1,0 +1,30 @@
+/** The real edge with the real intake in a process of its own. By IPC it says where it listens and, asked, how it is. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Problem } from '#api/problem.ts'
+import { Intake } from '../../../../gateway/src/intake/intake.ts'
+import { startHttp } from '../start-http.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'tarmac-fuzz-'))
+process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
+const intake = await Intake.open({ dir })
+const gone = () => Promise.reject(new Problem('image-gone', 'The image is no longer there.'))
+const http = await startHttp({
+  receive: (body, more) => intake.receive(body, more),
+  bring: gone,
+  audit: gone,
+  deleteApp: gone,
+  rollouts: { create: gone, find: gone, list: () => Promise.resolve({ rollouts: [], next: null }), cancel: gone },
+  retry: gone,
+})
+const { id } = await http.create()
+
+process.on('message', () => {
+  const open: Record<string, number> = {}
+  for (const kind of process.getActiveResourcesInfo()) open[kind] = (open[kind] ?? 0) + 1
+  const errors = http.logged.filter((line) => (JSON.parse(line) as { level: number }).level >= 50)
+  process.send!({ open, errors })
+})
+process.on('disconnect', () => process.exit()) // whoever started it has died
+process.send!({ port: http.port, id })
