@@ -4,19 +4,22 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { fill, routes } from '#api/routes.ts'
 import type { CrashPoint } from '../../gateway/src/crash-point.ts'
 import { type CrashLab, startCrashLab } from './crash-lab.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp } from './start.ts'
 
 const run = promisify(execFile)
 
 let lab: CrashLab
-beforeAll(async () => void (lab = await startCrashLab()))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startCrashLab(),
+  (fresh) => void (lab = fresh),
+)
 
 test.each<[CrashPoint, number]>([
   ['uploading', 90],

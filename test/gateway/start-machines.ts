@@ -69,9 +69,10 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
     appBuilds: 4,
     deploys,
     drainMs: 0,
+    deaths: 3,
   }
   const start = async () => {
-    const runner = await Runner.start({ store, steps, log, limits, hide: [] })
+    const runner = await Runner.start({ store, steps, log, limits, hide: [], boot: '' })
     const submissions = new Submissions({
       store,
       vault,

@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { spawnChild } from './spawn-child.ts'
 
 export type ProgramStart = {
   command: string
@@ -19,15 +19,26 @@ export type Program = {
   stop(graceMs: number): Promise<void>
 }
 
-/** Starts a program that runs beside us. What it prints goes where ours does; it is asked to end when we are killed. */
+/**
+ * Starts a program that runs beside us. What it prints goes where ours does. When we die it gets SIGTERM, and its group
+ * SIGKILL after 20 s (see `spawnChild`).
+ */
 export async function startProgram({ command, args, env, record }: ProgramStart): Promise<Program> {
-  const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', command, ...args], {
+  // What a terminal sends to us is not for it: we stop it, last.
+  const start = {
+    command,
+    args,
     env,
-    detached: true, // what a terminal sends to us is not for it: we stop it, last
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
+    cwd: '/',
+    stdin: 'ignore',
+    words: 'inherit',
+    outputs: 0,
+    end: 'terminate',
+  } as const
+  const { child, cutLifeline } = spawnChild(start)
   const exit = once(child, 'exit') as Promise<[number | null, string | null]>
   const ended = exit.then(([code, signal]) => {
+    cutLifeline() // what is left of its group goes, too
     rmSync(record, { force: true })
     return signal === null ? `exit code ${code}` : `killed by ${signal}`
   })

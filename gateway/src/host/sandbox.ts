@@ -110,7 +110,8 @@ function commandLine(work: Sandboxed, bwrap: string, doors: string[]): string[] 
     bwrap,
     ...words('--unshare-user --disable-userns --unshare-ipc --unshare-pid --unshare-uts --unshare-cgroup-try'),
     ...(network === null || !isRoot ? ['--unshare-net'] : []),
-    ...words(`--die-with-parent --new-session --cap-drop ALL --hostname sandbox --uid ${nobody} --gid ${nobody}`),
+    // No --new-session: what leaves our group before its end is tied to its parent would outlive us. There is no terminal.
+    ...words(`--die-with-parent --cap-drop ALL --hostname sandbox --uid ${nobody} --gid ${nobody}`),
     ...words('/usr /bin /sbin /lib /lib64').flatMap((path) => ['--ro-bind-try', path, path]),
     ...words(`--proc /proc --dev /dev --size ${limits.tmpBytes} --tmpfs /tmp`),
     ...work.folders.flatMap((folder) => ['--dir', folder]),

@@ -15,7 +15,10 @@ type Parts<P extends Plan> = {
   log: Logger
   /** Whether queued deployments may be taken; who changes it wakes the runner. */
   mayStart?: () => boolean
-  limits: TimeLimits & QueueLimits & { drainMs: number }
+  /** `deaths`: see `startLife`. */
+  limits: TimeLimits & QueueLimits & { drainMs: number; deaths: number }
+  /** The kernel's id of this boot of the machine. */
+  boot: string
   /** The gateway's own secrets: in no log. */
   hide: readonly string[]
   /** How often the lease of what is at work is renewed. */
@@ -40,7 +43,9 @@ export class Runner<P extends Plan = Plan> {
   /** Puts right what an earlier gateway left, then begins. */
   static async start<P extends Plan>(parts: Parts<P>): Promise<Runner<P>> {
     const runner = new Runner(parts)
-    for (const claim of await parts.store.recover('The gateway was stopped while it worked on this')) runner.#run(claim)
+    const life = { boot: parts.boot, maxDeaths: parts.limits.deaths }
+    const claims = await parts.store.startLife(life, 'The gateway was stopped while it worked on this')
+    for (const claim of claims) runner.#run(claim)
     runner.wake()
     return runner
   }
@@ -76,7 +81,7 @@ export class Runner<P extends Plan = Plan> {
     while (this.#woken) {
       this.#woken = false // before the look: what comes during it wakes us again
       await this.#heed()
-      for (let claim; !this.#draining && mayStart() && (claim = await store.claim(limits));) this.#run(claim)
+      for (let claim; !this.#draining && (claim = await store.claim(mayStart() ? limits : null));) this.#run(claim)
       const pauseMs = this.#tellAfter - performance.now()
       if (this.#draining) return
       if (pauseMs > 0) this.#wakeIn(pauseMs)
@@ -171,6 +176,8 @@ export class Runner<P extends Plan = Plan> {
   async #drain(): Promise<void> {
     this.#draining = true
     clearTimeout(this.#later)
+    // At once: whatever ends us from now on, our host's patience perhaps, is no deployment's doing.
+    await this.#parts.store.endLife().catch((err: unknown) => this.#parts.log.error({ err }, 'stop was not recorded'))
     await this.#claiming
     const reason = new Problem('stopping', 'The gateway was stopped; this goes on when it is back.')
     const { log, limits } = this.#parts

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { OwnSettings } from '#api/app-settings.ts'
+import { parsedObject } from './store-tools.ts'
 
 /** The table of apps, for use within a transaction of the store. */
 export class AppRows {
@@ -21,7 +22,7 @@ export class AppRows {
 
   settings(app: string): OwnSettings {
     const row = this.#settings.get(app)
-    return row ? (JSON.parse(String(row['settings'])) as OwnSettings) : {}
+    return (row && parsedObject(String(row['settings']))) ?? {}
   }
 
   set(app: string, settings: OwnSettings): void {

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { Problem, type ProblemBody } from '#api/problem.ts'
 import type { KeptRollout, RolloutStore } from '../deployments/rollout-store.ts'
 import { fingerprintOf, keyKeptMs } from './request-keys.ts'
-import { pageOf, type StoreTools } from './store-tools.ts'
+import { pageOf, parsedObject, type StoreTools } from './store-tools.ts'
 
 type Row = { id: string; created_at: string; ended_at: string | null; fingerprint: string; body: string }
 
@@ -81,9 +81,18 @@ export class RolloutRows implements RolloutStore {
   }
 }
 
+type KeptBody = Omit<KeptRollout, 'id' | 'createdAt' | 'endedAt'>
+
 const toRollout = ({ id, created_at: createdAt, ended_at: endedAt, body }: Row): KeptRollout => ({
   id,
   createdAt,
   endedAt,
-  ...(JSON.parse(body) as Omit<KeptRollout, 'id' | 'createdAt' | 'endedAt'>),
+  ...((parsedObject(body) as KeptBody | null) ?? damagedBody(id)),
 })
+
+/** Without targets, so that there is nothing to go on with. */
+const damagedBody = (id: string): KeptBody => {
+  const detail = `The record of rollout ${id} is damaged and cannot be read; its deployments are still there.`
+  const problem = new Problem('records-unusable', detail).body()
+  return { source: null, build: null, parallel: 1, stopAfter: 1, targets: [], refused: {}, problem }
+}

@@ -6,6 +6,16 @@ export type StoreTools = {
   transaction: <T>(work: () => T) => T
 }
 
+/** An object as it was written down; null when that cannot be read. One damaged row must not stop what concerns others. */
+export function parsedObject(text: string): object | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null
+  } catch {
+    return null
+  }
+}
+
 /** A page of a list, newest first, and the cursor of the next one, from one row more than the page may hold. */
 export function pageOf<Row>(
   rows: Row[],

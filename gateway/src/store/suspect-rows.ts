@@ -1,0 +1,97 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { gatewayDied } from '../deployments/gateway-died.ts'
+import { touchesMachines, workingStates } from '../deployments/states.ts'
+import type { Life } from '../deployments/store.ts'
+import { bodyOf, type DeploymentRows, type Row, touched } from './deployment-rows.ts'
+
+const working = workingStates.map((state) => `'${state}'`).join(', ')
+const atMachines = workingStates
+  .filter(touchesMachines)
+  .map((state) => `'${state}'`)
+  .join(', ')
+/** A lease says that somebody works on it. A suspect at machines that waits for its turn has none. */
+const atWork = `ended_at IS NULL AND state IN (${working}) AND leased_until IS NOT NULL`
+const suspects = 'suspect IS NOT NULL AND ended_at IS NULL'
+
+/** Which deployments may have ended the gateway, for use within a transaction of the store. */
+export class SuspectRows {
+  readonly #rows: DeploymentRows
+  readonly #life
+  readonly #begin
+  readonly #stop
+  readonly #any
+  readonly #busy
+  readonly #mark
+  readonly #holdBack
+
+  constructor(db: DatabaseSync, rows: DeploymentRows) {
+    this.#rows = rows
+    this.#life = db.prepare('SELECT boot, stopped_at AS stoppedAt FROM lives')
+    this.#begin = db.prepare('INSERT OR REPLACE INTO lives (id, boot, started_at) VALUES (1, ?, ?)')
+    this.#stop = db.prepare('UPDATE lives SET stopped_at = coalesce(stopped_at, ?)')
+    this.#any = db.prepare(`SELECT 1 FROM deployments WHERE ${suspects} LIMIT 1`)
+    this.#busy = db.prepare(`SELECT 1 FROM deployments WHERE ${atWork} LIMIT 1`)
+    this.#mark = db.prepare('UPDATE deployments SET deaths = ?, suspect = ? WHERE id = ?')
+    this.#holdBack = db.prepare(
+      `UPDATE deployments SET leased_until = NULL WHERE ${suspects} AND state IN (${atMachines})`,
+    )
+  }
+
+  /**
+   * A life begins. When the one before it died, all that was at work is suspected; what was alone at work, on the same
+   * boot of the machine, has one death more, and ends with the last that it may have.
+   */
+  startLife({ boot, maxDeaths }: Life): void {
+    const former = this.#life.get()
+    this.#begin.run(boot, this.#rows.time())
+    if (former && former['stoppedAt'] === null) {
+      const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
+      const counts = left.length === 1 && former['boot'] === boot
+      for (const row of left) this.#suspect(row, row.deaths + (counts ? 1 : 0), counts ? maxDeaths : null)
+    }
+  }
+
+  endLife(): void {
+    this.#stop.run(this.#rows.time())
+  }
+
+  /** After their logs say so: those at machines stand where they are until their turn comes. */
+  holdBack(): void {
+    this.#holdBack.run()
+  }
+
+  /** While there are any, one deployment is at work at a time. */
+  any(): boolean {
+    return this.#any.get() !== undefined
+  }
+
+  /** Those that wait for their turn, the next one first; none while anything is at work. */
+  inTurn(): Row[] {
+    return this.#busy.get() ? [] : this.waiting()
+  }
+
+  /** The least suspected first; among those the one tried least often, then those whose machines wait. */
+  waiting(): Row[] {
+    return this.#rows.all(
+      `SELECT * FROM deployments WHERE ${suspects} AND NOT (${atWork})
+       ORDER BY deaths, epoch, state = 'pending', created_at`,
+    )
+  }
+
+  #suspect(row: Row, deaths: number, maxDeaths: number | null): void {
+    const ends = maxDeaths !== null && deaths >= maxDeaths
+    this.#mark.run(deaths, ends ? null : row.state, row.id)
+    if (!ends) return
+    const { id, app, state } = row
+    const problem = gatewayDied({ id, app, state, deaths, machines: bodyOf(row).machines, touched: touched(row) })
+    this.#rows.move(row, touchesMachines(state) ? 'deploy_failed' : 'build_failed', { problem: problem.body() })
+  }
+}
+
+/** What the log of a suspect says. */
+export const suspected = ({ deaths }: Pick<Row, 'deaths'>, maxDeaths: number): string =>
+  [
+    'The gateway died while this was at work.',
+    ...(deaths > 0 ? [`That is death ${deaths} with this deployment alone at work; after ${maxDeaths} it ends.`] : []),
+    'What was at work then is tried again one at a time.',
+  ].join(' ')
