@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { endProcess, startTimeOf } from './process.ts'
 import { spawnChild } from './spawn-child.ts'
 
 export type ProgramStart = {
@@ -62,18 +63,10 @@ export async function stopRecorded(record: string, graceMs: number): Promise<voi
 
 async function stop(pid: number, ended: () => Promise<unknown>, graceMs: number): Promise<void> {
   const over = ended()
-  signal(pid, 'SIGTERM')
-  const timer = setTimeout(() => signal(-pid, 'SIGKILL'), graceMs)
+  endProcess(pid, 'SIGTERM')
+  const timer = setTimeout(() => endProcess(-pid), graceMs)
   await over
   clearTimeout(timer)
-}
-
-function signal(to: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(to, name)
-  } catch {
-    // it has ended
-  }
 }
 
 function readRecord(record: string): { pid: number; startTime?: string } {
@@ -81,15 +74,5 @@ function readRecord(record: string): { pid: number; startTime?: string } {
     return JSON.parse(readFileSync(record, 'utf8')) as { pid: number; startTime?: string }
   } catch {
     return { pid: 0 } // none, or cut short by a crash before the program did anything
-  }
-}
-
-/** A pid alone may be someone else's by now; with the time it was started at it cannot. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
   }
 }

@@ -171,6 +171,9 @@ export class DeploymentRows {
   }
 }
 
+/** Lines wait for a moment before they are written: a death takes them. */
+export const mayBeMissing: NewEvent = { type: 'gap', text: 'What was told in the moment before this may be missing.' }
+
 /** True once an effect on a machine was about to happen: the deploy engine remembers it first. */
 export const touched = ({ state, rollout }: Row): boolean => touchesMachines(state) && rollout !== null
 

@@ -24,6 +24,7 @@ import {
   damaged,
   DeploymentRows,
   isReadable,
+  mayBeMissing,
   toDeployment,
   touched,
   type Body,
@@ -334,7 +335,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       [this.#settings.alone ? '9' : this.#rows.time(), only],
     )
     return left.flatMap((row) => {
-      this.#rows.write(row.id, [{ type: 'gap', text: 'What was told in the moment before this may be missing.' }])
+      this.#rows.write(row.id, [mayBeMissing])
       const suspect = maxDeaths !== undefined && row.suspect !== null
       if (suspect) this.#rows.write(row.id, [{ type: 'note', text: suspected(row, maxDeaths) }])
       if (!touchesMachines(row.state)) {

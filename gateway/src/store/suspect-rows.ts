@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { gatewayDied } from '../deployments/gateway-died.ts'
 import { touchesMachines, workingStates } from '../deployments/states.ts'
 import type { Life } from '../deployments/store.ts'
-import { bodyOf, type DeploymentRows, type Row, touched } from './deployment-rows.ts'
+import { bodyOf, type DeploymentRows, mayBeMissing, type Row, touched } from './deployment-rows.ts'
 
 const working = workingStates.map((state) => `'${state}'`).join(', ')
 const atMachines = workingStates
@@ -83,6 +83,7 @@ export class SuspectRows {
     this.#mark.run(deaths, ends ? null : row.state, row.id)
     if (!ends) return
     const { id, app, state } = row
+    this.#rows.write(id, [mayBeMissing])
     const problem = gatewayDied({ id, app, state, deaths, machines: bodyOf(row).machines, touched: touched(row) })
     this.#rows.move(row, touchesMachines(state) ? 'deploy_failed' : 'build_failed', { problem: problem.body() })
   }
