@@ -167,6 +167,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       store,
       submissions,
       cancel: (id, wish) => runner.cancel(id, wish),
+      wake: () => runner.wake(),
       log,
     }),
   )

@@ -85,6 +85,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
     const rollouts = await Rollouts.start({
       store,
       submissions,
+      wake: () => runner.wake(),
       cancel: (id, wish) => runner.cancel(id, wish),
       log,
     })

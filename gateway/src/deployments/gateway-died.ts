@@ -12,22 +12,28 @@ type Died = Pick<Deployment, 'id' | 'app' | 'state' | 'machines'> & {
 export function gatewayDied({ id, app, state, deaths, machines, touched }: Died): Problem {
   const times = deaths === 1 ? 'once' : `${deaths} times`
   const what = `The gateway died ${times} while this deployment alone was at work, last in the state ${state}. It is not tried again.`
-  const cause =
-    'This is a fault of the builder: its operator finds the cause in the log of the gateway and of its machine.'
   const next = 'Send it again when the cause is found.'
   const facts = { state, deaths, ...(touchesMachines(state) && { machines }) }
-  const about = touchesMachines(state)
-    ? aboutMachines({ id, app, machines, touched })
-    : 'Nothing of the app was touched.'
+  const about = touched ? aboutMachines({ id, app, machines }) : 'No machine of the app was touched.'
   return new Problem('gateway-died', [what, about, cause, next].join(' '), { facts })
 }
 
-function aboutMachines({ id, app, machines, touched }: Pick<Died, 'id' | 'app' | 'machines' | 'touched'>): string {
-  if (!touched) return 'No machine of the app was touched.'
+/** The same of a rollout, with which the gateway died while it made one of the deployments. */
+export const gatewayDiedAtRollout = (deaths: number): Problem =>
+  new Problem(
+    'gateway-died',
+    `The gateway died ${deaths === 1 ? 'once' : `${deaths} times`} while this rollout alone was at work and made a deployment. No further ones are made; those that were made go their way. ${cause}`,
+    { facts: { state: 'waiting', deaths } },
+  )
+
+const cause =
+  'This is a fault of the builder: its operator finds the cause in the log of the gateway and of its machine.'
+
+function aboutMachines({ id, app, machines }: Pick<Died, 'id' | 'app' | 'machines'>): string {
   const names = machines.map((machine) => machine.id || machine.name)
-  const which = names.length > 0 ? `, which are ${names.join(', ')} or new ones` : ''
+  const which = names.length > 0 ? `, which are ${names.join(', ')} or new ones,` : ''
   return [
-    `The machines that it had begun to change${which}, are left as they are: some may run the new version, some the old one,`,
+    `The machines that it had begun to change${which} are left as they are: some may run the new version, some the old one,`,
     'some may be stopped or out of traffic.',
     `Look with \`fly machine list --app ${app}\` (machines of this deployment carry tarmac_deployment=${id});`,
     `\`tarmac rollback ${app}\` puts the last release back.`,

@@ -6,6 +6,7 @@ import type { NewRelease, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
 import type { AppSettings, OwnSettings } from '#api/app-settings.ts'
 import type { QueueLimits } from './queue.ts'
+import type { ProblemBody } from '#api/problem.ts'
 import type { SealedSecret } from './secret-store.ts'
 
 export type NewDeployment = {
@@ -131,6 +132,8 @@ export interface DeploymentStore {
   startLife(life: Life, reason: string): Promise<Claim[]>
   /** The gateway was told to stop: whatever ends it from now on is nobody's fault. */
   endLife(): Promise<void>
+  /** Ends as failed what cannot be brought to another end, whoever has it. */
+  giveUp(id: string, problem: ProblemBody): Promise<void>
   /**
    * What nobody works on any more: after a start, all that an earlier gateway left at work; where several gateways share
    * the store, that whose lease has run out; `only` the one of this id. Those that touched no machine go back to `pending` with the

@@ -33,6 +33,8 @@ export class Runner<P extends Plan = Plan> {
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #stops = new Map<string, AbortController>()
+  /** How often the end of a deployment could not be written, by id. */
+  readonly #lost = new Map<string, number>()
   #claiming: Promise<void> | undefined
   #woken = false
   #tellAfter = 0
@@ -156,12 +158,23 @@ export class Runner<P extends Plan = Plan> {
   async #takeUpAgain(id: string): Promise<void> {
     while (!this.#draining) {
       await sleep(tellEveryMs)
-      const claims = await this.#parts.store
-        .recover('The gateway could not write down how this went', id)
-        .catch(() => null)
+      const claims = await this.#afterLoss(id).catch(() => null)
       for (const claim of claims ?? []) this.#run(claim)
       if (claims) return
     }
+  }
+
+  /** After so many times as after deaths, it is not the disk: then it gets an end that can be written. */
+  async #afterLoss(id: string): Promise<Claim[]> {
+    const { store, limits } = this.#parts
+    const claims = await store.recover('The gateway could not write down how this went', id)
+    const times = (this.#lost.get(id) ?? 0) + 1
+    this.#lost.set(id, times)
+    if (times < limits.deaths) return claims
+    const detail = `The end of this deployment could not be written down, ${times} times. The log of the gateway says why.`
+    await store.giveUp(id, new Problem('internal', detail).body())
+    this.#lost.delete(id)
+    return []
   }
 
   /** Claims nothing more, gives running work its time, then sends it back to the queue. */

@@ -3,6 +3,7 @@ import { Problem, type ProblemBody } from '#api/problem.ts'
 import type { KeptRollout, RolloutStore } from '../deployments/rollout-store.ts'
 import { fingerprintOf, keyKeptMs } from './request-keys.ts'
 import { pageOf, parsedObject, type StoreTools } from './store-tools.ts'
+import type { SuspectRows } from './suspect-rows.ts'
 
 type Row = { id: string; created_at: string; ended_at: string | null; fingerprint: string; body: string }
 
@@ -10,10 +11,12 @@ type Row = { id: string; created_at: string; ended_at: string | null; fingerprin
 export class RolloutRows implements RolloutStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
+  readonly #suspects: () => SuspectRows
 
-  constructor(db: DatabaseSync, tools: StoreTools) {
+  constructor(db: DatabaseSync, tools: StoreTools, suspects: () => SuspectRows) {
     this.#db = db
     this.#tools = tools
+    this.#suspects = suspects
   }
 
   async create(...[fresh, request]: Parameters<RolloutStore['create']>) {
@@ -48,6 +51,15 @@ export class RolloutRows implements RolloutStore {
 
   async unfinished() {
     return this.#all('WHERE ended_at IS NULL ORDER BY created_at').map(toRollout)
+  }
+
+  async begin(id: string) {
+    return this.#tools.transaction(() => this.#suspects().beginRollout(id))
+  }
+
+  async made(id: string) {
+    const update = this.#db.prepare('UPDATE rollouts SET making = max(making - 1, 0), suspect = 0 WHERE id = ?')
+    this.#tools.transaction(() => update.run(id))
   }
 
   async refuse(id: string, deployment: string, problem: ProblemBody) {

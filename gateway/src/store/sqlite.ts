@@ -3,10 +3,10 @@ import type { DatabaseSync } from 'node:sqlite'
 import { isFinal, type CancelWish, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import { type OwnSettings, patchSettings, withDefaults } from '#api/app-settings.ts'
-import { Problem } from '#api/problem.ts'
+import { Problem, type ProblemBody } from '#api/problem.ts'
 import { cancelled } from '../deployments/cancelled.ts'
 import { type QueueLimits, worthTelling } from '../deployments/queue.ts'
-import { touchesMachines, workingStates } from '../deployments/states.ts'
+import { failureIn, touchesMachines, workingStates } from '../deployments/states.ts'
 import { stopWish } from '../deployments/stop-wish.ts'
 import {
   leaseMs,
@@ -89,7 +89,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       transaction: (work) => this.#transaction(work),
     }
     this.releases = new ReleaseRows(db, tools)
-    this.rollouts = new RolloutRows(db, tools)
+    this.rollouts = new RolloutRows(db, tools, () => this.#suspects)
     this.#rows = new DeploymentRows(db, { secrets: this.#secrets, releases: this.releases }, settings.now)
     this.#lanes = new LaneRows(this.#rows)
     this.#suspects = new SuspectRows(db, this.#rows)
@@ -313,6 +313,13 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#transaction(() => this.#suspects.endLife())
   }
 
+  async giveUp(id: string, problem: ProblemBody): Promise<void> {
+    return this.#transaction(() => {
+      const row = this.#rows.find(id)
+      if (row && !isFinal(row.state)) this.#rows.move(row, failureIn(row.state), { problem })
+    })
+  }
+
   async recover(reason: string, only: string | null = null): Promise<Claim[]> {
     return this.#transaction(() => this.#recover(reason, only))
   }
@@ -322,7 +329,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     const open = this.#rows.all('SELECT * FROM deployments WHERE ended_at IS NULL')
     for (const row of open.filter((each) => !isReadable(each))) {
       const problem = damaged(row).body()
-      this.#rows.move(row, touchesMachines(row.state) ? 'deploy_failed' : 'build_failed', { problem, rollout: null })
+      this.#rows.move(row, failureIn(row.state), { problem, rollout: null })
     }
   }
 

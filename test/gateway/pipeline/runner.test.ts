@@ -415,6 +415,20 @@ test('what could not even write its end is taken up again once the record can be
   await runner.drain()
 })
 
+test('what can never write its end is given up, with an end that says so', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const advance = store.advance.bind(store)
+  store.advance = async (holder, from, to, patch) => {
+    if (patch?.problem) throw new RangeError('Maximum call stack size exceeded')
+    return advance(holder, from, to, patch)
+  }
+  const build = () => Promise.reject(new Problem('build-failed', 'npm ci ended with exit code 1.'))
+  await using runner = await start(store, { build })
+  expect(await ended(store)).toMatchObject({ state: 'build_failed', attempt: 3, problem: { code: 'internal' } })
+  await runner.drain()
+})
+
 test('secrets are in no log of a deployment that brings an image, either', async () => {
   await using store = openSqliteStore(':memory:')
   await store.create({ id: 'd1', app: 'shop', options: DeploymentOptions.parse({}), source: null, image })

@@ -324,6 +324,38 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await claimAll(store)).toMatchObject([{ deployment: { id: 'newer' }, suspect: false }])
     })
 
+    test('a rollout with which the gateway dies is suspected like a deployment, and stops after as many deaths', async () => {
+      await using store = open()
+      const make = (id: string) =>
+        store.rollouts.create(
+          { id, source: { image: 'r/shop:1' }, targets: [], parallel: 2, stopAfter: 1, build: null },
+          { asked: id, idempotencyKey: null },
+        )
+      await starts(store)
+      for (const id of ['bad', 'good']) await make(id)
+      expect([await store.rollouts.begin('bad'), await store.rollouts.begin('good')]).toEqual([true, true])
+      await store.create({ id: 'd1', app: 'shop', options, source })
+      const claim = (await store.claim(all))!
+      await starts(store) // three at work: it counts against none
+      expect(await store.rollouts.begin('bad')).toBe(false) // suspected deployments come first
+      expect(await store.claim(all)).toMatchObject({ deployment: { id: 'd1' }, suspect: true })
+      await store.advance({ id: 'd1', epoch: claim.epoch + 2 }, 'fetching', 'build_failed', { problem })
+      await store.create({ id: 'd2', app: 'shop', options, source })
+      for (let deaths = 0; deaths < 3; deaths++) {
+        expect(await store.rollouts.begin('bad')).toBe(true)
+        expect(await store.rollouts.begin('good')).toBe(false)
+        expect(await store.claim(all)).toBeNull()
+        await starts(store)
+      }
+      expect((await store.rollouts.find('bad'))!.problem).toMatchObject({ code: 'gateway-died', deaths: 3 })
+      await store.rollouts.end('bad')
+      expect(await store.rollouts.begin('good')).toBe(true)
+      expect(await store.claim(all)).toBeNull()
+      await store.rollouts.made('good')
+      expect(await store.claim(all)).toMatchObject({ deployment: { id: 'd2' }, suspect: false })
+      expect((await store.rollouts.find('good'))!.problem).toBeNull()
+    })
+
     test('work that goes back to the queue gives way to what came meanwhile', async () => {
       await using store = await make()
       await store.claim()
