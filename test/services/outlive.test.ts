@@ -7,10 +7,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { cacheDir } from '../../lab/ready.ts'
+import { dice } from '../archives.ts'
 
 const seed = Number(process.env['TARMAC_SEED'] ?? Date.now() % 1e9)
-const kills = 200
-const atOnce = 4
+/** Each killed at another moment. */
+const spawns = 200
+const atOnce = 2
 let dir: string
 beforeAll(async () => void (dir = await mkdtemp(join(tmpdir(), 'tarmac-outlive-'))))
 afterAll(() => rm(dir, { recursive: true }))
@@ -18,35 +20,33 @@ afterAll(() => rm(dir, { recursive: true }))
 const module = (name: string) => JSON.stringify(join(import.meta.dirname, `../../gateway/src/host/${name}.ts`))
 const limits = { timeoutMs: 60_000, cpuS: 60, memoryBytes: 2 ** 28, processes: 64, tmpBytes: 2 ** 20 }
 
-/** What a gateway starts: a stand-in for it runs one of these, with a mark in its environment by which it is found. */
-const spawns = {
-  planner: `
-    const { runInSandbox } = await import(${module('sandbox')})
-    const limits = ${JSON.stringify({ ...limits, maxOutputBytes: 1000, maxResultBytes: 1000 })}
-    const work = { command: '/bin/sh', args: ['-c', 'sleep 600 & wait'], env: { MARK: mark }, show: {}, folders: [], network: null }
-    const start = () => runInSandbox({ ...work, results: ['/tmp/a', '/tmp/b'], limits }, new AbortController().signal)`,
-  tool: `
-    const { runChild } = await import(${module('run-child')})
-    const work = { command: '/bin/sh', args: ['-c', 'sleep 600 & wait'], env: { MARK: mark }, cwd: '/' }
-    const start = () => runChild({ ...work, timeoutMs: 60_000, maxOutputBytes: 1000 }, new AbortController().signal)`,
-  daemon: `
-    const { startProgram } = await import(${module('program')})
-    const work = { command: '/bin/sh', args: ['-c', 'sleep 600 & wait'], env: { MARK: mark }, record: dir + '/' + mark }
-    const start = () => startProgram(work)`,
+/**
+ * A stand-in for a gateway. It loads the code, says so, and when it is told to starts a planner, a tool and a daemon, each
+ * after a time of its own; each has a mark in its environment by which it is found.
+ */
+const standIn = `
+const { runInSandbox } = await import(${module('sandbox')})
+const { runChild } = await import(${module('run-child')})
+const { startProgram } = await import(${module('program')})
+const never = new AbortController().signal
+const [mark, dir] = process.argv.slice(1)
+const work = (kind) => ({ command: '/bin/sh', args: ['-c', 'sleep 600 & wait'], env: { MARK: mark + kind } })
+const limits = ${JSON.stringify({ ...limits, maxOutputBytes: 1000, maxResultBytes: 1000 })}
+const place = { show: {}, folders: [], network: null, results: ['/tmp/a', '/tmp/b'] }
+const start = {
+  planner: () => runInSandbox({ ...work('planner'), ...place, limits }, never),
+  tool: () => runChild({ ...work('tool'), cwd: '/', timeoutMs: 60_000, maxOutputBytes: 1000 }, never),
+  daemon: () => startProgram({ ...work('daemon'), record: dir + '/' + mark }),
 }
-type Kind = keyof typeof spawns
+process.stdout.write('ready')
+process.stdin.once('data', (delays) => {
+  for (const [kind, ms] of Object.entries(JSON.parse(delays))) setTimeout(start[kind], ms)
+})`
 
-/** Loads the code, says so, and spawns when it is told to: so that the kill falls into the spawn. */
-async function startParent(kind: Kind, mark: string): Promise<ChildProcess> {
-  const code = `const [mark, dir] = ${JSON.stringify([mark, dir])}
-    ${spawns[kind]}
-    process.stdout.write('ready')
-    await new Promise((resolve) => process.stdin.once('data', resolve))
-    await start()
-    setInterval(() => {}, 1000)`
+async function startParent(mark: string): Promise<ChildProcess> {
   const env = { ...process.env, NODE_COMPILE_CACHE: join(cacheDir, 'compiled') }
   const stdio: ['pipe', 'pipe', 'inherit'] = ['pipe', 'pipe', 'inherit']
-  const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], { env, stdio })
+  const parent = spawn(process.execPath, ['--input-type=module', '--eval', standIn, mark, dir], { env, stdio })
   await once(parent.stdout, 'data')
   return parent
 }
@@ -66,29 +66,46 @@ function running(mark: string): string[] {
     })
 }
 
-/** Up to the moment at which everything is there, and some beyond it. */
-const spawnMs: Record<Kind, number> = { planner: 80, tool: 16, daemon: 16 }
+test('a daemon is asked to end when the gateway is killed, and has time for it', async () => {
+  const file = join(dir, 'ended')
+  const module_ = module('program')
+  const script = `trap 'sleep 0.5; echo well > ${file}; exit' TERM; echo begun > ${file}; while :; do sleep 0.05; done`
+  const code = `const { startProgram } = await import(${module_})
+    await startProgram({ command: '/bin/sh', args: ['-c', ${JSON.stringify(script)}], env: { MARK: 'asked' }, record: ${JSON.stringify(join(dir, 'asked'))} })
+    setInterval(() => {}, 1000)`
+  const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], { stdio: 'inherit' })
+  const said = () => readFileSync(file, { encoding: 'utf8', flag: 'a+' }).trim()
+  await vi.waitFor(() => expect(said()).toBe('begun'), { timeout: 10_000, interval: 20 })
+  parent.kill('SIGKILL')
+  await vi.waitFor(() => expect([said(), running('asked')]).toEqual(['well', []]), { timeout: 5000, interval: 20 })
+})
+
+/** How old each may be at most when the gateway is killed: older than it takes until all of it is there. */
+const oldestMs = { planner: 80, tool: 16, daemon: 16 }
+type Kind = keyof typeof oldestMs
+const kinds = Object.keys(oldestMs) as Kind[]
 
 test(`of what a killed gateway had started nothing runs on, whenever it is killed (seed ${seed})`, async () => {
-  const mark = `outlive-${process.pid}`
-  let state = seed % 2_147_483_647 || 1
-  const fraction = () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647
-  const kinds = Array.from({ length: kills }, (_, at): Kind =>
-    at % 4 < 2 ? 'planner' : at % 4 < 3 ? 'tool' : 'daemon',
-  )
-  const jobs = kinds.map((kind, at) => ({ kind, at, delayMs: fraction() * spawnMs[kind] })).values()
+  const roll = dice(seed)
+  const rounds = Array.from({ length: Math.ceil(spawns / kinds.length) }, (_, at) => ({
+    mark: `outlive-${process.pid}-${at}-`,
+    agesMs: kinds.map((kind) => roll(oldestMs[kind])),
+  })).values()
   let begun = 0
+  let all = 0
   const work = async () => {
-    for (const { kind, at, delayMs } of jobs) {
-      const own = `${mark}-${kind}-${at}`
-      const parent = await startParent(kind, own)
+    for (const { mark, agesMs } of rounds) {
+      const parent = await startParent(mark)
       const exit = once(parent, 'exit')
-      parent.stdin!.write('go')
-      await sleep(delayMs)
-      if (running(own).length > 0) begun++
+      const delays = kinds.map((kind, at) => [kind, oldestMs.planner - agesMs[at]!])
+      parent.stdin!.write(JSON.stringify(Object.fromEntries(delays)))
+      await sleep(oldestMs.planner)
+      begun += kinds.filter((kind) => running(mark + kind).length > 0).length
+      all += kinds.length
       parent.kill('SIGKILL')
       await exit
-      await vi.waitFor(() => expect(running(own), `${kind}, killed after ${delayMs} ms`).toEqual([]), {
+      const left = () => kinds.flatMap((kind) => running(mark + kind))
+      await vi.waitFor(() => expect(left(), `ages ${agesMs.join(', ')} ms`).toEqual([]), {
         timeout: 2000,
         interval: 20,
       })
@@ -96,6 +113,7 @@ test(`of what a killed gateway had started nothing runs on, whenever it is kille
   }
   await Promise.all(Array.from({ length: atOnce }, work))
   // Else the kills came too early or too late to show anything.
-  expect(begun).toBeGreaterThan(kills * 0.2)
-  expect(begun).toBeLessThan(kills)
+  expect(all).toBeGreaterThanOrEqual(spawns)
+  expect(begun).toBeGreaterThan(all * 0.1)
+  expect(begun).toBeLessThan(all)
 })

@@ -124,7 +124,7 @@ export interface DeploymentStore {
   /** Holds a claim for another `leaseMs`; false when the epoch is not the last one: somebody else has it now. */
   renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
-   * A gateway starts to work on records that are its alone. When the one before it died (it never called `endLife`), what
+   * A gateway starts to work on these records. Where they are its alone: when the one before it died (it never called `endLife`), what
    * was at work is suspected until it has left the state that it was in. If it was one deployment alone, and the machine
    * has not been booted since, that is a death of it; with the last that it may have it ends, with `gateway-died`. What
    * cannot be read any more ends with `records-unusable`. Then as `recover`, but suspects at machines wait for `claim`.

@@ -302,6 +302,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   async startLife(life: Life, reason: string): Promise<Claim[]> {
     return this.#transaction(() => {
       this.#endDamaged()
+      if (!this.#settings.alone) return this.#recover(reason, null) // what others have at work is not suspect
       this.#suspects.startLife(life)
       const claims = this.#recover(reason, null, life.maxDeaths)
       this.#suspects.holdBack()
