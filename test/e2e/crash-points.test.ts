@@ -92,16 +92,16 @@ test.each<CrashPoint>(['solving', 'pushing', 'pushed'])('%s: a build daemon that
 
 test('planning: the planner dies with the gateway, and the next one plans anew', async () => {
   const planner = join(lab.dir, 'planner')
-  const script = '#!/bin/sh\n[ "$1" = --version ] && echo railpack version 0.37.0 && exit\nsleep 6161'
+  const app = `planning-${process.pid}` // nobody else's on this machine
+  const asleep = `sleep 6161.${process.pid}`
+  const script = `#!/bin/sh\n[ "$1" = --version ] && echo railpack version 0.37.0 && exit\n${asleep}`
   await writeFile(planner, script, { mode: 0o755 })
   await lab.stop('gateway')
   await lab.start('gateway', { TARMAC_RAILPACK: planner })
   let id = ''
-  await lab.dies('planning', async () => (id = await lab.submit('planning', { 'start.sh': 'echo' }, 'deploy=false')))
+  await lab.dies('planning', async () => (id = await lab.submit(app, { 'start.sh': 'echo' }, 'deploy=false')))
   await sleep(1000) // what had outlived the gateway would sleep by now
-  expect(await run('pgrep', ['-f', 'sleep 6161|/source/planning']).catch((error: { code: number }) => error.code)).toBe(
-    1,
-  )
+  expect(await run('pgrep', ['-f', `${asleep}|/source/${app}`]).catch((error: { code: number }) => error.code)).toBe(1)
   await lab.start('gateway')
   const { record } = await lab.end(id)
   expect(record).toMatchObject({ state: 'built', attempt: 2, problem: null })

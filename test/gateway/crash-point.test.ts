@@ -15,6 +15,6 @@ test('every point is at one place of the gateway, and is brought about by a test
   expect(
     injectedPoints.filter((name) => name !== 'in-state' && code.split(`crashPoint('${name}')`).length !== 2),
   ).toEqual([])
-  expect(Object.keys(crashPoints).filter((name) => !new RegExp(`'${name}['":]`).test(tests))).toEqual([])
+  expect(Object.keys(crashPoints).filter((name) => !new RegExp(`'${name}['": ]`).test(tests))).toEqual([])
   expect(Object.keys(crashPoints)).toHaveLength(25)
 })

@@ -39,5 +39,7 @@ test('a signal to stop reaches the gateway, whose end is waited for', async () =
 
 test('the appliance runs the gateway by it', () => {
   const dockerfile = readFileSync(join(import.meta.dirname, '../../gateway/Dockerfile'), 'utf8')
-  expect(dockerfile).toMatch(/^CMD \["gateway\/keep-running\.sh", "node", .*"gateway\/src\/main\.ts"\]$/m)
+  expect(dockerfile).toMatch(
+    /^CMD \["sh", "\/tarmac\/gateway\/keep-running\.sh", "node", .*"gateway\/src\/main\.ts"\]$/m,
+  )
 })

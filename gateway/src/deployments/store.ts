@@ -129,7 +129,7 @@ export interface DeploymentStore {
    * has not been booted since, that is a death of it; with the last that it may have it ends, with `gateway-died`. What
    * cannot be read any more ends with `records-unusable`. Then as `recover`, but suspects at machines wait for `claim`.
    */
-  startLife(life: Life, reason: string): Promise<Claim[]>
+  startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }>
   /** The gateway was told to stop: whatever ends it from now on is nobody's fault. */
   endLife(): Promise<void>
   /** Ends as failed what cannot be brought to another end, whoever has it. */

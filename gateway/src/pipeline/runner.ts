@@ -46,7 +46,9 @@ export class Runner<P extends Plan = Plan> {
   static async start<P extends Plan>(parts: Parts<P>): Promise<Runner<P>> {
     const runner = new Runner(parts)
     const life = { boot: parts.boot, maxDeaths: parts.limits.deaths }
-    const claims = await parts.store.startLife(life, 'The gateway was stopped while it worked on this')
+    const { claims, ended } = await parts.store.startLife(life, 'The gateway was stopped while it worked on this')
+    for (const { id: deploymentId, app, problem } of ended)
+      parts.log.error({ deploymentId, app, problem }, 'deployment ended at the start of the gateway')
     for (const claim of claims) runner.#run(claim)
     runner.wake()
     return runner
@@ -115,7 +117,8 @@ export class Runner<P extends Plan = Plan> {
     const { id: deploymentId, app } = claim.deployment
     const log = this.#parts.log.child({ deploymentId, app })
     const startedAt = performance.now()
-    log.info({ state: claim.deployment.state, attempt: claim.deployment.attempt }, 'deployment taken up')
+    const { suspect } = claim
+    log.info({ state: claim.deployment.state, attempt: claim.deployment.attempt, suspect }, 'deployment taken up')
     const stop = new AbortController()
     this.#stops.set(deploymentId, stop)
     const wish = stopWish(claim.deployment)

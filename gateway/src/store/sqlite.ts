@@ -299,14 +299,14 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
-  async startLife(life: Life, reason: string): Promise<Claim[]> {
+  async startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }> {
     return this.#transaction(() => {
-      this.#endDamaged()
-      if (!this.#settings.alone) return this.#recover(reason, null) // what others have at work is not suspect
-      this.#suspects.startLife(life)
+      const ended = this.#endDamaged()
+      // What other gateways have at work is not suspect.
+      if (this.#settings.alone) ended.push(...this.#suspects.startLife(life).ended)
       const claims = this.#recover(reason, null, life.maxDeaths)
       this.#suspects.holdBack()
-      return claims
+      return { claims, ended: ended.map((id) => toDeployment(this.#rows.find(id)!)) }
     })
   }
 
@@ -326,12 +326,14 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   /** What cannot be read must not keep a gateway from its start, nor stand in its app's way. */
-  #endDamaged(): void {
+  #endDamaged(): string[] {
     const open = this.#rows.all('SELECT * FROM deployments WHERE ended_at IS NULL')
-    for (const row of open.filter((each) => !isReadable(each))) {
+    const unreadable = open.filter((each) => !isReadable(each))
+    for (const row of unreadable) {
       const problem = damaged(row).body()
       this.#rows.move(row, failureIn(row.state), { problem, rollout: null })
     }
+    return unreadable.map(({ id }) => id)
   }
 
   #recover(reason: string, only: string | null, maxDeaths?: number): Claim[] {

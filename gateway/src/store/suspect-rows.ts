@@ -55,10 +55,11 @@ export class SuspectRows {
 
   /**
    * A life begins. When the one before it died, all that was at work is suspected; what was alone at work, on the same
-   * boot of the machine, has one death more, and ends with the last that it may have.
+   * boot of the machine, has one death more, and ends with the last that it may have. Answers which deployments ended.
    */
-  startLife({ boot, maxDeaths }: Life): void {
+  startLife({ boot, maxDeaths }: Life): { ended: string[] } {
     const former = this.#life.get()
+    const ended: string[] = []
     this.#begin.run(boot, this.#rows.time())
     if (former && former['stoppedAt'] === null) {
       const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
@@ -66,10 +67,11 @@ export class SuspectRows {
       const counts = left.length + rollouts.length === 1 && former['boot'] === boot
       const more = counts ? 1 : 0
       const most = counts ? maxDeaths : null
-      for (const row of left) this.#suspect(row, row.deaths + more, most)
+      for (const row of left) if (this.#suspect(row, row.deaths + more, most)) ended.push(row.id)
       for (const { id, deaths } of rollouts) this.#suspectRollout(String(id), Number(deaths) + more, most)
     }
     this.#rollouts.settle.run()
+    return { ended }
   }
 
   /** See `RolloutStore.begin`. Suspected deployments come before suspected rollouts, those before everything else. */
@@ -110,14 +112,16 @@ export class SuspectRows {
     )
   }
 
-  #suspect(row: Row, deaths: number, maxDeaths: number | null): void {
+  /** True when it ended. */
+  #suspect(row: Row, deaths: number, maxDeaths: number | null): boolean {
     const ends = maxDeaths !== null && deaths >= maxDeaths
     this.#mark.run(deaths, ends ? null : row.state, row.id)
-    if (!ends) return
+    if (!ends) return false
     const { id, app, state } = row
     this.#rows.write(id, [mayBeMissing])
     const problem = gatewayDied({ id, app, state, deaths, machines: bodyOf(row).machines, touched: touched(row) })
     this.#rows.move(row, failureIn(state), { problem: problem.body() })
+    return true
   }
 
   #suspectRollout(id: string, deaths: number, maxDeaths: number | null): void {

@@ -178,8 +178,8 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
     const problem = new Problem('build-failed', 'no').body()
     const all = { builds: 9, appBuilds: 9, deploys: 9 }
     /** A gateway that begins to work, on the first boot of the machine unless another is named. */
-    const starts = (store: DeploymentStore, boot = 'boot 1', maxDeaths = 3) =>
-      store.startLife({ boot, maxDeaths }, 'The gateway was killed')
+    const starts = async (store: DeploymentStore, boot = 'boot 1', maxDeaths = 3) =>
+      (await store.startLife({ boot, maxDeaths }, 'The gateway was killed')).claims
     const claimAll = async (store: DeploymentStore) => {
       const claims = []
       for (let claim; (claim = await store.claim(all));) claims.push(claim)
