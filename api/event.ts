@@ -46,7 +46,7 @@ const Gap = z.object({ type: z.literal('gap'), text: z.string() })
 /** What a pending deployment waits for, and how many come first: 1 is next. `behind`: the one of its lane before it. */
 const Waiting = z.object({
   type: z.literal('waiting'),
-  for: z.enum(['lane', 'app', 'builds', 'deploys', 'ready']),
+  for: z.enum(['lane', 'app', 'builds', 'deploys', 'ready', 'recovery']),
   place: z.number(),
   behind: z.string().nullable(),
 })

@@ -104,6 +104,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   superseded: 21,
   'time-limit': 22,
   stopping: 69,
+  'gateway-died': 1,
   'volume-held': 69,
   'records-unusable': 69,
   'not-ready': 69,

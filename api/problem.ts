@@ -97,6 +97,7 @@ export const problems = {
   superseded: row(409, 'source', false, 'A newer deployment took this one’s place'),
   'time-limit': row(504, 'source', true, 'A time limit was reached'),
   stopping: row(503, 'ours', true, 'The gateway is stopping'),
+  'gateway-died': row(500, 'ours', false, 'The gateway died again and again while it worked on this'),
   'volume-held': row(503, 'ours', true, 'Another gateway has the volume'),
   'records-unusable': row(503, 'ours', false, 'The records cannot be opened'),
   'not-ready': row(503, 'ours', true, 'The gateway is not ready'),

@@ -72,6 +72,7 @@ const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 function waitsFor({ for: what, behind }: Waiting): string {
   if (what === 'lane') return `deployment ${visible(behind ?? '')}, which came before`
   if (what === 'ready') return 'the builder to be ready'
+  if (what === 'recovery') return 'what was at work when the gateway died, which is tried one at a time'
   if (what === 'app') return 'the other builds of its app'
   return what === 'builds' ? 'a free place among the builds' : 'a free place among the deploys'
 }

@@ -72,6 +72,12 @@ test('each outside package has its room', () => {
   expect(wrong).toEqual([])
 })
 
+test('every process of the gateway is started in one place, which ties it to the gateway', () => {
+  const starts = /child_process|process\.binding|node:cluster|['"]cluster['"]/
+  const files = sources('gateway/src').filter((file) => starts.test(readFileSync(join(root, file), 'utf8')))
+  expect(files).toEqual(['gateway/src/host/spawn-child.ts'])
+})
+
 test('api imports zod alone; the client knows only api; nothing of the product knows the lab', () => {
   const wrong: string[] = []
   const ours = (name: string, folder: string) => name.startsWith(`${folder}/`)

@@ -77,6 +77,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       totalSeconds: set.TARMAC_TOTAL_TIMEOUT,
     },
     crashFile: set.TARMAC_CRASH_FILE,
+    bootIdFile: set.TARMAC_BOOT_ID_FILE,
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
       treeBytes: set.TARMAC_MAX_TREE_MIB * 2 ** 20,
@@ -99,6 +100,7 @@ export function readConfig(env: Record<string, string | undefined>) {
         tailBytes: set.TARMAC_LOG_TAIL_KIB * 2 ** 10,
       },
       drainMs: set.TARMAC_DRAIN * 1000,
+      deaths: set.TARMAC_MAX_DEATHS,
     },
     /** Kept apart, so that the rest may be logged. */
     secrets: { tokens, fly: set.TARMAC_FLY_TOKEN, key },

@@ -43,6 +43,11 @@ const injected = {
     'nothing of it is taken up again; it ends `cancelled`',
   ),
   verified: row('G V', 'all is done, `live` not written', 'it is looked at once more; the record has one end'),
+  'in-state': row(
+    'G',
+    'a deployment enters a state',
+    'what was at work is tried one at a time; one that ends the gateway 3 times alone ends as `gateway-died`',
+  ),
   'log-waiting': row('G V', 'lines of the log wait to be written', 'they may be missing, which a `gap` event says'),
 } satisfies Record<string, Row>
 
@@ -73,20 +78,24 @@ export const injectedPoints = Object.keys(injected) as CrashPoint[]
 
 let orders: string | null = null
 
-/** For tests: obeys what this file says, as in `pushed SIGKILL 2`: at the second passing, with this signal. */
+/**
+ * For tests: obeys what this file says, as in `pushed SIGKILL 2`: at the second passing, with this signal. Lines such as `in-state SIGKILL always shop/building`, are obeyed at each passing of what they name.
+ */
 export function obeyCrashOrders(file: string): void {
   orders = file || null
 }
 
 /** Does nothing, unless a test wants the process to end here. */
-export function crashPoint(name: CrashPoint): void {
-  if (orders !== null) crashAsOrdered(orders, name)
+export function crashPoint(name: CrashPoint, of = ''): void {
+  if (orders !== null) crashAsOrdered(orders, name, of)
 }
 
-function crashAsOrdered(file: string, name: CrashPoint): void {
+function crashAsOrdered(file: string, name: CrashPoint, of: string): void {
   if (!existsSync(file)) return
-  const [wanted, signal, times] = readFileSync(file, 'utf8').split(' ')
-  if (wanted !== name) return
+  const text = readFileSync(file, 'utf8')
+  if (text.split('\n').includes(`${name} SIGKILL always ${of}`)) process.kill(process.pid, 'SIGKILL')
+  const [wanted, signal, times] = text.split(' ')
+  if (wanted !== name || times === 'always') return
   const left = Number(times) - 1
   if (left > 0) return writeFileSync(file, `${name} ${signal} ${left}`)
   rmSync(file)

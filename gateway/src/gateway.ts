@@ -140,7 +140,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     },
   )
   const hide = [...secrets.tokens, secrets.fly]
-  runner = opening.use(await Runner.start({ store, steps, log, limits, hide, mayStart: () => network.open }))
+  const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '') // unknown: every life counts as of one boot
+  runner = opening.use(await Runner.start({ store, steps, log, limits, hide, boot, mayStart: () => network.open }))
   const sweep = async () => {
     const { removed } = await intake.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
@@ -178,6 +179,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       store,
       submissions,
       cancel: (id, wish) => runner.cancel(id, wish),
+      wake: () => runner.wake(),
       log,
     }),
   )

@@ -233,6 +233,15 @@ export const settings = z.object({
     .default(60)
     .describe('Seconds to go on trying while the build daemon, the registry or Fly is away.'),
   TARMAC_DRAIN: pause.default(30).describe('Seconds that running work may take to end when the gateway is stopped.'),
+  TARMAC_MAX_DEATHS: count
+    .default(3)
+    .describe(
+      'Deaths of the gateway with a deployment alone at work, after which that deployment ends (`gateway-died`).',
+    ),
+  TARMAC_BOOT_ID_FILE: z
+    .string()
+    .default('/proc/sys/kernel/random/boot_id')
+    .describe('For tests of Tarmac alone: where the id of this boot of the machine is read.'),
   TARMAC_CRASH_FILE: z
     .string()
     .default('')

@@ -34,8 +34,13 @@ async function run(args: string[]): Promise<boolean> {
 
 const say = (line: string): void => console.log(line)
 export const soakKill = { about, run }
-/** Short, so that a deployment is over in a second or two. */
-export const killSettings = { TARMAC_WATCH: '0.2', TARMAC_MACHINE_TIMEOUT: '20', TARMAC_DRAIN: '0' }
+/** Short, so that a deployment is over in a second or two. No deployment is to blame for the deaths here. */
+export const killSettings = {
+  TARMAC_WATCH: '0.2',
+  TARMAC_MACHINE_TIMEOUT: '20',
+  TARMAC_DRAIN: '0',
+  TARMAC_MAX_DEATHS: '1000000',
+}
 
 const apps = ['soak-a', 'soak-b', 'soak-c', 'soak-d', 'soak-e']
 const pages = ['one', 'two', 'three']

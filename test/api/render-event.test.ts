@@ -15,6 +15,9 @@ test('each line of a log begins with the seconds since the deployment was born',
   expect(render({ type: 'state', from: 'building', state: 'pending', reason: 'The gateway restarted' })).toBe(
     '   62.3s  => pending: The gateway restarted\n',
   )
+  expect(render({ type: 'waiting', for: 'recovery', place: 1, behind: null })).toBe(
+    '   62.3s     waits for what was at work when the gateway died, which is tried one at a time\n',
+  )
 })
 
 test('nothing that a build prints moves the cursor or rings the bell of the one who reads', () => {

@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab({ TARMAC_AWAY_TIMEOUT: '3' })))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab({ TARMAC_AWAY_TIMEOUT: '3' }),
+  (fresh) => void (lab = fresh),
+)
 
 test.each([
   ['buildkitd', 'buildkit-unavailable', 'The build daemon'],

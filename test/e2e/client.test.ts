@@ -2,13 +2,16 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type Files, type TestLab } from './start.ts'
 
 const main = join(import.meta.dirname, '../../client/src/main.ts')
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab()))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab(),
+  (fresh) => void (lab = fresh),
+)
 
 /** `tarmac deploy`, as a user runs it. */
 async function tarmac(app: string, files: Files, ...more: string[]) {

@@ -4,23 +4,26 @@ import { existsSync } from 'node:fs'
 import { rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import type { CrashPoint } from '../../gateway/src/crash-point.ts'
 import { type CrashLab, giveVolume, startCrashLab } from './crash-lab.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp } from './start.ts'
 
 const run = promisify(execFile)
 
 let lab: CrashLab
 let volume: Awaited<ReturnType<typeof giveVolume>>
-beforeAll(async () => {
-  const bridge = { TARMAC_BUILD_BRIDGE: 'tarmac-cut', TARMAC_BUILD_SUBNET: '10.209.78.0/24' }
-  lab = await startCrashLab({ TARMAC_BUILDKIT: 'spawn', TARMAC_BUILD_ROOT: '', ...bridge })
-  volume = await giveVolume(lab)
-})
-afterAll(() => lab[Symbol.asyncDispose]())
+const bridge = { TARMAC_BUILD_BRIDGE: 'tarmac-cut', TARMAC_BUILD_SUBNET: '10.209.78.0/24' }
+shareLab(
+  () => startCrashLab({ TARMAC_BUILDKIT: 'spawn', TARMAC_BUILD_ROOT: '', ...bridge }),
+  async (fresh) => {
+    lab = fresh
+    volume = await giveVolume(lab)
+  },
+)
 
 /** The gateway stands still at the point, and in that moment the power goes. */
 async function powerGoesAt(point: CrashPoint, act: () => Promise<unknown>, nth = 1): Promise<void> {

@@ -4,19 +4,22 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { fill, routes } from '#api/routes.ts'
 import type { CrashPoint } from '../../gateway/src/crash-point.ts'
 import { type CrashLab, startCrashLab } from './crash-lab.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp } from './start.ts'
 
 const run = promisify(execFile)
 
 let lab: CrashLab
-beforeAll(async () => void (lab = await startCrashLab()))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startCrashLab(),
+  (fresh) => void (lab = fresh),
+)
 
 test.each<[CrashPoint, number]>([
   ['uploading', 90],
@@ -89,16 +92,16 @@ test.each<CrashPoint>(['solving', 'pushing', 'pushed'])('%s: a build daemon that
 
 test('planning: the planner dies with the gateway, and the next one plans anew', async () => {
   const planner = join(lab.dir, 'planner')
-  const script = '#!/bin/sh\n[ "$1" = --version ] && echo railpack version 0.37.0 && exit\nsleep 6161'
+  const app = `planning-${process.pid}` // nobody else's on this machine
+  const asleep = `sleep 6161.${process.pid}`
+  const script = `#!/bin/sh\n[ "$1" = --version ] && echo railpack version 0.37.0 && exit\n${asleep}`
   await writeFile(planner, script, { mode: 0o755 })
   await lab.stop('gateway')
   await lab.start('gateway', { TARMAC_RAILPACK: planner })
   let id = ''
-  await lab.dies('planning', async () => (id = await lab.submit('planning', { 'start.sh': 'echo' }, 'deploy=false')))
+  await lab.dies('planning', async () => (id = await lab.submit(app, { 'start.sh': 'echo' }, 'deploy=false')))
   await sleep(1000) // what had outlived the gateway would sleep by now
-  expect(await run('pgrep', ['-f', 'sleep 6161|/source/planning']).catch((error: { code: number }) => error.code)).toBe(
-    1,
-  )
+  expect(await run('pgrep', ['-f', `${asleep}|/source/${app}`]).catch((error: { code: number }) => error.code)).toBe(1)
   await lab.start('gateway')
   const { record } = await lab.end(id)
   expect(record).toMatchObject({ state: 'built', attempt: 2, problem: null })

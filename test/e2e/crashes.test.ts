@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { DeploymentEvent } from '#api/event.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab({ TARMAC_AWAY_TIMEOUT: '25' })))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab({ TARMAC_AWAY_TIMEOUT: '25' }),
+  (fresh) => void (lab = fresh),
+)
 
 /** Builds for so long, each time anew. */
 const slowApp = (text: string, seconds: number) => pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { shareLab } from './shared-lab.ts'
 import { startTestLab, type Files, type TestLab } from './start.ts'
 
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab({ TARMAC_MAX_BUILDS: '8' })))
-afterAll(() => lab?.[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab({ TARMAC_MAX_BUILDS: '8' }),
+  (fresh) => void (lab = fresh),
+)
 
 const secretOf = (app: string) => createHash('sha256').update(app).digest('hex')
 const expected = (app: string) => createHash('sha256').update(secretOf(app)).digest('hex')

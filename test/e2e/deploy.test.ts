@@ -1,17 +1,20 @@
 import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { fill, routes } from '#api/routes.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 const examples = join(import.meta.dirname, '../../examples')
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab()))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab(),
+  (fresh) => void (lab = fresh),
+)
 
 const idIn = (log: string) => /deployment (\S+) of/.exec(log)![1]!
 
@@ -59,6 +62,7 @@ test.each([
 test('one changed line becomes the new page, on the same machine, by the steps that it concerns', async () => {
   const folder = await mkdtemp(join(lab.dir, 'example-'))
   await cp(join(examples, 'hello-node'), folder, { recursive: true })
+  await lab.curl(folder, 'hello-node')
   const [before] = await lab.machines('hello-node')
   const file = join(folder, 'server.js')
   await writeFile(file, (await readFile(file, 'utf8')).replace('Hello from', 'Hello again from'))

@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { fill, routes } from '#api/routes.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab({ TARMAC_DRAIN: '60', TARMAC_MAX_BUILDS: '1' })))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab({ TARMAC_DRAIN: '60', TARMAC_MAX_BUILDS: '1' }),
+  (fresh) => void (lab = fresh),
+)
 
 const slowApp = (text: string, seconds: number) => pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')

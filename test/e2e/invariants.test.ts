@@ -2,11 +2,12 @@ import { spawn } from 'node:child_process'
 import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import { podmanOf } from '../../lab/at-rest.ts'
 import { findFaults } from '../../lab/invariants.ts'
 import type { Machine } from '../../lab/localfly/state.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 let lab: TestLab
@@ -16,8 +17,8 @@ let built: Deployment
 let parts: { path: string; copy: string }[]
 let undo: (() => unknown)[] = []
 
-beforeAll(async () => {
-  lab = await startTestLab()
+shareLab(startTestLab, async (fresh) => {
+  lab = fresh
   const toml = '[http_service]\ninternal_port = 8080\nauto_stop_machines = "off"\n'
   live = (await lab.end(await lab.submit('live', { ...pageApp('live'), 'fly.toml': toml }))).record
   built = (await lab.end(await lab.submit('built', pageApp('built'), 'deploy=false'))).record
@@ -34,7 +35,6 @@ afterEach(async () => {
     await cp(copy, path, { recursive: true, preserveTimestamps: true })
   }
 })
-afterAll(() => lab[Symbol.asyncDispose]())
 
 const faults = (...promised: string[]) => findFaults(lab, promised, true)
 const at = (path: string) => join(lab.dir, path)

@@ -1,10 +1,13 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { killAtRandom, killSettings } from '../../lab/soak/kill.ts'
+import { shareLab } from './shared-lab.ts'
 import { startTestLab, type TestLab } from './start.ts'
 
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab(killSettings)))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab(killSettings),
+  (fresh) => void (lab = fresh),
+)
 
 test('sixty kills under load lose nothing, double nothing and leave nothing', { timeout: 900_000 }, async () => {
   const story: string[] = []

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { request } from 'node:http'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from 'vitest'
+import { beforeEach, afterEach, expect, test } from 'vitest'
 import type { ProblemBody } from '#api/problem.ts'
 import { file, hostile, tar } from '../archives.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 const mebibyte = 2 ** 20
@@ -12,11 +13,13 @@ let lab: TestLab
 let whole: Buffer
 let before: Awaited<ReturnType<TestLab['holdings']>>
 
-beforeAll(async () => {
-  lab = await startTestLab({ TARMAC_MAX_UPLOAD_MIB: '8' })
-  whole = await lab.archive(await lab.source(pageApp('whole')))
-})
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab({ TARMAC_MAX_UPLOAD_MIB: '8' }),
+  async (fresh) => {
+    lab = fresh
+    whole = await lab.archive(await lab.source(pageApp('whole')))
+  },
+)
 beforeEach(async () => void (before = await lab.holdings()))
 // Whatever was refused, and however: nothing of it is kept.
 afterEach(async () => {

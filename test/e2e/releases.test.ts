@@ -1,12 +1,15 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { Audit, ReleaseDiff, ReleasePage } from '#api/release.ts'
 import type { Rollout } from '#api/rollout.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab()))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab(),
+  (fresh) => void (lab = fresh),
+)
 
 const post = async <T>(path: string, body?: object): Promise<T> => {
   const answer = await fetch(lab.gateway + path, {

@@ -1,12 +1,15 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { allStrategies, deployAtRandom, soakSettings } from '../../lab/soak/deploys.ts'
 import { Truth } from '../../lab/soak/truth.ts'
 import { deployFolder } from '../../lab/use-lab.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab(soakSettings)))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab(soakSettings),
+  (fresh) => void (lab = fresh),
+)
 
 test('of deployments at random, with Fly at its worst, every verdict is true and nothing is left over', async () => {
   const story: string[] = []

@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 const own = { TARMAC_BUILD_BRIDGE: 'tarmac-own', TARMAC_BUILD_SUBNET: '10.209.77.0/24', TARMAC_BUILD_ROOT: '' }
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab({ TARMAC_BUILDKIT: 'spawn', ...own })))
-afterAll(() => lab?.[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab({ TARMAC_BUILDKIT: 'spawn', ...own }),
+  (fresh) => void (lab = fresh),
+)
 
 test('a gateway that minds its own build daemon takes up a build whose daemon was killed', async () => {
   const id = await lab.submit('minded', pageApp('hello', 'RUN echo begun && sleep 4'))

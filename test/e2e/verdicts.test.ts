@@ -1,11 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import { quicklyChecked } from '../../lab/use-lab.ts'
+import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type Files, type TestLab } from './start.ts'
 
 let lab: TestLab
-beforeAll(async () => void (lab = await startTestLab({ TARMAC_MACHINE_TIMEOUT: '12' })))
-afterAll(() => lab[Symbol.asyncDispose]())
+shareLab(
+  () => startTestLab({ TARMAC_MACHINE_TIMEOUT: '12' }),
+  (fresh) => void (lab = fresh),
+)
 
 test('200 for what is live and for what is built', async () => {
   const live = await lab.held('held', pageApp('first'))

@@ -69,9 +69,10 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
     appBuilds: 4,
     deploys,
     drainMs: 0,
+    deaths: 3,
   }
   const start = async () => {
-    const runner = await Runner.start({ store, steps, log, limits, hide: [] })
+    const runner = await Runner.start({ store, steps, log, limits, hide: [], boot: '' })
     const submissions = new Submissions({
       store,
       vault,
@@ -84,6 +85,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
     const rollouts = await Rollouts.start({
       store,
       submissions,
+      wake: () => runner.wake(),
       cancel: (id, wish) => runner.cancel(id, wish),
       log,
     })

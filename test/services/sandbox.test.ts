@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
@@ -167,7 +167,7 @@ describe('a program in the sandbox', () => {
     expect(ended).toMatchObject({ exitCode: 3, went: null })
     expect(pidsOf(marker)).toEqual([])
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toMatch(new RegExp(`${folder}|tarmac-sandbox`))
-    expect(execFileSync('find', ['/sys/fs/cgroup', '-name', `tarmac-sandbox-${process.pid}-*`]).toString()).toBe('')
+    expect(execFileSync('find', ['/sys/fs/cgroup', '-name', `tarmac-sandbox-${process.pid}.*`]).toString()).toBe('')
   })
 
   test('ends when the gateway is killed, and the next gateway clears up', async () => {
@@ -182,12 +182,18 @@ describe('a program in the sandbox', () => {
     await once(gateway, 'exit')
     for (let tries = 0; tries < 50 && pidsOf(marker).length > 0; tries++) await sleep(20)
     expect(pidsOf(marker)).toEqual([])
-    const left = () => execFileSync('find', ['/sys/fs/cgroup', '-name', `tarmac-sandbox-${gateway.pid}-*`]).toString()
+    const left = () => execFileSync('find', ['/sys/fs/cgroup', '-name', `tarmac-sandbox-${gateway.pid}.*`]).toString()
     expect(left() !== '').toBe((await sandboxKind()).includes('cgroup'))
+    // Something that got away from everything else: it is still in the group.
+    const stray = spawn('sleep', ['600'])
+    const ended = once(stray, 'exit')
+    for (const folder of left().split('\n').filter(Boolean)) writeFileSync(join(folder, 'cgroup.procs'), `${stray.pid}`)
+    if (left() === '') stray.kill('SIGKILL')
     const next = `const { runInSandbox } = await import(${JSON.stringify(module)})
       await runInSandbox(${JSON.stringify({ ...call('true'), limits: planLimits })}, new AbortController().signal)`
     execFileSync(process.execPath, ['--input-type=module', '-e', next])
     expect(left()).toBe('') // the next gateway sweeps
+    expect(await ended).toEqual([null, 'SIGKILL'])
   })
 })
 

@@ -73,6 +73,18 @@ export function arrange(queued: Queued[], atWork: AtWork[], limits: QueueLimits 
   return { next, places }
 }
 
+/** After a death of the gateway those that were at work come first, alone, in this order; all others wait for them. */
+export function behindSuspects(queued: Queued[], suspects: string[]): (Place & { id: string })[] {
+  const others = queued.filter(({ id }) => !suspects.includes(id)).toSorted((a, b) => a.number - b.number)
+  const known = new Set(queued.map(({ id }) => id))
+  return [
+    ...suspects.flatMap((id, at) => (known.has(id) ? [waits(id, at + 1)] : [])),
+    ...others.map(({ id }, at) => waits(id, suspects.length + at + 1)),
+  ]
+}
+
+const waits = (id: string, place: number) => ({ id, for: 'recovery', place, behind: null }) as const
+
 const tellAtMost = 100
 
 /** What was last said of a place; a new one is worth saying at another reason, near the front, or when half the way is gone. */

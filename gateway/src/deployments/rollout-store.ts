@@ -29,6 +29,13 @@ export interface RolloutStore {
   list(page: { limit: number; before: string | null }): Promise<{ rollouts: KeptRollout[]; next: string | null }>
   /** Oldest first. */
   unfinished(): Promise<KeptRollout[]>
+  /**
+   * The gateway is about to make one of its deployments. False: not yet, because something else must be alone at work (see
+   * `startLife`), or this rollout must and is not.
+   */
+  begin(id: string): Promise<boolean>
+  /** The deployment is made, or refused. */
+  made(id: string): Promise<void>
   refuse(id: string, deployment: string, problem: ProblemBody): Promise<void>
   /** What has not begun never will, for this reason; the first one stays. Nothing for one that has ended. */
   stop(id: string, problem: ProblemBody): Promise<void>

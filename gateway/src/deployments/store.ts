@@ -6,6 +6,7 @@ import type { NewRelease, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
 import type { AppSettings, OwnSettings } from '#api/app-settings.ts'
 import type { QueueLimits } from './queue.ts'
+import type { ProblemBody } from '#api/problem.ts'
 import type { SealedSecret } from './secret-store.ts'
 
 export type NewDeployment = {
@@ -46,7 +47,21 @@ export type KeepSources = Pick<AppSettings, 'keepSources' | 'keepSourcesMib' | '
 export const leaseMs = 30_000
 
 /** A claimed deployment: every later write of the runner carries the epoch, and fails when another has claimed since. */
-export type Claim = { deployment: Deployment; epoch: number; rollout: unknown }
+export type Claim = {
+  deployment: Deployment
+  epoch: number
+  rollout: unknown
+  /** The gateway died with it at work, so it has to be alone at work until it has left that state. */
+  suspect: boolean
+}
+
+/** A gateway from its start to its end. */
+export type Life = {
+  /** The kernel's id of this boot of the machine. */
+  boot: string
+  /** A deployment ends when the gateway died so often with it alone at work. */
+  maxDeaths: number
+}
 
 /**
  * Keeps deployments and their logs. A lane is an app and an owner (`options.owner`; null: the app itself): its
@@ -81,9 +96,10 @@ export interface DeploymentStore {
 
   /**
    * The next of the queue (see `arrange`), claimed and moved to `fetching` (with an image: to `deploying`); null when
-   * none may start. Ends those that come too late, as `advance` does.
+   * none may start. Ends those that come too late, as `advance` does. While there are suspects (see `startLife`), the
+   * next one of those, when nothing else is at work. Without limits only what stands at machines may start.
    */
-  claim(limits?: QueueLimits): Promise<Claim | null>
+  claim(limits?: QueueLimits | null): Promise<Claim | null>
   /** Ends those that have waited longer than this, with `time-limit`. */
   endLate(queueMs: number): Promise<void>
   /** Tells those that wait their place and what they wait for, where it is news. Without limits none may start. */
@@ -111,6 +127,17 @@ export interface DeploymentStore {
   append(claim: { id: string; epoch: number }, events: NewEvent[]): Promise<boolean>
   /** Holds a claim for another `leaseMs`; false when the epoch is not the last one: somebody else has it now. */
   renew(claim: { id: string; epoch: number }): Promise<boolean>
+  /**
+   * A gateway starts to work on these records. Where they are its alone: when the one before it died (it never called `endLife`), what
+   * was at work is suspected until it has left the state that it was in. If it was one deployment alone, and the machine
+   * has not been booted since, that is a death of it; with the last that it may have it ends, with `gateway-died`. What
+   * cannot be read any more ends with `records-unusable`. Then as `recover`, but suspects at machines wait for `claim`.
+   */
+  startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }>
+  /** The gateway was told to stop: whatever ends it from now on is nobody's fault. */
+  endLife(): Promise<void>
+  /** Ends as failed what cannot be brought to another end, whoever has it. */
+  giveUp(id: string, problem: ProblemBody): Promise<void>
   /**
    * What nobody works on any more: after a start, all that an earlier gateway left at work; where several gateways share
    * the store, that whose lease has run out; `only` the one of this id. Those that touched no machine go back to `pending` with the

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { endProcess, startTimeOf } from './process.ts'
 
 /** Where the kernel keeps control groups, and which files set and tell what: all in one tree (v2), or a tree for each (v1). */
 const root = '/sys/fs/cgroup'
@@ -35,7 +36,7 @@ export type Cgroup = AsyncDisposable & {
 /** A control group of its own for one sandbox; null where we may not make one (no root, no such file system). */
 export async function openCgroup(limits: { memoryBytes: number; processes: number }): Promise<Cgroup | null> {
   const { kind, trees, files } = version
-  const name = `${prefix}-${process.pid}-${(count += 1)}`
+  const name = `${prefix}-${process.pid}.${startTimeOf(process.pid)}-${(count += 1)}`
   const folders = trees.map((tree) => join(tree, name))
   const memory = folders[0]!
   const processes = folders.at(-1)!
@@ -72,11 +73,29 @@ async function remove(folder: string): Promise<void> {
   }
 }
 
-/** Takes away what a gateway that was killed left behind. */
+/** Ends and takes away what a gateway that was killed left behind. */
 async function sweep(trees: string[]): Promise<void> {
   for (const tree of trees)
     for (const name of await readdir(tree)) {
-      const [, pid] = /^tarmac-sandbox-(\d+)-/.exec(name) ?? []
-      if (pid && !existsSync(`/proc/${pid}`)) await rmdir(join(tree, name)).catch(() => {})
+      const [, pid, startTime] = /^tarmac-sandbox-(\d+)(?:\.(\d+))?-/.exec(name) ?? []
+      if (pid === undefined) continue
+      const alive = startTimeOf(Number(pid))
+      // Gateways before this one wrote no start time.
+      if (alive !== undefined && (startTime === undefined || alive === startTime)) continue
+      await killAll(join(tree, name))
+      await remove(join(tree, name))
     }
+}
+
+/** Every process of a group. v2 does it by itself; on v1 one that forks meanwhile is found at the next look. */
+async function killAll(folder: string): Promise<void> {
+  if (version === v2) return writeFile(join(folder, 'cgroup.kill'), '1').catch(() => {})
+  for (let looks = 0; looks < 100; looks++) {
+    const pids = (await readFile(join(folder, 'cgroup.procs'), 'utf8').catch(() => ''))
+      .split('\n')
+      .filter((pid) => Number(pid) > 0)
+    if (pids.length === 0) return
+    for (const pid of pids) endProcess(Number(pid))
+    await sleep(2)
+  }
 }

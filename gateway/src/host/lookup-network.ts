@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { Problem } from '#api/problem.ts'
 import { putUpNetworkRules, type BuildNetwork } from './network-rules.ts'
+import { mustRun as run } from './tool.ts'
 
 export type LookupNetwork = {
   /** The network namespace, as a path. */
@@ -15,7 +14,6 @@ export type LookupNetwork = {
   show: Record<string, string>
 }
 
-const commandMs = 10_000
 const certificates = '/etc/ssl'
 
 /**
@@ -65,8 +63,6 @@ export async function openLookupNetwork(dir: string, { dns, allow }: Pick<BuildN
     throw new Problem('not-ready', `The planner’s network could not be made. ${advice}`, { cause })
   }
 }
-
-const run = (command: string, args: string[]) => promisify(execFile)(command, args, { timeout: commandMs })
 
 const natRules = (name: string, own: string) =>
   `table ip ${name} { chain out { type nat hook postrouting priority 100; ip saddr ${own} oifname != "${name}" masquerade; }; }`

@@ -1,9 +1,9 @@
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { Problem } from '#api/problem.ts'
+import { mustRun } from './tool.ts'
 
 /** Where build steps run, and what they may reach beside the public network. */
 export type BuildNetwork = {
@@ -22,7 +22,6 @@ const closed4 =
 const public6 = '2000::/3'
 const closed6 = '2001::/23 2001:db8::/32 2002::/16 3fff::/20'
 
-const nftMs = 10_000
 /** Where these are there, frames between two ports of a bridge pass the forward hook when they say 1. */
 const bridgedTraffic = ['ip', 'ip6'].map((family) => `/proc/sys/net/bridge/bridge-nf-call-${family}tables`)
 
@@ -45,12 +44,7 @@ export async function putUpNetworkRules(network: BuildNetwork): Promise<{ stepsA
   }
 }
 
-function nft(rules: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = execFile('nft', ['-f', '-'], { timeout: nftMs }, (error) => (error ? reject(error) : resolve()))
-    child.stdin?.on('error', () => {}).end(rules)
-  })
-}
+const nft = (rules: string): Promise<void> => mustRun('nft', ['-f', '-'], { input: rules })
 
 /** Steps of one bridge are neighbours: where the kernel shows their frames to the bridge's own hook alone, they end there. */
 function neighbourRules(bridge: string): string {

@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { endProcess, startTimeOf } from './process.ts'
+import { spawnChild } from './spawn-child.ts'
 
 export type ProgramStart = {
   command: string
@@ -19,15 +20,26 @@ export type Program = {
   stop(graceMs: number): Promise<void>
 }
 
-/** Starts a program that runs beside us. What it prints goes where ours does; it is asked to end when we are killed. */
+/**
+ * Starts a program that runs beside us. What it prints goes where ours does. When we die it gets SIGTERM, and its group
+ * SIGKILL after 20 s (see `spawnChild`).
+ */
 export async function startProgram({ command, args, env, record }: ProgramStart): Promise<Program> {
-  const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', command, ...args], {
+  // What a terminal sends to us is not for it: we stop it, last.
+  const start = {
+    command,
+    args,
     env,
-    detached: true, // what a terminal sends to us is not for it: we stop it, last
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
+    cwd: '/',
+    stdin: 'ignore',
+    words: 'inherit',
+    outputs: 0,
+    end: 'terminate',
+  } as const
+  const { child, cutLifeline } = spawnChild(start)
   const exit = once(child, 'exit') as Promise<[number | null, string | null]>
   const ended = exit.then(([code, signal]) => {
+    cutLifeline() // what is left of its group goes, too
     rmSync(record, { force: true })
     return signal === null ? `exit code ${code}` : `killed by ${signal}`
   })
@@ -51,18 +63,10 @@ export async function stopRecorded(record: string, graceMs: number): Promise<voi
 
 async function stop(pid: number, ended: () => Promise<unknown>, graceMs: number): Promise<void> {
   const over = ended()
-  signal(pid, 'SIGTERM')
-  const timer = setTimeout(() => signal(-pid, 'SIGKILL'), graceMs)
+  endProcess(pid, 'SIGTERM')
+  const timer = setTimeout(() => endProcess(-pid), graceMs)
   await over
   clearTimeout(timer)
-}
-
-function signal(to: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(to, name)
-  } catch {
-    // it has ended
-  }
 }
 
 /** On a full disk it goes unsaid: the program ends with us all the same, and it may be the one that makes room. */
@@ -79,15 +83,5 @@ function readRecord(record: string): { pid: number; startTime?: string } {
     return JSON.parse(readFileSync(record, 'utf8')) as { pid: number; startTime?: string }
   } catch {
     return { pid: 0 } // none, or cut short by a crash before the program did anything
-  }
-}
-
-/** A pid alone may be someone else's by now; with the time it was started at it cannot. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
   }
 }

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { crashPoint } from '../crash-point.ts'
+import { spawnChild } from './spawn-child.ts'
 
 export type Child = {
   /** Absolute path: nothing is looked up, no shell is asked. */
@@ -16,6 +16,8 @@ export type Child = {
   maxOutputBytes: number
   /** Further outputs beside stdout and stderr, from number 3 on: how many bytes each may hold. */
   outputs?: number[]
+  /** What it reads from its standard input; nothing by default. */
+  input?: string
 }
 export type ChildResult = {
   exitCode: number | null
@@ -30,18 +32,16 @@ export type ChildResult = {
 
 /**
  * Runs a program to its end. It has a process group of its own, which is killed whole when a limit is reached, when the
- * signal aborts (then this throws the signal's reason) and when the program itself ends; it dies with us.
+ * signal aborts (then this throws the signal's reason) and when the program itself ends. It ends with us: see `spawnChild`.
  */
 export async function runChild(child: Child, signal: AbortSignal): Promise<ChildResult> {
   signal.throwIfAborted()
   const [command = child.command, ...args] = [...asUser(), child.command, ...child.args]
-  const further = child.outputs ?? []
-  const running = spawn(command, args, {
-    env: child.env,
-    cwd: child.cwd,
-    detached: true, // makes the process group
-    stdio: ['ignore', 'pipe', 'pipe', ...further.map(() => 'pipe' as const)],
-  })
+  const { env, cwd, input, outputs: further = [] } = child
+  const stdin = input === undefined ? 'ignore' : 'pipe'
+  const start = { command, args, env, cwd, stdin, words: 'pipe', outputs: further.length, end: 'kill' } as const
+  const { child: running, cutLifeline } = spawnChild(start)
+  running.stdin?.on('error', () => {}).end(input) // it may end without reading
   if (further.length > 0) crashPoint('planning') // nobody but the planner hands back files
   const killGroup = () => {
     try {
@@ -81,6 +81,7 @@ export async function runChild(child: Child, signal: AbortSignal): Promise<Child
     clearTimeout(timer)
     signal.removeEventListener('abort', killGroup)
     for (const stream of running.stdio) stream?.destroy()
+    cutLifeline()
   }
 }
 
@@ -88,14 +89,14 @@ export async function runChild(child: Child, signal: AbortSignal): Promise<Child
 const lingerMs = 500
 const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path))
 
-/** The words in front of a command that tie its life to ours, and make it another user's where one is given. */
+/** The words in front of a command that keep it from gaining rights, and make it another user's where one is given. */
 export function asUser(uid?: number): string[] {
   if (!setpriv) {
     if (uid === undefined) return []
     throw new Error('A child of another user needs setpriv (of util-linux).')
   }
   const rights = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--inh-caps=-all', '--bounding-set=-all']
-  return [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', ...(uid === undefined ? [] : rights), '--']
+  return [setpriv, '--no-new-privs', ...(uid === undefined ? [] : rights), '--']
 }
 
 /** Collects what the streams say up to a limit they share. */

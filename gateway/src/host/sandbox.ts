@@ -110,7 +110,9 @@ function commandLine(work: Sandboxed, bwrap: string, doors: string[]): string[] 
     bwrap,
     ...words('--unshare-user --disable-userns --unshare-ipc --unshare-pid --unshare-uts --unshare-cgroup-try'),
     ...(network === null || !isRoot ? ['--unshare-net'] : []),
-    ...words(`--die-with-parent --new-session --cap-drop ALL --hostname sandbox --uid ${nobody} --gid ${nobody}`),
+    // No --new-session: bwrap leaves our group some time before it asks to die with its parent, and would outlive us if
+    // we died between the two. The terminal that it is meant to keep away is not there: the group has none.
+    ...words(`--die-with-parent --cap-drop ALL --hostname sandbox --uid ${nobody} --gid ${nobody}`),
     ...words('/usr /bin /sbin /lib /lib64').flatMap((path) => ['--ro-bind-try', path, path]),
     ...words(`--proc /proc --dev /dev --size ${limits.tmpBytes} --tmpfs /tmp`),
     ...work.folders.flatMap((folder) => ['--dir', folder]),

@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
+import { mustRun } from './tool.ts'
 
-const deadlineMs = 120_000
+const timeoutMs = 120_000
 
 /**
  * Resolves when all that was written to the file system of `path` is on disk. One call for a whole tree: Node has no
  * syncfs, and fsync of each file takes ten times as long (20,000 files: 1.5 s against 0.13 s).
  */
 export async function syncFileSystem(path: string): Promise<void> {
-  await promisify(execFile)('sync', ['--file-system', path], { timeout: deadlineMs })
+  await mustRun('sync', ['--file-system', path], { timeoutMs })
 }

@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type CancelWish, type Deployment, isFinal } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
@@ -15,8 +16,12 @@ type Parts = {
   submissions: Pick<Submissions, 'look' | 'bring'>
   /** Asks a deployment to stop. */
   cancel: (id: string, wish: Wish) => Promise<unknown>
+  /** Something may be taken up that had to wait. */
+  wake: () => void
   log: Logger
 }
+
+const askAgainMs = 300
 
 /** One image to many targets: each gets a deployment of its own, so many at once, until too many have failed. */
 export class Rollouts {
@@ -81,7 +86,10 @@ export class Rollouts {
 
   #begin(kept: KeptRollout): void {
     const log = this.#parts.log.child({ rolloutId: kept.id })
-    const work = this.#run(kept).catch((err: unknown) => log.error({ err }, 'rollout lost its runner'))
+    const work = this.#run(kept).catch(async (err: unknown) => {
+      log.error({ err }, 'rollout lost its runner')
+      await this.#parts.store.rollouts.made(kept.id).catch(() => {}) // else others might wait for it
+    })
     const tracked = work.finally(() => this.#running.delete(tracked))
     this.#running.add(tracked)
   }
@@ -99,10 +107,13 @@ export class Rollouts {
         let why = refused[deployment] ?? null
         if (!why && !(await store.find(deployment))) {
           if (this.#stop.signal.aborted || (await stopped())) continue
+          if (!(await this.#begun(id))) continue // it goes on at the next start
           why = await submissions.bring(source ?? { deployment: build! }, { ...target, id: deployment }).then(
             () => null,
             (error: unknown) => asProblem(error).body(),
           )
+          await store.rollouts.made(id)
+          this.#parts.wake()
           if (why) await store.rollouts.refuse(id, deployment, why)
           const late = await stopped() // while it was being made
           if (late) await this.#callBack(deployment, ownWish(late.detail))
@@ -119,6 +130,15 @@ export class Rollouts {
     }
     await Promise.all(Array.from({ length: parallel }, work))
     if (!this.#stop.signal.aborted) await store.rollouts.end(id)
+  }
+
+  /** Waits until a deployment of it may be made; false when the gateway stops before. */
+  async #begun(id: string): Promise<boolean> {
+    while (!this.#stop.signal.aborted) {
+      if (await this.#parts.store.rollouts.begin(id)) return true
+      await sleep(askAgainMs, undefined, { signal: this.#stop.signal }).catch(() => {})
+    }
+    return false
   }
 
   /** If it was made; one that is at machines goes its way, unless the wish is to abort. */

@@ -30,7 +30,7 @@ export async function runDeployment<P extends Plan>(
     steps: Steps<P>
     limits: TimeLimits
     hide: readonly string[]
-    /** Called when its place among the builds is free. */
+    /** Called when another may start: its place among the builds is free, or it is no suspect any more. */
     freed: () => void
     logFailed?: (error: unknown) => void
   },
@@ -57,7 +57,8 @@ export async function runDeployment<P extends Plan>(
         throw (found && stopWish(found)) ?? new Overtaken()
       }
       state = to
-      if (to === 'deploying') freed()
+      crashPoint('in-state', `${deployment.app}/${to}`)
+      if (to === 'deploying' || claim.suspect) freed()
     })
     return moving
   }
@@ -112,6 +113,7 @@ export async function runDeployment<P extends Plan>(
   }
 
   try {
+    crashPoint('in-state', `${deployment.app}/${state}`)
     let image = deployment.image
     if (touchesMachines(state))
       // A release command may print them. Where they cannot be opened no new ones come into play.

@@ -15,7 +15,10 @@ type Parts<P extends Plan> = {
   log: Logger
   /** Whether queued deployments may be taken; who changes it wakes the runner. */
   mayStart?: () => boolean
-  limits: TimeLimits & QueueLimits & { drainMs: number }
+  /** `deaths`: see `startLife`. */
+  limits: TimeLimits & QueueLimits & { drainMs: number; deaths: number }
+  /** The kernel's id of this boot of the machine. */
+  boot: string
   /** The gateway's own secrets: in no log. */
   hide: readonly string[]
   /** How often the lease of what is at work is renewed. */
@@ -30,6 +33,8 @@ export class Runner<P extends Plan = Plan> {
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #stops = new Map<string, AbortController>()
+  /** How often the end of a deployment could not be written, by id. */
+  readonly #lost = new Map<string, number>()
   #claiming: Promise<void> | undefined
   #woken = false
   #tellAfter = 0
@@ -40,7 +45,11 @@ export class Runner<P extends Plan = Plan> {
   /** Puts right what an earlier gateway left, then begins. */
   static async start<P extends Plan>(parts: Parts<P>): Promise<Runner<P>> {
     const runner = new Runner(parts)
-    for (const claim of await parts.store.recover('The gateway was stopped while it worked on this')) runner.#run(claim)
+    const life = { boot: parts.boot, maxDeaths: parts.limits.deaths }
+    const { claims, ended } = await parts.store.startLife(life, 'The gateway was stopped while it worked on this')
+    for (const { id: deploymentId, app, problem } of ended)
+      parts.log.error({ deploymentId, app, problem }, 'deployment ended at the start of the gateway')
+    for (const claim of claims) runner.#run(claim)
     runner.wake()
     return runner
   }
@@ -76,7 +85,7 @@ export class Runner<P extends Plan = Plan> {
     while (this.#woken) {
       this.#woken = false // before the look: what comes during it wakes us again
       await this.#heed()
-      for (let claim; !this.#draining && mayStart() && (claim = await store.claim(limits));) this.#run(claim)
+      for (let claim; !this.#draining && (claim = await store.claim(mayStart() ? limits : null));) this.#run(claim)
       const pauseMs = this.#tellAfter - performance.now()
       if (this.#draining) return
       if (pauseMs > 0) this.#wakeIn(pauseMs)
@@ -108,7 +117,8 @@ export class Runner<P extends Plan = Plan> {
     const { id: deploymentId, app } = claim.deployment
     const log = this.#parts.log.child({ deploymentId, app })
     const startedAt = performance.now()
-    log.info({ state: claim.deployment.state, attempt: claim.deployment.attempt }, 'deployment taken up')
+    const { suspect } = claim
+    log.info({ state: claim.deployment.state, attempt: claim.deployment.attempt, suspect }, 'deployment taken up')
     const stop = new AbortController()
     this.#stops.set(deploymentId, stop)
     const wish = stopWish(claim.deployment)
@@ -151,12 +161,23 @@ export class Runner<P extends Plan = Plan> {
   async #takeUpAgain(id: string): Promise<void> {
     while (!this.#draining) {
       await sleep(tellEveryMs)
-      const claims = await this.#parts.store
-        .recover('The gateway could not write down how this went', id)
-        .catch(() => null)
+      const claims = await this.#afterLoss(id).catch(() => null)
       for (const claim of claims ?? []) this.#run(claim)
       if (claims) return
     }
+  }
+
+  /** After so many times as after deaths, it is not the disk: then it gets an end that can be written. */
+  async #afterLoss(id: string): Promise<Claim[]> {
+    const { store, limits } = this.#parts
+    const claims = await store.recover('The gateway could not write down how this went', id)
+    const times = (this.#lost.get(id) ?? 0) + 1
+    this.#lost.set(id, times)
+    if (times < limits.deaths) return claims
+    const detail = `The end of this deployment could not be written down, ${times} times. The log of the gateway says why.`
+    await store.giveUp(id, new Problem('internal', detail).body())
+    this.#lost.delete(id)
+    return []
   }
 
   /** Claims nothing more, gives running work its time, then sends it back to the queue. */
@@ -171,6 +192,8 @@ export class Runner<P extends Plan = Plan> {
   async #drain(): Promise<void> {
     this.#draining = true
     clearTimeout(this.#later)
+    // At once: whatever ends us from now on, our host's patience perhaps, is no deployment's doing.
+    await this.#parts.store.endLife().catch((err: unknown) => this.#parts.log.error({ err }, 'stop was not recorded'))
     await this.#claiming
     const reason = new Problem('stopping', 'The gateway was stopped; this goes on when it is back.')
     const { log, limits } = this.#parts

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { OwnSettings } from '#api/app-settings.ts'
 import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
+import { parsedObject } from './store-tools.ts'
 
 /** The table of apps, for use within a transaction of the store. */
 export class AppRows {
@@ -23,7 +24,7 @@ export class AppRows {
 
   settings(app: string): OwnSettings {
     const row = this.#settings.get(app)
-    return row ? (JSON.parse(String(row['settings'])) as OwnSettings) : {}
+    return (row && parsedObject(String(row['settings']))) ?? {}
   }
 
   set(app: string, settings: OwnSettings): void {

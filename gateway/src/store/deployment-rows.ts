@@ -2,13 +2,16 @@ import { EventEmitter } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
 import { isFinal, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
+import { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
 import { cutCancel, cutEvent, cutProblem } from '../deployments/cut-texts.ts'
 import { packJson, unpackJson } from '../deployments/packed-json.ts'
 import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
-import { mayMove, touchesMachines } from '../deployments/states.ts'
+import { clears, mayMove, touchesMachines } from '../deployments/states.ts'
 import { leaseMs, type Claim, type DeploymentPatch } from '../deployments/store.ts'
 import type { ReleaseRows } from './release-rows.ts'
 import type { SecretRows } from './secret-rows.ts'
+import { parsedObject } from './store-tools.ts'
 
 export type Row = {
   id: string
@@ -25,6 +28,10 @@ export type Row = {
   body: string
   rollout: string | null
   log_dropped_at: string | null
+  /** The state in which the gateway died with it at work. */
+  suspect: DeploymentState | null
+  /** How often the gateway died with it alone at work. */
+  deaths: number
 }
 export type Body = Pick<
   Deployment,
@@ -70,12 +77,15 @@ export class DeploymentRows {
       deployment: toDeployment(fresh),
       epoch: fresh.epoch,
       rollout: fresh.rollout === null ? null : unpackJson(fresh.rollout),
+      suspect: fresh.suspect !== null,
     }
   }
 
   move(row: Row, to: DeploymentState, { reason, ...patch }: Patch & { reason?: string }): void {
     if (!mayMove(row.state, to)) throw new Error(`a deployment cannot go from ${row.state} to ${to}`)
     this.patch(row, to, patch)
+    if (row.suspect !== null && clears(to, row.suspect))
+      this.run('UPDATE deployments SET suspect = NULL WHERE id = ?', [row.id])
     this.write(row.id, [
       {
         type: 'state',
@@ -168,6 +178,9 @@ export class DeploymentRows {
   }
 }
 
+/** Lines wait for a moment before they are written: a death takes them. */
+export const mayBeMissing: NewEvent = { type: 'gap', text: 'What was told in the moment before this may be missing.' }
+
 /** True once an effect on a machine was about to happen: the deploy engine remembers it first. */
 export const touched = ({ state, rollout }: Row): boolean => touchesMachines(state) && rollout !== null
 
@@ -180,8 +193,36 @@ export function bodyText(body: Body, before = ''): string {
 const rolloutText = (rollout: unknown): string =>
   keepWithin('What the machines run and are to run', packJson(rollout), sizeLimits.rolloutBytes)
 
-/** What has no column; records of older gateways lack some of it. */
-export const bodyOf = (row: Row): Body => ({ from: null, release: null, supersededBy: null, ...JSON.parse(row.body) })
+/** What has no column; records of older gateways lack some of it. One that is damaged is one without contents. */
+export function bodyOf(row: Pick<Row, 'id' | 'body'>): Body {
+  const known = parsedObject(row.body) as Omit<Body, 'from' | 'release' | 'supersededBy'> | null
+  return known ? { from: null, release: null, supersededBy: null, ...known } : damagedBody(row)
+}
+
+/** Whether all that a runner needs to know can be read. */
+export const isReadable = ({ body, rollout }: Row): boolean =>
+  'options' in (parsedObject(body) ?? {}) && (rollout === null || parsedObject(rollout) !== null)
+
+export const damaged = ({ id }: Pick<Row, 'id'>): Problem =>
+  new Problem(
+    'records-unusable',
+    `The record of deployment ${id} is damaged and cannot be read. The builder's operator can restore a backup (tarmac-gateway restore); or send the source again.`,
+  )
+
+const damagedBody = (row: Pick<Row, 'id'>): Body => ({
+  options: DeploymentOptions.parse({}),
+  source: null,
+  from: null,
+  plan: null,
+  image: null,
+  bases: {},
+  machines: [],
+  url: null,
+  release: null,
+  problem: damaged(row).body(),
+  cancel: null,
+  supersededBy: null,
+})
 
 export function toDeployment(row: Row): Deployment {
   return {

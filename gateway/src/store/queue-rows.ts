@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { arrange, type AtWork, type QueueLimits, type Queued, type Told } from '../deployments/queue.ts'
+import { arrange, behindSuspects, type AtWork, type QueueLimits, type Queued, type Told } from '../deployments/queue.ts'
 
 /** The queue as it stands in the tables, for use within a transaction of the store. */
 export class QueueRows {
@@ -10,7 +10,8 @@ export class QueueRows {
 
   constructor(db: DatabaseSync) {
     this.#queued = db.prepare(
-      `SELECT id, app, owner, number, body ->> '$.image' IS NULL AS builds, served, settings ->> '$.builds' AS appBuilds
+      `SELECT id, app, owner, number, iif(json_valid(body), body, '{}') ->> '$.image' IS NULL AS builds, served,
+         iif(json_valid(settings), settings, '{}') ->> '$.builds' AS appBuilds
        FROM deployments JOIN apps USING (app) WHERE ended_at IS NULL AND state = 'pending'`,
     )
     this.#atWork = db.prepare(
@@ -20,9 +21,11 @@ export class QueueRows {
     this.#tell = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
   }
 
-  arranged(limits: QueueLimits | null): ReturnType<typeof arrange> {
+  /** `suspects`: ids of those that come first, one at a time; null: the usual order. */
+  arranged(limits: QueueLimits | null, suspects: string[] | null = null): ReturnType<typeof arrange> {
     const queued = this.#queued.all() as unknown as (Omit<Queued, 'builds'> & { builds: boolean | number })[]
     for (const one of queued) one.builds = one.builds === 1
+    if (suspects) return { next: null, places: behindSuspects(queued as Queued[], suspects) }
     return arrange(queued as Queued[], this.#atWork.all() as unknown as AtWork[], limits)
   }
 

@@ -4,7 +4,8 @@ import { cutProblem } from '../deployments/cut-texts.ts'
 import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import type { KeptRollout, RolloutStore } from '../deployments/rollout-store.ts'
 import { fingerprintOf, keyKeptMs } from './request-keys.ts'
-import { pageOf, type StoreTools } from './store-tools.ts'
+import { pageOf, parsedObject, type StoreTools } from './store-tools.ts'
+import type { SuspectRows } from './suspect-rows.ts'
 
 type Row = { id: string; created_at: string; ended_at: string | null; fingerprint: string; body: string }
 
@@ -12,10 +13,12 @@ type Row = { id: string; created_at: string; ended_at: string | null; fingerprin
 export class RolloutRows implements RolloutStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
+  readonly #suspects: () => SuspectRows
 
-  constructor(db: DatabaseSync, tools: StoreTools) {
+  constructor(db: DatabaseSync, tools: StoreTools, suspects: () => SuspectRows) {
     this.#db = db
     this.#tools = tools
+    this.#suspects = suspects
   }
 
   async create(...[fresh, request]: Parameters<RolloutStore['create']>) {
@@ -56,6 +59,15 @@ export class RolloutRows implements RolloutStore {
     return this.#all('WHERE ended_at IS NULL ORDER BY created_at').map(toRollout)
   }
 
+  async begin(id: string) {
+    return this.#tools.transaction(() => this.#suspects().beginRollout(id))
+  }
+
+  async made(id: string) {
+    const update = this.#db.prepare('UPDATE rollouts SET making = max(making - 1, 0), suspect = 0 WHERE id = ?')
+    this.#tools.transaction(() => update.run(id))
+  }
+
   async refuse(id: string, deployment: string, problem: ProblemBody) {
     const update = this.#db.prepare(`UPDATE rollouts SET body = json_set(body, ?, json(?)) WHERE id = ?`)
     this.#tools.transaction(() => update.run(`$.refused."${deployment}"`, JSON.stringify(cutProblem(problem)), id))
@@ -87,9 +99,18 @@ export class RolloutRows implements RolloutStore {
   }
 }
 
+type KeptBody = Omit<KeptRollout, 'id' | 'createdAt' | 'endedAt'>
+
 const toRollout = ({ id, created_at: createdAt, ended_at: endedAt, body }: Row): KeptRollout => ({
   id,
   createdAt,
   endedAt,
-  ...(JSON.parse(body) as Omit<KeptRollout, 'id' | 'createdAt' | 'endedAt'>),
+  ...((parsedObject(body) as KeptBody | null) ?? damagedBody(id)),
 })
+
+/** Without targets, so that there is nothing to go on with. */
+const damagedBody = (id: string): KeptBody => {
+  const detail = `The record of rollout ${id} is damaged and cannot be read; its deployments are still there.`
+  const problem = new Problem('records-unusable', detail).body()
+  return { source: null, build: null, parallel: 1, stopAfter: 1, targets: [], refused: {}, problem }
+}

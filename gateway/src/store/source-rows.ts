@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { OwnSettings } from '#api/app-settings.ts'
 import type { KeepSources } from '../deployments/store.ts'
+import { parsedObject } from './store-tools.ts'
 
 /** Which sources are still needed, as the tables say. */
 export class SourceRows {
@@ -14,7 +14,7 @@ export class SourceRows {
       'SELECT source_digest AS digest FROM deployments WHERE ended_at IS NULL AND source_digest IS NOT NULL',
     )
     this.#newest = db.prepare(
-      `SELECT source_digest AS digest, ended_at AS endedAt, body ->> '$.source.sizeBytes' AS sizeBytes FROM deployments
+      `SELECT source_digest AS digest, ended_at AS endedAt, iif(json_valid(body), body, '{}') ->> '$.source.sizeBytes' AS sizeBytes FROM deployments
        WHERE app = ? AND ended_at IS NOT NULL AND source_digest IS NOT NULL ORDER BY number DESC`,
     )
   }
@@ -22,7 +22,7 @@ export class SourceRows {
   inUse(keep: KeepSources, now: number): Set<string> {
     const digests = new Set(this.#unfinished.all().map(({ digest }) => String(digest)))
     for (const { app, settings } of this.#apps.all()) {
-      const own = { ...keep, ...(JSON.parse(String(settings)) as OwnSettings) }
+      const own = { ...keep, ...parsedObject(String(settings)) }
       const since = new Date(now - own.keepSourcesDays * 86_400_000).toISOString()
       const kept = new Set<string>()
       let sizeBytes = 0

@@ -3,12 +3,12 @@ import type { DatabaseSync } from 'node:sqlite'
 import { isFinal, type CancelWish, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import { type OwnSettings, patchSettings, withDefaults } from '#api/app-settings.ts'
-import { Problem } from '#api/problem.ts'
+import { Problem, type ProblemBody } from '#api/problem.ts'
 import { cancelled } from '../deployments/cancelled.ts'
 import { cutCancel } from '../deployments/cut-texts.ts'
 import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import { type QueueLimits, worthTelling } from '../deployments/queue.ts'
-import { touchesMachines, workingStates } from '../deployments/states.ts'
+import { failureIn, touchesMachines, workingStates } from '../deployments/states.ts'
 import { stopWish } from '../deployments/stop-wish.ts'
 import {
   leaseMs,
@@ -16,6 +16,7 @@ import {
   type DeploymentPatch,
   type DeploymentStore,
   type KeepSources,
+  type Life,
   type NewDeployment,
 } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
@@ -23,7 +24,10 @@ import { AppRows } from './app-rows.ts'
 import {
   bodyOf,
   bodyText,
+  damaged,
   DeploymentRows,
+  isReadable,
+  mayBeMissing,
   toDeployment,
   touched,
   type Body,
@@ -40,6 +44,7 @@ import { knownKey, madeByKey, noteKey } from './request-keys.ts'
 import { QueueRows } from './queue-rows.ts'
 import { SecretRows } from './secret-rows.ts'
 import { SourceRows } from './source-rows.ts'
+import { suspected, SuspectRows } from './suspect-rows.ts'
 import { pageOf, type StoreTools } from './store-tools.ts'
 
 /** For tests of something else. */
@@ -71,6 +76,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly #apps: AppRows
   readonly #queue: QueueRows
   readonly #sources: SourceRows
+  readonly #suspects: SuspectRows
   readonly #settings: StoreSettings
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
@@ -85,9 +91,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
       transaction: (work) => this.#transaction(work),
     }
     this.releases = new ReleaseRows(db, tools)
-    this.rollouts = new RolloutRows(db, tools)
+    this.rollouts = new RolloutRows(db, tools, () => this.#suspects)
     this.#rows = new DeploymentRows(db, { secrets: this.#secrets, releases: this.releases }, settings.now)
     this.#lanes = new LaneRows(this.#rows)
+    this.#suspects = new SuspectRows(db, this.#rows)
   }
 
   async create(fresh: NewDeployment): Promise<Deployment> {
@@ -177,18 +184,37 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return row ? toDeployment(row) : null
   }
 
-  async claim(limits: QueueLimits = noLimits): Promise<Claim | null> {
+  async claim(limits: QueueLimits | null = noLimits): Promise<Claim | null> {
     return this.#transaction(() => {
+      if (this.#suspects.any()) return this.#claimSuspect(limits)
       for (;;) {
         const { next } = this.#queue.arranged(limits)
         if (!next) return null
         const row = this.#rows.find(next.id)!
         if (!next.builds && this.#lanes.fenced(row)) continue
-        this.#rows.run('UPDATE deployments SET attempt = attempt + 1, waiting = NULL WHERE id = ?', [row.id])
-        this.#apps.served(row.app)
-        return this.#rows.take(row, () => this.#rows.move(row, next.builds ? 'fetching' : 'deploying', {}))
+        return this.#takeFromQueue(row, next.builds)
       }
     })
+  }
+
+  #claimSuspect(limits: QueueLimits | null): Claim | null {
+    for (const row of this.#suspects.inTurn()) {
+      if (row.state !== 'pending')
+        return this.#rows.take(row, () =>
+          this.#rows.write(row.id, [
+            { type: 'note', text: 'Alone at work now; looking at the machines and going on.' },
+          ]),
+        )
+      const builds = bodyOf(row).image === null
+      if (limits && (builds || !this.#lanes.fenced(row))) return this.#takeFromQueue(row, builds)
+    }
+    return null
+  }
+
+  #takeFromQueue(row: Row, builds: boolean): Claim {
+    this.#rows.run('UPDATE deployments SET attempt = attempt + 1, waiting = NULL WHERE id = ?', [row.id])
+    this.#apps.served(row.app)
+    return this.#rows.take(row, () => this.#rows.move(row, builds ? 'fetching' : 'deploying', {}))
   }
 
   async endLate(limitMs: number): Promise<void> {
@@ -205,7 +231,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   async tellWaiting(limits: QueueLimits | null): Promise<void> {
     return this.#transaction(() => {
-      for (const { id, ...place } of this.#queue.arranged(limits).places) {
+      const suspects = this.#suspects.any() ? this.#suspects.waiting().map(({ id }) => id) : null
+      for (const { id, ...place } of this.#queue.arranged(limits, suspects).places) {
         const told = this.#queue.told(id)
         if (!worthTelling(place, told)) continue
         this.#queue.tell(id, { for: place.for, place: place.place, times: (told?.times ?? 0) + 1 })
@@ -275,26 +302,66 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
-  async recover(reason: string, only: string | null = null): Promise<Claim[]> {
+  async startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }> {
     return this.#transaction(() => {
-      const left = this.#rows.all(
-        `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)})
-           AND coalesce(leased_until, '') < ? AND id = coalesce(?, id) ORDER BY created_at`,
-        [this.#settings.alone ? '9' : this.#rows.time(), only],
+      const ended = this.#endDamaged()
+      // What other gateways have at work is not suspect.
+      if (this.#settings.alone) ended.push(...this.#suspects.startLife(life).ended)
+      const claims = this.#recover(reason, null, life.maxDeaths)
+      this.#suspects.holdBack()
+      return { claims, ended: ended.map((id) => toDeployment(this.#rows.find(id)!)) }
+    })
+  }
+
+  async endLife(): Promise<void> {
+    return this.#transaction(() => this.#suspects.endLife())
+  }
+
+  async giveUp(id: string, problem: ProblemBody): Promise<void> {
+    return this.#transaction(() => {
+      const row = this.#rows.find(id)
+      if (row && !isFinal(row.state)) this.#rows.move(row, failureIn(row.state), { problem })
+    })
+  }
+
+  async recover(reason: string, only: string | null = null): Promise<Claim[]> {
+    return this.#transaction(() => this.#recover(reason, only))
+  }
+
+  /** What cannot be read must not keep a gateway from its start, nor stand in its app's way. */
+  #endDamaged(): string[] {
+    const open = this.#rows.all('SELECT * FROM deployments WHERE ended_at IS NULL')
+    const unreadable = open.filter((each) => !isReadable(each))
+    for (const row of unreadable) {
+      const problem = damaged(row).body()
+      this.#rows.move(row, failureIn(row.state), { problem, rollout: null })
+    }
+    return unreadable.map(({ id }) => id)
+  }
+
+  #recover(reason: string, only: string | null, maxDeaths?: number): Claim[] {
+    // A suspect at machines that has no lease waits for its turn: its log says so already.
+    const left = this.#rows.all(
+      `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)})
+         AND coalesce(leased_until, '') < ? AND id = coalesce(?, id) AND NOT (suspect IS NOT NULL AND leased_until IS NULL)
+         ORDER BY created_at`,
+      [this.#settings.alone ? '9' : this.#rows.time(), only],
+    )
+    return left.flatMap((row) => {
+      this.#rows.write(row.id, [mayBeMissing])
+      const suspect = maxDeaths !== undefined && row.suspect !== null
+      if (suspect) this.#rows.write(row.id, [{ type: 'note', text: suspected(row, maxDeaths) }])
+      if (!touchesMachines(row.state)) {
+        const problem = stopWish(bodyOf(row))?.body()
+        if (problem) this.#rows.move(row, bodyOf(row).cancel ? 'cancelled' : 'superseded', { problem })
+        else this.#rows.take(row, () => this.#rows.move(row, 'pending', { reason }))
+        if (!problem) this.#lanes.letNewerPass(row)
+        return []
+      }
+      if (suspect) return []
+      return this.#rows.take(row, () =>
+        this.#rows.write(row.id, [{ type: 'note', text: `${reason}; looking at the machines and going on.` }]),
       )
-      return left.flatMap((row) => {
-        this.#rows.write(row.id, [{ type: 'gap', text: 'What was told in the moment before this may be missing.' }])
-        if (!touchesMachines(row.state)) {
-          const problem = stopWish(bodyOf(row))?.body()
-          if (problem) this.#rows.move(row, bodyOf(row).cancel ? 'cancelled' : 'superseded', { problem })
-          else this.#rows.take(row, () => this.#rows.move(row, 'pending', { reason }))
-          if (!problem) this.#lanes.letNewerPass(row)
-          return []
-        }
-        return this.#rows.take(row, () =>
-          this.#rows.write(row.id, [{ type: 'note', text: `${reason}; looking at the machines and going on.` }]),
-        )
-      })
     })
   }
 

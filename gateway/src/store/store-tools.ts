@@ -1,3 +1,4 @@
+import { unpackJson } from '../deployments/packed-json.ts'
 import { sizeLimits } from '../deployments/size-limits.ts'
 
 /** What tables that write by themselves have of the store. */
@@ -6,6 +7,16 @@ export type StoreTools = {
   time: (laterMs?: number) => string
   /** Happens whole or not at all, also when the disk is full. Not within another. */
   transaction: <T>(work: () => T) => T
+}
+
+/** An object as it was written, packed or not; null when that cannot be read. One damaged row must not stop what concerns others. */
+export function parsedObject(text: string): object | null {
+  try {
+    const value: unknown = unpackJson(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null
+  } catch {
+    return null
+  }
 }
 
 /**

@@ -31,9 +31,18 @@ const limits = {
   appBuilds: 2,
   deploys: 4,
   drainMs: 0,
+  deaths: 3,
 }
+const boot = 'this boot'
 const start = (store: DeploymentStore, steps: Partial<Steps> = {}, own: Partial<typeof limits> = {}) =>
-  Runner.start({ store, steps: { ...good, ...steps }, log: openLog('silent'), hide: [], limits: { ...limits, ...own } })
+  Runner.start({
+    store,
+    steps: { ...good, ...steps },
+    log: openLog('silent'),
+    hide: [],
+    boot,
+    limits: { ...limits, ...own },
+  })
 const submit = (store: DeploymentStore, id = 'd1', app = 'shop', options = {}) =>
   store.create({ id, app, options: DeploymentOptions.parse(options), source: null })
 const ended = async (store: DeploymentStore, id = 'd1'): Promise<Deployment> => {
@@ -188,7 +197,7 @@ test('queued deployments wait while none may start, and go when the runner is wo
   await using store = openSqliteStore(':memory:')
   await submit(store)
   let mayStart = false
-  const parts = { store, steps: good, log: openLog('silent'), hide: [], limits, mayStart: () => mayStart }
+  const parts = { store, steps: good, log: openLog('silent'), hide: [], boot, limits, mayStart: () => mayStart }
   await using runner = await Runner.start(parts)
   await sleep(20)
   expect(await store.find('d1')).toMatchObject({ state: 'pending' })
@@ -247,6 +256,7 @@ test('secrets of the build, and the gateway’s own, are in no event and no prob
     steps: { ...good, secrets: async () => new Map([['A', secret]]), build: tellAll(secret.toString()) },
     log: openLog('silent'),
     hide: ['a-token-of-ours'],
+    boot,
     limits,
   })
   const { problem } = await ended(store)
@@ -375,6 +385,7 @@ test('work that another gateway has taken over stops here, and writes nothing mo
     },
     log: openLog('silent'),
     hide: [],
+    boot,
     limits: { ...limits, planMs: 10_000, builds: 1 },
     mayStart: () => !taken,
     renewMs: 20,
@@ -401,6 +412,20 @@ test('what could not even write its end is taken up again once the record can be
   const build = () => Promise.reject(new Problem('build-failed', 'npm ci ended with exit code 1.'))
   await using runner = await start(store, { build })
   expect(await ended(store)).toMatchObject({ state: 'build_failed', attempt: 3, problem: { code: 'build-failed' } })
+  await runner.drain()
+})
+
+test('what can never write its end is given up, with an end that says so', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const advance = store.advance.bind(store)
+  store.advance = async (holder, from, to, patch) => {
+    if (patch?.problem) throw new RangeError('Maximum call stack size exceeded')
+    return advance(holder, from, to, patch)
+  }
+  const build = () => Promise.reject(new Problem('build-failed', 'npm ci ended with exit code 1.'))
+  await using runner = await start(store, { build })
+  expect(await ended(store)).toMatchObject({ state: 'build_failed', attempt: 3, problem: { code: 'internal' } })
   await runner.drain()
 })
 

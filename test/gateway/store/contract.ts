@@ -17,6 +17,16 @@ const toMachines = [
   ['building', 'deploying'],
 ] as const
 const never = new AbortController().signal
+const version = { instanceId: 'i1', image: 'r/shop@sha256:bb' }
+const machine = {
+  id: 'm1',
+  name: 'm',
+  region: 'ams',
+  before: null,
+  tried: version,
+  after: version,
+  outcome: 'touched' as const,
+}
 
 /** What every store promises, whatever it keeps its records in. */
 export function storeContract(open: (now?: () => number) => DeploymentStore & SecretStore): void {
@@ -163,6 +173,187 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         state: 'build_failed',
         problem: { code: 'time-limit', state: 'pending', limitMs: 30_000 },
       })
+    })
+
+    const problem = new Problem('build-failed', 'no').body()
+    const all = { builds: 9, appBuilds: 9, deploys: 9 }
+    /** A gateway that begins to work, on the first boot of the machine unless another is named. */
+    const starts = async (store: DeploymentStore, boot = 'boot 1', maxDeaths = 3) =>
+      (await store.startLife({ boot, maxDeaths }, 'The gateway was killed')).claims
+    const claimAll = async (store: DeploymentStore) => {
+      const claims = []
+      for (let claim; (claim = await store.claim(all));) claims.push(claim)
+      return claims
+    }
+    const idsOf = (claims: { deployment: { id: string } }[]) => claims.map(({ deployment }) => deployment.id)
+
+    test('what was at work when the gateway died is taken up one at a time, before all others, until it has left its state', async () => {
+      await using store = open()
+      await starts(store)
+      for (const id of ['a', 'b', 'c']) await store.create({ id, app: id, options, source })
+      const [a, b] = (await claimAll(store)).map(({ epoch, deployment }) => ({ id: deployment.id, epoch }))
+      await store.advance(a!, 'fetching', 'analyzing')
+      await store.advance(b!, 'fetching', 'build_failed', { problem })
+      await starts(store)
+      await store.create({ id: 'd', app: 'd', options, source })
+      const first = await claimAll(store)
+      expect(first).toMatchObject([{ deployment: { id: 'a' }, suspect: true }])
+      await store.tellWaiting(all)
+      expect((await store.eventsAfter('d', 1, 9))[0]).toMatchObject({ type: 'waiting', for: 'recovery', place: 2 })
+      const holder = { id: 'a', epoch: first[0]!.epoch }
+      await store.advance(holder, 'fetching', 'analyzing')
+      expect(await claimAll(store)).toEqual([])
+      await store.advance(holder, 'analyzing', 'building')
+      expect(await claimAll(store)).toEqual([]) // it is cleared, but the next one must be alone
+      await store.advance(holder, 'building', 'build_failed', { problem })
+      const [second, ...more] = await claimAll(store)
+      expect([second, more]).toMatchObject([{ deployment: { id: 'c' }, suspect: true }, []])
+      const c = { id: 'c', epoch: second!.epoch }
+      await store.advance(c, 'fetching', 'analyzing')
+      expect(await claimAll(store)).toMatchObject([{ deployment: { id: 'd' }, suspect: false }])
+    })
+
+    test('only a death with one alone at work counts against it, and with the third it ends', async () => {
+      await using store = open()
+      await starts(store)
+      for (const id of ['bad', 'good']) await store.create({ id, app: id, options, source })
+      await claimAll(store)
+      const trials: string[][] = []
+      for (let deaths = 0; deaths < 9 && (await store.find('bad'))!.endedAt === null; deaths++) {
+        await starts(store)
+        const claims = await claimAll(store)
+        trials.push(idsOf(claims))
+        const good = claims.find(({ deployment }) => deployment.id === 'good')
+        if (!good) continue // and the gateway dies
+        await store.advance({ id: 'good', epoch: good.epoch }, 'fetching', 'build_failed', { problem })
+        trials.push(idsOf(await claimAll(store)))
+      }
+      expect(trials.flat().filter((id) => id === 'bad')).toHaveLength(3)
+      expect(trials.every((trial) => trial.length <= 1)).toBe(true)
+      const { state, problem: end } = (await store.find('bad'))!
+      expect(state).toBe('build_failed')
+      expect(end).toMatchObject({ code: 'gateway-died', fault: 'ours', retry: false, state: 'fetching', deaths: 3 })
+      expect((await store.find('good'))!.problem).toMatchObject({ code: 'build-failed' })
+    })
+
+    test('a death counts when one was alone at work from the start; the count is kept over good ends of the gateway', async () => {
+      await using store = await make()
+      await starts(store)
+      await store.claim()
+      for (const gatewayStops of [true, false, true]) {
+        await starts(store)
+        expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+        await store.claim()
+        if (gatewayStops) await store.endLife()
+      }
+      await starts(store) // deaths: 1, none, 2, none
+      expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+      await store.claim()
+      await starts(store)
+      expect(await store.find('d1')).toMatchObject({ state: 'build_failed', problem: { deaths: 3 } })
+    })
+
+    test('a new boot of the machine counts against nothing, but what was at work is tried one at a time', async () => {
+      await using store = open()
+      for (const id of ['a', 'b']) await store.create({ id, app: id, options, source })
+      await starts(store, 'boot 0')
+      await claimAll(store)
+      const tried: string[] = []
+      for (let boot = 1; boot < 9; boot++) {
+        await starts(store, `boot ${boot}`)
+        const claims = await claimAll(store)
+        expect(claims).toHaveLength(1)
+        tried.push(...idsOf(claims))
+      }
+      expect(await store.find('a')).toMatchObject({ endedAt: null })
+      expect(tried.filter((id) => id === 'a')).toHaveLength(4) // each has its turns, whichever ends the machine
+    })
+
+    test('what is told to stop and is killed then counts against nothing', async () => {
+      await using store = await make()
+      for (let life = 0; life < 6; life++) {
+        await starts(store)
+        expect(await store.claim()).toMatchObject({ suspect: false })
+        await store.endLife()
+      }
+    })
+
+    test('a death while nothing is at work counts against nothing', async () => {
+      await using store = await make()
+      for (let life = 0; life < 6; life++) await starts(store)
+      expect(await store.claim()).toMatchObject({ suspect: false })
+    })
+
+    test('a suspect at machines waits where it stands, also while no build may start; its end names the machines', async () => {
+      await using store = open()
+      await starts(store)
+      for (const id of ['a', 'b']) await store.create({ id, app: id, options, source, image })
+      for (const { deployment, epoch } of await claimAll(store))
+        await store.amend({ id: deployment.id, epoch }, { rollout: { of: deployment.id }, machines: [machine] })
+      expect(await starts(store)).toEqual([])
+      const log = await store.eventsAfter('a', 0, 99)
+      expect(log.at(-2)).toMatchObject({ type: 'gap' })
+      const [first] = [await store.claim(null), await store.claim(null)]
+      expect(first).toMatchObject({ deployment: { id: 'a', state: 'deploying' }, rollout: { of: 'a' }, suspect: true })
+      for (let deaths = 1; deaths <= 3; deaths++) {
+        await starts(store)
+        const claim = await store.claim(null)
+        if (deaths > 1) continue
+        expect(claim).toMatchObject({ deployment: { id: 'b' } }) // the one that is less suspected
+        await store.advance({ id: 'b', epoch: claim!.epoch }, 'deploying', 'verifying')
+        await store.advance({ id: 'b', epoch: claim!.epoch }, 'verifying', 'deploy_failed', { problem })
+        await store.claim(null)
+      }
+      const { state, problem: end } = (await store.find('a'))!
+      expect(state).toBe('deploy_failed')
+      expect(end).toMatchObject({ code: 'gateway-died', state: 'deploying', deaths: 3, machines: [{ id: 'm1' }] })
+      expect(end!.detail).toContain('m1')
+      expect(end!.detail).toContain('fly machine list --app a')
+      await store.create({ id: 'next', app: 'a', options, source, image })
+      expect(await store.claim()).toMatchObject({ deployment: { id: 'next' } }) // the lane is free
+    })
+
+    test('a suspect that is cancelled, or whose place a newer one takes, is tried no more', async () => {
+      await using store = open()
+      await starts(store)
+      for (const id of ['a', 'b']) await store.create({ id, app: id, options, source })
+      await claimAll(store)
+      await starts(store)
+      await store.wishCancel('a', { by: null, why: null, abort: false })
+      await store.create({ id: 'newer', app: 'b', options, source })
+      expect(await claimAll(store)).toMatchObject([{ deployment: { id: 'newer' }, suspect: false }])
+    })
+
+    test('a rollout with which the gateway dies is suspected like a deployment, and stops after as many deaths', async () => {
+      await using store = open()
+      const make = (id: string) =>
+        store.rollouts.create(
+          { id, source: { image: 'r/shop:1' }, targets: [], parallel: 2, stopAfter: 1, build: null },
+          { asked: id, idempotencyKey: null },
+        )
+      await starts(store)
+      for (const id of ['bad', 'good']) await make(id)
+      expect([await store.rollouts.begin('bad'), await store.rollouts.begin('good')]).toEqual([true, true])
+      await store.create({ id: 'd1', app: 'shop', options, source })
+      const claim = (await store.claim(all))!
+      await starts(store) // three at work: it counts against none
+      expect(await store.rollouts.begin('bad')).toBe(false) // suspected deployments come first
+      expect(await store.claim(all)).toMatchObject({ deployment: { id: 'd1' }, suspect: true })
+      await store.advance({ id: 'd1', epoch: claim.epoch + 2 }, 'fetching', 'build_failed', { problem })
+      await store.create({ id: 'd2', app: 'shop', options, source })
+      for (let deaths = 0; deaths < 3; deaths++) {
+        expect(await store.rollouts.begin('bad')).toBe(true)
+        expect(await store.rollouts.begin('good')).toBe(false)
+        expect(await store.claim(all)).toBeNull()
+        await starts(store)
+      }
+      expect((await store.rollouts.find('bad'))!.problem).toMatchObject({ code: 'gateway-died', deaths: 3 })
+      await store.rollouts.end('bad')
+      expect(await store.rollouts.begin('good')).toBe(true)
+      expect(await store.claim(all)).toBeNull()
+      await store.rollouts.made('good')
+      expect(await store.claim(all)).toMatchObject({ deployment: { id: 'd2' }, suspect: false })
+      expect((await store.rollouts.find('good'))!.problem).toBeNull()
     })
 
     test('work that goes back to the queue gives way to what came meanwhile', async () => {

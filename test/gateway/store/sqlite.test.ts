@@ -94,6 +94,44 @@ test('a power cut that tears the write-ahead log anywhere takes no acknowledged 
   }
 }, 60_000)
 
+test('records that cannot be read end, and keep neither the gateway from its start nor others from their turn', async () => {
+  const file = newFile()
+  const start = (store: ReturnType<typeof openSqliteStore>) => store.startLife({ boot: 'b', maxDeaths: 3 }, 'killed')
+  const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
+  const apps = ['pending', 'working', 'deploying', 'notes', 'good']
+  {
+    await using store = openSqliteStore(file)
+    await start(store)
+    for (const app of apps.slice(1))
+      await store.create({ id: app, app, options, source: null, image: /deploying|notes/.test(app) ? image : null })
+    for (let claim; (claim = await store.claim());)
+      await store.amend({ id: claim.deployment.id, epoch: claim.epoch }, { rollout: {} })
+    await store.create({ id: 'pending', app: 'pending', options, source: null })
+    await store.rollouts.create(
+      { id: 'r1', source: null, build: null, parallel: 1, stopAfter: 1, targets: [] },
+      { asked: {}, idempotencyKey: null },
+    )
+  }
+  {
+    using database = new DatabaseSync(file)
+    database.exec("UPDATE deployments SET body = '{torn' WHERE id IN ('pending', 'working', 'deploying')")
+    database.exec("UPDATE deployments SET rollout = '{torn' WHERE id = 'notes'")
+    database.exec("UPDATE apps SET settings = '[]' WHERE app = 'good'; UPDATE rollouts SET body = 'torn'")
+  }
+  await using store = openSqliteStore(file)
+  const { claims, ended } = await start(store)
+  expect([claims, ended.map(({ id }) => id).toSorted()]).toEqual([[], apps.slice(0, 4).toSorted()])
+  for (const id of apps.slice(0, 4))
+    expect(await store.find(id)).toMatchObject({
+      state: /deploying|notes/.test(id) ? 'deploy_failed' : 'build_failed',
+      problem: { code: 'records-unusable' },
+    })
+  expect(await store.claim()).toMatchObject({ deployment: { id: 'good' }, suspect: true })
+  expect(await store.rollouts.unfinished()).toMatchObject([{ id: 'r1', targets: [] }])
+  await store.sourcesInUse({ keepSources: 1, keepSourcesMib: 1, keepSourcesDays: 1 })
+  await store.create({ id: 'again', app: 'working', options, source: null }) // its app goes on
+})
+
 test('dropping a long log holds up nobody who writes, and gives its room back', async () => {
   const file = newFile()
   const store = openSqliteStore(file)

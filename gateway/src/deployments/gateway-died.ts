@@ -1,0 +1,41 @@
+import type { Deployment } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
+import { touchesMachines } from './states.ts'
+
+type Died = Pick<Deployment, 'id' | 'app' | 'state' | 'machines'> & {
+  deaths: number
+  /** Whether a change to a machine was about to happen. */
+  touched: boolean
+}
+
+/** The end of a deployment that the gateway never survived. Fly is not asked: that may be what ends the gateway. */
+export function gatewayDied({ id, app, state, deaths, machines, touched }: Died): Problem {
+  const times = deaths === 1 ? 'once' : `${deaths} times`
+  const what = `The gateway died ${times} while this deployment alone was at work, last in the state ${state}. It is not tried again.`
+  const next = 'Send it again when the cause is found.'
+  const facts = { state, deaths, ...(touchesMachines(state) && { machines }) }
+  const about = touched ? aboutMachines({ id, app, machines }) : 'No machine of the app was touched.'
+  return new Problem('gateway-died', [what, about, cause, next].join(' '), { facts })
+}
+
+/** The same of a rollout, with which the gateway died while it made one of the deployments. */
+export const gatewayDiedAtRollout = (deaths: number): Problem =>
+  new Problem(
+    'gateway-died',
+    `The gateway died ${deaths === 1 ? 'once' : `${deaths} times`} while this rollout alone was at work and made a deployment. No further ones are made; those that were made go their way. ${cause}`,
+    { facts: { state: 'waiting', deaths } },
+  )
+
+const cause =
+  'This is a fault of the builder: its operator finds the cause in the log of the gateway and of its machine.'
+
+function aboutMachines({ id, app, machines }: Pick<Died, 'id' | 'app' | 'machines'>): string {
+  const names = machines.map((machine) => machine.id || machine.name)
+  const which = names.length > 0 ? `, which are ${names.join(', ')} or new ones,` : ''
+  return [
+    `The machines that it had begun to change${which} are left as they are: some may run the new version, some the old one,`,
+    'some may be stopped or out of traffic.',
+    `Look with \`fly machine list --app ${app}\` (machines of this deployment carry tarmac_deployment=${id});`,
+    `\`tarmac rollback ${app}\` puts the last release back.`,
+  ].join(' ')
+}
