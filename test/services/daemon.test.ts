@@ -15,7 +15,7 @@ import { whileAway } from '../../gateway/src/pipeline/while-away.ts'
 import { pickBridge, type Bridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
-import { logText, notes, problemOf, step, stepBuilds } from './step-source.ts'
+import { limits, logText, notes, problemOf, step, stepBuilds } from './step-source.ts'
 
 const registryPort = 6531
 const open = new AsyncDisposableStack()
@@ -44,7 +44,7 @@ afterAll(() => open.disposeAsync())
 
 function startDaemon() {
   const settings = { command: tools.buildkitd, dir, root: join(dir, 'buildkit'), bridge, nameservers: [], mirrors: {} }
-  const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, stepLogBytes: 8 * 2 ** 20 }
+  const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, limits, stepLogBytes: 8 * 2 ** 20 }
   return Daemon.start({ ...settings, ...more }, openLog('silent'))
 }
 /** Processes of steps whose arguments hold this. */
@@ -195,7 +195,7 @@ test('a daemon that an earlier gateway left running is ended before a new one st
   const args = ['--config', join(dir, 'buildkitd.toml')]
   const env = { PATH: `${tools.dir}:${process.env['PATH']}` }
   const left = await startProgram({ command: tools.buildkitd, args, env, record: join(dir, 'buildkitd.json') })
-  await soon(() => expect(existsSync(join(dir, 'buildkitd.sock'))).toBe(true), 10_000)
+  await soon(() => expect(existsSync(join(dir, 'buildkitd-first.sock'))).toBe(true), 10_000)
   await using again = await startDaemon()
   expect(again.pid).not.toBe(left.pid)
   expect(existsSync(`/proc/${left.pid}`)).toBe(false)

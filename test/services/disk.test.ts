@@ -19,7 +19,7 @@ import { lockVolume } from '../../gateway/src/store/volume-lock.ts'
 import { pickBridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
-import { logText, problemOf, step, stepBuilds } from './step-source.ts'
+import { limits, logText, problemOf, step, stepBuilds } from './step-source.ts'
 
 const registryPort = 6541
 const open = new AsyncDisposableStack()
@@ -41,7 +41,7 @@ beforeAll(async () => {
   open.defer(() => void execFileSync('umount', [root]))
   const log = openLog('silent')
   const settings = { command: tools.buildkitd, dir, root, bridge: await pickBridge(dir), nameservers: [], mirrors: {} }
-  const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, stepLogBytes: 2 ** 20 }
+  const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, limits, stepLogBytes: 2 ** 20 }
   const daemon = open.use(await Daemon.start({ ...settings, ...more }, log))
   const about = {
     address: daemon.address,

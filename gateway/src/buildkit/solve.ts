@@ -3,7 +3,6 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { Tell } from '../deployments/tell.ts'
-import { outOfMemoryKills } from '../host/out-of-memory.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context-server.ts'
 import type { Dockerfile } from './dockerfile.ts'
@@ -12,6 +11,7 @@ import { ImagePolicy, type ImageRules } from './image-policy.ts'
 import { DiskUsage, ListWorkers, Prune, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
 import { Session, type Login, type SessionSecrets } from './session.ts'
+import { StepWatch } from './step-watch.ts'
 
 /** What to build: a graph of ours with its image's configuration, or a Dockerfile of the context. */
 export type Build =
@@ -70,6 +70,8 @@ export type BuildkitOptions = {
   key: Uint8Array
   loginFor: LoginFor
   images: ImageRules
+  /** The folder of the daemon's cache, where it is on this machine. */
+  root?: string
 }
 
 const infoMs = 5000
@@ -83,6 +85,8 @@ export class Buildkit {
   readonly #contexts: ContextServer
   readonly #loginFor: LoginFor
   readonly #images: ImagePolicy
+  readonly #root: string | null
+  readonly #watch: StepWatch | null
   #solving = 0
 
   private constructor(contexts: ContextServer, options: BuildkitOptions) {
@@ -90,6 +94,8 @@ export class Buildkit {
     this.#contexts = contexts
     this.#loginFor = options.loginFor
     this.#images = new ImagePolicy(options.images)
+    this.#root = options.root ?? null
+    this.#watch = this.#root === null ? null : new StepWatch(this.#root)
   }
 
   /** Opens although the daemon is away: that shows in `info`. */
@@ -151,7 +157,6 @@ export class Buildkit {
     this.#solving++
     let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
-    const killedBefore = outOfMemoryKills()
     const { id } = session
     const question = { ref, session: id, sourcePolicySession: id, internal: true, ...requestOf(build, options) }
     try {
@@ -165,8 +170,8 @@ export class Buildkit {
       signal.throwIfAborted()
       const refused = policy.refused()
       if (refused) throw refused
-      const killed = outOfMemoryKills() - killedBefore
-      const problem = solveProblem(error, { progress, plain, killed, changed: build.context?.changed() ?? null })
+      const changed = build.context?.changed() ?? null
+      const problem = solveProblem(error, { progress, plain, root: this.#root, changed })
       if (problem.code === 'image-not-found') policy.forget() // a name may have moved on from a digest that is gone
       throw problem
     } finally {
@@ -197,6 +202,7 @@ export class Buildkit {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#connection.close()
+    await this.#watch?.[Symbol.asyncDispose]()
     await this.#contexts[Symbol.asyncDispose]()
   }
 
