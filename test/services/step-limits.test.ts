@@ -56,12 +56,12 @@ const mayKeepScores =
   (BigInt(`0x${/^CapEff:\s+(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]}`) >> 24n) & 1n
 
 /** Runs a step that is to fail, with an honest build beside it that must not. */
-async function beside(script: string): Promise<{ problem: Record<string, unknown> & { detail: string }; log: string }> {
+async function beside(script: string): Promise<{ problem: ReturnType<Problem['body']>; log: string }> {
   const events: NewEvent[] = []
   const failed = problemOf(builds.solve([shell(script)], AbortSignal.timeout(90_000), events))
   await vi.waitFor(() => expect(logText(events)).toContain('begun'), { timeout: 30_000, interval: 50 })
   expect((await builds.solve([honest()], AbortSignal.timeout(60_000))).digest).toMatch(/^sha256:/)
-  return { problem: (await failed).body() as never, log: logText(events) }
+  return { problem: (await failed).body(), log: logText(events) }
 }
 
 test('a step has limits on memory, processes and CPUs, a higher OOM score than the daemon, and says nothing of them', async () => {

@@ -74,9 +74,8 @@ function nft(rules: string): Promise<void> {
 export function neighbourRules(bridge: string, subnets: readonly string[], shown: boolean): string[] {
   const table = (rules: string[]) =>
     replacedTable(`bridge ${tableName(bridge)}`, chain('to_neighbours', 'forward', rules))
-  const both = (range: string, kind: string) => [`${kind} saddr ${range} drop`, `${kind} daddr ${range} drop`]
-  const own = subnets.flatMap((subnet) => [...both(subnet, 'ip'), ...arp(subnet)])
-  const ofLinks = [...both('169.254.0.0/16', 'ip'), 'ether type ip6 drop']
+  const own = subnets.flatMap((subnet) => [...fromAndTo(subnet), ...fromAndTo(subnet, 'arp', 'ip ')])
+  const ofLinks = [...fromAndTo('169.254.0.0/16'), 'ether type ip6 drop']
   const rules = [...own, ...(shown ? [] : ofLinks)].map((rule) => `${rule} comment "${bridge}"`)
   return [
     table([`meta ibrname "${bridge}" drop`, `meta obrname "${bridge}" drop`]),
@@ -84,7 +83,8 @@ export function neighbourRules(bridge: string, subnets: readonly string[], shown
   ]
 }
 
-const arp = (subnet: string) => ['saddr', 'daddr'].map((which) => `arp ${which} ip ${subnet} drop`)
+const fromAndTo = (range: string, kind = 'ip', of = '') =>
+  ['saddr', 'daddr'].map((which) => `${kind} ${which} ${of}${range} drop`)
 
 const subnetsOf = (bridge: string) =>
   (networkInterfaces()[bridge] ?? []).flatMap(({ family, cidr }) => (family === 'IPv4' && cidr ? [cidr] : []))

@@ -17,7 +17,10 @@ function failure(details: string, code = 2, more: Record<string, unknown> = {}) 
   if (found.length > 0) metadata.set('grpc-status-details-bin', Buffer.from(RpcStatus.encode({ details: found })))
   return Object.assign(new Error(details), { code, details, metadata })
 }
-function problemOf(error: Error, { changed = null as string | null, step = 'RUN make', root = null as string | null, stderr = '' } = {}) {
+function problemOf(
+  error: Error,
+  { changed = null as string | null, step = 'RUN make', root = null as string | null, stderr = '' } = {},
+) {
   const progress = new Progress({
     tell() {},
     pushing() {},
