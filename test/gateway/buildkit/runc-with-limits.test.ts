@@ -120,7 +120,7 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     expect(files('cpu,cpuacct/tarmac-steps-ab')).toEqual({ 'cpu.shares': '512' })
     expect(files(`cpu,cpuacct/tarmac-steps-ab/buildkit/${id}`)).toEqual({ 'cpu.cfs_quota_us': '150000' })
     expect(readFileSync(join(dir, 'steps', id), 'utf8')).toContain(
-      `watch ${dir}/cgroup/memory/tarmac-steps-ab/buildkit/${id}\n`,
+      `group ${dir}/cgroup/memory/tarmac-steps-ab/buildkit/${id}\n`,
     )
   })
 
