@@ -129,6 +129,24 @@ test.each([
   expect(problem.detail).toContain('the step may have 200 processes and threads at once')
 })
 
+test('a step that computes without end gets no more CPU than it may, and an honest build goes on beside it', async () => {
+  const events: NewEvent[] = []
+  const used = '$b cat /sys/fs/cgroup/cpuacct/cpuacct.usage /sys/fs/cgroup/cpu.stat 2>/dev/null | $b head -n 1'
+  const now = '$b cut -d " " -f 1 /proc/uptime'
+  const script = `for i in 1 2 3 4; do while :; do :; done & done; echo begun
+    from="$(${used}) $(${now})"; $b sleep 4; echo "used $from $(${used}) $(${now})"`
+  const hog = builds.solve([shell(script)], AbortSignal.timeout(60_000), events)
+  await vi.waitFor(() => expect(logText(events)).toContain('begun'), { timeout: 30_000, interval: 50 })
+  await builds.solve([honest()], AbortSignal.timeout(60_000))
+  await hog
+  const words = /used (.*)/.exec(logText(events))![1]!
+  const [from, begun, to, ended] = words.match(/[\d.]+/g)!.map(Number) as [number, number, number, number]
+  const perSecond = words.includes('usage_usec') ? 1e6 : 1e9 // as v2 and v1 count
+  const cpus = (to - from) / perSecond / (ended - begun)
+  expect(cpus).toBeGreaterThan(0.05)
+  expect(cpus).toBeLessThan(0.6) // it may use half of one
+})
+
 test('a step that fails for a reason of its own is not said to have met a limit', async () => {
   const problem = (await problemOf(builds.solve([shell('exit 137')]))).body()
   expect(problem).toMatchObject({ code: 'build-failed', exitCode: 137 })
