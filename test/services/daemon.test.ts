@@ -112,6 +112,7 @@ test('no step ever finds the daemon’s trace socket, however soon after a start
         .solve([looksForSocket(`${round}`)], AbortSignal.timeout(30_000), events)
         .catch(() => null)
       if (solved) break
+      await wait(20)
     }
     expect(logText(events)).toBe(`none ${round}`)
   }
