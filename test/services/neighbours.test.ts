@@ -84,14 +84,14 @@ async function heardByNeighbour(): Promise<boolean> {
   const program = `const s = require('dgram').createSocket('udp6'); s.bind(${port}, () => { s.addMembership('ff02::77', '::%eth0'); console.log('listening') }); s.on('message', () => { console.log('heard'); process.exit() })`
   const listener = spawn('ip', ['netns', 'exec', steps[1], process.execPath, '-e', program])
   listeners.push(listener)
-  await once(listener.stdout, 'data')
+  await once(listener.stdout, 'data', { signal: AbortSignal.timeout(20_000) })
   const heard = once(listener.stdout, 'data', { signal: AbortSignal.timeout(1500) }).then(
     () => true,
     () => false,
   )
   const send = `const s = require('dgram').createSocket('udp6'); s.send('x', ${port}, 'ff02::77%eth0', () => s.close())`
   await run('ip', ['netns', 'exec', steps[0], process.execPath, '-e', send])
-  return heard
+  return heard.finally(() => listener.kill())
 }
 
 /** The names of the places to which the first step connects. */
@@ -129,7 +129,7 @@ async function listenIn(space: string): Promise<void> {
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   listeners.push(child)
-  await once(child.stdout, 'data')
+  await once(child.stdout, 'data', { signal: AbortSignal.timeout(20_000) })
 }
 
 async function remove(): Promise<void> {
