@@ -28,12 +28,11 @@ process.exit()
 function table(rows: Row[]): string {
   const cells = rows.map((row) => [
     row.what,
-    row.host,
-    String(row.port),
+    row.place,
     `${row.controlReached ? 'reached' : 'NOT REACHED'} ${row.control === 'step' ? 'by the step without the walls' : 'from the host'}`,
     row.reached ? (row.open ? 'reached, as it must be' : 'REACHED') : row.open ? 'NOT REACHED' : 'unreachable',
   ])
-  const all = [['target', 'address', 'port', 'control', 'from a build'], ...cells]
+  const all = [['target', 'address and port, or path', 'control', 'from a build'], ...cells]
   const widths = all[0]!.map((_, at) => Math.max(...all.map((row) => row[at]!.length)))
   return all
     .map((row) =>

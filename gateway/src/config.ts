@@ -34,6 +34,12 @@ export function readConfig(env: Record<string, string | undefined>) {
       nameservers: list(set.TARMAC_BUILD_DNS),
       mirrors: list(set.TARMAC_MIRRORS).map((pair) => pair.split('=') as [registry: string, place: string]),
       steps: set.TARMAC_MAX_STEPS,
+      limits: {
+        memory: toMark(set.TARMAC_STEP_MEMORY),
+        memoryOfAll: toMark(set.TARMAC_STEPS_MEMORY),
+        processes: set.TARMAC_STEP_PROCESSES,
+        cpus: set.TARMAC_STEP_CPUS,
+      },
     },
     disk: { low: toMark(set.TARMAC_DISK_LOW), high: toMark(set.TARMAC_DISK_HIGH) },
     buildNetwork: {

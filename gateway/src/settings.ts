@@ -75,6 +75,25 @@ export const settings = z.object({
       'Places that the daemon tries before a registry, and that the gateway asks, as `registry=host:port`, separated by commas. A daemon that is spawned is told of them.',
     ),
   TARMAC_MAX_STEPS: count.default(4).describe('spawn: build steps at work at once, of all builds together.'),
+  TARMAC_STEP_MEMORY: mark
+    .default('75%')
+    .describe(
+      'spawn: memory that one build step may use, in MiB or as a share of the machine’s. A step that needs more is ended.',
+    ),
+  TARMAC_STEPS_MEMORY: mark
+    .default('85%')
+    .describe('spawn: memory that all build steps together may use, in MiB or as a share of the machine’s.'),
+  TARMAC_STEP_PROCESSES: count
+    .default(4096)
+    .describe('spawn: processes and threads that one build step may have at once.'),
+  TARMAC_STEP_CPUS: z.coerce
+    .number()
+    .min(0)
+    .max(1024)
+    .default(0)
+    .describe(
+      'spawn: CPUs that one build step may use, like 1.5; 0: all of the machine’s. The gateway always comes before build steps.',
+    ),
   TARMAC_STEP_LOG_MIB: count.default(4).describe('How much output of one build step is kept whole, in MiB.'),
   TARMAC_LOG_MIB: count.default(32).describe('How much output of one deployment is kept whole, in MiB.'),
   TARMAC_LOG_TAIL_KIB: count

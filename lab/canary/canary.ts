@@ -7,6 +7,8 @@ import { promisify } from 'node:util'
 import { cacheDir } from '../ready.ts'
 import { withLock } from '../make/lock.ts'
 import { startLab, type Lab } from '../start-lab.ts'
+import { traceSocketOf } from '../parts/buildkitd.ts'
+import { kernelTargets, listenAt, listenWithoutPath } from './kernel-targets.ts'
 import { startNameServer } from './name-server.ts'
 import { beyond, isReached, linkLocalOf, onThisMachine, openPlaces } from './places.ts'
 
@@ -14,8 +16,8 @@ const run = promisify(execFile)
 
 export type Row = {
   what: string
-  host: string
-  port: number
+  /** An address and a port, or a path. */
+  place: string
   /** Who shows that somebody listens there: the same step without the walls, or, where a step has no way, this machine. */
   control: 'step' | 'host'
   /** Whether the walls let it through: two rows show that they do not close everything. */
@@ -59,42 +61,71 @@ async function tryWallsAlone({
   const listenPort = port + 90
   await using places = await openPlaces(lab.bridge, listenPort)
   using _names = await startNameServer(onThisMachine.resolver, names)
-  const targets = targetsOf(lab, await outsideLink(), places.neighbour, listenPort)
+  await using _nameless = await listenWithoutPath()
+  const targets = [...targetsOf(lab, await outsideLink(), places.neighbour, listenPort), ...(await thingsOf(lab))]
 
   say('without the walls')
-  await run('nft', ['delete', 'table', 'inet', `tarmac_${lab.bridge.name.replaceAll(/\W/g, '_')}`])
-  const without = await triedFromStep(lab, targets, 'without')
+  const table = `tarmac_${lab.bridge.name.replaceAll(/\W/g, '_')}`
+  for (const family of ['inet', 'bridge']) await run('nft', ['delete', 'table', family, table]).catch(() => {})
+  const traces = await listenAt(traceSocketOf(lab.dir)) // as it is with a daemon whose socket nobody takes away
+  const without = await triedFromStep(lab, targets, 'without').finally(() => traces[Symbol.asyncDispose]())
   say('with the walls, put up by a gateway that starts')
   await lab.start('gateway')
   const within = await triedFromStep(lab, targets, 'within')
 
   return Promise.all(
     targets.map(async (target, at): Promise<Row> => {
-      const fromHost = target.control === 'host' && isReached(target.fromHost ?? target.host, target.port)
-      return { ...target, reached: within.has(at), controlReached: (await fromHost) || without.has(at) }
+      const controlReached = without.has(at) || (await target.fromHost?.()) === true
+      return { ...target, reached: within.has(at), controlReached }
     }),
   )
 }
 
 const portOf = (address: string) => Number(/:(\d+)\/?$/.exec(address)?.[1])
 
-type Target = Pick<Row, 'what' | 'host' | 'port' | 'control' | 'open'> & { fromHost?: string }
+type Target = Pick<Row, 'what' | 'place' | 'control' | 'open'> & {
+  /** The line for `try.py`. */
+  line: string
+  fromHost?: () => Promise<boolean>
+}
+
+/** The trace socket is tried without the walls, too; the others this machine comes by, and steps never do. */
+async function thingsOf(lab: Lab): Promise<Target[]> {
+  const trace = '/dev/otel-grpc.sock'
+  return [
+    {
+      what: 'socket: the build daemon’s for traces',
+      place: trace,
+      line: `unix ${trace}`,
+      control: 'step',
+      open: false,
+    },
+    ...(await kernelTargets(lab.buildkit.replace('unix://', ''))).map(({ what, way, place, device }): Target => ({
+      what,
+      place,
+      line: [way, place, device].filter(Boolean).join(' '),
+      control: 'host',
+      open: false,
+      fromHost: () => Promise.resolve(true), // only those are targets
+    })),
+  ]
+}
 
 function targetsOf(lab: Lab, outside: string, neighbour: string, port: number): Target[] {
   const step = (what: string, host: string, at = port, open = false): Target => ({
     what,
-    host,
-    port: at,
+    place: `${host} ${at}`,
+    line: `tcp ${host} ${at}`,
     control: 'step',
     open,
   })
   const host = (what: string, address: string, at = port, fromHost = address): Target => ({
     what,
-    host: address,
-    port: at,
+    place: `${address} ${at}`,
+    line: `tcp ${address} ${at}`,
     control: 'host',
     open: false,
-    fromHost,
+    fromHost: () => isReached(fromHost, at),
   })
   const bridge = lab.bridge.subnet.replace('0/24', '1')
   const own = networkInterfaces()[outside] ?? []
@@ -162,7 +193,7 @@ async function outsideLink(): Promise<string> {
 async function triedFromStep(lab: Lab, targets: Target[], name: string): Promise<Set<number>> {
   const source = join(lab.dir, `canary-${name}`)
   await mkdir(source, { recursive: true })
-  const lines = targets.map(({ host, port }) => `${host} ${port}\n`)
+  const lines = targets.map(({ line }) => `${line}\n`)
   await writeFile(join(source, 'targets'), lines.join(''))
   await cp(join(import.meta.dirname, 'try.py'), join(source, 'try.py'))
   await writeFile(join(source, 'Dockerfile'), 'FROM python:3\nCOPY try.py targets /\nRUN ["python3", "/try.py"]\n')

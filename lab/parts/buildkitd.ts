@@ -1,21 +1,18 @@
 /** A real buildkitd with its own root, socket and bridge network, which takes base images from the lab's registry. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { runcWithOutputLimit, stepOutputEnv } from '../../gateway/src/buildkit/step-output.ts'
 import { assertReady, tools } from '../ready.ts'
 import { type Bridge, pickBridge, removeBridge } from './bridge.ts'
 import { unmountBelow } from './mounts.ts'
 import { resolvers } from './build-network.ts'
+import { groupOf, limitsEnvironment, removeGroups, runcWithLimits, type Limits } from './step-limits.ts'
 import { killRecorded, startProcess } from './process.ts'
 import { removeContainers } from './runc-containers.ts'
 
 const run = promisify(execFile)
-
-/** As the gateway sets it for a daemon of its own. */
-const stepLogs = stepOutputEnv(16 << 20)
 
 export interface Buildkitd extends AsyncDisposable {
   /** unix://… */
@@ -35,31 +32,48 @@ export interface BuildkitdOptions {
   bridge?: Bridge
   /** Resolvers of build steps; by default this machine's own. */
   dns?: string[]
+  /** Of each build step; by default what a gateway gives it. */
+  limits?: Partial<Limits>
 }
 
 export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildkitd> {
-  const { dir, registryPort, plainHttpPorts = [], dns = await resolvers() } = options
+  const { dir, registryPort, plainHttpPorts = [], dns = await resolvers(), limits = {} } = options
   assertReady(tools.buildkitd)
   await sweepBuildkitd(dir)
   const bridge = options.bridge ?? (await pickBridge(dir))
   const tmp = join(dir, 'buildkit/tmp') // where a sweep finds what a killed one had mounted
   await mkdir(tmp, { recursive: true })
   await writeFile(join(dir, 'bridge.json'), JSON.stringify(bridge))
+  const steps = join(dir, 'buildkit/steps')
+  await mkdir(steps, { recursive: true })
   const address = `unix://${join(dir, 'buildkitd.sock')}`
+  const first = join(dir, 'buildkitd-first.sock')
+  await rm(join(dir, 'buildkitd.sock'), { force: true })
   const config = join(dir, 'buildkitd.toml')
-  await writeFile(config, configText(dir, address, bridge, dns, registryPort, [registryPort, ...plainHttpPorts]))
+  await writeFile(
+    config,
+    configText(dir, `unix://${first}`, bridge, dns, registryPort, [registryPort, ...plainHttpPorts]),
+  )
   const daemon = await startProcess({
     name: 'buildkitd',
     dir,
     command: [tools.buildkitd, '--config', config],
-    env: { PATH: `${tools.dir}:${process.env['PATH']}`, TMPDIR: tmp, OTEL_TRACES_EXPORTER: 'none', ...stepLogs },
+    env: {
+      PATH: `${tools.dir}:${process.env['PATH']}`,
+      TMPDIR: tmp,
+      OTEL_TRACES_EXPORTER: 'none',
+      ...limitsEnvironment(dir, steps, limits),
+    },
     isReady: () =>
-      run(tools.buildctl, ['--addr', address, 'debug', 'workers'], { timeout: 5_000 }).then(
+      run(tools.buildctl, ['--addr', `unix://${first}`, 'debug', 'workers'], { timeout: 5_000 }).then(
         () => true,
         () => false,
       ),
     readyMs: 30_000,
   })
+  // As the gateway does: its trace socket is away before any client can find it, so no step ever sees that.
+  await rm(traceSocketOf(dir), { force: true })
+  await rename(first, join(dir, 'buildkitd.sock'))
   return {
     address,
     bridge,
@@ -76,6 +90,7 @@ export async function sweepBuildkitd(dir: string): Promise<void> {
   killRecorded(dir, 'buildkitd')
   const root = join(dir, 'buildkit')
   await removeContainers(root)
+  await removeGroups(dir)
   await unmountBelow(root)
   const namespaces = join(root, 'net/cni')
   for (const id of await readdir(namespaces).catch(() => [])) {
@@ -89,6 +104,9 @@ export async function sweepBuildkitd(dir: string): Promise<void> {
   await removeBridge(JSON.parse(await readFile(record, 'utf8')) as Bridge)
   await rm(record)
 }
+
+/** Where the daemon listens for traces; while there is a socket, each step gets it. */
+export const traceSocketOf = (dir: string) => join(dir, 'otel.sock')
 
 function configText(
   dir: string,
@@ -106,14 +124,15 @@ function configText(
 [grpc]
   address = [${JSON.stringify(address)}]
 [otel]
-  socketPath = ${JSON.stringify(join(dir, 'otel.sock'))}
+  socketPath = ${JSON.stringify(traceSocketOf(dir))}
 [dns]
   nameservers = ${JSON.stringify(dns)}
 [worker.oci]
   networkMode = "bridge"
   bridgeName = "${bridge.name}"
   bridgeSubnet = "${bridge.subnet}"
-  binary = ${JSON.stringify(runcWithOutputLimit)}
+  binary = ${JSON.stringify(runcWithLimits)}
+  defaultCgroupParent = ${JSON.stringify(groupOf(dir))}
 [worker.containerd]
   enabled = false
 ${[...mirrors, ...plain].join('\n')}

@@ -5,17 +5,17 @@ import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
 const own = { TARMAC_BUILD_BRIDGE: 'tarmac-own', TARMAC_BUILD_SUBNET: '10.209.77.0/24', TARMAC_BUILD_ROOT: '' }
+const limits = { TARMAC_STEP_MEMORY: '512', TARMAC_STEP_PROCESSES: '300' }
 let lab: TestLab
 shareLab(
-  () => startTestLab({ TARMAC_BUILDKIT: 'spawn', ...own }),
+  () => startTestLab({ TARMAC_BUILDKIT: 'spawn', ...own, ...limits }),
   (fresh) => void (lab = fresh),
 )
 
 test('a gateway that minds its own build daemon takes up a build whose daemon was killed', async () => {
   const id = await lab.submit('minded', pageApp('hello', 'RUN echo begun && sleep 4'))
   await lab.seen(id, (event) => event.type === 'log' && event.text.includes('begun'))
-  const { pid } = JSON.parse(readFileSync(join(lab.dir, 'gateway/buildkitd.json'), 'utf8')) as { pid: number }
-  process.kill(pid, 'SIGKILL')
+  process.kill(daemonPid(), 'SIGKILL')
   const { record, log } = await lab.end(id)
   expect(record.state).toBe('live')
   expect(log).toContainEqual(
@@ -28,3 +28,27 @@ test('a gateway that minds its own build daemon takes up a build whose daemon wa
   expect(parts).toMatchObject({ buildkit: { ok: true }, disk: { ok: true, detail: expect.stringContaining('free') } })
   expect(await lab.page('minded')).toContain('hello')
 })
+
+const daemonPid = () =>
+  (JSON.parse(readFileSync(join(lab.dir, 'gateway/buildkitd.json'), 'utf8')) as { pid: number }).pid
+
+test.each([
+  ['forks', 'bomb() { bomb | bomb & bomb; }; bomb', 'may have 300 processes and threads', { processLimit: 300 }],
+  ['eats', 'while :; do tail /dev/zero & tail /dev/zero; done', '512 MiB of memory', { outOfMemory: true }],
+])(
+  'a step that %s without end fails alone: an honest app goes live beside it, and the gateway and its daemon stay',
+  async (does, script, words, facts) => {
+    const pids = [lab.gatewayProcess.pid, daemonPid()]
+    const hostile = await lab.submit(`hostile-${does}`, pageApp('never', `RUN echo begun; sleep 1; ${script}`))
+    await lab.seen(hostile, (event) => event.type === 'log' && event.text.includes('begun'))
+    const honest = await lab.submit(`honest-${does}`, pageApp('honest', `RUN echo ${does} && sleep 1`))
+    expect((await lab.end(honest)).record.state).toBe('live')
+    const { record } = await lab.end(hostile)
+    expect(record).toMatchObject({
+      state: 'build_failed',
+      problem: { code: 'build-failed', fault: 'source', ...facts },
+    })
+    expect(record.problem?.detail).toContain(words)
+    expect([lab.gatewayProcess.pid, daemonPid()]).toEqual(pids)
+  },
+)

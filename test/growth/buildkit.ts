@@ -53,7 +53,7 @@ const progressWith = (plain = (text: string) => text) => new Progress({ tell: ()
 const news = (vertexes: object[]) => StatusResponse.decode(StatusResponse.encode({ vertexes } as never))
 const failure = (details: string) => {
   const error = Object.assign(new Error('a'), { code: 2, details, metadata: new Metadata() })
-  return solveProblem(error, { progress: progressWith(), plain: (text) => text, changed: null, killed: 0 })
+  return solveProblem(error, { progress: progressWith(), plain: (text) => text, changed: null, root: null })
 }
 const access = new ImageAccess({ loginFor: () => null, own: 'a', mirrors: {}, keepMs: 0 })
 const policy = new ImagePolicy({ allowed: ['docker.io'], frontends: [], own: 'a', refreshMs: 1000 }, access)

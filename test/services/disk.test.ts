@@ -23,7 +23,7 @@ import { lockVolume } from '../../gateway/src/store/volume-lock.ts'
 import { pickBridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
-import { logText, problemOf, step, stepBuilds } from './step-source.ts'
+import { limits, logText, problemOf, step, stepBuilds } from './step-source.ts'
 
 const registryPort = 6541
 const open = new AsyncDisposableStack()
@@ -46,7 +46,7 @@ beforeAll(async () => {
   open.defer(() => void execFileSync('umount', [root]))
   const log = openLog('silent')
   const settings = { command: tools.buildkitd, dir, root, bridge: await pickBridge(dir), nameservers: [], mirrors: {} }
-  const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, stepLogBytes: 2 ** 20 }
+  const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, limits, stepLogBytes: 2 ** 20 }
   const daemon = open.use(await Daemon.start({ ...settings, ...more }, log))
   const about = {
     address: daemon.address,
@@ -303,7 +303,7 @@ test('a build daemon starts on a disk without a byte of room, with the cache tha
   closing.use(await startRegistry({ dir: scratch, port }))
   const bridge = await pickBridge(scratch)
   const settings = { command: tools.buildkitd, dir: data, root: cache, bridge, nameservers: [], mirrors: {} }
-  const more = { plainHttp: [`127.0.0.1:${port}`], steps: 4, stepLogBytes: 2 ** 20 }
+  const more = { plainHttp: [`127.0.0.1:${port}`], steps: 4, limits, stepLogBytes: 2 ** 20 }
   const images = { allowed: [], frontends: [], own: '', refreshMs: 0 }
   const about = { contextPort: 0, key: Buffer.from('key'), loginFor: () => null, images }
   const steps = [step('say', 'kept', 'fill', '10')]

@@ -5,7 +5,8 @@ import { expect, onTestFinished, test } from 'vitest'
 import { proveWalls } from '../../gateway/src/buildkit/canary.ts'
 import { Buildkit } from '../../gateway/src/buildkit/solve.ts'
 import { isRight, tryWalls } from '../../lab/canary/canary.ts'
-import { startBuildkitd } from '../../lab/parts/buildkitd.ts'
+import { listenAt } from '../../lab/canary/kernel-targets.ts'
+import { startBuildkitd, traceSocketOf } from '../../lab/parts/buildkitd.ts'
 
 async function folder() {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-network-'))
@@ -17,10 +18,19 @@ test('a build reaches the public network and nothing else, and each target is th
   const rows = await tryWalls({ dir: await folder(), port: 6400 })
   expect(rows.filter(({ open }) => !open).length).toBeGreaterThanOrEqual(25)
   expect(rows.filter((row) => !isRight(row))).toEqual([])
+  for (const what of [
+    /^socket: .* for traces/,
+    /^socket: without a path/,
+    /^device: a disk/,
+    /^file to write/,
+    /^control groups/,
+  ])
+    expect(rows.map((row) => row.what)).toContainEqual(expect.stringMatching(what))
 })
 
 test('the proof at the start fails without walls, says what was reached, and passes with them', async () => {
-  await using daemon = await startBuildkitd({ dir: await folder(), registryPort: 6499 })
+  const dir = await folder()
+  await using daemon = await startBuildkitd({ dir, registryPort: 6499 })
   await using buildkit = await Buildkit.open({
     address: daemon.address,
     contextPort: 6498,
@@ -31,5 +41,13 @@ test('the proof at the start fails without walls, says what was reached, and pas
   const prove = (bridge: string) =>
     proveWalls(buildkit, { bridge, dns: [], allow: [], ports: [6498] }, AbortSignal.timeout(20_000))
   await expect(prove('')).rejects.toMatchObject({ code: 'not-ready', message: /a build step reaches this machine at/ })
-  await expect(prove(daemon.bridge.name)).resolves.toMatch(/reached none of \d+ places/)
+  const proven = await prove(daemon.bridge.name)
+  expect(proven).toMatch(/^a build step reached none of \d+ places on this machine, no socket and no device of it$/)
+  const traces = await listenAt(traceSocketOf(dir)) // as a daemon leaves it whose socket nobody takes away
+  await expect(prove(daemon.bridge.name)).rejects.toMatchObject({
+    code: 'not-ready',
+    message: expect.stringContaining('socket /dev/otel-grpc.sock'),
+  })
+  await traces[Symbol.asyncDispose]()
+  await expect(prove(daemon.bridge.name)).resolves.toMatch(/no socket and no device of it$/)
 })

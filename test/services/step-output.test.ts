@@ -10,7 +10,7 @@ import { LogWriter } from '../../gateway/src/pipeline/log-writer.ts'
 import { pickBridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
-import { logText, problemOf, step, stepBuilds } from './step-source.ts'
+import { limits, logText, problemOf, step, stepBuilds } from './step-source.ts'
 
 const registryPort = 6561
 const mebibyte = 2 ** 20
@@ -25,7 +25,7 @@ beforeAll(async () => {
   const bridge = await pickBridge(dir)
   const plainHttp = [`127.0.0.1:${registryPort}`]
   const settings = { command: tools.buildkitd, dir, root: join(dir, 'buildkit'), bridge, nameservers: [], mirrors: {} }
-  const more = { plainHttp, steps: 4, stepLogBytes: 16 * mebibyte }
+  const more = { plainHttp, steps: 4, limits, stepLogBytes: 16 * mebibyte }
   daemon = open.use(await Daemon.start({ ...settings, ...more }, openLog('silent')))
   const about = { address: daemon.address, contextPort: 0, key: Buffer.from('key'), loginFor: () => null }
   const images = { allowed: [], frontends: [], own: '', refreshMs: 0 }
@@ -38,8 +38,8 @@ afterAll(() => open.disposeAsync())
 async function failing(...args: string[]) {
   const written: NewEvent[] = []
   const append = (_: unknown, events: NewEvent[]) => Promise.resolve(written.push(...events) > 0)
-  const limits = { stepBytes: 4 * mebibyte, allBytes: 32 * mebibyte, tailBytes: 64 * 1024 }
-  const writer = new LogWriter({ append }, { id: 'd', epoch: 1 }, [], limits)
+  const logLimits = { stepBytes: 4 * mebibyte, allBytes: 32 * mebibyte, tailBytes: 64 * 1024 }
+  const writer = new LogWriter({ append }, { id: 'd', epoch: 1 }, [], logLimits)
   const failure = await problemOf(
     builds.solve([step(...args)], AbortSignal.timeout(100_000), { push: (event) => writer.tell(event) }),
   )

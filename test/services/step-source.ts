@@ -24,6 +24,9 @@ while [ $# -gt 0 ]; do
 done
 `
 
+/** Of build steps, as they are when nothing is set. */
+export const limits = { memory: { share: 0.75 }, memoryOfAll: { share: 0.85 }, processes: 4096, cpus: 0 }
+
 export const step = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
 
 /** Builds of one-program images by a real daemon, pushed to a registry. */

@@ -9,6 +9,7 @@ import { putUpNetworkRules, type BuildNetwork } from '../host/network-rules.ts'
 import { listenEverywhere } from '../host/own-addresses.ts'
 import { copy, exec, http, marshal, scratch } from '../llb/graph.ts'
 import type { Buildkit } from './solve.ts'
+import { probeScript, readProbe, type Found } from './step-probe.ts'
 
 /** A place to connect to: an address (of a link: with `%eth0`) and a port. `gateway` is what the step's default route names. */
 export type Target = { host: string; port: number }
@@ -19,7 +20,8 @@ const busyboxPaths = ['/usr/bin/busybox', '/bin/busybox']
 
 /**
  * Puts up the walls around build steps and tries them: a step of its own must not reach a listener that this machine
- * itself reaches at every address it has, nor `ports` of ours. Says what was tried; a Problem says what was reached.
+ * itself reaches at every address it has, nor `ports` of ours, nor a socket, a device or a file of the kernel. Says what
+ * was tried; a Problem says what was reached.
  */
 export async function proveWalls(
   buildkit: Buildkit,
@@ -33,25 +35,38 @@ export async function proveWalls(
   const targets = ['gateway', ...hosts, ...mapped].flatMap((host) =>
     [listener.port, ...ports].map((port) => ({ host, port })),
   )
-  const reached = await reachedFromStep(buildkit, targets, signal)
-  const neighbours = stepsApart
-    ? ''
-    : '; steps at work side by side can reach each other: this kernel cannot filter a bridge'
-  if (reached.length === 0) return `a build step reached none of ${targets.length} places on this machine${neighbours}`
-  const named = reached.slice(0, 3).map(({ host, port }) => `${host} port ${port}`)
-  throw new Problem(
-    'not-ready',
-    `a build step reaches this machine at ${named.join(', ')}; TARMAC_BUILD_BRIDGE must name the bridge of build steps`,
-    { facts: { reached } },
-  )
+  const { reached, things, limited } = await triedFromStep(buildkit, targets, signal)
+  refuse(reached, things)
+  return [
+    `a build step reached none of ${targets.length} places on this machine, no socket and no device of it`,
+    ...(stepsApart ? [] : ['steps at work side by side can reach each other: this kernel cannot filter a bridge']),
+    ...(limited
+      ? []
+      : ['build steps have no limits on memory and processes: their daemon is not one of the gateway’s']),
+  ].join('; ')
 }
 
-/** Tries each target from inside a build step of its own, all at once, and answers those that it reached. */
-export async function reachedFromStep(
+function refuse(reached: Target[], things: string[]): void {
+  if (reached.length > 0) {
+    const named = reached.slice(0, 3).map(({ host, port }) => `${host} port ${port}`)
+    const detail = `a build step reaches this machine at ${named.join(', ')}; TARMAC_BUILD_BRIDGE must name the bridge of build steps`
+    throw new Problem('not-ready', detail, { facts: { reached } })
+  }
+  if (things.length === 0) return
+  const trace = things.some((thing) => thing.endsWith('otel-grpc.sock'))
+  const advice = trace
+    ? 'Remove the socket of the build daemon’s [otel] socketPath when the daemon has started, or let the gateway start it (TARMAC_BUILDKIT=spawn).'
+    : 'Look at the settings of the build daemon and at its runc.'
+  const detail = `a build step finds what it must not: ${things.slice(0, 3).join(', ')}. ${advice}`
+  throw new Problem('not-ready', detail, { facts: { found: things } })
+}
+
+/** Tries each target from inside a build step of its own, all at once, and looks around there. */
+export async function triedFromStep(
   buildkit: Buildkit,
   targets: readonly Target[],
   signal: AbortSignal,
-): Promise<Target[]> {
+): Promise<Found & { reached: Target[] }> {
   const tree = await busyboxTree()
   using context = buildkit.offer('network canary', tree, { ignore: [] })
   const tar = http(context.url, { filename: context.filename }, '[internal] receive the canary')
@@ -79,9 +94,10 @@ export async function reachedFromStep(
     },
     signal,
   )
-  if (!lines.includes('reached itself') || !lines.includes(`tried ${targets.length}`))
+  const probe = readProbe(lines)
+  if (!lines.includes('reached itself') || !lines.includes(`tried ${targets.length}`) || !probe)
     throw new Problem('not-ready', 'the canary build did not say how it went', { cause: new Error(lines.join('\n')) })
-  return targets.filter(({ host, port }) => lines.includes(`reached ${host} ${port}`))
+  return { ...probe, reached: targets.filter(({ host, port }) => lines.includes(`reached ${host} ${port}`)) }
 }
 
 /**
@@ -99,9 +115,11 @@ try() {
   [ "$host" = gateway ] && host=$gateway
   connects "$host" "$2" && echo "reached $1 $2"
 }
+targets=$#
 for target; do try $target & done
+${probeScript}
 wait
-echo "tried $#"
+echo "tried $targets"
 `
 
 /** One static program is all that the canary's step needs: nothing is pulled for it. */

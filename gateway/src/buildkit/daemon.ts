@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { existsSync, renameSync, rmSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
@@ -7,7 +7,9 @@ import { startProgram, stopRecorded, type Program } from '../host/program.ts'
 import { tool, toolPath } from '../host/tool.ts'
 import type { Logger } from '../log.ts'
 import { Connection } from './connection.ts'
+import { configOf, configText, firstSocketOf, socketOf, traceSocketOf } from './daemon-config.ts'
 import { ListWorkers } from './messages.ts'
+import { limitsEnvironment, removeGroups, sweepSteps, type StepLimits } from './step-limits.ts'
 import { runcWithOutputLimit, stepOutputEnv } from './step-output.ts'
 import { leaveCache, markCache, takeCache } from './torn-cache.ts'
 
@@ -27,6 +29,8 @@ export type DaemonSettings = {
   plainHttp: readonly string[]
   /** Build steps at work at once, of all builds together. */
   steps: number
+  /** Of each step, and of all together. */
+  limits: StepLimits
   /** How much of the output of a step it hands on, from the beginning; of what comes then, the end. */
   stepLogBytes: number
 }
@@ -44,6 +48,8 @@ export class Daemon {
   readonly #log: Logger
   readonly #stopping = new AbortController()
   #program: Program
+  /** That clients find the daemon that runs now; rejects when it does not start. */
+  #opened: Promise<void>
   readonly #minded: Promise<unknown>
 
   /** Ends what an earlier life left, and resolves when the daemon answers; else `buildkit-unavailable`. */
@@ -53,10 +59,11 @@ export class Daemon {
     await stopRecorded(recordOf(settings), stopMs)
     await sweep(settings)
     const marked = await takeCache(settings.root, log)
+    await sweepSteps(settings.root)
     await mkdir(tmpOf(settings), { recursive: true })
     const daemon = new Daemon(settings, log, await launch(settings))
     try {
-      await daemon.#ready()
+      await daemon.#opened
       if (!marked) void daemon.#markWhenRoom()
       return daemon
     } catch (error) {
@@ -69,6 +76,7 @@ export class Daemon {
     this.#settings = settings
     this.#log = log
     this.#program = program
+    this.#opened = this.#open()
     this.#minded = Promise.all([this.#mind(), this.#endHung()])
   }
 
@@ -85,7 +93,7 @@ export class Daemon {
     const old = this.#program
     await old.stop(restartMs)
     while (this.#program === old && !this.#stopping.signal.aborted) await sleep(50)
-    await this.#ready()
+    await this.#opened
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -96,9 +104,11 @@ export class Daemon {
     if ((await readdir(join(this.#settings.root, 'net/cni')).catch(() => [])).length > 0) {
       // A killed one leaves network namespaces, which only it can take away: it starts once more for that.
       this.#program = await launch(this.#settings)
-      await this.#ready().catch((err: unknown) => this.#log.warn({ err }, 'build daemon left network namespaces'))
+      await this.#open().catch((err: unknown) => this.#log.warn({ err }, 'build daemon left network namespaces'))
       await this.#program.stop(stopMs)
     }
+    await removeGroups(this.#settings.root)
+    await rm(socketOf(this.#settings), { force: true })
     await leaveCache(this.#settings.root)
     // Its own only when it made it: not when an earlier one that was killed did.
     await tool('ip', 'link', 'delete', this.#settings.bridge.name)
@@ -121,7 +131,15 @@ export class Daemon {
       await sweep(this.#settings)
       await sleep(waitMs, undefined, { signal }).catch(() => {})
       if (signal.aborted) return
-      this.#program = await launch(this.#settings).catch(() => this.#program) // one that has ended: tried again
+      const program = await launch(this.#settings).catch(() => null)
+      if (program === null) continue // the one that has ended is there still: tried again
+      this.#program = program
+      this.#opened = this.#open()
+      this.#opened.catch(async (err: unknown) => {
+        if (signal.aborted) return
+        this.#log.error({ err }, 'build daemon did not start again')
+        await program.stop(0)
+      })
     }
   }
 
@@ -131,6 +149,7 @@ export class Daemon {
     let asked: Program | null = null
     for (let misses = 0; ;) {
       await sleep(look.everyMs, undefined, { signal }).catch(() => {})
+      await this.#opened.catch(() => {}) // a start has a limit of its own
       if (signal.aborted) break
       if (asked !== this.#program) misses = 0
       asked = this.#program
@@ -147,10 +166,23 @@ export class Daemon {
     connection.close()
   }
 
-  async #ready(): Promise<void> {
-    const connection = new Connection(this.address)
+  /**
+   * Waits until the daemon answers, takes its trace socket away and only then lets clients find it. A step can only come
+   * from a client: so none ever sees that socket, behind which is the daemon itself, as root and without limits.
+   */
+  async #open(): Promise<void> {
+    const settings = this.#settings
+    const program = this.#program
+    await this.#answers(program)
+    if (program !== this.#program) throw new Error('the build daemon ended as soon as it had started')
+    // At once, so that these are certainly the sockets of the daemon that answered.
+    rmSync(traceSocketOf(settings), { force: true })
+    renameSync(firstSocketOf(settings), socketOf(settings))
+  }
+
+  async #answers({ ended }: Program): Promise<void> {
+    const connection = new Connection(`unix://${firstSocketOf(this.#settings)}`)
     const deadline = AbortSignal.timeout(readyMs)
-    const { ended } = this.#program
     try {
       do {
         const answer = await connection.ask(ListWorkers, {}, deadline).catch(() => null)
@@ -164,25 +196,32 @@ export class Daemon {
   }
 }
 
-const addressOf = ({ dir }: DaemonSettings) => `unix://${join(dir, 'buildkitd.sock')}`
+const addressOf = (settings: DaemonSettings) => `unix://${socketOf(settings)}`
 /** Where it mounts things for a moment: in its root, so that a sweep finds what a killed one leaves there. */
 const tmpOf = ({ root }: DaemonSettings) => join(root, 'tmp')
 const recordOf = ({ dir }: DaemonSettings) => join(dir, 'buildkitd.json')
 
-function launch(settings: DaemonSettings): Promise<Program> {
-  const { command, dir, stepLogBytes } = settings
+async function launch(settings: DaemonSettings): Promise<Program> {
+  const { command, root, limits, stepLogBytes } = settings
+  await rm(socketOf(settings), { force: true })
   return startProgram({
     command,
-    args: ['--config', join(dir, 'buildkitd.toml')],
+    args: ['--config', configOf(settings)],
     env: {
       PATH: `${dirname(command)}:${toolPath}`,
       TMPDIR: tmpOf(settings),
       OTEL_TRACES_EXPORTER: 'none',
       ...stepOutputEnv(stepLogBytes),
+      TARMAC_RUNC: runcWithOutputLimit,
+      ...limitsEnvironment(limits, root),
+      ...(inContainer() && { BUILDKIT_SETUP_CGROUPV2_ROOT: '1' }),
     },
     record: recordOf(settings),
   })
 }
+
+/** In the root of a container's tree (v2) processes must make way before groups with limits can be below it. */
+const inContainer = () => existsSync('/sys/fs/cgroup/cgroup.type')
 
 /**
  * Takes away what a killed daemon leaves: containers that run on, with their processes, and mounts. Its network
@@ -205,52 +244,7 @@ type Container = { id: string; bundle: string }
 
 /** Left as it is where it says the same already: a full disk has no room for another. */
 async function writeConfig(settings: DaemonSettings): Promise<void> {
-  const path = join(settings.dir, 'buildkitd.toml')
+  const path = configOf(settings)
   const text = configText(settings)
   if ((await readFile(path, 'utf8').catch(() => null)) !== text) await writeFile(path, text)
-}
-
-const quoted = (text: string) => JSON.stringify(text) // what JSON can write, TOML can read
-
-/** The one that its cache was made with: on a full disk `auto` finds that nothing works, takes another and loses the cache. */
-const snapshotterOf = (root: string): string =>
-  ['overlayfs', 'native'].find((name) => existsSync(join(root, `runc-${name}`))) ?? 'auto'
-
-function configText(settings: DaemonSettings): string {
-  const { root, dir, bridge, nameservers, mirrors, plainHttp, steps } = settings
-  const registry = (host: string, line: string) => `[registry.${quoted(host)}]\n  ${line}`
-  return `root = ${quoted(root)}
-[log]
-  format = "json"
-  level = "warn"
-[grpc]
-  address = [${quoted(addressOf(settings))}]
-[otel]
-  socketPath = ${quoted(join(dir, 'buildkitd-otel.sock'))}
-[cdi]
-  disabled = true
-${nameservers.length > 0 ? `[dns]\n  nameservers = ${JSON.stringify(nameservers)}` : ''}
-[worker.containerd]
-  enabled = false
-[worker.oci]
-  snapshotter = ${quoted(snapshotterOf(root))}
-  networkMode = "bridge"
-  bridgeName = ${quoted(bridge.name)}
-  bridgeSubnet = ${quoted(bridge.subnet)}
-  max-parallelism = ${steps}
-  binary = ${quoted(runcWithOutputLimit)}
-[[worker.oci.gcpolicy]]
-  filters = ["type==exec.cachemount"]
-  keepDuration = "336h"
-  maxUsedSpace = "30%"
-[[worker.oci.gcpolicy]]
-  all = true
-  minFreeSpace = "15%"
-  maxUsedSpace = "80%"
-  reservedSpace = "20%"
-${Object.entries(mirrors)
-  .map(([host, places]) => registry(host, `mirrors = ${JSON.stringify(places)}`))
-  .concat(plainHttp.map((host) => registry(host, 'http = true')))
-  .join('\n')}
-`
 }

@@ -2,6 +2,8 @@ import { status as grpc, type ServiceError } from '@grpc/grpc-js'
 import { Problem, type ProblemCode } from '#api/problem.ts'
 import { RpcStatus } from './messages.ts'
 import type { Progress, StepFacts } from './progress.ts'
+import { exitVerdict, type Verdict } from './step-failures.ts'
+import { readStepRecord } from './step-records.ts'
 
 const detailsKey = 'grpc-status-details-bin'
 const type = {
@@ -16,12 +18,12 @@ export type Circumstances = {
   progress: Progress
   plain: (text: string) => string
   changed: string | null
-  /** Processes that the kernel killed for want of memory since the solve began, of whatever build. */
-  killed: number
+  /** Where the daemon keeps its cache and the records of its steps; null: not known. */
+  root: string | null
 }
 
 /** A failed solve as a Problem: whose fault it is, which step and line, and what to do next. */
-export function solveProblem(error: unknown, { progress, plain, changed, killed }: Circumstances): Problem {
+export function solveProblem(error: unknown, { progress, plain, changed, root }: Circumstances): Problem {
   if (!isServiceError(error)) throw error
   if (changed !== null) {
     const detail = `The file ${changed} changed or vanished while the build read it. Deploy again.`
@@ -33,7 +35,9 @@ export function solveProblem(error: unknown, { progress, plain, changed, killed 
   const step = (typeof vertex === 'string' ? progress.step(vertex) : null) ?? progress.failed()
   const text = plain(error.details).slice(0, maxDetailChars)
   const exitCode = details.get(type.exit)?.['Code']
-  const { code, detail, facts } = judge(text, step, typeof exitCode === 'number' ? exitCode : null, killed)
+  const record = root !== null && step?.record ? readStepRecord(root, step.record) : null
+  const { code, detail, facts } =
+    typeof exitCode === 'number' ? exitVerdict({ step: step?.name ?? text, exitCode, text, record }) : judge(text, step)
   return new Problem(code, detail, {
     cause: error,
     facts: {
@@ -53,24 +57,7 @@ export const daemonAway = (cause: unknown): Problem =>
     },
   )
 
-type Verdict = { code: ProblemCode; detail: string; facts?: Record<string, unknown> }
-
-function judge(text: string, step: StepFacts | null, exitCode: number | null, killed: number): Verdict {
-  if (exitCode !== null) {
-    const why =
-      exitCode === 137
-        ? `it was killed${killed > 0 ? '' : ' (SIGKILL), not by the kernel for want of memory'}`
-        : `it ended with exit code ${exitCode}`
-    const memory =
-      killed > 0
-        ? ' While it ran, the kernel killed a process because memory ran out: let the step use less (fewer workers, a smaller heap), or give the builder more.'
-        : ''
-    return {
-      code: 'build-failed',
-      detail: `The step “${step?.name ?? text}” failed: ${why}.${memory}`,
-      facts: { exitCode, ...(killed > 0 && { outOfMemory: true }) },
-    }
-  }
+function judge(text: string, step: StepFacts | null): Verdict {
   if (/no space left on device/i.test(text)) {
     return { code: 'no-space', detail: 'The builder’s disk is full. Its operator must make room; then deploy again.' }
   }

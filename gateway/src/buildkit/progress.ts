@@ -2,10 +2,16 @@ import type { Tell } from '../deployments/tell.ts'
 import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
 import { StepLog } from './step-log.ts'
+import { takeStepName } from './step-records.ts'
 
 export type BuildStats = { steps: number; cached: number; run: number }
 /** What a failure needs to know of a step. */
-export type StepFacts = { name: string; exporting: boolean }
+export type StepFacts = {
+  name: string
+  exporting: boolean
+  /** Names what `runc-with-limits` knows of it; null where it did not run, or without that. */
+  record: string | null
+}
 
 const exporting = 'exporting to image'
 const internal = /^\[internal\]/
@@ -25,6 +31,8 @@ type Step = {
   /** Sources and the export run in several intervals: their end is told when it is used, or when all is over. */
   inIntervals: boolean
   told: 'started' | 'cached' | 'done' | 'failed' | null
+  /** Undefined until its stderr begins: only what comes first is not the step's own. */
+  record: string | null | undefined
   log: StepLog
 }
 
@@ -62,7 +70,7 @@ export class Progress {
         if (piece?.vertex !== vertex || piece.stream !== stream) break
         bytes += pieces[pieces.push(piece.text) - 1]!.length
       }
-      this.#steps.get(vertex)?.log.add(stream === 2 ? 'stderr' : 'stdout', Buffer.concat(pieces))
+      this.#takeOutput(vertex, stream === 2 ? 'stderr' : 'stdout', Buffer.concat(pieces))
     }
     for (const { short, url } of news.warnings) {
       const text = Buffer.from(short).toString()
@@ -85,7 +93,7 @@ export class Progress {
 
   step(digest: string): StepFacts | null {
     const step = this.#steps.get(digest)
-    return step ? { name: step.name, exporting: step.name === exporting } : null
+    return step ? { name: step.name, exporting: step.name === exporting, record: step.record ?? null } : null
   }
 
   /** The step that failed first, for errors that do not name theirs. */
@@ -107,6 +115,15 @@ export class Progress {
     return { steps: steps.length, cached, run: steps.length - cached }
   }
 
+  #takeOutput(vertex: string, stream: 'stdout' | 'stderr', bytes: Buffer): void {
+    const step = this.#steps.get(vertex)
+    if (!step) return
+    if (stream === 'stdout' || step.record !== undefined) return step.log.add(stream, bytes)
+    const { name, rest } = takeStepName(bytes)
+    step.record = name
+    if (rest.length > 0) step.log.add(stream, rest)
+  }
+
   #takeVertex(vertex: StatusResponse['vertexes'][number]): void {
     const step = this.#steps.get(vertex.digest) ?? this.#newStep(vertex)
     const started = vertex.started ? millis(vertex.started) : null
@@ -115,6 +132,7 @@ export class Progress {
     step.started = started
     if (fresh) {
       this.#become(step, 'started')
+      step.record = undefined
       for (const input of vertex.inputs) this.#tellEnd(this.#steps.get(input))
       if (!vertex.cached) this.#turn(step, 'started')
     }
@@ -144,6 +162,7 @@ export class Progress {
       ms: 0,
       inIntervals: inputs.length === 0,
       told: null,
+      record: undefined,
       log: new StepLog(named.id, this.#tell),
     }
     this.#steps.set(digest, step)

@@ -3,7 +3,6 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { Tell } from '../deployments/tell.ts'
-import { outOfMemoryKills } from '../host/out-of-memory.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context-server.ts'
 import { ImageAccess } from '../registry/image-access.ts'
@@ -13,6 +12,7 @@ import { ImagePolicy, type ImageRules } from './image-policy.ts'
 import { DiskUsage, ListWorkers, type PolicyQuestion, Prune, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
 import { Session, type Login, type SessionSecrets } from './session.ts'
+import { StepWatch } from './step-watch.ts'
 
 /** What to build: a graph of ours with its image's configuration, or a Dockerfile of the context. */
 export type Build =
@@ -73,6 +73,8 @@ export type BuildkitOptions = {
   images: Omit<ImageRules, 'daemonAsks'>
   /** Places that the daemon tries before a registry, by the registry's host; not given where the daemon is not ours. */
   mirrors?: Record<string, string[]>
+  /** The folder of the daemon's cache, where it is on this machine. */
+  root?: string
 }
 
 const infoMs = 5000
@@ -87,6 +89,8 @@ export class Buildkit {
   readonly #loginFor: LoginFor
   readonly #access: ImageAccess
   readonly #images: ImagePolicy
+  readonly #root: string | null
+  readonly #watch: StepWatch | null
   #solving = 0
 
   private constructor(contexts: ContextServer, options: BuildkitOptions) {
@@ -96,6 +100,8 @@ export class Buildkit {
     const { loginFor, images, mirrors } = options
     this.#access = new ImageAccess({ loginFor, own: images.own, mirrors: mirrors ?? {}, keepMs: images.refreshMs })
     this.#images = new ImagePolicy({ ...images, daemonAsks: mirrors === undefined }, this.#access)
+    this.#root = options.root ?? null
+    this.#watch = this.#root === null ? null : new StepWatch(this.#root)
   }
 
   /** Opens although the daemon is away: that shows in `info`. */
@@ -157,7 +163,6 @@ export class Buildkit {
     this.#solving++
     let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
-    const killedBefore = outOfMemoryKills()
     const { id } = session
     const question = { ref, session: id, sourcePolicySession: id, internal: true, ...requestOf(build, options) }
     try {
@@ -172,8 +177,8 @@ export class Buildkit {
       const refused = policy.refused()
       if (refused?.code === 'image-not-found') policy.forget()
       if (refused) throw refused
-      const killed = outOfMemoryKills() - killedBefore
-      const problem = solveProblem(error, { progress, plain, killed, changed: build.context?.changed() ?? null })
+      const changed = build.context?.changed() ?? null
+      const problem = solveProblem(error, { progress, plain, root: this.#root, changed })
       if (problem.code === 'image-not-found') policy.forget() // a name may have moved on from a digest that is gone
       throw problem
     } finally {
@@ -205,6 +210,7 @@ export class Buildkit {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#connection.close()
     await this.#access[Symbol.asyncDispose]()
+    await this.#watch?.[Symbol.asyncDispose]()
     await this.#contexts[Symbol.asyncDispose]()
   }
 

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
@@ -22,7 +21,7 @@ const closed4 =
 const public6 = '2000::/3'
 const closed6 = '2001::/23 2001:db8::/32 2002::/16 3fff::/20'
 
-/** Where these are there, frames between two ports of a bridge pass the forward hook when they say 1. */
+/** Where these are there and say 1, packets between two ports of a bridge pass the forward hook of IP. */
 const bridgedTraffic = ['ip', 'ip6'].map((family) => `/proc/sys/net/bridge/bridge-nf-call-${family}tables`)
 
 /**
@@ -35,23 +34,54 @@ export async function putUpNetworkRules(network: BuildNetwork): Promise<{ stepsA
     const detail = 'nft could not put up the walls around build steps; the gateway needs nftables and root for it'
     throw new Problem('not-ready', detail, { cause })
   })
+  const shown = await showBridgedTraffic()
+  for (const rules of neighbourRules(network.bridge, subnetsOf(network.bridge), shown)) {
+    const taken = await nft(rules).then(
+      () => true,
+      () => false,
+    )
+    if (taken) return { stepsApart: true }
+  }
+  return { stepsApart: shown }
+}
+
+/** Whether frames between two ports of a bridge pass the forward hook of IP, too: other frames never do. */
+async function showBridgedTraffic(): Promise<boolean> {
   try {
-    if (existsSync(bridgedTraffic[0]!)) for (const path of bridgedTraffic) await writeFile(path, '1')
-    else await nft(neighbourRules(network.bridge))
-    return { stepsApart: true }
+    for (const path of bridgedTraffic) await writeFile(path, '1', { flag: 'r+' })
+    return true
   } catch {
-    return { stepsApart: false }
+    return false
   }
 }
 
 const nft = (rules: string): Promise<void> => mustRun('nft', ['-f', '-'], { input: rules })
 
-/** Steps of one bridge are neighbours: where the kernel shows their frames to the bridge's own hook alone, they end there. */
-function neighbourRules(bridge: string): string {
-  const subnets = (networkInterfaces()[bridge] ?? []).filter(({ family }) => family === 'IPv4').map(({ cidr }) => cidr)
-  const drop = subnets.map((subnet) => `ip daddr ${subnet} drop`)
-  return replacedTable(`bridge ${tableName(bridge)}`, chain('to_neighbours', 'forward', drop))
+/**
+ * Steps of one bridge are neighbours, and have nothing to say to each other: no frame goes from port to port, of
+ * whatever kind. What goes to and from this machine itself (ARP for the default route, too) does not pass this hook.
+ *
+ * Not every kernel can tell bridges apart here. There the addresses of this bridge decide. Addresses of a link are the
+ * same on every bridge: where the hook of IP does not see them (`shown`), they and IPv6 end on all bridges. The first
+ * table that the kernel takes counts.
+ */
+export function neighbourRules(bridge: string, subnets: readonly string[], shown: boolean): string[] {
+  const table = (rules: string[]) =>
+    replacedTable(`bridge ${tableName(bridge)}`, chain('to_neighbours', 'forward', rules))
+  const own = subnets.flatMap((subnet) => [...fromAndTo(subnet), ...fromAndTo(subnet, 'arp', 'ip ')])
+  const ofLinks = [...fromAndTo('169.254.0.0/16'), 'ether type ip6 drop']
+  const rules = [...own, ...(shown ? [] : ofLinks)].map((rule) => `${rule} comment "${bridge}"`)
+  return [
+    table([`meta ibrname "${bridge}" drop`, `meta obrname "${bridge}" drop`]),
+    ...(subnets.length > 0 ? [table(rules)] : []),
+  ]
 }
+
+const fromAndTo = (range: string, kind = 'ip', of = '') =>
+  ['saddr', 'daddr'].map((which) => `${kind} ${which} ${of}${range} drop`)
+
+const subnetsOf = (bridge: string) =>
+  (networkInterfaces()[bridge] ?? []).flatMap(({ family, cidr }) => (family === 'IPv4' && cidr ? [cidr] : []))
 
 /** The rules, as nft reads them. They come before the network plugins' own, and only ever drop. */
 export function networkRules({ bridge, dns, allow }: BuildNetwork): string {

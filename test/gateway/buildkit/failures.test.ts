@@ -1,5 +1,8 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Metadata } from '@grpc/grpc-js'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { solveProblem } from '../../../gateway/src/buildkit/failures.ts'
 import { RpcStatus, StatusResponse } from '../../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../../gateway/src/buildkit/progress.ts'
@@ -14,7 +17,10 @@ function failure(details: string, code = 2, more: Record<string, unknown> = {}) 
   if (found.length > 0) metadata.set('grpc-status-details-bin', Buffer.from(RpcStatus.encode({ details: found })))
   return Object.assign(new Error(details), { code, details, metadata })
 }
-function problemOf(error: Error, { changed = null as string | null, step = 'RUN make', killed = 0 } = {}) {
+function problemOf(
+  error: Error,
+  { changed = null as string | null, step = 'RUN make', root = null as string | null, stderr = '' } = {},
+) {
   const progress = new Progress({
     tell() {},
     pushing() {},
@@ -22,7 +28,9 @@ function problemOf(error: Error, { changed = null as string | null, step = 'RUN 
   })
   const vertex = { digest: 'sha256:v', name: step, started: { seconds: 1, nanos: 0 } }
   progress.take(StatusResponse.decode(StatusResponse.encode({ vertexes: [vertex] })))
-  return solveProblem(error, { progress, plain: (text) => text, changed, killed }).body()
+  const log = { vertex: vertex.digest, stream: 2, text: Buffer.from(stderr) }
+  progress.take(StatusResponse.decode(StatusResponse.encode({ logs: [log] })))
+  return solveProblem(error, { progress, plain: (text) => text, changed, root }).body()
 }
 const vertex = { 'errdefs.Vertex': { digest: 'sha256:v' } }
 
@@ -63,14 +71,52 @@ test('an image is named as it was asked for', () => {
   expect(problemOf(failure(`${asked}sha256:ab": EOF`))).toMatchObject({ image: 'h:1/a/b@sha256:ab' })
 })
 
-test('a step that was killed says whether memory ran out, as the kernel tells', () => {
-  const error = failure('process "make" did not complete', 2, { ...vertex, 'gatewayapi.ExitMessage': { Code: 137 } })
-  expect(problemOf(error)).toMatchObject({ exitCode: 137, step: 'RUN make' })
-  expect(problemOf(error).detail).toContain('not by the kernel')
-  expect(problemOf(error, { killed: 1 })).toMatchObject({
-    outOfMemory: true,
-    detail: expect.stringContaining('memory ran out'),
-  })
+const killed = failure('process "make" did not complete', 2, { ...vertex, 'gatewayapi.ExitMessage': { Code: 137 } })
+
+test('a step that was killed is said to be out of memory only where the kernel says so of that very step', () => {
+  expect(problemOf(killed)).toMatchObject({ code: 'build-failed', exitCode: 137, step: 'RUN make' })
+  expect(problemOf(killed)).not.toHaveProperty('outOfMemory')
+  expect(problemOf(killed).detail).toContain('it was killed (SIGKILL)')
+  const said = failure('process "make" did not complete successfully: cannot allocate memory', 2, {
+    ...vertex,
+    'gatewayapi.ExitMessage': { Code: 137 },
+  }) // what the daemon says with cgroup v2
+  expect(problemOf(said)).toMatchObject({ outOfMemory: true, detail: expect.stringContaining('memory ran out') })
+})
+
+test.each([
+  [
+    'killed 2\nat_own_limit 9\n',
+    'the step used more than 512 MiB of memory',
+    { outOfMemory: true, memoryLimitBytes: 2 ** 29 },
+  ],
+  [
+    'killed 1\n',
+    'all build steps together used more than 2 GiB of memory',
+    { outOfMemory: true, memoryLimitBytes: 2 ** 31 },
+  ],
+  ['forks_refused 17\n', 'the step may have 4096 processes and threads', { processLimit: 4096 }],
+])('a step that met a limit (%j) says which: %s', (record, words, facts) => {
+  const root = mkdtempSync(join(tmpdir(), 'failures-'))
+  onTestFinished(() => rmSync(root, { recursive: true }))
+  mkdirSync(join(root, 'steps'))
+  const limits = `memory ${2 ** 29}\nmemory_of_all ${2 ** 31}\nprocesses 4096\n`
+  writeFileSync(join(root, 'steps/abc'), `${limits}${record}`)
+  const problem = problemOf(killed, { root, stderr: 'tarmac-step abc\n' })
+  expect(problem).toMatchObject({ code: 'build-failed', exitCode: 137, ...facts })
+  expect(problem.detail).toContain(words)
+  expect(problemOf(killed, { root, stderr: 'tarmac-step other\n' }).detail).not.toContain(words)
+  expect(problemOf(killed, { root, stderr: 'own words\ntarmac-step abc\n' }).detail).not.toContain(words)
+})
+
+test('a step around which no limits could be put failed for a reason of ours, and may be tried again', () => {
+  const root = mkdtempSync(join(tmpdir(), 'failures-'))
+  onTestFinished(() => rmSync(root, { recursive: true }))
+  mkdirSync(join(root, 'steps'))
+  writeFileSync(join(root, 'steps/abc'), 'memory 1\nrefused /sys/fs/cgroup/pids/tarmac/pids.max\n')
+  const problem = problemOf(killed, { root, stderr: 'tarmac-step abc\n' })
+  expect(problem).toMatchObject({ code: 'buildkit-unavailable', fault: 'ours', retry: true })
+  expect(problem.detail).toContain('pids.max')
 })
 
 test('a file that changed outweighs whatever the daemon made of it', () => {

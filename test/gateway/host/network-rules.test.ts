@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { networkRules } from '../../../gateway/src/host/network-rules.ts'
+import { neighbourRules, networkRules } from '../../../gateway/src/host/network-rules.ts'
 
 const rules = networkRules({ bridge: 'tarmac-ab', dns: ['10.0.0.53', 'fdaa::3'], allow: ['192.168.7.0/24'] })
 const chains = rules.split(/^chain /m).slice(1)
@@ -34,4 +34,22 @@ test('of a resolver names alone are open; what is allowed stands before what is 
 
 test('of IPv6 only what is public can be open', () => {
   expect(chains[1]).toContain('ip6 daddr != 2000::/3 drop')
+})
+
+test('no frame goes from step to step: by the bridge’s name, or by its addresses where the kernel cannot tell bridges apart', () => {
+  const [byName, byAddress] = neighbourRules('tarmac-ab', ['10.210.0.1/16'], false)
+  expect(byName).toContain('table bridge tarmac_tarmac_ab {')
+  expect(byName).toContain('meta ibrname "tarmac-ab" drop')
+  for (const rule of [
+    'ip daddr 10.210.0.1/16',
+    'arp saddr ip 10.210.0.1/16',
+    'ip saddr 169.254.0.0/16',
+    'ether type ip6',
+  ])
+    expect(byAddress).toContain(`${rule} drop comment "tarmac-ab"`)
+})
+
+test('other bridges lose nothing where the hook of IP sees what goes through a bridge', () => {
+  const [, byAddress] = neighbourRules('tarmac-ab', ['10.210.0.1/16'], true)
+  expect(byAddress).not.toMatch(/169\.254|ip6/)
 })
