@@ -7,4 +7,6 @@ export type SourceTree = SourceFacts & {
   root: string
   /** In canonical order (`sortEntries`). */
   entries: readonly TreeEntry[]
+  /** The file that holds these entries, for threads to read; none of a tree that was made in memory. */
+  manifest?: string
 }
