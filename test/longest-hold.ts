@@ -20,6 +20,7 @@ export async function longestHold(work: () => Promise<unknown>): Promise<Hold> {
   const running = work().finally(() => (done = true))
   running.catch(() => {}) // awaited below
   look()
+  // oxlint-disable-next-line no-unmodified-loop-condition -- the work does it, when it ends
   while (!done) {
     await nextTurn()
     look()

@@ -163,7 +163,7 @@ export class Buildkit {
       if (signal.aborted && stopped.length > 0)
         tell({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
       signal.throwIfAborted()
-      const refused = policy.refused()
+      const refused = policy.refused() ?? build.context?.problem()
       if (refused) throw refused
       const killed = outOfMemoryKills() - killedBefore
       const problem = solveProblem(error, { progress, plain, killed, changed: build.context?.changed() ?? null })

@@ -43,8 +43,8 @@ export class ThreadPool {
       port,
       end: () => {
         port.close()
-        thread.jobs.delete(port)
-        if (thread.jobs.size === 0) this.#rest(thread)
+        const isFirst = thread.jobs.delete(port)
+        if (isFirst && thread.jobs.size === 0) this.#rest(thread)
       },
       kill: () => void thread.worker.terminate(),
     }

@@ -56,10 +56,7 @@ function decompressor(head: Buffer, limits: Limits): Decompressor | null {
   return createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: windowLog } })
 }
 
-async function* decompressed(
-  pieces: AsyncIterable<Buffer>,
-  engine: Decompressor,
-): AsyncGenerator<Buffer, void> {
+async function* decompressed(pieces: AsyncIterable<Buffer>, engine: Decompressor): AsyncGenerator<Buffer, void> {
   const over = new AbortController()
   let fedBytes = 0
   const feed = async () => {

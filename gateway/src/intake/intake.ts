@@ -9,7 +9,7 @@ import { crashPoint } from '../crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { syncFileSystem } from '../host/sync-file-system.ts'
 import { defaultLimits, type Limits } from './limits.ts'
-import { manifestName, readManifest } from './manifest.ts'
+import { manifestName, readManifest } from '../deployments/tree-manifest.ts'
 import { Upload } from './upload.ts'
 
 /** A tree that was asked for or taken this lately has an owner, who may not have written so yet. */
@@ -52,11 +52,7 @@ export class Intake {
     { contentDigest, signal }: { contentDigest?: string | undefined; signal: AbortSignal },
   ): Promise<SourceFacts> {
     const over = new AbortController()
-    const work = this.#receive(
-      body,
-      contentDigest,
-      AbortSignal.any([signal, this.#closing.signal, over.signal]),
-    )
+    const work = this.#receive(body, contentDigest, AbortSignal.any([signal, this.#closing.signal, over.signal]))
     this.#running.add(work)
     try {
       return await work

@@ -11,7 +11,7 @@ import type { UploadJob } from './upload-thread.ts'
 const threads = new ThreadPool({
   script: new URL('./upload-thread.ts', import.meta.url),
   size: 2,
-  heapMiB: 2048,
+  heapMiB: 1024,
   data: () => ({ crashOrders: crashOrders() }),
 })
 /** A thread that has been told to stop an upload, and does not, is ended after this long. */

@@ -9,7 +9,7 @@ import { desiredAgain, desiredApp, type DesiredApp, ownedBy } from '../deploy/de
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
 import { keptReleases } from '../deployments/release-store.ts'
-import type { SourceTree } from '../deployments/source-tree.ts'
+import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Tell } from '../deployments/tell.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
@@ -130,7 +130,7 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
 
   /** The daemon has time for the source while the planner runs; unless the plan may leave out some of it. */
   async function takeInAhead(app: string, tree: SourceTree, signal: AbortSignal): Promise<void> {
-    if (tree.entries.some(({ path }) => path === '.dockerignore' || path === 'railpack.json')) return
+    if (hasFile(tree, '.dockerignore') || hasFile(tree, 'railpack.json')) return
     using context = buildkit.offer(app, tree, { ignore: [] })
     await buildkit.runAhead(marshal(sourceTree(context.url)), signal)
   }
@@ -141,8 +141,7 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
   }
 
   function desiredOf({ app, options }: Deployment, tree: SourceTree): DesiredApp {
-    const files = new Set(tree.entries.flatMap(({ type, path }) => (type === 'file' ? [path] : [])))
-    const readFile = (path: string) => (files.has(path) ? readFileSync(join(tree.root, path)) : null)
+    const readFile = (path: string) => (hasFile(tree, path) ? readFileSync(join(tree.root, path)) : null)
     const flyToml = readFile('fly.toml')?.toString() ?? null
     return desiredApp({ flyToml, app, options, defaults: { region }, readFile })
   }

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { TreeEntry } from '#api/tree.ts'
-import type { SourceTree } from '../deployments/source-tree.ts'
+import type { SourceTree } from './source-tree.ts'
 
 /** What is known of a tree, as one line of JSON beside its files. The entries come last. */
 export type Manifest = Omit<SourceTree, 'root' | 'manifest'>
