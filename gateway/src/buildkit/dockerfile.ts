@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
-import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
+import type { SourceTree } from '../deployments/source-tree.ts'
 import { cleanPath } from './context-filter.ts'
 
 /** A Dockerfile of a source, and what must be known of it beforehand. */
@@ -14,9 +14,10 @@ export type Dockerfile = {
 }
 
 export async function readDockerfile(tree: SourceTree, path: string): Promise<Dockerfile> {
-  if (!hasFile(tree, path)) throw new Problem('plan-none', `The source holds no file ${path} to build from.`)
+  const files = new Set(tree.entries.filter((entry) => entry.type === 'file').map((entry) => entry.path))
+  if (!files.has(path)) throw new Problem('plan-none', `The source holds no file ${path} to build from.`)
   const syntax = syntaxOf(await readFile(join(tree.root, path), 'utf8'))
-  const ignoreFile = [`${path}.dockerignore`, '.dockerignore'].find((name) => hasFile(tree, name))
+  const ignoreFile = [`${path}.dockerignore`, '.dockerignore'].find((name) => files.has(name))
   const ignore = ignoreFile ? parseIgnoreFile(await readFile(join(tree.root, ignoreFile), 'utf8')) : []
   if (ignore.length > 0) ignore.push(`!${path.replaceAll(/[\\*?[\]]/g, '\\$&')}`)
   return { path, ignore, frontend: syntax && !usualSyntax.test(syntax) ? syntax : null }

@@ -11,16 +11,20 @@ export type SourceTree = SourceFacts & {
   manifest?: string
 }
 
-/** Whether a tree holds a file at a path. Does not walk through all entries: there may be 250,000. */
-export function hasFile({ entries }: Pick<SourceTree, 'entries'>, path: string): boolean {
+/** The file at a path of a tree; null when there is none. Does not walk through all entries: there may be 250,000. */
+export function findFile({ entries }: Pick<SourceTree, 'entries'>, path: string): FileEntry | null {
   const wanted = orderKey(path)
   for (let [from, to] = [0, entries.length]; from < to;) {
     const middle = (from + to) >> 1
     const entry = entries[middle]!
     const order = Buffer.compare(orderKey(entry.path), wanted)
-    if (order === 0) return entry.type === 'file'
+    if (order === 0) return entry.type === 'file' ? entry : null
     if (order < 0) from = middle + 1
     else to = middle
   }
-  return false
+  return null
 }
+
+export const hasFile = (tree: Pick<SourceTree, 'entries'>, path: string): boolean => findFile(tree, path) !== null
+
+type FileEntry = Extract<TreeEntry, { type: 'file' }>

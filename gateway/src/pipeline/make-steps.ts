@@ -141,7 +141,8 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
   }
 
   function desiredOf({ app, options }: Deployment, tree: SourceTree): DesiredApp {
-    const readFile = (path: string) => (hasFile(tree, path) ? readFileSync(join(tree.root, path)) : null)
+    const files = new Set(tree.entries.flatMap(({ type, path }) => (type === 'file' ? [path] : [])))
+    const readFile = (path: string) => (files.has(path) ? readFileSync(join(tree.root, path)) : null)
     const flyToml = readFile('fly.toml')?.toString() ?? null
     return desiredApp({ flyToml, app, options, defaults: { region }, readFile })
   }
