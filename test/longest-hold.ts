@@ -1,30 +1,25 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 export type Hold = { longestMs: number; totalMs: number }
 
 /**
- * Runs `work` and measures how long it holds the event loop: the most CPU time of this thread in one turn, and in all.
- * CPU time, not wall time: a busy machine changes nothing. Other threads do not count.
+ * Runs `work` and measures how long it holds the event loop: the most CPU time of this thread between two looks, and in
+ * all. A look comes in each turn of the loop that takes a millisecond or more. CPU time, not wall time: a busy machine
+ * changes nothing. Other threads do not count.
  */
 export async function longestHold(work: () => Promise<unknown>): Promise<Hold> {
-  let longestMs = 0
-  let done = false
-  await nextTurn()
   const startedMs = cpuMs()
+  let longestMs = 0
   let beforeMs = startedMs
   const look = () => {
     const nowMs = cpuMs()
     longestMs = Math.max(longestMs, nowMs - beforeMs)
     beforeMs = nowMs
   }
-  const running = work().finally(() => (done = true))
+  const over = new AbortController()
+  const running = work().finally(() => over.abort())
   running.catch(() => {}) // awaited below
-  look()
-  // oxlint-disable-next-line no-unmodified-loop-condition -- the work does it, when it ends
-  while (!done) {
-    await nextTurn()
-    look()
-  }
+  for (look(); !over.signal.aborted; look()) await sleep(1)
   await running
   return { longestMs, totalMs: cpuMs() - startedMs }
 }

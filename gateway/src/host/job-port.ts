@@ -11,6 +11,7 @@ type Message =
   | { type: 'end' }
   | { type: 'value'; value: unknown }
   | { type: 'failed'; error: SentError }
+  | { type: 'over' }
 
 /** One end of the line between a job on a thread and the code that started it: values, one stream each way, an error. */
 export class JobPort {
@@ -18,18 +19,26 @@ export class JobPort {
   readonly #pieces: (Uint8Array | null)[] = []
   readonly #values: unknown[] = []
   #sentBytes = 0
-  #error: Error | null = null
+  readonly #broken = new AbortController()
+  #isOver = false
   readonly #closed = Promise.withResolvers<void>()
   /** Wakes everyone on this end who waits for the other. */
   #changed = Promise.withResolvers<void>()
 
-  constructor(port: MessagePort) {
+  /** `lost` is called when the other end is gone without having said that it is over. */
+  constructor(port: MessagePort, lost: () => void = () => {}) {
     this.#port = port
     port.on('message', (message: Message) => this.#receive(message))
     port.on('close', () => {
+      if (!this.#isOver) lost()
       this.fail(new Error('The other thread is gone.'))
       this.#closed.resolve()
     })
+  }
+
+  /** Aborted, with the error as its reason, when the other end has sent one or is gone. */
+  get broken(): AbortSignal {
+    return this.#broken.signal
   }
 
   /** Sends a copy of `bytes`. Resolves when the other end has room for more. */
@@ -40,7 +49,7 @@ export class JobPort {
 
   /** Sends `bytes` and gives away the memory that they are in. Resolves when the other end has room for more. */
   async sendPiece(bytes: Uint8Array): Promise<void> {
-    if (this.#error) throw this.#error
+    this.broken.throwIfAborted()
     this.#sentBytes += bytes.length
     this.#post({ type: 'piece', bytes }, [bytes.buffer as ArrayBuffer])
     await this.#until(() => this.#sentBytes < windowBytes)
@@ -78,7 +87,7 @@ export class JobPort {
 
   /** Everyone on this end who waits for the other gets this error. */
   fail(error: Error): void {
-    this.#error ??= error
+    if (!this.broken.aborted) this.#broken.abort(error)
     this.#wake()
   }
 
@@ -88,6 +97,8 @@ export class JobPort {
   }
 
   close(): void {
+    this.#isOver = true
+    this.#post({ type: 'over' })
     this.#port.close()
   }
 
@@ -96,13 +107,14 @@ export class JobPort {
     else if (message.type === 'end') this.#pieces.push(null)
     else if (message.type === 'taken') this.#sentBytes -= message.bytes
     else if (message.type === 'value') this.#values.push(message.value)
-    else this.#error ??= unpackError(message.error)
+    else if (message.type === 'over') this.#isOver = true
+    else return this.fail(unpackError(message.error))
     this.#wake()
   }
 
   async #until(ready: () => boolean): Promise<void> {
     while (!ready()) {
-      if (this.#error) throw this.#error
+      this.broken.throwIfAborted()
       await this.#changed.promise
     }
   }

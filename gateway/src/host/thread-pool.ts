@@ -33,7 +33,7 @@ export class ThreadPool {
   start(kind: string, data: unknown): { port: JobPort; end: () => void; kill: () => void } {
     const thread = this.#free()
     const { port1, port2 } = new MessageChannel()
-    const port = new JobPort(port1)
+    const port = new JobPort(port1, () => this.#threads.delete(thread)) // it is dying: no more jobs
     thread.jobs.add(port)
     clearTimeout(thread.idle)
     thread.worker.ref()
@@ -48,6 +48,11 @@ export class ThreadPool {
       },
       kill: () => void thread.worker.terminate(),
     }
+  }
+
+  /** For tests: as if all threads had died. */
+  killAll(): void {
+    for (const { worker } of this.#threads) void worker.terminate()
   }
 
   #free(): Thread {

@@ -8,7 +8,7 @@ import { brokenOff, sentBytes } from './sent-bytes.ts'
 import type { UploadJob } from './upload-thread.ts'
 
 /** Of the whole process: uploads share these threads, whatever intake they go to. */
-const threads = new ThreadPool({
+export const uploadThreads = new ThreadPool({
   script: new URL('./upload-thread.ts', import.meta.url),
   size: 2,
   heapMiB: 1024,
@@ -30,14 +30,15 @@ export class Upload {
     this.path = job.path
     this.#limits = job.limits
     this.#leftMs = job.limits.unpackMs
-    this.#job = threads.start('upload', job)
+    this.#job = uploadThreads.start('upload', job)
   }
 
   /** Sends the body to the thread. Resolves when all of it is checked. */
   async check(body: Readable, signal: AbortSignal): Promise<SourceFacts> {
     const { port } = this.#job
+    const either = AbortSignal.any([signal, port.broken]) // a thread that refuses does not wait for the sender
     try {
-      for await (const piece of sentBytes(body, this.#limits, signal)) await this.#within(port.sendCopy(piece))
+      for await (const piece of sentBytes(body, this.#limits, either)) await this.#within(port.sendCopy(piece))
       port.sendEnd()
     } catch (error) {
       port.sendError(error) // the thread adds at which entry it happened
@@ -69,7 +70,7 @@ export class Upload {
   async #within<T>(work: Promise<T>): Promise<T> {
     const startedMs = performance.now()
     const { promise: late, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => reject(this.#tooLong()), this.#leftMs)
+    const timer = setTimeout(() => reject(this.#tooLong()), Math.max(1, this.#leftMs))
     try {
       return await Promise.race([work, late])
     } finally {
