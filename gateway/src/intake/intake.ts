@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { renameSync } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { SourceFacts } from '#api/deployment.ts'
@@ -10,7 +10,7 @@ import type { SourceTree } from '../deployments/source-tree.ts'
 import { syncFileSystem } from '../host/sync-file-system.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { manifestName, readManifest } from '../deployments/tree-manifest.ts'
-import { Upload } from './upload.ts'
+import { removeTree, Upload } from './upload.ts'
 
 /** A tree that was asked for or taken this lately has an owner, who may not have written so yet. */
 const graceMs = 10 * 60_000
@@ -135,7 +135,7 @@ export class Intake {
 
   async #sweepSpool(): Promise<number> {
     const left = (await readdir(this.#spool)).map((name) => join(this.#spool, name)).filter((p) => !this.#staged.has(p))
-    for (const path of left) await rm(path, { recursive: true, force: true })
+    for (const path of left) await removeTree(path)
     return left.length
   }
 }

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { workerData } from 'node:worker_threads'
 import type { SourceFacts } from '#api/deployment.ts'
 import { obeyCrashOrders } from '../crash-point.ts'
@@ -14,7 +15,7 @@ import { unpack } from './unpack.ts'
 export type UploadJob = { path: string; limits: Limits; contentDigest: string | undefined }
 
 obeyCrashOrders((workerData as { crashOrders: string }).crashOrders)
-serveJobs({ upload })
+serveJobs({ upload, remove })
 
 /**
  * Checks and unpacks one upload into a staging folder. Gets the body as pieces, answers with the facts of the tree, then
@@ -33,4 +34,11 @@ async function upload({ path, limits, contentDigest }: UploadJob, port: JobPort)
   await staging.write(manifest)
   port.sendValue('written')
   await port.value() // the folder has been taken elsewhere, or is not wanted any more
+}
+
+/** Removes a tree. Of a large one this is work too: a call for each file. */
+async function remove(path: string, port: JobPort): Promise<void> {
+  await rm(path, { recursive: true, force: true })
+  port.sendValue('removed')
+  await port.closed
 }

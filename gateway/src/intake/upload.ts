@@ -88,3 +88,13 @@ export class Upload {
     )
   }
 }
+
+/** Removes a tree on a thread. */
+export async function removeTree(path: string): Promise<void> {
+  const { port, end } = uploadThreads.start('remove', path)
+  try {
+    await port.value()
+  } finally {
+    end()
+  }
+}
