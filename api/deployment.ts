@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { DeploymentOptions } from './options.ts'
-import { ProblemBody } from './problem.ts'
+import { ProblemBody } from './problem-body.ts'
 
 /** Where a deployment stands. The moves between states are in the gateway's `deployments/states.ts`. */
 export const DeploymentState = z.enum([

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import type { ProblemBody } from './problem-body.ts'
 
 /** Whose a failure is: the source's (its owner can mend it), ours (the builder's), or Fly's. */
 export type Fault = 'source' | 'ours' | 'fly'
@@ -107,17 +107,7 @@ export const problems = {
 export type ProblemCode = keyof typeof problems
 export const problemCodes = Object.keys(problems) as ProblemCode[]
 
-/** A problem as it stands in the record, in the log and on the wire (RFC 9457); facts are extra members. */
-export const ProblemBody = z.looseObject({
-  type: z.string(),
-  code: z.enum(problemCodes),
-  title: z.string(),
-  status: z.number(),
-  detail: z.string(),
-  fault: z.enum(['source', 'ours', 'fly']),
-  retry: z.boolean(),
-})
-export type ProblemBody = z.infer<typeof ProblemBody>
+export type { ProblemBody }
 
 /** The one error that is meant: a code of the table, words for this case, facts for programs, and its cause. */
 export class Problem extends Error {

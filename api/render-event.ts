@@ -7,14 +7,19 @@ import { visible, visibleLines } from './visible-text.ts'
  * deployment was born; each line ends with a line feed.
  */
 export function renderEvent(event: DeploymentEvent, createdAt: string): string {
-  const lines = words(event).map((text) => renderLine(text, event.at, createdAt))
+  const time = timeOf(event.at, createdAt)
+  const lines = words(event).map((text) => `${time}  ${text}\n`)
   return lines.join('')
 }
 
 /** One line of our own between events, dated like them. */
 export function renderLine(text: string, at: string, createdAt: string): string {
+  return `${timeOf(at, createdAt)}  ${text}\n`
+}
+
+function timeOf(at: string, createdAt: string): string {
   const seconds = Math.max(0, Date.parse(at) - Date.parse(createdAt)) / 1000
-  return `${seconds.toFixed(1).padStart(7)}s  ${text}\n`
+  return `${seconds.toFixed(1).padStart(7)}s`
 }
 
 /** The last lines: the verdict, and the address, or what is wrong and what to do. */

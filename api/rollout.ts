@@ -3,7 +3,7 @@ import { AppName } from './app.ts'
 import { DeploymentState } from './deployment.ts'
 import type { DeploymentOptions } from './options.ts'
 import { ImageSource } from './image-source.ts'
-import { ProblemBody } from './problem.ts'
+import { ProblemBody } from './problem-body.ts'
 
 /** One of many to bring the image to. On the wire its options stand beside `app`. */
 export type RolloutTarget = { app: string; options: DeploymentOptions }

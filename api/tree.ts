@@ -12,9 +12,12 @@ export type TreeEntry =
 
 /** A tree's entries in canonical order: by the bytes of the path, a folder before what it holds. */
 export function sortEntries(entries: TreeEntry[]): TreeEntry[] {
-  const keyed = entries.map((entry) => ({ entry, key: Buffer.from(entry.path.replaceAll('/', '\0')) }))
+  const keyed = entries.map((entry) => ({ entry, key: orderKey(entry.path) }))
   return keyed.toSorted((a, b) => Buffer.compare(a.key, b.key)).map(({ entry }) => entry)
 }
+
+/** What paths are ordered by. */
+export const orderKey = (path: string): Buffer => Buffer.from(path.replaceAll('/', '\0'))
 
 /**
  * The name of a tree: `sha256:…` over its sorted entries, without times and owners, so that the same source has the

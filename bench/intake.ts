@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { createReadStream } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { Intake } from '../gateway/src/intake/intake.ts'
 import { dice } from '../test/archives.ts'
 
@@ -22,13 +23,15 @@ async function run(): Promise<Result[]> {
       await compare(dir, 'intake-300-files', { files: 300, bytes: 4000, how: 'z' }, 1.5),
       await compare(dir, 'intake-20000-files', { files: 20_000, bytes: 1500, how: '' }, 2),
       await compare(dir, 'intake-100-mb', { files: 100, bytes: 1_000_000, how: 'z' }, 1.5),
+      await compare(dir, 'intake-4-at-once', { files: 1000, bytes: 20_000, how: 'z', atOnce: 4 }, 1.5),
     ]
   } finally {
     await rm(dir, { recursive: true })
   }
 }
 
-type Shape = { files: number; bytes: number; how: '' | 'z' }
+/** `atOnce`: that many uploads beside each other, against that many runs of GNU tar beside each other. */
+type Shape = { files: number; bytes: number; how: '' | 'z'; atOnce?: number }
 
 async function compare(dir: string, bench: string, shape: Shape, goal: number): Promise<Result> {
   const archive = join(dir, `${bench}.tar`)
@@ -36,11 +39,11 @@ async function compare(dir: string, bench: string, shape: Shape, goal: number): 
   const times = { ours: [] as number[], theirs: [] as number[] }
   for (let i = 0; i < runs; i++)
     for (const who of ['ours', 'theirs'] as const) {
-      const to = join(dir, `${bench}-${who}-${i}`)
-      await mkdir(to)
+      const folders = Array.from({ length: shape.atOnce ?? 1 }, (_, n) => join(dir, `${bench}-${who}-${i}-${n}`))
+      for (const to of folders) await mkdir(to)
       execFileSync('sync', ['--file-system', dir])
       const start = performance.now()
-      await (who === 'ours' ? ours(archive, to) : theirs(archive, to))
+      await Promise.all(folders.map((to) => (who === 'ours' ? ours(archive, to) : theirs(archive, to))))
       times[who].push(performance.now() - start)
     }
   const [us, them] = [median(times.ours), median(times.theirs)]
@@ -67,9 +70,9 @@ async function ours(archive: string, dir: string): Promise<void> {
   await intake.receive(createReadStream(archive), { signal: AbortSignal.timeout(120_000) })
 }
 
-function theirs(archive: string, dir: string): void {
-  execFileSync('tar', ['-xf', archive, '-C', dir])
-  execFileSync('sync', ['--file-system', dir])
+async function theirs(archive: string, dir: string): Promise<void> {
+  await promisify(execFile)('tar', ['-xf', archive, '-C', dir])
+  await promisify(execFile)('sync', ['--file-system', dir])
 }
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!

@@ -7,7 +7,8 @@ import { text } from 'node:stream/consumers'
 import type { Deployment } from '#api/deployment.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { type DeploymentOptions, writeOptions } from '#api/options.ts'
-import { Problem, ProblemBody } from '#api/problem.ts'
+import { Problem } from '#api/problem.ts'
+import { ProblemBody } from '#api/problem-body.ts'
 import { fill, routes } from '#api/routes.ts'
 
 const continueMs = 1000

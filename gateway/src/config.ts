@@ -87,6 +87,8 @@ export function readConfig(env: Record<string, string | undefined>) {
     limits: {
       uploadBytes: set.TARMAC_MAX_UPLOAD_MIB * 2 ** 20,
       treeBytes: set.TARMAC_MAX_TREE_MIB * 2 ** 20,
+      uploadBytesPerS: set.TARMAC_MIN_UPLOAD_KIB * 1024,
+      unpackMs: set.TARMAC_UNPACK_TIMEOUT * 1000,
       builds: set.TARMAC_MAX_BUILDS,
       appBuilds: set.TARMAC_APP_BUILDS,
       deploys: set.TARMAC_MAX_DEPLOYS,

@@ -85,6 +85,9 @@ export function obeyCrashOrders(file: string): void {
   orders = file || null
 }
 
+/** For a thread, which has to be given the same orders. */
+export const crashOrders = (): string => orders ?? ''
+
 /** Does nothing, unless a test wants the process to end here. */
 export function crashPoint(name: CrashPoint, of = ''): void {
   if (orders !== null) crashAsOrdered(orders, name, of)

@@ -106,8 +106,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const planner = plannerAt(config.railpack, probeMs)
   const { ok, detail } = await probe(planner())
   log[ok ? 'info' : 'error']({ planner: detail, sandbox: await sandboxKind() }, ok ? 'planner found' : 'no planner')
+  const { uploadBytes, treeBytes: expandedBytes, uploadBytesPerS: minBytesPerS, unpackMs } = limits
   const intake = opening.use(
-    await Intake.open({ dir: data, limits: { uploadBytes: limits.uploadBytes, expandedBytes: limits.treeBytes } }),
+    await Intake.open({ dir: data, limits: { uploadBytes, expandedBytes, minBytesPerS, unpackMs } }),
   )
   const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
   const store = opening.use(await withRoom(records, disk))

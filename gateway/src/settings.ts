@@ -199,6 +199,16 @@ export const settings = z.object({
     .describe('What becomes of public addresses that an app has after a deploy: a warning, or also their end.'),
   TARMAC_MAX_UPLOAD_MIB: count.default(2048).describe('Largest archive taken, as sent.'),
   TARMAC_MAX_TREE_MIB: count.default(8192).describe('Largest source tree taken, unpacked.'),
+  TARMAC_MIN_UPLOAD_KIB: count
+    .default(4)
+    .describe(
+      'Slowest upload taken, in KiB a second, measured over each 30 s in which the gateway waits for the sender.',
+    ),
+  TARMAC_UNPACK_TIMEOUT: seconds
+    .default(120)
+    .describe(
+      'How long an archive may take to check and unpack. Time in which the gateway waits for the sender is left out.',
+    ),
   TARMAC_KEEP_SOURCES: z.coerce
     .number()
     .int()

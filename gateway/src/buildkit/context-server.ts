@@ -1,23 +1,17 @@
-import { createHash, createHmac, hash } from 'node:crypto'
+import { createHmac, hash } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, constants, openSync, readSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { pipeline } from 'node:stream/promises'
-import { setImmediate as breathe } from 'node:timers/promises'
-import type { TreeEntry } from '#api/tree.ts'
+import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import { ThreadPool } from '../host/thread-pool.ts'
 import { filterEntries } from './context-filter.ts'
-import { tarBytes, tarEnd, tarHeader, tarPadding, tarTimeSeconds } from './context-tar.ts'
+import { tarTimeSeconds } from './context-tar.ts'
+import type { ArchiveJob } from './context-thread.ts'
 
-const pieceBytes = 1024 * 1024
-/** Smaller files are read in place: a trip through the thread pool costs more than the reading. */
-const smallFileBytes = 64 * 1024
-/** Room for one more header (a path and a link's target are at most 4 KiB each), a small file and the end. */
-const reserveBytes = 128 * 1024
-/** The longest that reading in place may hold up everything else. */
-const sliceMs = 8
+/** Of the whole process, for sources that are sent to a daemon. */
+const threads = new ThreadPool({ script: new URL('./context-thread.ts', import.meta.url), size: 2, heapMiB: 1024 })
 
 /** A source on offer to the daemon, until it is disposed of. */
 export type Context = {
@@ -26,18 +20,12 @@ export type Context = {
   filename: string
   /** The first file found to be other than the tree says, if any: what was built from it does not count. */
   changed(): string | null
+  /** Why it could not be sent, where that is the source's fault. */
+  problem(): Problem | null
   [Symbol.dispose](): void
 }
 
-type Offered = {
-  root: string
-  entries: readonly TreeEntry[]
-  sizeBytes: number
-  mtimeSeconds: number
-  etag: string
-  changed: string | null
-  holders: number
-}
+type Offered = { job: ArchiveJob; etag: string; changed: string | null; problem: Problem | null; holders: number }
 
 /**
  * Hands source trees to the daemon as archives made on the fly. Listens on loopback alone, and a path can be computed
@@ -76,6 +64,7 @@ export class ContextServer {
       url: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${path}`,
       filename,
       changed: () => offered.changed,
+      problem: () => offered.problem,
       [Symbol.dispose]: () => {
         if (held && --offered.holders === 0) this.#offered.delete(path)
         held = false
@@ -95,107 +84,36 @@ export class ContextServer {
     const known = (request.headers['if-none-match'] ?? '').split(',').some((each) => each.trim() === offered.etag)
     response.setHeader('etag', offered.etag)
     if (known) return void response.writeHead(304).end()
-    response.writeHead(200, { 'content-type': 'application/x-tar', 'content-length': offered.sizeBytes })
-    if (request.method === 'HEAD') return void response.end()
-    // An error ends the connection before the promised length: the daemon takes nothing of it.
-    await pipeline(piecesOf(offered), response).catch((error: unknown) => {
-      if (error instanceof Changed) offered.changed ??= error.message
+    await send(offered, request, response).catch((error: unknown) => {
+      response.destroy() // before the promised length: the daemon takes nothing of it
+      if (!(error instanceof Problem)) return
+      if (error.code === 'source-changed') offered.changed ??= String(error.facts['path'])
+      else offered.problem ??= error
     })
+  }
+}
+
+/** Throws what went wrong on the thread; a daemon that hangs up is no error of ours. */
+async function send({ job }: Offered, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { port, end } = threads.start('archive', job)
+  response.once('close', end)
+  try {
+    const sizeBytes = await port.value<number>()
+    response.writeHead(200, { 'content-type': 'application/x-tar', 'content-length': sizeBytes })
+    if (request.method === 'HEAD') return void response.end()
+    port.sendValue('go')
+    await pipeline(port.pieces(), response)
+  } finally {
+    end()
   }
 }
 
 const filename = 'context.tar'
 
 function offeredOf(tree: SourceTree, ignore: readonly string[], etag: string): Offered {
-  const entries = filterEntries(tree.entries, ignore)
-  return {
-    root: tree.root,
-    entries,
-    sizeBytes: tarBytes(entries),
-    mtimeSeconds: tarTimeSeconds(tree.digest),
-    etag: `"${etag}"`,
-    changed: null,
-    holders: 0,
-  }
-}
-
-/** The path of a file that is not what the tree says. */
-class Changed extends Error {}
-
-type File = Extract<TreeEntry, { type: 'file' }>
-// Never through a link, and never waiting: what was put in a file's place may be a pipe.
-const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-
-async function* piecesOf({ root, entries, mtimeSeconds }: Offered): AsyncGenerator<Buffer, void> {
-  let piece = Buffer.allocUnsafe(pieceBytes)
-  let filled = 0
-  const take = (): Buffer => {
-    const taken = piece.subarray(0, filled)
-    piece = Buffer.allocUnsafe(pieceBytes) // the former one may still be on its way out
-    filled = 0
-    return taken
-  }
-  const put = (bytes: Buffer) => void (filled += bytes.copy(piece, filled))
-  let sliceEnd = performance.now() + sliceMs
-  for (const entry of entries) {
-    put(tarHeader(entry, mtimeSeconds))
-    if (entry.type === 'file' && entry.sizeBytes <= smallFileBytes) filled += readSmall(root, entry, piece, filled)
-    else if (entry.type === 'file') {
-      yield take()
-      yield* readLarge(root, entry)
-    }
-    if (entry.type === 'file') put(tarPadding(entry.sizeBytes))
-    if (filled > pieceBytes - reserveBytes) yield take()
-    if (performance.now() < sliceEnd) continue
-    await breathe()
-    sliceEnd = performance.now() + sliceMs
-  }
-  put(tarEnd)
-  yield take()
-}
-
-/** Reads one byte more than there should be: so a file that grew shows, too. */
-function readSmall(root: string, file: File, into: Buffer, at: number): number {
-  let read = -1
-  try {
-    const fd = openSync(`${root}/${file.path}`, openFlags)
-    try {
-      read = readSync(fd, into, at, file.sizeBytes + 1, null)
-    } finally {
-      closeSync(fd)
-    }
-  } catch (cause) {
-    throw new Changed(file.path, { cause })
-  }
-  const same = read === file.sizeBytes && hash('sha256', into.subarray(at, at + read)) === file.sha256
-  if (!same) throw new Changed(file.path)
-  return read
-}
-
-async function* readLarge(root: string, file: File): AsyncGenerator<Buffer, void> {
-  const handle = await open(`${root}/${file.path}`, openFlags).catch((cause) => {
-    throw new Changed(file.path, { cause })
-  })
-  try {
-    const sum = createHash('sha256')
-    let left = file.sizeBytes
-    const read = () => handle.read(Buffer.allocUnsafe(Math.min(left, pieceBytes)))
-    let coming = read()
-    while (left > 0) {
-      const { bytesRead, buffer } = await coming
-      if (bytesRead === 0) break
-      left -= bytesRead
-      coming = read() // while this part is summed and sent
-      coming.catch(() => {}) // seen above, unless nobody wants more
-      const part = buffer.subarray(0, bytesRead)
-      sum.update(part)
-      // The last part is held back until all of it is known to be right.
-      if (left === 0 && (sum.digest('hex') !== file.sha256 || (await handle.stat()).size !== file.sizeBytes)) break
-      yield part
-      if (left === 0) return
-    }
-    throw new Changed(file.path)
-  } finally {
-    await handle.close()
-  }
+  filterEntries([], ignore) // throws what is wrong with the patterns
+  const { root, digest, manifest } = tree
+  const from = manifest === undefined ? { entries: tree.entries } : { manifest }
+  const job = { root, ignore, mtimeSeconds: tarTimeSeconds(digest), ...from }
+  return { job, etag: `"${etag}"`, changed: null, problem: null, holders: 0 }
 }

@@ -174,7 +174,7 @@ export class Buildkit {
       if (signal.aborted && stopped.length > 0)
         tell({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
       signal.throwIfAborted()
-      const refused = policy.refused()
+      const refused = policy.refused() ?? build.context?.problem()
       if (refused?.code === 'image-not-found') policy.forget()
       if (refused) throw refused
       const changed = build.context?.changed() ?? null

@@ -1,5 +1,5 @@
 import type { SourceFacts } from '#api/deployment.ts'
-import type { TreeEntry } from '#api/tree.ts'
+import { orderKey, type TreeEntry } from '#api/tree.ts'
 
 /** A source tree on this machine's disk, whole and never written to again. */
 export type SourceTree = SourceFacts & {
@@ -7,4 +7,24 @@ export type SourceTree = SourceFacts & {
   root: string
   /** In canonical order (`sortEntries`). */
   entries: readonly TreeEntry[]
+  /** The file that holds these entries, for threads to read; none of a tree that was made in memory. */
+  manifest?: string
 }
+
+/** The file at a path of a tree; null when there is none. Does not walk through all entries: there may be 250,000. */
+export function findFile({ entries }: Pick<SourceTree, 'entries'>, path: string): FileEntry | null {
+  const wanted = orderKey(path)
+  for (let [from, to] = [0, entries.length]; from < to;) {
+    const middle = (from + to) >> 1
+    const entry = entries[middle]!
+    const order = Buffer.compare(orderKey(entry.path), wanted)
+    if (order === 0) return entry.type === 'file' ? entry : null
+    if (order < 0) from = middle + 1
+    else to = middle
+  }
+  return null
+}
+
+export const hasFile = (tree: Pick<SourceTree, 'entries'>, path: string): boolean => findFile(tree, path) !== null
+
+type FileEntry = Extract<TreeEntry, { type: 'file' }>

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createGzip } from 'node:zlib'
 import type { RequestHandler } from 'express'
 import { isFinal } from '#api/deployment.ts'
@@ -25,6 +26,7 @@ export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler
         if (page.length === 0) break
         yield rendered(page, 'text/plain', deployment, filter)
         after = page.at(-1)!.seq
+        await nextTurn() // a reader that takes all at once would hold the event loop until the end of the log
       }
       if (isFinal(deployment.state)) yield form.end(deployment)
     }

@@ -1,81 +1,34 @@
 import { once } from 'node:events'
-import type { Readable } from 'node:stream'
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
 import { Problem } from '#api/problem.ts'
-import { crashPoint } from '../crash-point.ts'
 import type { DigestCheck } from './content-digest.ts'
 import type { Limits } from './limits.ts'
 import type { Meter } from './meter.ts'
 
-type Watch = { limits: Limits; meter: Meter; digest: DigestCheck; signal: AbortSignal }
+type Watch = { limits: Limits; meter: Meter; digest: DigestCheck }
 
-/** The tar inside an upload: the body metered, digested, watched for silence and unpacked, as it arrives. */
-export async function* tarBytes(body: Readable, watch: Watch): AsyncGenerator<Buffer, void> {
-  const pieces = sentBytes(body, watch)
+/** The tar inside an upload: the body metered, digested and decompressed, as it arrives. */
+export async function* tarBytes(body: AsyncIterable<Buffer>, watch: Watch): AsyncGenerator<Buffer, void> {
+  const pieces = counted(body, watch)
   const first = (await pieces.next()).value ?? Buffer.alloc(0)
   // Four bytes tell gzip from zstd from the rest; a sender that dribbles has to be waited for.
   const head = first.length < 4 ? Buffer.concat([first, ...(await gather(pieces, 4 - first.length))]) : first
   const all = joined(head, pieces)
   const engine = decompressor(head, watch.limits)
-  for await (const piece of engine ? decompressed(all, engine, watch.signal) : all) {
+  for await (const piece of engine ? decompressed(all, engine) : all) {
     watch.meter.expanded(piece.length)
     yield piece
   }
 }
 
-/** The body as sent. Leaves the stream open when it is left early: answering and closing is the caller's. */
-async function* sentBytes(body: Readable, { limits, meter, digest, signal }: Watch): AsyncGenerator<Buffer, void> {
-  body.on('error', () => {}) // a body that breaks after it was refused must not take the process along
-  const pieces = body.iterator({ destroyOnReturn: false })
-  try {
-    for (;;) {
-      const next: IteratorResult<Buffer> = await nextWithin(pieces, limits.idleMs, signal)
-      if (next.done) return
-      meter.sent(next.value.length)
-      digest.update(next.value)
-      crashPoint('uploading')
-      yield next.value
-    }
-  } finally {
-    void pieces.return?.().catch(() => {})
+/** The body as sent, metered and digested. */
+async function* counted(body: AsyncIterable<Buffer>, { meter, digest }: Watch): AsyncGenerator<Buffer, void> {
+  for await (const piece of body) {
+    meter.sent(piece.length)
+    digest.update(piece)
+    yield piece
   }
 }
-
-function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: AbortSignal) {
-  return new Promise<IteratorResult<Buffer>>((resolve, reject) => {
-    const stalled = () => {
-      const detail = `Nothing came for ${idleMs / 1000} s. Send the archive again, over a better line.`
-      fail(new Problem('upload-stalled', detail, { facts: { idleMs } }))
-    }
-    const aborted = () => fail(brokenOff(signal.reason))
-    const timer = setTimeout(stalled, idleMs)
-    const settle = () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', aborted)
-    }
-    const fail = (problem: Problem) => {
-      settle()
-      reject(problem)
-    }
-    signal.addEventListener('abort', aborted)
-    if (signal.aborted) return aborted()
-    pieces.next().then(
-      (next) => {
-        settle()
-        resolve(next)
-      },
-      (error: unknown) => fail(brokenOff(error)),
-    )
-  })
-}
-
-/** A sender who hung up, or whoever aborted with a Problem of his own. */
-export const brokenOff = (reason: unknown): Problem =>
-  reason instanceof Problem
-    ? reason
-    : new Problem('archive-truncated', 'The upload broke off before its end. Send the archive again.', {
-        cause: reason,
-      })
 
 async function gather(pieces: AsyncGenerator<Buffer, void>, bytes: number): Promise<Buffer[]> {
   const found: Buffer[] = []
@@ -103,16 +56,13 @@ function decompressor(head: Buffer, limits: Limits): Decompressor | null {
   return createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: windowLog } })
 }
 
-async function* decompressed(
-  pieces: AsyncIterable<Buffer>,
-  engine: Decompressor,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer, void> {
+async function* decompressed(pieces: AsyncIterable<Buffer>, engine: Decompressor): AsyncGenerator<Buffer, void> {
+  const over = new AbortController()
   let fedBytes = 0
   const feed = async () => {
     for await (const piece of pieces) {
       fedBytes += piece.length
-      if (!engine.write(piece)) await once(engine, 'drain', { signal })
+      if (!engine.write(piece)) await once(engine, 'drain', { signal: over.signal })
     }
     engine.end()
   }
@@ -122,6 +72,7 @@ async function* decompressed(
   } catch (error) {
     throw error instanceof Problem ? error : damaged(error as NodeJS.ErrnoException)
   } finally {
+    over.abort()
     engine.destroy()
   }
   // The engine stops at the end of what it knows; bytes behind that are nobody's.

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { renameSync } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { SourceFacts } from '#api/deployment.ts'
@@ -8,13 +8,9 @@ import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { syncFileSystem } from '../host/sync-file-system.ts'
-import { brokenOff, tarBytes } from './body.ts'
-import { DigestCheck } from './content-digest.ts'
 import { defaultLimits, type Limits } from './limits.ts'
-import { Meter } from './meter.ts'
-import { type Manifest, Staging } from './staging.ts'
-import { TarReader } from './tar-reader.ts'
-import { unpack } from './unpack.ts'
+import { manifestName, readManifest } from '../deployments/tree-manifest.ts'
+import { removeTree, Upload } from './upload.ts'
 
 /** A tree that was asked for or taken this lately has an owner, who may not have written so yet. */
 const graceMs = 10 * 60_000
@@ -56,11 +52,7 @@ export class Intake {
     { contentDigest, signal }: { contentDigest?: string | undefined; signal: AbortSignal },
   ): Promise<SourceFacts> {
     const over = new AbortController()
-    const work = this.#receive(
-      body,
-      new DigestCheck(contentDigest),
-      AbortSignal.any([signal, this.#closing.signal, over.signal]),
-    )
+    const work = this.#receive(body, contentDigest, AbortSignal.any([signal, this.#closing.signal, over.signal]))
     this.#running.add(work)
     try {
       return await work
@@ -77,8 +69,8 @@ export class Intake {
     this.#asked.set(digest, Date.now())
     const folder = this.#folderOf(digest)
     try {
-      const manifest = await readFile(join(folder, 'manifest.json'), 'utf8')
-      return { ...(JSON.parse(manifest) as Omit<SourceTree, 'root'>), root: join(folder, 'files') }
+      const manifest = join(folder, manifestName)
+      return { ...(await readManifest(manifest)), root: join(folder, 'files'), manifest }
     } catch (cause) {
       throw new Problem('internal', `The source ${digest} is no longer on this builder. Send it again.`, { cause })
     }
@@ -101,41 +93,32 @@ export class Intake {
     await Promise.allSettled(this.#running)
   }
 
-  async #receive(body: Readable, digest: DigestCheck, signal: AbortSignal): Promise<SourceFacts> {
-    const limits = this.#limits
-    const meter = new Meter(limits)
-    const tar = new TarReader(tarBytes(body, { limits, meter, digest, signal }), limits, meter)
+  async #receive(body: Readable, contentDigest: string | undefined, signal: AbortSignal): Promise<SourceFacts> {
     const path = join(this.#spool, `receive-${randomUUID()}`)
     this.#staged.add(path)
-    const staging = new Staging(path)
-    const clear = () => staging[Symbol.asyncDispose]().finally(() => this.#staged.delete(path))
+    const upload = new Upload({ path, limits: this.#limits, contentDigest })
     try {
-      const manifest = await unpack({ tar, staging, limits, meter })
-      digest.verify()
-      if (signal.aborted) throw brokenOff(signal.reason)
-      await this.#keep(staging, manifest)
-      // Of a tree that was kept before, this second one goes without the sender waiting; what resists is swept.
-      const clearing: Promise<void> = clear()
-        .catch(() => {})
-        .finally(() => this.#running.delete(clearing))
-      this.#running.add(clearing)
-      const { entries: _, ...facts } = manifest
+      const facts = await upload.check(body, signal)
+      await this.#keep(upload, facts)
       return facts
-    } catch (error) {
-      await clear()
-      throw error
+    } finally {
+      // Of a tree that was kept before, this second one goes without the sender waiting; what resists is swept.
+      const ending = upload.end().finally(() => this.#staged.delete(path))
+      const clearing: Promise<void> = ending.catch(() => {}).finally(() => this.#running.delete(clearing))
+      this.#running.add(clearing)
+      if (!upload.checked) await ending
     }
   }
 
   /** Makes a staged tree a kept one. The same tree, kept before, is as good. */
-  async #keep(staging: Staging, manifest: Manifest): Promise<void> {
-    const folder = this.#folderOf(manifest.digest)
-    this.#asked.set(manifest.digest, Date.now())
+  async #keep(upload: Upload, { digest }: SourceFacts): Promise<void> {
+    const folder = this.#folderOf(digest)
+    this.#asked.set(digest, Date.now())
     if (!(await exists(folder))) {
-      await staging.write(manifest)
+      await upload.write()
       crashPoint('body-whole')
-      await syncFileSystem(staging.path)
-      await rename(staging.path, folder).catch(async (error: unknown) => {
+      await syncFileSystem(upload.path)
+      await rename(upload.path, folder).catch(async (error: unknown) => {
         if (!(await exists(folder))) throw error
       })
     }
@@ -152,7 +135,7 @@ export class Intake {
 
   async #sweepSpool(): Promise<number> {
     const left = (await readdir(this.#spool)).map((name) => join(this.#spool, name)).filter((p) => !this.#staged.has(p))
-    for (const path of left) await rm(path, { recursive: true, force: true })
+    for (const path of left) await removeTree(path)
     return left.length
   }
 }

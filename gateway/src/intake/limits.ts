@@ -21,5 +21,10 @@ export const defaultLimits = {
   metadataTotalBytes: 64 * mebibyte,
   /** How long the sender may be silent. */
   idleMs: 30_000,
+  /** The slowest that it may be, measured over this long of waiting for it. The slowest of mobile lines do 4 times this. */
+  minBytesPerS: 4 * 1024,
+  rateWindowMs: 30_000,
+  /** For checking and unpacking, the time in which the sender is waited for left out. */
+  unpackMs: 120_000,
 }
 export type Limits = typeof defaultLimits

@@ -1,11 +1,22 @@
 import { createHash, hash } from 'node:crypto'
-import { chmodSync, closeSync, constants, fchmodSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs'
-import { copyFile, open, rm, writeFile } from 'node:fs/promises'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fchmodSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { copyFile, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as breathe } from 'node:timers/promises'
 import { sortEntries, treeDigest, type TreeEntry } from '#api/tree.ts'
 import { crashPoint } from '../crash-point.ts'
-import type { SourceTree } from '../deployments/source-tree.ts'
+import { type Manifest, manifestName, writeManifest } from '../deployments/tree-manifest.ts'
+import { turn } from './turn.ts'
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
 const fresh = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY
@@ -13,8 +24,6 @@ const smallBytes = 64 * 1024
 /** What may wait in memory, a file counting as at least `entryBytes`: an archive of about a thousand source files. */
 const heldBytes = 4 * 1024 * 1024
 const entryBytes = 1024
-
-export type Manifest = Omit<SourceTree, 'root'>
 
 /**
  * A tree in the making, in a folder that nobody else reads: paths come checked, and what exists is never opened. The
@@ -86,10 +95,12 @@ export class Staging {
   /** Makes the rest: what waited, copies, links last of all, and the manifest. */
   async write(manifest: Manifest): Promise<void> {
     await this.#makeWaiting()
-    for (const { from, path } of this.#copies)
-      await copyFile(join(this.#files, from), join(this.#files, path), constants.COPYFILE_EXCL)
+    for (const { from, path } of this.#copies) {
+      await turn()
+      await this.#copy(from, path)
+    }
     for (const { path, target } of this.#links) symlinkSync(target, join(this.#files, path))
-    await writeFile(join(this.path, 'manifest.json'), JSON.stringify(manifest))
+    await writeManifest(join(this.path, manifestName), manifest)
     chmodSync(this.path, 0o755)
   }
 
@@ -110,6 +121,14 @@ export class Staging {
       if (index % 200 === 199) await breathe()
     }
     this.#waiting = null
+  }
+
+  async #copy(from: string, path: string): Promise<void> {
+    const original = this.#entries.get(from)
+    const isSmall = original?.type === 'file' && original.sizeBytes <= smallBytes
+    const names = [join(this.#files, from), join(this.#files, path)] as const
+    if (isSmall) copyFileSync(...names, constants.COPYFILE_EXCL)
+    else await copyFile(...names, constants.COPYFILE_EXCL)
   }
 
   #small(path: string, mode: number, content: Buffer): string {

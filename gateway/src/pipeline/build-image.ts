@@ -12,9 +12,8 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { Tell } from '../deployments/tell.ts'
 import type { DiskWatch } from '../host/disk-watch.ts'
 import { byteOrder } from '../llb/byte-order.ts'
-import { compilePlan } from '../railpack/compile.ts'
+import { onPlan } from '../railpack/plan-work.ts'
 import type { PlannedSource } from '../railpack/plan-source.ts'
-import { readPlan } from '../railpack/plan-schema.ts'
 import { sourceTree } from '../railpack/source-tree.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
 import { imageBytes, imageIndex, wayAnnotation } from '../registry/image-index.ts'
@@ -152,7 +151,8 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
   async function solve(platform: string, tag: string): Promise<Solved> {
     const cacheKey = appKey.toString('hex').slice(0, 16)
     const dockerfile = plan.way === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
-    const railpackPlan = plan.way === 'railpack' ? readPlan(plan.planText) : null
+    const planText = plan.way === 'railpack' ? plan.planText : null
+    const railpackPlan = planText === null ? null : await onPlan.needs(planText)
     using context = buildkit.offer(app, tree, { ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [] })
     const source = sourceTree(context.url)
     const missing = railpackPlan?.secrets.filter((name) => !secrets.has(name)) ?? []
@@ -161,14 +161,13 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     // What a step made with a secret is no other app's, not even from the cache: its value is no part of the key there.
     const hostname = order.secrets.size > 0 ? cacheKey : ''
     const builtAt = new Date()
-    const planned =
-      railpackPlan &&
-      compilePlan(railpackPlan, { cacheKey, secretsHash: hash, platform, source, builtAt, ignoreCache, hostname })
+    const how = { cacheKey, secretsHash: hash, platform, source, builtAt, ignoreCache, hostname }
+    const planned = planText === null ? null : await onPlan.compile(planText, how)
     for (const text of planned?.notes ?? []) tell({ type: 'note', text })
     const build: Build = dockerfile
       ? { dockerfile, target, buildArgs, platform, cacheKey, hostname, context }
       : { ...planned!, context }
-    const how = {
+    const more = {
       ref: `${id}-${randomUUID()}`,
       app,
       names: [`${repository}:${tag}`],
@@ -182,7 +181,7 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     return await withinRoom(
       disk,
       tell,
-      (tell, limited) => buildkit.solve(build, { ...how, tell }, limited),
+      (tell, limited) => buildkit.solve(build, { ...more, tell }, limited),
       signal,
     ).catch(reallyDenied)
   }

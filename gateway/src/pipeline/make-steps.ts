@@ -6,7 +6,7 @@ import type { Deployer } from '../deploy/deployer.ts'
 import { desiredAgain, desiredApp, type DesiredApp, ownedBy } from '../deploy/desired.ts'
 import type { Rollout } from '../deploy/rollout.ts'
 import type { Work } from '../deploy/run.ts'
-import type { SourceTree } from '../deployments/source-tree.ts'
+import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Tell } from '../deployments/tell.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
@@ -134,7 +134,7 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
 
   /** The daemon has time for the source while the planner runs; unless the plan may leave out some of it. */
   async function takeInAhead(app: string, tree: SourceTree, signal: AbortSignal): Promise<void> {
-    if (tree.entries.some(({ path }) => path === '.dockerignore' || path === 'railpack.json')) return
+    if (hasFile(tree, '.dockerignore') || hasFile(tree, 'railpack.json')) return
     using context = buildkit.offer(app, tree, { ignore: [] })
     await buildkit.runAhead(marshal(sourceTree(context.url)), signal)
   }

@@ -1,7 +1,7 @@
 import { Problem } from '#api/problem.ts'
 import type { ProblemCode } from '#api/problem.ts'
 import type { DeploymentOptions } from '#api/options.ts'
-import type { SourceTree } from '../deployments/source-tree.ts'
+import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
 import { cleanPath } from '../llb/clean-path.ts'
 
 /** How a source is built, and why so. `plan` and `dockerfile` are paths in the source, tidied. */
@@ -45,9 +45,6 @@ export function chooseWay(
   }
   return { way: 'railpack', reason: 'no Dockerfile at the root', plan: null }
 }
-
-const hasFile = (tree: SourceTree, path: string): boolean =>
-  tree.entries.some((entry) => entry.type === 'file' && entry.path === path)
 
 /** Whether a path that is meant within the source leaves it. */
 const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(cleanPath(path))

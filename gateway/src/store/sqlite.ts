@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { DatabaseSync } from 'node:sqlite'
 import { isFinal, type CancelWish, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
@@ -111,7 +112,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const { lane = 'latest', ...settings } = this.#apps.settings(app)
       const options = withDefaults(fresh.options, { lane, ...(!fresh.resolved && settings) })
       const owner = options.owner ?? ''
-      const others = this.#lanes.unfinished({ app, owner })
+      // What waits its turn passes nobody: it need not look at the whole lane, which may be long.
+      const others = options.lane === 'fifo' ? [] : this.#lanes.unfinished({ app, owner })
       if (options.lane === 'reject' && others[0]) throw laneBusy(others[0])
       const body: Body = {
         options,
@@ -220,25 +222,35 @@ class SqliteStore implements DeploymentStore, SecretStore {
   async endLate(limitMs: number): Promise<void> {
     const detail = `It waited in the queue for longer than ${limitMs / 1000} s.`
     const problem = new Problem('time-limit', detail, { facts: { state: 'pending', limitMs } }).body()
-    return this.#transaction(() => {
+    const endSome = () => {
       const late = this.#rows.all(
-        `SELECT * FROM deployments WHERE state = 'pending' AND ended_at IS NULL AND updated_at < ?`,
-        [this.#rows.time(-limitMs)],
+        `SELECT * FROM deployments WHERE state = 'pending' AND ended_at IS NULL AND updated_at < ? LIMIT ?`,
+        [this.#rows.time(-limitMs), atOnce],
       )
       for (const row of late) this.#rows.move(row, 'build_failed', { problem })
-    })
+      return late.length
+    }
+    while (this.#transaction(endSome) > 0) await nextTurn()
   }
 
   async tellWaiting(limits: QueueLimits | null): Promise<void> {
-    return this.#transaction(() => {
+    const { places } = this.#transaction(() => {
       const suspects = this.#suspects.any() ? this.#suspects.waiting().map(({ id }) => id) : null
-      for (const { id, ...place } of this.#queue.arranged(limits, suspects).places) {
-        const told = this.#queue.told(id)
-        if (!worthTelling(place, told)) continue
-        this.#queue.tell(id, { for: place.for, place: place.place, times: (told?.times ?? 0) + 1 })
+      return this.#queue.arranged(limits, suspects)
+    })
+    const isWorth = ({ id, ...place }: (typeof places)[number]) => worthTelling(place, this.#queue.told(id))
+    const tellSome = (some: typeof places) => {
+      for (const { id, ...place } of some.filter(isWorth)) {
+        if (this.#rows.find(id)?.state !== 'pending') continue // it went on while others were told
+        const times = (this.#queue.told(id)?.times ?? 0) + 1
+        this.#queue.tell(id, { for: place.for, place: place.place, times })
         this.#rows.write(id, [{ type: 'waiting', ...place }])
       }
-    })
+    }
+    for (let at = 0; at < places.length; at += atOnce) {
+      if (at > 0) await nextTurn()
+      this.#transaction(() => tellSome(places.slice(at, at + atOnce)))
+    }
   }
 
   async advance(
@@ -440,6 +452,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
     }
   }
 }
+
+/** Deployments that one transaction changes: with thousands in the queue, others come in between. */
+const atOnce = 200
 
 function laneBusy({ id, app, owner, state }: Row): Problem {
   const detail = `Deployment ${id} of ${app}${owner && ` for ${owner}`} is ${state}. Wait for its end, or send this with lane=fifo.`

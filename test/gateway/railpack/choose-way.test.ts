@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { sortEntries } from '../../../api/tree.ts'
 import { chooseWay } from '../../../gateway/src/railpack/choose-way.ts'
 import type { SourceTree } from '../../../gateway/src/deployments/source-tree.ts'
 
@@ -7,7 +8,7 @@ const tree = (...paths: string[]): SourceTree => ({
   digest: '',
   files: paths.length,
   sizeBytes: 0,
-  entries: paths.map((path) => ({ type: 'file', path, mode: 0o644, sizeBytes: 0, sha256: '' })),
+  entries: sortEntries(paths.map((path) => ({ type: 'file', path, mode: 0o644, sizeBytes: 0, sha256: '' }))),
 })
 const nothing = { plan: null, dockerfile: null, build: {} }
 const config = (path: string) => ({ ...nothing, build: { RAILPACK_CONFIG_FILE: path } })

@@ -1,0 +1,90 @@
+import { MessageChannel, Worker } from 'node:worker_threads'
+import { JobPort } from './job-port.ts'
+import type { JobMessage } from './serve-jobs.ts'
+
+export type Threads = {
+  /** The module that a thread runs; it calls `serveJobs`. */
+  script: URL
+  size: number
+  /** What one thread may use of memory for its objects. */
+  heapMiB: number
+  /** What a thread gets when it starts. */
+  data?: () => unknown
+}
+type Thread = { worker: Worker; jobs: Set<JobPort>; idle: NodeJS.Timeout | undefined }
+
+/** A thread without work goes after this long; the last one later, so that the next small job need not wait for it. */
+const idleMs = 5_000
+const lastIdleMs = 60_000
+
+/**
+ * Threads for work that would hold the event loop. They start when there is work, take several jobs each, and go when
+ * idle. When a thread dies, its jobs fail, and the next job gets a new one.
+ */
+export class ThreadPool {
+  readonly #threads = new Set<Thread>()
+  readonly #settings: Threads
+
+  constructor(settings: Threads) {
+    this.#settings = settings
+  }
+
+  /** Starts a job on the least busy thread. Call `end` when it is over; with `kill` its thread ends, and all jobs there. */
+  start(kind: string, data: unknown): { port: JobPort; end: () => void; kill: () => void } {
+    const thread = this.#free()
+    const { port1, port2 } = new MessageChannel()
+    const port = new JobPort(port1, () => this.#threads.delete(thread)) // it is dying: no more jobs
+    thread.jobs.add(port)
+    clearTimeout(thread.idle)
+    thread.worker.ref()
+    const message: JobMessage = { kind, data, port: port2 }
+    thread.worker.postMessage(message, [port2])
+    return {
+      port,
+      end: () => {
+        port.close()
+        const isFirst = thread.jobs.delete(port)
+        if (isFirst && thread.jobs.size === 0) this.#rest(thread)
+      },
+      kill: () => void thread.worker.terminate(),
+    }
+  }
+
+  /** For tests: as if all threads had died. */
+  killAll(): void {
+    for (const { worker } of this.#threads) void worker.terminate()
+  }
+
+  #free(): Thread {
+    const [first] = [...this.#threads].toSorted((a, b) => a.jobs.size - b.jobs.size)
+    return first && (first.jobs.size === 0 || this.#threads.size >= this.#settings.size) ? first : this.#open()
+  }
+
+  #open(): Thread {
+    const { script, heapMiB, data } = this.#settings
+    const worker = new Worker(script, {
+      workerData: data?.(),
+      resourceLimits: { maxOldGenerationSizeMb: heapMiB },
+    })
+    const thread: Thread = { worker, jobs: new Set(), idle: undefined }
+    const lost = (error: Error) => {
+      this.#threads.delete(thread)
+      clearTimeout(thread.idle)
+      for (const port of thread.jobs) port.fail(error)
+    }
+    worker.on('error', lost)
+    worker.on('exit', () => lost(new Error('A worker thread ended before its work was done.')))
+    this.#threads.add(thread)
+    return thread
+  }
+
+  #rest(thread: Thread): void {
+    thread.worker.unref()
+    const leave = () => {
+      this.#threads.delete(thread) // first, so that it gets no new job
+      void thread.worker.terminate()
+    }
+    const othersRest = [...this.#threads].some((other) => other !== thread)
+    thread.idle = setTimeout(leave, othersRest ? idleMs : lastIdleMs).unref()
+  }
+}

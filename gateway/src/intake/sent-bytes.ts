@@ -1,0 +1,88 @@
+import type { Readable } from 'node:stream'
+import { Problem } from '#api/problem.ts'
+import { crashPoint } from '../crash-point.ts'
+import type { Limits } from './limits.ts'
+
+/**
+ * The body of an upload as it arrives, watched for silence and for a rate that is too low. Only time in which the sender
+ * is waited for counts. Leaves the stream open when it is left early: answering and closing is the caller's.
+ */
+export async function* sentBytes(body: Readable, limits: Limits, signal: AbortSignal): AsyncGenerator<Buffer, void> {
+  body.on('error', () => {}) // a body that breaks after it was refused must not take the process along
+  const pieces = body.iterator({ destroyOnReturn: false })
+  const rate = new Rate(limits)
+  try {
+    for (;;) {
+      const askedMs = performance.now()
+      const next: IteratorResult<Buffer> = await nextWithin(pieces, limits.idleMs, signal)
+      if (next.done) return
+      rate.received(next.value.length, performance.now() - askedMs)
+      crashPoint('uploading')
+      yield next.value
+    }
+  } finally {
+    void pieces.return?.().catch(() => {})
+  }
+}
+
+/** Refuses a sender who is slower than the limit over one whole window. */
+class Rate {
+  readonly #limits: Limits
+  #bytes = 0
+  #waitedMs = 0
+
+  constructor(limits: Limits) {
+    this.#limits = limits
+  }
+
+  received(bytes: number, waitedMs: number): void {
+    const { rateWindowMs, minBytesPerS } = this.#limits
+    this.#bytes += bytes
+    this.#waitedMs += waitedMs
+    if (this.#waitedMs < rateWindowMs) return
+    const bytesPerS = Math.round((this.#bytes * 1000) / this.#waitedMs)
+    if (bytesPerS < minBytesPerS)
+      throw new Problem(
+        'upload-stalled',
+        `The archive came at ${bytesPerS} bytes a second. Send it again, over a line of at least ${minBytesPerS}.`,
+        { facts: { phase: 'receive', bytesPerS, minBytesPerS } },
+      )
+    this.#bytes = this.#waitedMs = 0
+  }
+}
+
+function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: AbortSignal) {
+  return new Promise<IteratorResult<Buffer>>((resolve, reject) => {
+    const stalled = () => {
+      const detail = `Nothing came for ${idleMs / 1000} s. Send the archive again, over a better line.`
+      fail(new Problem('upload-stalled', detail, { facts: { phase: 'receive', idleMs } }))
+    }
+    const aborted = () => fail(brokenOff(signal.reason))
+    const timer = setTimeout(stalled, idleMs)
+    const settle = () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', aborted)
+    }
+    const fail = (problem: Problem) => {
+      settle()
+      reject(problem)
+    }
+    signal.addEventListener('abort', aborted)
+    if (signal.aborted) return aborted()
+    pieces.next().then(
+      (next) => {
+        settle()
+        resolve(next)
+      },
+      (error: unknown) => fail(brokenOff(error)),
+    )
+  })
+}
+
+/** A sender who hung up, or whoever aborted with a Problem of his own. */
+export const brokenOff = (reason: unknown): Problem =>
+  reason instanceof Problem
+    ? reason
+    : new Problem('archive-truncated', 'The upload broke off before its end. Send the archive again.', {
+        cause: reason,
+      })

@@ -1,0 +1,12 @@
+import { serveJobs, type Handler } from '../host/serve-jobs.ts'
+import { planWork } from './plan-work.ts'
+
+const work = planWork as Record<string, (...given: never[]) => unknown>
+const handler =
+  (kind: string): Handler =>
+  async (given: never[], port) => {
+    port.sendValue(work[kind]!(...given))
+    await port.closed
+  }
+
+serveJobs(Object.fromEntries(Object.keys(work).map((kind) => [kind, handler(kind)])))
