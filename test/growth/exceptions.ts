@@ -41,8 +41,6 @@ export const exceptions: Record<string, string> = {
   'gateway/src/pipeline/within-room.ts › withinRoom': 'looks for fixed words in the output of steps',
   'gateway/src/railpack/open-planner.ts': 'reads the version of the planner that the operator has installed',
   'gateway/src/railpack/plan-cache.ts › PlanCache': 'reads what the gateway itself has written',
-  'gateway/src/railpack/plan-source.ts › planSource':
-    'JSON.parse of 8 MiB at most, which is linear; the rest is readPlan, which has its row',
   'gateway/src/railpack/prepare.ts › prepare': 'JSON.parse of 8 MiB at most, which is linear',
   'api/options.ts › variables':
     'its parts are variableName and plain texts; readOptions and parseOptions have their rows',

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { api } from './api.ts'
+import { bounded } from './bounded.ts'
 import { buildkit } from './buildkit.ts'
 import { exceptionOf, exceptions } from './exceptions.ts'
 import { flyToml } from './fly-toml.ts'
@@ -11,7 +12,16 @@ import { pipeline } from './pipeline.ts'
 import { railpack } from './railpack.ts'
 
 /** What each parser is fed with. What is no parser by the rule of `parsers.ts` may have a row too. */
-const rows: Record<string, Shapes> = { ...api, ...intake, ...buildkit, ...flyToml, ...railpack, ...pipeline, ...http }
+const rows: Record<string, Shapes> = {
+  ...api,
+  ...bounded,
+  ...intake,
+  ...buildkit,
+  ...flyToml,
+  ...railpack,
+  ...pipeline,
+  ...http,
+}
 
 test('every parser of the product has a growth test, or a reason why it needs none', () => {
   expect(parsers().filter((parser) => !(parser in rows) && exceptionOf(parser) === undefined)).toEqual([])

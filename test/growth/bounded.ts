@@ -1,0 +1,67 @@
+import { packJson, unpackJson } from '../../gateway/src/deployments/packed-json.ts'
+import {
+  isReserved,
+  refuseEnvNames,
+  refuseReservedGroups,
+  refuseReservedMetadata,
+} from '../../gateway/src/deploy/fly-toml/reserved.ts'
+import { tomlParts } from '../../gateway/src/deploy/fly-toml/toml-size.ts'
+import { parseJson } from '../../gateway/src/host/parse-json.ts'
+import { sourceText } from '../../gateway/src/host/source-text.ts'
+import { imageParts, refuseUnusable } from '../../gateway/src/registry/image-parts.ts'
+import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
+
+const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+const manifest = (text: string) => ({ digest: '', mediaType, bytes: Buffer.from(text) })
+const json = (text: string) => {
+  try {
+    parseJson(text)
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+  }
+}
+const manyLayers = (size: number) =>
+  JSON.stringify({ layers: listed(size, 30, (at) => ({ digest: `sha256:${at}`, size: at })) })
+
+export const bounded: Record<string, Shapes> = {
+  'gateway/src/deployments/packed-json.ts › unpackJson': {
+    'many texts that repeat': (size) => {
+      const packed = packJson(listed(size, 300, (at) => 'x'.repeat(300) + (at % 100)))
+      return () => unpackJson(packed)
+    },
+    'one text at many places, deep inside': (size) => {
+      const packed = packJson(listed(size, 50, () => ({ a: { b: [{ c: 'x'.repeat(300) }] } })))
+      return () => unpackJson(packed)
+    },
+  },
+  'gateway/src/deploy/fly-toml/reserved.ts › isReserved': hostileTexts(isReserved),
+  'gateway/src/deploy/fly-toml/reserved.ts › refuseReservedMetadata': hostileTexts((name) =>
+    refuseReservedMetadata('machine_config', { [name]: 'a' }),
+  ),
+  'gateway/src/deploy/fly-toml/reserved.ts › refuseReservedGroups': hostileTexts((name) =>
+    refuseReservedGroups([name]),
+  ),
+  'gateway/src/deploy/fly-toml/reserved.ts › refuseEnvNames': hostileTexts((name) => refuseEnvNames({ [name]: 'a' })),
+  'gateway/src/deploy/fly-toml/toml-size.ts › tomlParts': {
+    ...hostileTexts(tomlParts),
+    'texts of several lines that never close': (size) => () => tomlParts(repeated('"""\n', size)),
+    'comments without an end': (size) => () => tomlParts(repeated('#"\'', size)),
+  },
+  'gateway/src/host/parse-json.ts › parseJson': {
+    ...hostileTexts(json),
+    'nested lists': (size) => () => json(repeated('[', size)),
+    'a text of backslashes': (size) => () => json(`"${repeated('\\\\', size)}"`),
+    'many values': (size) => () => json(`[${repeated('1,', size)}1]`),
+  },
+  'gateway/src/host/source-text.ts › sourceText': hostileTexts((text) =>
+    sourceText(Buffer.from(text), 'fly.toml', 'fly-config-invalid', { strict: true }),
+  ),
+  'gateway/src/registry/image-parts.ts › imageParts': {
+    ...hostileTexts((text) => imageParts(manifest(text))),
+    'many layers': (size) => () => imageParts(manifest(manyLayers(size))),
+  },
+  'gateway/src/registry/image-parts.ts › refuseUnusable': {
+    ...hostileTexts((text) => refuseUnusable('r/web', manifest(text), 'linux/amd64')),
+    'many layers': (size) => () => refuseUnusable('r/web', manifest(manyLayers(size)), 'linux/amd64'),
+  },
+}
