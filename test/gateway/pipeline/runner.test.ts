@@ -400,6 +400,30 @@ test('work that another gateway has taken over stops here, and writes nothing mo
   expect(await store.eventsAfter('d1', 0, 99)).toEqual(log)
 })
 
+test('a record that has no room for a while ends nothing: the deployment waits, and goes on where it was', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  let refusals = 0
+  const full = () => {
+    refusals++
+    return Promise.reject(new Problem('no-space', 'The builder’s volume is full.'))
+  }
+  const [advance, amend] = [store.advance.bind(store), store.amend.bind(store)]
+  store.advance = (...given) => (given[2] === 'deploying' && refusals < 2 ? full() : advance(...given))
+  store.amend = (...given) => (refusals < 3 ? full() : amend(...given))
+  let [builds, deploys] = [0, 0]
+  await using _runner = await start(
+    store,
+    {
+      build: async () => (builds++, built),
+      deploy: async ({ remember }) => (deploys++, remember({ rollout: { step: 1 }, machines: [] })),
+    },
+    { awayMs: 5000, deployMs: 5000 },
+  )
+  expect(await ended(store)).toMatchObject({ state: 'live' })
+  expect([builds, deploys, refusals]).toEqual([1, 1, 3])
+})
+
 test('what could not even write its end is taken up again once the record can be written', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
