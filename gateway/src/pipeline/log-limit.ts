@@ -93,9 +93,10 @@ class Tail {
   /** Something is missing here already. Where lines wait, those before it go too: the end is what counts. */
   skip(missing: { lines: number; bytes: number }): [] | null {
     if (!this.begun) return null
-    this.#dropped.lines += missing.lines + this.#held.length
+    this.#dropped.lines += missing.lines + this.#held.length - this.#gone
     this.#dropped.bytes += missing.bytes + this.#heldBytes
     this.#held = []
+    this.#gone = 0
     this.#heldBytes = 0
     return []
   }
