@@ -13,13 +13,10 @@ export const variableName = /^(?!__proto__$)[A-Za-z_]\w{0,127}$/
 /** Variables of one kind: how many, and characters of all names and values. */
 export const variableLimits = { count: 500, allChars: 128 * 1024 }
 
-export const variables = z
-  .record(z.string().regex(variableName, 'a variable is named by letters, digits and _'), z.string())
-  .refine((given) => Object.keys(given).length <= variableLimits.count, `at most ${variableLimits.count} variables`)
-  .refine(
-    (given) => Object.entries(given).flat().join('').length <= variableLimits.allChars,
-    `all names and values together have at most ${variableLimits.allChars} characters`,
-  )
+export const variables = z.record(
+  z.string().regex(variableName, 'a variable is named by letters, digits and _'),
+  z.string(),
+)
 const arePlatforms = (text: string): boolean => {
   const platforms = text.split(',')
   return platforms.length <= 8 && platforms.every((each) => /^linux\/[a-z0-9]+(\/v\d+)?$/.test(each))
@@ -156,20 +153,21 @@ function checked(found: Record<string, unknown>): DeploymentOptions {
   throw invalid(path.join('.'), `cannot be so: ${message}`)
 }
 
-const maxVariables = 1000
-const maxVariablesBytes = 64 * 1024
-
 /**
- * Throws for more than 1000 variables or more than 64 KiB of names and values, and for a NUL: no program can be given one
- * in its environment or as a path.
+ * Throws for more variables than `variableLimits` allows, before each is looked at; and for a NUL: no program can be given
+ * one in its environment or as a path.
  */
 export function refuseUnusable(option: string, given: unknown): void {
   if (typeof given === 'string' && given.includes('\0')) throw invalid(option, 'holds a NUL character; leave it out')
   if (typeof given !== 'object' || given === null) return
   const all = Object.entries(given)
-  const bytes = all.reduce((sum, [name, value]) => sum + name.length + String(value ?? '').length, 0)
-  if (all.length > maxVariables || bytes > maxVariablesBytes)
-    throw invalid(option, `has at most ${maxVariables} variables, of together at most ${maxVariablesBytes / 1024} KiB`)
+  const { count, allChars } = variableLimits
+  const chars = all.reduce((sum, [name, value]) => sum + name.length + String(value ?? '').length, 0)
+  if (all.length > count || chars > allChars)
+    throw invalid(
+      option,
+      `may have ${count} variables, with names and values of together ${allChars / 1024} Ki characters`,
+    )
   for (const [name, value] of all)
     if (typeof value === 'string') refuseUnusable(`${option}.${name}`.slice(0, 200), value)
 }
