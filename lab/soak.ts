@@ -1,9 +1,11 @@
 /** `npm run soak -- NAME [options]`: the same a great many times, by a seed; ends with 0 when all of it was right. */
 import { soakDeploys } from './soak/deploys.ts'
+import { soakHostile } from './soak/hostile.ts'
 import { soakKill } from './soak/kill.ts'
 
 const soaks: Record<string, { about: string; run: (args: string[]) => Promise<boolean> }> = {
   deploys: soakDeploys,
+  hostile: soakHostile,
   kill: soakKill,
 }
 

@@ -1,0 +1,17 @@
+import type { Lab } from '../../start-lab.ts'
+import type { Random } from '../random.ts'
+import type { Outcome } from './answers.ts'
+import { httpAttacks } from './http-attacks.ts'
+import { sourceAttacks } from './source-attacks.ts'
+import { stepAttacks } from './step-attacks.ts'
+
+/** The gateway that is attacked, and deployments that it knows. */
+export type Target = Pick<Lab, 'gateway' | 'token'> & { deployments: string[] }
+export type Attack = (on: { lab: Target; random: Random }) => Promise<Outcome>
+
+/** How many of a kind are under way at once: a build step takes a place among the builds. */
+export const kinds: { name: string; attacks: Record<string, Attack>; atOnce: number }[] = [
+  { name: 'connections', attacks: httpAttacks, atOnce: 4 },
+  { name: 'sources', attacks: sourceAttacks, atOnce: 1 },
+  { name: 'steps', attacks: stepAttacks, atOnce: 1 },
+]
