@@ -6,9 +6,9 @@ export type ConnectionLimits = {
   strangers: number
   /** Requests that wait on one connection while an earlier one is answered; one more, and it is cut. */
   waiting: number
-  /** How long what still comes of a body is thrown away after its request was answered. */
+  /** Milliseconds for which the rest of a body is discarded after its request was answered. */
   drainMs: number
-  /** How long a caller may take for an answer that is made. */
+  /** Milliseconds that a caller may take to read an answer. */
   answerMs: number
 }
 export const defaultConnectionLimits: ConnectionLimits = {
@@ -20,7 +20,7 @@ export const defaultConnectionLimits: ConnectionLimits = {
 
 type Connection = { answering: ServerResponse | null; waiting: (() => void)[] }
 
-/** What one caller may hold: connections before it has shown a token, requests at once, and time for what it was answered. */
+/** Limits what one caller may hold: connections without a token, requests at once, and time for its answers. */
 export class Connections {
   readonly #limits: ConnectionLimits
   readonly #open = new WeakMap<Socket, Connection>()
@@ -40,7 +40,7 @@ export class Connections {
     if (this.#strangers.size > this.#limits.strangers) oldest!.destroy()
   }
 
-  /** Its caller may pass; it is no stranger any more. */
+  /** Call it when a request of this connection was authorised: it is no longer a stranger's. */
   trust(socket: Socket): void {
     this.#strangers.delete(socket)
   }
@@ -53,7 +53,7 @@ export class Connections {
     return this.#open.get(socket)?.answering?.headersSent ?? false
   }
 
-  /** What still comes is thrown away for a moment, so that the caller reads its answer; then the connection is cut. */
+  /** Discards what still comes for `drainMs`, so that the caller reads its answer; then cuts the connection. */
   cutSoon(socket: Socket): void {
     const cut = setTimeout(() => socket.destroy(), this.#limits.drainMs)
     socket.once('close', () => clearTimeout(cut))
@@ -67,7 +67,7 @@ export class Connections {
    */
   inTurn(request: IncomingMessage, response: ServerResponse, answer: () => void): void {
     const { socket } = request
-    // An error of one caller's line is nobody else's: whoever reads or writes there hears of it in another way.
+    // A socket error of one caller must not end the process. Code that reads or writes there learns of it by itself.
     request.on('error', ignore)
     response.on('error', ignore)
     const connection = this.#open.get(socket)
@@ -76,9 +76,9 @@ export class Connections {
       if (socket.destroyed) return
       connection.answering = response
       response.once('close', () => {
-        connection.answering = null
         const next = connection.waiting.shift()
         if (next) setImmediate(next)
+        else connection.answering = null
       })
       this.#limitAnswer(request, response)
       answer()
@@ -88,13 +88,13 @@ export class Connections {
     else socket.destroy()
   }
 
-  /** Cuts who does not take an answer that has a known length, or goes on sending a body after its answer. */
+  /** Cuts a caller that does not read an answer of known length, or that goes on sending a body after its answer. */
   #limitAnswer(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request
     const { drainMs, answerMs } = this.#limits
     let timer: NodeJS.Timeout | undefined
     response.once('prefinish', () => {
-      // A log has a watch of its own, which lets slow readers be slow.
+      // A log has a watch of its own, which allows slow readers.
       if (!response.destroyed && response.hasHeader('Content-Length'))
         timer = setTimeout(() => socket.destroy(), answerMs)
     })

@@ -54,7 +54,7 @@ export class FormPatience {
     body.on('data', count).on('end', end).pipe(parser)
   }
 
-  /** From now until its end what comes is the file's. */
+  /** Stops the clock until the end of this file: the intake watches it. */
   enterFile(file: Readable): void {
     this.#inFile = true
     this.#pause()

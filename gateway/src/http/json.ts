@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
 
-/** Arrays and objects inside each other; what the API takes needs six. Deeper ones overflow the stack of who walks them. */
+/** Arrays and objects inside each other. The API needs six; deep ones overflow the stack of code that walks them. */
 const maxJsonDepth = 32
 
 /** Reads JSON from a caller. Throws `request-invalid` for what is no JSON, too deep, or would change an object's prototype. */

@@ -3,10 +3,10 @@ import { Problem } from '#api/problem.ts'
 import type { Authorize } from './authorize.ts'
 import type { HttpParts } from './http-app.ts'
 
-/** An answer is good for this long: whoever asks in a loop does not make the parts be asked in one. */
+/** Milliseconds for which an answer is kept: many callers do not make the gateway ask its parts as often. */
 const keptMs = 500
 
-/** `GET /readyz`: to a stranger only ready or not; to who may pass each part, and what is wrong with it. */
+/** `GET /readyz`: a stranger learns only ready or not; an authorised caller sees each part and what is wrong with it. */
 export function readReadiness(
   { readiness, stopping }: Pick<HttpParts, 'readiness' | 'stopping'>,
   authorize: Authorize,

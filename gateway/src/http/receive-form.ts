@@ -28,7 +28,7 @@ export async function receiveForm(request: Request, parts: HttpParts, gone: Abor
   const signal = AbortSignal.any([gone, over.signal])
   const patience = new FormPatience(parts.bodyMs ?? defaultBodyMs)
   const whole = Promise.withResolvers<SourceFacts>()
-  whole.promise.catch(() => {}) // without a file nobody asks for it
+  whole.promise.catch(() => {}) // nobody awaits it when the form has no file
   const asked = new FormRequest(request.headers)
   const form = multer({
     storage: {
@@ -110,7 +110,7 @@ function fieldsOf(body: Record<string, string | string[]>): Omit<Received, 'sour
 const secretPrefix = 'secret.'
 const isSecret = ([name]: [string, string]) => name.startsWith(secretPrefix)
 
-/** Whatever multer and its parser say is about what was sent. */
+/** Errors of multer and its parser are about what was sent: the caller's fault. */
 function formProblem(error: unknown, maxUploadBytes: number): Problem {
   if (error instanceof Problem) return error
   const cause = error as Error

@@ -4,8 +4,8 @@ import { Readable } from 'node:stream'
 const pieceBytes = 64 * 1024
 
 /**
- * A request's body as a stream of its own: it may be destroyed with the connection staying open for the answer. What
- * comes in many small chunks at once is handed on in one piece, so that each does not cost its reader a turn.
+ * A request's body as a stream of its own. Its reader may destroy it, and the connection stays open for the answer. Many
+ * small chunks that arrive at once become one piece: a reader pays for each piece.
  */
 export class RequestBody extends Readable {
   readonly #request: IncomingMessage
@@ -16,7 +16,7 @@ export class RequestBody extends Readable {
   constructor(request: IncomingMessage) {
     super({ highWaterMark: pieceBytes })
     this.#request = request
-    this.on('error', () => {}) // whoever reads it hears of it; a late error concerns nobody
+    this.on('error', () => {}) // its reader gets the error too; a late one concerns nobody
     if (request.destroyed && !request.complete) this.destroy(new Error('The connection is closed.'))
     else request.on('data', this.#take).on('end', this.#end).on('error', this.#fail).on('close', this.#close)
   }

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '#api/problem.ts'
 
-/** Far more than any program sends. Node would drop those beyond a limit of its own without a word. */
+/** More than any program sends. Node's own limit drops the rest without an error. */
 const maxHeaders = 100
 
 /**
  * Looks at a request before anything else does. Its address becomes a path, also where it was given whole
- * (`GET http://gateway/path`). Throws for what two programs could read in two ways.
+ * (`GET http://gateway/path`). Throws for requests that two programs could read in two ways.
  */
 export function checkForm(request: IncomingMessage): void {
   if (request.rawHeaders.length > 2 * maxHeaders)

@@ -21,8 +21,8 @@ export class Upgrades {
   }
 
   /**
-   * Whether Node hands out the connection. Not behind an answer that is still under way; not with a body, which Node
-   * would hand out unread; and once for a connection.
+   * Whether Node hands out the connection: never while an earlier answer is under way, never with a body (Node hands it
+   * out unread), and once per connection.
    */
   readonly take = (request: IncomingMessage): boolean => {
     const { socket, httpVersion, headers } = request

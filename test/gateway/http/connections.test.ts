@@ -30,7 +30,7 @@ test('a body that goes on behind an answer does not hold its connection', async 
   }
 })
 
-test('who does not take an answer is cut', async () => {
+test('a caller that does not read its answer is cut', async () => {
   await using http = await startHttp({}, { answerMs: 300 })
   const options = DeploymentOptions.parse({ env: { A: 'x'.repeat(200_000) } })
   for (let n = 0; n < 100; n++)
@@ -58,7 +58,7 @@ test('requests sent at once on one connection are answered in turn, and too many
   await closes(flood)
 })
 
-test('strangers who hold connections make room for others; who has shown a token keeps its own', async () => {
+test('connections without a token make room for others, and one with a token stays', async () => {
   await using http = await startHttp({}, { strangers: 10 })
   const { id } = await http.create()
   const reader = open(http)

@@ -9,7 +9,7 @@ type Facts = { open: Record<string, number>; errors: string[] }
 
 /** A new storm each run; TARMAC_SEED repeats one. */
 const seed = process.env['TARMAC_SEED'] ?? String(Date.now())
-const stormMs = Number(process.env['TARMAC_FUZZ_MS'] ?? 5000)
+const stormMs = Number(process.env['TARMAC_FUZZ_MS'] ?? 4000)
 
 test('nothing that one connection sends ends the process, is an inner error, or leaves a socket open', async () => {
   console.log(`TARMAC_SEED=${seed}`)

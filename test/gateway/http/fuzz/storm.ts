@@ -6,8 +6,8 @@ import { leavings, sendRaw } from './send.ts'
 type Storm = { port: number; target: Target; seed: string; stormMs: number; atOnce?: number; everyBytes?: number }
 
 /**
- * Sends good requests cut off at every byte (or every so many), then hostile ones for a while. Gives back how many there were and which got
- * an answer that says that something went wrong inside the gateway; throws when it no longer answers.
+ * Sends good requests that are reset at every byte (or every `everyBytes`), then hostile ones for `stormMs`. Returns how
+ * many it sent and which were answered by an inner error. Throws when the gateway answers others no more.
  */
 export async function storm({ port, target, seed, stormMs, atOnce = 48, everyBytes = 1 }: Storm) {
   const failed: { case: string; answer: string }[] = []
@@ -19,34 +19,48 @@ export async function storm({ port, target, seed, stormMs, atOnce = 48, everyByt
     if (inner) failed.push({ case: name, answer: answer.slice(inner.index, inner.index + 500) })
   }
 
-  const cuts = Object.entries(goodRequests(target)).flatMap(([name, bytes]) =>
-    Array.from({ length: bytes.length }, (_, at) => ({ name, at, bytes: bytes.subarray(0, at + 1) })).filter(
-      ({ at }) => at % everyBytes === 0,
-    ),
-  )
-  const upgraded = goodRequests(target, ['Connection: Upgrade', 'Upgrade: h2c'])
-  for (const name of ['upload', 'chunkedForm', 'secret', 'list'])
-    for (let at = 0; at < upgraded[name]!.length; at += 3 * everyBytes)
-      cuts.push({ name: `h2c ${name}`, at, bytes: upgraded[name]!.subarray(0, at + 1) })
-
-  const begun = performance.now()
+  const cuts = cutRequests(target, everyBytes)
   let next = 0
+  let until = Number.POSITIVE_INFINITY
+  const cutAll = async () => {
+    for (let at = next++; at < cuts.length; at = next++) {
+      const { name, bytes } = cuts[at]!
+      // Every other one is given time to be read before the reset.
+      await look(name, sendRaw(port, { pieces: [bytes], leaving: 'reset', pauseMs: at % 2, patienceMs: 500 }))
+    }
+  }
+  const hostile = async (worker: number) => {
+    for (let n = 0; performance.now() < until; n++)
+      await look(`case ${worker} ${n}`, sendHostile(port, target, new Random(seed, worker, n)))
+  }
+  const workers = Array.from({ length: atOnce }, (_, worker) => worker)
   await Promise.all([
-    watchLife(port, () => performance.now() - begun < stormMs || next < cuts.length),
-    ...Array.from({ length: atOnce }, async (_, worker) => {
-      for (let at = next++; at < cuts.length; at = next++) {
-        const cut = cuts[at]!
-        // Every other one is given time to be read before the reset.
-        const sending = sendRaw(port, { pieces: [cut.bytes], leaving: 'reset', pauseMs: at % 2, patienceMs: 500 })
-        await look(`${cut.name} cut at ${cut.at}`, sending)
-      }
-      for (let n = 0; performance.now() - begun < stormMs; n++) {
-        const random = new Random(seed, worker, n)
-        await look(`case ${worker} ${n}`, sendHostile(port, target, random))
-      }
-    }),
+    watchLife(port, () => performance.now() < until),
+    (async () => {
+      await Promise.all(workers.map(cutAll))
+      until = performance.now() + stormMs
+      await Promise.all(workers.map(hostile))
+    })(),
   ])
   return { sent, failed }
+}
+
+/** Cut at every byte; what else there is, at some of them. */
+const thorough = ['upload', 'form', 'chunkedForm', 'settings', 'secret', 'retry', 'events', 'socket', 'ready']
+
+function cutRequests(target: Target, everyBytes: number): { name: string; bytes: Buffer }[] {
+  const upgraded = Object.entries(goodRequests(target, ['Connection: Upgrade', 'Upgrade: h2c']))
+  const all = [
+    ...Object.entries(goodRequests(target)),
+    ...upgraded.map(([name, bytes]) => [`h2c ${name}`, bytes] as const),
+  ]
+  return all.flatMap(([name, bytes]) => {
+    const step = everyBytes * (thorough.includes(name) ? 1 : 6)
+    return Array.from({ length: Math.ceil(bytes.length / step) }, (_, index) => {
+      const end = Math.min(bytes.length, (index + 1) * step)
+      return { name: `${name} cut after ${end} bytes`, bytes: bytes.subarray(0, end) }
+    })
+  })
 }
 
 function sendHostile(port: number, target: Target, random: Random): Promise<string> {
