@@ -8,8 +8,8 @@ export const ignoreLimits = {
   patternChars: 2048,
   /** Characters of all patterns. */
   allChars: 256 * 1024,
-  /** Steps of the matcher for one tree: about two seconds of work at most. */
-  steps: 200_000_000,
+  /** Steps of the matcher for one tree: about a second of work at most. */
+  steps: 100_000_000,
 }
 
 const slash = 0x2f
