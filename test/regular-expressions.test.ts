@@ -54,7 +54,7 @@ describe('regular expressions', () => {
   })
 
   test('every exception is for one that is there', () => {
-    const places = literals.map(({ place }) => place)
-    expect(Object.keys(bounded).filter((place) => !places.includes(place))).toEqual([])
+    const places = new Set(literals.map(({ place }) => place))
+    expect(Object.keys(bounded).filter((place) => !places.has(place))).toEqual([])
   })
 })

@@ -1,7 +1,6 @@
 import { AppName } from '../../api/app.ts'
 import { patchSettings } from '../../api/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
-import type { DeploymentEvent } from '../../api/event.ts'
 import { isDeeperThan } from '../../api/nesting.ts'
 import { DeploymentOptions, parseOptions, readOptions, variableName } from '../../api/options.ts'
 import { renderEvent, renderVerdict } from '../../api/render-event.ts'
@@ -11,8 +10,7 @@ import { trimEnd } from '../../api/trim-end.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const at = '2026-01-01T00:00:00.000Z'
-const rendered = (text: string) =>
-  renderEvent({ seq: 1, at, type: 'log', step: 'a', stream: 'stdout', text } as DeploymentEvent, at)
+const rendered = (text: string) => renderEvent({ seq: 1, at, type: 'log', step: 'a', stream: 'stdout', text }, at)
 const verdict = (detail: string) =>
   renderVerdict({ id: 'a', app: 'a', state: 'build_failed', problem: { title: 'a', detail } } as Deployment)
 

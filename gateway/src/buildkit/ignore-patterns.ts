@@ -142,7 +142,7 @@ export class IgnorePatterns {
     const known = this.#known.get(key)
     if (known) return known
     const rules = members.flatMap((state) => state.rules)
-    const found = { members, matched: rules.sort((a, b) => a - b), next: new Map<number, States>() }
+    const found = { members, matched: rules.toSorted((a, b) => a - b), next: new Map<number, States>() }
     this.spend(stepCost * rules.length)
     this.#membersLeft -= members.length + rules.length
     if (this.#membersLeft > 0) this.#known.set(key, found)
