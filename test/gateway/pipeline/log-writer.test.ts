@@ -116,6 +116,7 @@ test('lines that the daemon has left out are counted where the log leaves out it
   expect(told.length + dropped!.lines).toBe(1033)
   expect(told.slice(-3)).toEqual(many(3, 1030))
   expect(log.maskedProblem({ step: 'make' } as never)['lastLines']).toEqual([...many(17, 13), ...many(3, 1030)])
+})
 
 test('a tail of very many lines whose streams take turns is kept', { timeout: 60_000 }, async () => {
   const events: NewEvent[] = []
