@@ -45,7 +45,7 @@ describe('regular expressions', () => {
     expect(wrong).toEqual([])
   })
 
-  test('the checker finds what is exponential and what is square', async () => {
+  test('the checker finds what is exponential and what is square', { timeout: 60_000 }, async () => {
     for (const pattern of ['^(?:\\d+)+$', '\\r+$']) expect((await check(pattern, '')).status).toBe('vulnerable')
   })
 
@@ -54,7 +54,7 @@ describe('regular expressions', () => {
   })
 
   test('every exception is for one that is there', () => {
-    const places = literals.map(({ place }) => place)
-    expect(Object.keys(bounded).filter((place) => !places.includes(place))).toEqual([])
+    const places = new Set(literals.map(({ place }) => place))
+    expect(Object.keys(bounded).filter((place) => !places.has(place))).toEqual([])
   })
 })

@@ -1,22 +1,25 @@
 import { AppName } from '../../api/app.ts'
 import { patchSettings } from '../../api/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
-import type { DeploymentEvent } from '../../api/event.ts'
 import { isDeeperThan } from '../../api/nesting.ts'
 import { DeploymentOptions, parseOptions, readOptions, variableName } from '../../api/options.ts'
 import { renderEvent, renderVerdict } from '../../api/render-event.ts'
 import { fill } from '../../api/routes.ts'
 import { SecretName } from '../../api/secret.ts'
 import { trimEnd } from '../../api/trim-end.ts'
+import { safeJson, visible, visibleJson, visibleLines } from '../../api/visible-text.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const at = '2026-01-01T00:00:00.000Z'
-const rendered = (text: string) =>
-  renderEvent({ seq: 1, at, type: 'log', step: 'a', stream: 'stdout', text } as DeploymentEvent, at)
+const rendered = (text: string) => renderEvent({ seq: 1, at, type: 'log', step: 'a', stream: 'stdout', text }, at)
 const verdict = (detail: string) =>
   renderVerdict({ id: 'a', app: 'a', state: 'build_failed', problem: { title: 'a', detail } } as Deployment)
 
 export const api: Record<string, Shapes> = {
+  'api/visible-text.ts › visible': hostileTexts(visible),
+  'api/visible-text.ts › visibleLines': hostileTexts(visibleLines),
+  'api/visible-text.ts › visibleJson': hostileTexts(visibleJson),
+  'api/visible-text.ts › safeJson': hostileTexts(safeJson),
   'api/app.ts › AppName': hostileTexts((text) => AppName.safeParse(text)),
   'api/secret.ts › SecretName': hostileTexts((text) => SecretName.safeParse(text)),
   'api/options.ts › variableName': hostileTexts((text) => variableName.test(text)),

@@ -50,7 +50,7 @@ const dockerfile =
   }
 
 const progressWith = (plain = (text: string) => text) => new Progress({ tell: () => {}, pushing: () => {}, plain })
-const news = (vertexes: object[]) => StatusResponse.decode(StatusResponse.encode({ vertexes } as never))
+const news = (vertexes: object[]) => StatusResponse.decode(StatusResponse.encode({ vertexes }))
 const failure = (details: string) => {
   const error = Object.assign(new Error('a'), { code: 2, details, metadata: new Metadata() })
   return solveProblem(error, { progress: progressWith(), plain: (text) => text, changed: null, root: null })
@@ -161,7 +161,7 @@ export const buildkit: Record<string, Shapes> = {
     },
     'much output in small pieces': (size) => {
       const log = { vertex: 'a', stream: 1, text: Buffer.from('a') }
-      const some = StatusResponse.decode(StatusResponse.encode({ logs: listed(size, 10, () => log) } as never))
+      const some = StatusResponse.decode(StatusResponse.encode({ logs: listed(size, 10, () => log) }))
       return () => {
         const progress = progressWith()
         progress.take(news([{ digest: 'a', name: 'a' }]))

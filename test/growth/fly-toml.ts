@@ -8,6 +8,13 @@ import { goText } from '../../gateway/src/deploy/fly-toml/go-text.ts'
 import { dateText, parseToml, plain } from '../../gateway/src/deploy/fly-toml/parse-toml.ts'
 import { patchToml } from '../../gateway/src/deploy/fly-toml/patch-toml.ts'
 import { readFlyToml } from '../../gateway/src/deploy/fly-toml/read-fly-toml.ts'
+import {
+  isReserved,
+  refuseEnvNames,
+  refuseReservedGroups,
+  refuseReservedMetadata,
+} from '../../gateway/src/deploy/fly-toml/reserved.ts'
+import { tomlParts } from '../../gateway/src/deploy/fly-toml/toml-size.ts'
 import { shellText, shellWords } from '../../gateway/src/deploy/fly-toml/shell-words.ts'
 import { sizeBytes, sizeIn } from '../../gateway/src/deploy/fly-toml/size.ts'
 import { layOver } from '../../gateway/src/deploy/lay-over.ts'
@@ -34,6 +41,15 @@ const names = (size: number) => Object.fromEntries(listed(size, 12, (at) => `A${
 const marks = { image: { reference: 'a' }, deployment: 'a', number: 1, owner: null, builder: null }
 
 export const flyToml: Record<string, Shapes> = {
+  'gateway/src/deploy/fly-toml/reserved.ts › isReserved': hostileTexts(isReserved),
+  'gateway/src/deploy/fly-toml/reserved.ts › refuseReservedMetadata': hostileTexts((name) =>
+    refuseReservedMetadata('a', { [name]: name }),
+  ),
+  'gateway/src/deploy/fly-toml/reserved.ts › refuseReservedGroups': hostileTexts((name) =>
+    refuseReservedGroups([name]),
+  ),
+  'gateway/src/deploy/fly-toml/reserved.ts › refuseEnvNames': hostileTexts((name) => refuseEnvNames({ [name]: name })),
+  'gateway/src/deploy/fly-toml/toml-size.ts › tomlParts': hostileTexts(tomlParts),
   'gateway/src/deploy/fly-toml/go-duration.ts › parseDuration': {
     ...hostileTexts(parseDuration),
     ...hostileTexts(parseDuration, (text) => `1${text}`),

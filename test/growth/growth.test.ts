@@ -23,16 +23,20 @@ const rows: Record<string, Shapes> = {
   ...http,
 }
 
-test('every parser of the product has a growth test, or a reason why it needs none', () => {
+test('every parser of the product has a growth test, or a reason why it needs none', { timeout: 60_000 }, () => {
   expect(parsers().filter((parser) => !(parser in rows) && exceptionOf(parser) === undefined)).toEqual([])
 })
 
-test('every growth test is for something that the product exports, and every exception is needed', () => {
-  const names = exportedNames()
-  expect(Object.keys(rows).filter((row) => !names.includes(row))).toEqual([])
-  const used = new Set(parsers().map(exceptionOf))
-  expect(Object.keys(exceptions).filter((name) => !used.has(name))).toEqual([])
-})
+test(
+  'every growth test is for something that the product exports, and every exception is needed',
+  { timeout: 60_000 },
+  () => {
+    const names = exportedNames()
+    expect(Object.keys(rows).filter((row) => !names.includes(row))).toEqual([])
+    const used = new Set(parsers().map(exceptionOf))
+    expect(Object.keys(exceptions).filter((name) => !used.has(name))).toEqual([])
+  },
+)
 
 describe('the work of a parser grows no faster than its input', () => {
   test.each(Object.entries(rows))('%s', { timeout: 60_000 }, async (_, shapes) => {

@@ -8,8 +8,10 @@ export type Shapes = Record<string, Shape>
 /** The measured sizes: n, 2n, 4n. */
 const sizes = [64 * 1024, 128 * 1024, 256 * 1024] as const
 /** Tried before, so that exponential work is found at a size where it still ends. */
-const firstSizes = [16, 32, 64, 1024]
+const firstSizes = [16, 32, 64, 1024, 16 * 1024]
 const firstMs = 300
+/** What takes longer at n is not tried at 4n, where square work would take minutes. */
+const mostMs = 1500
 /** Four times the input may take so much of this thread's time whatever a quarter takes: too little to measure. */
 const quickMs = 40
 /** Of four times the input: linear is 4, n log n a little more, quadratic 16. */
@@ -20,7 +22,10 @@ const tries = 4
 export async function faultOf(shape: Shape, scale = 1): Promise<string | null> {
   for (const size of firstSizes) {
     const ms = await cpuMs(shape(size))
-    if (ms > firstMs) return `${size} characters take ${ms} ms`
+    if (ms > firstMs) return `${size} characters take ${Math.round(ms)} ms`
+    if (size < firstSizes.at(-1)! || ms < firstMs / 10) continue
+    const next = await cpuMs(shape(sizes[0]))
+    if (next > mostMs) return `${sizes[0]} characters take ${Math.round(next)} ms`
   }
   const least = sizes.map(() => Infinity)
   for (let attempt = 0; attempt < tries; attempt++) {

@@ -4,6 +4,8 @@ import { authorizer } from '../../gateway/src/http/authorize.ts'
 import { cancelWishOf } from '../../gateway/src/http/cancel-deployment.ts'
 import { idempotencyKeyOf } from '../../gateway/src/http/create-deployment.ts'
 import { filterOf } from '../../gateway/src/http/log-filter.ts'
+import { asObject, parseJson } from '../../gateway/src/http/json.ts'
+import { isLoopbackHost } from '../../gateway/src/http/loopback-host.ts'
 import { flagOf, knownQuery, pageOf, wholeNumber } from '../../gateway/src/http/query.ts'
 import { readImageSource } from '../../gateway/src/http/read-image-source.ts'
 import { appOf } from '../../gateway/src/http/receive-source.ts'
@@ -16,6 +18,16 @@ const authorize = authorizer(['a'])
 
 // Node takes at most 16 KiB of request line and headers; what reads them is linear without that.
 export const http: Record<string, Shapes> = {
+  'gateway/src/http/json.ts › parseJson': {
+    ...hostileTexts(parseJson),
+    'lists in lists': (size) => () => parseJson('['.repeat(size)),
+    'many fields': (size) => {
+      const text = JSON.stringify(Object.fromEntries(listed(size, 12, (at) => [`a${at}`, 1])))
+      return () => parseJson(text)
+    },
+  },
+  'gateway/src/http/json.ts › asObject': hostileTexts(asObject),
+  'gateway/src/http/loopback-host.ts › isLoopbackHost': hostileTexts(isLoopbackHost),
   'gateway/src/http/authorize.ts › authorizer': {
     ...hostileTexts((text) => authorize(withHeaders({ authorization: text }))),
     ...hostileTexts((text) => authorize(withHeaders({ authorization: `Bearer ${text}` }))),

@@ -99,7 +99,7 @@ export const railpack: Record<string, Shapes> = {
   },
   'gateway/src/buildkit/messages.ts › StatusResponse': {
     'many parts': (size) => {
-      const bytes = StatusResponse.encode({ logs: listed(size, 10, () => 'a').map((vertex) => ({ vertex })) } as never)
+      const bytes = StatusResponse.encode({ logs: listed(size, 10, () => 'a').map((vertex) => ({ vertex })) })
       return () => StatusResponse.decode(bytes)
     },
   },

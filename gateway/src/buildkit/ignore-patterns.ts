@@ -8,8 +8,8 @@ export const ignoreLimits = {
   patternChars: 2048,
   /** Characters of all patterns. */
   allChars: 256 * 1024,
-  /** Steps of the matcher for one tree: about two seconds of work at most. */
-  steps: 200_000_000,
+  /** Steps of the matcher for one tree: about a second of work at most. */
+  steps: 100_000_000,
 }
 
 const slash = 0x2f
@@ -142,7 +142,7 @@ export class IgnorePatterns {
     const known = this.#known.get(key)
     if (known) return known
     const rules = members.flatMap((state) => state.rules)
-    const found = { members, matched: rules.sort((a, b) => a - b), next: new Map<number, States>() }
+    const found = { members, matched: rules.toSorted((a, b) => a - b), next: new Map<number, States>() }
     this.spend(stepCost * rules.length)
     this.#membersLeft -= members.length + rules.length
     if (this.#membersLeft > 0) this.#known.set(key, found)

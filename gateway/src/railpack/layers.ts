@@ -48,9 +48,10 @@ function layerName({ image, step, local, spread, include = [] }: Layer): string 
   return `${local ? 'local' : spread ? 'spread' : 'input'} ${include.join(', ')}`
 }
 
+const isPlain = (layer: Layer, at: number): boolean =>
+  !layer.local && (at === 0 || layer.include !== undefined) && !layer.include?.includes('/')
+
 function canMerge(layers: Layer[]): boolean {
-  const isPlain = (layer: Layer, at: number) =>
-    !layer.local && (at === 0 || layer.include !== undefined) && !layer.include?.includes('/')
   return layers.every(isPlain) && !overlaps(layers)
 }
 

@@ -9,10 +9,11 @@ const text = z.string()
 const texts = z.preprocess(untilFirstWrong, z.array(text))
 const textByName = z.preprocess(untilFirstWrong, z.record(text, text))
 
+const isWrong = (one: unknown): boolean => typeof one !== 'string'
+
 /** Without what is behind the first value that is no text: one refuses the plan, and an issue for each of millions would cost gigabytes. */
 function untilFirstWrong(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
-  const isWrong = (one: unknown) => typeof one !== 'string'
   if (Array.isArray(value)) {
     const wrong = value.findIndex(isWrong)
     return wrong < 0 ? value : value.slice(0, wrong + 1)

@@ -34,3 +34,7 @@ test.each([
   await writeFile(join(root, 'Dockerfile'), text)
   expect((await readDockerfile(treeOf(root), 'Dockerfile')).frontend).toBe(frontend)
 })
+
+test('an ignore file with a carriage return inside a line is read', () => {
+  expect(parseIgnoreFile('a\rb\n! c')).toEqual(['a\rb', '!c'])
+})

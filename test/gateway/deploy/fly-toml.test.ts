@@ -245,3 +245,45 @@ const warned: [string, string][] = [
 test.each(warned)('%s is taken with a warning', (toml, text) => {
   expect(read(toml).warnings).toContain(`fly.toml: ${text}`)
 })
+
+test('a file that nests without end is refused as a bad fly.toml', () => {
+  const deep = [
+    `a = ${'['.repeat(50_000)}`,
+    `${'a.'.repeat(50_000)}a = 1`,
+    `a = ${'{a='.repeat(900)}1${'}'.repeat(900)}`,
+  ]
+  const json = [`machine_config = '{"containers":${'['.repeat(50_000)}${']'.repeat(50_000)}}'`]
+  for (const toml of [...deep, ...json])
+    expect(() => read(toml)).toThrow(expect.objectContaining({ code: 'fly-config-invalid' }))
+})
+
+test('what a file says for each of very many process groups is refused', () => {
+  const processes = Array.from({ length: 5000 }, (_, at) => `a${at} = "b"`).join('\n')
+  expect(() => read(`[processes]\n${processes}`)).toThrow('has 5000 process groups')
+})
+
+test('very many warnings, and very long keys, are cut', () => {
+  const name = 'n'.repeat(1000)
+  const unknown = Array.from({ length: 1000 }, (_, at) => `unknown${at} = 1`).join('\n')
+  const { warnings } = read(`[checks.${name}]\ntype = "tcp"\nport = 1\n${unknown}`)
+  expect(warnings.length).toBeLessThan(110)
+  expect(warnings.every(({ length }) => length < 400)).toBe(true)
+  expect(() => read(`[checks.${name}]\ntype = 1`)).toThrow(/^.{0,400}$/)
+})
+
+test.each([
+  ['1.s', '1s'],
+  ['.5s', '500ms'],
+  ['+1h2m3.5s', '1h2m3.5s'],
+  ['00000000000000000000000000001s', '1s'],
+  ['0.10000000000000000000000000000s', '100ms'],
+])('the duration %s is %s', (text, written) => {
+  expect(read(`kill_timeout = "${text}"`).config['stop_config']).toEqual({ timeout: written })
+})
+
+test.each(['.s', '1', '1s1', 's', '1..s', '-', `${'9'.repeat(100_000)}s`, '1'.repeat(100_000), '300000000h'])(
+  'the duration %.20s is refused',
+  (text) => {
+    expect(() => read(`kill_timeout = "${text}"`)).toThrow(expect.objectContaining({ code: 'fly-config-invalid' }))
+  },
+)

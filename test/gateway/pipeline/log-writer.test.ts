@@ -117,3 +117,13 @@ test('lines that the daemon has left out are counted where the log leaves out it
   expect(told.slice(-3)).toEqual(many(3, 1030))
   expect(log.maskedProblem({ step: 'make' } as never)['lastLines']).toEqual([...many(17, 13), ...many(3, 1030)])
 })
+
+test('a tail of very many lines whose streams take turns is kept', { timeout: 60_000 }, async () => {
+  const events: NewEvent[] = []
+  const append = async (_: unknown, more: NewEvent[]) => more.every((event) => events.push(event))
+  const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, [], { stepBytes: 10, allBytes: 10, tailBytes: 1e6 })
+  for (let at = 0; at < 150_000; at++)
+    log.tell({ type: 'log', step: 's1', stream: at % 2 ? 'stdout' : 'stderr', text: 'x' })
+  await log.flush()
+  expect(events.filter(({ type }) => type === 'log')).toHaveLength(150_000)
+})
