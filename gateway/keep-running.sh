@@ -1,8 +1,8 @@
 #!/bin/sh
-# Starts the gateway, and again on the same boot of the machine when it has died. A machine of Fly is booted anew when its
+# Starts the gateway, and again on the same boot of the machine when it has died. A machine of Fly is booted again when its
 # main process ends, and a death with a new boot counts against no deployment (docs/deployments.md).
 #   keep-running.sh COMMAND [ARGUMENT]...
-# Ends with the command's exit code when it ended by itself (0, 2: a setting is wrong) or was told to; and, so that Fly sees
+# Ends with the command's exit code when it ended by itself (0, 2: a setting is wrong) or was asked to; and, so that Fly sees
 # it, after 20 deaths within 10 minutes.
 stopping=
 child=

@@ -21,7 +21,7 @@ const module = (name: string) => JSON.stringify(join(import.meta.dirname, `../..
 const limits = { timeoutMs: 60_000, cpuS: 60, memoryBytes: 2 ** 28, processes: 64, tmpBytes: 2 ** 20 }
 
 /**
- * A stand-in for a gateway. It loads the code, says so, and when it is told to starts a planner, a tool and a daemon, each
+ * A stand-in for a gateway. It loads the code, says so, and on a word starts a planner, a tool and a daemon, each
  * after a time of its own; each has a mark in its environment by which it is found.
  */
 const standIn = `

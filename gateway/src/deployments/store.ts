@@ -134,9 +134,9 @@ export interface DeploymentStore {
    * cannot be read any more ends with `records-unusable`. Then as `recover`, but suspects at machines wait for `claim`.
    */
   startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }>
-  /** The gateway was told to stop: whatever ends it from now on is nobody's fault. */
+  /** The gateway was asked to stop: whatever ends it from now on is nobody's fault. */
   endLife(): Promise<void>
-  /** Ends as failed what cannot be brought to another end, whoever has it. */
+  /** Ends as failed what cannot be ended otherwise, whoever has it. */
   giveUp(id: string, problem: ProblemBody): Promise<void>
   /**
    * What nobody works on any more: after a start, all that an earlier gateway left at work; where several gateways share

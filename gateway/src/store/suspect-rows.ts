@@ -58,13 +58,13 @@ export class SuspectRows {
    * boot of the machine, has one death more, and ends with the last that it may have. Answers which deployments ended.
    */
   startLife({ boot, maxDeaths }: Life): { ended: string[] } {
-    const former = this.#life.get()
+    const previous = this.#life.get()
     const ended: string[] = []
     this.#begin.run(boot, this.#rows.time())
-    if (former && former['stoppedAt'] === null) {
+    if (previous && previous['stoppedAt'] === null) {
       const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
       const rollouts = this.#rollouts.making.all()
-      const counts = left.length + rollouts.length === 1 && former['boot'] === boot
+      const counts = left.length + rollouts.length === 1 && previous['boot'] === boot
       const more = counts ? 1 : 0
       const most = counts ? maxDeaths : null
       for (const row of left) if (this.#suspect(row, row.deaths + more, most)) ended.push(row.id)

@@ -269,7 +269,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(tried.filter((id) => id === 'a')).toHaveLength(4) // each has its turns, whichever ends the machine
     })
 
-    test('what is told to stop and is killed then counts against nothing', async () => {
+    test('what is asked to stop and is killed then counts against nothing', async () => {
       await using store = await make()
       for (let life = 0; life < 6; life++) {
         await starts(store)

@@ -1,4 +1,4 @@
--- The gateway's last start on these records. stopped_at: when it was told to stop; null: it has not been, so if it ended it died.
+-- The gateway's last start on these records. stopped_at: when it was asked to stop; null: it has not been, so if it ended it died.
 CREATE TABLE lives (
   id         INTEGER PRIMARY KEY CHECK (id = 1),
   boot       TEXT NOT NULL,                -- of the machine: the kernel's own id of it
