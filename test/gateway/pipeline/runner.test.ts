@@ -439,6 +439,28 @@ test('what could not even write its end is taken up again once the record can be
   await runner.drain()
 })
 
+test('after a death what was at work goes alone, one after the other; then the others side by side', async () => {
+  await using store = openSqliteStore(':memory:')
+  await store.startLife({ boot, maxDeaths: 3 }, '')
+  for (const id of ['a', 'b']) await submit(store, id, id)
+  while (await store.claim()); // and the gateway dies
+  for (const id of ['c', 'd']) await submit(store, id, id)
+  let now = 0
+  const beside: Record<string, number> = {}
+  const build: Steps['build'] = async ({ id }) => {
+    now++
+    await sleep(30)
+    beside[id] = now
+    await sleep(10)
+    now--
+    return built
+  }
+  await using _runner = await start(store, { build })
+  for (const id of ['a', 'b', 'c', 'd']) expect(await ended(store, id)).toMatchObject({ state: 'live' })
+  expect(Object.keys(beside).slice(0, 2).toSorted()).toEqual(['a', 'b'])
+  expect([beside['a'], Math.max(beside['c']!, beside['d']!)]).toEqual([1, 2])
+})
+
 test('what can never write its end is given up, with an end that says so', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
