@@ -15,7 +15,7 @@ test('a sweep that fails keeps the gateway neither from its start nor from the r
   closing.defer(() => rm(dir, { recursive: true }))
   {
     using db = openDatabase(databaseIn(dir))
-    db.exec(`INSERT INTO apps (app, settings) VALUES ('shop', 'no settings')`)
+    db.exec(`INSERT INTO apps (app, settings) VALUES ('shop', '{"keepSourcesDays":1e15}')`)
   }
   const logged: string[] = []
   const log = openLog('error', { write: (line: string) => void logged.push(line) })
