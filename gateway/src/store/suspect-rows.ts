@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { gatewayDied, gatewayDiedAtRollout } from '../deployments/gateway-died.ts'
+import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import { failureIn, touchesMachines, workingStates } from '../deployments/states.ts'
 import type { Life } from '../deployments/store.ts'
 import { bodyOf, type DeploymentRows, mayBeMissing, type Row, touched } from './deployment-rows.ts'
@@ -60,7 +61,7 @@ export class SuspectRows {
   startLife({ boot, maxDeaths }: Life): { ended: string[] } {
     const previous = this.#life.get()
     const ended: string[] = []
-    this.#begin.run(boot, this.#rows.time())
+    this.#begin.run(keepWithin('The id of the boot', boot, sizeLimits.nameBytes), this.#rows.time())
     if (previous && previous['stoppedAt'] === null) {
       const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
       const rollouts = this.#rollouts.making.all()

@@ -120,6 +120,19 @@ const writers: Record<string, Record<string, Write>> = {
       return store.recover(reason)
     },
   },
+  'DeploymentStore.startLife': {
+    boot: (store, boot) => store.startLife({ boot, maxDeaths: 3 }, ''),
+    reason: async (store, reason) => {
+      await atWork(store, 'verifying')
+      return store.startLife({ boot: '', maxDeaths: 3 }, reason)
+    },
+  },
+  'DeploymentStore.giveUp': {
+    problem: async (store, text) => {
+      await atWork(store)
+      return store.giveUp('d1', problem(text))
+    },
+  },
   'DeploymentStore.changeAppSettings': {
     app: (store, app) => store.changeAppSettings(app, { builds: 2 }),
     env: (store, A) => store.changeAppSettings('shop', { env: { A } }),
@@ -151,9 +164,9 @@ const writers: Record<string, Record<string, Write>> = {
 /** Methods into which no text comes that is stored. A method belongs here only when that is so. */
 const storesNoText = Object.entries({
   DeploymentStore:
-    'madeBy unfinished refuseBusyLane find list imageOf claim endLate tellWaiting renew eventsAfter changed sourcesInUse appSettings dropLogs',
+    'madeBy unfinished refuseBusyLane find list imageOf claim endLate tellWaiting renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
   ReleaseStore: 'find list newest isMade forget',
-  RolloutStore: 'madeBy find list unfinished end',
+  RolloutStore: 'madeBy find list unfinished begin made end',
   SecretStore: 'removeSecret secretsOf',
 }).flatMap(([store, methods]) => methods.split(' ').map((method) => `${store}.${method}`))
 
