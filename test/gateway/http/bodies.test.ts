@@ -155,7 +155,7 @@ const jsons: [name: string, status: number, body: string | Buffer, headers?: Rec
     422,
     JSON.stringify({ env: Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [`A${n}`, ''])) }),
   ],
-  ['too much in its variables', 422, JSON.stringify({ build: { A: 'x'.repeat(65_536) } })],
+  ['too much in its variables', 422, JSON.stringify({ build: { A: 'x'.repeat(132_000) } })],
   ['a text', 400, '"x"'],
   ['nothing', 400, ''],
   ['too much', 400, `{"env":{"A":"${'x'.repeat(2 ** 20)}"}}`],

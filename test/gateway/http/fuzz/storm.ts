@@ -46,7 +46,7 @@ export async function storm({ port, target, seed, stormMs, atOnce = 48, everyByt
 }
 
 /** Cut at every byte; what else there is, at some of them. */
-const thorough = ['upload', 'form', 'chunkedForm', 'settings', 'secret', 'retry', 'events', 'socket', 'ready']
+const thorough = new Set(['upload', 'form', 'chunkedForm', 'settings', 'secret', 'retry', 'events', 'socket', 'ready'])
 
 function cutRequests(target: Target, everyBytes: number): { name: string; bytes: Buffer }[] {
   const upgraded = Object.entries(goodRequests(target, ['Connection: Upgrade', 'Upgrade: h2c']))
@@ -55,7 +55,7 @@ function cutRequests(target: Target, everyBytes: number): { name: string; bytes:
     ...upgraded.map(([name, bytes]) => [`h2c ${name}`, bytes] as const),
   ]
   return all.flatMap(([name, bytes]) => {
-    const step = everyBytes * (thorough.includes(name) ? 1 : 6)
+    const step = everyBytes * (thorough.has(name) ? 1 : 6)
     return Array.from({ length: Math.ceil(bytes.length / step) }, (_, index) => {
       const end = Math.min(bytes.length, (index + 1) * step)
       return { name: `${name} cut after ${end} bytes`, bytes: bytes.subarray(0, end) }
