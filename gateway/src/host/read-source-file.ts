@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { Problem } from '#api/problem.ts'
-import type { SourceTree } from '../deployments/source-tree.ts'
+import { findFile, type SourceTree } from '../deployments/source-tree.ts'
 
 /** Bytes of a file of a source that the gateway reads, unless the caller names another limit. */
 export const sourceFileBytes = 2 ** 20
@@ -15,9 +15,8 @@ export type ReadSource = (path: string, limitBytes?: number) => Buffer | null
  * still the one that was sent is checked when the build gets it.
  */
 export function openSource(tree: SourceTree): ReadSource {
-  const files = new Map(tree.entries.flatMap((entry) => (entry.type === 'file' ? [[entry.path, entry]] : [])))
   return (path, limitBytes = sourceFileBytes) => {
-    const file = files.get(path)
+    const file = findFile(tree, path)
     if (!file) return null
     if (file.sizeBytes > limitBytes) throw tooLarge(path, file.sizeBytes, limitBytes)
 
