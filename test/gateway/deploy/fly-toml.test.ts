@@ -259,7 +259,7 @@ test('a file that nests without end is refused as a bad fly.toml', () => {
 
 test('what a file says for each of very many process groups is refused', () => {
   const processes = Array.from({ length: 2000 }, (_, at) => `a${at} = "b"`).join('\n')
-  expect(() => read(`[processes]\n${processes}`)).toThrow('has 2000 process groups')
+  expect(() => read(`[processes]\n${processes}`)).toThrow('has 2000 groups')
 })
 
 test('very many warnings, and very long keys, are cut', () => {
