@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { tables, withTable } from '../docs/tables.ts'
@@ -6,4 +6,17 @@ import { tables, withTable } from '../docs/tables.ts'
 test.each(Object.keys(tables))('docs/%s says what the code says', (page) => {
   const text = readFileSync(join(import.meta.dirname, '../docs', page), 'utf8')
   expect(text, 'run `npm run docs`').toBe(withTable(page, text))
+})
+
+test('every row of what a stranger can send names a test that exists', () => {
+  const text = readFileSync(join(import.meta.dirname, '../docs/security.md'), 'utf8')
+  const [, section = ''] = /^## What a stranger can send$([^]*?)^## /m.exec(text) ?? []
+  const rows = section.split('\n').filter((line) => /^\| (?!what |---)/.test(line))
+  expect(rows.length).toBeGreaterThan(50)
+  const unproven = rows.filter((row) => {
+    const [, file = '', name = ''] = /\| `([\w./-]+\.ts)` › (.+) \|$/.exec(row) ?? []
+    const path = join(import.meta.dirname, file)
+    return !file || !existsSync(path) || !readFileSync(path, 'utf8').includes(name)
+  })
+  expect(unproven).toEqual([])
 })
