@@ -8,6 +8,7 @@ import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import type { CrashPoint } from '../../gateway/src/crash-point.ts'
+import { removeBridge } from '../../lab/parts/bridge.ts'
 import { type CrashLab, giveVolume, startCrashLab } from './crash-lab.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp } from './start.ts'
@@ -16,11 +17,13 @@ const run = promisify(execFile)
 
 let lab: CrashLab
 let volume: Awaited<ReturnType<typeof giveVolume>>
-const bridge = { TARMAC_BUILD_BRIDGE: 'tarmac-cut', TARMAC_BUILD_SUBNET: '10.209.78.0/24' }
+const bridge = { TARMAC_BUILD_BRIDGE: 'tarmac-cut', TARMAC_BUILD_SUBNET: '10.230.78.0/24' }
 shareLab(
   () => startCrashLab({ TARMAC_BUILDKIT: 'spawn', TARMAC_BUILD_ROOT: '', ...bridge }),
   async (fresh) => {
     lab = fresh
+    // The rules stay when a gateway ends; nothing of the lab names this bridge.
+    lab.closing.defer(() => removeBridge({ name: bridge.TARMAC_BUILD_BRIDGE, subnet: bridge.TARMAC_BUILD_SUBNET }))
     volume = await giveVolume(lab)
   },
 )

@@ -1,15 +1,20 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { removeBridge } from '../../lab/parts/bridge.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
-const own = { TARMAC_BUILD_BRIDGE: 'tarmac-own', TARMAC_BUILD_SUBNET: '10.209.77.0/24', TARMAC_BUILD_ROOT: '' }
+const own = { TARMAC_BUILD_BRIDGE: 'tarmac-own', TARMAC_BUILD_SUBNET: '10.230.77.0/24', TARMAC_BUILD_ROOT: '' }
 const limits = { TARMAC_STEP_MEMORY: '512', TARMAC_STEP_PROCESSES: '300' }
 let lab: TestLab
 shareLab(
   () => startTestLab({ TARMAC_BUILDKIT: 'spawn', ...own, ...limits }),
-  (fresh) => void (lab = fresh),
+  (fresh) => {
+    lab = fresh
+    // The rules stay when a gateway ends; nothing of the lab names this bridge.
+    lab.closing.defer(() => removeBridge({ name: own.TARMAC_BUILD_BRIDGE, subnet: own.TARMAC_BUILD_SUBNET }))
+  },
 )
 
 test('a gateway that minds its own build daemon takes up a build whose daemon was killed', async () => {
