@@ -8,7 +8,7 @@ import { HostileLoad } from './hostile/load.ts'
 import { sampleMemory } from './hostile/memory.ts'
 
 const about =
-  'all kinds of hostile input at once beside honest deployments, which must not notice: [--minutes 5] [--seed N]'
+  'all kinds of hostile input at once beside honest deployments, which must not notice: [--minutes 5] [--seed N] [--kind NAME]'
 
 const goal = { p99Ratio: 2, memoryGrowth: 1.15 }
 const honestSenders = 2
@@ -19,17 +19,15 @@ async function run(args: string[]): Promise<boolean> {
     options: {
       minutes: { type: 'string', default: '5' },
       seed: { type: 'string', default: `${Date.now() % 1e6}` },
+      kind: { type: 'string', multiple: true, default: kinds.map(({ name }) => name) },
       port: { type: 'string', default: '8501' },
       dir: { type: 'string', default: '.lab-soak' },
     },
   })
   const { dir, port } = values
   await using lab = await startLab({ dir, port: Number(port), fresh: true, settings: hostileSettings, say })
-  const { wrong, slow, summary } = await attack(lab, {
-    minutes: Number(values.minutes),
-    seed: Number(values.seed),
-    say,
-  })
+  const plan = { minutes: Number(values.minutes), seed: Number(values.seed), only: values.kind, say }
+  const { wrong, slow, summary } = await attack(lab, plan)
   for (const line of [...wrong, ...slow]) say(`WRONG: ${line}`)
   say(summary)
   return wrong.length + slow.length === 0
@@ -40,7 +38,7 @@ export const soakHostile = { about, run }
 /** Short, so that an honest deployment is over in a few seconds. */
 export const hostileSettings = { TARMAC_WATCH: '0.5', TARMAC_BUILDS: '3' }
 
-type Plan = { minutes: number; seed: number; say: (line: string) => void }
+type Plan = { minutes: number; seed: number; only?: string[]; say: (line: string) => void }
 type Found = {
   /** What must not happen on any machine. */
   wrong: string[]
@@ -50,7 +48,7 @@ type Found = {
 }
 
 /** Attacks the lab's gateway for so long, beside honest deployments. */
-export async function attack(lab: Lab, { minutes, seed, say }: Plan): Promise<Found> {
+export async function attack(lab: Lab, { minutes, seed, only, say }: Plan): Promise<Found> {
   say(`soak: seed ${seed}`)
   const died = new AbortController()
   const over = AbortSignal.any([AbortSignal.timeout(minutes * 60_000), died.signal])
@@ -60,7 +58,9 @@ export async function attack(lab: Lab, { minutes, seed, say }: Plan): Promise<Fo
   const load = new HostileLoad(lab, seed, over)
   const measuring = Promise.all([measureLatency(lab.gateway, over), sampleMemory(pid, over)])
   await Promise.all([
-    ...kinds.flatMap((kind) => Array.from({ length: kind.atOnce }, (_, number) => load.attack(kind, number))),
+    ...kinds
+      .filter(({ name }) => only?.includes(name) ?? true)
+      .flatMap((kind) => Array.from({ length: kind.atOnce }, (_, number) => load.attack(kind, number))),
     ...Array.from({ length: honestSenders }, (_, number) => load.deploy(number)),
   ])
   const [times, memory] = await measuring

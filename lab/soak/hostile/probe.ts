@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:http'
+import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 // Asks two servers in turn, on a schedule that no slow answer delays, and sends each answer's time to its parent.
@@ -8,16 +8,16 @@ const answerMs = 30_000
 
 export type Probed = { which: 'gateway' | 'idle'; ms: number; status: number }
 
-async function probe(which: Probed['which'], url: string, agent: Agent): Promise<void> {
+async function probe(which: Probed['which'], url: string): Promise<void> {
   const from = performance.now()
-  const status = await statusOf(url, agent)
+  const status = await statusOf(url)
   process.send!({ which, ms: performance.now() - from, status } satisfies Probed)
 }
 
-/** 0: no answer. */
-const statusOf = (url: string, agent: Agent): Promise<number> =>
+/** On a connection of its own: one that is kept may be closed by the server as it is used again. 0: no answer. */
+const statusOf = (url: string): Promise<number> =>
   new Promise((resolve) => {
-    const call = request(url, { agent, signal: AbortSignal.timeout(answerMs) }, (answer) => {
+    const call = request(url, { agent: false, signal: AbortSignal.timeout(answerMs) }, (answer) => {
       answer.resume().once('close', () => resolve(answer.statusCode ?? 0))
     })
     call.once('error', () => resolve(0))
@@ -25,11 +25,10 @@ const statusOf = (url: string, agent: Agent): Promise<number> =>
   })
 
 const [gateway = '', idle = ''] = process.argv.slice(2)
-const agents = [new Agent({ keepAlive: true }), new Agent({ keepAlive: true })] as const
 process.once('disconnect', () => process.exit(0))
 const isFirst = () => Math.random() < 0.5
 for (;;) {
-  const asks = [() => probe('gateway', gateway, agents[0]), () => probe('idle', idle, agents[1])]
+  const asks = [() => probe('gateway', gateway), () => probe('idle', idle)]
   for (const ask of isFirst() ? asks : asks.toReversed()) void ask()
   await sleep(everyMs)
 }
