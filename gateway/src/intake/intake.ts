@@ -7,10 +7,9 @@ import type { SourceFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
-import { syncFileSystem } from '../host/sync-file-system.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { manifestName, readManifest } from '../deployments/tree-manifest.ts'
-import { removeTree, Upload } from './upload.ts'
+import { removeTree, syncTree, Upload } from './upload.ts'
 
 /** A tree that was asked for or taken this lately has an owner, who may not have written so yet. */
 const graceMs = 10 * 60_000
@@ -117,7 +116,7 @@ export class Intake {
     if (!(await exists(folder))) {
       await upload.write()
       crashPoint('body-whole')
-      await syncFileSystem(upload.path)
+      await syncTree(upload.path)
       await rename(upload.path, folder).catch(async (error: unknown) => {
         if (!(await exists(folder))) throw error
       })

@@ -4,6 +4,7 @@ import type { SourceFacts } from '#api/deployment.ts'
 import { obeyCrashOrders } from '../crash-point.ts'
 import type { JobPort } from '../host/job-port.ts'
 import { serveJobs } from '../host/serve-jobs.ts'
+import { syncFileSystem } from '../host/sync-file-system.ts'
 import { tarBytes } from './body.ts'
 import { DigestCheck } from './content-digest.ts'
 import type { Limits } from './limits.ts'
@@ -15,7 +16,7 @@ import { unpack } from './unpack.ts'
 export type UploadJob = { path: string; limits: Limits; contentDigest: string | undefined }
 
 obeyCrashOrders((workerData as { crashOrders: string }).crashOrders)
-serveJobs({ upload, remove })
+serveJobs({ upload, remove, sync })
 
 /**
  * Checks and unpacks one upload into a staging folder. Gets the body as pieces, answers with the facts of the tree, then
@@ -40,5 +41,11 @@ async function upload({ path, limits, contentDigest }: UploadJob, port: JobPort)
 async function remove(path: string, port: JobPort): Promise<void> {
   await rm(path, { recursive: true, force: true })
   port.sendValue('removed')
+  await port.closed
+}
+
+async function sync(path: string, port: JobPort): Promise<void> {
+  await syncFileSystem(path)
+  port.sendValue('synced')
   await port.closed
 }

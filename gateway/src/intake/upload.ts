@@ -90,8 +90,13 @@ export class Upload {
 }
 
 /** Removes a tree on a thread. */
-export async function removeTree(path: string): Promise<void> {
-  const { port, end } = uploadThreads.start('remove', path)
+export const removeTree = (path: string): Promise<void> => onThread('remove', path)
+
+/** `syncFileSystem` on a thread: to start a program holds whoever starts it, on a busy machine for a long time. */
+export const syncTree = (path: string): Promise<void> => onThread('sync', path)
+
+async function onThread(kind: 'remove' | 'sync', path: string): Promise<void> {
+  const { port, end } = uploadThreads.start(kind, path)
   try {
     await port.value()
   } finally {
