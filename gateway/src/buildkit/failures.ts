@@ -1,10 +1,10 @@
 import { status as grpc, type ServiceError } from '@grpc/grpc-js'
 import { Problem, type ProblemCode } from '#api/problem.ts'
+import { daemonWords } from './daemon-words.ts'
 import { RpcStatus } from './messages.ts'
 import type { Progress, StepFacts } from './progress.ts'
 import { exitVerdict, type Verdict } from './step-failures.ts'
 import { readStepRecord } from './step-records.ts'
-import { daemonWords } from './daemon-words.ts'
 
 const detailsKey = 'grpc-status-details-bin'
 const type = {

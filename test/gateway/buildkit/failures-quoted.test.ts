@@ -27,8 +27,7 @@ test('a command that quotes what the daemon says of a lost session failed by its
   expect(problemOf(details, 1)).toMatchObject({ code: 'build-failed', exitCode: 1 })
 })
 
-// COPY ["no space left on device", "/"]: taken for a full disk, so half of the disk is freed of everybody's build caches
-// (pipeline/within-room.ts believes this code without a look), and tried three times.
+// COPY ["no space left on device", "/"]: for a full disk everybody's build caches would go, and it would be tried again.
 test('a missing file whose name says that the disk is full is a missing file', () => {
   const details =
     'failed to compute cache key: failed to calculate checksum of ref abc::def: "/no space left on device": not found'
