@@ -8,8 +8,6 @@ type Found = { place: string; pattern: string; flags: string }
 const bounded: Record<string, string> = {
   'gateway/src/buildkit/failures.ts /failed to calculate checksum of ref \\S+: (".*"): not found/':
     'reads a message of 2,000 characters at most (maxDetailChars): square, so 4 million steps',
-  'gateway/src/buildkit/failures.ts /\\/\\/([^/\\s]+)\\/v2\\/(\\S+)\\/(?:manifests|blobs)\\/([\\w.:-]+)/':
-    'reads a message of 2,000 characters at most (maxDetailChars): square, so 4 million steps',
 }
 
 /** Those that code puts together, by their files: the parts are constants of ours, never a stranger's text. */

@@ -13,6 +13,7 @@ import { ImageAccess } from '../../gateway/src/registry/image-access.ts'
 import { ImagePolicy } from '../../gateway/src/buildkit/image-policy.ts'
 import { PolicyQuestion, StatusResponse } from '../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../gateway/src/buildkit/progress.ts'
+import { daemonWords } from '../../gateway/src/buildkit/daemon-words.ts'
 import { StepLog } from '../../gateway/src/buildkit/step-log.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
@@ -168,6 +169,10 @@ export const buildkit: Record<string, Shapes> = {
         progress.take(some)
       }
     },
+  },
+  'gateway/src/buildkit/daemon-words.ts › daemonWords': {
+    ...hostileTexts(daemonWords),
+    'escaped quotes and no end': (size) => () => daemonWords('"' + '\\"'.repeat(size / 2)),
   },
   'gateway/src/buildkit/step-log.ts › StepLog': {
     ...hostileTexts((text) => new StepLog('a', () => {}).add('stdout', Buffer.from(text))),

@@ -65,6 +65,13 @@ test('the last lines of a step are kept, however much it has printed before them
   expect(((await peakBytes(daemon.pid)) - before) / mebibyte).toBeLessThan(90)
 })
 
+test('a step that prints our own note of what is missing has printed text', async () => {
+  const note = '[tarmac: 7 lines, 900 bytes of output are not kept here]'
+  const { written } = await failing('say', note, 'exit', '1')
+  expect(logText(written)).toBe(note)
+  expect(written.filter(({ type }) => type === 'dropped')).toEqual([])
+})
+
 test('a step that prints little is shown as it prints', async () => {
   const events: NewEvent[] = []
   const solved = builds.solve([step('say', 'early', 'sleep', '3', 'say', 'late')], AbortSignal.timeout(60_000), events)

@@ -1,5 +1,6 @@
 import { status as grpc, type ServiceError } from '@grpc/grpc-js'
 import { Problem, type ProblemCode } from '#api/problem.ts'
+import { daemonWords } from './daemon-words.ts'
 import { RpcStatus } from './messages.ts'
 import type { Progress, StepFacts } from './progress.ts'
 import { exitVerdict, type Verdict } from './step-failures.ts'
@@ -30,14 +31,18 @@ export function solveProblem(error: unknown, { progress, plain, changed, root }:
     return new Problem('source-changed', detail, { cause: error, facts: { path: changed } })
   }
   const details = detailsOf(error)
-  if (isAway(error)) return daemonAway(error)
+  const exitCode = details.get(type.exit)?.['Code']
+  const fullText = plain(error.details)
+  const text = fullText.slice(0, maxDetailChars)
+  const said = { text, words: daemonWords(fullText) }
+  if (isAway(error) || (typeof exitCode !== 'number' && isSessionLost(error, said.words))) return daemonAway(error)
   const vertex = details.get(type.vertex)?.['digest']
   const step = (typeof vertex === 'string' ? progress.step(vertex) : null) ?? progress.failed()
-  const text = plain(error.details).slice(0, maxDetailChars)
-  const exitCode = details.get(type.exit)?.['Code']
   const record = root !== null && step?.record ? readStepRecord(root, step.record) : null
   const { code, detail, facts } =
-    typeof exitCode === 'number' ? exitVerdict({ step: step?.name ?? text, exitCode, text, record }) : judge(text, step)
+    typeof exitCode === 'number'
+      ? exitVerdict({ step: step?.name ?? text, exitCode, words: said.words, record })
+      : judge(said, step)
   return new Problem(code, detail, {
     cause: error,
     facts: {
@@ -57,18 +62,24 @@ export const daemonAway = (cause: unknown): Problem =>
     },
   )
 
-function judge(text: string, step: StepFacts | null): Verdict {
-  if (/no space left on device/i.test(text)) {
-    return { code: 'no-space', detail: 'The builder’s disk is full. Its operator must make room; then deploy again.' }
+/** What the daemon says, and the same without the words of the source that it quotes. */
+type Said = { text: string; words: string }
+
+function judge(said: Said, step: StepFacts | null): Verdict {
+  const { text, words } = said
+  // What is wrong with the Dockerfile is said in its own words, which no quotes mark.
+  if (/^(?:dockerfile parse error|failed to process )/.test(words)) return { code: 'build-failed', detail: text }
+  if (/(?:^|: )no space left on device(?:: unknown)?$/i.test(words)) {
+    return { code: 'no-space', detail: `The build daemon found no space left on a device. (${text})` }
   }
-  if (/^failed to push |^error writing (?:layer|manifest|config)/.test(text)) return pushVerdict(text)
-  const secret = /\bsecret (\S+): not found/.exec(text)?.[1]
+  if (/^failed to push |^error writing (?:layer|manifest|config)/.test(words)) return pushVerdict(said)
+  const secret = /(?:^|: )secret (\S+): not found$/.exec(words)?.[1]
   if (secret) {
     const detail = `The build needs the secret ${secret}, which is not set. ${secretWay(secret)}`
     return { code: 'build-failed', detail, facts: { secrets: [secret] } }
   }
-  const image = imageOf(text, step)
-  if (image !== null) return pullVerdict(image, text)
+  const image = imageOf(words, step)
+  if (image !== null) return pullVerdict(image, said)
   const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
   if (missing) {
     const detail = `The build copies ${missing[1]}, which the source does not hold. Is it left out by .dockerignore?`
@@ -90,27 +101,36 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
 export const secretWay = (name: string) =>
   `Keep it with the app (PUT /v1/apps/{app}/secrets/${name}), or send it with the source (form field secret.${name}).`
 
-function pushVerdict(text: string): Verdict {
-  const found = pushFailures.find(([said]) => said.test(text))
+function pushVerdict({ text, words }: Said): Verdict {
+  const reason = withoutNames(words.replace(/^failed to push \S+:/, ''))
+  const found = pushFailures.find(([fits]) => fits.test(reason))
   const [, code, why] = found ?? [null, 'registry-unavailable' as const, 'the connection broke; try again']
-  const status = /: ([45]\d\d) /.exec(text)?.[1]
+  const status = /: ([45]\d\d) /.exec(reason)?.[1]
   const facts = { registryStatus: status ? Number(status) : null }
   return { code, detail: `The registry did not take the image: ${why}. (${text})`, facts }
 }
 
+/** Addresses are not the daemon's own words either: names of apps and images stand in them. */
+const withoutNames = (words: string) => words.replace(/https?:\/\/\S*?(?=:?(?:\s|$))/g, '')
+
+/** How the daemon says that a request to a registry failed. */
+const askedFor =
+  /(?:^|: )(?:failed to do request: [A-Z][a-z]+ "|unexpected status from [A-Z]+ request to )https?:\/\/([^/\s]+)\/v2\/(\S+)\/(?:manifests|blobs)\/([\w.:-]*\w)/
+
 /** The image that could not be had, where that is what failed: named by the frontend, by its step, or by the request. */
-function imageOf(text: string, step: StepFacts | null): string | null {
+function imageOf(words: string, step: StepFacts | null): string | null {
   const named =
-    /failed to resolve source metadata for (\S+): /.exec(text) ??
-    /^(?:docker-image:\/\/|\[internal\] load metadata for )(\S+)$/.exec(step?.name ?? '') ??
-    /^failed to load cache key: (\S+): not found/.exec(text)
+    /^(?:\S+: )?failed to resolve source metadata for (\S+): /.exec(words) ??
+    /^(?:docker-image:\/\/|\[internal\] load metadata for )(\S+)$/.exec((step?.source && step.name) || '') ??
+    /^failed to load cache key: (\S+): not found/.exec(words)
   if (named) return named[1]!
-  const asked = /\/\/([^/\s]+)\/v2\/(\S+)\/(?:manifests|blobs)\/([\w.:-]+)/.exec(text)
+  const asked = askedFor.exec(words)
   return asked && `${asked[1]}/${asked[2]}${asked[3]!.includes(':') ? '@' : ':'}${asked[3]}`
 }
 
-function pullVerdict(image: string, text: string): Verdict {
-  if (/: not found|denied|authoriz|manifest unknown|name unknown|\b40[134]\b/i.test(text)) {
+function pullVerdict(image: string, { text, words }: Said): Verdict {
+  const reason = withoutNames(words.replace(/^\S+: (?=failed to resolve )/, '').replaceAll(image, ''))
+  if (/: not found|denied|authoriz|manifest unknown|name unknown|\b40[134]\b/i.test(reason)) {
     const detail = `The image ${image} is not there, or not for everybody; check its name and tag. (${text})`
     return { code: 'image-not-found', detail, facts: { image } }
   }
@@ -138,11 +158,15 @@ function sourceFacts(source: Detail | undefined): { source?: { file: string; lin
 export const isServiceError = (error: unknown): error is ServiceError =>
   error instanceof Error && 'details' in error && 'metadata' in error
 
-/** Gone, shutting down, or out of touch with our session: nothing that the source or the registry did. */
-function isAway({ code, metadata, details }: ServiceError): boolean {
+/** Gone or shutting down: nothing that the source or the registry did. */
+function isAway({ code, metadata }: ServiceError): boolean {
   if (code === grpc.UNAVAILABLE && metadata.get(detailsKey).length === 0) return true
-  return code === grpc.CANCELLED || /no active session for/.test(details)
+  return code === grpc.CANCELLED
 }
+
+/** Out of touch with our session: it was waited for in vain. */
+const isSessionLost = ({ code }: ServiceError, words: string) =>
+  code === grpc.DEADLINE_EXCEEDED && /(?:^|: )no active session for \S+: /.test(words)
 
 type Detail = Record<string, unknown>
 

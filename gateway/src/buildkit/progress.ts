@@ -9,6 +9,8 @@ export type BuildStats = { steps: number; cached: number; run: number }
 export type StepFacts = {
   name: string
   exporting: boolean
+  /** Whether it begins a build: nothing but sources needs no other step. A plan may give every step any name. */
+  source: boolean
   /** Names what `runc-with-limits` knows of it; null where it did not run, or without that. */
   record: string | null
 }
@@ -100,7 +102,13 @@ export class Progress {
 
   step(digest: string): StepFacts | null {
     const step = this.#steps.get(digest)
-    return step ? { name: step.name, exporting: step.name === exporting, record: step.record ?? null } : null
+    if (!step) return null
+    return {
+      name: step.name,
+      exporting: step.name === exporting,
+      source: step.inIntervals,
+      record: step.record ?? null,
+    }
   }
 
   /** The step that failed first, for errors that do not name theirs. */
@@ -126,8 +134,9 @@ export class Progress {
     const step = this.#steps.get(vertex)
     if (!step) return
     if (stream === 'stdout' || step.record !== undefined) return step.log.add(stream, bytes)
-    const { name, rest } = takeStepName(bytes)
+    const { name, key, rest } = takeStepName(bytes)
     step.record = name
+    step.log.believe(key)
     if (rest.length > 0) step.log.add(stream, rest)
   }
 

@@ -7,28 +7,32 @@ type Ended = {
   /** Its name. */
   step: string
   exitCode: number
-  /** What the daemon says. */
-  text: string
+  /** What the daemon says, without what it quotes. */
+  words: string
   record: StepRecord | null
 }
 
 const killedExitCode = 137
 
 /** Why a step that ran ended with an exit code, and which of its limits it met. */
-export function exitVerdict({ step, exitCode, text, record }: Ended): Verdict {
+export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
   if (record?.refused) {
     const detail = `The limits of the step “${step}” could not be set (${record.refused}). Try again; if it stays so, the builder’s operator must look after the control groups of its machine.`
     return { code: 'buildkit-unavailable', detail }
   }
   const why = exitCode === killedExitCode ? 'it was killed (SIGKILL)' : `it ended with exit code ${exitCode}`
-  const { words, facts } = limitMet(text, record)
-  return { code: 'build-failed', detail: `The step “${step}” failed: ${why}.${words}`, facts: { exitCode, ...facts } }
+  const limit = limitMet(words, record)
+  return {
+    code: 'build-failed',
+    detail: `The step “${step}” failed: ${why}.${limit.words}`,
+    facts: { exitCode, ...limit.facts },
+  }
 }
 
 const lessMemory =
   'Let the step use less (fewer workers, a smaller heap); or give the builder more memory, or its steps more of it (TARMAC_STEP_MEMORY).'
 
-function limitMet(text: string, record: StepRecord | null): { words: string; facts?: Record<string, unknown> } {
+function limitMet(said: string, record: StepRecord | null): { words: string; facts?: Record<string, unknown> } {
   if (record && record.killed > 0) {
     const own = record.atOwnLimit > 0
     const memoryLimitBytes = own ? record.memory : record.memoryOfAll
@@ -40,7 +44,7 @@ function limitMet(text: string, record: StepRecord | null): { words: string; fac
       facts: { outOfMemory: true, memoryLimitBytes },
     }
   }
-  if (/" did not complete successfully: cannot allocate memory/.test(text))
+  if (/" did not complete successfully: cannot allocate memory/.test(said))
     return { words: ` The kernel ended it because memory ran out. ${lessMemory}`, facts: { outOfMemory: true } }
   if (record && record.forksRefused > 0) {
     const words = ` The kernel refused it new processes: the step may have ${record.processes} processes and threads at once. Let it start fewer, or give steps more of them (TARMAC_STEP_PROCESSES).`

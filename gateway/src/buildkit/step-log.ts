@@ -5,17 +5,24 @@ export type Stream = 'stdout' | 'stderr'
 
 const maxLineChars = 16_384
 /** What `runc-with-output-limit` writes where it has left something out. */
-const leftOut = /^\[tarmac: (\d{1,15}) lines, (\d{1,15}) bytes of output are not kept here\]$/m
+const leftOut = /^: (\d{1,15}) lines, (\d{1,15}) bytes of output are not kept here\](?:\n|$)/
 
 /** The output of one step: bytes cut anywhere in, whole lines out. */
 export class StepLog {
   readonly #step: string
   readonly #tell: Tell
   readonly #lines = { stdout: new Lines(), stderr: new Lines() }
+  /** How a note begins that is not the step's own words; null: none is believed. */
+  #signed: string | null = null
 
   constructor(step: string, tell: Tell) {
     this.#step = step
     this.#tell = tell
+  }
+
+  /** Believes one note that has this key, which the step does not know. */
+  believe(key: string | null): void {
+    this.#signed = key && `[tarmac ${key}`
   }
 
   add(stream: Stream, bytes: Uint8Array): void {
@@ -29,12 +36,15 @@ export class StepLog {
 
   #take(stream: Stream, text: string | null): void {
     if (text === null) return
-    const gap = leftOut.exec(text)
+    const signed = this.#signed ?? ''
+    const at = signed === '' ? -1 : text.indexOf(signed)
+    const gap = at < 0 ? null : leftOut.exec(text.slice(at + signed.length))
     if (!gap) return this.#tell({ type: 'log', step: this.#step, stream, text })
-    const end = gap.index + gap[0].length + 1
-    if (gap.index > 1) this.#take(stream, text.slice(0, gap.index - 1))
+    this.#signed = null
+    if (at > 1) this.#take(stream, text.slice(0, at).replace(/\n$/, ''))
     this.#tell({ type: 'dropped', step: this.#step, lines: Number(gap[1]), bytes: Number(gap[2]) })
-    if (end <= text.length) this.#take(stream, text.slice(end))
+    const rest = text.slice(at + signed.length + gap[0].length)
+    if (rest !== '' || gap[0].endsWith('\n')) this.#take(stream, rest)
   }
 }
 

@@ -20,13 +20,13 @@ export type StepRecord = {
 }
 
 const maxRecordBytes = 4096
-/** The first line that a step's stderr says: which record is its own. */
-const nameLine = /^tarmac-step ([A-Za-z0-9_.+-]{1,128})\n/
+/** The first line that a step's stderr says: which record is its own, and the key of the note on its output. */
+const nameLine = /^tarmac-step ([A-Za-z0-9_.+-]{1,128})(?: ([0-9a-f-]{36}))?\n/
 
-/** Takes the name of the step's record off the first bytes of its stderr. */
-export function takeStepName(bytes: Buffer): { name: string | null; rest: Buffer } {
-  const [line, name = null] = nameLine.exec(bytes.toString('latin1', 0, 160)) ?? ['']
-  return { name, rest: bytes.subarray(line.length) }
+/** Takes the name of the step's record, and the key, off the first bytes of its stderr. */
+export function takeStepName(bytes: Buffer): { name: string | null; key: string | null; rest: Buffer } {
+  const [line, name = null, key = null] = nameLine.exec(bytes.toString('latin1', 0, 200)) ?? ['']
+  return { name, key, rest: bytes.subarray(line.length) }
 }
 
 /** The record of a step of the daemon with this root; null where none of its limits was reached, or none is set. */

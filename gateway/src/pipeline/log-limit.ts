@@ -3,11 +3,13 @@ import type { NewEvent } from '#api/event.ts'
 /** Bytes of output that are kept: the beginning of each step, of all steps together, and the end of a step that says more. */
 export type LogLimits = { stepBytes: number; allBytes: number; tailBytes: number }
 type LogEvent = NewEvent & { type: 'log' }
+/** About what an event takes that says how much is missing. */
+const gapBytes = 100
 
 /**
  * Keeps a log within its limits. Output beyond them waits, and when more comes than the tail may hold, the oldest of it
  * goes; what is left is given at times and at the step's end, after an event that says how much is missing there. All
- * that is not output passes.
+ * that is not output passes; of what is said to be missing, each event counts like a line of output.
  */
 export class LogLimit {
   readonly #limits: LogLimits
@@ -25,14 +27,13 @@ export class LogLimit {
       this.#steps.delete(event.step)
       return [...tail, event]
     }
-    if (event.type === 'dropped') return this.#steps.get(event.step)?.skip(event) ?? [event]
-    if (event.type !== 'log') return [event]
+    if (event.type !== 'log' && event.type !== 'dropped') return [event]
     const tail = this.#steps.get(event.step) ?? new Tail(event.step, this.#limits.tailBytes)
     this.#steps.set(event.step, tail)
-    const sizeBytes = Buffer.byteLength(event.text) + 1
+    const sizeBytes = event.type === 'log' ? Buffer.byteLength(event.text) + 1 : gapBytes
     const fits =
       tail.toldBytes + sizeBytes <= this.#limits.stepBytes && this.#allBytes + sizeBytes <= this.#limits.allBytes
-    if (!fits || tail.begun) return tail.hold(event)
+    if (!fits || tail.begun) return event.type === 'log' ? tail.hold(event) : tail.skip(event)
     tail.toldBytes += sizeBytes
     this.#allBytes += sizeBytes
     return [event]
@@ -91,8 +92,8 @@ class Tail {
   }
 
   /** Something is missing here already. Where lines wait, those before it go too: the end is what counts. */
-  skip(missing: { lines: number; bytes: number }): [] | null {
-    if (!this.begun) return null
+  skip(missing: { lines: number; bytes: number }): [] {
+    this.begun = true
     this.#dropped.lines += missing.lines + this.#held.length - this.#gone
     this.#dropped.bytes += missing.bytes + this.#heldBytes
     this.#held = []

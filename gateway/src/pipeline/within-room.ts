@@ -29,19 +29,29 @@ export async function withinRoom<T>(
   try {
     return await work(listen, AbortSignal.any([signal, inside.signal]))
   } catch (error) {
-    throw await outOfRoom(error, said, disk, signal)
+    throw await outOfRoom(error, { said, ended: inside.signal.aborted }, disk, signal)
   }
 }
 
 /**
  * What a build failed with; `no-space` when it was the builder's disk that was full, and then room is being made. A step
- * says so in its own words, which are believed when the disk was seen to be short.
+ * says so in its own words, and the daemon in words that may be the source's: both are believed when the disk was seen to
+ * be short, or when its watch itself has `ended` the build.
  */
-async function outOfRoom(error: unknown, said: boolean, disk: DiskWatch, signal: AbortSignal): Promise<unknown> {
+async function outOfRoom(
+  error: unknown,
+  { said, ended }: { said: boolean; ended: boolean },
+  disk: DiskWatch,
+  signal: AbortSignal,
+): Promise<unknown> {
   if (!(error instanceof Problem)) return error
   const stopped = error.facts['exitCode'] === killed && !error.facts['outOfMemory'] ? disk.stoppedLately() : null
-  const isShort = error.code === 'no-space' || ((said || words.test(error.message)) && (await disk.wasShort()))
-  if (!stopped && !isShort) return error
+  const saysFull = error.code === 'no-space' || said || words.test(error.message)
+  const isShort = (ended && error.code === 'no-space') || (saysFull && (await disk.wasShort()))
+  if (!stopped && !isShort) {
+    if (error.code !== 'no-space') return error
+    return new Problem('build-failed', error.message, { cause: error, facts: error.facts })
+  }
   void disk.makeRoom(wantedShare)
   const tries = (triesOf.get(signal) ?? 0) + 1
   triesOf.set(signal, tries)

@@ -101,16 +101,19 @@ test('the push is announced once, when the image exporter begins it', () => {
 test('where the end of a long output follows its beginning, the log says how much is missing between them', () => {
   const events: NewEvent[] = []
   const log = new StepLog('s', (event) => events.push(event))
-  log.add('stdout', Buffer.from('one\ntw'))
-  log.add('stdout', Buffer.from('\n[tarmac: 7 lines, 900 bytes of output are not kept here]\nlast\n'))
-  log.add('stderr', Buffer.from('[tarmac: 1 lines, 2 bytes of output are not kept here]\n'))
+  log.believe('a1')
+  const note = '[tarmac a1: 7 lines, 900 bytes of output are not kept here]'
+  const forged = '[tarmac: 1 lines, 2 bytes of output are not kept here]'
+  log.add('stdout', Buffer.from(`one\n${forged}\ntw`))
+  log.add('stdout', Buffer.from(`\n${note}\nlast\n`))
+  log.add('stderr', Buffer.from(`${note}\n`)) // one is all that is written of a step
   log.flush()
   const about = { type: 'log', step: 's', stream: 'stdout' }
   expect(events).toEqual([
-    { ...about, text: 'one' },
+    { ...about, text: `one\n${forged}` },
     { ...about, text: 'tw' },
     { type: 'dropped', step: 's', lines: 7, bytes: 900 },
     { ...about, text: 'last' },
-    { type: 'dropped', step: 's', lines: 1, bytes: 2 },
+    { ...about, stream: 'stderr', text: note },
   ])
 })

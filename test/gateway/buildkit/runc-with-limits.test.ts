@@ -85,6 +85,13 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     expect([kill.status, kill.stdout, kill.stderr]).toEqual([0, 'what comes in\n', 'own words\n'])
   })
 
+  test('where output is limited, each step gets a key of its own for the note on it, beside its name', () => {
+    tree(2)
+    const said = () => call(shell, run, { TARMAC_STEP_OUTPUT_HEAD: '1' }).stderr
+    expect(said()).toMatch(new RegExp(`^tarmac-step ${id} [0-9a-f-]{36}\\nown words\\n$`))
+    expect(said()).not.toBe(said())
+  })
+
   test('cgroup v2: makes the group of the step where runc will look for it, with its limits, below that of all', () => {
     tree(2)
     put(`tarmac-steps-ab/buildkit/${id}`, 'memory.swap.max', 'max')

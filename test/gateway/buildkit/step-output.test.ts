@@ -10,9 +10,9 @@ beforeAll(async () => void (dir = await mkdtemp(join(tmpdir(), 'tarmac-runc-')))
 afterAll(() => rm(dir, { recursive: true }))
 
 /** Runs it with a script in the place of runc. */
-async function run(script: string, headBytes: number, args = ['--log', 'x', 'run', '--bundle', 'b', 'id']) {
+async function run(script: string, headBytes: number, args = ['--log', 'x', 'run', '--bundle', 'b', 'id'], more = {}) {
   await writeFile(join(dir, 'buildkit-runc'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
-  const env = { ...stepOutputEnv(headBytes), PATH: `${dir}:/usr/bin:/bin` }
+  const env = { ...stepOutputEnv(headBytes), PATH: `${dir}:/usr/bin:/bin`, ...more }
   const { status, stdout, stderr } = spawnSync(runcWithOutputLimit, args, {
     env,
     encoding: 'latin1',
@@ -42,6 +42,12 @@ test('a step that prints more keeps whole lines of its beginning and of its end,
   expect(before!.length).toBeGreaterThanOrEqual(100 * kibibyte)
   expect(after!.length).toBeGreaterThan(250 * kibibyte)
   expect(stdout.length).toBeLessThan((100 + 512) * kibibyte)
+})
+
+test('the note of what is missing carries a key that the step does not see', async () => {
+  const script = `echo "key=$TARMAC_STEP_OUTPUT_KEY"; ${lines(200_000)}`
+  const { stdout } = await run(script, 10 * kibibyte, ['run', 'id'], { TARMAC_STEP_OUTPUT_KEY: 'a1' })
+  expect(stdout).toMatch(/^key=\n[^]*\n\[tarmac a1: \d+ lines, /)
 })
 
 test('a line without an end is held within the same limits', async () => {
