@@ -164,7 +164,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
     options: { owner, lane },
     idempotencyKey: key,
   }: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>) {
-    if ((lane ?? this.#apps.settings(app).lane) !== 'reject' || (key && knownKey(this.#rows, app, key))) return
+    if (key && knownKey(this.#rows, app, key)) return
+    refuseFullQueue(this.#rows, app, 0)
+    if ((lane ?? this.#apps.settings(app).lane) !== 'reject') return
     const busy = this.#lanes.oldest({ app, owner: owner ?? '' })
     if (busy) throw laneBusy(busy)
   }
