@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { StoreTools } from './store-tools.ts'
 
 /** Records may be many and large: after so long in one transaction, others come in between. */
-const partMs = 20
+const partMs = 10
 
 /** Does `each` for all items, in as many transactions as that takes. What concerns one item happens whole or not at all. */
 export async function inParts<T>(

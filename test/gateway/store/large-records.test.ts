@@ -41,7 +41,7 @@ test('one more deployment, a claim and a start with 400 large deployments in the
 
   const before = process.memoryUsage().heapUsed
   const { longestMs } = await longestHold(() => store.startLife({ boot: 'a', maxDeaths: 3 }, 'stopped'))
-  // With some thousands of them the gateway runs out of memory here, at every start from then on.
+  // All records at once would be 200 MB.
   expect((process.memoryUsage().heapUsed - before) / 2 ** 20).toBeLessThan(100)
   expect(longestMs).toBeLessThan(budgetMs)
 }, 60_000)
