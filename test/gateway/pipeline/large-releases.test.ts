@@ -41,6 +41,6 @@ test('a page of releases that hold one file for each of 44 groups is not a hundr
   }
   const [before, after] = [shownRelease(releases[0]!), shownRelease({ ...releases[0]!, desired: desiredApp(changed) })]
   const diff = releaseDiff(before, after)
-  expect(diff.differences).toHaveLength(names.length)
+  expect(diff.differences.filter(({ path }) => path.includes('.files.'))).toHaveLength(names.length)
   expect(visibleJson(diff).length).toBeLessThan(16 * 2 ** 20)
 }, 60_000)
