@@ -99,6 +99,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'nothing-built': 4,
   'idempotency-mismatch': 4,
   'lane-busy': 23,
+  'queue-full': 23,
   'too-late': 1,
   cancelled: 20,
   superseded: 21,

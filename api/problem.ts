@@ -92,6 +92,7 @@ export const problems = {
   'nothing-built': row(409, 'source', false, 'There is no image to bring again'),
   'idempotency-mismatch': row(422, 'source', false, 'The idempotency key was used for something else'),
   'lane-busy': row(409, 'source', true, 'Another deployment is in the way'),
+  'queue-full': row(503, 'ours', true, 'The builder’s queue is full'),
   'too-late': row(409, 'source', false, 'Machines have been touched; this no longer stops by itself'),
   cancelled: row(409, 'source', false, 'The deployment was cancelled'),
   superseded: row(409, 'source', false, 'A newer deployment took this one’s place'),

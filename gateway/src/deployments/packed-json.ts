@@ -31,6 +31,13 @@ export function unpacked(read: unknown): unknown {
   return value
 }
 
+/** How many characters of texts `unpacked` adds to what has been parsed. */
+export function sharedChars(read: unknown): number {
+  if (!isPacked(read)) return 0
+  const [, , texts, places] = read
+  return places.reduce((sum, [index]) => sum + texts[index]!.length, 0)
+}
+
 /** Long texts that occur more than once, each with its number. */
 function sharedTexts(value: unknown): Map<string, number> {
   const seen = new Set<string>()

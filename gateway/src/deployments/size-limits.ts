@@ -30,8 +30,14 @@ export const sizeLimits = {
   cancelChars: 1000,
   /** What a problem says beside its detail. */
   factsBytes: 64 * 1024,
-  /** What one page of a list reads. Two of the largest releases fit, so that the one before the newest is found. */
-  pageBytes: 32 * 2 ** 20,
+  /** What one page of a list shows. It has one record at least. */
+  pageBytes: 4 * 2 ** 20,
+} as const
+
+/** Deployments that have not ended, and the bytes of their records, as a start and each look at the queue can take. */
+export const queueLimits = {
+  app: { count: 10_000, bytes: 256 * 2 ** 20 },
+  all: { count: 20_000, bytes: 512 * 2 ** 20 },
 } as const
 
 /** Refuses what is larger than a store keeps. `what` names it, as in "The options". */

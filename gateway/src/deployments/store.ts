@@ -85,7 +85,7 @@ export interface DeploymentStore {
   madeBy(app: string, request: Pick<NewDeployment, 'asked' | 'idempotencyKey'>): Promise<Deployment | null>
   /** One of the app's that has not ended, if any. */
   unfinished(app: string): Promise<Deployment | null>
-  /** `lane-busy` as `create` would say it, before the source is there; not for what the same key made already. */
+  /** `lane-busy` or `queue-full` as `create` would say it, before the source is there; not for what the same key made already. */
   refuseBusyLane(asked: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>): Promise<void>
   find(id: string): Promise<Deployment | null>
   /** Newest first. `before` is a cursor of an earlier page. */

@@ -39,10 +39,11 @@ export async function releaseBack(
   number: number | null,
 ): Promise<KeptRelease> {
   if (number !== null) return findRelease(store, app, owner, number)
-  const { releases } = await store.list(app, owner, { limit: 2, before: null })
-  if (releases[1]) return releases[1]
+  const newest = await store.find(app, owner)
+  const before = newest && (await store.list(app, owner, { limit: 1, before: `${newest.number}` })).releases[0]
+  if (before) return before
   const whose = owner === null ? app : `${owner} in ${app}`
-  const has = releases[0] ? `one release, number ${releases[0].number}` : 'no release'
+  const has = newest ? `one release, number ${newest.number}` : 'no release'
   throw new Problem('release-not-found', `There is nothing to go back to: ${whose} has ${has}.`)
 }
 

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { type CancelWish, type Deployment, isFinal } from '#api/deployment.ts'
-import { asProblem, Problem } from '#api/problem.ts'
+import { asProblem, Problem, type ProblemBody } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import { cancelled } from '../deployments/cancelled.ts'
 import { untilEnd } from '../deployments/follow.ts'
@@ -28,6 +28,8 @@ export class Rollouts {
   readonly #parts: Parts
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
+  /** Why targets of a rollout at work that have not begun never will. The record says it too, but has all its targets. */
+  readonly #stopped = new Map<string, ProblemBody>()
 
   /** Takes up what an earlier gateway left. */
   static async start(parts: Parts): Promise<Rollouts> {
@@ -71,9 +73,11 @@ export class Rollouts {
   async cancel(id: string, wish: Wish): Promise<Rollout> {
     const { build, targets, endedAt } = await this.#kept(id)
     if (endedAt === null) {
-      await this.#parts.store.rollouts.stop(id, cancelled(wish).body())
-      for (const made of [build, ...targets.map(({ deployment }) => deployment)])
+      await this.#stopRest(id, cancelled(wish).body())
+      for (const made of [build, ...targets.map(({ deployment }) => deployment)]) {
+        await nextTurn() // the records answer at once
         if (made !== null) await this.#callBack(made, wish)
+      }
     }
     return this.find(id)
   }
@@ -90,23 +94,27 @@ export class Rollouts {
       log.error({ err }, 'rollout lost its runner')
       await this.#parts.store.rollouts.made(kept.id).catch(() => {}) // else others might wait for it
     })
-    const tracked = work.finally(() => this.#running.delete(tracked))
+    const tracked = work.finally(() => {
+      this.#running.delete(tracked)
+      this.#stopped.delete(kept.id)
+    })
     this.#running.add(tracked)
   }
 
   /** Every step looks first, so that a rollout that is taken up again makes nothing twice. */
-  async #run({ id, build, source, targets, parallel, stopAfter, refused }: KeptRollout): Promise<void> {
+  async #run({ id, build, source, targets, parallel, stopAfter, refused, problem }: KeptRollout): Promise<void> {
     const { store, submissions } = this.#parts
-    const stopped = async () => (await this.#kept(id)).problem
+    const stopped = () => problem ?? this.#stopped.get(id)
     const built = build === null ? null : await this.#ended(build)
-    if (built && isFinal(built.state) && built.state !== 'built') await store.rollouts.stop(id, notBuilt(built).body())
+    if (built && isFinal(built.state) && built.state !== 'built') await this.#stopRest(id, notBuilt(built).body())
     let failures = 0
     const queue = targets.values()
     const work = async () => {
       for (const { deployment, ...target } of queue) {
+        await nextTurn() // the records answer at once
         let why = refused[deployment] ?? null
         if (!why && !(await store.find(deployment))) {
-          if (this.#stop.signal.aborted || (await stopped())) continue
+          if (this.#stop.signal.aborted || stopped()) continue
           if (!(await this.#begun(id))) continue // it goes on at the next start
           why = await submissions.bring(source ?? { deployment: build! }, { ...target, id: deployment }).then(
             () => null,
@@ -115,21 +123,29 @@ export class Rollouts {
           await store.rollouts.made(id)
           this.#parts.wake()
           if (why) await store.rollouts.refuse(id, deployment, why)
-          const late = await stopped() // while it was being made
+          const late = stopped() // while it was being made
           if (late) await this.#callBack(deployment, ownWish(late.detail))
         }
         const failed = why !== null || isFailure(await this.#ended(deployment))
         if (failed && ++failures === stopAfter) {
           const detail = `Not begun: ${failures} of ${targets.length} targets failed, after which the rollout stops.`
-          await store.rollouts.stop(id, new Problem('cancelled', detail).body())
+          await this.#stopRest(id, new Problem('cancelled', detail).body())
           // What waits in the queue still has not begun either; what is at work goes on.
-          for (const { deployment: other } of targets)
+          for (const { deployment: other } of targets) {
+            await nextTurn()
             if ((await store.find(other))?.state === 'pending') await this.#callBack(other, ownWish(detail))
+          }
         }
       }
     }
     await Promise.all(Array.from({ length: parallel }, work))
     if (!this.#stop.signal.aborted) await store.rollouts.end(id)
+  }
+
+  /** The first reason stays. */
+  async #stopRest(id: string, why: ProblemBody): Promise<void> {
+    if (!this.#stopped.has(id)) this.#stopped.set(id, why)
+    await this.#parts.store.rollouts.stop(id, why)
   }
 
   /** Waits until a deployment of it may be made; false when the gateway stops before. */
@@ -154,20 +170,20 @@ export class Rollouts {
   }
 
   async #shown({ targets: wishes, refused, ...kept }: KeptRollout): Promise<Rollout> {
-    const targets = await Promise.all(
-      wishes.map(async ({ app, options, deployment: id }): Promise<Rollout['targets'][number]> => {
-        const made = await this.#parts.store.find(id)
-        const left = kept.endedAt === null ? 'waiting' : 'cancelled'
-        return {
-          app,
-          owner: options.owner,
-          deployment: made && id,
-          state: made?.state ?? (refused[id] ? 'deploy_failed' : left),
-          url: made?.url ?? null,
-          problem: made?.problem ?? refused[id] ?? (made ? null : kept.problem),
-        }
-      }),
-    )
+    const targets: Rollout['targets'] = []
+    for (const { app, options, deployment: id } of wishes) {
+      await nextTurn()
+      const made = await this.#parts.store.find(id)
+      const left = kept.endedAt === null ? 'waiting' : 'cancelled'
+      targets.push({
+        app,
+        owner: options.owner,
+        deployment: made && id,
+        state: made?.state ?? (refused[id] ? 'deploy_failed' : left),
+        url: made?.url ?? null,
+        problem: made?.problem ?? refused[id] ?? (made ? null : kept.problem),
+      })
+    }
     const counts: Rollout['counts'] = {}
     for (const { state } of targets) counts[state] = (counts[state] ?? 0) + 1
     return { ...kept, counts, targets }

@@ -116,14 +116,18 @@ export class DeploymentRows {
       const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }
       body.release = this.#others.releases.add(of, release)
     }
-    this.run('UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ? WHERE id = ?', [
-      state,
-      at,
-      isFinal(state) ? at : null,
-      bodyText(body, row.body),
-      isFinal(state) ? null : rollout === undefined ? row.rollout : rolloutText(rollout),
-      row.id,
-    ])
+    this.run(
+      'UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ?, builds = ? WHERE id = ?',
+      [
+        state,
+        at,
+        isFinal(state) ? at : null,
+        bodyText(body, row.body),
+        isFinal(state) ? null : rollout === undefined ? row.rollout : rolloutText(rollout),
+        Number(body.image === null),
+        row.id,
+      ],
+    )
   }
 
   write(id: string, events: NewEvent[]): void {
@@ -151,6 +155,13 @@ export class DeploymentRows {
 
   find(id: string): Row | null {
     return this.all('SELECT * FROM deployments WHERE id = ?', [id])[0] ?? null
+  }
+
+  /** Without the records, which may be large. */
+  ids(where: string, values: Value[] = []): string[] {
+    return this.prepare(`SELECT id FROM deployments WHERE ${where}`)
+      .all(...values)
+      .map(({ id }) => String(id))
   }
 
   all(sql: string, values: Value[] = []): Row[] {

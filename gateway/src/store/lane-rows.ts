@@ -9,10 +9,17 @@ export class LaneRows {
     this.#rows = rows
   }
 
-  /** Those of a lane that have not ended, oldest first. */
-  unfinished({ app, owner }: Pick<Row, 'app' | 'owner'>): Row[] {
+  /** Of those of a lane that have not ended the oldest. */
+  oldest({ app, owner }: Pick<Row, 'app' | 'owner'>): Row | null {
+    const open = 'SELECT * FROM deployments WHERE app = ? AND owner = ? AND ended_at IS NULL ORDER BY number LIMIT 1'
+    return this.#rows.all(open, [app, owner])[0] ?? null
+  }
+
+  /** Those of a lane that have not ended, oldest first, without those that only wait their turn: these may be many. */
+  passing({ app, owner }: Pick<Row, 'app' | 'owner'>): Row[] {
     return this.#rows.all(
-      'SELECT * FROM deployments WHERE app = ? AND owner = ? AND ended_at IS NULL ORDER BY number',
+      `SELECT * FROM deployments INDEXED BY deployments_lane_passing
+       WHERE app = ? AND owner = ? AND ended_at IS NULL AND keeps_turn = 0 ORDER BY number`,
       [app, owner],
     )
   }
@@ -34,14 +41,14 @@ export class LaneRows {
   letNewerPass({ id }: Row): void {
     const row = this.#rows.find(id)!
     if (this.fenced(row)) return
-    for (const newer of this.unfinished(row))
+    for (const newer of this.passing(row))
       if (newer.number > row.number && this.#rows.find(id)!.state === 'pending') this.giveWay(row, newer)
   }
 
   /** The fence: where a newer deployment of the lane runs, or is being brought to machines, this one ends here. */
   fenced(row: Row): boolean {
     const [newer] = this.#rows.all(
-      `SELECT * FROM deployments
+      `SELECT * FROM deployments INDEXED BY deployments_fence
        WHERE app = ? AND number > ? AND owner = ? AND state IN ('deploying', 'verifying', 'live') LIMIT 1`,
       [row.app, row.number, row.owner],
     )

@@ -5,18 +5,21 @@ import { arrange, behindSuspects, type AtWork, type QueueLimits, type Queued, ty
 export class QueueRows {
   readonly #queued
   readonly #atWork
+  readonly #waits
   readonly #told
   readonly #tell
 
   constructor(db: DatabaseSync) {
     this.#queued = db.prepare(
-      `SELECT id, app, owner, number, iif(json_valid(body), body, '{}') ->> '$.image' IS NULL AS builds, served,
+      `SELECT id, app, owner, number, builds, served,
          iif(json_valid(settings), settings, '{}') ->> '$.builds' AS appBuilds
-       FROM deployments JOIN apps USING (app) WHERE ended_at IS NULL AND state = 'pending'`,
+       FROM deployments INDEXED BY deployments_queue JOIN apps USING (app) WHERE ended_at IS NULL AND state = 'pending'`,
     )
     this.#atWork = db.prepare(
-      `SELECT id, app, owner, state FROM deployments WHERE ended_at IS NULL AND state <> 'pending'`,
+      `SELECT id, app, owner, state FROM deployments INDEXED BY deployments_unfinished
+       WHERE ended_at IS NULL AND state <> 'pending'`,
     )
+    this.#waits = db.prepare("SELECT 1 FROM deployments WHERE id = ? AND state = 'pending'")
     this.#told = db.prepare('SELECT waiting FROM deployments WHERE id = ?')
     this.#tell = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
   }
@@ -27,6 +30,10 @@ export class QueueRows {
     for (const one of queued) one.builds = one.builds === 1
     if (suspects) return { next: null, places: behindSuspects(queued as Queued[], suspects) }
     return arrange(queued as Queued[], this.#atWork.all() as unknown as AtWork[], limits)
+  }
+
+  waits(id: string): boolean {
+    return this.#waits.get(id) !== undefined
   }
 
   told(id: string): Told | null {

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { ImageFacts } from '#api/deployment.ts'
-import { packJson, unpacked } from '../deployments/packed-json.ts'
+import { packJson, sharedChars, unpacked } from '../deployments/packed-json.ts'
 import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import { pageOf, type StoreTools } from './store-tools.ts'
 import { type KeptRelease, keptReleases, type NewRelease, type ReleaseStore } from '../deployments/release-store.ts'
@@ -52,7 +52,7 @@ export class ReleaseRows implements ReleaseStore {
   async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
     const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
     const rows = this.#upTo.iterate(app, owner ?? '', upTo, page.limit + 1) as Iterable<unknown>
-    const { shown, next } = pageOf(rows as Iterable<Row>, page.limit, ({ number }) => number)
+    const { shown, next } = pageOf(rows as Iterable<Row>, page.limit, ({ number }) => number, shownChars)
     return { releases: shown.map(toRelease), next }
   }
 
@@ -88,6 +88,10 @@ export class ReleaseRows implements ReleaseStore {
     return this.#upTo.all(app, owner ?? '', upTo, limit) as unknown as Row[]
   }
 }
+
+/** Of a release as it is shown: a text that is kept once is there for each group. */
+const shownChars = ({ body }: Row): number =>
+  body.length + sharedChars((JSON.parse(body) as Pick<KeptRelease, 'desired'>).desired)
 
 function toRelease({ app, owner, number, deployment, created_at: createdAt, body }: Row): KeptRelease {
   const { desired, ...kept } = JSON.parse(body) as Pick<KeptRelease, 'image' | 'desired' | 'secrets'>

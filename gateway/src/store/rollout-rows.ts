@@ -25,7 +25,7 @@ export class RolloutRows implements RolloutStore {
     const { time, transaction } = this.#tools
     return transaction(() => {
       const known = this.#known(request)
-      if (known) return toRollout(known)
+      if (known) return this.#whole(known)
       const { id, ...body } = fresh
       const { asked, idempotencyKey } = request
       for (const name of [id, idempotencyKey]) keepWithin('A name', name ?? '', sizeLimits.nameBytes)
@@ -34,18 +34,18 @@ export class RolloutRows implements RolloutStore {
       this.#db
         .prepare('INSERT INTO rollouts (id, created_at, idempotency_key, fingerprint, body) VALUES (?, ?, ?, ?, ?)')
         .run(id, time(), idempotencyKey, fingerprintOf(asked), text)
-      return toRollout(this.#all('WHERE id = ?', id)[0]!)
+      return this.#whole(this.#all('WHERE id = ?', id)[0]!)
     })
   }
 
   async madeBy(request: Parameters<RolloutStore['madeBy']>[0]) {
     const known = this.#known(request)
-    return known ? toRollout(known) : null
+    return known ? this.#whole(known) : null
   }
 
   async find(id: string) {
     const [row] = this.#all('WHERE id = ?', id)
-    return row ? toRollout(row) : null
+    return row ? this.#whole(row) : null
   }
 
   async list({ limit, before }: { limit: number; before: string | null }) {
@@ -56,7 +56,7 @@ export class RolloutRows implements RolloutStore {
   }
 
   async unfinished() {
-    return this.#all('WHERE ended_at IS NULL ORDER BY created_at').map(toRollout)
+    return this.#all('WHERE ended_at IS NULL ORDER BY created_at').map((row) => this.#whole(row))
   }
 
   async begin(id: string) {
@@ -69,8 +69,8 @@ export class RolloutRows implements RolloutStore {
   }
 
   async refuse(id: string, deployment: string, problem: ProblemBody) {
-    const update = this.#db.prepare(`UPDATE rollouts SET body = json_set(body, ?, json(?)) WHERE id = ?`)
-    this.#tools.transaction(() => update.run(`$.refused."${deployment}"`, JSON.stringify(cutProblem(problem)), id))
+    const insert = this.#db.prepare('INSERT OR REPLACE INTO rollout_refusals VALUES (?, ?, ?)')
+    this.#tools.transaction(() => insert.run(id, deployment, JSON.stringify(cutProblem(problem))))
   }
 
   async stop(id: string, problem: ProblemBody) {
@@ -84,6 +84,15 @@ export class RolloutRows implements RolloutStore {
   async end(id: string) {
     const { time, transaction } = this.#tools
     transaction(() => this.#db.prepare('UPDATE rollouts SET ended_at = ? WHERE id = ?').run(time(), id))
+  }
+
+  /** With its refusals, which have a table of their own: a rollout of many targets is not written again for each. */
+  #whole(row: Row): KeptRollout {
+    const rollout = toRollout(row)
+    const refusals = this.#db.prepare('SELECT deployment, problem FROM rollout_refusals WHERE rollout = ?').all(row.id)
+    for (const { deployment, problem } of refusals)
+      rollout.refused[String(deployment)] = JSON.parse(String(problem)) as ProblemBody
+    return rollout
   }
 
   #known({ asked, idempotencyKey }: { asked: unknown; idempotencyKey: string | null }): Row | undefined {

@@ -7,6 +7,7 @@ export class SourceRows {
   readonly #apps
   readonly #unfinished
   readonly #newest
+  readonly #size
 
   constructor(db: DatabaseSync) {
     this.#apps = db.prepare('SELECT app, settings FROM apps')
@@ -14,8 +15,11 @@ export class SourceRows {
       'SELECT source_digest AS digest FROM deployments WHERE ended_at IS NULL AND source_digest IS NOT NULL',
     )
     this.#newest = db.prepare(
-      `SELECT source_digest AS digest, ended_at AS endedAt, iif(json_valid(body), body, '{}') ->> '$.source.sizeBytes' AS sizeBytes FROM deployments
+      `SELECT id, source_digest AS digest, ended_at AS endedAt FROM deployments
        WHERE app = ? AND ended_at IS NOT NULL AND source_digest IS NOT NULL ORDER BY number DESC`,
+    )
+    this.#size = db.prepare(
+      `SELECT iif(json_valid(body), body, '{}') ->> '$.source.sizeBytes' AS sizeBytes FROM deployments WHERE id = ?`,
     )
   }
 
@@ -29,7 +33,8 @@ export class SourceRows {
       for (const row of this.#newest.iterate(String(app))) {
         const digest = String(row['digest'])
         if (kept.has(digest)) continue
-        sizeBytes += Number(row['sizeBytes'])
+        // Asked once for each source: records may be large, and many of one source.
+        sizeBytes += Number(this.#size.get(String(row['id']))!['sizeBytes'])
         const enough = kept.size >= own.keepSources || sizeBytes > own.keepSourcesMib * 2 ** 20
         if (enough || String(row['endedAt']) < since) break
         kept.add(digest)

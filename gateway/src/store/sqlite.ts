@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { DatabaseSync } from 'node:sqlite'
 import { isFinal, type CancelWish, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
@@ -38,11 +37,13 @@ import {
 import { LaneRows } from './lane-rows.ts'
 import { dropLogs } from './log-retention.ts'
 import { isFull, noRoom } from './full-disk.ts'
+import { inParts } from './in-parts.ts'
 import { openDatabase } from './open-database.ts'
 import { ReleaseRows } from './release-rows.ts'
 import { RolloutRows } from './rollout-rows.ts'
 import { knownKey, madeByKey, noteKey } from './request-keys.ts'
 import { QueueRows } from './queue-rows.ts'
+import { refuseFullQueue } from './queue-size.ts'
 import { SecretRows } from './secret-rows.ts'
 import { SourceRows } from './source-rows.ts'
 import { suspected, SuspectRows } from './suspect-rows.ts'
@@ -113,8 +114,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const options = withDefaults(fresh.options, { lane, ...(!fresh.resolved && settings) })
       const owner = options.owner ?? ''
       // What waits its turn passes nobody: it need not look at the whole lane, which may be long.
-      const others = options.lane === 'fifo' ? [] : this.#lanes.unfinished({ app, owner })
-      if (options.lane === 'reject' && others[0]) throw laneBusy(others[0])
+      const others = options.lane === 'fifo' ? [] : this.#lanes.passing({ app, owner })
+      const busy = options.lane === 'reject' ? this.#lanes.oldest({ app, owner }) : null
+      if (busy) throw laneBusy(busy)
       const body: Body = {
         options,
         source,
@@ -129,10 +131,13 @@ class SqliteStore implements DeploymentStore, SecretStore {
         cancel: null,
         supersededBy: null,
       }
+      const text = bodyText(body)
+      refuseFullQueue(this.#rows, app, Buffer.byteLength(text))
+      const keepsTurn = Number(options.lane === 'fifo')
       this.#rows.run(
-        `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body)
-         SELECT ?6, ?1, ?2, max(coalesce(max(number), 0), ?7) + 1, 'pending', ?3, ?3, ?4, ?5 FROM deployments WHERE app = ?1`,
-        [app, owner, at, source?.digest ?? null, bodyText(body), id, Number(options.over)],
+        `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body, keeps_turn, builds)
+         SELECT ?6, ?1, ?2, max(coalesce(max(number), 0), ?7) + 1, 'pending', ?3, ?3, ?4, ?5, ?8, ?9 FROM deployments WHERE app = ?1`,
+        [app, owner, at, source?.digest ?? null, text, id, Number(options.over), keepsTurn, Number(image === null)],
       )
       this.#apps.add(app)
       for (const secret of secrets) this.#secrets.put(`deployment:${id}`, secret, at)
@@ -159,8 +164,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
     options: { owner, lane },
     idempotencyKey: key,
   }: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>) {
-    if ((lane ?? this.#apps.settings(app).lane) !== 'reject' || (key && knownKey(this.#rows, app, key))) return
-    const [busy] = this.#lanes.unfinished({ app, owner: owner ?? '' })
+    if (key && knownKey(this.#rows, app, key)) return
+    refuseFullQueue(this.#rows, app, 0)
+    if ((lane ?? this.#apps.settings(app).lane) !== 'reject') return
+    const busy = this.#lanes.oldest({ app, owner: owner ?? '' })
     if (busy) throw laneBusy(busy)
   }
 
@@ -222,15 +229,13 @@ class SqliteStore implements DeploymentStore, SecretStore {
   async endLate(limitMs: number): Promise<void> {
     const detail = `It waited in the queue for longer than ${limitMs / 1000} s.`
     const problem = new Problem('time-limit', detail, { facts: { state: 'pending', limitMs } }).body()
-    const endSome = () => {
-      const late = this.#rows.all(
-        `SELECT * FROM deployments WHERE state = 'pending' AND ended_at IS NULL AND updated_at < ? LIMIT ?`,
-        [this.#rows.time(-limitMs), atOnce],
-      )
-      for (const row of late) this.#rows.move(row, 'build_failed', { problem })
-      return late.length
-    }
-    while (this.#transaction(endSome) > 0) await nextTurn()
+    const late = this.#rows.ids(`state = 'pending' AND ended_at IS NULL AND updated_at < ?`, [
+      this.#rows.time(-limitMs),
+    ])
+    await this.#inParts(late, (id) => {
+      const row = this.#rows.find(id)
+      if (row?.state === 'pending') this.#rows.move(row, 'build_failed', { problem })
+    })
   }
 
   async tellWaiting(limits: QueueLimits | null): Promise<void> {
@@ -239,18 +244,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
       return this.#queue.arranged(limits, suspects)
     })
     const isWorth = ({ id, ...place }: (typeof places)[number]) => worthTelling(place, this.#queue.told(id))
-    const tellSome = (some: typeof places) => {
-      for (const { id, ...place } of some.filter(isWorth)) {
-        if (this.#rows.find(id)?.state !== 'pending') continue // it went on while others were told
-        const times = (this.#queue.told(id)?.times ?? 0) + 1
-        this.#queue.tell(id, { for: place.for, place: place.place, times })
-        this.#rows.write(id, [{ type: 'waiting', ...place }])
-      }
-    }
-    for (let at = 0; at < places.length; at += atOnce) {
-      if (at > 0) await nextTurn()
-      this.#transaction(() => tellSome(places.slice(at, at + atOnce)))
-    }
+    await this.#inParts(places, ({ id, ...place }) => {
+      if (!isWorth({ id, ...place }) || !this.#queue.waits(id)) return // it went on while others were told
+      const times = (this.#queue.told(id)?.times ?? 0) + 1
+      this.#queue.tell(id, { for: place.for, place: place.place, times })
+      this.#rows.write(id, [{ type: 'waiting', ...place }])
+    })
   }
 
   async advance(
@@ -315,8 +314,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }> {
+    const ended = await this.#endDamaged()
     return this.#transaction(() => {
-      const ended = this.#endDamaged()
       // What other gateways have at work is not suspect.
       if (this.#settings.alone) ended.push(...this.#suspects.startLife(life).ended)
       const claims = this.#recover(reason, null, life.maxDeaths)
@@ -341,14 +340,15 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   /** What cannot be read must not keep a gateway from its start, nor stand in its app's way. */
-  #endDamaged(): string[] {
-    const open = this.#rows.all('SELECT * FROM deployments WHERE ended_at IS NULL')
-    const unreadable = open.filter((each) => !isReadable(each))
-    for (const row of unreadable) {
-      const problem = damaged(row).body()
-      this.#rows.move(row, failureIn(row.state), { problem, rollout: null })
-    }
-    return unreadable.map(({ id }) => id)
+  async #endDamaged(): Promise<string[]> {
+    const ended: string[] = []
+    await this.#inParts(this.#rows.ids('ended_at IS NULL'), (id) => {
+      const row = this.#rows.find(id)!
+      if (isReadable(row)) return
+      this.#rows.move(row, failureIn(row.state), { problem: damaged(row).body(), rollout: null })
+      ended.push(id)
+    })
+    return ended
   }
 
   #recover(reason: string, only: string | null, maxDeaths?: number): Claim[] {
@@ -438,6 +438,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.#db.close()
   }
 
+  #inParts<T>(items: T[], each: (item: T) => void): Promise<void> {
+    return inParts(items, (work) => this.#transaction(work), each)
+  }
+
   #transaction<T>(work: () => T): T {
     try {
       this.#db.exec('BEGIN IMMEDIATE')
@@ -452,9 +456,6 @@ class SqliteStore implements DeploymentStore, SecretStore {
     }
   }
 }
-
-/** Deployments that one transaction changes: with thousands in the queue, others come in between. */
-const atOnce = 200
 
 function laneBusy({ id, app, owner, state }: Row): Problem {
   const detail = `Deployment ${id} of ${app}${owner && ` for ${owner}`} is ${state}. Wait for its end, or send this with lane=fifo.`

@@ -27,11 +27,12 @@ export function pageOf<Row extends { body: string }>(
   rows: Iterable<Row>,
   limit: number,
   cursorOf: (row: Row) => string | number,
+  sizeOf: (row: Row) => number = ({ body }) => body.length,
 ): { shown: Row[]; next: string | null } {
   const shown: Row[] = []
   let sizeBytes = 0
   for (const row of rows) {
-    sizeBytes += row.body.length
+    sizeBytes += sizeOf(row)
     const isFull = shown.length === limit || (shown.length > 0 && sizeBytes > sizeLimits.pageBytes)
     if (isFull) return { shown, next: String(cursorOf(shown.at(-1)!)) }
     shown.push(row)

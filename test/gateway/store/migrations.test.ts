@@ -86,6 +86,9 @@ test.each(files.map((file, index) => [index + 1, file]))(
         { id: 'd2', state: 'deploying' },
         { id: 'd1', state: 'live', endedAt: '2026-01-01T00:00:00.000Z' },
       ])
+      using db = new DatabaseSync(path, { readOnly: true })
+      const open = db.prepare("SELECT app, count FROM queue_sizes WHERE app IN ('', 'shop') ORDER BY app").all()
+      expect(open.map(({ count }) => count)).toEqual([2, 2])
       const [left] = await store.recover('The gateway was killed')
       expect(left).toMatchObject({ deployment: { id: 'd2', state: 'deploying' } })
       expect(await store.advance({ id: 'd2', epoch: left!.epoch }, 'deploying', 'superseded')).toBe(true)

@@ -269,7 +269,7 @@ export function storeSizeContract(open: () => Opened): void {
       if (next === null) break
       before = next
     }
-    expect(numbers).toEqual([[3, 2], [1]])
+    expect(numbers).toEqual([[3], [2], [1]])
     expect(await store.dropLogs({ perApp: 9, days: 9 }, never)).toBe(0)
   })
 }
