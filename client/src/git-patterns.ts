@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
 
-/** Wildcards of one pattern, not counting the first of each name. */
+/** Wildcards of one pattern: each `**` before the end, and each star of a name but the first. */
 const maxWildcards = 3
 
 /**
@@ -11,10 +11,10 @@ export function checkGitPatterns(file: string, text: string): void {
   for (const [index, line] of text.split('\n').entries()) {
     if (line.startsWith('#')) continue
     const names = line.replaceAll(/\\./g, '').split('/')
-    const anyFolders = names.filter((name) => name.startsWith('**')).length
+    const anyFolders = names.slice(0, -1).filter((name) => name.startsWith('**')).length
     const inNames = names.reduce((sum, name) => sum + Math.max(0, starsIn(name) - 1), 0)
-    if (inNames + Math.max(0, anyFolders - 1) <= maxWildcards) continue
-    const detail = `The pattern in line ${index + 1} of ${file} has too many wildcards: at most ${maxWildcards} besides the first of each name. Write it with fewer of them.`
+    if (inNames + anyFolders <= maxWildcards) continue
+    const detail = `The pattern in line ${index + 1} of ${file} has too many wildcards: at most ${maxWildcards} are taken, not counting the first of each name. Write it with fewer.`
     throw new Problem('ignore-limit', detail, { facts: { file, line: index + 1, limit: maxWildcards } })
   }
 }

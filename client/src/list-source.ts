@@ -3,6 +3,7 @@ import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 
 import { dirname, join, relative } from 'node:path/posix'
 import ignore from 'ignore'
+import { Problem } from '#api/problem.ts'
 import { dockerRules, type DockerFolder } from './docker-rules.ts'
 import { checkGitPatterns } from './git-patterns.ts'
 
@@ -11,6 +12,8 @@ export type Entry =
   | { type: 'folder'; path: string }
   | { type: 'link'; path: string; target: string }
 
+/** Levels of a path: the gateway takes no more. The work of a pattern of git's grows with them. */
+const maxLevels = 64
 /** Never sent, wherever they are. */
 const never = new Set(['.git', '.hg', '.svn', '.DS_Store', 'node_modules', '__pycache__', '.venv'])
 
@@ -39,6 +42,7 @@ export async function listSource(folder: string, named: (string | null)[]): Prom
       if (wantedFolder) inDocker.set(inside, wantedFolder)
       return wantedFolder !== null
     })
+    if (wanted.length > 0) checkDepth(path)
     const found = await Promise.all(wanted.map((name) => readEntry(folder, join(path, name.name), name)))
     let any = false
     for (const entry of sortByName(found.filter((entry) => entry !== null))) {
@@ -50,6 +54,12 @@ export async function listSource(folder: string, named: (string | null)[]): Prom
   }
   await walk('', above, docker.root)
   return entries
+}
+
+function checkDepth(folder: string): void {
+  if (folder.split('/').length < maxLevels) return
+  const detail = `A path may have ${maxLevels} levels; there are more in ${folder.slice(0, 100)}. Move or exclude it.`
+  throw new Problem('archive-path-too-long', detail, { facts: { limit: maxLevels } })
 }
 
 /** Null for what is neither file nor link: sockets, pipes, devices. */

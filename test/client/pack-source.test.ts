@@ -104,12 +104,13 @@ test.each([
   ['.dockerignore', '12 stars in a name', `${'*a'.repeat(12)}b`, ''],
   ['.dockerignore', '140 stars in a name', `${'*a'.repeat(140)}b`, ''],
   ['.gitignore', '4 stars in a name', `${'*a'.repeat(4)}b`, ''],
+  ['.gitignore', 'any folders 3 times', `${'**/a/'.repeat(3)}b`, ''],
   ['.gitignore', '12 stars in a name', `${'*a'.repeat(12)}b`, 'line 2 of'],
   ['.gitignore', 'two stars in each of 12 names', `${'*a*a/'.repeat(12)}b`, 'line 2 of'],
   ['.gitignore', 'any folders 12 times', `${'**/a/'.repeat(12)}b`, 'line 2 of'],
   ['.git/info/exclude', '12 stars in a name', `${'*a'.repeat(12)}b`, 'line 2 of'],
 ])('a foreign %s with %s does not hang the client', { timeout: 20_000 }, (name, _, pattern, refusal) => {
-  write({ ['a'.repeat(250)]: '', [`${'a/'.repeat(200)}a`]: '', '.git/HEAD': '', [name]: `# wildcards\n${pattern}\n` })
+  write({ ['a'.repeat(250)]: '', [`${'a/'.repeat(63)}a`]: '', '.git/HEAD': '', [name]: `# wildcards\n${pattern}\n` })
   const module = join(import.meta.dirname, '../../client/src/list-source.ts')
   const code = `const { listSource } = await import(${JSON.stringify(module)}); await listSource(${JSON.stringify(folder)}, [])`
   const { error, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
@@ -120,11 +121,21 @@ test.each([
   expect(stderr).toContain(refusal)
 })
 
+test('a path of more levels than the gateway takes is refused, unless it is excluded', async () => {
+  write({ [`${'a/'.repeat(63)}a`]: '' })
+  expect(await files()).toHaveLength(1)
+  write({ [`${'b/'.repeat(64)}b`]: '' })
+  await expect(files()).rejects.toMatchObject({ code: 'archive-path-too-long' })
+  write({ '.dockerignore': 'b\n' })
+  expect(await files()).toHaveLength(2)
+})
+
 test.each([
   '*.[Cc]ache.*.tmp',
   '**/node_modules/**/*.log',
   '/src/*/gen/*/*.out/*.js',
-  '**/*.test.*',
+  '**/*.test.*/**',
+  '**/a/**/b/**',
   '# a * b * c * d * e * f',
   '*\\*\\*\\*\\*\\*x',
 ])('the .gitignore pattern %s is taken', async (pattern) => {
