@@ -23,7 +23,6 @@ const keepers: Record<string, string[]> = {
   multer: ['http'],
   '@grpc/grpc-js': ['buildkit'],
   'node:http2': ['buildkit'],
-  '@balena/dockerignore': ['buildkit'],
   'smol-toml': ['deploy'],
   undici: ['fly', 'registry'],
   'node:sqlite': ['store'],

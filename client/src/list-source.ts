@@ -2,18 +2,20 @@ import type { Dirent } from 'node:fs'
 import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 
 import { dirname, join, relative } from 'node:path/posix'
-import dockerignore from '@balena/dockerignore'
 import ignore from 'ignore'
+import { Problem } from '#api/problem.ts'
+import { dockerRules, type DockerFolder } from './docker-rules.ts'
+import { checkGitPatterns } from './git-patterns.ts'
 
 export type Entry =
   | { type: 'file'; path: string; mode: 0o755 | 0o644; sizeBytes: number }
   | { type: 'folder'; path: string }
   | { type: 'link'; path: string; target: string }
 
+/** Levels of a path: the gateway takes no more. The work of a pattern of git's grows with them. */
+const maxLevels = 64
 /** Never sent, wherever they are. */
 const never = new Set(['.git', '.hg', '.svn', '.DS_Store', 'node_modules', '__pycache__', '.venv'])
-/** Read by the gateway before the build, so that .dockerignore does not count for them. */
-const needed = /^(?:\.dockerignore|fly\.toml|railpack\.json|Dockerfile(?:\..+)?|.+\.Dockerfile)$/
 
 type Rules = { root: string; test: (path: string) => { ignored: boolean; unignored: boolean } }
 
@@ -27,26 +29,37 @@ export async function listSource(folder: string, named: (string | null)[]): Prom
   const above = await rulesAbove(folder)
   const entries: Entry[] = []
 
-  const walk = async (path: string, outer: Rules[]): Promise<boolean> => {
+  const walk = async (path: string, outer: Rules[], dockerFolder: DockerFolder): Promise<boolean> => {
     const here = join(folder, path)
+    const inDocker = new Map<string, DockerFolder>()
     const rules = [...(await gitRules(here)), ...outer]
     const names = await readdir(here, { withFileTypes: true })
     const wanted = names.filter((found) => {
       const inside = join(path, found.name)
       if (never.has(found.name) || isIgnored(join(folder, inside), found.isDirectory(), rules)) return false
-      return found.isDirectory() ? !docker.prunes(inside) : !docker.excludes(inside)
+      if (!found.isDirectory()) return !docker.excludes(dockerFolder, inside)
+      const wantedFolder = docker.enter(dockerFolder, inside)
+      if (wantedFolder) inDocker.set(inside, wantedFolder)
+      return wantedFolder !== null
     })
+    if (wanted.length > 0) checkDepth(path)
     const found = await Promise.all(wanted.map((name) => readEntry(folder, join(path, name.name), name)))
     let any = false
     for (const entry of sortByName(found.filter((entry) => entry !== null))) {
       const at = entries.push(entry) - 1
-      if (entry.type !== 'folder' || (await walk(entry.path, rules))) any = true
+      if (entry.type !== 'folder' || (await walk(entry.path, rules, inDocker.get(entry.path)!))) any = true
       else entries.splice(at)
     }
     return any
   }
-  await walk('', above)
+  await walk('', above, docker.root)
   return entries
+}
+
+function checkDepth(folder: string): void {
+  if (folder.split('/').length < maxLevels) return
+  const detail = `A path may have ${maxLevels} levels; there are more in ${folder.slice(0, 100)}. Move or exclude it.`
+  throw new Problem('archive-path-too-long', detail, { facts: { limit: maxLevels } })
 }
 
 /** Null for what is neither file nor link: sockets, pipes, devices. */
@@ -74,6 +87,7 @@ function isIgnored(file: string, isFolder: boolean, rules: Rules[]): boolean {
 async function gitRules(root: string, file = '.gitignore'): Promise<Rules[]> {
   const text = await readFile(join(root, file), 'utf8').catch(() => '')
   if (!text) return []
+  checkGitPatterns(join(root, file), text)
   const matcher = ignore({ ignorecase: process.platform !== 'linux' }).add(text)
   return [{ root, test: (path) => matcher.test(path) }]
 }
@@ -88,18 +102,5 @@ async function rulesAbove(folder: string): Promise<Rules[]> {
       return root !== folder && isIgnored(folder, true, rules) ? [] : rules
     }
     if (root === dirname(root)) return []
-  }
-}
-
-async function dockerRules(folder: string, named: (string | null)[]) {
-  const text = await readFile(join(folder, '.dockerignore'), 'utf8').catch(() => '')
-  const matcher = dockerignore.default({ ignorecase: false }).add(text)
-  const excepts = text.split('\n').some((line) => line.trimStart().startsWith('!'))
-  const kept = (path: string) => needed.test(path) || named.some((name) => name?.replace(/^\.\//, '') === path)
-  return {
-    excludes: (path: string) => !kept(path) && matcher.ignores(path),
-    /** Nothing inside can be wanted. */
-    prunes: (path: string) =>
-      !excepts && matcher.ignores(path) && !named.some((name) => name?.replace(/^\.\//, '').startsWith(`${path}/`)),
   }
 }

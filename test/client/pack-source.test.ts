@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -78,6 +78,69 @@ test('.dockerignore counts too, but not for the files that tell how to build', a
   write({ '.dockerignore': 'src\ndeploy\n' })
   expect(await files()).toEqual(['.dockerignore', 'Dockerfile', 'fly.toml'])
   expect(await files('.', ['deploy/plan.json'])).toContain('deploy/plan.json')
+})
+
+test('patterns of .dockerignore count as BuildKit has them', async () => {
+  write({
+    '.dockerignore': '/root.txt\n**/*.tmp\ndocs\n!docs/keep/*.md\n[a-c]?.js\n# all/\n',
+    'root.txt': '',
+    'sub/root.txt': '',
+    'sub/deep/a.tmp': '',
+    'docs/a.md': '',
+    'docs/keep/b.md': '',
+    'docs/keep/b.txt': '',
+    'ab.js': '',
+    'dd.js': '',
+    'all/x': '',
+  })
+  expect(await files()).toEqual(['.dockerignore', 'all/x', 'dd.js', 'docs/keep/b.md', 'sub/root.txt'])
+  const wrong = { code: 'build-failed', message: expect.stringContaining('"[a"') as string }
+  write({ '.dockerignore': '[a\n' })
+  await expect(files()).rejects.toMatchObject(wrong)
+})
+
+// Run by another process: what goes back over a pattern cannot be stopped from inside.
+test.each([
+  ['.dockerignore', '12 stars in a name', `${'*a'.repeat(12)}b`, ''],
+  ['.dockerignore', '140 stars in a name', `${'*a'.repeat(140)}b`, ''],
+  ['.gitignore', '4 stars in a name', `${'*a'.repeat(4)}b`, ''],
+  ['.gitignore', 'any folders 3 times', `${'**/a/'.repeat(3)}b`, ''],
+  ['.gitignore', '12 stars in a name', `${'*a'.repeat(12)}b`, 'line 2 of'],
+  ['.gitignore', 'two stars in each of 12 names', `${'*a*a/'.repeat(12)}b`, 'line 2 of'],
+  ['.gitignore', 'any folders 12 times', `${'**/a/'.repeat(12)}b`, 'line 2 of'],
+  ['.git/info/exclude', '12 stars in a name', `${'*a'.repeat(12)}b`, 'line 2 of'],
+])('a foreign %s with %s does not hang the client', { timeout: 20_000 }, (name, _, pattern, refusal) => {
+  write({ ['a'.repeat(250)]: '', [`${'a/'.repeat(63)}a`]: '', '.git/HEAD': '', [name]: `# wildcards\n${pattern}\n` })
+  const module = join(import.meta.dirname, '../../client/src/list-source.ts')
+  const code = `const { listSource } = await import(${JSON.stringify(module)}); await listSource(${JSON.stringify(folder)}, [])`
+  const { error, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+    timeout: 15_000,
+    encoding: 'utf8',
+  })
+  expect(error).toBeUndefined()
+  expect(stderr).toContain(refusal)
+})
+
+test('a path of more levels than the gateway takes is refused, unless it is excluded', async () => {
+  write({ [`${'a/'.repeat(63)}a`]: '' })
+  expect(await files()).toHaveLength(1)
+  write({ [`${'b/'.repeat(64)}b`]: '' })
+  await expect(files()).rejects.toMatchObject({ code: 'archive-path-too-long' })
+  write({ '.dockerignore': 'b\n' })
+  expect(await files()).toHaveLength(2)
+})
+
+test.each([
+  '*.[Cc]ache.*.tmp',
+  '**/node_modules/**/*.log',
+  '/src/*/gen/*/*.out/*.js',
+  '**/*.test.*/**',
+  '**/a/**/b/**',
+  '# a * b * c * d * e * f',
+  '*\\*\\*\\*\\*\\*x',
+])('the .gitignore pattern %s is taken', async (pattern) => {
+  write({ '.gitignore': `${pattern}\n`, a: '' })
+  expect(await files()).toContain('a')
 })
 
 test('the archive unpacks to the same files, long names, links and modes included', async () => {

@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { sortEntries, type TreeEntry } from '../../api/tree.ts'
 import { filterEntries } from '../../gateway/src/buildkit/context-filter.ts'
 import { tarBytes, tarHeader } from '../../gateway/src/buildkit/context-tar.ts'
-import { parseIgnoreFile, readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
+import { parseIgnoreFile } from '../../api/dockerignore/parse-ignore-file.ts'
+import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import { solveProblem } from '../../gateway/src/buildkit/failures.ts'
-import { IgnorePatterns } from '../../gateway/src/buildkit/ignore-patterns.ts'
-import { readPattern } from '../../gateway/src/buildkit/ignore-tokens.ts'
+import { IgnorePatterns } from '../../api/dockerignore/ignore-patterns.ts'
+import { readPattern } from '../../api/dockerignore/ignore-tokens.ts'
 import { ImageAccess } from '../../gateway/src/registry/image-access.ts'
 import { ImagePolicy } from '../../gateway/src/buildkit/image-policy.ts'
 import { PolicyQuestion, StatusResponse } from '../../gateway/src/buildkit/messages.ts'
@@ -65,11 +66,11 @@ const question = (identifier: string, digest?: string) =>
 const digestOf = (at: number) => `sha256:${`${at}`.padStart(64, '0')}`
 
 export const buildkit: Record<string, Shapes> = {
-  'gateway/src/buildkit/ignore-tokens.ts › readPattern': {
+  'api/dockerignore/ignore-tokens.ts › readPattern': {
     ...hostileTexts((text) => readPattern(text.slice(0, text.length / 8))),
     ...hostileTexts(readPattern, (text) => `[${text.slice(0, text.length / 8)}]`),
   },
-  'gateway/src/buildkit/ignore-patterns.ts › IgnorePatterns': hostileTexts((text) => {
+  'api/dockerignore/ignore-patterns.ts › IgnorePatterns': hostileTexts((text) => {
     const part = text.slice(0, 60)
     const patterns = new IgnorePatterns([part, `*${part}*${part}`])
     return patterns.follow(patterns.start, text)
@@ -107,7 +108,7 @@ export const buildkit: Record<string, Shapes> = {
   },
   'gateway/src/buildkit/context-tar.ts › tarHeader': hostileTexts((text) => tarHeader(entry(text), 0)),
   'gateway/src/buildkit/context-tar.ts › tarBytes': hostileTexts((text) => tarBytes([entry(text)])),
-  'gateway/src/buildkit/dockerfile.ts › parseIgnoreFile': {
+  'api/dockerignore/parse-ignore-file.ts › parseIgnoreFile': {
     ...hostileTexts(parseIgnoreFile),
     ...hostileTexts(parseIgnoreFile, (text) => `!${text}`),
   },

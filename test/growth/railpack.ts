@@ -1,5 +1,5 @@
 import { scratch, http } from '../../gateway/src/llb/graph.ts'
-import { cleanPath } from '../../gateway/src/llb/clean-path.ts'
+import { cleanPath } from '../../api/clean-path.ts'
 import { imageName } from '../../gateway/src/llb/image-name.ts'
 import { StatusResponse } from '../../gateway/src/buildkit/messages.ts'
 import { chooseWay } from '../../gateway/src/railpack/choose-way.ts'
@@ -27,7 +27,7 @@ const layersOf = (layers: (size: number) => Layer[]) => (size: number) => {
 const tree = { root: '/', digest: 'a', files: 0, sizeBytes: 0, entries: [] }
 
 export const railpack: Record<string, Shapes> = {
-  'gateway/src/llb/clean-path.ts › cleanPath': {
+  'api/clean-path.ts › cleanPath': {
     ...hostileTexts(cleanPath),
     'a long name and many ways up': (size) => () => cleanPath(`${repeated('a', size)}/${repeated('b/../', size)}`),
     'down and up': (size) => () => cleanPath(repeated('a/', size) + repeated('../', size)),

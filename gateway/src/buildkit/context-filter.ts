@@ -1,8 +1,6 @@
+import { IgnorePatterns, type States } from '#api/dockerignore/ignore-patterns.ts'
+import { judge } from '#api/dockerignore/judge.ts'
 import type { TreeEntry } from '#api/tree.ts'
-import { IgnorePatterns, type States } from './ignore-patterns.ts'
-
-/** Steps that a rule costs at an entry that it matches. */
-const ruleCost = 4
 
 /** A folder above the entry at hand. */
 type Folder = {
@@ -51,27 +49,4 @@ function keep(entry: TreeEntry, above: Folder[], kept: TreeEntry[]): void {
     folders.push(above[at]!.entry)
   }
   kept.push(...folders.toReversed(), entry)
-}
-
-/** `inherited` are the rules that matched the folder above, `matched` those that match the path itself; both in order. */
-function judge(
-  patterns: IgnorePatterns,
-  inherited: readonly number[],
-  matched: readonly number[],
-): { isIgnored: boolean; hits: readonly number[] } {
-  let isIgnored = false
-  const hits: number[] = []
-  let [i, m] = [0, 0]
-  while (i < inherited.length || m < matched.length) {
-    const rule = Math.min(inherited[i] ?? Infinity, matched[m] ?? Infinity)
-    const isInherited = inherited[i] === rule
-    if (isInherited) i++
-    if (matched[m] === rule) m++
-    // A rule that could not change the verdict is not looked at, and counts as no match for what is inside.
-    if (!isInherited && patterns.exceptions[rule] !== isIgnored) continue
-    hits.push(rule)
-    isIgnored = !patterns.exceptions[rule]
-  }
-  patterns.spend(ruleCost * (inherited.length + matched.length))
-  return { isIgnored, hits }
 }

@@ -1,8 +1,8 @@
+import { parseIgnoreFile } from '#api/dockerignore/parse-ignore-file.ts'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { openSource } from '../host/read-source-file.ts'
 import { sourceText } from '../host/source-text.ts'
-import { cleanPath } from '../llb/clean-path.ts'
 
 /** A Dockerfile of a source, and what must be known of it beforehand. */
 export type Dockerfile = {
@@ -41,15 +41,4 @@ function syntaxOf(text: string): string | null {
     if (name.toLowerCase() === 'syntax') return value.split(' ', 1)[0]!
   }
   return null
-}
-
-export function parseIgnoreFile(text: string): string[] {
-  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/)
-  return lines.flatMap((line) => {
-    const trimmed = line.trim()
-    if (line.startsWith('#') || trimmed === '') return []
-    const exception = trimmed.startsWith('!') ? '!' : ''
-    const pattern = trimmed.slice(exception.length).trim()
-    return [exception + (pattern ? cleanPath(pattern).replace(/^\/(?=.)/, '') : '')]
-  })
 }

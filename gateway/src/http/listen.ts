@@ -66,10 +66,14 @@ export async function listen(parts: HttpParts, options: Options): Promise<Listen
   server.on('checkContinue', answer) // the body is asked for by `receiveSource`, when nothing else can be wrong
   server.on('checkExpectation', answer) // what else is expected may be left unheard (RFC 9110, 10.1.1)
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    socket.on('error', () => socket.destroy())
-    const upgrade = { request, socket, head }
-    if (!isWebSocket(request) || !isForEvents(request)) upgrades.putBack(server, upgrade, false)
-    else sockets.take(upgrade, () => upgrades.putBack(server, upgrade, true))
+    const destroy = () => socket.destroy()
+    socket.on('error', destroy)
+    const putBack = (keepHeader: boolean) => {
+      upgrades.putBack(server, { request, socket, head }, keepHeader)
+      if (!socket.destroyed) socket.off('error', destroy) // the server listens again
+    }
+    if (!isWebSocket(request) || !isForEvents(request)) putBack(false)
+    else sockets.take({ request, socket, head }, () => putBack(true))
   })
   server.on('clientError', (error, socket) => answerUnreadable(error, socket as Socket, connections))
   server.on('connect', (request: IncomingMessage, line: Duplex) => refuseTunnel(request, line, connections))

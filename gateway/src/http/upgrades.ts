@@ -14,7 +14,8 @@ export type Upgrade = { request: IncomingMessage; socket: Socket; head: Buffer }
  */
 export class Upgrades {
   readonly #connections: Connections
-  readonly #putBack = new WeakSet<Socket>()
+  /** Those whose handshake was put back with its header. */
+  readonly #refused = new WeakSet<Socket>()
 
   constructor(connections: Connections) {
     this.#connections = connections
@@ -22,18 +23,18 @@ export class Upgrades {
 
   /**
    * Whether Node hands out the connection: never while an earlier answer is under way, never with a body (Node hands it
-   * out unread), and once per connection.
+   * out unread), and not behind a handshake that was refused.
    */
   readonly take = (request: IncomingMessage): boolean => {
     const { socket, httpVersion, headers } = request
     const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-    return httpVersion === '1.1' && !hasBody && !this.#connections.isBusy(socket) && !this.#putBack.has(socket)
+    return httpVersion === '1.1' && !hasBody && !this.#connections.isBusy(socket) && !this.#refused.has(socket)
   }
 
   /** Lets the server read a request again, as plain HTTP; with the header `Upgrade` where it is refused for that. */
   putBack(server: Server, { request, socket, head }: Upgrade, keepHeader: boolean): void {
     if (socket.destroyed) return
-    this.#putBack.add(socket)
+    if (keepHeader) this.#refused.add(socket)
     const { method, url, httpVersion, rawHeaders } = request
     const lines = [`${method} ${url} HTTP/${httpVersion}`]
     for (let at = 0; at < rawHeaders.length; at += 2)

@@ -1,4 +1,5 @@
 import { Problem } from '#api/problem.ts'
+import { corrupt } from './tar-header.ts'
 
 /** What a pax header may change about the entry behind it. Everything else in it is dropped. */
 export type Pax = { path?: Buffer; linkpath?: Buffer; size?: Buffer }
@@ -17,6 +18,7 @@ export function readPax(body: Buffer): Pax {
       throw ambiguous('A pax header has a record of a wrong length.')
     const key = body.toString('utf8', start + head.length, equals)
     const value = body.subarray(equals + 1, end - 1)
+    checkRecord(key, value)
     if (sparse.test(key))
       throw new Problem('archive-type-forbidden', 'It is a sparse file. Pack without --sparse.', { facts: { key } })
     if (kept.has(key)) {
@@ -27,6 +29,24 @@ export function readPax(body: Buffer): Pax {
     start = end
   }
   return found
+}
+
+/** Other readers keep more of a pax header than is kept here, or see another key. */
+function checkRecord(key: string, value: Buffer): void {
+  // GNU tar passes over blanks before a key: it takes " path" for a path.
+  if (/^[ \t]/.test(key)) throw ambiguous('A pax header has a blank before a key.')
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  if (/[\x00-\x1f\x7f]/.test(key)) throw corrupt('A pax header has a control character in a key.')
+  // GNU tar ends with an error, and bsdtar by a signal when it lists. What is no number bsdtar takes for no time.
+  if (key === 'mtime' && isBeyond64Bits(value)) throw corrupt('A pax header gives a time that is out of range.')
+}
+
+/** Of the whole seconds at its beginning, as readers take them. 64 bits have 19 digits. */
+function isBeyond64Bits(time: Buffer): boolean {
+  const [, sign, digits] = /^(-?)0*([0-9]*)/.exec(time.toString('latin1'))!
+  if (digits!.length > 19) return true
+  const seconds = sign ? -BigInt(digits!) : BigInt(digits!)
+  return BigInt.asIntN(64, seconds) !== seconds
 }
 
 export const ambiguous = (detail: string): Problem =>

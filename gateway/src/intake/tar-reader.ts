@@ -62,6 +62,10 @@ export class TarReader {
       } else if (type === 'L' || type === 'K') {
         if (pax || long[type]) throw ambiguous('An entry has two long names.')
         long[type] = longName(await this.#metadata(header))
+      } else if (type === 'V' && header.sizeBytes === 0) {
+        // The label of the whole archive (`tar -V`), which is no entry.
+        if (pending) throw ambiguous('A volume label stands between an entry and its name.')
+        await this.#metadata(header)
       } else return this.#entry(header, { path: pax?.path ?? long.L, target: pax?.linkpath ?? long.K, size: pax?.size })
     }
   }

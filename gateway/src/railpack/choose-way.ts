@@ -2,7 +2,7 @@ import { Problem } from '#api/problem.ts'
 import type { ProblemCode } from '#api/problem.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
-import { cleanPath } from '../llb/clean-path.ts'
+import { cleanPath } from '#api/clean-path.ts'
 
 /** How a source is built, and why so. `plan` and `dockerfile` are paths in the source, tidied. */
 export type Way =

@@ -1,5 +1,5 @@
 import { trimEnd } from '#api/trim-end.ts'
-import { cleanPath as clean } from '../llb/clean-path.ts'
+import { cleanPath as clean } from '#api/clean-path.ts'
 
 // Paths as Go's `path` package treats them; railpack and BuildKit's client are written with it.
 

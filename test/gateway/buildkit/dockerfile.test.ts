@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { parseIgnoreFile, readDockerfile } from '../../../gateway/src/buildkit/dockerfile.ts'
+import { parseIgnoreFile } from '#api/dockerignore/parse-ignore-file.ts'
+import { readDockerfile } from '../../../gateway/src/buildkit/dockerfile.ts'
 import { treeOf } from './tree-of.ts'
 
 let root: string

@@ -67,6 +67,10 @@ test.each(['fly_app_release_command', 'fly_app_console', 'FLY_app_x', ' tarmac_x
   },
 )
 
+test.each(['fly-worker', 'tarmac-x', 'flyer_x', 'my_fly_group'])('a process group named %j is taken', (name) => {
+  expect(desired(`[processes]\n"${name}" = "node x"`).groups.map((group) => group.name)).toEqual([name])
+})
+
 test.each(['A,B', 'A=B', 'A\\nB', 'A\\u0000'])(
   'a variable named "%s" is refused: what was set on a machine is written down with commas',
   (name) => {

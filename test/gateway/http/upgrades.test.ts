@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { connect } from 'node:net'
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { authorization, startHttp, token } from './start-http.ts'
 
 vi.setConfig({ testTimeout: 30_000 }) // some of it waits, and machines may be busy
@@ -83,6 +83,34 @@ test('a WebSocket behind a request that is still answered is not taken over', as
   const cancel = await fetch(`${http.url}/v1/deployments/${id}/cancel`, { method: 'POST', headers: authorization })
   expect(cancel.status).toBe(200)
   expect(statuses(await answer)).toEqual([200, 200])
+})
+
+test('a WebSocket is taken on a connection that offered h2c before', async () => {
+  await using http = await startHttp()
+  const { id } = await http.create()
+  const warnings: Error[] = []
+  const note = (warning: Error) => void warnings.push(warning)
+  process.on('warning', note)
+  onTestFinished(() => void process.off('warning', note))
+  const line = connect(http.port, '127.0.0.1').on('error', () => {})
+  let heard = ''
+  line.on('data', (data) => (heard += data.toString('latin1')))
+  for (let times = 1; times <= 20; times++) {
+    line.write(`GET /v1/apps/shop/deployments HTTP/1.1\r\n${bearer}${h2c}\r\n`)
+    await expect.poll(() => statuses(heard)?.length).toBe(times)
+  }
+  line.write(`GET /v1/deployments/${id}/events HTTP/1.1\r\n${bearer}${handshake}${key}\r\n`)
+  await expect.poll(() => statuses(heard)).toEqual([...Array<number>(20).fill(200), 101])
+  line.destroy()
+  expect(warnings).toEqual([]) // of listeners that pile up
+})
+
+test('a handshake that is refused behind h2c gets one answer', async () => {
+  await using http = await startHttp()
+  const { id } = await http.create()
+  const list = `GET /v1/apps/shop/deployments HTTP/1.1\r\n${bearer}${h2c}\r\n`
+  const bad = `GET /v1/deployments/${id}/events HTTP/1.1\r\n${bearer}${handshake}\r\n`
+  expect(statuses(await http.raw(list, bad))).toEqual([200, 426])
 })
 
 test('a reader that talks without end over its WebSocket is cut; one that says little is heard', async () => {

@@ -15,9 +15,12 @@ export function refuseReservedMetadata(key: string, metadata: Record<string, str
   )
 }
 
-/** A group's name becomes `fly_process_group`; machines of groups that begin with fly_app_ are not counted as the app's. */
+/**
+ * A group's name becomes `fly_process_group`; machines of groups that begin with fly_app_ are not counted as the app's.
+ * Names with a hyphen, as fly-worker, are the source's own: nobody takes a hyphen for an underscore.
+ */
 export function refuseReservedGroups(names: string[]): void {
-  const found = names.find(isReserved)
+  const found = names.find((name) => /^\s*(?:tarmac|fly)_/i.test(name))
   if (found === undefined) return
   refuse(
     `processes.${found.slice(0, 100)}`,

@@ -1,4 +1,4 @@
-import { Problem } from '#api/problem.ts'
+import { Problem } from '../problem.ts'
 import { readPattern, type Token } from './ignore-tokens.ts'
 
 /** What ignore patterns may ask for. BuildKit has no such limits; no source that people write comes near. */

@@ -1,5 +1,5 @@
-import { Problem } from '#api/problem.ts'
-import { cleanPath } from '../llb/clean-path.ts'
+import { Problem } from '../problem.ts'
+import { cleanPath } from '../clean-path.ts'
 
 /** A part of an ignore pattern. Characters are Unicode code points. */
 export type Token =

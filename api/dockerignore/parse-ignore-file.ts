@@ -1,0 +1,13 @@
+import { cleanPath } from '../clean-path.ts'
+
+/** The patterns of an ignore file, as Docker reads it. */
+export function parseIgnoreFile(text: string): string[] {
+  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/)
+  return lines.flatMap((line) => {
+    const trimmed = line.trim()
+    if (line.startsWith('#') || trimmed === '') return []
+    const exception = trimmed.startsWith('!') ? '!' : ''
+    const pattern = trimmed.slice(exception.length).trim()
+    return [exception + (pattern ? cleanPath(pattern).replace(/^\/(?=.)/, '') : '')]
+  })
+}
