@@ -103,12 +103,11 @@ test('patterns of .dockerignore count as BuildKit has them', async () => {
 test.each([
   ['.dockerignore', '12 stars in a name', `${'*a'.repeat(12)}b`, ''],
   ['.dockerignore', '140 stars in a name', `${'*a'.repeat(140)}b`, ''],
-  ['.gitignore', '4 stars in a name', `${'*a'.repeat(4)}b`, ''],
   ['.gitignore', 'any folders 3 times', `${'**/a/'.repeat(3)}b`, ''],
-  ['.gitignore', '12 stars in a name', `${'*a'.repeat(12)}b`, 'line 2 of'],
-  ['.gitignore', 'two stars in each of 12 names', `${'*a*a/'.repeat(12)}b`, 'line 2 of'],
+  ['.gitignore', '12 stars in a name', `${'*a'.repeat(12)}b`, ''],
+  ['.gitignore', 'two stars in each of 12 names', `${'*a*a/'.repeat(12)}b`, ''],
   ['.gitignore', 'any folders 12 times', `${'**/a/'.repeat(12)}b`, 'line 2 of'],
-  ['.git/info/exclude', '12 stars in a name', `${'*a'.repeat(12)}b`, 'line 2 of'],
+  ['.git/info/exclude', 'any folders 12 times', `${'**/a/'.repeat(12)}b`, 'line 2 of'],
 ])('a foreign %s with %s does not hang the client', { timeout: 20_000 }, (name, _, pattern, refusal) => {
   write({ ['a'.repeat(250)]: '', [`${'a/'.repeat(63)}a`]: '', '.git/HEAD': '', [name]: `# wildcards\n${pattern}\n` })
   const module = join(import.meta.dirname, '../../client/src/list-source.ts')
@@ -130,18 +129,13 @@ test('a path of more levels than the gateway takes is refused, unless it is excl
   expect(await files()).toHaveLength(2)
 })
 
-test.each([
-  '*.[Cc]ache.*.tmp',
-  '**/node_modules/**/*.log',
-  '/src/*/gen/*/*.out/*.js',
-  '**/*.test.*/**',
-  '**/a/**/b/**',
-  '# a * b * c * d * e * f',
-  '*\\*\\*\\*\\*\\*x',
-])('the .gitignore pattern %s is taken', async (pattern) => {
-  write({ '.gitignore': `${pattern}\n`, a: '' })
-  expect(await files()).toContain('a')
-})
+test.each(['**/node_modules/**/*.log', '**/a/**/b/**', '/**/b/**/c/**/d/**', '# **/a/**/b/**/c/**/d/**/e'])(
+  'the .gitignore pattern %s is taken',
+  async (pattern) => {
+    write({ '.gitignore': `${pattern}\n`, a: '' })
+    expect(await files()).toContain('a')
+  },
+)
 
 test('the archive unpacks to the same files, long names, links and modes included', async () => {
   const long = `${'deep/'.repeat(30)}${'ä'.repeat(60)}.txt`
