@@ -57,13 +57,7 @@ export class Progress {
     this.#plain = about.plain
   }
 
-  /** All of it at once. */
   take(news: StatusResponse): void {
-    for (const _ of this.slices(news));
-  }
-
-  /** The same a piece at a time: a flood of output must leave time for others in between. */
-  *slices(news: StatusResponse): Generator<void, void> {
     for (const vertex of news.vertexes) this.#takeVertex(vertex)
     for (const { vertex, id } of news.statuses) {
       if (this.#pushes || !id.startsWith('pushing ') || this.#steps.get(vertex)?.name !== exporting) continue
@@ -79,7 +73,6 @@ export class Progress {
         bytes += pieces[pieces.push(piece.text) - 1]!.length
       }
       this.#takeOutput(vertex, stream === 2 ? 'stderr' : 'stdout', Buffer.concat(pieces))
-      yield
     }
     for (const { short, url } of news.warnings) {
       const text = Buffer.from(short).toString()

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { Tell } from '../deployments/tell.ts'
@@ -7,7 +7,7 @@ import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context-server.ts'
 import { ImageAccess } from '../registry/image-access.ts'
 import type { Dockerfile } from './dockerfile.ts'
-import { daemonAway, isServiceError, solveProblem } from './failures.ts'
+import { daemonAway, solveProblem } from './failures.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
 import { DiskUsage, ListWorkers, type PolicyQuestion, Prune, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
@@ -81,8 +81,6 @@ const infoMs = 5000
 const silenceMs = 5000
 /** How long to wait for more news when every step that began has ended. */
 const settledMs = 100
-/** How long news may hold the event loop. */
-const sliceMs = 5
 
 /** The build daemon. Solves run side by side; cancelling the signal of one stops its steps. */
 export class Buildkit {
@@ -223,27 +221,14 @@ export class Buildkit {
   #follow(ref: string, progress: Progress): (signal: AbortSignal) => Promise<void> {
     const stream = this.#connection.watch(Status, { ref })
     let lastNews = 0
-    const read = async () => {
-      let sliceEnd = performance.now() + sliceMs
-      for await (const news of stream) {
-        for (const _ of progress.slices(news)) {
-          lastNews = performance.now()
-          if (lastNews < sliceEnd) continue
-          await nextTurn()
-          sliceEnd = performance.now() + sliceMs
-        }
-        lastNews = performance.now()
-        if (progress.running().length > 0) crashPoint('solving')
-      }
-    }
-    let failure: unknown
-    const ended = read().then(
-      () => true as const,
-      (error: unknown) => {
-        if (!isServiceError(error)) failure = error // a stream that breaks is what the solve itself is about
-        return true as const
-      },
-    )
+    const ended = new Promise<true>((resolve) => {
+      stream.on('end', () => resolve(true)).on('error', () => resolve(true))
+    })
+    stream.on('data', (news) => {
+      lastNews = performance.now()
+      progress.take(news)
+      if (progress.running().length > 0) crashPoint('solving')
+    })
     return async (signal) => {
       const from = performance.now()
       for (;;) {
@@ -252,7 +237,6 @@ export class Buildkit {
         if (leftMs <= 0 || (await Promise.race([ended, wait(Math.min(leftMs, settledMs), false)]))) break
       }
       stream.cancel()
-      if (failure) throw failure
       progress.end()
     }
   }
