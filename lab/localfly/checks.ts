@@ -14,6 +14,7 @@ type Result = Pick<CheckStatus, 'status' | 'output'>
 export class Checks {
   readonly #state: FlyState
   readonly #watched = new Map<string, AbortController>()
+  #isOver = false
 
   constructor(state: FlyState) {
     this.#state = state
@@ -21,6 +22,7 @@ export class Checks {
 
   watch(machine: Machine): void {
     this.unwatch(machine)
+    if (this.#isOver) return // a start that ended late; the folder may be gone
     const stop = new AbortController()
     this.#watched.set(machine.id, stop)
     for (const [name, check] of checksOf(machine.config)) void this.#repeat(machine, name, check, stop.signal)
@@ -50,6 +52,7 @@ export class Checks {
   }
 
   [Symbol.dispose](): void {
+    this.#isOver = true
     for (const stop of this.#watched.values()) stop.abort()
   }
 }

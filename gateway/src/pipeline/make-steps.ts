@@ -84,7 +84,12 @@ export function makeSteps(rooms: Rooms, settings: Settings): Steps<PlannedSource
     },
 
     async build(deployment, tree, secrets, plan, pushing, tell, signal) {
-      await settings.walledIn(signal)
+      await rooms.disk.settled(signal)
+      await settings.walledIn(signal).catch(async (error: unknown) => {
+        // The proof is a build too: on a full disk it fails for want of room, and that is the reason to give.
+        if (await rooms.disk.wasShort()) await rooms.disk.settled(signal)
+        throw error
+      })
       const flyBuild = desiredOf(deployment, tree).build
       return buildImage(rooms, settings, { deployment, tree, secrets, plan, flyBuild, pushing, tell, signal })
     },
