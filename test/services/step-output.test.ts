@@ -63,7 +63,8 @@ test('the last lines of a step are kept, however much it has printed before them
   const kept = text.split('\n').length
   const lines = kept + dropped.reduce((sum, { lines }) => sum + lines, 0)
   expect(lines).toBeGreaterThanOrEqual(1_000_002)
-  expect(lines).toBeLessThan(1_001_000) // a line that the redaction holds back in its middle counts twice
+  // Once under load 37 lines too many were counted (1,000,039). The cause is not known; the exact count is 1,000,002.
+  expect(lines).toBeLessThan(1_001_000)
   expect(((await peakBytes(daemon.pid)) - before) / mebibyte).toBeLessThan(90)
 })
 
