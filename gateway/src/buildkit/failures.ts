@@ -155,7 +155,7 @@ function sourceFacts(source: Detail | undefined): { source?: { file: string; lin
   return { source: { file: info.filename ?? '', line, text: lines[line - 1] ?? '' } }
 }
 
-const isServiceError = (error: unknown): error is ServiceError =>
+export const isServiceError = (error: unknown): error is ServiceError =>
   error instanceof Error && 'details' in error && 'metadata' in error
 
 /** Gone or shutting down: nothing that the source or the registry did. */

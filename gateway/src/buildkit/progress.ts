@@ -19,9 +19,16 @@ const exporting = 'exporting to image'
 const internal = /^\[internal\]/
 /** Output that comes in many small pieces becomes events of this size. */
 const gatherBytes = 64 * 1024
+/**
+ * The daemon sends all that happened since its last news as one batch: steps first, without their order to the output.
+ * A batch with more output than this goes on in further messages, which hold output alone, and ends with one that holds
+ * none (moby/buildkit client/status.go, `Marshal`).
+ */
+const splitBytes = 1024 * 1024
 /** The daemon’s name for unpacking a context that came by HTTP. */
 const unpacking = 'copy /context /'
 
+type Vertex = StatusResponse['vertexes'][number]
 type Step = {
   id: string
   name: string
@@ -49,6 +56,10 @@ export class Progress {
   readonly #pushing: () => void
   readonly #plain: (text: string) => string
   #pushes = false
+  /** Whether more of the daemon's batch is to come. */
+  #batchOpen = false
+  /** Steps that have ended, whose output is to come. */
+  #endings: Vertex[] = []
 
   /** `plain` takes out of a text what no reader should see. */
   constructor(about: { tell: Tell; pushing: () => void; plain: (text: string) => string }) {
@@ -57,8 +68,26 @@ export class Progress {
     this.#plain = about.plain
   }
 
+  /** Takes in a whole message of the daemon's. */
   take(news: StatusResponse): void {
-    for (const vertex of news.vertexes) this.#takeVertex(vertex)
+    for (const _ of this.slices(news));
+  }
+
+  /** The same in small slices of work: a flood of output must leave time for other callers between them. */
+  *slices(news: StatusResponse): Generator<void, void> {
+    const outputBytes = news.logs.reduce((sum, { text }) => sum + text.length, 0)
+    const goesOn = this.#batchOpen && outputBytes > 0 && news.vertexes.length + news.statuses.length === 0
+    if (!goesOn) this.#endSteps()
+    this.#batchOpen = goesOn || outputBytes > splitBytes
+    const writers = new Set(news.logs.map(({ vertex }) => vertex))
+    for (const vertex of news.vertexes) {
+      const writes = writers.has(vertex.digest) || (this.#batchOpen && vertex.inputs.length > 0)
+      if (!writes || !vertex.completed) this.#takeVertex(vertex)
+      else {
+        this.#takeVertex({ ...vertex, completed: undefined })
+        this.#endings.push(vertex)
+      }
+    }
     for (const { vertex, id } of news.statuses) {
       if (this.#pushes || !id.startsWith('pushing ') || this.#steps.get(vertex)?.name !== exporting) continue
       this.#pushes = true
@@ -73,7 +102,9 @@ export class Progress {
         bytes += pieces[pieces.push(piece.text) - 1]!.length
       }
       this.#takeOutput(vertex, stream === 2 ? 'stderr' : 'stdout', Buffer.concat(pieces))
+      yield
     }
+    if (!this.#batchOpen) this.#endSteps()
     for (const { short, url } of news.warnings) {
       const text = Buffer.from(short).toString()
       this.#tell({ type: 'warning', text: url ? `${text} (${url})` : text })
@@ -87,6 +118,7 @@ export class Progress {
 
   /** Told when no more news comes, so that no held line is lost. */
   end(): void {
+    this.#endSteps()
     for (const step of this.#steps.values()) {
       step.log.flush()
       this.#tellEnd(step)
@@ -133,7 +165,12 @@ export class Progress {
     if (rest.length > 0) step.log.add(stream, rest)
   }
 
-  #takeVertex(vertex: StatusResponse['vertexes'][number]): void {
+  /** Ends the steps whose output is complete. */
+  #endSteps(): void {
+    for (const vertex of this.#endings.splice(0)) this.#takeVertex(vertex)
+  }
+
+  #takeVertex(vertex: Vertex): void {
     const step = this.#steps.get(vertex.digest) ?? this.#newStep(vertex)
     const started = vertex.started ? millis(vertex.started) : null
     if (started === null || step.status === 'cached') return
@@ -158,7 +195,7 @@ export class Progress {
     if (step?.status === 'done') this.#turn(step, 'done')
   }
 
-  #newStep({ digest, name, inputs }: StatusResponse['vertexes'][number]): Step {
+  #newStep({ digest, name, inputs }: Vertex): Step {
     const named = {
       id: name === exporting ? 'image' : digest.replace(/^sha256:/, '').slice(0, 8),
       name: name === unpacking ? 'load the source' : this.#plain(name),

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as wait } from 'node:timers/promises'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { Tell } from '../deployments/tell.ts'
@@ -8,6 +7,7 @@ import { ContextServer, type Context } from './context-server.ts'
 import { ImageAccess } from '../registry/image-access.ts'
 import type { Dockerfile } from './dockerfile.ts'
 import { daemonAway, solveProblem } from './failures.ts'
+import { followStatus } from './follow-status.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
 import { DiskUsage, ListWorkers, type PolicyQuestion, Prune, Solve, Status } from './messages.ts'
 import { Progress, type BuildStats } from './progress.ts'
@@ -78,9 +78,6 @@ export type BuildkitOptions = {
 }
 
 const infoMs = 5000
-const silenceMs = 5000
-/** How long to wait for more news when every step that began has ended. */
-const settledMs = 100
 
 /** The build daemon. Solves run side by side; cancelling the signal of one stops its steps. */
 export class Buildkit {
@@ -159,7 +156,7 @@ export class Buildkit {
       return policy.check(question, signal)
     }
     await using session = new Session(this.#connection, { login, secrets, policy: check })
-    const heard = this.#follow(ref, progress)
+    const heard = followStatus(this.#connection.watch(Status, { ref }), progress)
     this.#solving++
     let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
@@ -212,33 +209,6 @@ export class Buildkit {
     await this.#access[Symbol.asyncDispose]()
     await this.#watch?.[Symbol.asyncDispose]()
     await this.#contexts[Symbol.asyncDispose]()
-  }
-
-  /**
-   * Takes in the news of a solve. The answer is called when the solve is over, and waits for what is still on its way:
-   * not just for the end, because after some failures the daemon never says it.
-   */
-  #follow(ref: string, progress: Progress): (signal: AbortSignal) => Promise<void> {
-    const stream = this.#connection.watch(Status, { ref })
-    let lastNews = 0
-    const ended = new Promise<true>((resolve) => {
-      stream.on('end', () => resolve(true)).on('error', () => resolve(true))
-    })
-    stream.on('data', (news) => {
-      lastNews = performance.now()
-      progress.take(news)
-      if (progress.running().length > 0) crashPoint('solving')
-    })
-    return async (signal) => {
-      const from = performance.now()
-      for (;;) {
-        const patienceMs = progress.settled || signal.aborted ? settledMs : silenceMs
-        const leftMs = Math.max(from, lastNews) + patienceMs - performance.now()
-        if (leftMs <= 0 || (await Promise.race([ended, wait(Math.min(leftMs, settledMs), false)]))) break
-      }
-      stream.cancel()
-      progress.end()
-    }
   }
 }
 

@@ -21,7 +21,7 @@ const ownWords = new Set(['type', 'code', 'title', 'status', 'fault', 'state', '
 export class Mask {
   readonly #secrets: Literals
   readonly #streams = new Map<string, MaskedStream>()
-  #queue: { event: NewEvent; stream?: MaskedStream; from: number; to: number }[] = []
+  #queue: Entry[] = []
 
   constructor(values: Iterable<string | Uint8Array>) {
     this.#secrets = new Literals(secretForms(values))
@@ -43,9 +43,18 @@ export class Mask {
 
   /** What was taken, in order, but for what may yet turn out to begin a secret; with `all`, that too. */
   give(all: boolean): NewEvent[] {
-    const isHeld = ({ stream, to }: { stream?: MaskedStream; to: number }) => !all && stream && stream.safe < to
-    const given = this.#queue.filter((entry) => !isHeld(entry))
-    this.#queue = this.#queue.filter(isHeld)
+    const given: Entry[] = []
+    const held: Entry[] = []
+    for (const entry of this.#queue) {
+      const { event, stream, to } = entry
+      const undecided = stream !== undefined && stream.safe < to
+      // What is missing from a step's output keeps its place in it.
+      const waits =
+        event.type === 'dropped' && held.some((other) => 'step' in other.event && other.event.step === event.step)
+      if (!all && (undecided || waits)) held.push(entry)
+      else given.push(entry)
+    }
+    this.#queue = held
     return given.map(({ event, stream, from, to }) => {
       if (event.type !== 'log' || !stream) return event
       const text = stream.masked(event.text, from)
@@ -83,6 +92,9 @@ export class Mask {
     }
   }
 }
+
+/** `from` and `to` are the numbers of the letters of a log event in its stream. */
+type Entry = { event: NewEvent; stream?: MaskedStream; from: number; to: number }
 
 /** Texts that follow each other, and which of their letters are hidden. Line breaks are no letters, and hide nothing. */
 class MaskedStream {

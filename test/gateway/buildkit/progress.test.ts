@@ -79,6 +79,39 @@ test('output comes in whole lines, cut anywhere by the daemon, also inside a cha
   expect(text('stderr')).toEqual(['warn\r'])
 })
 
+test('a step ends after its output, although the daemon names its end first', () => {
+  const { take, events, progress } = start()
+  const ended = { ...a, started: at(1), completed: at(2), error: 'exit code: 1' }
+  const log = (text: string) => ({ vertex: a.digest, stream: 1, text: Buffer.from(text) })
+  take({ vertexes: [ended], logs: [log('one\ntw'), log('o\n')] })
+  expect(events.map((event) => ('text' in event ? event.text : event.type))).toEqual(['step', 'one\ntwo', 'step'])
+  expect(progress.settled).toBe(true)
+})
+
+test.for(['an empty message', 'news of another step', 'nothing'])(
+  'a step ends after output that comes in many messages, the last of which is followed by %s',
+  (last) => {
+    const { take, events, progress } = start()
+    const step = { ...a, inputs: ['sha256:source'] }
+    const log = (text: string) => ({ vertex: a.digest, stream: 1, text: Buffer.from(text) })
+    take({ vertexes: [{ ...step, started: at(1) }] })
+    const large = `${'x'.repeat(99)}\n`.repeat(330)
+    take({ vertexes: [{ ...step, started: at(1), completed: at(2) }], logs: Array(32).fill(log(large)) })
+    take({ logs: [log(large)] })
+    take({ logs: [log('the re')] })
+    take({ logs: [log('ason\n')] })
+    expect(progress.running()).toEqual(['RUN make'])
+    if (last === 'an empty message') take({})
+    if (last === 'news of another step') take({ vertexes: [{ digest: 'sha256:b', name: 'RUN next', started: at(3) }] })
+    if (last === 'nothing') progress.end()
+    const [, ...kinds] = events.map((event) => (event.type === 'step' ? `${event.name} ${event.status}` : event.type))
+    const end = kinds.indexOf('RUN make done')
+    expect(kinds.slice(0, end)).not.toContain('RUN next started')
+    expect(kinds.slice(end)).not.toContain('log')
+    expect(events[end]).toMatchObject({ type: 'log', text: 'the reason' })
+  },
+)
+
 test('a line without end is not held for ever', () => {
   const { take, events } = start()
   take({ vertexes: [{ ...a, started: at(1) }] })

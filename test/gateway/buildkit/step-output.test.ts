@@ -44,6 +44,14 @@ test('a step that prints more keeps whole lines of its beginning and of its end,
   expect(stdout.length).toBeLessThan((100 + 512) * kibibyte)
 })
 
+test('a step that writes one line at a time is limited too', async () => {
+  const script = `exec perl -e '$| = 1; for (0 .. 999) { printf "%09d\\n", $_; select undef, undef, undef, 0.0005 }'`
+  const { stdout } = await run(script, kibibyte, ['run', 'id'], { TARMAC_STEP_OUTPUT_TAIL: String(kibibyte) })
+  const [, before, lost, after] = /^([^]*)\[tarmac: (\d+) lines, \d+ bytes of output[^\n]*\n([^]*)$/.exec(stdout)!
+  expect(before).toHaveLength(1030)
+  expect(before!.length / 10 + Number(lost) + after!.length / 10).toBe(1000)
+})
+
 test('the note of what is missing carries a key that the step does not see', async () => {
   const script = `echo "key=$TARMAC_STEP_OUTPUT_KEY"; ${lines(200_000)}`
   const { stdout } = await run(script, 10 * kibibyte, ['run', 'id'], { TARMAC_STEP_OUTPUT_KEY: 'a1' })

@@ -130,6 +130,17 @@ describe('tokens', () => {
   ])('%j is none', (text) => expect(shown([], [text])).toEqual([text]))
 })
 
+test('what is missing from the output of a step stays behind the text before it, also while that waits', () => {
+  const mask = new Mask(['a-long-secret'])
+  const log = (step: string, text: string) => mask.take({ type: 'log', step, stream: 'stdout', text })
+  log('s1', 'one a-long-')
+  mask.take({ type: 'dropped', step: 's1', lines: 7, bytes: 900 })
+  mask.take({ type: 'dropped', step: 's2', lines: 1, bytes: 10 })
+  expect(mask.give(false)).toMatchObject([{ type: 'dropped', step: 's2' }])
+  log('s1', 'last')
+  expect(mask.give(false)).toMatchObject([{ text: 'one a-long-' }, { type: 'dropped', step: 's1' }, { text: 'last' }])
+})
+
 test('what every event and problem says is masked, but not our own words in it', () => {
   const mask = new Mask(['build-failed', 'started', 'railpack'])
   const hidden = mask.hide({
