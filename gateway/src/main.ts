@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Problem } from '#api/problem.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
+import { serveFirst } from './host/priority.ts'
 import { backup, restore } from './store/backup.ts'
 
 const usage = `tarmac-gateway                start, and serve until a signal; a second one skips the waiting
@@ -27,6 +28,7 @@ try {
 }
 
 async function serve(config: Config): Promise<void> {
+  serveFirst()
   const { startGateway } = await import('./gateway.ts') // which a backup does without
   const gateway = await startGateway(config)
   const stop = Promise.withResolvers<void>()

@@ -1,6 +1,7 @@
 import type { TreeEntry } from '#api/tree.ts'
 import { readManifest } from '../deployments/tree-manifest.ts'
 import type { JobPort } from '../host/job-port.ts'
+import { workInBackground } from '../host/priority.ts'
 import { serveJobs } from '../host/serve-jobs.ts'
 import { filterEntries } from './context-filter.ts'
 import { archivePieces } from './context-pieces.ts'
@@ -11,6 +12,7 @@ export type ArchiveJob = { root: string; ignore: readonly string[]; mtimeSeconds
   | { entries: readonly TreeEntry[] }
 )
 
+workInBackground()
 serveJobs({ archive })
 
 /** Makes the archive of a tree. Answers with its length first, and goes on when the other end sends any value. */

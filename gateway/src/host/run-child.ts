@@ -1,8 +1,7 @@
-import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import type { Readable } from 'node:stream'
-import { crashPoint } from '../crash-point.ts'
-import { spawnChild } from './spawn-child.ts'
+import { isMainThread } from 'node:worker_threads'
+import { crashOrders } from '../crash-point.ts'
+import { runChildHere } from './run-child-here.ts'
+import { ThreadPool } from './thread-pool.ts'
 
 export type Child = {
   /** Absolute path: nothing is looked up, no shell is asked. */
@@ -30,92 +29,31 @@ export type ChildResult = {
   timedOut: boolean
 }
 
+const threads = new ThreadPool({
+  script: new URL('./run-child-thread.ts', import.meta.url),
+  size: 1,
+  heapMiB: 512,
+  data: crashOrders,
+})
+
 /**
  * Runs a program to its end. It has a process group of its own, which is killed whole when a limit is reached, when the
  * signal aborts (then this throws the signal's reason) and when the program itself ends. It ends with us: see `spawnChild`.
+ *
+ * A thread of its own starts programs: whoever starts one waits until it runs, and on a busy machine that takes long.
  */
 export async function runChild(child: Child, signal: AbortSignal): Promise<ChildResult> {
   signal.throwIfAborted()
-  const [command = child.command, ...args] = [...asUser(), child.command, ...child.args]
-  const { env, cwd, input, outputs: further = [] } = child
-  const stdin = input === undefined ? 'ignore' : 'pipe'
-  const start = { command, args, env, cwd, stdin, words: 'pipe', outputs: further.length, end: 'kill' } as const
-  const { child: running, cutLifeline } = spawnChild(start)
-  running.stdin?.on('error', () => {}).end(input) // it may end without reading
-  if (further.length > 0) crashPoint('planning') // nobody but the planner hands back files
-  const killGroup = () => {
-    try {
-      if (running.pid) process.kill(-running.pid, 'SIGKILL')
-    } catch {
-      // the whole group has ended
-    }
-  }
-  let timedOut = false
-  const timer = setTimeout(() => {
-    timedOut = true
-    killGroup()
-  }, child.timeoutMs)
-  signal.addEventListener('abort', killGroup)
-  const words = gather([running.stdout!, running.stderr!], child.maxOutputBytes, killGroup)
-  const outputs = further.map((maxBytes, at) => gather([running.stdio[at + 3] as Readable], maxBytes, killGroup))
-  const all = [words, ...outputs]
+  if (!isMainThread) return runChildHere(child, signal)
+  const { port, end } = threads.start('run', child)
+  const stop = () => port.sendValue('stop')
+  signal.addEventListener('abort', stop)
   try {
-    const [exitCode, killedBy] = (await once(running, 'exit')) as [number | null, string | null]
-    killGroup() // what it left behind would hold the pipes open
-    await Promise.race([
-      Promise.all(all.map(({ ended }) => ended)),
-      new Promise((resolve) => setTimeout(resolve, lingerMs).unref()),
-    ])
+    const result = await port.value<ChildResult | null>()
     signal.throwIfAborted()
-    const [stdout = '', stderr = ''] = words.texts()
-    return {
-      exitCode,
-      killedBy,
-      stdout,
-      stderr,
-      outputs: outputs.flatMap((output) => output.texts()),
-      truncated: all.some((output) => output.truncated()),
-      timedOut,
-    }
+    return result!
   } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', killGroup)
-    for (const stream of running.stdio) stream?.destroy()
-    cutLifeline()
-  }
-}
-
-/** How long the pipes may stay open after the end, where something left the group and holds them. */
-const lingerMs = 500
-const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path))
-
-/** The words in front of a command that keep it from gaining rights, and make it another user's where one is given. */
-export function asUser(uid?: number): string[] {
-  if (!setpriv) {
-    if (uid === undefined) return []
-    throw new Error('A child of another user needs setpriv (of util-linux).')
-  }
-  const rights = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--inh-caps=-all', '--bounding-set=-all']
-  return [setpriv, '--no-new-privs', ...(uid === undefined ? [] : rights), '--']
-}
-
-/** Collects what the streams say up to a limit they share. */
-function gather(streams: Readable[], maxBytes: number, onTooMuch: () => void) {
-  const chunks: Buffer[][] = streams.map(() => [])
-  let roomBytes = maxBytes
-  let truncated = false
-  for (const [at, stream] of streams.entries()) {
-    stream.on('data', (chunk: Buffer) => {
-      if (roomBytes > 0) chunks[at]?.push(chunk.subarray(0, roomBytes))
-      roomBytes -= chunk.length
-      if (roomBytes >= 0 || truncated) return
-      truncated = true
-      onTooMuch()
-    })
-  }
-  return {
-    ended: Promise.all(streams.map((stream) => once(stream, 'close'))),
-    texts: () => chunks.map((each) => Buffer.concat(each).toString('utf8')),
-    truncated: () => truncated,
+    signal.removeEventListener('abort', stop)
+    end()
   }
 }

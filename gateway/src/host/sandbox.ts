@@ -2,7 +2,8 @@ import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { openCgroup } from './cgroup.ts'
-import { asUser, runChild, type Child } from './run-child.ts'
+import { asUser } from './as-user.ts'
+import { runChild, type Child } from './run-child.ts'
 
 export type SandboxLimits = {
   /** From start to end. */

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
+import { usualPriority } from './priority.ts'
 
 export type ChildStart = {
   /** Absolute path: nothing is looked up. */
@@ -34,7 +35,7 @@ export function spawnChild(start: ChildStart): { child: ChildProcess; cutLifelin
   const { command, args, env, cwd, stdin, words, outputs, end } = start
   const room = lifelineNumber - firstOutput
   if (outputs > room) throw new Error(`A child has at most ${room} further outputs.`)
-  const child = spawn('/bin/sh', ['-c', script[end], 'lifeline', command, ...args], {
+  const child = spawn('/bin/sh', ['-c', script[end], 'lifeline', ...usualPriority(), command, ...args], {
     env,
     cwd,
     detached: true, // a session and a group of its own

@@ -63,6 +63,7 @@ export class ThreadPool {
   #open(): Thread {
     const { script, heapMiB, data } = this.#settings
     const worker = new Worker(script, {
+      execArgv: [],
       workerData: data?.(),
       resourceLimits: { maxOldGenerationSizeMb: heapMiB },
     })

@@ -3,6 +3,7 @@ import { workerData } from 'node:worker_threads'
 import type { SourceFacts } from '#api/deployment.ts'
 import { obeyCrashOrders } from '../crash-point.ts'
 import type { JobPort } from '../host/job-port.ts'
+import { workInBackground } from '../host/priority.ts'
 import { serveJobs } from '../host/serve-jobs.ts'
 import { syncFileSystem } from '../host/sync-file-system.ts'
 import { tarBytes } from './body.ts'
@@ -16,6 +17,7 @@ import { unpack } from './unpack.ts'
 export type UploadJob = { path: string; limits: Limits; contentDigest: string | undefined }
 
 obeyCrashOrders((workerData as { crashOrders: string }).crashOrders)
+workInBackground()
 serveJobs({ upload, remove, sync })
 
 /**

@@ -1,5 +1,7 @@
 import { randomInt } from 'node:crypto'
 
+const ascii = 128
+
 /** A set of texts to look for all at once (Aho-Corasick): the cost of a letter does not grow with their number. */
 export class Literals {
   readonly texts: readonly string[]
@@ -10,6 +12,11 @@ export class Literals {
   readonly #back: Int32Array
   readonly #parent: Int32Array
   readonly #letter: Uint16Array
+  /**
+   * What `step` answers for the beginning and the nodes just below it, at node * 128 + letter, for letters of ASCII. Most
+   * of a text is read there: a caller in a hurry looks here first.
+   */
+  readonly near: Int32Array
   /** Nodes by their parent and letter, hashed. */
   readonly #table: Int32Array
   /** Nobody outside knows it, so nobody can choose texts that all get the same place in the table. */
@@ -40,6 +47,9 @@ export class Literals {
       }
       open = open.filter((index) => this.texts[index]!.length > at + 1)
     }
+
+    const near = Math.min(this.#nodes, this.depth.findIndex((depth) => depth > 1) >>> 0)
+    this.near = Int32Array.from({ length: near * ascii }, (_, at) => this.step(Math.floor(at / ascii), at % ascii))
   }
 
   /** Where a letter leads to, from a node; 0 is the beginning. */

@@ -182,11 +182,14 @@ class MaskedStream {
   #letter(code: number): void {
     this.#lineBreaks = 0
     this.#lineLetters++
-    const token = this.#shapes.letter(code, this.letters)
-    this.#node = this.#secrets.step(this.#node, code)
-    const found = this.#secrets.found[this.#node]!
-    this.letters++
+    const token = this.#shapes.letter(code, this.letters++)
     if (token >= 0) this.#hide(token)
+    const near = this.#secrets.near
+    const at = this.#node * 128 + code
+    const node = code < 128 && at < near.length ? near[at]! : this.#secrets.step(this.#node, code)
+    this.#node = node
+    if (node === 0) return
+    const found = this.#secrets.found[node]!
     if (found >= 0) this.#hide(this.letters - this.#secrets.texts[found]!.length)
   }
 

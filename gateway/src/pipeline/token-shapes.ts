@@ -50,15 +50,23 @@ export class TokenShapes {
 
   /** Takes the letter with this number; answers the number of the first letter of a token that it belongs to, or -1. */
   letter(code: number, number: number): number {
+    const from = this.#candidates.length > 0 ? this.#growAll(code) : -1
+    this.#wordLetters = code < 128 && word.kind[code] === 1 ? this.#wordLetters + 1 : 0
+    const at = this.#node * 128 + code
+    this.#node = code < 128 && at < marks.near.length ? marks.near[at]! : marks.step(this.#node, code)
+    if (this.#node === 0) return from
+    const found = marks.found[this.#node]!
+    const begun = found < 0 ? -1 : this.#mark(found, number)
+    return from < 0 ? begun : from
+  }
+
+  /** Lets each candidate have this letter; answers the first letter of a token that it belongs to, or -1. */
+  #growAll(code: number): number {
     let from = -1
     for (const candidate of this.#candidates)
       if (!grow(candidate, code)) this.#candidates = this.#candidates.filter((other) => other !== candidate)
       else if (candidate.certain && (from < 0 || candidate.from < from)) from = candidate.from
-    this.#wordLetters = code < 128 && word.kind[code] === 1 ? this.#wordLetters + 1 : 0
-    this.#node = marks.step(this.#node, code)
-    const found = marks.found[this.#node]!
-    const begun = found < 0 ? -1 : this.#mark(found, number)
-    return from < 0 ? begun : from
+    return from
   }
 
   lineBreak(): void {

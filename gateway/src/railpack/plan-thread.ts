@@ -1,3 +1,4 @@
+import { workInBackground } from '../host/priority.ts'
 import { serveJobs, type Handler } from '../host/serve-jobs.ts'
 import { planWork } from './plan-work.ts'
 
@@ -9,4 +10,5 @@ const handler =
     await port.closed
   }
 
+workInBackground()
 serveJobs(Object.fromEntries(Object.keys(work).map((kind) => [kind, handler(kind)])))

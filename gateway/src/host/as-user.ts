@@ -1,0 +1,13 @@
+import { existsSync } from 'node:fs'
+
+const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path))
+
+/** The words in front of a command that keep it from gaining rights, and make it another user's where one is given. */
+export function asUser(uid?: number): string[] {
+  if (!setpriv) {
+    if (uid === undefined) return []
+    throw new Error('A child of another user needs setpriv (of util-linux).')
+  }
+  const rights = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--inh-caps=-all', '--bounding-set=-all']
+  return [setpriv, '--no-new-privs', ...(uid === undefined ? [] : rights), '--']
+}

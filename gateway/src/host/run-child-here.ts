@@ -1,0 +1,81 @@
+import { once } from 'node:events'
+import type { Readable } from 'node:stream'
+import { crashPoint } from '../crash-point.ts'
+import { asUser } from './as-user.ts'
+import type { Child, ChildResult } from './run-child.ts'
+import { spawnChild } from './spawn-child.ts'
+
+/** What `runChild` does, on this thread. */
+export async function runChildHere(child: Child, signal: AbortSignal): Promise<ChildResult> {
+  signal.throwIfAborted()
+  const [command = child.command, ...args] = [...asUser(), child.command, ...child.args]
+  const { env, cwd, input, outputs: further = [] } = child
+  const stdin = input === undefined ? 'ignore' : 'pipe'
+  const start = { command, args, env, cwd, stdin, words: 'pipe', outputs: further.length, end: 'kill' } as const
+  const { child: running, cutLifeline } = spawnChild(start)
+  running.stdin?.on('error', () => {}).end(input) // it may end without reading
+  if (further.length > 0) crashPoint('planning') // nobody but the planner hands back files
+  const killGroup = () => {
+    try {
+      if (running.pid) process.kill(-running.pid, 'SIGKILL')
+    } catch {
+      // the whole group has ended
+    }
+  }
+  let timedOut = false
+  const timer = setTimeout(() => {
+    timedOut = true
+    killGroup()
+  }, child.timeoutMs)
+  signal.addEventListener('abort', killGroup)
+  const words = gather([running.stdout!, running.stderr!], child.maxOutputBytes, killGroup)
+  const outputs = further.map((maxBytes, at) => gather([running.stdio[at + 3] as Readable], maxBytes, killGroup))
+  const all = [words, ...outputs]
+  try {
+    const [exitCode, killedBy] = (await once(running, 'exit')) as [number | null, string | null]
+    killGroup() // what it left behind would hold the pipes open
+    await Promise.race([
+      Promise.all(all.map(({ ended }) => ended)),
+      new Promise((resolve) => setTimeout(resolve, lingerMs).unref()),
+    ])
+    signal.throwIfAborted()
+    const [stdout = '', stderr = ''] = words.texts()
+    return {
+      exitCode,
+      killedBy,
+      stdout,
+      stderr,
+      outputs: outputs.flatMap((output) => output.texts()),
+      truncated: all.some((output) => output.truncated()),
+      timedOut,
+    }
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', killGroup)
+    for (const stream of running.stdio) stream?.destroy()
+    cutLifeline()
+  }
+}
+
+/** How long the pipes may stay open after the end, where something left the group and holds them. */
+const lingerMs = 500
+/** Collects what the streams say up to a limit they share. */
+function gather(streams: Readable[], maxBytes: number, onTooMuch: () => void) {
+  const chunks: Buffer[][] = streams.map(() => [])
+  let roomBytes = maxBytes
+  let truncated = false
+  for (const [at, stream] of streams.entries()) {
+    stream.on('data', (chunk: Buffer) => {
+      if (roomBytes > 0) chunks[at]?.push(chunk.subarray(0, roomBytes))
+      roomBytes -= chunk.length
+      if (roomBytes >= 0 || truncated) return
+      truncated = true
+      onTooMuch()
+    })
+  }
+  return {
+    ended: Promise.all(streams.map((stream) => once(stream, 'close'))),
+    texts: () => chunks.map((each) => Buffer.concat(each).toString('utf8')),
+    truncated: () => truncated,
+  }
+}

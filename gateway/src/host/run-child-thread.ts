@@ -1,0 +1,22 @@
+import { workerData } from 'node:worker_threads'
+import { obeyCrashOrders } from '../crash-point.ts'
+import type { Child } from './run-child.ts'
+import { runChildHere } from './run-child-here.ts'
+import { serveJobs } from './serve-jobs.ts'
+
+obeyCrashOrders(workerData as string)
+serveJobs({
+  async run(child: Child, port) {
+    const stop = new AbortController()
+    void port.value().then(
+      () => stop.abort(),
+      () => stop.abort(), // nobody waits for it any more
+    )
+    const ended = await runChildHere(child, stop.signal).catch((error: unknown) => {
+      if (stop.signal.aborted) return null
+      throw error
+    })
+    port.sendValue(ended)
+    await port.closed
+  },
+})
