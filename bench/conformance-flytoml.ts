@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
-import { readFlyToml } from '../gateway/src/deploy/fly-toml/read-fly-toml.ts'
-import { machineConfig, releaseMachine } from '../gateway/src/deploy/fly-toml/machine-config.ts'
+import { readFlyToml } from '../gateway/src/flytoml/read-fly-toml.ts'
+import { machineConfig, releaseMachine } from '../gateway/src/flytoml/machine-config.ts'
 import type { MachineConfig } from '../gateway/src/fly/machine.ts'
 import { difference } from './difference.ts'
 

@@ -1,7 +1,7 @@
 import type { Node } from '../gateway/src/llb/graph.ts'
-import { compilePlan } from '../gateway/src/railpack/compile.ts'
+import { compilePlan } from '../gateway/src/railpack/compile/compile.ts'
 import { readPlan } from '../gateway/src/railpack/plan-schema.ts'
-import { sourceTree } from '../gateway/src/railpack/source-tree.ts'
+import { sourceTree } from '../gateway/src/railpack/compile/source-node.ts'
 import { difference } from './difference.ts'
 
 /** One recorded case: a plan, and what railpack's own frontend made of it. */

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { Intake } from '../gateway/src/intake/intake.ts'
+import { Intake } from '../gateway/src/sources/sources.ts'
 import { dice } from '../test/archives.ts'
 
 export type Result = { bench: string; ratio: number; goal: number; ok: boolean }

@@ -12,7 +12,7 @@ const bounded: Record<string, string> = {
 
 /** Those that code puts together, by their files: the parts are constants of ours, never a stranger's text. */
 const composed: Record<string, string> = {
-  'gateway/src/http/read-events.ts': 'an address of `routes` with one `[^/]+` in it, anchored: linear',
+  'gateway/src/http/log/endpoint.ts': 'an address of `routes` with one `[^/]+` in it, anchored: linear',
   'gateway/src/llb/image-name.ts': 'the grammar of image references, for 1,024 characters at most (maxChars)',
 }
 

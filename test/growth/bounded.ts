@@ -4,8 +4,8 @@ import {
   refuseEnvNames,
   refuseReservedGroups,
   refuseReservedMetadata,
-} from '../../gateway/src/deploy/fly-toml/reserved.ts'
-import { tomlParts } from '../../gateway/src/deploy/fly-toml/toml-size.ts'
+} from '../../gateway/src/flytoml/reserved.ts'
+import { tomlParts } from '../../gateway/src/flytoml/toml-size.ts'
 import { parseJson } from '../../gateway/src/host/parse-json.ts'
 import { sourceText } from '../../gateway/src/host/source-text.ts'
 import { imageParts, refuseUnusable } from '../../gateway/src/registry/image-parts.ts'
@@ -34,15 +34,13 @@ export const bounded: Record<string, Shapes> = {
       return () => unpackJson(packed)
     },
   },
-  'gateway/src/deploy/fly-toml/reserved.ts › isReserved': hostileTexts(isReserved),
-  'gateway/src/deploy/fly-toml/reserved.ts › refuseReservedMetadata': hostileTexts((name) =>
+  'gateway/src/flytoml/reserved.ts › isReserved': hostileTexts(isReserved),
+  'gateway/src/flytoml/reserved.ts › refuseReservedMetadata': hostileTexts((name) =>
     refuseReservedMetadata('machine_config', { [name]: 'a' }),
   ),
-  'gateway/src/deploy/fly-toml/reserved.ts › refuseReservedGroups': hostileTexts((name) =>
-    refuseReservedGroups([name]),
-  ),
-  'gateway/src/deploy/fly-toml/reserved.ts › refuseEnvNames': hostileTexts((name) => refuseEnvNames({ [name]: 'a' })),
-  'gateway/src/deploy/fly-toml/toml-size.ts › tomlParts': {
+  'gateway/src/flytoml/reserved.ts › refuseReservedGroups': hostileTexts((name) => refuseReservedGroups([name])),
+  'gateway/src/flytoml/reserved.ts › refuseEnvNames': hostileTexts((name) => refuseEnvNames({ [name]: 'a' })),
+  'gateway/src/flytoml/toml-size.ts › tomlParts': {
     ...hostileTexts(tomlParts),
     'texts of several lines that never close': (size) => () => tomlParts(repeated('"""\n', size)),
     'comments without an end': (size) => () => tomlParts(repeated('#"\'', size)),

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sortEntries, type TreeEntry } from '../../api/tree.ts'
-import { filterEntries } from '../../gateway/src/buildkit/context-filter.ts'
-import { tarBytes, tarHeader } from '../../gateway/src/buildkit/context-tar.ts'
+import { filterEntries } from '../../gateway/src/buildkit/context/context-filter.ts'
+import { tarBytes, tarHeader } from '../../gateway/src/buildkit/context/context-tar.ts'
 import { parseIgnoreFile } from '../../api/dockerignore/parse-ignore-file.ts'
 import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import { solveProblem } from '../../gateway/src/buildkit/failures.ts'
@@ -75,7 +75,7 @@ export const buildkit: Record<string, Shapes> = {
     const patterns = new IgnorePatterns([part, `*${part}*${part}`])
     return patterns.follow(patterns.start, text)
   }),
-  'gateway/src/buildkit/context-filter.ts › filterEntries': {
+  'gateway/src/buildkit/context/context-filter.ts › filterEntries': {
     ...hostileTexts((text) => filterEntries([entry(`${'a'.repeat(250)}/b`), entry('é')], [text])),
     ...named(
       'names',
@@ -106,8 +106,8 @@ export const buildkit: Record<string, Shapes> = {
       return () => filterEntries(entries, [`${'*a'.repeat(140)}b`])
     },
   },
-  'gateway/src/buildkit/context-tar.ts › tarHeader': hostileTexts((text) => tarHeader(entry(text), 0)),
-  'gateway/src/buildkit/context-tar.ts › tarBytes': hostileTexts((text) => tarBytes([entry(text)])),
+  'gateway/src/buildkit/context/context-tar.ts › tarHeader': hostileTexts((text) => tarHeader(entry(text), 0)),
+  'gateway/src/buildkit/context/context-tar.ts › tarBytes': hostileTexts((text) => tarBytes([entry(text)])),
   'api/dockerignore/parse-ignore-file.ts › parseIgnoreFile': {
     ...hostileTexts(parseIgnoreFile),
     ...hostileTexts(parseIgnoreFile, (text) => `!${text}`),

@@ -1,24 +1,24 @@
 import { parse, TomlDate } from 'smol-toml'
 import type { DeploymentOptions } from '../../api/options.ts'
-import { lasting } from '../../gateway/src/deploy/as-it-was.ts'
-import { desiredApp, ownedBy } from '../../gateway/src/deploy/desired.ts'
-import { baseConfig } from '../../gateway/src/deploy/fly-toml/base-config.ts'
-import { parseDuration } from '../../gateway/src/deploy/fly-toml/go-duration.ts'
-import { goText } from '../../gateway/src/deploy/fly-toml/go-text.ts'
-import { dateText, parseToml, plain } from '../../gateway/src/deploy/fly-toml/parse-toml.ts'
-import { patchToml } from '../../gateway/src/deploy/fly-toml/patch-toml.ts'
-import { readFlyToml } from '../../gateway/src/deploy/fly-toml/read-fly-toml.ts'
+import { lasting } from '../../gateway/src/deploy/config/restore-config.ts'
+import { desiredApp, ownedBy } from '../../gateway/src/deploy/config/desired.ts'
+import { baseConfig } from '../../gateway/src/flytoml/base-config.ts'
+import { parseDuration } from '../../gateway/src/go/duration.ts'
+import { goText } from '../../gateway/src/flytoml/go-format.ts'
+import { dateText, parseToml, plain } from '../../gateway/src/flytoml/parse-toml.ts'
+import { patchToml } from '../../gateway/src/flytoml/legacy-syntax.ts'
+import { readFlyToml } from '../../gateway/src/flytoml/read-fly-toml.ts'
 import {
   isReserved,
   refuseEnvNames,
   refuseReservedGroups,
   refuseReservedMetadata,
-} from '../../gateway/src/deploy/fly-toml/reserved.ts'
-import { tomlParts } from '../../gateway/src/deploy/fly-toml/toml-size.ts'
-import { shellText, shellWords } from '../../gateway/src/deploy/fly-toml/shell-words.ts'
-import { sizeBytes, sizeIn } from '../../gateway/src/deploy/fly-toml/size.ts'
-import { layOver } from '../../gateway/src/deploy/lay-over.ts'
-import { planRollout } from '../../gateway/src/deploy/rollout.ts'
+} from '../../gateway/src/flytoml/reserved.ts'
+import { tomlParts } from '../../gateway/src/flytoml/toml-size.ts'
+import { shellText, shellWords } from '../../gateway/src/flytoml/shell-words.ts'
+import { sizeBytes, sizeIn } from '../../gateway/src/flytoml/size.ts'
+import { layOver } from '../../gateway/src/deploy/config/merge-config.ts'
+import { planRollout } from '../../gateway/src/deploy/plan.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const options = { env: {}, count: null, owner: null, region: null, strategy: null, ha: false } as DeploymentOptions
@@ -41,16 +41,14 @@ const names = (size: number) => Object.fromEntries(listed(size, 12, (at) => `A${
 const marks = { image: { reference: 'a' }, deployment: 'a', number: 1, owner: null, builder: null }
 
 export const flyToml: Record<string, Shapes> = {
-  'gateway/src/deploy/fly-toml/reserved.ts › isReserved': hostileTexts(isReserved),
-  'gateway/src/deploy/fly-toml/reserved.ts › refuseReservedMetadata': hostileTexts((name) =>
+  'gateway/src/flytoml/reserved.ts › isReserved': hostileTexts(isReserved),
+  'gateway/src/flytoml/reserved.ts › refuseReservedMetadata': hostileTexts((name) =>
     refuseReservedMetadata('a', { [name]: name }),
   ),
-  'gateway/src/deploy/fly-toml/reserved.ts › refuseReservedGroups': hostileTexts((name) =>
-    refuseReservedGroups([name]),
-  ),
-  'gateway/src/deploy/fly-toml/reserved.ts › refuseEnvNames': hostileTexts((name) => refuseEnvNames({ [name]: name })),
-  'gateway/src/deploy/fly-toml/toml-size.ts › tomlParts': hostileTexts(tomlParts),
-  'gateway/src/deploy/fly-toml/go-duration.ts › parseDuration': {
+  'gateway/src/flytoml/reserved.ts › refuseReservedGroups': hostileTexts((name) => refuseReservedGroups([name])),
+  'gateway/src/flytoml/reserved.ts › refuseEnvNames': hostileTexts((name) => refuseEnvNames({ [name]: name })),
+  'gateway/src/flytoml/toml-size.ts › tomlParts': hostileTexts(tomlParts),
+  'gateway/src/go/duration.ts › parseDuration': {
     ...hostileTexts(parseDuration),
     ...hostileTexts(parseDuration, (text) => `1${text}`),
     'many digits with a unit': (size) => () => parseDuration(`${repeated('9', size)}s`),
@@ -58,12 +56,12 @@ export const flyToml: Record<string, Shapes> = {
     'a long fraction': (size) => () => parseDuration(`0.${repeated('9', size)}s`),
     'many parts': (size) => () => parseDuration(repeated('1ns', size)),
   },
-  'gateway/src/deploy/fly-toml/size.ts › sizeBytes': {
+  'gateway/src/flytoml/size.ts › sizeBytes': {
     ...hostileTexts((text) => sizeBytes(text, 1024)),
     ...hostileTexts((text) => sizeBytes(`1.${text}`, 1024)),
   },
-  'gateway/src/deploy/fly-toml/size.ts › sizeIn': hostileTexts((text) => sizeIn(text, 1e9)),
-  'gateway/src/deploy/fly-toml/go-text.ts › goText': {
+  'gateway/src/flytoml/size.ts › sizeIn': hostileTexts((text) => sizeIn(text, 1e9)),
+  'gateway/src/flytoml/go-format.ts › goText': {
     'a wide list': (size) => {
       const list = listed(size, 4, (at) => `${at}`)
       return () => goText(list)
@@ -77,13 +75,13 @@ export const flyToml: Record<string, Shapes> = {
       return () => goText(list)
     },
   },
-  'gateway/src/deploy/fly-toml/parse-toml.ts › dateText': {
+  'gateway/src/flytoml/parse-toml.ts › dateText': {
     'a long fraction': (size) => () => {
       const { a } = parse(`a = 2026-01-01T10:00:00.${repeated('0', size)}1Z`) as { a: TomlDate }
       return dateText(a)
     },
   },
-  'gateway/src/deploy/fly-toml/parse-toml.ts › parseToml': {
+  'gateway/src/flytoml/parse-toml.ts › parseToml': {
     ...hostileTexts(parseToml),
     ...hostileTexts(parseToml, (text) => `a = ${text}`),
     ...hostileTexts(parseToml, (text) => `[${text}]`),
@@ -96,13 +94,13 @@ export const flyToml: Record<string, Shapes> = {
     'deeper and deeper tables': (size) => () =>
       parseToml(Array.from({ length: Math.sqrt(size) }, (_, at) => `[${'a.'.repeat(at)}a]`).join('\n')),
   },
-  'gateway/src/deploy/fly-toml/parse-toml.ts › plain': {
+  'gateway/src/flytoml/parse-toml.ts › plain': {
     'long names in each other': (size) => {
       const value = { [repeated('a', size)]: Object.fromEntries(listed(size, 10, (at) => `${at}`).entries()) }
       return () => plain(value)
     },
   },
-  'gateway/src/deploy/fly-toml/patch-toml.ts › patchToml': {
+  'gateway/src/flytoml/legacy-syntax.ts › patchToml': {
     ...hostileTexts((text) => patchToml({ services: [{ concurrency: text, internal_port: text }] })),
     ...hostileTexts((text) => patchToml({ env: { a: text }, processes: [{ name: text, command: text }] })),
     'many services': (size) => {
@@ -110,12 +108,12 @@ export const flyToml: Record<string, Shapes> = {
       return () => patchToml({ services })
     },
   },
-  'gateway/src/deploy/fly-toml/shell-words.ts › shellWords': hostileTexts(shellWords),
-  'gateway/src/deploy/fly-toml/shell-words.ts › shellText': {
+  'gateway/src/flytoml/shell-words.ts › shellWords': hostileTexts(shellWords),
+  'gateway/src/flytoml/shell-words.ts › shellText': {
     ...hostileTexts((text) => shellText([text])),
     ...hostileTexts((text) => shellText(text.split(''))),
   },
-  'gateway/src/deploy/fly-toml/base-config.ts › baseConfig': {
+  'gateway/src/flytoml/base-config.ts › baseConfig': {
     ...hostileTexts((text) =>
       baseConfig(
         { machine_config: `{"a": ${text}` },
@@ -140,7 +138,7 @@ export const flyToml: Record<string, Shapes> = {
         () => undefined,
       ),
   },
-  'gateway/src/deploy/fly-toml/read-fly-toml.ts › readFlyToml': {
+  'gateway/src/flytoml/read-fly-toml.ts › readFlyToml': {
     ...hostileTexts(readToml, (text) => `kill_timeout = ${quoted(text)}`),
     ...hostileTexts(readToml, (text) => `[[vm]]\nmemory = ${quoted(text)}`),
     ...hostileTexts(readToml, (text) => `[processes]\na = ${quoted(text)}`),
@@ -149,7 +147,7 @@ export const flyToml: Record<string, Shapes> = {
       (size) => `[checks.${repeated('a', size)}]\n${lines(12, (at) => `b${at} = 1`)(size)}`,
     ),
   },
-  'gateway/src/deploy/desired.ts › desiredApp': {
+  'gateway/src/deploy/config/desired.ts › desiredApp': {
     'many process groups': file((size) => `[processes]\n${lines(12, (at) => `a${at} = "b"`)(size)}`),
     'many process groups and services': file(
       (size) =>
@@ -166,10 +164,10 @@ export const flyToml: Record<string, Shapes> = {
     'many unknown sections': file((size) => lines(8, (at) => `[t${at}]`)(size)),
     'much env': file((size) => `[env]\n${lines(10, (at) => `A${at} = 1`)(size)}`),
   },
-  'gateway/src/deploy/desired.ts › ownedBy': hostileTexts((name) =>
+  'gateway/src/deploy/config/desired.ts › ownedBy': hostileTexts((name) =>
     ownedBy({ ...desiredOf(''), volumes: { [name]: { size_gb: 1 } } }, { ...options, owner: 'a' }),
   ),
-  'gateway/src/deploy/lay-over.ts › layOver': {
+  'gateway/src/deploy/config/merge-config.ts › layOver': {
     'much env and metadata': (size) => {
       const env = names(size)
       const present = { env, metadata: { ...env, tarmac_env: Object.keys(env).join() } }
@@ -177,13 +175,13 @@ export const flyToml: Record<string, Shapes> = {
       return () => layOver(present, { config: { env, metadata: env }, gone }, marks)
     },
   },
-  'gateway/src/deploy/as-it-was.ts › lasting': {
+  'gateway/src/deploy/config/restore-config.ts › lasting': {
     'much metadata': (size) => {
       const metadata = names(size)
       return () => lasting({ ...metadata, metadata })
     },
   },
-  'gateway/src/deploy/rollout.ts › planRollout': hostileTexts((name) => {
+  'gateway/src/deploy/plan.ts › planRollout': hostileTexts((name) => {
     const desired = desiredOf('')
     const groups = desired.groups.map((group) => ({ ...group, name }))
     return planRollout({ id: 'a', number: 1, options, desired: { ...desired, groups } }, [])

@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
-import { authorizer } from '../../gateway/src/http/authorize.ts'
-import { cancelWishOf } from '../../gateway/src/http/cancel-deployment.ts'
-import { idempotencyKeyOf } from '../../gateway/src/http/create-deployment.ts'
-import { filterOf } from '../../gateway/src/http/log-filter.ts'
-import { asObject, parseJson } from '../../gateway/src/http/json.ts'
+import { authorizer } from '../../gateway/src/http/auth.ts'
+import { cancelWishOf } from '../../gateway/src/http/routes/cancel-deployment.ts'
+import { idempotencyKeyOf } from '../../gateway/src/http/routes/create-deployment.ts'
+import { filterOf } from '../../gateway/src/http/log/filter.ts'
+import { asObject, parseJson } from '../../gateway/src/http/body/json.ts'
 import { isLoopbackHost } from '../../gateway/src/http/loopback-host.ts'
 import { flagOf, knownQuery, pageOf, wholeNumber } from '../../gateway/src/http/query.ts'
-import { readImageSource } from '../../gateway/src/http/read-image-source.ts'
-import { appOf } from '../../gateway/src/http/receive-source.ts'
+import { readImageSource } from '../../gateway/src/http/body/read-image-source.ts'
+import { appOf } from '../../gateway/src/http/body/upload.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const withHeaders = (headers: Record<string, string>) => ({ headers, headersDistinct: {} }) as IncomingMessage
@@ -18,7 +18,7 @@ const authorize = authorizer(['a'])
 
 // Node takes at most 16 KiB of request line and headers; what reads them is linear without that.
 export const http: Record<string, Shapes> = {
-  'gateway/src/http/json.ts › parseJson': {
+  'gateway/src/http/body/json.ts › parseJson': {
     ...hostileTexts(parseJson),
     'lists in lists': (size) => () => parseJson('['.repeat(size)),
     'many fields': (size) => {
@@ -26,9 +26,9 @@ export const http: Record<string, Shapes> = {
       return () => parseJson(text)
     },
   },
-  'gateway/src/http/json.ts › asObject': hostileTexts(asObject),
+  'gateway/src/http/body/json.ts › asObject': hostileTexts(asObject),
   'gateway/src/http/loopback-host.ts › isLoopbackHost': hostileTexts(isLoopbackHost),
-  'gateway/src/http/authorize.ts › authorizer': {
+  'gateway/src/http/auth.ts › authorizer': {
     ...hostileTexts((text) => authorize(withHeaders({ authorization: text }))),
     ...hostileTexts((text) => authorize(withHeaders({ authorization: `Bearer ${text}` }))),
     ...hostileTexts((text) => authorize(withHeaders({ origin: text, host: text }))),
@@ -43,14 +43,14 @@ export const http: Record<string, Shapes> = {
       return () => flagOf(knownQuery(request, 'a'), 'b')
     },
   },
-  'gateway/src/http/cancel-deployment.ts › cancelWishOf': hostileTexts((text) =>
+  'gateway/src/http/routes/cancel-deployment.ts › cancelWishOf': hostileTexts((text) =>
     cancelWishOf(withQuery({ by: text, why: text })),
   ),
-  'gateway/src/http/create-deployment.ts › idempotencyKeyOf': hostileTexts((text) =>
+  'gateway/src/http/routes/create-deployment.ts › idempotencyKeyOf': hostileTexts((text) =>
     idempotencyKeyOf({ get: () => text } as unknown as Request),
   ),
-  'gateway/src/http/receive-source.ts › appOf': hostileTexts((app) => appOf({ params: { app } } as unknown as Request)),
-  'gateway/src/http/read-image-source.ts › readImageSource': {
+  'gateway/src/http/body/upload.ts › appOf': hostileTexts((app) => appOf({ params: { app } } as unknown as Request)),
+  'gateway/src/http/body/read-image-source.ts › readImageSource': {
     ...hostileTexts((image) => readImageSource({ image })),
     ...hostileTexts((owner) => readImageSource({ release: 1, owner, app: owner })),
     'many unknown fields': (size) => {
@@ -58,7 +58,7 @@ export const http: Record<string, Shapes> = {
       return () => readImageSource({ ...source, image: 'a' })
     },
   },
-  'gateway/src/http/log-filter.ts › filterOf': {
+  'gateway/src/http/log/filter.ts › filterOf': {
     ...hostileTexts((text) => filterOf(withQuery({ step: text }))),
     'many types, many events': (size) => {
       const { keeps } = filterOf(withQuery({ only: repeated('note,', size).slice(0, -1) }))

@@ -1,12 +1,18 @@
 import type { TreeEntry } from '../../api/tree.ts'
-import { tarEnd, tarHeader } from '../../gateway/src/buildkit/context-tar.ts'
-import { DigestCheck } from '../../gateway/src/intake/content-digest.ts'
-import { defaultLimits } from '../../gateway/src/intake/limits.ts'
-import { Meter } from '../../gateway/src/intake/meter.ts'
-import { readPax } from '../../gateway/src/intake/pax.ts'
-import { checkCharacters, isGit, likeness, shownName, sourcePath } from '../../gateway/src/intake/source-path.ts'
-import { TarReader } from '../../gateway/src/intake/tar-reader.ts'
-import { TreeShape } from '../../gateway/src/intake/tree-shape.ts'
+import { tarEnd, tarHeader } from '../../gateway/src/buildkit/context/context-tar.ts'
+import { DigestCheck } from '../../gateway/src/sources/content-digest.ts'
+import { defaultLimits } from '../../gateway/src/sources/limits.ts'
+import { Meter } from '../../gateway/src/sources/meter.ts'
+import { readPax } from '../../gateway/src/sources/archive/pax.ts'
+import {
+  checkCharacters,
+  isGit,
+  likeness,
+  shownName,
+  sourcePath,
+} from '../../gateway/src/sources/archive/source-path.ts'
+import { TarReader } from '../../gateway/src/sources/archive/tar-reader.ts'
+import { TreeShape } from '../../gateway/src/sources/archive/tree-shape.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
 /** Without the limits on one path: the parsers must be linear by themselves. */
@@ -34,21 +40,21 @@ const links =
   }
 
 export const intake: Record<string, Shapes> = {
-  'gateway/src/intake/source-path.ts › sourcePath': {
+  'gateway/src/sources/archive/source-path.ts › sourcePath': {
     ...hostileTexts((text) => sourcePath(text, limits)),
     ...hostileTexts(
       (text) => sourcePath(text, limits),
       (text) => `a${text}`,
     ),
   },
-  'gateway/src/intake/source-path.ts › checkCharacters': hostileTexts(checkCharacters),
-  'gateway/src/intake/source-path.ts › isGit': hostileTexts(isGit),
-  'gateway/src/intake/source-path.ts › likeness': {
+  'gateway/src/sources/archive/source-path.ts › checkCharacters': hostileTexts(checkCharacters),
+  'gateway/src/sources/archive/source-path.ts › isGit': hostileTexts(isGit),
+  'gateway/src/sources/archive/source-path.ts › likeness': {
     ...hostileTexts(likeness),
     ...hostileTexts(likeness, (text) => `é${text}`),
   },
-  'gateway/src/intake/source-path.ts › shownName': hostileTexts((text) => shownName(Buffer.from(text))),
-  'gateway/src/intake/pax.ts › readPax': {
+  'gateway/src/sources/archive/source-path.ts › shownName': hostileTexts((text) => shownName(Buffer.from(text))),
+  'gateway/src/sources/archive/pax.ts › readPax': {
     ...hostileTexts((text) => readPax(Buffer.from(text))),
     'many records': (size) => {
       const body = Buffer.from(repeated('9 a=bcde\n', size))
@@ -59,7 +65,7 @@ export const intake: Record<string, Shapes> = {
       return () => readPax(body)
     },
   },
-  'gateway/src/intake/content-digest.ts › DigestCheck': {
+  'gateway/src/sources/content-digest.ts › DigestCheck': {
     ...hostileTexts((text) => new DigestCheck(text)),
     'many digests': (size) => {
       const header = repeated('sha-512=:AAAA:,', size)
@@ -67,7 +73,7 @@ export const intake: Record<string, Shapes> = {
       return () => new DigestCheck(header).update(bytes)
     },
   },
-  'gateway/src/intake/tar-reader.ts › TarReader': {
+  'gateway/src/sources/archive/tar-reader.ts › TarReader': {
     'many empty files': (size) => {
       const tar = tarOf(listed(size, 512, (at) => `f${at}`).map((path) => ({ type: 'folder', path })))
       return () => readTar(tar)
@@ -83,7 +89,7 @@ export const intake: Record<string, Shapes> = {
     },
     'zeros behind the end': (size) => () => readTar(Buffer.alloc(size * 10)),
   },
-  'gateway/src/intake/tree-shape.ts › TreeShape': {
+  'gateway/src/sources/archive/tree-shape.ts › TreeShape': {
     'many files': (size) => {
       const paths = listed(size, 20, (at) => `a${at % 100}/b${at % 1000}/c${at}`)
       return () => {

@@ -1,13 +1,13 @@
 import type { NewEvent } from '../../api/event.ts'
-import { differences } from '../../gateway/src/pipeline/differences.ts'
-import { fromImage, type ImageRooms } from '../../gateway/src/pipeline/image-source.ts'
-import { Literals } from '../../gateway/src/pipeline/literals.ts'
+import { differences } from '../../gateway/src/commands/diff.ts'
+import { fromImage, type ImageRooms } from '../../gateway/src/commands/existing-image.ts'
+import { Literals } from '../../gateway/src/secrets/redaction/aho-corasick.ts'
 import { LogLimit } from '../../gateway/src/pipeline/log-limit.ts'
 import { LogWriter } from '../../gateway/src/pipeline/log-writer.ts'
-import { Mask } from '../../gateway/src/pipeline/mask.ts'
-import { newBytes } from '../../gateway/src/pipeline/new-bytes.ts'
-import { secretForms } from '../../gateway/src/pipeline/secret-forms.ts'
-import { TokenShapes } from '../../gateway/src/pipeline/token-shapes.ts'
+import { Mask } from '../../gateway/src/secrets/redaction/redactor.ts'
+import { newBytes } from '../../gateway/src/build/new-bytes.ts'
+import { secretForms } from '../../gateway/src/secrets/redaction/secret-encodings.ts'
+import { TokenShapes } from '../../gateway/src/secrets/redaction/token-patterns.ts'
 import { imageBytes, imageWay } from '../../gateway/src/registry/image-index.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
@@ -56,7 +56,7 @@ const manifestOf = (size: number) => {
 }
 
 export const pipeline: Record<string, Shapes> = {
-  'gateway/src/pipeline/mask.ts › Mask': {
+  'gateway/src/secrets/redaction/redactor.ts › Mask': {
     ...hostileTexts((text) => masked([text])),
     ...hostileTexts((text) => masked([`-----BEGIN PRIVATE KEY-----${text}`])),
     'a secret in each word of one text': (size) => () => masked([repeated(`${secret} `, size)]),
@@ -70,15 +70,15 @@ export const pipeline: Record<string, Shapes> = {
     'a secret that never ends': (size) => () => masked(listed(size, 4, () => 'abab')),
     'tokens that never end': (size) => () => masked(listed(size, 8, () => 'eyJaaaaa')),
   },
-  'gateway/src/pipeline/literals.ts › Literals': {
+  'gateway/src/secrets/redaction/aho-corasick.ts › Literals': {
     ...hostileTexts((text) => new Literals(listed(text.length, 64, (at) => text.slice(64 * at, 64 * at + 64)))),
     'many texts': (size) => () => new Literals(listed(size, 8, (at) => `text${at}`)),
   },
-  'gateway/src/pipeline/token-shapes.ts › TokenShapes': {
+  'gateway/src/secrets/redaction/token-patterns.ts › TokenShapes': {
     ...hostileTexts(shapesIn),
     'beginnings of tokens': (size) => () => shapesIn(repeated('eyJghp_fm2_AKIA', size)),
   },
-  'gateway/src/pipeline/secret-forms.ts › secretForms': hostileTexts((text) => secretForms([text])),
+  'gateway/src/secrets/redaction/secret-encodings.ts › secretForms': hostileTexts((text) => secretForms([text])),
   'gateway/src/pipeline/log-limit.ts › LogLimit': {
     'empty lines in one text': (size) => () =>
       new LogLimit({ stepBytes: 10, allBytes: 10, tailBytes: size / 4 }).take(log(repeated('\n', size))),
@@ -89,13 +89,13 @@ export const pipeline: Record<string, Shapes> = {
     ...hostileTexts((text) => written([text])),
     'many short texts': (size) => () => written(listed(size, 4, () => 'a')),
   },
-  'gateway/src/pipeline/differences.ts › differences': {
+  'gateway/src/commands/diff.ts › differences': {
     'wide values': (size) => {
       const value = Object.fromEntries(listed(size, 10, (at) => `a${at}`).map((name) => [name, name]))
       return () => [differences(value, {}), differences({}, value), differences({ ...value, b: 1 }, value)]
     },
   },
-  'gateway/src/pipeline/image-source.ts › fromImage': {
+  'gateway/src/commands/existing-image.ts › fromImage': {
     ...hostileTexts((image) =>
       fromImage({ app: 'a', options: { deploy: true } as never }, { image }, rooms, AbortSignal.timeout(10_000)),
     ),
@@ -105,7 +105,7 @@ export const pipeline: Record<string, Shapes> = {
       (text) => `a/${text}`,
     ),
   },
-  'gateway/src/pipeline/new-bytes.ts › newBytes': {
+  'gateway/src/build/new-bytes.ts › newBytes': {
     'many layers': (size) => {
       const manifest = manifestOf(size)
       return () => newBytes([manifest, manifest], 'a', async () => manifest)

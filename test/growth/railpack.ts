@@ -2,13 +2,13 @@ import { scratch, http } from '../../gateway/src/llb/graph.ts'
 import { cleanPath } from '../../api/clean-path.ts'
 import { imageName } from '../../gateway/src/llb/image-name.ts'
 import { StatusResponse } from '../../gateway/src/buildkit/messages.ts'
-import { chooseWay } from '../../gateway/src/railpack/choose-way.ts'
-import { compilePlan } from '../../gateway/src/railpack/compile.ts'
-import { base, dir, resolve } from '../../gateway/src/railpack/go-paths.ts'
-import { assemble } from '../../gateway/src/railpack/layers.ts'
+import { chooseWay } from '../../gateway/src/railpack/choose-builder.ts'
+import { compilePlan } from '../../gateway/src/railpack/compile/compile.ts'
+import { base, dir, resolve } from '../../gateway/src/go/paths.ts'
+import { assemble } from '../../gateway/src/railpack/compile/layers.ts'
 import { type Layer, readPlan } from '../../gateway/src/railpack/plan-schema.ts'
 import { planVariables } from '../../gateway/src/railpack/plan-variables.ts'
-import { shellWords } from '../../gateway/src/railpack/shell-words.ts'
+import { shellWords } from '../../gateway/src/go/shell-words.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const compiled = (plan: object) => {
@@ -36,11 +36,11 @@ export const railpack: Record<string, Shapes> = {
     ...hostileTexts(imageName),
     ...hostileTexts(imageName, (text) => `a.b/${text}`),
   },
-  'gateway/src/railpack/go-paths.ts › base': hostileTexts(base),
-  'gateway/src/railpack/go-paths.ts › dir': hostileTexts(dir),
-  'gateway/src/railpack/go-paths.ts › resolve': hostileTexts((text) => resolve('/app', text)),
-  'gateway/src/railpack/shell-words.ts › shellWords': hostileTexts(shellWords),
-  'gateway/src/railpack/choose-way.ts › chooseWay': {
+  'gateway/src/go/paths.ts › base': hostileTexts(base),
+  'gateway/src/go/paths.ts › dir': hostileTexts(dir),
+  'gateway/src/go/paths.ts › resolve': hostileTexts((text) => resolve('/app', text)),
+  'gateway/src/go/shell-words.ts › shellWords': hostileTexts(shellWords),
+  'gateway/src/railpack/choose-builder.ts › chooseWay': {
     ...hostileTexts((plan) => chooseWay(tree, { plan, dockerfile: null, build: {} })),
     'a long name and many ways up': (size) => () =>
       chooseWay(tree, { plan: null, dockerfile: `${repeated('a', size)}/${repeated('b/../', size)}`, build: {} }),
@@ -65,7 +65,7 @@ export const railpack: Record<string, Shapes> = {
       return () => readPlan(text)
     },
   },
-  'gateway/src/railpack/compile.ts › compilePlan': {
+  'gateway/src/railpack/compile/compile.ts › compilePlan': {
     'many commands': planOf((size) => ({ steps: [{ name: 'a', commands: listed(size, 80, (at) => `echo ${at}`) }] })),
     'many folders of the path': planOf((size) => ({
       steps: [{ name: 'a', commands: listed(size, 80, (at) => `${at}`).map((path) => ({ path })) }],
@@ -84,7 +84,7 @@ export const railpack: Record<string, Shapes> = {
       steps: [{ name: 'a', secrets: ['*'], commands: ['echo'] }],
     })),
   },
-  'gateway/src/railpack/layers.ts › assemble': {
+  'gateway/src/railpack/compile/layers.ts › assemble': {
     'many layers': layersOf((size) => listed(size, 200, (at) => ({ image: 'a', include: [`/a${at}`] }) as never)),
     'layers inside of one that excludes much': layersOf((size) => [
       { image: 'a' },

@@ -63,7 +63,7 @@ test.each([
   expect(await reached()).toEqual(Object.keys(places())) // the control
   expect(await neighboursOf(steps[0])).toContain('10.231.7.3')
   expect(await heardByNeighbour()).toBe(true)
-  const rules = join(import.meta.dirname, '../../gateway/src/host/network-rules.ts')
+  const rules = join(import.meta.dirname, '../../gateway/src/isolation/firewall.ts')
   const program = `import { putUpNetworkRules } from '${rules}'; console.log(JSON.stringify(await putUpNetworkRules({ bridge: '${bridge}', dns: [], allow: [] })))`
   const { stdout } = await inside(machine, `${hide} exec ${process.execPath} --input-type=module -e "${program}"`)
   expect(JSON.parse(stdout)).toEqual({ stepsApart: true })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { NewEvent } from '../../api/event.ts'
 import { Problem } from '../../api/problem.ts'
 import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
-import type { Buildkit } from '../../gateway/src/buildkit/solve.ts'
+import type { Buildkit } from '../../gateway/src/buildkit/client.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
 
 /** The only program in the test's images, beside busybox; its arguments are pairs of what to do and how much. */

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Intake } from '../../gateway/src/intake/intake.ts'
+import { Intake } from '../../gateway/src/sources/sources.ts'
 import { dice, hostile, limits, odd } from '../archives.ts'
 import { foreign } from '../foreign-archives.ts'
 

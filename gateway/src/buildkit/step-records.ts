@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { recordsOf } from './step-limits.ts'
+import { recordsOf } from './daemon/step-limits.ts'
 
 /** What `runc-with-limits` wrote of a step. */
 export type StepRecord = {

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { recordsOf } from './step-limits.ts'
+import { recordsOf } from './daemon/step-limits.ts'
 
 const lookMs = 500
 /** How long the record of a step is kept after its end: every solve that waited for the step has read it by then. */

@@ -1,9 +1,9 @@
 import { Problem } from '#api/problem.ts'
 import { configOf, eventsOf, exitCodeOf, exitsOf, exitWords, type Machine } from '../fly/machine.ts'
-import { create, remove } from './bring.ts'
-import { failure, seen, startError, wake } from './gate.ts'
-import type { Slot } from './rollout.ts'
-import type { Run } from './run.ts'
+import { create, remove } from './machines/apply.ts'
+import { failure, seen, startError, wake } from './machines/health.ts'
+import type { Slot } from './plan.ts'
+import type { Run } from './execution.ts'
 
 const lookMs = 20_000
 const logLines = 1000

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { wantedOf } from './bring.ts'
-import { refuseCrashed, sameImage, there, untilHealthy } from './gate.ts'
-import { broughtOver } from './rollout.ts'
-import type { Run } from './run.ts'
+import { wantedOf } from './machines/apply.ts'
+import { refuseCrashed, sameImage, there, untilHealthy } from './machines/health.ts'
+import { broughtOver } from './plan.ts'
+import type { Run } from './execution.ts'
 
 const lookMs = 2000
 

@@ -2,7 +2,7 @@ import { workerData } from 'node:worker_threads'
 import { obeyCrashOrders } from '../crash-point.ts'
 import type { Child } from './run-child.ts'
 import { runChildHere } from './run-child-here.ts'
-import { serveJobs } from './serve-jobs.ts'
+import { serveJobs } from './threads/serve-jobs.ts'
 
 obeyCrashOrders(workerData as string)
 serveJobs({

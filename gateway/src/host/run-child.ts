@@ -1,7 +1,7 @@
 import { isMainThread } from 'node:worker_threads'
 import { crashOrders } from '../crash-point.ts'
 import { runChildHere } from './run-child-here.ts'
-import { ThreadPool } from './thread-pool.ts'
+import { ThreadPool } from './threads/thread-pool.ts'
 
 export type Child = {
   /** Absolute path: nothing is looked up, no shell is asked. */

@@ -1,4 +1,4 @@
-import { mustRun } from './tool.ts'
+import { mustRun } from './exec-tool.ts'
 
 const timeoutMs = 120_000
 

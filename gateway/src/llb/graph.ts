@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { byteOrder } from './byte-order.ts'
+import { byteOrder } from '../go/byte-order.ts'
 import { cacheMount, Definition, Op } from './ops.ts'
 import type { FileAction, Platform } from './ops.ts'
 

@@ -1,4 +1,4 @@
-import { byteOrder } from './byte-order.ts'
+import { byteOrder } from '../go/byte-order.ts'
 
 /**
  * Protocol buffers as values: a message type is a table of fields, and the table is its TypeScript type too. Holds what

@@ -3,7 +3,7 @@ import type { ProblemBody } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import { LogLimit, type LogLimits } from './log-limit.ts'
-import { Mask } from './mask.ts'
+import { Mask } from '../secrets/redaction/redactor.ts'
 
 const gatherMs = 100
 const gatherBytes = 64 * 1024

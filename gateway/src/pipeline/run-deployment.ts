@@ -3,12 +3,13 @@ import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
-import { stopWish } from '../deployments/stop-wish.ts'
+import { stopWish } from '../deployments/stop.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import type { LogLimits } from './log-limit.ts'
 import { LogWriter } from './log-writer.ts'
-import type { Built, Plan, Steps } from './steps.ts'
-import { whileAway } from './while-away.ts'
+import type { Built } from '../build/built.ts'
+import type { Plan, Steps } from './steps.ts'
+import { whileAway } from './retry-unavailable.ts'
 
 /** Milliseconds for each part of the way, for all of it, and for how long a part of ours or Fly's may be away; how much is kept of the log. */
 export type TimeLimits = Record<'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'awayMs', number> & {

@@ -1,15 +1,12 @@
 import type { Deployment, ImageFacts, MachineFacts, PlanFacts } from '#api/deployment.ts'
 import type { NewRelease } from '../deployments/release-store.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
-import type { DeploymentPatch } from '../deployments/store.ts'
+import type { Built } from '../build/built.ts'
 import type { Tell } from '../deployments/tell.ts'
-import type { Secrets } from './vault.ts'
+import type { Secrets } from '../secrets/vault.ts'
 
 /** How an image will be made; what stands behind `facts` is for the step that builds. */
 export type Plan = { facts: PlanFacts }
-
-/** An image, made or found; `build` where it was made. */
-export type Built = { image: ImageFacts; bases: Deployment['bases'] } & Pick<DeploymentPatch, 'build'>
 
 /** What the deploy engine needs to remember across a crash; written before each effect. */
 export type Remember = (patch: { rollout: unknown; machines: MachineFacts[] }) => Promise<void>

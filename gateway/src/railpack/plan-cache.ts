@@ -1,7 +1,7 @@
 import { createHmac, randomUUID } from 'node:crypto'
 import { mkdir, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { byteOrder } from '../llb/byte-order.ts'
+import { byteOrder } from '../go/byte-order.ts'
 import type { Preparation, Prepared } from './prepare.ts'
 
 export type PlanQuestion = Pick<Preparation, 'app' | 'planner' | 'tree' | 'options' | 'secretNames'>

@@ -1,5 +1,5 @@
+import { serveJobs, type Handler } from '../host/threads/serve-jobs.ts'
 import { workInBackground } from '../host/priority.ts'
-import { serveJobs, type Handler } from '../host/serve-jobs.ts'
 import { planWork } from './plan-work.ts'
 
 const work = planWork as Record<string, (...given: never[]) => unknown>

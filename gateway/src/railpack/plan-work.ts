@@ -1,5 +1,5 @@
-import { ThreadPool } from '../host/thread-pool.ts'
-import { compilePlan, type CompiledPlan, type CompileOptions } from './compile.ts'
+import { ThreadPool } from '../host/threads/thread-pool.ts'
+import { compilePlan, type CompiledPlan, type CompileOptions } from './compile/compile.ts'
 import { readPlan, type RailpackPlan } from './plan-schema.ts'
 
 /** What must be known of a plan before it is compiled. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { parseJson } from '../host/parse-json.ts'
 import { runInSandbox } from '../host/sandbox.ts'
-import { explainRefusal } from './explain-refusal.ts'
+import { explainRefusal } from './classify-failure.ts'
 import type { PlanRequest, planLimits } from './plan-source.ts'
 import { planVariables } from './plan-variables.ts'
 

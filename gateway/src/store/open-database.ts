@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs
 import { DatabaseSync } from 'node:sqlite'
 import { Problem } from '#api/problem.ts'
 import { isFull, noRoom } from './full-disk.ts'
-import { integrityOf, isDamage } from './integrity-of.ts'
+import { integrityOf, isDamage } from './integrity/integrity-of.ts'
 import { moveInPlace } from './move-in-place.ts'
 
 const migrations = new URL('migrations/', import.meta.url)

@@ -4,12 +4,12 @@ import { isFinal, type CancelWish, type Deployment, type DeploymentState } from 
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import { type OwnSettings, patchSettings, withDefaults } from '#api/app-settings.ts'
 import { Problem, type ProblemBody } from '#api/problem.ts'
-import { cancelled } from '../deployments/cancelled.ts'
+import { cancelled } from '../deployments/stop.ts'
 import { cutCancel } from '../deployments/cut-texts.ts'
 import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import { type QueueLimits, worthTelling } from '../deployments/queue.ts'
 import { failureIn, touchesMachines, workingStates } from '../deployments/states.ts'
-import { stopWish } from '../deployments/stop-wish.ts'
+import { stopWish } from '../deployments/stop.ts'
 import {
   leaseMs,
   type Claim,
@@ -20,7 +20,7 @@ import {
   type NewDeployment,
 } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
-import { AppRows } from './app-rows.ts'
+import { AppRows } from './rows/app-rows.ts'
 import {
   bodyOf,
   bodyText,
@@ -33,20 +33,20 @@ import {
   type Body,
   type Holder,
   type Row,
-} from './deployment-rows.ts'
-import { LaneRows } from './lane-rows.ts'
+} from './rows/deployment-rows.ts'
+import { LaneRows } from './rows/lane-rows.ts'
 import { dropLogs } from './log-retention.ts'
 import { isFull, noRoom } from './full-disk.ts'
 import { inParts } from './in-parts.ts'
 import { openDatabase } from './open-database.ts'
-import { ReleaseRows } from './release-rows.ts'
-import { RolloutRows } from './rollout-rows.ts'
-import { knownKey, madeByKey, noteKey } from './request-keys.ts'
-import { QueueRows } from './queue-rows.ts'
-import { refuseFullQueue } from './queue-size.ts'
-import { SecretRows } from './secret-rows.ts'
-import { SourceRows } from './source-rows.ts'
-import { suspected, SuspectRows } from './suspect-rows.ts'
+import { ReleaseRows } from './rows/release-rows.ts'
+import { RolloutRows } from './rows/rollout-rows.ts'
+import { knownKey, madeByKey, noteKey } from './rows/request-keys.ts'
+import { QueueRows } from './rows/queue-rows.ts'
+import { refuseFullQueue } from './rows/queue-size.ts'
+import { SecretRows } from './rows/secret-rows.ts'
+import { SourceRows } from './rows/source-rows.ts'
+import { suspected, SuspectRows } from './rows/suspect-rows.ts'
 import { pageOf, type StoreTools } from './store-tools.ts'
 
 /** For tests of something else. */

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { limitsEnvironment } from '../../../gateway/src/buildkit/step-limits.ts'
+import { limitsEnvironment } from '../../../gateway/src/buildkit/daemon/step-limits.ts'
 import { StepWatch } from '../../../gateway/src/buildkit/step-watch.ts'
 
 function root(): string {

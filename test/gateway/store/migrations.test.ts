@@ -5,7 +5,7 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
-import { integrityOf } from '../../../gateway/src/store/integrity-of.ts'
+import { integrityOf } from '../../../gateway/src/store/integrity/integrity-of.ts'
 import { openDatabase } from '../../../gateway/src/store/open-database.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 

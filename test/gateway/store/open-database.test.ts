@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { openLog } from '../../../gateway/src/log.ts'
-import { IntegrityWatch } from '../../../gateway/src/store/integrity-watch.ts'
+import { IntegrityWatch } from '../../../gateway/src/store/integrity/integrity-watch.ts'
 import { openDatabase } from '../../../gateway/src/store/open-database.ts'
 
 /** The folder of a database with rows, as `kill -9` leaves it: the newest of them in the write-ahead log alone. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
-import { Intake } from '../../../../gateway/src/intake/intake.ts'
+import { Intake } from '../../../../gateway/src/sources/sources.ts'
 import { startHttp } from '../start-http.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'tarmac-fuzz-'))

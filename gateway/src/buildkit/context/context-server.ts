@@ -1,0 +1,119 @@
+import { createHmac, hash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pipeline } from 'node:stream/promises'
+import { Problem } from '#api/problem.ts'
+import type { SourceTree } from '../../deployments/source-tree.ts'
+import { ThreadPool } from '../../host/threads/thread-pool.ts'
+import { filterEntries } from './context-filter.ts'
+import { tarTimeSeconds } from './context-tar.ts'
+import type { ArchiveJob } from './context-thread.ts'
+
+/** Of the whole process, for sources that are sent to a daemon. */
+const threads = new ThreadPool({ script: new URL('./context-thread.ts', import.meta.url), size: 2, heapMiB: 1024 })
+
+/** A source on offer to the daemon, until it is disposed of. */
+export type Context = {
+  url: string
+  /** The name under which the daemon keeps the archive. */
+  filename: string
+  /** The first file found to be other than the tree says, if any: what was built from it does not count. */
+  changed(): string | null
+  /** Why it could not be sent, where that is the source's fault. */
+  problem(): Problem | null
+  [Symbol.dispose](): void
+}
+
+type Offered = { job: ArchiveJob; etag: string; changed: string | null; problem: Problem | null; holders: number }
+
+/**
+ * Hands source trees to the daemon as archives made on the fly. Listens on loopback alone, and a path can be computed
+ * only with our key; so the same source has the same address, and the daemon asks for its bytes once.
+ */
+export class ContextServer {
+  readonly #server: Server
+  readonly #key: Uint8Array
+  readonly #offered = new Map<string, Offered>()
+
+  private constructor(server: Server, key: Uint8Array) {
+    this.#server = server
+    this.#key = key
+    server.on('request', (request, response) => void this.#answer(request, response))
+  }
+
+  static async open(port: number, key: Uint8Array): Promise<ContextServer> {
+    const server = createServer()
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    return new ContextServer(server, key)
+  }
+
+  /** `ignore` are docker-style patterns. The same app, tree and patterns share one address. */
+  offer(app: string, tree: SourceTree, ignore: readonly string[]): Context {
+    const filter = JSON.stringify(ignore)
+    const secret = createHmac('sha256', this.#key)
+      .update(JSON.stringify([app, tree.digest, filter]))
+      .digest('hex')
+    const path = `/${secret}/${filename}`
+    const offered = this.#offered.get(path) ?? offeredOf(tree, ignore, hash('sha256', tree.digest + filter))
+    this.#offered.set(path, offered)
+    offered.holders += 1
+    let held = true
+    return {
+      url: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${path}`,
+      filename,
+      changed: () => offered.changed,
+      problem: () => offered.problem,
+      [Symbol.dispose]: () => {
+        if (held && --offered.holders === 0) this.#offered.delete(path)
+        held = false
+      },
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const offered = this.#offered.get(request.url ?? '')
+    if (!offered || (request.method !== 'GET' && request.method !== 'HEAD')) return void response.writeHead(404).end()
+    const known = (request.headers['if-none-match'] ?? '').split(',').some((each) => each.trim() === offered.etag)
+    response.setHeader('etag', offered.etag)
+    if (known) return void response.writeHead(304).end()
+    await send(offered, request, response).catch((error: unknown) => {
+      response.destroy() // before the promised length: the daemon takes nothing of it
+      if (!(error instanceof Problem)) return
+      if (error.code === 'source-changed') offered.changed ??= String(error.facts['path'])
+      else offered.problem ??= error
+    })
+  }
+}
+
+/** Throws what went wrong on the thread; a daemon that hangs up is no error of ours. */
+async function send({ job }: Offered, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { port, end } = threads.start('archive', job)
+  response.once('close', end)
+  try {
+    const sizeBytes = await port.value<number>()
+    response.writeHead(200, { 'content-type': 'application/x-tar', 'content-length': sizeBytes })
+    if (request.method === 'HEAD') return void response.end()
+    port.sendValue('go')
+    await pipeline(port.pieces(), response)
+  } finally {
+    end()
+  }
+}
+
+const filename = 'context.tar'
+
+function offeredOf(tree: SourceTree, ignore: readonly string[], etag: string): Offered {
+  filterEntries([], ignore) // throws what is wrong with the patterns
+  const { root, digest, manifest } = tree
+  const from = manifest === undefined ? { entries: tree.entries } : { manifest }
+  const job = { root, ignore, mtimeSeconds: tarTimeSeconds(digest), ...from }
+  return { job, etag: `"${etag}"`, changed: null, problem: null, holders: 0 }
+}

@@ -1,0 +1,99 @@
+import { asProblem, Problem } from '#api/problem.ts'
+import type { Audit } from '#api/release.ts'
+import { groupOf, isManaged, ownerOf } from '../deploy/managed.ts'
+import { isEmpty } from '../deploy/config/restore-config.ts'
+import type { DesiredApp } from '../deploy/config/desired.ts'
+import { layOver } from '../deploy/config/merge-config.ts'
+import type { KeptRelease, ReleaseStore } from '../deployments/release-store.ts'
+import type { Tell } from '../deployments/tell.ts'
+import { configOf, imageOf, type Machine } from '../fly/machine.ts'
+import type { MachinesApi } from '../fly/machines-api.ts'
+import { differences } from './diff.ts'
+
+/** All but Flycast's addresses can be reached from anywhere. */
+const isPublic = (ip: string): boolean => !/^fdaa:/i.test(ip)
+
+/** The addresses of an app that are not Flycast's; or why Fly did not say. */
+export const publicIps = (fly: MachinesApi, app: string, signal: AbortSignal): Promise<string[] | Problem> =>
+  fly.ipAssignments(app, signal).then((ips) => ips.map(({ ip }) => ip).filter(isPublic), asProblem)
+
+/** After a deploy: public addresses are told, or given back. The deploy has done its work: what fails here is a warning. */
+export async function auditIps(
+  fly: MachinesApi,
+  app: string,
+  found: string[] | Problem,
+  wish: 'report' | 'release',
+  tell: Tell,
+  signal: AbortSignal,
+): Promise<void> {
+  const warn = (text: string) => tell({ type: 'warning', text })
+  if (found instanceof Problem)
+    return warn(`Whether the app has public addresses was not to be found out: ${found.message}`)
+  if (found.length === 0) return
+  const all = found.join(', ')
+  if (wish === 'report') return warn(`The app has public addresses: ${all}.`)
+  const given = Promise.all(found.map((ip) => fly.releaseIp(app, ip, signal)))
+  await given.then(
+    () => warn(`The app had public addresses, which were given back: ${all}.`),
+    (error: unknown) =>
+      warn(`The app has public addresses, ${all}, and could not give them back: ${asProblem(error).message}`),
+  )
+}
+
+/** What stands open in an app, and what is not as the releases say. */
+export async function auditOf(
+  app: string,
+  { fly, releases }: { fly: MachinesApi; releases: ReleaseStore },
+  signal: AbortSignal,
+): Promise<Audit> {
+  const found = await fly.app(app, signal)
+  if (!found) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
+  const [ips, machines, newest, made] = await Promise.all([
+    fly.ipAssignments(app, signal),
+    fly.machines(app, signal),
+    releases.newest(app),
+    releases.isMade(app, found.id ?? null),
+  ])
+  const services = machines.flatMap((machine) =>
+    (configOf(machine).services ?? []).map((service) => JSON.stringify({ group: groupOf(machine), service })),
+  )
+  return {
+    app,
+    made,
+    ips: ips.map(({ ip }) => ({ ip, public: isPublic(ip) })),
+    services: [...new Set(services)].map((text) => JSON.parse(text) as Audit['services'][number]),
+    foreign: machines
+      .filter((machine) => !isOurs(machine))
+      .map((machine) => {
+        const { id, name, state, region } = machine
+        return { id, name, state, region, image: imageOf(machine) }
+      }),
+    drift: machines.filter(isOurs).flatMap((machine) => {
+      const owner = ownerOf(machine)
+      const release = newest.find((each) => each.owner === owner)
+      const found = release ? driftOf(machine, release) : []
+      return release && found.length > 0
+        ? [{ machine: machine.id, owner, release: release.number, differences: found }]
+        : []
+    }),
+  }
+}
+
+const isOurs = (machine: Machine): boolean =>
+  isManaged(machine) && configOf(machine).metadata?.['tarmac_deployment'] !== undefined
+
+/** What a deploy of the release would change on the machine. Fields that Fly fills in, or leaves out when empty, are no drift. */
+function driftOf(machine: Machine, { desired, image }: KeptRelease): Audit['drift'][number]['differences'] {
+  const config = configOf(machine)
+  const group = (desired as DesiredApp).groups.find(({ name }) => name === groupOf(machine))
+  if (!group) return [{ path: 'group', after: groupOf(machine) }]
+  const { tarmac_deployment: deployment = '', tarmac_number: number = '0', fly_builder_id } = config.metadata ?? {}
+  const owner = ownerOf(machine)
+  const marks = { image, deployment, number: Number(number), owner, builder: fly_builder_id ?? null }
+  const wanted = layOver(config, group, marks)
+  const found = differences(wanted, { ...config, image: imageOf(machine) })
+  return found.filter(({ path, before, after }) => {
+    if (before === undefined) return /^services\.\d+$/.test(path)
+    return after !== undefined || !isEmpty(before)
+  })
+}

@@ -1,0 +1,105 @@
+import type { Deployment, ImageFacts } from '#api/deployment.ts'
+import type { ImageSource } from '#api/image-source.ts'
+import type { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
+import type { Intake } from '../sources/sources.ts'
+import { refuseUnusable } from '../registry/image-parts.ts'
+import { imageWay } from '../registry/image-index.ts'
+import type { Registry } from '../registry/registry.ts'
+import { ownPlatform } from '../build/build-image.ts'
+import { findRelease } from './releases.ts'
+
+export type ImageRooms = {
+  store: Pick<DeploymentStore, 'find' | 'releases'>
+  intake: Pick<Intake, 'tree'>
+  registry: Pick<Registry, 'manifest'>
+  registryHost: string
+}
+type Found = Pick<NewDeployment, 'options' | 'source' | 'from' | 'resolved'> & { image: ImageFacts }
+
+/**
+ * What a deployment of something that exists already is made of. The registry is asked whether the image is still there,
+ * so that nothing is touched for one that is gone. An image alone takes over the config of what runs.
+ */
+export async function fromImage(
+  { app, options }: { app: string; options: DeploymentOptions },
+  source: ImageSource,
+  { store, intake, registry, registryHost }: ImageRooms,
+  signal: AbortSignal,
+): Promise<Found> {
+  const { owner } = options
+  if (!options.deploy)
+    throw new Problem('option-invalid', 'deploy=false with an image that exists leaves nothing to do.')
+
+  if ('image' in source) {
+    const runs = (await store.releases.find(app, owner)) ?? (await store.releases.find(app, null))
+    const from = runs && { app, owner: runs.owner, release: runs.number }
+    return { options, source: null, from, resolved: from !== null, image: await present(source.image) }
+  }
+  if ('release' in source) {
+    const [of, whose] = source.app === undefined ? [app, owner] : [source.app, source.owner ?? null]
+    const { number, deployment, image } = await findRelease(store.releases, of, whose, source.release)
+    const former = await store.find(deployment)
+    const from = { app: of, owner: whose, release: number }
+    return {
+      options: over(former, options),
+      source: null,
+      from,
+      resolved: true,
+      image: await present(image.reference, image),
+    }
+  }
+  const former = await store.find(source.deployment)
+  if (!former) throw new Problem('deployment-not-found', `There is no deployment ${source.deployment}.`)
+  if (!former.image) throw new Problem('nothing-built', `Deployment ${former.id} has no image.`)
+  const image = await present(former.image.reference, former.image)
+  return { options: over(former, options), ...(await configOf(former, intake)), resolved: true, image }
+
+  async function present(reference: string, known?: ImageFacts): Promise<ImageFacts> {
+    const [, host, repository = '', tag, digest] =
+      /^([^/]+)\/([\w./-]+?)(?::([\w.-]+))?(?:@(sha256:[\da-f]{64}))?$/.exec(reference) ?? []
+    if (host !== registryHost)
+      throw new Problem(
+        'option-invalid',
+        `This builder brings images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
+        { facts: { option: 'source.image' } },
+      )
+    const manifest = await registry.manifest(repository, digest ?? tag ?? 'latest', signal)
+    if (manifest) {
+      if (!known) refuseUnusable(reference, manifest, ownPlatform)
+      const { digest } = manifest
+      const way = known?.way ?? imageWay(manifest)
+      const tags = tag === undefined ? [] : [tag]
+      return { reference: `${host}/${repository}@${digest}`, digest, tags, ...(way && { way }) }
+    }
+    throw new Problem('image-gone', `The registry has no ${reference} any more. Deploy its source again.`)
+  }
+}
+
+/** Where the config of an earlier deployment stands: in its release, else where it had it from. */
+export async function configOf(
+  { id, app, owner, release, from, source }: Deployment,
+  intake: ImageRooms['intake'],
+): Promise<Pick<NewDeployment, 'source'> & { from: Deployment['from'] }> {
+  if (release !== null) return { source: null, from: { app, owner, release } }
+  if (source) await kept(intake, id, source.digest)
+  return { source: from ? null : source, from }
+}
+
+/** Its source says the config, so it must be there still. */
+export async function kept(intake: Pick<Intake, 'tree'>, id: string, digest: string): Promise<void> {
+  await intake.tree(digest).catch((cause: unknown) => {
+    throw new Problem('source-gone', `The source of deployment ${id} is no longer kept; send it again.`, { cause })
+  })
+}
+
+/** The options of an earlier deployment under those that are given now: it is still that commit, in that region. */
+function over(former: Deployment | null, given: DeploymentOptions): DeploymentOptions {
+  if (!former) return given
+  const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
+  const { options } = former
+  const env = { ...options.env, ...given.env }
+  const own = { owner: given.owner, lane: given.lane, count: given.count, over: given.over }
+  return { ...options, ...said, env, build: options.build, tag: options.tag, ...own }
+}

@@ -1,0 +1,23 @@
+import type { Deployment } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
+import type { NewDeployment } from '../deployments/store.ts'
+import { configOf, type ImageRooms, kept } from './existing-image.ts'
+
+/**
+ * A new deployment from what an earlier one was made of: its kept source and options, or (`again`, and for one that came
+ * without a source) its very image. The lane's policy is today's.
+ */
+export async function retryOf(
+  former: Deployment,
+  again: boolean,
+  { intake }: Pick<ImageRooms, 'intake'>,
+): Promise<Omit<NewDeployment, 'id' | 'secrets'>> {
+  const { id, app, source, from, image } = former
+  if (again && !image) throw new Problem('nothing-built', `Deployment ${id} has no image; retry it without again=true.`)
+  const options = { ...former.options, lane: null, trigger: 'retry' }
+  if (!again && source) {
+    await kept(intake, id, source.digest)
+    return { app, source, from, image: null, options, resolved: true }
+  }
+  return { app, ...(await configOf(former, intake)), image, options: { ...options, deploy: true }, resolved: true }
+}

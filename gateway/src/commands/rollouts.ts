@@ -1,0 +1,212 @@
+import { randomUUIDv7 } from 'node:crypto'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { type CancelWish, type Deployment, isFinal } from '#api/deployment.ts'
+import { asProblem, Problem, type ProblemBody } from '#api/problem.ts'
+import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
+import { cancelled } from '../deployments/stop.ts'
+import { untilEnd } from '../deployments/follow.ts'
+import type { KeptRollout } from '../deployments/rollout-store.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
+import type { Logger } from '../log.ts'
+import type { Submissions } from './submissions.ts'
+
+type Wish = Omit<CancelWish, 'at'>
+type Parts = {
+  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
+  submissions: Pick<Submissions, 'look' | 'bring'>
+  /** Asks a deployment to stop. */
+  cancel: (id: string, wish: Wish) => Promise<unknown>
+  /** Something may be taken up that had to wait. */
+  wake: () => void
+  log: Logger
+}
+
+const askAgainMs = 300
+
+/** One image to many targets: each gets a deployment of its own, so many at once, until too many have failed. */
+export class Rollouts {
+  readonly #parts: Parts
+  readonly #stop = new AbortController()
+  readonly #running = new Set<Promise<void>>()
+  /** Why targets of a rollout at work that have not begun never will. The record says it too, but has all its targets. */
+  readonly #stopped = new Map<string, ProblemBody>()
+
+  /** Takes up what an earlier gateway left. */
+  static async start(parts: Parts): Promise<Rollouts> {
+    const rollouts = new Rollouts(parts)
+    for (const left of await parts.store.rollouts.unfinished()) rollouts.#begin(left)
+    return rollouts
+  }
+
+  private constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /** `build`: the deployment that makes the image. Under the same key the same rollout. */
+  async create(
+    { targets, ...asked }: NewRollout,
+    build: string | null,
+    request: { asked: unknown; idempotencyKey: string | null },
+  ): Promise<Rollout> {
+    const { store, submissions } = this.#parts
+    const made = await store.rollouts.madeBy(request)
+    if (made) return this.#shown(made)
+    const { source } = asked
+    if (source && (!('release' in source) || source.app !== undefined)) await submissions.look(source, targets[0]!)
+    const id = randomUUIDv7()
+    const wish = { id, ...asked, build, targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })) }
+    const kept = await store.rollouts.create(wish, request)
+    if (kept.id === id) this.#begin(kept)
+    return this.#shown(kept)
+  }
+
+  async find(id: string): Promise<Rollout> {
+    return this.#shown(await this.#kept(id))
+  }
+
+  async list(page: { limit: number; before: string | null }): Promise<RolloutPage> {
+    const { rollouts, next } = await this.#parts.store.rollouts.list(page)
+    return { rollouts: rollouts.map(summaryOf), next }
+  }
+
+  /** What has not begun never will; what has is asked to stop, as by its own cancel. One that has ended stays as it is. */
+  async cancel(id: string, wish: Wish): Promise<Rollout> {
+    const { build, targets, endedAt } = await this.#kept(id)
+    if (endedAt === null) {
+      await this.#stopRest(id, cancelled(wish).body())
+      for (const made of [build, ...targets.map(({ deployment }) => deployment)]) {
+        await nextTurn() // the records answer at once
+        if (made !== null) await this.#callBack(made, wish)
+      }
+    }
+    return this.find(id)
+  }
+
+  async #kept(id: string): Promise<KeptRollout> {
+    const kept = await this.#parts.store.rollouts.find(id)
+    if (!kept) throw new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)
+    return kept
+  }
+
+  #begin(kept: KeptRollout): void {
+    const log = this.#parts.log.child({ rolloutId: kept.id })
+    const work = this.#run(kept).catch(async (err: unknown) => {
+      log.error({ err }, 'rollout lost its runner')
+      await this.#parts.store.rollouts.made(kept.id).catch(() => {}) // else others might wait for it
+    })
+    const tracked = work.finally(() => {
+      this.#running.delete(tracked)
+      this.#stopped.delete(kept.id)
+    })
+    this.#running.add(tracked)
+  }
+
+  /** Every step looks first, so that a rollout that is taken up again makes nothing twice. */
+  async #run({ id, build, source, targets, parallel, stopAfter, refused, problem }: KeptRollout): Promise<void> {
+    const { store, submissions } = this.#parts
+    const stopped = () => problem ?? this.#stopped.get(id)
+    const built = build === null ? null : await this.#ended(build)
+    if (built && isFinal(built.state) && built.state !== 'built') await this.#stopRest(id, notBuilt(built).body())
+    let failures = 0
+    const queue = targets.values()
+    const work = async () => {
+      for (const { deployment, ...target } of queue) {
+        await nextTurn() // the records answer at once
+        let why = refused[deployment] ?? null
+        if (!why && !(await store.find(deployment))) {
+          if (this.#stop.signal.aborted || stopped()) continue
+          if (!(await this.#begun(id))) continue // it goes on at the next start
+          why = await submissions.bring(source ?? { deployment: build! }, { ...target, id: deployment }).then(
+            () => null,
+            (error: unknown) => asProblem(error).body(),
+          )
+          await store.rollouts.made(id)
+          this.#parts.wake()
+          if (why) await store.rollouts.refuse(id, deployment, why)
+          const late = stopped() // while it was being made
+          if (late) await this.#callBack(deployment, ownWish(late.detail))
+        }
+        const failed = why !== null || isFailure(await this.#ended(deployment))
+        if (failed && ++failures === stopAfter) {
+          const detail = `Not begun: ${failures} of ${targets.length} targets failed, after which the rollout stops.`
+          await this.#stopRest(id, new Problem('cancelled', detail).body())
+          // What waits in the queue still has not begun either; what is at work goes on.
+          for (const { deployment: other } of targets) {
+            await nextTurn()
+            if ((await store.find(other))?.state === 'pending') await this.#callBack(other, ownWish(detail))
+          }
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: parallel }, work))
+    if (!this.#stop.signal.aborted) await store.rollouts.end(id)
+  }
+
+  /** The first reason stays. */
+  async #stopRest(id: string, why: ProblemBody): Promise<void> {
+    if (!this.#stopped.has(id)) this.#stopped.set(id, why)
+    await this.#parts.store.rollouts.stop(id, why)
+  }
+
+  /** Waits until a deployment of it may be made; false when the gateway stops before. */
+  async #begun(id: string): Promise<boolean> {
+    while (!this.#stop.signal.aborted) {
+      if (await this.#parts.store.rollouts.begin(id)) return true
+      await sleep(askAgainMs, undefined, { signal: this.#stop.signal }).catch(() => {})
+    }
+    return false
+  }
+
+  /** If it was made; one that is at machines goes its way, unless the wish is to abort. */
+  async #callBack(deployment: string, wish: Wish): Promise<void> {
+    await this.#parts.cancel(deployment, wish).catch((error: unknown) => {
+      if (!(error instanceof Problem)) throw error
+    })
+  }
+
+  /** The deployment at its end, or as it stands when the gateway stops. */
+  async #ended(id: string): Promise<Deployment> {
+    return (await untilEnd(this.#parts.store, id, this.#stop.signal))!
+  }
+
+  async #shown({ targets: wishes, refused, ...kept }: KeptRollout): Promise<Rollout> {
+    const targets: Rollout['targets'] = []
+    for (const { app, options, deployment: id } of wishes) {
+      await nextTurn()
+      const made = await this.#parts.store.find(id)
+      const left = kept.endedAt === null ? 'waiting' : 'cancelled'
+      targets.push({
+        app,
+        owner: options.owner,
+        deployment: made && id,
+        state: made?.state ?? (refused[id] ? 'deploy_failed' : left),
+        url: made?.url ?? null,
+        problem: made?.problem ?? refused[id] ?? (made ? null : kept.problem),
+      })
+    }
+    const counts: Rollout['counts'] = {}
+    for (const { state } of targets) counts[state] = (counts[state] ?? 0) + 1
+    return { ...kept, counts, targets }
+  }
+
+  /** Deployments that have begun go their way; what has not waits for the next start. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await Promise.all(this.#running)
+  }
+}
+
+const summaryOf = ({ id, createdAt, endedAt, parallel, stopAfter, source, build, problem, targets }: KeptRollout) => {
+  return { id, createdAt, endedAt, parallel, stopAfter, source, build, problem, targets: targets.length }
+}
+
+const isFailure = ({ state }: Deployment): boolean =>
+  isFinal(state) && (state === 'deploy_failed' || state === 'build_failed')
+
+const notBuilt = ({ id, state, problem }: Deployment): Problem =>
+  new Problem(
+    'cancelled',
+    `Not begun: deployment ${id}, which was to build the image, is ${state}. ${problem?.detail ?? ''}`,
+  )
+
+const ownWish = (why: string): Wish => ({ by: 'its rollout', why, abort: false })

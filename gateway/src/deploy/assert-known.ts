@@ -1,0 +1,22 @@
+import { Problem } from '#api/problem.ts'
+import { configOf, type Machine } from '../fly/machine.ts'
+import { ownerOf } from './managed.ts'
+import type { Work } from './execution.ts'
+
+/** A record that was put back from a snapshot may not undo what came after the snapshot, unless somebody says so. */
+export async function refuseUnknown(work: Work, machine: Machine): Promise<void> {
+  const { tarmac_deployment: deployment, tarmac_number: mark } = configOf(machine).metadata ?? {}
+  const number = Number(mark)
+  if (
+    ownerOf(machine) !== work.options.owner ||
+    !deployment ||
+    number <= Number(work.options.over) ||
+    (await work.known(deployment, number))
+  )
+    return
+  throw new Problem(
+    'record-behind',
+    `Machine ${machine.id} has seen deployment number ${number}, which this builder's record does not know: its volume came from an older snapshot, or another builder deploys this app. To go over it, send this again with over=${number}.`,
+    { facts: { machine: machine.id, number } },
+  )
+}

@@ -1,0 +1,50 @@
+import { Problem } from '#api/problem.ts'
+import { remove } from './machines/apply.ts'
+import { persist } from './machines/health.ts'
+import { retire } from './machines/drain.ts'
+import type { Slot } from './plan.ts'
+import type { Run } from './execution.ts'
+
+/** After the verdict: what fails here is a warning, the release is live. */
+export async function tidy(run: Run): Promise<void> {
+  const { slots } = run.rollout
+  const resting = slots.filter(({ rest }) => rest)
+  const retired = slots.filter(({ role, outcome }) => (role === 'blue' || role === 'gone') && outcome !== 'removed')
+  await Promise.all([...resting.map((slot) => sleep(run, slot)), ...retired.map((slot) => takeAway(run, slot))])
+}
+
+/** It was started to try the release. */
+async function sleep(run: Run, slot: Slot): Promise<void> {
+  await run.intend(slot, 'stop')
+  await orWarn(run, 'could not be stopped again', slot, (signal) =>
+    run.settings.fly.stopMachine(run.work.app, slot.machine ?? '', undefined, signal),
+  )
+}
+
+async function takeAway(run: Run, slot: Slot): Promise<void> {
+  const [app, machine] = [run.work.app, slot.machine ?? '']
+  await orWarn(run, 'is not needed any more and could not be removed', slot, async (signal) => {
+    if (slot.role === 'gone' && slot.intent !== 'destroy') await retire(run, slot, signal)
+    await remove(run, slot, signal).catch(async (error: unknown) => {
+      // By this mark the next deploy knows it, and takes it away.
+      const mark = ['fly_bluegreen_deployment_tag', 'safe_to_destroy'] as const
+      if (slot.role === 'blue') await run.settings.fly.setMetadata(app, machine, ...mark, signal).catch(() => {})
+      throw error
+    })
+  })
+}
+
+async function orWarn(
+  run: Run,
+  what: string,
+  { machine }: Slot,
+  work: (signal: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  try {
+    await persist(run.waitMs, run.stopping, () => work(run.stopping))
+  } catch (error) {
+    run.stopping.throwIfAborted()
+    if (!(error instanceof Problem)) throw error
+    run.work.tell({ type: 'warning', text: `Machine ${machine} ${what}: ${error.message}` })
+  }
+}

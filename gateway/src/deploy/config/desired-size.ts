@@ -1,0 +1,40 @@
+import { Problem } from '#api/problem.ts'
+import { packJson } from '../../deployments/packed-json.ts'
+import type { DesiredApp } from './desired.ts'
+import { refuse } from '../../flytoml/schema.ts'
+import type { Rollout } from '../plan.ts'
+
+/** Bytes of the machine configs of one app, and of a rollout before it begins. Texts that repeat count once. */
+const maxConfigBytes = 6 * 2 ** 20
+const maxMachines = 1000
+
+export function refuseLargeConfigs(desired: DesiredApp): void {
+  const sizeBytes = sizeOf(desired)
+  if (sizeBytes <= maxConfigBytes) return
+  refuse(
+    'is too large:',
+    `the machine configs that it makes have ${sizeBytes} bytes in all; at most ${maxConfigBytes} are taken. Put large files into the image, and use fewer sections.`,
+  )
+}
+
+/**
+ * Refuses what would be too large to remember while machines change, before any is touched. What the machines run now
+ * counts too, because it is kept for the way back.
+ */
+export function refuseLargeRollout({ desired, slots }: Rollout): void {
+  if (slots.length > maxMachines) {
+    const detail = `The deployment is for ${slots.length} machines; the gateway deploys to at most ${maxMachines} at once. Deploy to fewer machines, or owner by owner.`
+    throw new Problem('record-too-large', detail, { facts: { machines: slots.length, limit: maxMachines } })
+  }
+  const sizeBytes = sizeOf({ desired, slots })
+  if (sizeBytes <= maxConfigBytes) return
+  const sizes = slots.map(({ machine, former }) => ({ machine, sizeBytes: former ? sizeOf(former.config) : 0 }))
+  const [largest] = sizes.toSorted((a, b) => b.sizeBytes - a.sizeBytes)
+  const most = largest?.machine
+    ? ` The largest is that of machine ${largest.machine}, with ${largest.sizeBytes} bytes.`
+    : ''
+  const detail = `The machine configs of this deployment, and those that the machines have now, take ${sizeBytes} bytes; the gateway remembers at most ${maxConfigBytes} for the way back.${most} Make the configs smaller.`
+  throw new Problem('record-too-large', detail, { facts: { sizeBytes, limitBytes: maxConfigBytes, ...largest } })
+}
+
+const sizeOf = (value: unknown): number => Buffer.byteLength(packJson(value))

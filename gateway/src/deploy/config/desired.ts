@@ -1,0 +1,196 @@
+import { createHash } from 'node:crypto'
+import type { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import type { MachineConfig } from '../../fly/machine.ts'
+import type { ReadSource } from '../../host/read-source-file.ts'
+import { refuseManyGroups } from '../../flytoml/group-limits.ts'
+import { refuseLargeConfigs } from './desired-size.ts'
+import { readFlyToml, type FlyToml, type VolumeSize } from '../../flytoml/read-fly-toml.ts'
+import type { Strategy } from '../../flytoml/sections.ts'
+import type { Guest } from '../../flytoml/guest.ts'
+import { machineConfig, releaseMachine } from '../../flytoml/machine-config.ts'
+
+/** What an app should run, but for the image: plain data, kept with the deployment. */
+export type DesiredApp = {
+  groups: DesiredGroup[]
+  strategy: Strategy
+  /** How many machines of a group may be away at once: below 1 a share of them, else their number. */
+  maxUnavailable: number
+  /** How long a machine may take to start, and then to pass its checks; null: as the builder is set up. */
+  waitMs: number | null
+  /** Run to its end before any machine is touched. */
+  release: { config: MachineConfig; timeoutMs: number } | null
+  /** By the name of the mount. */
+  volumes: Record<string, VolumeSize>
+  /** Of machines that are made new; those that exist keep theirs unless fly.toml says otherwise. */
+  region: string
+  guest: Guest
+  /** Where the app listens: the first service's port. */
+  internalPort: number | null
+  build: FlyToml['build']
+  /** What was passed over or meant otherwise, for the log. */
+  warnings: string[]
+}
+/** `config` without image and without our own marks. */
+export type DesiredGroup = {
+  name: string
+  config: MachineConfig
+  whenNone: 'one' | 'two' | 'one-and-standby'
+  /** How many machines where there is none, when that was said. */
+  count: number | null
+  /** Of a release: the config that its machines got, what survived on them included. */
+  was?: MachineConfig
+  /** Paths that no machine is to keep, although `config` does not say them. */
+  gone?: string[]
+}
+
+/** Fly's limit. */
+const maxVolumeName = 30
+
+/** flyctl's own share. */
+const thirdOf = 0.33
+
+/** What a source without fly.toml gets: one HTTP service that sleeps when nobody asks, and a check that it listens. */
+const defaultToml = `
+[[services]]
+protocol = "tcp"
+internal_port = 8080
+auto_stop_machines = "stop"
+auto_start_machines = true
+min_machines_running = 0
+ports = [{ port = 80, handlers = ["http"] }, { port = 443, handlers = ["http", "tls"] }]
+tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]
+`
+
+/** Defaults, under the source's fly.toml, under the options. `readFile` reads from the source. */
+export function desiredApp(given: {
+  flyToml: string | null
+  app: string
+  options: DeploymentOptions
+  defaults: { region: string; guest?: Guest }
+  readFile?: ReadSource
+}): DesiredApp {
+  const { options, defaults } = given
+  const warnings: string[] = []
+  const file = readFlyToml(given.flyToml ?? defaultToml, given.readFile ?? (() => null), (text) => warnings.push(text))
+  if (file.app !== null && file.app !== given.app)
+    warnings.push(`fly.toml is for app ${file.app}; it is used for ${given.app}, as the request says.`)
+  refuseManyGroups(file.groups.size, sizeOfEnv(options))
+  const groups = [...file.groups.keys()].map((name) => desiredGroup(file, name, options))
+  const internalPort = groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
+  if (internalPort === null) warnings.push('fly.toml names no service, so nothing outside can reach the app.')
+  const strategy = options.strategy ?? file.strategy ?? 'rolling'
+  refuseUnfit(strategy, groups)
+  const release = releaseMachine(file)
+  const desired: DesiredApp = {
+    groups,
+    strategy,
+    maxUnavailable: file.maxUnavailable ?? thirdOf,
+    waitMs: file.waitMs,
+    release: release && {
+      config: { ...release, env: { ...release.env, ...options.env } },
+      timeoutMs: file.releaseTimeoutMs,
+    },
+    volumes: file.volumes,
+    region: options.region ?? file.primaryRegion ?? defaults.region,
+    guest: defaults.guest ?? { cpu_kind: 'shared', cpus: 1, memory_mb: 512 },
+    internalPort,
+    build: file.build,
+    warnings,
+  }
+  refuseLargeConfigs(desired)
+  return desired
+}
+
+const sizeOfEnv = ({ env }: DeploymentOptions) => ({
+  sizeChars: JSON.stringify(env).length,
+  parts: Object.keys(env).length,
+})
+
+function desiredGroup(file: FlyToml, name: string, options: DeploymentOptions): DesiredGroup {
+  const config = machineConfig(file, name)
+  const port = portOf(config)
+  const env = { ...(port !== null && { PORT: `${port}` }), ...config.env, ...options.env }
+  return {
+    name,
+    config: { ...config, env },
+    whenNone: whenNone(config, options),
+    count: options.count,
+  }
+}
+
+function whenNone(config: MachineConfig, { ha }: DeploymentOptions): DesiredGroup['whenNone'] {
+  if (!ha || config.mounts) return 'one'
+  return portOf(config) === null ? 'one-and-standby' : 'two'
+}
+
+/** An older wish once more, with these options over it: as an image or a release is deployed that comes without a source. */
+export function desiredAgain(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
+  refuseManyGroups(desired.groups.length, sizeOfEnv(options))
+  const withEnv = (config: MachineConfig) => ({ ...config, env: { ...config.env, ...options.env } })
+  const groups = desired.groups.map((group) =>
+    Object.assign({}, group, {
+      config: withEnv(group.config),
+      count: options.count ?? group.count,
+      ...(options.ha && { whenNone: whenNone(group.config, options) }),
+    }),
+  )
+  const strategy = options.strategy ?? desired.strategy
+  refuseUnfit(strategy, groups)
+  return {
+    ...desired,
+    groups,
+    strategy,
+    release: desired.release && { ...desired.release, config: withEnv(desired.release.config) },
+    region: options.region ?? desired.region,
+  }
+}
+
+/**
+ * The same for one owner in a shared app: volumes have a name of their own, so that no machine ever gets what another
+ * owner wrote; and the number of machines is the owner's own to say, whatever a release has. Without an owner its marks go.
+ */
+export function ownedBy(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
+  const { owner, count } = options
+  const mark = owner === null ? null : `_o${createHash('sha256').update(owner).digest('hex').slice(0, 11)}`
+  const own = (name = '') => {
+    const bare = withoutMarks(name)
+    return mark === null ? bare : bare.slice(0, maxVolumeName - mark.length) + mark
+  }
+  const groups = desired.groups.map((group) => {
+    const { config } = group
+    const mounts = config.mounts?.map((mount) => Object.assign({}, mount, { name: own(mount.name) }))
+    return Object.assign({}, group, {
+      config: { ...config, ...(mounts && { mounts }) },
+      ...(owner !== null && { count, whenNone: whenNone(config, options) }),
+    })
+  })
+  const volumes = Object.fromEntries(Object.entries(desired.volumes).map(([name, size]) => [own(name), size]))
+  return { ...desired, groups, volumes }
+}
+
+/** A source may write several marks, so that one of them would be left. */
+function withoutMarks(name: string): string {
+  let bare = name
+  while (/^_o[\da-f]{11}$/.test(bare.slice(-markChars))) bare = bare.slice(0, -markChars)
+  return bare
+}
+const markChars = 13
+
+const portOf = (config: MachineConfig): number | null => config.services?.[0]?.internal_port ?? null
+
+/** What cannot be by the file alone; the machines that are there may say more (`fit.ts`). */
+function refuseUnfit(strategy: Strategy, groups: DesiredGroup[]): void {
+  const mounted = groups.find(({ config }) => config.mounts)
+  if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))
+    throw unfit(strategy, `group ${mounted.name} mounts a volume, and a volume is on one machine only`)
+  const isChecked = ({ config }: DesiredGroup) =>
+    Object.keys(config.checks ?? {}).length > 0 || config.services?.some(({ checks }) => checks?.length)
+  if (strategy === 'bluegreen' && !groups.some(isChecked))
+    throw unfit(strategy, 'no check is there to say when the new machines may take over. Add one to a service')
+}
+
+export const unfit = (strategy: Strategy, why: string): Problem =>
+  new Problem('strategy-unfit', `Strategy ${strategy} cannot be used: ${why}, or use strategy=rolling.`, {
+    facts: { strategy },
+  })

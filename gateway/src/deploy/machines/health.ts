@@ -1,0 +1,210 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Problem } from '#api/problem.ts'
+import { configOf, crashesOf, imageOf, type Machine } from '../../fly/machine.ts'
+import { isAway, statusOf } from '../../fly/fly-calls.ts'
+import type { MachinesApi } from '../../fly/machines-api.ts'
+
+/** What a machine must have become. `digest` null: nothing is known of it, the version alone decides. */
+export type Wanted = {
+  app: string
+  machine: string
+  instanceId: string
+  digest: string | null
+  running: boolean
+  /** Crashes of this version that are forgiven: a release may have none, what is put back those it had, and one. */
+  crashes?: number
+  /** Starts that may fail. */
+  failedStarts?: number
+  /** Of the lease, when we hold it. */
+  nonce?: string
+}
+
+const transient = new Set([
+  'creating',
+  'starting',
+  'stopping',
+  'restarting',
+  'suspending',
+  'updating',
+  'replacing',
+  'destroying',
+])
+const unseenMs = 5000
+const windowsMs = [2000, 2000, 5000, 10_000]
+
+/**
+ * Waits until the machine rests on exactly this version and image, and runs if it is to. Fly may give an update up and go
+ * back to the former version in silence: then "started" is true and worth nothing, so version and digest are read back.
+ */
+export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, signal: AbortSignal): Promise<Machine> {
+  const { app, machine: id, instanceId, running } = wanted
+  const deadline = performance.now() + waitMs
+  let strikes = 0
+  let { failedStarts = 0 } = wanted
+  for (let round = 0; ; round++) {
+    const withinMs = Math.min(windowsMs[round] ?? 20_000, Math.max(deadline - performance.now(), 1000))
+    const machine = await persist(waitMs, signal, async () => {
+      await fly.wait(app, id, { state: 'settled', version: instanceId, withinMs }, signal)
+      return await there(fly, app, id, signal)
+    })
+    if (machine.instance_id === instanceId) {
+      strikes = 0
+      if (machine.state === 'started' || (!running && isDown(machine))) return sameImage(wanted, machine)
+      const again = running && machine.state === 'failed' && crashesOf(machine).length === 0 && failedStarts-- > 0
+      if (running && !again) refuseCrashed(machine, wanted)
+      // An update leaves a machine that slept asleep.
+      if (again || (running && isAsleep(machine))) await wake(fly, wanted, signal)
+    } else if (
+      (!transient.has(machine.state) || machine.state === 'restarting') &&
+      (++strikes === 2 || performance.now() > deadline)
+    ) {
+      // Twice, because an answer may be older than the update. One that restarts is not being updated any more.
+      throw reverted(machine)
+    }
+    if (performance.now() > deadline)
+      throw failure(
+        machine,
+        `is ${machine.state}, and was not on its new version within ${Math.round(waitMs / 1000)} s`,
+      )
+  }
+}
+
+/** Waits until every check passes, and at least one result of each kind is there. Ends early when the app crashes. */
+export async function untilHealthy(
+  fly: MachinesApi,
+  wanted: Wanted,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<Machine> {
+  const { app, machine: id } = wanted
+  const startedAt = performance.now()
+  for (;;) {
+    const machine = sameImage(wanted, await persist(waitMs, signal, () => there(fly, app, id, signal)))
+    refuseCrashed(machine, wanted)
+    const pending = transient.has(machine.state) ? [`it is ${machine.state}`] : failingChecks(machine)
+    if (pending.length === 0) return machine
+    // The proxy may put an idle machine to sleep meanwhile: checks only run on one that is awake.
+    if (isAsleep(machine)) await wake(fly, wanted, signal)
+    const goneMs = performance.now() - startedAt
+    if (goneMs > waitMs)
+      throw failure(
+        machine,
+        `did not pass its checks within ${Math.round(waitMs / 1000)} s (${pending.join('; ')})${hint(machine)}`,
+      )
+    await delay(goneMs < 10_000 ? 250 : 1000, undefined, { signal })
+  }
+}
+
+/** The machine is on the wanted version and image; anything else has a name. */
+export function sameImage(wanted: Wanted, machine: Machine): Machine {
+  if (machine.instance_id !== wanted.instanceId)
+    throw failure(
+      machine,
+      `is on version ${machine.instance_id} with ${imageOf(machine)}, not on the one it was brought to`,
+    )
+  const digest = machine.image_ref?.digest
+  if (wanted.digest !== null && digest !== wanted.digest)
+    throw failure(machine, `runs image ${digest ?? 'unknown'}, not ${wanted.digest}`)
+  return machine
+}
+
+/** Fly starts what has crashed again: that it runs now says nothing. */
+export function refuseCrashed(machine: Machine, { crashes: forgiven = 0 }: Pick<Wanted, 'crashes'>): void {
+  const crashes = crashesOf(machine)
+  const times = crashes.length > 1 ? ` (${crashes.length} times)` : ''
+  if (crashes.length > forgiven) throw failure(machine, `crashed: its process ${crashes[0]}${times}. See its log`)
+  if (machine.state === 'failed') throw failure(machine, `could not be started by Fly${startError(machine)}`)
+}
+
+export function startError({ events = [] }: Machine): string {
+  const error = events.find(({ status }) => status === 'failed')?.request?.error
+  return error ? `: ${error}` : ''
+}
+
+export const isHealthy = (machine: Machine): boolean =>
+  machine.state === 'started' && failingChecks(machine).length === 0
+
+function failingChecks(machine: Machine): string[] {
+  const config = configOf(machine)
+  const reported = (machine.checks ?? []).filter(({ name }) => !name.startsWith('bg_deployments'))
+  const bad = reported.filter(({ status }) => status !== 'passing')
+  const missing = Object.keys(config.checks ?? {}).filter((check) => !reported.some(({ name }) => name === check))
+  const serviceChecks = (config.services ?? []).some(({ checks }) => checks?.length)
+  if (serviceChecks && reported.length <= Object.keys(config.checks ?? {}).length - missing.length)
+    missing.push('of the service')
+  return [
+    ...bad.map(({ name, status, output }) => `check ${name} is ${status}${output ? `: ${output.slice(0, 300)}` : ''}`),
+    ...missing.map((name) => `check ${name} has no result yet`),
+  ]
+}
+
+/** What answers a check, if wrongly, does listen. */
+function hint(machine: Machine): string {
+  const port = configOf(machine).services?.[0]?.internal_port
+  const bad = (machine.checks ?? []).filter(({ status }) => status !== 'passing')
+  const isDeaf = bad.every(({ output = '' }) => output === '' || output.includes('refused'))
+  return port && isDeaf ? `. The app must listen on 0.0.0.0:${port}; PORT says so` : ''
+}
+
+export async function there(fly: MachinesApi, app: string, id: string, signal: AbortSignal): Promise<Machine> {
+  const machine = await seen(() => fly.machine(app, id, signal), signal)
+  if (machine && machine.state !== 'destroyed') return machine
+  throw new Problem('deploy-failed', `Machine ${id} is gone: something else destroyed it.`)
+}
+
+/** What was made a moment ago is not to be seen everywhere at once: only what stays unseen is not there. */
+export async function seen<T>(look: () => Promise<T | null>, signal: AbortSignal): Promise<T | null> {
+  for (const deadline = performance.now() + unseenMs; ; await delay(500, undefined, { signal })) {
+    const found = await look()
+    if (found || performance.now() > deadline) return found
+  }
+}
+
+/** Fly may be away for a while in the middle of a rollout: `look`, which changes nothing or looks first, is tried on. */
+export async function persist<T>(
+  waitMs: number,
+  signal: AbortSignal,
+  look: () => Promise<T>,
+  mayPass = isAway,
+): Promise<T> {
+  const deadline = performance.now() + waitMs
+  for (;;) {
+    try {
+      return await look()
+    } catch (error) {
+      if (!mayPass(error) || performance.now() > deadline) throw error
+      await delay(1000, undefined, { signal })
+    }
+  }
+}
+
+/** Away, or at work on something else, as an update that is not through yet. */
+export const isAwayOrBusy = (error: unknown): boolean => isAway(error) || [409, 412].includes(statusOf(error) ?? 0)
+
+const isDown = (machine: Machine): boolean => isAsleep(machine) || machine.state === 'failed'
+const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'
+
+export async function wake(
+  fly: MachinesApi,
+  { app, machine, nonce }: Pick<Wanted, 'app' | 'machine' | 'nonce'>,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await fly.startMachine(app, machine, nonce, signal)
+  } catch (error) {
+    // On its way from one state to another, or at its end: the next look says where it got to.
+    if (![404, 409, 412].includes(statusOf(error) ?? 0)) throw error
+  }
+}
+
+export const reverted = (machine: Machine): Problem =>
+  failure(
+    machine,
+    `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly gave the update up and went back to it in silence, most often because the new image could not be pulled`,
+    { reverted: true },
+  )
+export const isReverted = (error: unknown): boolean => error instanceof Problem && error.facts['reverted'] === true
+
+/** Why one machine did not make it: what follows its name. */
+export const failure = (machine: Machine, words: string, facts: Record<string, unknown> = {}): Problem =>
+  new Problem('deploy-failed', `Machine ${machine.id} ${words}.`, { facts })

@@ -1,0 +1,48 @@
+import { Problem } from '#api/problem.ts'
+import { configOf, imageOf, type Machine } from '../fly/machine.ts'
+import { groupOf, isManaged } from './managed.ts'
+import { unfit, type DesiredApp } from './config/desired.ts'
+import type { Slot } from './plan.ts'
+import type { Work } from './execution.ts'
+
+/** What cannot be done with the machines that are there, said before any is touched. `kept`: those of wanted groups. */
+export function refuseMachines({ strategy, groups }: DesiredApp, kept: Machine[], all: Machine[]): void {
+  const mounted = kept.find((machine) => configOf(machine).mounts?.length)
+  if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))
+    throw unfit(strategy, `machine ${mounted.id} has a volume, which no second machine can have`)
+  if (strategy === 'bluegreen') {
+    const isOfGroup = (machine: Machine) => groups.some(({ name }) => name === groupOf(machine))
+    const detached = all.find((machine) => !isManaged(machine) && isOfGroup(machine) && hasGroup(machine))
+    if (detached) throw unfit(strategy, `machine ${detached.id} is of a process group, but not the platform's (no v2)`)
+    const images = new Set(kept.map(imageOf))
+    if (images.size > 1) throw unfit(strategy, `the machines run different images (${[...images].join(', ')})`)
+  }
+  for (const machine of kept) {
+    const has = new Set(configOf(machine).mounts?.map(({ name }) => name))
+    const wanted = groups.find(({ name }) => name === groupOf(machine))?.config.mounts ?? []
+    const missing = wanted.find(({ name }) => !has.has(name))
+    if (!missing) continue
+    const detail = `fly.toml mounts volume ${missing.name}, which machine ${machine.id} does not have; a volume cannot be added to a machine that exists. Destroy it first, and it is made new: fly machine destroy ${machine.id} --force`
+    throw new Problem('fly-config-invalid', detail, { facts: { key: 'mounts' } })
+  }
+}
+
+/** Options for machines that are made, on groups that have theirs already: what was not done, and how to do it. */
+export function passedOver({ app, options }: Pick<Work, 'app' | 'options'>, slots: Slot[]): string[] {
+  const { count, region, ha } = options
+  const there = slots.filter(({ role, former }) => former && (role === 'update' || role === 'blue'))
+  return [...Map.groupBy(there, ({ group }) => group)].flatMap(([group, machines]) => {
+    const asked = [
+      ...(count !== null && count !== machines.length ? [`count=${count}`] : []),
+      ...(region !== null && machines.every((machine) => machine.region !== region) ? [`region=${region}`] : []),
+      ...(ha && machines.length === 1 ? ['ha=true'] : []),
+    ]
+    if (asked.length === 0) return []
+    const regions = [...new Set(machines.map((machine) => machine.region))].join(', ')
+    // flyctl's `scale count` wants a release of Fly's own, which deploys by the Machines API do not make.
+    const more = `fly machine clone ${machines[0]!.machine} --region ${region ?? machines[0]!.region} --app ${app}`
+    return `Not done: ${asked.join(' and ')}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them; a deploy makes new ones only for a group without any. For one more: ${more}; for one less: fly machine destroy ID --app ${app}`
+  })
+}
+
+const hasGroup = (machine: Machine): boolean => configOf(machine).metadata?.['fly_process_group'] !== undefined

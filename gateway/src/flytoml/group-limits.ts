@@ -1,0 +1,21 @@
+import { refuse } from './schema.ts'
+
+/** Characters of fly.toml, its files and the environment, times the process groups: each group may get all of them. */
+const maxGroupChars = 6 * 2 ** 20
+/** Lines, keys and items of fly.toml, times the process groups. */
+const maxGroupParts = 50_000
+
+/** Refused before anything is made of it, because that takes the time and memory. */
+export function refuseManyGroups(groups: number, each: { sizeChars: number; parts: number }): void {
+  const { sizeChars, parts } = each
+  if (groups * parts > maxGroupParts)
+    refuse(
+      'processes',
+      `has ${groups} groups, and each of them may get ${parts} lines, keys and items. At most ${maxGroupParts} is allowed for the one times the other. Use fewer groups, or a shorter file.`,
+    )
+  if (groups * sizeChars <= maxGroupChars) return
+  refuse(
+    'processes',
+    `has ${groups} groups, and each of them may get ${sizeChars} characters of fly.toml, its files and the environment. At most ${maxGroupChars} is allowed for the one times the other. Use fewer groups, or put large files into the image.`,
+  )
+}

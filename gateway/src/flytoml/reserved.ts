@@ -1,0 +1,40 @@
+import { refuse } from './schema.ts'
+
+/** Names that the gateway and Fly's own tools give to machines: they say whose a machine is, and what may be done with it. */
+const reserved = /^\s*(?:tarmac|fly)[_-]/i
+
+/** Keys of metadata that a source may not set: it could claim to be another owner's machine, or one that may be destroyed. */
+export const isReserved = (name: string): boolean => reserved.test(name)
+
+export function refuseReservedMetadata(key: string, metadata: Record<string, string>): void {
+  const found = Object.keys(metadata).find(isReserved)
+  if (found === undefined) return
+  refuse(
+    `${key}.metadata`,
+    `sets ${JSON.stringify(found.slice(0, 100))}. Keys that begin with tarmac_ or fly_ are set by the gateway and by Fly alone. Take it out.`,
+  )
+}
+
+/**
+ * A group's name becomes `fly_process_group`; machines of groups that begin with fly_app_ are not counted as the app's.
+ * Names with a hyphen, as fly-worker, are the source's own: nobody takes a hyphen for an underscore.
+ */
+export function refuseReservedGroups(names: string[]): void {
+  const found = names.find((name) => /^\s*(?:tarmac|fly)_/i.test(name))
+  if (found === undefined) return
+  refuse(
+    `processes.${found.slice(0, 100)}`,
+    'has a name that Fly and the gateway keep for machines of their own. Choose a name that does not begin with fly_ or tarmac_.',
+  )
+}
+
+/** The gateway writes down on each machine which variables it set, with commas between them. */
+export function refuseEnvNames(env: Record<string, string>): void {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  const found = Object.keys(env).find((name) => /[,=\x00-\x1f\x7f]/.test(name))
+  if (found === undefined) return
+  refuse(
+    'env',
+    `has the name ${JSON.stringify(found.slice(0, 100))}. A name has no comma, no = and no control character.`,
+  )
+}

@@ -1,0 +1,133 @@
+import { Problem } from '#api/problem.ts'
+import { formatDuration, parseDuration } from '../go/duration.ts'
+
+export type Table = Record<string, unknown>
+export const isTable = (value: unknown): value is Table =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+
+/** `fly-config-invalid` that names the key and says what to do. */
+export function refuse(key: string, words: string): never {
+  const shownKey = cut(key, maxKeyChars)
+  throw new Problem('fly-config-invalid', `fly.toml: ${shownKey} ${cut(words, maxWordsChars)}`, {
+    facts: { key: shownKey },
+  })
+}
+
+/** A key is as long as the names that the file has on the way to it; it is not to be that long in every line about it. */
+const maxKeyChars = 200
+const maxWordsChars = 1000
+const cut = (text: string, chars: number): string => (text.length > chars ? `${text.slice(0, chars)}…` : text)
+
+/** A warning as the log has it. */
+export const warningOf = (key: string, words: string): string =>
+  `fly.toml: ${cut(key, maxKeyChars)} ${cut(words, maxWordsChars)}`
+
+/** Where a value stands. */
+export type Place = { key: string; warn: (key: string, words: string) => undefined }
+
+/**
+ * What a value may be: read as Go reads JSON into a typed field, refused by its key when it is of another kind, and
+ * undefined where it says nothing.
+ */
+export type Shape<T> = (value: unknown, at: Place) => T | undefined
+export type Of<S> = S extends Shape<infer T> ? T : never
+
+/** Fields whose zero says something; the plain ones below take "", 0 and false as not said. */
+export const given = {
+  text: scalar('a text', (value) => typeof value === 'string'),
+  flag: scalar('true or false', (value) => typeof value === 'boolean'),
+  number: scalar('a number', (value) => typeof value === 'number'),
+  int: scalar('a whole number', (value): value is number => isWhole(value) && Math.abs(value) <= 2 ** 63),
+  uint32: scalar('a whole number from 0', (value): value is number => isWhole(value) && value >= 0 && value < 2 ** 32),
+}
+export const text: Shape<string> = (value, at) => given.text(value, at) || undefined
+export const int: Shape<number> = (value, at) => given.int(value, at) || undefined
+export const flag: Shape<true> = (value, at) => given.flag(value, at) || undefined
+export const anything: Shape<unknown> = (value) => value
+
+/** As Go writes it. A bare number is nanoseconds; where flyctl reads milliseconds or seconds, `patchToml` has made it a text. */
+export const duration: Shape<string> = (value, at) => {
+  if (value === null) return at.warn(at.key, 'is no duration and was passed over.')
+  if (typeof value === 'number') {
+    const written = formatDuration(BigInt(Math.trunc(value)))
+    at.warn(at.key, `has no unit and is taken as ${written}. Write "10s" for seconds.`)
+    return written
+  }
+  const ns = typeof value === 'string' ? parseDuration(value) : null
+  if (ns === null)
+    return refuse(at.key, `must be a duration with its unit, such as "10s" or "1m30s", not ${shown(value)}.`)
+  return formatDuration(ns)
+}
+
+export const oneOf =
+  <T>(words: Record<string, T>): Shape<T> =>
+  (value, at) => {
+    if (value === null) return undefined
+    if (typeof value === 'string' && Object.hasOwn(words, value)) return words[value]
+    const known = Object.keys(words).filter((word) => word !== '')
+    return refuse(at.key, `is ${shown(value)}, which is none of ${known.join(', ')}.`)
+  }
+
+/** An empty list says nothing. */
+export const list =
+  <T>(item: Shape<T>): Shape<T[]> =>
+  (value, at) => {
+    if (value === null) return undefined
+    if (!Array.isArray(value)) return wrong('a list', value, at)
+    const items = value.map((one, index) => item(one, { ...at, key: `${at.key}[${index}]` }))
+    return items.length > 0 ? (items as T[]) : undefined
+  }
+export const texts = list(given.text)
+
+/** Names of the file's own choice. An empty one says nothing. */
+export const table =
+  <T>(item: Shape<T>): Shape<Record<string, T>> =>
+  (value, at) => {
+    if (value === null) return undefined
+    if (!isTable(value)) return wrong('a table', value, at)
+    const pairs = Object.entries(value).map(([name, one]) => [name, item(one, { ...at, key: `${at.key}.${name}` })])
+    return pairs.length > 0 ? (Object.fromEntries(pairs) as Record<string, T>) : undefined
+  }
+
+type Fields = Record<string, Shape<unknown>>
+export type Struct<F extends Fields> = { [K in keyof F]?: Of<F[K]> }
+
+/** Known names, in upper or lower case as Go has it; the others are passed over with a warning. */
+export const struct =
+  <F extends Fields>(fields: F): Shape<Struct<F>> =>
+  (value, at) => {
+    if (value === null) return undefined
+    if (!isTable(value)) return wrong('a table', value, at)
+    const read: Record<string, unknown> = {}
+    for (const name of Object.keys(value).toSorted()) {
+      if (value[name] === undefined) continue
+      const key = at.key === '' ? name : `${at.key}.${name}`
+      const field = Object.keys(fields).find((known) => known === name || known === name.toLowerCase())
+      if (field !== name) at.warn(key, field ? `is read as ${field}.` : 'is not known and was passed over.')
+      if (field === undefined) continue
+      const [former, next] = [read[field], fields[field]?.(value[name], { ...at, key })]
+      read[field] = isTable(former) && isTable(next) ? { ...former, ...next } : next
+    }
+    return defined(read)
+  }
+
+/** Without the fields that say nothing. */
+export const defined = <T extends object>(value: T): Defined<T> =>
+  Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Defined<T>
+type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>
+}
+
+function scalar<T>(what: string, is: (value: unknown) => value is T): Shape<T> {
+  return (value, at) => {
+    if (value === null) return undefined
+    return is(value) ? value : wrong(what, value, at)
+  }
+}
+
+const isWhole = (value: unknown): value is number => Number.isInteger(value)
+
+const wrong = (what: string, value: unknown, at: Place): never =>
+  refuse(at.key, `must be ${what}, not ${shown(value)}.`)
+
+const shown = (value: unknown): string => JSON.stringify(value).slice(0, 60)

@@ -1,0 +1,125 @@
+import { EventEmitter } from 'node:events'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Writable } from 'node:stream'
+import type { Request, Response } from 'express'
+import multer, { MulterError } from 'multer'
+import type { SourceFacts } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
+import { maxSecretBytes } from '#api/secret.ts'
+import { FormPatience } from './form-patience.ts'
+import type { HttpParts } from '../app.ts'
+import { receive, type Received, tooLarge } from './received.ts'
+import { RequestBody } from './request-body.ts'
+import { defaultBodyMs, refuseEncoded } from './small-body.ts'
+
+/** A boundary has at most 70 characters (RFC 2046); the search for a long one in the body would be slow. */
+const maxTypeLength = 150
+const maxFieldNameLength = 200
+
+/**
+ * Reads `multipart/form-data`: the file field `source`, options and `secret.NAME` as fields before or after it.
+ * The first thing that is wrong ends it at once, however much of the body is still to come.
+ */
+export async function receiveForm(request: Request, parts: HttpParts, gone: AbortSignal): Promise<Received> {
+  refuseEncoded(request)
+  if ((request.headers['content-type'] ?? '').length > maxTypeLength)
+    throw new Problem('form-invalid', `The Content-Type of a form has at most ${maxTypeLength} characters.`)
+  const over = new AbortController()
+  const signal = AbortSignal.any([gone, over.signal])
+  const patience = new FormPatience(parts.bodyMs ?? defaultBodyMs)
+  const whole = Promise.withResolvers<SourceFacts>()
+  whole.promise.catch(() => {}) // nobody awaits it when the form has no file
+  const asked = new FormRequest(request.headers)
+  const form = multer({
+    storage: {
+      _handleFile(_request, { stream }, done) {
+        patience.enterFile(stream)
+        receive(request, stream, parts, signal).then(
+          (facts) => {
+            whole.resolve(facts)
+            done(null, {})
+          },
+          (error: unknown) => {
+            patience.refuse(error)
+            done(error)
+          },
+        )
+      },
+      _removeFile: (_request, _file, done) => done(null), // a tree that no deployment needs is swept
+    },
+    limits: {
+      files: 1,
+      fileSize: parts.maxUploadBytes,
+      fields: 200,
+      fieldSize: maxSecretBytes,
+      fieldNameSize: maxFieldNameLength,
+      parts: 201,
+      fieldNestingDepth: 0,
+    },
+    streamHandler: (_request: unknown, parser: Writable) => patience.feed(new RequestBody(request), parser),
+  } as multer.Options).single('source')
+
+  const read = new Promise<void>((resolve, reject) => {
+    gone.addEventListener('abort', () => reject(gone.reason as Error), { once: true })
+    if (gone.aborted) return reject(gone.reason as Error)
+    patience.refused.catch(reject)
+    form(asked as unknown as Request, {} as Response, (error: unknown) => (error ? reject(error) : resolve()))
+  })
+  try {
+    await read
+    if (!asked.file) throw new Problem('request-invalid', 'The form has no file field named source.')
+    return { source: await whole.promise, ...fieldsOf(asked.body) }
+  } catch (error) {
+    const problem = formProblem(error, parts.maxUploadBytes)
+    over.abort(problem) // whatever still reads the file
+    throw problem
+  } finally {
+    patience[Symbol.dispose]()
+  }
+}
+
+/** What multer is given as the request: it gets the body by `feed`, and neither waits for its end nor drains it. */
+class FormRequest extends EventEmitter {
+  readonly headers: IncomingHttpHeaders
+  readonly readable = false
+  readonly readableEnded = false
+  body: Record<string, string | string[]> = {}
+  file: unknown
+
+  constructor(headers: IncomingHttpHeaders) {
+    super()
+    this.headers = headers
+  }
+
+  unpipe(): void {}
+  resume(): void {}
+}
+
+function fieldsOf(body: Record<string, string | string[]>): Omit<Received, 'source'> {
+  const fields = Object.entries(body).flatMap(([name, value]) =>
+    [value].flat().map((one): [string, string] => [name, one]),
+  )
+  const given = fields
+    .filter(isSecret)
+    .map(([name, value]): [string, Buffer] => [name.slice(secretPrefix.length), Buffer.from(value)])
+  const secrets = new Map(given)
+  if (secrets.size < given.length) throw new Problem('secret-invalid', 'The form gives a secret twice; give it once.')
+  return { fields: fields.filter((field) => !isSecret(field)), secrets }
+}
+
+const secretPrefix = 'secret.'
+const isSecret = ([name]: [string, string]) => name.startsWith(secretPrefix)
+
+/** Errors of multer and its parser are about what was sent: the caller's fault. */
+function formProblem(error: unknown, maxUploadBytes: number): Problem {
+  if (error instanceof Problem) return error
+  const cause = error as Error
+  if (!(cause instanceof MulterError))
+    return new Problem('form-invalid', `The form cannot be read: ${cause.message}. Send multipart/form-data.`, {
+      cause,
+    })
+  if (cause.code === 'LIMIT_FILE_SIZE') return tooLarge(maxUploadBytes)
+  const field = cause.field === undefined ? '' : ` (field ${cause.field.slice(0, 50)})`
+  const detail = `${cause.message}${field}. A form holds one file field, source, and options as fields.`
+  return new Problem('request-invalid', detail, { cause })
+}

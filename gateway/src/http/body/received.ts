@@ -1,0 +1,26 @@
+import type { Readable } from 'node:stream'
+import type { Request } from 'express'
+import type { SourceFacts } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
+import type { HttpParts } from '../app.ts'
+
+/** What an upload brought, however it was sent. */
+export type Received = { source: SourceFacts; fields: [string, string][]; secrets: Map<string, Buffer> }
+
+/** Gives the intake an archive, with the digest that its request says it has. */
+export function receive(
+  request: Request,
+  body: Readable,
+  parts: Pick<HttpParts, 'receive'>,
+  signal: AbortSignal,
+): Promise<SourceFacts> {
+  const contentDigest = request.get('Content-Digest')
+  return parts.receive(body, { ...(contentDigest !== undefined && { contentDigest }), signal })
+}
+
+export const tooLarge = (limitBytes: number, announcedBytes?: number) =>
+  new Problem(
+    'archive-too-large',
+    `The limit is ${Math.floor(limitBytes / 2 ** 20)} MiB. Leave out what the build does not need, or raise TARMAC_MAX_UPLOAD_MIB.`,
+    { facts: { limitBytes, ...(announcedBytes !== undefined && { announcedBytes }) } },
+  )

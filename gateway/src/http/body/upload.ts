@@ -1,0 +1,41 @@
+import type { Request, Response } from 'express'
+import { AppName, appNameRule } from '#api/app.ts'
+import { Problem } from '#api/problem.ts'
+import type { HttpParts } from '../app.ts'
+import { receiveForm } from './receive-form.ts'
+import { receive, type Received, tooLarge } from './received.ts'
+import { RequestBody } from './request-body.ts'
+import { askForBody } from './small-body.ts'
+
+/** The app that the address names. */
+export function appOf(request: Request): string {
+  const app = AppName.safeParse(request.params['app'])
+  if (!app.success) throw new Problem('app-name-invalid', appNameRule)
+  return app.data
+}
+
+/** The body as a source, raw or as a form. Call it when nothing else can be wrong: from here on bytes are asked for. */
+export async function receiveSource(request: Request, response: Response, parts: HttpParts): Promise<Received> {
+  if (parts.stopping.aborted)
+    throw new Problem('stopping', 'The gateway is stopping and takes no uploads; send it again in a moment.')
+  const announcedBytes = Number(request.headers['content-length'] ?? 0)
+  if (announcedBytes > parts.maxUploadBytes) throw tooLarge(parts.maxUploadBytes, announcedBytes)
+  const { socket } = request
+  const readBefore = socket.bytesRead
+  using _room = parts.admit({ announcedBytes, arrivedBytes: () => socket.bytesRead - readBefore }) ?? null
+
+  const gone = new AbortController()
+  const lost = () => gone.abort(new Problem('archive-truncated', 'The line broke before the upload was whole.'))
+  response.once('close', lost)
+  if (response.destroyed) lost()
+  askForBody(request, response)
+  try {
+    return request.is('multipart/form-data')
+      ? await receiveForm(request, parts, gone.signal)
+      : { source: await receive(request, new RequestBody(request), parts, gone.signal), fields: [], secrets: new Map() }
+  } catch (error) {
+    throw gone.signal.aborted ? gone.signal.reason : error
+  } finally {
+    response.off('close', lost)
+  }
+}

@@ -1,0 +1,131 @@
+import { setImmediate } from 'node:timers/promises'
+import type { Deployment } from '#api/deployment.ts'
+import { followPages, type LogStore, type Page, pageAfter } from '../../deployments/follow.ts'
+
+export interface Reader {
+  /** The number of the last event that it was given. */
+  seq: number
+  /** Gives it a page; a promise when it must be waited for before the next. */
+  take(page: Page): Promise<unknown> | null
+  /** It has all there is. */
+  end(deployment: Deployment): void
+  fail(error: unknown): void
+}
+
+/** Readers who get a page in one turn; the rest of the gateway's work gets its turn between. */
+const givenAtOnce = 250
+/** Pages that are kept for readers who catch up, so that many who come at once do not each read the same. */
+const keptPages = 8
+
+const audiences = new WeakMap<LogStore, Map<string, Audience>>()
+
+/** Gives a reader the log after its number until the end, or until what is returned is called. */
+export function joinAudience(store: LogStore, id: string, reader: Reader): () => void {
+  const all = audiences.get(store) ?? new Map<string, Audience>()
+  audiences.set(store, all)
+  const audience = all.get(id) ?? new Audience(store, id, () => all.delete(id))
+  all.set(id, audience)
+  audience.join(reader)
+  return () => audience.leave(reader)
+}
+
+/**
+ * All who read one log: followed once, each page goes to everybody who stands at its place. Who comes later, or could not
+ * take a page at once, reads for itself until it has caught up; so a slow reader costs what it holds, and holds up nobody.
+ */
+class Audience {
+  readonly #store: LogStore
+  readonly #id: string
+  readonly #over: () => void
+  readonly #empty = new AbortController()
+  readonly #readers = new Set<Reader>()
+  /** Those of them who have caught up. */
+  readonly #ready = new Set<Reader>()
+  readonly #pages = new Map<number, Promise<Page>>()
+  #begun = false
+  /** The last number that was given to all. */
+  #seq = 0
+  #ended: Deployment | null = null
+
+  constructor(store: LogStore, id: string, over: () => void) {
+    this.#store = store
+    this.#id = id
+    this.#over = over
+  }
+
+  join(reader: Reader): void {
+    this.#readers.add(reader)
+    void this.#catchUp(reader, null)
+  }
+
+  leave(reader: Reader): void {
+    this.#ready.delete(reader)
+    if (!this.#readers.delete(reader) || this.#readers.size > 0) return
+    this.#empty.abort()
+    this.#over()
+  }
+
+  async #catchUp(reader: Reader, busy: Promise<unknown> | null): Promise<void> {
+    try {
+      await busy
+      for (;;) {
+        const page = await this.#pageAfter(reader.seq)
+        if (!this.#readers.has(reader)) return
+        if (page.length > 0) await give(reader, page)
+        else if (reader.seq >= this.#seq) break // else more was given meanwhile
+      }
+    } catch (error) {
+      return reader.fail(error)
+    }
+    if (this.#ended) return reader.end(this.#ended)
+    this.#ready.add(reader)
+    if (!this.#begun) void this.#follow(reader.seq)
+    this.#begun = true
+  }
+
+  async #follow(from: number): Promise<void> {
+    try {
+      const [last] = await this.#store.eventsAfter(this.#id, Math.max(0, from - 1), 1)
+      const start = last?.seq === from ? from : 0 // a reader may say a number that is not there yet
+      for await (const page of followPages(this.#store, this.#id, start, this.#empty.signal)) await this.#giveAll(page)
+      if (this.#empty.signal.aborted) return
+      this.#ended = await this.#store.find(this.#id)
+      this.#over()
+      for (const reader of this.#ready) reader.end(this.#ended!)
+    } catch (error) {
+      this.#over()
+      for (const reader of this.#readers) reader.fail(error)
+    }
+  }
+
+  async #giveAll(page: Page): Promise<void> {
+    this.#seq = page.at(-1)!.seq
+    let turn = 0
+    for (const reader of this.#ready) {
+      if (++turn % givenAtOnce === 0) await setImmediate()
+      const busy = this.#readers.has(reader) ? give(reader, page) : null
+      if (!busy) continue
+      this.#ready.delete(reader)
+      void this.#catchUp(reader, busy)
+    }
+  }
+
+  #pageAfter(seq: number): Promise<Page> {
+    const known = this.#pages.get(seq)
+    if (known) return known
+    const reading = pageAfter(this.#store, this.#id, seq)
+    this.#pages.set(seq, reading)
+    if (this.#pages.size > keptPages) this.#pages.delete(this.#pages.keys().next().value!)
+    const forget = () => void (this.#pages.get(seq) === reading && this.#pages.delete(seq))
+    reading.then((page) => page.length === 0 && forget(), forget)
+    return reading
+  }
+}
+
+function give(reader: Reader, page: Page): Promise<unknown> | null {
+  const { seq } = reader
+  const last = page.at(-1)!.seq
+  if (seq >= last) return null
+  reader.seq = last
+  return reader.take(seq < page[0]!.seq ? page : page.filter((event) => event.seq > seq))
+}

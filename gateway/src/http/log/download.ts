@@ -1,0 +1,46 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { createGzip } from 'node:zlib'
+import type { RequestHandler } from 'express'
+import { isFinal } from '#api/deployment.ts'
+import { pageAfter } from '../../deployments/follow.ts'
+import type { HttpParts } from '../app.ts'
+import { filterOf } from './filter.ts'
+import { findLog } from '../routes/read-deployments.ts'
+import { forms, rendered } from './stream.ts'
+
+const stuckMs = 30_000
+
+/** `GET /v1/deployments/{id}/log`: what the log holds now, as a file of text; compressed for those who accept gzip. */
+export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler {
+  return async (request, response) => {
+    const deployment = await findLog(store, String(request.params['id']))
+    const { id, app, number } = deployment
+    const filter = filterOf(request)
+    const form = forms['text/plain']
+    async function* parts() {
+      yield form.start(deployment)
+      for (let after = 0; ;) {
+        const page = await pageAfter(store, id, after)
+        if (page.length === 0) break
+        yield rendered(page, 'text/plain', deployment, filter)
+        after = page.at(-1)!.seq
+        await nextTurn() // a reader that takes all at once would hold the event loop until the end of the log
+      }
+      if (isFinal(deployment.state)) yield form.end(deployment)
+    }
+    const gzip = request.acceptsEncodings('gzip') === 'gzip'
+    response.set({
+      'Content-Type': 'text/plain; charset=utf-8',
+      'Content-Disposition': `attachment; filename="${app}-${number}.log"`,
+      'Cache-Control': 'no-store',
+      Vary: 'Accept-Encoding',
+      ...(gzip && { 'Content-Encoding': 'gzip' }),
+    })
+    response.setTimeout(stuckMs, () => response.destroy())
+    await pipeline([Readable.from(parts()), ...(gzip ? [createGzip()] : []), response]).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
+    })
+  }
+}

@@ -1,0 +1,72 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Deployment } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
+import { routes } from '#api/routes.ts'
+import { accessLog } from '../access-log.ts'
+import type { Authorize } from '../auth.ts'
+import type { HttpParts } from '../app.ts'
+import { filterOf, type LogFilter } from './filter.ts'
+import { sendProblem } from '../problem.ts'
+import { afterOf, findLog } from '../routes/read-deployments.ts'
+import { forms, type LogType, sendLog } from './stream.ts'
+import { isWebSocket } from '../upgrades.ts'
+
+const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
+
+/**
+ * `GET /v1/deployments/{id}/events`: the log from `after` on, in the form that `Accept` names. Not by Express: what that
+ * keeps of a request would be held for as long as its reader stays. False when the request is for something else.
+ */
+export function eventsReader(
+  parts: HttpParts,
+  admit: ReturnType<typeof readerGate>,
+): (request: IncomingMessage, response: ServerResponse) => boolean {
+  const noteAccess = accessLog(parts.log, parts.stopping)
+  const read = async (request: IncomingMessage, response: ServerResponse) => {
+    const { deployment, after, filter } = await admit(request)
+    if (isWebSocket(request)) assertHandshake(request)
+    const { id, app, createdAt, state } = deployment
+    const wish = { after, filter, type: typeOf(request) }
+    sendLog(response, parts, { id, app, createdAt, state }, wish)
+  }
+  return (request, response) => {
+    if (!isForEvents(request)) return false
+    noteAccess(request, response, () => {})
+    read(request, response).catch((error: unknown) => sendProblem(request, response, error, parts.log))
+    return true
+  }
+}
+
+/** Who may read a log, and what of it is asked for. */
+export function readerGate({ store }: Pick<HttpParts, 'store'>, authorize: Authorize) {
+  return async (request: IncomingMessage): Promise<{ deployment: Deployment; after: number; filter: LogFilter }> => {
+    authorize(request)
+    const id = address.exec(pathOf(request))?.[1]
+    if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
+    return { deployment: await findLog(store, id), after: afterOf(request), filter: filterOf(request) }
+  }
+}
+
+export const isForEvents = (request: IncomingMessage): boolean =>
+  request.method === 'GET' && address.test(pathOf(request))
+
+/** Throws `websocket-invalid` for a handshake that RFC 6455 does not know. */
+export function assertHandshake({ headers }: IncomingMessage): void {
+  if (headers['sec-websocket-version'] !== '13')
+    throw new Problem('websocket-invalid', 'The gateway speaks version 13 of WebSocket: Sec-WebSocket-Version: 13.')
+  if (!/^[+/\dA-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? ''))
+    throw new Problem('websocket-invalid', 'Sec-WebSocket-Key is 16 random bytes as base64.')
+}
+
+const pathOf = ({ url = '' }: IncomingMessage) => url.split('?', 1)[0]!
+
+/** The first of the forms that the request accepts. */
+function typeOf({ headers: { accept = '*/*' } }: IncomingMessage): LogType {
+  const accepted = accept.split(',').map((each) => each.split(';', 1)[0]!.trim().toLowerCase())
+  const names = Object.keys(forms) as LogType[]
+  const type =
+    names.find((name) => accepted.includes(name)) ??
+    (accepted.some((each) => /^(\*|text)\/\*$/.test(each)) ? names[0] : undefined)
+  if (type) return type
+  throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)
+}

@@ -1,0 +1,189 @@
+import type { ServerResponse } from 'node:http'
+import type { Deployment, DeploymentState } from '#api/deployment.ts'
+import type { DeploymentEvent } from '#api/event.ts'
+import type { SendingAway, StreamMessage } from '#api/event-stream.ts'
+import { renderEvent, renderLine, renderVerdict } from '#api/render-event.ts'
+import { fill, routes } from '#api/routes.ts'
+import { visibleJson } from '#api/visible-text.ts'
+import type { Page } from '../../deployments/follow.ts'
+import { joinAudience, type Reader } from './broadcast.ts'
+import type { HttpParts } from '../app.ts'
+import type { LogFilter } from './filter.ts'
+
+type LogParts = Pick<HttpParts, 'store' | 'stopping' | 'heartbeatMs' | 'log'>
+type LogWish = { after: number; type: LogType; filter: LogFilter }
+export const defaultHeartbeatMs = 15_000
+/** What the forms of a log say of its deployment. Little, for it is held for each reader. */
+export type About = Pick<Deployment, 'id' | 'app' | 'createdAt' | 'state'>
+
+/** How a log looks on the line: its parts in the order in which they go out. */
+type Form = {
+  start: (about: About) => string
+  event: (event: DeploymentEvent, about: About) => string
+  heartbeat: (state: DeploymentState, about: About) => string
+  end: (deployment: Deployment) => string
+  sendAway: (message: SendingAway, about: About) => string
+}
+
+const jsonLine = (message: StreamMessage) => `${visibleJson(message)}\n`
+const serverSent = (message: StreamMessage) => `event: ${message.type}\ndata: ${visibleJson(message)}\n\n`
+
+/** The forms of a log, by media type; the first is for readers that do not care. */
+export const forms = {
+  'text/event-stream': {
+    start: () => 'retry: 1000\n\n',
+    event: (event) => `id: ${event.seq}\n${serverSent(event)}`,
+    heartbeat: () => ': still here\n\n',
+    end: ({ state }) => serverSent({ type: 'end', state }),
+    sendAway: serverSent,
+  },
+  'application/x-ndjson': {
+    start: () => '',
+    event: jsonLine,
+    heartbeat: () => '\n',
+    end: ({ state }) => jsonLine({ type: 'end', state }),
+    sendAway: jsonLine,
+  },
+  'text/plain': {
+    start: ({ id, app, createdAt }) => renderLine(`deployment ${id} of ${app}`, createdAt, createdAt),
+    event: (event, { createdAt }) => renderEvent(event, createdAt),
+    heartbeat: (state, { createdAt }) => renderLine(`   still ${state}`, new Date().toISOString(), createdAt),
+    end: renderVerdict,
+    sendAway: ({ detail }, { id }) => `\n${detail} Read on at ${fill(routes.events, { id })}\n`,
+  },
+} satisfies Record<string, Form>
+export type LogType = keyof typeof forms
+
+export const stoppingMessage: SendingAway = {
+  type: 'stopping',
+  detail: 'The gateway is stopping; the deployment goes on when it is back. Come back in a moment.',
+}
+
+export const tooSlowMessage: SendingAway = {
+  type: 'too-slow',
+  detail:
+    'You took nothing of the log for too long. Come back when you can, with the number of the last event you have.',
+}
+
+/** Sends a deployment's log from `after` on until its end, as fast as the reader takes it. */
+export function sendLog(response: ServerResponse, parts: LogParts, about: About, wish: LogWish): void {
+  if (!response.destroyed) new LogReader(response, parts, about, wish).begin()
+}
+
+/** One answer that shows a log. There may be thousands: it holds little, and makes no promise while all goes well. */
+class LogReader implements Reader {
+  seq: number
+  readonly #response: ServerResponse
+  readonly #parts: LogParts
+  readonly #about: About
+  readonly #type: LogType
+  readonly #filter: LogFilter
+  #leave = () => {}
+  #state: DeploymentState
+  #quiet = true
+  #waitingBytes = 0
+  #sentAway = false
+
+  constructor(response: ServerResponse, parts: LogParts, about: About, { after, type, filter }: LogWish) {
+    this.seq = after
+    this.#response = response
+    this.#parts = parts
+    this.#about = about
+    this.#type = type
+    this.#filter = filter
+    this.#state = about.state
+  }
+
+  begin(): void {
+    const response = this.#response
+    const { store, stopping, heartbeatMs = defaultHeartbeatMs } = this.#parts
+    response.setHeader('Content-Type', `${this.#type}; charset=utf-8`)
+    response.setHeader('Cache-Control', 'no-store')
+    response.flushHeaders()
+    const start = this.seq === 0 && forms[this.#type].start(this.#about)
+    if (start) response.write(start)
+    const beat = setInterval(() => this.#look(), heartbeatMs)
+    const leave = joinAudience(store, this.#about.id, this)
+    const stop = () => this.#sendAway(stoppingMessage)
+    this.#leave = () => {
+      leave()
+      stopping.removeEventListener('abort', stop)
+    }
+    stopping.addEventListener('abort', stop)
+    response.on('error', ignore)
+    response.once('close', () => {
+      this.#leave()
+      clearInterval(beat)
+    })
+    if (stopping.aborted) stop()
+  }
+
+  take(page: Page): Promise<unknown> | null {
+    for (const event of page) if (event.type === 'state') this.#state = event.state
+    const bytes = rendered(page, this.#type, this.#about, this.#filter)
+    if (bytes.length === 0) return null
+    this.#quiet = false
+    return this.#response.write(bytes) ? null : new Promise((resolve) => this.#response.once('drain', resolve))
+  }
+
+  end(deployment: Deployment): void {
+    this.#leave()
+    this.#response.end(forms[this.#type].end(deployment))
+  }
+
+  fail(error: unknown): void {
+    this.#parts.log.error({ deploymentId: this.#about.id, err: error }, 'log reader failed')
+    this.#response.destroy()
+  }
+
+  /** Shows life on a quiet line. Who took nothing since the last look is told to come back, and cut at the next one. */
+  #look(): void {
+    const form: Form = forms[this.#type]
+    const { writableLength: waitingBytes, writableNeedDrain, writableEnded } = this.#response
+    const isWaiting = writableNeedDrain || writableEnded
+    const isStuck = isWaiting && waitingBytes === this.#waitingBytes
+    if (writableEnded) {
+      if (isStuck || this.#sentAway) this.#response.destroy()
+    } else if (isStuck) {
+      this.#parts.log.warn({ deploymentId: this.#about.id, waitingBytes }, 'log reader takes nothing')
+      this.#sendAway(tooSlowMessage)
+    } else if (this.#quiet && !writableNeedDrain) this.#response.write(form.heartbeat(this.#state, this.#about))
+    this.#quiet = true
+    this.#waitingBytes = isWaiting ? waitingBytes : 0
+  }
+
+  #sendAway(message: SendingAway): void {
+    this.#sentAway = true
+    this.#leave()
+    this.#response.end(forms[this.#type].sendAway(message, this.#about))
+  }
+}
+
+/** The line is closed with it. */
+const ignore = () => {}
+
+const renderings = new WeakMap<Page, Map<string, Buffer>>()
+
+/** A page as bytes, made once for all who get it. */
+export function rendered(page: Page, type: LogType, about: About, filter: LogFilter): Buffer {
+  const known = renderings.get(page) ?? new Map<string, Buffer>()
+  renderings.set(page, known)
+  const key = `${type} ${filter.key}`
+  const form: Form = forms[type]
+  const shown = () =>
+    page
+      .filter(filter.keeps)
+      .map((event) => form.event(event, about))
+      .join('')
+  const bytes = known.get(key) ?? Buffer.from(shown())
+  known.set(key, bytes)
+  return bytes
+}
+
+/** Fires when the line is closed, by whichever side. */
+export function whileOpen(response: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  if (response.destroyed) gone.abort()
+  response.once('close', () => gone.abort())
+  return gone.signal
+}

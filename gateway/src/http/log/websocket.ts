@@ -1,0 +1,126 @@
+import { type WebSocket, WebSocketServer } from 'ws'
+import type { Deployment } from '#api/deployment.ts'
+import type { SendingAway } from '#api/event-stream.ts'
+import { visibleJson } from '#api/visible-text.ts'
+import type { Page } from '../../deployments/follow.ts'
+import { joinAudience } from './broadcast.ts'
+import type { HttpParts } from '../app.ts'
+import type { LogFilter } from './filter.ts'
+import { assertHandshake, type readerGate } from './endpoint.ts'
+import { defaultHeartbeatMs, stoppingMessage, tooSlowMessage } from './stream.ts'
+import type { Upgrade } from '../upgrades.ts'
+
+/** A reader has nothing to say; a frame now and then keeps its line alive. */
+const maxFramesPerBeat = 100
+
+/** The log over WebSocket, at the address of the events: one JSON message per event, then a closing message. */
+export class EventsSocket {
+  readonly #parts: HttpParts
+  readonly #admit: ReturnType<typeof readerGate>
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    maxPayload: 4096,
+    maxFragments: 16,
+    maxBufferedChunks: 64,
+    perMessageDeflate: false,
+    autoPong: false,
+  })
+
+  constructor(parts: HttpParts, admit: ReturnType<typeof readerGate>) {
+    this.#parts = parts
+    this.#admit = admit
+  }
+
+  /** Takes a connection over when its request may read a log; else `refused` gets it back. */
+  take({ request, socket, head }: Upgrade, refused: () => void): void {
+    this.#admit(request)
+      .then((asked) => {
+        assertHandshake(request)
+        return asked
+      })
+      .then(
+        ({ deployment, ...wish }) =>
+          this.#server.handleUpgrade(request, socket, head, (reader) => this.#send(reader, deployment, wish)),
+        refused,
+      )
+      .catch((err: unknown) => {
+        this.#parts.log.error({ err }, 'log reader failed')
+        socket.destroy()
+      })
+  }
+
+  /** Cuts every line that is still open. */
+  cut(): void {
+    for (const reader of this.#server.clients) reader.terminate()
+  }
+
+  #send(socket: WebSocket, { id }: Deployment, { after, filter }: { after: number; filter: LogFilter }): void {
+    const { store, stopping, log, heartbeatMs = defaultHeartbeatMs } = this.#parts
+    let answered = true
+    let sentAway = false
+    let frames = 0
+    const sendAway = (code: number, message: SendingAway) => {
+      sentAway = true
+      leave()
+      socket.send(JSON.stringify(message))
+      socket.close(code, message.type)
+    }
+    const stop = () => sendAway(1001, stoppingMessage)
+    const beat = setInterval(() => {
+      if (answered) socket.ping()
+      else if (sentAway) socket.terminate()
+      else {
+        log.warn({ deploymentId: id, waitingBytes: socket.bufferedAmount }, 'log reader takes nothing')
+        sendAway(1013, tooSlowMessage)
+      }
+      answered = false
+      frames = 0
+    }, heartbeatMs)
+    const hear = () => {
+      if (++frames === maxFramesPerBeat) socket.terminate()
+      return frames < maxFramesPerBeat
+    }
+    socket.on('pong', () => hear() && (answered = true))
+    socket.on('message', hear)
+    // A reader that takes nothing gets no answers either: they would pile up.
+    socket.on('ping', (data) => hear() && socket.bufferedAmount === 0 && socket.pong(data))
+    socket.on('error', () => {}) // ws says what was wrong, and closes
+    socket.once('close', () => {
+      leave()
+      clearInterval(beat)
+      stopping.removeEventListener('abort', stop)
+    })
+    stopping.addEventListener('abort', stop)
+    const leave = joinAudience(store, id, {
+      seq: after,
+      take(page) {
+        const messages = messagesOf(page, filter)
+        if (messages.length === 0) return null
+        const sent = Promise.withResolvers<void>()
+        for (const [at, message] of messages.entries())
+          socket.send(message, at === messages.length - 1 ? () => sent.resolve() : () => {})
+        return socket.bufferedAmount > 0 ? sent.promise : null
+      },
+      end({ state }) {
+        socket.send(JSON.stringify({ type: 'end', state }))
+        socket.close(1000)
+      },
+      fail(error) {
+        log.error({ deploymentId: id, err: error }, 'log reader failed')
+        socket.close(1011)
+      },
+    })
+    if (stopping.aborted) stop()
+  }
+}
+
+const written = new WeakMap<Page, Map<string, string[]>>()
+
+/** A page as messages, made once for all who get it. */
+function messagesOf(page: Page, { key, keeps }: LogFilter): string[] {
+  const known = written.get(page) ?? new Map<string, string[]>()
+  written.set(page, known)
+  const messages = known.get(key) ?? page.filter(keeps).map(visibleJson)
+  known.set(key, messages)
+  return messages
+}

@@ -1,0 +1,58 @@
+import type { Request, RequestHandler, Response } from 'express'
+import type { Deployment } from '#api/deployment.ts'
+import { parseOptions, readOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import { fill, routes } from '#api/routes.ts'
+import { crashPoint } from '../../crash-point.ts'
+import type { HttpParts } from '../app.ts'
+import { readImageSource } from '../body/read-image-source.ts'
+import { flagOf, knownQuery, queryOf } from '../query.ts'
+import { appOf, receiveSource } from '../body/upload.ts'
+import { jsonObject } from '../body/small-body.ts'
+
+/** `POST /v1/apps/{app}/deployments`: for programs. The answer comes when the source is safe and the record is made. */
+export function createDeployment(parts: HttpParts): RequestHandler {
+  return async (request, response) => {
+    const app = appOf(request)
+    const idempotencyKey = idempotencyKeyOf(request)
+    const query = [...queryOf(request)]
+    if (request.is('application/json')) {
+      if (query.length > 0) throw new Problem('request-invalid', 'With a JSON body the options are fields of it.')
+      const { source, ...given } = await jsonObject(request, response, parts.bodyMs)
+      const options = parseOptions(given)
+      const asked = { source: readImageSource(source), options }
+      return promised(response, await parts.bring(asked.source, { app, options, idempotencyKey, asked }))
+    }
+    const { options: announced } = readOptions(query)
+    await parts.store.refuseBusyLane({ app, options: announced, idempotencyKey })
+    const { source, fields, secrets } = await receiveSource(request, response, parts)
+    const { options } = readOptions([...query, ...fields])
+    promised(response, await parts.submit({ app, options, source, secrets, idempotencyKey }))
+  }
+}
+
+/** `POST /v1/deployments/{id}/retry`: a new deployment from the kept source; `again=true`: of the same image. */
+export function retryDeployment(parts: HttpParts): RequestHandler {
+  return async (request, response) => {
+    const again = flagOf(knownQuery(request, 'again'), 'again')
+    const id = String(request.params['id'])
+    promised(response, await parts.retry(id, { again, idempotencyKey: idempotencyKeyOf(request) }))
+  }
+}
+
+/** The record is made, and the deployment goes its way, whoever listens. */
+export function promised(response: Response, deployment: Deployment): void {
+  response
+    .status(202)
+    .location(fill(routes.deployment, { id: deployment.id }))
+    .json(deployment)
+    .once('finish', () => crashPoint('promised'))
+}
+
+/** The sender's name for this very request: sent again, it gets the same deployment. */
+export function idempotencyKeyOf(request: Request): string | null {
+  const key = request.get('Idempotency-Key') ?? null
+  if (key !== null && !/^[\x21-\x7e]{1,200}$/.test(key))
+    throw new Problem('option-invalid', 'Idempotency-Key is 1 to 200 visible ASCII characters.')
+  return key
+}

@@ -1,0 +1,49 @@
+import type { RequestHandler } from 'express'
+import { Problem } from '#api/problem.ts'
+import type { Authorize } from '../auth.ts'
+import type { HttpParts } from '../app.ts'
+
+/** Milliseconds for which an answer is kept: many callers do not make the gateway ask its parts as often. */
+const keptMs = 500
+
+/** `GET /readyz`: a stranger learns only ready or not; an authorised caller sees each part and what is wrong with it. */
+export function readReadiness(
+  { readiness, stopping }: Pick<HttpParts, 'readiness' | 'stopping'>,
+  authorize: Authorize,
+): RequestHandler {
+  let known: ReturnType<HttpParts['readiness']> | undefined
+  const look = () => {
+    if (known) return known
+    const looking = readiness()
+    known = looking
+    const forget = () => void (known = undefined)
+    looking.then(() => setTimeout(forget, keptMs).unref(), forget)
+    return looking
+  }
+  return async (request, response) => {
+    const toStranger = (ready: boolean) => {
+      if (!ready) response.set('Retry-After', '5')
+      response.status(ready ? 200 : 503).json({ ready })
+    }
+    const isKnown = passes(authorize, request)
+    if (stopping.aborted) {
+      if (isKnown) throw new Problem('stopping', 'The gateway is stopping.')
+      return toStranger(false)
+    }
+    const { ready, parts } = await look()
+    if (!isKnown) return toStranger(ready)
+    const away = Object.entries(parts).filter(([, part]) => !part.ok)
+    const detail = away.map(([name, part]) => `${name}: ${part.detail}`).join('; ') || 'The gateway is starting.'
+    if (!ready) throw new Problem('not-ready', detail, { facts: { ready, parts } })
+    response.json({ ready, parts })
+  }
+}
+
+function passes(authorize: Authorize, request: Parameters<Authorize>[0]): boolean {
+  try {
+    authorize(request)
+    return true
+  } catch {
+    return false
+  }
+}

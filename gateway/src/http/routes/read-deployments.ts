@@ -1,0 +1,40 @@
+import type { IncomingMessage } from 'node:http'
+import type { RequestHandler } from 'express'
+import type { Deployment } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
+import { assertLogKept } from '../../deployments/follow.ts'
+import type { HttpParts } from '../app.ts'
+import { knownQuery, pageOf, queryOf, wholeNumber } from '../query.ts'
+import { appOf } from '../body/upload.ts'
+
+type Store = Pick<HttpParts, 'store'>
+
+/** `GET /v1/apps/{app}/deployments`: newest first, `limit` at a time. */
+export function listDeployments({ store }: Store): RequestHandler {
+  return async (request, response) =>
+    void response.json(await store.list(appOf(request), pageOf(knownQuery(request, 'limit', 'cursor'))))
+}
+
+/** `GET /v1/deployments/{id}`: the record, which alone gives the verdict. */
+export function readDeployment({ store }: Store): RequestHandler {
+  return async (request, response) => void response.json(await findOr404(store, String(request.params['id'])))
+}
+
+export async function findOr404(store: HttpParts['store'], id: string): Promise<Deployment> {
+  const deployment = await store.find(id)
+  if (!deployment) throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
+  return deployment
+}
+
+/** The same, while its log is kept. */
+export async function findLog(store: HttpParts['store'], id: string): Promise<Deployment> {
+  const deployment = await findOr404(store, id)
+  assertLogKept(deployment)
+  return deployment
+}
+
+/** The number of the last event that the reader has: what a browser says when it comes back counts more than the address. */
+export function afterOf(request: IncomingMessage): number {
+  const asked = queryOf(request).get('after')
+  return wholeNumber('after', request.headers['last-event-id']?.toString() || asked || '0')
+}

@@ -1,0 +1,92 @@
+import type { RequestHandler } from 'express'
+import type { CancelWish } from '#api/deployment.ts'
+import { parseOptions, readOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import { NewRollout, type Rollout, type RolloutPage } from '#api/rollout.ts'
+import { fill, routes } from '#api/routes.ts'
+import { cancelWishOf } from './cancel-deployment.ts'
+import { idempotencyKeyOf } from './create-deployment.ts'
+import type { HttpParts } from '../app.ts'
+import { asObject } from '../body/json.ts'
+import { knownQuery, pageOf } from '../query.ts'
+import { readImageSource } from '../body/read-image-source.ts'
+import { receiveSource } from '../body/upload.ts'
+import { jsonObject } from '../body/small-body.ts'
+
+export type RolloutParts = {
+  rollouts: {
+    create(
+      asked: NewRollout,
+      build: string | null,
+      request: { asked: unknown; idempotencyKey: string | null },
+    ): Promise<Rollout>
+    find(id: string): Promise<Rollout>
+    list(page: { limit: number; before: string | null }): Promise<RolloutPage>
+    cancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Rollout>
+  }
+}
+
+/**
+ * `POST /v1/rollouts`: JSON with `source` and `targets`; or a form with the file `source`, the field `rollout` (the same
+ * JSON without a source) and options of the build, which is made once, for the first target's app.
+ */
+export function createRollout(parts: HttpParts): RequestHandler {
+  return async (request, response) => {
+    const idempotencyKey = idempotencyKeyOf(request)
+    const made = request.is('multipart/form-data') ? await fromForm() : await fromJson()
+    response
+      .status(202)
+      .location(fill(routes.rollout, { id: made.id }))
+      .json(made)
+
+    async function fromJson(): Promise<Rollout> {
+      const { source, ...more } = await jsonObject(request, response, parts.bodyMs)
+      const asked = { ...readRollout(more), source: readImageSource(source) }
+      return parts.rollouts.create(asked, null, { asked, idempotencyKey })
+    }
+
+    async function fromForm(): Promise<Rollout> {
+      const { source, fields, secrets } = await receiveSource(request, response, parts)
+      const wish = fields.find(([name]) => name === 'rollout')
+      if (!wish) throw new Problem('request-invalid', 'The form has no field named rollout: {"targets": [{"app": …}]}.')
+      const asked = { ...readRollout(asObject(wish[1])), source: null }
+      const { options } = readOptions(fields.filter((field) => field !== wish))
+      const build = { app: asked.targets[0]!.app, options: { ...options, deploy: false }, source, secrets }
+      const { id } = await parts.submit({ ...build, idempotencyKey })
+      return parts.rollouts.create(asked, id, { asked: [asked, options, source.digest], idempotencyKey })
+    }
+  }
+}
+
+/** `GET /v1/rollouts`: newest first, `limit` at a time. */
+export function listRollouts({ rollouts }: HttpParts): RequestHandler {
+  return async (request, response) =>
+    void response.json(await rollouts.list(pageOf(knownQuery(request, 'limit', 'cursor'), /^[\da-f-]{1,50}$/)))
+}
+
+/** `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 when it has ended, 202 while what has begun still stops. */
+export function cancelRollout({ rollouts }: HttpParts): RequestHandler {
+  return async (request, response) => {
+    const rollout = await rollouts.cancel(String(request.params['id']), cancelWishOf(request))
+    response.status(rollout.endedAt === null ? 202 : 200).json(rollout)
+  }
+}
+
+/** `GET /v1/rollouts/{id}`. */
+export function readRolloutRecord({ rollouts }: HttpParts): RequestHandler {
+  return async (request, response) => void response.json(await rollouts.find(String(request.params['id'])))
+}
+
+function readRollout(body: Record<string, unknown>): Omit<NewRollout, 'source'> {
+  const parsed = NewRollout.safeParse(body)
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]!
+    throw new Problem('request-invalid', `The rollout cannot be so: ${[...path, message].join(': ')}.`)
+  }
+  const targets = parsed.data.targets.map(({ app, ...options }) => ({ app, options: parseOptions(options) }))
+  const names = targets.map(({ app, options }) => `${app}${options.owner ? ` of ${options.owner}` : ''}`)
+  const seen = new Set<string>()
+  const twice = names.find((name) => seen.size === seen.add(name).size)
+  if (twice) throw new Problem('option-invalid', `The target ${twice} is named twice; name it once.`)
+  return { ...parsed.data, targets }
+}

@@ -1,0 +1,121 @@
+import { writeFile } from 'node:fs/promises'
+import { isIPv6 } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { Problem } from '#api/problem.ts'
+import { mustRun } from '../host/exec-tool.ts'
+
+/** Where build steps run, and what they may reach beside the public network. */
+export type BuildNetwork = {
+  /** The bridge on which build steps are. Empty: its walls are put up by someone else. */
+  bridge: string
+  /** Resolvers, as in the daemon's `[dns]`; only DNS of them is open. */
+  dns: readonly string[]
+  /** Addresses and ranges that are open although they lie in a closed range. */
+  allow: readonly string[]
+}
+
+/** Not the public network: this host, private, shared, link-local, loopback, test, relay, multicast, reserved. */
+const closed4 =
+  '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3'
+/** Public is 2000::/3 alone (so not ::1, IPv4 in IPv6, NAT64, 6PN, link-local, multicast), without Teredo, test ranges and 6to4. */
+const public6 = '2000::/3'
+const closed6 = '2001::/23 2001:db8::/32 2002::/16 3fff::/20'
+
+/** Where these are there and say 1, packets between two ports of a bridge pass the forward hook of IP. */
+const bridgedTraffic = ['ip', 'ip6'].map((family) => `/proc/sys/net/bridge/bridge-nf-call-${family}tables`)
+
+/**
+ * Puts up the walls around build steps: they reach the public network and nothing else, not this machine, not each
+ * other. One transaction replaces what an earlier gateway put up; the rules stay when the gateway ends. Answers whether
+ * steps are kept from each other, too: not every kernel can look into a bridge.
+ */
+export async function putUpNetworkRules(network: BuildNetwork): Promise<{ stepsApart: boolean }> {
+  await nft(networkRules(network)).catch((cause: unknown) => {
+    const detail = 'nft could not put up the walls around build steps; the gateway needs nftables and root for it'
+    throw new Problem('not-ready', detail, { cause })
+  })
+  const shown = await showBridgedTraffic()
+  for (const rules of neighbourRules(network.bridge, subnetsOf(network.bridge), shown)) {
+    const taken = await nft(rules).then(
+      () => true,
+      () => false,
+    )
+    if (taken) return { stepsApart: true }
+  }
+  return { stepsApart: shown }
+}
+
+/** Whether frames between two ports of a bridge pass the forward hook of IP, too: other frames never do. */
+async function showBridgedTraffic(): Promise<boolean> {
+  try {
+    for (const path of bridgedTraffic) await writeFile(path, '1', { flag: 'r+' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+const nft = (rules: string): Promise<void> => mustRun('nft', ['-f', '-'], { input: rules })
+
+/**
+ * Steps of one bridge are neighbours, and have nothing to say to each other: no frame goes from port to port, of
+ * whatever kind. What goes to and from this machine itself (ARP for the default route, too) does not pass this hook.
+ *
+ * Not every kernel can tell bridges apart here. There the addresses of this bridge decide. Addresses of a link are the
+ * same on every bridge: where the hook of IP does not see them (`shown`), they and IPv6 end on all bridges. The first
+ * table that the kernel takes counts.
+ */
+export function neighbourRules(bridge: string, subnets: readonly string[], shown: boolean): string[] {
+  const table = (rules: string[]) =>
+    replacedTable(`bridge ${tableName(bridge)}`, chain('to_neighbours', 'forward', rules))
+  const own = subnets.flatMap((subnet) => [...fromAndTo(subnet), ...fromAndTo(subnet, 'arp', 'ip ')])
+  const ofLinks = [...fromAndTo('169.254.0.0/16'), 'ether type ip6 drop']
+  const rules = [...own, ...(shown ? [] : ofLinks)].map((rule) => `${rule} comment "${bridge}"`)
+  return [
+    table([`meta ibrname "${bridge}" drop`, `meta obrname "${bridge}" drop`]),
+    ...(subnets.length > 0 ? [table(rules)] : []),
+  ]
+}
+
+const fromAndTo = (range: string, kind = 'ip', of = '') =>
+  ['saddr', 'daddr'].map((which) => `${kind} ${which} ${of}${range} drop`)
+
+const subnetsOf = (bridge: string) =>
+  (networkInterfaces()[bridge] ?? []).flatMap(({ family, cidr }) => (family === 'IPv4' && cidr ? [cidr] : []))
+
+/** The rules, as nft reads them. They come before the network plugins' own, and only ever drop. */
+export function networkRules({ bridge, dns, allow }: BuildNetwork): string {
+  const open = [
+    'ct state established,related accept',
+    ...perFamily(dns, (to) => `${to} meta l4proto { tcp, udp } th dport 53 accept`),
+    ...perFamily(allow, (to) => `${to} accept`),
+  ]
+  const closed = [`ip daddr ${set(closed4)} drop`, `ip6 daddr != ${public6} drop`, `ip6 daddr ${set(closed6)} drop`]
+  const ofSteps = (rules: string[]) => rules.map((rule) => `iifname "${bridge}" ${rule}`)
+  return replacedTable(`inet ${tableName(bridge)}`, [
+    ...chain('to_this_machine', 'input', ofSteps([...open, 'drop'])),
+    ...chain('to_others', 'forward', ofSteps([...open, ...closed])),
+  ])
+}
+
+const tableName = (bridge: string) => `tarmac_${bridge.replaceAll(/\W/g, '_')}`
+
+/** Named first, so that there is one to delete. */
+const replacedTable = (table: string, lines: string[]) =>
+  [`table ${table}`, `delete table ${table}`, `table ${table} {`, ...lines, '}\n'].join('\n')
+
+const chain = (name: string, hook: string, rules: string[]) => [
+  `chain ${name} {`,
+  `type filter hook ${hook} priority -10;`,
+  ...rules,
+  '}',
+]
+
+function perFamily(addresses: readonly string[], rule: (to: string) => string): string[] {
+  return [false, true].flatMap((sixth) => {
+    const own = addresses.filter((each) => isIPv6(each.split('/')[0]!) === sixth)
+    return own.length > 0 ? [rule(`ip${sixth ? '6' : ''} daddr ${set(own.join(' '))}`)] : []
+  })
+}
+
+const set = (ranges: string) => `{ ${ranges.replaceAll(' ', ', ')} }`

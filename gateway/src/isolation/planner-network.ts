@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
+import { Problem } from '#api/problem.ts'
+import { putUpNetworkRules, type BuildNetwork } from './firewall.ts'
+import { mustRun as run } from '../host/exec-tool.ts'
+
+export type LookupNetwork = {
+  /** The network namespace, as a path. */
+  namespace: string
+  /** What a program needs to see for names and certificates, by its place in the sandbox. */
+  show: Record<string, string>
+}
+
+const certificates = '/etc/ssl'
+
+/**
+ * A network namespace from which programs reach the public network and nothing else: a cable of its own to this machine,
+ * with the walls of build steps around its end. Named after the folder, so that a gateway finds what it left behind when
+ * it was killed.
+ */
+export async function openLookupNetwork(dir: string, { dns, allow }: Pick<BuildNetwork, 'dns' | 'allow'>) {
+  const hash = createHash('sha256').update(dir).digest()
+  const name = `tarmac_p${hash.toString('hex', 0, 3)}`
+  const close = async () => {
+    const walls = `tarmac_${name}`
+    for (const table of [`ip ${name}`, `inet ${walls}`, `bridge ${walls}`])
+      await run('nft', ['delete', 'table', ...table.split(' ')]).catch(() => {})
+    await run('ip', ['link', 'delete', name]).catch(() => {})
+    await run('ip', ['netns', 'delete', name]).catch(() => {})
+  }
+  await close()
+  try {
+    const subnet = freeSubnet(hash.readUInt16BE(4))
+    const [host, own] = [`${subnet}.1`, `${subnet}.2`]
+    // The walls first: they close a cable that is not there yet, and there is no moment without them.
+    await putUpNetworkRules({ bridge: name, dns, allow })
+    await run('nft', [natRules(name, own)])
+    const commands = [
+      `netns add ${name}`,
+      `link add ${name} type veth peer name eth0 netns ${name}`,
+      `address add ${host}/30 dev ${name}`,
+      `link set ${name} up`,
+      `-n ${name} address add ${own}/30 dev eth0`,
+      `-n ${name} link set lo up`,
+      `-n ${name} link set eth0 up`,
+      `-n ${name} route add default via ${host}`,
+    ]
+    for (const command of commands) await run('ip', command.split(' '))
+    await writeFile('/proc/sys/net/ipv4/ip_forward', '1')
+    const resolvers = join(dir, 'plan-resolv.conf')
+    await writeFile(resolvers, dns.map((address) => `nameserver ${address}\n`).join(''))
+    const show = {
+      '/etc/resolv.conf': resolvers,
+      ...(existsSync(certificates) && { [certificates]: certificates }),
+    }
+    return { namespace: `/run/netns/${name}`, show, [Symbol.asyncDispose]: close }
+  } catch (cause) {
+    await close()
+    const advice = 'The gateway needs root, iproute2 and nftables for it; or set TARMAC_PLAN_NETWORK=none.'
+    throw new Problem('not-ready', `The planner’s network could not be made. ${advice}`, { cause })
+  }
+}
+
+const natRules = (name: string, own: string) =>
+  `table ip ${name} { chain out { type nat hook postrouting priority 100; ip saddr ${own} oifname != "${name}" masquerade; }; }`
+
+/** The first three numbers of an address in 198.18.0.0/15, the test range, where no network of anybody's is. */
+function freeSubnet(seed: number): string {
+  const taken = new Set(Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => address) ?? []))
+  for (let n = seed; n < seed + 2 ** 15; n++) {
+    const subnet = `198.${18 + ((n >> 8) & 1)}.${n & 255}`
+    if (!taken.has(`${subnet}.1`)) return subnet
+  }
+  throw new Error('No subnet is free.')
+}

@@ -1,0 +1,111 @@
+import { Literals } from './aho-corasick.ts'
+
+/** Letters of a kind, `min` to `max` of them; as many as there are are taken. */
+type Run = { kind: Uint8Array; min: number; max: number }
+type Shape = {
+  /** What it begins with. */
+  begins: string[]
+  follows: Run[]
+  /** May not stand behind a letter, a digit or _. */
+  apart?: true
+  /** Goes on over line ends, up to this text. */
+  until?: string
+}
+/** A token that may be one: `from` is its first letter's number; `certain` when it is one. */
+type Candidate = { shape: Shape; from: number; run: number; count: number; certain: boolean }
+
+const runOf = (isOne: (letter: string) => boolean, min: number, max: number): Run => ({
+  kind: Uint8Array.from({ length: 128 }, (_, code) => Number(isOne(String.fromCharCode(code)))),
+  min,
+  max,
+})
+const run = (letters: RegExp, min: number, max = Infinity) => runOf((letter) => letters.test(letter), min, max)
+const word = run(/\w/, 0)
+const exactly = (text: string) => text.split('').map((letter) => runOf((other) => other === letter, 1, 1))
+const keyKinds = ['', 'RSA ', 'EC ', 'DSA ', 'OPENSSH ', 'ENCRYPTED ']
+
+const shapes: Shape[] = [
+  { begins: ['ghp_', 'gho_', 'ghu_', 'ghs_', 'ghr_'], follows: [run(/\w/, 36, 255)] },
+  { begins: ['github_pat_'], follows: [run(/\w/, 22, 255)] },
+  { begins: ['AKIA', 'ASIA'], follows: [run(/[A-Z0-9]/, 16, 16)], apart: true },
+  { begins: ['FlyV1 '], follows: [run(/[\w+/=,-]/, 20)] },
+  { begins: ['fm1r_', 'fm1a_', 'fm2_', 'fo1_'], follows: [run(/[\w+/=-]/, 20)], apart: true },
+  { begins: ['eyJ'], follows: [run(/[\w-]/, 5, 4000), ...exactly('.eyJ'), run(/[\w.-]/, 1)] },
+  {
+    begins: keyKinds.map((kind) => `-----BEGIN ${kind}PRIVATE KEY-----`),
+    follows: [run(/[\w+/=\\:,\s-]/, 0, 32_768)],
+    until: 'PRIVATE KEY-----',
+  },
+]
+const ends = shapes.flatMap(({ until }) => until ?? [])
+const marks = new Literals([...shapes.flatMap(({ begins }) => begins), ...ends])
+const beginning = marks.texts.map((text) => shapes.find(({ begins }) => begins.includes(text)))
+
+/** Finds what looks like a token, letter by letter. */
+export class TokenShapes {
+  #node = 0
+  /** How many letters, digits and _ came in a row. */
+  #wordLetters = 0
+  #candidates: Candidate[] = []
+
+  /** Takes the letter with this number; answers the number of the first letter of a token that it belongs to, or -1. */
+  letter(code: number, number: number): number {
+    const from = this.#candidates.length > 0 ? this.#growAll(code) : -1
+    this.#wordLetters = code < 128 && word.kind[code] === 1 ? this.#wordLetters + 1 : 0
+    const at = this.#node * 128 + code
+    this.#node = code < 128 && at < marks.near.length ? marks.near[at]! : marks.step(this.#node, code)
+    if (this.#node === 0) return from
+    const found = marks.found[this.#node]!
+    const begun = found < 0 ? -1 : this.#mark(found, number)
+    return from < 0 ? begun : from
+  }
+
+  /** Lets each candidate have this letter; answers the first letter of a token that it belongs to, or -1. */
+  #growAll(code: number): number {
+    let from = -1
+    for (const candidate of this.#candidates)
+      if (!grow(candidate, code)) this.#candidates = this.#candidates.filter((other) => other !== candidate)
+      else if (candidate.certain && (from < 0 || candidate.from < from)) from = candidate.from
+    return from
+  }
+
+  lineBreak(): void {
+    this.#node = 0
+    this.#wordLetters = 0
+    if (this.#candidates.length > 0)
+      this.#candidates = this.#candidates.filter((candidate) => candidate.shape.until && grow(candidate, 10))
+  }
+
+  /** The first letter that may yet turn out to belong to a token, when the line goes on; else infinite. */
+  get undecidedFrom(): number {
+    return Math.min(...this.#candidates.flatMap(({ certain, from }) => (certain ? [] : [from])))
+  }
+
+  #mark(found: number, number: number): number {
+    const text = marks.texts[found]!
+    this.#candidates = this.#candidates.filter(({ shape }) => shape.until !== text)
+    const shape = beginning[found]
+    if (!shape || this.#candidates.some((other) => other.shape === shape)) return -1
+    if (shape.apart && this.#wordLetters > text.length) return -1
+    const from = number + 1 - text.length
+    const certain = shape.until !== undefined
+    this.#candidates.push({ shape, from, run: 0, count: 0, certain })
+    return certain ? from : -1
+  }
+}
+
+/** Whether the token goes on with this letter. */
+function grow(candidate: Candidate, code: number): boolean {
+  for (;;) {
+    const { kind, min, max } = candidate.shape.follows[candidate.run]!
+    const isLast = candidate.run === candidate.shape.follows.length - 1
+    if (code < 128 && kind[code] === 1 && candidate.count < max) {
+      candidate.count++
+      if (isLast && candidate.count >= min) candidate.certain = true
+      return true
+    }
+    if (isLast || candidate.count < min) return false
+    candidate.run++
+    candidate.count = 0
+  }
+}

@@ -1,0 +1,124 @@
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
+import { Problem } from '#api/problem.ts'
+import { maxSecretBytes, SecretName, secretNameRule, type SecretFacts } from '#api/secret.ts'
+import type { NewDeployment } from '../deployments/store.ts'
+import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
+import { byteOrder } from '../go/byte-order.ts'
+
+/** Values by name, opened for one build. */
+export type Secrets = ReadonlyMap<string, Buffer>
+
+export const secretLimits = { valueBytes: maxSecretBytes, count: 100, allBytes: 64 * 1024 }
+
+const cipher = 'aes-256-gcm'
+const nonceBytes = 12
+const tagBytes = 16
+
+/** Seals secrets under the operator's key and opens them for builds; nobody else reads a value. */
+export class Vault {
+  readonly #store: SecretStore
+  readonly #key: Uint8Array | null
+
+  /** Without a key nothing can be kept, and what was kept cannot be opened. */
+  constructor(store: SecretStore, key: Uint8Array | null) {
+    this.#store = store
+    this.#key = key
+  }
+
+  async list(app: string): Promise<SecretFacts[]> {
+    this.#keyOrProblem()
+    const secrets = await this.#store.secretsOf(`app:${app}`)
+    return secrets.map(({ name, createdAt, updatedAt }) => ({ name, createdAt, updatedAt }))
+  }
+
+  async put(app: string, name: string, value: Uint8Array): Promise<SecretFacts> {
+    const others = (await this.#store.secretsOf(`app:${app}`)).filter((secret) => secret.name !== name)
+    checkLimits([...others.map(({ sealed }) => sealed.length - nonceBytes - tagBytes), value.length])
+    return this.#store.putSecret(`app:${app}`, this.#seal(`app:${app}`, name, value))
+  }
+
+  async remove(app: string, name: string): Promise<void> {
+    this.#keyOrProblem()
+    if (!(await this.#store.removeSecret(`app:${app}`, checkedName(name))))
+      throw new Problem(
+        'secret-not-found',
+        `The app ${app} has no secret ${name}. GET /v1/apps/${app}/secrets lists them.`,
+      )
+  }
+
+  /** What came with a deployment, to be kept with its record. */
+  sealFor(id: string, secrets: ReadonlyMap<string, Uint8Array>): Pick<NewDeployment, 'secrets' | 'secretsMark'> {
+    if (secrets.size === 0) return {}
+    checkLimits([...secrets.values()].map(({ length }) => length))
+    return {
+      secrets: [...secrets].map(([name, value]) => this.#seal(`deployment:${id}`, name, value)),
+      secretsMark: secretsHash(secrets, this.#keyOrProblem()),
+    }
+  }
+
+  /** The app's secrets, and over them those that came with the deployment. */
+  async open({ id, app }: { id: string; app: string }): Promise<Secrets> {
+    const opened = new Map<string, Buffer>()
+    for (const owner of [`app:${app}`, `deployment:${id}`] as const)
+      for (const secret of await this.#store.secretsOf(owner)) opened.set(secret.name, this.#open(owner, secret))
+    return opened
+  }
+
+  #seal(owner: SecretOwner, name: string, value: Uint8Array): SealedSecret {
+    const key = this.#keyOrProblem()
+    const nonce = randomBytes(nonceBytes)
+    const sealing = createCipheriv(cipher, key, nonce).setAAD(placeOf(owner, checkedName(name)))
+    const text = Buffer.concat([sealing.update(value), sealing.final()])
+    return { name, keyId: keyIdOf(key), sealed: Buffer.concat([nonce, sealing.getAuthTag(), text]) }
+  }
+
+  #open(owner: SecretOwner, { name, keyId, sealed }: SealedSecret): Buffer {
+    const key = this.#keyOrProblem()
+    if (keyId !== keyIdOf(key))
+      throw new Problem(
+        'secrets-unavailable',
+        `The secret ${name} was kept under another key (${keyId}, not ${keyIdOf(key)}). Set TARMAC_SECRETS_KEY back to that one, or put the secret again.`,
+        { facts: { secret: name } },
+      )
+    try {
+      const opening = createDecipheriv(cipher, key, sealed.subarray(0, nonceBytes), { authTagLength: tagBytes })
+      opening.setAAD(placeOf(owner, name)).setAuthTag(sealed.subarray(nonceBytes, nonceBytes + tagBytes))
+      return Buffer.concat([opening.update(sealed.subarray(nonceBytes + tagBytes)), opening.final()])
+    } catch (cause) {
+      const detail = `The secret ${name} is damaged in the database, though the key is right. Put it again.`
+      throw new Problem('secrets-unavailable', detail, { cause, facts: { secret: name } })
+    }
+  }
+
+  #keyOrProblem(): Uint8Array {
+    if (this.#key) return this.#key
+    const way = 'Its operator sets TARMAC_SECRETS_KEY to 32 random bytes (openssl rand -base64 32) and starts it again.'
+    throw new Problem('secrets-unavailable', `This builder has no key for secrets. ${way}`)
+  }
+}
+
+/** Changes when a name or a value does; tells nothing of them without the key. */
+export function secretsHash(values: ReadonlyMap<string, string | Uint8Array>, key: Uint8Array): string {
+  const pairs = [...values].map(([name, value]): [string, string] => [name, Buffer.from(value).toString('base64')])
+  const sorted = pairs.toSorted(([a], [b]) => byteOrder(a, b))
+  return createHmac('sha256', key).update(JSON.stringify(sorted)).digest('hex')
+}
+
+/** Sealed with each value, so that none opens in another's place. */
+const placeOf = (owner: SecretOwner, name: string) => Buffer.from(`${owner}\0${name}`)
+const keyIdOf = (key: Uint8Array) => createHmac('sha256', key).update('tarmac key id').digest('hex').slice(0, 12)
+
+function checkedName(name: string): string {
+  if (SecretName.safeParse(name).success) return name
+  throw new Problem('secret-invalid', secretNameRule)
+}
+
+function checkLimits(sizes: number[]): void {
+  const { valueBytes, count, allBytes } = secretLimits
+  const refuse = (detail: string) => new Problem('secret-invalid', detail, { facts: { limits: secretLimits } })
+  if (sizes.includes(0)) throw refuse('The value is empty. Send it as the body, or as the field’s value.')
+  if (sizes.some((size) => size > valueBytes)) throw refuse(`A secret has at most ${valueBytes / 1024} KiB.`)
+  if (sizes.length > count) throw refuse(`There may be ${count} secrets; take away those that are not needed.`)
+  if (sizes.reduce((sum, size) => sum + size, 0) > allBytes)
+    throw refuse(`All secrets together have at most ${allBytes / 1024} KiB.`)
+}

@@ -1,0 +1,137 @@
+import { Problem } from '#api/problem.ts'
+import type { Limits } from '../limits.ts'
+import { checkCharacters, likeness } from './source-path.ts'
+import { tooMany } from './tar-reader.ts'
+import { turn } from '../yield-turn.ts'
+
+/** Linux takes no longer target of a link. */
+const targetBytes = 4095
+
+type Kind = 'file' | 'copy' | 'folder' | 'link'
+type Place = { kind: Kind; path: string }
+
+/**
+ * Which paths of a tree are taken, and by what. A tree is refused when two of its paths could be the same on some file
+ * system, or when one of its links, followed all the way, could leave it.
+ */
+export class TreeShape {
+  readonly #limits: Limits
+  readonly #places = new Map<string, Place>()
+  readonly #targets = new Map<string, string>()
+  /** Letters of the longest link's path, in its likeness: a longer path is no link. */
+  #longestLink = 0
+  #files = 0
+
+  constructor(limits: Limits) {
+    this.#limits = limits
+  }
+
+  /** Takes a path. Returns the folders that are new by this, outer before inner. */
+  take(kind: Kind, path: string): string[] {
+    const place = this.#places.get(likeness(path))
+    // A folder may come again, after what it holds or twice: it is there, and that is all that it says.
+    if (place?.kind === 'folder' && kind === 'folder' && place.path === path) return []
+    if (place) throw clash(place, kind, path)
+    const folders = this.#folders(path)
+    this.#add({ kind, path })
+    if (kind === 'file') this.#files++
+    return kind === 'folder' ? [...folders, path] : folders
+  }
+
+  /** Takes a path for a symbolic link. Where it leads is looked at again when all the tree is known. */
+  takeLink(path: string, target: string): string[] {
+    checkCharacters(target)
+    if (target === '' || /^[/\\]|^[A-Za-z]:[/\\]/.test(target)) throw escape('Its target must be a relative path.')
+    if (Buffer.byteLength(target) > targetBytes)
+      throw new Problem('archive-path-too-long', `The target of a link may have ${targetBytes} bytes.`, {
+        facts: { targetBytes },
+      })
+    this.#aim(path, target)
+    if (this.#targets.size >= this.#limits.links) throw tooMany(this.#limits.links)
+    const folders = this.take('link', path)
+    this.#targets.set(path, target)
+    this.#longestLink = Math.max(this.#longestLink, likeness(path).length)
+    return folders
+  }
+
+  get hasFiles(): boolean {
+    return this.#files > 0
+  }
+
+  isFile(path: string): boolean {
+    const place = this.#places.get(likeness(path))
+    return place?.path === path && (place.kind === 'file' || place.kind === 'copy')
+  }
+
+  /** Every link, once the tree is whole: none leads through another link, in a circle, or out. */
+  async links(): Promise<{ path: string; target: string }[]> {
+    const aims = new Map<string, string>()
+    for (const [path, target] of this.#targets) {
+      await turn()
+      aims.set(likeness(path), likeness(this.#aim(path, target)))
+    }
+    for (const path of this.#targets.keys()) {
+      let at: string | undefined = likeness(path)
+      for (let hops = 0; at !== undefined; hops++, at = aims.get(at))
+        if (hops > this.#limits.depth) throw escape(`The link ${JSON.stringify(path)} leads in a circle.`)
+    }
+    return [...this.#targets].map(([path, target]) => ({ path, target }))
+  }
+
+  /** The path that a link leads to, each step looked at. */
+  #aim(path: string, target: string): string {
+    const at = path.split('/').slice(0, -1)
+    const steps = target.split('/').filter((step) => step !== '' && step !== '.')
+    if (steps.length > 2 * this.#limits.depth) throw escape('Its target has too many steps.')
+    const keys = at.map(likeness)
+    let letters = keys.reduce((sum, key) => sum + key.length + 1, -1)
+    for (const [i, step] of steps.entries()) {
+      if (step !== '..') {
+        at.push(step)
+        letters += keys[keys.push(likeness(step)) - 1]!.length + 1
+      } else if (at.pop() === undefined) throw escape('Its target is outside the tree.')
+      else letters -= keys.pop()!.length + 1
+      const mayBeLink = i < steps.length - 1 && letters <= this.#longestLink
+      if (mayBeLink && this.#places.get(keys.join('/'))?.kind === 'link')
+        throw escape(`The link ${JSON.stringify(path)} leads through another link.`)
+    }
+    return at.join('/')
+  }
+
+  /** Makes sure of the folders above a path; returns those that are new. */
+  #folders(path: string): string[] {
+    const slash = path.lastIndexOf('/')
+    if (slash < 0) return []
+    const folder = path.slice(0, slash)
+    const place = this.#places.get(likeness(folder))
+    if (place?.kind === 'folder' && place.path === folder) return []
+    if (place) throw clash(place, 'folder', folder)
+    const folders = this.#folders(folder)
+    this.#add({ kind: 'folder', path: folder })
+    return [...folders, folder]
+  }
+
+  #add(place: Place): void {
+    // Folders that no entry names count too: each is a folder to make.
+    if (this.#places.size >= this.#limits.entries) throw tooMany(this.#limits.entries)
+    this.#places.set(likeness(place.path), place)
+  }
+}
+
+function clash(place: Place, kind: Kind, path: string): Problem {
+  const other = { facts: { other: place.path } }
+  if (place.path === path && place.kind !== kind && (place.kind === 'link' || kind === 'link'))
+    return escape('A link stands where another entry has a folder or a file.', other)
+  if (place.kind === 'copy' && place.path === path)
+    return new Problem('archive-hardlink-invalid', 'It would write over a hard link.', other)
+  return new Problem(
+    'archive-duplicate-path',
+    place.path === path
+      ? 'Its path comes twice.'
+      : 'Its path differs from another only in case or the like, and not every file system keeps them apart. Rename one.',
+    other,
+  )
+}
+
+const escape = (detail: string, more: { facts?: Record<string, unknown> } = {}): Problem =>
+  new Problem('archive-link-escape', `${detail} Links must stay inside the tree.`, more)

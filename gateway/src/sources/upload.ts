@@ -1,0 +1,105 @@
+import { rm } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import type { SourceFacts } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
+import { crashOrders } from '../crash-point.ts'
+import { ThreadPool } from '../host/threads/thread-pool.ts'
+import { brokenOff, sentBytes } from './sent-bytes.ts'
+import type { UploadJob } from './upload-thread.ts'
+
+/** Of the whole process: uploads share these threads, whatever intake they go to. */
+export const uploadThreads = new ThreadPool({
+  script: new URL('./upload-thread.ts', import.meta.url),
+  size: 2,
+  heapMiB: 1024,
+  data: () => ({ crashOrders: crashOrders() }),
+})
+/** A thread that has been told to stop an upload, and does not, is ended after this long. */
+const stopMs = 60_000
+
+/** One upload on its way through a thread, which checks and unpacks it. Always call `end`. */
+export class Upload {
+  readonly path: string
+  /** Whether the archive was found to be good. */
+  checked = false
+  readonly #job: ReturnType<ThreadPool['start']>
+  #leftMs: number
+  readonly #limits: UploadJob['limits']
+
+  constructor(job: UploadJob) {
+    this.path = job.path
+    this.#limits = job.limits
+    this.#leftMs = job.limits.unpackMs
+    this.#job = uploadThreads.start('upload', job)
+  }
+
+  /** Sends the body to the thread. Resolves when all of it is checked. */
+  async check(body: Readable, signal: AbortSignal): Promise<SourceFacts> {
+    const { port } = this.#job
+    const either = AbortSignal.any([signal, port.broken]) // a thread that refuses does not wait for the sender
+    try {
+      for await (const piece of sentBytes(body, this.#limits, either)) await this.#within(port.sendCopy(piece))
+      port.sendEnd()
+    } catch (error) {
+      port.sendError(error) // the thread adds at which entry it happened
+    }
+    const found = await this.#within(port.value<SourceFacts>())
+    if (signal.aborted) throw brokenOff(signal.reason)
+    this.checked = true
+    return found
+  }
+
+  /** Writes what is not written yet. */
+  async write(): Promise<void> {
+    this.#job.port.sendValue(true)
+    await this.#within(this.#job.port.value())
+  }
+
+  /** Resolves when the thread is done with it. What it wrote is gone then, unless it has been moved elsewhere. */
+  async end(): Promise<void> {
+    const { port, end, kill } = this.#job
+    port.sendError(new Error('The upload is over.'))
+    const stuck = setTimeout(kill, this.#leftMs > 0 ? stopMs : 0)
+    await port.closed
+    clearTimeout(stuck)
+    end()
+    await rm(this.path, { recursive: true, force: true }) // where the thread has died
+  }
+
+  /** Counts the time of the thread's own: while the sender is waited for, none passes. */
+  async #within<T>(work: Promise<T>): Promise<T> {
+    const startedMs = performance.now()
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(this.#tooLong()), Math.max(1, this.#leftMs))
+    try {
+      return await Promise.race([work, late])
+    } finally {
+      clearTimeout(timer)
+      this.#leftMs -= performance.now() - startedMs
+    }
+  }
+
+  #tooLong(): Problem {
+    const limitMs = this.#limits.unpackMs
+    return new Problem(
+      'time-limit',
+      `Checking and unpacking the archive took more than ${limitMs / 1000} s. Leave out what is not source, or send it when the builder has less to do.`,
+      { facts: { phase: 'unpack', limitMs } },
+    )
+  }
+}
+
+/** Removes a tree on a thread. */
+export const removeTree = (path: string): Promise<void> => onThread('remove', path)
+
+/** `syncFileSystem` on a thread: to start a program holds whoever starts it, on a busy machine for a long time. */
+export const syncTree = (path: string): Promise<void> => onThread('sync', path)
+
+async function onThread(kind: 'remove' | 'sync', path: string): Promise<void> {
+  const { port, end } = uploadThreads.start(kind, path)
+  try {
+    await port.value()
+  } finally {
+    end()
+  }
+}

@@ -1,0 +1,100 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { ImageFacts } from '#api/deployment.ts'
+import { packJson, sharedChars, unpacked } from '../../deployments/packed-json.ts'
+import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import { pageOf, type StoreTools } from '../store-tools.ts'
+import { type KeptRelease, keptReleases, type NewRelease, type ReleaseStore } from '../../deployments/release-store.ts'
+
+type Row = { app: string; owner: string; number: number; deployment: string; created_at: string; body: string }
+
+/** The tables of releases and of the apps that this gateway made. */
+export class ReleaseRows implements ReleaseStore {
+  readonly #db: DatabaseSync
+  readonly #tools: StoreTools
+  readonly #insert
+  readonly #prune
+  readonly #upTo
+  readonly #newest
+
+  constructor(db: DatabaseSync, tools: StoreTools) {
+    this.#db = db
+    this.#tools = tools
+    this.#insert = db.prepare(
+      `INSERT INTO releases (app, owner, number, deployment, created_at, body)
+       SELECT ?1, ?2, coalesce(max(number), 0) + 1, ?3, ?4, ?5 FROM releases WHERE app = ?1 AND owner = ?2
+       RETURNING number`,
+    )
+    this.#prune = db.prepare('DELETE FROM releases WHERE app = ? AND owner = ? AND number <= ?')
+    this.#upTo = db.prepare(
+      'SELECT * FROM releases WHERE app = ? AND owner = ? AND number <= ? ORDER BY number DESC LIMIT ?',
+    )
+    this.#newest = db.prepare(
+      `SELECT * FROM releases AS r WHERE app = ?
+       AND number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner) ORDER BY owner`,
+    )
+  }
+
+  /** Within the transaction in which the deployment goes live; returns the number. */
+  add(of: { app: string; owner: string; deployment: string; image: ImageFacts | null }, release: NewRelease): number {
+    const { app, owner } = of
+    const kept = { image: of.image, ...release, desired: JSON.parse(packJson(release.desired ?? null)) as unknown }
+    const body = keepWithin('The release', JSON.stringify(kept), sizeLimits.releaseBytes)
+    const number = Number(this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'])
+    this.#prune.run(app, owner, number - keptReleases)
+    return number
+  }
+
+  async find(app: string, owner: string | null, number?: number) {
+    const [row] = this.#rows(app, owner, number ?? Number.MAX_SAFE_INTEGER, 1)
+    return row && (number === undefined || row.number === number) ? toRelease(row) : null
+  }
+
+  async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
+    const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
+    const rows = this.#upTo.iterate(app, owner ?? '', upTo, page.limit + 1) as Iterable<unknown>
+    const { shown, next } = pageOf(rows as Iterable<Row>, page.limit, ({ number }) => number, shownChars)
+    return { releases: shown.map(toRelease), next }
+  }
+
+  async newest(app: string) {
+    return (this.#newest.all(app) as unknown as Row[]).map(toRelease)
+  }
+
+  async madeApp(app: string, flyId: string | null) {
+    keepWithin('Fly’s id of the app', flyId ?? '', sizeLimits.nameBytes)
+    keepWithin('The app’s name', app, sizeLimits.nameBytes)
+    const { time, transaction } = this.#tools
+    const note = this.#db.prepare(
+      'INSERT INTO apps (app, made_at, fly_id) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET made_at = ?2, fly_id = ?3',
+    )
+    transaction(() => note.run(app, time(), flyId))
+  }
+
+  async isMade(app: string, flyId: string | null) {
+    const made = 'SELECT 1 FROM apps WHERE app = ?1 AND made_at IS NOT NULL AND coalesce(fly_id = ?2, true)'
+    return this.#db.prepare(made).get(app, flyId) !== undefined
+  }
+
+  async forget(app: string) {
+    this.#tools.transaction(() => {
+      // The row stays: what came for the app meanwhile waits in the queue by it.
+      this.#db.prepare("UPDATE apps SET settings = '{}', made_at = NULL, fly_id = NULL WHERE app = ?").run(app)
+      this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
+      this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
+    })
+  }
+
+  #rows(app: string, owner: string | null, upTo: number, limit: number): Row[] {
+    return this.#upTo.all(app, owner ?? '', upTo, limit) as unknown as Row[]
+  }
+}
+
+/** Of a release as it is shown: a text that is kept once is there for each group. */
+const shownChars = ({ body }: Row): number =>
+  body.length + sharedChars((JSON.parse(body) as Pick<KeptRelease, 'desired'>).desired)
+
+function toRelease({ app, owner, number, deployment, created_at: createdAt, body }: Row): KeptRelease {
+  const { desired, ...kept } = JSON.parse(body) as Pick<KeptRelease, 'image' | 'desired' | 'secrets'>
+  const rest = { ...kept, desired: unpacked(desired) }
+  return { app, owner: owner || null, number, deployment, createdAt, ...rest }
+}

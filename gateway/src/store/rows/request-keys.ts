@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto'
+import { Problem } from '#api/problem.ts'
+import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import type { DeploymentRows } from './deployment-rows.ts'
+
+/** For so long the same key stands for the same request. */
+export const keyKeptMs = 24 * 3_600_000
+
+/** Tells one request from another. Without what is not given, so that an option which a later gateway adds changes none. */
+export function fingerprintOf(request: unknown): string {
+  const asked = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
+  return createHash('sha256').update(asked).digest('hex')
+}
+
+type Key = { app: string; key: string; asked: unknown }
+
+/** The id of the deployment that this key made, if any. Problem: `idempotency-mismatch`. */
+export function madeByKey(rows: DeploymentRows, { app, key, asked }: Key): string | null {
+  const known = knownKey(rows, app, key)
+  if (known && known['fingerprint'] !== fingerprintOf(asked))
+    throw new Problem(
+      'idempotency-mismatch',
+      `The Idempotency-Key was used for another request to ${app}; choose a new one.`,
+    )
+  return known ? String(known['deployment']) : null
+}
+
+/** For use within the transaction that makes the deployment. */
+export function noteKey(rows: DeploymentRows, { app, key, asked }: Key, deployment: string): void {
+  rows.run('DELETE FROM idempotency_keys WHERE at < ?', [rows.time(-keyKeptMs)])
+  keepWithin('The idempotency key', key, sizeLimits.nameBytes)
+  rows.run('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?)', [
+    app,
+    key,
+    fingerprintOf(asked),
+    deployment,
+    rows.time(),
+  ])
+}
+
+/** What this key stands for, if it was used within its time. */
+export const knownKey = (rows: DeploymentRows, app: string, key: string) =>
+  rows
+    .prepare('SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ? AND at >= ?')
+    .get(app, key, rows.time(-keyKeptMs))

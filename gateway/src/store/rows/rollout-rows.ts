@@ -1,0 +1,125 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { Problem, type ProblemBody } from '#api/problem.ts'
+import { cutProblem } from '../../deployments/cut-texts.ts'
+import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import type { KeptRollout, RolloutStore } from '../../deployments/rollout-store.ts'
+import { fingerprintOf, keyKeptMs } from './request-keys.ts'
+import { pageOf, parsedObject, type StoreTools } from '../store-tools.ts'
+import type { SuspectRows } from './suspect-rows.ts'
+
+type Row = { id: string; created_at: string; ended_at: string | null; fingerprint: string; body: string }
+
+/** The table of rollouts. */
+export class RolloutRows implements RolloutStore {
+  readonly #db: DatabaseSync
+  readonly #tools: StoreTools
+  readonly #suspects: () => SuspectRows
+
+  constructor(db: DatabaseSync, tools: StoreTools, suspects: () => SuspectRows) {
+    this.#db = db
+    this.#tools = tools
+    this.#suspects = suspects
+  }
+
+  async create(...[fresh, request]: Parameters<RolloutStore['create']>) {
+    const { time, transaction } = this.#tools
+    return transaction(() => {
+      const known = this.#known(request)
+      if (known) return this.#whole(known)
+      const { id, ...body } = fresh
+      const { asked, idempotencyKey } = request
+      for (const name of [id, idempotencyKey]) keepWithin('A name', name ?? '', sizeLimits.nameBytes)
+      const text = JSON.stringify({ ...body, refused: {}, problem: null })
+      keepWithin('The rollout', text, sizeLimits.targetsBytes)
+      this.#db
+        .prepare('INSERT INTO rollouts (id, created_at, idempotency_key, fingerprint, body) VALUES (?, ?, ?, ?, ?)')
+        .run(id, time(), idempotencyKey, fingerprintOf(asked), text)
+      return this.#whole(this.#all('WHERE id = ?', id)[0]!)
+    })
+  }
+
+  async madeBy(request: Parameters<RolloutStore['madeBy']>[0]) {
+    const known = this.#known(request)
+    return known ? this.#whole(known) : null
+  }
+
+  async find(id: string) {
+    const [row] = this.#all('WHERE id = ?', id)
+    return row ? this.#whole(row) : null
+  }
+
+  async list({ limit, before }: { limit: number; before: string | null }) {
+    const newestFirst = this.#db.prepare('SELECT * FROM rollouts WHERE id < ? ORDER BY id DESC LIMIT ?')
+    const rows = newestFirst.iterate(before ?? '~', limit + 1) as Iterable<unknown>
+    const { shown, next } = pageOf(rows as Iterable<Row>, limit, ({ id }) => id)
+    return { rollouts: shown.map(toRollout), next }
+  }
+
+  async unfinished() {
+    return this.#all('WHERE ended_at IS NULL ORDER BY created_at').map((row) => this.#whole(row))
+  }
+
+  async begin(id: string) {
+    return this.#tools.transaction(() => this.#suspects().beginRollout(id))
+  }
+
+  async made(id: string) {
+    const update = this.#db.prepare('UPDATE rollouts SET making = max(making - 1, 0), suspect = 0 WHERE id = ?')
+    this.#tools.transaction(() => update.run(id))
+  }
+
+  async refuse(id: string, deployment: string, problem: ProblemBody) {
+    const insert = this.#db.prepare('INSERT OR REPLACE INTO rollout_refusals VALUES (?, ?, ?)')
+    this.#tools.transaction(() => insert.run(id, deployment, JSON.stringify(cutProblem(problem))))
+  }
+
+  async stop(id: string, problem: ProblemBody) {
+    const update = this.#db.prepare(
+      `UPDATE rollouts SET body = json_set(body, '$.problem', json(?))
+       WHERE id = ? AND ended_at IS NULL AND body ->> '$.problem' IS NULL`,
+    )
+    this.#tools.transaction(() => update.run(JSON.stringify(cutProblem(problem)), id))
+  }
+
+  async end(id: string) {
+    const { time, transaction } = this.#tools
+    transaction(() => this.#db.prepare('UPDATE rollouts SET ended_at = ? WHERE id = ?').run(time(), id))
+  }
+
+  /** With its refusals, which have a table of their own: a rollout of many targets is not written again for each. */
+  #whole(row: Row): KeptRollout {
+    const rollout = toRollout(row)
+    const refusals = this.#db.prepare('SELECT deployment, problem FROM rollout_refusals WHERE rollout = ?').all(row.id)
+    for (const { deployment, problem } of refusals)
+      rollout.refused[String(deployment)] = JSON.parse(String(problem)) as ProblemBody
+    return rollout
+  }
+
+  #known({ asked, idempotencyKey }: { asked: unknown; idempotencyKey: string | null }): Row | undefined {
+    const since = this.#tools.time(-keyKeptMs)
+    const [known] = this.#all('WHERE idempotency_key = ? AND created_at > ?', idempotencyKey, since)
+    if (known && known.fingerprint !== fingerprintOf(asked))
+      throw new Problem('idempotency-mismatch', 'The Idempotency-Key was used for another rollout; choose a new one.')
+    return known
+  }
+
+  #all(where: string, ...values: (string | number | null)[]): Row[] {
+    return this.#db.prepare(`SELECT * FROM rollouts ${where}`).all(...values) as unknown as Row[]
+  }
+}
+
+type KeptBody = Omit<KeptRollout, 'id' | 'createdAt' | 'endedAt'>
+
+const toRollout = ({ id, created_at: createdAt, ended_at: endedAt, body }: Row): KeptRollout => ({
+  id,
+  createdAt,
+  endedAt,
+  ...((parsedObject(body) as KeptBody | null) ?? damagedBody(id)),
+})
+
+/** Without targets, so that there is nothing to go on with. */
+const damagedBody = (id: string): KeptBody => {
+  const detail = `The record of rollout ${id} is damaged and cannot be read; its deployments are still there.`
+  const problem = new Problem('records-unusable', detail).body()
+  return { source: null, build: null, parallel: 1, stopAfter: 1, targets: [], refused: {}, problem }
+}

@@ -1,0 +1,44 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { SecretFacts } from '#api/secret.ts'
+import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import type { SealedSecret, SecretOwner } from '../../deployments/secret-store.ts'
+
+/** The table of secrets, for use within a transaction of the store. */
+export class SecretRows {
+  readonly #put
+  readonly #remove
+  readonly #erase
+  readonly #of
+
+  constructor(db: DatabaseSync) {
+    this.#put = db.prepare(
+      `INSERT INTO secrets (owner, name, key_id, sealed, created_at, updated_at) VALUES (?, ?, ?, ?, ?5, ?5)
+       ON CONFLICT DO UPDATE SET key_id = excluded.key_id, sealed = excluded.sealed, updated_at = excluded.updated_at
+       RETURNING name, created_at AS createdAt, updated_at AS updatedAt`,
+    )
+    this.#remove = db.prepare('DELETE FROM secrets WHERE owner = ? AND name = ?')
+    this.#erase = db.prepare('DELETE FROM secrets WHERE owner = ?')
+    this.#of = db.prepare(
+      `SELECT name, key_id AS keyId, sealed, created_at AS createdAt, updated_at AS updatedAt FROM secrets
+       WHERE owner = ? ORDER BY name`,
+    )
+  }
+
+  put(owner: SecretOwner, { name, keyId, sealed }: SealedSecret, at: string): SecretFacts {
+    for (const text of [owner, name, keyId]) keepWithin('The name of a secret', text, sizeLimits.nameBytes)
+    keepWithin('The secret', sealed, sizeLimits.secretBytes)
+    return { ...this.#put.get(owner, name, keyId, sealed, at) } as unknown as SecretFacts
+  }
+
+  remove(owner: SecretOwner, name: string): boolean {
+    return this.#remove.run(owner, name).changes > 0
+  }
+
+  erase(owner: SecretOwner): void {
+    this.#erase.run(owner)
+  }
+
+  of(owner: SecretOwner): (SealedSecret & SecretFacts)[] {
+    return this.#of.all(owner).map((row) => ({ ...row })) as unknown as (SealedSecret & SecretFacts)[]
+  }
+}

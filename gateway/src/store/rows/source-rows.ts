@@ -1,0 +1,46 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { KeepSources } from '../../deployments/store.ts'
+import { parsedObject } from '../store-tools.ts'
+
+/** Which sources are still needed, as the tables say. */
+export class SourceRows {
+  readonly #apps
+  readonly #unfinished
+  readonly #newest
+  readonly #size
+
+  constructor(db: DatabaseSync) {
+    this.#apps = db.prepare('SELECT app, settings FROM apps')
+    this.#unfinished = db.prepare(
+      'SELECT source_digest AS digest FROM deployments WHERE ended_at IS NULL AND source_digest IS NOT NULL',
+    )
+    this.#newest = db.prepare(
+      `SELECT id, source_digest AS digest, ended_at AS endedAt FROM deployments
+       WHERE app = ? AND ended_at IS NOT NULL AND source_digest IS NOT NULL ORDER BY number DESC`,
+    )
+    this.#size = db.prepare(
+      `SELECT iif(json_valid(body), body, '{}') ->> '$.source.sizeBytes' AS sizeBytes FROM deployments WHERE id = ?`,
+    )
+  }
+
+  inUse(keep: KeepSources, now: number): Set<string> {
+    const digests = new Set(this.#unfinished.all().map(({ digest }) => String(digest)))
+    for (const { app, settings } of this.#apps.all()) {
+      const own = { ...keep, ...parsedObject(String(settings)) }
+      const since = new Date(now - own.keepSourcesDays * 86_400_000).toISOString()
+      const kept = new Set<string>()
+      let sizeBytes = 0
+      for (const row of this.#newest.iterate(String(app))) {
+        const digest = String(row['digest'])
+        if (kept.has(digest)) continue
+        // Asked once for each source: records may be large, and many of one source.
+        sizeBytes += Number(this.#size.get(String(row['id']))!['sizeBytes'])
+        const enough = kept.size >= own.keepSources || sizeBytes > own.keepSourcesMib * 2 ** 20
+        if (enough || String(row['endedAt']) < since) break
+        kept.add(digest)
+      }
+      for (const digest of kept) digests.add(digest)
+    }
+    return digests
+  }
+}

@@ -1,0 +1,141 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { gatewayDied, gatewayDiedAtRollout } from '../../deployments/gateway-died.ts'
+import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import { failureIn, touchesMachines, workingStates } from '../../deployments/states.ts'
+import type { Life } from '../../deployments/store.ts'
+import { bodyOf, type DeploymentRows, mayBeMissing, type Row, touched } from './deployment-rows.ts'
+
+const working = workingStates.map((state) => `'${state}'`).join(', ')
+const atMachines = workingStates
+  .filter(touchesMachines)
+  .map((state) => `'${state}'`)
+  .join(', ')
+/** A lease says that somebody works on it. A suspect at machines that waits for its turn has none. */
+const atWork = `ended_at IS NULL AND state IN (${working}) AND leased_until IS NOT NULL`
+const suspects = 'suspect IS NOT NULL AND ended_at IS NULL'
+
+/** Which deployments and rollouts may have ended the gateway, for use within a transaction of the store. */
+export class SuspectRows {
+  readonly #rows: DeploymentRows
+  readonly #life
+  readonly #begin
+  readonly #stop
+  readonly #any
+  readonly #busy
+  readonly #mark
+  readonly #holdBack
+  readonly #rollouts
+
+  constructor(db: DatabaseSync, rows: DeploymentRows) {
+    this.#rows = rows
+    this.#life = db.prepare('SELECT boot, stopped_at AS stoppedAt FROM lives')
+    this.#begin = db.prepare('INSERT OR REPLACE INTO lives (id, boot, started_at) VALUES (1, ?, ?)')
+    this.#stop = db.prepare('UPDATE lives SET stopped_at = coalesce(stopped_at, ?)')
+    this.#any = db.prepare(`SELECT 1 FROM deployments WHERE ${suspects} LIMIT 1`)
+    this.#busy = db.prepare(
+      `SELECT 1 FROM deployments WHERE ${atWork} UNION ALL SELECT 1 FROM rollouts WHERE making > 0 LIMIT 1`,
+    )
+    this.#rollouts = {
+      making: db.prepare('SELECT id, deaths FROM rollouts WHERE ended_at IS NULL AND making > 0'),
+      mark: db.prepare('UPDATE rollouts SET suspect = 1, deaths = ? WHERE id = ?'),
+      stop: db.prepare(
+        `UPDATE rollouts SET body = json_set(body, '$.problem', json(?)) WHERE id = ? AND json_valid(body)
+         AND body ->> '$.problem' IS NULL`,
+      ),
+      settle: db.prepare('UPDATE rollouts SET making = 0, suspect = min(suspect, 1) WHERE ended_at IS NULL'),
+      find: db.prepare('SELECT suspect FROM rollouts WHERE id = ?'),
+      inTurn: db.prepare('SELECT 1 FROM rollouts WHERE ended_at IS NULL AND suspect = 2 LIMIT 1'),
+      ask: db.prepare('UPDATE rollouts SET suspect = 2 WHERE id = ?'),
+      begin: db.prepare('UPDATE rollouts SET making = making + 1 WHERE id = ?'),
+    }
+    this.#mark = db.prepare('UPDATE deployments SET deaths = ?, suspect = ? WHERE id = ?')
+    this.#holdBack = db.prepare(
+      `UPDATE deployments SET leased_until = NULL WHERE ${suspects} AND state IN (${atMachines})`,
+    )
+  }
+
+  /**
+   * A life begins. When the one before it died, all that was at work is suspected; what was alone at work, on the same
+   * boot of the machine, has one death more, and ends with the last that it may have. Answers which deployments ended.
+   */
+  startLife({ boot, maxDeaths }: Life): { ended: string[] } {
+    const previous = this.#life.get()
+    const ended: string[] = []
+    this.#begin.run(keepWithin('The id of the boot', boot, sizeLimits.nameBytes), this.#rows.time())
+    if (previous && previous['stoppedAt'] === null) {
+      const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
+      const rollouts = this.#rollouts.making.all()
+      const counts = left.length + rollouts.length === 1 && previous['boot'] === boot
+      const more = counts ? 1 : 0
+      const most = counts ? maxDeaths : null
+      for (const row of left) if (this.#suspect(row, row.deaths + more, most)) ended.push(row.id)
+      for (const { id, deaths } of rollouts) this.#suspectRollout(String(id), Number(deaths) + more, most)
+    }
+    this.#rollouts.settle.run()
+    return { ended }
+  }
+
+  /** See `RolloutStore.begin`. Suspected deployments come before suspected rollouts, those before everything else. */
+  beginRollout(id: string): boolean {
+    const suspect = Number(this.#rollouts.find.get(id)?.['suspect'] ?? 0)
+    if (suspect > 0) this.#rollouts.ask.run(id)
+    const mayBegin =
+      this.#any.get() === undefined &&
+      (suspect > 0 ? this.#busy.get() === undefined : this.#rollouts.inTurn.get() === undefined)
+    if (mayBegin) this.#rollouts.begin.run(id)
+    return mayBegin
+  }
+
+  endLife(): void {
+    this.#stop.run(this.#rows.time())
+  }
+
+  /** After their logs say so: those at machines stand where they are until their turn comes. */
+  holdBack(): void {
+    this.#holdBack.run()
+  }
+
+  /** While there are any, one deployment is at work at a time. */
+  any(): boolean {
+    return this.#any.get() !== undefined || this.#rollouts.inTurn.get() !== undefined
+  }
+
+  /** Those that wait for their turn, the next one first; none while anything is at work. */
+  inTurn(): Row[] {
+    return this.#busy.get() ? [] : this.waiting()
+  }
+
+  /** The least suspected first; among those the one tried least often, then those whose machines wait. */
+  waiting(): Row[] {
+    return this.#rows.all(
+      `SELECT * FROM deployments WHERE ${suspects} AND NOT (${atWork})
+       ORDER BY deaths, epoch, state = 'pending', created_at`,
+    )
+  }
+
+  /** True when it ended. */
+  #suspect(row: Row, deaths: number, maxDeaths: number | null): boolean {
+    const ends = maxDeaths !== null && deaths >= maxDeaths
+    this.#mark.run(deaths, ends ? null : row.state, row.id)
+    if (!ends) return false
+    const { id, app, state } = row
+    this.#rows.write(id, [mayBeMissing])
+    const problem = gatewayDied({ id, app, state, deaths, machines: bodyOf(row).machines, touched: touched(row) })
+    this.#rows.move(row, failureIn(state), { problem: problem.body() })
+    return true
+  }
+
+  #suspectRollout(id: string, deaths: number, maxDeaths: number | null): void {
+    this.#rollouts.mark.run(deaths, id)
+    if (maxDeaths !== null && deaths >= maxDeaths)
+      this.#rollouts.stop.run(JSON.stringify(gatewayDiedAtRollout(deaths).body()), id)
+  }
+}
+
+/** What the log of a suspect says. */
+export const suspected = ({ deaths }: Pick<Row, 'deaths'>, maxDeaths: number): string =>
+  [
+    'The gateway died while this was at work.',
+    ...(deaths > 0 ? [`That is death ${deaths} with this deployment alone at work; after ${maxDeaths} it ends.`] : []),
+    'What was at work then is tried again one at a time.',
+  ].join(' ')

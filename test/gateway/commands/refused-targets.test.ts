@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest'
+import { DeploymentOptions } from '#api/options.ts'
+import { openLog } from '../../../gateway/src/log.ts'
+import { Rollouts } from '../../../gateway/src/commands/rollouts.ts'
+import { Submissions } from '../../../gateway/src/commands/submissions.ts'
+import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
+import { longestHold } from '../../longest-hold.ts'
+
+// POST /v1/rollouts {"source":{"release":1},"stopAfter":1000,"targets":[{"app":"a0"},…]}: a body of 15 KB. No target has
+// a release, which the records alone answer: every await is settled at once, so that the rollout itself must give the loop its turns.
+test('a rollout whose 1,000 targets are all refused by the records alone does not hold the event loop', async () => {
+  await using store = openSqliteStore(':memory:')
+  const log = openLog('silent')
+  const none = {} as never
+  const vault = { sealFor: () => ({}) } as never
+  const submissions = new Submissions({
+    store,
+    vault,
+    intake: none,
+    registry: none,
+    registryHost: 'registry.test',
+    admit() {},
+    wake() {},
+  })
+  await using rollouts = await Rollouts.start({ store, submissions, cancel: async () => {}, wake() {}, log })
+  const targets = Array.from({ length: 1000 }, (_, i) => ({ app: `a${i}`, options: DeploymentOptions.parse({}) }))
+  const asked = { source: { release: 1 }, targets, parallel: 4, stopAfter: 1000 }
+  const { longestMs } = await longestHold(async () => {
+    const { id } = await rollouts.create(asked, null, { asked, idempotencyKey: null })
+    while ((await rollouts.find(id)).endedAt === null) await new Promise((resolve) => setTimeout(resolve, 50))
+  })
+  expect(longestMs).toBeLessThan(100)
+}, 60_000)

@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest'
+import type { MachineConfig } from '../../../../gateway/src/fly/machine.ts'
+import { layOver } from '../../../../gateway/src/deploy/config/merge-config.ts'
+import { shellText, shellWords } from '../../../../gateway/src/flytoml/shell-words.ts'
+
+const laid = (way: 'railpack' | 'dockerfile' | undefined, config: MachineConfig) =>
+  layOver(
+    {},
+    { config },
+    { image: { reference: 'r/web@sha256:aa', way }, deployment: 'd', number: 1, owner: null, builder: null },
+  )
+
+test('an image by railpack gets its command as one text, unless another entrypoint takes the words', () => {
+  const cmd = ['node', '-e', "console.log('a b', process.exit(3))", '--name=x']
+  const text = `node -e 'console.log('\\''a b'\\'', process.exit(3))' --name=x`
+  expect(laid('railpack', { init: { cmd } }).init).toEqual({ cmd: [text] })
+  expect(shellWords(text)).toEqual(cmd)
+  expect(laid('railpack', { init: { cmd: ['a && b'] } }).init).toEqual({ cmd: ['a && b'] })
+  for (const init of [
+    { cmd, entrypoint: ['/x'] },
+    { cmd, exec: ['/x'] },
+  ])
+    expect(laid('railpack', { init }).init).toEqual(init)
+  for (const way of ['dockerfile', undefined] as const) expect(laid(way, { init: { cmd } }).init).toEqual({ cmd })
+})
+
+test('words that mean something to a shell come through as they are', () => {
+  const words = ['', ' ', '$PORT', '`x`', '*', '"', "'", '\\', 'a#b', '#', '~', ';', 'a\nb', 'é']
+  expect(shellWords(shellText(words))).toEqual(words)
+})
+
+test('the container that stands for the app gets its image', () => {
+  const containers = [
+    { name: 'web', image: '.' },
+    { name: 'side', image: 'redis:7' },
+  ]
+  expect(laid(undefined, { containers })).toMatchObject({
+    image: 'r/web@sha256:aa',
+    containers: [
+      { name: 'web', image: 'r/web@sha256:aa' },
+      { name: 'side', image: 'redis:7' },
+    ],
+  })
+})
+
+test('marks that a release of an older gateway took from its source are left out', () => {
+  const metadata = {
+    team: 'a',
+    tarmac_owner: 'alice',
+    Tarmac_Number: '9',
+    fly_canary: 'true',
+    fly_builder_id: 'b',
+    fly_process_group: 'web',
+    fly_platform_version: 'v2',
+  }
+  expect(laid(undefined, { metadata }).metadata).toEqual({
+    team: 'a',
+    fly_process_group: 'web',
+    fly_platform_version: 'v2',
+    tarmac_deployment: 'd',
+    tarmac_number: '1',
+    tarmac_env: '',
+  })
+})
