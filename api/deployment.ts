@@ -70,13 +70,13 @@ export const MachineFacts = z.object({
 export type MachineFacts = z.infer<typeof MachineFacts>
 
 /** Who asked for a deployment's end, why, and whether machines that were touched are to be put back for it. */
-export const CancelWish = z.object({
+export const CancelRequest = z.object({
   at: z.string(),
   by: z.string().nullable(),
   why: z.string().nullable(),
   abort: z.boolean(),
 })
-export type CancelWish = z.infer<typeof CancelWish>
+export type CancelRequest = z.infer<typeof CancelRequest>
 
 /** One attempt to bring a source, or an image, to an app: what a reader may see of it. Times are ISO 8601, UTC. */
 export const Deployment = z.object({
@@ -106,7 +106,7 @@ export const Deployment = z.object({
   release: z.number().nullable(),
   problem: ProblemBody.nullable(),
   /** Asked for; `cancelled` only when nothing of it runs any more. */
-  cancel: CancelWish.nullable(),
+  cancel: CancelRequest.nullable(),
   /** When its log was taken away, for age or number; the record stays. */
   logDroppedAt: z.string().nullable(),
   /** The newer deployment that took its place, or will when nothing of it runs any more. */

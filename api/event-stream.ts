@@ -6,5 +6,5 @@ import type { DeploymentEvent } from './event.ts'
  * After `stopping` or `too-slow` the log goes on, here or elsewhere: come back with `?after=` the last number.
  */
 export type StreamMessage = DeploymentEvent | ClosingMessage
-export type ClosingMessage = { type: 'end'; state: DeploymentState } | SendingAway
-export type SendingAway = { type: 'stopping' | 'too-slow'; detail: string }
+export type ClosingMessage = { type: 'end'; state: DeploymentState } | GoAway
+export type GoAway = { type: 'stopping' | 'too-slow'; detail: string }

@@ -119,7 +119,7 @@ export function readOptions<Flag extends string = never>(
   const answer: Partial<Record<Flag, boolean>> = {}
   const seen = new Set<string>()
   for (const [name, value] of query) {
-    if (name.startsWith('secret.')) throw invalid(name.slice(0, 50), secretWay)
+    if (name.startsWith('secret.')) throw invalid(name.slice(0, 50), secretBuilder)
     if (seen.has(name) && !isOneOf(lists, name)) throw invalid(name, 'is given twice; give it once')
     seen.add(name)
     const [map, key] = inMap(name)
@@ -182,7 +182,7 @@ export function writeOptions(options: Partial<DeploymentOptions>): URLSearchPara
   return query
 }
 
-const secretWay =
+const secretBuilder =
   'is a secret, and a URL is no place for one: send it as a field of a form, or keep it with PUT /v1/apps/{app}/secrets/{name}'
 const isOneOf = <T extends string>(names: readonly T[], name: string): name is T => names.includes(name as T)
 const invalid = (name: string, what: string) =>

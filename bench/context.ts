@@ -9,7 +9,7 @@ import { parseArgs, promisify } from 'node:util'
 import { Connection } from '../gateway/src/buildkit/connection.ts'
 import { ContextServer, type Context } from '../gateway/src/buildkit/context/context-server.ts'
 import { Solve } from '../gateway/src/buildkit/messages.ts'
-import { Intake } from '../gateway/src/sources/sources.ts'
+import { Sources } from '../gateway/src/sources/sources.ts'
 import { marshal, type Node } from '../gateway/src/llb/graph.ts'
 import { sourceTree } from '../gateway/src/railpack/compile/source-node.ts'
 import { startBuildkitd } from '../lab/parts/buildkitd.ts'
@@ -43,7 +43,7 @@ async function run(args: string[]): Promise<Measure[]> {
     const connection = new Connection(daemon.address)
     using _ = { [Symbol.dispose]: () => connection.close() }
     await using contexts = await ContextServer.open(0, randomBytes(32))
-    await using intake = await Intake.open({ dir: join(work, 'data') })
+    await using sources = await Sources.open({ dir: join(work, 'data') })
     const [root, archive] = [join(work, 'source'), join(work, 'source.tar.gz')]
     const files = Number(values.files)
     const shapes = {
@@ -59,8 +59,8 @@ async function run(args: string[]): Promise<Measure[]> {
         await mkdir(root)
         await make(Date.now())
         await pack(root, archive)
-        const { digest } = await intake.receive(createReadStream(archive), { signal: AbortSignal.timeout(300_000) })
-        offered = contexts.offer('bench', await intake.tree(digest), [])
+        const { digest } = await sources.receive(createReadStream(archive), { signal: AbortSignal.timeout(300_000) })
+        offered = contexts.serveContext('bench', await sources.tree(digest), [])
       }
       for (const kind of ['first', 'unchanged'] as const) {
         console.log(`\n${what}, ${kind} transfer; theirs: buildctl --local`)

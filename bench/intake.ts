@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { Intake } from '../gateway/src/sources/sources.ts'
+import { Sources } from '../gateway/src/sources/sources.ts'
 import { dice } from '../test/archives.ts'
 
 export type Result = { bench: string; ratio: number; goal: number; ok: boolean }
@@ -66,8 +66,8 @@ async function pack(from: string, archive: string, { files, bytes, how }: Shape)
 }
 
 async function ours(archive: string, dir: string): Promise<void> {
-  await using intake = await Intake.open({ dir })
-  await intake.receive(createReadStream(archive), { signal: AbortSignal.timeout(120_000) })
+  await using sources = await Sources.open({ dir })
+  await sources.receive(createReadStream(archive), { signal: AbortSignal.timeout(120_000) })
 }
 
 async function theirs(archive: string, dir: string): Promise<void> {
@@ -77,6 +77,6 @@ async function theirs(archive: string, dir: string): Promise<void> {
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 
-export const intake = { about: 'unpacking an upload, beside GNU tar', run }
+export const sources = { about: 'unpacking an upload, beside GNU tar', run }
 
 if (import.meta.main) console.log(JSON.stringify(await run()))

@@ -4,7 +4,7 @@ import { context } from './context.ts'
 import { downtime } from './downtime.ts'
 import { editLine } from './edit.ts'
 import { followers } from './followers.ts'
-import { intake } from './intake.ts'
+import { sources } from './intake.ts'
 import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
@@ -23,7 +23,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   reuse,
   rollout,
   context,
-  intake,
+  sources,
   downtime,
   edit: editLine,
   followers,

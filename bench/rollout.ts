@@ -6,7 +6,7 @@ import { parseArgs, promisify } from 'node:util'
 import type { Deployment } from '#api/deployment.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { fill, routes } from '#api/routes.ts'
-import { mayBeAway } from '../gateway/src/deploy/strategies/rolling.ts'
+import { maxUnavailableCount } from '../gateway/src/deploy/strategies/rolling.ts'
 import { limitsOf } from '../gateway/src/fly/request-budget.ts'
 import { startLab, type Lab } from '../lab/start-lab.ts'
 import { askFly, deployFolder, scaleTo } from '../lab/use-lab.ts'
@@ -74,7 +74,7 @@ function measure(oursMs: number, machines: Machine[], watchMs: number): Measure 
     .toSorted((a, b) => a.from - b.from)
     .map(({ ms }) => ms)
   const [firstMs = 0, ...others] = took
-  const lanes = Array.from({ length: mayBeAway(share, machines.length) }, () => firstMs)
+  const lanes = Array.from({ length: maxUnavailableCount(share, machines.length) }, () => firstMs)
   for (const ms of others) lanes[lanes.indexOf(Math.min(...lanes))]! += ms
   const machinesMs = Math.max(...lanes)
   const limits = slowestCalls(Math.max(...took), watchMs)

@@ -3,12 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { isRight, tryWalls, type Row } from './canary/canary.ts'
+import { isRight, tryIsolation, type Row } from './canary/canary.ts'
 
 const { values } = parseArgs({ options: { port: { type: 'string', default: '8500' } } })
 const dir = await mkdtemp(join(tmpdir(), 'tarmac-canary-'))
 try {
-  const rows = await tryWalls({ dir, port: Number(values.port), say: (line) => console.log(`canary: ${line}`) })
+  const rows = await tryIsolation({ dir, port: Number(values.port), say: (line) => console.log(`canary: ${line}`) })
   console.log(table(rows))
   const closed = rows.filter(({ open }) => !open)
   const wrong = rows.filter((row) => !isRight(row))

@@ -105,29 +105,29 @@ async function treeFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fau
 /** Machines are known to the record, each once, of an app's own deployments; at rest they run what was called live last. */
 function machineFaults(machines: Machine[], rows: Row[], idle: boolean): Fault[] {
   const faults: Fault[] = []
-  const tell = (kind: Fault['kind'], what: string) => faults.push({ kind, what })
+  const emit = (kind: Fault['kind'], what: string) => faults.push({ kind, what })
   for (const app of new Set([...rows.map(({ app }) => app), ...machines.map(({ own }) => own.app)])) {
     const there = machines.filter(({ own, state }) => own.app === app && state !== 'destroying')
     const ours = rows.filter((row) => row.app === app)
     const names = there.map(({ name }) => name)
-    if (new Set(names).size < names.length) tell('doubled', `machines of ${app}: ${names.join(', ')}`)
+    if (new Set(names).size < names.length) emit('doubled', `machines of ${app}: ${names.join(', ')}`)
     for (const { id, config, image_ref: image } of there) {
       const { tarmac_deployment: by, tarmac_number: number } = config.metadata ?? {}
       const maker = ours.find((row) => row.id === by)
-      if (!maker) tell('doubled', `machine ${id} of ${app} is of deployment ${by}, which the record does not know`)
+      if (!maker) emit('doubled', `machine ${id} of ${app} is of deployment ${by}, which the record does not know`)
       else if (maker.body.image?.digest !== image.digest)
-        tell('doubled', `machine ${id} of ${app} runs ${image.digest}, not the image of ${by}`)
-      if (Number(number) > (ours.at(-1)?.number ?? 0)) tell('lost', `${app} has seen ${number}, the record has not`)
+        emit('doubled', `machine ${id} of ${app} runs ${image.digest}, not the image of ${by}`)
+      if (Number(number) > (ours.at(-1)?.number ?? 0)) emit('lost', `${app} has seen ${number}, the record has not`)
     }
     if (!idle) continue
     const live = ours.findLast(({ state }) => state === 'live')
     const wanted = live?.body.machines.filter(({ outcome }) => outcome === 'verified').map(({ id }) => id) ?? []
     const extra = there.filter(({ id }) => !wanted.includes(id))
-    for (const { id, state } of extra) tell('doubled', `machine ${id} of ${app}, ${state}, is in no live deployment`)
+    for (const { id, state } of extra) emit('doubled', `machine ${id} of ${app}, ${state}, is in no live deployment`)
     for (const id of wanted) {
       const machine = there.find((machine) => machine.id === id)
-      if (!machine) tell('lost', `machine ${id} of ${app}`)
-      else if (machine.image_ref.digest !== live?.body.image?.digest) tell('lost', `${app} does not run what is live`)
+      if (!machine) emit('lost', `machine ${id} of ${app}`)
+      else if (machine.image_ref.digest !== live?.body.image?.digest) emit('lost', `${app} does not run what is live`)
     }
   }
   return faults

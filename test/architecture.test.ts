@@ -53,7 +53,7 @@ const imports = (file: string) =>
     return name!.startsWith('.') ? normalize(join(dirname(file), name!)) : name!
   })
 const room = (file: string) => relative('gateway/src', file).split(sep)[0]!.replace(/\.ts$/, '')
-const floor = (name: string) => floors.findIndex((rooms) => rooms.includes(name))
+const floor = (name: string) => floors.findIndex((deps) => deps.includes(name))
 
 test('every room stands on a floor, and imports only from the floors below', () => {
   const wrong: string[] = []

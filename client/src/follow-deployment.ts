@@ -71,10 +71,10 @@ export async function* followDeployment(
       }
     } catch (error) {
       if (signal.aborted || (error instanceof Problem && error.status < 500)) throw error
-      const awayMs = Date.now() - heardAt
-      if (awayMs > giveUpMs) throw error
-      if (awayMs > quietMs && !told) say(`${(error as Error).message} Trying again until it is back.`)
-      told ||= awayMs > quietMs
+      const unavailableMs = Date.now() - heardAt
+      if (unavailableMs > giveUpMs) throw error
+      if (unavailableMs > quietMs && !told) say(`${(error as Error).message} Trying again until it is back.`)
+      told ||= unavailableMs > quietMs
     }
     const waitMs = Math.min(backOffMs.most, backOffMs.first * 2 ** failures++)
     await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal })

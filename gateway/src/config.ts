@@ -101,7 +101,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       machineMs: set.TARMAC_MACHINE_TIMEOUT * 1000,
       watchMs: set.TARMAC_WATCH * 1000,
       proxyMs: set.TARMAC_PROXY_PAUSE * 1000,
-      awayMs: set.TARMAC_AWAY_TIMEOUT * 1000,
+      unavailableMs: set.TARMAC_AWAY_TIMEOUT * 1000,
       log: {
         stepBytes: set.TARMAC_STEP_LOG_MIB * 2 ** 20,
         allBytes: set.TARMAC_LOG_MIB * 2 ** 20,

@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asProblem, type Problem } from '#api/problem.ts'
-import { proveWalls } from './isolation/probe.ts'
+import { verifyIsolation } from './isolation/probe.ts'
 import { Daemon } from './buildkit/daemon/daemon.ts'
 import { Buildkit } from './buildkit/client.ts'
 import { stopLargestStep } from './buildkit/daemon/step-writes.ts'
@@ -16,7 +16,7 @@ import { DiskWatch } from './host/disk-watch.ts'
 import { openLookupNetwork } from './isolation/planner-network.ts'
 import { sandboxKind } from './host/sandbox.ts'
 import { listen } from './http/listen.ts'
-import { Intake } from './sources/sources.ts'
+import { Sources } from './sources/sources.ts'
 import { openLog, type Logger } from './log.ts'
 import { auditOf } from './commands/drift.ts'
 import { deleteApp } from './commands/delete-app.ts'
@@ -87,7 +87,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       folder: existsSync(config.buildkit.root) ? config.buildkit.root : data,
       makeRoom: (freeBytes) => buildkit.prune(freeBytes),
       async makeMoreRoom(freeBytes) {
-        if (!daemon || (await buildkit.heldBytes(AbortSignal.timeout(probeMs))) === 0) return false
+        if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(probeMs))) === 0) return false
         log.warn('build daemon holds what stopped builds wrote; it is started anew')
         await daemon.restart()
         await buildkit.prune(freeBytes)
@@ -107,8 +107,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const { ok, detail } = await probe(planner())
   log[ok ? 'info' : 'error']({ planner: detail, sandbox: await sandboxKind() }, ok ? 'planner found' : 'no planner')
   const { uploadBytes, treeBytes: expandedBytes, uploadBytesPerS: minBytesPerS, unpackMs } = limits
-  const intake = opening.use(
-    await Intake.open({ dir: data, limits: { uploadBytes, expandedBytes, minBytesPerS, unpackMs } }),
+  const sources = opening.use(
+    await Sources.open({ dir: data, limits: { uploadBytes, expandedBytes, minBytesPerS, unpackMs } }),
   )
   const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
   const store = opening.use(await withRoom(records, disk))
@@ -120,17 +120,17 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const ports = [config.http.port, config.buildkit.contextPort]
   const network = opening.use(
     NetworkGuard.start({
-      prove: (signal) => proveWalls(buildkit, { ...config.buildNetwork, ports }, signal),
+      prove: (signal) => verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal),
       daemon: () => socketIdentity(address),
       onProven: () => runner?.wake(),
       log,
     }),
   )
   const steps = makeSteps(
-    { vault, intake, buildkit, registry, store, fly, deployer, disk },
+    { vault, sources, buildkit, registry, store, fly, deployer, disk },
     {
       planner,
-      walledIn: (signal) => network.proven(signal),
+      assertIsolated: (signal) => network.proven(signal),
       registryHost: config.registry,
       registryCache: config.registryCache,
       region: place.region,
@@ -144,22 +144,22 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '') // unknown: every life counts as of one boot
   runner = opening.use(await Runner.start({ store, steps, log, limits, hide, boot, mayStart: () => network.open }))
   const sweep = async () => {
-    const { removed } = await intake.sweep(await store.sourcesInUse(config.keep))
+    const { removed } = await sources.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
   }
-  const endLate = () => store.endLate(limits.queueMs)
+  const expireQueued = () => store.expireQueued(limits.queueMs)
   const stopping = new AbortController()
   const dropLogs = async () => {
     const dropped = await store.dropLogs(config.keepLogs, stopping.signal)
     if (dropped > 0) log.info({ dropped }, 'old logs dropped')
   }
   let swept = Promise.resolve()
-  const tidy = () => {
-    for (const work of [() => ballast.fill(), sweep, endLate, dropLogs])
+  const cleanUp = () => {
+    for (const work of [() => ballast.fill(), sweep, expireQueued, dropLogs])
       swept = swept.then(work).catch((err: unknown) => log.error({ err }, 'sweep failed'))
   }
-  tidy()
-  const sweeping = setInterval(tidy, sweepEveryMs)
+  cleanUp()
+  const sweeping = setInterval(cleanUp, sweepEveryMs)
   opening.defer(() => {
     clearInterval(sweeping)
     stopping.abort()
@@ -169,17 +169,17 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const submissions = new Submissions({
     store,
     vault,
-    intake,
+    sources,
     registry,
     registryHost: config.registry,
-    admit: () => disk.assertRoom(),
+    assertAccepting: () => disk.assertRoom(),
     wake: () => runner?.wake(),
   })
   const rollouts = opening.use(
     await Rollouts.start({
       store,
       submissions,
-      cancel: (id, wish) => runner.cancel(id, wish),
+      cancel: (id, request) => runner.cancel(id, request),
       wake: () => runner.wake(),
       log,
     }),
@@ -188,9 +188,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     await listen(
       {
         store,
-        receive: (body, more) => intake.receive(body, more),
-        admit(upload) {
-          network.admit()
+        receive: (body, more) => sources.receive(body, more),
+        assertAccepting(upload) {
+          network.assertAccepting()
           return disk.reserve(upload)
         },
         submit: (asked) => submissions.submit(asked),
@@ -205,11 +205,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           gateway: { region: place.region, builds: limits.appBuilds, ...config.keep, ...config.appTimes },
         },
         retry: (id, more) => submissions.retry(id, more),
-        bring: (source, target) => submissions.bring(source, target),
+        deployExisting: (source, target) => submissions.deployExisting(source, target),
         rollouts,
         audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(askMs)),
         deleteApp: (app, foreign) => deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(askMs)),
-        cancel: (id, wish) => runner.cancel(id, wish),
+        cancel: (id, request) => runner.cancel(id, request),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [builder, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])

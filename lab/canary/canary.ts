@@ -38,11 +38,11 @@ const names: Record<string, string> = {
 }
 
 /** The whole proof, in a lab of its own that is taken down again. `port` and those above it must be free. */
-export function tryWalls(options: { dir: string; port: number; say?: (line: string) => void }): Promise<Row[]> {
-  return withLock(join(cacheDir, 'canary.lock'), () => tryWallsAlone(options)) // the addresses are this machine's
+export function tryIsolation(options: { dir: string; port: number; say?: (line: string) => void }): Promise<Row[]> {
+  return withLock(join(cacheDir, 'canary.lock'), () => tryIsolationAlone(options)) // the addresses are this machine's
 }
 
-async function tryWallsAlone({
+async function tryIsolationAlone({
   dir,
   port,
   say = () => {},

@@ -59,7 +59,7 @@ export function createProxy(state: FlyState, traffic: Traffic): Server {
   })
   const upgrade = async (req: IncomingMessage, client: Duplex, head: Buffer, signal: AbortSignal): Promise<void> => {
     const { seat, socket } = await reach(targetOf(req, state), Traffic.tries(), signal)
-    const lines = Object.entries(tell(req)).flatMap(([name, value]) =>
+    const lines = Object.entries(emit(req)).flatMap(([name, value]) =>
       [value ?? []].flat().map((each) => `${name}: ${each}\r\n`),
     )
     socket.on('error', () => client.destroy()).on('close', () => (client.destroy(), seat.release()))
@@ -74,7 +74,7 @@ export function createProxy(state: FlyState, traffic: Traffic): Server {
 /** Resolves once the machine has answered, or with what kept it from answering. */
 function forward(req: IncomingMessage, res: ServerResponse, { seat, socket }: Way): Promise<Error | null> {
   return new Promise((resolve) => {
-    const headers = { ...tell(req), connection: 'close' }
+    const headers = { ...emit(req), connection: 'close' }
     const call = request({ createConnection: () => socket, method: req.method, path: req.url, headers })
     const leave = () => call.destroy()
     res.on('close', leave)
@@ -122,7 +122,7 @@ function refuse(res: ServerResponse, error: unknown): void {
 }
 
 /** The request's headers and those that Fly's proxy adds. */
-function tell(req: IncomingMessage): IncomingMessage['headers'] {
+function emit(req: IncomingMessage): IncomingMessage['headers'] {
   const client = req.socket.remoteAddress ?? ''
   const before = req.headers['x-forwarded-for']
   return {

@@ -93,7 +93,7 @@ export type CheckStatus = {
 }
 
 /** What a machine goes back to when an update cannot be carried out. */
-export type Former = Pick<Machine, 'instance_id' | 'config' | 'image_ref' | 'events' | 'state'> & {
+export type PreviousVersion = Pick<Machine, 'instance_id' | 'config' | 'image_ref' | 'events' | 'state'> & {
   secrets: Record<string, string>
 }
 
@@ -119,7 +119,7 @@ export type Machine = {
     lease: Lease | null
     versions: { version: string; user_config: MachineConfig }[]
     container: Container | null
-    former: Former | null
+    former: PreviousVersion | null
     /** The app's secrets as they were when this version was made. */
     secrets: Record<string, string>
     /** Whether the machine is to run once its job is done. */

@@ -179,7 +179,7 @@ function finish(draft: Draft, errorMissingStart: boolean): unknown {
   }
   const bad = kept.find(({ inputs: [first] }) => !(first?.image ?? first?.step) || first?.include || first?.exclude)
   if (bad) throw new PlanError(`The first input of step \`${bad.name}\` must be a whole image or step`)
-  return tidy({
+  return cleanUp({
     $schema: 'https://schema.railpack.com',
     steps: kept,
     caches: draft.caches,
@@ -220,12 +220,12 @@ function nothingFound(draft: Draft): string {
 }
 
 /** As railpack writes it: keys sorted, nothing that is empty. */
-function tidy(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(tidy)
+function cleanUp(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(cleanUp)
   if (typeof value !== 'object' || value === null) return value
   const kept = Object.entries(value).filter(
     ([, each]) =>
       each !== undefined && each !== '' && (typeof each !== 'object' || Object.keys(each as object).length > 0),
   )
-  return Object.fromEntries(kept.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, each]) => [key, tidy(each)]))
+  return Object.fromEntries(kept.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, each]) => [key, cleanUp(each)]))
 }

@@ -9,7 +9,7 @@ import { type TreeEntry } from '#api/tree.ts'
 import { ContextServer } from '../../gateway/src/buildkit/context/context-server.ts'
 import { writeManifest } from '../../gateway/src/deployments/tree-manifest.ts'
 import { downloadLog } from '../../gateway/src/http/log/download.ts'
-import { Intake } from '../../gateway/src/sources/sources.ts'
+import { Sources } from '../../gateway/src/sources/sources.ts'
 import { onPlan } from '../../gateway/src/railpack/plan-work.ts'
 import { sourceTree } from '../../gateway/src/railpack/compile/source-node.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
@@ -45,11 +45,11 @@ test.each(archives)(
   'an archive with %s',
   async (_, make) => {
     const bytes = make()
-    await using intake = await Intake.open({ dir })
+    await using sources = await Sources.open({ dir })
     const pieces = times(Math.ceil(bytes.length / 65_536), (i) => bytes.subarray(i * 65_536, (i + 1) * 65_536))
     const hold = await longestHold(async () => {
       const signal = AbortSignal.timeout(60_000)
-      await intake.receive(Readable.from(pieces), { signal }).catch(() => {}) // some are refused
+      await sources.receive(Readable.from(pieces), { signal }).catch(() => {}) // some are refused
     })
     expect(hold.longestMs).toBeLessThan(budgetMs)
   },
@@ -68,14 +68,14 @@ async function largeTree(): Promise<{ digest: string; entries: TreeEntry[] }> {
 
 test('a kept source of 200,000 entries, read back and sent to the daemon under 100 ignore patterns', async () => {
   const { digest, entries } = await largeTree()
-  await using intake = await Intake.open({ dir })
+  await using sources = await Sources.open({ dir })
   await using server = await ContextServer.open(0, Buffer.from('key'))
   const patterns = times(100, (i) => `**/x${i}*y`)
   let sentBytes = 0
   const hold = await longestHold(async () => {
-    const tree = await intake.tree(digest)
+    const tree = await sources.tree(digest)
     expect(tree.entries.length).toBe(entries.length)
-    using context = server.offer('app', tree, patterns)
+    using context = server.serveContext('app', tree, patterns)
     const answer = await fetch(context.url)
     for await (const piece of answer.body!) sentBytes += piece.length
   })
@@ -127,10 +127,10 @@ test('a queue of 10,000', async () => {
   const options = DeploymentOptions.parse({ lane: 'fifo' })
   for (let i = 0; i < 9_999; i++) await store.create({ id: `d${i}`, app: 'shop', options, source: null })
   const hold = await longestHold(async () => {
-    await store.tellWaiting({ builds: 2, appBuilds: 1, deploys: 8 })
+    await store.publishQueuePositions({ builds: 2, appBuilds: 1, deploys: 8 })
     await store.claim({ builds: 2, appBuilds: 1, deploys: 8 })
     await store.create({ id: 'last', app: 'shop', options, source: null })
-    await store.endLate(-1_000)
+    await store.expireQueued(-1_000)
   })
   expect(hold.longestMs).toBeLessThan(budgetMs)
 }, 60_000)

@@ -52,19 +52,19 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   opening.defer(() => rm(root, { recursive: true }))
   await writeFile(join(root, 'fly.toml'), flyToml)
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
-  const intake = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
+  const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
   // Nothing is built here: the rooms that build are not there.
   const vault = new Vault(store, null)
-  const rooms = { vault, intake, registry, store, fly, deployer } as unknown as Parameters<typeof makeSteps>[0]
+  const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<typeof makeSteps>[0]
   const settings = { region: 'fra', publicIps, plansDir: '/tmp/plans', key: new Uint8Array(32) }
-  const steps = makeSteps(rooms, settings as unknown as Parameters<typeof makeSteps>[1])
+  const steps = makeSteps(deps, settings as unknown as Parameters<typeof makeSteps>[1])
   const limits = {
     fetchMs: 1000,
     totalMs: 600_000,
     planMs: 1000,
     buildMs: 1000,
     deployMs: 120_000,
-    awayMs: 1000,
+    unavailableMs: 1000,
     builds: 4,
     appBuilds: 4,
     deploys,
@@ -76,10 +76,10 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
     const submissions = new Submissions({
       store,
       vault,
-      intake,
+      sources,
       registry,
       registryHost: images.host,
-      admit: () => {},
+      assertAccepting: () => {},
       wake: () => runner.wake(),
     })
     const rollouts = await Rollouts.start({
@@ -100,7 +100,7 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   const server = opening.use(
     await startHttp({
       store,
-      bring: (...asked) => parts.submissions.bring(...asked),
+      deployExisting: (...asked) => parts.submissions.deployExisting(...asked),
       retry: (...asked) => parts.submissions.retry(...asked),
       rollouts: {
         create: (...asked) => parts.rollouts.create(...asked),

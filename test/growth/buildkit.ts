@@ -51,7 +51,7 @@ const dockerfile =
     return () => readDockerfile(tree, 'Dockerfile').finally(() => rmSync(root, { recursive: true }))
   }
 
-const progressWith = (plain = (text: string) => text) => new Progress({ tell: () => {}, pushing: () => {}, plain })
+const progressWith = (plain = (text: string) => text) => new Progress({ emit: () => {}, pushing: () => {}, plain })
 const news = (vertexes: object[]) => StatusResponse.decode(StatusResponse.encode({ vertexes }))
 const failure = (details: string) => {
   const error = Object.assign(new Error('a'), { code: 2, details, metadata: new Metadata() })
@@ -132,7 +132,7 @@ export const buildkit: Record<string, Shapes> = {
       const names = listed(size, 100, (at) => `docker-image://docker.io/library/a${at}`)
       return () => {
         for (const [at, name] of names.entries()) found.answer(question(name, digestOf(at)))
-        for (const at of names.keys()) found.asNamed(`FROM a@${digestOf(at)}`)
+        for (const at of names.keys()) found.withoutDigests(`FROM a@${digestOf(at)}`)
       }
     },
   },

@@ -1,7 +1,7 @@
 import { parse, TomlDate } from 'smol-toml'
 import type { DeploymentOptions } from '../../api/options.ts'
-import { lasting } from '../../gateway/src/deploy/config/restore-config.ts'
-import { desiredApp, ownedBy } from '../../gateway/src/deploy/config/desired.ts'
+import { persistedConfig } from '../../gateway/src/deploy/config/restore-config.ts'
+import { desiredApp, forOwner } from '../../gateway/src/deploy/config/desired.ts'
 import { baseConfig } from '../../gateway/src/flytoml/base-config.ts'
 import { parseDuration } from '../../gateway/src/go/duration.ts'
 import { goText } from '../../gateway/src/flytoml/go-format.ts'
@@ -17,7 +17,7 @@ import {
 import { tomlParts } from '../../gateway/src/flytoml/toml-size.ts'
 import { shellText, shellWords } from '../../gateway/src/flytoml/shell-words.ts'
 import { sizeBytes, sizeIn } from '../../gateway/src/flytoml/size.ts'
-import { layOver } from '../../gateway/src/deploy/config/merge-config.ts'
+import { mergeConfig } from '../../gateway/src/deploy/config/merge-config.ts'
 import { planRollout } from '../../gateway/src/deploy/plan.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
@@ -165,20 +165,20 @@ export const flyToml: Record<string, Shapes> = {
     'much env': file((size) => `[env]\n${lines(10, (at) => `A${at} = 1`)(size)}`),
   },
   'gateway/src/deploy/config/desired.ts › ownedBy': hostileTexts((name) =>
-    ownedBy({ ...desiredOf(''), volumes: { [name]: { size_gb: 1 } } }, { ...options, owner: 'a' }),
+    forOwner({ ...desiredOf(''), volumes: { [name]: { size_gb: 1 } } }, { ...options, owner: 'a' }),
   ),
   'gateway/src/deploy/config/merge-config.ts › layOver': {
     'much env and metadata': (size) => {
       const env = names(size)
       const present = { env, metadata: { ...env, tarmac_env: Object.keys(env).join() } }
       const gone = Object.keys(env).flatMap((name) => [`metadata.${name}`, `init.${name}`, name])
-      return () => layOver(present, { config: { env, metadata: env }, gone }, marks)
+      return () => mergeConfig(present, { config: { env, metadata: env }, gone }, marks)
     },
   },
   'gateway/src/deploy/config/restore-config.ts › lasting': {
     'much metadata': (size) => {
       const metadata = names(size)
-      return () => lasting({ ...metadata, metadata })
+      return () => persistedConfig({ ...metadata, metadata })
     },
   },
   'gateway/src/deploy/plan.ts › planRollout': hostileTexts((name) => {

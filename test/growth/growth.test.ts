@@ -6,7 +6,7 @@ import { exceptionOf, exceptions } from './exceptions.ts'
 import { flyToml } from './fly-toml.ts'
 import { faultOf, type Shapes } from './growth.ts'
 import { http } from './http.ts'
-import { intake } from './intake.ts'
+import { sources } from './intake.ts'
 import { exportedNames, parsers } from './parsers.ts'
 import { pipeline } from './pipeline.ts'
 import { railpack } from './railpack.ts'
@@ -15,7 +15,7 @@ import { railpack } from './railpack.ts'
 const rows: Record<string, Shapes> = {
   ...api,
   ...bounded,
-  ...intake,
+  ...sources,
   ...buildkit,
   ...flyToml,
   ...railpack,

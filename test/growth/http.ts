@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
 import { authorizer } from '../../gateway/src/http/auth.ts'
-import { cancelWishOf } from '../../gateway/src/http/routes/cancel-deployment.ts'
+import { readCancelRequest } from '../../gateway/src/http/routes/cancel-deployment.ts'
 import { idempotencyKeyOf } from '../../gateway/src/http/routes/create-deployment.ts'
 import { filterOf } from '../../gateway/src/http/log/filter.ts'
 import { asObject, parseJson } from '../../gateway/src/http/body/json.ts'
 import { isLoopbackHost } from '../../gateway/src/http/loopback-host.ts'
-import { flagOf, knownQuery, pageOf, wholeNumber } from '../../gateway/src/http/query.ts'
+import { booleanQuery, knownQuery, pageQuery, wholeNumber } from '../../gateway/src/http/query.ts'
 import { readImageSource } from '../../gateway/src/http/body/read-image-source.ts'
-import { appOf } from '../../gateway/src/http/body/upload.ts'
+import { appParam } from '../../gateway/src/http/body/upload.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const withHeaders = (headers: Record<string, string>) => ({ headers, headersDistinct: {} }) as IncomingMessage
@@ -35,21 +35,21 @@ export const http: Record<string, Shapes> = {
   },
   'gateway/src/http/query.ts › wholeNumber': hostileTexts((text) => wholeNumber('a', text)),
   'gateway/src/http/query.ts › pageOf': hostileTexts((text) =>
-    pageOf(new URLSearchParams({ cursor: text, limit: text })),
+    pageQuery(new URLSearchParams({ cursor: text, limit: text })),
   ),
   'gateway/src/http/query.ts › knownQuery': {
     'many options': (size) => {
       const request = { url: `/?${repeated('a=b&', size)}`, headers: {} }
-      return () => flagOf(knownQuery(request, 'a'), 'b')
+      return () => booleanQuery(knownQuery(request, 'a'), 'b')
     },
   },
   'gateway/src/http/routes/cancel-deployment.ts › cancelWishOf': hostileTexts((text) =>
-    cancelWishOf(withQuery({ by: text, why: text })),
+    readCancelRequest(withQuery({ by: text, why: text })),
   ),
   'gateway/src/http/routes/create-deployment.ts › idempotencyKeyOf': hostileTexts((text) =>
     idempotencyKeyOf({ get: () => text } as unknown as Request),
   ),
-  'gateway/src/http/body/upload.ts › appOf': hostileTexts((app) => appOf({ params: { app } } as unknown as Request)),
+  'gateway/src/http/body/upload.ts › appOf': hostileTexts((app) => appParam({ params: { app } } as unknown as Request)),
   'gateway/src/http/body/read-image-source.ts › readImageSource': {
     ...hostileTexts((image) => readImageSource({ image })),
     ...hostileTexts((owner) => readImageSource({ release: 1, owner, app: owner })),

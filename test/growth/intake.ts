@@ -7,7 +7,7 @@ import { readPax } from '../../gateway/src/sources/archive/pax.ts'
 import {
   checkCharacters,
   isGit,
-  likeness,
+  collisionKey,
   shownName,
   sourcePath,
 } from '../../gateway/src/sources/archive/source-path.ts'
@@ -39,7 +39,7 @@ const links =
     }
   }
 
-export const intake: Record<string, Shapes> = {
+export const sources: Record<string, Shapes> = {
   'gateway/src/sources/archive/source-path.ts › sourcePath': {
     ...hostileTexts((text) => sourcePath(text, limits)),
     ...hostileTexts(
@@ -50,8 +50,8 @@ export const intake: Record<string, Shapes> = {
   'gateway/src/sources/archive/source-path.ts › checkCharacters': hostileTexts(checkCharacters),
   'gateway/src/sources/archive/source-path.ts › isGit': hostileTexts(isGit),
   'gateway/src/sources/archive/source-path.ts › likeness': {
-    ...hostileTexts(likeness),
-    ...hostileTexts(likeness, (text) => `é${text}`),
+    ...hostileTexts(collisionKey),
+    ...hostileTexts(collisionKey, (text) => `é${text}`),
   },
   'gateway/src/sources/archive/source-path.ts › shownName': hostileTexts((text) => shownName(Buffer.from(text))),
   'gateway/src/sources/archive/pax.ts › readPax': {

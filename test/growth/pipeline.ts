@@ -1,20 +1,20 @@
 import type { NewEvent } from '../../api/event.ts'
 import { differences } from '../../gateway/src/commands/diff.ts'
-import { fromImage, type ImageRooms } from '../../gateway/src/commands/existing-image.ts'
-import { Literals } from '../../gateway/src/secrets/redaction/aho-corasick.ts'
+import { fromImage, type ExistingImageDeps } from '../../gateway/src/commands/existing-image.ts'
+import { AhoCorasick } from '../../gateway/src/secrets/redaction/aho-corasick.ts'
 import { LogLimit } from '../../gateway/src/pipeline/log-limit.ts'
 import { LogWriter } from '../../gateway/src/pipeline/log-writer.ts'
-import { Mask } from '../../gateway/src/secrets/redaction/redactor.ts'
+import { Redactor } from '../../gateway/src/secrets/redaction/redactor.ts'
 import { newBytes } from '../../gateway/src/build/new-bytes.ts'
-import { secretForms } from '../../gateway/src/secrets/redaction/secret-encodings.ts'
-import { TokenShapes } from '../../gateway/src/secrets/redaction/token-patterns.ts'
-import { imageBytes, imageWay } from '../../gateway/src/registry/image-index.ts'
+import { secretEncodings } from '../../gateway/src/secrets/redaction/secret-encodings.ts'
+import { TokenPatterns } from '../../gateway/src/secrets/redaction/token-patterns.ts'
+import { imageBytes, imageBuilder } from '../../gateway/src/registry/image-index.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
 const log = (text: string): NewEvent => ({ type: 'log', step: 'a', stream: 'stdout', text })
 const secret = 'abababab-secret'
-const masked = (texts: string[]) => {
-  const mask = new Mask([secret])
+const redacted = (texts: string[]) => {
+  const mask = new Redactor([secret])
   for (const text of texts) {
     mask.take(log(text))
     mask.give(false)
@@ -22,7 +22,7 @@ const masked = (texts: string[]) => {
   return mask.give(true)
 }
 const shapesIn = (text: string) => {
-  const shapes = new TokenShapes()
+  const shapes = new TokenPatterns()
   for (let at = 0; at < text.length; at++) shapes.letter(text.charCodeAt(at), at)
   return shapes.undecidedFrom
 }
@@ -32,7 +32,7 @@ const written = (texts: string[]) => {
     allBytes: 10_000,
     tailBytes: 1e6,
   })
-  for (const text of texts) writer.tell(log(text))
+  for (const text of texts) writer.emit(log(text))
   return writer.flush()
 }
 const limited =
@@ -45,11 +45,11 @@ const limited =
       return limit.give()
     }
   }
-const rooms = {
+const deps = {
   store: { find: async () => null, releases: { find: async () => null } },
   registry: { manifest: async () => null },
   registryHost: 'a',
-} as unknown as ImageRooms
+} as unknown as ExistingImageDeps
 const manifestOf = (size: number) => {
   const layers = listed(size, 40, (at) => `sha256:${at}`).map((digest) => ({ digest, size: 1 }))
   return { digest: 'a', mediaType: 'a', bytes: Buffer.from(JSON.stringify({ layers })) }
@@ -57,28 +57,28 @@ const manifestOf = (size: number) => {
 
 export const pipeline: Record<string, Shapes> = {
   'gateway/src/secrets/redaction/redactor.ts › Mask': {
-    ...hostileTexts((text) => masked([text])),
-    ...hostileTexts((text) => masked([`-----BEGIN PRIVATE KEY-----${text}`])),
-    'a secret in each word of one text': (size) => () => masked([repeated(`${secret} `, size)]),
-    'a secret in each of many texts': (size) => () => masked(listed(size, 16, () => secret)),
+    ...hostileTexts((text) => redacted([text])),
+    ...hostileTexts((text) => redacted([`-----BEGIN PRIVATE KEY-----${text}`])),
+    'a secret in each word of one text': (size) => () => redacted([repeated(`${secret} `, size)]),
+    'a secret in each of many texts': (size) => () => redacted(listed(size, 16, () => secret)),
     'a secret in each of many texts, given at once': (size) => () => {
-      const mask = new Mask([secret])
+      const mask = new Redactor([secret])
       for (const text of listed(size, 16, () => secret)) mask.take(log(text))
       return mask.give(true)
     },
-    'a secret in each text of a list': (size) => () => new Mask([secret]).hide(listed(size, 16, () => secret)),
-    'a secret that never ends': (size) => () => masked(listed(size, 4, () => 'abab')),
-    'tokens that never end': (size) => () => masked(listed(size, 8, () => 'eyJaaaaa')),
+    'a secret in each text of a list': (size) => () => new Redactor([secret]).hide(listed(size, 16, () => secret)),
+    'a secret that never ends': (size) => () => redacted(listed(size, 4, () => 'abab')),
+    'tokens that never end': (size) => () => redacted(listed(size, 8, () => 'eyJaaaaa')),
   },
   'gateway/src/secrets/redaction/aho-corasick.ts › Literals': {
-    ...hostileTexts((text) => new Literals(listed(text.length, 64, (at) => text.slice(64 * at, 64 * at + 64)))),
-    'many texts': (size) => () => new Literals(listed(size, 8, (at) => `text${at}`)),
+    ...hostileTexts((text) => new AhoCorasick(listed(text.length, 64, (at) => text.slice(64 * at, 64 * at + 64)))),
+    'many texts': (size) => () => new AhoCorasick(listed(size, 8, (at) => `text${at}`)),
   },
   'gateway/src/secrets/redaction/token-patterns.ts › TokenShapes': {
     ...hostileTexts(shapesIn),
     'beginnings of tokens': (size) => () => shapesIn(repeated('eyJghp_fm2_AKIA', size)),
   },
-  'gateway/src/secrets/redaction/secret-encodings.ts › secretForms': hostileTexts((text) => secretForms([text])),
+  'gateway/src/secrets/redaction/secret-encodings.ts › secretForms': hostileTexts((text) => secretEncodings([text])),
   'gateway/src/pipeline/log-limit.ts › LogLimit': {
     'empty lines in one text': (size) => () =>
       new LogLimit({ stepBytes: 10, allBytes: 10, tailBytes: size / 4 }).take(log(repeated('\n', size))),
@@ -97,11 +97,11 @@ export const pipeline: Record<string, Shapes> = {
   },
   'gateway/src/commands/existing-image.ts › fromImage': {
     ...hostileTexts((image) =>
-      fromImage({ app: 'a', options: { deploy: true } as never }, { image }, rooms, AbortSignal.timeout(10_000)),
+      fromImage({ app: 'a', options: { deploy: true } as never }, { image }, deps, AbortSignal.timeout(10_000)),
     ),
     ...hostileTexts(
       (image) =>
-        fromImage({ app: 'a', options: { deploy: true } as never }, { image }, rooms, AbortSignal.timeout(10_000)),
+        fromImage({ app: 'a', options: { deploy: true } as never }, { image }, deps, AbortSignal.timeout(10_000)),
       (text) => `a/${text}`,
     ),
   },
@@ -120,7 +120,7 @@ export const pipeline: Record<string, Shapes> = {
   'gateway/src/registry/image-index.ts › imageWay': {
     'many layers': (size) => {
       const manifest = manifestOf(size)
-      return () => imageWay(manifest)
+      return () => imageBuilder(manifest)
     },
   },
 }

@@ -2,7 +2,7 @@ import { scratch, http } from '../../gateway/src/llb/graph.ts'
 import { cleanPath } from '../../api/clean-path.ts'
 import { imageName } from '../../gateway/src/llb/image-name.ts'
 import { StatusResponse } from '../../gateway/src/buildkit/messages.ts'
-import { chooseWay } from '../../gateway/src/railpack/choose-builder.ts'
+import { chooseBuilder } from '../../gateway/src/railpack/choose-builder.ts'
 import { compilePlan } from '../../gateway/src/railpack/compile/compile.ts'
 import { base, dir, resolve } from '../../gateway/src/go/paths.ts'
 import { assemble } from '../../gateway/src/railpack/compile/layers.ts'
@@ -41,9 +41,9 @@ export const railpack: Record<string, Shapes> = {
   'gateway/src/go/paths.ts › resolve': hostileTexts((text) => resolve('/app', text)),
   'gateway/src/go/shell-words.ts › shellWords': hostileTexts(shellWords),
   'gateway/src/railpack/choose-builder.ts › chooseWay': {
-    ...hostileTexts((plan) => chooseWay(tree, { plan, dockerfile: null, build: {} })),
+    ...hostileTexts((plan) => chooseBuilder(tree, { plan, dockerfile: null, build: {} })),
     'a long name and many ways up': (size) => () =>
-      chooseWay(tree, { plan: null, dockerfile: `${repeated('a', size)}/${repeated('b/../', size)}`, build: {} }),
+      chooseBuilder(tree, { plan: null, dockerfile: `${repeated('a', size)}/${repeated('b/../', size)}`, build: {} }),
   },
   'gateway/src/railpack/plan-variables.ts › planVariables': {
     ...hostileTexts((name) => planVariables({ [name]: 'a' }, [name])),

@@ -122,7 +122,7 @@ async function source(files: Record<string, string>) {
 async function dockerfileBuild(files: Record<string, string>, buildArgs: Record<string, string> = {}) {
   const tree = await source(files)
   const dockerfile = await readDockerfile(tree, 'Dockerfile')
-  const context = buildkit.offer('app', tree, dockerfile)
+  const context = buildkit.serveContext('app', tree, dockerfile)
   return {
     dockerfile,
     target: null,
@@ -147,7 +147,7 @@ function solve(build: Build, more: Partial<SolveOptions> = {}, signal = AbortSig
     secrets: new Map(),
     rebuild: false,
     cache: null,
-    tell: (event) => events.push(event),
+    emit: (event) => events.push(event),
     pushing: () => events.push({ type: 'note', text: 'pushing' }),
     ...more,
   }
@@ -265,7 +265,7 @@ test('a file that changes under the build makes no image', async () => {
 
 test('a graph of ours is built, sees its secrets, carries its configuration, and is run again when asked', async () => {
   const tree = await source({ 'lib/a': 'text' })
-  using context = buildkit.offer('app', tree, { ignore: [] })
+  using context = buildkit.serveContext('app', tree, { ignore: [] })
   const build = { definition: graph(context), image, context }
   const more = { secrets: new Map([['TOKEN', 'open sesame']]), labels: { source: 'abc' } }
   const first = solve(build, more)
@@ -311,7 +311,7 @@ test('a daemon that is away is no fault of the source', async () => {
     secrets: new Map(),
     rebuild: false,
     cache: null,
-    tell() {},
+    emit() {},
     pushing() {},
   }
   const definition = marshal(from('docker.io/a/b', {}))

@@ -10,9 +10,9 @@ import { Problem } from '../../api/problem.ts'
 import { Daemon } from '../../gateway/src/buildkit/daemon/daemon.ts'
 import { groupOf, limitsEnvironment } from '../../gateway/src/buildkit/daemon/step-limits.ts'
 import { Buildkit } from '../../gateway/src/buildkit/client.ts'
-import { startProgram } from '../../gateway/src/host/supervised-process.ts'
+import { supervise } from '../../gateway/src/host/supervised-process.ts'
 import { openLog } from '../../gateway/src/log.ts'
-import { whileAway } from '../../gateway/src/pipeline/retry-unavailable.ts'
+import { retryWhileUnavailable } from '../../gateway/src/pipeline/retry-unavailable.ts'
 import { pickBridge, type Bridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
@@ -70,7 +70,7 @@ test('a daemon that hangs is ended and started again', async () => {
   process.kill(hung, 'SIGSTOP')
   await soon(() => expect(daemon.pid).not.toBe(hung), 90_000)
   const signal = AbortSignal.timeout(60_000)
-  const solved = whileAway(
+  const solved = retryWhileUnavailable(
     () => builds.solve([step('say', 'after all')], signal, []),
     30_000,
     () => {},
@@ -83,8 +83,8 @@ test('a daemon that is killed in the middle of a build is started again, and the
   const events: NewEvent[] = []
   const signal = AbortSignal.timeout(60_000)
   const steps = [step('say', 'kept'), step('say', 'going on', 'sleep', '3', 'say', 'over')]
-  const tell = (event: NewEvent) => void events.push(event)
-  const solved = whileAway(() => builds.solve(steps, signal, events), 30_000, tell, signal)
+  const emit = (event: NewEvent) => void events.push(event)
+  const solved = retryWhileUnavailable(() => builds.solve(steps, signal, events), 30_000, emit, signal)
   await soon(() => expect(logText(events)).toContain('going on'), 20_000)
   const killed = daemon.pid
   const orphans = running('say going on')
@@ -215,7 +215,7 @@ test('a daemon that an earlier gateway left running is ended before a new one st
   const args = ['--config', join(dir, 'buildkitd.toml')]
   const env = { PATH: `${tools.dir}:${process.env['PATH']}`, ...limitsEnvironment(limits, join(dir, 'buildkit')) }
   mkdirSync(join(dir, 'left'))
-  const left = await startProgram({ command: tools.buildkitd, args, env, record: join(dir, 'buildkitd.json') })
+  const left = await supervise({ command: tools.buildkitd, args, env, record: join(dir, 'buildkitd.json') })
   await soon(() => expect(existsSync(join(dir, 'buildkitd-first.sock'))).toBe(true), 10_000)
   // As it is: the control of what no step of ours finds.
   const about = { contextPort: 0, key: Buffer.from('key'), loginFor: () => null }

@@ -16,7 +16,7 @@ import { startGateway } from '../../gateway/src/gateway.ts'
 import { Ballast } from '../../gateway/src/host/ballast.ts'
 import { DiskWatch } from '../../gateway/src/host/disk-watch.ts'
 import { openLog } from '../../gateway/src/log.ts'
-import { whileAway } from '../../gateway/src/pipeline/retry-unavailable.ts'
+import { retryWhileUnavailable } from '../../gateway/src/pipeline/retry-unavailable.ts'
 import { withinRoom } from '../../gateway/src/build/with-disk-space.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { lockVolume } from '../../gateway/src/store/volume-lock.ts'
@@ -61,7 +61,7 @@ beforeAll(async () => {
     return buildkit.prune(freeBytes)
   }
   const makeMoreRoom = async (freeBytes: number) => {
-    if ((await buildkit.heldBytes(AbortSignal.timeout(5000))) === 0) return false
+    if ((await buildkit.leakedBytes(AbortSignal.timeout(5000))) === 0) return false
     restarts++
     await daemon.restart()
     await makeRoom(freeBytes)
@@ -80,13 +80,13 @@ const solve = (steps: string[], signal = AbortSignal.timeout(60_000), events: Ne
   withinRoom(
     disk,
     (event) => void events.push(event),
-    (tell, limited) => builds.solve(steps, limited, { push: tell }),
+    (emit, limited) => builds.solve(steps, limited, { push: emit }),
     signal,
   )
 /** A build as the pipeline does it. */
 function build(steps: string[], events: NewEvent[] = []) {
   const signal = AbortSignal.timeout(90_000)
-  return whileAway(
+  return retryWhileUnavailable(
     () => solve(steps, signal, events),
     60_000, // the default of TARMAC_AWAY_TIMEOUT
     (event) => void events.push(event),

@@ -113,7 +113,7 @@ async function build(
   const { id } = await store.create({ id: `d${++born}`, app, options, source: tree })
   const claim = (await store.claim())!
   const notes: string[] = []
-  const tell = (event: NewEvent) => {
+  const emit = (event: NewEvent) => {
     if (event.type === 'note') notes.push(event.text)
     if (event.type === 'log') notes.push(...event.text.split('\n'))
   }
@@ -142,7 +142,7 @@ async function build(
         : { way: 'dockerfile', dockerfile: options.dockerfile!, facts: { ...facts, way: 'dockerfile' } },
       flyBuild: { args: {} },
       pushing() {},
-      tell,
+      emit,
       signal: AbortSignal.timeout(60_000),
     })
     await store.advance(holder, 'building', 'built', built)
@@ -274,7 +274,7 @@ test.each([
     secrets: new Map(),
     rebuild: false,
     cache: null,
-    tell() {},
+    emit() {},
     pushing() {},
   }
   const definition = marshal(http(identifier, { filename: 'x' }))

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { proveWalls } from '../../gateway/src/isolation/probe.ts'
+import { verifyIsolation } from '../../gateway/src/isolation/probe.ts'
 import { Buildkit } from '../../gateway/src/buildkit/client.ts'
-import { isRight, tryWalls } from '../../lab/canary/canary.ts'
+import { isRight, tryIsolation } from '../../lab/canary/canary.ts'
 import { listenAt } from '../../lab/canary/kernel-targets.ts'
 import { startBuildkitd, traceSocketOf } from '../../lab/parts/buildkitd.ts'
 
@@ -15,7 +15,7 @@ async function folder() {
 }
 
 test('a build reaches the public network and nothing else, and each target is there to be reached', async () => {
-  const rows = await tryWalls({ dir: await folder(), port: 6400 })
+  const rows = await tryIsolation({ dir: await folder(), port: 6400 })
   expect(rows.filter(({ open }) => !open).length).toBeGreaterThanOrEqual(25)
   expect(rows.filter((row) => !isRight(row))).toEqual([])
   for (const what of [
@@ -39,7 +39,7 @@ test('the proof at the start fails without walls, says what was reached, and pas
     images: { allowed: [], frontends: [], own: 'registry.invalid', refreshMs: 0 },
   })
   const prove = (bridge: string) =>
-    proveWalls(buildkit, { bridge, dns: [], allow: [], ports: [6498] }, AbortSignal.timeout(20_000))
+    verifyIsolation(buildkit, { bridge, dns: [], allow: [], ports: [6498] }, AbortSignal.timeout(20_000))
   await expect(prove('')).rejects.toMatchObject({ code: 'not-ready', message: /a build step reaches this machine at/ })
   const proven = await prove(daemon.bridge.name)
   expect(proven).toMatch(/^a build step reached none of \d+ places on this machine, no socket and no device of it$/)

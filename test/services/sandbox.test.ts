@@ -123,9 +123,9 @@ describe('a program in the sandbox', () => {
     ['waits for its own result', 'mkfifo /tmp/out/plan', { timeoutMs: 500 }, 'took longer than 0.5 s'],
   ] satisfies [string, string, Partial<SandboxLimits>, string][])(
     'that %s is stopped',
-    async (_, script, limits, went) => {
+    async (_, script, limits, limitExceeded) => {
       const ended = await inside(script, limits)
-      expect(ended).toMatchObject({ exitCode: null, went: expect.stringContaining(went) })
+      expect(ended).toMatchObject({ exitCode: null, limitExceeded: expect.stringContaining(limitExceeded) })
       expect(ended.stdout.length + ended.results.join('').length).toBeLessThanOrEqual(9 * 2 ** 20)
     },
   )
@@ -142,7 +142,7 @@ describe('a program in the sandbox', () => {
     expect(stdout).toBe('0\n')
     if (isRoot) {
       const many = 'for i in 1 2 3 4 5 6; do head -c 60000000 /dev/zero | tail -c 60000000 > /dev/null & done; wait'
-      expect((await inside(many, { memoryBytes: 2 ** 27 })).went).toBe('needed more than 128 MiB of memory')
+      expect((await inside(many, { memoryBytes: 2 ** 27 })).limitExceeded).toBe('needed more than 128 MiB of memory')
     }
   })
 
@@ -164,7 +164,7 @@ describe('a program in the sandbox', () => {
   test('leaves nothing behind: no process, mount, control group', async () => {
     const marker = mark()
     const ended = await inside(`(setsid bash -c 'exec -a ${marker} sleep 60' &) ; sleep 0.3; exit 3`)
-    expect(ended).toMatchObject({ exitCode: 3, went: null })
+    expect(ended).toMatchObject({ exitCode: 3, limitExceeded: null })
     expect(pidsOf(marker)).toEqual([])
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toMatch(new RegExp(`${folder}|tarmac-sandbox`))
     expect(execFileSync('find', ['/sys/fs/cgroup', '-name', `tarmac-sandbox-${process.pid}.*`]).toString()).toBe('')
@@ -239,7 +239,7 @@ describe.runIf(isRoot)('a program in the sandbox that may look things up', () =>
         network: network.namespace,
         limits: planLimits,
       }
-      const { stdout } = await runInSandbox({ ...work, show: network.show }, never)
+      const { stdout } = await runInSandbox({ ...work, readOnlyMounts: network.readOnlyMounts }, never)
       expect(stdout).toContain('nameserver 1.1.1.1')
       return targets.filter((to) => stdout.split('\n').includes(to))
     }
@@ -266,14 +266,14 @@ describe('the planner of this machine', () => {
       sha256: '',
     }))
     const source = { root: tree, digest: '', files: 1, sizeBytes: 1, entries }
-    const tell = (event: object) => told.push(JSON.stringify(event))
+    const emit = (event: object) => told.push(JSON.stringify(event))
     const limits = { retryWaitsMs: [] }
     const request = {
       planner: await openPlanner(path, never),
       app: 'my-app',
       tree: source,
       options,
-      tell,
+      emit,
       limits,
       network: null,
     }
@@ -353,7 +353,7 @@ const call = (script: string) => ({
   command: '/bin/bash',
   args: ['-c', script],
   env: { PATH: '/usr/bin:/bin' },
-  show: { '/source/app': tree },
+  readOnlyMounts: { '/source/app': tree },
   folders: ['/tmp/out'],
   results: ['/tmp/out/plan', '/tmp/out/info'],
   network: null,

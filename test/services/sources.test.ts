@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Intake } from '../../gateway/src/sources/sources.ts'
+import { Sources } from '../../gateway/src/sources/sources.ts'
 import { file, tar } from '../archives.ts'
 
 let dir: string
@@ -22,8 +22,8 @@ test.each([
   ['bytes, in small files', tar(...Array.from({ length: 50 }, (_, i) => file(`${i}`, Buffer.alloc(60_000))))],
   ['files', tar(...Array.from({ length: 100 }, (_, i) => file(`${i}`)))],
 ])('a volume with no room for %s refuses, is clean after it, and goes on', async (_, bytes) => {
-  await using intake = await Intake.open({ dir })
-  const receive = (body: Buffer) => intake.receive(Readable.from([body]), { signal: AbortSignal.timeout(20_000) })
+  await using sources = await Sources.open({ dir })
+  const receive = (body: Buffer) => sources.receive(Readable.from([body]), { signal: AbortSignal.timeout(20_000) })
   await expect(receive(bytes)).rejects.toMatchObject({ code: 'no-space', status: 507 })
   expect(await readdir(join(dir, 'spool'))).toEqual([])
   await receive(tar(file('small')))

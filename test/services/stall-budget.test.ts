@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ContextServer } from '../../gateway/src/buildkit/context/context-server.ts'
-import { Intake } from '../../gateway/src/sources/sources.ts'
+import { Sources } from '../../gateway/src/sources/sources.ts'
 import { end, file, link } from '../archives.ts'
 import { longestHold } from '../longest-hold.ts'
 
@@ -12,13 +12,13 @@ import { longestHold } from '../longest-hold.ts'
 const budgetMs = 100
 
 let dir: string
-let intake: Intake
+let sources: Sources
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tarmac-stall-'))
-  intake = await Intake.open({ dir })
+  sources = await Sources.open({ dir })
 })
 afterAll(async () => {
-  await intake[Symbol.asyncDispose]()
+  await sources[Symbol.asyncDispose]()
   await rm(dir, { recursive: true })
 })
 
@@ -32,7 +32,7 @@ async function receive(pieces: Iterable<Buffer>): Promise<{ digest: string; long
   let digest = ''
   const { longestMs } = await longestHold(async () => {
     const body = Readable.from(pieces, { objectMode: true, highWaterMark: 1 })
-    digest = (await intake.receive(body, { signal: AbortSignal.timeout(110_000) })).digest
+    digest = (await sources.receive(body, { signal: AbortSignal.timeout(110_000) })).digest
   })
   return { digest, longestMs }
 }
@@ -49,7 +49,7 @@ test('an archive of 240,000 files does neither, nor does its context under 1,000
   const patterns = Array.from({ length: 1_000 }, (_, i) => `**/x${i}*y`)
   let sentBytes = 0
   const hold = await longestHold(async () => {
-    using context = server.offer('app', await intake.tree(digest), patterns)
+    using context = server.serveContext('app', await sources.tree(digest), patterns)
     for await (const piece of (await fetch(context.url)).body!) sentBytes += piece.length
   })
   expect(sentBytes).toBeGreaterThan(240_000 * 512)

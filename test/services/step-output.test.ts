@@ -41,10 +41,10 @@ async function failing(...args: string[]) {
   const logLimits = { stepBytes: 4 * mebibyte, allBytes: 32 * mebibyte, tailBytes: 64 * 1024 }
   const writer = new LogWriter({ append }, { id: 'd', epoch: 1 }, [], logLimits)
   const failure = await problemOf(
-    builds.solve([step(...args)], AbortSignal.timeout(100_000), { push: (event) => writer.tell(event) }),
+    builds.solve([step(...args)], AbortSignal.timeout(100_000), { push: (event) => writer.emit(event) }),
   )
   await writer.flush()
-  return { written, problem: writer.maskedProblem(failure.body()) }
+  return { written, problem: writer.redactedProblem(failure.body()) }
 }
 
 const peakBytes = async (pid: number) =>

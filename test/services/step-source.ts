@@ -47,7 +47,7 @@ export async function stepBuilds(dir: string, buildkit: Buildkit, registry: stri
       await writeFile(join(folder, 'Dockerfile'), ['FROM scratch', 'COPY step busybox /', ...steps].join('\n'))
       const tree = treeOf(folder)
       const dockerfile = await readDockerfile(tree, 'Dockerfile')
-      using context = buildkit.offer('app', tree, dockerfile)
+      using context = buildkit.serveContext('app', tree, dockerfile)
       const options = {
         ref: randomUUID(),
         app: 'app',
@@ -56,7 +56,7 @@ export async function stepBuilds(dir: string, buildkit: Buildkit, registry: stri
         labels: {},
         secrets: new Map<string, string>(),
         rebuild: false,
-        tell: (event: NewEvent) => void events.push(event),
+        emit: (event: NewEvent) => void events.push(event),
         pushing() {},
       }
       return await buildkit.solve(

@@ -5,20 +5,20 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Intake } from '../../gateway/src/sources/sources.ts'
+import { Sources } from '../../gateway/src/sources/sources.ts'
 import { dice, hostile, limits, odd } from '../archives.ts'
 import { foreign } from '../foreign-archives.ts'
 
 /** GNU tar and bsdtar beside our reader: what we take, they take, and each sees the same in it. */
 
 let dir: string
-let intake: Intake
+let sources: Sources
 beforeAll(async () => {
   dir = await mkdtemp('/dev/shm/tarmac-tar-readers-')
-  intake = await Intake.open({ dir: join(dir, 'data'), limits })
+  sources = await Sources.open({ dir: join(dir, 'data'), limits })
 })
 afterAll(async () => {
-  await intake[Symbol.asyncDispose]()
+  await sources[Symbol.asyncDispose]()
   await rm(dir, { recursive: true })
 })
 
@@ -31,9 +31,9 @@ const tools = {
 
 async function readByUs(bytes: Buffer): Promise<Listing | null> {
   const signal = AbortSignal.timeout(60_000)
-  const facts = await intake.receive(Readable.from([bytes]), { signal }).catch(() => null)
+  const facts = await sources.receive(Readable.from([bytes]), { signal }).catch(() => null)
   if (!facts) return null
-  const { entries } = await intake.tree(facts.digest)
+  const { entries } = await sources.tree(facts.digest)
   const shown = entries.map((entry): [string, string] => {
     if (entry.type === 'file') return [entry.path, `${entry.mode === 0o755} ${entry.sha256}`]
     return [entry.path, entry.type === 'link' ? `-> ${entry.target}` : 'folder']

@@ -3,27 +3,27 @@ import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { readDockerfile } from '../buildkit/dockerfile.ts'
-import { secretWay } from '../buildkit/failures.ts'
+import { secretBuilder } from '../buildkit/failures.ts'
 import { appLabel } from '../buildkit/image-policy.ts'
 import type { Build, Buildkit, Solved } from '../buildkit/client.ts'
 import type { FlyToml } from '../flytoml/read-fly-toml.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
-import type { Tell } from '../deployments/tell.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import type { DiskWatch } from '../host/disk-watch.ts'
 import { byteOrder } from '../go/byte-order.ts'
 import { onPlan } from '../railpack/plan-work.ts'
 import type { PlannedSource } from '../railpack/plan-source.ts'
 import { sourceTree } from '../railpack/compile/source-node.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
-import { imageBytes, imageIndex, wayAnnotation } from '../registry/image-index.ts'
+import { imageBytes, imageIndex, builderAnnotation } from '../registry/image-index.ts'
 import { digestOf, type Manifest, type Registry } from '../registry/registry.ts'
 import { newBytes } from './new-bytes.ts'
 import type { Built } from './built.ts'
 import { type Secrets, secretsHash } from '../secrets/vault.ts'
 import { withinRoom } from './with-disk-space.ts'
 
-export type BuildRooms = {
+export type BuildDeps = {
   buildkit: Buildkit
   registry: Registry
   store: Pick<DeploymentStore, 'imageOf' | 'list'>
@@ -46,7 +46,7 @@ export type ImageOrder = {
   /** What fly.toml says of the build. */
   flyBuild: FlyToml['build']
   pushing: () => void
-  tell: Tell
+  emit: EventSink
   signal: AbortSignal
 }
 
@@ -70,9 +70,9 @@ export async function checkPlatforms(
 }
 
 /** The image of a source: the one that was made of the same before, else a new one, pushed and read back. */
-export async function buildImage(rooms: BuildRooms, settings: BuildSettings, order: ImageOrder): Promise<Built> {
-  const { buildkit, registry, store, disk } = rooms
-  const { deployment, tree, plan, flyBuild, tell, signal } = order
+export async function buildImage(deps: BuildDeps, settings: BuildSettings, order: ImageOrder): Promise<Built> {
+  const { buildkit, registry, store, disk } = deps
+  const { deployment, tree, plan, flyBuild, emit, signal } = order
   const { id, app, options } = deployment
   const repository = `${settings.registryHost}/${app}`
   const tags = [
@@ -96,26 +96,26 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     ...(sizeBytes !== undefined && { sizeBytes }),
   })
 
-  const annotations = { [wayAnnotation]: plan.way }
+  const annotations = { [builderAnnotation]: plan.way }
 
   const earlier = options.rebuild ? null : await store.imageOf(app, key)
-  if (earlier?.image && buildkit.stillStand(app, earlier.bases)) {
+  if (earlier?.image && buildkit.pinsAreCurrent(app, earlier.bases)) {
     const manifest = await registry.manifest(app, earlier.image.digest, signal)
     if (manifest) {
       await tagAll(manifest, tags)
-      tell({
+      emit({
         type: 'note',
         text: `Nothing changed since deployment ${earlier.id}: its image is used, nothing is built.`,
       })
       return { image: facts(manifest, earlier.image.sizeBytes), bases: earlier.bases }
     }
-    tell({ type: 'note', text: `The image of deployment ${earlier.id} is gone from the registry; it is built again.` })
+    emit({ type: 'note', text: `The image of deployment ${earlier.id} is gone from the registry; it is built again.` })
   }
 
   const from = performance.now()
   const made: { platform: string; manifest: Manifest; solved: Solved }[] = []
   for (const platform of platforms) {
-    if (platforms.length > 1) tell({ type: 'note', text: `Building for ${platform}.` })
+    if (platforms.length > 1) emit({ type: 'note', text: `Building for ${platform}.` })
     const tag = platforms.length > 1 ? `${tags[0]}-${platform.replaceAll('/', '-')}` : tags[0]!
     const solved = await solve(platform, tag)
     const manifest = await readBack(solved.digest)
@@ -140,12 +140,12 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     (digest) => registry.manifest(app, digest, signal),
   )
   const text = `${sum('steps')} steps, ${sum('cached')} cached, ${sum('run')} run, ${seconds} s; image ${inMb(sizeBytes)}, ${inMb(fresh)} new`
-  tell({ type: 'note', text })
-  const ends = made.flatMap(({ solved }) => solved.goodUntil ?? [])
+  emit({ type: 'note', text })
+  const ends = made.flatMap(({ solved }) => solved.validUntil ?? [])
   return {
     image: facts(manifest, sizeBytes),
     bases: Object.assign({}, ...made.map(({ solved }) => solved.bases)) as Built['bases'],
-    build: { key, goodUntil: ends.length > 0 ? new Date(Math.min(...ends)).toISOString() : null },
+    build: { key, validUntil: ends.length > 0 ? new Date(Math.min(...ends)).toISOString() : null },
   }
 
   async function solve(platform: string, tag: string): Promise<Solved> {
@@ -153,7 +153,7 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     const dockerfile = plan.way === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
     const planText = plan.way === 'railpack' ? plan.planText : null
     const railpackPlan = planText === null ? null : await onPlan.needs(planText)
-    using context = buildkit.offer(app, tree, { ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [] })
+    using context = buildkit.serveContext(app, tree, { ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [] })
     const source = sourceTree(context.url)
     const missing = railpackPlan?.secrets.filter((name) => !secrets.has(name)) ?? []
     if (missing.length > 0) throw secretsMissing(missing)
@@ -163,7 +163,7 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     const builtAt = new Date()
     const how = { cacheKey, secretsHash: hash, platform, source, builtAt, ignoreCache, hostname }
     const planned = planText === null ? null : await onPlan.compile(planText, how)
-    for (const text of planned?.notes ?? []) tell({ type: 'note', text })
+    for (const text of planned?.notes ?? []) emit({ type: 'note', text })
     const build: Build = dockerfile
       ? { dockerfile, target, buildArgs, platform, cacheKey, hostname, context }
       : { ...planned!, context }
@@ -180,14 +180,14 @@ export async function buildImage(rooms: BuildRooms, settings: BuildSettings, ord
     }
     return await withinRoom(
       disk,
-      tell,
-      (tell, limited) => buildkit.solve(build, { ...more, tell }, limited),
+      emit,
+      (emit, limited) => buildkit.solve(build, { ...more, emit }, limited),
       signal,
-    ).catch(reallyDenied)
+    ).catch(confirmDenied)
   }
 
   /** The daemon also ends with a 401 on reading when the registry goes away while it logs in: we ask with the same login. */
-  async function reallyDenied(error: unknown): Promise<never> {
+  async function confirmDenied(error: unknown): Promise<never> {
     const reading = error instanceof Problem && /from (HEAD|GET) request/.test(error.message)
     if (!reading || error.facts['registryStatus'] !== 401) throw error
     await registry.manifest(app, tags[0]!, signal) // throws what is so: denied, or away
@@ -217,7 +217,7 @@ const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(bytes > 0 && bytes < 10
 const sorted = (values: Record<string, string>) => Object.entries(values).toSorted(([a], [b]) => byteOrder(a, b))
 
 function secretsMissing(names: string[]): Problem {
-  const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. ${secretWay(names[0]!)}`
+  const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. ${secretBuilder(names[0]!)}`
   return new Problem('build-failed', detail, { facts: { secrets: names } })
 }
 

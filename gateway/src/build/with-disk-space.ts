@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import type { Tell } from '../deployments/tell.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import type { DiskWatch, Stopped } from '../host/disk-watch.ts'
 
 const words = /no space left on device|ENOSPC/i
@@ -15,16 +15,16 @@ const triesOf = new WeakMap<AbortSignal, number>()
 /** Does what needs room on the disk, when there is some, and until there is none; listens to what it tells. */
 export async function withinRoom<T>(
   disk: DiskWatch,
-  tell: Tell,
-  work: (tell: Tell, signal: AbortSignal) => Promise<T>,
+  emit: EventSink,
+  work: (emit: EventSink, signal: AbortSignal) => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
   await disk.settled(signal)
   using inside = disk.enter()
   let said = false
-  const listen: Tell = (event) => {
+  const listen: EventSink = (event) => {
     said ||= event.type === 'log' && words.test(event.text)
-    tell(event)
+    emit(event)
   }
   try {
     return await work(listen, AbortSignal.any([signal, inside.signal]))

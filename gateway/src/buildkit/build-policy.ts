@@ -82,13 +82,13 @@ export class BuildPolicy {
   }
 
   /** When the first of the names must be looked up again (milliseconds since 1970); null when there is none. */
-  goodUntil(): number | null {
+  validUntil(): number | null {
     const found = [...this.#pins.values()].map(({ at }) => at)
     return found.length > 0 ? Math.min(...found) + this.#policy.refreshMs : null
   }
 
   /** A text in which images go by the names that the build gave them. */
-  asNamed(text: string): string {
+  withoutDigests(text: string): string {
     return text.replaceAll(/@(\w+:[\da-f]+)/g, (whole, digest: string) => (this.#digests.has(digest) ? '' : whole))
   }
 

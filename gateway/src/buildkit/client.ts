@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { crashPoint } from '../crash-point.ts'
-import type { Tell } from '../deployments/tell.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context/context-server.ts'
 import { ImageAccess } from '../registry/image-access.ts'
 import type { Dockerfile } from './dockerfile.ts'
-import { daemonAway, solveProblem } from './failures.ts'
+import { daemonUnavailable, solveProblem } from './failures.ts'
 import { followStatus } from './follow-status.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
 import { DiskUsage, ListWorkers, type PolicyQuestion, Prune, Solve, Status } from './messages.ts'
@@ -49,7 +49,7 @@ export type SolveOptions = {
   rebuild: boolean
   /** `host/repository:tag` under which the build cache is kept in a registry, if at all. */
   cache: string | null
-  tell: Tell
+  emit: EventSink
   /** Called once, when the push begins; not at all when the solve fails before. */
   pushing: () => void
 }
@@ -59,7 +59,7 @@ export type Solved = {
   /** The images that it started from: the digest that each name stood for. */
   bases: Record<string, string>
   /** When one of those names must be looked up again (milliseconds since 1970); null: never. */
-  goodUntil: number | null
+  validUntil: number | null
 }
 /** Who an app's builds are at a registry; null: anybody. */
 export type LoginFor = (app: string, host: string) => ReturnType<Login>
@@ -111,10 +111,10 @@ export class Buildkit {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(infoMs)])
     const { workers } = await this.#connection.ask(ListWorkers, {}, deadline).catch((error: unknown) => {
       signal.throwIfAborted()
-      throw daemonAway(error)
+      throw daemonUnavailable(error)
     })
     const [worker] = workers
-    if (!worker?.version) throw daemonAway(new Error('it has no worker'))
+    if (!worker?.version) throw daemonUnavailable(new Error('it has no worker'))
     const platforms = worker.platforms.map(({ os, architecture, variant }) =>
       [os, architecture, variant].filter(Boolean).join('/'),
     )
@@ -122,17 +122,17 @@ export class Buildkit {
   }
 
   /** Lets the daemon read a tree until the answer is disposed of. `ignore` are docker-style patterns. */
-  offer(app: string, tree: SourceTree, { ignore }: { ignore: readonly string[] }): Context {
-    return this.#contexts.offer(app, tree, ignore)
+  serveContext(app: string, tree: SourceTree, { ignore }: { ignore: readonly string[] }): Context {
+    return this.#contexts.serveContext(app, tree, ignore)
   }
 
   /** False when it is known that one of these images' names stands for another digest by now. */
-  stillStand(app: string, bases: Record<string, string>): boolean {
-    return this.#images.stillStand(app, bases)
+  pinsAreCurrent(app: string, bases: Record<string, string>): boolean {
+    return this.#images.pinsAreCurrent(app, bases)
   }
 
   /** Runs a graph for the sake of the cache alone: what a later build of the same finds done. */
-  async runAhead(definition: Uint8Array, signal: AbortSignal): Promise<void> {
+  async warmCache(definition: Uint8Array, signal: AbortSignal): Promise<void> {
     this.#solving++
     try {
       await this.#connection.ask(Solve, { ref: randomUUID(), definition, internal: true }, signal)
@@ -144,12 +144,12 @@ export class Buildkit {
   /** Builds and pushes, or throws a Problem, or the signal's reason. */
   async solve(build: Build, options: SolveOptions, signal: AbortSignal): Promise<Solved> {
     signal.throwIfAborted()
-    const { ref, app, secrets, tell, pushing } = options
+    const { ref, app, secrets, emit, pushing } = options
     if ('dockerfile' in build && build.dockerfile.frontend) this.#images.checkFrontend(build.dockerfile.frontend)
     const contextUrl = build.context?.url ?? null
     const policy = this.#images.forBuild(app, contextUrl, options.rebuild)
-    const plain = (text: string) => policy.asNamed(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
-    const progress = new Progress({ tell, pushing, plain })
+    const plain = (text: string) => policy.withoutDigests(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
+    const progress = new Progress({ emit, pushing, plain })
     const login: Login = (host) => this.#loginFor(app, host)
     const check = (question: PolicyQuestion) => {
       crashPoint('solve-sent')
@@ -166,10 +166,10 @@ export class Buildkit {
       const { exporterResponse } = await this.#connection.ask(Solve, question, signal).finally(() => heard(signal))
       crashPoint('pushed')
       const digest = exporterResponse['containerimage.digest'] ?? ''
-      return { digest, stats: progress.stats(), bases: policy.bases(), goodUntil: policy.goodUntil() }
+      return { digest, stats: progress.stats(), bases: policy.bases(), validUntil: policy.validUntil() }
     } catch (error) {
       if (signal.aborted && stopped.length > 0)
-        tell({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
+        emit({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
       signal.throwIfAborted()
       const refused = policy.refused() ?? build.context?.problem()
       if (refused?.code === 'image-not-found') policy.forget()
@@ -187,7 +187,7 @@ export class Buildkit {
    * What the daemon holds although nothing is being built: of a step that was stopped it keeps what that wrote, and no
    * pruning removes it before the daemon starts anew.
    */
-  async heldBytes(signal: AbortSignal): Promise<number> {
+  async leakedBytes(signal: AbortSignal): Promise<number> {
     const { records } = await this.#connection.ask(DiskUsage, {}, signal)
     if (this.#solving > 0) return 0
     return records.reduce((sum, { inUse, sizeBytes }) => sum + (inUse ? sizeBytes : 0), 0)
@@ -200,7 +200,7 @@ export class Buildkit {
       removed
         .on('data', () => {})
         .on('end', resolve)
-        .on('error', (error) => reject(daemonAway(error)))
+        .on('error', (error) => reject(daemonUnavailable(error)))
     })
   }
 

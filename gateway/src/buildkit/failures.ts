@@ -15,7 +15,7 @@ const type = {
 const maxDetailChars = 2000
 
 /** What is known when a solve fails. `changed` is the file that was not what the source tree says. */
-export type Circumstances = {
+export type SolveContext = {
   progress: Progress
   plain: (text: string) => string
   changed: string | null
@@ -24,7 +24,7 @@ export type Circumstances = {
 }
 
 /** A failed solve as a Problem: whose fault it is, which step and line, and what to do next. */
-export function solveProblem(error: unknown, { progress, plain, changed, root }: Circumstances): Problem {
+export function solveProblem(error: unknown, { progress, plain, changed, root }: SolveContext): Problem {
   if (!isServiceError(error)) throw error
   if (changed !== null) {
     const detail = `The file ${changed} changed or vanished while the build read it. Deploy again.`
@@ -35,14 +35,15 @@ export function solveProblem(error: unknown, { progress, plain, changed, root }:
   const fullText = plain(error.details)
   const text = fullText.slice(0, maxDetailChars)
   const said = { text, words: daemonWords(fullText) }
-  if (isAway(error) || (typeof exitCode !== 'number' && isSessionLost(error, said.words))) return daemonAway(error)
+  if (isUnavailable(error) || (typeof exitCode !== 'number' && isSessionLost(error, said.words)))
+    return daemonUnavailable(error)
   const vertex = details.get(type.vertex)?.['digest']
   const step = (typeof vertex === 'string' ? progress.step(vertex) : null) ?? progress.failed()
   const record = root !== null && step?.record ? readStepRecord(root, step.record) : null
   const { code, detail, facts } =
     typeof exitCode === 'number'
       ? exitVerdict({ step: step?.name ?? text, exitCode, words: said.words, record })
-      : judge(said, step)
+      : classifyFailure(said, step)
   return new Problem(code, detail, {
     cause: error,
     facts: {
@@ -53,7 +54,7 @@ export function solveProblem(error: unknown, { progress, plain, changed, root }:
   })
 }
 
-export const daemonAway = (cause: unknown): Problem =>
+export const daemonUnavailable = (cause: unknown): Problem =>
   new Problem(
     'buildkit-unavailable',
     'The build daemon does not answer. Try again; if it stays so, its log says why.',
@@ -65,7 +66,7 @@ export const daemonAway = (cause: unknown): Problem =>
 /** What the daemon says, and the same without the words of the source that it quotes. */
 type Said = { text: string; words: string }
 
-function judge(said: Said, step: StepFacts | null): Verdict {
+function classifyFailure(said: Said, step: StepFacts | null): Verdict {
   const { text, words } = said
   // What is wrong with the Dockerfile is said in its own words, which no quotes mark.
   if (/^(?:dockerfile parse error|failed to process )/.test(words)) return { code: 'build-failed', detail: text }
@@ -75,7 +76,7 @@ function judge(said: Said, step: StepFacts | null): Verdict {
   if (/^failed to push |^error writing (?:layer|manifest|config)/.test(words)) return pushVerdict(said)
   const secret = /(?:^|: )secret (\S+): not found$/.exec(words)?.[1]
   if (secret) {
-    const detail = `The build needs the secret ${secret}, which is not set. ${secretWay(secret)}`
+    const detail = `The build needs the secret ${secret}, which is not set. ${secretBuilder(secret)}`
     return { code: 'build-failed', detail, facts: { secrets: [secret] } }
   }
   const image = imageOf(words, step)
@@ -98,7 +99,7 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
 ]
 
 /** How a secret comes to a build. */
-export const secretWay = (name: string) =>
+export const secretBuilder = (name: string) =>
   `Keep it with the app (PUT /v1/apps/{app}/secrets/${name}), or send it with the source (form field secret.${name}).`
 
 function pushVerdict({ text, words }: Said): Verdict {
@@ -159,7 +160,7 @@ export const isServiceError = (error: unknown): error is ServiceError =>
   error instanceof Error && 'details' in error && 'metadata' in error
 
 /** Gone or shutting down: nothing that the source or the registry did. */
-function isAway({ code, metadata }: ServiceError): boolean {
+function isUnavailable({ code, metadata }: ServiceError): boolean {
   if (code === grpc.UNAVAILABLE && metadata.get(detailsKey).length === 0) return true
   return code === grpc.CANCELLED
 }

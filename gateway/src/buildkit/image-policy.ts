@@ -61,7 +61,7 @@ export class ImagePolicy {
   }
 
   /** False when a name is known to stand for another digest by now. */
-  stillStand(app: string, bases: Record<string, string>): boolean {
+  pinsAreCurrent(app: string, bases: Record<string, string>): boolean {
     return Object.entries(bases).every(([name, digest]) => (this.pinned(app, name)?.value ?? digest) === digest)
   }
 

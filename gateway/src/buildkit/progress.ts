@@ -1,4 +1,4 @@
-import type { Tell } from '../deployments/tell.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
 import { StepLog } from './step-log.ts'
@@ -39,7 +39,7 @@ type Step = {
   ms: number
   /** Sources and the export run in several intervals: their end is told when it is used, or when all is over. */
   inIntervals: boolean
-  told: 'started' | 'cached' | 'done' | 'failed' | null
+  emitted: 'started' | 'cached' | 'done' | 'failed' | null
   /** Undefined until its stderr begins: only what comes first is not the step's own. */
   record: string | null | undefined
   log: StepLog
@@ -52,7 +52,7 @@ export class Progress {
   readonly #steps = new Map<string, Step>()
   /** Those that have begun and not ended: asked for at each piece of news. */
   readonly #started = new Set<Step>()
-  readonly #tell: Tell
+  readonly #emit: EventSink
   readonly #pushing: () => void
   readonly #plain: (text: string) => string
   #pushes = false
@@ -62,8 +62,8 @@ export class Progress {
   #endings: Vertex[] = []
 
   /** `plain` takes out of a text what no reader should see. */
-  constructor(about: { tell: Tell; pushing: () => void; plain: (text: string) => string }) {
-    this.#tell = about.tell
+  constructor(about: { emit: EventSink; pushing: () => void; plain: (text: string) => string }) {
+    this.#emit = about.emit
     this.#pushing = about.pushing
     this.#plain = about.plain
   }
@@ -107,7 +107,7 @@ export class Progress {
     if (!this.#batchOpen) this.#endSteps()
     for (const { short, url } of news.warnings) {
       const text = Buffer.from(short).toString()
-      this.#tell({ type: 'warning', text: url ? `${text} (${url})` : text })
+      this.#emit({ type: 'warning', text: url ? `${text} (${url})` : text })
     }
   }
 
@@ -121,7 +121,7 @@ export class Progress {
     this.#endSteps()
     for (const step of this.#steps.values()) {
       step.log.flush()
-      this.#tellEnd(step)
+      this.#emitEnd(step)
     }
   }
 
@@ -179,7 +179,7 @@ export class Progress {
     if (fresh) {
       this.#become(step, 'started')
       step.record = undefined
-      for (const input of vertex.inputs) this.#tellEnd(this.#steps.get(input))
+      for (const input of vertex.inputs) this.#emitEnd(this.#steps.get(input))
       if (!vertex.cached) this.#turn(step, 'started')
     }
     if (vertex.cached) return this.#turn(step, 'cached')
@@ -188,10 +188,10 @@ export class Progress {
     step.log.flush()
     if (vertex.error) return this.#turn(step, 'failed', this.#plain(vertex.error))
     this.#become(step, 'done')
-    if (!step.inIntervals) this.#tellEnd(step)
+    if (!step.inIntervals) this.#emitEnd(step)
   }
 
-  #tellEnd(step: Step | undefined): void {
+  #emitEnd(step: Step | undefined): void {
     if (step?.status === 'done') this.#turn(step, 'done')
   }
 
@@ -207,9 +207,9 @@ export class Progress {
       status: 'waiting',
       ms: 0,
       inIntervals: inputs.length === 0,
-      told: null,
+      emitted: null,
       record: undefined,
-      log: new StepLog(named.id, this.#tell),
+      log: new StepLog(named.id, this.#emit),
     }
     this.#steps.set(digest, step)
     return step
@@ -223,10 +223,10 @@ export class Progress {
 
   #turn(step: Step, status: 'started' | 'cached' | 'done' | 'failed', error?: string): void {
     this.#become(step, status)
-    if (step.told === status || (step.hidden && status !== 'failed')) return
-    step.told = status
+    if (step.emitted === status || (step.hidden && status !== 'failed')) return
+    step.emitted = status
     const ended = status === 'done' || status === 'failed'
-    this.#tell({
+    this.#emit({
       type: 'step',
       step: step.id,
       name: step.name,

@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder'
-import type { Tell } from '../deployments/tell.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 
 export type Stream = 'stdout' | 'stderr'
 
@@ -10,14 +10,14 @@ const leftOut = /^: (\d{1,15}) lines, (\d{1,15}) bytes of output are not kept he
 /** The output of one step: bytes cut anywhere in, whole lines out. */
 export class StepLog {
   readonly #step: string
-  readonly #tell: Tell
+  readonly #emit: EventSink
   readonly #lines = { stdout: new Lines(), stderr: new Lines() }
   /** How a note begins that is not the step's own words; null: none is believed. */
   #signed: string | null = null
 
-  constructor(step: string, tell: Tell) {
+  constructor(step: string, emit: EventSink) {
     this.#step = step
-    this.#tell = tell
+    this.#emit = emit
   }
 
   /** Believes one note that has this key, which the step does not know. */
@@ -39,10 +39,10 @@ export class StepLog {
     const signed = this.#signed ?? ''
     const at = signed === '' ? -1 : text.indexOf(signed)
     const gap = at < 0 ? null : leftOut.exec(text.slice(at + signed.length))
-    if (!gap) return this.#tell({ type: 'log', step: this.#step, stream, text })
+    if (!gap) return this.#emit({ type: 'log', step: this.#step, stream, text })
     this.#signed = null
     if (at > 1) this.#take(stream, text.slice(0, at).replace(/\n$/, ''))
-    this.#tell({ type: 'dropped', step: this.#step, lines: Number(gap[1]), bytes: Number(gap[2]) })
+    this.#emit({ type: 'dropped', step: this.#step, lines: Number(gap[1]), bytes: Number(gap[2]) })
     const rest = text.slice(at + signed.length + gap[0].length)
     if (rest !== '' || gap[0].endsWith('\n')) this.#take(stream, rest)
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { recordsOf } from './daemon/step-limits.ts'
 
-const lookMs = 500
+const pollMs = 500
 /** How long the record of a step is kept after its end: every solve that waited for the step has read it by then. */
 const keepMs = 60_000
 
@@ -30,7 +30,7 @@ export class StepWatch {
   async #watch(): Promise<void> {
     const { signal } = this.#stopping
     while (!signal.aborted) {
-      await sleep(lookMs, undefined, { signal, ref: false }).catch(() => {})
+      await sleep(pollMs, undefined, { signal, ref: false }).catch(() => {})
       for (const name of await readdir(this.#records).catch(() => [])) await lookAfter(join(this.#records, name))
     }
   }

@@ -20,7 +20,7 @@ export async function deleteApp(
       facts: { deployment: busy.id },
     })
   const found = await fly.app(app, signal)
-  const made = await store.releases.isMade(app, found?.id ?? null)
+  const made = await store.releases.isOwnApp(app, found?.id ?? null)
   if (!found && !made) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
   if (!made && !foreign)
     throw new Problem(

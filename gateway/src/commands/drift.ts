@@ -3,9 +3,9 @@ import type { Audit } from '#api/release.ts'
 import { groupOf, isManaged, ownerOf } from '../deploy/managed.ts'
 import { isEmpty } from '../deploy/config/restore-config.ts'
 import type { DesiredApp } from '../deploy/config/desired.ts'
-import { layOver } from '../deploy/config/merge-config.ts'
-import type { KeptRelease, ReleaseStore } from '../deployments/release-store.ts'
-import type { Tell } from '../deployments/tell.ts'
+import { mergeConfig } from '../deploy/config/merge-config.ts'
+import type { StoredRelease, ReleaseStore } from '../deployments/release-store.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
 import { differences } from './diff.ts'
@@ -22,16 +22,16 @@ export async function auditIps(
   fly: MachinesApi,
   app: string,
   found: string[] | Problem,
-  wish: 'report' | 'release',
-  tell: Tell,
+  policy: 'report' | 'release',
+  emit: EventSink,
   signal: AbortSignal,
 ): Promise<void> {
-  const warn = (text: string) => tell({ type: 'warning', text })
+  const warn = (text: string) => emit({ type: 'warning', text })
   if (found instanceof Problem)
     return warn(`Whether the app has public addresses was not to be found out: ${found.message}`)
   if (found.length === 0) return
   const all = found.join(', ')
-  if (wish === 'report') return warn(`The app has public addresses: ${all}.`)
+  if (policy === 'report') return warn(`The app has public addresses: ${all}.`)
   const given = Promise.all(found.map((ip) => fly.releaseIp(app, ip, signal)))
   await given.then(
     () => warn(`The app had public addresses, which were given back: ${all}.`),
@@ -52,7 +52,7 @@ export async function auditOf(
     fly.ipAssignments(app, signal),
     fly.machines(app, signal),
     releases.newest(app),
-    releases.isMade(app, found.id ?? null),
+    releases.isOwnApp(app, found.id ?? null),
   ])
   const services = machines.flatMap((machine) =>
     (configOf(machine).services ?? []).map((service) => JSON.stringify({ group: groupOf(machine), service })),
@@ -83,14 +83,14 @@ const isOurs = (machine: Machine): boolean =>
   isManaged(machine) && configOf(machine).metadata?.['tarmac_deployment'] !== undefined
 
 /** What a deploy of the release would change on the machine. Fields that Fly fills in, or leaves out when empty, are no drift. */
-function driftOf(machine: Machine, { desired, image }: KeptRelease): Audit['drift'][number]['differences'] {
+function driftOf(machine: Machine, { desired, image }: StoredRelease): Audit['drift'][number]['differences'] {
   const config = configOf(machine)
   const group = (desired as DesiredApp).groups.find(({ name }) => name === groupOf(machine))
   if (!group) return [{ path: 'group', after: groupOf(machine) }]
   const { tarmac_deployment: deployment = '', tarmac_number: number = '0', fly_builder_id } = config.metadata ?? {}
   const owner = ownerOf(machine)
   const marks = { image, deployment, number: Number(number), owner, builder: fly_builder_id ?? null }
-  const wanted = layOver(config, group, marks)
+  const wanted = mergeConfig(config, group, marks)
   const found = differences(wanted, { ...config, image: imageOf(machine) })
   return found.filter(({ path, before, after }) => {
     if (before === undefined) return /^services\.\d+$/.test(path)

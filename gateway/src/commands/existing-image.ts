@@ -3,16 +3,16 @@ import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
-import type { Intake } from '../sources/sources.ts'
+import type { Sources } from '../sources/sources.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
-import { imageWay } from '../registry/image-index.ts'
+import { imageBuilder } from '../registry/image-index.ts'
 import type { Registry } from '../registry/registry.ts'
 import { ownPlatform } from '../build/build-image.ts'
 import { findRelease } from './releases.ts'
 
-export type ImageRooms = {
+export type ExistingImageDeps = {
   store: Pick<DeploymentStore, 'find' | 'releases'>
-  intake: Pick<Intake, 'tree'>
+  sources: Pick<Sources, 'tree'>
   registry: Pick<Registry, 'manifest'>
   registryHost: string
 }
@@ -25,7 +25,7 @@ type Found = Pick<NewDeployment, 'options' | 'source' | 'from' | 'resolved'> & {
 export async function fromImage(
   { app, options }: { app: string; options: DeploymentOptions },
   source: ImageSource,
-  { store, intake, registry, registryHost }: ImageRooms,
+  { store, sources, registry, registryHost }: ExistingImageDeps,
   signal: AbortSignal,
 ): Promise<Found> {
   const { owner } = options
@@ -54,7 +54,7 @@ export async function fromImage(
   if (!former) throw new Problem('deployment-not-found', `There is no deployment ${source.deployment}.`)
   if (!former.image) throw new Problem('nothing-built', `Deployment ${former.id} has no image.`)
   const image = await present(former.image.reference, former.image)
-  return { options: over(former, options), ...(await configOf(former, intake)), resolved: true, image }
+  return { options: over(former, options), ...(await configOf(former, sources)), resolved: true, image }
 
   async function present(reference: string, known?: ImageFacts): Promise<ImageFacts> {
     const [, host, repository = '', tag, digest] =
@@ -69,7 +69,7 @@ export async function fromImage(
     if (manifest) {
       if (!known) refuseUnusable(reference, manifest, ownPlatform)
       const { digest } = manifest
-      const way = known?.way ?? imageWay(manifest)
+      const way = known?.way ?? imageBuilder(manifest)
       const tags = tag === undefined ? [] : [tag]
       return { reference: `${host}/${repository}@${digest}`, digest, tags, ...(way && { way }) }
     }
@@ -80,16 +80,16 @@ export async function fromImage(
 /** Where the config of an earlier deployment stands: in its release, else where it had it from. */
 export async function configOf(
   { id, app, owner, release, from, source }: Deployment,
-  intake: ImageRooms['intake'],
+  sources: ExistingImageDeps['sources'],
 ): Promise<Pick<NewDeployment, 'source'> & { from: Deployment['from'] }> {
   if (release !== null) return { source: null, from: { app, owner, release } }
-  if (source) await kept(intake, id, source.digest)
+  if (source) await assertSourceRetained(sources, id, source.digest)
   return { source: from ? null : source, from }
 }
 
 /** Its source says the config, so it must be there still. */
-export async function kept(intake: Pick<Intake, 'tree'>, id: string, digest: string): Promise<void> {
-  await intake.tree(digest).catch((cause: unknown) => {
+export async function assertSourceRetained(sources: Pick<Sources, 'tree'>, id: string, digest: string): Promise<void> {
+  await sources.tree(digest).catch((cause: unknown) => {
     throw new Problem('source-gone', `The source of deployment ${id} is no longer kept; send it again.`, { cause })
   })
 }

@@ -1,11 +1,11 @@
 import { Problem } from '#api/problem.ts'
 import type { Release, ReleaseDiff, SecretVersion } from '#api/release.ts'
 import type { DesiredApp } from '../deploy/config/desired.ts'
-import type { KeptRelease, ReleaseStore } from '../deployments/release-store.ts'
+import type { StoredRelease, ReleaseStore } from '../deployments/release-store.ts'
 import { differences } from './diff.ts'
 
 /** A release as everybody may see it. */
-export function shownRelease({ desired, ...release }: KeptRelease): Release {
+export function releaseView({ desired, ...release }: StoredRelease): Release {
   const { groups } = desired as DesiredApp
   const byGroup = <T>(value: (group: DesiredApp['groups'][number]) => T) =>
     Object.fromEntries(groups.map((group) => [group.name, value(group)]))
@@ -21,7 +21,7 @@ export async function findRelease(
   app: string,
   owner: string | null,
   number: number,
-): Promise<KeptRelease> {
+): Promise<StoredRelease> {
   const release = await store.find(app, owner, number)
   if (release) return release
   const whose = owner === null ? app : `${owner} in ${app}`
@@ -32,12 +32,12 @@ export async function findRelease(
 }
 
 /** The release that a rollback goes to: `number`, else the one before the newest. */
-export async function releaseBack(
+export async function previousRelease(
   store: Pick<ReleaseStore, 'find' | 'list'>,
   app: string,
   owner: string | null,
   number: number | null,
-): Promise<KeptRelease> {
+): Promise<StoredRelease> {
   if (number !== null) return findRelease(store, app, owner, number)
   const newest = await store.find(app, owner)
   const before = newest && (await store.list(app, owner, { limit: 1, before: `${newest.number}` })).releases[0]
@@ -55,7 +55,7 @@ export const releaseDiff = (from: Release, to: Release): ReleaseDiff => ({
 })
 
 /** What Fly keeps for the app is not turned back with a release: which secrets are others now; null when none is. */
-export function secretsSince({ number, secrets }: KeptRelease, now: SecretVersion[] | null): string | null {
+export function changedSecrets({ number, secrets }: StoredRelease, now: SecretVersion[] | null): string | null {
   if (!secrets || !now)
     return `Fly did not say which secrets are others than at release ${number}; they stay as they are.`
   const changes = differences(digests(secrets), digests(now)).map(({ path, before, after }) => {

@@ -1,7 +1,7 @@
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewDeployment } from '../deployments/store.ts'
-import { configOf, type ImageRooms, kept } from './existing-image.ts'
+import { configOf, type ExistingImageDeps, assertSourceRetained } from './existing-image.ts'
 
 /**
  * A new deployment from what an earlier one was made of: its kept source and options, or (`again`, and for one that came
@@ -10,14 +10,14 @@ import { configOf, type ImageRooms, kept } from './existing-image.ts'
 export async function retryOf(
   former: Deployment,
   again: boolean,
-  { intake }: Pick<ImageRooms, 'intake'>,
+  { sources }: Pick<ExistingImageDeps, 'sources'>,
 ): Promise<Omit<NewDeployment, 'id' | 'secrets'>> {
   const { id, app, source, from, image } = former
   if (again && !image) throw new Problem('nothing-built', `Deployment ${id} has no image; retry it without again=true.`)
   const options = { ...former.options, lane: null, trigger: 'retry' }
   if (!again && source) {
-    await kept(intake, id, source.digest)
+    await assertSourceRetained(sources, id, source.digest)
     return { app, source, from, image: null, options, resolved: true }
   }
-  return { app, ...(await configOf(former, intake)), image, options: { ...options, deploy: true }, resolved: true }
+  return { app, ...(await configOf(former, sources)), image, options: { ...options, deploy: true }, resolved: true }
 }

@@ -1,19 +1,19 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { type CancelWish, type Deployment, isFinal } from '#api/deployment.ts'
+import { type CancelRequest, type Deployment, isFinal } from '#api/deployment.ts'
 import { asProblem, Problem, type ProblemBody } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import { cancelled } from '../deployments/stop.ts'
 import { untilEnd } from '../deployments/follow.ts'
-import type { KeptRollout } from '../deployments/rollout-store.ts'
+import type { StoredRollout } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import type { Submissions } from './submissions.ts'
 
-type Wish = Omit<CancelWish, 'at'>
+type Wish = Omit<CancelRequest, 'at'>
 type Parts = {
   store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
-  submissions: Pick<Submissions, 'look' | 'bring'>
+  submissions: Pick<Submissions, 'look' | 'deployExisting'>
   /** Asks a deployment to stop. */
   cancel: (id: string, wish: Wish) => Promise<unknown>
   /** Something may be taken up that had to wait. */
@@ -49,7 +49,7 @@ export class Rollouts {
     request: { asked: unknown; idempotencyKey: string | null },
   ): Promise<Rollout> {
     const { store, submissions } = this.#parts
-    const made = await store.rollouts.madeBy(request)
+    const made = await store.rollouts.findByIdempotencyKey(request)
     if (made) return this.#shown(made)
     const { source } = asked
     if (source && (!('release' in source) || source.app !== undefined)) await submissions.look(source, targets[0]!)
@@ -82,13 +82,13 @@ export class Rollouts {
     return this.find(id)
   }
 
-  async #kept(id: string): Promise<KeptRollout> {
+  async #kept(id: string): Promise<StoredRollout> {
     const kept = await this.#parts.store.rollouts.find(id)
     if (!kept) throw new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)
     return kept
   }
 
-  #begin(kept: KeptRollout): void {
+  #begin(kept: StoredRollout): void {
     const log = this.#parts.log.child({ rolloutId: kept.id })
     const work = this.#run(kept).catch(async (err: unknown) => {
       log.error({ err }, 'rollout lost its runner')
@@ -102,7 +102,7 @@ export class Rollouts {
   }
 
   /** Every step looks first, so that a rollout that is taken up again makes nothing twice. */
-  async #run({ id, build, source, targets, parallel, stopAfter, refused, problem }: KeptRollout): Promise<void> {
+  async #run({ id, build, source, targets, parallel, stopAfter, refused, problem }: StoredRollout): Promise<void> {
     const { store, submissions } = this.#parts
     const stopped = () => problem ?? this.#stopped.get(id)
     const built = build === null ? null : await this.#ended(build)
@@ -116,7 +116,7 @@ export class Rollouts {
         if (!why && !(await store.find(deployment))) {
           if (this.#stop.signal.aborted || stopped()) continue
           if (!(await this.#begun(id))) continue // it goes on at the next start
-          why = await submissions.bring(source ?? { deployment: build! }, { ...target, id: deployment }).then(
+          why = await submissions.deployExisting(source ?? { deployment: build! }, { ...target, id: deployment }).then(
             () => null,
             (error: unknown) => asProblem(error).body(),
           )
@@ -169,7 +169,7 @@ export class Rollouts {
     return (await untilEnd(this.#parts.store, id, this.#stop.signal))!
   }
 
-  async #shown({ targets: wishes, refused, ...kept }: KeptRollout): Promise<Rollout> {
+  async #shown({ targets: wishes, refused, ...kept }: StoredRollout): Promise<Rollout> {
     const targets: Rollout['targets'] = []
     for (const { app, options, deployment: id } of wishes) {
       await nextTurn()
@@ -196,7 +196,7 @@ export class Rollouts {
   }
 }
 
-const summaryOf = ({ id, createdAt, endedAt, parallel, stopAfter, source, build, problem, targets }: KeptRollout) => {
+const summaryOf = ({ id, createdAt, endedAt, parallel, stopAfter, source, build, problem, targets }: StoredRollout) => {
   return { id, createdAt, endedAt, parallel, stopAfter, source, build, problem, targets: targets.length }
 }
 

@@ -5,15 +5,15 @@ import { Problem } from '#api/problem.ts'
 import type { RolloutTarget } from '#api/rollout.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
-import { fromImage, type ImageRooms } from './existing-image.ts'
+import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
 import type { Vault } from '../secrets/vault.ts'
 
-type Parts = ImageRooms & {
-  store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'madeBy'>
+type Parts = ExistingImageDeps & {
+  store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
   vault: Vault
   /** Throws the Problem that says why nothing is built now. */
-  admit: () => void
+  assertAccepting: () => void
   /** Something waits to be taken up. */
   wake: () => void
 }
@@ -40,8 +40,8 @@ export class Submissions {
   }
 
   /** A new deployment of something that exists already. */
-  async bring(source: ImageSource, { app, options, ...given }: RolloutTarget & Given): Promise<Deployment> {
-    const made = await this.#parts.store.madeBy(app, given)
+  async deployExisting(source: ImageSource, { app, options, ...given }: RolloutTarget & Given): Promise<Deployment> {
+    const made = await this.#parts.store.findByIdempotencyKey(app, given)
     return made ?? this.submit({ app, ...(await this.look(source, { app, options })), ...given })
   }
 
@@ -52,13 +52,13 @@ export class Submissions {
 
   /** A new deployment from what an earlier one was made of; `again`: of its very image. */
   async retry(id: string, { again, idempotencyKey }: { again: boolean; idempotencyKey: string | null }) {
-    const { store, admit } = this.#parts
+    const { store, assertAccepting } = this.#parts
     const former = await store.find(id)
     if (!former) throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
     const given = { asked: { retry: id, again }, idempotencyKey }
-    const made = await store.madeBy(former.app, given)
+    const made = await store.findByIdempotencyKey(former.app, given)
     if (made) return made
-    admit()
+    assertAccepting()
     return this.submit({ ...(await retryOf(former, again, this.#parts)), ...given })
   }
 }

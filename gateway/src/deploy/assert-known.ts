@@ -1,10 +1,10 @@
 import { Problem } from '#api/problem.ts'
 import { configOf, type Machine } from '../fly/machine.ts'
 import { ownerOf } from './managed.ts'
-import type { Work } from './execution.ts'
+import type { DeployJob } from './execution.ts'
 
 /** A record that was put back from a snapshot may not undo what came after the snapshot, unless somebody says so. */
-export async function refuseUnknown(work: Work, machine: Machine): Promise<void> {
+export async function refuseUnknown(work: DeployJob, machine: Machine): Promise<void> {
   const { tarmac_deployment: deployment, tarmac_number: mark } = configOf(machine).metadata ?? {}
   const number = Number(mark)
   if (

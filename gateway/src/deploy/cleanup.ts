@@ -1,12 +1,12 @@
 import { Problem } from '#api/problem.ts'
-import { remove } from './machines/apply.ts'
-import { persist } from './machines/health.ts'
-import { retire } from './machines/drain.ts'
-import type { Slot } from './plan.ts'
-import type { Run } from './execution.ts'
+import { destroyMachine } from './machines/apply.ts'
+import { retryTransient } from './machines/health.ts'
+import { drain } from './machines/drain.ts'
+import type { MachineStep } from './plan.ts'
+import type { Execution } from './execution.ts'
 
 /** After the verdict: what fails here is a warning, the release is live. */
-export async function tidy(run: Run): Promise<void> {
+export async function cleanUp(run: Execution): Promise<void> {
   const { slots } = run.rollout
   const resting = slots.filter(({ rest }) => rest)
   const retired = slots.filter(({ role, outcome }) => (role === 'blue' || role === 'gone') && outcome !== 'removed')
@@ -14,18 +14,18 @@ export async function tidy(run: Run): Promise<void> {
 }
 
 /** It was started to try the release. */
-async function sleep(run: Run, slot: Slot): Promise<void> {
-  await run.intend(slot, 'stop')
+async function sleep(run: Execution, slot: MachineStep): Promise<void> {
+  await run.recordIntent(slot, 'stop')
   await orWarn(run, 'could not be stopped again', slot, (signal) =>
     run.settings.fly.stopMachine(run.work.app, slot.machine ?? '', undefined, signal),
   )
 }
 
-async function takeAway(run: Run, slot: Slot): Promise<void> {
+async function takeAway(run: Execution, slot: MachineStep): Promise<void> {
   const [app, machine] = [run.work.app, slot.machine ?? '']
   await orWarn(run, 'is not needed any more and could not be removed', slot, async (signal) => {
-    if (slot.role === 'gone' && slot.intent !== 'destroy') await retire(run, slot, signal)
-    await remove(run, slot, signal).catch(async (error: unknown) => {
+    if (slot.role === 'gone' && slot.intent !== 'destroy') await drain(run, slot, signal)
+    await destroyMachine(run, slot, signal).catch(async (error: unknown) => {
       // By this mark the next deploy knows it, and takes it away.
       const mark = ['fly_bluegreen_deployment_tag', 'safe_to_destroy'] as const
       if (slot.role === 'blue') await run.settings.fly.setMetadata(app, machine, ...mark, signal).catch(() => {})
@@ -35,16 +35,16 @@ async function takeAway(run: Run, slot: Slot): Promise<void> {
 }
 
 async function orWarn(
-  run: Run,
+  run: Execution,
   what: string,
-  { machine }: Slot,
+  { machine }: MachineStep,
   work: (signal: AbortSignal) => Promise<unknown>,
 ): Promise<void> {
   try {
-    await persist(run.waitMs, run.stopping, () => work(run.stopping))
+    await retryTransient(run.waitMs, run.stopping, () => work(run.stopping))
   } catch (error) {
     run.stopping.throwIfAborted()
     if (!(error instanceof Problem)) throw error
-    run.work.tell({ type: 'warning', text: `Machine ${machine} ${what}: ${error.message}` })
+    run.work.emit({ type: 'warning', text: `Machine ${machine} ${what}: ${error.message}` })
   }
 }

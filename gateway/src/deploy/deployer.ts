@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
-import { isAway, statusOf } from '../fly/fly-calls.ts'
+import { isUnavailable, statusOf } from '../fly/fly-calls.ts'
 import type { App } from '../fly/machines-api.ts'
 import { isManaged } from './managed.ts'
-import { lasting } from './config/restore-config.ts'
+import { persistedConfig } from './config/restore-config.ts'
 import { bluegreen } from './strategies/bluegreen.ts'
 import { canary } from './strategies/canary.ts'
 import { copyPlain } from './copy-plain.ts'
@@ -16,9 +16,9 @@ import { releaseCommand } from './release-command.ts'
 import { rollBack } from './rollback.ts'
 import { refuseUnknown } from './assert-known.ts'
 import { rolling } from './strategies/rolling.ts'
-import { broughtOver, planRollout } from './plan.ts'
-import { Run, type Settings, type Work } from './execution.ts'
-import { tidy } from './cleanup.ts'
+import { appliedSteps, planRollout } from './plan.ts'
+import { Execution, type Settings, type DeployJob } from './execution.ts'
+import { cleanUp } from './cleanup.ts'
 import { watch } from './watch.ts'
 
 const appVisibleMs = 60_000
@@ -27,7 +27,7 @@ const appVisibleMs = 60_000
 const seenMs = 10_000
 
 /** Each brings every slot of the rollout over; what they share is the gate, and the way back. */
-const strategies: Record<Strategy, (run: Run) => Promise<void>> = { rolling, canary, bluegreen, immediate }
+const strategies: Record<Strategy, (run: Execution) => Promise<void>> = { rolling, canary, bluegreen, immediate }
 
 /**
  * Brings an image to an app's machines, and back when it does not live. Every effect is remembered before it happens, so
@@ -65,7 +65,7 @@ export class Deployer {
   }
 
   /** Says before the build that the strategy cannot be used with the machines that are there. */
-  async refuseUnfit(work: Pick<Work, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>): Promise<void> {
+  async preflight(work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>): Promise<void> {
     if (work.desired.strategy !== 'canary' && work.desired.strategy !== 'bluegreen') return
     await this.#plan(work).catch((error: unknown) => {
       if (![403, 404].includes(statusOf(error) ?? 0)) throw error // no app of ours yet
@@ -73,7 +73,7 @@ export class Deployer {
   }
 
   /** Every machine on the new image, started and healthy, or every touched one back: `deploy-failed`, `deploy-stuck`. */
-  async deploy(work: Work): Promise<void> {
+  async deploy(work: DeployJob): Promise<void> {
     await this.#guarded(await this.#run(work), async (run) => {
       await releaseCommand(run)
       await strategies[run.rollout.desired.strategy](run)
@@ -81,57 +81,57 @@ export class Deployer {
   }
 
   /** Says live only when every machine is on this version and image, passes its checks, and stayed up for the watch. Answers the wish as a release keeps it, too. */
-  async verify(work: Work): Promise<{ url: string; desired: DesiredApp }> {
+  async verify(work: DeployJob): Promise<{ url: string; desired: DesiredApp }> {
     const run = await this.#run(work)
     if (!run.rollout.live)
       await this.#guarded(run, async () => {
         await watch(run)
-        const slots = broughtOver(run.rollout)
+        const slots = appliedSteps(run.rollout)
         for (const slot of slots) slot.outcome = 'verified'
         run.rollout.live = true
         await run.save()
-        for (const slot of slots) run.tell(slot, { status: 'verified', after: work.image.reference })
+        for (const slot of slots) run.emit(slot, { status: 'verified', after: work.image.reference })
       })
-    await tidy(run)
+    await cleanUp(run)
     const { desired, laid = {} } = run.rollout
     const groups = desired.groups.map(({ gone: _done, was, ...group }) => {
       const got = laid[group.name]
-      return { ...group, ...(got ? { was: lasting(got) } : was && { was }) }
+      return { ...group, ...(got ? { was: persistedConfig(got) } : was && { was }) }
     })
     return { url: this.#url(work), desired: { ...desired, groups } }
   }
 
-  #url({ app, desired, options: { owner } }: Work): string {
+  #url({ app, desired, options: { owner } }: DeployJob): string {
     const { urlTemplate, ownerUrlTemplate = urlTemplate } = this.#settings
     const template = owner ? ownerUrlTemplate.replaceAll('{owner}', owner) : urlTemplate
     return template.replaceAll('{app}', app).replaceAll('{port}', `${desired.internalPort ?? 80}`)
   }
 
-  async #run(work: Work): Promise<Run> {
-    if (work.rollout) return new Run(this.#settings, work, copyPlain(work.rollout))
+  async #run(work: DeployJob): Promise<Execution> {
+    if (work.rollout) return new Execution(this.#settings, work, copyPlain(work.rollout))
     const { rollout, machines } = await this.#plan(work)
     for (const machine of machines.filter((machine) => !isManaged(machine))) {
       const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`
-      work.tell({ type: 'warning', text })
+      work.emit({ type: 'warning', text })
     }
     for (const machine of machines) await refuseUnknown(work, machine)
-    for (const text of passedOver(work, rollout.slots)) work.tell({ type: 'warning', text })
-    return new Run(this.#settings, work, rollout)
+    for (const text of passedOver(work, rollout.slots)) work.emit({ type: 'warning', text })
+    return new Execution(this.#settings, work, rollout)
   }
 
-  async #plan(work: Pick<Work, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>) {
+  async #plan(work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>) {
     const machines = await this.#settings.fly.machines(work.app, work.signal)
     const rollout = planRollout(work, machines)
     refuseLargeRollout(rollout)
     return { rollout, machines }
   }
 
-  async #guarded(run: Run, step: (run: Run) => Promise<void>): Promise<void> {
+  async #guarded(run: Execution, step: (run: Execution) => Promise<void>): Promise<void> {
     if (run.rollout.because) return await rollBack(run, run.rollout.because)
     try {
       await step(run)
     } catch (error) {
-      await rollBack(run, run.reasonToGoBack(error).body())
+      await rollBack(run, run.rollbackReason(error).body())
     }
   }
 
@@ -141,7 +141,7 @@ export class Deployer {
       await fly.createApp({ name: app, org, network }, signal)
     } catch (error) {
       // The name may be ours after all: an answer that was lost, or two deployments at once.
-      if (!isAway(error) && statusOf(error) !== 422 && statusOf(error) !== 409) throw error
+      if (!isUnavailable(error) && statusOf(error) !== 422 && statusOf(error) !== 409) throw error
       if ((await this.#app(app, signal)) === null) throw error
     }
     const deadline = performance.now() + appVisibleMs

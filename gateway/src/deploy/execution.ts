@@ -2,17 +2,17 @@ import { Problem, asProblem } from '#api/problem.ts'
 import type { ImageFacts, MachineFacts } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
-import type { Tell } from '../deployments/tell.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import { MachineLease } from '../fly/machine-lease.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
-import { atOnce } from './for-each-limit.ts'
+import { forEachLimit } from './for-each-limit.ts'
 import { copyPlain } from './copy-plain.ts'
 import type { DesiredApp } from './config/desired.ts'
-import { persist } from './machines/health.ts'
-import { machineFacts, type Effect, type Rollout, type Slot } from './plan.ts'
+import { retryTransient } from './machines/health.ts'
+import { machineFacts, type Effect, type DeployProgress, type MachineStep } from './plan.ts'
 
 /** What a deployment asks of the deploy engine. */
-export type Work = {
+export type DeployJob = {
   id: string
   number: number
   app: string
@@ -22,10 +22,10 @@ export type Work = {
   /** False when a machine carries a deployment, by id and number, that the record should know and does not. */
   known(deployment: string, number: number): Promise<boolean>
   /** As last remembered; null when nothing was touched yet. */
-  rollout: Rollout | null
+  rollout: DeployProgress | null
   /** Writes down what is about to happen. When it fails the deployment is not ours any more: everything stops. */
-  remember(patch: { rollout: Rollout; machines: MachineFacts[] }): Promise<void>
-  tell: Tell
+  checkpoint(patch: { rollout: DeployProgress; machines: MachineFacts[] }): Promise<void>
+  emit: EventSink
   /**
    * Aborted with a Problem as reason: `stopping` leaves everything as it stands, to be taken up again; any other ends
    * the rollout, and machines that were touched are put back.
@@ -56,10 +56,10 @@ export type Settings = {
 export const mostAtOnce = 8
 
 /** One rollout under way: the work, what is known of it so far, and the ways to write down more. */
-export class Run {
+export class Execution {
   readonly settings: Settings
-  readonly work: Work
-  readonly rollout: Rollout
+  readonly work: DeployJob
+  readonly rollout: DeployProgress
   /** Ends waiting on the way forward: the work's own, or the failure of another machine. */
   readonly signal: AbortSignal
   /** Ends what has an effect, and the way back: only when the gateway stops, so that no effect is left half known. */
@@ -68,14 +68,14 @@ export class Run {
   #saving: Promise<void> = Promise.resolve()
   #saveNext: Promise<void> | null = null
   #turn: Promise<unknown> = Promise.resolve()
-  #disowned = false
+  #claimLost = false
 
-  constructor(settings: Settings, work: Work, rollout: Rollout) {
+  constructor(settings: Settings, work: DeployJob, rollout: DeployProgress) {
     this.settings = settings
     this.work = work
     this.rollout = rollout
     this.signal = AbortSignal.any([work.signal, this.#failed.signal])
-    this.stopping = whenStopping(work.signal)
+    this.stopping = stopSignalOf(work.signal)
   }
 
   get waitMs(): number {
@@ -87,28 +87,28 @@ export class Run {
   }
 
   /** `work` on several machines, `most` at a time. The first that fails ends the waiting for the others. */
-  atOnce(slots: Slot[], most: number, work: (slot: Slot) => Promise<void>): Promise<void> {
-    return atOnce(slots, most, work, this.#failed)
+  forEachLimit(slots: MachineStep[], most: number, work: (slot: MachineStep) => Promise<void>): Promise<void> {
+    return forEachLimit(slots, most, work, this.#failed)
   }
 
   /** Looks, or does what may be done twice, although Fly may be away for a while. */
-  insist<T>(look: () => Promise<T>): Promise<T> {
-    return persist(this.waitMs, this.signal, look)
+  retryWhileUnavailable<T>(look: () => Promise<T>): Promise<T> {
+    return retryTransient(this.waitMs, this.signal, look)
   }
 
   /** One after the other, whoever asks. */
-  inTurn<T>(work: () => Promise<T>): Promise<T> {
+  serialize<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(work)
     this.#turn = turn.catch(() => {})
     return turn
   }
 
-  async lease(slot: Slot, signal: AbortSignal = this.signal): Promise<MachineLease> {
+  async lease(slot: MachineStep, signal: AbortSignal = this.signal): Promise<MachineLease> {
     const { app, id } = this.work
     const description = `tarmac deployment ${id}${this.rollout.because ? ', putting back' : ''}`
     const machine = slot.machine ?? ''
     const held = (by: string) =>
-      this.work.tell({ type: 'note', text: `Machine ${machine} is held by ${by}; it is waited for.` })
+      this.work.emit({ type: 'note', text: `Machine ${machine} is held by ${by}; it is waited for.` })
     const holder = { fly: this.settings.fly, app, machine, description, nonce: slot.lease, held }
     const lease = await MachineLease.acquire(holder, signal)
     slot.lease = lease.nonce
@@ -116,7 +116,7 @@ export class Run {
   }
 
   /** Writes down what is about to happen to a machine. */
-  async intend(slot: Slot, effect: Effect): Promise<void> {
+  async recordIntent(slot: MachineStep, effect: Effect): Promise<void> {
     slot.intent = effect
     if (slot.outcome === null || slot.outcome === 'stuck') slot.outcome = 'touched'
     await this.save()
@@ -134,29 +134,29 @@ export class Run {
   async #write(): Promise<void> {
     try {
       const rollout = copyPlain(this.rollout)
-      await this.work.remember({ rollout, machines: machineFacts(rollout) })
+      await this.work.checkpoint({ rollout, machines: machineFacts(rollout) })
     } catch (error) {
-      this.#disowned = true
+      this.#claimLost = true
       this.#failed.abort(error)
       throw error
     }
   }
 
-  tell(slot: Slot, event: Omit<Extract<NewEvent, { type: 'machine' }>, 'type' | 'machine' | 'region'>): void {
-    this.work.tell({ type: 'machine', machine: slot.machine ?? slot.name, region: slot.region, ...event })
+  emit(slot: MachineStep, event: Omit<Extract<NewEvent, { type: 'machine' }>, 'type' | 'machine' | 'region'>): void {
+    this.work.emit({ type: 'machine', machine: slot.machine ?? slot.name, region: slot.region, ...event })
   }
 
   /** Why a step failed, where the machines are to be put back for it; thrown on where they are to be left alone. */
-  reasonToGoBack(error: unknown): Problem {
+  rollbackReason(error: unknown): Problem {
     const { signal } = this.work
     const reason: unknown = signal.aborted ? signal.reason : unwrapped(error)
-    if (this.#disowned || isStopping(signal) || !this.touched) throw reason
+    if (this.#claimLost || isStopping(signal) || !this.touched) throw reason
     return asProblem(reason)
   }
 }
 
 /** Aborts only when the gateway stops: putting back is not cut short by the wish that set it off. */
-function whenStopping(signal: AbortSignal): AbortSignal {
+function stopSignalOf(signal: AbortSignal): AbortSignal {
   const stop = new AbortController()
   const listen = () => isStopping(signal) && stop.abort(signal.reason)
   if (signal.aborted) listen()

@@ -2,7 +2,7 @@
  * `work` on all items, `most` of them at a time. After a failure none is begun any more; `stop` tells those at work, and
  * when they have ended the first failure is thrown.
  */
-export async function atOnce<T>(
+export async function forEachLimit<T>(
   items: T[],
   most: number,
   work: (item: T) => Promise<void>,

@@ -14,13 +14,13 @@ export const ownerOf = (machine: Machine): string | null => configOf(machine).me
 export const numberOf = (machine: Machine): number => Number(configOf(machine).metadata?.['tarmac_number'] ?? 0)
 
 /** A canary, or a blue machine, that an earlier deploy could not take away. */
-export function isLeftOver(machine: Machine): boolean {
+export function isTemporary(machine: Machine): boolean {
   const { fly_canary: canary, fly_bluegreen_deployment_tag: tag } = configOf(machine).metadata ?? {}
   return canary === 'true' || tag === 'safe_to_destroy'
 }
 
 /** The fence: whoever wakes up late must not land over a newer deployment. */
-export function refuseOlder(number: number, machine: Machine): void {
+export function assertNotOlder(number: number, machine: Machine): void {
   const there = numberOf(machine)
   if (there > number)
     throw new Problem(

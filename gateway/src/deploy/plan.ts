@@ -1,16 +1,16 @@
 import type { MachineFacts } from '#api/deployment.ts'
 import type { ProblemBody } from '#api/problem.ts'
 import { configOf, crashesOf, imageOf, type Machine, type MachineConfig } from '../fly/machine.ts'
-import { groupOf, isLeftOver, isManaged, ownerOf, refuseOlder } from './managed.ts'
+import { groupOf, isTemporary, isManaged, ownerOf, assertNotOlder } from './managed.ts'
 import type { DesiredApp, DesiredGroup } from './config/desired.ts'
-import { refuseMachines } from './strategy-checks.ts'
-import type { Work } from './execution.ts'
+import { assertStrategyApplies } from './strategy-checks.ts'
+import type { DeployJob } from './execution.ts'
 
 /** All that must outlive a crash of the gateway while machines change. Plain data; written down before every effect. */
-export type Rollout = {
+export type DeployProgress = {
   desired: DesiredApp
   /** In the order in which they are brought over. */
-  slots: Slot[]
+  slots: MachineStep[]
   /** Why the machines are being put back; null on the way forward. */
   because: ProblemBody | null
   /** The watch is over: what is left is to tidy up. */
@@ -27,7 +27,7 @@ export type Role = 'update' | 'new' | 'green' | 'canary' | 'release' | 'blue' | 
 export type Effect = 'create' | 'update' | 'start' | 'uncordon' | 'cordon' | 'stop' | 'destroy'
 
 /** One machine of the rollout. */
-export type Slot = {
+export type MachineStep = {
   role: Role
   /** Of a machine that is made new: unique, and the same after a crash, so that it is never made twice. */
   name: string
@@ -35,7 +35,7 @@ export type Slot = {
   region: string
   machine: string | null
   /** What it ran before; null for a machine that this rollout makes. */
-  former: Former | null
+  former: PreviousVersion | null
   /** What a machine that is made has in common with one that is there. */
   base: MachineConfig | null
   /** The name of the slot for whose machine it stands by. */
@@ -58,7 +58,7 @@ export type Slot = {
   lease: string | null
 }
 type Version = { instanceId: string; image: string }
-export type Former = Version & {
+export type PreviousVersion = Version & {
   digest: string | null
   config: MachineConfig
   running: boolean
@@ -74,19 +74,19 @@ const resting = new Set(['stopped', 'stopping', 'suspended', 'suspending', 'crea
 
 /** Decides what happens to which machine. Refuses to go over a newer deployment, and what the strategy cannot do. */
 export function planRollout(
-  { id, number, desired, options }: Pick<Work, 'id' | 'number' | 'desired' | 'options'>,
+  { id, number, desired, options }: Pick<DeployJob, 'id' | 'number' | 'desired' | 'options'>,
   machines: Machine[],
-): Rollout {
+): DeployProgress {
   const owner = options.owner ?? null
   const target = machines.filter((machine) => isManaged(machine) && ownerOf(machine) === owner)
   const ours = target.toSorted((a, b) => (a.id < b.id ? -1 : 1))
-  for (const machine of ours) refuseOlder(number, machine)
-  const of = ({ name }: DesiredGroup) => ours.filter((machine) => groupOf(machine) === name && !isLeftOver(machine))
+  for (const machine of ours) assertNotOlder(number, machine)
+  const of = ({ name }: DesiredGroup) => ours.filter((machine) => groupOf(machine) === name && !isTemporary(machine))
   const kept = desired.groups.flatMap(of)
-  refuseMachines(desired, kept, machines)
+  assertStrategyApplies(desired, kept, machines)
   const named = (group: string, what: string | number) =>
     machineName(`${owner === null ? '' : `${owner}-`}${group}-${what}`, id)
-  const brought = desired.groups.flatMap((group) => {
+  const stepsToApply = desired.groups.flatMap((group) => {
     const existing = of(group).map((machine) => existingSlot('update', group.name, machine))
     const slots = desired.strategy === 'bluegreen' ? greensOf(existing, named) : existing
     const tried = slots.find(({ standbyFor, former }) => !standbyFor && !former?.config.standbys?.length)
@@ -119,8 +119,8 @@ export function planRollout(
     ...(desired.release ? [release] : []),
     ...canaries,
     // Running ones first: a release that does not work is found before the sleeping ones are touched.
-    ...brought.filter(({ launch }) => launch),
-    ...brought.filter(({ launch }) => !launch),
+    ...stepsToApply.filter(({ launch }) => launch),
+    ...stepsToApply.filter(({ launch }) => !launch),
     ...replaced.map((machine) => existingSlot('blue', groupOf(machine), machine)),
     ...gone.map((machine) => existingSlot('gone', groupOf(machine), machine)),
   ]
@@ -128,19 +128,19 @@ export function planRollout(
 }
 
 /** The slots of machines that the release is to serve on. */
-export const broughtOver = ({ slots }: Rollout): Slot[] =>
+export const appliedSteps = ({ slots }: DeployProgress): MachineStep[] =>
   slots.filter(({ role }) => role === 'update' || role === 'new' || role === 'green')
 
-function existingSlot(role: Role, group: string, machine: Machine): Slot {
+function existingSlot(role: Role, group: string, machine: Machine): MachineStep {
   return {
     ...newSlot(role, group, machine.region, machine.name),
     machine: machine.id,
-    former: formerOf(machine),
+    former: previousVersionOf(machine),
     launch: !resting.has(machine.state),
   }
 }
 
-function newSlot(role: Role, group: string, region: string, name: string): Slot {
+function newSlot(role: Role, group: string, region: string, name: string): MachineStep {
   const untouched = { intent: null, outcome: null, tried: null, now: null, lease: null }
   const fresh = { machine: null, former: null, base: null, standbyFor: null, volumes: {}, launch: true, rest: false }
   return { role, name, group, region, ...fresh, ...untouched }
@@ -157,7 +157,7 @@ function largestGuest({ groups }: DesiredApp, of: (group: DesiredGroup) => Machi
 }
 
 /** A machine beside each that is there, alike but for the release. */
-function greensOf(blues: Slot[], named: (group: string, what: number) => string): Slot[] {
+function greensOf(blues: MachineStep[], named: (group: string, what: number) => string): MachineStep[] {
   const names = new Map(blues.map(({ machine, group }, at) => [machine, named(group, at + 1)]))
   return blues.map(({ group, region, former, machine, launch }) => {
     const { standbys = [], ...base } = former?.config ?? {}
@@ -166,7 +166,7 @@ function greensOf(blues: Slot[], named: (group: string, what: number) => string)
   })
 }
 
-export function formerOf(machine: Machine): Former {
+export function previousVersionOf(machine: Machine): PreviousVersion {
   const running = machine.state === 'started'
   return {
     instanceId: machine.instance_id,
@@ -182,7 +182,7 @@ export function formerOf(machine: Machine): Former {
 }
 
 /** What the record says of the machines that were touched; of the one for the release command only where it is left. */
-export function machineFacts({ slots }: Rollout): MachineFacts[] {
+export function machineFacts({ slots }: DeployProgress): MachineFacts[] {
   return slots.flatMap(({ role, machine, name, region, former, tried, now, outcome }) => {
     if (machine === null || outcome === null || (role === 'release' && outcome !== 'stuck')) return []
     const before = former && { instanceId: former.instanceId, image: former.image }

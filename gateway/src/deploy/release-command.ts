@@ -1,46 +1,48 @@
 import { Problem } from '#api/problem.ts'
 import { configOf, eventsOf, exitCodeOf, exitsOf, exitWords, type Machine } from '../fly/machine.ts'
-import { create, remove } from './machines/apply.ts'
-import { failure, seen, startError, wake } from './machines/health.ts'
-import type { Slot } from './plan.ts'
-import type { Run } from './execution.ts'
+import { create, destroyMachine } from './machines/apply.ts'
+import { failure, retryUntilVisible, startError, startMachine } from './machines/health.ts'
+import type { MachineStep } from './plan.ts'
+import type { Execution } from './execution.ts'
 
-const lookMs = 20_000
+const pollMs = 20_000
 const logLines = 1000
 
 /**
  * Runs the app's release command to its end, on a machine of its own that destroys itself. It must end well before any other
  * machine is touched. What it printed is told where Fly hands it out, which its API does not promise; how it ended always is.
  */
-export async function releaseCommand(run: Run): Promise<void> {
+export async function releaseCommand(run: Execution): Promise<void> {
   const slot = run.rollout.slots.find(({ role }) => role === 'release')
   const wish = run.rollout.desired.release
   if (!slot || !wish || slot.outcome === 'removed') return
   slot.machine ??= (await create(run, slot)).id
   const machine = await ended(run, slot, wish.timeoutMs)
   const printed = await run.settings.fly.machineLog(run.work.app, machine.id, logLines, run.signal).catch(() => [])
-  for (const text of printed) run.work.tell({ type: 'log', step: 'release_command', stream: 'stdout', text })
+  for (const text of printed) run.work.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
   const [exit = {}] = exitsOf(machine)
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
   const what = `The release_command (${(configOf(machine).init?.['cmd'] as string[] | undefined)?.join(' ')})`
   const text = `${what} ${exitWords(exit)}; events of its machine: ${events.toReversed().join(', ')}.`
-  run.work.tell({ type: 'note', text })
+  run.work.emit({ type: 'note', text })
   const exitCode = exitCodeOf(exit)
   if (exitCode !== 0 || exit.oom_killed) {
     const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. See: fly logs --app ${run.work.app} --machine ${machine.id}`
     throw new Problem('deploy-failed', detail, { facts: { exitCode } })
   }
-  await run.insist(() => remove(run, slot, run.stopping))
+  await run.retryWhileUnavailable(() => destroyMachine(run, slot, run.stopping))
 }
 
 /** Starts the machine, unless that was done before a crash, and waits for the end of its program. */
-async function ended(run: Run, slot: Slot, timeoutMs: number): Promise<Machine> {
+async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Promise<Machine> {
   const { fly } = run.settings
   const { app } = run.work
   const id = slot.machine ?? ''
   const deadline = performance.now() + timeoutMs
   for (;;) {
-    const machine = await run.insist(() => seen(() => fly.machine(app, id, run.signal), run.signal))
+    const machine = await run.retryWhileUnavailable(() =>
+      retryUntilVisible(() => fly.machine(app, id, run.signal), run.signal),
+    )
     if (machine && exitsOf(machine).length > 0) return machine
     if (!machine || machine.state === 'destroyed')
       throw new Problem(
@@ -52,10 +54,10 @@ async function ended(run: Run, slot: Slot, timeoutMs: number): Promise<Machine> 
     const leftMs = deadline - performance.now()
     if (leftMs <= 0) throw failure(machine, `of the release_command did not end within ${timeoutMs / 1000} s`)
     if (machine.state === 'stopped' && !eventsOf(machine).some(({ type }) => type === 'start')) {
-      await run.intend(slot, 'start')
-      await run.insist(() => wake(fly, { app, machine: id }, run.stopping))
+      await run.recordIntent(slot, 'start')
+      await run.retryWhileUnavailable(() => startMachine(fly, { app, machine: id }, run.stopping))
     }
     const state = machine.state === 'created' ? ('stopped' as const) : (['destroyed', 'failed'] as const)
-    await run.insist(() => fly.wait(app, id, { state, withinMs: Math.min(lookMs, leftMs) }, run.signal))
+    await run.retryWhileUnavailable(() => fly.wait(app, id, { state, withinMs: Math.min(pollMs, leftMs) }, run.signal))
   }
 }

@@ -1,46 +1,46 @@
 import { Problem, type ProblemBody, type ProblemCode } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { numberOf } from './managed.ts'
-import { atOnce } from './for-each-limit.ts'
-import { isOurs, remove } from './machines/apply.ts'
+import { forEachLimit } from './for-each-limit.ts'
+import { isOurs, destroyMachine } from './machines/apply.ts'
 import {
   failure,
-  isAwayOrBusy,
+  isUnavailableOrBusy,
   isHealthy,
   isReverted,
-  persist,
-  settle,
-  there,
+  retryTransient,
+  waitForVersion,
+  getMachine,
   untilHealthy,
 } from './machines/health.ts'
-import { retire } from './machines/drain.ts'
-import { mayBeAway } from './strategies/rolling.ts'
-import { machineFacts, type Former, type Slot } from './plan.ts'
-import { mostAtOnce, type Run } from './execution.ts'
+import { drain } from './machines/drain.ts'
+import { maxUnavailableCount } from './strategies/rolling.ts'
+import { machineFacts, type PreviousVersion, type MachineStep } from './plan.ts'
+import { mostAtOnce, type Execution } from './execution.ts'
 
 /** Puts every touched machine back on what it ran before, last touched first, and throws what the deployment ends with. */
-export async function rollBack(run: Run, because: ProblemBody): Promise<never> {
+export async function rollBack(run: Execution, because: ProblemBody): Promise<never> {
   const { slots, desired } = run.rollout
   run.rollout.because ??= because
   await run.save()
   const stuck: string[] = []
   const touched = slots.filter(({ outcome }) => outcome !== null && outcome !== 'rolled_back' && outcome !== 'removed')
-  const were = (is: (slot: Slot) => boolean) => touched.filter(is).toReversed()
+  const were = (is: (slot: MachineStep) => boolean) => touched.filter(is).toReversed()
   const updated = were(({ role }) => role === 'update')
-  const backAgain = (slot: Slot) => backOrStuck(run, slot, stuck)
+  const backAgain = (slot: MachineStep) => restoreOrMarkStuck(run, slot, stuck)
   // What served before comes first, and only then goes what was made to take its place.
-  await atOnce(
+  await forEachLimit(
     were(({ role }) => role === 'blue'),
     slots.length,
     backAgain,
   )
   const serving = updated.length > 1 ? await servingNow(run) : []
-  const serves = ({ machine }: Slot) => serving.includes(machine)
+  const serves = ({ machine }: MachineStep) => serving.includes(machine)
   // Those that do not serve need no caution, and are the first.
   const idle = updated.filter((slot) => !serves(slot))
-  await atOnce(idle, mostAtOnce, backAgain)
-  await atOnce(updated.filter(serves), mayBeAway(desired.maxUnavailable, updated.length), backAgain)
-  await atOnce(
+  await forEachLimit(idle, mostAtOnce, backAgain)
+  await forEachLimit(updated.filter(serves), maxUnavailableCount(desired.maxUnavailable, updated.length), backAgain)
+  await forEachLimit(
     were(({ former }) => !former),
     slots.length,
     backAgain,
@@ -49,64 +49,64 @@ export async function rollBack(run: Run, because: ProblemBody): Promise<never> {
 }
 
 /** Where Fly does not say it, every machine is taken to serve. */
-async function servingNow({ settings, work, rollout, stopping }: Run): Promise<(string | null)[]> {
+async function servingNow({ settings, work, rollout, stopping }: Execution): Promise<(string | null)[]> {
   const all = rollout.slots.map(({ machine }) => machine)
   const machines = await settings.fly.machines(work.app, stopping).catch(() => null)
   return machines?.filter(isHealthy).map(({ id }) => id) ?? all
 }
 
-async function backOrStuck(run: Run, slot: Slot, stuck: string[]): Promise<void> {
+async function restoreOrMarkStuck(run: Execution, slot: MachineStep, stuck: string[]): Promise<void> {
   const { former } = slot
-  run.tell(slot, { status: 'rolling_back', ...(former && { after: former.image }) })
+  run.emit(slot, { status: 'rolling_back', ...(former && { after: former.image }) })
   try {
-    const back = () => (former ? putBack(run, slot, former) : remove(run, slot, run.stopping))
+    const back = () => (former ? putBack(run, slot, former) : destroyMachine(run, slot, run.stopping))
     // It may serve; but it is to go, however well that ends.
-    if (slot.intent === 'uncordon' && !former) await retire(run, slot, run.stopping).catch(() => {})
+    if (slot.intent === 'uncordon' && !former) await drain(run, slot, run.stopping).catch(() => {})
     // The way back may be given up by Fly in silence, as the way forward may: it is worth a second try.
     let reverts = 0
-    const mayPass = (error: unknown) => isAwayOrBusy(error) || (isReverted(error) && ++reverts === 1)
-    await persist(patienceMs(run), run.stopping, back, mayPass)
+    const isRetryable = (error: unknown) => isUnavailableOrBusy(error) || (isReverted(error) && ++reverts === 1)
+    await retryTransient(patienceMs(run), run.stopping, back, isRetryable)
   } catch (error) {
     run.stopping.throwIfAborted()
     if (!(error instanceof Problem)) throw error
     await lookAgain(run, slot)
-    stuck.push(`${wayOut(run, slot)} (${error.message})`)
+    stuck.push(`${recoveryCommand(run, slot)} (${error.message})`)
     slot.outcome = 'stuck'
-    run.tell(slot, { status: 'stuck', text: error.message })
+    run.emit(slot, { status: 'stuck', text: error.message })
   }
   await run.save()
 }
 
 /** What it was to run is not what it runs. */
-async function lookAgain({ settings, work, stopping }: Run, slot: Slot): Promise<void> {
+async function lookAgain({ settings, work, stopping }: Execution, slot: MachineStep): Promise<void> {
   const machine = slot.machine && (await settings.fly.machine(work.app, slot.machine, stopping).catch(() => null))
   if (machine) slot.now = { instanceId: machine.instance_id, image: imageOf(machine) }
 }
 
-async function putBack(run: Run, slot: Slot, former: Former): Promise<void> {
+async function putBack(run: Execution, slot: MachineStep, former: PreviousVersion): Promise<void> {
   const { settings, work, stopping } = run
   const { fly } = settings
   const id = slot.machine ?? ''
   await using lease = await run.lease(slot, stopping)
   const signal = AbortSignal.any([stopping, lease.lost])
-  let machine = await there(fly, work.app, id, signal)
+  let machine = await getMachine(fly, work.app, id, signal)
   if (isOurs(run, machine)) {
     // The number stays, as the mark of who was here last: a late, older deployment must not land after this one.
     const metadata = { ...former.config.metadata, tarmac_number: `${work.number}` }
     const config = { ...former.config, metadata }
     const body = { config, current_version: machine.instance_id, skip_launch: former.asleep }
-    await run.intend(slot, 'update')
+    await run.recordIntent(slot, 'update')
     machine = await fly.updateMachine(work.app, id, body, lease.nonce, signal)
   } else if (machine.instance_id !== former.instanceId && !isPutBack(run, machine)) {
     if (numberOf(machine) <= work.number)
       throw failure(machine, `was changed by something else and now runs ${imageOf(machine)}`)
     slot.now = { instanceId: machine.instance_id, image: imageOf(machine) }
     slot.outcome = 'rolled_back'
-    run.tell(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
+    run.emit(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
     return
   }
   if (slot.role === 'blue' && !former.cordoned) {
-    await run.intend(slot, 'uncordon')
+    await run.recordIntent(slot, 'uncordon')
     await fly.cordon(work.app, id, 'uncordon', lease.nonce, signal)
   }
   const { instance_id: instanceId } = machine
@@ -124,22 +124,22 @@ async function putBack(run: Run, slot: Slot, former: Former): Promise<void> {
     failedStarts: 2,
     nonce: lease.nonce,
   }
-  await settle(fly, wanted, patienceMs(run), signal)
+  await waitForVersion(fly, wanted, patienceMs(run), signal)
   if (former.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
   slot.outcome = 'rolled_back'
-  run.tell(slot, { status: 'rolled_back', after: former.image, text: `verified on version ${instanceId}` })
+  run.emit(slot, { status: 'rolled_back', after: former.image, text: `verified on version ${instanceId}` })
 }
 
 /** More than on the way forward: there is nothing left to fall back on. */
-const patienceMs = ({ waitMs }: Run): number => 3 * waitMs
+const patienceMs = ({ waitMs }: Execution): number => 3 * waitMs
 
 /** Put back by us, before a crash of the gateway. */
-function isPutBack({ work }: Run, machine: Machine): boolean {
+function isPutBack({ work }: Execution, machine: Machine): boolean {
   const { metadata } = configOf(machine)
   return metadata?.['tarmac_number'] === `${work.number}` && metadata['tarmac_deployment'] !== work.id
 }
 
-function wayOut({ work }: Run, { role, machine, name, former, now }: Slot): string {
+function recoveryCommand({ work }: Execution, { role, machine, name, former, now }: MachineStep): string {
   if (!former)
     return `machine ${machine ?? name} should be gone; run: fly machine destroy ${machine ?? name} --force --app ${work.app}`
   if (role === 'blue')
@@ -147,7 +147,7 @@ function wayOut({ work }: Run, { role, machine, name, former, now }: Slot): stri
   return `machine ${machine} should run ${former.image}, last seen on ${now?.image ?? former.image}; run: fly machine update ${machine} --image ${former.image} --app ${work.app}`
 }
 
-function verdict(run: Run, because: ProblemBody, stuck: string[]): Problem {
+function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem {
   const machines = machineFacts(run.rollout)
   const facts = { ...Problem.from(because).facts, machines, because: because.code }
   if (stuck.length > 0) {

@@ -1,21 +1,22 @@
 import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { groupOf, isManaged } from './managed.ts'
-import { unfit, type DesiredApp } from './config/desired.ts'
-import type { Slot } from './plan.ts'
-import type { Work } from './execution.ts'
+import { notApplicable, type DesiredApp } from './config/desired.ts'
+import type { MachineStep } from './plan.ts'
+import type { DeployJob } from './execution.ts'
 
 /** What cannot be done with the machines that are there, said before any is touched. `kept`: those of wanted groups. */
-export function refuseMachines({ strategy, groups }: DesiredApp, kept: Machine[], all: Machine[]): void {
+export function assertStrategyApplies({ strategy, groups }: DesiredApp, kept: Machine[], all: Machine[]): void {
   const mounted = kept.find((machine) => configOf(machine).mounts?.length)
   if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))
-    throw unfit(strategy, `machine ${mounted.id} has a volume, which no second machine can have`)
+    throw notApplicable(strategy, `machine ${mounted.id} has a volume, which no second machine can have`)
   if (strategy === 'bluegreen') {
     const isOfGroup = (machine: Machine) => groups.some(({ name }) => name === groupOf(machine))
     const detached = all.find((machine) => !isManaged(machine) && isOfGroup(machine) && hasGroup(machine))
-    if (detached) throw unfit(strategy, `machine ${detached.id} is of a process group, but not the platform's (no v2)`)
+    if (detached)
+      throw notApplicable(strategy, `machine ${detached.id} is of a process group, but not the platform's (no v2)`)
     const images = new Set(kept.map(imageOf))
-    if (images.size > 1) throw unfit(strategy, `the machines run different images (${[...images].join(', ')})`)
+    if (images.size > 1) throw notApplicable(strategy, `the machines run different images (${[...images].join(', ')})`)
   }
   for (const machine of kept) {
     const has = new Set(configOf(machine).mounts?.map(({ name }) => name))
@@ -28,7 +29,7 @@ export function refuseMachines({ strategy, groups }: DesiredApp, kept: Machine[]
 }
 
 /** Options for machines that are made, on groups that have theirs already: what was not done, and how to do it. */
-export function passedOver({ app, options }: Pick<Work, 'app' | 'options'>, slots: Slot[]): string[] {
+export function passedOver({ app, options }: Pick<DeployJob, 'app' | 'options'>, slots: MachineStep[]): string[] {
   const { count, region, ha } = options
   const there = slots.filter(({ role, former }) => former && (role === 'update' || role === 'blue'))
   return [...Map.groupBy(there, ({ group }) => group)].flatMap(([group, machines]) => {

@@ -1,4 +1,4 @@
-import type { CancelWish } from '#api/deployment.ts'
+import type { CancelRequest } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem.ts'
 import { cutText, sizeLimits } from './size-limits.ts'
@@ -27,7 +27,7 @@ export function cutProblem(problem: ProblemBody): ProblemBody {
   return { ...kept, type, code, title, status, detail: cutText(detail, sizeLimits.textChars), fault, retry }
 }
 
-export function cutCancel<T extends Pick<CancelWish, 'by' | 'why'>>(cancel: T): T {
+export function cutCancel<T extends Pick<CancelRequest, 'by' | 'why'>>(cancel: T): T {
   const [by, why] = [cancel.by, cancel.why].map((text) => text && cutText(text, sizeLimits.cancelChars))
   return { ...cancel, by: by ?? null, why: why ?? null }
 }

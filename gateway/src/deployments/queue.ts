@@ -5,28 +5,28 @@ import { touchesMachines } from './states.ts'
 /** How many deployments may be at work at once: before their machines, of one app unless its settings differ, and at machines. */
 export type QueueLimits = { builds: number; appBuilds: number; deploys: number }
 
-type Known = { id: string; app: string; owner: string }
-export type AtWork = Known & { state: DeploymentState }
-export type Queued = Known & {
+type LaneRef = { id: string; app: string; owner: string }
+export type Running = LaneRef & { state: DeploymentState }
+export type Queued = LaneRef & {
   number: number
   /** False: it has its image, and goes to the machines at once. */
   builds: boolean
   /** Grows each time a deployment of its app is taken up. */
-  served: number
+  lastServed: number
   /** The app's own limit, where it has one. */
   appBuilds: number | null
 }
-export type Place = Omit<Waiting, 'type'>
+export type QueuePosition = Omit<Waiting, 'type'>
 
 /**
  * Who is next, and what each of the others waits for. Within a lane and an app the oldest goes first; between apps the
  * one that was served longest ago, so that an app with a hundred waiting holds back no other. Without limits nobody
  * may start.
  */
-export function arrange(queued: Queued[], atWork: AtWork[], limits: QueueLimits | null) {
-  const places: (Place & { id: string })[] = []
+export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimits | null) {
+  const places: (QueuePosition & { id: string })[] = []
   const lanes = new Map<string, string[]>()
-  const laneOf = ({ app, owner }: Known) =>
+  const laneOf = ({ app, owner }: LaneRef) =>
     lanes.get(`${app}/${owner}`) ?? lanes.set(`${app}/${owner}`, []).get(`${app}/${owner}`)!
   const building = new Map<string, number>()
   const count = (app: string) => building.set(app, (building.get(app) ?? 0) + 1)
@@ -51,9 +51,9 @@ export function arrange(queued: Queued[], atWork: AtWork[], limits: QueueLimits 
     turns.set(one.app, turn + 1)
     return { one, turn }
   })
-  inTurn.sort((a, b) => a.turn - b.turn || a.one.served - b.one.served || a.one.number - b.one.number)
+  inTurn.sort((a, b) => a.turn - b.turn || a.one.lastServed - b.one.lastServed || a.one.number - b.one.number)
   const placed = new Map<string, number>()
-  const wait = ({ id }: Queued, reason: Place['for'], among: string = reason) => {
+  const wait = ({ id }: Queued, reason: QueuePosition['for'], among: string = reason) => {
     placed.set(among, (placed.get(among) ?? 0) + 1)
     places.push({ id, for: reason, place: placed.get(among)!, behind: null })
   }
@@ -74,7 +74,7 @@ export function arrange(queued: Queued[], atWork: AtWork[], limits: QueueLimits 
 }
 
 /** After a death of the gateway those that were at work come first, alone, in this order; all others wait for them. */
-export function behindSuspects(queued: Queued[], suspects: string[]): (Place & { id: string })[] {
+export function behindSuspects(queued: Queued[], suspects: string[]): (QueuePosition & { id: string })[] {
   const others = queued.filter(({ id }) => !suspects.includes(id)).toSorted((a, b) => a.number - b.number)
   const known = new Set(queued.map(({ id }) => id))
   return [
@@ -85,12 +85,12 @@ export function behindSuspects(queued: Queued[], suspects: string[]): (Place & {
 
 const waits = (id: string, place: number) => ({ id, for: 'recovery', place, behind: null }) as const
 
-const tellAtMost = 100
+const maxNotices = 100
 
 /** What was last said of a place; a new one is worth saying at another reason, near the front, or when half the way is gone. */
-export type Told = { for: Place['for']; place: number; times: number }
-export function worthTelling(place: Place, told: Told | null): boolean {
-  if (told === null || told.times >= tellAtMost) return told === null
-  if (told.for !== place.for) return true
-  return place.place < told.place && (place.place <= 3 || place.place <= told.place / 2)
+export type QueueNotice = { for: QueuePosition['for']; place: number; times: number }
+export function shouldAnnounce(place: QueuePosition, announced: QueueNotice | null): boolean {
+  if (announced === null || announced.times >= maxNotices) return announced === null
+  if (announced.for !== place.for) return true
+  return place.place < announced.place && (place.place <= 3 || place.place <= announced.place / 2)
 }

@@ -2,7 +2,7 @@ import type { NewRollout, RolloutTarget } from '#api/rollout.ts'
 import type { ProblemBody } from '#api/problem.ts'
 
 /** A rollout as it is kept. Ids of deployments are chosen with it, so that none is made twice, whatever happens between. */
-export type KeptRollout = Omit<NewRollout, 'targets'> & {
+export type StoredRollout = Omit<NewRollout, 'targets'> & {
   id: string
   createdAt: string
   endedAt: string | null
@@ -19,16 +19,16 @@ export type KeptRollout = Omit<NewRollout, 'targets'> & {
 export interface RolloutStore {
   /** Or the one that the same idempotency key made within a day; `idempotency-mismatch` when `asked` was something else. */
   create(
-    fresh: Omit<KeptRollout, 'createdAt' | 'endedAt' | 'refused' | 'problem'>,
+    fresh: Omit<StoredRollout, 'createdAt' | 'endedAt' | 'refused' | 'problem'>,
     request: { asked: unknown; idempotencyKey: string | null },
-  ): Promise<KeptRollout>
+  ): Promise<StoredRollout>
   /** What this key made already, if anything. */
-  madeBy(request: { asked: unknown; idempotencyKey: string | null }): Promise<KeptRollout | null>
-  find(id: string): Promise<KeptRollout | null>
+  findByIdempotencyKey(request: { asked: unknown; idempotencyKey: string | null }): Promise<StoredRollout | null>
+  find(id: string): Promise<StoredRollout | null>
   /** Newest first. `before` is a cursor of an earlier page. */
-  list(page: { limit: number; before: string | null }): Promise<{ rollouts: KeptRollout[]; next: string | null }>
+  list(page: { limit: number; before: string | null }): Promise<{ rollouts: StoredRollout[]; next: string | null }>
   /** Oldest first. */
-  unfinished(): Promise<KeptRollout[]>
+  unfinished(): Promise<StoredRollout[]>
   /**
    * The gateway is about to make one of its deployments. False: not yet, because something else must be alone at work (see
    * `startLife`), or this rollout must and is not.

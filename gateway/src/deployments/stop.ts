@@ -1,14 +1,14 @@
-import type { CancelWish, Deployment } from '#api/deployment.ts'
+import type { CancelRequest, Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 
 /** Why a deployment is to go no further, when somebody wished so. */
-export function stopWish({ cancel, supersededBy }: Pick<Deployment, 'cancel' | 'supersededBy'>): Problem | null {
+export function stopReason({ cancel, supersededBy }: Pick<Deployment, 'cancel' | 'supersededBy'>): Problem | null {
   if (cancel) return cancelled(cancel)
   return supersededBy === null ? null : superseded(supersededBy)
 }
 
 /** The end that somebody asked for, in words. */
-export const cancelled = ({ by, why }: Pick<CancelWish, 'by' | 'why'>): Problem =>
+export const cancelled = ({ by, why }: Pick<CancelRequest, 'by' | 'why'>): Problem =>
   new Problem('cancelled', `Cancelled ${by ? `by ${by}` : 'on request'}${why ? `: ${why}` : ''}.`)
 
 /** The end of a deployment whose place a newer one took. */

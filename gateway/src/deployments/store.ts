@@ -1,4 +1,4 @@
-import type { CancelWish, Deployment, DeploymentPage, DeploymentState, ImageFacts } from '#api/deployment.ts'
+import type { CancelRequest, Deployment, DeploymentPage, DeploymentState, ImageFacts } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
@@ -17,7 +17,7 @@ export type NewDeployment = {
   /** Kept under lock until the deployment ends, then erased. */
   secrets?: SealedSecret[]
   /** Tells other secrets from the same ones, and nothing else. */
-  secretsMark?: string
+  secretsFingerprint?: string
   /** Already built: the deployment begins at `deploying`. */
   image?: ImageFacts | null
   /** The release whose config it takes over. */
@@ -35,7 +35,7 @@ export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases
   /** The deploy engine's own notes (former configs, intents): kept until the deployment ends, never shown. */
   rollout?: unknown
   /** What the image was built from, as one key; `goodUntil` is when its bases must be looked at again (null: never). */
-  build?: { key: string; goodUntil: string | null }
+  build?: { key: string; validUntil: string | null }
   /** With the move to `live`: the release that it makes. */
   release?: NewRelease
 }
@@ -82,7 +82,10 @@ export interface DeploymentStore {
    */
   create(fresh: NewDeployment): Promise<Deployment>
   /** What this key made already of an app, if anything; `idempotency-mismatch` when `asked` was something else. */
-  madeBy(app: string, request: Pick<NewDeployment, 'asked' | 'idempotencyKey'>): Promise<Deployment | null>
+  findByIdempotencyKey(
+    app: string,
+    request: Pick<NewDeployment, 'asked' | 'idempotencyKey'>,
+  ): Promise<Deployment | null>
   /** One of the app's that has not ended, if any. */
   unfinished(app: string): Promise<Deployment | null>
   /** `lane-busy` or `queue-full` as `create` would say it, before the source is there; not for what the same key made already. */
@@ -101,9 +104,9 @@ export interface DeploymentStore {
    */
   claim(limits?: QueueLimits | null): Promise<Claim | null>
   /** Ends those that have waited longer than this, with `time-limit`. */
-  endLate(queueMs: number): Promise<void>
+  expireQueued(queueMs: number): Promise<void>
   /** Tells those that wait their place and what they wait for, where it is news. Without limits none may start. */
-  tellWaiting(limits: QueueLimits | null): Promise<void>
+  publishQueuePositions(limits: QueueLimits | null): Promise<void>
   /**
    * Moves a deployment and writes the `state` event, together. False, and nothing written, when it is no longer in
    * `from`, the epoch is not the last one, or a wish to stop it stands in the way of going on. Refuses a move that is not in
@@ -120,7 +123,7 @@ export interface DeploymentStore {
    * Writes down the wish to cancel, with an event. A pending deployment ends at once; one that has ended stays as it is.
    * Problems: `deployment-not-found`, `too-late` when machines have been touched and the wish is not to abort.
    */
-  wishCancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Deployment>
+  requestCancel(id: string, request: Omit<CancelRequest, 'at'>): Promise<Deployment>
   /** Adds facts without a move; false when the epoch is not the last one. */
   amend(claim: { id: string; epoch: number }, patch: DeploymentPatch): Promise<boolean>
   /** Appends to the log, numbered without gaps, in this order; false when the epoch is not the last one. */

@@ -145,7 +145,7 @@ export const statusOf = (error: unknown): number | null =>
   error instanceof Problem && typeof error.facts['status'] === 'number' ? error.facts['status'] : null
 
 /** True when a change may have happened all the same: look before doing it again. */
-export const isAway = (error: unknown): boolean => error instanceof Problem && error.code === 'fly-unavailable'
+export const isUnavailable = (error: unknown): boolean => error instanceof Problem && error.code === 'fly-unavailable'
 
 function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {

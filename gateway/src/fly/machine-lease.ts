@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
-import { isAway, statusOf } from './fly-calls.ts'
+import { isUnavailable, statusOf } from './fly-calls.ts'
 import type { MachinesApi } from './machines-api.ts'
 
 const ttlSeconds = 13
@@ -43,10 +43,10 @@ export class MachineLease {
         return new MachineLease(holder, await fly.acquireLease(app, machine, ttlSeconds, description, signal))
       } catch (error) {
         // A lost answer may have left a lease behind that is ours and unknown to us: it runs out by itself.
-        if (statusOf(error) !== 409 && !isAway(error)) throw error
-        if (performance.now() > deadline) throw isAway(error) ? error : leased(machine, error as Problem)
-        if (!isAway(error) && !isTold) holder.held?.(holderIn(error as Problem))
-        isTold ||= !isAway(error)
+        if (statusOf(error) !== 409 && !isUnavailable(error)) throw error
+        if (performance.now() > deadline) throw isUnavailable(error) ? error : leased(machine, error as Problem)
+        if (!isUnavailable(error) && !isTold) holder.held?.(holderIn(error as Problem))
+        isTold ||= !isUnavailable(error)
         await delay(retryMs, undefined, { signal })
       }
     }
@@ -64,7 +64,7 @@ export class MachineLease {
     try {
       await fly.refreshLease(app, machine, ttlSeconds, this.nonce, this.lost)
     } catch (error) {
-      if (this.lost.aborted || isAway(error)) return // the next one may come through
+      if (this.lost.aborted || isUnavailable(error)) return // the next one may come through
       clearInterval(this.#timer)
       this.#loss.abort(
         new Problem('machine-leased', `The lease of machine ${machine} was lost; something else took it over.`, {

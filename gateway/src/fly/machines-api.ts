@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
 import type { SecretVersion } from '#api/release.ts'
 import { crashPoint } from '../crash-point.ts'
-import { attempts, FlyCalls, isAway, pauseMs, statusOf } from './fly-calls.ts'
+import { attempts, FlyCalls, isUnavailable, pauseMs, statusOf } from './fly-calls.ts'
 import type { Machine, MachineConfig } from './machine.ts'
 
 const createMs = 120_000 // pulling a large image
@@ -134,7 +134,7 @@ export class MachinesApi {
         signal.throwIfAborted()
         const made = (await this.machines(app, signal)).find(({ name }) => name === body.name)
         if (made) return made
-        if (!isAway(error) || attempt === attempts) throw error
+        if (!isUnavailable(error) || attempt === attempts) throw error
         await delay(pauseMs(attempt), undefined, { signal })
       }
     }

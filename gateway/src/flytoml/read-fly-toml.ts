@@ -45,11 +45,11 @@ export type FlyToml = {
 export type VolumeSize = { size_gb: number; snapshot_retention?: number }
 
 /** Reads and checks a fly.toml as flyctl does; what it would refuse is refused as `fly-config-invalid`. */
-export function readFlyToml(text: string, readFile: ReadSource, tell: (text: string) => void): FlyToml {
+export function readFlyToml(text: string, readFile: ReadSource, emit: (text: string) => void): FlyToml {
   let warnings = 0
   const warn: Place['warn'] = (key, words) => {
-    if (++warnings <= maxWarnings) tell(warningOf(key, words))
-    if (warnings === maxWarnings) tell('fly.toml: there may be more such warnings, which are not shown.')
+    if (++warnings <= maxWarnings) emit(warningOf(key, words))
+    if (warnings === maxWarnings) emit('fly.toml: there may be more such warnings, which are not shown.')
   }
   const parts = tomlParts(text)
   if (parts > maxTomlParts)

@@ -28,7 +28,7 @@ let count = 0
 export type Cgroup = AsyncDisposable & {
   kind: string
   /** A process joins by writing its number into each of these. */
-  doors: string[]
+  procsFiles: string[]
   /** Whether the kernel ended a process of the group for want of memory. */
   ranOutOfMemory(): Promise<boolean>
 }
@@ -54,7 +54,7 @@ export async function openCgroup(limits: { memoryBytes: number; processes: numbe
   }
   return {
     kind,
-    doors: folders.map((folder) => join(folder, 'cgroup.procs')),
+    procsFiles: folders.map((folder) => join(folder, 'cgroup.procs')),
     ranOutOfMemory: async () => /^oom_kill [1-9]/m.test(await readFile(join(memory, files.oom), 'utf8')),
     [Symbol.asyncDispose]: async () => {
       for (const folder of folders) await remove(folder)

@@ -3,7 +3,7 @@ import { Problem } from '#api/problem.ts'
 import type { Logger } from '../log.ts'
 
 /** An amount of a file system: bytes, or a share of its size from 0 to 1. */
-export type Mark = { bytes: number } | { share: number }
+export type Watermark = { bytes: number } | { share: number }
 export type DiskWatchOptions = {
   /** A folder on the file system that is watched. */
   folder: string
@@ -11,9 +11,9 @@ export type DiskWatchOptions = {
    * Below it, nothing new is taken and room is made; below a quarter of it, what fills the disk is stopped. It counts for
    * files as for bytes: a disk that has no file left to give is full as well.
    */
-  low: Mark
+  low: Watermark
   /** Above it, all is well again. */
-  high: Mark
+  high: Watermark
   /** Makes room until this much is free; never broken off. */
   makeRoom: (freeBytes: number) => Promise<void>
   /**
@@ -164,7 +164,7 @@ export class DiskWatch {
     const freeBytes = found.bavail * found.bsize // of what is free, some may be kept from us
     const [freeFiles, sizeFiles] = [found.ffree, found.files]
     this.#room = { freeBytes, sizeBytes, freeFiles, sizeFiles }
-    const isShort = (mark: Mark, share = 1) =>
+    const isShort = (mark: Watermark, share = 1) =>
       freeBytes < bytesOf(mark, sizeBytes) * share || isBelow(mark, freeFiles, sizeFiles * share, sizeBytes)
     const isLow = isShort(low)
     if (isLow) this.#lastLow = performance.now()
@@ -224,12 +224,12 @@ export class DiskWatch {
 }
 
 /** Marks are for bytes; of the files they mean the same share. */
-function isBelow(mark: Mark, freeFiles: number, sizeFiles: number, sizeBytes: number): boolean {
+function isBelow(mark: Watermark, freeFiles: number, sizeFiles: number, sizeBytes: number): boolean {
   if (sizeFiles === 0) return false // this file system does not count them
   return freeFiles < ('bytes' in mark ? mark.bytes / sizeBytes : mark.share) * sizeFiles
 }
 
-const bytesOf = (mark: Mark, sizeBytes: number) => ('bytes' in mark ? mark.bytes : mark.share * sizeBytes)
+const bytesOf = (mark: Watermark, sizeBytes: number) => ('bytes' in mark ? mark.bytes : mark.share * sizeBytes)
 const inMb = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
 
 function rejectionOf(signal: AbortSignal): Promise<never> {

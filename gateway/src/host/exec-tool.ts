@@ -14,7 +14,7 @@ export async function tool(name: string, ...args: string[]): Promise<string | nu
 }
 
 /** Runs a tool that must succeed. Throws with the tool's own words when it fails or is not there. */
-export async function mustRun(name: string, args: string[], more: More = {}): Promise<void> {
+export async function execTool(name: string, args: string[], more: More = {}): Promise<void> {
   const { exitCode, killedBy, stdout, stderr } = await run(name, args, more)
   if (exitCode === 0) return
   const how = killedBy === null ? `exit code ${exitCode}` : `ended by ${killedBy}`

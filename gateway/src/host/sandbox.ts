@@ -22,7 +22,7 @@ export type SandboxLimits = {
 }
 export type Sandboxed = Pick<Child, 'command' | 'args' | 'env'> & {
   /** What of the host it may read: the path inside, and the path outside. Beside these there are /usr and /lib alone. */
-  show: Record<string, string>
+  readOnlyMounts: Record<string, string>
   /** Folders below /tmp that it finds there, empty, to write to. */
   folders: string[]
   /** Files that it leaves below /tmp, as it is told to. */
@@ -40,7 +40,7 @@ export type SandboxResult = {
   /** In the order asked for; empty where there was no such file. */
   results: string[]
   /** The limit that it went over, as what it did: `took longer than 3 s`. */
-  went: string | null
+  limitExceeded: string | null
 }
 
 const find = (name: string) => [`/usr/bin/${name}`, `/bin/${name}`].find((path) => existsSync(path))
@@ -58,7 +58,7 @@ export async function runInSandbox(work: Sandboxed, signal: AbortSignal): Promis
   if (!bwrap) throw new Error(`There are no sandboxes here: ${sandboxFlaw}.`)
   const { limits, results } = work
   await using group = process.getuid?.() === 0 ? await openCgroup(limits) : null
-  const [command = '', ...args] = commandLine(work, bwrap, group?.doors ?? [])
+  const [command = '', ...args] = commandLine(work, bwrap, group?.procsFiles ?? [])
   const { timeoutMs, maxOutputBytes, maxResultBytes } = limits
   const outputs = results.map(() => maxResultBytes)
   const child = { command, args, env: work.env, cwd: '/', timeoutMs, maxOutputBytes, outputs }
@@ -70,7 +70,7 @@ export async function runInSandbox(work: Sandboxed, signal: AbortSignal): Promis
     stdout: ended.stdout,
     stderr: ended.stderr,
     results: ended.outputs,
-    went: wentOver({ ...ended, killedBy, outOfMemory: (await group?.ranOutOfMemory()) ?? false }, limits),
+    limitExceeded: wentOver({ ...ended, killedBy, outOfMemory: (await group?.ranOutOfMemory()) ?? false }, limits),
   }
 }
 
@@ -98,14 +98,14 @@ function wentOver({ timedOut, truncated, killedBy, outOfMemory }: Ended, limits:
 }
 
 /** From outside to inside: the groups and mounts that need root, the user, the namespaces, the limits, the program. */
-function commandLine(work: Sandboxed, bwrap: string, doors: string[]): string[] {
-  const { show, network, limits } = work
+function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): string[] {
+  const { readOnlyMounts, network, limits } = work
   const isRoot = process.getuid?.() === 0
-  const shown = Object.entries(show)
+  const shown = Object.entries(readOnlyMounts)
   const user = 1_000_000_000 + randomInt(1_000_000_000) // nobody else's, so limits by user are its own too
   const enter = network === null ? [] : ['/usr/bin/nsenter', `--net=${network}`, '--']
   const isolate = words('/usr/bin/unshare --mount --propagation private --')
-  const asRoot = ['/bin/sh', '-ec', gather, 'sh', ...doors, '--', ...shown.map(([, outside]) => outside), '--']
+  const asRoot = ['/bin/sh', '-ec', gather, 'sh', ...procsFiles, '--', ...shown.map(([, outside]) => outside), '--']
   return [
     ...(isRoot ? [...enter, ...isolate, ...asRoot, ...asUser(user)] : []),
     bwrap,

@@ -12,7 +12,7 @@ export type ProgramStart = {
   /** Names the process on disk, for whoever comes after us. */
   record: string
 }
-export type Program = {
+export type SupervisedProcess = {
   pid: number
   /** How it ended, in words. */
   ended: Promise<string>
@@ -24,7 +24,7 @@ export type Program = {
  * Starts a program that runs beside us. What it prints goes where ours does. When we die it gets SIGTERM, and its group
  * SIGKILL after 20 s (see `spawnChild`).
  */
-export async function startProgram({ command, args, env, record }: ProgramStart): Promise<Program> {
+export async function supervise({ command, args, env, record }: ProgramStart): Promise<SupervisedProcess> {
   // What a terminal sends to us is not for it: we stop it, last.
   const start = {
     command,

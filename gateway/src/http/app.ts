@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import express, { type ErrorRequestHandler, type Express } from 'express'
-import type { CancelWish, Deployment, SourceFacts } from '#api/deployment.ts'
+import type { CancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
@@ -8,7 +8,7 @@ import { visibleJson } from '#api/visible-text.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { accessLog } from './access-log.ts'
-import { deleteSecret, type KeptSecrets, listSecrets, putSecret } from './routes/secrets.ts'
+import { deleteSecret, type SecretCommands, listSecrets, putSecret } from './routes/secrets.ts'
 import { changeApp, readApp, type Settings } from './routes/apps.ts'
 import type { Authorize } from './auth.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
@@ -42,17 +42,17 @@ export type HttpParts = AppParts &
       secrets: ReadonlyMap<string, Uint8Array>
       idempotencyKey: string | null
     }): Promise<Deployment>
-    secrets: KeptSecrets
+    secrets: SecretCommands
     settings: Settings
     /** A new deployment from what an earlier one was made of. */
     retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
     /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
-    cancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Deployment>
+    cancel(id: string, request: Omit<CancelRequest, 'at'>): Promise<Deployment>
     /**
      * Throws the Problem that says why no source is taken now. Else room is kept for what is announced and has not
      * arrived, until what is returned is disposed.
      */
-    admit(upload: { announcedBytes: number; arrivedBytes: () => number }): Disposable | void
+    assertAccepting(upload: { announcedBytes: number; arrivedBytes: () => number }): Disposable | void
     readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
     /** None: everything is allowed. */
     tokens: readonly string[]

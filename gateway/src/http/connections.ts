@@ -65,7 +65,7 @@ export class Connections {
    * Answers a request when those before it on the same connection are answered. A caller that sends many at once thus
    * takes turns with the others.
    */
-  inTurn(request: IncomingMessage, response: ServerResponse, answer: () => void): void {
+  serialize(request: IncomingMessage, response: ServerResponse, answer: () => void): void {
     const { socket } = request
     // A socket error of one caller must not end the process. Code that reads or writes there learns of it by itself.
     request.on('error', ignore)

@@ -39,7 +39,7 @@ export async function listen(parts: HttpParts, options: Options): Promise<Listen
   const sockets = new EventsSocket(parts, admitReader)
   const upgrades = new Upgrades(connections)
   const answer = (request: IncomingMessage, response: ServerResponse) =>
-    connections.inTurn(request, response, () => {
+    connections.serialize(request, response, () => {
       try {
         checkForm(request)
         if (!readEvents(request, response)) app(request, response)

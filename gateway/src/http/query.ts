@@ -20,7 +20,7 @@ export function refuseBody({ headers }: Pick<IncomingMessage, 'headers'>): void 
     throw new Problem('request-invalid', 'This call takes no body: options go in the query.')
 }
 
-export function flagOf(query: URLSearchParams, name: string): boolean {
+export function booleanQuery(query: URLSearchParams, name: string): boolean {
   const value = query.get(name) ?? 'false'
   if (value !== 'true' && value !== 'false') throw notSo(name, 'true or false')
   return value === 'true'
@@ -32,7 +32,7 @@ export function wholeNumber(name: string, value: string): number {
 }
 
 /** Which page of a list is asked for. A cursor is the number of the last that was shown, or as `cursor` says. */
-export function pageOf(query: URLSearchParams, cursor = /^\d{1,15}$/): { limit: number; before: string | null } {
+export function pageQuery(query: URLSearchParams, cursor = /^\d{1,15}$/): { limit: number; before: string | null } {
   const before = query.get('cursor')
   if (before !== null && !cursor.test(before)) throw notSo('cursor', 'the `next` of the page before')
   const limit = wholeNumber('limit', query.get('limit') ?? '20')

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { Problem } from '#api/problem.ts'
-import { mustRun } from '../host/exec-tool.ts'
+import { execTool } from '../host/exec-tool.ts'
 
 /** Where build steps run, and what they may reach beside the public network. */
 export type BuildNetwork = {
@@ -55,7 +55,7 @@ async function showBridgedTraffic(): Promise<boolean> {
   }
 }
 
-const nft = (rules: string): Promise<void> => mustRun('nft', ['-f', '-'], { input: rules })
+const nft = (rules: string): Promise<void> => execTool('nft', ['-f', '-'], { input: rules })
 
 /**
  * Steps of one bridge are neighbours, and have nothing to say to each other: no frame goes from port to port, of

@@ -11,11 +11,11 @@ type Parts = {
   log: Logger
 }
 
-const lookMs = 500
+const pollMs = 500
 const proveMs = 60_000
 const maxPauseMs = 30_000
 const unproven = new Problem('not-ready', 'no canary build has ended yet with the build daemon that is there now')
-const isAway = ({ code }: Problem) => code === 'buildkit-unavailable'
+const isUnavailable = ({ code }: Problem) => code === 'buildkit-unavailable'
 
 /**
  * Lets builds run only against a daemon whose steps are proven to be walled in: proven at the start, and again when
@@ -28,7 +28,7 @@ export class NetworkGuard {
   /** Why there is no proof with the daemon that is there now. */
   #missing: Problem = unproven
   #proving: Promise<void> | undefined
-  #pauseMs = lookMs
+  #pauseMs = pollMs
   #tried: string | null = null
   #nextTry = 0
 
@@ -51,19 +51,19 @@ export class NetworkGuard {
 
   /** Whether work is taken: not before the first proof, nor once one failed. For a daemon that is away it is. */
   get open(): boolean {
-    const waits = this.#proof !== null && (this.#missing === unproven || isAway(this.#missing))
+    const waits = this.#proof !== null && (this.#missing === unproven || isUnavailable(this.#missing))
     return waits || this.status.ok
   }
 
   /** Throws while no work is taken. */
-  admit(): void {
+  assertAccepting(): void {
     if (!this.open) throw this.#refusal()
   }
 
   /** Resolves when builds are safe, after a canary of its own where the daemon is a new one; else throws. */
   async proven(signal: AbortSignal): Promise<void> {
     if (!this.status.ok) await Promise.race([this.#prove(), aborted(signal)])
-    if (!this.status.ok) throw isAway(this.#missing) ? this.#missing : this.#refusal()
+    if (!this.status.ok) throw isUnavailable(this.#missing) ? this.#missing : this.#refusal()
   }
 
   #refusal(): Problem {
@@ -79,7 +79,7 @@ export class NetworkGuard {
     while (!this.#stop.signal.aborted) {
       const due = this.#parts.daemon() !== this.#tried || performance.now() >= this.#nextTry
       if (due && !this.status.ok) await this.#prove()
-      await sleep(lookMs, undefined, { ref: false, signal: this.#stop.signal }).catch(() => {})
+      await sleep(pollMs, undefined, { ref: false, signal: this.#stop.signal }).catch(() => {})
     }
   }
 
@@ -90,7 +90,7 @@ export class NetworkGuard {
   async #proveOnce(): Promise<void> {
     const { log } = this.#parts
     const daemon = this.#parts.daemon()
-    if (daemon !== this.#tried) this.#pauseMs = lookMs
+    if (daemon !== this.#tried) this.#pauseMs = pollMs
     this.#tried = daemon
     const limit = AbortSignal.timeout(proveMs)
     try {
@@ -98,7 +98,7 @@ export class NetworkGuard {
       log.info({ detail }, 'the network of build steps is proven closed')
       this.#proof = { daemon, detail }
       this.#missing = unproven
-      this.#pauseMs = lookMs
+      this.#pauseMs = pollMs
       this.#parts.onProven()
     } catch (error) {
       if (this.#stop.signal.aborted) return

@@ -5,13 +5,13 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import { putUpNetworkRules, type BuildNetwork } from './firewall.ts'
-import { mustRun as run } from '../host/exec-tool.ts'
+import { execTool as run } from '../host/exec-tool.ts'
 
 export type LookupNetwork = {
   /** The network namespace, as a path. */
   namespace: string
   /** What a program needs to see for names and certificates, by its place in the sandbox. */
-  show: Record<string, string>
+  readOnlyMounts: Record<string, string>
 }
 
 const certificates = '/etc/ssl'
@@ -25,8 +25,8 @@ export async function openLookupNetwork(dir: string, { dns, allow }: Pick<BuildN
   const hash = createHash('sha256').update(dir).digest()
   const name = `tarmac_p${hash.toString('hex', 0, 3)}`
   const close = async () => {
-    const walls = `tarmac_${name}`
-    for (const table of [`ip ${name}`, `inet ${walls}`, `bridge ${walls}`])
+    const rules = `tarmac_${name}`
+    for (const table of [`ip ${name}`, `inet ${rules}`, `bridge ${rules}`])
       await run('nft', ['delete', 'table', ...table.split(' ')]).catch(() => {})
     await run('ip', ['link', 'delete', name]).catch(() => {})
     await run('ip', ['netns', 'delete', name]).catch(() => {})
@@ -52,11 +52,11 @@ export async function openLookupNetwork(dir: string, { dns, allow }: Pick<BuildN
     await writeFile('/proc/sys/net/ipv4/ip_forward', '1')
     const resolvers = join(dir, 'plan-resolv.conf')
     await writeFile(resolvers, dns.map((address) => `nameserver ${address}\n`).join(''))
-    const show = {
+    const readOnlyMounts = {
       '/etc/resolv.conf': resolvers,
       ...(existsSync(certificates) && { [certificates]: certificates }),
     }
-    return { namespace: `/run/netns/${name}`, show, [Symbol.asyncDispose]: close }
+    return { namespace: `/run/netns/${name}`, readOnlyMounts, [Symbol.asyncDispose]: close }
   } catch (cause) {
     await close()
     const advice = 'The gateway needs root, iproute2 and nftables for it; or set TARMAC_PLAN_NETWORK=none.'

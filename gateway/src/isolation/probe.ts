@@ -23,7 +23,7 @@ const busyboxPaths = ['/usr/bin/busybox', '/bin/busybox']
  * itself reaches at every address it has, nor `ports` of ours, nor a socket, a device or a file of the kernel. Says what
  * was tried; a Problem says what was reached.
  */
-export async function proveWalls(
+export async function verifyIsolation(
   buildkit: Buildkit,
   { ports, ...network }: BuildNetwork & { ports: readonly number[] },
   signal: AbortSignal,
@@ -68,7 +68,7 @@ export async function triedFromStep(
   signal: AbortSignal,
 ): Promise<Found & { reached: Target[] }> {
   const tree = await busyboxTree()
-  using context = buildkit.offer('network canary', tree, { ignore: [] })
+  using context = buildkit.serveContext('network canary', tree, { ignore: [] })
   const tar = http(context.url, { filename: context.filename }, '[internal] receive the canary')
   const root = copy(scratch, tar, { src: `/${context.filename}`, dest: '/', attemptUnpackDockerCompatibility: true })
   const list = targets.map(({ host, port }) => `${host} ${port}`)
@@ -89,7 +89,7 @@ export async function triedFromStep(
       secrets: new Map(),
       rebuild: false,
       cache: null,
-      tell: (event) => event.type === 'log' && event.stream === 'stdout' && lines.push(...event.text.split('\n')),
+      emit: (event) => event.type === 'log' && event.stream === 'stdout' && lines.push(...event.text.split('\n')),
       pushing: () => {},
     },
     signal,

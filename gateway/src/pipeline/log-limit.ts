@@ -32,9 +32,9 @@ export class LogLimit {
     this.#steps.set(event.step, tail)
     const sizeBytes = event.type === 'log' ? Buffer.byteLength(event.text) + 1 : gapBytes
     const fits =
-      tail.toldBytes + sizeBytes <= this.#limits.stepBytes && this.#allBytes + sizeBytes <= this.#limits.allBytes
+      tail.keptBytes + sizeBytes <= this.#limits.stepBytes && this.#allBytes + sizeBytes <= this.#limits.allBytes
     if (!fits || tail.begun) return event.type === 'log' ? tail.hold(event) : tail.skip(event)
-    tail.toldBytes += sizeBytes
+    tail.keptBytes += sizeBytes
     this.#allBytes += sizeBytes
     return [event]
   }
@@ -52,7 +52,7 @@ export class LogLimit {
 
 /** The end of one step's output. */
 class Tail {
-  toldBytes = 0
+  keptBytes = 0
   /** Whether the step has said more than is kept whole. */
   begun = false
   readonly #step: string | null

@@ -3,7 +3,7 @@ import type { ProblemBody } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import { LogLimit, type LogLimits } from './log-limit.ts'
-import { Mask } from '../secrets/redaction/redactor.ts'
+import { Redactor } from '../secrets/redaction/redactor.ts'
 
 const gatherMs = 100
 const gatherBytes = 64 * 1024
@@ -20,7 +20,7 @@ export class LogWriter {
   readonly #failed: (error: unknown) => void
   /** What could not be written goes with what comes next; if that fails too, a gap stands for both. */
   #unwritten: NewEvent[] = []
-  #mask: Mask
+  #redactor: Redactor
   #waitingBytes = 0
   readonly #limit: LogLimit
   #timer: NodeJS.Timeout | undefined
@@ -40,17 +40,17 @@ export class LogWriter {
     this.#limit = new LogLimit(limits)
     this.#append = (events) => store.append(holder, events)
     this.#failed = failed
-    this.#mask = new Mask(secrets)
+    this.#redactor = new Redactor(secrets)
   }
 
   /** From now on these are taken out; call it before anything could tell them. */
   hide(secrets: Iterable<string | Uint8Array>): void {
     void this.#write({ all: true, tails: true })
-    this.#mask = new Mask(secrets)
+    this.#redactor = new Redactor(secrets)
   }
 
-  readonly tell = (event: NewEvent): void => {
-    this.#mask.take(event)
+  readonly emit = (event: NewEvent): void => {
+    this.#redactor.take(event)
     this.#waitingBytes += event.type === 'log' ? event.text.length : 100
     if (this.#waitingBytes >= gatherBytes) void this.#write({})
     else this.#timer ??= setTimeout(() => void this.#write({}), gatherMs)
@@ -64,13 +64,13 @@ export class LogWriter {
   }
 
   /** As it may stand in the record. */
-  masked<T>(value: T): T {
-    return this.#mask.hide(value)
+  redacted<T>(value: T): T {
+    return this.#redactor.hide(value)
   }
 
   /** The same for a problem, with the last lines of the step that failed. */
-  maskedProblem(body: ProblemBody): ProblemBody {
-    const shown = this.#mask.hide(body)
+  redactedProblem(body: ProblemBody): ProblemBody {
+    const shown = this.#redactor.hide(body)
     const lastLines = this.#lastLines.get(String(shown['step']))
     return { ...shown, ...(lastLines && { lastLines }) }
   }
@@ -80,9 +80,9 @@ export class LogWriter {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#waitingBytes = 0
-    const told = this.#mask.give(all)
-    for (const event of told) this.#remember(event)
-    const events = told.flatMap((event) => this.#limit.take(event))
+    const emitted = this.#redactor.give(all)
+    for (const event of emitted) this.#remember(event)
+    const events = emitted.flatMap((event) => this.#limit.take(event))
     if (tails) for (const event of this.#limit.give()) events.push(event)
     if (this.#limit.holds) this.#tailTimer ??= setTimeout(() => void this.#write({ tails: true }), showTailsMs)
     else {

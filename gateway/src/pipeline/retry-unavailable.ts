@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { problems, Problem } from '#api/problem.ts'
-import type { Tell } from '../deployments/tell.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 
 /**
  * Does `work`, and again with growing pauses while something that is not the source's fault is away; what failed last
  * is thrown once `awayMs` have gone by since the first failure.
  */
-export async function whileAway<T>(
+export async function retryWhileUnavailable<T>(
   work: () => Promise<T>,
-  awayMs: number,
-  tell: Tell,
+  unavailableMs: number,
+  emit: EventSink,
   signal: AbortSignal,
 ): Promise<T> {
   let firstFailure: number | undefined
@@ -23,8 +23,8 @@ export async function whileAway<T>(
         problems[error.code].fault !== 'source' &&
         error.facts['fillsDisk'] !== true
       firstFailure ??= performance.now()
-      if (!worthwhile || signal.aborted || performance.now() + pauseMs - firstFailure > awayMs) throw error
-      tell({ type: 'warning', text: `${error.message} Trying again in ${pauseMs / 1000} s.` })
+      if (!worthwhile || signal.aborted || performance.now() + pauseMs - firstFailure > unavailableMs) throw error
+      emit({ type: 'warning', text: `${error.message} Trying again in ${pauseMs / 1000} s.` })
       await sleep(pauseMs, undefined, { signal })
     }
   }

@@ -3,16 +3,16 @@ import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import { mayMove, touchesMachines } from '../deployments/states.ts'
-import { stopWish } from '../deployments/stop.ts'
+import { stopReason } from '../deployments/stop.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import type { LogLimits } from './log-limit.ts'
 import { LogWriter } from './log-writer.ts'
 import type { Built } from '../build/built.ts'
 import type { Plan, Steps } from './steps.ts'
-import { whileAway } from './retry-unavailable.ts'
+import { retryWhileUnavailable } from './retry-unavailable.ts'
 
 /** Milliseconds for each part of the way, for all of it, and for how long a part of ours or Fly's may be away; how much is kept of the log. */
-export type TimeLimits = Record<'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'awayMs', number> & {
+export type TimeLimits = Record<'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'unavailableMs', number> & {
   log?: LogLimits
 }
 
@@ -24,7 +24,7 @@ export async function runDeployment<P extends Plan>(
     steps,
     limits: gatewayLimits,
     hide,
-    freed,
+    onBuildSlotFree,
     logFailed,
   }: {
     store: DeploymentStore
@@ -32,7 +32,7 @@ export async function runDeployment<P extends Plan>(
     limits: TimeLimits
     hide: readonly string[]
     /** Called when another may start: its place among the builds is free, or it is no suspect any more. */
-    freed: () => void
+    onBuildSlotFree: () => void
     logFailed?: (error: unknown) => void
   },
   stop: AbortSignal,
@@ -49,32 +49,36 @@ export async function runDeployment<P extends Plan>(
   const { signal } = whole
 
   /** A record that cannot be written for want of room ends nothing: room is being made. */
-  const written = <T>(write: () => Promise<T>) => whileAway(write, limits.awayMs, () => {}, signal)
-  const enter = (to: DeploymentState, patch: DeploymentPatch & { reason?: string } = {}): Promise<void> => {
+  const written = <T>(write: () => Promise<T>) => retryWhileUnavailable(write, limits.unavailableMs, () => {}, signal)
+  const transition = (to: DeploymentState, patch: DeploymentPatch & { reason?: string } = {}): Promise<void> => {
     moving = moving.then(async () => {
       await log.flush()
       if (!(await written(() => store.advance(holder, state, to, patch)))) {
         const found = await store.find(deployment.id)
-        throw (found && stopWish(found)) ?? new Overtaken()
+        throw (found && stopReason(found)) ?? new ClaimLost()
       }
       state = to
       crashPoint('in-state', `${deployment.app}/${to}`)
-      if (to === 'deploying' || claim.suspect) freed()
+      if (to === 'deploying' || claim.suspect) onBuildSlotFree()
     })
     return moving
   }
   let { rollout } = claim
-  const remember = async (patch: DeploymentPatch) => {
-    if (!(await written(() => store.amend(holder, patch)))) throw new Overtaken()
+  const checkpoint = async (patch: DeploymentPatch) => {
+    if (!(await written(() => store.amend(holder, patch)))) throw new ClaimLost()
     rollout = patch.rollout
   }
   /** One part of the way, within its time, repeated while something is away. */
-  const within = async <T>(what: string, limitMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+  const withRetries = async <T>(
+    what: string,
+    limitMs: number,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> => {
     using limited = withDeadline(limitMs, late(what, limitMs), signal)
     try {
-      return await whileAway(() => work(limited.signal), limits.awayMs, log.tell, limited.signal)
+      return await retryWhileUnavailable(() => work(limited.signal), limits.unavailableMs, log.emit, limited.signal)
     } catch (error) {
-      throw endOf(error, limited.signal)
+      throw outcomeOf(error, limited.signal)
     }
   }
 
@@ -85,32 +89,32 @@ export async function runDeployment<P extends Plan>(
   }
   const buildImage = async (): Promise<Built> => {
     const secrets = await openSecrets()
-    const tree = await within('Fetching the source', limits.fetchMs, (limited) => steps.fetch(deployment, limited))
-    await enter('analyzing')
-    const plan = await within('Planning', limits.planMs, (limited) =>
-      steps.analyze(deployment, tree, secrets, log.tell, limited),
+    const tree = await withRetries('Fetching the source', limits.fetchMs, (limited) => steps.fetch(deployment, limited))
+    await transition('analyzing')
+    const plan = await withRetries('Planning', limits.planMs, (limited) =>
+      steps.analyze(deployment, tree, secrets, log.emit, limited),
     )
-    log.tell({ type: 'plan', ...plan.facts })
-    await enter('building', { plan: log.masked(plan.facts) })
+    log.emit({ type: 'plan', ...plan.facts })
+    await transition('building', { plan: log.redacted(plan.facts) })
     let pushes = false // a build that is tried again pushes again
     const pushing = () => {
-      if (!pushes) enter('pushing').catch(() => {}) // the next `enter` says what is wrong
+      if (!pushes) transition('pushing').catch(() => {}) // the next `enter` says what is wrong
       pushes = true
       crashPoint('pushing')
     }
-    return within('The build', limits.buildMs, (limited) =>
-      steps.build(deployment, tree, secrets, plan, pushing, log.tell, limited),
+    return withRetries('The build', limits.buildMs, (limited) =>
+      steps.build(deployment, tree, secrets, plan, pushing, log.emit, limited),
     )
   }
-  const bringToMachines = async (image: ImageFacts) => {
-    const work = (signal: AbortSignal) => ({ deployment, image, rollout, remember, tell: log.tell, signal })
+  const rollOut = async (image: ImageFacts) => {
+    const work = (signal: AbortSignal) => ({ deployment, image, rollout, checkpoint, emit: log.emit, signal })
     if (state === 'deploying') {
-      await within('The deploy', limits.deployMs, (limited) => steps.deploy(work(limited)))
-      await enter('verifying')
+      await withRetries('The deploy', limits.deployMs, (limited) => steps.deploy(work(limited)))
+      await transition('verifying')
     }
-    const live = await within('Verifying', limits.deployMs, (limited) => steps.verify(work(limited)))
+    const live = await withRetries('Verifying', limits.deployMs, (limited) => steps.verify(work(limited)))
     crashPoint('verified')
-    await enter('live', live)
+    await transition('live', live)
   }
 
   try {
@@ -118,37 +122,37 @@ export async function runDeployment<P extends Plan>(
     let image = deployment.image
     if (touchesMachines(state))
       // A release command may print them. Where they cannot be opened no new ones come into play.
-      await openSecrets().catch((error: unknown) => log.tell({ type: 'warning', text: asProblem(error).message }))
+      await openSecrets().catch((error: unknown) => log.emit({ type: 'warning', text: asProblem(error).message }))
     else {
       const built = await buildImage()
       image = built.image
       crashPoint('image-known')
-      await enter(deployment.options.deploy ? 'deploying' : 'built', built)
+      await transition(deployment.options.deploy ? 'deploying' : 'built', built)
     }
-    if (touchesMachines(state)) await bringToMachines(image!)
+    if (touchesMachines(state)) await rollOut(image!)
     return null
   } catch (error) {
     await moving.catch(() => {})
     await log.flush()
-    if (error instanceof Overtaken) return null
-    const problem = asProblem(endOf(error, signal))
+    if (error instanceof ClaimLost) return null
+    const problem = asProblem(outcomeOf(error, signal))
     if (problem.code === 'stopping') {
       // What touches machines is taken up where it stands by the next start; the rest begins anew.
       // So does what somebody wished to cancel meanwhile: the store lets it end, not go back.
       if (!touchesMachines(state))
-        await store.advance(holder, state, 'pending', { reason: log.masked(problem.message) })
+        await store.advance(holder, state, 'pending', { reason: log.redacted(problem.message) })
       return null
     }
     const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
     const asked = problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
     const end = mayMove(state, asked) ? asked : failed
-    await store.advance(holder, state, end, { problem: log.maskedProblem(problem.body()) })
+    await store.advance(holder, state, end, { problem: log.redactedProblem(problem.body()) })
     return problem
   }
 }
 
 /** Another runner has the deployment now: stop, and write nothing more. */
-class Overtaken extends Error {}
+class ClaimLost extends Error {}
 
 const ms = (seconds: number | undefined, otherwiseMs: number) => (seconds ? seconds * 1000 : otherwiseMs)
 
@@ -172,7 +176,7 @@ function withDeadline(limitMs: number, late: () => Problem, signal: AbortSignal)
 }
 
 /** Who stopped the work says how it ends, unless machines could not be put back; those that were are told of, too. */
-function endOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
+function outcomeOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
   const told = error instanceof Problem ? error : null
   if (!aborted || told?.code === 'deploy-stuck') return error
   if (!(reason instanceof Problem) || told?.facts['machines'] === undefined) return reason

@@ -3,7 +3,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem, problems } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
-import { stopWish } from '../deployments/stop.ts'
+import { stopReason } from '../deployments/stop.ts'
 import { leaseMs, type Claim, type DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { runDeployment, type TimeLimits } from './run-deployment.ts'
@@ -25,7 +25,7 @@ type Parts<P extends Plan> = {
   renewMs?: number
 }
 
-const tellEveryMs = 1000
+const noticeEveryMs = 1000
 
 /** Takes deployments from the queue, as many at once as the limits say, and sees each to its end. */
 export class Runner<P extends Plan = Plan> {
@@ -37,7 +37,7 @@ export class Runner<P extends Plan = Plan> {
   readonly #lost = new Map<string, number>()
   #claiming: Promise<void> | undefined
   #woken = false
-  #tellAfter = 0
+  #noticeTimer = 0
   #later: NodeJS.Timeout | undefined
   #draining = false
   #drained: Promise<void> | undefined
@@ -61,10 +61,10 @@ export class Runner<P extends Plan = Plan> {
   /** Something may be waiting. */
   wake(): void {
     this.#woken = true
-    this.#claiming ??= this.#look()
+    this.#claiming ??= this.#schedule()
       .catch((err: unknown) => {
         this.#parts.log.error({ err }, 'queue could not be looked at')
-        this.#wakeIn(tellEveryMs)
+        this.#wakeIn(noticeEveryMs)
       })
       .finally(() => {
         this.#claiming = undefined
@@ -73,27 +73,27 @@ export class Runner<P extends Plan = Plan> {
   }
 
   /** Stops a deployment: at once what waits, else the work itself. See `wishCancel` for what it answers. */
-  async cancel(id: string, wish: { by: string | null; why: string | null; abort: boolean }): Promise<Deployment> {
-    const deployment = await this.#parts.store.wishCancel(id, wish)
+  async cancel(id: string, request: { by: string | null; why: string | null; abort: boolean }): Promise<Deployment> {
+    const deployment = await this.#parts.store.requestCancel(id, request)
     crashPoint('cancel-wished')
-    await this.#heed()
+    await this.#applyStopRequests()
     return deployment
   }
 
-  async #look(): Promise<void> {
+  async #schedule(): Promise<void> {
     const { store, limits, mayStart = () => true } = this.#parts
     while (this.#woken) {
       this.#woken = false // before the look: what comes during it wakes us again
-      await this.#heed()
+      await this.#applyStopRequests()
       for (let claim; !this.#draining && (claim = await store.claim(mayStart() ? limits : null));) this.#run(claim)
-      const pauseMs = this.#tellAfter - performance.now()
+      const pauseMs = this.#noticeTimer - performance.now()
       if (this.#draining) return
       if (pauseMs > 0) this.#wakeIn(pauseMs)
       else {
         const from = performance.now()
-        await store.tellWaiting(mayStart() ? limits : null)
+        await store.publishQueuePositions(mayStart() ? limits : null)
         const tookMs = performance.now() - from // a queue of ten thousand takes a while
-        this.#tellAfter = performance.now() + Math.max(tellEveryMs, 20 * tookMs)
+        this.#noticeTimer = performance.now() + Math.max(noticeEveryMs, 20 * tookMs)
       }
     }
   }
@@ -104,11 +104,11 @@ export class Runner<P extends Plan = Plan> {
   }
 
   /** Stops what is to go no further, as the record says: cancelled, or a newer one took its place. */
-  async #heed(): Promise<void> {
+  async #applyStopRequests(): Promise<void> {
     for (const [id, stop] of this.#stops) {
       const found = await this.#parts.store.find(id)
-      const wish = found && stopWish(found)
-      if (wish) stop.abort(wish)
+      const request = found && stopReason(found)
+      if (request) stop.abort(request)
     }
   }
 
@@ -121,8 +121,8 @@ export class Runner<P extends Plan = Plan> {
     log.info({ state: claim.deployment.state, attempt: claim.deployment.attempt, suspect }, 'deployment taken up')
     const stop = new AbortController()
     this.#stops.set(deploymentId, stop)
-    const wish = stopWish(claim.deployment)
-    if (wish) stop.abort(wish)
+    const request = stopReason(claim.deployment)
+    if (request) stop.abort(request)
     const signal = AbortSignal.any([this.#stop.signal, stop.signal])
     const renewing = setInterval(() => {
       void store.renew({ id: deploymentId, epoch: claim.epoch }).then(
@@ -130,9 +130,9 @@ export class Runner<P extends Plan = Plan> {
         (err: unknown) => log.error({ err }, 'lease could not be renewed'),
       )
     }, renewMs)
-    const freed = () => this.wake()
+    const onBuildSlotFree = () => this.wake()
     const logFailed = (err: unknown) => log.error({ err }, 'log of the deployment could not be written')
-    const work = runDeployment(claim, { store, steps, limits, hide, freed, logFailed }, signal).then(
+    const work = runDeployment(claim, { store, steps, limits, hide, onBuildSlotFree, logFailed }, signal).then(
       (problem) => {
         const ms = Math.round(performance.now() - startedAt)
         if (!problem) log.info({ ms }, 'deployment left')
@@ -160,7 +160,7 @@ export class Runner<P extends Plan = Plan> {
   /** Its end could not even be written, perhaps for want of room: as after a crash, once the record can be written again. */
   async #takeUpAgain(id: string): Promise<void> {
     while (!this.#draining) {
-      await sleep(tellEveryMs)
+      await sleep(noticeEveryMs)
       const claims = await this.#afterLoss(id).catch(() => null)
       for (const claim of claims ?? []) this.#run(claim)
       if (claims) return

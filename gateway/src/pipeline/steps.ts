@@ -2,14 +2,14 @@ import type { Deployment, ImageFacts, MachineFacts, PlanFacts } from '#api/deplo
 import type { NewRelease } from '../deployments/release-store.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { Built } from '../build/built.ts'
-import type { Tell } from '../deployments/tell.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import type { Secrets } from '../secrets/vault.ts'
 
 /** How an image will be made; what stands behind `facts` is for the step that builds. */
 export type Plan = { facts: PlanFacts }
 
 /** What the deploy engine needs to remember across a crash; written before each effect. */
-export type Remember = (patch: { rollout: unknown; machines: MachineFacts[] }) => Promise<void>
+export type Checkpoint = (patch: { rollout: unknown; machines: MachineFacts[] }) => Promise<void>
 
 /**
  * What a deployment goes through. Each step may run again after a crash, so each looks before it acts; each fails with
@@ -19,7 +19,7 @@ export interface Steps<P extends Plan = Plan> {
   /** Values for the build's steps that nobody may read, the app's and the deployment's own. */
   secrets(deployment: Deployment): Promise<Secrets>
   fetch(deployment: Deployment, signal: AbortSignal): Promise<SourceTree>
-  analyze(deployment: Deployment, tree: SourceTree, secrets: Secrets, tell: Tell, signal: AbortSignal): Promise<P>
+  analyze(deployment: Deployment, tree: SourceTree, secrets: Secrets, emit: EventSink, signal: AbortSignal): Promise<P>
   /** Pushes too; `pushing` is called when that begins. The image is read back from the registry before it is returned. */
   build(
     deployment: Deployment,
@@ -27,7 +27,7 @@ export interface Steps<P extends Plan = Plan> {
     secrets: Secrets,
     plan: P,
     pushing: () => void,
-    tell: Tell,
+    emit: EventSink,
     signal: AbortSignal,
   ): Promise<Built>
   /** Brings every machine to the image, one after the other; after a failure it puts back what it touched. */
@@ -40,7 +40,7 @@ export type DeployWork = {
   deployment: Deployment
   image: ImageFacts
   rollout: unknown
-  remember: Remember
-  tell: Tell
+  checkpoint: Checkpoint
+  emit: EventSink
   signal: AbortSignal
 }

@@ -5,16 +5,16 @@ import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
 import { cleanPath } from '#api/clean-path.ts'
 
 /** How a source is built, and why so. `plan` and `dockerfile` are paths in the source, tidied. */
-export type Way =
+export type BuilderChoice =
   | { way: 'railpack'; reason: string; plan: string | null }
   | { way: 'dockerfile'; reason: string; dockerfile: string }
 
 /** What the sender asks for goes first, then fly.toml, then what the source holds. */
-export function chooseWay(
+export function chooseBuilder(
   tree: SourceTree,
   options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build'>,
   flyBuild?: { image?: string; dockerfile?: string },
-): Way {
+): BuilderChoice {
   if (options.plan !== null && options.dockerfile !== null) {
     throw new Problem('option-invalid', 'Both plan and dockerfile are given. Leave one of them out.')
   }

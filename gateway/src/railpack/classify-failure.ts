@@ -2,20 +2,21 @@ import type { ProblemCode } from '#api/problem.ts'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { SandboxResult } from '../host/sandbox.ts'
-import type { Info, Preparation } from './prepare.ts'
+import type { Info, PrepareRequest } from './prepare.ts'
 
-export type Refusal = { problem: Problem; mayPass: boolean }
+export type Refusal = { problem: Problem; isRetryable: boolean }
 
 /** Why railpack made no plan, and whether trying again may help. Its exit code alone does not say: a look-up that failed ends like a bad source. */
-export function explainRefusal(ended: SandboxResult, info: Info, work: Preparation): Refusal {
+export function classifyFailure(ended: SandboxResult, info: Info, work: PrepareRequest): Refusal {
   const { planner, tree, network } = work
   const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
   const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(-maxWordsChars)
-  const refusal = (code: ProblemCode, detail: string, mayPass = false): Refusal => {
-    return { problem: new Problem(code, detail, { facts: { planner: planner.version } }), mayPass }
+  const refusal = (code: ProblemCode, detail: string, isRetryable = false): Refusal => {
+    return { problem: new Problem(code, detail, { facts: { planner: planner.version } }), isRetryable }
   }
 
-  if (ended.went) return refusal('plan-limit', `The planner ${ended.went} and was stopped. Is the source very large?`)
+  if (ended.limitExceeded)
+    return refusal('plan-limit', `The planner ${ended.limitExceeded} and was stopped. Is the source very large?`)
   if (ended.killedBy !== null) return refusal('plan-interrupted', `The planner was ended by ${ended.killedBy}.`, true)
   if (ended.exitCode === 75) return refusal('plan-interrupted', `The planner lacks something: ${words}`, true)
   if (errors.length === 0 && ended.exitCode !== goPanic) {

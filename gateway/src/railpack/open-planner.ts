@@ -23,7 +23,7 @@ export async function openPlanner(path: string, signal: AbortSignal): Promise<Pl
   const file = isAbsolute(path) && (await stat(path).catch(() => null))
   if (!file || !file.isFile())
     throw new Problem('planner-missing', `There is no planner at ${path}; set TARMAC_RAILPACK.`)
-  const call = { command: path, args: ['--version'], env: { PATH: '/usr/bin:/bin' }, show: { [path]: path } }
+  const call = { command: path, args: ['--version'], env: { PATH: '/usr/bin:/bin' }, readOnlyMounts: { [path]: path } }
   const limits = { ...planLimits, timeoutMs: 10_000 }
   const asked = await runInSandbox({ ...call, folders: [], results: [], network: null, limits }, signal)
   const version = /^railpack version v?(\S+)/.exec(asked.stdout)?.[1]

@@ -2,9 +2,9 @@ import { createHmac, randomUUID } from 'node:crypto'
 import { mkdir, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { byteOrder } from '../go/byte-order.ts'
-import type { Preparation, Prepared } from './prepare.ts'
+import type { PrepareRequest, PrepareResult } from './prepare.ts'
 
-export type PlanQuestion = Pick<Preparation, 'app' | 'planner' | 'tree' | 'options' | 'secretNames'>
+export type PlanCacheKey = Pick<PrepareRequest, 'app' | 'planner' | 'tree' | 'options' | 'secretNames'>
 
 const format = 2 // of the files; another number makes all older ones strangers
 const cacheLimits = { plans: 1_000, sizeBytes: 64 * 2 ** 20 }
@@ -21,10 +21,10 @@ export class PlanCache {
     this.#limits = limits
   }
 
-  async find(question: PlanQuestion): Promise<Prepared | null> {
+  async find(question: PlanCacheKey): Promise<PrepareResult | null> {
     const path = this.#path(question)
     try {
-      const prepared = JSON.parse(await readFile(path, 'utf8')) as Prepared
+      const prepared = JSON.parse(await readFile(path, 'utf8')) as PrepareResult
       await utimes(path, new Date(), new Date()) // what is used last goes last
       return prepared
     } catch {
@@ -32,7 +32,7 @@ export class PlanCache {
     }
   }
 
-  async keep(question: PlanQuestion, prepared: Prepared): Promise<void> {
+  async keep(question: PlanCacheKey, prepared: PrepareResult): Promise<void> {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 })
     const part = join(this.#dir, `part-${randomUUID()}`)
     await writeFile(part, JSON.stringify(prepared), { mode: 0o600 })
@@ -41,7 +41,7 @@ export class PlanCache {
   }
 
   /** Without its variables' values: those may be secrets, and a hash without a key could be guessed. */
-  #path({ app, planner, tree, options, secretNames = [] }: PlanQuestion): string {
+  #path({ app, planner, tree, options, secretNames = [] }: PlanCacheKey): string {
     const build = Object.entries(options.build).toSorted(([a], [b]) => byteOrder(a, b))
     const secrets = secretNames.toSorted(byteOrder)
     const question = [format, planner.path, planner.version, app, tree.digest, options.deploy, build, secrets]

@@ -2,15 +2,15 @@ import type { PlanFacts } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
-import type { Tell } from '../deployments/tell.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import type { LookupNetwork } from '../isolation/planner-network.ts'
 import { parseJson } from '../host/parse-json.ts'
 import { openSource } from '../host/read-source-file.ts'
 import { sourceText } from '../host/source-text.ts'
-import { chooseWay } from './choose-builder.ts'
+import { chooseBuilder } from './choose-builder.ts'
 import type { Planner } from './open-planner.ts'
 import type { PlanCache } from './plan-cache.ts'
-import { prepare, type Prepared } from './prepare.ts'
+import { prepare, type PrepareResult } from './prepare.ts'
 
 export const planLimits = {
   timeoutMs: 180_000,
@@ -36,7 +36,7 @@ export type PlanRequest = {
   /** Where the planner looks up versions; null: it has no network. */
   network: LookupNetwork | null
   cache?: PlanCache
-  tell: Tell
+  emit: EventSink
   /** Called when the planner is about to run, which takes its time. */
   planning?: () => void
   limits?: Partial<typeof planLimits>
@@ -47,9 +47,9 @@ export type PlannedSource =
 
 /** Decides how a source is built, and has railpack plan it where that is the way and it has not planned the same before. */
 export async function planSource(request: PlanRequest, signal: AbortSignal): Promise<PlannedSource> {
-  const { tree, options, planner, tell } = request
+  const { tree, options, planner, emit } = request
   const limits = { ...planLimits, ...request.limits }
-  const chosen = chooseWay(tree, options, request.flyBuild)
+  const chosen = chooseBuilder(tree, options, request.flyBuild)
   const { way, reason } = chosen
   const none = { way, reason, planner: 'none', provider: null, versions: {}, startCommand: null }
   if (chosen.way === 'dockerfile') return { way: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
@@ -68,7 +68,7 @@ export async function planSource(request: PlanRequest, signal: AbortSignal): Pro
 
   const { info, planText } = await prepared({ ...request, limits }, signal)
   for (const { Level, Msg } of info.logs.slice(0, maxNotes)) {
-    tell({ type: 'note', text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
+    emit({ type: 'note', text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
   }
   const { startCommand = null } = readDeploy(planText, 'The plan')
   const tools = Object.entries(info.resolvedPackages).slice(0, maxTools)
@@ -87,11 +87,14 @@ export async function planSource(request: PlanRequest, signal: AbortSignal): Pro
 }
 
 /** From the cache, else from the planner. */
-async function prepared(request: PlanRequest & { limits: typeof planLimits }, signal: AbortSignal): Promise<Prepared> {
-  const { cache, options, tell } = request
+async function prepared(
+  request: PlanRequest & { limits: typeof planLimits },
+  signal: AbortSignal,
+): Promise<PrepareResult> {
+  const { cache, options, emit } = request
   const known = options.rebuild ? null : await cache?.find(request)
   if (known) {
-    tell({
+    emit({
       type: 'note',
       text: 'The plan is that of an earlier run: same source, options and planner. No planner ran.',
     })

@@ -3,14 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { parseJson } from '../host/parse-json.ts'
 import { runInSandbox } from '../host/sandbox.ts'
-import { explainRefusal } from './classify-failure.ts'
+import { classifyFailure } from './classify-failure.ts'
 import type { PlanRequest, planLimits } from './plan-source.ts'
 import { planVariables } from './plan-variables.ts'
 
-export type Preparation = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache' | 'planning'> & {
+export type PrepareRequest = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache' | 'planning'> & {
   limits: typeof planLimits
 }
-export type Prepared = { info: Info; planText: string }
+export type PrepareResult = { info: Info; planText: string }
 
 /** What of railpack's info file we read. */
 export type Info = {
@@ -20,19 +20,19 @@ export type Info = {
 }
 
 /** Runs `railpack prepare` until it says yes or no; an answer that says nothing about the source is asked for again. */
-export async function prepare(work: Preparation, signal: AbortSignal): Promise<Prepared> {
+export async function prepare(work: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> {
   for (let tries = 0; ; tries++) {
     const tried = await tryPrepare(work, signal)
     if ('planText' in tried) return tried
     const waitMs = work.limits.retryWaitsMs[tries]
-    if (!tried.mayPass || waitMs === undefined) throw tried.problem
-    work.tell({ type: 'note', text: `${tried.problem.message} Trying again in ${waitMs / 1000} s.` })
+    if (!tried.isRetryable || waitMs === undefined) throw tried.problem
+    work.emit({ type: 'note', text: `${tried.problem.message} Trying again in ${waitMs / 1000} s.` })
     await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
 }
 
 /** In a sandbox of its own each time, so that no answer is ever taken for another's. */
-async function tryPrepare(work: Preparation, signal: AbortSignal) {
+async function tryPrepare(work: PrepareRequest, signal: AbortSignal) {
   const { app, tree, options, planner, network, limits } = work
   const place = `/source/${app}` // railpack names some programs after the folder
   const results = ['/tmp/out/plan.json', '/tmp/out/info.json']
@@ -44,7 +44,12 @@ async function tryPrepare(work: Preparation, signal: AbortSignal) {
       command: planner.path,
       args: ['prepare', place, '--hide-pretty-plan', ...wanted, ...outputs, ...variables.args],
       env: { PATH: searchPath, ...variables.env },
-      show: { ...network?.show, [place]: tree.root, [planner.path]: planner.path, ...(await miseFiles()) },
+      readOnlyMounts: {
+        ...network?.readOnlyMounts,
+        [place]: tree.root,
+        [planner.path]: planner.path,
+        ...(await miseFiles()),
+      },
       folders: ['/tmp/out', miseFolder],
       results,
       network: network?.namespace ?? null,
@@ -54,7 +59,7 @@ async function tryPrepare(work: Preparation, signal: AbortSignal) {
   )
   const [planText = '', infoText = ''] = ended.results
   const info = readInfo(infoText)
-  return ended.exitCode === 0 ? { info, planText } : explainRefusal(ended, info, work)
+  return ended.exitCode === 0 ? { info, planText } : classifyFailure(ended, info, work)
 }
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

@@ -5,7 +5,7 @@ import type { Manifest } from './registry.ts'
 const indexType = 'application/vnd.oci.image.index.v1+json'
 
 /** How an image was made, said in its manifest, so that it is known wherever the image goes. */
-export const wayAnnotation = 'dev.tarmac.way'
+export const builderAnnotation = 'dev.tarmac.way'
 
 /** Images of several platforms (as in `linux/arm64`) under one name. */
 export function imageIndex(
@@ -26,7 +26,7 @@ export function imageBytes(manifest: Manifest): number {
   return [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0)
 }
 
-export function imageWay(manifest: Manifest): ImageFacts['way'] {
-  const way = imageParts(manifest)?.annotations[wayAnnotation]
+export function imageBuilder(manifest: Manifest): ImageFacts['way'] {
+  const way = imageParts(manifest)?.annotations[builderAnnotation]
   return way === 'railpack' || way === 'dockerfile' ? way : undefined
 }

@@ -47,12 +47,12 @@ export class Vault {
   }
 
   /** What came with a deployment, to be kept with its record. */
-  sealFor(id: string, secrets: ReadonlyMap<string, Uint8Array>): Pick<NewDeployment, 'secrets' | 'secretsMark'> {
+  sealFor(id: string, secrets: ReadonlyMap<string, Uint8Array>): Pick<NewDeployment, 'secrets' | 'secretsFingerprint'> {
     if (secrets.size === 0) return {}
     checkLimits([...secrets.values()].map(({ length }) => length))
     return {
       secrets: [...secrets].map(([name, value]) => this.#seal(`deployment:${id}`, name, value)),
-      secretsMark: secretsHash(secrets, this.#keyOrProblem()),
+      secretsFingerprint: secretsHash(secrets, this.#keyOrProblem()),
     }
   }
 

@@ -18,7 +18,7 @@ const graceMs = 10 * 60_000
  * Where bytes from a stranger become a source tree on disk. `spool/` holds what is in the making, `trees/` what is
  * whole: a tree gets there by one rename, and is never written to again.
  */
-export class Intake {
+export class Sources {
   readonly #spool: string
   readonly #trees: string
   readonly #limits: Limits
@@ -34,12 +34,12 @@ export class Intake {
   }
 
   /** `dir` is the data volume. What an earlier life left in the spool is removed. */
-  static async open({ dir, limits }: { dir: string; limits?: Partial<Limits> }): Promise<Intake> {
-    const intake = new Intake(dir, { ...defaultLimits, ...limits })
-    await mkdir(intake.#spool, { recursive: true, mode: 0o700 })
-    await mkdir(intake.#trees, { recursive: true })
-    await intake.#sweepSpool()
-    return intake
+  static async open({ dir, limits }: { dir: string; limits?: Partial<Limits> }): Promise<Sources> {
+    const sources = new Sources(dir, { ...defaultLimits, ...limits })
+    await mkdir(sources.#spool, { recursive: true, mode: 0o700 })
+    await mkdir(sources.#trees, { recursive: true })
+    await sources.#sweepSpool()
+    return sources
   }
 
   /**

@@ -12,11 +12,11 @@ import {
 } from 'node:fs'
 import { copyFile, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { sortEntries, treeDigest, type TreeEntry } from '#api/tree.ts'
 import { crashPoint } from '../crash-point.ts'
 import { type Manifest, manifestName, writeManifest } from '../deployments/tree-manifest.ts'
-import { turn } from './yield-turn.ts'
+import { yieldToEventLoop } from './yield-turn.ts'
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
 const fresh = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY
@@ -96,7 +96,7 @@ export class Staging {
   async write(manifest: Manifest): Promise<void> {
     await this.#makeWaiting()
     for (const { from, path } of this.#copies) {
-      await turn()
+      await yieldToEventLoop()
       await this.#copy(from, path)
     }
     for (const { path, target } of this.#links) symlinkSync(target, join(this.#files, path))
@@ -118,7 +118,7 @@ export class Staging {
     for (const [index, act] of (this.#waiting ?? []).entries()) {
       act()
       crashPoint('unpacking')
-      if (index % 200 === 199) await breathe()
+      if (index % 200 === 199) await nextTurn()
     }
     this.#waiting = null
   }

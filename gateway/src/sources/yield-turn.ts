@@ -8,7 +8,7 @@ let next: Promise<void> | null = null
  * Resolves when there is time left in this turn of the event loop for a little synchronous work. All uploads share the
  * turn: however many there are, whoever else lives in this process is served in between.
  */
-export async function turn(): Promise<void> {
+export async function yieldToEventLoop(): Promise<void> {
   while (performance.now() - startedMs > turnMs) {
     next ??= setImmediate().then(() => {
       startedMs = performance.now()

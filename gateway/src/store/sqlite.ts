@@ -1,15 +1,15 @@
 import { once } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
-import { isFinal, type CancelWish, type Deployment, type DeploymentState } from '#api/deployment.ts'
+import { isFinal, type CancelRequest, type Deployment, type DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import { type OwnSettings, patchSettings, withDefaults } from '#api/app-settings.ts'
 import { Problem, type ProblemBody } from '#api/problem.ts'
 import { cancelled } from '../deployments/stop.ts'
 import { cutCancel } from '../deployments/cut-texts.ts'
 import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
-import { type QueueLimits, worthTelling } from '../deployments/queue.ts'
+import { type QueueLimits, shouldAnnounce } from '../deployments/queue.ts'
 import { failureIn, touchesMachines, workingStates } from '../deployments/states.ts'
-import { stopWish } from '../deployments/stop.ts'
+import { stopReason } from '../deployments/stop.ts'
 import {
   leaseMs,
   type Claim,
@@ -101,8 +101,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   async create(fresh: NewDeployment): Promise<Deployment> {
     return this.#transaction(() => {
-      const { id, app, source, image = null, from = null, secrets = [], secretsMark, idempotencyKey } = fresh
-      const asked = fresh.asked ?? [fresh.options, source?.digest, image?.digest, secretsMark]
+      const { id, app, source, image = null, from = null, secrets = [], secretsFingerprint, idempotencyKey } = fresh
+      const asked = fresh.asked ?? [fresh.options, source?.digest, image?.digest, secretsFingerprint]
       const key = idempotencyKey ? { app, key: idempotencyKey, asked } : null
       const former = key && madeByKey(this.#rows, key)
       if (former) return toDeployment(this.#rows.find(former)!)
@@ -144,12 +144,15 @@ class SqliteStore implements DeploymentStore, SecretStore {
       if (key) noteKey(this.#rows, key, id)
       this.#rows.write(id, [{ type: 'state', from: null, state: 'pending' }])
       const made = this.#rows.find(id)!
-      for (const row of others) this.#lanes.giveWay(row, made)
+      for (const row of others) this.#lanes.supersede(row, made)
       return toDeployment(made)
     })
   }
 
-  async madeBy(app: string, { asked, idempotencyKey: key }: Pick<NewDeployment, 'asked' | 'idempotencyKey'>) {
+  async findByIdempotencyKey(
+    app: string,
+    { asked, idempotencyKey: key }: Pick<NewDeployment, 'asked' | 'idempotencyKey'>,
+  ) {
     const id = key ? madeByKey(this.#rows, { app, key, asked }) : null
     return id === null ? null : toDeployment(this.#rows.find(id)!)
   }
@@ -197,7 +200,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#transaction(() => {
       if (this.#suspects.any()) return this.#claimSuspect(limits)
       for (;;) {
-        const { next } = this.#queue.arranged(limits)
+        const { next } = this.#queue.scheduled(limits)
         if (!next) return null
         const row = this.#rows.find(next.id)!
         if (!next.builds && this.#lanes.fenced(row)) continue
@@ -226,7 +229,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#rows.take(row, () => this.#rows.move(row, builds ? 'fetching' : 'deploying', {}))
   }
 
-  async endLate(limitMs: number): Promise<void> {
+  async expireQueued(limitMs: number): Promise<void> {
     const detail = `It waited in the queue for longer than ${limitMs / 1000} s.`
     const problem = new Problem('time-limit', detail, { facts: { state: 'pending', limitMs } }).body()
     const late = this.#rows.ids(`state = 'pending' AND ended_at IS NULL AND updated_at < ?`, [
@@ -238,16 +241,16 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
-  async tellWaiting(limits: QueueLimits | null): Promise<void> {
+  async publishQueuePositions(limits: QueueLimits | null): Promise<void> {
     const { places } = this.#transaction(() => {
       const suspects = this.#suspects.any() ? this.#suspects.waiting().map(({ id }) => id) : null
-      return this.#queue.arranged(limits, suspects)
+      return this.#queue.scheduled(limits, suspects)
     })
-    const isWorth = ({ id, ...place }: (typeof places)[number]) => worthTelling(place, this.#queue.told(id))
+    const isWorth = ({ id, ...place }: (typeof places)[number]) => shouldAnnounce(place, this.#queue.announced(id))
     await this.#inParts(places, ({ id, ...place }) => {
       if (!isWorth({ id, ...place }) || !this.#queue.waits(id)) return // it went on while others were told
-      const times = (this.#queue.told(id)?.times ?? 0) + 1
-      this.#queue.tell(id, { for: place.for, place: place.place, times })
+      const times = (this.#queue.announced(id)?.times ?? 0) + 1
+      this.#queue.emit(id, { for: place.for, place: place.place, times })
       this.#rows.write(id, [{ type: 'waiting', ...place }])
     })
   }
@@ -260,15 +263,16 @@ class SqliteStore implements DeploymentStore, SecretStore {
   ) {
     return this.#transaction(() => {
       const row = this.#rows.held(holder)
-      if (!row || row.state !== from || (stopWish(bodyOf(row)) && !isFinal(to) && !touchesMachines(from))) return false
+      if (!row || row.state !== from || (stopReason(bodyOf(row)) && !isFinal(to) && !touchesMachines(from)))
+        return false
       if (to === 'deploying' && this.#lanes.fenced(row)) return false
       this.#rows.move(row, to, patch)
-      if (to === 'pending') this.#lanes.letNewerPass(row)
+      if (to === 'pending') this.#lanes.applyNewerArrivals(row)
       return true
     })
   }
 
-  async wishCancel(id: string, asked: Omit<CancelWish, 'at'>): Promise<Deployment> {
+  async requestCancel(id: string, asked: Omit<CancelRequest, 'at'>): Promise<Deployment> {
     return this.#transaction(() => {
       const row = this.#rows.find(id)
       if (!row) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
@@ -278,7 +282,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
           'too-late',
           `Deployment ${id} is ${row.state}: machines have been touched. With abort=true it stops at its next safe point and they are put back.`,
         )
-      const cancel: CancelWish = cutCancel({ at: this.#rows.time(), ...asked })
+      const cancel: CancelRequest = cutCancel({ at: this.#rows.time(), ...asked })
       const problem = cancelled(cancel).body()
       if (row.state === 'pending') this.#rows.move(row, 'cancelled', { cancel, problem })
       else {
@@ -364,10 +368,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const suspect = maxDeaths !== undefined && row.suspect !== null
       if (suspect) this.#rows.write(row.id, [{ type: 'note', text: suspected(row, maxDeaths) }])
       if (!touchesMachines(row.state)) {
-        const problem = stopWish(bodyOf(row))?.body()
+        const problem = stopReason(bodyOf(row))?.body()
         if (problem) this.#rows.move(row, bodyOf(row).cancel ? 'cancelled' : 'superseded', { problem })
         else this.#rows.take(row, () => this.#rows.move(row, 'pending', { reason }))
-        if (!problem) this.#lanes.letNewerPass(row)
+        if (!problem) this.#lanes.applyNewerArrivals(row)
         return []
       }
       if (suspect) return []

@@ -22,7 +22,7 @@ function problemOf(
   { changed = null as string | null, step = 'RUN make', root = null as string | null, stderr = '' } = {},
 ) {
   const progress = new Progress({
-    tell() {},
+    emit() {},
     pushing() {},
     plain: (text) => text,
   })

@@ -16,7 +16,7 @@ const started = { digest, name: 'RUN flood', started: { seconds: 1, nanos: 0 } }
 /** Follows these messages; each is there when the reader asks for it. */
 function follow(messages: Iterable<StatusResponse> | AsyncIterable<StatusResponse>) {
   const events: NewEvent[] = []
-  const progress = new Progress({ tell: (event) => events.push(event), pushing() {}, plain: (text) => text })
+  const progress = new Progress({ emit: (event) => events.push(event), pushing() {}, plain: (text) => text })
   const stream = Object.assign(Readable.from(messages), { cancel: () => stream.destroy() })
   const heard = followStatus(stream as unknown as ClientReadableStream<StatusResponse>, progress)
   const lines = () => events.reduce((sum, event) => sum + (event.type === 'log' ? event.text.split('\n').length : 0), 0)

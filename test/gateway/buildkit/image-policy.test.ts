@@ -87,7 +87,7 @@ test('a name stands for one digest until its time is over, for each app on its o
   expect(first.answer(question(node, one)).decision).toEqual(pinned)
   expect(first.answer(question(`${node}@${one}`)).decision?.action).toBe(policyAction.allow)
   expect(first.bases()).toEqual({ 'docker.io/library/node:22': one })
-  expect(first.goodUntil()).toBeGreaterThan(Date.now() + 50_000)
+  expect(first.validUntil()).toBeGreaterThan(Date.now() + 50_000)
   expect(policy.forBuild('shop', null, false).answer(question(node)).decision).toEqual(pinned)
   expect(verdict(policy, node, 'blog')).toBe('looked up')
   expect(verdict(new ImagePolicy({ ...rules, refreshMs: 0 }, access), node)).toBe('looked up')
@@ -101,8 +101,8 @@ test('a build from scratch looks its names up anew, once, and later builds go by
   anew.answer(question(node, two))
   expect(anew.answer(question(node)).decision?.action).toBe(policyAction.convert)
   expect(anew.bases()).toEqual({ 'docker.io/library/node:22': two })
-  expect(policy.stillStand('shop', { 'docker.io/library/node:22': one })).toBe(false)
-  expect(policy.stillStand('shop', { 'docker.io/library/node:22': two, 'docker.io/library/go:1': one })).toBe(true)
+  expect(policy.pinsAreCurrent('shop', { 'docker.io/library/node:22': one })).toBe(false)
+  expect(policy.pinsAreCurrent('shop', { 'docker.io/library/node:22': two, 'docker.io/library/go:1': one })).toBe(true)
   anew.forget()
   expect(verdict(policy, node)).toBe('looked up')
 })
@@ -111,7 +111,7 @@ test('a digest that the source gives itself is recorded as it stands', () => {
   const build = new ImagePolicy(rules, access).forBuild('shop', null, false)
   build.answer(question(`${node}@${one}`))
   expect(build.bases()).toEqual({ [`docker.io/library/node:22@${one}`]: one })
-  expect(build.goodUntil()).toBeNull()
+  expect(build.validUntil()).toBeNull()
 })
 
 test('a Dockerfile is read by no frontend but those that are allowed', () => {

@@ -9,7 +9,7 @@ function start() {
   const events: NewEvent[] = []
   let pushes = 0
   const progress = new Progress({
-    tell: (event) => events.push(event),
+    emit: (event) => events.push(event),
     pushing: () => (pushes += 1),
     plain: (text) => text.replaceAll('http://secret/', ''),
   })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { visibleJson } from '#api/visible-text.ts'
 import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
-import { releaseDiff, shownRelease } from '../../../gateway/src/commands/releases.ts'
+import { releaseDiff, releaseView } from '../../../gateway/src/commands/releases.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 const names = Array.from({ length: 44 }, (_, i) => `g${i}`)
@@ -30,7 +30,7 @@ test('a page of releases that hold one file for each of 44 groups is not a hundr
     expect(await store.advance(holder, 'verifying', 'live', { release })).toBe(true)
   }
   const { releases } = await store.releases.list('shop', null, { limit: 100, before: null })
-  const answer = visibleJson({ releases: releases.map(shownRelease) })
+  const answer = visibleJson({ releases: releases.map(releaseView) })
   expect(answer.length).toBeLessThan(8 * 2 ** 20)
   const changed = {
     readFile: () => Buffer.alloc(100_000, 'y'),
@@ -39,7 +39,7 @@ test('a page of releases that hold one file for each of 44 groups is not a hundr
     options,
     defaults: { region: 'ams' },
   }
-  const [before, after] = [shownRelease(releases[0]!), shownRelease({ ...releases[0]!, desired: desiredApp(changed) })]
+  const [before, after] = [releaseView(releases[0]!), releaseView({ ...releases[0]!, desired: desiredApp(changed) })]
   const diff = releaseDiff(before, after)
   expect(diff.differences.filter(({ path }) => path.includes('.files.'))).toHaveLength(names.length)
   expect(visibleJson(diff).length).toBeLessThan(16 * 2 ** 20)

@@ -16,10 +16,10 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
   const submissions = new Submissions({
     store,
     vault,
-    intake: none,
+    sources: none,
     registry: none,
     registryHost: 'registry.test',
-    admit() {},
+    assertAccepting() {},
     wake() {},
   })
   await using rollouts = await Rollouts.start({ store, submissions, cancel: async () => {}, wake() {}, log })

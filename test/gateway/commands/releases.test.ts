@@ -218,17 +218,17 @@ test('what a key made is answered again although its image is gone since; anothe
   const { images, call, ended } = gateway
   const { name: image, digest } = images.put('shop', 'v1')
   const headers = { 'idempotency-key': 'k' }
-  const bring = () => call<Deployment>('POST', '/v1/apps/shop/deployments', { source: { image } }, headers)
+  const deployExisting = () => call<Deployment>('POST', '/v1/apps/shop/deployments', { source: { image } }, headers)
   const rollOut = (more = {}) =>
     call<Rollout>('POST', '/v1/rollouts', { source: { image }, targets: [{ app: 'blog' }], ...more }, headers)
-  const [made, rolledOut] = [(await bring()).body, (await rollOut()).body]
+  const [made, rolledOut] = [(await deployExisting()).body, (await rollOut()).body]
   await ended(made.id)
   const again = (id: string) =>
     call<Deployment>('POST', `/v1/deployments/${id}/retry?again=true`, undefined, { 'idempotency-key': 'r' })
   const retried = await ended((await again(made.id)).body.id)
   await gateway.rolledOut(rolledOut.id)
   images.lose('shop', digest)
-  expect(await bring()).toMatchObject({ status: 202, body: { id: made.id } })
+  expect(await deployExisting()).toMatchObject({ status: 202, body: { id: made.id } })
   expect(await again(made.id)).toMatchObject({ status: 202, body: { id: retried.id } })
   expect((await again(retried.id)).status).toBe(422)
   expect(await rollOut()).toMatchObject({ status: 202, body: { id: rolledOut.id } })
@@ -285,7 +285,7 @@ test('an app goes when its name is said twice, and one that was not made here on
   const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
   await store.create({ id: 'waits', app: 'shop', options: DeploymentOptions.parse({}), source })
   expect(await remove('?confirm=shop')).toEqual([409, 'app-busy'])
-  await store.wishCancel('waits', { by: null, why: null, abort: false })
+  await store.requestCancel('waits', { by: null, why: null, abort: false })
   expect(await remove('?confirm=shop')).toEqual([204])
   expect(fly.apps.has('shop')).toBe(false)
   expect(await get('/v1/apps/shop/releases')).toEqual({ releases: [], next: null })

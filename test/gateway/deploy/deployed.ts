@@ -4,8 +4,8 @@ import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { Deployer } from '../../../gateway/src/deploy/deployer.ts'
 import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
-import type { Rollout } from '../../../gateway/src/deploy/plan.ts'
-import type { Work } from '../../../gateway/src/deploy/execution.ts'
+import type { DeployProgress } from '../../../gateway/src/deploy/plan.ts'
+import type { DeployJob } from '../../../gateway/src/deploy/execution.ts'
 import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
 import type { FakeFly } from '../../fakes/machines-api.ts'
 
@@ -20,17 +20,17 @@ export type Asked = Partial<{
   flyToml: string
   env: Record<string, string>
   options: Partial<DeploymentOptions>
-  rollout: Rollout | null
+  rollout: DeployProgress | null
   signal: AbortSignal
   watchMs: number
   waitMs: number
   network: string | null
   builder: string | null
-  kept: (rollout: Rollout) => Promise<void>
+  kept: (rollout: DeployProgress) => Promise<void>
   /** How far it came, and from where it goes on. */
   stage: { verifying: boolean }
-  tell: Work['tell']
-  known: Work['known']
+  emit: DeployJob['emit']
+  known: DeployJob['known']
 }>
 
 /** What the pipeline does with the deploy engine, from the app to the verdict. */
@@ -46,7 +46,7 @@ export async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: stri
   const options = DeploymentOptions.parse({ env, ...asked.options })
   const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })
   const image = { reference: `registry.fly.io/${app}@${digest(number)}`, digest: digest(number), tags: [] }
-  const work: Work = {
+  const work: DeployJob = {
     id: `d${number}`,
     number,
     app,
@@ -55,9 +55,9 @@ export async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: stri
     desired,
     signal,
     rollout: asked.rollout ?? null,
-    tell: asked.tell ?? (() => {}),
+    emit: asked.emit ?? (() => {}),
     known: asked.known ?? (async () => true),
-    async remember({ rollout, machines }) {
+    async checkpoint({ rollout, machines }) {
       Object.assign(result, { machines })
       work.rollout = rollout
       await asked.kept?.(rollout)

@@ -2,7 +2,7 @@ import { expect, test as each } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import { Deployer } from '../../../gateway/src/deploy/deployer.ts'
-import type { Rollout } from '../../../gateway/src/deploy/plan.ts'
+import type { DeployProgress } from '../../../gateway/src/deploy/plan.ts'
 import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
 import { FakeFly, type Nature } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused, waitMs } from './deployed.ts'
@@ -185,11 +185,11 @@ test('a cancelled rollout puts back what it touched; a stopping gateway leaves i
     await using fly = await FakeFly.start()
     await deployed(fly, { number: 1 })
     const stop = new AbortController()
-    const tell = (event: NewEvent) => {
+    const emit = (event: NewEvent) => {
       if (event.type === 'machine' && event.status === 'checking') stop.abort(new Problem(code, 'stop'))
     }
     fly.natures.set(digest(2), 'check-fails')
-    const problem = await refused(deployed(fly, { number: 2, signal: stop.signal, tell }))
+    const problem = await refused(deployed(fly, { number: 2, signal: stop.signal, emit }))
     expect(problem.code).toBe(code)
     expect(fly.machines('web')[0]?.image_ref?.digest).toBe(digest(code === 'cancelled' ? 1 : 2))
   }
@@ -217,9 +217,9 @@ async function killedAndBack(
   await using fly = await FakeFly.start()
   if (way.update) await deployed(fly, { number: 1 })
   fly.natures.set(digest(2), nature)
-  let stored: Rollout | null = null
+  let stored: DeployProgress | null = null
   let notes = 0
-  const kept = async (rollout: Rollout) => {
+  const kept = async (rollout: DeployProgress) => {
     const dies = ++notes === killAt
     if (!dies || way.written) stored = rollout
     if (dies) throw new Error('killed')

@@ -1,8 +1,8 @@
 import { expect, test as each } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
-import { mayBeAway } from '../../../gateway/src/deploy/strategies/rolling.ts'
-import type { Rollout } from '../../../gateway/src/deploy/plan.ts'
+import { maxUnavailableCount } from '../../../gateway/src/deploy/strategies/rolling.ts'
+import type { DeployProgress } from '../../../gateway/src/deploy/plan.ts'
 import { FakeFly } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused } from './deployed.ts'
 
@@ -19,26 +19,26 @@ test('of many machines the first is brought over alone, then as many at once as 
     fly.apps.get('web')?.machines.set(`m${at}`, { ...structuredClone(model!), id: `m${at}`, name: `more-${at}` })
   const under = new Set<string>()
   const most: number[] = []
-  const tell = (event: NewEvent) => {
+  const emit = (event: NewEvent) => {
     if (event.type !== 'machine') return
     if (event.status === 'updating') most.push(under.add(event.machine).size)
     if (event.status === 'checking') under.delete(event.machine)
   }
-  await deployed(fly, { number: 2, flyToml: `${http}[deploy]\nmax_unavailable = 3`, tell, watchMs: 0 })
+  await deployed(fly, { number: 2, flyToml: `${http}[deploy]\nmax_unavailable = 3`, emit, watchMs: 0 })
   expect([most.length, most[1], Math.max(...most)]).toEqual([9, 1, 3])
-  expect([0.33, 0.5, 1, 4, 100].map((share) => mayBeAway(share, 20))).toEqual([7, 8, 1, 4, 8])
+  expect([0.33, 0.5, 1, 4, 100].map((share) => maxUnavailableCount(share, 20))).toEqual([7, 8, 1, 4, 8])
 })
 
 test('a gateway that comes back goes on under the lease that it held, without waiting for it to run out', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   fly.natures.set(digest(2), 'check-fails')
-  let stored: Rollout | null = null
-  const kept = async (rollout: Rollout) => void (stored = rollout)
-  const tell = (event: NewEvent) => {
+  let stored: DeployProgress | null = null
+  const kept = async (rollout: DeployProgress) => void (stored = rollout)
+  const emit = (event: NewEvent) => {
     if (event.type === 'machine' && event.status === 'checking') fly.dead.add('secret-1')
   }
-  await refused(deployed(fly, { number: 2, flyToml: http, token: 'secret-1', kept, tell, waitMs: 500 }))
+  await refused(deployed(fly, { number: 2, flyToml: http, token: 'secret-1', kept, emit, waitMs: 500 }))
   expect(fly.machines('web')[0]?.lease?.endsAt).toBeGreaterThan(Date.now() + 5000)
   fly.natures.set(digest(2), 'good')
   for (const machine of fly.machines('web')) for (const check of machine.checks ?? []) check.status = 'passing'
@@ -54,10 +54,10 @@ test('whoever holds a machine is named at once, and waited for', async () => {
   fly.machines('web')[0]!.lease = { nonce: 'of-another', endsAt: Date.now() + 4000 }
   const from = performance.now()
   const told: { text: string; ms: number }[] = []
-  const tell = (event: NewEvent) => {
+  const emit = (event: NewEvent) => {
     if (event.type === 'note') told.push({ text: event.text, ms: performance.now() - from })
   }
-  await deployed(fly, { number: 2, flyToml: http, tell, watchMs: 0 })
+  await deployed(fly, { number: 2, flyToml: http, emit, watchMs: 0 })
   expect(told).toEqual([{ text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) }])
   expect(told[0]?.ms).toBeLessThan(3000)
 })
@@ -103,8 +103,8 @@ test('count, region and ha change nothing of a group that has machines, and a wa
   await using fly = await FakeFly.start()
   const warned = async (number: number, options: Partial<DeploymentOptions>) => {
     const warnings: string[] = []
-    const tell = (event: NewEvent) => void (event.type === 'warning' && warnings.push(event.text))
-    await deployed(fly, { number, flyToml: http, options, tell, watchMs: 0 })
+    const emit = (event: NewEvent) => void (event.type === 'warning' && warnings.push(event.text))
+    await deployed(fly, { number, flyToml: http, options, emit, watchMs: 0 })
     return warnings
   }
   expect(await warned(1, { count: 2, region: 'ams' })).toEqual([])
@@ -122,12 +122,12 @@ test('bluegreen keeps the blue machines, cordoned and stopped, until the watch i
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const [blue] = fly.machines('web')
   const told: string[] = []
-  const tell = (event: NewEvent) => {
+  const emit = (event: NewEvent) => {
     if (event.type !== 'machine') return
     told.push(`${event.machine === blue?.id ? 'blue' : 'green'} ${event.status}`)
     if (event.status === 'verified') expect(blue).toMatchObject({ state: 'stopped', cordoned: true })
   }
-  await deployed(fly, { number: 2, flyToml: http, options: bluegreen, tell })
+  await deployed(fly, { number: 2, flyToml: http, options: bluegreen, emit })
   const [creating, ...rest] = ['creating', 'started', 'checking'].map((status) => `green ${status}`)
   expect(told).toEqual([creating, ...rest, 'blue cordoned', 'blue stopped', 'green verified', 'blue removed'])
   expect(blue?.state).toBe('destroyed')
@@ -157,11 +157,11 @@ test('a blue machine that could not be taken away is a warning; the next deploy 
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const [blue] = fly.machines('web')
   const warnings: string[] = []
-  const tell = (event: NewEvent) => {
+  const emit = (event: NewEvent) => {
     if (event.type === 'machine' && event.status === 'verified') blue!.undying = true
     if (event.type === 'warning') warnings.push(event.text)
   }
-  await deployed(fly, { number: 2, flyToml: http, options: bluegreen, tell, watchMs: 0 })
+  await deployed(fly, { number: 2, flyToml: http, options: bluegreen, emit, watchMs: 0 })
   expect(warnings).toEqual([expect.stringContaining(`Machine ${blue?.id} is not needed any more`)])
   expect(fly.machines('web')).toHaveLength(2)
   blue!.undying = false
@@ -174,10 +174,10 @@ test('a way back that cannot be gone says what is left, and how to mend it', asy
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const [blue] = fly.machines('web')
   fly.natures.set(digest(2), 'crashes-later')
-  const tell = (event: NewEvent) => {
+  const emit = (event: NewEvent) => {
     if (event.type === 'machine' && event.status === 'stopped') fly.natures.set(digest(1), 'cannot-start')
   }
-  const problem = await refused(deployed(fly, { number: 2, flyToml: http, options: bluegreen, tell, watchMs: 1500 }))
+  const problem = await refused(deployed(fly, { number: 2, flyToml: http, options: bluegreen, emit, watchMs: 1500 }))
   expect(problem).toMatchObject({
     code: 'deploy-stuck',
     facts: { machines: [{ outcome: 'removed' }, { id: blue?.id, outcome: 'stuck' }] },
@@ -210,11 +210,11 @@ test('a release command gets its own machine, and one that does not end is stopp
   const deploy = 'release_command = "migrate"\nrelease_command_timeout = "2s"\nrelease_command_vm = { memory = "1gb" }'
   const flyToml = `${http}[deploy]\n${deploy}\n[env]\nA = "1"`
   let seen: unknown
-  const tell = (event: NewEvent) => {
+  const emit = (event: NewEvent) => {
     if (event.type === 'machine' && event.status === 'rolling_back')
       seen = fly.machines('web').find(({ id }) => id === event.machine)?.config
   }
-  const problem = await refused(deployed(fly, { number: 2, flyToml, tell }))
+  const problem = await refused(deployed(fly, { number: 2, flyToml, emit }))
   expect(problem.message).toContain('of the release_command did not end within 2 s')
   expect(seen).toMatchObject({
     init: { cmd: ['migrate'] },

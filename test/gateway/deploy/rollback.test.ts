@@ -15,7 +15,7 @@ test('machines that do not serve are put back together, those that do a few at a
   fly.natures.set(digest(2), 'check-fails')
   const under = new Set<string>()
   const most = { serving: 0, idle: 0 }
-  const tell = (event: NewEvent) => {
+  const emit = (event: NewEvent) => {
     if (event.type !== 'machine') return
     // Two pass their checks.
     if (event.status === 'checking' && /^m[12]$/.test(event.machine))
@@ -26,7 +26,7 @@ test('machines that do not serve are put back together, those that do a few at a
     most[kind] = Math.max(most[kind], under.size)
   }
   const options = { strategy: 'immediate' } as const
-  await refused(deployed(fly, { number: 2, flyToml, options, tell, waitMs: 1000 }))
+  await refused(deployed(fly, { number: 2, flyToml, options, emit, waitMs: 1000 }))
   expect(most).toEqual({ serving: 1, idle: 4 })
   expect(new Set(fly.machines('web').map(({ image_ref }) => image_ref?.digest))).toEqual(new Set([digest(1)]))
 })

@@ -3,9 +3,9 @@ import { beforeAll, describe, expect, test as each, vi } from 'vitest'
 import type { MachineFacts } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
-import { atOnce } from '../../../gateway/src/deploy/for-each-limit.ts'
+import { forEachLimit } from '../../../gateway/src/deploy/for-each-limit.ts'
 import { strategies, type Strategy } from '../../../gateway/src/flytoml/sections.ts'
-import type { Rollout } from '../../../gateway/src/deploy/plan.ts'
+import type { DeployProgress } from '../../../gateway/src/deploy/plan.ts'
 import { FakeFly, type App, type Nature } from '../../fakes/machines-api.ts'
 import { deployed, digest, type Asked } from './deployed.ts'
 
@@ -133,10 +133,10 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
     for (const at of strategy === 'bluegreen' || strategy === 'canary' ? ['checking', 'stopped'] : ['checking']) {
       await using fly = await startWorld()
       const stop = new AbortController()
-      const tell = (event: NewEvent) => {
+      const emit = (event: NewEvent) => {
         if (event.type === 'machine' && event.status === at) stop.abort(new Problem('cancelled', 'not wanted any more'))
       }
-      const { end } = await ending(fly, second(strategy, { signal: stop.signal, tell }))
+      const { end } = await ending(fly, second(strategy, { signal: stop.signal, emit }))
       expect(end).toBe('cancelled')
       await expectEnd(fly, end, strategy)
     }
@@ -144,7 +144,7 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
 
   test('with every third call to Fly failing it ends true, live or back', async () => {
     const cases = [...natures, 'good', 'good'] as const
-    await atOnce([...cases.entries()], cases.length, async ([at, nature]) => {
+    await forEachLimit([...cases.entries()], cases.length, async ([at, nature]) => {
       await using fly = await startWorld(nature)
       fly.chaos = { rate: 0.3, random: seeded(at) }
       const waitMs = nature === 'good' ? 20_000 : 5000
@@ -160,10 +160,10 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
     test(`a gateway killed anywhere in a release that is ${nature} ends it right`, async () => {
       const ways = ['note', 'written', 'before', 'after'] as const
       let kills = 0
-      await atOnce([...ways], ways.length, async (way) => {
+      await forEachLimit([...ways], ways.length, async (way) => {
         const times = Array.from({ length: 60 }, (_, at) => at + 1)
         let last = Infinity
-        await atOnce(times, 8, async (at) => {
+        await forEachLimit(times, 8, async (at) => {
           if (at > last) return
           if (await killedAndBack(strategy, nature, way, at)) kills++
           else last = Math.min(last, at)
@@ -188,9 +188,9 @@ async function killedAndBack(
   await using fly = await startWorld(nature)
   if (way === 'before' || way === 'after') fly.killing = { token: 'secret-1', at, when: way }
   const stage = { verifying: false }
-  let stored: Rollout | null = null
+  let stored: DeployProgress | null = null
   let notes = 0
-  const kept = async (rollout: Rollout) => {
+  const kept = async (rollout: DeployProgress) => {
     const isLast = ++notes === at && (way === 'note' || way === 'written')
     if (fly.dead.has('secret-1') || (isLast && way === 'note')) {
       fly.dead.add('secret-1')

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { arrange, type AtWork, type Queued, worthTelling } from '../../../gateway/src/deployments/queue.ts'
+import { schedule, type Running, type Queued, shouldAnnounce } from '../../../gateway/src/deployments/queue.ts'
 
 const limits = { builds: 2, appBuilds: 2, deploys: 2 }
 let number = 0
@@ -9,11 +9,11 @@ const queued = (app: string, owner = '', more: Partial<Queued> = {}): Queued => 
   owner,
   number,
   builds: true,
-  served: 0,
+  lastServed: 0,
   appBuilds: null,
   ...more,
 })
-const atWork = (app: string, owner = '', state: AtWork['state'] = 'building'): AtWork => ({
+const atWork = (app: string, owner = '', state: Running['state'] = 'building'): Running => ({
   id: `${app}/${owner}/work`,
   app,
   owner,
@@ -21,24 +21,24 @@ const atWork = (app: string, owner = '', state: AtWork['state'] = 'building'): A
 })
 
 test('an app with a hundred waiting holds back an app with one by one turn at most', () => {
-  const crowd = Array.from({ length: 100 }, (_, n) => queued('crowd', `o${n}`, { served: 7 }))
-  const single = queued('single', '', { served: 3 })
-  expect(arrange([...crowd, single], [], limits).next).toBe(single)
-  single.served = 9
-  const { next, places } = arrange([...crowd, single], [atWork('x')], { ...limits, builds: 2 })
+  const crowd = Array.from({ length: 100 }, (_, n) => queued('crowd', `o${n}`, { lastServed: 7 }))
+  const single = queued('single', '', { lastServed: 3 })
+  expect(schedule([...crowd, single], [], limits).next).toBe(single)
+  single.lastServed = 9
+  const { next, places } = schedule([...crowd, single], [atWork('x')], { ...limits, builds: 2 })
   expect(next).toBe(crowd[0])
   expect(places.find(({ id }) => id === single.id)).toMatchObject({ for: 'builds', place: 1 })
 })
 
 test('apps take turns, over time in equal shares, whatever they have waiting', () => {
-  const served = { a: 0, b: 0, c: 0 }
+  const lastServed = { a: 0, b: 0, c: 0 }
   const waiting = (['a', 'a', 'a', 'a', 'b', 'a', 'c', 'b', 'c', 'a'] as const).map((app, n) => queued(app, `o${n}`))
   const order: string[] = []
   for (let turn = 1; waiting.length > 0; turn++) {
-    for (const one of waiting) one.served = served[one.app as 'a']
-    const { next } = arrange(waiting, [], limits)
+    for (const one of waiting) one.lastServed = lastServed[one.app as 'a']
+    const { next } = schedule(waiting, [], limits)
     order.push(next!.app)
-    served[next!.app as 'a'] = turn
+    lastServed[next!.app as 'a'] = turn
     waiting.splice(waiting.indexOf(next!), 1)
   }
   expect(order.join('')).toBe('abcabcaaaa')
@@ -47,7 +47,7 @@ test('apps take turns, over time in equal shares, whatever they have waiting', (
 test('each limit holds, names itself, and counts only its own states', () => {
   const full = [atWork('a', '1'), atWork('a', '2', 'pushing'), atWork('b', '1', 'deploying')]
   const reasons = (own: Partial<typeof limits>, one: Queued, work = full) => {
-    const { next, places } = arrange([one], work, { ...limits, ...own })
+    const { next, places } = schedule([one], work, { ...limits, ...own })
     return next ? 'starts' : places[0]!.for
   }
   expect(reasons({}, queued('b', '2'))).toBe('builds')
@@ -57,24 +57,24 @@ test('each limit holds, names itself, and counts only its own states', () => {
   expect(reasons({}, queued('a', '3', { builds: false }))).toBe('starts')
   expect(reasons({ deploys: 1 }, queued('a', '3', { builds: false }))).toBe('deploys')
   expect(reasons({}, queued('b', '1'))).toBe('lane')
-  expect(arrange([queued('c')], [], null)).toMatchObject({ next: null, places: [{ for: 'ready', place: 1 }] })
+  expect(schedule([queued('c')], [], null)).toMatchObject({ next: null, places: [{ for: 'ready', place: 1 }] })
 })
 
 test('a lane keeps its order, also where a later one could start sooner', () => {
   const [first, second] = [queued('a'), queued('a', '', { builds: false })]
-  const { next, places } = arrange([second, first], [], { ...limits, builds: 0 })
+  const { next, places } = schedule([second, first], [], { ...limits, builds: 0 })
   expect(next).toBeNull()
   expect(places).toContainEqual({ id: second.id, for: 'lane', place: 1, behind: first.id })
 })
 
 test('a place is told when it is news: few lines for a long wait, and an end to them', () => {
-  let told: Parameters<typeof worthTelling>[1] = null
+  let told: Parameters<typeof shouldAnnounce>[1] = null
   const lines: number[] = []
   for (let place = 1000; place > 0; place--) {
-    if (!worthTelling({ for: 'lane', place, behind: null }, told)) continue
+    if (!shouldAnnounce({ for: 'lane', place, behind: null }, told)) continue
     told = { for: 'lane', place, times: lines.push(place) }
   }
   expect(lines).toEqual([1000, 500, 250, 125, 62, 31, 15, 7, 3, 2, 1])
-  expect(worthTelling({ for: 'builds', place: 1, behind: null }, told)).toBe(true)
-  expect(worthTelling({ for: 'builds', place: 1, behind: null }, { for: 'lane', place: 1, times: 100 })).toBe(false)
+  expect(shouldAnnounce({ for: 'builds', place: 1, behind: null }, told)).toBe(true)
+  expect(shouldAnnounce({ for: 'builds', place: 1, behind: null }, { for: 'lane', place: 1, times: 100 })).toBe(false)
 })

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem, type ProblemBody } from '#api/problem.ts'
 import type { TreeEntry } from '#api/tree.ts'
-import { desiredApp, ownedBy } from '../../../gateway/src/deploy/config/desired.ts'
+import { desiredApp, forOwner } from '../../../gateway/src/deploy/config/desired.ts'
 import { filesLimits } from '../../../gateway/src/flytoml/machine-files.ts'
 import { maxTomlParts, tomlParts } from '../../../gateway/src/flytoml/toml-size.ts'
 import { openSource, type ReadSource } from '../../../gateway/src/host/read-source-file.ts'
@@ -83,7 +83,7 @@ test('a source names no machine to stand by for, and no volume of another owner'
   expect(app.groups[0]!.config).not.toHaveProperty('standbys')
   expect(app.warnings.join()).toContain('machine_config.standbys is passed over')
   const volumes = (source: string, owner: string | null) =>
-    Object.keys(ownedBy(desired(`[[mounts]]\nsource = "${source}"\ndestination = "/d"`), options({ owner })).volumes)
+    Object.keys(forOwner(desired(`[[mounts]]\nsource = "${source}"\ndestination = "/d"`), options({ owner })).volumes)
   const [alices] = volumes('data', 'alice')
   expect(volumes(`${alices}_o00000000000`, null)).toEqual(['data'])
   expect(volumes(`${alices}_o00000000000`, 'bob')).toEqual(volumes('data', 'bob'))

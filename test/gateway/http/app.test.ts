@@ -261,10 +261,10 @@ test('an upload to a gateway that is stopping is told when to come back', async 
 })
 
 test('a gateway whose network is not proven takes no upload, before a byte of it is read', async () => {
-  const admit = () => {
+  const assertAccepting = () => {
     throw new Problem('not-ready', 'Builds are refused until their network is proven closed.')
   }
-  await using http = await startHttp({ admit })
+  await using http = await startHttp({ assertAccepting })
   const answer = await send(http, 'PUT', '/deploy/shop')
   expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'not-ready', retry: true }])
   expect(http.received).toEqual([])
@@ -300,7 +300,7 @@ test('a retry is a new deployment of the same source; the same Idempotency-Key g
 test('while the disk is short of room no upload is taken, and the answer says when to come back', async () => {
   let received = false
   await using gateway = await startHttp({
-    admit() {
+    assertAccepting() {
       throw new Problem('no-space', 'The disk is full.', { facts: { retryAfterSeconds: 30 } })
     },
     receive: () => Promise.reject(new Error(`received ${(received = true)}`)),

@@ -84,7 +84,7 @@ test('a form whose file comes slowly has the time of any upload; what is made of
   expect(answer).toMatch(/^HTTP\/1\.1 202 /)
 })
 
-const forms: [name: string, code: string, body: string, type?: string][] = [
+const formats: [name: string, code: string, body: string, type?: string][] = [
   ['no boundary', 'form-invalid', `${file}tar${end}`, 'multipart/form-data'],
   ['an endless boundary', 'form-invalid', '', `multipart/form-data; boundary=${'a'.repeat(5000)}`],
   ['no end', 'form-invalid', `${file}tar`],
@@ -123,7 +123,7 @@ const forms: [name: string, code: string, body: string, type?: string][] = [
     'multipart/form-data; boundary=frontier\r\nContent-Encoding: gzip',
   ],
 ]
-test.each(forms)(
+test.each(formats)(
   'a form with %s is refused as %s',
   async (_, code, body, type = 'multipart/form-data; boundary=frontier') => {
     await using http = await startHttp()

@@ -40,13 +40,13 @@ export async function startHttp(own: Partial<HttpParts> = {}, limits: Partial<Co
       received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
       return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
     },
-    admit: () => {},
+    assertAccepting: () => {},
     submit({ secrets, ...asked }) {
       const id = randomUUID()
       return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
     },
     secrets: vault,
-    bring: absent,
+    deployExisting: absent,
     rollouts: { create: absent, find: absent, list: absent, cancel: absent },
     audit: absent,
     deleteApp: absent,
@@ -59,7 +59,7 @@ export async function startHttp(own: Partial<HttpParts> = {}, limits: Partial<Co
       const { app, options, source } = (await store.find(id))!
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
     },
-    cancel: (id, wish) => store.wishCancel(id, wish),
+    cancel: (id, wish) => store.requestCancel(id, wish),
     readiness: () => Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
     tokens: [token, 'another-token-of-tests'],
     log: openLog('info', { write: (line: string) => void logged.push(line) }),

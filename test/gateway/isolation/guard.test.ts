@@ -26,7 +26,7 @@ const never = (signal: AbortSignal) =>
 test('nothing is let through before the first proof', () => {
   const { guard } = guarded([never])
   expect(guard.status.ok).toBe(false)
-  expect(() => guard.admit()).toThrow(expect.objectContaining({ code: 'not-ready' }))
+  expect(() => guard.assertAccepting()).toThrow(expect.objectContaining({ code: 'not-ready' }))
 })
 
 test('after the proof builds run, and whoever waits is told', async () => {
@@ -39,7 +39,7 @@ test('after the proof builds run, and whoever waits is told', async () => {
 test('a failed proof says what was reached, and is tried again', async () => {
   const { guard } = guarded([fails, passes])
   await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toThrow(/reaches 10\.0\.0\.1/)
-  expect(() => guard.admit()).toThrow(/reaches 10\.0\.0\.1/)
+  expect(() => guard.assertAccepting()).toThrow(/reaches 10\.0\.0\.1/)
   await expect.poll(() => guard.status.ok, { timeout: 4000 }).toBe(true)
 })
 
@@ -48,7 +48,7 @@ test('a daemon that took the place of the proven one is proven itself first', as
   await guard.proven(AbortSignal.timeout(1000))
   daemon.name = 'second'
   expect(guard.status.ok).toBe(false)
-  guard.admit() // what is sent meanwhile waits in the queue
+  guard.assertAccepting() // what is sent meanwhile waits in the queue
   await guard.proven(AbortSignal.timeout(1000))
   expect(seen.proofs).toBe(2)
 })
@@ -59,10 +59,10 @@ test('a daemon that is away after its proof is told apart from walls with a hole
   await guard.proven(AbortSignal.timeout(1000))
   daemon.name = null
   await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toMatchObject({ code: 'buildkit-unavailable' })
-  guard.admit()
+  guard.assertAccepting()
   daemon.name = 'second'
   await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toMatchObject({ code: 'not-ready' })
-  expect(() => guard.admit()).toThrow(Problem)
+  expect(() => guard.assertAccepting()).toThrow(Problem)
 })
 
 test('a daemon that is replaced while it is proven is not taken for proven', async () => {

@@ -9,7 +9,7 @@ function start() {
   const append = async (_: unknown, events: NewEvent[]) => !!batches.push(events)
   const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, ['correct-horse'], limits)
   const say = (step: string, ...lines: string[]) =>
-    log.tell({ type: 'log', step, stream: 'stdout', text: lines.join('\n') })
+    log.emit({ type: 'log', step, stream: 'stdout', text: lines.join('\n') })
   return { log, say, batches, events: () => batches.flat() }
 }
 const many = (count: number, from = 0) => Array.from({ length: count }, (_, n) => `line ${from + n} ${'x'.repeat(40)}`)
@@ -19,7 +19,7 @@ const texts = (events: NewEvent[], step: string) =>
 test('a step that says too much keeps its head and its tail, with what is missing said in its place', async () => {
   const { log, say, events } = start()
   for (const line of many(100)) say('s1', line)
-  log.tell({ type: 'step', step: 's1', name: 'make', status: 'failed' })
+  log.emit({ type: 'step', step: 's1', name: 'make', status: 'failed' })
   await log.flush()
   const all = events()
   const told = texts(all, 's1')
@@ -32,15 +32,15 @@ test('a step that says too much keeps its head and its tail, with what is missin
   expect(told.slice(dropped).join('\n').length).toBeLessThan(limits.tailBytes)
   const allBytes = many(100).join('\n').length + 1
   expect(missing).toMatchObject({ step: 's1', bytes: allBytes - told.join('\n').length - 1 })
-  expect(log.maskedProblem({ step: 'make' } as never)).toMatchObject({ lastLines: many(20, 80) })
+  expect(log.redactedProblem({ step: 'make' } as never)).toMatchObject({ lastLines: many(20, 80) })
 })
 
 test('all steps together have a limit; what is not output passes, and short output over the limit loses nothing', async () => {
   const { log, say, events } = start()
   for (const step of ['s1', 's2', 's3']) for (const line of many(18)) say(step, line)
-  log.tell({ type: 'step', step: 's4', name: 'later', status: 'started' })
+  log.emit({ type: 'step', step: 's4', name: 'later', status: 'started' })
   say('s4', 'all of it', 'is short')
-  for (const step of ['s1', 's2', 's3', 's4']) log.tell({ type: 'step', step, name: step, status: 'done' })
+  for (const step of ['s1', 's2', 's3', 's4']) log.emit({ type: 'step', step, name: step, status: 'done' })
   await log.flush()
   expect(texts(events(), 's1')).toEqual(many(18))
   expect(texts(events(), 's2').length).toBeLessThan(18)
@@ -74,7 +74,7 @@ test('what could not be written is tried again; when that fails too, a gap stand
     return !!batches.push(events)
   }
   const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, [], undefined, (error) => failures.push(error))
-  const note = (text: string) => (log.tell({ type: 'note', text }), log.flush())
+  const note = (text: string) => (log.emit({ type: 'note', text }), log.flush())
   const written = () => batches.flat().map((event) => ('text' in event ? [event.type, event.text] : []))
 
   failing = 1
@@ -105,17 +105,17 @@ test('a secret that the limit cuts in two is hidden all the same', async () => {
 test('lines that the daemon has left out are counted where the log leaves out its own', async () => {
   const { log, say, events } = start()
   for (const line of many(30)) say('s1', line)
-  log.tell({ type: 'dropped', step: 's1', lines: 1000, bytes: 48_000 })
+  log.emit({ type: 'dropped', step: 's1', lines: 1000, bytes: 48_000 })
   say('s1', ...many(3, 1030))
-  log.tell({ type: 'step', step: 's1', name: 'make', status: 'failed' })
-  log.tell({ type: 'dropped', step: 's2', lines: 5, bytes: 10 })
+  log.emit({ type: 'step', step: 's1', name: 'make', status: 'failed' })
+  log.emit({ type: 'dropped', step: 's2', lines: 5, bytes: 10 })
   await log.flush()
   const [dropped, ...more] = events().filter((event) => event.type === 'dropped')
   expect(more).toEqual([{ type: 'dropped', step: 's2', lines: 5, bytes: 10 }])
   const told = texts(events(), 's1')
   expect(told.length + dropped!.lines).toBe(1033)
   expect(told.slice(-3)).toEqual(many(3, 1030))
-  expect(log.maskedProblem({ step: 'make' } as never)['lastLines']).toEqual([...many(17, 13), ...many(3, 1030)])
+  expect(log.redactedProblem({ step: 'make' } as never)['lastLines']).toEqual([...many(17, 13), ...many(3, 1030)])
 })
 
 test('a tail of very many lines whose streams take turns is kept', { timeout: 60_000 }, async () => {
@@ -123,7 +123,7 @@ test('a tail of very many lines whose streams take turns is kept', { timeout: 60
   const append = async (_: unknown, more: NewEvent[]) => more.every((event) => events.push(event))
   const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, [], { stepBytes: 10, allBytes: 10, tailBytes: 1e6 })
   for (let at = 0; at < 150_000; at++)
-    log.tell({ type: 'log', step: 's1', stream: at % 2 ? 'stdout' : 'stderr', text: 'x' })
+    log.emit({ type: 'log', step: 's1', stream: at % 2 ? 'stdout' : 'stderr', text: 'x' })
   await log.flush()
   expect(events.filter(({ type }) => type === 'log')).toHaveLength(150_000)
 })

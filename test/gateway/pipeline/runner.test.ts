@@ -26,7 +26,7 @@ const limits = {
   planMs: 1000,
   buildMs: 1000,
   deployMs: 1000,
-  awayMs: 300,
+  unavailableMs: 300,
   builds: 2,
   appBuilds: 2,
   deploys: 4,
@@ -75,8 +75,8 @@ test('a failing build ends with its problem, and what it told before is in the l
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using _runner = await start(store, {
-    build: async (_d, _t, _s, _p, _pushing, tell) => {
-      tell({ type: 'note', text: 'last words' })
+    build: async (_d, _t, _s, _p, _pushing, emit) => {
+      emit({ type: 'note', text: 'last words' })
       throw new Problem('build-failed', 'npm ci ended with 1', { facts: { exitCode: 1 } })
     },
   })
@@ -97,7 +97,7 @@ test('what is away is tried again for its time, visibly, then named', async () =
   await using _runner = await start(
     store,
     { build: async () => (++tries < 2 ? Promise.reject(away()) : built), verify: () => Promise.reject(away()) },
-    { awayMs: 600 },
+    { unavailableMs: 600 },
   )
   expect(await ended(store)).toMatchObject({ state: 'deploy_failed', problem: { code: 'buildkit-unavailable' } })
   expect(tries).toBe(2)
@@ -109,7 +109,7 @@ test('a step over its time ends with the limit and the state it was in', async (
   await submit(store)
   const hang = (signal: AbortSignal) =>
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-  await using _runner = await start(store, { analyze: (_d, _t, _s, _tell, signal) => hang(signal) }, { planMs: 30 })
+  await using _runner = await start(store, { analyze: (_d, _t, _s, _emit, signal) => hang(signal) }, { planMs: 30 })
   expect(await ended(store)).toMatchObject({
     problem: { code: 'time-limit', state: 'analyzing', limitMs: 30, status: 504 },
   })
@@ -126,7 +126,7 @@ test.each([
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
   const slow: Partial<Record<typeof state, Partial<Steps>>> = {
     fetching: { fetch: (_d, signal) => hang(signal) },
-    pushing: { build: (_d, _t, _s, _p, pushing, _tell, signal) => (pushing(), hang(signal)) },
+    pushing: { build: (_d, _t, _s, _p, pushing, _emit, signal) => (pushing(), hang(signal)) },
     verifying: { verify: ({ signal }) => hang(signal) },
   }
   await using _runner = await start(store, slow[state], own)
@@ -138,7 +138,7 @@ test('an app’s own limit counts before the gateway’s', async () => {
   await using store = openSqliteStore(':memory:')
   await store.changeAppSettings('shop', { planSeconds: 1 })
   await submit(store)
-  const analyze: Steps['analyze'] = (_d, _t, _s, _tell, signal) => sleep(20_000, undefined as never, { signal })
+  const analyze: Steps['analyze'] = (_d, _t, _s, _emit, signal) => sleep(20_000, undefined as never, { signal })
   await using _runner = await start(store, { analyze }, { planMs: 20_000 })
   expect((await ended(store)).problem).toMatchObject({ code: 'time-limit', state: 'analyzing', limitMs: 1000 })
 })
@@ -183,7 +183,7 @@ test('a stopped gateway sends its builds back to the queue, and the next one fin
   await submit(store)
   {
     await using _first = await start(store, {
-      build: (_d, _t, _s, _p, _pushing, _tell, signal) =>
+      build: (_d, _t, _s, _p, _pushing, _emit, signal) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     })
     while ((await store.find('d1'))!.state !== 'building') await sleep(5)
@@ -229,7 +229,7 @@ test('what the deploy remembered is there for the verification', async () => {
   await submit(store)
   let seen: unknown
   await using _runner = await start(store, {
-    deploy: ({ remember }) => remember({ rollout: { touched: ['m1'] }, machines: [] }),
+    deploy: ({ checkpoint }) => checkpoint({ rollout: { touched: ['m1'] }, machines: [] }),
     verify: async (work) => ((seen = work.rollout), good.verify(work)),
   })
   await ended(store)
@@ -240,20 +240,20 @@ test('secrets of the build, and the gateway’s own, are in no event and no prob
   await using store = openSqliteStore(':memory:')
   await submit(store)
   const secret = Buffer.from('correct-horse-battery')
-  const tellAll =
+  const emitAll =
     (text: string): Steps['build'] =>
-    async (_d, _t, secrets, _p, _pushing, tell) => {
+    async (_d, _t, secrets, _p, _pushing, emit) => {
       expect(secrets.get('A')).toBe(secret)
-      const log = (line: string) => tell({ type: 'log', step: 's1', stream: 'stdout', text: line })
+      const log = (line: string) => emit({ type: 'log', step: 's1', stream: 'stdout', text: line })
       log(`it is ${text.slice(0, 9)}`)
       await sleep(150)
       log(`${text.slice(9)} and a-token-of-ours`)
-      tell({ type: 'step', step: 's1', name: `echo ${text}`, status: 'failed', error: `exit: ${text}` })
+      emit({ type: 'step', step: 's1', name: `echo ${text}`, status: 'failed', error: `exit: ${text}` })
       throw new Problem('build-failed', `echo ${text} failed`, { facts: { step: `echo ${text}` } })
     }
   await using _runner = await Runner.start({
     store,
-    steps: { ...good, secrets: async () => new Map([['A', secret]]), build: tellAll(secret.toString()) },
+    steps: { ...good, secrets: async () => new Map([['A', secret]]), build: emitAll(secret.toString()) },
     log: openLog('silent'),
     hide: ['a-token-of-ours'],
     boot,
@@ -314,7 +314,7 @@ test('those that wait hear for what, while it changes', async () => {
   await expect.poll(() => store.eventsAfter('d2', 1, 9)).toMatchObject([{ type: 'waiting', for: 'builds', place: 1 }])
 })
 
-const untilStopped: Steps['build'] = (_d, _t, _s, _p, _pushing, _tell, signal) =>
+const untilStopped: Steps['build'] = (_d, _t, _s, _p, _pushing, _emit, signal) =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
 
 test('a cancelled build stops its work, and says so only when nothing of it runs any more', async () => {
@@ -340,8 +340,8 @@ test('a deploy is aborted only when asked to be, and is cancelled when its machi
   await submit(store)
   const touched = Promise.withResolvers<void>()
   await using runner = await start(store, {
-    deploy: async ({ remember, signal }) => {
-      await remember({ rollout: {}, machines: [] })
+    deploy: async ({ checkpoint, signal }) => {
+      await checkpoint({ rollout: {}, machines: [] })
       touched.resolve()
       await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
     },
@@ -377,7 +377,7 @@ test('work that another gateway has taken over stops here, and writes nothing mo
     store,
     steps: {
       ...good,
-      analyze: (_d, _t, _s, _tell, signal) =>
+      analyze: (_d, _t, _s, _emit, signal) =>
         new Promise((_, reject) => {
           at.resolve()
           signal.addEventListener('abort', () => (stopped.resolve(), reject(signal.reason as Error)))
@@ -416,9 +416,9 @@ test('a record that has no room for a while ends nothing: the deployment waits, 
     store,
     {
       build: async () => (builds++, built),
-      deploy: async ({ remember }) => (deploys++, remember({ rollout: { step: 1 }, machines: [] })),
+      deploy: async ({ checkpoint }) => (deploys++, checkpoint({ rollout: { step: 1 }, machines: [] })),
     },
-    { awayMs: 5000, deployMs: 5000 },
+    { unavailableMs: 5000, deployMs: 5000 },
   )
   expect(await ended(store)).toMatchObject({ state: 'live' })
   expect([builds, deploys, refusals]).toEqual([1, 1, 3])
@@ -479,7 +479,7 @@ test('secrets are in no log of a deployment that brings an image, either', async
   await using store = openSqliteStore(':memory:')
   await store.create({ id: 'd1', app: 'shop', options: DeploymentOptions.parse({}), source: null, image })
   const secrets = async () => new Map([['TOKEN', Buffer.from('a-secret-of-the-app')]])
-  const deploy: Steps['deploy'] = async ({ tell }) => tell({ type: 'note', text: 'it printed a-secret-of-the-app' })
+  const deploy: Steps['deploy'] = async ({ emit }) => emit({ type: 'note', text: 'it printed a-secret-of-the-app' })
   await using _runner = await start(store, { secrets, deploy })
   await ended(store)
   expect(JSON.stringify(await store.eventsAfter('d1', 0, 100))).toMatch(/it printed \*\*\*/)

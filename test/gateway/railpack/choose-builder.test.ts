@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { sortEntries } from '../../../api/tree.ts'
-import { chooseWay } from '../../../gateway/src/railpack/choose-builder.ts'
+import { chooseBuilder } from '../../../gateway/src/railpack/choose-builder.ts'
 import type { SourceTree } from '../../../gateway/src/deployments/source-tree.ts'
 
 const tree = (...paths: string[]): SourceTree => ({
@@ -16,16 +16,16 @@ const config = (path: string) => ({ ...nothing, build: { RAILPACK_CONFIG_FILE: p
 describe('the way a source is built', () => {
   test('is the one that the sender asks for, whatever else the source holds', () => {
     const all = tree('Dockerfile', 'railpack.json', 'deploy/Dockerfile', 'plan.json')
-    expect(chooseWay(all, { ...nothing, plan: './plan.json' }, { dockerfile: 'Dockerfile' })).toEqual({
+    expect(chooseBuilder(all, { ...nothing, plan: './plan.json' }, { dockerfile: 'Dockerfile' })).toEqual({
       way: 'railpack',
       reason: 'asked for by plan=plan.json',
       plan: 'plan.json',
     })
-    expect(chooseWay(all, { ...nothing, dockerfile: 'deploy//Dockerfile' })).toMatchObject({
+    expect(chooseBuilder(all, { ...nothing, dockerfile: 'deploy//Dockerfile' })).toMatchObject({
       way: 'dockerfile',
       dockerfile: 'deploy/Dockerfile',
     })
-    expect(chooseWay(all, config('plan.json'), { dockerfile: 'Dockerfile' })).toMatchObject({
+    expect(chooseBuilder(all, config('plan.json'), { dockerfile: 'Dockerfile' })).toMatchObject({
       way: 'railpack',
       reason: 'asked for by build.RAILPACK_CONFIG_FILE=plan.json',
     })
@@ -42,7 +42,7 @@ describe('the way a source is built', () => {
     [['Dockerfile', 'package.json'], {}, 'dockerfile', 'Dockerfile at the root'],
     [['package.json', 'sub/Dockerfile'], undefined, 'railpack', 'no Dockerfile at the root'],
   ])('of %j with fly.toml %j is %s: %s', (paths, flyBuild, way, reason) => {
-    expect(chooseWay(tree(...paths), nothing, flyBuild)).toMatchObject({ way, reason })
+    expect(chooseBuilder(tree(...paths), nothing, flyBuild)).toMatchObject({ way, reason })
   })
 
   test.each([
@@ -56,7 +56,7 @@ describe('the way a source is built', () => {
     [nothing, { image: 'r/shop:1', dockerfile: 'Dockerfile' }, 'fly-config-invalid', '{"source": {"image"'],
     [nothing, { dockerfile: 'gone/Dockerfile' }, 'fly-config-invalid', 'holds no such file'],
   ])('cannot be %j with fly.toml %j: %s', (options, flyBuild, code, words) => {
-    const choose = () => chooseWay(tree('Dockerfile', 'plan.json'), options, flyBuild)
+    const choose = () => chooseBuilder(tree('Dockerfile', 'plan.json'), options, flyBuild)
     expect(choose).toThrow(expect.objectContaining({ code, message: expect.stringContaining(words) }))
   })
 })

@@ -53,11 +53,11 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
   })
 
   test('is asked for again while the planner lacks something for the time being', async () => {
-    const tell = (event: NewEvent) => {
+    const emit = (event: NewEvent) => {
       events.push(event)
       writeFileSync(join(folder, 'tree/found'), '')
     }
-    await ask(`[ -e "$2/found" ] || { echo "no mise" >&2; exit 75; }; ${answers(plan, info)}`, { tell })
+    await ask(`[ -e "$2/found" ] || { echo "no mise" >&2; exit 75; }; ${answers(plan, info)}`, { emit })
     expect(told()).toContain('The planner lacks something: no mise Trying again in 0.01 s.')
     expect(told().at(-1)).toBe('railpack info: Detected Node')
   })
@@ -294,8 +294,8 @@ async function ask(script: string, more: Partial<PlanRequest> = {}, signal = nev
       app: 'my-app',
       tree,
       options,
-      network: { namespace: '/proc/self/ns/net', show: {} },
-      tell: (event) => events.push(event),
+      network: { namespace: '/proc/self/ns/net', readOnlyMounts: {} },
+      emit: (event) => events.push(event),
       limits: { timeoutMs: 2_000, ...small, retryWaitsMs: [10, 20, 30], ...limits },
       ...rest,
     },

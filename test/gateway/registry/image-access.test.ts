@@ -116,10 +116,10 @@ test('a registry that sends readers on is followed, and the login stays where it
 })
 
 test('an identity token is exchanged for a token that may read, and goes nowhere else', async () => {
-  const forms: string[] = []
+  const formats: string[] = []
   const host = await serve(({ method, url, headers }, response) => {
     if (method === 'POST') {
-      forms.push(url ?? '', headers['content-type'] ?? '', headers.authorization ?? 'nobody')
+      formats.push(url ?? '', headers['content-type'] ?? '', headers.authorization ?? 'nobody')
       return void response.end(JSON.stringify({ access_token: 't1' }))
     }
     if (headers.authorization === 'Bearer t1') return void response.writeHead(200).end()
@@ -128,7 +128,7 @@ test('an identity token is exchanged for a token that may read, and goes nowhere
   })
   const access = accessOf({ loginFor: () => ({ user: '', secret: 'identity' }) })
   expect(await access.of('shop', `${host}/base@${one}`, signal)).toMatchObject({ granted: true })
-  expect(forms).toEqual(['/token', 'application/x-www-form-urlencoded', 'nobody'])
+  expect(formats).toEqual(['/token', 'application/x-www-form-urlencoded', 'nobody'])
 })
 
 test.each(['', 'base', `base@${one}`, `/base@${one}`, `h/b@c@${one}`, `h/b:1:2@${one}`, 'h/b', 'h/b@sha256'])(

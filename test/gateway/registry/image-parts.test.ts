@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { imageParts, refuseUnusable } from '../../../gateway/src/registry/image-parts.ts'
-import { imageBytes, imageWay } from '../../../gateway/src/registry/image-index.ts'
+import { imageBytes, imageBuilder } from '../../../gateway/src/registry/image-index.ts'
 
 const oci = 'application/vnd.oci.image'
 const config = { mediaType: `${oci}.config.v1+json`, digest: 'sha256:c', size: 1 }
@@ -67,7 +67,7 @@ test.each([
     expect.objectContaining({ code: 'image-unusable', status: 422, message: expect.stringContaining(words) }),
   )
   expect(imageBytes(manifest)).toBeGreaterThanOrEqual(0)
-  expect(imageWay(manifest)).toBeUndefined()
+  expect(imageBuilder(manifest)).toBeUndefined()
 })
 
 test('sizes that are no sizes count as nothing', () => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { imageBytes, imageIndex, imageWay, wayAnnotation } from '../../../gateway/src/registry/image-index.ts'
+import { imageBytes, imageIndex, imageBuilder, builderAnnotation } from '../../../gateway/src/registry/image-index.ts'
 import { Registry } from '../../../gateway/src/registry/registry.ts'
 
 const manifest = JSON.stringify({ schemaVersion: 2 })
@@ -13,11 +13,14 @@ const basic = `Basic ${Buffer.from('x:secret').toString('base64')}`
 const signal = AbortSignal.timeout(30_000)
 
 /** A registry of one image, `web:live`, behind whatever login `admit` wants. */
-async function start(admit: (request: IncomingMessage, response: ServerResponse) => boolean, tellDigest = true) {
+async function start(
+  assertAccepting: (request: IncomingMessage, response: ServerResponse) => boolean,
+  emitDigest = true,
+) {
   const server = createServer((request, response) => {
-    if (!admit(request, response)) return void response.end()
+    if (!assertAccepting(request, response)) return void response.end()
     if (!request.url?.endsWith('/web/manifests/live')) return void response.writeHead(404).end()
-    const headers = { 'content-type': mediaType, ...(tellDigest && { 'docker-content-digest': digest }) }
+    const headers = { 'content-type': mediaType, ...(emitDigest && { 'docker-content-digest': digest }) }
     response.writeHead(200, { ...headers, 'content-length': manifest.length })
     response.end(request.method === 'HEAD' ? '' : manifest)
   })
@@ -101,9 +104,9 @@ test('an image of several platforms is an index of their manifests, put under it
       { ...entry, platform: { os: 'linux', architecture: 'arm', variant: 'v7' } },
     ],
   })
-  const marked = imageIndex([{ platform: 'linux/amd64', manifest: image }], { [wayAnnotation]: 'railpack' })
+  const marked = imageIndex([{ platform: 'linux/amd64', manifest: image }], { [builderAnnotation]: 'railpack' })
   expect(JSON.parse(Buffer.from(marked.bytes).toString())).toMatchObject({ manifests: [{ digest }] })
-  expect([imageWay({ digest, ...marked }), imageWay(image)]).toEqual(['railpack', undefined])
+  expect([imageBuilder({ digest, ...marked }), imageBuilder(image)]).toEqual(['railpack', undefined])
   await expect(lab.registry.tag('nobody', 'x', index, signal)).rejects.toMatchObject({ code: 'registry-unavailable' })
 })
 

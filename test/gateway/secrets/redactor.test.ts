@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
-import { Mask } from '../../../gateway/src/secrets/redaction/redactor.ts'
+import { Redactor } from '../../../gateway/src/secrets/redaction/redactor.ts'
 
 /** Texts of one stream, as a reader sees them: taken one after the other, given `each` time or all at the end. */
 function shown(secrets: (string | Uint8Array)[], texts: string[], each = false): string[] {
-  const mask = new Mask(secrets)
+  const mask = new Redactor(secrets)
   const given: NewEvent[] = []
   for (const text of texts) {
     mask.take({ type: 'log', step: 's1', stream: 'stdout', text })
@@ -72,7 +72,7 @@ describe('known secrets', () => {
   })
 
   test('a line that may begin one waits for what comes next, but no longer than its step', () => {
-    const mask = new Mask(['correct-horse'])
+    const mask = new Redactor(['correct-horse'])
     const log = (text: string, stream: 'stdout' | 'stderr' = 'stdout') =>
       mask.take({ type: 'log', step: 's1', stream, text })
     log('see correct-')
@@ -84,7 +84,7 @@ describe('known secrets', () => {
   })
 
   test('what is held back is bounded, whatever a step prints', () => {
-    const mask = new Mask(['correct-horse-battery-staple'])
+    const mask = new Redactor(['correct-horse-battery-staple'])
     for (let n = 0; n < 1000; n++)
       mask.take({ type: 'log', step: 's1', stream: 'stdout', text: n ? '' : 'correct-horse' })
     expect(mask.give(false).length).toBeGreaterThan(980)
@@ -131,7 +131,7 @@ describe('tokens', () => {
 })
 
 test('what is missing from the output of a step stays behind the text before it, also while that waits', () => {
-  const mask = new Mask(['a-long-secret'])
+  const mask = new Redactor(['a-long-secret'])
   const log = (step: string, text: string) => mask.take({ type: 'log', step, stream: 'stdout', text })
   log('s1', 'one a-long-')
   mask.take({ type: 'dropped', step: 's1', lines: 7, bytes: 900 })
@@ -142,7 +142,7 @@ test('what is missing from the output of a step stays behind the text before it,
 })
 
 test('what every event and problem says is masked, but not our own words in it', () => {
-  const mask = new Mask(['build-failed', 'started', 'railpack'])
+  const mask = new Redactor(['build-failed', 'started', 'railpack'])
   const hidden = mask.hide({
     code: 'build-failed',
     detail: 'railpack build-failed',

@@ -4,18 +4,18 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
-import { Intake } from '../../../gateway/src/sources/sources.ts'
+import { Sources } from '../../../gateway/src/sources/sources.ts'
 import { hostile, limits, odd } from '../../archives.ts'
 import { foreign } from '../../foreign-archives.ts'
 
 let dir: string
-let intake: Intake
+let sources: Sources
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tarmac-intake-'))
-  intake = await Intake.open({ dir, limits })
+  sources = await Sources.open({ dir, limits })
 })
 afterEach(async () => {
-  await intake[Symbol.asyncDispose]()
+  await sources[Symbol.asyncDispose]()
   await rm(dir, { recursive: true })
 })
 
@@ -24,7 +24,7 @@ function* pieces(bytes: Buffer, length = 60_001) {
   for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length)
 }
 const receive = (bytes: Buffer, length?: number) =>
-  intake.receive(Readable.from(pieces(bytes, length)), { signal: AbortSignal.timeout(60_000) })
+  sources.receive(Readable.from(pieces(bytes, length)), { signal: AbortSignal.timeout(60_000) })
 const left = async () => [...(await readdir(join(dir, 'spool'))), ...(await readdir(join(dir, 'trees')))]
 
 test.each(hostile)('%s is refused as %s, and leaves nothing', { timeout: 60_000 }, async (_, code, bytes) => {
@@ -43,7 +43,7 @@ test('a refusal names the entry, in a form that a terminal can show', async () =
 
 test.each([...odd, ...foreign])('%s is taken', async (_, paths, bytes) => {
   const whole = await receive(bytes)
-  const tree = await intake.tree(whole.digest)
+  const tree = await sources.tree(whole.digest)
   expect(tree.entries.map((entry) => entry.path)).toEqual(paths)
   // The same, byte by byte: no rule may depend on how the network cuts.
   if (bytes.length < 5000) expect(await receive(bytes, 1)).toEqual(whole)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Intake } from '../../../gateway/src/sources/sources.ts'
+import { Sources } from '../../../gateway/src/sources/sources.ts'
 import type { Limits } from '../../../gateway/src/sources/limits.ts'
 import { uploadThreads } from '../../../gateway/src/sources/upload.ts'
 import { file, tar } from '../../archives.ts'
@@ -14,7 +14,7 @@ afterEach(() => rm(dir, { recursive: true }))
 
 const signal = AbortSignal.timeout(60_000)
 const spool = () => readdir(join(dir, 'spool'))
-const open = (limits: Partial<Limits>) => Intake.open({ dir, limits })
+const open = (limits: Partial<Limits>) => Sources.open({ dir, limits })
 const small = () => Readable.from([tar(file('a'))], { objectMode: false })
 
 /** Sends an archive bit by bit, one bit each `everyMs`. */
@@ -32,8 +32,8 @@ function dripped(bitBytes: number, everyMs: number): Readable {
 }
 
 test('a body that comes too slowly is refused, though it is never silent, and leaves nothing', async () => {
-  await using intake = await open({ idleMs: 5_000, rateWindowMs: 300, minBytesPerS: 4096 })
-  await expect(intake.receive(dripped(1, 20), { signal })).rejects.toMatchObject({
+  await using sources = await open({ idleMs: 5_000, rateWindowMs: 300, minBytesPerS: 4096 })
+  await expect(sources.receive(dripped(1, 20), { signal })).rejects.toMatchObject({
     code: 'upload-stalled',
     facts: { phase: 'receive', minBytesPerS: 4096 },
   })
@@ -41,15 +41,15 @@ test('a body that comes too slowly is refused, though it is never silent, and le
 })
 
 test('a slow body that keeps the rate is taken', async () => {
-  await using intake = await open({ rateWindowMs: 100, minBytesPerS: 4096 })
-  await expect(intake.receive(dripped(1024, 20), { signal })).resolves.toMatchObject({ files: 1 })
+  await using sources = await open({ rateWindowMs: 100, minBytesPerS: 4096 })
+  await expect(sources.receive(dripped(1024, 20), { signal })).resolves.toMatchObject({ files: 1 })
 })
 
 test('an archive that takes too long to check is refused with its phase, and leaves nothing', async () => {
-  await using intake = await open({ unpackMs: 5 })
+  await using sources = await open({ unpackMs: 5 })
   const files = Array.from({ length: 3000 }, (_, i) => file(`${i}`, 'x'.repeat(2000)))
   const body = Readable.from([tar(...files)], { objectMode: false })
-  await expect(intake.receive(body, { signal })).rejects.toMatchObject({
+  await expect(sources.receive(body, { signal })).rejects.toMatchObject({
     code: 'time-limit',
     facts: { phase: 'unpack', limitMs: 5 },
   })
@@ -57,29 +57,29 @@ test('an archive that takes too long to check is refused with its phase, and lea
 })
 
 test('time in which the sender is waited for is none of the check', async () => {
-  await using intake = await open({ unpackMs: 2_000, idleMs: 10_000 })
+  await using sources = await open({ unpackMs: 2_000, idleMs: 10_000 })
   const body = dripped(1100, 150) // some 3 s
-  await expect(intake.receive(body, { signal })).resolves.toMatchObject({ files: 1 })
+  await expect(sources.receive(body, { signal })).resolves.toMatchObject({ files: 1 })
 })
 
 test('a bad archive is refused at once, also while the sender is silent', async () => {
-  await using intake = await open({ idleMs: 20_000 })
+  await using sources = await open({ idleMs: 20_000 })
   const body = new PassThrough()
   body.write(file('../a'))
-  await expect(intake.receive(body, { signal: AbortSignal.timeout(10_000) })).rejects.toMatchObject({
+  await expect(sources.receive(body, { signal: AbortSignal.timeout(10_000) })).rejects.toMatchObject({
     code: 'archive-path-escape',
   })
 })
 
 test('a thread that dies fails the uploads on it as internal, leaves nothing, and the next upload is taken', async () => {
-  await using intake = await open({})
+  await using sources = await open({})
   const body = new PassThrough()
   body.write(tar(file('a', Buffer.alloc(8_000_000))).subarray(0, 6_000_000))
-  const upload = intake.receive(body, { signal })
+  const upload = sources.receive(body, { signal })
   const refused = expect(upload).rejects.toMatchObject({ code: 'internal' })
   await expect.poll(spool).not.toEqual([])
   uploadThreads.killAll()
   await refused
   expect(await spool()).toEqual([])
-  await expect(intake.receive(small(), { signal })).resolves.toMatchObject({ files: 1 })
+  await expect(sources.receive(small(), { signal })).resolves.toMatchObject({ files: 1 })
 })

@@ -20,26 +20,26 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { create as packWithNode } from 'tar'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
-import { Intake } from '../../../gateway/src/sources/sources.ts'
+import { Sources } from '../../../gateway/src/sources/sources.ts'
 import { dice, file, tar } from '../../archives.ts'
 
 let dir: string
 let source: string
-let intake: Intake
+let sources: Sources
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tarmac-intake-'))
   source = join(dir, 'source')
   await mkdir(source)
-  intake = await Intake.open({ dir: join(dir, 'data') })
+  sources = await Sources.open({ dir: join(dir, 'data') })
 })
 afterEach(async () => {
-  await intake[Symbol.asyncDispose]()
+  await sources[Symbol.asyncDispose]()
   await rm(dir, { recursive: true })
 })
 
 const signal = AbortSignal.timeout(60_000)
 const receive = (bytes: Buffer, contentDigest?: string) =>
-  intake.receive(Readable.from([bytes], { objectMode: false }), { contentDigest, signal })
+  sources.receive(Readable.from([bytes], { objectMode: false }), { contentDigest, signal })
 const left = async (of = 'spool') => readdir(join(dir, 'data', of))
 const base64 = (algorithm: string, data: Buffer) => createHash(algorithm).update(data).digest('base64')
 /** A body that stops in the middle. */
@@ -98,7 +98,7 @@ test.each<[string, () => Buffer]>([
 test('what is taken lies on disk as its manifest says', async () => {
   await fillSource()
   const { digest } = await receive(pack('-z', '.'))
-  const { root, entries } = await intake.tree(digest)
+  const { root, entries } = await sources.tree(digest)
   expect(entries.map((entry) => entry.path)).toEqual(
     (await readdir(root, { recursive: true })).toSorted((a, b) =>
       Buffer.compare(Buffer.from(a.replaceAll('/', '\0')), Buffer.from(b.replaceAll('/', '\0'))),
@@ -139,7 +139,7 @@ test('a source that is too large to wait in memory is kept as it came', async ()
     await writeFile(join(source, name), randomBytes(1_000_000))
   }
   const { digest } = await receive(execFileSync('tar', ['-cC', source, '.'], { maxBuffer: 20_000_000 }))
-  const { root } = await intake.tree(digest)
+  const { root } = await sources.tree(digest)
   for (const name of names) {
     expect((await readFile(join(root, name))).equals(await readFile(join(source, name)))).toBe(true)
   }
@@ -170,31 +170,31 @@ test('a body with the right digest is taken, with the wrong one refused', async 
 })
 
 test('a sender who falls silent, hangs up or is stopped leaves nothing', async () => {
-  await using impatient = await Intake.open({ dir: join(dir, 'data'), limits: { idleMs: 200 } })
+  await using impatient = await Sources.open({ dir: join(dir, 'data'), limits: { idleMs: 200 } })
   expect((await refusal(impatient.receive(begun(), { signal }))).code).toBe('upload-stalled')
 
   const broken = begun()
   setTimeout(() => broken.destroy(new Error('ECONNRESET')), 20)
-  expect((await refusal(intake.receive(broken, { signal }))).code).toBe('archive-truncated')
+  expect((await refusal(sources.receive(broken, { signal }))).code).toBe('archive-truncated')
 
-  expect((await refusal(intake.receive(begun(), { signal: AbortSignal.timeout(20) }))).code).toBe('archive-truncated')
+  expect((await refusal(sources.receive(begun(), { signal: AbortSignal.timeout(20) }))).code).toBe('archive-truncated')
 
-  const stopped = intake.receive(begun(), { signal })
+  const stopped = sources.receive(begun(), { signal })
   stopped.catch(() => {})
-  await intake[Symbol.asyncDispose]()
+  await sources[Symbol.asyncDispose]()
   expect((await refusal(stopped)).code).toBe('stopping')
 })
 
 test('a refusal leaves the body open, so that an answer can be sent', async () => {
   const body = new PassThrough()
   body.write(Buffer.concat([file('../x'), Buffer.alloc(2 ** 20)]))
-  expect((await refusal(intake.receive(body, { signal }))).code).toBe('archive-path-escape')
+  expect((await refusal(sources.receive(body, { signal }))).code).toBe('archive-path-escape')
   expect(body.destroyed).toBe(false)
   body.destroy(new Error('too late to matter'))
 })
 
 test('an upload is refused at its limit, while it is sent', async () => {
-  await using small = await Intake.open({ dir: join(dir, 'data'), limits: { uploadBytes: 2 ** 20 } })
+  await using small = await Sources.open({ dir: join(dir, 'data'), limits: { uploadBytes: 2 ** 20 } })
   let sent = 0
   const endless = function* () {
     yield file('a', Buffer.alloc(2 ** 22)).subarray(0, 512)
@@ -208,9 +208,9 @@ test('what an earlier life left is swept; trees in use and uploads at work are n
   const { digest } = await receive(tar(file('a')))
   const spool = join(dir, 'data', 'spool')
   await mkdir(join(spool, 'receive-of-an-earlier-life', 'files'), { recursive: true })
-  await intake[Symbol.asyncDispose]()
+  await sources[Symbol.asyncDispose]()
 
-  await using later = await Intake.open({ dir: join(dir, 'data') })
+  await using later = await Sources.open({ dir: join(dir, 'data') })
   expect(await readdir(spool)).toEqual([])
   const body = new PassThrough()
   const bytes = tar(file('b', Buffer.alloc(200_000)))
@@ -247,7 +247,7 @@ test('archives with damaged bytes are refused, or read as GNU tar reads them', {
         continue
       }
       outcomes.taken++
-      const { root, entries } = await intake.tree(taken.digest)
+      const { root, entries } = await sources.tree(taken.digest)
       const theirs = join(dir, `theirs-${format}-${i}`)
       await mkdir(theirs)
       spawnSync('tar', ['-xm', '--no-same-owner', '-C', theirs], { input: bytes }) // it complains of times and owners

@@ -112,7 +112,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         store.refuseBusyLane({ app: 'shop', options: asks('reject', more), idempotencyKey })
       await expect(early('k')).rejects.toMatchObject({ code: 'lane-busy', facts: { deployment: 'd1' } })
       await early(null, { owner: 'alice' })
-      await store.wishCancel('d1', { by: null, why: null, abort: false })
+      await store.requestCancel('d1', { by: null, why: null, abort: false })
       await early(null)
       expect(await again()).toMatchObject({ id: 'd2' })
       expect(await again()).toMatchObject({ id: 'd2' })
@@ -144,7 +144,9 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = await make()
       const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
-      expect(await store.wishCancel('d1', { by: 'ada', why: null, abort: false })).toMatchObject({ state: 'deploying' })
+      expect(await store.requestCancel('d1', { by: 'ada', why: null, abort: false })).toMatchObject({
+        state: 'deploying',
+      })
       expect(await store.advance(holder, 'deploying', 'cancelled')).toBe(true)
       await store.create({ id: 'd2', app: 'shop', options, source, image })
       await store.claim()
@@ -167,7 +169,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.claim()
       now += 60_000
       await store.recover('The gateway was killed')
-      await store.endLate(30_000)
+      await store.expireQueued(30_000)
       expect(await store.find('d1')).toMatchObject({ state: 'pending' })
       expect(await store.find('d2')).toMatchObject({
         state: 'build_failed',
@@ -198,7 +200,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.create({ id: 'd', app: 'd', options, source })
       const first = await claimAll(store)
       expect(first).toMatchObject([{ deployment: { id: 'a' }, suspect: true }])
-      await store.tellWaiting(all)
+      await store.publishQueuePositions(all)
       expect((await store.eventsAfter('d', 1, 9))[0]).toMatchObject({ type: 'waiting', for: 'recovery', place: 2 })
       const holder = { id: 'a', epoch: first[0]!.epoch }
       await store.advance(holder, 'fetching', 'analyzing')
@@ -319,7 +321,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       for (const id of ['a', 'b']) await store.create({ id, app: id, options, source })
       await claimAll(store)
       await starts(store)
-      await store.wishCancel('a', { by: null, why: null, abort: false })
+      await store.requestCancel('a', { by: null, why: null, abort: false })
       await store.create({ id: 'newer', app: 'b', options, source })
       expect(await claimAll(store)).toMatchObject([{ deployment: { id: 'newer' }, suspect: false }])
     })
@@ -385,14 +387,14 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       for (let claim; (claim = await store.claim(limits));) ids.push(claim.deployment.id)
       expect(ids).toEqual(['o1', 'single', 'o2'])
       const told = async (id: string) => (await store.eventsAfter(id, 1, 9)).filter(({ type }) => type === 'waiting')
-      for (let times = 0; times < 3; times++) await store.tellWaiting(limits)
+      for (let times = 0; times < 3; times++) await store.publishQueuePositions(limits)
       expect(await told('o3')).toMatchObject([{ for: 'app', place: 1, behind: null }])
       expect(await told('o4')).toMatchObject([{ for: 'app', place: 2 }])
       expect(await told('later')).toMatchObject([{ for: 'lane', place: 1, behind: 'single' }])
       expect(await told('single')).toEqual([])
       await store.changeAppSettings('crowd', { builds: 4 })
       expect(await store.claim(limits)).toBeNull()
-      await store.tellWaiting(limits)
+      await store.publishQueuePositions(limits)
       expect((await told('o3'))[1]).toMatchObject({ for: 'builds', place: 1 })
       expect((await store.claim({ ...limits, builds: 4 }))!.deployment.id).toBe('o3')
     })
@@ -433,7 +435,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
           if (fails) await store.advance({ id, epoch }, state, failed, { problem })
           if (isFinal((await store.find(id))!.state)) holders.delete(id)
         }
-        await store.tellWaiting(limits)
+        await store.publishQueuePositions(limits)
         const records = await all()
         const atWork = records.filter(({ state }) => state !== 'pending' && !isFinal(state))
         const building = atWork.filter(({ state }) => !touchesMachines(state))
@@ -531,12 +533,12 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     test('finds the newest image that an app built of the same, while its bases count', async () => {
       await using store = open()
-      const build = async (id: string, app: string, key: string, goodUntil: string | null) => {
+      const build = async (id: string, app: string, key: string, validUntil: string | null) => {
         await store.create({ id, app, options, source })
         const { epoch } = (await store.claim())!
         await store.advance({ id, epoch }, 'fetching', 'analyzing')
         await store.advance({ id, epoch }, 'analyzing', 'building')
-        await store.advance({ id, epoch }, 'building', 'built', { image, build: { key, goodUntil } })
+        await store.advance({ id, epoch }, 'building', 'built', { image, build: { key, validUntil } })
       }
       await build('d1', 'shop', 'k', null)
       await build('d2', 'shop', 'k', '2999-01-01T00:00:00.000Z')
@@ -625,19 +627,21 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
     test('a pending deployment that is cancelled ends at once; asking again changes nothing', async () => {
       await using store = await make()
       const wish = { by: 'ada', why: 'wrong branch', abort: false }
-      expect(await store.wishCancel('d1', wish)).toMatchObject({
+      expect(await store.requestCancel('d1', wish)).toMatchObject({
         state: 'cancelled',
         cancel: wish,
         problem: { code: 'cancelled' },
       })
-      expect(await store.wishCancel('d1', { ...wish, by: 'eve' })).toMatchObject({ cancel: { by: 'ada' } })
-      await expect(store.wishCancel('nobody', wish)).rejects.toMatchObject({ code: 'deployment-not-found' })
+      expect(await store.requestCancel('d1', { ...wish, by: 'eve' })).toMatchObject({ cancel: { by: 'ada' } })
+      await expect(store.requestCancel('nobody', wish)).rejects.toMatchObject({ code: 'deployment-not-found' })
     })
 
     test('work that somebody wished to cancel goes no further, and ends so also after a crash', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
-      expect(await store.wishCancel('d1', { by: null, why: null, abort: false })).toMatchObject({ state: 'fetching' })
+      expect(await store.requestCancel('d1', { by: null, why: null, abort: false })).toMatchObject({
+        state: 'fetching',
+      })
       expect((await store.eventsAfter('d1', 2, 9))[0]).toMatchObject({ type: 'note', text: 'Cancelled on request.' })
       expect(await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')).toBe(false)
       await store.recover('The gateway was killed')
@@ -650,8 +654,8 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
       await store.amend(holder, { rollout: 'about to' })
       const wish = { by: null, why: null, abort: false }
-      await expect(store.wishCancel('d1', wish)).rejects.toMatchObject({ code: 'too-late', status: 409 })
-      expect(await store.wishCancel('d1', { ...wish, abort: true })).toMatchObject({
+      await expect(store.requestCancel('d1', wish)).rejects.toMatchObject({ code: 'too-late', status: 409 })
+      expect(await store.requestCancel('d1', { ...wish, abort: true })).toMatchObject({
         state: 'deploying',
         cancel: { abort: true },
       })
@@ -666,7 +670,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await ask('d1')
       expect(await ask('d2')).toMatchObject({ id: 'd1', state: 'pending' })
       expect(await store.find('d2')).toBeNull()
-      for (const other of [{ options: { ...options, rebuild: true } }, { secretsMark: 'other' }])
+      for (const other of [{ options: { ...options, rebuild: true } }, { secretsFingerprint: 'other' }])
         await expect(ask('d3', other)).rejects.toMatchObject({ code: 'idempotency-mismatch' })
       expect(await ask('d4', { app: 'blog' })).toMatchObject({ id: 'd4' })
       now += 25 * 3_600_000
@@ -697,11 +701,11 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         [null, 2],
         ['ada', 1],
       ])
-      const isMade = (app: string, flyId: string | null) => releases.isMade(app, flyId)
-      await releases.madeApp('shop', null)
-      expect([await isMade('shop', 'id1'), await isMade('blog', null)]).toEqual([true, false])
-      await releases.madeApp('shop', 'id2')
-      expect([await isMade('shop', 'id1'), await isMade('shop', 'id2'), await isMade('shop', null)]).toEqual([
+      const isOwnApp = (app: string, flyId: string | null) => releases.isOwnApp(app, flyId)
+      await releases.recordCreatedApp('shop', null)
+      expect([await isOwnApp('shop', 'id1'), await isOwnApp('blog', null)]).toEqual([true, false])
+      await releases.recordCreatedApp('shop', 'id2')
+      expect([await isOwnApp('shop', 'id1'), await isOwnApp('shop', 'id2'), await isOwnApp('shop', null)]).toEqual([
         false,
         true,
         true,
@@ -709,7 +713,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.create({ id: 'late', app: 'shop', options, source }) // while its app is deleted
       await releases.forget('shop')
       expect((await store.claim())?.deployment).toMatchObject({ id: 'late' })
-      expect([await isMade('shop', null), await releases.find('shop', null)]).toEqual([false, null])
+      expect([await isOwnApp('shop', null), await releases.find('shop', null)]).toEqual([false, null])
       expect(await releases.find('blog', null)).toMatchObject({ number: 1 })
     })
 
@@ -753,7 +757,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = open(() => now)
       const bring = async (id: string, digest: string, end = true) => {
         await store.create({ id, app: 'shop', options, source: { digest, files: 1, sizeBytes: 2 ** 20 } })
-        if (end) await store.wishCancel(id, { by: null, why: null, abort: false })
+        if (end) await store.requestCancel(id, { by: null, why: null, abort: false })
         now += 3_600_000
       }
       for (const [n, digest] of ['a', 'b', 'c', 'b', 'c'].entries()) await bring(`d${n}`, digest)
@@ -774,7 +778,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = open(Date.now)
       for (const [id, over] of [['d1'], ['d2'], ['d3', '999999999'], ['d4']] as const) {
         await store.create({ id, app: 'shop', options: { ...options, over: over ?? null }, source })
-        await store.wishCancel(id, { by: null, why: null, abort: false })
+        await store.requestCancel(id, { by: null, why: null, abort: false })
       }
       expect(await store.dropLogs({ perApp: 3, days: 9 }, never)).toBe(1)
       expect(await store.find('d1')).toMatchObject({ logDroppedAt: expect.any(String) })
@@ -787,7 +791,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const wish = { by: null, why: null, abort: false }
       const ended = async (id: string, app: string) => {
         await store.create({ id, app, options, source })
-        await store.wishCancel(id, wish)
+        await store.requestCancel(id, wish)
       }
       for (const id of ['d1', 'd2', 'd3']) await ended(id, 'shop')
       await ended('blog', 'blog')

@@ -35,7 +35,7 @@ test('one more deployment, a claim and a start with 400 large deployments in the
   const { longestMs: claimMs } = await longestHold(async () => {
     const { deployment, epoch } = (await store.claim(limits))!
     await store.advance({ id: deployment.id, epoch }, 'fetching', 'pending')
-    await store.tellWaiting(limits)
+    await store.publishQueuePositions(limits)
   })
   expect(claimMs).toBeLessThan(budgetMs)
 

@@ -23,7 +23,7 @@ test('an app whose records would take more than its room in the queue is refused
   const announced = { app: 'shop', options: small, idempotencyKey: null }
   await store.refuseBusyLane(announced) // a small one still fits
   await store.create({ id: 'other', app: 'other', options: large, source: null })
-  await store.wishCancel('d0', { by: null, why: null, abort: false })
+  await store.requestCancel('d0', { by: null, why: null, abort: false })
   await make('again')
   await expect(make('more')).rejects.toMatchObject({ code: 'queue-full' })
 }, 60_000)
@@ -47,10 +47,10 @@ test('the sums that limit the queue are those of its records, whatever becomes o
     await store.create({ id: 'a2', app: 'a', options: small, source: null }) // in place of a1
     const { deployment, epoch } = (await store.claim())!
     await store.amend({ id: deployment.id, epoch }, { bases: { 'r/é': 'sha256:aa' } })
-    await store.wishCancel('c1', { by: 'é', why: null, abort: false })
+    await store.requestCancel('c1', { by: 'é', why: null, abort: false })
     expect(kept()).toEqual(real())
     expect(kept()).toHaveLength(2)
-    for (const id of ['a2', 'b1']) await store.wishCancel(id, { by: null, why: null, abort: false })
+    for (const id of ['a2', 'b1']) await store.requestCancel(id, { by: null, why: null, abort: false })
     await store.recover('The gateway was killed')
     expect([kept(), all()]).toEqual([[], { count: 0, bytes: 0 }])
 

@@ -93,7 +93,7 @@ const writers: Record<string, Record<string, Write>> = {
     bases: amended((alpine) => ({ bases: { alpine } })),
     machines: amended((name) => ({ machines: [{ ...machine, name }] })),
     rollout: amended((text) => ({ rollout: { slots: [{ config: { files: [text] } }] } })),
-    'build key': amended((key) => ({ build: { key, goodUntil: key } })),
+    'build key': amended((key) => ({ build: { key, validUntil: key } })),
   },
   'DeploymentStore.append': {
     log: emitted((text) => ({ type: 'log', step: null, stream: 'stdout', text })),
@@ -107,11 +107,11 @@ const writers: Record<string, Record<string, Write>> = {
   'DeploymentStore.wishCancel': {
     pending: async (store, text) => {
       await store.create({ id: 'd1', app: 'shop', options, source })
-      return store.wishCancel('d1', { by: text, why: text, abort: false })
+      return store.requestCancel('d1', { by: text, why: text, abort: false })
     },
     'at work': async (store, text) => {
       await atWork(store)
-      return store.wishCancel('d1', { by: text, why: text, abort: false })
+      return store.requestCancel('d1', { by: text, why: text, abort: false })
     },
   },
   'DeploymentStore.recover': {
@@ -142,8 +142,8 @@ const writers: Record<string, Record<string, Write>> = {
     },
   },
   'ReleaseStore.madeApp': {
-    app: (store, app) => store.releases.madeApp(app, null),
-    id: (store, flyId) => store.releases.madeApp('shop', flyId),
+    app: (store, app) => store.releases.recordCreatedApp(app, null),
+    id: (store, flyId) => store.releases.recordCreatedApp('shop', flyId),
   },
   'RolloutStore.create': {
     id: (store, id) => store.rollouts.create({ ...rollout, id }, request),

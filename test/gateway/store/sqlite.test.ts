@@ -38,7 +38,7 @@ test('a record that an older gateway let grow beyond the limit can still be canc
   const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
   const problem = new Problem('build-failed', 'y'.repeat(1e6)).body()
   expect(await store.advance(holder, 'fetching', 'build_failed', { problem })).toBe(true)
-  expect(await store.wishCancel('d2', { by: 'z'.repeat(1e6), why: null, abort: false })).toMatchObject({
+  expect(await store.requestCancel('d2', { by: 'z'.repeat(1e6), why: null, abort: false })).toMatchObject({
     state: 'cancelled',
   })
   const { deployments, next } = await store.list('shop', { limit: 10, before: null })

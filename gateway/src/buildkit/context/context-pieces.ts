@@ -1,7 +1,7 @@
 import { createHash, hash } from 'node:crypto'
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
 import type { TreeEntry } from '#api/tree.ts'
 import { tarEnd, tarHeader, tarPadding } from './context-tar.ts'
@@ -48,7 +48,7 @@ export async function* archivePieces(
     if (entry.type === 'file') put(tarPadding(entry.sizeBytes))
     if (filled > pieceBytes - reserveBytes) yield take()
     if (performance.now() < sliceEnd) continue
-    await breathe()
+    await nextTurn()
     sliceEnd = performance.now() + sliceMs
   }
   put(tarEnd)

@@ -50,7 +50,7 @@ export class ContextServer {
   }
 
   /** `ignore` are docker-style patterns. The same app, tree and patterns share one address. */
-  offer(app: string, tree: SourceTree, ignore: readonly string[]): Context {
+  serveContext(app: string, tree: SourceTree, ignore: readonly string[]): Context {
     const filter = JSON.stringify(ignore)
     const secret = createHmac('sha256', this.#key)
       .update(JSON.stringify([app, tree.digest, filter]))

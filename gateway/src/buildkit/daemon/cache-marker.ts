@@ -13,7 +13,7 @@ const left = 'left'
  * files whose content never came to the disk, and builds from empty ones. False: the disk is too full for the mark, so
  * `markCache` must follow as soon as there is room.
  */
-export async function takeCache(root: string, log: Logger): Promise<boolean> {
+export async function markInUse(root: string, log: Logger): Promise<boolean> {
   const now = await bootId()
   const mark = (await readFile(markOf(root), 'utf8').catch(() => '')).trim()
   if (mark !== '' && mark !== left && mark !== now.trim()) {
@@ -36,7 +36,7 @@ export async function markCache(root: string): Promise<boolean> {
 }
 
 /** After the daemon has ended. */
-export async function leaveCache(root: string): Promise<void> {
+export async function markClean(root: string): Promise<void> {
   await syncFileSystem(root)
   await writeMark(root, left).catch(() => rm(markOf(root), { force: true }))
 }

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
-import { startProgram, stopRecorded, type Program } from '../../host/supervised-process.ts'
+import { supervise, stopRecorded, type SupervisedProcess } from '../../host/supervised-process.ts'
 import { tool, toolPath } from '../../host/exec-tool.ts'
 import type { Logger } from '../../log.ts'
 import { Connection } from '../connection.ts'
@@ -11,7 +11,7 @@ import { configOf, configText, firstSocketOf, socketOf, traceSocketOf } from './
 import { ListWorkers } from '../messages.ts'
 import { limitsEnvironment, removeGroups, sweepSteps, type StepLimits } from './step-limits.ts'
 import { runcWithOutputLimit, stepOutputEnv } from './step-output.ts'
-import { leaveCache, markCache, takeCache } from './cache-marker.ts'
+import { markClean, markCache, markInUse } from './cache-marker.ts'
 
 export type DaemonSettings = {
   /** The daemon's program, as an absolute path; its network plugins lie beside it. */
@@ -47,10 +47,10 @@ export class Daemon {
   readonly #settings: DaemonSettings
   readonly #log: Logger
   readonly #stopping = new AbortController()
-  #program: Program
+  #program: SupervisedProcess
   /** That clients find the daemon that runs now; rejects when it does not start. */
   #opened: Promise<void>
-  readonly #minded: Promise<unknown>
+  readonly #supervised: Promise<unknown>
 
   /** Ends what an earlier life left, and resolves when the daemon answers; else `buildkit-unavailable`. */
   static async start(settings: DaemonSettings, log: Logger): Promise<Daemon> {
@@ -58,7 +58,7 @@ export class Daemon {
     await writeConfig(settings)
     await stopRecorded(recordOf(settings), stopMs)
     await sweep(settings)
-    const marked = await takeCache(settings.root, log)
+    const marked = await markInUse(settings.root, log)
     await sweepSteps(settings.root)
     await mkdir(tmpOf(settings), { recursive: true })
     const daemon = new Daemon(settings, log, await launch(settings))
@@ -72,12 +72,12 @@ export class Daemon {
     }
   }
 
-  private constructor(settings: DaemonSettings, log: Logger, program: Program) {
+  private constructor(settings: DaemonSettings, log: Logger, program: SupervisedProcess) {
     this.#settings = settings
     this.#log = log
     this.#program = program
     this.#opened = this.#open()
-    this.#minded = Promise.all([this.#mind(), this.#endHung()])
+    this.#supervised = Promise.all([this.#supervise(), this.#endHung()])
   }
 
   get address(): string {
@@ -99,7 +99,7 @@ export class Daemon {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort()
     await this.#program.stop(stopMs)
-    await this.#minded
+    await this.#supervised
     await sweep(this.#settings)
     if ((await readdir(join(this.#settings.root, 'net/cni')).catch(() => [])).length > 0) {
       // A killed one leaves network namespaces, which only it can take away: it starts once more for that.
@@ -109,7 +109,7 @@ export class Daemon {
     }
     await removeGroups(this.#settings.root)
     await rm(socketOf(this.#settings), { force: true })
-    await leaveCache(this.#settings.root)
+    await markClean(this.#settings.root)
     // Its own only when it made it: not when an earlier one that was killed did.
     await tool('ip', 'link', 'delete', this.#settings.bridge.name)
   }
@@ -120,7 +120,7 @@ export class Daemon {
       await sleep(look.everyMs, undefined, { signal }).catch(() => {})
   }
 
-  async #mind(): Promise<void> {
+  async #supervise(): Promise<void> {
     const { signal } = this.#stopping
     for (let waitMs = pauseMs.first; ; waitMs = Math.min(waitMs * 2, pauseMs.longest)) {
       const startedAt = performance.now()
@@ -146,7 +146,7 @@ export class Daemon {
   async #endHung(): Promise<void> {
     const { signal } = this.#stopping
     const connection = new Connection(this.address)
-    let asked: Program | null = null
+    let asked: SupervisedProcess | null = null
     for (let misses = 0; ;) {
       await sleep(look.everyMs, undefined, { signal }).catch(() => {})
       await this.#opened.catch(() => {}) // a start has a limit of its own
@@ -180,7 +180,7 @@ export class Daemon {
     renameSync(firstSocketOf(settings), socketOf(settings))
   }
 
-  async #answers({ ended }: Program): Promise<void> {
+  async #answers({ ended }: SupervisedProcess): Promise<void> {
     const connection = new Connection(`unix://${firstSocketOf(this.#settings)}`)
     const deadline = AbortSignal.timeout(readyMs)
     try {
@@ -201,10 +201,10 @@ const addressOf = (settings: DaemonSettings) => `unix://${socketOf(settings)}`
 const tmpOf = ({ root }: DaemonSettings) => join(root, 'tmp')
 const recordOf = ({ dir }: DaemonSettings) => join(dir, 'buildkitd.json')
 
-async function launch(settings: DaemonSettings): Promise<Program> {
+async function launch(settings: DaemonSettings): Promise<SupervisedProcess> {
   const { command, root, limits, stepLogBytes } = settings
   await rm(socketOf(settings), { force: true })
-  return startProgram({
+  return supervise({
     command,
     args: ['--config', configOf(settings)],
     env: {

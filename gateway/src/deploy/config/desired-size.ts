@@ -2,7 +2,7 @@ import { Problem } from '#api/problem.ts'
 import { packJson } from '../../deployments/packed-json.ts'
 import type { DesiredApp } from './desired.ts'
 import { refuse } from '../../flytoml/schema.ts'
-import type { Rollout } from '../plan.ts'
+import type { DeployProgress } from '../plan.ts'
 
 /** Bytes of the machine configs of one app, and of a rollout before it begins. Texts that repeat count once. */
 const maxConfigBytes = 6 * 2 ** 20
@@ -21,7 +21,7 @@ export function refuseLargeConfigs(desired: DesiredApp): void {
  * Refuses what would be too large to remember while machines change, before any is touched. What the machines run now
  * counts too, because it is kept for the way back.
  */
-export function refuseLargeRollout({ desired, slots }: Rollout): void {
+export function refuseLargeRollout({ desired, slots }: DeployProgress): void {
   if (slots.length > maxMachines) {
     const detail = `The deployment is for ${slots.length} machines; the gateway deploys to at most ${maxMachines} at once. Deploy to fewer machines, or owner by owner.`
     throw new Problem('record-too-large', detail, { facts: { machines: slots.length, limit: maxMachines } })

@@ -80,7 +80,7 @@ export function desiredApp(given: {
   const internalPort = groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
   if (internalPort === null) warnings.push('fly.toml names no service, so nothing outside can reach the app.')
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
-  refuseUnfit(strategy, groups)
+  refuseNotApplicable(strategy, groups)
   const release = releaseMachine(file)
   const desired: DesiredApp = {
     groups,
@@ -125,7 +125,7 @@ function whenNone(config: MachineConfig, { ha }: DeploymentOptions): DesiredGrou
 }
 
 /** An older wish once more, with these options over it: as an image or a release is deployed that comes without a source. */
-export function desiredAgain(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
+export function withOptions(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
   refuseManyGroups(desired.groups.length, sizeOfEnv(options))
   const withEnv = (config: MachineConfig) => ({ ...config, env: { ...config.env, ...options.env } })
   const groups = desired.groups.map((group) =>
@@ -136,7 +136,7 @@ export function desiredAgain(desired: DesiredApp, options: DeploymentOptions): D
     }),
   )
   const strategy = options.strategy ?? desired.strategy
-  refuseUnfit(strategy, groups)
+  refuseNotApplicable(strategy, groups)
   return {
     ...desired,
     groups,
@@ -150,7 +150,7 @@ export function desiredAgain(desired: DesiredApp, options: DeploymentOptions): D
  * The same for one owner in a shared app: volumes have a name of their own, so that no machine ever gets what another
  * owner wrote; and the number of machines is the owner's own to say, whatever a release has. Without an owner its marks go.
  */
-export function ownedBy(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
+export function forOwner(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
   const { owner, count } = options
   const mark = owner === null ? null : `_o${createHash('sha256').update(owner).digest('hex').slice(0, 11)}`
   const own = (name = '') => {
@@ -180,17 +180,17 @@ const markChars = 13
 const portOf = (config: MachineConfig): number | null => config.services?.[0]?.internal_port ?? null
 
 /** What cannot be by the file alone; the machines that are there may say more (`fit.ts`). */
-function refuseUnfit(strategy: Strategy, groups: DesiredGroup[]): void {
+function refuseNotApplicable(strategy: Strategy, groups: DesiredGroup[]): void {
   const mounted = groups.find(({ config }) => config.mounts)
   if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))
-    throw unfit(strategy, `group ${mounted.name} mounts a volume, and a volume is on one machine only`)
+    throw notApplicable(strategy, `group ${mounted.name} mounts a volume, and a volume is on one machine only`)
   const isChecked = ({ config }: DesiredGroup) =>
     Object.keys(config.checks ?? {}).length > 0 || config.services?.some(({ checks }) => checks?.length)
   if (strategy === 'bluegreen' && !groups.some(isChecked))
-    throw unfit(strategy, 'no check is there to say when the new machines may take over. Add one to a service')
+    throw notApplicable(strategy, 'no check is there to say when the new machines may take over. Add one to a service')
 }
 
-export const unfit = (strategy: Strategy, why: string): Problem =>
+export const notApplicable = (strategy: Strategy, why: string): Problem =>
   new Problem('strategy-unfit', `Strategy ${strategy} cannot be used: ${why}, or use strategy=rolling.`, {
     facts: { strategy },
   })

@@ -5,7 +5,7 @@ import { isReserved } from '../../flytoml/reserved.ts'
 import { shellText } from '../../flytoml/shell-words.ts'
 
 /** What Tarmac writes on a machine beside the config. */
-export type Marks = {
+export type OwnershipMetadata = {
   image: Pick<ImageFacts, 'reference' | 'way'>
   deployment: string
   number: number
@@ -18,28 +18,23 @@ export type Marks = {
 export const managed = ['services', 'checks', 'statics', 'files', 'metrics', 'restart', 'stop_config']
 
 /** The desired config laid over what a machine has, so that whatever Tarmac does not manage survives. */
-export function layOver(
+export function mergeConfig(
   present: MachineConfig,
   { config: desired, gone = [] }: Pick<DesiredGroup, 'config' | 'gone'>,
-  marks: Marks,
+  marks: OwnershipMetadata,
 ): MachineConfig {
   const { image } = marks
   // Keys that an earlier deployment set and this one does not want go; keys that somebody else set stay.
   const setBefore = present.metadata?.['tarmac_env']?.split(',') ?? []
-  const env = { ...without(present.env, setBefore), ...desired.env }
+  const env = { ...omit(present.env, setBefore), ...desired.env }
   const goneIn = (part: string) => gone.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
   const init = {
-    ...without(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
+    ...omit(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
     ...(image.way === 'railpack' ? asOneText(desired.init) : desired.init),
   }
   const metadata = {
     // A builder id of another builder would send Fly to that one's mirror for the image.
-    ...without(present.metadata, [
-      'fly_builder_id',
-      'fly_canary',
-      'fly_bluegreen_deployment_tag',
-      ...goneIn('metadata.'),
-    ]),
+    ...omit(present.metadata, ['fly_builder_id', 'fly_canary', 'fly_bluegreen_deployment_tag', ...goneIn('metadata.')]),
     ...unmarked(desired.metadata),
     ...(marks.builder && { fly_builder_id: marks.builder }),
     ...(marks.owner && { tarmac_owner: marks.owner }),
@@ -52,7 +47,7 @@ export function layOver(
   )
   const mounts = layMounts(present.mounts, desired.mounts)
   return {
-    ...without(present, [...managed, ...gone]),
+    ...omit(present, [...managed, ...gone]),
     ...desired,
     ...(mounts && { mounts }),
     ...(containers && { containers }),
@@ -87,7 +82,7 @@ const unmarked = (metadata: Record<string, string> = {}): Record<string, string>
   Object.fromEntries(Object.entries(metadata).filter(([key]) => ownMarks.has(key) || !isReserved(key)))
 const ownMarks = new Set(['fly_platform_version', 'fly_process_group'])
 
-export function without<T extends object>(value: T | undefined, keys: string[]): T {
+export function omit<T extends object>(value: T | undefined, keys: string[]): T {
   const gone = new Set(keys)
   return Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !gone.has(key))) as T
 }

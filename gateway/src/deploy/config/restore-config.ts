@@ -1,26 +1,26 @@
 import type { MachineConfig } from '../../fly/machine.ts'
 import type { DesiredApp } from './desired.ts'
-import { managed, without } from './merge-config.ts'
+import { managed, omit } from './merge-config.ts'
 
 /** As much of a later release as `asItWas` looks at: without its files and environment, which may be large. */
 export const keysOf = ({ groups, ...desired }: DesiredApp): DesiredApp => ({
   ...desired,
-  groups: groups.map(({ was: _was, ...group }) => ({ ...group, config: without(group.config, [...managed, 'env']) })),
+  groups: groups.map(({ was: _was, ...group }) => ({ ...group, config: omit(group.config, [...managed, 'env']) })),
 })
 
 /** A release once more on machines of its own target: what later releases alone have said there goes, or is again as it was. */
-export function asItWas(desired: DesiredApp, later: DesiredApp[]): DesiredApp {
+export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): DesiredApp {
   const groups = desired.groups.map((group) => {
     const { name, config, was } = group
     if (!was) return group
     const said = later.flatMap(({ groups }) => groups.filter((one) => one.name === name).map((one) => one.config))
-    const top = undone(
-      said.map((each) => without(each, elsewhere)),
+    const top = revert(
+      said.map((each) => omit(each, elsewhere)),
       config,
       was,
     )
     const part = (key: 'init' | 'metadata') =>
-      undone(
+      revert(
         said.map((each) => each[key]),
         config[key],
         was[key],
@@ -40,9 +40,9 @@ export function asItWas(desired: DesiredApp, later: DesiredApp[]): DesiredApp {
 }
 
 /** What a release keeps of the config that a machine of it got: all that is not the machine's own, nor the deployment's. */
-export function lasting(laid: MachineConfig): MachineConfig {
+export function persistedConfig(laid: MachineConfig): MachineConfig {
   // The managed sections are those of the desired config, which the release holds beside this.
-  const said = Object.entries(without(laid, [...managed, 'image', 'env', 'mounts', 'standbys'])).filter(
+  const said = Object.entries(omit(laid, [...managed, 'image', 'env', 'mounts', 'standbys'])).filter(
     ([, value]) => !isEmpty(value),
   )
   const metadata = Object.entries(laid.metadata ?? {}).filter(([key]) => !/^(tarmac_|fly_builder_id$)/.test(key))
@@ -57,7 +57,7 @@ export const isEmpty = (value: unknown): boolean =>
 const elsewhere = [...managed, 'image', 'env', 'init', 'metadata', 'mounts', 'standbys']
 
 /** Of the keys in `said` that are not in `now`: those that were there before, with their values, and those that were not. */
-function undone(said: (object | undefined)[], now: object = {}, was: object = {}) {
+function revert(said: (object | undefined)[], now: object = {}, was: object = {}) {
   const keys = new Set(said.flatMap((each) => Object.keys(each ?? {})).filter((key) => !(key in now)))
   const back: Record<string, unknown> = Object.fromEntries(Object.entries(was).filter(([key]) => keys.has(key)))
   return { back, gone: [...keys].filter((key) => !(key in back)) }

@@ -2,83 +2,97 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { crashPoint } from '../../crash-point.ts'
 import { configOf, imageOf, type Machine, type MachineConfig } from '../../fly/machine.ts'
 import type { MachineLease } from '../../fly/machine-lease.ts'
-import { numberOf, refuseOlder } from '../managed.ts'
+import { numberOf, assertNotOlder } from '../managed.ts'
 import type { DesiredGroup } from '../config/desired.ts'
 import { refuseLargeRollout } from '../config/desired-size.ts'
-import { failure, isAwayOrBusy, reverted, seen, settle, there, untilHealthy, type Wanted } from './health.ts'
-import { layOver, type Marks } from '../config/merge-config.ts'
-import { type Former, formerOf, type Slot } from '../plan.ts'
-import type { Run } from '../execution.ts'
+import {
+  failure,
+  isUnavailableOrBusy,
+  reverted,
+  retryUntilVisible,
+  waitForVersion,
+  getMachine,
+  untilHealthy,
+  type ExpectedVersion,
+} from './health.ts'
+import { mergeConfig, type OwnershipMetadata } from '../config/merge-config.ts'
+import { type PreviousVersion, previousVersionOf, type MachineStep } from '../plan.ts'
+import type { Execution } from '../execution.ts'
 import { withVolumes } from './volumes.ts'
 
 const updateAttempts = 5
-const againMs = 2000
-const goneMs = 60_000
+const retryMs = 2000
+const destroyTimeoutMs = 60_000
 
 /** Brings one machine over, made or updated: it ends when the machine runs the release and passes its checks. */
-export async function bring(run: Run, slot: Slot): Promise<void> {
+export async function applyMachine(run: Execution, slot: MachineStep): Promise<void> {
   await using lease = slot.former && (await run.lease(slot))
-  await change(run, slot, lease)
-  await pass(run, slot, lease)
+  await applyChange(run, slot, lease)
+  await awaitHealthy(run, slot, lease)
   crashPoint('machine-done')
 }
 
 /** Sends one machine on its way, and does not wait for it. */
-export async function send(run: Run, slot: Slot): Promise<void> {
+export async function startUpdate(run: Execution, slot: MachineStep): Promise<void> {
   await using lease = slot.former && (await run.lease(slot))
-  await change(run, slot, lease)
+  await applyChange(run, slot, lease)
 }
 
 /** Started on the right version and image, then healthy. A machine that is left asleep has only to be on the version. */
-export async function pass(run: Run, slot: Slot, lease: MachineLease | null = null): Promise<void> {
+export async function awaitHealthy(
+  run: Execution,
+  slot: MachineStep,
+  lease: MachineLease | null = null,
+): Promise<void> {
   const { fly } = run.settings
-  const wanted = { ...wantedOf(run, slot), ...(lease && { nonce: lease.nonce }) }
+  const wanted = { ...expectedVersion(run, slot), ...(lease && { nonce: lease.nonce }) }
   const signal = lease ? AbortSignal.any([run.signal, lease.lost]) : run.signal
-  const machine = await settle(fly, wanted, run.waitMs, signal)
+  const machine = await waitForVersion(fly, wanted, run.waitMs, signal)
   const text = `${machine.state} on version ${machine.instance_id}`
-  run.tell(slot, { status: 'started', after: imageOf(machine), text })
+  run.emit(slot, { status: 'started', after: imageOf(machine), text })
   if (!slot.launch) return
-  run.tell(slot, { status: 'checking' })
+  run.emit(slot, { status: 'checking' })
   await untilHealthy(fly, wanted, run.waitMs, signal)
 }
 
 /** Destroys a machine, and waits until it is gone. */
-export async function remove(run: Run, slot: Slot, signal: AbortSignal): Promise<void> {
+export async function destroyMachine(run: Execution, slot: MachineStep, signal: AbortSignal): Promise<void> {
   const { fly } = run.settings
   const { app } = run.work
-  const found = await seen(() => find(run, slot, signal), signal)
+  const found = await retryUntilVisible(() => find(run, slot, signal), signal)
   if (found && numberOf(found) > run.work.number) {
     slot.outcome = 'rolled_back'
     await run.save()
-    return run.tell(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
+    return run.emit(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
   }
   if (found && found.state !== 'destroyed') {
     slot.machine = found.id
     await using lease = slot.former && (await run.lease(slot, signal))
-    await run.intend(slot, 'destroy')
-    const deadline = performance.now() + goneMs
+    await run.recordIntent(slot, 'destroy')
+    const deadline = performance.now() + destroyTimeoutMs
     for (let left: Machine | null = found; left && left.state !== 'destroyed'; left = await find(run, slot, signal)) {
       if (left.state !== 'destroying') await fly.deleteMachine(app, left.id, lease?.nonce, signal)
-      await fly.wait(app, left.id, { state: 'destroyed', withinMs: goneMs }, signal)
-      if (performance.now() > deadline) throw failure(left, `was not gone ${goneMs / 1000} s after it was destroyed`)
+      await fly.wait(app, left.id, { state: 'destroyed', withinMs: destroyTimeoutMs }, signal)
+      if (performance.now() > deadline)
+        throw failure(left, `was not gone ${destroyTimeoutMs / 1000} s after it was destroyed`)
     }
   }
   slot.now = null
   slot.outcome = 'removed'
   await run.save()
-  run.tell(slot, { status: 'removed' })
+  run.emit(slot, { status: 'removed' })
 }
 
-export function wantedOf({ work }: Run, slot: Slot): Wanted {
+export function expectedVersion({ work }: Execution, slot: MachineStep): ExpectedVersion {
   const instanceId = slot.now?.instanceId ?? ''
   return { app: work.app, machine: slot.machine ?? '', instanceId, digest: work.image.digest, running: slot.launch }
 }
 
 /** True when the machine carries this very deployment. */
-export const isOurs = ({ work }: Run, machine: Machine): boolean =>
+export const isOurs = ({ work }: Execution, machine: Machine): boolean =>
   configOf(machine).metadata?.['tarmac_deployment'] === work.id
 
-async function change(run: Run, slot: Slot, lease: MachineLease | null): Promise<void> {
+async function applyChange(run: Execution, slot: MachineStep, lease: MachineLease | null): Promise<void> {
   const machine = lease ? await update(run, slot, lease) : await create(run, slot)
   slot.machine = machine.id
   slot.now = slot.tried = { instanceId: machine.instance_id, image: run.work.image.reference }
@@ -86,20 +100,20 @@ async function change(run: Run, slot: Slot, lease: MachineLease | null): Promise
 }
 
 /** Makes the slot's machine, unless it is there: an answer may be all that was missing before a crash. */
-export async function create(run: Run, slot: Slot): Promise<Machine> {
+export async function create(run: Execution, slot: MachineStep): Promise<Machine> {
   const { settings, work, stopping } = run
   const { fly } = settings
   const id = slot.machine
   const found = id
-    ? await run.insist(() => there(fly, work.app, id, stopping))
-    : slot.intent === 'create' && (await run.insist(() => listed(run, slot, stopping)))
-  if (found) refuseOlder(work.number, found)
+    ? await run.retryWhileUnavailable(() => getMachine(fly, work.app, id, stopping))
+    : slot.intent === 'create' && (await run.retryWhileUnavailable(() => listed(run, slot, stopping)))
+  if (found) assertNotOlder(work.number, found)
   if (found) return found
-  run.tell(slot, { status: 'creating', before: null })
+  run.emit(slot, { status: 'creating', before: null })
   const config = newConfig(run, slot)
   if (config.mounts) config.mounts = await withVolumes(run, slot, config.mounts)
-  noteLaid(run, slot, config)
-  await run.intend(slot, 'create')
+  recordApplied(run, slot, config)
+  await run.recordIntent(slot, 'create')
   return await fly.createMachine(
     work.app,
     {
@@ -113,57 +127,61 @@ export async function create(run: Run, slot: Slot): Promise<Machine> {
   )
 }
 
-async function update(run: Run, slot: Slot, lease: MachineLease): Promise<Machine> {
+async function update(run: Execution, slot: MachineStep, lease: MachineLease): Promise<Machine> {
   const { settings, work } = run
   const { fly } = settings
   const signal = AbortSignal.any([run.stopping, lease.lost])
   for (let attempt = 1; ; attempt++) {
     run.signal.throwIfAborted()
-    const machine = await run.insist(() => there(fly, work.app, slot.machine ?? '', signal))
+    const machine = await run.retryWhileUnavailable(() => getMachine(fly, work.app, slot.machine ?? '', signal))
     if (isOurs(run, machine)) return machine
-    refuseOlder(work.number, machine)
+    assertNotOlder(work.number, machine)
     if (slot.now) throw reverted(machine)
     // Whoever changed it since the plan was made did so before we hold the lease: that is what we would go back to.
-    if (machine.instance_id !== slot.former?.instanceId) refresh(run, slot, formerOf(machine))
-    const config = layOver(slot.former?.config ?? {}, wishOf(run, slot), marks(run))
-    noteLaid(run, slot, config)
-    await run.intend(slot, 'update')
-    if (attempt === 1) run.tell(slot, { status: 'updating', before: slot.former?.image ?? null })
+    if (machine.instance_id !== slot.former?.instanceId) refresh(run, slot, previousVersionOf(machine))
+    const config = mergeConfig(slot.former?.config ?? {}, wishOf(run, slot), marks(run))
+    recordApplied(run, slot, config)
+    await run.recordIntent(slot, 'update')
+    if (attempt === 1) run.emit(slot, { status: 'updating', before: slot.former?.image ?? null })
     const body = { config, current_version: machine.instance_id, skip_launch: !slot.launch }
     try {
       return await fly.updateMachine(work.app, machine.id, body, lease.nonce, signal)
     } catch (error) {
       // The answer is lost, or the machine moved: look again before anything else.
-      if (!isAwayOrBusy(error) || attempt === updateAttempts) throw error
-      await delay(againMs * Math.random(), undefined, { signal })
+      if (!isUnavailableOrBusy(error) || attempt === updateAttempts) throw error
+      await delay(retryMs * Math.random(), undefined, { signal })
     }
   }
 }
 
 /** Its config may have grown beyond what can be remembered: then the machine is not touched. */
-function refresh({ rollout }: Run, slot: Slot, former: Former): void {
+function refresh({ rollout }: Execution, slot: MachineStep, former: PreviousVersion): void {
   const slots = rollout.slots.map((each) => (each === slot ? { ...slot, former } : each))
   refuseLargeRollout({ ...rollout, slots })
   slot.former = former
 }
 
 /** The slot's machine, if it is there: that it is not is for the list to say too. */
-async function find(run: Run, slot: Slot, signal: AbortSignal): Promise<Machine | null> {
+async function find(run: Execution, slot: MachineStep, signal: AbortSignal): Promise<Machine | null> {
   const { fly } = run.settings
   const found = slot.machine ? await fly.machine(run.work.app, slot.machine, signal) : null
   return found ?? (await listed(run, slot, signal)) ?? null
 }
 
-async function listed({ settings, work }: Run, slot: Slot, signal: AbortSignal): Promise<Machine | undefined> {
+async function listed(
+  { settings, work }: Execution,
+  slot: MachineStep,
+  signal: AbortSignal,
+): Promise<Machine | undefined> {
   const machines = await settings.fly.machines(work.app, signal)
   return machines.find(({ id, name }) => (slot.machine ? id === slot.machine : name === slot.name))
 }
 
 /** Of a machine that is made: alike to the one it is made beside, where there is one. */
-function newConfig(run: Run, slot: Slot): MachineConfig {
+function newConfig(run: Execution, slot: MachineStep): MachineConfig {
   const { desired, slots } = run.rollout
   const wish = wishOf(run, slot)
-  const laid = layOver({ guest: wish.was?.guest ?? desired.guest, ...slot.base }, wish, marks(run))
+  const laid = mergeConfig({ guest: wish.was?.guest ?? desired.guest, ...slot.base }, wish, marks(run))
   if (slot.role === 'canary') {
     const dns = { ...(laid['dns'] as object | undefined), skip_registration: true }
     return { ...laid, dns, metadata: { ...laid.metadata, fly_canary: 'true' } }
@@ -172,15 +190,18 @@ function newConfig(run: Run, slot: Slot): MachineConfig {
   return active ? { ...laid, standbys: [active], env: { ...laid.env, FLY_STANDBY_FOR: active } } : laid
 }
 
-const wishOf = ({ rollout: { desired } }: Run, { role, group }: Slot): Pick<DesiredGroup, 'config' | 'was' | 'gone'> =>
+const wishOf = (
+  { rollout: { desired } }: Execution,
+  { role, group }: MachineStep,
+): Pick<DesiredGroup, 'config' | 'was' | 'gone'> =>
   (role === 'release' ? desired.release : desired.groups.find(({ name }) => name === group)) ?? { config: {} }
 
 /** For the release that it becomes; a machine for a while says nothing of it. */
-function noteLaid({ rollout }: Run, { role, group }: Slot, config: MachineConfig): void {
+function recordApplied({ rollout }: Execution, { role, group }: MachineStep, config: MachineConfig): void {
   if (role !== 'release' && role !== 'canary') rollout.laid = { [group]: config, ...rollout.laid }
 }
 
-const marks = ({ settings, work }: Run): Marks => ({
+const marks = ({ settings, work }: Execution): OwnershipMetadata => ({
   image: work.image,
   deployment: work.id,
   number: work.number,

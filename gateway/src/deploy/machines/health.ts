@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
 import { configOf, crashesOf, imageOf, type Machine } from '../../fly/machine.ts'
-import { isAway, statusOf } from '../../fly/fly-calls.ts'
+import { isUnavailable, statusOf } from '../../fly/fly-calls.ts'
 import type { MachinesApi } from '../../fly/machines-api.ts'
 
 /** What a machine must have become. `digest` null: nothing is known of it, the version alone decides. */
-export type Wanted = {
+export type ExpectedVersion = {
   app: string
   machine: string
   instanceId: string
@@ -36,24 +36,29 @@ const windowsMs = [2000, 2000, 5000, 10_000]
  * Waits until the machine rests on exactly this version and image, and runs if it is to. Fly may give an update up and go
  * back to the former version in silence: then "started" is true and worth nothing, so version and digest are read back.
  */
-export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, signal: AbortSignal): Promise<Machine> {
+export async function waitForVersion(
+  fly: MachinesApi,
+  wanted: ExpectedVersion,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<Machine> {
   const { app, machine: id, instanceId, running } = wanted
   const deadline = performance.now() + waitMs
   let strikes = 0
   let { failedStarts = 0 } = wanted
   for (let round = 0; ; round++) {
     const withinMs = Math.min(windowsMs[round] ?? 20_000, Math.max(deadline - performance.now(), 1000))
-    const machine = await persist(waitMs, signal, async () => {
+    const machine = await retryTransient(waitMs, signal, async () => {
       await fly.wait(app, id, { state: 'settled', version: instanceId, withinMs }, signal)
-      return await there(fly, app, id, signal)
+      return await getMachine(fly, app, id, signal)
     })
     if (machine.instance_id === instanceId) {
       strikes = 0
-      if (machine.state === 'started' || (!running && isDown(machine))) return sameImage(wanted, machine)
+      if (machine.state === 'started' || (!running && isDown(machine))) return assertVersion(wanted, machine)
       const again = running && machine.state === 'failed' && crashesOf(machine).length === 0 && failedStarts-- > 0
-      if (running && !again) refuseCrashed(machine, wanted)
+      if (running && !again) assertNotCrashed(machine, wanted)
       // An update leaves a machine that slept asleep.
-      if (again || (running && isAsleep(machine))) await wake(fly, wanted, signal)
+      if (again || (running && isAsleep(machine))) await startMachine(fly, wanted, signal)
     } else if (
       (!transient.has(machine.state) || machine.state === 'restarting') &&
       (++strikes === 2 || performance.now() > deadline)
@@ -72,31 +77,31 @@ export async function settle(fly: MachinesApi, wanted: Wanted, waitMs: number, s
 /** Waits until every check passes, and at least one result of each kind is there. Ends early when the app crashes. */
 export async function untilHealthy(
   fly: MachinesApi,
-  wanted: Wanted,
+  wanted: ExpectedVersion,
   waitMs: number,
   signal: AbortSignal,
 ): Promise<Machine> {
   const { app, machine: id } = wanted
   const startedAt = performance.now()
   for (;;) {
-    const machine = sameImage(wanted, await persist(waitMs, signal, () => there(fly, app, id, signal)))
-    refuseCrashed(machine, wanted)
+    const machine = assertVersion(wanted, await retryTransient(waitMs, signal, () => getMachine(fly, app, id, signal)))
+    assertNotCrashed(machine, wanted)
     const pending = transient.has(machine.state) ? [`it is ${machine.state}`] : failingChecks(machine)
     if (pending.length === 0) return machine
     // The proxy may put an idle machine to sleep meanwhile: checks only run on one that is awake.
-    if (isAsleep(machine)) await wake(fly, wanted, signal)
-    const goneMs = performance.now() - startedAt
-    if (goneMs > waitMs)
+    if (isAsleep(machine)) await startMachine(fly, wanted, signal)
+    const destroyTimeoutMs = performance.now() - startedAt
+    if (destroyTimeoutMs > waitMs)
       throw failure(
         machine,
         `did not pass its checks within ${Math.round(waitMs / 1000)} s (${pending.join('; ')})${hint(machine)}`,
       )
-    await delay(goneMs < 10_000 ? 250 : 1000, undefined, { signal })
+    await delay(destroyTimeoutMs < 10_000 ? 250 : 1000, undefined, { signal })
   }
 }
 
 /** The machine is on the wanted version and image; anything else has a name. */
-export function sameImage(wanted: Wanted, machine: Machine): Machine {
+export function assertVersion(wanted: ExpectedVersion, machine: Machine): Machine {
   if (machine.instance_id !== wanted.instanceId)
     throw failure(
       machine,
@@ -109,7 +114,7 @@ export function sameImage(wanted: Wanted, machine: Machine): Machine {
 }
 
 /** Fly starts what has crashed again: that it runs now says nothing. */
-export function refuseCrashed(machine: Machine, { crashes: forgiven = 0 }: Pick<Wanted, 'crashes'>): void {
+export function assertNotCrashed(machine: Machine, { crashes: forgiven = 0 }: Pick<ExpectedVersion, 'crashes'>): void {
   const crashes = crashesOf(machine)
   const times = crashes.length > 1 ? ` (${crashes.length} times)` : ''
   if (crashes.length > forgiven) throw failure(machine, `crashed: its process ${crashes[0]}${times}. See its log`)
@@ -146,14 +151,14 @@ function hint(machine: Machine): string {
   return port && isDeaf ? `. The app must listen on 0.0.0.0:${port}; PORT says so` : ''
 }
 
-export async function there(fly: MachinesApi, app: string, id: string, signal: AbortSignal): Promise<Machine> {
-  const machine = await seen(() => fly.machine(app, id, signal), signal)
+export async function getMachine(fly: MachinesApi, app: string, id: string, signal: AbortSignal): Promise<Machine> {
+  const machine = await retryUntilVisible(() => fly.machine(app, id, signal), signal)
   if (machine && machine.state !== 'destroyed') return machine
   throw new Problem('deploy-failed', `Machine ${id} is gone: something else destroyed it.`)
 }
 
 /** What was made a moment ago is not to be seen everywhere at once: only what stays unseen is not there. */
-export async function seen<T>(look: () => Promise<T | null>, signal: AbortSignal): Promise<T | null> {
+export async function retryUntilVisible<T>(look: () => Promise<T | null>, signal: AbortSignal): Promise<T | null> {
   for (const deadline = performance.now() + unseenMs; ; await delay(500, undefined, { signal })) {
     const found = await look()
     if (found || performance.now() > deadline) return found
@@ -161,32 +166,33 @@ export async function seen<T>(look: () => Promise<T | null>, signal: AbortSignal
 }
 
 /** Fly may be away for a while in the middle of a rollout: `look`, which changes nothing or looks first, is tried on. */
-export async function persist<T>(
+export async function retryTransient<T>(
   waitMs: number,
   signal: AbortSignal,
   look: () => Promise<T>,
-  mayPass = isAway,
+  isRetryable = isUnavailable,
 ): Promise<T> {
   const deadline = performance.now() + waitMs
   for (;;) {
     try {
       return await look()
     } catch (error) {
-      if (!mayPass(error) || performance.now() > deadline) throw error
+      if (!isRetryable(error) || performance.now() > deadline) throw error
       await delay(1000, undefined, { signal })
     }
   }
 }
 
 /** Away, or at work on something else, as an update that is not through yet. */
-export const isAwayOrBusy = (error: unknown): boolean => isAway(error) || [409, 412].includes(statusOf(error) ?? 0)
+export const isUnavailableOrBusy = (error: unknown): boolean =>
+  isUnavailable(error) || [409, 412].includes(statusOf(error) ?? 0)
 
 const isDown = (machine: Machine): boolean => isAsleep(machine) || machine.state === 'failed'
 const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'
 
-export async function wake(
+export async function startMachine(
   fly: MachinesApi,
-  { app, machine, nonce }: Pick<Wanted, 'app' | 'machine' | 'nonce'>,
+  { app, machine, nonce }: Pick<ExpectedVersion, 'app' | 'machine' | 'nonce'>,
   signal: AbortSignal,
 ): Promise<void> {
   try {

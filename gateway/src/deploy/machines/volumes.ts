@@ -1,13 +1,13 @@
 import { Problem } from '#api/problem.ts'
 import type { Mount } from '../../fly/machine.ts'
-import { isAway } from '../../fly/fly-calls.ts'
-import type { Slot } from '../plan.ts'
-import type { Run } from '../execution.ts'
+import { isUnavailable } from '../../fly/fly-calls.ts'
+import type { MachineStep } from '../plan.ts'
+import type { Execution } from '../execution.ts'
 
 /** A machine that is made takes a free volume of each mount's name in its region; where there is none it is made. */
-export function withVolumes(run: Run, slot: Slot, mounts: Mount[]): Promise<Mount[]> {
+export function withVolumes(run: Execution, slot: MachineStep, mounts: Mount[]): Promise<Mount[]> {
   // One machine after the other, so that no two choose the same.
-  return run.inTurn(async () => {
+  return run.serialize(async () => {
     const laid: Mount[] = []
     for (const mount of mounts) {
       const name = mount.name ?? ''
@@ -18,11 +18,11 @@ export function withVolumes(run: Run, slot: Slot, mounts: Mount[]): Promise<Moun
   })
 }
 
-async function freeVolume(run: Run, slot: Slot, name: string): Promise<string> {
+async function freeVolume(run: Execution, slot: MachineStep, name: string): Promise<string> {
   const { settings, work, rollout, stopping } = run
   const chosen = new Set(rollout.slots.flatMap(({ volumes }) => Object.values(volumes)))
   for (let attempt = 1; ; attempt++) {
-    const volumes = await run.insist(() => settings.fly.volumes(work.app, stopping))
+    const volumes = await run.retryWhileUnavailable(() => settings.fly.volumes(work.app, stopping))
     const free = volumes.find(
       ({ id, name: its, region, attached_machine_id: taken }) =>
         its === name && region === slot.region && !taken && !chosen.has(id),
@@ -31,11 +31,11 @@ async function freeVolume(run: Run, slot: Slot, name: string): Promise<string> {
     try {
       const wish = { name, region: slot.region, size_gb: 1, ...rollout.desired.volumes[name] }
       const { id } = await settings.fly.createVolume(work.app, wish, stopping)
-      work.tell({ type: 'note', text: `Made volume ${id} (${name}, ${wish.size_gb} GB) in ${slot.region}.` })
+      work.emit({ type: 'note', text: `Made volume ${id} (${name}, ${wish.size_gb} GB) in ${slot.region}.` })
       return id
     } catch (error) {
       // It may be there all the same.
-      if (isAway(error) && attempt < 5) continue
+      if (isUnavailable(error) && attempt < 5) continue
       const detail = `fly.toml mounts volume ${name}, there is none free in region ${slot.region}, and none could be made (${(error as Error).message}). Make one: fly volumes create ${name} --region ${slot.region} --app ${work.app}`
       throw new Problem('fly-refused', detail, { cause: error, facts: { key: 'mounts' } })
     }

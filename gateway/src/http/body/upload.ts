@@ -8,7 +8,7 @@ import { RequestBody } from './request-body.ts'
 import { askForBody } from './small-body.ts'
 
 /** The app that the address names. */
-export function appOf(request: Request): string {
+export function appParam(request: Request): string {
   const app = AppName.safeParse(request.params['app'])
   if (!app.success) throw new Problem('app-name-invalid', appNameRule)
   return app.data
@@ -22,7 +22,7 @@ export async function receiveSource(request: Request, response: Response, parts:
   if (announcedBytes > parts.maxUploadBytes) throw tooLarge(parts.maxUploadBytes, announcedBytes)
   const { socket } = request
   const readBefore = socket.bytesRead
-  using _room = parts.admit({ announcedBytes, arrivedBytes: () => socket.bytesRead - readBefore }) ?? null
+  using _room = parts.assertAccepting({ announcedBytes, arrivedBytes: () => socket.bytesRead - readBefore }) ?? null
 
   const gone = new AbortController()
   const lost = () => gone.abort(new Problem('archive-truncated', 'The line broke before the upload was whole.'))

@@ -17,23 +17,23 @@ const givenAtOnce = 250
 /** Pages that are kept for readers who catch up, so that many who come at once do not each read the same. */
 const keptPages = 8
 
-const audiences = new WeakMap<LogStore, Map<string, Audience>>()
+const audiences = new WeakMap<LogStore, Map<string, Broadcaster>>()
 
 /** Gives a reader the log after its number until the end, or until what is returned is called. */
 export function joinAudience(store: LogStore, id: string, reader: Reader): () => void {
-  const all = audiences.get(store) ?? new Map<string, Audience>()
+  const all = audiences.get(store) ?? new Map<string, Broadcaster>()
   audiences.set(store, all)
-  const audience = all.get(id) ?? new Audience(store, id, () => all.delete(id))
-  all.set(id, audience)
-  audience.join(reader)
-  return () => audience.leave(reader)
+  const broadcaster = all.get(id) ?? new Broadcaster(store, id, () => all.delete(id))
+  all.set(id, broadcaster)
+  broadcaster.join(reader)
+  return () => broadcaster.leave(reader)
 }
 
 /**
  * All who read one log: followed once, each page goes to everybody who stands at its place. Who comes later, or could not
  * take a page at once, reads for itself until it has caught up; so a slow reader costs what it holds, and holds up nobody.
  */
-class Audience {
+class Broadcaster {
   readonly #store: LogStore
   readonly #id: string
   readonly #over: () => void

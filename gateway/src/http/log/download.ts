@@ -8,7 +8,7 @@ import { pageAfter } from '../../deployments/follow.ts'
 import type { HttpParts } from '../app.ts'
 import { filterOf } from './filter.ts'
 import { findLog } from '../routes/read-deployments.ts'
-import { forms, rendered } from './stream.ts'
+import { formats, rendered } from './stream.ts'
 
 const stuckMs = 30_000
 
@@ -18,7 +18,7 @@ export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler
     const deployment = await findLog(store, String(request.params['id']))
     const { id, app, number } = deployment
     const filter = filterOf(request)
-    const form = forms['text/plain']
+    const form = formats['text/plain']
     async function* parts() {
       yield form.start(deployment)
       for (let after = 0; ;) {

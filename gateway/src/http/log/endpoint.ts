@@ -8,7 +8,7 @@ import type { HttpParts } from '../app.ts'
 import { filterOf, type LogFilter } from './filter.ts'
 import { sendProblem } from '../problem.ts'
 import { afterOf, findLog } from '../routes/read-deployments.ts'
-import { forms, type LogType, sendLog } from './stream.ts'
+import { formats, type LogType, sendLog } from './stream.ts'
 import { isWebSocket } from '../upgrades.ts'
 
 const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
@@ -19,15 +19,15 @@ const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
  */
 export function eventsReader(
   parts: HttpParts,
-  admit: ReturnType<typeof readerGate>,
+  assertAccepting: ReturnType<typeof readerGate>,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
   const noteAccess = accessLog(parts.log, parts.stopping)
   const read = async (request: IncomingMessage, response: ServerResponse) => {
-    const { deployment, after, filter } = await admit(request)
+    const { deployment, after, filter } = await assertAccepting(request)
     if (isWebSocket(request)) assertHandshake(request)
     const { id, app, createdAt, state } = deployment
-    const wish = { after, filter, type: typeOf(request) }
-    sendLog(response, parts, { id, app, createdAt, state }, wish)
+    const query = { after, filter, type: typeOf(request) }
+    sendLog(response, parts, { id, app, createdAt, state }, query)
   }
   return (request, response) => {
     if (!isForEvents(request)) return false
@@ -63,7 +63,7 @@ const pathOf = ({ url = '' }: IncomingMessage) => url.split('?', 1)[0]!
 /** The first of the forms that the request accepts. */
 function typeOf({ headers: { accept = '*/*' } }: IncomingMessage): LogType {
   const accepted = accept.split(',').map((each) => each.split(';', 1)[0]!.trim().toLowerCase())
-  const names = Object.keys(forms) as LogType[]
+  const names = Object.keys(formats) as LogType[]
   const type =
     names.find((name) => accepted.includes(name)) ??
     (accepted.some((each) => /^(\*|text)\/\*$/.test(each)) ? names[0] : undefined)

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Deployment, DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
-import type { SendingAway, StreamMessage } from '#api/event-stream.ts'
+import type { GoAway, StreamMessage } from '#api/event-stream.ts'
 import { renderEvent, renderLine, renderVerdict } from '#api/render-event.ts'
 import { fill, routes } from '#api/routes.ts'
 import { visibleJson } from '#api/visible-text.ts'
@@ -11,63 +11,63 @@ import type { HttpParts } from '../app.ts'
 import type { LogFilter } from './filter.ts'
 
 type LogParts = Pick<HttpParts, 'store' | 'stopping' | 'heartbeatMs' | 'log'>
-type LogWish = { after: number; type: LogType; filter: LogFilter }
+type LogQuery = { after: number; type: LogType; filter: LogFilter }
 export const defaultHeartbeatMs = 15_000
 /** What the forms of a log say of its deployment. Little, for it is held for each reader. */
-export type About = Pick<Deployment, 'id' | 'app' | 'createdAt' | 'state'>
+export type DeploymentRef = Pick<Deployment, 'id' | 'app' | 'createdAt' | 'state'>
 
 /** How a log looks on the line: its parts in the order in which they go out. */
 type Form = {
-  start: (about: About) => string
-  event: (event: DeploymentEvent, about: About) => string
-  heartbeat: (state: DeploymentState, about: About) => string
+  start: (about: DeploymentRef) => string
+  event: (event: DeploymentEvent, about: DeploymentRef) => string
+  heartbeat: (state: DeploymentState, about: DeploymentRef) => string
   end: (deployment: Deployment) => string
-  sendAway: (message: SendingAway, about: About) => string
+  disconnect: (message: GoAway, about: DeploymentRef) => string
 }
 
 const jsonLine = (message: StreamMessage) => `${visibleJson(message)}\n`
 const serverSent = (message: StreamMessage) => `event: ${message.type}\ndata: ${visibleJson(message)}\n\n`
 
 /** The forms of a log, by media type; the first is for readers that do not care. */
-export const forms = {
+export const formats = {
   'text/event-stream': {
     start: () => 'retry: 1000\n\n',
     event: (event) => `id: ${event.seq}\n${serverSent(event)}`,
     heartbeat: () => ': still here\n\n',
     end: ({ state }) => serverSent({ type: 'end', state }),
-    sendAway: serverSent,
+    disconnect: serverSent,
   },
   'application/x-ndjson': {
     start: () => '',
     event: jsonLine,
     heartbeat: () => '\n',
     end: ({ state }) => jsonLine({ type: 'end', state }),
-    sendAway: jsonLine,
+    disconnect: jsonLine,
   },
   'text/plain': {
     start: ({ id, app, createdAt }) => renderLine(`deployment ${id} of ${app}`, createdAt, createdAt),
     event: (event, { createdAt }) => renderEvent(event, createdAt),
     heartbeat: (state, { createdAt }) => renderLine(`   still ${state}`, new Date().toISOString(), createdAt),
     end: renderVerdict,
-    sendAway: ({ detail }, { id }) => `\n${detail} Read on at ${fill(routes.events, { id })}\n`,
+    disconnect: ({ detail }, { id }) => `\n${detail} Read on at ${fill(routes.events, { id })}\n`,
   },
 } satisfies Record<string, Form>
-export type LogType = keyof typeof forms
+export type LogType = keyof typeof formats
 
-export const stoppingMessage: SendingAway = {
+export const stoppingMessage: GoAway = {
   type: 'stopping',
   detail: 'The gateway is stopping; the deployment goes on when it is back. Come back in a moment.',
 }
 
-export const tooSlowMessage: SendingAway = {
+export const tooSlowMessage: GoAway = {
   type: 'too-slow',
   detail:
     'You took nothing of the log for too long. Come back when you can, with the number of the last event you have.',
 }
 
 /** Sends a deployment's log from `after` on until its end, as fast as the reader takes it. */
-export function sendLog(response: ServerResponse, parts: LogParts, about: About, wish: LogWish): void {
-  if (!response.destroyed) new LogReader(response, parts, about, wish).begin()
+export function sendLog(response: ServerResponse, parts: LogParts, about: DeploymentRef, query: LogQuery): void {
+  if (!response.destroyed) new LogReader(response, parts, about, query).begin()
 }
 
 /** One answer that shows a log. There may be thousands: it holds little, and makes no promise while all goes well. */
@@ -75,16 +75,16 @@ class LogReader implements Reader {
   seq: number
   readonly #response: ServerResponse
   readonly #parts: LogParts
-  readonly #about: About
+  readonly #about: DeploymentRef
   readonly #type: LogType
   readonly #filter: LogFilter
   #leave = () => {}
   #state: DeploymentState
-  #quiet = true
+  #idle = true
   #waitingBytes = 0
   #sentAway = false
 
-  constructor(response: ServerResponse, parts: LogParts, about: About, { after, type, filter }: LogWish) {
+  constructor(response: ServerResponse, parts: LogParts, about: DeploymentRef, { after, type, filter }: LogQuery) {
     this.seq = after
     this.#response = response
     this.#parts = parts
@@ -100,11 +100,11 @@ class LogReader implements Reader {
     response.setHeader('Content-Type', `${this.#type}; charset=utf-8`)
     response.setHeader('Cache-Control', 'no-store')
     response.flushHeaders()
-    const start = this.seq === 0 && forms[this.#type].start(this.#about)
+    const start = this.seq === 0 && formats[this.#type].start(this.#about)
     if (start) response.write(start)
     const beat = setInterval(() => this.#look(), heartbeatMs)
     const leave = joinAudience(store, this.#about.id, this)
-    const stop = () => this.#sendAway(stoppingMessage)
+    const stop = () => this.#disconnect(stoppingMessage)
     this.#leave = () => {
       leave()
       stopping.removeEventListener('abort', stop)
@@ -122,13 +122,13 @@ class LogReader implements Reader {
     for (const event of page) if (event.type === 'state') this.#state = event.state
     const bytes = rendered(page, this.#type, this.#about, this.#filter)
     if (bytes.length === 0) return null
-    this.#quiet = false
+    this.#idle = false
     return this.#response.write(bytes) ? null : new Promise((resolve) => this.#response.once('drain', resolve))
   }
 
   end(deployment: Deployment): void {
     this.#leave()
-    this.#response.end(forms[this.#type].end(deployment))
+    this.#response.end(formats[this.#type].end(deployment))
   }
 
   fail(error: unknown): void {
@@ -138,7 +138,7 @@ class LogReader implements Reader {
 
   /** Shows life on a quiet line. Who took nothing since the last look is told to come back, and cut at the next one. */
   #look(): void {
-    const form: Form = forms[this.#type]
+    const form: Form = formats[this.#type]
     const { writableLength: waitingBytes, writableNeedDrain, writableEnded } = this.#response
     const isWaiting = writableNeedDrain || writableEnded
     const isStuck = isWaiting && waitingBytes === this.#waitingBytes
@@ -146,16 +146,16 @@ class LogReader implements Reader {
       if (isStuck || this.#sentAway) this.#response.destroy()
     } else if (isStuck) {
       this.#parts.log.warn({ deploymentId: this.#about.id, waitingBytes }, 'log reader takes nothing')
-      this.#sendAway(tooSlowMessage)
-    } else if (this.#quiet && !writableNeedDrain) this.#response.write(form.heartbeat(this.#state, this.#about))
-    this.#quiet = true
+      this.#disconnect(tooSlowMessage)
+    } else if (this.#idle && !writableNeedDrain) this.#response.write(form.heartbeat(this.#state, this.#about))
+    this.#idle = true
     this.#waitingBytes = isWaiting ? waitingBytes : 0
   }
 
-  #sendAway(message: SendingAway): void {
+  #disconnect(message: GoAway): void {
     this.#sentAway = true
     this.#leave()
-    this.#response.end(forms[this.#type].sendAway(message, this.#about))
+    this.#response.end(formats[this.#type].disconnect(message, this.#about))
   }
 }
 
@@ -165,11 +165,11 @@ const ignore = () => {}
 const renderings = new WeakMap<Page, Map<string, Buffer>>()
 
 /** A page as bytes, made once for all who get it. */
-export function rendered(page: Page, type: LogType, about: About, filter: LogFilter): Buffer {
+export function rendered(page: Page, type: LogType, about: DeploymentRef, filter: LogFilter): Buffer {
   const known = renderings.get(page) ?? new Map<string, Buffer>()
   renderings.set(page, known)
   const key = `${type} ${filter.key}`
-  const form: Form = forms[type]
+  const form: Form = formats[type]
   const shown = () =>
     page
       .filter(filter.keeps)
@@ -181,7 +181,7 @@ export function rendered(page: Page, type: LogType, about: About, filter: LogFil
 }
 
 /** Fires when the line is closed, by whichever side. */
-export function whileOpen(response: ServerResponse): AbortSignal {
+export function untilClosed(response: ServerResponse): AbortSignal {
   const gone = new AbortController()
   if (response.destroyed) gone.abort()
   response.once('close', () => gone.abort())

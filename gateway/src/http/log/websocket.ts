@@ -1,6 +1,6 @@
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Deployment } from '#api/deployment.ts'
-import type { SendingAway } from '#api/event-stream.ts'
+import type { GoAway } from '#api/event-stream.ts'
 import { visibleJson } from '#api/visible-text.ts'
 import type { Page } from '../../deployments/follow.ts'
 import { joinAudience } from './broadcast.ts'
@@ -26,9 +26,9 @@ export class EventsSocket {
     autoPong: false,
   })
 
-  constructor(parts: HttpParts, admit: ReturnType<typeof readerGate>) {
+  constructor(parts: HttpParts, assertAccepting: ReturnType<typeof readerGate>) {
     this.#parts = parts
-    this.#admit = admit
+    this.#admit = assertAccepting
   }
 
   /** Takes a connection over when its request may read a log; else `refused` gets it back. */
@@ -39,8 +39,8 @@ export class EventsSocket {
         return asked
       })
       .then(
-        ({ deployment, ...wish }) =>
-          this.#server.handleUpgrade(request, socket, head, (reader) => this.#send(reader, deployment, wish)),
+        ({ deployment, ...query }) =>
+          this.#server.handleUpgrade(request, socket, head, (reader) => this.#send(reader, deployment, query)),
         refused,
       )
       .catch((err: unknown) => {
@@ -57,21 +57,21 @@ export class EventsSocket {
   #send(socket: WebSocket, { id }: Deployment, { after, filter }: { after: number; filter: LogFilter }): void {
     const { store, stopping, log, heartbeatMs = defaultHeartbeatMs } = this.#parts
     let answered = true
-    let sentAway = false
+    let disconnected = false
     let frames = 0
-    const sendAway = (code: number, message: SendingAway) => {
-      sentAway = true
+    const disconnect = (code: number, message: GoAway) => {
+      disconnected = true
       leave()
       socket.send(JSON.stringify(message))
       socket.close(code, message.type)
     }
-    const stop = () => sendAway(1001, stoppingMessage)
+    const stop = () => disconnect(1001, stoppingMessage)
     const beat = setInterval(() => {
       if (answered) socket.ping()
-      else if (sentAway) socket.terminate()
+      else if (disconnected) socket.terminate()
       else {
         log.warn({ deploymentId: id, waitingBytes: socket.bufferedAmount }, 'log reader takes nothing')
-        sendAway(1013, tooSlowMessage)
+        disconnect(1013, tooSlowMessage)
       }
       answered = false
       frames = 0

@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express'
 import { describeSettings, type OwnSettings } from '#api/app-settings.ts'
 import type { HttpParts } from '../app.ts'
-import { appOf } from '../body/upload.ts'
+import { appParam } from '../body/upload.ts'
 import { jsonBody } from '../body/small-body.ts'
 
 export type Settings = {
@@ -15,7 +15,7 @@ type Parts = Pick<HttpParts, 'settings' | 'bodyMs'>
 /** `GET /v1/apps/{app}`: every setting with its value and where it comes from. */
 export function readApp({ settings }: Parts): RequestHandler {
   return async (request, response) => {
-    const app = appOf(request)
+    const app = appParam(request)
     response.json({ app, settings: describeSettings(await settings.of(app), settings.gateway) })
   }
 }
@@ -23,7 +23,7 @@ export function readApp({ settings }: Parts): RequestHandler {
 /** `PATCH /v1/apps/{app}`: settings by name as JSON, null for one to take away. Answers as `GET`. */
 export function changeApp({ settings, bodyMs }: Parts): RequestHandler {
   return async (request, response) => {
-    const app = appOf(request)
+    const app = appParam(request)
     const own = await settings.change(app, await jsonBody(request, response, bodyMs))
     response.json({ app, settings: describeSettings(own, settings.gateway) })
   }

@@ -1,26 +1,26 @@
 import type { Request, RequestHandler } from 'express'
-import { type CancelWish, isFinal } from '#api/deployment.ts'
+import { type CancelRequest, isFinal } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { HttpParts } from '../app.ts'
-import { flagOf, knownQuery } from '../query.ts'
+import { booleanQuery, knownQuery } from '../query.ts'
 
 const words = /^[^\p{Cc}]{0,200}$/u
 
 /** `POST /v1/deployments/{id}/cancel?by=&why=&abort=true`: 200 when it has ended, 202 while it still stops. */
 export function cancelDeployment({ cancel }: Pick<HttpParts, 'cancel'>): RequestHandler {
   return async (request, response) => {
-    const deployment = await cancel(String(request.params['id']), cancelWishOf(request))
+    const deployment = await cancel(String(request.params['id']), readCancelRequest(request))
     response.status(isFinal(deployment.state) ? 200 : 202).json(deployment)
   }
 }
 
 /** Who wishes it and why, and whether machines that were touched are to be put back. */
-export function cancelWishOf(request: Request): Omit<CancelWish, 'at'> {
+export function readCancelRequest(request: Request): Omit<CancelRequest, 'at'> {
   const query = knownQuery(request, 'by', 'why', 'abort')
   const text = (name: string) => {
     const value = query.get(name)
     if (!words.test(value ?? '')) throw new Problem('option-invalid', `${name} is one line of at most 200 characters.`)
     return value || null
   }
-  return { by: text('by'), why: text('why'), abort: flagOf(query, 'abort') }
+  return { by: text('by'), why: text('why'), abort: booleanQuery(query, 'abort') }
 }

@@ -6,14 +6,14 @@ import { fill, routes } from '#api/routes.ts'
 import { crashPoint } from '../../crash-point.ts'
 import type { HttpParts } from '../app.ts'
 import { readImageSource } from '../body/read-image-source.ts'
-import { flagOf, knownQuery, queryOf } from '../query.ts'
-import { appOf, receiveSource } from '../body/upload.ts'
+import { booleanQuery, knownQuery, queryOf } from '../query.ts'
+import { appParam, receiveSource } from '../body/upload.ts'
 import { jsonObject } from '../body/small-body.ts'
 
 /** `POST /v1/apps/{app}/deployments`: for programs. The answer comes when the source is safe and the record is made. */
 export function createDeployment(parts: HttpParts): RequestHandler {
   return async (request, response) => {
-    const app = appOf(request)
+    const app = appParam(request)
     const idempotencyKey = idempotencyKeyOf(request)
     const query = [...queryOf(request)]
     if (request.is('application/json')) {
@@ -21,27 +21,30 @@ export function createDeployment(parts: HttpParts): RequestHandler {
       const { source, ...given } = await jsonObject(request, response, parts.bodyMs)
       const options = parseOptions(given)
       const asked = { source: readImageSource(source), options }
-      return promised(response, await parts.bring(asked.source, { app, options, idempotencyKey, asked }))
+      return respondAccepted(
+        response,
+        await parts.deployExisting(asked.source, { app, options, idempotencyKey, asked }),
+      )
     }
     const { options: announced } = readOptions(query)
     await parts.store.refuseBusyLane({ app, options: announced, idempotencyKey })
     const { source, fields, secrets } = await receiveSource(request, response, parts)
     const { options } = readOptions([...query, ...fields])
-    promised(response, await parts.submit({ app, options, source, secrets, idempotencyKey }))
+    respondAccepted(response, await parts.submit({ app, options, source, secrets, idempotencyKey }))
   }
 }
 
 /** `POST /v1/deployments/{id}/retry`: a new deployment from the kept source; `again=true`: of the same image. */
 export function retryDeployment(parts: HttpParts): RequestHandler {
   return async (request, response) => {
-    const again = flagOf(knownQuery(request, 'again'), 'again')
+    const again = booleanQuery(knownQuery(request, 'again'), 'again')
     const id = String(request.params['id'])
-    promised(response, await parts.retry(id, { again, idempotencyKey: idempotencyKeyOf(request) }))
+    respondAccepted(response, await parts.retry(id, { again, idempotencyKey: idempotencyKeyOf(request) }))
   }
 }
 
 /** The record is made, and the deployment goes its way, whoever listens. */
-export function promised(response: Response, deployment: Deployment): void {
+export function respondAccepted(response: Response, deployment: Deployment): void {
   response
     .status(202)
     .location(fill(routes.deployment, { id: deployment.id }))

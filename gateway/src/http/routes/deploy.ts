@@ -4,42 +4,42 @@ import { readOptions } from '#api/options.ts'
 import { Problem, problems } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { untilEnd } from '../../deployments/follow.ts'
-import { idempotencyKeyOf, promised } from './create-deployment.ts'
+import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
 import type { HttpParts } from '../app.ts'
 import { everything } from '../log/filter.ts'
 import { queryOf } from '../query.ts'
-import { appOf, receiveSource } from '../body/upload.ts'
-import { defaultHeartbeatMs, sendLog, whileOpen } from '../log/stream.ts'
+import { appParam, receiveSource } from '../body/upload.ts'
+import { defaultHeartbeatMs, sendLog, untilClosed } from '../log/stream.ts'
 
 /** `PUT /deploy/{app}`: from an archive to its verdict in one call, for a shell. */
 export function deployAndFollow(parts: HttpParts): RequestHandler {
   return async (request, response) => {
-    const app = appOf(request)
+    const app = appParam(request)
     const query = [...queryOf(request)]
-    const { options: announced } = readWishes(query)
+    const { options: announced } = readQuery(query)
     const idempotencyKey = idempotencyKeyOf(request)
     await parts.store.refuseBusyLane({ app, options: announced, idempotencyKey })
     const { source, fields, secrets } = await receiveSource(request, response, parts)
-    const { options, answer } = readWishes([...query, ...fields])
+    const { options, answer } = readQuery([...query, ...fields])
     const deployment = await parts.submit({ app, options, source, secrets, idempotencyKey })
-    if (answer.follow === false) return promised(response, deployment)
+    if (answer.follow === false) return respondAccepted(response, deployment)
     response.location(fill(routes.deployment, { id: deployment.id }))
     const status = answer.wait ? await verdictStatus(deployment, response, parts) : 200
     sendLog(response.status(status), parts, deployment, { after: 0, type: 'text/plain', filter: everything })
   }
 }
 
-function readWishes(given: [string, string][]) {
-  const wishes = readOptions(given, ['wait', 'follow'])
-  if (wishes.answer.wait && wishes.answer.follow === false)
+function readQuery(given: [string, string][]) {
+  const query = readOptions(given, ['wait', 'follow'])
+  if (query.answer.wait && query.answer.follow === false)
     throw new Problem('option-invalid', 'wait=true and follow=false exclude each other; choose one.')
-  return wishes
+  return query
 }
 
 /** Waits for the end and gives the status that tells it; interim answers keep the line alive. */
 async function verdictStatus({ id }: Deployment, response: Response, parts: HttpParts): Promise<number> {
   const heartbeat = setInterval(() => response.writeProcessing(), parts.heartbeatMs ?? defaultHeartbeatMs)
-  const signal = AbortSignal.any([whileOpen(response), parts.stopping])
+  const signal = AbortSignal.any([untilClosed(response), parts.stopping])
   const deployment = await untilEnd(parts.store, id, signal).finally(() => clearInterval(heartbeat))
   if (deployment && isFinal(deployment.state)) return statusOf(deployment)
   throw new Problem('stopping', `The gateway is stopping. Deployment ${id} goes on when it is back; read its record.`, {

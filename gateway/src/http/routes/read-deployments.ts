@@ -4,15 +4,15 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { assertLogKept } from '../../deployments/follow.ts'
 import type { HttpParts } from '../app.ts'
-import { knownQuery, pageOf, queryOf, wholeNumber } from '../query.ts'
-import { appOf } from '../body/upload.ts'
+import { knownQuery, pageQuery, queryOf, wholeNumber } from '../query.ts'
+import { appParam } from '../body/upload.ts'
 
 type Store = Pick<HttpParts, 'store'>
 
 /** `GET /v1/apps/{app}/deployments`: newest first, `limit` at a time. */
 export function listDeployments({ store }: Store): RequestHandler {
   return async (request, response) =>
-    void response.json(await store.list(appOf(request), pageOf(knownQuery(request, 'limit', 'cursor'))))
+    void response.json(await store.list(appParam(request), pageQuery(knownQuery(request, 'limit', 'cursor'))))
 }
 
 /** `GET /v1/deployments/{id}`: the record, which alone gives the verdict. */

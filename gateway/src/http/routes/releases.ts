@@ -6,15 +6,15 @@ import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { Audit } from '#api/release.ts'
 import type { ReleaseStore } from '../../deployments/release-store.ts'
-import { findRelease, releaseBack, releaseDiff, shownRelease } from '../../commands/releases.ts'
-import { idempotencyKeyOf, promised } from './create-deployment.ts'
-import { flagOf, knownQuery, pageOf, queryOf, refuseBody, wholeNumber } from '../query.ts'
-import { appOf } from '../body/upload.ts'
+import { findRelease, previousRelease, releaseDiff, releaseView } from '../../commands/releases.ts'
+import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
+import { booleanQuery, knownQuery, pageQuery, queryOf, refuseBody, wholeNumber } from '../query.ts'
+import { appParam } from '../body/upload.ts'
 
 export type AppParts = {
   store: { releases: Pick<ReleaseStore, 'find' | 'list'> }
   /** A deployment of something that exists already. `asked` tells one request from another under the same key. */
-  bring(
+  deployExisting(
     source: ImageSource,
     target: { app: string; options: DeploymentOptions; idempotencyKey: string | null; asked: unknown },
   ): Promise<Deployment>
@@ -26,8 +26,8 @@ export type AppParts = {
 export function listReleases({ store }: AppParts): RequestHandler {
   return async (request, response) => {
     const query = knownQuery(request, 'owner', 'limit', 'cursor')
-    const { releases, next } = await store.releases.list(appOf(request), ownerOf(query), pageOf(query))
-    response.json({ releases: releases.map(shownRelease), next })
+    const { releases, next } = await store.releases.list(appParam(request), ownerOf(query), pageQuery(query))
+    response.json({ releases: releases.map(releaseView), next })
   }
 }
 
@@ -43,41 +43,46 @@ export function diffReleases({ store }: AppParts): RequestHandler {
 }
 
 /** `POST /v1/apps/{app}/rollback?release=&owner=`: image, config and env of a release before, as a new deployment. */
-export function rollBack({ store, bring }: Pick<AppParts, 'store' | 'bring'>): RequestHandler {
+export function rollBack({ store, deployExisting }: Pick<AppParts, 'store' | 'deployExisting'>): RequestHandler {
   return async (request, response) => {
-    const app = appOf(request)
+    const app = appParam(request)
     refuseBody(request)
     const query = queryOf(request)
     const number = query.has('release') ? wholeNumber('release', query.get('release')!) : null
     query.delete('release')
     const { options } = readOptions(query)
     options.trigger ??= 'rollback'
-    const { number: release } = await releaseBack(store.releases, app, options.owner, number)
+    const { number: release } = await previousRelease(store.releases, app, options.owner, number)
     const asked = { rollback: number, options }
-    promised(response, await bring({ release }, { app, options, idempotencyKey: idempotencyKeyOf(request), asked }))
+    respondAccepted(
+      response,
+      await deployExisting({ release }, { app, options, idempotencyKey: idempotencyKeyOf(request), asked }),
+    )
   }
 }
 
 /** `GET /v1/apps/{app}/audit`. */
 export function auditApp({ audit }: Pick<AppParts, 'audit'>): RequestHandler {
-  return async (request, response) => void response.json(await audit(appOf(request)))
+  return async (request, response) => void response.json(await audit(appParam(request)))
 }
 
 /** `DELETE /v1/apps/{app}?confirm={app}`: one that this builder did not make needs `foreign=true` too. */
 export function removeApp({ deleteApp }: Pick<AppParts, 'deleteApp'>): RequestHandler {
   return async (request, response) => {
-    const app = appOf(request)
+    const app = appParam(request)
     const query = knownQuery(request, 'confirm', 'foreign')
     if (query.get('confirm') !== app)
       throw new Problem('option-invalid', `To delete the app with all its machines and volumes say confirm=${app}.`)
-    await deleteApp(app, flagOf(query, 'foreign'))
+    await deleteApp(app, booleanQuery(query, 'foreign'))
     response.status(204).end()
   }
 }
 
 const releaseOf = async (store: AppParts['store'], request: Request, name: string) => {
   const number = wholeNumber(name, String(request.params[name]))
-  return shownRelease(await findRelease(store.releases, appOf(request), ownerOf(knownQuery(request, 'owner')), number))
+  return releaseView(
+    await findRelease(store.releases, appParam(request), ownerOf(knownQuery(request, 'owner')), number),
+  )
 }
 
 function ownerOf(query: URLSearchParams): string | null {

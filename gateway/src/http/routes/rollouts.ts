@@ -1,14 +1,14 @@
 import type { RequestHandler } from 'express'
-import type { CancelWish } from '#api/deployment.ts'
+import type { CancelRequest } from '#api/deployment.ts'
 import { parseOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { NewRollout, type Rollout, type RolloutPage } from '#api/rollout.ts'
 import { fill, routes } from '#api/routes.ts'
-import { cancelWishOf } from './cancel-deployment.ts'
+import { readCancelRequest } from './cancel-deployment.ts'
 import { idempotencyKeyOf } from './create-deployment.ts'
 import type { HttpParts } from '../app.ts'
 import { asObject } from '../body/json.ts'
-import { knownQuery, pageOf } from '../query.ts'
+import { knownQuery, pageQuery } from '../query.ts'
 import { readImageSource } from '../body/read-image-source.ts'
 import { receiveSource } from '../body/upload.ts'
 import { jsonObject } from '../body/small-body.ts'
@@ -22,7 +22,7 @@ export type RolloutParts = {
     ): Promise<Rollout>
     find(id: string): Promise<Rollout>
     list(page: { limit: number; before: string | null }): Promise<RolloutPage>
-    cancel(id: string, wish: Omit<CancelWish, 'at'>): Promise<Rollout>
+    cancel(id: string, cancelRequest: Omit<CancelRequest, 'at'>): Promise<Rollout>
   }
 }
 
@@ -47,10 +47,11 @@ export function createRollout(parts: HttpParts): RequestHandler {
 
     async function fromForm(): Promise<Rollout> {
       const { source, fields, secrets } = await receiveSource(request, response, parts)
-      const wish = fields.find(([name]) => name === 'rollout')
-      if (!wish) throw new Problem('request-invalid', 'The form has no field named rollout: {"targets": [{"app": …}]}.')
-      const asked = { ...readRollout(asObject(wish[1])), source: null }
-      const { options } = readOptions(fields.filter((field) => field !== wish))
+      const cancelRequest = fields.find(([name]) => name === 'rollout')
+      if (!cancelRequest)
+        throw new Problem('request-invalid', 'The form has no field named rollout: {"targets": [{"app": …}]}.')
+      const asked = { ...readRollout(asObject(cancelRequest[1])), source: null }
+      const { options } = readOptions(fields.filter((field) => field !== cancelRequest))
       const build = { app: asked.targets[0]!.app, options: { ...options, deploy: false }, source, secrets }
       const { id } = await parts.submit({ ...build, idempotencyKey })
       return parts.rollouts.create(asked, id, { asked: [asked, options, source.digest], idempotencyKey })
@@ -61,13 +62,13 @@ export function createRollout(parts: HttpParts): RequestHandler {
 /** `GET /v1/rollouts`: newest first, `limit` at a time. */
 export function listRollouts({ rollouts }: HttpParts): RequestHandler {
   return async (request, response) =>
-    void response.json(await rollouts.list(pageOf(knownQuery(request, 'limit', 'cursor'), /^[\da-f-]{1,50}$/)))
+    void response.json(await rollouts.list(pageQuery(knownQuery(request, 'limit', 'cursor'), /^[\da-f-]{1,50}$/)))
 }
 
 /** `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 when it has ended, 202 while what has begun still stops. */
 export function cancelRollout({ rollouts }: HttpParts): RequestHandler {
   return async (request, response) => {
-    const rollout = await rollouts.cancel(String(request.params['id']), cancelWishOf(request))
+    const rollout = await rollouts.cancel(String(request.params['id']), readCancelRequest(request))
     response.status(rollout.endedAt === null ? 202 : 200).json(rollout)
   }
 }

@@ -1,27 +1,27 @@
 import type { RequestHandler } from 'express'
 import { Problem } from '#api/problem.ts'
 import { maxSecretBytes, type SecretFacts } from '#api/secret.ts'
-import { appOf } from '../body/upload.ts'
+import { appParam } from '../body/upload.ts'
 import { smallBody } from '../body/small-body.ts'
 
 /** Build secrets kept per app: values go in and are never shown again. */
-export type KeptSecrets = {
+export type SecretCommands = {
   list(app: string): Promise<SecretFacts[]>
   put(app: string, name: string, value: Uint8Array): Promise<SecretFacts>
   /** A problem when there is none of that name. */
   remove(app: string, name: string): Promise<void>
 }
-type Parts = { secrets: KeptSecrets; bodyMs?: number }
+type Parts = { secrets: SecretCommands; bodyMs?: number }
 
 /** `GET /v1/apps/{app}/secrets`: names and times. */
 export function listSecrets({ secrets }: Parts): RequestHandler {
-  return async (request, response) => void response.json({ secrets: await secrets.list(appOf(request)) })
+  return async (request, response) => void response.json({ secrets: await secrets.list(appParam(request)) })
 }
 
 /** `PUT /v1/apps/{app}/secrets/{name}`: the body is the value, byte for byte. */
 export function putSecret({ secrets, bodyMs }: Parts): RequestHandler {
   return async (request, response) => {
-    const app = appOf(request)
+    const app = appParam(request)
     const tooLarge = new Problem('secret-invalid', `A secret has at most ${maxSecretBytes / 1024} KiB.`)
     const value = await smallBody(request, response, { maxBytes: maxSecretBytes, tooLarge, bodyMs })
     response.json(await secrets.put(app, String(request.params['name']), value))
@@ -31,7 +31,7 @@ export function putSecret({ secrets, bodyMs }: Parts): RequestHandler {
 /** `DELETE /v1/apps/{app}/secrets/{name}`. */
 export function deleteSecret({ secrets }: Parts): RequestHandler {
   return async (request, response) => {
-    await secrets.remove(appOf(request), String(request.params['name']))
+    await secrets.remove(appParam(request), String(request.params['name']))
     response.status(204).end()
   }
 }

@@ -28,7 +28,7 @@ export type CompiledSteps = {
   /** What a step leaves to those that build on it; undefined of a step that the plan does not have. */
   envOf(step: string): BuildEnv | undefined
   /** Nodes that BuildKit would refuse, and why; they matter only where the image needs them. */
-  flaws: Map<Node, string>
+  invalidNodes: Map<Node, string>
   /** What looks like a mistake, though railpack passes over it. */
   notes: string[]
 }
@@ -40,13 +40,13 @@ export function compileSteps(input: StepsInput): CompiledSteps {
   const { plan, platform, source, refuse } = input
   const steps = new Map(plan.steps.map((step) => [step.name, step]))
   const made = new Map<string, Made>()
-  const flaws = new Map<Node, string>()
+  const invalidNodes = new Map<Node, string>()
   const notes: string[] = []
 
   const imageTree = (who: string, name: string): Node => {
     const full = imageName(name)
     const node = image(full ?? name, platform)
-    if (full === null) flaws.set(node, `${who} takes from an image whose name is not valid: ${name}`)
+    if (full === null) invalidNodes.set(node, `${who} takes from an image whose name is not valid: ${name}`)
     return node
   }
   const treeOf = (who: string, layer: Layer): Tree => {
@@ -93,7 +93,7 @@ export function compileSteps(input: StepsInput): CompiledSteps {
     const args = shellWords(cmd)
     const own = { cwd: appFolder, secrets: plan.secrets, mounts, platform, hostname: input.hostname ?? '' }
     const node = exec(tree, { args, env: envLines(env), ...own }, name)
-    if (args.length === 0) flaws.set(node, `${who} has a command without words: ${JSON.stringify(cmd)}`)
+    if (args.length === 0) invalidNodes.set(node, `${who} has a command without words: ${JSON.stringify(cmd)}`)
     return node
   }
   const cacheMounts = (step: Step, who: string): Mount[] =>
@@ -106,7 +106,7 @@ export function compileSteps(input: StepsInput): CompiledSteps {
     })
 
   for (const { step, parents } of inOrder(steps, refuse)) made.set(step.name, compile(step, parents))
-  return { assemble: assembleFor, envOf: (step) => made.get(step)?.env, flaws, notes }
+  return { assemble: assembleFor, envOf: (step) => made.get(step)?.env, invalidNodes, notes }
 }
 
 function copyCommand(onto: Tree, from: Tree, { src, dest }: { src: string; dest: string }): Node {

@@ -50,7 +50,7 @@ export function compilePlan(plan: RailpackPlan, options: CompileOptions): Compil
   if (!result) throw refuse('The image would be empty: deploy has no base and takes nothing')
   const nodes = operations(result)
   for (const node of nodes) {
-    const flaw = steps.flaws.get(node)
+    const flaw = steps.invalidNodes.get(node)
     if (flaw !== undefined) throw refuse(flaw)
   }
   // Of the base only the files count, not what its step left in the environment.

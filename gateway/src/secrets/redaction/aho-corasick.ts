@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 const ascii = 128
 
 /** A set of texts to look for all at once (Aho-Corasick): the cost of a letter does not grow with their number. */
-export class Literals {
+export class AhoCorasick {
   readonly texts: readonly string[]
   /** For each node, by its number: how many letters lead to it, and which of the texts ends there (the longest), or -1. */
   readonly depth: Uint32Array

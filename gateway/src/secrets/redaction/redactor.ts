@@ -1,11 +1,11 @@
 import type { NewEvent } from '#api/event.ts'
-import { Literals } from './aho-corasick.ts'
-import { secretForms } from './secret-encodings.ts'
-import { TokenShapes } from './token-patterns.ts'
+import { AhoCorasick } from './aho-corasick.ts'
+import { secretEncodings } from './secret-encodings.ts'
+import { TokenPatterns } from './token-patterns.ts'
 
 const hidden = '***'
 /** A line's end that might begin a secret is held back until more comes; so few letters tell nothing. */
-const tellingLetters = 4
+const revealingLetters = 4
 /** A secret may be broken over lines, but not by more empty ones than this. */
 const maxLineBreaks = 16
 /** As long a line as this may have been cut by who reports it: the next text goes on with it. */
@@ -18,13 +18,13 @@ const ownWords = new Set(['type', 'code', 'title', 'status', 'fault', 'state', '
  * `secret-forms.ts`, and what has the shape of a token. Output of a step is read as one stream, so that nothing slips
  * through between two events, nor between two lines.
  */
-export class Mask {
-  readonly #secrets: Literals
-  readonly #streams = new Map<string, MaskedStream>()
+export class Redactor {
+  readonly #secrets: AhoCorasick
+  readonly #streams = new Map<string, RedactedStream>()
   #queue: Entry[] = []
 
   constructor(values: Iterable<string | Uint8Array>) {
-    this.#secrets = new Literals(secretForms(values))
+    this.#secrets = new AhoCorasick(secretEncodings(values))
   }
 
   take(event: NewEvent): void {
@@ -34,7 +34,7 @@ export class Mask {
       return
     }
     const name = `${event.stream} ${event.step}`
-    const stream = this.#streams.get(name) ?? new MaskedStream(this.#secrets)
+    const stream = this.#streams.get(name) ?? new RedactedStream(this.#secrets)
     this.#streams.set(name, stream)
     const from = stream.letters
     stream.add(event.text)
@@ -57,7 +57,7 @@ export class Mask {
     this.#queue = held
     return given.map(({ event, stream, from, to }) => {
       if (event.type !== 'log' || !stream) return event
-      const text = stream.masked(event.text, from)
+      const text = stream.redacted(event.text, from)
       stream.forget(to)
       return text === event.text ? event : { ...event, text }
     })
@@ -76,13 +76,13 @@ export class Mask {
   }
 
   #lines(texts: string[]): string[] {
-    const stream = new MaskedStream(this.#secrets)
+    const stream = new RedactedStream(this.#secrets)
     const starts = texts.map((text) => {
       const from = stream.letters
       stream.add(text)
       return from
     })
-    return texts.map((text, index) => stream.masked(text, starts[index]!))
+    return texts.map((text, index) => stream.redacted(text, starts[index]!))
   }
 
   #end(step: string): void {
@@ -94,14 +94,14 @@ export class Mask {
 }
 
 /** `from` and `to` are the numbers of the letters of a log event in its stream. */
-type Entry = { event: NewEvent; stream?: MaskedStream; from: number; to: number }
+type Entry = { event: NewEvent; stream?: RedactedStream; from: number; to: number }
 
 /** Texts that follow each other, and which of their letters are hidden. Line breaks are no letters, and hide nothing. */
-class MaskedStream {
+class RedactedStream {
   /** How many came so far. */
   letters = 0
-  readonly #secrets: Literals
-  readonly #shapes = new TokenShapes()
+  readonly #secrets: AhoCorasick
+  readonly #shapes = new TokenPatterns()
   #node = 0
   #lineBreaks = 0
   #lineLetters = 0
@@ -111,7 +111,7 @@ class MaskedStream {
   /** How many of them, from the first, nobody asks for any more; they go when they are half of all. */
   #forgotten = 0
 
-  constructor(secrets: Literals) {
+  constructor(secrets: AhoCorasick) {
     this.#secrets = secrets
   }
 
@@ -133,11 +133,11 @@ class MaskedStream {
   get safe(): number {
     if (this.#ended) return this.letters
     const depth = this.#secrets.depth[this.#node]!
-    return Math.min(this.letters - (depth < tellingLetters ? 0 : depth), this.#shapes.undecidedFrom)
+    return Math.min(this.letters - (depth < revealingLetters ? 0 : depth), this.#shapes.undecidedFrom)
   }
 
   /** A text that was added, whose first letter has this number, as readers may see it. */
-  masked(text: string, from: number): string {
+  redacted(text: string, from: number): string {
     let next = this.#firstSpanAfter(from)
     if (next === this.#spans.length) return text
     let out = ''

@@ -8,7 +8,7 @@ const pieceLetters = 64
 const longBytes = 1024
 
 /** What to look for so that these values are found in all the forms that programs print them in; without line breaks. */
-export function secretForms(values: Iterable<string | Uint8Array>): Set<string> {
+export function secretEncodings(values: Iterable<string | Uint8Array>): Set<string> {
   const found = new Set<string>()
   for (const value of values)
     for (const form of formsOf(Buffer.from(value))) {

@@ -1,4 +1,4 @@
-import { Literals } from './aho-corasick.ts'
+import { AhoCorasick } from './aho-corasick.ts'
 
 /** Letters of a kind, `min` to `max` of them; as many as there are are taken. */
 type Run = { kind: Uint8Array; min: number; max: number }
@@ -38,11 +38,11 @@ const shapes: Shape[] = [
   },
 ]
 const ends = shapes.flatMap(({ until }) => until ?? [])
-const marks = new Literals([...shapes.flatMap(({ begins }) => begins), ...ends])
+const marks = new AhoCorasick([...shapes.flatMap(({ begins }) => begins), ...ends])
 const beginning = marks.texts.map((text) => shapes.find(({ begins }) => begins.includes(text)))
 
 /** Finds what looks like a token, letter by letter. */
-export class TokenShapes {
+export class TokenPatterns {
   #node = 0
   /** How many letters, digits and _ came in a row. */
   #wordLetters = 0

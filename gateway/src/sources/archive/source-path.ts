@@ -39,7 +39,7 @@ function checkLength(path: string, parts: string[], { pathBytes, nameBytes, dept
 export const isGit = (path: string): boolean => /(?:^|\/)\.git(?:\/|$)/i.test(path)
 
 /** Equal for paths that some file system takes for the same: case, compatible characters, dots and spaces behind. */
-export function likeness(path: string): string {
+export function collisionKey(path: string): string {
   const plain = /^[ -~]*$/.test(path)
     ? path.toLowerCase()
     : path.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC') // by way of upper case: `ß` is `ss`

@@ -1,8 +1,8 @@
 import { Problem } from '#api/problem.ts'
 import type { Limits } from '../limits.ts'
-import { checkCharacters, likeness } from './source-path.ts'
+import { checkCharacters, collisionKey } from './source-path.ts'
 import { tooMany } from './tar-reader.ts'
-import { turn } from '../yield-turn.ts'
+import { yieldToEventLoop } from '../yield-turn.ts'
 
 /** Linux takes no longer target of a link. */
 const targetBytes = 4095
@@ -28,7 +28,7 @@ export class TreeShape {
 
   /** Takes a path. Returns the folders that are new by this, outer before inner. */
   take(kind: Kind, path: string): string[] {
-    const place = this.#places.get(likeness(path))
+    const place = this.#places.get(collisionKey(path))
     // A folder may come again, after what it holds or twice: it is there, and that is all that it says.
     if (place?.kind === 'folder' && kind === 'folder' && place.path === path) return []
     if (place) throw clash(place, kind, path)
@@ -50,7 +50,7 @@ export class TreeShape {
     if (this.#targets.size >= this.#limits.links) throw tooMany(this.#limits.links)
     const folders = this.take('link', path)
     this.#targets.set(path, target)
-    this.#longestLink = Math.max(this.#longestLink, likeness(path).length)
+    this.#longestLink = Math.max(this.#longestLink, collisionKey(path).length)
     return folders
   }
 
@@ -59,7 +59,7 @@ export class TreeShape {
   }
 
   isFile(path: string): boolean {
-    const place = this.#places.get(likeness(path))
+    const place = this.#places.get(collisionKey(path))
     return place?.path === path && (place.kind === 'file' || place.kind === 'copy')
   }
 
@@ -67,11 +67,11 @@ export class TreeShape {
   async links(): Promise<{ path: string; target: string }[]> {
     const aims = new Map<string, string>()
     for (const [path, target] of this.#targets) {
-      await turn()
-      aims.set(likeness(path), likeness(this.#aim(path, target)))
+      await yieldToEventLoop()
+      aims.set(collisionKey(path), collisionKey(this.#aim(path, target)))
     }
     for (const path of this.#targets.keys()) {
-      let at: string | undefined = likeness(path)
+      let at: string | undefined = collisionKey(path)
       for (let hops = 0; at !== undefined; hops++, at = aims.get(at))
         if (hops > this.#limits.depth) throw escape(`The link ${JSON.stringify(path)} leads in a circle.`)
     }
@@ -83,12 +83,12 @@ export class TreeShape {
     const at = path.split('/').slice(0, -1)
     const steps = target.split('/').filter((step) => step !== '' && step !== '.')
     if (steps.length > 2 * this.#limits.depth) throw escape('Its target has too many steps.')
-    const keys = at.map(likeness)
+    const keys = at.map(collisionKey)
     let letters = keys.reduce((sum, key) => sum + key.length + 1, -1)
     for (const [i, step] of steps.entries()) {
       if (step !== '..') {
         at.push(step)
-        letters += keys[keys.push(likeness(step)) - 1]!.length + 1
+        letters += keys[keys.push(collisionKey(step)) - 1]!.length + 1
       } else if (at.pop() === undefined) throw escape('Its target is outside the tree.')
       else letters -= keys.pop()!.length + 1
       const mayBeLink = i < steps.length - 1 && letters <= this.#longestLink
@@ -103,7 +103,7 @@ export class TreeShape {
     const slash = path.lastIndexOf('/')
     if (slash < 0) return []
     const folder = path.slice(0, slash)
-    const place = this.#places.get(likeness(folder))
+    const place = this.#places.get(collisionKey(folder))
     if (place?.kind === 'folder' && place.path === folder) return []
     if (place) throw clash(place, 'folder', folder)
     const folders = this.#folders(folder)
@@ -114,7 +114,7 @@ export class TreeShape {
   #add(place: Place): void {
     // Folders that no entry names count too: each is a folder to make.
     if (this.#places.size >= this.#limits.entries) throw tooMany(this.#limits.entries)
-    this.#places.set(likeness(place.path), place)
+    this.#places.set(collisionKey(place.path), place)
   }
 }
 

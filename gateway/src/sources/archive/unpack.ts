@@ -5,7 +5,7 @@ import { isGit, shownName, sourcePath } from './source-path.ts'
 import type { Manifest } from '../../deployments/tree-manifest.ts'
 import type { Staging } from '../staging.ts'
 import type { TarEntry, TarReader } from './tar-reader.ts'
-import { turn } from '../yield-turn.ts'
+import { yieldToEventLoop } from '../yield-turn.ts'
 import { TreeShape } from './tree-shape.ts'
 
 type Parts = { tar: TarReader; staging: Staging; limits: Limits; meter: Meter }
@@ -25,7 +25,7 @@ export async function unpack(parts: Parts): Promise<Manifest> {
 }
 
 async function write(entry: TarEntry, shape: TreeShape, { tar, staging, limits, meter }: Parts): Promise<void> {
-  await turn()
+  await yieldToEventLoop()
   const path = sourcePath(entry.path, limits)
   if (isGit(path)) return
   if (path === '') return checkRoot(entry)

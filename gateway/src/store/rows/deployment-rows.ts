@@ -104,7 +104,7 @@ export class DeploymentRows {
     if (build)
       this.run('UPDATE deployments SET build_key = ?, build_good_until = ? WHERE id = ?', [
         keepWithin('The key of the build', build.key, sizeLimits.nameBytes),
-        keepWithin('A time', build.goodUntil ?? '', sizeLimits.nameBytes) || null,
+        keepWithin('A time', build.validUntil ?? '', sizeLimits.nameBytes) || null,
         row.id,
       ])
     const body: Body = { ...bodyOf(row), ...patch }

@@ -1,4 +1,4 @@
-import { stopWish, superseded } from '../../deployments/stop.ts'
+import { stopReason, superseded } from '../../deployments/stop.ts'
 import { bodyOf, type DeploymentRows, type Patch, type Row, touched } from './deployment-rows.ts'
 
 /** Who gives way to whom in a lane, for use within a transaction of the store. */
@@ -25,24 +25,24 @@ export class LaneRows {
   }
 
   /** What a newer deployment of the lane does to an older one. */
-  giveWay(older: Row, newer: Row): void {
+  supersede(older: Row, newer: Row): void {
     const { options } = bodyOf(older)
     const { lane, deploy } = bodyOf(newer).options
     // What asked to wait its turn keeps it, and what only builds takes no deploy's place.
     if (lane === 'fifo' || lane === 'reject' || options.lane === 'fifo' || (options.deploy && !deploy)) return
     if (older.state === 'pending') this.#rows.move(older, 'superseded', overtaken(newer))
-    else if (lane === 'cancel-running' && !touched(older) && !stopWish(bodyOf(older))) {
+    else if (lane === 'cancel-running' && !touched(older) && !stopReason(bodyOf(older))) {
       this.#rows.patch(older, older.state, { supersededBy: newer.id })
       this.#rows.write(older.id, [{ type: 'note', text: superseded(newer.id).message }])
     }
   }
 
   /** Back in the queue, it finds who came meanwhile. */
-  letNewerPass({ id }: Row): void {
+  applyNewerArrivals({ id }: Row): void {
     const row = this.#rows.find(id)!
     if (this.fenced(row)) return
     for (const newer of this.passing(row))
-      if (newer.number > row.number && this.#rows.find(id)!.state === 'pending') this.giveWay(row, newer)
+      if (newer.number > row.number && this.#rows.find(id)!.state === 'pending') this.supersede(row, newer)
   }
 
   /** The fence: where a newer deployment of the lane runs, or is being brought to machines, this one ends here. */

@@ -1,11 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite'
 import {
-  arrange,
+  schedule,
   behindSuspects,
-  type AtWork,
+  type Running,
   type QueueLimits,
   type Queued,
-  type Told,
+  type QueueNotice,
 } from '../../deployments/queue.ts'
 
 /** The queue as it stands in the tables, for use within a transaction of the store. */
@@ -13,8 +13,8 @@ export class QueueRows {
   readonly #queued
   readonly #atWork
   readonly #waits
-  readonly #told
-  readonly #tell
+  readonly #emitted
+  readonly #emit
 
   constructor(db: DatabaseSync) {
     this.#queued = db.prepare(
@@ -27,27 +27,27 @@ export class QueueRows {
        WHERE ended_at IS NULL AND state <> 'pending'`,
     )
     this.#waits = db.prepare("SELECT 1 FROM deployments WHERE id = ? AND state = 'pending'")
-    this.#told = db.prepare('SELECT waiting FROM deployments WHERE id = ?')
-    this.#tell = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
+    this.#emitted = db.prepare('SELECT waiting FROM deployments WHERE id = ?')
+    this.#emit = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
   }
 
   /** `suspects`: ids of those that come first, one at a time; null: the usual order. */
-  arranged(limits: QueueLimits | null, suspects: string[] | null = null): ReturnType<typeof arrange> {
+  scheduled(limits: QueueLimits | null, suspects: string[] | null = null): ReturnType<typeof schedule> {
     const queued = this.#queued.all() as unknown as (Omit<Queued, 'builds'> & { builds: boolean | number })[]
     for (const one of queued) one.builds = one.builds === 1
     if (suspects) return { next: null, places: behindSuspects(queued as Queued[], suspects) }
-    return arrange(queued as Queued[], this.#atWork.all() as unknown as AtWork[], limits)
+    return schedule(queued as Queued[], this.#atWork.all() as unknown as Running[], limits)
   }
 
   waits(id: string): boolean {
     return this.#waits.get(id) !== undefined
   }
 
-  told(id: string): Told | null {
-    return JSON.parse(String(this.#told.get(id)?.['waiting'] ?? null)) as Told | null
+  announced(id: string): QueueNotice | null {
+    return JSON.parse(String(this.#emitted.get(id)?.['waiting'] ?? null)) as QueueNotice | null
   }
 
-  tell(id: string, told: Told | null): void {
-    this.#tell.run(told && JSON.stringify(told), id)
+  emit(id: string, announced: QueueNotice | null): void {
+    this.#emit.run(announced && JSON.stringify(announced), id)
   }
 }

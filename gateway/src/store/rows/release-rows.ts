@@ -3,7 +3,12 @@ import type { ImageFacts } from '#api/deployment.ts'
 import { packJson, sharedChars, unpacked } from '../../deployments/packed-json.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { pageOf, type StoreTools } from '../store-tools.ts'
-import { type KeptRelease, keptReleases, type NewRelease, type ReleaseStore } from '../../deployments/release-store.ts'
+import {
+  type StoredRelease,
+  keptReleases,
+  type NewRelease,
+  type ReleaseStore,
+} from '../../deployments/release-store.ts'
 
 type Row = { app: string; owner: string; number: number; deployment: string; created_at: string; body: string }
 
@@ -60,7 +65,7 @@ export class ReleaseRows implements ReleaseStore {
     return (this.#newest.all(app) as unknown as Row[]).map(toRelease)
   }
 
-  async madeApp(app: string, flyId: string | null) {
+  async recordCreatedApp(app: string, flyId: string | null) {
     keepWithin('Fly’s id of the app', flyId ?? '', sizeLimits.nameBytes)
     keepWithin('The app’s name', app, sizeLimits.nameBytes)
     const { time, transaction } = this.#tools
@@ -70,7 +75,7 @@ export class ReleaseRows implements ReleaseStore {
     transaction(() => note.run(app, time(), flyId))
   }
 
-  async isMade(app: string, flyId: string | null) {
+  async isOwnApp(app: string, flyId: string | null) {
     const made = 'SELECT 1 FROM apps WHERE app = ?1 AND made_at IS NOT NULL AND coalesce(fly_id = ?2, true)'
     return this.#db.prepare(made).get(app, flyId) !== undefined
   }
@@ -91,10 +96,10 @@ export class ReleaseRows implements ReleaseStore {
 
 /** Of a release as it is shown: a text that is kept once is there for each group. */
 const shownChars = ({ body }: Row): number =>
-  body.length + sharedChars((JSON.parse(body) as Pick<KeptRelease, 'desired'>).desired)
+  body.length + sharedChars((JSON.parse(body) as Pick<StoredRelease, 'desired'>).desired)
 
-function toRelease({ app, owner, number, deployment, created_at: createdAt, body }: Row): KeptRelease {
-  const { desired, ...kept } = JSON.parse(body) as Pick<KeptRelease, 'image' | 'desired' | 'secrets'>
+function toRelease({ app, owner, number, deployment, created_at: createdAt, body }: Row): StoredRelease {
+  const { desired, ...kept } = JSON.parse(body) as Pick<StoredRelease, 'image' | 'desired' | 'secrets'>
   const rest = { ...kept, desired: unpacked(desired) }
   return { app, owner: owner || null, number, deployment, createdAt, ...rest }
 }

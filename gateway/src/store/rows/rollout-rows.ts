@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { Problem, type ProblemBody } from '#api/problem.ts'
 import { cutProblem } from '../../deployments/cut-texts.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
-import type { KeptRollout, RolloutStore } from '../../deployments/rollout-store.ts'
+import type { StoredRollout, RolloutStore } from '../../deployments/rollout-store.ts'
 import { fingerprintOf, keyKeptMs } from './request-keys.ts'
 import { pageOf, parsedObject, type StoreTools } from '../store-tools.ts'
 import type { SuspectRows } from './suspect-rows.ts'
@@ -38,7 +38,7 @@ export class RolloutRows implements RolloutStore {
     })
   }
 
-  async madeBy(request: Parameters<RolloutStore['madeBy']>[0]) {
+  async findByIdempotencyKey(request: Parameters<RolloutStore['findByIdempotencyKey']>[0]) {
     const known = this.#known(request)
     return known ? this.#whole(known) : null
   }
@@ -87,7 +87,7 @@ export class RolloutRows implements RolloutStore {
   }
 
   /** With its refusals, which have a table of their own: a rollout of many targets is not written again for each. */
-  #whole(row: Row): KeptRollout {
+  #whole(row: Row): StoredRollout {
     const rollout = toRollout(row)
     const refusals = this.#db.prepare('SELECT deployment, problem FROM rollout_refusals WHERE rollout = ?').all(row.id)
     for (const { deployment, problem } of refusals)
@@ -108,9 +108,9 @@ export class RolloutRows implements RolloutStore {
   }
 }
 
-type KeptBody = Omit<KeptRollout, 'id' | 'createdAt' | 'endedAt'>
+type KeptBody = Omit<StoredRollout, 'id' | 'createdAt' | 'endedAt'>
 
-const toRollout = ({ id, created_at: createdAt, ended_at: endedAt, body }: Row): KeptRollout => ({
+const toRollout = ({ id, created_at: createdAt, ended_at: endedAt, body }: Row): StoredRollout => ({
   id,
   createdAt,
   endedAt,

@@ -58,7 +58,7 @@ async function unpack(bytes: Buffer): Promise<Unpacked[]> {
 
 test('the archive holds the tree, in order, whatever its names are, and is as long as was said', async () => {
   const tree = await plant()
-  using context = server.offer('app', tree, [])
+  using context = server.serveContext('app', tree, [])
   const answer = await fetch(context.url)
   const bytes = Buffer.from(await answer.arrayBuffer())
   expect(Number(answer.headers.get('content-length'))).toBe(bytes.length)
@@ -75,10 +75,10 @@ test('the archive holds the tree, in order, whatever its names are, and is as lo
 
 test('the same source has the same address, and its bytes go out once', async () => {
   const tree = await plant()
-  using first = server.offer('app', tree, ['run'])
-  using again = server.offer('app', tree, ['run'])
-  using other = server.offer('another', tree, ['run'])
-  using whole = server.offer('app', tree, [])
+  using first = server.serveContext('app', tree, ['run'])
+  using again = server.serveContext('app', tree, ['run'])
+  using other = server.serveContext('another', tree, ['run'])
+  using whole = server.serveContext('app', tree, [])
   expect(again.url).toBe(first.url)
   expect(new Set([first.url, other.url, whole.url]).size).toBe(3)
   const head = await fetch(first.url, { method: 'HEAD' })
@@ -92,8 +92,8 @@ test('the same source has the same address, and its bytes go out once', async ()
 
 test('what is not on offer is not there', async () => {
   const tree = await plant()
-  const first = server.offer('app', tree, [])
-  const second = server.offer('app', tree, [])
+  const first = server.serveContext('app', tree, [])
+  const second = server.serveContext('app', tree, [])
   first[Symbol.dispose]()
   first[Symbol.dispose]()
   expect((await fetch(second.url, { method: 'HEAD' })).status).toBe(200)
@@ -112,7 +112,7 @@ test.each([
   ['is large and shrank', 'big.bin', () => writeFile(join(root, 'big.bin'), 'x'.repeat(2_000_000))],
 ])('a file that %s breaks the transfer, and is remembered', async (_, path, change) => {
   const tree = await plant()
-  using context = server.offer('app', tree, [])
+  using context = server.serveContext('app', tree, [])
   await change()
   await expect(fetch(context.url).then((answer) => answer.arrayBuffer())).rejects.toThrow()
   expect(context.changed()).toBe(path)
@@ -120,7 +120,7 @@ test.each([
 
 test('a reader that hangs up is no change of the source', async () => {
   const tree = await plant()
-  using context = server.offer('app', tree, [])
+  using context = server.serveContext('app', tree, [])
   await new Promise((resolve) => get(context.url, (answer) => answer.once('data', () => resolve(answer.destroy()))))
   await expect(fetch(context.url).then((answer) => answer.arrayBuffer())).resolves.toBeDefined()
   expect(context.changed()).toBeNull()

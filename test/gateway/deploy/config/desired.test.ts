@@ -93,12 +93,12 @@ test('the strategy is the option’s, then fly.toml’s, then rolling; one that 
   expect(desired(null)).toMatchObject({ strategy: 'rolling', maxUnavailable: 0.33, waitMs: null, release: null })
   const mounts = '[mounts]\nsource = "data"\ndestination = "/data"\ninitial_size = "3gb"'
   expect(desired(mounts).volumes).toEqual({ data: { size_gb: 3 } })
-  const unfit = (toml: string | null, strategy: string) => () => desired(toml, { strategy })
+  const notApplicable = (toml: string | null, strategy: string) => () => desired(toml, { strategy })
   const refusal = expect.objectContaining({ code: 'strategy-unfit' })
-  expect(unfit(mounts, 'canary')).toThrow(refusal)
-  expect(unfit(`${mounts}\n[checks.up]\ntype = "tcp"\nport = 1`, 'bluegreen')).toThrow(refusal)
-  expect(unfit('[http_service]\ninternal_port = 1', 'bluegreen')).toThrow('no check is there')
-  expect(unfit(null, 'bluegreen')).not.toThrow()
+  expect(notApplicable(mounts, 'canary')).toThrow(refusal)
+  expect(notApplicable(`${mounts}\n[checks.up]\ntype = "tcp"\nport = 1`, 'bluegreen')).toThrow(refusal)
+  expect(notApplicable('[http_service]\ninternal_port = 1', 'bluegreen')).toThrow('no check is there')
+  expect(notApplicable(null, 'bluegreen')).not.toThrow()
 })
 
 test('durations are read and written as Go does it', () => {

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import type { MachineConfig } from '../../../../gateway/src/fly/machine.ts'
-import { layOver } from '../../../../gateway/src/deploy/config/merge-config.ts'
+import { mergeConfig } from '../../../../gateway/src/deploy/config/merge-config.ts'
 import { shellText, shellWords } from '../../../../gateway/src/flytoml/shell-words.ts'
 
 const laid = (way: 'railpack' | 'dockerfile' | undefined, config: MachineConfig) =>
-  layOver(
+  mergeConfig(
     {},
     { config },
     { image: { reference: 'r/web@sha256:aa', way }, deployment: 'd', number: 1, owner: null, builder: null },

@@ -1,6 +1,6 @@
 import { expect, test as each } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
-import { settle } from '../../../../gateway/src/deploy/machines/health.ts'
+import { waitForVersion } from '../../../../gateway/src/deploy/machines/health.ts'
 import { MachinesApi } from '../../../../gateway/src/fly/machines-api.ts'
 import { FakeFly, type Fault } from '../../../fakes/machines-api.ts'
 import { deployed, digest, refused } from '../deployed.ts'
@@ -26,10 +26,10 @@ test('a machine is called removed only when the list of machines does not know i
   for (const missed of [unseen('GET', '', 30), [...unseen('DELETE', '', 1), ...unseen('GET', '/wait', 1)]]) {
     await using fly = await FakeFly.start()
     fly.natures.set(digest(1), 'crashes')
-    const tell = (event: NewEvent) => {
+    const emit = (event: NewEvent) => {
       if (event.type === 'machine' && event.status === 'rolling_back') fly.faults.push(...missed)
     }
-    const problem = await refused(deployed(fly, { number: 1, flyToml: http, tell }))
+    const problem = await refused(deployed(fly, { number: 1, flyToml: http, emit }))
     expect(problem).toMatchObject({ code: 'deploy-failed', facts: { machines: [{ outcome: 'removed' }] } })
     expect(fly.machines('web')).toEqual([])
   }
@@ -38,13 +38,13 @@ test('a machine is called removed only when the list of machines does not know i
 test('a canary that crashes after its checks, before it is stopped, ends the deploy', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
-  const tell = (event: NewEvent) => {
+  const emit = (event: NewEvent) => {
     if (event.type !== 'machine' || event.status !== 'cordoned') return
     const crash = { type: 'exit', status: 'stopped', request: { exit_event: { exit_code: 7 } } }
     const canary = fly.machines('web').find(({ id }) => id === event.machine)
     canary?.events?.unshift({ ...crash, timestamp: Date.now() })
   }
-  const problem = await refused(deployed(fly, { number: 2, flyToml: http, options: { strategy: 'canary' }, tell }))
+  const problem = await refused(deployed(fly, { number: 2, flyToml: http, options: { strategy: 'canary' }, emit }))
   expect(problem.message).toContain('crashed: its process ended by itself with exit code 7')
   expect(fly.machines('web')).toMatchObject([{ made: 1, image_ref: { digest: digest(1) } }])
 })
@@ -67,6 +67,6 @@ test('a machine that Fly has given back to a version that crashes again and agai
   const [machine] = fly.machines('web')
   machine!.state = 'restarting'
   const wanted = { app: 'web', machine: machine!.id, instanceId: '01WANTED', digest: null, running: true }
-  const settled = settle(api, wanted, 60_000, AbortSignal.timeout(15_000))
+  const settled = waitForVersion(api, wanted, 60_000, AbortSignal.timeout(15_000))
   await expect(settled).rejects.toMatchObject({ facts: { reverted: true } })
 })

@@ -3,16 +3,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
-import { Intake } from '../../../../gateway/src/sources/sources.ts'
+import { Sources } from '../../../../gateway/src/sources/sources.ts'
 import { startHttp } from '../start-http.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'tarmac-fuzz-'))
 process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
-const intake = await Intake.open({ dir })
+const sources = await Sources.open({ dir })
 const gone = () => Promise.reject(new Problem('image-gone', 'The image is no longer there.'))
 const http = await startHttp({
-  receive: (body, more) => intake.receive(body, more),
-  bring: gone,
+  receive: (body, more) => sources.receive(body, more),
+  deployExisting: gone,
   audit: gone,
   deleteApp: gone,
   rollouts: { create: gone, find: gone, list: () => Promise.resolve({ rollouts: [], next: null }), cancel: gone },
