@@ -37,11 +37,16 @@ export type OwnSettings = Partial<AppSettings>
 /** The settings after a `PATCH`: null takes one away, or one variable of `env` and `build`. */
 export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch))
-    throw new Problem('request-invalid', 'Send a JSON object: settings by name, null for one to take away.')
+    throw new Problem(
+      'request-invalid',
+      'Send a JSON object: settings by name, null for one to take away.',
+    )
   const known = Object.keys(AppSettings.shape)
   const unknown = Object.keys(patch).find((name) => !known.includes(name))
   if (unknown !== undefined)
-    throw new Problem('option-unknown', `There is no setting ${unknown.slice(0, 50)}.`, { facts: { known } })
+    throw new Problem('option-unknown', `There is no setting ${unknown.slice(0, 50)}.`, {
+      facts: { known },
+    })
   for (const [name, value] of Object.entries(patch)) refuseUnusable(name, value)
   const merged: Record<string, unknown> = merge(own, patch)
   for (const [name, value] of Object.entries(merged)) refuseUnusable(name, value)
@@ -49,7 +54,9 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
   if (parsed.success) return parsed.data as OwnSettings
   const { path, message } = parsed.error.issues[0]!
   const option = path.join('.')
-  throw new Problem('option-invalid', `The setting ${option} cannot be so: ${message}.`, { facts: { option } })
+  throw new Problem('option-invalid', `The setting ${option} cannot be so: ${message}.`, {
+    facts: { option },
+  })
 }
 
 /** Every setting with its value and where that comes from: the app's own, the gateway's, or nobody's. */

@@ -21,11 +21,23 @@ export const DeploymentState = z.enum([
 export type DeploymentState = z.infer<typeof DeploymentState>
 
 /** States that a deployment never leaves. */
-export const finalStates = ['live', 'built', 'build_failed', 'deploy_failed', 'cancelled', 'superseded'] as const
-export const isFinal = (state: DeploymentState): boolean => (finalStates as readonly string[]).includes(state)
+export const finalStates = [
+  'live',
+  'built',
+  'build_failed',
+  'deploy_failed',
+  'cancelled',
+  'superseded',
+] as const
+export const isFinal = (state: DeploymentState): boolean =>
+  (finalStates as readonly string[]).includes(state)
 
 /** The source tree a deployment was made from. Sizes in bytes; `digest` as in `tree.ts`. */
-export const SourceFacts = z.object({ digest: z.string(), files: z.number(), sizeBytes: z.number() })
+export const SourceFacts = z.object({
+  digest: z.string(),
+  files: z.number(),
+  sizeBytes: z.number(),
+})
 export type SourceFacts = z.infer<typeof SourceFacts>
 
 /**
@@ -115,5 +127,8 @@ export const Deployment = z.object({
 export type Deployment = z.infer<typeof Deployment>
 
 /** `GET /v1/apps/{app}/deployments`: newest first; `next` is the cursor of the following page. */
-export const DeploymentPage = z.object({ deployments: z.array(Deployment), next: z.string().nullable() })
+export const DeploymentPage = z.object({
+  deployments: z.array(Deployment),
+  next: z.string().nullable(),
+})
 export type DeploymentPage = z.infer<typeof DeploymentPage>

@@ -93,5 +93,8 @@ export const NewEvent = z.discriminatedUnion('type', [
 export type NewEvent = z.infer<typeof NewEvent>
 
 /** One line of a deployment's log: numbered from 1 without gaps, `at` in ISO 8601, UTC. */
-export const DeploymentEvent = z.intersection(z.object({ seq: z.number(), at: z.string() }), NewEvent)
+export const DeploymentEvent = z.intersection(
+  z.object({ seq: z.number(), at: z.string() }),
+  NewEvent,
+)
 export type DeploymentEvent = NewEvent & { seq: number; at: string }

@@ -4,7 +4,8 @@ export function isDeeperThan(value: unknown, levels: number): boolean {
   for (let level = 0; ; level++) {
     const next: unknown[] = []
     for (const each of row)
-      if (typeof each === 'object' && each !== null) for (const inside of Object.values(each)) next.push(inside)
+      if (typeof each === 'object' && each !== null)
+        for (const inside of Object.values(each)) next.push(inside)
     if (next.length === 0) return false
     if (level >= levels) return true
     row = next

@@ -19,7 +19,9 @@ export const variables = z.record(
 )
 const arePlatforms = (text: string): boolean => {
   const platforms = text.split(',')
-  return platforms.length <= 8 && platforms.every((each) => /^linux\/[a-z0-9]+(\/v\d+)?$/.test(each))
+  return (
+    platforms.length <= 8 && platforms.every((each) => /^linux\/[a-z0-9]+(\/v\d+)?$/.test(each))
+  )
 }
 const words = z.string().max(1000).nullable().default(null)
 
@@ -44,7 +46,9 @@ export const DeploymentOptions = z.object({
     .nullable()
     .default(null),
   /** How many machines a process group gets that has none; its own number, mostly 1, when not given. */
-  count: z.union([z.null(), z.coerce.number().int().min(1).max(100)], 'it is a number from 1 to 100').default(null),
+  count: z
+    .union([z.null(), z.coerce.number().int().min(1).max(100)], 'it is a number from 1 to 100')
+    .default(null),
   /** Path in the source of the Dockerfile to use. */
   dockerfile: words,
   /** Path in the source of a railpack plan made elsewhere. */
@@ -59,7 +63,9 @@ export const DeploymentOptions = z.object({
     .default(null),
   /** `tag=…`, also several times: further tags of the image, as `latest` or a branch. */
   tag: z
-    .array(z.string().regex(/^\w[\w.-]{0,127}$/, 'a tag has letters, digits, _, . and -; at most 128'))
+    .array(
+      z.string().regex(/^\w[\w.-]{0,127}$/, 'a tag has letters, digits, _, . and -; at most 128'),
+    )
     .max(10, 'at most 10 tags')
     .default([]),
   strategy: z.enum(['rolling', 'canary', 'bluegreen', 'immediate']).nullable().default(null),
@@ -128,7 +134,14 @@ export function readOptions<Flag extends string = never>(
     else if (isOneOf(answerFlags, name)) answer[name] = flag(name, value)
     else if (isOneOf(texts, name)) found[name] = value || null
     else if (isOneOf(lists, name)) ((found[name] ??= []) as string[]).push(value)
-    else throw unknown(name, [...flags, ...texts, ...lists, ...maps.map((map) => `${map}.NAME`), ...answerFlags])
+    else
+      throw unknown(name, [
+        ...flags,
+        ...texts,
+        ...lists,
+        ...maps.map((map) => `${map}.NAME`),
+        ...answerFlags,
+      ])
   }
   return { options: checked(found), answer }
 }
@@ -158,11 +171,15 @@ function checked(found: Record<string, unknown>): DeploymentOptions {
  * one in its environment or as a path.
  */
 export function refuseUnusable(option: string, given: unknown): void {
-  if (typeof given === 'string' && given.includes('\0')) throw invalid(option, 'holds a NUL character; leave it out')
+  if (typeof given === 'string' && given.includes('\0'))
+    throw invalid(option, 'holds a NUL character; leave it out')
   if (typeof given !== 'object' || given === null) return
   const all = Object.entries(given)
   const { count, allChars } = variableLimits
-  const chars = all.reduce((sum, [name, value]) => sum + name.length + String(value ?? '').length, 0)
+  const chars = all.reduce(
+    (sum, [name, value]) => sum + name.length + String(value ?? '').length,
+    0,
+  )
   if (all.length > count || chars > allChars)
     throw invalid(
       option,
@@ -175,7 +192,8 @@ export function refuseUnusable(option: string, given: unknown): void {
 /** The query of a request that asks for these options: what `readOptions` reads back. */
 export function writeOptions(options: Partial<DeploymentOptions>): URLSearchParams {
   const query = new URLSearchParams()
-  for (const name of [...flags, ...texts]) if (options[name] != null) query.set(name, String(options[name]))
+  for (const name of [...flags, ...texts])
+    if (options[name] != null) query.set(name, String(options[name]))
   for (const name of lists) for (const value of options[name] ?? []) query.append(name, value)
   for (const map of maps)
     for (const [key, value] of Object.entries(options[map] ?? {})) query.set(`${map}.${key}`, value)
@@ -184,7 +202,8 @@ export function writeOptions(options: Partial<DeploymentOptions>): URLSearchPara
 
 const secretBuilder =
   'is a secret, and a URL is no place for one: send it as a field of a form, or keep it with PUT /v1/apps/{app}/secrets/{name}'
-const isOneOf = <T extends string>(names: readonly T[], name: string): name is T => names.includes(name as T)
+const isOneOf = <T extends string>(names: readonly T[], name: string): name is T =>
+  names.includes(name as T)
 const invalid = (name: string, what: string) =>
   new Problem('option-invalid', `The option ${name} ${what}.`, { facts: { option: name } })
 
@@ -194,7 +213,10 @@ function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
   if (!map) return [null, '']
   const key = name.slice(map.length + 1)
   if (!variableName.test(key))
-    throw invalid(name, `needs a variable's name after the dot: letters, digits and _, not beginning with a digit`)
+    throw invalid(
+      name,
+      `needs a variable's name after the dot: letters, digits and _, not beginning with a digit`,
+    )
   return [map, key]
 }
 
@@ -205,7 +227,9 @@ function flag(name: string, value: string): boolean {
 
 function unknown(name: string, known: string[]): Problem {
   const shown = name.slice(0, 50)
-  const [nearest] = known.toSorted((a, b) => distance(head(shown), head(a)) - distance(head(shown), head(b)))
+  const [nearest] = known.toSorted(
+    (a, b) => distance(head(shown), head(a)) - distance(head(shown), head(b)),
+  )
   return new Problem('option-unknown', `There is no option ${shown}. Did you mean ${nearest}?`, {
     facts: { option: shown, nearest, known },
   })
@@ -219,7 +243,9 @@ function distance(a: string, b: string): number {
   for (const [i, letter] of a.split('').entries()) {
     const next = [i + 1]
     for (let j = 1; j <= b.length; j++)
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (letter === b[j - 1] ? 0 : 1)))
+      next.push(
+        Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (letter === b[j - 1] ? 0 : 1)),
+      )
     row = next
   }
   return row[b.length]!

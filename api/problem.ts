@@ -4,7 +4,12 @@ import type { ProblemBody } from './problem-body.ts'
 export type Fault = 'source' | 'ours' | 'fly'
 
 type Row = { status: number; title: string; fault: Fault; retry: boolean }
-const row = (status: number, fault: Fault, retry: boolean, title: string): Row => ({ status, title, fault, retry })
+const row = (status: number, fault: Fault, retry: boolean, title: string): Row => ({
+  status,
+  title,
+  fault,
+  retry,
+})
 
 /**
  * Every way to fail. `status` is the HTTP status, also of a held answer (`wait=true`); `retry` says whether the same
@@ -25,14 +30,29 @@ export const problems = {
   'form-invalid': row(400, 'source', false, 'The form could not be read'),
   'body-truncated': row(400, 'source', true, 'The body ends too early'),
   'body-too-slow': row(408, 'source', true, 'The body took too long'),
-  'host-forbidden': row(403, 'source', false, 'Without tokens the gateway answers only to loopback hosts'),
+  'host-forbidden': row(
+    403,
+    'source',
+    false,
+    'Without tokens the gateway answers only to loopback hosts',
+  ),
   'websocket-invalid': row(426, 'source', false, 'The WebSocket handshake is not valid'),
 
-  'archive-unsupported': row(415, 'source', false, 'The body is not a tar, tar.gz or tar.zst archive'),
+  'archive-unsupported': row(
+    415,
+    'source',
+    false,
+    'The body is not a tar, tar.gz or tar.zst archive',
+  ),
   'archive-empty': row(400, 'source', false, 'The archive holds no files'),
   'archive-truncated': row(400, 'source', true, 'The archive ends too early'),
   'archive-corrupt': row(400, 'source', false, 'The archive is damaged'),
-  'archive-ambiguous': row(400, 'source', false, 'Two readers would unpack the archive differently'),
+  'archive-ambiguous': row(
+    400,
+    'source',
+    false,
+    'Two readers would unpack the archive differently',
+  ),
   'archive-trailing-data': row(400, 'source', false, 'The archive goes on after its end'),
   'archive-too-large': row(413, 'source', false, 'The archive is larger than this builder takes'),
   'archive-ratio': row(422, 'source', false, 'The archive expands too much'),
@@ -43,9 +63,19 @@ export const problems = {
   'archive-name-invalid': row(422, 'source', false, 'An entry has a name that is not allowed'),
   'archive-duplicate-path': row(422, 'source', false, 'Two entries have the same path'),
   'archive-link-escape': row(422, 'source', false, 'A link leaves the source tree'),
-  'archive-hardlink-invalid': row(422, 'source', false, 'A hard link does not point at an earlier file'),
+  'archive-hardlink-invalid': row(
+    422,
+    'source',
+    false,
+    'A hard link does not point at an earlier file',
+  ),
   'archive-type-forbidden': row(422, 'source', false, 'An entry is neither file, folder nor link'),
-  'source-file-too-large': row(422, 'source', false, 'A file of the source is larger than the gateway reads'),
+  'source-file-too-large': row(
+    422,
+    'source',
+    false,
+    'A file of the source is larger than the gateway reads',
+  ),
   'digest-mismatch': row(400, 'source', true, 'The body is not what its digest says'),
   'digest-unsupported': row(400, 'source', false, 'The digest is of no kind that is checked here'),
   'upload-stalled': row(408, 'source', true, 'The upload stopped'),
@@ -53,7 +83,12 @@ export const problems = {
 
   'plan-none': row(422, 'source', false, 'No way to build this source was found'),
   'plan-failed': row(422, 'source', false, 'The source could not be planned'),
-  'plan-invalid': row(422, 'source', false, 'The build plan holds something this builder does not know'),
+  'plan-invalid': row(
+    422,
+    'source',
+    false,
+    'The build plan holds something this builder does not know',
+  ),
   'plan-limit': row(422, 'source', false, 'Planning went over a limit'),
   'plan-interrupted': row(503, 'ours', true, 'The planner was interrupted'),
   'planner-missing': row(503, 'ours', false, 'The builder has no planner'),
@@ -61,7 +96,12 @@ export const problems = {
   'ignore-limit': row(422, 'source', false, 'The ignore patterns go over a limit'),
   'build-failed': row(422, 'source', false, 'The build failed'),
   'image-not-found': row(422, 'source', false, 'An image that the build starts from was not found'),
-  'image-forbidden': row(422, 'source', false, 'The build starts from something that is not allowed here'),
+  'image-forbidden': row(
+    422,
+    'source',
+    false,
+    'The build starts from something that is not allowed here',
+  ),
   'image-unusable': row(422, 'source', false, 'An image cannot run on a machine'),
   'platform-unsupported': row(422, 'source', false, 'This builder cannot build for a platform'),
   'source-changed': row(503, 'ours', true, 'The source tree changed during the build'),
@@ -80,7 +120,12 @@ export const problems = {
   'record-behind': row(409, 'ours', false, 'The builder’s record is older than what the app runs'),
   'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
 
-  'record-too-large': row(422, 'source', false, 'Something is larger than the gateway keeps in its records'),
+  'record-too-large': row(
+    422,
+    'source',
+    false,
+    'Something is larger than the gateway keeps in its records',
+  ),
   'log-dropped': row(410, 'source', false, 'The log is no longer kept'),
   'app-not-found': row(404, 'source', false, 'There is no such app on Fly'),
   'app-foreign': row(409, 'source', false, 'The app was not made by this builder'),
@@ -90,15 +135,30 @@ export const problems = {
   'image-gone': row(410, 'source', false, 'The image is no longer in the registry'),
   'source-gone': row(410, 'source', false, 'The source is no longer kept'),
   'nothing-built': row(409, 'source', false, 'There is no image to bring again'),
-  'idempotency-mismatch': row(422, 'source', false, 'The idempotency key was used for something else'),
+  'idempotency-mismatch': row(
+    422,
+    'source',
+    false,
+    'The idempotency key was used for something else',
+  ),
   'lane-busy': row(409, 'source', true, 'Another deployment is in the way'),
   'queue-full': row(503, 'ours', true, 'The builder’s queue is full'),
-  'too-late': row(409, 'source', false, 'Machines have been touched; this no longer stops by itself'),
+  'too-late': row(
+    409,
+    'source',
+    false,
+    'Machines have been touched; this no longer stops by itself',
+  ),
   cancelled: row(409, 'source', false, 'The deployment was cancelled'),
   superseded: row(409, 'source', false, 'A newer deployment took this one’s place'),
   'time-limit': row(504, 'source', true, 'A time limit was reached'),
   stopping: row(503, 'ours', true, 'The gateway is stopping'),
-  'gateway-died': row(500, 'ours', false, 'The gateway died again and again while it worked on this'),
+  'gateway-died': row(
+    500,
+    'ours',
+    false,
+    'The gateway died again and again while it worked on this',
+  ),
   'volume-held': row(503, 'ours', true, 'Another gateway has the volume'),
   'records-unusable': row(503, 'ours', false, 'The records cannot be opened'),
   'not-ready': row(503, 'ours', true, 'The gateway is not ready'),
@@ -115,7 +175,11 @@ export class Problem extends Error {
   readonly code: ProblemCode
   readonly facts: Record<string, unknown>
 
-  constructor(code: ProblemCode, detail: string, more: { cause?: unknown; facts?: Record<string, unknown> } = {}) {
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    more: { cause?: unknown; facts?: Record<string, unknown> } = {},
+  ) {
     super(detail, { cause: more.cause })
     this.name = 'Problem'
     this.code = code
@@ -137,7 +201,16 @@ export class Problem extends Error {
   }
 
   static from(body: ProblemBody): Problem {
-    const { type: _type, code, title: _title, status: _status, detail, fault: _fault, retry: _retry, ...facts } = body
+    const {
+      type: _type,
+      code,
+      title: _title,
+      status: _status,
+      detail,
+      fault: _fault,
+      retry: _retry,
+      ...facts
+    } = body
     return new Problem(code, detail, { facts })
   }
 }
@@ -145,5 +218,7 @@ export class Problem extends Error {
 /** Any error as a Problem: what was not foreseen is `internal`, with its cause kept for the operator's log. */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  return new Problem('internal', 'Something went wrong inside the gateway; its log says what.', { cause: error })
+  return new Problem('internal', 'Something went wrong inside the gateway; its log says what.', {
+    cause: error,
+  })
 }

@@ -38,9 +38,14 @@ function words(event: DeploymentEvent): string[] {
     case 'state':
       return [`=> ${visible(event.state)}${event.reason ? `: ${visible(event.reason)}` : ''}`]
     case 'step': {
-      const took = event.ms === undefined || event.status === 'cached' ? '' : ` in ${(event.ms / 1000).toFixed(1)} s`
+      const took =
+        event.ms === undefined || event.status === 'cached'
+          ? ''
+          : ` in ${(event.ms / 1000).toFixed(1)} s`
       if (event.status === 'started') return [`-> ${visible(event.name)}`]
-      return [`   ${visible(event.name)}: ${event.status}${took}${event.error ? `: ${visible(event.error)}` : ''}`]
+      return [
+        `   ${visible(event.name)}: ${event.status}${took}${event.error ? `: ${visible(event.error)}` : ''}`,
+      ]
     }
     case 'log':
       return event.text
@@ -61,10 +66,16 @@ function words(event: DeploymentEvent): string[] {
     }
     case 'machine': {
       const more = [event.check, event.text].filter((text) => text !== undefined)
-      return [visible(`   machine ${event.machine} in ${event.region}: ${[event.status, ...more].join(', ')}`)]
+      return [
+        visible(
+          `   machine ${event.machine} in ${event.region}: ${[event.status, ...more].join(', ')}`,
+        ),
+      ]
     }
     case 'waiting':
-      return [`   waits for ${waitsFor(event)}${event.place > 1 ? `; number ${event.place} there` : ''}`]
+      return [
+        `   waits for ${waitsFor(event)}${event.place > 1 ? `; number ${event.place} there` : ''}`,
+      ]
     case 'warning':
       return [`   warning: ${visible(event.text)}`]
     case 'gap':
@@ -77,7 +88,8 @@ const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 function waitsFor({ for: what, behind }: Waiting): string {
   if (what === 'lane') return `deployment ${visible(behind ?? '')}, which came before`
   if (what === 'ready') return 'the builder to be ready'
-  if (what === 'recovery') return 'what was at work when the gateway died, which is tried one at a time'
+  if (what === 'recovery')
+    return 'what was at work when the gateway died, which is tried one at a time'
   if (what === 'app') return 'the other builds of its app'
   return what === 'builds' ? 'a free place among the builds' : 'a free place among the deploys'
 }

@@ -10,7 +10,11 @@ export const SecretName = z.string().regex(/^(?!RAILPACK_)[A-Za-z_][\w.-]{0,127}
 export const maxSecretBytes = 64 * 1024
 
 /** All that is ever shown of a secret. Times are ISO 8601, UTC. */
-export const SecretFacts = z.object({ name: z.string(), createdAt: z.string(), updatedAt: z.string() })
+export const SecretFacts = z.object({
+  name: z.string(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+})
 export type SecretFacts = z.infer<typeof SecretFacts>
 
 /** `GET /v1/apps/{app}/secrets`, by name. */

@@ -26,7 +26,8 @@ export const orderKey = (path: string): Buffer => Buffer.from(path.replaceAll('/
 export function treeDigest(entries: TreeEntry[]): string {
   const hash = createHash('sha256').update('tarmac-tree-1\n')
   for (const entry of sortEntries(entries)) {
-    if (entry.type === 'file') hash.update(`file ${entry.mode.toString(8)} ${entry.sha256} ${entry.sizeBytes}`)
+    if (entry.type === 'file')
+      hash.update(`file ${entry.mode.toString(8)} ${entry.sha256} ${entry.sizeBytes}`)
     else if (entry.type === 'link') hash.update(`link ${JSON.stringify(entry.target)}`)
     else hash.update('folder')
     hash.update(` ${JSON.stringify(entry.path)}\n`)

@@ -4,8 +4,9 @@
  */
 
 /** Colours, cursor moves, links, titles and device strings: ESC to the end of what it begins. */
-// oxlint-disable-next-line no-control-regex -- control characters are what it is about
-const sequences = /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[@-OQ-WYZ\\])/g
+const sequences =
+  // oxlint-disable-next-line no-control-regex -- control characters are what it is about
+  /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[@-OQ-WYZ\\])/g
 
 /**
  * Control characters (C0 but the tab, DEL, C1), line ends that only some readers know, and the characters that turn the
@@ -72,4 +73,7 @@ export const visibleJson = (value: unknown): string => safeJson(JSON.stringify(v
 
 /** The same for what is JSON already. */
 export const safeJson = (json: string): string =>
-  json.replaceAll(actingInJson, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  json.replaceAll(
+    actingInJson,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )

@@ -9,7 +9,8 @@ import { openSqliteStore } from '../gateway/src/store/sqlite.ts'
 import type { Measure } from './main.ts'
 import { sideBySide } from './side-by-side.ts'
 
-const about = 'events written to logs, beside a bare SQLite loop of the same durability: [--events 100000] [--runs 7]'
+const about =
+  'events written to logs, beside a bare SQLite loop of the same durability: [--events 100000] [--runs 7]'
 /** Half as many events a second, said as the other benches say it: at most twice the time. */
 const goal = 2
 /** What 64 KiB hold of lines like these, where a build is loud; what 100 ms bring, where it is not. */
@@ -18,13 +19,18 @@ const batches = [500, 20]
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({
     args,
-    options: { events: { type: 'string', default: '100000' }, runs: { type: 'string', default: '7' } },
+    options: {
+      events: { type: 'string', default: '100000' },
+      runs: { type: 'string', default: '7' },
+    },
   })
   const [events, runs] = [Number(values.events), Number(values.runs)]
   const measures: Measure[] = []
   for (const batch of batches) {
     const total = batch < 100 ? events / 10 : events
-    console.log(`\n${total} events in batches of ${batch}; theirs: node:sqlite alone, WAL, synchronous=FULL`)
+    console.log(
+      `\n${total} events in batches of ${batch}; theirs: node:sqlite alone, WAL, synchronous=FULL`,
+    )
     const { oursMs, theirsMs, ratio } = await sideBySide(runs, {
       ours: () => timed((dir) => ours(dir, total, batch)),
       theirs: () => timed((dir) => bare(dir, total, batch)),
@@ -58,7 +64,12 @@ const deployment = randomUUIDv7()
 
 async function ours(dir: string, total: number, batch: number): Promise<number> {
   await using store = openSqliteStore(join(dir, 'tarmac.db'))
-  await store.create({ id: deployment, app: 'bench', options: DeploymentOptions.parse({}), source: null })
+  await store.create({
+    id: deployment,
+    app: 'bench',
+    options: DeploymentOptions.parse({}),
+    source: null,
+  })
   const holder = { id: deployment, epoch: (await store.claim())!.epoch }
   const start = performance.now()
   for (let n = 0; n < total; n += batch)

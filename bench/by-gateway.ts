@@ -17,7 +17,10 @@ export class ByGateway {
   }
 
   /** Those of different owners run side by side. */
-  async redeploy(archive: string, { rebuild, owner = '' }: { rebuild: boolean; owner?: string }): Promise<Times> {
+  async redeploy(
+    archive: string,
+    { rebuild, owner = '' }: { rebuild: boolean; owner?: string },
+  ): Promise<Times> {
     const path = `${fill(routes.deployments, { app: 'bench-gateway' })}?deploy=false&rebuild=${rebuild}&owner=${owner}`
     const { answer, sentAt } = await this.#send(path, await readFile(archive))
     const { id } = JSON.parse(answer) as Deployment
@@ -30,7 +33,8 @@ export class ByGateway {
       .map((line) => JSON.parse(line) as DeploymentEvent)
     const states = log.flatMap((event) => (event.type === 'state' ? [event] : []))
     const last = states.at(-1)
-    if (last?.state !== 'built') throw new Error(`Deployment ${id} is ${last?.state}: ${JSON.stringify(last?.problem)}`)
+    if (last?.state !== 'built')
+      throw new Error(`Deployment ${id} is ${last?.state}: ${JSON.stringify(last?.problem)}`)
     const parts: Record<string, number> = {}
     let from = sentAt
     let before = 'receiving'
@@ -53,14 +57,18 @@ export class ByGateway {
     return new Promise((resolve, reject) => {
       let sentAt = 0
       const headers = { authorization: `Bearer ${this.#lab.token}`, 'content-length': body.length }
-      const call = request(`${this.#lab.gateway}${path}`, { method: 'POST', headers }, (response) => {
-        let answer = ''
-        response.setEncoding('utf8').on('data', (text: string) => (answer += text))
-        response.on('end', () => {
-          if (response.statusCode === 202) resolve({ answer, sentAt })
-          else reject(new Error(`${response.statusCode}: ${answer}`))
-        })
-      })
+      const call = request(
+        `${this.#lab.gateway}${path}`,
+        { method: 'POST', headers },
+        (response) => {
+          let answer = ''
+          response.setEncoding('utf8').on('data', (text: string) => (answer += text))
+          response.on('end', () => {
+            if (response.statusCode === 202) resolve({ answer, sentAt })
+            else reject(new Error(`${response.statusCode}: ${answer}`))
+          })
+        },
+      )
       call.on('error', reject).on('finish', () => (sentAt = Date.now()))
       call.end(body)
     })

@@ -43,7 +43,13 @@ export class ByHand {
     await this.#unpack(archive)
     await this.#plan()
     const plan = readPlan(await readFile(join(this.#dir, 'plan/railpack-plan.json'), 'utf8'))
-    const options = { cacheKey: 'by-hand', secretsHash: '', platform, source: localSource(), builtAt: new Date(0) }
+    const options = {
+      cacheKey: 'by-hand',
+      secretsHash: '',
+      platform,
+      source: localSource(),
+      builtAt: new Date(0),
+    }
     const { definition, image } = compilePlan(plan, options)
     this.#compiled = { definition, config: JSON.stringify(image) }
   }
@@ -78,14 +84,22 @@ export class ByHand {
       '--info-out',
       join(this.#dir, 'plan/info.json'),
     ]
-    await run(this.#lab.planner.path, ['prepare', join(this.#dir, 'source'), '--hide-pretty-plan', ...outputs])
+    await run(this.#lab.planner.path, [
+      'prepare',
+      join(this.#dir, 'source'),
+      '--hide-pretty-plan',
+      ...outputs,
+    ])
   }
 
   async #build(rebuild: boolean): Promise<void> {
     const [source, plan] = [join(this.#dir, 'source'), join(this.#dir, 'plan')]
     const name = `${this.#lab.registry}/${byHandApp}:latest`
     const ways = this.#compiled
-      ? { args: [], output: [`"containerimage.config=${this.#compiled.config.replaceAll('"', '""')}"`] }
+      ? {
+          args: [],
+          output: [`"containerimage.config=${this.#compiled.config.replaceAll('"', '""')}"`],
+        }
       : {
           args: `--frontend gateway.v0 --opt source=${this.#frontend} --opt cache-key=by-hand --local dockerfile=${plan}`.split(
             ' ',
@@ -101,7 +115,14 @@ export class ByHand {
       ...ways.output,
     ]
     await this.#buildctl(
-      ['--local', `context=${source}`, ...ways.args, '--output', output.join(','), ...(rebuild ? ['--no-cache'] : [])],
+      [
+        '--local',
+        `context=${source}`,
+        ...ways.args,
+        '--output',
+        output.join(','),
+        ...(rebuild ? ['--no-cache'] : []),
+      ],
       this.#compiled?.definition,
     )
   }
@@ -141,7 +162,10 @@ export class ByHand {
     child.stderr.on('data', (chunk: Buffer) => said.push(chunk))
     child.stdin.end(input)
     const [code] = (await once(child, 'close')) as [number]
-    if (code !== 0) throw new Error(`buildctl ended with ${code}:\n${Buffer.concat(said).toString().slice(-3000)}`)
+    if (code !== 0)
+      throw new Error(
+        `buildctl ended with ${code}:\n${Buffer.concat(said).toString().slice(-3000)}`,
+      )
   }
 }
 

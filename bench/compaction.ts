@@ -23,7 +23,12 @@ async function run(args: string[]): Promise<Measure[]> {
       return { id, epoch: (await store.claim())!.epoch }
     }
     const old = await begin('old')
-    const line = { type: 'log', step: 's1', stream: 'stdout', text: 'a line of output '.repeat(5) } as const
+    const line = {
+      type: 'log',
+      step: 's1',
+      stream: 'stdout',
+      text: 'a line of output '.repeat(5),
+    } as const
     for (let n = 0; n < events; n += 1000)
       await store.append(
         old,
@@ -45,7 +50,9 @@ async function run(args: string[]): Promise<Measure[]> {
     }
     const idle = await waitsUntil(AbortSignal.timeout(3000))
     const done = new AbortController()
-    void store.dropLogs({ perApp: 1, days: 1 }, new AbortController().signal).finally(() => done.abort())
+    void store
+      .dropLogs({ perApp: 1, days: 1 }, new AbortController().signal)
+      .finally(() => done.abort())
     const waits = await waitsUntil(done.signal)
 
     const longestMs = Math.max(...waits)

@@ -19,7 +19,8 @@ export function flyTomlDifference({ toml, ok, error, groups, extra }: FlyTomlCas
   if (ours instanceof Problem) return ok ? `refused: ${ours.message}` : null
   if (!ok) return `taken, where flyctl says: ${error}`
   const recorded = { groups, release: extra.release_machine ?? null }
-  for (const config of [...Object.values(groups), recorded.release]) delete config?.metadata?.['fly_flyctl_version'] // its own mark
+  for (const config of [...Object.values(groups), recorded.release])
+    delete config?.metadata?.['fly_flyctl_version'] // its own mark
   return difference(recorded, ours, 'recorded')
 }
 
@@ -27,7 +28,9 @@ function translate(toml: string): object {
   const silent = () => {}
   try {
     const file = readFlyToml(toml, () => null, silent)
-    const groups = Object.fromEntries([...file.groups.keys()].map((group) => [group, machineConfig(file, group)]))
+    const groups = Object.fromEntries(
+      [...file.groups.keys()].map((group) => [group, machineConfig(file, group)]),
+    )
     return JSON.parse(JSON.stringify({ groups, release: releaseMachine(file) })) as object
   } catch (error) {
     if (error instanceof Problem && error.code === 'fly-config-invalid') return error

@@ -24,15 +24,22 @@ export function railpackDifference({ options, plan, ops, image }: RailpackCase):
     source,
     builtAt: new Date(),
   })
-  const env = ours.image.config.Env.map((line) => line.replace(/^(RAILPACK_BUILT_AT)=\d+$/, '$1=<now>'))
+  const env = ours.image.config.Env.map((line) =>
+    line.replace(/^(RAILPACK_BUILT_AT)=\d+$/, '$1=<now>'),
+  )
   const ourImage = { ...ours.image, config: { ...ours.image.config, Env: env } }
   const nodes = ours.nodes.filter((node) => !source.inputs.includes(node))
-  return difference(ops.map(recordedView), viewsOf(nodes, source), 'ops') ?? difference(image, ourImage, 'image')
+  return (
+    difference(ops.map(recordedView), viewsOf(nodes, source), 'ops') ??
+    difference(image, ourImage, 'image')
+  )
 }
 
 /** Where the source comes from is ours to choose: only its place and name are compared. */
 const recordedView = (op: RecordedOp): RecordedOp =>
-  JSON.stringify(op.op).includes('"local://context"') ? { ...op, op: { source: 'the source tree' } } : op
+  JSON.stringify(op.op).includes('"local://context"')
+    ? { ...op, op: { source: 'the source tree' } }
+    : op
 
 function viewsOf(nodes: Node[], source: Node): RecordedOp[] {
   const places = new Map(nodes.map(({ digest }, place) => [digest, place]))

@@ -19,7 +19,9 @@ if (folder === undefined) {
 const files = readdirSync(folder).filter((file) => file.endsWith('.json'))
 let failed = files.length === 0 ? 1 : 0
 for (const file of files) {
-  const found = check(JSON.parse(readFileSync(join(folder, file), 'utf8')) as Record<string, unknown>)
+  const found = check(
+    JSON.parse(readFileSync(join(folder, file), 'utf8')) as Record<string, unknown>,
+  )
   if (found === null) continue
   failed += 1
   console.log(`${file}: ${found}`)

@@ -20,7 +20,8 @@ import type { Measure } from './main.ts'
 import { makeSampleApp, pack } from './sample-app.ts'
 import { sideBySide } from './side-by-side.ts'
 
-const about = 'a source on its way to the daemon, beside `buildctl --local`: [--files 20000] [--mb 300] [--runs 10]'
+const about =
+  'a source on its way to the daemon, beside `buildctl --local`: [--files 20000] [--mb 300] [--runs 10]'
 const goals = { first: 0.7, unchanged: 0.2 }
 
 /** Both ways end with the source as a file system in the daemon: from our context listener, or from buildctl's session. */
@@ -39,7 +40,10 @@ async function run(args: string[]): Promise<Measure[]> {
   await mkdir(dir, { recursive: true })
   const work = await mkdtemp(join(tmpdir(), 'tarmac-bench-'))
   try {
-    await using daemon = await startBuildkitd({ dir, registryPort: await freePort(Number(values.port)) })
+    await using daemon = await startBuildkitd({
+      dir,
+      registryPort: await freePort(Number(values.port)),
+    })
     const connection = new Connection(daemon.address)
     using _ = { [Symbol.dispose]: () => connection.close() }
     await using contexts = await ContextServer.open(0, randomBytes(32))
@@ -59,7 +63,9 @@ async function run(args: string[]): Promise<Measure[]> {
         await mkdir(root)
         await make(Date.now())
         await pack(root, archive)
-        const { digest } = await sources.receive(createReadStream(archive), { signal: AbortSignal.timeout(300_000) })
+        const { digest } = await sources.receive(createReadStream(archive), {
+          signal: AbortSignal.timeout(300_000),
+        })
         offered = contexts.serveContext('bench', await sources.tree(digest), [])
       }
       for (const kind of ['first', 'unchanged'] as const) {
@@ -70,7 +76,14 @@ async function run(args: string[]): Promise<Measure[]> {
           theirs: () => onQuietDisk(() => byBuildctl(daemon.address, root)),
         })
         const goal = goals[kind]
-        measures.push({ bench: 'context', what, kind, ...compared, goal, ok: compared.ratio <= goal })
+        measures.push({
+          bench: 'context',
+          what,
+          kind,
+          ...compared,
+          goal,
+          ok: compared.ratio <= goal,
+        })
       }
       offered![Symbol.dispose]()
     }

@@ -12,4 +12,5 @@ export function difference(recorded: unknown, ours: unknown, place: string): str
   return null
 }
 
-const isParent = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+const isParent = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null

@@ -27,25 +27,40 @@ async function run(args: string[]): Promise<Measure[]> {
   })
   const { dir, port } = values
   const settings = { TARMAC_WATCH: '2' }
-  await using lab = await startLab({ dir, port: Number(port), settings, say: (line) => console.log(line) })
+  await using lab = await startLab({
+    dir,
+    port: Number(port),
+    settings,
+    say: (line) => console.log(line),
+  })
   const source = await mkdtemp(join(tmpdir(), 'tarmac-bench-'))
   try {
     await cp(example, source, { recursive: true })
     const measures: Measure[] = []
-    for (const strategy of values.strategy) measures.push(await measure(lab, source, strategy, Number(values.rate)))
+    for (const strategy of values.strategy)
+      measures.push(await measure(lab, source, strategy, Number(values.rate)))
     return measures
   } finally {
     await rm(source, { recursive: true })
   }
 }
 
-async function measure(lab: Lab, source: string, strategy: string, perSecond: number): Promise<Measure> {
+async function measure(
+  lab: Lab,
+  source: string,
+  strategy: string,
+  perSecond: number,
+): Promise<Measure> {
   const app = `downtime-${strategy}`
   const deploy = async (greeting: string, options = {}) => {
     const server = await readFile(join(example, 'server.js'), 'utf8')
-    await writeFile(join(source, 'server.js'), server.replace(/const greeting = .*/, `const greeting = '${greeting}'`))
+    await writeFile(
+      join(source, 'server.js'),
+      server.replace(/const greeting = .*/, `const greeting = '${greeting}'`),
+    )
     const { state, problem } = await deployFolder(lab, app, source, options)
-    if (state !== 'live') throw new Error(`${strategy}: the deployment is ${state}: ${problem?.detail}`)
+    if (state !== 'live')
+      throw new Error(`${strategy}: the deployment is ${state}: ${problem?.detail}`)
   }
   await deploy('Hello from before')
   await scaleTo(lab, app, 2)
@@ -56,12 +71,30 @@ async function measure(lab: Lab, source: string, strategy: string, perSecond: nu
   const { sent, lost, slowestMs, versions } = await load.end()
   const kinds = [...lost].map(([what, count]) => `${count} x ${what}`).join(', ')
   const count = [...lost.values()].reduce((sum, each) => sum + each, 0)
-  console.log(`\n${strategy}: ${sent} requests, ${count} lost${kinds && `: ${kinds}`}; slowest ${slowestMs} ms`)
-  if (!versions.has('Hello from after')) throw new Error(`${strategy}: nothing was answered by the new version`)
+  console.log(
+    `\n${strategy}: ${sent} requests, ${count} lost${kinds && `: ${kinds}`}; slowest ${slowestMs} ms`,
+  )
+  if (!versions.has('Hello from after'))
+    throw new Error(`${strategy}: nothing was answered by the new version`)
   const goal = strategy === 'immediate' ? {} : { goal: 0 }
   const proxy = "localfly's (a stand-in)"
-  const facts = { bench: 'downtime', strategy, machines: 2, perSecond, sent, lost: count, slowestMs, proxy }
-  return { ...facts, ratio: count / sent, goal: 1, ...goal, ok: strategy === 'immediate' || count === 0 }
+  const facts = {
+    bench: 'downtime',
+    strategy,
+    machines: 2,
+    perSecond,
+    sent,
+    lost: count,
+    slowestMs,
+    proxy,
+  }
+  return {
+    ...facts,
+    ratio: count / sent,
+    goal: 1,
+    ...goal,
+    ok: strategy === 'immediate' || count === 0,
+  }
 }
 
 /** So many requests a second, whatever becomes of them, over connections that are kept. */
@@ -69,7 +102,12 @@ class Load {
   readonly #agent = new Agent({ keepAlive: true })
   readonly #open = new Set<Promise<void>>()
   readonly #timer: NodeJS.Timeout
-  readonly #seen = { sent: 0, slowestMs: 0, lost: new Map<string, number>(), versions: new Set<string>() }
+  readonly #seen = {
+    sent: 0,
+    slowestMs: 0,
+    lost: new Map<string, number>(),
+    versions: new Set<string>(),
+  }
 
   constructor(lab: Lab, app: string, perSecond: number) {
     this.#timer = setInterval(() => {

@@ -53,10 +53,14 @@ async function run(args: string[]): Promise<Measure[]> {
   const ours = async () => {
     const greeting = await edit(source, ++edits)
     const startedAt = performance.now()
-    const client = spawn(process.execPath, [join(root, 'client/bin/tarmac'), 'deploy', app, source], {
-      env: { ...process.env, TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token },
-      stdio: 'ignore',
-    })
+    const client = spawn(
+      process.execPath,
+      [join(root, 'client/bin/tarmac'), 'deploy', app, source],
+      {
+        env: { ...process.env, TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token },
+        stdio: 'ignore',
+      },
+    )
     const ended = once(client, 'exit')
     const ms = await untilAnswered(startedAt, greeting, async () => (await readPage(lab, app)).body)
     const [code] = await ended
@@ -86,7 +90,11 @@ async function edit(source: string, round: number): Promise<string> {
   return greeting
 }
 
-async function untilAnswered(startedAt: number, words: string, page: () => Promise<string>): Promise<number> {
+async function untilAnswered(
+  startedAt: number,
+  words: string,
+  page: () => Promise<string>,
+): Promise<number> {
   while (!(await page().catch(() => '')).includes(words)) {
     if (performance.now() - startedAt > answerMs)
       throw new Error(`no answer with “${words}” within ${answerMs / 1000} s`)
@@ -105,8 +113,23 @@ function openEngine(dir: string, lab: Lab) {
   return {
     address,
     async replace(): Promise<void> {
-      await podman.command(['pull', '--quiet', '--tls-verify=false', '--creds', `x:${lab.flyToken}`, image])
-      await podman.command(['run', '--detach', '--replace', '--pull=never', '--name=by-hand', ...place, image])
+      await podman.command([
+        'pull',
+        '--quiet',
+        '--tls-verify=false',
+        '--creds',
+        `x:${lab.flyToken}`,
+        image,
+      ])
+      await podman.command([
+        'run',
+        '--detach',
+        '--replace',
+        '--pull=never',
+        '--name=by-hand',
+        ...place,
+        image,
+      ])
     },
     [Symbol.asyncDispose]: () => podman.sweep(),
   }

@@ -59,10 +59,13 @@ function follow(): Promise<void> {
 function messagesIn(text: string): Seen {
   if (text === known.text) return known.seen
   const whole = text.lastIndexOf('\n\n') + 2
-  const messages = Array.from(text.slice(0, whole).matchAll(/^id: (\d+)\n[^]*?"at":"([^"]+)"/gm), ([, seq, at]) => ({
-    seq: Number(seq),
-    at: Date.parse(at!),
-  }))
+  const messages = Array.from(
+    text.slice(0, whole).matchAll(/^id: (\d+)\n[^]*?"at":"([^"]+)"/gm),
+    ([, seq, at]) => ({
+      seq: Number(seq),
+      at: Date.parse(at!),
+    }),
+  )
   known = {
     text,
     seen: {

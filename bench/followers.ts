@@ -11,7 +11,8 @@ import { startLab, type Lab } from '../lab/start-lab.ts'
 import type { Followed, FollowOrder } from './followers-process.ts'
 import type { Measure } from './main.ts'
 
-const about = 'thousands of readers of one log at once: [--readers 10000] [--seconds 60] [--processes 2]'
+const about =
+  'thousands of readers of one log at once: [--readers 10000] [--seconds 60] [--processes 2]'
 const goal = { p99Ms: 500, gatewayMiB: 300 }
 const options = {
   readers: { type: 'string', default: '10000' },
@@ -28,7 +29,11 @@ const perSecond = 4
  */
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({ args, options })
-  const [readers, seconds, processes] = [Number(values.readers), Number(values.seconds), Number(values.processes)]
+  const [readers, seconds, processes] = [
+    Number(values.readers),
+    Number(values.seconds),
+    Number(values.processes),
+  ]
   await using lab = await startLab({
     dir: values.dir,
     port: Number(values.port),
@@ -52,7 +57,9 @@ async function run(args: string[]): Promise<Measure[]> {
       begun.push(fork(join(import.meta.dirname, 'followers-process.ts'), [JSON.stringify(order)]))
     }
     await Promise.all(begun.map(heard))
-    console.log(`  ${readers} readers are there; the gateway has ${await memoryMiB(lab, 'VmRSS')} MiB`)
+    console.log(
+      `  ${readers} readers are there; the gateway has ${await memoryMiB(lab, 'VmRSS')} MiB`,
+    )
     const cpu = await cpuSeconds(lab)
     for (const child of begun) child.send('measure')
     await sleep(seconds * 1000)
@@ -64,15 +71,15 @@ async function run(args: string[]): Promise<Measure[]> {
     await ask(lab, fill(routes.cancel, { id }), 'POST')
     const found = await Promise.all(ends)
     const last = await lastSeq(lab, id)
-    const sum = (value: (followed: Followed) => number) => found.reduce((all, each) => all + value(each), 0)
+    const sum = (value: (followed: Followed) => number) =>
+      found.reduce((all, each) => all + value(each), 0)
     const delivered = sum((each) => each.timesMs.reduce((all, count) => all + count, 0))
-    const gaps = sum((each) => each.gaps) + sum((each) => each.ends.filter((seq) => seq !== last).length)
+    const gaps =
+      sum((each) => each.gaps) + sum((each) => each.ends.filter((seq) => seq !== last).length)
     const lost = readers - sum((each) => each.ends.length)
-    const [p50Ms, p99Ms, mostMs] = [0.5, 0.99, 1].map((share) => quantile(found, share * delivered)) as [
-      number,
-      number,
-      number,
-    ]
+    const [p50Ms, p99Ms, mostMs] = [0.5, 0.99, 1].map((share) =>
+      quantile(found, share * delivered),
+    ) as [number, number, number]
     const ok = p99Ms <= goal.p99Ms && gaps + lost === 0 && gatewayMiB <= goal.gatewayMiB
     const eventsPerSecond = Math.round((delivered / readers / seconds) * 10) / 10
     const facts = {
@@ -89,7 +96,15 @@ async function run(args: string[]): Promise<Measure[]> {
       idleMiB,
       gatewayCores: Math.round(busy * 100) / 100,
     }
-    return [{ bench: 'followers', ratio: Math.round((p99Ms / goal.p99Ms) * 1000) / 1000, goal: 1, ok, ...facts }]
+    return [
+      {
+        bench: 'followers',
+        ratio: Math.round((p99Ms / goal.p99Ms) * 1000) / 1000,
+        goal: 1,
+        ok,
+        ...facts,
+      },
+    ]
   } finally {
     for (const child of begun) child.kill()
   }
@@ -111,7 +126,9 @@ async function deployTalker(lab: Lab): Promise<string> {
     join(dir, 'Dockerfile'),
     `FROM alpine\nRUN n=0; while sleep ${pause}; do n=$((n+1)); echo "line $n"; done\n`,
   )
-  const { stdout } = await promisify(execFile)('tar', ['cz', '-C', dir, '.'], { encoding: 'buffer' })
+  const { stdout } = await promisify(execFile)('tar', ['cz', '-C', dir, '.'], {
+    encoding: 'buffer',
+  })
   await rm(dir, { recursive: true })
   const path = `${fill(routes.deployments, { app: 'bench-followers' })}?deploy=false&rebuild=true`
   const { id } = (await (await ask(lab, path, 'POST', stdout)).json()) as Deployment
@@ -121,7 +138,11 @@ async function deployTalker(lab: Lab): Promise<string> {
 
 async function ask(lab: Lab, path: string, method = 'GET', body?: Buffer): Promise<Response> {
   const headers = { authorization: `Bearer ${lab.token}`, accept: 'application/x-ndjson' }
-  const answer = await fetch(lab.gateway + path, { method, headers, ...(body && { body: new Uint8Array(body) }) })
+  const answer = await fetch(lab.gateway + path, {
+    method,
+    headers,
+    ...(body && { body: new Uint8Array(body) }),
+  })
   if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
   return answer
 }
@@ -129,11 +150,16 @@ async function ask(lab: Lab, path: string, method = 'GET', body?: Buffer): Promi
 const logText = async (lab: Lab, id: string) => (await ask(lab, fill(routes.log, { id }))).text()
 
 async function lastSeq(lab: Lab, id: string): Promise<number> {
-  const lines = (await (await ask(lab, `${fill(routes.events, { id })}?only=state`)).text()).trim().split('\n')
+  const lines = (await (await ask(lab, `${fill(routes.events, { id })}?only=state`)).text())
+    .trim()
+    .split('\n')
   return (JSON.parse(lines.at(-2)!) as { seq: number }).seq
 }
 
-async function memoryMiB({ gatewayProcess: { pid } }: Lab, what: 'VmRSS' | 'VmHWM'): Promise<number> {
+async function memoryMiB(
+  { gatewayProcess: { pid } }: Lab,
+  what: 'VmRSS' | 'VmHWM',
+): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   return Math.round(Number(new RegExp(`^${what}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024)
 }

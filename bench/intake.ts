@@ -23,7 +23,12 @@ async function run(): Promise<Result[]> {
       await compare(dir, 'intake-300-files', { files: 300, bytes: 4000, how: 'z' }, 1.5),
       await compare(dir, 'intake-20000-files', { files: 20_000, bytes: 1500, how: '' }, 2),
       await compare(dir, 'intake-100-mb', { files: 100, bytes: 1_000_000, how: 'z' }, 1.5),
-      await compare(dir, 'intake-4-at-once', { files: 1000, bytes: 20_000, how: 'z', atOnce: 4 }, 1.5),
+      await compare(
+        dir,
+        'intake-4-at-once',
+        { files: 1000, bytes: 20_000, how: 'z', atOnce: 4 },
+        1.5,
+      ),
     ]
   } finally {
     await rm(dir, { recursive: true })
@@ -39,11 +44,15 @@ async function compare(dir: string, bench: string, shape: Shape, goal: number): 
   const times = { ours: [] as number[], theirs: [] as number[] }
   for (let i = 0; i < runs; i++)
     for (const who of ['ours', 'theirs'] as const) {
-      const folders = Array.from({ length: shape.atOnce ?? 1 }, (_, n) => join(dir, `${bench}-${who}-${i}-${n}`))
+      const folders = Array.from({ length: shape.atOnce ?? 1 }, (_, n) =>
+        join(dir, `${bench}-${who}-${i}-${n}`),
+      )
       for (const to of folders) await mkdir(to)
       execFileSync('sync', ['--file-system', dir])
       const start = performance.now()
-      await Promise.all(folders.map((to) => (who === 'ours' ? ours(archive, to) : theirs(archive, to))))
+      await Promise.all(
+        folders.map((to) => (who === 'ours' ? ours(archive, to) : theirs(archive, to))),
+      )
       times[who].push(performance.now() - start)
     }
   const [us, them] = [median(times.ours), median(times.theirs)]
@@ -75,7 +84,8 @@ async function theirs(archive: string, dir: string): Promise<void> {
   await promisify(execFile)('sync', ['--file-system', dir])
 }
 
-const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
+const median = (values: number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 
 export const sources = { about: 'unpacking an upload, beside GNU tar', run }
 

@@ -14,7 +14,13 @@ import { start } from './start.ts'
 // `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
 
 /** `ratio` is ours to the other way's, so less is better; further facts stand beside it. */
-export type Measure = { bench: string; ratio: number; goal: number; ok: boolean; [fact: string]: unknown }
+export type Measure = {
+  bench: string
+  ratio: number
+  goal: number
+  ok: boolean
+  [fact: string]: unknown
+}
 
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
   append,
@@ -34,7 +40,8 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
 const [name = '', ...args] = process.argv.slice(2)
 const bench = benches[name]
 if (!bench) {
-  for (const [known, { about }] of Object.entries(benches)) console.error(`npm run bench -- ${known}   ${about}`)
+  for (const [known, { about }] of Object.entries(benches))
+    console.error(`npm run bench -- ${known}   ${about}`)
   process.exit(name === '' ? 0 : 2)
 }
 const measures = await bench.run(args)

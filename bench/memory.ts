@@ -2,7 +2,8 @@ import { parseArgs } from 'node:util'
 import type { Measure } from './main.ts'
 import { labOptions, onWarmLab } from './warm-lab.ts'
 
-const about = "the gateway's memory at its highest, with four builds at once: [--files 300] [--runs 10]"
+const about =
+  "the gateway's memory at its highest, with four builds at once: [--files 300] [--runs 10]"
 const goalMiB = 150
 const atOnce = 4
 
@@ -21,7 +22,19 @@ async function run(args: string[]): Promise<Measure[]> {
     }
     const gatewayMiB = await gateway.memoryMiB()
     const ratio = Math.round((gatewayMiB / goalMiB) * 1000) / 1000
-    return [{ bench: 'memory', files, runs, atOnce, gatewayMiB, ratio, goal: 1, ok: ratio <= 1, ...facts }]
+    return [
+      {
+        bench: 'memory',
+        files,
+        runs,
+        atOnce,
+        gatewayMiB,
+        ratio,
+        goal: 1,
+        ok: ratio <= 1,
+        ...facts,
+      },
+    ]
   })
 }
 

@@ -9,7 +9,11 @@ const about =
 
 /** Ours is timed from the last byte sent to the `built` event: planned, solved, pushed, and read back from the registry. */
 async function run(args: string[]): Promise<Measure[]> {
-  const options = { ...labOptions, edit: { type: 'string', default: 'none' }, mode: { type: 'string' } } as const
+  const options = {
+    ...labOptions,
+    edit: { type: 'string', default: 'none' },
+    mode: { type: 'string' },
+  } as const
   const { values } = parseArgs({ args, options })
   const [files, runs] = [Number(values.files), Number(values.runs)]
   const edited = values.edit === 'one'
@@ -19,7 +23,9 @@ async function run(args: string[]): Promise<Measure[]> {
     const measures: Measure[] = []
     for (const mode of ['warm', 'rebuild'].filter((each) => (values.mode ?? each) === each)) {
       const rebuild = mode === 'rebuild'
-      console.log(`\n${mode}, ${files} files, ${edited ? 'one file changed' : 'nothing changed'}; theirs: by hand`)
+      console.log(
+        `\n${mode}, ${files} files, ${edited ? 'one file changed' : 'nothing changed'}; theirs: by hand`,
+      )
       // Before each run, for what one way built of the same content would spare the other its work.
       const edit = async () => {
         if (!edited) return
@@ -41,7 +47,16 @@ async function run(args: string[]): Promise<Measure[]> {
       })
       const verdict = { ...compared, goal, ok: compared.ratio <= goal }
       const gatewayMiB = await gateway.memoryMiB()
-      measures.push({ bench: 'redeploy', mode, files, edit: values.edit, runs, ...verdict, gatewayMiB, ...facts })
+      measures.push({
+        bench: 'redeploy',
+        mode,
+        files,
+        edit: values.edit,
+        runs,
+        ...verdict,
+        gatewayMiB,
+        ...facts,
+      })
     }
     return measures
   })

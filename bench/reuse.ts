@@ -3,7 +3,8 @@ import type { Measure } from './main.ts'
 import { sideBySide } from './side-by-side.ts'
 import { labOptions, onWarmLab } from './warm-lab.ts'
 
-const about = 'the same source again, beside a fully cached `buildctl build`: [--files 300] [--runs 10]'
+const about =
+  'the same source again, beside a fully cached `buildctl build`: [--files 300] [--runs 10]'
 const goal = 0.25
 
 /**
@@ -25,7 +26,9 @@ async function run(args: string[]): Promise<Measure[]> {
       theirs: () => hand.rebuild(),
     })
     const verdict = { ...compared, goal, ok: compared.ratio <= goal }
-    return [{ bench: 'reuse', files, runs, ...verdict, gatewayMiB: await gateway.memoryMiB(), ...facts }]
+    return [
+      { bench: 'reuse', files, runs, ...verdict, gatewayMiB: await gateway.memoryMiB(), ...facts },
+    ]
   })
 }
 

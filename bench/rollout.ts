@@ -18,7 +18,8 @@ const goal = 1.15
 const share = 0.33
 const app = 'bench-rollout'
 const files = {
-  Dockerfile: 'FROM alpine\nCOPY index.html /www/\nCMD ["httpd", "-f", "-p", "8080", "-h", "/www"]\n',
+  Dockerfile:
+    'FROM alpine\nCOPY index.html /www/\nCMD ["httpd", "-f", "-p", "8080", "-h", "/www"]\n',
   'fly.toml': `app = "${app}"
 [deploy]
 max_unavailable = ${share}
@@ -47,7 +48,12 @@ async function run(args: string[]): Promise<Measure[]> {
   })
   const { dir, port, watch } = values
   const say = (line: string) => console.log(line)
-  await using lab = await startLab({ dir, port: Number(port), settings: { TARMAC_WATCH: watch }, say })
+  await using lab = await startLab({
+    dir,
+    port: Number(port),
+    settings: { TARMAC_WATCH: watch },
+    say,
+  })
   const source = await mkdtemp(join(tmpdir(), 'tarmac-bench-'))
   try {
     for (const [name, text] of Object.entries(files)) await writeFile(join(source, name), text)
@@ -68,7 +74,9 @@ function measure(oursMs: number, machines: Machine[], watchMs: number): Measure 
   // As the deploy takes them, by when they were updated: the first alone, then so many at a time.
   const took = machines
     .map(({ events, checks }) => {
-      const from = Math.min(...events.flatMap(({ type, timestamp }) => (type === 'update' ? [timestamp] : [])))
+      const from = Math.min(
+        ...events.flatMap(({ type, timestamp }) => (type === 'update' ? [timestamp] : [])),
+      )
       return { from, ms: Math.max(...checks.map(({ updated_at: at }) => Date.parse(at))) - from }
     })
     .toSorted((a, b) => a.from - b.from)
@@ -128,24 +136,48 @@ async function deploy(lab: Lab, source: string, page: string): Promise<Deploymen
   await writeFile(join(source, 'index.html'), page)
   const deployment = await deployFolder(lab, app, source)
   if (deployment.state === 'live') return deployment
-  throw new Error(`Deployment ${deployment.id} is ${deployment.state}: ${deployment.problem?.detail}`)
+  throw new Error(
+    `Deployment ${deployment.id} is ${deployment.state}: ${deployment.problem?.detail}`,
+  )
 }
 
 async function fromDeployingToLive(lab: Lab, id: string): Promise<number> {
   const headers = { authorization: `Bearer ${lab.token}`, accept: 'application/x-ndjson' }
   const log = await (await fetch(lab.gateway + fill(routes.events, { id }), { headers })).text()
-  const messages = log.split('\n').flatMap((line) => (line ? [JSON.parse(line) as StreamMessage] : []))
+  const messages = log
+    .split('\n')
+    .flatMap((line) => (line ? [JSON.parse(line) as StreamMessage] : []))
   const at = (state: string) =>
-    messages.flatMap((one) => ('seq' in one && one.type === 'state' && one.state === state ? [Date.parse(one.at)] : []))
+    messages.flatMap((one) =>
+      'seq' in one && one.type === 'state' && one.state === state ? [Date.parse(one.at)] : [],
+    )
   return at('live')[0]! - at('deploying')[0]!
 }
 
 /** The same machines brought to another image by a real flyctl, where one is on PATH; it does not watch them afterwards. */
 async function byFlyctl(lab: Lab, source: string, image: string): Promise<number | null> {
-  const urls = { FLY_FLAPS_BASE_URL: lab.flyApi, FLY_API_BASE_URL: lab.flyApi, FLY_UIEX_BASE_URL: lab.flyApi }
-  const quiet = { FLY_SEND_METRICS: '0', FLY_SYNTHETICS_AGENT: '0', FLY_NO_UPDATE_CHECK: '1', CI: '1' }
-  const walled = { HTTPS_PROXY: 'http://127.0.0.1:1', NO_PROXY: '127.0.0.1', FLY_TRACE_COLLECTOR_URL: '127.0.0.1' }
-  const own = { PATH: process.env['PATH'], HOME: source, FLY_CONFIG_DIR: source, FLY_ACCESS_TOKEN: lab.flyToken }
+  const urls = {
+    FLY_FLAPS_BASE_URL: lab.flyApi,
+    FLY_API_BASE_URL: lab.flyApi,
+    FLY_UIEX_BASE_URL: lab.flyApi,
+  }
+  const quiet = {
+    FLY_SEND_METRICS: '0',
+    FLY_SYNTHETICS_AGENT: '0',
+    FLY_NO_UPDATE_CHECK: '1',
+    CI: '1',
+  }
+  const walled = {
+    HTTPS_PROXY: 'http://127.0.0.1:1',
+    NO_PROXY: '127.0.0.1',
+    FLY_TRACE_COLLECTOR_URL: '127.0.0.1',
+  }
+  const own = {
+    PATH: process.env['PATH'],
+    HOME: source,
+    FLY_CONFIG_DIR: source,
+    FLY_ACCESS_TOKEN: lab.flyToken,
+  }
   const env = { ...own, ...urls, ...quiet, ...walled }
   const words = ['deploy', '--image', image, '--ha=false', '--dns-checks=false', '--yes']
   const startedAt = performance.now()
@@ -156,7 +188,11 @@ async function byFlyctl(lab: Lab, source: string, image: string): Promise<number
     return tookMs
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    console.log(isMissing ? 'flyctl is not on PATH: nothing to set beside it' : `flyctl: ${(error as Error).message}`)
+    console.log(
+      isMissing
+        ? 'flyctl is not on PATH: nothing to set beside it'
+        : `flyctl: ${(error as Error).message}`,
+    )
     return null
   }
 }

@@ -30,7 +30,11 @@ async function run(args: string[]): Promise<Measure[]> {
     runs: { type: 'string', default: '5' },
   } as const
   const { values } = parseArgs({ args, options })
-  const [deployments, events, runs] = [Number(values.deployments), Number(values.events), Number(values.runs)]
+  const [deployments, events, runs] = [
+    Number(values.deployments),
+    Number(values.events),
+    Number(values.runs),
+  ]
   const home = join(values.dir, 'start')
   const volume = join(home, 'gateway')
   mkdirSync(volume, { recursive: true })
@@ -41,7 +45,11 @@ async function run(args: string[]): Promise<Measure[]> {
     console.log(`${deployments} deployments of ${apps} apps with ${events} events each ...`)
     fillStore(volume, deployments, events)
     const sizeMiB = Math.round(statSync(databaseIn(volume)).size / 2 ** 20)
-    await using lab = await startLab({ dir: home, port: Number(values.port), say: (line) => console.log(line) })
+    await using lab = await startLab({
+      dir: home,
+      port: Number(values.port),
+      say: (line) => console.log(line),
+    })
 
     const readyTimes: number[] = []
     const listTimes: number[] = []
@@ -53,12 +61,16 @@ async function run(args: string[]): Promise<Measure[]> {
       readyTimes.push(performance.now() - start)
       for (let n = 0; n < 50; n++) {
         const before = performance.now()
-        const answer = await fetch(lab.gateway + fill(routes.deployments, { app: `app-${n}` }), { headers })
+        const answer = await fetch(lab.gateway + fill(routes.deployments, { app: `app-${n}` }), {
+          headers,
+        })
         const page = (await answer.json()) as { deployments: Deployment[] }
         listTimes.push(performance.now() - before)
         if (page.deployments.length !== 20) throw new Error(`a page of ${page.deployments.length}`)
       }
-      console.log(`  ready after ${readyTimes.at(-1)!.toFixed(0)} ms, a page in ${median(listTimes).toFixed(1)} ms`)
+      console.log(
+        `  ready after ${readyTimes.at(-1)!.toFixed(0)} ms, a page in ${median(listTimes).toFixed(1)} ms`,
+      )
     }
     const facts = { deployments, events: deployments * events, sizeMiB, runs }
     return [
@@ -90,7 +102,14 @@ function fillStore(volume: string, deployments: number, events: number): void {
      SELECT ?, n, ?, '{"type":"log","step":"s1","stream":"stdout","text":"a line of output, the ' || n || 'th"}' FROM numbers`,
   )
   const at = new Date().toISOString()
-  const machine = { id: '148e2d5a', name: 'm', region: 'ams', before: null, after: null, outcome: 'verified' }
+  const machine = {
+    id: '148e2d5a',
+    name: 'm',
+    region: 'ams',
+    before: null,
+    after: null,
+    outcome: 'verified',
+  }
   const image = {
     reference: `registry.fly.io/app@sha256:${'0'.repeat(64)}`,
     digest: `sha256:${'0'.repeat(64)}`,
@@ -110,7 +129,14 @@ function fillStore(volume: string, deployments: number, events: number): void {
   for (let n = 0; n < deployments; n++) {
     if (n % 500 === 0) db.exec('BEGIN')
     const id = randomUUIDv7()
-    deployment.run(id, `app-${n % apps}`, Math.floor(n / apps) + 1, at, `sha256:${n}`, JSON.stringify(body))
+    deployment.run(
+      id,
+      `app-${n % apps}`,
+      Math.floor(n / apps) + 1,
+      at,
+      `sha256:${n}`,
+      JSON.stringify(body),
+    )
     log.run(id, at)
     if (n < apps) db.prepare('INSERT INTO apps (app) VALUES (?)').run(`app-${n}`)
     if (n % 500 === 499 || n === deployments - 1) db.exec('COMMIT')

@@ -15,7 +15,13 @@ export const labOptions = {
   dir: { type: 'string', default: '.lab-bench' },
 } as const
 
-export type WarmLab = { gateway: ByGateway; hand: ByHand; app: string; archive: string; facts: Record<string, string> }
+export type WarmLab = {
+  gateway: ByGateway
+  hand: ByHand
+  app: string
+  archive: string
+  facts: Record<string, string>
+}
 
 /** A lab in which the sample app was built both ways, so that all caches are warm. */
 export async function onWarmLab(

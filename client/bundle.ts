@@ -13,7 +13,9 @@ await build({
   target: 'node20',
   format: 'esm',
   // Packages written for require() ask for Node's own modules by it.
-  banner: { js: `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);` },
+  banner: {
+    js: `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`,
+  },
   logLevel: 'warning',
 })
 await chmod(outfile, 0o755)

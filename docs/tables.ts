@@ -95,7 +95,12 @@ export const tables: Record<string, string> = {
   ),
   'crash-points.md': table(
     ['point', 'who', 'when', 'afterwards'],
-    Object.entries(crashPoints).map(([name, { who, moment, after }]) => [`\`${name}\``, who, moment, after]),
+    Object.entries(crashPoints).map(([name, { who, moment, after }]) => [
+      `\`${name}\``,
+      who,
+      moment,
+      after,
+    ]),
   ),
 }
 
@@ -114,7 +119,9 @@ function table(head: string[], rows: string[][]): string {
 }
 
 function code(value: unknown): string {
-  return value === '' || value === null ? 'none' : `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
+  return value === '' || value === null
+    ? 'none'
+    : `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
 }
 
 /** A docs page with its made part replaced by what the code says now. */

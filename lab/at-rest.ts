@@ -13,12 +13,19 @@ const leaseMs = 15_000
 
 /** Of localfly's own file, so that no request of ours takes from the gateway's allowance. Destroyed ones are left out. */
 export async function machinesIn(dir: string): Promise<Machine[]> {
-  const file = await readFile(join(dir, 'localfly/state.json'), 'utf8').catch(() => '{"machines":[]}')
-  return (JSON.parse(file) as { machines: Machine[] }).machines.filter(({ state }) => state !== 'destroyed')
+  const file = await readFile(join(dir, 'localfly/state.json'), 'utf8').catch(
+    () => '{"machines":[]}',
+  )
+  return (JSON.parse(file) as { machines: Machine[] }).machines.filter(
+    ({ state }) => state !== 'destroyed',
+  )
 }
 
 /** Looks until nothing is wrong any more, for this long. */
-export async function untilRight(look: () => Promise<string[]>, waitMs = patienceMs): Promise<string[]> {
+export async function untilRight(
+  look: () => Promise<string[]>,
+  waitMs = patienceMs,
+): Promise<string[]> {
   const deadline = performance.now() + waitMs
   for (;;) {
     const wrong = await look()
@@ -31,7 +38,8 @@ export async function untilRight(look: () => Promise<string[]>, waitMs = patienc
 export function heldLeases(dir: string, ofApp?: string): Promise<string[]> {
   return untilRight(async () => {
     const held = (await machinesIn(dir)).filter(({ own: { app, lease } }) => {
-      const isHeld = lease && lease.expires_at * 1000 > Date.now() && !lease.owner.startsWith('thief')
+      const isHeld =
+        lease && lease.expires_at * 1000 > Date.now() && !lease.owner.startsWith('thief')
       return isHeld && (ofApp === undefined || ofApp === app)
     })
     return held.map(({ id }) => `the lease of machine ${id} is still held`)
@@ -48,13 +56,20 @@ export function wrongContainers(dir: string): Promise<string[]> {
     const strays = [...running.keys()].filter((name) => machines.every(({ id }) => id !== name))
     return [
       ...strays.map((name) => `container ${name} is no machine's`),
-      ...machines.filter(({ state }) => state === 'started').flatMap((machine) => misrun(machine, running)),
+      ...machines
+        .filter(({ state }) => state === 'started')
+        .flatMap((machine) => misrun(machine, running)),
     ]
   })
 }
 
 /** What is wrong with the container of a machine that has started. */
-export function misrun({ id, image_ref: { digest } }: Machine, running: Map<string, string>): string[] {
+export function misrun(
+  { id, image_ref: { digest } }: Machine,
+  running: Map<string, string>,
+): string[] {
   const image = running.get(id)
-  return image?.endsWith(digest) ? [] : [`podman runs ${image ?? 'nothing'} as ${id}, not ${digest}`]
+  return image?.endsWith(digest)
+    ? []
+    : [`podman runs ${image ?? 'nothing'} as ${id}, not ${digest}`]
 }

@@ -8,7 +8,11 @@ import { isRight, tryIsolation, type Row } from './canary/canary.ts'
 const { values } = parseArgs({ options: { port: { type: 'string', default: '8500' } } })
 const dir = await mkdtemp(join(tmpdir(), 'tarmac-canary-'))
 try {
-  const rows = await tryIsolation({ dir, port: Number(values.port), say: (line) => console.log(`canary: ${line}`) })
+  const rows = await tryIsolation({
+    dir,
+    port: Number(values.port),
+    say: (line) => console.log(`canary: ${line}`),
+  })
   console.log(table(rows))
   const closed = rows.filter(({ open }) => !open)
   const wrong = rows.filter((row) => !isRight(row))
@@ -16,7 +20,8 @@ try {
   console.log(
     `canary: ${unreachable} of ${closed.length} targets unreachable; each control reached: ${rows.every(({ controlReached }) => controlReached) ? 'yes' : 'no'}`,
   )
-  if (wrong.length > 0) throw new Error(`not as it must be: ${wrong.map(({ what }) => what).join(', ')}`)
+  if (wrong.length > 0)
+    throw new Error(`not as it must be: ${wrong.map(({ what }) => what).join(', ')}`)
 } catch (error) {
   console.error(`canary: failed: ${error instanceof Error ? error.message : String(error)}`)
   process.exitCode = 1
@@ -30,7 +35,13 @@ function table(rows: Row[]): string {
     row.what,
     row.place,
     `${row.controlReached ? 'reached' : 'NOT REACHED'} ${row.control === 'step' ? 'by the step without the walls' : 'from the host'}`,
-    row.reached ? (row.open ? 'reached, as it must be' : 'REACHED') : row.open ? 'NOT REACHED' : 'unreachable',
+    row.reached
+      ? row.open
+        ? 'reached, as it must be'
+        : 'REACHED'
+      : row.open
+        ? 'NOT REACHED'
+        : 'unreachable',
   ])
   const all = [['target', 'address and port, or path', 'control', 'from a build'], ...cells]
   const widths = all[0]!.map((_, at) => Math.max(...all.map((row) => row[at]!.length)))

@@ -38,7 +38,9 @@ try {
   )
   console.log(`demo: the whole story took ${seconds(performance.now() - started)}`)
   if (values.keep) {
-    console.log(`The lab goes on at ${lab.gateway} (tokens in ${lab.dir}/lab.json); stop it with Ctrl-C.`)
+    console.log(
+      `The lab goes on at ${lab.gateway} (tokens in ${lab.dir}/lab.json); stop it with Ctrl-C.`,
+    )
     await new Promise((stop) => process.once('SIGINT', stop).once('SIGTERM', stop))
   }
 } catch (error) {
@@ -53,14 +55,18 @@ async function story(lab: Lab, work: string): Promise<Row[]> {
   const rows: Row[] = []
   for (const example of ['hello-node', 'hello-dockerfile', 'hello-python']) {
     say(`${example}: tar | curl`)
-    await shell(`tar cz -C "$SOURCE" . | curl -sSNT - -H "Authorization: Bearer $T" "$GATEWAY/deploy/${example}"`, {
-      SOURCE: join(root, 'examples', example),
-      T: lab.token,
-      GATEWAY: lab.gateway,
-    })
+    await shell(
+      `tar cz -C "$SOURCE" . | curl -sSNT - -H "Authorization: Bearer $T" "$GATEWAY/deploy/${example}"`,
+      {
+        SOURCE: join(root, 'examples', example),
+        T: lab.token,
+        GATEWAY: lab.gateway,
+      },
+    )
     rows.push(await rowOf(lab, example, 'tar | curl'))
     await expectPage(lab, example, 'Hello')
-    if (example === 'hello-node') rows.push(await changeOneLine(lab, work), await fallIll(lab, work))
+    if (example === 'hello-node')
+      rows.push(await changeOneLine(lab, work), await fallIll(lab, work))
   }
   return rows
 }
@@ -79,7 +85,11 @@ async function changeOneLine(lab: Lab, work: string): Promise<Row> {
 async function fallIll(lab: Lab, work: string): Promise<Row> {
   say('hello-node: a version that fails its check')
   const source = join(work, 'hello-node')
-  await change(join(source, 'server.js'), "response.end('ok\\n')", "response.writeHead(500).end('ill\\n')")
+  await change(
+    join(source, 'server.js'),
+    "response.end('ok\\n')",
+    "response.writeHead(500).end('ill\\n')",
+  )
   await shell(
     'npx --no-install tarmac deploy hello-node "$SOURCE"',
     clientEnv(lab, source),
@@ -90,13 +100,25 @@ async function fallIll(lab: Lab, work: string): Promise<Row> {
 }
 
 /** The last deployment of an app, from its record; another end than was meant ends the demo. */
-async function rowOf(lab: Lab, app: string, how: string, end: DeploymentState = 'live'): Promise<Row> {
-  const { deployments } = await read<DeploymentPage>(lab, `${fill(routes.deployments, { app })}?limit=1`)
+async function rowOf(
+  lab: Lab,
+  app: string,
+  how: string,
+  end: DeploymentState = 'live',
+): Promise<Row> {
+  const { deployments } = await read<DeploymentPage>(
+    lab,
+    `${fill(routes.deployments, { app })}?limit=1`,
+  )
   const deployment = deployments[0] as Deployment
-  if (deployment?.state !== end) throw new Error(`${app} is ${deployment?.state}: ${deployment?.problem?.detail}`)
+  if (deployment?.state !== end)
+    throw new Error(`${app} is ${deployment?.state}: ${deployment?.problem?.detail}`)
   const log = await read<DeploymentEvent[]>(lab, fill(routes.events, { id: deployment.id }))
-  const steps = log.flatMap((event) => (event.type === 'step' && event.status !== 'started' ? [event] : []))
-  const cached = new Set(steps.filter(({ status }) => status === 'cached').map(({ step }) => step)).size
+  const steps = log.flatMap((event) =>
+    event.type === 'step' && event.status !== 'started' ? [event] : [],
+  )
+  const cached = new Set(steps.filter(({ status }) => status === 'cached').map(({ step }) => step))
+    .size
   return {
     what: `${app} (${how})`,
     seconds: seconds(Date.parse(deployment.endedAt ?? '') - Date.parse(deployment.createdAt)),
@@ -107,7 +129,10 @@ async function rowOf(lab: Lab, app: string, how: string, end: DeploymentState = 
 }
 
 async function expectPage(lab: Lab, app: string, words: string): Promise<void> {
-  const page = await shell('curl -sS --max-time 10 -H "Host: $APP.localhost" "$APPS/"', { APP: app, APPS: lab.apps })
+  const page = await shell('curl -sS --max-time 10 -H "Host: $APP.localhost" "$APPS/"', {
+    APP: app,
+    APPS: lab.apps,
+  })
   if (!page.includes(words)) throw new Error(`the page of ${app} does not say "${words}"`)
 }
 

@@ -30,7 +30,10 @@ export async function findFaults(
   logsSeen = new Set<string>(),
 ): Promise<Fault[]> {
   const machines = await machinesIn(lab.dir) // before the record: what they run was written there first
-  using database = new DatabaseSync(join(lab.dir, 'gateway/tarmac.db'), { readOnly: true, timeout: 5000 })
+  using database = new DatabaseSync(join(lab.dir, 'gateway/tarmac.db'), {
+    readOnly: true,
+    timeout: 5000,
+  })
   database.exec('BEGIN') // all of it as of one moment
   const rows = database
     .prepare(
@@ -38,10 +41,15 @@ export async function findFaults(
        FROM deployments ORDER BY app, number`,
     )
     .all()
-    .map((row) => ({ ...row, body: JSON.parse(String(row['body'])) as Row['body'] })) as unknown as Row[]
+    .map((row) => ({
+      ...row,
+      body: JSON.parse(String(row['body'])) as Row['body'],
+    })) as unknown as Row[]
   return [
     ...recordFaults(rows, new Set(promised), idle),
-    ...rows.filter(({ id }) => !logsSeen.has(id)).flatMap((row) => logFaults(row, database, logsSeen)),
+    ...rows
+      .filter(({ id }) => !logsSeen.has(id))
+      .flatMap((row) => logFaults(row, database, logsSeen)),
     ...secretFaults(database),
     ...(await treeFaults(lab, rows, idle)),
     ...machineFaults(machines, rows, idle),
@@ -51,8 +59,12 @@ export async function findFaults(
 
 function recordFaults(rows: Row[], promised: Set<string>, idle: boolean): Fault[] {
   const known = new Map(rows.map((row) => [row.id, row]))
-  const lost = [...promised].filter((id) => !known.has(id)).map((id) => `${id} was promised and is unknown`)
-  const open = idle ? rows.filter(({ state }) => !isFinal(state)).map(({ id, state }) => `${id} is still ${state}`) : []
+  const lost = [...promised]
+    .filter((id) => !known.has(id))
+    .map((id) => `${id} was promised and is unknown`)
+  const open = idle
+    ? rows.filter(({ state }) => !isFinal(state)).map(({ id, state }) => `${id} is still ${state}`)
+    : []
   const torn = rows
     .filter(({ state, endedAt }) => isFinal(state) !== (endedAt !== null))
     .map(({ id }) => `${id} is torn`)
@@ -60,12 +72,22 @@ function recordFaults(rows: Row[], promised: Set<string>, idle: boolean): Fault[
 }
 
 /** Numbered from 1 without gaps; each move begins where the last one ended; one end, and it is the record's. */
-function logFaults({ id, state, lastSeq }: Row, database: DatabaseSync, seen: Set<string>): Fault[] {
+function logFaults(
+  { id, state, lastSeq }: Row,
+  database: DatabaseSync,
+  seen: Set<string>,
+): Fault[] {
   if (isFinal(state)) seen.add(id)
-  const events = database.prepare('SELECT seq, body FROM events WHERE deployment = ? ORDER BY seq').all(id)
-  const faults = events.some(({ seq }, at) => seq !== at + 1) || events.length !== lastSeq ? ['its numbers'] : []
-  const moves = events.map(({ body }) => JSON.parse(String(body)) as NewEvent).filter((event) => event.type === 'state')
-  if (moves.some(({ from }, at) => from !== (moves[at - 1]?.state ?? null))) faults.push('its chain of states')
+  const events = database
+    .prepare('SELECT seq, body FROM events WHERE deployment = ? ORDER BY seq')
+    .all(id)
+  const faults =
+    events.some(({ seq }, at) => seq !== at + 1) || events.length !== lastSeq ? ['its numbers'] : []
+  const moves = events
+    .map(({ body }) => JSON.parse(String(body)) as NewEvent)
+    .filter((event) => event.type === 'state')
+  if (moves.some(({ from }, at) => from !== (moves[at - 1]?.state ?? null)))
+    faults.push('its chain of states')
   if (moves.at(-1)?.state !== state) faults.push(`its end, which is not ${state}`)
   if (moves.filter((move) => isFinal(move.state)).length > 1) faults.push('more than one end')
   return faults.map((what) => ({ kind: 'gaps', what: `the log of ${id}: ${what}` }))
@@ -75,7 +97,9 @@ function secretFaults(database: DatabaseSync): Fault[] {
   const kept = database.prepare(
     `SELECT secrets.owner FROM secrets JOIN deployments ON secrets.owner = 'deployment:' || id WHERE ended_at IS NOT NULL`,
   )
-  return kept.all().map(({ owner }) => ({ kind: 'stray', what: `a secret of ${String(owner)}, which has ended` }))
+  return kept
+    .all()
+    .map(({ owner }) => ({ kind: 'stray', what: `a secret of ${String(owner)}, which has ended` }))
 }
 
 /** Each tree on disk is whole and somebody's; whoever is under way has one. */
@@ -91,64 +115,94 @@ async function treeFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fau
     if (idle && !owned.has(`sha256:${name}`)) faults.push({ kind: 'stray', what: `tree ${name}` })
     const manifest = await readFile(join(trees, name, 'manifest.json'), 'utf8').catch(() => null)
     if (manifest === null) continue // swept just now
-    for (const entry of (JSON.parse(manifest || '{"entries":[{"type":"file"}]}') as { entries: TreeEntry[] }).entries) {
+    for (const entry of (
+      JSON.parse(manifest || '{"entries":[{"type":"file"}]}') as { entries: TreeEntry[] }
+    ).entries) {
       if (entry.type !== 'file') continue
       const content = await readFile(join(trees, name, 'files', entry.path)).catch(() => null)
       if (content && createHash('sha256').update(content).digest('hex') === entry.sha256) continue
-      if (existsSync(join(trees, name))) faults.push({ kind: 'lost', what: `${entry.path} of tree ${name}` })
+      if (existsSync(join(trees, name)))
+        faults.push({ kind: 'lost', what: `${entry.path} of tree ${name}` })
     }
   }
   const spool = (await readdir(join(dir, 'gateway/spool'))).filter((name) => name !== 'plans')
-  return idle ? [...faults, ...spool.map((name): Fault => ({ kind: 'stray', what: `spool/${name}` }))] : faults
+  return idle
+    ? [...faults, ...spool.map((name): Fault => ({ kind: 'stray', what: `spool/${name}` }))]
+    : faults
 }
 
 /** Machines are known to the record, each once, of an app's own deployments; at rest they run what was called live last. */
 function machineFaults(machines: Machine[], rows: Row[], idle: boolean): Fault[] {
   const faults: Fault[] = []
   const emit = (kind: Fault['kind'], what: string) => faults.push({ kind, what })
-  for (const app of new Set([...rows.map(({ app }) => app), ...machines.map(({ own }) => own.app)])) {
+  for (const app of new Set([
+    ...rows.map(({ app }) => app),
+    ...machines.map(({ own }) => own.app),
+  ])) {
     const there = machines.filter(({ own, state }) => own.app === app && state !== 'destroying')
     const ours = rows.filter((row) => row.app === app)
     const names = there.map(({ name }) => name)
-    if (new Set(names).size < names.length) emit('doubled', `machines of ${app}: ${names.join(', ')}`)
+    if (new Set(names).size < names.length)
+      emit('doubled', `machines of ${app}: ${names.join(', ')}`)
     for (const { id, config, image_ref: image } of there) {
       const { tarmac_deployment: by, tarmac_number: number } = config.metadata ?? {}
       const maker = ours.find((row) => row.id === by)
-      if (!maker) emit('doubled', `machine ${id} of ${app} is of deployment ${by}, which the record does not know`)
+      if (!maker)
+        emit(
+          'doubled',
+          `machine ${id} of ${app} is of deployment ${by}, which the record does not know`,
+        )
       else if (maker.body.image?.digest !== image.digest)
         emit('doubled', `machine ${id} of ${app} runs ${image.digest}, not the image of ${by}`)
-      if (Number(number) > (ours.at(-1)?.number ?? 0)) emit('lost', `${app} has seen ${number}, the record has not`)
+      if (Number(number) > (ours.at(-1)?.number ?? 0))
+        emit('lost', `${app} has seen ${number}, the record has not`)
     }
     if (!idle) continue
     const live = ours.findLast(({ state }) => state === 'live')
-    const wanted = live?.body.machines.filter(({ outcome }) => outcome === 'verified').map(({ id }) => id) ?? []
+    const wanted =
+      live?.body.machines.filter(({ outcome }) => outcome === 'verified').map(({ id }) => id) ?? []
     const extra = there.filter(({ id }) => !wanted.includes(id))
-    for (const { id, state } of extra) emit('doubled', `machine ${id} of ${app}, ${state}, is in no live deployment`)
+    for (const { id, state } of extra)
+      emit('doubled', `machine ${id} of ${app}, ${state}, is in no live deployment`)
     for (const id of wanted) {
       const machine = there.find((machine) => machine.id === id)
       if (!machine) emit('lost', `machine ${id} of ${app}`)
-      else if (machine.image_ref.digest !== live?.body.image?.digest) emit('lost', `${app} does not run what is live`)
+      else if (machine.image_ref.digest !== live?.body.image?.digest)
+        emit('lost', `${app} does not run what is live`)
     }
   }
   return faults
 }
 
-const manifests = ['manifest', 'index'].map((kind) => `application/vnd.oci.image.${kind}.v1+json`).join(', ')
+const manifests = ['manifest', 'index']
+  .map((kind) => `application/vnd.oci.image.${kind}.v1+json`)
+  .join(', ')
 
 /** The newest image of each app that is live, and the newest that was only built, are there, under their own tag too. */
 async function registryFaults({ registry, flyToken }: Lab, rows: Row[]): Promise<Fault[]> {
   const authorization = `Basic ${Buffer.from(`x:${flyToken}`).toString('base64')}`
   const newest = new Map<string, { id: string; image: ImageFacts }>()
   for (const { id, app, state, body } of rows)
-    if (body.image && (state === 'live' || state === 'built')) newest.set(`${app} ${state}`, { id, image: body.image })
+    if (body.image && (state === 'live' || state === 'built'))
+      newest.set(`${app} ${state}`, { id, image: body.image })
   const faults: Fault[] = []
   for (const { id, image } of newest.values()) {
-    const repository = image.reference.slice(image.reference.indexOf('/') + 1, image.reference.indexOf('@'))
-    for (const name of [image.digest, ...image.tags.filter((tag) => tag.startsWith('deployment-'))]) {
+    const repository = image.reference.slice(
+      image.reference.indexOf('/') + 1,
+      image.reference.indexOf('@'),
+    )
+    for (const name of [
+      image.digest,
+      ...image.tags.filter((tag) => tag.startsWith('deployment-')),
+    ]) {
       const address = `http://${registry}/v2/${repository}/manifests/${name}`
-      const answer = await fetch(address, { method: 'HEAD', headers: { authorization, accept: manifests } })
+      const answer = await fetch(address, {
+        method: 'HEAD',
+        headers: { authorization, accept: manifests },
+      })
       const said = answer.ok ? answer.headers.get('docker-content-digest') : answer.status
-      if (said !== image.digest) faults.push({ kind: 'lost', what: `the image of ${id}: ${name} leads to ${said}` })
+      if (said !== image.digest)
+        faults.push({ kind: 'lost', what: `the image of ${id}: ${name} leads to ${said}` })
     }
   }
   return faults
@@ -157,7 +211,9 @@ async function registryFaults({ registry, flyToken }: Lab, rows: Row[]): Promise
 /** No build step, no planner of a gateway that is gone, no lease, no container but those of machines. */
 async function runningFaults({ dir }: Lab): Promise<Fault[]> {
   // Of a daemon beside the gateway, and of its own.
-  const steps = (await Promise.all(['buildkit', 'gateway'].map((part) => runcContainers(join(dir, part))))).flat()
+  const steps = (
+    await Promise.all(['buildkit', 'gateway'].map((part) => runcContainers(join(dir, part))))
+  ).flat()
   const planners: string[] = []
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')

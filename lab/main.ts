@@ -17,7 +17,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 try {
-  await using lab = await startLab({ dir: values.dir, port: Number(values.port), say: (line) => console.log(line) })
+  await using lab = await startLab({
+    dir: values.dir,
+    port: Number(values.port),
+    say: (line) => console.log(line),
+  })
   console.log(`addresses and tokens are in ${lab.dir}/lab.json, logs beside it`)
   console.log('lab: ready')
   await stop.promise

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import * as pins from './pins.ts'
 
 export const cacheDir =
-  process.env['TARMAC_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tarmac')
+  process.env['TARMAC_CACHE'] ??
+  join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tarmac')
 
 /** The certificates that this machine trusts; where its network re-signs TLS, the images must trust them too. */
 export const caBundle = '/etc/ssl/certs/ca-certificates.crt'
@@ -35,12 +36,16 @@ export const tools = {
 /** Fails with what to do when set-up has not run. */
 export function assertReady(...paths: string[]): void {
   const missing = paths.filter((path) => !existsSync(path))
-  if (missing.length > 0) throw new Error(`The lab is not set up (${missing.join(', ')} missing): run lab/setup.`)
+  if (missing.length > 0)
+    throw new Error(`The lab is not set up (${missing.join(', ')} missing): run lab/setup.`)
 }
 
 function recipe(words: string[], files: string[]): string {
   const hash = createHash('sha256')
-  for (const part of [...words, ...files.map((file) => contentOf(join(import.meta.dirname, file)))]) {
+  for (const part of [
+    ...words,
+    ...files.map((file) => contentOf(join(import.meta.dirname, file))),
+  ]) {
     hash.update(`${part.length}:${part}`)
   }
   return hash.digest('hex').slice(0, 12)

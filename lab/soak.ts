@@ -12,7 +12,8 @@ const soaks: Record<string, { about: string; run: (args: string[]) => Promise<bo
 const [name = '', ...args] = process.argv.slice(2)
 const soak = soaks[name]
 if (!soak) {
-  for (const [known, { about }] of Object.entries(soaks)) console.error(`npm run soak -- ${known}   ${about}`)
+  for (const [known, { about }] of Object.entries(soaks))
+    console.error(`npm run soak -- ${known}   ${about}`)
   process.exit(name === '' ? 0 : 2)
 }
 process.exit((await soak.run(args)) ? 0 : 1)

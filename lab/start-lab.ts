@@ -45,16 +45,22 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   const planner = await findPlanner()
 
   const registryPort = await freePort(port + 1)
-  const registryPart = opening.use(await restartable(() => startRegistry({ dir, port: registryPort, images: true })))
+  const registryPart = opening.use(
+    await restartable(() => startRegistry({ dir, port: registryPort, images: true })),
+  )
   const registry = registryPart.current
   say(`registry   ${registry.address}, with stand-in base images`)
 
   const frontPort = await freePort(registryPort + 1)
   const buildkitdPart = opening.use(
-    await restartable(() => startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort], dns })),
+    await restartable(() =>
+      startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort], dns }),
+    ),
   )
   const buildkitd = buildkitdPart.current
-  say(`buildkitd  ${buildkitd.address}, builds on ${buildkitd.bridge.name} (${buildkitd.bridge.subnet})`)
+  say(
+    `buildkitd  ${buildkitd.address}, builds on ${buildkitd.bridge.name} (${buildkitd.bridge.subnet})`,
+  )
 
   const apiPort = await freePort(frontPort + 1)
   const proxyPort = await freePort(apiPort + 1)
@@ -99,9 +105,13 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     ...settings,
   }
   const gatewayPart = opening.use(
-    await restartable((more) => startGatewayProcess({ dir, port, settings: { ...gatewaySettings, ...more } })),
+    await restartable((more) =>
+      startGatewayProcess({ dir, port, settings: { ...gatewaySettings, ...more } }),
+    ),
   )
-  say(`gateway    http://127.0.0.1:${port}, planner: ${planner.version}${planner.standIn ? ' (a stand-in)' : ''}`)
+  say(
+    `gateway    http://127.0.0.1:${port}, planner: ${planner.version}${planner.standIn ? ' (a stand-in)' : ''}`,
+  )
 
   const addresses = {
     gateway: `http://127.0.0.1:${port}`,
@@ -137,7 +147,9 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   }
 }
 
-async function restartable<T extends AsyncDisposable>(open: (more: Record<string, string>) => Promise<T>) {
+async function restartable<T extends AsyncDisposable>(
+  open: (more: Record<string, string>) => Promise<T>,
+) {
   let current = await open({})
   const stop = () => current[Symbol.asyncDispose]()
   return {

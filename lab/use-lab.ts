@@ -19,7 +19,10 @@ export async function deployFolder(
   folder: string,
   options: Record<string, string> = {},
 ): Promise<Deployment> {
-  const { stdout: body } = await run('tar', ['cz', '-C', folder, '.'], { encoding: 'buffer', maxBuffer: 64 << 20 })
+  const { stdout: body } = await run('tar', ['cz', '-C', folder, '.'], {
+    encoding: 'buffer',
+    maxBuffer: 64 << 20,
+  })
   const headers = { authorization: `Bearer ${lab.token}` }
   const query = new URLSearchParams({ wait: 'true', ...options }).toString()
   const path = `${lab.gateway}/deploy/${app}?${query}`
@@ -46,13 +49,18 @@ export async function askFly<T>(
       signal,
     })
     if (answer.ok) return (await answer.json()) as T
-    if (answer.status !== 429) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
+    if (answer.status !== 429)
+      throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
     await sleep(1000, undefined, { signal }) // the gateway asks of the same allowance
   }
 }
 
 /** Brings an app that has a machine to so many, as `fly machine clone` does. */
-export async function scaleTo(lab: At<'flyApi' | 'flyToken'>, app: string, count: number): Promise<void> {
+export async function scaleTo(
+  lab: At<'flyApi' | 'flyToken'>,
+  app: string,
+  count: number,
+): Promise<void> {
   type Machine = { id: string; region: string; config: object }
   const machines = await askFly<Machine[]>(lab, 'GET', `/apps/${app}/machines`)
   for (let n = machines.length; n < count; n++) {

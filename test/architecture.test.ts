@@ -69,7 +69,9 @@ test('every room stands on a floor, and imports only from the floors below', () 
 test('each outside package has its room', () => {
   const wrong: string[] = []
   for (const file of sources('gateway/src'))
-    for (const name of imports(file).filter((name) => !name.startsWith('gateway/') && !name.startsWith('api/'))) {
+    for (const name of imports(file).filter(
+      (name) => !name.startsWith('gateway/') && !name.startsWith('api/'),
+    )) {
       const kept = keepers[name]
       if (kept ? !kept.includes(room(file)) : !builtinModules.includes(name.replace('node:', '')))
         wrong.push(`${file} uses ${name}`)
@@ -79,7 +81,9 @@ test('each outside package has its room', () => {
 
 test('every process of the gateway is started in one place, which ties it to the gateway', () => {
   const starts = /child_process|process\.binding|node:cluster|['"]cluster['"]/
-  const files = sources('gateway/src').filter((file) => starts.test(readFileSync(join(root, file), 'utf8')))
+  const files = sources('gateway/src').filter((file) =>
+    starts.test(readFileSync(join(root, file), 'utf8')),
+  )
   expect(files).toEqual(['gateway/src/host/spawn-child.ts'])
 })
 
@@ -88,15 +92,21 @@ test('api imports zod alone; the client knows only api; nothing of the product k
   const ours = (name: string, folder: string) => name.startsWith(`${folder}/`)
   for (const file of sources('api'))
     for (const name of imports(file))
-      if (!ours(name, 'api') && name !== 'zod' && name !== 'node:crypto') wrong.push(`${file} uses ${name}`)
+      if (!ours(name, 'api') && name !== 'zod' && name !== 'node:crypto')
+        wrong.push(`${file} uses ${name}`)
   for (const folder of ['client', 'lab'])
     for (const file of sources(folder))
       for (const name of imports(file))
-        if (['gateway', 'client', 'lab', 'test', 'bench'].some((other) => other !== folder && ours(name, other)))
+        if (
+          ['gateway', 'client', 'lab', 'test', 'bench'].some(
+            (other) => other !== folder && ours(name, other),
+          )
+        )
           wrong.push(`${file} uses ${name}`)
   for (const file of sources('gateway/src'))
     for (const name of imports(file))
-      if (['lab', 'client', 'test', 'bench'].some((other) => ours(name, other))) wrong.push(`${file} uses ${name}`)
+      if (['lab', 'client', 'test', 'bench'].some((other) => ours(name, other)))
+        wrong.push(`${file} uses ${name}`)
   expect(wrong).toEqual([])
 })
 
@@ -114,9 +124,14 @@ test('a file of a source is opened in one place, which has a limit', () => {
   const text = (file: string) => readFileSync(join(root, file), 'utf8')
 
   const knowsTrees = (file: string) =>
-    imports(file).some((name) => name.endsWith('deployments/source-tree.ts') || name.endsWith('read-source-file.ts'))
-  const usesFiles = (file: string) => imports(file).some((name) => /^(?:node:)?fs(?:\/promises)?$/.test(name))
-  expect(files.filter((file) => knowsTrees(file) && usesFiles(file) && !mayOpen.includes(file))).toEqual([])
+    imports(file).some(
+      (name) => name.endsWith('deployments/source-tree.ts') || name.endsWith('read-source-file.ts'),
+    )
+  const usesFiles = (file: string) =>
+    imports(file).some((name) => /^(?:node:)?fs(?:\/promises)?$/.test(name))
+  expect(
+    files.filter((file) => knowsTrees(file) && usesFiles(file) && !mayOpen.includes(file)),
+  ).toEqual([])
 
   const namesRoot = (file: string) =>
     /\btree\.root\b|\bsource\.root\b|\{[^{}]*\broot\b[^{}]*\} = tree\b/.test(text(file))

@@ -19,14 +19,17 @@ type Fields = {
 }
 
 const block = 512
-const pad = (body: Buffer): Buffer => Buffer.concat([body, Buffer.alloc(-body.length & (block - 1))])
-const octal = (value: number, length: number): string => `${value.toString(8).padStart(length - 1, '0')}\0`
+const pad = (body: Buffer): Buffer =>
+  Buffer.concat([body, Buffer.alloc(-body.length & (block - 1))])
+const octal = (value: number, length: number): string =>
+  `${value.toString(8).padStart(length - 1, '0')}\0`
 
 /** One entry: its header and its body, padded. */
 export function entry(fields: Fields = {}): Buffer {
   const body = Buffer.from(fields.body ?? '')
   const header = Buffer.alloc(block)
-  const put = (value: string | Buffer, at: number) => Buffer.from(value as string, 'utf8').copy(header, at)
+  const put = (value: string | Buffer, at: number) =>
+    Buffer.from(value as string, 'utf8').copy(header, at)
   put(fields.name ?? 'file', 0)
   put(octal(fields.mode ?? 0o644, 8), 100)
   put(octal(1000, 8), 108)
@@ -45,19 +48,25 @@ export function entry(fields: Fields = {}): Buffer {
 }
 
 export const folder = (name: string): Buffer => entry({ name, type: '5', mode: 0o755 })
-export const link = (name: string, target: string | Buffer): Buffer => entry({ name, type: '2', link: target })
-export const hardLink = (name: string, target: string): Buffer => entry({ name, type: '1', link: target })
-export const file = (name: string | Buffer, body: string | Buffer = 'x'): Buffer => entry({ name, body })
+export const link = (name: string, target: string | Buffer): Buffer =>
+  entry({ name, type: '2', link: target })
+export const hardLink = (name: string, target: string): Buffer =>
+  entry({ name, type: '1', link: target })
+export const file = (name: string | Buffer, body: string | Buffer = 'x'): Buffer =>
+  entry({ name, body })
 
 /** A pax header: `x` for the entry behind it, `g` for all. */
 export function pax(records: Record<string, string | Buffer>, type = 'x'): Buffer {
-  const lines = Object.entries(records).map(([key, value]) => record(key, Buffer.from(value as string)))
+  const lines = Object.entries(records).map(([key, value]) =>
+    record(key, Buffer.from(value as string)),
+  )
   return entry({ name: 'PaxHeaders/0', type, body: Buffer.concat(lines) })
 }
 function record(key: string, value: Buffer): Buffer {
   const rest = Buffer.concat([Buffer.from(` ${key}=`), value, Buffer.from('\n')])
   let length = rest.length + 1
-  while (String(length).length + rest.length !== length) length = String(length).length + rest.length
+  while (String(length).length + rest.length !== length)
+    length = String(length).length + rest.length
   return Buffer.concat([Buffer.from(String(length)), rest])
 }
 
@@ -77,8 +86,13 @@ const binary = (size: bigint, first = 0x80): Buffer => {
 /** Zeros compressed, without ever holding them: members of one piece, again and again. */
 const bomb = (members: number): Buffer => {
   const zeros = Buffer.alloc(16 * 1024 ** 2)
-  const first = gzipSync(entry({ name: 'bomb', size: octal(members * zeros.length, 12) }), { level: 9 })
-  return Buffer.concat([first, ...Array.from({ length: members }, () => gzipSync(zeros, { level: 9 }))])
+  const first = gzipSync(entry({ name: 'bomb', size: octal(members * zeros.length, 12) }), {
+    level: 9,
+  })
+  return Buffer.concat([
+    first,
+    ...Array.from({ length: members }, () => gzipSync(zeros, { level: 9 })),
+  ])
 }
 
 const good = file('a')
@@ -89,7 +103,8 @@ const changed = (bytes: Buffer, at: number): Buffer => {
   copy[at < 0 ? copy.length + at : at]! ^= 0x55
   return copy
 }
-const times = (count: number, make: (i: number) => Buffer): Buffer[] => Array.from({ length: count }, (_, i) => make(i))
+const times = (count: number, make: (i: number) => Buffer): Buffer[] =>
+  Array.from({ length: count }, (_, i) => make(i))
 
 const gnuWith = (raw: Record<number, string>): Buffer => entry({ magic: 'ustar  \0', raw })
 const star = { 508: 'tar\0' }
@@ -114,7 +129,11 @@ export const hostile: Hostile[] = [
   ['a path that climbs behind ./', 'archive-path-escape', tar(file('./../x'))],
   ['a pax path that climbs', 'archive-path-escape', tar(pax({ path: '../x' }), file('x'))],
   ['a GNU long name that climbs', 'archive-path-escape', tar(long('L', '../x'), file('x'))],
-  ['a ustar prefix that climbs', 'archive-path-escape', tar(entry({ name: 'x', prefix: '..', body: 'x' }))],
+  [
+    'a ustar prefix that climbs',
+    'archive-path-escape',
+    tar(entry({ name: 'x', prefix: '..', body: 'x' })),
+  ],
   ['an absolute path', 'archive-path-absolute', tar(file('/etc/x'))],
   ['an absolute path with two slashes', 'archive-path-absolute', tar(file('//x'))],
   ['an absolute path behind ./', 'archive-path-absolute', tar(file('.//x'))],
@@ -125,29 +144,81 @@ export const hostile: Hostile[] = [
   ['a link to an absolute path', 'archive-link-escape', tar(good, link('l', '/etc/passwd'))],
   ['a link to /proc', 'archive-link-escape', tar(good, link('l', '/proc/self/environ'))],
   ['a link that climbs out', 'archive-link-escape', tar(good, link('l', '../../etc'))],
-  ['a link that climbs out from a folder', 'archive-link-escape', tar(good, link('d/l', '../../x'))],
-  ['a link that climbs out by a folder that is not there', 'archive-link-escape', tar(good, link('l', 'no/../../x'))],
-  ['a long link target that climbs', 'archive-link-escape', tar(good, long('K', '../x'), link('l', 'x'))],
-  ['a pax link target that climbs', 'archive-link-escape', tar(good, pax({ linkpath: '../x' }), link('l', 'x'))],
+  [
+    'a link that climbs out from a folder',
+    'archive-link-escape',
+    tar(good, link('d/l', '../../x')),
+  ],
+  [
+    'a link that climbs out by a folder that is not there',
+    'archive-link-escape',
+    tar(good, link('l', 'no/../../x')),
+  ],
+  [
+    'a long link target that climbs',
+    'archive-link-escape',
+    tar(good, long('K', '../x'), link('l', 'x')),
+  ],
+  [
+    'a pax link target that climbs',
+    'archive-link-escape',
+    tar(good, pax({ linkpath: '../x' }), link('l', 'x')),
+  ],
   ['a link with no target', 'archive-link-escape', tar(good, link('l', ''))],
-  ['a link through a link', 'archive-link-escape', tar(good, folder('d/e'), link('l', 'd/e'), link('m', 'l/../../x'))],
-  ['a link through a link that comes later', 'archive-link-escape', tar(good, link('m', 'l/x'), link('l', 'd'))],
+  [
+    'a link through a link',
+    'archive-link-escape',
+    tar(good, folder('d/e'), link('l', 'd/e'), link('m', 'l/../../x')),
+  ],
+  [
+    'a link through a link that comes later',
+    'archive-link-escape',
+    tar(good, link('m', 'l/x'), link('l', 'd')),
+  ],
   ['links in a circle', 'archive-link-escape', tar(good, link('l', 'm'), link('m', 'l'))],
   ['a link to itself', 'archive-link-escape', tar(good, link('l', 'l'))],
   ['a file behind a link', 'archive-link-escape', tar(folder('d'), link('l', 'd'), file('l/x'))],
   ['a file in the place of a link', 'archive-link-escape', tar(link('l', 'd'), file('l'))],
-  ['a folder in the place of a link', 'archive-link-escape', tar(good, link('l', 'd'), folder('l'))],
-  ['a link in the place of a folder', 'archive-link-escape', tar(good, folder('d'), link('d', 'a'))],
+  [
+    'a folder in the place of a link',
+    'archive-link-escape',
+    tar(good, link('l', 'd'), folder('l')),
+  ],
+  [
+    'a link in the place of a folder',
+    'archive-link-escape',
+    tar(good, folder('d'), link('d', 'a')),
+  ],
   ['a root that is a link', 'archive-link-escape', tar(link('.', 'x'), good)],
-  ['a link of a thousand steps', 'archive-link-escape', tar(good, long('K', 'd/../'.repeat(200)), link('l', 'x'))],
+  [
+    'a link of a thousand steps',
+    'archive-link-escape',
+    tar(good, long('K', 'd/../'.repeat(200)), link('l', 'x')),
+  ],
 
   // Hard links
-  ['a hard link to an absolute path', 'archive-hardlink-invalid', tar(good, hardLink('h', '/etc/passwd'))],
-  ['a hard link that climbs', 'archive-hardlink-invalid', tar(good, hardLink('h', '../../../etc/passwd'))],
-  ['a hard link to a link', 'archive-hardlink-invalid', tar(good, link('l', 'a'), hardLink('h', 'l'))],
+  [
+    'a hard link to an absolute path',
+    'archive-hardlink-invalid',
+    tar(good, hardLink('h', '/etc/passwd')),
+  ],
+  [
+    'a hard link that climbs',
+    'archive-hardlink-invalid',
+    tar(good, hardLink('h', '../../../etc/passwd')),
+  ],
+  [
+    'a hard link to a link',
+    'archive-hardlink-invalid',
+    tar(good, link('l', 'a'), hardLink('h', 'l')),
+  ],
   ['a hard link before its file', 'archive-hardlink-invalid', tar(hardLink('h', 'a'), good)],
   ['a hard link to itself', 'archive-hardlink-invalid', tar(good, hardLink('h', 'h'))],
-  ['a hard link to a folder', 'archive-hardlink-invalid', tar(good, folder('d'), hardLink('h', 'd'))],
+  [
+    'a hard link to a folder',
+    'archive-hardlink-invalid',
+    tar(good, folder('d'), hardLink('h', 'd')),
+  ],
   ['a hard link to the root', 'archive-hardlink-invalid', tar(good, hardLink('h', '.'))],
   ['a hard link that differs in case', 'archive-hardlink-invalid', tar(good, hardLink('h', 'A'))],
   ['a file over a hard link', 'archive-hardlink-invalid', tar(good, hardLink('h', 'a'), file('h'))],
@@ -155,10 +226,18 @@ export const hostile: Hostile[] = [
   // What is no file
   ['a character device', 'archive-type-forbidden', tar(entry({ type: '3' }))],
   ['a block device', 'archive-type-forbidden', tar(entry({ type: '4' }))],
-  ['a pipe named package.json', 'archive-type-forbidden', tar(entry({ name: 'package.json', type: '6' }))],
+  [
+    'a pipe named package.json',
+    'archive-type-forbidden',
+    tar(entry({ name: 'package.json', type: '6' })),
+  ],
   ['a type that nobody knows', 'archive-type-forbidden', tar(entry({ type: 'Z' }))],
   ['a socket by some writers', 'archive-type-forbidden', tar(entry({ type: 's' }))],
-  ['a volume label with content', 'archive-type-forbidden', tar(entry({ type: 'V', body: 'x' }), good)],
+  [
+    'a volume label with content',
+    'archive-type-forbidden',
+    tar(entry({ type: 'V', body: 'x' }), good),
+  ],
   ['a part of another volume', 'archive-type-forbidden', tar(entry({ type: 'M' }), good)],
   ['a GNU sparse file', 'archive-type-forbidden', tar(entry({ type: 'S', magic: 'ustar  \0' }))],
   [
@@ -166,21 +245,45 @@ export const hostile: Hostile[] = [
     'archive-type-forbidden',
     tar(entry({ type: 'S', magic: 'ustar  \0', raw: { 386: '00000000000\x0000000000001' } })),
   ],
-  ['a sparse file, pax 0.0', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.size': '1099511627776' }), good)],
+  [
+    'a sparse file, pax 0.0',
+    'archive-type-forbidden',
+    tar(pax({ 'GNU.sparse.size': '1099511627776' }), good),
+  ],
   ['a sparse file, pax 0.1', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.map': '0,1' }), good)],
   ['a sparse file, pax 1.0', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.major': '1' }), good)],
 
   // Too much
   ['a gzip bomb', 'archive-ratio', () => bomb(4)],
-  ['a zstd bomb', 'archive-ratio', () => zstdCompressSync(tar(file('bomb', Buffer.alloc(64 * 1024 ** 2))))],
+  [
+    'a zstd bomb',
+    'archive-ratio',
+    () => zstdCompressSync(tar(file('bomb', Buffer.alloc(64 * 1024 ** 2)))),
+  ],
   ['a zstd frame that wants 2 GiB', 'archive-too-large', Buffer.from('28b52ffd00a8010000', 'hex')],
-  ['a file of 8 GiB by its header', 'archive-too-large', tar(entry({ size: binary(2n ** 33n + 1n) }))],
+  [
+    'a file of 8 GiB by its header',
+    'archive-too-large',
+    tar(entry({ size: binary(2n ** 33n + 1n) })),
+  ],
   ['a file of 4 EiB by pax', 'archive-too-large', tar(pax({ size: String(2n ** 62n) }), good)],
-  ['a pax header of 8 MiB', 'archive-too-large', () => tar(pax({ comment: 'x'.repeat(8 * 1024 ** 2) }), good)],
-  ['global headers without end', 'archive-too-large', () => tar(...times(2000, () => pax({ comment: 'x' }, 'g')))],
+  [
+    'a pax header of 8 MiB',
+    'archive-too-large',
+    () => tar(pax({ comment: 'x'.repeat(8 * 1024 ** 2) }), good),
+  ],
+  [
+    'global headers without end',
+    'archive-too-large',
+    () => tar(...times(2000, () => pax({ comment: 'x' }, 'g'))),
+  ],
   ['a name of 1 MiB', 'archive-path-too-long', () => tar(long('L', 'x'.repeat(1024 ** 2)), good)],
   ['a name of 300 bytes', 'archive-path-too-long', tar(long('L', 'x'.repeat(300)), good)],
-  ['a path of 1100 bytes', 'archive-path-too-long', tar(long('L', `${'x'.repeat(199)}/`.repeat(6) + 'x'), good)],
+  [
+    'a path of 1100 bytes',
+    'archive-path-too-long',
+    tar(long('L', `${'x'.repeat(199)}/`.repeat(6) + 'x'), good),
+  ],
   ['a path of 2000 levels', 'archive-path-too-long', tar(long('L', 'd/'.repeat(2000) + 'x'), good)],
   ['a path of 65 levels', 'archive-path-too-long', tar(pax({ path: 'd/'.repeat(64) + 'x' }), good)],
   [
@@ -204,12 +307,24 @@ export const hostile: Hostile[] = [
   ['a folder in the place of a file', 'archive-duplicate-path', tar(good, folder('a/'))],
   ['a file in the place of a folder', 'archive-duplicate-path', tar(folder('a'), good)],
   ['a file behind a file', 'archive-duplicate-path', tar(good, file('a/b'))],
-  ['a file in the place of a folder that no entry names', 'archive-duplicate-path', tar(file('a/b'), good)],
+  [
+    'a file in the place of a folder that no entry names',
+    'archive-duplicate-path',
+    tar(file('a/b'), good),
+  ],
   ['names that differ in case', 'archive-duplicate-path', tar(file('README'), file('readme'))],
   ['folders that differ in case', 'archive-duplicate-path', tar(file('Src/a'), file('src/b'))],
-  ['names that differ in composition', 'archive-duplicate-path', tar(file('\u00e9'), file('e\u0301'))],
+  [
+    'names that differ in composition',
+    'archive-duplicate-path',
+    tar(file('\u00e9'), file('e\u0301')),
+  ],
   ['names that differ by a ligature', 'archive-duplicate-path', tar(file('\ufb01x'), file('fix'))],
-  ['names that differ by ß and ss', 'archive-duplicate-path', tar(file('stra\u00dfe'), file('strasse'))],
+  [
+    'names that differ by ß and ss',
+    'archive-duplicate-path',
+    tar(file('stra\u00dfe'), file('strasse')),
+  ],
   ['names that differ by a dot behind', 'archive-duplicate-path', tar(good, file('a.'))],
   ['names that differ by a space behind', 'archive-duplicate-path', tar(file('d/a'), file('d /a'))],
 
@@ -220,7 +335,11 @@ export const hostile: Hostile[] = [
   ['a C1 control in a name', 'archive-name-invalid', tar(file('a\u009bb'))],
   ['a turn of direction in a name', 'archive-name-invalid', tar(file('a\u202etxt.js'))],
   ['a name that is not UTF-8', 'archive-name-invalid', tar(file(Buffer.from([0x63, 0xe9])))],
-  ['a name in overlong UTF-8', 'archive-name-invalid', tar(file(Buffer.from([0xc0, 0xae, 0xc0, 0xae, 0x2f, 0x78])))],
+  [
+    'a name in overlong UTF-8',
+    'archive-name-invalid',
+    tar(file(Buffer.from([0xc0, 0xae, 0xc0, 0xae, 0x2f, 0x78]))),
+  ],
   ['an empty name', 'archive-name-invalid', tar(file(''))],
   ['a file named .', 'archive-name-invalid', tar(file('.'))],
   ['a folder named ..', 'archive-name-invalid', tar(good, folder('..'))],
@@ -230,7 +349,11 @@ export const hostile: Hostile[] = [
 
   // Headers
   ['a wrong checksum', 'archive-corrupt', tar(good, entry({ name: 'b', checksum: '000001\0 ' }))],
-  ['a first header with a wrong checksum', 'archive-corrupt', tar(entry({ checksum: '000001\0 ' }))],
+  [
+    'a first header with a wrong checksum',
+    'archive-corrupt',
+    tar(entry({ checksum: '000001\0 ' })),
+  ],
   ['a negative size', 'archive-corrupt', tar(entry({ size: Buffer.alloc(12, 0xff) }))],
   ['a size that is no number', 'archive-corrupt', tar(entry({ size: '99zzz' }))],
   ['a size with a sign', 'archive-corrupt', tar(entry({ size: '-0000000001\0' }))],
@@ -239,13 +362,25 @@ export const hostile: Hostile[] = [
   ['a binary size that overflows', 'archive-corrupt', tar(entry({ size: binary(2n ** 63n) }))],
   ['a binary size with a strange mark', 'archive-corrupt', tar(entry({ size: binary(1n, 0x81) }))],
   ['a mode that is no number', 'archive-corrupt', tar(entry({ raw: { 100: 'rwxr-xr\0' } }))],
-  ['a folder with content', 'archive-corrupt', tar(good, entry({ name: 'd', type: '5', body: 'x' }))],
-  ['a link with content', 'archive-corrupt', tar(good, entry({ name: 'l', type: '2', link: 'a', body: 'x' }))],
+  [
+    'a folder with content',
+    'archive-corrupt',
+    tar(good, entry({ name: 'd', type: '5', body: 'x' })),
+  ],
+  [
+    'a link with content',
+    'archive-corrupt',
+    tar(good, entry({ name: 'l', type: '2', link: 'a', body: 'x' })),
+  ],
   ['an owner that is no number', 'archive-corrupt', tar(entry({ raw: { 108: 'me\0' } }))],
   ['a group with text behind it', 'archive-corrupt', tar(entry({ raw: { 116: '0\0staff' } }))],
   ['a time that is no number', 'archive-corrupt', tar(entry({ raw: { 136: 'yesterday' } }))],
   ['a device that is no number', 'archive-corrupt', tar(entry({ raw: { 329: 'tape' } }))],
-  ['a list of a folder by no GNU tar', 'archive-type-forbidden', tar(good, entry({ name: 'd', type: 'D' }))],
+  [
+    'a list of a folder by no GNU tar',
+    'archive-type-forbidden',
+    tar(good, entry({ name: 'd', type: 'D' })),
+  ],
   ['a magic that nobody writes', 'archive-corrupt', tar(entry({ magic: 'usXar\x0000' }))],
   ['a ustar version that nobody writes', 'archive-corrupt', tar(entry({ magic: 'ustar\x0099' }))],
 
@@ -256,8 +391,16 @@ export const hostile: Hostile[] = [
     tar(pax({ size: '1024' }), entry({ size: octal(0, 12) }), file('b')),
   ],
   ['a pax size with a sign', 'archive-ambiguous', tar(pax({ size: '-1' }), good)],
-  ['a pax header before a GNU long name', 'archive-ambiguous', tar(pax({ size: '2048' }), long('L', 'x'), good)],
-  ['a GNU long name before a pax header', 'archive-ambiguous', tar(long('L', 'x'), pax({ path: 'y' }), good)],
+  [
+    'a pax header before a GNU long name',
+    'archive-ambiguous',
+    tar(pax({ size: '2048' }), long('L', 'x'), good),
+  ],
+  [
+    'a GNU long name before a pax header',
+    'archive-ambiguous',
+    tar(long('L', 'x'), pax({ path: 'y' }), good),
+  ],
   ['two pax headers', 'archive-ambiguous', tar(pax({ path: 'x' }), pax({ path: 'y' }), good)],
   ['two GNU long names', 'archive-ambiguous', tar(long('L', 'x'), long('L', 'y'), good)],
   ['a GNU long name with a NUL inside', 'archive-ambiguous', tar(long('L', 'x\0y'), good)],
@@ -271,51 +414,123 @@ export const hostile: Hostile[] = [
     'archive-ambiguous',
     tar(pax({ path: 'x' }), pax({ comment: '' }, 'g'), good),
   ],
-  ['a pax path twice', 'archive-ambiguous', tar(entry({ type: 'x', body: '9 path=x\n9 path=y\n' }), good)],
-  ['a pax record that is too long', 'archive-ambiguous', tar(entry({ type: 'x', body: '99 path=x\n' }), good)],
-  ['a pax record that is too short', 'archive-ambiguous', tar(entry({ type: 'x', body: '5 path=x\n' }), good)],
-  ['a pax record of length 0', 'archive-ambiguous', tar(entry({ type: 'x', body: '0 path=x\n' }), good)],
-  ['a pax record without a length', 'archive-ambiguous', tar(entry({ type: 'x', body: 'path=x\n' }), good)],
+  [
+    'a pax path twice',
+    'archive-ambiguous',
+    tar(entry({ type: 'x', body: '9 path=x\n9 path=y\n' }), good),
+  ],
+  [
+    'a pax record that is too long',
+    'archive-ambiguous',
+    tar(entry({ type: 'x', body: '99 path=x\n' }), good),
+  ],
+  [
+    'a pax record that is too short',
+    'archive-ambiguous',
+    tar(entry({ type: 'x', body: '5 path=x\n' }), good),
+  ],
+  [
+    'a pax record of length 0',
+    'archive-ambiguous',
+    tar(entry({ type: 'x', body: '0 path=x\n' }), good),
+  ],
+  [
+    'a pax record without a length',
+    'archive-ambiguous',
+    tar(entry({ type: 'x', body: 'path=x\n' }), good),
+  ],
   ['a blank before a pax key', 'archive-ambiguous', tar(pax({ ' path': 'evil' }), good)],
   ['a tab before a pax key', 'archive-ambiguous', tar(pax({ '\tpath': 'evil' }), good)],
-  ['a blank before a global pax key', 'archive-ambiguous', tar(pax({ ' path': 'evil' }, 'g'), good)],
+  [
+    'a blank before a global pax key',
+    'archive-ambiguous',
+    tar(pax({ ' path': 'evil' }, 'g'), good),
+  ],
   ['a NUL in a pax key', 'archive-corrupt', tar(pax({ 'path\0x': 'evil' }), good)],
   ['a NUL before a pax key', 'archive-corrupt', tar(pax({ '\0path': 'evil' }), good)],
   ['a line feed before a pax key', 'archive-corrupt', tar(pax({ '\npath': 'evil' }), good)],
-  ['a pax time after all times', 'archive-corrupt', tar(pax({ mtime: '9223372036854775808' }), good)],
-  ['a pax time before all times', 'archive-corrupt', tar(pax({ mtime: '-9223372036854775809.5' }), good)],
+  [
+    'a pax time after all times',
+    'archive-corrupt',
+    tar(pax({ mtime: '9223372036854775808' }), good),
+  ],
+  [
+    'a pax time before all times',
+    'archive-corrupt',
+    tar(pax({ mtime: '-9223372036854775809.5' }), good),
+  ],
   ['a pax time of 23 digits', 'archive-corrupt', tar(pax({ mtime: '9'.repeat(23) }), good)],
   [
     'a volume label behind a pax header',
     'archive-ambiguous',
     tar(pax({ path: 'x' }), entry({ name: 'LABEL', type: 'V' }), good),
   ],
-  ['a volume label behind a GNU long name', 'archive-ambiguous', tar(long('L', 'x'), entry({ type: 'V' }), good)],
+  [
+    'a volume label behind a GNU long name',
+    'archive-ambiguous',
+    tar(long('L', 'x'), entry({ type: 'V' }), good),
+  ],
   [
     'volume labels without end',
     'archive-too-large',
     () => tar(...times(2000, () => entry({ name: 'LABEL', type: 'V' })), good),
   ],
-  ['a pax record without a key', 'archive-ambiguous', tar(entry({ type: 'x', body: '5 =x\n' }), good)],
-  ['a GNU header with a ustar prefix', 'archive-ambiguous', tar(entry({ magic: 'ustar  \0', prefix: 'd' }))],
-  ['a GNU header with text behind its times', 'archive-ambiguous', tar(gnuWith({ 345: '14524757000\0', 369: 'd' }))],
+  [
+    'a pax record without a key',
+    'archive-ambiguous',
+    tar(entry({ type: 'x', body: '5 =x\n' }), good),
+  ],
+  [
+    'a GNU header with a ustar prefix',
+    'archive-ambiguous',
+    tar(entry({ magic: 'ustar  \0', prefix: 'd' })),
+  ],
+  [
+    'a GNU header with text behind its times',
+    'archive-ambiguous',
+    tar(gnuWith({ 345: '14524757000\0', 369: 'd' })),
+  ],
   ['a GNU header with a time that is a path', 'archive-ambiguous', tar(gnuWith({ 357: 'etc/' }))],
-  ['a GNU header with the size of a sparse file', 'archive-ambiguous', tar(gnuWith({ 483: '00000000002\0' }))],
-  ['a GNU header with the map of a sparse file', 'archive-ambiguous', tar(gnuWith({ 386: '0000000000000000000001' }))],
+  [
+    'a GNU header with the size of a sparse file',
+    'archive-ambiguous',
+    tar(gnuWith({ 483: '00000000002\0' })),
+  ],
+  [
+    'a GNU header with the map of a sparse file',
+    'archive-ambiguous',
+    tar(gnuWith({ 386: '0000000000000000000001' })),
+  ],
   [
     'a star header whose prefix goes on into its times',
     'archive-ambiguous',
     tar(entry({ name: 'a', prefix: 'p'.repeat(140), raw: { 508: 'tar\0' } })),
   ],
-  ['a header of the first star with a prefix', 'archive-ambiguous', tar(entry({ magic: '', prefix: 'p', raw: star }))],
+  [
+    'a header of the first star with a prefix',
+    'archive-ambiguous',
+    tar(entry({ magic: '', prefix: 'p', raw: star })),
+  ],
   [
     'text in the padding of a GNU long name',
     'archive-ambiguous',
     tar(padded(entry({ type: 'L', body: 'x' }), 1, 'y'), good),
   ],
-  ['text behind the NUL of a GNU long name', 'archive-ambiguous', tar(padded(long('L', 'x'), 2, 'y'), good)],
-  ['text far behind a GNU long name', 'archive-ambiguous', tar(padded(long('L', 'x'), 511, 'y'), good)],
-  ['text in the padding of a long link target', 'archive-ambiguous', tar(padded(long('K', 'x'), 2, 'y'), good)],
+  [
+    'text behind the NUL of a GNU long name',
+    'archive-ambiguous',
+    tar(padded(long('L', 'x'), 2, 'y'), good),
+  ],
+  [
+    'text far behind a GNU long name',
+    'archive-ambiguous',
+    tar(padded(long('L', 'x'), 511, 'y'), good),
+  ],
+  [
+    'text in the padding of a long link target',
+    'archive-ambiguous',
+    tar(padded(long('K', 'x'), 2, 'y'), good),
+  ],
   [
     'records in the padding of a pax header',
     'archive-ambiguous',
@@ -343,8 +558,16 @@ export const hostile: Hostile[] = [
   ['a small body cut off', 'archive-truncated', good.subarray(0, 700)],
   ['a name without its entry', 'archive-corrupt', tar(good, long('L', 'x'))],
   ['one zero block, then more', 'archive-trailing-data', tar(good, Buffer.alloc(512), file('b'))],
-  ['bytes behind the end', 'archive-trailing-data', Buffer.concat([tar(good), Buffer.from('more')])],
-  ['bytes far behind the end', 'archive-trailing-data', Buffer.concat([tar(good), Buffer.alloc(99_999), good])],
+  [
+    'bytes behind the end',
+    'archive-trailing-data',
+    Buffer.concat([tar(good), Buffer.from('more')]),
+  ],
+  [
+    'bytes far behind the end',
+    'archive-trailing-data',
+    Buffer.concat([tar(good), Buffer.alloc(99_999), good]),
+  ],
   ['a second archive', 'archive-trailing-data', Buffer.concat([tar(good), tar(file('b'))])],
   ['HTML', 'archive-unsupported', Buffer.from(`<!doctype html>${'<p>no</p>'.repeat(99)}`)],
   ['a zip file', 'archive-unsupported', Buffer.from(`PK\x03\x04${'x'.repeat(600)}`)],
@@ -360,19 +583,39 @@ export const hostile: Hostile[] = [
   ['gzip with a wrong length', 'archive-corrupt', changed(gz, -2)],
   ['gzip with reserved flags', 'archive-corrupt', changed(gz, 3)],
   ['gzip with bytes behind', 'archive-corrupt', Buffer.concat([gz, Buffer.from('more')])],
-  ['gzip with zeros and bytes behind', 'archive-corrupt', Buffer.concat([gz, Buffer.alloc(9), Buffer.from('more')])],
+  [
+    'gzip with zeros and bytes behind',
+    'archive-corrupt',
+    Buffer.concat([gz, Buffer.alloc(9), Buffer.from('more')]),
+  ],
   ['gzip with another archive behind', 'archive-trailing-data', Buffer.concat([gz, gz])],
   ['zstd, cut', 'archive-truncated', zst.subarray(0, -3)],
   ['zstd with a damaged block', 'archive-corrupt', changed(zst, 6)],
-  ['zstd with bytes behind', 'archive-corrupt', Buffer.concat([zst, Buffer.from('more, and still more')])],
+  [
+    'zstd with bytes behind',
+    'archive-corrupt',
+    Buffer.concat([zst, Buffer.from('more, and still more')]),
+  ],
 ]
 
 /** Archives that look odd and are right: what is in them, as paths. */
 export const odd: [what: string, paths: string[], bytes: Buffer][] = [
-  ['a ./ before each name', ['a', 'd', 'd/b'], tar(folder('./'), file('./a'), folder('./d/'), file('./d/b'))],
+  [
+    'a ./ before each name',
+    ['a', 'd', 'd/b'],
+    tar(folder('./'), file('./a'), folder('./d/'), file('./d/b')),
+  ],
   ['folders after what they hold', ['d', 'd/b'], tar(file('d/b'), folder('d'))],
-  ['.git, which is left out', ['a', 's', 's/x'], tar(file('.git/hooks/x'), good, file('s/.git'), file('s/x'))],
-  ['a v7 header', ['a', 'd', 'd/b'], tar(entry({ name: 'd/', type: '\0', magic: '' }), file('d/b'), good)],
+  [
+    '.git, which is left out',
+    ['a', 's', 's/x'],
+    tar(file('.git/hooks/x'), good, file('s/.git'), file('s/x')),
+  ],
+  [
+    'a v7 header',
+    ['a', 'd', 'd/b'],
+    tar(entry({ name: 'd/', type: '\0', magic: '' }), file('d/b'), good),
+  ],
   ['a contiguous file', ['a'], tar(entry({ name: 'a', type: '7', body: 'x' }))],
   ['a ustar prefix', ['p', 'p/a'], tar(entry({ name: 'a', prefix: 'p', body: 'x' }))],
   [
@@ -386,18 +629,38 @@ export const odd: [what: string, paths: string[], bytes: Buffer][] = [
   ['the last time that 64 bits hold', ['a'], tar(pax({ mtime: '9223372036854775807.9' }), good)],
   ['the first time that 64 bits hold', ['a'], tar(pax({ mtime: '-09223372036854775808' }), good)],
   ['a pax key with a blank inside and behind', ['a'], tar(pax({ 'my key ': 'x' }), good)],
-  ['pax keys that are dropped', ['a'], tar(pax({ 'SCHILY.xattr.security.capability': '\0\x01', mtime: 'NaN' }), good)],
+  [
+    'pax keys that are dropped',
+    ['a'],
+    tar(pax({ 'SCHILY.xattr.security.capability': '\0\x01', mtime: 'NaN' }), good),
+  ],
   ['a global comment', ['a'], tar(pax({ comment: 'deadbeef' }, 'g'), good)],
   ['a pax size that agrees', ['a'], tar(pax({ size: '1' }), good)],
   ['a binary size', ['a', 'b'], tar(entry({ name: 'a', body: 'x', size: binary(1n) }), file('b'))],
-  ['times before and after all times', ['a'], tar(entry({ name: 'a', body: 'x', raw: { 136: binary(2n ** 63n) } }))],
-  ['owners without measure', ['a'], tar(entry({ name: 'a', body: 'x', raw: { 108: Buffer.alloc(8, 0xff) } }))],
+  [
+    'times before and after all times',
+    ['a'],
+    tar(entry({ name: 'a', body: 'x', raw: { 136: binary(2n ** 63n) } })),
+  ],
+  [
+    'owners without measure',
+    ['a'],
+    tar(entry({ name: 'a', body: 'x', raw: { 108: Buffer.alloc(8, 0xff) } })),
+  ],
   ['a link to a link', ['a', 'l', 'm'], tar(good, link('l', 'm'), link('m', 'a'))],
   ['a link to nothing', ['a', 'l'], tar(good, link('l', 'no/such'))],
   ['a link to the root', ['a', 'd', 'd/l'], tar(good, link('d/l', '..'))],
-  ['a hard link to a hard link', ['a', 'h', 'i'], tar(good, hardLink('h', './a'), hardLink('i', 'h'))],
+  [
+    'a hard link to a hard link',
+    ['a', 'h', 'i'],
+    tar(good, hardLink('h', './a'), hardLink('i', 'h')),
+  ],
   ['much padding', ['a'], Buffer.concat([tar(good), Buffer.alloc(100_001)])],
-  ['gzip in many members', ['a'], Buffer.concat(times(3, (i) => gzipSync(tar(good).subarray(i * 700, (i + 1) * 700))))],
+  [
+    'gzip in many members',
+    ['a'],
+    Buffer.concat(times(3, (i) => gzipSync(tar(good).subarray(i * 700, (i + 1) * 700)))),
+  ],
   ['zstd in two frames', ['a'], Buffer.concat([zstdCompressSync(good), zstdCompressSync(end)])],
   ['an empty file', ['a'], tar(file('a', ''))],
   ['a name of 255 bytes', ['x'.repeat(255)], tar(long('L', 'x'.repeat(255)), good)],

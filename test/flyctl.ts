@@ -23,9 +23,10 @@ const quiet = {
 
 export const hasFlyctl = (() => {
   try {
-    return execFileSync('flyctl', ['version'], { env: { ...quiet, HOME: tmpdir() }, encoding: 'utf8' }).startsWith(
-      'fly',
-    )
+    return execFileSync('flyctl', ['version'], {
+      env: { ...quiet, HOME: tmpdir() },
+      encoding: 'utf8',
+    }).startsWith('fly')
   } catch {
     console.log('flyctl is not on PATH: what it makes of localfly is not tried')
     return false

@@ -8,10 +8,19 @@ import { end, entry, file, folder, pax, tar } from './archives.ts'
 type Fields = NonNullable<Parameters<typeof entry>[0]>
 
 /** The fields of a header that are numbers: where, how long, and what they hold unless said otherwise. */
-const numbers = { mode: [100, 8], owner: [108, 8], group: [116, 8], size: [124, 12], time: [136, 12] } as const
+const numbers = {
+  mode: [100, 8],
+  owner: [108, 8],
+  group: [116, 8],
+  size: [124, 12],
+  time: [136, 12],
+} as const
 type Numbers = Record<keyof typeof numbers, number>
 
-function numbered(values: Numbers, write: (value: number, length: number) => string): Record<number, string> {
+function numbered(
+  values: Numbers,
+  write: (value: number, length: number) => string,
+): Record<number, string> {
   const fields = Object.entries(numbers).map(([name, [at, length]]) => [
     at,
     write(values[name as keyof Numbers], length),
@@ -36,7 +45,9 @@ const dart = (fields: Fields): Buffer => {
 /** Ant before 1.9: digits to the right, a space and a NUL (or a space alone) at their end, and no version of ustar. */
 const ant = (fields: Fields): Buffer => {
   const write = (value: number, length: number) =>
-    length === 8 ? `${value.toString(8).padStart(length - 2)} \0` : `${value.toString(8).padStart(length - 1)} `
+    length === 8
+      ? `${value.toString(8).padStart(length - 2)} \0`
+      : `${value.toString(8).padStart(length - 1)} `
   return entry({ ...fields, magic: 'ustar\0\0\0', raw: numbered(valuesOf(fields), write) })
 }
 
@@ -46,13 +57,21 @@ const star = (fields: Fields): Buffer =>
 
 /** star before POSIX: fields of its own in place of ustar's magic. */
 const oldStar = (fields: Fields): Buffer =>
-  entry({ ...fields, magic: '', raw: { 257: '1', 283: '14524757000 14524757000 ', 307: 'root', 508: 'tar\0' } })
+  entry({
+    ...fields,
+    magic: '',
+    raw: { 257: '1', 283: '14524757000 14524757000 ', 307: 'root', 508: 'tar\0' },
+  })
 
 /** GNU tar and Go: times of access and of change where ustar has the first part of a long name. */
 const gnuTimes = (fields: Fields, times = '14524757000\x0014524757000\0'): Buffer =>
   entry({ ...fields, magic: 'ustar  \0', raw: { 345: times, ...fields.raw } })
 
-const binaryTime = Buffer.concat([Buffer.from([0x80]), Buffer.alloc(7), Buffer.from([0x65, 0x53, 0xf1, 0])])
+const binaryTime = Buffer.concat([
+  Buffer.from([0x80]),
+  Buffer.alloc(7),
+  Buffer.from([0x65, 0x53, 0xf1, 0]),
+])
 
 export const foreign: [what: string, paths: string[], bytes: Buffer][] = [
   [
@@ -111,8 +130,16 @@ export const foreign: [what: string, paths: string[], bytes: Buffer][] = [
       gnuTimes({ name: 'l', type: '2', link: 'd/a' }),
     ),
   ],
-  ['a GNU header with atime alone', ['a'], tar(gnuTimes({ name: 'a', body: 'x' }, '14524757000\0'))],
-  ['a GNU header with a binary atime', ['a'], tar(gnuTimes({ name: 'a', body: 'x', raw: { 345: binaryTime } }))],
+  [
+    'a GNU header with atime alone',
+    ['a'],
+    tar(gnuTimes({ name: 'a', body: 'x' }, '14524757000\0')),
+  ],
+  [
+    'a GNU header with a binary atime',
+    ['a'],
+    tar(gnuTimes({ name: 'a', body: 'x', raw: { 345: binaryTime } })),
+  ],
   [
     'an incremental archive of GNU tar',
     ['d', 'd/a'],
@@ -123,12 +150,24 @@ export const foreign: [what: string, paths: string[], bytes: Buffer][] = [
     ),
   ],
   ['a folder twice', ['a', 'd'], tar(file('a'), folder('d'), folder('d/'))],
-  ['a folder again after what it holds', ['d', 'd/a'], tar(folder('d'), file('d/a'), folder('./d/'), folder('d'))],
+  [
+    'a folder again after what it holds',
+    ['d', 'd/a'],
+    tar(folder('d'), file('d/a'), folder('./d/'), folder('d')),
+  ],
   ['the root twice', ['a'], tar(folder('./'), file('./a'), folder('.'), folder('./'))],
   ['folders between the files of others', ['d', 'd/a', 'e', 'e/b'], repeatedFolders()],
 ]
 
 /** As a writer does that puts the folders of each file before it. */
 function repeatedFolders(): Buffer {
-  return Buffer.concat([folder('d/'), folder('e/'), file('d/a'), folder('d/'), folder('e/'), file('e/b'), end])
+  return Buffer.concat([
+    folder('d/'),
+    folder('e/'),
+    file('d/a'),
+    folder('d/'),
+    folder('e/'),
+    file('e/b'),
+    end,
+  ])
 }

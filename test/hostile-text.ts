@@ -85,8 +85,9 @@ const runners: Record<string, RegExp> = {
 
 /** What some reader of this output would obey; empty when it is safe. Lines are cut wherever any reader cuts them. */
 export function obeyed(output: string): string[] {
-  // oxlint-disable-next-line no-control-regex -- control characters are what it is about
-  const acting = output.match(/[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]/g) ?? []
+  const acting =
+    // oxlint-disable-next-line no-control-regex -- control characters are what it is about
+    output.match(/[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]/g) ?? []
   const commands = output
     .split(/[\n\r\u0085\u2028\u2029]/)
     .flatMap((line) => Object.keys(runners).filter((name) => runners[name]!.test(line)))

@@ -22,7 +22,11 @@ export function productFiles(): ProductFile[] {
 
 function readProductFile(path: string): ProductFile {
   const code = stripTypeScriptTypes(readFileSync(join(root, path), 'utf8').replace(/^#!.*/, ''))
-  return { path, code, program: parse(code, { ecmaVersion: 'latest', sourceType: 'module', locations: true }) }
+  return {
+    path,
+    code,
+    program: parse(code, { ecmaVersion: 'latest', sourceType: 'module', locations: true }),
+  }
 }
 
 /** A node and all that is in it, outer before inner. */
@@ -30,5 +34,6 @@ export function* nodesIn(node: unknown): Generator<AnyNode> {
   if (typeof node !== 'object' || node === null) return
   if (Array.isArray(node)) return yield* node.flatMap((one) => [...nodesIn(one)])
   if ('type' in node && typeof node.type === 'string') yield node as AnyNode
-  for (const [key, inside] of Object.entries(node)) if (key !== 'loc' && key !== 'regex') yield* nodesIn(inside)
+  for (const [key, inside] of Object.entries(node))
+    if (key !== 'loc' && key !== 'regex') yield* nodesIn(inside)
 }

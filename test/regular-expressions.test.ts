@@ -12,8 +12,10 @@ const bounded: Record<string, string> = {
 
 /** Those that code puts together, by their files: the parts are constants of ours, never a stranger's text. */
 const composed: Record<string, string> = {
-  'gateway/src/http/log/endpoint.ts': 'an address of `routes` with one `[^/]+` in it, anchored: linear',
-  'gateway/src/llb/image-name.ts': 'the grammar of image references, for 1,024 characters at most (maxChars)',
+  'gateway/src/http/log/endpoint.ts':
+    'an address of `routes` with one `[^/]+` in it, anchored: linear',
+  'gateway/src/llb/image-name.ts':
+    'the grammar of image references, for 1,024 characters at most (maxChars)',
 }
 
 /** Every regular expression that the product's code holds, and every place where it makes one. */
@@ -23,9 +25,13 @@ function regularExpressions(): { literals: Found[]; made: string[] } {
   for (const { path, program } of productFiles())
     for (const node of nodesIn(program)) {
       if (node.type === 'Literal' && node.regex)
-        literals.push({ place: `${path} /${node.regex.pattern}/${node.regex.flags}`, ...node.regex })
+        literals.push({
+          place: `${path} /${node.regex.pattern}/${node.regex.flags}`,
+          ...node.regex,
+        })
       const isCall = node.type === 'NewExpression' || node.type === 'CallExpression'
-      if (isCall && node.callee.type === 'Identifier' && node.callee.name === 'RegExp') made.push(path)
+      if (isCall && node.callee.type === 'Identifier' && node.callee.name === 'RegExp')
+        made.push(path)
     }
   return { literals, made }
 }
@@ -33,19 +39,30 @@ function regularExpressions(): { literals: Found[]; made: string[] } {
 describe('regular expressions', () => {
   const { literals, made } = regularExpressions()
 
-  test('each takes linear time, or reads no more than a named bound', { timeout: 180_000 }, async () => {
-    const checked = new Map(literals.filter(({ place }) => !(place in bounded)).map((found) => [found.place, found]))
-    const wrong: string[] = []
-    for (const { place, pattern, flags } of checked.values()) {
-      const { status } = await check(pattern, flags, { timeout: 60_000 })
-      if (status !== 'safe') wrong.push(`${place} is ${status}`)
-    }
-    expect(wrong).toEqual([])
-  })
+  test(
+    'each takes linear time, or reads no more than a named bound',
+    { timeout: 180_000 },
+    async () => {
+      const checked = new Map(
+        literals.filter(({ place }) => !(place in bounded)).map((found) => [found.place, found]),
+      )
+      const wrong: string[] = []
+      for (const { place, pattern, flags } of checked.values()) {
+        const { status } = await check(pattern, flags, { timeout: 60_000 })
+        if (status !== 'safe') wrong.push(`${place} is ${status}`)
+      }
+      expect(wrong).toEqual([])
+    },
+  )
 
-  test('the checker finds what is exponential and what is square', { timeout: 60_000 }, async () => {
-    for (const pattern of ['^(?:\\d+)+$', '\\r+$']) expect((await check(pattern, '')).status).toBe('vulnerable')
-  })
+  test(
+    'the checker finds what is exponential and what is square',
+    { timeout: 60_000 },
+    async () => {
+      for (const pattern of ['^(?:\\d+)+$', '\\r+$'])
+        expect((await check(pattern, '')).status).toBe('vulnerable')
+    },
+  )
 
   test('none is made from a text that comes at run time', () => {
     expect([...new Set(made)].toSorted()).toEqual(Object.keys(composed))

@@ -136,13 +136,18 @@ export class IgnorePatterns {
   /** With the states that are entered together with these; the same for the same members, while there is room. */
   #withFree(members: State[]): States {
     // The list grows while it is read: a free state may have free ones itself.
-    for (const state of members) if (state.free) for (const free of state.free.values()) this.#enter(members, free)
+    for (const state of members)
+      if (state.free) for (const free of state.free.values()) this.#enter(members, free)
     this.spend(stepCost * (members.length + 1))
     const key = members.map(({ id }) => id).join()
     const known = this.#known.get(key)
     if (known) return known
     const rules = members.flatMap((state) => state.rules)
-    const found = { members, matched: rules.toSorted((a, b) => a - b), next: new Map<number, States>() }
+    const found = {
+      members,
+      matched: rules.toSorted((a, b) => a - b),
+      next: new Map<number, States>(),
+    }
     this.spend(stepCost * rules.length)
     this.#membersLeft -= members.length + rules.length
     if (this.#membersLeft > 0) this.#known.set(key, found)
@@ -201,5 +206,7 @@ function checkLimits(patterns: readonly string[]): void {
   if (patterns.length <= count && long === undefined && all <= allChars) return
   const what = long === undefined ? '' : ` One begins with ${JSON.stringify(long.slice(0, 50))}.`
   const detail = `There are ${patterns.length} ignore patterns with ${all} characters. At most ${count} are taken, with ${patternChars} characters each and ${allChars} in all.${what} Write fewer or shorter ones.`
-  throw new Problem('ignore-limit', detail, { facts: { limits: { patterns: count, patternChars, allChars } } })
+  throw new Problem('ignore-limit', detail, {
+    facts: { limits: { patterns: count, patternChars, allChars } },
+  })
 }

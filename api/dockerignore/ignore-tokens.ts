@@ -32,7 +32,8 @@ export function readPattern(given: string): { isException: boolean; tokens: Toke
 
 function tokensOf(chars: string[]): Token[] {
   // Two stars before plain text also match in the middle of a name: an old habit of Docker's.
-  const isPlainEnd = isStars(chars, 0) && chars.length > 2 && chars[2] !== '/' && !chars.slice(2).some(isSpecial)
+  const isPlainEnd =
+    isStars(chars, 0) && chars.length > 2 && chars[2] !== '/' && !chars.slice(2).some(isSpecial)
   if (isPlainEnd) return [{ kind: 'path' }, ...chars.slice(2).map(literal)]
   const tokens: Token[] = []
   for (let at = 0; at < chars.length;) {

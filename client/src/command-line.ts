@@ -18,7 +18,12 @@ export type FollowCommand = Where & { name: 'follow'; id: string; show: Show }
 /** What is shown of a log: events of these types, or of the steps whose name holds this. */
 export type Show = { only?: string | undefined; step?: string | undefined }
 export type RetryCommand = Where & { name: 'retry'; id: string; again: boolean }
-export type CancelCommand = Where & { name: 'cancel'; id: string; abort: boolean; why: string | null }
+export type CancelCommand = Where & {
+  name: 'cancel'
+  id: string
+  abort: boolean
+  why: string | null
+}
 export type RollbackCommand = Where & { name: 'rollback'; app: string; query: URLSearchParams }
 export type Command =
   | DeployCommand
@@ -106,12 +111,15 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (values.help || name === undefined || name === 'help') return { name: 'help' }
 
   const address = values.gateway ?? env['TARMAC_GATEWAY']
-  if (!address) throw wrongUse('Say where the gateway is: set TARMAC_GATEWAY, or give --gateway URL.')
+  if (!address)
+    throw wrongUse('Say where the gateway is: set TARMAC_GATEWAY, or give --gateway URL.')
   const where = { gateway: readUrl(address), token: values.token ?? env['TARMAC_TOKEN'] ?? '' }
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
-  if (name === 'follow' && args.length === 1) return { name, id: args[0]!, show: { only, step }, ...where }
-  if (name === 'retry' && args.length === 1) return { name, id: args[0]!, again: values.again, ...where }
+  if (name === 'follow' && args.length === 1)
+    return { name, id: args[0]!, show: { only, step }, ...where }
+  if (name === 'retry' && args.length === 1)
+    return { name, id: args[0]!, again: values.again, ...where }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...where }
   if (name === 'rollback' && args.length === 1) {

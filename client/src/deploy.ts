@@ -19,21 +19,33 @@ const confirmMs = 5000
  * Interrupted: the deployment is stopped while no machine has been touched; then a person is asked, and a program leaves
  * it to go on. Returns what to say.
  */
-async function leaveOrCancel(id: string, gateway: Gateway, printer: Printer, signal: AbortSignal): Promise<string> {
-  printer.note(`cancelling ${id}; Ctrl-C once more leaves at once, and tarmac follow ${id} shows what became of it`)
+async function leaveOrCancel(
+  id: string,
+  gateway: Gateway,
+  printer: Printer,
+  signal: AbortSignal,
+): Promise<string> {
+  printer.note(
+    `cancelling ${id}; Ctrl-C once more leaves at once, and tarmac follow ${id} shows what became of it`,
+  )
   const wish = { by: userInfo().username, why: 'interrupted', abort: false }
   try {
     return await cancelled(id, gateway, wish)
   } catch (error) {
     const goesOn = `Deployment ${id} goes on: ${(error as Error).message} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
     const tooLate = error instanceof Problem && error.code === 'too-late'
-    if (!tooLate || signal.reason !== 'SIGINT' || !process.stdin.isTTY || !(await wantsBack())) return goesOn
+    if (!tooLate || signal.reason !== 'SIGINT' || !process.stdin.isTTY || !(await wantsBack()))
+      return goesOn
     return await cancelled(id, gateway, { ...wish, abort: true })
   }
 }
 
 /** Asks for the end, and waits a little for it. */
-async function cancelled(id: string, gateway: Gateway, wish: Parameters<Gateway['cancel']>[1]): Promise<string> {
+async function cancelled(
+  id: string,
+  gateway: Gateway,
+  wish: Parameters<Gateway['cancel']>[1],
+): Promise<string> {
   const deadline = performance.now() + confirmMs
   let { state } = await gateway.cancel(id, wish)
   while (!isFinal(state) && performance.now() < deadline) {
@@ -48,7 +60,9 @@ async function cancelled(id: string, gateway: Gateway, wish: Parameters<Gateway[
 async function wantsBack(): Promise<boolean> {
   // Not as a terminal, so that another Ctrl-C is a signal like the first.
   using asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
-  const answer = await asking.question('Machines have been touched. Put them back (y), or let it go on (Enter)? ')
+  const answer = await asking.question(
+    'Machines have been touched. Put them back (y), or let it go on (Enter)? ',
+  )
   return /^y/i.test(answer)
 }
 
@@ -63,12 +77,21 @@ export async function deploy(
     throw new Problem('option-invalid', `There is no folder ${command.folder}.`, { cause })
   })
   const { dockerfile, plan } = command.options
-  const [entries, facts] = await Promise.all([listSource(folder, [dockerfile, plan]), gitFacts(folder, process.env)])
+  const [entries, facts] = await Promise.all([
+    listSource(folder, [dockerfile, plan]),
+    gitFacts(folder, process.env),
+  ])
   const files = entries.filter(({ type }) => type !== 'folder')
   if (files.length === 0)
-    throw new Problem('archive-empty', `There is nothing to send in ${folder}: no files, or all of them ignored.`)
+    throw new Problem(
+      'archive-empty',
+      `There is nothing to send in ${folder}: no files, or all of them ignored.`,
+    )
   const dotenv = files.find(({ path }) => basename(path) === '.env')
-  if (dotenv) printer.note(`warning: ${dotenv.path} is sent with the source; list it in .gitignore if it holds secrets`)
+  if (dotenv)
+    printer.note(
+      `warning: ${dotenv.path} is sent with the source; list it in .gitignore if it holds secrets`,
+    )
 
   const progress = printer.upload(files.length, entries)
   const body = packSource(folder, entries, progress.packed)

@@ -27,7 +27,8 @@ export async function dockerRules(folder: string, named: (string | null)[]) {
     /** A folder of a folder; null when nothing inside can be wanted. */
     enter(outer: DockerFolder, path: string): DockerFolder | null {
       const { isIgnored, hits, states } = find(outer, path)
-      if (isIgnored && !mayComeBack && !wanted.some((name) => name.startsWith(`${path}/`))) return null
+      if (isIgnored && !mayComeBack && !wanted.some((name) => name.startsWith(`${path}/`)))
+        return null
       return { hits, states: patterns.follow(states, '/') }
     },
   }

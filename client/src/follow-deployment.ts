@@ -16,7 +16,10 @@ export async function followToEnd(
   gateway: Gateway,
   printer: Printer,
   signal: AbortSignal,
-  { onInterrupt = goesOn, show = {} }: { onInterrupt?: (id: string) => Promise<string>; show?: Show } = {},
+  {
+    onInterrupt = goesOn,
+    show = {},
+  }: { onInterrupt?: (id: string) => Promise<string>; show?: Show } = {},
 ): Promise<number> {
   const { id } = deployment
   const isShown = show.step ? ofSteps(show.step) : () => true
@@ -33,7 +36,8 @@ export async function followToEnd(
   }
 }
 
-const goesOn = async (id: string) => `Deployment ${id} goes on without you. To follow it: tarmac follow ${id}`
+const goesOn = async (id: string) =>
+  `Deployment ${id} goes on without you. To follow it: tarmac follow ${id}`
 
 /** True for what the steps tell whose name holds this; the name comes before all else of a step. */
 function ofSteps(part: string): (event: DeploymentEvent) => boolean {
@@ -73,7 +77,8 @@ export async function* followDeployment(
       if (signal.aborted || (error instanceof Problem && error.status < 500)) throw error
       const unavailableMs = Date.now() - heardAt
       if (unavailableMs > giveUpMs) throw error
-      if (unavailableMs > quietMs && !told) say(`${(error as Error).message} Trying again until it is back.`)
+      if (unavailableMs > quietMs && !told)
+        say(`${(error as Error).message} Trying again until it is back.`)
       told ||= unavailableMs > quietMs
     }
     const waitMs = Math.min(backOffMs.most, backOffMs.first * 2 ** failures++)

@@ -37,10 +37,16 @@ export class Gateway {
     sent: (bytes: number) => void,
     signal: AbortSignal,
   ): Promise<Deployment> {
-    const url = new URL(`${this.#base}${fill(routes.deployments, { app })}?${writeOptions(options).toString()}`)
+    const url = new URL(
+      `${this.#base}${fill(routes.deployments, { app })}?${writeOptions(options).toString()}`,
+    )
     const { type, wrap } = secrets.size > 0 ? formWith(secrets) : plainBody
     const headers = { ...this.#headers, 'Content-Type': type, Expect: '100-continue' }
-    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, { method: 'POST', headers, signal })
+    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
+      method: 'POST',
+      headers,
+      signal,
+    })
     const counted = new Transform({
       transform(chunk: Buffer, _encoding, done) {
         sent(chunk.length)
@@ -62,7 +68,9 @@ export class Gateway {
       if (response.statusCode !== 202) throw problemOf(url, response.statusCode!, answer)
       return JSON.parse(answer) as Deployment
     } catch (error) {
-      throw error instanceof Problem || signal.aborted ? error : (packing ?? unreachable(url, error))
+      throw error instanceof Problem || signal.aborted
+        ? error
+        : (packing ?? unreachable(url, error))
     } finally {
       clearTimeout(impatience)
       request.on('error', () => {}) // the answer has come; the line may break
@@ -72,28 +80,48 @@ export class Gateway {
 
   async find(id: string, signal: AbortSignal): Promise<Deployment> {
     const url = new URL(this.recordUrl(id))
-    const response = await this.#get(url, 'application/json', AbortSignal.any([signal, AbortSignal.timeout(answerMs)]))
+    const response = await this.#get(
+      url,
+      'application/json',
+      AbortSignal.any([signal, AbortSignal.timeout(answerMs)]),
+    )
     return (await response.json()) as Deployment
   }
 
   /** Asks for a deployment's end; the answer may still be on its way there. */
-  async cancel(id: string, wish: { by: string; why: string | null; abort: boolean }): Promise<Deployment> {
-    const query = new URLSearchParams({ by: wish.by, ...(wish.why && { why: wish.why }), abort: String(wish.abort) })
+  async cancel(
+    id: string,
+    wish: { by: string; why: string | null; abort: boolean },
+  ): Promise<Deployment> {
+    const query = new URLSearchParams({
+      by: wish.by,
+      ...(wish.why && { why: wish.why }),
+      abort: String(wish.abort),
+    })
     const url = new URL(`${this.#base}${fill(routes.cancel, { id })}?${query.toString()}`)
-    const response = await this.#fetch(url, { method: 'POST', signal: AbortSignal.timeout(answerMs) })
+    const response = await this.#fetch(url, {
+      method: 'POST',
+      signal: AbortSignal.timeout(answerMs),
+    })
     return (await response.json()) as Deployment
   }
 
   async retry(id: string, again: boolean): Promise<Deployment> {
     const url = new URL(`${this.#base}${fill(routes.retry, { id })}?again=${again}`)
-    const response = await this.#fetch(url, { method: 'POST', signal: AbortSignal.timeout(answerMs) })
+    const response = await this.#fetch(url, {
+      method: 'POST',
+      signal: AbortSignal.timeout(answerMs),
+    })
     return (await response.json()) as Deployment
   }
 
   /** Nothing is uploaded: the gateway has the image. */
   async rollBack(app: string, query: URLSearchParams): Promise<Deployment> {
     const url = new URL(`${this.#base}${fill(routes.rollback, { app })}?${query.toString()}`)
-    const response = await this.#fetch(url, { method: 'POST', signal: AbortSignal.timeout(answerMs) })
+    const response = await this.#fetch(url, {
+      method: 'POST',
+      signal: AbortSignal.timeout(answerMs),
+    })
     return (await response.json()) as Deployment
   }
 
@@ -109,7 +137,11 @@ export class Gateway {
     const silence = new AbortController()
     const watch = setTimeout(() => silence.abort(new Error('the line went silent')), silenceMs)
     try {
-      const response = await this.#get(url, 'application/x-ndjson', AbortSignal.any([signal, silence.signal]))
+      const response = await this.#get(
+        url,
+        'application/x-ndjson',
+        AbortSignal.any([signal, silence.signal]),
+      )
       let rest = ''
       for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
         watch.refresh()
@@ -131,11 +163,12 @@ export class Gateway {
     url: URL,
     init: { method?: string; headers?: Record<string, string>; signal: AbortSignal },
   ): Promise<Response> {
-    const response = await fetch(url, { ...init, headers: { ...this.#headers, ...init.headers } }).catch(
-      (error: unknown) => {
-        throw unreachable(url, error)
-      },
-    )
+    const response = await fetch(url, {
+      ...init,
+      headers: { ...this.#headers, ...init.headers },
+    }).catch((error: unknown) => {
+      throw unreachable(url, error)
+    })
     if (!response.ok) throw problemOf(url, response.status, await response.text())
     return response
   }
@@ -148,7 +181,10 @@ function formWith(secrets: Map<string, string>): typeof plainBody {
   const boundary = randomUUID()
   const field = (name: string, more: string) =>
     `--${boundary}\r\nContent-Disposition: form-data; name="${name}"${more}\r\n\r\n`
-  const fields = Array.from(secrets, ([name, value]) => `${field(`secret.${name}`, '')}${value}\r\n`)
+  const fields = Array.from(
+    secrets,
+    ([name, value]) => `${field(`secret.${name}`, '')}${value}\r\n`,
+  )
   async function* wrap(body: AsyncIterable<Buffer>) {
     yield Buffer.from(fields.join('') + field('source', '; filename="source"'))
     yield* body
@@ -166,13 +202,21 @@ function problemOf(url: URL, status: number, answer: string): Problem {
   }
   const known = ProblemBody.safeParse(body)
   if (known.success) return Problem.from(known.data)
-  return new Problem('not-ready', `${url.origin} answered ${status} like no gateway does: ${answer.slice(0, 200)}`)
+  return new Problem(
+    'not-ready',
+    `${url.origin} answered ${status} like no gateway does: ${answer.slice(0, 200)}`,
+  )
 }
 
 function unreachable(url: URL, error: unknown): Problem {
   const { message, cause } = error as Error
-  const reason = cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : message
-  return new Problem('not-ready', `The gateway at ${url.origin} cannot be reached: ${reason}. Is its address right?`, {
-    cause: error,
-  })
+  const reason =
+    cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : message
+  return new Problem(
+    'not-ready',
+    `The gateway at ${url.origin} cannot be reached: ${reason}. Is its address right?`,
+    {
+      cause: error,
+    },
+  )
 }

@@ -7,7 +7,10 @@ const run = promisify(execFile)
 const gitMs = 5000
 
 /** CI systems by the variable that betrays them, and the variables that hold commit, branch, message and author. */
-const systems: Record<string, { commit: string; branch: string[]; message?: string; author?: string }> = {
+const systems: Record<
+  string,
+  { commit: string; branch: string[]; message?: string; author?: string }
+> = {
   GITHUB_ACTIONS: { commit: 'GITHUB_SHA', branch: ['GITHUB_HEAD_REF', 'GITHUB_REF_NAME'] },
   GITLAB_CI: {
     commit: 'CI_COMMIT_SHA',
@@ -35,7 +38,9 @@ export async function gitFacts(folder: string, env: NodeJS.ProcessEnv): Promise<
   const system = Object.entries(systems).find(([sign]) => env[sign])?.[1]
   const ci = (names: string[]) => names.map((name) => env[name]).find(Boolean)
   const git = async (...args: string[]) => {
-    const done = run('git', ['-C', folder, ...args], { timeout: gitMs }).catch(() => ({ stdout: '' }))
+    const done = run('git', ['-C', folder, ...args], { timeout: gitMs }).catch(() => ({
+      stdout: '',
+    }))
     return (await done).stdout.trim()
   }
   const [head, branch] = await Promise.all([

@@ -13,7 +13,9 @@ export function checkGitPatterns(file: string, text: string): void {
     const anyFolders = line.split('/').slice(0, -1).filter(isAnyFolders).length
     if (anyFolders <= maxAnyFolders) continue
     const detail = `The pattern in line ${index + 1} of ${file} has ** too often: at most ${maxAnyFolders} times before its end. Write it with fewer.`
-    throw new Problem('ignore-limit', detail, { facts: { file, line: index + 1, limit: maxAnyFolders } })
+    throw new Problem('ignore-limit', detail, {
+      facts: { file, line: index + 1, limit: maxAnyFolders },
+    })
   }
 }
 

@@ -29,25 +29,33 @@ export async function listSource(folder: string, named: (string | null)[]): Prom
   const above = await rulesAbove(folder)
   const entries: Entry[] = []
 
-  const walk = async (path: string, outer: Rules[], dockerFolder: DockerFolder): Promise<boolean> => {
+  const walk = async (
+    path: string,
+    outer: Rules[],
+    dockerFolder: DockerFolder,
+  ): Promise<boolean> => {
     const here = join(folder, path)
     const inDocker = new Map<string, DockerFolder>()
     const rules = [...(await gitRules(here)), ...outer]
     const names = await readdir(here, { withFileTypes: true })
     const wanted = names.filter((found) => {
       const inside = join(path, found.name)
-      if (never.has(found.name) || isIgnored(join(folder, inside), found.isDirectory(), rules)) return false
+      if (never.has(found.name) || isIgnored(join(folder, inside), found.isDirectory(), rules))
+        return false
       if (!found.isDirectory()) return !docker.excludes(dockerFolder, inside)
       const wantedFolder = docker.enter(dockerFolder, inside)
       if (wantedFolder) inDocker.set(inside, wantedFolder)
       return wantedFolder !== null
     })
     if (wanted.length > 0) checkDepth(path)
-    const found = await Promise.all(wanted.map((name) => readEntry(folder, join(path, name.name), name)))
+    const found = await Promise.all(
+      wanted.map((name) => readEntry(folder, join(path, name.name), name)),
+    )
     let any = false
     for (const entry of sortByName(found.filter((entry) => entry !== null))) {
       const at = entries.push(entry) - 1
-      if (entry.type !== 'folder' || (await walk(entry.path, rules, inDocker.get(entry.path)!))) any = true
+      if (entry.type !== 'folder' || (await walk(entry.path, rules, inDocker.get(entry.path)!)))
+        any = true
       else entries.splice(at)
     }
     return any
@@ -68,7 +76,9 @@ async function readEntry(folder: string, path: string, name: Dirent): Promise<En
   if (name.isDirectory()) return { type: 'folder', path }
   if (name.isSymbolicLink()) return { type: 'link', path, target: await readlink(file) }
   const found = await stat(file)
-  return found.isFile() ? { type: 'file', path, mode: found.mode & 0o100 ? 0o755 : 0o644, sizeBytes: found.size } : null
+  return found.isFile()
+    ? { type: 'file', path, mode: found.mode & 0o100 ? 0o755 : 0o644, sizeBytes: found.size }
+    : null
 }
 
 /** All entries are of one folder, so their paths sort as their names do: by their bytes. */

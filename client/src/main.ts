@@ -11,7 +11,9 @@ import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 /** `tarmac`, from its arguments to its exit code. */
 async function main(argv: string[]): Promise<number> {
   const interrupt = new AbortController()
-  const printer: Printer = argv.includes('--json') ? jsonPrinter() : peoplePrinter(process.stderr.isTTY)
+  const printer: Printer = argv.includes('--json')
+    ? jsonPrinter()
+    : peoplePrinter(process.stderr.isTTY)
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.on(name, () => {
       if (interrupt.signal.aborted) process.exit(printer.interrupted('Left at once.'))
@@ -24,19 +26,37 @@ async function main(argv: string[]): Promise<number> {
     const gateway = new Gateway(command.gateway, command.token)
     if (command.name === 'cancel') {
       const wish = { by: userInfo().username, why: command.why, abort: command.abort }
-      return await followToEnd(await gateway.cancel(command.id, wish), gateway, printer, interrupt.signal)
+      return await followToEnd(
+        await gateway.cancel(command.id, wish),
+        gateway,
+        printer,
+        interrupt.signal,
+      )
     }
     if (command.name === 'retry')
-      return await followToEnd(await gateway.retry(command.id, command.again), gateway, printer, interrupt.signal)
+      return await followToEnd(
+        await gateway.retry(command.id, command.again),
+        gateway,
+        printer,
+        interrupt.signal,
+      )
     if (command.name === 'rollback')
-      return await followToEnd(await gateway.rollBack(command.app, command.query), gateway, printer, interrupt.signal)
+      return await followToEnd(
+        await gateway.rollBack(command.app, command.query),
+        gateway,
+        printer,
+        interrupt.signal,
+      )
     if (command.name === 'deploy') return await deploy(command, gateway, printer, interrupt.signal)
     const found = await gateway.find(command.id, interrupt.signal)
     return await followToEnd(found, gateway, printer, interrupt.signal, { show: command.show })
   } catch (error) {
-    if (interrupt.signal.aborted) return printer.interrupted('Stopped; the gateway has taken nothing.')
+    if (interrupt.signal.aborted)
+      return printer.interrupted('Stopped; the gateway has taken nothing.')
     const known = error instanceof Problem
-    return printer.failed(known ? error : new Problem('internal', `The client failed: ${messageOf(error)}`))
+    return printer.failed(
+      known ? error : new Problem('internal', `The client failed: ${messageOf(error)}`),
+    )
   }
 }
 
@@ -45,7 +65,8 @@ function show(text: string): number {
   return 0
 }
 
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : asProblem(error).message)
+const messageOf = (error: unknown) =>
+  error instanceof Error ? error.message : asProblem(error).message
 
 process.stdout.on('error', () => process.exit(1)) // whoever read the output has gone
 process.exitCode = await main(process.argv.slice(2))

@@ -14,8 +14,13 @@ const readsAhead = 32
  * Entries as a compressed tar: zstd, or gzip where this Node has no zstd. No times, no owners, modes 0755 and 0644: the
  * same files give the same bytes. `packed` hears how many bytes of the files have gone in.
  */
-export function packSource(folder: string, entries: Entry[], packed: (bytes: number) => void): Readable {
-  const compress = typeof zlib.createZstdCompress === 'function' ? zlib.createZstdCompress() : zlib.createGzip()
+export function packSource(
+  folder: string,
+  entries: Entry[],
+  packed: (bytes: number) => void,
+): Readable {
+  const compress =
+    typeof zlib.createZstdCompress === 'function' ? zlib.createZstdCompress() : zlib.createGzip()
   return pipeline(Readable.from(gathered(tar(folder, entries, packed))), compress, () => {})
 }
 
@@ -34,23 +39,34 @@ async function* gathered(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
   yield Buffer.concat(waiting)
 }
 
-async function* tar(folder: string, entries: Entry[], packed: (bytes: number) => void): AsyncGenerator<Buffer> {
+async function* tar(
+  folder: string,
+  entries: Entry[],
+  packed: (bytes: number) => void,
+): AsyncGenerator<Buffer> {
   // Small files are read a few ahead: one after the other, opening them would take longer than sending them.
   const ahead: (Promise<Buffer> | null)[] = []
   let next = 0
   for (const entry of entries) {
-    while (ahead.length < readsAhead && next < entries.length) ahead.push(readSmall(folder, entries[next++]!))
+    while (ahead.length < readsAhead && next < entries.length)
+      ahead.push(readSmall(folder, entries[next++]!))
     const whole = ahead.shift()
     yield header(entry)
     if (entry.type !== 'file' || entry.sizeBytes === 0) continue
-    const content = whole ? [await whole] : createReadStream(join(folder, entry.path), { end: entry.sizeBytes - 1 })
+    const content = whole
+      ? [await whole]
+      : createReadStream(join(folder, entry.path), { end: entry.sizeBytes - 1 })
     let left = entry.sizeBytes
     for await (const chunk of content as AsyncIterable<Buffer>) {
       left -= chunk.length
       packed(chunk.length)
       yield chunk
     }
-    if (left !== 0) throw new Problem('archive-truncated', `${entry.path} changed while it was packed; send it again.`)
+    if (left !== 0)
+      throw new Problem(
+        'archive-truncated',
+        `${entry.path} changed while it was packed; send it again.`,
+      )
     yield padding(entry.sizeBytes)
   }
   yield Buffer.alloc(2 * blockBytes)
@@ -78,10 +94,21 @@ function header(entry: Entry): Buffer {
   const own = block(path, type, mode, sizeBytes >= 8 ** 11 ? 0 : sizeBytes, target)
   if (!records) return own
   const body = Buffer.from(records)
-  return Buffer.concat([block('PaxHeader', 'x', 0o644, body.length, ''), body, padding(body.length), own])
+  return Buffer.concat([
+    block('PaxHeader', 'x', 0o644, body.length, ''),
+    body,
+    padding(body.length),
+    own,
+  ])
 }
 
-function block(path: string, type: string, mode: number, sizeBytes: number, target: string): Buffer {
+function block(
+  path: string,
+  type: string,
+  mode: number,
+  sizeBytes: number,
+  target: string,
+): Buffer {
   const bytes = Buffer.alloc(blockBytes)
   const octal = (value: number, at: number, length: number) =>
     bytes.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1')
@@ -107,4 +134,5 @@ function record(key: string, value: string): string {
   return `${length} ${key}=${value}\n`
 }
 
-const padding = (sizeBytes: number) => Buffer.alloc((blockBytes - (sizeBytes % blockBytes)) % blockBytes)
+const padding = (sizeBytes: number) =>
+  Buffer.alloc((blockBytes - (sizeBytes % blockBytes)) % blockBytes)

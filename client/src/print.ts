@@ -17,7 +17,11 @@ export type Printer = {
   failed: (problem: Problem) => ExitCode
   interrupted: (text: string) => ExitCode
 }
-type UploadProgress = { packed: (bytes: number) => void; sent: (bytes: number) => void; done: () => void }
+type UploadProgress = {
+  packed: (bytes: number) => void
+  sent: (bytes: number) => void
+  done: () => void
+}
 
 const paintMs = 200
 const lineMs = 5000
@@ -30,7 +34,10 @@ export function peoplePrinter(isTerminal: boolean): Printer {
   return {
     note,
     upload(files, entries) {
-      const totalBytes = entries.reduce((sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0), 0)
+      const totalBytes = entries.reduce(
+        (sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0),
+        0,
+      )
       const begunAt = performance.now()
       let packedBytes = 0
       let sentBytes = 0
@@ -45,13 +52,16 @@ export function peoplePrinter(isTerminal: boolean): Printer {
           sentBytes += bytes
           if (performance.now() - paintedAt < (isTerminal ? paintMs : lineMs)) return
           paintedAt = performance.now()
-          const text = words(`sending ${files} files: ${Math.floor((packedBytes / Math.max(totalBytes, 1)) * 100)} %`)
+          const text = words(
+            `sending ${files} files: ${Math.floor((packedBytes / Math.max(totalBytes, 1)) * 100)} %`,
+          )
           say(isTerminal ? `\r\x1b[2K${text}` : `${text}\n`)
         },
         done: () => say(`${isTerminal ? '\r\x1b[2K' : ''}${words(`sent ${files} files`)}\n`),
       }
     },
-    accepted: ({ id, app }, address) => say(`${visible(`deployment ${id} of ${app}: ${address}`)}\n`),
+    accepted: ({ id, app }, address) =>
+      say(`${visible(`deployment ${id} of ${app}: ${address}`)}\n`),
     event: (event, { createdAt }) => say(renderEvent(event, createdAt)),
     detached({ id }, address) {
       note(`the gateway has it; to follow it: tarmac follow ${id}`)
@@ -60,7 +70,8 @@ export function peoplePrinter(isTerminal: boolean): Printer {
     },
     verdict(deployment) {
       say(renderVerdict({ ...deployment, url: null }))
-      if (deployment.state === 'live' && deployment.url) process.stdout.write(`${visible(deployment.url)}\n`)
+      if (deployment.state === 'live' && deployment.url)
+        process.stdout.write(`${visible(deployment.url)}\n`)
       return exitCodeFor(deployment)
     },
     failed(problem) {
@@ -75,7 +86,13 @@ export function peoplePrinter(isTerminal: boolean): Printer {
   }
 }
 
-type Result = { state?: string; id?: string; app?: string; url?: string | null; image?: string | null }
+type Result = {
+  state?: string
+  id?: string
+  app?: string
+  url?: string | null
+  image?: string | null
+}
 
 const line = (body: object) => void process.stdout.write(`${visibleJson({ v: 1, ...body })}\n`)
 const now = () => new Date().toISOString()
@@ -90,7 +107,10 @@ const facts = ({ state, id, app, url, image }: Deployment): Result => ({
 /** Programs read stdout: one JSON object a line, events as they are in the log; the last has `type: "result"`. */
 export function jsonPrinter(): Printer {
   let last: Result = {}
-  const result = (exitCode: ExitCode, more: Result & { problem?: ProblemBody | null; text?: string } = {}) => {
+  const result = (
+    exitCode: ExitCode,
+    more: Result & { problem?: ProblemBody | null; text?: string } = {},
+  ) => {
     line({ type: 'result', t: now(), exitCode, ...last, problem: null, ...more })
     return exitCode
   }
@@ -110,7 +130,8 @@ export function jsonPrinter(): Printer {
     },
     event: ({ seq, at, ...event }) => line({ seq, t: at, ...event }),
     detached: () => result(0),
-    verdict: (deployment) => result(exitCodeFor(deployment), { ...facts(deployment), problem: deployment.problem }),
+    verdict: (deployment) =>
+      result(exitCodeFor(deployment), { ...facts(deployment), problem: deployment.problem }),
     failed: (problem) => result(exitCodeOf[problem.code], { problem: problem.body() }),
     interrupted: (text) => result(130, { text }),
   }

@@ -20,7 +20,9 @@ export function readSecrets(given: string[], env: NodeJS.ProcessEnv): Map<string
       )
     const value = path === undefined ? env[name] : readValue(path)
     if (!value)
-      throw invalid(`The secret ${name} has no value: set it in the environment, or give --secret ${name}=@FILE.`)
+      throw invalid(
+        `The secret ${name} has no value: set it in the environment, or give --secret ${name}=@FILE.`,
+      )
     if (Buffer.byteLength(value) > maxSecretBytes)
       throw invalid(`The secret ${name} has more than ${maxSecretBytes / 1024} KiB.`)
     secrets.set(name, value)

@@ -6,11 +6,14 @@ export type Config = ReturnType<typeof readConfig>
 /** The environment, checked once: all complaints together, then grouped for the reader and frozen. */
 export function readConfig(env: Record<string, string | undefined>) {
   const parsed = settings.safeParse(env)
-  const complaints = parsed.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) ?? []
+  const complaints =
+    parsed.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) ?? []
   const tokens = list(env['TARMAC_TOKENS'] ?? '')
-  if (tokens.some((token) => token.length < 16)) complaints.push('TARMAC_TOKENS: a token has at least 16 characters')
+  if (tokens.some((token) => token.length < 16))
+    complaints.push('TARMAC_TOKENS: a token has at least 16 characters')
   const key = keyOf(env['TARMAC_SECRETS_KEY'] ?? '')
-  if (key !== null && key.length !== 32) complaints.push('TARMAC_SECRETS_KEY: must be 32 bytes as base64 or hex')
+  if (key !== null && key.length !== 32)
+    complaints.push('TARMAC_SECRETS_KEY: must be 32 bytes as base64 or hex')
   const host = env['TARMAC_HOST'] ?? '127.0.0.1'
   if (tokens.length === 0 && !['127.0.0.1', '::1', 'localhost'].includes(host))
     complaints.push(
@@ -32,7 +35,9 @@ export function readConfig(env: Record<string, string | undefined>) {
       command: set.TARMAC_BUILDKITD,
       bridge: { name: set.TARMAC_BUILD_BRIDGE || 'tarmac0', subnet: set.TARMAC_BUILD_SUBNET },
       nameservers: list(set.TARMAC_BUILD_DNS),
-      mirrors: list(set.TARMAC_MIRRORS).map((pair) => pair.split('=') as [registry: string, place: string]),
+      mirrors: list(set.TARMAC_MIRRORS).map(
+        (pair) => pair.split('=') as [registry: string, place: string],
+      ),
       steps: set.TARMAC_MAX_STEPS,
       limits: {
         memory: toMark(set.TARMAC_STEP_MEMORY),
@@ -116,7 +121,9 @@ export function readConfig(env: Record<string, string | undefined>) {
 }
 
 const toMark = (text: string) =>
-  text.endsWith('%') ? { share: Number(text.slice(0, -1)) / 100 } : { bytes: Number(text) * 2 ** 20 }
+  text.endsWith('%')
+    ? { share: Number(text.slice(0, -1)) / 100 }
+    : { bytes: Number(text) * 2 ** 20 }
 
 const keyOf = (text: string): Buffer | null =>
   text === '' ? null : Buffer.from(text, /^[\da-f]{64}$/i.test(text) ? 'hex' : 'base64')
@@ -124,7 +131,9 @@ const keyOf = (text: string): Buffer | null =>
 /** What is wrong with the environment, one complaint a line. */
 export class ConfigError extends Error {
   constructor(complaints: string[]) {
-    super(`The settings cannot be used:\n${complaints.map((complaint) => `  ${complaint}`).join('\n')}`)
+    super(
+      `The settings cannot be used:\n${complaints.map((complaint) => `  ${complaint}`).join('\n')}`,
+    )
     this.name = 'ConfigError'
   }
 }

@@ -5,9 +5,21 @@ const row = (who: string, moment: string, after: string): Row => ({ who, moment,
 
 /** Moments that the code itself can be stopped at. */
 const injected = {
-  uploading: row('G V', 'during an upload', 'the piece in the spool goes at the next start; the sender sends again'),
-  'body-whole': row('G V', 'the body is complete, not yet synced', 'as during the upload: no record points at it'),
-  unpacking: row('G V', 'the tree is being written', 'it goes at the next start; the sender sends again'),
+  uploading: row(
+    'G V',
+    'during an upload',
+    'the piece in the spool goes at the next start; the sender sends again',
+  ),
+  'body-whole': row(
+    'G V',
+    'the body is complete, not yet synced',
+    'as during the upload: no record points at it',
+  ),
+  unpacking: row(
+    'G V',
+    'the tree is being written',
+    'it goes at the next start; the sender sends again',
+  ),
   'tree-kept': row(
     'G V',
     'the tree is whole, its record not written',
@@ -25,30 +37,66 @@ const injected = {
     'the build was sent, nothing answered yet',
     'the daemon drops it; it is built again, from cache',
   ),
-  solving: row('B V', 'steps are being built', 'the daemon is waited for; it is built again, from cache or without'),
+  solving: row(
+    'B V',
+    'steps are being built',
+    'the daemon is waited for; it is built again, from cache or without',
+  ),
   pushing: row(
     'B V',
     'the push is half done',
     'it is pushed again: content has its place by digest, the name comes last',
   ),
-  pushed: row('G B', 'it was pushed, the gateway does not know', 'it is solved again from cache, no step runs'),
-  'image-known': row('G', 'the image is known, `deploying` not written', 'the same image from cache, no step runs'),
-  'create-sent': row('G V', 'a machine was ordered, no answer', 'the machine is found by its name and kept: never two'),
-  'update-sent': row('G', 'an update was sent, no answer', 'the machine is looked at: what is done is not done again'),
-  'machine-done': row('G V', 'some machines are on the new version', 'the rollout goes on with the others, or back'),
-  'lease-taken': row('G', 'a machine is leased', 'the lease runs out within 13 s, then the work goes on'),
+  pushed: row(
+    'G B',
+    'it was pushed, the gateway does not know',
+    'it is solved again from cache, no step runs',
+  ),
+  'image-known': row(
+    'G',
+    'the image is known, `deploying` not written',
+    'the same image from cache, no step runs',
+  ),
+  'create-sent': row(
+    'G V',
+    'a machine was ordered, no answer',
+    'the machine is found by its name and kept: never two',
+  ),
+  'update-sent': row(
+    'G',
+    'an update was sent, no answer',
+    'the machine is looked at: what is done is not done again',
+  ),
+  'machine-done': row(
+    'G V',
+    'some machines are on the new version',
+    'the rollout goes on with the others, or back',
+  ),
+  'lease-taken': row(
+    'G',
+    'a machine is leased',
+    'the lease runs out within 13 s, then the work goes on',
+  ),
   'cancel-wished': row(
     'G',
     'a wish to cancel is on the record',
     'nothing of it is taken up again; it ends `cancelled`',
   ),
-  verified: row('G V', 'all is done, `live` not written', 'it is looked at once more; the record has one end'),
+  verified: row(
+    'G V',
+    'all is done, `live` not written',
+    'it is looked at once more; the record has one end',
+  ),
   'in-state': row(
     'G',
     'a deployment enters a state',
     'what was at work is tried one at a time; one that ends the gateway 3 times alone ends as `gateway-died`',
   ),
-  'log-waiting': row('G V', 'lines of the log wait to be written', 'they may be missing, which a `gap` event says'),
+  'log-waiting': row(
+    'G V',
+    'lines of the log wait to be written',
+    'they may be missing, which a `gap` event says',
+  ),
 } satisfies Record<string, Row>
 
 /** Misfortunes that come from outside. */
@@ -58,9 +106,21 @@ const outside = {
     'the planner says “try later”, or goes over a limit',
     'tried again with pauses; a limit is final',
   ),
-  cancelled: row('–', 'a cancel at any moment', 'ends once; 409 `too-late` from the first touched machine on'),
-  'disk-full': row('–', 'the disk is full', '507 for what is new, `no-space` for builds, the record is written'),
-  'clock-jumps': row('–', 'the clock jumps by an hour', 'nothing: time is measured by a clock that only goes on'),
+  cancelled: row(
+    '–',
+    'a cancel at any moment',
+    'ends once; 409 `too-late` from the first touched machine on',
+  ),
+  'disk-full': row(
+    '–',
+    'the disk is full',
+    '507 for what is new, `no-space` for builds, the record is written',
+  ),
+  'clock-jumps': row(
+    '–',
+    'the clock jumps by an hour',
+    'nothing: time is measured by a clock that only goes on',
+  ),
   'volume-restored': row(
     '–',
     'the volume comes from an old snapshot',
@@ -96,7 +156,8 @@ export function crashPoint(name: CrashPoint, of = ''): void {
 function crashAsOrdered(file: string, name: CrashPoint, of: string): void {
   if (!existsSync(file)) return
   const text = readFileSync(file, 'utf8')
-  if (text.split('\n').includes(`${name} SIGKILL always ${of}`)) process.kill(process.pid, 'SIGKILL')
+  if (text.split('\n').includes(`${name} SIGKILL always ${of}`))
+    process.kill(process.pid, 'SIGKILL')
   const [wanted, signal, times] = text.split(' ')
   if (wanted !== name || times === 'always') return
   const left = Number(times) - 1

@@ -65,8 +65,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     waitMs: limits.machineMs,
   })
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(new Registry({ host: config.registry, login, insecure: onLoopback(config.registry) }))
-  const daemon = config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : null
+  const registry = opening.use(
+    new Registry({ host: config.registry, login, insecure: onLoopback(config.registry) }),
+  )
+  const daemon =
+    config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : null
   const address = daemon?.address ?? config.buildkit.address
   const buildkit = opening.use(
     await Buildkit.open({
@@ -77,7 +80,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       ...(daemon || config.daemon.mirrors.length > 0 ? { mirrors: mirrorsOf(config) } : {}),
       loginFor: (app, host) => {
         if (host === config.registry) return { user: login.username, secret: login.password }
-        return config.dockerConfig ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host) : null
+        return config.dockerConfig
+          ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host)
+          : null
       },
     }),
   )
@@ -87,14 +92,16 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       folder: existsSync(config.buildkit.root) ? config.buildkit.root : data,
       makeRoom: (freeBytes) => buildkit.prune(freeBytes),
       async makeMoreRoom(freeBytes) {
-        if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(probeMs))) === 0) return false
+        if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(probeMs))) === 0)
+          return false
         log.warn('build daemon holds what stopped builds wrote; it is started anew')
         await daemon.restart()
         await buildkit.prune(freeBytes)
         return true
       },
       ...(daemon && {
-        stopLargest: (by) => stopLargestStep({ command: config.daemon.command, root: config.buildkit.root }, by),
+        stopLargest: (by) =>
+          stopLargestStep({ command: config.daemon.command, root: config.buildkit.root }, by),
       }),
       log,
     }),
@@ -105,10 +112,16 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       : null
   const planner = plannerAt(config.railpack, probeMs)
   const { ok, detail } = await probe(planner())
-  log[ok ? 'info' : 'error']({ planner: detail, sandbox: await sandboxKind() }, ok ? 'planner found' : 'no planner')
+  log[ok ? 'info' : 'error'](
+    { planner: detail, sandbox: await sandboxKind() },
+    ok ? 'planner found' : 'no planner',
+  )
   const { uploadBytes, treeBytes: expandedBytes, uploadBytesPerS: minBytesPerS, unpackMs } = limits
   const sources = opening.use(
-    await Sources.open({ dir: data, limits: { uploadBytes, expandedBytes, minBytesPerS, unpackMs } }),
+    await Sources.open({
+      dir: data,
+      limits: { uploadBytes, expandedBytes, minBytesPerS, unpackMs },
+    }),
   )
   const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
   const store = opening.use(await withRoom(records, disk))
@@ -142,7 +155,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
   const hide = [...secrets.tokens, secrets.fly]
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '') // unknown: every life counts as of one boot
-  runner = opening.use(await Runner.start({ store, steps, log, limits, hide, boot, mayStart: () => network.open }))
+  runner = opening.use(
+    await Runner.start({ store, steps, log, limits, hide, boot, mayStart: () => network.open }),
+  )
   const sweep = async () => {
     const { removed } = await sources.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
@@ -202,17 +217,26 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
             runner.wake() // there may be more room now
             return settings
           },
-          gateway: { region: place.region, builds: limits.appBuilds, ...config.keep, ...config.appTimes },
+          gateway: {
+            region: place.region,
+            builds: limits.appBuilds,
+            ...config.keep,
+            ...config.appTimes,
+          },
         },
         retry: (id, more) => submissions.retry(id, more),
         deployExisting: (source, target) => submissions.deployExisting(source, target),
         rollouts,
         audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(askMs)),
-        deleteApp: (app, foreign) => deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(askMs)),
+        deleteApp: (app, foreign) =>
+          deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(askMs)),
         cancel: (id, request) => runner.cancel(id, request),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
-          const [builder, plans] = await Promise.all([probe(buildkit.info(signal)), probe(planner())])
+          const [builder, plans] = await Promise.all([
+            probe(buildkit.info(signal)),
+            probe(planner()),
+          ])
           const parts = { buildkit: builder, planner: plans, network: network.status }
           // Short of room it still answers, and says to uploads when to come back; damaged records are for a person to see.
           return {
@@ -268,7 +292,8 @@ async function withRoom<T>(open: () => T | Promise<T>, disk: DiskWatch): Promise
   try {
     return await open()
   } catch (error) {
-    const isFull = (error as Problem).code === 'no-space' || (error as NodeJS.ErrnoException).code === 'ENOSPC'
+    const isFull =
+      (error as Problem).code === 'no-space' || (error as NodeJS.ErrnoException).code === 'ENOSPC'
     if (!isFull) throw error
     await disk.makeRoom()
     return open()

@@ -10,7 +10,15 @@ export function openLog(level: string, to?: DestinationStream): Logger {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     hooks: { streamWrite: safeJson },
-    redact: ['*.authorization', '*.cookie', '*.token', 'token', 'authorization', '*.env', '*.secret'],
+    redact: [
+      '*.authorization',
+      '*.cookie',
+      '*.token',
+      'token',
+      'authorization',
+      '*.env',
+      '*.secret',
+    ],
   }
   return to ? pino(options, to) : pino(options)
 }

@@ -10,7 +10,11 @@ tarmac-gateway restore FILE   bring them back; the records that were there are k
 
 /** `tarmac-gateway`, from its arguments to its end: a wrong use or setting is 2, a problem 1. */
 const [command, file, ...rest] = process.argv.slice(2)
-if (rest.length > 0 || (command !== undefined && (!file || !['backup', 'restore'].includes(command)))) end(usage, 2)
+if (
+  rest.length > 0 ||
+  (command !== undefined && (!file || !['backup', 'restore'].includes(command)))
+)
+  end(usage, 2)
 try {
   const config = readConfig(process.env)
   if (!file) await serve(config)
@@ -19,7 +23,10 @@ try {
     end(`The records of ${config.data} are in ${file}.`, 0)
   } else {
     const { former } = restore(config.data, file)
-    end(`The records of ${file} are in place${former ? `; those that were there are in ${former}` : ''}.`, 0)
+    end(
+      `The records of ${file} are in place${former ? `; those that were there are in ${former}` : ''}.`,
+      0,
+    )
   }
 } catch (error) {
   if (error instanceof ConfigError) end(error.message, 2)

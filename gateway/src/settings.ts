@@ -16,7 +16,10 @@ export const list = (text: string) =>
     .filter(Boolean)
 const addresses = z
   .string()
-  .refine((text) => list(text).every((each) => isIP(each)), 'must be addresses, separated by commas')
+  .refine(
+    (text) => list(text).every((each) => isIP(each)),
+    'must be addresses, separated by commas',
+  )
 const ranges = z
   .string()
   .refine(
@@ -45,16 +48,24 @@ export const settings = z.object({
     .describe(
       'Key under which build secrets rest: 32 bytes as base64 or hex (`openssl rand -base64 32`). None: no secrets.',
     ),
-  TARMAC_DATA: z.string().default('/data').describe('The volume: spool, source trees, database. See volumes.md.'),
+  TARMAC_DATA: z
+    .string()
+    .default('/data')
+    .describe('The volume: spool, source trees, database. See volumes.md.'),
   TARMAC_LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
     .describe('How much the operator’s log tells.'),
   TARMAC_BUILDKIT: z
     .string()
-    .regex(/^(unix:\/\/\/|spawn$)/, 'must be spawn or unix:///path/of/socket: the daemon is always on the same host')
+    .regex(
+      /^(unix:\/\/\/|spawn$)/,
+      'must be spawn or unix:///path/of/socket: the daemon is always on the same host',
+    )
     .default('unix:///run/buildkit/buildkitd.sock')
-    .describe('The build daemon’s socket; `spawn`: the gateway starts the daemon itself and minds it.'),
+    .describe(
+      'The build daemon’s socket; `spawn`: the gateway starts the daemon itself and minds it.',
+    ),
   TARMAC_BUILDKITD: z
     .string()
     .default('/usr/local/bin/buildkitd')
@@ -62,7 +73,9 @@ export const settings = z.object({
   TARMAC_BUILD_ROOT: z
     .string()
     .default('')
-    .describe('Where the daemon keeps its cache, and the disk that is watched; `buildkit` in TARMAC_DATA when empty.'),
+    .describe(
+      'Where the daemon keeps its cache, and the disk that is watched; `buildkit` in TARMAC_DATA when empty.',
+    ),
   TARMAC_BUILD_SUBNET: z
     .string()
     .default('10.210.0.0/16')
@@ -74,7 +87,9 @@ export const settings = z.object({
     .describe(
       'Places that the daemon tries before a registry, and that the gateway asks, as `registry=host:port`, separated by commas. A daemon that is spawned is told of them.',
     ),
-  TARMAC_MAX_STEPS: count.default(4).describe('spawn: build steps at work at once, of all builds together.'),
+  TARMAC_MAX_STEPS: count
+    .default(4)
+    .describe('spawn: build steps at work at once, of all builds together.'),
   TARMAC_STEP_MEMORY: mark
     .default('75%')
     .describe(
@@ -82,7 +97,9 @@ export const settings = z.object({
     ),
   TARMAC_STEPS_MEMORY: mark
     .default('85%')
-    .describe('spawn: memory that all build steps together may use, in MiB or as a share of the machine’s.'),
+    .describe(
+      'spawn: memory that all build steps together may use, in MiB or as a share of the machine’s.',
+    ),
   TARMAC_STEP_PROCESSES: count
     .default(4096)
     .describe('spawn: processes and threads that one build step may have at once.'),
@@ -94,20 +111,28 @@ export const settings = z.object({
     .describe(
       'spawn: CPUs that one build step may use, like 1.5; 0: all of the machine’s. The gateway always comes before build steps.',
     ),
-  TARMAC_STEP_LOG_MIB: count.default(4).describe('How much output of one build step is kept whole, in MiB.'),
-  TARMAC_LOG_MIB: count.default(32).describe('How much output of one deployment is kept whole, in MiB.'),
+  TARMAC_STEP_LOG_MIB: count
+    .default(4)
+    .describe('How much output of one build step is kept whole, in MiB.'),
+  TARMAC_LOG_MIB: count
+    .default(32)
+    .describe('How much output of one deployment is kept whole, in MiB.'),
   TARMAC_LOG_TAIL_KIB: count
     .default(64)
     .describe('How much of the end of a step’s output is kept when it is more than that, in KiB.'),
   TARMAC_DISK_LOW: mark
     .default('5%')
-    .describe('Free room of the build disk below which nothing new is taken, in MiB or as a share.'),
+    .describe(
+      'Free room of the build disk below which nothing new is taken, in MiB or as a share.',
+    ),
   TARMAC_DISK_HIGH: mark
     .default('10%')
     .describe('Free room of the build disk above which all is well again, in MiB or as a share.'),
   TARMAC_CONTEXT_PORT: port
     .default(8412)
-    .describe('Loopback port on which the build daemon fetches source trees; keep it the same, or caches go cold.'),
+    .describe(
+      'Loopback port on which the build daemon fetches source trees; keep it the same, or caches go cold.',
+    ),
   TARMAC_BUILD_BRIDGE: z
     .string()
     .regex(/^[a-zA-Z0-9_-]{0,15}$/, 'must be the name of a bridge')
@@ -123,14 +148,20 @@ export const settings = z.object({
     .describe(
       'Addresses and ranges, separated by commas, that build steps may reach although they are not public: a package mirror of your own.',
     ),
-  TARMAC_RAILPACK: z.string().default('/usr/local/bin/railpack').describe('The planner, as an absolute path.'),
+  TARMAC_RAILPACK: z
+    .string()
+    .default('/usr/local/bin/railpack')
+    .describe('The planner, as an absolute path.'),
   TARMAC_PLAN_NETWORK: z
     .enum(['public', 'none'])
     .default('public')
     .describe(
       'What the planner reaches to look up versions: the public network, behind the walls of build steps and with their resolvers, or nothing.',
     ),
-  TARMAC_REGISTRY: z.string().default('registry.fly.io').describe('Where images go, as host or host:port.'),
+  TARMAC_REGISTRY: z
+    .string()
+    .default('registry.fly.io')
+    .describe('Where images go, as host or host:port.'),
   TARMAC_IMAGES: z
     .string()
     .default('docker.io,ghcr.io,quay.io,gcr.io,public.ecr.aws,mcr.microsoft.com,registry.k8s.io')
@@ -148,7 +179,9 @@ export const settings = z.object({
     .min(0)
     .max(maxDays * 24)
     .default(24)
-    .describe('Hours for which the name of a base image goes on standing for the digest that was found for it.'),
+    .describe(
+      'Hours for which the name of a base image goes on standing for the digest that was found for it.',
+    ),
   TARMAC_DOCKER_CONFIG: z
     .string()
     .default('')
@@ -157,17 +190,29 @@ export const settings = z.object({
     ),
   TARMAC_REGISTRY_CACHE: z
     .string()
-    .regex(/^$|\{app\}/, 'must hold {app}: a cache that apps share would let one change another’s builds')
+    .regex(
+      /^$|\{app\}/,
+      'must hold {app}: a cache that apps share would let one change another’s builds',
+    )
     .default('')
     .describe(
       'Where the build cache is kept in a registry too, as `host/{app}:cache`; for builders that lose their volume.',
     ),
-  TARMAC_FLY_API: z.url().default('https://api.machines.dev').describe('Base URL of the Machines API.'),
+  TARMAC_FLY_API: z
+    .url()
+    .default('https://api.machines.dev')
+    .describe('Base URL of the Machines API.'),
   TARMAC_FLY_TOKEN: z.string().default('').describe('Token for the Machines API and the registry.'),
-  TARMAC_FLY_ORG: z.string().default('personal').describe('Organisation in which missing apps are made.'),
+  TARMAC_FLY_ORG: z
+    .string()
+    .default('personal')
+    .describe('Organisation in which missing apps are made.'),
   TARMAC_FLY_NETWORK: z
     .string()
-    .regex(/^([a-zA-Z][a-zA-Z0-9-]*)?$/, 'must be the name of a network: a letter, then letters, digits and dashes')
+    .regex(
+      /^([a-zA-Z][a-zA-Z0-9-]*)?$/,
+      'must be the name of a network: a letter, then letters, digits and dashes',
+    )
     .default('')
     .describe(
       'Private network of the apps that are made, and of their Flycast addresses; the organisation’s default when empty.',
@@ -186,7 +231,9 @@ export const settings = z.object({
   TARMAC_URL: z
     .string()
     .default('http://{app}.flycast')
-    .describe('How the address of a live app is shown; {app} is its name. `https://{app}.fly.dev` for public apps.'),
+    .describe(
+      'How the address of a live app is shown; {app} is its name. `https://{app}.fly.dev` for public apps.',
+    ),
   TARMAC_OWNER_URL: z
     .string()
     .default('http://{owner}.tarmac_owner.kv._metadata.{app}.internal:{port}')
@@ -196,7 +243,9 @@ export const settings = z.object({
   TARMAC_PUBLIC_IPS: z
     .enum(['report', 'release'])
     .default('report')
-    .describe('What becomes of public addresses that an app has after a deploy: a warning, or also their end.'),
+    .describe(
+      'What becomes of public addresses that an app has after a deploy: a warning, or also their end.',
+    ),
   TARMAC_MAX_UPLOAD_MIB: count.default(2048).describe('Largest archive taken, as sent.'),
   TARMAC_MAX_TREE_MIB: count.default(8192).describe('Largest source tree taken, unpacked.'),
   TARMAC_MIN_UPLOAD_KIB: count
@@ -224,7 +273,9 @@ export const settings = z.object({
     .max(maxDays)
     .default(90)
     .describe('Days for which a log is kept after the end.'),
-  TARMAC_KEEP_SOURCES_MIB: count.default(4096).describe('How much of an app’s sources is kept so, in MiB as unpacked.'),
+  TARMAC_KEEP_SOURCES_MIB: count
+    .default(4096)
+    .describe('How much of an app’s sources is kept so, in MiB as unpacked.'),
   TARMAC_KEEP_SOURCES_DAYS: z.coerce
     .number()
     .int()
@@ -234,22 +285,36 @@ export const settings = z.object({
     .describe('For how many days after its last deployment a source is kept so.'),
   TARMAC_MAX_BUILDS: count
     .default(4)
-    .describe('Deployments at once from their source to their image; further ones wait, the apps taking turns.'),
+    .describe(
+      'Deployments at once from their source to their image; further ones wait, the apps taking turns.',
+    ),
   TARMAC_APP_BUILDS: count
     .default(4)
-    .describe('The same of one app (of its owners: each has one at work), unless the app’s settings say otherwise.'),
+    .describe(
+      'The same of one app (of its owners: each has one at work), unless the app’s settings say otherwise.',
+    ),
   TARMAC_MAX_DEPLOYS: count
     .default(16)
     .describe('Deployments at machines at once, above which no further one is taken up.'),
-  TARMAC_QUEUE_TIMEOUT: seconds.default(86_400).describe('Seconds that a deployment may wait in the queue.'),
-  TARMAC_FETCH_TIMEOUT: seconds.default(300).describe('Seconds for getting the source ready to be planned.'),
+  TARMAC_QUEUE_TIMEOUT: seconds
+    .default(86_400)
+    .describe('Seconds that a deployment may wait in the queue.'),
+  TARMAC_FETCH_TIMEOUT: seconds
+    .default(300)
+    .describe('Seconds for getting the source ready to be planned.'),
   TARMAC_PLAN_TIMEOUT: seconds.default(300).describe('Seconds for planning.'),
   TARMAC_BUILD_TIMEOUT: seconds.default(2700).describe('Seconds for building and pushing.'),
-  TARMAC_DEPLOY_TIMEOUT: seconds.default(1800).describe('Seconds for the rollout and its verification.'),
+  TARMAC_DEPLOY_TIMEOUT: seconds
+    .default(1800)
+    .describe('Seconds for the rollout and its verification.'),
   TARMAC_TOTAL_TIMEOUT: seconds
     .default(7200)
-    .describe('Seconds for a deployment in all, from when it was taken up; waiting in the queue does not count.'),
-  TARMAC_MACHINE_TIMEOUT: seconds.default(300).describe('Seconds for one machine to start and pass its checks.'),
+    .describe(
+      'Seconds for a deployment in all, from when it was taken up; waiting in the queue does not count.',
+    ),
+  TARMAC_MACHINE_TIMEOUT: seconds
+    .default(300)
+    .describe('Seconds for one machine to start and pass its checks.'),
   TARMAC_WATCH: pause
     .default(10)
     .describe('Seconds that new machines are watched for crashes before a deployment is live.'),
@@ -261,7 +326,9 @@ export const settings = z.object({
   TARMAC_AWAY_TIMEOUT: seconds
     .default(60)
     .describe('Seconds to go on trying while the build daemon, the registry or Fly is away.'),
-  TARMAC_DRAIN: pause.default(30).describe('Seconds that running work may take to end when the gateway is stopped.'),
+  TARMAC_DRAIN: pause
+    .default(30)
+    .describe('Seconds that running work may take to end when the gateway is stopped.'),
   TARMAC_MAX_DEATHS: count
     .default(3)
     .describe(

@@ -27,7 +27,8 @@ export type Row = {
 }
 
 /** All is as it must be in this row. */
-export const isRight = ({ open, controlReached, reached }: Row): boolean => controlReached && reached === open
+export const isRight = ({ open, controlReached, reached }: Row): boolean =>
+  controlReached && reached === open
 
 const names: Record<string, string> = {
   '_api.internal': onThisMachine.sixPn,
@@ -38,7 +39,11 @@ const names: Record<string, string> = {
 }
 
 /** The whole proof, in a lab of its own that is taken down again. `port` and those above it must be free. */
-export function tryIsolation(options: { dir: string; port: number; say?: (line: string) => void }): Promise<Row[]> {
+export function tryIsolation(options: {
+  dir: string
+  port: number
+  say?: (line: string) => void
+}): Promise<Row[]> {
   return withLock(join(cacheDir, 'canary.lock'), () => tryIsolationAlone(options)) // the addresses are this machine's
 }
 
@@ -62,13 +67,19 @@ async function tryIsolationAlone({
   await using places = await openPlaces(lab.bridge, listenPort)
   using _names = await startNameServer(onThisMachine.resolver, names)
   await using _nameless = await listenWithoutPath()
-  const targets = [...targetsOf(lab, await outsideLink(), places.neighbour, listenPort), ...(await thingsOf(lab))]
+  const targets = [
+    ...targetsOf(lab, await outsideLink(), places.neighbour, listenPort),
+    ...(await thingsOf(lab)),
+  ]
 
   say('without the walls')
   const table = `tarmac_${lab.bridge.name.replaceAll(/\W/g, '_')}`
-  for (const family of ['inet', 'bridge']) await run('nft', ['delete', 'table', family, table]).catch(() => {})
+  for (const family of ['inet', 'bridge'])
+    await run('nft', ['delete', 'table', family, table]).catch(() => {})
   const traces = await listenAt(traceSocketOf(lab.dir)) // as it is with a daemon whose socket nobody takes away
-  const without = await triedFromStep(lab, targets, 'without').finally(() => traces[Symbol.asyncDispose]())
+  const without = await triedFromStep(lab, targets, 'without').finally(() =>
+    traces[Symbol.asyncDispose](),
+  )
   say('with the walls, put up by a gateway that starts')
   await lab.start('gateway')
   const within = await triedFromStep(lab, targets, 'within')
@@ -100,14 +111,16 @@ async function thingsOf(lab: Lab): Promise<Target[]> {
       control: 'step',
       open: false,
     },
-    ...(await kernelTargets(lab.buildkit.replace('unix://', ''))).map(({ what, way, place, device }): Target => ({
-      what,
-      place,
-      line: [way, place, device].filter(Boolean).join(' '),
-      control: 'host',
-      open: false,
-      fromHost: () => Promise.resolve(true), // only those are targets
-    })),
+    ...(await kernelTargets(lab.buildkit.replace('unix://', ''))).map(
+      ({ what, way, place, device }): Target => ({
+        what,
+        place,
+        line: [way, place, device].filter(Boolean).join(' '),
+        control: 'host',
+        open: false,
+        fromHost: () => Promise.resolve(true), // only those are targets
+      }),
+    ),
   ]
 }
 
@@ -166,7 +179,9 @@ function targetsOf(lab: Lab, outside: string, neighbour: string, port: number): 
     step('IPv4 in IPv6: private', `::ffff:${beyond.private192}`),
     host('IPv4 in IPv6: loopback', '::ffff:127.0.0.1'),
     host('IPv6 loopback', '::1'),
-    ...own6.filter(({ scopeid }) => !scopeid).map(({ address }) => host('IPv6 of this machine', address)),
+    ...own6
+      .filter(({ scopeid }) => !scopeid)
+      .map(({ address }) => host('IPv6 of this machine', address)),
     ...(link ? [step('IPv6 link-local of the bridge', `${link.address}%eth0`)] : []),
     host('6PN', onThisMachine.sixPn),
     host('IPv6 unique local', onThisMachine.uniqueLocal),
@@ -174,7 +189,12 @@ function targetsOf(lab: Lab, outside: string, neighbour: string, port: number): 
     host('IPv6 test', onThisMachine.test6),
     host('NAT64 of the metadata service', onThisMachine.nat64),
     host('name: _api.internal', '_api.internal', port, onThisMachine.sixPn),
-    host('name of an IPv6 unique local address', 'six.canary.test', port, onThisMachine.uniqueLocal),
+    host(
+      'name of an IPv6 unique local address',
+      'six.canary.test',
+      port,
+      onThisMachine.uniqueLocal,
+    ),
     step('name of the metadata service', 'metadata.canary.test'),
     step('name of a private address', 'private.canary.test'),
     step('name of this machine', 'machine.canary.test'),
@@ -196,11 +216,21 @@ async function triedFromStep(lab: Lab, targets: Target[], name: string): Promise
   const lines = targets.map(({ line }) => `${line}\n`)
   await writeFile(join(source, 'targets'), lines.join(''))
   await cp(join(import.meta.dirname, 'try.py'), join(source, 'try.py'))
-  await writeFile(join(source, 'Dockerfile'), 'FROM python:3\nCOPY try.py targets /\nRUN ["python3", "/try.py"]\n')
+  await writeFile(
+    join(source, 'Dockerfile'),
+    'FROM python:3\nCOPY try.py targets /\nRUN ["python3", "/try.py"]\n',
+  )
   const archive = `${source}.tar`
   await run('tar', ['cf', archive, '-C', source, '.'])
   const url = `${lab.gateway}/deploy/canary?deploy=false&rebuild=true`
-  const { stdout } = await run('curl', ['-sS', '-T', archive, '-H', `Authorization: Bearer ${lab.token}`, url])
+  const { stdout } = await run('curl', [
+    '-sS',
+    '-T',
+    archive,
+    '-H',
+    `Authorization: Bearer ${lab.token}`,
+    url,
+  ])
   if (!stdout.includes(`tried ${targets.length}`))
     throw new Error(`the build ${name} the walls did not try:\n${stdout}`)
   return new Set([...stdout.matchAll(/reached (\d+)$/gm)].map(([, at]) => Number(at)))

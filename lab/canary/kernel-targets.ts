@@ -23,14 +23,27 @@ export async function kernelTargets(daemonSocket: string): Promise<KernelTarget[
     { what: 'socket: without a path, of this machine', way: 'unix', place: `@${abstractName}` },
     { what: 'device: messages of the kernel', way: 'device', place: '/dev/kmsg', device: 'c 1 11' },
     { what: 'device: memory', way: 'device', place: '/dev/mem', device: 'c 1 1' },
-    { what: 'device: file systems of programs', way: 'device', place: '/dev/fuse', device: 'c 10 229' },
+    {
+      what: 'device: file systems of programs',
+      way: 'device',
+      place: '/dev/fuse',
+      device: 'c 10 229',
+    },
     { what: 'device: virtual machines', way: 'device', place: '/dev/kvm', device: 'c 10 232' },
     { what: 'device: loop devices', way: 'device', place: '/dev/loop-control', device: 'c 10 237' },
     ...(await disks()),
     { what: 'file to read: all memory', way: 'read', place: '/proc/kcore' },
-    { what: 'file to write: what runs for a core', way: 'write', place: '/proc/sys/kernel/core_pattern' },
+    {
+      what: 'file to write: what runs for a core',
+      way: 'write',
+      place: '/proc/sys/kernel/core_pattern',
+    },
     { what: 'file to write: orders to the kernel', way: 'write', place: '/proc/sysrq-trigger' },
-    { what: 'file to write: of /sys', way: 'write', place: '/sys/kernel/mm/transparent_hugepage/enabled' },
+    {
+      what: 'file to write: of /sys',
+      way: 'write',
+      place: '/sys/kernel/mm/transparent_hugepage/enabled',
+    },
     ...(await controlGroups()),
   ]
   const there = await Promise.all(targets.map(isReachedHere))
@@ -85,7 +98,12 @@ async function disks(): Promise<KernelTarget[]> {
   const lines = (await readFile('/proc/partitions', 'utf8')).trim().split('\n').slice(2)
   return lines.map((line) => {
     const [major, minor, , name] = line.trim().split(/\s+/)
-    return { what: 'device: a disk', way: 'device', place: `/dev/${name}`, device: `b ${major} ${minor}` }
+    return {
+      what: 'device: a disk',
+      way: 'device',
+      place: `/dev/${name}`,
+      device: `b ${major} ${minor}`,
+    }
   })
 }
 

@@ -7,9 +7,14 @@ const headerBytes = 12
 const answerFlags = 0x8180
 const nameError = 3
 
-export async function startNameServer(address: string, names: Record<string, string>): Promise<Disposable> {
+export async function startNameServer(
+  address: string,
+  names: Record<string, string>,
+): Promise<Disposable> {
   const socket = createSocket('udp4')
-  socket.on('message', (question, from) => socket.send(answerTo(question, names), from.port, from.address))
+  socket.on('message', (question, from) =>
+    socket.send(answerTo(question, names), from.port, from.address),
+  )
   socket.bind(53, address)
   await once(socket, 'listening')
   return { [Symbol.dispose]: () => socket.close() }

@@ -57,7 +57,15 @@ export async function openPlaces(bridge: { name: string; subnet: string }, port:
   await addSpace(other)
   await ip('addr', 'add', linkAddresses.host, 'dev', other.link)
   await ip('-n', other.space, 'addr', 'add', linkAddresses.peer, 'dev', other.peer)
-  await ip('-n', other.space, 'route', 'add', 'default', 'via', linkAddresses.host.replace('/30', ''))
+  await ip(
+    '-n',
+    other.space,
+    'route',
+    'add',
+    'default',
+    'via',
+    linkAddresses.host.replace('/30', ''),
+  )
   for (const address of Object.values(beyond)) {
     await ip('-n', other.space, 'addr', 'add', `${address}/32`, 'dev', 'lo')
     await ip('route', 'add', `${address}/32`, 'dev', other.link)

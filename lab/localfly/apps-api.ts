@@ -13,15 +13,21 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
   routes.on('get', '/apps', ({ query }) => {
     const org = query.get('org_slug')
     if (!org) throw new FlyError(400, 'invalid_argument: org_slug is required')
-    const apps = [...state.apps.values()].filter((app) => app.org_slug === org).map((app) => showApp(state, app))
+    const apps = [...state.apps.values()]
+      .filter((app) => app.org_slug === org)
+      .map((app) => showApp(state, app))
     return { total_apps: apps.length, apps }
   })
   routes.on('post', '/apps', ({ body }) => {
     const wish = parse(NewApp, body)
     const name = wish.name ?? wish.app_name ?? ''
     if (!/^[a-z][a-z0-9-]{0,61}[a-z0-9]$/.test(name))
-      throw new FlyError(422, 'Validation failed: Name may only contain lower-case letters, numbers and dashes')
-    if (state.apps.has(name)) throw new FlyError(422, 'Validation failed: Name has already been taken', 'name_taken')
+      throw new FlyError(
+        422,
+        'Validation failed: Name may only contain lower-case letters, numbers and dashes',
+      )
+    if (state.apps.has(name))
+      throw new FlyError(422, 'Validation failed: Name has already been taken', 'name_taken')
     const app: App = {
       id: randomBytes(8).toString('hex'),
       name,
@@ -43,7 +49,8 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
     for (const machine of state.machinesOf(app.name)) flyd.destroy(machine, true)
     for (const volume of state.volumesOf(app.name)) removeVolume(state, volume)
     state.apps.delete(app.name)
-    for (const [known, scope] of state.deployTokens) if (scope.app === app.name) state.deployTokens.delete(known)
+    for (const [known, scope] of state.deployTokens)
+      if (scope.app === app.name) state.deployTokens.delete(known)
     state.save()
   })
   routes.on('post', '/apps/:app/deploy_token', ({ app, body, hasBody }) => {
@@ -56,9 +63,12 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
   })
 
   routes.on('get', '/apps/:app/ip_assignments', ({ app }) => ({ ips: app.ips.map(showIp) }))
-  routes.on('post', '/apps/:app/ip_assignments', ({ app, body }) => showIp(addIp(state, app, parse(NewIp, body))))
+  routes.on('post', '/apps/:app/ip_assignments', ({ app, body }) =>
+    showIp(addIp(state, app, parse(NewIp, body))),
+  )
   routes.on('delete', '/apps/:app/ip_assignments/:ip', ({ app, params }) => {
-    if (!app.ips.some(({ ip }) => ip === params['ip'])) throw new FlyError(404, 'not_found: ip assignment not found')
+    if (!app.ips.some(({ ip }) => ip === params['ip']))
+      throw new FlyError(404, 'not_found: ip assignment not found')
     app.ips = app.ips.filter(({ ip }) => ip !== params['ip'])
     state.save()
   })
@@ -69,8 +79,13 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
     return { secrets }
   })
   routes.on('post', '/apps/:app/secrets', ({ app, body }) => {
-    const { values } = parse(z.object({ values: z.record(SecretName, z.string().nullable()) }), body)
-    const secrets = Object.entries(values).flatMap(([name, value]) => writeSecret(app, name, value) ?? [])
+    const { values } = parse(
+      z.object({ values: z.record(SecretName, z.string().nullable()) }),
+      body,
+    )
+    const secrets = Object.entries(values).flatMap(
+      ([name, value]) => writeSecret(app, name, value) ?? [],
+    )
     const version = newSecretsVersion(state, app)
     return { secrets: secrets.map((secret) => showSecret(secret)), version }
   })
@@ -121,7 +136,10 @@ const NewIp = z.object({
 })
 const SecretName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
 
-export function showApp(state: FlyState, { name, id, network, internal_numeric_id, org_slug: slug }: App) {
+export function showApp(
+  state: FlyState,
+  { name, id, network, internal_numeric_id, org_slug: slug }: App,
+) {
   const machines = state.machinesOf(name)
   const runs = machines.some(({ state }) => state === 'started')
   return {
@@ -145,7 +163,9 @@ export function addIp(state: FlyState, app: App, wish: z.infer<typeof NewIp>): I
   const tail = randomBytes(2).toString('hex')
   const network = wish.type === 'private_v6' ? wish.network || 'default' : null
   const taken = new Set([...state.apps.values()].flatMap(({ ips }) => ips.map(({ ip }) => ip)))
-  const free = Array.from({ length: 254 }, (_, index) => `192.0.2.${1 + index}`).find((ip) => !taken.has(ip))
+  const free = Array.from({ length: 254 }, (_, index) => `192.0.2.${1 + index}`).find(
+    (ip) => !taken.has(ip),
+  )
   if (!free) throw new FlyError(422, 'the lab has no IPv4 address left')
   const ip = {
     v4: free,
@@ -175,7 +195,13 @@ function writeSecret(app: App, name: string, value: string | null): Secret | nul
   if (value === null) return null
   const now = new Date().toISOString()
   const digest = sha256(value).slice(0, 16)
-  return (app.secrets[name] = { name, value, digest, created_at: before?.created_at ?? now, updated_at: now })
+  return (app.secrets[name] = {
+    name,
+    value,
+    digest,
+    created_at: before?.created_at ?? now,
+    updated_at: now,
+  })
 }
 
 function newSecretsVersion(state: FlyState, app: App): number {
@@ -193,7 +219,10 @@ function findSecret(app: App, name: string): Secret {
 /** Refuses who knows of a newer version than there is. */
 export function atLeast(app: App, version: string | number | null | undefined): void {
   if (Number(version ?? 0) <= app.secretsVersion) return
-  throw new FlyError(412, `failed_precondition: secrets are at version ${app.secretsVersion}, not yet at ${version}`)
+  throw new FlyError(
+    412,
+    `failed_precondition: secrets are at version ${app.secretsVersion}, not yet at ${version}`,
+  )
 }
 
 function showSecret({ value, ...secret }: Secret, query?: URLSearchParams) {

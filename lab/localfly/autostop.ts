@@ -33,13 +33,20 @@ export class Autostop {
       (machine) => machine.state === 'started' && !machine.cordoned && sleepOf(machine) !== null,
     )
     const groups = Map.groupBy(running, ({ own, region, config }) =>
-      [own.app, region, config.metadata?.['fly_process_group'], config.metadata?.['tarmac_owner']].join('\0'),
+      [
+        own.app,
+        region,
+        config.metadata?.['fly_process_group'],
+        config.metadata?.['tarmac_owner'],
+      ].join('\0'),
     )
     for (const group of groups.values()) this.#stopOne(group, idleMs)
   }
 
   #stopOne(machines: Machine[], idleMs: number): void {
-    const over = machines.filter((machine) => this.#traffic.load(machine) > softLimitOf(machine)).length
+    const over = machines.filter(
+      (machine) => this.#traffic.load(machine) > softLimitOf(machine),
+    ).length
     if (machines.length > 1 && machines.length - (over + 1) < 1) return
     const idle = machines.find((machine) => this.#traffic.idleMs(machine) >= idleMs)
     if (!idle || machines.length <= leastRunning(idle)) return

@@ -25,7 +25,8 @@ export class Checks {
     if (this.#isOver) return // a start that ended late; the folder may be gone
     const stop = new AbortController()
     this.#watched.set(machine.id, stop)
-    for (const [name, check] of checksOf(machine.config)) void this.#repeat(machine, name, check, stop.signal)
+    for (const [name, check] of checksOf(machine.config))
+      void this.#repeat(machine, name, check, stop.signal)
   }
 
   unwatch(machine: Machine): void {
@@ -64,13 +65,18 @@ export function checksOf(config: MachineConfig): [string, Check][] {
   for (const { internal_port: port, checks } of config.services ?? [])
     for (const check of checks ?? []) {
       const number = String(named.length - count).padStart(2, '0')
-      named.push([`servicecheck-${number}-${check.type ?? 'tcp'}-${check.port ?? port}`, { port, ...check }])
+      named.push([
+        `servicecheck-${number}-${check.type ?? 'tcp'}-${check.port ?? port}`,
+        { port, ...check },
+      ])
     }
   return named
 }
 
 export function runCheck(host: string, check: Check, timeoutMs: number): Promise<Result> {
-  return check.type === 'http' ? checkHttp(host, check, timeoutMs) : checkTcp(host, check.port ?? 0, timeoutMs)
+  return check.type === 'http'
+    ? checkHttp(host, check, timeoutMs)
+    : checkTcp(host, check.port ?? 0, timeoutMs)
 }
 
 async function checkTcp(host: string, port: number, timeoutMs: number): Promise<Result> {
@@ -89,8 +95,18 @@ async function checkTcp(host: string, port: number, timeoutMs: number): Promise<
 async function checkHttp(host: string, check: Check, timeoutMs: number): Promise<Result> {
   const { protocol = 'http', method = 'GET', port = 80, path = '/' } = check
   const what = `${method} ${protocol}://${host}:${port}${path}`
-  const headers = Object.fromEntries((check.headers ?? []).map(({ name, values }) => [name, values]))
-  const how = { host, port, path, method, headers, agent: false, signal: AbortSignal.timeout(timeoutMs) } as const
+  const headers = Object.fromEntries(
+    (check.headers ?? []).map(({ name, values }) => [name, values]),
+  )
+  const how = {
+    host,
+    port,
+    path,
+    method,
+    headers,
+    agent: false,
+    signal: AbortSignal.timeout(timeoutMs),
+  } as const
   // No one signs a certificate for an address of the lab.
   const call = protocol === 'https' ? https({ ...how, rejectUnauthorized: false }) : http(how)
   try {
@@ -113,7 +129,8 @@ function reason(error: unknown): string {
   return name === 'AbortError' ? 'context deadline exceeded' : String(error)
 }
 
-const clamp = (value: number, least: number, most: number): number => Math.min(Math.max(value, least), most)
+const clamp = (value: number, least: number, most: number): number =>
+  Math.min(Math.max(value, least), most)
 
 /** Sleeps, then true; false when the signal aborted. */
 function slept(ms: number, signal: AbortSignal): Promise<boolean> {

@@ -1,4 +1,12 @@
-const unitsMs: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+const unitsMs: Record<string, number> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+}
 
 /** A duration as Fly takes it, a Go string ("1m30s") or integer nanoseconds, in milliseconds. */
 export function durationMs(value: string | number | undefined, otherwiseMs: number): number {

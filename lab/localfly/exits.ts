@@ -7,11 +7,19 @@ const defaultRetries = 10
 export function mayRestart(config: MachineConfig, exit: Exit, restarts: number): boolean {
   const policy = config.restart?.policy || 'on-failure'
   if (policy === 'always') return true
-  return policy === 'on-failure' && exit.code !== 0 && restarts < (config.restart?.max_retries || defaultRetries)
+  return (
+    policy === 'on-failure' &&
+    exit.code !== 0 &&
+    restarts < (config.restart?.max_retries || defaultRetries)
+  )
 }
 
 /** An end as an event tells it: what a signal ended is a `crash` with exit code -1, unless it was asked for. */
-export function tellExit(exit: Exit, how: { requested: boolean; restarting: boolean }, restarts: number) {
+export function tellExit(
+  exit: Exit,
+  how: { requested: boolean; restarting: boolean },
+  restarts: number,
+) {
   const signal = exit.code > 128 ? exit.code - 128 : 0
   const exitEvent = {
     exit_code: signal > 0 ? -1 : exit.code,

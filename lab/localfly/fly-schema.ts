@@ -18,11 +18,23 @@ const durations = { interval: duration, timeout: duration, grace_period: duratio
 
 /** Where Fly answers otherwise than its own document says: the schema, its fields as they are, and who says so. */
 const known: [schema: string, fields: Record<string, object>, source: string][] = [
-  ['ErrorResponse', { status: { enum: ['unknown', 'insufficient_capacity', 'name_taken'] } }, 'fly-go flaps_error.go'],
+  [
+    'ErrorResponse',
+    { status: { enum: ['unknown', 'insufficient_capacity', 'name_taken'] } },
+    'fly-go flaps_error.go',
+  ],
   ['App', { cname_target: text, app_role: text }, 'fly-go flaps_apps.go'],
-  ['Lease', { status: text, data: { $ref: '#/components/schemas/Lease' } }, 'an envelope: fly-go flaps_machines.go'],
+  [
+    'Lease',
+    { status: text, data: { $ref: '#/components/schemas/Lease' } },
+    'an envelope: fly-go flaps_machines.go',
+  ],
   ['Machine', { version: text, cordoned: { type: 'boolean' } }, 'fly-go machine_types.go'],
-  ['Volume', { attached_machine_id: textOrNull, attached_alloc_id: textOrNull }, 'fly-go volume_types.go'],
+  [
+    'Volume',
+    { attached_machine_id: textOrNull, attached_alloc_id: textOrNull },
+    'fly-go volume_types.go',
+  ],
   ['main.regionResponse', { Nearest: text, Regions: list }, 'PascalCase: fly-go flaps_platform.go'],
   ['main.getPlacementsResponse', { Regions: list }, 'PascalCase: fly-go flaps_platform.go'],
   [
@@ -74,7 +86,8 @@ export class FlySchema {
     const answers = this.#answers.get(call)
     const declared = answers?.[String(status)]
     // The document names few refusals; all have one shape.
-    const schema = status >= 400 ? { $ref: '#/components/schemas/ErrorResponse' } : contentOf(declared)
+    const schema =
+      status >= 400 ? { $ref: '#/components/schemas/ErrorResponse' } : contentOf(declared)
     const wrong = !answers
       ? 'no such call'
       : !declared && status < 400
@@ -94,9 +107,15 @@ export class FlySchema {
   #wrong(schema: Schema, value: unknown): string | null {
     const key = JSON.stringify(schema)
     let validate = this.#compiled.get(key)
-    if (!validate) this.#compiled.set(key, (validate = this.#ajv.compile(JSON.parse(key.replaceAll('"#/', '"fly#/')))))
+    if (!validate)
+      this.#compiled.set(
+        key,
+        (validate = this.#ajv.compile(JSON.parse(key.replaceAll('"#/', '"fly#/')))),
+      )
     if (validate(value)) return null
-    const [{ instancePath, message, params }] = validate.errors as [NonNullable<ValidateFunction['errors']>[0]]
+    const [{ instancePath, message, params }] = validate.errors as [
+      NonNullable<ValidateFunction['errors']>[0],
+    ]
     return `${instancePath || 'the body'} ${message} ${JSON.stringify(params)}`
   }
 }

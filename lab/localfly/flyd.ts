@@ -99,7 +99,8 @@ export class Flyd {
       const text = `machine's current version is ${instance_id}, not ${launch.current_version}`
       throw new FlyError(412, `failed_precondition: ${text}`)
     }
-    if (state === 'replacing') throw new FlyError(409, 'aborted: machine is replacing: concurrent update in progress')
+    if (state === 'replacing')
+      throw new FlyError(409, 'aborted: machine is replacing: concurrent update in progress')
     if (state === 'destroying' || state === 'destroyed') expectState('update', machine, [])
     const staysDown = ['stopped', 'stopping', 'suspended', 'suspending'].includes(state)
     own.former = { instance_id, config, image_ref, events, state, secrets: own.secrets }
@@ -122,11 +123,14 @@ export class Flyd {
     if (before === 'started' || before === 'starting') return before
     if (before === 'replacing')
       throw new FlyError(412, 'failed_precondition: machine getting replaced, refusing to start')
-    if (before === 'stopping') throw new FlyError(412, 'failed_precondition: machine still active, refusing to start')
+    if (before === 'stopping')
+      throw new FlyError(412, 'failed_precondition: machine still active, refusing to start')
     expectState('start', machine, ['stopped', 'suspended', 'failed'])
     machine.own.restarts = 0
     this.#state.addEvent(machine, 'start', 'starting', by)
-    this.#do(machine, 'starting', () => (before === 'suspended' ? this.#resume(machine) : this.#boot(machine)))
+    this.#do(machine, 'starting', () =>
+      before === 'suspended' ? this.#resume(machine) : this.#boot(machine),
+    )
     return before
   }
 
@@ -134,7 +138,8 @@ export class Flyd {
   async stopAndWait(machine: Machine, how: Stop): Promise<void> {
     this.stop(machine, how)
     const late = AbortSignal.any([AbortSignal.timeout(stopAnswerMs), this.#closing.signal])
-    while (machine.state === 'stopping' && !late.aborted) await this.#state.changed(late).catch(() => {})
+    while (machine.state === 'stopping' && !late.aborted)
+      await this.#state.changed(late).catch(() => {})
   }
 
   stop(machine: Machine, how: Stop, by: MachineEvent['source'] = 'user'): void {
@@ -169,7 +174,8 @@ export class Flyd {
   /** Runs a command in a machine that runs. */
   async exec(machine: Machine, command: string[], timeoutMs: number): Promise<Said> {
     const said = await this.#podman.exec(containerOf('exec on', machine), command, timeoutMs)
-    if (!said) throw new FlyError(408, `deadline_exceeded: command did not end within ${timeoutMs / 1000}s`)
+    if (!said)
+      throw new FlyError(408, `deadline_exceeded: command did not end within ${timeoutMs / 1000}s`)
     return said
   }
 
@@ -206,7 +212,11 @@ export class Flyd {
       else if (state === 'destroying') again(() => this.#destroy(machine))
       else if (state === 'suspending' && runs) again(() => this.#suspend(machine))
       else if ((state === 'suspending' || state === 'suspended') && !runs) machine.state = 'stopped'
-      else if (state === 'starting' || state === 'restarting' || (state === 'started' && !own.container))
+      else if (
+        state === 'starting' ||
+        state === 'restarting' ||
+        (state === 'started' && !own.container)
+      )
         this.#do(machine, 'starting', () => this.#boot(machine))
     }
     this.#state.save()
@@ -281,7 +291,8 @@ export class Flyd {
       own.former = null
       own.versions = own.versions.slice(1)
       if (own.container) return state === 'suspended' ? state : 'started'
-      if (state === 'started' || state === 'starting' || state === 'restarting') return this.#boot(machine)
+      if (state === 'started' || state === 'starting' || state === 'restarting')
+        return this.#boot(machine)
       return state === 'failed' ? state : 'stopped'
     }
   }
@@ -298,7 +309,8 @@ export class Flyd {
     this.#hostile.meet('never-starts', machine)
     const exec = config.init?.exec
     // In a lab whose folder has moved, the machines move to its new network.
-    if (!this.#podman.addresses().includes(machine.private_ip)) machine.private_ip = this.#freeAddress()
+    if (!this.#podman.addresses().includes(machine.private_ip))
+      machine.private_ip = this.#freeAddress()
     const container = await this.#podman.run({
       name: machine.id,
       image,
@@ -340,13 +352,17 @@ export class Flyd {
     if (again) own.restarts++
     this.#addExit(machine, exit, { requested: false, restarting: again })
     if (again) this.#do(machine, 'restarting', () => this.#bootLater(machine))
-    else if (state === 'started' && config.auto_destroy) this.#do(machine, 'destroying', () => this.#destroy(machine))
+    else if (state === 'started' && config.auto_destroy)
+      this.#do(machine, 'destroying', () => this.#destroy(machine))
     else if (state === 'started' || state === 'suspended') machine.state = 'stopped'
     this.#state.save(machine)
   }
 
   async #bootLater(machine: Machine): Promise<MachineState> {
-    const pauseMs = Math.min(restartPauseMs.least * 2 ** (machine.own.restarts - 1), restartPauseMs.most)
+    const pauseMs = Math.min(
+      restartPauseMs.least * 2 ** (machine.own.restarts - 1),
+      restartPauseMs.most,
+    )
     await sleep(pauseMs, undefined, { signal: this.#closing.signal })
     // A stop or an update may have come meanwhile.
     return machine.state === 'restarting' ? this.#boot(machine) : machine.state
@@ -355,7 +371,9 @@ export class Flyd {
   async #stop(machine: Machine, how: Stop): Promise<MachineState> {
     const exit = await this.#halt(machine, how)
     if (exit) this.#addExit(machine, exit, { requested: true, restarting: false })
-    return machine.state === 'stopping' && machine.config.auto_destroy ? this.#destroy(machine) : 'stopped'
+    return machine.state === 'stopping' && machine.config.auto_destroy
+      ? this.#destroy(machine)
+      : 'stopped'
   }
 
   /** Ends the program, where one runs: signal, time to comply, kill. */
@@ -421,7 +439,11 @@ export class Flyd {
     const taken = new Set(machines.map((machine) => machine.private_ip))
     const free = this.#podman.addresses().find((address) => !taken.has(address))
     if (free) return free
-    throw new FlyError(422, `insufficient resources: the lab holds ${taken.size} machines`, 'insufficient_capacity')
+    throw new FlyError(
+      422,
+      `insufficient resources: the lab holds ${taken.size} machines`,
+      'insufficient_capacity',
+    )
   }
 }
 
@@ -434,12 +456,17 @@ function expectState(verb: string, machine: Machine, states: MachineState[]): vo
 function containerOf(verb: string, machine: Machine): Container {
   expectState(verb, machine, ['started'])
   if (machine.own.container) return machine.own.container
-  throw new FlyError(412, `failed_precondition: unable to ${verb} machine: its program is not running`)
+  throw new FlyError(
+    412,
+    `failed_precondition: unable to ${verb} machine: its program is not running`,
+  )
 }
 
 function secretsFor(app: App | undefined, launch: Launch): Record<string, string> {
   if (launch.skip_secrets) return {}
-  return Object.fromEntries(Object.values(app?.secrets ?? {}).map(({ name, value }) => [name, value]))
+  return Object.fromEntries(
+    Object.values(app?.secrets ?? {}).map(({ name, value }) => [name, value]),
+  )
 }
 
 function runtimeEnv(machine: Machine): Record<string, string> {

@@ -7,7 +7,11 @@ const atCall = (Object.keys(faults) as Fault[]).filter((fault) => faults[fault].
 const withoutNonce = atCall.filter((fault) => fault !== 'lease-stolen')
 
 /** Stands before the API, and lets through, delays, spoils or swallows what `hostile` says. */
-export function hostileApi(parts: { api: RequestListener; state: FlyState; hostile: Hostile }): RequestListener {
+export function hostileApi(parts: {
+  api: RequestListener
+  state: FlyState
+  hostile: Hostile
+}): RequestListener {
   const { api, state, hostile } = parts
   return (req, res) => {
     const met = caseOf(req, state)
@@ -25,7 +29,13 @@ export function hostileApi(parts: { api: RequestListener; state: FlyState; hosti
   }
 }
 
-type Spoiled = { req: IncomingMessage; res: ServerResponse; ms: number; refusal: Refusal; machine: Machine | undefined }
+type Spoiled = {
+  req: IncomingMessage
+  res: ServerResponse
+  ms: number
+  refusal: Refusal
+  machine: Machine | undefined
+}
 
 /** What each fault does to a call. Where it says true, nothing is done. */
 const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
@@ -34,7 +44,8 @@ const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
     return refuse(res, 429, 'rate limit exceeded')
   },
   'error-before': ({ res }) => refuse(res, 503, 'unavailable: try again later'),
-  'error-after': ({ res }) => atEnd(res, (_text, send) => send('{"error":"internal server error"}', 500)),
+  'error-after': ({ res }) =>
+    atEnd(res, (_text, send) => send('{"error":"internal server error"}', 500)),
   refused: ({ res, refusal }) => {
     const [httpStatus, error, status]: readonly [number, string, string?] = refusals[refusal]
     return refuse(res, httpStatus, error, status)
@@ -51,7 +62,10 @@ const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
   },
   cut: ({ req, res }) => atEnd(res, () => req.socket.destroy()),
   'cut-midway': ({ req, res }) =>
-    atEnd(res, (text) => void res.write(text.slice(0, text.length / 2), () => req.socket.destroy())),
+    atEnd(
+      res,
+      (text) => void res.write(text.slice(0, text.length / 2), () => req.socket.destroy()),
+    ),
   slow: ({ res, ms }) => atEnd(res, (text, send) => void setTimeout(send, ms, text)),
   'lease-stolen': ({ machine, ms }) => machine && steal(machine, ms),
 }
@@ -59,13 +73,17 @@ const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
 /** The app and machine of a call's path; null for what is no call to an app. */
 function caseOf({ method, url = '' }: IncomingMessage, state: FlyState): Case | null {
   const [path = ''] = url.split('?')
-  const [, call, app, id] = /^\/v1(\/apps(?:\/([^/]+)(?:\/machines\/([^/]+))?.*)?)$/.exec(path) ?? []
+  const [, call, app, id] =
+    /^\/v1(\/apps(?:\/([^/]+)(?:\/machines\/([^/]+))?.*)?)$/.exec(path) ?? []
   if (call === undefined) return null
   return { app: app ?? '', machine: state.machines.get(id ?? ''), call: `${method} ${call}` }
 }
 
 /** Gets the answer's body before it is sent. Of several, the last one asked for gets it first. */
-function atEnd(res: ServerResponse, then: (text: string, send: (text: string, status?: number) => void) => void): void {
+function atEnd(
+  res: ServerResponse,
+  then: (text: string, send: (text: string, status?: number) => void) => void,
+): void {
   const end = res.end.bind(res)
   const send = (text: string, status = res.statusCode) => {
     res.statusCode = status
@@ -73,7 +91,10 @@ function atEnd(res: ServerResponse, then: (text: string, send: (text: string, st
     end(text)
   }
   res.end = (body?: unknown) => {
-    then(body instanceof Uint8Array || typeof body === 'string' ? Buffer.from(body).toString() : '', send)
+    then(
+      body instanceof Uint8Array || typeof body === 'string' ? Buffer.from(body).toString() : '',
+      send,
+    )
     return res
   }
 }
@@ -88,7 +109,13 @@ function refuse(res: ServerResponse, httpStatus: number, error: string, status?:
 function steal(machine: Machine, ms: number): void {
   const nonce = randomBytes(6).toString('hex')
   const expires_at = Math.ceil((Date.now() + ms) / 1000)
-  machine.own.lease = { nonce, expires_at, owner: 'thief@tokens.fly.io', version: '', description: 'stolen' }
+  machine.own.lease = {
+    nonce,
+    expires_at,
+    owner: 'thief@tokens.fly.io',
+    version: '',
+    description: 'stolen',
+  }
 }
 
 function withoutGone(text: string, state: FlyState, hostile: Hostile): string {
@@ -98,14 +125,27 @@ function withoutGone(text: string, state: FlyState, hostile: Hostile): string {
     const { id, config } = (value ?? {}) as { id?: unknown; config?: unknown }
     const machine = typeof id === 'string' && config ? state.machines.get(id) : undefined
     if (!machine || !hostile.isGone(machine)) return value
-    return { ...(value as object), host_status: 'unreachable', config: null, incomplete_config: config }
+    return {
+      ...(value as object),
+      host_status: 'unreachable',
+      config: null,
+      incomplete_config: config,
+    }
   })
 }
 
 /** Moves every time in a body: ISO 8601, and Unix time in seconds or milliseconds under the names that Fly gives it. */
 function shifted(text: string, skewMs: number): string {
   return text
-    .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (at) => new Date(Date.parse(at) + skewMs).toISOString())
-    .replaceAll(/("(?:timestamp|created_at)":)(\d{13})/g, (_, name: string, at: string) => name + (+at + skewMs))
-    .replaceAll(/("expires_at":)(\d{10})/g, (_, name: string, at: string) => name + (+at + Math.round(skewMs / 1000)))
+    .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (at) =>
+      new Date(Date.parse(at) + skewMs).toISOString(),
+    )
+    .replaceAll(
+      /("(?:timestamp|created_at)":)(\d{13})/g,
+      (_, name: string, at: string) => name + (+at + skewMs),
+    )
+    .replaceAll(
+      /("expires_at":)(\d{10})/g,
+      (_, name: string, at: string) => name + (+at + Math.round(skewMs / 1000)),
+    )
 }

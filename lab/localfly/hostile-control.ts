@@ -20,7 +20,9 @@ export function controlPort({ hostile, autostop, limits }: Parts): RequestListen
   return (req, res) =>
     void answer(`${req.method} ${req.url}`, () => json(req))
       .catch((error: unknown): [number, unknown] => [400, { error: String(error) }])
-      .then(([status, body]) => res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)))
+      .then(([status, body]) =>
+        res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
+      )
 }
 
 const AutostopWish = z.strictObject({ idleMs: z.number().min(100) })

@@ -8,7 +8,11 @@ import type { FlyState, Machine } from './state.ts'
  * on a machine, or all the time. `ms`: what the rule's `ms` stands for, and its default.
  */
 export const faults = {
-  'rate-limit': { at: 'call', about: '429, and nothing done', ms: ['`Retry-After`, in whole seconds; none for 0', 0] },
+  'rate-limit': {
+    at: 'call',
+    about: '429, and nothing done',
+    ms: ['`Retry-After`, in whole seconds; none for 0', 0],
+  },
   'error-before': { at: 'call', about: '503, and nothing done' },
   'error-after': { at: 'call', about: 'done, and then 500' },
   refused: {
@@ -20,7 +24,10 @@ export const faults = {
   unseen: { at: 'call', about: '404, as for what was made a moment ago, and nothing done' },
   'cut-before': { at: 'call', about: 'the connection is cut, and nothing done' },
   cut: { at: 'call', about: 'done, and the connection is cut instead of an answer' },
-  'cut-midway': { at: 'call', about: 'done, and the connection is cut in the middle of the answer' },
+  'cut-midway': {
+    at: 'call',
+    about: 'done, and the connection is cut in the middle of the answer',
+  },
   slow: { at: 'call', about: 'done, and the answer is held back', ms: ['for how long', 2000] },
   'lease-stolen': {
     at: 'call',
@@ -40,17 +47,30 @@ export const faults = {
   },
   reverts: {
     at: 'machine',
-    about: 'an update is given up once the machine was stopped: the former version runs again, without a word',
+    about:
+      'an update is given up once the machine was stopped: the former version runs again, without a word',
   },
-  'slow-start': { at: 'machine', about: 'the machine takes longer to start', ms: ['how much longer', 3000] },
+  'slow-start': {
+    at: 'machine',
+    about: 'the machine takes longer to start',
+    ms: ['how much longer', 3000],
+  },
   'slow-stop': {
     at: 'machine',
     about: 'the machine takes longer to stop, whatever its kill timeout',
     ms: ['how much longer', 4000],
   },
   'never-starts': { at: 'machine', about: 'the machine does not start, and is `failed`' },
-  crashes: { at: 'machine', about: 'the program is killed after its start', ms: ['how long after', 1000] },
-  'clock-skew': { at: 'always', about: 'every time in an answer is off', ms: ['by how much, may be negative', 60_000] },
+  crashes: {
+    at: 'machine',
+    about: 'the program is killed after its start',
+    ms: ['how long after', 1000],
+  },
+  'clock-skew': {
+    at: 'always',
+    about: 'every time in an answer is off',
+    ms: ['by how much, may be negative', 60_000],
+  },
 } as const satisfies Record<
   string,
   { at: 'call' | 'machine' | 'always'; about: string; ms?: readonly [string, number] }
@@ -62,9 +82,16 @@ export const refusals = {
     409,
     'aborted: could not reserve resource for machine: insufficient memory available to fulfill request',
   ],
-  'no-capacity': [422, 'insufficient resources available to fulfill request', 'insufficient_capacity'],
+  'no-capacity': [
+    422,
+    'insufficient resources available to fulfill request',
+    'insufficient_capacity',
+  ],
   'over-quota': [403, 'Your organization has reached its machine limit'],
-  'deploys-off': [503, 'unavailable: deploys to this host are temporarily disabled, please try again later'],
+  'deploys-off': [
+    503,
+    'unavailable: deploys to this host are temporarily disabled, please try again later',
+  ],
 } as const satisfies Record<string, readonly [number, string, string?]>
 
 export type Refusal = keyof typeof refusals
@@ -100,7 +127,13 @@ export const Hostility = z.strictObject({
 })
 export type Hostility = z.input<typeof Hostility>
 /** What struck, oldest first. */
-export type Strike = { fault: Fault; at: string; app: string; machine: string | null; call: string | null }
+export type Strike = {
+  fault: Fault
+  at: string
+  app: string
+  machine: string | null
+  call: string | null
+}
 
 /** What a rule is asked about. `call` as in a rule's `on`. */
 export type Case = { app: string; machine?: Machine | undefined; call?: string }
@@ -147,7 +180,8 @@ export class Hostile {
   /** The first rule of these faults that strikes now. */
   strikes(among: readonly Fault[], met: Case): Struck | null {
     for (const rule of this.#rules)
-      if (among.includes(rule.fault) && fits(rule, met) && this.#draw(rule, met)) return this.#strike(rule, met)
+      if (among.includes(rule.fault) && fits(rule, met) && this.#draw(rule, met))
+        return this.#strike(rule, met)
     return null
   }
 
@@ -188,20 +222,29 @@ export class Hostile {
   #strike(rule: Live, { app, machine, call }: Case): Struck {
     const { fault } = rule
     rule.struck++
-    this.#strikes.push({ fault, at: new Date().toISOString(), app, machine: machine?.id ?? null, call: call ?? null })
+    this.#strikes.push({
+      fault,
+      at: new Date().toISOString(),
+      app,
+      machine: machine?.id ?? null,
+      call: call ?? null,
+    })
     if (this.#strikes.length > strikesKept) this.#strikes.shift()
     if (fault === 'host-gone' && machine) {
       this.#goneUntil.set(machine.id, Date.now() + (msOf(rule) || Infinity))
       this.onGone(machine)
     }
-    const drawn = refusalNames[Math.floor(fraction(`${rule.salt} ${rule.struck}`) * refusalNames.length)]!
+    const drawn =
+      refusalNames[Math.floor(fraction(`${rule.salt} ${rule.struck}`) * refusalNames.length)]!
     return { fault, ms: msOf(rule), refusal: rule.refusal ?? drawn }
   }
 
   /** Names a machine by its place among the app's: ids are another each time. */
   #kind({ app, machine, call }: Case): string {
     if (!machine) return `${app} ${call}`
-    const place = [...this.#state.machines.values()].filter(({ own }) => own.app === app).indexOf(machine)
+    const place = [...this.#state.machines.values()]
+      .filter(({ own }) => own.app === app)
+      .indexOf(machine)
     return `${app} ${place} ${call?.replace(machine.id, '')}`
   }
 }
@@ -218,7 +261,8 @@ export class FaultError extends Error {
 
 function fits(rule: Live, { app, machine, call }: Case): boolean {
   if (rule.app !== undefined && rule.app !== app) return false
-  if (rule.machine !== undefined && rule.machine !== machine?.id && rule.machine !== machine?.name) return false
+  if (rule.machine !== undefined && rule.machine !== machine?.id && rule.machine !== machine?.name)
+    return false
   if (rule.fault === 'host-gone' && !machine) return false
   if (rule.fault === 'refused' && !refusable.test(call ?? '')) return false
   return rule.on === undefined || call === undefined || new RegExp(rule.on).test(call)
@@ -229,4 +273,5 @@ function msOf({ fault, ms }: Pick<Live, 'fault' | 'ms'>): number {
   return ms ?? ('ms' in fact ? fact.ms[1] : 0)
 }
 
-const fraction = (text: string): number => createHash('sha256').update(text).digest().readUInt32BE(0) / 2 ** 32
+const fraction = (text: string): number =>
+  createHash('sha256').update(text).digest().readUInt32BE(0) / 2 ** 32

@@ -3,7 +3,13 @@ import { FlyError } from './fly-error.ts'
 import type { Machine } from './state.ts'
 
 /** `expires_at` in Unix seconds, as on the wire. */
-export type Lease = { nonce: string; expires_at: number; owner: string; version: string; description: string }
+export type Lease = {
+  nonce: string
+  expires_at: number
+  owner: string
+  version: string
+  description: string
+}
 
 /** Takes a machine's lease, or, with the nonce of the one that is held, makes it last longer. */
 export function acquireLease(
@@ -30,7 +36,9 @@ export function releaseLease(machine: Machine, nonce: string | undefined): void 
 }
 
 export function currentLease(machine: Machine): Lease | null {
-  return machine.own.lease && machine.own.lease.expires_at * 1000 > Date.now() ? machine.own.lease : null
+  return machine.own.lease && machine.own.lease.expires_at * 1000 > Date.now()
+    ? machine.own.lease
+    : null
 }
 
 /** Refuses who comes without the nonce of the lease that is held. */

@@ -20,7 +20,9 @@ const Service = z.looseObject({
   internal_port: z.number(),
   ports: z.array(z.looseObject({ handlers: Words })).nullish(),
   checks: z.array(Check).nullish(),
-  concurrency: z.looseObject({ soft_limit: z.number().optional(), hard_limit: z.number().optional() }).nullish(),
+  concurrency: z
+    .looseObject({ soft_limit: z.number().optional(), hard_limit: z.number().optional() })
+    .nullish(),
   autostart: z.boolean().nullish(),
   autostop: z.union([z.boolean(), z.string()]).nullish(),
   min_machines_running: z.number().nullish(),
@@ -54,8 +56,12 @@ export const MachineConfig = z.looseObject({
   standbys: Words,
   dns: z.looseObject({ skip_registration: z.boolean().nullish() }).nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
-  restart: z.looseObject({ policy: z.string().optional(), max_retries: z.number().optional() }).nullish(),
-  stop_config: z.looseObject({ signal: z.string().optional(), timeout: Duration.optional() }).nullish(),
+  restart: z
+    .looseObject({ policy: z.string().optional(), max_retries: z.number().optional() })
+    .nullish(),
+  stop_config: z
+    .looseObject({ signal: z.string().optional(), timeout: Duration.optional() })
+    .nullish(),
   auto_destroy: z.boolean().optional(),
 })
 export type MachineConfig = z.infer<typeof MachineConfig>

@@ -3,7 +3,13 @@ import type { FlyState, Machine } from './state.ts'
 
 const keptBytes = 1 << 20
 
-export type LogEntry = { timestamp: string; message: string; level: string; instance: string; region: string }
+export type LogEntry = {
+  timestamp: string
+  message: string
+  level: string
+  instance: string
+  region: string
+}
 
 /** What a machine's programs have said, oldest first, over all its versions: the last 1 MiB of podman's log file. */
 export async function readLog(state: FlyState, { id, region }: Machine): Promise<LogEntry[]> {
@@ -11,7 +17,12 @@ export async function readLog(state: FlyState, { id, region }: Machine): Promise
   try {
     await using file = await open(state.folder('logs', id))
     const { size } = await file.stat()
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(keptBytes), 0, keptBytes, Math.max(0, size - keptBytes))
+    const { buffer, bytesRead } = await file.read(
+      Buffer.alloc(keptBytes),
+      0,
+      keptBytes,
+      Math.max(0, size - keptBytes),
+    )
     text = buffer.toString('utf8', 0, bytesRead)
   } catch {
     return []

@@ -7,18 +7,24 @@ import type { FlyState, Machine } from './state.ts'
 const defaultMode = 0o644
 
 /** What a machine finds in its tree beside its image: its volume, the files of its config, the names of its network. */
-export function mountsOf(state: FlyState, names: InternalNames, { id, config, own }: Machine): Mount[] {
+export function mountsOf(
+  state: FlyState,
+  names: InternalNames,
+  { id, config, own }: Machine,
+): Mount[] {
   const folder = state.folder('files', id)
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  const files = (config.files ?? []).flatMap(({ guest_path, raw_value, secret_name, mode }, index) => {
-    const content = secret_name ? own.secrets[secret_name] : raw_value
-    if (content === undefined || content === null) return []
-    const source = join(folder, String(index))
-    writeFileSync(source, Buffer.from(content, 'base64'))
-    chmodSync(source, mode ?? defaultMode)
-    return [{ source, target: guest_path }]
-  })
+  const files = (config.files ?? []).flatMap(
+    ({ guest_path, raw_value, secret_name, mode }, index) => {
+      const content = secret_name ? own.secrets[secret_name] : raw_value
+      if (content === undefined || content === null) return []
+      const source = join(folder, String(index))
+      writeFileSync(source, Buffer.from(content, 'base64'))
+      chmodSync(source, mode ?? defaultMode)
+      return [{ source, target: guest_path }]
+    },
+  )
   const volumes = (config.mounts ?? []).map(({ volume, path }) => ({
     source: state.folder('volumes', volume ?? ''),
     target: path,

@@ -16,7 +16,14 @@ import { claimVolumes, volumeRoutes } from './volumes-api.ts'
 import { readWait, waitFor } from './wait.ts'
 import { webRoutes } from './web-api.ts'
 
-type Parts = { state: FlyState; flyd: Flyd; token: string; limits: RequestLimits; schema: FlySchema; registry: string }
+type Parts = {
+  state: FlyState
+  flyd: Flyd
+  token: string
+  limits: RequestLimits
+  schema: FlySchema
+  registry: string
+}
 
 /** All that Fly answers: the Machines API in its shapes and codes, and what flyctl asks of Fly's web API. */
 export function machinesApi(parts: Parts) {
@@ -49,8 +56,13 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     return machines.map(query.get('summary') === 'true' ? summary : showMachine)
   })
   on('get', '/orgs/:org/machines', ({ params, query }) => {
-    const all = [...state.machines.values()].filter((machine) => isOf(state, machine.own.app, params['org']!))
-    const { page, last, ...more } = pageOf(all.filter((machine) => isListed(machine, query)).map(overview), query)
+    const all = [...state.machines.values()].filter((machine) =>
+      isOf(state, machine.own.app, params['org']!),
+    )
+    const { page, last, ...more } = pageOf(
+      all.filter((machine) => isListed(machine, query)).map(overview),
+      query,
+    )
     return { machines: page, ...(last && { last_machine_id: last }), ...more, error_regions: [] }
   })
   on('post', '/apps/:app/machines', ({ app, body }) => {
@@ -79,7 +91,8 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     return ok
   })
   change('post', `${machinePath}/restart`, ({ machine, query }) => {
-    const signal = query.get('force_stop') === 'true' ? 'SIGKILL' : (query.get('signal') ?? undefined)
+    const signal =
+      query.get('force_stop') === 'true' ? 'SIGKILL' : (query.get('signal') ?? undefined)
     flyd.restart(machine, readStop(signal, query.get('timeout') ?? undefined))
     return ok
   })
@@ -97,7 +110,9 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
       state.save(machine)
       return ok
     })
-  on('get', `${machinePath}/wait`, ({ machine, query, signal }) => waitFor(state, machine, readWait(query), signal))
+  on('get', `${machinePath}/wait`, ({ machine, query, signal }) =>
+    waitFor(state, machine, readWait(query), signal),
+  )
   on('post', `${machinePath}/exec`, ({ machine, body }) => {
     const { cmd, command = words(cmd ?? ''), timeout } = parse(Exec, body)
     if (command.length === 0) throw new FlyError(400, 'invalid_argument: command is required')
@@ -112,7 +127,8 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
   on('get', `${machinePath}/versions`, ({ machine }) => machine.own.versions)
   on('get', `${machinePath}/events`, ({ machine, query }) => {
     const limit = Number(query.get('limit') ?? 20)
-    if (!(limit >= 1 && limit <= 50)) throw new FlyError(400, 'invalid_argument: limit must be between 1 and 50')
+    if (!(limit >= 1 && limit <= 50))
+      throw new FlyError(400, 'invalid_argument: limit must be between 1 and 50')
     return machine.events.slice(0, limit)
   })
 
@@ -151,7 +167,9 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     return { value }
   })
   on('post', `${machinePath}/metadata/:key`, ({ machine, params, body }) => {
-    writeMetadata(state, machine, machine.config.metadata, { [params['key']!]: parse(MetadataValue, body).value })
+    writeMetadata(state, machine, machine.config.metadata, {
+      [params['key']!]: parse(MetadataValue, body).value,
+    })
   })
   on('delete', `${machinePath}/metadata/:key`, ({ machine, params }) => {
     writeMetadata(state, machine, machine.config.metadata, { [params['key']!]: null })
@@ -173,16 +191,29 @@ const MetadataValue = z.object({ value: z.string() })
 
 function readStop(signal: unknown, timeout: unknown): Stop {
   const isDuration = typeof timeout === 'string' || typeof timeout === 'number'
-  return { signal: signal ? readSignal(signal) : undefined, timeout: isDuration ? timeout : undefined }
+  return {
+    signal: signal ? readSignal(signal) : undefined,
+    timeout: isDuration ? timeout : undefined,
+  }
 }
 
 /** A command line taken apart, with quotes. */
 const words = (line: string): string[] =>
-  (line.match(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g) ?? []).map((word) => word.replaceAll(/'([^']*)'|"([^"]*)"/g, '$1$2'))
+  (line.match(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g) ?? []).map((word) =>
+    word.replaceAll(/'([^']*)'|"([^"]*)"/g, '$1$2'),
+  )
 
 /** A signal by name or number, if Fly allows it. */
 function readSignal(signal: unknown): string {
-  const allowed = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGKILL', 'SIGUSR1', 'SIGUSR2', 'SIGTERM'] as const
+  const allowed = [
+    'SIGHUP',
+    'SIGINT',
+    'SIGQUIT',
+    'SIGKILL',
+    'SIGUSR1',
+    'SIGUSR2',
+    'SIGTERM',
+  ] as const
   const name = allowed.find((each) => each === signal || constants.signals[each] === Number(signal))
   if (!name) throw new FlyError(400, `invalid_argument: invalid signal: ${String(signal)}`)
   return name
@@ -206,9 +237,30 @@ function summary({
   return rest
 }
 
-function overview({ own, config, id, name, region, state, instance_id, private_ip, created_at, updated_at }: Machine) {
+function overview({
+  own,
+  config,
+  id,
+  name,
+  region,
+  state,
+  instance_id,
+  private_ip,
+  created_at,
+  updated_at,
+}: Machine) {
   const { image, guest, metadata } = config
-  const facts = { id, name, region, state, instance_id, version: instance_id, private_ip, created_at, updated_at }
+  const facts = {
+    id,
+    name,
+    region,
+    state,
+    instance_id,
+    version: instance_id,
+    private_ip,
+    created_at,
+    updated_at,
+  }
   return { app_name: own.app, config: { image, guest, metadata: metadata ?? {} }, ...facts }
 }
 
@@ -216,14 +268,17 @@ function isListed(machine: Machine, query: URLSearchParams): boolean {
   const states = query.get('state')?.split(',')
   const region = query.get('region')
   if (
-    states ? !states.includes(machine.state) : machine.state === 'destroyed' && query.get('include_deleted') !== 'true'
+    states
+      ? !states.includes(machine.state)
+      : machine.state === 'destroyed' && query.get('include_deleted') !== 'true'
   ) {
     return false
   }
   if (region && region !== machine.region) return false
   return [...query].every(
     ([name, value]) =>
-      !name.startsWith('metadata.') || machine.config.metadata?.[name.slice('metadata.'.length)] === value,
+      !name.startsWith('metadata.') ||
+      machine.config.metadata?.[name.slice('metadata.'.length)] === value,
   )
 }
 
@@ -234,7 +289,9 @@ function writeMetadata(
   old: Record<string, string> | null | undefined,
   more: Record<string, string | null>,
 ): void {
-  const entries = Object.entries({ ...old, ...more }).filter((entry): entry is [string, string] => Boolean(entry[1]))
+  const entries = Object.entries({ ...old, ...more }).filter((entry): entry is [string, string] =>
+    Boolean(entry[1]),
+  )
   machine.config = { ...machine.config, metadata: Object.fromEntries(entries) }
   state.save(machine)
 }

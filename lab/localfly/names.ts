@@ -23,13 +23,17 @@ export class InternalNames {
   }
 
   update(): void {
-    for (const network of new Set([...this.#state.apps.values()].map(({ network }) => network))) this.#write(network)
+    for (const network of new Set([...this.#state.apps.values()].map(({ network }) => network)))
+      this.#write(network)
   }
 
   #write(network: string): void {
-    const isIn = ({ own }: Machine) => (this.#state.apps.get(own.app)?.network ?? 'default') === network
+    const isIn = ({ own }: Machine) =>
+      (this.#state.apps.get(own.app)?.network ?? 'default') === network
     const lines = [...this.#state.machines.values()]
-      .filter((machine) => isIn(machine) && (machine.state === 'started' || machine.state === 'starting'))
+      .filter(
+        (machine) => isIn(machine) && (machine.state === 'started' || machine.state === 'starting'),
+      )
       .map((machine) => `${machine.private_ip} ${machine.id} ${namesOf(machine).join(' ')}\n`)
     const text = `127.0.0.1 localhost\n::1 localhost\n${lines.join('')}`
     if (this.#written.get(network) === text) return

@@ -10,8 +10,10 @@ export function pageOf<T extends Entry>(all: T[], query: URLSearchParams) {
   const after = Date.parse(query.get('updated_after') ?? '1970-01-01T00:00:00Z')
   const limit = Math.min(Number(query.get('limit') ?? most), most)
   const cursor = query.get('cursor')
-  if (Number.isNaN(after) || !(limit >= 1)) throw new FlyError(400, 'invalid_argument: updated_after or limit')
-  const isLeft = (entry: Entry) => (cursor ? place(entry) > cursor : Date.parse(entry.updated_at) > after)
+  if (Number.isNaN(after) || !(limit >= 1))
+    throw new FlyError(400, 'invalid_argument: updated_after or limit')
+  const isLeft = (entry: Entry) =>
+    cursor ? place(entry) > cursor : Date.parse(entry.updated_at) > after
   const left = all.filter(isLeft).toSorted((a, b) => (place(a) < place(b) ? -1 : 1))
   const page = left.slice(0, limit)
   const last = page.at(-1)
@@ -21,4 +23,5 @@ export function pageOf<T extends Entry>(all: T[], query: URLSearchParams) {
 
 const place = ({ updated_at, id }: Entry): string => `${updated_at} ${id}`
 
-export const isOf = (state: FlyState, app: string, org: string): boolean => state.apps.get(app)?.org_slug === org
+export const isOf = (state: FlyState, app: string, org: string): boolean =>
+  state.apps.get(app)?.org_slug === org

@@ -150,7 +150,8 @@ lock_type = "file"
     while (isAlive(pid)) await sleep(exitPollMs, undefined, { signal })
     const code = Number((await this.#podman(['wait', id])).stdout)
     // Conmon learns of an OOM kill by a notice that newer kernels no longer send; the kernel's log has it.
-    const oomKilled = code === 137 && (await run('dmesg')).stdout.includes(`oom_memcg=/libpod_parent/libpod-${id}`)
+    const oomKilled =
+      code === 137 && (await run('dmesg')).stdout.includes(`oom_memcg=/libpod_parent/libpod-${id}`)
     return { code, oomKilled }
   }
 
@@ -170,7 +171,13 @@ lock_type = "file"
   }
 
   async #commandOf(image: string): Promise<string[]> {
-    const { stdout } = await this.#podman(['image', 'inspect', '--format', '{{json .Config.Cmd}}', image])
+    const { stdout } = await this.#podman([
+      'image',
+      'inspect',
+      '--format',
+      '{{json .Config.Cmd}}',
+      image,
+    ])
     return (JSON.parse(stdout) as string[] | null) ?? []
   }
 
@@ -185,7 +192,9 @@ lock_type = "file"
   /** What runs, whoever started it: each container's name, and the image by its digest. */
   async running(): Promise<Map<string, string>> {
     const { stdout } = await this.#podman(['ps', '--format', '{{.Names}} {{.Image}}'])
-    return new Map(stdout.split('\n').flatMap((line) => (line ? [line.split(' ') as [string, string]] : [])))
+    return new Map(
+      stdout.split('\n').flatMap((line) => (line ? [line.split(' ') as [string, string]] : [])),
+    )
   }
 
   /** True when the signal was sent, false when the program had ended already. */
@@ -221,7 +230,8 @@ lock_type = "file"
   /** Waits for what still works on this storage: a container's watcher cleans up after it, and makes the folders anew. */
   async #quiet(): Promise<void> {
     const deadline = performance.now() + quietMs
-    while (performance.now() < deadline && (await isNamedByProcess(this.#runRoot))) await sleep(quietPollMs)
+    while (performance.now() < deadline && (await isNamedByProcess(this.#runRoot)))
+      await sleep(quietPollMs)
   }
 
   /** Any command of podman's, here. */
@@ -230,7 +240,14 @@ lock_type = "file"
   }
 
   #podman(args: string[], timeoutMs = 60_000) {
-    const own = ['--root', this.#root, '--runroot', join(this.#runRoot, 'run'), '--tmpdir', join(this.#runRoot, 'tmp')]
+    const own = [
+      '--root',
+      this.#root,
+      '--runroot',
+      join(this.#runRoot, 'run'),
+      '--tmpdir',
+      join(this.#runRoot, 'tmp'),
+    ]
     return run('podman', [...own, '--network-config-dir', this.#networks, ...args], {
       timeout: timeoutMs,
       maxBuffer: 16 << 20,
@@ -241,7 +258,9 @@ lock_type = "file"
 }
 
 const macOf = (address: string): string =>
-  ['02:42', ...address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'))].join(':')
+  ['02:42', ...address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'))].join(
+    ':',
+  )
 
 /** A /24 out of 10.64.0.0/10, the same one for the same lab, passing over those that this host is in. */
 function freeSubnet(key: Buffer, bridge: string): string {
@@ -256,7 +275,9 @@ function freeSubnet(key: Buffer, bridge: string): string {
 
 async function isNamedByProcess(words: string): Promise<boolean> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  const commands = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+  )
   return commands.some((command) => command.includes(words))
 }
 

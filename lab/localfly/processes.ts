@@ -41,7 +41,13 @@ async function listening(pid: number) {
         const [, local = '', , state, , , , , , inode] = row.trim().split(/\s+/)
         const [host = '', port = ''] = local.split(':')
         if (state !== '0A') return []
-        return [{ proto, link: `socket:[${inode}]`, address: `${address(host)}:${Number.parseInt(port, 16)}` }]
+        return [
+          {
+            proto,
+            link: `socket:[${inode}]`,
+            address: `${address(host)}:${Number.parseInt(port, 16)}`,
+          },
+        ]
       })
     }),
   )

@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  request,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FlyState } from './state.ts'
@@ -22,7 +28,9 @@ export function createProxy(state: FlyState, traffic: Traffic): Server {
       const { machine, port } = seat
       const socket = connect({ host: machine.private_ip, port })
       try {
-        await once(socket, 'connect', { signal: AbortSignal.any([signal, AbortSignal.timeout(connectMs)]) })
+        await once(socket, 'connect', {
+          signal: AbortSignal.any([signal, AbortSignal.timeout(connectMs)]),
+        })
         return { seat, socket }
       } catch {
         socket.destroy()
@@ -44,7 +52,8 @@ export function createProxy(state: FlyState, traffic: Traffic): Server {
       const way = await reach(target, tries, gone.signal)
       const error = await forward(req, res, way)
       if (!error || gone.signal.aborted) return
-      if (tries.broke || !isRepeatable(req)) throw new Refusal(502, `The machine broke off: ${error.message}.`)
+      if (tries.broke || !isRepeatable(req))
+        throw new Refusal(502, `The machine broke off: ${error.message}.`)
       tries.broke = true
       pass(tries, way.seat, `broke off before it answered (${error.message})`)
     }
@@ -54,10 +63,17 @@ export function createProxy(state: FlyState, traffic: Traffic): Server {
     client.on('error', () => client.destroy()).on('close', () => gone.abort())
     upgrade(req, client, head, gone.signal).catch((error: unknown) => {
       const { status, message } = asRefusal(error)
-      client.end(`HTTP/1.1 ${status} Refused\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n${message}\n`)
+      client.end(
+        `HTTP/1.1 ${status} Refused\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n${message}\n`,
+      )
     })
   })
-  const upgrade = async (req: IncomingMessage, client: Duplex, head: Buffer, signal: AbortSignal): Promise<void> => {
+  const upgrade = async (
+    req: IncomingMessage,
+    client: Duplex,
+    head: Buffer,
+    signal: AbortSignal,
+  ): Promise<void> => {
     const { seat, socket } = await reach(targetOf(req, state), Traffic.tries(), signal)
     const lines = Object.entries(emit(req)).flatMap(([name, value]) =>
       [value ?? []].flat().map((each) => `${name}: ${each}\r\n`),
@@ -72,10 +88,19 @@ export function createProxy(state: FlyState, traffic: Traffic): Server {
 }
 
 /** Resolves once the machine has answered, or with what kept it from answering. */
-function forward(req: IncomingMessage, res: ServerResponse, { seat, socket }: Way): Promise<Error | null> {
+function forward(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { seat, socket }: Way,
+): Promise<Error | null> {
   return new Promise((resolve) => {
     const headers = { ...emit(req), connection: 'close' }
-    const call = request({ createConnection: () => socket, method: req.method, path: req.url, headers })
+    const call = request({
+      createConnection: () => socket,
+      method: req.method,
+      path: req.url,
+      headers,
+    })
     const leave = () => call.destroy()
     res.on('close', leave)
     call.on('close', () => (res.off('close', leave), seat.release()))
@@ -93,7 +118,8 @@ function forward(req: IncomingMessage, res: ServerResponse, { seat, socket }: Wa
 
 /** Without a body, by a method that may be sent twice. */
 function isRepeatable({ method = '', headers }: IncomingMessage): boolean {
-  const bodyless = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
+  const bodyless =
+    headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
   return bodyless && ['GET', 'HEAD', 'OPTIONS', 'DELETE'].includes(method)
 }
 
@@ -112,7 +138,8 @@ function pass(tries: Tries, { machine }: Seat, why: string): void {
   if (!tries.said.includes(words)) tries.said += words
 }
 
-const asRefusal = (error: unknown): Refusal => (error instanceof Refusal ? error : new Refusal(500, String(error)))
+const asRefusal = (error: unknown): Refusal =>
+  error instanceof Refusal ? error : new Refusal(500, String(error))
 
 function refuse(res: ServerResponse, error: unknown): void {
   const { status, message } = asRefusal(error)

@@ -25,5 +25,6 @@ export const regions = Object.entries({
 
 /** In the words that users of Fly report. */
 export function expectRegion(code: string): void {
-  if (!regions.some((region) => region.code === code)) throw new FlyError(422, `region ${code} not found`)
+  if (!regions.some((region) => region.code === code))
+    throw new FlyError(422, `region ${code} not found`)
 }

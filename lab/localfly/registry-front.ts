@@ -16,8 +16,10 @@ export function registryFront(parts: { state: FlyState; token: string; registry:
       res.setHeader('WWW-Authenticate', 'Basic realm="registry.fly.io"')
       return refuse(res, 401, 'UNAUTHORIZED', 'authentication required')
     }
-    if (app && !state.apps.has(app)) return refuse(res, 404, 'NAME_UNKNOWN', 'app repository not found')
-    if (app && scope !== 'org' && scope.app !== app) return refuse(res, 403, 'DENIED', 'requested access is denied')
+    if (app && !state.apps.has(app))
+      return refuse(res, 404, 'NAME_UNKNOWN', 'app repository not found')
+    if (app && scope !== 'org' && scope.app !== app)
+      return refuse(res, 403, 'DENIED', 'requested access is denied')
     forward(req, res, registry)
   }
 }
@@ -26,12 +28,16 @@ function forward(req: IncomingMessage, res: ServerResponse, registry: string): v
   const { authorization: _own, ...headers } = req.headers
   const { host = '' } = headers
   // The Host stays the front's: the registry makes its Locations from it.
-  const call = request(`http://${registry}${req.url}`, { method: req.method ?? 'GET', headers }, (answer) => {
-    const { location } = answer.headers
-    if (location) answer.headers.location = location.replace(`//${registry}/`, `//${host}/`)
-    res.writeHead(answer.statusCode ?? 502, answer.headers)
-    pipeline(answer, res).catch(() => res.destroy())
-  })
+  const call = request(
+    `http://${registry}${req.url}`,
+    { method: req.method ?? 'GET', headers },
+    (answer) => {
+      const { location } = answer.headers
+      if (location) answer.headers.location = location.replace(`//${registry}/`, `//${host}/`)
+      res.writeHead(answer.statusCode ?? 502, answer.headers)
+      pipeline(answer, res).catch(() => res.destroy())
+    },
+  )
   call.on('error', (error) => {
     if (res.headersSent) res.destroy()
     else refuse(res, 502, 'UNAVAILABLE', `the registry is away: ${error.message}`)

@@ -63,7 +63,8 @@ export class Routes {
         const patience = req.get('user-agent')?.startsWith('flyctl/') ? gone.signal : null
         if (!(await limits.pass(action, params['id'] ?? params['app'] ?? 'org', patience)))
           throw new FlyError(429, 'rate limit exceeded')
-        if (Array.isArray(req.body)) throw new FlyError(400, 'json: cannot unmarshal array into Go value')
+        if (Array.isArray(req.body))
+          throw new FlyError(400, 'json: cannot unmarshal array into Go value')
         const { app, id } = params
         const body = await handler({
           app: app === undefined ? (undefined as never) : this.#app(app),
@@ -120,7 +121,8 @@ export class Routes {
 
   #machine(app: string, id: string): Machine {
     const machine = this.#parts.state.machines.get(id)
-    if (machine?.own.app !== app) throw new FlyError(404, `not_found: machine not found, invalid machine ID, '${id}'`)
+    if (machine?.own.app !== app)
+      throw new FlyError(404, `not_found: machine not found, invalid machine ID, '${id}'`)
     return machine
   }
 }

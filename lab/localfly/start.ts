@@ -44,7 +44,11 @@ export async function startLocalfly(options: LocalflyOptions) {
   const flyd = opening.use(new Flyd({ state, podman, registry, hostile }))
   hostile.onGone = (machine) => flyd.startStandbys(machine)
   await flyd.adopt()
-  const front = await listen(registryFront({ state, token, registry }), options.registryFrontPort, opening)
+  const front = await listen(
+    registryFront({ state, token, registry }),
+    options.registryFrontPort,
+    opening,
+  )
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
@@ -53,7 +57,11 @@ export async function startLocalfly(options: LocalflyOptions) {
   limits.hold = options.limits ?? true
   const api = machinesApi({ state, flyd, token, limits, schema, registry })
   const apiPort = await listen(hostileApi({ api, state, hostile }), options.apiPort, opening)
-  const control = await listen(controlPort({ hostile, autostop, limits }), options.controlPort ?? 0, opening)
+  const control = await listen(
+    controlPort({ hostile, autostop, limits }),
+    options.controlPort ?? 0,
+    opening,
+  )
   const open = opening.move()
   return {
     flyApi: `http://127.0.0.1:${apiPort}`,
@@ -66,7 +74,8 @@ export async function startLocalfly(options: LocalflyOptions) {
     breaches: schema.breaches,
     async [Symbol.asyncDispose]() {
       await open.disposeAsync()
-      if (schema.breaches.length > 0) throw new Error(`localfly broke Fly's API: ${schema.breaches.join('; ')}`)
+      if (schema.breaches.length > 0)
+        throw new Error(`localfly broke Fly's API: ${schema.breaches.join('; ')}`)
     },
   }
 }
@@ -76,7 +85,11 @@ export async function sweepLocalfly(lab: { dir: string; name: string }): Promise
   await new Podman(lab).sweep()
 }
 
-async function listen(handler: RequestListener | Server, port: number, closing: AsyncDisposableStack): Promise<number> {
+async function listen(
+  handler: RequestListener | Server,
+  port: number,
+  closing: AsyncDisposableStack,
+): Promise<number> {
   const server = typeof handler === 'function' ? createServer(handler) : handler
   // An upload may take longer than Node's default allows.
   server.requestTimeout = 0

@@ -34,7 +34,13 @@ export type App = {
   releases: Release[]
 }
 
-export type Secret = { name: string; value: string; digest: string; created_at: string; updated_at: string }
+export type Secret = {
+  name: string
+  value: string
+  digest: string
+  created_at: string
+  updated_at: string
+}
 
 /** A deploy of flyctl's, as it tells of it. */
 export type Release = {
@@ -93,7 +99,10 @@ export type CheckStatus = {
 }
 
 /** What a machine goes back to when an update cannot be carried out. */
-export type PreviousVersion = Pick<Machine, 'instance_id' | 'config' | 'image_ref' | 'events' | 'state'> & {
+export type PreviousVersion = Pick<
+  Machine,
+  'instance_id' | 'config' | 'image_ref' | 'events' | 'state'
+> & {
   secrets: Record<string, string>
 }
 
@@ -128,7 +137,12 @@ export type Machine = {
   }
 }
 
-type Stored = { apps: App[]; machines: Machine[]; volumes: Volume[]; deployTokens: Record<string, DeployToken> }
+type Stored = {
+  apps: App[]
+  machines: Machine[]
+  volumes: Volume[]
+  deployTokens: Record<string, DeployToken>
+}
 
 const eventsKept = 50
 const destroyedKeptMs = 3_600_000
@@ -152,9 +166,12 @@ export class FlyState {
     for (const app of stored.apps)
       this.apps.set(app.name, Object.assign({ secrets: {}, secretsVersion: 0, releases: [] }, app))
     for (const volume of stored.volumes ?? []) this.volumes.set(volume.id, volume)
-    for (const [token, scope] of Object.entries(stored.deployTokens)) this.deployTokens.set(token, scope)
+    for (const [token, scope] of Object.entries(stored.deployTokens))
+      this.deployTokens.set(token, scope)
     for (const machine of stored.machines) {
-      const isOld = machine.state === 'destroyed' && Date.now() - Date.parse(machine.updated_at) > destroyedKeptMs
+      const isOld =
+        machine.state === 'destroyed' &&
+        Date.now() - Date.parse(machine.updated_at) > destroyedKeptMs
       machine.own.secrets ??= {}
       if (isOld) rmSync(this.folder('logs', machine.id), { force: true })
       else this.machines.set(machine.id, machine)
@@ -163,7 +180,9 @@ export class FlyState {
 
   /** An app's machines, those that were destroyed left out. */
   machinesOf(app: string): Machine[] {
-    return [...this.machines.values()].filter((machine) => machine.own.app === app && machine.state !== 'destroyed')
+    return [...this.machines.values()].filter(
+      (machine) => machine.own.app === app && machine.state !== 'destroyed',
+    )
   }
 
   volumesOf(app: string): Volume[] {
@@ -182,7 +201,14 @@ export class FlyState {
     source: MachineEvent['source'],
     request?: Record<string, unknown>,
   ): void {
-    const event = { id: ulid(), type, status, source, timestamp: Date.now(), ...(request && { request }) }
+    const event = {
+      id: ulid(),
+      type,
+      status,
+      source,
+      timestamp: Date.now(),
+      ...(request && { request }),
+    }
     machine.events = [event, ...machine.events].slice(0, eventsKept)
     this.save(machine)
   }

@@ -28,7 +28,11 @@ export class Traffic {
   readonly #released = new EventEmitter().setMaxListeners(0)
   #turn = 0
 
-  constructor(parts: { state: FlyState; flyd: Pick<Flyd, 'start'>; hostile: Pick<Hostile, 'isGone'> }) {
+  constructor(parts: {
+    state: FlyState
+    flyd: Pick<Flyd, 'start'>
+    hostile: Pick<Hostile, 'isGone'>
+  }) {
     this.#state = parts.state
     this.#flyd = parts.flyd
     this.#hostile = parts.hostile
@@ -49,7 +53,8 @@ export class Traffic {
       const crowded = able.every((machine) => this.load(machine) >= limits(machine).soft)
       if (crowded && !machines.some(isComing)) this.#wake(machines)
       if (best) return this.#seat(best)
-      if (able.length === 0 && !machines.some(isComing)) throw new Refusal(503, this.#refusal(target, machines))
+      if (able.length === 0 && !machines.some(isComing))
+        throw new Refusal(503, this.#refusal(target, machines))
       if (able.length > 0 && fresh.length === 0) {
         if (performance.now() > tries.until) throw unreached(target, tries)
         await sleep(again)
@@ -68,7 +73,9 @@ export class Traffic {
   /** For how long the proxy has had nothing to do with a machine that runs. */
   idleMs(machine: Machine): number {
     if (this.load(machine) > 0) return 0
-    return Date.now() - Math.max(this.#loads.get(machine.id)?.at ?? 0, machine.events[0]?.timestamp ?? 0)
+    return (
+      Date.now() - Math.max(this.#loads.get(machine.id)?.at ?? 0, machine.events[0]?.timestamp ?? 0)
+    )
   }
 
   /** The app's machines that have a service. Those of an owner are reached by the owner's name alone. */
@@ -110,7 +117,9 @@ export class Traffic {
   #wake(machines: Machine[]): void {
     const asleep = machines.filter(
       (machine) =>
-        mayWake(machine) && ['stopped', 'suspended'].includes(machine.state) && !this.#hostile.isGone(machine),
+        mayWake(machine) &&
+        ['stopped', 'suspended'].includes(machine.state) &&
+        !this.#hostile.isGone(machine),
     )
     const [first] = asleep.toSorted((a, b) => (b.state > a.state ? 1 : -1)) // suspended ones are up sooner
     if (first) this.#flyd.start(first, 'proxy')
@@ -120,9 +129,15 @@ export class Traffic {
     const changed = new AbortController()
     const signal = AbortSignal.any([patience, changed.signal])
     try {
-      await Promise.race([this.#state.changed(signal), once(this.#released, 'released', { signal })])
+      await Promise.race([
+        this.#state.changed(signal),
+        once(this.#released, 'released', { signal }),
+      ])
     } catch {
-      throw new Refusal(503, `No machine of "${app}" had room for the request within ${queueMs / 1000} s.`)
+      throw new Refusal(
+        503,
+        `No machine of "${app}" had room for the request within ${queueMs / 1000} s.`,
+      )
     } finally {
       changed.abort()
     }
@@ -139,7 +154,9 @@ export class Traffic {
     if (machine.state !== 'started') return machine.state
     if (machine.cordoned) return 'cordoned'
     if (this.#hostile.isGone(machine)) return 'on a host that cannot be reached'
-    const failing = machine.checks.find(({ name, status }) => name.startsWith('servicecheck-') && status === 'critical')
+    const failing = machine.checks.find(
+      ({ name, status }) => name.startsWith('servicecheck-') && status === 'critical',
+    )
     return failing ? `failing ${failing.name} (${failing.output})` : null
   }
 }
@@ -153,16 +170,21 @@ export class Refusal extends Error {
   }
 }
 
-const unreached = ({ app }: Target, { said }: Tries) => new Refusal(502, `"${app}" cannot be reached:${said}`)
+const unreached = ({ app }: Target, { said }: Tries) =>
+  new Refusal(502, `"${app}" cannot be reached:${said}`)
 
 /** The service that speaks HTTP, or the first. */
 export function serviceOf({ config }: Machine) {
   const services = config.services ?? []
-  return services.find(({ ports }) => ports?.some(({ handlers }) => handlers?.includes('http'))) ?? services[0]
+  return (
+    services.find(({ ports }) => ports?.some(({ handlers }) => handlers?.includes('http'))) ??
+    services[0]
+  )
 }
 
 /** A service takes part in autostart unless it says otherwise. */
-const mayWake = (machine: Machine): boolean => !machine.cordoned && serviceOf(machine)?.autostart !== false
+const mayWake = (machine: Machine): boolean =>
+  !machine.cordoned && serviceOf(machine)?.autostart !== false
 
 /** On its way up, or on its way down and up again. */
 const isComing = (machine: Machine): boolean =>

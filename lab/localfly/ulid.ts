@@ -7,6 +7,7 @@ let lastMs = 0
 export function ulid(): string {
   lastMs = Math.max(Date.now(), lastMs + 1)
   let time = ''
-  for (let rest = lastMs, i = 0; i < 10; i++, rest = Math.floor(rest / 32)) time = alphabet[rest % 32] + time
+  for (let rest = lastMs, i = 0; i < 10; i++, rest = Math.floor(rest / 32))
+    time = alphabet[rest % 32] + time
   return time + Array.from(randomBytes(16), (byte) => alphabet[byte % 32]).join('')
 }

@@ -12,9 +12,13 @@ const path = '/apps/:app/volumes'
 
 /** Volumes: each is a folder of the host that outlives its machine. Their size is kept in mind, not enforced. */
 export function volumeRoutes(routes: Routes, state: FlyState): void {
-  routes.on('get', path, ({ app }) => state.volumesOf(app.name).map((volume) => showVolume(state, volume)))
+  routes.on('get', path, ({ app }) =>
+    state.volumesOf(app.name).map((volume) => showVolume(state, volume)),
+  )
   routes.on('get', '/orgs/:org/volumes', ({ params, query }) => {
-    const all = [...state.volumes.values()].filter((volume) => isOf(state, volume.app, params['org']!))
+    const all = [...state.volumes.values()].filter((volume) =>
+      isOf(state, volume.app, params['org']!),
+    )
     const region = query.get('region')
     const listed = all.filter((volume) => !region || volume.region === region)
     const { page, last, ...more } = pageOf(
@@ -27,17 +31,25 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
     const { snapshot_id: snapshot, source_volume_id: source, ...wish } = parse(NewVolume, body)
     expectRegion(wish.region)
     const id = `vol_${randomBytes(8).toString('hex')}`
-    const from = snapshot ? findSnapshot(state, app, snapshot) : source ? find(state, app, source).id : null
+    const from = snapshot
+      ? findSnapshot(state, app, snapshot)
+      : source
+        ? find(state, app, source).id
+        : null
     const size_gb = wish.size_gb ?? 3
     const now = new Date().toISOString()
     const volume: Volume = { ...wish, size_gb, id, app: app.name, created_at: now, snapshots: [] }
-    await (from ? cp(state.folder('volumes', from), state.folder('volumes', id), { recursive: true }) : null)
+    await (from
+      ? cp(state.folder('volumes', from), state.folder('volumes', id), { recursive: true })
+      : null)
     await mkdir(state.folder('volumes', id), { recursive: true })
     state.volumes.set(id, volume)
     state.save()
     return showVolume(state, volume)
   })
-  routes.on('get', `${path}/:volume`, ({ app, params }) => showVolume(state, find(state, app, params['volume'])))
+  routes.on('get', `${path}/:volume`, ({ app, params }) =>
+    showVolume(state, find(state, app, params['volume'])),
+  )
   routes.on('put', `${path}/:volume`, ({ app, params, body }) => {
     const volume = Object.assign(find(state, app, params['volume']), parse(VolumeSettings, body))
     state.save()
@@ -46,7 +58,8 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
   routes.on('delete', `${path}/:volume`, ({ app, params }) => {
     const volume = find(state, app, params['volume'])
     const holder = holderOf(state, volume.id)
-    if (holder) throw new FlyError(412, `failed_precondition: volume is attached to machine ${holder.id}`)
+    if (holder)
+      throw new FlyError(412, `failed_precondition: volume is attached to machine ${holder.id}`)
     const shown = showVolume(state, volume)
     removeVolume(state, volume)
     state.save()
@@ -55,18 +68,30 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
   routes.on('put', `${path}/:volume/extend`, ({ app, params, body }) => {
     const volume = find(state, app, params['volume'])
     const { size_gb } = parse(z.object({ size_gb: z.int().max(500) }), body)
-    if (size_gb < volume.size_gb) throw new FlyError(400, 'invalid_argument: a volume cannot shrink')
+    if (size_gb < volume.size_gb)
+      throw new FlyError(400, 'invalid_argument: a volume cannot shrink')
     volume.size_gb = size_gb
     state.save()
     return { needs_restart: false, volume: showVolume(state, volume) }
   })
-  routes.on('get', `${path}/:volume/snapshots`, ({ app, params }) => find(state, app, params['volume']).snapshots)
+  routes.on(
+    'get',
+    `${path}/:volume/snapshots`,
+    ({ app, params }) => find(state, app, params['volume']).snapshots,
+  )
   routes.on('post', `${path}/:volume/snapshots`, async ({ app, params }) => {
     const volume = find(state, app, params['volume'])
     const id = `vs_${randomBytes(8).toString('hex')}`
     await cp(state.folder('volumes', volume.id), state.folder('volumes', id), { recursive: true })
-    const facts = { size: volume.size_gb * 2 ** 30, volume_size: volume.size_gb * 2 ** 30, digest: id }
-    const times = { created_at: new Date().toISOString(), retention_days: volume.snapshot_retention ?? 5 }
+    const facts = {
+      size: volume.size_gb * 2 ** 30,
+      volume_size: volume.size_gb * 2 ** 30,
+      digest: id,
+    }
+    const times = {
+      created_at: new Date().toISOString(),
+      retention_days: volume.snapshot_retention ?? 5,
+    }
     volume.snapshots.unshift({ id, status: 'created', ...facts, ...times })
     state.save()
     return { id }
@@ -74,18 +99,29 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
 }
 
 /** Refuses a config whose volumes are not the app's, are elsewhere, or are another machine's. */
-export function claimVolumes(state: FlyState, app: App, config: Machine['config'], region: string, machine?: Machine) {
+export function claimVolumes(
+  state: FlyState,
+  app: App,
+  config: Machine['config'],
+  region: string,
+  machine?: Machine,
+) {
   const mounts = config.mounts ?? []
-  if (mounts.length > 1) throw new FlyError(400, 'invalid_argument: a machine has one volume at most')
+  if (mounts.length > 1)
+    throw new FlyError(400, 'invalid_argument: a machine has one volume at most')
   for (const { volume: id } of mounts) {
     const volume = find(state, app, id)
     const holder = holderOf(state, volume.id)
     if (holder && holder !== machine)
       throw new FlyError(412, `failed_precondition: volume already claimed by machine ${holder.id}`)
     if (volume.region !== region)
-      throw new FlyError(412, `failed_precondition: volume ${id} is in ${volume.region}, the machine in ${region}`)
+      throw new FlyError(
+        412,
+        `failed_precondition: volume ${id} is in ${volume.region}, the machine in ${region}`,
+      )
     const before = machine?.config.mounts?.[0]?.volume
-    if (before && before !== id) throw new FlyError(412, 'failed_precondition: the volume of a machine cannot change')
+    if (before && before !== id)
+      throw new FlyError(412, 'failed_precondition: the volume of a machine cannot change')
   }
 }
 
@@ -116,7 +152,8 @@ function find(state: FlyState, app: App, id: string | undefined): Volume {
 }
 
 function findSnapshot(state: FlyState, app: App, id: string): string {
-  if (state.volumesOf(app.name).some(({ snapshots }) => snapshots.some((one) => one.id === id))) return id
+  if (state.volumesOf(app.name).some(({ snapshots }) => snapshots.some((one) => one.id === id)))
+    return id
   throw new FlyError(404, `not_found: snapshot not found: '${id}'`)
 }
 
@@ -128,7 +165,11 @@ function holderOf(state: FlyState, id: string): Machine | undefined {
 
 /** Without the fields that only say it has no machine. */
 function overview(state: FlyState, volume: Volume) {
-  const { attached_alloc_id: _none, attached_machine_id: machine, ...shown } = showVolume(state, volume)
+  const {
+    attached_alloc_id: _none,
+    attached_machine_id: machine,
+    ...shown
+  } = showVolume(state, volume)
   const attached = machine === null ? {} : { attached_machine_id: machine }
   return { ...shown, ...attached, app_name: volume.app, updated_at: volume.created_at }
 }

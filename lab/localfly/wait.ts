@@ -4,13 +4,19 @@ import type { FlyState, Machine, MachineState } from './state.ts'
 const resting: MachineState[] = ['started', 'stopped', 'suspended', 'failed', 'destroyed']
 const askable = new Set([...resting, 'settled'])
 
-export type Wait = { states: string[]; version: string | undefined; afterEvent: string; timeoutSeconds: number }
+export type Wait = {
+  states: string[]
+  version: string | undefined
+  afterEvent: string
+  timeoutSeconds: number
+}
 
 /** What a `wait` asks for, by Fly's rules: states may repeat or be a comma list, 1 to 60 seconds. */
 export function readWait(query: URLSearchParams): Wait {
   const states = query.getAll('state').flatMap((state) => state.split(','))
   const unknown = states.find((state) => !askable.has(state))
-  if (unknown !== undefined) throw new FlyError(400, `invalid_argument: invalid machine state: '${unknown}'`)
+  if (unknown !== undefined)
+    throw new FlyError(400, `invalid_argument: invalid machine state: '${unknown}'`)
   const timeoutSeconds = Number(query.get('timeout') ?? 60)
   if (!(timeoutSeconds >= 1 && timeoutSeconds <= 60)) {
     const rule = 'value must be inside range [1s, 1m0s]'
@@ -36,11 +42,18 @@ export async function waitFor(state: FlyState, machine: Machine, wait: Wait, sig
     }
   }
   if (machine.state === 'destroyed') return { ok: true, state: machine.state }
-  return { ok: true, state: machine.state, version: machine.instance_id, event_id: machine.events[0]?.id ?? '' }
+  return {
+    ok: true,
+    state: machine.state,
+    version: machine.instance_id,
+    event_id: machine.events[0]?.id ?? '',
+  }
 }
 
 export function isReached(machine: Machine, wait: Wait): boolean {
   if (wait.version !== undefined && wait.version !== machine.instance_id) return false
   if (wait.afterEvent && (machine.events[0]?.id ?? '') <= wait.afterEvent) return false
-  return wait.states.some((state) => (state === 'settled' ? resting.includes(machine.state) : state === machine.state))
+  return wait.states.some((state) =>
+    state === 'settled' ? resting.includes(machine.state) : state === machine.state,
+  )
 }

@@ -26,7 +26,11 @@ type Parts = { state: FlyState; token: string; registry: string }
 
 /** What flyctl asks of Fly beside the Machines API: a little GraphQL, and REST for releases, builds and logs. */
 export function webRoutes(api: Express, { state, token, registry }: Parts): void {
-  const on = (method: 'get' | 'post' | 'patch', path: string, handler: (req: Request, find: Find) => unknown) =>
+  const on = (
+    method: 'get' | 'post' | 'patch',
+    path: string,
+    handler: (req: Request, find: Find) => unknown,
+  ) =>
     api[method](path, async (req: Request, res: Response) => {
       try {
         const scope = scopeOf(req.headers.authorization, token, state.deployTokens)
@@ -49,7 +53,11 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
     try {
       for (const [alias, name] of rootFields(query)) {
         const resolve = Object.hasOwn(fields, name) ? fields[name] : undefined
-        if (!resolve) throw new FlyError(200, `Field '${name}' doesn't exist: localfly has only what flyctl needs`)
+        if (!resolve)
+          throw new FlyError(
+            200,
+            `Field '${name}' doesn't exist: localfly has only what flyctl needs`,
+          )
         data[alias] = await resolve(variables ?? {}, find)
       }
       return { data }
@@ -101,7 +109,12 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
     releases: find(params['app']).releases.map(showRestRelease),
   }))
   on('post', '/api/v1/releases', ({ body }, find) => {
-    const wish = body as { app_name: string; image: string; definition?: unknown; strategy?: string }
+    const wish = body as {
+      app_name: string
+      image: string
+      definition?: unknown
+      strategy?: string
+    }
     const { releases } = find(wish.app_name)
     const release: Release = {
       id: ulid(),
@@ -130,7 +143,9 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
     const { name } = find(params['app'])
     const machines = [...state.machines.values()].filter(
       ({ own, ...machine }) =>
-        own.app === name && (!instance || machine.id === instance) && (!region || machine.region === region),
+        own.app === name &&
+        (!instance || machine.id === instance) &&
+        (!region || machine.region === region),
     )
     const all = (await Promise.all(machines.map((machine) => readLog(state, machine)))).flat()
     const fresh = all.filter(({ timestamp }) => timestamp > after)
@@ -153,7 +168,10 @@ export function rootFields(query: string): [alias: string, name: string][] {
     else if (char === '}' && --braces === 0) break
     else if (braces === 1 && brackets === 0) root += char
   }
-  return [...root.matchAll(/(?:(\w+)\s*:\s*)?(\w+)/g)].map(([, alias, name]) => [alias ?? name!, name!])
+  return [...root.matchAll(/(?:(\w+)\s*:\s*)?(\w+)/g)].map(([, alias, name]) => [
+    alias ?? name!,
+    name!,
+  ])
 }
 
 const slugs = (state: FlyState): string[] => [
@@ -185,11 +203,22 @@ const showRestOrg = (slug: string) => ({
   billing_status: 'CURRENT',
 })
 
-const showRegion = ({ code, name }: (typeof regions)[0]) => ({ code, name, gatewayAvailable: true, deprecated: false })
+const showRegion = ({ code, name }: (typeof regions)[0]) => ({
+  code,
+  name,
+  gatewayAvailable: true,
+  deprecated: false,
+})
 
 /** All that any query of flyctl's asks of an app: who asks for less passes over the rest. Aliases stand beside names. */
 function showWhole(state: FlyState, app: App) {
-  const { name, network, internal_numeric_id: internalNumericId, status, cname_target } = showApp(state, app)
+  const {
+    name,
+    network,
+    internal_numeric_id: internalNumericId,
+    status,
+    cname_target,
+  } = showApp(state, app)
   const releases = { nodes: app.releases.map(showRelease) }
   const current = releases.nodes[0] ?? null
   const shared = app.ips.find((ip) => ip.shared)
@@ -260,5 +289,13 @@ const showRestRelease = ({ definition: _definition, ...release }: Release) => ({
 
 async function showImage(ref: string, registry: string) {
   const image = await resolveImage(parseImage(ref), registry).catch(() => null)
-  return image && { id: `img_${image.digest.slice(-12)}`, digest: image.digest, ref, compressedSize: '0', manifest: {} }
+  return (
+    image && {
+      id: `img_${image.digest.slice(-12)}`,
+      digest: image.digest,
+      ref,
+      compressedSize: '0',
+      manifest: {},
+    }
+  )
 }

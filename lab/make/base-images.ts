@@ -1,6 +1,17 @@
 /** Builds the stand-in base images with a buildkitd and a registry of its own, and keeps the registry's storage. */
 import { createHash } from 'node:crypto'
-import { chmod, cp, link, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  cp,
+  link,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { startBuildkitd } from '../parts/buildkitd.ts'
 import { freePort } from '../parts/ports.ts'
@@ -36,33 +47,50 @@ function buildCommand(address: string, context: string, target: string, names: s
   const baked = pinned.map(([name, value]) => `--opt=build-arg:${name.toUpperCase()}=${value}`)
   const folders = [`--local=context=${context}`, `--local=dockerfile=${context}`]
   const output = `--output=type=image,"name=${names}",push=true`
-  return [tools.buildctl, '--addr', address, 'build', '--progress=plain', '--frontend=dockerfile.v0'].concat(
-    baked,
-    folders,
-    `--opt=target=${target}`,
-    output,
-  )
+  return [
+    tools.buildctl,
+    '--addr',
+    address,
+    'build',
+    '--progress=plain',
+    '--frontend=dockerfile.v0',
+  ].concat(baked, folders, `--opt=target=${target}`, output)
 }
 
 /** The Dockerfile and what it copies: the Debian tree, Node with npm as one prefix, mise with its plug-in. */
 async function prepareContext(context: string, { say, run }: Step): Promise<void> {
   const node = join(context, 'node')
   const npm = join(node, 'lib/node_modules/npm')
-  for (const folder of [join(node, 'bin'), join(node, 'etc'), npm]) await mkdir(folder, { recursive: true })
-  await link(debianTree, join(context, 'debian.tar')).catch(() => cp(debianTree, join(context, 'debian.tar')))
+  for (const folder of [join(node, 'bin'), join(node, 'etc'), npm])
+    await mkdir(folder, { recursive: true })
+  await link(debianTree, join(context, 'debian.tar')).catch(() =>
+    cp(debianTree, join(context, 'debian.tar')),
+  )
   await cp(join(import.meta.dirname, '../images'), context, { recursive: true })
   for (const [name, { spec, integrity }] of Object.entries(npmTarballs)) {
     say(`fetching ${spec}`)
-    const [packed] = JSON.parse(await run(['npm', 'pack', '--json', '--pack-destination', context, spec])) as Packed[]
+    const [packed] = JSON.parse(
+      await run(['npm', 'pack', '--json', '--pack-destination', context, spec]),
+    ) as Packed[]
     const tarball = join(context, packed?.filename.replace('@', '').replace('/', '-') ?? '')
     const digest = `sha512-${createHash('sha512')
       .update(await readFile(tarball))
       .digest('base64')}`
     if (digest !== integrity) throw new Error(`${spec} is not what lab/pins.ts says: ${digest}`)
-    const members = { node: ['package/bin/node'], npm: ['package'], mise: ['package/bin/mise'] }[name] ?? []
+    const members =
+      { node: ['package/bin/node'], npm: ['package'], mise: ['package/bin/mise'] }[name] ?? []
     const target = { node, npm, mise: join(context, 'unpacked') }[name] ?? ''
     await mkdir(target, { recursive: true })
-    await run(['tar', '-xzf', tarball, '--strip-components=1', '--no-same-owner', '-C', target, ...members])
+    await run([
+      'tar',
+      '-xzf',
+      tarball,
+      '--strip-components=1',
+      '--no-same-owner',
+      '-C',
+      target,
+      ...members,
+    ])
     await rm(tarball)
   }
   await rename(join(context, 'unpacked/bin/mise'), join(context, 'mise'))
@@ -72,7 +100,8 @@ async function prepareContext(context: string, { say, run }: Step): Promise<void
     await symlink(`../lib/node_modules/npm/bin/${name}-cli.js`, join(node, 'bin', name))
   }
   // In two places: a changed prefix hides the first, an npm that replaces itself drops the second.
-  for (const file of [join(node, 'etc/npmrc'), join(npm, 'npmrc')]) await writeFile(file, await npmrc())
+  for (const file of [join(node, 'etc/npmrc'), join(npm, 'npmrc')])
+    await writeFile(file, await npmrc())
 }
 
 interface Packed {

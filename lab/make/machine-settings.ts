@@ -12,8 +12,14 @@ const httpProxy = process.env['http_proxy'] ?? process.env['HTTP_PROXY']
 
 /** npm's global settings. */
 export async function npmrc(): Promise<string> {
-  const all = JSON.parse((await outputOf('npm', ['config', 'list', '--json'])) || '{}') as Record<string, unknown>
-  const settings: Record<string, unknown> = { registry: all['registry'], 'https-proxy': all['https-proxy'] ?? proxy }
+  const all = JSON.parse((await outputOf('npm', ['config', 'list', '--json'])) || '{}') as Record<
+    string,
+    unknown
+  >
+  const settings: Record<string, unknown> = {
+    registry: all['registry'],
+    'https-proxy': all['https-proxy'] ?? proxy,
+  }
   settings['proxy'] = all['proxy'] ?? httpProxy
   return lines({ ...settings, cafile: caBundle })
 }
@@ -22,7 +28,8 @@ export async function npmrc(): Promise<string> {
 export async function pipConf(): Promise<string> {
   const settings: Record<string, unknown> = { cert: caBundle, proxy }
   for (const line of (await outputOf('python3', ['-m', 'pip', 'config', 'list'])).split('\n')) {
-    const [, name, value] = /\.(index-url|extra-index-url|trusted-host|proxy)='(.*)'$/.exec(line) ?? []
+    const [, name, value] =
+      /\.(index-url|extra-index-url|trusted-host|proxy)='(.*)'$/.exec(line) ?? []
     if (name !== undefined) settings[name] = value
   }
   return `[global]\n${lines(settings)}`

@@ -18,7 +18,10 @@ export async function step<T>(name: string, work: (step: Step) => Promise<T>): P
   const seconds = () => `${Math.round((Date.now() - started) / 1000)} s`
   let doing = ''
   let latest = ''
-  const again = setInterval(() => console.log(`${name}: ${doing}, ${seconds()} ${latest.slice(0, 80)}`), sayAgainMs)
+  const again = setInterval(
+    () => console.log(`${name}: ${doing}, ${seconds()} ${latest.slice(0, 80)}`),
+    sayAgainMs,
+  )
   try {
     const made = await work({
       say(now) {
@@ -40,7 +43,11 @@ async function runProgram(
   onLine: (line: string) => void,
 ): Promise<string> {
   const [program = '', ...args] = command
-  const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const last: string[] = []
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))

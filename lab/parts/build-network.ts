@@ -27,7 +27,9 @@ async function insideMirrors(): Promise<string[]> {
   const settings = await Promise.all([npmrc(), pipConf(), pipIndex(), aptConf(), debianMirror()])
   const urls = settings.flat().flatMap((text) => text.match(/https?:\/\/[^\s"']+/g) ?? [])
   const hosts = new Set(urls.map((url) => new URL(url).hostname))
-  const answers = await Promise.all([...hosts].map((host) => lookup(host, { all: true, family: 4 }).catch(() => [])))
+  const answers = await Promise.all(
+    [...hosts].map((host) => lookup(host, { all: true, family: 4 }).catch(() => [])),
+  )
   const addresses = new Set(answers.flat().map(({ address }) => address))
   return [...addresses].filter((address) => inside.check(address))
 }

@@ -8,7 +8,13 @@ import { assertReady, tools } from '../ready.ts'
 import { type Bridge, pickBridge, removeBridge } from './bridge.ts'
 import { unmountBelow } from './mounts.ts'
 import { resolvers } from './build-network.ts'
-import { groupOf, limitsEnvironment, removeGroups, runcWithLimits, type Limits } from './step-limits.ts'
+import {
+  groupOf,
+  limitsEnvironment,
+  removeGroups,
+  runcWithLimits,
+  type Limits,
+} from './step-limits.ts'
 import { killRecorded, startProcess } from './process.ts'
 import { removeContainers } from './runc-containers.ts'
 
@@ -52,7 +58,10 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
   const config = join(dir, 'buildkitd.toml')
   await writeFile(
     config,
-    configText(dir, `unix://${first}`, bridge, dns, registryPort, [registryPort, ...plainHttpPorts]),
+    configText(dir, `unix://${first}`, bridge, dns, registryPort, [
+      registryPort,
+      ...plainHttpPorts,
+    ]),
   )
   const daemon = await startProcess({
     name: 'buildkitd',
@@ -65,7 +74,9 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
       ...limitsEnvironment(dir, steps, limits),
     },
     isReady: () =>
-      run(tools.buildctl, ['--addr', `unix://${first}`, 'debug', 'workers'], { timeout: 5_000 }).then(
+      run(tools.buildctl, ['--addr', `unix://${first}`, 'debug', 'workers'], {
+        timeout: 5_000,
+      }).then(
         () => true,
         () => false,
       ),

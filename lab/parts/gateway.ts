@@ -14,7 +14,11 @@ export interface GatewayOptions {
 }
 
 /** Starts the gateway and waits until it says that it is ready. */
-export async function startGatewayProcess({ dir, port, settings }: GatewayOptions): Promise<LabProcess> {
+export async function startGatewayProcess({
+  dir,
+  port,
+  settings,
+}: GatewayOptions): Promise<LabProcess> {
   killRecorded(dir, 'gateway')
   return startProcess({
     name: 'gateway',
@@ -30,8 +34,11 @@ export async function startGatewayProcess({ dir, port, settings }: GatewayOption
       TARMAC_DATA: join(dir, 'gateway'),
     },
     isReady: async () =>
-      (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined))
-        ?.status === 200,
+      (
+        await fetch(`http://127.0.0.1:${port}/readyz`, {
+          signal: AbortSignal.timeout(2_000),
+        }).catch(() => undefined)
+      )?.status === 200,
     readyMs: 60_000,
   })
 }

@@ -10,5 +10,6 @@ export async function unmountBelow(dir: string): Promise<void> {
     .split('\n')
     .map((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') ?? '')
     .filter((path) => path.startsWith(`${dir}/`))
-  for (const mount of mounts.toReversed()) await run('umount', ['--lazy', mount]).catch(() => undefined)
+  for (const mount of mounts.toReversed())
+    await run('umount', ['--lazy', mount]).catch(() => undefined)
 }

@@ -1,7 +1,16 @@
 /** A program of the lab: started with its output in a log, recorded on disk so that a later start can end what a crash left. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, openSync, closeSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isFree } from './ports.ts'
@@ -33,7 +42,8 @@ export interface LabProcess extends AsyncDisposable {
 /** Starts a program and waits until it is ready. Disposing it sends SIGTERM, and SIGKILL to its whole group when that is not heard. */
 export async function startProcess(options: ProcessOptions): Promise<LabProcess> {
   const { name, dir, port } = options
-  if (port !== undefined && !(await isFree(port))) throw new Error(`Port ${port}, wanted by ${name}, is taken.`)
+  if (port !== undefined && !(await isFree(port)))
+    throw new Error(`Port ${port}, wanted by ${name}, is taken.`)
   const log = join(dir, `${name}.log`)
   mkdirSync(join(dir, 'run'), { recursive: true })
   const output = openSync(log, 'a')
@@ -48,7 +58,8 @@ export async function startProcess(options: ProcessOptions): Promise<LabProcess>
   const exited = once(child, 'exit').then(() => child.pid && killGroup(child.pid)) as Promise<void>
   await Promise.race([once(child, 'spawn'), exited])
   const pid = child.pid
-  if (pid === undefined) throw new Error(`${name} could not be started: ${options.command.join(' ')}`)
+  if (pid === undefined)
+    throw new Error(`${name} could not be started: ${options.command.join(' ')}`)
   const record = recordPath(dir, name)
   writeFileSync(record, JSON.stringify({ pid, startTime: startTime(pid) }))
 
@@ -59,7 +70,10 @@ export async function startProcess(options: ProcessOptions): Promise<LabProcess>
     kill: (signal) => void child.kill(signal),
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM')
-      const stopped = await Promise.race([exited.then(() => true), sleep(stopMs, false, { ref: false })])
+      const stopped = await Promise.race([
+        exited.then(() => true),
+        sleep(stopMs, false, { ref: false }),
+      ])
       if (!stopped) killGroup(pid)
       await exited
       rmSync(record, { force: true })
@@ -85,12 +99,17 @@ export function claimFolder(dir: string): Disposable {
   const record = join(dir, 'owner.json')
   const owner = alive(record)
   if (owner !== undefined)
-    throw new Error(`A lab runs in ${dir} already (process ${owner}): stop it or choose another folder.`)
+    throw new Error(
+      `A lab runs in ${dir} already (process ${owner}): stop it or choose another folder.`,
+    )
   writeFileSync(record, JSON.stringify({ pid: process.pid, startTime: startTime(process.pid) }))
   return { [Symbol.dispose]: () => rmSync(record, { force: true }) }
 }
 
-async function ready(running: LabProcess, { name, isReady, readyMs }: ProcessOptions): Promise<void> {
+async function ready(
+  running: LabProcess,
+  { name, isReady, readyMs }: ProcessOptions,
+): Promise<void> {
   let ended = false
   void running.exited.then(() => (ended = true))
   const deadline = Date.now() + readyMs
@@ -109,7 +128,10 @@ async function ready(running: LabProcess, { name, isReady, readyMs }: ProcessOpt
 /** The recorded pid, when that very process still runs. */
 function alive(record: string): number | undefined {
   if (!existsSync(record)) return undefined
-  const { pid, startTime: started } = JSON.parse(readFileSync(record, 'utf8')) as { pid: number; startTime?: string }
+  const { pid, startTime: started } = JSON.parse(readFileSync(record, 'utf8')) as {
+    pid: number
+    startTime?: string
+  }
   return started !== undefined && startTime(pid) === started ? pid : undefined
 }
 

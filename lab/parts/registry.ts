@@ -22,7 +22,11 @@ export interface RegistryOptions {
   images?: boolean
 }
 
-export async function startRegistry({ dir, port, images = false }: RegistryOptions): Promise<Registry> {
+export async function startRegistry({
+  dir,
+  port,
+  images = false,
+}: RegistryOptions): Promise<Registry> {
   assertReady(tools.registry, ...(images ? [imagesDir] : []))
   killRecorded(dir, 'registry')
   const storage = join(dir, 'registry')
@@ -45,8 +49,11 @@ http: {addr: "${address}"}
     command: [tools.registry, 'serve', config],
     env: { OTEL_TRACES_EXPORTER: 'none' },
     isReady: async () =>
-      (await fetch(`http://${address}/v2/`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined))?.status ===
-      200,
+      (
+        await fetch(`http://${address}/v2/`, { signal: AbortSignal.timeout(2_000) }).catch(
+          () => undefined,
+        )
+      )?.status === 200,
     readyMs: 20_000,
   })
   return { address, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() }
@@ -58,7 +65,9 @@ async function addImages(storage: string): Promise<void> {
   if (existsSync(marker) && (await readFile(marker, 'utf8')) === imagesDir) return
   const [from, to] = [join(imagesDir, 'docker/registry/v2'), join(storage, 'docker/registry/v2')]
   await mkdir(to, { recursive: true })
-  await run('cp', ['-alf', join(from, 'blobs'), to]).catch(() => run('cp', ['-a', join(from, 'blobs'), to]))
+  await run('cp', ['-alf', join(from, 'blobs'), to]).catch(() =>
+    run('cp', ['-a', join(from, 'blobs'), to]),
+  )
   await run('cp', ['-a', join(from, 'repositories'), to])
   await writeFile(marker, imagesDir)
 }

@@ -20,5 +20,6 @@ export async function runcContainers(below: string): Promise<{ id: string; bundl
 }
 
 export async function removeContainers(below: string): Promise<void> {
-  for (const { id } of await runcContainers(below)) await run('runc', ['delete', '--force', id]).catch(() => undefined)
+  for (const { id } of await runcContainers(below))
+    await run('runc', ['delete', '--force', id]).catch(() => undefined)
 }

@@ -18,9 +18,14 @@ export const runcWithLimits = join(wrappers, 'runc-with-limits')
 const output = { head: 16 << 20, tail: 256 << 10, all: (16 << 20) + (512 << 10) }
 
 /** The control group above all steps of a lab's daemon. */
-export const groupOf = (dir: string) => `tarmac-lab-${createHash('sha256').update(dir).digest('hex').slice(0, 8)}`
+export const groupOf = (dir: string) =>
+  `tarmac-lab-${createHash('sha256').update(dir).digest('hex').slice(0, 8)}`
 
-export function limitsEnvironment(dir: string, records: string, limits: Partial<Limits>): Record<string, string> {
+export function limitsEnvironment(
+  dir: string,
+  records: string,
+  limits: Partial<Limits>,
+): Record<string, string> {
   const {
     memoryBytes = totalmem() * 0.75,
     memoryOfAllBytes = totalmem() * 0.85,
@@ -50,7 +55,10 @@ export async function removeGroups(dir: string): Promise<void> {
   for (const [, tree = ''] of mounts.matchAll(/^\S+ (\S+) cgroup2? /gm)) {
     const group = join(tree, groupOf(dir))
     const steps = await readdir(join(group, 'buildkit'), { withFileTypes: true }).catch(() => [])
-    const folders = steps.filter((entry) => entry.isDirectory()).map(({ name }) => join(group, 'buildkit', name))
-    for (const folder of [...folders, join(group, 'buildkit'), group]) await rmdir(folder).catch(() => undefined)
+    const folders = steps
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => join(group, 'buildkit', name))
+    for (const folder of [...folders, join(group, 'buildkit'), group])
+      await rmdir(folder).catch(() => undefined)
   }
 }

@@ -37,11 +37,18 @@ export function readConfig(draft: Draft, flags: Flags): Config {
     }),
     ...list(draft, 'BUILD_APT_PACKAGES', (names) => ({ buildAptPackages: names })),
     ...list(draft, 'PACKAGES', (names) => ({
-      packages: Object.fromEntries(names.map((name) => [name.split('@')[0], name.split('@')[1] ?? 'latest'])),
+      packages: Object.fromEntries(
+        names.map((name) => [name.split('@')[0], name.split('@')[1] ?? 'latest']),
+      ),
     })),
   }
-  const deployApt = list(draft, 'DEPLOY_APT_PACKAGES', (names) => ({ deploy: { aptPackages: names } }))
-  return [fromEnv, deployApt, readFile(draft, flags)].reduce((all, each) => merge(all, each) as Config, fromFlags)
+  const deployApt = list(draft, 'DEPLOY_APT_PACKAGES', (names) => ({
+    deploy: { aptPackages: names },
+  }))
+  return [fromEnv, deployApt, readFile(draft, flags)].reduce(
+    (all, each) => merge(all, each) as Config,
+    fromFlags,
+  )
 }
 
 /** Writes the configuration over what the provider made. */
@@ -50,7 +57,11 @@ export function applyConfig(draft: Draft, config: Config): void {
     useTool(draft, name, { version, source: 'custom config' })
   }
   const apt = config.buildAptPackages
-  if (apt) draft.buildAptPackages = spread(apt.includes('...') ? apt : ['...', ...apt], draft.buildAptPackages)
+  if (apt)
+    draft.buildAptPackages = spread(
+      apt.includes('...') ? apt : ['...', ...apt],
+      draft.buildAptPackages,
+    )
   Object.assign(draft.caches, config.caches)
   draft.secrets = [...new Set([...Object.keys(draft.env).toSorted(), ...(config.secrets ?? [])])]
   draft.exclude.push(...(config.exclude ?? []))
@@ -71,9 +82,11 @@ export function applyConfig(draft: Draft, config: Config): void {
 }
 
 function applyStep(draft: Draft, name: string, wanted: StepConfig, replacesInputs: boolean): void {
-  if (name.startsWith('packages:')) return say(draft, 'warn', `Step \`${name}\` exists, but it is not a command step`)
+  if (name.startsWith('packages:'))
+    return say(draft, 'warn', `Step \`${name}\` exists, but it is not a command step`)
   const step =
-    draft.steps.find((each) => each.name === name) ?? addStep(draft, name, { inputs: [{ step: 'packages:mise' }] })
+    draft.steps.find((each) => each.name === name) ??
+    addStep(draft, name, { inputs: [{ step: 'packages:mise' }] })
   step.inputs = spread(wanted.inputs?.map(layer), step.inputs)
   step.commands = spread(wanted.commands?.map(command), step.commands)
   step.secrets = spread(wanted.secrets, step.secrets)
@@ -83,7 +96,8 @@ function applyStep(draft: Draft, name: string, wanted: StepConfig, replacesInput
 
   const deployed = draft.deploy.inputs.filter((input) => input.step === name)
   if (!wanted.deployOutputs && (replacesInputs || deployed.length > 0)) return
-  const covered = (path: string) => deployed.some(({ include }) => include?.some((each) => [path, '.'].includes(each)))
+  const covered = (path: string) =>
+    deployed.some(({ include }) => include?.some((each) => [path, '.'].includes(each)))
   for (const output of wanted.deployOutputs ?? ['.']) {
     const filter = typeof output === 'string' ? { include: [output] } : output
     if (!filter.include?.some(covered)) draft.deploy.inputs.push({ step: name, ...filter })
@@ -94,7 +108,10 @@ function commandsConfig(commands: { build: string; install: string; start: strin
   const steps = (['install', 'build'] as const)
     .filter((name) => commands[name])
     .map((name) => [name, { commands: [{ src: '.', dest: '.' }, command(commands[name])] }])
-  return { steps: Object.fromEntries(steps), ...(commands.start && { deploy: { startCommand: commands.start } }) }
+  return {
+    steps: Object.fromEntries(steps),
+    ...(commands.start && { deploy: { startCommand: commands.start } }),
+  }
 }
 
 function list(draft: Draft, name: string, make: (words: string[]) => Config): Config {
@@ -140,7 +157,8 @@ function spread<T extends object | string>(configured: T[] | undefined, generate
 }
 
 const isSpread = (each: object | string): boolean =>
-  each === '...' || (typeof each === 'object' && ('spread' in each || ('cmd' in each && each.cmd === '...')))
+  each === '...' ||
+  (typeof each === 'object' && ('spread' in each || ('cmd' in each && each.cmd === '...')))
 
 function layer(each: Layer | string): Layer {
   if (typeof each !== 'string') return each
@@ -149,5 +167,8 @@ function layer(each: Layer | string): Layer {
 }
 
 const command = (each: Command | string): Command =>
-  typeof each === 'string' && each !== '...' ? { cmd: `sh -c '${each}'`, customName: each } : asCommand(each)
-const asCommand = (each: Command | string): Command => (typeof each === 'string' ? { cmd: each } : each)
+  typeof each === 'string' && each !== '...'
+    ? { cmd: `sh -c '${each}'`, customName: each }
+    : asCommand(each)
+const asCommand = (each: Command | string): Command =>
+  typeof each === 'string' ? { cmd: each } : each

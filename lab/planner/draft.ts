@@ -25,8 +25,17 @@ export type Step = {
   caches: string[]
 }
 export type Cache = { directory: string; type: 'shared' | 'locked' }
-export type LogLine = { Level: 'info' | 'warn' | 'deprecation' | 'suggestion' | 'error'; Msg: string; DocsPath: string }
-export type Tool = { name: string; requestedVersion: string; resolvedVersion: string; source: string }
+export type LogLine = {
+  Level: 'info' | 'warn' | 'deprecation' | 'suggestion' | 'error'
+  Msg: string
+  DocsPath: string
+}
+export type Tool = {
+  name: string
+  requestedVersion: string
+  resolvedVersion: string
+  source: string
+}
 
 export const builderImage = 'ghcr.io/railwayapp/railpack-builder:mise-2026.8.6'
 export const runtimeImage = 'ghcr.io/railwayapp/railpack-runtime:mise-2026.8.6'
@@ -60,15 +69,26 @@ export type Draft = {
 }
 
 /** The value of a `RAILPACK_…` variable, without spaces around it; empty when it is not set. */
-export const setting = (draft: Draft, name: string): string => (draft.env[`RAILPACK_${name}`] ?? '').trim()
-export const isOn = (draft: Draft, name: string): boolean => /^(1|true)$/i.test(setting(draft, name))
+export const setting = (draft: Draft, name: string): string =>
+  (draft.env[`RAILPACK_${name}`] ?? '').trim()
+export const isOn = (draft: Draft, name: string): boolean =>
+  /^(1|true)$/i.test(setting(draft, name))
 
 export function say(draft: Draft, Level: LogLine['Level'], Msg: string, DocsPath = ''): void {
   draft.logs.push({ Level, Msg, DocsPath })
 }
 
 export function addStep(draft: Draft, name: string, parts: Partial<Omit<Step, 'name'>>): Step {
-  const step = { name, inputs: [], commands: [], secrets: ['*'], assets: {}, variables: {}, caches: [], ...parts }
+  const step = {
+    name,
+    inputs: [],
+    commands: [],
+    secrets: ['*'],
+    assets: {},
+    variables: {},
+    caches: [],
+    ...parts,
+  }
   draft.steps.push(step)
   return step
 }
@@ -79,14 +99,24 @@ export function addCache(draft: Draft, name: string, directory: string): string 
 }
 
 /** Asks for a tool. What the builder image does not hold is an error; another version of what it holds is a warning. */
-export function useTool(draft: Draft, name: string, wanted: { version: string; source: string }): void {
-  if (name !== 'node' && name !== 'python') throw new PlanError(`The stand-in builder image holds no ${name}.`)
+export function useTool(
+  draft: Draft,
+  name: string,
+  wanted: { version: string; source: string },
+): void {
+  if (name !== 'node' && name !== 'python')
+    throw new PlanError(`The stand-in builder image holds no ${name}.`)
   const baked = bakedTools[name]
   if (!allows(wanted.version, baked)) {
     const asks = `${wanted.source} asks for ${name} ${wanted.version}`
     say(draft, 'warn', `${asks}; the stand-in builder image holds ${name} ${baked}, which is used.`)
   }
-  draft.tools.set(name, { name, requestedVersion: wanted.version, resolvedVersion: baked, source: wanted.source })
+  draft.tools.set(name, {
+    name,
+    requestedVersion: wanted.version,
+    resolvedVersion: baked,
+    source: wanted.source,
+  })
 }
 
 /** Names of variables that begin with one of these: a step that lists them runs again when their values change. */
@@ -100,18 +130,23 @@ export class PlanError extends Error {}
 export function allows(range: string, version: string): boolean {
   const has = version.split('.').map(Number)
   return range.split('||').some((alternative) =>
-    [...alternative.matchAll(/(>=|<=|>|<|\^|~)?\s*v?(\d[\dx*.]*)/gi)].every(([, operator, text = '']) => {
-      const wants = text.split('.').map(Number).slice(0, 3)
-      const given = wants.findIndex(Number.isNaN)
-      const digits = given < 0 ? wants : wants.slice(0, given)
-      const order = digits.map((digit, at) => Math.sign((has[at] ?? 0) - digit)).find((sign) => sign !== 0) ?? 0
-      if (operator === '>=') return order >= 0
-      if (operator === '<=') return order <= 0
-      if (operator === '>') return order > 0
-      if (operator === '<') return order < 0
-      if (operator === '^') return has[0] === digits[0] && order >= 0
-      if (operator === '~') return has[0] === digits[0] && has[1] === (digits[1] ?? has[1]) && order >= 0
-      return order === 0
-    }),
+    [...alternative.matchAll(/(>=|<=|>|<|\^|~)?\s*v?(\d[\dx*.]*)/gi)].every(
+      ([, operator, text = '']) => {
+        const wants = text.split('.').map(Number).slice(0, 3)
+        const given = wants.findIndex(Number.isNaN)
+        const digits = given < 0 ? wants : wants.slice(0, given)
+        const order =
+          digits.map((digit, at) => Math.sign((has[at] ?? 0) - digit)).find((sign) => sign !== 0) ??
+          0
+        if (operator === '>=') return order >= 0
+        if (operator === '<=') return order <= 0
+        if (operator === '>') return order > 0
+        if (operator === '<') return order < 0
+        if (operator === '^') return has[0] === digits[0] && order >= 0
+        if (operator === '~')
+          return has[0] === digits[0] && has[1] === (digits[1] ?? has[1]) && order >= 0
+        return order === 0
+      },
+    ),
   )
 }

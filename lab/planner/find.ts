@@ -28,12 +28,18 @@ export type Search = {
 export async function findPlanner(search: Search = {}): Promise<Planner> {
   const env = search.env ?? process.env
   const releases =
-    search.releases === undefined ? 'https://github.com/railwayapp/railpack/releases/download' : search.releases
-  const cacheDir = search.cacheDir ?? (isRoot ? '/var/cache/tarmac' : join(homedir(), '.cache/tarmac'))
+    search.releases === undefined
+      ? 'https://github.com/railwayapp/railpack/releases/download'
+      : search.releases
+  const cacheDir =
+    search.cacheDir ?? (isRoot ? '/var/cache/tarmac' : join(homedir(), '.cache/tarmac'))
   const own = env['TARMAC_RAILPACK']
   if (own) {
     const version = await versionOf(own)
-    if (!version) throw new Error(`TARMAC_RAILPACK is ${own}, which does not answer \`--version\` as railpack does.`)
+    if (!version)
+      throw new Error(
+        `TARMAC_RAILPACK is ${own}, which does not answer \`--version\` as railpack does.`,
+      )
     return asPlanner(own, version)
   }
 
@@ -58,7 +64,9 @@ async function asPlanner(path: string, version: string): Promise<Planner> {
 
 /** Empty when it is no railpack. */
 async function versionOf(path: string): Promise<string> {
-  const { stdout } = await run(path, ['--version'], { env: {}, timeout: 10_000 }).catch(() => ({ stdout: '' }))
+  const { stdout } = await run(path, ['--version'], { env: {}, timeout: 10_000 }).catch(() => ({
+    stdout: '',
+  }))
   return /^railpack version v?(\S+)/.exec(stdout)?.[1] ?? ''
 }
 
@@ -89,7 +97,13 @@ async function download(releases: string, cacheDir: string): Promise<string> {
 /** The stand-in as one file with its own node in it: the planner's sandbox shows no other file of this machine. */
 export async function standInProgram(cacheDir: string): Promise<string> {
   const entryPoints = [join(import.meta.dirname, 'main.ts')]
-  const { outputFiles } = await build({ entryPoints, bundle: true, write: false, platform: 'node', format: 'cjs' })
+  const { outputFiles } = await build({
+    entryPoints,
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'cjs',
+  })
   const text = outputFiles[0]?.text ?? ''
   const { size, mtimeMs } = await stat(node)
   const key = createHash('sha256').update(`${text}${size}${mtimeMs}`).digest('hex').slice(0, 12)
@@ -98,8 +112,15 @@ export async function standInProgram(cacheDir: string): Promise<string> {
   await mkdir(cacheDir, { recursive: true })
   const part = await mkdtemp(join(cacheDir, 'part-'))
   await writeFile(join(part, 'main.cjs'), text)
-  const program = { main: join(part, 'main.cjs'), output: join(part, 'program'), useCodeCache: true }
-  await writeFile(join(part, 'program.json'), JSON.stringify({ ...program, disableExperimentalSEAWarning: true }))
+  const program = {
+    main: join(part, 'main.cjs'),
+    output: join(part, 'program'),
+    useCodeCache: true,
+  }
+  await writeFile(
+    join(part, 'program.json'),
+    JSON.stringify({ ...program, disableExperimentalSEAWarning: true }),
+  )
   await run(node, ['--build-sea', join(part, 'program.json')])
   await chmod(join(part, 'program'), 0o755)
   await rename(join(part, 'program'), path)

@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util'
 import { planApp, version } from './plan-app.ts'
 
 /** The stand-in's command line: railpack's own, as far as a platform uses it. */
-const usage = 'usage: railpack-standin prepare DIRECTORY [--plan-out FILE] [--info-out FILE] [--env NAME[=VALUE]]…'
+const usage =
+  'usage: railpack-standin prepare DIRECTORY [--plan-out FILE] [--info-out FILE] [--env NAME[=VALUE]]…'
 
 function main(): number {
   const { values, positionals } = parseArgs({
@@ -29,7 +30,8 @@ function main(): number {
     return 0
   }
   const [command, folder] = positionals
-  if (command !== 'prepare' || !folder) return fail(folder ? usage : `directory argument is required\n${usage}`)
+  if (command !== 'prepare' || !folder)
+    return fail(folder ? usage : `directory argument is required\n${usage}`)
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     return fail(`directory ${resolve(folder)} does not exist`)
 
@@ -41,7 +43,8 @@ function main(): number {
     configFile: values['config-file'],
     errorMissingStart: values['error-missing-start'],
   })
-  if (!values['hide-pretty-plan']) for (const { Level, Msg } of info.logs) console.log(`${Level}: ${Msg}`)
+  if (!values['hide-pretty-plan'])
+    for (const { Level, Msg } of info.logs) console.log(`${Level}: ${Msg}`)
   if (plan && values['show-plan']) console.log(JSON.stringify(plan, null, 2))
   if (plan && values['plan-out']) writeJson(values['plan-out'], plan)
   if (values['info-out']) writeJson(values['info-out'], info)

@@ -11,8 +11,24 @@ const configFiles = [
   '.config/mise/config.toml',
   '.tool-versions',
 ]
-const versionFiles = { '.python-version': 'python', '.node-version': 'node', '.nvmrc': 'node' } as const
-const idiomatic = ['python', 'node', 'ruby', 'elixir', 'go', 'java', 'yarn', 'bun', 'deno', 'dotnet', 'rust']
+const versionFiles = {
+  '.python-version': 'python',
+  '.node-version': 'node',
+  '.nvmrc': 'node',
+} as const
+const idiomatic = [
+  'python',
+  'node',
+  'ruby',
+  'elixir',
+  'go',
+  'java',
+  'yarn',
+  'bun',
+  'deno',
+  'dotnet',
+  'rust',
+]
 
 /** The version that the app asks for: by variable, else in the first of these files. */
 export function versionFrom(
@@ -26,7 +42,8 @@ export function versionFrom(
   return file ? { version: versionIn(draft, file), source: file } : null
 }
 
-const versionIn = (draft: Draft, file: string): string => draft.files.read(file).replaceAll(/#.*/g, '').trim()
+const versionIn = (draft: Draft, file: string): string =>
+  draft.files.read(file).replaceAll(/#.*/g, '').trim()
 
 /** What of mise goes into the image; nothing when no tool is asked for. */
 export function miseLayer(draft: Draft): Layer[] {
@@ -71,8 +88,15 @@ export function miseSteps(draft: Draft): Step[] {
       commands: [
         { path: '/mise/shims' },
         ...foundFiles(draft).map((path) => ({ src: path, dest: path })),
-        { path: '/etc/mise/config.toml', name: 'generated-mise-toml', customName: 'create mise config' },
-        { cmd: 'mise install', customName: `install mise packages: ${tools.map(({ name }) => name).join(', ')}` },
+        {
+          path: '/etc/mise/config.toml',
+          name: 'generated-mise-toml',
+          customName: 'create mise config',
+        },
+        {
+          cmd: 'mise install',
+          customName: `install mise packages: ${tools.map(({ name }) => name).join(', ')}`,
+        },
       ],
       variables: {
         MISE_CACHE_DIR: '/mise/cache',
@@ -87,7 +111,10 @@ export function miseSteps(draft: Draft): Step[] {
 
 export function aptInstall(packages: string[]): { cmd: string; customName: string } {
   const list = [...new Set(packages)].toSorted().join(' ')
-  return { cmd: `sh -c 'apt-get update && apt-get install -y ${list}'`, customName: `install apt packages: ${list}` }
+  return {
+    cmd: `sh -c 'apt-get update && apt-get install -y ${list}'`,
+    customName: `install apt packages: ${list}`,
+  }
 }
 
 /**
@@ -96,7 +123,9 @@ export function aptInstall(packages: string[]): { cmd: string; customName: strin
  */
 export function unmetVersionFiles(draft: Draft): string[] {
   return Object.entries(versionFiles)
-    .filter(([file, tool]) => draft.files.has(file) && !allows(versionIn(draft, file), bakedTools[tool]))
+    .filter(
+      ([file, tool]) => draft.files.has(file) && !allows(versionIn(draft, file), bakedTools[tool]),
+    )
     .map(([file]) => file)
 }
 
@@ -104,7 +133,9 @@ const isNeeded = (draft: Draft): boolean => draft.tools.size > 0 || foundFiles(d
 
 function foundFiles(draft: Draft): string[] {
   const unmet = unmetVersionFiles(draft)
-  return [...configFiles, ...Object.keys(versionFiles)].filter((file) => draft.files.has(file) && !unmet.includes(file))
+  return [...configFiles, ...Object.keys(versionFiles)].filter(
+    (file) => draft.files.has(file) && !unmet.includes(file),
+  )
 }
 
 function miseToml(draft: Draft, tools: { name: string; resolvedVersion: string }[]): string {

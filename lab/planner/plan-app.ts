@@ -49,7 +49,11 @@ export function planApp(
     metadata: {},
     logs: [],
   }
-  say(draft, 'warn', `Planned by Tarmac's stand-in for railpack (${version}), not by railpack itself.`)
+  say(
+    draft,
+    'warn',
+    `Planned by Tarmac's stand-in for railpack (${version}), not by railpack itself.`,
+  )
   try {
     const plan = makePlan(draft, flags)
     return {
@@ -113,14 +117,16 @@ type Provider = {
 /** A kind of app that railpack knows and the stand-in does not: better refused than taken for something else. */
 const unknown = (name: string, ...signs: string[]): Provider => ({
   name,
-  detect: ({ files }) => signs.some((sign) => (sign.startsWith('*') ? endsWith(files.root(), sign) : files.has(sign))),
+  detect: ({ files }) =>
+    signs.some((sign) => (sign.startsWith('*') ? endsWith(files.root(), sign) : files.has(sign))),
   plan() {
     throw new PlanError(
       `This is a ${capitalised(name)} app, which the stand-in planner does not know (it knows Node with npm, Python with requirements.txt, static files and shell scripts). Use a real railpack, or a Dockerfile.`,
     )
   },
 })
-const endsWith = (names: string[], sign: string) => names.some((name) => name.endsWith(sign.slice(1)))
+const endsWith = (names: string[], sign: string) =>
+  names.some((name) => name.endsWith(sign.slice(1)))
 
 /** In railpack's order: the first that is detected plans. */
 const providers: Provider[] = [
@@ -173,12 +179,16 @@ function finish(draft: Draft, errorMissingStart: boolean): unknown {
   const kept = referenced(steps, [base, ...deploy.inputs])
   if (kept.every(({ commands }) => commands.length === 0)) throw new PlanError(nothingFound(draft))
   if (!deploy.startCommand) {
-    const words = 'No start command detected. Specify a start command: https://railpack.com/config/file#deploy'
+    const words =
+      'No start command detected. Specify a start command: https://railpack.com/config/file#deploy'
     if (errorMissingStart) throw new PlanError(words)
     say(draft, 'warn', words)
   }
-  const bad = kept.find(({ inputs: [first] }) => !(first?.image ?? first?.step) || first?.include || first?.exclude)
-  if (bad) throw new PlanError(`The first input of step \`${bad.name}\` must be a whole image or step`)
+  const bad = kept.find(
+    ({ inputs: [first] }) => !(first?.image ?? first?.step) || first?.include || first?.exclude,
+  )
+  if (bad)
+    throw new PlanError(`The first input of step \`${bad.name}\` must be a whole image or step`)
   return cleanUp({
     $schema: 'https://schema.railpack.com',
     steps: kept,
@@ -225,7 +235,11 @@ function cleanUp(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   const kept = Object.entries(value).filter(
     ([, each]) =>
-      each !== undefined && each !== '' && (typeof each !== 'object' || Object.keys(each as object).length > 0),
+      each !== undefined &&
+      each !== '' &&
+      (typeof each !== 'object' || Object.keys(each as object).length > 0),
   )
-  return Object.fromEntries(kept.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, each]) => [key, cleanUp(each)]))
+  return Object.fromEntries(
+    kept.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, each]) => [key, cleanUp(each)]),
+  )
 }

@@ -1,5 +1,15 @@
 import type { Draft, Step } from './draft.ts'
-import { PlanError, addCache, addStep, isOn, localLayer, say, secretsWith, setting, useTool } from './draft.ts'
+import {
+  PlanError,
+  addCache,
+  addStep,
+  isOn,
+  localLayer,
+  say,
+  secretsWith,
+  setting,
+  useTool,
+} from './draft.ts'
 import { miseLayer, versionFrom } from './mise-step.ts'
 import { planPages } from './plan-static.ts'
 
@@ -21,7 +31,14 @@ const variables = {
   NPM_CONFIG_PRODUCTION: 'false',
   NPM_CONFIG_UPDATE_NOTIFIER: 'false',
 }
-const otherManagers = ['pnpm-lock.yaml', 'bun.lockb', 'bun.lock', '.yarnrc.yml', '.yarnrc.yaml', 'yarn.lock']
+const otherManagers = [
+  'pnpm-lock.yaml',
+  'bun.lockb',
+  'bun.lock',
+  '.yarnrc.yml',
+  '.yarnrc.yaml',
+  'yarn.lock',
+]
 const installFiles =
   /^(package\.json5?|package-lock\.json|pnpm-workspace\.yaml|bunfig\.toml|\.yarn|\.pnp\..*|\.npmrc|\.node-version|\.nvmrc|patches|prisma)$/
 /** Folders that frameworks keep between builds: the cache's name is the framework's. */
@@ -70,7 +87,9 @@ export function planNode(draft: Draft, configuredStart: string): void {
   if (prunes) {
     addStep(draft, 'prune', {
       inputs: [{ step: 'install' }],
-      commands: [{ cmd: setting(draft, 'NODE_PRUNE_CMD') || 'npm prune --omit=dev --ignore-scripts' }],
+      commands: [
+        { cmd: setting(draft, 'NODE_PRUNE_CMD') || 'npm prune --omit=dev --ignore-scripts' },
+      ],
       secrets: [],
       variables: { NPM_CONFIG_PRODUCTION: 'true' },
       caches: ['npm-install'],
@@ -85,7 +104,10 @@ export function planNode(draft: Draft, configuredStart: string): void {
     caches: [
       addCache(draft, 'node-modules', '/app/node_modules/.cache'),
       ...frameworkCaches
-        .filter((each) => depends(root, each.dependency) && (!each.script || script.includes(each.script)))
+        .filter(
+          (each) =>
+            depends(root, each.dependency) && (!each.script || script.includes(each.script)),
+        )
         .map(({ name, folder }) => addCache(draft, name, `/app/${folder}`)),
       ...(isVite(draft, root) ? [addCache(draft, 'vite', '/app/node_modules/.vite')] : []),
     ],
@@ -100,7 +122,11 @@ export function planNode(draft: Draft, configuredStart: string): void {
   draft.deploy.inputs.push(
     ...miseLayer(draft),
     { step: prunes ? 'prune' : 'build', include: ['/app/node_modules'] },
-    { step: 'build', include: ['/root/.cache', '.', ...corepack], exclude: ['node_modules', '.yarn'] },
+    {
+      step: 'build',
+      include: ['/root/.cache', '.', ...corepack],
+      exclude: ['node_modules', '.yarn'],
+    },
   )
 }
 
@@ -127,16 +153,23 @@ function addInstallCommands(draft: Draft, install: Step, root: Package): void {
   if (root.packageManager) {
     install.variables['COREPACK_HOME'] = '/opt/corepack'
     const corepack = 'npm i -g corepack@latest && corepack enable && corepack prepare --activate'
-    install.commands.push(copy('package.json'), { cmd: `sh -c '${corepack}'`, customName: corepack })
+    install.commands.push(copy('package.json'), {
+      cmd: `sh -c '${corepack}'`,
+      customName: corepack,
+    })
   }
   install.commands.push({ cmd: 'mkdir -p /app/node_modules/.cache' })
   const found = draft.files.find(installFiles)
-  const manifests = found.files.filter((path) => path.endsWith('package.json')).map((path) => readPackage(draft, path))
+  const manifests = found.files
+    .filter((path) => path.endsWith('package.json'))
+    .map((path) => readPackage(draft, path))
   const scripted = (root.workspaces ? manifests : [root]).some(({ scripts }) =>
     ['preinstall', 'postinstall', 'prepare'].some((name) => scripts?.[name]),
   )
   const usesLocalFile = manifests.some(({ dependencies, devDependencies }) =>
-    Object.values({ ...dependencies, ...devDependencies }).some((version) => version.startsWith('file:')),
+    Object.values({ ...dependencies, ...devDependencies }).some((version) =>
+      version.startsWith('file:'),
+    ),
   )
   if (scripted || usesLocalFile) install.inputs.push(localLayer)
   else install.commands.push(...[...found.files, ...found.folders].map(copy))
@@ -145,12 +178,17 @@ function addInstallCommands(draft: Draft, install: Step, root: Package): void {
 
 const copy = (path: string) => ({ src: path, dest: path })
 
-const depends = (root: Package, name: string) => Boolean(root.dependencies?.[name] ?? root.devDependencies?.[name])
+const depends = (root: Package, name: string) =>
+  Boolean(root.dependencies?.[name] ?? root.devDependencies?.[name])
 
 function isVite(draft: Draft, root: Package): boolean {
   const build = root.scripts?.['build'] ?? ''
-  const configured = build.includes('vite build') || ['js', 'ts'].some((end) => draft.files.has(`vite.config.${end}`))
-  const servesItself = ['@sveltejs/kit', '@tanstack/react-start'].some((name) => depends(root, name))
+  const configured =
+    build.includes('vite build') ||
+    ['js', 'ts'].some((end) => draft.files.has(`vite.config.${end}`))
+  const servesItself = ['@sveltejs/kit', '@tanstack/react-start'].some((name) =>
+    depends(root, name),
+  )
   return Boolean(build) && configured && depends(root, 'vite') && !servesItself
 }
 

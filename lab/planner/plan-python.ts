@@ -1,5 +1,14 @@
 import type { Draft } from './draft.ts'
-import { PlanError, addCache, addStep, localLayer, say, secretsWith, setting, useTool } from './draft.ts'
+import {
+  PlanError,
+  addCache,
+  addStep,
+  localLayer,
+  say,
+  secretsWith,
+  setting,
+  useTool,
+} from './draft.ts'
 import { miseLayer, versionFrom } from './mise-step.ts'
 
 const mainFiles = ['main.py', 'app.py', 'start.py', 'bot.py', 'hello.py', 'server.py']
@@ -16,11 +25,17 @@ const systemPackages: { dependency: string; build?: string; runtime?: string }[]
   { dependency: 'pycairo', build: 'libcairo2-dev', runtime: 'libcairo2' },
   { dependency: 'pdf2image', runtime: 'poppler-utils' },
   { dependency: 'pydub', runtime: 'ffmpeg' },
-  { dependency: 'mysqlclient', build: 'default-libmysqlclient-dev', runtime: 'default-mysql-client' },
+  {
+    dependency: 'mysqlclient',
+    build: 'default-libmysqlclient-dev',
+    runtime: 'default-mysql-client',
+  },
 ]
 
 export const isPython = (draft: Draft): boolean =>
-  [...mainFiles, 'requirements.txt', 'pyproject.toml', 'Pipfile'].some((file) => draft.files.has(file))
+  [...mainFiles, 'requirements.txt', 'pyproject.toml', 'Pipfile'].some((file) =>
+    draft.files.has(file),
+  )
 
 /** Python with requirements.txt, or with nothing but itself, as railpack plans it. */
 export function planPython(draft: Draft): void {
@@ -63,7 +78,9 @@ export function planPython(draft: Draft): void {
     if (needsAll) install.inputs.push(localLayer)
     install.caches.push(addCache(draft, 'pip', '/opt/pip-cache'))
     install.variables = { ...variables, PIP_CACHE_DIR: '/opt/pip-cache', VIRTUAL_ENV: '/app/.venv' }
-    const copied = needsAll ? [] : ['requirements.txt', 'pyproject.toml', 'Pipfile'].filter((file) => files.has(file))
+    const copied = needsAll
+      ? []
+      : ['requirements.txt', 'pyproject.toml', 'Pipfile'].filter((file) => files.has(file))
     install.commands.push(
       { cmd: 'python -m venv /app/.venv' },
       { path: '/app/.venv/bin' },
@@ -86,12 +103,14 @@ export function planPython(draft: Draft): void {
 function startCommand(draft: Draft, uses: (dependency: string) => boolean): string {
   const { files } = draft
   const main = mainFiles.find((file) => files.has(file))
-  if (main && uses('flask') && uses('gunicorn')) return 'gunicorn --bind 0.0.0.0:${PORT:-8000} main:app'
+  if (main && uses('flask') && uses('gunicorn'))
+    return 'gunicorn --bind 0.0.0.0:${PORT:-8000} main:app'
   if (main && (uses('fastapi') || uses('python-fasthtml')) && uses('uvicorn')) {
     return 'uvicorn main:app --host 0.0.0.0 --port ${PORT:-8000}'
   }
   const django = files.has('manage.py') && uses('django') ? djangoApp(draft) : ''
-  if (django) return `python manage.py migrate && gunicorn --bind 0.0.0.0:\${PORT:-8000} ${django}:application`
+  if (django)
+    return `python manage.py migrate && gunicorn --bind 0.0.0.0:\${PORT:-8000} ${django}:application`
   return main ? `python ${main}` : ''
 }
 
@@ -99,5 +118,9 @@ function djangoApp(draft: Draft): string {
   const named = setting(draft, 'DJANGO_APP_NAME')
   if (named) return named
   const settings = draft.files.find(/\.py$/).files.map((path) => draft.files.read(path))
-  return settings.map((text) => /WSGI_APPLICATION = ["'](.*).application["']/.exec(text)?.[1]).find(Boolean) ?? ''
+  return (
+    settings
+      .map((text) => /WSGI_APPLICATION = ["'](.*).application["']/.exec(text)?.[1])
+      .find(Boolean) ?? ''
+  )
 }

@@ -10,10 +10,16 @@ export const shellScript = (draft: Draft): string | null => {
 /** A script that is the app, as railpack plans it. */
 export function planShell(draft: Draft): void {
   const script = shellScript(draft) ?? 'start.sh'
-  const asked = /^#!\s*\S*?(\w+)(?:\s+(\w+))?\s*$/m.exec(draft.files.read(script).split('\n')[0] ?? '')
+  const asked = /^#!\s*\S*?(\w+)(?:\s+(\w+))?\s*$/m.exec(
+    draft.files.read(script).split('\n')[0] ?? '',
+  )
   const named = asked?.[1] === 'env' ? asked[2] : asked?.[1]
   const shell =
-    named === 'zsh' || named === 'bash' ? named : ['ksh', 'mksh', 'fish'].includes(named ?? '') ? 'bash' : 'sh'
+    named === 'zsh' || named === 'bash'
+      ? named
+      : ['ksh', 'mksh', 'fish'].includes(named ?? '')
+        ? 'bash'
+        : 'sh'
   if (shell === 'zsh') draft.deploy.aptPackages.push('zsh')
   say(draft, 'info', `Using shell script: ${script} with interpreter: ${shell}`)
   draft.metadata['detectedShellInterpreter'] = shell

@@ -5,7 +5,8 @@ import { readYamlMap } from './yaml-map.ts'
 
 /** The folder that a static site is served from; null when this is none. */
 export function staticRoot(draft: Draft): string | null {
-  const asked = setting(draft, 'STATIC_FILE_ROOT') || readYamlMap(draft.files.read('Staticfile'))['root']
+  const asked =
+    setting(draft, 'STATIC_FILE_ROOT') || readYamlMap(draft.files.read('Staticfile'))['root']
   if (asked) return asked
   if (draft.files.has('public')) return 'public'
   return draft.files.has('index.html') ? '.' : null
@@ -31,7 +32,10 @@ export function planPages(draft: Draft, folder: string): void {
     inputs: [{ step: 'packages:caddy' }],
     ...caddyfileStep(draft, '/Caddyfile', `/app/${folder}`, true),
   })
-  draft.deploy.inputs.push({ step: 'caddy', include: ['/Caddyfile'] }, { step: 'build', include: [folder] })
+  draft.deploy.inputs.push(
+    { step: 'caddy', include: ['/Caddyfile'] },
+    { step: 'build', include: [folder] },
+  )
   draft.deploy.startCommand = start('/Caddyfile')
 }
 
@@ -54,7 +58,8 @@ function addCaddy(draft: Draft): void {
 
 function caddyfileStep(draft: Draft, path: string, root: string, indexFallback: boolean) {
   const asked = readYamlMap(draft.files.read('Staticfile'))['index_fallback']
-  const text = draft.files.read('Caddyfile') || caddyfile(root, asked ? asked === 'true' : indexFallback)
+  const text =
+    draft.files.read('Caddyfile') || caddyfile(root, asked ? asked === 'true' : indexFallback)
   return {
     commands: [{ path, name: 'Caddyfile' }, { cmd: `caddy fmt --overwrite ${path}` }],
     assets: { Caddyfile: text },

@@ -15,7 +15,8 @@ export type SourceFiles = {
 
 export function sourceFiles(folder: string): SourceFiles {
   let all: { path: string; isFolder: boolean }[] | undefined
-  const isFolder = (path: string) => statSync(join(folder, path), { throwIfNoEntry: false })?.isDirectory() ?? false
+  const isFolder = (path: string) =>
+    statSync(join(folder, path), { throwIfNoEntry: false })?.isDirectory() ?? false
   return {
     has: (path) => existsSync(join(folder, path)),
     isFolder,
@@ -35,14 +36,20 @@ export function sourceFiles(folder: string): SourceFiles {
   }
 }
 
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+const isFile = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
 
 function walk(folder: string, prefix: string): { path: string; isFolder: boolean }[] {
   const entries = readdirSync(join(folder, prefix), { withFileTypes: true })
-  const sorted = entries.toSorted((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)))
+  const sorted = entries.toSorted((a, b) =>
+    Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
+  )
   return sorted.flatMap((entry) => {
     const path = join(prefix, entry.name)
-    const below = entry.isDirectory() && !['node_modules', '.git'].includes(entry.name) ? walk(folder, path) : []
+    const below =
+      entry.isDirectory() && !['node_modules', '.git'].includes(entry.name)
+        ? walk(folder, path)
+        : []
     return [{ path, isFolder: entry.isDirectory() }].concat(below)
   })
 }

@@ -28,12 +28,20 @@ async function run(args: string[]): Promise<boolean> {
     },
   })
   const { dir, port, strategy: strategies } = values
-  await using lab = await startLab({ dir, port: Number(port), fresh: true, settings: soakSettings, say })
+  await using lab = await startLab({
+    dir,
+    port: Number(port),
+    fresh: true,
+    settings: soakSettings,
+    say,
+  })
   const [seed, times, apps] = [Number(values.seed), Number(values.times), Number(values.apps)]
   const { untrue, ends } = await deployAtRandom(lab, { seed, times, apps, strategies, say })
   for (const line of untrue) console.error(`untrue: ${line}`)
   const seen = Object.entries(ends).map(([end, count]) => `${count} ${end}`)
-  console.log(`soak: seed ${seed}, ${times} deployments: ${seen.join(', ')}; ${untrue.length} untrue`)
+  console.log(
+    `soak: seed ${seed}, ${times} deployments: ${seen.join(', ')}; ${untrue.length} untrue`,
+  )
   return untrue.length === 0
 }
 
@@ -41,7 +49,13 @@ const say = (line: string): void => console.log(line)
 
 export const soakDeploys = { about, run }
 
-type Plan = { seed: number; times: number; apps: number; strategies: string[]; say: (line: string) => void }
+type Plan = {
+  seed: number
+  times: number
+  apps: number
+  strategies: string[]
+  say: (line: string) => void
+}
 
 /** Apps beside each other, each with one deployment after the other. What was not as its record said is in `untrue`. */
 export async function deployAtRandom(
@@ -59,8 +73,11 @@ export async function deployAtRandom(
       const { deployment, what, wrong } = await app.next(n)
       const end = deployment.problem?.code ?? deployment.state
       ends[end] = (ends[end] ?? 0) + 1
-      plan.say(`${name} ${n}: ${what}: ${end}${end === 'deploy-stuck' ? `: ${deployment.problem?.detail}` : ''}`)
-      for (const each of wrong) plan.say(`UNTRUE: ${each} (deployment ${deployment.id}: ${deployment.problem?.detail})`)
+      plan.say(
+        `${name} ${n}: ${what}: ${end}${end === 'deploy-stuck' ? `: ${deployment.problem?.detail}` : ''}`,
+      )
+      for (const each of wrong)
+        plan.say(`UNTRUE: ${each} (deployment ${deployment.id}: ${deployment.problem?.detail})`)
       untrue.push(...wrong.map((each) => `${name} ${n}, ${what}: ${each}`))
     }
   }
@@ -85,24 +102,51 @@ type Faults = NonNullable<Hostility['faults']>
 const weathers: Record<string, ((random: Random) => Faults) | null> = {
   'a good day': null,
   'API faults': (random) => {
-    const kinds = ['rate-limit', 'error-before', 'error-after', 'edge', 'cut-before', 'cut', 'cut-midway'] as const
+    const kinds = [
+      'rate-limit',
+      'error-before',
+      'error-after',
+      'edge',
+      'cut-before',
+      'cut',
+      'cut-midway',
+    ] as const
     const rate = (0.1 + 0.2 * random.fraction()) / kinds.length
     return [...kinds.map((fault) => ({ fault, rate })), { fault: 'slow', rate: 0.05, ms: 500 }]
   },
   'a silent revert': (random) => [{ fault: 'reverts', times: 1, skip: random.upTo(1) }],
   'a failing pull': (random) => [{ fault: 'pull-fails', times: 1, skip: random.upTo(1) }],
-  'a machine that does not start': (random) => [{ fault: 'never-starts', times: 1, skip: random.upTo(1) }],
-  'a crash': (random) => [{ fault: 'crashes', times: 1, skip: random.upTo(1), ms: 200 + random.upTo(600) }],
+  'a machine that does not start': (random) => [
+    { fault: 'never-starts', times: 1, skip: random.upTo(1) },
+  ],
+  'a crash': (random) => [
+    { fault: 'crashes', times: 1, skip: random.upTo(1), ms: 200 + random.upTo(600) },
+  ],
   'a refusal': (random) => [{ fault: 'refused', times: 1, skip: random.upTo(2) }],
   'a slow start': (random) => [{ fault: 'slow-start', times: 1, skip: random.upTo(1) }],
   'a slow stop': (random) => [{ fault: 'slow-stop', times: 1, skip: random.upTo(1) }],
-  'a stolen lease': (random) => [{ fault: 'lease-stolen', times: 1, skip: random.upTo(2), ms: 3000 }],
-  'a clock that is off': (random) => [{ fault: 'clock-skew', ms: (random.upTo(1) || -1) * 600_000 }],
+  'a stolen lease': (random) => [
+    { fault: 'lease-stolen', times: 1, skip: random.upTo(2), ms: 3000 },
+  ],
+  'a clock that is off': (random) => [
+    { fault: 'clock-skew', ms: (random.upTo(1) || -1) * 600_000 },
+  ],
   [unseen]: (random) => [
-    { fault: 'unseen', times: 1 + random.upTo(3), skip: random.upTo(2), on: '^GET .*/machines/[^/]+(/wait)?$' },
+    {
+      fault: 'unseen',
+      times: 1 + random.upTo(3),
+      skip: random.upTo(2),
+      on: '^GET .*/machines/[^/]+(/wait)?$',
+    },
   ],
   'a host that goes for a while': (random) => [
-    { fault: 'host-gone', times: 1, on: '^(POST|GET) .*/machines/[^/]+', skip: random.upTo(3), ms: 3000 },
+    {
+      fault: 'host-gone',
+      times: 1,
+      on: '^(POST|GET) .*/machines/[^/]+',
+      skip: random.upTo(3),
+      ms: 3000,
+    },
   ],
 }
 
@@ -128,32 +172,45 @@ class SoakApp {
     const random = this.#random
     if (this.#served && random.fraction() < 0.2) await this.#grow()
     const size = this.#served?.machines.size ?? 0
-    const nature: Nature = random.fraction() < 0.6 ? 'good' : random.oneOf(Object.keys(natures) as Nature[])
+    const nature: Nature =
+      random.fraction() < 0.6 ? 'good' : random.oneOf(Object.keys(natures) as Nature[])
     const weather = random.fraction() < 0.4 ? 'a good day' : random.oneOf(Object.keys(weathers))
     const strategy = random.oneOf(this.#strategies)
-    const page = random.oneOf(['red', 'green', 'blue', 'grey'].filter((each) => each !== this.#served?.page))
+    const page = random.oneOf(
+      ['red', 'green', 'blue', 'grey'].filter((each) => each !== this.#served?.page),
+    )
     const what = `${size} machines, ${strategy}, ${page}, ${nature}, ${weather}`
 
     const faults = weathers[weather]?.(random) ?? []
     if (faults.length > 0) await this.#lab.fly.hostile({ seed: n, app: this.#name, faults })
-    const deployment = await deployFolder(this.#lab, this.#name, await this.#source(page, nature), { strategy })
+    const deployment = await deployFolder(this.#lab, this.#name, await this.#source(page, nature), {
+      strategy,
+    })
     const { served, wrong } = await this.#truth.check(this.#name, deployment, page, this.#served)
     const struck = await this.#lab.fly.calm(this.#name)
     this.#served = served
-    if (nature !== 'good' && deployment.state === 'live') wrong.push(`a version that ${nature} was called live`)
+    if (nature !== 'good' && deployment.state === 'live')
+      wrong.push(`a version that ${nature} was called live`)
     const isHarmless = faults.length === 0 || weather === unseen
     if (nature === 'good' && isHarmless && deployment.state !== 'live')
       wrong.push(`nothing was wrong with it: ${deployment.problem?.detail}`)
     if (weather === 'a crash' && struck.length > 0 && deployment.state === 'live')
       wrong.push('a version that crashed was called live')
-    if (['a silent revert', 'a failing pull'].includes(weather) && deployment.problem?.code === 'deploy-stuck')
+    if (
+      ['a silent revert', 'a failing pull'].includes(weather) &&
+      deployment.problem?.code === 'deploy-stuck'
+    )
       wrong.push('one update that Fly gave up is no reason to be stuck')
     if (deployment.problem?.code === 'deploy-stuck') {
       // Put right by hand, as the record says it must be; here, by beginning anew.
       await destroyMachines(this.#lab, this.#name)
       this.#served = null
     }
-    return { deployment, what: `${what}${faults.length > 0 ? ` (struck ${struck.length} times)` : ''}`, wrong }
+    return {
+      deployment,
+      what: `${what}${faults.length > 0 ? ` (struck ${struck.length} times)` : ''}`,
+      wrong,
+    }
   }
 
   async #grow(): Promise<void> {

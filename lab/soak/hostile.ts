@@ -25,8 +25,19 @@ async function run(args: string[]): Promise<boolean> {
     },
   })
   const { dir, port } = values
-  await using lab = await startLab({ dir, port: Number(port), fresh: true, settings: hostileSettings, say })
-  const plan = { minutes: Number(values.minutes), seed: Number(values.seed), only: values.kind, say }
+  await using lab = await startLab({
+    dir,
+    port: Number(port),
+    fresh: true,
+    settings: hostileSettings,
+    say,
+  })
+  const plan = {
+    minutes: Number(values.minutes),
+    seed: Number(values.seed),
+    only: values.kind,
+    say,
+  }
   const { wrong, slow, summary } = await attack(lab, plan)
   for (const line of [...wrong, ...slow]) say(`WRONG: ${line}`)
   say(summary)
@@ -60,7 +71,9 @@ export async function attack(lab: Lab, { minutes, seed, only, say }: Plan): Prom
   await Promise.all([
     ...kinds
       .filter(({ name }) => only?.includes(name) ?? true)
-      .flatMap((kind) => Array.from({ length: kind.atOnce }, (_, number) => load.attack(kind, number))),
+      .flatMap((kind) =>
+        Array.from({ length: kind.atOnce }, (_, number) => load.attack(kind, number)),
+      ),
     ...Array.from({ length: honestSenders }, (_, number) => load.deploy(number)),
   ])
   const [times, memory] = await measuring
@@ -68,10 +81,13 @@ export async function attack(lab: Lab, { minutes, seed, only, say }: Plan): Prom
   const deaths = died.signal.aborted ? 1 : 0
   const wrong = [...load.wrong, ...internalErrors(lab.dir)]
   if (deaths > 0) wrong.push('the gateway died')
-  if (times.unanswered > 0) wrong.push(`${times.unanswered} calls of /healthz were not answered with 200`)
+  if (times.unanswered > 0)
+    wrong.push(`${times.unanswered} calls of /healthz were not answered with 200`)
   const slow: string[] = []
-  if (!(times.ratio <= goal.p99Ratio)) slow.push(`p99 of /healthz is ${times.ratio} times that of an idle server`)
-  if (!(memory.growth <= goal.memoryGrowth)) slow.push(`the gateway's memory grew ${memory.growth} times`)
+  if (!(times.ratio <= goal.p99Ratio))
+    slow.push(`p99 of /healthz is ${times.ratio} times that of an idle server`)
+  if (!(memory.growth <= goal.memoryGrowth))
+    slow.push(`the gateway's memory grew ${memory.growth} times`)
   for (const line of load.lines()) say(line)
   const summary = `${load.counts}: ${deaths} deaths, ${wrong.length} wrong; ${inWords(times)}; memory ${memory.text}`
   return { wrong, slow, summary }
@@ -85,5 +101,9 @@ function internalErrors(dir: string): string[] {
   const lines = readFileSync(join(dir, 'gateway.log'), 'utf8').split('\n')
   const bad = lines.filter((line) => /"code":"internal"|"level":(50|60)|^\S*Error:/.test(line))
   const changing = /"(time|ms|pid|requestId|deploymentId)":("[^"]*"|\d+),?/g
-  return [...new Set(bad.map((line) => `in the gateway's log: ${line.replaceAll(changing, '').slice(0, 400)}`))]
+  return [
+    ...new Set(
+      bad.map((line) => `in the gateway's log: ${line.replaceAll(changing, '').slice(0, 400)}`),
+    ),
+  ]
 }

@@ -27,7 +27,13 @@ async function run(args: string[]): Promise<boolean> {
     },
   })
   const { dir, port } = values
-  await using lab = await startLab({ dir, port: Number(port), fresh: true, settings: killSettings, say })
+  await using lab = await startLab({
+    dir,
+    port: Number(port),
+    fresh: true,
+    settings: killSettings,
+    say,
+  })
   const plan = { times: Number(values.times), seed: Number(values.seed), say }
   return (await killAtRandom(lab, plan)).length === 0
 }
@@ -61,7 +67,10 @@ export async function killAtRandom(
   const found = new Map<string, Fault>()
   const logsSeen = new Set<string>()
   const look = async (idle: boolean) => {
-    for (const fault of [...(await findFaults(lab, load.promised, idle, logsSeen)), ...load.faults]) {
+    for (const fault of [
+      ...(await findFaults(lab, load.promised, idle, logsSeen)),
+      ...load.faults,
+    ]) {
       if (!found.has(fault.what)) say(`${fault.kind.toUpperCase()}: ${fault.what}`)
       found.set(fault.what, fault)
     }
@@ -88,7 +97,9 @@ export async function killAtRandom(
     await load.rest()
     await look(true)
     const minutes = ((performance.now() - startedAt) / 60_000).toFixed(1)
-    say(`soak: ${kills} kills in ${minutes} min, ${load.promised.size} deployments (${load.ends()}), ${count(found)}`)
+    say(
+      `soak: ${kills} kills in ${minutes} min, ${load.promised.size} deployments (${load.ends()}), ${count(found)}`,
+    )
   }
   await load.end()
   say(`${times} kills, ${count(found)}`)
@@ -124,7 +135,9 @@ class Load {
       await mkdir(source)
       await writeFile(join(source, 'index.html'), page)
       await writeFile(join(source, 'Dockerfile'), dockerfile)
-      const tar = await promisify(execFile)('tar', ['cz', '-C', source, '.'], { encoding: 'buffer' })
+      const tar = await promisify(execFile)('tar', ['cz', '-C', source, '.'], {
+        encoding: 'buffer',
+      })
       this.#archives.push(tar.stdout)
     }
     await rm(folder, { recursive: true })
@@ -164,11 +177,16 @@ class Load {
   }
 
   #open(): number {
-    return Number(this.#ask('SELECT count(*) AS n FROM deployments WHERE ended_at IS NULL')[0]!['n'])
+    return Number(
+      this.#ask('SELECT count(*) AS n FROM deployments WHERE ended_at IS NULL')[0]!['n'],
+    )
   }
 
   #ask(sql: string) {
-    using database = new DatabaseSync(join(this.#lab.dir, 'gateway/tarmac.db'), { readOnly: true, timeout: 5000 })
+    using database = new DatabaseSync(join(this.#lab.dir, 'gateway/tarmac.db'), {
+      readOnly: true,
+      timeout: 5000,
+    })
     return database.prepare(sql).all()
   }
 
@@ -193,14 +211,18 @@ class Load {
     const wanted = random.fraction() < 0.2 ? 2 : 1
     for (let answers = 0; answers < wanted && !this.#stopping;) {
       const path = `/deploy/${app}?${query.toString()}`
-      const answer = await this.#call('PUT', path, { headers: { 'idempotency-key': key }, body }).catch(() => null)
+      const answer = await this.#call('PUT', path, {
+        headers: { 'idempotency-key': key },
+        body,
+      }).catch(() => null)
       if (answer?.status === 202) {
         ids.add(((await answer.json()) as Deployment).id)
         answers++
       } else await sleep(100)
     }
     for (const id of ids) this.promised.add(id)
-    if (ids.size > 1) this.faults.push({ kind: 'doubled', what: `one key made ${[...ids].join(' and ')}` })
+    if (ids.size > 1)
+      this.faults.push({ kind: 'doubled', what: `one key made ${[...ids].join(' and ')}` })
   }
 
   async #cancel(): Promise<void> {
@@ -214,7 +236,9 @@ class Load {
     for (let seq = 0; !this.#stopping;) {
       const path = `${fill(routes.events, { id })}?after=${seq}`
       try {
-        const answer = await this.#call('GET', path, { headers: { accept: 'application/x-ndjson' } })
+        const answer = await this.#call('GET', path, {
+          headers: { accept: 'application/x-ndjson' },
+        })
         let rest = ''
         for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
           const lines = (rest + chunk).split('\n')
@@ -226,7 +250,10 @@ class Load {
               continue
             }
             if (message.seq !== seq + 1)
-              this.faults.push({ kind: 'gaps', what: `a follower of ${id} saw ${message.seq} after ${seq}` })
+              this.faults.push({
+                kind: 'gaps',
+                what: `a follower of ${id} saw ${message.seq} after ${seq}`,
+              })
             seq = message.seq
           }
         }
@@ -236,7 +263,11 @@ class Load {
     }
   }
 
-  #call(method: string, path: string, more: { headers?: Record<string, string>; body?: Uint8Array<ArrayBuffer> } = {}) {
+  #call(
+    method: string,
+    path: string,
+    more: { headers?: Record<string, string>; body?: Uint8Array<ArrayBuffer> } = {},
+  ) {
     const headers = { authorization: `Bearer ${this.#lab.token}`, ...more.headers }
     const signal = AbortSignal.any([AbortSignal.timeout(30_000), this.#over.signal])
     return fetch(this.#lab.gateway + path, { method, ...more, headers, signal })

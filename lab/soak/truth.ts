@@ -1,5 +1,12 @@
 import type { Deployment, MachineFacts } from '#api/deployment.ts'
-import { heldLeases, machinesIn, misrun, podmanOf, untilRight, wrongContainers } from '../at-rest.ts'
+import {
+  heldLeases,
+  machinesIn,
+  misrun,
+  podmanOf,
+  untilRight,
+  wrongContainers,
+} from '../at-rest.ts'
 import type { Podman } from '../localfly/podman.ts'
 import type { Machine } from '../localfly/state.ts'
 import type { Lab } from '../start-lab.ts'
@@ -43,10 +50,14 @@ export class Truth {
     const stuck = new Set(facts.filter(({ outcome }) => outcome === 'stuck').map(({ id }) => id))
     const digests = new Map(machines.map(({ id, image_ref }) => [id, image_ref.digest]))
     const ids = new Set([...digests.keys(), ...(before?.machines.keys() ?? [])])
-    const wrong = [...ids].filter((id) => !stuck.has(id) && digests.get(id) !== before?.machines.get(id))
+    const wrong = [...ids].filter(
+      (id) => !stuck.has(id) && digests.get(id) !== before?.machines.get(id),
+    )
     return [
       ...(stuck.size === 0 ? ['stuck, and no machine is said to be'] : []),
-      ...wrong.map((id) => `machine ${id} is not said to be stuck, and is on ${digests.get(id) ?? 'nothing'}`),
+      ...wrong.map(
+        (id) => `machine ${id} is not said to be stuck, and is on ${digests.get(id) ?? 'nothing'}`,
+      ),
     ]
   }
 
@@ -54,7 +65,10 @@ export class Truth {
     const machines = await this.#machinesOf(app)
     if (machines.length === 0) return null
     const { body } = await readPage(this.#lab, app)
-    return { page: body.trim(), machines: new Map(machines.map(({ id, image_ref }) => [id, image_ref.digest])) }
+    return {
+      page: body.trim(),
+      machines: new Map(machines.map(({ id, image_ref }) => [id, image_ref.digest])),
+    }
   }
 
   /** Containers that are not as their machines are, and leases that somebody still holds. */
@@ -64,11 +78,18 @@ export class Truth {
   }
 
   /** A machine that a fault has killed a moment ago is about to be back; an untrue page or image stays untrue. */
-  #differences(app: string, claimed: Served | null, before: Served | null, live: boolean): Promise<string[]> {
+  #differences(
+    app: string,
+    claimed: Served | null,
+    before: Served | null,
+    live: boolean,
+  ): Promise<string[]> {
     return untilRight(async () => {
       const wrong = await this.#differencesNow(app, claimed)
       if (live && before && claimed && claimed.machines.size !== before.machines.size)
-        wrong.push(`${before.machines.size} machines before, ${claimed.machines.size} in the record`)
+        wrong.push(
+          `${before.machines.size} machines before, ${claimed.machines.size} in the record`,
+        )
       return wrong
     })
   }
@@ -81,11 +102,18 @@ export class Truth {
       const machine = machines.find((each) => each.id === id)
       if (!machine) return [`machine ${id} is not there`]
       if (machine.state !== 'started') return [`machine ${id} is ${machine.state}`]
-      if (machine.image_ref.digest !== digest) return [`machine ${id} is on ${machine.image_ref.digest}, not ${digest}`]
+      if (machine.image_ref.digest !== digest)
+        return [`machine ${id} is on ${machine.image_ref.digest}, not ${digest}`]
       return misrun(machine, running)
     })
-    wrong.push(...machines.filter(({ id }) => !wanted.has(id)).map(({ id, name }) => `stray machine ${id} (${name})`))
-    const pages = await Promise.all(Array.from({ length: 2 * wanted.size }, () => readPage(this.#lab, app)))
+    wrong.push(
+      ...machines
+        .filter(({ id }) => !wanted.has(id))
+        .map(({ id, name }) => `stray machine ${id} (${name})`),
+    )
+    const pages = await Promise.all(
+      Array.from({ length: 2 * wanted.size }, () => readPage(this.#lab, app)),
+    )
     for (const { status, body } of pages)
       if (status !== 200 || body.trim() !== claimed?.page)
         wrong.push(`the page is ${status} ${body.trim().slice(0, 200)}`)

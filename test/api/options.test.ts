@@ -5,7 +5,12 @@ test('what is written as a query is read back', () => {
   const query =
     'deploy=false&platform=linux%2Famd64%2Clinux%2Farm64%2Fv8&tag=latest&tag=main&env.A=b&build.C=d&target=web'
   const { options } = readOptions(new URLSearchParams(query))
-  expect(options).toMatchObject({ deploy: false, tag: ['latest', 'main'], env: { A: 'b' }, target: 'web' })
+  expect(options).toMatchObject({
+    deploy: false,
+    tag: ['latest', 'main'],
+    env: { A: 'b' },
+    target: 'web',
+  })
   expect(readOptions(writeOptions(options)).options).toEqual(options)
 })
 
@@ -28,15 +33,23 @@ test.each([
   ['many variables', variables(501, 1)],
   ['one large variable', variables(1, 130 * 1024)],
   ['variables that are large together', variables(200, 700)],
-  ['a variable that JavaScript would swallow', JSON.parse('{"__proto__": "x"}') as Record<string, string>],
+  [
+    'a variable that JavaScript would swallow',
+    JSON.parse('{"__proto__": "x"}') as Record<string, string>,
+  ],
 ])('%s are refused in the query and in JSON, for machines and for builds', (_, given) => {
   for (const map of ['env', 'build'] as const) {
-    const query = Object.entries(given).map(([name, value]): [string, string] => [`${map}.${name}`, value])
+    const query = Object.entries(given).map(([name, value]): [string, string] => [
+      `${map}.${name}`,
+      value,
+    ])
     expect(() => readOptions(query)).toThrow(`The option ${map}`)
     expect(() => parseOptions({ [map]: given })).toThrow(`The option ${map}`)
   }
 })
 
 test('variables within the limits are taken', () => {
-  expect(Object.keys(parseOptions({ env: variables(500, 200), build: variables(2, 60 * 1024) }).env)).toHaveLength(500)
+  expect(
+    Object.keys(parseOptions({ env: variables(500, 200), build: variables(2, 60 * 1024) }).env),
+  ).toHaveLength(500)
 })

@@ -12,17 +12,20 @@ test('each line of a log begins with the seconds since the deployment was born',
   expect(render({ type: 'step', step: 's', name: 'npm ci', status: 'cached', ms: 3 })).toBe(
     '   62.3s     npm ci: cached\n',
   )
-  expect(render({ type: 'state', from: 'building', state: 'pending', reason: 'The gateway restarted' })).toBe(
-    '   62.3s  => pending: The gateway restarted\n',
-  )
+  expect(
+    render({ type: 'state', from: 'building', state: 'pending', reason: 'The gateway restarted' }),
+  ).toBe('   62.3s  => pending: The gateway restarted\n')
   expect(render({ type: 'waiting', for: 'recovery', place: 1, behind: null })).toBe(
     '   62.3s     waits for what was at work when the gateway died, which is tried one at a time\n',
   )
 })
 
 test('nothing that a build prints moves the cursor or rings the bell of the one who reads', () => {
-  const shown = (text: string) => render({ type: 'log', step: null, stream: 'stdout', text }).trim().slice(12)
-  expect(shown('\x1b[1;31mred\x1b[0m and \x1b]8;;http://x\x07link\x1b]8;;\x07')).toBe('red and link')
+  const shown = (text: string) =>
+    render({ type: 'log', step: null, stream: 'stdout', text }).trim().slice(12)
+  expect(shown('\x1b[1;31mred\x1b[0m and \x1b]8;;http://x\x07link\x1b]8;;\x07')).toBe(
+    'red and link',
+  )
   expect(shown('10 %\r50 %\r100 %\r\n')).toBe('100 %')
   expect(shown('a\tb\x07\x08\x9b2Jc')).toBe('a\tb\\x07\\x08\\x9b2Jc')
 })

@@ -32,7 +32,8 @@ test('nothing acts in a shown line, wherever the text stands in it', () => {
 
 test('no two texts act when one is shown after the other', () => {
   for (const one of hostileTexts)
-    for (const two of hostileTexts) expect(obeyed(`  ${visible(one + two)}`), JSON.stringify([one, two])).toEqual([])
+    for (const two of hostileTexts)
+      expect(obeyed(`  ${visible(one + two)}`), JSON.stringify([one, two])).toEqual([])
 })
 
 test.each([
@@ -59,7 +60,9 @@ test.each([
 /** Each kind of event with the same text in every place that holds a string. */
 function eventsWith(text: string): DeploymentEvent[] {
   const filled = (schema: z.ZodType): unknown => {
-    const { def } = schema as unknown as { def: { type: string; innerType?: z.ZodType; valueType?: z.ZodType } }
+    const { def } = schema as unknown as {
+      def: { type: string; innerType?: z.ZodType; valueType?: z.ZodType }
+    }
     if (def.type === 'string') return text
     if (def.type === 'number') return 7
     if (def.type === 'boolean') return true
@@ -70,11 +73,18 @@ function eventsWith(text: string): DeploymentEvent[] {
     if (def.type === 'record') return { [text]: text }
     if (def.type === 'object')
       return Object.fromEntries(
-        Object.entries((schema as z.ZodObject).shape).map(([key, value]) => [key, filled(value as z.ZodType)]),
+        Object.entries((schema as z.ZodObject).shape).map(([key, value]) => [
+          key,
+          filled(value as z.ZodType),
+        ]),
       )
     throw new Error(`no value is known here for a ${def.type}`)
   }
-  return NewEvent.options.map((option) => ({ ...(filled(option) as NewEvent), seq: 1, at: '2026-01-01T00:00:01Z' }))
+  return NewEvent.options.map((option) => ({
+    ...(filled(option) as NewEvent),
+    seq: 1,
+    at: '2026-01-01T00:00:01Z',
+  }))
 }
 
 test('every kind of event is safe in every form, and as JSON it keeps its value', () => {
@@ -89,9 +99,17 @@ test('every kind of event is safe in every form, and as JSON it keeps its value'
 
 test('a verdict is safe, and its detail of several lines stays so', () => {
   const deployment = (detail: string) =>
-    ({ id: 'd', app: 'a', state: 'build_failed', problem: new Problem('build-failed', detail).body() }) as Deployment
-  for (const text of hostileTexts) expect(obeyed(renderVerdict(deployment(text)).slice(1)), text).toEqual([])
-  expect(renderVerdict(deployment('one\ntwo'))).toBe('\nbuild_failed: a, deployment d\nThe build failed. one\n  two\n')
+    ({
+      id: 'd',
+      app: 'a',
+      state: 'build_failed',
+      problem: new Problem('build-failed', detail).body(),
+    }) as Deployment
+  for (const text of hostileTexts)
+    expect(obeyed(renderVerdict(deployment(text)).slice(1)), text).toEqual([])
+  expect(renderVerdict(deployment('one\ntwo'))).toBe(
+    '\nbuild_failed: a, deployment d\nThe build failed. one\n  two\n',
+  )
 })
 
 test.each<[string, (text: string) => string]>([

@@ -19,7 +19,11 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 type Run = { child: ChildProcess; out: string; err: string; code: Promise<number | null> }
 /** The client as a user runs it. */
-function tarmac(gateway: string, args: string[], env: Record<string, string> = { TARMAC_TOKEN: token }): Run {
+function tarmac(
+  gateway: string,
+  args: string[],
+  env: Record<string, string> = { TARMAC_TOKEN: token },
+): Run {
   const { PATH } = process.env
   const child = spawn(process.execPath, [main, ...args], {
     cwd: folder,
@@ -36,11 +40,21 @@ const lines = (text: string) =>
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
-const arrived = (http: { received: unknown[] }) => expect.poll(() => http.received.length, { timeout: 5000 }).toBe(1)
+const arrived = (http: { received: unknown[] }) =>
+  expect.poll(() => http.received.length, { timeout: 5000 }).toBe(1)
 
 test('a deploy ends with the address alone on stdout and the log on stderr', async () => {
   await using http = await startHttp()
-  const run = tarmac(http.url, ['deploy', 'shop', '--env', 'A=b=c', '--build', 'X=1', '--region', 'fra'])
+  const run = tarmac(http.url, [
+    'deploy',
+    'shop',
+    '--env',
+    'A=b=c',
+    '--build',
+    'X=1',
+    '--region',
+    'fra',
+  ])
   await arrived(http)
   const { id } = await http.play(toLive)
   expect(await run.code).toBe(0)
@@ -48,7 +62,13 @@ test('a deploy ends with the address alone on stdout and the log on stderr', asy
   expect(run.err).toMatch(
     /^sent 1 files, [^]*deployment \S+ of shop: http[^]*=> pending[^]*npm ci: done in 1\.2 s[^]*live: shop/,
   )
-  const options = { env: { A: 'b=c' }, build: { X: '1' }, region: 'fra', trigger: 'cli', deploy: true }
+  const options = {
+    env: { A: 'b=c' },
+    build: { X: '1' },
+    region: 'fra',
+    trigger: 'cli',
+    deploy: true,
+  }
   expect(await http.store.find(id)).toMatchObject({ options })
 })
 
@@ -58,7 +78,10 @@ test('a build that fails exits with 11 and says what is wrong; nothing is on std
   await arrived(http)
   await http.play(toBuildFailed)
   expect(await run.code).toBe(11)
-  expect(run).toMatchObject({ out: '', err: expect.stringContaining('npm ci ended with exit code 1.') })
+  expect(run).toMatchObject({
+    out: '',
+    err: expect.stringContaining('npm ci ended with exit code 1.'),
+  })
 })
 
 test('--json gives one object a line, the last one the result', async () => {
@@ -69,9 +92,26 @@ test('--json gives one object a line, the last one the result', async () => {
   await http.play([['analyzing'], ['building'], ['built', { image }]])
   expect(await run.code).toBe(0)
   const all = lines(run.out)
-  expect(all.map(({ type }) => type)).toEqual(['uploaded', 'accepted', ...Array(5).fill('state'), 'result'])
-  expect(all[2]).toMatchObject({ v: 1, seq: 1, t: expect.any(String), type: 'state', state: 'pending' })
-  expect(all.at(-1)).toMatchObject({ exitCode: 0, state: 'built', app: 'shop', url: null, image: image.reference })
+  expect(all.map(({ type }) => type)).toEqual([
+    'uploaded',
+    'accepted',
+    ...Array(5).fill('state'),
+    'result',
+  ])
+  expect(all[2]).toMatchObject({
+    v: 1,
+    seq: 1,
+    t: expect.any(String),
+    type: 'state',
+    state: 'pending',
+  })
+  expect(all.at(-1)).toMatchObject({
+    exitCode: 0,
+    state: 'built',
+    app: 'shop',
+    url: null,
+    image: image.reference,
+  })
   expect(run.err).toBe('')
 })
 
@@ -88,7 +128,11 @@ test('every way to go wrong has its exit code and says what to do, also as JSON'
     [2, 'no folder', ['deploy', 'shop', 'nowhere']],
     [2, 'not a command', ['undeploy', 'shop']],
     [2, 'TARMAC_GATEWAY', ['deploy', 'shop'], { TARMAC_GATEWAY: '' }],
-    [69, 'cannot be reached: connect ECONNREFUSED', ['deploy', 'shop', '--gateway', 'http://127.0.0.1:1']],
+    [
+      69,
+      'cannot be reached: connect ECONNREFUSED',
+      ['deploy', 'shop', '--gateway', 'http://127.0.0.1:1'],
+    ],
     [1, 'There is no deployment d9', ['follow', 'd9']],
   ]
   const outcomes = await Promise.all(
@@ -100,7 +144,12 @@ test('every way to go wrong has its exit code and says what to do, also as JSON'
     }),
   )
   expect(outcomes).toEqual(
-    cases.map(([code, words]) => ({ code, type: 'result', exitCode: code, detail: expect.stringContaining(words) })),
+    cases.map(([code, words]) => ({
+      code,
+      type: 'result',
+      exitCode: code,
+      detail: expect.stringContaining(words),
+    })),
   )
   const people = tarmac(http.url, ['deploy', 'shop'], {})
   expect(await people.code).toBe(3)
@@ -109,10 +158,14 @@ test('every way to go wrong has its exit code and says what to do, also as JSON'
 
 test('a source that is refused exits with 4, whatever had been sent', async () => {
   await using http = await startHttp({
-    receive: () => Promise.reject(new Problem('archive-link-escape', 'The link x leaves the source.')),
+    receive: () =>
+      Promise.reject(new Problem('archive-link-escape', 'The link x leaves the source.')),
   })
   const run = tarmac(http.url, ['deploy', 'shop'])
-  expect([await run.code, run.err]).toEqual([4, expect.stringContaining('The link x leaves the source.')])
+  expect([await run.code, run.err]).toEqual([
+    4,
+    expect.stringContaining('The link x leaves the source.'),
+  ])
 })
 
 test('--detach returns when the gateway has the source; follow reads on later', async () => {
@@ -123,7 +176,10 @@ test('--detach returns when the gateway has the source; follow reads on later', 
   expect(run.out).toBe(`${http.url}/v1/deployments/${id}\n`)
   const later = tarmac(http.url, ['follow', id])
   expect(await later.code).toBe(0)
-  expect(later).toMatchObject({ out: 'http://shop.localhost/\n', err: expect.stringContaining('=> pending') })
+  expect(later).toMatchObject({
+    out: 'http://shop.localhost/\n',
+    err: expect.stringContaining('=> pending'),
+  })
 })
 
 test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or it goes on because machines were touched', async () => {
@@ -148,7 +204,9 @@ test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or
   await expect.poll(() => tooLate.err, { timeout: 5000 }).toContain('=> deploying')
   tooLate.child.kill('SIGINT')
   expect(await tooLate.code).toBe(130)
-  expect(tooLate.err).toMatch(/goes on: .*machines have been touched.* to undo: tarmac cancel \S+ --abort\n$/)
+  expect(tooLate.err).toMatch(
+    /goes on: .*machines have been touched.* to undo: tarmac cancel \S+ --abort\n$/,
+  )
   expect((await third.store.find(id))!.cancel).toBeNull()
 })
 
@@ -161,7 +219,11 @@ test('a second Ctrl-C leaves at once, and the result is still the last line', as
   await expect.poll(() => run.out, { timeout: 5000 }).toContain('Ctrl-C once more')
   run.child.kill('SIGINT')
   expect(await run.code).toBe(130)
-  expect(lines(run.out).at(-1)).toMatchObject({ type: 'result', exitCode: 130, text: 'Left at once.' })
+  expect(lines(run.out).at(-1)).toMatchObject({
+    type: 'result',
+    exitCode: 130,
+    text: 'Left at once.',
+  })
 })
 
 test('on a terminal, Ctrl-C after machines were touched asks whether to put them back', async () => {
@@ -187,7 +249,10 @@ test('cancel stops a deployment for good, and says who and why', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const run = tarmac(http.url, ['cancel', id, '--why', 'wrong branch'])
-  expect([await run.code, run.err]).toEqual([20, expect.stringMatching(/Cancelled by \S+: wrong branch\./)])
+  expect([await run.code, run.err]).toEqual([
+    20,
+    expect.stringMatching(/Cancelled by \S+: wrong branch\./),
+  ])
 })
 
 test('a line that breaks is taken up after the last event seen, in silence, and the verdict comes from the record', async () => {
@@ -236,16 +301,22 @@ async function startProxy(port: number) {
 
 test('the bundle is one file that runs where nothing else is', () => {
   const root = join(import.meta.dirname, '../..')
-  const bundle = execFileSync(process.execPath, [join(root, 'client/bundle.ts')], { encoding: 'utf8' }).trim()
+  const bundle = execFileSync(process.execPath, [join(root, 'client/bundle.ts')], {
+    encoding: 'utf8',
+  }).trim()
   copyFileSync(bundle, join(folder, 'tarmac'))
-  expect(execFileSync(join(folder, 'tarmac'), ['--version'], { encoding: 'utf8' })).toMatch(/^\d+\.\d+\.\d+\n$/)
+  expect(execFileSync(join(folder, 'tarmac'), ['--version'], { encoding: 'utf8' })).toMatch(
+    /^\d+\.\d+\.\d+\n$/,
+  )
 })
 
 test('retry follows a new deployment of the same source', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const run = tarmac(http.url, ['retry', id])
-  await expect.poll(async () => (await http.store.find(id))!.state, { timeout: 5000 }).toBe('superseded')
+  await expect
+    .poll(async () => (await http.store.find(id))!.state, { timeout: 5000 })
+    .toBe('superseded')
   await http.play(toLive)
   expect([await run.code, run.out]).toEqual([0, 'http://shop.localhost/\n'])
 })
@@ -267,7 +338,17 @@ test('follow shows what is asked for: some types of events, or some steps', asyn
 test('secrets come from the environment and from files, and go with the source, never in an address', async () => {
   await using http = await startHttp()
   writeFileSync(join(folder, 'key.pem'), 'line 1\r\nline 2 “ü”\n')
-  const args = ['deploy', 'shop', folder, '--secret', 'NPM_TOKEN', '--secret', 'KEY=@key.pem', '--env', 'A=1']
+  const args = [
+    'deploy',
+    'shop',
+    folder,
+    '--secret',
+    'NPM_TOKEN',
+    '--secret',
+    'KEY=@key.pem',
+    '--env',
+    'A=1',
+  ]
   const run = tarmac(http.url, args, { TARMAC_TOKEN: token, NPM_TOKEN: 'a-very-secret-token' })
   await arrived(http)
   const [deployment] = (await http.store.list('shop', { limit: 1, before: null })).deployments

@@ -7,9 +7,13 @@ import { gitFacts } from '../../client/src/git-facts.ts'
 
 let folder: string
 const git = (...args: string[]) =>
-  execFileSync('git', ['-C', folder, '-c', 'user.name=Ada L', '-c', 'user.email=ada@example.com', ...args], {
-    encoding: 'utf8',
-  }).trim()
+  execFileSync(
+    'git',
+    ['-C', folder, '-c', 'user.name=Ada L', '-c', 'user.email=ada@example.com', ...args],
+    {
+      encoding: 'utf8',
+    },
+  ).trim()
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'tarmac-git-'))
   git('init', '-q', '-b', 'feature/x')
@@ -28,15 +32,29 @@ test('a laptop gives commit, branch, first line of the message and author, as gi
 })
 
 test('CI knows better what git, on a detached head, does not', async () => {
-  const ci = { GITHUB_ACTIONS: 'true', GITHUB_SHA: 'f'.repeat(40), GITHUB_HEAD_REF: '', GITHUB_REF_NAME: 'main' }
+  const ci = {
+    GITHUB_ACTIONS: 'true',
+    GITHUB_SHA: 'f'.repeat(40),
+    GITHUB_HEAD_REF: '',
+    GITHUB_REF_NAME: 'main',
+  }
   expect(await gitFacts(folder, ci)).toMatchObject({
     commit: 'f'.repeat(40),
     branch: 'main',
     message: 'Add the shop',
     trigger: 'ci',
   })
-  const buildkite = { BUILDKITE: 'true', BUILDKITE_COMMIT: 'abc', BUILDKITE_MESSAGE: 'One\ntwo', BUILDKITE_BRANCH: 'b' }
-  expect(await gitFacts(folder, buildkite)).toMatchObject({ commit: 'abc', message: 'One', branch: 'b' })
+  const buildkite = {
+    BUILDKITE: 'true',
+    BUILDKITE_COMMIT: 'abc',
+    BUILDKITE_MESSAGE: 'One\ntwo',
+    BUILDKITE_BRANCH: 'b',
+  }
+  expect(await gitFacts(folder, buildkite)).toMatchObject({
+    commit: 'abc',
+    message: 'One',
+    branch: 'b',
+  })
 })
 
 test('a folder without a repository has no facts but what set it off', async () => {

@@ -1,5 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
@@ -21,8 +29,11 @@ const write = (files: Record<string, string>) => {
   }
 }
 const files = async (at = '.', named: string[] = []) =>
-  (await listSource(join(folder, at), named)).filter(({ type }) => type !== 'folder').map(({ path }) => path)
-const tarOf = async () => zstdDecompressSync(await buffer(packSource(folder, await listSource(folder, []), () => {})))
+  (await listSource(join(folder, at), named))
+    .filter(({ type }) => type !== 'folder')
+    .map(({ path }) => path)
+const tarOf = async () =>
+  zstdDecompressSync(await buffer(packSource(folder, await listSource(folder, []), () => {})))
 
 const project = {
   '.gitignore': '*.log\n/dist\nbuild/\n!keep.log\n# a remark\ntmp*\n\\#odd\n',
@@ -48,7 +59,9 @@ test('what is sent is what git would add, at every level, with and without a rep
   write(project)
   const without = await files()
   execFileSync('git', ['init', '-q', folder])
-  const git = execFileSync('git', ['-C', folder, 'ls-files', '-zco', '--exclude-standard'], { encoding: 'utf8' })
+  const git = execFileSync('git', ['-C', folder, 'ls-files', '-zco', '--exclude-standard'], {
+    encoding: 'utf8',
+  })
   expect(without.toSorted()).toEqual(git.split('\0').filter(Boolean).toSorted())
   write({ '.git/info/exclude': 'excluded.txt\n' })
   expect(await files()).toEqual(without.filter((path) => path !== 'excluded.txt'))
@@ -57,7 +70,13 @@ test('what is sent is what git would add, at every level, with and without a rep
 test('a folder of a repository obeys the rules above it, unless it is itself what they exclude', async () => {
   write(project)
   execFileSync('git', ['init', '-q', folder])
-  expect(await files('sub')).toEqual(['.gitignore', 'deep/local', 'dist/y.js', 'important.log', 'secret/public'])
+  expect(await files('sub')).toEqual([
+    '.gitignore',
+    'deep/local',
+    'dist/y.js',
+    'important.log',
+    'secret/public',
+  ])
   expect(await files('dist')).toEqual(['x.js'])
 })
 
@@ -93,7 +112,13 @@ test('patterns of .dockerignore count as BuildKit has them', async () => {
     'dd.js': '',
     'all/x': '',
   })
-  expect(await files()).toEqual(['.dockerignore', 'all/x', 'dd.js', 'docs/keep/b.md', 'sub/root.txt'])
+  expect(await files()).toEqual([
+    '.dockerignore',
+    'all/x',
+    'dd.js',
+    'docs/keep/b.md',
+    'sub/root.txt',
+  ])
   const wrong = { code: 'build-failed', message: expect.stringContaining('"[a"') as string }
   write({ '.dockerignore': '[a\n' })
   await expect(files()).rejects.toMatchObject(wrong)
@@ -108,17 +133,26 @@ test.each([
   ['.gitignore', 'two stars in each of 12 names', `${'*a*a/'.repeat(12)}b`, ''],
   ['.gitignore', 'any folders 12 times', `${'**/a/'.repeat(12)}b`, 'line 2 of'],
   ['.git/info/exclude', 'any folders 12 times', `${'**/a/'.repeat(12)}b`, 'line 2 of'],
-])('a foreign %s with %s does not hang the client', { timeout: 20_000 }, (name, _, pattern, refusal) => {
-  write({ ['a'.repeat(250)]: '', [`${'a/'.repeat(63)}a`]: '', '.git/HEAD': '', [name]: `# wildcards\n${pattern}\n` })
-  const module = join(import.meta.dirname, '../../client/src/list-source.ts')
-  const code = `const { listSource } = await import(${JSON.stringify(module)}); await listSource(${JSON.stringify(folder)}, [])`
-  const { error, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
-    timeout: 15_000,
-    encoding: 'utf8',
-  })
-  expect(error).toBeUndefined()
-  expect(stderr).toContain(refusal)
-})
+])(
+  'a foreign %s with %s does not hang the client',
+  { timeout: 20_000 },
+  (name, _, pattern, refusal) => {
+    write({
+      ['a'.repeat(250)]: '',
+      [`${'a/'.repeat(63)}a`]: '',
+      '.git/HEAD': '',
+      [name]: `# wildcards\n${pattern}\n`,
+    })
+    const module = join(import.meta.dirname, '../../client/src/list-source.ts')
+    const code = `const { listSource } = await import(${JSON.stringify(module)}); await listSource(${JSON.stringify(folder)}, [])`
+    const { error, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+      timeout: 15_000,
+      encoding: 'utf8',
+    })
+    expect(error).toBeUndefined()
+    expect(stderr).toContain(refusal)
+  },
+)
 
 test('a path of more levels than the gateway takes is refused, unless it is excluded', async () => {
   write({ [`${'a/'.repeat(63)}a`]: '' })
@@ -129,13 +163,15 @@ test('a path of more levels than the gateway takes is refused, unless it is excl
   expect(await files()).toHaveLength(2)
 })
 
-test.each(['**/node_modules/**/*.log', '**/a/**/b/**', '/**/b/**/c/**/d/**', '# **/a/**/b/**/c/**/d/**/e'])(
-  'the .gitignore pattern %s is taken',
-  async (pattern) => {
-    write({ '.gitignore': `${pattern}\n`, a: '' })
-    expect(await files()).toContain('a')
-  },
-)
+test.each([
+  '**/node_modules/**/*.log',
+  '**/a/**/b/**',
+  '/**/b/**/c/**/d/**',
+  '# **/a/**/b/**/c/**/d/**/e',
+])('the .gitignore pattern %s is taken', async (pattern) => {
+  write({ '.gitignore': `${pattern}\n`, a: '' })
+  expect(await files()).toContain('a')
+})
 
 test('the archive unpacks to the same files, long names, links and modes included', async () => {
   const long = `${'deep/'.repeat(30)}${'ä'.repeat(60)}.txt`
@@ -170,5 +206,7 @@ test('a file that shrinks while it is packed ends the upload instead of sending 
   write({ big: 'x'.repeat(1000) })
   const entries = await listSource(folder, [])
   truncateSync(join(folder, 'big'), 10)
-  await expect(buffer(packSource(folder, entries, () => {}))).rejects.toThrow('big changed while it was packed')
+  await expect(buffer(packSource(folder, entries, () => {}))).rejects.toThrow(
+    'big changed while it was packed',
+  )
 })

@@ -10,7 +10,9 @@ afterEach(() => void vi.restoreAllMocks())
 function printed(make: () => Printer, act: (printer: Printer) => void): string {
   const written: string[] = []
   const write = (text: unknown) => written.push(String(text)) > 0
-  const spies = [process.stdout, process.stderr].map((stream) => vi.spyOn(stream, 'write').mockImplementation(write))
+  const spies = [process.stdout, process.stderr].map((stream) =>
+    vi.spyOn(stream, 'write').mockImplementation(write),
+  )
   try {
     act(make())
   } finally {
@@ -27,34 +29,46 @@ const deployment = (text: string, state: Deployment['state']) =>
     url: `http://x/${text}`,
     image: { reference: `registry.fly.io/${text}` },
     createdAt: '2026-01-01T00:00:00Z',
-    problem: state === 'live' ? null : new Problem('build-failed', text, { facts: { lastLines: [text] } }).body(),
+    problem:
+      state === 'live'
+        ? null
+        : new Problem('build-failed', text, { facts: { lastLines: [text] } }).body(),
   }) as unknown as Deployment
 
 const acts: Record<string, (printer: Printer, text: string) => void> = {
   note: (printer, text) => printer.note(text),
   accepted: (printer, text) => printer.accepted(deployment(text, 'pending'), `http://x/${text}`),
-  detached: (printer, text) => void printer.detached(deployment(text, 'pending'), `http://x/${text}`),
+  detached: (printer, text) =>
+    void printer.detached(deployment(text, 'pending'), `http://x/${text}`),
   event: (printer, text) =>
-    printer.event({ type: 'warning', text, seq: 1, at: '2026-01-01T00:00:00Z' }, deployment(text, 'building')),
-  'the verdict of a failure': (printer, text) => void printer.verdict(deployment(text, 'build_failed')),
+    printer.event(
+      { type: 'warning', text, seq: 1, at: '2026-01-01T00:00:00Z' },
+      deployment(text, 'building'),
+    ),
+  'the verdict of a failure': (printer, text) =>
+    void printer.verdict(deployment(text, 'build_failed')),
   'the verdict of an image': (printer, text) => void printer.verdict(deployment(text, 'built')),
   'the verdict of a success': (printer, text) => void printer.verdict(deployment(text, 'live')),
-  failed: (printer, text) => void printer.failed(new Problem('internal', text, { facts: { text } })),
+  failed: (printer, text) =>
+    void printer.failed(new Problem('internal', text, { facts: { text } })),
   interrupted: (printer, text) => void printer.interrupted(text),
 }
 
-test.each(Object.entries(acts))('%s: nothing from outside acts on the reader, as text or as JSON', (_, act) => {
-  for (const text of hostileTexts) {
-    const asText = printed(
-      () => peoplePrinter(false),
-      (printer) => act(printer, text),
-    )
-    expect(obeyed(asText), JSON.stringify([text, asText])).toEqual([])
-    const asJson = printed(jsonPrinter, (printer) => act(printer, text))
-    expect(obeyed(asJson), JSON.stringify([text, asJson])).toEqual([])
-    for (const line of asJson.trim().split('\n').filter(Boolean)) JSON.parse(line)
-  }
-})
+test.each(Object.entries(acts))(
+  '%s: nothing from outside acts on the reader, as text or as JSON',
+  (_, act) => {
+    for (const text of hostileTexts) {
+      const asText = printed(
+        () => peoplePrinter(false),
+        (printer) => act(printer, text),
+      )
+      expect(obeyed(asText), JSON.stringify([text, asText])).toEqual([])
+      const asJson = printed(jsonPrinter, (printer) => act(printer, text))
+      expect(obeyed(asJson), JSON.stringify([text, asJson])).toEqual([])
+      for (const line of asJson.trim().split('\n').filter(Boolean)) JSON.parse(line)
+    }
+  },
+)
 
 test('JSON lines keep the value of what they escape', () => {
   for (const text of hostileTexts) {

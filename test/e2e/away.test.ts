@@ -23,6 +23,10 @@ test.each([
   if (part === 'buildkitd')
     expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('buildkit')])
   await lab.start(part)
-  await expect.poll(async () => (await fetch(`${lab.gateway}/readyz`)).status, { timeout: 10_000 }).toBe(200)
-  expect((await lab.put('unlucky', 'wait=true', pageApp('unlucky', `RUN echo ${part}`))).status).toBe(200)
+  await expect
+    .poll(async () => (await fetch(`${lab.gateway}/readyz`)).status, { timeout: 10_000 })
+    .toBe(200)
+  expect(
+    (await lab.put('unlucky', 'wait=true', pageApp('unlucky', `RUN echo ${part}`))).status,
+  ).toBe(200)
 })

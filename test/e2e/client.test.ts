@@ -31,10 +31,16 @@ function command(folder: string, ...words: string[]) {
     },
   }
 }
-const deployed = async (app: string, files: Files, ...more: string[]) => (await tarmac(app, files, ...more)).end()
+const deployed = async (app: string, files: Files, ...more: string[]) =>
+  (await tarmac(app, files, ...more)).end()
 
 test('a deploy that becomes live exits 0 with the URL alone on stdout', async () => {
-  const { code, stdout, stderr } = await deployed('client', pageApp('by the client'), '--env', 'A=b')
+  const { code, stdout, stderr } = await deployed(
+    'client',
+    pageApp('by the client'),
+    '--env',
+    'A=b',
+  )
   expect([code, stdout]).toEqual([0, `${lab.apps.replace('localhost', 'client.localhost')}/\n`])
   expect(stderr).toMatch(/^sent 2 files[^]*=> building[^]*=> verifying[^]*live: client, deployment/)
   expect(await lab.page('client')).toBe('by the client')
@@ -42,9 +48,15 @@ test('a deploy that becomes live exits 0 with the URL alone on stdout', async ()
 
 test('a build that fails exits 11, a source without a plan 10, a deploy that fails 13: nothing on stdout', async () => {
   const build = await deployed('broken', pageApp('x', 'RUN echo the reason; exit 9'))
-  expect(build).toMatchObject({ code: 11, stdout: '', stderr: expect.stringContaining('the reason') })
+  expect(build).toMatchObject({
+    code: 11,
+    stdout: '',
+    stderr: expect.stringContaining('the reason'),
+  })
   expect(await deployed('nothing', { 'notes.txt': '' })).toMatchObject({ code: 10, stdout: '' })
-  const deploy = await deployed('crashing', { Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]' })
+  const deploy = await deployed('crashing', {
+    Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]',
+  })
   expect(deploy).toMatchObject({ code: 13, stdout: '' })
 })
 
@@ -58,7 +70,10 @@ test('--no-deploy ends built, --detach as soon as the source is taken', async ()
     image: expect.stringContaining('/built@sha256:'),
   })
   const { code, stdout } = await deployed('built', pageApp('detached'), '--no-deploy', '--detach')
-  expect([code, stdout.trim()]).toEqual([0, expect.stringContaining(`${lab.gateway}/v1/deployments/`)])
+  expect([code, stdout.trim()]).toEqual([
+    0,
+    expect.stringContaining(`${lab.gateway}/v1/deployments/`),
+  ])
   expect((await lab.end(stdout.trim().split('/').at(-1)!)).record.state).toBe('built')
 })
 
@@ -71,7 +86,10 @@ test('rollback brings the release before back, and follows it', async () => {
 })
 
 test('a client whose gateway is killed and comes back prints every line once and the verdict', async () => {
-  const run = await tarmac('restarted', pageApp('through it all', 'RUN echo before; sleep 4; echo after'))
+  const run = await tarmac(
+    'restarted',
+    pageApp('through it all', 'RUN echo before; sleep 4; echo after'),
+  )
   let seen = ''
   run.child.stderr!.on('data', (chunk: Buffer) => (seen += chunk.toString()))
   await expect.poll(() => seen, { timeout: 30_000 }).toMatch(/\| before/)

@@ -21,14 +21,22 @@ export async function startCrashLab(settings: Record<string, string> = {}) {
   const lab = await startTestLab({ TARMAC_AWAY_TIMEOUT: '25', ...settings })
   return Object.assign(lab, {
     /** Runs `act` until the gateway dies at the point (SIGKILL), or stands still there (SIGSTOP). */
-    async dies(name: CrashPoint, act: () => Promise<unknown>, { signal = 'SIGKILL', nth = 1 } = {}): Promise<void> {
+    async dies(
+      name: CrashPoint,
+      act: () => Promise<unknown>,
+      { signal = 'SIGKILL', nth = 1 } = {},
+    ): Promise<void> {
       const orders = join(lab.dir, 'crash-orders')
       await writeFile(orders, `${name} ${signal} ${nth}`)
       const { pid } = lab.gatewayProcess
       const acted = act().catch(() => {}) // the line breaks
-      await expect.poll(() => existsSync(orders), { timeout: 30_000, interval: 20, message: `at ${name}` }).toBe(false)
+      await expect
+        .poll(() => existsSync(orders), { timeout: 30_000, interval: 20, message: `at ${name}` })
+        .toBe(false)
       const gone = signal === 'SIGKILL' ? /^$|\) [ZX] / : /\) T /
-      await expect.poll(() => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''), { timeout: 5000 }).toMatch(gone)
+      await expect
+        .poll(() => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''), { timeout: 5000 })
+        .toMatch(gone)
       if (signal === 'SIGKILL') await acted
     },
     /** The gateway stands still at the point while the build daemon is killed; then both go on. */
@@ -40,7 +48,9 @@ export async function startCrashLab(settings: Record<string, string> = {}) {
     },
     /** After all that was promised has ended: nothing lost, doubled, torn or left over. */
     async sound(...promised: string[]): Promise<void> {
-      await expect.poll(() => findFaults(lab, promised, true), { timeout: 30_000, interval: 500 }).toEqual([])
+      await expect
+        .poll(() => findFaults(lab, promised, true), { timeout: 30_000, interval: 500 })
+        .toEqual([])
     },
   })
 }
@@ -58,7 +68,9 @@ export async function giveVolume(lab: TestLab) {
   const mount = () => run('mount', ['-o', 'loop,commit=300,noauto_da_alloc', image, data])
   const killAll = async () => {
     lab.kill('gateway')
-    const { pid } = JSON.parse(await readFile(join(data, 'buildkitd.json'), 'utf8')) as { pid: number }
+    const { pid } = JSON.parse(await readFile(join(data, 'buildkitd.json'), 'utf8')) as {
+      pid: number
+    }
     process.kill(-pid, 'SIGKILL')
     await removeContainers(data)
   }

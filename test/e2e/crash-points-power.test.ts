@@ -23,7 +23,9 @@ shareLab(
   async (fresh) => {
     lab = fresh
     // The rules stay when a gateway ends; nothing of the lab names this bridge.
-    lab.closing.defer(() => removeBridge({ name: bridge.TARMAC_BUILD_BRIDGE, subnet: bridge.TARMAC_BUILD_SUBNET }))
+    lab.closing.defer(() =>
+      removeBridge({ name: bridge.TARMAC_BUILD_BRIDGE, subnet: bridge.TARMAC_BUILD_SUBNET }),
+    )
     volume = await giveVolume(lab)
   },
 )
@@ -50,31 +52,42 @@ test.each<[CrashPoint, number]>([
   await lab.sound(id)
 })
 
-test.each<CrashPoint>(['record-made', 'promised'])('%s: a power cut does not lose it', async (point) => {
-  const files = pageApp(point)
-  const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
-  await powerGoesAt(point, put)
-  const { id, number } = (await (await put()).json()) as Deployment
-  expect(number).toBe(1)
-  expect((await lab.end(id)).record.state).toBe('built')
-  await lab.sound(id)
-})
+test.each<CrashPoint>(['record-made', 'promised'])(
+  '%s: a power cut does not lose it',
+  async (point) => {
+    const files = pageApp(point)
+    const put = () =>
+      lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
+    await powerGoesAt(point, put)
+    const { id, number } = (await (await put()).json()) as Deployment
+    expect(number).toBe(1)
+    expect((await lab.end(id)).record.state).toBe('built')
+    await lab.sound(id)
+  },
+)
 
-test.each<CrashPoint>(['solving', 'pushing'])('%s: after a power cut it is built again', async (point) => {
-  let id = ''
-  const files = pageApp(point, `RUN echo ${randomUUID()}; sleep 1`)
-  await powerGoesAt(point, async () => (id = await lab.submit(point, files, 'deploy=false')))
-  const { record } = await lab.end(id)
-  expect(record).toMatchObject({ state: 'built', attempt: 2, problem: null })
-  await lab.sound(id)
-})
+test.each<CrashPoint>(['solving', 'pushing'])(
+  '%s: after a power cut it is built again',
+  async (point) => {
+    let id = ''
+    const files = pageApp(point, `RUN echo ${randomUUID()}; sleep 1`)
+    await powerGoesAt(point, async () => (id = await lab.submit(point, files, 'deploy=false')))
+    const { record } = await lab.end(id)
+    expect(record).toMatchObject({ state: 'built', attempt: 2, problem: null })
+    await lab.sound(id)
+  },
+)
 
 test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
   '%s: after a power cut the rollout goes on with the very machines',
   async (point) => {
     let id = ''
-    const groups = '[processes]\napp = ""\nworker = ""\n[http_service]\ninternal_port = 8080\nprocesses = ["app"]\n'
-    await powerGoesAt(point, async () => (id = await lab.submit(point, { ...pageApp(point), 'fly.toml': groups })))
+    const groups =
+      '[processes]\napp = ""\nworker = ""\n[http_service]\ninternal_port = 8080\nprocesses = ["app"]\n'
+    await powerGoesAt(
+      point,
+      async () => (id = await lab.submit(point, { ...pageApp(point), 'fly.toml': groups })),
+    )
     const { record } = await lab.end(id)
     expect(record).toMatchObject({ state: 'live', attempt: 1, problem: null })
     expect(await lab.machines(point)).toHaveLength(2)
@@ -84,8 +97,15 @@ test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
 
 test('log-waiting: what a power cut took of the log is marked', async () => {
   let id = ''
-  const files = pageApp('log', `RUN echo ${randomUUID()}; for n in $(seq 40); do echo line $n; sleep 0.05; done`)
-  await powerGoesAt('log-waiting', async () => (id = await lab.submit('log-waiting', files, 'deploy=false')), 12)
+  const files = pageApp(
+    'log',
+    `RUN echo ${randomUUID()}; for n in $(seq 40); do echo line $n; sleep 0.05; done`,
+  )
+  await powerGoesAt(
+    'log-waiting',
+    async () => (id = await lab.submit('log-waiting', files, 'deploy=false')),
+    12,
+  )
   const { record, log } = await lab.end(id)
   expect(record).toMatchObject({ state: 'built', attempt: 2 })
   expect(log.filter(({ type }) => type === 'gap')).toHaveLength(1)
@@ -101,7 +121,9 @@ test('disk-full: nothing new is taken, what runs ends, the record goes on, and a
   )
   await lab.seen(running, sleeping)
   let filled = await fillDisk()
-  await expect.poll(async () => (await lab.put('disk-full', 'follow=false', pageApp('new'))).status).toBe(507)
+  await expect
+    .poll(async () => (await lab.put('disk-full', 'follow=false', pageApp('new'))).status)
+    .toBe(507)
   const { record } = await lab.end(running)
   expect(record).toMatchObject({ state: 'build_failed', problem: { code: 'no-space' } })
   await filled[Symbol.asyncDispose]()
@@ -131,7 +153,10 @@ test('disk-full: nothing new is taken, what runs ends, the record goes on, and a
 
 /** To the last byte. */
 async function fillDisk(): Promise<AsyncDisposable> {
-  const [most, rest] = ['most', 'rest'].map((name) => join(volume.path, `filling-${name}`)) as [string, string]
+  const [most, rest] = ['most', 'rest'].map((name) => join(volume.path, `filling-${name}`)) as [
+    string,
+    string,
+  ]
   const { bavail, bsize } = await statfs(volume.path)
   await run('fallocate', ['-l', `${bavail * bsize - 2 ** 22}`, most])
   await run('cp', ['/dev/zero', rest]).catch(() => {})
@@ -147,7 +172,9 @@ test('volume-restored: what came after the snapshot is not undone before somebod
   const submit = (text: string, query = '') => lab.submit(app, pageApp(text), query)
   const first = await lab.end(await submit('one'))
   let late = ''
-  await lab.dies('create-sent', async () => (late = await lab.submit('late', pageApp('old'))), { signal: 'SIGSTOP' })
+  await lab.dies('create-sent', async () => (late = await lab.submit('late', pageApp('old'))), {
+    signal: 'SIGSTOP',
+  })
   const snapshot = await volume.snapshot()
   process.kill(lab.gatewayProcess.pid, 'SIGCONT')
   await lab.end(late)
@@ -158,7 +185,9 @@ test('volume-restored: what came after the snapshot is not undone before somebod
   await volume.restore(snapshot)
   // What was at work in the snapshot is taken up by the gateway that wakes up with it, and keeps off.
   expect((await lab.end(late)).record.state).toMatch(/superseded|deploy_failed/)
-  expect(await lab.machines('late')).toMatchObject([{ image_ref: { digest: newest.record.image!.digest } }])
+  expect(await lab.machines('late')).toMatchObject([
+    { image_ref: { digest: newest.record.image!.digest } },
+  ])
   for (const text of ['three', 'four'])
     expect((await lab.end(await submit(text))).record).toMatchObject({
       state: 'deploy_failed',
@@ -166,10 +195,15 @@ test('volume-restored: what came after the snapshot is not undone before somebod
     })
   expect(await lab.page(app)).toBe('two')
   const confirmed = await lab.end(await submit('five', 'over=2'))
-  expect(confirmed.record).toMatchObject({ state: 'live', machines: [{ id: first.record.machines[0]!.id }] })
+  expect(confirmed.record).toMatchObject({
+    state: 'live',
+    machines: [{ id: first.record.machines[0]!.id }],
+  })
   expect((await lab.end(await submit('six'))).record.state).toBe('live')
   expect(await lab.page(app)).toBe('six')
-  expect((await lab.end(await lab.submit('late', pageApp('newest'), 'over=2'))).record.state).toBe('live')
+  expect((await lab.end(await lab.submit('late', pageApp('newest'), 'over=2'))).record.state).toBe(
+    'live',
+  )
   await lab.sound()
 })
 
@@ -187,7 +221,10 @@ echo 'try later' >&2; exit 75`
     lab.submit('planner-large', { large: '' }),
   ])
   const limit = await lab.end(large)
-  expect(limit.record).toMatchObject({ state: 'build_failed', problem: { code: 'plan-limit', retry: false } })
+  expect(limit.record).toMatchObject({
+    state: 'build_failed',
+    problem: { code: 'plan-limit', retry: false },
+  })
   expect(pauses(limit.log)).toEqual([])
   const tried = await lab.end(later)
   expect(tried.record).toMatchObject({ state: 'build_failed', problem: { retry: true } })
@@ -197,7 +234,9 @@ echo 'try later' >&2; exit 75`
   await lab.sound(later, large)
 })
 const pauses = (log: DeploymentEvent[]) =>
-  log.flatMap((event) => (event.type === 'note' ? (/Trying again in (\d+) s/.exec(event.text)?.[1] ?? []) : []))
+  log.flatMap((event) =>
+    event.type === 'note' ? (/Trying again in (\d+) s/.exec(event.text)?.[1] ?? []) : [],
+  )
 
 test('clock-jumps: an hour forth and an hour back change nothing', async () => {
   const clock = join(lab.dir, 'clock')

@@ -26,23 +26,28 @@ test.each<[CrashPoint, number]>([
   ['body-whole', 1],
   ['unpacking', 1],
   ['tree-kept', 1],
-])('%s: nothing is left of it, and the same key is free for the sender to try again', async (point, nth) => {
-  const files = { ...pageApp(point), 'large.txt': randomBytes(6 << 20).toString('base64') }
-  const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
-  await lab.dies(point, put, { nth })
-  await lab.start('gateway')
-  await lab.sound()
-  const { id, number } = (await (await put()).json()) as Deployment
-  expect(number).toBe(1)
-  expect((await lab.end(id)).record).toMatchObject({ state: 'built', attempt: 1 })
-  await lab.sound(id)
-})
+])(
+  '%s: nothing is left of it, and the same key is free for the sender to try again',
+  async (point, nth) => {
+    const files = { ...pageApp(point), 'large.txt': randomBytes(6 << 20).toString('base64') }
+    const put = () =>
+      lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
+    await lab.dies(point, put, { nth })
+    await lab.start('gateway')
+    await lab.sound()
+    const { id, number } = (await (await put()).json()) as Deployment
+    expect(number).toBe(1)
+    expect((await lab.end(id)).record).toMatchObject({ state: 'built', attempt: 1 })
+    await lab.sound(id)
+  },
+)
 
 test.each<CrashPoint>(['record-made', 'promised'])(
   '%s: it goes its way, and the same key gives the same one',
   async (point) => {
     const files = pageApp(point)
-    const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
+    const put = () =>
+      lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
     await lab.dies(point, put)
     await lab.start('gateway')
     const { id, number } = (await (await put()).json()) as Deployment
@@ -79,16 +84,19 @@ test.each<[CrashPoint, boolean]>([
   await lab.sound(id)
 })
 
-test.each<CrashPoint>(['solving', 'pushing', 'pushed'])('%s: a build daemon that dies is waited for', async (point) => {
-  const app = `daemon-${point}`
-  let id = ''
-  await lab.losesDaemonAt(point, async () => {
-    id = await lab.submit(app, pageApp(app, `RUN echo ${randomUUID()}; sleep 1`), 'deploy=false')
-  })
-  await expect.poll(() => id).not.toBe('')
-  expect((await lab.end(id)).record).toMatchObject({ state: 'built', attempt: 1, problem: null })
-  await lab.sound(id)
-})
+test.each<CrashPoint>(['solving', 'pushing', 'pushed'])(
+  '%s: a build daemon that dies is waited for',
+  async (point) => {
+    const app = `daemon-${point}`
+    let id = ''
+    await lab.losesDaemonAt(point, async () => {
+      id = await lab.submit(app, pageApp(app, `RUN echo ${randomUUID()}; sleep 1`), 'deploy=false')
+    })
+    await expect.poll(() => id).not.toBe('')
+    expect((await lab.end(id)).record).toMatchObject({ state: 'built', attempt: 1, problem: null })
+    await lab.sound(id)
+  },
+)
 
 test('planning: the planner dies with the gateway, and the next one plans anew', async () => {
   const planner = join(lab.dir, 'planner')
@@ -99,9 +107,16 @@ test('planning: the planner dies with the gateway, and the next one plans anew',
   await lab.stop('gateway')
   await lab.start('gateway', { TARMAC_RAILPACK: planner })
   let id = ''
-  await lab.dies('planning', async () => (id = await lab.submit(app, { 'start.sh': 'echo' }, 'deploy=false')))
+  await lab.dies(
+    'planning',
+    async () => (id = await lab.submit(app, { 'start.sh': 'echo' }, 'deploy=false')),
+  )
   await sleep(1000) // what had outlived the gateway would sleep by now
-  expect(await run('pgrep', ['-f', `${asleep}|/source/${app}`]).catch((error: { code: number }) => error.code)).toBe(1)
+  expect(
+    await run('pgrep', ['-f', `${asleep}|/source/${app}`]).catch(
+      (error: { code: number }) => error.code,
+    ),
+  ).toBe(1)
   await lab.start('gateway')
   const { record } = await lab.end(id)
   expect(record).toMatchObject({ state: 'built', attempt: 2, problem: null })
@@ -110,18 +125,29 @@ test('planning: the planner dies with the gateway, and the next one plans anew',
 
 test('log-waiting: what may be missing of the log is marked, and the rest is in order', async () => {
   let id = ''
-  const files = pageApp('log', `RUN echo ${randomUUID()}; for n in $(seq 40); do echo line $n; sleep 0.05; done`)
-  await lab.dies('log-waiting', async () => (id = await lab.submit('log-waiting', files, 'deploy=false')), { nth: 12 })
+  const files = pageApp(
+    'log',
+    `RUN echo ${randomUUID()}; for n in $(seq 40); do echo line $n; sleep 0.05; done`,
+  )
+  await lab.dies(
+    'log-waiting',
+    async () => (id = await lab.submit('log-waiting', files, 'deploy=false')),
+    { nth: 12 },
+  )
   await lab.start('gateway')
   const { record, log } = await lab.end(id)
   expect(record).toMatchObject({ state: 'built', attempt: 2 })
   const at = log.findIndex(({ type }) => type === 'gap')
-  expect(log.slice(at + 1).find(({ type }) => type === 'state')).toMatchObject({ from: 'building', state: 'pending' })
+  expect(log.slice(at + 1).find(({ type }) => type === 'state')).toMatchObject({
+    from: 'building',
+    state: 'pending',
+  })
   await lab.sound(id)
 })
 
 const twoGroups = {
-  'fly.toml': '[processes]\napp = ""\nworker = ""\n[http_service]\ninternal_port = 8080\nprocesses = ["app"]\n',
+  'fly.toml':
+    '[processes]\napp = ""\nworker = ""\n[http_service]\ninternal_port = 8080\nprocesses = ["app"]\n',
 }
 
 test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
@@ -155,7 +181,9 @@ test.each<[CrashPoint, number]>([
   await lab.start('gateway')
   const { record } = await lab.end(id)
   expect(record).toMatchObject({ state: 'live', problem: null })
-  expect(record.machines.map(({ id }) => id).toSorted()).toEqual(first.machines.map(({ id }) => id).toSorted())
+  expect(record.machines.map(({ id }) => id).toSorted()).toEqual(
+    first.machines.map(({ id }) => id).toSorted(),
+  )
   expect(await lab.page(app)).toBe('two')
   await lab.sound(first.id, id)
 })

@@ -11,7 +11,8 @@ shareLab(
 )
 
 /** Builds for so long, each time anew. */
-const slowApp = (text: string, seconds: number) => pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)
+const slowApp = (text: string, seconds: number) =>
+  pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 const reasons = (log: DeploymentEvent[]) =>
   log.flatMap((event) => (event.type === 'state' && event.reason ? [event.reason] : []))
@@ -61,9 +62,15 @@ test.each([
   lab.kill('gateway')
   await lab.start('gateway')
   const { record, states, log } = await lab.end(id)
-  expect(record).toMatchObject({ state: 'live', problem: null, machines: [{ outcome: 'verified' }] })
+  expect(record).toMatchObject({
+    state: 'live',
+    problem: null,
+    machines: [{ outcome: 'verified' }],
+  })
   expect(states.slice(-3)).toEqual(['deploying', 'verifying', 'live'])
-  expect(log).toContainEqual(expect.objectContaining({ type: 'note', text: expect.stringContaining('going on') }))
+  expect(log).toContainEqual(
+    expect.objectContaining({ type: 'note', text: expect.stringContaining('going on') }),
+  )
   expect(await lab.machines(app)).toMatchObject([
     { id: record.machines[0]!.id, image_ref: { digest: record.image!.digest } },
   ])
@@ -94,7 +101,8 @@ test('a gateway killed while it updates a machine that it has leased brings the 
   expect(await lab.page('killed-update')).toBe('two')
 })
 
-const warnings = (log: DeploymentEvent[]) => log.flatMap((event) => (event.type === 'warning' ? [event.text] : []))
+const warnings = (log: DeploymentEvent[]) =>
+  log.flatMap((event) => (event.type === 'warning' ? [event.text] : []))
 
 test('a build daemon that dies in the middle of a build is waited for', async () => {
   const id = await lab.submit('daemon', slowApp('after the daemon', 4))

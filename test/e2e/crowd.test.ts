@@ -22,7 +22,8 @@ touch /cache/$app
 echo $app $round > /made
 `
 const cache = (more = '') => `--mount=type=cache,target=/cache,sharing=locked${more}`
-const file = (app: string, round: number) => `sh /src/look.sh ${app} ${round} "$(cat /run/secrets/TOKEN)"`
+const file = (app: string, round: number) =>
+  `sh /src/look.sh ${app} ${round} "$(cat /run/secrets/TOKEN)"`
 const env = (app: string, round: number) => `sh /src/look.sh ${app} ${round} "$TOKEN"`
 const dockerfile = (...steps: string[]) => ({
   Dockerfile: ['FROM debian:trixie-slim', 'COPY . /src', ...steps].join('\n'),
@@ -30,7 +31,8 @@ const dockerfile = (...steps: string[]) => ({
 
 /** Four ways to one cache and one secret. */
 const apps: Record<string, (app: string, round: number) => Files> = {
-  oak: (...which) => dockerfile(`RUN ${cache(',id=shared')} --mount=type=secret,id=TOKEN ${file(...which)}`),
+  oak: (...which) =>
+    dockerfile(`RUN ${cache(',id=shared')} --mount=type=secret,id=TOKEN ${file(...which)}`),
   elm: (...which) =>
     dockerfile(
       'ARG BUILDKIT_CACHE_MOUNT_NS=',

@@ -29,7 +29,9 @@ test.each([
     const folder = await mkdtemp(join(lab.dir, 'example-'))
     await cp(join(examples, app), folder, { recursive: true })
     const printed = await lab.curl(folder, app)
-    expect(printed).toMatch(new RegExp(`live: ${app}, deployment \\S+\nhttp://${app}.localhost:\\d+/\n$`))
+    expect(printed).toMatch(
+      new RegExp(`live: ${app}, deployment \\S+\nhttp://${app}.localhost:\\d+/\n$`),
+    )
     expect(await lab.page(app)).toContain('Hello from Tarmac')
     const first = await lab.end(idIn(printed))
     expect(first.record).toMatchObject({ state: 'live', number: 1, plan: { way }, problem: null })
@@ -44,18 +46,25 @@ test.each([
       'live',
     ])
 
-    const again = await lab.end(idIn(await lab.curl(folder, `${app}?deploy=false&commit=0123456789`)))
+    const again = await lab.end(
+      idIn(await lab.curl(folder, `${app}?deploy=false&commit=0123456789`)),
+    )
     expect(again.record).toMatchObject({ state: 'built', number: 2, url: null })
     const steps = (log: DeploymentEvent[], status: string) =>
       log.flatMap((event) => (event.type === 'step' && event.status === status ? [event.name] : []))
     const work = /^(RUN|npm|pip|python|caddy|\[\d+\/\d+\] (?!FROM))/
     expect(steps(again.log, 'cached').filter((name) => work.test(name))).not.toEqual([])
     expect(steps(again.log, 'done').filter((name) => work.test(name))).toEqual([])
-    expect(await lab.machines(app)).toMatchObject([{ image_ref: { digest: first.record.image!.digest } }])
+    expect(await lab.machines(app)).toMatchObject([
+      { image_ref: { digest: first.record.image!.digest } },
+    ])
 
     const same = await lab.end(idIn(await lab.curl(folder, `${app}?deploy=false`)))
     expect(same.states).toEqual(['pending', 'fetching', 'analyzing', 'building', 'built'])
-    expect(same.record).toMatchObject({ image: { digest: first.record.image!.digest }, bases: first.record.bases })
+    expect(same.record).toMatchObject({
+      image: { digest: first.record.image!.digest },
+      bases: first.record.bases,
+    })
   },
 )
 
@@ -92,7 +101,10 @@ test('of a source that railpack plans, release command and process groups run as
     return lab.end(idIn(await lab.curl(folder, 'groups')))
   }
   const failed = await deploy("node -e 'process.exit(3)'")
-  expect(failed.record).toMatchObject({ state: 'deploy_failed', problem: { code: 'deploy-failed', exitCode: 3 } })
+  expect(failed.record).toMatchObject({
+    state: 'deploy_failed',
+    problem: { code: 'deploy-failed', exitCode: 3 },
+  })
   expect(await lab.machines('groups')).toEqual([])
   const good = await deploy("node -e 'console.log(6 * 7, process.env.PORT)' ; exit 3")
   expect(good.record).toMatchObject({ state: 'live', image: { way: 'railpack' } })
@@ -117,16 +129,26 @@ test('of a source that railpack plans, release command and process groups run as
 test('a fly.toml that names an image is refused before the build, whatever else could be built', async () => {
   const files = { ...pageApp('not this'), 'fly.toml': '[build]\nimage = "nginx:1"' }
   const { record } = await lab.end(await lab.submit('by-image', files))
-  const problem = { code: 'fly-config-invalid', key: 'build.image', detail: expect.stringContaining('"source"') }
+  const problem = {
+    code: 'fly-config-invalid',
+    key: 'build.image',
+    detail: expect.stringContaining('"source"'),
+  }
   expect(record).toMatchObject({ state: 'build_failed', problem })
   expect(await lab.machines('by-image')).toEqual([])
 })
 
 test('a step of a plan that fails is named, with its exit code and its last lines', async () => {
   const scripts = { build: 'echo one; echo two >&2; exit 3', start: 'node x.js' }
-  const { status, record } = await lab.held('broken', { 'package.json': JSON.stringify({ scripts }), 'x.js': '' })
+  const { status, record } = await lab.held('broken', {
+    'package.json': JSON.stringify({ scripts }),
+    'x.js': '',
+  })
   const problem = { code: 'build-failed', step: 'npm run build', exitCode: 3 }
-  expect({ status, record }).toMatchObject({ status: 422, record: { state: 'build_failed', problem } })
+  expect({ status, record }).toMatchObject({
+    status: 422,
+    record: { state: 'build_failed', problem },
+  })
   expect((record.problem!['lastLines'] as string[]).slice(-2).toSorted()).toEqual(['one', 'two'])
 })
 
@@ -141,7 +163,13 @@ test('options of the query reach the record, the build and the machine', async (
   const { record } = await lab.end(await lab.submit('options', files, query))
   expect(record).toMatchObject({
     state: 'live',
-    options: { commit: '0123456789abcdef', branch: 'main', message: 'A change', author: 'Ann', trigger: 'test' },
+    options: {
+      commit: '0123456789abcdef',
+      branch: 'main',
+      message: 'A change',
+      author: 'Ann',
+      trigger: 'test',
+    },
     machines: [{ region: 'fra' }],
     image: { tags: [expect.stringContaining('deployment-'), '0123456789ab'] },
   })
@@ -164,9 +192,9 @@ test('SSE, NDJSON and WebSocket give the same events, from wherever a reader sto
   expect(ws).toEqual(whole)
 
   expect(await serverSent(id, { 'Last-Event-ID': '3' })).toEqual(whole.slice(3))
-  expect(jsonLines(await (await lab.ask(`${events(id)}?after=3`, 'application/x-ndjson')).text())).toEqual(
-    whole.slice(3),
-  )
+  expect(
+    jsonLines(await (await lab.ask(`${events(id)}?after=3`, 'application/x-ndjson')).text()),
+  ).toEqual(whole.slice(3))
   expect(await overSocket(id, 3)).toEqual(whole.slice(3))
 })
 
@@ -177,11 +205,16 @@ const jsonLines = (text: string) =>
     .filter(Boolean)
     .map((line) => JSON.parse(line) as StreamMessage)
 
-async function serverSent(id: string, headers: Record<string, string> = {}): Promise<StreamMessage[]> {
+async function serverSent(
+  id: string,
+  headers: Record<string, string> = {},
+): Promise<StreamMessage[]> {
   const answer = await fetch(lab.gateway + events(id), {
     headers: { authorization: `Bearer ${lab.token}`, accept: 'text/event-stream', ...headers },
   })
-  const messages = (await answer.text()).split('\n\n').filter((message) => message.includes('data: '))
+  const messages = (await answer.text())
+    .split('\n\n')
+    .filter((message) => message.includes('data: '))
   return messages.map((message) => {
     const data = JSON.parse(/^data: (.*)$/m.exec(message)![1]!) as StreamMessage
     expect(/^id: (.*)$/m.exec(message)?.[1]).toBe('seq' in data ? String(data.seq) : undefined)
@@ -193,7 +226,9 @@ async function overSocket(id: string, after = 0): Promise<StreamMessage[]> {
   const url = `${lab.gateway.replace('http', 'ws')}${events(id)}?after=${after}`
   const socket = new WebSocket(url, { headers: { authorization: `Bearer ${lab.token}` } })
   const messages: StreamMessage[] = []
-  socket.on('message', (data: Buffer) => messages.push(JSON.parse(data.toString()) as StreamMessage))
+  socket.on('message', (data: Buffer) =>
+    messages.push(JSON.parse(data.toString()) as StreamMessage),
+  )
   await new Promise((resolve, reject) => socket.once('close', resolve).once('error', reject))
   return messages
 }

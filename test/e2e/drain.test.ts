@@ -12,18 +12,26 @@ shareLab(
   (fresh) => void (lab = fresh),
 )
 
-const slowApp = (text: string, seconds: number) => pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)
+const slowApp = (text: string, seconds: number) =>
+  pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 
 test('a gateway that is told to stop ends what it does, takes nothing new, and sends everybody away to come back', async () => {
   const running = await lab.submit('drain-running', slowApp('drained', 6))
   await lab.seen(running, sleeping)
   const waiting = await lab.submit('drain-waiting', pageApp('waited'))
-  expect(await lab.seen(waiting, ({ type }) => type === 'waiting')).toMatchObject({ for: 'builds', place: 1 })
-  const followed = lab.ask(fill(routes.events, { id: running }), 'application/x-ndjson').then((answer) => answer.text())
+  expect(await lab.seen(waiting, ({ type }) => type === 'waiting')).toMatchObject({
+    for: 'builds',
+    place: 1,
+  })
+  const followed = lab
+    .ask(fill(routes.events, { id: running }), 'application/x-ndjson')
+    .then((answer) => answer.text())
   const gateway = lab.gatewayProcess
   gateway.kill('SIGTERM')
-  expect(JSON.parse((await followed).trim().split('\n').at(-1)!)).toMatchObject({ type: 'stopping' })
+  expect(JSON.parse((await followed).trim().split('\n').at(-1)!)).toMatchObject({
+    type: 'stopping',
+  })
   const refused = await lab.put('drain-late', 'follow=false', pageApp('late'))
   expect([refused.status, refused.headers.get('Retry-After')]).toEqual([503, '5'])
   expect(await refused.json()).toMatchObject({ code: 'stopping', retry: true })
@@ -41,7 +49,9 @@ test('a gateway that is told to stop ends what it does, takes nothing new, and s
 test('a second signal ends it at once, and nothing is lost', async () => {
   const body = await lab.archive(await lab.source(slowApp('twice', 12)))
   const submit = async () => {
-    const answer = await lab.put('drain-twice', 'follow=false', body, { 'Idempotency-Key': 'twice' })
+    const answer = await lab.put('drain-twice', 'follow=false', body, {
+      'Idempotency-Key': 'twice',
+    })
     return ((await answer.json()) as Deployment).id
   }
   const [id, again] = await Promise.all([submit(), submit()])

@@ -10,10 +10,14 @@ describe.skipIf(!hasFlyctl)('a real flyctl and Tarmac, on the same machines', ()
     const first = await lab.held('mixed', pageApp('first'))
     expect(first.record.state).toBe('live')
     const { id } = (await lab.machines('mixed'))[0]!
-    expect(await flyctl('status -a mixed')).toMatch(new RegExp(`app .*${id} .*started .*1 total, 1 passing`))
+    expect(await flyctl('status -a mixed')).toMatch(
+      new RegExp(`app .*${id} .*started .*1 total, 1 passing`),
+    )
 
     await flyctl('secrets set WORD=hush -a mixed --dns-checks=false')
-    await flyctl(`deploy -a mixed --image ${first.record.image!.reference} --ha=false --dns-checks=false -y`)
+    await flyctl(
+      `deploy -a mixed --image ${first.record.image!.reference} --ha=false --dns-checks=false -y`,
+    )
     expect(await flyctl('status -a mixed')).toMatch(new RegExp(`app .*${id} .*2 .*started`))
     expect(await lab.page('mixed')).toBe('first')
 

@@ -12,7 +12,9 @@ const stormMs = 4000
 
 /** Of a process, as the kernel counts them. */
 function openSockets(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).filter((fd) => linkOf(`/proc/${pid}/fd/${fd}`).startsWith('socket:')).length
+  return readdirSync(`/proc/${pid}/fd`).filter((fd) =>
+    linkOf(`/proc/${pid}/fd/${fd}`).startsWith('socket:'),
+  ).length
 }
 
 function linkOf(path: string): string {
@@ -30,7 +32,13 @@ test('a real gateway outlives what strangers send, and deploys after it as befor
   const { pid, log } = lab.gatewayProcess
   const before = openSockets(pid)
   const port = Number(new URL(lab.gateway).port)
-  const { failed } = await storm({ port, target: { token: lab.token, id }, seed, stormMs, everyBytes: 7 })
+  const { failed } = await storm({
+    port,
+    target: { token: lab.token, id },
+    seed,
+    stormMs,
+    everyBytes: 7,
+  })
   expect(failed).toEqual([])
   expect(lab.gatewayProcess.pid).toBe(pid)
   process.kill(pid, 0) // it is there

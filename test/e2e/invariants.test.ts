@@ -24,8 +24,12 @@ shareLab(startTestLab, async (fresh) => {
   built = (await lab.end(await lab.submit('built', pageApp('built'), 'deploy=false'))).record
   await lab.stop('gateway')
   const paths = ['gateway', 'localfly/state.json', 'registry/docker/registry/v2/repositories']
-  parts = paths.map((path, at) => ({ path: join(lab.dir, path), copy: join(lab.dir, `as-it-was-${at}`) }))
-  for (const { path, copy } of parts) await cp(path, copy, { recursive: true, preserveTimestamps: true })
+  parts = paths.map((path, at) => ({
+    path: join(lab.dir, path),
+    copy: join(lab.dir, `as-it-was-${at}`),
+  }))
+  for (const { path, copy } of parts)
+    await cp(path, copy, { recursive: true, preserveTimestamps: true })
 })
 afterEach(async () => {
   for (const act of undo) await act()
@@ -46,11 +50,14 @@ const tree = () => at(`gateway/trees/${built.source!.digest.slice(7)}`)
 const tag = ({ app, id }: Deployment) =>
   at(`registry/docker/registry/v2/repositories/${app}/_manifests/tags/deployment-${id}`)
 const fly = async (change: (machine: Machine, machines: Machine[]) => unknown) => {
-  const state = JSON.parse(await readFile(at('localfly/state.json'), 'utf8')) as { machines: Machine[] }
+  const state = JSON.parse(await readFile(at('localfly/state.json'), 'utf8')) as {
+    machines: Machine[]
+  }
   await change(state.machines[0]!, state.machines)
   await writeFile(at('localfly/state.json'), JSON.stringify(state))
 }
-const leaseOf = (seconds: number) => fly(({ own }) => (own.lease = { ...lease, expires_at: now() + seconds }))
+const leaseOf = (seconds: number) =>
+  fly(({ own }) => (own.lease = { ...lease, expires_at: now() + seconds }))
 const lease = { nonce: 'a', owner: 'somebody', version: '', description: '' }
 const now = () => Math.floor(Date.now() / 1000)
 const states = `deployment = (SELECT id FROM deployments WHERE app = 'built') AND body ->> 'type' = 'state'`
@@ -58,7 +65,9 @@ const states = `deployment = (SELECT id FROM deployments WHERE app = 'built') AN
 test('a lab at rest has no fault; one that nobody knows is lost, and a lease that runs out is none', async () => {
   await leaseOf(3)
   expect(await faults(live.id, built.id)).toEqual([])
-  expect(await faults('nobody')).toEqual([{ kind: 'lost', what: 'nobody was promised and is unknown' }])
+  expect(await faults('nobody')).toEqual([
+    { kind: 'lost', what: 'nobody was promised and is unknown' },
+  ])
 })
 
 const doctored: Record<string, [act: () => unknown, found: RegExp]> = {
@@ -66,7 +75,10 @@ const doctored: Record<string, [act: () => unknown, found: RegExp]> = {
     () => sql(`UPDATE deployments SET state = 'building', ended_at = NULL WHERE app = 'built'`),
     /is still building/,
   ],
-  'a record without its end': [() => sql(`UPDATE deployments SET ended_at = NULL WHERE app = 'built'`), /is torn/],
+  'a record without its end': [
+    () => sql(`UPDATE deployments SET ended_at = NULL WHERE app = 'built'`),
+    /is torn/,
+  ],
   'a log with a gap': [() => sql('DELETE FROM events WHERE seq = 2'), /its numbers/],
   'a log that leaps': [
     () => sql(`UPDATE events SET body = json_set(body, '$.from', 'live') WHERE ${states}`),
@@ -81,13 +93,22 @@ const doctored: Record<string, [act: () => unknown, found: RegExp]> = {
     /more than one end/,
   ],
   'a secret that was kept': [
-    () => sql(`INSERT INTO secrets SELECT 'deployment:' || id, 'A', '', x'00', '', '' FROM deployments`),
+    () =>
+      sql(
+        `INSERT INTO secrets SELECT 'deployment:' || id, 'A', '', x'00', '', '' FROM deployments`,
+      ),
     /a secret of deployment:/,
   ],
-  'a file that is not what was sent': [() => appendFile(join(tree(), 'files/index.html'), '!'), /index.html of tree/],
+  'a file that is not what was sent': [
+    () => appendFile(join(tree(), 'files/index.html'), '!'),
+    /index.html of tree/,
+  ],
   'a tree that nobody owns': [() => mkdir(at('gateway/trees/other')), /^tree other/],
   'an upload that stays': [() => writeFile(at('gateway/spool/upload'), ''), /^spool\/upload/],
-  'a machine twice': [() => fly((machine, all) => all.push({ ...machine, id: 'twin' })), /^machines of live: .+, .+/],
+  'a machine twice': [
+    () => fly((machine, all) => all.push({ ...machine, id: 'twin' })),
+    /^machines of live: .+, .+/,
+  ],
   'a machine of nobody': [
     () => fly(({ config }) => (config.metadata = { tarmac_deployment: 'other' })),
     /of deployment other, which the record does not know/,
@@ -101,24 +122,40 @@ const doctored: Record<string, [act: () => unknown, found: RegExp]> = {
     () => fly((_, all) => all.splice(0)),
     /^container .* is no machine's/,
   ],
-  'a machine without its container': [() => fly((machine) => (machine.id = 'other')), /podman runs nothing as other/],
+  'a machine without its container': [
+    () => fly((machine) => (machine.id = 'other')),
+    /podman runs nothing as other/,
+  ],
   'a container of nobody': [
     async () => {
       const podman = podmanOf(lab.dir)
       undo.push(() => podman.remove('stray'))
-      await podman.command(['run', '--detach', '--pull=never', '--name=stray', live.image!.reference, 'sleep', '60'])
+      await podman.command([
+        'run',
+        '--detach',
+        '--pull=never',
+        '--name=stray',
+        live.image!.reference,
+        'sleep',
+        '60',
+      ])
     },
     /^container stray is no machine's/,
   ],
   'a lease that is held': [() => leaseOf(60), /^the lease of machine .* is still held/],
-  'an image that is live, without its tag': [() => rm(tag(live), { recursive: true }), /the image of .* leads to 404/],
+  'an image that is live, without its tag': [
+    () => rm(tag(live), { recursive: true }),
+    /the image of .* leads to 404/,
+  ],
   'an image that is built, without its tag': [
     () => rm(tag(built), { recursive: true }),
     /the image of .* leads to 404/,
   ],
   'an image whose tag leads elsewhere': [
     async () => {
-      await cp(join(tag(built), '../../revisions'), join(tag(live), '../../revisions'), { recursive: true })
+      await cp(join(tag(built), '../../revisions'), join(tag(live), '../../revisions'), {
+        recursive: true,
+      })
       await writeFile(join(tag(live), 'current/link'), built.image!.digest)
     },
     /the image of .* deployment-.* leads to sha256:/,

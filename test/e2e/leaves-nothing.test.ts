@@ -12,7 +12,11 @@ const root = join(import.meta.dirname, '../..')
 /** `npm run lab`, until it says that it is ready. */
 async function startLabProcess(dir: string, port: number) {
   const env = { ...process.env, TARMAC_WATCH: '1' }
-  const child = spawn(process.execPath, [join(root, 'lab/main.ts'), '--port', String(port), '--dir', dir], { env })
+  const child = spawn(
+    process.execPath,
+    [join(root, 'lab/main.ts'), '--port', String(port), '--dir', dir],
+    { env },
+  )
   const exit = once(child, 'exit')
   let said = ''
   for await (const chunk of child.stdout) {
@@ -30,7 +34,10 @@ test('a lab that is killed leaves machines and builds behind; the next one in it
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-e2e-'))
   const port = await labPort()
   const killed = await startLabProcess(dir, port)
-  const { gateway, token } = JSON.parse(await readFile(join(dir, 'lab.json'), 'utf8')) as Record<string, string>
+  const { gateway, token } = JSON.parse(await readFile(join(dir, 'lab.json'), 'utf8')) as Record<
+    string,
+    string
+  >
   const deploy = (app: string, text: string) => {
     const line = `mkdir "$DIR" && cd "$DIR" && echo "$TEXT" > Dockerfile && tar cz . | curl -sNT - -H "Authorization: Bearer $T" $URL`
     const env = {
@@ -45,7 +52,8 @@ test('a lab that is killed leaves machines and builds behind; the next one in it
   let printed = ''
   for await (const chunk of deploy('served', serving).stdout) printed += String(chunk)
   expect(printed).toContain('\nlive: served')
-  for await (const chunk of deploy('building', building).stdout) if (String(chunk).includes('sleep 600')) break
+  for await (const chunk of deploy('building', building).stdout)
+    if (String(chunk).includes('sleep 600')) break
   const traces = await recordTraces(dir)
   killed.child.kill('SIGKILL')
   await killed.exit

@@ -14,15 +14,21 @@ type Traces = Awaited<ReturnType<typeof recordTraces>>
 export async function recordTraces(dir: string) {
   const machineBridge = new Podman({ dir, name: labName(dir) }).bridge
   const folders = [dir, `/run/tarmac/${machineBridge.slice(3)}`]
-  const { subnets } = await readJson<{ subnets: { subnet: string }[] }>(join(dir, 'podman/networks/lab.json'))
-  const { name: buildBridge, subnet } = await readJson<{ name: string; subnet: string }>(join(dir, 'bridge.json'))
+  const { subnets } = await readJson<{ subnets: { subnet: string }[] }>(
+    join(dir, 'podman/networks/lab.json'),
+  )
+  const { name: buildBridge, subnet } = await readJson<{ name: string; subnet: string }>(
+    join(dir, 'bridge.json'),
+  )
   const found = await processes(folders)
   return {
     folders,
     processes: found.map(({ command }) => command),
     bridges: [machineBridge, buildBridge],
     /** As they begin: `10.1.2.` */
-    subnets: [...subnets.map(({ subnet }) => subnet), subnet].map((subnet) => subnet.replace(/0\/24$/, '')),
+    subnets: [...subnets.map(({ subnet }) => subnet), subnet].map((subnet) =>
+      subnet.replace(/0\/24$/, ''),
+    ),
     /** Where the network namespaces of its containers are kept. */
     namespaces: await namespacesBelow(found.map(({ pid }) => pid)),
   }
@@ -30,10 +36,13 @@ export async function recordTraces(dir: string) {
 
 /** One line for each thing that is still there. */
 export async function leftOf({ folders, bridges, subnets, namespaces }: Traces): Promise<string[]> {
-  const lines = async (command: string, ...args: string[]) => (await run(command, args)).stdout.split('\n')
+  const lines = async (command: string, ...args: string[]) =>
+    (await run(command, args)).stdout.split('\n')
   const holds = (words: string[]) => (line: string) => words.some((word) => line.includes(word))
   const running = (await processes(folders)).map(({ pid, command }) => `process ${pid} ${command}`)
-  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter(holds([...folders, ...namespaces]))
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
+    .split('\n')
+    .filter(holds([...folders, ...namespaces]))
   const links = (await lines('ip', '-oneline', 'link')).filter(holds(bridges))
   const rules = (await lines('nft', 'list', 'ruleset')).filter(holds([...bridges, ...subnets]))
   const reserved = await readdir('/var/lib/cni/networks/buildkit').catch(() => [])
@@ -48,10 +57,15 @@ export async function leftOf({ folders, bridges, subnets, namespaces }: Traces):
 }
 
 async function processes(words: string[]): Promise<{ pid: string; command: string }[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+  const pids = (await readdir('/proc')).filter(
+    (name) => /^\d+$/.test(name) && name !== String(process.pid),
+  )
   const all = await Promise.all(
     pids.map(async (pid) => {
-      const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ')
+      const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll(
+        '\0',
+        ' ',
+      )
       return { pid, command }
     }),
   )
@@ -70,8 +84,12 @@ async function namespacesBelow(pids: string[]): Promise<string[]> {
         .map((child) => readlink(`/proc/${child}/ns/net`).catch(() => own)),
     )
   }
-  const namespaces = new Set((await Promise.all(pids.map(of))).flat().filter((namespace) => namespace !== own))
-  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' '))
+  const namespaces = new Set(
+    (await Promise.all(pids.map(of))).flat().filter((namespace) => namespace !== own),
+  )
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
+    .split('\n')
+    .map((line) => line.split(' '))
   return mounts.flatMap(([, , , root, path]) => (namespaces.has(root!) ? [path!] : []))
 }
 

@@ -15,7 +15,8 @@ shareLab(
   (fresh) => void (lab = fresh),
 )
 
-const slowApp = (text: string, seconds: number) => pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)
+const slowApp = (text: string, seconds: number) =>
+  pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 const orders = () => join(lab.dir, 'crash-orders')
 
@@ -23,12 +24,15 @@ const orders = () => join(lab.dir, 'crash-orders')
 async function untilEnded(ids: string[], settings: Record<string, string> = {}): Promise<number> {
   for (let deaths = 0; deaths < 60;) {
     const { pid } = lab.gatewayProcess
-    const isDead = async () => /^$|\) [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''))
+    const isDead = async () =>
+      /^$|\) [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''))
     const allEnded = async () => {
       const records = await Promise.all(ids.map((id) => lab.deployment(id))).catch(() => [])
       return records.length > 0 && records.every(({ state }) => isFinal(state))
     }
-    await expect.poll(async () => (await isDead()) || (await allEnded()), { timeout: 60_000, interval: 50 }).toBe(true)
+    await expect
+      .poll(async () => (await isDead()) || (await allEnded()), { timeout: 60_000, interval: 50 })
+      .toBe(true)
     if (!(await isDead())) return deaths
     deaths++
     while (
@@ -64,7 +68,9 @@ test('one deployment that ends the gateway is found among others, which go live;
   const waited = (await later) ?? (await lab.submit('later', pageApp('later')))
   expect((await lab.end(waited)).record).toMatchObject({ state: 'live' })
   await rm(orders())
-  expect((await lab.end(await lab.submit('poison', pageApp('cured')))).record).toMatchObject({ state: 'live' })
+  expect((await lab.end(await lab.submit('poison', pageApp('cured')))).record).toMatchObject({
+    state: 'live',
+  })
 })
 
 test('whatever the state in which it ends the gateway, it is found, and the others go live', async () => {
@@ -74,7 +80,10 @@ test('whatever the state in which it ends the gateway, it is found, and the othe
   const apps = workingStates.map((state) => `dies-${state}`)
   const innocent = await lab.submit('innocent', slowApp('innocent', 4))
   await lab.seen(innocent, sleeping)
-  await writeFile(orders(), workingStates.map((state) => `in-state SIGKILL always dies-${state}/${state}\n`).join(''))
+  await writeFile(
+    orders(),
+    workingStates.map((state) => `in-state SIGKILL always dies-${state}/${state}\n`).join(''),
+  )
   const ids = new Map<string, string>()
   for (const app of apps)
     while (!ids.has(app)) {
@@ -91,12 +100,14 @@ test('whatever the state in which it ends the gateway, it is found, and the othe
       state: touches ? 'deploy_failed' : 'build_failed',
       problem: { code: 'gateway-died', state, deaths: 1 },
     })
-    if (state === 'verifying') expect(record.problem!.detail).toContain((await lab.machines('dies-verifying'))[0]!.id)
+    if (state === 'verifying')
+      expect(record.problem!.detail).toContain((await lab.machines('dies-verifying'))[0]!.id)
   }
   expect((await lab.end(innocent)).record).toMatchObject({ state: 'live', problem: null })
   await rm(orders())
   const cured = apps.slice(-2).map((app) => lab.submit(app, pageApp('cured')))
-  for (const id of await Promise.all(cured)) expect((await lab.end(id)).record).toMatchObject({ state: 'live' })
+  for (const id of await Promise.all(cured))
+    expect((await lab.end(id)).record).toMatchObject({ state: 'live' })
 })
 
 test('a death that comes with a new boot of the machine counts against nothing', async () => {
@@ -114,8 +125,15 @@ test('a death that comes with a new boot of the machine counts against nothing',
   const rebooted = await submit('rebooted')
   await writeFile(bootId, 'boot 1')
   await lab.start('gateway', settings)
-  expect((await lab.end(rebooted)).record).toMatchObject({ state: 'live', attempt: 2, problem: null })
+  expect((await lab.end(rebooted)).record).toMatchObject({
+    state: 'live',
+    attempt: 2,
+    problem: null,
+  })
   const killed = await submit('killed')
   await lab.start('gateway', settings)
-  expect((await lab.end(killed)).record).toMatchObject({ state: 'build_failed', problem: { code: 'gateway-died' } })
+  expect((await lab.end(killed)).record).toMatchObject({
+    state: 'build_failed',
+    problem: { code: 'gateway-died' },
+  })
 })

@@ -24,7 +24,14 @@ beforeEach(async () => void (before = await lab.holdings()))
 // Whatever was refused, and however: nothing of it is kept.
 afterEach(async () => {
   await expect.poll(() => lab.holdings(), { timeout: 5000 }).toEqual(before)
-  expect(before).toMatchObject({ spool: [], plans: [], trees: [], records: 0, apps: [], containers: 0 })
+  expect(before).toMatchObject({
+    spool: [],
+    plans: [],
+    trees: [],
+    records: 0,
+    apps: [],
+    containers: 0,
+  })
 })
 
 async function refusal(answer: Response | Promise<Response>): Promise<ProblemBody> {
@@ -43,7 +50,10 @@ test('no token and a wrong one get the same 401', async () => {
   const answers = ['', 'Bearer not-the-right-one-at-all', 'Basic eDp5'].map((authorization) =>
     refusal(lab.put('app', '', whole, { authorization })),
   )
-  const [none, ...others] = (await Promise.all(answers)).map((problem) => ({ ...problem, requestId: null }))
+  const [none, ...others] = (await Promise.all(answers)).map((problem) => ({
+    ...problem,
+    requestId: null,
+  }))
   expect(none).toMatchObject({ code: 'unauthorized', status: 401 })
   expect(others).toEqual([none, none])
 })
@@ -72,18 +82,28 @@ test('a cut-off archive is 400, and so is one whose line broke, which leaves no 
   })
   call.on('error', () => {})
   // Begun on disk, where a small source would wait in memory.
-  call.write(tar(...Array.from({ length: 5000 }, (_, index) => file(`file-${index}`))).subarray(0, -1024))
+  call.write(
+    tar(...Array.from({ length: 5000 }, (_, index) => file(`file-${index}`))).subarray(0, -1024),
+  )
   await expect.poll(async () => (await lab.holdings()).spool.length, { timeout: 5000 }).toBe(1)
   call.destroy()
 })
 
 test('too large is 413, by its announcement or once it is, and says the limit', async () => {
   const announced = await refusal(lab.put('app', '', Buffer.alloc(9 * mebibyte)))
-  expect(announced).toMatchObject({ status: 413, limitBytes: 8 * mebibyte, announcedBytes: 9 * mebibyte })
+  expect(announced).toMatchObject({
+    status: 413,
+    limitBytes: 8 * mebibyte,
+    announcedBytes: 9 * mebibyte,
+  })
   const folder = await lab.source({})
   await writeFile(join(folder, 'big'), randomBytes(9 * mebibyte))
   const printed = JSON.parse(await lab.curl(folder, 'app')) as ProblemBody
-  expect(printed).toMatchObject({ status: 413, code: 'archive-too-large', limitBytes: 8 * mebibyte })
+  expect(printed).toMatchObject({
+    status: 413,
+    code: 'archive-too-large',
+    limitBytes: 8 * mebibyte,
+  })
 })
 
 test('a wrong digest is 400 and names what was received; one of a kind that is not checked, too', async () => {
@@ -92,7 +112,9 @@ test('a wrong digest is 400 and names what was received; one of a kind that is n
     status: 400,
     code: 'digest-mismatch',
   })
-  expect(await refusal(lab.put('app', '', whole, { 'content-digest': 'md5=:AAAA:' }))).toMatchObject({
+  expect(
+    await refusal(lab.put('app', '', whole, { 'content-digest': 'md5=:AAAA:' })),
+  ).toMatchObject({
     status: 400,
     code: 'digest-unsupported',
   })
@@ -109,12 +131,18 @@ test('a bad app name is 422 with the rule, an unknown option 422 with the neares
     code: 'option-unknown',
     nearest: 'strategy',
   })
-  expect(await refusal(lab.put('app', 'deploy=maybe', whole))).toMatchObject({ status: 422, code: 'option-invalid' })
+  expect(await refusal(lab.put('app', 'deploy=maybe', whole))).toMatchObject({
+    status: 422,
+    code: 'option-invalid',
+  })
 })
 
 test('an unknown deployment is 404, as record and as log; an unknown address too', async () => {
   for (const path of ['/v1/deployments/none', '/v1/deployments/none/events'])
-    expect(await refusal(lab.ask(path))).toMatchObject({ status: 404, code: 'deployment-not-found' })
+    expect(await refusal(lab.ask(path))).toMatchObject({
+      status: 404,
+      code: 'deployment-not-found',
+    })
   expect(await refusal(lab.ask('/v2'))).toMatchObject({ status: 404, code: 'route-not-found' })
 })
 

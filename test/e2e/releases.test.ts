@@ -25,7 +25,10 @@ const get = async <T>(path: string) => (await (await lab.ask(path)).json()) as T
 const greeter = (text: string) => {
   const files = pageApp(text)
   const serve = 'echo " $GREETING" >> /www/index.html; exec httpd -f -p 8080 -h /www'
-  return { ...files, Dockerfile: files['Dockerfile']!.replace(/CMD.*/, `CMD ["sh", "-c", ${JSON.stringify(serve)}]`) }
+  return {
+    ...files,
+    Dockerfile: files['Dockerfile']!.replace(/CMD.*/, `CMD ["sh", "-c", ${JSON.stringify(serve)}]`),
+  }
 }
 
 test('two versions, the way back, and what differed; then one image to owners in a shared app', async () => {
@@ -43,8 +46,14 @@ test('two versions, the way back, and what differed; then one image to owners in
   const { id } = await post<Deployment>('/v1/apps/shop/rollback')
   const back = await lab.end(id)
   expect(back.states).toEqual(['pending', 'deploying', 'verifying', 'live'])
-  expect(back.record).toMatchObject({ release: 3, from: { release: 1 }, image: { digest: one.record.image!.digest } })
-  expect(back.log.filter(({ type }) => type === 'warning')).toMatchObject([{ text: expect.stringMatching(/1: KEY/) }])
+  expect(back.record).toMatchObject({
+    release: 3,
+    from: { release: 1 },
+    image: { digest: one.record.image!.digest },
+  })
+  expect(back.log.filter(({ type }) => type === 'warning')).toMatchObject([
+    { text: expect.stringMatching(/1: KEY/) },
+  ])
   expect(await lab.page('shop')).toBe('first hello\n')
 
   const { releases } = await get<ReleasePage>('/v1/apps/shop/releases')
@@ -64,7 +73,11 @@ test('two versions, the way back, and what differed; then one image to owners in
   })
 
   const source = { release: 2, app: 'shop' }
-  const targets = ['ada', 'bob'].map((owner) => ({ app: 'shared', owner, env: { GREETING: owner } }))
+  const targets = ['ada', 'bob'].map((owner) => ({
+    app: 'shared',
+    owner,
+    env: { GREETING: owner },
+  }))
   const made = await post<Rollout>('/v1/rollouts', { source, targets, parallel: 2 })
   await expect
     .poll(() => get<Rollout>(`/v1/rollouts/${made.id}`), { timeout: 60_000 })
@@ -72,11 +85,19 @@ test('two versions, the way back, and what differed; then one image to owners in
       counts: { live: 2 },
       targets: [{ url: expect.stringContaining('//ada.shared.localhost') }, { owner: 'bob' }],
     })
-  expect([await lab.page('ada.shared'), await lab.page('bob.shared')]).toEqual(['second ada\n', 'second bob\n'])
+  expect([await lab.page('ada.shared'), await lab.page('bob.shared')]).toEqual([
+    'second ada\n',
+    'second bob\n',
+  ])
 
-  const third = await lab.end(await lab.submit('shared', greeter('third'), 'owner=cy&env.GREETING=cy'))
+  const third = await lab.end(
+    await lab.submit('shared', greeter('third'), 'owner=cy&env.GREETING=cy'),
+  )
   expect(third.record).toMatchObject({ state: 'live', owner: 'cy', release: 1 })
-  expect([await lab.page('cy.shared'), await lab.page('ada.shared')]).toEqual(['third cy\n', 'second ada\n'])
+  expect([await lab.page('cy.shared'), await lab.page('ada.shared')]).toEqual([
+    'third cy\n',
+    'second ada\n',
+  ])
   expect(await lab.machines('shared')).toHaveLength(3)
 
   const remove = async (query: string) =>
@@ -94,7 +115,10 @@ test('a rollback brings back what the later release said of the machine, and the
   const http = '[http_service]\ninternal_port = 8080\n'
   const more = `machine_config = '{"dns":{"skip_registration":true}}'\n${http}[[vm]]\ncpus = 2\nmemory = "1gb"`
   for (const toml of [http, more])
-    expect((await lab.end(await lab.submit('sized', { ...pageApp('x'), 'fly.toml': toml }))).record.state).toBe('live')
+    expect(
+      (await lab.end(await lab.submit('sized', { ...pageApp('x'), 'fly.toml': toml }))).record
+        .state,
+    ).toBe('live')
   const size = async () => {
     const [machine] = await lab.machines('sized')
     return [machine!.config.guest, machine!.config.dns]
@@ -104,8 +128,15 @@ test('a rollback brings back what the later release said of the machine, and the
   expect((await lab.end(id)).record).toMatchObject({ state: 'live', release: 3 })
   expect(await size()).toMatchObject([{ cpus: 1, memory_mb: 512 }, undefined])
   const diff = async (to: number) =>
-    (await get<ReleaseDiff>(`/v1/apps/sized/releases/1/diff/${to}`)).differences.map(({ path }) => path).toSorted()
-  expect(await diff(2)).toEqual(['config.app.dns', 'config.app.guest.cpus', 'config.app.guest.memory_mb', 'image'])
+    (await get<ReleaseDiff>(`/v1/apps/sized/releases/1/diff/${to}`)).differences
+      .map(({ path }) => path)
+      .toSorted()
+  expect(await diff(2)).toEqual([
+    'config.app.dns',
+    'config.app.guest.cpus',
+    'config.app.guest.memory_mb',
+    'image',
+  ])
   expect(await diff(3)).toEqual([])
   expect(await get<Audit>('/v1/apps/sized/audit')).toMatchObject({ drift: [] })
 })

@@ -13,7 +13,13 @@ shareLab(
 
 test('of deployments at random, with Fly at its worst, every verdict is true and nothing is left over', async () => {
   const story: string[] = []
-  const plan = { seed: 7, times: 16, apps: 4, strategies: allStrategies, say: (line: string) => void story.push(line) }
+  const plan = {
+    seed: 7,
+    times: 16,
+    apps: 4,
+    strategies: allStrategies,
+    say: (line: string) => void story.push(line),
+  }
   const { untrue, ends } = await deployAtRandom(lab, plan)
   expect(untrue, story.join('\n')).toEqual([])
   expect(ends['live']).toBeGreaterThan(0)
@@ -23,7 +29,8 @@ test('of deployments at random, with Fly at its worst, every verdict is true and
 test('what a soak takes for the truth finds out a verdict that is none', async () => {
   const truth = new Truth(lab)
   const said = await deployFolder(lab, 'honest', await lab.source(pageApp('red')))
-  const lies = (claim: Partial<typeof said>, page = 'red') => truth.check('honest', { ...said, ...claim }, page, null)
+  const lies = (claim: Partial<typeof said>, page = 'red') =>
+    truth.check('honest', { ...said, ...claim }, page, null)
   expect(await lies({})).toMatchObject({ served: { page: 'red' }, wrong: [] })
   const digest = `sha256:${'0'.repeat(64)}`
   const [image, page, failed] = await Promise.all([

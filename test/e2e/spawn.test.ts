@@ -5,7 +5,11 @@ import { removeBridge } from '../../lab/parts/bridge.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
-const own = { TARMAC_BUILD_BRIDGE: 'tarmac-own', TARMAC_BUILD_SUBNET: '10.230.77.0/24', TARMAC_BUILD_ROOT: '' }
+const own = {
+  TARMAC_BUILD_BRIDGE: 'tarmac-own',
+  TARMAC_BUILD_SUBNET: '10.230.77.0/24',
+  TARMAC_BUILD_ROOT: '',
+}
 const limits = { TARMAC_STEP_MEMORY: '512', TARMAC_STEP_PROCESSES: '300' }
 let lab: TestLab
 shareLab(
@@ -13,7 +17,9 @@ shareLab(
   (fresh) => {
     lab = fresh
     // The rules stay when a gateway ends; nothing of the lab names this bridge.
-    lab.closing.defer(() => removeBridge({ name: own.TARMAC_BUILD_BRIDGE, subnet: own.TARMAC_BUILD_SUBNET }))
+    lab.closing.defer(() =>
+      removeBridge({ name: own.TARMAC_BUILD_BRIDGE, subnet: own.TARMAC_BUILD_SUBNET }),
+    )
   },
 )
 
@@ -30,7 +36,10 @@ test('a gateway that minds its own build daemon takes up a build whose daemon wa
     /^\d steps, \d cached, \d run, \d+\.\d s; image [\d.]+ MB, [\d.]+ MB new$/,
   )
   const { parts } = (await (await lab.ask('/readyz')).json()) as { parts: object }
-  expect(parts).toMatchObject({ buildkit: { ok: true }, disk: { ok: true, detail: expect.stringContaining('free') } })
+  expect(parts).toMatchObject({
+    buildkit: { ok: true },
+    disk: { ok: true, detail: expect.stringContaining('free') },
+  })
   expect(await lab.page('minded')).toContain('hello')
 })
 
@@ -38,15 +47,31 @@ const daemonPid = () =>
   (JSON.parse(readFileSync(join(lab.dir, 'gateway/buildkitd.json'), 'utf8')) as { pid: number }).pid
 
 test.each([
-  ['forks', 'bomb() { bomb | bomb & bomb; }; bomb', 'may have 300 processes and threads', { processLimit: 300 }],
-  ['eats', 'while :; do tail /dev/zero & tail /dev/zero; done', '512 MiB of memory', { outOfMemory: true }],
+  [
+    'forks',
+    'bomb() { bomb | bomb & bomb; }; bomb',
+    'may have 300 processes and threads',
+    { processLimit: 300 },
+  ],
+  [
+    'eats',
+    'while :; do tail /dev/zero & tail /dev/zero; done',
+    '512 MiB of memory',
+    { outOfMemory: true },
+  ],
 ])(
   'a step that %s without end fails alone: an honest app goes live beside it, and the gateway and its daemon stay',
   async (does, script, words, facts) => {
     const pids = [lab.gatewayProcess.pid, daemonPid()]
-    const hostile = await lab.submit(`hostile-${does}`, pageApp('never', `RUN echo begun; sleep 1; ${script}`))
+    const hostile = await lab.submit(
+      `hostile-${does}`,
+      pageApp('never', `RUN echo begun; sleep 1; ${script}`),
+    )
     await lab.seen(hostile, (event) => event.type === 'log' && event.text.includes('begun'))
-    const honest = await lab.submit(`honest-${does}`, pageApp('honest', `RUN echo ${does} && sleep 1`))
+    const honest = await lab.submit(
+      `honest-${does}`,
+      pageApp('honest', `RUN echo ${does} && sleep 1`),
+    )
     expect((await lab.end(honest)).record.state).toBe('live')
     const { record } = await lab.end(hostile)
     expect(record).toMatchObject({

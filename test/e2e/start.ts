@@ -68,7 +68,8 @@ export async function startTestLab(settings: Record<string, string> = {}) {
     return folder
   }
   const archive = async (folder: string): Promise<Buffer> =>
-    (await run('tar', ['cz', '-C', folder, '.'], { encoding: 'buffer', maxBuffer: 64 << 20 })).stdout
+    (await run('tar', ['cz', '-C', folder, '.'], { encoding: 'buffer', maxBuffer: 64 << 20 }))
+      .stdout
 
   const deployment = async (id: string): Promise<Deployment> =>
     (await (await ask(fill(routes.deployment, { id }))).json()) as Deployment
@@ -106,7 +107,12 @@ export async function startTestLab(settings: Record<string, string> = {}) {
     deployment,
 
     /** `PUT /deploy/{app}` as a program sends it. */
-    async put(app: string, query: string, from: Files | Buffer, headers: Record<string, string> = {}) {
+    async put(
+      app: string,
+      query: string,
+      from: Files | Buffer,
+      headers: Record<string, string> = {},
+    ) {
       const body = Buffer.isBuffer(from) ? from : await archive(await source(from))
       return fetch(`${lab.gateway}/deploy/${app}?${query}`, {
         method: 'PUT',
@@ -132,9 +138,11 @@ export async function startTestLab(settings: Record<string, string> = {}) {
 
     /** The line of the README, in a bare shell. */
     async curl(folder: string, path: string, ...more: string[]): Promise<string> {
-      const line = 'tar cz . | curl -sNT - -H "Authorization: Bearer $T" "$@" $GATEWAY/deploy/$TARGET'
+      const line =
+        'tar cz . | curl -sNT - -H "Authorization: Bearer $T" "$@" $GATEWAY/deploy/$TARGET'
       const env = { PATH: process.env['PATH'], T: lab.token, GATEWAY: lab.gateway, TARGET: path }
-      return (await run('sh', ['-c', line, 'sh', ...more], { cwd: folder, env, timeout: 120_000 })).stdout
+      return (await run('sh', ['-c', line, 'sh', ...more], { cwd: folder, env, timeout: 120_000 }))
+        .stdout
     },
 
     /** Waits until the log holds such an event. */
@@ -148,12 +156,17 @@ export async function startTestLab(settings: Record<string, string> = {}) {
     },
 
     /** Waits for the end; gives the record, and the log, which must tell how it came there. */
-    async end(id: string): Promise<{ record: Deployment; log: DeploymentEvent[]; states: DeploymentState[] }> {
+    async end(
+      id: string,
+    ): Promise<{ record: Deployment; log: DeploymentEvent[]; states: DeploymentState[] }> {
       const log = await Array.fromAsync(events(id))
       const record = await deployment(id)
       expect(log.map(({ seq }) => seq)).toEqual(log.map((_, index) => index + 1))
       const moves = log.filter((event) => event.type === 'state')
-      expect(moves.map(({ from }) => from)).toEqual([null, ...moves.slice(0, -1).map(({ state }) => state)])
+      expect(moves.map(({ from }) => from)).toEqual([
+        null,
+        ...moves.slice(0, -1).map(({ state }) => state),
+      ])
       expect(moves.at(-1)?.state).toBe(record.state)
       expect(moves.at(-1)?.problem).toEqual(record.problem ?? undefined)
       expect(isFinal(record.state)).toBe(true)
@@ -162,7 +175,14 @@ export async function startTestLab(settings: Record<string, string> = {}) {
 
     /** The app's page through the front proxy. */
     async page(app: string, path = '/'): Promise<string> {
-      const { stdout } = await run('curl', ['-sS', '-m', '10', '-H', `Host: ${app}.localhost`, lab.apps + path])
+      const { stdout } = await run('curl', [
+        '-sS',
+        '-m',
+        '10',
+        '-H',
+        `Host: ${app}.localhost`,
+        lab.apps + path,
+      ])
       return stdout
     },
 
@@ -175,10 +195,15 @@ export async function startTestLab(settings: Record<string, string> = {}) {
     /** Everything that a request may leave: files of the gateway, records, apps, containers. */
     async holdings() {
       const data = join(dir, 'gateway')
-      const names = async (folder: string) => (await readdir(join(data, folder))).filter((name) => name !== 'plans')
+      const names = async (folder: string) =>
+        (await readdir(join(data, folder))).filter((name) => name !== 'plans')
       using database = new DatabaseSync(join(data, 'tarmac.db'), { readOnly: true })
-      const fly = await readFile(join(dir, 'localfly/state.json'), 'utf8').catch(() => '{"apps":[]}')
-      const containers = (await recordTraces(dir)).processes.filter((command) => /conmon|runc/.test(command))
+      const fly = await readFile(join(dir, 'localfly/state.json'), 'utf8').catch(
+        () => '{"apps":[]}',
+      )
+      const containers = (await recordTraces(dir)).processes.filter((command) =>
+        /conmon|runc/.test(command),
+      )
       return {
         spool: await names('spool'),
         plans: await readdir(join(data, 'spool/plans')).catch(() => []),

@@ -31,11 +31,23 @@ test('422 for a step that fails: which, its exit code, its last lines and its pl
   const files = pageApp('never', 'RUN echo one; echo two >&2; exit 3')
   const { status, text, record, log } = await lab.held('broken', files)
   const step = '[2/3] RUN echo one; echo two >&2; exit 3'
-  const problem = { code: 'build-failed', fault: 'source', step, exitCode: 3, source: { file: 'Dockerfile', line: 2 } }
-  expect({ status, record }).toMatchObject({ status: 422, record: { state: 'build_failed', problem } })
+  const problem = {
+    code: 'build-failed',
+    fault: 'source',
+    step,
+    exitCode: 3,
+    source: { file: 'Dockerfile', line: 2 },
+  }
+  expect({ status, record }).toMatchObject({
+    status: 422,
+    record: { state: 'build_failed', problem },
+  })
   expect(record.problem!['lastLines']).toEqual(expect.arrayContaining(['one', 'two']))
   expect(text).toContain('exit code 3')
-  expect(log.findLast((event) => event.type === 'step')).toMatchObject({ status: 'failed', name: step })
+  expect(log.findLast((event) => event.type === 'step')).toMatchObject({
+    status: 'failed',
+    name: step,
+  })
   expect(await lab.machines('broken')).toEqual([])
   expect((await lab.holdings()).plans).toEqual([])
 })
@@ -57,11 +69,21 @@ test('502 for a version whose check fails; the one before answers again, on the 
   const first = await lab.held('checked', checked('first version', '/'))
   expect(first.status).toBe(200)
   const { status, record, text } = await lab.held('checked', checked('second version', '/missing'))
-  expect([status, record.state, record.problem?.code]).toEqual([502, 'deploy_failed', 'deploy-failed'])
+  expect([status, record.state, record.problem?.code]).toEqual([
+    502,
+    'deploy_failed',
+    'deploy-failed',
+  ])
   expect(text).toMatch(/404/)
-  expect(record.machines).toMatchObject([{ id: first.record.machines[0]!.id, outcome: 'rolled_back' }])
+  expect(record.machines).toMatchObject([
+    { id: first.record.machines[0]!.id, outcome: 'rolled_back' },
+  ])
   expect(await lab.machines('checked')).toMatchObject([
-    { id: first.record.machines[0]!.id, state: 'started', image_ref: { digest: first.record.image!.digest } },
+    {
+      id: first.record.machines[0]!.id,
+      state: 'started',
+      image_ref: { digest: first.record.image!.digest },
+    },
   ])
   expect(await lab.page('checked')).toBe('first version')
 })
@@ -76,28 +98,48 @@ test('bluegreen brings two new machines and takes the old ones away, or leaves t
   const ids = first.record.machines.map(({ id }) => id)
   expect([first.status, ids.length]).toEqual([200, 2])
   const bad = await lab.held('pair', source('bad', '/missing', 'true'), 'strategy=bluegreen')
-  expect([bad.status, bad.record.machines.map(({ before, outcome }) => [before, outcome])]).toEqual([
+  expect([bad.status, bad.record.machines.map(({ before, outcome }) => [before, outcome])]).toEqual(
+    [502, [[null, 'removed']]],
+  )
+  const unready = await lab.held(
+    'pair',
+    source('bad', '/', "sh -c 'echo no table; exit 3'"),
+    'strategy=bluegreen',
+  )
+  expect([unready.status, unready.record.problem?.['exitCode'], unready.record.machines]).toEqual([
     502,
-    [[null, 'removed']],
+    3,
+    [],
   ])
-  const unready = await lab.held('pair', source('bad', '/', "sh -c 'echo no table; exit 3'"), 'strategy=bluegreen')
-  expect([unready.status, unready.record.problem?.['exitCode'], unready.record.machines]).toEqual([502, 3, []])
   const printed = { type: 'log', step: 'release_command', text: 'no table' }
   expect(unready.log).toContainEqual(expect.objectContaining(printed))
-  expect((await lab.machines('pair')).map(({ id, state }) => [id, state])).toEqual(ids.map((id) => [id, 'started']))
+  expect((await lab.machines('pair')).map(({ id, state }) => [id, state])).toEqual(
+    ids.map((id) => [id, 'started']),
+  )
   expect(await lab.page('pair')).toBe('blue')
   const green = await lab.held('pair', source('green', '/', 'true'), 'strategy=bluegreen')
   expect(green.status).toBe(200)
   const now = await lab.machines('pair')
   expect(now).toMatchObject([{ state: 'started' }, { state: 'started' }])
   expect(now.some(({ id }) => ids.includes(id))).toBe(false)
-  expect(green.record.machines.map(({ outcome }) => outcome)).toEqual(['verified', 'verified', 'removed', 'removed'])
+  expect(green.record.machines.map(({ outcome }) => outcome)).toEqual([
+    'verified',
+    'verified',
+    'removed',
+    'removed',
+  ])
   expect([await lab.page('pair'), await lab.page('pair')]).toEqual(['green', 'green'])
 })
 
 test('502 for a first version that crashes; no machine is left', async () => {
-  const { status, record, text } = await lab.held('crashing', { Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]' })
-  expect([status, record.state, record.problem?.code]).toEqual([502, 'deploy_failed', 'deploy-failed'])
+  const { status, record, text } = await lab.held('crashing', {
+    Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]',
+  })
+  expect([status, record.state, record.problem?.code]).toEqual([
+    502,
+    'deploy_failed',
+    'deploy-failed',
+  ])
   expect(text).toMatch(/exit(ed)? (with )?code 4/)
   expect(record.machines).toMatchObject([{ before: null, outcome: 'removed' }])
   expect(await lab.machines('crashing')).toEqual([])
@@ -107,9 +149,14 @@ test('409 for one that a newer one supersedes', async () => {
   const first = await lab.submit('crowd', pageApp('one', 'RUN sleep 3'))
   const second = lab.held('crowd', pageApp('two'))
   await lab.seen(first, (event) => event.type === 'step' && event.name.includes('sleep'))
-  await expect.poll(async () => (await lab.holdings()).records, { timeout: 5000 }).toBeGreaterThan(1)
+  await expect
+    .poll(async () => (await lab.holdings()).records, { timeout: 5000 })
+    .toBeGreaterThan(1)
   const third = lab.held('crowd', pageApp('three'))
-  expect(await second).toMatchObject({ status: 409, record: { state: 'superseded', problem: { code: 'superseded' } } })
+  expect(await second).toMatchObject({
+    status: 409,
+    record: { state: 'superseded', problem: { code: 'superseded' } },
+  })
   expect(await third).toMatchObject({ status: 200, record: { state: 'live', problem: null } })
   expect(await lab.page('crowd')).toBe('three')
   expect((await lab.end(first)).record.state).toBe('live')
@@ -118,5 +165,8 @@ test('409 for one that a newer one supersedes', async () => {
 test('504 for a build beyond its time', async () => {
   await using short = await startTestLab({ TARMAC_BUILD_TIMEOUT: '3' })
   const answer = await short.put('slow', 'wait=true', pageApp('slow', 'RUN sleep 60'))
-  expect([answer.status, await answer.text()]).toEqual([504, expect.stringContaining('The build took longer than 3 s')])
+  expect([answer.status, await answer.text()]).toEqual([
+    504,
+    expect.stringContaining('The build took longer than 3 s'),
+  ])
 })

@@ -80,7 +80,9 @@ export class FakeFly {
   }
 
   machines(app: string): Kept[] {
-    return [...(this.apps.get(app)?.machines.values() ?? [])].filter(({ state }) => state !== 'destroyed')
+    return [...(this.apps.get(app)?.machines.values() ?? [])].filter(
+      ({ state }) => state !== 'destroyed',
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -92,7 +94,12 @@ export class FakeFly {
     const url = new URL(request.url ?? '/', 'http://fly')
     const text = Buffer.concat(await Array.fromAsync(request as AsyncIterable<Buffer>)).toString()
     const nonce = request.headers['fly-machine-lease-nonce']?.toString()
-    const call = { method: request.method ?? '', path: url.pathname.slice(3), query: url.searchParams, nonce }
+    const call = {
+      method: request.method ?? '',
+      path: url.pathname.slice(3),
+      query: url.searchParams,
+      nonce,
+    }
     const name = `${call.method} ${call.path}`
     this.calls.push(name)
     this.#meter(call.method, call.path)
@@ -101,9 +108,15 @@ export class FakeFly {
     const body = JSON.parse(text || '{}') as Record<string, unknown>
     const token = request.headers.authorization?.replace('Bearer ', '') ?? ''
     const dies = this.killing?.token === token && call.method !== 'GET' && --this.killing.at === 0
-    const allowed = token.startsWith('secret') && !this.dead.has(token) && !(dies && this.killing?.when === 'before')
+    const allowed =
+      token.startsWith('secret') &&
+      !this.dead.has(token) &&
+      !(dies && this.killing?.when === 'before')
     if (dies) this.dead.add(token)
-    let [status, value]: [number, unknown] = [401, { error: 'Authenticate: token validation error' }]
+    let [status, value]: [number, unknown] = [
+      401,
+      { error: 'Authenticate: token validation error' },
+    ]
     if (allowed && dies) await this.#route({ ...call, body })
     else if (fault === 'unseen') [status, value] = [404, { error: 'machine not found' }]
     else if (fault === '429') [status, value] = [429, {}]
@@ -111,13 +124,18 @@ export class FakeFly {
     else if (allowed) [status, value] = await this.#route({ ...call, body })
     if (fault === 'lost') return void request.socket.destroy()
     if (fault === 'after') [status, value] = [500, { error: 'internal' }]
-    response.writeHead(status, { 'fly-request-id': ulid(), ...(fault === '429' && { 'retry-after': '1' }) })
+    response.writeHead(status, {
+      'fly-request-id': ulid(),
+      ...(fault === '429' && { 'retry-after': '1' }),
+    })
     response.end(JSON.stringify(value))
   }
 
   #chance(): Fault | null {
     if (!this.chaos || this.chaos.random() > this.chaos.rate) return null
-    return (['before', 'after', 'lost', '429'] as const)[Math.floor(this.chaos.random() * 4)] ?? null
+    return (
+      (['before', 'after', 'lost', '429'] as const)[Math.floor(this.chaos.random() * 4)] ?? null
+    )
   }
 
   #meter(method: string, path: string): void {
@@ -135,7 +153,14 @@ export class FakeFly {
     if (path === '/apps') {
       if (this.apps.has(String(body['name'])))
         return [422, { error: 'Name has already been taken', status: 'name_taken' }]
-      const fresh = { id: ulid(), network: body['network'], ips: [], machines: new Map(), volumes: [], secrets: [] }
+      const fresh = {
+        id: ulid(),
+        network: body['network'],
+        ips: [],
+        machines: new Map(),
+        volumes: [],
+        secrets: [],
+      }
       this.apps.set(String(body['name']), { name: String(body['name']), ...fresh })
       return [201, { id: name, created_at: Date.now() }]
     }
@@ -158,15 +183,18 @@ export class FakeFly {
       if (method === 'POST') app.ips.push({ ip: 'fdaa:0:1::2', network: body['network'] })
       return [200, { ips: app.ips }]
     }
-    if (!id) return method === 'GET' ? [200, this.machines(name).map(shown)] : this.#create(app, body)
+    if (!id)
+      return method === 'GET' ? [200, this.machines(name).map(shown)] : this.#create(app, body)
     const machine = app.machines.get(id)
     if (!machine) return [404, { error: `machine not found, '${id}'` }]
     if (verb === 'lease') return this.#lease(machine, call)
     if (verb === 'wait') return await this.#wait(machine, call.query)
     if (verb === 'logs') return [200, { message: `said by ${machine.name}` }]
     if (method === 'GET') return [200, shown(machine)]
-    if (verb === 'metadata') return (Object.assign(machine.config.metadata ?? {}, { [key]: body['value'] }), [200, {}])
-    const held = machine.lease && machine.lease.endsAt > Date.now() && machine.lease.nonce !== call.nonce
+    if (verb === 'metadata')
+      return (Object.assign(machine.config.metadata ?? {}, { [key]: body['value'] }), [200, {}])
+    const held =
+      machine.lease && machine.lease.endsAt > Date.now() && machine.lease.nonce !== call.nonce
     if (held)
       return [
         409,
@@ -178,12 +206,16 @@ export class FakeFly {
     if (method === 'DELETE') {
       if (machine.undying) return [422, { error: 'it stays' }]
       machine.state = 'destroyed'
-      for (const volume of app.volumes) if (volume.attached_machine_id === id) delete volume.attached_machine_id
+      for (const volume of app.volumes)
+        if (volume.attached_machine_id === id) delete volume.attached_machine_id
       return [200, { ok: true }]
     }
-    if (verb === 'cordon' || verb === 'uncordon') return ((machine.cordoned = verb === 'cordon'), [200, { ok: true }])
+    if (verb === 'cordon' || verb === 'uncordon')
+      return ((machine.cordoned = verb === 'cordon'), [200, { ok: true }])
     if (verb === 'stop')
-      return (this.#event(machine, 'stop', 'stopping'), (machine.state = 'stopped'), [200, { ok: true }])
+      return (
+        this.#event(machine, 'stop', 'stopping'), (machine.state = 'stopped'), [200, { ok: true }]
+      )
     if (verb === 'start' && !['stopped', 'failed'].includes(machine.state))
       return [412, { error: 'failed_precondition: unable to start' }]
     if (verb === 'start') return (this.#boot(machine), [200, {}])
@@ -209,7 +241,9 @@ export class FakeFly {
       made: 1,
     }
     for (const mount of config.mounts ?? []) {
-      const volume = volumes.find((volume) => volume.id === mount.volume && !volume.attached_machine_id)
+      const volume = volumes.find(
+        (volume) => volume.id === mount.volume && !volume.attached_machine_id,
+      )
       if (!volume) return [412, { error: 'failed_precondition: volume already claimed' }]
       volume.attached_machine_id = id
     }
@@ -240,8 +274,12 @@ export class FakeFly {
     machine.made++
     const answer = shown(machine)
     if (this.#nature(machine) === 'reverts')
-      setTimeout(() => Object.assign(machine, { instance_id, config, image_ref, state, events, checks }), bootMs)
-    else if (body['skip_launch'] || state === 'stopped') setTimeout(() => (machine.state = 'stopped'), bootMs)
+      setTimeout(
+        () => Object.assign(machine, { instance_id, config, image_ref, state, events, checks }),
+        bootMs,
+      )
+    else if (body['skip_launch'] || state === 'stopped')
+      setTimeout(() => (machine.state = 'stopped'), bootMs)
     else this.#boot(machine)
     return [200, answer]
   }
@@ -251,10 +289,15 @@ export class FakeFly {
     const version = machine.instance_id
     const expected = [
       ...Object.keys(machine.config.checks ?? {}),
-      ...(machine.config.services ?? []).flatMap(({ checks }) => (checks ?? []).map((_, at) => `servicecheck-0${at}`)),
+      ...(machine.config.services ?? []).flatMap(({ checks }) =>
+        (checks ?? []).map((_, at) => `servicecheck-0${at}`),
+      ),
     ]
     const later = (afterMs: number, effect: () => void) =>
-      setTimeout(() => version === machine.instance_id && machine.state !== 'destroyed' && effect(), afterMs)
+      setTimeout(
+        () => version === machine.instance_id && machine.state !== 'destroyed' && effect(),
+        afterMs,
+      )
     const crash = (state: string, code = 7) => {
       const exit_event = { exit_code: code, requested_stop: false, restarting: state === 'started' }
       machine.events?.unshift({
@@ -301,7 +344,11 @@ export class FakeFly {
         },
       ]
     if (method === 'DELETE') machine.lease = null
-    else machine.lease = { nonce: nonce ?? ulid(), endsAt: Date.now() + (Number(body['ttl']) * 1000) / this.leaseSpeed }
+    else
+      machine.lease = {
+        nonce: nonce ?? ulid(),
+        endsAt: Date.now() + (Number(body['ttl']) * 1000) / this.leaseSpeed,
+      }
     return [201, { status: 'success', data: { nonce: machine.lease?.nonce } }]
   }
 
@@ -313,10 +360,13 @@ export class FakeFly {
     const deadline = Date.now() + seconds * 1000
     while (Date.now() < deadline) {
       if (machine.state === 'destroyed')
-        return states.includes('destroyed') ? [200, { ok: true }] : [404, { error: 'machine not found' }]
+        return states.includes('destroyed')
+          ? [200, { ok: true }]
+          : [404, { error: 'machine not found' }]
       const version = query.get('version') ?? machine.instance_id
       const rests = states.includes('settled') && !['created', 'replacing'].includes(machine.state)
-      if ((rests || states.includes(machine.state)) && machine.instance_id === version) return [200, { ok: true }]
+      if ((rests || states.includes(machine.state)) && machine.instance_id === version)
+        return [200, { ok: true }]
       await delay(5)
     }
     return [
@@ -339,6 +389,7 @@ function shown({ lease: _lease, made: _made, ...machine }: Kept): Machine {
 }
 
 function imageRef({ image = '' }: MachineConfig): NonNullable<Machine['image_ref']> {
-  const [, registry = '', repository = '', digest = ''] = /^([^/]+)\/([^@:]+)@(.+)$/.exec(image) ?? []
+  const [, registry = '', repository = '', digest = ''] =
+    /^([^/]+)\/([^@:]+)@(.+)$/.exec(image) ?? []
   return { registry, repository, digest }
 }

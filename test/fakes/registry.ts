@@ -8,7 +8,9 @@ export class FakeRegistry {
   readonly #held = new Map<string, string>()
   readonly #server = createServer((request, response) => {
     const manifest = this.#held.get(request.url ?? '')
-    response.writeHead(manifest ? 200 : 404, { 'content-type': 'application/vnd.oci.image.manifest.v1+json' })
+    response.writeHead(manifest ? 200 : 404, {
+      'content-type': 'application/vnd.oci.image.manifest.v1+json',
+    })
     response.end(manifest)
   })
 
@@ -21,11 +23,21 @@ export class FakeRegistry {
 
   /** Its name with the tag, and its digest. */
   put(repository: string, tag: string): { name: string; digest: string } {
-    const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: 'sha256:c', size: 1 }
+    const config = {
+      mediaType: 'application/vnd.oci.image.config.v1+json',
+      digest: 'sha256:c',
+      size: 1,
+    }
     const layers = [{ digest: 'sha256:l', size: 2 }]
-    const manifest = JSON.stringify({ schemaVersion: 2, config, layers, annotations: { repository, tag } })
+    const manifest = JSON.stringify({
+      schemaVersion: 2,
+      config,
+      layers,
+      annotations: { repository, tag },
+    })
     const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`
-    for (const reference of [tag, digest]) this.#held.set(`/v2/${repository}/manifests/${reference}`, manifest)
+    for (const reference of [tag, digest])
+      this.#held.set(`/v2/${repository}/manifests/${reference}`, manifest)
     return { name: `${this.host}/${repository}:${tag}`, digest }
   }
 

@@ -13,8 +13,12 @@ test('every point is at one place of the gateway, and is brought about by a test
   const code = texts('gateway/src').join('\n')
   const tests = texts('test/e2e').join('\n')
   expect(
-    injectedPoints.filter((name) => name !== 'in-state' && code.split(`crashPoint('${name}')`).length !== 2),
+    injectedPoints.filter(
+      (name) => name !== 'in-state' && code.split(`crashPoint('${name}')`).length !== 2,
+    ),
   ).toEqual([])
-  expect(Object.keys(crashPoints).filter((name) => !new RegExp(`'${name}['": ]`).test(tests))).toEqual([])
+  expect(
+    Object.keys(crashPoints).filter((name) => !new RegExp(`'${name}['": ]`).test(tests)),
+  ).toEqual([])
   expect(Object.keys(crashPoints)).toHaveLength(25)
 })

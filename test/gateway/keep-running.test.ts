@@ -12,13 +12,18 @@ const script = join(import.meta.dirname, '../../gateway/keep-running.sh')
 async function keepRunning(text: string) {
   const lives = join(await mkdtemp(join(tmpdir(), 'tarmac-lives-')), 'lives')
   const command = `echo $$ >> $LIVES; ${text}`
-  const child = spawn(script, ['sh', '-c', command], { stdio: 'ignore', env: { ...process.env, LIVES: lives } })
+  const child = spawn(script, ['sh', '-c', command], {
+    stdio: 'ignore',
+    env: { ...process.env, LIVES: lives },
+  })
   const count = async () => (await readFile(lives, 'utf8').catch(() => '')).split('\n').length - 1
   return { child, exit: once(child, 'exit'), count }
 }
 
 test('a gateway that is killed, or fails, is started again; one that ends by itself is not', async () => {
-  const { exit, count } = await keepRunning('case $(wc -l < $LIVES) in 1) kill -9 $$ ;; 2) exit 1 ;; esac; exit 0')
+  const { exit, count } = await keepRunning(
+    'case $(wc -l < $LIVES) in 1) kill -9 $$ ;; 2) exit 1 ;; esac; exit 0',
+  )
   expect(await exit).toEqual([0, null])
   expect(await count()).toBe(3)
 })
@@ -30,7 +35,9 @@ test('a wrong setting ends it at once', async () => {
 })
 
 test('a signal to stop reaches the gateway, whose end is waited for', async () => {
-  const { child, exit, count } = await keepRunning('trap "sleep 0.3; exit 7" TERM; while :; do sleep 0.05; done')
+  const { child, exit, count } = await keepRunning(
+    'trap "sleep 0.3; exit 7" TERM; while :; do sleep 0.05; done',
+  )
   await expect.poll(count).toBe(1)
   child.kill('SIGTERM')
   expect(await exit).toEqual([7, null])

@@ -23,7 +23,8 @@ let dir: string
 beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), 'tarmac-stall-'))))
 afterEach(() => rm(dir, { recursive: true }))
 
-const times = <T>(count: number, make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i))
+const times = <T>(count: number, make: (i: number) => T): T[] =>
+  Array.from({ length: count }, (_, i) => make(i))
 const many = (parts: Buffer[]) => Buffer.concat([...parts, end])
 
 const archives: [what: string, make: () => Buffer][] = [
@@ -33,7 +34,8 @@ const archives: [what: string, make: () => Buffer][] = [
   ],
   [
     'large pax headers',
-    () => many(times(500, (i) => Buffer.concat([pax({ comment: 'x'.repeat(60_000) }), file(`${i}`)]))),
+    () =>
+      many(times(500, (i) => Buffer.concat([pax({ comment: 'x'.repeat(60_000) }), file(`${i}`)]))),
   ],
   ['a gzip bomb', () => gzipSync(tar(file('a', Buffer.alloc(64 * 2 ** 20))))],
   ['a zstd bomb', () => zstdCompressSync(tar(file('a', Buffer.alloc(64 * 2 ** 20))))],
@@ -46,7 +48,9 @@ test.each(archives)(
   async (_, make) => {
     const bytes = make()
     await using sources = await Sources.open({ dir })
-    const pieces = times(Math.ceil(bytes.length / 65_536), (i) => bytes.subarray(i * 65_536, (i + 1) * 65_536))
+    const pieces = times(Math.ceil(bytes.length / 65_536), (i) =>
+      bytes.subarray(i * 65_536, (i + 1) * 65_536),
+    )
     const hold = await longestHold(async () => {
       const signal = AbortSignal.timeout(60_000)
       await sources.receive(Readable.from(pieces), { signal }).catch(() => {}) // some are refused
@@ -58,7 +62,10 @@ test.each(archives)(
 
 /** A tree that exists only as its list of entries. */
 async function largeTree(): Promise<{ digest: string; entries: TreeEntry[] }> {
-  const entries = times(200_000, (i): TreeEntry => ({ type: 'folder', path: `folder-${1_000_000 + i}` }))
+  const entries = times(200_000, (i): TreeEntry => ({
+    type: 'folder',
+    path: `folder-${1_000_000 + i}`,
+  }))
   const digest = `sha256:${'a'.repeat(64)}`
   const folder = join(dir, 'trees', 'a'.repeat(64))
   await mkdir(folder, { recursive: true })
@@ -85,8 +92,13 @@ test('a kept source of 200,000 entries, read back and sent to the daemon under 1
 
 test('a plan of a megabyte', async () => {
   const variables = Object.fromEntries(times(60_000, (i) => [`V${i}`, 'x'.repeat(8)]))
-  const steps = [{ name: 'build', inputs: [{ image: 'a' }], variables, commands: [{ cmd: 'make' }] }]
-  const plan = JSON.stringify({ steps, deploy: { base: { image: 'a' }, inputs: [{ step: 'build', include: ['.'] }] } })
+  const steps = [
+    { name: 'build', inputs: [{ image: 'a' }], variables, commands: [{ cmd: 'make' }] },
+  ]
+  const plan = JSON.stringify({
+    steps,
+    deploy: { base: { image: 'a' }, inputs: [{ step: 'build', include: ['.'] }] },
+  })
   const how = {
     cacheKey: '',
     secretsHash: '',
@@ -105,7 +117,12 @@ test('the download of a log of 16 MiB, by a reader that takes all at once', asyn
   await using store = openSqliteStore(join(dir, 'tarmac.db'))
   await store.create({ id: 'd1', app: 'shop', options: DeploymentOptions.parse({}), source: null })
   const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
-  const texts = ['x'.repeat(65_536), 'word\n'.repeat(13_000), '\n'.repeat(65_536), 'a\r'.repeat(32_768)]
+  const texts = [
+    'x'.repeat(65_536),
+    'word\n'.repeat(13_000),
+    '\n'.repeat(65_536),
+    'a\r'.repeat(32_768),
+  ]
   for (let i = 0; i < 64; i++)
     await store.append(
       holder,
@@ -116,8 +133,15 @@ test('the download of a log of 16 MiB, by a reader that takes all at once', asyn
     new Writable({ write: (piece: Buffer, _, done) => ((bytes += piece.length), done()) }),
     { set: () => {}, setTimeout: () => {} },
   )
-  const request = { params: { id: 'd1' }, url: '/', headers: {}, acceptsEncodings: () => 'identity' }
-  const hold = await longestHold(() => downloadLog({ store })(request as never, response as never, () => {}) as never)
+  const request = {
+    params: { id: 'd1' },
+    url: '/',
+    headers: {},
+    acceptsEncodings: () => 'identity',
+  }
+  const hold = await longestHold(
+    () => downloadLog({ store })(request as never, response as never, () => {}) as never,
+  )
   expect(bytes).toBeGreaterThan(16 * 2 ** 20)
   expect(hold.longestMs).toBeLessThan(budgetMs)
 }, 60_000)
@@ -125,7 +149,8 @@ test('the download of a log of 16 MiB, by a reader that takes all at once', asyn
 test('a queue of 10,000', async () => {
   await using store = openSqliteStore(':memory:')
   const options = DeploymentOptions.parse({ lane: 'fifo' })
-  for (let i = 0; i < 9_999; i++) await store.create({ id: `d${i}`, app: 'shop', options, source: null })
+  for (let i = 0; i < 9_999; i++)
+    await store.create({ id: `d${i}`, app: 'shop', options, source: null })
   const hold = await longestHold(async () => {
     await store.publishQueuePositions({ builds: 2, appBuilds: 1, deploys: 8 })
     await store.claim({ builds: 2, appBuilds: 1, deploys: 8 })

@@ -25,10 +25,20 @@ import { authorization, startHttp } from './http/start-http.ts'
 
 type Store = ReturnType<typeof openSqliteStore>
 type Answer<T> = { status: number; body: T }
-type Settings = { publicIps?: 'report' | 'release'; watchMs?: number; deploys?: number; flyToml?: string }
+type Settings = {
+  publicIps?: 'report' | 'release'
+  watchMs?: number
+  deploys?: number
+  flyToml?: string
+}
 
 /** A gateway for images that exist, joined as `gateway.ts` does it; Fly and the registry are fakes. */
-export async function startMachines({ publicIps = 'report', watchMs = 0, deploys = 16, flyToml = '' }: Settings = {}) {
+export async function startMachines({
+  publicIps = 'report',
+  watchMs = 0,
+  deploys = 16,
+  flyToml = '',
+}: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
   const images = opening.use(await FakeRegistry.start())
@@ -55,7 +65,9 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
   const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
   // Nothing is built here: the rooms that build are not there.
   const vault = new Vault(store, null)
-  const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<typeof makeSteps>[0]
+  const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
+    typeof makeSteps
+  >[0]
   const settings = { region: 'fra', publicIps, plansDir: '/tmp/plans', key: new Uint8Array(32) }
   const steps = makeSteps(deps, settings as unknown as Parameters<typeof makeSteps>[1])
   const limits = {
@@ -109,15 +121,25 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
         cancel: (...asked) => parts.rollouts.cancel(...asked),
       },
       audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(10_000)),
-      deleteApp: (app, foreign) => deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(10_000)),
+      deleteApp: (app, foreign) =>
+        deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(10_000)),
     }),
   )
   const open = opening.move()
 
-  const call = async <T>(method: string, path: string, body?: object, headers = {}): Promise<Answer<T>> => {
+  const call = async <T>(
+    method: string,
+    path: string,
+    body?: object,
+    headers = {},
+  ): Promise<Answer<T>> => {
     const answer = await fetch(server.url + path, {
       method,
-      headers: { ...authorization, ...(body && { 'content-type': 'application/json' }), ...headers },
+      headers: {
+        ...authorization,
+        ...(body && { 'content-type': 'application/json' }),
+        ...headers,
+      },
       ...(body && { body: JSON.stringify(body) }),
     })
     const text = await answer.text()
@@ -139,7 +161,10 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
     get: async <T>(path: string) => (await call<T>('GET', path)).body,
     /** `POST …/deployments` with JSON, to its end. */
     deploy: async (app: string, source: object, options: object = {}) => {
-      const { body } = await call<Deployment>('POST', `/v1/apps/${app}/deployments`, { source, ...options })
+      const { body } = await call<Deployment>('POST', `/v1/apps/${app}/deployments`, {
+        source,
+        ...options,
+      })
       return ended(body.id)
     },
     rolledOut: async (id: string): Promise<Rollout> => {
@@ -153,7 +178,11 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
     form: async <T>(path: string, fields: Record<string, string | Blob>): Promise<Answer<T>> => {
       const body = new FormData()
       for (const [name, value] of Object.entries(fields)) body.append(name, value)
-      const answer = await fetch(server.url + path, { method: 'POST', headers: authorization, body })
+      const answer = await fetch(server.url + path, {
+        method: 'POST',
+        headers: authorization,
+        body,
+      })
       return { status: answer.status, body: (await answer.json()) as T }
     },
     /** Plays the build of a deployment that waits: to this image, or to its failure. */
@@ -163,7 +192,12 @@ export async function startMachines({ publicIps = 'report', watchMs = 0, deploys
       await store.advance(holder, 'fetching', 'analyzing')
       await store.advance(holder, 'analyzing', 'building')
       const problem = new Problem('build-failed', 'npm ci ended with exit code 1.').body()
-      await store.advance(holder, 'building', image ? 'built' : 'build_failed', image ? { image } : { problem })
+      await store.advance(
+        holder,
+        'building',
+        image ? 'built' : 'build_failed',
+        image ? { image } : { problem },
+      )
     },
     /** What the next deploys of a source find. */
     writeFlyToml: (text: string) => writeFile(join(root, 'fly.toml'), text),

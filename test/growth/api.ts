@@ -11,9 +11,15 @@ import { safeJson, visible, visibleJson, visibleLines } from '../../api/visible-
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const at = '2026-01-01T00:00:00.000Z'
-const rendered = (text: string) => renderEvent({ seq: 1, at, type: 'log', step: 'a', stream: 'stdout', text }, at)
+const rendered = (text: string) =>
+  renderEvent({ seq: 1, at, type: 'log', step: 'a', stream: 'stdout', text }, at)
 const verdict = (detail: string) =>
-  renderVerdict({ id: 'a', app: 'a', state: 'build_failed', problem: { title: 'a', detail } } as Deployment)
+  renderVerdict({
+    id: 'a',
+    app: 'a',
+    state: 'build_failed',
+    problem: { title: 'a', detail },
+  } as Deployment)
 
 export const api: Record<string, Shapes> = {
   'api/visible-text.ts › visible': hostileTexts(visible),
@@ -25,14 +31,20 @@ export const api: Record<string, Shapes> = {
   'api/options.ts › variableName': hostileTexts((text) => variableName.test(text)),
   'api/options.ts › DeploymentOptions': {
     ...hostileTexts((platform) => DeploymentOptions.safeParse({ platform })),
-    ...hostileTexts((commit) => DeploymentOptions.safeParse({ commit, tag: [commit], region: commit })),
-    'many platforms': (size) => () => DeploymentOptions.safeParse({ platform: repeated('linux/amd64,', size) }),
+    ...hostileTexts((commit) =>
+      DeploymentOptions.safeParse({ commit, tag: [commit], region: commit }),
+    ),
+    'many platforms': (size) => () =>
+      DeploymentOptions.safeParse({ platform: repeated('linux/amd64,', size) }),
   },
   'api/options.ts › readOptions': {
     ...hostileTexts((text) => readOptions([[text, text]])),
     ...hostileTexts((text) => readOptions([[`env.${text}`, text]])),
     'many variables': (size) => {
-      const query = listed(size, 10, (at): string => `env.A${at}`).map((name): [string, string] => [name, 'a'])
+      const query = listed(size, 10, (at): string => `env.A${at}`).map((name): [string, string] => [
+        name,
+        'a',
+      ])
       return () => readOptions(query)
     },
     'many tags': (size) => {
@@ -54,7 +66,9 @@ export const api: Record<string, Shapes> = {
   'api/app-settings.ts › patchSettings': {
     ...hostileTexts((text) => patchSettings({}, { env: { [text]: text }, platform: text })),
     'many variables': (size) => {
-      const own = { env: Object.fromEntries(listed(size, 12, (at) => `A${at}`).map((name) => [name, 'a'])) }
+      const own = {
+        env: Object.fromEntries(listed(size, 12, (at) => `A${at}`).map((name) => [name, 'a'])),
+      }
       const gone = Object.fromEntries(Object.keys(own.env).map((name) => [name, null]))
       return () => [patchSettings(own, { env: gone }), patchSettings({}, own)]
     },

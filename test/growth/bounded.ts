@@ -38,8 +38,12 @@ export const bounded: Record<string, Shapes> = {
   'gateway/src/flytoml/reserved.ts › refuseReservedMetadata': hostileTexts((name) =>
     refuseReservedMetadata('machine_config', { [name]: 'a' }),
   ),
-  'gateway/src/flytoml/reserved.ts › refuseReservedGroups': hostileTexts((name) => refuseReservedGroups([name])),
-  'gateway/src/flytoml/reserved.ts › refuseEnvNames': hostileTexts((name) => refuseEnvNames({ [name]: 'a' })),
+  'gateway/src/flytoml/reserved.ts › refuseReservedGroups': hostileTexts((name) =>
+    refuseReservedGroups([name]),
+  ),
+  'gateway/src/flytoml/reserved.ts › refuseEnvNames': hostileTexts((name) =>
+    refuseEnvNames({ [name]: 'a' }),
+  ),
   'gateway/src/flytoml/toml-size.ts › tomlParts': {
     ...hostileTexts(tomlParts),
     'texts of several lines that never close': (size) => () => tomlParts(repeated('"""\n', size)),
@@ -60,6 +64,7 @@ export const bounded: Record<string, Shapes> = {
   },
   'gateway/src/registry/image-parts.ts › refuseUnusable': {
     ...hostileTexts((text) => refuseUnusable('r/web', manifest(text), 'linux/amd64')),
-    'many layers': (size) => () => refuseUnusable('r/web', manifest(manyLayers(size)), 'linux/amd64'),
+    'many layers': (size) => () =>
+      refuseUnusable('r/web', manifest(manyLayers(size)), 'linux/amd64'),
   },
 }

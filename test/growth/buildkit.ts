@@ -19,8 +19,15 @@ import { StepLog } from '../../gateway/src/buildkit/step-log.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
-const entry = (path: string): TreeEntry => ({ type: 'file', path, mode: 0o644, sizeBytes: 0, sha256: '' })
-const entriesOf = (size: number) => sortEntries(listed(size, 30, (at) => entry(`src-of-the-app-with-number-${at}`)))
+const entry = (path: string): TreeEntry => ({
+  type: 'file',
+  path,
+  mode: 0o644,
+  sizeBytes: 0,
+  sha256: '',
+})
+const entriesOf = (size: number) =>
+  sortEntries(listed(size, 30, (at) => entry(`src-of-the-app-with-number-${at}`)))
 
 /** Patterns that grow over a tree that stays, and a tree that grows under patterns that stay. */
 const ignored = (pattern: (at: number) => string): Shapes => {
@@ -51,17 +58,28 @@ const dockerfile =
     return () => readDockerfile(tree, 'Dockerfile').finally(() => rmSync(root, { recursive: true }))
   }
 
-const progressWith = (plain = (text: string) => text) => new Progress({ emit: () => {}, pushing: () => {}, plain })
+const progressWith = (plain = (text: string) => text) =>
+  new Progress({ emit: () => {}, pushing: () => {}, plain })
 const news = (vertexes: object[]) => StatusResponse.decode(StatusResponse.encode({ vertexes }))
 const failure = (details: string) => {
   const error = Object.assign(new Error('a'), { code: 2, details, metadata: new Metadata() })
-  return solveProblem(error, { progress: progressWith(), plain: (text) => text, changed: null, root: null })
+  return solveProblem(error, {
+    progress: progressWith(),
+    plain: (text) => text,
+    changed: null,
+    root: null,
+  })
 }
 const access = new ImageAccess({ loginFor: () => null, own: 'a', mirrors: {}, keepMs: 0 })
-const policy = new ImagePolicy({ allowed: ['docker.io'], frontends: [], own: 'a', refreshMs: 1000 }, access)
+const policy = new ImagePolicy(
+  { allowed: ['docker.io'], frontends: [], own: 'a', refreshMs: 1000 },
+  access,
+)
 const question = (identifier: string, digest?: string) =>
   PolicyQuestion.decode(
-    PolicyQuestion.encode({ about: { source: { identifier }, ...(digest && { image: { digest } }) } }),
+    PolicyQuestion.encode({
+      about: { source: { identifier }, ...(digest && { image: { digest } }) },
+    }),
   )
 const digestOf = (at: number) => `sha256:${`${at}`.padStart(64, '0')}`
 
@@ -106,8 +124,12 @@ export const buildkit: Record<string, Shapes> = {
       return () => filterEntries(entries, [`${'*a'.repeat(140)}b`])
     },
   },
-  'gateway/src/buildkit/context/context-tar.ts › tarHeader': hostileTexts((text) => tarHeader(entry(text), 0)),
-  'gateway/src/buildkit/context/context-tar.ts › tarBytes': hostileTexts((text) => tarBytes([entry(text)])),
+  'gateway/src/buildkit/context/context-tar.ts › tarHeader': hostileTexts((text) =>
+    tarHeader(entry(text), 0),
+  ),
+  'gateway/src/buildkit/context/context-tar.ts › tarBytes': hostileTexts((text) =>
+    tarBytes([entry(text)]),
+  ),
   'api/dockerignore/parse-ignore-file.ts › parseIgnoreFile': {
     ...hostileTexts(parseIgnoreFile),
     ...hostileTexts(parseIgnoreFile, (text) => `!${text}`),
@@ -126,7 +148,9 @@ export const buildkit: Record<string, Shapes> = {
     'many requests': (size) => () => failure(repeated('//a/v2/a', size)),
   },
   'gateway/src/buildkit/image-policy.ts › ImagePolicy': {
-    ...hostileTexts((text) => policy.forBuild('a', null, false).answer(question(`docker-image://docker.io/${text}`))),
+    ...hostileTexts((text) =>
+      policy.forBuild('a', null, false).answer(question(`docker-image://docker.io/${text}`)),
+    ),
     'many images in a text': (size) => {
       const found = policy.forBuild('a', null, true)
       const names = listed(size, 100, (at) => `docker-image://docker.io/library/a${at}`)
@@ -139,7 +163,9 @@ export const buildkit: Record<string, Shapes> = {
   'gateway/src/buildkit/progress.ts › Progress': {
     'many steps': (size) => {
       const all = listed(size, 100, (at) => `sha256:${at}`)
-      const begun = all.map((digest) => news([{ digest, name: digest, started: { seconds: 1, nanos: 0 } }]))
+      const begun = all.map((digest) =>
+        news([{ digest, name: digest, started: { seconds: 1, nanos: 0 } }]),
+      )
       return () => {
         const progress = progressWith()
         for (const one of begun) {
@@ -152,7 +178,9 @@ export const buildkit: Record<string, Shapes> = {
     'many steps that have ended': (size) => {
       const time = { seconds: 1, nanos: 0 }
       const all = listed(size, 100, (at) => `sha256:${at}`)
-      const ended = all.map((digest) => news([{ digest, name: digest, started: time, completed: time }]))
+      const ended = all.map((digest) =>
+        news([{ digest, name: digest, started: time, completed: time }]),
+      )
       return () => {
         const progress = progressWith()
         for (const one of ended) {
@@ -163,7 +191,9 @@ export const buildkit: Record<string, Shapes> = {
     },
     'much output in small pieces': (size) => {
       const log = { vertex: 'a', stream: 1, text: Buffer.from('a') }
-      const some = StatusResponse.decode(StatusResponse.encode({ logs: listed(size, 10, () => log) }))
+      const some = StatusResponse.decode(
+        StatusResponse.encode({ logs: listed(size, 10, () => log) }),
+      )
       return () => {
         const progress = progressWith()
         progress.take(news([{ digest: 'a', name: 'a' }]))

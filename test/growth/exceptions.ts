@@ -8,10 +8,14 @@ export const exceptions: Record<string, string> = {
   'gateway/src/settings.ts': 'the operator sets it',
   'gateway/src/crash-point.ts': 'tests set it',
   'gateway/src/store/': 'reads what the gateway itself has written; the writers have their limits',
-  'gateway/src/deployments/packed-json.ts › unpackJson': 'reads what the gateway itself has written',
-  'gateway/src/deployments/tree-manifest.ts › readManifest': 'reads what the gateway itself has written',
-  'gateway/src/deployments/states.ts › clears': 'reads the name of a state, which is a constant of ours',
-  'gateway/src/http/body/request-form.ts › checkForm': 'reads one header of a request, 16 KiB at most',
+  'gateway/src/deployments/packed-json.ts › unpackJson':
+    'reads what the gateway itself has written',
+  'gateway/src/deployments/tree-manifest.ts › readManifest':
+    'reads what the gateway itself has written',
+  'gateway/src/deployments/states.ts › clears':
+    'reads the name of a state, which is a constant of ours',
+  'gateway/src/http/body/request-form.ts › checkForm':
+    'reads one header of a request, 16 KiB at most',
   'gateway/src/http/upgrades.ts › Upgrades': 'reads headers of a request, 16 KiB at most',
   'gateway/src/buildkit/daemon/step-limits.ts': 'reads control groups of this machine',
   'gateway/src/buildkit/daemon/step-probe.ts': 'reads the output of a script of ours',
@@ -22,14 +26,18 @@ export const exceptions: Record<string, string> = {
   'gateway/src/buildkit/build-policy.ts › BuildPolicy':
     'reads names of images as the build daemon asks for them; ImagePolicy has its row',
   'gateway/src/registry/image-access.ts': 'reads names of images, by imageName, which has its row',
-  'gateway/src/registry/image-parts.ts': 'JSON.parse of a manifest of 8 MiB at most, which is linear',
-  'gateway/src/host/': 'reads what the kernel and tools of the operator say, not what a stranger says',
+  'gateway/src/registry/image-parts.ts':
+    'JSON.parse of a manifest of 8 MiB at most, which is linear',
+  'gateway/src/host/':
+    'reads what the kernel and tools of the operator say, not what a stranger says',
   'gateway/src/fly/': 'reads what Fly answers, 32 MiB at most; its regular expressions are linear',
   'gateway/src/registry/docker-config.ts': 'the operator writes it',
   'gateway/src/registry/registry.ts':
     'reads headers of the registry, 16 KiB at most; its regular expressions are linear',
-  'gateway/src/registry/image-index.ts › imageIndex': 'splits the name of a platform, which is checked before',
-  'gateway/src/isolation/': 'reads addresses of this machine, what its tools say, and the output of a script of ours',
+  'gateway/src/registry/image-index.ts › imageIndex':
+    'splits the name of a platform, which is checked before',
+  'gateway/src/isolation/':
+    'reads addresses of this machine, what its tools say, and the output of a script of ours',
   'gateway/src/buildkit/daemon/daemon.ts': 'reads the mounts and containers of this machine',
   'gateway/src/buildkit/context/context-server.ts › ContextServer':
     'reads one header of the build daemon; its work is filterEntries and tarHeader, which have their rows',
@@ -39,20 +47,25 @@ export const exceptions: Record<string, string> = {
     'reads by idempotencyKeyOf, readOptions and readImageSource, which have their rows',
   'gateway/src/http/routes/create-deployment.ts › retryDeployment':
     'reads by idempotencyKeyOf and knownQuery, which have their rows',
-  'gateway/src/http/routes/cancel-deployment.ts › cancelDeployment': 'reads by cancelWishOf, which has its row',
+  'gateway/src/http/routes/cancel-deployment.ts › cancelDeployment':
+    'reads by cancelWishOf, which has its row',
   'gateway/src/http/log/endpoint.ts':
     'reads the address and the Accept header, 16 KiB at most; its regular expressions are linear',
-  'gateway/src/http/routes/releases.ts': 'reads one name of an owner in the query, by the rule of AppName',
+  'gateway/src/http/routes/releases.ts':
+    'reads one name of an owner in the query, by the rule of AppName',
   'gateway/src/http/routes/rollouts.ts':
     'reads a body of 1 MiB at most, 1000 targets at most, each by parseOptions, which has its row',
-  'gateway/src/sources/sources.ts › Intake': 'reads by TarReader, TreeShape and sourcePath, which have their rows',
+  'gateway/src/sources/sources.ts › Intake':
+    'reads by TarReader, TreeShape and sourcePath, which have their rows',
   'gateway/src/sources/archive/tar-header.ts': 'reads one block of 512 bytes',
   'gateway/src/commands/drift.ts': 'reads what Fly answers about machines and addresses',
   'gateway/src/build/build-image.ts':
     'reads a message of 2,000 characters at most, and the platforms, which are checked before',
   'gateway/src/secrets/vault.ts › Vault': 'checks a name by SecretName, which has its row',
-  'gateway/src/build/with-disk-space.ts › withinRoom': 'looks for fixed words in the output of steps',
-  'gateway/src/railpack/open-planner.ts': 'reads the version of the planner that the operator has installed',
+  'gateway/src/build/with-disk-space.ts › withinRoom':
+    'looks for fixed words in the output of steps',
+  'gateway/src/railpack/open-planner.ts':
+    'reads the version of the planner that the operator has installed',
   'gateway/src/railpack/plan-cache.ts › PlanCache': 'reads what the gateway itself has written',
   'gateway/src/railpack/prepare.ts › prepare': 'JSON.parse of 8 MiB at most, which is linear',
   'api/options.ts › variables':
@@ -61,5 +74,7 @@ export const exceptions: Record<string, string> = {
 
 export const exceptionOf = (parser: string): string | undefined =>
   Object.keys(exceptions).find((name) =>
-    name.endsWith('/') ? parser.startsWith(name) : parser === name || parser.startsWith(`${name} › `),
+    name.endsWith('/')
+      ? parser.startsWith(name)
+      : parser === name || parser.startsWith(`${name} › `),
   )

@@ -21,8 +21,16 @@ import { mergeConfig } from '../../gateway/src/deploy/config/merge-config.ts'
 import { planRollout } from '../../gateway/src/deploy/plan.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
-const options = { env: {}, count: null, owner: null, region: null, strategy: null, ha: false } as DeploymentOptions
-const desiredOf = (flyToml: string) => desiredApp({ flyToml, app: 'a', options, defaults: { region: 'fra' } })
+const options = {
+  env: {},
+  count: null,
+  owner: null,
+  region: null,
+  strategy: null,
+  ha: false,
+} as DeploymentOptions
+const desiredOf = (flyToml: string) =>
+  desiredApp({ flyToml, app: 'a', options, defaults: { region: 'fra' } })
 const readToml = (text: string) =>
   readFlyToml(
     text,
@@ -37,7 +45,8 @@ const file = (make: (size: number) => string) => (size: number) => {
 const lines = (charsEach: number, line: (at: number) => string) => (size: number) =>
   listed(size, charsEach, line).join('\n')
 const quoted = (text: string) => JSON.stringify(text).replaceAll('\\u0000', ' ')
-const names = (size: number) => Object.fromEntries(listed(size, 12, (at) => `A${at}`).map((name) => [name, 'a']))
+const names = (size: number) =>
+  Object.fromEntries(listed(size, 12, (at) => `A${at}`).map((name) => [name, 'a']))
 const marks = { image: { reference: 'a' }, deployment: 'a', number: 1, owner: null, builder: null }
 
 export const flyToml: Record<string, Shapes> = {
@@ -45,8 +54,12 @@ export const flyToml: Record<string, Shapes> = {
   'gateway/src/flytoml/reserved.ts › refuseReservedMetadata': hostileTexts((name) =>
     refuseReservedMetadata('a', { [name]: name }),
   ),
-  'gateway/src/flytoml/reserved.ts › refuseReservedGroups': hostileTexts((name) => refuseReservedGroups([name])),
-  'gateway/src/flytoml/reserved.ts › refuseEnvNames': hostileTexts((name) => refuseEnvNames({ [name]: name })),
+  'gateway/src/flytoml/reserved.ts › refuseReservedGroups': hostileTexts((name) =>
+    refuseReservedGroups([name]),
+  ),
+  'gateway/src/flytoml/reserved.ts › refuseEnvNames': hostileTexts((name) =>
+    refuseEnvNames({ [name]: name }),
+  ),
   'gateway/src/flytoml/toml-size.ts › tomlParts': hostileTexts(tomlParts),
   'gateway/src/go/duration.ts › parseDuration': {
     ...hostileTexts(parseDuration),
@@ -67,11 +80,15 @@ export const flyToml: Record<string, Shapes> = {
       return () => goText(list)
     },
     'lists in lists': (size) => {
-      const list = listed(size, 200, () => '').map((): unknown => JSON.parse('['.repeat(90) + ']'.repeat(90)))
+      const list = listed(size, 200, () => '').map((): unknown =>
+        JSON.parse('['.repeat(90) + ']'.repeat(90)),
+      )
       return () => goText(list)
     },
     dates: (size) => {
-      const list = listed(size, 20, () => '').map(() => new TomlDate('2026-01-01T10:00:00.120+01:00'))
+      const list = listed(size, 20, () => '').map(
+        () => new TomlDate('2026-01-01T10:00:00.120+01:00'),
+      )
       return () => goText(list)
     },
   },
@@ -87,24 +104,37 @@ export const flyToml: Record<string, Shapes> = {
     ...hostileTexts(parseToml, (text) => `[${text}]`),
     ...hostileTexts(parseToml, (text) => `a = ${quoted(text)}`),
     'dotted keys': (size) => () => parseToml(`${repeated('a.', size)}a = 1`),
-    'lists in lists': (size) => () => parseToml(`a = ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
-    'tables in tables': (size) => () => parseToml(`a = ${'{a='.repeat(size / 4)}1${'}'.repeat(size / 4)}`),
+    'lists in lists': (size) => () =>
+      parseToml(`a = ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
+    'tables in tables': (size) => () =>
+      parseToml(`a = ${'{a='.repeat(size / 4)}1${'}'.repeat(size / 4)}`),
     'many tables': (size) => () => parseToml(listed(size, 8, (at) => `[t${at}]`).join('\n')),
     'many tables in a list': (size) => () => parseToml(repeated('[[a.b]]\n', size)),
     'deeper and deeper tables': (size) => () =>
-      parseToml(Array.from({ length: Math.sqrt(size) }, (_, at) => `[${'a.'.repeat(at)}a]`).join('\n')),
+      parseToml(
+        Array.from({ length: Math.sqrt(size) }, (_, at) => `[${'a.'.repeat(at)}a]`).join('\n'),
+      ),
   },
   'gateway/src/flytoml/parse-toml.ts › plain': {
     'long names in each other': (size) => {
-      const value = { [repeated('a', size)]: Object.fromEntries(listed(size, 10, (at) => `${at}`).entries()) }
+      const value = {
+        [repeated('a', size)]: Object.fromEntries(listed(size, 10, (at) => `${at}`).entries()),
+      }
       return () => plain(value)
     },
   },
   'gateway/src/flytoml/legacy-syntax.ts › patchToml': {
-    ...hostileTexts((text) => patchToml({ services: [{ concurrency: text, internal_port: text }] })),
-    ...hostileTexts((text) => patchToml({ env: { a: text }, processes: [{ name: text, command: text }] })),
+    ...hostileTexts((text) =>
+      patchToml({ services: [{ concurrency: text, internal_port: text }] }),
+    ),
+    ...hostileTexts((text) =>
+      patchToml({ env: { a: text }, processes: [{ name: text, command: text }] }),
+    ),
     'many services': (size) => {
-      const services = listed(size, 20, () => '').map(() => ({ internal_port: '80', tcp_checks: [{}] }))
+      const services = listed(size, 20, () => '').map(() => ({
+        internal_port: '80',
+        tcp_checks: [{}],
+      }))
       return () => patchToml({ services })
     },
   },
@@ -148,7 +178,9 @@ export const flyToml: Record<string, Shapes> = {
     ),
   },
   'gateway/src/deploy/config/desired.ts › desiredApp': {
-    'many process groups': file((size) => `[processes]\n${lines(12, (at) => `a${at} = "b"`)(size)}`),
+    'many process groups': file(
+      (size) => `[processes]\n${lines(12, (at) => `a${at} = "b"`)(size)}`,
+    ),
     'many process groups and services': file(
       (size) =>
         `${repeated('[[services]]\nprocesses = ["a1"]\n', size)}\n[processes]\n${lines(12, (at) => `a${at} = "b"`)(size)}`,
@@ -158,9 +190,13 @@ export const flyToml: Record<string, Shapes> = {
         `[[services]]\nprocesses = [${lines(8, (at) => `"a${at}",`)(size)}]\n[processes]\n${lines(12, (at) => `a${at} = "b"`)(size)}`,
     ),
     'many services': file((size) => repeated('[[services]]\ninternal_port = 80\n', size)),
-    'many checks': file((size) => lines(40, (at) => `[checks.a${at}]\ntype = "tcp"\nport = 80`)(size)),
+    'many checks': file((size) =>
+      lines(40, (at) => `[checks.a${at}]\ntype = "tcp"\nport = 80`)(size),
+    ),
     'many mounts': file((size) => lines(40, (at) => `[[mounts]]\nsource = "a${at}"`)(size)),
-    'many files': file((size) => lines(40, (at) => `[[files]]\nguest_path = "/a${at}"\nsecret_name = "A"`)(size)),
+    'many files': file((size) =>
+      lines(40, (at) => `[[files]]\nguest_path = "/a${at}"\nsecret_name = "A"`)(size),
+    ),
     'many unknown sections': file((size) => lines(8, (at) => `[t${at}]`)(size)),
     'much env': file((size) => `[env]\n${lines(10, (at) => `A${at} = 1`)(size)}`),
   },

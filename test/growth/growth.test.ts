@@ -23,9 +23,15 @@ const rows: Record<string, Shapes> = {
   ...http,
 }
 
-test('every parser of the product has a growth test, or a reason why it needs none', { timeout: 60_000 }, () => {
-  expect(parsers().filter((parser) => !(parser in rows) && exceptionOf(parser) === undefined)).toEqual([])
-})
+test(
+  'every parser of the product has a growth test, or a reason why it needs none',
+  { timeout: 60_000 },
+  () => {
+    expect(
+      parsers().filter((parser) => !(parser in rows) && exceptionOf(parser) === undefined),
+    ).toEqual([])
+  },
+)
 
 test(
   'every growth test is for something that the product exports, and every exception is needed',

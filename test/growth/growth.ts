@@ -52,7 +52,8 @@ async function cpuMs(work: () => unknown): Promise<number> {
 }
 
 /** So many characters of this text. */
-export const repeated = (text: string, size: number): string => text.repeat(Math.ceil(size / text.length))
+export const repeated = (text: string, size: number): string =>
+  text.repeat(Math.ceil(size / text.length))
 
 /** A text for each number, `charsEach` long on average, so many that they have `size` characters. */
 export const listed = <T = string>(size: number, charsEach: number, text: (at: number) => T): T[] =>
@@ -82,10 +83,27 @@ const units = [
   '[',
   '{',
 ]
-const moreUnits = ['"', "'", '\\', '\u001b[', '\u001b]', '\0', 'é', '\u0301', '💩', '1.', '1s', '!', '@']
+const moreUnits = [
+  '"',
+  "'",
+  '\\',
+  '\u001b[',
+  '\u001b]',
+  '\0',
+  'é',
+  '\u0301',
+  '💩',
+  '1.',
+  '1s',
+  '!',
+  '@',
+]
 
 /** Texts that are hostile to many a matcher: one thing again and again, and then something else. */
-export function hostileTexts(run: (text: string) => unknown, frame = (text: string) => text): Shapes {
+export function hostileTexts(
+  run: (text: string) => unknown,
+  frame = (text: string) => text,
+): Shapes {
   const ends = ['', '!\n']
   const shapes: Shapes = {}
   for (const unit of [...units, ...moreUnits])

@@ -11,7 +11,8 @@ import { readImageSource } from '../../gateway/src/http/body/read-image-source.t
 import { appParam } from '../../gateway/src/http/body/upload.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
-const withHeaders = (headers: Record<string, string>) => ({ headers, headersDistinct: {} }) as IncomingMessage
+const withHeaders = (headers: Record<string, string>) =>
+  ({ headers, headersDistinct: {} }) as IncomingMessage
 const withQuery = (query: Record<string, string>) =>
   ({ url: `/?${new URLSearchParams(query).toString()}`, headers: {} }) as Request
 const authorize = authorizer(['a'])
@@ -49,12 +50,16 @@ export const http: Record<string, Shapes> = {
   'gateway/src/http/routes/create-deployment.ts › idempotencyKeyOf': hostileTexts((text) =>
     idempotencyKeyOf({ get: () => text } as unknown as Request),
   ),
-  'gateway/src/http/body/upload.ts › appOf': hostileTexts((app) => appParam({ params: { app } } as unknown as Request)),
+  'gateway/src/http/body/upload.ts › appOf': hostileTexts((app) =>
+    appParam({ params: { app } } as unknown as Request),
+  ),
   'gateway/src/http/body/read-image-source.ts › readImageSource': {
     ...hostileTexts((image) => readImageSource({ image })),
     ...hostileTexts((owner) => readImageSource({ release: 1, owner, app: owner })),
     'many unknown fields': (size) => {
-      const source = Object.fromEntries(listed(size, 10, (at) => `a${at}`).map((name) => [name, name]))
+      const source = Object.fromEntries(
+        listed(size, 10, (at) => `a${at}`).map((name) => [name, name]),
+      )
       return () => readImageSource({ ...source, image: 'a' })
     },
   },

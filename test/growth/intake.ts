@@ -16,7 +16,13 @@ import { TreeShape } from '../../gateway/src/sources/archive/tree-shape.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
 /** Without the limits on one path: the parsers must be linear by themselves. */
-const limits = { ...defaultLimits, pathBytes: Infinity, nameBytes: Infinity, depth: Infinity, metadataBytes: Infinity }
+const limits = {
+  ...defaultLimits,
+  pathBytes: Infinity,
+  nameBytes: Infinity,
+  depth: Infinity,
+  metadataBytes: Infinity,
+}
 
 async function readTar(bytes: Buffer): Promise<void> {
   const pieces = (async function* () {
@@ -26,7 +32,8 @@ async function readTar(bytes: Buffer): Promise<void> {
   while (await reader.next());
 }
 
-const tarOf = (entries: TreeEntry[]) => Buffer.concat([...entries.map((entry) => tarHeader(entry, 0)), tarEnd])
+const tarOf = (entries: TreeEntry[]) =>
+  Buffer.concat([...entries.map((entry) => tarHeader(entry, 0)), tarEnd])
 
 const links =
   (path: (at: number) => string, target: (at: number) => string): Shape =>
@@ -53,7 +60,9 @@ export const sources: Record<string, Shapes> = {
     ...hostileTexts(collisionKey),
     ...hostileTexts(collisionKey, (text) => `é${text}`),
   },
-  'gateway/src/sources/archive/source-path.ts › shownName': hostileTexts((text) => shownName(Buffer.from(text))),
+  'gateway/src/sources/archive/source-path.ts › shownName': hostileTexts((text) =>
+    shownName(Buffer.from(text)),
+  ),
   'gateway/src/sources/archive/pax.ts › readPax': {
     ...hostileTexts((text) => readPax(Buffer.from(text))),
     'many records': (size) => {
@@ -75,7 +84,9 @@ export const sources: Record<string, Shapes> = {
   },
   'gateway/src/sources/archive/tar-reader.ts › TarReader': {
     'many empty files': (size) => {
-      const tar = tarOf(listed(size, 512, (at) => `f${at}`).map((path) => ({ type: 'folder', path })))
+      const tar = tarOf(
+        listed(size, 512, (at) => `f${at}`).map((path) => ({ type: 'folder', path })),
+      )
       return () => readTar(tar)
     },
     'one long name': (size) => {
@@ -112,7 +123,8 @@ export const sources: Record<string, Shapes> = {
       (at) => `link${at}`,
       () => `${'a/../'.repeat(60)}b`,
     ),
-    'a link with a long target': (size) => () => new TreeShape(defaultLimits).takeLink('a', repeated('. ', size)),
+    'a link with a long target': (size) => () =>
+      new TreeShape(defaultLimits).takeLink('a', repeated('. ', size)),
     'links that name each other': links(
       (at) => `link${at}`,
       (at) => `link${at + 1}`,

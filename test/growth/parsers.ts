@@ -46,7 +46,10 @@ export const exportedNames = (): string[] =>
   )
 
 /** What a module declares at its top, by name, and which of it others may use. */
-function declarations(body: readonly AnyNode[]): { declared: Map<string, AnyNode>; exported: Set<string> } {
+function declarations(body: readonly AnyNode[]): {
+  declared: Map<string, AnyNode>
+  exported: Set<string>
+} {
   const declared = new Map<string, AnyNode>()
   const exported = new Set<string>()
   for (const statement of body) {
@@ -72,11 +75,13 @@ function namesIn(node: AnyNode): [string, AnyNode][] {
 
 function looksIntoText(node: AnyNode): boolean {
   if (node.type === 'Literal') return node.regex !== undefined && node.regex !== null
-  if (node.type === 'NewExpression') return node.callee.type === 'Identifier' && node.callee.name === 'RegExp'
+  if (node.type === 'NewExpression')
+    return node.callee.type === 'Identifier' && node.callee.name === 'RegExp'
   if (node.type !== 'CallExpression' || node.callee.type !== 'MemberExpression') return false
   const { object, property } = node.callee
   if (property.type !== 'Identifier') return false
   return (
-    methods.has(property.name) || (object.type === 'Identifier' && object.name === 'JSON' && property.name === 'parse')
+    methods.has(property.name) ||
+    (object.type === 'Identifier' && object.name === 'JSON' && property.name === 'parse')
   )
 }

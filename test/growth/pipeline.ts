@@ -66,22 +66,29 @@ export const pipeline: Record<string, Shapes> = {
       for (const text of listed(size, 16, () => secret)) mask.take(log(text))
       return mask.give(true)
     },
-    'a secret in each text of a list': (size) => () => new Redactor([secret]).hide(listed(size, 16, () => secret)),
+    'a secret in each text of a list': (size) => () =>
+      new Redactor([secret]).hide(listed(size, 16, () => secret)),
     'a secret that never ends': (size) => () => redacted(listed(size, 4, () => 'abab')),
     'tokens that never end': (size) => () => redacted(listed(size, 8, () => 'eyJaaaaa')),
   },
   'gateway/src/secrets/redaction/aho-corasick.ts › Literals': {
-    ...hostileTexts((text) => new AhoCorasick(listed(text.length, 64, (at) => text.slice(64 * at, 64 * at + 64)))),
+    ...hostileTexts(
+      (text) => new AhoCorasick(listed(text.length, 64, (at) => text.slice(64 * at, 64 * at + 64))),
+    ),
     'many texts': (size) => () => new AhoCorasick(listed(size, 8, (at) => `text${at}`)),
   },
   'gateway/src/secrets/redaction/token-patterns.ts › TokenShapes': {
     ...hostileTexts(shapesIn),
     'beginnings of tokens': (size) => () => shapesIn(repeated('eyJghp_fm2_AKIA', size)),
   },
-  'gateway/src/secrets/redaction/secret-encodings.ts › secretForms': hostileTexts((text) => secretEncodings([text])),
+  'gateway/src/secrets/redaction/secret-encodings.ts › secretForms': hostileTexts((text) =>
+    secretEncodings([text]),
+  ),
   'gateway/src/pipeline/log-limit.ts › LogLimit': {
     'empty lines in one text': (size) => () =>
-      new LogLimit({ stepBytes: 10, allBytes: 10, tailBytes: size / 4 }).take(log(repeated('\n', size))),
+      new LogLimit({ stepBytes: 10, allBytes: 10, tailBytes: size / 4 }).take(
+        log(repeated('\n', size)),
+      ),
     'short texts': limited(() => '', 1),
     'lines over the tail': limited((at) => `line ${at}`, 10),
   },
@@ -91,17 +98,33 @@ export const pipeline: Record<string, Shapes> = {
   },
   'gateway/src/commands/diff.ts › differences': {
     'wide values': (size) => {
-      const value = Object.fromEntries(listed(size, 10, (at) => `a${at}`).map((name) => [name, name]))
-      return () => [differences(value, {}), differences({}, value), differences({ ...value, b: 1 }, value)]
+      const value = Object.fromEntries(
+        listed(size, 10, (at) => `a${at}`).map((name) => [name, name]),
+      )
+      return () => [
+        differences(value, {}),
+        differences({}, value),
+        differences({ ...value, b: 1 }, value),
+      ]
     },
   },
   'gateway/src/commands/existing-image.ts › fromImage': {
     ...hostileTexts((image) =>
-      fromImage({ app: 'a', options: { deploy: true } as never }, { image }, deps, AbortSignal.timeout(10_000)),
+      fromImage(
+        { app: 'a', options: { deploy: true } as never },
+        { image },
+        deps,
+        AbortSignal.timeout(10_000),
+      ),
     ),
     ...hostileTexts(
       (image) =>
-        fromImage({ app: 'a', options: { deploy: true } as never }, { image }, deps, AbortSignal.timeout(10_000)),
+        fromImage(
+          { app: 'a', options: { deploy: true } as never },
+          { image },
+          deps,
+          AbortSignal.timeout(10_000),
+        ),
       (text) => `a/${text}`,
     ),
   },

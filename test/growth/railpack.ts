@@ -13,7 +13,13 @@ import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const compiled = (plan: object) => {
   const source = http('http://a/b', { filename: 'c' })
-  const more = { cacheKey: 'a', secretsHash: 'a', platform: 'linux/amd64', source, builtAt: new Date(0) }
+  const more = {
+    cacheKey: 'a',
+    secretsHash: 'a',
+    platform: 'linux/amd64',
+    source,
+    builtAt: new Date(0),
+  }
   return compilePlan(readPlan(JSON.stringify({ deploy: { base: { image: 'a' } }, ...plan })), more)
 }
 const planOf = (plan: (size: number) => object) => (size: number) => {
@@ -29,7 +35,8 @@ const tree = { root: '/', digest: 'a', files: 0, sizeBytes: 0, entries: [] }
 export const railpack: Record<string, Shapes> = {
   'api/clean-path.ts › cleanPath': {
     ...hostileTexts(cleanPath),
-    'a long name and many ways up': (size) => () => cleanPath(`${repeated('a', size)}/${repeated('b/../', size)}`),
+    'a long name and many ways up': (size) => () =>
+      cleanPath(`${repeated('a', size)}/${repeated('b/../', size)}`),
     'down and up': (size) => () => cleanPath(repeated('a/', size) + repeated('../', size)),
   },
   'gateway/src/llb/image-name.ts › imageName': {
@@ -43,7 +50,11 @@ export const railpack: Record<string, Shapes> = {
   'gateway/src/railpack/choose-builder.ts › chooseWay': {
     ...hostileTexts((plan) => chooseBuilder(tree, { plan, dockerfile: null, build: {} })),
     'a long name and many ways up': (size) => () =>
-      chooseBuilder(tree, { plan: null, dockerfile: `${repeated('a', size)}/${repeated('b/../', size)}`, build: {} }),
+      chooseBuilder(tree, {
+        plan: null,
+        dockerfile: `${repeated('a', size)}/${repeated('b/../', size)}`,
+        build: {},
+      }),
   },
   'gateway/src/railpack/plan-variables.ts › planVariables': {
     ...hostileTexts((name) => planVariables({ [name]: 'a' }, [name])),
@@ -59,19 +70,25 @@ export const railpack: Record<string, Shapes> = {
       readPlan(JSON.stringify({ steps: [{ name: 'a', commands: [text] }], deploy: { base: {} } })),
     ),
     'lists in lists': (size) => () => readPlan('['.repeat(size / 2) + ']'.repeat(size / 2)),
-    'many wrong values': (size) => () => readPlan(`{"secrets":[${repeated('0,', size)}0],"deploy":{"base":{}}}`),
+    'many wrong values': (size) => () =>
+      readPlan(`{"secrets":[${repeated('0,', size)}0],"deploy":{"base":{}}}`),
     'many unknown fields': (size) => {
       const text = `{"deploy":{},${listed(size, 10, (at) => `"a${at}":0`).join()}}`
       return () => readPlan(text)
     },
   },
   'gateway/src/railpack/compile/compile.ts › compilePlan': {
-    'many commands': planOf((size) => ({ steps: [{ name: 'a', commands: listed(size, 80, (at) => `echo ${at}`) }] })),
+    'many commands': planOf((size) => ({
+      steps: [{ name: 'a', commands: listed(size, 80, (at) => `echo ${at}`) }],
+    })),
     'many folders of the path': planOf((size) => ({
       steps: [{ name: 'a', commands: listed(size, 80, (at) => `${at}`).map((path) => ({ path })) }],
     })),
     'steps on each other': planOf((size) => ({
-      steps: listed(size, 200, (at) => `${at}`).map((name, at) => ({ name, inputs: at > 0 ? [`$${at - 1}`] : ['$x'] })),
+      steps: listed(size, 200, (at) => `${at}`).map((name, at) => ({
+        name,
+        inputs: at > 0 ? [`$${at - 1}`] : ['$x'],
+      })),
     })),
     'steps on all before': planOf((size) => ({
       steps: Array.from({ length: Math.sqrt(size / 100) }, (_, at) => ({
@@ -85,7 +102,9 @@ export const railpack: Record<string, Shapes> = {
     })),
   },
   'gateway/src/railpack/compile/layers.ts › assemble': {
-    'many layers': layersOf((size) => listed(size, 200, (at) => ({ image: 'a', include: [`/a${at}`] }) as never)),
+    'many layers': layersOf((size) =>
+      listed(size, 200, (at) => ({ image: 'a', include: [`/a${at}`] }) as never),
+    ),
     'layers inside of one that excludes much': layersOf((size) => [
       { image: 'a' },
       { image: 'b', include: ['/a'], exclude: listed(size / 2, 8, (at) => `x${at}`) },
@@ -99,7 +118,9 @@ export const railpack: Record<string, Shapes> = {
   },
   'gateway/src/buildkit/messages.ts › StatusResponse': {
     'many parts': (size) => {
-      const bytes = StatusResponse.encode({ logs: listed(size, 10, () => 'a').map((vertex) => ({ vertex })) })
+      const bytes = StatusResponse.encode({
+        logs: listed(size, 10, () => 'a').map((vertex) => ({ vertex })),
+      })
       return () => StatusResponse.decode(bytes)
     },
   },

@@ -3,7 +3,13 @@ import { randomUUID } from 'node:crypto'
 import { subscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  request,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -31,14 +37,17 @@ const front = { refuse: 0 }
 const contextAnswers: string[] = []
 subscribe('http.server.response.finish', (finished) => {
   const { request, response } = finished as { request: IncomingMessage; response: ServerResponse }
-  if (request.url?.endsWith('/context.tar')) contextAnswers.push(`${request.method} ${response.statusCode}`)
+  if (request.url?.endsWith('/context.tar'))
+    contextAnswers.push(`${request.method} ${response.statusCode}`)
 })
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tarmac-buildkit-'))
   open.defer(() => rm(dir, { recursive: true, force: true }))
   open.use(await startRegistry({ dir, port: registryPort, images: true }))
-  const { address } = open.use(await startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort] }))
+  const { address } = open.use(
+    await startBuildkitd({ dir, registryPort, plainHttpPorts: [frontPort] }),
+  )
   const server = await startFront()
   open.defer(() => void server.close())
   buildkit = open.use(
@@ -47,7 +56,12 @@ beforeAll(async () => {
       contextPort: 5532,
       key: Buffer.from('key'),
       loginFor: (_app, asked) => (asked === host ? { user: 'x', secret: 'token' } : null),
-      images: { allowed: ['127.0.0.1:5599', 'docker.io'], frontends: [], own: host, refreshMs: 60_000 },
+      images: {
+        allowed: ['127.0.0.1:5599', 'docker.io'],
+        frontends: [],
+        own: host,
+        refreshMs: 60_000,
+      },
     }),
   )
   busybox = await fetchBusybox()
@@ -99,10 +113,13 @@ async function startFront(): Promise<Server> {
       return void answer.writeHead(401, { 'www-authenticate': 'Basic realm="fly"' }).end()
     }
     const { method, url: path, headers } = asked
-    const onward = request({ port: registryPort, host: '127.0.0.1', method, path, headers }, (given) => {
-      answer.writeHead(given.statusCode ?? 500, given.headers)
-      given.pipe(answer)
-    })
+    const onward = request(
+      { port: registryPort, host: '127.0.0.1', method, path, headers },
+      (given) => {
+        answer.writeHead(given.statusCode ?? 500, given.headers)
+        given.pipe(answer)
+      },
+    )
     asked.pipe(onward)
   }).listen(frontPort, '127.0.0.1')
   await once(server, 'listening')
@@ -119,7 +136,10 @@ async function source(files: Record<string, string>) {
   return treeOf(root)
 }
 /** The build of a source with a Dockerfile. */
-async function dockerfileBuild(files: Record<string, string>, buildArgs: Record<string, string> = {}) {
+async function dockerfileBuild(
+  files: Record<string, string>,
+  buildArgs: Record<string, string> = {},
+) {
   const tree = await source(files)
   const dockerfile = await readDockerfile(tree, 'Dockerfile')
   const context = buildkit.serveContext('app', tree, dockerfile)
@@ -134,10 +154,15 @@ async function dockerfileBuild(files: Record<string, string>, buildArgs: Record<
     [Symbol.dispose]: () => context[Symbol.dispose](),
   }
 }
-const dockerfile = (...lines: string[]) => ['FROM scratch', 'COPY step busybox /', ...lines].join('\n')
+const dockerfile = (...lines: string[]) =>
+  ['FROM scratch', 'COPY step busybox /', ...lines].join('\n')
 const run = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
 
-function solve(build: Build, more: Partial<SolveOptions> = {}, signal = AbortSignal.timeout(30_000)) {
+function solve(
+  build: Build,
+  more: Partial<SolveOptions> = {},
+  signal = AbortSignal.timeout(30_000),
+) {
   const events: NewEvent[] = []
   const options: SolveOptions = {
     ref: randomUUID(),
@@ -163,19 +188,30 @@ async function problemOf(solved: Promise<unknown>): Promise<Problem> {
 }
 const logText = (events: NewEvent[]) =>
   events.flatMap((event) => (event.type === 'log' ? event.text.split('\n') : [])).join('\n')
-const statuses = (events: NewEvent[]) => events.flatMap((event) => (event.type === 'step' ? [event.status] : []))
+const statuses = (events: NewEvent[]) =>
+  events.flatMap((event) => (event.type === 'step' ? [event.status] : []))
 
 async function manifestOf(tag: string) {
-  const headers = { accept: 'application/vnd.oci.image.manifest.v1+json', authorization: `Basic ${btoa('x:token')}` }
+  const headers = {
+    accept: 'application/vnd.oci.image.manifest.v1+json',
+    authorization: `Basic ${btoa('x:token')}`,
+  }
   const answer = await fetch(`http://${host}/v2/app/manifests/${tag}`, { headers })
   const { config } = (await answer.json()) as { config: { digest: string } }
   const image = await fetch(`http://${host}/v2/app/blobs/${config.digest}`, { headers })
-  const { config: settings } = (await image.json()) as { config: { Labels: object; Env?: string[]; Cmd?: string[] } }
+  const { config: settings } = (await image.json()) as {
+    config: { Labels: object; Env?: string[]; Cmd?: string[] }
+  }
   return { digest: answer.headers.get('docker-content-digest'), settings }
 }
 
 test('a Dockerfile becomes an image in a registry that asks who we are; again, nothing is sent', async () => {
-  const lines = ['ARG WHAT', 'COPY . /all', run('say', 'hello', 'env', 'WHAT'), run('show', '/all/left.out')]
+  const lines = [
+    'ARG WHAT',
+    'COPY . /all',
+    run('say', 'hello', 'env', 'WHAT'),
+    run('show', '/all/left.out'),
+  ]
   using build = await dockerfileBuild(
     {
       Dockerfile: `# syntax=docker/dockerfile:1\n${dockerfile(...lines)}`,
@@ -184,14 +220,22 @@ test('a Dockerfile becomes an image in a registry that asks who we are; again, n
     },
     { WHAT: 'world' },
   )
-  const first = solve(build, { names: [`${host}/app:one`, `${host}/app:two`], labels: { source: 'abc' } })
+  const first = solve(build, {
+    names: [`${host}/app:one`, `${host}/app:two`],
+    labels: { source: 'abc' },
+  })
   const { digest, stats } = await first.solved
   expect(stats).toEqual({ steps: 5, cached: 0, run: 5 })
   expect(logText(first.events)).toBe('hello\nworld')
-  expect(await manifestOf('one')).toEqual({ digest, settings: expect.objectContaining({ Labels: { source: 'abc' } }) })
+  expect(await manifestOf('one')).toEqual({
+    digest,
+    settings: expect.objectContaining({ Labels: { source: 'abc' } }),
+  })
   expect((await manifestOf('two')).digest).toBe(digest)
   const pushing = first.events.findIndex((event) => event.type === 'note')
-  expect(statuses(first.events.slice(0, pushing)).filter((status) => status === 'done').length).toBeGreaterThan(4)
+  expect(
+    statuses(first.events.slice(0, pushing)).filter((status) => status === 'done').length,
+  ).toBeGreaterThan(4)
 
   contextAnswers.length = 0
   const second = solve(build, { labels: { source: 'abc' } })
@@ -210,10 +254,10 @@ test('a push without the right token, to an unknown app, or past a sick registry
   ]
   for (const [status, code] of codes) {
     front.refuse = status
-    expect([status, (await problemOf(solve(build, { names: [`${host}/${status}:a`] }).solved)).code]).toEqual([
+    expect([
       status,
-      code,
-    ])
+      (await problemOf(solve(build, { names: [`${host}/${status}:a`] }).solved)).code,
+    ]).toEqual([status, code])
   }
 })
 
@@ -233,9 +277,17 @@ test('a step that fails is told with its exit code, its last lines and its place
 
 test.each([
   ['FROM scratch\nCOPPY a b', 'build-failed', { source: { line: 2 } }],
-  ['FROM scratch\nCOPY missing /', 'build-failed', { detail: expect.stringContaining('"/missing"') }],
+  [
+    'FROM scratch\nCOPY missing /',
+    'build-failed',
+    { detail: expect.stringContaining('"/missing"') },
+  ],
   [`FROM ${host}/app:none\nCOPY step /`, 'image-not-found', { image: `${host}/app:none` }],
-  ['FROM 127.0.0.1:5599/nobody:1\nCOPY step /', 'registry-unavailable', { image: '127.0.0.1:5599/nobody:1' }],
+  [
+    'FROM 127.0.0.1:5599/nobody:1\nCOPY step /',
+    'registry-unavailable',
+    { image: '127.0.0.1:5599/nobody:1' },
+  ],
 ])('%j is %s', async (text, code, facts) => {
   using build = await dockerfileBuild({ Dockerfile: text })
   const problem = await problemOf(solve(build).solved)
@@ -244,7 +296,9 @@ test.each([
 })
 
 test('cancelling stops the running step, with the reason that was given', async () => {
-  using build = await dockerfileBuild({ Dockerfile: dockerfile(run('say', 'sleeping', 'sleep', '987654')) })
+  using build = await dockerfileBuild({
+    Dockerfile: dockerfile(run('say', 'sleeping', 'sleep', '987654')),
+  })
   const cancel = new AbortController()
   const { solved, events } = solve(build, {}, cancel.signal)
   const failure = problemOf(solved)
@@ -252,7 +306,9 @@ test('cancelling stops the running step, with the reason that was given', async 
   const from = performance.now()
   cancel.abort(new Problem('cancelled', 'Asked for.'))
   expect((await failure).code).toBe('cancelled')
-  await until(async () => expect(() => execFileSync('pgrep', ['-f', 'sleep 987654'])).toThrow('Command failed'))
+  await until(async () =>
+    expect(() => execFileSync('pgrep', ['-f', 'sleep 987654'])).toThrow('Command failed'),
+  )
   expect(performance.now() - from).toBeLessThan(2000)
 })
 
@@ -301,7 +357,9 @@ test('a daemon that is away is no fault of the source', async () => {
     loginFor: () => null,
     images: { allowed: [], frontends: [], own: host, refreshMs: 0 },
   })
-  expect((await problemOf(nobody.info(AbortSignal.timeout(5000)))).code).toBe('buildkit-unavailable')
+  expect((await problemOf(nobody.info(AbortSignal.timeout(5000)))).code).toBe(
+    'buildkit-unavailable',
+  )
   expect((await buildkit.info(AbortSignal.timeout(1000))).version).toMatch(/^v/)
   const options = {
     ref: randomUUID(),
@@ -315,11 +373,19 @@ test('a daemon that is away is no fault of the source', async () => {
     pushing() {},
   }
   const definition = marshal(from('docker.io/a/b', {}))
-  const solved = nobody.solve({ definition, image, context: null }, options, AbortSignal.timeout(5000))
+  const solved = nobody.solve(
+    { definition, image, context: null },
+    options,
+    AbortSignal.timeout(5000),
+  )
   expect((await problemOf(solved)).code).toBe('buildkit-unavailable')
 })
 
-const image = { architecture: 'amd64', os: 'linux', config: { Cmd: ['/step'], Labels: { kept: 'yes' } } }
+const image = {
+  architecture: 'amd64',
+  os: 'linux',
+  config: { Cmd: ['/step'], Labels: { kept: 'yes' } },
+}
 
 /** The context unpacked into a root, and the program run in it with a secret. */
 function graph({ url, filename }: Context, ignoreCache = false): Uint8Array {

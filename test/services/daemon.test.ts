@@ -44,8 +44,20 @@ beforeAll(async () => {
 afterAll(() => open.disposeAsync())
 
 function startDaemon() {
-  const settings = { command: tools.buildkitd, dir, root: join(dir, 'buildkit'), bridge, nameservers: [], mirrors: {} }
-  const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, limits, stepLogBytes: 8 * 2 ** 20 }
+  const settings = {
+    command: tools.buildkitd,
+    dir,
+    root: join(dir, 'buildkit'),
+    bridge,
+    nameservers: [],
+    mirrors: {},
+  }
+  const more = {
+    plainHttp: [`127.0.0.1:${registryPort}`],
+    steps: 4,
+    limits,
+    stepLogBytes: 8 * 2 ** 20,
+  }
   return Daemon.start({ ...settings, ...more }, openLog('silent'))
 }
 /** Processes of steps whose arguments hold this. */
@@ -84,7 +96,12 @@ test('a daemon that is killed in the middle of a build is started again, and the
   const signal = AbortSignal.timeout(60_000)
   const steps = [step('say', 'kept'), step('say', 'going on', 'sleep', '3', 'say', 'over')]
   const emit = (event: NewEvent) => void events.push(event)
-  const solved = retryWhileUnavailable(() => builds.solve(steps, signal, events), 30_000, emit, signal)
+  const solved = retryWhileUnavailable(
+    () => builds.solve(steps, signal, events),
+    30_000,
+    emit,
+    signal,
+  )
   await soon(() => expect(logText(events)).toContain('going on'), 20_000)
   const killed = daemon.pid
   const orphans = running('say going on')
@@ -93,7 +110,10 @@ test('a daemon that is killed in the middle of a build is started again, and the
   expect(daemon.pid).not.toBe(killed)
   expect(running('say going on').filter((pid) => orphans.includes(pid))).toEqual([])
   expect(logText(events)).toMatch(/going on[^]*going on\nover/)
-  expect(events).toContainEqual({ type: 'warning', text: expect.stringContaining('Trying again in') })
+  expect(events).toContainEqual({
+    type: 'warning',
+    text: expect.stringContaining('Trying again in'),
+  })
 })
 
 /** Says whether the step has the daemon's trace socket. */
@@ -132,7 +152,9 @@ test('a step that another build shares goes on when one of the two is cancelled,
   const steps = [step('say', 'shared', 'sleep', '600')]
   const [first, second] = [new AbortController(), new AbortController()]
   const events: NewEvent[] = []
-  const failures = [first, second].map(({ signal }) => problemOf(builds.solve(steps, signal, events)))
+  const failures = [first, second].map(({ signal }) =>
+    problemOf(builds.solve(steps, signal, events)),
+  )
   await soon(() => expect(running('say shared')).toHaveLength(1), 20_000)
   await wait(300) // both have it by now
   first.abort(cancelled)
@@ -149,7 +171,10 @@ test('a build that is cancelled at any point leaves no process two seconds later
     const cancel = new AbortController()
     const name = `round ${round}`
     const solved = problemOf(
-      builds.solve([step('say', name, 'fill', '5'), step('say', name, 'sleep', '600')], cancel.signal),
+      builds.solve(
+        [step('say', name, 'fill', '5'), step('say', name, 'sleep', '600')],
+        cancel.signal,
+      ),
     )
     await wait(round * 60)
     cancel.abort(cancelled)
@@ -161,7 +186,9 @@ test('a build that is cancelled at any point leaves no process two seconds later
 test('a step without end is ended by the time limit, and the log says which it was', async () => {
   const late = new AbortController()
   const events: NewEvent[] = []
-  const failure = problemOf(builds.solve([step('say', 'endless', 'sleep', '600')], late.signal, events))
+  const failure = problemOf(
+    builds.solve([step('say', 'endless', 'sleep', '600')], late.signal, events),
+  )
   await soon(() => expect(logText(events)).toContain('endless'), 20_000)
   late.abort(new Problem('time-limit', 'The build took longer than 1 s.'))
   expect((await failure).code).toBe('time-limit')
@@ -176,7 +203,11 @@ test('a step that prints 50 MB/s neither blocks the build nor grows memory, and 
   let most = 0
   const watching = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), 50)
   const from = performance.now()
-  await builds.solve([step('flood', '150', 'say', 'the last line')], AbortSignal.timeout(60_000), events)
+  await builds.solve(
+    [step('flood', '150', 'say', 'the last line')],
+    AbortSignal.timeout(60_000),
+    events,
+  )
   clearInterval(watching)
   expect(performance.now() - from).toBeLessThan(20_000)
   expect(most - before).toBeLessThan(100e6)
@@ -208,14 +239,24 @@ test('stopped last, the daemon leaves nothing behind, even when it was killed in
   expect(execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' }).includes(bridge.name)).toBe(false)
   expect(execFileSync('iptables-save', { encoding: 'utf8' }).includes(bridge.subnet)).toBe(false)
   const reserved = readdirSync('/var/lib/cni/networks/buildkit')
-  expect(reserved.filter((address) => address.startsWith(bridge.subnet.replace(/0\/24$/, '')))).toEqual([])
+  expect(
+    reserved.filter((address) => address.startsWith(bridge.subnet.replace(/0\/24$/, ''))),
+  ).toEqual([])
 })
 
 test('a daemon that an earlier gateway left running is ended before a new one starts', async () => {
   const args = ['--config', join(dir, 'buildkitd.toml')]
-  const env = { PATH: `${tools.dir}:${process.env['PATH']}`, ...limitsEnvironment(limits, join(dir, 'buildkit')) }
+  const env = {
+    PATH: `${tools.dir}:${process.env['PATH']}`,
+    ...limitsEnvironment(limits, join(dir, 'buildkit')),
+  }
   mkdirSync(join(dir, 'left'))
-  const left = await supervise({ command: tools.buildkitd, args, env, record: join(dir, 'buildkitd.json') })
+  const left = await supervise({
+    command: tools.buildkitd,
+    args,
+    env,
+    record: join(dir, 'buildkitd.json'),
+  })
   await soon(() => expect(existsSync(join(dir, 'buildkitd-first.sock'))).toBe(true), 10_000)
   // As it is: the control of what no step of ours finds.
   const about = { contextPort: 0, key: Buffer.from('key'), loginFor: () => null }

@@ -45,7 +45,14 @@ beforeAll(async () => {
   execFileSync('mount', ['-o', 'loop', join(dir, 'disk'), root])
   open.defer(() => void execFileSync('umount', [root]))
   const log = openLog('silent')
-  const settings = { command: tools.buildkitd, dir, root, bridge: await pickBridge(dir), nameservers: [], mirrors: {} }
+  const settings = {
+    command: tools.buildkitd,
+    dir,
+    root,
+    bridge: await pickBridge(dir),
+    nameservers: [],
+    mirrors: {},
+  }
   const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, limits, stepLogBytes: 2 ** 20 }
   const daemon = open.use(await Daemon.start({ ...settings, ...more }, log))
   const about = {
@@ -68,8 +75,11 @@ beforeAll(async () => {
     return true
   }
   const marks = { low: { share: 0.2 }, high: { share: 0.3 } }
-  const stopLargest = (by: 'bytes' | 'files') => stopLargestStep({ command: tools.buildkitd, root }, by)
-  disk = open.use(await DiskWatch.open({ folder: root, ...marks, makeRoom, makeMoreRoom, stopLargest, log }))
+  const stopLargest = (by: 'bytes' | 'files') =>
+    stopLargestStep({ command: tools.buildkitd, root }, by)
+  disk = open.use(
+    await DiskWatch.open({ folder: root, ...marks, makeRoom, makeMoreRoom, stopLargest, log }),
+  )
   builds = await stepBuilds(dir, buildkit, `127.0.0.1:${registryPort}`)
 }, 60_000)
 afterAll(() => open.disposeAsync())
@@ -107,14 +117,18 @@ test(
         expect(failure.body()).toMatchObject({ code: 'no-space', status: 507, retry: true })
       }
       const events: NewEvent[] = []
-      const { digest } = await build([step('say', `after ${round}`, 'fill', '10'), step('say', 'and right')], events)
+      const { digest } = await build(
+        [step('say', `after ${round}`, 'fill', '10'), step('say', 'and right')],
+        events,
+      )
       expect(digest).toMatch(/^sha256:/)
       expect(logText(events)).toMatch(new RegExp(`after ${round}\\nand right$`))
       const manifest = await fetch(`http://127.0.0.1:${registryPort}/v2/app/manifests/one`, {
         headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
       })
       expect(manifest.headers.get('docker-content-digest')).toBe(digest)
-      for (const { digest } of ((await manifest.json()) as { layers: { digest: string }[] }).layers) {
+      for (const { digest } of ((await manifest.json()) as { layers: { digest: string }[] })
+        .layers) {
         const blob = await fetch(`http://127.0.0.1:${registryPort}/v2/app/blobs/${digest}`)
         expect(`sha256:${hash('sha256', Buffer.from(await blob.arrayBuffer()))}`).toBe(digest)
       }
@@ -143,9 +157,15 @@ test('a step that has nearly filled the disk is stopped alone, before nothing is
   await vi.waitFor(() => disk.assertRoom(), { timeout: 3000 })
   const restartsBefore = restarts
   const events: NewEvent[] = []
-  const neighbour = solve([step('say', 'begun', 'fill', '5', 'sleep', '6', 'say', 'well')], undefined, events)
+  const neighbour = solve(
+    [step('say', 'begun', 'fill', '5', 'sleep', '6', 'say', 'well')],
+    undefined,
+    events,
+  )
   await vi.waitFor(() => expect(logText(events)).toContain('begun'), { timeout: 10_000 })
-  const failure = await problemOf(solve([step('fill', String(Math.floor(freeMb() - 12)), 'sleep', '600')]))
+  const failure = await problemOf(
+    solve([step('fill', String(Math.floor(freeMb() - 12)), 'sleep', '600')]),
+  )
   expect(failure.body()).toMatchObject({
     code: 'no-space',
     step: expect.stringContaining('600'),
@@ -165,7 +185,10 @@ test('a step that makes files until hardly any are left is stopped, and their ro
   await vi.waitFor(() => disk.assertRoom(), { timeout: 3000 })
   const files = statfsSync(root).ffree - 1500
   const failure = await problemOf(solve([step('files', `${files}`, 'sleep', '600')]))
-  expect(failure.body()).toMatchObject({ code: 'no-space', detail: expect.stringMatching(/and [4-9]\d{4} files/) })
+  expect(failure.body()).toMatchObject({
+    code: 'no-space',
+    detail: expect.stringMatching(/and [4-9]\d{4} files/),
+  })
   await vi.waitFor(() => disk.assertRoom(), { timeout: 20_000 })
   expect((await build([step('say', 'after the files')])).digest).toMatch(/^sha256:/)
 })
@@ -197,7 +220,9 @@ test('on a volume without a byte of room a start gets at the records, by way of 
   lockVolume(dir)[Symbol.dispose]()
   await openSqliteStore(file)[Symbol.asyncDispose]()
   writeFileSync(join(dir, 'ballast'), Buffer.alloc(64 * 2 ** 20))
-  expect(() => execFileSync('cp', ['/dev/zero', join(dir, 'rest')], { stdio: 'pipe' })).toThrow('No space left')
+  expect(() => execFileSync('cp', ['/dev/zero', join(dir, 'rest')], { stdio: 'pipe' })).toThrow(
+    'No space left',
+  )
 
   using _held = lockVolume(dir)
   await new Ballast(join(dir, 'ballast')).releaseIfFull()
@@ -212,7 +237,12 @@ function fill(folder: string): void {
     ['more', '4k'],
     ['last', '512'],
   ])
-    execFileSync('sh', ['-c', `dd if=/dev/zero of="$1" bs=${size} 2> /dev/null || true`, 'sh', join(folder, name!)])
+    execFileSync('sh', [
+      '-c',
+      `dd if=/dev/zero of="$1" bs=${size} 2> /dev/null || true`,
+      'sh',
+      join(folder, name!),
+    ])
 }
 
 /** A small file system for a gateway's data. */
@@ -247,7 +277,9 @@ test('on a full volume whose ballast is spent a gateway starts, reads, and says 
     await using gateway = await startGateway(readConfig(settingsOf(data)), openLog('silent'))
     const options = DeploymentOptions.parse({})
     await gateway.store.create({ id: 'd1', app: 'shop', options, source: null })
-    await vi.waitFor(() => expect(existsSync(join(data, 'ballast-start/63'))).toBe(true), { timeout: 5000 })
+    await vi.waitFor(() => expect(existsSync(join(data, 'ballast-start/63'))).toBe(true), {
+      timeout: 5000,
+    })
   }
   for (let start = 0; start < 3; start++) {
     fill(data) // what the start before gave back, too
@@ -255,11 +287,17 @@ test('on a full volume whose ballast is spent a gateway starts, reads, and says 
     const log = openLog('error', { write: (line: string) => void lines.push(line) })
     await using gateway = await startGateway(readConfig(settingsOf(data)), log)
     const ask = async (method: string, path: string, body?: string) => {
-      const headers = { 'content-type': body?.startsWith('{') ? 'application/json' : 'application/octet-stream' }
-      const answer = await fetch(gateway.url + path, { method, ...(body !== undefined && { body, headers }) })
+      const headers = {
+        'content-type': body?.startsWith('{') ? 'application/json' : 'application/octet-stream',
+      }
+      const answer = await fetch(gateway.url + path, {
+        method,
+        ...(body !== undefined && { body, headers }),
+      })
       return { status: answer.status, text: await answer.text() }
     }
-    for (let app = 0; app < 100; app++) await ask('PUT', `/v1/apps/app${start}-${app}/secrets/X`, 'x'.repeat(60_000))
+    for (let app = 0; app < 100; app++)
+      await ask('PUT', `/v1/apps/app${start}-${app}/secrets/X`, 'x'.repeat(60_000))
     fill(data)
     const told = await Promise.all([
       ask('PUT', `/v1/apps/new${start}/secrets/Y`, 'y'.repeat(60_000)),
@@ -273,9 +311,19 @@ test('on a full volume whose ballast is spent a gateway starts, reads, and says 
       ask('PUT', '/deploy/shop?follow=false', 'no archive'),
       ask('DELETE', '/v1/apps/shop?confirm=shop'),
     ])
-    expect(told[0]).toMatchObject({ status: 507, text: expect.stringContaining('"code":"no-space"') })
-    expect(told.filter(({ status, text }) => status === 500 || text.includes('"code":"internal"'))).toEqual([])
-    for (const path of ['/healthz', '/v1/apps/shop', '/v1/apps/shop/deployments', '/v1/deployments/d1'])
+    expect(told[0]).toMatchObject({
+      status: 507,
+      text: expect.stringContaining('"code":"no-space"'),
+    })
+    expect(
+      told.filter(({ status, text }) => status === 500 || text.includes('"code":"internal"')),
+    ).toEqual([])
+    for (const path of [
+      '/healthz',
+      '/v1/apps/shop',
+      '/v1/apps/shop/deployments',
+      '/v1/deployments/d1',
+    ])
       expect([path, (await ask('GET', path)).status]).toEqual([path, 200])
     expect(lines.join('')).not.toContain('request failed')
   }
@@ -286,9 +334,15 @@ test('on a volume that has no file left to give a gateway starts', async () => {
   const data = await smallVolume(closing, '100M')
   {
     await using _gateway = await startGateway(readConfig(settingsOf(data)), openLog('silent'))
-    await vi.waitFor(() => expect(existsSync(join(data, 'ballast-start/63'))).toBe(true), { timeout: 5000 })
+    await vi.waitFor(() => expect(existsSync(join(data, 'ballast-start/63'))).toBe(true), {
+      timeout: 5000,
+    })
   }
-  execFileSync('sh', ['-c', 'mkdir many; cd many; seq 1 40000 | xargs touch 2> /dev/null || true'], { cwd: data })
+  execFileSync(
+    'sh',
+    ['-c', 'mkdir many; cd many; seq 1 40000 | xargs touch 2> /dev/null || true'],
+    { cwd: data },
+  )
   expect(statfsSync(data).ffree).toBe(0)
   await using gateway = await startGateway(readConfig(settingsOf(data)), openLog('silent'))
   expect((await fetch(`${gateway.url}/v1/apps/shop/deployments`)).status).toBe(200)
@@ -302,7 +356,14 @@ test('a build daemon starts on a disk without a byte of room, with the cache tha
   closing.defer(() => rm(scratch, { recursive: true }))
   closing.use(await startRegistry({ dir: scratch, port }))
   const bridge = await pickBridge(scratch)
-  const settings = { command: tools.buildkitd, dir: data, root: cache, bridge, nameservers: [], mirrors: {} }
+  const settings = {
+    command: tools.buildkitd,
+    dir: data,
+    root: cache,
+    bridge,
+    nameservers: [],
+    mirrors: {},
+  }
   const more = { plainHttp: [`127.0.0.1:${port}`], steps: 4, limits, stepLogBytes: 2 ** 20 }
   const images = { allowed: [], frontends: [], own: '', refreshMs: 0 }
   const about = { contextPort: 0, key: Buffer.from('key'), loginFor: () => null, images }

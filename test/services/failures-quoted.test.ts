@@ -20,10 +20,22 @@ beforeAll(async () => {
   open.use(await startRegistry({ dir, port: registryPort }))
   const bridge = await pickBridge(dir)
   const plainHttp = [`127.0.0.1:${registryPort}`]
-  const settings = { command: tools.buildkitd, dir, root: join(dir, 'buildkit'), bridge, nameservers: [], mirrors: {} }
+  const settings = {
+    command: tools.buildkitd,
+    dir,
+    root: join(dir, 'buildkit'),
+    bridge,
+    nameservers: [],
+    mirrors: {},
+  }
   const more = { plainHttp, steps: 4, limits, stepLogBytes: 16 * 2 ** 20 }
   const daemon = open.use(await Daemon.start({ ...settings, ...more }, openLog('silent')))
-  const about = { address: daemon.address, contextPort: 0, key: Buffer.from('key'), loginFor: () => null }
+  const about = {
+    address: daemon.address,
+    contextPort: 0,
+    key: Buffer.from('key'),
+    loginFor: () => null,
+  }
   const images = { allowed: [], frontends: [], own: '', refreshMs: 0 }
   const buildkit = open.use(await Buildkit.open({ ...about, images }))
   builds = await stepBuilds(dir, buildkit, plainHttp[0]!)
@@ -33,8 +45,14 @@ afterAll(() => open.disposeAsync())
 // The name of what is missing is the source's own word, and so is the text of a command.
 test.each([
   ['a missing file named like a full disk', 'COPY ["no space left on device", "/"]'],
-  ['a command that quotes a lost session', 'RUN ["/step", "say", "no active session for", "exit", "1"]'],
-  ['a missing file named like an image', 'COPY ["failed to resolve source metadata for x: y", "/"]'],
+  [
+    'a command that quotes a lost session',
+    'RUN ["/step", "say", "no active session for", "exit", "1"]',
+  ],
+  [
+    'a missing file named like an image',
+    'COPY ["failed to resolve source metadata for x: y", "/"]',
+  ],
   ['a variable with a message of its own', 'ENV A=${X:?: no space left on device}'],
   ['an instruction like the address of an image', '//h/v2/a/manifests/1 x'],
 ])('%s is the fault of the source', async (_, line) => {

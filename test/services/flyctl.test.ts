@@ -37,15 +37,21 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
 
   test('machine run, list, status, stop, start, update, exec, destroy: what it prints is what runs', async () => {
     expect(await flyctl('apps create by-hand --org personal')).toContain('New app created: by-hand')
-    await flyctl(`machine run ${image}:one -a by-hand --region ams --name web --port 80:8080/tcp:http`)
+    await flyctl(
+      `machine run ${image}:one -a by-hand --region ams --name web --port 80:8080/tcp:http`,
+    )
     const [machine] = await machines('by-hand')
     expect(machine).toMatchObject({ name: 'web', state: 'started', region: 'ams' })
     const { id } = machine
     expect(await flyctl('machine list -a by-hand -q')).toContain(id)
-    expect(await flyctl('machine list -a by-hand')).toMatch(new RegExp(`${id} .*web .*started .*ams .*images:one`))
+    expect(await flyctl('machine list -a by-hand')).toMatch(
+      new RegExp(`${id} .*web .*started .*ams .*images:one`),
+    )
     expect(await flyctl(`machine status ${id} -a by-hand`)).toContain(machine.instance_id)
     expect(await page('by-hand')).toBe('one')
-    expect(await flyctl(`machine exec ${id} -a by-hand /usr/bin/perl\\ -v`)).toContain('This is perl')
+    expect(await flyctl(`machine exec ${id} -a by-hand /usr/bin/perl\\ -v`)).toContain(
+      'This is perl',
+    )
 
     await flyctl(`machine stop ${id} -a by-hand`)
     expect(await flyctl(`machine status ${id} -a by-hand`)).toContain('State: stopped')
@@ -54,7 +60,9 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
     await flyctl(`machine update ${id} -a by-hand --image ${image}:two -y`)
     expect((await machines('by-hand'))[0]).toMatchObject({ id, image_ref: { tag: 'two' } })
     expect(await page('by-hand')).toBe('two')
-    expect(await flyctl(`machine destroy ${id} -a by-hand --force`)).toContain(`${id} has been destroyed`)
+    expect(await flyctl(`machine destroy ${id} -a by-hand --force`)).toContain(
+      `${id} has been destroyed`,
+    )
     await api('GET', `/apps/by-hand/machines/${id}/wait?state=destroyed`)
     expect(await flyctl('machine list -a by-hand')).toContain('No machines are available')
     expect(await flyctl('apps destroy by-hand -y')).toContain('Destroyed app by-hand')
@@ -64,17 +72,25 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
   test('deploy, status, secrets, releases, addresses, volumes and logs: what it prints is what runs', async () => {
     writeFileSync(join(fly.cwd, 'fly.toml'), flyToml)
     await flyctl('apps create deployed --org personal')
-    const deploy = (tag: string) => flyctl(`deploy --image ${image}:${tag} --ha=false --dns-checks=false -y`)
+    const deploy = (tag: string) =>
+      flyctl(`deploy --image ${image}:${tag} --ha=false --dns-checks=false -y`)
     expect(await deploy('one')).toContain('release_command')
     expect(await page('deployed')).toBe('one')
     const [first] = await machines('deployed')
-    expect(await flyctl('status')).toMatch(new RegExp(`app .*${first.id} .*1 .*ams .*started .*1 total, 1 passing`))
+    expect(await flyctl('status')).toMatch(
+      new RegExp(`app .*${first.id} .*1 .*ams .*started .*1 total, 1 passing`),
+    )
     expect(await flyctl('logs --no-tail')).toMatch(/migrated[^]*serves one/)
-    expect(await flyctl('volumes list')).toMatch(new RegExp(`vol_\\w+ .*created .*data .*1GB .*ams .*${first.id}`))
+    expect(await flyctl('volumes list')).toMatch(
+      new RegExp(`vol_\\w+ .*created .*data .*1GB .*ams .*${first.id}`),
+    )
 
     await deploy('two')
     expect(await page('deployed')).toBe('two')
-    expect(JSON.parse(await flyctl('status --json'))).toMatchObject({ Version: 2, Machines: [{ id: first.id }] })
+    expect(JSON.parse(await flyctl('status --json'))).toMatchObject({
+      Version: 2,
+      Machines: [{ id: first.id }],
+    })
     await flyctl('secrets set WORD=hush --dns-checks=false')
     expect(await page('deployed', '/env/WORD')).toBe('hush')
     expect(await flyctl('secrets list')).toMatch(/WORD .*Deployed/)
@@ -93,28 +109,38 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
 
   test('every command follows the one before at once, on an app that flyctl made and on one that only Tarmac deployed', async () => {
     await flyctl('apps create quick --org personal')
-    await flyctl(`machine run ${image}:one -a quick --region ams --name first --port 80:8080/tcp:http`)
+    await flyctl(
+      `machine run ${image}:one -a quick --region ams --name first --port 80:8080/tcp:http`,
+    )
     const [{ id }] = await machines('quick')
     for (const command of ['stop', 'start', 'stop', 'start', 'status'])
       await flyctl(`machine ${command} ${id} -a quick`)
-    expect(await flyctl('machine list -a quick')).toMatch(new RegExp(`${id} .*first .*start.*images:one`))
+    expect(await flyctl('machine list -a quick')).toMatch(
+      new RegExp(`${id} .*first .*start.*images:one`),
+    )
     await flyctl(`machine update ${id} -a quick --image ${image}:two -y`)
     expect(await page('quick')).toBe('two')
     await flyctl(`machine destroy ${id} -a quick --force`)
     expect(await flyctl('machine list -a quick')).toContain('No machines are available')
 
-    writeFileSync(join(fly.cwd, 'fly.toml'), flyToml.replace('deployed', 'quick').replace(/\[mounts\][^[]*/, ''))
+    writeFileSync(
+      join(fly.cwd, 'fly.toml'),
+      flyToml.replace('deployed', 'quick').replace(/\[mounts\][^[]*/, ''),
+    )
     await flyctl(`deploy --image ${image}:one --ha=false --dns-checks=false -y`)
     const [deployed] = await machines('quick')
     expect(await flyctl('status')).toMatch(new RegExp(`${deployed.id} .*started .*1 passing`))
     expect(await flyctl('machine list')).toContain(deployed.id)
     expect(await flyctl('releases')).toMatch(/v1 .*complete/)
     const told = await flyctl('ips list')
-    for (const { ip } of (await api('GET', '/apps/quick/ip_assignments')).ips) expect(told).toContain(ip)
+    for (const { ip } of (await api('GET', '/apps/quick/ip_assignments')).ips)
+      expect(told).toContain(ip)
 
     await flyctl('apps create like-tarmac --org personal')
     const metadata = { fly_platform_version: 'v2', fly_process_group: 'app' }
-    const services = [{ protocol: 'tcp', internal_port: 8080, ports: [{ port: 80, handlers: ['http'] }] }]
+    const services = [
+      { protocol: 'tcp', internal_port: 8080, ports: [{ port: 80, handlers: ['http'] }] },
+    ]
     const config = { image: deployed.config.image, metadata, services }
     const made = await api('POST', '/apps/like-tarmac/machines', { region: 'ams', config })
     await api('GET', `/apps/like-tarmac/machines/${made.id}/wait?state=started`)
@@ -138,15 +164,23 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
       .replace('8080', '8080\n  processes = ["web"]')
     writeFileSync(join(fly.cwd, 'fly.toml'), toml.replace('deployed', 'grouped'))
     await flyctl('apps create grouped --org personal')
-    const deploy = (tag: string, more: string) => flyctl(`deploy --image ${image}:${tag} --dns-checks=false -y ${more}`)
+    const deploy = (tag: string, more: string) =>
+      flyctl(`deploy --image ${image}:${tag} --dns-checks=false -y ${more}`)
     const facts = async () =>
       (await machines('grouped'))
-        .map(({ state, image_ref, config }) => [config.metadata.fly_process_group, image_ref.tag, state].join(' '))
+        .map(({ state, image_ref, config }) =>
+          [config.metadata.fly_process_group, image_ref.tag, state].join(' '),
+        )
         .toSorted((a, b) => a.localeCompare(b))
     const allRun = (tag: string) =>
       expect
         .poll(facts, { timeout: 20_000 })
-        .toEqual([`web ${tag} started`, `web ${tag} started`, `worker ${tag} started`, `worker ${tag} stopped`])
+        .toEqual([
+          `web ${tag} started`,
+          `web ${tag} started`,
+          `worker ${tag} started`,
+          `worker ${tag} stopped`,
+        ])
     await deploy('one', '')
     await allRun('one')
     const blue = new Set((await machines('grouped')).map(({ id }) => id))

@@ -42,10 +42,15 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tarmac-images-'))
   open.defer(() => rm(dir, { recursive: true, force: true }))
   open.use(await startRegistry({ dir, port: registryPort, images: true }))
-  socket = open.use(await startBuildkitd({ dir, registryPort, plainHttpPorts: [ownPort, privatePort] })).address
+  socket = open.use(
+    await startBuildkitd({ dir, registryPort, plainHttpPorts: [ownPort, privatePort] }),
+  ).address
   await front(ownPort, 'x:token', (asked, answer) => mischief(asked, answer))
   await front(privatePort, 'me:private', () => false)
-  await listen(insidePort, (asked, answer) => void (intruders.push(asked.url ?? ''), answer.end('secret')))
+  await listen(
+    insidePort,
+    (asked, answer) => void (intruders.push(asked.url ?? ''), answer.end('secret')),
+  )
   buildkit = open.use(
     await Buildkit.open({
       address: socket,
@@ -61,15 +66,23 @@ beforeAll(async () => {
         own,
         refreshMs: 60_000,
       },
-      mirrors: { 'docker.io': [`127.0.0.1:${registryPort}`], 'ghcr.io': [`127.0.0.1:${registryPort}`] },
+      mirrors: {
+        'docker.io': [`127.0.0.1:${registryPort}`],
+        'ghcr.io': [`127.0.0.1:${registryPort}`],
+      },
     }),
   )
-  registry = open.use(new Registry({ host: own, login: { username: 'x', password: 'token' }, insecure: true }))
+  registry = open.use(
+    new Registry({ host: own, login: { username: 'x', password: 'token' }, insecure: true }),
+  )
 })
 afterAll(() => open.disposeAsync())
 beforeEach(() => void (mischief = () => false))
 
-async function listen(port: number, answer: (request: IncomingMessage, response: ServerResponse) => void) {
+async function listen(
+  port: number,
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+) {
   const server = createServer(answer).listen(port, '127.0.0.1')
   await once(server, 'listening')
   open.defer(() => void server.close())
@@ -85,10 +98,13 @@ async function front(port: number, login: string, before: typeof mischief) {
     if (headers.authorization !== `Basic ${btoa(login)}`)
       return void answer.writeHead(401, { 'www-authenticate': 'Basic realm="lab"' }).end()
     if (before(asked, answer)) return
-    const onward = request({ port: registryPort, host: '127.0.0.1', method, path, headers }, (given) => {
-      answer.writeHead(given.statusCode ?? 500, given.headers)
-      given.pipe(answer)
-    })
+    const onward = request(
+      { port: registryPort, host: '127.0.0.1', method, path, headers },
+      (given) => {
+        answer.writeHead(given.statusCode ?? 500, given.headers)
+        given.pipe(answer)
+      },
+    )
     asked.pipe(onward)
   })
 }
@@ -131,7 +147,14 @@ async function build(
     await store.advance(holder, 'analyzing', 'building')
     const mark = { bytes: 0 }
     const none = () => Promise.resolve()
-    const watched = { folder: dir, low: mark, high: mark, makeRoom: none, makeMoreRoom: none, log: openLog('silent') }
+    const watched = {
+      folder: dir,
+      low: mark,
+      high: mark,
+      makeRoom: none,
+      makeMoreRoom: none,
+      log: openLog('silent'),
+    }
     await using disk = await DiskWatch.open(watched)
     const built = await buildImage({ buildkit, registry, store, disk }, settings, {
       deployment: claim.deployment,
@@ -139,7 +162,11 @@ async function build(
       tree,
       plan: planText
         ? { way: 'railpack', planText, facts: { ...facts, way: 'railpack' } }
-        : { way: 'dockerfile', dockerfile: options.dockerfile!, facts: { ...facts, way: 'dockerfile' } },
+        : {
+            way: 'dockerfile',
+            dockerfile: options.dockerfile!,
+            facts: { ...facts, way: 'dockerfile' },
+          },
       flyBuild: { args: {} },
       pushing() {},
       emit,
@@ -160,10 +187,17 @@ const problemOf = (work: Promise<unknown>) =>
 const from = (...lines: string[]) => ['FROM alpine', ...lines].join('\n')
 /** What the registry holds under a tag, or what a digest in it says. */
 async function held(reference: string, kind = 'manifests', app = 'shop') {
-  const accept = ['image.manifest', 'image.index'].map((type) => `application/vnd.oci.${type}.v1+json`).join(', ')
-  const answer = await fetch(`http://127.0.0.1:${registryPort}/v2/${app}/${kind}/${reference}`, { headers: { accept } })
+  const accept = ['image.manifest', 'image.index']
+    .map((type) => `application/vnd.oci.${type}.v1+json`)
+    .join(', ')
+  const answer = await fetch(`http://127.0.0.1:${registryPort}/v2/${app}/${kind}/${reference}`, {
+    headers: { accept },
+  })
   expect([reference, answer.status]).toEqual([reference, 200])
-  return (await answer.json()) as Record<string, never> & { config: { digest: string }; manifests: object[] }
+  return (await answer.json()) as Record<string, never> & {
+    config: { digest: string }
+    manifests: object[]
+  }
 }
 
 const registryDigest = (repository: string, tag: string) =>
@@ -182,7 +216,11 @@ async function pushConfig(repository: string, config: string): Promise<string> {
   place.searchParams.set('digest', digest)
   expect((await fetch(place, { method: 'PUT', body: config })).status).toBe(201)
   const mediaType = 'application/vnd.oci.image.manifest.v1+json'
-  const parts = { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: config.length }
+  const parts = {
+    mediaType: 'application/vnd.oci.image.config.v1+json',
+    digest,
+    size: config.length,
+  }
   const manifest = JSON.stringify({ schemaVersion: 2, mediaType, config: parts, layers: [] })
   const put = { method: 'PUT', body: manifest, headers: { 'content-type': mediaType } }
   expect((await fetch(`${at}/manifests/${digestOf(Buffer.from(manifest))}`, put)).status).toBe(201)
@@ -210,8 +248,16 @@ test('an image of one small file, or of an empty folder, is taken after an image
 })
 
 test.each([
-  ['a Dockerfile of more than 1 MiB', { Dockerfile: `FROM alpine\n${'# x\n'.repeat(300_000)}` }, 'Dockerfile'],
-  ['an ignore file of more than 1 MiB', { '.dockerignore': 'x\n'.repeat(600_000) }, '.dockerignore'],
+  [
+    'a Dockerfile of more than 1 MiB',
+    { Dockerfile: `FROM alpine\n${'# x\n'.repeat(300_000)}` },
+    'Dockerfile',
+  ],
+  [
+    'an ignore file of more than 1 MiB',
+    { '.dockerignore': 'x\n'.repeat(600_000) },
+    '.dockerignore',
+  ],
   [
     'its own ignore file of more than 1 MiB',
     { 'Dockerfile.dockerignore': 'x\n'.repeat(600_000) },
@@ -235,7 +281,10 @@ test.each([
   ['FROM quay.io/not/listed:1', 'quay.io/not/listed:1'],
   [`FROM ${own}/other:1`, `${own}/other:1`],
   [`FROM ${own}/other@sha256:${'a'.repeat(64)}`, `${own}/other@sha256:${'a'.repeat(64)}`],
-  ['FROM scratch\nCOPY --from=localhost:5541/library/alpine /bin /bin', 'localhost:5541/library/alpine:latest'],
+  [
+    'FROM scratch\nCOPY --from=localhost:5541/library/alpine /bin /bin',
+    'localhost:5541/library/alpine:latest',
+  ],
   [
     from('RUN --mount=type=bind,from=localhost:5541/library/alpine,target=/x true'),
     'localhost:5541/library/alpine:latest',
@@ -243,7 +292,11 @@ test.each([
   ['# syntax=localhost:5541/frontend:1\nFROM alpine', 'localhost:5541/frontend:1'],
   ['# syntax=docker/dockerfile-upstream:master\nFROM alpine', 'docker/dockerfile-upstream:master'],
 ])('%j is refused before anything is asked of it', async (text, image) => {
-  expect(await problemOf(build(text))).toMatchObject({ code: 'image-forbidden', image, status: 422 })
+  expect(await problemOf(build(text))).toMatchObject({
+    code: 'image-forbidden',
+    image,
+    status: 422,
+  })
 })
 
 test.each([
@@ -252,13 +305,16 @@ test.each([
   ['ADD https://example.com/a.tar /', 'https://example.com/a.tar'],
   ['ADD https://github.com/acme/x.git /', 'git://github.com/acme/x.git'],
   [`ADD http://127.0.0.1:${insidePort}/x.git /`, `git://127.0.0.1:${insidePort}/x.git`],
-])('%j is refused: the daemon fetches nothing on the builder’s own network', async (line, fetched) => {
-  expect(await problemOf(build(from(line)))).toMatchObject({
-    code: 'image-forbidden',
-    source: expect.stringContaining(fetched),
-  })
-  expect(intruders).toEqual([])
-})
+])(
+  '%j is refused: the daemon fetches nothing on the builder’s own network',
+  async (line, fetched) => {
+    expect(await problemOf(build(from(line)))).toMatchObject({
+      code: 'image-forbidden',
+      source: expect.stringContaining(fetched),
+    })
+    expect(intruders).toEqual([])
+  },
+)
 
 test.each([
   'local://context',
@@ -278,7 +334,11 @@ test.each([
     pushing() {},
   }
   const definition = marshal(http(identifier, { filename: 'x' }))
-  const solved = buildkit.solve({ definition, image: {}, context: null }, options, AbortSignal.timeout(10_000))
+  const solved = buildkit.solve(
+    { definition, image: {}, context: null },
+    options,
+    AbortSignal.timeout(10_000),
+  )
   expect(await problemOf(solved)).toMatchObject({
     code: 'image-forbidden',
     source: expect.stringContaining(identifier),
@@ -289,18 +349,30 @@ test.each([
 test('a plan’s images pass the same rules, and the log calls them as the plan does', async () => {
   const plan = (base: string) =>
     JSON.stringify({
-      steps: [{ name: 'build', inputs: [{ image: base }], commands: [{ cmd: 'sh -c "echo planned"' }] }],
-      deploy: { base: { image: 'alpine' }, inputs: [{ step: 'build', include: ['/bin'] }], startCommand: 'true' },
+      steps: [
+        { name: 'build', inputs: [{ image: base }], commands: [{ cmd: 'sh -c "echo planned"' }] },
+      ],
+      deploy: {
+        base: { image: 'alpine' },
+        inputs: [{ step: 'build', include: ['/bin'] }],
+        startCommand: 'true',
+      },
     })
   const bad = build('', {}, 'shop', { planText: plan(`${own}/other:1`) })
   expect(await problemOf(bad)).toMatchObject({ code: 'image-forbidden', image: `${own}/other:1` })
-  const { notes, bases } = await build('', {}, 'shop', { planText: plan('docker.io/library/alpine') })
+  const { notes, bases } = await build('', {}, 'shop', {
+    planText: plan('docker.io/library/alpine'),
+  })
   expect(notes).toContain('planned')
   expect(Object.keys(bases)).toEqual(['docker.io/library/alpine:latest'])
 })
 
 test('arguments that BuildKit itself would obey are not passed on', async () => {
-  const given = { BUILDKIT_SYNTAX: 'localhost:5541/frontend:1', BUILDKIT_MULTI_PLATFORM: '1', WHAT: 'world' }
+  const given = {
+    BUILDKIT_SYNTAX: 'localhost:5541/frontend:1',
+    BUILDKIT_MULTI_PLATFORM: '1',
+    WHAT: 'world',
+  }
   const { notes, image } = await build(from('ARG WHAT', 'RUN echo hello $WHAT'), { build: given })
   expect(notes).toContain('hello world')
   expect((await held(image.digest)).config).toBeDefined()
@@ -308,7 +380,9 @@ test('arguments that BuildKit itself would obey are not passed on', async () => 
 
 test('a build may start from an image of its own app, and the record names its bases by digest', async () => {
   const first = await build(from('RUN echo one > /one'), { tag: ['base'] })
-  expect(first.bases).toEqual({ 'docker.io/library/alpine:latest': expect.stringMatching(/^sha256:[0-9a-f]{64}$/) })
+  expect(first.bases).toEqual({
+    'docker.io/library/alpine:latest': expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+  })
   const second = await build(`FROM ${own}/shop:base\nRUN cat /one`)
   expect(second.bases).toEqual({ [`${own}/shop:base`]: first.image.digest })
   expect(second.notes).toContain('one')
@@ -338,17 +412,30 @@ test('a private base opens to the app whose login it is, and the login goes nowh
 /** Ways to name an image in a source; each is one Dockerfile, but for the last two, which are plans. */
 const namings: [string, (image: string) => string | { planText: string }][] = [
   ['FROM', (image) => `FROM ${image}\nRUN echo in`],
-  ['FROM with a platform and a stage', (image) => `FROM --platform=linux/amd64 ${image} AS a\nRUN echo in`],
+  [
+    'FROM with a platform and a stage',
+    (image) => `FROM --platform=linux/amd64 ${image} AS a\nRUN echo in`,
+  ],
   ['an argument', (image) => `ARG IMAGE=${image}\nFROM $IMAGE\nRUN echo in`],
   ['COPY --from', (image) => from(`COPY --from=${image} /bin /in`, 'RUN echo in')],
-  ['RUN --mount from', (image) => from(`RUN --mount=type=bind,from=${image},target=/x ls /x; echo in`)],
-  ['a cache mount from', (image) => from(`RUN --mount=type=cache,from=${image},target=/x ls /x; echo in`)],
+  [
+    'RUN --mount from',
+    (image) => from(`RUN --mount=type=bind,from=${image},target=/x ls /x; echo in`),
+  ],
+  [
+    'a cache mount from',
+    (image) => from(`RUN --mount=type=cache,from=${image},target=/x ls /x; echo in`),
+  ],
   [
     'a plan’s step',
     (image) => ({
       planText: JSON.stringify({
         steps: [{ name: 'build', inputs: [{ image }], commands: [{ cmd: 'sh -c "echo in"' }] }],
-        deploy: { base: { image: 'alpine' }, inputs: [{ step: 'build', include: ['/bin'] }], startCommand: 'true' },
+        deploy: {
+          base: { image: 'alpine' },
+          inputs: [{ step: 'build', include: ['/bin'] }],
+          startCommand: 'true',
+        },
       }),
     }),
   ],
@@ -356,8 +443,14 @@ const namings: [string, (image: string) => string | { planText: string }][] = [
     'a plan’s base',
     (image) => ({
       planText: JSON.stringify({
-        steps: [{ name: 'build', inputs: [{ image: 'alpine' }], commands: [{ cmd: 'sh -c "echo in"' }] }],
-        deploy: { base: { image }, inputs: [{ step: 'build', include: ['/bin'] }], startCommand: 'true' },
+        steps: [
+          { name: 'build', inputs: [{ image: 'alpine' }], commands: [{ cmd: 'sh -c "echo in"' }] },
+        ],
+        deploy: {
+          base: { image },
+          inputs: [{ step: 'build', include: ['/bin'] }],
+          startCommand: 'true',
+        },
       }),
     }),
   ],
@@ -365,25 +458,36 @@ const namings: [string, (image: string) => string | { planText: string }][] = [
 const buildNamed = (text: string | { planText: string }, app: string) =>
   typeof text === 'string' ? build(text, {}, app) : build('', {}, app, text)
 
-test.each(namings)('a private base in %s is nobody’s but its app’s, also by its digest', async (_, naming) => {
-  const { digest } = (await registryDigest('library/alpine', 'latest'))!
-  const name = `${privateHost}/library/alpine`
-  for (const image of [`${name}:latest`, `${name}@${digest}`, `${name}:any@${digest}`]) {
-    await buildNamed(naming(image), 'friend') // now the daemon holds it, and what the step made of it
-    expect(await problemOf(buildNamed(naming(image), 'stranger'))).toMatchObject({ code: 'image-not-found' })
-  }
-})
+test.each(namings)(
+  'a private base in %s is nobody’s but its app’s, also by its digest',
+  async (_, naming) => {
+    const { digest } = (await registryDigest('library/alpine', 'latest'))!
+    const name = `${privateHost}/library/alpine`
+    for (const image of [`${name}:latest`, `${name}@${digest}`, `${name}:any@${digest}`]) {
+      await buildNamed(naming(image), 'friend') // now the daemon holds it, and what the step made of it
+      expect(await problemOf(buildNamed(naming(image), 'stranger'))).toMatchObject({
+        code: 'image-not-found',
+      })
+    }
+  },
+)
 
-test.each(namings)('an image of another app in %s is refused, however it is named', async (_, naming) => {
-  const { image } = await build(from('RUN echo other > /other'), { tag: ['latest'] }, 'other')
-  const names = [own, 'ghcr.io'].flatMap((host) => [`${host}/other:latest`, `${host}/other@${image.digest}`])
-  for (const name of names)
-    expect(await problemOf(buildNamed(naming(name), 'shop'))).toMatchObject({
-      code: 'image-forbidden',
-      image: expect.stringContaining('/other'),
-    })
-  await buildNamed(naming(`${own}/other@${image.digest}`), 'other')
-})
+test.each(namings)(
+  'an image of another app in %s is refused, however it is named',
+  async (_, naming) => {
+    const { image } = await build(from('RUN echo other > /other'), { tag: ['latest'] }, 'other')
+    const names = [own, 'ghcr.io'].flatMap((host) => [
+      `${host}/other:latest`,
+      `${host}/other@${image.digest}`,
+    ])
+    for (const name of names)
+      expect(await problemOf(buildNamed(naming(name), 'shop'))).toMatchObject({
+        code: 'image-forbidden',
+        image: expect.stringContaining('/other'),
+      })
+    await buildNamed(naming(`${own}/other@${image.digest}`), 'other')
+  },
+)
 
 test.each([`${own}/shop`, `${privateHost}/library/alpine`, 'docker.io/library/alpine'])(
   'an image of another app, or of a private base, is not %s because that is said before its digest',
@@ -391,7 +495,9 @@ test.each([`${own}/shop`, `${privateHost}/library/alpine`, 'docker.io/library/al
     const { image } = await build(from('RUN echo other > /other'), {}, 'other')
     const problem = await problemOf(build(`FROM ${name}@${image.digest}`, {}, 'shop'))
     // The mirror of docker.io has no such image, and docker.io itself cannot be asked here.
-    expect(problem.code).toBe(name.startsWith('docker.io') ? 'registry-unavailable' : 'image-not-found')
+    expect(problem.code).toBe(
+      name.startsWith('docker.io') ? 'registry-unavailable' : 'image-not-found',
+    )
   },
 )
 
@@ -403,7 +509,9 @@ test('what a base asks of the builds that start from it is asked in the name of 
     [`${privateHost}/library/alpine:latest`, 'image-not-found'],
   ] as const) {
     await build(from(`ONBUILD COPY --from=${name} /bin /in`, `RUN echo ${name}`), { tag: ['asks'] })
-    expect(await problemOf(build(`FROM ${own}/shop:asks\nRUN echo`, { rebuild: true }))).toMatchObject({ code })
+    expect(
+      await problemOf(build(`FROM ${own}/shop:asks\nRUN echo`, { rebuild: true })),
+    ).toMatchObject({ code })
   }
 })
 
@@ -411,7 +519,10 @@ test('two apps that ask for a private base at the same moment get each what is t
   const text = `FROM ${privateHost}/library/alpine:latest\nRUN echo together`
   for (let round = 0; round < 10; round++) {
     const friend = build(text, { rebuild: true }, 'friend')
-    const [mine, theirs] = await Promise.all([friend, problemOf(build(text, { rebuild: true }, 'stranger'))])
+    const [mine, theirs] = await Promise.all([
+      friend,
+      problemOf(build(text, { rebuild: true }, 'stranger')),
+    ])
     expect(mine.notes).toContain('together')
     expect(theirs).toMatchObject({ code: 'image-not-found' })
   }
@@ -421,7 +532,9 @@ test('an image that only claims to be another app’s is a base like any other',
   await build(from('LABEL dev.tarmac.app=friend', 'RUN echo claims'), { tag: ['claims'] }, 'shop')
   const claims = `{"config":{"Labels":{"dev.tarmac.app":"nobody"}},"rootfs":{"type":"layers","diff_ids":[]},"os":"linux","architecture":"amd64"}`
   const digest = await pushConfig('team/claims', claims)
-  expect((await build(`FROM ghcr.io/team/claims@${digest}\nCOPY . /`, {}, 'shop')).image.digest).toMatch(/^sha256:/)
+  expect(
+    (await build(`FROM ghcr.io/team/claims@${digest}\nCOPY . /`, {}, 'shop')).image.digest,
+  ).toMatch(/^sha256:/)
 })
 
 test('while the registry of a base is away the build says so, and is right again after it', async () => {
@@ -436,16 +549,22 @@ test('while the registry of a base is away the build says so, and is right again
 test('the same of the same is not built again: the image is looked up, tagged and used', async () => {
   const files = { Dockerfile: from('COPY a /', 'RUN cat /a'), a: 'same' }
   const first = await build(files, { tag: ['v1'] })
-  expect(first.notes.at(-1)).toMatch(/^\d+ steps, \d+ cached, \d+ run, [\d.]+ s; image [\d.]+ MB, [\d.]+ MB new$/)
+  expect(first.notes.at(-1)).toMatch(
+    /^\d+ steps, \d+ cached, \d+ run, [\d.]+ s; image [\d.]+ MB, [\d.]+ MB new$/,
+  )
   const second = await build(files, { tag: ['v2', 'latest'] })
-  expect(second.notes).toEqual([`Nothing changed since deployment ${first.id}: its image is used, nothing is built.`])
+  expect(second.notes).toEqual([
+    `Nothing changed since deployment ${first.id}: its image is used, nothing is built.`,
+  ])
   expect(second).toMatchObject({
     image: { ...first.image, tags: [`deployment-${second.id}`, 'v2', 'latest'] },
     bases: first.bases,
   })
   expect(second.build).toBeUndefined()
   for (const tag of ['v1', 'v2', 'latest', `deployment-${second.id}`])
-    expect((await registry.manifest('shop', tag, AbortSignal.timeout(5000)))?.digest).toBe(first.image.digest)
+    expect((await registry.manifest('shop', tag, AbortSignal.timeout(5000)))?.digest).toBe(
+      first.image.digest,
+    )
   expect((await build(files, {}, 'blog')).notes.join('\n')).toMatch(/ steps, /)
   for (const other of [{ build: { A: '1' } }, { commit: 'abc' }, { rebuild: true }] as const)
     expect((await build(files, other)).notes.join('\n')).toMatch(/ steps, /)
@@ -457,7 +576,9 @@ test('an image that is gone from the registry is built again', async () => {
   const url = `http://127.0.0.1:${registryPort}/v2/gone/manifests/${first.image.digest}`
   expect((await fetch(url, { method: 'DELETE' })).status).toBe(202)
   const second = await build(from('RUN echo gone'), {}, 'gone')
-  expect(second.notes[0]).toBe(`The image of deployment ${first.id} is gone from the registry; it is built again.`)
+  expect(second.notes[0]).toBe(
+    `The image of deployment ${first.id} is gone from the registry; it is built again.`,
+  )
   await held(second.image.digest, 'manifests', 'gone')
 })
 
@@ -477,16 +598,31 @@ test('target, build args, a folder’s Dockerfile with its own ignore file, labe
     'left.out': '',
     'kept.in': '',
   }
-  const options = { dockerfile: 'web.Dockerfile', target: 'first', build: { WHAT: 'hi' }, commit: '0123456789abcdef' }
+  const options = {
+    dockerfile: 'web.Dockerfile',
+    target: 'first',
+    build: { WHAT: 'hi' },
+    commit: '0123456789abcdef',
+  }
   const { id, notes, image } = await build(tree, options)
-  expect(notes.slice(0, 5)).toEqual(['hi', 'kept.in', 'web.Dockerfile', 'web.Dockerfile.dockerignore', 'hi in secret'])
+  expect(notes.slice(0, 5)).toEqual([
+    'hi',
+    'kept.in',
+    'web.Dockerfile',
+    'web.Dockerfile.dockerignore',
+    'hi in secret',
+  ])
   expect(image.tags).toEqual([`deployment-${id}`, '0123456789ab'])
   const manifest = (await held('0123456789ab')) as unknown as {
     config: { digest: string; size: number }
     layers: { size: number }[]
   }
-  expect(image.sizeBytes).toBe(manifest.layers.reduce((sum, { size }) => sum + size, manifest.config.size))
-  const { config } = (await held(manifest.config.digest, 'blobs')) as unknown as { config: { Labels: object } }
+  expect(image.sizeBytes).toBe(
+    manifest.layers.reduce((sum, { size }) => sum + size, manifest.config.size),
+  )
+  const { config } = (await held(manifest.config.digest, 'blobs')) as unknown as {
+    config: { Labels: object }
+  }
   expect(config.Labels).toMatchObject({
     'org.opencontainers.image.revision': '0123456789abcdef',
     'org.opencontainers.image.created': expect.stringMatching(/^20/),
@@ -507,18 +643,31 @@ test('several platforms become one index, each with its own image; one that cann
     { platform: { os: 'linux', architecture: 'amd64' } },
     { platform: { os: 'linux', architecture: '386' } },
   ])
-  expect((await registry.manifest('shop', `deployment-${id}`, AbortSignal.timeout(5000)))?.digest).toBe(image.digest)
+  expect(
+    (await registry.manifest('shop', `deployment-${id}`, AbortSignal.timeout(5000)))?.digest,
+  ).toBe(image.digest)
   const signal = AbortSignal.timeout(5000)
   await checkPlatforms(buildkit, DeploymentOptions.parse({ platform }), signal)
-  const foreign = checkPlatforms(buildkit, DeploymentOptions.parse({ platform: 'linux/amd64,linux/s390x' }), signal)
-  expect(await problemOf(foreign)).toMatchObject({ code: 'platform-unsupported', platform: 'linux/s390x', status: 422 })
+  const foreign = checkPlatforms(
+    buildkit,
+    DeploymentOptions.parse({ platform: 'linux/amd64,linux/s390x' }),
+    signal,
+  )
+  expect(await problemOf(foreign)).toMatchObject({
+    code: 'platform-unsupported',
+    platform: 'linux/s390x',
+    status: 422,
+  })
 })
 
 test('cache mounts are each app’s own', async () => {
-  const look = (word: string) => from(`RUN --mount=type=cache,id=c,target=/c ls /c; touch /c/${word}`)
+  const look = (word: string) =>
+    from(`RUN --mount=type=cache,id=c,target=/c ls /c; touch /c/${word}`)
   await build(look('mine'), {}, 'one')
   expect((await build(look('again'), {}, 'one')).notes).toContain('mine')
-  expect((await build(look('theirs'), { build: { BUILDKIT_CACHE_MOUNT_NS: '' } }, 'two')).notes).not.toContain('mine')
+  expect(
+    (await build(look('theirs'), { build: { BUILDKIT_CACHE_MOUNT_NS: '' } }, 'two')).notes,
+  ).not.toContain('mine')
 })
 
 const status =
@@ -551,11 +700,17 @@ test('a push that is refused at first, then taken, succeeds', async () => {
 test('a push that a registry takes and then forgets, or keeps as something else, is no success', async () => {
   mischief = ({ url, method }, response) =>
     method === 'PUT' && url!.includes('/manifests/') && (status(201)(response), true)
-  expect(await problemOf(build(from('RUN echo forgotten')))).toMatchObject({ code: 'registry-unavailable' })
+  expect(await problemOf(build(from('RUN echo forgotten')))).toMatchObject({
+    code: 'registry-unavailable',
+  })
   const headers = { 'content-type': 'application/vnd.oci.image.manifest.v1+json' }
   mischief = ({ url, method }, response) =>
-    method === 'GET' && url!.includes('/manifests/') && (void response.writeHead(200, headers).end('{}'), true)
-  expect(await problemOf(build(from('RUN echo forgotten')))).toMatchObject({ code: 'registry-unavailable' })
+    method === 'GET' &&
+    url!.includes('/manifests/') &&
+    (void response.writeHead(200, headers).end('{}'), true)
+  expect(await problemOf(build(from('RUN echo forgotten')))).toMatchObject({
+    code: 'registry-unavailable',
+  })
 })
 
 test('a build cache in a registry outlives the daemon’s own', async () => {

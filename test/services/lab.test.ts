@@ -45,7 +45,10 @@ RUN /mise/installs/python/${bakedTools.python}/bin/python -m venv /venv && /venv
 
 test('every stand-in image is served under the names that plans and Dockerfiles use', async () => {
   await using registry = await startRegistry({ dir, port: await freePort(25_000), images: true })
-  const accept = ['application/vnd.oci.image.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v2+json']
+  const accept = [
+    'application/vnd.oci.image.manifest.v1+json',
+    'application/vnd.docker.distribution.manifest.v2+json',
+  ]
   for (const name of images.flatMap(({ names }) => names)) {
     const url = `http://${registry.address}/v2/${name.replace(':', '/manifests/')}`
     expect((await fetch(url, { headers: { accept: accept.join(', ') } })).status, name).toBe(200)
@@ -68,11 +71,14 @@ test('a buildkitd that was killed in the middle of a step leaves nothing once it
     await using parts = await startParts()
     bridge = parts.bridge
     const building = build(parts, 'FROM alpine\nRUN sleep 300').catch(() => undefined)
-    await expect.poll(async () => (await run('runc', ['list'])).stdout, { timeout: 30_000 }).toContain(dir)
+    await expect
+      .poll(async () => (await run('runc', ['list'])).stdout, { timeout: 30_000 })
+      .toContain(dir)
     killRecorded(dir, 'buildkitd')
     await building
     const left = await leftovers(bridge)
-    for (const kind of ['mounts', 'bridges', 'rules'] as const) expect(left[kind], kind).not.toEqual([])
+    for (const kind of ['mounts', 'bridges', 'rules'] as const)
+      expect(left[kind], kind).not.toEqual([])
     await sweepBuildkitd(dir)
     expect((await run('runc', ['list'])).stdout).not.toContain(dir)
   }
@@ -116,17 +122,30 @@ async function startParts() {
   return { registryPort, address, bridge, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
-async function build({ address }: { address: string }, dockerfile: string, output?: string): Promise<void> {
+async function build(
+  { address }: { address: string },
+  dockerfile: string,
+  output?: string,
+): Promise<void> {
   const context = join(dir, 'context')
   await mkdir(context, { recursive: true })
   // Every stage is built, though only the last would be exported: each hands the next one a file.
   const stages = dockerfile.trim().split(/^(?=FROM )/m)
   const chained = stages.map((stage, index) =>
-    index === 0 ? `${stage.trim()}\nRUN touch /done` : `${stage.trim()}\nCOPY --from=${index - 1} /done /done`,
+    index === 0
+      ? `${stage.trim()}\nRUN touch /done`
+      : `${stage.trim()}\nCOPY --from=${index - 1} /done /done`,
   )
   await writeFile(join(context, 'Dockerfile'), chained.join('\n'))
   const folders = [`--local=context=${context}`, `--local=dockerfile=${context}`]
-  const words = ['--addr', address, 'build', '--progress=plain', '--frontend=dockerfile.v0', ...folders]
+  const words = [
+    '--addr',
+    address,
+    'build',
+    '--progress=plain',
+    '--frontend=dockerfile.v0',
+    ...folders,
+  ]
   await run(tools.buildctl, output === undefined ? words : [...words, `--output=${output}`])
 }
 
@@ -142,6 +161,8 @@ async function leftovers({ name, subnet }: Bridge) {
     processes: containing((await run('ps', ['-eo', 'args'])).stdout, `${dir}/`),
     bridges: containing((await run('ip', ['-brief', 'link'])).stdout, name),
     rules: containing((await run('iptables-save')).stdout, name, prefix),
-    reservations: (await readdir('/var/lib/cni/networks/buildkit')).filter((ip) => ip.startsWith(prefix)),
+    reservations: (await readdir('/var/lib/cni/networks/buildkit')).filter((ip) =>
+      ip.startsWith(prefix),
+    ),
   }
 }

@@ -13,7 +13,8 @@ let registry: Awaited<ReturnType<typeof startRegistry>>
 let fly: Awaited<ReturnType<typeof startLocalfly>>
 let one = ''
 let two = ''
-const start = () => startLocalfly({ dir, name: 'api', registry: registry.address, token, limits: false, ...ports })
+const start = () =>
+  startLocalfly({ dir, name: 'api', registry: registry.address, token, limits: false, ...ports })
 
 beforeAll(async () => {
   registry = await startRegistry({ dir, port: 9310 })
@@ -37,11 +38,17 @@ test('a command runs in a machine, and its end is told; processes are told with 
     status: 200,
     body: { exit_code: 3, exit_signal: 0, stdout: 'hi one', stderr: 'oh' },
   })
-  expect((await api('POST', `${path}/exec`, { cmd: '/usr/bin/perl -v' })).body).toMatchObject({ exit_code: 0 })
+  expect((await api('POST', `${path}/exec`, { cmd: '/usr/bin/perl -v' })).body).toMatchObject({
+    exit_code: 0,
+  })
   const quoted = `/usr/bin/perl -e 'print "<$_>" for @ARGV' "two words" o'n'e`
-  expect((await api('POST', `${path}/exec`, { cmd: quoted })).body).toMatchObject({ stdout: '<two words><one>' })
+  expect((await api('POST', `${path}/exec`, { cmd: quoted })).body).toMatchObject({
+    stdout: '<two words><one>',
+  })
   // Taken and lost, as Fly is reported to do.
-  expect((await perl('print "read: ", <STDIN>', { stdin: 'a line' })).body).toMatchObject({ stdout: 'read: ' })
+  expect((await perl('print "read: ", <STDIN>', { stdin: 'a line' })).body).toMatchObject({
+    stdout: 'read: ',
+  })
   expect(await perl('sleep 9', { timeout: 1 })).toMatchObject({
     status: 408,
     body: { error: 'deadline_exceeded: command did not end within 1s' },
@@ -68,7 +75,9 @@ test('cmd, entrypoint and exec take the place that Fly gives them; env, files, t
   }
   expect(await lines({ cmd: ['/usr/bin/perl', '-e', say('$ENV{WORD}')] })).toEqual(['a word'])
   // The image's own command stays: perl runs its server with what stands before it.
-  expect(await lines({ entrypoint: ['/usr/bin/perl', '-e', say('"@ARGV"')] })).toEqual(['/usr/bin/perl /server.pl'])
+  expect(await lines({ entrypoint: ['/usr/bin/perl', '-e', say('"@ARGV"')] })).toEqual([
+    '/usr/bin/perl /server.pl',
+  ])
   const exec = ['/usr/bin/perl', '-e', say('-t STDOUT ? "tty" : "pipe"')]
   expect(await lines({ exec, cmd: ['never'], tty: true })).toEqual(['tty'])
   const read = [
@@ -96,15 +105,21 @@ test('a volume keeps what a machine wrote over updates, machines and a restart o
   const perl = async (path: string, script: string) =>
     (await api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', script] })).body.stdout
   await perl(first.path, 'open $f, ">", "/data/note"; print $f "kept"')
-  expect((await api('GET', '/apps/stored/volumes')).body).toMatchObject([{ attached_machine_id: first.id }])
-  const taken = await api('POST', '/apps/stored/machines', { region: 'ams', config: { image: one, mounts } })
+  expect((await api('GET', '/apps/stored/volumes')).body).toMatchObject([
+    { attached_machine_id: first.id },
+  ])
+  const taken = await api('POST', '/apps/stored/machines', {
+    region: 'ams',
+    config: { image: one, mounts },
+  })
   expect(taken).toMatchObject({
     status: 412,
     body: { error: expect.stringContaining(`claimed by machine ${first.id}`) },
   })
-  expect((await api('POST', '/apps/stored/machines', { region: 'iad', config: { image: one, mounts } })).status).toBe(
-    412,
-  )
+  expect(
+    (await api('POST', '/apps/stored/machines', { region: 'iad', config: { image: one, mounts } }))
+      .status,
+  ).toBe(412)
   expect((await api('DELETE', `/apps/stored/volumes/${volume.id}`)).status).toBe(412)
 
   const update = await api('POST', first.path, { config: { image: two, mounts } })
@@ -112,7 +127,9 @@ test('a volume keeps what a machine wrote over updates, machines and a restart o
   const read = 'open $f, "<", "/data/note"; print <$f>'
   expect(await perl(first.path, read)).toBe('kept')
   const { body: snapshot } = await api('POST', `/apps/stored/volumes/${volume.id}/snapshots`)
-  expect((await api('GET', `/apps/stored/volumes/${volume.id}/snapshots`)).body).toMatchObject([{ id: snapshot.id }])
+  expect((await api('GET', `/apps/stored/volumes/${volume.id}/snapshots`)).body).toMatchObject([
+    { id: snapshot.id },
+  ])
   await api('DELETE', `${first.path}?force=true`)
   await wait(first.path, 'state=destroyed')
   await fly[Symbol.asyncDispose]()
@@ -120,12 +137,21 @@ test('a volume keeps what a machine wrote over updates, machines and a restart o
   const second = await run('stored', { image: one, mounts }, { region: 'ams' })
   expect(await perl(second.path, read)).toBe('kept')
 
-  const { body: copy } = await api('POST', '/apps/stored/volumes', { ...wish, snapshot_id: snapshot.id })
-  const third = await run('stored', { image: one, mounts: [{ volume: copy.id, path: '/data' }] }, { region: 'ams' })
+  const { body: copy } = await api('POST', '/apps/stored/volumes', {
+    ...wish,
+    snapshot_id: snapshot.id,
+  })
+  const third = await run(
+    'stored',
+    { image: one, mounts: [{ volume: copy.id, path: '/data' }] },
+    { region: 'ams' },
+  )
   expect(await perl(third.path, read)).toBe('kept')
   const extended = await api('PUT', `/apps/stored/volumes/${copy.id}/extend`, { size_gb: 4 })
   expect(extended.body).toMatchObject({ needs_restart: false, volume: { size_gb: 4 } })
-  expect((await api('PUT', `/apps/stored/volumes/${copy.id}/extend`, { size_gb: 2 })).status).toBe(400)
+  expect((await api('PUT', `/apps/stored/volumes/${copy.id}/extend`, { size_gb: 2 })).status).toBe(
+    400,
+  )
   expect((await api('GET', '/apps/stored')).body).toMatchObject({ volume_count: 2 })
   await api('DELETE', '/apps/stored')
   expect((await api('GET', '/apps/stored')).status).toBe(404)
@@ -133,7 +159,9 @@ test('a volume keeps what a machine wrote over updates, machines and a restart o
 
 test('secrets have versions, reach machines with their next version, and are shown only when asked for', async () => {
   const { path } = await run('secret', { image: one, env: { A: 'env' } })
-  expect((await api('POST', '/apps/secret/secrets', { values: { A: 'x', B: 'y' } })).body).toMatchObject({
+  expect(
+    (await api('POST', '/apps/secret/secrets', { values: { A: 'x', B: 'y' } })).body,
+  ).toMatchObject({
     version: 1,
     secrets: [{ name: 'A', digest: expect.any(String) }, { name: 'B' }],
   })
@@ -145,11 +173,17 @@ test('secrets have versions, reach machines with their next version, and are sho
   expect((await seen()).stdout).toBe('env')
   const early = await api('POST', path, { config: { image: one }, min_secrets_version: 2 })
   expect(early.status).toBe(412)
-  const update = await api('POST', path, { config: { image: one, env: { A: 'env' } }, min_secrets_version: 1 })
+  const update = await api('POST', path, {
+    config: { image: one, env: { A: 'env' } },
+    min_secrets_version: 1,
+  })
   await wait(path, `version=${update.body.instance_id}`)
   expect((await seen()).stdout).toBe('x')
   expect((await api('DELETE', '/apps/secret/secrets/A')).body).toEqual({ version: 2 })
-  expect((await api('POST', '/apps/secret/secrets', { values: { B: null } })).body).toEqual({ version: 3, secrets: [] })
+  expect((await api('POST', '/apps/secret/secrets', { values: { B: null } })).body).toEqual({
+    version: 3,
+    secrets: [],
+  })
   expect((await api('GET', '/apps/secret/secrets/A')).status).toBe(404)
 })
 
@@ -161,16 +195,22 @@ test('machines of a network know each other by name, those of another do not', a
   const hidden = await run('named', { image: one, dns: { skip_registration: true } })
   const other = await run('alone', { image: one })
   const ask = async (path: string, name: string) => {
-    const script = 'use Socket; @h = gethostbyname shift; print join " ", map { inet_ntoa $_ } @h[4..$#h]'
-    const { body } = await api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', script, name] })
+    const script =
+      'use Socket; @h = gethostbyname shift; print join " ", map { inet_ntoa $_ } @h[4..$#h]'
+    const { body } = await api('POST', `${path}/exec`, {
+      command: ['/usr/bin/perl', '-e', script, name],
+    })
     return body.stdout
   }
   const hosts = async (path: string) =>
-    (await api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-pe', '1', '/etc/hosts'] })).body.stdout
+    (await api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-pe', '1', '/etc/hosts'] }))
+      .body.stdout
   expect(await ask(b.path, `${a.id}.vm.named.internal`)).toBe(a.ip)
   expect(await ask(a.path, 'iad.named.internal')).toBe(b.ip)
   expect(await ask(b.path, 'web.process.named.internal')).toBe(a.ip)
-  const named = [...(await hosts(a.path)).matchAll(/^(\S+) .*\snamed\.internal/gm)].map(([, ip]) => ip)
+  const named = [...(await hosts(a.path)).matchAll(/^(\S+) .*\snamed\.internal/gm)].map(
+    ([, ip]) => ip,
+  )
   expect(new Set(named)).toEqual(new Set([a.ip, b.ip]))
   expect(await hosts(a.path)).toContain(`${hidden.id}.vm.named.internal`)
   expect(await hosts(other.path)).not.toContain('named.internal')
@@ -200,10 +240,17 @@ test('a standby starts when the host of the machine it stands by for is gone; a 
   const gone = `/apps/spare/machines/${body.id}`
   await wait(gone, 'state=destroyed')
   const { events } = (await api('GET', gone)).body
-  expect(events.find(({ type }: any) => type === 'exit').request.exit_event).toMatchObject({ exit_code: 4 })
-  expect((await api('GET', `${gone}/logs`)).body).toMatchObject({ message: 'done', instance: body.id })
+  expect(events.find(({ type }: any) => type === 'exit').request.exit_event).toMatchObject({
+    exit_code: 4,
+  })
+  expect((await api('GET', `${gone}/logs`)).body).toMatchObject({
+    message: 'done',
+    instance: body.id,
+  })
   expect((await api('GET', '/apps/spare/machines')).body).toHaveLength(2)
-  expect((await api('GET', '/apps/spare/machines?include_deleted=true&summary=true')).body).toHaveLength(3)
+  expect(
+    (await api('GET', '/apps/spare/machines?include_deleted=true&summary=true')).body,
+  ).toHaveLength(3)
 })
 
 test('a config that Fly could not read is refused, and what is null counts as absent', async () => {
@@ -212,9 +259,14 @@ test('a config that Fly could not read is refused, and what is null counts as ab
   const wrong = await api('POST', '/apps/refused/machines', {
     config: { image: one, services: [{ internal_port: 80, ports }] },
   })
-  expect(wrong).toMatchObject({ status: 400, body: { error: expect.stringContaining('/services/0/ports/0/port') } })
+  expect(wrong).toMatchObject({
+    status: 400,
+    body: { error: expect.stringContaining('/services/0/ports/0/port') },
+  })
   const mounts = [{ volume: 'vol_none', path: '/data' }]
-  expect((await api('POST', '/apps/refused/machines', { config: { image: one, mounts } })).status).toBe(404)
+  expect(
+    (await api('POST', '/apps/refused/machines', { config: { image: one, mounts } })).status,
+  ).toBe(404)
   const { body } = await api('POST', '/apps/refused/machines', {
     config: { image: one, statics: null },
     skip_launch: true,
@@ -267,8 +319,12 @@ test('a region that Fly does not have is refused, for machines and volumes', asy
   await app('nowhere')
   const config = { image: one }
   const refused = { status: 422, body: { error: 'region zz not found' } }
-  expect(await api('POST', '/apps/nowhere/machines', { region: 'zz', config })).toMatchObject(refused)
-  expect(await api('POST', '/apps/nowhere/volumes', { region: 'zz', name: 'data' })).toMatchObject(refused)
+  expect(await api('POST', '/apps/nowhere/machines', { region: 'zz', config })).toMatchObject(
+    refused,
+  )
+  expect(await api('POST', '/apps/nowhere/volumes', { region: 'zz', name: 'data' })).toMatchObject(
+    refused,
+  )
   expect((await api('GET', '/apps/nowhere/machines')).body).toEqual([])
 })
 
@@ -277,21 +333,32 @@ test('addresses differ, and a Flycast address is on the network that was chosen'
   await app('neighbour')
   const made = async (wish: object, name = 'addressed'): Promise<string> =>
     (await api('POST', `/apps/${name}/ip_assignments`, wish)).body.ip
-  const v4 = [await made({ type: 'v4' }), await made({ type: 'v4' }), await made({ type: 'v4' }, 'neighbour')]
+  const v4 = [
+    await made({ type: 'v4' }),
+    await made({ type: 'v4' }),
+    await made({ type: 'v4' }, 'neighbour'),
+  ]
   expect(new Set(v4).size).toBe(3)
-  const on = async (network?: string) => (await made({ type: 'private_v6', network })).split('::')[0]
+  const on = async (network?: string) =>
+    (await made({ type: 'private_v6', network })).split('::')[0]
   expect(await on('blue')).toBe(await on('blue'))
   expect(new Set([await on(), await on('blue'), await on('green')]).size).toBe(3)
-  const { data } = await graphql('{ app(name: $appName) { ipAddresses { nodes { network { name } } } } }', {
-    appName: 'addressed',
-  })
+  const { data } = await graphql(
+    '{ app(name: $appName) { ipAddresses { nodes { network { name } } } } }',
+    {
+      appName: 'addressed',
+    },
+  )
   const networks = data.app.ipAddresses.nodes.map(({ network }: any) => network?.name ?? null)
   expect(networks).toEqual([null, null, 'blue', 'blue', 'default', 'blue', 'green'])
 })
 
 test('a deploy token wants a body, and lasts as long as it says', async () => {
   await app('expiring')
-  expect(await api('POST', '/apps/expiring/deploy_token')).toMatchObject({ status: 400, body: { error: 'EOF' } })
+  expect(await api('POST', '/apps/expiring/deploy_token')).toMatchObject({
+    status: 400,
+    body: { error: 'EOF' },
+  })
   const { body } = await api('POST', '/apps/expiring/deploy_token', { expiry: '1s' })
   expect((await api('GET', '/apps/expiring', undefined, body.token)).status).toBe(200)
   const status = async () => (await api('GET', '/apps/expiring', undefined, body.token)).status
@@ -303,13 +370,18 @@ test('an organisation’s machines and volumes are listed over all its apps, pag
   await app('listed-too', { org_slug: 'other' })
   const made = async (name: string) => {
     await api('POST', `/apps/${name}/volumes`, { name: 'data', region: 'ams' })
-    const { body } = await api('POST', `/apps/${name}/machines`, { config: { image: one }, skip_launch: true })
+    const { body } = await api('POST', `/apps/${name}/machines`, {
+      config: { image: one },
+      skip_launch: true,
+    })
     await wait(`/apps/${name}/machines/${body.id}`, 'state=stopped')
     return body.id
   }
   const ids = [await made('listed'), await made('listed-too'), await made('listed')]
   const first = (await api('GET', '/orgs/other/machines?limit=2')).body
-  const rest = (await api('GET', `/orgs/other/machines?cursor=${encodeURIComponent(first.next_cursor)}`)).body
+  const rest = (
+    await api('GET', `/orgs/other/machines?cursor=${encodeURIComponent(first.next_cursor)}`)
+  ).body
   const listed = [...first.machines, ...rest.machines]
   expect(listed.map(({ id, app_name }: any) => [id, app_name])).toEqual([
     [ids[0], 'listed'],
@@ -317,7 +389,9 @@ test('an organisation’s machines and volumes are listed over all its apps, pag
     [ids[2], 'listed'],
   ])
   expect(rest).not.toHaveProperty('next_cursor')
-  expect((await api('GET', `/orgs/other/machines?updated_after=${first.last_updated_at}`)).body).toEqual(rest)
+  expect(
+    (await api('GET', `/orgs/other/machines?updated_after=${first.last_updated_at}`)).body,
+  ).toEqual(rest)
   const { volumes } = (await api('GET', '/orgs/other/volumes?region=ams')).body
   expect(volumes.map(({ app_name }: any) => app_name)).toEqual(['listed', 'listed-too', 'listed'])
   const { token: scoped } = (await api('POST', '/apps/listed/deploy_token', {})).body
@@ -329,12 +403,19 @@ test('regions, placements and the token itself are told to whoever has a token',
   const { body } = await api('POST', '/apps/tokens/deploy_token', { expiry: '1h' })
   const as = (path: string, method = 'GET', sent = {}) =>
     api(method, path, method === 'GET' ? undefined : sent, body.token)
-  expect((await as('/platform/regions')).body).toMatchObject({ Nearest: 'ams', Regions: expect.any(Array) })
+  expect((await as('/platform/regions')).body).toMatchObject({
+    Nearest: 'ams',
+    Regions: expect.any(Array),
+  })
   const placed = await as('/platform/placements', 'POST', { region: 'iad', org_slug: 'personal' })
   expect(placed.body.Regions).toMatchObject([{ Region: 'iad' }])
   expect((await as('/tokens/current')).body).toMatchObject({ tokens: [{ apps: ['tokens'] }] })
   expect((await as('/apps/images/secrets')).status).toBe(403)
-  const asked = await graphql('query { mine: app(name: $name) { id } }', { name: 'images' }, body.token)
+  const asked = await graphql(
+    'query { mine: app(name: $name) { id } }',
+    { name: 'images' },
+    body.token,
+  )
   expect(asked).toMatchObject({ data: null, errors: [{ message: 'Could not find App' }] })
 })
 
@@ -344,13 +425,23 @@ test('GraphQL answers by alias what flyctl asks, and says what it does not have'
     'query ($appName: String!) { appcompact:app(name: $appName) { id role: name } canPerformBluegreenDeployment(name: $appName) }',
     { appName: 'asked' },
   )
-  expect(data).toMatchObject({ appcompact: { name: 'asked', status: 'pending' }, canPerformBluegreenDeployment: true })
+  expect(data).toMatchObject({
+    appcompact: { name: 'asked', status: 'pending' },
+    canPerformBluegreenDeployment: true,
+  })
   const image = await graphql('query { app(name: $appName) { image(ref: $imageRef) { id } } }', {
     appName: 'asked',
     imageRef: one,
   })
-  expect(image.data.app.image).toMatchObject({ digest: one.split('@')[1], ref: one, compressedSize: '0' })
-  const none = await graphql('mutation { validateWireGuardPeers(input: {}) { invalidPeerIps } }', {})
+  expect(image.data.app.image).toMatchObject({
+    digest: one.split('@')[1],
+    ref: one,
+    compressedSize: '0',
+  })
+  const none = await graphql(
+    'mutation { validateWireGuardPeers(input: {}) { invalidPeerIps } }',
+    {},
+  )
   expect(none.errors[0].message).toContain("Field 'validateWireGuardPeers' doesn't exist")
 })
 
@@ -363,7 +454,11 @@ async function api(
   as = `Bearer ${token}`,
 ): Promise<{ status: number; body: any }> {
   const sent = body === undefined ? {} : { body: JSON.stringify(body) }
-  const answer = await fetch(`${fly.flyApi}/v1${path}`, { method, headers: { authorization: as }, ...sent })
+  const answer = await fetch(`${fly.flyApi}/v1${path}`, {
+    method,
+    headers: { authorization: as },
+    ...sent,
+  })
   expect(answer.headers.get('fly-request-id')).toBeTruthy()
   const said = await answer.text()
   return { status: answer.status, body: said ? JSON.parse(said) : null }
@@ -371,7 +466,9 @@ async function api(
 
 async function graphql(query: string, variables: object, as = `Bearer ${token}`): Promise<any> {
   const body = JSON.stringify({ query, variables })
-  return (await fetch(`${fly.flyApi}/graphql`, { method: 'POST', headers: { authorization: as }, body })).json()
+  return (
+    await fetch(`${fly.flyApi}/graphql`, { method: 'POST', headers: { authorization: as }, body })
+  ).json()
 }
 
 async function app(name: string, more = {}): Promise<void> {
@@ -383,7 +480,11 @@ async function wait(path: string, query: string): Promise<void> {
 }
 
 /** A machine that runs, in an app that is made when it is not there. */
-async function run(name: string, config: object, more = {}): Promise<{ id: string; ip: string; path: string }> {
+async function run(
+  name: string,
+  config: object,
+  more = {},
+): Promise<{ id: string; ip: string; path: string }> {
   await app(name)
   const { status, body } = await api('POST', `/apps/${name}/machines`, { config, ...more })
   expect({ status, error: body.error }).toEqual({ status: 200 })

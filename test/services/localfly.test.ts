@@ -27,7 +27,9 @@ let fly: Pick<Localfly, 'flyApi' | 'apps' | 'registry'>
 
 beforeAll(async () => {
   registry = open.use(await startRegistry({ dir, port: 5299 })).address
-  main = open.use(await startLocalfly({ dir, name: 'main', registry, token, limits: false, ...freePorts }))
+  main = open.use(
+    await startLocalfly({ dir, name: 'main', registry, token, limits: false, ...freePorts }),
+  )
   fly = main
   await newApp('images')
   one = await pushPage(fly.registry, token, 'images', 'one')
@@ -43,17 +45,31 @@ afterAll(async () => {
 
 test('an image that is pushed through the front runs as a machine and answers through the proxy', async () => {
   await newApp('first')
-  const made = await api('POST', '/apps/first/machines', { name: 'web', config: web(one), region: 'iad' })
-  expect(made).toMatchObject({ status: 200, body: { state: 'created', name: 'web', region: 'iad' } })
+  const made = await api('POST', '/apps/first/machines', {
+    name: 'web',
+    config: web(one),
+    region: 'iad',
+  })
+  expect(made).toMatchObject({
+    status: 200,
+    body: { state: 'created', name: 'web', region: 'iad' },
+  })
   const { id, instance_id } = made.body
-  expect(await wait('first', id, `version=${instance_id}`)).toMatchObject({ ok: true, state: 'started' })
+  expect(await wait('first', id, `version=${instance_id}`)).toMatchObject({
+    ok: true,
+    state: 'started',
+  })
   await answers('first')
   expect(await page('first')).toMatchObject({ status: 200, body: 'one' })
   expect((await page('first', '/env/FLY_APP_NAME')).body).toBe('first')
   expect((await page('first', '/env/FLY_MACHINE_ID')).body).toBe(id)
   expect((await page('first', '/env/FLY_MACHINE_VERSION')).body).toBe(instance_id)
   const { body } = await api('GET', `/apps/first/machines/${id}`)
-  expect(body.image_ref).toMatchObject({ registry: fly.registry, repository: 'images', digest: one.split('@')[1] })
+  expect(body.image_ref).toMatchObject({
+    registry: fly.registry,
+    repository: 'images',
+    digest: one.split('@')[1],
+  })
   expect(trail(body)).toEqual(['start/started/flyd', 'launch/created/user', 'launch/pending/flyd'])
   await destroy('first', id)
 })
@@ -74,20 +90,30 @@ test('an update mints a version and serves the new page; one that cannot be pull
   expect((await page('updated')).body).toBe('two')
   expect(neighbour(machine.private_ip)).toBe(hardwareAddress) // else it is not found until what the host knows goes stale
 
-  const stale = await api('POST', path, { config: machine.config, current_version: machine.instance_id })
+  const stale = await api('POST', path, {
+    config: machine.config,
+    current_version: machine.instance_id,
+  })
   expect(stale.status).toBe(412)
-  const broken = await api('POST', path, { config: web(`${fly.registry}/images@sha256:${'0'.repeat(64)}`) })
+  const broken = await api('POST', path, {
+    config: web(`${fly.registry}/images@sha256:${'0'.repeat(64)}`),
+  })
   const late = await api('GET', `${path}/wait?timeout=3&version=${broken.body.instance_id}`)
   expect(late).toMatchObject({
     status: 408,
-    body: { error: 'deadline_exceeded: machine failed to reach desired state, started, currently started' },
+    body: {
+      error: 'deadline_exceeded: machine failed to reach desired state, started, currently started',
+    },
   })
   const after = await api('GET', path)
   expect(after.body).toMatchObject({ state: 'started', instance_id: update.body.instance_id })
   expect(after.body.config.image).toBe(update.body.config.image)
   expect((await page('updated')).body).toBe('two')
   const versions = await api('GET', `${path}/versions`)
-  expect(versions.body.map(({ version }: any) => version)).toEqual([update.body.instance_id, machine.instance_id])
+  expect(versions.body.map(({ version }: any) => version)).toEqual([
+    update.body.instance_id,
+    machine.instance_id,
+  ])
   await destroy('updated', machine.id)
 })
 
@@ -118,7 +144,10 @@ test('stop, start, suspend, restart and cordon do what they say', async () => {
   await api('POST', `${path}/stop`, { timeout: '10s' })
   await wait('moved', id, 'state=stopped')
   const { body } = await api('GET', path)
-  expect(body.events[0]).toMatchObject({ type: 'exit', request: { exit_event: { requested_stop: true } } })
+  expect(body.events[0]).toMatchObject({
+    type: 'exit',
+    request: { exit_event: { requested_stop: true } },
+  })
   await destroy('moved', id)
   expect((await page('moved')).body).toContain('it has none')
 })
@@ -126,13 +155,19 @@ test('stop, start, suspend, restart and cordon do what they say', async () => {
 test('a program that ends is started again as the policy says, and an OOM kill is told as one', async () => {
   await newApp('restarted')
   const policy = { policy: 'on-failure', max_retries: 1 }
-  const { id } = await runMachine('restarted', web(one, { restart: policy, guest: { cpus: 1, memory_mb: 64 } }))
+  const { id } = await runMachine(
+    'restarted',
+    web(one, { restart: policy, guest: { cpus: 1, memory_mb: 64 } }),
+  )
   const restarted = wait('restarted', id, `from_event_id=${await newestEvent('restarted', id)}`)
   await page('restarted', '/oom')
   await restarted
   const first = (await api('GET', `/apps/restarted/machines/${id}`)).body.events
   expect(first.find(({ type }: any) => type === 'crash')).toMatchObject({
-    request: { restart_count: 1, exit_event: { oom_killed: true, exit_code: -1, guest_signal: 9, restarting: true } },
+    request: {
+      restart_count: 1,
+      exit_event: { oom_killed: true, exit_code: -1, guest_signal: 9, restarting: true },
+    },
   })
   await answers('restarted')
   await page('restarted', '/exit/7')
@@ -141,7 +176,9 @@ test('a program that ends is started again as the policy says, and an OOM kill i
   expect(last).toMatchObject({
     type: 'exit',
     status: 'stopped',
-    request: { exit_event: { oom_killed: false, exit_code: 7, restarting: false, requested_stop: false } },
+    request: {
+      exit_event: { oom_killed: false, exit_code: 7, restarting: false, requested_stop: false },
+    },
   })
   await destroy('restarted', id)
 })
@@ -174,7 +211,9 @@ test('the proxy carries an upgraded connection both ways', async () => {
   const { id } = await runMachine('upgraded', web(one))
   await answers('upgraded')
   const socket = connect(Number(new URL(fly.apps).port), '127.0.0.1')
-  socket.write('GET /ws HTTP/1.1\r\nHost: upgraded.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+  socket.write(
+    'GET /ws HTTP/1.1\r\nHost: upgraded.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n',
+  )
   const [head] = await once(socket, 'data')
   expect(String(head)).toContain('101 Switching Protocols')
   socket.write('there and back\n')
@@ -188,13 +227,22 @@ test('who has no lease is refused while another holds it', async () => {
   const { id } = await runMachine('leased', web(one))
   const path = `/apps/leased/machines/${id}`
   const lease = await api('POST', `${path}/lease?ttl=30`)
-  expect(lease).toMatchObject({ status: 201, body: { status: 'success', data: { nonce: expect.any(String) } } })
+  expect(lease).toMatchObject({
+    status: 201,
+    body: { status: 'success', data: { nonce: expect.any(String) } },
+  })
   const { nonce } = lease.body.data
   const refused = await api('POST', `${path}/stop`)
   expect(refused.status).toBe(409)
-  expect(refused.body.error).toMatch(new RegExp(`^aborted: machine ID ${id} lease currently held by .+, expires at`))
-  expect(await api('POST', `${path}/lease`, { ttl: 60 }, nonce)).toMatchObject({ body: { data: { nonce } } })
-  expect(await api('POST', `${path}/metadata/team`, { value: 'blue' })).toMatchObject({ status: 204 })
+  expect(refused.body.error).toMatch(
+    new RegExp(`^aborted: machine ID ${id} lease currently held by .+, expires at`),
+  )
+  expect(await api('POST', `${path}/lease`, { ttl: 60 }, nonce)).toMatchObject({
+    body: { data: { nonce } },
+  })
+  expect(await api('POST', `${path}/metadata/team`, { value: 'blue' })).toMatchObject({
+    status: 204,
+  })
   expect((await api('GET', '/apps/leased/machines?metadata.team=blue')).body).toHaveLength(1)
   expect((await api('GET', '/apps/leased/machines?metadata.team=red')).body).toHaveLength(0)
   expect(await api('DELETE', `${path}/lease`, undefined, nonce)).toMatchObject({ status: 200 })
@@ -209,16 +257,21 @@ test('apps, addresses and tokens answer in Fly’s shapes', async () => {
     body: { error: expect.stringContaining('Name has already been taken'), status: 'name_taken' },
   })
   expect(await api('GET', '/apps/nobody')).toMatchObject({ status: 404 })
-  expect((await api('GET', '/apps?org_slug=personal')).body).toMatchObject({ total_apps: expect.any(Number) })
+  expect((await api('GET', '/apps?org_slug=personal')).body).toMatchObject({
+    total_apps: expect.any(Number),
+  })
   const { body } = await api('POST', '/apps/shapes/ip_assignments', { type: 'private_v6' })
   expect(body.ip).toMatch(/^fdaa:/)
   expect((await api('GET', '/apps/shapes/ip_assignments')).body.ips).toEqual([body])
-  expect(await api('DELETE', `/apps/shapes/ip_assignments/${body.ip}`)).toMatchObject({ status: 204 })
+  expect(await api('DELETE', `/apps/shapes/ip_assignments/${body.ip}`)).toMatchObject({
+    status: 204,
+  })
   const answer = await fetch(`${fly.flyApi}/v1/apps/shapes`)
   expect(answer.status).toBe(401)
   expect(answer.headers.get('fly-request-id')).toBeTruthy()
   const scoped = (await api('POST', '/apps/shapes/deploy_token', { expiry: '1h' })).body.token
-  const as = (path: string) => fetch(`${fly.flyApi}/v1${path}`, { headers: { authorization: scoped } })
+  const as = (path: string) =>
+    fetch(`${fly.flyApi}/v1${path}`, { headers: { authorization: scoped } })
   expect((await as('/apps/shapes')).status).toBe(200)
   expect((await as('/apps?org_slug=personal')).status).toBe(403)
 })
@@ -227,7 +280,9 @@ test('the registry’s front wants a token, and knows no repository without an a
   const open = await fetch(`http://${fly.registry}/v2/`)
   expect(open.status).toBe(401)
   expect(open.headers.get('www-authenticate')).toMatch(/^Basic/)
-  const unknown = await fetch(`http://${fly.registry}/v2/nobody/manifests/latest`, { headers: basic })
+  const unknown = await fetch(`http://${fly.registry}/v2/nobody/manifests/latest`, {
+    headers: basic,
+  })
   expect(unknown.status).toBe(404)
   expect(await unknown.json()).toMatchObject({ errors: [{ code: 'NAME_UNKNOWN' }] })
 })
@@ -243,7 +298,9 @@ test('an idle machine is stopped by the proxy, and the next request waits for it
   await main.fly.autostopAfter(300_000)
   expect(await page('sleepy')).toMatchObject({ status: 200, body: 'one' })
   const { body } = await api('GET', `/apps/sleepy/machines/${id}`)
-  expect(trail(body)).toEqual(expect.arrayContaining(['stop/stopping/proxy', 'start/starting/proxy']))
+  expect(trail(body)).toEqual(
+    expect.arrayContaining(['stop/stopping/proxy', 'start/starting/proxy']),
+  )
   await destroy('sleepy', id)
 })
 
@@ -267,7 +324,9 @@ test('on demand an image cannot be pulled, an update is given up, a machine does
   await main.fly.hostile({ faults: [{ fault: 'never-starts', app: 'hostile' }] })
   const { body } = await api('POST', path, { config: web(two) })
   await wait('hostile', id, `state=failed&version=${body.instance_id}`)
-  expect(await main.fly.calm('hostile')).toMatchObject([{ fault: 'never-starts', app: 'hostile', machine: id }])
+  expect(await main.fly.calm('hostile')).toMatchObject([
+    { fault: 'never-starts', app: 'hostile', machine: id },
+  ])
   await destroy('hostile', id)
 })
 
@@ -279,7 +338,8 @@ test('one machine and one action take a request a second, three at once', async 
     token,
     ...freePorts,
   })
-  const ask = async () => (await fetch(`${limited.flyApi}/v1/apps/hello`, { headers: bearer })).status
+  const ask = async () =>
+    (await fetch(`${limited.flyApi}/v1/apps/hello`, { headers: bearer })).status
   const statuses = [await ask(), await ask(), await ask(), await ask()]
   expect(statuses).toEqual([404, 404, 404, 429])
 })
@@ -296,7 +356,9 @@ test('machines outlive a localfly that is killed: the next one adopts them, and 
 
   await using next = await startLocalfly(options)
   fly = next
-  expect(await wait('stays', stays.id, 'state=started')).toMatchObject({ version: stays.instance_id })
+  expect(await wait('stays', stays.id, 'state=started')).toMatchObject({
+    version: stays.instance_id,
+  })
   expect((await page('stays', '/boot')).body).toBe(boot)
   await wait('ends', ends.id, 'state=stopped')
   const { body } = await api('GET', `/apps/ends/machines/${ends.id}/events`)
@@ -340,7 +402,14 @@ const basic = { authorization: `Basic ${Buffer.from(`x:${token}`).toString('base
 
 const web = (image: string, more: object = {}) => ({
   image,
-  services: [{ protocol: 'tcp', internal_port: 8080, autostart: false, ports: [{ port: 80, handlers: ['http'] }] }],
+  services: [
+    {
+      protocol: 'tcp',
+      internal_port: 8080,
+      autostart: false,
+      ports: [{ port: 80, handlers: ['http'] }],
+    },
+  ],
   ...more,
 })
 
@@ -394,14 +463,21 @@ const trail = (machine: any): string[] =>
 /** A page of an app, by the proxy; an answer that breaks off counts as empty. */
 async function page(app: string, path = '/'): Promise<{ status: number; body: string }> {
   const { port } = new URL(fly.apps)
-  const call = request({ host: '127.0.0.1', port, path, headers: { host: `${app}.localhost:${port}` } }).end()
+  const call = request({
+    host: '127.0.0.1',
+    port,
+    path,
+    headers: { host: `${app}.localhost:${port}` },
+  }).end()
   const [answer] = await once(call, 'response')
   return { status: answer.statusCode, body: await text(answer) }
 }
 
 /** The hardware address by which this host knows an address of a machine. */
 function neighbour(address: string): string {
-  return /lladdr (\S+)/.exec(execFileSync('ip', ['neigh', 'show', address], { encoding: 'utf8' }))![1]!
+  return /lladdr (\S+)/.exec(
+    execFileSync('ip', ['neigh', 'show', address], { encoding: 'utf8' }),
+  )![1]!
 }
 
 async function answers(app: string): Promise<void> {
@@ -416,10 +492,16 @@ async function startElsewhere(name: string, port: number) {
   const start = join(import.meta.dirname, '../../lab/localfly/start.ts')
   const script = `import { startLocalfly } from ${JSON.stringify(start)}
     await startLocalfly(${JSON.stringify(options)}); console.log('up')`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   open.defer(() => void child.kill('SIGKILL'))
   await once(child.stdout, 'data')
-  fly = { flyApi: `http://127.0.0.1:${port}`, apps: `http://localhost:${port + 1}`, registry: `127.0.0.1:${port + 2}` }
+  fly = {
+    flyApi: `http://127.0.0.1:${port}`,
+    apps: `http://localhost:${port + 1}`,
+    registry: `127.0.0.1:${port + 2}`,
+  }
   const kill = async () => {
     child.kill('SIGKILL')
     await once(child, 'exit')
@@ -432,7 +514,14 @@ function leftovers(name: string): string[] {
   const lab = join(dir, name)
   const podman = new Podman({ dir: lab, name })
   const marks = [join(lab, 'podman'), podman.bridge, podman.addresses()[0]!.replace(/\.2$/, '.')]
-  const said = [['cat', '/proc/mounts'], ['ps', '-eo', 'args'], ['ip', '-brief', 'address'], ['iptables-save']]
-  const lines = said.flatMap(([program, ...args]) => execFileSync(program!, args, { encoding: 'utf8' }).split('\n'))
+  const said = [
+    ['cat', '/proc/mounts'],
+    ['ps', '-eo', 'args'],
+    ['ip', '-brief', 'address'],
+    ['iptables-save'],
+  ]
+  const lines = said.flatMap(([program, ...args]) =>
+    execFileSync(program!, args, { encoding: 'utf8' }).split('\n'),
+  )
   return lines.filter((line) => marks.some((mark) => line.includes(mark)))
 }

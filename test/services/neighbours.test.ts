@@ -14,7 +14,8 @@ let links: { machine: string; two: string }
 
 const run = promisify(execFile)
 const ip = (text: string) => run('ip', text.split(' '))
-const inside = (space: string, script: string) => run('ip', ['netns', 'exec', space, 'sh', '-c', script])
+const inside = (space: string, script: string) =>
+  run('ip', ['netns', 'exec', space, 'sh', '-c', script])
 
 beforeAll(async () => {
   await remove()
@@ -58,21 +59,30 @@ const places = () => ({
 test.each([
   ['shows the traffic of bridges to the hooks of IP', ''],
   ['does not show the traffic of bridges', 'mount -t tmpfs none /proc/sys/net/bridge &&'],
-])('where the kernel %s, a step reaches neither the machine nor its neighbour by any address', async (_, hide) => {
-  await inside(machine, 'for each in /proc/sys/net/bridge/bridge-nf-call-*; do echo 0 > $each; done')
-  expect(await reached()).toEqual(Object.keys(places())) // the control
-  expect(await neighboursOf(steps[0])).toContain('10.231.7.3')
-  expect(await heardByNeighbour()).toBe(true)
-  const rules = join(import.meta.dirname, '../../gateway/src/isolation/firewall.ts')
-  const program = `import { putUpNetworkRules } from '${rules}'; console.log(JSON.stringify(await putUpNetworkRules({ bridge: '${bridge}', dns: [], allow: [] })))`
-  const { stdout } = await inside(machine, `${hide} exec ${process.execPath} --input-type=module -e "${program}"`)
-  expect(JSON.parse(stdout)).toEqual({ stepsApart: true })
-  await forgetNeighbours()
-  expect(await reached()).toEqual([])
-  // Not even who has an address: a step cannot say that it has its neighbour's.
-  expect(await neighboursOf(steps[0])).toEqual(['10.231.7.1'])
-  expect(await heardByNeighbour()).toBe(false)
-})
+])(
+  'where the kernel %s, a step reaches neither the machine nor its neighbour by any address',
+  async (_, hide) => {
+    await inside(
+      machine,
+      'for each in /proc/sys/net/bridge/bridge-nf-call-*; do echo 0 > $each; done',
+    )
+    expect(await reached()).toEqual(Object.keys(places())) // the control
+    expect(await neighboursOf(steps[0])).toContain('10.231.7.3')
+    expect(await heardByNeighbour()).toBe(true)
+    const rules = join(import.meta.dirname, '../../gateway/src/isolation/firewall.ts')
+    const program = `import { putUpNetworkRules } from '${rules}'; console.log(JSON.stringify(await putUpNetworkRules({ bridge: '${bridge}', dns: [], allow: [] })))`
+    const { stdout } = await inside(
+      machine,
+      `${hide} exec ${process.execPath} --input-type=module -e "${program}"`,
+    )
+    expect(JSON.parse(stdout)).toEqual({ stepsApart: true })
+    await forgetNeighbours()
+    expect(await reached()).toEqual([])
+    // Not even who has an address: a step cannot say that it has its neighbour's.
+    expect(await neighboursOf(steps[0])).toEqual(['10.231.7.1'])
+    expect(await heardByNeighbour()).toBe(false)
+  },
+)
 
 async function forgetNeighbours(): Promise<void> {
   for (const step of steps)
@@ -114,8 +124,10 @@ async function neighboursOf(step: string): Promise<string[]> {
 async function linkAddress(space: string, link: string): Promise<string> {
   for (let tries = 0; tries < 100; tries++) {
     const { stdout } = await ip(`-json -n ${space} -6 addr show dev ${link} scope link`)
-    const [found] = (JSON.parse(stdout || '[]') as { addr_info?: { local?: string; tentative?: boolean }[] }[]).flatMap(
-      ({ addr_info = [] }) => addr_info.filter(({ local, tentative }) => local && !tentative),
+    const [found] = (
+      JSON.parse(stdout || '[]') as { addr_info?: { local?: string; tentative?: boolean }[] }[]
+    ).flatMap(({ addr_info = [] }) =>
+      addr_info.filter(({ local, tentative }) => local && !tentative),
     )
     if (found) return found.local!
     await new Promise((resolve) => setTimeout(resolve, 50))

@@ -39,10 +39,19 @@ test('the proof at the start fails without walls, says what was reached, and pas
     images: { allowed: [], frontends: [], own: 'registry.invalid', refreshMs: 0 },
   })
   const prove = (bridge: string) =>
-    verifyIsolation(buildkit, { bridge, dns: [], allow: [], ports: [6498] }, AbortSignal.timeout(20_000))
-  await expect(prove('')).rejects.toMatchObject({ code: 'not-ready', message: /a build step reaches this machine at/ })
+    verifyIsolation(
+      buildkit,
+      { bridge, dns: [], allow: [], ports: [6498] },
+      AbortSignal.timeout(20_000),
+    )
+  await expect(prove('')).rejects.toMatchObject({
+    code: 'not-ready',
+    message: /a build step reaches this machine at/,
+  })
   const proven = await prove(daemon.bridge.name)
-  expect(proven).toMatch(/^a build step reached none of \d+ places on this machine, no socket and no device of it$/)
+  expect(proven).toMatch(
+    /^a build step reached none of \d+ places on this machine, no socket and no device of it$/,
+  )
   const traces = await listenAt(traceSocketOf(dir)) // as a daemon leaves it whose socket nobody takes away
   await expect(prove(daemon.bridge.name)).rejects.toMatchObject({
     code: 'not-ready',

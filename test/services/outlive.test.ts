@@ -17,8 +17,15 @@ let dir: string
 beforeAll(async () => void (dir = await mkdtemp(join(tmpdir(), 'tarmac-outlive-'))))
 afterAll(() => rm(dir, { recursive: true }))
 
-const module = (name: string) => JSON.stringify(join(import.meta.dirname, `../../gateway/src/host/${name}.ts`))
-const limits = { timeoutMs: 60_000, cpuS: 60, memoryBytes: 2 ** 28, processes: 64, tmpBytes: 2 ** 20 }
+const module = (name: string) =>
+  JSON.stringify(join(import.meta.dirname, `../../gateway/src/host/${name}.ts`))
+const limits = {
+  timeoutMs: 60_000,
+  cpuS: 60,
+  memoryBytes: 2 ** 28,
+  processes: 64,
+  tmpBytes: 2 ** 20,
+}
 
 /**
  * A stand-in for a gateway. It loads the code, says so, and on a word starts a planner, a tool and a daemon, each
@@ -46,7 +53,10 @@ process.stdin.once('data', (delays) => {
 async function startParent(mark: string): Promise<ChildProcess> {
   const env = { ...process.env, NODE_COMPILE_CACHE: join(cacheDir, 'compiled') }
   const stdio: ['pipe', 'pipe', 'inherit'] = ['pipe', 'pipe', 'inherit']
-  const parent = spawn(process.execPath, ['--input-type=module', '--eval', standIn, mark, dir], { env, stdio })
+  const parent = spawn(process.execPath, ['--input-type=module', '--eval', standIn, mark, dir], {
+    env,
+    stdio,
+  })
   await once(parent.stdout, 'data')
   return parent
 }
@@ -57,9 +67,13 @@ function running(mark: string): string[] {
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
       try {
-        const marked = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`MARK=${mark}`)
+        const marked = readFileSync(`/proc/${pid}/environ`, 'utf8')
+          .split('\0')
+          .includes(`MARK=${mark}`)
         if (!marked || readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')) return []
-        return [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()}`]
+        return [
+          `${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()}`,
+        ]
       } catch {
         return [] // it has just ended
       }
@@ -73,11 +87,16 @@ test('a daemon is asked to end when the gateway is killed, and has time for it',
   const code = `const { startProgram } = await import(${module_})
     await startProgram({ command: '/bin/sh', args: ['-c', ${JSON.stringify(script)}], env: { MARK: 'asked' }, record: ${JSON.stringify(join(dir, 'asked'))} })
     setInterval(() => {}, 1000)`
-  const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], { stdio: 'inherit' })
+  const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], {
+    stdio: 'inherit',
+  })
   const said = () => readFileSync(file, { encoding: 'utf8', flag: 'a+' }).trim()
   await vi.waitFor(() => expect(said()).toBe('begun'), { timeout: 10_000, interval: 20 })
   parent.kill('SIGKILL')
-  await vi.waitFor(() => expect([said(), running('asked')]).toEqual(['well', []]), { timeout: 5000, interval: 20 })
+  await vi.waitFor(() => expect([said(), running('asked')]).toEqual(['well', []]), {
+    timeout: 5000,
+    interval: 20,
+  })
 })
 
 /** How old each may be at most when the gateway is killed: older than it takes until all of it is there. */

@@ -6,12 +6,20 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 /** Pushes an image that serves `content`, tagged with it, and returns its reference by digest; it is made of this machine's own Perl, so nothing has to be had for it. */
-export async function pushPage(registry: string, token: string, app: string, content: string): Promise<string> {
+export async function pushPage(
+  registry: string,
+  token: string,
+  app: string,
+  content: string,
+): Promise<string> {
   const basic = { authorization: `Basic ${Buffer.from(`x:${token}`).toString('base64')}` }
   const layer = perlLayer()
   const pushBlob = async (blob: Buffer) => {
     const digest = sha256(blob)
-    const begun = await fetch(`http://${registry}/v2/${app}/blobs/uploads/`, { method: 'POST', headers: basic })
+    const begun = await fetch(`http://${registry}/v2/${app}/blobs/uploads/`, {
+      method: 'POST',
+      headers: basic,
+    })
     const location = begun.headers.get('location') ?? ''
     if (!location.includes(registry)) throw new Error(`the upload was sent to ${location}`)
     await put(basic, `${location}&digest=${digest}`, blob, 'application/octet-stream')
@@ -35,24 +43,36 @@ export async function pushPage(registry: string, token: string, app: string, con
     }),
   )
   for (const name of [sha256(manifest), content])
-    await put(basic, `http://${registry}/v2/${app}/manifests/${name}`, manifest, `${oci}.manifest.v1+json`)
+    await put(
+      basic,
+      `http://${registry}/v2/${app}/manifests/${name}`,
+      manifest,
+      `${oci}.manifest.v1+json`,
+    )
   return `${registry}/${app}@${sha256(manifest)}`
 }
 
-async function put(basic: Record<string, string>, path: string, body: Buffer, type: string): Promise<void> {
+async function put(
+  basic: Record<string, string>,
+  path: string,
+  body: Buffer,
+  type: string,
+): Promise<void> {
   const headers = { ...basic, 'content-type': type }
   const answer = await fetch(path, { method: 'PUT', headers, body: new Uint8Array(body) })
   if (answer.status !== 201) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
 }
 
-const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+const sha256 = (bytes: Buffer): string =>
+  `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 
 let layer: Buffer | undefined
 function perlLayer(): Buffer {
   if (layer) return layer
   const root = mkdtempSync(join(tmpdir(), 'perl-image-'))
   const perlBase = '/usr/lib/x86_64-linux-gnu/perl-base'
-  const libraries = execFileSync('ldd', ['/usr/bin/perl'], { encoding: 'utf8' }).match(/\/\S+/g) ?? []
+  const libraries =
+    execFileSync('ldd', ['/usr/bin/perl'], { encoding: 'utf8' }).match(/\/\S+/g) ?? []
   for (const file of ['/usr/bin/perl', ...libraries, ...(existsSync(perlBase) ? [perlBase] : [])]) {
     mkdirSync(dirname(join(root, file)), { recursive: true })
     cpSync(file, join(root, file), { recursive: true, dereference: true })
@@ -60,7 +80,9 @@ function perlLayer(): Buffer {
   writeFileSync(join(root, 'server.pl'), server)
   mkdirSync(join(root, 'etc'))
   writeFileSync(join(root, 'etc/nsswitch.conf'), 'hosts: files dns\n') // as every Debian has it
-  layer = execFileSync('tar', ['-C', root, '--sort=name', '--mtime=@0', '-c', '.'], { maxBuffer: 64 << 20 })
+  layer = execFileSync('tar', ['-C', root, '--sort=name', '--mtime=@0', '-c', '.'], {
+    maxBuffer: 64 << 20,
+  })
   rmSync(root, { recursive: true })
   return layer
 }

@@ -67,7 +67,9 @@ describe('a program in the sandbox', () => {
       '/dev/new',
       '/proc/sys/kernel/hostname',
     ]
-    const tries = places.map((place) => `(echo x > ${place}) 2>/dev/null && echo WROTE ${place}`).join('; ')
+    const tries = places
+      .map((place) => `(echo x > ${place}) 2>/dev/null && echo WROTE ${place}`)
+      .join('; ')
     const { stdout } = await inside(`${tries}; echo x > /tmp/mine && cat /tmp/mine`)
     expect(stdout).toBe('x\n')
     expect((await inside('ls /tmp')).stdout).toBe('out\n')
@@ -79,7 +81,9 @@ describe('a program in the sandbox', () => {
       mount -t tmpfs tmpfs /tmp && echo MOUNTED; chroot / true && echo CHROOT; mknod /tmp/disk b 254 0 && echo DEVICE`
     const words = (await inside(tries)).stdout.trim().split(/\s+/)
     const none = '0000000000000000'
-    expect(words.join(' ')).toBe(`65534 CapPrm: ${none} CapEff: ${none} CapBnd: ${none} NoNewPrivs: 1`)
+    expect(words.join(' ')).toBe(
+      `65534 CapPrm: ${none} CapEff: ${none} CapBnd: ${none} NoNewPrivs: 1`,
+    )
   })
 
   test.runIf(isRoot)('is no user of the host’s either', async () => {
@@ -114,18 +118,41 @@ describe('a program in the sandbox', () => {
   })
 
   test.each([
-    ['prints without end', 'yes', { maxOutputBytes: 100_000 }, 'wrote more than the 100000 bytes of words'],
-    ['leaves a result of 100 MB', 'head -c 100000000 /dev/zero > /tmp/out/plan', { tmpBytes: 2 ** 28 }, 'of results'],
+    [
+      'prints without end',
+      'yes',
+      { maxOutputBytes: 100_000 },
+      'wrote more than the 100000 bytes of words',
+    ],
+    [
+      'leaves a result of 100 MB',
+      'head -c 100000000 /dev/zero > /tmp/out/plan',
+      { tmpBytes: 2 ** 28 },
+      'of results',
+    ],
     ['makes its result a device', 'ln -s /dev/zero /tmp/out/plan', {}, 'of results'],
-    ['writes a file without end', 'exec cat /dev/zero > /tmp/big', {}, 'wrote a file of more than 64 MiB'],
+    [
+      'writes a file without end',
+      'exec cat /dev/zero > /tmp/big',
+      {},
+      'wrote a file of more than 64 MiB',
+    ],
     ['computes without end', 'while :; do :; done', { cpuS: 1 }, 'computed for more than 1 s'],
     ['sleeps without end', 'sleep 1000', { timeoutMs: 500 }, 'took longer than 0.5 s'],
-    ['waits for its own result', 'mkfifo /tmp/out/plan', { timeoutMs: 500 }, 'took longer than 0.5 s'],
+    [
+      'waits for its own result',
+      'mkfifo /tmp/out/plan',
+      { timeoutMs: 500 },
+      'took longer than 0.5 s',
+    ],
   ] satisfies [string, string, Partial<SandboxLimits>, string][])(
     'that %s is stopped',
     async (_, script, limits, limitExceeded) => {
       const ended = await inside(script, limits)
-      expect(ended).toMatchObject({ exitCode: null, limitExceeded: expect.stringContaining(limitExceeded) })
+      expect(ended).toMatchObject({
+        exitCode: null,
+        limitExceeded: expect.stringContaining(limitExceeded),
+      })
       expect(ended.stdout.length + ended.results.join('').length).toBeLessThanOrEqual(9 * 2 ** 20)
     },
   )
@@ -138,11 +165,16 @@ describe('a program in the sandbox', () => {
   })
 
   test('gets no more memory than its limit', async () => {
-    const { stdout } = await inside('head -c 500000000 /dev/zero | tail -c 500000000 | wc -c', { memoryBytes: 2 ** 27 })
+    const { stdout } = await inside('head -c 500000000 /dev/zero | tail -c 500000000 | wc -c', {
+      memoryBytes: 2 ** 27,
+    })
     expect(stdout).toBe('0\n')
     if (isRoot) {
-      const many = 'for i in 1 2 3 4 5 6; do head -c 60000000 /dev/zero | tail -c 60000000 > /dev/null & done; wait'
-      expect((await inside(many, { memoryBytes: 2 ** 27 })).limitExceeded).toBe('needed more than 128 MiB of memory')
+      const many =
+        'for i in 1 2 3 4 5 6; do head -c 60000000 /dev/zero | tail -c 60000000 > /dev/null & done; wait'
+      expect((await inside(many, { memoryBytes: 2 ** 27 })).limitExceeded).toBe(
+        'needed more than 128 MiB of memory',
+      )
     }
   })
 
@@ -156,18 +188,30 @@ describe('a program in the sandbox', () => {
       },
     )
     await pidOf(marker)
-    expect((await inside('for i in 1 2 3 4 5; do true & done; wait; echo fine')).stdout).toBe('fine\n')
+    expect((await inside('for i in 1 2 3 4 5; do true & done; wait; echo fine')).stdout).toBe(
+      'fine\n',
+    )
     expect((await bomb).stderr).toContain('Resource temporarily unavailable')
     expect(pidsOf(marker)).toEqual([])
   })
 
   test('leaves nothing behind: no process, mount, control group', async () => {
     const marker = mark()
-    const ended = await inside(`(setsid bash -c 'exec -a ${marker} sleep 60' &) ; sleep 0.3; exit 3`)
+    const ended = await inside(
+      `(setsid bash -c 'exec -a ${marker} sleep 60' &) ; sleep 0.3; exit 3`,
+    )
     expect(ended).toMatchObject({ exitCode: 3, limitExceeded: null })
     expect(pidsOf(marker)).toEqual([])
-    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toMatch(new RegExp(`${folder}|tarmac-sandbox`))
-    expect(execFileSync('find', ['/sys/fs/cgroup', '-name', `tarmac-sandbox-${process.pid}.*`]).toString()).toBe('')
+    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toMatch(
+      new RegExp(`${folder}|tarmac-sandbox`),
+    )
+    expect(
+      execFileSync('find', [
+        '/sys/fs/cgroup',
+        '-name',
+        `tarmac-sandbox-${process.pid}.*`,
+      ]).toString(),
+    ).toBe('')
   })
 
   test('ends when the gateway is killed, and the next gateway clears up', async () => {
@@ -176,18 +220,26 @@ describe('a program in the sandbox', () => {
     const work = { ...call(`exec -a ${marker} sleep 60`), limits: planLimits }
     const code = `const { runInSandbox } = await import(${JSON.stringify(module)})
       await runInSandbox(${JSON.stringify(work)}, new AbortController().signal)`
-    const gateway = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: 'inherit' })
+    const gateway = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      stdio: 'inherit',
+    })
     await pidOf(marker)
     gateway.kill('SIGKILL')
     await once(gateway, 'exit')
     for (let tries = 0; tries < 50 && pidsOf(marker).length > 0; tries++) await sleep(20)
     expect(pidsOf(marker)).toEqual([])
-    const left = () => execFileSync('find', ['/sys/fs/cgroup', '-name', `tarmac-sandbox-${gateway.pid}.*`]).toString()
+    const left = () =>
+      execFileSync('find', [
+        '/sys/fs/cgroup',
+        '-name',
+        `tarmac-sandbox-${gateway.pid}.*`,
+      ]).toString()
     expect(left() !== '').toBe((await sandboxKind()).includes('cgroup'))
     // Something that got away from everything else: it is still in the group.
     const stray = spawn('sleep', ['600'])
     const ended = once(stray, 'exit')
-    for (const folder of left().split('\n').filter(Boolean)) writeFileSync(join(folder, 'cgroup.procs'), `${stray.pid}`)
+    for (const folder of left().split('\n').filter(Boolean))
+      writeFileSync(join(folder, 'cgroup.procs'), `${stray.pid}`)
     if (left() === '') stray.kill('SIGKILL')
     const next = `const { runInSandbox } = await import(${JSON.stringify(module)})
       await runInSandbox(${JSON.stringify({ ...call('true'), limits: planLimits })}, new AbortController().signal)`
@@ -206,8 +258,16 @@ describe.runIf(isRoot)('a program in the sandbox that may look things up', () =>
     ip('netns add tarmac-test')
     undo.defer(() => void ip('netns delete tarmac-test'))
     ip('link add tarmac-test type veth peer name eth0 netns tarmac-test')
-    for (const command of ['address add 198.19.255.1/30 dev tarmac-test', 'link set tarmac-test up']) ip(command)
-    for (const command of ['address add 198.19.255.2/30 dev eth0', 'link set eth0 up', 'link set lo up'])
+    for (const command of [
+      'address add 198.19.255.1/30 dev tarmac-test',
+      'link set tarmac-test up',
+    ])
+      ip(command)
+    for (const command of [
+      'address add 198.19.255.2/30 dev eth0',
+      'link set eth0 up',
+      'link set lo up',
+    ])
       ip(`-n tarmac-test ${command}`)
     ip('-n tarmac-test route add default via 198.19.255.1')
     for (const address of [open, closed]) {
@@ -232,14 +292,18 @@ describe.runIf(isRoot)('a program in the sandbox that may look things up', () =>
     const targets = [open, closed, metadata, cable!.address, own.address, '198.19.255.1']
     const reach = async () => {
       const tries = targets.map(
-        (to) => `(timeout 2 bash -c 'exec 3<>/dev/tcp/${to}/6390 && cat <&3 >/dev/null && echo ${to}' 2>/dev/null) &`,
+        (to) =>
+          `(timeout 2 bash -c 'exec 3<>/dev/tcp/${to}/6390 && cat <&3 >/dev/null && echo ${to}' 2>/dev/null) &`,
       )
       const work = {
         ...call(`${tries.join('\n')} wait; cat /etc/resolv.conf`),
         network: network.namespace,
         limits: planLimits,
       }
-      const { stdout } = await runInSandbox({ ...work, readOnlyMounts: network.readOnlyMounts }, never)
+      const { stdout } = await runInSandbox(
+        { ...work, readOnlyMounts: network.readOnlyMounts },
+        never,
+      )
       expect(stdout).toContain('nameserver 1.1.1.1')
       return targets.filter((to) => stdout.split('\n').includes(to))
     }
@@ -293,7 +357,12 @@ describe('the planner of this machine', () => {
   }
   test.each([
     ['Procfile', plain, {}, 'from Procfile'],
-    ['build.RAILPACK_START_CMD', plain, { RAILPACK_START_CMD: 'from a variable' }, 'from a variable'],
+    [
+      'build.RAILPACK_START_CMD',
+      plain,
+      { RAILPACK_START_CMD: 'from a variable' },
+      'from a variable',
+    ],
     ['build.RAILPACK_CONFIG_FILE', plain, { RAILPACK_CONFIG_FILE: 'own.json' }, 'from own.json'],
     [
       'railpack.json',
@@ -306,7 +375,9 @@ describe('the planner of this machine', () => {
   })
 
   test('builds the app as build.RAILPACK_BUILD_CMD says', async () => {
-    expect((await plan({ 'start.sh': 'echo hi' }, { RAILPACK_BUILD_CMD: 'make it so' })).all).toContain('make it so')
+    expect(
+      (await plan({ 'start.sh': 'echo hi' }, { RAILPACK_BUILD_CMD: 'make it so' })).all,
+    ).toContain('make it so')
   })
 
   test('copies nothing that links in the source point at', async () => {
@@ -318,7 +389,8 @@ describe('the planner of this machine', () => {
       Caddyfile: 'secret',
     }
     await writeFile(join(folder, 'secret'), `web: ${secret}\n`)
-    for (const [link, target] of Object.entries(outsiders)) await symlink(join(folder, target), join(tree, link))
+    for (const [link, target] of Object.entries(outsiders))
+      await symlink(join(folder, target), join(tree, link))
     const { path } = await findPlanner()
     await mkdir(join(folder, 'out'))
     await writeFile(join(tree, 'package.json'), '{"scripts":{"start":"node ."}}')
@@ -335,7 +407,11 @@ describe('the planner of this machine', () => {
   test('runs nothing that a mise.toml names', async () => {
     const command = `touch ${folder}/ran /tmp/ran`
     const toml = `[env]\nX = "{{ exec(command='${command}') }}"\n[tools]\nnode = "{{ exec(command='${command}') }}"\n[hooks]\nenter = "${command}"\n`
-    const { all } = await plan({ 'mise.toml': toml, 'package.json': '{"scripts":{"start":"node ."}}', 'index.js': '' })
+    const { all } = await plan({
+      'mise.toml': toml,
+      'package.json': '{"scripts":{"start":"node ."}}',
+      'index.js': '',
+    })
     expect(all).not.toBe('')
     expect([existsSync(join(folder, 'ran')), existsSync('/tmp/ran')]).toEqual([false, false])
   })
@@ -366,7 +442,9 @@ function pidsOf(marker: string): number[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name)) return []
     try {
-      return readFileSync(join('/proc', name, 'cmdline'), 'utf8').startsWith(marker) ? [Number(name)] : []
+      return readFileSync(join('/proc', name, 'cmdline'), 'utf8').startsWith(marker)
+        ? [Number(name)]
+        : []
     } catch {
       return [] // it has just ended
     }

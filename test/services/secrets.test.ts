@@ -16,7 +16,10 @@ const run = promisify(execFile)
 const word = (bytes: number) => randomBytes(bytes).toString('base64url')
 const key = `-----BEGIN EC PRIVATE KEY-----\n${word(48)}\n${word(48)}\n-----END EC PRIVATE KEY-----\n`
 const secrets: ReadonlyMap<string, string> = new Map(
-  Array.from({ length: 20 }, (_, n) => [`SECRET_${n + 1}`, n ? `${word(6)} & "${word(12)}'/é?` : key] as const),
+  Array.from(
+    { length: 20 },
+    (_, n) => [`SECRET_${n + 1}`, n ? `${word(6)} & "${word(12)}'/é?` : key] as const,
+  ),
 )
 const names = [...secrets.keys()]
 /** What each build leaves behind, so that the search is known to search. */
@@ -26,7 +29,11 @@ let dir: string
 let lab: Lab
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tarmac-secrets-'))
-  lab = await startLab({ dir: join(dir, 'lab'), port: await freePort(26_700), settings: { TARMAC_LOG_LEVEL: 'debug' } })
+  lab = await startLab({
+    dir: join(dir, 'lab'),
+    port: await freePort(26_700),
+    settings: { TARMAC_LOG_LEVEL: 'debug' },
+  })
 })
 afterAll(async () => {
   await lab[Symbol.asyncDispose]()
@@ -45,10 +52,15 @@ test('20 secrets reach the steps of a railpack plan and of a Dockerfile, and are
     expect(text).toContain('***\n***')
     told.push(JSON.stringify([record, log]))
   }
-  await built(withDockerfile(`RUN ${mounts('')} sh check.sh file`, `RUN ${mounts(',env=')} sh check.sh env`))
+  await built(
+    withDockerfile(`RUN ${mounts('')} sh check.sh file`, `RUN ${mounts(',env=')} sh check.sh env`),
+  )
   await built({
     ...checked,
-    'package.json': JSON.stringify({ name: 'x', scripts: { build: 'sh check.sh env', start: 'node .' } }),
+    'package.json': JSON.stringify({
+      name: 'x',
+      scripts: { build: 'sh check.sh env', start: 'node .' },
+    }),
     'index.js': '',
   })
   const failing = await deploy(withDockerfile(`RUN ${mounts('')} sh check.sh file && exit 7`))
@@ -88,7 +100,12 @@ test('a step that had a secret is not taken from the cache for an app that has n
     steps: [{ name: 'a', inputs: [{ image: 'debian:trixie-slim' }], commands: [{ cmd: 'true' }] }],
     secrets: ['SECRET_1'],
   }
-  const planned = await deploy({ 'plan.json': JSON.stringify(plan) }, 'other', [], '&plan=plan.json')
+  const planned = await deploy(
+    { 'plan.json': JSON.stringify(plan) },
+    'other',
+    [],
+    '&plan=plan.json',
+  )
   expect(planned.record.problem).toMatchObject({ code: 'build-failed', secrets: ['SECRET_1'] })
 })
 
@@ -96,12 +113,18 @@ const auth = () => ({ Authorization: `Bearer ${lab.token}` })
 const keptAt = (name = '') => `${lab.gateway}/v1/apps/vaulted/secrets${name && `/${name}`}`
 
 async function kept(name: string): Promise<void> {
-  const answer = await fetch(keptAt(name), { method: 'PUT', headers: auth(), body: secrets.get(name)! })
+  const answer = await fetch(keptAt(name), {
+    method: 'PUT',
+    headers: auth(),
+    body: secrets.get(name)!,
+  })
   expect(answer.status).toBe(200)
 }
 
 async function listed(): Promise<string[]> {
-  const answer = (await (await fetch(keptAt(), { headers: auth() })).json()) as { secrets: { name: string }[] }
+  const answer = (await (await fetch(keptAt(), { headers: auth() })).json()) as {
+    secrets: { name: string }[]
+  }
   return answer.secrets.map(({ name }) => name)
 }
 
@@ -129,9 +152,16 @@ echo "all $right are right, ${mark}"
 }
 const withDockerfile = (...steps: string[]) => ({
   ...checked,
-  Dockerfile: ['FROM debian:trixie-slim', 'WORKDIR /check', 'COPY check.sh hashes .', ...steps, ''].join('\n'),
+  Dockerfile: [
+    'FROM debian:trixie-slim',
+    'WORKDIR /check',
+    'COPY check.sh hashes .',
+    ...steps,
+    '',
+  ].join('\n'),
 })
-const mounts = (as: string) => names.map((name) => `--mount=type=secret,id=${name}${as && `${as}${name}`}`).join(' ')
+const mounts = (as: string) =>
+  names.map((name) => `--mount=type=secret,id=${name}${as && `${as}${name}`}`).join(' ')
 function sha256(value: string): string {
   return createHash('sha256').update(value).digest('hex')
 }
@@ -154,9 +184,15 @@ async function deploy(
   expect(answer.status).toBe(202)
   const { id } = (await answer.json()) as Deployment
   const headers = { ...auth(), Accept: 'application/x-ndjson' }
-  const events = await (await fetch(`${lab.gateway}/v1/deployments/${id}/events`, { headers })).text()
-  const record = (await (await fetch(`${lab.gateway}/v1/deployments/${id}`, { headers })).json()) as Deployment
-  const log = events.split('\n').flatMap((line) => (line ? [JSON.parse(line) as DeploymentEvent] : []))
+  const events = await (
+    await fetch(`${lab.gateway}/v1/deployments/${id}/events`, { headers })
+  ).text()
+  const record = (await (
+    await fetch(`${lab.gateway}/v1/deployments/${id}`, { headers })
+  ).json()) as Deployment
+  const log = events
+    .split('\n')
+    .flatMap((line) => (line ? [JSON.parse(line) as DeploymentEvent] : []))
   return { record, log }
 }
 
@@ -169,7 +205,10 @@ function printed(value: string): string[] {
     const bytes = Buffer.from(text)
     const base64 = [0, 1, 2].map((before) => {
       const encoded = Buffer.concat([Buffer.alloc(before), bytes]).toString('base64')
-      return encoded.slice(Math.ceil((before * 8) / 6), Math.floor(((before + bytes.length) * 8) / 6))
+      return encoded.slice(
+        Math.ceil((before * 8) / 6),
+        Math.floor(((before + bytes.length) * 8) / 6),
+      )
     })
     const lined = text.includes('\n') ? [] : [text, Array.from(text).toReversed().join('')]
     const inJson = lined.map((one) => JSON.stringify(one).slice(1, -1)) // how it would stand in a record or an event
@@ -190,7 +229,9 @@ async function found(patterns: string[]): Promise<string[]> {
   })
   const blobs = 'docker/registry/v2/blobs/sha256'
   const known = new Set(await digests(join(imagesDir, blobs)))
-  const fresh = (await digests(join(lab.dir, 'registry', blobs))).filter((digest) => !known.has(digest))
+  const fresh = (await digests(join(lab.dir, 'registry', blobs))).filter(
+    (digest) => !known.has(digest),
+  )
   expect(fresh.length).toBeGreaterThan(3)
   const unpacked = join(dir, 'unpacked')
   await mkdir(unpacked, { recursive: true })
@@ -198,8 +239,13 @@ async function found(patterns: string[]): Promise<string[]> {
   for (const digest of fresh) {
     const blob = await readFile(join(lab.dir, 'registry', blobs, digest, 'data'))
     const zstd = blob.readUInt32BE(0) === 0x28b52ffd
-    const content = zstd ? zstdDecompressSync(blob) : blob.readUInt16BE(0) === 0x1f8b ? gunzipSync(blob) : blob
-    if (patterns.some((pattern) => content.includes(pattern))) hits.push(`blob in the registry ${digest}`)
+    const content = zstd
+      ? zstdDecompressSync(blob)
+      : blob.readUInt16BE(0) === 0x1f8b
+        ? gunzipSync(blob)
+        : blob
+    if (patterns.some((pattern) => content.includes(pattern)))
+      hits.push(`blob in the registry ${digest}`)
   }
   return [...stdout.split('\n').filter(Boolean), ...hits]
 }
@@ -208,7 +254,9 @@ async function digests(folder: string): Promise<string[]> {
   const groups = await readdir(folder).catch(() => [])
   return (
     await Promise.all(
-      groups.map(async (group) => (await readdir(join(folder, group))).map((name) => join(group, name))),
+      groups.map(async (group) =>
+        (await readdir(join(folder, group))).map((name) => join(group, name)),
+      ),
     )
   ).flat()
 }

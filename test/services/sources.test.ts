@@ -19,11 +19,15 @@ afterAll(async () => {
 
 test.each([
   ['bytes', tar(file('big', Buffer.alloc(4 * 1024 ** 2)))],
-  ['bytes, in small files', tar(...Array.from({ length: 50 }, (_, i) => file(`${i}`, Buffer.alloc(60_000))))],
+  [
+    'bytes, in small files',
+    tar(...Array.from({ length: 50 }, (_, i) => file(`${i}`, Buffer.alloc(60_000)))),
+  ],
   ['files', tar(...Array.from({ length: 100 }, (_, i) => file(`${i}`)))],
 ])('a volume with no room for %s refuses, is clean after it, and goes on', async (_, bytes) => {
   await using sources = await Sources.open({ dir })
-  const receive = (body: Buffer) => sources.receive(Readable.from([body]), { signal: AbortSignal.timeout(20_000) })
+  const receive = (body: Buffer) =>
+    sources.receive(Readable.from([body]), { signal: AbortSignal.timeout(20_000) })
   await expect(receive(bytes)).rejects.toMatchObject({ code: 'no-space', status: 507 })
   expect(await readdir(join(dir, 'spool'))).toEqual([])
   await receive(tar(file('small')))

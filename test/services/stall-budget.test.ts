@@ -24,7 +24,8 @@ afterAll(async () => {
 
 function* archive(count: number, entry: (i: number) => Buffer): Generator<Buffer> {
   yield file('a')
-  for (let i = 0; i < count; i += 100) yield Buffer.concat(Array.from({ length: 100 }, (_, n) => entry(i + n)))
+  for (let i = 0; i < count; i += 100)
+    yield Buffer.concat(Array.from({ length: 100 }, (_, n) => entry(i + n)))
   yield end
 }
 
@@ -43,7 +44,9 @@ test('an archive of 10,000 links holds the event loop for no more than its budge
 })
 
 test('an archive of 240,000 files does neither, nor does its context under 1,000 ignore patterns', async () => {
-  const { digest, longestMs } = await receive(archive(240_000, (i) => file(`folder-${i % 900}/file-${i}.js`, '')))
+  const { digest, longestMs } = await receive(
+    archive(240_000, (i) => file(`folder-${i % 900}/file-${i}.js`, '')),
+  )
   expect(longestMs).toBeLessThan(budgetMs)
   await using server = await ContextServer.open(0, Buffer.from('key'))
   const patterns = Array.from({ length: 1_000 }, (_, i) => `**/x${i}*y`)

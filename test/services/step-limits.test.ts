@@ -14,7 +14,12 @@ import { tools } from '../../lab/ready.ts'
 import { logText, problemOf, stepBuilds } from './step-source.ts'
 
 const registryPort = 6541
-const limits = { memory: { bytes: 256 * 2 ** 20 }, memoryOfAll: { bytes: 300 * 2 ** 20 }, processes: 200, cpus: 0.5 }
+const limits = {
+  memory: { bytes: 256 * 2 ** 20 },
+  memoryOfAll: { bytes: 300 * 2 ** 20 },
+  processes: 200,
+  cpus: 0.5,
+}
 const open = new AsyncDisposableStack()
 let dir: string
 let daemon: Daemon
@@ -26,8 +31,20 @@ beforeAll(async () => {
   open.defer(() => rm(dir, { recursive: true, force: true }))
   open.use(await startRegistry({ dir, port: registryPort }))
   const root = join(dir, 'buildkit')
-  const settings = { command: tools.buildkitd, dir, root, bridge: await pickBridge(dir), nameservers: [], mirrors: {} }
-  const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, limits, stepLogBytes: 8 * 2 ** 20 }
+  const settings = {
+    command: tools.buildkitd,
+    dir,
+    root,
+    bridge: await pickBridge(dir),
+    nameservers: [],
+    mirrors: {},
+  }
+  const more = {
+    plainHttp: [`127.0.0.1:${registryPort}`],
+    steps: 4,
+    limits,
+    stepLogBytes: 8 * 2 ** 20,
+  }
   daemon = open.use(await Daemon.start({ ...settings, ...more }, openLog('silent')))
   daemonPid = daemon.pid
   const about = {
@@ -49,17 +66,25 @@ let count = 0
 const shell = (script: string) =>
   `RUN ${JSON.stringify(['/busybox', 'sh', '-c', `: ${(count += 1)}\nb=/busybox\n${script}`])}`
 const honest = () =>
-  shell('i=0; while [ $i -lt 50 ]; do $b true; i=$((i+1)); done; $b dd if=/dev/zero of=/dev/null bs=1M count=500 2>&1')
+  shell(
+    'i=0; while [ $i -lt 50 ]; do $b true; i=$((i+1)); done; $b dd if=/dev/zero of=/dev/null bs=1M count=500 2>&1',
+  )
 
 /** CAP_SYS_RESOURCE: the kernel lets a process without it lower a score again that a root without it had raised. */
 const mayKeepScores =
-  (BigInt(`0x${/^CapEff:\s+(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]}`) >> 24n) & 1n
+  (BigInt(`0x${/^CapEff:\s+(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]}`) >> 24n) &
+  1n
 
 /** Runs a step that is to fail, with an honest build beside it that must not. */
-async function beside(script: string): Promise<{ problem: ReturnType<Problem['body']>; log: string }> {
+async function beside(
+  script: string,
+): Promise<{ problem: ReturnType<Problem['body']>; log: string }> {
   const events: NewEvent[] = []
   const failed = problemOf(builds.solve([shell(script)], AbortSignal.timeout(90_000), events))
-  await vi.waitFor(() => expect(logText(events)).toContain('begun'), { timeout: 30_000, interval: 50 })
+  await vi.waitFor(() => expect(logText(events)).toContain('begun'), {
+    timeout: 30_000,
+    interval: 50,
+  })
   expect((await builds.solve([honest()], AbortSignal.timeout(60_000))).digest).toMatch(/^sha256:/)
   return { problem: (await failed).body(), log: logText(events) }
 }
@@ -78,7 +103,9 @@ test('a step has limits on memory, processes and CPUs, a higher OOM score than t
     'cpu/cpu.cfs_quota_us 50000',
   ]
   const log = logText(events).split('\n')
-  expect(log).toEqual(expect.arrayContaining(log.some((line) => line.startsWith('memory.max')) ? v2 : v1))
+  expect(log).toEqual(
+    expect.arrayContaining(log.some((line) => line.startsWith('memory.max')) ? v2 : v1),
+  )
   const score = (pid: number | string) => Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'))
   expect(log).toContain(`score ${score('self') + 500}`)
   if (mayKeepScores) expect(log).toContain(`then ${score('self') + 500}`)
@@ -97,7 +124,12 @@ test.each([
   ],
 ])('a step whose %s need too much memory fails alone, and says so', async (_, script) => {
   const { problem } = await beside(`echo begun; $b sleep 0.5; ${script}`)
-  expect(problem).toMatchObject({ code: 'build-failed', fault: 'source', outOfMemory: true, memoryLimitBytes: 2 ** 28 })
+  expect(problem).toMatchObject({
+    code: 'build-failed',
+    fault: 'source',
+    outOfMemory: true,
+    memoryLimitBytes: 2 ** 28,
+  })
   expect(problem.detail).toContain('the step used more than 256 MiB of memory')
 })
 
@@ -115,14 +147,21 @@ test('steps that together need more than all may are ended one by one, and it is
   const steps = [1, 2].map(() => problemOf(builds.solve([shell(script)], over.signal)))
   const problem = await Promise.race(steps)
   over.abort(new Problem('cancelled', 'One of them has ended.'))
-  expect(problem.body()).toMatchObject({ code: 'build-failed', outOfMemory: true, memoryLimitBytes: 300 * 2 ** 20 })
+  expect(problem.body()).toMatchObject({
+    code: 'build-failed',
+    outOfMemory: true,
+    memoryLimitBytes: 300 * 2 ** 20,
+  })
   expect(problem.message).toContain('all build steps together used more than 300 MiB of memory')
   await Promise.all(steps)
 })
 
 test.each([
   ['forks without end', 'bomb() { bomb | bomb & bomb; }; bomb'],
-  ['starts as many processes as it can', 'i=0; while [ $i -lt 500 ]; do $b sleep 30 & i=$((i+1)); done'],
+  [
+    'starts as many processes as it can',
+    'i=0; while [ $i -lt 500 ]; do $b sleep 30 & i=$((i+1)); done',
+  ],
 ])('a step that %s fails alone, and says how many processes it may have', async (_, script) => {
   const { problem } = await beside(`echo begun; $b sleep 0.5; ${script}`)
   expect(problem).toMatchObject({ code: 'build-failed', fault: 'source', processLimit: 200 })
@@ -131,16 +170,25 @@ test.each([
 
 test('a step that computes without end gets no more CPU than it may, and an honest build goes on beside it', async () => {
   const events: NewEvent[] = []
-  const used = '$b cat /sys/fs/cgroup/cpuacct/cpuacct.usage /sys/fs/cgroup/cpu.stat 2>/dev/null | $b head -n 1'
+  const used =
+    '$b cat /sys/fs/cgroup/cpuacct/cpuacct.usage /sys/fs/cgroup/cpu.stat 2>/dev/null | $b head -n 1'
   const now = '$b cut -d " " -f 1 /proc/uptime'
   const script = `for i in 1 2 3 4; do while :; do :; done & done; echo begun
     from="$(${used}) $(${now})"; $b sleep 4; echo "used $from $(${used}) $(${now})"`
   const hog = builds.solve([shell(script)], AbortSignal.timeout(60_000), events)
-  await vi.waitFor(() => expect(logText(events)).toContain('begun'), { timeout: 30_000, interval: 50 })
+  await vi.waitFor(() => expect(logText(events)).toContain('begun'), {
+    timeout: 30_000,
+    interval: 50,
+  })
   await builds.solve([honest()], AbortSignal.timeout(60_000))
   await hog
   const words = /used (.*)/.exec(logText(events))![1]!
-  const [from, begun, to, ended] = words.match(/[\d.]+/g)!.map(Number) as [number, number, number, number]
+  const [from, begun, to, ended] = words.match(/[\d.]+/g)!.map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ]
   const perSecond = words.includes('usage_usec') ? 1e6 : 1e9 // as v2 and v1 count
   const cpus = (to - from) / perSecond / (ended - begun)
   expect(cpus).toBeGreaterThan(0.05)
@@ -154,17 +202,22 @@ test('a step that fails for a reason of its own is not said to have met a limit'
 })
 
 test('nothing is left of the limits of steps that have ended', async () => {
-  await vi.waitFor(() => expect(groups().filter((name) => name.includes('/buildkit/'))).toEqual([]), { timeout: 5000 })
+  await vi.waitFor(
+    () => expect(groups().filter((name) => name.includes('/buildkit/'))).toEqual([]),
+    { timeout: 5000 },
+  )
   await daemon[Symbol.asyncDispose]()
   expect(groups()).toEqual([])
 })
 
 /** The control groups of this daemon's steps, in every tree. */
 function groups(): string[] {
-  const [, name] = /defaultCgroupParent = "(.*)"/.exec(readFileSync(join(dir, 'buildkitd.toml'), 'utf8'))!
-  const trees = [...readFileSync('/proc/self/mounts', 'utf8').matchAll(/^\S+ (\S+) cgroup2? /gm)].map(
-    ([, tree]) => tree!,
-  )
+  const [, name] = /defaultCgroupParent = "(.*)"/.exec(
+    readFileSync(join(dir, 'buildkitd.toml'), 'utf8'),
+  )!
+  const trees = [
+    ...readFileSync('/proc/self/mounts', 'utf8').matchAll(/^\S+ (\S+) cgroup2? /gm),
+  ].map(([, tree]) => tree!)
   return trees.flatMap((tree) => {
     try {
       return readdirSync(join(tree, name!), { recursive: true, withFileTypes: true })

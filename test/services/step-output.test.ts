@@ -24,10 +24,22 @@ beforeAll(async () => {
   open.use(await startRegistry({ dir, port: registryPort }))
   const bridge = await pickBridge(dir)
   const plainHttp = [`127.0.0.1:${registryPort}`]
-  const settings = { command: tools.buildkitd, dir, root: join(dir, 'buildkit'), bridge, nameservers: [], mirrors: {} }
+  const settings = {
+    command: tools.buildkitd,
+    dir,
+    root: join(dir, 'buildkit'),
+    bridge,
+    nameservers: [],
+    mirrors: {},
+  }
   const more = { plainHttp, steps: 4, limits, stepLogBytes: 16 * mebibyte }
   daemon = open.use(await Daemon.start({ ...settings, ...more }, openLog('silent')))
-  const about = { address: daemon.address, contextPort: 0, key: Buffer.from('key'), loginFor: () => null }
+  const about = {
+    address: daemon.address,
+    contextPort: 0,
+    key: Buffer.from('key'),
+    loginFor: () => null,
+  }
   const images = { allowed: [], frontends: [], own: '', refreshMs: 0 }
   const buildkit = open.use(await Buildkit.open({ ...about, images }))
   builds = await stepBuilds(dir, buildkit, plainHttp[0]!)
@@ -41,7 +53,9 @@ async function failing(...args: string[]) {
   const logLimits = { stepBytes: 4 * mebibyte, allBytes: 32 * mebibyte, tailBytes: 64 * 1024 }
   const writer = new LogWriter({ append }, { id: 'd', epoch: 1 }, [], logLimits)
   const failure = await problemOf(
-    builds.solve([step(...args)], AbortSignal.timeout(100_000), { push: (event) => writer.emit(event) }),
+    builds.solve([step(...args)], AbortSignal.timeout(100_000), {
+      push: (event) => writer.emit(event),
+    }),
   )
   await writer.flush()
   return { written, problem: writer.redactedProblem(failure.body()) }
@@ -51,7 +65,8 @@ const peakBytes = async (pid: number) =>
   Number(/VmHWM:\s+(\d+) kB/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))![1]) * 1024
 
 /** Lines that the flood did not print. */
-const oddLines = (lines: string[]) => lines.slice(1, -1).filter((line) => !/^\d{10} x{88}$/.test(line))
+const oddLines = (lines: string[]) =>
+  lines.slice(1, -1).filter((line) => !/^\d{10} x{88}$/.test(line))
 
 /** Holds the event loop for most of the time, as a heavy load does. */
 function holdTheLoop() {
@@ -63,7 +78,16 @@ function holdTheLoop() {
 
 test('the last lines of a step are kept, however much it has printed before them, and the daemon holds little of it', async () => {
   const before = await peakBytes(daemon.pid)
-  const { written, problem } = await failing('say', 'the beginning', 'flood', '100', 'say', 'the reason', 'exit', '1')
+  const { written, problem } = await failing(
+    'say',
+    'the beginning',
+    'flood',
+    '100',
+    'say',
+    'the reason',
+    'exit',
+    '1',
+  )
   expect(problem).toMatchObject({ code: 'build-failed' })
   expect((problem['lastLines'] as string[]).at(-1)).toBe('the reason')
   const text = logText(written)
@@ -73,16 +97,31 @@ test('the last lines of a step are kept, however much it has printed before them
   const dropped = written.filter((event) => event.type === 'dropped')
   const kept = text.split('\n')
   const missing = dropped.reduce((sum, { lines }) => sum + lines, 0)
-  expect({ lines: kept.length + missing, odd: oddLines(kept) }).toEqual({ lines: 1_000_002, odd: [] })
+  expect({ lines: kept.length + missing, odd: oddLines(kept) }).toEqual({
+    lines: 1_000_002,
+    odd: [],
+  })
   expect(((await peakBytes(daemon.pid)) - before) / mebibyte).toBeLessThan(90)
 })
 
 test('a gateway that has hardly any time to read loses nothing of a flood but what it says', async () => {
   using _ = holdTheLoop()
-  const { written, problem } = await failing('say', 'the beginning', 'flood', '5', 'say', 'the reason', 'exit', '1')
+  const { written, problem } = await failing(
+    'say',
+    'the beginning',
+    'flood',
+    '5',
+    'say',
+    'the reason',
+    'exit',
+    '1',
+  )
   expect((problem['lastLines'] as string[]).at(-1)).toBe('the reason')
   const kept = logText(written).split('\n')
-  const missing = written.reduce((sum, event) => sum + (event.type === 'dropped' ? event.lines : 0), 0)
+  const missing = written.reduce(
+    (sum, event) => sum + (event.type === 'dropped' ? event.lines : 0),
+    0,
+  )
   expect({ lines: kept.length + missing, odd: oddLines(kept) }).toEqual({ lines: 50_002, odd: [] })
   const ends = written.findIndex((event) => event.type === 'step' && event.status === 'failed')
   expect(written.slice(ends).filter(({ type }) => type === 'log')).toEqual([])
@@ -97,7 +136,11 @@ test('a step that prints our own note of what is missing has printed text', asyn
 
 test('a step that prints little is shown as it prints', async () => {
   const events: NewEvent[] = []
-  const solved = builds.solve([step('say', 'early', 'sleep', '3', 'say', 'late')], AbortSignal.timeout(60_000), events)
+  const solved = builds.solve(
+    [step('say', 'early', 'sleep', '3', 'say', 'late')],
+    AbortSignal.timeout(60_000),
+    events,
+  )
   await expect.poll(() => logText(events), { timeout: 20_000, interval: 20 }).toContain('early')
   expect(logText(events)).not.toContain('late')
   await solved

@@ -25,7 +25,12 @@ done
 `
 
 /** Of build steps, as they are when nothing is set. */
-export const limits = { memory: { share: 0.75 }, memoryOfAll: { share: 0.85 }, processes: 4096, cpus: 0 }
+export const limits = {
+  memory: { share: 0.75 },
+  memoryOfAll: { share: 0.85 },
+  processes: 4096,
+  cpus: 0,
+}
 
 export const step = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
 
@@ -44,7 +49,10 @@ export async function stepBuilds(dir: string, buildkit: Buildkit, registry: stri
     ) {
       const folder = join(dir, randomUUID())
       execFileSync('cp', ['-a', root, folder])
-      await writeFile(join(folder, 'Dockerfile'), ['FROM scratch', 'COPY step busybox /', ...steps].join('\n'))
+      await writeFile(
+        join(folder, 'Dockerfile'),
+        ['FROM scratch', 'COPY step busybox /', ...steps].join('\n'),
+      )
       const tree = treeOf(folder)
       const dockerfile = await readDockerfile(tree, 'Dockerfile')
       using context = buildkit.serveContext('app', tree, dockerfile)
@@ -60,7 +68,14 @@ export async function stepBuilds(dir: string, buildkit: Buildkit, registry: stri
         pushing() {},
       }
       return await buildkit.solve(
-        { dockerfile, target: null, platform: 'linux/amd64', cacheKey: 'app', buildArgs: {}, context },
+        {
+          dockerfile,
+          target: null,
+          platform: 'linux/amd64',
+          cacheKey: 'app',
+          buildArgs: {},
+          context,
+        },
         options,
         signal,
       )
@@ -70,7 +85,8 @@ export async function stepBuilds(dir: string, buildkit: Buildkit, registry: stri
 
 export const logText = (events: NewEvent[]) =>
   events.flatMap((event) => (event.type === 'log' ? event.text.split('\n') : [])).join('\n')
-export const notes = (events: NewEvent[]) => events.flatMap((event) => (event.type === 'note' ? [event.text] : []))
+export const notes = (events: NewEvent[]) =>
+  events.flatMap((event) => (event.type === 'note' ? [event.text] : []))
 
 export async function problemOf(solved: Promise<unknown>): Promise<Problem> {
   const error = await solved.then(

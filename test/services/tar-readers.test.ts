@@ -1,6 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -26,7 +34,15 @@ type Listing = Record<string, string>
 const tools = {
   'GNU tar': ['tar', '--no-same-owner', '-xf', 'archive'],
   // What it cannot restore on this file system is not what it reads.
-  bsdtar: ['bsdtar', '--no-same-owner', '--no-xattrs', '--no-acls', '--no-fflags', '-xf', 'archive'],
+  bsdtar: [
+    'bsdtar',
+    '--no-same-owner',
+    '--no-xattrs',
+    '--no-acls',
+    '--no-fflags',
+    '-xf',
+    'archive',
+  ],
 }
 
 async function readByUs(bytes: Buffer): Promise<Listing | null> {
@@ -46,7 +62,19 @@ function readBy(tool: keyof typeof tools): Listing | null {
   const work = join(dir, 'work')
   mkdirSync(work)
   execFileSync('cp', [join(dir, 'archive'), join(work, 'archive')])
-  const sandbox = ['--ro-bind', '/', '/', '--dev', '/dev', '--bind', work, work, '--chdir', work, '--die-with-parent']
+  const sandbox = [
+    '--ro-bind',
+    '/',
+    '/',
+    '--dev',
+    '/dev',
+    '--bind',
+    work,
+    work,
+    '--chdir',
+    work,
+    '--die-with-parent',
+  ]
   const { status } = spawnSync('bwrap', [...sandbox, ...tools[tool]], { timeout: 30_000 })
   rmSync(join(work, 'archive'))
   const listing = status === 0 ? listed(work) : null
@@ -88,8 +116,13 @@ test('what is taken is what GNU tar and bsdtar see', async () => {
 })
 
 /** Fields of a header, and places that only some formats use. */
-const places = [0, 99, 100, 107, 108, 116, 124, 135, 136, 147, 156, 157, 257, 262, 263, 264, 265, 329, 337, 345, 357]
-const morePlaces = [369, 385, 386, 398, 475, 476, 482, 483, 488, 495, 499, 500, 508, 511, 512, 513, 520, 600, 1023]
+const places = [
+  0, 99, 100, 107, 108, 116, 124, 135, 136, 147, 156, 157, 257, 262, 263, 264, 265, 329, 337, 345,
+  357,
+]
+const morePlaces = [
+  369, 385, 386, 398, 475, 476, 482, 483, 488, 495, 499, 500, 508, 511, 512, 513, 520, 600, 1023,
+]
 const changes = [
   'x',
   '/',
@@ -126,16 +159,22 @@ function changed(bytes: Buffer, roll: ReturnType<typeof dice>): Buffer {
   return copy
 }
 
-test('an archive that was changed anywhere is refused, or is what both see', { timeout: 120_000 }, async () => {
-  const seed = Number(process.env['TARMAC_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
-  console.log(`changed archives: TARMAC_SEED=${seed}`)
-  const roll = dice(seed)
-  const plain = [...odd, ...foreign, ...hostile].flatMap(([, , bytes]) =>
-    Buffer.isBuffer(bytes) && isPlain(bytes) && bytes.length >= 2048 && bytes.length < 20_000 ? [bytes] : [],
-  )
-  let taken = 0
-  for (let round = 0; taken < 60; round++) {
-    const bytes = changed(plain[roll(plain.length)]!, roll)
-    if (await compare(bytes, `seed ${seed}, round ${round}`)) taken++
-  }
-})
+test(
+  'an archive that was changed anywhere is refused, or is what both see',
+  { timeout: 120_000 },
+  async () => {
+    const seed = Number(process.env['TARMAC_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+    console.log(`changed archives: TARMAC_SEED=${seed}`)
+    const roll = dice(seed)
+    const plain = [...odd, ...foreign, ...hostile].flatMap(([, , bytes]) =>
+      Buffer.isBuffer(bytes) && isPlain(bytes) && bytes.length >= 2048 && bytes.length < 20_000
+        ? [bytes]
+        : [],
+    )
+    let taken = 0
+    for (let round = 0; taken < 60; round++) {
+      const bytes = changed(plain[roll(plain.length)]!, roll)
+      if (await compare(bytes, `seed ${seed}, round ${round}`)) taken++
+    }
+  },
+)

@@ -53,7 +53,9 @@ export type ImageOrder = {
 /** What this machine, and the app's machines, run. */
 export const ownPlatform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
 /** The platforms that an image is wanted for, as in `linux/arm64`. */
-const platformsOf = ({ platform }: DeploymentOptions): string[] => [...new Set(platform?.split(',') ?? [ownPlatform])]
+const platformsOf = ({ platform }: DeploymentOptions): string[] => [
+  ...new Set(platform?.split(',') ?? [ownPlatform]),
+]
 
 /** Throws where this machine cannot run what is to be built: said before the build, not in the middle of it. */
 export async function checkPlatforms(
@@ -63,30 +65,46 @@ export async function checkPlatforms(
 ): Promise<void> {
   if (options.platform === null) return
   const { platforms } = await buildkit.info(signal)
-  const foreign = platformsOf(options).find((platform) => !platforms.includes(platform.replace('arm64/v8', 'arm64')))
+  const foreign = platformsOf(options).find(
+    (platform) => !platforms.includes(platform.replace('arm64/v8', 'arm64')),
+  )
   if (!foreign) return
   const detail = `This builder cannot run programs for ${foreign}. It builds for ${platforms.join(', ')}.`
   throw new Problem('platform-unsupported', detail, { facts: { platform: foreign, platforms } })
 }
 
 /** The image of a source: the one that was made of the same before, else a new one, pushed and read back. */
-export async function buildImage(deps: BuildDeps, settings: BuildSettings, order: ImageOrder): Promise<Built> {
+export async function buildImage(
+  deps: BuildDeps,
+  settings: BuildSettings,
+  order: ImageOrder,
+): Promise<Built> {
   const { buildkit, registry, store, disk } = deps
   const { deployment, tree, plan, flyBuild, emit, signal } = order
   const { id, app, options } = deployment
   const repository = `${settings.registryHost}/${app}`
   const tags = [
-    ...new Set([`deployment-${id}`, ...(options.commit ? [options.commit.slice(0, 12)] : []), ...options.tag]),
+    ...new Set([
+      `deployment-${id}`,
+      ...(options.commit ? [options.commit.slice(0, 12)] : []),
+      ...options.tag,
+    ]),
   ]
   const appKey = createHmac('sha256', settings.key).update(app).digest()
-  const keyed = (value: unknown) => createHmac('sha256', appKey).update(JSON.stringify(value)).digest('hex')
+  const keyed = (value: unknown) =>
+    createHmac('sha256', appKey).update(JSON.stringify(value)).digest('hex')
   const platforms = platformsOf(options)
   const buildArgs = { ...flyBuild.args, ...options.build }
   const target = options.target ?? flyBuild.target ?? null
-  const secrets = new Map<string, string | Buffer>([...Object.entries(options.build), ...order.secrets])
+  const secrets = new Map<string, string | Buffer>([
+    ...Object.entries(options.build),
+    ...order.secrets,
+  ])
   const hash = secretsHash(secrets, appKey)
   const shape =
-    plan.way === 'railpack' ? [plan.planText, plan.facts.planner] : [plan.dockerfile, target, sorted(buildArgs)]
+    plan.way === 'railpack'
+      ? [plan.planText, plan.facts.planner]
+      : [plan.dockerfile, target, sorted(buildArgs)]
   const key = keyed([tree.digest, plan.way, ...shape, hash, platforms, options.commit])
   const facts = (manifest: Manifest, sizeBytes: number | undefined) => ({
     reference: `${repository}@${manifest.digest}`,
@@ -109,7 +127,10 @@ export async function buildImage(deps: BuildDeps, settings: BuildSettings, order
       })
       return { image: facts(manifest, earlier.image.sizeBytes), bases: earlier.bases }
     }
-    emit({ type: 'note', text: `The image of deployment ${earlier.id} is gone from the registry; it is built again.` })
+    emit({
+      type: 'note',
+      text: `The image of deployment ${earlier.id} is gone from the registry; it is built again.`,
+    })
   }
 
   const from = performance.now()
@@ -131,7 +152,8 @@ export async function buildImage(deps: BuildDeps, settings: BuildSettings, order
   await tagAll(manifest, tags.slice(1))
 
   const sizeBytes = made.reduce((sum, image) => sum + imageBytes(image.manifest), 0)
-  const sum = (which: 'steps' | 'cached' | 'run') => made.reduce((all, { solved }) => all + solved.stats[which], 0)
+  const sum = (which: 'steps' | 'cached' | 'run') =>
+    made.reduce((all, { solved }) => all + solved.stats[which], 0)
   const seconds = ((performance.now() - from) / 1000).toFixed(1)
   const before = await lastImage()
   const fresh = await newBytes(
@@ -150,10 +172,13 @@ export async function buildImage(deps: BuildDeps, settings: BuildSettings, order
 
   async function solve(platform: string, tag: string): Promise<Solved> {
     const cacheKey = appKey.toString('hex').slice(0, 16)
-    const dockerfile = plan.way === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
+    const dockerfile =
+      plan.way === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
     const planText = plan.way === 'railpack' ? plan.planText : null
     const railpackPlan = planText === null ? null : await onPlan.needs(planText)
-    using context = buildkit.serveContext(app, tree, { ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [] })
+    using context = buildkit.serveContext(app, tree, {
+      ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [],
+    })
     const source = sourceTree(context.url)
     const missing = railpackPlan?.secrets.filter((name) => !secrets.has(name)) ?? []
     if (missing.length > 0) throw secretsMissing(missing)
@@ -205,7 +230,10 @@ export async function buildImage(deps: BuildDeps, settings: BuildSettings, order
   async function readBack(digest: string): Promise<Manifest> {
     const manifest = await registry.manifest(app, digest, signal)
     if (manifest) return manifest
-    throw new Problem('registry-unavailable', `The registry does not have ${digest} although it took it.`)
+    throw new Problem(
+      'registry-unavailable',
+      `The registry does not have ${digest} although it took it.`,
+    )
   }
 
   async function tagAll(manifest: Manifest, names: string[]): Promise<void> {
@@ -214,7 +242,8 @@ export async function buildImage(deps: BuildDeps, settings: BuildSettings, order
 }
 
 const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(bytes > 0 && bytes < 10e6 ? 1 : 0)} MB`
-const sorted = (values: Record<string, string>) => Object.entries(values).toSorted(([a], [b]) => byteOrder(a, b))
+const sorted = (values: Record<string, string>) =>
+  Object.entries(values).toSorted(([a], [b]) => byteOrder(a, b))
 
 function secretsMissing(names: string[]): Problem {
   const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. ${secretBuilder(names[0]!)}`

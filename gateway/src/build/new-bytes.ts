@@ -22,7 +22,9 @@ export async function newBytes(
     digests.push(...images.map(({ digest }) => digest))
   }
   const fresh = new Map(
-    images.flatMap((image) => imageParts(image)?.layers ?? []).map(({ digest, size }) => [digest, size]),
+    images
+      .flatMap((image) => imageParts(image)?.layers ?? [])
+      .map(({ digest, size }) => [digest, size]),
   )
   for (const digest of there) fresh.delete(digest)
   return [...fresh.values()].reduce((sum, size) => sum + size, 0)

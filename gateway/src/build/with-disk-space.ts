@@ -45,7 +45,8 @@ async function outOfRoom(
   signal: AbortSignal,
 ): Promise<unknown> {
   if (!(error instanceof Problem)) return error
-  const stopped = error.facts['exitCode'] === killed && !error.facts['outOfMemory'] ? disk.stoppedLately() : null
+  const stopped =
+    error.facts['exitCode'] === killed && !error.facts['outOfMemory'] ? disk.stoppedLately() : null
   const saysFull = error.code === 'no-space' || said || words.test(error.message)
   const isShort = (ended && error.code === 'no-space') || (saysFull && (await disk.wasShort()))
   if (!stopped && !isShort) {
@@ -56,12 +57,17 @@ async function outOfRoom(
   const tries = (triesOf.get(signal) ?? 0) + 1
   triesOf.set(signal, tries)
   const fillsDisk = tries >= (stopped ? maxTries.stopped : maxTries.failed)
-  const facts = { ...error.facts, ...(stopped && { wroteBytes: stopped.bytes }), ...(fillsDisk && { fillsDisk }) }
+  const facts = {
+    ...error.facts,
+    ...(stopped && { wroteBytes: stopped.bytes }),
+    ...(fillsDisk && { fillsDisk }),
+  }
   return new Problem('no-space', detailOf(error, stopped, fillsDisk), { cause: error, facts })
 }
 
 function detailOf({ facts }: Problem, stopped: Stopped | null, fillsDisk: boolean): string {
-  const step = typeof facts['step'] === 'string' ? `The step “${facts['step']}”` : 'A step of the build'
+  const step =
+    typeof facts['step'] === 'string' ? `The step “${facts['step']}”` : 'A step of the build'
   const wrote = stopped && ` wrote ${Math.round(stopped.bytes / 1e6)} MB and ${stopped.files} files`
   const what = stopped
     ? `${step}${wrote} and filled the builder’s disk, so it was stopped.`

@@ -55,7 +55,8 @@ export class BuildPolicy {
     if (identifier === contextUrl) return allow
     const name = imageOf(question)
     if (name === null || !this.#policy.allows(app, name)) {
-      this.#refused ??= name === null ? sourceForbidden(identifier) : this.#policy.forbidden(app, name)
+      this.#refused ??=
+        name === null ? sourceForbidden(identifier) : this.#policy.forbidden(app, name)
       return deny
     }
     const [, tagged = name, ownDigest] = /^(.*)@(\w+:\w+)$/.exec(name) ?? []
@@ -68,7 +69,12 @@ export class BuildPolicy {
     if (!pin) return lookUpOf(question)
     this.#pins.set(name, pin)
     this.#use(name, pin.value)
-    return { decision: { action: policyAction.convert, update: { identifier: `${identifier}@${pin.value}`, attrs } } }
+    return {
+      decision: {
+        action: policyAction.convert,
+        update: { identifier: `${identifier}@${pin.value}`, attrs },
+      },
+    }
   }
 
   /** What the build was refused for, if anything. */
@@ -89,7 +95,9 @@ export class BuildPolicy {
 
   /** A text in which images go by the names that the build gave them. */
   withoutDigests(text: string): string {
-    return text.replaceAll(/@(\w+:[\da-f]+)/g, (whole, digest: string) => (this.#digests.has(digest) ? '' : whole))
+    return text.replaceAll(/@(\w+:[\da-f]+)/g, (whole, digest: string) =>
+      this.#digests.has(digest) ? '' : whole,
+    )
   }
 
   /** Has the names looked up again by whoever builds next. */

@@ -30,10 +30,9 @@ export type Build =
       context: Context
     }
 /** An OCI image configuration; labels are added to its `config`. */
-export type ImageConfig = { config?: { Labels?: Record<string, string> } & Record<string, unknown> } & Record<
-  string,
-  unknown
->
+export type ImageConfig = {
+  config?: { Labels?: Record<string, string> } & Record<string, unknown>
+} & Record<string, unknown>
 
 export type SolveOptions = {
   /** Never used before: the daemon refuses a name that it knows. */
@@ -95,7 +94,12 @@ export class Buildkit {
     this.#contexts = contexts
     this.#loginFor = options.loginFor
     const { loginFor, images, mirrors } = options
-    this.#access = new ImageAccess({ loginFor, own: images.own, mirrors: mirrors ?? {}, keepMs: images.refreshMs })
+    this.#access = new ImageAccess({
+      loginFor,
+      own: images.own,
+      mirrors: mirrors ?? {},
+      keepMs: images.refreshMs,
+    })
     this.#images = new ImagePolicy({ ...images, daemonAsks: mirrors === undefined }, this.#access)
     this.#root = options.root ?? null
     this.#watch = this.#root === null ? null : new StepWatch(this.#root)
@@ -109,10 +113,12 @@ export class Buildkit {
   /** Proves that the daemon answers and has a worker; else `buildkit-unavailable`. Platforms are like `linux/amd64`. */
   async info(signal: AbortSignal): Promise<{ version: string; platforms: string[] }> {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(infoMs)])
-    const { workers } = await this.#connection.ask(ListWorkers, {}, deadline).catch((error: unknown) => {
-      signal.throwIfAborted()
-      throw daemonUnavailable(error)
-    })
+    const { workers } = await this.#connection
+      .ask(ListWorkers, {}, deadline)
+      .catch((error: unknown) => {
+        signal.throwIfAborted()
+        throw daemonUnavailable(error)
+      })
     const [worker] = workers
     if (!worker?.version) throw daemonUnavailable(new Error('it has no worker'))
     const platforms = worker.platforms.map(({ os, architecture, variant }) =>
@@ -145,10 +151,12 @@ export class Buildkit {
   async solve(build: Build, options: SolveOptions, signal: AbortSignal): Promise<Solved> {
     signal.throwIfAborted()
     const { ref, app, secrets, emit, pushing } = options
-    if ('dockerfile' in build && build.dockerfile.frontend) this.#images.checkFrontend(build.dockerfile.frontend)
+    if ('dockerfile' in build && build.dockerfile.frontend)
+      this.#images.checkFrontend(build.dockerfile.frontend)
     const contextUrl = build.context?.url ?? null
     const policy = this.#images.forBuild(app, contextUrl, options.rebuild)
-    const plain = (text: string) => policy.withoutDigests(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
+    const plain = (text: string) =>
+      policy.withoutDigests(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
     const progress = new Progress({ emit, pushing, plain })
     const login: Login = (host) => this.#loginFor(app, host)
     const check = (question: PolicyQuestion) => {
@@ -161,12 +169,25 @@ export class Buildkit {
     let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
     const { id } = session
-    const question = { ref, session: id, sourcePolicySession: id, internal: true, ...requestOf(build, options) }
+    const question = {
+      ref,
+      session: id,
+      sourcePolicySession: id,
+      internal: true,
+      ...requestOf(build, options),
+    }
     try {
-      const { exporterResponse } = await this.#connection.ask(Solve, question, signal).finally(() => heard(signal))
+      const { exporterResponse } = await this.#connection
+        .ask(Solve, question, signal)
+        .finally(() => heard(signal))
       crashPoint('pushed')
       const digest = exporterResponse['containerimage.digest'] ?? ''
-      return { digest, stats: progress.stats(), bases: policy.bases(), validUntil: policy.validUntil() }
+      return {
+        digest,
+        stats: progress.stats(),
+        bases: policy.bases(),
+        validUntil: policy.validUntil(),
+      }
     } catch (error) {
       if (signal.aborted && stopped.length > 0)
         emit({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
@@ -212,13 +233,18 @@ export class Buildkit {
   }
 }
 
-function requestOf(build: Build, { names, labels, annotations = {}, rebuild, cache }: SolveOptions) {
+function requestOf(
+  build: Build,
+  { names, labels, annotations = {}, rebuild, cache }: SolveOptions,
+) {
   const attrs = {
     name: names.join(','),
     push: 'true',
     'oci-mediatypes': 'true',
     compression: 'zstd', // three times as fast as gzip, and smaller; layers of the base stay as they are
-    ...Object.fromEntries(Object.entries(annotations).map(([name, value]) => [`annotation.${name}`, value])),
+    ...Object.fromEntries(
+      Object.entries(annotations).map(([name, value]) => [`annotation.${name}`, value]),
+    ),
   }
   const imports = cache ? [{ type: 'registry', attrs: { ref: cache } }] : []
   const kept = { mode: 'max', 'ignore-error': 'true', compression: 'zstd' }
@@ -230,7 +256,12 @@ function requestOf(build: Build, { names, labels, annotations = {}, rebuild, cac
       cache: { imports, exports },
       exporters:
         names.length > 0
-          ? [{ type: 'image', attrs: { ...attrs, 'containerimage.config': JSON.stringify(config) } }]
+          ? [
+              {
+                type: 'image',
+                attrs: { ...attrs, 'containerimage.config': JSON.stringify(config) },
+              },
+            ]
           : [],
     }
   }
@@ -251,7 +282,9 @@ function requestOf(build: Build, { names, labels, annotations = {}, rebuild, cac
       ...(build.hostname && { hostname: build.hostname }),
       ...(rebuild && { 'no-cache': '' }),
       ...(cache && {
-        'cache-imports': JSON.stringify(imports.map(({ type, attrs }) => ({ Type: type, Attrs: attrs }))),
+        'cache-imports': JSON.stringify(
+          imports.map(({ type, attrs }) => ({ Type: type, Attrs: attrs })),
+        ),
       }),
       ...Object.fromEntries([...prefixed('build-arg', buildArgs), ...prefixed('label', labels)]),
     },

@@ -1,4 +1,10 @@
-import { Client, credentials, Metadata, type ClientDuplexStream, type ClientReadableStream } from '@grpc/grpc-js'
+import {
+  Client,
+  credentials,
+  Metadata,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+} from '@grpc/grpc-js'
 import { BytesMessage, sessionPath, type Method } from './messages.ts'
 
 export type ByteCall = ClientDuplexStream<Uint8Array, Uint8Array>
@@ -53,7 +59,8 @@ export class Connection {
   /** A byte stream in both directions, in which the daemon speaks HTTP/2 as the client. */
   session(about: Record<string, string | string[]>): ByteCall {
     const metadata = new Metadata()
-    for (const [key, values] of Object.entries(about)) for (const value of [values].flat()) metadata.add(key, value)
+    for (const [key, values] of Object.entries(about))
+      for (const value of [values].flat()) metadata.add(key, value)
     return this.#client.makeBidiStreamRequest(
       sessionPath,
       (data: Uint8Array) => Buffer.from(BytesMessage.encode({ data })),

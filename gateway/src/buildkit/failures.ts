@@ -24,7 +24,10 @@ export type SolveContext = {
 }
 
 /** A failed solve as a Problem: whose fault it is, which step and line, and what to do next. */
-export function solveProblem(error: unknown, { progress, plain, changed, root }: SolveContext): Problem {
+export function solveProblem(
+  error: unknown,
+  { progress, plain, changed, root }: SolveContext,
+): Problem {
   if (!isServiceError(error)) throw error
   if (changed !== null) {
     const detail = `The file ${changed} changed or vanished while the build read it. Deploy again.`
@@ -69,11 +72,16 @@ type Said = { text: string; words: string }
 function classifyFailure(said: Said, step: StepFacts | null): Verdict {
   const { text, words } = said
   // What is wrong with the Dockerfile is said in its own words, which no quotes mark.
-  if (/^(?:dockerfile parse error|failed to process )/.test(words)) return { code: 'build-failed', detail: text }
+  if (/^(?:dockerfile parse error|failed to process )/.test(words))
+    return { code: 'build-failed', detail: text }
   if (/(?:^|: )no space left on device(?:: unknown)?$/i.test(words)) {
-    return { code: 'no-space', detail: `The build daemon found no space left on a device. (${text})` }
+    return {
+      code: 'no-space',
+      detail: `The build daemon found no space left on a device. (${text})`,
+    }
   }
-  if (/^failed to push |^error writing (?:layer|manifest|config)/.test(words)) return pushVerdict(said)
+  if (/^failed to push |^error writing (?:layer|manifest|config)/.test(words))
+    return pushVerdict(said)
   const secret = /(?:^|: )secret (\S+): not found$/.exec(words)?.[1]
   if (secret) {
     const detail = `The build needs the secret ${secret}, which is not set. ${secretBuilder(secret)}`
@@ -91,9 +99,17 @@ function classifyFailure(said: Said, step: StepFacts | null): Verdict {
 
 /** Ways for a push to fail, by what the daemon says of them; the first that fits counts. */
 const pushFailures: [RegExp, ProblemCode, string][] = [
-  [/: 403 |denied|insufficient_scope/i, 'registry-denied', 'the builder’s login may not push to this app'],
+  [
+    /: 403 |denied|insufficient_scope/i,
+    'registry-denied',
+    'the builder’s login may not push to this app',
+  ],
   [/: 401 |authoriz/i, 'registry-denied', 'it does not know the builder’s login; check its token'],
-  [/: 404 |name unknown|name not known|NAME_UNKNOWN/i, 'registry-unavailable', 'it knows no such app'],
+  [
+    /: 404 |name unknown|name not known|NAME_UNKNOWN/i,
+    'registry-unavailable',
+    'it knows no such app',
+  ],
   [/: 429 |toomanyrequests/i, 'registry-unavailable', 'it gets too many requests; try again later'],
   [/: 5\d\d /, 'registry-unavailable', 'it is in trouble itself; try again later'],
 ]
@@ -105,7 +121,11 @@ export const secretBuilder = (name: string) =>
 function pushVerdict({ text, words }: Said): Verdict {
   const reason = withoutNames(words.replace(/^failed to push \S+:/, ''))
   const found = pushFailures.find(([fits]) => fits.test(reason))
-  const [, code, why] = found ?? [null, 'registry-unavailable' as const, 'the connection broke; try again']
+  const [, code, why] = found ?? [
+    null,
+    'registry-unavailable' as const,
+    'the connection broke; try again',
+  ]
   const status = /: ([45]\d\d) /.exec(reason)?.[1]
   const facts = { registryStatus: status ? Number(status) : null }
   return { code, detail: `The registry did not take the image: ${why}. (${text})`, facts }
@@ -122,7 +142,9 @@ const askedFor =
 function imageOf(words: string, step: StepFacts | null): string | null {
   const named =
     /^(?:\S+: )?failed to resolve source metadata for (\S+): /.exec(words) ??
-    /^(?:docker-image:\/\/|\[internal\] load metadata for )(\S+)$/.exec((step?.source && step.name) || '') ??
+    /^(?:docker-image:\/\/|\[internal\] load metadata for )(\S+)$/.exec(
+      (step?.source && step.name) || '',
+    ) ??
     /^failed to load cache key: (\S+): not found/.exec(words)
   if (named) return named[1]!
   const asked = askedFor.exec(words)
@@ -130,7 +152,9 @@ function imageOf(words: string, step: StepFacts | null): string | null {
 }
 
 function pullVerdict(image: string, { text, words }: Said): Verdict {
-  const reason = withoutNames(words.replace(/^\S+: (?=failed to resolve )/, '').replaceAll(image, ''))
+  const reason = withoutNames(
+    words.replace(/^\S+: (?=failed to resolve )/, '').replaceAll(image, ''),
+  )
   if (/: not found|denied|authoriz|manifest unknown|name unknown|\b40[134]\b/i.test(reason)) {
     const detail = `The image ${image} is not there, or not for everybody; check its name and tag. (${text})`
     return { code: 'image-not-found', detail, facts: { image } }
@@ -143,7 +167,9 @@ function pullVerdict(image: string, { text, words }: Said): Verdict {
 }
 
 /** Where in the Dockerfile, for those who have one. */
-function sourceFacts(source: Detail | undefined): { source?: { file: string; line: number; text: string } } {
+function sourceFacts(source: Detail | undefined): {
+  source?: { file: string; line: number; text: string }
+} {
   const { info, ranges } = (source ?? {}) as {
     info?: { filename?: string; data?: string }
     ranges?: { start?: { line?: number } }[]

@@ -62,7 +62,9 @@ export class ImagePolicy {
 
   /** False when a name is known to stand for another digest by now. */
   pinsAreCurrent(app: string, bases: Record<string, string>): boolean {
-    return Object.entries(bases).every(([name, digest]) => (this.pinned(app, name)?.value ?? digest) === digest)
+    return Object.entries(bases).every(
+      ([name, digest]) => (this.pinned(app, name)?.value ?? digest) === digest,
+    )
   }
 
   pinned(app: string, name: string): Pin | null {
@@ -112,7 +114,8 @@ export class ImagePolicy {
     const digest = name.slice(name.indexOf('@') + 1)
     const builtFor = this.#builtFor.get(digest)
     if (!builtFor) return false
-    if (builtFor.value === null || builtFor.value === app || name.startsWith(`${this.#rules.own}/`)) return true
+    if (builtFor.value === null || builtFor.value === app || name.startsWith(`${this.#rules.own}/`))
+      return true
     if (await this.#access.ownImage(builtFor.value, digest, signal)) throw this.forbidden(app, name)
     return true
   }
@@ -125,7 +128,9 @@ export class ImagePolicy {
 }
 
 const isAmong = (entries: readonly string[], name: string): boolean =>
-  entries.some((entry) => name.startsWith(`${entry}/`) || (entry.includes('/') && isOf(entry, name)))
+  entries.some(
+    (entry) => name.startsWith(`${entry}/`) || (entry.includes('/') && isOf(entry, name)),
+  )
 
 const isOf = (repository: string, name: string): boolean =>
   name.startsWith(repository) && [':', '@', ''].includes(name.charAt(repository.length))

@@ -28,7 +28,11 @@ const Vertex = message({
   completed: one(6, Timestamp),
   error: one(7, string),
 })
-const VertexStatus = message({ id: one(1, string), vertex: one(2, string), started: one(7, Timestamp) })
+const VertexStatus = message({
+  id: one(1, string),
+  vertex: one(2, string),
+  started: one(7, Timestamp),
+})
 /** `stream` is 1 for stdout, 2 for stderr; `text` is cut anywhere, also inside a character. */
 const VertexLog = message({ vertex: one(1, string), stream: one(3, int), text: one(4, bytes) })
 const VertexWarning = message({ vertex: one(1, string), short: one(3, bytes), url: one(5, string) })
@@ -41,7 +45,11 @@ export const StatusResponse = message({
 export type StatusResponse = Decoded<typeof StatusResponse>
 
 const BuildkitVersion = message({ version: one(2, string) })
-const Platform = message({ architecture: one(1, string), os: one(2, string), variant: one(3, string) })
+const Platform = message({
+  architecture: one(1, string),
+  os: one(2, string),
+  variant: one(3, string),
+})
 const WorkerRecord = message({ platforms: many(3, Platform), version: one(5, BuildkitVersion) })
 
 /** A remote procedure: its path, and how its question and its answers are written. */
@@ -68,7 +76,11 @@ export const DiskUsage = control(
   Nothing,
   message({ records: many(1, message({ inUse: one(3, bool), sizeBytes: one(4, int) })) }),
 )
-export const ListWorkers = control('ListWorkers', Nothing, message({ workers: many(1, WorkerRecord) }))
+export const ListWorkers = control(
+  'ListWorkers',
+  Nothing,
+  message({ workers: many(1, WorkerRecord) }),
+)
 export const sessionPath = '/moby.buildkit.v1.Control/Session'
 /** A piece of the byte stream inside the Session call. */
 export const BytesMessage = message({ data: one(1, bytes) })
@@ -90,7 +102,10 @@ export const policyAction = { allow: 0, deny: 1, convert: 2 } as const
 /** Either a decision, or a wish to have the source looked up first. */
 export const PolicyAnswer = message({
   decision: one(1, message({ action: one(1, int), update: one(3, SourceOp) })),
-  lookUp: one(2, message({ source: one(1, SourceOp), platform: one(2, bytes), logName: one(3, string) })),
+  lookUp: one(
+    2,
+    message({ source: one(1, SourceOp), platform: one(2, bytes), logName: one(3, string) }),
+  ),
 })
 export type PolicyAnswer = Encodable<typeof PolicyAnswer>
 

@@ -76,7 +76,8 @@ export class Progress {
   /** The same in small slices of work: a flood of output must leave time for other callers between them. */
   *slices(news: StatusResponse): Generator<void, void> {
     const outputBytes = news.logs.reduce((sum, { text }) => sum + text.length, 0)
-    const goesOn = this.#batchOpen && outputBytes > 0 && news.vertexes.length + news.statuses.length === 0
+    const goesOn =
+      this.#batchOpen && outputBytes > 0 && news.vertexes.length + news.statuses.length === 0
     if (!goesOn) this.#endSteps()
     this.#batchOpen = goesOn || outputBytes > splitBytes
     const writers = new Set(news.logs.map(({ vertex }) => vertex))
@@ -89,7 +90,8 @@ export class Progress {
       }
     }
     for (const { vertex, id } of news.statuses) {
-      if (this.#pushes || !id.startsWith('pushing ') || this.#steps.get(vertex)?.name !== exporting) continue
+      if (this.#pushes || !id.startsWith('pushing ') || this.#steps.get(vertex)?.name !== exporting)
+        continue
       this.#pushes = true
       this.#pushing()
     }

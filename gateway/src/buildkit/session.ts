@@ -43,7 +43,9 @@ export class Session {
     const server = createServer()
     server.on('session', (inner) => this.#inner.add(inner))
     server.on('sessionError', () => {}) // the solve fails by itself when the daemon misses us
-    server.on('stream', (stream, headers) => serve(stream as ServerHttp2Stream, handlers.get(headers[':path'] ?? '')))
+    server.on('stream', (stream, headers) =>
+      serve(stream as ServerHttp2Stream, handlers.get(headers[':path'] ?? '')),
+    )
     this.#call = connection.session({
       'x-docker-expose-session-uuid': this.id,
       'x-docker-expose-session-sharedkey': '',
@@ -91,7 +93,8 @@ function serve(stream: ServerHttp2Stream, handler: Handler | undefined): void {
   stream.on('error', () => {})
   if (stream.destroyed) return // cancelled before we saw it
   const headers = { ':status': 200, 'content-type': 'application/grpc' }
-  const refuse = (status: number) => stream.respond({ ...headers, 'grpc-status': status }, { endStream: true })
+  const refuse = (status: number) =>
+    stream.respond({ ...headers, 'grpc-status': status }, { endStream: true })
   if (!handler) return refuse(unimplemented)
   const chunks: Buffer[] = []
   let size = 0
@@ -124,7 +127,8 @@ const attempt = async (handle: () => ReturnType<Handler>): Promise<Uint8Array | 
 function bytesOf(call: ByteCall): Duplex {
   const socket: Duplex = new Duplex({
     read: () => void call.resume(),
-    write: (chunk: Buffer, _encoding, done) => (call.write(chunk) ? done() : void call.once('drain', () => done())),
+    write: (chunk: Buffer, _encoding, done) =>
+      call.write(chunk) ? done() : void call.once('drain', () => done()),
     final: (done) => done(),
   })
   socket.on('error', () => {})

@@ -20,7 +20,8 @@ export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
     const detail = `The limits of the step “${step}” could not be set (${record.refused}). Try again; if it stays so, the builder’s operator must look after the control groups of its machine.`
     return { code: 'buildkit-unavailable', detail }
   }
-  const why = exitCode === killedExitCode ? 'it was killed (SIGKILL)' : `it ended with exit code ${exitCode}`
+  const why =
+    exitCode === killedExitCode ? 'it was killed (SIGKILL)' : `it ended with exit code ${exitCode}`
   const limit = limitMet(words, record)
   return {
     code: 'build-failed',
@@ -32,7 +33,10 @@ export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
 const lessMemory =
   'Let the step use less (fewer workers, a smaller heap); or give the builder more memory, or its steps more of it (TARMAC_STEP_MEMORY).'
 
-function limitMet(said: string, record: StepRecord | null): { words: string; facts?: Record<string, unknown> } {
+function limitMet(
+  said: string,
+  record: StepRecord | null,
+): { words: string; facts?: Record<string, unknown> } {
   if (record && record.killed > 0) {
     const own = record.atOwnLimit > 0
     const memoryLimitBytes = own ? record.memory : record.memoryOfAll
@@ -45,7 +49,10 @@ function limitMet(said: string, record: StepRecord | null): { words: string; fac
     }
   }
   if (/" did not complete successfully: cannot allocate memory/.test(said))
-    return { words: ` The kernel ended it because memory ran out. ${lessMemory}`, facts: { outOfMemory: true } }
+    return {
+      words: ` The kernel ended it because memory ran out. ${lessMemory}`,
+      facts: { outOfMemory: true },
+    }
   if (record && record.forksRefused > 0) {
     const words = ` The kernel refused it new processes: the step may have ${record.processes} processes and threads at once. Let it start fewer, or give steps more of them (TARMAC_STEP_PROCESSES).`
     return { words, facts: { processLimit: record.processes } }

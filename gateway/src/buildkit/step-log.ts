@@ -31,7 +31,8 @@ export class StepLog {
 
   /** Tells what is held; more may still come. */
   flush(): void {
-    for (const stream of ['stdout', 'stderr'] as const) this.#take(stream, this.#lines[stream].rest())
+    for (const stream of ['stdout', 'stderr'] as const)
+      this.#take(stream, this.#lines[stream].rest())
   }
 
   #take(stream: Stream, text: string | null): void {

@@ -24,7 +24,11 @@ const maxRecordBytes = 4096
 const nameLine = /^tarmac-step ([A-Za-z0-9_.+-]{1,128})(?: ([0-9a-f-]{36}))?\n/
 
 /** Takes the name of the step's record, and the key, off the first bytes of its stderr. */
-export function takeStepName(bytes: Buffer): { name: string | null; key: string | null; rest: Buffer } {
+export function takeStepName(bytes: Buffer): {
+  name: string | null
+  key: string | null
+  rest: Buffer
+} {
   const [line, name = null, key = null] = nameLine.exec(bytes.toString('latin1', 0, 200)) ?? ['']
   return { name, key, rest: bytes.subarray(line.length) }
 }
@@ -37,7 +41,9 @@ export function readStepRecord(root: string, name: string): StepRecord | null {
   } catch {
     return null
   }
-  const facts = new Map(text.split('\n').map((line) => [line.split(' ', 1)[0]!, line.slice(line.indexOf(' ') + 1)]))
+  const facts = new Map(
+    text.split('\n').map((line) => [line.split(' ', 1)[0]!, line.slice(line.indexOf(' ') + 1)]),
+  )
   const number = (fact: string) => Number(facts.get(fact) ?? 0)
   return {
     memory: number('memory'),

@@ -31,7 +31,8 @@ export class StepWatch {
     const { signal } = this.#stopping
     while (!signal.aborted) {
       await sleep(pollMs, undefined, { signal, ref: false }).catch(() => {})
-      for (const name of await readdir(this.#records).catch(() => [])) await lookAfter(join(this.#records, name))
+      for (const name of await readdir(this.#records).catch(() => []))
+        await lookAfter(join(this.#records, name))
     }
   }
 }
@@ -47,7 +48,8 @@ async function lookAfter(record: string): Promise<void> {
 const read = (path: string) => readFile(path, 'utf8').catch(() => '')
 
 /** A file of v1 alone. */
-const outOfMemory = async (group: string) => /^oom_kill [1-9]/m.test(await read(join(group, 'memory.oom_control')))
+const outOfMemory = async (group: string) =>
+  /^oom_kill [1-9]/m.test(await read(join(group, 'memory.oom_control')))
 
 /** The first process of a step is among them, and none of its container outlives that one. */
 async function endAll(group: string): Promise<void> {

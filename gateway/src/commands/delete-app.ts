@@ -11,14 +11,22 @@ export async function deleteApp(
     store,
     fly,
     deployer,
-  }: { store: Pick<DeploymentStore, 'unfinished' | 'releases'>; fly: MachinesApi; deployer: Deployer },
+  }: {
+    store: Pick<DeploymentStore, 'unfinished' | 'releases'>
+    fly: MachinesApi
+    deployer: Deployer
+  },
   signal: AbortSignal,
 ): Promise<void> {
   const busy = await store.unfinished(app)
   if (busy)
-    throw new Problem('app-busy', `Deployment ${busy.id} of ${app} is ${busy.state}. Cancel it, or wait for its end.`, {
-      facts: { deployment: busy.id },
-    })
+    throw new Problem(
+      'app-busy',
+      `Deployment ${busy.id} of ${app} is ${busy.state}. Cancel it, or wait for its end.`,
+      {
+        facts: { deployment: busy.id },
+      },
+    )
   const found = await fly.app(app, signal)
   const made = await store.releases.isOwnApp(app, found?.id ?? null)
   if (!found && !made) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)

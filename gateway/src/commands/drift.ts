@@ -14,7 +14,11 @@ import { differences } from './diff.ts'
 const isPublic = (ip: string): boolean => !/^fdaa:/i.test(ip)
 
 /** The addresses of an app that are not Flycast's; or why Fly did not say. */
-export const publicIps = (fly: MachinesApi, app: string, signal: AbortSignal): Promise<string[] | Problem> =>
+export const publicIps = (
+  fly: MachinesApi,
+  app: string,
+  signal: AbortSignal,
+): Promise<string[] | Problem> =>
   fly.ipAssignments(app, signal).then((ips) => ips.map(({ ip }) => ip).filter(isPublic), asProblem)
 
 /** After a deploy: public addresses are told, or given back. The deploy has done its work: what fails here is a warning. */
@@ -36,7 +40,9 @@ export async function auditIps(
   await given.then(
     () => warn(`The app had public addresses, which were given back: ${all}.`),
     (error: unknown) =>
-      warn(`The app has public addresses, ${all}, and could not give them back: ${asProblem(error).message}`),
+      warn(
+        `The app has public addresses, ${all}, and could not give them back: ${asProblem(error).message}`,
+      ),
   )
 }
 
@@ -55,7 +61,9 @@ export async function auditOf(
     releases.isOwnApp(app, found.id ?? null),
   ])
   const services = machines.flatMap((machine) =>
-    (configOf(machine).services ?? []).map((service) => JSON.stringify({ group: groupOf(machine), service })),
+    (configOf(machine).services ?? []).map((service) =>
+      JSON.stringify({ group: groupOf(machine), service }),
+    ),
   )
   return {
     app,
@@ -83,13 +91,26 @@ const isOurs = (machine: Machine): boolean =>
   isManaged(machine) && configOf(machine).metadata?.['tarmac_deployment'] !== undefined
 
 /** What a deploy of the release would change on the machine. Fields that Fly fills in, or leaves out when empty, are no drift. */
-function driftOf(machine: Machine, { desired, image }: StoredRelease): Audit['drift'][number]['differences'] {
+function driftOf(
+  machine: Machine,
+  { desired, image }: StoredRelease,
+): Audit['drift'][number]['differences'] {
   const config = configOf(machine)
   const group = (desired as DesiredApp).groups.find(({ name }) => name === groupOf(machine))
   if (!group) return [{ path: 'group', after: groupOf(machine) }]
-  const { tarmac_deployment: deployment = '', tarmac_number: number = '0', fly_builder_id } = config.metadata ?? {}
+  const {
+    tarmac_deployment: deployment = '',
+    tarmac_number: number = '0',
+    fly_builder_id,
+  } = config.metadata ?? {}
   const owner = ownerOf(machine)
-  const marks = { image, deployment, number: Number(number), owner, builder: fly_builder_id ?? null }
+  const marks = {
+    image,
+    deployment,
+    number: Number(number),
+    owner,
+    builder: fly_builder_id ?? null,
+  }
   const wanted = mergeConfig(config, group, marks)
   const found = differences(wanted, { ...config, image: imageOf(machine) })
   return found.filter(({ path, before, after }) => {

@@ -30,16 +30,30 @@ export async function fromImage(
 ): Promise<Found> {
   const { owner } = options
   if (!options.deploy)
-    throw new Problem('option-invalid', 'deploy=false with an image that exists leaves nothing to do.')
+    throw new Problem(
+      'option-invalid',
+      'deploy=false with an image that exists leaves nothing to do.',
+    )
 
   if ('image' in source) {
     const runs = (await store.releases.find(app, owner)) ?? (await store.releases.find(app, null))
     const from = runs && { app, owner: runs.owner, release: runs.number }
-    return { options, source: null, from, resolved: from !== null, image: await present(source.image) }
+    return {
+      options,
+      source: null,
+      from,
+      resolved: from !== null,
+      image: await present(source.image),
+    }
   }
   if ('release' in source) {
     const [of, whose] = source.app === undefined ? [app, owner] : [source.app, source.owner ?? null]
-    const { number, deployment, image } = await findRelease(store.releases, of, whose, source.release)
+    const { number, deployment, image } = await findRelease(
+      store.releases,
+      of,
+      whose,
+      source.release,
+    )
     const former = await store.find(deployment)
     const from = { app: of, owner: whose, release: number }
     return {
@@ -51,10 +65,16 @@ export async function fromImage(
     }
   }
   const former = await store.find(source.deployment)
-  if (!former) throw new Problem('deployment-not-found', `There is no deployment ${source.deployment}.`)
+  if (!former)
+    throw new Problem('deployment-not-found', `There is no deployment ${source.deployment}.`)
   if (!former.image) throw new Problem('nothing-built', `Deployment ${former.id} has no image.`)
   const image = await present(former.image.reference, former.image)
-  return { options: over(former, options), ...(await configOf(former, sources)), resolved: true, image }
+  return {
+    options: over(former, options),
+    ...(await configOf(former, sources)),
+    resolved: true,
+    image,
+  }
 
   async function present(reference: string, known?: ImageFacts): Promise<ImageFacts> {
     const [, host, repository = '', tag, digest] =
@@ -73,7 +93,10 @@ export async function fromImage(
       const tags = tag === undefined ? [] : [tag]
       return { reference: `${host}/${repository}@${digest}`, digest, tags, ...(way && { way }) }
     }
-    throw new Problem('image-gone', `The registry has no ${reference} any more. Deploy its source again.`)
+    throw new Problem(
+      'image-gone',
+      `The registry has no ${reference} any more. Deploy its source again.`,
+    )
   }
 }
 
@@ -88,9 +111,17 @@ export async function configOf(
 }
 
 /** Its source says the config, so it must be there still. */
-export async function assertSourceRetained(sources: Pick<Sources, 'tree'>, id: string, digest: string): Promise<void> {
+export async function assertSourceRetained(
+  sources: Pick<Sources, 'tree'>,
+  id: string,
+  digest: string,
+): Promise<void> {
   await sources.tree(digest).catch((cause: unknown) => {
-    throw new Problem('source-gone', `The source of deployment ${id} is no longer kept; send it again.`, { cause })
+    throw new Problem(
+      'source-gone',
+      `The source of deployment ${id} is no longer kept; send it again.`,
+      { cause },
+    )
   })
 }
 

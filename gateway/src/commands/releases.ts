@@ -40,7 +40,8 @@ export async function previousRelease(
 ): Promise<StoredRelease> {
   if (number !== null) return findRelease(store, app, owner, number)
   const newest = await store.find(app, owner)
-  const before = newest && (await store.list(app, owner, { limit: 1, before: `${newest.number}` })).releases[0]
+  const before =
+    newest && (await store.list(app, owner, { limit: 1, before: `${newest.number}` })).releases[0]
   if (before) return before
   const whose = owner === null ? app : `${owner} in ${app}`
   const has = newest ? `one release, number ${newest.number}` : 'no release'
@@ -55,7 +56,10 @@ export const releaseDiff = (from: Release, to: Release): ReleaseDiff => ({
 })
 
 /** What Fly keeps for the app is not turned back with a release: which secrets are others now; null when none is. */
-export function changedSecrets({ number, secrets }: StoredRelease, now: SecretVersion[] | null): string | null {
+export function changedSecrets(
+  { number, secrets }: StoredRelease,
+  now: SecretVersion[] | null,
+): string | null {
   if (!secrets || !now)
     return `Fly did not say which secrets are others than at release ${number}; they stay as they are.`
   const changes = differences(digests(secrets), digests(now)).map(({ path, before, after }) => {
@@ -72,4 +76,5 @@ const comparable = ({ image, env, config, secrets }: Release) => ({
   config,
   secrets: digests(secrets ?? []),
 })
-const digests = (secrets: SecretVersion[]) => Object.fromEntries(secrets.map(({ name, digest }) => [name, digest]))
+const digests = (secrets: SecretVersion[]) =>
+  Object.fromEntries(secrets.map(({ name, digest }) => [name, digest]))

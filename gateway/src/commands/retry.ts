@@ -13,11 +13,21 @@ export async function retryOf(
   { sources }: Pick<ExistingImageDeps, 'sources'>,
 ): Promise<Omit<NewDeployment, 'id' | 'secrets'>> {
   const { id, app, source, from, image } = former
-  if (again && !image) throw new Problem('nothing-built', `Deployment ${id} has no image; retry it without again=true.`)
+  if (again && !image)
+    throw new Problem(
+      'nothing-built',
+      `Deployment ${id} has no image; retry it without again=true.`,
+    )
   const options = { ...former.options, lane: null, trigger: 'retry' }
   if (!again && source) {
     await assertSourceRetained(sources, id, source.digest)
     return { app, source, from, image: null, options, resolved: true }
   }
-  return { app, ...(await configOf(former, sources)), image, options: { ...options, deploy: true }, resolved: true }
+  return {
+    app,
+    ...(await configOf(former, sources)),
+    image,
+    options: { ...options, deploy: true },
+    resolved: true,
+  }
 }

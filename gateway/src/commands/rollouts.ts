@@ -52,9 +52,15 @@ export class Rollouts {
     const made = await store.rollouts.findByIdempotencyKey(request)
     if (made) return this.#shown(made)
     const { source } = asked
-    if (source && (!('release' in source) || source.app !== undefined)) await submissions.look(source, targets[0]!)
+    if (source && (!('release' in source) || source.app !== undefined))
+      await submissions.look(source, targets[0]!)
     const id = randomUUIDv7()
-    const wish = { id, ...asked, build, targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })) }
+    const wish = {
+      id,
+      ...asked,
+      build,
+      targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })),
+    }
     const kept = await store.rollouts.create(wish, request)
     if (kept.id === id) this.#begin(kept)
     return this.#shown(kept)
@@ -102,11 +108,21 @@ export class Rollouts {
   }
 
   /** Every step looks first, so that a rollout that is taken up again makes nothing twice. */
-  async #run({ id, build, source, targets, parallel, stopAfter, refused, problem }: StoredRollout): Promise<void> {
+  async #run({
+    id,
+    build,
+    source,
+    targets,
+    parallel,
+    stopAfter,
+    refused,
+    problem,
+  }: StoredRollout): Promise<void> {
     const { store, submissions } = this.#parts
     const stopped = () => problem ?? this.#stopped.get(id)
     const built = build === null ? null : await this.#ended(build)
-    if (built && isFinal(built.state) && built.state !== 'built') await this.#stopRest(id, notBuilt(built).body())
+    if (built && isFinal(built.state) && built.state !== 'built')
+      await this.#stopRest(id, notBuilt(built).body())
     let failures = 0
     const queue = targets.values()
     const work = async () => {
@@ -116,10 +132,12 @@ export class Rollouts {
         if (!why && !(await store.find(deployment))) {
           if (this.#stop.signal.aborted || stopped()) continue
           if (!(await this.#begun(id))) continue // it goes on at the next start
-          why = await submissions.deployExisting(source ?? { deployment: build! }, { ...target, id: deployment }).then(
-            () => null,
-            (error: unknown) => asProblem(error).body(),
-          )
+          why = await submissions
+            .deployExisting(source ?? { deployment: build! }, { ...target, id: deployment })
+            .then(
+              () => null,
+              (error: unknown) => asProblem(error).body(),
+            )
           await store.rollouts.made(id)
           this.#parts.wake()
           if (why) await store.rollouts.refuse(id, deployment, why)
@@ -133,7 +151,8 @@ export class Rollouts {
           // What waits in the queue still has not begun either; what is at work goes on.
           for (const { deployment: other } of targets) {
             await nextTurn()
-            if ((await store.find(other))?.state === 'pending') await this.#callBack(other, ownWish(detail))
+            if ((await store.find(other))?.state === 'pending')
+              await this.#callBack(other, ownWish(detail))
           }
         }
       }
@@ -196,8 +215,28 @@ export class Rollouts {
   }
 }
 
-const summaryOf = ({ id, createdAt, endedAt, parallel, stopAfter, source, build, problem, targets }: StoredRollout) => {
-  return { id, createdAt, endedAt, parallel, stopAfter, source, build, problem, targets: targets.length }
+const summaryOf = ({
+  id,
+  createdAt,
+  endedAt,
+  parallel,
+  stopAfter,
+  source,
+  build,
+  problem,
+  targets,
+}: StoredRollout) => {
+  return {
+    id,
+    createdAt,
+    endedAt,
+    parallel,
+    stopAfter,
+    source,
+    build,
+    problem,
+    targets: targets.length,
+  }
 }
 
 const isFailure = ({ state }: Deployment): boolean =>

@@ -17,7 +17,10 @@ type Parts = ExistingImageDeps & {
   /** Something waits to be taken up. */
   wake: () => void
 }
-type Asked = Omit<NewDeployment, 'id' | 'secrets'> & { id?: string; secrets?: ReadonlyMap<string, Uint8Array> }
+type Asked = Omit<NewDeployment, 'id' | 'secrets'> & {
+  id?: string
+  secrets?: ReadonlyMap<string, Uint8Array>
+}
 type Given = Pick<NewDeployment, 'asked' | 'idempotencyKey'> & { id?: string }
 
 /** For questions to the registry that somebody waits for. */
@@ -40,7 +43,10 @@ export class Submissions {
   }
 
   /** A new deployment of something that exists already. */
-  async deployExisting(source: ImageSource, { app, options, ...given }: RolloutTarget & Given): Promise<Deployment> {
+  async deployExisting(
+    source: ImageSource,
+    { app, options, ...given }: RolloutTarget & Given,
+  ): Promise<Deployment> {
     const made = await this.#parts.store.findByIdempotencyKey(app, given)
     return made ?? this.submit({ app, ...(await this.look(source, { app, options })), ...given })
   }
@@ -51,10 +57,14 @@ export class Submissions {
   }
 
   /** A new deployment from what an earlier one was made of; `again`: of its very image. */
-  async retry(id: string, { again, idempotencyKey }: { again: boolean; idempotencyKey: string | null }) {
+  async retry(
+    id: string,
+    { again, idempotencyKey }: { again: boolean; idempotencyKey: string | null },
+  ) {
     const { store, assertAccepting } = this.#parts
     const former = await store.find(id)
-    if (!former) throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
+    if (!former)
+      throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
     const given = { asked: { retry: id, again }, idempotencyKey }
     const made = await store.findByIdempotencyKey(former.app, given)
     if (made) return made

@@ -9,8 +9,13 @@ import type { Execution } from './execution.ts'
 export async function cleanUp(run: Execution): Promise<void> {
   const { slots } = run.rollout
   const resting = slots.filter(({ rest }) => rest)
-  const retired = slots.filter(({ role, outcome }) => (role === 'blue' || role === 'gone') && outcome !== 'removed')
-  await Promise.all([...resting.map((slot) => sleep(run, slot)), ...retired.map((slot) => takeAway(run, slot))])
+  const retired = slots.filter(
+    ({ role, outcome }) => (role === 'blue' || role === 'gone') && outcome !== 'removed',
+  )
+  await Promise.all([
+    ...resting.map((slot) => sleep(run, slot)),
+    ...retired.map((slot) => takeAway(run, slot)),
+  ])
 }
 
 /** It was started to try the release. */
@@ -28,7 +33,8 @@ async function takeAway(run: Execution, slot: MachineStep): Promise<void> {
     await destroyMachine(run, slot, signal).catch(async (error: unknown) => {
       // By this mark the next deploy knows it, and takes it away.
       const mark = ['fly_bluegreen_deployment_tag', 'safe_to_destroy'] as const
-      if (slot.role === 'blue') await run.settings.fly.setMetadata(app, machine, ...mark, signal).catch(() => {})
+      if (slot.role === 'blue')
+        await run.settings.fly.setMetadata(app, machine, ...mark, signal).catch(() => {})
       throw error
     })
   })

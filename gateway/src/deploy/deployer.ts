@@ -27,7 +27,12 @@ const appVisibleMs = 60_000
 const seenMs = 10_000
 
 /** Each brings every slot of the rollout over; what they share is the gate, and the way back. */
-const strategies: Record<Strategy, (run: Execution) => Promise<void>> = { rolling, canary, bluegreen, immediate }
+const strategies: Record<Strategy, (run: Execution) => Promise<void>> = {
+  rolling,
+  canary,
+  bluegreen,
+  immediate,
+}
 
 /**
  * Brings an image to an app's machines, and back when it does not live. Every effect is remembered before it happens, so
@@ -65,7 +70,9 @@ export class Deployer {
   }
 
   /** Says before the build that the strategy cannot be used with the machines that are there. */
-  async preflight(work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>): Promise<void> {
+  async preflight(
+    work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
+  ): Promise<void> {
     if (work.desired.strategy !== 'canary' && work.desired.strategy !== 'bluegreen') return
     await this.#plan(work).catch((error: unknown) => {
       if (![403, 404].includes(statusOf(error) ?? 0)) throw error // no app of ours yet
@@ -90,7 +97,8 @@ export class Deployer {
         for (const slot of slots) slot.outcome = 'verified'
         run.rollout.live = true
         await run.save()
-        for (const slot of slots) run.emit(slot, { status: 'verified', after: work.image.reference })
+        for (const slot of slots)
+          run.emit(slot, { status: 'verified', after: work.image.reference })
       })
     await cleanUp(run)
     const { desired, laid = {} } = run.rollout

@@ -87,7 +87,11 @@ export class Execution {
   }
 
   /** `work` on several machines, `most` at a time. The first that fails ends the waiting for the others. */
-  forEachLimit(slots: MachineStep[], most: number, work: (slot: MachineStep) => Promise<void>): Promise<void> {
+  forEachLimit(
+    slots: MachineStep[],
+    most: number,
+    work: (slot: MachineStep) => Promise<void>,
+  ): Promise<void> {
     return forEachLimit(slots, most, work, this.#failed)
   }
 
@@ -108,7 +112,10 @@ export class Execution {
     const description = `tarmac deployment ${id}${this.rollout.because ? ', putting back' : ''}`
     const machine = slot.machine ?? ''
     const held = (by: string) =>
-      this.work.emit({ type: 'note', text: `Machine ${machine} is held by ${by}; it is waited for.` })
+      this.work.emit({
+        type: 'note',
+        text: `Machine ${machine} is held by ${by}; it is waited for.`,
+      })
     const holder = { fly: this.settings.fly, app, machine, description, nonce: slot.lease, held }
     const lease = await MachineLease.acquire(holder, signal)
     slot.lease = lease.nonce
@@ -142,8 +149,16 @@ export class Execution {
     }
   }
 
-  emit(slot: MachineStep, event: Omit<Extract<NewEvent, { type: 'machine' }>, 'type' | 'machine' | 'region'>): void {
-    this.work.emit({ type: 'machine', machine: slot.machine ?? slot.name, region: slot.region, ...event })
+  emit(
+    slot: MachineStep,
+    event: Omit<Extract<NewEvent, { type: 'machine' }>, 'type' | 'machine' | 'region'>,
+  ): void {
+    this.work.emit({
+      type: 'machine',
+      machine: slot.machine ?? slot.name,
+      region: slot.region,
+      ...event,
+    })
   }
 
   /** Why a step failed, where the machines are to be put back for it; thrown on where they are to be left alone. */

@@ -6,12 +6,15 @@ export function isManaged(machine: Machine): boolean {
   const { fly_platform_version: version } = configOf(machine).metadata ?? {}
   return version === 'v2' && !groupOf(machine).startsWith('fly_app_')
 }
-export const groupOf = (machine: Machine): string => configOf(machine).metadata?.['fly_process_group'] ?? 'app'
+export const groupOf = (machine: Machine): string =>
+  configOf(machine).metadata?.['fly_process_group'] ?? 'app'
 /** Whose machine of the app it is; null: the app's. */
-export const ownerOf = (machine: Machine): string | null => configOf(machine).metadata?.['tarmac_owner'] ?? null
+export const ownerOf = (machine: Machine): string | null =>
+  configOf(machine).metadata?.['tarmac_owner'] ?? null
 
 /** Of the deployment that was here last. */
-export const numberOf = (machine: Machine): number => Number(configOf(machine).metadata?.['tarmac_number'] ?? 0)
+export const numberOf = (machine: Machine): number =>
+  Number(configOf(machine).metadata?.['tarmac_number'] ?? 0)
 
 /** A canary, or a blue machine, that an earlier deploy could not take away. */
 export function isTemporary(machine: Machine): boolean {

@@ -81,7 +81,8 @@ export function planRollout(
   const target = machines.filter((machine) => isManaged(machine) && ownerOf(machine) === owner)
   const ours = target.toSorted((a, b) => (a.id < b.id ? -1 : 1))
   for (const machine of ours) assertNotOlder(number, machine)
-  const of = ({ name }: DesiredGroup) => ours.filter((machine) => groupOf(machine) === name && !isTemporary(machine))
+  const of = ({ name }: DesiredGroup) =>
+    ours.filter((machine) => groupOf(machine) === name && !isTemporary(machine))
   const kept = desired.groups.flatMap(of)
   assertStrategyApplies(desired, kept, machines)
   const named = (group: string, what: string | number) =>
@@ -89,7 +90,9 @@ export function planRollout(
   const stepsToApply = desired.groups.flatMap((group) => {
     const existing = of(group).map((machine) => existingSlot('update', group.name, machine))
     const slots = desired.strategy === 'bluegreen' ? greensOf(existing, named) : existing
-    const tried = slots.find(({ standbyFor, former }) => !standbyFor && !former?.config.standbys?.length)
+    const tried = slots.find(
+      ({ standbyFor, former }) => !standbyFor && !former?.config.standbys?.length,
+    )
     if (tried && slots.every(({ launch }) => !launch)) {
       // Nothing of the group runs; a release that was never started proves nothing.
       tried.launch = true
@@ -103,10 +106,15 @@ export function planRollout(
     const first = newSlot('new', group.name, desired.region, named(group.name, 1))
     const second = newSlot('new', group.name, desired.region, named(group.name, 2))
     if (group.whenNone === 'one') return [first]
-    return [first, group.whenNone === 'two' ? second : { ...second, launch: false, standbyFor: first.name }]
+    return [
+      first,
+      group.whenNone === 'two' ? second : { ...second, launch: false, standbyFor: first.name },
+    ]
   })
   const canaries = desired.groups.flatMap((group) => {
-    const [model] = of(group).toSorted((a, b) => Number(resting.has(a.state)) - Number(resting.has(b.state)))
+    const [model] = of(group).toSorted(
+      (a, b) => Number(resting.has(a.state)) - Number(resting.has(b.state)),
+    )
     if (desired.strategy !== 'canary' || !model) return []
     const { standbys: _own, ...base } = configOf(model)
     return [{ ...newSlot('canary', group.name, model.region, named(group.name, 'canary')), base }]
@@ -142,7 +150,15 @@ function existingSlot(role: Role, group: string, machine: Machine): MachineStep 
 
 function newSlot(role: Role, group: string, region: string, name: string): MachineStep {
   const untouched = { intent: null, outcome: null, tried: null, now: null, lease: null }
-  const fresh = { machine: null, former: null, base: null, standbyFor: null, volumes: {}, launch: true, rest: false }
+  const fresh = {
+    machine: null,
+    former: null,
+    base: null,
+    standbyFor: null,
+    volumes: {},
+    launch: true,
+    rest: false,
+  }
   return { role, name, group, region, ...fresh, ...untouched }
 }
 
@@ -157,12 +173,20 @@ function largestGuest({ groups }: DesiredApp, of: (group: DesiredGroup) => Machi
 }
 
 /** A machine beside each that is there, alike but for the release. */
-function greensOf(blues: MachineStep[], named: (group: string, what: number) => string): MachineStep[] {
+function greensOf(
+  blues: MachineStep[],
+  named: (group: string, what: number) => string,
+): MachineStep[] {
   const names = new Map(blues.map(({ machine, group }, at) => [machine, named(group, at + 1)]))
   return blues.map(({ group, region, former, machine, launch }) => {
     const { standbys = [], ...base } = former?.config ?? {}
     const standbyFor = names.get(standbys[0] ?? '') ?? null
-    return { ...newSlot('green', group, region, names.get(machine) ?? ''), base, launch, standbyFor }
+    return {
+      ...newSlot('green', group, region, names.get(machine) ?? ''),
+      base,
+      launch,
+      standbyFor,
+    }
   })
 }
 
@@ -184,7 +208,8 @@ export function previousVersionOf(machine: Machine): PreviousVersion {
 /** What the record says of the machines that were touched; of the one for the release command only where it is left. */
 export function machineFacts({ slots }: DeployProgress): MachineFacts[] {
   return slots.flatMap(({ role, machine, name, region, former, tried, now, outcome }) => {
-    if (machine === null || outcome === null || (role === 'release' && outcome !== 'stuck')) return []
+    if (machine === null || outcome === null || (role === 'release' && outcome !== 'stuck'))
+      return []
     const before = former && { instanceId: former.instanceId, image: former.image }
     return [{ id: machine, name, region, before, tried, after: now, outcome }]
   })

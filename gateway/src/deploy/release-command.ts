@@ -18,8 +18,11 @@ export async function releaseCommand(run: Execution): Promise<void> {
   if (!slot || !wish || slot.outcome === 'removed') return
   slot.machine ??= (await create(run, slot)).id
   const machine = await ended(run, slot, wish.timeoutMs)
-  const printed = await run.settings.fly.machineLog(run.work.app, machine.id, logLines, run.signal).catch(() => [])
-  for (const text of printed) run.work.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
+  const printed = await run.settings.fly
+    .machineLog(run.work.app, machine.id, logLines, run.signal)
+    .catch(() => [])
+  for (const text of printed)
+    run.work.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
   const [exit = {}] = exitsOf(machine)
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
   const what = `The release_command (${(configOf(machine).init?.['cmd'] as string[] | undefined)?.join(' ')})`
@@ -50,14 +53,21 @@ async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Prom
         `Machine ${id} of the release_command is gone, and Fly does not say how it ended.`,
       )
     if (machine.state === 'failed')
-      throw failure(machine, `of the release_command could not be started by Fly${startError(machine)}`)
+      throw failure(
+        machine,
+        `of the release_command could not be started by Fly${startError(machine)}`,
+      )
     const leftMs = deadline - performance.now()
-    if (leftMs <= 0) throw failure(machine, `of the release_command did not end within ${timeoutMs / 1000} s`)
+    if (leftMs <= 0)
+      throw failure(machine, `of the release_command did not end within ${timeoutMs / 1000} s`)
     if (machine.state === 'stopped' && !eventsOf(machine).some(({ type }) => type === 'start')) {
       await run.recordIntent(slot, 'start')
       await run.retryWhileUnavailable(() => startMachine(fly, { app, machine: id }, run.stopping))
     }
-    const state = machine.state === 'created' ? ('stopped' as const) : (['destroyed', 'failed'] as const)
-    await run.retryWhileUnavailable(() => fly.wait(app, id, { state, withinMs: Math.min(pollMs, leftMs) }, run.signal))
+    const state =
+      machine.state === 'created' ? ('stopped' as const) : (['destroyed', 'failed'] as const)
+    await run.retryWhileUnavailable(() =>
+      fly.wait(app, id, { state, withinMs: Math.min(pollMs, leftMs) }, run.signal),
+    )
   }
 }

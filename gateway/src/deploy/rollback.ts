@@ -24,7 +24,9 @@ export async function rollBack(run: Execution, because: ProblemBody): Promise<ne
   run.rollout.because ??= because
   await run.save()
   const stuck: string[] = []
-  const touched = slots.filter(({ outcome }) => outcome !== null && outcome !== 'rolled_back' && outcome !== 'removed')
+  const touched = slots.filter(
+    ({ outcome }) => outcome !== null && outcome !== 'rolled_back' && outcome !== 'removed',
+  )
   const were = (is: (slot: MachineStep) => boolean) => touched.filter(is).toReversed()
   const updated = were(({ role }) => role === 'update')
   const backAgain = (slot: MachineStep) => restoreOrMarkStuck(run, slot, stuck)
@@ -39,7 +41,11 @@ export async function rollBack(run: Execution, because: ProblemBody): Promise<ne
   // Those that do not serve need no caution, and are the first.
   const idle = updated.filter((slot) => !serves(slot))
   await forEachLimit(idle, mostAtOnce, backAgain)
-  await forEachLimit(updated.filter(serves), maxUnavailableCount(desired.maxUnavailable, updated.length), backAgain)
+  await forEachLimit(
+    updated.filter(serves),
+    maxUnavailableCount(desired.maxUnavailable, updated.length),
+    backAgain,
+  )
   await forEachLimit(
     were(({ former }) => !former),
     slots.length,
@@ -49,22 +55,33 @@ export async function rollBack(run: Execution, because: ProblemBody): Promise<ne
 }
 
 /** Where Fly does not say it, every machine is taken to serve. */
-async function servingNow({ settings, work, rollout, stopping }: Execution): Promise<(string | null)[]> {
+async function servingNow({
+  settings,
+  work,
+  rollout,
+  stopping,
+}: Execution): Promise<(string | null)[]> {
   const all = rollout.slots.map(({ machine }) => machine)
   const machines = await settings.fly.machines(work.app, stopping).catch(() => null)
   return machines?.filter(isHealthy).map(({ id }) => id) ?? all
 }
 
-async function restoreOrMarkStuck(run: Execution, slot: MachineStep, stuck: string[]): Promise<void> {
+async function restoreOrMarkStuck(
+  run: Execution,
+  slot: MachineStep,
+  stuck: string[],
+): Promise<void> {
   const { former } = slot
   run.emit(slot, { status: 'rolling_back', ...(former && { after: former.image }) })
   try {
-    const back = () => (former ? putBack(run, slot, former) : destroyMachine(run, slot, run.stopping))
+    const back = () =>
+      former ? putBack(run, slot, former) : destroyMachine(run, slot, run.stopping)
     // It may serve; but it is to go, however well that ends.
     if (slot.intent === 'uncordon' && !former) await drain(run, slot, run.stopping).catch(() => {})
     // The way back may be given up by Fly in silence, as the way forward may: it is worth a second try.
     let reverts = 0
-    const isRetryable = (error: unknown) => isUnavailableOrBusy(error) || (isReverted(error) && ++reverts === 1)
+    const isRetryable = (error: unknown) =>
+      isUnavailableOrBusy(error) || (isReverted(error) && ++reverts === 1)
     await retryTransient(patienceMs(run), run.stopping, back, isRetryable)
   } catch (error) {
     run.stopping.throwIfAborted()
@@ -78,8 +95,12 @@ async function restoreOrMarkStuck(run: Execution, slot: MachineStep, stuck: stri
 }
 
 /** What it was to run is not what it runs. */
-async function lookAgain({ settings, work, stopping }: Execution, slot: MachineStep): Promise<void> {
-  const machine = slot.machine && (await settings.fly.machine(work.app, slot.machine, stopping).catch(() => null))
+async function lookAgain(
+  { settings, work, stopping }: Execution,
+  slot: MachineStep,
+): Promise<void> {
+  const machine =
+    slot.machine && (await settings.fly.machine(work.app, slot.machine, stopping).catch(() => null))
   if (machine) slot.now = { instanceId: machine.instance_id, image: imageOf(machine) }
 }
 
@@ -127,7 +148,11 @@ async function putBack(run: Execution, slot: MachineStep, former: PreviousVersio
   await waitForVersion(fly, wanted, patienceMs(run), signal)
   if (former.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
   slot.outcome = 'rolled_back'
-  run.emit(slot, { status: 'rolled_back', after: former.image, text: `verified on version ${instanceId}` })
+  run.emit(slot, {
+    status: 'rolled_back',
+    after: former.image,
+    text: `verified on version ${instanceId}`,
+  })
 }
 
 /** More than on the way forward: there is nothing left to fall back on. */
@@ -136,10 +161,15 @@ const patienceMs = ({ waitMs }: Execution): number => 3 * waitMs
 /** Put back by us, before a crash of the gateway. */
 function isPutBack({ work }: Execution, machine: Machine): boolean {
   const { metadata } = configOf(machine)
-  return metadata?.['tarmac_number'] === `${work.number}` && metadata['tarmac_deployment'] !== work.id
+  return (
+    metadata?.['tarmac_number'] === `${work.number}` && metadata['tarmac_deployment'] !== work.id
+  )
 }
 
-function recoveryCommand({ work }: Execution, { role, machine, name, former, now }: MachineStep): string {
+function recoveryCommand(
+  { work }: Execution,
+  { role, machine, name, former, now }: MachineStep,
+): string {
   if (!former)
     return `machine ${machine ?? name} should be gone; run: fly machine destroy ${machine ?? name} --force --app ${work.app}`
   if (role === 'blue')
@@ -157,10 +187,14 @@ function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem
   const back = machines.filter(({ outcome }) => outcome === 'rolled_back').length
   const removed = machines.filter(({ outcome }) => outcome === 'removed').length
   const told = [
-    ...(back > 0 ? [`${back} machine${back > 1 ? 's are' : ' is'} back on what ran before, and verified`] : []),
+    ...(back > 0
+      ? [`${back} machine${back > 1 ? 's are' : ' is'} back on what ran before, and verified`]
+      : []),
     ...(removed > 0 ? [`${removed} new machine${removed > 1 ? 's were' : ' was'} removed`] : []),
   ]
   const ends: ProblemCode[] = ['cancelled', 'superseded']
   const detail = `${because.detail}${told.length > 0 ? ` ${told.join('; ')}.` : ''}`
-  return new Problem(ends.includes(because.code) ? because.code : 'deploy-failed', detail, { facts })
+  return new Problem(ends.includes(because.code) ? because.code : 'deploy-failed', detail, {
+    facts,
+  })
 }

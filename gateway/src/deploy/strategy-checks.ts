@@ -6,17 +6,30 @@ import type { MachineStep } from './plan.ts'
 import type { DeployJob } from './execution.ts'
 
 /** What cannot be done with the machines that are there, said before any is touched. `kept`: those of wanted groups. */
-export function assertStrategyApplies({ strategy, groups }: DesiredApp, kept: Machine[], all: Machine[]): void {
+export function assertStrategyApplies(
+  { strategy, groups }: DesiredApp,
+  kept: Machine[],
+  all: Machine[],
+): void {
   const mounted = kept.find((machine) => configOf(machine).mounts?.length)
   if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))
-    throw notApplicable(strategy, `machine ${mounted.id} has a volume, which no second machine can have`)
+    throw notApplicable(
+      strategy,
+      `machine ${mounted.id} has a volume, which no second machine can have`,
+    )
   if (strategy === 'bluegreen') {
     const isOfGroup = (machine: Machine) => groups.some(({ name }) => name === groupOf(machine))
-    const detached = all.find((machine) => !isManaged(machine) && isOfGroup(machine) && hasGroup(machine))
+    const detached = all.find(
+      (machine) => !isManaged(machine) && isOfGroup(machine) && hasGroup(machine),
+    )
     if (detached)
-      throw notApplicable(strategy, `machine ${detached.id} is of a process group, but not the platform's (no v2)`)
+      throw notApplicable(
+        strategy,
+        `machine ${detached.id} is of a process group, but not the platform's (no v2)`,
+      )
     const images = new Set(kept.map(imageOf))
-    if (images.size > 1) throw notApplicable(strategy, `the machines run different images (${[...images].join(', ')})`)
+    if (images.size > 1)
+      throw notApplicable(strategy, `the machines run different images (${[...images].join(', ')})`)
   }
   for (const machine of kept) {
     const has = new Set(configOf(machine).mounts?.map(({ name }) => name))
@@ -29,13 +42,18 @@ export function assertStrategyApplies({ strategy, groups }: DesiredApp, kept: Ma
 }
 
 /** Options for machines that are made, on groups that have theirs already: what was not done, and how to do it. */
-export function passedOver({ app, options }: Pick<DeployJob, 'app' | 'options'>, slots: MachineStep[]): string[] {
+export function passedOver(
+  { app, options }: Pick<DeployJob, 'app' | 'options'>,
+  slots: MachineStep[],
+): string[] {
   const { count, region, ha } = options
   const there = slots.filter(({ role, former }) => former && (role === 'update' || role === 'blue'))
   return [...Map.groupBy(there, ({ group }) => group)].flatMap(([group, machines]) => {
     const asked = [
       ...(count !== null && count !== machines.length ? [`count=${count}`] : []),
-      ...(region !== null && machines.every((machine) => machine.region !== region) ? [`region=${region}`] : []),
+      ...(region !== null && machines.every((machine) => machine.region !== region)
+        ? [`region=${region}`]
+        : []),
       ...(ha && machines.length === 1 ? ['ha=true'] : []),
     ]
     if (asked.length === 0) return []
@@ -46,4 +64,5 @@ export function passedOver({ app, options }: Pick<DeployJob, 'app' | 'options'>,
   })
 }
 
-const hasGroup = (machine: Machine): boolean => configOf(machine).metadata?.['fly_process_group'] !== undefined
+const hasGroup = (machine: Machine): boolean =>
+  configOf(machine).metadata?.['fly_process_group'] !== undefined

@@ -18,7 +18,8 @@ export async function watch(run: Execution): Promise<void> {
     })
   const look = async () => {
     // Fly allows one list of an app a second, shared by all its owners' deployments; of each machine five looks.
-    const machines = slots.length > 3 ? await run.retryWhileUnavailable(() => fly.machines(app, run.signal)) : []
+    const machines =
+      slots.length > 3 ? await run.retryWhileUnavailable(() => fly.machines(app, run.signal)) : []
     const looks = slots.map(async (slot) => {
       const wanted = expectedVersion(run, slot)
       const listed = machines.find(({ id }) => id === slot.machine)

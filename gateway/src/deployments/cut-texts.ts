@@ -7,7 +7,11 @@ import { cutText, sizeLimits } from './size-limits.ts'
 export function cutEvent(event: NewEvent): NewEvent {
   if (event.type === 'log') {
     const { step, text } = event
-    return { ...event, step: step && cutText(step, sizeLimits.textChars), text: cutText(text, sizeLimits.logChars) }
+    return {
+      ...event,
+      step: step && cutText(step, sizeLimits.textChars),
+      text: cutText(text, sizeLimits.logChars),
+    }
   }
   const cut = cutTexts(event) as NewEvent
   return cut.type === 'state' && cut.problem ? { ...cut, problem: cutProblem(cut.problem) } : cut
@@ -24,11 +28,22 @@ export function cutProblem(problem: ProblemBody): ProblemBody {
     leftBytes -= sizeBytes
     kept[name] = value
   }
-  return { ...kept, type, code, title, status, detail: cutText(detail, sizeLimits.textChars), fault, retry }
+  return {
+    ...kept,
+    type,
+    code,
+    title,
+    status,
+    detail: cutText(detail, sizeLimits.textChars),
+    fault,
+    retry,
+  }
 }
 
 export function cutCancel<T extends Pick<CancelRequest, 'by' | 'why'>>(cancel: T): T {
-  const [by, why] = [cancel.by, cancel.why].map((text) => text && cutText(text, sizeLimits.cancelChars))
+  const [by, why] = [cancel.by, cancel.why].map(
+    (text) => text && cutText(text, sizeLimits.cancelChars),
+  )
   return { ...cancel, by: by ?? null, why: why ?? null }
 }
 

@@ -39,7 +39,11 @@ export async function* followPages(
 }
 
 /** The deployment at its end, or as it stands when the signal fires; null: there is none. Nothing of its log is read. */
-export async function untilEnd(store: LogStore, id: string, signal: AbortSignal): Promise<Deployment | null> {
+export async function untilEnd(
+  store: LogStore,
+  id: string,
+  signal: AbortSignal,
+): Promise<Deployment | null> {
   for (;;) {
     const deployment = await store.find(id)
     if (!deployment || isFinal(deployment.state) || signal.aborted) return deployment

@@ -14,7 +14,9 @@ export function gatewayDied({ id, app, state, deaths, machines, touched }: Died)
   const what = `The gateway died ${times} while this deployment alone was at work, last in the state ${state}. It is not tried again.`
   const next = 'Send it again when the cause is found.'
   const facts = { state, deaths, ...(touchesMachines(state) && { machines }) }
-  const about = touched ? aboutMachines({ id, app, machines }) : 'No machine of the app was touched.'
+  const about = touched
+    ? aboutMachines({ id, app, machines })
+    : 'No machine of the app was touched.'
   return new Problem('gateway-died', [what, about, cause, next].join(' '), { facts })
 }
 

@@ -52,7 +52,12 @@ function sharedTexts(value: unknown): Map<string, number> {
   return shared
 }
 
-function emptied(value: unknown, path: string[], shared: Map<string, number>, places: Packed[3]): unknown {
+function emptied(
+  value: unknown,
+  path: string[],
+  shared: Map<string, number>,
+  places: Packed[3],
+): unknown {
   if (typeof value === 'string') {
     const index = value.length < minSharedChars ? undefined : shared.get(value)
     if (index === undefined) return value
@@ -60,8 +65,12 @@ function emptied(value: unknown, path: string[], shared: Map<string, number>, pl
     return ''
   }
   if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return value.map((part, at) => emptied(part, [...path, `${at}`], shared, places))
-  const parts = Object.entries(value).map(([key, part]) => [key, emptied(part, [...path, key], shared, places)])
+  if (Array.isArray(value))
+    return value.map((part, at) => emptied(part, [...path, `${at}`], shared, places))
+  const parts = Object.entries(value).map(([key, part]) => [
+    key,
+    emptied(part, [...path, key], shared, places),
+  ])
   return Object.fromEntries(parts) as unknown
 }
 

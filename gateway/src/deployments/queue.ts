@@ -51,7 +51,9 @@ export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimit
     turns.set(one.app, turn + 1)
     return { one, turn }
   })
-  inTurn.sort((a, b) => a.turn - b.turn || a.one.lastServed - b.one.lastServed || a.one.number - b.one.number)
+  inTurn.sort(
+    (a, b) => a.turn - b.turn || a.one.lastServed - b.one.lastServed || a.one.number - b.one.number,
+  )
   const placed = new Map<string, number>()
   const wait = ({ id }: Queued, reason: QueuePosition['for'], among: string = reason) => {
     placed.set(among, (placed.get(among) ?? 0) + 1)
@@ -74,8 +76,13 @@ export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimit
 }
 
 /** After a death of the gateway those that were at work come first, alone, in this order; all others wait for them. */
-export function behindSuspects(queued: Queued[], suspects: string[]): (QueuePosition & { id: string })[] {
-  const others = queued.filter(({ id }) => !suspects.includes(id)).toSorted((a, b) => a.number - b.number)
+export function behindSuspects(
+  queued: Queued[],
+  suspects: string[],
+): (QueuePosition & { id: string })[] {
+  const others = queued
+    .filter(({ id }) => !suspects.includes(id))
+    .toSorted((a, b) => a.number - b.number)
   const known = new Set(queued.map(({ id }) => id))
   return [
     ...suspects.flatMap((id, at) => (known.has(id) ? [waits(id, at + 1)] : [])),

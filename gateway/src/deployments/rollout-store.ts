@@ -23,10 +23,16 @@ export interface RolloutStore {
     request: { asked: unknown; idempotencyKey: string | null },
   ): Promise<StoredRollout>
   /** What this key made already, if anything. */
-  findByIdempotencyKey(request: { asked: unknown; idempotencyKey: string | null }): Promise<StoredRollout | null>
+  findByIdempotencyKey(request: {
+    asked: unknown
+    idempotencyKey: string | null
+  }): Promise<StoredRollout | null>
   find(id: string): Promise<StoredRollout | null>
   /** Newest first. `before` is a cursor of an earlier page. */
-  list(page: { limit: number; before: string | null }): Promise<{ rollouts: StoredRollout[]; next: string | null }>
+  list(page: {
+    limit: number
+    before: string | null
+  }): Promise<{ rollouts: StoredRollout[]; next: string | null }>
   /** Oldest first. */
   unfinished(): Promise<StoredRollout[]>
   /**

@@ -41,7 +41,11 @@ export const queueLimits = {
 } as const
 
 /** Refuses what is larger than a store keeps. `what` names it, as in "The options". */
-export function keepWithin<T extends string | Uint8Array>(what: string, value: T, limitBytes: number): T {
+export function keepWithin<T extends string | Uint8Array>(
+  what: string,
+  value: T,
+  limitBytes: number,
+): T {
   // A UTF-16 unit is at most 3 bytes of UTF-8, so most texts need no counting.
   const sizeBytes = value.length * 3 <= limitBytes ? 0 : Buffer.byteLength(value)
   if (sizeBytes <= limitBytes) return value

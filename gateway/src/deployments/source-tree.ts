@@ -25,6 +25,7 @@ export function findFile({ entries }: Pick<SourceTree, 'entries'>, path: string)
   return null
 }
 
-export const hasFile = (tree: Pick<SourceTree, 'entries'>, path: string): boolean => findFile(tree, path) !== null
+export const hasFile = (tree: Pick<SourceTree, 'entries'>, path: string): boolean =>
+  findFile(tree, path) !== null
 
 type FileEntry = Extract<TreeEntry, { type: 'file' }>

@@ -24,10 +24,19 @@ export const mayMove = (from: DeploymentState, to: DeploymentState): boolean =>
   (moves[from] as readonly DeploymentState[]).includes(to)
 
 /** States in which work of ours runs, oldest first; before `deploying` nothing outside has been touched. */
-export const workingStates = ['fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying'] as const
-export const touchesMachines = (state: DeploymentState): boolean => state === 'deploying' || state === 'verifying'
+export const workingStates = [
+  'fetching',
+  'analyzing',
+  'building',
+  'pushing',
+  'deploying',
+  'verifying',
+] as const
+export const touchesMachines = (state: DeploymentState): boolean =>
+  state === 'deploying' || state === 'verifying'
 /** How a deployment ends that fails in this state. */
-export const failureIn = (state: DeploymentState) => (touchesMachines(state) ? 'deploy_failed' : 'build_failed')
+export const failureIn = (state: DeploymentState) =>
+  touchesMachines(state) ? 'deploy_failed' : 'build_failed'
 
 /** Whether a move clears a suspect: it has left the state in which the gateway died. */
 export function clears(to: DeploymentState, suspect: DeploymentState): boolean {

@@ -2,7 +2,10 @@ import type { CancelRequest, Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 
 /** Why a deployment is to go no further, when somebody wished so. */
-export function stopReason({ cancel, supersededBy }: Pick<Deployment, 'cancel' | 'supersededBy'>): Problem | null {
+export function stopReason({
+  cancel,
+  supersededBy,
+}: Pick<Deployment, 'cancel' | 'supersededBy'>): Problem | null {
   if (cancel) return cancelled(cancel)
   return supersededBy === null ? null : superseded(supersededBy)
 }
@@ -13,4 +16,6 @@ export const cancelled = ({ by, why }: Pick<CancelRequest, 'by' | 'why'>): Probl
 
 /** The end of a deployment whose place a newer one took. */
 export const superseded = (by: string): Problem =>
-  new Problem('superseded', `Deployment ${by} came later and took its place.`, { facts: { supersededBy: by } })
+  new Problem('superseded', `Deployment ${by} came later and took its place.`, {
+    facts: { supersededBy: by },
+  })

@@ -1,4 +1,10 @@
-import type { CancelRequest, Deployment, DeploymentPage, DeploymentState, ImageFacts } from '#api/deployment.ts'
+import type {
+  CancelRequest,
+  Deployment,
+  DeploymentPage,
+  DeploymentState,
+  ImageFacts,
+} from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { SourceFacts } from '#api/deployment.ts'
@@ -31,7 +37,9 @@ export type NewDeployment = {
 }
 
 /** What a move or a step may write beside the state. */
-export type DeploymentPatch = Partial<Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>> & {
+export type DeploymentPatch = Partial<
+  Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>
+> & {
   /** The deploy engine's own notes (former configs, intents): kept until the deployment ends, never shown. */
   rollout?: unknown
   /** What the image was built from, as one key; `goodUntil` is when its bases must be looked at again (null: never). */
@@ -149,7 +157,12 @@ export interface DeploymentStore {
   recover(reason: string, only?: string): Promise<Claim[]>
 
   /** In order of `seq`, from the first one after `after`; with `limitBytes` no more than about so much, but one at least. */
-  eventsAfter(id: string, after: number, limit: number, limitBytes?: number): Promise<DeploymentEvent[]>
+  eventsAfter(
+    id: string,
+    after: number,
+    limit: number,
+    limitBytes?: number,
+  ): Promise<DeploymentEvent[]>
   /** Resolves when the log may hold more than `after`, has ended, or the signal aborts; too often perhaps, never too late. */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
   /** Digests of the source trees of unfinished deployments, and of those of each app that are to be kept. */

@@ -34,7 +34,11 @@ export class FlyCalls {
   readonly #budget = new RequestBudget()
   /** Questions that have not gone out yet, by path. */
   readonly #waiting = new Map<string, Promise<unknown>>()
-  readonly #agent = new Agent({ connect: { timeout: 5000 }, keepAliveTimeout: 10_000, bodyTimeout: answerMs })
+  readonly #agent = new Agent({
+    connect: { timeout: 5000 },
+    keepAliveTimeout: 10_000,
+    bodyTimeout: answerMs,
+  })
 
   constructor({ baseUrl, token }: { baseUrl: string; token: string }) {
     this.#baseUrl = trimEnd(baseUrl, '/')
@@ -63,7 +67,12 @@ export class FlyCalls {
     let asked = this.#waiting.get(path) as Promise<T> | undefined
     if (!asked) {
       const begins = () => this.#waiting.delete(path)
-      asked = this.call<T>('GET', path, { action, id, begins }, AbortSignal.timeout(readMs)).finally(begins)
+      asked = this.call<T>(
+        'GET',
+        path,
+        { action, id, begins },
+        AbortSignal.timeout(readMs),
+      ).finally(begins)
       this.#waiting.set(path, asked)
     }
     return unlessAborted(asked, signal)
@@ -92,16 +101,22 @@ export class FlyCalls {
       return refused(what, status, facts, headers['retry-after'])
     } catch (cause) {
       signal.throwIfAborted()
-      const problem = new Problem('fly-unavailable', `Fly's Machines API did not answer (${what}). Try again later.`, {
-        cause,
-      })
+      const problem = new Problem(
+        'fly-unavailable',
+        `Fly's Machines API did not answer (${what}). Try again later.`,
+        {
+          cause,
+        },
+      )
       const unsent = unsentCodes.has((cause as { code?: string }).code ?? '')
       return { problem, repeat: unsent ? 'always' : 'idempotent' }
     }
   }
 }
 
-type Answer = { value: unknown } | { problem: Problem; repeat: 'always' | 'idempotent' | 'never'; pauseMs?: number }
+type Answer =
+  | { value: unknown }
+  | { problem: Problem; repeat: 'always' | 'idempotent' | 'never'; pauseMs?: number }
 
 /** The connection was never made, so nothing can have happened. */
 const unsentCodes = new Set([
@@ -120,9 +135,13 @@ function refused(
   retryAfter: string | string[] | undefined,
 ): Answer {
   if (status === 429) {
-    const problem = new Problem('fly-unavailable', `Fly takes no more calls for now (${what}). Try again later.`, {
-      facts,
-    })
+    const problem = new Problem(
+      'fly-unavailable',
+      `Fly takes no more calls for now (${what}). Try again later.`,
+      {
+        facts,
+      },
+    )
     return { problem, repeat: 'always', pauseMs: (Number(retryAfter) || 1 + Math.random()) * 1000 }
   }
   if (status === 401 || status === 403) {
@@ -135,17 +154,22 @@ function refused(
     return { problem: new Problem('fly-unavailable', detail, { facts }), repeat: 'idempotent' }
   }
   return {
-    problem: new Problem('fly-refused', `Fly refused (${what}: ${status} ${facts.fly}).`, { facts }),
+    problem: new Problem('fly-refused', `Fly refused (${what}: ${status} ${facts.fly}).`, {
+      facts,
+    }),
     repeat: 'never',
   }
 }
 
 /** The HTTP status behind a problem of this room, if there was an answer. */
 export const statusOf = (error: unknown): number | null =>
-  error instanceof Problem && typeof error.facts['status'] === 'number' ? error.facts['status'] : null
+  error instanceof Problem && typeof error.facts['status'] === 'number'
+    ? error.facts['status']
+    : null
 
 /** True when a change may have happened all the same: look before doing it again. */
-export const isUnavailable = (error: unknown): boolean => error instanceof Problem && error.code === 'fly-unavailable'
+export const isUnavailable = (error: unknown): boolean =>
+  error instanceof Problem && error.code === 'fly-unavailable'
 
 function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
@@ -178,4 +202,5 @@ async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
 }
 
 /** Doubles from 250 ms to 4 s, half of it at random. */
-export const pauseMs = (attempt: number): number => Math.min(250 * 2 ** (attempt - 1), 4000) * (0.5 + Math.random() / 2)
+export const pauseMs = (attempt: number): number =>
+  Math.min(250 * 2 ** (attempt - 1), 4000) * (0.5 + Math.random() / 2)

@@ -35,16 +35,21 @@ export class MachineLease {
   static async acquire(holder: Holder, signal: AbortSignal): Promise<MachineLease> {
     const deadline = performance.now() + waitMs
     const { fly, app, machine, description, nonce } = holder
-    const kept = nonce && (await fly.refreshLease(app, machine, ttlSeconds, nonce, signal).catch(() => null))
+    const kept =
+      nonce && (await fly.refreshLease(app, machine, ttlSeconds, nonce, signal).catch(() => null))
     signal.throwIfAborted()
     if (kept) return new MachineLease(holder, kept)
     for (let isTold = false; ;) {
       try {
-        return new MachineLease(holder, await fly.acquireLease(app, machine, ttlSeconds, description, signal))
+        return new MachineLease(
+          holder,
+          await fly.acquireLease(app, machine, ttlSeconds, description, signal),
+        )
       } catch (error) {
         // A lost answer may have left a lease behind that is ours and unknown to us: it runs out by itself.
         if (statusOf(error) !== 409 && !isUnavailable(error)) throw error
-        if (performance.now() > deadline) throw isUnavailable(error) ? error : leased(machine, error as Problem)
+        if (performance.now() > deadline)
+          throw isUnavailable(error) ? error : leased(machine, error as Problem)
         if (!isUnavailable(error) && !isTold) holder.held?.(holderIn(error as Problem))
         isTold ||= !isUnavailable(error)
         await delay(retryMs, undefined, { signal })
@@ -67,9 +72,13 @@ export class MachineLease {
       if (this.lost.aborted || isUnavailable(error)) return // the next one may come through
       clearInterval(this.#timer)
       this.#loss.abort(
-        new Problem('machine-leased', `The lease of machine ${machine} was lost; something else took it over.`, {
-          cause: error,
-        }),
+        new Problem(
+          'machine-leased',
+          `The lease of machine ${machine} was lost; something else took it over.`,
+          {
+            cause: error,
+          },
+        ),
       )
     }
   }
@@ -85,7 +94,10 @@ export class MachineLease {
 
 function leased(machine: string, cause: Problem): Problem {
   const detail = `Machine ${machine} is held by ${holderIn(cause)}: a deploy or another command is at work on it. Try again when it has ended.`
-  return new Problem('machine-leased', detail, { cause, facts: { machine, fly: cause.facts['fly'] } })
+  return new Problem('machine-leased', detail, {
+    cause,
+    facts: { machine, fly: cause.facts['fly'] },
+  })
 }
 
 function holderIn({ facts }: Problem): string {

@@ -45,7 +45,11 @@ export type MachineEvent = {
   source?: string
   /** Milliseconds since 1970. */
   timestamp: number
-  request?: { exit_event?: ExitEvent; MonitorEvent?: { exit_event?: ExitEvent }; error?: string } | null
+  request?: {
+    exit_event?: ExitEvent
+    MonitorEvent?: { exit_event?: ExitEvent }
+    error?: string
+  } | null
 }
 export type ExitEvent = {
   exit_code?: number
@@ -56,12 +60,15 @@ export type ExitEvent = {
 }
 
 /** A machine's config, also while its host cannot be reached. */
-export const configOf = (machine: Machine): MachineConfig => machine.config ?? machine.incomplete_config ?? {}
+export const configOf = (machine: Machine): MachineConfig =>
+  machine.config ?? machine.incomplete_config ?? {}
 
 /** The image that runs, by digest where Fly says it. */
 export function imageOf(machine: Machine): string {
   const { registry, repository, digest } = machine.image_ref ?? {}
-  return registry && repository && digest ? `${registry}/${repository}@${digest}` : (configOf(machine).image ?? '')
+  return registry && repository && digest
+    ? `${registry}/${repository}@${digest}`
+    : (configOf(machine).image ?? '')
 }
 
 /** What happened since the version at hand was made, newest first. */
@@ -74,7 +81,9 @@ export function eventsOf(machine: Machine): MachineEvent[] {
 /** Ends of the machine's program, newest first. */
 export const exitsOf = (machine: Machine): ExitEvent[] =>
   eventsOf(machine).flatMap(({ type, request }) =>
-    type === 'exit' || type === 'crash' ? [request?.exit_event ?? request?.MonitorEvent?.exit_event ?? {}] : [],
+    type === 'exit' || type === 'crash'
+      ? [request?.exit_event ?? request?.MonitorEvent?.exit_event ?? {}]
+      : [],
   )
 
 /** Exits that nobody asked for; each with the words for it. Newest first. */

@@ -9,7 +9,13 @@ const createMs = 120_000 // pulling a large image
 const windowSeconds = 60 // Fly's own limit of one wait
 
 /** `id`: another app under the same name has another. */
-export type App = { id?: string; name: string; status?: string; machine_count?: number; network?: string }
+export type App = {
+  id?: string
+  name: string
+  status?: string
+  machine_count?: number
+  network?: string
+}
 export type IpAssignment = { ip: string; shared?: boolean }
 export type Volume = {
   id: string
@@ -28,7 +34,11 @@ export type NewMachine = {
   /** It begins cordoned. */
   skip_service_registration?: boolean
 }
-export type MachineUpdate = { config: MachineConfig; current_version: string; skip_launch?: boolean }
+export type MachineUpdate = {
+  config: MachineConfig
+  current_version: string
+  skip_launch?: boolean
+}
 
 type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
 /**
@@ -52,7 +62,10 @@ export class MachinesApi {
     return orNull(this.#calls.read<App>('get', app, `/apps/${app}`, signal))
   }
 
-  createApp(app: { name: string; org: string; network: string | null }, signal: AbortSignal): Promise<object> {
+  createApp(
+    app: { name: string; org: string; network: string | null },
+    signal: AbortSignal,
+  ): Promise<object> {
     const body = { name: app.name, org_slug: app.org, ...(app.network && { network: app.network }) }
     return this.#calls.call(
       'POST',
@@ -64,15 +77,29 @@ export class MachinesApi {
 
   /** With its machines; one that is gone already is fine. */
   deleteApp(app: string, signal: AbortSignal): Promise<object | null> {
-    return orNull(this.#calls.call('DELETE', `/apps/${app}?force=true`, { action: 'delete-app', id: app }, signal))
+    return orNull(
+      this.#calls.call(
+        'DELETE',
+        `/apps/${app}?force=true`,
+        { action: 'delete-app', id: app },
+        signal,
+      ),
+    )
   }
 
   async ipAssignments(app: string, signal: AbortSignal): Promise<IpAssignment[]> {
     const path = `/apps/${app}/ip_assignments`
-    return (await this.#calls.read<{ ips: IpAssignment[] | null }>('list-ips', app, path, signal)).ips ?? []
+    return (
+      (await this.#calls.read<{ ips: IpAssignment[] | null }>('list-ips', app, path, signal)).ips ??
+      []
+    )
   }
 
-  assignIp(app: string, body: { type: string; network?: string }, signal: AbortSignal): Promise<IpAssignment> {
+  assignIp(
+    app: string,
+    body: { type: string; network?: string },
+    signal: AbortSignal,
+  ): Promise<IpAssignment> {
     return this.#calls.call(
       'POST',
       `/apps/${app}/ip_assignments`,
@@ -88,38 +115,72 @@ export class MachinesApi {
   }
 
   async volumes(app: string, signal: AbortSignal): Promise<Volume[]> {
-    return (await this.#calls.read<Volume[] | null>('list-volumes', app, `/apps/${app}/volumes`, signal)) ?? []
+    return (
+      (await this.#calls.read<Volume[] | null>(
+        'list-volumes',
+        app,
+        `/apps/${app}/volumes`,
+        signal,
+      )) ?? []
+    )
   }
 
   /** Names and digests; values Fly gives to nobody. */
   async secrets(app: string, signal: AbortSignal): Promise<SecretVersion[]> {
     const path = `/apps/${app}/secrets`
-    const answer = await this.#calls.read<{ secrets?: SecretVersion[] | null }>('list-secrets', app, path, signal)
+    const answer = await this.#calls.read<{ secrets?: SecretVersion[] | null }>(
+      'list-secrets',
+      app,
+      path,
+      signal,
+    )
     return (answer.secrets ?? []).map(({ name, digest }) => ({ name, digest }))
   }
 
   /** Made once: when the answer is lost or unclear, look for it. */
   createVolume(app: string, volume: NewVolume, signal: AbortSignal): Promise<Volume> {
-    const call = { action: 'create-volume', id: app, body: { encrypted: true, ...volume }, repeat: 'no' } as const
+    const call = {
+      action: 'create-volume',
+      id: app,
+      body: { encrypted: true, ...volume },
+      repeat: 'no',
+    } as const
     return this.#calls.call('POST', `/apps/${app}/volumes`, call, signal)
   }
 
   /** All machines that are not destroyed or about to be. */
   async machines(app: string, signal: AbortSignal): Promise<Machine[]> {
-    const all = await this.#calls.read<Machine[] | null>('list', app, `/apps/${app}/machines`, signal)
+    const all = await this.#calls.read<Machine[] | null>(
+      'list',
+      app,
+      `/apps/${app}/machines`,
+      signal,
+    )
     return (all ?? []).filter(({ state }) => state !== 'destroyed' && state !== 'destroying')
   }
 
   /** The last lines that its programs printed. Not in Fly's document; seen in fly-go's pull request 159, and live. */
   async machineLog(app: string, id: string, lines: number, signal: AbortSignal): Promise<string[]> {
     const path = `/apps/${app}/machines/${id}/logs?lines=${lines}`
-    const text = await this.#calls.call<string>('GET', path, { action: 'get-logs', id, isText: true }, signal)
+    const text = await this.#calls.call<string>(
+      'GET',
+      path,
+      { action: 'get-logs', id, isText: true },
+      signal,
+    )
     const entries = text.split('\n').filter(Boolean)
     return entries.map((entry) => (JSON.parse(entry) as { message?: string }).message ?? '')
   }
 
   machine(app: string, id: string, signal: AbortSignal): Promise<Machine | null> {
-    return orNull(this.#calls.call<Machine>('GET', `/apps/${app}/machines/${id}`, { action: 'get', id }, signal))
+    return orNull(
+      this.#calls.call<Machine>(
+        'GET',
+        `/apps/${app}/machines/${id}`,
+        { action: 'get', id },
+        signal,
+      ),
+    )
   }
 
   /** Made once: when the answer is lost or unclear, the machine is looked up by its name, which is unique in the app. */
@@ -149,32 +210,84 @@ export class MachinesApi {
     signal: AbortSignal,
   ): Promise<Machine> {
     const call = { action: 'update', id, body, nonce, answerMs: createMs, repeat: 'no' } as const
-    const updated = await this.#calls.call<Machine>('POST', `/apps/${app}/machines/${id}`, call, signal)
+    const updated = await this.#calls.call<Machine>(
+      'POST',
+      `/apps/${app}/machines/${id}`,
+      call,
+      signal,
+    )
     crashPoint('update-sent')
     return updated
   }
 
-  startMachine(app: string, id: string, nonce: string | undefined, signal: AbortSignal): Promise<object> {
-    return this.#calls.call('POST', `/apps/${app}/machines/${id}/start`, { action: 'start', id, nonce }, signal)
-  }
-
-  stopMachine(app: string, id: string, nonce: string | undefined, signal: AbortSignal): Promise<object> {
-    return this.#calls.call('POST', `/apps/${app}/machines/${id}/stop`, { action: 'stop', id, nonce, body: {} }, signal)
-  }
-
-  /** Takes a machine out of the proxy, or back in; it runs on. */
-  cordon(app: string, id: string, how: 'cordon' | 'uncordon', nonce: string | undefined, signal: AbortSignal) {
-    return this.#calls.call<object>('POST', `/apps/${app}/machines/${id}/${how}`, { action: how, id, nonce }, signal)
-  }
-
-  /** Kills and destroys; one that is gone already is fine. */
-  async deleteMachine(app: string, id: string, nonce: string | undefined, signal: AbortSignal): Promise<void> {
-    await orNull(
-      this.#calls.call('DELETE', `/apps/${app}/machines/${id}?force=true`, { action: 'delete', id, nonce }, signal),
+  startMachine(
+    app: string,
+    id: string,
+    nonce: string | undefined,
+    signal: AbortSignal,
+  ): Promise<object> {
+    return this.#calls.call(
+      'POST',
+      `/apps/${app}/machines/${id}/start`,
+      { action: 'start', id, nonce },
+      signal,
     )
   }
 
-  setMetadata(app: string, id: string, key: string, value: string, signal: AbortSignal): Promise<object> {
+  stopMachine(
+    app: string,
+    id: string,
+    nonce: string | undefined,
+    signal: AbortSignal,
+  ): Promise<object> {
+    return this.#calls.call(
+      'POST',
+      `/apps/${app}/machines/${id}/stop`,
+      { action: 'stop', id, nonce, body: {} },
+      signal,
+    )
+  }
+
+  /** Takes a machine out of the proxy, or back in; it runs on. */
+  cordon(
+    app: string,
+    id: string,
+    how: 'cordon' | 'uncordon',
+    nonce: string | undefined,
+    signal: AbortSignal,
+  ) {
+    return this.#calls.call<object>(
+      'POST',
+      `/apps/${app}/machines/${id}/${how}`,
+      { action: how, id, nonce },
+      signal,
+    )
+  }
+
+  /** Kills and destroys; one that is gone already is fine. */
+  async deleteMachine(
+    app: string,
+    id: string,
+    nonce: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await orNull(
+      this.#calls.call(
+        'DELETE',
+        `/apps/${app}/machines/${id}?force=true`,
+        { action: 'delete', id, nonce },
+        signal,
+      ),
+    )
+  }
+
+  setMetadata(
+    app: string,
+    id: string,
+    key: string,
+    value: string,
+    signal: AbortSignal,
+  ): Promise<object> {
     const path = `/apps/${app}/machines/${id}/metadata/${encodeURIComponent(key)}`
     return this.#calls.call('POST', path, { action: 'metadata', id, body: { value } }, signal)
   }
@@ -195,7 +308,12 @@ export class MachinesApi {
       if (want.version) query.set('version', want.version)
       const path = `/apps/${app}/machines/${id}/wait?${query.toString()}`
       try {
-        await this.#calls.call('GET', path, { action: 'wait', id, answerMs: (seconds + 10) * 1000 }, signal)
+        await this.#calls.call(
+          'GET',
+          path,
+          { action: 'wait', id, answerMs: (seconds + 10) * 1000 },
+          signal,
+        )
         return true
       } catch (error) {
         const status = statusOf(error)
@@ -215,15 +333,38 @@ export class MachinesApi {
     description: string,
     signal: AbortSignal,
   ): Promise<string> {
-    const call = { action: 'lease', id, body: { ttl: ttlSeconds, description }, repeat: 'no' } as const
-    const answer = await this.#calls.call<LeaseAnswer>('POST', `/apps/${app}/machines/${id}/lease`, call, signal)
+    const call = {
+      action: 'lease',
+      id,
+      body: { ttl: ttlSeconds, description },
+      repeat: 'no',
+    } as const
+    const answer = await this.#calls.call<LeaseAnswer>(
+      'POST',
+      `/apps/${app}/machines/${id}/lease`,
+      call,
+      signal,
+    )
     crashPoint('lease-taken')
     return nonceOf(answer)
   }
 
-  async refreshLease(app: string, id: string, ttlSeconds: number, nonce: string, signal: AbortSignal): Promise<string> {
+  async refreshLease(
+    app: string,
+    id: string,
+    ttlSeconds: number,
+    nonce: string,
+    signal: AbortSignal,
+  ): Promise<string> {
     const call = { action: 'lease', id, body: { ttl: ttlSeconds }, nonce }
-    return nonceOf(await this.#calls.call<LeaseAnswer>('POST', `/apps/${app}/machines/${id}/lease`, call, signal))
+    return nonceOf(
+      await this.#calls.call<LeaseAnswer>(
+        'POST',
+        `/apps/${app}/machines/${id}/lease`,
+        call,
+        signal,
+      ),
+    )
   }
 
   async releaseLease(app: string, id: string, nonce: string, signal: AbortSignal): Promise<void> {

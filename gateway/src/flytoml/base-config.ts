@@ -21,16 +21,30 @@ import {
 } from './schema.ts'
 
 /** `machine_config`, at the top or in [experimental]: JSON, or the path of a JSON file. What fly.toml has a section for does not count. */
-export function baseConfig(file: Sections, readFile: ReadSource, warn: Place['warn']): MachineConfig {
+export function baseConfig(
+  file: Sections,
+  readFile: ReadSource,
+  warn: Place['warn'],
+): MachineConfig {
   const key = file.experimental?.machine_config ? 'experimental.machine_config' : 'machine_config'
   const said = file.experimental?.machine_config ?? file.machine_config
   if (said === undefined) return {}
-  const json = said.startsWith('{') ? said : said.endsWith('.json') ? textOf(said, readFile) : undefined
-  if (json === undefined) return refuse(key, 'must be a JSON object, or the path of a .json file in the source.')
+  const json = said.startsWith('{')
+    ? said
+    : said.endsWith('.json')
+      ? textOf(said, readFile)
+      : undefined
+  if (json === undefined)
+    return refuse(key, 'must be a JSON object, or the path of a .json file in the source.')
   const { metadata, init, ...base } = machineShape(parse(key, json), { key, warn }) ?? {}
   if (metadata) refuseReservedMetadata(key, metadata)
   const containers = base.containers && selectContainer(key, base.containers, file.container)
-  return { ...base, ...(metadata && { metadata }), init: init ?? {}, ...(containers && { containers }) }
+  return {
+    ...base,
+    ...(metadata && { metadata }),
+    init: init ?? {},
+    ...(containers && { containers }),
+  }
 }
 
 function textOf(path: string, readFile: ReadSource): string | undefined {
@@ -47,21 +61,30 @@ function parse(key: string, json: string): unknown {
 }
 
 /** The one that the image is for: the named one, else "app", else the first. */
-function selectContainer(key: string, containers: Container[], named: string | undefined): Container[] {
+function selectContainer(
+  key: string,
+  containers: Container[],
+  named: string | undefined,
+): Container[] {
   const selected =
-    containers.find(({ name }) => name === (named ?? 'app')) ?? (named === undefined ? containers[0] : undefined)
-  if (!selected) return refuse('container', `names '${named}', which is none of the containers in ${key}.`)
+    containers.find(({ name }) => name === (named ?? 'app')) ??
+    (named === undefined ? containers[0] : undefined)
+  if (!selected)
+    return refuse('container', `names '${named}', which is none of the containers in ${key}.`)
   return containers.map((one) => {
-    if (one !== selected && !one.image) return refuse(`${key}.containers`, `must have an image for '${one.name}'.`)
+    if (one !== selected && !one.image)
+      return refuse(`${key}.containers`, `must have an image for '${one.name}'.`)
     return Object.assign({ name: '' }, one, one === selected && { image: '.' })
   })
 }
 
 /** The gateway makes standbys itself, and takes one that names another machine for the standby of that machine. */
-const ownStandbys: Shape<never> = (_, at) => at.warn(at.key, 'is passed over: the gateway makes standbys itself.')
+const ownStandbys: Shape<never> = (_, at) =>
+  at.warn(at.key, 'is passed over: the gateway makes standbys itself.')
 
 /** fly.toml's own sections say it. */
-const elsewhere: Shape<never> = (_, at) => at.warn(at.key, 'is passed over: say it in a section of fly.toml.')
+const elsewhere: Shape<never> = (_, at) =>
+  at.warn(at.key, 'is passed over: say it in a section of fly.toml.')
 
 const parts = list(anything)
 const process = {

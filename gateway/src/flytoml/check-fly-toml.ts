@@ -9,7 +9,8 @@ export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn
   const { deploy, build, mounts = [], checks = {}, restart = [] } = file
   const there = new Set(groups)
   const known = (names: string[] | undefined) => (names ?? []).find((name) => !there.has(name))
-  for (const [name, command] of Object.entries(file.processes ?? {})) splits(`processes.${name}`, command)
+  for (const [name, command] of Object.entries(file.processes ?? {}))
+    splits(`processes.${name}`, command)
   splits('console_command', file.console_command)
   splits('deploy.release_command', deploy?.release_command)
   if (deploy?.strategy === 'canary' && mounts.length > 0)
@@ -26,9 +27,15 @@ export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn
     const which = `${key} (port ${internal_port ?? 'none'})`
     const missing = known(processes)
     if (!processes && file.processes)
-      refuse(`${key}.processes`, `is missing: it must say which of ${groups.join(', ')} this service is for.`)
+      refuse(
+        `${key}.processes`,
+        `is missing: it must say which of ${groups.join(', ')} this service is for.`,
+      )
     if (missing !== undefined)
-      refuse(`${key}.processes`, `names '${missing}', which is not in [processes]. Add it there or take it out here.`)
+      refuse(
+        `${key}.processes`,
+        `names '${missing}', which is not in [processes]. Add it there or take it out here.`,
+      )
     if (!isOpen) warn(which, 'has no ports; it cannot be reached.')
   }
   for (const [index, { policy, processes }] of restart.entries()) {
@@ -38,25 +45,35 @@ export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn
         `restart[${index}].processes`,
         `names '${missing}', which is not in [processes]. Add it there or take it out.`,
       )
-    if (policy === undefined) refuse(`restart[${index}].policy`, "must be 'always', 'never' or 'on-failure'.")
+    if (policy === undefined)
+      refuse(`restart[${index}].policy`, "must be 'always', 'never' or 'on-failure'.")
   }
   for (const [index, mount] of mounts.entries()) checkMount(`mounts[${index}]`, mount)
   const { vm = [], metrics = [], files = [] } = file
-  for (const [section, list] of Object.entries({ mounts, vm, metrics, checks: Object.values(checks) })) {
+  for (const [section, list] of Object.entries({
+    mounts,
+    vm,
+    metrics,
+    checks: Object.values(checks),
+  })) {
     const missing = known(list.flatMap(({ processes }) => processes ?? []))
-    if (missing) warn(section, `names '${missing}', which is not in [processes]; that part was passed over.`)
+    if (missing)
+      warn(section, `names '${missing}', which is not in [processes]; that part was passed over.`)
   }
   if (files.some(({ processes }) => processes))
     warn('files.processes', 'has no effect: every process group gets the file.')
 }
 
 function allServices({ http_service, services = [] }: Sections) {
-  const listed = services.map((service, index) => [`services[${index}]`, service, service.ports !== undefined] as const)
+  const listed = services.map(
+    (service, index) => [`services[${index}]`, service, service.ports !== undefined] as const,
+  )
   return http_service ? [['http_service', http_service, true] as const, ...listed] : listed
 }
 
 function splits(key: string, command: string | undefined): void {
-  if (command !== undefined && shellWords(command) === null) refuse(key, `has a quote that is not closed: ${command}`)
+  if (command !== undefined && shellWords(command) === null)
+    refuse(key, `has a quote that is not closed: ${command}`)
 }
 
 const seconds = (duration: string): number => Number(parseDuration(duration)) / 1e9
@@ -65,12 +82,20 @@ function checkMount(key: string, mount: MountSection): void {
   gigabytes(`${key}.initial_size`, mount.initial_size, Infinity)
   const { snapshot_retention: days = 1, auto_extend_size_threshold: threshold } = mount
   if (days < 1 || days > 60) refuse(`${key}.snapshot_retention`, 'goes from 1 to 60 (days).')
-  const increment = gigabytes(`${key}.auto_extend_size_increment`, mount.auto_extend_size_increment, 100)
+  const increment = gigabytes(
+    `${key}.auto_extend_size_increment`,
+    mount.auto_extend_size_increment,
+    100,
+  )
   const limit = gigabytes(`${key}.auto_extend_size_limit`, mount.auto_extend_size_limit, 500)
   if (threshold === undefined && increment === undefined && limit === undefined) return
   if (threshold === undefined || threshold < 50 || threshold > 99)
-    refuse(`${key}.auto_extend_size_threshold`, 'must be there, from 50 to 99 (percent), where a volume grows.')
-  if (increment === undefined) refuse(`${key}.auto_extend_size_increment`, 'must be there where a volume grows.')
+    refuse(
+      `${key}.auto_extend_size_threshold`,
+      'must be there, from 50 to 99 (percent), where a volume grows.',
+    )
+  if (increment === undefined)
+    refuse(`${key}.auto_extend_size_increment`, 'must be there where a volume grows.')
 }
 
 function gigabytes(key: string, text: string | undefined, most: number): number | undefined {

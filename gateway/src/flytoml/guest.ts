@@ -14,8 +14,14 @@ const gpus: Record<string, string> = {
 
 /** The sizes that `size = "…"` may name. */
 const sizes: Record<string, Guest> = Object.fromEntries([
-  ...cpus.shared.map((n) => [`shared-cpu-${n}x`, { cpu_kind: 'shared', cpus: n, memory_mb: 256 * n }]),
-  ...cpus.performance.map((n) => [`performance-${n}x`, { cpu_kind: 'performance', cpus: n, memory_mb: 2048 * n }]),
+  ...cpus.shared.map((n) => [
+    `shared-cpu-${n}x`,
+    { cpu_kind: 'shared', cpus: n, memory_mb: 256 * n },
+  ]),
+  ...cpus.performance.map((n) => [
+    `performance-${n}x`,
+    { cpu_kind: 'performance', cpus: n, memory_mb: 2048 * n },
+  ]),
   ...Object.entries(gpus).map(([size, gpu_kind]) => [
     size,
     { cpu_kind: 'performance', cpus: 8, memory_mb: 32_768, gpu_kind, gpus: 1 },
@@ -27,7 +33,8 @@ export function guestOf(vm: Vm, key: string, hostDedicationId: string | undefine
   const { processes: _processes, size: named, memory, ...inline } = vm
   const size = named ?? (vm.gpu_kind ? 'performance-8x' : 'shared-cpu-1x')
   const preset = Object.hasOwn(sizes, size) ? sizes[size] : undefined
-  if (!preset) return refuse(`${key}.size`, `is no machine size. Sizes are ${Object.keys(sizes).join(', ')}.`)
+  if (!preset)
+    return refuse(`${key}.size`, `is no machine size. Sizes are ${Object.keys(sizes).join(', ')}.`)
   const memoryMb = memory === undefined ? undefined : sizeIn(memory, 1_048_576)
   if (memoryMb === null || memoryMb === 0)
     refuse(`${key}.memory`, `must be a size such as "512mb" or "2gb", not "${memory}".`)

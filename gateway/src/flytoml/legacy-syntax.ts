@@ -12,7 +12,8 @@ export function patchToml(file: Table): Table {
     ...rest,
     kill_timeout: bareNumber('kill_timeout' in rest ? rest['kill_timeout'] : kill_timeout, 's'),
     env: rest['env'] === undefined ? undefined : patchEnv(rest['env']),
-    services: rest['services'] && tables('services', rest['services']).map(patchService).filter(isAnything),
+    services:
+      rest['services'] && tables('services', rest['services']).map(patchService).filter(isAnything),
     processes: patchProcesses(rest['processes']),
     experimental,
     checks: patchChecks(rest['checks']),
@@ -30,11 +31,13 @@ function tables(key: string, value: unknown): Table[] {
   return all.every(isTable) ? all : refuse(key, `must be tables: [[${key}]].`)
 }
 
-const joined = (sections: Table): Table[] => Object.entries(sections).flatMap(([key, value]) => tables(key, value))
+const joined = (sections: Table): Table[] =>
+  Object.entries(sections).flatMap(([key, value]) => tables(key, value))
 
 const isAnything = (one: Table): boolean => Object.values(one).some((value) => value !== undefined)
 
-const withText = (one: Table, name: string): Table => (name in one ? { ...one, [name]: goText(one[name]) } : one)
+const withText = (one: Table, name: string): Table =>
+  name in one ? { ...one, [name]: goText(one[name]) } : one
 
 /** In the file's unit where the number has none; what can be no duration at all says nothing. */
 function bareNumber(value: unknown, unit: 'ms' | 's'): unknown {
@@ -47,7 +50,8 @@ function bareNumber(value: unknown, unit: 'ms' | 's'): unknown {
 
 /** Values that are no texts, also in several tables. */
 function patchEnv(env: unknown): Table {
-  if (Array.isArray(env)) return Object.fromEntries(env.flatMap((one) => Object.entries(patchEnv(one))))
+  if (Array.isArray(env))
+    return Object.fromEntries(env.flatMap((one) => Object.entries(patchEnv(one))))
   if (!isTable(env)) return refuse('env', 'must be a table: [env], then NAME = "value" for each.')
   return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, goText(value)]))
 }
@@ -80,7 +84,11 @@ function patchService(service: Table, index: number): Table {
   const at = `services[${index}]`
   const { concurrency, internal_port, ports, tcp_checks, http_checks } = service
   const checks = (name: string, value: unknown) =>
-    nonEmpty(tables(`${at}.${name}`, value).map((check, nth) => patchCheck(`${at}.${name}[${nth}]`, check)))
+    nonEmpty(
+      tables(`${at}.${name}`, value).map((check, nth) =>
+        patchCheck(`${at}.${name}[${nth}]`, check),
+      ),
+    )
   return {
     ...service,
     concurrency: patchConcurrency(`${at}.concurrency`, concurrency),
@@ -99,7 +107,8 @@ function patchService(service: Table, index: number): Table {
 /** `"soft,hard"`. */
 function patchConcurrency(key: string, concurrency: unknown): unknown {
   if (concurrency === undefined || isTable(concurrency)) return concurrency
-  const [, soft, hard] = /^([+-]?\d+),([+-]?\d+)$/.exec(typeof concurrency === 'string' ? concurrency : '') ?? []
+  const [, soft, hard] =
+    /^([+-]?\d+),([+-]?\d+)$/.exec(typeof concurrency === 'string' ? concurrency : '') ?? []
   if (!soft || !hard) return refuse(key, 'must be a table with type, soft_limit and hard_limit.')
   return { type: 'requests', soft_limit: asInt(key, soft), hard_limit: asInt(key, hard) }
 }
@@ -117,24 +126,34 @@ function patchChecks(checks: unknown): unknown {
   if (checks === undefined) return undefined
   const named = Array.isArray(checks)
     ? tables('checks', checks).map((check, index): [string, Table] =>
-        typeof check['name'] === 'string' ? [check['name'], check] : refuse(`checks[${index}].name`, 'must be a text.'),
+        typeof check['name'] === 'string'
+          ? [check['name'], check]
+          : refuse(`checks[${index}].name`, 'must be a text.'),
       )
     : Object.entries(isTable(checks) ? checks : refuse('checks', 'must be tables: [checks.name].'))
   const patched = named.map(([name, check]) => [
     name,
-    isTable(check) ? patchCheck(`checks.${name}`, check) : refuse(`checks.${name}`, 'must be a table.'),
+    isTable(check)
+      ? patchCheck(`checks.${name}`, check)
+      : refuse(`checks.${name}`, 'must be a table.'),
   ])
   return Object.fromEntries(patched)
 }
 
 /** Times in milliseconds, and headers as a list of `{name, value}` or with values that are no texts. */
 function patchCheck(key: string, check: Table): Table {
-  const times = ['interval', 'timeout', 'grace_period'].map((name) => [name, bareNumber(check[name], 'ms')])
+  const times = ['interval', 'timeout', 'grace_period'].map((name) => [
+    name,
+    bareNumber(check[name], 'ms'),
+  ])
   const { headers } = check
   return {
     ...check,
     ...Object.fromEntries(times),
-    headers: headers === undefined ? undefined : Object.fromEntries(headerPairs(`${key}.headers`, headers)),
+    headers:
+      headers === undefined
+        ? undefined
+        : Object.fromEntries(headerPairs(`${key}.headers`, headers)),
   }
 }
 

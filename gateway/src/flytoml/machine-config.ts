@@ -6,7 +6,9 @@ import { defined, refuse } from './schema.ts'
 import { shellWords } from './shell-words.ts'
 import { sizeIn } from './size.ts'
 
-type Item<K extends 'services' | 'mounts' | 'metrics' | 'statics'> = NonNullable<Sections[K]>[number]
+type Item<K extends 'services' | 'mounts' | 'metrics' | 'statics'> = NonNullable<
+  Sections[K]
+>[number]
 type HttpService = NonNullable<Sections['http_service']>
 type Check = NonNullable<Sections['checks']>[string]
 
@@ -16,7 +18,10 @@ export function machineConfig(file: FlyToml, group: string): MachineConfig {
   const inGroup = <T extends { processes?: string[] }>(list: T[] | undefined): T[] =>
     (list ?? []).filter(({ processes }) => belongs(processes, group, groups))
   const [http] = inGroup(sections.http_service && [sections.http_service])
-  const services = [...(http ? [httpService(http)] : []), ...inGroup(sections.services).map(service)]
+  const services = [
+    ...(http ? [httpService(http)] : []),
+    ...inGroup(sections.services).map(service),
+  ]
   const checks = Object.entries(sections.checks ?? {})
     .filter(([, { processes }]) => belongs(processes, group, groups))
     .map(([name, check]) => [name, topCheck(check, http, `checks.${name}.port`, group)])
@@ -69,19 +74,35 @@ export function releaseMachine(file: FlyToml): MachineConfig | null {
 }
 
 /** A section without `processes` belongs to group `app`, else to the first. */
-function belongs(processes: string[] | undefined, group: string, groups: FlyToml['groups']): boolean {
+function belongs(
+  processes: string[] | undefined,
+  group: string,
+  groups: FlyToml['groups'],
+): boolean {
   const isDefault = group === (groups.has('app') ? 'app' : groups.keys().next().value)
   return processes ? processes.includes(group) || (isDefault && processes.includes('')) : isDefault
 }
 
-const identity = ({ sections, primaryRegion }: FlyToml, group: string, metadata?: Record<string, string>) => ({
-  env: { ...sections.env, FLY_PROCESS_GROUP: group, ...(primaryRegion && { PRIMARY_REGION: primaryRegion }) },
+const identity = (
+  { sections, primaryRegion }: FlyToml,
+  group: string,
+  metadata?: Record<string, string>,
+) => ({
+  env: {
+    ...sections.env,
+    FLY_PROCESS_GROUP: group,
+    ...(primaryRegion && { PRIMARY_REGION: primaryRegion }),
+  },
   metadata: { ...metadata, fly_platform_version: 'v2', fly_process_group: group },
 })
 
-const everywhere = ({ files, sections: { kill_timeout: timeout, kill_signal: signal } }: FlyToml) => ({
+const everywhere = ({
+  files,
+  sections: { kill_timeout: timeout, kill_signal: signal },
+}: FlyToml) => ({
   files: nonEmpty(files),
-  stop_config: timeout === undefined && signal === undefined ? undefined : defined({ timeout, signal }),
+  stop_config:
+    timeout === undefined && signal === undefined ? undefined : defined({ timeout, signal }),
 })
 
 function httpService(http: HttpService): MachineService {
@@ -90,7 +111,11 @@ function httpService(http: HttpService): MachineService {
     defined({ port: 80, handlers: ['http'], force_https, http_options }),
     defined({ port: 443, handlers: ['http', 'tls'], http_options, tls_options }),
   ]
-  return machineService(http, { protocol: 'tcp', ports, checks: checks?.map((check) => machineCheck('http', check)) })
+  return machineService(http, {
+    protocol: 'tcp',
+    ports,
+    checks: checks?.map((check) => machineCheck('http', check)),
+  })
 }
 
 function service(section: Item<'services'>): MachineService {
@@ -115,15 +140,23 @@ function machineService(
   })
 }
 
-function machineCheck(type: string, { headers, ...check }: object & { headers?: Record<string, string> }): object {
+function machineCheck(
+  type: string,
+  { headers, ...check }: object & { headers?: Record<string, string> },
+): object {
   const pairs = Object.entries(headers ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return { type, ...check, ...(headers && { headers: pairs.map(([name, value]) => ({ name, values: [value] })) }) }
+  return {
+    type,
+    ...check,
+    ...(headers && { headers: pairs.map(([name, value]) => ({ name, values: [value] })) }),
+  }
 }
 
 /** Its port may be that of the group's `[http_service]`. */
 function topCheck(check: Check, http: HttpService | undefined, key: string, group: string): object {
   const { processes: _processes, type = '', port, method, ...rest } = check
-  if (port === undefined && !http) refuse(key, `is missing, and group '${group}' has no http_service to take it from.`)
+  if (port === undefined && !http)
+    refuse(key, `is missing, and group '${group}' has no http_service to take it from.`)
   return {
     port: port ?? http?.internal_port ?? 0,
     ...machineCheck(type, rest),
@@ -139,7 +172,8 @@ const machineMount = (mount: Item<'mounts'>) =>
     add_size_gb: gigabytes(mount.auto_extend_size_increment),
     size_gb_limit: gigabytes(mount.auto_extend_size_limit),
   })
-const gigabytes = (size: string | undefined) => (size === undefined ? undefined : (sizeIn(size, 1e9) ?? undefined))
+const gigabytes = (size: string | undefined) =>
+  size === undefined ? undefined : (sizeIn(size, 1e9) ?? undefined)
 
 /** Zeros are sent here. */
 const machineStatic = (section: Item<'statics'>) => ({
@@ -160,7 +194,10 @@ function machineMetrics(section: Item<'metrics'> | undefined): object | undefine
 function groupGuest({ sections, groups }: FlyToml, group: string): Guest | undefined {
   const vms = sections.vm ?? []
   const named = vms.findLastIndex(({ processes }) => processes?.includes(group))
-  const index = named >= 0 ? named : vms.findIndex(({ processes }) => !processes || belongs(processes, group, groups))
+  const index =
+    named >= 0
+      ? named
+      : vms.findIndex(({ processes }) => !processes || belongs(processes, group, groups))
   const vm = vms[index]
   return vm && guestOf(vm, `vm[${index}]`, vm.host_dedication_id ?? sections.host_dedication_id)
 }

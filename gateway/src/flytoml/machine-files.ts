@@ -4,13 +4,20 @@ import type { Sections } from './sections.ts'
 import { defined, refuse } from './schema.ts'
 
 /** Of `[[files]]`: entries, bytes of each content, and bytes of all of them. Fly documents no limits of its own. */
-export const filesLimits = { entries: 100, eachBytes: sourceFileBytes, allBytes: 2 * sourceFileBytes }
+export const filesLimits = {
+  entries: 100,
+  eachBytes: sourceFileBytes,
+  allBytes: 2 * sourceFileBytes,
+}
 
 /**
  * Every group gets all files, whatever `processes` says; of two with one path the last wins. Both as flyctl does it.
  * A file that several entries name counts for each of them, because each machine config would hold it as often.
  */
-export function machineFiles(files: NonNullable<Sections['files']>, readFile: ReadSource): object[] {
+export function machineFiles(
+  files: NonNullable<Sections['files']>,
+  readFile: ReadSource,
+): object[] {
   if (files.length > filesLimits.entries)
     refuse(
       'files',
@@ -41,7 +48,10 @@ export function machineFiles(files: NonNullable<Sections['files']>, readFile: Re
 
 function localFile(key: string, path: string, readFile: ReadSource): Buffer {
   try {
-    return readFile(path, filesLimits.eachBytes) ?? refuse(key, `names ${path}, which is not in the source.`)
+    return (
+      readFile(path, filesLimits.eachBytes) ??
+      refuse(key, `names ${path}, which is not in the source.`)
+    )
   } catch (cause) {
     if (!(cause instanceof Problem) || cause.code !== 'source-file-too-large') throw cause
     const detail = `fly.toml: ${key} names ${path}, which has ${String(cause.facts['sizeBytes'])} bytes; a file of [[files]] has at most ${filesLimits.eachBytes} bytes. Put large files into the image.`

@@ -9,8 +9,11 @@ export function parseToml(text: string): Table {
   try {
     if (text.startsWith('\uFEFF')) throw new Error('it starts with a byte order mark')
     const file = parse(text, { integersAsBigInt: true })
-    if (isDeeperThan(file, maxDepth)) throw new Error(`it has tables in tables on more than ${maxDepth} levels`)
-    JSON.stringify(file, (_, value: unknown) => (typeof value === 'bigint' ? inRange(value) : value))
+    if (isDeeperThan(file, maxDepth))
+      throw new Error(`it has tables in tables on more than ${maxDepth} levels`)
+    JSON.stringify(file, (_, value: unknown) =>
+      typeof value === 'bigint' ? inRange(value) : value,
+    )
     return file
   } catch (cause) {
     // The parser shows the line, which may be all of the file.
@@ -24,7 +27,8 @@ const maxDepth = 100
 const maxWordsChars = 500
 
 function inRange(value: bigint): string {
-  if (BigInt.asIntN(64, value) !== value) throw new Error(`${`${value}`.slice(0, 30)} does not fit in 64 bits`)
+  if (BigInt.asIntN(64, value) !== value)
+    throw new Error(`${`${value}`.slice(0, 30)} does not fit in 64 bits`)
   return ''
 }
 
@@ -32,11 +36,15 @@ function inRange(value: bigint): string {
 export function plain(value: unknown, key = ''): unknown {
   if (typeof value === 'bigint') return Number(value)
   if (value instanceof TomlDate) return dateText(value)
-  if (typeof value === 'number' && !Number.isFinite(value)) return refuse(key, 'must be a finite number.')
+  if (typeof value === 'number' && !Number.isFinite(value))
+    return refuse(key, 'must be a finite number.')
   if (Array.isArray(value)) return value.map((item, index) => plain(item, `${key}[${index}]`))
   if (!isTable(value)) return value
   return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [name, plain(item, key === '' ? name : `${key}.${name}`)]),
+    Object.entries(value).map(([name, item]) => [
+      name,
+      plain(item, key === '' ? name : `${key}.${name}`),
+    ]),
   )
 }
 

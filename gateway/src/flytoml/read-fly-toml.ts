@@ -45,15 +45,23 @@ export type FlyToml = {
 export type VolumeSize = { size_gb: number; snapshot_retention?: number }
 
 /** Reads and checks a fly.toml as flyctl does; what it would refuse is refused as `fly-config-invalid`. */
-export function readFlyToml(text: string, readFile: ReadSource, emit: (text: string) => void): FlyToml {
+export function readFlyToml(
+  text: string,
+  readFile: ReadSource,
+  emit: (text: string) => void,
+): FlyToml {
   let warnings = 0
   const warn: Place['warn'] = (key, words) => {
     if (++warnings <= maxWarnings) emit(warningOf(key, words))
-    if (warnings === maxWarnings) emit('fly.toml: there may be more such warnings, which are not shown.')
+    if (warnings === maxWarnings)
+      emit('fly.toml: there may be more such warnings, which are not shown.')
   }
   const parts = tomlParts(text)
   if (parts > maxTomlParts)
-    refuse('it', `has more than ${maxTomlParts} lines, keys and items. Put what is long into a file of the image.`)
+    refuse(
+      'it',
+      `has more than ${maxTomlParts} lines, keys and items. Put what is long into a file of the image.`,
+    )
   const sections = flyTomlShape(plain(patchToml(parseToml(text))), { key: '', warn }) ?? {}
   const names = Object.keys(sections.processes ?? { app: '' }).toSorted()
   refuseManyGroups(names.length, { sizeChars: text.length, parts })
@@ -67,23 +75,36 @@ export function readFlyToml(text: string, readFile: ReadSource, emit: (text: str
     sizeChars: text.length + JSON.stringify([files, base]).length,
     parts,
   })
-  if (build?.compose && (build.compose.file || composeFiles.some((path) => isThere(path, readFile))))
-    refuse('build.compose', 'is not supported by this builder. Build one image with a Dockerfile instead.')
+  if (
+    build?.compose &&
+    (build.compose.file || composeFiles.some((path) => isThere(path, readFile)))
+  )
+    refuse(
+      'build.compose',
+      'is not supported by this builder. Build one image with a Dockerfile instead.',
+    )
   return {
     app: sections.app ?? null,
     primaryRegion: sections.primary_region ?? null,
-    groups: new Map(names.map((name) => [name, processes?.[name] ? shellWords(processes[name]) : null])),
+    groups: new Map(
+      names.map((name) => [name, processes?.[name] ? shellWords(processes[name]) : null]),
+    ),
     strategy: deploy?.strategy ?? null,
     maxUnavailable: deploy?.max_unavailable ?? null,
-    waitMs: deploy?.wait_timeout === undefined ? null : Math.max(milliseconds(deploy.wait_timeout), 1000),
-    releaseTimeoutMs: deploy?.release_command_timeout ? milliseconds(deploy.release_command_timeout) : releaseMs,
+    waitMs:
+      deploy?.wait_timeout === undefined ? null : Math.max(milliseconds(deploy.wait_timeout), 1000),
+    releaseTimeoutMs: deploy?.release_command_timeout
+      ? milliseconds(deploy.release_command_timeout)
+      : releaseMs,
     build: defined({
       image: build?.image,
       dockerfile: build?.dockerfile,
       target: build?.['build-target'],
       args: build?.args ?? {},
     }),
-    volumes: Object.fromEntries((sections.mounts ?? []).map((mount) => [mount.source ?? '', volumeSize(mount)])),
+    volumes: Object.fromEntries(
+      (sections.mounts ?? []).map((mount) => [mount.source ?? '', volumeSize(mount)]),
+    ),
     files,
     base,
     sections,
@@ -101,5 +122,8 @@ function isThere(path: string, readFile: ReadSource): boolean {
 
 const milliseconds = (duration: string): number => Number(parseDuration(duration)) / 1e6
 
-const volumeSize = ({ initial_size = '1', snapshot_retention }: NonNullable<Sections['mounts']>[number]): VolumeSize =>
+const volumeSize = ({
+  initial_size = '1',
+  snapshot_retention,
+}: NonNullable<Sections['mounts']>[number]): VolumeSize =>
   defined({ size_gb: sizeIn(initial_size, 1e9) ?? 1, snapshot_retention })

@@ -16,7 +16,8 @@ export function refuse(key: string, words: string): never {
 /** A key is as long as the names that the file has on the way to it; it is not to be that long in every line about it. */
 const maxKeyChars = 200
 const maxWordsChars = 1000
-const cut = (text: string, chars: number): string => (text.length > chars ? `${text.slice(0, chars)}…` : text)
+const cut = (text: string, chars: number): string =>
+  text.length > chars ? `${text.slice(0, chars)}…` : text
 
 /** A warning as the log has it. */
 export const warningOf = (key: string, words: string): string =>
@@ -37,8 +38,14 @@ export const given = {
   text: scalar('a text', (value) => typeof value === 'string'),
   flag: scalar('true or false', (value) => typeof value === 'boolean'),
   number: scalar('a number', (value) => typeof value === 'number'),
-  int: scalar('a whole number', (value): value is number => isWhole(value) && Math.abs(value) <= 2 ** 63),
-  uint32: scalar('a whole number from 0', (value): value is number => isWhole(value) && value >= 0 && value < 2 ** 32),
+  int: scalar(
+    'a whole number',
+    (value): value is number => isWhole(value) && Math.abs(value) <= 2 ** 63,
+  ),
+  uint32: scalar(
+    'a whole number from 0',
+    (value): value is number => isWhole(value) && value >= 0 && value < 2 ** 32,
+  ),
 }
 export const text: Shape<string> = (value, at) => given.text(value, at) || undefined
 export const int: Shape<number> = (value, at) => given.int(value, at) || undefined
@@ -55,7 +62,10 @@ export const duration: Shape<string> = (value, at) => {
   }
   const ns = typeof value === 'string' ? parseDuration(value) : null
   if (ns === null)
-    return refuse(at.key, `must be a duration with its unit, such as "10s" or "1m30s", not ${shown(value)}.`)
+    return refuse(
+      at.key,
+      `must be a duration with its unit, such as "10s" or "1m30s", not ${shown(value)}.`,
+    )
   return formatDuration(ns)
 }
 
@@ -85,7 +95,10 @@ export const table =
   (value, at) => {
     if (value === null) return undefined
     if (!isTable(value)) return wrong('a table', value, at)
-    const pairs = Object.entries(value).map(([name, one]) => [name, item(one, { ...at, key: `${at.key}.${name}` })])
+    const pairs = Object.entries(value).map(([name, one]) => [
+      name,
+      item(one, { ...at, key: `${at.key}.${name}` }),
+    ])
     return pairs.length > 0 ? (Object.fromEntries(pairs) as Record<string, T>) : undefined
   }
 
@@ -102,8 +115,11 @@ export const struct =
     for (const name of Object.keys(value).toSorted()) {
       if (value[name] === undefined) continue
       const key = at.key === '' ? name : `${at.key}.${name}`
-      const field = Object.keys(fields).find((known) => known === name || known === name.toLowerCase())
-      if (field !== name) at.warn(key, field ? `is read as ${field}.` : 'is not known and was passed over.')
+      const field = Object.keys(fields).find(
+        (known) => known === name || known === name.toLowerCase(),
+      )
+      if (field !== name)
+        at.warn(key, field ? `is read as ${field}.` : 'is not known and was passed over.')
       if (field === undefined) continue
       const [former, next] = [read[field], fields[field]?.(value[name], { ...at, key })]
       read[field] = isTable(former) && isTable(next) ? { ...former, ...next } : next

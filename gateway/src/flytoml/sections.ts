@@ -49,7 +49,15 @@ const httpCheck = (time: Shape<string>) => ({
 })
 
 const machineChecks = unused(
-  list(struct({ command: texts, image: text, entrypoint: texts, kill_signal: given.text, kill_timeout: duration })),
+  list(
+    struct({
+      command: texts,
+      image: text,
+      entrypoint: texts,
+      kill_signal: given.text,
+      kill_timeout: duration,
+    }),
+  ),
 )
 
 const replayRule = struct({
@@ -80,7 +88,9 @@ const httpOptions = struct({
 })
 
 const autostop: Shape<boolean | string> = (value, at) =>
-  typeof value === 'boolean' ? value : oneOf({ off: false, stop: true, suspend: 'suspend' })(value, at)
+  typeof value === 'boolean'
+    ? value
+    : oneOf({ off: false, stop: true, suspend: 'suspend' })(value, at)
 
 const anyService = {
   internal_port: int,
@@ -115,7 +125,10 @@ const service = struct({
 const persistRootfs: Shape<string> = (value, at) => {
   const words = ['', 'never', 'restart', 'always']
   const word = typeof value === 'number' ? (words[value] ?? value) : value
-  return oneOf({ '': '', none: '', never: 'never', restart: 'restart', always: 'always' })(word, at) || undefined
+  return (
+    oneOf({ '': '', none: '', never: 'never', restart: 'restart', always: 'always' })(word, at) ||
+    undefined
+  )
 }
 
 /** What a machine is made of. */
@@ -213,13 +226,28 @@ export const flyTomlShape = struct({
   }),
   services: list(service),
   checks: table(
-    struct({ ...httpCheck(duration), port: given.int, type: oneOf({ http: 'http', tcp: 'tcp' }), processes: texts }),
+    struct({
+      ...httpCheck(duration),
+      port: given.int,
+      type: oneOf({ http: 'http', tcp: 'tcp' }),
+      processes: texts,
+    }),
   ),
   machine_checks: machineChecks,
   mounts: list(mount),
   vm: list(vm),
-  files: list(struct({ guest_path: text, local_path: text, secret_name: text, raw_value: text, processes: texts })),
-  statics: list(struct({ guest_path: text, url_prefix: text, tigris_bucket: text, index_document: text })),
+  files: list(
+    struct({
+      guest_path: text,
+      local_path: text,
+      secret_name: text,
+      raw_value: text,
+      processes: texts,
+    }),
+  ),
+  statics: list(
+    struct({ guest_path: text, url_prefix: text, tigris_bucket: text, index_document: text }),
+  ),
   metrics: list(struct({ port: given.int, path: given.text, https: given.flag, processes: texts })),
   restart: list(
     struct({

@@ -32,4 +32,6 @@ export function shellWords(command: string): string[] | null {
 
 /** The words as one command that a shell splits into them again. */
 export const shellText = (words: string[]): string =>
-  words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ')
+  words
+    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+    .join(' ')

@@ -1,7 +1,9 @@
 /** "10gb", "1.5 GB", "512k", "512 MiB" in bytes: null when it is no size. */
 export function sizeBytes(text: string, base: 1000 | 1024): number | null {
   const match = /^\+?((?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?) ?(?:b|([kmgtp])(?:i?b)?)?$/i.exec(text)
-  return match ? Math.trunc(Number(match[1]) * base ** ' kmgtp'.indexOf((match[2] || ' ').toLowerCase())) : null
+  return match
+    ? Math.trunc(Number(match[1]) * base ** ' kmgtp'.indexOf((match[2] || ' ').toLowerCase()))
+    : null
 }
 
 /** The same in `unit`s of bytes, rounded down; a bare number counts units already. */

@@ -8,6 +8,12 @@ export function asUser(uid?: number): string[] {
     if (uid === undefined) return []
     throw new Error('A child of another user needs setpriv (of util-linux).')
   }
-  const rights = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--inh-caps=-all', '--bounding-set=-all']
+  const rights = [
+    `--reuid=${uid}`,
+    `--regid=${uid}`,
+    '--clear-groups',
+    '--inh-caps=-all',
+    '--bounding-set=-all',
+  ]
   return [setpriv, '--no-new-privs', ...(uid === undefined ? [] : rights), '--']
 }

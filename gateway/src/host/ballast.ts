@@ -33,7 +33,9 @@ export class Ballast {
     await this.fillForStart()
     if (existsSync(this.#path) || (await this.#free()).bytes < ballastBytes * wantedTimes) return
     // In pieces: held whole it would weigh on the gateway's memory long after.
-    await writeFile(`${this.#path}.new`, Array<Buffer>(ballastBytes / piece.length).fill(piece), { flush: true })
+    await writeFile(`${this.#path}.new`, Array<Buffer>(ballastBytes / piece.length).fill(piece), {
+      flush: true,
+    })
     await rename(`${this.#path}.new`, this.#path)
   }
 

@@ -9,7 +9,12 @@ const root = '/sys/fs/cgroup'
 const v2 = {
   kind: 'cgroup v2',
   trees: [root],
-  files: { memory: 'memory.max', swap: 'memory.swap.max', processes: 'pids.max', oom: 'memory.events' },
+  files: {
+    memory: 'memory.max',
+    swap: 'memory.swap.max',
+    processes: 'pids.max',
+    oom: 'memory.events',
+  },
 }
 const v1 = {
   kind: 'cgroup v1',
@@ -34,7 +39,10 @@ export type Cgroup = AsyncDisposable & {
 }
 
 /** A control group of its own for one sandbox; null where we may not make one (no root, no such file system). */
-export async function openCgroup(limits: { memoryBytes: number; processes: number }): Promise<Cgroup | null> {
+export async function openCgroup(limits: {
+  memoryBytes: number
+  processes: number
+}): Promise<Cgroup | null> {
   const { kind, trees, files } = version
   const name = `${prefix}-${process.pid}.${startTimeOf(process.pid)}-${(count += 1)}`
   const folders = trees.map((tree) => join(tree, name))
@@ -47,7 +55,9 @@ export async function openCgroup(limits: { memoryBytes: number; processes: numbe
     await writeFile(join(memory, files.memory), `${limits.memoryBytes}`)
     await writeFile(join(processes, files.processes), `${limits.processes}`)
     // Absent where the kernel has no swap; v1 counts it on top of the memory, v2 apart from it.
-    await writeFile(join(memory, files.swap), version === v2 ? '0' : `${limits.memoryBytes}`).catch(() => {})
+    await writeFile(join(memory, files.swap), version === v2 ? '0' : `${limits.memoryBytes}`).catch(
+      () => {},
+    )
   } catch {
     for (const folder of folders) await rmdir(folder).catch(() => {})
     return null
@@ -55,7 +65,8 @@ export async function openCgroup(limits: { memoryBytes: number; processes: numbe
   return {
     kind,
     procsFiles: folders.map((folder) => join(folder, 'cgroup.procs')),
-    ranOutOfMemory: async () => /^oom_kill [1-9]/m.test(await readFile(join(memory, files.oom), 'utf8')),
+    ranOutOfMemory: async () =>
+      /^oom_kill [1-9]/m.test(await readFile(join(memory, files.oom), 'utf8')),
     [Symbol.asyncDispose]: async () => {
       for (const folder of folders) await remove(folder)
     },

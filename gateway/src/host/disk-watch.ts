@@ -78,7 +78,9 @@ export class DiskWatch {
     const free = `${inMb(freeBytes)} of ${inMb(sizeBytes)} free`
     if (!this.#tight) return { ok: true, detail: free }
     const { high } = this.#options
-    const files = isBelow(high, freeFiles, sizeFiles, sizeBytes) ? ` and ${freeFiles} of ${sizeFiles} files` : ''
+    const files = isBelow(high, freeFiles, sizeFiles, sizeBytes)
+      ? ` and ${freeFiles} of ${sizeFiles} files`
+      : ''
     return {
       ok: false,
       detail: `${free}${files}; nothing new is taken until ${inMb(bytesOf(high, sizeBytes))} are`,
@@ -108,19 +110,31 @@ export class DiskWatch {
    * Keeps room for an upload until the result is disposed: what it announced, less what has arrived and is on the disk.
    * Throws `no-space` when the disk cannot hold it beside the other uploads under way.
    */
-  reserve({ announcedBytes, arrivedBytes }: { announcedBytes: number; arrivedBytes: () => number }): Disposable {
+  reserve({
+    announcedBytes,
+    arrivedBytes,
+  }: {
+    announcedBytes: number
+    arrivedBytes: () => number
+  }): Disposable {
     this.assertRoom()
     const missing = () => Math.max(0, announcedBytes - arrivedBytes())
     const { freeBytes, sizeBytes } = this.#room
     const low = bytesOf(this.#options.low, sizeBytes)
-    const leftBytes = [...this.#announced].reduce((left, other) => left - other(), freeBytes - announcedBytes)
+    const leftBytes = [...this.#announced].reduce(
+      (left, other) => left - other(),
+      freeBytes - announcedBytes,
+    )
     // Not for what the disk could never hold: all caches would go for it.
     const wantedBytes = freeBytes - leftBytes + bytesOf(this.#options.high, sizeBytes)
-    const mayMake = !this.#making && performance.now() - this.#lastTry > restMs && wantedBytes < sizeBytes
+    const mayMake =
+      !this.#making && performance.now() - this.#lastTry > restMs && wantedBytes < sizeBytes
     if (leftBytes < low && mayMake) void this.makeRoom(wantedBytes / sizeBytes)
     if (sizeBytes > 0 && leftBytes < low * fullShare) {
       const detail = `The builder’s disk has ${inMb(freeBytes)} free, which is not enough for ${inMb(announcedBytes)} more beside the other uploads under way. Send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
-      throw new Problem('no-space', detail, { facts: { retryAfterSeconds, freeBytes, announcedBytes } })
+      throw new Problem('no-space', detail, {
+        facts: { retryAfterSeconds, freeBytes, announcedBytes },
+      })
     }
     this.#announced.add(missing)
     return { [Symbol.dispose]: () => this.#announced.delete(missing) }
@@ -144,10 +158,14 @@ export class DiskWatch {
     const { sizeBytes, freeBytes, freeFiles, sizeFiles } = this.#room
     const wanted = share === undefined ? bytesOf(high, sizeBytes) * 1.1 : share * sizeBytes
     // Caches are removed by their bytes: where files are short, half of what is there goes, whatever it weighs.
-    const wantedForFiles = isBelow(high, freeFiles, sizeFiles, sizeBytes) ? (freeBytes + sizeBytes) / 2 : 0
+    const wantedForFiles = isBelow(high, freeFiles, sizeFiles, sizeBytes)
+      ? (freeBytes + sizeBytes) / 2
+      : 0
     const wantedBytes = Math.max(wanted, wantedForFiles)
     this.#lastTry = performance.now()
-    return (this.#making ??= this.#makeRoom(Math.ceil(wantedBytes)).finally(() => (this.#making = undefined)))
+    return (this.#making ??= this.#makeRoom(Math.ceil(wantedBytes)).finally(
+      () => (this.#making = undefined),
+    ))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -165,13 +183,17 @@ export class DiskWatch {
     const [freeFiles, sizeFiles] = [found.ffree, found.files]
     this.#room = { freeBytes, sizeBytes, freeFiles, sizeFiles }
     const isShort = (mark: Watermark, share = 1) =>
-      freeBytes < bytesOf(mark, sizeBytes) * share || isBelow(mark, freeFiles, sizeFiles * share, sizeBytes)
+      freeBytes < bytesOf(mark, sizeBytes) * share ||
+      isBelow(mark, freeFiles, sizeFiles * share, sizeBytes)
     const isLow = isShort(low)
     if (isLow) this.#lastLow = performance.now()
     if (isShort(low, fullShare) && !this.#stopping) void this.#stop()
     const tight = isLow || (this.#tight && isShort(high))
     if (tight !== this.#tight)
-      log[tight ? 'error' : 'info'](this.#room, tight ? 'disk is short of room' : 'disk has room again')
+      log[tight ? 'error' : 'info'](
+        this.#room,
+        tight ? 'disk is short of room' : 'disk has room again',
+      )
     this.#tight = tight
     if (tight && !this.#making && performance.now() - this.#lastTry > restMs) void this.makeRoom()
   }
@@ -192,7 +214,8 @@ export class DiskWatch {
     if (!stopped && !youngest) return
     this.#lastStop = performance.now()
     this.#lastStopped = stopped ?? null
-    if (stopped) log.warn({ ...stopped, ...this.#room }, 'a build step filled the disk and was stopped')
+    if (stopped)
+      log.warn({ ...stopped, ...this.#room }, 'a build step filled the disk and was stopped')
     else if (youngest) {
       this.#inside.delete(youngest)
       youngest.abort(new Problem('no-space', 'The builder’s disk is full.'))
@@ -206,7 +229,8 @@ export class DiskWatch {
       await makeRoom(wantedBytes)
       await this.#look()
       const mayGoFurther = this.#inside.size === 0 && performance.now() >= this.#furtherAfter
-      if (this.#tight && mayGoFurther && (await makeMoreRoom(wantedBytes)) === true) this.#pauseFurther()
+      if (this.#tight && mayGoFurther && (await makeMoreRoom(wantedBytes)) === true)
+        this.#pauseFurther()
     } catch (err) {
       log.error({ err }, 'no room could be made on the disk')
     }
@@ -218,18 +242,26 @@ export class DiskWatch {
   #pauseFurther(): void {
     const now = performance.now()
     const isQuiet = now - this.#furtherAfter > furtherMs.longest
-    this.#furtherPauseMs = isQuiet ? furtherMs.first : Math.min(this.#furtherPauseMs * 2, furtherMs.longest)
+    this.#furtherPauseMs = isQuiet
+      ? furtherMs.first
+      : Math.min(this.#furtherPauseMs * 2, furtherMs.longest)
     this.#furtherAfter = now + this.#furtherPauseMs
   }
 }
 
 /** Marks are for bytes; of the files they mean the same share. */
-function isBelow(mark: Watermark, freeFiles: number, sizeFiles: number, sizeBytes: number): boolean {
+function isBelow(
+  mark: Watermark,
+  freeFiles: number,
+  sizeFiles: number,
+  sizeBytes: number,
+): boolean {
   if (sizeFiles === 0) return false // this file system does not count them
   return freeFiles < ('bytes' in mark ? mark.bytes / sizeBytes : mark.share) * sizeFiles
 }
 
-const bytesOf = (mark: Watermark, sizeBytes: number) => ('bytes' in mark ? mark.bytes : mark.share * sizeBytes)
+const bytesOf = (mark: Watermark, sizeBytes: number) =>
+  'bytes' in mark ? mark.bytes : mark.share * sizeBytes
 const inMb = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
 
 function rejectionOf(signal: AbortSignal): Promise<never> {

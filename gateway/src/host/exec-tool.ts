@@ -22,6 +22,11 @@ export async function execTool(name: string, args: string[], more: More = {}): P
 }
 
 function run(name: string, args: string[], more: More = {}) {
-  const child = { command: '/usr/bin/env', args: [name, ...args], env: { PATH: toolPath }, cwd: '/' }
+  const child = {
+    command: '/usr/bin/env',
+    args: [name, ...args],
+    env: { PATH: toolPath },
+    cwd: '/',
+  }
   return runChild({ ...child, timeoutMs, maxOutputBytes, ...more }, new AbortController().signal)
 }

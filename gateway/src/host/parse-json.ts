@@ -6,7 +6,10 @@ export const jsonLimits = { depth: 100, parts: 50_000 }
  * themselves for each level and would run out of stack. So are too many values, because each takes time. Throws a
  * SyntaxError.
  */
-export function parseJson(text: string, reviver?: (key: string, value: unknown) => unknown): unknown {
+export function parseJson(
+  text: string,
+  reviver?: (key: string, value: unknown) => unknown,
+): unknown {
   const flaw = flawOf(text)
   if (flaw) throw new SyntaxError(flaw)
   return JSON.parse(text, reviver)
@@ -28,7 +31,8 @@ function flawOf(text: string): string | null {
     else if (code === comma) parts++
     else if ((code | bracketBit) === opening) [depth, parts] = [depth + 1, parts + 1]
     else if ((code | bracketBit) === closing) depth--
-    if (depth > jsonLimits.depth) return `more than ${jsonLimits.depth} objects and lists are nested in each other`
+    if (depth > jsonLimits.depth)
+      return `more than ${jsonLimits.depth} objects and lists are nested in each other`
     if (parts > jsonLimits.parts) return `it has more than ${jsonLimits.parts} values`
   }
   return null

@@ -28,7 +28,9 @@ export function openSource(tree: SourceTree): ReadSource {
 
 function tooLarge(path: string, sizeBytes: number, limitBytes: number): Problem {
   const detail = `The file ${path} has ${sizeBytes} bytes; the gateway reads at most ${limitBytes} bytes of it. Make the file smaller, or let the build read it instead.`
-  return new Problem('source-file-too-large', detail, { facts: { file: path, sizeBytes, limitBytes } })
+  return new Problem('source-file-too-large', detail, {
+    facts: { file: path, sizeBytes, limitBytes },
+  })
 }
 
 /** Never through a link, and never waiting: a pipe may be in the file's place. */
@@ -69,6 +71,10 @@ function readUpTo(file: number, mostBytes: number): Buffer {
 }
 
 const changed = (path: string, cause?: unknown): Problem =>
-  new Problem('source-changed', `The file ${path} of the source is not what was sent. Deploy the source again.`, {
-    cause,
-  })
+  new Problem(
+    'source-changed',
+    `The file ${path} of the source is not what was sent. Deploy the source again.`,
+    {
+      cause,
+    },
+  )

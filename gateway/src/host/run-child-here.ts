@@ -11,7 +11,16 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
   const [command = child.command, ...args] = [...asUser(), child.command, ...child.args]
   const { env, cwd, input, outputs: further = [] } = child
   const stdin = input === undefined ? 'ignore' : 'pipe'
-  const start = { command, args, env, cwd, stdin, words: 'pipe', outputs: further.length, end: 'kill' } as const
+  const start = {
+    command,
+    args,
+    env,
+    cwd,
+    stdin,
+    words: 'pipe',
+    outputs: further.length,
+    end: 'kill',
+  } as const
   const { child: running, cutLifeline } = spawnChild(start)
   running.stdin?.on('error', () => {}).end(input) // it may end without reading
   if (further.length > 0) crashPoint('planning') // nobody but the planner hands back files
@@ -29,7 +38,9 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
   }, child.timeoutMs)
   signal.addEventListener('abort', killGroup)
   const words = gather([running.stdout!, running.stderr!], child.maxOutputBytes, killGroup)
-  const outputs = further.map((maxBytes, at) => gather([running.stdio[at + 3] as Readable], maxBytes, killGroup))
+  const outputs = further.map((maxBytes, at) =>
+    gather([running.stdio[at + 3] as Readable], maxBytes, killGroup),
+  )
   const all = [words, ...outputs]
   try {
     const [exitCode, killedBy] = (await once(running, 'exit')) as [number | null, string | null]

@@ -70,13 +70,17 @@ export async function runInSandbox(work: Sandboxed, signal: AbortSignal): Promis
     stdout: ended.stdout,
     stderr: ended.stderr,
     results: ended.outputs,
-    limitExceeded: wentOver({ ...ended, killedBy, outOfMemory: (await group?.ranOutOfMemory()) ?? false }, limits),
+    limitExceeded: wentOver(
+      { ...ended, killedBy, outOfMemory: (await group?.ranOutOfMemory()) ?? false },
+      limits,
+    ),
   }
 }
 
 /** How the limits on memory and processes are kept on this machine, for people. */
 export async function sandboxKind(): Promise<string> {
-  await using group = process.getuid?.() === 0 ? await openCgroup({ memoryBytes: 2 ** 26, processes: 1 }) : null
+  await using group =
+    process.getuid?.() === 0 ? await openCgroup({ memoryBytes: 2 ** 26, processes: 1 }) : null
   return `bubblewrap, ${group?.kind ?? 'limits for each process alone (no control groups)'}`
 }
 
@@ -84,9 +88,17 @@ export async function sandboxKind(): Promise<string> {
 const signalName = (number: number): string | null =>
   Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? null
 
-type Ended = { timedOut: boolean; truncated: boolean; killedBy: string | null; outOfMemory: boolean }
+type Ended = {
+  timedOut: boolean
+  truncated: boolean
+  killedBy: string | null
+  outOfMemory: boolean
+}
 
-function wentOver({ timedOut, truncated, killedBy, outOfMemory }: Ended, limits: SandboxLimits): string | null {
+function wentOver(
+  { timedOut, truncated, killedBy, outOfMemory }: Ended,
+  limits: SandboxLimits,
+): string | null {
   if (timedOut) return `took longer than ${limits.timeoutMs / 1000} s`
   if (truncated) {
     return `wrote more than the ${limits.maxOutputBytes} bytes of words or ${limits.maxResultBytes} bytes of results it may`
@@ -105,11 +117,22 @@ function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): stri
   const user = 1_000_000_000 + randomInt(1_000_000_000) // nobody else's, so limits by user are its own too
   const enter = network === null ? [] : ['/usr/bin/nsenter', `--net=${network}`, '--']
   const isolate = words('/usr/bin/unshare --mount --propagation private --')
-  const asRoot = ['/bin/sh', '-ec', gather, 'sh', ...procsFiles, '--', ...shown.map(([, outside]) => outside), '--']
+  const asRoot = [
+    '/bin/sh',
+    '-ec',
+    gather,
+    'sh',
+    ...procsFiles,
+    '--',
+    ...shown.map(([, outside]) => outside),
+    '--',
+  ]
   return [
     ...(isRoot ? [...enter, ...isolate, ...asRoot, ...asUser(user)] : []),
     bwrap,
-    ...words('--unshare-user --disable-userns --unshare-ipc --unshare-pid --unshare-uts --unshare-cgroup-try'),
+    ...words(
+      '--unshare-user --disable-userns --unshare-ipc --unshare-pid --unshare-uts --unshare-cgroup-try',
+    ),
     ...(network === null || !isRoot ? ['--unshare-net'] : []),
     // No --new-session: bwrap leaves our group some time before it asks to die with its parent, and would outlive us if
     // we died between the two. The terminal that it is meant to keep away is not there: the group has none.
@@ -117,9 +140,15 @@ function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): stri
     ...words('/usr /bin /sbin /lib /lib64').flatMap((path) => ['--ro-bind-try', path, path]),
     ...words(`--proc /proc --dev /dev --size ${limits.tmpBytes} --tmpfs /tmp`),
     ...work.folders.flatMap((folder) => ['--dir', folder]),
-    ...shown.flatMap(([inside, outside], at) => ['--ro-bind', isRoot ? `${counter}/${at}` : outside, inside]),
+    ...shown.flatMap(([inside, outside], at) => [
+      '--ro-bind',
+      isRoot ? `${counter}/${at}` : outside,
+      inside,
+    ]),
     ...words('--remount-ro /dev --remount-ro / --chdir / --'),
-    ...words(`/usr/bin/prlimit --cpu=${limits.cpuS}:${limits.cpuS + 5} --data=${limits.memoryBytes} --core=0`),
+    ...words(
+      `/usr/bin/prlimit --cpu=${limits.cpuS}:${limits.cpuS + 5} --data=${limits.memoryBytes} --core=0`,
+    ),
     ...words(`--fsize=${limits.tmpBytes} --nproc=${limits.processes} --nofile=1024 --`),
     '/bin/sh',
     '-c',

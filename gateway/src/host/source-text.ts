@@ -13,9 +13,16 @@ const encodings = [
  * refuses bytes that are not UTF-8 too. Without it they are replaced, as Docker and Go's JSON reader take them. A byte
  * order mark of UTF-8 stays: each format has its own rule for it.
  */
-export function sourceText(bytes: Uint8Array, path: string, code: ProblemCode, { strict = false } = {}): string {
+export function sourceText(
+  bytes: Uint8Array,
+  path: string,
+  code: ProblemCode,
+  { strict = false } = {},
+): string {
   const refuse = (what: string) =>
-    new Problem(code, `The file ${path} ${what}. Save it as UTF-8 and deploy again.`, { facts: { file: path } })
+    new Problem(code, `The file ${path} ${what}. Save it as UTF-8 and deploy again.`, {
+      facts: { file: path },
+    })
   const other = encodings.find(({ mark }) => mark.every((byte, at) => bytes[at] === byte))
   if (other) throw refuse(`is ${other.name}, not UTF-8`)
   try {

@@ -35,18 +35,24 @@ export function spawnChild(start: ChildStart): { child: ChildProcess; cutLifelin
   const { command, args, env, cwd, stdin, words, outputs, end } = start
   const room = lifelineNumber - firstOutput
   if (outputs > room) throw new Error(`A child has at most ${room} further outputs.`)
-  const child = spawn('/bin/sh', ['-c', script[end], 'lifeline', ...usualPriority(), command, ...args], {
-    env,
-    cwd,
-    detached: true, // a session and a group of its own
-    stdio: [
-      stdin,
-      words,
-      words,
-      ...Array.from({ length: room }, (_, at) => (at < outputs ? ('pipe' as const) : ('ignore' as const))),
-      'pipe',
-    ],
-  })
+  const child = spawn(
+    '/bin/sh',
+    ['-c', script[end], 'lifeline', ...usualPriority(), command, ...args],
+    {
+      env,
+      cwd,
+      detached: true, // a session and a group of its own
+      stdio: [
+        stdin,
+        words,
+        words,
+        ...Array.from({ length: room }, (_, at) =>
+          at < outputs ? ('pipe' as const) : ('ignore' as const),
+        ),
+        'pipe',
+      ],
+    },
+  )
   const lifeline = child.stdio[lifelineNumber as 3] as Duplex | undefined
   lifeline?.on('error', () => {}) // the watcher has ended
   lifeline?.resume()
@@ -68,5 +74,6 @@ done
 ${killGroup}`
 
 /** A shell adds PWD to what it was given. */
-const watched = (atEnd: string) => `(${closeAll}; read -r _ <&9; ${atEnd}) & unset PWD; exec "$@" 9<&-`
+const watched = (atEnd: string) =>
+  `(${closeAll}; read -r _ <&9; ${atEnd}) & unset PWD; exec "$@" 9<&-`
 const script = { kill: watched(killGroup), terminate: watched(terminate) }

@@ -24,7 +24,12 @@ export type SupervisedProcess = {
  * Starts a program that runs beside us. What it prints goes where ours does. When we die it gets SIGTERM, and its group
  * SIGKILL after 20 s (see `spawnChild`).
  */
-export async function supervise({ command, args, env, record }: ProgramStart): Promise<SupervisedProcess> {
+export async function supervise({
+  command,
+  args,
+  env,
+  record,
+}: ProgramStart): Promise<SupervisedProcess> {
   // What a terminal sends to us is not for it: we stop it, last.
   const start = {
     command,

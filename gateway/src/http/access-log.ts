@@ -4,7 +4,11 @@ import type { Logger } from '../log.ts'
 
 /** Names each request, and tells the operator's log how it ended. Never the query, never a header. */
 export function accessLog(log: Logger, stopping: AbortSignal) {
-  return ({ method, url = '', socket, headers }: IncomingMessage, response: ServerResponse, next: () => void): void => {
+  return (
+    { method, url = '', socket, headers }: IncomingMessage,
+    response: ServerResponse,
+    next: () => void,
+  ): void => {
     const [path] = url.split('?', 1)
     const requestId = randomUUID()
     const begun = { at: performance.now(), read: socket.bytesRead, written: socket.bytesWritten }

@@ -27,13 +27,25 @@ import {
   removeApp,
   rollBack,
 } from './routes/releases.ts'
-import { cancelRollout, createRollout, listRollouts, readRolloutRecord, type RolloutParts } from './routes/rollouts.ts'
+import {
+  cancelRollout,
+  createRollout,
+  listRollouts,
+  readRolloutRecord,
+  type RolloutParts,
+} from './routes/rollouts.ts'
 
 export type HttpParts = AppParts &
   RolloutParts & {
-    store: Pick<DeploymentStore, 'find' | 'list' | 'eventsAfter' | 'changed' | 'releases' | 'refuseBusyLane'>
+    store: Pick<
+      DeploymentStore,
+      'find' | 'list' | 'eventsAfter' | 'changed' | 'releases' | 'refuseBusyLane'
+    >
     /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
-    receive(body: Readable, more: { contentDigest?: string; signal: AbortSignal }): Promise<SourceFacts>
+    receive(
+      body: Readable,
+      more: { contentDigest?: string; signal: AbortSignal },
+    ): Promise<SourceFacts>
     /** Makes the record; from then on the deployment goes its way, whoever listens. */
     submit(asked: {
       app: string
@@ -52,7 +64,10 @@ export type HttpParts = AppParts &
      * Throws the Problem that says why no source is taken now. Else room is kept for what is announced and has not
      * arrived, until what is returned is disposed.
      */
-    assertAccepting(upload: { announcedBytes: number; arrivedBytes: () => number }): Disposable | void
+    assertAccepting(upload: {
+      announcedBytes: number
+      arrivedBytes: () => number
+    }): Disposable | void
     readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
     /** None: everything is allowed. */
     tokens: readonly string[]
@@ -108,12 +123,19 @@ export function httpApp(parts: HttpParts, authorize: Authorize): Express {
 
   for (const path of Object.values(routes))
     app.all(path, ({ method }) => {
-      throw new Problem('method-not-allowed', `${method} is not for this address; see docs/http.md.`)
+      throw new Problem(
+        'method-not-allowed',
+        `${method} is not for this address; see docs/http.md.`,
+      )
     })
   app.use(({ path }) => {
-    throw new Problem('route-not-found', `There is nothing at ${path.slice(0, 200)}; see docs/http.md.`)
+    throw new Problem(
+      'route-not-found',
+      `There is nothing at ${path.slice(0, 200)}; see docs/http.md.`,
+    )
   })
-  const onError: ErrorRequestHandler = (error, request, response, _next) => sendProblem(request, response, error, log)
+  const onError: ErrorRequestHandler = (error, request, response, _next) =>
+    sendProblem(request, response, error, log)
   app.use(onError)
   return app
 }

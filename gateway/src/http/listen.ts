@@ -75,8 +75,12 @@ export async function listen(parts: HttpParts, options: Options): Promise<Listen
     if (!isWebSocket(request) || !isForEvents(request)) putBack(false)
     else sockets.take({ request, socket, head }, () => putBack(true))
   })
-  server.on('clientError', (error, socket) => answerUnreadable(error, socket as Socket, connections))
-  server.on('connect', (request: IncomingMessage, line: Duplex) => refuseTunnel(request, line, connections))
+  server.on('clientError', (error, socket) =>
+    answerUnreadable(error, socket as Socket, connections),
+  )
+  server.on('connect', (request: IncomingMessage, line: Duplex) =>
+    refuseTunnel(request, line, connections),
+  )
   server.listen(port, host)
   await once(server, 'listening')
   server.on('error', (err) => parts.log.warn({ err }, 'connection not accepted'))
@@ -103,7 +107,8 @@ function refuseTunnel({ socket }: IncomingMessage, line: Duplex, connections: Co
   line.on('error', () => socket.destroy())
   socket.on('error', () => socket.destroy())
   if (connections.isBusy(socket)) return void socket.destroy()
-  line.end('HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', () =>
-    socket.destroySoon(),
+  line.end(
+    'HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
+    () => socket.destroySoon(),
   )
 }

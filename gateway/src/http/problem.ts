@@ -25,10 +25,16 @@ export async function sendProblem(
   }
 }
 
-async function send(request: IncomingMessage, response: ServerResponse, error: unknown, log: Logger): Promise<void> {
+async function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  log: Logger,
+): Promise<void> {
   const problem = foreseen(error)
   const requestId = response.getHeader('X-Request-Id')
-  if (problem.code === 'internal') log.error({ requestId, err: problem.cause ?? problem }, 'request failed')
+  if (problem.code === 'internal')
+    log.error({ requestId, err: problem.cause ?? problem }, 'request failed')
   if (response.headersSent || response.destroyed) return void response.destroy()
 
   const body = `${visibleJson({ ...problem.body(), ...(requestId !== undefined && { requestId }) })}\n`
@@ -36,11 +42,16 @@ async function send(request: IncomingMessage, response: ServerResponse, error: u
   response.setHeader('Content-Length', Buffer.byteLength(body))
   response.setHeader('Cache-Control', 'no-store')
   if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer')
-  if (problem.status === 426) response.setHeader('Upgrade', 'websocket').setHeader('Sec-WebSocket-Version', '13')
+  if (problem.status === 426)
+    response.setHeader('Upgrade', 'websocket').setHeader('Sec-WebSocket-Version', '13')
   if (problem.status === 503 || problem.status === 507)
-    response.setHeader('Retry-After', Number(problem.facts['retryAfterSeconds'] ?? retryAfterSeconds))
+    response.setHeader(
+      'Retry-After',
+      Number(problem.facts['retryAfterSeconds'] ?? retryAfterSeconds),
+    )
   const uploading =
-    !request.complete && (request.headers['transfer-encoding'] ?? request.headers['content-length']) !== undefined
+    !request.complete &&
+    (request.headers['transfer-encoding'] ?? request.headers['content-length']) !== undefined
   if (uploading) response.setHeader('Connection', 'close')
   response.writeHead(problem.status)
   response.write(body)
@@ -56,5 +67,7 @@ async function send(request: IncomingMessage, response: ServerResponse, error: u
 function foreseen(error: unknown): Problem {
   const isOurs = error instanceof Problem || !(error instanceof Error)
   const unreadable = !isOurs && 'status' in error && error.status === 400
-  return unreadable ? new Problem('request-invalid', `${error.message}.`, { cause: error }) : asProblem(error)
+  return unreadable
+    ? new Problem('request-invalid', `${error.message}.`, { cause: error })
+    : asProblem(error)
 }

@@ -2,15 +2,21 @@ import type { IncomingMessage } from 'node:http'
 import { Problem } from '#api/problem.ts'
 
 /** A request's query. */
-export const queryOf = ({ url = '' }: Pick<IncomingMessage, 'url'>) => new URL(url, 'http://gateway').searchParams
+export const queryOf = ({ url = '' }: Pick<IncomingMessage, 'url'>) =>
+  new URL(url, 'http://gateway').searchParams
 
 /** The query of a call that knows these words and takes nothing else, neither there nor in a body. */
-export function knownQuery(request: Pick<IncomingMessage, 'url' | 'headers'>, ...known: string[]): URLSearchParams {
+export function knownQuery(
+  request: Pick<IncomingMessage, 'url' | 'headers'>,
+  ...known: string[]
+): URLSearchParams {
   const query = queryOf(request)
   const unknown = [...query.keys()].find((name) => !known.includes(name))
   const knows = known.length > 0 ? `knows ${known.join(', ')}` : 'takes no options'
   if (unknown !== undefined)
-    throw new Problem('option-unknown', `This call ${knows}; not ${unknown.slice(0, 100)}.`, { facts: { known } })
+    throw new Problem('option-unknown', `This call ${knows}; not ${unknown.slice(0, 100)}.`, {
+      facts: { known },
+    })
   refuseBody(request)
   return query
 }
@@ -32,12 +38,17 @@ export function wholeNumber(name: string, value: string): number {
 }
 
 /** Which page of a list is asked for. A cursor is the number of the last that was shown, or as `cursor` says. */
-export function pageQuery(query: URLSearchParams, cursor = /^\d{1,15}$/): { limit: number; before: string | null } {
+export function pageQuery(
+  query: URLSearchParams,
+  cursor = /^\d{1,15}$/,
+): { limit: number; before: string | null } {
   const before = query.get('cursor')
-  if (before !== null && !cursor.test(before)) throw notSo('cursor', 'the `next` of the page before')
+  if (before !== null && !cursor.test(before))
+    throw notSo('cursor', 'the `next` of the page before')
   const limit = wholeNumber('limit', query.get('limit') ?? '20')
   if (limit < 1 || limit > 100) throw notSo('limit', 'a number from 1 to 100')
   return { limit, before }
 }
 
-const notSo = (name: string, what: string) => new Problem('option-invalid', `The option ${name} is ${what}.`)
+const notSo = (name: string, what: string) =>
+  new Problem('option-invalid', `The option ${name} is ${what}.`)

@@ -12,7 +12,11 @@ const statuses: Record<string, string> = {
  * Answers what Node's parser could not read, and closes. Node by itself cuts the connection at once: a caller that still
  * sends then sees a reset instead of the answer.
  */
-export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket, connections: Connections): void {
+export function answerUnreadable(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  connections: Connections,
+): void {
   if (socket.writableEnded) return // nothing behind it is readable either
   if (!socket.writable) return void socket.destroy()
   socket.end(connections.hasBegunAnswer(socket) ? '' : answerTo(error)) // after what is written of the answer begun

@@ -27,8 +27,14 @@ export class Upgrades {
    */
   readonly take = (request: IncomingMessage): boolean => {
     const { socket, httpVersion, headers } = request
-    const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-    return httpVersion === '1.1' && !hasBody && !this.#connections.isBusy(socket) && !this.#refused.has(socket)
+    const hasBody =
+      headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+    return (
+      httpVersion === '1.1' &&
+      !hasBody &&
+      !this.#connections.isBusy(socket) &&
+      !this.#refused.has(socket)
+    )
   }
 
   /** Lets the server read a request again, as plain HTTP; with the header `Upgrade` where it is refused for that. */
@@ -45,4 +51,5 @@ export class Upgrades {
   }
 }
 
-export const isWebSocket = ({ headers }: IncomingMessage): boolean => headers.upgrade?.toLowerCase() === 'websocket'
+export const isWebSocket = ({ headers }: IncomingMessage): boolean =>
+  headers.upgrade?.toLowerCase() === 'websocket'

@@ -22,7 +22,9 @@ const public6 = '2000::/3'
 const closed6 = '2001::/23 2001:db8::/32 2002::/16 3fff::/20'
 
 /** Where these are there and say 1, packets between two ports of a bridge pass the forward hook of IP. */
-const bridgedTraffic = ['ip', 'ip6'].map((family) => `/proc/sys/net/bridge/bridge-nf-call-${family}tables`)
+const bridgedTraffic = ['ip', 'ip6'].map(
+  (family) => `/proc/sys/net/bridge/bridge-nf-call-${family}tables`,
+)
 
 /**
  * Puts up the walls around build steps: they reach the public network and nothing else, not this machine, not each
@@ -31,7 +33,8 @@ const bridgedTraffic = ['ip', 'ip6'].map((family) => `/proc/sys/net/bridge/bridg
  */
 export async function putUpNetworkRules(network: BuildNetwork): Promise<{ stepsApart: boolean }> {
   await nft(networkRules(network)).catch((cause: unknown) => {
-    const detail = 'nft could not put up the walls around build steps; the gateway needs nftables and root for it'
+    const detail =
+      'nft could not put up the walls around build steps; the gateway needs nftables and root for it'
     throw new Problem('not-ready', detail, { cause })
   })
   const shown = await showBridgedTraffic()
@@ -65,10 +68,17 @@ const nft = (rules: string): Promise<void> => execTool('nft', ['-f', '-'], { inp
  * same on every bridge: where the hook of IP does not see them (`shown`), they and IPv6 end on all bridges. The first
  * table that the kernel takes counts.
  */
-export function neighbourRules(bridge: string, subnets: readonly string[], shown: boolean): string[] {
+export function neighbourRules(
+  bridge: string,
+  subnets: readonly string[],
+  shown: boolean,
+): string[] {
   const table = (rules: string[]) =>
     replacedTable(`bridge ${tableName(bridge)}`, chain('to_neighbours', 'forward', rules))
-  const own = subnets.flatMap((subnet) => [...fromAndTo(subnet), ...fromAndTo(subnet, 'arp', 'ip ')])
+  const own = subnets.flatMap((subnet) => [
+    ...fromAndTo(subnet),
+    ...fromAndTo(subnet, 'arp', 'ip '),
+  ])
   const ofLinks = [...fromAndTo('169.254.0.0/16'), 'ether type ip6 drop']
   const rules = [...own, ...(shown ? [] : ofLinks)].map((rule) => `${rule} comment "${bridge}"`)
   return [
@@ -81,7 +91,9 @@ const fromAndTo = (range: string, kind = 'ip', of = '') =>
   ['saddr', 'daddr'].map((which) => `${kind} ${which} ${of}${range} drop`)
 
 const subnetsOf = (bridge: string) =>
-  (networkInterfaces()[bridge] ?? []).flatMap(({ family, cidr }) => (family === 'IPv4' && cidr ? [cidr] : []))
+  (networkInterfaces()[bridge] ?? []).flatMap(({ family, cidr }) =>
+    family === 'IPv4' && cidr ? [cidr] : [],
+  )
 
 /** The rules, as nft reads them. They come before the network plugins' own, and only ever drop. */
 export function networkRules({ bridge, dns, allow }: BuildNetwork): string {
@@ -90,7 +102,11 @@ export function networkRules({ bridge, dns, allow }: BuildNetwork): string {
     ...perFamily(dns, (to) => `${to} meta l4proto { tcp, udp } th dport 53 accept`),
     ...perFamily(allow, (to) => `${to} accept`),
   ]
-  const closed = [`ip daddr ${set(closed4)} drop`, `ip6 daddr != ${public6} drop`, `ip6 daddr ${set(closed6)} drop`]
+  const closed = [
+    `ip daddr ${set(closed4)} drop`,
+    `ip6 daddr != ${public6} drop`,
+    `ip6 daddr ${set(closed6)} drop`,
+  ]
   const ofSteps = (rules: string[]) => rules.map((rule) => `iifname "${bridge}" ${rule}`)
   return replacedTable(`inet ${tableName(bridge)}`, [
     ...chain('to_this_machine', 'input', ofSteps([...open, 'drop'])),

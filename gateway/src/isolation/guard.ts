@@ -14,7 +14,10 @@ type Parts = {
 const pollMs = 500
 const proveMs = 60_000
 const maxPauseMs = 30_000
-const unproven = new Problem('not-ready', 'no canary build has ended yet with the build daemon that is there now')
+const unproven = new Problem(
+  'not-ready',
+  'no canary build has ended yet with the build daemon that is there now',
+)
 const isUnavailable = ({ code }: Problem) => code === 'buildkit-unavailable'
 
 /**
@@ -51,7 +54,8 @@ export class NetworkGuard {
 
   /** Whether work is taken: not before the first proof, nor once one failed. For a daemon that is away it is. */
   get open(): boolean {
-    const waits = this.#proof !== null && (this.#missing === unproven || isUnavailable(this.#missing))
+    const waits =
+      this.#proof !== null && (this.#missing === unproven || isUnavailable(this.#missing))
     return waits || this.status.ok
   }
 
@@ -67,7 +71,10 @@ export class NetworkGuard {
   }
 
   #refusal(): Problem {
-    return new Problem('not-ready', `No build runs until its network is proven closed: ${this.#missing.message}.`)
+    return new Problem(
+      'not-ready',
+      `No build runs until its network is proven closed: ${this.#missing.message}.`,
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,7 +21,10 @@ const certificates = '/etc/ssl'
  * with the walls of build steps around its end. Named after the folder, so that a gateway finds what it left behind when
  * it was killed.
  */
-export async function openLookupNetwork(dir: string, { dns, allow }: Pick<BuildNetwork, 'dns' | 'allow'>) {
+export async function openLookupNetwork(
+  dir: string,
+  { dns, allow }: Pick<BuildNetwork, 'dns' | 'allow'>,
+) {
   const hash = createHash('sha256').update(dir).digest()
   const name = `tarmac_p${hash.toString('hex', 0, 3)}`
   const close = async () => {
@@ -59,7 +62,8 @@ export async function openLookupNetwork(dir: string, { dns, allow }: Pick<BuildN
     return { namespace: `/run/netns/${name}`, readOnlyMounts, [Symbol.asyncDispose]: close }
   } catch (cause) {
     await close()
-    const advice = 'The gateway needs root, iproute2 and nftables for it; or set TARMAC_PLAN_NETWORK=none.'
+    const advice =
+      'The gateway needs root, iproute2 and nftables for it; or set TARMAC_PLAN_NETWORK=none.'
     throw new Problem('not-ready', `The planner’s network could not be made. ${advice}`, { cause })
   }
 }
@@ -69,7 +73,9 @@ const natRules = (name: string, own: string) =>
 
 /** The first three numbers of an address in 198.18.0.0/15, the test range, where no network of anybody's is. */
 function freeSubnet(seed: number): string {
-  const taken = new Set(Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => address) ?? []))
+  const taken = new Set(
+    Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => address) ?? []),
+  )
   for (let n = seed; n < seed + 2 ** 15; n++) {
     const subnet = `198.${18 + ((n >> 8) & 1)}.${n & 255}`
     if (!taken.has(`${subnet}.1`)) return subnet

@@ -28,7 +28,8 @@ export async function verifyIsolation(
   { ports, ...network }: BuildNetwork & { ports: readonly number[] },
   signal: AbortSignal,
 ): Promise<string> {
-  const { stepsApart } = network.bridge === '' ? { stepsApart: true } : await putUpNetworkRules(network)
+  const { stepsApart } =
+    network.bridge === '' ? { stepsApart: true } : await putUpNetworkRules(network)
   using listener = await listenEverywhere()
   const hosts = listener.addresses.map((address) => address.replace(/%.*/, '%eth0')) // its only link, for link-local
   const mapped = hosts.filter((host) => isIPv4(host)).map((host) => `::ffff:${host}`)
@@ -39,10 +40,14 @@ export async function verifyIsolation(
   refuse(reached, things)
   return [
     `a build step reached none of ${targets.length} places on this machine, no socket and no device of it`,
-    ...(stepsApart ? [] : ['steps at work side by side can reach each other: this kernel cannot filter a bridge']),
+    ...(stepsApart
+      ? []
+      : ['steps at work side by side can reach each other: this kernel cannot filter a bridge']),
     ...(limited
       ? []
-      : ['build steps have no limits on memory and processes: their daemon is not one of the gateway’s']),
+      : [
+          'build steps have no limits on memory and processes: their daemon is not one of the gateway’s',
+        ]),
   ].join('; ')
 }
 
@@ -70,7 +75,11 @@ export async function triedFromStep(
   const tree = await busyboxTree()
   using context = buildkit.serveContext('network canary', tree, { ignore: [] })
   const tar = http(context.url, { filename: context.filename }, '[internal] receive the canary')
-  const root = copy(scratch, tar, { src: `/${context.filename}`, dest: '/', attemptUnpackDockerCompatibility: true })
+  const root = copy(scratch, tar, {
+    src: `/${context.filename}`,
+    dest: '/',
+    attemptUnpackDockerCompatibility: true,
+  })
   const list = targets.map(({ host, port }) => `${host} ${port}`)
   const step = exec(root, {
     args: ['/busybox', 'sh', '-c', script, 'sh', ...list],
@@ -89,15 +98,21 @@ export async function triedFromStep(
       secrets: new Map(),
       rebuild: false,
       cache: null,
-      emit: (event) => event.type === 'log' && event.stream === 'stdout' && lines.push(...event.text.split('\n')),
+      emit: (event) =>
+        event.type === 'log' && event.stream === 'stdout' && lines.push(...event.text.split('\n')),
       pushing: () => {},
     },
     signal,
   )
   const probe = readProbe(lines)
   if (!lines.includes('reached itself') || !lines.includes(`tried ${targets.length}`) || !probe)
-    throw new Problem('not-ready', 'the canary build did not say how it went', { cause: new Error(lines.join('\n')) })
-  return { ...probe, reached: targets.filter(({ host, port }) => lines.includes(`reached ${host} ${port}`)) }
+    throw new Problem('not-ready', 'the canary build did not say how it went', {
+      cause: new Error(lines.join('\n')),
+    })
+  return {
+    ...probe,
+    reached: targets.filter(({ host, port }) => lines.includes(`reached ${host} ${port}`)),
+  }
 }
 
 /**
@@ -128,8 +143,19 @@ async function busyboxTree() {
     const bytes = await readFile(path).catch(() => null)
     if (!bytes) continue
     const sha256 = createHash('sha256').update(bytes).digest('hex')
-    const entries: TreeEntry[] = [{ type: 'file', path: basename(path), mode: 0o755, sizeBytes: bytes.length, sha256 }]
-    return { digest: treeDigest(entries), files: 1, sizeBytes: bytes.length, root: dirname(path), entries }
+    const entries: TreeEntry[] = [
+      { type: 'file', path: basename(path), mode: 0o755, sizeBytes: bytes.length, sha256 },
+    ]
+    return {
+      digest: treeDigest(entries),
+      files: 1,
+      sizeBytes: bytes.length,
+      root: dirname(path),
+      entries,
+    }
   }
-  throw new Problem('not-ready', 'the canary build needs /bin/busybox on this machine; install busybox-static')
+  throw new Problem(
+    'not-ready',
+    'the canary build needs /bin/busybox on this machine; install busybox-static',
+  )
 }

@@ -20,8 +20,15 @@ export const image = (identifier: string, platform: Platform, name?: string): No
   node({ source: { identifier: `docker-image://${identifier}` }, platform }, noInputs, name)
 
 /** One file from a web server. With its `checksum` known (`sha256:…`), BuildKit asks only when it lacks the bytes. */
-export const http = (url: string, file: { filename: string; checksum?: string | undefined }, name?: string): Node => {
-  const attrs = { 'http.filename': file.filename, ...(file.checksum && { 'http.checksum': file.checksum }) }
+export const http = (
+  url: string,
+  file: { filename: string; checksum?: string | undefined },
+  name?: string,
+): Node => {
+  const attrs = {
+    'http.filename': file.filename,
+    ...(file.checksum && { 'http.checksum': file.checksum }),
+  }
   return node({ source: { identifier: url, attrs } }, noInputs, name)
 }
 
@@ -106,7 +113,10 @@ export function marshal(result: Node, { ignoreCache = false } = {}): Uint8Array 
   const nodes = operations(result)
   const metadata = nodes.map(({ digest, op, name }) => [
     digest,
-    { ignore_cache: ignoreCache && op.exec !== undefined, description: name ? { 'llb.customname': name } : {} },
+    {
+      ignore_cache: ignoreCache && op.exec !== undefined,
+      description: name ? { 'llb.customname': name } : {},
+    },
   ])
   const pointer = Op.encode({ inputs: [{ digest: result.digest }] })
   return Definition.encode({
@@ -118,7 +128,13 @@ export function marshal(result: Node, { ignoreCache = false } = {}): Uint8Array 
 function node(own: Op, { nodes, digests }: Inputs, name: string | undefined): Node {
   const op = { inputs: digests.map((digest) => ({ digest })), ...own }
   const bytes = Op.encode(op)
-  return { op, bytes, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`, inputs: nodes, name }
+  return {
+    op,
+    bytes,
+    digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
+    inputs: nodes,
+    name,
+  }
 }
 
 type Inputs = { readonly nodes: readonly Node[]; readonly digests: readonly string[] }

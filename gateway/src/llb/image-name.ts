@@ -5,7 +5,9 @@ const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
 const path = `${component}(?:/${component})*`
 const tag = '[\\w][\\w.-]{0,127}'
 const digest = 'sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}'
-const reference = new RegExp(`^(?:(?:${host})/)?(?<path>${path})(?<tag>:${tag})?(?<digest>@(?:${digest}))?$`)
+const reference = new RegExp(
+  `^(?:(?:${host})/)?(?<path>${path})(?<tag>:${tag})?(?<digest>@(?:${digest}))?$`,
+)
 
 /** Longer than any image reference: 255 characters of a name, a tag and the longest digest. */
 const maxChars = 1024
@@ -14,7 +16,9 @@ const maxChars = 1024
 export function imageName(text: string): string | null {
   if (text.length > maxChars) return null
   const [first = '', ...others] = text.split('/')
-  const isHost = others.length > 0 && (first === 'localhost' || /[.:]/.test(first) || first !== first.toLowerCase())
+  const isHost =
+    others.length > 0 &&
+    (first === 'localhost' || /[.:]/.test(first) || first !== first.toLowerCase())
   const domain = isHost && first !== 'index.docker.io' ? first : 'docker.io'
   const rest = isHost ? others.join('/') : text
   const full = `${domain}/${domain === 'docker.io' && !rest.includes('/') ? 'library/' : ''}${rest}`

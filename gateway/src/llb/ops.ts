@@ -4,7 +4,11 @@ import type { Encodable } from './wire.ts'
 // BuildKit's build graph on the wire (its solver/pb/ops.proto): the fields that are written here, under the names of
 // BuildKit's own JSON. -1 stands for "none" in inputs and outputs, and for "keep" in modes and timestamps.
 
-const Platform = message({ Architecture: one(1, string), OS: one(2, string), Variant: one(3, string) })
+const Platform = message({
+  Architecture: one(1, string),
+  OS: one(2, string),
+  Variant: one(3, string),
+})
 export type Platform = Encodable<typeof Platform>
 
 const Input = message({ digest: one(1, string), index: one(2, int) })
@@ -30,7 +34,11 @@ const Mount = message({
   cacheOpt: one(20, message({ ID: one(1, string), sharing: one(2, int) })),
 })
 const SecretEnv = message({ ID: one(1, string), name: one(2, string) })
-const ExecOp = message({ meta: one(1, Meta), mounts: many(2, Mount), secretenv: many(5, SecretEnv) })
+const ExecOp = message({
+  meta: one(1, Meta),
+  mounts: many(2, Mount),
+  secretenv: many(5, SecretEnv),
+})
 
 const Copy = message({
   src: one(1, string),
@@ -45,8 +53,18 @@ const Copy = message({
   timestamp: one(11, int),
   exclude_patterns: many(13, string),
 })
-const Mkfile = message({ path: one(1, string), mode: one(2, int), data: one(3, bytes), timestamp: one(5, int) })
-const Mkdir = message({ path: one(1, string), mode: one(2, int), makeParents: one(3, bool), timestamp: one(5, int) })
+const Mkfile = message({
+  path: one(1, string),
+  mode: one(2, int),
+  data: one(3, bytes),
+  timestamp: one(5, int),
+})
+const Mkdir = message({
+  path: one(1, string),
+  mode: one(2, int),
+  makeParents: one(3, bool),
+  timestamp: one(5, int),
+})
 const FileAction = message({
   input: one(1, int),
   secondaryInput: one(2, int),

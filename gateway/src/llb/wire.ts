@@ -21,8 +21,12 @@ type Field<Out, In> = {
 }
 // oxlint-disable-next-line typescript/no-explicit-any -- a table holds fields of every type; each keeps its own
 type Fields = Record<string, Field<any, any>>
-type OutOf<F extends Fields> = { [K in keyof F]: F[K] extends Field<infer Out, infer _> ? Out : never }
-type InOf<F extends Fields> = { [K in keyof F]?: (F[K] extends Field<infer _, infer In> ? In : never) | undefined }
+type OutOf<F extends Fields> = {
+  [K in keyof F]: F[K] extends Field<infer Out, infer _> ? Out : never
+}
+type InOf<F extends Fields> = {
+  [K in keyof F]?: (F[K] extends Field<infer _, infer In> ? In : never) | undefined
+}
 export type Message<F extends Fields> = Codec<OutOf<F> | undefined, InOf<F>> & {
   encode(value: InOf<F>): Uint8Array
   decode(bytes: Uint8Array): OutOf<F>
@@ -33,7 +37,9 @@ export type Decoded<M> = M extends Message<infer F> ? OutOf<F> : never
 export type Encodable<M> = M extends Message<infer F> ? InOf<F> : never
 
 export function message<F extends Fields>(fields: F): Message<F> {
-  const byNumber = new Map(Object.entries(fields).map(([name, field]) => [field.no, { name, field }]))
+  const byNumber = new Map(
+    Object.entries(fields).map(([name, field]) => [field.no, { name, field }]),
+  )
   const body = (to: Writer, value: InOf<F>) => {
     for (const [name, field] of Object.entries(fields)) {
       const given = value[name]
@@ -80,7 +86,10 @@ export const one = <Out, In>(no: number, codec: Codec<Out, In>): Field<Out, In> 
   read: (from, wire) => (from.expect(wire, codec.wire), codec.read(from)),
 })
 
-export const many = <Out, In>(no: number, codec: Codec<Out, In>): Field<NonNullable<Out>[], readonly In[]> => ({
+export const many = <Out, In>(
+  no: number,
+  codec: Codec<Out, In>,
+): Field<NonNullable<Out>[], readonly In[]> => ({
   no,
   empty: () => [],
   write(to, values) {
@@ -156,7 +165,8 @@ export const int: Codec<number> = {
 }
 /** google.protobuf.Timestamp, as milliseconds since 1970. */
 export const Timestamp = message({ seconds: one(1, int), nanos: one(2, int) })
-export const millis = (time: Decoded<typeof Timestamp>): number => time.seconds * 1000 + time.nanos / 1e6
+export const millis = (time: Decoded<typeof Timestamp>): number =>
+  time.seconds * 1000 + time.nanos / 1e6
 
 class Writer {
   readonly #parts: Uint8Array[] = []
@@ -222,7 +232,8 @@ class Reader {
   bytes(): Uint8Array {
     const length = this.varint()
     const end = this.#at + length
-    if (length < 0 || end > this.#bytes.length) throw new Error('protobuf: message ends in the middle of a field')
+    if (length < 0 || end > this.#bytes.length)
+      throw new Error('protobuf: message ends in the middle of a field')
     const value = this.#bytes.subarray(this.#at, end)
     this.#at = end
     return value

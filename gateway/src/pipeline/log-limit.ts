@@ -32,7 +32,8 @@ export class LogLimit {
     this.#steps.set(event.step, tail)
     const sizeBytes = event.type === 'log' ? Buffer.byteLength(event.text) + 1 : gapBytes
     const fits =
-      tail.keptBytes + sizeBytes <= this.#limits.stepBytes && this.#allBytes + sizeBytes <= this.#limits.allBytes
+      tail.keptBytes + sizeBytes <= this.#limits.stepBytes &&
+      this.#allBytes + sizeBytes <= this.#limits.allBytes
     if (!fits || tail.begun) return event.type === 'log' ? tail.hold(event) : tail.skip(event)
     tail.keptBytes += sizeBytes
     this.#allBytes += sizeBytes
@@ -104,7 +105,8 @@ class Tail {
 
   /** What is held; lines of one stream that follow each other as one event. */
   give(): NewEvent[] {
-    const events: NewEvent[] = this.#dropped.lines > 0 ? [{ type: 'dropped', step: this.#step, ...this.#dropped }] : []
+    const events: NewEvent[] =
+      this.#dropped.lines > 0 ? [{ type: 'dropped', step: this.#step, ...this.#dropped }] : []
     const lines: LogEvent[] = []
     for (const { text, ...about } of this.#held.slice(this.#gone)) {
       const last = lines.at(-1)

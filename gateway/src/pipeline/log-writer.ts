@@ -11,7 +11,10 @@ const lastLinesKept = 20
 const maxLastLineLetters = 1000
 /** How often a step that has said too much shows that it is alive. */
 const showTailsMs = 20_000
-const gap: NewEvent = { type: 'gap', text: 'What was told here could not be written and is missing.' }
+const gap: NewEvent = {
+  type: 'gap',
+  text: 'What was told here could not be written and is missing.',
+}
 const noLimits: LogLimits = { stepBytes: Infinity, allBytes: Infinity, tailBytes: 0 }
 
 /** Gathers what a deployment tells, takes secrets out of it, and appends it in batches: one transaction for many lines. */
@@ -84,7 +87,8 @@ export class LogWriter {
     for (const event of emitted) this.#remember(event)
     const events = emitted.flatMap((event) => this.#limit.take(event))
     if (tails) for (const event of this.#limit.give()) events.push(event)
-    if (this.#limit.holds) this.#tailTimer ??= setTimeout(() => void this.#write({ tails: true }), showTailsMs)
+    if (this.#limit.holds)
+      this.#tailTimer ??= setTimeout(() => void this.#write({ tails: true }), showTailsMs)
     else {
       clearTimeout(this.#tailTimer)
       this.#tailTimer = undefined
@@ -107,7 +111,10 @@ export class LogWriter {
   #remember(event: NewEvent): void {
     if (event.type === 'log' && event.step !== null) {
       const fresh = event.text.split('\n').map((line) => line.slice(0, maxLastLineLetters))
-      this.#lastLines.set(event.step, [...(this.#lastLines.get(event.step) ?? []), ...fresh].slice(-lastLinesKept))
+      this.#lastLines.set(
+        event.step,
+        [...(this.#lastLines.get(event.step) ?? []), ...fresh].slice(-lastLinesKept),
+      )
     }
     if (event.type !== 'step' || event.status === 'started') return
     const lines = this.#lastLines.get(event.step)

@@ -20,7 +20,12 @@ import { PlanCache } from '../railpack/plan-cache.ts'
 import { planSource, type PlannedSource } from '../railpack/plan-source.ts'
 import { sourceTree } from '../railpack/compile/source-node.ts'
 import { auditIps, publicIps } from '../commands/drift.ts'
-import { buildImage, checkPlatforms, type BuildDeps, type BuildSettings } from '../build/build-image.ts'
+import {
+  buildImage,
+  checkPlatforms,
+  type BuildDeps,
+  type BuildSettings,
+} from '../build/build-image.ts'
 import { findRelease, changedSecrets } from '../commands/releases.ts'
 import type { DeployWork, Steps } from './steps.ts'
 import type { Vault } from '../secrets/vault.ts'
@@ -64,7 +69,14 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
       const { id, number, app, options } = deployment
       const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
       await checkPlatforms(buildkit, options, signal)
-      await deployer.preflight({ id, number, app, options, desired: forOwner(desired, options), signal })
+      await deployer.preflight({
+        id,
+        number,
+        app,
+        options,
+        desired: forOwner(desired, options),
+        signal,
+      })
       for (const text of desired.warnings) emit({ type: 'warning', text })
       const { image, dockerfile } = desired.build
       const flyBuild = { ...(image && { image }), ...(dockerfile && { dockerfile }) }
@@ -72,12 +84,26 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
       const planner = await settings.planner()
       const planning = () => void warmSourceCache(app, tree, signal).catch(() => {}) // the build says what is wrong
       const planned = planSource(
-        { planner, app, tree, options, secretNames, flyBuild, network: lookups, cache, emit, planning },
+        {
+          planner,
+          app,
+          tree,
+          options,
+          secretNames,
+          flyBuild,
+          network: lookups,
+          cache,
+          emit,
+          planning,
+        },
         signal,
       )
       // Before the build, for Fly's registry knows no repository without its app; made after the plan, so that a source
       // that cannot be built makes none.
-      const [plan, ensured] = await Promise.allSettled([planned, ensureApp(app, planned, emit, signal)])
+      const [plan, ensured] = await Promise.allSettled([
+        planned,
+        ensureApp(app, planned, emit, signal),
+      ])
       if (plan.status === 'rejected') throw plan.reason
       if (ensured.status === 'rejected') throw ensured.reason
       return plan.value
@@ -91,7 +117,16 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
         throw error
       })
       const flyBuild = desiredOf(deployment, tree).build
-      return buildImage(deps, settings, { deployment, tree, secrets, plan, flyBuild, pushing, emit, signal })
+      return buildImage(deps, settings, {
+        deployment,
+        tree,
+        secrets,
+        plan,
+        flyBuild,
+        pushing,
+        emit,
+        signal,
+      })
     },
 
     async deploy(given) {
@@ -110,11 +145,19 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
       const [ips, secrets] = [publicIps(fly, app, signal), secretsOf(app, signal)] // the watch takes longer
       const { url, desired } = await deployer.verify(work)
       await auditIps(fly, app, await ips, settings.publicIps, emit, signal)
-      return { url, release: { desired: { ...desired, build: {}, warnings: [] }, secrets: await secrets } }
+      return {
+        url,
+        release: { desired: { ...desired, build: {}, warnings: [] }, secrets: await secrets },
+      }
     },
   }
 
-  async function ensureApp(app: string, wanted: Promise<unknown>, emit: EventSink, signal: AbortSignal): Promise<void> {
+  async function ensureApp(
+    app: string,
+    wanted: Promise<unknown>,
+    emit: EventSink,
+    signal: AbortSignal,
+  ): Promise<void> {
     const made = await deployer.ensureApp(app, wanted, signal)
     if (!made) return
     await store.releases.recordCreatedApp(app, made.id ?? null)
@@ -127,18 +170,27 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
   }
 
   /** A release before the newest one comes back without the secrets that it had. */
-  async function warnChangedSecrets({ deployment: { app, owner, from }, emit, signal }: DeployWork): Promise<void> {
+  async function warnChangedSecrets({
+    deployment: { app, owner, from },
+    emit,
+    signal,
+  }: DeployWork): Promise<void> {
     if (from?.app !== app || from.owner !== owner) return
     const [release, newest] = [
       await findRelease(store.releases, app, owner, from.release),
       await store.releases.find(app, owner),
     ]
-    const text = newest?.number === from.release ? null : changedSecrets(release, await secretsOf(app, signal))
+    const text =
+      newest?.number === from.release ? null : changedSecrets(release, await secretsOf(app, signal))
     if (text) emit({ type: 'warning', text })
   }
 
   /** The daemon has time for the source while the planner runs; unless the plan may leave out some of it. */
-  async function warmSourceCache(app: string, tree: SourceTree, signal: AbortSignal): Promise<void> {
+  async function warmSourceCache(
+    app: string,
+    tree: SourceTree,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (hasFile(tree, '.dockerignore') || hasFile(tree, 'railpack.json')) return
     using context = buildkit.serveContext(app, tree, { ignore: [] })
     await buildkit.warmCache(marshal(sourceTree(context.url)), signal)
@@ -168,7 +220,11 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
   }
 
   /** Newest first, page by page: of large releases a page holds few. */
-  async function releasesAfter(app: string, owner: string | null, release: number): Promise<DesiredApp[]> {
+  async function releasesAfter(
+    app: string,
+    owner: string | null,
+    release: number,
+  ): Promise<DesiredApp[]> {
     const later: DesiredApp[] = []
     for (let before: string | null = null; ;) {
       const page = await store.releases.list(app, owner, { limit: releasesAtOnce, before })
@@ -189,7 +245,14 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     return (await newest(number + 1)) !== number && (await newest(null)) > number
   }
 
-  async function toWork({ deployment, image, rollout, checkpoint, emit, signal }: DeployWork): Promise<DeployJob> {
+  async function toWork({
+    deployment,
+    image,
+    rollout,
+    checkpoint,
+    emit,
+    signal,
+  }: DeployWork): Promise<DeployJob> {
     const { id, number, app, options } = deployment
     const former = rollout as DeployProgress | null
     const desired = former?.desired ?? forOwner(await resolveDesired(deployment), options)

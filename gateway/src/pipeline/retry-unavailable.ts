@@ -23,7 +23,12 @@ export async function retryWhileUnavailable<T>(
         problems[error.code].fault !== 'source' &&
         error.facts['fillsDisk'] !== true
       firstFailure ??= performance.now()
-      if (!worthwhile || signal.aborted || performance.now() + pauseMs - firstFailure > unavailableMs) throw error
+      if (
+        !worthwhile ||
+        signal.aborted ||
+        performance.now() + pauseMs - firstFailure > unavailableMs
+      )
+        throw error
       emit({ type: 'warning', text: `${error.message} Trying again in ${pauseMs / 1000} s.` })
       await sleep(pauseMs, undefined, { signal })
     }

@@ -12,7 +12,10 @@ import type { Plan, Steps } from './steps.ts'
 import { retryWhileUnavailable } from './retry-unavailable.ts'
 
 /** Milliseconds for each part of the way, for all of it, and for how long a part of ours or Fly's may be away; how much is kept of the log. */
-export type TimeLimits = Record<'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'unavailableMs', number> & {
+export type TimeLimits = Record<
+  'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'unavailableMs',
+  number
+> & {
   log?: LogLimits
 }
 
@@ -44,13 +47,19 @@ export async function runDeployment<P extends Plan>(
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
   const late = (what: string, limitMs: number) => () =>
-    new Problem('time-limit', `${what} took longer than ${limitMs / 1000} s.`, { facts: { state, limitMs } })
+    new Problem('time-limit', `${what} took longer than ${limitMs / 1000} s.`, {
+      facts: { state, limitMs },
+    })
   using whole = withDeadline(limits.totalMs, late('The deployment', limits.totalMs), stop)
   const { signal } = whole
 
   /** A record that cannot be written for want of room ends nothing: room is being made. */
-  const written = <T>(write: () => Promise<T>) => retryWhileUnavailable(write, limits.unavailableMs, () => {}, signal)
-  const transition = (to: DeploymentState, patch: DeploymentPatch & { reason?: string } = {}): Promise<void> => {
+  const written = <T>(write: () => Promise<T>) =>
+    retryWhileUnavailable(write, limits.unavailableMs, () => {}, signal)
+  const transition = (
+    to: DeploymentState,
+    patch: DeploymentPatch & { reason?: string } = {},
+  ): Promise<void> => {
     moving = moving.then(async () => {
       await log.flush()
       if (!(await written(() => store.advance(holder, state, to, patch)))) {
@@ -76,7 +85,12 @@ export async function runDeployment<P extends Plan>(
   ): Promise<T> => {
     using limited = withDeadline(limitMs, late(what, limitMs), signal)
     try {
-      return await retryWhileUnavailable(() => work(limited.signal), limits.unavailableMs, log.emit, limited.signal)
+      return await retryWhileUnavailable(
+        () => work(limited.signal),
+        limits.unavailableMs,
+        log.emit,
+        limited.signal,
+      )
     } catch (error) {
       throw outcomeOf(error, limited.signal)
     }
@@ -89,7 +103,9 @@ export async function runDeployment<P extends Plan>(
   }
   const buildImage = async (): Promise<Built> => {
     const secrets = await openSecrets()
-    const tree = await withRetries('Fetching the source', limits.fetchMs, (limited) => steps.fetch(deployment, limited))
+    const tree = await withRetries('Fetching the source', limits.fetchMs, (limited) =>
+      steps.fetch(deployment, limited),
+    )
     await transition('analyzing')
     const plan = await withRetries('Planning', limits.planMs, (limited) =>
       steps.analyze(deployment, tree, secrets, log.emit, limited),
@@ -107,12 +123,21 @@ export async function runDeployment<P extends Plan>(
     )
   }
   const rollOut = async (image: ImageFacts) => {
-    const work = (signal: AbortSignal) => ({ deployment, image, rollout, checkpoint, emit: log.emit, signal })
+    const work = (signal: AbortSignal) => ({
+      deployment,
+      image,
+      rollout,
+      checkpoint,
+      emit: log.emit,
+      signal,
+    })
     if (state === 'deploying') {
       await withRetries('The deploy', limits.deployMs, (limited) => steps.deploy(work(limited)))
       await transition('verifying')
     }
-    const live = await withRetries('Verifying', limits.deployMs, (limited) => steps.verify(work(limited)))
+    const live = await withRetries('Verifying', limits.deployMs, (limited) =>
+      steps.verify(work(limited)),
+    )
     crashPoint('verified')
     await transition('live', live)
   }
@@ -122,7 +147,9 @@ export async function runDeployment<P extends Plan>(
     let image = deployment.image
     if (touchesMachines(state))
       // A release command may print them. Where they cannot be opened no new ones come into play.
-      await openSecrets().catch((error: unknown) => log.emit({ type: 'warning', text: asProblem(error).message }))
+      await openSecrets().catch((error: unknown) =>
+        log.emit({ type: 'warning', text: asProblem(error).message }),
+      )
     else {
       const built = await buildImage()
       image = built.image
@@ -144,7 +171,8 @@ export async function runDeployment<P extends Plan>(
       return null
     }
     const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
-    const asked = problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
+    const asked =
+      problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
     const end = mayMove(state, asked) ? asked : failed
     await store.advance(holder, state, end, { problem: log.redactedProblem(problem.body()) })
     return problem
@@ -154,7 +182,8 @@ export async function runDeployment<P extends Plan>(
 /** Another runner has the deployment now: stop, and write nothing more. */
 class ClaimLost extends Error {}
 
-const ms = (seconds: number | undefined, otherwiseMs: number) => (seconds ? seconds * 1000 : otherwiseMs)
+const ms = (seconds: number | undefined, otherwiseMs: number) =>
+  seconds ? seconds * 1000 : otherwiseMs
 
 /** The app's own limits, the gateway's where it has none. */
 function limitsOf(own: OwnSettings, gateway: TimeLimits): TimeLimits {
@@ -169,10 +198,17 @@ function limitsOf(own: OwnSettings, gateway: TimeLimits): TimeLimits {
 }
 
 /** A signal that fires with `signal`, and after `limitMs` with `late` as its reason. */
-function withDeadline(limitMs: number, late: () => Problem, signal: AbortSignal): { signal: AbortSignal } & Disposable {
+function withDeadline(
+  limitMs: number,
+  late: () => Problem,
+  signal: AbortSignal,
+): { signal: AbortSignal } & Disposable {
   const over = new AbortController()
   const timer = setTimeout(() => over.abort(late()), limitMs)
-  return { signal: AbortSignal.any([signal, over.signal]), [Symbol.dispose]: () => clearTimeout(timer) }
+  return {
+    signal: AbortSignal.any([signal, over.signal]),
+    [Symbol.dispose]: () => clearTimeout(timer),
+  }
 }
 
 /** Who stopped the work says how it ends, unless machines could not be put back; those that were are told of, too. */

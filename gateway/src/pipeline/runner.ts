@@ -46,9 +46,15 @@ export class Runner<P extends Plan = Plan> {
   static async start<P extends Plan>(parts: Parts<P>): Promise<Runner<P>> {
     const runner = new Runner(parts)
     const life = { boot: parts.boot, maxDeaths: parts.limits.deaths }
-    const { claims, ended } = await parts.store.startLife(life, 'The gateway was stopped while it worked on this')
+    const { claims, ended } = await parts.store.startLife(
+      life,
+      'The gateway was stopped while it worked on this',
+    )
     for (const { id: deploymentId, app, problem } of ended)
-      parts.log.error({ deploymentId, app, problem }, 'deployment ended at the start of the gateway')
+      parts.log.error(
+        { deploymentId, app, problem },
+        'deployment ended at the start of the gateway',
+      )
     for (const claim of claims) runner.#run(claim)
     runner.wake()
     return runner
@@ -73,7 +79,10 @@ export class Runner<P extends Plan = Plan> {
   }
 
   /** Stops a deployment: at once what waits, else the work itself. See `wishCancel` for what it answers. */
-  async cancel(id: string, request: { by: string | null; why: string | null; abort: boolean }): Promise<Deployment> {
+  async cancel(
+    id: string,
+    request: { by: string | null; why: string | null; abort: boolean },
+  ): Promise<Deployment> {
     const deployment = await this.#parts.store.requestCancel(id, request)
     crashPoint('cancel-wished')
     await this.#applyStopRequests()
@@ -85,7 +94,8 @@ export class Runner<P extends Plan = Plan> {
     while (this.#woken) {
       this.#woken = false // before the look: what comes during it wakes us again
       await this.#applyStopRequests()
-      for (let claim; !this.#draining && (claim = await store.claim(mayStart() ? limits : null));) this.#run(claim)
+      for (let claim; !this.#draining && (claim = await store.claim(mayStart() ? limits : null));)
+        this.#run(claim)
       const pauseMs = this.#noticeTimer - performance.now()
       if (this.#draining) return
       if (pauseMs > 0) this.#wakeIn(pauseMs)
@@ -118,7 +128,10 @@ export class Runner<P extends Plan = Plan> {
     const log = this.#parts.log.child({ deploymentId, app })
     const startedAt = performance.now()
     const { suspect } = claim
-    log.info({ state: claim.deployment.state, attempt: claim.deployment.attempt, suspect }, 'deployment taken up')
+    log.info(
+      { state: claim.deployment.state, attempt: claim.deployment.attempt, suspect },
+      'deployment taken up',
+    )
     const stop = new AbortController()
     this.#stops.set(deploymentId, stop)
     const request = stopReason(claim.deployment)
@@ -131,12 +144,18 @@ export class Runner<P extends Plan = Plan> {
       )
     }, renewMs)
     const onBuildSlotFree = () => this.wake()
-    const logFailed = (err: unknown) => log.error({ err }, 'log of the deployment could not be written')
-    const work = runDeployment(claim, { store, steps, limits, hide, onBuildSlotFree, logFailed }, signal).then(
+    const logFailed = (err: unknown) =>
+      log.error({ err }, 'log of the deployment could not be written')
+    const work = runDeployment(
+      claim,
+      { store, steps, limits, hide, onBuildSlotFree, logFailed },
+      signal,
+    ).then(
       (problem) => {
         const ms = Math.round(performance.now() - startedAt)
         if (!problem) log.info({ ms }, 'deployment left')
-        else if (problems[problem.code].fault === 'source') log.info({ ms, code: problem.code }, 'deployment failed')
+        else if (problems[problem.code].fault === 'source')
+          log.info({ ms, code: problem.code }, 'deployment failed')
         else
           log.error(
             { ms, code: problem.code, err: problem.cause ?? problem },
@@ -193,11 +212,14 @@ export class Runner<P extends Plan = Plan> {
     this.#draining = true
     clearTimeout(this.#later)
     // At once: whatever ends us from now on, our host's patience perhaps, is no deployment's doing.
-    await this.#parts.store.endLife().catch((err: unknown) => this.#parts.log.error({ err }, 'stop was not recorded'))
+    await this.#parts.store
+      .endLife()
+      .catch((err: unknown) => this.#parts.log.error({ err }, 'stop was not recorded'))
     await this.#claiming
     const reason = new Problem('stopping', 'The gateway was stopped; this goes on when it is back.')
     const { log, limits } = this.#parts
-    if (this.#running.size > 0) log.info({ running: this.#running.size, drainMs: limits.drainMs }, 'draining')
+    if (this.#running.size > 0)
+      log.info({ running: this.#running.size, drainMs: limits.drainMs }, 'draining')
     const timer = setTimeout(() => this.#stop.abort(reason), limits.drainMs)
     await Promise.all(this.#running)
     clearTimeout(timer)

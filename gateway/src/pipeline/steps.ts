@@ -19,7 +19,13 @@ export interface Steps<P extends Plan = Plan> {
   /** Values for the build's steps that nobody may read, the app's and the deployment's own. */
   secrets(deployment: Deployment): Promise<Secrets>
   fetch(deployment: Deployment, signal: AbortSignal): Promise<SourceTree>
-  analyze(deployment: Deployment, tree: SourceTree, secrets: Secrets, emit: EventSink, signal: AbortSignal): Promise<P>
+  analyze(
+    deployment: Deployment,
+    tree: SourceTree,
+    secrets: Secrets,
+    emit: EventSink,
+    signal: AbortSignal,
+  ): Promise<P>
   /** Pushes too; `pushing` is called when that begins. The image is read back from the registry before it is returned. */
   build(
     deployment: Deployment,

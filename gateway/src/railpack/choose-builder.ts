@@ -16,7 +16,10 @@ export function chooseBuilder(
   flyBuild?: { image?: string; dockerfile?: string },
 ): BuilderChoice {
   if (options.plan !== null && options.dockerfile !== null) {
-    throw new Problem('option-invalid', 'Both plan and dockerfile are given. Leave one of them out.')
+    throw new Problem(
+      'option-invalid',
+      'Both plan and dockerfile are given. Leave one of them out.',
+    )
   }
   if (options.plan !== null) {
     const plan = fileOf(tree, options.plan, 'plan', 'option-invalid')
@@ -29,17 +32,27 @@ export function chooseBuilder(
   const config = options.build['RAILPACK_CONFIG_FILE']
   if (config) {
     fileOf(tree, config, 'build.RAILPACK_CONFIG_FILE', 'option-invalid')
-    return { way: 'railpack', reason: `asked for by build.RAILPACK_CONFIG_FILE=${config}`, plan: null }
+    return {
+      way: 'railpack',
+      reason: `asked for by build.RAILPACK_CONFIG_FILE=${config}`,
+      plan: null,
+    }
   }
   if (flyBuild?.image !== undefined) {
     const detail = `[build] image in fly.toml names ${flyBuild.image}, and a source is built, not passed over. Bring the image without the source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of this builder's registry only), or take the line out.`
     throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.image' } })
   }
   if (flyBuild?.dockerfile !== undefined) {
-    const dockerfile = fileOf(tree, flyBuild.dockerfile, '[build] dockerfile in fly.toml', 'fly-config-invalid')
+    const dockerfile = fileOf(
+      tree,
+      flyBuild.dockerfile,
+      '[build] dockerfile in fly.toml',
+      'fly-config-invalid',
+    )
     return { way: 'dockerfile', reason: `[build] in fly.toml names ${dockerfile}`, dockerfile }
   }
-  if (hasFile(tree, 'railpack.json')) return { way: 'railpack', reason: 'railpack.json at the root', plan: null }
+  if (hasFile(tree, 'railpack.json'))
+    return { way: 'railpack', reason: 'railpack.json at the root', plan: null }
   if (hasFile(tree, 'Dockerfile')) {
     return { way: 'dockerfile', reason: 'Dockerfile at the root', dockerfile: 'Dockerfile' }
   }
@@ -52,10 +65,16 @@ const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(cleanPath(p
 function fileOf(tree: SourceTree, asked: string, name: string, code: ProblemCode): string {
   const path = cleanPath(asked)
   if (isOutside(asked)) {
-    throw new Problem(code, `${name} is ${asked}, which is outside of the source. Give a path from the source's root.`)
+    throw new Problem(
+      code,
+      `${name} is ${asked}, which is outside of the source. Give a path from the source's root.`,
+    )
   }
   if (!hasFile(tree, path)) {
-    throw new Problem(code, `${name} is ${asked}, and the source holds no such file. Is it left out by an ignore file?`)
+    throw new Problem(
+      code,
+      `${name} is ${asked}, and the source holds no such file. Is it left out by an ignore file?`,
+    )
   }
   return path
 }

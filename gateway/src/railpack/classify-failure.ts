@@ -10,15 +10,25 @@ export type Refusal = { problem: Problem; isRetryable: boolean }
 export function classifyFailure(ended: SandboxResult, info: Info, work: PrepareRequest): Refusal {
   const { planner, tree, network } = work
   const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
-  const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(-maxWordsChars)
+  const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(
+    -maxWordsChars,
+  )
   const refusal = (code: ProblemCode, detail: string, isRetryable = false): Refusal => {
-    return { problem: new Problem(code, detail, { facts: { planner: planner.version } }), isRetryable }
+    return {
+      problem: new Problem(code, detail, { facts: { planner: planner.version } }),
+      isRetryable,
+    }
   }
 
   if (ended.limitExceeded)
-    return refusal('plan-limit', `The planner ${ended.limitExceeded} and was stopped. Is the source very large?`)
-  if (ended.killedBy !== null) return refusal('plan-interrupted', `The planner was ended by ${ended.killedBy}.`, true)
-  if (ended.exitCode === 75) return refusal('plan-interrupted', `The planner lacks something: ${words}`, true)
+    return refusal(
+      'plan-limit',
+      `The planner ${ended.limitExceeded} and was stopped. Is the source very large?`,
+    )
+  if (ended.killedBy !== null)
+    return refusal('plan-interrupted', `The planner was ended by ${ended.killedBy}.`, true)
+  if (ended.exitCode === 75)
+    return refusal('plan-interrupted', `The planner lacks something: ${words}`, true)
   if (errors.length === 0 && ended.exitCode !== goPanic) {
     const advice =
       'It runs in a sandbox that shows it no other file of this machine, and must be one that every user may run.'
@@ -27,11 +37,20 @@ export function classifyFailure(ended: SandboxResult, info: Info, work: PrepareR
   }
   if (words.includes('failed to get latest version for package')) {
     const why = network ? '' : ' It has no network here (TARMAC_PLAN_NETWORK=none).'
-    return refusal('plan-interrupted', `The planner could not look up a version.${why} ${words}`, network !== null)
+    return refusal(
+      'plan-interrupted',
+      `The planner could not look up a version.${why} ${words}`,
+      network !== null,
+    )
   }
-  if (words.includes('could not determine how to build the app')) return refusal('plan-none', nothingFound(tree))
+  if (words.includes('could not determine how to build the app'))
+    return refusal('plan-none', nothingFound(tree))
   // railpack says the same of a version that does not exist and of a look-up that reached nobody.
-  return refusal('plan-failed', words, network !== null && words.includes('failed to resolve version'))
+  return refusal(
+    'plan-failed',
+    words,
+    network !== null && words.includes('failed to resolve version'),
+  )
 }
 
 const maxWordsChars = 4_000
@@ -39,7 +58,8 @@ const goPanic = 2 // a bug of railpack's that this source sets off
 
 function nothingFound(tree: SourceTree): string {
   const root = tree.entries.filter(({ path }) => !path.includes('/')).map(({ path }) => path)
-  const shown = root.length > maxShown ? [...root.slice(0, maxShown), `${root.length - maxShown} more`] : root
+  const shown =
+    root.length > maxShown ? [...root.slice(0, maxShown), `${root.length - maxShown} more`] : root
   return `Nothing at the root of the source says how to build it. Looked for ${lookedFor}. There is ${shown.join(', ')}. Add one of them, or send the folder that holds it.`
 }
 

@@ -12,23 +12,37 @@ export function plannerAt(path: string, timeoutMs: number): () => Promise<Planne
   return async () => {
     const { ino, size, mtimeMs } = await stat(path).catch(() => ({ ino: 0, size: 0, mtimeMs: 0 }))
     const file = `${ino} ${size} ${mtimeMs}`
-    if (known?.file !== file) known = { file, planner: await openPlanner(path, AbortSignal.timeout(timeoutMs)) }
+    if (known?.file !== file)
+      known = { file, planner: await openPlanner(path, AbortSignal.timeout(timeoutMs)) }
     return known.planner
   }
 }
 
 /** The planner at this absolute path, asked for its version where it will plan: in the sandbox. */
 export async function openPlanner(path: string, signal: AbortSignal): Promise<Planner> {
-  if (sandboxFlaw) throw new Problem('planner-missing', `The planner runs in a sandbox, and ${sandboxFlaw}.`)
+  if (sandboxFlaw)
+    throw new Problem('planner-missing', `The planner runs in a sandbox, and ${sandboxFlaw}.`)
   const file = isAbsolute(path) && (await stat(path).catch(() => null))
   if (!file || !file.isFile())
     throw new Problem('planner-missing', `There is no planner at ${path}; set TARMAC_RAILPACK.`)
-  const call = { command: path, args: ['--version'], env: { PATH: '/usr/bin:/bin' }, readOnlyMounts: { [path]: path } }
+  const call = {
+    command: path,
+    args: ['--version'],
+    env: { PATH: '/usr/bin:/bin' },
+    readOnlyMounts: { [path]: path },
+  }
   const limits = { ...planLimits, timeoutMs: 10_000 }
-  const asked = await runInSandbox({ ...call, folders: [], results: [], network: null, limits }, signal)
+  const asked = await runInSandbox(
+    { ...call, folders: [], results: [], network: null, limits },
+    signal,
+  )
   const version = /^railpack version v?(\S+)/.exec(asked.stdout)?.[1]
   if (version) return { path, version }
   const words = (asked.stderr || asked.stdout).trim().slice(0, 1_000)
-  const advice = 'It must be one file that every user may run, and this machine must allow user namespaces.'
-  throw new Problem('planner-missing', `${path} does not answer --version as railpack does: ${words} ${advice}`)
+  const advice =
+    'It must be one file that every user may run, and this machine must allow user namespaces.'
+  throw new Problem(
+    'planner-missing',
+    `${path} does not answer --version as railpack does: ${words} ${advice}`,
+  )
 }

@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { byteOrder } from '../go/byte-order.ts'
 import type { PrepareRequest, PrepareResult } from './prepare.ts'
 
-export type PlanCacheKey = Pick<PrepareRequest, 'app' | 'planner' | 'tree' | 'options' | 'secretNames'>
+export type PlanCacheKey = Pick<
+  PrepareRequest,
+  'app' | 'planner' | 'tree' | 'options' | 'secretNames'
+>
 
 const format = 2 // of the files; another number makes all older ones strangers
 const cacheLimits = { plans: 1_000, sizeBytes: 64 * 2 ** 20 }
@@ -44,14 +47,28 @@ export class PlanCache {
   #path({ app, planner, tree, options, secretNames = [] }: PlanCacheKey): string {
     const build = Object.entries(options.build).toSorted(([a], [b]) => byteOrder(a, b))
     const secrets = secretNames.toSorted(byteOrder)
-    const question = [format, planner.path, planner.version, app, tree.digest, options.deploy, build, secrets]
-    return join(this.#dir, createHmac('sha256', this.#key).update(JSON.stringify(question)).digest('hex'))
+    const question = [
+      format,
+      planner.path,
+      planner.version,
+      app,
+      tree.digest,
+      options.deploy,
+      build,
+      secrets,
+    ]
+    return join(
+      this.#dir,
+      createHmac('sha256', this.#key).update(JSON.stringify(question)).digest('hex'),
+    )
   }
 
   /** The plans used longest ago go, until the others are few and small enough. */
   async #evict(): Promise<void> {
     const paths = (await readdir(this.#dir)).map((name) => join(this.#dir, name))
-    const found = await Promise.all(paths.map(async (path) => ({ path, ...(await sizeAndAge(path)) })))
+    const found = await Promise.all(
+      paths.map(async (path) => ({ path, ...(await sizeAndAge(path)) })),
+    )
     const room = { ...this.#limits }
     for (const { path, sizeBytes } of found.toSorted((a, b) => b.usedMs - a.usedMs)) {
       room.plans -= 1

@@ -35,9 +35,12 @@ const Layer = z.preprocess(
       include: texts.optional(),
       exclude: texts.optional(),
     })
-    .refine(({ image, step, local, spread }) => [image, step, local, spread].filter(Boolean).length <= 1, {
-      error: 'it may name one of image, step, local and spread, not several',
-    }),
+    .refine(
+      ({ image, step, local, spread }) => [image, step, local, spread].filter(Boolean).length <= 1,
+      {
+        error: 'it may name one of image, step, local and spread, not several',
+      },
+    ),
 )
 export type Layer = z.infer<typeof Layer>
 
@@ -57,7 +60,12 @@ const File = z.strictObject({
   customName,
 })
 const Path = z.strictObject({ form: z.literal('path'), path: text })
-const Copy = z.strictObject({ form: z.literal('copy'), src: text, dest: text.default(''), image: text.optional() })
+const Copy = z.strictObject({
+  form: z.literal('copy'),
+  src: text,
+  dest: text.default(''),
+  image: text.optional(),
+})
 const Command = z.preprocess(
   withForm,
   z.discriminatedUnion('form', [Exec, File, Path, Copy], { error: ({ input }) => noForm(input) }),
@@ -75,7 +83,10 @@ function withForm(value: unknown): unknown {
 }
 
 function noForm(value: unknown): string {
-  const has = typeof value === 'object' && value ? Object.keys(value).join(', ') || 'no field' : JSON.stringify(value)
+  const has =
+    typeof value === 'object' && value
+      ? Object.keys(value).join(', ') || 'no field'
+      : JSON.stringify(value)
   return `no known form of command (with cmd, path or src), but ${has}`
 }
 
@@ -101,7 +112,13 @@ const Plan = z.strictObject({
   $schema: text.optional(),
   steps: z.array(Step).max(1000).default([]),
   caches: z
-    .record(text, z.strictObject({ directory: text.default(''), type: z.enum(['shared', 'locked', '']).optional() }))
+    .record(
+      text,
+      z.strictObject({
+        directory: text.default(''),
+        type: z.enum(['shared', 'locked', '']).optional(),
+      }),
+    )
     .default({}),
   secrets: texts.default([]),
   exclude: texts.default([]),
@@ -130,7 +147,9 @@ export function readPlan(json: string): RailpackPlan {
   }
   const parsed = Plan.safeParse(value)
   if (parsed.success) return withinLimit(parsed.data, json.length)
-  const from = z.object({ deploy: z.object({ variables: z.object({ RAILPACK_VERSION: text }) }) }).safeParse(value)
+  const from = z
+    .object({ deploy: z.object({ variables: z.object({ RAILPACK_VERSION: text }) }) })
+    .safeParse(value)
   const version = from.data?.deploy.variables.RAILPACK_VERSION
   const [issue] = parsed.error.issues
   if (!issue) throw parsed.error
@@ -143,7 +162,11 @@ export function readPlan(json: string): RailpackPlan {
 function withinLimit(plan: RailpackPlan, sizeChars: number): RailpackPlan {
   const { steps, deploy } = plan
   const layers = [...deploy.inputs, ...steps.flatMap(({ inputs }) => inputs)]
-  const parts = [...layers, ...layers.flatMap(({ include = [] }) => include), ...steps.flatMap((step) => step.commands)]
+  const parts = [
+    ...layers,
+    ...layers.flatMap(({ include = [] }) => include),
+    ...steps.flatMap((step) => step.commands),
+  ]
   if (parts.length * sizeChars <= maxGraphChars) return plan
   const detail = `The plan has ${sizeChars} characters and ${parts.length} commands, layers and paths. At most ${maxGraphChars} is allowed for the one times the other. Write fewer of them, or shorter variables and assets.`
   throw new Problem('plan-limit', detail)
@@ -154,7 +177,8 @@ const maxGraphChars = 32 * 2 ** 20
 
 /** A plan is refused: says why, and which railpack it came from. */
 export function refusal(version: string | undefined, reason: string): Problem {
-  const origin = version === undefined ? 'a railpack of unknown version' : `railpack ${version.slice(0, 100)}`
+  const origin =
+    version === undefined ? 'a railpack of unknown version' : `railpack ${version.slice(0, 100)}`
   const shown = reason.length > maxReasonChars ? `${reason.slice(0, maxReasonChars)}…` : reason
   const detail = `${shown}. The plan comes from ${origin}; this builder knows the plans of railpack 0.37.`
   return new Problem('plan-invalid', detail, {
@@ -168,13 +192,17 @@ const maxReasonChars = 2000
 function placeOf(plan: unknown, path: PropertyKey[]): string {
   const words = path.map((key, at) => {
     if (typeof key !== 'number') return `${at > 0 ? '.' : ''}${String(key)}`
-    const step = path[0] === 'steps' && at === 1 ? (plan as { steps: { name?: unknown }[] }).steps[key] : undefined
+    const step =
+      path[0] === 'steps' && at === 1
+        ? (plan as { steps: { name?: unknown }[] }).steps[key]
+        : undefined
     return `[${key}]${typeof step?.name === 'string' ? ` (${step.name})` : ''}`
   })
   return words.join('') || 'The plan'
 }
 
 function wordsFor(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'unrecognized_keys') return `has a field that is not known: ${issue.keys.join(', ')}`
+  if (issue.code === 'unrecognized_keys')
+    return `has a field that is not known: ${issue.keys.join(', ')}`
   return `is not valid: ${issue.message}`
 }

@@ -46,17 +46,25 @@ export type PlannedSource =
   | { way: 'dockerfile'; facts: PlanFacts; dockerfile: string }
 
 /** Decides how a source is built, and has railpack plan it where that is the way and it has not planned the same before. */
-export async function planSource(request: PlanRequest, signal: AbortSignal): Promise<PlannedSource> {
+export async function planSource(
+  request: PlanRequest,
+  signal: AbortSignal,
+): Promise<PlannedSource> {
   const { tree, options, planner, emit } = request
   const limits = { ...planLimits, ...request.limits }
   const chosen = chooseBuilder(tree, options, request.flyBuild)
   const { way, reason } = chosen
   const none = { way, reason, planner: 'none', provider: null, versions: {}, startCommand: null }
-  if (chosen.way === 'dockerfile') return { way: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
+  if (chosen.way === 'dockerfile')
+    return { way: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
 
   if (chosen.plan !== null) {
     const { plan } = chosen
-    const planText = sourceText(openSource(tree)(plan, limits.maxResultBytes)!, plan, 'plan-invalid')
+    const planText = sourceText(
+      openSource(tree)(plan, limits.maxResultBytes)!,
+      plan,
+      'plan-invalid',
+    )
     const { startCommand = null, variables } = readDeploy(planText, `The file ${plan}`)
     const version = versionOf(variables)
     return {
@@ -140,7 +148,9 @@ function parsedPlan(planText: string, name: string): unknown {
   try {
     return parseJson(planText)
   } catch (error) {
-    throw new Problem('plan-invalid', `${name} is not JSON: ${(error as Error).message}`, { cause: error })
+    throw new Problem('plan-invalid', `${name} is not JSON: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
 }
 

@@ -14,14 +14,18 @@ export function planVariables(
   const env: Record<string, string> = {}
   for (const [name, value] of Object.entries(build)) {
     if (!/^[\w+-]+$/.test(name)) {
-      throw new Problem('option-invalid', `build.${name} is no name of a variable. Use letters, digits and _.`)
+      throw new Problem(
+        'option-invalid',
+        `build.${name} is no name of a variable. Use letters, digits and _.`,
+      )
     }
     const decides = plannerReads.test(name)
     if (decides) env[name] = value
     if (!secrets.has(name)) args.push('--env', decides ? name : `${name}=1`)
   }
   // What is no name of a variable is the id of a file that a Dockerfile mounts.
-  for (const name of secretNames.filter((name) => /^\w+$/.test(name))) args.push('--env', `${name}=1`)
+  for (const name of secretNames.filter((name) => /^\w+$/.test(name)))
+    args.push('--env', `${name}=1`)
   return { args, env }
 }
 

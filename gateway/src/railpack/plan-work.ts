@@ -21,7 +21,11 @@ type Work = typeof planWork
 
 /** Plans as people have them: a thread takes longer to start than they take to compile. */
 const smallChars = 8 * 1024
-const threads = new ThreadPool({ script: new URL('./plan-thread.ts', import.meta.url), size: 1, heapMiB: 1024 })
+const threads = new ThreadPool({
+  script: new URL('./plan-thread.ts', import.meta.url),
+  size: 1,
+  heapMiB: 1024,
+})
 
 /** The same as `planWork`; large plans, which may take seconds, on a thread. */
 export const onPlan = {
@@ -29,7 +33,10 @@ export const onPlan = {
   compile: (...given: Parameters<Work['compile']>) => run('compile', given),
 }
 
-async function run<K extends keyof Work>(kind: K, given: Parameters<Work[K]>): Promise<ReturnType<Work[K]>> {
+async function run<K extends keyof Work>(
+  kind: K,
+  given: Parameters<Work[K]>,
+): Promise<ReturnType<Work[K]>> {
   const work = planWork[kind] as (...given: Parameters<Work[K]>) => ReturnType<Work[K]>
   if (given[0].length <= smallChars) return work(...given)
   const { port, end } = threads.start(kind, given)

@@ -26,7 +26,10 @@ export async function prepare(work: PrepareRequest, signal: AbortSignal): Promis
     if ('planText' in tried) return tried
     const waitMs = work.limits.retryWaitsMs[tries]
     if (!tried.isRetryable || waitMs === undefined) throw tried.problem
-    work.emit({ type: 'note', text: `${tried.problem.message} Trying again in ${waitMs / 1000} s.` })
+    work.emit({
+      type: 'note',
+      text: `${tried.problem.message} Trying again in ${waitMs / 1000} s.`,
+    })
     await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
 }
@@ -70,7 +73,9 @@ const miseFolder = '/tmp/railpack/mise'
 /** The programs there, without the caches: those are each run's own. */
 async function miseFiles(): Promise<Record<string, string>> {
   const names = await readdir(miseFolder).catch(() => [])
-  const programs = names.filter((name) => /^mise-[\d.]+$/.test(name)).map((name) => `${miseFolder}/${name}`)
+  const programs = names
+    .filter((name) => /^mise-[\d.]+$/.test(name))
+    .map((name) => `${miseFolder}/${name}`)
   return Object.fromEntries(programs.map((path) => [path, path]))
 }
 
@@ -87,6 +92,9 @@ const InfoFile = z.object({
   logs: z.array(z.object({ Level: z.string(), Msg: z.string() })).catch([]),
   detectedProviders: z.array(z.string()).catch([]),
   resolvedPackages: z
-    .record(z.string(), z.object({ resolvedVersion: z.string().optional().catch(undefined) }).catch({}))
+    .record(
+      z.string(),
+      z.object({ resolvedVersion: z.string().optional().catch(undefined) }).catch({}),
+    )
     .catch({}),
 })

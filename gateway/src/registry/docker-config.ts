@@ -5,7 +5,9 @@ type Entry = { auth?: string; username?: string; password?: string; identitytoke
 
 /** What the `config.json` of a docker client says about a registry; null where it says nothing, or is not there. */
 export function dockerLogin(path: string, host: string): { user: string; secret: string } | null {
-  const entry = Object.entries(readAuths(path)).find(([name]) => plainHost(name) === plainHost(host))?.[1]
+  const entry = Object.entries(readAuths(path)).find(
+    ([name]) => plainHost(name) === plainHost(host),
+  )?.[1]
   if (!entry) return null
   if (entry.identitytoken) return { user: '', secret: entry.identitytoken }
   const [user = '', ...secret] = Buffer.from(entry.auth ?? '', 'base64')
@@ -19,7 +21,11 @@ function readAuths(path: string): Record<string, Entry> {
     return (JSON.parse(readFileSync(path, 'utf8')) as { auths?: Record<string, Entry> }).auths ?? {}
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return {}
-    throw new Problem('internal', `The logins of TARMAC_DOCKER_CONFIG cannot be read: ${path} is damaged.`, { cause })
+    throw new Problem(
+      'internal',
+      `The logins of TARMAC_DOCKER_CONFIG cannot be read: ${path} is damaged.`,
+      { cause },
+    )
   }
 }
 
@@ -29,5 +35,7 @@ function plainHost(name: string): string {
     .replace(/^https?:\/\//, '')
     .split('/')[0]!
     .toLowerCase()
-  return ['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com'].includes(host) ? 'docker.io' : host
+  return ['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com'].includes(host)
+    ? 'docker.io'
+    : host
 }

@@ -13,7 +13,9 @@ export type AccessSettings = {
   keepMs: number
 }
 /** `another-apps`: only the repository of another app has it. */
-export type Access = { granted: true; digest: string } | { granted: false; why: 'denied' | 'another-apps' }
+export type Access =
+  | { granted: true; digest: string }
+  | { granted: false; why: 'denied' | 'another-apps' }
 /** One manifest, by its tag or its digest, at a registry or at a mirror of it. */
 type Place = { host: string; repository: string; reference: string }
 
@@ -46,7 +48,13 @@ export class ImageAccess {
 
   /** Whether an image is one that was built for `app`. */
   async ownImage(app: string, digest: string, signal: AbortSignal): Promise<boolean> {
-    return (await this.#find(app, { host: this.#settings.own, repository: app, reference: digest }, signal)) !== null
+    return (
+      (await this.#find(
+        app,
+        { host: this.#settings.own, repository: app, reference: digest },
+        signal,
+      )) !== null
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -80,7 +88,11 @@ export class ImageAccess {
     return [own, ...(mirrors[own] ?? [])].some((place) => plainHost(place) === plainHost(host))
   }
 
-  async #find(app: string, { host, repository, reference }: Place, signal: AbortSignal): Promise<string | null> {
+  async #find(
+    app: string,
+    { host, repository, reference }: Place,
+    signal: AbortSignal,
+  ): Promise<string | null> {
     const login = this.#settings.loginFor(app, host)
     await using registry = new Registry({
       host: host === 'docker.io' ? 'registry-1.docker.io' : host,
@@ -101,7 +113,11 @@ function placesOf(name: string, mirrors: AccessSettings['mirrors']): Place[] {
   if (!reference) return []
   const places = (mirrors[host] ?? []).map((mirror) => {
     const [mirrorHost = '', ...folders] = mirror.replace(/^https?:\/\//, '').split('/')
-    return { host: mirrorHost, repository: [...folders.filter(Boolean), repository].join('/'), reference }
+    return {
+      host: mirrorHost,
+      repository: [...folders.filter(Boolean), repository].join('/'),
+      reference,
+    }
   })
   return [...places, { host, repository, reference }]
 }

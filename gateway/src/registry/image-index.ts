@@ -14,7 +14,12 @@ export function imageIndex(
 ): Omit<Manifest, 'digest'> {
   const manifests = images.map(({ platform, manifest: { mediaType, digest, bytes } }) => {
     const [os, architecture, variant] = platform.split('/')
-    return { mediaType, digest, size: bytes.length, platform: { architecture, os, ...(variant && { variant }) } }
+    return {
+      mediaType,
+      digest,
+      size: bytes.length,
+      platform: { architecture, os, ...(variant && { variant }) },
+    }
   })
   const index = { schemaVersion: 2, mediaType: indexType, manifests, annotations }
   return { mediaType: indexType, bytes: Buffer.from(JSON.stringify(index)) }

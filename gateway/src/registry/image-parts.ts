@@ -7,7 +7,11 @@ const Part = z.object({
   digest: z.string().default(''),
   size: z.int().min(0).catch(0),
 })
-const Platform = z.object({ os: z.string(), architecture: z.string(), variant: z.string().optional() })
+const Platform = z.object({
+  os: z.string(),
+  architecture: z.string(),
+  variant: z.string().optional(),
+})
 /** BuildKit writes null, not an empty list, for an image without layers. */
 const listOf = <T extends z.ZodType>(item: T) => z.array(item).nullish()
 const Parts = z.object({
@@ -33,7 +37,10 @@ const indexTypes = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ]
-const configTypes = ['application/vnd.oci.image.config.v1+json', 'application/vnd.docker.container.image.v1+json']
+const configTypes = [
+  'application/vnd.oci.image.config.v1+json',
+  'application/vnd.docker.container.image.v1+json',
+]
 /** What a registry is asked for. */
 export const imageTypes = [...manifestTypes, ...indexTypes]
 
@@ -44,7 +51,10 @@ export function imageParts({ bytes }: Pick<Manifest, 'bytes'>): ImageParts | nul
   const { config, layers, manifests, annotations } = parsed.data
   const images = (manifests ?? []).map(({ digest, platform }) => {
     const { os, architecture, variant } = platform ?? {}
-    return { digest, platform: platform ? [os, architecture, variant].filter(Boolean).join('/') : null }
+    return {
+      digest,
+      platform: platform ? [os, architecture, variant].filter(Boolean).join('/') : null,
+    }
   })
   return { config: config ?? null, layers: layers ?? [], images, annotations: annotations ?? {} }
 }
@@ -64,7 +74,10 @@ export function refuseUnusable(reference: string, manifest: Manifest, platform: 
 
   if (indexTypes.includes(manifest.mediaType)) {
     const fits = parts.images.some(
-      (image) => image.platform === null || image.platform === platform || image.platform.startsWith(`${platform}/`),
+      (image) =>
+        image.platform === null ||
+        image.platform === platform ||
+        image.platform.startsWith(`${platform}/`),
     )
     if (fits) return
     const has = parts.images.map((image) => image.platform).slice(0, 20)
@@ -74,9 +87,13 @@ export function refuseUnusable(reference: string, manifest: Manifest, platform: 
   }
 
   if (parts.layers.length === 0)
-    throw refuse('it has no files (no layer). Add a COPY, ADD or RUN to the last stage of its Dockerfile.')
+    throw refuse(
+      'it has no files (no layer). Add a COPY, ADD or RUN to the last stage of its Dockerfile.',
+    )
   if (!parts.config || !configTypes.includes(parts.config.mediaType ?? configTypes[0]!))
-    throw refuse('it has no image configuration, so it is an artifact of another kind. Name an image of a program.')
+    throw refuse(
+      'it has no image configuration, so it is an artifact of another kind. Name an image of a program.',
+    )
 }
 
 function jsonOf(bytes: Uint8Array): unknown {

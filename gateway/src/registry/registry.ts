@@ -59,7 +59,11 @@ export class Registry {
   }
 
   /** The manifest behind a tag or digest; null when there is none. What comes for a digest is what the digest says. */
-  async manifest(repository: string, reference: string, signal: AbortSignal): Promise<Manifest | null> {
+  async manifest(
+    repository: string,
+    reference: string,
+    signal: AbortSignal,
+  ): Promise<Manifest | null> {
     const answer = await this.#ask('GET', repository, reference, null, signal)
     if (answer === null) return null
     const digest = digestOf(answer.bytes)
@@ -86,9 +90,16 @@ export class Registry {
   }
 
   /** Puts a manifest under a tag; what it names must be in the repository already. */
-  async tag(repository: string, tag: string, manifest: Omit<Manifest, 'digest'>, signal: AbortSignal): Promise<void> {
+  async tag(
+    repository: string,
+    tag: string,
+    manifest: Omit<Manifest, 'digest'>,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (!(await this.#ask('PUT', repository, tag, manifest, signal)))
-      throw this.#unavailable(`it took an image for ${repository}, and now knows no such repository`)
+      throw this.#unavailable(
+        `it took an image for ${repository}, and now knows no such repository`,
+      )
   }
 
   async #ask(
@@ -100,13 +111,16 @@ export class Registry {
   ): Promise<Answer | null> {
     const path = `/${repository}/manifests/${reference}`
     const url = this.#base + path
-    const send = (authorization: string | null) => this.#send(method, url, { authorization, manifest }, signal)
+    const send = (authorization: string | null) =>
+      this.#send(method, url, { authorization, manifest }, signal)
     const first = await send(this.#basic)
     const challenge = String(first.headers['www-authenticate'] ?? '')
     const bearer = first.status === 401 && /^Bearer /i.test(challenge)
     const actions = method === 'PUT' ? 'pull,push' : 'pull'
     const scope = `repository:${repository}:${actions}`
-    const answer = bearer ? await send(`Bearer ${await this.#token(challenge, scope, signal)}`) : first
+    const answer = bearer
+      ? await send(`Bearer ${await this.#token(challenge, scope, signal)}`)
+      : first
     if (answer.status === 404) return null
     if (answer.status < 300) return answer
     throw this.#denied(`${method} ${path}: ${answer.status}`)
@@ -114,22 +128,34 @@ export class Registry {
 
   /** The token dance: the registry names the place that gives tokens, our login goes there. */
   async #token(challenge: string, scope: string, signal: AbortSignal): Promise<string> {
-    const said = Object.fromEntries([...challenge.matchAll(/\b(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]))
+    const said = Object.fromEntries(
+      [...challenge.matchAll(/\b(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]),
+    )
     const realm = URL.canParse(said['realm'] ?? '') ? new URL(said['realm'] ?? '') : null
     // The login leaves for no place that the registry's own connection would not protect as well.
     if (!realm || (realm.protocol !== 'https:' && realm.protocol !== new URL(this.#base).protocol))
       throw this.#denied(`it asks for a login at "${said['realm']}"`)
-    const asked = { ...(said['service'] && { service: said['service'] }), scope: said['scope'] ?? scope }
+    const asked = {
+      ...(said['service'] && { service: said['service'] }),
+      scope: said['scope'] ?? scope,
+    }
     const answer = await this.#send(...this.#tokenRequest(realm, asked), signal)
     if (answer.status >= 300) throw this.#denied(`token: ${answer.status}`)
-    const { token, access_token } = JSON.parse(answer.bytes.toString()) as { token?: string; access_token?: string }
+    const { token, access_token } = JSON.parse(answer.bytes.toString()) as {
+      token?: string
+      access_token?: string
+    }
     return token ?? access_token ?? ''
   }
 
   /** An identity token is exchanged as OAuth wants it; a name and a password go as they are. */
   #tokenRequest(realm: URL, asked: Record<string, string>): [Method | 'POST', string, Sent] {
     if (this.#login?.username === '') {
-      const grant = { grant_type: 'refresh_token', client_id: 'tarmac', refresh_token: this.#login.password }
+      const grant = {
+        grant_type: 'refresh_token',
+        client_id: 'tarmac',
+        refresh_token: this.#login.password,
+      }
       const bytes = Buffer.from(new URLSearchParams({ ...asked, ...grant }).toString())
       const manifest = { mediaType: 'application/x-www-form-urlencoded', bytes }
       return ['POST', realm.href, { authorization: null, manifest }]
@@ -144,7 +170,12 @@ export class Registry {
     return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
   }
 
-  async #send(method: Method | 'POST', url: string, what: Sent, signal: AbortSignal): Promise<Answer> {
+  async #send(
+    method: Method | 'POST',
+    url: string,
+    what: Sent,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
       const answer = await this.#follow(method, url, what, signal)
       if (!(answer instanceof Problem)) return answer
@@ -154,7 +185,12 @@ export class Registry {
   }
 
   /** Some registries only know who holds an image. The login goes to no other place than the one it is for. */
-  async #follow(method: Method | 'POST', url: string, what: Sent, signal: AbortSignal): Promise<Answer | Problem> {
+  async #follow(
+    method: Method | 'POST',
+    url: string,
+    what: Sent,
+    signal: AbortSignal,
+  ): Promise<Answer | Problem> {
     const from = new URL(url)
     let at = from
     for (let hops = 0; ; hops++) {
@@ -200,9 +236,13 @@ export class Registry {
   }
 
   #unavailable(why: string, cause?: unknown): Problem {
-    return new Problem('registry-unavailable', `The registry ${this.#host} is away: ${why}. Try again later.`, {
-      cause,
-    })
+    return new Problem(
+      'registry-unavailable',
+      `The registry ${this.#host} is away: ${why}. Try again later.`,
+      {
+        cause,
+      },
+    )
   }
 
   #denied(why: string): Problem {
@@ -216,11 +256,15 @@ type Answer = { status: number; headers: Dispatcher.ResponseData['headers']; byt
 
 function redirectOf({ status, headers }: Answer, from: URL): URL | null {
   const place = String(headers['location'] ?? '')
-  return [301, 302, 303, 307, 308].includes(status) && URL.canParse(place, from.href) ? new URL(place, from.href) : null
+  return [301, 302, 303, 307, 308].includes(status) && URL.canParse(place, from.href)
+    ? new URL(place, from.href)
+    : null
 }
 
-const mediaTypeOf = ({ headers }: Answer): string => String(headers['content-type'] ?? '').split(';')[0]!
-export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+const mediaTypeOf = ({ headers }: Answer): string =>
+  String(headers['content-type'] ?? '').split(';')[0]!
+export const digestOf = (bytes: Uint8Array): string =>
+  `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 
 async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = []

@@ -32,8 +32,13 @@ export class Vault {
   }
 
   async put(app: string, name: string, value: Uint8Array): Promise<SecretFacts> {
-    const others = (await this.#store.secretsOf(`app:${app}`)).filter((secret) => secret.name !== name)
-    checkLimits([...others.map(({ sealed }) => sealed.length - nonceBytes - tagBytes), value.length])
+    const others = (await this.#store.secretsOf(`app:${app}`)).filter(
+      (secret) => secret.name !== name,
+    )
+    checkLimits([
+      ...others.map(({ sealed }) => sealed.length - nonceBytes - tagBytes),
+      value.length,
+    ])
     return this.#store.putSecret(`app:${app}`, this.#seal(`app:${app}`, name, value))
   }
 
@@ -47,7 +52,10 @@ export class Vault {
   }
 
   /** What came with a deployment, to be kept with its record. */
-  sealFor(id: string, secrets: ReadonlyMap<string, Uint8Array>): Pick<NewDeployment, 'secrets' | 'secretsFingerprint'> {
+  sealFor(
+    id: string,
+    secrets: ReadonlyMap<string, Uint8Array>,
+  ): Pick<NewDeployment, 'secrets' | 'secretsFingerprint'> {
     if (secrets.size === 0) return {}
     checkLimits([...secrets.values()].map(({ length }) => length))
     return {
@@ -60,7 +68,8 @@ export class Vault {
   async open({ id, app }: { id: string; app: string }): Promise<Secrets> {
     const opened = new Map<string, Buffer>()
     for (const owner of [`app:${app}`, `deployment:${id}`] as const)
-      for (const secret of await this.#store.secretsOf(owner)) opened.set(secret.name, this.#open(owner, secret))
+      for (const secret of await this.#store.secretsOf(owner))
+        opened.set(secret.name, this.#open(owner, secret))
     return opened
   }
 
@@ -81,9 +90,16 @@ export class Vault {
         { facts: { secret: name } },
       )
     try {
-      const opening = createDecipheriv(cipher, key, sealed.subarray(0, nonceBytes), { authTagLength: tagBytes })
-      opening.setAAD(placeOf(owner, name)).setAuthTag(sealed.subarray(nonceBytes, nonceBytes + tagBytes))
-      return Buffer.concat([opening.update(sealed.subarray(nonceBytes + tagBytes)), opening.final()])
+      const opening = createDecipheriv(cipher, key, sealed.subarray(0, nonceBytes), {
+        authTagLength: tagBytes,
+      })
+      opening
+        .setAAD(placeOf(owner, name))
+        .setAuthTag(sealed.subarray(nonceBytes, nonceBytes + tagBytes))
+      return Buffer.concat([
+        opening.update(sealed.subarray(nonceBytes + tagBytes)),
+        opening.final(),
+      ])
     } catch (cause) {
       const detail = `The secret ${name} is damaged in the database, though the key is right. Put it again.`
       throw new Problem('secrets-unavailable', detail, { cause, facts: { secret: name } })
@@ -92,21 +108,29 @@ export class Vault {
 
   #keyOrProblem(): Uint8Array {
     if (this.#key) return this.#key
-    const way = 'Its operator sets TARMAC_SECRETS_KEY to 32 random bytes (openssl rand -base64 32) and starts it again.'
+    const way =
+      'Its operator sets TARMAC_SECRETS_KEY to 32 random bytes (openssl rand -base64 32) and starts it again.'
     throw new Problem('secrets-unavailable', `This builder has no key for secrets. ${way}`)
   }
 }
 
 /** Changes when a name or a value does; tells nothing of them without the key. */
-export function secretsHash(values: ReadonlyMap<string, string | Uint8Array>, key: Uint8Array): string {
-  const pairs = [...values].map(([name, value]): [string, string] => [name, Buffer.from(value).toString('base64')])
+export function secretsHash(
+  values: ReadonlyMap<string, string | Uint8Array>,
+  key: Uint8Array,
+): string {
+  const pairs = [...values].map(([name, value]): [string, string] => [
+    name,
+    Buffer.from(value).toString('base64'),
+  ])
   const sorted = pairs.toSorted(([a], [b]) => byteOrder(a, b))
   return createHmac('sha256', key).update(JSON.stringify(sorted)).digest('hex')
 }
 
 /** Sealed with each value, so that none opens in another's place. */
 const placeOf = (owner: SecretOwner, name: string) => Buffer.from(`${owner}\0${name}`)
-const keyIdOf = (key: Uint8Array) => createHmac('sha256', key).update('tarmac key id').digest('hex').slice(0, 12)
+const keyIdOf = (key: Uint8Array) =>
+  createHmac('sha256', key).update('tarmac key id').digest('hex').slice(0, 12)
 
 function checkedName(name: string): string {
   if (SecretName.safeParse(name).success) return name
@@ -115,10 +139,14 @@ function checkedName(name: string): string {
 
 function checkLimits(sizes: number[]): void {
   const { valueBytes, count, allBytes } = secretLimits
-  const refuse = (detail: string) => new Problem('secret-invalid', detail, { facts: { limits: secretLimits } })
-  if (sizes.includes(0)) throw refuse('The value is empty. Send it as the body, or as the field’s value.')
-  if (sizes.some((size) => size > valueBytes)) throw refuse(`A secret has at most ${valueBytes / 1024} KiB.`)
-  if (sizes.length > count) throw refuse(`There may be ${count} secrets; take away those that are not needed.`)
+  const refuse = (detail: string) =>
+    new Problem('secret-invalid', detail, { facts: { limits: secretLimits } })
+  if (sizes.includes(0))
+    throw refuse('The value is empty. Send it as the body, or as the field’s value.')
+  if (sizes.some((size) => size > valueBytes))
+    throw refuse(`A secret has at most ${valueBytes / 1024} KiB.`)
+  if (sizes.length > count)
+    throw refuse(`There may be ${count} secrets; take away those that are not needed.`)
   if (sizes.reduce((sum, size) => sum + size, 0) > allBytes)
     throw refuse(`All secrets together have at most ${allBytes / 1024} KiB.`)
 }

@@ -8,11 +8,15 @@ import type { Meter } from './meter.ts'
 type Watch = { limits: Limits; meter: Meter; digest: DigestCheck }
 
 /** The tar inside an upload: the body metered, digested and decompressed, as it arrives. */
-export async function* tarBytes(body: AsyncIterable<Buffer>, watch: Watch): AsyncGenerator<Buffer, void> {
+export async function* tarBytes(
+  body: AsyncIterable<Buffer>,
+  watch: Watch,
+): AsyncGenerator<Buffer, void> {
   const pieces = counted(body, watch)
   const first = (await pieces.next()).value ?? Buffer.alloc(0)
   // Four bytes tell gzip from zstd from the rest; a sender that dribbles has to be waited for.
-  const head = first.length < 4 ? Buffer.concat([first, ...(await gather(pieces, 4 - first.length))]) : first
+  const head =
+    first.length < 4 ? Buffer.concat([first, ...(await gather(pieces, 4 - first.length))]) : first
   const all = joined(head, pieces)
   const engine = decompressor(head, watch.limits)
   for await (const piece of engine ? decompressed(all, engine) : all) {
@@ -22,7 +26,10 @@ export async function* tarBytes(body: AsyncIterable<Buffer>, watch: Watch): Asyn
 }
 
 /** The body as sent, metered and digested. */
-async function* counted(body: AsyncIterable<Buffer>, { meter, digest }: Watch): AsyncGenerator<Buffer, void> {
+async function* counted(
+  body: AsyncIterable<Buffer>,
+  { meter, digest }: Watch,
+): AsyncGenerator<Buffer, void> {
   for await (const piece of body) {
     meter.sent(piece.length)
     digest.update(piece)
@@ -41,7 +48,10 @@ async function gather(pieces: AsyncGenerator<Buffer, void>, bytes: number): Prom
   return found
 }
 
-async function* joined(head: Buffer, rest: AsyncGenerator<Buffer, void>): AsyncGenerator<Buffer, void> {
+async function* joined(
+  head: Buffer,
+  rest: AsyncGenerator<Buffer, void>,
+): AsyncGenerator<Buffer, void> {
   if (head.length > 0) yield head
   yield* rest
 }
@@ -56,7 +66,10 @@ function decompressor(head: Buffer, limits: Limits): Decompressor | null {
   return createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: windowLog } })
 }
 
-async function* decompressed(pieces: AsyncIterable<Buffer>, engine: Decompressor): AsyncGenerator<Buffer, void> {
+async function* decompressed(
+  pieces: AsyncIterable<Buffer>,
+  engine: Decompressor,
+): AsyncGenerator<Buffer, void> {
   const over = new AbortController()
   let fedBytes = 0
   const feed = async () => {
@@ -81,11 +94,14 @@ async function* decompressed(pieces: AsyncIterable<Buffer>, engine: Decompressor
 }
 
 function damaged(error: NodeJS.ErrnoException): Problem {
-  if (error.code === 'Z_BUF_ERROR') return new Problem('archive-truncated', 'The compressed data ends too early.')
+  if (error.code === 'Z_BUF_ERROR')
+    return new Problem('archive-truncated', 'The compressed data ends too early.')
   if (error.code === 'ZSTD_error_frameParameter_windowTooLarge')
     return new Problem(
       'archive-too-large',
       'Unpacking it takes too much memory. Compress it without --long or --ultra.',
     )
-  return new Problem('archive-corrupt', `The compressed data is damaged (${error.message}).`, { cause: error })
+  return new Problem('archive-corrupt', `The compressed data is damaged (${error.message}).`, {
+    cause: error,
+  })
 }

@@ -11,12 +11,16 @@ export class DigestCheck {
   constructor(header: string | undefined) {
     if (header === undefined) return
     for (const member of header.split(',')) {
-      const [, algorithm, digest] = /^\s*([a-z0-9-]+)=:([A-Za-z0-9+/]+={0,2}):\s*$/.exec(member) ?? []
+      const [, algorithm, digest] =
+        /^\s*([a-z0-9-]+)=:([A-Za-z0-9+/]+={0,2}):\s*$/.exec(member) ?? []
       const known = algorithm && algorithms[algorithm]
       if (known) this.#wanted.set(algorithm, { digest: digest!, hash: createHash(known) })
     }
     if (this.#wanted.size === 0)
-      throw new Problem('digest-unsupported', 'Send the digest as sha-256=:BASE64: or sha-512=:BASE64:, or send none.')
+      throw new Problem(
+        'digest-unsupported',
+        'Send the digest as sha-256=:BASE64: or sha-512=:BASE64:, or send none.',
+      )
   }
 
   update(bytes: Buffer): void {
@@ -28,9 +32,13 @@ export class DigestCheck {
     for (const [algorithm, { digest, hash }] of this.#wanted) {
       const found = hash.digest()
       if (!found.equals(Buffer.from(digest, 'base64')))
-        throw new Problem('digest-mismatch', 'The bytes changed on their way here. Send the archive again.', {
-          facts: { algorithm, wanted: digest, found: found.toString('base64') },
-        })
+        throw new Problem(
+          'digest-mismatch',
+          'The bytes changed on their way here. Send the archive again.',
+          {
+            facts: { algorithm, wanted: digest, found: found.toString('base64') },
+          },
+        )
     }
   }
 }

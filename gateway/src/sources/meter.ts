@@ -21,14 +21,19 @@ export class Meter {
     this.mayExpand(0)
     const { ratio, ratioFromBytes } = this.#limits
     if (this.#expandedBytes > ratioFromBytes && this.#expandedBytes > ratio * this.#sentBytes)
-      throw new Problem('archive-ratio', `It unpacks to more than ${ratio} times its size. Leave such files out.`, {
-        facts: { limit: ratio },
-      })
+      throw new Problem(
+        'archive-ratio',
+        `It unpacks to more than ${ratio} times its size. Leave such files out.`,
+        {
+          facts: { limit: ratio },
+        },
+      )
   }
 
   /** Refuses early what is announced and will not fit. */
   mayExpand(bytes: number): void {
-    if (this.#expandedBytes + bytes > this.#limits.expandedBytes) throw tooLarge('unpacked', this.#limits.expandedBytes)
+    if (this.#expandedBytes + bytes > this.#limits.expandedBytes)
+      throw tooLarge('unpacked', this.#limits.expandedBytes)
   }
 }
 

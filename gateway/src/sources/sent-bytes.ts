@@ -7,7 +7,11 @@ import type { Limits } from './limits.ts'
  * The body of an upload as it arrives, watched for silence and for a rate that is too low. Only time in which the sender
  * is waited for counts. Leaves the stream open when it is left early: answering and closing is the caller's.
  */
-export async function* sentBytes(body: Readable, limits: Limits, signal: AbortSignal): AsyncGenerator<Buffer, void> {
+export async function* sentBytes(
+  body: Readable,
+  limits: Limits,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void> {
   body.on('error', () => {}) // a body that breaks after it was refused must not take the process along
   const pieces = body.iterator({ destroyOnReturn: false })
   const rate = new Rate(limits)
@@ -83,6 +87,10 @@ function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: Abort
 export const brokenOff = (reason: unknown): Problem =>
   reason instanceof Problem
     ? reason
-    : new Problem('archive-truncated', 'The upload broke off before its end. Send the archive again.', {
-        cause: reason,
-      })
+    : new Problem(
+        'archive-truncated',
+        'The upload broke off before its end. Send the archive again.',
+        {
+          cause: reason,
+        },
+      )

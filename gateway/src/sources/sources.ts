@@ -51,7 +51,11 @@ export class Sources {
     { contentDigest, signal }: { contentDigest?: string | undefined; signal: AbortSignal },
   ): Promise<SourceFacts> {
     const over = new AbortController()
-    const work = this.#receive(body, contentDigest, AbortSignal.any([signal, this.#closing.signal, over.signal]))
+    const work = this.#receive(
+      body,
+      contentDigest,
+      AbortSignal.any([signal, this.#closing.signal, over.signal]),
+    )
     this.#running.add(work)
     try {
       return await work
@@ -71,13 +75,18 @@ export class Sources {
       const manifest = join(folder, manifestName)
       return { ...(await readManifest(manifest)), root: join(folder, 'files'), manifest }
     } catch (cause) {
-      throw new Problem('internal', `The source ${digest} is no longer on this builder. Send it again.`, { cause })
+      throw new Problem(
+        'internal',
+        `The source ${digest} is no longer on this builder. Send it again.`,
+        { cause },
+      )
     }
   }
 
   /** Removes what nobody owns: trees not in use, and what uploads that ended left in the spool. */
   async sweep(inUse: Set<string>): Promise<{ removed: number }> {
-    for (const [digest, at] of this.#asked) if (Date.now() - at > graceMs) this.#asked.delete(digest)
+    for (const [digest, at] of this.#asked)
+      if (Date.now() - at > graceMs) this.#asked.delete(digest)
     for (const name of await readdir(this.#trees)) {
       const digest = `sha256:${name}`
       if (inUse.has(digest) || this.#asked.has(digest)) continue
@@ -88,11 +97,17 @@ export class Sources {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort(new Problem('stopping', 'The gateway is stopping. Send the archive again in a moment.'))
+    this.#closing.abort(
+      new Problem('stopping', 'The gateway is stopping. Send the archive again in a moment.'),
+    )
     await Promise.allSettled(this.#running)
   }
 
-  async #receive(body: Readable, contentDigest: string | undefined, signal: AbortSignal): Promise<SourceFacts> {
+  async #receive(
+    body: Readable,
+    contentDigest: string | undefined,
+    signal: AbortSignal,
+  ): Promise<SourceFacts> {
     const path = join(this.#spool, `receive-${randomUUID()}`)
     this.#staged.add(path)
     const upload = new Upload({ path, limits: this.#limits, contentDigest })
@@ -103,7 +118,9 @@ export class Sources {
     } finally {
       // Of a tree that was kept before, this second one goes without the sender waiting; what resists is swept.
       const ending = upload.end().finally(() => this.#staged.delete(path))
-      const clearing: Promise<void> = ending.catch(() => {}).finally(() => this.#running.delete(clearing))
+      const clearing: Promise<void> = ending
+        .catch(() => {})
+        .finally(() => this.#running.delete(clearing))
       this.#running.add(clearing)
       if (!upload.checked) await ending
     }
@@ -128,24 +145,32 @@ export class Sources {
 
   #folderOf(digest: string): string {
     const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(digest) ?? []
-    if (!hex) throw new Problem('internal', `${JSON.stringify(digest)} is no digest of a source tree.`)
+    if (!hex)
+      throw new Problem('internal', `${JSON.stringify(digest)} is no digest of a source tree.`)
     return join(this.#trees, hex)
   }
 
   async #sweepSpool(): Promise<number> {
-    const left = (await readdir(this.#spool)).map((name) => join(this.#spool, name)).filter((p) => !this.#staged.has(p))
+    const left = (await readdir(this.#spool))
+      .map((name) => join(this.#spool, name))
+      .filter((p) => !this.#staged.has(p))
     for (const path of left) await removeTree(path)
     return left.length
   }
 }
 
-const exists = async (path: string): Promise<boolean> => (await stat(path).catch(() => null)) !== null
+const exists = async (path: string): Promise<boolean> =>
+  (await stat(path).catch(() => null)) !== null
 
 function translated(error: unknown): Problem {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new Problem('no-space', 'The builder’s volume is full. Try again later, or give it a larger volume.', {
-      cause: error,
-    })
+    return new Problem(
+      'no-space',
+      'The builder’s volume is full. Try again later, or give it a larger volume.',
+      {
+        cause: error,
+      },
+    )
   return asProblem(error)
 }

@@ -61,7 +61,10 @@ export class Staging {
     this.#entries.set(path, { type: 'folder', path })
   }
 
-  async file(path: string, more: { executable: boolean; sizeBytes: number; tar: Content }): Promise<void> {
+  async file(
+    path: string,
+    more: { executable: boolean; sizeBytes: number; tar: Content },
+  ): Promise<void> {
     const { sizeBytes, tar } = more
     const mode = more.executable ? 0o755 : 0o644
     this.#roomBytes -= sizeBytes + entryBytes

@@ -38,7 +38,8 @@ export class Upload {
     const { port } = this.#job
     const either = AbortSignal.any([signal, port.broken]) // a thread that refuses does not wait for the sender
     try {
-      for await (const piece of sentBytes(body, this.#limits, either)) await this.#within(port.sendCopy(piece))
+      for await (const piece of sentBytes(body, this.#limits, either))
+        await this.#within(port.sendCopy(piece))
       port.sendEnd()
     } catch (error) {
       port.sendError(error) // the thread adds at which entry it happened

@@ -13,7 +13,8 @@ export function backup(dir: string, file: string): void {
   const path = databaseIn(dir)
   const to = resolve(file)
   if (!existsSync(path)) throw new Problem('records-unusable', `There are no records in ${dir}.`)
-  if (existsSync(to)) throw new Problem('records-unusable', `${to} exists already: name a new file.`)
+  if (existsSync(to))
+    throw new Problem('records-unusable', `${to} exists already: name a new file.`)
   inspect(path)
   const part = `${to}.part`
   rmSync(part, { force: true })
@@ -43,7 +44,8 @@ export function restore(dir: string, file: string): { former: string | null } {
   moveInPlace(`${coming}.part`, coming)
   const former = `${path}.before-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
   const kept = existsSync(path)
-  for (const part of ['', '-wal', '-shm']) if (existsSync(path + part)) renameSync(path + part, former + part)
+  for (const part of ['', '-wal', '-shm'])
+    if (existsSync(path + part)) renameSync(path + part, former + part)
   moveInPlace(coming, path)
   return { former: kept ? former : null }
 }

@@ -27,9 +27,13 @@ export async function dropLogs(
        AND +d.number <= (SELECT number FROM deployments WHERE app = apps.app ORDER BY number DESC LIMIT 1 OFFSET ?1)
      LIMIT ${deploymentsAtOnce}`,
   )
-  const older = db.prepare(`SELECT id FROM deployments WHERE log_kept = 1 AND ended_at < ? LIMIT ${deploymentsAtOnce}`)
+  const older = db.prepare(
+    `SELECT id FROM deployments WHERE log_kept = 1 AND ended_at < ? LIMIT ${deploymentsAtOnce}`,
+  )
   // Readers are told from the first step on, also when the next ones come after a crash.
-  const mark = db.prepare('UPDATE deployments SET log_dropped_at = coalesce(log_dropped_at, ?) WHERE id = ?')
+  const mark = db.prepare(
+    'UPDATE deployments SET log_dropped_at = coalesce(log_dropped_at, ?) WHERE id = ?',
+  )
   const remove = db.prepare(
     `DELETE FROM events WHERE deployment = ?1 AND seq IN (
        SELECT seq FROM events WHERE deployment = ?1 LIMIT ${rowsAtOnce})`,
@@ -61,7 +65,10 @@ export async function dropLogs(
 async function giveBack(db: DatabaseSync, signal: AbortSignal): Promise<void> {
   const free = db.prepare('PRAGMA freelist_count')
   const count = () => Number(free.get()!['freelist_count'])
-  for (let left = count(), before = Infinity; left > sparePages && left < before && !signal.aborted;) {
+  for (
+    let left = count(), before = Infinity;
+    left > sparePages && left < before && !signal.aborted;
+  ) {
     db.exec(`PRAGMA incremental_vacuum(${pagesAtOnce})`)
     ;[before, left] = [left, count()]
     await rest(restMs)

@@ -34,10 +34,13 @@ function upToDate(path: string, from: URL): DatabaseSync {
       PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;
       PRAGMA journal_size_limit = 67108864;`)
     // Some builds of SQLite quietly keep NORMAL; then a 202 would not be the promise that it is.
-    if (readNumber(db, 'synchronous') !== 2) throw new Error('SQLite does not keep synchronous=FULL')
+    if (readNumber(db, 'synchronous') !== 2)
+      throw new Error('SQLite does not keep synchronous=FULL')
     files.slice(readNumber(db, 'user_version')).forEach((file) => {
       const next = files.indexOf(file) + 1
-      db.exec(`BEGIN IMMEDIATE; ${readFileSync(new URL(file, from), 'utf8')} PRAGMA user_version = ${next}; COMMIT;`)
+      db.exec(
+        `BEGIN IMMEDIATE; ${readFileSync(new URL(file, from), 'utf8')} PRAGMA user_version = ${next}; COMMIT;`,
+      )
     })
     return db
   } catch (error) {
@@ -53,7 +56,10 @@ export function inspect(
   more: 'quick' | 'whole' = 'quick',
 ): void {
   if (existsSync(`${path}-restoring`))
-    throw new Problem('records-unusable', `A restore of ${path} did not end. Nothing is lost: run it again.`)
+    throw new Problem(
+      'records-unusable',
+      `A restore of ${path} did not end. Nothing is lost: run it again.`,
+    )
   // SQLite would take the log of a database that is gone for left-over, and remove it; and an empty file for a new one.
   if (!existsSync(path) && sizeOf(`${path}-wal`) > 0)
     throw damaged(path, 'its write-ahead log is there, the file is not')
@@ -74,7 +80,10 @@ export function inspect(
       )
       .get() as { ours: number; all: number }
     if (all > 0 && (ours < 2 || version === 0))
-      throw new Problem('records-unusable', `${path} is a database of another program. Nothing was changed.`)
+      throw new Problem(
+        'records-unusable',
+        `${path} is a database of another program. Nothing was changed.`,
+      )
     const found = more === 'whole' ? integrityOf(db, 'integrity_check') : null
     if (found !== null) throw damaged(path, found)
   } catch (error) {

@@ -1,6 +1,11 @@
 import { once } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
-import { isFinal, type CancelRequest, type Deployment, type DeploymentState } from '#api/deployment.ts'
+import {
+  isFinal,
+  type CancelRequest,
+  type Deployment,
+  type DeploymentState,
+} from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import { type OwnSettings, patchSettings, withDefaults } from '#api/app-settings.ts'
 import { Problem, type ProblemBody } from '#api/problem.ts'
@@ -64,8 +69,16 @@ export type StoreSettings = {
 }
 
 /** The store in one SQLite file (or `:memory:`). */
-export function openSqliteStore(path: string, settings: Partial<StoreSettings> = {}): DeploymentStore & SecretStore {
-  return new SqliteStore(openDatabase(path), { now: Date.now, alone: true, makeRoom: () => false, ...settings })
+export function openSqliteStore(
+  path: string,
+  settings: Partial<StoreSettings> = {},
+): DeploymentStore & SecretStore {
+  return new SqliteStore(openDatabase(path), {
+    now: Date.now,
+    alone: true,
+    makeRoom: () => false,
+    ...settings,
+  })
 }
 
 class SqliteStore implements DeploymentStore, SecretStore {
@@ -94,15 +107,33 @@ class SqliteStore implements DeploymentStore, SecretStore {
     }
     this.releases = new ReleaseRows(db, tools)
     this.rollouts = new RolloutRows(db, tools, () => this.#suspects)
-    this.#rows = new DeploymentRows(db, { secrets: this.#secrets, releases: this.releases }, settings.now)
+    this.#rows = new DeploymentRows(
+      db,
+      { secrets: this.#secrets, releases: this.releases },
+      settings.now,
+    )
     this.#lanes = new LaneRows(this.#rows)
     this.#suspects = new SuspectRows(db, this.#rows)
   }
 
   async create(fresh: NewDeployment): Promise<Deployment> {
     return this.#transaction(() => {
-      const { id, app, source, image = null, from = null, secrets = [], secretsFingerprint, idempotencyKey } = fresh
-      const asked = fresh.asked ?? [fresh.options, source?.digest, image?.digest, secretsFingerprint]
+      const {
+        id,
+        app,
+        source,
+        image = null,
+        from = null,
+        secrets = [],
+        secretsFingerprint,
+        idempotencyKey,
+      } = fresh
+      const asked = fresh.asked ?? [
+        fresh.options,
+        source?.digest,
+        image?.digest,
+        secretsFingerprint,
+      ]
       const key = idempotencyKey ? { app, key: idempotencyKey, asked } : null
       const former = key && madeByKey(this.#rows, key)
       if (former) return toDeployment(this.#rows.find(former)!)
@@ -137,7 +168,17 @@ class SqliteStore implements DeploymentStore, SecretStore {
       this.#rows.run(
         `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body, keeps_turn, builds)
          SELECT ?6, ?1, ?2, max(coalesce(max(number), 0), ?7) + 1, 'pending', ?3, ?3, ?4, ?5, ?8, ?9 FROM deployments WHERE app = ?1`,
-        [app, owner, at, source?.digest ?? null, text, id, Number(options.over), keepsTurn, Number(image === null)],
+        [
+          app,
+          owner,
+          at,
+          source?.digest ?? null,
+          text,
+          id,
+          Number(options.over),
+          keepsTurn,
+          Number(image === null),
+        ],
       )
       this.#apps.add(app)
       for (const secret of secrets) this.#secrets.put(`deployment:${id}`, secret, at)
@@ -158,7 +199,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async unfinished(app: string) {
-    const [row] = this.#rows.all('SELECT * FROM deployments WHERE app = ? AND ended_at IS NULL LIMIT 1', [app])
+    const [row] = this.#rows.all(
+      'SELECT * FROM deployments WHERE app = ? AND ended_at IS NULL LIMIT 1',
+      [app],
+    )
     return row ? toDeployment(row) : null
   }
 
@@ -180,9 +224,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async list(app: string, page: { limit: number; before: string | null }) {
-    const newestFirst = 'SELECT * FROM deployments WHERE app = ? AND number < ? ORDER BY number DESC LIMIT ?'
+    const newestFirst =
+      'SELECT * FROM deployments WHERE app = ? AND number < ? ORDER BY number DESC LIMIT ?'
     const before = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before)
-    const rows = this.#rows.prepare(newestFirst).iterate(app, before, page.limit + 1) as Iterable<unknown>
+    const rows = this.#rows
+      .prepare(newestFirst)
+      .iterate(app, before, page.limit + 1) as Iterable<unknown>
     const { shown, next } = pageOf(rows as Iterable<Row>, page.limit, ({ number }) => number)
     return { deployments: shown.map(toDeployment), next }
   }
@@ -224,14 +271,18 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   #takeFromQueue(row: Row, builds: boolean): Claim {
-    this.#rows.run('UPDATE deployments SET attempt = attempt + 1, waiting = NULL WHERE id = ?', [row.id])
+    this.#rows.run('UPDATE deployments SET attempt = attempt + 1, waiting = NULL WHERE id = ?', [
+      row.id,
+    ])
     this.#apps.served(row.app)
     return this.#rows.take(row, () => this.#rows.move(row, builds ? 'fetching' : 'deploying', {}))
   }
 
   async expireQueued(limitMs: number): Promise<void> {
     const detail = `It waited in the queue for longer than ${limitMs / 1000} s.`
-    const problem = new Problem('time-limit', detail, { facts: { state: 'pending', limitMs } }).body()
+    const problem = new Problem('time-limit', detail, {
+      facts: { state: 'pending', limitMs },
+    }).body()
     const late = this.#rows.ids(`state = 'pending' AND ended_at IS NULL AND updated_at < ?`, [
       this.#rows.time(-limitMs),
     ])
@@ -246,7 +297,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const suspects = this.#suspects.any() ? this.#suspects.waiting().map(({ id }) => id) : null
       return this.#queue.scheduled(limits, suspects)
     })
-    const isWorth = ({ id, ...place }: (typeof places)[number]) => shouldAnnounce(place, this.#queue.announced(id))
+    const isWorth = ({ id, ...place }: (typeof places)[number]) =>
+      shouldAnnounce(place, this.#queue.announced(id))
     await this.#inParts(places, ({ id, ...place }) => {
       if (!isWorth({ id, ...place }) || !this.#queue.waits(id)) return // it went on while others were told
       const times = (this.#queue.announced(id)?.times ?? 0) + 1
@@ -263,7 +315,11 @@ class SqliteStore implements DeploymentStore, SecretStore {
   ) {
     return this.#transaction(() => {
       const row = this.#rows.held(holder)
-      if (!row || row.state !== from || (stopReason(bodyOf(row)) && !isFinal(to) && !touchesMachines(from)))
+      if (
+        !row ||
+        row.state !== from ||
+        (stopReason(bodyOf(row)) && !isFinal(to) && !touchesMachines(from))
+      )
         return false
       if (to === 'deploying' && this.#lanes.fenced(row)) return false
       this.#rows.move(row, to, patch)
@@ -312,7 +368,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
   async renew(holder: Holder) {
     return this.#transaction(() => {
       if (!this.#rows.held(holder)) return false
-      this.#rows.run('UPDATE deployments SET leased_until = ? WHERE id = ?', [this.#rows.time(leaseMs), holder.id])
+      this.#rows.run('UPDATE deployments SET leased_until = ? WHERE id = ?', [
+        this.#rows.time(leaseMs),
+        holder.id,
+      ])
       return true
     })
   }
@@ -369,25 +428,35 @@ class SqliteStore implements DeploymentStore, SecretStore {
       if (suspect) this.#rows.write(row.id, [{ type: 'note', text: suspected(row, maxDeaths) }])
       if (!touchesMachines(row.state)) {
         const problem = stopReason(bodyOf(row))?.body()
-        if (problem) this.#rows.move(row, bodyOf(row).cancel ? 'cancelled' : 'superseded', { problem })
+        if (problem)
+          this.#rows.move(row, bodyOf(row).cancel ? 'cancelled' : 'superseded', { problem })
         else this.#rows.take(row, () => this.#rows.move(row, 'pending', { reason }))
         if (!problem) this.#lanes.applyNewerArrivals(row)
         return []
       }
       if (suspect) return []
       return this.#rows.take(row, () =>
-        this.#rows.write(row.id, [{ type: 'note', text: `${reason}; looking at the machines and going on.` }]),
+        this.#rows.write(row.id, [
+          { type: 'note', text: `${reason}; looking at the machines and going on.` },
+        ]),
       )
     })
   }
 
-  async eventsAfter(id: string, after: number, limit: number, limitBytes = Infinity): Promise<DeploymentEvent[]> {
+  async eventsAfter(
+    id: string,
+    after: number,
+    limit: number,
+    limitBytes = Infinity,
+  ): Promise<DeploymentEvent[]> {
     const rows = this.#rows.prepare(
       'SELECT seq, at, body FROM events WHERE deployment = ? AND seq > ? ORDER BY seq LIMIT ?',
     )
     const events: DeploymentEvent[] = []
     let sizeBytes = 0
-    for (const { seq, at, body } of rows.iterate(id, after, limit) as Iterable<Record<string, unknown>>) {
+    for (const { seq, at, body } of rows.iterate(id, after, limit) as Iterable<
+      Record<string, unknown>
+    >) {
       events.push({ seq: Number(seq), at: String(at), ...(JSON.parse(String(body)) as NewEvent) })
       sizeBytes += String(body).length
       if (sizeBytes >= limitBytes) break
@@ -419,7 +488,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 
-  dropLogs({ perApp, days }: { perApp: number; days: number }, signal: AbortSignal): Promise<number> {
+  dropLogs(
+    { perApp, days }: { perApp: number; days: number },
+    signal: AbortSignal,
+  ): Promise<number> {
     const endedBefore = this.#rows.time(-days * 86_400_000)
     const transaction = <T>(work: () => T) => this.#transaction(work)
     return dropLogs(this.#db, transaction, { perApp, endedBefore, at: this.#rows.time() }, signal)

@@ -21,7 +21,10 @@ export function lockVolume(dir: string): Disposable {
     throw (error as { errcode?: number }).errcode === 5 ? heldBy(dir, facts) : error // SQLITE_BUSY
   }
   try {
-    writeFileSync(facts, JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() }))
+    writeFileSync(
+      facts,
+      JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() }),
+    )
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error // on a full disk it goes unsaid
   }
@@ -39,7 +42,8 @@ function heldBy(dir: string, facts: string): Problem {
     const { pid, host, since } = JSON.parse(readFileSync(facts, 'utf8')) as Record<string, string>
     who = `process ${pid} on ${host} since ${since}`
   } catch (error) {
-    if (!(error instanceof SyntaxError) && (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (!(error instanceof SyntaxError) && (error as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw error
   }
   return new Problem('volume-held', `The volume ${dir} is held by ${who}: stop that gateway first.`)
 }

@@ -2,7 +2,8 @@ import { gzipSync } from 'node:zlib'
 import { filesOf } from './archive.ts'
 
 /** A page that busybox serves, another at each text; a build and a deploy of a few seconds. */
-export const honestSource = (text: string): Buffer => gzipSync(filesOf({ Dockerfile: dockerfile, 'index.html': text }))
+export const honestSource = (text: string): Buffer =>
+  gzipSync(filesOf({ Dockerfile: dockerfile, 'index.html': text }))
 
 const dockerfile = `FROM alpine
 ARG FRESH

@@ -13,9 +13,17 @@ const slowMs = 5000
 /** What reaches the gateway as bytes on a connection, mostly without a token. */
 export const httpAttacks: Record<string, Attack> = {
   'an upgrade to h2c with a body': ({ lab }) =>
-    raw(lab, [`PUT /deploy/x HTTP/1.1\r\n${host}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n`, chunked]),
+    raw(lab, [
+      `PUT /deploy/x HTTP/1.1\r\n${host}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n`,
+      chunked,
+    ]),
   'an upgrade to h2c, cut off': ({ lab, random }) =>
-    raw(lab, [cutAt(`PUT /deploy/x HTTP/1.1\r\n${host}Connection: Upgrade\r\nUpgrade: h2c\r\n${chunked}`, random)]),
+    raw(lab, [
+      cutAt(
+        `PUT /deploy/x HTTP/1.1\r\n${host}Connection: Upgrade\r\nUpgrade: h2c\r\n${chunked}`,
+        random,
+      ),
+    ]),
   'an upgrade to nothing known': ({ lab }) =>
     raw(lab, [`GET /healthz HTTP/1.1\r\n${host}Connection: upgrade\r\nUpgrade: foo/9\r\n\r\n`]),
   'a websocket without a token, reset': ({ lab, random }) =>
@@ -28,11 +36,20 @@ export const httpAttacks: Record<string, Attack> = {
   'chunks that are none': ({ lab, random }) =>
     raw(lab, [
       `PUT /deploy/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n`,
-      random.oneOf(['zz\r\n', '-1\r\n', `${'f'.repeat(17)}\r\n`, '5;x="\r\n', '0\r\nA: \0\r\n\r\n']),
+      random.oneOf([
+        'zz\r\n',
+        '-1\r\n',
+        `${'f'.repeat(17)}\r\n`,
+        '5;x="\r\n',
+        '0\r\nA: \0\r\n\r\n',
+      ]),
     ]),
-  'requests in a row without waiting': ({ lab }) => raw(lab, [`GET /v1/rollouts HTTP/1.1\r\n${host}\r\n`.repeat(500)]),
-  'headers of 1 MB': ({ lab }) => raw(lab, [`GET / HTTP/1.1\r\n${host}X: ${'x'.repeat(1 << 20)}\r\n\r\n`]),
-  noise: ({ lab, random }) => raw(lab, [Buffer.from(Array.from({ length: 2000 }, () => random.upTo(255)))]),
+  'requests in a row without waiting': ({ lab }) =>
+    raw(lab, [`GET /v1/rollouts HTTP/1.1\r\n${host}\r\n`.repeat(500)]),
+  'headers of 1 MB': ({ lab }) =>
+    raw(lab, [`GET / HTTP/1.1\r\n${host}X: ${'x'.repeat(1 << 20)}\r\n\r\n`]),
+  noise: ({ lab, random }) =>
+    raw(lab, [Buffer.from(Array.from({ length: 2000 }, () => random.upTo(255)))]),
   'a form that breaks off': ({ lab, random }) => {
     const body = `--b\r\nContent-Disposition: form-data; name="source"; filename="s"\r\n\r\n${'x'.repeat(500)}\r\n--b--\r\n`
     const headers = `POST /v1/apps/hostile-form/deployments HTTP/1.1\r\n${host}Authorization: Bearer ${lab.token}\r\n`
@@ -48,7 +65,10 @@ export const httpAttacks: Record<string, Attack> = {
     const text = await answer.text()
     return answer.status >= 400 && answer.status < 500
       ? { answer: `${answer.status}` }
-      : { answer: `${answer.status}`, wrong: `JSON of many levels: ${answer.status} ${text.slice(0, 200)}` }
+      : {
+          answer: `${answer.status}`,
+          wrong: `JSON of many levels: ${answer.status} ${text.slice(0, 200)}`,
+        }
   },
   'forty slow sockets': async ({ lab }) => {
     const sockets = Array.from({ length: slowSockets }, () => open(lab))
@@ -88,8 +108,10 @@ const webSocket = (path: string): string =>
   `GET ${path} HTTP/1.1\r\n${host}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n`
 const eventsOf = (id: string): string => fill(routes.events, { id })
 /** A deployment to read; one that does not exist before the first. */
-const known = ({ deployments }: Target): string[] => (deployments.length > 0 ? deployments.slice(-5) : ['none'])
-const cutAt = (text: string, random: Random): string => text.slice(0, 1 + random.upTo(text.length - 1))
+const known = ({ deployments }: Target): string[] =>
+  deployments.length > 0 ? deployments.slice(-5) : ['none']
+const cutAt = (text: string, random: Random): string =>
+  text.slice(0, 1 + random.upTo(text.length - 1))
 
 function open({ gateway }: Target): Socket {
   const { hostname, port } = new URL(gateway)
@@ -107,5 +129,7 @@ async function raw(target: Target, pieces: (string | Buffer)[]) {
   socket.resetAndDestroy()
   await closed
   const status = /^HTTP\/1\.1 (\d+)/.exec(heard)?.[1] ?? 'nothing'
-  return /^HTTP\/1\.1 500/m.test(heard) ? { answer: status, wrong: heard.slice(0, 300) } : { answer: status }
+  return /^HTTP\/1\.1 500/m.test(heard)
+    ? { answer: status, wrong: heard.slice(0, 300) }
+    : { answer: status }
 }

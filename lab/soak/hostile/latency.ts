@@ -25,7 +25,9 @@ export async function measureLatency(gateway: string, over: AbortSignal): Promis
     const probed: (Probed & { at: number })[] = []
     const from = performance.now()
     const probe = start('probe.ts', `${gateway}/healthz`, `http://127.0.0.1:${port}/`)
-    probe.on('message', (answer: Probed) => probed.push({ ...answer, at: performance.now() - from }))
+    probe.on('message', (answer: Probed) =>
+      probed.push({ ...answer, at: performance.now() - from }),
+    )
     if (!over.aborted) await once(over, 'abort')
     return latencyOf(probed, performance.now() - from)
   } finally {
@@ -36,7 +38,8 @@ export async function measureLatency(gateway: string, over: AbortSignal): Promis
 function latencyOf(probed: (Probed & { at: number })[], lastedMs: number): Latency {
   const each = Array.from({ length: windows }, (_, window) => {
     const inWindow = probed.filter(({ at }) => Math.floor((at / lastedMs) * windows) === window)
-    const timesOf = (which: Probed['which']) => inWindow.flatMap((answer) => (answer.which === which ? answer.ms : []))
+    const timesOf = (which: Probed['which']) =>
+      inWindow.flatMap((answer) => (answer.which === which ? answer.ms : []))
     const p99Of = (which: Probed['which']) => quantile(timesOf(which), 0.99)
     return { gatewayMs: p99Of('gateway'), idleMs: p99Of('idle') }
   })

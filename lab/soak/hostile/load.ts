@@ -27,10 +27,12 @@ export class HostileLoad {
     const names = Object.keys(attacks)
     for (let at = number; !this.#over.aborted; at++) {
       const name = names[at % names.length]!
-      const outcome = await attacks[name]!({ lab: this.#target, random }).catch((error: unknown) => ({
-        answer: 'no answer',
-        wrong: `no answer: ${String(error)}`,
-      }))
+      const outcome = await attacks[name]!({ lab: this.#target, random }).catch(
+        (error: unknown) => ({
+          answer: 'no answer',
+          wrong: `no answer: ${String(error)}`,
+        }),
+      )
       this.#attacks += 1
       this.#count(name, outcome.answer)
       if (outcome.wrong) this.wrong.add(`${name}: ${outcome.wrong}`)
@@ -42,7 +44,9 @@ export class HostileLoad {
     const app = `honest-${number}`
     const random = new Random(this.#seed, app)
     for (let n = 1; !this.#over.aborted; n++) {
-      const end = await this.#deployOnce(app, n).catch((error: unknown) => `no answer: ${String(error)}`)
+      const end = await this.#deployOnce(app, n).catch(
+        (error: unknown) => `no answer: ${String(error)}`,
+      )
       this.#count('an honest deployment', end)
       if (end !== 'live') this.wrong.add(`an honest deployment: ${end}`)
       await sleep(random.upTo(mostPauseMs))
@@ -51,7 +55,9 @@ export class HostileLoad {
 
   async #deployOnce(app: string, n: number): Promise<string> {
     const body = new Uint8Array(honestSource(`${app} ${n}`))
-    const answer = await call(this.#target, 'PUT', `/deploy/${app}?follow=false&build.FRESH=${n}`, { body })
+    const answer = await call(this.#target, 'PUT', `/deploy/${app}?follow=false&build.FRESH=${n}`, {
+      body,
+    })
     const { id, code } = (await answer.json()) as { id: string; code?: string }
     if (answer.status !== 202) return `refused: ${answer.status} ${code}`
     this.#target.deployments.push(id)
@@ -67,7 +73,8 @@ export class HostileLoad {
   /** What each attack came to, and how often. */
   lines(): string[] {
     return [...this.#answers].map(
-      ([name, seen]) => `${name}: ${[...seen].map(([answer, times]) => `${times} ${answer}`).join(', ')}`,
+      ([name, seen]) =>
+        `${name}: ${[...seen].map(([answer, times]) => `${times} ${answer}`).join(', ')}`,
     )
   }
 

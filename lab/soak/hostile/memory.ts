@@ -3,7 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { quantile } from './quantile.ts'
 
 /** The resident memory of a process, once a second: `growth` is the last third of the time to the second third. */
-export async function sampleMemory(pid: number, over: AbortSignal): Promise<{ growth: number; text: string }> {
+export async function sampleMemory(
+  pid: number,
+  over: AbortSignal,
+): Promise<{ growth: number; text: string }> {
   const samples: number[] = []
   while (!over.aborted) {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')

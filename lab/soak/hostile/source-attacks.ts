@@ -8,14 +8,18 @@ const mebibyte = 1 << 20
 
 /** What comes as an archive, or as a file in one. */
 export const sourceAttacks: Record<string, Attack> = {
-  'a gzip bomb': deploy(() => gzipSync(filesOf({ bomb: Buffer.alloc(200 * mebibyte) }), { level: 9 })),
+  'a gzip bomb': deploy(() =>
+    gzipSync(filesOf({ bomb: Buffer.alloc(200 * mebibyte) }), { level: 9 }),
+  ),
   'random bytes in a good archive': ({ lab, random }) => {
     const bytes = filesOf({ ...page, 'more.txt': 'x'.repeat(3000) })
     for (let n = 0; n < 5; n++) bytes[random.upTo(bytes.length - 1)] = random.upTo(255)
     return deployHostile(lab, appOf(random), bytes, 'deploy=false')
   },
   '50,000 files': deploy(() =>
-    archiveOf(Array.from({ length: 50_000 }, (_, n) => ({ path: `d${n % 300}/file-${n}`, content: '' }))),
+    archiveOf(
+      Array.from({ length: 50_000 }, (_, n) => ({ path: `d${n % 300}/file-${n}`, content: '' })),
+    ),
   ),
   '9,000 links': deploy(() =>
     archiveOf([
@@ -27,9 +31,15 @@ export const sourceAttacks: Record<string, Attack> = {
       })),
     ]),
   ),
-  'a path of many dots and slashes': deploy(() => filesOf({ [`${'./'.repeat(40)}${'a/../'.repeat(30)}x`]: 'x' })),
+  'a path of many dots and slashes': deploy(() =>
+    filesOf({ [`${'./'.repeat(40)}${'a/../'.repeat(30)}x`]: 'x' }),
+  ),
   'ignore patterns of many stars': deploy(() =>
-    filesOf({ ...page, '.dockerignore': `${'*a'.repeat(140)}b\n${'**/'.repeat(80)}x\n`, ['a'.repeat(200)]: 'x' }),
+    filesOf({
+      ...page,
+      '.dockerignore': `${'*a'.repeat(140)}b\n${'**/'.repeat(80)}x\n`,
+      ['a'.repeat(200)]: 'x',
+    }),
   ),
   '20,000 ignore patterns': deploy(() => {
     const patterns = Array.from({ length: 20_000 }, (_, n) => `**/x${n}*y\n`).join('')
@@ -37,7 +47,10 @@ export const sourceAttacks: Record<string, Attack> = {
     return filesOf({ ...page, '.dockerignore': patterns, ...Object.fromEntries(files) })
   }),
   'plan excludes of many stars': deploy(() =>
-    filesOf({ 'package.json': '{}', 'railpack.json': JSON.stringify({ exclude: ['*a'.repeat(140)] }) }),
+    filesOf({
+      'package.json': '{}',
+      'railpack.json': JSON.stringify({ exclude: ['*a'.repeat(140)] }),
+    }),
   ),
   'a fly.toml of long durations': deploy(() => flyToml(`kill_timeout = "${'1h'.repeat(20_000)}x"`)),
   'a fly.toml of dotted names': deploy(() => flyToml(`${'a.'.repeat(20_000)}b = 1`)),
@@ -50,9 +63,15 @@ export const sourceAttacks: Record<string, Attack> = {
   'marks of the gateway in a fly.toml': deploy(() =>
     flyToml(`[experimental]\nmachine_config = '{"metadata": {"tarmac_owner": "ada"}}'`),
   ),
-  'a Dockerfile of 3 MiB': deploy(() => filesOf({ Dockerfile: `FROM alpine\n# ${'x'.repeat(3 * mebibyte)}` })),
-  'a syntax line of 100 kB': deploy(() => filesOf({ Dockerfile: `# syntax=${' '.repeat(100_000)}x\nFROM alpine` })),
-  'a package.json of 100,000 levels': deploy(() => filesOf({ 'package.json': '['.repeat(100_000) })),
+  'a Dockerfile of 3 MiB': deploy(() =>
+    filesOf({ Dockerfile: `FROM alpine\n# ${'x'.repeat(3 * mebibyte)}` }),
+  ),
+  'a syntax line of 100 kB': deploy(() =>
+    filesOf({ Dockerfile: `# syntax=${' '.repeat(100_000)}x\nFROM alpine` }),
+  ),
+  'a package.json of 100,000 levels': deploy(() =>
+    filesOf({ 'package.json': '['.repeat(100_000) }),
+  ),
   'an image of nothing': deploy(() => filesOf({ Dockerfile: 'FROM scratch\nCMD ["x"]' })),
 }
 

@@ -2,7 +2,11 @@ import { expect, test } from 'vitest'
 import { newBytes } from '../../../gateway/src/build/new-bytes.ts'
 import type { Manifest } from '../../../gateway/src/registry/registry.ts'
 
-const manifest = (parts: object): Manifest => ({ digest: '', mediaType: '', bytes: Buffer.from(JSON.stringify(parts)) })
+const manifest = (parts: object): Manifest => ({
+  digest: '',
+  mediaType: '',
+  bytes: Buffer.from(JSON.stringify(parts)),
+})
 const layers = (sizes: Record<string, number>) =>
   manifest({ layers: Object.entries(sizes).map(([digest, size]) => ({ digest, size })) })
 const kept: Record<string, Manifest> = {
@@ -28,6 +32,8 @@ test('an index that names itself, or many more, is looked at no more than 32 tim
     const manifests = Array.from({ length: 5 }, (_, n) => ({ digest: `${digest}.${n}` }))
     return Promise.resolve(manifest({ manifests: [{ digest }, ...manifests] }))
   }
-  expect(await newBytes([layers({ base: 119 }), manifest({ layers: null })], 'loop', endless)).toBe(119)
+  expect(await newBytes([layers({ base: 119 }), manifest({ layers: null })], 'loop', endless)).toBe(
+    119,
+  )
   expect(asked).toBeLessThanOrEqual(32)
 })

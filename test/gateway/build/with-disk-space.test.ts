@@ -13,8 +13,14 @@ async function failing(isShort: boolean) {
     wasShort: async () => isShort,
     makeRoom: async () => void made++,
   } as unknown as DiskWatch
-  const work = () => Promise.reject(new Problem('no-space', 'The daemon says so.', { facts: { step: 's' } }))
-  const failed: unknown = await withinRoom(disk, () => {}, work, new AbortController().signal).catch((error) => error)
+  const work = () =>
+    Promise.reject(new Problem('no-space', 'The daemon says so.', { facts: { step: 's' } }))
+  const failed: unknown = await withinRoom(
+    disk,
+    () => {},
+    work,
+    new AbortController().signal,
+  ).catch((error) => error)
   return { failed, made }
 }
 
@@ -26,6 +32,10 @@ test('a build that says that the disk is full is believed while the disk is shor
 
 test('a build that says so beside a disk with room failed by itself, and nobody’s caches go for it', async () => {
   const { failed, made } = await failing(false)
-  expect((failed as Problem).body()).toMatchObject({ code: 'build-failed', detail: 'The daemon says so.', step: 's' })
+  expect((failed as Problem).body()).toMatchObject({
+    code: 'build-failed',
+    detail: 'The daemon says so.',
+    step: 's',
+  })
   expect(made).toBe(0)
 })

@@ -16,7 +16,12 @@ test('an ignore file gives its patterns without comments, leading slashes and by
 })
 
 test('the ignore file beside the Dockerfile goes first, and never takes the Dockerfile away', async () => {
-  const files = { Dockerfile: '', 'web[1]': '', '.dockerignore': '*', 'web[1].dockerignore': '/lib\n' }
+  const files = {
+    Dockerfile: '',
+    'web[1]': '',
+    '.dockerignore': '*',
+    'web[1].dockerignore': '/lib\n',
+  }
   for (const [path, text] of Object.entries(files)) await writeFile(join(root, path), text)
   expect((await readDockerfile(treeOf(root), 'Dockerfile')).ignore).toEqual(['*', '!Dockerfile'])
   expect((await readDockerfile(treeOf(root), 'web[1]')).ignore).toEqual(['lib', '!web\\[1\\]'])
@@ -26,7 +31,10 @@ test('the ignore file beside the Dockerfile goes first, and never takes the Dock
 test.each([
   ['# syntax=docker/dockerfile:1\nFROM a', null],
   ['# check=skip=all\n#Syntax = docker.io/docker/dockerfile:1.7\nFROM a', null],
-  ['#!/usr/bin/env docker\r\n# syntax=docker/dockerfile:1-labs x\r\nFROM a', 'docker/dockerfile:1-labs'],
+  [
+    '#!/usr/bin/env docker\r\n# syntax=docker/dockerfile:1-labs x\r\nFROM a',
+    'docker/dockerfile:1-labs',
+  ],
   ['\ufeff# syntax=docker/dockerfile@sha256:aa\nFROM a', 'docker/dockerfile@sha256:aa'],
   ['# syntax=me/mine:1\nFROM a', 'me/mine:1'],
   ['# a note\n# syntax=me/mine:1\n', null], // to BuildKit too, directives end at the first line that is none

@@ -7,7 +7,8 @@ import { Progress } from '../../../gateway/src/buildkit/progress.ts'
 function problemOf(details: string, exitCode?: number) {
   const metadata = new Metadata()
   const found = [{ type: 'errdefs.Vertex', value: { digest: 'sha256:v' } as object }]
-  if (exitCode !== undefined) found.push({ type: 'gatewayapi.ExitMessage', value: { Code: exitCode } })
+  if (exitCode !== undefined)
+    found.push({ type: 'gatewayapi.ExitMessage', value: { Code: exitCode } })
   const encoded = found.map(({ type, value }) => ({
     type: `github.com/moby/buildkit/${type}+json`,
     value: Buffer.from(JSON.stringify(value)),
@@ -59,13 +60,19 @@ test.each([
 })
 
 test.each([
-  ['failed to push h/denied:1: failed to do request: Post "http://h/v2/denied/blobs/": EOF', 'registry-unavailable'],
+  [
+    'failed to push h/denied:1: failed to do request: Post "http://h/v2/denied/blobs/": EOF',
+    'registry-unavailable',
+  ],
   [
     'failed to push h/denied:1: unexpected status from PUT request to http://h/v2/denied/x: 500 Oops',
     'registry-unavailable',
   ],
   ['h/denied:404: failed to resolve source metadata for h/denied:404: EOF', 'registry-unavailable'],
-  ['failed to copy: failed to do request: Get "http://h/v2/a/blobs/sha256:ab": EOF', 'registry-unavailable'],
+  [
+    'failed to copy: failed to do request: Get "http://h/v2/a/blobs/sha256:ab": EOF',
+    'registry-unavailable',
+  ],
   ['failed to commit "a": write /x "y" z: no space left on device', 'no-space'],
 ])('%s is %s, whatever the names in it', (details, code) => {
   expect(problemOf(details).code).toBe(code)

@@ -14,12 +14,18 @@ function failure(details: string, code = 2, more: Record<string, unknown> = {}) 
     type: `github.com/moby/buildkit/${type}+json`,
     value: Buffer.from(JSON.stringify(value)),
   }))
-  if (found.length > 0) metadata.set('grpc-status-details-bin', Buffer.from(RpcStatus.encode({ details: found })))
+  if (found.length > 0)
+    metadata.set('grpc-status-details-bin', Buffer.from(RpcStatus.encode({ details: found })))
   return Object.assign(new Error(details), { code, details, metadata })
 }
 function problemOf(
   error: Error,
-  { changed = null as string | null, step = 'RUN make', root = null as string | null, stderr = '' } = {},
+  {
+    changed = null as string | null,
+    step = 'RUN make',
+    root = null as string | null,
+    stderr = '',
+  } = {},
 ) {
   const progress = new Progress({
     emit() {},
@@ -42,7 +48,10 @@ test.each([
   ],
   ['failed to push h/a:1: denied', 'registry-denied'],
   ['failed to push h/a:1: unknown: repository name not known to registry', 'registry-unavailable'],
-  ['failed to push h/a:1: failed to do request: Post "http://h/v2/a/blobs/uploads/": EOF', 'registry-unavailable'],
+  [
+    'failed to push h/a:1: failed to do request: Post "http://h/v2/a/blobs/uploads/": EOF',
+    'registry-unavailable',
+  ],
   [
     'failed to push h/a:1: unexpected status from POST request to http://h/x: 500 Internal Server Error: oops',
     'registry-unavailable',
@@ -56,7 +65,10 @@ test.each([
     'failed to load cache key: failed to do request: Head "http://h:1/v2/a/manifests/1": dial tcp: no such host',
     'registry-unavailable',
   ],
-  ['b: failed to resolve source metadata for docker.io/library/b:latest: pull access denied', 'image-not-found'],
+  [
+    'b: failed to resolve source metadata for docker.io/library/b:latest: pull access denied',
+    'image-not-found',
+  ],
   ['failed to solve: write /x: no space left on device', 'no-space'],
   ['secret TOKEN: not found', 'build-failed'],
   ['failed to read dockerfile: open Dockerfile: no such file or directory', 'build-failed'],
@@ -66,12 +78,19 @@ test.each([
 
 test('an image is named as it was asked for', () => {
   const asked = 'failed to load cache key: failed to do request: Head "http://h:1/v2/a/b/manifests/'
-  expect(problemOf(failure('failed to load cache key: h:1/a:1: not found'))).toMatchObject({ image: 'h:1/a:1' })
+  expect(problemOf(failure('failed to load cache key: h:1/a:1: not found'))).toMatchObject({
+    image: 'h:1/a:1',
+  })
   expect(problemOf(failure(`${asked}1": EOF`))).toMatchObject({ image: 'h:1/a/b:1' })
-  expect(problemOf(failure(`${asked}sha256:ab": EOF`))).toMatchObject({ image: 'h:1/a/b@sha256:ab' })
+  expect(problemOf(failure(`${asked}sha256:ab": EOF`))).toMatchObject({
+    image: 'h:1/a/b@sha256:ab',
+  })
 })
 
-const killed = failure('process "make" did not complete', 2, { ...vertex, 'gatewayapi.ExitMessage': { Code: 137 } })
+const killed = failure('process "make" did not complete', 2, {
+  ...vertex,
+  'gatewayapi.ExitMessage': { Code: 137 },
+})
 
 test('a step that was killed is said to be out of memory only where the kernel says so of that very step', () => {
   expect(problemOf(killed)).toMatchObject({ code: 'build-failed', exitCode: 137, step: 'RUN make' })
@@ -81,7 +100,10 @@ test('a step that was killed is said to be out of memory only where the kernel s
     ...vertex,
     'gatewayapi.ExitMessage': { Code: 137 },
   }) // what the daemon says with cgroup v2
-  expect(problemOf(said)).toMatchObject({ outOfMemory: true, detail: expect.stringContaining('memory ran out') })
+  expect(problemOf(said)).toMatchObject({
+    outOfMemory: true,
+    detail: expect.stringContaining('memory ran out'),
+  })
 })
 
 test.each([
@@ -106,7 +128,9 @@ test.each([
   expect(problem).toMatchObject({ code: 'build-failed', exitCode: 137, ...facts })
   expect(problem.detail).toContain(words)
   expect(problemOf(killed, { root, stderr: 'tarmac-step other\n' }).detail).not.toContain(words)
-  expect(problemOf(killed, { root, stderr: 'own words\ntarmac-step abc\n' }).detail).not.toContain(words)
+  expect(problemOf(killed, { root, stderr: 'own words\ntarmac-step abc\n' }).detail).not.toContain(
+    words,
+  )
 })
 
 test('a step around which no limits could be put failed for a reason of ours, and may be tried again', () => {

@@ -10,21 +10,34 @@ const digest = 'sha256:aaaaaaaaaaaa'
 const line = 'x'.repeat(99)
 const message = (news: Parameters<typeof StatusResponse.encode>[0]) =>
   StatusResponse.decode(StatusResponse.encode(news))
-const output = (lines: number) => [{ vertex: digest, stream: 1, text: Buffer.from(`${line}\n`.repeat(lines)) }]
+const output = (lines: number) => [
+  { vertex: digest, stream: 1, text: Buffer.from(`${line}\n`.repeat(lines)) },
+]
 const started = { digest, name: 'RUN flood', started: { seconds: 1, nanos: 0 } }
 
 /** Follows these messages; each is there when the reader asks for it. */
 function follow(messages: Iterable<StatusResponse> | AsyncIterable<StatusResponse>) {
   const events: NewEvent[] = []
-  const progress = new Progress({ emit: (event) => events.push(event), pushing() {}, plain: (text) => text })
+  const progress = new Progress({
+    emit: (event) => events.push(event),
+    pushing() {},
+    plain: (text) => text,
+  })
   const stream = Object.assign(Readable.from(messages), { cancel: () => stream.destroy() })
   const heard = followStatus(stream as unknown as ClientReadableStream<StatusResponse>, progress)
-  const lines = () => events.reduce((sum, event) => sum + (event.type === 'log' ? event.text.split('\n').length : 0), 0)
+  const lines = () =>
+    events.reduce(
+      (sum, event) => sum + (event.type === 'log' ? event.text.split('\n').length : 0),
+      0,
+    )
   return { events, lines, heard: () => heard(new AbortController().signal) }
 }
 
 test('other work is done while a flood of output is taken in', async () => {
-  const flood = [message({ vertexes: [started], logs: output(1) }), ...Array(200).fill(message({ logs: output(2000) }))]
+  const flood = [
+    message({ vertexes: [started], logs: output(1) }),
+    ...Array(200).fill(message({ logs: output(2000) })),
+  ]
   const { lines, heard } = follow(flood)
   let [turns, open] = [0, true]
   const others = () => void (open && (turns++, setImmediate(others)))
@@ -51,7 +64,10 @@ test('news that came while this process had no time is taken in before it lets g
 
 test('when the stream of a settled solve has no end, the reader lets go', async () => {
   async function* messages() {
-    yield message({ vertexes: [{ ...started, completed: { seconds: 2, nanos: 0 } }], logs: output(1) })
+    yield message({
+      vertexes: [{ ...started, completed: { seconds: 2, nanos: 0 } }],
+      logs: output(1),
+    })
     await new Promise(() => {})
   }
   const { events, heard } = follow(messages())

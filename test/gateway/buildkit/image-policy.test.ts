@@ -15,13 +15,19 @@ const one = `sha256:${'1'.repeat(64)}`
 const two = `sha256:${'2'.repeat(64)}`
 const question = (identifier: string, digest?: string) =>
   PolicyQuestion.decode(
-    PolicyQuestion.encode({ about: { source: { identifier }, ...(digest && { image: { digest } }) } }),
+    PolicyQuestion.encode({
+      about: { source: { identifier }, ...(digest && { image: { digest } }) },
+    }),
   )
 const node = 'docker-image://docker.io/library/node:22'
-const decisions = Object.fromEntries(Object.entries(policyAction).map(([name, action]) => [action, name]))
+const decisions = Object.fromEntries(
+  Object.entries(policyAction).map(([name, action]) => [action, name]),
+)
 /** What a build is told of a source: a decision, or that it is looked up first. */
 const verdict = (policy: ImagePolicy, identifier: string, app = 'shop') => {
-  const { decision } = policy.forBuild(app, 'http://127.0.0.1:1/secret/context.tar', false).answer(question(identifier))
+  const { decision } = policy
+    .forBuild(app, 'http://127.0.0.1:1/secret/context.tar', false)
+    .answer(question(identifier))
   return decision ? decisions[decision.action ?? 0] : 'looked up'
 }
 
@@ -83,7 +89,10 @@ test('a name stands for one digest until its time is over, for each app on its o
   const policy = new ImagePolicy(rules, access)
   const first = policy.forBuild('shop', null, false)
   expect(first.answer(question(node)).lookUp?.source?.identifier).toBe(node)
-  const pinned = { action: policyAction.convert, update: { identifier: `${node}@${one}`, attrs: {} } }
+  const pinned = {
+    action: policyAction.convert,
+    update: { identifier: `${node}@${one}`, attrs: {} },
+  }
   expect(first.answer(question(node, one)).decision).toEqual(pinned)
   expect(first.answer(question(`${node}@${one}`)).decision?.action).toBe(policyAction.allow)
   expect(first.bases()).toEqual({ 'docker.io/library/node:22': one })
@@ -102,7 +111,12 @@ test('a build from scratch looks its names up anew, once, and later builds go by
   expect(anew.answer(question(node)).decision?.action).toBe(policyAction.convert)
   expect(anew.bases()).toEqual({ 'docker.io/library/node:22': two })
   expect(policy.pinsAreCurrent('shop', { 'docker.io/library/node:22': one })).toBe(false)
-  expect(policy.pinsAreCurrent('shop', { 'docker.io/library/node:22': two, 'docker.io/library/go:1': one })).toBe(true)
+  expect(
+    policy.pinsAreCurrent('shop', {
+      'docker.io/library/node:22': two,
+      'docker.io/library/go:1': one,
+    }),
+  ).toBe(true)
   anew.forget()
   expect(verdict(policy, node)).toBe('looked up')
 })
@@ -117,6 +131,11 @@ test('a digest that the source gives itself is recorded as it stands', () => {
 test('a Dockerfile is read by no frontend but those that are allowed', () => {
   const policy = new ImagePolicy(rules, access)
   policy.checkFrontend('docker/dockerfile:1-labs')
-  for (const image of ['me/mine:1', 'docker/dockerfile-upstream:master', 'ghcr.io/docker/dockerfile:1', 'Not/Valid'])
+  for (const image of [
+    'me/mine:1',
+    'docker/dockerfile-upstream:master',
+    'ghcr.io/docker/dockerfile:1',
+    'Not/Valid',
+  ])
     expect(() => policy.checkFrontend(image)).toThrow(`read by ${image}`)
 })

@@ -17,7 +17,8 @@ function start() {
     progress,
     events,
     pushes: () => pushes,
-    take: (news: Encodable<typeof StatusResponse>) => progress.take(StatusResponse.decode(StatusResponse.encode(news))),
+    take: (news: Encodable<typeof StatusResponse>) =>
+      progress.take(StatusResponse.decode(StatusResponse.encode(news))),
   }
 }
 const at = (seconds: number) => ({ seconds, nanos: 500_000_000 })
@@ -52,7 +53,14 @@ test('cached steps are told once, internal ones only when they fail, and both co
   take({ vertexes: [{ digest: 'sha256:i', name: '[internal] load', ...ended }] })
   take({ vertexes: [{ digest: 'sha256:w', name: 'never begun' }] })
   take({
-    vertexes: [{ digest: 'sha256:j', name: '[internal] http://secret/x', ...ended, error: 'no http://secret/x' }],
+    vertexes: [
+      {
+        digest: 'sha256:j',
+        name: '[internal] http://secret/x',
+        ...ended,
+        error: 'no http://secret/x',
+      },
+    ],
   })
   expect(events).toEqual([
     { type: 'step', step: 'aaaaaaaa', name: 'RUN make', status: 'cached' },
@@ -84,7 +92,11 @@ test('a step ends after its output, although the daemon names its end first', ()
   const ended = { ...a, started: at(1), completed: at(2), error: 'exit code: 1' }
   const log = (text: string) => ({ vertex: a.digest, stream: 1, text: Buffer.from(text) })
   take({ vertexes: [ended], logs: [log('one\ntw'), log('o\n')] })
-  expect(events.map((event) => ('text' in event ? event.text : event.type))).toEqual(['step', 'one\ntwo', 'step'])
+  expect(events.map((event) => ('text' in event ? event.text : event.type))).toEqual([
+    'step',
+    'one\ntwo',
+    'step',
+  ])
   expect(progress.settled).toBe(true)
 })
 
@@ -96,15 +108,21 @@ test.for(['an empty message', 'news of another step', 'nothing'])(
     const log = (text: string) => ({ vertex: a.digest, stream: 1, text: Buffer.from(text) })
     take({ vertexes: [{ ...step, started: at(1) }] })
     const large = `${'x'.repeat(99)}\n`.repeat(330)
-    take({ vertexes: [{ ...step, started: at(1), completed: at(2) }], logs: Array(32).fill(log(large)) })
+    take({
+      vertexes: [{ ...step, started: at(1), completed: at(2) }],
+      logs: Array(32).fill(log(large)),
+    })
     take({ logs: [log(large)] })
     take({ logs: [log('the re')] })
     take({ logs: [log('ason\n')] })
     expect(progress.running()).toEqual(['RUN make'])
     if (last === 'an empty message') take({})
-    if (last === 'news of another step') take({ vertexes: [{ digest: 'sha256:b', name: 'RUN next', started: at(3) }] })
+    if (last === 'news of another step')
+      take({ vertexes: [{ digest: 'sha256:b', name: 'RUN next', started: at(3) }] })
     if (last === 'nothing') progress.end()
-    const [, ...kinds] = events.map((event) => (event.type === 'step' ? `${event.name} ${event.status}` : event.type))
+    const [, ...kinds] = events.map((event) =>
+      event.type === 'step' ? `${event.name} ${event.status}` : event.type,
+    )
     const end = kinds.indexOf('RUN make done')
     expect(kinds.slice(0, end)).not.toContain('RUN next started')
     expect(kinds.slice(end)).not.toContain('log')

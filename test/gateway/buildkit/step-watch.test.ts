@@ -36,11 +36,9 @@ test('with cgroup v1, a step of which the kernel killed a process ends as a whol
 
 test('the record of a step is removed a minute after its end, not before', async () => {
   const dir = root()
-  const [running, fresh, old] = ['running', 'fresh', 'old'].map((name) => join(dir, 'steps', name)) as [
-    string,
-    string,
-    string,
-  ]
+  const [running, fresh, old] = ['running', 'fresh', 'old'].map((name) =>
+    join(dir, 'steps', name),
+  ) as [string, string, string]
   for (const path of [running, fresh, old])
     writeFileSync(path, `memory 1\ngroup ${path === running ? dir : `${dir}/gone`}\nkilled 1\n`)
   const before = Date.now() / 1000 - 61
@@ -51,7 +49,12 @@ test('the record of a step is removed a minute after its end, not before', async
 })
 
 test('limits are parts of this machine, and no step may use more than all may', () => {
-  const limits = { memory: { share: 0.9 }, memoryOfAll: { bytes: 2 ** 30 }, processes: 4096, cpus: 1.5 }
+  const limits = {
+    memory: { share: 0.9 },
+    memoryOfAll: { bytes: 2 ** 30 },
+    processes: 4096,
+    cpus: 1.5,
+  }
   const dir = root()
   expect(limitsEnvironment(limits, dir)).toMatchObject({
     TARMAC_STEPS_GROUP: expect.stringMatching(/^tarmac-steps-[0-9a-f]{8}$/),

@@ -5,15 +5,33 @@ import type { SourceTree } from '../../../gateway/src/deployments/source-tree.ts
 
 /** A folder as the source tree that intake would have made of it. */
 export function treeOf(root: string): SourceTree {
-  const entries = readdirSync(root, { recursive: true, encoding: 'utf8' }).map((path): TreeEntry => {
-    const stat = lstatSync(`${root}/${path}`)
-    if (stat.isDirectory()) return { type: 'folder', path }
-    if (stat.isSymbolicLink()) return { type: 'link', path, target: readlinkSync(`${root}/${path}`) }
-    const sha256 = createHash('sha256')
-      .update(readFileSync(`${root}/${path}`))
-      .digest('hex')
-    return { type: 'file', path, mode: stat.mode & 0o100 ? 0o755 : 0o644, sizeBytes: stat.size, sha256 }
-  })
-  const sizeBytes = entries.reduce((sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0), 0)
-  return { root, entries: sortEntries(entries), digest: treeDigest(entries), files: entries.length, sizeBytes }
+  const entries = readdirSync(root, { recursive: true, encoding: 'utf8' }).map(
+    (path): TreeEntry => {
+      const stat = lstatSync(`${root}/${path}`)
+      if (stat.isDirectory()) return { type: 'folder', path }
+      if (stat.isSymbolicLink())
+        return { type: 'link', path, target: readlinkSync(`${root}/${path}`) }
+      const sha256 = createHash('sha256')
+        .update(readFileSync(`${root}/${path}`))
+        .digest('hex')
+      return {
+        type: 'file',
+        path,
+        mode: stat.mode & 0o100 ? 0o755 : 0o644,
+        sizeBytes: stat.size,
+        sha256,
+      }
+    },
+  )
+  const sizeBytes = entries.reduce(
+    (sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0),
+    0,
+  )
+  return {
+    root,
+    entries: sortEntries(entries),
+    digest: treeDigest(entries),
+    files: entries.length,
+    sizeBytes,
+  }
 }

@@ -18,7 +18,13 @@ test('a page of releases that hold one file for each of 44 groups is not a hundr
   await using store = openSqliteStore(':memory:')
   const readFile = () => Buffer.alloc(100_000, 'x')
   const options = DeploymentOptions.parse({})
-  const desired = desiredApp({ flyToml, app: 'shop', options, defaults: { region: 'ams' }, readFile })
+  const desired = desiredApp({
+    flyToml,
+    app: 'shop',
+    options,
+    defaults: { region: 'ams' },
+    readFile,
+  })
   const groups = desired.groups.map((group) => Object.assign({ was: group.config }, group))
   const image = { reference: 'r/shop@sha256:aa', digest: 'sha256:aa', tags: [] }
   for (let i = 0; i < 20; i++) {
@@ -39,7 +45,10 @@ test('a page of releases that hold one file for each of 44 groups is not a hundr
     options,
     defaults: { region: 'ams' },
   }
-  const [before, after] = [releaseView(releases[0]!), releaseView({ ...releases[0]!, desired: desiredApp(changed) })]
+  const [before, after] = [
+    releaseView(releases[0]!),
+    releaseView({ ...releases[0]!, desired: desiredApp(changed) }),
+  ]
   const diff = releaseDiff(before, after)
   expect(diff.differences.filter(({ path }) => path.includes('.files.'))).toHaveLength(names.length)
   expect(visibleJson(diff).length).toBeLessThan(16 * 2 ** 20)

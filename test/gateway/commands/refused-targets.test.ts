@@ -22,12 +22,22 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
     assertAccepting() {},
     wake() {},
   })
-  await using rollouts = await Rollouts.start({ store, submissions, cancel: async () => {}, wake() {}, log })
-  const targets = Array.from({ length: 1000 }, (_, i) => ({ app: `a${i}`, options: DeploymentOptions.parse({}) }))
+  await using rollouts = await Rollouts.start({
+    store,
+    submissions,
+    cancel: async () => {},
+    wake() {},
+    log,
+  })
+  const targets = Array.from({ length: 1000 }, (_, i) => ({
+    app: `a${i}`,
+    options: DeploymentOptions.parse({}),
+  }))
   const asked = { source: { release: 1 }, targets, parallel: 4, stopAfter: 1000 }
   const { longestMs } = await longestHold(async () => {
     const { id } = await rollouts.create(asked, null, { asked, idempotencyKey: null })
-    while ((await rollouts.find(id)).endedAt === null) await new Promise((resolve) => setTimeout(resolve, 50))
+    while ((await rollouts.find(id)).endedAt === null)
+      await new Promise((resolve) => setTimeout(resolve, 50))
   })
   expect(longestMs).toBeLessThan(100)
 }, 60_000)

@@ -10,14 +10,22 @@ test('what goes live is a release; a rollback brings its image, config and env b
   await using gateway = await startMachines()
   const { fly, images, get, call, ended, deploy } = gateway
   const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]
-  const first = await deploy('shop', { image: one.name }, { env: { COLOUR: 'red', OLD: 'yes' }, commit: 'abc' })
+  const first = await deploy(
+    'shop',
+    { image: one.name },
+    { env: { COLOUR: 'red', OLD: 'yes' }, commit: 'abc' },
+  )
   expect(first).toMatchObject({ state: 'live', release: 1, source: null, from: null, plan: null })
   fly.apps.get('shop')!.secrets = [
     { name: 'KEY', digest: 'd1' },
     { name: 'SAME', digest: 's' },
   ]
   const second = await deploy('shop', { image: two.name }, { env: { COLOUR: 'blue', NEW: 'yes' } })
-  expect(second).toMatchObject({ state: 'live', release: 2, from: { app: 'shop', owner: null, release: 1 } })
+  expect(second).toMatchObject({
+    state: 'live',
+    release: 2,
+    from: { app: 'shop', owner: null, release: 1 },
+  })
   const env = () => fly.machines('shop')[0]!.config.env
   expect(env()).toMatchObject({ COLOUR: 'blue', OLD: 'yes', NEW: 'yes' }) // an image takes over what runs
 
@@ -46,7 +54,8 @@ test('what goes live is a release; a rollback brings its image, config and env b
     { name: 'SAME', digest: 's' },
     { name: 'LATER', digest: 'l' },
   ]
-  const asked = () => call<Deployment>('POST', '/v1/apps/shop/rollback', undefined, { 'idempotency-key': 'k' })
+  const asked = () =>
+    call<Deployment>('POST', '/v1/apps/shop/rollback', undefined, { 'idempotency-key': 'k' })
   const { status, body } = await asked()
   expect(status).toBe(202)
   const back = await ended(body.id)
@@ -94,7 +103,12 @@ test(
     const image = { reference: `${images.host}/shop@${digest}`, digest, tags: [] }
     const released = async (id: string, flyToml: string) => {
       await gateway.writeFlyToml(flyToml)
-      await store.create({ id, app: 'shop', options: DeploymentOptions.parse({ deploy: false }), source })
+      await store.create({
+        id,
+        app: 'shop',
+        options: DeploymentOptions.parse({ deploy: false }),
+        source,
+      })
       await gateway.build(id, image)
       expect(await deploy('shop', { deployment: id })).toMatchObject({ state: 'live' })
     }
@@ -110,7 +124,10 @@ test(
     const vm = { cpu_kind: 'shared', cpus: 2, memory_mb: 1024 }
     await released('one', http)
     const first = structuredClone(config())
-    await released('two', `machine_config = '${JSON.stringify(extra)}'\n${http}[[vm]]\ncpus = 2\nmemory = "1gb"`)
+    await released(
+      'two',
+      `machine_config = '${JSON.stringify(extra)}'\n${http}[[vm]]\ncpus = 2\nmemory = "1gb"`,
+    )
     expect(config()).toMatchObject({ ...extra, guest: vm })
     await released('three', http) // as flyctl has it, what a fly.toml does not say stays
     expect(config()).toMatchObject({ ...extra, guest: vm })
@@ -129,7 +146,11 @@ test(
     const { schedule, ...after } = config()
     expect([schedule, after.metadata!['floor']]).toEqual(['daily', '3'])
     expect(after).toMatchObject({ guest: first.guest, init: {} })
-    expect([after['dns'], after.init, after.metadata!['team']]).toEqual([undefined, first.init, undefined])
+    expect([after['dns'], after.init, after.metadata!['team']]).toEqual([
+      undefined,
+      first.init,
+      undefined,
+    ])
     expect((await diff(1, 4)).map(({ path }) => path).toSorted()).toEqual([
       'config.app.metadata.floor',
       'config.app.schedule',
@@ -154,15 +175,35 @@ test('a rollback to what is not there touches nothing and says so', async () => 
     const { status, body } = await call<ProblemBody>('POST', `/v1/apps/shop/rollback${query}`)
     return [status, body.code, body.detail]
   }
-  expect(await refused('')).toEqual([404, 'release-not-found', 'There is nothing to go back to: shop has no release.'])
+  expect(await refused('')).toEqual([
+    404,
+    'release-not-found',
+    'There is nothing to go back to: shop has no release.',
+  ])
   const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]
   await deploy('shop', { image: one.name })
-  expect(await refused('')).toEqual([404, 'release-not-found', expect.stringContaining('one release, number 1')])
-  expect(await refused('?release=7')).toEqual([404, 'release-not-found', expect.stringContaining('no release 7')])
-  expect(await refused('?release=x')).toEqual([422, 'option-invalid', 'The option release is a whole number.'])
+  expect(await refused('')).toEqual([
+    404,
+    'release-not-found',
+    expect.stringContaining('one release, number 1'),
+  ])
+  expect(await refused('?release=7')).toEqual([
+    404,
+    'release-not-found',
+    expect.stringContaining('no release 7'),
+  ])
+  expect(await refused('?release=x')).toEqual([
+    422,
+    'option-invalid',
+    'The option release is a whole number.',
+  ])
   await deploy('shop', { image: two.name })
   images.lose('shop', one.digest)
-  expect(await refused('')).toEqual([410, 'image-gone', expect.stringContaining('Deploy its source again')])
+  expect(await refused('')).toEqual([
+    410,
+    'image-gone',
+    expect.stringContaining('Deploy its source again'),
+  ])
   expect((await gateway.store.list('shop', { limit: 9, before: null })).deployments).toHaveLength(2)
 })
 
@@ -178,26 +219,50 @@ test('a JSON body names one source of a kind that is known', async () => {
     400,
     'source names both release and image; choose one.',
   ])
-  expect(await refused({ source: { image, git: 'x' } })).toEqual([400, 'source names both image and git; choose one.'])
+  expect(await refused({ source: { image, git: 'x' } })).toEqual([
+    400,
+    'source names both image and git; choose one.',
+  ])
   expect(await refused({ source: { git: 'x' } })).toEqual([
     400,
     expect.stringContaining('not taken by this builder yet'),
   ])
-  expect(await refused({ source: 'x' })).toEqual([400, expect.stringContaining('one of image, deployment, release')])
-  expect(await refused({ source: { release: 'three' } })).toEqual([400, expect.stringContaining('"release": 3')])
+  expect(await refused({ source: 'x' })).toEqual([
+    400,
+    expect.stringContaining('one of image, deployment, release'),
+  ])
+  expect(await refused({ source: { release: 'three' } })).toEqual([
+    400,
+    expect.stringContaining('"release": 3'),
+  ])
   expect(await refused({ source: { image }, regoin: 'fra' })).toEqual([
     422,
     'There is no option regoin. Did you mean region?',
   ])
-  expect(await refused({ source: { image }, env: { '1A': 'x' } })).toEqual([422, expect.stringContaining('env.1A')])
-  expect(await refused({ source: { image }, deploy: false })).toEqual([422, expect.stringContaining('nothing to do')])
-  expect(await refused({ source: { image } }, '?region=fra')).toEqual([400, expect.stringContaining('fields of it')])
+  expect(await refused({ source: { image }, env: { '1A': 'x' } })).toEqual([
+    422,
+    expect.stringContaining('env.1A'),
+  ])
+  expect(await refused({ source: { image }, deploy: false })).toEqual([
+    422,
+    expect.stringContaining('nothing to do'),
+  ])
+  expect(await refused({ source: { image } }, '?region=fra')).toEqual([
+    400,
+    expect.stringContaining('fields of it'),
+  ])
   expect(await refused({ source: { image: 'elsewhere.example/shop:v1' } })).toMatchObject([
     422,
     expect.stringContaining('its own registry'),
   ])
-  expect(await refused({ source: { image: `${images.host}/shop:never` } })).toMatchObject([410, expect.any(String)])
-  expect(await refused({ source: { deployment: 'nobody' } })).toMatchObject([404, expect.any(String)])
+  expect(await refused({ source: { image: `${images.host}/shop:never` } })).toMatchObject([
+    410,
+    expect.any(String),
+  ])
+  expect(await refused({ source: { deployment: 'nobody' } })).toMatchObject([
+    404,
+    expect.any(String),
+  ])
   expect(await refused({ source: { release: 4 } })).toMatchObject([404, expect.any(String)])
   // Another app's release, with its config, and what a deployment made.
   await deploy('shop', { image }, { env: { COLOUR: 'red' } })
@@ -218,13 +283,21 @@ test('what a key made is answered again although its image is gone since; anothe
   const { images, call, ended } = gateway
   const { name: image, digest } = images.put('shop', 'v1')
   const headers = { 'idempotency-key': 'k' }
-  const deployExisting = () => call<Deployment>('POST', '/v1/apps/shop/deployments', { source: { image } }, headers)
+  const deployExisting = () =>
+    call<Deployment>('POST', '/v1/apps/shop/deployments', { source: { image } }, headers)
   const rollOut = (more = {}) =>
-    call<Rollout>('POST', '/v1/rollouts', { source: { image }, targets: [{ app: 'blog' }], ...more }, headers)
+    call<Rollout>(
+      'POST',
+      '/v1/rollouts',
+      { source: { image }, targets: [{ app: 'blog' }], ...more },
+      headers,
+    )
   const [made, rolledOut] = [(await deployExisting()).body, (await rollOut()).body]
   await ended(made.id)
   const again = (id: string) =>
-    call<Deployment>('POST', `/v1/deployments/${id}/retry?again=true`, undefined, { 'idempotency-key': 'r' })
+    call<Deployment>('POST', `/v1/deployments/${id}/retry?again=true`, undefined, {
+      'idempotency-key': 'r',
+    })
   const retried = await ended((await again(made.id)).body.id)
   await gateway.rolledOut(rolledOut.id)
   images.lose('shop', digest)
@@ -259,11 +332,20 @@ test('public addresses are told after a deploy, or given back; the audit shows t
     machine!.config.env!['COLOUR'] = 'green'
     machine!.config.env!['FOREIGN'] = 'stays'
     const stray = structuredClone(machine!)
-    app.machines.set('stray', { ...stray, id: 'stray', name: 'console', config: { image: 'x', metadata: {} } })
+    app.machines.set('stray', {
+      ...stray,
+      id: 'stray',
+      name: 'console',
+      config: { image: 'x', metadata: {} },
+    })
     expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({
       foreign: [{ id: 'stray', name: 'console' }],
       drift: [
-        { machine: machine!.id, release: 2, differences: [{ path: 'env.COLOUR', before: 'red', after: 'green' }] },
+        {
+          machine: machine!.id,
+          release: 2,
+          differences: [{ path: 'env.COLOUR', before: 'red', after: 'green' }],
+        },
       ],
     })
     expect((await call('GET', '/v1/apps/nothing/audit')).status).toBe(404)
@@ -291,8 +373,18 @@ test('an app goes when its name is said twice, and one that was not made here on
   expect(await get('/v1/apps/shop/releases')).toEqual({ releases: [], next: null })
   expect(await deploy('shop', { image })).toMatchObject({ state: 'live', release: 1 }) // made anew at once
 
-  await fetch(`${fly.url}/v1/apps/shop`, { method: 'DELETE', headers: { authorization: 'Bearer secret' } })
-  fly.apps.set('shop', { id: 'another', name: 'shop', ips: [], machines: new Map(), volumes: [], secrets: [] })
+  await fetch(`${fly.url}/v1/apps/shop`, {
+    method: 'DELETE',
+    headers: { authorization: 'Bearer secret' },
+  })
+  fly.apps.set('shop', {
+    id: 'another',
+    name: 'shop',
+    ips: [],
+    machines: new Map(),
+    volumes: [],
+    secrets: [],
+  })
   expect(await remove('?confirm=shop')).toEqual([409, 'app-foreign']) // made under the name by somebody else
   expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({ made: false })
 

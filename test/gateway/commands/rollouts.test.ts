@@ -14,7 +14,9 @@ const rollOut = async ({ call, rolledOut }: Gateway, body: object) => {
 }
 const ownersOf = ({ fly }: Gateway) =>
   Object.fromEntries(
-    fly.machines('shared').map((machine) => [machine.config.metadata?.['tarmac_owner'] ?? '', machine]),
+    fly
+      .machines('shared')
+      .map((machine) => [machine.config.metadata?.['tarmac_owner'] ?? '', machine]),
   )
 
 test(
@@ -26,9 +28,16 @@ test(
     const [one, two] = [images.put('shared', 'v1'), images.put('shared', 'v2')]
     await deploy('shared', { image: one.name }, { env: { WHO: 'everybody' } })
     const [ada, bob] = await Promise.all(
-      ['ada', 'bob'].map((owner) => deploy('shared', { image: one.name }, { owner, env: { WHO: owner } })),
+      ['ada', 'bob'].map((owner) =>
+        deploy('shared', { image: one.name }, { owner, env: { WHO: owner } }),
+      ),
     )
-    expect(ada).toMatchObject({ state: 'live', release: 1, owner: 'ada', url: 'http://ada.shared.internal:8080' })
+    expect(ada).toMatchObject({
+      state: 'live',
+      release: 1,
+      owner: 'ada',
+      url: 'http://ada.shared.internal:8080',
+    })
     expect(bob).toMatchObject({ state: 'live', release: 1, owner: 'bob' })
     const before = ownersOf(gateway)
     expect(Object.keys(before).toSorted()).toEqual(['', 'ada', 'bob'])
@@ -38,15 +47,27 @@ test(
     await deploy('shared', { image: two.name })
     await deploy('shared', { image: two.name }, { owner: 'bob', env: { MORE: 'yes' } })
     const digests = () =>
-      Object.fromEntries(Object.entries(ownersOf(gateway)).map(([owner, { image_ref }]) => [owner, image_ref?.digest]))
+      Object.fromEntries(
+        Object.entries(ownersOf(gateway)).map(([owner, { image_ref }]) => [
+          owner,
+          image_ref?.digest,
+        ]),
+      )
     expect(digests()).toEqual({ '': two.digest, ada: one.digest, bob: two.digest })
     const back = await call<Deployment>('POST', '/v1/apps/shared/rollback?owner=bob')
-    expect(await ended(back.body.id)).toMatchObject({ state: 'live', release: 3, owner: 'bob', from: { owner: 'bob' } })
+    expect(await ended(back.body.id)).toMatchObject({
+      state: 'live',
+      release: 3,
+      owner: 'bob',
+      from: { owner: 'bob' },
+    })
     expect(digests()).toEqual({ '': two.digest, ada: one.digest, bob: one.digest })
     expect(ownersOf(gateway)['bob']!.config.env).not.toHaveProperty('MORE')
     expect(ownersOf(gateway)['ada']).toMatchObject({ made: 1 }) // touched once, when it was made
     const numbers = async (query: string) =>
-      (await get<ReleasePage>(`/v1/apps/shared/releases${query}`)).releases.map(({ number }) => number)
+      (await get<ReleasePage>(`/v1/apps/shared/releases${query}`)).releases.map(
+        ({ number }) => number,
+      )
     expect([await numbers(''), await numbers('?owner=ada'), await numbers('?owner=bob')]).toEqual([
       [2, 1],
       [1],
@@ -65,11 +86,18 @@ test(
     await using gateway = await startMachines({ flyToml })
     const { fly, images, deploy, store, source } = gateway
     const { digest } = images.put('shared', 'v1')
-    await store.create({ id: 'built', app: 'shared', options: DeploymentOptions.parse({ deploy: false }), source })
+    await store.create({
+      id: 'built',
+      app: 'shared',
+      options: DeploymentOptions.parse({ deploy: false }),
+      source,
+    })
     await gateway.build('built', { reference: `${images.host}/shared@${digest}`, digest, tags: [] })
     const volumeOf = async (owner: string | null) => {
       fly.faults.push({ on: /POST .*volumes/, fault: 'lost' })
-      expect(await deploy('shared', { deployment: 'built' }, { owner })).toMatchObject({ state: 'live' })
+      expect(await deploy('shared', { deployment: 'built' }, { owner })).toMatchObject({
+        state: 'live',
+      })
       const mount = ownersOf(gateway)[owner ?? '']!.config.mounts![0]!
       const volume = fly.apps.get('shared')!.volumes.find(({ id }) => id === mount.volume)
       expect(mount).toMatchObject({ path: '/data', name: volume?.name })
@@ -95,11 +123,21 @@ test(
     await using gateway = await startMachines()
     const image = gateway.images.put('shared', 'v1').name
     await gateway.deploy('shared', { image }, { count: 2, over: '9' })
-    const targets = [{ owner: 'ada' }, { owner: 'bob' }, { owner: 'cy', count: 3 }, { owner: 'di', ha: true }]
+    const targets = [
+      { owner: 'ada' },
+      { owner: 'bob' },
+      { owner: 'cy', count: 3 },
+      { owner: 'di', ha: true },
+    ]
     const source = { app: 'shared', release: 1 }
-    const rollout = await rollOut(gateway, { source, targets: targets.map((target) => ({ app: 'shared', ...target })) })
+    const rollout = await rollOut(gateway, {
+      source,
+      targets: targets.map((target) => ({ app: 'shared', ...target })),
+    })
     expect(rollout.counts).toEqual({ live: 4 })
-    const owners = gateway.fly.machines('shared').map(({ config }) => config.metadata?.['tarmac_owner'] ?? '')
+    const owners = gateway.fly
+      .machines('shared')
+      .map(({ config }) => config.metadata?.['tarmac_owner'] ?? '')
     expect(owners.toSorted()).toEqual(['', '', 'ada', 'bob', 'cy', 'cy', 'cy', 'di', 'di'])
     const { deployments } = await gateway.store.list('shared', { limit: 9, before: null })
     expect(new Set(deployments.map(({ options }) => options.over))).toEqual(new Set(['9', null]))
@@ -120,8 +158,16 @@ test(
     const owners = Array.from({ length: 100 }, (_, n) => `user-${n}`)
     for (const owner of owners) {
       const machine = structuredClone(model!)
-      Object.assign(machine, { id: `m${owner}`.replace('-', ''), name: owner, instance_id: `v-${owner}` })
-      machine.config.metadata = { ...machine.config.metadata, tarmac_owner: owner, tarmac_number: '0' }
+      Object.assign(machine, {
+        id: `m${owner}`.replace('-', ''),
+        name: owner,
+        instance_id: `v-${owner}`,
+      })
+      machine.config.metadata = {
+        ...machine.config.metadata,
+        tarmac_owner: owner,
+        tarmac_number: '0',
+      }
       machines.set(machine.id, machine)
     }
     const targets = owners.map((owner) => ({ app: 'shared', owner, env: { WHO: owner } }))
@@ -137,7 +183,10 @@ test(
       config.env?.['WHO'] ?? '',
       image_ref?.digest,
     ])
-    expect(brought).toEqual([['', '', one.digest], ...owners.map((owner) => [owner, owner, two.digest])])
+    expect(brought).toEqual([
+      ['', '', one.digest],
+      ...owners.map((owner) => [owner, owner, two.digest]),
+    ])
     expect(fly.tooFast).toBe(0)
   },
 )
@@ -148,7 +197,12 @@ test('a rollout stops after so many failures; what had not begun is cancelled, a
   const image = images.put('web', 'v1')
   fly.natures.set(image.digest, 'cannot-start')
   const targets = ['a1', 'b2', 'c3', 'd4', 'e5'].map((app) => ({ app }))
-  const rollout = await rollOut(gateway, { source: { image: image.name }, targets, parallel: 1, stopAfter: 2 })
+  const rollout = await rollOut(gateway, {
+    source: { image: image.name },
+    targets,
+    parallel: 1,
+    stopAfter: 2,
+  })
   expect(rollout).toMatchObject({
     counts: { deploy_failed: 2, cancelled: 3 },
     problem: { code: 'cancelled', detail: expect.stringContaining('2 of 5 targets failed') },
@@ -158,13 +212,23 @@ test('a rollout stops after so many failures; what had not begun is cancelled, a
   expect(fly.apps.has('c3')).toBe(false)
   // So is what waits in the queue; the next of it may be taken up before the rollout hears of the failure.
   const more = ['f6', 'g7', 'h8'].map((app) => ({ app }))
-  const queued = await rollOut(gateway, { source: { image: image.name }, targets: more, parallel: 3 })
+  const queued = await rollOut(gateway, {
+    source: { image: image.name },
+    targets: more,
+    parallel: 3,
+  })
   expect(queued.counts.cancelled).toBeGreaterThanOrEqual(1)
-  expect(queued.targets[2]).toMatchObject({ deployment: expect.any(String), problem: { code: 'cancelled' } })
+  expect(queued.targets[2]).toMatchObject({
+    deployment: expect.any(String),
+    problem: { code: 'cancelled' },
+  })
   // What keeps a target from getting a deployment counts as its failure too.
   const refused = await rollOut(gateway, { source: { release: 1 }, targets, parallel: 1 })
   expect(refused).toMatchObject({ counts: { deploy_failed: 1, cancelled: 4 } })
-  expect(refused.targets[0]).toMatchObject({ deployment: null, problem: { code: 'release-not-found' } })
+  expect(refused.targets[0]).toMatchObject({
+    deployment: null,
+    problem: { code: 'release-not-found' },
+  })
 })
 
 test('a rollout that is cancelled begins nothing more, stops what it can, and shows in the list', async () => {
@@ -172,21 +236,41 @@ test('a rollout that is cancelled begins nothing more, stops what it can, and sh
   const { images, call, get, rolledOut } = gateway
   const image = images.put('web', 'v1').name
   const targets = ['a1', 'b2', 'c3', 'd4'].map((app) => ({ app }))
-  const { body: made } = await call<Rollout>('POST', '/v1/rollouts', { source: { image }, targets, parallel: 2 })
-  const touched = async () => (await get<Rollout>(`/v1/rollouts/${made.id}`)).targets[0]!.state === 'verifying'
+  const { body: made } = await call<Rollout>('POST', '/v1/rollouts', {
+    source: { image },
+    targets,
+    parallel: 2,
+  })
+  const touched = async () =>
+    (await get<Rollout>(`/v1/rollouts/${made.id}`)).targets[0]!.state === 'verifying'
   while (!(await touched())) await new Promise((done) => setTimeout(done, 20))
   const stop = (query: string) => call<Rollout>('POST', `/v1/rollouts/${made.id}/cancel?${query}`)
-  expect(await stop('by=ada&why=no')).toMatchObject({ status: 202, body: { problem: { code: 'cancelled' } } })
+  expect(await stop('by=ada&why=no')).toMatchObject({
+    status: 202,
+    body: { problem: { code: 'cancelled' } },
+  })
   const rollout = await rolledOut(made.id)
-  expect(rollout).toMatchObject({ counts: { live: 1, cancelled: 3 }, problem: { detail: 'Cancelled by ada: no.' } })
+  expect(rollout).toMatchObject({
+    counts: { live: 1, cancelled: 3 },
+    problem: { detail: 'Cancelled by ada: no.' },
+  })
   expect(rollout.targets[1]).toMatchObject({ deployment: expect.any(String), state: 'cancelled' })
   expect(rollout.targets[3]).toMatchObject({ deployment: null, problem: { code: 'cancelled' } })
-  expect(await stop('by=bob')).toMatchObject({ status: 200, body: { problem: { detail: 'Cancelled by ada: no.' } } })
+  expect(await stop('by=bob')).toMatchObject({
+    status: 200,
+    body: { problem: { detail: 'Cancelled by ada: no.' } },
+  })
 
-  const { body: again } = await call<Rollout>('POST', '/v1/rollouts', { source: { image }, targets: [{ app: 'a1' }] })
+  const { body: again } = await call<Rollout>('POST', '/v1/rollouts', {
+    source: { image },
+    targets: [{ app: 'a1' }],
+  })
   await rolledOut(again.id)
   const page = await get<RolloutPage>('/v1/rollouts?limit=1')
-  expect(page).toMatchObject({ rollouts: [{ id: again.id, targets: 1, problem: null }], next: again.id })
+  expect(page).toMatchObject({
+    rollouts: [{ id: again.id, targets: 1, problem: null }],
+    next: again.id,
+  })
   expect(await get(`/v1/rollouts?cursor=${page.next}`)).toMatchObject({
     rollouts: [{ id: made.id, targets: 4 }],
     next: null,
@@ -200,7 +284,12 @@ test('a rollout goes on where it stood when the gateway is back, and makes nothi
   const image = images.put('web', 'v1').name
   const targets = ['a1', 'b2', 'c3', 'd4'].map((app) => ({ app, count: 2, region: 'ams' }))
   const ask = () =>
-    call<Rollout>('POST', '/v1/rollouts', { source: { image }, targets, parallel: 2 }, { 'idempotency-key': 'k' })
+    call<Rollout>(
+      'POST',
+      '/v1/rollouts',
+      { source: { image }, targets, parallel: 2 },
+      { 'idempotency-key': 'k' },
+    )
   const { body } = await ask()
   for (let time = 0; time < 2; time++) {
     await new Promise((done) => setTimeout(done, 250))
@@ -240,7 +329,10 @@ test('an archive is built once, for the first target’s app; without its image 
       })
       expect(fly.machines('b2')[0]).toMatchObject({ image_ref: { digest: image.digest } })
     } else
-      expect(rollout).toMatchObject({ counts: { cancelled: 2 }, problem: { detail: expect.stringContaining('npm') } })
+      expect(rollout).toMatchObject({
+        counts: { cancelled: 2 },
+        problem: { detail: expect.stringContaining('npm') },
+      })
   }
 })
 
@@ -274,6 +366,9 @@ test('what a rollout cannot be is refused before anything begins', async () => {
     410,
     expect.any(String),
   ])
-  expect(await refused({ targets: [{ app: 'web' }] })).toEqual([400, expect.stringContaining('source')])
+  expect(await refused({ targets: [{ app: 'web' }] })).toEqual([
+    400,
+    expect.stringContaining('source'),
+  ])
   expect((await gateway.call('GET', '/v1/rollouts/none')).status).toBe(404)
 })

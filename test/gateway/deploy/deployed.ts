@@ -34,8 +34,17 @@ export type Asked = Partial<{
 }>
 
 /** What the pipeline does with the deploy engine, from the app to the verdict. */
-export async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: string; machines: MachineFacts[] }> {
-  const { number = 1, app = 'web', flyToml = null, env = {}, signal = AbortSignal.timeout(60_000) } = asked
+export async function deployed(
+  fake: FakeFly,
+  asked: Asked,
+): Promise<{ url: string; machines: MachineFacts[] }> {
+  const {
+    number = 1,
+    app = 'web',
+    flyToml = null,
+    env = {},
+    signal = AbortSignal.timeout(60_000),
+  } = asked
   await using own = new MachinesApi({ baseUrl: fake.url, token: asked.token ?? 'secret' })
   const fly = asked.api ?? own
   const { watchMs = 600, network = null, builder = null } = asked
@@ -45,7 +54,11 @@ export async function deployed(fake: FakeFly, asked: Asked): Promise<{ url: stri
   if (!asked.rollout) await deployer.ensureApp(app, Promise.resolve(), signal)
   const options = DeploymentOptions.parse({ env, ...asked.options })
   const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })
-  const image = { reference: `registry.fly.io/${app}@${digest(number)}`, digest: digest(number), tags: [] }
+  const image = {
+    reference: `registry.fly.io/${app}@${digest(number)}`,
+    digest: digest(number),
+    tags: [],
+  }
   const work: DeployJob = {
     id: `d${number}`,
     number,

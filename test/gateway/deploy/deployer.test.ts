@@ -14,7 +14,10 @@ test('a first deploy makes the app with a private address and one machine; the s
   await using fly = await FakeFly.start()
   await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })
   const first = await deployed(fly, { number: 1, api })
-  expect(first).toMatchObject({ url: 'http://web.flycast', machines: [{ before: null, outcome: 'verified' }] })
+  expect(first).toMatchObject({
+    url: 'http://web.flycast',
+    machines: [{ before: null, outcome: 'verified' }],
+  })
   expect(fly.apps.get('web')?.ips).toEqual([{ ip: 'fdaa:0:1::2' }])
   expect(fly.machines('web')[0]?.config).toMatchObject({
     env: { PORT: '8080', FLY_PROCESS_GROUP: 'app' },
@@ -43,7 +46,8 @@ test('an app is made for nothing less than a plan, and deploys in quick successi
   expect(fly.apps.size).toBe(0)
   const startedAt = performance.now()
   const made = []
-  for (let time = 0; time < 6; time++) made.push(await deployer.ensureApp('web', Promise.resolve(), signal))
+  for (let time = 0; time < 6; time++)
+    made.push(await deployer.ensureApp('web', Promise.resolve(), signal))
   expect(made.map((app) => app?.name)).toEqual(['web', ...Array(5).fill(undefined)])
   expect(performance.now() - startedAt).toBeLessThan(1000)
 })
@@ -64,7 +68,11 @@ test('what Tarmac does not manage survives a deploy; env that it set before and 
   Object.assign(config.metadata ?? {}, { team: 'a', fly_builder_id: 'stale' })
   await deployed(fly, { number: 2, env: { KEPT: '2' } })
   const after = fly.machines('web')[0]?.config
-  expect(after).toMatchObject({ schedule: 'daily', guest: { cpus: 8 }, metadata: { team: 'a', tarmac_number: '2' } })
+  expect(after).toMatchObject({
+    schedule: 'daily',
+    guest: { cpus: 8 },
+    metadata: { team: 'a', tarmac_number: '2' },
+  })
   expect(after?.env).toEqual({ PORT: '8080', FLY_PROCESS_GROUP: 'app', KEPT: '2', FOREIGN: 'yes' })
   expect(after?.metadata).not.toHaveProperty('fly_builder_id')
 })
@@ -89,7 +97,10 @@ for (const { nature, says } of bad) {
       const good = structuredClone(fly.machines('web')[0])
       fly.natures.set(digest(2), nature)
       const problem = await refused(deployed(fly, { number: 2, env: { NEW: '1' } }))
-      expect(problem).toMatchObject({ code: 'deploy-failed', facts: { machines: [{ outcome: 'rolled_back' }] } })
+      expect(problem).toMatchObject({
+        code: 'deploy-failed',
+        facts: { machines: [{ outcome: 'rolled_back' }] },
+      })
       expect(problem.message).toContain(says)
       expect(problem.message).toContain('1 machine is back on what ran before')
       const now = fly.machines('web')[0]
@@ -108,15 +119,26 @@ test('a first release that does not live leaves no machine behind', async () => 
   expect(fly.machines('web')).toHaveLength(0)
 })
 
-test('of several machines the second one failing takes the first one back too', { timeout: 20_000 }, async () => {
-  await using fly = await FakeFly.start()
-  const flyToml = '[processes]\na = "a"\nb = "b"\n[checks.up]\nport = 1\ntype = "tcp"\nprocesses = ["b"]'
-  await deployed(fly, { number: 1, flyToml })
-  fly.natures.set(digest(2), 'check-fails')
-  const problem = await refused(deployed(fly, { number: 2, flyToml }))
-  expect(problem.facts['machines']).toMatchObject([{ outcome: 'rolled_back' }, { outcome: 'rolled_back' }])
-  expect(fly.machines('web').map(({ image_ref }) => image_ref?.digest)).toEqual([digest(1), digest(1)])
-})
+test(
+  'of several machines the second one failing takes the first one back too',
+  { timeout: 20_000 },
+  async () => {
+    await using fly = await FakeFly.start()
+    const flyToml =
+      '[processes]\na = "a"\nb = "b"\n[checks.up]\nport = 1\ntype = "tcp"\nprocesses = ["b"]'
+    await deployed(fly, { number: 1, flyToml })
+    fly.natures.set(digest(2), 'check-fails')
+    const problem = await refused(deployed(fly, { number: 2, flyToml }))
+    expect(problem.facts['machines']).toMatchObject([
+      { outcome: 'rolled_back' },
+      { outcome: 'rolled_back' },
+    ])
+    expect(fly.machines('web').map(({ image_ref }) => image_ref?.digest)).toEqual([
+      digest(1),
+      digest(1),
+    ])
+  },
+)
 
 test('a process group that is new gets a machine, one that is gone loses its own after the verdict', async () => {
   await using fly = await FakeFly.start()
@@ -131,7 +153,12 @@ test('a sleeping machine is started to try the release; further ones are brought
   await deployed(fly, { number: 1 })
   const [machine] = fly.machines('web')
   if (!machine) throw new Error('no machine')
-  fly.apps.get('web')?.machines.set('zzz', { ...structuredClone(machine), id: 'zzz', name: 'other', state: 'stopped' })
+  fly.apps.get('web')?.machines.set('zzz', {
+    ...structuredClone(machine),
+    id: 'zzz',
+    name: 'other',
+    state: 'stopped',
+  })
   machine.state = 'stopped'
   await deployed(fly, { number: 2 })
   expect(fly.machines('web')).toMatchObject([
@@ -145,9 +172,15 @@ test(
   { timeout: 20_000 },
   async () => {
     await using fly = await FakeFly.start()
-    fly.faults.push({ on: /POST .*machines$/, fault: 'lost' }, { on: /POST .apps$/, fault: 'after' })
+    fly.faults.push(
+      { on: /POST .*machines$/, fault: 'lost' },
+      { on: /POST .apps$/, fault: 'after' },
+    )
     await deployed(fly, { number: 1 })
-    fly.faults.push({ on: /POST .*machines\/\w+$/, fault: 'after' }, { on: /POST .*lease$/, fault: 'before' })
+    fly.faults.push(
+      { on: /POST .*machines\/\w+$/, fault: 'after' },
+      { on: /POST .*lease$/, fault: 'before' },
+    )
     await deployed(fly, { number: 2 })
     expect(fly.machines('web')).toHaveLength(1)
     expect(fly.machines('web')[0]).toMatchObject({ made: 2, image_ref: { digest: digest(2) } })
@@ -175,7 +208,10 @@ test(
     Object.assign(machine ?? {}, { instance_id: '01FOREIGN' })
     Object.assign(machine?.config ?? {}, { metadata: { fly_platform_version: 'v2' } })
     const problem = await running
-    expect(problem).toMatchObject({ code: 'deploy-stuck', facts: { machines: [{ outcome: 'stuck' }] } })
+    expect(problem).toMatchObject({
+      code: 'deploy-stuck',
+      facts: { machines: [{ outcome: 'stuck' }] },
+    })
     expect(problem.message).toContain(`fly machine update ${machine?.id} --image`)
   },
 )
@@ -186,7 +222,8 @@ test('a cancelled rollout puts back what it touched; a stopping gateway leaves i
     await deployed(fly, { number: 1 })
     const stop = new AbortController()
     const emit = (event: NewEvent) => {
-      if (event.type === 'machine' && event.status === 'checking') stop.abort(new Problem(code, 'stop'))
+      if (event.type === 'machine' && event.status === 'checking')
+        stop.abort(new Problem(code, 'stop'))
     }
     fly.natures.set(digest(2), 'check-fails')
     const problem = await refused(deployed(fly, { number: 2, signal: stop.signal, emit }))
@@ -200,8 +237,12 @@ for (const nature of ['good', 'crashes'] as const) {
     `a gateway killed at any note of a rollout that ends ${nature} ends it right when it is back`,
     { timeout: 30_000 },
     async () => {
-      const ways = [true, false].flatMap((update) => [true, false].map((written) => ({ update, written })))
-      const cases = ways.flatMap((way) => [1, 2, 3, 4, 5, 6].map((killAt) => killedAndBack(nature, killAt, way)))
+      const ways = [true, false].flatMap((update) =>
+        [true, false].map((written) => ({ update, written })),
+      )
+      const cases = ways.flatMap((way) =>
+        [1, 2, 3, 4, 5, 6].map((killAt) => killedAndBack(nature, killAt, way)),
+      )
       const killed = (await Promise.all(cases)).filter(Boolean)
       expect(killed.length).toBeGreaterThanOrEqual(ways.length * 3)
     },
@@ -227,7 +268,9 @@ async function killedAndBack(
   const end = () => deployed(fly, { number: 2, rollout: stored, kept }).then(() => 'live', String)
   const first = await end()
   const killed = first === 'Error: killed'
-  expect(killed ? await end() : first).toContain(nature === 'good' ? 'live' : 'crashed: its process ended')
+  expect(killed ? await end() : first).toContain(
+    nature === 'good' ? 'live' : 'crashed: its process ended',
+  )
   const digests = fly.machines('web').map(({ image_ref }) => image_ref?.digest)
   expect(digests).toEqual(nature === 'good' ? [digest(2)] : way.update ? [digest(1)] : [])
   return killed
@@ -248,5 +291,7 @@ test('what the record does not know is gone over only when that is asked for, by
 
 test('a name that belongs to somebody else on Fly is said to be taken', async () => {
   await using fly = await FakeFly.start()
-  expect((await refused(deployed(fly, { number: 1, app: 'of-somebody-else' }))).code).toBe('app-name-taken')
+  expect((await refused(deployed(fly, { number: 1, app: 'of-somebody-else' }))).code).toBe(
+    'app-name-taken',
+  )
 })

@@ -16,7 +16,9 @@ test('of many machines the first is brought over alone, then as many at once as 
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const [model] = fly.machines('web')
   for (let at = 1; at < 9; at++)
-    fly.apps.get('web')?.machines.set(`m${at}`, { ...structuredClone(model!), id: `m${at}`, name: `more-${at}` })
+    fly.apps
+      .get('web')
+      ?.machines.set(`m${at}`, { ...structuredClone(model!), id: `m${at}`, name: `more-${at}` })
   const under = new Set<string>()
   const most: number[] = []
   const emit = (event: NewEvent) => {
@@ -24,9 +26,16 @@ test('of many machines the first is brought over alone, then as many at once as 
     if (event.status === 'updating') most.push(under.add(event.machine).size)
     if (event.status === 'checking') under.delete(event.machine)
   }
-  await deployed(fly, { number: 2, flyToml: `${http}[deploy]\nmax_unavailable = 3`, emit, watchMs: 0 })
+  await deployed(fly, {
+    number: 2,
+    flyToml: `${http}[deploy]\nmax_unavailable = 3`,
+    emit,
+    watchMs: 0,
+  })
   expect([most.length, most[1], Math.max(...most)]).toEqual([9, 1, 3])
-  expect([0.33, 0.5, 1, 4, 100].map((share) => maxUnavailableCount(share, 20))).toEqual([7, 8, 1, 4, 8])
+  expect([0.33, 0.5, 1, 4, 100].map((share) => maxUnavailableCount(share, 20))).toEqual([
+    7, 8, 1, 4, 8,
+  ])
 })
 
 test('a gateway that comes back goes on under the lease that it held, without waiting for it to run out', async () => {
@@ -38,12 +47,20 @@ test('a gateway that comes back goes on under the lease that it held, without wa
   const emit = (event: NewEvent) => {
     if (event.type === 'machine' && event.status === 'checking') fly.dead.add('secret-1')
   }
-  await refused(deployed(fly, { number: 2, flyToml: http, token: 'secret-1', kept, emit, waitMs: 500 }))
+  await refused(
+    deployed(fly, { number: 2, flyToml: http, token: 'secret-1', kept, emit, waitMs: 500 }),
+  )
   expect(fly.machines('web')[0]?.lease?.endsAt).toBeGreaterThan(Date.now() + 5000)
   fly.natures.set(digest(2), 'good')
-  for (const machine of fly.machines('web')) for (const check of machine.checks ?? []) check.status = 'passing'
+  for (const machine of fly.machines('web'))
+    for (const check of machine.checks ?? []) check.status = 'passing'
   const back = performance.now()
-  await deployed(fly, { number: 2, flyToml: http, rollout: { ...stored!, because: null }, watchMs: 0 })
+  await deployed(fly, {
+    number: 2,
+    flyToml: http,
+    rollout: { ...stored!, because: null },
+    watchMs: 0,
+  })
   expect(performance.now() - back).toBeLessThan(4000)
   expect(fly.machines('web')).toMatchObject([{ lease: null, image_ref: { digest: digest(2) } }])
 })
@@ -58,7 +75,9 @@ test('whoever holds a machine is named at once, and waited for', async () => {
     if (event.type === 'note') told.push({ text: event.text, ms: performance.now() - from })
   }
   await deployed(fly, { number: 2, flyToml: http, emit, watchMs: 0 })
-  expect(told).toEqual([{ text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) }])
+  expect(told).toEqual([
+    { text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) },
+  ])
   expect(told[0]?.ms).toBeLessThan(3000)
 })
 
@@ -71,16 +90,23 @@ test('a mount gets its volume made, once, and the next deploy keeps it', async (
     { name: 'data', region: 'fra', size_gb: 3, encrypted: true, attached_machine_id: machine?.id },
   ])
   const mount = machine?.config.mounts
-  expect(mount).toMatchObject([{ name: 'data', path: '/data', volume: fly.apps.get('web')?.volumes[0]?.id }])
+  expect(mount).toMatchObject([
+    { name: 'data', path: '/data', volume: fly.apps.get('web')?.volumes[0]?.id },
+  ])
   await deployed(fly, { number: 2, flyToml: http + mounts, watchMs: 0 })
-  expect(fly.machines('web')).toMatchObject([{ id: machine?.id, made: 2, config: { mounts: mount } }])
+  expect(fly.machines('web')).toMatchObject([
+    { id: machine?.id, made: 2, config: { mounts: mount } },
+  ])
 })
 
 test('a volume cannot be added to a machine that is there: that is said, and nothing is touched', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const problem = await refused(deployed(fly, { number: 2, flyToml: http + mounts }))
-  expect([problem.code, problem.message]).toEqual(['fly-config-invalid', expect.stringContaining('Destroy it first')])
+  expect([problem.code, problem.message]).toEqual([
+    'fly-config-invalid',
+    expect.stringContaining('Destroy it first'),
+  ])
   expect(fly.machines('web')[0]?.made).toBe(1)
 })
 
@@ -90,12 +116,19 @@ test('ha=true makes two machines of a group that serves, and one with a standby 
   for (const number of [1, 2]) {
     await deployed(fly, { number, flyToml, options: { ha: true }, watchMs: 0 })
     const machines = fly.machines('web')
-    const of = (group: string) => machines.filter(({ config }) => config.metadata?.['fly_process_group'] === group)
+    const of = (group: string) =>
+      machines.filter(({ config }) => config.metadata?.['fly_process_group'] === group)
     expect(of('web')).toMatchObject([{ state: 'started' }, { state: 'started' }])
     const [active, standby] = of('job')
-    expect([active?.state, standby?.state, standby?.config.standbys]).toEqual(['started', 'stopped', [active?.id]])
+    expect([active?.state, standby?.state, standby?.config.standbys]).toEqual([
+      'started',
+      'stopped',
+      [active?.id],
+    ])
     expect(standby?.config.env).toMatchObject({ FLY_STANDBY_FOR: active?.id })
-    expect(new Set(machines.map(({ image_ref }) => image_ref?.digest))).toEqual(new Set([digest(number)]))
+    expect(new Set(machines.map(({ image_ref }) => image_ref?.digest))).toEqual(
+      new Set([digest(number)]),
+    )
   }
 })
 
@@ -125,18 +158,32 @@ test('bluegreen keeps the blue machines, cordoned and stopped, until the watch i
   const emit = (event: NewEvent) => {
     if (event.type !== 'machine') return
     told.push(`${event.machine === blue?.id ? 'blue' : 'green'} ${event.status}`)
-    if (event.status === 'verified') expect(blue).toMatchObject({ state: 'stopped', cordoned: true })
+    if (event.status === 'verified')
+      expect(blue).toMatchObject({ state: 'stopped', cordoned: true })
   }
   await deployed(fly, { number: 2, flyToml: http, options: bluegreen, emit })
   const [creating, ...rest] = ['creating', 'started', 'checking'].map((status) => `green ${status}`)
-  expect(told).toEqual([creating, ...rest, 'blue cordoned', 'blue stopped', 'green verified', 'blue removed'])
+  expect(told).toEqual([
+    creating,
+    ...rest,
+    'blue cordoned',
+    'blue stopped',
+    'green verified',
+    'blue removed',
+  ])
   expect(blue?.state).toBe('destroyed')
 })
 
 test('bluegreen is refused where machines have volumes, run different images or are not the platform’s', async () => {
   const ways: [string, (fly: FakeFly) => void][] = [
-    ['has a volume', (fly) => Object.assign(fly.machines('web')[0]!.config, { mounts: [{ name: 'data' }] })],
-    ['run different images', (fly) => Object.assign(fly.machines('web')[0]!.image_ref!, { digest: digest(9) })],
+    [
+      'has a volume',
+      (fly) => Object.assign(fly.machines('web')[0]!.config, { mounts: [{ name: 'data' }] }),
+    ],
+    [
+      'run different images',
+      (fly) => Object.assign(fly.machines('web')[0]!.image_ref!, { digest: digest(9) }),
+    ],
     [
       'is of a process group, but not',
       (fly) => delete fly.machines('web')[0]!.config.metadata!['fly_platform_version'],
@@ -147,7 +194,10 @@ test('bluegreen is refused where machines have volumes, run different images or 
     await deployed(fly, { number: 1, flyToml: http, options: { ha: true }, watchMs: 0 })
     spoil(fly)
     const problem = await refused(deployed(fly, { number: 2, flyToml: http, options: bluegreen }))
-    expect([problem.code, problem.message]).toEqual(['strategy-unfit', expect.stringContaining(words)])
+    expect([problem.code, problem.message]).toEqual([
+      'strategy-unfit',
+      expect.stringContaining(words),
+    ])
     expect(fly.machines('web').map(({ made }) => made)).toEqual([1, 1])
   }
 })
@@ -175,14 +225,19 @@ test('a way back that cannot be gone says what is left, and how to mend it', asy
   const [blue] = fly.machines('web')
   fly.natures.set(digest(2), 'crashes-later')
   const emit = (event: NewEvent) => {
-    if (event.type === 'machine' && event.status === 'stopped') fly.natures.set(digest(1), 'cannot-start')
+    if (event.type === 'machine' && event.status === 'stopped')
+      fly.natures.set(digest(1), 'cannot-start')
   }
-  const problem = await refused(deployed(fly, { number: 2, flyToml: http, options: bluegreen, emit, watchMs: 1500 }))
+  const problem = await refused(
+    deployed(fly, { number: 2, flyToml: http, options: bluegreen, emit, watchMs: 1500 }),
+  )
   expect(problem).toMatchObject({
     code: 'deploy-stuck',
     facts: { machines: [{ outcome: 'removed' }, { id: blue?.id, outcome: 'stuck' }] },
   })
-  expect(problem.message).toContain(`fly machine uncordon ${blue?.id} --app web && fly machine start ${blue?.id}`)
+  expect(problem.message).toContain(
+    `fly machine uncordon ${blue?.id} --app web && fly machine start ${blue?.id}`,
+  )
 })
 
 test('a machine that does not start at once on the way back is started again', async () => {
@@ -190,8 +245,13 @@ test('a machine that does not start at once on the way back is started again', a
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   fly.natures.set(digest(1), 'starts-later').set(digest(2), 'crashes')
   const problem = await refused(deployed(fly, { number: 2, flyToml: http }))
-  expect(problem).toMatchObject({ code: 'deploy-failed', facts: { machines: [{ outcome: 'rolled_back' }] } })
-  expect(fly.machines('web')).toMatchObject([{ state: 'started', image_ref: { digest: digest(1) } }])
+  expect(problem).toMatchObject({
+    code: 'deploy-failed',
+    facts: { machines: [{ outcome: 'rolled_back' }] },
+  })
+  expect(fly.machines('web')).toMatchObject([
+    { state: 'started', image_ref: { digest: digest(1) } },
+  ])
 })
 
 test('[deploy] wait_timeout says how long a machine may take', async () => {
@@ -207,7 +267,8 @@ test('a release command gets its own machine, and one that does not end is stopp
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   fly.exitCode = null
-  const deploy = 'release_command = "migrate"\nrelease_command_timeout = "2s"\nrelease_command_vm = { memory = "1gb" }'
+  const deploy =
+    'release_command = "migrate"\nrelease_command_timeout = "2s"\nrelease_command_vm = { memory = "1gb" }'
   const flyToml = `${http}[deploy]\n${deploy}\n[env]\nA = "1"`
   let seen: unknown
   const emit = (event: NewEvent) => {

@@ -11,7 +11,9 @@ test('machines that do not serve are put back together, those that do a few at a
   await deployed(fly, { number: 1, flyToml, watchMs: 0 })
   const [model] = fly.machines('web')
   for (let at = 1; at < 6; at++)
-    fly.apps.get('web')?.machines.set(`m${at}`, { ...structuredClone(model!), id: `m${at}`, name: `more-${at}` })
+    fly.apps
+      .get('web')
+      ?.machines.set(`m${at}`, { ...structuredClone(model!), id: `m${at}`, name: `more-${at}` })
   fly.natures.set(digest(2), 'check-fails')
   const under = new Set<string>()
   const most = { serving: 0, idle: 0 }
@@ -28,5 +30,7 @@ test('machines that do not serve are put back together, those that do a few at a
   const options = { strategy: 'immediate' } as const
   await refused(deployed(fly, { number: 2, flyToml, options, emit, waitMs: 1000 }))
   expect(most).toEqual({ serving: 1, idle: 4 })
-  expect(new Set(fly.machines('web').map(({ image_ref }) => image_ref?.digest))).toEqual(new Set([digest(1)]))
+  expect(new Set(fly.machines('web').map(({ image_ref }) => image_ref?.digest))).toEqual(
+    new Set([digest(1)]),
+  )
 })

@@ -41,7 +41,10 @@ const second = (strategy: Strategy, more: Asked = {}): Asked => ({
 })
 
 /** How it ended, `live` or a problem's code, with what the record says. */
-async function ending(fly: FakeFly, asked: Asked): Promise<{ end: string; problem: Problem | null }> {
+async function ending(
+  fly: FakeFly,
+  asked: Asked,
+): Promise<{ end: string; problem: Problem | null }> {
   try {
     await deployed(fly, asked)
     return { end: 'live', problem: null }
@@ -59,28 +62,42 @@ async function expectEnd(fly: FakeFly, end: string, strategy: Strategy): Promise
   expect(Math.max(...runOut)).toBeLessThan(1500)
   await delay(Math.max(...runOut, 0))
   expect(machines.filter(({ lease }) => (lease?.endsAt ?? 0) > Date.now())).toEqual([])
-  const seen = machines.map(({ id, state, cordoned = false, image_ref, config: { metadata, ...config } }) => ({
-    id,
-    state,
-    cordoned,
-    digest: image_ref?.digest,
-    config: { ...config, image: null },
-    metadata: { ...metadata, tarmac_number: null },
-  }))
+  const seen = machines.map(
+    ({ id, state, cordoned = false, image_ref, config: { metadata, ...config } }) => ({
+      id,
+      state,
+      cordoned,
+      digest: image_ref?.digest,
+      config: { ...config, image: null },
+      metadata: { ...metadata, tarmac_number: null },
+    }),
+  )
   const formerly = [...before.machines.values()].map(({ id, config: { metadata, ...config } }) => ({
     id,
     state: 'started',
     cordoned: false,
     digest: digest(end === 'live' ? 2 : 1),
     config: { ...config, image: null },
-    metadata: { ...metadata, tarmac_number: null, ...(end === 'live' && { tarmac_deployment: 'd2' }) },
+    metadata: {
+      ...metadata,
+      tarmac_number: null,
+      ...(end === 'live' && { tarmac_deployment: 'd2' }),
+    },
   }))
   const isNew = strategy === 'bluegreen' && end === 'live'
   if (isNew) expect(seen.some(({ id }) => before.machines.has(id))).toBe(false)
   expect(seen).toEqual(isNew ? formerly.map((one, at) => ({ ...one, id: seen[at]?.id })) : formerly)
 }
 
-const natures: Nature[] = ['good', 'cannot-start', 'crashes', 'crashes-once', 'crashes-later', 'check-fails', 'reverts']
+const natures: Nature[] = [
+  'good',
+  'cannot-start',
+  'crashes',
+  'crashes-once',
+  'crashes-later',
+  'check-fails',
+  'reverts',
+]
 /** Nothing is updated by bluegreen, so there is nothing that Fly could take back in silence. */
 const isGood = (nature: Nature, strategy: Strategy) =>
   nature === 'good' || (nature === 'reverts' && strategy === 'bluegreen')
@@ -98,12 +115,18 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
     test(`a release that is ${nature} ends as it must, machine by machine`, async () => {
       await using fly = await startWorld(nature)
       const good = isGood(nature, strategy)
-      const { end, problem } = await ending(fly, second(strategy, { watchMs: 600, flyToml: good ? withRelease : http }))
+      const { end, problem } = await ending(
+        fly,
+        second(strategy, { watchMs: 600, flyToml: good ? withRelease : http }),
+      )
       expect(end).toBe(good ? 'live' : 'deploy-failed')
       if (!good) expect(problem?.message).toMatch(says[nature]!)
-      for (const { before, tried, after, outcome } of (problem?.facts['machines'] ?? []) as MachineFacts[]) {
+      for (const { before, tried, after, outcome } of (problem?.facts['machines'] ??
+        []) as MachineFacts[]) {
         expect(tried === null || tried.image.endsWith(digest(2))).toBe(true)
-        expect([after?.image ?? null, outcome]).toEqual(before ? [before.image, 'rolled_back'] : [null, 'removed'])
+        expect([after?.image ?? null, outcome]).toEqual(
+          before ? [before.image, 'rolled_back'] : [null, 'removed'],
+        )
       }
       await expectEnd(fly, end, strategy)
     })
@@ -124,17 +147,22 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
     fly.exitCode = 3
     const { end, problem } = await ending(fly, second(strategy))
     expect([end, problem?.facts]).toMatchObject(['deploy-failed', { exitCode: 3, machines: [] }])
-    expect(problem?.message).toMatch(/release_command \(migrate --all\) ended by itself with exit code 3/)
+    expect(problem?.message).toMatch(
+      /release_command \(migrate --all\) ended by itself with exit code 3/,
+    )
     expect(fly.machines('web').map(({ made }) => made)).toEqual([1, 1])
     await expectEnd(fly, end, strategy)
   })
 
   test('one that is cancelled under way puts back what it touched', async () => {
-    for (const at of strategy === 'bluegreen' || strategy === 'canary' ? ['checking', 'stopped'] : ['checking']) {
+    for (const at of strategy === 'bluegreen' || strategy === 'canary'
+      ? ['checking', 'stopped']
+      : ['checking']) {
       await using fly = await startWorld()
       const stop = new AbortController()
       const emit = (event: NewEvent) => {
-        if (event.type === 'machine' && event.status === at) stop.abort(new Problem('cancelled', 'not wanted any more'))
+        if (event.type === 'machine' && event.status === at)
+          stop.abort(new Problem('cancelled', 'not wanted any more'))
       }
       const { end } = await ending(fly, second(strategy, { signal: stop.signal, emit }))
       expect(end).toBe('cancelled')
@@ -149,7 +177,11 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
       fly.chaos = { rate: 0.3, random: seeded(at) }
       const waitMs = nature === 'good' ? 20_000 : 5000
       const { end } = await ending(fly, second(strategy, { watchMs: 600, waitMs }))
-      const ends = ['deploy-failed', 'fly-unavailable', ...(isGood(nature, strategy) ? ['live'] : [])]
+      const ends = [
+        'deploy-failed',
+        'fly-unavailable',
+        ...(isGood(nature, strategy) ? ['live'] : []),
+      ]
       expect(ends.map((each) => `${nature}: ${each}`)).toContain(`${nature}: ${end}`)
       fly.chaos = null
       await expectEnd(fly, end, strategy)
@@ -201,13 +233,19 @@ async function killedAndBack(
     fly.dead.add('secret-1')
     throw new Error('killed')
   }
-  const asked = { stage, waitMs: nature === 'good' ? 5000 : 1000, watchMs: nature === 'crashes-later' ? 600 : 100 }
+  const asked = {
+    stage,
+    waitMs: nature === 'good' ? 5000 : 1000,
+    watchMs: nature === 'crashes-later' ? 600 : 100,
+  }
   const first = await ending(fly, second(strategy, { ...asked, token: 'secret-1', kept }))
   const killed = fly.dead.has('secret-1')
   const back = { ...asked, token: 'secret-2', rollout: stored, kept: async () => {} }
   const { end } = killed ? await ending(fly, second(strategy, back)) : first
   const where = `${strategy}, ${nature}, ${way} ${at}`
-  expect(`${where}: ${end}`).toBe(`${where}: ${isGood(nature, strategy) ? 'live' : 'deploy-failed'}`)
+  expect(`${where}: ${end}`).toBe(
+    `${where}: ${isGood(nature, strategy) ? 'live' : 'deploy-failed'}`,
+  )
   await expectEnd(fly, end, strategy)
   return killed
 }

@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest'
-import { schedule, type Running, type Queued, shouldAnnounce } from '../../../gateway/src/deployments/queue.ts'
+import {
+  schedule,
+  type Running,
+  type Queued,
+  shouldAnnounce,
+} from '../../../gateway/src/deployments/queue.ts'
 
 const limits = { builds: 2, appBuilds: 2, deploys: 2 }
 let number = 0
@@ -32,7 +37,9 @@ test('an app with a hundred waiting holds back an app with one by one turn at mo
 
 test('apps take turns, over time in equal shares, whatever they have waiting', () => {
   const lastServed = { a: 0, b: 0, c: 0 }
-  const waiting = (['a', 'a', 'a', 'a', 'b', 'a', 'c', 'b', 'c', 'a'] as const).map((app, n) => queued(app, `o${n}`))
+  const waiting = (['a', 'a', 'a', 'a', 'b', 'a', 'c', 'b', 'c', 'a'] as const).map((app, n) =>
+    queued(app, `o${n}`),
+  )
   const order: string[] = []
   for (let turn = 1; waiting.length > 0; turn++) {
     for (const one of waiting) one.lastServed = lastServed[one.app as 'a']
@@ -57,7 +64,10 @@ test('each limit holds, names itself, and counts only its own states', () => {
   expect(reasons({}, queued('a', '3', { builds: false }))).toBe('starts')
   expect(reasons({ deploys: 1 }, queued('a', '3', { builds: false }))).toBe('deploys')
   expect(reasons({}, queued('b', '1'))).toBe('lane')
-  expect(schedule([queued('c')], [], null)).toMatchObject({ next: null, places: [{ for: 'ready', place: 1 }] })
+  expect(schedule([queued('c')], [], null)).toMatchObject({
+    next: null,
+    places: [{ for: 'ready', place: 1 }],
+  })
 })
 
 test('a lane keeps its order, also where a later one could start sooner', () => {
@@ -76,5 +86,10 @@ test('a place is told when it is news: few lines for a long wait, and an end to 
   }
   expect(lines).toEqual([1000, 500, 250, 125, 62, 31, 15, 7, 3, 2, 1])
   expect(shouldAnnounce({ for: 'builds', place: 1, behind: null }, told)).toBe(true)
-  expect(shouldAnnounce({ for: 'builds', place: 1, behind: null }, { for: 'lane', place: 1, times: 100 })).toBe(false)
+  expect(
+    shouldAnnounce(
+      { for: 'builds', place: 1, behind: null },
+      { for: 'lane', place: 1, times: 100 },
+    ),
+  ).toBe(false)
 })

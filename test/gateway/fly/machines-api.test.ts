@@ -10,7 +10,8 @@ async function start() {
   const fake = await FakeFly.start()
   const fly = new MachinesApi({ baseUrl: fake.url, token: 'secret' })
   await fly.createApp({ name: 'web', org: 'personal', network: null }, signal)
-  const close = async () => void (await Promise.all([fly[Symbol.asyncDispose](), fake[Symbol.asyncDispose]()]))
+  const close = async () =>
+    void (await Promise.all([fly[Symbol.asyncDispose](), fake[Symbol.asyncDispose]()]))
   return { fake, fly, [Symbol.asyncDispose]: close }
 }
 
@@ -37,7 +38,13 @@ test.concurrent('an update whose answer is lost is not repeated blindly', async 
   await using lab = await start()
   const made = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
   lab.fake.faults.push({ on: /POST .*machines\/\w+$/, fault: 'lost' })
-  const update = lab.fly.updateMachine('web', made.id, { config, current_version: made.instance_id }, '', signal)
+  const update = lab.fly.updateMachine(
+    'web',
+    made.id,
+    { config, current_version: made.instance_id },
+    '',
+    signal,
+  )
   await expect(update).rejects.toMatchObject({ code: 'fly-unavailable' })
   expect(lab.fake.machines('web')[0]?.made).toBe(2)
 })
@@ -45,9 +52,16 @@ test.concurrent('an update whose answer is lost is not repeated blindly', async 
 test.concurrent('a refused token and Fly’s own words become problems with the request’s id', async () => {
   await using lab = await start()
   await using stranger = new MachinesApi({ baseUrl: lab.fake.url, token: 'wrong' })
-  await expect(stranger.machines('web', signal)).rejects.toMatchObject({ code: 'fly-denied', facts: { status: 401 } })
+  await expect(stranger.machines('web', signal)).rejects.toMatchObject({
+    code: 'fly-denied',
+    facts: { status: 401 },
+  })
   const gone = lab.fly.startMachine('web', 'nothere', undefined, signal)
-  const facts = { status: 404, fly: "machine not found, 'nothere'", requestId: expect.stringMatching(/^01/) as string }
+  const facts = {
+    status: 404,
+    fly: "machine not found, 'nothere'",
+    requestId: expect.stringMatching(/^01/) as string,
+  }
   await expect(gone).rejects.toMatchObject({ code: 'fly-refused', facts })
   await using nowhere = new MachinesApi({ baseUrl: 'http://127.0.0.1:1', token: 'secret' })
   await expect(nowhere.machines('web', signal)).rejects.toMatchObject({ code: 'fly-unavailable' })
@@ -57,7 +71,9 @@ test.concurrent('wait goes on over windows until its time is up, and knows a des
   await using lab = await start()
   const { id } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
   expect(await lab.fly.wait('web', id, { state: 'started', withinMs: 5000 }, signal)).toBe(true)
-  expect(await lab.fly.wait('web', id, { state: 'started', version: 'other', withinMs: 1000 }, signal)).toBe(false)
+  expect(
+    await lab.fly.wait('web', id, { state: 'started', version: 'other', withinMs: 1000 }, signal),
+  ).toBe(false)
   await lab.fly.deleteMachine('web', id, undefined, signal)
   expect(await lab.fly.wait('web', id, { state: 'destroyed', withinMs: 1000 }, signal)).toBe(true)
 })
@@ -67,7 +83,11 @@ test.concurrent(
   { timeout: 30_000 },
   async () => {
     await using lab = await start()
-    const { id: machine } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
+    const { id: machine } = await lab.fly.createMachine(
+      'web',
+      { name: 'a', region: 'fra', config },
+      signal,
+    )
     const holder = { fly: lab.fly, app: 'web', machine, description: 'test' }
     const lease = await MachineLease.acquire(holder, signal)
     const before = lab.fake.machines('web')[0]?.lease?.endsAt ?? 0
@@ -86,9 +106,18 @@ test.concurrent(
 
 test.concurrent('a lease that is stolen ends the work under it', { timeout: 30_000 }, async () => {
   await using lab = await start()
-  const { id: machine } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
-  await using lease = await MachineLease.acquire({ fly: lab.fly, app: 'web', machine, description: 'test' }, signal)
-  Object.assign(lab.fake.machines('web')[0] ?? {}, { lease: { nonce: 'thief', endsAt: Date.now() + 60_000 } })
+  const { id: machine } = await lab.fly.createMachine(
+    'web',
+    { name: 'a', region: 'fra', config },
+    signal,
+  )
+  await using lease = await MachineLease.acquire(
+    { fly: lab.fly, app: 'web', machine, description: 'test' },
+    signal,
+  )
+  Object.assign(lab.fake.machines('web')[0] ?? {}, {
+    lease: { nonce: 'thief', endsAt: Date.now() + 60_000 },
+  })
   await expect.poll(() => lease.lost.aborted, { timeout: 8000 }).toBe(true)
   expect(lease.lost.reason).toMatchObject({ code: 'machine-leased' })
 })

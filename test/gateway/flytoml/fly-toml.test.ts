@@ -40,7 +40,12 @@ const taken: [string, string, string, unknown][] = [
     'env',
     { PRIMARY_REGION: '1979-05-27', FLY_PROCESS_GROUP: 'app' },
   ],
-  ['keys are known in upper case too', 'Kill_Signal = "SIGINT"', 'stop_config', { signal: 'SIGINT' }],
+  [
+    'keys are known in upper case too',
+    'Kill_Signal = "SIGINT"',
+    'stop_config',
+    { signal: 'SIGINT' },
+  ],
   ['an empty kill_signal is one', 'kill_signal = ""', 'stop_config', { signal: '' }],
   ['what can be no duration says nothing', 'kill_timeout = true', 'stop_config', undefined],
   [
@@ -57,10 +62,30 @@ const taken: [string, string, string, unknown][] = [
   ],
   ['metrics that say nothing are none', '[metrics]', 'metrics', undefined],
   ['a port 0 of metrics is left out', '[metrics]\nport = 0\npath = "/"', 'metrics', { path: '/' }],
-  ['a command of blanks is one', '[processes]\napp = "  "\n[experimental]\ncmd = ["x"]', 'init', {}],
-  ['an empty command is none', '[processes]\napp = ""\n[experimental]\ncmd = "x y"', 'init', { cmd: ['x y'] }],
-  ['no other blanks part words', '[processes]\napp = "a\u00a0b c"', 'init', { cmd: ['a\u00a0b', 'c'] }],
-  ['[[processes]] takes other values as texts', '[[processes]]\nname = "app"\ncommand = 2', 'init', { cmd: ['2'] }],
+  [
+    'a command of blanks is one',
+    '[processes]\napp = "  "\n[experimental]\ncmd = ["x"]',
+    'init',
+    {},
+  ],
+  [
+    'an empty command is none',
+    '[processes]\napp = ""\n[experimental]\ncmd = "x y"',
+    'init',
+    { cmd: ['x y'] },
+  ],
+  [
+    'no other blanks part words',
+    '[processes]\napp = "a\u00a0b c"',
+    'init',
+    { cmd: ['a\u00a0b', 'c'] },
+  ],
+  [
+    '[[processes]] takes other values as texts',
+    '[[processes]]\nname = "app"\ncommand = 2',
+    'init',
+    { cmd: ['2'] },
+  ],
   [
     'the last [[vm]] that names the group wins',
     '[[vm]]\nprocesses = ["app"]\n[[vm]]\nmemory_mb = 300\nprocesses = ["app"]\n[[vm]]',
@@ -74,7 +99,12 @@ const taken: [string, string, string, unknown][] = [
     1024,
   ],
   ['memory may be a number of bytes', '[[vm]]\nmemory = "1e9"', 'guest.memory_mb', 953],
-  ['persist_rootfs may be a number', '[[vm]]\npersist_rootfs = 3', 'guest.persist_rootfs', 'always'],
+  [
+    'persist_rootfs may be a number',
+    '[[vm]]\npersist_rootfs = 3',
+    'guest.persist_rootfs',
+    'always',
+  ],
   [
     '[[checks]] may be a list',
     '[[checks]]\nname = "up"\ntype = "tcp"\nport = 1',
@@ -105,7 +135,12 @@ const taken: [string, string, string, unknown][] = [
     'services.0.checks',
     [{ type: 'tcp', interval: '2s' }],
   ],
-  ['a service of nothing but empty checks is none', '[[services]]\ntcp_checks = []', 'services', undefined],
+  [
+    'a service of nothing but empty checks is none',
+    '[[services]]\ntcp_checks = []',
+    'services',
+    undefined,
+  ],
   [
     'ports may be texts and fractions',
     '[[services]]\ninternal_port = "+80"\nports = [{ port = 80.9 }]',
@@ -160,7 +195,12 @@ const taken: [string, string, string, unknown][] = [
     'schedule',
     'hourly',
   ],
-  ['machine_config may be a file, read without its zeros', 'machine_config = "machine.json"', 'schedule', 'daily'],
+  [
+    'machine_config may be a file, read without its zeros',
+    'machine_config = "machine.json"',
+    'schedule',
+    'daily',
+  ],
   [
     'machine_config says nothing that a section says',
     'machine_config = \'{"init":{"cmd":["x"],"tty":true},"restart":{"policy":"no"}}\'',
@@ -176,24 +216,33 @@ const taken: [string, string, string, unknown][] = [
 ]
 test.each(taken)('%s', (_, toml, path, expected) => {
   const { config } = read(toml)
-  const found = path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)?.[key], config)
+  const found = path
+    .split('.')
+    .reduce<unknown>((value, key) => (value as Record<string, unknown>)?.[key], config)
   expect(found).toEqual(expected)
 })
 
 test('what is given to no group goes to the first, and `""` names it', () => {
   const toml = `${groups}${mount}${mount}processes = [""]\n${mount}processes = ["b"]`
-  expect([read(toml, 'a').config.mounts?.length, read(toml, 'b').config.mounts?.length]).toEqual([2, 1])
+  expect([read(toml, 'a').config.mounts?.length, read(toml, 'b').config.mounts?.length]).toEqual([
+    2, 1,
+  ])
 })
 
 test('the release command runs with a swap of 0 too, and without words where it has none', () => {
-  expect(read('swap_size_mb = 0\n[deploy]\nrelease_command = " "').release?.init).toEqual({ swap_size_mb: 0 })
+  expect(read('swap_size_mb = 0\n[deploy]\nrelease_command = " "').release?.init).toEqual({
+    swap_size_mb: 0,
+  })
 })
 
 const refused: [string, string][] = [
   [`${http}auto_stop_machines = "constructor"`, 'http_service.auto_stop_machines'],
   [`${http}auto_stop_machines = ["stop"]`, 'http_service.auto_stop_machines'],
   [`${http}http_options = { idle_timeout = -1 }`, 'http_service.http_options.idle_timeout'],
-  [`${http}http_options = { response = { headers = "x" } }`, 'http_service.http_options.response.headers'],
+  [
+    `${http}http_options = { response = { headers = "x" } }`,
+    'http_service.http_options.response.headers',
+  ],
   [`${http}machine_checks = [{ image = 1 }]`, 'http_service.machine_checks[0].image'],
   [`${port}ports = [{ proxy_proto_options = "v2" }]`, 'services[0].ports[0].proxy_proto_options'],
   [`${port}http_checks = [{ headers = "x" }]`, 'services[0].http_checks[0].headers'],
@@ -224,7 +273,9 @@ const refused: [string, string][] = [
   ['container = "c"\nmachine_config = \'{"containers":[{"name":"a","image":"x"}]}\'', 'container'],
 ]
 test.each(refused)('%s is refused by its key', (toml, key) => {
-  expect(() => read(toml)).toThrow(expect.objectContaining({ code: 'fly-config-invalid', facts: { key } }))
+  expect(() => read(toml)).toThrow(
+    expect.objectContaining({ code: 'fly-config-invalid', facts: { key } }),
+  )
 })
 
 test('numbers beyond 64 bits and a byte order mark are no TOML', () => {
@@ -233,13 +284,28 @@ test('numbers beyond 64 bits and a byte order mark are no TOML', () => {
 })
 
 const warned: [string, string][] = [
-  [`${port}[[services.ports]]\nport = 80\ncolour = 1`, 'services[0].ports[0].colour is not known and was passed over.'],
-  [`${http}[[http_service.checks]]\nport = 1`, 'http_service.checks[0].port is not known and was passed over.'],
+  [
+    `${port}[[services.ports]]\nport = 80\ncolour = 1`,
+    'services[0].ports[0].colour is not known and was passed over.',
+  ],
+  [
+    `${http}[[http_service.checks]]\nport = 1`,
+    'http_service.checks[0].port is not known and was passed over.',
+  ],
   ['[Env]\nA = "1"', 'Env is read as env.'],
   ['kill_timeout = true', 'kill_timeout is no duration and was passed over.'],
-  ['[experimental]\nkill_timeout = 5', 'experimental.kill_timeout is an old spelling of kill_timeout at the top.'],
-  ['[[vm]]\nprocesses = ["ghost"]', "vm names 'ghost', which is not in [processes]; that part was passed over."],
-  ['machine_config = \'{"services":[]}\'', 'machine_config.services is passed over: say it in a section of fly.toml.'],
+  [
+    '[experimental]\nkill_timeout = 5',
+    'experimental.kill_timeout is an old spelling of kill_timeout at the top.',
+  ],
+  [
+    '[[vm]]\nprocesses = ["ghost"]',
+    "vm names 'ghost', which is not in [processes]; that part was passed over.",
+  ],
+  [
+    'machine_config = \'{"services":[]}\'',
+    'machine_config.services is passed over: say it in a section of fly.toml.',
+  ],
   ['[deploy]\nseed_command = "x"', 'deploy.seed_command is not used by this builder.'],
 ]
 test.each(warned)('%s is taken with a warning', (toml, text) => {
@@ -281,9 +347,18 @@ test.each([
   expect(read(`kill_timeout = "${text}"`).config['stop_config']).toEqual({ timeout: written })
 })
 
-test.each(['.s', '1', '1s1', 's', '1..s', '-', `${'9'.repeat(100_000)}s`, '1'.repeat(100_000), '300000000h'])(
-  'the duration %.20s is refused',
-  (text) => {
-    expect(() => read(`kill_timeout = "${text}"`)).toThrow(expect.objectContaining({ code: 'fly-config-invalid' }))
-  },
-)
+test.each([
+  '.s',
+  '1',
+  '1s1',
+  's',
+  '1..s',
+  '-',
+  `${'9'.repeat(100_000)}s`,
+  '1'.repeat(100_000),
+  '300000000h',
+])('the duration %.20s is refused', (text) => {
+  expect(() => read(`kill_timeout = "${text}"`)).toThrow(
+    expect.objectContaining({ code: 'fly-config-invalid' }),
+  )
+})

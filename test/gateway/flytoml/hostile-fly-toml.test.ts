@@ -12,7 +12,13 @@ import { openSource, type ReadSource } from '../../../gateway/src/host/read-sour
 
 const options = (given: object = {}) => DeploymentOptions.parse(given)
 const desired = (flyToml: string, readFile: ReadSource = () => null, given = {}) =>
-  desiredApp({ flyToml, app: 'web', options: options(given), defaults: { region: 'fra' }, readFile })
+  desiredApp({
+    flyToml,
+    app: 'web',
+    options: options(given),
+    defaults: { region: 'fra' },
+    readFile,
+  })
 
 function refused(flyToml: string, readFile?: ReadSource, given = {}): ProblemBody {
   try {
@@ -45,9 +51,14 @@ test.each([
   ['fly-canary'],
 ])('a source that sets the metadata %j is refused, and the key is named', (key) => {
   const config = { metadata: { team: 'a', [key]: 'alice' } }
-  const readFile = (path: string) => (path === 'machine.json' ? Buffer.from(JSON.stringify(config)) : null)
+  const readFile = (path: string) =>
+    path === 'machine.json' ? Buffer.from(JSON.stringify(config)) : null
   const told = expect.stringContaining(JSON.stringify(key))
-  const way = [machineConfig(config), machineConfig(config, '[experimental]\n'), machineConfig('machine.json')]
+  const way = [
+    machineConfig(config),
+    machineConfig(config, '[experimental]\n'),
+    machineConfig('machine.json'),
+  ]
   for (const [index, toml] of [...way, machineConfig({ METADATA: config.metadata })].entries())
     expect([index, refused(toml, readFile)]).toEqual([
       index,
@@ -63,18 +74,29 @@ test('metadata of its own a source may set, also keys that only look alike', () 
 test.each(['fly_app_release_command', 'fly_app_console', 'FLY_app_x', ' tarmac_x', 'fly_web'])(
   'a process group named %j is refused: its machines would not count as the app’s',
   (name) => {
-    expect(refused(`[processes]\n"${name}" = "node x"`)).toMatchObject({ code: 'fly-config-invalid', fault: 'source' })
+    expect(refused(`[processes]\n"${name}" = "node x"`)).toMatchObject({
+      code: 'fly-config-invalid',
+      fault: 'source',
+    })
   },
 )
 
-test.each(['fly-worker', 'tarmac-x', 'flyer_x', 'my_fly_group'])('a process group named %j is taken', (name) => {
-  expect(desired(`[processes]\n"${name}" = "node x"`).groups.map((group) => group.name)).toEqual([name])
-})
+test.each(['fly-worker', 'tarmac-x', 'flyer_x', 'my_fly_group'])(
+  'a process group named %j is taken',
+  (name) => {
+    expect(desired(`[processes]\n"${name}" = "node x"`).groups.map((group) => group.name)).toEqual([
+      name,
+    ])
+  },
+)
 
 test.each(['A,B', 'A=B', 'A\\nB', 'A\\u0000'])(
   'a variable named "%s" is refused: what was set on a machine is written down with commas',
   (name) => {
-    expect(refused(`[env]\n"${name}" = "x"`)).toMatchObject({ code: 'fly-config-invalid', key: 'env' })
+    expect(refused(`[env]\n"${name}" = "x"`)).toMatchObject({
+      code: 'fly-config-invalid',
+      key: 'env',
+    })
   },
 )
 
@@ -83,7 +105,10 @@ test('a source names no machine to stand by for, and no volume of another owner'
   expect(app.groups[0]!.config).not.toHaveProperty('standbys')
   expect(app.warnings.join()).toContain('machine_config.standbys is passed over')
   const volumes = (source: string, owner: string | null) =>
-    Object.keys(forOwner(desired(`[[mounts]]\nsource = "${source}"\ndestination = "/d"`), options({ owner })).volumes)
+    Object.keys(
+      forOwner(desired(`[[mounts]]\nsource = "${source}"\ndestination = "/d"`), options({ owner }))
+        .volumes,
+    )
   const [alices] = volumes('data', 'alice')
   expect(volumes(`${alices}_o00000000000`, null)).toEqual(['data'])
   expect(volumes(`${alices}_o00000000000`, 'bob')).toEqual(volumes('data', 'bob'))
@@ -94,7 +119,9 @@ test('three entries of one file of 60 MB are refused by the first entry’s name
   try {
     await writeFile(join(root, 'blob'), '')
     await truncate(join(root, 'blob'), 60e6)
-    const files: TreeEntry[] = [{ type: 'file', path: 'blob', mode: 0o644, sizeBytes: 60e6, sha256: '' }]
+    const files: TreeEntry[] = [
+      { type: 'file', path: 'blob', mode: 0o644, sizeBytes: 60e6, sha256: '' },
+    ]
     const tree = { root, entries: files, digest: '', files: 1, sizeBytes: 60e6 }
     const entry = (n: number) => `[[files]]\nguest_path = "/f${n}"\nlocal_path = "blob"\n`
     const before = process.memoryUsage().external
@@ -117,20 +144,30 @@ test('three entries of one file of 60 MB are refused by the first entry’s name
 test('a file that several entries name counts for each of them', () => {
   const readFile = () => Buffer.alloc(filesLimits.eachBytes - 1)
   const entries = (count: number) =>
-    Array.from({ length: count }, (_, n) => `[[files]]\nguest_path = "/f${n}"\nlocal_path = "blob"\n`).join('')
+    Array.from(
+      { length: count },
+      (_, n) => `[[files]]\nguest_path = "/f${n}"\nlocal_path = "blob"\n`,
+    ).join('')
   expect(desired(entries(2), readFile).groups[0]!.config['files']).toHaveLength(2)
-  expect(refused(entries(3), readFile)).toMatchObject({ code: 'fly-config-invalid', key: 'files[2]' })
+  expect(refused(entries(3), readFile)).toMatchObject({
+    code: 'fly-config-invalid',
+    key: 'files[2]',
+  })
   const same = `[[files]]\nguest_path = "/f"\nlocal_path = "blob"\n`.repeat(3)
   expect(refused(same, readFile)).toMatchObject({ key: 'files[2]' })
-  expect(refused(entries(filesLimits.entries + 1), () => Buffer.from('x'))).toMatchObject({ key: 'files' })
+  expect(refused(entries(filesLimits.entries + 1), () => Buffer.from('x'))).toMatchObject({
+    key: 'files',
+  })
 })
 
 const fill = (line: (n: number) => string, head = '') => {
   const lines: string[] = []
-  for (let n = 0, size = 0; size < 2 ** 20 - 1000; n++) size += lines[lines.push(line(n)) - 1]!.length
+  for (let n = 0, size = 0; size < 2 ** 20 - 1000; n++)
+    size += lines[lines.push(line(n)) - 1]!.length
   return head + lines.join('')
 }
-const groups = (count: number) => `[processes]\n${Array.from({ length: count }, (_, n) => `p${n} = "x"\n`).join('')}`
+const groups = (count: number) =>
+  `[processes]\n${Array.from({ length: count }, (_, n) => `p${n} = "x"\n`).join('')}`
 const many: [string, string][] = [
   ['variables', fill((n) => `V${n} = "x"\n`, '[env]\n')],
   ['process groups', fill((n) => `p${n} = "x"\n`, '[processes]\n')],
@@ -144,7 +181,10 @@ const many: [string, string][] = [
   ['dots', `a${'.a'.repeat(400_000)} = 1`],
   ['nested lists', `a = ${'['.repeat(400_000)}`],
   ['nested tables in a machine config', machineConfig(`{"volumes":${'{"a":'.repeat(100_000)}`)],
-  ['nested lists in a machine config', machineConfig(`{"volumes":[${'['.repeat(400_000)}${']'.repeat(400_000)}]}`)],
+  [
+    'nested lists in a machine config',
+    machineConfig(`{"volumes":[${'['.repeat(400_000)}${']'.repeat(400_000)}]}`),
+  ],
   ['items in a machine config', machineConfig(`{"volumes":[${'0,'.repeat(400_000)}0]}`)],
   ['groups with one long variable each', `${groups(20)}[env]\nA = "${'x'.repeat(900_000)}"`],
   [
@@ -163,8 +203,12 @@ test.each(many)('many %s are refused within 100 ms of CPU time', (_, toml) => {
 test('groups that each get large files, or a large environment of the caller, are refused', () => {
   const files = `${groups(4)}[[files]]\nguest_path = "/f"\nlocal_path = "blob"\n`.repeat(1)
   const readFile = () => Buffer.alloc(filesLimits.eachBytes)
-  expect(desired(`${groups(2)}[[files]]\nguest_path = "/f"\nlocal_path = "blob"\n`, readFile).groups).toHaveLength(2)
-  expect(refused(`${files}[[files]]\nguest_path = "/g"\nlocal_path = "blob"\n`, readFile)).toMatchObject({
+  expect(
+    desired(`${groups(2)}[[files]]\nguest_path = "/f"\nlocal_path = "blob"\n`, readFile).groups,
+  ).toHaveLength(2)
+  expect(
+    refused(`${files}[[files]]\nguest_path = "/g"\nlocal_path = "blob"\n`, readFile),
+  ).toMatchObject({
     key: 'processes',
   })
   const env = { A: 'x'.repeat(120_000) }
@@ -176,7 +220,8 @@ test('a fly.toml of 900 KiB that says little is taken', () => {
   const long = 'x'.repeat(900_000)
   expect(desired(`[env]\nA = "${long}"`).groups[0]!.config.env).toMatchObject({ A: long })
   expect(
-    desired(`# ${'a = [1, 2] '.repeat(70_000)}\n[env]\nA = """\n${'a,b=c\n'.repeat(10_000)}"""`).groups,
+    desired(`# ${'a = [1, 2] '.repeat(70_000)}\n[env]\nA = """\n${'a,b=c\n'.repeat(10_000)}"""`)
+      .groups,
   ).toHaveLength(1)
 })
 

@@ -1,12 +1,33 @@
 import { expect, test } from 'vitest'
-import { base, clean, dir, join, resolve, resolveDestination } from '../../../gateway/src/go/paths.ts'
+import {
+  base,
+  clean,
+  dir,
+  join,
+  resolve,
+  resolveDestination,
+} from '../../../gateway/src/go/paths.ts'
 
 const table = (of: (path: string) => string, rows: Record<string, string>) =>
   expect(Object.fromEntries(Object.keys(rows).map((path) => [path, of(path)]))).toEqual(rows)
 
 test('paths are cleaned as Go does it', () => {
-  table(clean, { '': '.', './': '.', '/': '/', '//a//b/': '/a/b', 'a/..': '.', '/../x': '/x', '../x/.': '../x' })
-  table((path) => join('/app', path), { '': '/app', '.': '/app', '..': '/', '/x': '/app/x', 'a/': '/app/a' })
+  table(clean, {
+    '': '.',
+    './': '.',
+    '/': '/',
+    '//a//b/': '/a/b',
+    'a/..': '.',
+    '/../x': '/x',
+    '../x/.': '../x',
+  })
+  table((path) => join('/app', path), {
+    '': '/app',
+    '.': '/app',
+    '..': '/',
+    '/x': '/app/x',
+    'a/': '/app/a',
+  })
 })
 
 test('the folder of a path is what stands before its last slash', () => {

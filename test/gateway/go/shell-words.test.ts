@@ -2,13 +2,21 @@ import { expect, test } from 'vitest'
 import { shellWords } from '../../../gateway/src/go/shell-words.ts'
 
 test.each<[string, string, string[]]>([
-  ['words part at blanks, tabs and line ends alone', ' a\tb\r\nc\vd\u00a0e ', ['a', 'b', 'c\vd\u00a0e']],
+  [
+    'words part at blanks, tabs and line ends alone',
+    ' a\tb\r\nc\vd\u00a0e ',
+    ['a', 'b', 'c\vd\u00a0e'],
+  ],
   ['single quotes take all as it is', `sh -c 'a "b" \\n'`, ['sh', '-c', 'a "b" \\n']],
   ['a backslash in double quotes takes any character', '"b\\n \\" \\$"', ['bn " $']],
   ['pieces without a blank between are one word', `'it'"'"'s'`, ["it's"]],
   ['empty quotes are a word', `a "" ''`, ['a', '', '']],
   ['a backslash takes a blank, a quote, a line end', `x\\ y \\' a\\\nb`, ['x y', "'", 'a\nb']],
-  ['a comment begins only where a word could, and ends with the line', 'a#b #c\rd\ne "#"', ['a#b', 'e', '#']],
+  [
+    'a comment begins only where a word could, and ends with the line',
+    'a#b #c\rd\ne "#"',
+    ['a#b', 'e', '#'],
+  ],
   ['a quote that is not closed drops the word', 'a "b c', ['a']],
   ['a last backslash drops the word', 'a b\\', ['a']],
   ['a comment alone is no word', '# x', []],

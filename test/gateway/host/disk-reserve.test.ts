@@ -39,7 +39,9 @@ test('uploads that are announced at once do not overbook the disk together', asy
   const second = disk.reserve(half)
   second[Symbol.dispose]()
   small[Symbol.dispose]()
-  expect(codeOf(() => disk.reserve({ announcedBytes: freeBytes * 2, arrivedBytes: () => 0 }))).toBe('no-space')
+  expect(codeOf(() => disk.reserve({ announcedBytes: freeBytes * 2, arrivedBytes: () => 0 }))).toBe(
+    'no-space',
+  )
 })
 
 test('what has arrived of an upload is on the disk, and no room is kept for it', async () => {

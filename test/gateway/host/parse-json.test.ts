@@ -6,7 +6,10 @@ const nested = (depth: number, open = '[', close = ']') => open.repeat(depth) + 
 test('JSON within the limits is read as it stands', () => {
   expect(parseJson(nested(jsonLimits.depth))).toBeInstanceOf(Array)
   expect(parseJson(`[${'1,'.repeat(40_000)}1]`)).toHaveLength(40_001)
-  expect(parseJson(JSON.stringify({ a: '[[[{{{,,,"\\', b: [null] }))).toEqual({ a: '[[[{{{,,,"\\', b: [null] })
+  expect(parseJson(JSON.stringify({ a: '[[[{{{,,,"\\', b: [null] }))).toEqual({
+    a: '[[[{{{,,,"\\',
+    b: [null],
+  })
 })
 
 test.each([

@@ -19,6 +19,8 @@ process.exit(0)`
 // Only root may go before others; as any other user the gateway works as before.
 test('the gateway goes before other programs of the machine, and what it starts does not', () => {
   const own = process.getuid?.() === 0 ? -10 : 0
-  const said = execFileSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' })
+  const said = execFileSync(process.execPath, ['--input-type=module', '-e', code], {
+    encoding: 'utf8',
+  })
   expect(JSON.parse(said)).toEqual({ own, threads: [own], child: 0 })
 })

@@ -45,7 +45,11 @@ test('a file at its limit is read, and one byte more is refused with its size, i
       code: 'source-file-too-large',
       status: 422,
       message: expect.stringContaining('Make the file smaller'),
-      facts: { file: 'etc/app/fly.toml', sizeBytes: sourceFileBytes + 1, limitBytes: sourceFileBytes },
+      facts: {
+        file: 'etc/app/fly.toml',
+        sizeBytes: sourceFileBytes + 1,
+        limitBytes: sourceFileBytes,
+      },
     }),
   )
   expect(() => read('etc/app/fly.toml', 10)).toThrow(
@@ -73,7 +77,9 @@ test.each([
   await make()
   const read = listing(['it', 9], ['it/passwd', 9])
   for (const path of ['it', 'it/passwd'])
-    expect(() => read(path)).toThrow(expect.objectContaining({ code: 'source-changed', status: 503 }))
+    expect(() => read(path)).toThrow(
+      expect.objectContaining({ code: 'source-changed', status: 503 }),
+    )
 })
 
 test('leaves no file open, also when it refuses', async () => {
@@ -90,9 +96,14 @@ test('a text that is not UTF-8 is refused where the real tool refuses it, and UT
   const latin = Buffer.from('# caf\xe9', 'latin1')
   expect(sourceText(latin, 'Dockerfile', 'build-failed')).toBe('# caf\ufffd')
   expect(sourceText(Buffer.from('\ufeffFROM a'), 'Dockerfile', 'build-failed')).toBe('\ufeffFROM a')
-  expect(() => sourceText(latin, 'fly.toml', 'fly-config-invalid', { strict: true })).toThrow('not valid UTF-8')
+  expect(() => sourceText(latin, 'fly.toml', 'fly-config-invalid', { strict: true })).toThrow(
+    'not valid UTF-8',
+  )
   for (const bytes of [Buffer.from('\ufeffFROM a', 'utf16le'), Buffer.from([0xfe, 0xff, 0, 0x46])])
     expect(() => sourceText(bytes, 'web/Dockerfile', 'build-failed')).toThrow(
-      expect.objectContaining({ code: 'build-failed', message: expect.stringContaining('web/Dockerfile is UTF-16') }),
+      expect.objectContaining({
+        code: 'build-failed',
+        message: expect.stringContaining('web/Dockerfile is UTF-16'),
+      }),
     )
 })

@@ -50,7 +50,9 @@ describe('a child', () => {
   test('gives what it writes to further outputs, each up to its own limit', async () => {
     const written = await shell('echo three >&3; echo four >&4', { outputs: [100, 100] })
     expect(written).toMatchObject({ outputs: ['three\n', 'four\n'], truncated: false })
-    const tooMuch = await shell('echo four >&4; while :; do echo 0123456789; done >&3', { outputs: [1_000, 100] })
+    const tooMuch = await shell('echo four >&4; while :; do echo 0123456789; done >&3', {
+      outputs: [1_000, 100],
+    })
     expect(tooMuch).toMatchObject({ killedBy: 'SIGKILL', truncated: true })
     expect(tooMuch.outputs.map(({ length }) => length)).toEqual([1_000, 5])
   })
@@ -111,7 +113,9 @@ describe('a child', () => {
       const args = ['-c', 'echo $$ > ${file}; exec sleep 60']
       const limits = { timeoutMs: 60000, maxOutputBytes: 1000 }
       await runChild({ command: '/bin/sh', args, env: {}, cwd: '/', ...limits }, new AbortController().signal)`
-    const parent = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: 'inherit' })
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      stdio: 'inherit',
+    })
     const pid = await pidIn(file)
     expect(isAlive(pid)).toBe(true)
     parent.kill('SIGKILL')

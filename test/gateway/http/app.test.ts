@@ -5,23 +5,44 @@ import { Problem } from '#api/problem.ts'
 import { authorization, startHttp, token, toLive } from './start-http.ts'
 
 type Http = Awaited<ReturnType<typeof startHttp>>
-const send = (http: Http, method: string, path: string, body: string | FormData = 'bytes', headers = {}) =>
-  fetch(`${http.url}${path}`, { method, body, headers: { ...authorization, ...headers } })
+const send = (
+  http: Http,
+  method: string,
+  path: string,
+  body: string | FormData = 'bytes',
+  headers = {},
+) => fetch(`${http.url}${path}`, { method, body, headers: { ...authorization, ...headers } })
 
 test('a missing and a wrong token get the same answer, and every token of the list passes', async () => {
   await using http = await startHttp()
-  const answers = [{}, { Authorization: 'Bearer nope' }, { Authorization: token }].map(async (headers) => {
-    const answer = await fetch(`${http.url}/v1/deployments/d1`, { headers })
-    const { requestId, ...body } = (await answer.json()) as Record<string, unknown>
-    expect(answer.headers.get('X-Request-Id')).toBe(requestId)
-    return [answer.status, answer.headers.get('WWW-Authenticate'), answer.headers.get('Content-Type'), body]
-  })
-  const [missing, wrong, bare] = await Promise.all(answers)
-  expect(missing).toMatchObject([401, 'Bearer', 'application/problem+json', { code: 'unauthorized' }])
-  expect([wrong, bare]).toEqual([missing, missing])
-  expect((await http.get('/v1/apps/shop/deployments', { Authorization: 'Bearer another-token-of-tests' })).status).toBe(
-    200,
+  const answers = [{}, { Authorization: 'Bearer nope' }, { Authorization: token }].map(
+    async (headers) => {
+      const answer = await fetch(`${http.url}/v1/deployments/d1`, { headers })
+      const { requestId, ...body } = (await answer.json()) as Record<string, unknown>
+      expect(answer.headers.get('X-Request-Id')).toBe(requestId)
+      return [
+        answer.status,
+        answer.headers.get('WWW-Authenticate'),
+        answer.headers.get('Content-Type'),
+        body,
+      ]
+    },
   )
+  const [missing, wrong, bare] = await Promise.all(answers)
+  expect(missing).toMatchObject([
+    401,
+    'Bearer',
+    'application/problem+json',
+    { code: 'unauthorized' },
+  ])
+  expect([wrong, bare]).toEqual([missing, missing])
+  expect(
+    (
+      await http.get('/v1/apps/shop/deployments', {
+        Authorization: 'Bearer another-token-of-tests',
+      })
+    ).status,
+  ).toBe(200)
 })
 
 test('without tokens everything is allowed, but not to another web page', async () => {
@@ -29,30 +50,53 @@ test('without tokens everything is allowed, but not to another web page', async 
   expect((await fetch(`${http.url}/v1/apps/shop/deployments`)).status).toBe(200)
   const headers = { Origin: 'http://evil.example' }
   expect((await fetch(`${http.url}/v1/apps/shop/deployments`, { headers })).status).toBe(401)
-  expect((await fetch(`${http.url}/v1/apps/shop/deployments`, { headers: { Origin: http.url } })).status).toBe(200)
+  expect(
+    (await fetch(`${http.url}/v1/apps/shop/deployments`, { headers: { Origin: http.url } })).status,
+  ).toBe(200)
 })
 
 test('options reach the record, and wrong ones are refused before the body is read', async () => {
   await using http = await startHttp()
-  const query = 'follow=false&deploy=false&env.GREETING=a%20b%3Dc&build.NODE_ENV=test&region=fra&commit=abc123&message='
+  const query =
+    'follow=false&deploy=false&env.GREETING=a%20b%3Dc&build.NODE_ENV=test&region=fra&commit=abc123&message='
   const answer = await send(http, 'PUT', `/deploy/shop?${query}`)
   const record = (await answer.json()) as { id: string }
   expect(answer.status).toBe(202)
   expect(answer.headers.get('Location')).toBe(`/v1/deployments/${record.id}`)
-  expect(record).toMatchObject({ app: 'shop', number: 1, state: 'pending', source: { sizeBytes: 5 } })
   expect(record).toMatchObject({
-    options: { deploy: false, env: { GREETING: 'a b=c' }, build: { NODE_ENV: 'test' }, region: 'fra', message: null },
+    app: 'shop',
+    number: 1,
+    state: 'pending',
+    source: { sizeBytes: 5 },
+  })
+  expect(record).toMatchObject({
+    options: {
+      deploy: false,
+      env: { GREETING: 'a b=c' },
+      build: { NODE_ENV: 'test' },
+      region: 'fra',
+      message: null,
+    },
   })
 
   const refused = async (query: string) => {
     const answer = await send(http, 'PUT', `/deploy/shop?${query}`)
     return [answer.status, ((await answer.json()) as { detail: string }).detail]
   }
-  expect(await refused('regoin=fra')).toEqual([422, 'There is no option regoin. Did you mean region?'])
+  expect(await refused('regoin=fra')).toEqual([
+    422,
+    'There is no option regoin. Did you mean region?',
+  ])
   expect(await refused('enviroment.A=1')).toEqual([422, expect.stringContaining('Did you mean')])
-  expect(await refused('evn.A=1')).toEqual([422, 'There is no option evn.A. Did you mean env.NAME?'])
+  expect(await refused('evn.A=1')).toEqual([
+    422,
+    'There is no option evn.A. Did you mean env.NAME?',
+  ])
   expect(await refused('wiat=true')).toEqual([422, expect.stringContaining('Did you mean wait?')])
-  expect(await refused('deploy=maybe')).toEqual([422, 'The option deploy is true or false, not “maybe”.'])
+  expect(await refused('deploy=maybe')).toEqual([
+    422,
+    'The option deploy is true or false, not “maybe”.',
+  ])
   expect(await refused('strategy=yolo')).toEqual([422, expect.stringContaining('strategy')])
   expect(await refused('env.1A=x')).toEqual([422, expect.stringContaining('env.1A')])
   expect(await refused('region=fra&region=iad')).toEqual([422, expect.stringContaining('twice')])
@@ -80,7 +124,10 @@ test('a service posts raw bytes with their digest, or a form whose fields are th
   expect(answer.headers.get('Location')).toMatch(/^\/v1\/deployments\/./)
   expect([answer.status, record]).toMatchObject([
     202,
-    { source: { sizeBytes: 300_000 }, options: { deploy: false, region: 'fra', env: { COLOR: 'red' } } },
+    {
+      source: { sizeBytes: 300_000 },
+      options: { deploy: false, region: 'fra', env: { COLOR: 'red' } },
+    },
   ])
 })
 
@@ -139,7 +186,9 @@ test('what is not there says so', async () => {
 test('a request that names two hosts is refused', async () => {
   await using http = await startHttp()
   const socket = connect(http.port, '127.0.0.1')
-  socket.write('GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n')
+  socket.write(
+    'GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n',
+  )
   expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 [^]*"request-invalid"/)
 })
 
@@ -153,7 +202,10 @@ test('health needs no token; readiness tells a stranger yes or no, and who may p
   const answer = await http.get('/readyz')
   expect(answer.headers.get('Retry-After')).toBe('5')
   const detail = 'buildkit: nobody listens on its socket'
-  expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'not-ready', ready: false, parts, detail }])
+  expect([answer.status, await answer.json()]).toMatchObject([
+    503,
+    { code: 'not-ready', ready: false, parts, detail },
+  ])
   for (const headers of [{}, { Authorization: 'Bearer wrong' }]) {
     const stranger = await fetch(`${http.url}/readyz`, { headers })
     expect([stranger.status, await stranger.json()]).toEqual([503, { ready: false }])
@@ -162,10 +214,12 @@ test('health needs no token; readiness tells a stranger yes or no, and who may p
 
 test('a ready gateway says so to a stranger and no more, and asks its parts once for many callers', async () => {
   let asked = 0
-  const readiness = () => Promise.resolve({ ready: ++asked > 0, parts: { buildkit: { ok: true, detail: 'v1' } } })
+  const readiness = () =>
+    Promise.resolve({ ready: ++asked > 0, parts: { buildkit: { ok: true, detail: 'v1' } } })
   await using http = await startHttp({ readiness })
   const answers = await Promise.all(Array.from({ length: 20 }, () => fetch(`${http.url}/readyz`)))
-  for (const answer of answers) expect([answer.status, await answer.json()]).toEqual([200, { ready: true }])
+  for (const answer of answers)
+    expect([answer.status, await answer.json()]).toEqual([200, { ready: true }])
   expect(asked).toBe(1)
   expect(await (await http.get('/readyz')).json()).toEqual({
     ready: true,
@@ -177,7 +231,10 @@ test('what was not foreseen is logged whole and shown as internal', async () => 
   await using http = await startHttp({ submit: () => Promise.reject(new Error('disk on fire')) })
   const answer = await send(http, 'PUT', '/deploy/shop')
   const shown = await answer.text()
-  expect([answer.status, JSON.parse(shown)]).toMatchObject([500, { code: 'internal', fault: 'ours' }])
+  expect([answer.status, JSON.parse(shown)]).toMatchObject([
+    500,
+    { code: 'internal', fault: 'ours' },
+  ])
   expect(shown).not.toContain('disk on fire')
   expect(http.logged.join('')).toContain('disk on fire')
 })
@@ -188,7 +245,13 @@ test('the access log holds method, path, status and sizes, but no query and no t
   await (await http.get('/nowhere?secret=hush')).text()
   const lines = http.logged.map((line) => JSON.parse(line) as Record<string, unknown>)
   expect(lines).toMatchObject([
-    { method: 'PUT', path: '/deploy/shop', status: 202, ended: true, requestId: expect.any(String) },
+    {
+      method: 'PUT',
+      path: '/deploy/shop',
+      status: 202,
+      ended: true,
+      requestId: expect.any(String),
+    },
     { method: 'GET', path: '/nowhere', status: 404 },
   ])
   expect(http.logged.join('')).not.toMatch(new RegExp(`hush|${token}`))
@@ -207,7 +270,9 @@ test('a sender that goes away in the upload leaves no record; one that goes away
   left.destroy()
   await expect.poll(() => http.logged.length).toBe(2)
   const { id } = await http.play(toLive)
-  expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toMatchObject([{ id, state: 'live' }])
+  expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toMatchObject([
+    { id, state: 'live' },
+  ])
   expect(http.logged.map((line) => JSON.parse(line).level)).toEqual([30, 30])
 })
 
@@ -219,8 +284,12 @@ test('a gateway that is stopping refuses uploads and sends followers away to com
   await expect.poll(() => http.received.length).toBe(2)
   const events = await http.get(`/v1/deployments/${id}/events`, { Accept: 'application/x-ndjson' })
   http.stop()
-  expect(await following.text()).toMatch(/\nThe gateway is stopping; .+ Read on at \/v1\/deployments\/\S+\/events\n$/)
-  expect(JSON.parse((await events.text()).trim().split('\n').at(-1)!)).toMatchObject({ type: 'stopping' })
+  expect(await following.text()).toMatch(
+    /\nThe gateway is stopping; .+ Read on at \/v1\/deployments\/\S+\/events\n$/,
+  )
+  expect(JSON.parse((await events.text()).trim().split('\n').at(-1)!)).toMatchObject({
+    type: 'stopping',
+  })
   const answer = await held
   expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'stopping' }])
 })
@@ -266,16 +335,25 @@ test('a gateway whose network is not proven takes no upload, before a byte of it
   }
   await using http = await startHttp({ assertAccepting })
   const answer = await send(http, 'PUT', '/deploy/shop')
-  expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'not-ready', retry: true }])
+  expect([answer.status, await answer.json()]).toMatchObject([
+    503,
+    { code: 'not-ready', retry: true },
+  ])
   expect(http.received).toEqual([])
 })
 
 test('a cancel answers with the record: ended, or on its way there; too late once machines are touched', async () => {
   await using http = await startHttp()
   const cancel = (id: string, query = '') =>
-    fetch(`${http.url}/v1/deployments/${id}/cancel${query}`, { method: 'POST', headers: authorization })
+    fetch(`${http.url}/v1/deployments/${id}/cancel${query}`, {
+      method: 'POST',
+      headers: authorization,
+    })
   const waiting = await cancel((await http.create()).id, '?by=ada&why=wrong+branch')
-  expect([waiting.status, await waiting.json()]).toMatchObject([200, { state: 'cancelled', cancel: { by: 'ada' } }])
+  expect([waiting.status, await waiting.json()]).toMatchObject([
+    200,
+    { state: 'cancelled', cancel: { by: 'ada' } },
+  ])
   await http.create()
   const { id } = await http.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
   expect((await cancel(id)).status).toBe(409)
@@ -305,7 +383,11 @@ test('while the disk is short of room no upload is taken, and the answer says wh
     },
     receive: () => Promise.reject(new Error(`received ${(received = true)}`)),
   })
-  const answer = await fetch(`${gateway.url}/deploy/shop`, { method: 'PUT', headers: authorization, body: 'archive' })
+  const answer = await fetch(`${gateway.url}/deploy/shop`, {
+    method: 'PUT',
+    headers: authorization,
+    body: 'archive',
+  })
   expect([answer.status, answer.headers.get('Retry-After')]).toEqual([507, '30'])
   expect(await answer.json()).toMatchObject({ code: 'no-space', retry: true })
   expect(received).toBe(false)
@@ -315,7 +397,11 @@ test('a word that a call does not know is said, not passed over', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const answer = async (method: string, path: string, body?: string) => {
-    const { status } = await fetch(http.url + path, { method, headers: authorization, ...(body && { body }) })
+    const { status } = await fetch(http.url + path, {
+      method,
+      headers: authorization,
+      ...(body && { body }),
+    })
     return status
   }
   expect(await answer('POST', `/v1/deployments/${id}/retry?agian=true`)).toBe(422)

@@ -39,7 +39,10 @@ async function drip(http: Http, head: string, letter = 'a') {
 const small = [
   ['settings', 'PATCH /v1/apps/shop HTTP/1.1\r\n'],
   ['a secret', 'PUT /v1/apps/shop/secrets/A HTTP/1.1\r\n'],
-  ['a deployment as JSON', 'POST /v1/apps/shop/deployments HTTP/1.1\r\nContent-Type: application/json\r\n'],
+  [
+    'a deployment as JSON',
+    'POST /v1/apps/shop/deployments HTTP/1.1\r\nContent-Type: application/json\r\n',
+  ],
   ['a rollout', 'POST /v1/rollouts HTTP/1.1\r\n'],
 ] as const
 test.concurrent.each(small)('%s that drips in is cut, with an answer', async (_, line) => {
@@ -56,7 +59,10 @@ const places = [
   ['in a field', `${upload}--frontier\r\nContent-Disposition: form-data; name="message"\r\n\r\n`],
   ['in the head of a part', `${upload}--frontier\r\nX-Head: `],
   ['between its parts', `${upload}${field('message')}--frontier`],
-  ['behind its file', `${upload}${file}tar\r\n--frontier\r\nContent-Disposition: form-data; name="branch"\r\n\r\n`],
+  [
+    'behind its file',
+    `${upload}${file}tar\r\n--frontier\r\nContent-Disposition: form-data; name="branch"\r\n\r\n`,
+  ],
   ['behind its last part', `${upload}${file}tar${end}`],
   ['in a file without a name', `${upload}${file.replace('"x"', '""')}`],
 ] as const
@@ -80,7 +86,11 @@ test('a form whose file comes slowly has the time of any upload; what is made of
   })
   const head = upload.replace('100000', String(file.length + 30 + end.length))
   const pieces = Array<string>(30).fill('a')
-  const answer = await http.raw(head.replace('Host: x', 'Host: x\r\nConnection: close') + file, ...pieces, end)
+  const answer = await http.raw(
+    head.replace('Host: x', 'Host: x\r\nConnection: close') + file,
+    ...pieces,
+    end,
+  )
   expect(answer).toMatch(/^HTTP\/1\.1 202 /)
 })
 
@@ -99,7 +109,11 @@ const formats: [name: string, code: string, body: string, type?: string][] = [
   ['no name', 'request-invalid', `--frontier\r\nContent-Disposition: form-data\r\n\r\nx${end}`],
   ['no file', 'request-invalid', `${field('message')}--frontier--\r\n`],
   ['two files', 'request-invalid', `${file}tar\r\n${file}tar${end}`],
-  ['a field named like its file', 'option-unknown', `${file}tar\r\n${field('source')}--frontier--\r\n`],
+  [
+    'a field named like its file',
+    'option-unknown',
+    `${file}tar\r\n${field('source')}--frontier--\r\n`,
+  ],
   ['a long name', 'request-invalid', `${field('n'.repeat(5000))}--frontier--\r\n`],
   ['a long value', 'request-invalid', `${field('message', 'n'.repeat(70_000))}--frontier--\r\n`],
   ['too many fields', 'request-invalid', `${field('env.A').repeat(300)}--frontier--\r\n`],
@@ -108,8 +122,16 @@ const formats: [name: string, code: string, body: string, type?: string][] = [
     'form-invalid',
     `${field('env.A', 'x'.repeat(60_000)).repeat(40)}--frontier--\r\n`,
   ],
-  ['a name that means more', 'option-unknown', `${file}tar\r\n${field('__proto__')}--frontier--\r\n`],
-  ['a variable whose name means more', 'option-invalid', `${file}tar\r\n${field('env.__proto__')}--frontier--\r\n`],
+  [
+    'a name that means more',
+    'option-unknown',
+    `${file}tar\r\n${field('__proto__')}--frontier--\r\n`,
+  ],
+  [
+    'a variable whose name means more',
+    'option-invalid',
+    `${file}tar\r\n${field('env.__proto__')}--frontier--\r\n`,
+  ],
   ['fields inside fields', 'request-invalid', `${field('env[A][B]')}--frontier--\r\n`],
   [
     'an unknown charset',
@@ -134,7 +156,12 @@ test.each(formats)(
   },
 )
 
-const jsons: [name: string, status: number, body: string | Buffer, headers?: Record<string, string>][] = [
+const jsons: [
+  name: string,
+  status: number,
+  body: string | Buffer,
+  headers?: Record<string, string>,
+][] = [
   ['deep arrays', 400, '['.repeat(1_000_000)],
   ['deep objects', 400, `${'{"env":'.repeat(40)}1${'}'.repeat(40)}`],
   ['brackets in a text', 422, JSON.stringify({ lane: '['.repeat(100) })],
@@ -153,7 +180,9 @@ const jsons: [name: string, status: number, body: string | Buffer, headers?: Rec
   [
     'too many variables',
     422,
-    JSON.stringify({ env: Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [`A${n}`, ''])) }),
+    JSON.stringify({
+      env: Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [`A${n}`, ''])),
+    }),
   ],
   ['too much in its variables', 422, JSON.stringify({ build: { A: 'x'.repeat(132_000) } })],
   ['a text', 400, '"x"'],
@@ -180,6 +209,8 @@ test('a small body that breaks off is no error of ours', async () => {
     await wait(50)
     broken.resetAndDestroy()
   }
-  await expect.poll(() => http.logged.filter((line) => line.includes('"ended":false')).length).toBe(small.length)
+  await expect
+    .poll(() => http.logged.filter((line) => line.includes('"ended":false')).length)
+    .toBe(small.length)
   noInnerError(http)
 })

@@ -44,7 +44,9 @@ test('a caller that does not read its answer is cut', async () => {
   const line = open(http).pause()
   // Several: a page of a list fits into what the kernel holds of a connection.
   line.write(`GET /v1/apps/shop/deployments?limit=100 HTTP/1.1\r\n${bearer}\r\n`.repeat(10))
-  await expect.poll(() => http.logged.some((line) => line.includes('"ended":false')), { timeout: 5000 }).toBe(true)
+  await expect
+    .poll(() => http.logged.some((line) => line.includes('"ended":false')), { timeout: 5000 })
+    .toBe(true)
   line.destroy()
 })
 
@@ -75,8 +77,12 @@ test('connections without a token make room for others, and one with a token sta
 test('more headers than any program sends, and codings that are read in two ways, are refused', async () => {
   await using http = await startHttp()
   const get = `GET /v1/apps/shop/deployments HTTP/1.1\r\n${bearer}`
-  expect(await http.raw(`${get}${'X: y\r\n'.repeat(101)}\r\n`)).toMatch(/ 400 [^]*more than 100 headers/)
-  expect(await http.raw(`${get}${'X: y\r\n'.repeat(70)}Connection: close\r\n\r\n`)).toContain('200 OK')
+  expect(await http.raw(`${get}${'X: y\r\n'.repeat(101)}\r\n`)).toMatch(
+    / 400 [^]*more than 100 headers/,
+  )
+  expect(await http.raw(`${get}${'X: y\r\n'.repeat(70)}Connection: close\r\n\r\n`)).toContain(
+    '200 OK',
+  )
   const put = `PUT /deploy/shop HTTP/1.1\r\n${bearer}`
   const chunks = '\r\n3\r\ntar\r\n0\r\n\r\n'
   for (const coding of [
@@ -90,7 +96,9 @@ test('more headers than any program sends, and codings that are read in two ways
       coding,
       expect.stringMatching(/ 400 /),
     ])
-  expect(await http.raw(`${put}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n${chunks}`)).toMatch(/ 400 /)
+  expect(
+    await http.raw(`${put}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n${chunks}`),
+  ).toMatch(/ 400 /)
   expect(http.received).toEqual([])
 })
 

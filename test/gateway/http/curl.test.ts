@@ -15,10 +15,17 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-function shell(script: string, GATEWAY: string, T = token): Promise<{ code: number; out: string; err: string }> {
+function shell(
+  script: string,
+  GATEWAY: string,
+  T = token,
+): Promise<{ code: number; out: string; err: string }> {
   return new Promise((resolve) =>
-    execFile('bash', ['-c', script], { cwd: folder, env: { ...process.env, GATEWAY, T } }, (error, out, err) =>
-      resolve({ code: Number(error?.code ?? 0), out, err }),
+    execFile(
+      'bash',
+      ['-c', script],
+      { cwd: folder, env: { ...process.env, GATEWAY, T } },
+      (error, out, err) => resolve({ code: Number(error?.code ?? 0), out, err }),
     ),
   )
 }
@@ -42,7 +49,10 @@ test('the line of the README prints the log and ends with the verdict and the ad
 
 test('wait=true holds the status until the verdict, so that curl -f fails with the build', async () => {
   await using http = await startHttp({ heartbeatMs: 20 })
-  const answer = shell(`${upload} -f -D headers "$GATEWAY/deploy/shop?wait=true"; c=$?; cat headers; exit $c`, http.url)
+  const answer = shell(
+    `${upload} -f -D headers "$GATEWAY/deploy/shop?wait=true"; c=$?; cat headers; exit $c`,
+    http.url,
+  )
   await settled(() => http.received.length > 0)
   await new Promise((resolve) => setTimeout(resolve, 60))
   await http.play(toBuildFailed)
@@ -54,7 +64,10 @@ test('wait=true holds the status until the verdict, so that curl -f fails with t
   const good = shell(`${upload} -f "$GATEWAY/deploy/shop?wait=true"`, http.url)
   await settled(() => http.received.length > 1)
   await http.play(toLive)
-  expect(await good).toMatchObject({ code: 0, out: expect.stringMatching(/http:\/\/shop\.localhost\/\n$/) })
+  expect(await good).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/http:\/\/shop\.localhost\/\n$/),
+  })
 })
 
 test('a held answer that fails holds the log and what is wrong', async () => {
@@ -62,7 +75,9 @@ test('a held answer that fails holds the log and what is wrong', async () => {
   const answer = shell(`${upload} -w '%{http_code}' "$GATEWAY/deploy/shop?wait=true"`, http.url)
   await settled(() => http.received.length > 0)
   await http.play(toBuildFailed)
-  expect((await answer).out).toMatch(/=> building[^]*\nThe build failed\. npm ci ended with exit code 1\.\n422$/)
+  expect((await answer).out).toMatch(
+    /=> building[^]*\nThe build failed\. npm ci ended with exit code 1\.\n422$/,
+  )
 })
 
 // With the body of 50 MB under way, with and without asking first: the sender must see the answer, not a broken line.
@@ -83,13 +98,26 @@ test.each(refusals)('an upload refused with $status $code shows its answer', asy
     maxUploadBytes: refusal.maxUploadBytes ?? 2 ** 30,
     ...(refusal.receive && { receive: refusal.receive }),
   })
-  const lines = ['-T big', '-T big -H Expect:', ...(status === 413 ? [] : ['-T - -H Expect: < big', '-T - < big'])]
+  const lines = [
+    '-T big',
+    '-T big -H Expect:',
+    ...(status === 413 ? [] : ['-T - -H Expect: < big', '-T - < big']),
+  ]
   for (const line of lines) {
     const begun = performance.now()
     const command = `curl -sS -w '\\n%{http_code}' -H "Authorization: Bearer $T" "$GATEWAY${path}" ${line}`
     const { out, err, code: exit } = await shell(command, http.url, refusal.token)
-    expect({ line, exit, err, status: out.split('\n').at(-1) }).toEqual({ line, exit: 0, err: '', status: `${status}` })
-    expect(JSON.parse(out.split('\n')[0]!)).toMatchObject({ code, status, type: `/problems/${code}` })
+    expect({ line, exit, err, status: out.split('\n').at(-1) }).toEqual({
+      line,
+      exit: 0,
+      err: '',
+      status: `${status}`,
+    })
+    expect(JSON.parse(out.split('\n')[0]!)).toMatchObject({
+      code,
+      status,
+      type: `/problems/${code}`,
+    })
     expect(performance.now() - begun).toBeLessThan(2500)
   }
   expect(http.received).toEqual([])

@@ -13,9 +13,14 @@ const stormMs = Number(process.env['TARMAC_FUZZ_MS'] ?? 4000)
 
 test('nothing that one connection sends ends the process, is an inner error, or leaves a socket open', async () => {
   console.log(`TARMAC_SEED=${seed}`)
-  const server = fork(join(import.meta.dirname, 'fuzz/server.ts'), { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+  const server = fork(join(import.meta.dirname, 'fuzz/server.ts'), {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
   let lastWords = ''
-  server.stderr!.on('data', (data: Buffer) => (lastWords = (lastWords + data.toString()).slice(-3000)))
+  server.stderr!.on(
+    'data',
+    (data: Buffer) => (lastWords = (lastWords + data.toString()).slice(-3000)),
+  )
   const ended = once(server, 'exit')
   try {
     const [{ port, id }] = (await once(server, 'message')) as [{ port: number; id: string }]

@@ -16,7 +16,9 @@ test('nothing that a build prints acts on the one who reads it, in any form that
   await using http = await startHttp()
   const { id } = await http.create()
   const all = hostileTexts.join(' ')
-  const problem = new Problem('build-failed', hostileTexts.join('\n'), { facts: { lastLines: hostileTexts } }).body()
+  const problem = new Problem('build-failed', hostileTexts.join('\n'), {
+    facts: { lastLines: hostileTexts },
+  }).body()
   await http.play([['analyzing'], ['building'], ...events, ['build_failed', { problem }]])
   const path = `/v1/deployments/${id}`
   for (const Accept of ['text/event-stream', 'application/x-ndjson', 'text/plain']) {
@@ -36,8 +38,16 @@ test('neither do the words of a caller in a refusal', async () => {
   await using http = await startHttp()
   for (const text of hostileTexts) {
     const query = encodeURIComponent(text)
-    for (const address of [`/deploy/shop?${query}=1`, `/deploy/shop?region=${query}`, `/deploy/${query}`]) {
-      const answer = await fetch(`${http.url}${address}`, { method: 'PUT', body: 'x', headers: authorization })
+    for (const address of [
+      `/deploy/shop?${query}=1`,
+      `/deploy/shop?region=${query}`,
+      `/deploy/${query}`,
+    ]) {
+      const answer = await fetch(`${http.url}${address}`, {
+        method: 'PUT',
+        body: 'x',
+        headers: authorization,
+      })
       expect(obeyed(await answer.text()), address).toEqual([])
     }
   }

@@ -37,7 +37,8 @@ const others = [
 
 test('only names of loopback are loopback', () => {
   for (const host of mine) expect([host, isLoopbackHost(host)]).toEqual([host, true])
-  for (const host of [...others, undefined]) expect([host, isLoopbackHost(host)]).toEqual([host, false])
+  for (const host of [...others, undefined])
+    expect([host, isLoopbackHost(host)]).toEqual([host, false])
 })
 
 const paths = ['/v1/apps/shop/deployments', '/v1/deployments/x/events', '/nowhere', '/deploy/shop']
@@ -56,24 +57,36 @@ test('without tokens a page whose name points at loopback is refused on every ad
   }
   const all = paths.flatMap((path) =>
     (path.endsWith('/events') ? [close, socket] : [close]).flatMap((more) =>
-      others.filter((host) => host.trim()).map((host) => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${more}\r\n`),
+      others
+        .filter((host) => host.trim())
+        .map((host) => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${more}\r\n`),
     ),
   )
   await Promise.all(all.map(refused))
-  await refused(`GET http://evil.example/v1/apps/shop/deployments HTTP/1.1\r\nHost: localhost\r\n${close}\r\n`)
-  await refused(`GET http://localhost/v1/apps/shop/deployments HTTP/1.1\r\nHost: evil.example\r\n${close}\r\n`)
+  await refused(
+    `GET http://evil.example/v1/apps/shop/deployments HTTP/1.1\r\nHost: localhost\r\n${close}\r\n`,
+  )
+  await refused(
+    `GET http://localhost/v1/apps/shop/deployments HTTP/1.1\r\nHost: evil.example\r\n${close}\r\n`,
+  )
   await refused('GET /v1/apps/shop/deployments HTTP/1.0\r\n\r\n')
   await refused('GET /v1/apps/shop/deployments HTTP/1.0\r\nOrigin: null\r\n\r\n')
-  await refused(`PUT /deploy/shop HTTP/1.1\r\nHost: evil.example\r\n${close}Content-Length: 3\r\n\r\ntar`)
+  await refused(
+    `PUT /deploy/shop HTTP/1.1\r\nHost: evil.example\r\n${close}Content-Length: 3\r\n\r\ntar`,
+  )
   const ready = await http.raw(`GET /readyz HTTP/1.1\r\nHost: evil.example\r\n${close}\r\n`)
   expect(ready).toMatch(/200 OK[^]*\{"ready":true\}$/)
-  expect(await http.raw(`GET /readyz HTTP/1.1\r\nHost: localhost\r\n${close}\r\n`)).toContain('"parts"')
+  expect(await http.raw(`GET /readyz HTTP/1.1\r\nHost: localhost\r\n${close}\r\n`)).toContain(
+    '"parts"',
+  )
   for (const host of mine)
-    expect(await http.raw(`GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: ${host}\r\n${close}\r\n`)).toContain(
-      '200 OK',
-    )
+    expect(
+      await http.raw(`GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: ${host}\r\n${close}\r\n`),
+    ).toContain('200 OK')
   expect(
-    await http.raw(`GET http://localhost/v1/apps/shop/deployments HTTP/1.1\r\nHost: localhost\r\n${close}\r\n`),
+    await http.raw(
+      `GET http://localhost/v1/apps/shop/deployments HTTP/1.1\r\nHost: localhost\r\n${close}\r\n`,
+    ),
   ).toContain('200 OK')
   expect(http.received).toEqual([])
 })
@@ -81,15 +94,21 @@ test('without tokens a page whose name points at loopback is refused on every ad
 test('with tokens any host is served, and an address given whole is read as its path', async () => {
   await using http = await startHttp()
   const more = `Authorization: Bearer ${token}\r\n${close}\r\n`
-  expect(await http.raw(`GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: builder.flycast\r\n${more}`)).toContain(
-    '200 OK',
-  )
+  expect(
+    await http.raw(`GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: builder.flycast\r\n${more}`),
+  ).toContain('200 OK')
   const { id } = await http.create()
-  for (const path of ['/v1/apps/shop/deployments', `/v1/deployments/${id}`, `/v1/deployments/${id}/events?onyl=x`])
-    expect(await http.raw(`GET http://builder.flycast${path} HTTP/1.1\r\nHost: builder.flycast\r\n${more}`)).toMatch(
-      /200 OK|"option-unknown"/,
-    )
-  expect(await http.raw(`GET http://a:b@builder/healthz HTTP/1.1\r\nHost: builder\r\n${more}`)).toContain(
-    '"request-invalid"',
-  )
+  for (const path of [
+    '/v1/apps/shop/deployments',
+    `/v1/deployments/${id}`,
+    `/v1/deployments/${id}/events?onyl=x`,
+  ])
+    expect(
+      await http.raw(
+        `GET http://builder.flycast${path} HTTP/1.1\r\nHost: builder.flycast\r\n${more}`,
+      ),
+    ).toMatch(/200 OK|"option-unknown"/)
+  expect(
+    await http.raw(`GET http://a:b@builder/healthz HTTP/1.1\r\nHost: builder\r\n${more}`),
+  ).toContain('"request-invalid"')
 })

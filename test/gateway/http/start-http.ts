@@ -20,8 +20,12 @@ export const authorization = { Authorization: `Bearer ${token}` }
  * The real edge over the real store, on a free port. Bytes are counted and hashed instead of unpacked; a body that begins
  * with `refuse` is refused at once. Deployments stand still until the test moves them by `play`.
  */
-export async function startHttp(own: Partial<HttpParts> = {}, limits: Partial<ConnectionLimits> = {}) {
-  const store = (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
+export async function startHttp(
+  own: Partial<HttpParts> = {},
+  limits: Partial<ConnectionLimits> = {},
+) {
+  const store =
+    (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
   const vault = new Vault(store, randomBytes(32))
   const stop = new AbortController()
   const logged: string[] = []
@@ -60,7 +64,8 @@ export async function startHttp(own: Partial<HttpParts> = {}, limits: Partial<Co
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
     },
     cancel: (id, wish) => store.requestCancel(id, wish),
-    readiness: () => Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
+    readiness: () =>
+      Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
     tokens: [token, 'another-token-of-tests'],
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
     stopping: stop.signal,
@@ -77,7 +82,8 @@ export async function startHttp(own: Partial<HttpParts> = {}, limits: Partial<Co
     for (const move of moves)
       if (!Array.isArray(move)) await store.append(holder, [move])
       else {
-        if (!(await store.advance(holder, state, move[0], move[1]))) throw new Error(`no move to ${move[0]}`)
+        if (!(await store.advance(holder, state, move[0], move[1])))
+          throw new Error(`no move to ${move[0]}`)
         state = move[0]
       }
     return { id: holder.id, more: (event: NewEvent) => store.append(holder, [event]), holder }
@@ -140,5 +146,8 @@ export const toLive = [
 export const toBuildFailed = [
   ['analyzing'],
   ['building'],
-  ['build_failed', { problem: new Problem('build-failed', 'npm ci ended with exit code 1.').body() }],
+  [
+    'build_failed',
+    { problem: new Problem('build-failed', 'npm ci ended with exit code 1.').body() },
+  ],
 ] satisfies (NewEvent | [DeploymentState, DeploymentPatch?])[]

@@ -6,7 +6,8 @@ import { authorization, startHttp, token } from './start-http.ts'
 
 vi.setConfig({ testTimeout: 30_000 }) // some of it waits, and machines may be busy
 
-const h2c = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n'
+const h2c =
+  'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n'
 const bearer = `Host: x\r\nAuthorization: Bearer ${token}\r\n`
 const handshake = 'Connection: Upgrade\r\nUpgrade: websocket\r\n'
 const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n'
@@ -16,10 +17,20 @@ const last = 'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
 test('curl that offers h2c uploads, with a token and without', async () => {
   await using http = await startHttp()
   const curl = (...args: string[]) =>
-    promisify(execFile)('curl', ['-s', '--http2', '-w', '%{http_code}', '-T', import.meta.filename, ...args])
+    promisify(execFile)('curl', [
+      '-s',
+      '--http2',
+      '-w',
+      '%{http_code}',
+      '-T',
+      import.meta.filename,
+      ...args,
+    ])
   const url = `${http.url}/deploy/shop?follow=false`
   expect((await curl(url)).stdout).toMatch(/"code":"unauthorized"[^]*401$/)
-  expect((await curl('-H', `Authorization: Bearer ${token}`, url)).stdout).toMatch(/"state":"pending"[^]*202$/)
+  expect((await curl('-H', `Authorization: Bearer ${token}`, url)).stdout).toMatch(
+    /"state":"pending"[^]*202$/,
+  )
   expect(http.received).toHaveLength(1)
 })
 
@@ -80,7 +91,10 @@ test('a WebSocket behind a request that is still answered is not taken over', as
   const { id } = await http.create()
   const read = `GET /v1/deployments/${id}/events HTTP/1.1\r\n${bearer}`
   const answer = http.raw(`${read}Accept: text/plain\r\n\r\n${read}${handshake}${key}\r\n`)
-  const cancel = await fetch(`${http.url}/v1/deployments/${id}/cancel`, { method: 'POST', headers: authorization })
+  const cancel = await fetch(`${http.url}/v1/deployments/${id}/cancel`, {
+    method: 'POST',
+    headers: authorization,
+  })
   expect(cancel.status).toBe(200)
   expect(statuses(await answer)).toEqual([200, 200])
 })

@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest'
 import { neighbourRules, networkRules } from '../../../gateway/src/isolation/firewall.ts'
 
-const rules = networkRules({ bridge: 'tarmac-ab', dns: ['10.0.0.53', 'fdaa::3'], allow: ['192.168.7.0/24'] })
+const rules = networkRules({
+  bridge: 'tarmac-ab',
+  dns: ['10.0.0.53', 'fdaa::3'],
+  allow: ['192.168.7.0/24'],
+})
 const chains = rules.split(/^chain /m).slice(1)
 
 test('the table is the bridge’s own, and is replaced in one transaction', () => {

@@ -21,7 +21,9 @@ function guarded(
 const passes = () => Promise.resolve('nothing reached')
 const fails = () => Promise.reject(new Problem('not-ready', 'a build step reaches 10.0.0.1'))
 const never = (signal: AbortSignal) =>
-  new Promise<string>((_, reject) => signal.addEventListener('abort', () => reject(new Error('stopped'))))
+  new Promise<string>((_, reject) =>
+    signal.addEventListener('abort', () => reject(new Error('stopped'))),
+  )
 
 test('nothing is let through before the first proof', () => {
   const { guard } = guarded([never])
@@ -58,7 +60,9 @@ test('a daemon that is away after its proof is told apart from walls with a hole
   const { guard, daemon } = guarded([passes, away, fails, never])
   await guard.proven(AbortSignal.timeout(1000))
   daemon.name = null
-  await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toMatchObject({ code: 'buildkit-unavailable' })
+  await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toMatchObject({
+    code: 'buildkit-unavailable',
+  })
   guard.assertAccepting()
   daemon.name = 'second'
   await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toMatchObject({ code: 'not-ready' })

@@ -1,5 +1,15 @@
 import { expect, test } from 'vitest'
-import { copy, exec, http, image, marshal, merge, mkfile, operations, scratch } from '../../../gateway/src/llb/graph.ts'
+import {
+  copy,
+  exec,
+  http,
+  image,
+  marshal,
+  merge,
+  mkfile,
+  operations,
+  scratch,
+} from '../../../gateway/src/llb/graph.ts'
 import { Definition, Op } from '../../../gateway/src/llb/ops.ts'
 
 const platform = { OS: 'linux', Architecture: 'amd64' }
@@ -8,14 +18,15 @@ const run = (name?: string) => exec(base(), { args: ['true'], cwd: '/', platform
 const whole = { src: '/', dest: '/' }
 
 test('equal operations are one, and the name of the last visited that has one counts', () => {
-  const both = merge([run('first'), copy(scratch, run('second'), whole), copy(scratch, run(), whole)])
-  const nodes = operations(both!)
-  expect(nodes.map(({ name, op }) => name ?? Object.keys(op).find((key) => key !== 'inputs'))).toEqual([
-    'source',
-    'second',
-    'file',
-    'merge',
+  const both = merge([
+    run('first'),
+    copy(scratch, run('second'), whole),
+    copy(scratch, run(), whole),
   ])
+  const nodes = operations(both!)
+  expect(
+    nodes.map(({ name, op }) => name ?? Object.keys(op).find((key) => key !== 'inputs')),
+  ).toEqual(['source', 'second', 'file', 'merge'])
   expect(nodes[3]!.op.inputs).toHaveLength(3)
   expect(nodes[3]!.op.merge!.inputs).toHaveLength(3) // a merge names an input as often as it was given
 })
@@ -61,7 +72,10 @@ test('a definition holds inputs before users, names and cache orders by digest, 
   const { def, metadata } = Definition.decode(marshal(result, { ignoreCache: true }))
   const nodes = operations(result)
   expect(def.slice(0, -1)).toEqual(nodes.map(({ bytes }) => bytes))
-  expect(Op.decode(def.at(-1)!)).toMatchObject({ inputs: [{ digest: result.digest, index: 0 }], file: undefined })
+  expect(Op.decode(def.at(-1)!)).toMatchObject({
+    inputs: [{ digest: result.digest, index: 0 }],
+    file: undefined,
+  })
   expect(nodes.map(({ digest }) => metadata[digest])).toEqual([
     { ignore_cache: false, description: {} },
     { ignore_cache: true, description: { 'llb.customname': 'work' } },

@@ -42,5 +42,7 @@ test('bytes are those of protoc: zero values absent, -1 in ten bytes, maps by ke
 test('unknown fields are passed over and a cut message is an error', () => {
   const More = message({ id: one(1, int), extra: one(9, string) })
   expect(Outer.decode(More.encode({ id: 7, extra: 'x' })).id).toBe(7)
-  expect(() => Outer.decode(Outer.encode({ labels: { a: 'long' } }).subarray(0, 5))).toThrow('ends in the middle')
+  expect(() => Outer.decode(Outer.encode({ labels: { a: 'long' } }).subarray(0, 5))).toThrow(
+    'ends in the middle',
+  )
 })

@@ -6,11 +6,15 @@ import { LogLimit } from '../../../gateway/src/pipeline/log-limit.ts'
 const note = '[tarmac: 999999999999999 lines, 999999999999999 bytes of output are not kept here]'
 
 /** What of this output of one step gets past the limits of the log. */
-function kept(text: string, limits = { stepBytes: 1000, allBytes: 2000, tailBytes: 500 }): NewEvent[] {
+function kept(
+  text: string,
+  limits = { stepBytes: 1000, allBytes: 2000, tailBytes: 500 },
+): NewEvent[] {
   const limit = new LogLimit(limits)
   const events: NewEvent[] = []
   const log = new StepLog('s1', (event) => events.push(...limit.take(event)))
-  for (let at = 0; at < text.length; at += 16_384) log.add('stdout', Buffer.from(text.slice(at, at + 16_384)))
+  for (let at = 0; at < text.length; at += 16_384)
+    log.add('stdout', Buffer.from(text.slice(at, at + 16_384)))
   log.flush()
   return [...events, ...limit.give()]
 }
@@ -34,8 +38,13 @@ test('a forged note does not take away lines that the log had kept', () => {
 
 test('also what is said to be missing counts within the limits', () => {
   const limit = new LogLimit({ stepBytes: 1000, allBytes: 2000, tailBytes: 500 })
-  const events = Array.from({ length: 50 }, () => ({ type: 'dropped', step: 's1', lines: 1, bytes: 2 }) as const)
+  const events = Array.from(
+    { length: 50 },
+    () => ({ type: 'dropped', step: 's1', lines: 1, bytes: 2 }) as const,
+  )
   const told = [...events.flatMap((event) => limit.take(event)), ...limit.give()]
   expect(told.length).toBeLessThan(12)
-  expect(told.reduce((sum, event) => sum + (event.type === 'dropped' ? event.lines : 0), 0)).toBe(50)
+  expect(told.reduce((sum, event) => sum + (event.type === 'dropped' ? event.lines : 0), 0)).toBe(
+    50,
+  )
 })

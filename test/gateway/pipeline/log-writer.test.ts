@@ -12,9 +12,12 @@ function start() {
     log.emit({ type: 'log', step, stream: 'stdout', text: lines.join('\n') })
   return { log, say, batches, events: () => batches.flat() }
 }
-const many = (count: number, from = 0) => Array.from({ length: count }, (_, n) => `line ${from + n} ${'x'.repeat(40)}`)
+const many = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, n) => `line ${from + n} ${'x'.repeat(40)}`)
 const texts = (events: NewEvent[], step: string) =>
-  events.flatMap((event) => (event.type === 'log' && event.step === step ? event.text.split('\n') : []))
+  events.flatMap((event) =>
+    event.type === 'log' && event.step === step ? event.text.split('\n') : [],
+  )
 
 test('a step that says too much keeps its head and its tail, with what is missing said in its place', async () => {
   const { log, say, events } = start()
@@ -40,13 +43,17 @@ test('all steps together have a limit; what is not output passes, and short outp
   for (const step of ['s1', 's2', 's3']) for (const line of many(18)) say(step, line)
   log.emit({ type: 'step', step: 's4', name: 'later', status: 'started' })
   say('s4', 'all of it', 'is short')
-  for (const step of ['s1', 's2', 's3', 's4']) log.emit({ type: 'step', step, name: step, status: 'done' })
+  for (const step of ['s1', 's2', 's3', 's4'])
+    log.emit({ type: 'step', step, name: step, status: 'done' })
   await log.flush()
   expect(texts(events(), 's1')).toEqual(many(18))
   expect(texts(events(), 's2').length).toBeLessThan(18)
   expect(texts(events(), 's3')).toEqual(many(4, 14))
   expect(texts(events(), 's4')).toEqual(['all of it', 'is short'])
-  expect(events().filter(({ type }) => type === 'dropped')).toMatchObject([{ step: 's2' }, { step: 's3', lines: 14 }])
+  expect(events().filter(({ type }) => type === 'dropped')).toMatchObject([
+    { step: 's2' },
+    { step: 's3', lines: 14 },
+  ])
   expect(events().filter(({ type }) => type === 'step')).toHaveLength(5)
 })
 
@@ -73,9 +80,12 @@ test('what could not be written is tried again; when that fails too, a gap stand
     if (failing-- > 0) throw full
     return !!batches.push(events)
   }
-  const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, [], undefined, (error) => failures.push(error))
+  const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, [], undefined, (error) =>
+    failures.push(error),
+  )
   const note = (text: string) => (log.emit({ type: 'note', text }), log.flush())
-  const written = () => batches.flat().map((event) => ('text' in event ? [event.type, event.text] : []))
+  const written = () =>
+    batches.flat().map((event) => ('text' in event ? [event.type, event.text] : []))
 
   failing = 1
   await note('one')
@@ -115,15 +125,26 @@ test('lines that the daemon has left out are counted where the log leaves out it
   const told = texts(events(), 's1')
   expect(told.length + dropped!.lines).toBe(1033)
   expect(told.slice(-3)).toEqual(many(3, 1030))
-  expect(log.redactedProblem({ step: 'make' } as never)['lastLines']).toEqual([...many(17, 13), ...many(3, 1030)])
+  expect(log.redactedProblem({ step: 'make' } as never)['lastLines']).toEqual([
+    ...many(17, 13),
+    ...many(3, 1030),
+  ])
 })
 
-test('a tail of very many lines whose streams take turns is kept', { timeout: 60_000 }, async () => {
-  const events: NewEvent[] = []
-  const append = async (_: unknown, more: NewEvent[]) => more.every((event) => events.push(event))
-  const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, [], { stepBytes: 10, allBytes: 10, tailBytes: 1e6 })
-  for (let at = 0; at < 150_000; at++)
-    log.emit({ type: 'log', step: 's1', stream: at % 2 ? 'stdout' : 'stderr', text: 'x' })
-  await log.flush()
-  expect(events.filter(({ type }) => type === 'log')).toHaveLength(150_000)
-})
+test(
+  'a tail of very many lines whose streams take turns is kept',
+  { timeout: 60_000 },
+  async () => {
+    const events: NewEvent[] = []
+    const append = async (_: unknown, more: NewEvent[]) => more.every((event) => events.push(event))
+    const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, [], {
+      stepBytes: 10,
+      allBytes: 10,
+      tailBytes: 1e6,
+    })
+    for (let at = 0; at < 150_000; at++)
+      log.emit({ type: 'log', step: 's1', stream: at % 2 ? 'stdout' : 'stderr', text: 'x' })
+    await log.flush()
+    expect(events.filter(({ type }) => type === 'log')).toHaveLength(150_000)
+  },
+)

@@ -11,7 +11,14 @@ import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 const image = { reference: 'registry/shop@sha256:bb', digest: 'sha256:bb', tags: ['deployment-d1'] }
 const built = { image, bases: { 'docker.io/library/node:22': 'sha256:cc' } }
-const facts = { way: 'railpack', reason: '', planner: 'p', provider: 'node', versions: {}, startCommand: null } as const
+const facts = {
+  way: 'railpack',
+  reason: '',
+  planner: 'p',
+  provider: 'node',
+  versions: {},
+  startCommand: null,
+} as const
 const good: Steps = {
   secrets: async () => new Map(),
   fetch: async () => ({ digest: 'sha256:aa', files: 0, sizeBytes: 0, root: '/', entries: [] }),
@@ -34,7 +41,11 @@ const limits = {
   deaths: 3,
 }
 const boot = 'this boot'
-const start = (store: DeploymentStore, steps: Partial<Steps> = {}, own: Partial<typeof limits> = {}) =>
+const start = (
+  store: DeploymentStore,
+  steps: Partial<Steps> = {},
+  own: Partial<typeof limits> = {},
+) =>
   Runner.start({
     store,
     steps: { ...good, ...steps },
@@ -53,14 +64,30 @@ const ended = async (store: DeploymentStore, id = 'd1'): Promise<Deployment> => 
   }
 }
 const states = async (store: DeploymentStore, id = 'd1') =>
-  (await store.eventsAfter(id, 0, 1000)).flatMap((event) => (event.type === 'state' ? [event.state] : []))
+  (await store.eventsAfter(id, 0, 1000)).flatMap((event) =>
+    event.type === 'state' ? [event.state] : [],
+  )
 
 test('a deployment goes all the way, and its log holds every move', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using _runner = await start(store)
-  expect(await ended(store)).toMatchObject({ state: 'live', url: 'http://shop', ...built, plan: facts })
-  const way = ['pending', 'fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying', 'live']
+  expect(await ended(store)).toMatchObject({
+    state: 'live',
+    url: 'http://shop',
+    ...built,
+    plan: facts,
+  })
+  const way = [
+    'pending',
+    'fetching',
+    'analyzing',
+    'building',
+    'pushing',
+    'deploying',
+    'verifying',
+    'live',
+  ]
   expect(await states(store)).toEqual(way)
 })
 
@@ -96,12 +123,20 @@ test('what is away is tried again for its time, visibly, then named', async () =
   await submit(store)
   await using _runner = await start(
     store,
-    { build: async () => (++tries < 2 ? Promise.reject(away()) : built), verify: () => Promise.reject(away()) },
+    {
+      build: async () => (++tries < 2 ? Promise.reject(away()) : built),
+      verify: () => Promise.reject(away()),
+    },
     { unavailableMs: 600 },
   )
-  expect(await ended(store)).toMatchObject({ state: 'deploy_failed', problem: { code: 'buildkit-unavailable' } })
+  expect(await ended(store)).toMatchObject({
+    state: 'deploy_failed',
+    problem: { code: 'buildkit-unavailable' },
+  })
   expect(tries).toBe(2)
-  expect(await store.eventsAfter('d1', 0, 100)).toContainEqual(expect.objectContaining({ type: 'warning' }))
+  expect(await store.eventsAfter('d1', 0, 100)).toContainEqual(
+    expect.objectContaining({ type: 'warning' }),
+  )
 })
 
 test('a step over its time ends with the limit and the state it was in', async () => {
@@ -109,7 +144,11 @@ test('a step over its time ends with the limit and the state it was in', async (
   await submit(store)
   const hang = (signal: AbortSignal) =>
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-  await using _runner = await start(store, { analyze: (_d, _t, _s, _emit, signal) => hang(signal) }, { planMs: 30 })
+  await using _runner = await start(
+    store,
+    { analyze: (_d, _t, _s, _emit, signal) => hang(signal) },
+    { planMs: 30 },
+  )
   expect(await ended(store)).toMatchObject({
     problem: { code: 'time-limit', state: 'analyzing', limitMs: 30, status: 504 },
   })
@@ -138,21 +177,34 @@ test('an app’s own limit counts before the gateway’s', async () => {
   await using store = openSqliteStore(':memory:')
   await store.changeAppSettings('shop', { planSeconds: 1 })
   await submit(store)
-  const analyze: Steps['analyze'] = (_d, _t, _s, _emit, signal) => sleep(20_000, undefined as never, { signal })
+  const analyze: Steps['analyze'] = (_d, _t, _s, _emit, signal) =>
+    sleep(20_000, undefined as never, { signal })
   await using _runner = await start(store, { analyze }, { planMs: 20_000 })
-  expect((await ended(store)).problem).toMatchObject({ code: 'time-limit', state: 'analyzing', limitMs: 1000 })
+  expect((await ended(store)).problem).toMatchObject({
+    code: 'time-limit',
+    state: 'analyzing',
+    limitMs: 1000,
+  })
 })
 
 test('a deploy over its time says what was put back', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
-  const back = new Problem('deploy-failed', 'It was late. 1 machine is back.', { facts: { machines: [1] } })
+  const back = new Problem('deploy-failed', 'It was late. 1 machine is back.', {
+    facts: { machines: [1] },
+  })
   const deploy: Steps['deploy'] = ({ signal }) =>
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(back)))
   await using _runner = await start(store, { deploy }, { deployMs: 30 })
   expect(await ended(store)).toMatchObject({
     state: 'deploy_failed',
-    problem: { code: 'time-limit', state: 'deploying', limitMs: 30, machines: [1], detail: back.message },
+    problem: {
+      code: 'time-limit',
+      state: 'deploying',
+      limitMs: 30,
+      machines: [1],
+      detail: back.message,
+    },
   })
 })
 
@@ -197,7 +249,15 @@ test('queued deployments wait while none may start, and go when the runner is wo
   await using store = openSqliteStore(':memory:')
   await submit(store)
   let mayStart = false
-  const parts = { store, steps: good, log: openLog('silent'), hide: [], boot, limits, mayStart: () => mayStart }
+  const parts = {
+    store,
+    steps: good,
+    log: openLog('silent'),
+    hide: [],
+    boot,
+    limits,
+    mayStart: () => mayStart,
+  }
   await using runner = await Runner.start(parts)
   await sleep(20)
   expect(await store.find('d1')).toMatchObject({ state: 'pending' })
@@ -248,12 +308,22 @@ test('secrets of the build, and the gateway’s own, are in no event and no prob
       log(`it is ${text.slice(0, 9)}`)
       await sleep(150)
       log(`${text.slice(9)} and a-token-of-ours`)
-      emit({ type: 'step', step: 's1', name: `echo ${text}`, status: 'failed', error: `exit: ${text}` })
+      emit({
+        type: 'step',
+        step: 's1',
+        name: `echo ${text}`,
+        status: 'failed',
+        error: `exit: ${text}`,
+      })
       throw new Problem('build-failed', `echo ${text} failed`, { facts: { step: `echo ${text}` } })
     }
   await using _runner = await Runner.start({
     store,
-    steps: { ...good, secrets: async () => new Map([['A', secret]]), build: emitAll(secret.toString()) },
+    steps: {
+      ...good,
+      secrets: async () => new Map([['A', secret]]),
+      build: emitAll(secret.toString()),
+    },
     log: openLog('silent'),
     hide: ['a-token-of-ours'],
     boot,
@@ -267,15 +337,23 @@ test('secrets of the build, and the gateway’s own, are in no event and no prob
   })
   const log = await store.eventsAfter('d1', 0, 100)
   expect(JSON.stringify(log)).not.toMatch(/correct-horse-battery|horse-battery|a-token/)
-  expect(log).toContainEqual(expect.objectContaining({ type: 'step', name: 'echo ***', error: 'exit: ***' }))
+  expect(log).toContainEqual(
+    expect.objectContaining({ type: 'step', name: 'echo ***', error: 'exit: ***' }),
+  )
 })
 
 test('secrets that cannot be opened end the deployment before anything is built', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   const secrets = () => Promise.reject(new Problem('secrets-unavailable', 'kept under another key'))
-  await using _runner = await start(store, { secrets, build: () => Promise.reject(new Error('built')) })
-  expect(await ended(store)).toMatchObject({ state: 'build_failed', problem: { code: 'secrets-unavailable' } })
+  await using _runner = await start(store, {
+    secrets,
+    build: () => Promise.reject(new Error('built')),
+  })
+  expect(await ended(store)).toMatchObject({
+    state: 'build_failed',
+    problem: { code: 'secrets-unavailable' },
+  })
 })
 
 test('a build whose place a newer one takes with lane=cancel-running stops, ends as superseded, and then that goes', async () => {
@@ -295,7 +373,8 @@ test('a deploy that waits for Fly holds no place among the builds', async () => 
   await using store = openSqliteStore(':memory:')
   await submit(store, 'd1', 'shop')
   const fly = Promise.withResolvers<void>()
-  const deploy: Steps['deploy'] = async ({ deployment }) => (deployment.id === 'd1' ? fly.promise : undefined)
+  const deploy: Steps['deploy'] = async ({ deployment }) =>
+    deployment.id === 'd1' ? fly.promise : undefined
   await using runner = await start(store, { deploy }, { builds: 1 })
   while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
   await submit(store, 'd2', 'blog')
@@ -311,7 +390,9 @@ test('those that wait hear for what, while it changes', async () => {
   await using runner = await start(store, { build: untilStopped }, { builds: 1 })
   await submit(store, 'd2', 'blog')
   runner.wake()
-  await expect.poll(() => store.eventsAfter('d2', 1, 9)).toMatchObject([{ type: 'waiting', for: 'builds', place: 1 }])
+  await expect
+    .poll(() => store.eventsAfter('d2', 1, 9))
+    .toMatchObject([{ type: 'waiting', for: 'builds', place: 1 }])
 })
 
 const untilStopped: Steps['build'] = (_d, _t, _s, _p, _pushing, _emit, signal) =>
@@ -330,8 +411,13 @@ test('a cancelled build stops its work, and says so only when nothing of it runs
       }),
   })
   while ((await store.find('d1'))!.state !== 'building') await sleep(5)
-  expect(await runner.cancel('d1', { by: 'ada', why: null, abort: false })).toMatchObject({ state: 'building' })
-  expect(await ended(store)).toMatchObject({ state: 'cancelled', problem: { detail: 'Cancelled by ada.' } })
+  expect(await runner.cancel('d1', { by: 'ada', why: null, abort: false })).toMatchObject({
+    state: 'building',
+  })
+  expect(await ended(store)).toMatchObject({
+    state: 'cancelled',
+    problem: { detail: 'Cancelled by ada.' },
+  })
   expect(cleaned).toBe(true)
 })
 
@@ -343,14 +429,19 @@ test('a deploy is aborted only when asked to be, and is cancelled when its machi
     deploy: async ({ checkpoint, signal }) => {
       await checkpoint({ rollout: {}, machines: [] })
       touched.resolve()
-      await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+      await new Promise((_, reject) =>
+        signal.addEventListener('abort', () => reject(signal.reason)),
+      )
     },
   })
   await touched.promise
   const wish = { by: null, why: 'broken', abort: false }
   await expect(runner.cancel('d1', wish)).rejects.toMatchObject({ code: 'too-late' })
   await runner.cancel('d1', { ...wish, abort: true })
-  expect(await ended(store)).toMatchObject({ state: 'cancelled', problem: { detail: 'Cancelled on request: broken.' } })
+  expect(await ended(store)).toMatchObject({
+    state: 'cancelled',
+    problem: { detail: 'Cancelled on request: broken.' },
+  })
 })
 
 test('a cancel that could not put the machines back is not called cancelled', async () => {
@@ -359,12 +450,17 @@ test('a cancel that could not put the machines back is not called cancelled', as
   await using runner = await start(store, {
     deploy: ({ signal }) =>
       new Promise((_, reject) =>
-        signal.addEventListener('abort', () => reject(new Problem('deploy-stuck', 'm1 is left on the new image'))),
+        signal.addEventListener('abort', () =>
+          reject(new Problem('deploy-stuck', 'm1 is left on the new image')),
+        ),
       ),
   })
   while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
   await runner.cancel('d1', { by: null, why: null, abort: true })
-  expect(await ended(store)).toMatchObject({ state: 'deploy_failed', problem: { code: 'deploy-stuck' } })
+  expect(await ended(store)).toMatchObject({
+    state: 'deploy_failed',
+    problem: { code: 'deploy-stuck' },
+  })
 })
 
 test('work that another gateway has taken over stops here, and writes nothing more', async () => {
@@ -380,7 +476,10 @@ test('work that another gateway has taken over stops here, and writes nothing mo
       analyze: (_d, _t, _s, _emit, signal) =>
         new Promise((_, reject) => {
           at.resolve()
-          signal.addEventListener('abort', () => (stopped.resolve(), reject(signal.reason as Error)))
+          signal.addEventListener(
+            'abort',
+            () => (stopped.resolve(), reject(signal.reason as Error)),
+          )
         }),
     },
     log: openLog('silent'),
@@ -409,14 +508,18 @@ test('a record that has no room for a while ends nothing: the deployment waits, 
     return Promise.reject(new Problem('no-space', 'The builder’s volume is full.'))
   }
   const [advance, amend] = [store.advance.bind(store), store.amend.bind(store)]
-  store.advance = (...given) => (given[2] === 'deploying' && refusals < 2 ? full() : advance(...given))
+  store.advance = (...given) =>
+    given[2] === 'deploying' && refusals < 2 ? full() : advance(...given)
   store.amend = (...given) => (refusals < 3 ? full() : amend(...given))
   let [builds, deploys] = [0, 0]
   await using _runner = await start(
     store,
     {
       build: async () => (builds++, built),
-      deploy: async ({ checkpoint }) => (deploys++, checkpoint({ rollout: { step: 1 }, machines: [] })),
+      deploy: async ({ checkpoint }) => (
+        deploys++,
+        checkpoint({ rollout: { step: 1 }, machines: [] })
+      ),
     },
     { unavailableMs: 5000, deployMs: 5000 },
   )
@@ -435,7 +538,11 @@ test('what could not even write its end is taken up again once the record can be
   }
   const build = () => Promise.reject(new Problem('build-failed', 'npm ci ended with exit code 1.'))
   await using runner = await start(store, { build })
-  expect(await ended(store)).toMatchObject({ state: 'build_failed', attempt: 3, problem: { code: 'build-failed' } })
+  expect(await ended(store)).toMatchObject({
+    state: 'build_failed',
+    attempt: 3,
+    problem: { code: 'build-failed' },
+  })
   await runner.drain()
 })
 
@@ -456,7 +563,8 @@ test('after a death what was at work goes alone, one after the other; then the o
     return built
   }
   await using _runner = await start(store, { build })
-  for (const id of ['a', 'b', 'c', 'd']) expect(await ended(store, id)).toMatchObject({ state: 'live' })
+  for (const id of ['a', 'b', 'c', 'd'])
+    expect(await ended(store, id)).toMatchObject({ state: 'live' })
   expect(Object.keys(beside).slice(0, 2).toSorted()).toEqual(['a', 'b'])
   expect([beside['a'], Math.max(beside['c']!, beside['d']!)]).toEqual([1, 2])
 })
@@ -471,15 +579,26 @@ test('what can never write its end is given up, with an end that says so', async
   }
   const build = () => Promise.reject(new Problem('build-failed', 'npm ci ended with exit code 1.'))
   await using runner = await start(store, { build })
-  expect(await ended(store)).toMatchObject({ state: 'build_failed', attempt: 3, problem: { code: 'internal' } })
+  expect(await ended(store)).toMatchObject({
+    state: 'build_failed',
+    attempt: 3,
+    problem: { code: 'internal' },
+  })
   await runner.drain()
 })
 
 test('secrets are in no log of a deployment that brings an image, either', async () => {
   await using store = openSqliteStore(':memory:')
-  await store.create({ id: 'd1', app: 'shop', options: DeploymentOptions.parse({}), source: null, image })
+  await store.create({
+    id: 'd1',
+    app: 'shop',
+    options: DeploymentOptions.parse({}),
+    source: null,
+    image,
+  })
   const secrets = async () => new Map([['TOKEN', Buffer.from('a-secret-of-the-app')]])
-  const deploy: Steps['deploy'] = async ({ emit }) => emit({ type: 'note', text: 'it printed a-secret-of-the-app' })
+  const deploy: Steps['deploy'] = async ({ emit }) =>
+    emit({ type: 'note', text: 'it printed a-secret-of-the-app' })
   await using _runner = await start(store, { secrets, deploy })
   await ended(store)
   expect(JSON.stringify(await store.eventsAfter('d1', 0, 100))).toMatch(/it printed \*\*\*/)

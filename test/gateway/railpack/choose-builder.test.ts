@@ -8,7 +8,9 @@ const tree = (...paths: string[]): SourceTree => ({
   digest: '',
   files: paths.length,
   sizeBytes: 0,
-  entries: sortEntries(paths.map((path) => ({ type: 'file', path, mode: 0o644, sizeBytes: 0, sha256: '' }))),
+  entries: sortEntries(
+    paths.map((path) => ({ type: 'file', path, mode: 0o644, sizeBytes: 0, sha256: '' })),
+  ),
 })
 const nothing = { plan: null, dockerfile: null, build: {} }
 const config = (path: string) => ({ ...nothing, build: { RAILPACK_CONFIG_FILE: path } })
@@ -16,7 +18,9 @@ const config = (path: string) => ({ ...nothing, build: { RAILPACK_CONFIG_FILE: p
 describe('the way a source is built', () => {
   test('is the one that the sender asks for, whatever else the source holds', () => {
     const all = tree('Dockerfile', 'railpack.json', 'deploy/Dockerfile', 'plan.json')
-    expect(chooseBuilder(all, { ...nothing, plan: './plan.json' }, { dockerfile: 'Dockerfile' })).toEqual({
+    expect(
+      chooseBuilder(all, { ...nothing, plan: './plan.json' }, { dockerfile: 'Dockerfile' }),
+    ).toEqual({
       way: 'railpack',
       reason: 'asked for by plan=plan.json',
       plan: 'plan.json',
@@ -46,17 +50,34 @@ describe('the way a source is built', () => {
   })
 
   test.each([
-    [{ ...nothing, plan: 'plan.json', dockerfile: 'Dockerfile' }, undefined, 'option-invalid', 'Leave one of them out'],
+    [
+      { ...nothing, plan: 'plan.json', dockerfile: 'Dockerfile' },
+      undefined,
+      'option-invalid',
+      'Leave one of them out',
+    ],
     [{ ...nothing, plan: '../plan.json' }, undefined, 'option-invalid', 'outside of the source'],
     [{ ...nothing, plan: '/etc/passwd' }, undefined, 'option-invalid', 'outside of the source'],
     [{ ...nothing, plan: 'a/../../x' }, undefined, 'option-invalid', 'outside of the source'],
-    [{ ...nothing, dockerfile: 'Dockerfile.prod' }, undefined, 'option-invalid', 'holds no such file'],
+    [
+      { ...nothing, dockerfile: 'Dockerfile.prod' },
+      undefined,
+      'option-invalid',
+      'holds no such file',
+    ],
     [config('../other.json'), undefined, 'option-invalid', 'outside of the source'],
     [config('other.json'), undefined, 'option-invalid', 'holds no such file'],
-    [nothing, { image: 'r/shop:1', dockerfile: 'Dockerfile' }, 'fly-config-invalid', '{"source": {"image"'],
+    [
+      nothing,
+      { image: 'r/shop:1', dockerfile: 'Dockerfile' },
+      'fly-config-invalid',
+      '{"source": {"image"',
+    ],
     [nothing, { dockerfile: 'gone/Dockerfile' }, 'fly-config-invalid', 'holds no such file'],
   ])('cannot be %j with fly.toml %j: %s', (options, flyBuild, code, words) => {
     const choose = () => chooseBuilder(tree('Dockerfile', 'plan.json'), options, flyBuild)
-    expect(choose).toThrow(expect.objectContaining({ code, message: expect.stringContaining(words) }))
+    expect(choose).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(words) }),
+    )
   })
 })

@@ -7,8 +7,15 @@ const planOf = (step: object) => ({ steps: [{ name: 'build', ...step }], deploy 
 const read = (plan: unknown) => readPlan(JSON.stringify(plan))
 
 test('layers may be written short, and null is the same as not there', () => {
-  const { steps } = read(planOf({ inputs: ['.', '...', '$a b', { step: 'c', exclude: null }], commands: null }))
-  expect(steps[0]!.inputs).toEqual([{ local: true, include: ['.'] }, { spread: true }, { step: 'a b' }, { step: 'c' }])
+  const { steps } = read(
+    planOf({ inputs: ['.', '...', '$a b', { step: 'c', exclude: null }], commands: null }),
+  )
+  expect(steps[0]!.inputs).toEqual([
+    { local: true, include: ['.'] },
+    { spread: true },
+    { step: 'a b' },
+    { step: 'c' },
+  ])
 })
 
 test('a string command is for the shell: its JSON text, without the quotes around it, between single quotes', () => {
@@ -23,16 +30,44 @@ test('a string command is for the shell: its JSON text, without the quotes aroun
 })
 
 test.each<[string, unknown, RegExp]>([
-  ['a field of the plan', { deploy, labels: {} }, /^The plan has a field that is not known: labels\./],
+  [
+    'a field of the plan',
+    { deploy, labels: {} },
+    /^The plan has a field that is not known: labels\./,
+  ],
   ['a field of deploy', { deploy: { ...deploy, user: 'x' } }, /^deploy has .* not known: user\./],
   ['a field of a step', planOf({ network: 'none' }), /^steps\[0\] \(build\) has .*: network\./],
   ['a field of a layer', planOf({ inputs: [{ git: 'x' }] }), /inputs\[0\] has .*: git\./],
-  ['a layer of two sources', planOf({ inputs: [{ image: 'x', step: 'y' }] }), /may name one of image, step/],
-  ['a field of a command', planOf({ commands: [{ cmd: 'x', cwd: '/' }] }), /commands\[0\] has .*: cwd\./],
-  ['a name where a path takes none', planOf({ commands: [{ path: '/x', customName: 'n' }] }), /: customName\./],
-  ['a form of command', planOf({ commands: [{ run: 'x' }] }), /commands\[0\] .*no known form.*but run\./],
-  ['a form of command that only looks known', planOf({ commands: [{ form: 'exec', cmd: 'x' }] }), /no known form/],
-  ['a kind of cache', { deploy, caches: { c: { directory: '/c', type: 'private' } } }, /^caches\.c\.type is not valid/],
+  [
+    'a layer of two sources',
+    planOf({ inputs: [{ image: 'x', step: 'y' }] }),
+    /may name one of image, step/,
+  ],
+  [
+    'a field of a command',
+    planOf({ commands: [{ cmd: 'x', cwd: '/' }] }),
+    /commands\[0\] has .*: cwd\./,
+  ],
+  [
+    'a name where a path takes none',
+    planOf({ commands: [{ path: '/x', customName: 'n' }] }),
+    /: customName\./,
+  ],
+  [
+    'a form of command',
+    planOf({ commands: [{ run: 'x' }] }),
+    /commands\[0\] .*no known form.*but run\./,
+  ],
+  [
+    'a form of command that only looks known',
+    planOf({ commands: [{ form: 'exec', cmd: 'x' }] }),
+    /no known form/,
+  ],
+  [
+    'a kind of cache',
+    { deploy, caches: { c: { directory: '/c', type: 'private' } } },
+    /^caches\.c\.type is not valid/,
+  ],
 ])('%s that is not of the plan language is refused by name', (_, plan, words) => {
   const refused = refusalOf(() => read(plan))
   expect(refused.code).toBe('plan-invalid')
@@ -48,13 +83,16 @@ test('a small plan that would make a vast graph is refused', () => {
     message: expect.stringContaining('3001 commands'),
   })
   const commands = Array.from({ length: 900 }, () => ({ cmd: 'x' }))
-  expect(refusalOf(() => read(planOf({ variables: { V: 'v'.repeat(40_000) }, commands }))).code).toBe('plan-limit')
+  expect(
+    refusalOf(() => read(planOf({ variables: { V: 'v'.repeat(40_000) }, commands }))).code,
+  ).toBe('plan-limit')
   expect(read(planOf({ variables: { V: 'v'.repeat(20_000) }, commands })).steps).toHaveLength(1)
 })
 
 test('what is no plan at all is refused', () => {
   expect(refusalOf(() => readPlan('{'))).toMatchObject({ code: 'plan-invalid' })
-  for (const other of [null, 5, [], {}]) expect(refusalOf(() => read(other)).code).toBe('plan-invalid')
+  for (const other of [null, 5, [], {}])
+    expect(refusalOf(() => read(other)).code).toBe('plan-invalid')
 })
 
 function refusalOf(act: () => unknown): Problem {

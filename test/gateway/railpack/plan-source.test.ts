@@ -19,7 +19,10 @@ const info = {
   resolvedPackages: { node: { name: 'node', resolvedVersion: '22.23.3' } },
   logs: [{ Level: 'info', Msg: 'Detected Node', DocsPath: '' }],
 }
-const failure = (words: string) => ({ success: false, logs: [{ Level: 'error', Msg: words, DocsPath: '' }] })
+const failure = (words: string) => ({
+  success: false,
+  logs: [{ Level: 'error', Msg: words, DocsPath: '' }],
+})
 const never = new AbortController().signal
 
 let folder: string
@@ -57,7 +60,9 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
       events.push(event)
       writeFileSync(join(folder, 'tree/found'), '')
     }
-    await ask(`[ -e "$2/found" ] || { echo "no mise" >&2; exit 75; }; ${answers(plan, info)}`, { emit })
+    await ask(`[ -e "$2/found" ] || { echo "no mise" >&2; exit 75; }; ${answers(plan, info)}`, {
+      emit,
+    })
     expect(told()).toContain('The planner lacks something: no mise Trying again in 0.01 s.')
     expect(told().at(-1)).toBe('railpack info: Detected Node')
   })
@@ -65,20 +70,64 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
   test.each([
     ['lacks something for the time being', 'exit 75', 'plan-interrupted', '', 4],
     ['is killed', 'kill -9 $$', 'plan-interrupted', 'ended by SIGKILL', 4],
-    ['looks up in vain', refuses('failed to get latest version for package `node`'), 'plan-interrupted', 'look up', 4],
-    ['finds no such version', refuses('failed to resolve version 99 of node'), 'plan-failed', 'version 99', 4],
-    ['refuses', refuses('No start command detected.'), 'plan-failed', 'No start command detected.', 1],
-    ['knows nothing of it', refuses('could not determine how to build the app'), 'plan-none', 'is package.json.', 1],
+    [
+      'looks up in vain',
+      refuses('failed to get latest version for package `node`'),
+      'plan-interrupted',
+      'look up',
+      4,
+    ],
+    [
+      'finds no such version',
+      refuses('failed to resolve version 99 of node'),
+      'plan-failed',
+      'version 99',
+      4,
+    ],
+    [
+      'refuses',
+      refuses('No start command detected.'),
+      'plan-failed',
+      'No start command detected.',
+      1,
+    ],
+    [
+      'knows nothing of it',
+      refuses('could not determine how to build the app'),
+      'plan-none',
+      'is package.json.',
+      1,
+    ],
     ['talks without end', 'while :; do echo 0123456789; done', 'plan-limit', 'wrote more than', 1],
     ['hangs', 'sleep 60', 'plan-limit', 'took longer than 2 s', 1],
     ['cannot start', 'echo broken >&2; exit 1', 'planner-missing', 'broken', 1],
-    ['writes a plan that is too big', 'head -c 100000000 /dev/zero > "$plan"; exit 0', 'plan-limit', 'more than', 1],
-    ['needs too much memory', 'exec head -c 200000000 /dev/zero | tail -c 200000000', 'plan-limit', 'of memory', 1],
+    [
+      'writes a plan that is too big',
+      'head -c 100000000 /dev/zero > "$plan"; exit 0',
+      'plan-limit',
+      'more than',
+      1,
+    ],
+    [
+      'needs too much memory',
+      'exec head -c 200000000 /dev/zero | tail -c 200000000',
+      'plan-limit',
+      'of memory',
+      1,
+    ],
     ['writes nonsense', 'echo nonsense > "$plan"; exit 0', 'plan-invalid', 'not JSON', 1],
-    ['points at a file of ours', 'ln -s /etc/passwd "$plan"; exit 0', 'plan-invalid', 'not JSON', 1],
+    [
+      'points at a file of ours',
+      'ln -s /etc/passwd "$plan"; exit 0',
+      'plan-invalid',
+      'not JSON',
+      1,
+    ],
   ])('of a planner that %s is refused', async (_, script, code, words, tries) => {
     const asked = ask(script)
-    await expect(asked).rejects.toThrow(expect.objectContaining({ code, message: expect.stringContaining(words) }))
+    await expect(asked).rejects.toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(words) }),
+    )
     expect(told().filter((text) => text.includes('Trying again'))).toHaveLength(tries - 1)
   })
 
@@ -100,13 +149,18 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
 
   test('needs a program that is there', async () => {
     const missing = expect.objectContaining({ code: 'planner-missing' })
-    await expect(ask('', { planner: { path: '/nowhere/railpack', version: '0' } })).rejects.toThrow(missing)
+    await expect(ask('', { planner: { path: '/nowhere/railpack', version: '0' } })).rejects.toThrow(
+      missing,
+    )
     await expect(openPlanner('/nowhere/railpack', never)).rejects.toThrow(missing)
     await expect(openPlanner('/usr/bin/env', never)).rejects.toThrow(missing)
   })
 
   test('made elsewhere is read from the source, and no planner runs', async () => {
-    const text = JSON.stringify({ ...plan, deploy: { ...plan.deploy, variables: { RAILPACK_VERSION: '0.37.0' } } })
+    const text = JSON.stringify({
+      ...plan,
+      deploy: { ...plan.deploy, variables: { RAILPACK_VERSION: '0.37.0' } },
+    })
     tree = await treeOf({ 'out/plan.json': text })
     const planned = await ask('exit 1', { options: { ...options, plan: 'out/plan.json' } })
     expect(planned).toMatchObject({
@@ -114,19 +168,32 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
       facts: { planner: 'railpack 0.37.0, run by the sender', startCommand: 'node server.js' },
     })
     tree = await treeOf({ 'out/plan.json': '{}' })
-    await expect(ask('exit 1', { options: { ...options, plan: 'out/plan.json' } })).rejects.toThrow('has no "deploy"')
+    await expect(ask('exit 1', { options: { ...options, plan: 'out/plan.json' } })).rejects.toThrow(
+      'has no "deploy"',
+    )
   })
 
   const ownPlan = () => ({ options: { ...options, plan: 'plan.json' } })
-  const withStart = (startCommand: unknown) => JSON.stringify({ ...plan, deploy: { ...plan.deploy, startCommand } })
+  const withStart = (startCommand: unknown) =>
+    JSON.stringify({ ...plan, deploy: { ...plan.deploy, startCommand } })
   test.each([
     ['is deep', `{"deploy": {"base": ${'['.repeat(3000)}`, 'plan-invalid', 'nested'],
-    ['has too many values', `{"deploy": {}, "steps": [${'1,'.repeat(3_000_000)}`, 'plan-invalid', 'values'],
+    [
+      'has too many values',
+      `{"deploy": {}, "steps": [${'1,'.repeat(3_000_000)}`,
+      'plan-invalid',
+      'values',
+    ],
     ['is null', 'null', 'plan-invalid', 'has no "deploy"'],
     ['is a list', '[]', 'plan-invalid', 'has no "deploy"'],
     ['has null for its deploy', '{"deploy": null}', 'plan-invalid', 'has no "deploy"'],
     ['is UTF-16', '\ufeff{}', 'plan-invalid', 'UTF-16'],
-    ['has a start command that Linux cannot pass on', withStart('x'.repeat(200_000)), 'plan-limit', '131072'],
+    [
+      'has a start command that Linux cannot pass on',
+      withStart('x'.repeat(200_000)),
+      'plan-limit',
+      '131072',
+    ],
     ['has a number for its start command', withStart(1e300), 'plan-invalid', 'has no "deploy"'],
     ['is larger than 8 MiB', ' '.repeat(8 * 2 ** 20 + 1), 'source-file-too-large', '8388608'],
   ])('made elsewhere that %s is refused, and the file is named', async (_, text, code, words) => {
@@ -141,7 +208,9 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
 
   test('made elsewhere says which railpack made it in a few letters', async () => {
     const variables = { RAILPACK_VERSION: '9'.repeat(1_000_000) }
-    tree = await treeOf({ 'plan.json': JSON.stringify({ ...plan, deploy: { ...plan.deploy, variables } }) })
+    tree = await treeOf({
+      'plan.json': JSON.stringify({ ...plan, deploy: { ...plan.deploy, variables } }),
+    })
     const { facts } = await ask('exit 1', { ...ownPlan(), limits: { maxResultBytes: 8 * 2 ** 20 } })
     expect(facts.planner.length).toBeLessThan(300)
   })
@@ -160,13 +229,19 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     tree = await treeOf({ 'package.json': '{"odd":1}' })
     const other = await ask(`${answers(plan, odd)}; exit 0`)
     expect(other.facts).toMatchObject({ provider: null, versions: { node: '', b: '' } })
-    expect((await ask(`${answers(plan, { resolvedPackages: [[]], logs: 3 })}; exit 0`)).facts.versions).toEqual({})
+    expect(
+      (await ask(`${answers(plan, { resolvedPackages: [[]], logs: 3 })}; exit 0`)).facts.versions,
+    ).toEqual({})
   })
 
   test('is not needed where there is a Dockerfile', async () => {
     tree = await treeOf({ Dockerfile: 'FROM scratch' })
     const planned = await ask('exit 1')
-    expect(planned).toMatchObject({ way: 'dockerfile', dockerfile: 'Dockerfile', facts: { planner: 'none' } })
+    expect(planned).toMatchObject({
+      way: 'dockerfile',
+      dockerfile: 'Dockerfile',
+      facts: { planner: 'none' },
+    })
   })
 })
 
@@ -184,14 +259,21 @@ describe.skipIf(sandboxFlaw)('the planner', () => {
     expect(args.slice(args.indexOf('--env'))).toBe(
       '--env LD_PRELOAD=1 --env PATH=1 --env TOKEN=1 --env RAILPACK_BUILD_CMD --env CGO_ENABLED',
     )
-    expect(env).toEqual(expect.arrayContaining(['RAILPACK_BUILD_CMD=make it', 'CGO_ENABLED=0', '65534']))
+    expect(env).toEqual(
+      expect.arrayContaining(['RAILPACK_BUILD_CMD=make it', 'CGO_ENABLED=0', '65534']),
+    )
     expect(env.join('\n')).not.toMatch(/evil|hush/)
   })
 
   test('gets of secrets the names alone, each once, where they can be names of variables', async () => {
     const secretNames = ['REDIS_URL', 'CGO_ENABLED', 'npm.rc']
-    const [args = ''] = await spy({ options: { ...options, build: { CGO_ENABLED: '0', A: 'b' } }, secretNames })
-    expect(args.slice(args.indexOf('--env'))).toBe('--env A=1 --env REDIS_URL=1 --env CGO_ENABLED=1')
+    const [args = ''] = await spy({
+      options: { ...options, build: { CGO_ENABLED: '0', A: 'b' } },
+      secretNames,
+    })
+    expect(args.slice(args.indexOf('--env'))).toBe(
+      '--env A=1 --env REDIS_URL=1 --env CGO_ENABLED=1',
+    )
   })
 
   test('finds the source in a folder named after the app', async () => {
@@ -200,7 +282,9 @@ describe.skipIf(sandboxFlaw)('the planner', () => {
 
   test('must name a start command when the image is to be deployed', async () => {
     expect((await spy())[0]).toContain('--error-missing-start')
-    expect((await spy({ options: { ...options, deploy: false } }))[0]).not.toContain('--error-missing-start')
+    expect((await spy({ options: { ...options, deploy: false } }))[0]).not.toContain(
+      '--error-missing-start',
+    )
   })
 
   test('is not asked with a variable that has no right name', async () => {
@@ -230,7 +314,10 @@ describe.skipIf(sandboxFlaw)('a plan made before', () => {
     const first = await ask(answers(plan, info), { cache, options: { ...options, build } })
     events = []
     expect(await ask('exit 1', { cache, options: { ...options, build } })).toEqual(first)
-    expect(told()).toEqual([expect.stringContaining('No planner ran'), 'railpack info: Detected Node'])
+    expect(told()).toEqual([
+      expect.stringContaining('No planner ran'),
+      'railpack info: Detected Node',
+    ])
   })
 
   test('is not taken where anything differs, or a rebuild is asked for', async () => {
@@ -244,18 +331,21 @@ describe.skipIf(sandboxFlaw)('a plan made before', () => {
     expect(await plans({ secretNames: ['B', 'A'] })).toBe(true)
     expect(await plans({ secretNames: ['A', 'B'] })).toBe(false)
     expect(await plans({ options: { ...options, build, rebuild: true } })).toBe(true)
-    expect(await plans({ cache: new PlanCache(join(folder, 'plans'), Buffer.alloc(32, 1)) })).toBe(true)
+    expect(await plans({ cache: new PlanCache(join(folder, 'plans'), Buffer.alloc(32, 1)) })).toBe(
+      true,
+    )
   })
 
   test('goes when it was used longest ago and there are too many; any may be deleted or damaged', async () => {
     cache = new PlanCache(join(folder, 'plans'), Buffer.alloc(32), { plans: 2, sizeBytes: 10_000 })
     for (const app of ['a', 'b', 'a', 'c']) await plans({ app }).then(() => sleep(20))
-    expect([await plans({ app: 'a' }), await plans({ app: 'c' }), await plans({ app: 'b' })]).toEqual([
-      false,
-      false,
-      true,
-    ])
-    for (const file of await readdir(join(folder, 'plans'))) await writeFile(join(folder, 'plans', file), '{"info":')
+    expect([
+      await plans({ app: 'a' }),
+      await plans({ app: 'c' }),
+      await plans({ app: 'b' }),
+    ]).toEqual([false, false, true])
+    for (const file of await readdir(join(folder, 'plans')))
+      await writeFile(join(folder, 'plans', file), '{"info":')
     expect(await plans({ app: 'b' })).toBe(true)
     await rm(join(folder, 'plans'), { recursive: true })
     expect(await plans({ app: 'b' })).toBe(true)
@@ -283,11 +373,17 @@ const planner = () => ({ path: join(folder, 'railpack'), version: '9.9.9-test' }
 
 /** Plans with a planner that is this script; `$plan` and `$info` are where it must write. */
 async function ask(script: string, more: Partial<PlanRequest> = {}, signal = never) {
-  const outputs = 'for word; do case $last in --plan-out) plan=$word;; --info-out) info=$word;; esac; last=$word; done'
+  const outputs =
+    'for word; do case $last in --plan-out) plan=$word;; --info-out) info=$word;; esac; last=$word; done'
   await writeFile(planner().path, `#!/bin/sh\n${outputs}\n${script}\n`)
   await chmod(planner().path, 0o755)
   const { limits, ...rest } = more
-  const small = { maxOutputBytes: 5_000, maxResultBytes: 8_000, memoryBytes: 128 * 2 ** 20, tmpBytes: 2 ** 28 }
+  const small = {
+    maxOutputBytes: 5_000,
+    maxResultBytes: 8_000,
+    memoryBytes: 128 * 2 ** 20,
+    tmpBytes: 2 ** 28,
+  }
   return planSource(
     {
       planner: planner(),
@@ -311,7 +407,10 @@ function refuses(words: string): string {
   return `echo '${JSON.stringify(failure(words))}' > "$info"; exit 1`
 }
 
-async function treeOf(files: Record<string, string>, root = join(folder, 'tree')): Promise<SourceTree> {
+async function treeOf(
+  files: Record<string, string>,
+  root = join(folder, 'tree'),
+): Promise<SourceTree> {
   for (const [path, text] of Object.entries(files)) {
     await mkdir(join(root, path, '..'), { recursive: true })
     await writeFile(join(root, path), text)

@@ -14,7 +14,10 @@ test('a login is given to its own host alone, however the host is written', () =
   }
   writeFileSync(path, JSON.stringify({ auths }))
   const me = { user: 'me', secret: 'with:colons' }
-  expect(['docker.io', 'registry-1.docker.io'].map((host) => dockerLogin(path, host))).toEqual([me, me])
+  expect(['docker.io', 'registry-1.docker.io'].map((host) => dockerLogin(path, host))).toEqual([
+    me,
+    me,
+  ])
   expect(dockerLogin(path, 'registry.example:5000')).toEqual({ user: 'you', secret: 'secret' })
   expect(dockerLogin(path, 'quay.io')).toEqual({ user: '', secret: 'token' })
   for (const host of ['registry.example', 'registry.example:5001', 'evil.quay.io', 'ghcr.io', ''])

@@ -33,7 +33,15 @@ async function registryOf(held: string[], login: string | null = null) {
 }
 
 const accessOf = (given: Partial<AccessSettings>) =>
-  open.use(new ImageAccess({ loginFor: () => null, own: 'registry.invalid', mirrors: {}, keepMs: 60_000, ...given }))
+  open.use(
+    new ImageAccess({
+      loginFor: () => null,
+      own: 'registry.invalid',
+      mirrors: {},
+      keepMs: 60_000,
+      ...given,
+    }),
+  )
 
 test('an image is granted to the app whose login opens it, by its digest and in its repository', async () => {
   const { host, asked } = await registryOf([`team/base@${one}`], basic('me', 'private'))
@@ -42,8 +50,12 @@ test('an image is granted to the app whose login opens it, by its digest and in 
   const name = `${host}/team/base:1@${one}`
   expect(await access.of('friend', name, signal)).toMatchObject({ granted: true })
   expect(await access.of('stranger', name, signal)).toMatchObject({ why: 'denied' })
-  expect(await access.of('friend', `${host}/team/base@${two}`, signal)).toMatchObject({ why: 'denied' })
-  expect(await access.of('friend', `${host}/team/other@${one}`, signal)).toMatchObject({ why: 'denied' })
+  expect(await access.of('friend', `${host}/team/base@${two}`, signal)).toMatchObject({
+    why: 'denied',
+  })
+  expect(await access.of('friend', `${host}/team/other@${one}`, signal)).toMatchObject({
+    why: 'denied',
+  })
   expect(asked.every((line) => line.startsWith('HEAD /v2/team/'))).toBe(true)
 })
 
@@ -67,18 +79,29 @@ test('what was granted is not asked for again, for a time; a denial is asked for
 test('of 20,000 answers the oldest are forgotten', () => {
   const recent = new Recent<number>(60_000)
   for (let at = 0; at < 20_000; at++) recent.set(`${at}`, at)
-  expect([recent.get('0'), recent.get('9999'), recent.get('10000')?.value]).toEqual([null, null, 10_000])
+  expect([recent.get('0'), recent.get('9999'), recent.get('10000')?.value]).toEqual([
+    null,
+    null,
+    10_000,
+  ])
 })
 
 test('a mirror is asked before the registry, in its folder, and with the app’s login for the mirror', async () => {
   const { host, asked } = await registryOf([`hub/library/alpine@${one}`], basic('me', 'mirror'))
   const { host: origin } = await registryOf([`library/node@${two}`])
-  const loginFor = (_app: string, at: string) => (at === host ? { user: 'me', secret: 'mirror' } : null)
+  const loginFor = (_app: string, at: string) =>
+    at === host ? { user: 'me', secret: 'mirror' } : null
   const access = accessOf({ loginFor, mirrors: { [origin]: [`${host}/hub`] } })
-  expect(await access.of('shop', `${origin}/library/alpine@${one}`, signal)).toMatchObject({ granted: true })
+  expect(await access.of('shop', `${origin}/library/alpine@${one}`, signal)).toMatchObject({
+    granted: true,
+  })
   expect(asked).toEqual([`HEAD /v2/hub/library/alpine/manifests/${one} ${basic('me', 'mirror')}`])
-  expect(await access.of('shop', `${origin}/library/node@${two}`, signal)).toMatchObject({ granted: true })
-  expect(await access.of('shop', `${origin}/library/node@${one}`, signal)).toMatchObject({ why: 'denied' })
+  expect(await access.of('shop', `${origin}/library/node@${two}`, signal)).toMatchObject({
+    granted: true,
+  })
+  expect(await access.of('shop', `${origin}/library/node@${one}`, signal)).toMatchObject({
+    why: 'denied',
+  })
 })
 
 test.each([(host: string) => host, (host: string) => host.replace('127.0.0.1', 'localhost')])(
@@ -87,9 +110,15 @@ test.each([(host: string) => host, (host: string) => host.replace('127.0.0.1', '
     const { host } = await registryOf([`other@${one}`, `shop@${two}`, `library/alpine@${one}`])
     const { host: origin } = await registryOf([])
     const access = accessOf({ own: host, mirrors: { [origin]: [spelled(host)] } })
-    expect(await access.of('shop', `${origin}/other@${one}`, signal)).toMatchObject({ why: 'another-apps' })
-    expect(await access.of('shop', `${origin}/shop@${two}`, signal)).toMatchObject({ granted: true })
-    expect(await access.of('shop', `${origin}/library/alpine@${one}`, signal)).toMatchObject({ granted: true })
+    expect(await access.of('shop', `${origin}/other@${one}`, signal)).toMatchObject({
+      why: 'another-apps',
+    })
+    expect(await access.of('shop', `${origin}/shop@${two}`, signal)).toMatchObject({
+      granted: true,
+    })
+    expect(await access.of('shop', `${origin}/library/alpine@${one}`, signal)).toMatchObject({
+      granted: true,
+    })
   },
 )
 
@@ -107,11 +136,16 @@ test('a registry that sends readers on is followed, and the login stays where it
   const seen: string[] = []
   const host = await serve(({ url = '', headers }, response) => {
     seen.push(headers.authorization ?? 'nobody')
-    response.writeHead(307, { location: url.includes('/loop/') ? url : `http://${far}${url}` }).end()
+    response
+      .writeHead(307, { location: url.includes('/loop/') ? url : `http://${far}${url}` })
+      .end()
   })
   const access = accessOf({ loginFor: () => ({ user: 'me', secret: 'here' }) })
   expect(await access.of('shop', `${host}/base@${one}`, signal)).toMatchObject({ granted: true })
-  expect([...seen, ...asked]).toEqual([basic('me', 'here'), `HEAD /v2/base/manifests/${one} nobody`])
+  expect([...seen, ...asked]).toEqual([
+    basic('me', 'here'),
+    `HEAD /v2/base/manifests/${one} nobody`,
+  ])
   expect(await access.of('shop', `${host}/loop/x@${one}`, signal)).toMatchObject({ why: 'denied' })
 })
 
@@ -131,9 +165,15 @@ test('an identity token is exchanged for a token that may read, and goes nowhere
   expect(formats).toEqual(['/token', 'application/x-www-form-urlencoded', 'nobody'])
 })
 
-test.each(['', 'base', `base@${one}`, `/base@${one}`, `h/b@c@${one}`, `h/b:1:2@${one}`, 'h/b', 'h/b@sha256'])(
-  'nothing is asked about %j, which is no full name with a tag or a digest',
-  async (name) => {
-    expect(await accessOf({}).of('shop', name, signal)).toMatchObject({ why: 'denied' })
-  },
-)
+test.each([
+  '',
+  'base',
+  `base@${one}`,
+  `/base@${one}`,
+  `h/b@c@${one}`,
+  `h/b:1:2@${one}`,
+  'h/b',
+  'h/b@sha256',
+])('nothing is asked about %j, which is no full name with a tag or a digest', async (name) => {
+  expect(await accessOf({}).of('shop', name, signal)).toMatchObject({ why: 'denied' })
+})

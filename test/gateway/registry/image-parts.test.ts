@@ -15,13 +15,17 @@ const platform = (os: string, architecture: string, variant?: string) => ({
   platform: { os, architecture, ...(variant && { variant }) },
 })
 const index = (manifests: unknown) => given({ manifests }, `${oci}.index.v1+json`)
-const look = (manifest: ReturnType<typeof given>) => refuseUnusable('r/web:1', manifest, 'linux/amd64')
+const look = (manifest: ReturnType<typeof given>) =>
+  refuseUnusable('r/web:1', manifest, 'linux/amd64')
 
 test.each([
   [
     'of Docker',
     given(
-      { config: { ...config, mediaType: 'application/vnd.docker.container.image.v1+json' }, layers },
+      {
+        config: { ...config, mediaType: 'application/vnd.docker.container.image.v1+json' },
+        layers,
+      },
       'application/vnd.docker.distribution.manifest.v2+json',
     ),
   ],
@@ -44,7 +48,11 @@ test.each([
     given({ config: { ...config, mediaType: 'application/vnd.cncf.helm.config.v1+json' }, layers }),
     'another kind',
   ],
-  ['a media type that nobody knows', given({ config, layers }, 'application/x-tape'), 'not of a known kind'],
+  [
+    'a media type that nobody knows',
+    given({ config, layers }, 'application/x-tape'),
+    'not of a known kind',
+  ],
   [
     'the old format of Docker',
     given({ fsLayers: [] }, 'application/vnd.docker.distribution.manifest.v1+prettyjws'),
@@ -64,7 +72,11 @@ test.each([
   ['deep nesting', given('['.repeat(1_000_000)), 'not of a known kind'],
 ])('an image with %s is refused as unusable, with words for why', (_, manifest, words) => {
   expect(() => look(manifest)).toThrow(
-    expect.objectContaining({ code: 'image-unusable', status: 422, message: expect.stringContaining(words) }),
+    expect.objectContaining({
+      code: 'image-unusable',
+      status: 422,
+      message: expect.stringContaining(words),
+    }),
   )
   expect(imageBytes(manifest)).toBeGreaterThanOrEqual(0)
   expect(imageBuilder(manifest)).toBeUndefined()

@@ -2,7 +2,12 @@ import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { imageBytes, imageIndex, imageBuilder, builderAnnotation } from '../../../gateway/src/registry/image-index.ts'
+import {
+  imageBytes,
+  imageIndex,
+  imageBuilder,
+  builderAnnotation,
+} from '../../../gateway/src/registry/image-index.ts'
 import { Registry } from '../../../gateway/src/registry/registry.ts'
 
 const manifest = JSON.stringify({ schemaVersion: 2 })
@@ -20,7 +25,10 @@ async function start(
   const server = createServer((request, response) => {
     if (!assertAccepting(request, response)) return void response.end()
     if (!request.url?.endsWith('/web/manifests/live')) return void response.writeHead(404).end()
-    const headers = { 'content-type': mediaType, ...(emitDigest && { 'docker-content-digest': digest }) }
+    const headers = {
+      'content-type': mediaType,
+      ...(emitDigest && { 'docker-content-digest': digest }),
+    }
     response.writeHead(200, { ...headers, 'content-length': manifest.length })
     response.end(request.method === 'HEAD' ? '' : manifest)
   })
@@ -63,7 +71,9 @@ test('a registry that asks for a token gets one with our login', async () => {
     }
     if (request.headers.authorization === 'Bearer t1') return true
     const realm = `http://${request.headers.host}/token`
-    response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}",service="r",scope="repository:web:pull"` })
+    response.writeHead(401, {
+      'www-authenticate': `Bearer realm="${realm}",service="r",scope="repository:web:pull"`,
+    })
     return false
   })
   expect(await lab.registry.manifest('web', 'live', signal)).toMatchObject({ digest })
@@ -72,9 +82,13 @@ test('a registry that asks for a token gets one with our login', async () => {
 test('a refused login and a registry that is away are told apart', async () => {
   await using lab = await start(admitBasic)
   await using stranger = new Registry({ host: lab.host, login: null, insecure: true })
-  await expect(stranger.manifest('web', 'live', signal)).rejects.toMatchObject({ code: 'registry-denied' })
+  await expect(stranger.manifest('web', 'live', signal)).rejects.toMatchObject({
+    code: 'registry-denied',
+  })
   await using nowhere = new Registry({ host: '127.0.0.1:1', login, insecure: true })
-  await expect(nowhere.manifest('web', 'live', signal)).rejects.toMatchObject({ code: 'registry-unavailable' })
+  await expect(nowhere.manifest('web', 'live', signal)).rejects.toMatchObject({
+    code: 'registry-unavailable',
+  })
 })
 
 test('an image of several platforms is an index of their manifests, put under its tag', async () => {
@@ -83,7 +97,9 @@ test('an image of several platforms is an index of their manifests, put under it
     if (request.method !== 'PUT') return true
     let body = ''
     request.on('data', (chunk) => (body += chunk))
-    request.on('end', () => put.push({ url: request.url, type: request.headers['content-type'], body }))
+    request.on('end', () =>
+      put.push({ url: request.url, type: request.headers['content-type'], body }),
+    )
     response.writeHead(request.url?.includes('/nobody/') ? 404 : 201)
     return false
   })
@@ -94,7 +110,9 @@ test('an image of several platforms is an index of their manifests, put under it
   ])
   await lab.registry.tag('web', 'both', index, signal)
   const type = 'application/vnd.oci.image.index.v1+json'
-  expect(put).toEqual([{ url: '/v2/web/manifests/both', type, body: Buffer.from(index.bytes).toString() }])
+  expect(put).toEqual([
+    { url: '/v2/web/manifests/both', type, body: Buffer.from(index.bytes).toString() },
+  ])
   const entry = { mediaType, digest, size: manifest.length }
   expect(JSON.parse(put[0]!.body)).toEqual({
     schemaVersion: 2,
@@ -104,21 +122,36 @@ test('an image of several platforms is an index of their manifests, put under it
       { ...entry, platform: { os: 'linux', architecture: 'arm', variant: 'v7' } },
     ],
   })
-  const marked = imageIndex([{ platform: 'linux/amd64', manifest: image }], { [builderAnnotation]: 'railpack' })
-  expect(JSON.parse(Buffer.from(marked.bytes).toString())).toMatchObject({ manifests: [{ digest }] })
-  expect([imageBuilder({ digest, ...marked }), imageBuilder(image)]).toEqual(['railpack', undefined])
-  await expect(lab.registry.tag('nobody', 'x', index, signal)).rejects.toMatchObject({ code: 'registry-unavailable' })
+  const marked = imageIndex([{ platform: 'linux/amd64', manifest: image }], {
+    [builderAnnotation]: 'railpack',
+  })
+  expect(JSON.parse(Buffer.from(marked.bytes).toString())).toMatchObject({
+    manifests: [{ digest }],
+  })
+  expect([imageBuilder({ digest, ...marked }), imageBuilder(image)]).toEqual([
+    'railpack',
+    undefined,
+  ])
+  await expect(lab.registry.tag('nobody', 'x', index, signal)).rejects.toMatchObject({
+    code: 'registry-unavailable',
+  })
 })
 
 test('a registry that gives something else for a digest is not believed', async () => {
   await using lab = await start((_request, response) => {
-    response.writeHead(200, { 'content-type': mediaType, 'docker-content-digest': digest }).end('{"schemaVersion":3}')
+    response
+      .writeHead(200, { 'content-type': mediaType, 'docker-content-digest': digest })
+      .end('{"schemaVersion":3}')
     return false
   })
-  await expect(lab.registry.manifest('web', digest, signal)).rejects.toMatchObject({ code: 'registry-unavailable' })
+  await expect(lab.registry.manifest('web', digest, signal)).rejects.toMatchObject({
+    code: 'registry-unavailable',
+  })
 })
 
 test('an image weighs its layers and its configuration', () => {
-  const bytes = Buffer.from(JSON.stringify({ config: { size: 3 }, layers: [{ size: 40 }, { size: 200 }] }))
+  const bytes = Buffer.from(
+    JSON.stringify({ config: { size: 3 }, layers: [{ size: 40 }, { size: 200 }] }),
+  )
   expect(imageBytes({ digest, mediaType, bytes })).toBe(243)
 })

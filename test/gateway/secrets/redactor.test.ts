@@ -30,7 +30,9 @@ const encodings: Record<string, (value: Buffer) => [string, number?, number?]> =
 }
 /** Each letter of base64 says six bits: the secret's own are those that say only bits of it. */
 function within(value: Buffer, before: number, encoding: BufferEncoding): [string, number, number] {
-  const text = Buffer.concat([Buffer.alloc(before, 'é'), value, Buffer.from('éé')]).toString(encoding)
+  const text = Buffer.concat([Buffer.alloc(before, 'é'), value, Buffer.from('éé')]).toString(
+    encoding,
+  )
   return [text, Math.ceil((before * 8) / 6), Math.floor(((before + value.length) * 8) / 6)]
 }
 
@@ -46,8 +48,14 @@ describe('known secrets', () => {
 
   test('are hidden over lines and over events, with the lines kept', () => {
     const long = 'correct-horse-battery-staple'
-    expect(shown([long], ['a correct-horse\n-battery-\r\nstaple b'])).toEqual(['a ***\n***\r\n*** b'])
-    expect(shown([long], ['a correct-ho', 'rse-battery-', 'staple b'], true)).toEqual(['a ***', '***', '*** b'])
+    expect(shown([long], ['a correct-horse\n-battery-\r\nstaple b'])).toEqual([
+      'a ***\n***\r\n*** b',
+    ])
+    expect(shown([long], ['a correct-ho', 'rse-battery-', 'staple b'], true)).toEqual([
+      'a ***',
+      '***',
+      '*** b',
+    ])
     const folded = Buffer.from(long.repeat(6)).toString('base64').replaceAll(/.{76}/g, '$&\n')
     expect(shown([long.repeat(6)], [folded])).toEqual(['***\n***\n***'])
   })
@@ -58,17 +66,26 @@ describe('known secrets', () => {
   })
 
   test('that overlap or stand side by side are one', () => {
-    expect(shown(['abcdefgh', 'efghijkl'], ['-abcdefghijkl-abcdefghabcdefgh-'])).toEqual(['-***-***-'])
+    expect(shown(['abcdefgh', 'efghijkl'], ['-abcdefghijkl-abcdefghabcdefgh-'])).toEqual([
+      '-***-***-',
+    ])
   })
 
   test('of fewer than six letters, and what only looks like one, stay', () => {
-    const lines = ['short', 'a correct-horse-batterx-staple', 'correct-hors', 'Correct-Horse-Battery-Staple']
+    const lines = [
+      'short',
+      'a correct-horse-batterx-staple',
+      'correct-hors',
+      'Correct-Horse-Battery-Staple',
+    ]
     expect(shown(['short', 'correct-horse-battery-staple'], lines, true)).toEqual(lines)
   })
 
   test('may be any bytes', () => {
     const bytes = Buffer.from([0xff, 0, 0x80, 1, 2, 3, 0xfe, 9])
-    expect(shown([bytes], [`${bytes.toString('hex')} ${bytes.toString('base64')}`])).toEqual(['*** ***'])
+    expect(shown([bytes], [`${bytes.toString('hex')} ${bytes.toString('base64')}`])).toEqual([
+      '*** ***',
+    ])
   })
 
   test('a line that may begin one waits for what comes next, but no longer than its step', () => {
@@ -78,9 +95,17 @@ describe('known secrets', () => {
     log('see correct-')
     log('another', 'stderr')
     expect(mask.give(false)).toMatchObject([{ text: 'another' }])
-    const failed = { type: 'step', step: 's1', name: 'echo correct-horse', status: 'failed' } as const
+    const failed = {
+      type: 'step',
+      step: 's1',
+      name: 'echo correct-horse',
+      status: 'failed',
+    } as const
     mask.take(failed)
-    expect(mask.give(false)).toMatchObject([{ text: 'see correct-' }, { ...failed, name: 'echo ***' }])
+    expect(mask.give(false)).toMatchObject([
+      { text: 'see correct-' },
+      { ...failed, name: 'echo ***' },
+    ])
   })
 
   test('what is held back is bounded, whatever a step prints', () => {
@@ -132,13 +157,18 @@ describe('tokens', () => {
 
 test('what is missing from the output of a step stays behind the text before it, also while that waits', () => {
   const mask = new Redactor(['a-long-secret'])
-  const log = (step: string, text: string) => mask.take({ type: 'log', step, stream: 'stdout', text })
+  const log = (step: string, text: string) =>
+    mask.take({ type: 'log', step, stream: 'stdout', text })
   log('s1', 'one a-long-')
   mask.take({ type: 'dropped', step: 's1', lines: 7, bytes: 900 })
   mask.take({ type: 'dropped', step: 's2', lines: 1, bytes: 10 })
   expect(mask.give(false)).toMatchObject([{ type: 'dropped', step: 's2' }])
   log('s1', 'last')
-  expect(mask.give(false)).toMatchObject([{ text: 'one a-long-' }, { type: 'dropped', step: 's1' }, { text: 'last' }])
+  expect(mask.give(false)).toMatchObject([
+    { text: 'one a-long-' },
+    { type: 'dropped', step: 's1' },
+    { text: 'last' },
+  ])
 })
 
 test('what every event and problem says is masked, but not our own words in it', () => {
@@ -164,77 +194,90 @@ type Letter = { char: string; own: boolean; joined: boolean }
 
 /** A million by `npm run mask`; another run of the dice with TARMAC_SEED. */
 const cases = Number(process.env['TARMAC_MASK_CASES'] ?? 10_000)
-test(`in ${cases} random logs nothing leaks, and the text around is untouched`, { timeout: 10 * cases }, () => {
-  const seed = Number(process.env['TARMAC_SEED'] ?? 20_261_123)
-  const random = generator(seed)
-  const below = (limit: number) => Math.floor(random() * limit)
-  const pick = <T>(from: readonly T[]) => from[below(from.length)]!
-  const word = (letters: string, least: number, most: number) =>
-    Array.from({ length: least + below(most - least + 1) }, () => pick(letters.split(''))).join('')
-  const secretLetters = `ABCDEFGHJKMNPQRSTUVWXYZabcxyz23456789!"#$%&'()*+,-./:;<=>?@[]^_{|}~\\\n\té `
-  const aroundLetters = 'øåæđħŋ¡¿·¬ \n' // in no form of a secret
-  const wordLetters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_'
-  const lines = () => Array.from({ length: 1 + below(6) }, () => word(wordLetters, 1, 64))
-  /** Each stands on one line, but for a private key, of which only the first words do. */
-  const tokens = [
-    () => `gh${pick(['p', 'o', 'u', 's', 'r'])}_${word(wordLetters, 36, 80)}`,
-    () => `github_pat_${word(wordLetters, 22, 90)}`,
-    () => `${pick(['AKIA', 'ASIA'])}${word(wordLetters.slice(0, 26), 16, 16)}`,
-    () =>
-      `FlyV1 ${['fm2_', ...Array(below(3)).fill(',fm2_')].map((mark) => mark + word(wordLetters, 20, 200)).join('')}`,
-    () => `${pick(['fm1r_', 'fm1a_', 'fm2_', 'fo1_'])}${word(`${wordLetters}+/=-`, 20, 200)}`,
-    () => `eyJ${word(wordLetters, 5, 60)}.eyJ${word(wordLetters, 5, 90)}.${word(`${wordLetters}-`, 1, 90)}`,
-    () => {
-      const [kind, lineEnd] = [`${pick(['', 'RSA ', 'EC ', 'OPENSSH '])}PRIVATE KEY-----`, pick(['\n', '\r\n', '\\n'])]
-      return [`-----BEGIN ${kind}`, ...lines(), `-----END ${kind}`].join(lineEnd)
-    },
-  ]
+test(
+  `in ${cases} random logs nothing leaks, and the text around is untouched`,
+  { timeout: 10 * cases },
+  () => {
+    const seed = Number(process.env['TARMAC_SEED'] ?? 20_261_123)
+    const random = generator(seed)
+    const below = (limit: number) => Math.floor(random() * limit)
+    const pick = <T>(from: readonly T[]) => from[below(from.length)]!
+    const word = (letters: string, least: number, most: number) =>
+      Array.from({ length: least + below(most - least + 1) }, () => pick(letters.split(''))).join(
+        '',
+      )
+    const secretLetters = `ABCDEFGHJKMNPQRSTUVWXYZabcxyz23456789!"#$%&'()*+,-./:;<=>?@[]^_{|}~\\\n\té `
+    const aroundLetters = 'øåæđħŋ¡¿·¬ \n' // in no form of a secret
+    const wordLetters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_'
+    const lines = () => Array.from({ length: 1 + below(6) }, () => word(wordLetters, 1, 64))
+    /** Each stands on one line, but for a private key, of which only the first words do. */
+    const tokens = [
+      () => `gh${pick(['p', 'o', 'u', 's', 'r'])}_${word(wordLetters, 36, 80)}`,
+      () => `github_pat_${word(wordLetters, 22, 90)}`,
+      () => `${pick(['AKIA', 'ASIA'])}${word(wordLetters.slice(0, 26), 16, 16)}`,
+      () =>
+        `FlyV1 ${['fm2_', ...Array(below(3)).fill(',fm2_')].map((mark) => mark + word(wordLetters, 20, 200)).join('')}`,
+      () => `${pick(['fm1r_', 'fm1a_', 'fm2_', 'fo1_'])}${word(`${wordLetters}+/=-`, 20, 200)}`,
+      () =>
+        `eyJ${word(wordLetters, 5, 60)}.eyJ${word(wordLetters, 5, 90)}.${word(`${wordLetters}-`, 1, 90)}`,
+      () => {
+        const [kind, lineEnd] = [
+          `${pick(['', 'RSA ', 'EC ', 'OPENSSH '])}PRIVATE KEY-----`,
+          pick(['\n', '\r\n', '\\n']),
+        ]
+        return [`-----BEGIN ${kind}`, ...lines(), `-----END ${kind}`].join(lineEnd)
+      },
+    ]
 
-  for (let n = 0; n < cases; n++) {
-    const secrets = Array.from(
-      { length: 1 + below(3) },
-      () => `Q${word('23456789', 4, 4)}${word(secretLetters, 0, below(10) ? 40 : 300)}Q`,
-    )
-    const log: Letter[] = []
-    const own: string[] = []
-    const around = (text: string) => log.push(...text.split('').map((char) => ({ char, own: false, joined: false })))
-    for (let part = 0; part < 1 + below(4); part++) {
-      around(`${word(aroundLetters, 0, 12)}·`)
-      const isToken = below(3) === 0
-      const [form, from = 0, to = form.length] = isToken
-        ? [pick(tokens)()]
-        : encodings[pick(Object.keys(encodings))]!(Buffer.from(pick(secrets)))
-      const joinedTo = isToken ? /^-----BEGIN [A-Z ]*-----|.*/.exec(form)![0].length : 0
-      const breaks = pick([0, 0.02, 0.3])
-      for (const [at, char] of form.split('').entries()) {
-        const joined = at > 0 && at < joinedTo
-        if (!joined && random() < breaks) log.push({ char: pick(['\n', '\r']), own: false, joined: false })
-        log.push({ char, own: at >= from && at < to, joined })
+    for (let n = 0; n < cases; n++) {
+      const secrets = Array.from(
+        { length: 1 + below(3) },
+        () => `Q${word('23456789', 4, 4)}${word(secretLetters, 0, below(10) ? 40 : 300)}Q`,
+      )
+      const log: Letter[] = []
+      const own: string[] = []
+      const around = (text: string) =>
+        log.push(...text.split('').map((char) => ({ char, own: false, joined: false })))
+      for (let part = 0; part < 1 + below(4); part++) {
+        around(`${word(aroundLetters, 0, 12)}·`)
+        const isToken = below(3) === 0
+        const [form, from = 0, to = form.length] = isToken
+          ? [pick(tokens)()]
+          : encodings[pick(Object.keys(encodings))]!(Buffer.from(pick(secrets)))
+        const joinedTo = isToken ? /^-----BEGIN [A-Z ]*-----|.*/.exec(form)![0].length : 0
+        const breaks = pick([0, 0.02, 0.3])
+        for (const [at, char] of form.split('').entries()) {
+          const joined = at > 0 && at < joinedTo
+          if (!joined && random() < breaks)
+            log.push({ char: pick(['\n', '\r']), own: false, joined: false })
+          log.push({ char, own: at >= from && at < to, joined })
+        }
+        own.push(form.slice(from, to).replaceAll(/[\r\n]/g, ''))
+        around(`·${word(aroundLetters, 0, 12)}`)
       }
-      own.push(form.slice(from, to).replaceAll(/[\r\n]/g, ''))
-      around(`·${word(aroundLetters, 0, 12)}`)
-    }
-    const events: Letter[][] = []
-    for (let from = 0; from < log.length;) {
-      let to = from + pick([1, 7, 40, 1000])
-      while (log[to]?.joined) to++
-      events.push(log.slice(from, to))
-      from = to
-    }
+      const events: Letter[][] = []
+      for (let from = 0; from < log.length;) {
+        let to = from + pick([1, 7, 40, 1000])
+        while (log[to]?.joined) to++
+        events.push(log.slice(from, to))
+        from = to
+      }
 
-    const texts = events.map((letters) => letters.map(({ char }) => char).join(''))
-    const about = () => `seed ${seed}, case ${n}: ${JSON.stringify({ secrets, texts })}`
-    const seen = shown(secrets, texts)
-    if (seen.join('\0') !== events.map(expected).join('\0')) expect(seen, about()).toEqual(events.map(expected))
-    // Given as soon as it may be, the first letters of one may show at the end of an event, but never all of it.
-    const early = shown(secrets, texts, true).join('')
-    const letters = early.replaceAll(/[\r\n]/g, '')
-    if (own.some((form) => letters.includes(form))) expect.fail(`leaked: ${about()}`)
-    const kept = (text: string) => text.replaceAll(/[^øåæđħŋ¡¿·¬]/g, '')
-    if (kept(early) !== kept(texts.join(''))) expect.fail(`changed: ${about()}`)
-  }
-  expect.assertions(0)
-})
+      const texts = events.map((letters) => letters.map(({ char }) => char).join(''))
+      const about = () => `seed ${seed}, case ${n}: ${JSON.stringify({ secrets, texts })}`
+      const seen = shown(secrets, texts)
+      if (seen.join('\0') !== events.map(expected).join('\0'))
+        expect(seen, about()).toEqual(events.map(expected))
+      // Given as soon as it may be, the first letters of one may show at the end of an event, but never all of it.
+      const early = shown(secrets, texts, true).join('')
+      const letters = early.replaceAll(/[\r\n]/g, '')
+      if (own.some((form) => letters.includes(form))) expect.fail(`leaked: ${about()}`)
+      const kept = (text: string) => text.replaceAll(/[^øåæđħŋ¡¿·¬]/g, '')
+      if (kept(early) !== kept(texts.join(''))) expect.fail(`changed: ${about()}`)
+    }
+    expect.assertions(0)
+  },
+)
 
 function expected(letters: Letter[]): string {
   let text = ''

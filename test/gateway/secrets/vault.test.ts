@@ -17,7 +17,9 @@ test('a secret comes out as it went in, and rests as nothing like it', async () 
   await vault.put('shop', 'TOKEN', value)
   const [again] = await store.secretsOf('app:shop')
   expect(again!.sealed).not.toEqual(kept!.sealed) // the same value, another nonce
-  expect(await vault.list('shop')).toEqual([{ name: 'TOKEN', createdAt: kept!.createdAt, updatedAt: again!.updatedAt }])
+  expect(await vault.list('shop')).toEqual([
+    { name: 'TOKEN', createdAt: kept!.createdAt, updatedAt: again!.updatedAt },
+  ])
 })
 
 test('what came with a deployment goes over what the app keeps', async () => {
@@ -28,10 +30,9 @@ test('what came with a deployment goes over what the app keeps', async () => {
   await vault.put('blog', 'C', Buffer.from('of another'))
   for (const secret of vault.sealFor('d1', new Map([['B', Buffer.from('given')]])).secrets!)
     await store.putSecret('deployment:d1', secret)
-  expect([...(await vault.open(shop))].map(([name, text]) => `${name}: ${text.toString()}`)).toEqual([
-    'A: of the app',
-    'B: given',
-  ])
+  expect(
+    [...(await vault.open(shop))].map(([name, text]) => `${name}: ${text.toString()}`),
+  ).toEqual(['A: of the app', 'B: given'])
 })
 
 test('a wrong key is told apart from damage, and neither shows a value', async () => {
@@ -47,7 +48,9 @@ test('a wrong key is told apart from damage, and neither shows a value', async (
   damaged[20]! ^= 1
   for (const sealed of [damaged, damaged.subarray(0, 5)]) {
     await store.putSecret('app:shop', { ...kept!, sealed })
-    await expect(vault.open(shop)).rejects.toMatchObject({ message: expect.stringContaining('damaged') })
+    await expect(vault.open(shop)).rejects.toMatchObject({
+      message: expect.stringContaining('damaged'),
+    })
   }
 })
 
@@ -59,13 +62,18 @@ test('a sealed value opens under no other name and for no other app', async () =
   await store.putSecret('app:shop', { ...kept!, name: 'OTHER' })
   await store.putSecret('app:blog', kept!)
   for (const deployment of [shop, { id: 'd2', app: 'blog' }])
-    await expect(vault.open(deployment)).rejects.toMatchObject({ message: expect.stringContaining('damaged') })
+    await expect(vault.open(deployment)).rejects.toMatchObject({
+      message: expect.stringContaining('damaged'),
+    })
 })
 
 test('without a key nothing is kept or listed, and builds without secrets go on', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, null)
-  const refused = { code: 'secrets-unavailable', message: expect.stringContaining('TARMAC_SECRETS_KEY') }
+  const refused = {
+    code: 'secrets-unavailable',
+    message: expect.stringContaining('TARMAC_SECRETS_KEY'),
+  }
   await expect(vault.put('shop', 'TOKEN', value)).rejects.toMatchObject(refused)
   await expect(vault.list('shop')).rejects.toMatchObject(refused)
   await expect(vault.remove('shop', 'TOKEN')).rejects.toMatchObject(refused)
@@ -79,11 +87,18 @@ test('without a key nothing is kept or listed, and builds without secrets go on'
 test('names, sizes and numbers have limits', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, key)
-  const refused = (detail: string) => ({ code: 'secret-invalid', message: expect.stringContaining(detail) })
+  const refused = (detail: string) => ({
+    code: 'secret-invalid',
+    message: expect.stringContaining(detail),
+  })
   for (const name of ['', '1A', 'A B', 'A/B', 'RAILPACK_START_CMD', 'A'.repeat(129)])
-    await expect(vault.put('shop', name, value)).rejects.toMatchObject(refused('beginning with a letter'))
+    await expect(vault.put('shop', name, value)).rejects.toMatchObject(
+      refused('beginning with a letter'),
+    )
   await expect(vault.put('shop', 'A', Buffer.alloc(0))).rejects.toMatchObject(refused('empty'))
-  await expect(vault.put('shop', 'A', Buffer.alloc(65_537))).rejects.toMatchObject(refused('at most 64 KiB'))
+  await expect(vault.put('shop', 'A', Buffer.alloc(65_537))).rejects.toMatchObject(
+    refused('at most 64 KiB'),
+  )
   await vault.put('shop', 'A', Buffer.alloc(65_536))
   await vault.put('shop', 'A', Buffer.alloc(65_535))
   await vault.put('shop', 'npm.rc-1', Buffer.alloc(1))

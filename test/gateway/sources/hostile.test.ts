@@ -25,14 +25,23 @@ function* pieces(bytes: Buffer, length = 60_001) {
 }
 const receive = (bytes: Buffer, length?: number) =>
   sources.receive(Readable.from(pieces(bytes, length)), { signal: AbortSignal.timeout(60_000) })
-const left = async () => [...(await readdir(join(dir, 'spool'))), ...(await readdir(join(dir, 'trees')))]
+const left = async () => [
+  ...(await readdir(join(dir, 'spool'))),
+  ...(await readdir(join(dir, 'trees'))),
+]
 
-test.each(hostile)('%s is refused as %s, and leaves nothing', { timeout: 60_000 }, async (_, code, bytes) => {
-  const problem = await receive(typeof bytes === 'function' ? bytes() : bytes).catch((error: unknown) => error)
-  expect(problem).toBeInstanceOf(Problem)
-  expect((problem as Problem).code, (problem as Problem).message).toBe(code)
-  expect(await left()).toEqual([])
-})
+test.each(hostile)(
+  '%s is refused as %s, and leaves nothing',
+  { timeout: 60_000 },
+  async (_, code, bytes) => {
+    const problem = await receive(typeof bytes === 'function' ? bytes() : bytes).catch(
+      (error: unknown) => error,
+    )
+    expect(problem).toBeInstanceOf(Problem)
+    expect((problem as Problem).code, (problem as Problem).message).toBe(code)
+    expect(await left()).toEqual([])
+  },
+)
 
 test('a refusal names the entry, in a form that a terminal can show', async () => {
   const bytes = hostile.find(([what]) => what === 'an escape in a name')![2] as Buffer

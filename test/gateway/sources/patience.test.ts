@@ -66,7 +66,9 @@ test('a bad archive is refused at once, also while the sender is silent', async 
   await using sources = await open({ idleMs: 20_000 })
   const body = new PassThrough()
   body.write(file('../a'))
-  await expect(sources.receive(body, { signal: AbortSignal.timeout(10_000) })).rejects.toMatchObject({
+  await expect(
+    sources.receive(body, { signal: AbortSignal.timeout(10_000) }),
+  ).rejects.toMatchObject({
     code: 'archive-path-escape',
   })
 })

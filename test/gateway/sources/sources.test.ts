@@ -41,7 +41,8 @@ const signal = AbortSignal.timeout(60_000)
 const receive = (bytes: Buffer, contentDigest?: string) =>
   sources.receive(Readable.from([bytes], { objectMode: false }), { contentDigest, signal })
 const left = async (of = 'spool') => readdir(join(dir, 'data', of))
-const base64 = (algorithm: string, data: Buffer) => createHash(algorithm).update(data).digest('base64')
+const base64 = (algorithm: string, data: Buffer) =>
+  createHash(algorithm).update(data).digest('base64')
 /** A body that stops in the middle. */
 const begun = () => {
   const body = new PassThrough()
@@ -54,7 +55,8 @@ const refusal = async (work: Promise<unknown>): Promise<Problem> => {
   expect(await left()).toEqual([])
   return problem as Problem
 }
-const pack = (...args: string[]): Buffer => execFileSync('tar', ['-c', '-C', source, ...args], { maxBuffer: 2 ** 28 })
+const pack = (...args: string[]): Buffer =>
+  execFileSync('tar', ['-c', '-C', source, ...args], { maxBuffer: 2 ** 28 })
 
 /** A tree with something of everything that a source may hold. */
 async function fillSource(): Promise<void> {
@@ -79,7 +81,10 @@ test.each<[string, () => Buffer]>([
   ['GNU tar, gzip', () => pack('-z', '.')],
   ['GNU tar, zstd', () => zstdCompressSync(pack('.'))],
   ['GNU tar, pax', () => pack('--format=pax', '.')],
-  ['GNU tar, other times and owners', () => pack('--format=pax', '--owner=nobody:65534', '--mtime=2001-02-03', '.')],
+  [
+    'GNU tar, other times and owners',
+    () => pack('--format=pax', '--owner=nobody:65534', '--mtime=2001-02-03', '.'),
+  ],
   [
     'GNU tar, other order',
     () => pack('same.js', 'run.sh', 'größe – 大きさ.txt', 'empty', 'deep', 'index.js', 'big.bin'),
@@ -138,7 +143,9 @@ test('a source that is too large to wait in memory is kept as it came', async ()
     await mkdir(join(source, name, '..'), { recursive: true })
     await writeFile(join(source, name), randomBytes(1_000_000))
   }
-  const { digest } = await receive(execFileSync('tar', ['-cC', source, '.'], { maxBuffer: 20_000_000 }))
+  const { digest } = await receive(
+    execFileSync('tar', ['-cC', source, '.'], { maxBuffer: 20_000_000 }),
+  )
   const { root } = await sources.tree(digest)
   for (const name of names) {
     expect((await readFile(join(root, name))).equals(await readFile(join(source, name)))).toBe(true)
@@ -154,7 +161,9 @@ test.each([
   await writeFile(join(source, 'small'), 'small')
   const whole = compress(pack('--blocking-factor=1', '.'))
   for (let part = 1; part < 16; part++) {
-    const problem = await refusal(receive(whole.subarray(0, Math.floor((whole.length * part) / 16))))
+    const problem = await refusal(
+      receive(whole.subarray(0, Math.floor((whole.length * part) / 16))),
+    )
     expect(['archive-truncated', 'archive-corrupt']).toContain(problem.code)
     expect(await left('trees')).toEqual([])
   }
@@ -164,7 +173,9 @@ test('a body with the right digest is taken, with the wrong one refused', async 
   const body = tar(file('a'))
   await receive(body, `sha-256=:${base64('sha256', body)}:`)
   await receive(body, `md5=:AAAA:, sha-512=:${base64('sha512', body)}:`)
-  expect((await refusal(receive(body, `sha-256=:${base64('sha256', file('a'))}:`))).code).toBe('digest-mismatch')
+  expect((await refusal(receive(body, `sha-256=:${base64('sha256', file('a'))}:`))).code).toBe(
+    'digest-mismatch',
+  )
   expect((await refusal(receive(body, `md5=:AAAA:`))).code).toBe('digest-unsupported')
   expect((await refusal(receive(body, 'sha-256=no'))).code).toBe('digest-unsupported')
 })
@@ -177,7 +188,9 @@ test('a sender who falls silent, hangs up or is stopped leaves nothing', async (
   setTimeout(() => broken.destroy(new Error('ECONNRESET')), 20)
   expect((await refusal(sources.receive(broken, { signal }))).code).toBe('archive-truncated')
 
-  expect((await refusal(sources.receive(begun(), { signal: AbortSignal.timeout(20) }))).code).toBe('archive-truncated')
+  expect((await refusal(sources.receive(begun(), { signal: AbortSignal.timeout(20) }))).code).toBe(
+    'archive-truncated',
+  )
 
   const stopped = sources.receive(begun(), { signal })
   stopped.catch(() => {})
@@ -194,13 +207,18 @@ test('a refusal leaves the body open, so that an answer can be sent', async () =
 })
 
 test('an upload is refused at its limit, while it is sent', async () => {
-  await using small = await Sources.open({ dir: join(dir, 'data'), limits: { uploadBytes: 2 ** 20 } })
+  await using small = await Sources.open({
+    dir: join(dir, 'data'),
+    limits: { uploadBytes: 2 ** 20 },
+  })
   let sent = 0
   const endless = function* () {
     yield file('a', Buffer.alloc(2 ** 22)).subarray(0, 512)
     for (; sent < 2 ** 26; sent += 2 ** 16) yield Buffer.alloc(2 ** 16)
   }
-  expect((await refusal(small.receive(Readable.from(endless()), { signal }))).code).toBe('archive-too-large')
+  expect((await refusal(small.receive(Readable.from(endless()), { signal }))).code).toBe(
+    'archive-too-large',
+  )
   expect(sent).toBeLessThan(2 ** 22)
 })
 
@@ -226,42 +244,58 @@ test('what an earlier life left is swept; trees in use and uploads at work are n
   await expect(later.tree(digest)).rejects.toMatchObject({ code: 'internal' })
 })
 
-test('archives with damaged bytes are refused, or read as GNU tar reads them', { timeout: 60_000 }, async () => {
-  await writeFile(join(source, 'a'), 'a'.repeat(600))
-  await mkdir(join(source, 'd'))
-  await writeFile(join(source, 'd', 'n'.repeat(150)), 'b')
-  await symlink('a', join(source, 'l'))
-  const roll = dice(7)
-  const outcomes = { refused: 0, taken: 0 }
-  for (const format of ['gnu', 'pax', 'ustar', 'v7']) {
-    const names = format === 'gnu' || format === 'pax' ? ['.'] : ['a', 'l']
-    const whole = pack('--blocking-factor=1', `--format=${format}`, '--mtime=@1', '--owner=0', '--sort=name', ...names)
-    for (let i = 0; i < 80; i++) {
-      const bytes = Buffer.from(whole)
-      for (let n = roll(3); n >= 0; n--) bytes[roll(bytes.length)] = roll(2) ? roll(256) : 0x30 + roll(10)
-      resum(bytes)
-      const taken = await receive(bytes).catch((error: unknown) => error as Problem)
-      if (taken instanceof Problem) {
-        expect(taken.code).toMatch(/^archive-/)
-        outcomes.refused++
-        continue
+test(
+  'archives with damaged bytes are refused, or read as GNU tar reads them',
+  { timeout: 60_000 },
+  async () => {
+    await writeFile(join(source, 'a'), 'a'.repeat(600))
+    await mkdir(join(source, 'd'))
+    await writeFile(join(source, 'd', 'n'.repeat(150)), 'b')
+    await symlink('a', join(source, 'l'))
+    const roll = dice(7)
+    const outcomes = { refused: 0, taken: 0 }
+    for (const format of ['gnu', 'pax', 'ustar', 'v7']) {
+      const names = format === 'gnu' || format === 'pax' ? ['.'] : ['a', 'l']
+      const whole = pack(
+        '--blocking-factor=1',
+        `--format=${format}`,
+        '--mtime=@1',
+        '--owner=0',
+        '--sort=name',
+        ...names,
+      )
+      for (let i = 0; i < 80; i++) {
+        const bytes = Buffer.from(whole)
+        for (let n = roll(3); n >= 0; n--)
+          bytes[roll(bytes.length)] = roll(2) ? roll(256) : 0x30 + roll(10)
+        resum(bytes)
+        const taken = await receive(bytes).catch((error: unknown) => error as Problem)
+        if (taken instanceof Problem) {
+          expect(taken.code).toMatch(/^archive-/)
+          outcomes.refused++
+          continue
+        }
+        outcomes.taken++
+        const { root, entries } = await sources.tree(taken.digest)
+        const theirs = join(dir, `theirs-${format}-${i}`)
+        await mkdir(theirs)
+        spawnSync('tar', ['-xm', '--no-same-owner', '-C', theirs], { input: bytes }) // it complains of times and owners
+        for (const path of await readdir(theirs, { recursive: true }))
+          expect(entries.map((entry) => entry.path)).toContain(path)
+        for (const entry of entries)
+          if (entry.type === 'file')
+            expect(
+              (await readFile(join(theirs, entry.path))).equals(
+                await readFile(join(root, entry.path)),
+              ),
+            ).toBe(true)
       }
-      outcomes.taken++
-      const { root, entries } = await sources.tree(taken.digest)
-      const theirs = join(dir, `theirs-${format}-${i}`)
-      await mkdir(theirs)
-      spawnSync('tar', ['-xm', '--no-same-owner', '-C', theirs], { input: bytes }) // it complains of times and owners
-      for (const path of await readdir(theirs, { recursive: true }))
-        expect(entries.map((entry) => entry.path)).toContain(path)
-      for (const entry of entries)
-        if (entry.type === 'file')
-          expect((await readFile(join(theirs, entry.path))).equals(await readFile(join(root, entry.path)))).toBe(true)
     }
-  }
-  expect(outcomes.refused).toBeGreaterThan(100)
-  expect(outcomes.taken).toBeGreaterThan(10)
-  await expect.poll(() => left()).toEqual([]) // of a tree that is kept already, the second one goes in its own time
-})
+    expect(outcomes.refused).toBeGreaterThan(100)
+    expect(outcomes.taken).toBeGreaterThan(10)
+    await expect.poll(() => left()).toEqual([]) // of a tree that is kept already, the second one goes in its own time
+  },
+)
 
 /** Puts right the checksums of what looks like headers, so that damage gets behind them. */
 function resum(bytes: Buffer): void {

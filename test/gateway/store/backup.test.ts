@@ -40,7 +40,10 @@ test('a backup made while another process writes is whole, holds all that was ac
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let acknowledged = 0
-  writer.stdout.on('data', (text: Buffer) => (acknowledged = Number(text.toString().trim().split('\n').at(-1))))
+  writer.stdout.on(
+    'data',
+    (text: Buffer) => (acknowledged = Number(text.toString().trim().split('\n').at(-1))),
+  )
   const copies: { file: string; acknowledged: number }[] = []
   while (copies.length < 3) {
     await once(writer.stdout, 'data')
@@ -92,14 +95,22 @@ test('a damaged database is restored over too, and kept aside as it was', async 
 
 test.each<[string, (file: string, dir: string) => unknown, string]>([
   ['no file', (file) => `${file}-other`, 'There is no file'],
-  ['a file of another kind', (file) => writeFileSync(file, 'hello'.repeat(999)), 'is damaged (file is not a database)'],
+  [
+    'a file of another kind',
+    (file) => writeFileSync(file, 'hello'.repeat(999)),
+    'is damaged (file is not a database)',
+  ],
   ['an empty file', (file) => writeFileSync(file, ''), 'is damaged (it is empty)'],
   [
     'the database of another program',
     (file) => alter(file, 'DROP TABLE events; PRAGMA user_version = 0'),
     'another program',
   ],
-  ['a backup of a newer gateway', (file) => alter(file, 'PRAGMA user_version = 99'), 'newer gateway'],
+  [
+    'a backup of a newer gateway',
+    (file) => alter(file, 'PRAGMA user_version = 99'),
+    'newer gateway',
+  ],
   ['a backup with damage inside', (file) => damage(file), 'is damaged'],
 ])('%s is not restored, and nothing changes', async (_, spoil, why) => {
   const file = join(newFolder(), 'copy.db')
@@ -118,7 +129,9 @@ test('the command backs up, restores, refuses while a gateway has the volume, an
   const dir = await volume('d1')
   const file = join(newFolder(), 'copy.db')
   const run = (...args: string[]) =>
-    promisify(execFile)(process.execPath, [join(gateway, 'main.ts'), ...args], { env: { TARMAC_DATA: dir } })
+    promisify(execFile)(process.execPath, [join(gateway, 'main.ts'), ...args], {
+      env: { TARMAC_DATA: dir },
+    })
   expect((await run('backup', file)).stdout).toBe(`The records of ${dir} are in ${file}.\n`)
   await expect(run('backup', file)).rejects.toMatchObject({
     code: 1,
@@ -136,7 +149,10 @@ test('the command backs up, restores, refuses while a gateway has the volume, an
     })
   }
   expect((await run('restore', file)).stdout).toContain('those that were there are in')
-  await expect(run('backup')).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('restore FILE') })
+  await expect(run('backup')).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('restore FILE'),
+  })
   expect(existsSync(`${file}.part`)).toBe(false)
 }, 60_000)
 

@@ -8,7 +8,11 @@ import type { SecretStore } from '../../../gateway/src/deployments/secret-store.
 import { leaseMs, type DeploymentStore } from '../../../gateway/src/deployments/store.ts'
 
 const options = DeploymentOptions.parse({})
-const asks = (lane: DeploymentOptions['lane'], more: Partial<DeploymentOptions> = {}) => ({ ...options, lane, ...more })
+const asks = (lane: DeploymentOptions['lane'], more: Partial<DeploymentOptions> = {}) => ({
+  ...options,
+  lane,
+  ...more,
+})
 const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
 const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
 const toMachines = [
@@ -39,7 +43,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
   describe('a store', () => {
     test('gives a new deployment its number, its state and its first event together', async () => {
       await using store = await make()
-      expect(await store.find('d1')).toMatchObject({ number: 1, state: 'pending', attempt: 0, source, endedAt: null })
+      expect(await store.find('d1')).toMatchObject({
+        number: 1,
+        state: 'pending',
+        attempt: 0,
+        source,
+        endedAt: null,
+      })
       expect(await store.eventsAfter('d1', 0, 10)).toMatchObject([
         { seq: 1, type: 'state', from: null, state: 'pending' },
       ])
@@ -49,9 +59,15 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = await make()
       await store.create({ id: 'other', app: 'blog', options, source })
       await store.create({ id: 'd2', app: 'shop', options, source })
-      expect(await store.find('d1')).toMatchObject({ state: 'superseded', problem: { code: 'superseded' } })
+      expect(await store.find('d1')).toMatchObject({
+        state: 'superseded',
+        problem: { code: 'superseded' },
+      })
       expect(await store.find('other')).toMatchObject({ state: 'pending' })
-      expect((await store.eventsAfter('d1', 1, 10))[0]).toMatchObject({ seq: 2, state: 'superseded' })
+      expect((await store.eventsAfter('d1', 1, 10))[0]).toMatchObject({
+        seq: 2,
+        state: 'superseded',
+      })
     })
 
     test('an app has at most one deployment at work', async () => {
@@ -74,9 +90,22 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await create('alice1', 'alice')
       await create('bob', 'bob')
       expect(await create('alice2', 'alice')).toMatchObject({ owner: 'alice', number: 4 })
-      expect(await store.find('alice1')).toMatchObject({ state: 'superseded', supersededBy: 'alice2' })
-      const claimed = [await store.claim(), await store.claim(), await store.claim(), await store.claim()]
-      expect(claimed.map((claim) => claim?.deployment.id)).toEqual(['all', 'bob', 'alice2', undefined])
+      expect(await store.find('alice1')).toMatchObject({
+        state: 'superseded',
+        supersededBy: 'alice2',
+      })
+      const claimed = [
+        await store.claim(),
+        await store.claim(),
+        await store.claim(),
+        await store.claim(),
+      ]
+      expect(claimed.map((claim) => claim?.deployment.id)).toEqual([
+        'all',
+        'bob',
+        'alice2',
+        undefined,
+      ])
       expect(claimed[0]!.deployment.owner).toBeNull()
     })
 
@@ -101,7 +130,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
     test('reject makes nothing while another of the lane has not ended, and names it', async () => {
       await using store = await make()
       const again = (more = {}) =>
-        store.create({ id: 'd2', app: 'shop', options: asks('reject', more), source, idempotencyKey: 'k' })
+        store.create({
+          id: 'd2',
+          app: 'shop',
+          options: asks('reject', more),
+          source,
+          idempotencyKey: 'k',
+        })
       await expect(again()).rejects.toMatchObject({
         code: 'lane-busy',
         status: 409,
@@ -110,7 +145,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d2')).toBeNull()
       const early = (idempotencyKey: string | null, more = {}) =>
         store.refuseBusyLane({ app: 'shop', options: asks('reject', more), idempotencyKey })
-      await expect(early('k')).rejects.toMatchObject({ code: 'lane-busy', facts: { deployment: 'd1' } })
+      await expect(early('k')).rejects.toMatchObject({
+        code: 'lane-busy',
+        facts: { deployment: 'd1' },
+      })
       await early(null, { owner: 'alice' })
       await store.requestCancel('d1', { by: null, why: null, abort: false })
       await early(null)
@@ -132,7 +170,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d1')).toMatchObject({ state: 'fetching', supersededBy: 'd3' })
       expect(await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')).toBe(false)
       await store.recover('The gateway was killed')
-      expect(await store.find('d1')).toMatchObject({ state: 'superseded', problem: { supersededBy: 'd3' } })
+      expect(await store.find('d1')).toMatchObject({
+        state: 'superseded',
+        problem: { supersededBy: 'd3' },
+      })
       const holder = { id: 'd3', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
       await store.amend(holder, { rollout: 'about to' })
@@ -144,9 +185,11 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = await make()
       const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
-      expect(await store.requestCancel('d1', { by: 'ada', why: null, abort: false })).toMatchObject({
-        state: 'deploying',
-      })
+      expect(await store.requestCancel('d1', { by: 'ada', why: null, abort: false })).toMatchObject(
+        {
+          state: 'deploying',
+        },
+      )
       expect(await store.advance(holder, 'deploying', 'cancelled')).toBe(true)
       await store.create({ id: 'd2', app: 'shop', options, source, image })
       await store.claim()
@@ -156,10 +199,18 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     test('what only builds takes no deploy’s place', async () => {
       await using store = await make()
-      await store.create({ id: 'd2', app: 'shop', options: asks('latest', { deploy: false }), source })
+      await store.create({
+        id: 'd2',
+        app: 'shop',
+        options: asks('latest', { deploy: false }),
+        source,
+      })
       expect((await store.find('d1'))!.state).toBe('pending')
       await store.create({ id: 'd3', app: 'shop', options: asks('latest'), source })
-      expect([(await store.find('d1'))!.state, (await store.find('d2'))!.state]).toEqual(['superseded', 'superseded'])
+      expect([(await store.find('d1'))!.state, (await store.find('d2'))!.state]).toEqual([
+        'superseded',
+        'superseded',
+      ])
     })
 
     test('what has waited too long ends with its limit, counted from when it last came into the queue', async () => {
@@ -187,13 +238,17 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       for (let claim; (claim = await store.claim(all));) claims.push(claim)
       return claims
     }
-    const idsOf = (claims: { deployment: { id: string } }[]) => claims.map(({ deployment }) => deployment.id)
+    const idsOf = (claims: { deployment: { id: string } }[]) =>
+      claims.map(({ deployment }) => deployment.id)
 
     test('what was at work when the gateway died is taken up one at a time, before all others, until it has left its state', async () => {
       await using store = open()
       await starts(store)
       for (const id of ['a', 'b', 'c']) await store.create({ id, app: id, options, source })
-      const [a, b] = (await claimAll(store)).map(({ epoch, deployment }) => ({ id: deployment.id, epoch }))
+      const [a, b] = (await claimAll(store)).map(({ epoch, deployment }) => ({
+        id: deployment.id,
+        epoch,
+      }))
       await store.advance(a!, 'fetching', 'analyzing')
       await store.advance(b!, 'fetching', 'build_failed', { problem })
       await starts(store)
@@ -201,7 +256,11 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const first = await claimAll(store)
       expect(first).toMatchObject([{ deployment: { id: 'a' }, suspect: true }])
       await store.publishQueuePositions(all)
-      expect((await store.eventsAfter('d', 1, 9))[0]).toMatchObject({ type: 'waiting', for: 'recovery', place: 2 })
+      expect((await store.eventsAfter('d', 1, 9))[0]).toMatchObject({
+        type: 'waiting',
+        for: 'recovery',
+        place: 2,
+      })
       const holder = { id: 'a', epoch: first[0]!.epoch }
       await store.advance(holder, 'fetching', 'analyzing')
       expect(await claimAll(store)).toEqual([])
@@ -227,14 +286,22 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         trials.push(idsOf(claims))
         const good = claims.find(({ deployment }) => deployment.id === 'good')
         if (!good) continue // and the gateway dies
-        await store.advance({ id: 'good', epoch: good.epoch }, 'fetching', 'build_failed', { problem })
+        await store.advance({ id: 'good', epoch: good.epoch }, 'fetching', 'build_failed', {
+          problem,
+        })
         trials.push(idsOf(await claimAll(store)))
       }
       expect(trials.flat().filter((id) => id === 'bad')).toHaveLength(3)
       expect(trials.every((trial) => trial.length <= 1)).toBe(true)
       const { state, problem: end } = (await store.find('bad'))!
       expect(state).toBe('build_failed')
-      expect(end).toMatchObject({ code: 'gateway-died', fault: 'ours', retry: false, state: 'fetching', deaths: 3 })
+      expect(end).toMatchObject({
+        code: 'gateway-died',
+        fault: 'ours',
+        retry: false,
+        state: 'fetching',
+        deaths: 3,
+      })
       expect((await store.find('good'))!.problem).toMatchObject({ code: 'build-failed' })
     })
 
@@ -252,7 +319,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d1')).toMatchObject({ state: 'pending' })
       await store.claim()
       await starts(store)
-      expect(await store.find('d1')).toMatchObject({ state: 'build_failed', problem: { deaths: 3 } })
+      expect(await store.find('d1')).toMatchObject({
+        state: 'build_failed',
+        problem: { deaths: 3 },
+      })
     })
 
     test('a new boot of the machine counts against nothing, but what was at work is tried one at a time', async () => {
@@ -291,24 +361,38 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await starts(store)
       for (const id of ['a', 'b']) await store.create({ id, app: id, options, source, image })
       for (const { deployment, epoch } of await claimAll(store))
-        await store.amend({ id: deployment.id, epoch }, { rollout: { of: deployment.id }, machines: [machine] })
+        await store.amend(
+          { id: deployment.id, epoch },
+          { rollout: { of: deployment.id }, machines: [machine] },
+        )
       expect(await starts(store)).toEqual([])
       const log = await store.eventsAfter('a', 0, 99)
       expect(log.at(-2)).toMatchObject({ type: 'gap' })
       const [first] = [await store.claim(null), await store.claim(null)]
-      expect(first).toMatchObject({ deployment: { id: 'a', state: 'deploying' }, rollout: { of: 'a' }, suspect: true })
+      expect(first).toMatchObject({
+        deployment: { id: 'a', state: 'deploying' },
+        rollout: { of: 'a' },
+        suspect: true,
+      })
       for (let deaths = 1; deaths <= 3; deaths++) {
         await starts(store)
         const claim = await store.claim(null)
         if (deaths > 1) continue
         expect(claim).toMatchObject({ deployment: { id: 'b' } }) // the one that is less suspected
         await store.advance({ id: 'b', epoch: claim!.epoch }, 'deploying', 'verifying')
-        await store.advance({ id: 'b', epoch: claim!.epoch }, 'verifying', 'deploy_failed', { problem })
+        await store.advance({ id: 'b', epoch: claim!.epoch }, 'verifying', 'deploy_failed', {
+          problem,
+        })
         await store.claim(null)
       }
       const { state, problem: end } = (await store.find('a'))!
       expect(state).toBe('deploy_failed')
-      expect(end).toMatchObject({ code: 'gateway-died', state: 'deploying', deaths: 3, machines: [{ id: 'm1' }] })
+      expect(end).toMatchObject({
+        code: 'gateway-died',
+        state: 'deploying',
+        deaths: 3,
+        machines: [{ id: 'm1' }],
+      })
       expect(end!.detail).toContain('m1')
       expect(end!.detail).toContain('fly machine list --app a')
       await store.create({ id: 'next', app: 'a', options, source, image })
@@ -330,18 +414,30 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = open()
       const make = (id: string) =>
         store.rollouts.create(
-          { id, source: { image: 'r/shop:1' }, targets: [], parallel: 2, stopAfter: 1, build: null },
+          {
+            id,
+            source: { image: 'r/shop:1' },
+            targets: [],
+            parallel: 2,
+            stopAfter: 1,
+            build: null,
+          },
           { asked: id, idempotencyKey: null },
         )
       await starts(store)
       for (const id of ['bad', 'good']) await make(id)
-      expect([await store.rollouts.begin('bad'), await store.rollouts.begin('good')]).toEqual([true, true])
+      expect([await store.rollouts.begin('bad'), await store.rollouts.begin('good')]).toEqual([
+        true,
+        true,
+      ])
       await store.create({ id: 'd1', app: 'shop', options, source })
       const claim = (await store.claim(all))!
       await starts(store) // three at work: it counts against none
       expect(await store.rollouts.begin('bad')).toBe(false) // suspected deployments come first
       expect(await store.claim(all)).toMatchObject({ deployment: { id: 'd1' }, suspect: true })
-      await store.advance({ id: 'd1', epoch: claim.epoch + 2 }, 'fetching', 'build_failed', { problem })
+      await store.advance({ id: 'd1', epoch: claim.epoch + 2 }, 'fetching', 'build_failed', {
+        problem,
+      })
       await store.create({ id: 'd2', app: 'shop', options, source })
       for (let deaths = 0; deaths < 3; deaths++) {
         expect(await store.rollouts.begin('bad')).toBe(true)
@@ -349,7 +445,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         expect(await store.claim(all)).toBeNull()
         await starts(store)
       }
-      expect((await store.rollouts.find('bad'))!.problem).toMatchObject({ code: 'gateway-died', deaths: 3 })
+      expect((await store.rollouts.find('bad'))!.problem).toMatchObject({
+        code: 'gateway-died',
+        deaths: 3,
+      })
       await store.rollouts.end('bad')
       expect(await store.rollouts.begin('good')).toBe(true)
       expect(await store.claim(all)).toBeNull()
@@ -386,7 +485,8 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const ids = []
       for (let claim; (claim = await store.claim(limits));) ids.push(claim.deployment.id)
       expect(ids).toEqual(['o1', 'single', 'o2'])
-      const told = async (id: string) => (await store.eventsAfter(id, 1, 9)).filter(({ type }) => type === 'waiting')
+      const told = async (id: string) =>
+        (await store.eventsAfter(id, 1, 9)).filter(({ type }) => type === 'waiting')
       for (let times = 0; times < 3; times++) await store.publishQueuePositions(limits)
       expect(await told('o3')).toMatchObject([{ for: 'app', place: 1, behind: null }])
       expect(await told('o4')).toMatchObject([{ for: 'app', place: 2 }])
@@ -402,20 +502,38 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
     test('whatever comes in whatever order, lanes, limits and order hold (random, with a seed)', async () => {
       const seed = Date.now() % 1e9
       let random = seed
-      const below = (n: number) => Math.floor(((random = (random * 48_271) % 2_147_483_647) / 2_147_483_647) * n)
+      const below = (n: number) =>
+        Math.floor(((random = (random * 48_271) % 2_147_483_647) / 2_147_483_647) * n)
       const pick = <T>(all: readonly T[]) => all[below(all.length)]!
       const limits = { builds: 2, appBuilds: 1, deploys: 2 }
-      const way = ['fetching', 'analyzing', 'building', 'pushing', 'deploying', 'verifying', 'live'] as const
+      const way = [
+        'fetching',
+        'analyzing',
+        'building',
+        'pushing',
+        'deploying',
+        'verifying',
+        'live',
+      ] as const
       const problem = new Problem('build-failed', 'no').body()
       await using store = open()
       const holders = new Map<string, number>()
-      const all = async () => Promise.all(Array.from({ length: made }, async (_, n) => (await store.find(`d${n}`))!))
+      const all = async () =>
+        Promise.all(Array.from({ length: made }, async (_, n) => (await store.find(`d${n}`))!))
       let made = 0
       for (let step = 0; step < 600; step++) {
         const what = below(10)
         if (what < 3) {
-          const asked = asks(pick(lanePolicies), { owner: pick([null, 'alice', 'bob', 'eve']), deploy: below(5) > 0 })
-          const fresh = { app: pick(['a', 'b', 'c']), options: asked, source, image: below(4) ? null : image }
+          const asked = asks(pick(lanePolicies), {
+            owner: pick([null, 'alice', 'bob', 'eve']),
+            deploy: below(5) > 0,
+          })
+          const fresh = {
+            app: pick(['a', 'b', 'c']),
+            options: asked,
+            source,
+            image: below(4) ? null : image,
+          }
           await store.create({ id: `d${made}`, ...fresh }).then(
             () => made++,
             (error: unknown) => expect(error).toMatchObject({ code: 'lane-busy' }),
@@ -425,11 +543,15 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
           if (claim) holders.set(claim.deployment.id, claim.epoch)
         } else if (below(40) === 0) {
           holders.clear()
-          for (const { deployment, epoch } of await store.recover('killed')) holders.set(deployment.id, epoch)
+          for (const { deployment, epoch } of await store.recover('killed'))
+            holders.set(deployment.id, epoch)
         } else if (holders.size > 0) {
           const [id, epoch] = pick([...holders])
           const { state, options } = (await store.find(id))!
-          const to = state === 'pushing' && !options.deploy ? 'built' : way[way.indexOf(state as 'live') + 1]!
+          const to =
+            state === 'pushing' && !options.deploy
+              ? 'built'
+              : way[way.indexOf(state as 'live') + 1]!
           const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
           const fails = below(8) === 0 || !(await store.advance({ id, epoch }, state, to))
           if (fails) await store.advance({ id, epoch }, state, failed, { problem })
@@ -443,7 +565,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         expect([lanes.length, seed]).toEqual([new Set(lanes).size, seed])
         expect([building.length <= limits.builds, seed]).toEqual([true, seed])
         for (const app of ['a', 'b', 'c'])
-          expect([building.filter((one) => one.app === app).length <= limits.appBuilds, seed]).toEqual([true, seed])
+          expect([
+            building.filter((one) => one.app === app).length <= limits.appBuilds,
+            seed,
+          ]).toEqual([true, seed])
       }
       // What nobody cancelled and no newer one replaced has had its way, in order.
       const records = await all()
@@ -456,22 +581,35 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     test('an app’s settings lie under the options of its deployments, and a retry has what it had', async () => {
       await using store = open()
-      await store.changeAppSettings('shop', { lane: 'fifo', region: 'fra', env: { A: '1', B: '2' } })
+      await store.changeAppSettings('shop', {
+        lane: 'fifo',
+        region: 'fra',
+        env: { A: '1', B: '2' },
+      })
       await store.changeAppSettings('shop', { env: { A: null, C: '3' }, region: null })
       expect(await store.appSettings('shop')).toEqual({ lane: 'fifo', env: { B: '2', C: '3' } })
       expect(await store.appSettings('blog')).toEqual({})
       const own = { ...options, env: { C: 'mine' } }
-      const ask = (id: string) => store.create({ id, app: 'shop', options: own, source, idempotencyKey: 'k' })
+      const ask = (id: string) =>
+        store.create({ id, app: 'shop', options: own, source, idempotencyKey: 'k' })
       const made = await ask('d1')
       expect(made.options).toMatchObject({ lane: 'fifo', region: null, env: { B: '2', C: 'mine' } })
       await store.changeAppSettings('shop', { lane: 'reject', env: { D: '4' } })
       expect(await ask('d2')).toMatchObject({ id: 'd1' })
-      const again = await store.create({ id: 'd3', app: 'shop', options: made.options, source, resolved: true })
+      const again = await store.create({
+        id: 'd3',
+        app: 'shop',
+        options: made.options,
+        source,
+        resolved: true,
+      })
       expect(again.options).toEqual(made.options)
       await expect(store.changeAppSettings('shop', { lane: 'sometimes' })).rejects.toMatchObject({
         code: 'option-invalid',
       })
-      await expect(store.changeAppSettings('shop', { lanes: null })).rejects.toMatchObject({ code: 'option-unknown' })
+      await expect(store.changeAppSettings('shop', { lanes: null })).rejects.toMatchObject({
+        code: 'option-unknown',
+      })
     })
 
     test('a move happens with its event, or not at all', async () => {
@@ -479,17 +617,28 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const { epoch } = (await store.claim())!
       const holder = { id: 'd1', epoch }
       expect(await store.advance(holder, 'building', 'pushing')).toBe(false)
-      expect(await store.advance({ id: 'd1', epoch: epoch - 1 }, 'fetching', 'analyzing')).toBe(false)
-      await expect(store.advance(holder, 'fetching', 'live')).rejects.toThrow('cannot go from fetching to live')
+      expect(await store.advance({ id: 'd1', epoch: epoch - 1 }, 'fetching', 'analyzing')).toBe(
+        false,
+      )
+      await expect(store.advance(holder, 'fetching', 'live')).rejects.toThrow(
+        'cannot go from fetching to live',
+      )
       expect(await store.eventsAfter('d1', 0, 10)).toHaveLength(2)
       expect(await store.advance(holder, 'fetching', 'analyzing')).toBe(true)
-      expect((await store.eventsAfter('d1', 2, 10))[0]).toMatchObject({ seq: 3, from: 'fetching', state: 'analyzing' })
+      expect((await store.eventsAfter('d1', 2, 10))[0]).toMatchObject({
+        seq: 3,
+        from: 'fetching',
+        state: 'analyzing',
+      })
     })
 
     test('a log is numbered without gaps, and a former holder cannot write to it', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
-      const lines = Array.from({ length: 30 }, (_, n) => ({ type: 'note' as const, text: `line ${n}` }))
+      const lines = Array.from({ length: 30 }, (_, n) => ({
+        type: 'note' as const,
+        text: `line ${n}`,
+      }))
       await store.append({ id: 'd1', epoch }, lines.slice(0, 20))
       await store.append({ id: 'd1', epoch }, lines.slice(20))
       expect((await store.eventsAfter('d1', 0, 100)).map((event) => event.seq)).toEqual(
@@ -516,7 +665,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       for (const [from, to] of toMachines) expect(await store.advance(next, from, to)).toBe(true)
       await store.amend(next, { rollout: { machines: ['m1'] } })
       const [left] = await store.recover('The gateway was killed')
-      expect(left).toMatchObject({ deployment: { state: 'deploying' }, rollout: { machines: ['m1'] } })
+      expect(left).toMatchObject({
+        deployment: { state: 'deploying' },
+        rollout: { machines: ['m1'] },
+      })
       expect(left!.epoch).toBeGreaterThan(again.epoch)
       expect(holder.epoch).toBeLessThan(again.epoch)
     })
@@ -538,7 +690,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         const { epoch } = (await store.claim())!
         await store.advance({ id, epoch }, 'fetching', 'analyzing')
         await store.advance({ id, epoch }, 'analyzing', 'building')
-        await store.advance({ id, epoch }, 'building', 'built', { image, build: { key, validUntil } })
+        await store.advance({ id, epoch }, 'building', 'built', {
+          image,
+          build: { key, validUntil },
+        })
       }
       await build('d1', 'shop', 'k', null)
       await build('d2', 'shop', 'k', '2999-01-01T00:00:00.000Z')
@@ -590,17 +745,25 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const stop = new AbortController()
       setTimeout(() => stop.abort(), 10)
       for await (const event of follow(store, 'd1', 0, stop.signal)) expect(event.seq).toBe(1)
-      await expect(follow(store, 'nobody', 0, never).next()).rejects.toMatchObject({ code: 'deployment-not-found' })
+      await expect(follow(store, 'nobody', 0, never).next()).rejects.toMatchObject({
+        code: 'deployment-not-found',
+      })
     })
 
     test('keeps secrets by owner and name, in order, the last value of each', async () => {
       await using store = open()
-      const secret = (name: string, byte: number) => ({ name, keyId: 'k1', sealed: new Uint8Array([byte]) })
+      const secret = (name: string, byte: number) => ({
+        name,
+        keyId: 'k1',
+        sealed: new Uint8Array([byte]),
+      })
       const first = await store.putSecret('app:shop', secret('B', 1))
       expect(first).toEqual({ name: 'B', createdAt: first.updatedAt, updatedAt: first.updatedAt })
       await store.putSecret('app:shop', secret('A', 2))
       await store.putSecret('app:blog', secret('A', 3))
-      expect(await store.putSecret('app:shop', secret('B', 4))).toMatchObject({ createdAt: first.createdAt })
+      expect(await store.putSecret('app:shop', secret('B', 4))).toMatchObject({
+        createdAt: first.createdAt,
+      })
       expect(await store.secretsOf('app:shop')).toMatchObject([secret('A', 2), secret('B', 4)])
       expect(await store.removeSecret('app:shop', 'A')).toBe(true)
       expect(await store.removeSecret('app:shop', 'A')).toBe(false)
@@ -632,8 +795,12 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         cancel: wish,
         problem: { code: 'cancelled' },
       })
-      expect(await store.requestCancel('d1', { ...wish, by: 'eve' })).toMatchObject({ cancel: { by: 'ada' } })
-      await expect(store.requestCancel('nobody', wish)).rejects.toMatchObject({ code: 'deployment-not-found' })
+      expect(await store.requestCancel('d1', { ...wish, by: 'eve' })).toMatchObject({
+        cancel: { by: 'ada' },
+      })
+      await expect(store.requestCancel('nobody', wish)).rejects.toMatchObject({
+        code: 'deployment-not-found',
+      })
     })
 
     test('work that somebody wished to cancel goes no further, and ends so also after a crash', async () => {
@@ -642,10 +809,16 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.requestCancel('d1', { by: null, why: null, abort: false })).toMatchObject({
         state: 'fetching',
       })
-      expect((await store.eventsAfter('d1', 2, 9))[0]).toMatchObject({ type: 'note', text: 'Cancelled on request.' })
+      expect((await store.eventsAfter('d1', 2, 9))[0]).toMatchObject({
+        type: 'note',
+        text: 'Cancelled on request.',
+      })
       expect(await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')).toBe(false)
       await store.recover('The gateway was killed')
-      expect(await store.find('d1')).toMatchObject({ state: 'cancelled', problem: { code: 'cancelled' } })
+      expect(await store.find('d1')).toMatchObject({
+        state: 'cancelled',
+        problem: { code: 'cancelled' },
+      })
     })
 
     test('once machines are touched a cancel is too late, unless it says abort', async () => {
@@ -654,7 +827,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
       await store.amend(holder, { rollout: 'about to' })
       const wish = { by: null, why: null, abort: false }
-      await expect(store.requestCancel('d1', wish)).rejects.toMatchObject({ code: 'too-late', status: 409 })
+      await expect(store.requestCancel('d1', wish)).rejects.toMatchObject({
+        code: 'too-late',
+        status: 409,
+      })
       expect(await store.requestCancel('d1', { ...wish, abort: true })).toMatchObject({
         state: 'deploying',
         cancel: { abort: true },
@@ -670,7 +846,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await ask('d1')
       expect(await ask('d2')).toMatchObject({ id: 'd1', state: 'pending' })
       expect(await store.find('d2')).toBeNull()
-      for (const other of [{ options: { ...options, rebuild: true } }, { secretsFingerprint: 'other' }])
+      for (const other of [
+        { options: { ...options, rebuild: true } },
+        { secretsFingerprint: 'other' },
+      ])
         await expect(ask('d3', other)).rejects.toMatchObject({ code: 'idempotency-mismatch' })
       expect(await ask('d4', { app: 'blog' })).toMatchObject({ id: 'd4' })
       now += 25 * 3_600_000
@@ -691,11 +870,23 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         expect(await store.advance(holder, 'verifying', 'live', { release })).toBe(true)
         return (await store.find(id))!.release
       }
-      expect([await goLive('d1', null), await goLive('d2', 'ada'), await goLive('d3', null)]).toEqual([1, 1, 2])
+      expect([
+        await goLive('d1', null),
+        await goLive('d2', 'ada'),
+        await goLive('d3', null),
+      ]).toEqual([1, 1, 2])
       expect(await goLive('d4', null, 'blog')).toBe(1)
       const { releases } = store
-      expect(await releases.find('shop', null)).toMatchObject({ number: 2, deployment: 'd3', image, secrets: null })
-      expect(await releases.find('shop', 'ada', 1)).toMatchObject({ owner: 'ada', desired: { groups: ['d2'] } })
+      expect(await releases.find('shop', null)).toMatchObject({
+        number: 2,
+        deployment: 'd3',
+        image,
+        secrets: null,
+      })
+      expect(await releases.find('shop', 'ada', 1)).toMatchObject({
+        owner: 'ada',
+        desired: { groups: ['d2'] },
+      })
       expect(await releases.find('shop', 'bob')).toBeNull()
       expect((await releases.newest('shop')).map(({ owner, number }) => [owner, number])).toEqual([
         [null, 2],
@@ -705,15 +896,18 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await releases.recordCreatedApp('shop', null)
       expect([await isOwnApp('shop', 'id1'), await isOwnApp('blog', null)]).toEqual([true, false])
       await releases.recordCreatedApp('shop', 'id2')
-      expect([await isOwnApp('shop', 'id1'), await isOwnApp('shop', 'id2'), await isOwnApp('shop', null)]).toEqual([
-        false,
-        true,
-        true,
-      ])
+      expect([
+        await isOwnApp('shop', 'id1'),
+        await isOwnApp('shop', 'id2'),
+        await isOwnApp('shop', null),
+      ]).toEqual([false, true, true])
       await store.create({ id: 'late', app: 'shop', options, source }) // while its app is deleted
       await releases.forget('shop')
       expect((await store.claim())?.deployment).toMatchObject({ id: 'late' })
-      expect([await isOwnApp('shop', null), await releases.find('shop', null)]).toEqual([false, null])
+      expect([await isOwnApp('shop', null), await releases.find('shop', null)]).toEqual([
+        false,
+        null,
+      ])
       expect(await releases.find('blog', null)).toMatchObject({ number: 1 })
     })
 
@@ -722,7 +916,14 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = open(() => now)
       const targets = [{ app: 'shop', options, deployment: 'd1' }]
       const make = (id: string, asked: unknown = 'a') => {
-        const wish = { id, source: { image: 'r/shop:1' }, targets, parallel: 1, stopAfter: 1, build: null }
+        const wish = {
+          id,
+          source: { image: 'r/shop:1' },
+          targets,
+          parallel: 1,
+          stopAfter: 1,
+          build: null,
+        }
         return store.rollouts.create(wish, { asked, idempotencyKey: 'k' })
       }
       expect(await make('r1')).toMatchObject({ id: 'r1', endedAt: null, targets, refused: {} })
@@ -730,12 +931,20 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await expect(make('r3', 'b')).rejects.toMatchObject({ code: 'idempotency-mismatch' })
       const problem = new Problem('image-gone', 'no').body()
       await store.rollouts.refuse('r1', 'd1', problem)
-      expect(await store.rollouts.unfinished()).toMatchObject([{ id: 'r1', refused: { d1: problem } }])
+      expect(await store.rollouts.unfinished()).toMatchObject([
+        { id: 'r1', refused: { d1: problem } },
+      ])
       await store.rollouts.stop('r1', problem)
       await store.rollouts.stop('r1', new Problem('cancelled', 'too late').body())
       await store.rollouts.end('r1')
-      expect([await store.rollouts.unfinished(), await store.rollouts.find('none')]).toEqual([[], null])
-      expect(await store.rollouts.find('r1')).toMatchObject({ problem, endedAt: expect.any(String) })
+      expect([await store.rollouts.unfinished(), await store.rollouts.find('none')]).toEqual([
+        [],
+        null,
+      ])
+      expect(await store.rollouts.find('r1')).toMatchObject({
+        problem,
+        endedAt: expect.any(String),
+      })
       now += 25 * 3_600_000
       expect(await make('r4', 'b')).toMatchObject({ id: 'r4' })
       const newest = await store.rollouts.list({ limit: 1, before: null })
@@ -756,13 +965,19 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       const bring = async (id: string, digest: string, end = true) => {
-        await store.create({ id, app: 'shop', options, source: { digest, files: 1, sizeBytes: 2 ** 20 } })
+        await store.create({
+          id,
+          app: 'shop',
+          options,
+          source: { digest, files: 1, sizeBytes: 2 ** 20 },
+        })
         if (end) await store.requestCancel(id, { by: null, why: null, abort: false })
         now += 3_600_000
       }
       for (const [n, digest] of ['a', 'b', 'c', 'b', 'c'].entries()) await bring(`d${n}`, digest)
       const keep = { keepSources: 9, keepSourcesMib: 9, keepSourcesDays: 9 }
-      const kept = async (own = {}) => [...(await store.sourcesInUse({ ...keep, ...own }))].toSorted().join('')
+      const kept = async (own = {}) =>
+        [...(await store.sourcesInUse({ ...keep, ...own }))].toSorted().join('')
       expect(await kept()).toBe('abc')
       expect(await kept({ keepSources: 2 })).toBe('bc')
       expect(await kept({ keepSourcesMib: 1 })).toBe('c')
@@ -811,15 +1026,23 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.dropLogs({ perApp: 1, days: 9 }, never)).toBe(1)
       expect(await store.dropLogs({ perApp: 1, days: 9 }, never)).toBe(0)
       expect(await kept()).toEqual(['d5'])
-      expect(await store.find('d1')).toMatchObject({ state: 'cancelled', logDroppedAt: new Date(now).toISOString() })
+      expect(await store.find('d1')).toMatchObject({
+        state: 'cancelled',
+        logDroppedAt: new Date(now).toISOString(),
+      })
       expect(await store.find('d5')).toMatchObject({ logDroppedAt: null })
-      await expect(follow(store, 'd1', 0, never).next()).rejects.toMatchObject({ code: 'log-dropped', status: 410 })
+      await expect(follow(store, 'd1', 0, never).next()).rejects.toMatchObject({
+        code: 'log-dropped',
+        status: 410,
+      })
     })
   })
 }
 
 /** What a store promises that several gateways share: `open` gives each its own. */
-export function sharedStoreContract(open: (now: () => number) => [DeploymentStore, DeploymentStore]): void {
+export function sharedStoreContract(
+  open: (now: () => number) => [DeploymentStore, DeploymentStore],
+): void {
   test('the work of another gateway is left alone while its lease is renewed; then it goes on under a new epoch', async () => {
     let now = Date.parse('2026-01-01')
     const [one, other] = open(() => now)
@@ -840,7 +1063,10 @@ export function sharedStoreContract(open: (now: () => number) => [DeploymentStor
 
     now += 2
     const [taken] = await other.recover('Its gateway is gone')
-    expect(taken).toMatchObject({ deployment: { id: 'deploy', state: 'deploying' }, epoch: deploy.epoch + 1 })
+    expect(taken).toMatchObject({
+      deployment: { id: 'deploy', state: 'deploying' },
+      epoch: deploy.epoch + 1,
+    })
     expect(await other.find('build')).toMatchObject({ state: 'pending' })
     const again = (await other.claim())!
     expect(again).toMatchObject({ deployment: { id: 'build', attempt: 2 } })

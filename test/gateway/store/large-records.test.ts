@@ -20,7 +20,8 @@ afterEach(() => rmSync(dir, { recursive: true }))
 async function fatQueue(count: number) {
   const store = openSqliteStore(join(dir, 'tarmac.db'))
   const options = DeploymentOptions.parse({ lane: 'fifo', env })
-  for (let i = 0; i < count; i++) await store.create({ id: randomUUID(), app: 'shop', options, source })
+  for (let i = 0; i < count; i++)
+    await store.create({ id: randomUUID(), app: 'shop', options, source })
   return store
 }
 
@@ -40,7 +41,9 @@ test('one more deployment, a claim and a start with 400 large deployments in the
   expect(claimMs).toBeLessThan(budgetMs)
 
   const before = process.memoryUsage().heapUsed
-  const { longestMs } = await longestHold(() => store.startLife({ boot: 'a', maxDeaths: 3 }, 'stopped'))
+  const { longestMs } = await longestHold(() =>
+    store.startLife({ boot: 'a', maxDeaths: 3 }, 'stopped'),
+  )
   // All records at once would be 200 MB.
   expect((process.memoryUsage().heapUsed - before) / 2 ** 20).toBeLessThan(100)
   expect(longestMs).toBeLessThan(budgetMs)

@@ -14,7 +14,9 @@ const files = readdirSync(folder).toSorted()
 const newFolder = () => mkdtempSync(join(tmpdir(), 'tarmac-store-'))
 
 /** What a gateway of that version writes beside a deployment, and later ones count on; other tables are filled anyhow. */
-const rowsOf: Record<string, string> = { '0004-lanes.sql': `INSERT INTO apps (app) VALUES ('shop')` }
+const rowsOf: Record<string, string> = {
+  '0004-lanes.sql': `INSERT INTO apps (app) VALUES ('shop')`,
+}
 
 /** A database as a gateway that knew the first `version` migrations left it, with something in each of its tables. */
 function databaseOf(version: number): string {
@@ -43,11 +45,19 @@ function databaseOf(version: number): string {
   const at = '2026-01-01T00:00:00.000Z'
   const event = db.prepare('INSERT INTO events (deployment, seq, at, body) VALUES (?, 1, ?, ?)')
   for (const [number, state] of ['live', 'deploying', 'pending'].entries()) {
-    deployment.run(`d${number + 1}`, number + 1, state, at, state === 'live' ? at : null, JSON.stringify(body))
+    deployment.run(
+      `d${number + 1}`,
+      number + 1,
+      state,
+      at,
+      state === 'live' ? at : null,
+      JSON.stringify(body),
+    )
     event.run(`d${number + 1}`, at, JSON.stringify({ type: 'state', from: null, state: 'pending' }))
   }
   for (const file of files.slice(0, version)) db.exec(rowsOf[file] ?? '')
-  for (const { name } of db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()) fill(db, String(name))
+  for (const { name } of db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all())
+    fill(db, String(name))
   return path
 }
 
@@ -64,7 +74,9 @@ function fill(db: DatabaseSync, table: string): void {
   const values = columns.map(({ name, type }): SQLInputValue => {
     const parent = parents.get(name)
     if (parent)
-      return db.prepare(`SELECT ${String(parent['to'])} AS value FROM ${String(parent['table'])}`).get()!['value']!
+      return db
+        .prepare(`SELECT ${String(parent['to'])} AS value FROM ${String(parent['table'])}`)
+        .get()!['value']!
     return type === 'INTEGER' ? 1 : type === 'BLOB' ? new Uint8Array([1]) : '{}'
   })
   db.prepare(`INSERT INTO ${table} VALUES (${columns.map(() => '?').join(', ')})`).run(...values)
@@ -87,11 +99,15 @@ test.each(files.map((file, index) => [index + 1, file]))(
         { id: 'd1', state: 'live', endedAt: '2026-01-01T00:00:00.000Z' },
       ])
       using db = new DatabaseSync(path, { readOnly: true })
-      const open = db.prepare("SELECT app, count FROM queue_sizes WHERE app IN ('', 'shop') ORDER BY app").all()
+      const open = db
+        .prepare("SELECT app, count FROM queue_sizes WHERE app IN ('', 'shop') ORDER BY app")
+        .all()
       expect(open.map(({ count }) => count)).toEqual([2, 2])
       const [left] = await store.recover('The gateway was killed')
       expect(left).toMatchObject({ deployment: { id: 'd2', state: 'deploying' } })
-      expect(await store.advance({ id: 'd2', epoch: left!.epoch }, 'deploying', 'superseded')).toBe(true)
+      expect(await store.advance({ id: 'd2', epoch: left!.epoch }, 'deploying', 'superseded')).toBe(
+        true,
+      )
       expect((await store.eventsAfter('d2', 0, 9)).map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
       expect(await store.claim()).toMatchObject({ deployment: { id: 'd3', state: 'fetching' } })
     }
@@ -108,7 +124,9 @@ test('images of earlier versions are known by how they were made, in releases an
   {
     using db = new DatabaseSync(path)
     const put = (id: string, value: object) =>
-      db.prepare('UPDATE deployments SET body = json_patch(body, ?) WHERE id = ?').run(JSON.stringify(value), id)
+      db
+        .prepare('UPDATE deployments SET body = json_patch(body, ?) WHERE id = ?')
+        .run(JSON.stringify(value), id)
     put('d1', { image, plan: { way: 'railpack' } })
     put('d2', { image })
     db.prepare('UPDATE releases SET body = ?').run(JSON.stringify({ image, desired: {} }))
@@ -117,7 +135,9 @@ test('images of earlier versions are known by how they were made, in releases an
   const { deployments } = await store.list('shop', { limit: 9, before: null })
   expect(deployments.map((one) => one.image?.way)).toEqual([undefined, 'railpack', 'railpack'])
   using db = new DatabaseSync(path, { readOnly: true })
-  expect(db.prepare("SELECT body ->> '$.image.way' AS way FROM releases").all()).toEqual([{ way: 'railpack' }])
+  expect(db.prepare("SELECT body ->> '$.image.way' AS way FROM releases").all()).toEqual([
+    { way: 'railpack' },
+  ])
 })
 
 test('a migration that fails leaves the version before it as it was', () => {

@@ -1,5 +1,13 @@
 import { hash } from 'node:crypto'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -15,7 +23,8 @@ function killed(): { dir: string; path: string } {
   const add = (db: DatabaseSync, name: string) => {
     const insert = db.prepare('INSERT INTO secrets VALUES (?, ?, ?, ?, ?, ?)')
     db.exec('BEGIN')
-    for (let n = 0; n < 1000; n++) insert.run(name, `NAME_${n}`, 'k', new Uint8Array(200), 'then', 'then')
+    for (let n = 0; n < 1000; n++)
+      insert.run(name, `NAME_${n}`, 'k', new Uint8Array(200), 'then', 'then')
     db.exec('COMMIT')
   }
   {
@@ -39,8 +48,16 @@ const contents = (dir: string) =>
   )
 
 test.each<[string, (path: string) => void, string]>([
-  ['of a newer gateway', (path) => alter(path, 'PRAGMA user_version = 99'), 'start the newer gateway again'],
-  ['of another program', (path) => alter(path, 'DROP TABLE events; PRAGMA user_version = 0'), 'of another program'],
+  [
+    'of a newer gateway',
+    (path) => alter(path, 'PRAGMA user_version = 99'),
+    'start the newer gateway again',
+  ],
+  [
+    'of another program',
+    (path) => alter(path, 'DROP TABLE events; PRAGMA user_version = 0'),
+    'of another program',
+  ],
   [
     'whose first page is gone',
     (path) => (writeFileSync(path, 'not a database'.repeat(999)), rmSync(`${path}-wal`)),
@@ -51,10 +68,26 @@ test.each<[string, (path: string) => void, string]>([
     (path) => (truncateSync(path, 8192), rmSync(`${path}-wal`)),
     'is damaged (database disk image is malformed)',
   ],
-  ['that is gone while its log is there', (path) => rmSync(path), 'is damaged (its write-ahead log is there'],
-  ['that is empty while its log is there', (path) => truncateSync(path), 'is damaged (it is empty)'],
-  ['that is empty and alone', (path) => (truncateSync(path), rmSync(`${path}-wal`)), 'is damaged (it is empty)'],
-  ['that a restore left in pieces', (path) => writeFileSync(`${path}-restoring`, 'x'), 'run it again'],
+  [
+    'that is gone while its log is there',
+    (path) => rmSync(path),
+    'is damaged (its write-ahead log is there',
+  ],
+  [
+    'that is empty while its log is there',
+    (path) => truncateSync(path),
+    'is damaged (it is empty)',
+  ],
+  [
+    'that is empty and alone',
+    (path) => (truncateSync(path), rmSync(`${path}-wal`)),
+    'is damaged (it is empty)',
+  ],
+  [
+    'that a restore left in pieces',
+    (path) => writeFileSync(`${path}-restoring`, 'x'),
+    'run it again',
+  ],
 ])('a database %s is refused and left as it is', (_, spoil, why) => {
   const { dir, path } = killed()
   spoil(path)
@@ -95,7 +128,10 @@ test('damage deep inside is found beside the work, logged, and shown', async () 
   expect(db.prepare('SELECT 1 AS one').get()).toEqual({ one: 1 })
   await using watch = new IntegrityWatch(path, log)
   await watch.look('integrity_check')
-  expect(watch.state()).toMatchObject({ ok: false, detail: expect.stringContaining('tarmac-gateway restore') })
+  expect(watch.state()).toMatchObject({
+    ok: false,
+    detail: expect.stringContaining('tarmac-gateway restore'),
+  })
   expect(logged.at(-1)).toContain('database is damaged')
 }, 60_000)
 

@@ -18,7 +18,10 @@ test('an app whose records would take more than its room in the queue is refused
   const fill = async () => {
     for (;;) await make(`d${made++}`)
   }
-  await expect(fill()).rejects.toMatchObject({ code: 'queue-full', facts: { limitBytes: queueLimits.app.bytes } })
+  await expect(fill()).rejects.toMatchObject({
+    code: 'queue-full',
+    facts: { limitBytes: queueLimits.app.bytes },
+  })
   expect(made).toBeGreaterThan(400)
   const announced = { app: 'shop', options: small, idempotencyKey: null }
   await store.refuseBusyLane(announced) // a small one still fits
@@ -34,7 +37,8 @@ test('the sums that limit the queue are those of its records, whatever becomes o
   {
     await using store = openSqliteStore(file)
     using db = new DatabaseSync(file)
-    const kept = () => db.prepare("SELECT app, count, bytes FROM queue_sizes WHERE count > 0 AND app <> ''").all()
+    const kept = () =>
+      db.prepare("SELECT app, count, bytes FROM queue_sizes WHERE count > 0 AND app <> ''").all()
     const real = () =>
       db
         .prepare(
@@ -43,21 +47,25 @@ test('the sums that limit the queue are those of its records, whatever becomes o
         )
         .all()
     const all = () => db.prepare("SELECT count, bytes FROM queue_sizes WHERE app = ''").get()
-    for (const app of ['a', 'b', 'c']) await store.create({ id: `${app}1`, app, options: small, source: null })
+    for (const app of ['a', 'b', 'c'])
+      await store.create({ id: `${app}1`, app, options: small, source: null })
     await store.create({ id: 'a2', app: 'a', options: small, source: null }) // in place of a1
     const { deployment, epoch } = (await store.claim())!
     await store.amend({ id: deployment.id, epoch }, { bases: { 'r/é': 'sha256:aa' } })
     await store.requestCancel('c1', { by: 'é', why: null, abort: false })
     expect(kept()).toEqual(real())
     expect(kept()).toHaveLength(2)
-    for (const id of ['a2', 'b1']) await store.requestCancel(id, { by: null, why: null, abort: false })
+    for (const id of ['a2', 'b1'])
+      await store.requestCancel(id, { by: null, why: null, abort: false })
     await store.recover('The gateway was killed')
     expect([kept(), all()]).toEqual([[], { count: 0, bytes: 0 }])
 
     await store.create({ id: 'b2', app: 'b', options: small, source: null })
     db.prepare("UPDATE queue_sizes SET count = ? WHERE app = ''").run(queueLimits.all.count)
     const refused = { code: 'queue-full', facts: { limitCount: queueLimits.all.count } }
-    await expect(store.create({ id: 'd', app: 'd', options: small, source: null })).rejects.toMatchObject(refused)
+    await expect(
+      store.create({ id: 'd', app: 'd', options: small, source: null }),
+    ).rejects.toMatchObject(refused)
     const early = store.refuseBusyLane({ app: 'd', options: small, idempotencyKey: null })
     await expect(early).rejects.toMatchObject(refused)
   }

@@ -18,17 +18,29 @@ const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
 const never = new AbortController().signal
 /** More than the largest limit. */
 const big = 'x'.repeat(17 * 2 ** 20)
-const problem = (text: string) => ({ ...new Problem('build-failed', text, { facts: { said: [text] } }).body() })
+const problem = (text: string) => ({
+  ...new Problem('build-failed', text, { facts: { said: [text] } }).body(),
+})
 
 /** The deployment `d1` at work in this state. */
 async function atWork(store: Store, to: 'fetching' | 'verifying' = 'fetching') {
-  await store.create({ id: 'd1', app: 'shop', options, source, ...(to === 'verifying' && { image }) })
+  await store.create({
+    id: 'd1',
+    app: 'shop',
+    options,
+    source,
+    ...(to === 'verifying' && { image }),
+  })
   const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
   if (to === 'verifying') await store.advance(holder, 'deploying', 'verifying')
   return holder
 }
-const advanceTo = (state: 'live' | 'deploy_failed', patch: (big: string) => DeploymentPatch): Write => {
-  return async (store, text) => store.advance(await atWork(store, 'verifying'), 'verifying', state, patch(text))
+const advanceTo = (
+  state: 'live' | 'deploy_failed',
+  patch: (big: string) => DeploymentPatch,
+): Write => {
+  return async (store, text) =>
+    store.advance(await atWork(store, 'verifying'), 'verifying', state, patch(text))
 }
 const amended =
   (patch: (big: string) => DeploymentPatch): Write =>
@@ -52,7 +64,14 @@ const rolledOut =
     await store.rollouts.create(rollout, request)
     return work(store, text)
   }
-const plan = { way: 'railpack', reason: '', planner: '', provider: null, versions: {}, startCommand: null } as const
+const plan = {
+  way: 'railpack',
+  reason: '',
+  planner: '',
+  provider: null,
+  versions: {},
+  startCommand: null,
+} as const
 const machine: Deployment['machines'][number] = {
   id: 'm1',
   name: 'web',
@@ -76,15 +95,24 @@ const writers: Record<string, Record<string, Write>> = {
     from: created((app) => ({ from: { app, owner: null, release: 1 } })),
     key: created((idempotencyKey) => ({ idempotencyKey })),
     asked: created((asked) => ({ asked, idempotencyKey: 'k' })),
-    secret: created((text) => ({ secrets: [{ name: 'A', keyId: 'k', sealed: Buffer.from(text) }] })),
-    'secret name': created((name) => ({ secrets: [{ name, keyId: 'k', sealed: Buffer.from('s') }] })),
+    secret: created((text) => ({
+      secrets: [{ name: 'A', keyId: 'k', sealed: Buffer.from(text) }],
+    })),
+    'secret name': created((name) => ({
+      secrets: [{ name, keyId: 'k', sealed: Buffer.from('s') }],
+    })),
   },
   'DeploymentStore.advance': {
-    reason: async (store, reason) => store.advance(await atWork(store), 'fetching', 'pending', { reason }),
+    reason: async (store, reason) =>
+      store.advance(await atWork(store), 'fetching', 'pending', { reason }),
     problem: advanceTo('deploy_failed', (text) => ({ problem: problem(text) })),
     url: advanceTo('live', (url) => ({ url })),
-    release: advanceTo('live', (text) => ({ release: { desired: { groups: [text] }, secrets: null } })),
-    'names of secrets': advanceTo('live', (name) => ({ release: { desired: {}, secrets: [{ name, digest: '' }] } })),
+    release: advanceTo('live', (text) => ({
+      release: { desired: { groups: [text] }, secrets: null },
+    })),
+    'names of secrets': advanceTo('live', (name) => ({
+      release: { desired: {}, secrets: [{ name, digest: '' }] },
+    })),
   },
   'DeploymentStore.amend': {
     plan: amended((startCommand) => ({ plan: { ...plan, startCommand } })),
@@ -100,9 +128,26 @@ const writers: Record<string, Record<string, Write>> = {
     'step of a log': emitted((step) => ({ type: 'log', step, stream: 'stdout', text: '' })),
     note: emitted((text) => ({ type: 'note', text })),
     step: emitted((name) => ({ type: 'step', step: 'a', name, status: 'failed', error: name })),
-    plan: emitted((text) => ({ type: 'plan', ...plan, versions: { node: text }, startCommand: text })),
-    machine: emitted((text) => ({ type: 'machine', machine: text, region: 'fra', status: 'failed', text })),
-    state: emitted((text) => ({ type: 'state', from: null, state: 'pending', reason: text, problem: problem(text) })),
+    plan: emitted((text) => ({
+      type: 'plan',
+      ...plan,
+      versions: { node: text },
+      startCommand: text,
+    })),
+    machine: emitted((text) => ({
+      type: 'machine',
+      machine: text,
+      region: 'fra',
+      status: 'failed',
+      text,
+    })),
+    state: emitted((text) => ({
+      type: 'state',
+      from: null,
+      state: 'pending',
+      reason: text,
+      problem: problem(text),
+    })),
   },
   'DeploymentStore.wishCancel': {
     pending: async (store, text) => {
@@ -147,17 +192,27 @@ const writers: Record<string, Record<string, Write>> = {
   },
   'RolloutStore.create': {
     id: (store, id) => store.rollouts.create({ ...rollout, id }, request),
-    targets: (store, app) => store.rollouts.create({ ...rollout, targets: [{ ...targets[0]!, app }] }, request),
+    targets: (store, app) =>
+      store.rollouts.create({ ...rollout, targets: [{ ...targets[0]!, app }] }, request),
     key: (store, idempotencyKey) => store.rollouts.create(rollout, { asked: 1, idempotencyKey }),
-    source: (store, text) => store.rollouts.create({ ...rollout, source: { image: text } }, request),
+    source: (store, text) =>
+      store.rollouts.create({ ...rollout, source: { image: text } }, request),
   },
-  'RolloutStore.refuse': { problem: rolledOut((store, text) => store.rollouts.refuse('r1', 'd9', problem(text))) },
-  'RolloutStore.stop': { problem: rolledOut((store, text) => store.rollouts.stop('r1', problem(text))) },
+  'RolloutStore.refuse': {
+    problem: rolledOut((store, text) => store.rollouts.refuse('r1', 'd9', problem(text))),
+  },
+  'RolloutStore.stop': {
+    problem: rolledOut((store, text) => store.rollouts.stop('r1', problem(text))),
+  },
   'SecretStore.putSecret': {
-    value: (store, text) => store.putSecret('app:shop', { name: 'A', keyId: 'k', sealed: Buffer.from(text) }),
-    name: (store, name) => store.putSecret('app:shop', { name, keyId: 'k', sealed: Buffer.from('s') }),
-    key: (store, keyId) => store.putSecret('app:shop', { name: 'A', keyId, sealed: Buffer.from('s') }),
-    owner: (store, app) => store.putSecret(`app:${app}`, { name: 'A', keyId: 'k', sealed: Buffer.from('s') }),
+    value: (store, text) =>
+      store.putSecret('app:shop', { name: 'A', keyId: 'k', sealed: Buffer.from(text) }),
+    name: (store, name) =>
+      store.putSecret('app:shop', { name, keyId: 'k', sealed: Buffer.from('s') }),
+    key: (store, keyId) =>
+      store.putSecret('app:shop', { name: 'A', keyId, sealed: Buffer.from('s') }),
+    owner: (store, app) =>
+      store.putSecret(`app:${app}`, { name: 'A', keyId: 'k', sealed: Buffer.from('s') }),
   },
 }
 
@@ -183,24 +238,30 @@ function methodsOfStore(): string[] {
 /** What every store promises of sizes. `storedBytes`: what all its tables hold. */
 export function storeSizeContract(open: () => Opened): void {
   test('every method of a store that writes text is in this list, with its limits held below', () => {
-    expect([...Object.keys(writers), ...storesNoText].toSorted()).toEqual(methodsOfStore().toSorted())
+    expect([...Object.keys(writers), ...storesNoText].toSorted()).toEqual(
+      methodsOfStore().toSorted(),
+    )
   })
 
   describe.each(Object.entries(writers))('%s', (_, places) => {
-    test.each(Object.entries(places))('keeps no text of 17 MiB: %s', { timeout: 30_000 }, async (_place, write) => {
-      const { store, storedBytes } = open()
-      await using _store = store
-      const problem = await write(store, big).then(
-        () => null,
-        (error: unknown) => error,
-      )
-      if (problem !== null)
-        expect(problem).toMatchObject({
-          code: expect.stringMatching(/^(record-too-large|option-invalid)$/),
-          status: 422,
-        })
-      expect(storedBytes()).toBeLessThan(4 * 2 ** 20)
-    })
+    test.each(Object.entries(places))(
+      'keeps no text of 17 MiB: %s',
+      { timeout: 30_000 },
+      async (_place, write) => {
+        const { store, storedBytes } = open()
+        await using _store = store
+        const problem = await write(store, big).then(
+          () => null,
+          (error: unknown) => error,
+        )
+        if (problem !== null)
+          expect(problem).toMatchObject({
+            code: expect.stringMatching(/^(record-too-large|option-invalid)$/),
+            status: 422,
+          })
+        expect(storedBytes()).toBeLessThan(4 * 2 ** 20)
+      },
+    )
   })
 
   test(
@@ -214,7 +275,12 @@ export function storeSizeContract(open: () => Opened): void {
       const body = new Problem('build-failed', `make failed. ${big}`, { facts }).body()
       expect(await store.advance(holder, 'fetching', 'build_failed', { problem: body })).toBe(true)
       const { problem: kept } = (await store.find('d1'))!
-      expect(kept).toMatchObject({ code: 'build-failed', step: 'RUN make', exitCode: 2, lastLines: ['error: no rule'] })
+      expect(kept).toMatchObject({
+        code: 'build-failed',
+        step: 'RUN make',
+        exitCode: 2,
+        lastLines: ['error: no rule'],
+      })
       expect(kept).not.toHaveProperty('output')
       expect(kept!.detail).toMatch(/^make failed\. x+… \(\d+ more characters are left out\)$/)
       expect(kept!.detail.length).toBeLessThan(sizeLimits.textChars + 100)
@@ -228,8 +294,15 @@ export function storeSizeContract(open: () => Opened): void {
       const { store, storedBytes } = open()
       await using _store = store
       const file = 'f'.repeat(2 ** 20)
-      const config = () => ({ env: { A: 'b' }, files: [{ guest_path: '/f', raw_value: file.slice() }] })
-      const groups = Array.from({ length: 20 }, (_g, at) => ({ name: `g${at}`, config: config(), was: config() }))
+      const config = () => ({
+        env: { A: 'b' },
+        files: [{ guest_path: '/f', raw_value: file.slice() }],
+      })
+      const groups = Array.from({ length: 20 }, (_g, at) => ({
+        name: `g${at}`,
+        config: config(),
+        was: config(),
+      }))
       const slots = groups.map(({ name }) => ({
         group: name,
         former: { config: config() },
@@ -243,33 +316,47 @@ export function storeSizeContract(open: () => Opened): void {
       expect(claim!.rollout).toEqual(kept)
 
       const again = { id: 'd1', epoch: claim!.epoch }
-      await store.advance(again, 'verifying', 'live', { release: { desired: { groups }, secrets: null } })
+      await store.advance(again, 'verifying', 'live', {
+        release: { desired: { groups }, secrets: null },
+      })
       expect((await store.releases.find('shop', null))!.desired).toEqual({ groups })
-      expect((await store.releases.list('shop', null, { limit: 9, before: null })).releases[0]!.desired).toEqual({
+      expect(
+        (await store.releases.list('shop', null, { limit: 9, before: null })).releases[0]!.desired,
+      ).toEqual({
         groups,
       })
       expect(storedBytes(), 'the notes of the engine go at the end').toBeLessThan(1.2 * 2 ** 20)
     },
   )
 
-  test('a page of large records is shorter, and the next ones follow', { timeout: 30_000 }, async () => {
-    const { store } = open()
-    await using _store = store
-    const desired = { text: 'x'.repeat(15 * 2 ** 20) }
-    for (const id of ['d1', 'd2', 'd3']) {
-      await store.create({ id, app: 'shop', options: { ...options, lane: 'fifo' }, source, image })
-      const holder = { id, epoch: (await store.claim())!.epoch }
-      await store.advance(holder, 'deploying', 'verifying')
-      await store.advance(holder, 'verifying', 'live', { release: { desired, secrets: null } })
-    }
-    const numbers: number[][] = []
-    for (let before: string | null = null; ;) {
-      const { releases, next } = await store.releases.list('shop', null, { limit: 100, before })
-      numbers.push(releases.map(({ number }) => number))
-      if (next === null) break
-      before = next
-    }
-    expect(numbers).toEqual([[3], [2], [1]])
-    expect(await store.dropLogs({ perApp: 9, days: 9 }, never)).toBe(0)
-  })
+  test(
+    'a page of large records is shorter, and the next ones follow',
+    { timeout: 30_000 },
+    async () => {
+      const { store } = open()
+      await using _store = store
+      const desired = { text: 'x'.repeat(15 * 2 ** 20) }
+      for (const id of ['d1', 'd2', 'd3']) {
+        await store.create({
+          id,
+          app: 'shop',
+          options: { ...options, lane: 'fifo' },
+          source,
+          image,
+        })
+        const holder = { id, epoch: (await store.claim())!.epoch }
+        await store.advance(holder, 'deploying', 'verifying')
+        await store.advance(holder, 'verifying', 'live', { release: { desired, secrets: null } })
+      }
+      const numbers: number[][] = []
+      for (let before: string | null = null; ;) {
+        const { releases, next } = await store.releases.list('shop', null, { limit: 100, before })
+        numbers.push(releases.map(({ number }) => number))
+        if (next === null) break
+        before = next
+      }
+      expect(numbers).toEqual([[3], [2], [1]])
+      expect(await store.dropLogs({ perApp: 9, days: 9 }, never)).toBe(0)
+    },
+  )
 }

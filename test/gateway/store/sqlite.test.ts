@@ -18,7 +18,10 @@ const newFile = () => join(mkdtempSync(join(tmpdir(), 'tarmac-store-')), 'tarmac
 
 sharedStoreContract((now) => {
   const file = newFile()
-  return [openSqliteStore(file, { now, alone: false }), openSqliteStore(file, { now, alone: false })]
+  return [
+    openSqliteStore(file, { now, alone: false }),
+    openSqliteStore(file, { now, alone: false }),
+  ]
 })
 
 storeSizeContract(() => {
@@ -38,7 +41,9 @@ test('a record that an older gateway let grow beyond the limit can still be canc
   const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
   const problem = new Problem('build-failed', 'y'.repeat(1e6)).body()
   expect(await store.advance(holder, 'fetching', 'build_failed', { problem })).toBe(true)
-  expect(await store.requestCancel('d2', { by: 'z'.repeat(1e6), why: null, abort: false })).toMatchObject({
+  expect(
+    await store.requestCancel('d2', { by: 'z'.repeat(1e6), why: null, abort: false }),
+  ).toMatchObject({
     state: 'cancelled',
   })
   const { deployments, next } = await store.list('shop', { limit: 10, before: null })
@@ -83,29 +88,44 @@ test('a power cut that tears the write-ahead log anywhere takes no acknowledged 
   const roll = dice(7)
   for (let n = 0; n < 40; n++) {
     const torn = newFile()
-    const cut = acknowledged[0]!.walBytes + roll(acknowledged.at(-1)!.walBytes - acknowledged[0]!.walBytes)
+    const cut =
+      acknowledged[0]!.walBytes + roll(acknowledged.at(-1)!.walBytes - acknowledged[0]!.walBytes)
     copyFileSync(file, torn)
     const garbage = Buffer.alloc(3000, n) // the disk had room for more than it was told to keep
-    writeFileSync(`${torn}-wal`, Buffer.concat([readFileSync(`${file}-wal`).subarray(0, cut), garbage]))
+    writeFileSync(
+      `${torn}-wal`,
+      Buffer.concat([readFileSync(`${file}-wal`).subarray(0, cut), garbage]),
+    )
     await using after = openSqliteStore(torn)
     const seqs = (await after.eventsAfter('d1', 0, 99)).map(({ seq }) => seq)
     expect(seqs).toEqual(seqs.map((_, index) => index + 1))
-    expect(seqs.length, `cut at ${cut}`).toBe(acknowledged.findLast(({ walBytes }) => walBytes <= cut)!.events)
+    expect(seqs.length, `cut at ${cut}`).toBe(
+      acknowledged.findLast(({ walBytes }) => walBytes <= cut)!.events,
+    )
     await after.recover('The power was cut') // which writes: the record and its log agree on the next number
-    expect((await after.eventsAfter('d1', seqs.length, 1)).map(({ seq }) => seq)).toEqual([seqs.length + 1])
+    expect((await after.eventsAfter('d1', seqs.length, 1)).map(({ seq }) => seq)).toEqual([
+      seqs.length + 1,
+    ])
   }
 }, 60_000)
 
 test('records that cannot be read end, and keep neither the gateway from its start nor others from their turn', async () => {
   const file = newFile()
-  const start = (store: ReturnType<typeof openSqliteStore>) => store.startLife({ boot: 'b', maxDeaths: 3 }, 'killed')
+  const start = (store: ReturnType<typeof openSqliteStore>) =>
+    store.startLife({ boot: 'b', maxDeaths: 3 }, 'killed')
   const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
   const apps = ['pending', 'working', 'deploying', 'notes', 'good']
   {
     await using store = openSqliteStore(file)
     await start(store)
     for (const app of apps.slice(1))
-      await store.create({ id: app, app, options, source: null, image: /deploying|notes/.test(app) ? image : null })
+      await store.create({
+        id: app,
+        app,
+        options,
+        source: null,
+        image: /deploying|notes/.test(app) ? image : null,
+      })
     for (let claim; (claim = await store.claim());)
       await store.amend({ id: claim.deployment.id, epoch: claim.epoch }, { rollout: {} })
     await store.create({ id: 'pending', app: 'pending', options, source: null })
@@ -116,9 +136,13 @@ test('records that cannot be read end, and keep neither the gateway from its sta
   }
   {
     using database = new DatabaseSync(file)
-    database.exec("UPDATE deployments SET body = '{torn' WHERE id IN ('pending', 'working', 'deploying')")
+    database.exec(
+      "UPDATE deployments SET body = '{torn' WHERE id IN ('pending', 'working', 'deploying')",
+    )
     database.exec("UPDATE deployments SET rollout = '{torn' WHERE id = 'notes'")
-    database.exec("UPDATE apps SET settings = '[]' WHERE app = 'good'; UPDATE rollouts SET body = 'torn'")
+    database.exec(
+      "UPDATE apps SET settings = '[]' WHERE app = 'good'; UPDATE rollouts SET body = 'torn'",
+    )
   }
   await using store = openSqliteStore(file)
   const { claims, ended } = await start(store)
@@ -151,7 +175,9 @@ test('dropping a long log holds up nobody who writes, and gives its room back', 
   const sizeBefore = statSync(file).size
 
   const done = new AbortController()
-  const dropped = store.dropLogs({ perApp: 1, days: 1 }, new AbortController().signal).finally(() => done.abort())
+  const dropped = store
+    .dropLogs({ perApp: 1, days: 1 }, new AbortController().signal)
+    .finally(() => done.abort())
   const waits: number[] = []
   while (!done.signal.aborted) {
     const start = performance.now()
@@ -171,7 +197,13 @@ test('a late, older deployment never lands over a newer one of its lane, whateve
   await using store = openSqliteStore(file)
   const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
   const create = (id: string, owner: string | null = null, built: typeof image | null = null) =>
-    store.create({ id, app: 'shop', options: DeploymentOptions.parse({ owner }), source: null, image: built })
+    store.create({
+      id,
+      app: 'shop',
+      options: DeploymentOptions.parse({ owner }),
+      source: null,
+      image: built,
+    })
   await create('d1')
   const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
   await store.advance(holder, 'fetching', 'analyzing')
@@ -187,7 +219,10 @@ test('a late, older deployment never lands over a newer one of its lane, whateve
   expect(await store.find('d1')).toMatchObject({ state: 'superseded', supersededBy: 'd4' })
   expect((await store.claim())?.deployment.id).toBe('d5')
   expect(await store.claim()).toBeNull()
-  expect(await store.find('d2')).toMatchObject({ state: 'superseded', problem: { code: 'superseded' } })
+  expect(await store.find('d2')).toMatchObject({
+    state: 'superseded',
+    problem: { code: 'superseded' },
+  })
   await create('d6')
   expect((await store.claim())?.deployment).toMatchObject({ id: 'd6', state: 'fetching' })
   await create('d7')

@@ -23,8 +23,12 @@ const path = '/v1/apps/app/machines/abc'
 test('the same seed strikes the same calls, whatever comes between them; another seed others', () => {
   const fate = (seed: number, between: string[]) => {
     be({ seed, faults: [{ fault: 'slow', rate: 0.5 }] })
-    const call = (name: string) => hostile.strikes(['slow'], { app: 'app', machine, call: name }) !== null
-    return Array.from({ length: 40 }, () => (between.forEach(call), call('GET /apps/app/machines/abc')))
+    const call = (name: string) =>
+      hostile.strikes(['slow'], { app: 'app', machine, call: name }) !== null
+    return Array.from(
+      { length: 40 },
+      () => (between.forEach(call), call('GET /apps/app/machines/abc')),
+    )
   }
   expect(fate(7, [])).toEqual(fate(7, ['POST /apps/app/machines/abc/stop']))
   expect(fate(7, [])).not.toEqual(fate(8, []))
@@ -69,9 +73,15 @@ test.each([
 
 test("Fly's own refusals meet what would start a machine, each as it is asked for, or as the seed says", async () => {
   await using api = await listen()
-  for (const [refusal, [status, error, code]] of Object.entries(refusals) as [keyof typeof refusals, any][]) {
+  for (const [refusal, [status, error, code]] of Object.entries(refusals) as [
+    keyof typeof refusals,
+    any,
+  ][]) {
     be({ faults: [{ fault: 'refused', refusal }] })
-    expect(await api.ask('POST', path)).toEqual({ status, body: { error, ...(code && { status: code }) } })
+    expect(await api.ask('POST', path)).toEqual({
+      status,
+      body: { error, ...(code && { status: code }) },
+    })
     expect((await api.ask('POST', `${path}/lease`)).status).toBe(200)
   }
   const drawn = async (seed: number) => {
@@ -97,7 +107,12 @@ test('a stolen lease is another’s for a while, and only a call with a lease me
 test('a machine whose host is gone is shown without its config, and cannot be changed', async () => {
   be({ faults: [{ fault: 'host-gone', on: '^GET .*/abc$' }] })
   await using api = await listen()
-  const gone = { id: 'abc', host_status: 'unreachable', config: null, incomplete_config: machine.config }
+  const gone = {
+    id: 'abc',
+    host_status: 'unreachable',
+    config: null,
+    incomplete_config: machine.config,
+  }
   expect(await api.ask('GET', path)).toMatchObject({ status: 200, body: gone })
   expect((await api.ask('POST', path)).status).toBe(503)
   expect(hostile.isGone(machine)).toBe(true)

@@ -21,7 +21,10 @@ test('a lease that is refreshed lasts longer under the same nonce', () => {
   const machine = aMachine()
   const { nonce } = acquireLease(machine, { ttlSeconds: 13, description: 'deploy' }, undefined)
   vi.advanceTimersByTime(10_000)
-  expect(acquireLease(machine, { ttlSeconds: 13 }, nonce)).toMatchObject({ nonce, description: 'deploy' })
+  expect(acquireLease(machine, { ttlSeconds: 13 }, nonce)).toMatchObject({
+    nonce,
+    description: 'deploy',
+  })
   vi.advanceTimersByTime(10_000)
   expect(currentLease(machine)).toMatchObject({ nonce })
   releaseLease(machine, nonce)

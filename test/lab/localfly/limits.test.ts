@@ -21,7 +21,9 @@ test('of all apps a hundred may be deleted in a minute', () => {
   let now = 0
   const limits = new RequestLimits(() => now)
   const deleted = () =>
-    Array.from({ length: 150 }, (_, n) => limits.take('delete /apps/:app', `app-${n}`)).filter(Boolean)
+    Array.from({ length: 150 }, (_, n) => limits.take('delete /apps/:app', `app-${n}`)).filter(
+      Boolean,
+    )
   expect(deleted()).toHaveLength(100)
   now += 30_000
   expect(deleted()).toHaveLength(50)

@@ -14,7 +14,10 @@ test('lines that podman cut are joined, over both streams; of a long log the end
   const file = state.folder('logs', machine.id)
   mkdirSync(dirname(file))
   const at = '2026-11-23T12:00:00.000000001+00:00'
-  writeFileSync(file, `${'x'.repeat(2 << 20)}\n${at} stdout P a long \n${at} stdout F line\n${at} stderr F oh\n`)
+  writeFileSync(
+    file,
+    `${'x'.repeat(2 << 20)}\n${at} stdout P a long \n${at} stdout F line\n${at} stderr F oh\n`,
+  )
   const messages = (await readLog(state, machine)).map(({ message }) => message)
   expect(messages).toEqual(['a long line', 'oh'])
   rmSync(dir, { recursive: true })

@@ -63,9 +63,9 @@ test('at the hard limit a request waits for a place', async () => {
     setTimeout(() => (now--, res.end('a')), 30)
   }
   await machine('a', { answer, service: { concurrency: { soft_limit: 1, hard_limit: 2 } } })
-  expect((await Promise.all(Array.from({ length: 8 }, () => page()))).map(({ status }) => status)).toEqual(
-    Array(8).fill(200),
-  )
+  expect(
+    (await Promise.all(Array.from({ length: 8 }, () => page()))).map(({ status }) => status),
+  ).toEqual(Array(8).fill(200))
   expect(most).toBe(2)
 })
 
@@ -95,11 +95,13 @@ test('a cordoned machine, one with a failing check and one whose host is gone ge
   await machine('c')
   await machine('d')
   a.cordoned = true
-  b.checks = [{ name: 'servicecheck-00-http-80', status: 'critical', output: '500', updated_at: '' }]
+  b.checks = [
+    { name: 'servicecheck-00-http-80', status: 'critical', output: '500', updated_at: '' },
+  ]
   gone.add('c')
-  expect(new Set((await Promise.all(Array.from({ length: 8 }, () => page()))).map(({ body }) => body))).toEqual(
-    new Set(['d']),
-  )
+  expect(
+    new Set((await Promise.all(Array.from({ length: 8 }, () => page()))).map(({ body }) => body)),
+  ).toEqual(new Set(['d']))
 })
 
 test('a machine that refuses the connection is passed by, and waited for where there is no other', async () => {
@@ -109,7 +111,9 @@ test('a machine that refuses the connection is passed by, and waited for where t
   state.machines.delete('b')
   const waiting = page()
   await sleep(100)
-  a.config.services![0]!.internal_port = await listening(createServer((_req, res) => void res.end('a')))
+  a.config.services![0]!.internal_port = await listening(
+    createServer((_req, res) => void res.end('a')),
+  )
   expect((await waiting).body).toBe('a')
 })
 
@@ -126,8 +130,12 @@ test('a machine that breaks off before it answers: a request without a body goes
 test('an owner’s name leads to the owner’s machine alone, and the app’s name to those without an owner', async () => {
   await machine('a')
   await machine('b', { metadata: { tarmac_owner: 'Ada' } })
-  for (let i = 0; i < 3; i++) expect([(await page()).body, (await page('ada.shop')).body]).toEqual(['a', 'b'])
-  expect(await page('eve.shop')).toMatchObject({ status: 503, body: expect.stringContaining('owned by "eve"') })
+  for (let i = 0; i < 3; i++)
+    expect([(await page()).body, (await page('ada.shop')).body]).toEqual(['a', 'b'])
+  expect(await page('eve.shop')).toMatchObject({
+    status: 503,
+    body: expect.stringContaining('owned by "eve"'),
+  })
   expect((await page('shop', 'GET', { 'fly-force-instance-id': 'b' })).body).toBe('b')
 })
 
@@ -167,7 +175,14 @@ async function machine(id: string, wish: Wish = {}): Promise<Machine> {
   const internal_port = wish.port ?? (await listening(createServer(answer)))
   const own = { ...aMachine().own, app: 'shop' }
   const config = { image: 'x', metadata, services: [{ internal_port, ...wish.service }] }
-  const made = aMachine({ id, name: id, private_ip: '127.0.0.1', state: wish.state ?? 'started', own, config })
+  const made = aMachine({
+    id,
+    name: id,
+    private_ip: '127.0.0.1',
+    state: wish.state ?? 'started',
+    own,
+    config,
+  })
   state.machines.set(id, made)
   return made
 }

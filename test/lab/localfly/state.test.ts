@@ -26,7 +26,9 @@ test('events are told newest first, with ids that rise, and the last fifty are k
   const state = new FlyState(dir)
   const machine = aMachine()
   for (let i = 0; i < 60; i++) state.addEvent(machine, 'start', `${i}`, 'flyd')
-  expect(machine.events.map(({ status }) => Number(status))).toEqual(Array.from({ length: 50 }, (_, i) => 59 - i))
+  expect(machine.events.map(({ status }) => Number(status))).toEqual(
+    Array.from({ length: 50 }, (_, i) => 59 - i),
+  )
   const ids = machine.events.map(({ id }) => id)
   expect(ids.toSorted().toReversed()).toEqual(ids)
 })

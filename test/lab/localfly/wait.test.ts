@@ -12,7 +12,12 @@ afterAll(() => rmSync(dir, { recursive: true }))
 const wish = (query: string) => readWait(new URLSearchParams(query))
 
 test('a wait is for started within a minute where it does not say otherwise', () => {
-  expect(wish('')).toEqual({ states: ['started'], version: undefined, afterEvent: '', timeoutSeconds: 60 })
+  expect(wish('')).toEqual({
+    states: ['started'],
+    version: undefined,
+    afterEvent: '',
+    timeoutSeconds: 60,
+  })
   expect(wish('state=stopped,failed&state=settled&instance_id=01A&timeout=1')).toMatchObject({
     states: ['stopped', 'failed', 'settled'],
     version: '01A',
@@ -40,8 +45,15 @@ test('a wait ends with the change that it waits for, or with 408', async () => {
   const waited = waitFor(state, machine, wish(''), signal)
   machine.state = 'started'
   state.addEvent(machine, 'start', 'started', 'flyd')
-  expect(await waited).toEqual({ ok: true, state: 'started', version: '01A', event_id: machine.events[0]?.id })
-  await expect(waitFor(state, machine, wish('state=stopped&timeout=1'), signal)).rejects.toMatchObject({
+  expect(await waited).toEqual({
+    ok: true,
+    state: 'started',
+    version: '01A',
+    event_id: machine.events[0]?.id,
+  })
+  await expect(
+    waitFor(state, machine, wish('state=stopped&timeout=1'), signal),
+  ).rejects.toMatchObject({
     httpStatus: 408,
     message: 'deadline_exceeded: machine failed to reach desired state, stopped, currently started',
   })

@@ -8,12 +8,20 @@ import { scopeOf } from '../../../lab/localfly/tokens.ts'
 import { rootFields } from '../../../lab/localfly/web-api.ts'
 
 test('durations are Go strings or nanoseconds', () => {
-  const read = ['1m30s', '500ms', '1.5s', 2_000_000_000, undefined, '', 'soon', '45'].map((each) => durationMs(each, 7))
+  const read = ['1m30s', '500ms', '1.5s', 2_000_000_000, undefined, '', 'soon', '45'].map((each) =>
+    durationMs(each, 7),
+  )
   expect(read).toEqual([90_000, 500, 1500, 2000, 7, 7, 7, 7])
 })
 
 test.each([
-  ['registry.fly.io/app:deployment-1@sha256:a', 'registry.fly.io', 'app', 'deployment-1', 'sha256:a'],
+  [
+    'registry.fly.io/app:deployment-1@sha256:a',
+    'registry.fly.io',
+    'app',
+    'deployment-1',
+    'sha256:a',
+  ],
   ['127.0.0.1:5001/app@sha256:a', '127.0.0.1:5001', 'app', '', 'sha256:a'],
   ['nginx', 'docker.io', 'library/nginx', 'latest', ''],
   ['flyio/hellofly:v2', 'docker.io', 'flyio/hellofly', 'v2', ''],
@@ -28,22 +36,35 @@ test.each([
   { restart: { policy: 'on-failure', max_retries: 2 }, code: 1, before: 2, again: false },
   { restart: { policy: 'always' }, code: 0, before: 99, again: true },
   { restart: { policy: 'no' }, code: 1, before: 0, again: false },
-])('after exit code $code and $before restarts, $restart starts again: $again', ({ restart, code, before, again }) => {
-  expect(mayRestart({ image: 'x', restart }, { code, oomKilled: false }, before)).toBe(again)
-})
+])(
+  'after exit code $code and $before restarts, $restart starts again: $again',
+  ({ restart, code, before, again }) => {
+    expect(mayRestart({ image: 'x', restart }, { code, oomKilled: false }, before)).toBe(again)
+  },
+)
 
 test('an end by a signal is a crash unless it was asked for', () => {
   const killed = { code: 137, oomKilled: true }
   const crash = tellExit(killed, { requested: false, restarting: true }, 1)
-  expect(crash).toMatchObject({ type: 'crash', request: { exit_event: { exit_code: -1, guest_signal: 9 } } })
+  expect(crash).toMatchObject({
+    type: 'crash',
+    request: { exit_event: { exit_code: -1, guest_signal: 9 } },
+  })
   expect(tellExit(killed, { requested: true, restarting: false }, 0).type).toBe('exit')
   const plain = tellExit({ code: 3, oomKilled: false }, { requested: false, restarting: false }, 0)
-  expect(plain).toMatchObject({ type: 'exit', request: { exit_event: { exit_code: 3 }, restart_count: 0 } })
+  expect(plain).toMatchObject({
+    type: 'exit',
+    request: { exit_event: { exit_code: 3 }, restart_count: 0 },
+  })
 })
 
 test('checks of services are named by number, type and port', () => {
-  const services = [{ internal_port: 8080, checks: [{ type: 'tcp' }, { type: 'http', port: 9000 }] }]
-  const names = checksOf({ image: 'x', checks: { mine: { type: 'tcp', port: 1 } }, services }).map(([name]) => name)
+  const services = [
+    { internal_port: 8080, checks: [{ type: 'tcp' }, { type: 'http', port: 9000 }] },
+  ]
+  const names = checksOf({ image: 'x', checks: { mine: { type: 'tcp', port: 1 } }, services }).map(
+    ([name]) => name,
+  )
   expect(names).toEqual(['mine', 'servicecheck-00-tcp-8080', 'servicecheck-01-http-9000'])
 })
 
@@ -54,18 +75,17 @@ test('a token is known by each of its schemes, and reaches what it was made for 
   ])
   const basic = (password: string) => `Basic ${Buffer.from(password).toString('base64')}`
   const scope = (header?: string) => scopeOf(header, 'secret', tokens)
-  expect(['Bearer secret', 'FlyV1 secret', basic('x:secret')].map(scope)).toEqual(['org', 'org', 'org'])
+  expect(['Bearer secret', 'FlyV1 secret', basic('x:secret')].map(scope)).toEqual([
+    'org',
+    'org',
+    'org',
+  ])
   expect(['FlyV1 fm2_app', 'Bearer FlyV1 fm2_app', basic('x:fm2_app')].map(scope)).toEqual(
     Array.from({ length: 3 }, () => ({ app: 'shop' })),
   )
-  expect([undefined, '', 'Bearer ', 'Bearer wrong', basic('y:secret'), 'FlyV1 fm2_old'].map(scope)).toEqual([
-    null,
-    null,
-    null,
-    null,
-    null,
-    null,
-  ])
+  expect(
+    [undefined, '', 'Bearer ', 'Bearer wrong', basic('y:secret'), 'FlyV1 fm2_old'].map(scope),
+  ).toEqual([null, null, null, null, null, null])
 })
 
 test('the fields at the root of a query are found, by alias and name', () => {

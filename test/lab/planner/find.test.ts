@@ -45,7 +45,11 @@ describe('the search for a planner', () => {
 
   test('passes over a railpack of another version and ends at the stand-in', async () => {
     await railpack('bin', '0.36.0')
-    const found = await findPlanner({ env: { PATH: join(folder, 'bin') }, releases: null, cacheDir: made })
+    const found = await findPlanner({
+      env: { PATH: join(folder, 'bin') },
+      releases: null,
+      cacheDir: made,
+    })
     expect(found).toMatchObject({ version: '0.37.0-standin', standIn: true })
     expect(spawnSync(found.path, ['--version'], { env: {} }).status).toBe(0)
   })
@@ -81,7 +85,8 @@ describe('the search for a planner', () => {
   })
 })
 
-const mise = async (...args: string[]) => (await run(join(folder, 'mise/mise'), args, { env: { PATH: '' } })).stdout
+const mise = async (...args: string[]) =>
+  (await run(join(folder, 'mise/mise'), args, { env: { PATH: '' } })).stdout
 
 describe('the stub for mise', () => {
   test('is put where none is, and answers with what the builder image holds', async () => {

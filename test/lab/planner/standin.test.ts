@@ -12,8 +12,19 @@ const recorded = ['/work/shared', join(repository, '../shared')]
   .find(existsSync)
 
 type Log = { Level: string; Msg: string; DocsPath: string }
-type Layer = { step?: string; image?: string; local?: boolean; include?: string[]; exclude?: string[] }
-type Step = { name: string; inputs: Layer[]; commands?: Record<string, string>[]; assets?: Record<string, string> }
+type Layer = {
+  step?: string
+  image?: string
+  local?: boolean
+  include?: string[]
+  exclude?: string[]
+}
+type Step = {
+  name: string
+  inputs: Layer[]
+  commands?: Record<string, string>[]
+  assets?: Record<string, string>
+}
 type Plan = {
   steps: Step[]
   secrets?: string[]
@@ -35,7 +46,8 @@ async function prepare(app: string, args: string[] = [], env: NodeJS.ProcessEnv 
     const words = ['prepare', app, '--hide-pretty-plan', ...outputs, ...args]
     execFile(standIn, words, { cwd: '/', env }, (error) => resolve(error ? Number(error.code) : 0))
   })
-  const read = (name: string) => (existsSync(join(out, name)) ? readFile(join(out, name), 'utf8') : 'null')
+  const read = (name: string) =>
+    existsSync(join(out, name)) ? readFile(join(out, name), 'utf8') : 'null'
   const info = JSON.parse(await read('info.json')) as {
     success: boolean
     logs: Log[]
@@ -57,10 +69,15 @@ async function appOf(files: Record<string, string>): Promise<string> {
 
 describe('the stand-in planner', () => {
   test('says what it is', async () => {
-    expect(spawnSync(standIn, ['--version'], { env: {} }).stdout.toString()).toBe('railpack version 0.37.0-standin\n')
+    expect(spawnSync(standIn, ['--version'], { env: {} }).stdout.toString()).toBe(
+      'railpack version 0.37.0-standin\n',
+    )
     const { plan, info } = await prepare(await appOf({ 'start.sh': 'echo hi' }))
     expect(plan.deploy.variables['RAILPACK_VERSION']).toBe('0.37.0-standin')
-    expect(info?.logs[0]).toMatchObject({ Level: 'warn', Msg: expect.stringContaining('stand-in') as string })
+    expect(info?.logs[0]).toMatchObject({
+      Level: 'warn',
+      Msg: expect.stringContaining('stand-in') as string,
+    })
   })
 
   test.each([
@@ -68,11 +85,15 @@ describe('the stand-in planner', () => {
     ['hello-python', 'python main.py', 'python', { python: '3.13.5' }],
     ['hello-static', 'caddy run --config Caddyfile --adapter caddyfile 2>&1', 'staticfile', {}],
   ])('plans the example %s', async (name, startCommand, provider, versions) => {
-    const { exitCode, plan, info } = await prepare(join(repository, 'examples', name), ['--error-missing-start'])
+    const { exitCode, plan, info } = await prepare(join(repository, 'examples', name), [
+      '--error-missing-start',
+    ])
     expect(exitCode).toBe(0)
     expect(plan.deploy.startCommand).toBe(startCommand)
     expect(info).toMatchObject({ success: true, detectedProviders: [provider] })
-    const resolved = Object.values(info?.resolvedPackages ?? {}).map(({ resolvedVersion }) => resolvedVersion)
+    const resolved = Object.values(info?.resolvedPackages ?? {}).map(
+      ({ resolvedVersion }) => resolvedVersion,
+    )
     expect(resolved).toEqual(Object.values(versions))
   })
 
@@ -92,7 +113,8 @@ describe('the stand-in planner', () => {
     [
       'node-next',
       {
-        'package.json': '{"scripts":{"start":"next start","build":"next build"},"dependencies":{"next":"15"}}',
+        'package.json':
+          '{"scripts":{"start":"next start","build":"next build"},"dependencies":{"next":"15"}}',
         'package-lock.json': '{}',
       },
       [],
@@ -102,7 +124,9 @@ describe('the stand-in planner', () => {
     ['shell-platform-arch', { 'start.sh': '#!/usr/bin/env zsh\necho hi' }, []],
   ])('plans %s as railpack does, but for versions', async (name, files, args) => {
     const { plan } = await prepare(await appOf(files), args)
-    const { plan: wanted } = JSON.parse(readFileSync(join(recorded ?? '', `${name}.json`), 'utf8')) as { plan: Plan }
+    const { plan: wanted } = JSON.parse(
+      readFileSync(join(recorded ?? '', `${name}.json`), 'utf8'),
+    ) as { plan: Plan }
     expect(withoutVersions(plan)).toEqual(withoutVersions(wanted))
   })
 
@@ -112,13 +136,24 @@ describe('the stand-in planner', () => {
       '.dockerignore': '# comment\n/secret/\n\n!./secret/kept\n**/*.log\n',
       'railpack.json': '{"exclude":["docs"]}',
     })
-    expect((await prepare(app)).plan.exclude).toEqual(['secret', '!secret/kept', '**/*.log', 'docs'])
+    expect((await prepare(app)).plan.exclude).toEqual([
+      'secret',
+      '!secret/kept',
+      '**/*.log',
+      'docs',
+    ])
   })
 
   test('takes the start command from the Procfile, and from railpack.json before it', async () => {
-    const files = { 'main.py': '', Procfile: 'worker: python worker.py\nweb: python web.py # the page\n' }
+    const files = {
+      'main.py': '',
+      Procfile: 'worker: python worker.py\nweb: python web.py # the page\n',
+    }
     expect((await prepare(await appOf(files))).plan.deploy.startCommand).toBe('python web.py')
-    const app = await appOf({ ...files, 'railpack.json': '{"deploy":{"startCommand":"python configured.py"}}' })
+    const app = await appOf({
+      ...files,
+      'railpack.json': '{"deploy":{"startCommand":"python configured.py"}}',
+    })
     expect((await prepare(app, ['--start-cmd', 'python flag.py'])).plan.deploy.startCommand).toBe(
       'python configured.py',
     )
@@ -126,7 +161,16 @@ describe('the stand-in planner', () => {
 
   test('lists every variable by name, whose value it takes from its own environment', async () => {
     const app = await appOf({ 'start.sh': '' })
-    const args = ['--env', 'RAILPACK_BUILD_CMD', '--env', 'B=1', '--env', 'EMPTY=', '--env', 'UNSET']
+    const args = [
+      '--env',
+      'RAILPACK_BUILD_CMD',
+      '--env',
+      'B=1',
+      '--env',
+      'EMPTY=',
+      '--env',
+      'UNSET',
+    ]
     const { plan } = await prepare(app, args, { RAILPACK_BUILD_CMD: 'make it' })
     expect(plan.secrets).toEqual(['B', 'RAILPACK_BUILD_CMD'])
     const built = plan.steps.find(({ name }) => name === 'build')
@@ -144,7 +188,9 @@ describe('the stand-in planner', () => {
 
   test('serves what a build of pages leaves behind', async () => {
     const { plan } = await prepare(
-      await appOf({ 'package.json': '{"scripts":{"build":"vite build"},"devDependencies":{"vite":"7"}}' }),
+      await appOf({
+        'package.json': '{"scripts":{"build":"vite build"},"devDependencies":{"vite":"7"}}',
+      }),
     )
     expect(plan.deploy.inputs).toContainEqual({ step: 'build', include: ['dist'] })
     const caddyfile = plan.steps.find(({ name }) => name === 'caddy')?.assets?.['Caddyfile']
@@ -155,15 +201,26 @@ describe('the stand-in planner', () => {
   test.each<[string, Record<string, string>, string]>([
     ['an empty folder', { 'notes.txt': '' }, 'Railpack could not determine how to build the app.'],
     ['a kind of app that it does not know', { 'go.mod': '' }, 'This is a Golang app'],
-    ['a package manager that it does not know', { 'package.json': '{}', 'yarn.lock': '' }, 'there is a yarn.lock'],
+    [
+      'a package manager that it does not know',
+      { 'package.json': '{}', 'yarn.lock': '' },
+      'there is a yarn.lock',
+    ],
     ['no start command', { 'package.json': '{}' }, 'No start command detected.'],
-    ['a broken railpack.json', { 'start.sh': '', 'railpack.json': '{' }, 'error reading railpack.json as JSON'],
+    [
+      'a broken railpack.json',
+      { 'start.sh': '', 'railpack.json': '{' },
+      'error reading railpack.json as JSON',
+    ],
   ])('refuses %s with words and no plan', async (_, files, words) => {
     const { exitCode, plan, info } = await prepare(await appOf(files), ['--error-missing-start'])
     expect(exitCode).toBe(1)
     expect(plan).toBeNull()
     expect(info?.success).toBe(false)
-    expect(info?.logs.at(-1)).toMatchObject({ Level: 'error', Msg: expect.stringContaining(words) as string })
+    expect(info?.logs.at(-1)).toMatchObject({
+      Level: 'error',
+      Msg: expect.stringContaining(words) as string,
+    })
   })
 
   test('writes no file when it is used wrongly', async () => {

@@ -18,7 +18,10 @@ type Folder = {
  * to a path or to a folder above it wins; the folders above a kept entry are kept. Order stays. Throws `build-failed`
  * for a pattern that cannot be read, `ignore-limit` for too much work.
  */
-export function filterEntries(entries: readonly TreeEntry[], given: readonly string[]): readonly TreeEntry[] {
+export function filterEntries(
+  entries: readonly TreeEntry[],
+  given: readonly string[],
+): readonly TreeEntry[] {
   const patterns = new IgnorePatterns(given)
   if (patterns.exceptions.length === 0) return entries
   const mayComeBack = patterns.exceptions.includes(true)
@@ -29,13 +32,17 @@ export function filterEntries(entries: readonly TreeEntry[], given: readonly str
     if (skipped && entry.path.startsWith(skipped)) continue
     while (above.length > 0 && !entry.path.startsWith(above.at(-1)!.inside)) above.pop()
     const parent = above.at(-1)
-    const states = patterns.follow(parent?.states ?? patterns.start, entry.path.slice(parent?.inside.length ?? 0))
+    const states = patterns.follow(
+      parent?.states ?? patterns.start,
+      entry.path.slice(parent?.inside.length ?? 0),
+    )
     const { isIgnored, hits } = judge(patterns, parent?.hits ?? [], states.matched)
     if (!isIgnored) keep(entry, above, kept)
     if (entry.type !== 'folder') continue
     const inside = `${entry.path}/`
     if (isIgnored && !mayComeBack) skipped = inside
-    else above.push({ entry, inside, hits, states: patterns.follow(states, '/'), isKept: !isIgnored })
+    else
+      above.push({ entry, inside, hits, states: patterns.follow(states, '/'), isKept: !isIgnored })
   }
   return kept
 }

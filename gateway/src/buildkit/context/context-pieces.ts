@@ -40,7 +40,8 @@ export async function* archivePieces(
   let sliceEnd = performance.now() + sliceMs
   for (const entry of entries) {
     put(tarHeader(entry, mtimeSeconds))
-    if (entry.type === 'file' && entry.sizeBytes <= smallFileBytes) filled += readSmall(root, entry, piece, filled)
+    if (entry.type === 'file' && entry.sizeBytes <= smallFileBytes)
+      filled += readSmall(root, entry, piece, filled)
     else if (entry.type === 'file') {
       yield take()
       yield* readLarge(root, entry)
@@ -68,7 +69,8 @@ function readSmall(root: string, file: File, into: Buffer, at: number): number {
   } catch (cause) {
     throw changed(file.path, cause)
   }
-  const same = read === file.sizeBytes && hash('sha256', into.subarray(at, at + read)) === file.sha256
+  const same =
+    read === file.sizeBytes && hash('sha256', into.subarray(at, at + read)) === file.sha256
   if (!same) throw changed(file.path)
   return read
 }
@@ -91,7 +93,11 @@ async function* readLarge(root: string, file: File): AsyncGenerator<Buffer, void
       const part = buffer.subarray(0, bytesRead)
       sum.update(part)
       // The last part is held back until all of it is known to be right.
-      if (left === 0 && (sum.digest('hex') !== file.sha256 || (await handle.stat()).size !== file.sizeBytes)) break
+      if (
+        left === 0 &&
+        (sum.digest('hex') !== file.sha256 || (await handle.stat()).size !== file.sizeBytes)
+      )
+        break
       yield part
       if (left === 0) return
     }

@@ -11,7 +11,11 @@ import { tarTimeSeconds } from './context-tar.ts'
 import type { ArchiveJob } from './context-thread.ts'
 
 /** Of the whole process, for sources that are sent to a daemon. */
-const threads = new ThreadPool({ script: new URL('./context-thread.ts', import.meta.url), size: 2, heapMiB: 1024 })
+const threads = new ThreadPool({
+  script: new URL('./context-thread.ts', import.meta.url),
+  size: 2,
+  heapMiB: 1024,
+})
 
 /** A source on offer to the daemon, until it is disposed of. */
 export type Context = {
@@ -25,7 +29,13 @@ export type Context = {
   [Symbol.dispose](): void
 }
 
-type Offered = { job: ArchiveJob; etag: string; changed: string | null; problem: Problem | null; holders: number }
+type Offered = {
+  job: ArchiveJob
+  etag: string
+  changed: string | null
+  problem: Problem | null
+  holders: number
+}
 
 /**
  * Hands source trees to the daemon as archives made on the fly. Listens on loopback alone, and a path can be computed
@@ -56,7 +66,8 @@ export class ContextServer {
       .update(JSON.stringify([app, tree.digest, filter]))
       .digest('hex')
     const path = `/${secret}/${filename}`
-    const offered = this.#offered.get(path) ?? offeredOf(tree, ignore, hash('sha256', tree.digest + filter))
+    const offered =
+      this.#offered.get(path) ?? offeredOf(tree, ignore, hash('sha256', tree.digest + filter))
     this.#offered.set(path, offered)
     offered.holders += 1
     let held = true
@@ -80,8 +91,11 @@ export class ContextServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const offered = this.#offered.get(request.url ?? '')
-    if (!offered || (request.method !== 'GET' && request.method !== 'HEAD')) return void response.writeHead(404).end()
-    const known = (request.headers['if-none-match'] ?? '').split(',').some((each) => each.trim() === offered.etag)
+    if (!offered || (request.method !== 'GET' && request.method !== 'HEAD'))
+      return void response.writeHead(404).end()
+    const known = (request.headers['if-none-match'] ?? '')
+      .split(',')
+      .some((each) => each.trim() === offered.etag)
     response.setHeader('etag', offered.etag)
     if (known) return void response.writeHead(304).end()
     await send(offered, request, response).catch((error: unknown) => {
@@ -94,7 +108,11 @@ export class ContextServer {
 }
 
 /** Throws what went wrong on the thread; a daemon that hangs up is no error of ours. */
-async function send({ job }: Offered, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function send(
+  { job }: Offered,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const { port, end } = threads.start('archive', job)
   response.once('close', end)
   try {

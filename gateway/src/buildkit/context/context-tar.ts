@@ -16,7 +16,11 @@ export function tarBytes(entries: readonly TreeEntry[]): number {
   for (const entry of entries) {
     const sizeBytes = contentBytes(entry)
     const more = paxOf(entry)
-    total += block + sizeBytes + padding(sizeBytes) + (more ? block + more.length + padding(more.length) : 0)
+    total +=
+      block +
+      sizeBytes +
+      padding(sizeBytes) +
+      (more ? block + more.length + padding(more.length) : 0)
   }
   return total
 }
@@ -29,7 +33,13 @@ export function tarHeader(entry: TreeEntry, mtimeSeconds: number): Buffer {
   const more = paxOf(entry)
   const header = ustar(entry, mtimeSeconds)
   if (!more) return header
-  const pax = { type: 'file', path: 'PaxHeader', mode: 0o644, sizeBytes: more.length, sha256: '' } as const
+  const pax = {
+    type: 'file',
+    path: 'PaxHeader',
+    mode: 0o644,
+    sizeBytes: more.length,
+    sha256: '',
+  } as const
   return Buffer.concat([ustar(pax, mtimeSeconds, 'x'), more, tarPadding(more.length), header])
 }
 
@@ -52,7 +62,8 @@ function ustar(entry: TreeEntry, mtimeSeconds: number, kind = kinds[entry.type])
   octal(contentBytes(entry) > maxUstarBytes ? 0 : contentBytes(entry), 11, 124)
   octal(mtimeSeconds, 11, 136)
   header.write(`        ${kind}`, 148, 'latin1')
-  if (entry.type === 'link') header.write(fits(entry.target, 100) ? entry.target : 'long', 157, 'latin1')
+  if (entry.type === 'link')
+    header.write(fits(entry.target, 100) ? entry.target : 'long', 157, 'latin1')
   header.write('ustar\x0000', 257, 'latin1')
   octal(0, 7, 329)
   octal(0, 7, 337)
@@ -64,8 +75,9 @@ function ustar(entry: TreeEntry, mtimeSeconds: number, kind = kinds[entry.type])
 }
 
 const maxUstarBytes = 8 ** 11 - 1
-// oxlint-disable-next-line no-control-regex -- ustar holds ASCII only
-const fits = (text: string, max: number): boolean => text.length <= max && /^[\x01-\x7f]*$/.test(text)
+const fits = (text: string, max: number): boolean =>
+  // oxlint-disable-next-line no-control-regex -- ustar holds ASCII only
+  text.length <= max && /^[\x01-\x7f]*$/.test(text)
 
 /** Long paths are cut in two at a slash; null where that does not help. */
 function ustarName(entry: TreeEntry): { name: string; prefix: string } | null {
@@ -79,9 +91,12 @@ function ustarName(entry: TreeEntry): { name: string; prefix: string } | null {
 
 function paxOf(entry: TreeEntry): Buffer | null {
   const records: string[] = []
-  if (!ustarName(entry)) records.push(paxRecord('path', entry.type === 'folder' ? `${entry.path}/` : entry.path))
-  if (entry.type === 'link' && !fits(entry.target, 100)) records.push(paxRecord('linkpath', entry.target))
-  if (contentBytes(entry) > maxUstarBytes) records.push(paxRecord('size', String(contentBytes(entry))))
+  if (!ustarName(entry))
+    records.push(paxRecord('path', entry.type === 'folder' ? `${entry.path}/` : entry.path))
+  if (entry.type === 'link' && !fits(entry.target, 100))
+    records.push(paxRecord('linkpath', entry.target))
+  if (contentBytes(entry) > maxUstarBytes)
+    records.push(paxRecord('size', String(contentBytes(entry))))
   return records.length > 0 ? Buffer.from(records.join('')) : null
 }
 

@@ -16,7 +16,10 @@ workInBackground()
 serveJobs({ archive })
 
 /** Makes the archive of a tree. Answers with its length first, and goes on when the other end sends any value. */
-async function archive({ root, ignore, mtimeSeconds, ...from }: ArchiveJob, port: JobPort): Promise<void> {
+async function archive(
+  { root, ignore, mtimeSeconds, ...from }: ArchiveJob,
+  port: JobPort,
+): Promise<void> {
   const entries = 'manifest' in from ? (await readManifest(from.manifest)).entries : from.entries
   const kept = filterEntries(entries, ignore)
   port.sendValue(tarBytes(kept))

@@ -17,8 +17,11 @@ export async function markInUse(root: string, log: Logger): Promise<boolean> {
   const now = await bootId()
   const mark = (await readFile(markOf(root), 'utf8').catch(() => '')).trim()
   if (mark !== '' && mark !== left && mark !== now.trim()) {
-    log.warn('the machine went down without notice: the build cache is not to be trusted and is thrown away')
-    for (const name of await readdir(root)) await rm(join(root, name), { recursive: true, force: true })
+    log.warn(
+      'the machine went down without notice: the build cache is not to be trusted and is thrown away',
+    )
+    for (const name of await readdir(root))
+      await rm(join(root, name), { recursive: true, force: true })
   }
   return mark === now.trim() || markCache(root)
 }

@@ -4,11 +4,13 @@ import type { DaemonSettings } from './daemon.ts'
 import { groupOf, runcWithLimits } from './step-limits.ts'
 
 /** Where the daemon makes its socket: a name that no client knows. */
-export const firstSocketOf = ({ dir }: Pick<DaemonSettings, 'dir'>) => join(dir, 'buildkitd-first.sock')
+export const firstSocketOf = ({ dir }: Pick<DaemonSettings, 'dir'>) =>
+  join(dir, 'buildkitd-first.sock')
 /** Where clients find it, from when it may be used. */
 export const socketOf = ({ dir }: Pick<DaemonSettings, 'dir'>) => join(dir, 'buildkitd.sock')
 /** The daemon listens for traces here whatever its settings are, and shows the socket to each step while it is there. */
-export const traceSocketOf = ({ dir }: Pick<DaemonSettings, 'dir'>) => join(dir, 'buildkitd-otel.sock')
+export const traceSocketOf = ({ dir }: Pick<DaemonSettings, 'dir'>) =>
+  join(dir, 'buildkitd-otel.sock')
 export const configOf = ({ dir }: Pick<DaemonSettings, 'dir'>) => join(dir, 'buildkitd.toml')
 
 const quoted = (text: string) => JSON.stringify(text) // what JSON can write, TOML can read

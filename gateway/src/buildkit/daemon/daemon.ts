@@ -104,7 +104,9 @@ export class Daemon {
     if ((await readdir(join(this.#settings.root, 'net/cni')).catch(() => [])).length > 0) {
       // A killed one leaves network namespaces, which only it can take away: it starts once more for that.
       this.#program = await launch(this.#settings)
-      await this.#open().catch((err: unknown) => this.#log.warn({ err }, 'build daemon left network namespaces'))
+      await this.#open().catch((err: unknown) =>
+        this.#log.warn({ err }, 'build daemon left network namespaces'),
+      )
       await this.#program.stop(stopMs)
     }
     await removeGroups(this.#settings.root)
@@ -160,7 +162,10 @@ export class Daemon {
       )
       misses = answers ? 0 : misses + 1
       if (misses < look.misses || asked !== this.#program || signal.aborted) continue
-      this.#log.error({ misses, askedEveryMs: look.everyMs }, 'build daemon answers nothing; it is ended')
+      this.#log.error(
+        { misses, askedEveryMs: look.everyMs },
+        'build daemon answers nothing; it is ended',
+      )
       await asked.stop(0)
     }
     connection.close()
@@ -174,7 +179,8 @@ export class Daemon {
     const settings = this.#settings
     const program = this.#program
     await this.#answers(program)
-    if (program !== this.#program) throw new Error('the build daemon ended as soon as it had started')
+    if (program !== this.#program)
+      throw new Error('the build daemon ended as soon as it had started')
     // At once, so that these are certainly the sockets of the daemon that answered.
     rmSync(traceSocketOf(settings), { force: true })
     renameSync(firstSocketOf(settings), socketOf(settings))
@@ -192,7 +198,10 @@ export class Daemon {
       connection.close()
     }
     const how = await Promise.race([ended, sleep(0, `no answer within ${readyMs / 1000} s`)])
-    throw new Problem('buildkit-unavailable', `The build daemon did not start (${how}); its own words say why.`)
+    throw new Problem(
+      'buildkit-unavailable',
+      `The build daemon did not start (${how}); its own words say why.`,
+    )
   }
 }
 
@@ -230,7 +239,9 @@ const inContainer = () => existsSync('/sys/fs/cgroup/cgroup.type')
 async function sweep({ root, command }: DaemonSettings): Promise<void> {
   const namespaces = join(root, 'net/')
   for (const runc of [join(dirname(command), 'buildkit-runc'), 'runc']) {
-    const containers = JSON.parse((await tool(runc, 'list', '--format', 'json')) ?? 'null') as Container[] | null
+    const containers = JSON.parse((await tool(runc, 'list', '--format', 'json')) ?? 'null') as
+      | Container[]
+      | null
     for (const { id, bundle } of containers ?? [])
       if (bundle.startsWith(`${root}/`)) await tool(runc, 'delete', '--force', id)
   }

@@ -30,7 +30,8 @@ const oomScore = 500
 const maxOomScore = 1000
 
 /** The control group above all steps of a daemon, below the root of each tree. */
-export const groupOf = (root: string) => `tarmac-steps-${createHash('sha256').update(root).digest('hex').slice(0, 8)}`
+export const groupOf = (root: string) =>
+  `tarmac-steps-${createHash('sha256').update(root).digest('hex').slice(0, 8)}`
 
 /** The limits as `runc-with-limits` takes them, by the daemon's environment. */
 export function limitsEnvironment(limits: StepLimits, root: string): Record<string, string> {
@@ -43,7 +44,9 @@ export function limitsEnvironment(limits: StepLimits, root: string): Record<stri
   return {
     TARMAC_STEPS_GROUP: groupOf(root),
     TARMAC_STEPS_MEMORY: String(all),
-    TARMAC_STEPS_PROCESSES: String(Math.floor(0.75 * Number(readFileSync('/proc/sys/kernel/pid_max', 'utf8')))),
+    TARMAC_STEPS_PROCESSES: String(
+      Math.floor(0.75 * Number(readFileSync('/proc/sys/kernel/pid_max', 'utf8'))),
+    ),
     TARMAC_STEP_MEMORY: String(Math.min(bytes(limits.memory), all)),
     TARMAC_STEP_PROCESSES: String(limits.processes),
     TARMAC_STEP_CPU_QUOTA: String(Math.floor(quota)),
@@ -67,8 +70,11 @@ export async function removeGroups(root: string): Promise<void> {
   for (const tree of await cgroupTrees()) {
     const group = join(tree, groupOf(root))
     const steps = await readdir(join(group, 'buildkit'), { withFileTypes: true }).catch(() => [])
-    const folders = steps.filter((entry) => entry.isDirectory()).map(({ name }) => join(group, 'buildkit', name))
-    for (const folder of [...folders, join(group, 'buildkit'), group]) await rmdir(folder).catch(() => {})
+    const folders = steps
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => join(group, 'buildkit', name))
+    for (const folder of [...folders, join(group, 'buildkit'), group])
+      await rmdir(folder).catch(() => {})
   }
 }
 

@@ -87,7 +87,8 @@ export function readProbe(lines: readonly string[]): Found | null {
   const after = (word: string) =>
     lines.flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []))
   const seen = after('control')
-  if (!lines.includes('looked around') || !controls.every((control) => seen.includes(control))) return null
+  if (!lines.includes('looked around') || !controls.every((control) => seen.includes(control)))
+    return null
   const [memory = '', processes = ''] = after('limited')[0]?.split(' ') ?? []
   // Without a limit v1 says a number near 2^63, and v2 `max`.
   const limited = Number(memory) < 2 ** 60 && Number(processes) > 0

@@ -29,7 +29,13 @@ export async function stopLargestStep(
 }
 
 /** The steps of a daemon on this machine. */
-export async function stepWrites({ command, root }: { command: string; root: string }): Promise<StepWrites[]> {
+export async function stepWrites({
+  command,
+  root,
+}: {
+  command: string
+  root: string
+}): Promise<StepWrites[]> {
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')
   const containers = (await containersOf(command)).filter(
     ({ bundle, status }) => status === 'running' && bundle.startsWith(`${root}/`),
@@ -45,7 +51,11 @@ async function containersOf(command: string): Promise<Container[]> {
   return []
 }
 
-async function writesOf({ pid, bundle }: Container, root: string, mounts: string[]): Promise<StepWrites> {
+async function writesOf(
+  { pid, bundle }: Container,
+  root: string,
+  mounts: string[],
+): Promise<StepWrites> {
   const rootfs = join(bundle, 'rootfs')
   const own = mounts.find((line) => line.split(' ')[4] === rootfs)
   const layer = /[ ,]upperdir=([^, ]+)/.exec(own ?? '')?.[1] ?? rootfs
@@ -55,7 +65,9 @@ async function writesOf({ pid, bundle }: Container, root: string, mounts: string
   const cached = await Promise.all(caches.map(sizeOf))
   const [{ bytes, files }, written] = [await sizeOf(layer), await bytesWritten(pid)]
   const sum = (what: 'bytes' | 'files') => cached.reduce((all, size) => all + size[what], 0)
-  const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ').trim()
+  const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''))
+    .replaceAll('\0', ' ')
+    .trim()
   return {
     pid,
     command: words.slice(0, maxCommandLetters),

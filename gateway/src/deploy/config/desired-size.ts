@@ -24,17 +24,24 @@ export function refuseLargeConfigs(desired: DesiredApp): void {
 export function refuseLargeRollout({ desired, slots }: DeployProgress): void {
   if (slots.length > maxMachines) {
     const detail = `The deployment is for ${slots.length} machines; the gateway deploys to at most ${maxMachines} at once. Deploy to fewer machines, or owner by owner.`
-    throw new Problem('record-too-large', detail, { facts: { machines: slots.length, limit: maxMachines } })
+    throw new Problem('record-too-large', detail, {
+      facts: { machines: slots.length, limit: maxMachines },
+    })
   }
   const sizeBytes = sizeOf({ desired, slots })
   if (sizeBytes <= maxConfigBytes) return
-  const sizes = slots.map(({ machine, former }) => ({ machine, sizeBytes: former ? sizeOf(former.config) : 0 }))
+  const sizes = slots.map(({ machine, former }) => ({
+    machine,
+    sizeBytes: former ? sizeOf(former.config) : 0,
+  }))
   const [largest] = sizes.toSorted((a, b) => b.sizeBytes - a.sizeBytes)
   const most = largest?.machine
     ? ` The largest is that of machine ${largest.machine}, with ${largest.sizeBytes} bytes.`
     : ''
   const detail = `The machine configs of this deployment, and those that the machines have now, take ${sizeBytes} bytes; the gateway remembers at most ${maxConfigBytes} for the way back.${most} Make the configs smaller.`
-  throw new Problem('record-too-large', detail, { facts: { sizeBytes, limitBytes: maxConfigBytes, ...largest } })
+  throw new Problem('record-too-large', detail, {
+    facts: { sizeBytes, limitBytes: maxConfigBytes, ...largest },
+  })
 }
 
 const sizeOf = (value: unknown): number => Buffer.byteLength(packJson(value))

@@ -72,13 +72,19 @@ export function desiredApp(given: {
 }): DesiredApp {
   const { options, defaults } = given
   const warnings: string[] = []
-  const file = readFlyToml(given.flyToml ?? defaultToml, given.readFile ?? (() => null), (text) => warnings.push(text))
+  const file = readFlyToml(given.flyToml ?? defaultToml, given.readFile ?? (() => null), (text) =>
+    warnings.push(text),
+  )
   if (file.app !== null && file.app !== given.app)
-    warnings.push(`fly.toml is for app ${file.app}; it is used for ${given.app}, as the request says.`)
+    warnings.push(
+      `fly.toml is for app ${file.app}; it is used for ${given.app}, as the request says.`,
+    )
   refuseManyGroups(file.groups.size, sizeOfEnv(options))
   const groups = [...file.groups.keys()].map((name) => desiredGroup(file, name, options))
-  const internalPort = groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
-  if (internalPort === null) warnings.push('fly.toml names no service, so nothing outside can reach the app.')
+  const internalPort =
+    groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
+  if (internalPort === null)
+    warnings.push('fly.toml names no service, so nothing outside can reach the app.')
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseNotApplicable(strategy, groups)
   const release = releaseMachine(file)
@@ -152,20 +158,25 @@ export function withOptions(desired: DesiredApp, options: DeploymentOptions): De
  */
 export function forOwner(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
   const { owner, count } = options
-  const mark = owner === null ? null : `_o${createHash('sha256').update(owner).digest('hex').slice(0, 11)}`
+  const mark =
+    owner === null ? null : `_o${createHash('sha256').update(owner).digest('hex').slice(0, 11)}`
   const own = (name = '') => {
     const bare = withoutMarks(name)
     return mark === null ? bare : bare.slice(0, maxVolumeName - mark.length) + mark
   }
   const groups = desired.groups.map((group) => {
     const { config } = group
-    const mounts = config.mounts?.map((mount) => Object.assign({}, mount, { name: own(mount.name) }))
+    const mounts = config.mounts?.map((mount) =>
+      Object.assign({}, mount, { name: own(mount.name) }),
+    )
     return Object.assign({}, group, {
       config: { ...config, ...(mounts && { mounts }) },
       ...(owner !== null && { count, whenNone: whenNone(config, options) }),
     })
   })
-  const volumes = Object.fromEntries(Object.entries(desired.volumes).map(([name, size]) => [own(name), size]))
+  const volumes = Object.fromEntries(
+    Object.entries(desired.volumes).map(([name, size]) => [own(name), size]),
+  )
   return { ...desired, groups, volumes }
 }
 
@@ -183,14 +194,25 @@ const portOf = (config: MachineConfig): number | null => config.services?.[0]?.i
 function refuseNotApplicable(strategy: Strategy, groups: DesiredGroup[]): void {
   const mounted = groups.find(({ config }) => config.mounts)
   if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))
-    throw notApplicable(strategy, `group ${mounted.name} mounts a volume, and a volume is on one machine only`)
+    throw notApplicable(
+      strategy,
+      `group ${mounted.name} mounts a volume, and a volume is on one machine only`,
+    )
   const isChecked = ({ config }: DesiredGroup) =>
-    Object.keys(config.checks ?? {}).length > 0 || config.services?.some(({ checks }) => checks?.length)
+    Object.keys(config.checks ?? {}).length > 0 ||
+    config.services?.some(({ checks }) => checks?.length)
   if (strategy === 'bluegreen' && !groups.some(isChecked))
-    throw notApplicable(strategy, 'no check is there to say when the new machines may take over. Add one to a service')
+    throw notApplicable(
+      strategy,
+      'no check is there to say when the new machines may take over. Add one to a service',
+    )
 }
 
 export const notApplicable = (strategy: Strategy, why: string): Problem =>
-  new Problem('strategy-unfit', `Strategy ${strategy} cannot be used: ${why}, or use strategy=rolling.`, {
-    facts: { strategy },
-  })
+  new Problem(
+    'strategy-unfit',
+    `Strategy ${strategy} cannot be used: ${why}, or use strategy=rolling.`,
+    {
+      facts: { strategy },
+    },
+  )

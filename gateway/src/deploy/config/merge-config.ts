@@ -15,7 +15,15 @@ export type OwnershipMetadata = {
 }
 
 /** Sections that are wholly ours: absent in the desired config means gone. */
-export const managed = ['services', 'checks', 'statics', 'files', 'metrics', 'restart', 'stop_config']
+export const managed = [
+  'services',
+  'checks',
+  'statics',
+  'files',
+  'metrics',
+  'restart',
+  'stop_config',
+]
 
 /** The desired config laid over what a machine has, so that whatever Tarmac does not manage survives. */
 export function mergeConfig(
@@ -27,14 +35,20 @@ export function mergeConfig(
   // Keys that an earlier deployment set and this one does not want go; keys that somebody else set stay.
   const setBefore = present.metadata?.['tarmac_env']?.split(',') ?? []
   const env = { ...omit(present.env, setBefore), ...desired.env }
-  const goneIn = (part: string) => gone.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
+  const goneIn = (part: string) =>
+    gone.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
   const init = {
     ...omit(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
     ...(image.way === 'railpack' ? asOneText(desired.init) : desired.init),
   }
   const metadata = {
     // A builder id of another builder would send Fly to that one's mirror for the image.
-    ...omit(present.metadata, ['fly_builder_id', 'fly_canary', 'fly_bluegreen_deployment_tag', ...goneIn('metadata.')]),
+    ...omit(present.metadata, [
+      'fly_builder_id',
+      'fly_canary',
+      'fly_bluegreen_deployment_tag',
+      ...goneIn('metadata.'),
+    ]),
     ...unmarked(desired.metadata),
     ...(marks.builder && { fly_builder_id: marks.builder }),
     ...(marks.owner && { tarmac_owner: marks.owner }),
@@ -60,7 +74,11 @@ export function mergeConfig(
 
 /** The entrypoint of railpack's images, `bash -c`, runs its first word and passes over the rest. */
 function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
-  const { cmd, entrypoint, exec } = (init ?? {}) as { cmd?: string[]; entrypoint?: unknown; exec?: unknown }
+  const { cmd, entrypoint, exec } = (init ?? {}) as {
+    cmd?: string[]
+    entrypoint?: unknown
+    exec?: unknown
+  }
   return cmd && cmd.length > 1 && !entrypoint && !exec ? { ...init, cmd: [shellText(cmd)] } : init
 }
 
@@ -79,7 +97,9 @@ function layMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | unde
 
 /** Releases of older gateways may hold marks that their source had set. */
 const unmarked = (metadata: Record<string, string> = {}): Record<string, string> =>
-  Object.fromEntries(Object.entries(metadata).filter(([key]) => ownMarks.has(key) || !isReserved(key)))
+  Object.fromEntries(
+    Object.entries(metadata).filter(([key]) => ownMarks.has(key) || !isReserved(key)),
+  )
 const ownMarks = new Set(['fly_platform_version', 'fly_process_group'])
 
 export function omit<T extends object>(value: T | undefined, keys: string[]): T {

@@ -56,7 +56,11 @@ export async function awaitHealthy(
 }
 
 /** Destroys a machine, and waits until it is gone. */
-export async function destroyMachine(run: Execution, slot: MachineStep, signal: AbortSignal): Promise<void> {
+export async function destroyMachine(
+  run: Execution,
+  slot: MachineStep,
+  signal: AbortSignal,
+): Promise<void> {
   const { fly } = run.settings
   const { app } = run.work
   const found = await retryUntilVisible(() => find(run, slot, signal), signal)
@@ -70,7 +74,11 @@ export async function destroyMachine(run: Execution, slot: MachineStep, signal: 
     await using lease = slot.former && (await run.lease(slot, signal))
     await run.recordIntent(slot, 'destroy')
     const deadline = performance.now() + destroyTimeoutMs
-    for (let left: Machine | null = found; left && left.state !== 'destroyed'; left = await find(run, slot, signal)) {
+    for (
+      let left: Machine | null = found;
+      left && left.state !== 'destroyed';
+      left = await find(run, slot, signal)
+    ) {
       if (left.state !== 'destroying') await fly.deleteMachine(app, left.id, lease?.nonce, signal)
       await fly.wait(app, left.id, { state: 'destroyed', withinMs: destroyTimeoutMs }, signal)
       if (performance.now() > deadline)
@@ -85,14 +93,24 @@ export async function destroyMachine(run: Execution, slot: MachineStep, signal: 
 
 export function expectedVersion({ work }: Execution, slot: MachineStep): ExpectedVersion {
   const instanceId = slot.now?.instanceId ?? ''
-  return { app: work.app, machine: slot.machine ?? '', instanceId, digest: work.image.digest, running: slot.launch }
+  return {
+    app: work.app,
+    machine: slot.machine ?? '',
+    instanceId,
+    digest: work.image.digest,
+    running: slot.launch,
+  }
 }
 
 /** True when the machine carries this very deployment. */
 export const isOurs = ({ work }: Execution, machine: Machine): boolean =>
   configOf(machine).metadata?.['tarmac_deployment'] === work.id
 
-async function applyChange(run: Execution, slot: MachineStep, lease: MachineLease | null): Promise<void> {
+async function applyChange(
+  run: Execution,
+  slot: MachineStep,
+  lease: MachineLease | null,
+): Promise<void> {
   const machine = lease ? await update(run, slot, lease) : await create(run, slot)
   slot.machine = machine.id
   slot.now = slot.tried = { instanceId: machine.instance_id, image: run.work.image.reference }
@@ -106,7 +124,8 @@ export async function create(run: Execution, slot: MachineStep): Promise<Machine
   const id = slot.machine
   const found = id
     ? await run.retryWhileUnavailable(() => getMachine(fly, work.app, id, stopping))
-    : slot.intent === 'create' && (await run.retryWhileUnavailable(() => listed(run, slot, stopping)))
+    : slot.intent === 'create' &&
+      (await run.retryWhileUnavailable(() => listed(run, slot, stopping)))
   if (found) assertNotOlder(work.number, found)
   if (found) return found
   run.emit(slot, { status: 'creating', before: null })
@@ -133,12 +152,15 @@ async function update(run: Execution, slot: MachineStep, lease: MachineLease): P
   const signal = AbortSignal.any([run.stopping, lease.lost])
   for (let attempt = 1; ; attempt++) {
     run.signal.throwIfAborted()
-    const machine = await run.retryWhileUnavailable(() => getMachine(fly, work.app, slot.machine ?? '', signal))
+    const machine = await run.retryWhileUnavailable(() =>
+      getMachine(fly, work.app, slot.machine ?? '', signal),
+    )
     if (isOurs(run, machine)) return machine
     assertNotOlder(work.number, machine)
     if (slot.now) throw reverted(machine)
     // Whoever changed it since the plan was made did so before we hold the lease: that is what we would go back to.
-    if (machine.instance_id !== slot.former?.instanceId) refresh(run, slot, previousVersionOf(machine))
+    if (machine.instance_id !== slot.former?.instanceId)
+      refresh(run, slot, previousVersionOf(machine))
     const config = mergeConfig(slot.former?.config ?? {}, wishOf(run, slot), marks(run))
     recordApplied(run, slot, config)
     await run.recordIntent(slot, 'update')
@@ -162,7 +184,11 @@ function refresh({ rollout }: Execution, slot: MachineStep, former: PreviousVers
 }
 
 /** The slot's machine, if it is there: that it is not is for the list to say too. */
-async function find(run: Execution, slot: MachineStep, signal: AbortSignal): Promise<Machine | null> {
+async function find(
+  run: Execution,
+  slot: MachineStep,
+  signal: AbortSignal,
+): Promise<Machine | null> {
   const { fly } = run.settings
   const found = slot.machine ? await fly.machine(run.work.app, slot.machine, signal) : null
   return found ?? (await listed(run, slot, signal)) ?? null
@@ -181,23 +207,35 @@ async function listed(
 function newConfig(run: Execution, slot: MachineStep): MachineConfig {
   const { desired, slots } = run.rollout
   const wish = wishOf(run, slot)
-  const laid = mergeConfig({ guest: wish.was?.guest ?? desired.guest, ...slot.base }, wish, marks(run))
+  const laid = mergeConfig(
+    { guest: wish.was?.guest ?? desired.guest, ...slot.base },
+    wish,
+    marks(run),
+  )
   if (slot.role === 'canary') {
     const dns = { ...(laid['dns'] as object | undefined), skip_registration: true }
     return { ...laid, dns, metadata: { ...laid.metadata, fly_canary: 'true' } }
   }
   const active = slot.standbyFor && slots.find(({ name }) => name === slot.standbyFor)?.machine
-  return active ? { ...laid, standbys: [active], env: { ...laid.env, FLY_STANDBY_FOR: active } } : laid
+  return active
+    ? { ...laid, standbys: [active], env: { ...laid.env, FLY_STANDBY_FOR: active } }
+    : laid
 }
 
 const wishOf = (
   { rollout: { desired } }: Execution,
   { role, group }: MachineStep,
 ): Pick<DesiredGroup, 'config' | 'was' | 'gone'> =>
-  (role === 'release' ? desired.release : desired.groups.find(({ name }) => name === group)) ?? { config: {} }
+  (role === 'release' ? desired.release : desired.groups.find(({ name }) => name === group)) ?? {
+    config: {},
+  }
 
 /** For the release that it becomes; a machine for a while says nothing of it. */
-function recordApplied({ rollout }: Execution, { role, group }: MachineStep, config: MachineConfig): void {
+function recordApplied(
+  { rollout }: Execution,
+  { role, group }: MachineStep,
+  config: MachineConfig,
+): void {
   if (role !== 'release' && role !== 'canary') rollout.laid = { [group]: config, ...rollout.laid }
 }
 

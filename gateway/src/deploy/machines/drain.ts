@@ -5,11 +5,16 @@ import type { MachineStep } from '../plan.ts'
 import type { Execution } from '../execution.ts'
 
 /** Takes a machine out of service without losing a request: out of the proxy first, and stopped when that has noticed. */
-export async function drain(run: Execution, slot: MachineStep, signal: AbortSignal = run.signal): Promise<void> {
+export async function drain(
+  run: Execution,
+  slot: MachineStep,
+  signal: AbortSignal = run.signal,
+): Promise<void> {
   const { fly, proxyMs } = run.settings
   const { app } = run.work
   const machine = slot.machine ?? ''
-  const retryWhileUnavailable = <T>(effect: () => Promise<T>) => retryTransient(run.waitMs, signal, effect)
+  const retryWhileUnavailable = <T>(effect: () => Promise<T>) =>
+    retryTransient(run.waitMs, signal, effect)
   await using lease = slot.former && (await run.lease(slot, signal))
   await run.recordIntent(slot, 'cordon')
   await retryWhileUnavailable(() => fly.cordon(app, machine, 'cordon', lease?.nonce, run.stopping))
@@ -21,6 +26,9 @@ export async function drain(run: Execution, slot: MachineStep, signal: AbortSign
   const version = (slot.now ?? slot.former)?.instanceId ?? ''
   const stopped = { state: 'stopped', version, withinMs: run.waitMs } as const
   if (!(await retryWhileUnavailable(() => fly.wait(app, machine, stopped, signal))))
-    throw new Problem('deploy-failed', `Machine ${machine} did not stop within ${run.waitMs / 1000} s.`)
+    throw new Problem(
+      'deploy-failed',
+      `Machine ${machine} did not stop within ${run.waitMs / 1000} s.`,
+    )
   run.emit(slot, { status: 'stopped' })
 }

@@ -47,15 +47,23 @@ export async function waitForVersion(
   let strikes = 0
   let { failedStarts = 0 } = wanted
   for (let round = 0; ; round++) {
-    const withinMs = Math.min(windowsMs[round] ?? 20_000, Math.max(deadline - performance.now(), 1000))
+    const withinMs = Math.min(
+      windowsMs[round] ?? 20_000,
+      Math.max(deadline - performance.now(), 1000),
+    )
     const machine = await retryTransient(waitMs, signal, async () => {
       await fly.wait(app, id, { state: 'settled', version: instanceId, withinMs }, signal)
       return await getMachine(fly, app, id, signal)
     })
     if (machine.instance_id === instanceId) {
       strikes = 0
-      if (machine.state === 'started' || (!running && isDown(machine))) return assertVersion(wanted, machine)
-      const again = running && machine.state === 'failed' && crashesOf(machine).length === 0 && failedStarts-- > 0
+      if (machine.state === 'started' || (!running && isDown(machine)))
+        return assertVersion(wanted, machine)
+      const again =
+        running &&
+        machine.state === 'failed' &&
+        crashesOf(machine).length === 0 &&
+        failedStarts-- > 0
       if (running && !again) assertNotCrashed(machine, wanted)
       // An update leaves a machine that slept asleep.
       if (again || (running && isAsleep(machine))) await startMachine(fly, wanted, signal)
@@ -84,9 +92,14 @@ export async function untilHealthy(
   const { app, machine: id } = wanted
   const startedAt = performance.now()
   for (;;) {
-    const machine = assertVersion(wanted, await retryTransient(waitMs, signal, () => getMachine(fly, app, id, signal)))
+    const machine = assertVersion(
+      wanted,
+      await retryTransient(waitMs, signal, () => getMachine(fly, app, id, signal)),
+    )
     assertNotCrashed(machine, wanted)
-    const pending = transient.has(machine.state) ? [`it is ${machine.state}`] : failingChecks(machine)
+    const pending = transient.has(machine.state)
+      ? [`it is ${machine.state}`]
+      : failingChecks(machine)
     if (pending.length === 0) return machine
     // The proxy may put an idle machine to sleep meanwhile: checks only run on one that is awake.
     if (isAsleep(machine)) await startMachine(fly, wanted, signal)
@@ -114,11 +127,16 @@ export function assertVersion(wanted: ExpectedVersion, machine: Machine): Machin
 }
 
 /** Fly starts what has crashed again: that it runs now says nothing. */
-export function assertNotCrashed(machine: Machine, { crashes: forgiven = 0 }: Pick<ExpectedVersion, 'crashes'>): void {
+export function assertNotCrashed(
+  machine: Machine,
+  { crashes: forgiven = 0 }: Pick<ExpectedVersion, 'crashes'>,
+): void {
   const crashes = crashesOf(machine)
   const times = crashes.length > 1 ? ` (${crashes.length} times)` : ''
-  if (crashes.length > forgiven) throw failure(machine, `crashed: its process ${crashes[0]}${times}. See its log`)
-  if (machine.state === 'failed') throw failure(machine, `could not be started by Fly${startError(machine)}`)
+  if (crashes.length > forgiven)
+    throw failure(machine, `crashed: its process ${crashes[0]}${times}. See its log`)
+  if (machine.state === 'failed')
+    throw failure(machine, `could not be started by Fly${startError(machine)}`)
 }
 
 export function startError({ events = [] }: Machine): string {
@@ -133,12 +151,17 @@ function failingChecks(machine: Machine): string[] {
   const config = configOf(machine)
   const reported = (machine.checks ?? []).filter(({ name }) => !name.startsWith('bg_deployments'))
   const bad = reported.filter(({ status }) => status !== 'passing')
-  const missing = Object.keys(config.checks ?? {}).filter((check) => !reported.some(({ name }) => name === check))
+  const missing = Object.keys(config.checks ?? {}).filter(
+    (check) => !reported.some(({ name }) => name === check),
+  )
   const serviceChecks = (config.services ?? []).some(({ checks }) => checks?.length)
   if (serviceChecks && reported.length <= Object.keys(config.checks ?? {}).length - missing.length)
     missing.push('of the service')
   return [
-    ...bad.map(({ name, status, output }) => `check ${name} is ${status}${output ? `: ${output.slice(0, 300)}` : ''}`),
+    ...bad.map(
+      ({ name, status, output }) =>
+        `check ${name} is ${status}${output ? `: ${output.slice(0, 300)}` : ''}`,
+    ),
     ...missing.map((name) => `check ${name} has no result yet`),
   ]
 }
@@ -151,14 +174,22 @@ function hint(machine: Machine): string {
   return port && isDeaf ? `. The app must listen on 0.0.0.0:${port}; PORT says so` : ''
 }
 
-export async function getMachine(fly: MachinesApi, app: string, id: string, signal: AbortSignal): Promise<Machine> {
+export async function getMachine(
+  fly: MachinesApi,
+  app: string,
+  id: string,
+  signal: AbortSignal,
+): Promise<Machine> {
   const machine = await retryUntilVisible(() => fly.machine(app, id, signal), signal)
   if (machine && machine.state !== 'destroyed') return machine
   throw new Problem('deploy-failed', `Machine ${id} is gone: something else destroyed it.`)
 }
 
 /** What was made a moment ago is not to be seen everywhere at once: only what stays unseen is not there. */
-export async function retryUntilVisible<T>(look: () => Promise<T | null>, signal: AbortSignal): Promise<T | null> {
+export async function retryUntilVisible<T>(
+  look: () => Promise<T | null>,
+  signal: AbortSignal,
+): Promise<T | null> {
   for (const deadline = performance.now() + unseenMs; ; await delay(500, undefined, { signal })) {
     const found = await look()
     if (found || performance.now() > deadline) return found
@@ -209,8 +240,12 @@ export const reverted = (machine: Machine): Problem =>
     `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly gave the update up and went back to it in silence, most often because the new image could not be pulled`,
     { reverted: true },
   )
-export const isReverted = (error: unknown): boolean => error instanceof Problem && error.facts['reverted'] === true
+export const isReverted = (error: unknown): boolean =>
+  error instanceof Problem && error.facts['reverted'] === true
 
 /** Why one machine did not make it: what follows its name. */
-export const failure = (machine: Machine, words: string, facts: Record<string, unknown> = {}): Problem =>
-  new Problem('deploy-failed', `Machine ${machine.id} ${words}.`, { facts })
+export const failure = (
+  machine: Machine,
+  words: string,
+  facts: Record<string, unknown> = {},
+): Problem => new Problem('deploy-failed', `Machine ${machine.id} ${words}.`, { facts })

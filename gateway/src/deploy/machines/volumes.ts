@@ -31,7 +31,10 @@ async function freeVolume(run: Execution, slot: MachineStep, name: string): Prom
     try {
       const wish = { name, region: slot.region, size_gb: 1, ...rollout.desired.volumes[name] }
       const { id } = await settings.fly.createVolume(work.app, wish, stopping)
-      work.emit({ type: 'note', text: `Made volume ${id} (${name}, ${wish.size_gb} GB) in ${slot.region}.` })
+      work.emit({
+        type: 'note',
+        text: `Made volume ${id} (${name}, ${wish.size_gb} GB) in ${slot.region}.`,
+      })
       return id
     } catch (error) {
       // It may be there all the same.

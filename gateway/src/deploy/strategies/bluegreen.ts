@@ -13,7 +13,9 @@ export async function bluegreen(run: Execution): Promise<void> {
   const blues = run.rollout.slots.filter(({ role }) => role === 'blue')
   for (const launch of [true, false]) {
     const some = greens.filter((slot) => slot.launch === launch)
-    await run.forEachLimit(some, Math.min(mostAtOnce, Math.ceil(some.length / 3)), (slot) => applyMachine(run, slot))
+    await run.forEachLimit(some, Math.min(mostAtOnce, Math.ceil(some.length / 3)), (slot) =>
+      applyMachine(run, slot),
+    )
   }
   await run.forEachLimit(greens, greens.length, (slot) => takeOver(run, slot))
   if (blues.length > 0) await delay(run.settings.proxyMs, undefined, { signal: run.signal })

@@ -6,7 +6,9 @@ import { mostAtOnce, type Execution } from '../execution.ts'
 
 /** One machine more of each group first. Where it lives it has done its duty and goes, and the others follow as in rolling. */
 export async function canary(run: Execution): Promise<void> {
-  const all = run.rollout.slots.filter(({ role, outcome }) => role === 'canary' && outcome !== 'removed')
+  const all = run.rollout.slots.filter(
+    ({ role, outcome }) => role === 'canary' && outcome !== 'removed',
+  )
   const untried = all.filter(({ intent }) => intent === null || intent === 'create') // the others were, before a crash
   await run.forEachLimit(untried, mostAtOnce, (slot) => applyMachine(run, slot))
   const inService = all.filter(({ intent }) => intent !== 'destroy')

@@ -12,8 +12,10 @@ export async function rolling(run: Execution): Promise<void> {
   for (const { name } of desired.groups) {
     const awake = slots.filter(({ group, launch }) => group === name && launch)
     await run.forEachLimit(awake.slice(0, 1), 1, (slot) => applyMachine(run, slot))
-    await run.forEachLimit(awake.slice(1), maxUnavailableCount(desired.maxUnavailable, awake.length), (slot) =>
-      applyMachine(run, slot),
+    await run.forEachLimit(
+      awake.slice(1),
+      maxUnavailableCount(desired.maxUnavailable, awake.length),
+      (slot) => applyMachine(run, slot),
     )
   }
   await run.forEachLimit(

@@ -57,7 +57,9 @@ export class ThreadPool {
 
   #free(): Thread {
     const [first] = [...this.#threads].toSorted((a, b) => a.jobs.size - b.jobs.size)
-    return first && (first.jobs.size === 0 || this.#threads.size >= this.#settings.size) ? first : this.#open()
+    return first && (first.jobs.size === 0 || this.#threads.size >= this.#settings.size)
+      ? first
+      : this.#open()
   }
 
   #open(): Thread {

@@ -39,7 +39,9 @@ export class FormPatience {
     const count = (chunk: Buffer) => {
       if (!this.#inFile) this.#bytes += chunk.length
       if (this.#bytes <= maxFieldsBytes + chunk.length) return
-      this.refuse(new Problem('form-invalid', 'The fields of the form have at most 1 MiB together.'))
+      this.refuse(
+        new Problem('form-invalid', 'The fields of the form have at most 1 MiB together.'),
+      )
       this.#stop()
     }
     const end = () => {

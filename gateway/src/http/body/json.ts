@@ -9,14 +9,17 @@ export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new Problem('request-invalid', `The body is not JSON: ${(cause as Error).message}.`, { cause })
+    throw new Problem('request-invalid', `The body is not JSON: ${(cause as Error).message}.`, {
+      cause,
+    })
   }
 }
 
 /** The body, or the text of a form's field, as a JSON object. */
 export function asObject(given: unknown): Record<string, unknown> {
   const value = typeof given === 'string' ? parseJson(given) : given
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>
   throw new Problem('request-invalid', 'The body is not a JSON object, like {"source": …}.')
 }
 
@@ -28,7 +31,10 @@ function refuseByShape(text: string): void {
     if (letter === '"') {
       const end = endOfString(text, at)
       if (isPrototype(text, at, end))
-        throw new Problem('request-invalid', 'The JSON has a key named __proto__, which is not taken. Leave it out.')
+        throw new Problem(
+          'request-invalid',
+          'The JSON has a key named __proto__, which is not taken. Leave it out.',
+        )
       at = end
     } else if (letter === '[' || letter === '{') depth++
     else if (letter === ']' || letter === '}') depth--

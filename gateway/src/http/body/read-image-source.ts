@@ -10,7 +10,9 @@ export function readImageSource(source: unknown): ImageSource {
   const given = typeof source === 'object' && source !== null ? Object.keys(source) : []
   const [kind, other] = given.filter((name) => [...kinds, ...later].includes(name))
   if (kind === undefined)
-    throw refused(`source is an object with one of ${kinds.join(', ')}; an archive is sent as the body itself.`)
+    throw refused(
+      `source is an object with one of ${kinds.join(', ')}; an archive is sent as the body itself.`,
+    )
   if (other !== undefined) throw refused(`source names both ${kind} and ${other}; choose one.`)
   if (later.includes(kind))
     throw refused(

@@ -20,10 +20,17 @@ const maxFieldNameLength = 200
  * Reads `multipart/form-data`: the file field `source`, options and `secret.NAME` as fields before or after it.
  * The first thing that is wrong ends it at once, however much of the body is still to come.
  */
-export async function receiveForm(request: Request, parts: HttpParts, gone: AbortSignal): Promise<Received> {
+export async function receiveForm(
+  request: Request,
+  parts: HttpParts,
+  gone: AbortSignal,
+): Promise<Received> {
   refuseEncoded(request)
   if ((request.headers['content-type'] ?? '').length > maxTypeLength)
-    throw new Problem('form-invalid', `The Content-Type of a form has at most ${maxTypeLength} characters.`)
+    throw new Problem(
+      'form-invalid',
+      `The Content-Type of a form has at most ${maxTypeLength} characters.`,
+    )
   const over = new AbortController()
   const signal = AbortSignal.any([gone, over.signal])
   const patience = new FormPatience(parts.bodyMs ?? defaultBodyMs)
@@ -56,18 +63,22 @@ export async function receiveForm(request: Request, parts: HttpParts, gone: Abor
       parts: 201,
       fieldNestingDepth: 0,
     },
-    streamHandler: (_request: unknown, parser: Writable) => patience.feed(new RequestBody(request), parser),
+    streamHandler: (_request: unknown, parser: Writable) =>
+      patience.feed(new RequestBody(request), parser),
   } as multer.Options).single('source')
 
   const read = new Promise<void>((resolve, reject) => {
     gone.addEventListener('abort', () => reject(gone.reason as Error), { once: true })
     if (gone.aborted) return reject(gone.reason as Error)
     patience.refused.catch(reject)
-    form(asked as unknown as Request, {} as Response, (error: unknown) => (error ? reject(error) : resolve()))
+    form(asked as unknown as Request, {} as Response, (error: unknown) =>
+      error ? reject(error) : resolve(),
+    )
   })
   try {
     await read
-    if (!asked.file) throw new Problem('request-invalid', 'The form has no file field named source.')
+    if (!asked.file)
+      throw new Problem('request-invalid', 'The form has no file field named source.')
     return { source: await whole.promise, ...fieldsOf(asked.body) }
   } catch (error) {
     const problem = formProblem(error, parts.maxUploadBytes)
@@ -103,7 +114,8 @@ function fieldsOf(body: Record<string, string | string[]>): Omit<Received, 'sour
     .filter(isSecret)
     .map(([name, value]): [string, Buffer] => [name.slice(secretPrefix.length), Buffer.from(value)])
   const secrets = new Map(given)
-  if (secrets.size < given.length) throw new Problem('secret-invalid', 'The form gives a secret twice; give it once.')
+  if (secrets.size < given.length)
+    throw new Problem('secret-invalid', 'The form gives a secret twice; give it once.')
   return { fields: fields.filter((field) => !isSecret(field)), secrets }
 }
 
@@ -115,9 +127,13 @@ function formProblem(error: unknown, maxUploadBytes: number): Problem {
   if (error instanceof Problem) return error
   const cause = error as Error
   if (!(cause instanceof MulterError))
-    return new Problem('form-invalid', `The form cannot be read: ${cause.message}. Send multipart/form-data.`, {
-      cause,
-    })
+    return new Problem(
+      'form-invalid',
+      `The form cannot be read: ${cause.message}. Send multipart/form-data.`,
+      {
+        cause,
+      },
+    )
   if (cause.code === 'LIMIT_FILE_SIZE') return tooLarge(maxUploadBytes)
   const field = cause.field === undefined ? '' : ` (field ${cause.field.slice(0, 50)})`
   const detail = `${cause.message}${field}. A form holds one file field, source, and options as fields.`

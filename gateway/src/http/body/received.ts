@@ -5,7 +5,11 @@ import { Problem } from '#api/problem.ts'
 import type { HttpParts } from '../app.ts'
 
 /** What an upload brought, however it was sent. */
-export type Received = { source: SourceFacts; fields: [string, string][]; secrets: Map<string, Buffer> }
+export type Received = {
+  source: SourceFacts
+  fields: [string, string][]
+  secrets: Map<string, Buffer>
+}
 
 /** Gives the intake an archive, with the digest that its request says it has. */
 export function receive(

@@ -18,7 +18,12 @@ export class RequestBody extends Readable {
     this.#request = request
     this.on('error', () => {}) // its reader gets the error too; a late one concerns nobody
     if (request.destroyed && !request.complete) this.destroy(new Error('The connection is closed.'))
-    else request.on('data', this.#take).on('end', this.#end).on('error', this.#fail).on('close', this.#close)
+    else
+      request
+        .on('data', this.#take)
+        .on('end', this.#end)
+        .on('error', this.#fail)
+        .on('close', this.#close)
   }
 
   override _read(): void {
@@ -29,7 +34,11 @@ export class RequestBody extends Readable {
     clearImmediate(this.#soon)
     this.#pieces = []
     const request = this.#request
-    request.off('data', this.#take).off('end', this.#end).off('error', this.#fail).off('close', this.#close)
+    request
+      .off('data', this.#take)
+      .off('end', this.#end)
+      .off('error', this.#fail)
+      .off('close', this.#close)
     if (!request.readableEnded) request.pause()
     done(error)
   }
@@ -47,7 +56,8 @@ export class RequestBody extends Readable {
   }
 
   readonly #fail = (error: Error): void => void this.destroy(error)
-  readonly #close = (): void => void (this.#request.complete || this.destroy(new Error('The connection is closed.')))
+  readonly #close = (): void =>
+    void (this.#request.complete || this.destroy(new Error('The connection is closed.')))
 
   #flush(): void {
     clearImmediate(this.#soon)

@@ -18,7 +18,10 @@ export function checkForm(request: IncomingMessage): void {
   if (url.startsWith('/') || url === '*') return
   const whole = URL.parse(url)
   if (!whole || !/^https?:$/.test(whole.protocol) || whole.username || whole.password)
-    throw new Problem('request-invalid', 'The address of the request cannot be read; send its path.')
+    throw new Problem(
+      'request-invalid',
+      'The address of the request cannot be read; send its path.',
+    )
   request.url = whole.pathname + whole.search
   request.headers.host = whole.host // counts more than the header (RFC 9112, 3.2.2)
 }

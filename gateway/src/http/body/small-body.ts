@@ -13,7 +13,11 @@ type Limits = { maxBytes: number; tooLarge: Problem; bodyMs?: number | undefined
  * Reads a body of at most `maxBytes`, within `bodyMs` (10 s).
  * Throws `tooLarge`, `body-too-slow`, or `body-truncated` when the sender goes away before its end.
  */
-export async function smallBody(request: Request, response: Response, limits: Limits): Promise<Buffer> {
+export async function smallBody(
+  request: Request,
+  response: Response,
+  limits: Limits,
+): Promise<Buffer> {
   const { maxBytes, tooLarge, bodyMs = defaultBodyMs } = limits
   refuseEncoded(request)
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge
@@ -38,7 +42,8 @@ export async function smallBody(request: Request, response: Response, limits: Li
 
 /** Lets a sender go on that waits to hear whether its body is wanted. HTTP/1.0 knows no such answer. */
 export function askForBody(request: Request, response: Response): void {
-  const asks = request.headers.expect?.toLowerCase() === '100-continue' && request.httpVersion === '1.1'
+  const asks =
+    request.headers.expect?.toLowerCase() === '100-continue' && request.httpVersion === '1.1'
   if (asks) response.writeContinue()
 }
 
@@ -53,8 +58,15 @@ export function refuseEncoded(request: Request): void {
 }
 
 /** Reads a body that is JSON, whatever its type is said to be. */
-export async function jsonBody(request: Request, response: Response, bodyMs?: number): Promise<unknown> {
-  const tooLarge = new Problem('request-invalid', `The body has at most ${maxJsonBytes / 1024} KiB.`)
+export async function jsonBody(
+  request: Request,
+  response: Response,
+  bodyMs?: number,
+): Promise<unknown> {
+  const tooLarge = new Problem(
+    'request-invalid',
+    `The body has at most ${maxJsonBytes / 1024} KiB.`,
+  )
   const body = await smallBody(request, response, { maxBytes: maxJsonBytes, tooLarge, bodyMs })
   let text: string
   try {
@@ -70,9 +82,15 @@ export const jsonObject = async (request: Request, response: Response, bodyMs?: 
   asObject(await jsonBody(request, response, bodyMs))
 
 export const tooSlow = (bodyMs: number): Problem =>
-  new Problem('body-too-slow', `The body was not whole within ${bodyMs / 1000} s. Send it again, over a better line.`, {
-    facts: { bodyMs },
-  })
+  new Problem(
+    'body-too-slow',
+    `The body was not whole within ${bodyMs / 1000} s. Send it again, over a better line.`,
+    {
+      facts: { bodyMs },
+    },
+  )
 
 const truncated = (cause?: unknown): Problem =>
-  new Problem('body-truncated', 'The connection broke before the body was whole. Send it again.', { cause })
+  new Problem('body-truncated', 'The connection broke before the body was whole. Send it again.', {
+    cause,
+  })

@@ -15,24 +15,38 @@ export function appParam(request: Request): string {
 }
 
 /** The body as a source, raw or as a form. Call it when nothing else can be wrong: from here on bytes are asked for. */
-export async function receiveSource(request: Request, response: Response, parts: HttpParts): Promise<Received> {
+export async function receiveSource(
+  request: Request,
+  response: Response,
+  parts: HttpParts,
+): Promise<Received> {
   if (parts.stopping.aborted)
-    throw new Problem('stopping', 'The gateway is stopping and takes no uploads; send it again in a moment.')
+    throw new Problem(
+      'stopping',
+      'The gateway is stopping and takes no uploads; send it again in a moment.',
+    )
   const announcedBytes = Number(request.headers['content-length'] ?? 0)
   if (announcedBytes > parts.maxUploadBytes) throw tooLarge(parts.maxUploadBytes, announcedBytes)
   const { socket } = request
   const readBefore = socket.bytesRead
-  using _room = parts.assertAccepting({ announcedBytes, arrivedBytes: () => socket.bytesRead - readBefore }) ?? null
+  using _room =
+    parts.assertAccepting({ announcedBytes, arrivedBytes: () => socket.bytesRead - readBefore }) ??
+    null
 
   const gone = new AbortController()
-  const lost = () => gone.abort(new Problem('archive-truncated', 'The line broke before the upload was whole.'))
+  const lost = () =>
+    gone.abort(new Problem('archive-truncated', 'The line broke before the upload was whole.'))
   response.once('close', lost)
   if (response.destroyed) lost()
   askForBody(request, response)
   try {
     return request.is('multipart/form-data')
       ? await receiveForm(request, parts, gone.signal)
-      : { source: await receive(request, new RequestBody(request), parts, gone.signal), fields: [], secrets: new Map() }
+      : {
+          source: await receive(request, new RequestBody(request), parts, gone.signal),
+          fields: [],
+          secrets: new Map(),
+        }
   } catch (error) {
     throw gone.signal.aborted ? gone.signal.reason : error
   } finally {

@@ -87,7 +87,8 @@ class Broadcaster {
     try {
       const [last] = await this.#store.eventsAfter(this.#id, Math.max(0, from - 1), 1)
       const start = last?.seq === from ? from : 0 // a reader may say a number that is not there yet
-      for await (const page of followPages(this.#store, this.#id, start, this.#empty.signal)) await this.#giveAll(page)
+      for await (const page of followPages(this.#store, this.#id, start, this.#empty.signal))
+        await this.#giveAll(page)
       if (this.#empty.signal.aborted) return
       this.#ended = await this.#store.find(this.#id)
       this.#over()

@@ -39,8 +39,10 @@ export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler
       ...(gzip && { 'Content-Encoding': 'gzip' }),
     })
     response.setTimeout(stuckMs, () => response.destroy())
-    await pipeline([Readable.from(parts()), ...(gzip ? [createGzip()] : []), response]).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
-    })
+    await pipeline([Readable.from(parts()), ...(gzip ? [createGzip()] : []), response]).catch(
+      (error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
+      },
+    )
   }
 }

@@ -32,18 +32,26 @@ export function eventsReader(
   return (request, response) => {
     if (!isForEvents(request)) return false
     noteAccess(request, response, () => {})
-    read(request, response).catch((error: unknown) => sendProblem(request, response, error, parts.log))
+    read(request, response).catch((error: unknown) =>
+      sendProblem(request, response, error, parts.log),
+    )
     return true
   }
 }
 
 /** Who may read a log, and what of it is asked for. */
 export function readerGate({ store }: Pick<HttpParts, 'store'>, authorize: Authorize) {
-  return async (request: IncomingMessage): Promise<{ deployment: Deployment; after: number; filter: LogFilter }> => {
+  return async (
+    request: IncomingMessage,
+  ): Promise<{ deployment: Deployment; after: number; filter: LogFilter }> => {
     authorize(request)
     const id = address.exec(pathOf(request))?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
-    return { deployment: await findLog(store, id), after: afterOf(request), filter: filterOf(request) }
+    return {
+      deployment: await findLog(store, id),
+      after: afterOf(request),
+      filter: filterOf(request),
+    }
   }
 }
 
@@ -53,7 +61,10 @@ export const isForEvents = (request: IncomingMessage): boolean =>
 /** Throws `websocket-invalid` for a handshake that RFC 6455 does not know. */
 export function assertHandshake({ headers }: IncomingMessage): void {
   if (headers['sec-websocket-version'] !== '13')
-    throw new Problem('websocket-invalid', 'The gateway speaks version 13 of WebSocket: Sec-WebSocket-Version: 13.')
+    throw new Problem(
+      'websocket-invalid',
+      'The gateway speaks version 13 of WebSocket: Sec-WebSocket-Version: 13.',
+    )
   if (!/^[+/\dA-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? ''))
     throw new Problem('websocket-invalid', 'Sec-WebSocket-Key is 16 random bytes as base64.')
 }

@@ -26,7 +26,8 @@ type Form = {
 }
 
 const jsonLine = (message: StreamMessage) => `${visibleJson(message)}\n`
-const serverSent = (message: StreamMessage) => `event: ${message.type}\ndata: ${visibleJson(message)}\n\n`
+const serverSent = (message: StreamMessage) =>
+  `event: ${message.type}\ndata: ${visibleJson(message)}\n\n`
 
 /** The forms of a log, by media type; the first is for readers that do not care. */
 export const formats = {
@@ -45,9 +46,11 @@ export const formats = {
     disconnect: jsonLine,
   },
   'text/plain': {
-    start: ({ id, app, createdAt }) => renderLine(`deployment ${id} of ${app}`, createdAt, createdAt),
+    start: ({ id, app, createdAt }) =>
+      renderLine(`deployment ${id} of ${app}`, createdAt, createdAt),
     event: (event, { createdAt }) => renderEvent(event, createdAt),
-    heartbeat: (state, { createdAt }) => renderLine(`   still ${state}`, new Date().toISOString(), createdAt),
+    heartbeat: (state, { createdAt }) =>
+      renderLine(`   still ${state}`, new Date().toISOString(), createdAt),
     end: renderVerdict,
     disconnect: ({ detail }, { id }) => `\n${detail} Read on at ${fill(routes.events, { id })}\n`,
   },
@@ -66,7 +69,12 @@ export const tooSlowMessage: GoAway = {
 }
 
 /** Sends a deployment's log from `after` on until its end, as fast as the reader takes it. */
-export function sendLog(response: ServerResponse, parts: LogParts, about: DeploymentRef, query: LogQuery): void {
+export function sendLog(
+  response: ServerResponse,
+  parts: LogParts,
+  about: DeploymentRef,
+  query: LogQuery,
+): void {
   if (!response.destroyed) new LogReader(response, parts, about, query).begin()
 }
 
@@ -84,7 +92,12 @@ class LogReader implements Reader {
   #waitingBytes = 0
   #sentAway = false
 
-  constructor(response: ServerResponse, parts: LogParts, about: DeploymentRef, { after, type, filter }: LogQuery) {
+  constructor(
+    response: ServerResponse,
+    parts: LogParts,
+    about: DeploymentRef,
+    { after, type, filter }: LogQuery,
+  ) {
     this.seq = after
     this.#response = response
     this.#parts = parts
@@ -123,7 +136,9 @@ class LogReader implements Reader {
     const bytes = rendered(page, this.#type, this.#about, this.#filter)
     if (bytes.length === 0) return null
     this.#idle = false
-    return this.#response.write(bytes) ? null : new Promise((resolve) => this.#response.once('drain', resolve))
+    return this.#response.write(bytes)
+      ? null
+      : new Promise((resolve) => this.#response.once('drain', resolve))
   }
 
   end(deployment: Deployment): void {
@@ -145,9 +160,13 @@ class LogReader implements Reader {
     if (writableEnded) {
       if (isStuck || this.#sentAway) this.#response.destroy()
     } else if (isStuck) {
-      this.#parts.log.warn({ deploymentId: this.#about.id, waitingBytes }, 'log reader takes nothing')
+      this.#parts.log.warn(
+        { deploymentId: this.#about.id, waitingBytes },
+        'log reader takes nothing',
+      )
       this.#disconnect(tooSlowMessage)
-    } else if (this.#idle && !writableNeedDrain) this.#response.write(form.heartbeat(this.#state, this.#about))
+    } else if (this.#idle && !writableNeedDrain)
+      this.#response.write(form.heartbeat(this.#state, this.#about))
     this.#idle = true
     this.#waitingBytes = isWaiting ? waitingBytes : 0
   }
@@ -165,7 +184,12 @@ const ignore = () => {}
 const renderings = new WeakMap<Page, Map<string, Buffer>>()
 
 /** A page as bytes, made once for all who get it. */
-export function rendered(page: Page, type: LogType, about: DeploymentRef, filter: LogFilter): Buffer {
+export function rendered(
+  page: Page,
+  type: LogType,
+  about: DeploymentRef,
+  filter: LogFilter,
+): Buffer {
   const known = renderings.get(page) ?? new Map<string, Buffer>()
   renderings.set(page, known)
   const key = `${type} ${filter.key}`

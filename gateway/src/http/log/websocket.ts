@@ -40,7 +40,9 @@ export class EventsSocket {
       })
       .then(
         ({ deployment, ...query }) =>
-          this.#server.handleUpgrade(request, socket, head, (reader) => this.#send(reader, deployment, query)),
+          this.#server.handleUpgrade(request, socket, head, (reader) =>
+            this.#send(reader, deployment, query),
+          ),
         refused,
       )
       .catch((err: unknown) => {
@@ -54,7 +56,11 @@ export class EventsSocket {
     for (const reader of this.#server.clients) reader.terminate()
   }
 
-  #send(socket: WebSocket, { id }: Deployment, { after, filter }: { after: number; filter: LogFilter }): void {
+  #send(
+    socket: WebSocket,
+    { id }: Deployment,
+    { after, filter }: { after: number; filter: LogFilter },
+  ): void {
     const { store, stopping, log, heartbeatMs = defaultHeartbeatMs } = this.#parts
     let answered = true
     let disconnected = false
@@ -70,7 +76,10 @@ export class EventsSocket {
       if (answered) socket.ping()
       else if (disconnected) socket.terminate()
       else {
-        log.warn({ deploymentId: id, waitingBytes: socket.bufferedAmount }, 'log reader takes nothing')
+        log.warn(
+          { deploymentId: id, waitingBytes: socket.bufferedAmount },
+          'log reader takes nothing',
+        )
         disconnect(1013, tooSlowMessage)
       }
       answered = false

@@ -19,7 +19,8 @@ export function readCancelRequest(request: Request): Omit<CancelRequest, 'at'> {
   const query = knownQuery(request, 'by', 'why', 'abort')
   const text = (name: string) => {
     const value = query.get(name)
-    if (!words.test(value ?? '')) throw new Problem('option-invalid', `${name} is one line of at most 200 characters.`)
+    if (!words.test(value ?? ''))
+      throw new Problem('option-invalid', `${name} is one line of at most 200 characters.`)
     return value || null
   }
   return { by: text('by'), why: text('why'), abort: booleanQuery(query, 'abort') }

@@ -17,7 +17,8 @@ export function createDeployment(parts: HttpParts): RequestHandler {
     const idempotencyKey = idempotencyKeyOf(request)
     const query = [...queryOf(request)]
     if (request.is('application/json')) {
-      if (query.length > 0) throw new Problem('request-invalid', 'With a JSON body the options are fields of it.')
+      if (query.length > 0)
+        throw new Problem('request-invalid', 'With a JSON body the options are fields of it.')
       const { source, ...given } = await jsonObject(request, response, parts.bodyMs)
       const options = parseOptions(given)
       const asked = { source: readImageSource(source), options }
@@ -39,7 +40,10 @@ export function retryDeployment(parts: HttpParts): RequestHandler {
   return async (request, response) => {
     const again = booleanQuery(knownQuery(request, 'again'), 'again')
     const id = String(request.params['id'])
-    respondAccepted(response, await parts.retry(id, { again, idempotencyKey: idempotencyKeyOf(request) }))
+    respondAccepted(
+      response,
+      await parts.retry(id, { again, idempotencyKey: idempotencyKeyOf(request) }),
+    )
   }
 }
 

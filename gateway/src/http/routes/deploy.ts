@@ -25,26 +25,44 @@ export function deployAndFollow(parts: HttpParts): RequestHandler {
     if (answer.follow === false) return respondAccepted(response, deployment)
     response.location(fill(routes.deployment, { id: deployment.id }))
     const status = answer.wait ? await verdictStatus(deployment, response, parts) : 200
-    sendLog(response.status(status), parts, deployment, { after: 0, type: 'text/plain', filter: everything })
+    sendLog(response.status(status), parts, deployment, {
+      after: 0,
+      type: 'text/plain',
+      filter: everything,
+    })
   }
 }
 
 function readQuery(given: [string, string][]) {
   const query = readOptions(given, ['wait', 'follow'])
   if (query.answer.wait && query.answer.follow === false)
-    throw new Problem('option-invalid', 'wait=true and follow=false exclude each other; choose one.')
+    throw new Problem(
+      'option-invalid',
+      'wait=true and follow=false exclude each other; choose one.',
+    )
   return query
 }
 
 /** Waits for the end and gives the status that tells it; interim answers keep the line alive. */
-async function verdictStatus({ id }: Deployment, response: Response, parts: HttpParts): Promise<number> {
-  const heartbeat = setInterval(() => response.writeProcessing(), parts.heartbeatMs ?? defaultHeartbeatMs)
+async function verdictStatus(
+  { id }: Deployment,
+  response: Response,
+  parts: HttpParts,
+): Promise<number> {
+  const heartbeat = setInterval(
+    () => response.writeProcessing(),
+    parts.heartbeatMs ?? defaultHeartbeatMs,
+  )
   const signal = AbortSignal.any([untilClosed(response), parts.stopping])
   const deployment = await untilEnd(parts.store, id, signal).finally(() => clearInterval(heartbeat))
   if (deployment && isFinal(deployment.state)) return statusOf(deployment)
-  throw new Problem('stopping', `The gateway is stopping. Deployment ${id} goes on when it is back; read its record.`, {
-    facts: { deployment: id },
-  })
+  throw new Problem(
+    'stopping',
+    `The gateway is stopping. Deployment ${id} goes on when it is back; read its record.`,
+    {
+      facts: { deployment: id },
+    },
+  )
 }
 
 function statusOf({ state, problem }: Deployment): number {

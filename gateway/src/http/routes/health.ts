@@ -33,7 +33,8 @@ export function readReadiness(
     const { ready, parts } = await look()
     if (!isKnown) return toStranger(ready)
     const away = Object.entries(parts).filter(([, part]) => !part.ok)
-    const detail = away.map(([name, part]) => `${name}: ${part.detail}`).join('; ') || 'The gateway is starting.'
+    const detail =
+      away.map(([name, part]) => `${name}: ${part.detail}`).join('; ') || 'The gateway is starting.'
     if (!ready) throw new Problem('not-ready', detail, { facts: { ready, parts } })
     response.json({ ready, parts })
   }

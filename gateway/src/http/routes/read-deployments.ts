@@ -12,17 +12,21 @@ type Store = Pick<HttpParts, 'store'>
 /** `GET /v1/apps/{app}/deployments`: newest first, `limit` at a time. */
 export function listDeployments({ store }: Store): RequestHandler {
   return async (request, response) =>
-    void response.json(await store.list(appParam(request), pageQuery(knownQuery(request, 'limit', 'cursor'))))
+    void response.json(
+      await store.list(appParam(request), pageQuery(knownQuery(request, 'limit', 'cursor'))),
+    )
 }
 
 /** `GET /v1/deployments/{id}`: the record, which alone gives the verdict. */
 export function readDeployment({ store }: Store): RequestHandler {
-  return async (request, response) => void response.json(await findOr404(store, String(request.params['id'])))
+  return async (request, response) =>
+    void response.json(await findOr404(store, String(request.params['id'])))
 }
 
 export async function findOr404(store: HttpParts['store'], id: string): Promise<Deployment> {
   const deployment = await store.find(id)
-  if (!deployment) throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
+  if (!deployment)
+    throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
   return deployment
 }
 

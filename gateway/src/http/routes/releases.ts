@@ -16,7 +16,12 @@ export type AppParts = {
   /** A deployment of something that exists already. `asked` tells one request from another under the same key. */
   deployExisting(
     source: ImageSource,
-    target: { app: string; options: DeploymentOptions; idempotencyKey: string | null; asked: unknown },
+    target: {
+      app: string
+      options: DeploymentOptions
+      idempotencyKey: string | null
+      asked: unknown
+    },
   ): Promise<Deployment>
   audit(app: string): Promise<Audit>
   deleteApp(app: string, foreign: boolean): Promise<void>
@@ -26,7 +31,11 @@ export type AppParts = {
 export function listReleases({ store }: AppParts): RequestHandler {
   return async (request, response) => {
     const query = knownQuery(request, 'owner', 'limit', 'cursor')
-    const { releases, next } = await store.releases.list(appParam(request), ownerOf(query), pageQuery(query))
+    const { releases, next } = await store.releases.list(
+      appParam(request),
+      ownerOf(query),
+      pageQuery(query),
+    )
     response.json({ releases: releases.map(releaseView), next })
   }
 }
@@ -39,11 +48,16 @@ export function readRelease({ store }: AppParts): RequestHandler {
 /** `GET /v1/apps/{app}/releases/{from}/diff/{to}`. */
 export function diffReleases({ store }: AppParts): RequestHandler {
   return async (request, response) =>
-    void response.json(releaseDiff(await releaseOf(store, request, 'from'), await releaseOf(store, request, 'to')))
+    void response.json(
+      releaseDiff(await releaseOf(store, request, 'from'), await releaseOf(store, request, 'to')),
+    )
 }
 
 /** `POST /v1/apps/{app}/rollback?release=&owner=`: image, config and env of a release before, as a new deployment. */
-export function rollBack({ store, deployExisting }: Pick<AppParts, 'store' | 'deployExisting'>): RequestHandler {
+export function rollBack({
+  store,
+  deployExisting,
+}: Pick<AppParts, 'store' | 'deployExisting'>): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     refuseBody(request)
@@ -56,7 +70,10 @@ export function rollBack({ store, deployExisting }: Pick<AppParts, 'store' | 'de
     const asked = { rollback: number, options }
     respondAccepted(
       response,
-      await deployExisting({ release }, { app, options, idempotencyKey: idempotencyKeyOf(request), asked }),
+      await deployExisting(
+        { release },
+        { app, options, idempotencyKey: idempotencyKeyOf(request), asked },
+      ),
     )
   }
 }
@@ -72,7 +89,10 @@ export function removeApp({ deleteApp }: Pick<AppParts, 'deleteApp'>): RequestHa
     const app = appParam(request)
     const query = knownQuery(request, 'confirm', 'foreign')
     if (query.get('confirm') !== app)
-      throw new Problem('option-invalid', `To delete the app with all its machines and volumes say confirm=${app}.`)
+      throw new Problem(
+        'option-invalid',
+        `To delete the app with all its machines and volumes say confirm=${app}.`,
+      )
     await deleteApp(app, booleanQuery(query, 'foreign'))
     response.status(204).end()
   }
@@ -81,13 +101,21 @@ export function removeApp({ deleteApp }: Pick<AppParts, 'deleteApp'>): RequestHa
 const releaseOf = async (store: AppParts['store'], request: Request, name: string) => {
   const number = wholeNumber(name, String(request.params[name]))
   return releaseView(
-    await findRelease(store.releases, appParam(request), ownerOf(knownQuery(request, 'owner')), number),
+    await findRelease(
+      store.releases,
+      appParam(request),
+      ownerOf(knownQuery(request, 'owner')),
+      number,
+    ),
   )
 }
 
 function ownerOf(query: URLSearchParams): string | null {
   const owner = query.get('owner')
   if (owner !== null && !AppName.safeParse(owner).success)
-    throw new Problem('option-invalid', 'An owner is named like an app: lower-case letters, digits and dashes.')
+    throw new Problem(
+      'option-invalid',
+      'An owner is named like an app: lower-case letters, digits and dashes.',
+    )
   return owner
 }

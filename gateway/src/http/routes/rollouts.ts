@@ -49,12 +49,23 @@ export function createRollout(parts: HttpParts): RequestHandler {
       const { source, fields, secrets } = await receiveSource(request, response, parts)
       const cancelRequest = fields.find(([name]) => name === 'rollout')
       if (!cancelRequest)
-        throw new Problem('request-invalid', 'The form has no field named rollout: {"targets": [{"app": …}]}.')
+        throw new Problem(
+          'request-invalid',
+          'The form has no field named rollout: {"targets": [{"app": …}]}.',
+        )
       const asked = { ...readRollout(asObject(cancelRequest[1])), source: null }
       const { options } = readOptions(fields.filter((field) => field !== cancelRequest))
-      const build = { app: asked.targets[0]!.app, options: { ...options, deploy: false }, source, secrets }
+      const build = {
+        app: asked.targets[0]!.app,
+        options: { ...options, deploy: false },
+        source,
+        secrets,
+      }
       const { id } = await parts.submit({ ...build, idempotencyKey })
-      return parts.rollouts.create(asked, id, { asked: [asked, options, source.digest], idempotencyKey })
+      return parts.rollouts.create(asked, id, {
+        asked: [asked, options, source.digest],
+        idempotencyKey,
+      })
     }
   }
 }
@@ -62,7 +73,9 @@ export function createRollout(parts: HttpParts): RequestHandler {
 /** `GET /v1/rollouts`: newest first, `limit` at a time. */
 export function listRollouts({ rollouts }: HttpParts): RequestHandler {
   return async (request, response) =>
-    void response.json(await rollouts.list(pageQuery(knownQuery(request, 'limit', 'cursor'), /^[\da-f-]{1,50}$/)))
+    void response.json(
+      await rollouts.list(pageQuery(knownQuery(request, 'limit', 'cursor'), /^[\da-f-]{1,50}$/)),
+    )
 }
 
 /** `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 when it has ended, 202 while what has begun still stops. */
@@ -75,19 +88,29 @@ export function cancelRollout({ rollouts }: HttpParts): RequestHandler {
 
 /** `GET /v1/rollouts/{id}`. */
 export function readRolloutRecord({ rollouts }: HttpParts): RequestHandler {
-  return async (request, response) => void response.json(await rollouts.find(String(request.params['id'])))
+  return async (request, response) =>
+    void response.json(await rollouts.find(String(request.params['id'])))
 }
 
 function readRollout(body: Record<string, unknown>): Omit<NewRollout, 'source'> {
   const parsed = NewRollout.safeParse(body)
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]!
-    throw new Problem('request-invalid', `The rollout cannot be so: ${[...path, message].join(': ')}.`)
+    throw new Problem(
+      'request-invalid',
+      `The rollout cannot be so: ${[...path, message].join(': ')}.`,
+    )
   }
-  const targets = parsed.data.targets.map(({ app, ...options }) => ({ app, options: parseOptions(options) }))
-  const names = targets.map(({ app, options }) => `${app}${options.owner ? ` of ${options.owner}` : ''}`)
+  const targets = parsed.data.targets.map(({ app, ...options }) => ({
+    app,
+    options: parseOptions(options),
+  }))
+  const names = targets.map(
+    ({ app, options }) => `${app}${options.owner ? ` of ${options.owner}` : ''}`,
+  )
   const seen = new Set<string>()
   const twice = names.find((name) => seen.size === seen.add(name).size)
-  if (twice) throw new Problem('option-invalid', `The target ${twice} is named twice; name it once.`)
+  if (twice)
+    throw new Problem('option-invalid', `The target ${twice} is named twice; name it once.`)
   return { ...parsed.data, targets }
 }

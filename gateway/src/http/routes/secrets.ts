@@ -15,14 +15,18 @@ type Parts = { secrets: SecretCommands; bodyMs?: number }
 
 /** `GET /v1/apps/{app}/secrets`: names and times. */
 export function listSecrets({ secrets }: Parts): RequestHandler {
-  return async (request, response) => void response.json({ secrets: await secrets.list(appParam(request)) })
+  return async (request, response) =>
+    void response.json({ secrets: await secrets.list(appParam(request)) })
 }
 
 /** `PUT /v1/apps/{app}/secrets/{name}`: the body is the value, byte for byte. */
 export function putSecret({ secrets, bodyMs }: Parts): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
-    const tooLarge = new Problem('secret-invalid', `A secret has at most ${maxSecretBytes / 1024} KiB.`)
+    const tooLarge = new Problem(
+      'secret-invalid',
+      `A secret has at most ${maxSecretBytes / 1024} KiB.`,
+    )
     const value = await smallBody(request, response, { maxBytes: maxSecretBytes, tooLarge, bodyMs })
     response.json(await secrets.put(app, String(request.params['name']), value))
   }

@@ -1,7 +1,10 @@
 import { byteOrder } from '../../go/byte-order.ts'
 
 /** What commands find in their environment: variables, and the folders that go in front of the system's PATH. */
-export type BuildEnv = { readonly variables: ReadonlyMap<string, string>; readonly path: readonly string[] }
+export type BuildEnv = {
+  readonly variables: ReadonlyMap<string, string>
+  readonly path: readonly string[]
+}
 
 export const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 

@@ -46,7 +46,8 @@ export function compileSteps(input: StepsInput): CompiledSteps {
   const imageTree = (who: string, name: string): Node => {
     const full = imageName(name)
     const node = image(full ?? name, platform)
-    if (full === null) invalidNodes.set(node, `${who} takes from an image whose name is not valid: ${name}`)
+    if (full === null)
+      invalidNodes.set(node, `${who} takes from an image whose name is not valid: ${name}`)
     return node
   }
   const treeOf = (who: string, layer: Layer): Tree => {
@@ -67,7 +68,10 @@ export function compileSteps(input: StepsInput): CompiledSteps {
   const compile = (step: Step, parents: string[]): Made => {
     const who = `The step ${step.name}`
     const inherited = mergeEnvs(parents.map((parent) => made.get(parent)!.env))
-    let now: Made = { tree: assembleFor(who, step.inputs), env: withVariables(inherited, step.variables) }
+    let now: Made = {
+      tree: assembleFor(who, step.inputs),
+      env: withVariables(inherited, step.variables),
+    }
     for (const command of step.commands) now = apply(command, now, step, who)
     return now
   }
@@ -82,18 +86,34 @@ export function compileSteps(input: StepsInput): CompiledSteps {
         return { tree: copyCommand(tree, from, command), env }
       }
       case 'file': {
-        const asset = Object.hasOwn(step.assets, command.name) ? step.assets[command.name] : undefined
-        if (asset === undefined) throw refuse(`${who} writes the asset ${command.name}, which it does not have`)
+        const asset = Object.hasOwn(step.assets, command.name)
+          ? step.assets[command.name]
+          : undefined
+        if (asset === undefined)
+          throw refuse(`${who} writes the asset ${command.name}, which it does not have`)
         return { tree: fileCommand(tree, asset, command), env }
       }
     }
   }
-  const run = (cmd: string, name: string | undefined, { tree, env }: Made, step: Step, who: string): Node => {
+  const run = (
+    cmd: string,
+    name: string | undefined,
+    { tree, env }: Made,
+    step: Step,
+    who: string,
+  ): Node => {
     const mounts = [...secretsHashMounts(plan, step, input.secretsHash), ...cacheMounts(step, who)]
     const args = shellWords(cmd)
-    const own = { cwd: appFolder, secrets: plan.secrets, mounts, platform, hostname: input.hostname ?? '' }
+    const own = {
+      cwd: appFolder,
+      secrets: plan.secrets,
+      mounts,
+      platform,
+      hostname: input.hostname ?? '',
+    }
     const node = exec(tree, { args, env: envLines(env), ...own }, name)
-    if (args.length === 0) invalidNodes.set(node, `${who} has a command without words: ${JSON.stringify(cmd)}`)
+    if (args.length === 0)
+      invalidNodes.set(node, `${who} has a command without words: ${JSON.stringify(cmd)}`)
     return node
   }
   const cacheMounts = (step: Step, who: string): Mount[] =>
@@ -105,7 +125,8 @@ export function compileSteps(input: StepsInput): CompiledSteps {
       return { dest: cache.directory, cache: { ID, sharing } }
     })
 
-  for (const { step, parents } of inOrder(steps, refuse)) made.set(step.name, compile(step, parents))
+  for (const { step, parents } of inOrder(steps, refuse))
+    made.set(step.name, compile(step, parents))
   return { assemble: assembleFor, envOf: (step) => made.get(step)?.env, invalidNodes, notes }
 }
 
@@ -129,16 +150,22 @@ function fileCommand(onto: Tree, asset: string, command: Extract<Command, { form
 }
 
 /** The steps, each after those it takes from; as parents, those that no other parent of the step builds on. */
-function inOrder(steps: Map<string, Step>, refuse: StepsInput['refuse']): { step: Step; parents: string[] }[] {
+function inOrder(
+  steps: Map<string, Step>,
+  refuse: StepsInput['refuse'],
+): { step: Step; parents: string[] }[] {
   const order: { step: Step; parents: string[] }[] = []
   const ancestors = new Map<string, Set<string>>()
   const open = new Set<string>()
 
   const visit = (step: Step) => {
     if (ancestors.has(step.name)) return
-    if (open.has(step.name)) throw refuse(`Steps take from each other in a circle: ${[...open, step.name].join(' → ')}`)
+    if (open.has(step.name))
+      throw refuse(`Steps take from each other in a circle: ${[...open, step.name].join(' → ')}`)
     open.add(step.name)
-    const inputs = step.inputs.flatMap((input) => (input.step && steps.has(input.step) ? [input.step] : []))
+    const inputs = step.inputs.flatMap((input) =>
+      input.step && steps.has(input.step) ? [input.step] : [],
+    )
     for (const name of inputs) visit(steps.get(name)!)
     open.delete(step.name)
     const isBehind = (name: string) => inputs.some((other) => ancestors.get(other)!.has(name))

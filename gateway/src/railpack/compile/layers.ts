@@ -14,7 +14,8 @@ export function assemble(layers: Layer[], treeOf: (layer: Layer) => Tree): Tree 
   const [ground, ...others] = layers
   if (!ground) return scratch
   const under = treeOf(ground)
-  if (!canMerge(layers)) return others.reduce((onto, layer) => copyLayer(onto, treeOf(layer), layer), under)
+  if (!canMerge(layers))
+    return others.reduce((onto, layer) => copyLayer(onto, treeOf(layer), layer), under)
   const over = others.map((layer) => copyLayer(scratch, treeOf(layer), layer))
   return merge([under, ...over], `[railpack] merge ${layers.map(layerName).join(', ')}`)
 }
@@ -22,7 +23,9 @@ export function assemble(layers: Layer[], treeOf: (layer: Layer) => Tree): Tree 
 /** Copies what a layer includes; a layer that includes nothing brings nothing. */
 function copyLayer(onto: Tree, from: Tree, { include = [], exclude = [], local }: Layer): Tree {
   return include.reduce((onto: Tree, path) => {
-    const [source, destination] = local ? [path, join(appFolder, base(path))] : [inImage(path), inImage(path)]
+    const [source, destination] = local
+      ? [path, join(appFolder, base(path))]
+      : [inImage(path), inImage(path)]
     const options = {
       src: resolve('/', source),
       dest: resolveDestination('/', destination),
@@ -71,7 +74,8 @@ function overlaps(layers: Layer[]): boolean {
   for (const [path, layer] of owners)
     for (const folder of foldersAbove(path, lengths)) {
       const other = owners.get(folder)
-      if (other && other !== layer && !excluded.get(other)!.has(path.slice(folder.length + 1))) return true
+      if (other && other !== layer && !excluded.get(other)!.has(path.slice(folder.length + 1)))
+        return true
     }
   return false
 }
@@ -82,7 +86,8 @@ function* foldersAbove(path: string, lengths: ReadonlySet<number>): Generator<st
     if (lengths.has(end)) yield path.slice(0, end)
 }
 
-const absolute = (path: string): string => (path.startsWith('/') ? clean(path) : join(appFolder, path))
+const absolute = (path: string): string =>
+  path.startsWith('/') ? clean(path) : join(appFolder, path)
 
 /** What a layer leaves out: by any name of a path, or by a folder that the path begins with. */
 class Excluded {
@@ -96,7 +101,8 @@ class Excluded {
 
   has(path: string): boolean {
     if (this.#patterns.size === 0) return false
-    if (this.#patterns.has(path) || path.split('/').some((name) => this.#patterns.has(name))) return true
+    if (this.#patterns.has(path) || path.split('/').some((name) => this.#patterns.has(name)))
+      return true
     return [...foldersAbove(path, this.#lengths)].some((folder) => this.#patterns.has(folder))
   }
 }

@@ -20,9 +20,23 @@ export function secretsHashMounts(plan: RailpackPlan, step: Step, secretsHash: s
   const usedFile = { src: '/used-secrets-hash', dest: '/used-secrets-hash' }
   const values = step.secrets.toSorted(byteOrder).map((name) => `$${name}`)
   const command = `sh -c 'echo "${values.join(' ')}" | sha256sum > ${usedFile.dest}'`
-  const helper = image('docker.io/library/alpine:latest', builderPlatform, '[railpack] loading secrets')
+  const helper = image(
+    'docker.io/library/alpine:latest',
+    builderPlatform,
+    '[railpack] loading secrets',
+  )
   const ready = copy(helper, all, file, '[railpack] copy secrets hash')
-  const run = { args: shellWords(command), cwd: '/', secrets: plan.secrets, platform: builderPlatform }
+  const run = {
+    args: shellWords(command),
+    cwd: '/',
+    secrets: plan.secrets,
+    platform: builderPlatform,
+  }
   const hashed = exec(ready, run, '[railpack] hash used secrets')
-  return [{ dest: usedFile.dest, from: copy(scratch, hashed, usedFile, '[railpack] copy used secrets hash') }]
+  return [
+    {
+      dest: usedFile.dest,
+      from: copy(scratch, hashed, usedFile, '[railpack] copy used secrets hash'),
+    },
+  ]
 }

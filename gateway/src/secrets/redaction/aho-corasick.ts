@@ -38,8 +38,10 @@ export class AhoCorasick {
     let open = [...this.texts.keys()]
     for (let at = 0; open.length > 0; at++) {
       const nodesAbove = this.#nodes
-      for (const index of open) ends[index] = this.#grow(ends[index]!, this.texts[index]!.charCodeAt(at))
-      for (const index of open) if (this.texts[index]!.length === at + 1) this.found[ends[index]!] = index
+      for (const index of open)
+        ends[index] = this.#grow(ends[index]!, this.texts[index]!.charCodeAt(at))
+      for (const index of open)
+        if (this.texts[index]!.length === at + 1) this.found[ends[index]!] = index
       for (let node = nodesAbove; node < this.#nodes; node++) {
         const back = at === 0 ? 0 : this.step(this.#back[this.#parent[node]!]!, this.#letter[node]!)
         this.#back[node] = back
@@ -49,7 +51,9 @@ export class AhoCorasick {
     }
 
     const near = Math.min(this.#nodes, this.depth.findIndex((depth) => depth > 1) >>> 0)
-    this.near = Int32Array.from({ length: near * ascii }, (_, at) => this.step(Math.floor(at / ascii), at % ascii))
+    this.near = Int32Array.from({ length: near * ascii }, (_, at) =>
+      this.step(Math.floor(at / ascii), at % ascii),
+    )
   }
 
   /** Where a letter leads to, from a node; 0 is the beginning. */
@@ -74,7 +78,12 @@ export class AhoCorasick {
   /** Where the table has the node below this one by this letter, or has room for it. */
   #slot(node: number, code: number): number {
     const last = this.#table.length - 1
-    for (let slot = Math.imul(Math.imul(node, 0x9e3779b1) ^ Math.imul(code, 0x85ebca6b), this.#mix) >>> 7; ; slot++) {
+    for (
+      let slot =
+        Math.imul(Math.imul(node, 0x9e3779b1) ^ Math.imul(code, 0x85ebca6b), this.#mix) >>> 7;
+      ;
+      slot++
+    ) {
       const at = slot & last
       const known = this.#table[at]!
       if (known === 0 || (this.#parent[known] === node && this.#letter[known] === code)) return at

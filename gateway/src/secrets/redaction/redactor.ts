@@ -11,7 +11,17 @@ const maxLineBreaks = 16
 /** As long a line as this may have been cut by who reports it: the next text goes on with it. */
 const cutLineLetters = 16_384
 /** Fields that hold words of ours, which a secret may happen to be. */
-const ownWords = new Set(['type', 'code', 'title', 'status', 'fault', 'state', 'from', 'stream', 'way'])
+const ownWords = new Set([
+  'type',
+  'code',
+  'title',
+  'status',
+  'fault',
+  'state',
+  'from',
+  'stream',
+  'way',
+])
 
 /**
  * Takes secrets out of a deployment's events before anybody can read them: known values in all the forms of
@@ -50,7 +60,8 @@ export class Redactor {
       const undecided = stream !== undefined && stream.safe < to
       // What is missing from a step's output keeps its place in it.
       const waits =
-        event.type === 'dropped' && held.some((other) => 'step' in other.event && other.event.step === event.step)
+        event.type === 'dropped' &&
+        held.some((other) => 'step' in other.event && other.event.step === event.step)
       if (!all && (undecided || waits)) held.push(entry)
       else given.push(entry)
     }
@@ -71,7 +82,10 @@ export class Redactor {
       return (texts ? this.#lines(value) : value.map((item: unknown) => this.hide(item))) as T
     }
     if (typeof value !== 'object' || value === null) return value
-    const fields = Object.entries(value).map(([name, field]) => [name, ownWords.has(name) ? field : this.hide(field)])
+    const fields = Object.entries(value).map(([name, field]) => [
+      name,
+      ownWords.has(name) ? field : this.hide(field),
+    ])
     return Object.fromEntries(fields) as T
   }
 
@@ -133,7 +147,10 @@ class RedactedStream {
   get safe(): number {
     if (this.#ended) return this.letters
     const depth = this.#secrets.depth[this.#node]!
-    return Math.min(this.letters - (depth < revealingLetters ? 0 : depth), this.#shapes.undecidedFrom)
+    return Math.min(
+      this.letters - (depth < revealingLetters ? 0 : depth),
+      this.#shapes.undecidedFrom,
+    )
   }
 
   /** A text that was added, whose first letter has this number, as readers may see it. */

@@ -28,10 +28,21 @@ function formsOf(value: Buffer): string[] {
   if (bytes.length < minLetters) return []
   const hex = bytes.toString('hex')
   const base64 = [bytes.toString('base64url'), bytes.toString('base64')]
-  const encoded = [hex, hex.toUpperCase(), ...base64, ...[0, 1, 2].flatMap((offset) => inBase64(bytes, offset))]
+  const encoded = [
+    hex,
+    hex.toUpperCase(),
+    ...base64,
+    ...[0, 1, 2].flatMap((offset) => inBase64(bytes, offset)),
+  ]
   if (text === null) return encoded
   const lines = text.split(/[\r\n]+/).map((line) => line.trim())
-  const usual = [text, ...lines, JSON.stringify(text).slice(1, -1), encodeURIComponent(text), ...encoded]
+  const usual = [
+    text,
+    ...lines,
+    JSON.stringify(text).slice(1, -1),
+    encodeURIComponent(text),
+    ...encoded,
+  ]
   return bytes.length > longBytes ? usual : [...usual, ...rareForms(text)]
 }
 
@@ -46,12 +57,29 @@ function inBase64(bytes: Buffer, offset: number): string[] {
 /** Reversed, quoted for a shell, and the ways in which JSON and URLs are written by other programs. */
 function rareForms(text: string): string[] {
   const json = JSON.stringify(text).slice(1, -1)
-  const ascii = json.replaceAll(/[^\0-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const ascii = json.replaceAll(
+    /[^\0-\x7f]/g,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
   const url = encodeURIComponent(text)
-  const strict = url.replaceAll(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`)
+  const strict = url.replaceAll(
+    /[!'()*]/g,
+    (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
   const inForm = new URLSearchParams([['', text]]).toString().slice(1).replaceAll('+', '%20')
-  const urls = [url, strict, inForm].flatMap((form) => [form, form.replaceAll('%2F', '/'), form.replaceAll('%20', '+')])
+  const urls = [url, strict, inForm].flatMap((form) => [
+    form,
+    form.replaceAll('%2F', '/'),
+    form.replaceAll('%20', '+'),
+  ])
   const inLowerCase = urls.map((form) => form.replaceAll(/%../g, (code) => code.toLowerCase()))
   const reversed = Array.from(text).toReversed().join('')
-  return [reversed, text.replaceAll("'", `'\\''`), ascii, json.replaceAll('/', '\\/'), ...urls, ...inLowerCase]
+  return [
+    reversed,
+    text.replaceAll("'", `'\\''`),
+    ascii,
+    json.replaceAll('/', '\\/'),
+    ...urls,
+    ...inLowerCase,
+  ]
 }

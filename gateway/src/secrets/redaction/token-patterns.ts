@@ -19,9 +19,11 @@ const runOf = (isOne: (letter: string) => boolean, min: number, max: number): Ru
   min,
   max,
 })
-const run = (letters: RegExp, min: number, max = Infinity) => runOf((letter) => letters.test(letter), min, max)
+const run = (letters: RegExp, min: number, max = Infinity) =>
+  runOf((letter) => letters.test(letter), min, max)
 const word = run(/\w/, 0)
-const exactly = (text: string) => text.split('').map((letter) => runOf((other) => other === letter, 1, 1))
+const exactly = (text: string) =>
+  text.split('').map((letter) => runOf((other) => other === letter, 1, 1))
 const keyKinds = ['', 'RSA ', 'EC ', 'DSA ', 'OPENSSH ', 'ENCRYPTED ']
 
 const shapes: Shape[] = [
@@ -53,7 +55,8 @@ export class TokenPatterns {
     const from = this.#candidates.length > 0 ? this.#growAll(code) : -1
     this.#wordLetters = code < 128 && word.kind[code] === 1 ? this.#wordLetters + 1 : 0
     const at = this.#node * 128 + code
-    this.#node = code < 128 && at < marks.near.length ? marks.near[at]! : marks.step(this.#node, code)
+    this.#node =
+      code < 128 && at < marks.near.length ? marks.near[at]! : marks.step(this.#node, code)
     if (this.#node === 0) return from
     const found = marks.found[this.#node]!
     const begun = found < 0 ? -1 : this.#mark(found, number)
@@ -64,7 +67,8 @@ export class TokenPatterns {
   #growAll(code: number): number {
     let from = -1
     for (const candidate of this.#candidates)
-      if (!grow(candidate, code)) this.#candidates = this.#candidates.filter((other) => other !== candidate)
+      if (!grow(candidate, code))
+        this.#candidates = this.#candidates.filter((other) => other !== candidate)
       else if (candidate.certain && (from < 0 || candidate.from < from)) from = candidate.from
     return from
   }
@@ -73,7 +77,9 @@ export class TokenPatterns {
     this.#node = 0
     this.#wordLetters = 0
     if (this.#candidates.length > 0)
-      this.#candidates = this.#candidates.filter((candidate) => candidate.shape.until && grow(candidate, 10))
+      this.#candidates = this.#candidates.filter(
+        (candidate) => candidate.shape.until && grow(candidate, 10),
+      )
   }
 
   /** The first letter that may yet turn out to belong to a token, when the line goes on; else infinite. */

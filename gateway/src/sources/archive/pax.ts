@@ -11,19 +11,29 @@ const sparse = /^GNU\.sparse\.|^SCHILY\.(?:realsize|filetype)$/
 export function readPax(body: Buffer): Pax {
   const found: Record<string, Buffer> = {}
   for (let start = 0; start < body.length;) {
-    const [head, digits] = /^([1-9][0-9]{0,5}) /.exec(body.toString('latin1', start, start + 8)) ?? []
+    const [head, digits] =
+      /^([1-9][0-9]{0,5}) /.exec(body.toString('latin1', start, start + 8)) ?? []
     const end = start + Number(digits)
     const equals = body.indexOf('=', start)
-    if (!head || end > body.length || body[end - 1] !== 0x0a || equals <= start + head.length || equals >= end - 1)
+    if (
+      !head ||
+      end > body.length ||
+      body[end - 1] !== 0x0a ||
+      equals <= start + head.length ||
+      equals >= end - 1
+    )
       throw ambiguous('A pax header has a record of a wrong length.')
     const key = body.toString('utf8', start + head.length, equals)
     const value = body.subarray(equals + 1, end - 1)
     checkRecord(key, value)
     if (sparse.test(key))
-      throw new Problem('archive-type-forbidden', 'It is a sparse file. Pack without --sparse.', { facts: { key } })
+      throw new Problem('archive-type-forbidden', 'It is a sparse file. Pack without --sparse.', {
+        facts: { key },
+      })
     if (kept.has(key)) {
       if (found[key]) throw ambiguous(`A pax header gives ${key} twice.`)
-      if (value.length === 0 || value.includes(0)) throw ambiguous(`A pax header gives an impossible ${key}.`)
+      if (value.length === 0 || value.includes(0))
+        throw ambiguous(`A pax header gives an impossible ${key}.`)
       found[key] = value
     }
     start = end
@@ -38,7 +48,8 @@ function checkRecord(key: string, value: Buffer): void {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   if (/[\x00-\x1f\x7f]/.test(key)) throw corrupt('A pax header has a control character in a key.')
   // GNU tar ends with an error, and bsdtar by a signal when it lists. What is no number bsdtar takes for no time.
-  if (key === 'mtime' && isBeyond64Bits(value)) throw corrupt('A pax header gives a time that is out of range.')
+  if (key === 'mtime' && isBeyond64Bits(value))
+    throw corrupt('A pax header gives a time that is out of range.')
 }
 
 /** Of the whole seconds at its beginning, as readers take them. 64 bits have 19 digits. */

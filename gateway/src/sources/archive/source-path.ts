@@ -7,13 +7,20 @@ export function sourcePath(name: string, limits: Limits): string {
   if (name === '') throw invalid('Its name is empty.')
   const path = trimEnd(name.replace(/^(?:\.\/)+/, ''), '/')
   if (/^[/\\]|^[A-Za-z]:[/\\]/.test(path) || name.startsWith('/'))
-    throw new Problem('archive-path-absolute', 'Its path is absolute. Pack from inside the folder: tar cz -C FOLDER .')
+    throw new Problem(
+      'archive-path-absolute',
+      'Its path is absolute. Pack from inside the folder: tar cz -C FOLDER .',
+    )
   if (path === '' || path === '.') return ''
   const parts = path.split('/')
   if (parts.at(-1) === '..') throw invalid('It has no name of its own.')
   if (path.split(/[/\\]/).includes('..'))
-    throw new Problem('archive-path-escape', 'Its path has `..` in it. Pack from inside the folder: tar cz -C FOLDER .')
-  if (parts.some((part) => part === '' || part === '.')) throw invalid('Its path has an empty part.')
+    throw new Problem(
+      'archive-path-escape',
+      'Its path has `..` in it. Pack from inside the folder: tar cz -C FOLDER .',
+    )
+  if (parts.some((part) => part === '' || part === '.'))
+    throw invalid('Its path has an empty part.')
   checkCharacters(path)
   checkLength(path, parts, limits)
   return path
@@ -53,8 +60,12 @@ export function collisionKey(path: string): string {
 export function shownName(name: Buffer): string {
   const text = name
     .toString('utf8', 0, 200)
-    .replaceAll(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`)
+    .replaceAll(
+      /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu,
+      (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+    )
   return text.length > 120 || name.length > 200 ? `${text.slice(0, 120)}…` : text
 }
 
-const invalid = (detail: string): Problem => new Problem('archive-name-invalid', `${detail} Rename the file.`)
+const invalid = (detail: string): Problem =>
+  new Problem('archive-name-invalid', `${detail} Rename the file.`)

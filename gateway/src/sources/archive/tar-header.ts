@@ -18,7 +18,8 @@ export const blockBytes = 512
 
 /** Whether a block may be the first of a tar archive, if a damaged one. */
 export const looksLikeTar = (block: Buffer): boolean =>
-  block.toString('latin1', 257, 262) === 'ustar' || (block.length === blockBytes && checksumFits(block))
+  block.toString('latin1', 257, 262) === 'ustar' ||
+  (block.length === blockBytes && checksumFits(block))
 
 /** One header, read strictly: where readers could differ, it is refused. */
 export function readHeader(block: Buffer): Header {
@@ -33,7 +34,9 @@ export function readHeader(block: Buffer): Header {
     sizeBytes: readSize(block),
     executable: (readOctal(block, 100, 108, 'mode') & 0o100) !== 0,
     name: () =>
-      prefix.length > 0 ? Buffer.concat([prefix, Buffer.from('/'), text(block, 0, 100)]) : text(block, 0, 100),
+      prefix.length > 0
+        ? Buffer.concat([prefix, Buffer.from('/'), text(block, 0, 100)])
+        : text(block, 0, 100),
     target: () => text(block, 157, 257),
   }
 }
@@ -54,7 +57,8 @@ const ustarVersions = new Set(['00', '\0\0', '0 '])
 
 function readFormat(block: Buffer): Header['format'] {
   const magic = block.toString('latin1', 257, 265)
-  if (magic.startsWith('ustar\0') && ustarVersions.has(magic.slice(6)) && ustarEnds(block)) return 'ustar'
+  if (magic.startsWith('ustar\0') && ustarVersions.has(magic.slice(6)) && ustarEnds(block))
+    return 'ustar'
   if (magic === 'ustar  \0') return 'gnu'
   // The format of star before POSIX has its own fields here. Other readers take it for v7, which has none.
   if (blank(block, 257, 265) || (isStar(block) && !magic.startsWith('ustar'))) return 'v7'
@@ -62,7 +66,8 @@ function readFormat(block: Buffer): Header['format'] {
 }
 
 const isStar = (block: Buffer): boolean => block.toString('latin1', 508, blockBytes) === 'tar\0'
-const ustarEnds = (block: Buffer): boolean => blank(block, 500, 508) && (blank(block, 508, blockBytes) || isStar(block))
+const ustarEnds = (block: Buffer): boolean =>
+  blank(block, 500, 508) && (blank(block, 508, blockBytes) || isStar(block))
 
 /**
  * Whether all readers see the same behind byte 345, by format. ustar has the first part of a long name there. star cuts
@@ -125,7 +130,8 @@ function untilNul(field: Buffer): Buffer {
   return stop < 0 ? field : field.subarray(0, stop)
 }
 
-const blank = (block: Buffer, start: number, end: number): boolean => isZero(block.subarray(start, end))
+const blank = (block: Buffer, start: number, end: number): boolean =>
+  isZero(block.subarray(start, end))
 
 const zeros = Buffer.alloc(64 * 1024)
 export function isZero(bytes: Buffer): boolean {
@@ -136,4 +142,5 @@ export function isZero(bytes: Buffer): boolean {
   return true
 }
 
-export const corrupt = (detail: string): Problem => new Problem('archive-corrupt', `${detail} Pack the source again.`)
+export const corrupt = (detail: string): Problem =>
+  new Problem('archive-corrupt', `${detail} Pack the source again.`)

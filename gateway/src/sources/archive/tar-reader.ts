@@ -14,7 +14,13 @@ export type TarEntry = {
   sizeBytes: number
 }
 
-const types: Record<string, TarEntry['type']> = { 0: 'file', 7: 'file', 5: 'folder', 2: 'link', 1: 'hard-link' }
+const types: Record<string, TarEntry['type']> = {
+  0: 'file',
+  7: 'file',
+  5: 'folder',
+  2: 'link',
+  1: 'hard-link',
+}
 
 /**
  * Reads a tar archive as it arrives: ustar, pax, GNU long names, v7. Anything that two readers could take in two ways
@@ -66,7 +72,12 @@ export class TarReader {
         // The label of the whole archive (`tar -V`), which is no entry.
         if (pending) throw ambiguous('A volume label stands between an entry and its name.')
         await this.#metadata(header)
-      } else return this.#entry(header, { path: pax?.path ?? long.L, target: pax?.linkpath ?? long.K, size: pax?.size })
+      } else
+        return this.#entry(header, {
+          path: pax?.path ?? long.L,
+          target: pax?.linkpath ?? long.K,
+          size: pax?.size,
+        })
     }
   }
 
@@ -113,16 +124,23 @@ export class TarReader {
     this.#metadataBytes += sizeBytes + 2 * blockBytes
     const { metadataBytes, metadataTotalBytes, pathBytes } = this.#limits
     if (sizeBytes > metadataBytes && (type === 'L' || type === 'K'))
-      throw new Problem('archive-path-too-long', `A path may have ${pathBytes} bytes.`, { facts: { limit: pathBytes } })
-    if (sizeBytes > metadataBytes || this.#metadataBytes > metadataTotalBytes)
-      throw new Problem('archive-too-large', 'Its extended headers are too large. Pack without extended attributes.', {
-        facts: { limitBytes: sizeBytes > metadataBytes ? metadataBytes : metadataTotalBytes },
+      throw new Problem('archive-path-too-long', `A path may have ${pathBytes} bytes.`, {
+        facts: { limit: pathBytes },
       })
+    if (sizeBytes > metadataBytes || this.#metadataBytes > metadataTotalBytes)
+      throw new Problem(
+        'archive-too-large',
+        'Its extended headers are too large. Pack without extended attributes.',
+        {
+          facts: { limitBytes: sizeBytes > metadataBytes ? metadataBytes : metadataTotalBytes },
+        },
+      )
     const paddingBytes = paddingOf(sizeBytes)
     const body = await this.#input.take(sizeBytes + paddingBytes)
     if (body.length < sizeBytes + paddingBytes) throw truncated()
     // GNU tar reads a name on into its padding, and Python the records of a pax header.
-    if (!isZero(body.subarray(sizeBytes))) throw ambiguous('There is text behind the end of an extended header.')
+    if (!isZero(body.subarray(sizeBytes)))
+      throw ambiguous('There is text behind the end of an extended header.')
     return body.subarray(0, sizeBytes)
   }
 
@@ -135,7 +153,8 @@ export class TarReader {
     const isListed = header.type === 'D' && header.format === 'gnu'
     const type = isListed ? 'folder' : types[header.type]
     if (!type) {
-      const detail = 'Only files, folders and links can be taken. Pack without devices, pipes and sparse files.'
+      const detail =
+        'Only files, folders and links can be taken. Pack without devices, pipes and sparse files.'
       throw new Problem('archive-type-forbidden', detail, { facts: { type: header.type } })
     }
     if (header.ambiguous) throw ambiguous('Its header says more than its format knows.')
@@ -145,22 +164,28 @@ export class TarReader {
       this.#meter.mayExpand(Number(extended.size))
       throw ambiguous('Its two headers give two sizes.')
     }
-    if (type !== 'file' && sizeBytes > 0 && !isListed) throw corrupt('It has content, and is no file.')
+    if (type !== 'file' && sizeBytes > 0 && !isListed)
+      throw corrupt('It has content, and is no file.')
     this.#meter.mayExpand(sizeBytes)
     this.#bodyBytes = sizeBytes
     this.#paddingBytes = paddingOf(sizeBytes)
-    const target = type === 'link' || type === 'hard-link' ? decode(extended.target ?? header.target()) : ''
+    const target =
+      type === 'link' || type === 'hard-link' ? decode(extended.target ?? header.target()) : ''
     if (type !== 'file' || !path.endsWith('/')) return { type, path, target, executable, sizeBytes }
     // In v7 a slash is what makes a folder; in later formats some readers see a folder, some a file.
-    if (header.format !== 'v7' || sizeBytes > 0) throw ambiguous('It is a file by its type and a folder by its name.')
+    if (header.format !== 'v7' || sizeBytes > 0)
+      throw ambiguous('It is a file by its type and a folder by its name.')
     return { type: 'folder', path, target, executable, sizeBytes }
   }
 }
 
 function checkBeginning(block: Buffer): void {
-  if (block.length === 0) throw new Problem('archive-empty', 'The body is empty. Try: tar cz . | curl -T - …')
+  if (block.length === 0)
+    throw new Problem('archive-empty', 'The body is empty. Try: tar cz . | curl -T - …')
   if (looksLikeTar(block) || isZero(block)) return
-  const found = Object.entries(others).find(([start]) => block.toString('latin1', 0, start.length) === start)?.[1]
+  const found = Object.entries(others).find(
+    ([start]) => block.toString('latin1', 0, start.length) === start,
+  )?.[1]
   throw new Problem(
     'archive-unsupported',
     `The body ${found ? `is ${found}` : 'is no archive'}. Send tar, tar.gz or tar.zst: tar cz . | curl -T - …`,
@@ -199,7 +224,10 @@ function decode(name: Buffer): string {
 const paddingOf = (sizeBytes: number): number => -sizeBytes & (blockBytes - 1)
 
 const truncated = (): Problem =>
-  new Problem('archive-truncated', 'The archive stops before its end-of-archive blocks. Send it again, whole.')
+  new Problem(
+    'archive-truncated',
+    'The archive stops before its end-of-archive blocks. Send it again, whole.',
+  )
 
 export const tooMany = (limit: number): Problem =>
   new Problem(

@@ -41,11 +41,16 @@ export class TreeShape {
   /** Takes a path for a symbolic link. Where it leads is looked at again when all the tree is known. */
   takeLink(path: string, target: string): string[] {
     checkCharacters(target)
-    if (target === '' || /^[/\\]|^[A-Za-z]:[/\\]/.test(target)) throw escape('Its target must be a relative path.')
+    if (target === '' || /^[/\\]|^[A-Za-z]:[/\\]/.test(target))
+      throw escape('Its target must be a relative path.')
     if (Buffer.byteLength(target) > targetBytes)
-      throw new Problem('archive-path-too-long', `The target of a link may have ${targetBytes} bytes.`, {
-        facts: { targetBytes },
-      })
+      throw new Problem(
+        'archive-path-too-long',
+        `The target of a link may have ${targetBytes} bytes.`,
+        {
+          facts: { targetBytes },
+        },
+      )
     this.#aim(path, target)
     if (this.#targets.size >= this.#limits.links) throw tooMany(this.#limits.links)
     const folders = this.take('link', path)
@@ -73,7 +78,8 @@ export class TreeShape {
     for (const path of this.#targets.keys()) {
       let at: string | undefined = collisionKey(path)
       for (let hops = 0; at !== undefined; hops++, at = aims.get(at))
-        if (hops > this.#limits.depth) throw escape(`The link ${JSON.stringify(path)} leads in a circle.`)
+        if (hops > this.#limits.depth)
+          throw escape(`The link ${JSON.stringify(path)} leads in a circle.`)
     }
     return [...this.#targets].map(([path, target]) => ({ path, target }))
   }

@@ -15,16 +15,26 @@ export async function unpack(parts: Parts): Promise<Manifest> {
   const { tar, staging, limits } = parts
   const shape = new TreeShape(limits)
   try {
-    for (let entry = await tar.next(); entry; entry = await tar.next()) await write(entry, shape, parts)
+    for (let entry = await tar.next(); entry; entry = await tar.next())
+      await write(entry, shape, parts)
   } catch (error) {
-    throw error instanceof Problem && error.code.startsWith('archive-') ? withEntry(error, tar.at) : error
+    throw error instanceof Problem && error.code.startsWith('archive-')
+      ? withEntry(error, tar.at)
+      : error
   }
   if (!shape.hasFiles)
-    throw new Problem('archive-empty', 'It holds no files. Pack the folder that holds the source: tar cz -C FOLDER .')
+    throw new Problem(
+      'archive-empty',
+      'It holds no files. Pack the folder that holds the source: tar cz -C FOLDER .',
+    )
   return staging.finish(await shape.links())
 }
 
-async function write(entry: TarEntry, shape: TreeShape, { tar, staging, limits, meter }: Parts): Promise<void> {
+async function write(
+  entry: TarEntry,
+  shape: TreeShape,
+  { tar, staging, limits, meter }: Parts,
+): Promise<void> {
   await yieldToEventLoop()
   const path = sourcePath(entry.path, limits)
   if (isGit(path)) return
@@ -49,7 +59,8 @@ async function write(entry: TarEntry, shape: TreeShape, { tar, staging, limits, 
 /** `./` is the tree itself: it is there already, and can be nothing but a folder. */
 function checkRoot({ type }: TarEntry): void {
   if (type === 'folder') return
-  if (type === 'link') throw new Problem('archive-link-escape', 'The root of the tree cannot be a link.')
+  if (type === 'link')
+    throw new Problem('archive-link-escape', 'The root of the tree cannot be a link.')
   throw new Problem('archive-name-invalid', 'It has no name. Pack the source again.')
 }
 
@@ -70,5 +81,8 @@ function withEntry(problem: Problem, { entry, name: raw }: TarReader['at']): Pro
   const name = shownName(raw)
   if (name === '' && entry === 0) return problem // the body as a whole
   const detail = `Entry ${entry}${name && ` "${name}"`}: ${problem.message}`
-  return new Problem(problem.code, detail, { cause: problem.cause, facts: { ...problem.facts, entry, name } })
+  return new Problem(problem.code, detail, {
+    cause: problem.cause,
+    facts: { ...problem.facts, entry, name },
+  })
 }

@@ -41,17 +41,23 @@ export class IntegrityWatch {
     const workerData = { path: this.#path, check }
     const worker = new Worker(new URL('./integrity-worker.ts', import.meta.url), { workerData })
     try {
-      const [found] = (await once(worker, 'message', { signal: this.#stop.signal })) as [string | null]
+      const [found] = (await once(worker, 'message', { signal: this.#stop.signal })) as [
+        string | null,
+      ]
       const ms = Math.round(performance.now() - startedAt)
       const at = new Date().toISOString()
       this.#state =
         found === null
           ? { ok: true, detail: `whole at ${at} (${check})` }
-          : { ok: false, detail: `damaged, found at ${at}: ${found}; bring a backup back with tarmac-gateway restore` }
+          : {
+              ok: false,
+              detail: `damaged, found at ${at}: ${found}; bring a backup back with tarmac-gateway restore`,
+            }
       if (found === null) this.#log.info({ check, ms }, 'database is whole')
       else this.#log.error({ check, ms, found }, 'database is damaged')
     } catch (err) {
-      if (!this.#stop.signal.aborted) this.#log.warn({ check, err }, 'database could not be looked through')
+      if (!this.#stop.signal.aborted)
+        this.#log.warn({ check, err }, 'database could not be looked through')
     } finally {
       await worker.terminate()
     }

@@ -14,7 +14,9 @@ export class AppRows {
     this.#add = db.prepare('INSERT INTO apps (app) VALUES (?) ON CONFLICT DO NOTHING')
     this.#settings = db.prepare('SELECT settings FROM apps WHERE app = ?')
     this.#set = db.prepare('UPDATE apps SET settings = ? WHERE app = ?')
-    this.#serve = db.prepare('UPDATE apps SET served = (SELECT max(served) + 1 FROM apps) WHERE app = ?')
+    this.#serve = db.prepare(
+      'UPDATE apps SET served = (SELECT max(served) + 1 FROM apps) WHERE app = ?',
+    )
   }
 
   add(app: string): void {
@@ -29,7 +31,10 @@ export class AppRows {
 
   set(app: string, settings: OwnSettings): void {
     this.add(app)
-    this.#set.run(keepWithin('The settings', JSON.stringify(settings), sizeLimits.optionsBytes), app)
+    this.#set.run(
+      keepWithin('The settings', JSON.stringify(settings), sizeLimits.optionsBytes),
+      app,
+    )
   }
 
   /** It has had its turn. */

@@ -62,7 +62,11 @@ export class DeploymentRows {
   /** Emits the id of a deployment whose log has grown. */
   readonly changes = new EventEmitter().setMaxListeners(0)
 
-  constructor(db: DatabaseSync, others: { secrets: SecretRows; releases: ReleaseRows }, now: () => number) {
+  constructor(
+    db: DatabaseSync,
+    others: { secrets: SecretRows; releases: ReleaseRows },
+    now: () => number,
+  ) {
     this.#db = db
     this.#others = others
     this.#now = now
@@ -71,7 +75,10 @@ export class DeploymentRows {
   /** The next epoch begins: `change` is its first act. */
   take(row: Row, change: () => void): Claim {
     change()
-    this.run('UPDATE deployments SET epoch = epoch + 1, leased_until = ? WHERE id = ?', [this.time(leaseMs), row.id])
+    this.run('UPDATE deployments SET epoch = epoch + 1, leased_until = ? WHERE id = ?', [
+      this.time(leaseMs),
+      row.id,
+    ])
     const fresh = this.find(row.id)!
     return {
       deployment: toDeployment(fresh),
@@ -82,7 +89,8 @@ export class DeploymentRows {
   }
 
   move(row: Row, to: DeploymentState, { reason, ...patch }: Patch & { reason?: string }): void {
-    if (!mayMove(row.state, to)) throw new Error(`a deployment cannot go from ${row.state} to ${to}`)
+    if (!mayMove(row.state, to))
+      throw new Error(`a deployment cannot go from ${row.state} to ${to}`)
     this.patch(row, to, patch)
     if (row.suspect !== null && clears(to, row.suspect))
       this.run('UPDATE deployments SET suspect = NULL WHERE id = ?', [row.id])
@@ -111,7 +119,11 @@ export class DeploymentRows {
     if (body.problem) body.problem = cutProblem(body.problem)
     if (body.cancel) body.cancel = cutCancel(body.cancel)
     if (patch.bases)
-      keepWithin('The list of images that the build starts from', JSON.stringify(patch.bases), sizeLimits.basesBytes)
+      keepWithin(
+        'The list of images that the build starts from',
+        JSON.stringify(patch.bases),
+        sizeLimits.basesBytes,
+      )
     if (release) {
       const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }
       body.release = this.#others.releases.add(of, release)
@@ -132,10 +144,10 @@ export class DeploymentRows {
 
   write(id: string, events: NewEvent[]): void {
     const at = this.time()
-    const [row] = this.all('UPDATE deployments SET last_seq = last_seq + ? WHERE id = ? RETURNING last_seq', [
-      events.length,
-      id,
-    ])
+    const [row] = this.all(
+      'UPDATE deployments SET last_seq = last_seq + ? WHERE id = ? RETURNING last_seq',
+      [events.length, id],
+    )
     let seq = row!.last_seq - events.length
     for (const event of events)
       this.run('INSERT INTO events (deployment, seq, at, body) VALUES (?, ?, ?, ?)', [
@@ -190,14 +202,21 @@ export class DeploymentRows {
 }
 
 /** Lines wait for a moment before they are written: a death takes them. */
-export const mayBeMissing: NewEvent = { type: 'gap', text: 'What was told in the moment before this may be missing.' }
+export const mayBeMissing: NewEvent = {
+  type: 'gap',
+  text: 'What was told in the moment before this may be missing.',
+}
 
 /** True once an effect on a machine was about to happen: the deploy engine remembers it first. */
-export const touched = ({ state, rollout }: Row): boolean => touchesMachines(state) && rollout !== null
+export const touched = ({ state, rollout }: Row): boolean =>
+  touchesMachines(state) && rollout !== null
 
 /** The record's JSON. One of an older gateway may be larger than the limit; it may still end, with a problem. */
 export function bodyText(body: Body, before = ''): string {
-  const limitBytes = Math.max(sizeLimits.recordBytes, Buffer.byteLength(before) + sizeLimits.endBytes)
+  const limitBytes = Math.max(
+    sizeLimits.recordBytes,
+    Buffer.byteLength(before) + sizeLimits.endBytes,
+  )
   return keepWithin('The record of the deployment', JSON.stringify(body), limitBytes)
 }
 

@@ -11,7 +11,8 @@ export class LaneRows {
 
   /** Of those of a lane that have not ended the oldest. */
   oldest({ app, owner }: Pick<Row, 'app' | 'owner'>): Row | null {
-    const open = 'SELECT * FROM deployments WHERE app = ? AND owner = ? AND ended_at IS NULL ORDER BY number LIMIT 1'
+    const open =
+      'SELECT * FROM deployments WHERE app = ? AND owner = ? AND ended_at IS NULL ORDER BY number LIMIT 1'
     return this.#rows.all(open, [app, owner])[0] ?? null
   }
 
@@ -29,7 +30,13 @@ export class LaneRows {
     const { options } = bodyOf(older)
     const { lane, deploy } = bodyOf(newer).options
     // What asked to wait its turn keeps it, and what only builds takes no deploy's place.
-    if (lane === 'fifo' || lane === 'reject' || options.lane === 'fifo' || (options.deploy && !deploy)) return
+    if (
+      lane === 'fifo' ||
+      lane === 'reject' ||
+      options.lane === 'fifo' ||
+      (options.deploy && !deploy)
+    )
+      return
     if (older.state === 'pending') this.#rows.move(older, 'superseded', overtaken(newer))
     else if (lane === 'cancel-running' && !touched(older) && !stopReason(bodyOf(older))) {
       this.#rows.patch(older, older.state, { supersededBy: newer.id })
@@ -42,7 +49,8 @@ export class LaneRows {
     const row = this.#rows.find(id)!
     if (this.fenced(row)) return
     for (const newer of this.passing(row))
-      if (newer.number > row.number && this.#rows.find(id)!.state === 'pending') this.supersede(row, newer)
+      if (newer.number > row.number && this.#rows.find(id)!.state === 'pending')
+        this.supersede(row, newer)
   }
 
   /** The fence: where a newer deployment of the lane runs, or is being brought to machines, this one ends here. */

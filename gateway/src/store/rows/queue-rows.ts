@@ -32,8 +32,13 @@ export class QueueRows {
   }
 
   /** `suspects`: ids of those that come first, one at a time; null: the usual order. */
-  scheduled(limits: QueueLimits | null, suspects: string[] | null = null): ReturnType<typeof schedule> {
-    const queued = this.#queued.all() as unknown as (Omit<Queued, 'builds'> & { builds: boolean | number })[]
+  scheduled(
+    limits: QueueLimits | null,
+    suspects: string[] | null = null,
+  ): ReturnType<typeof schedule> {
+    const queued = this.#queued.all() as unknown as (Omit<Queued, 'builds'> & {
+      builds: boolean | number
+    })[]
     for (const one of queued) one.builds = one.builds === 1
     if (suspects) return { next: null, places: behindSuspects(queued as Queued[], suspects) }
     return schedule(queued as Queued[], this.#atWork.all() as unknown as Running[], limits)

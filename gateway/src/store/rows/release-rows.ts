@@ -10,7 +10,14 @@ import {
   type ReleaseStore,
 } from '../../deployments/release-store.ts'
 
-type Row = { app: string; owner: string; number: number; deployment: string; created_at: string; body: string }
+type Row = {
+  app: string
+  owner: string
+  number: number
+  deployment: string
+  created_at: string
+  body: string
+}
 
 /** The tables of releases and of the apps that this gateway made. */
 export class ReleaseRows implements ReleaseStore {
@@ -40,11 +47,20 @@ export class ReleaseRows implements ReleaseStore {
   }
 
   /** Within the transaction in which the deployment goes live; returns the number. */
-  add(of: { app: string; owner: string; deployment: string; image: ImageFacts | null }, release: NewRelease): number {
+  add(
+    of: { app: string; owner: string; deployment: string; image: ImageFacts | null },
+    release: NewRelease,
+  ): number {
     const { app, owner } = of
-    const kept = { image: of.image, ...release, desired: JSON.parse(packJson(release.desired ?? null)) as unknown }
+    const kept = {
+      image: of.image,
+      ...release,
+      desired: JSON.parse(packJson(release.desired ?? null)) as unknown,
+    }
     const body = keepWithin('The release', JSON.stringify(kept), sizeLimits.releaseBytes)
-    const number = Number(this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'])
+    const number = Number(
+      this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'],
+    )
     this.#prune.run(app, owner, number - keptReleases)
     return number
   }
@@ -57,7 +73,12 @@ export class ReleaseRows implements ReleaseStore {
   async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
     const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
     const rows = this.#upTo.iterate(app, owner ?? '', upTo, page.limit + 1) as Iterable<unknown>
-    const { shown, next } = pageOf(rows as Iterable<Row>, page.limit, ({ number }) => number, shownChars)
+    const { shown, next } = pageOf(
+      rows as Iterable<Row>,
+      page.limit,
+      ({ number }) => number,
+      shownChars,
+    )
     return { releases: shown.map(toRelease), next }
   }
 
@@ -76,14 +97,17 @@ export class ReleaseRows implements ReleaseStore {
   }
 
   async isOwnApp(app: string, flyId: string | null) {
-    const made = 'SELECT 1 FROM apps WHERE app = ?1 AND made_at IS NOT NULL AND coalesce(fly_id = ?2, true)'
+    const made =
+      'SELECT 1 FROM apps WHERE app = ?1 AND made_at IS NOT NULL AND coalesce(fly_id = ?2, true)'
     return this.#db.prepare(made).get(app, flyId) !== undefined
   }
 
   async forget(app: string) {
     this.#tools.transaction(() => {
       // The row stays: what came for the app meanwhile waits in the queue by it.
-      this.#db.prepare("UPDATE apps SET settings = '{}', made_at = NULL, fly_id = NULL WHERE app = ?").run(app)
+      this.#db
+        .prepare("UPDATE apps SET settings = '{}', made_at = NULL, fly_id = NULL WHERE app = ?")
+        .run(app)
       this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
     })
@@ -98,8 +122,18 @@ export class ReleaseRows implements ReleaseStore {
 const shownChars = ({ body }: Row): number =>
   body.length + sharedChars((JSON.parse(body) as Pick<StoredRelease, 'desired'>).desired)
 
-function toRelease({ app, owner, number, deployment, created_at: createdAt, body }: Row): StoredRelease {
-  const { desired, ...kept } = JSON.parse(body) as Pick<StoredRelease, 'image' | 'desired' | 'secrets'>
+function toRelease({
+  app,
+  owner,
+  number,
+  deployment,
+  created_at: createdAt,
+  body,
+}: Row): StoredRelease {
+  const { desired, ...kept } = JSON.parse(body) as Pick<
+    StoredRelease,
+    'image' | 'desired' | 'secrets'
+  >
   const rest = { ...kept, desired: unpacked(desired) }
   return { app, owner: owner || null, number, deployment, createdAt, ...rest }
 }

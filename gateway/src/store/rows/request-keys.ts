@@ -41,5 +41,7 @@ export function noteKey(rows: DeploymentRows, { app, key, asked }: Key, deployme
 /** What this key stands for, if it was used within its time. */
 export const knownKey = (rows: DeploymentRows, app: string, key: string) =>
   rows
-    .prepare('SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ? AND at >= ?')
+    .prepare(
+      'SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ? AND at >= ?',
+    )
     .get(app, key, rows.time(-keyKeptMs))

@@ -7,7 +7,13 @@ import { fingerprintOf, keyKeptMs } from './request-keys.ts'
 import { pageOf, parsedObject, type StoreTools } from '../store-tools.ts'
 import type { SuspectRows } from './suspect-rows.ts'
 
-type Row = { id: string; created_at: string; ended_at: string | null; fingerprint: string; body: string }
+type Row = {
+  id: string
+  created_at: string
+  ended_at: string | null
+  fingerprint: string
+  body: string
+}
 
 /** The table of rollouts. */
 export class RolloutRows implements RolloutStore {
@@ -28,11 +34,14 @@ export class RolloutRows implements RolloutStore {
       if (known) return this.#whole(known)
       const { id, ...body } = fresh
       const { asked, idempotencyKey } = request
-      for (const name of [id, idempotencyKey]) keepWithin('A name', name ?? '', sizeLimits.nameBytes)
+      for (const name of [id, idempotencyKey])
+        keepWithin('A name', name ?? '', sizeLimits.nameBytes)
       const text = JSON.stringify({ ...body, refused: {}, problem: null })
       keepWithin('The rollout', text, sizeLimits.targetsBytes)
       this.#db
-        .prepare('INSERT INTO rollouts (id, created_at, idempotency_key, fingerprint, body) VALUES (?, ?, ?, ?, ?)')
+        .prepare(
+          'INSERT INTO rollouts (id, created_at, idempotency_key, fingerprint, body) VALUES (?, ?, ?, ?, ?)',
+        )
         .run(id, time(), idempotencyKey, fingerprintOf(asked), text)
       return this.#whole(this.#all('WHERE id = ?', id)[0]!)
     })
@@ -49,7 +58,9 @@ export class RolloutRows implements RolloutStore {
   }
 
   async list({ limit, before }: { limit: number; before: string | null }) {
-    const newestFirst = this.#db.prepare('SELECT * FROM rollouts WHERE id < ? ORDER BY id DESC LIMIT ?')
+    const newestFirst = this.#db.prepare(
+      'SELECT * FROM rollouts WHERE id < ? ORDER BY id DESC LIMIT ?',
+    )
     const rows = newestFirst.iterate(before ?? '~', limit + 1) as Iterable<unknown>
     const { shown, next } = pageOf(rows as Iterable<Row>, limit, ({ id }) => id)
     return { rollouts: shown.map(toRollout), next }
@@ -64,7 +75,9 @@ export class RolloutRows implements RolloutStore {
   }
 
   async made(id: string) {
-    const update = this.#db.prepare('UPDATE rollouts SET making = max(making - 1, 0), suspect = 0 WHERE id = ?')
+    const update = this.#db.prepare(
+      'UPDATE rollouts SET making = max(making - 1, 0), suspect = 0 WHERE id = ?',
+    )
     this.#tools.transaction(() => update.run(id))
   }
 
@@ -83,23 +96,36 @@ export class RolloutRows implements RolloutStore {
 
   async end(id: string) {
     const { time, transaction } = this.#tools
-    transaction(() => this.#db.prepare('UPDATE rollouts SET ended_at = ? WHERE id = ?').run(time(), id))
+    transaction(() =>
+      this.#db.prepare('UPDATE rollouts SET ended_at = ? WHERE id = ?').run(time(), id),
+    )
   }
 
   /** With its refusals, which have a table of their own: a rollout of many targets is not written again for each. */
   #whole(row: Row): StoredRollout {
     const rollout = toRollout(row)
-    const refusals = this.#db.prepare('SELECT deployment, problem FROM rollout_refusals WHERE rollout = ?').all(row.id)
+    const refusals = this.#db
+      .prepare('SELECT deployment, problem FROM rollout_refusals WHERE rollout = ?')
+      .all(row.id)
     for (const { deployment, problem } of refusals)
       rollout.refused[String(deployment)] = JSON.parse(String(problem)) as ProblemBody
     return rollout
   }
 
-  #known({ asked, idempotencyKey }: { asked: unknown; idempotencyKey: string | null }): Row | undefined {
+  #known({
+    asked,
+    idempotencyKey,
+  }: {
+    asked: unknown
+    idempotencyKey: string | null
+  }): Row | undefined {
     const since = this.#tools.time(-keyKeptMs)
     const [known] = this.#all('WHERE idempotency_key = ? AND created_at > ?', idempotencyKey, since)
     if (known && known.fingerprint !== fingerprintOf(asked))
-      throw new Problem('idempotency-mismatch', 'The Idempotency-Key was used for another rollout; choose a new one.')
+      throw new Problem(
+        'idempotency-mismatch',
+        'The Idempotency-Key was used for another rollout; choose a new one.',
+      )
     return known
   }
 

@@ -25,7 +25,8 @@ export class SecretRows {
   }
 
   put(owner: SecretOwner, { name, keyId, sealed }: SealedSecret, at: string): SecretFacts {
-    for (const text of [owner, name, keyId]) keepWithin('The name of a secret', text, sizeLimits.nameBytes)
+    for (const text of [owner, name, keyId])
+      keepWithin('The name of a secret', text, sizeLimits.nameBytes)
     keepWithin('The secret', sealed, sizeLimits.secretBytes)
     return { ...this.#put.get(owner, name, keyId, sealed, at) } as unknown as SecretFacts
   }
@@ -39,6 +40,7 @@ export class SecretRows {
   }
 
   of(owner: SecretOwner): (SealedSecret & SecretFacts)[] {
-    return this.#of.all(owner).map((row) => ({ ...row })) as unknown as (SealedSecret & SecretFacts)[]
+    return this.#of.all(owner).map((row) => ({ ...row })) as unknown as (SealedSecret &
+      SecretFacts)[]
   }
 }

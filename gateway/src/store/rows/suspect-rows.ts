@@ -42,7 +42,9 @@ export class SuspectRows {
         `UPDATE rollouts SET body = json_set(body, '$.problem', json(?)) WHERE id = ? AND json_valid(body)
          AND body ->> '$.problem' IS NULL`,
       ),
-      settle: db.prepare('UPDATE rollouts SET making = 0, suspect = min(suspect, 1) WHERE ended_at IS NULL'),
+      settle: db.prepare(
+        'UPDATE rollouts SET making = 0, suspect = min(suspect, 1) WHERE ended_at IS NULL',
+      ),
       find: db.prepare('SELECT suspect FROM rollouts WHERE id = ?'),
       inTurn: db.prepare('SELECT 1 FROM rollouts WHERE ended_at IS NULL AND suspect = 2 LIMIT 1'),
       ask: db.prepare('UPDATE rollouts SET suspect = 2 WHERE id = ?'),
@@ -69,7 +71,8 @@ export class SuspectRows {
       const more = counts ? 1 : 0
       const most = counts ? maxDeaths : null
       for (const row of left) if (this.#suspect(row, row.deaths + more, most)) ended.push(row.id)
-      for (const { id, deaths } of rollouts) this.#suspectRollout(String(id), Number(deaths) + more, most)
+      for (const { id, deaths } of rollouts)
+        this.#suspectRollout(String(id), Number(deaths) + more, most)
     }
     this.#rollouts.settle.run()
     return { ended }
@@ -120,7 +123,14 @@ export class SuspectRows {
     if (!ends) return false
     const { id, app, state } = row
     this.#rows.write(id, [mayBeMissing])
-    const problem = gatewayDied({ id, app, state, deaths, machines: bodyOf(row).machines, touched: touched(row) })
+    const problem = gatewayDied({
+      id,
+      app,
+      state,
+      deaths,
+      machines: bodyOf(row).machines,
+      touched: touched(row),
+    })
     this.#rows.move(row, failureIn(state), { problem: problem.body() })
     return true
   }
@@ -136,6 +146,8 @@ export class SuspectRows {
 export const suspected = ({ deaths }: Pick<Row, 'deaths'>, maxDeaths: number): string =>
   [
     'The gateway died while this was at work.',
-    ...(deaths > 0 ? [`That is death ${deaths} with this deployment alone at work; after ${maxDeaths} it ends.`] : []),
+    ...(deaths > 0
+      ? [`That is death ${deaths} with this deployment alone at work; after ${maxDeaths} it ends.`]
+      : []),
     'What was at work then is tried again one at a time.',
   ].join(' ')

@@ -10,9 +10,20 @@ const tree = (...paths: string[]): TreeEntry[] =>
         : { type: 'file', path, mode: 0o644, sizeBytes: 0, sha256: '' },
     ),
   )
-const kept = (entries: TreeEntry[], ...patterns: string[]) => filterEntries(entries, patterns).map(({ path }) => path)
+const kept = (entries: TreeEntry[], ...patterns: string[]) =>
+  filterEntries(entries, patterns).map(({ path }) => path)
 
-const app = tree('a.js', 'b+c.js', 'constructor', 'lib/', 'lib/a.js', 'lib/b.md', 'lib/deep/', 'lib/deep/a.js', 'ä.md')
+const app = tree(
+  'a.js',
+  'b+c.js',
+  'constructor',
+  'lib/',
+  'lib/a.js',
+  'lib/b.md',
+  'lib/deep/',
+  'lib/deep/a.js',
+  'ä.md',
+)
 
 // Each answer was taken from moby's own matcher.
 test.each([
@@ -49,25 +60,38 @@ test.each([
 })
 
 test('a pattern that cannot be read is the source’s fault', () => {
-  for (const pattern of ['[', 'a\\', '!', '[z-a]']) expect(() => kept(app, pattern)).toThrow('cannot be read')
+  for (const pattern of ['[', 'a\\', '!', '[z-a]'])
+    expect(() => kept(app, pattern)).toThrow('cannot be read')
 })
 
 test('patterns that once took for ever are matched at once', () => {
   const entries = tree('a'.repeat(250), `${'a/'.repeat(60)}a`)
-  for (const pattern of [`${'*a'.repeat(140)}b`, `${'**/'.repeat(90)}*a*a*b`, `${'*'.repeat(288)}b`])
+  for (const pattern of [
+    `${'*a'.repeat(140)}b`,
+    `${'**/'.repeat(90)}*a*a*b`,
+    `${'*'.repeat(288)}b`,
+  ])
     expect(kept(entries, pattern)).toHaveLength(2)
 })
 
-test('patterns that are too many, too long or too much work are refused', { timeout: 60_000 }, () => {
-  const entries = tree(...Array.from({ length: 20_000 }, (_, at) => `file-${at}`))
-  const forAndAgainst = Array.from({ length: 5000 }, (_, at) => (at % 2 ? '!*' : '*'))
-  const patterns = [['a'.repeat(3000)], Array.from({ length: 10_001 }, () => 'a'), forAndAgainst]
-  for (const given of patterns)
-    expect(() => kept(entries, ...given)).toThrow(expect.objectContaining({ code: 'ignore-limit' }))
-})
+test(
+  'patterns that are too many, too long or too much work are refused',
+  { timeout: 60_000 },
+  () => {
+    const entries = tree(...Array.from({ length: 20_000 }, (_, at) => `file-${at}`))
+    const forAndAgainst = Array.from({ length: 5000 }, (_, at) => (at % 2 ? '!*' : '*'))
+    const patterns = [['a'.repeat(3000)], Array.from({ length: 10_001 }, () => 'a'), forAndAgainst]
+    for (const given of patterns)
+      expect(() => kept(entries, ...given)).toThrow(
+        expect.objectContaining({ code: 'ignore-limit' }),
+      )
+  },
+)
 
 test('10,000 patterns leave what they should of many files', () => {
-  const patterns = Array.from({ length: 10_000 }, (_, at) => (at % 2 ? `**/file-${at}` : `file-${at}`))
+  const patterns = Array.from({ length: 10_000 }, (_, at) =>
+    at % 2 ? `**/file-${at}` : `file-${at}`,
+  )
   const entries = tree(...Array.from({ length: 20_000 }, (_, at) => `file-${at}`))
   expect(kept(entries, ...patterns)).toEqual(
     entries
@@ -90,7 +114,9 @@ function leftByRegExp(entries: TreeEntry[], patterns: string[]): string[] {
     const parts = pattern.match(/\*\*\/|\[\^?\w+\]|./gu) ?? []
     return new RegExp(`^${parts.map((part) => sources[part] ?? part).join('')}(?:/.*)?$`, 'us')
   })
-  return entries.map(({ path }) => path).filter((path) => !regexes.some((regex) => regex.test(path)))
+  return entries
+    .map(({ path }) => path)
+    .filter((path) => !regexes.some((regex) => regex.test(path)))
 }
 
 test('random patterns leave what regular expressions leave', { timeout: 60_000 }, () => {
@@ -109,6 +135,8 @@ test('random patterns leave what regular expressions leave', { timeout: 60_000 }
     const patterns = Array.from({ length: 3 }, () => (random(2) === 0 ? '**/' : '') + plain())
     // What the tidying of paths or the other rules for two stars would change is not for this reference.
     const usual = patterns.filter((pattern) => /^(?:\*\*\/)?(?!.*\*\*).*[^/]$/.test(pattern))
-    expect(kept(entries, ...usual), `seed ${seed}: ${JSON.stringify(usual)}`).toEqual(leftByRegExp(entries, usual))
+    expect(kept(entries, ...usual), `seed ${seed}: ${JSON.stringify(usual)}`).toEqual(
+      leftByRegExp(entries, usual),
+    )
   }
 })

@@ -33,7 +33,8 @@ const files: Record<string, string> = {
 const links: Record<string, string> = { link: 'run', far: 't'.repeat(150) }
 
 async function plant(): Promise<SourceTree> {
-  for (const path of ['nothing', long, dirname(longest)]) await mkdir(join(root, path), { recursive: true })
+  for (const path of ['nothing', long, dirname(longest)])
+    await mkdir(join(root, path), { recursive: true })
   for (const [path, text] of Object.entries(files)) {
     await writeFile(join(root, path), text, { mode: path === 'run' ? 0o700 : 0o600 })
   }
@@ -41,7 +42,13 @@ async function plant(): Promise<SourceTree> {
   return treeOf(root)
 }
 
-type Unpacked = { path: string; type: string; mode: number | undefined; text: string; link: string | undefined }
+type Unpacked = {
+  path: string
+  type: string
+  mode: number | undefined
+  text: string
+  link: string | undefined
+}
 
 async function unpack(bytes: Buffer): Promise<Unpacked[]> {
   const found: Unpacked[] = []
@@ -50,7 +57,9 @@ async function unpack(bytes: Buffer): Promise<Unpacked[]> {
     const { path, type, mode, linkpath: link } = entry
     const chunks: Buffer[] = []
     entry.on('data', (chunk: Buffer) => chunks.push(chunk))
-    entry.on('end', () => found.push({ path, type, mode, text: Buffer.concat(chunks).toString(), link }))
+    entry.on('end', () =>
+      found.push({ path, type, mode, text: Buffer.concat(chunks).toString(), link }),
+    )
   })
   await new Promise((resolve, reject) => parser.on('end', resolve).on('error', reject).end(bytes))
   return found
@@ -63,10 +72,16 @@ test('the archive holds the tree, in order, whatever its names are, and is as lo
   const bytes = Buffer.from(await answer.arrayBuffer())
   expect(Number(answer.headers.get('content-length'))).toBe(bytes.length)
   const found = await unpack(bytes)
-  expect(found.map(({ path }) => path.replace(/\/$/, ''))).toEqual(tree.entries.map(({ path }) => path))
+  expect(found.map(({ path }) => path.replace(/\/$/, ''))).toEqual(
+    tree.entries.map(({ path }) => path),
+  )
   for (const { path, type, mode, text, link } of found) {
     if (type === 'File')
-      expect([path, mode, text === files[path]]).toEqual([path, path === 'run' ? 0o755 : 0o644, true])
+      expect([path, mode, text === files[path]]).toEqual([
+        path,
+        path === 'run' ? 0o755 : 0o644,
+        true,
+      ])
     if (type === 'Directory') expect(mode).toBe(0o755)
     if (type === 'SymbolicLink') expect(link).toBe(links[path])
   }
@@ -85,7 +100,10 @@ test('the same source has the same address, and its bytes go out once', async ()
   const etag = head.headers.get('etag')!
   expect(etag).not.toBe((await fetch(whole.url, { method: 'HEAD' })).headers.get('etag'))
   for (const method of ['HEAD', 'GET']) {
-    const answer = await fetch(first.url, { method, headers: { 'if-none-match': `"old", ${etag}` } })
+    const answer = await fetch(first.url, {
+      method,
+      headers: { 'if-none-match': `"old", ${etag}` },
+    })
     expect([answer.status, (await answer.arrayBuffer()).byteLength]).toEqual([304, 0])
   }
 })
@@ -107,8 +125,16 @@ test.each([
   ['grew', 'Dockerfile', () => writeFile(join(root, 'Dockerfile'), 'FROM scratch\n')],
   ['has other content', 'Dockerfile', () => writeFile(join(root, 'Dockerfile'), 'FROM scratcH')],
   ['vanished', 'empty', () => rm(join(root, 'empty'))],
-  ['is a link now', 'run', () => rm(join(root, 'run')).then(() => symlink('empty', join(root, 'run')))],
-  ['is large and has other content', 'big.bin', () => writeFile(join(root, 'big.bin'), 'y'.repeat(3_000_000))],
+  [
+    'is a link now',
+    'run',
+    () => rm(join(root, 'run')).then(() => symlink('empty', join(root, 'run'))),
+  ],
+  [
+    'is large and has other content',
+    'big.bin',
+    () => writeFile(join(root, 'big.bin'), 'y'.repeat(3_000_000)),
+  ],
   ['is large and shrank', 'big.bin', () => writeFile(join(root, 'big.bin'), 'x'.repeat(2_000_000))],
 ])('a file that %s breaks the transfer, and is remembered', async (_, path, change) => {
   const tree = await plant()
@@ -121,7 +147,9 @@ test.each([
 test('a reader that hangs up is no change of the source', async () => {
   const tree = await plant()
   using context = server.serveContext('app', tree, [])
-  await new Promise((resolve) => get(context.url, (answer) => answer.once('data', () => resolve(answer.destroy()))))
+  await new Promise((resolve) =>
+    get(context.url, (answer) => answer.once('data', () => resolve(answer.destroy()))),
+  )
   await expect(fetch(context.url).then((answer) => answer.arrayBuffer())).resolves.toBeDefined()
   expect(context.changed()).toBeNull()
 })

@@ -1,5 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -34,7 +42,10 @@ function tree(version: 1 | 2): void {
     (each) => `cgroup ${root}/${each} cgroup rw,nosuid,${each} 0 0\n`,
   )
   const unified = `cgroup2 ${version === 2 ? root : join(root, 'unified')} cgroup2 rw 0 0\n`
-  writeFileSync(join(dir, 'mounts'), `proc /proc proc rw 0 0\n${unified}${version === 1 ? v1.join('') : ''}`)
+  writeFileSync(
+    join(dir, 'mounts'),
+    `proc /proc proc rw 0 0\n${unified}${version === 1 ? v1.join('') : ''}`,
+  )
 }
 
 function call(shell: string[], args: string[], more: Record<string, string> = {}) {
@@ -125,7 +136,9 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     })
     expect(files(`pids/tarmac-steps-ab/buildkit/${id}`)).toEqual({ 'pids.max': '4096' })
     expect(files('cpu,cpuacct/tarmac-steps-ab')).toEqual({ 'cpu.shares': '512' })
-    expect(files(`cpu,cpuacct/tarmac-steps-ab/buildkit/${id}`)).toEqual({ 'cpu.cfs_quota_us': '150000' })
+    expect(files(`cpu,cpuacct/tarmac-steps-ab/buildkit/${id}`)).toEqual({
+      'cpu.cfs_quota_us': '150000',
+    })
     expect(readFileSync(join(dir, 'steps', id), 'utf8')).toContain(
       `group ${dir}/cgroup/memory/tarmac-steps-ab/buildkit/${id}\n`,
     )
@@ -141,14 +154,20 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     [
       'v1, at its own limit',
       1,
-      { 'memory/memory.oom_control': 'oom_kill 1\n', 'memory/memory.max_usage_in_bytes': '3999999000\n' },
+      {
+        'memory/memory.oom_control': 'oom_kill 1\n',
+        'memory/memory.max_usage_in_bytes': '3999999000\n',
+      },
       { killed: 1, atOwnLimit: 1 },
     ],
     ['v1, processes', 1, { 'pids/pids.events': 'max 12\n' }, { forksRefused: 12 }],
     [
       'v2',
       2,
-      { 'memory.events': 'low 0\noom 3\noom_kill 3\noom_group_kill 1\n', 'memory.events.local': 'oom 1\noom_kill 3\n' },
+      {
+        'memory.events': 'low 0\noom 3\noom_kill 3\noom_group_kill 1\n',
+        'memory.events.local': 'oom 1\noom_kill 3\n',
+      },
       { killed: 3, atOwnLimit: 1 },
     ],
     [
@@ -158,22 +177,25 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
       { killed: 3, atOwnLimit: 0 },
     ],
     ['v2, processes', 2, { 'pids.events': 'max 7\n' }, { killed: 0, forksRefused: 7 }],
-  ] as const)('records which limits were met before the group goes: %s', (_, version, events, facts) => {
-    tree(version)
-    call(shell, run)
-    for (const [name, text] of Object.entries(events)) {
-      const [folder, file] = name.includes('/') ? name.split('/') : ['', name]
-      put(join(folder!, `tarmac-steps-ab/buildkit/${id}`), file!, text)
-    }
-    expect(call(shell, [...log, 'delete', id]).stderr).toBe('own words\n')
-    expect(readStepRecord(dir, id)).toMatchObject({
-      memory: 4_000_000_000,
-      memoryOfAll: 8_000_000_000,
-      processes: 4096,
-      refused: null,
-      ...facts,
-    })
-  })
+  ] as const)(
+    'records which limits were met before the group goes: %s',
+    (_, version, events, facts) => {
+      tree(version)
+      call(shell, run)
+      for (const [name, text] of Object.entries(events)) {
+        const [folder, file] = name.includes('/') ? name.split('/') : ['', name]
+        put(join(folder!, `tarmac-steps-ab/buildkit/${id}`), file!, text)
+      }
+      expect(call(shell, [...log, 'delete', id]).stderr).toBe('own words\n')
+      expect(readStepRecord(dir, id)).toMatchObject({
+        memory: 4_000_000_000,
+        memoryOfAll: 8_000_000_000,
+        processes: 4096,
+        refused: null,
+        ...facts,
+      })
+    },
+  )
 
   test('leaves no record of a step that met none', () => {
     tree(2)
@@ -195,12 +217,15 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     expect(readStepRecord(dir, id)?.refused).toBe('no control groups for memory, pids and cpu')
   })
 
-  test.each(['../../etc', '', '.', 'a b', '$(touch x)', 'a\nb'])('takes %j for no container', (name) => {
-    tree(2)
-    expect(call(shell, [...run.slice(0, -1), name]).status).toBe(1)
-    expect(existsSync(join(dir, 'asked'))).toBe(false)
-    expect(readdirSync(join(dir, 'steps'))).toEqual([])
-  })
+  test.each(['../../etc', '', '.', 'a b', '$(touch x)', 'a\nb'])(
+    'takes %j for no container',
+    (name) => {
+      tree(2)
+      expect(call(shell, [...run.slice(0, -1), name]).status).toBe(1)
+      expect(existsSync(join(dir, 'asked'))).toBe(false)
+      expect(readdirSync(join(dir, 'steps'))).toEqual([])
+    },
+  )
 
   test('runs a step without a record where the disk is full', () => {
     tree(2)

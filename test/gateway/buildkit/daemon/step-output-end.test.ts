@@ -22,7 +22,11 @@ test('what a step has printed is given within seconds of its end, also when its 
     TARMAC_STEP_OUTPUT_HEAD: '1000',
     TARMAC_STEP_OUTPUT_TAIL: '262144',
   }
-  const child = spawn(runcWithOutputLimit, ['run', 'x'], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const child = spawn(runcWithOutputLimit, ['run', 'x'], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
   child.stdout.resume()
   child.stderr.resume()
   await once(child, 'exit')

@@ -3,14 +3,22 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runcWithOutputLimit, stepOutputEnv } from '../../../../gateway/src/buildkit/daemon/step-output.ts'
+import {
+  runcWithOutputLimit,
+  stepOutputEnv,
+} from '../../../../gateway/src/buildkit/daemon/step-output.ts'
 
 let dir: string
 beforeAll(async () => void (dir = await mkdtemp(join(tmpdir(), 'tarmac-runc-'))))
 afterAll(() => rm(dir, { recursive: true }))
 
 /** Runs it with a script in the place of runc. */
-async function run(script: string, headBytes: number, args = ['--log', 'x', 'run', '--bundle', 'b', 'id'], more = {}) {
+async function run(
+  script: string,
+  headBytes: number,
+  args = ['--log', 'x', 'run', '--bundle', 'b', 'id'],
+  more = {},
+) {
   await writeFile(join(dir, 'buildkit-runc'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   const env = { ...stepOutputEnv(headBytes), PATH: `${dir}:/usr/bin:/bin`, ...more }
   const { status, stdout, stderr } = spawnSync(runcWithOutputLimit, args, {
@@ -21,7 +29,8 @@ async function run(script: string, headBytes: number, args = ['--log', 'x', 'run
   return { status, stdout, stderr }
 }
 const kibibyte = 1024
-const lines = (count: number) => `awk 'BEGIN { for (i = 0; i < ${count}; i++) printf "%09d\\n", i }'`
+const lines = (count: number) =>
+  `awk 'BEGIN { for (i = 0; i < ${count}; i++) printf "%09d\\n", i }'`
 
 test('a step that prints less than the limit is passed on as it is, with its exit code', async () => {
   const found = await run(`${lines(1000)}; echo wrong >&2; echo "$@"; exit 7`, 64 * kibibyte)
@@ -31,7 +40,10 @@ test('a step that prints less than the limit is passed on as it is, with its exi
 })
 
 test('a step that prints more keeps whole lines of its beginning and of its end, and what is missing is counted', async () => {
-  const { status, stdout, stderr } = await run(`${lines(200_000)}; echo the reason >&2; exit 1`, 100 * kibibyte)
+  const { status, stdout, stderr } = await run(
+    `${lines(200_000)}; echo the reason >&2; exit 1`,
+    100 * kibibyte,
+  )
   expect([status, stderr]).toEqual([1, 'the reason\n'])
   const [, before, lost, lostBytes, after] =
     /^([^]*)\[tarmac: (\d+) lines, (\d+) bytes of output are not kept here\]\n([^]*)$/.exec(stdout)!
@@ -46,22 +58,32 @@ test('a step that prints more keeps whole lines of its beginning and of its end,
 
 test('a step that writes one line at a time is limited too', async () => {
   const script = `exec perl -e '$| = 1; for (0 .. 999) { printf "%09d\\n", $_; select undef, undef, undef, 0.0005 }'`
-  const { stdout } = await run(script, kibibyte, ['run', 'id'], { TARMAC_STEP_OUTPUT_TAIL: String(kibibyte) })
-  const [, before, lost, after] = /^([^]*)\[tarmac: (\d+) lines, \d+ bytes of output[^\n]*\n([^]*)$/.exec(stdout)!
+  const { stdout } = await run(script, kibibyte, ['run', 'id'], {
+    TARMAC_STEP_OUTPUT_TAIL: String(kibibyte),
+  })
+  const [, before, lost, after] =
+    /^([^]*)\[tarmac: (\d+) lines, \d+ bytes of output[^\n]*\n([^]*)$/.exec(stdout)!
   expect(before).toHaveLength(1030)
   expect(before!.length / 10 + Number(lost) + after!.length / 10).toBe(1000)
 })
 
 test('the note of what is missing carries a key that the step does not see', async () => {
   const script = `echo "key=$TARMAC_STEP_OUTPUT_KEY"; ${lines(200_000)}`
-  const { stdout } = await run(script, 10 * kibibyte, ['run', 'id'], { TARMAC_STEP_OUTPUT_KEY: 'a1' })
+  const { stdout } = await run(script, 10 * kibibyte, ['run', 'id'], {
+    TARMAC_STEP_OUTPUT_KEY: 'a1',
+  })
   expect(stdout).toMatch(/^key=\n[^]*\n\[tarmac a1: \d+ lines, /)
 })
 
 test('a line without an end is held within the same limits', async () => {
-  const { stdout } = await run(`head -c 20000000 /dev/zero | tr '\\0' a; echo; echo last`, 100 * kibibyte)
+  const { stdout } = await run(
+    `head -c 20000000 /dev/zero | tr '\\0' a; echo; echo last`,
+    100 * kibibyte,
+  )
   expect(stdout.length).toBeLessThan((100 + 512) * kibibyte)
-  expect(stdout).toMatch(/a\n\[tarmac: 0 lines, \d+ bytes of output are not kept here\]\na+\nlast\n$/)
+  expect(stdout).toMatch(
+    /a\n\[tarmac: 0 lines, \d+ bytes of output are not kept here\]\na+\nlast\n$/,
+  )
 })
 
 test('what comes on two streams at the end of a long output is passed on in its order', async () => {
@@ -74,5 +96,9 @@ test('what comes on two streams at the end of a long output is passed on in its 
 })
 
 test('every other command is runc’s own', async () => {
-  expect(await run('echo "$@"', kibibyte, ['--version'])).toEqual({ status: 0, stdout: '--version\n', stderr: '' })
+  expect(await run('echo "$@"', kibibyte, ['--version'])).toEqual({
+    status: 0,
+    stdout: '--version\n',
+    stderr: '',
+  })
 })

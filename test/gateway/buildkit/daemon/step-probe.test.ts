@@ -2,7 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { expect, test } from 'vitest'
 import { probeScript, readProbe } from '../../../../gateway/src/buildkit/daemon/step-probe.ts'
 
-const controls = ['sockets', 'names', 'devices', 'reading', 'writing', 'mounts'].map((each) => `control ${each}`)
+const controls = ['sockets', 'names', 'devices', 'reading', 'writing', 'mounts'].map(
+  (each) => `control ${each}`,
+)
 const ended = ['limited 268435456 4096', 'looked around']
 
 test('a probe that finds nothing counts only when each of its controls found what is there', () => {
@@ -13,8 +15,15 @@ test('a probe that finds nothing counts only when each of its controls found wha
 })
 
 test('what a probe finds is named once, whatever its name', () => {
-  const found = ['found socket /dev/otel-grpc.sock', 'found device vda', 'found socket /dev/otel-grpc.sock']
-  expect(readProbe([...found, ...controls, ...ended])?.things).toEqual(['socket /dev/otel-grpc.sock', 'device vda'])
+  const found = [
+    'found socket /dev/otel-grpc.sock',
+    'found device vda',
+    'found socket /dev/otel-grpc.sock',
+  ]
+  expect(readProbe([...found, ...controls, ...ended])?.things).toEqual([
+    'socket /dev/otel-grpc.sock',
+    'device vda',
+  ])
 })
 
 test.each([

@@ -11,7 +11,10 @@ test('a machine whose config on Fly has 10 MB is refused before it is touched, a
   machine!.config['notes'] = 'x'.repeat(10e6)
   const before = structuredClone(machine)
   const problem = await refused(deployed(fly, { number: 2, flyToml: http, watchMs: 0 }))
-  expect(problem).toMatchObject({ code: 'record-too-large', facts: { machine: machine!.id, limitBytes: 6 * 2 ** 20 } })
+  expect(problem).toMatchObject({
+    code: 'record-too-large',
+    facts: { machine: machine!.id, limitBytes: 6 * 2 ** 20 },
+  })
   expect(problem.message).toContain(machine!.id)
   expect(fly.machines('web')).toEqual([before])
 })
@@ -20,7 +23,8 @@ test('what many machines have in common counts once; so a rollout over all of th
   await using fly = await FakeFly.start()
   const flyToml = `${http}[env]\nTEXT = "${'x'.repeat(700_000)}"`
   let largest = 0
-  const kept = async (rollout: unknown) => void (largest = Math.max(largest, JSON.stringify(rollout).length))
+  const kept = async (rollout: unknown) =>
+    void (largest = Math.max(largest, JSON.stringify(rollout).length))
   await deployed(fly, { number: 1, flyToml, watchMs: 0, options: { count: 5 }, kept })
   await deployed(fly, { number: 2, flyToml, watchMs: 0, kept })
   expect(fly.machines('web')).toHaveLength(5)

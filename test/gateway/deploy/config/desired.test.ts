@@ -6,7 +6,12 @@ import { formatDuration, parseDuration } from '../../../../gateway/src/go/durati
 import { shellWords } from '../../../../gateway/src/flytoml/shell-words.ts'
 
 const desired = (flyToml: string | null, options: Record<string, unknown> = {}) =>
-  desiredApp({ flyToml, app: 'web', options: DeploymentOptions.parse(options), defaults: { region: 'fra' } })
+  desiredApp({
+    flyToml,
+    app: 'web',
+    options: DeploymentOptions.parse(options),
+    defaults: { region: 'fra' },
+  })
 
 test('without fly.toml an app listens on 8080, sleeps when idle, and is checked for listening', () => {
   const { groups, internalPort, region, guest, warnings } = desired(null)
@@ -22,7 +27,9 @@ test('without fly.toml an app listens on 8080, sleeps when idle, and is checked 
       whenNone: 'one',
       config: {
         env: { PORT: '8080' },
-        services: [{ autostart: true, autostop: true, internal_port: 8080, checks: [{ type: 'tcp' }] }],
+        services: [
+          { autostart: true, autostop: true, internal_port: 8080, checks: [{ type: 'tcp' }] },
+        ],
       },
     },
   ])
@@ -41,7 +48,9 @@ test('options lie over fly.toml, fly.toml over the defaults', () => {
     FLY_PROCESS_GROUP: 'app',
   })
   expect(desired(toml).region).toBe('ams')
-  expect(desired(`${toml}\n[env2]\n`, { env: { PORT: '9' } }).groups[0]?.config.env?.['PORT']).toBe('9')
+  expect(desired(`${toml}\n[env2]\n`, { env: { PORT: '9' } }).groups[0]?.config.env?.['PORT']).toBe(
+    '9',
+  )
 })
 
 test('each process group has its own command, and only the group that is named gets the service', () => {
@@ -49,7 +58,12 @@ test('each process group has its own command, and only the group that is named g
     '[processes]\nweb = "node server.js --name \'a b\'"\njob = "node job.js"\n[http_service]\ninternal_port = 1\nprocesses = ["web"]'
   const { groups } = desired(toml)
   expect(
-    groups.map(({ name, config }) => [name, config.init?.['cmd'], config.services?.length, config.env?.['PORT']]),
+    groups.map(({ name, config }) => [
+      name,
+      config.init?.['cmd'],
+      config.services?.length,
+      config.env?.['PORT'],
+    ]),
   ).toEqual([
     ['job', ['node', 'job.js'], undefined, undefined],
     ['web', ['node', 'server.js', '--name', 'a b'], 1, '1'],
@@ -68,8 +82,16 @@ test('what is passed over is said', () => {
 })
 
 const refusals: [string, string, string][] = [
-  ['[http_service]\ninternal_port = "eighty"', 'http_service.internal_port', 'must be a whole number, not "eighty"'],
-  ['[http_service]\nauto_stop_machines = "sometimes"', 'http_service.auto_stop_machines', 'none of off, stop, suspend'],
+  [
+    '[http_service]\ninternal_port = "eighty"',
+    'http_service.internal_port',
+    'must be a whole number, not "eighty"',
+  ],
+  [
+    '[http_service]\nauto_stop_machines = "sometimes"',
+    'http_service.auto_stop_machines',
+    'none of off, stop, suspend',
+  ],
   ['[processes]\nweb = "a \'b"', 'processes.web', 'a quote that is not closed'],
   ['[[vm]]\nsize = "huge"', 'vm[0].size', 'is no machine size'],
   ['[checks.up]\ntype = "tcp"', 'checks.up.port', 'is missing'],
@@ -78,7 +100,9 @@ const refusals: [string, string, string][] = [
 ]
 test.each(refusals)('%s is refused by its key', (toml, key, words) => {
   expect(() => desired(toml)).toThrow(Problem)
-  expect(() => desired(toml)).toThrow(expect.objectContaining({ code: 'fly-config-invalid', facts: { key } }))
+  expect(() => desired(toml)).toThrow(
+    expect.objectContaining({ code: 'fly-config-invalid', facts: { key } }),
+  )
   expect(() => desired(toml)).toThrow(words)
 })
 
@@ -90,14 +114,23 @@ test('the strategy is the option’s, then fly.toml’s, then rolling; one that 
   const canary = '[deploy]\nstrategy = "canary"\nmax_unavailable = 2\nwait_timeout = "90s"'
   expect(desired(canary)).toMatchObject({ strategy: 'canary', maxUnavailable: 2, waitMs: 90_000 })
   expect(desired(canary, { strategy: 'immediate' }).strategy).toBe('immediate')
-  expect(desired(null)).toMatchObject({ strategy: 'rolling', maxUnavailable: 0.33, waitMs: null, release: null })
+  expect(desired(null)).toMatchObject({
+    strategy: 'rolling',
+    maxUnavailable: 0.33,
+    waitMs: null,
+    release: null,
+  })
   const mounts = '[mounts]\nsource = "data"\ndestination = "/data"\ninitial_size = "3gb"'
   expect(desired(mounts).volumes).toEqual({ data: { size_gb: 3 } })
   const notApplicable = (toml: string | null, strategy: string) => () => desired(toml, { strategy })
   const refusal = expect.objectContaining({ code: 'strategy-unfit' })
   expect(notApplicable(mounts, 'canary')).toThrow(refusal)
-  expect(notApplicable(`${mounts}\n[checks.up]\ntype = "tcp"\nport = 1`, 'bluegreen')).toThrow(refusal)
-  expect(notApplicable('[http_service]\ninternal_port = 1', 'bluegreen')).toThrow('no check is there')
+  expect(notApplicable(`${mounts}\n[checks.up]\ntype = "tcp"\nport = 1`, 'bluegreen')).toThrow(
+    refusal,
+  )
+  expect(notApplicable('[http_service]\ninternal_port = 1', 'bluegreen')).toThrow(
+    'no check is there',
+  )
   expect(notApplicable(null, 'bluegreen')).not.toThrow()
 })
 
@@ -109,7 +142,13 @@ test('durations are read and written as Go does it', () => {
 })
 
 test('commands are split as a shell splits them', () => {
-  expect(shellWords(`a "b c" 'd "e"' f\\ g "h\\"i" # comment`)).toEqual(['a', 'b c', 'd "e"', 'f g', 'h"i'])
+  expect(shellWords(`a "b c" 'd "e"' f\\ g "h\\"i" # comment`)).toEqual([
+    'a',
+    'b c',
+    'd "e"',
+    'f g',
+    'h"i',
+  ])
   expect(shellWords(`a ""`)).toEqual(['a', ''])
   expect(shellWords('a "b')).toBeNull()
 })

@@ -7,7 +7,13 @@ const laid = (way: 'railpack' | 'dockerfile' | undefined, config: MachineConfig)
   mergeConfig(
     {},
     { config },
-    { image: { reference: 'r/web@sha256:aa', way }, deployment: 'd', number: 1, owner: null, builder: null },
+    {
+      image: { reference: 'r/web@sha256:aa', way },
+      deployment: 'd',
+      number: 1,
+      owner: null,
+      builder: null,
+    },
   )
 
 test('an image by railpack gets its command as one text, unless another entrypoint takes the words', () => {
@@ -21,7 +27,8 @@ test('an image by railpack gets its command as one text, unless another entrypoi
     { cmd, exec: ['/x'] },
   ])
     expect(laid('railpack', { init }).init).toEqual(init)
-  for (const way of ['dockerfile', undefined] as const) expect(laid(way, { init: { cmd } }).init).toEqual({ cmd })
+  for (const way of ['dockerfile', undefined] as const)
+    expect(laid(way, { init: { cmd } }).init).toEqual({ cmd })
 })
 
 test('words that mean something to a shell come through as they are', () => {

@@ -23,14 +23,20 @@ test('a machine that is not to be seen for a moment is no reason to give a good 
 })
 
 test('a machine is called removed only when the list of machines does not know it either', async () => {
-  for (const missed of [unseen('GET', '', 30), [...unseen('DELETE', '', 1), ...unseen('GET', '/wait', 1)]]) {
+  for (const missed of [
+    unseen('GET', '', 30),
+    [...unseen('DELETE', '', 1), ...unseen('GET', '/wait', 1)],
+  ]) {
     await using fly = await FakeFly.start()
     fly.natures.set(digest(1), 'crashes')
     const emit = (event: NewEvent) => {
       if (event.type === 'machine' && event.status === 'rolling_back') fly.faults.push(...missed)
     }
     const problem = await refused(deployed(fly, { number: 1, flyToml: http, emit }))
-    expect(problem).toMatchObject({ code: 'deploy-failed', facts: { machines: [{ outcome: 'removed' }] } })
+    expect(problem).toMatchObject({
+      code: 'deploy-failed',
+      facts: { machines: [{ outcome: 'removed' }] },
+    })
     expect(fly.machines('web')).toEqual([])
   }
 })
@@ -44,13 +50,18 @@ test('a canary that crashes after its checks, before it is stopped, ends the dep
     const canary = fly.machines('web').find(({ id }) => id === event.machine)
     canary?.events?.unshift({ ...crash, timestamp: Date.now() })
   }
-  const problem = await refused(deployed(fly, { number: 2, flyToml: http, options: { strategy: 'canary' }, emit }))
+  const problem = await refused(
+    deployed(fly, { number: 2, flyToml: http, options: { strategy: 'canary' }, emit }),
+  )
   expect(problem.message).toContain('crashed: its process ended by itself with exit code 7')
   expect(fly.machines('web')).toMatchObject([{ made: 1, image_ref: { digest: digest(1) } }])
 })
 
 test('a release whose check is answered, if wrongly, is not told where to listen', async () => {
-  for (const output of ['HTTP GET http://10.0.0.2:8080/: 404 Not Found', 'connect: connection refused']) {
+  for (const output of [
+    'HTTP GET http://10.0.0.2:8080/: 404 Not Found',
+    'connect: connection refused',
+  ]) {
     await using fly = await FakeFly.start()
     fly.natures.set(digest(1), 'check-fails')
     fly.checkOutput = output
@@ -66,7 +77,13 @@ test('a machine that Fly has given back to a version that crashes again and agai
   await deployed(fly, { number: 1 })
   const [machine] = fly.machines('web')
   machine!.state = 'restarting'
-  const wanted = { app: 'web', machine: machine!.id, instanceId: '01WANTED', digest: null, running: true }
+  const wanted = {
+    app: 'web',
+    machine: machine!.id,
+    instanceId: '01WANTED',
+    digest: null,
+    running: true,
+  }
   const settled = waitForVersion(api, wanted, 60_000, AbortSignal.timeout(15_000))
   await expect(settled).rejects.toMatchObject({ facts: { reverted: true } })
 })

@@ -23,7 +23,10 @@ serveJobs({
   },
   async refuse() {
     const inner = Object.assign(new Error('inner'), { code: 'ENOSPC' })
-    throw new Problem('no-space', 'Full.', { facts: { at: 7 }, cause: new Error('outer', { cause: inner }) })
+    throw new Problem('no-space', 'Full.', {
+      facts: { at: 7 },
+      cause: new Error('outer', { cause: inner }),
+    })
   },
   async eat() {
     const held: unknown[] = []

@@ -2,7 +2,8 @@ import { afterEach, expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { ThreadPool } from '../../../../gateway/src/host/threads/thread-pool.ts'
 
-const newPool = () => new ThreadPool({ script: new URL('./some-jobs.ts', import.meta.url), size: 2, heapMiB: 16 })
+const newPool = () =>
+  new ThreadPool({ script: new URL('./some-jobs.ts', import.meta.url), size: 2, heapMiB: 16 })
 let pool = newPool()
 const ends: (() => void)[] = []
 afterEach(() => {

@@ -42,12 +42,29 @@ export function formOf(parts: Record<string, string | Buffer>, boundary = 'front
   return Buffer.concat([...pieces, Buffer.from(`--${boundary}--${crlf}`)])
 }
 
-type Asked = { method: string; path: string; headers: string[]; body?: Buffer | string; sizes?: number }
+type Asked = {
+  method: string
+  path: string
+  headers: string[]
+  body?: Buffer | string
+  sizes?: number
+}
 
 function written({ method, path, headers, body, sizes }: Asked): Buffer {
-  const framed = body === undefined ? Buffer.alloc(0) : sizes ? chunked(body, sizes) : Buffer.from(body)
-  const framing = body === undefined ? [] : [sizes ? 'Transfer-Encoding: chunked' : `Content-Length: ${framed.length}`]
-  const head = [`${method} ${path} HTTP/1.1`, 'Host: 127.0.0.1', ...headers, ...framing, '', ''].join(crlf)
+  const framed =
+    body === undefined ? Buffer.alloc(0) : sizes ? chunked(body, sizes) : Buffer.from(body)
+  const framing =
+    body === undefined
+      ? []
+      : [sizes ? 'Transfer-Encoding: chunked' : `Content-Length: ${framed.length}`]
+  const head = [
+    `${method} ${path} HTTP/1.1`,
+    'Host: 127.0.0.1',
+    ...headers,
+    ...framing,
+    '',
+    '',
+  ].join(crlf)
   return Buffer.concat([Buffer.from(head, 'latin1'), framed])
 }
 
@@ -62,24 +79,57 @@ export function goodRequests({ token, id }: Target, more: string[] = []): Record
   const socket = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13']
   const rollout = '{"source":{"release":1},"targets":[{"app":"shop"}]}'
   return {
-    upload: written({ method: 'PUT', path: '/deploy/shop?follow=false', headers: bearer, body: tgz }),
-    chunkedUpload: written({ method: 'PUT', path: '/deploy/shop', headers: bearer, body: tgz, sizes: 50 }),
-    form: written({ method: 'POST', path: '/v1/apps/shop/deployments', headers: formType, body: formOf(form) }),
-    chunkedForm: written({ method: 'PUT', path: '/deploy/shop', headers: formType, body: formOf(form), sizes: 37 }),
+    upload: written({
+      method: 'PUT',
+      path: '/deploy/shop?follow=false',
+      headers: bearer,
+      body: tgz,
+    }),
+    chunkedUpload: written({
+      method: 'PUT',
+      path: '/deploy/shop',
+      headers: bearer,
+      body: tgz,
+      sizes: 50,
+    }),
+    form: written({
+      method: 'POST',
+      path: '/v1/apps/shop/deployments',
+      headers: formType,
+      body: formOf(form),
+    }),
+    chunkedForm: written({
+      method: 'PUT',
+      path: '/deploy/shop',
+      headers: formType,
+      body: formOf(form),
+      sizes: 37,
+    }),
     settings: written({
       method: 'PATCH',
       path: '/v1/apps/shop',
       headers: json,
       body: '{"lane":"latest","env":{"A":"1"}}',
     }),
-    secret: written({ method: 'PUT', path: '/v1/apps/shop/secrets/A', headers: bearer, body: 'horse battery' }),
+    secret: written({
+      method: 'PUT',
+      path: '/v1/apps/shop/secrets/A',
+      headers: bearer,
+      body: 'horse battery',
+    }),
     image: written({
       method: 'POST',
       path: '/v1/apps/shop/deployments',
       headers: json,
       body: '{"source":{"release":1}}',
     }),
-    rollout: written({ method: 'POST', path: '/v1/rollouts', headers: json, body: rollout, sizes: 9 }),
+    rollout: written({
+      method: 'POST',
+      path: '/v1/rollouts',
+      headers: json,
+      body: rollout,
+      sizes: 9,
+    }),
     retry: written({ method: 'POST', path: `/v1/deployments/${id}/retry`, headers: bearer }),
     cancel: written({ method: 'POST', path: `/v1/deployments/none/cancel`, headers: bearer }),
     events: written({ method: 'GET', path: events, headers: bearer }),
@@ -98,7 +148,11 @@ export function goodRequests({ token, id }: Target, more: string[] = []): Record
 type Pick = <T>(from: readonly T[]) => T
 type Below = (limit: number) => number
 
-const h2c = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__']
+const h2c = [
+  'Connection: Upgrade, HTTP2-Settings',
+  'Upgrade: h2c',
+  'HTTP2-Settings: AAMAAABkAAQAAP__',
+]
 const upgrades = [
   h2c,
   ['Connection: Upgrade', 'Upgrade: websocket'],
@@ -172,7 +226,17 @@ const bodies = [
   '--frontier\r\nno header\r\n\r\nabc\r\n--frontier--\r\n',
   `--frontier\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n`.repeat(300),
 ]
-const chunkSizes = ['-1', 'ffffffffffffffff', '5;', '5 ', '0x5', 'g', '', '5\n', `5;${'e'.repeat(20_000)}`]
+const chunkSizes = [
+  '-1',
+  'ffffffffffffffff',
+  '5;',
+  '5 ',
+  '0x5',
+  'g',
+  '',
+  '5\n',
+  `5;${'e'.repeat(20_000)}`,
+]
 /** Frames of a reader that are none, or no good ones; 0x80 in the second byte: masked. */
 const frames = [
   [0x81, 0x05, 1, 2, 3, 4, 5],
@@ -192,7 +256,9 @@ const frames = [
 export function hostileBytes(target: Target, pick: Pick, below: Below): Buffer {
   const token = below(4) === 0 ? 'wrong' : target.token
   const count = below(4) === 0 ? 1 + below(4) : 1
-  return Buffer.concat(Array.from({ length: count }, () => spoilt({ ...target, token }, pick, below)))
+  return Buffer.concat(
+    Array.from({ length: count }, () => spoilt({ ...target, token }, pick, below)),
+  )
 }
 
 function spoilt(target: Target, pick: Pick, below: Below): Buffer {
@@ -213,7 +279,9 @@ function spoilt(target: Target, pick: Pick, below: Below): Buffer {
       return replaced(/ \S+ /, ` ${pick(paths)} `)
     case 1: {
       const body = Buffer.from(pick(bodies), 'latin1')
-      const text = head.toString('latin1').replace(/(Transfer-Encoding: chunked|Content-Length: \d+)\r\n/, '')
+      const text = head
+        .toString('latin1')
+        .replace(/(Transfer-Encoding: chunked|Content-Length: \d+)\r\n/, '')
       return Buffer.concat([
         Buffer.from(text.replace(/\r\n$/, `Content-Length: ${body.length}\r\n\r\n`), 'latin1'),
         body,
@@ -231,7 +299,10 @@ function spoilt(target: Target, pick: Pick, below: Below): Buffer {
       return bytes
     }
     case 6:
-      return replaced(/HTTP\/1\.1/, pick(['HTTP/1.0', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/1.2', 'http/1.1', '']))
+      return replaced(
+        /HTTP\/1\.1/,
+        pick(['HTTP/1.0', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/1.2', 'http/1.1', '']),
+      )
     case 7:
       return replaced(
         /^\S+/,

@@ -7,7 +7,10 @@ export type Leaving = (typeof leavings)[number]
 type Sent = { pieces: Buffer[]; leaving: Leaving; pauseMs: number; patienceMs: number }
 
 /** Sends these bytes on a connection of their own, and gives back what was answered before it was closed. */
-export async function sendRaw(port: number, { pieces, leaving, pauseMs, patienceMs }: Sent): Promise<string> {
+export async function sendRaw(
+  port: number,
+  { pieces, leaving, pauseMs, patienceMs }: Sent,
+): Promise<string> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
   let answer = ''
   socket.on('data', (data) => void (answer.length < 100_000 && (answer += data.toString('latin1'))))

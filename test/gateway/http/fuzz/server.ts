@@ -15,7 +15,12 @@ const http = await startHttp({
   deployExisting: gone,
   audit: gone,
   deleteApp: gone,
-  rollouts: { create: gone, find: gone, list: () => Promise.resolve({ rollouts: [], next: null }), cancel: gone },
+  rollouts: {
+    create: gone,
+    find: gone,
+    list: () => Promise.resolve({ rollouts: [], next: null }),
+    cancel: gone,
+  },
   retry: gone,
 })
 const { id } = await http.create()

@@ -3,7 +3,14 @@ import { Random } from '../../../../lab/soak/random.ts'
 import { goodRequests, hostileBytes, type Target } from './requests.ts'
 import { leavings, sendRaw } from './send.ts'
 
-type Storm = { port: number; target: Target; seed: string; stormMs: number; atOnce?: number; everyBytes?: number }
+type Storm = {
+  port: number
+  target: Target
+  seed: string
+  stormMs: number
+  atOnce?: number
+  everyBytes?: number
+}
 
 /**
  * Sends good requests that are reset at every byte (or every `everyBytes`), then hostile ones for `stormMs`. Returns how
@@ -26,7 +33,10 @@ export async function storm({ port, target, seed, stormMs, atOnce = 48, everyByt
     for (let at = next++; at < cuts.length; at = next++) {
       const { name, bytes } = cuts[at]!
       // Every other one is given time to be read before the reset.
-      await look(name, sendRaw(port, { pieces: [bytes], leaving: 'reset', pauseMs: at % 2, patienceMs: 500 }))
+      await look(
+        name,
+        sendRaw(port, { pieces: [bytes], leaving: 'reset', pauseMs: at % 2, patienceMs: 500 }),
+      )
     }
   }
   const hostile = async (worker: number) => {
@@ -46,7 +56,17 @@ export async function storm({ port, target, seed, stormMs, atOnce = 48, everyByt
 }
 
 /** Cut at every byte; what else there is, at some of them. */
-const thorough = new Set(['upload', 'form', 'chunkedForm', 'settings', 'secret', 'retry', 'events', 'socket', 'ready'])
+const thorough = new Set([
+  'upload',
+  'form',
+  'chunkedForm',
+  'settings',
+  'secret',
+  'retry',
+  'events',
+  'socket',
+  'ready',
+])
 
 function cutRequests(target: Target, everyBytes: number): { name: string; bytes: Buffer }[] {
   const upgraded = Object.entries(goodRequests(target, ['Connection: Upgrade', 'Upgrade: h2c']))
@@ -71,7 +91,9 @@ function sendHostile(port: number, target: Target, random: Random): Promise<stri
   )
   // The body often comes late: what is done at its head is done before.
   const body = bytes.indexOf('\r\n\r\n') + 4
-  const cuts = Array.from({ length: random.upTo(3) }, () => random.oneOf([body, random.upTo(bytes.length)]))
+  const cuts = Array.from({ length: random.upTo(3) }, () =>
+    random.oneOf([body, random.upTo(bytes.length)]),
+  )
   const pieces = [0, ...cuts.toSorted((a, b) => a - b), bytes.length]
     .map((to, index, all) => bytes.subarray(all[index - 1] ?? 0, to))
     .filter((piece) => piece.length > 0)
@@ -86,7 +108,9 @@ function sendHostile(port: number, target: Target, random: Random): Promise<stri
 /** All the time it answers others. */
 async function watchLife(port: number, goesOn: () => boolean): Promise<void> {
   while (goesOn()) {
-    const answer = await fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(15_000) })
+    const answer = await fetch(`http://127.0.0.1:${port}/healthz`, {
+      signal: AbortSignal.timeout(15_000),
+    })
     if (answer.status !== 200) throw new Error(`/healthz answers ${answer.status}`)
     await answer.text()
     await wait(100)

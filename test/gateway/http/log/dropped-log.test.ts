@@ -12,11 +12,19 @@ test('who asks for a log that was dropped is told so, in every form, and the rec
   for (const accept of ['text/event-stream', 'text/plain']) {
     const answer = await http.get(`/v1/deployments/${id}/events`, { accept })
     expect(answer.status).toBe(410)
-    expect(await answer.json()).toMatchObject({ code: 'log-dropped', logDroppedAt: expect.stringContaining('T') })
+    expect(await answer.json()).toMatchObject({
+      code: 'log-dropped',
+      logDroppedAt: expect.stringContaining('T'),
+    })
   }
   const socket = new WebSocket(`${http.url.replace('http', 'ws')}/v1/deployments/${id}/events`, {
     headers: authorization,
   })
-  expect(await once(socket, 'error')).toMatchObject([{ message: 'Unexpected server response: 410' }])
-  expect(await (await http.get(`/v1/deployments/${id}`)).json()).toMatchObject({ id, state: 'live' })
+  expect(await once(socket, 'error')).toMatchObject([
+    { message: 'Unexpected server response: 410' },
+  ])
+  expect(await (await http.get(`/v1/deployments/${id}`)).json()).toMatchObject({
+    id,
+    state: 'live',
+  })
 })

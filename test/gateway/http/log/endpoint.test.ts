@@ -9,13 +9,27 @@ import { sendLog } from '../../../../gateway/src/http/log/stream.ts'
 import { openLog } from '../../../../gateway/src/log.ts'
 import { authorization, startHttp, toBuildFailed, token, toLive } from '../start-http.ts'
 
-const types = ['state', 'state', 'state', 'state', 'step', 'log', 'state', 'state', 'state', 'state', 'end']
+const types = [
+  'state',
+  'state',
+  'state',
+  'state',
+  'step',
+  'log',
+  'state',
+  'state',
+  'state',
+  'state',
+  'end',
+]
 
 /** All messages until the server closes the socket, with the code of the closing. */
 function readSocket(url: string, headers: Record<string, string> = authorization) {
   const socket = new WebSocket(url.replace('http', 'ws'), { headers })
   const messages: StreamMessage[] = []
-  socket.on('message', (data) => messages.push(JSON.parse((data as Buffer).toString()) as StreamMessage))
+  socket.on('message', (data) =>
+    messages.push(JSON.parse((data as Buffer).toString()) as StreamMessage),
+  )
   return new Promise<{ messages: StreamMessage[]; code: number }>((resolve, reject) => {
     socket.on('close', (code) => resolve({ messages, code })).on('error', reject)
   })
@@ -56,7 +70,9 @@ test('the same log comes as JSON lines and as text', async () => {
     { seq: 10, type: 'state', state: 'live', url: 'http://shop.localhost/' },
     { type: 'end', state: 'live' },
   ])
-  const text = await (await http.get(`/v1/deployments/${id}/events`, { Accept: 'text/plain' })).text()
+  const text = await (
+    await http.get(`/v1/deployments/${id}/events`, { Accept: 'text/plain' })
+  ).text()
   expect(text).toMatch(/=> pending\n[^]*=> live\n\nlive: shop[^]*\nhttp:\/\/shop\.localhost\/\n$/)
   expect((await http.get(`/v1/deployments/${id}/events`, { Accept: 'image/png' })).status).toBe(400)
   expect((await http.get(`/v1/deployments/${id}/events?after=x`)).status).toBe(422)
@@ -80,7 +96,8 @@ test('a log is read in part by type, step and stream, in every form, with its nu
   const path = `/v1/deployments/${id}/events`
   const live = http.get(`${path}?only=state,step`, { Accept: 'application/x-ndjson' })
   const { more } = await http.play(toLive.slice(0, 4))
-  for (const stream of ['stdout', 'stderr'] as const) await more({ type: 'log', step: 's2', stream, text: stream })
+  for (const stream of ['stdout', 'stderr'] as const)
+    await more({ type: 'log', step: 's2', stream, text: stream })
   const { holder } = { holder: { id, epoch: 1 } }
   for (const [from, to] of [
     ['building', 'pushing'],
@@ -128,7 +145,9 @@ test('the log so far is a file to download, compressed for who accepts that', as
   const small = await http.get(path, { 'Accept-Encoding': 'gzip' })
   expect([small.headers.get('Content-Encoding'), await small.text()]).toEqual(['gzip', text])
   await http.store.advance({ id, epoch: 1 }, 'building', 'build_failed')
-  expect(await (await http.get(`${path}?only=state`)).text()).toMatch(/=> build_failed\n\nbuild_failed: shop/)
+  expect(await (await http.get(`${path}?only=state`)).text()).toMatch(
+    /=> build_failed\n\nbuild_failed: shop/,
+  )
 })
 
 test('many readers who come at different times, slow and quick, each see every event once', async () => {
@@ -139,21 +158,34 @@ test('many readers who come at different times, slow and quick, each see every e
   for (let n = 0; n < 60; n++) {
     const headers = { Accept: 'application/x-ndjson' }
     for (const after of [0, n])
-      readers.push(http.get(`/v1/deployments/${id}/events?after=${after}`, headers).then((answer) => answer.text()))
+      readers.push(
+        http
+          .get(`/v1/deployments/${id}/events?after=${after}`, headers)
+          .then((answer) => answer.text()),
+      )
     if (n % 20 === 0)
       readers.push(
         http
           .get(`/v1/deployments/${id}/events?after=1000`, headers)
           .then(async (answer) => `${await answer.text()}late`),
       )
-    await more({ type: 'log', step: null, stream: 'stdout', text: `${n} ${'x'.repeat(n % 7 === 0 ? 20_000 : 10)}` })
+    await more({
+      type: 'log',
+      step: null,
+      stream: 'stdout',
+      text: `${n} ${'x'.repeat(n % 7 === 0 ? 20_000 : 10)}`,
+    })
   }
   await http.store.advance(holder, 'building', 'build_failed')
   const last = 3 + 60 + 2
-  const seen = (await Promise.all(readers)).map((text) => text.match(/(?<="seq":)\d+|late/g)?.map(Number) ?? [])
+  const seen = (await Promise.all(readers)).map(
+    (text) => text.match(/(?<="seq":)\d+|late/g)?.map(Number) ?? [],
+  )
   for (const seqs of seen)
     expect(seqs).toEqual(
-      Number.isNaN(seqs[0]) ? [NaN] : Array.from({ length: last - seqs[0]! + 1 }, (_, n) => seqs[0]! + n),
+      Number.isNaN(seqs[0])
+        ? [NaN]
+        : Array.from({ length: last - seqs[0]! + 1 }, (_, n) => seqs[0]! + n),
     )
   expect(seen.filter(([first]) => first === 1).length).toBeGreaterThanOrEqual(60)
 })
@@ -169,8 +201,11 @@ test('a reader that takes nothing is told why and cut, and can go on where it st
   await new Promise((resolve) => stuck.once('data', resolve))
   stuck.pause()
   const text = 'x'.repeat(2 ** 20)
-  for (let index = 0; index < 20; index++) await more({ type: 'log', step: null, stream: 'stdout', text })
-  await expect.poll(() => http.logged.join(''), { timeout: 5000 }).toContain('log reader takes nothing')
+  for (let index = 0; index < 20; index++)
+    await more({ type: 'log', step: null, stream: 'stdout', text })
+  await expect
+    .poll(() => http.logged.join(''), { timeout: 5000 })
+    .toContain('log reader takes nothing')
   const line = http.logged.find((each) => each.includes('takes nothing'))!
   expect(JSON.parse(line)).toMatchObject({ deploymentId: id })
   expect((JSON.parse(line) as { waitingBytes: number }).waitingBytes).toBeLessThan(2 * 2 ** 20)
@@ -189,7 +224,12 @@ test('a reader that takes nothing of the end is cut, too, and nothing is written
   response.assignSocket(line as Socket)
   const errors: unknown[] = []
   response.on('error', (error) => errors.push(error))
-  const parts = { store: http.store, stopping: new AbortController().signal, heartbeatMs: 50, log: openLog('silent') }
+  const parts = {
+    store: http.store,
+    stopping: new AbortController().signal,
+    heartbeatMs: 50,
+    log: openLog('silent'),
+  }
   sendLog(response, parts, deployment, { after: 0, type: 'text/event-stream', filter: everything })
   await expect.poll(() => response.destroyed).toBe(true)
   expect([response.writableEnded, errors]).toEqual([true, []])
@@ -215,16 +255,20 @@ test('a WebSocket reader that is stuck is dropped, one that says too much as wel
   await new Promise((resolve) => stuck.once('data', resolve))
   stuck.pause()
   const text = 'x'.repeat(2 ** 20)
-  for (let index = 0; index < 20; index++) await more({ type: 'log', step: null, stream: 'stdout', text })
+  for (let index = 0; index < 20; index++)
+    await more({ type: 'log', step: null, stream: 'stdout', text })
   const dropped = new Promise((resolve) => stuck.once('close', resolve).once('error', resolve))
   await new Promise((resolve) => setTimeout(resolve, 200))
   stuck.resume()
   await dropped
 
   const other = await http.create()
-  const loud = new WebSocket(`${http.url.replace('http', 'ws')}/v1/deployments/${other.id}/events`, {
-    headers: authorization,
-  })
+  const loud = new WebSocket(
+    `${http.url.replace('http', 'ws')}/v1/deployments/${other.id}/events`,
+    {
+      headers: authorization,
+    },
+  )
   loud.on('open', () => loud.send('x'.repeat(5000)))
   expect(await new Promise((resolve) => loud.once('close', resolve))).toBe(1009)
 })
@@ -250,7 +294,8 @@ test('a reader that takes nothing holds up nobody and costs no memory', async ()
   const { more, holder } = await http.play([['analyzing']])
   const text = 'x'.repeat(2 ** 20)
   const before = process.memoryUsage().rss
-  for (let index = 0; index < 100; index++) await more({ type: 'log', step: null, stream: 'stdout', text })
+  for (let index = 0; index < 100; index++)
+    await more({ type: 'log', step: null, stream: 'stdout', text })
   await http.store.advance(holder, 'analyzing', 'build_failed', {})
   const quick = await (await http.get(`/v1/deployments/${id}/events?after=103`)).text()
   expect(quick).toContain('"build_failed"')

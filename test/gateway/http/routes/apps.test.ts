@@ -9,7 +9,10 @@ test('an app’s settings are shown with where they come from, changed one by on
       headers: authorization,
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
-    return { status: answer.status, ...((await answer.json()) as { code?: string; settings: Record<string, unknown> }) }
+    return {
+      status: answer.status,
+      ...((await answer.json()) as { code?: string; settings: Record<string, unknown> }),
+    }
   }
   expect((await ask('GET')).settings).toMatchObject({
     lane: { value: 'latest', from: 'default' },
@@ -18,7 +21,11 @@ test('an app’s settings are shown with where they come from, changed one by on
     dockerfile: { value: null, from: 'default' },
   })
   const changed = await ask('PATCH', { region: 'fra', lane: 'fifo', env: { A: '1', B: '2' } })
-  expect(changed).toMatchObject({ status: 200, app: 'shop', settings: { region: { value: 'fra', from: 'app' } } })
+  expect(changed).toMatchObject({
+    status: 200,
+    app: 'shop',
+    settings: { region: { value: 'fra', from: 'app' } },
+  })
   expect((await ask('PATCH', { region: null, env: { A: null } })).settings).toMatchObject({
     region: { value: 'ams', from: 'gateway' },
     lane: { value: 'fifo', from: 'app' },
@@ -29,14 +36,31 @@ test('an app’s settings are shown with where they come from, changed one by on
     headers: authorization,
     body: 'tar',
   })
-  expect(await upload.json()).toMatchObject({ options: { lane: 'fifo', region: null, env: { B: '2', C: '3' } } })
+  expect(await upload.json()).toMatchObject({
+    options: { lane: 'fifo', region: null, env: { B: '2', C: '3' } },
+  })
 
-  expect(await ask('PATCH', { lane: 'sometimes' })).toMatchObject({ status: 422, code: 'option-invalid' })
-  expect(await ask('PATCH', { keepSourcesDays: 1e9 })).toMatchObject({ status: 422, code: 'option-invalid' })
-  expect(await ask('PATCH', { lanes: 'fifo' })).toMatchObject({ status: 422, code: 'option-unknown' })
-  expect(await ask('PATCH', { env: { '1A': 'x' } })).toMatchObject({ status: 422, code: 'option-invalid' })
+  expect(await ask('PATCH', { lane: 'sometimes' })).toMatchObject({
+    status: 422,
+    code: 'option-invalid',
+  })
+  expect(await ask('PATCH', { keepSourcesDays: 1e9 })).toMatchObject({
+    status: 422,
+    code: 'option-invalid',
+  })
+  expect(await ask('PATCH', { lanes: 'fifo' })).toMatchObject({
+    status: 422,
+    code: 'option-unknown',
+  })
+  expect(await ask('PATCH', { env: { '1A': 'x' } })).toMatchObject({
+    status: 422,
+    code: 'option-invalid',
+  })
   expect(await ask('PATCH', '{')).toMatchObject({ status: 400, code: 'request-invalid' })
-  expect(await ask('PATCH', `"${'x'.repeat(70_000)}"`)).toMatchObject({ status: 400, code: 'request-invalid' })
+  expect(await ask('PATCH', `"${'x'.repeat(70_000)}"`)).toMatchObject({
+    status: 400,
+    code: 'request-invalid',
+  })
   expect((await ask('GET')).settings['lane']).toEqual({ value: 'fifo', from: 'app' })
 })
 
@@ -44,9 +68,16 @@ test('a deployment that the lane does not take is refused with the one in the wa
   await using http = await startHttp()
   const { id } = await http.create()
   const send = (query: string) =>
-    fetch(`${http.url}/deploy/shop?follow=false&${query}`, { method: 'PUT', headers: authorization, body: 'tar' })
+    fetch(`${http.url}/deploy/shop?follow=false&${query}`, {
+      method: 'PUT',
+      headers: authorization,
+      body: 'tar',
+    })
   const answer = await send('lane=reject')
-  expect([answer.status, await answer.json()]).toMatchObject([409, { code: 'lane-busy', deployment: id }])
+  expect([answer.status, await answer.json()]).toMatchObject([
+    409,
+    { code: 'lane-busy', deployment: id },
+  ])
   expect(http.received).toEqual([]) // not a byte was asked for
   expect((await send('lane=reject&owner=alice')).status).toBe(202)
   expect((await send('owner=No')).status).toBe(422)

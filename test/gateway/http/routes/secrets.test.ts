@@ -5,17 +5,27 @@ import { authorization, startHttp } from '../start-http.ts'
 type Http = Awaited<ReturnType<typeof startHttp>>
 const secrets = '/v1/apps/shop/secrets'
 const send = (http: Http, method: string, path: string, body?: string | FormData) =>
-  fetch(`${http.url}${path}`, { method, headers: authorization, ...(body !== undefined && { body }) })
+  fetch(`${http.url}${path}`, {
+    method,
+    headers: authorization,
+    ...(body !== undefined && { body }),
+  })
 const detail = async (answer: Response) => ((await answer.json()) as { detail: string }).detail
 const opened = async ({ vault }: Http, id: string) =>
-  Object.fromEntries([...(await vault.open({ id, app: 'shop' }))].map(([name, value]) => [name, value.toString()]))
+  Object.fromEntries(
+    [...(await vault.open({ id, app: 'shop' }))].map(([name, value]) => [name, value.toString()]),
+  )
 
 test('a secret is kept, listed by name and time, never shown, and taken away', async () => {
   await using http = await startHttp()
   const value = 'correct horse\nbattery staple\n'
   const put = await send(http, 'PUT', `${secrets}/NPM_TOKEN`, value)
   const facts = (await put.json()) as object
-  expect(facts).toEqual({ name: 'NPM_TOKEN', createdAt: expect.any(String), updatedAt: expect.any(String) })
+  expect(facts).toEqual({
+    name: 'NPM_TOKEN',
+    createdAt: expect.any(String),
+    updatedAt: expect.any(String),
+  })
   expect(await (await http.get(secrets)).json()).toEqual({ secrets: [facts] })
   expect(await opened(http, 'd1')).toEqual({ NPM_TOKEN: value })
   expect((await http.get(`${secrets}/NPM_TOKEN`)).status).toBe(405)
@@ -27,11 +37,17 @@ test('a secret is kept, listed by name and time, never shown, and taken away', a
 
 test('what cannot be a secret is refused with the rule, and the line stays open', async () => {
   await using http = await startHttp()
-  expect(await detail(await send(http, 'PUT', `${secrets}/1A`, 'value'))).toContain('beginning with a letter')
+  expect(await detail(await send(http, 'PUT', `${secrets}/1A`, 'value'))).toContain(
+    'beginning with a letter',
+  )
   expect(await detail(await send(http, 'PUT', `${secrets}/A`))).toContain('empty')
-  expect(await detail(await send(http, 'PUT', `${secrets}/A`, 'x'.repeat(70_000)))).toContain('64 KiB')
+  expect(await detail(await send(http, 'PUT', `${secrets}/A`, 'x'.repeat(70_000)))).toContain(
+    '64 KiB',
+  )
   expect((await send(http, 'PUT', '/v1/apps/No/secrets/A', 'value')).status).toBe(422)
-  expect((await fetch(`${http.url}${secrets}/A`, { method: 'PUT', body: 'value' })).status).toBe(401)
+  expect((await fetch(`${http.url}${secrets}/A`, { method: 'PUT', body: 'value' })).status).toBe(
+    401,
+  )
 })
 
 test('a form’s secrets go with its deployment and stand in no record; a URL’s are refused', async () => {
@@ -62,9 +78,13 @@ test('a form’s secrets go with its deployment and stand in no record; a URL’
 })
 
 test('a builder without a key says how to set one', async () => {
-  const missing = () => Promise.reject(new Problem('secrets-unavailable', 'Set TARMAC_SECRETS_KEY.'))
+  const missing = () =>
+    Promise.reject(new Problem('secrets-unavailable', 'Set TARMAC_SECRETS_KEY.'))
   await using http = await startHttp({ secrets: { list: missing, put: missing, remove: missing } })
-  for (const answer of [await http.get(secrets), await send(http, 'PUT', `${secrets}/A`, 'value')]) {
+  for (const answer of [
+    await http.get(secrets),
+    await send(http, 'PUT', `${secrets}/A`, 'value'),
+  ]) {
     expect(answer.status).toBe(503)
     expect(await detail(answer)).toContain('TARMAC_SECRETS_KEY')
   }

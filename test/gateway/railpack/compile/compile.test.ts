@@ -21,24 +21,50 @@ const only = (more: object): Plan => ({ steps: [step('a', more)], deploy: { base
 const run = (cmd = 'run') => ({ cmd })
 /** How every copy is made. */
 const kept = { mode: -1, timestamp: -1 }
-const lenient = { followSymlink: true, createDestPath: true, allowWildcard: true, allowEmptyWildcard: true, ...kept }
-const withSecrets = (secrets: string[]) => ({ ...only({ secrets, commands: [run()] }), secrets: ['S'] })
+const lenient = {
+  followSymlink: true,
+  createDestPath: true,
+  allowWildcard: true,
+  allowEmptyWildcard: true,
+  ...kept,
+}
+const withSecrets = (secrets: string[]) => ({
+  ...only({ secrets, commands: [run()] }),
+  secrets: ['S'],
+})
 const deployOf = (...inputs: object[]) => ({ deploy: { base: ground, inputs } })
-const from = (include?: string[], more: object = {}) => ({ image: 'from', ...(include && { include }), ...more })
+const from = (include?: string[], more: object = {}) => ({
+  image: 'from',
+  ...(include && { include }),
+  ...more,
+})
 
 function compile({ deploy = { base: ground }, ...plan }: Plan, more: Partial<CompileOptions> = {}) {
-  const options = { cacheKey: 'app', secretsHash: 'h', platform: 'linux/amd64', source, builtAt: new Date(7900) }
+  const options = {
+    cacheKey: 'app',
+    secretsHash: 'h',
+    platform: 'linux/amd64',
+    source,
+    builtAt: new Date(7900),
+  }
   return compilePlan(readPlan(JSON.stringify({ ...plan, deploy })), { ...options, ...more })
 }
-const execs = (plan: Plan, more = {}) => compile(plan, more).nodes.flatMap(({ op }) => op.exec ?? [])
+const execs = (plan: Plan, more = {}) =>
+  compile(plan, more).nodes.flatMap(({ op }) => op.exec ?? [])
 const actions = (plan: Plan) => compile(plan).nodes.flatMap(({ op }) => op.file?.actions ?? [])
-const copies = (plan: Plan) => actions(plan).flatMap(({ copy }) => (copy ? [`${copy.src} → ${copy.dest}`] : []))
+const copies = (plan: Plan) =>
+  actions(plan).flatMap(({ copy }) => (copy ? [`${copy.src} → ${copy.dest}`] : []))
 const names = (plan: Plan) => compile(plan).nodes.flatMap(({ name }) => name ?? [])
-const isMerged = (...inputs: object[]) => compile(deployOf(...inputs)).nodes.at(-1)!.op.merge !== undefined
+const isMerged = (...inputs: object[]) =>
+  compile(deployOf(...inputs)).nodes.at(-1)!.op.merge !== undefined
 /** The environment in a step that takes from two of four, of which d builds on b, and b on a. */
 const envOfLast = (first: string, second: string) => {
   const a = step('a', { variables: { V: 'a' }, commands: [{ path: '/s' }, { path: '/a' }] })
-  const b = step('b', { inputs: [{ step: 'a' }], variables: { V: 'b' }, commands: [{ path: '/b' }] })
+  const b = step('b', {
+    inputs: [{ step: 'a' }],
+    variables: { V: 'b' },
+    commands: [{ path: '/b' }],
+  })
   const c = step('c', { variables: { V: 'c' }, commands: [{ path: '/a' }, { path: '/c' }] })
   const d = step('d', { inputs: [{ step: 'b' }] })
   const inputs = [{ step: first }, { step: second, include: ['/x'] }]
@@ -49,7 +75,10 @@ const imageEnv = (plan: Plan) => compile(plan).image.config.Env
 
 describe('commands', () => {
   test('a command runs in /app with its words, every secret of the plan, and its own name', () => {
-    const plan = { ...only({ commands: [{ cmd: 'npm "run x"', customName: 'n' }] }), secrets: ['Z', 'S', 'Z'] }
+    const plan = {
+      ...only({ commands: [{ cmd: 'npm "run x"', customName: 'n' }] }),
+      secrets: ['Z', 'S', 'Z'],
+    }
     const [command] = execs(plan)
     const meta = { args: ['npm', 'run x'], env: [], cwd: '/app', removeMountStubsRecursive: true }
     expect(command).toMatchObject({ meta, mounts: [{ dest: '/' }] })
@@ -90,7 +119,11 @@ describe('commands', () => {
       { path: '/app/g', name: 'empty', mode: 0o1000 },
     ]
     const plan = only({ assets: { t: 'é', empty: '' }, commands })
-    const made = actions(plan).map(({ mkdir, mkfile }) => [mkdir?.path ?? '', mkfile?.path, mkfile?.mode])
+    const made = actions(plan).map(({ mkdir, mkfile }) => [
+      mkdir?.path ?? '',
+      mkfile?.path,
+      mkfile?.mode,
+    ])
     expect(made).toEqual([
       ['/app/rel/d', undefined, undefined],
       ['', '/app/rel/d', 0o644],
@@ -101,7 +134,12 @@ describe('commands', () => {
       ['', '/app/g', 0],
     ])
     expect(names(plan)).toEqual(['n', 'm'])
-    expect(actions(plan)[0]!.mkdir).toEqual({ path: '/app/rel/d', mode: 0o755, makeParents: true, timestamp: -1 })
+    expect(actions(plan)[0]!.mkdir).toEqual({
+      path: '/app/rel/d',
+      mode: 0o755,
+      makeParents: true,
+      timestamp: -1,
+    })
     expect(Buffer.from(actions(plan)[1]!.mkfile!.data!).toString()).toBe('é')
   })
 })
@@ -126,14 +164,22 @@ describe('environment', () => {
   test('the image has the environment of what deploy takes, not of its base, and deploy variables win', () => {
     const steps = [
       step('base', { variables: { BASE: '1' } }),
-      step('a', { variables: { V: 'a', W: 'a', PATH: 'x' }, commands: [{ path: '/a' }, { path: '/b' }] }),
+      step('a', {
+        variables: { V: 'a', W: 'a', PATH: 'x' },
+        commands: [{ path: '/a' }, { path: '/b' }],
+      }),
       step('b', { inputs: [{ step: 'a' }], variables: { V: 'b' } }),
     ]
     const inputs = [
       { step: 'b', include: ['/b'] },
       { step: 'a', include: ['/a'] },
     ]
-    const deploy = { base: { step: 'base' }, inputs, variables: { W: 'd', PATH: 'y' }, paths: ['/z', '/a', '/Z'] }
+    const deploy = {
+      base: { step: 'base' },
+      inputs,
+      variables: { W: 'd', PATH: 'y' },
+      paths: ['/z', '/a', '/Z'],
+    }
     expect(imageEnv({ steps, deploy })).toEqual([
       `PATH=/Z:/a:/a:/b:${systemPath}:/z`,
       'RAILPACK_BUILT_AT=7',
@@ -146,22 +192,39 @@ describe('environment', () => {
 describe('secrets', () => {
   test('a step that lists all secrets mounts their hash', () => {
     const [command] = execs(withSecrets(['A', '*']))
-    expect(command!.mounts).toMatchObject([{ dest: '/' }, { dest: '/secrets-hash', input: 1, output: 1 }])
+    expect(command!.mounts).toMatchObject([
+      { dest: '/' },
+      { dest: '/secrets-hash', input: 1, output: 1 },
+    ])
   })
 
   test('a step that lists some mounts a hash of those alone, made beside it', () => {
     const plan = withSecrets(['b', 'A', 'b'])
     const [helper, command] = execs(plan)
     expect(helper).toMatchObject({
-      meta: { args: ['sh', '-c', 'echo "$A $b $b" | sha256sum > /used-secrets-hash'], cwd: '/', env: [] },
+      meta: {
+        args: ['sh', '-c', 'echo "$A $b $b" | sha256sum > /used-secrets-hash'],
+        cwd: '/',
+        env: [],
+      },
       secretenv: [{ ID: 'S' }],
     })
-    expect(command!.mounts).toMatchObject([{ dest: '/' }, { dest: '/used-secrets-hash', input: 1, output: 1 }])
-    expect(compile(plan).nodes[1]!.op.source!.identifier).toBe('docker-image://docker.io/library/alpine:latest')
+    expect(command!.mounts).toMatchObject([
+      { dest: '/' },
+      { dest: '/used-secrets-hash', input: 1, output: 1 },
+    ])
+    expect(compile(plan).nodes[1]!.op.source!.identifier).toBe(
+      'docker-image://docker.io/library/alpine:latest',
+    )
     const copied = (path: string) => ({ src: path, dest: path, ...kept })
     const data = Buffer.from('h')
     expect(actions(plan)).toEqual([
-      { input: -1, secondaryInput: -1, output: 0, mkfile: { path: '/secrets-hash', mode: 0o644, data, timestamp: -1 } },
+      {
+        input: -1,
+        secondaryInput: -1,
+        output: 0,
+        mkfile: { path: '/secrets-hash', mode: 0o644, data, timestamp: -1 },
+      },
       { input: 0, secondaryInput: 1, output: 0, copy: copied('/secrets-hash') },
       { input: -1, secondaryInput: 0, output: 0, copy: copied('/used-secrets-hash') },
     ])
@@ -198,10 +261,16 @@ test('caches are mounts of the app’s own, shared unless locked', () => {
 
 describe('layers', () => {
   test('layers that cannot overlap are merged, under a name that lists them', () => {
-    const others = [{ step: 'a', include: ['/c'] }, { spread: true, include: ['/s', '/t'] }, { include: ['/u', '/v'] }]
+    const others = [
+      { step: 'a', include: ['/c'] },
+      { spread: true, include: ['/s', '/t'] },
+      { include: ['/u', '/v'] },
+    ]
     const layers = [from(['/a', '/a/b']), from(['/ab'], { image: 'other:1' }), ...others]
     const merged = compile({ steps: [step('a')], ...deployOf(...layers) }).nodes.at(-1)!
-    expect(merged.name).toBe('[railpack] merge base, from, other:1, $a, spread /s, /t, input /u, /v')
+    expect(merged.name).toBe(
+      '[railpack] merge base, from, other:1, $a, spread /s, /t, input /u, /v',
+    )
     const copied = ['copy /a/b', 'copy /ab', 'copy /c', 'copy /t', 'copy /v']
     expect(merged.inputs.map(({ name }) => name)).toEqual([undefined, ...copied])
   })
@@ -213,7 +282,9 @@ describe('layers', () => {
     expect(isMerged(from(['//']), from(['/a']))).toBe(true) // only as it is written
     expect(isMerged(from(['/a']), from(['/b']), from(['/a/c']))).toBe(false)
     expect(isMerged(from(['/a'], { exclude: ['a'] }), from(['/c/../a']))).toBe(false)
-    expect(names({ deploy: { base: { local: true }, inputs: [from(['/a'])] } }).at(-1)).toBe('copy /a')
+    expect(names({ deploy: { base: { local: true }, inputs: [from(['/a'])] } }).at(-1)).toBe(
+      'copy /a',
+    )
     expect(isMerged(from(['/a']), from())).toBe(false)
     expect(isMerged(from(['/a']), from(undefined, { exclude: ['x'] }))).toBe(false)
     expect(isMerged(from(['/x', '/a/']), from(['/y', '/a']))).toBe(false)
@@ -224,7 +295,9 @@ describe('layers', () => {
 
   test('what the outer layer excludes is no overlap, at any depth', () => {
     for (const exclude of ['b', 'c', 'b/c'])
-      expect(isMerged(from(['/a'], { exclude: [exclude] }), from(['/a/b/c', '/a/b/c/d']))).toBe(true)
+      expect(isMerged(from(['/a'], { exclude: [exclude] }), from(['/a/b/c', '/a/b/c/d']))).toBe(
+        true,
+      )
     expect(isMerged(from(['/a/b/c']), from(['/a'], { exclude: ['b'] }))).toBe(true)
     expect(isMerged(from(['/a'], { exclude: ['b/'] }), from(['/a/b/c']))).toBe(false)
     expect(isMerged(from(['/a']), from(['/a/b'], { exclude: ['b'] }))).toBe(false)
@@ -238,17 +311,34 @@ describe('layers', () => {
   })
 
   test('a step that is not there is an empty one, and a note tells of it', () => {
-    const { nodes, notes } = compile(only({ inputs: ['$b', { step: 'c', include: ['/x'] }], commands: [run()] }))
+    const { nodes, notes } = compile(
+      only({ inputs: ['$b', { step: 'c', include: ['/x'] }], commands: [run()] }),
+    )
     expect(nodes.map(({ op }) => Object.keys(op)[1])).toEqual(['file', 'exec'])
     expect(notes).toEqual(
-      ['b', 'c'].map((name) => `The step a takes nothing from the step ${name}, which the plan does not have.`),
+      ['b', 'c'].map(
+        (name) => `The step a takes nothing from the step ${name}, which the plan does not have.`,
+      ),
     )
-    expect(imageEnv(deployOf({ step: 'b', include: ['/x'] }))).toEqual([`PATH=${systemPath}`, 'RAILPACK_BUILT_AT=7'])
+    expect(imageEnv(deployOf({ step: 'b', include: ['/x'] }))).toEqual([
+      `PATH=${systemPath}`,
+      'RAILPACK_BUILT_AT=7',
+    ])
   })
 
   test('every include is one copy of contents, named when it goes where it came from', () => {
-    const plan = deployOf(from(['.', 'dist/', '/c/', '/app/d/.', '/app/'], { exclude: ['x'] }), from(['/']))
-    const resolved = ['/app → /app', '/app/dist → /app/dist', '/c → /c/', '/app/d → /app/d/.', '/app → /app', '/ → /']
+    const plan = deployOf(
+      from(['.', 'dist/', '/c/', '/app/d/.', '/app/'], { exclude: ['x'] }),
+      from(['/']),
+    )
+    const resolved = [
+      '/app → /app',
+      '/app/dist → /app/dist',
+      '/c → /c/',
+      '/app/d → /app/d/.',
+      '/app → /app',
+      '/ → /',
+    ]
     expect(copies(plan)).toEqual(resolved)
     const own = { dirCopyContents: true, exclude_patterns: ['x'] }
     expect(actions(plan)[0]!.copy).toEqual({ src: '/app', dest: '/app', ...own, ...lenient })
@@ -257,8 +347,17 @@ describe('layers', () => {
   })
 
   test('of a local path only the last name stays', () => {
-    const plan = deployOf({ local: true, include: ['.', 'a/b', '/app/x', '/app//y'], exclude: ['z'] })
-    expect(copies(plan).slice(1)).toEqual(['/ → /app', '/a/b → /app/b', '/app/x → /app/x', '/app/y → /app/y'])
+    const plan = deployOf({
+      local: true,
+      include: ['.', 'a/b', '/app/x', '/app//y'],
+      exclude: ['z'],
+    })
+    expect(copies(plan).slice(1)).toEqual([
+      '/ → /app',
+      '/a/b → /app/b',
+      '/app/x → /app/x',
+      '/app/y → /app/y',
+    ])
     expect(actions(plan)[1]!.copy!.exclude_patterns).toEqual(['z'])
     expect(names(plan)).toEqual(['[internal] receive the source', 'loading .', 'copy /app/x'])
   })
@@ -269,8 +368,13 @@ describe('the image', () => {
     const config = { Entrypoint: ['/bin/bash', '-c'], Cmd: ['/bin/bash'], WorkingDir: '/app' }
     expect(compile({}).image).toMatchObject({ architecture: 'amd64', os: 'linux', config })
     expect(compile({}).image).not.toHaveProperty('variant')
-    expect(compile({}, { platform: 'linux/arm64/v8' }).image).toMatchObject({ architecture: 'arm64', variant: 'v8' })
-    expect(compile({ deploy: { base: ground, startCommand: 'a && b' } }).image.config.Cmd).toEqual(['a && b'])
+    expect(compile({}, { platform: 'linux/arm64/v8' }).image).toMatchObject({
+      architecture: 'arm64',
+      variant: 'v8',
+    })
+    expect(compile({ deploy: { base: ground, startCommand: 'a && b' } }).image.config.Cmd).toEqual([
+      'a && b',
+    ])
   })
 
   test('asked to rebuild, its commands ignore the cache', () => {
@@ -287,13 +391,41 @@ describe('the image', () => {
 
 describe('refused', () => {
   test.each<[string, Plan, RegExp]>([
-    ['an empty image', { steps: [{ name: 'a' }], deploy: { base: { step: 'a' } } }, /would be empty/],
-    ['a base that is no step', { deploy: { base: { step: 'b' } } }, /the step b, which the plan does not have/],
-    ['a cache that is not there', only({ caches: ['toString'], commands: [run()] }), /the cache toString/],
-    ['an asset that is not there', only({ commands: [{ path: '/f', name: 'valueOf' }] }), /the asset valueOf/],
-    ['a first layer with filters', only({ inputs: [{ ...ground, exclude: ['x'] }] }), /first layer/],
-    ['a circle', { steps: [step('a', { inputs: ['$b'] }), step('b', { inputs: ['$a'] })] }, /circle: a → b → a/],
-    ['a command without words', only({ commands: [run('# x')] }), /step a has a command without words: "# x"/],
+    [
+      'an empty image',
+      { steps: [{ name: 'a' }], deploy: { base: { step: 'a' } } },
+      /would be empty/,
+    ],
+    [
+      'a base that is no step',
+      { deploy: { base: { step: 'b' } } },
+      /the step b, which the plan does not have/,
+    ],
+    [
+      'a cache that is not there',
+      only({ caches: ['toString'], commands: [run()] }),
+      /the cache toString/,
+    ],
+    [
+      'an asset that is not there',
+      only({ commands: [{ path: '/f', name: 'valueOf' }] }),
+      /the asset valueOf/,
+    ],
+    [
+      'a first layer with filters',
+      only({ inputs: [{ ...ground, exclude: ['x'] }] }),
+      /first layer/,
+    ],
+    [
+      'a circle',
+      { steps: [step('a', { inputs: ['$b'] }), step('b', { inputs: ['$a'] })] },
+      /circle: a → b → a/,
+    ],
+    [
+      'a command without words',
+      only({ commands: [run('# x')] }),
+      /step a has a command without words: "# x"/,
+    ],
     ['an image of no valid name', only({ inputs: [{ image: 'A b' }] }), /step a .* not valid: A b/],
   ])('%s', (_, plan, words) => {
     const deploy = { base: ground, variables: { RAILPACK_VERSION: '0.36.2' }, ...plan.deploy }
@@ -315,13 +447,19 @@ describe('refused', () => {
 })
 
 const recorded = recordedCases()
-test.skipIf(!recorded)('agrees with what railpack’s own frontend made of the recorded plans', () => {
-  const files = readdirSync(recorded!).filter((file) => file.endsWith('.json'))
-  const read = (file: string) => JSON.parse(readFileSync(join(recorded!, file), 'utf8')) as RailpackCase
-  const differences = files.map((file) => [file, railpackDifference(read(file))]).filter(([, found]) => found !== null)
-  expect(differences).toEqual([])
-  expect(files.length).toBeGreaterThan(0)
-})
+test.skipIf(!recorded)(
+  'agrees with what railpack’s own frontend made of the recorded plans',
+  () => {
+    const files = readdirSync(recorded!).filter((file) => file.endsWith('.json'))
+    const read = (file: string) =>
+      JSON.parse(readFileSync(join(recorded!, file), 'utf8')) as RailpackCase
+    const differences = files
+      .map((file) => [file, railpackDifference(read(file))])
+      .filter(([, found]) => found !== null)
+    expect(differences).toEqual([])
+    expect(files.length).toBeGreaterThan(0)
+  },
+)
 
 /** The recorded cases lie beside the project, not in it. */
 function recordedCases(): string | null {
