@@ -11,7 +11,7 @@ export interface Limits {
   cpus: number
 }
 
-const wrappers = join(import.meta.dirname, '../../gateway/src/buildkit')
+const wrappers = join(import.meta.dirname, '../../gateway/src/buildkit/daemon')
 export const runcWithLimits = join(wrappers, 'runc-with-limits')
 
 /** Bytes of a step's output: its beginning, its end, and what the daemon takes, with room for a last piece and a note. */
