@@ -3,7 +3,10 @@ import { list, settings } from './settings.ts'
 
 export type Config = ReturnType<typeof readConfig>
 
-/** The environment, checked once: all complaints together, then grouped for the reader and frozen. */
+/**
+ * Checks the environment once and returns it as a frozen object, grouped by subject.
+ * Throws one `ConfigError` with all complaints.
+ */
 export function readConfig(env: Record<string, string | undefined>) {
   const parsed = settings.safeParse(env)
   const complaints =
@@ -30,7 +33,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       contextPort: set.TARMAC_CONTEXT_PORT,
       root: set.TARMAC_BUILD_ROOT || join(set.TARMAC_DATA, 'buildkit'),
     },
-    /** For a daemon of our own. */
+    /** For a build daemon that the gateway starts. */
     daemon: {
       command: set.TARMAC_BUILDKITD,
       bridge: { name: set.TARMAC_BUILD_BRIDGE || 'tarmac0', subnet: set.TARMAC_BUILD_SUBNET },
@@ -79,7 +82,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       keepSourcesMib: set.TARMAC_KEEP_SOURCES_MIB,
       keepSourcesDays: set.TARMAC_KEEP_SOURCES_DAYS,
     },
-    /** The limits that an app may have of its own, as it has them otherwise. */
+    /** Default time limits of an app. An app's settings may override each. */
     appTimes: {
       fetchSeconds: set.TARMAC_FETCH_TIMEOUT,
       planSeconds: set.TARMAC_PLAN_TIMEOUT,
@@ -115,7 +118,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       drainMs: set.TARMAC_DRAIN * 1000,
       deaths: set.TARMAC_MAX_DEATHS,
     },
-    /** Kept apart, so that the rest may be logged. */
+    /** Separate, so that the rest may be logged. */
     secrets: { tokens, fly: set.TARMAC_FLY_TOKEN, key },
   })
 }
@@ -128,7 +131,7 @@ const toMark = (text: string) =>
 const keyOf = (text: string): Buffer | null =>
   text === '' ? null : Buffer.from(text, /^[\da-f]{64}$/i.test(text) ? 'hex' : 'base64')
 
-/** What is wrong with the environment, one complaint a line. */
+/** Lists what is wrong with the environment, one complaint per line. */
 export class ConfigError extends Error {
   constructor(complaints: string[]) {
     super(

@@ -3,7 +3,11 @@ import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
 
-/** Takes an app off Fly, with its machines, and forgets its releases and build secrets. Records and logs stay. */
+/**
+ * Deletes an app and its machines on Fly, and its releases and build secrets here. Keeps its
+ * deployment records and logs. Throws `app-busy`, `app-not-found`, or `app-foreign` if the gateway
+ * did not create the app and `foreign` is false.
+ */
 export async function deleteApp(
   app: string,
   foreign: boolean,

@@ -1,15 +1,19 @@
 import type { NewEvent } from '#api/event.ts'
 
-/** Bytes of output that are kept: the beginning of each step, of all steps together, and the end of a step that says more. */
+/**
+ * How many bytes of output a log keeps: `stepBytes` from the start of each step, `allBytes` for all
+ * steps together, and `tailBytes` from the end of a step with more output.
+ */
 export type LogLimits = { stepBytes: number; allBytes: number; tailBytes: number }
 type LogEvent = NewEvent & { type: 'log' }
-/** About what an event takes that says how much is missing. */
+/** Approximate size of an event that says how much is missing. */
 const gapBytes = 100
 
 /**
- * Keeps a log within its limits. Output beyond them waits, and when more comes than the tail may hold, the oldest of it
- * goes; what is left is given at times and at the step's end, after an event that says how much is missing there. All
- * that is not output passes; of what is said to be missing, each event counts like a line of output.
+ * Keeps a log within its limits. Holds output beyond them in a tail, and drops the oldest lines
+ * when the tail is full. Returns the tail from `give` and at the step's end, after a `dropped`
+ * event that says how much is missing. Passes on all other events. A `dropped` event from outside
+ * counts as output, with `gapBytes`.
  */
 export class LogLimit {
   readonly #limits: LogLimits
@@ -20,7 +24,7 @@ export class LogLimit {
     this.#limits = limits
   }
 
-  /** What goes to the log now. */
+  /** Takes an event and returns the events to write now. */
   take(event: NewEvent): NewEvent[] {
     if (event.type === 'step' && event.status !== 'started') {
       const tail = this.#steps.get(event.step)?.give() ?? []
@@ -40,12 +44,12 @@ export class LogLimit {
     return [event]
   }
 
-  /** Whether something waits. */
+  /** Whether a tail holds lines. */
   get holds(): boolean {
     return [...this.#steps.values()].some(({ holds }) => holds)
   }
 
-  /** What waits, in order. */
+  /** Returns and empties all tails, step by step. */
   give(): NewEvent[] {
     return [...this.#steps.values()].flatMap((tail) => tail.give())
   }
@@ -54,12 +58,15 @@ export class LogLimit {
 /** The end of one step's output. */
 class Tail {
   keptBytes = 0
-  /** Whether the step has said more than is kept whole. */
+  /** Whether the step's output has exceeded a limit. */
   begun = false
   readonly #step: string | null
   readonly #limitBytes: number
   #held: LogEvent[] = []
-  /** How many of them, from the first, are dropped; they go when they are half of all. */
+  /**
+   * How many lines at the start of `#held` are dropped. The array is cut when they are more than
+   * half.
+   */
   #gone = 0
   #heldBytes = 0
   #dropped = { lines: 0, bytes: 0 }
@@ -92,7 +99,10 @@ class Tail {
     return []
   }
 
-  /** Something is missing here already. Where lines wait, those before it go too: the end is what counts. */
+  /**
+   * Adds output that is already missing. Also drops the lines held before it: the tail keeps the
+   * end.
+   */
   skip(missing: { lines: number; bytes: number }): [] {
     this.begun = true
     this.#dropped.lines += missing.lines + this.#held.length - this.#gone
@@ -103,7 +113,7 @@ class Tail {
     return []
   }
 
-  /** What is held; lines of one stream that follow each other as one event. */
+  /** Returns and empties the tail. Consecutive lines of one stream become one event. */
   give(): NewEvent[] {
     const events: NewEvent[] =
       this.#dropped.lines > 0 ? [{ type: 'dropped', step: this.#step, ...this.#dropped }] : []

@@ -9,7 +9,7 @@ const gatherMs = 100
 const gatherBytes = 64 * 1024
 const lastLinesKept = 20
 const maxLastLineLetters = 1000
-/** How often a step that has said too much shows that it is alive. */
+/** How often a step beyond its limits writes its tail, to show that it is alive. */
 const showTailsMs = 20_000
 const gap: NewEvent = {
   type: 'gap',
@@ -17,11 +17,16 @@ const gap: NewEvent = {
 }
 const noLimits: LogLimits = { stepBytes: Infinity, allBytes: Infinity, tailBytes: 0 }
 
-/** Gathers what a deployment tells, takes secrets out of it, and appends it in batches: one transaction for many lines. */
+/**
+ * Collects a deployment's events, redacts secrets, and appends the events in batches: one
+ * transaction for many lines.
+ */
 export class LogWriter {
   readonly #append: (events: NewEvent[]) => Promise<boolean>
   readonly #failed: (error: unknown) => void
-  /** What could not be written goes with what comes next; if that fails too, a gap stands for both. */
+  /**
+   * Events whose write failed. They go with the next batch; if that fails too, `gap` replaces both.
+   */
   #unwritten: NewEvent[] = []
   #redactor: Redactor
   #waitingBytes = 0
@@ -29,10 +34,15 @@ export class LogWriter {
   #timer: NodeJS.Timeout | undefined
   #tailTimer: NodeJS.Timeout | undefined
   #last = Promise.resolve()
-  /** Of each step, by its id while it runs, by its name when it has failed: its last lines, as readers see them. */
+  /**
+   * Each step's last lines, redacted. The key is the step's id while it runs, its name after it
+   * failed.
+   */
   readonly #lastLines = new Map<string, string[]>()
 
-  /** `secrets` are never written, in no form. `failed` is told when the log can no longer be written. */
+  /**
+   * Never writes `secrets`, in any encoding. Calls `failed` when a write to the log starts to fail.
+   */
   constructor(
     store: Pick<DeploymentStore, 'append'>,
     holder: { id: string; epoch: number },
@@ -46,7 +56,10 @@ export class LogWriter {
     this.#redactor = new Redactor(secrets)
   }
 
-  /** From now on these are taken out; call it before anything could tell them. */
+  /**
+   * Redacts these secrets from now on, instead of the earlier ones. Call it before an event may
+   * hold one.
+   */
   hide(secrets: Iterable<string | Uint8Array>): void {
     void this.#write({ all: true, tails: true })
     this.#redactor = new Redactor(secrets)
@@ -60,25 +73,31 @@ export class LogWriter {
     if (event.type === 'log') crashPoint('log-waiting')
   }
 
-  /** Resolves when all that was told so far is in the log; never fails: a log that cannot be written must not end the work. */
+  /**
+   * Resolves when all events so far are in the log, or after two retries. Never rejects: a log that
+   * cannot be written must not end the deployment.
+   */
   async flush(): Promise<void> {
     await this.#write({ all: true, tails: true })
     for (let tries = 0; this.#unwritten.length > 0 && tries < 2; tries++) await this.#write({})
   }
 
-  /** As it may stand in the record. */
+  /** A copy without secrets, for the record. */
   redacted<T>(value: T): T {
     return this.#redactor.hide(value)
   }
 
-  /** The same for a problem, with the last lines of the step that failed. */
+  /** A problem without secrets, with the last lines of the step that failed. */
   redactedProblem(body: ProblemBody): ProblemBody {
     const shown = this.#redactor.hide(body)
     const lastLines = this.#lastLines.get(String(shown['step']))
     return { ...shown, ...(lastLines && { lastLines }) }
   }
 
-  /** `all`: also what may yet turn out to begin a secret. `tails`: also what waits because it is beyond the limits. */
+  /**
+   * `all`: also text that may be the start of a secret. `tails`: also the tails of steps beyond
+   * limits.
+   */
   #write({ all = false, tails = false }): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined

@@ -11,7 +11,10 @@ import type { Built } from '../build/built.ts'
 import type { Plan, Steps } from './steps.ts'
 import { retryWhileUnavailable } from './retry-unavailable.ts'
 
-/** Milliseconds for each part of the way, for all of it, and for how long a part of ours or Fly's may be away; how much is kept of the log. */
+/**
+ * Limits in milliseconds: for each stage, for the whole deployment, and for how long Fly, the
+ * registry or the daemon may be unavailable. `log`: how much of the log to keep.
+ */
 export type TimeLimits = Record<
   'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'unavailableMs',
   number
@@ -19,7 +22,10 @@ export type TimeLimits = Record<
   log?: LogLimits
 }
 
-/** Takes a claimed deployment from where it stands to its end. Returns what went wrong, for the operator's log. */
+/**
+ * Runs a claimed deployment from its current state to its end. Returns the Problem, for the
+ * operator's log.
+ */
 export async function runDeployment<P extends Plan>(
   claim: Claim,
   {
@@ -34,7 +40,10 @@ export async function runDeployment<P extends Plan>(
     steps: Steps<P>
     limits: TimeLimits
     hide: readonly string[]
-    /** Called when another may start: its place among the builds is free, or it is no suspect any more. */
+    /**
+     * Called when another deployment may start: this one freed its build slot, or is no longer
+     * suspect.
+     */
     onBuildSlotFree: () => void
     logFailed?: (error: unknown) => void
   },
@@ -53,7 +62,10 @@ export async function runDeployment<P extends Plan>(
   using whole = withDeadline(limits.totalMs, late('The deployment', limits.totalMs), stop)
   const { signal } = whole
 
-  /** A record that cannot be written for want of room ends nothing: room is being made. */
+  /**
+   * Retries a write to the record. A full disk must not end the deployment: the gateway frees
+   * space.
+   */
   const written = <T>(write: () => Promise<T>) =>
     retryWhileUnavailable(write, limits.unavailableMs, () => {}, signal)
   const transition = (
@@ -77,7 +89,7 @@ export async function runDeployment<P extends Plan>(
     if (!(await written(() => store.amend(holder, patch)))) throw new ClaimLost()
     rollout = patch.rollout
   }
-  /** One part of the way, within its time, repeated while something is away. */
+  /** Runs one stage within its time limit, and retries it while a service is unavailable. */
   const withRetries = async <T>(
     what: string,
     limitMs: number,
@@ -112,9 +124,9 @@ export async function runDeployment<P extends Plan>(
     )
     log.emit({ type: 'plan', ...plan.facts })
     await transition('building', { plan: log.redacted(plan.facts) })
-    let pushes = false // a build that is tried again pushes again
+    let pushes = false // a retried build pushes again
     const pushing = () => {
-      if (!pushes) transition('pushing').catch(() => {}) // the next `enter` says what is wrong
+      if (!pushes) transition('pushing').catch(() => {}) // the next `transition` reports the error
       pushes = true
       crashPoint('pushing')
     }
@@ -146,7 +158,8 @@ export async function runDeployment<P extends Plan>(
     crashPoint('in-state', `${deployment.app}/${state}`)
     let image = deployment.image
     if (touchesMachines(state))
-      // A release command may print them. Where they cannot be opened no new ones come into play.
+      // A release command may print the secrets, so redact them. If they cannot be opened, go on:
+      // deploying needs none of them.
       await openSecrets().catch((error: unknown) =>
         log.emit({ type: 'warning', text: asProblem(error).message }),
       )
@@ -164,8 +177,9 @@ export async function runDeployment<P extends Plan>(
     if (error instanceof ClaimLost) return null
     const problem = asProblem(outcomeOf(error, signal))
     if (problem.code === 'stopping') {
-      // What touches machines is taken up where it stands by the next start; the rest begins anew.
-      // So does what somebody wished to cancel meanwhile: the store lets it end, not go back.
+      // The next start resumes a deployment that touches machines. Any other goes back to `pending`
+      // and starts from the beginning. If a cancel was requested meanwhile, the store ends it
+      // instead.
       if (!touchesMachines(state))
         await store.advance(holder, state, 'pending', { reason: log.redacted(problem.message) })
       return null
@@ -179,13 +193,13 @@ export async function runDeployment<P extends Plan>(
   }
 }
 
-/** Another runner has the deployment now: stop, and write nothing more. */
+/** Another runner has claimed the deployment: stop, and write nothing more. */
 class ClaimLost extends Error {}
 
 const ms = (seconds: number | undefined, otherwiseMs: number) =>
   seconds ? seconds * 1000 : otherwiseMs
 
-/** The app's own limits, the gateway's where it has none. */
+/** The app's own time limits, with the gateway's as defaults. */
 function limitsOf(own: OwnSettings, gateway: TimeLimits): TimeLimits {
   return {
     ...gateway,
@@ -211,7 +225,10 @@ function withDeadline(
   }
 }
 
-/** Who stopped the work says how it ends, unless machines could not be put back; those that were are told of, too. */
+/**
+ * The error to end with: the abort reason, unless machines could not be restored (`deploy-stuck`).
+ * If the error lists machines, the result keeps its message and facts.
+ */
 function outcomeOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
   const told = error instanceof Problem ? error : null
   if (!aborted || told?.code === 'deploy-stuck') return error

@@ -2,7 +2,7 @@ import { ImageSource } from '#api/image-source.ts'
 import { Problem } from '#api/problem.ts'
 
 const kinds = ['image', 'deployment', 'release'] as const
-/** Doors that are not open yet. */
+/** Kinds that the gateway does not accept yet. */
 const later = ['git', 'upload', 'tree']
 
 /** The `source` of a JSON body: exactly one kind. */

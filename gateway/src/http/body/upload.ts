@@ -7,14 +7,17 @@ import { receive, type Received, tooLarge } from './received.ts'
 import { RequestBody } from './request-body.ts'
 import { askForBody } from './small-body.ts'
 
-/** The app that the address names. */
+/** The app in the path. Throws `app-name-invalid`. */
 export function appParam(request: Request): string {
   const app = AppName.safeParse(request.params['app'])
   if (!app.success) throw new Problem('app-name-invalid', appNameRule)
   return app.data
 }
 
-/** The body as a source, raw or as a form. Call it when nothing else can be wrong: from here on bytes are asked for. */
+/**
+ * Receives the body as a source, raw or as a form. Call it after all other checks: it requests the
+ * body.
+ */
 export async function receiveSource(
   request: Request,
   response: Response,

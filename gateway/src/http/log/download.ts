@@ -12,7 +12,10 @@ import { formats, rendered } from './stream.ts'
 
 const stuckMs = 30_000
 
-/** `GET /v1/deployments/{id}/log`: what the log holds now, as a file of text; compressed for those who accept gzip. */
+/**
+ * `GET /v1/deployments/{id}/log`: the current log as a text file, compressed if the caller accepts
+ * gzip.
+ */
 export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler {
   return async (request, response) => {
     const deployment = await findLog(store, String(request.params['id']))
@@ -26,7 +29,7 @@ export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler
         if (page.length === 0) break
         yield rendered(page, 'text/plain', deployment, filter)
         after = page.at(-1)!.seq
-        await nextTurn() // a reader that takes all at once would hold the event loop until the end of the log
+        await nextTurn() // a fast reader would block the event loop until the end of the log
       }
       if (isFinal(deployment.state)) yield form.end(deployment)
     }

@@ -11,7 +11,10 @@ import { queryOf } from '../query.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
 import { defaultHeartbeatMs, sendLog, untilClosed } from '../log/stream.ts'
 
-/** `PUT /deploy/{app}`: from an archive to its verdict in one call, for a shell. */
+/**
+ * `PUT /deploy/{app}`, for a shell: one call that takes an archive and follows the log to the
+ * verdict.
+ */
 export function deployAndFollow(parts: HttpParts): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
@@ -43,7 +46,9 @@ function readQuery(given: [string, string][]) {
   return query
 }
 
-/** Waits for the end and gives the status that tells it; interim answers keep the line alive. */
+/**
+ * Waits for the end and returns its HTTP status. Sends 102 Processing to keep the connection alive.
+ */
 async function verdictStatus(
   { id }: Deployment,
   response: Response,

@@ -3,10 +3,13 @@ import { Problem } from '#api/problem.ts'
 import type { Authorize } from '../auth.ts'
 import type { HttpParts } from '../app.ts'
 
-/** Milliseconds for which an answer is kept: many callers do not make the gateway ask its parts as often. */
+/** Milliseconds for which an answer is cached, so that many callers do not cause as many checks. */
 const keptMs = 500
 
-/** `GET /readyz`: a stranger learns only ready or not; an authorised caller sees each part and what is wrong with it. */
+/**
+ * `GET /readyz`: an unauthorized caller sees only whether the gateway is ready, an authorized one
+ * each part.
+ */
 export function readReadiness(
   { readiness, stopping }: Pick<HttpParts, 'readiness' | 'stopping'>,
   authorize: Authorize,

@@ -13,7 +13,7 @@ import { appParam } from '../body/upload.ts'
 
 export type AppParts = {
   store: { releases: Pick<ReleaseStore, 'find' | 'list'> }
-  /** A deployment of something that exists already. `asked` tells one request from another under the same key. */
+  /** Deploys an existing image. `asked` distinguishes requests with the same idempotency key. */
   deployExisting(
     source: ImageSource,
     target: {
@@ -53,7 +53,10 @@ export function diffReleases({ store }: AppParts): RequestHandler {
     )
 }
 
-/** `POST /v1/apps/{app}/rollback?release=&owner=`: image, config and env of a release before, as a new deployment. */
+/**
+ * `POST /v1/apps/{app}/rollback?release=&owner=`: deploys image, config and env of an earlier
+ * release.
+ */
 export function rollBack({
   store,
   deployExisting,
@@ -83,7 +86,10 @@ export function auditApp({ audit }: Pick<AppParts, 'audit'>): RequestHandler {
   return async (request, response) => void response.json(await audit(appParam(request)))
 }
 
-/** `DELETE /v1/apps/{app}?confirm={app}`: one that this builder did not make needs `foreign=true` too. */
+/**
+ * `DELETE /v1/apps/{app}?confirm={app}`: an app that the gateway did not create also needs
+ * `foreign=true`.
+ */
 export function removeApp({ deleteApp }: Pick<AppParts, 'deleteApp'>): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)

@@ -27,8 +27,9 @@ export type RolloutParts = {
 }
 
 /**
- * `POST /v1/rollouts`: JSON with `source` and `targets`; or a form with the file `source`, the field `rollout` (the same
- * JSON without a source) and options of the build, which is made once, for the first target's app.
+ * `POST /v1/rollouts`: JSON with `source` and `targets`, or a form with the file `source`, the
+ * field `rollout` (the same JSON without a source) and build options. A form is built once, for the
+ * first target's app.
  */
 export function createRollout(parts: HttpParts): RequestHandler {
   return async (request, response) => {
@@ -78,7 +79,10 @@ export function listRollouts({ rollouts }: HttpParts): RequestHandler {
     )
 }
 
-/** `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 when it has ended, 202 while what has begun still stops. */
+/**
+ * `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 if it has ended, 202 if deployments are
+ * still stopping.
+ */
 export function cancelRollout({ rollouts }: HttpParts): RequestHandler {
   return async (request, response) => {
     const rollout = await rollouts.cancel(String(request.params['id']), readCancelRequest(request))
