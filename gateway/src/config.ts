@@ -11,18 +11,23 @@ export function readConfig(env: Record<string, string | undefined>) {
   const parsed = settings.safeParse(env)
   const complaints =
     parsed.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) ?? []
+
   const tokens = list(env['TARMAC_TOKENS'] ?? '')
   if (tokens.some((token) => token.length < 16))
     complaints.push('TARMAC_TOKENS: a token has at least 16 characters')
+
   const key = keyOf(env['TARMAC_SECRETS_KEY'] ?? '')
   if (key !== null && key.length !== 32)
     complaints.push('TARMAC_SECRETS_KEY: must be 32 bytes as base64 or hex')
+
   const host = env['TARMAC_HOST'] ?? '127.0.0.1'
   if (tokens.length === 0 && !['127.0.0.1', '::1', 'localhost'].includes(host))
     complaints.push(
       `TARMAC_TOKENS: must be set to listen on ${host}; without tokens only loopback (127.0.0.1) is served`,
     )
+
   if (!parsed.success || complaints.length > 0) throw new ConfigError(complaints)
+
   const set = parsed.data
   return Object.freeze({
     http: { host: set.TARMAC_HOST, port: set.TARMAC_PORT },

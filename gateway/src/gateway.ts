@@ -47,6 +47,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
   await mkdir(data, { recursive: true })
   opening.use(lockVolume(data))
+
   // Expendable: `spool` holds interrupted uploads, `plans` holds plans that can be made again.
   const ballast = new Ballast(join(data, 'ballast'), [join(data, 'spool'), join(data, 'plans')])
   await ballast.releaseIfFull()
@@ -64,10 +65,12 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     proxyMs: limits.proxyMs,
     waitMs: limits.machineMs,
   })
+
   const login = { username: 'x', password: secrets.fly }
   const registry = opening.use(
     new Registry({ host: config.registry, login, insecure: onLoopback(config.registry) }),
   )
+
   const daemon =
     config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : null
   const address = daemon?.address ?? config.buildkit.address
@@ -86,6 +89,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       },
     }),
   )
+
   const disk = opening.use(
     await DiskWatch.open({
       ...config.disk,
@@ -106,16 +110,19 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       log,
     }),
   )
+
   const lookups =
     config.planNetwork === 'public'
       ? opening.use(await withRoom(() => openLookupNetwork(data, config.buildNetwork), disk))
       : null
+
   const planner = plannerAt(config.railpack, probeMs)
   const { ok, detail } = await probe(planner())
   log[ok ? 'info' : 'error'](
     { planner: detail, sandbox: await sandboxKind() },
     ok ? 'planner found' : 'no planner',
   )
+
   const { uploadBytes, treeBytes: expandedBytes, uploadBytesPerS: minBytesPerS, unpackMs } = limits
   const sources = opening.use(
     await Sources.open({
@@ -123,6 +130,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       limits: { uploadBytes, expandedBytes, minBytesPerS, unpackMs },
     }),
   )
+
   const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
   const store = opening.use(await withRoom(records, disk))
   await ballast.fillForStart()
@@ -139,6 +147,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       log,
     }),
   )
+
   const steps = makeSteps(
     { vault, sources, buildkit, registry, store, fly, deployer, disk },
     {
@@ -153,12 +162,14 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       publicIps: place.publicIps,
     },
   )
+
   const hide = [...secrets.tokens, secrets.fly]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
   runner = opening.use(
     await Runner.start({ store, steps, log, limits, hide, boot, mayStart: () => network.open }),
   )
+
   const sweep = async () => {
     const { removed } = await sources.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
@@ -169,6 +180,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     const dropped = await store.dropLogs(config.keepLogs, stopping.signal)
     if (dropped > 0) log.info({ dropped }, 'old logs dropped')
   }
+
   let swept = Promise.resolve()
   const cleanUp = () => {
     for (const work of [() => ballast.fill(), sweep, expireQueued, dropLogs])
@@ -191,6 +203,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     assertAccepting: () => disk.assertRoom(),
     wake: () => runner?.wake(),
   })
+
   const rollouts = opening.use(
     await Rollouts.start({
       store,
@@ -200,6 +213,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       log,
     }),
   )
+
   const server = opening.use(
     await listen(
       {
@@ -254,11 +268,13 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       config.http,
     ),
   )
+
   opening.defer(async () => {
     stopping.abort()
     await runner.drain() // while the server can still tell callers when to retry
   })
   log.info({ url: server.url }, 'gateway listens')
+
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
@@ -290,9 +306,7 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   )
 }
 
-/**
- * Opens something that needs disk space. If the disk is full, removes old caches and tries again.
- */
+/** Opens something that needs disk space. If the disk is full, prunes old caches and retries. */
 async function withRoom<T>(open: () => T | Promise<T>, disk: DiskWatch): Promise<T> {
   try {
     return await open()

@@ -8,9 +8,7 @@ const usage = `tarmac-gateway                start, and serve until a signal; a 
 tarmac-gateway backup FILE    copy the records into a new file, also while a gateway works with them
 tarmac-gateway restore FILE   bring them back; the records that were there are kept aside`
 
-/**
- * The command `tarmac-gateway`. Exits with 2 for wrong arguments or settings, with 1 for a Problem.
- */
+/** The command `tarmac-gateway`. Exits with 2 for a wrong use or setting, with 1 for a Problem. */
 const [command, file, ...rest] = process.argv.slice(2)
 if (
   rest.length > 0 ||

@@ -31,6 +31,7 @@ export async function deleteApp(
         facts: { deployment: busy.id },
       },
     )
+
   const found = await fly.app(app, signal)
   const made = await store.releases.isOwnApp(app, found?.id ?? null)
   if (!found && !made) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
@@ -39,6 +40,7 @@ export async function deleteApp(
       'app-foreign',
       `This builder did not make the app ${app}. To delete it all the same say foreign=true.`,
     )
+
   await fly.deleteApp(app, signal)
   deployer.forget(app)
   await store.releases.forget(app)

@@ -57,17 +57,20 @@ export async function auditOf(
 ): Promise<Audit> {
   const found = await fly.app(app, signal)
   if (!found) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
+
   const [ips, machines, newest, made] = await Promise.all([
     fly.ipAssignments(app, signal),
     fly.machines(app, signal),
     releases.newest(app),
     releases.isOwnApp(app, found.id ?? null),
   ])
+
   const services = machines.flatMap((machine) =>
     (configOf(machine).services ?? []).map((service) =>
       JSON.stringify({ group: groupOf(machine), service }),
     ),
   )
+
   return {
     app,
     made,
@@ -117,6 +120,7 @@ function driftOf(
     owner,
     builder: fly_builder_id ?? null,
   }
+
   const wanted = mergeConfig(config, group, marks)
   const found = differences(wanted, { ...config, image: imageOf(machine) })
   return found.filter(({ path, before, after }) => {

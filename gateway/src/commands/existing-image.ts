@@ -86,6 +86,7 @@ export async function fromImage(
         `This builder brings images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
         { facts: { option: 'source.image' } },
       )
+
     const manifest = await registry.manifest(repository, digest ?? tag ?? 'latest', signal)
     if (manifest) {
       if (!known) refuseUnusable(reference, manifest, ownPlatform)
@@ -94,6 +95,7 @@ export async function fromImage(
       const tags = tag === undefined ? [] : [tag]
       return { reference: `${host}/${repository}@${digest}`, digest, tags, ...(way && { way }) }
     }
+
     throw new Problem(
       'image-gone',
       `The registry has no ${reference} any more. Deploy its source again.`,
@@ -101,10 +103,7 @@ export async function fromImage(
   }
 }
 
-/**
- * Where to read the config of an earlier deployment: its own release, else its `from`, else its
- * source.
- */
+/** Where an earlier deployment's config is: its own release, else its `from`, else its source. */
 export async function configOf(
   { id, app, owner, release, from, source }: Deployment,
   sources: ExistingImageDeps['sources'],

@@ -18,6 +18,7 @@ export async function retryOf(
       'nothing-built',
       `Deployment ${id} has no image; retry it without again=true.`,
     )
+
   const options = { ...former.options, lane: null, trigger: 'retry' }
   if (!again && source) {
     await assertSourceRetained(sources, id, source.digest)

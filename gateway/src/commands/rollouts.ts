@@ -48,10 +48,7 @@ export class Rollouts {
     this.#parts = parts
   }
 
-  /**
-   * `build`: the deployment that builds the image. The same idempotency key returns the same
-   * rollout.
-   */
+  /** `build`: the deployment that builds the image. The same key returns the same rollout. */
   async create(
     { targets, ...asked }: NewRollout,
     build: string | null,
@@ -60,9 +57,11 @@ export class Rollouts {
     const { store, submissions } = this.#parts
     const made = await store.rollouts.findByIdempotencyKey(request)
     if (made) return this.#shown(made)
+
     const { source } = asked
     if (source && (!('release' in source) || source.app !== undefined))
       await submissions.look(source, targets[0]!)
+
     const id = randomUUIDv7()
     const wish = {
       id,
@@ -84,10 +83,7 @@ export class Rollouts {
     return { rollouts: rollouts.map(summaryOf), next }
   }
 
-  /**
-   * Starts no further targets, and cancels each deployment that has begun. Does nothing if the
-   * rollout has ended.
-   */
+  /** Starts no further targets, and cancels those that have begun. Does nothing after the end. */
   async cancel(id: string, wish: Wish): Promise<Rollout> {
     const { build, targets, endedAt } = await this.#kept(id)
     if (endedAt === null) {
@@ -133,14 +129,17 @@ export class Rollouts {
   }: StoredRollout): Promise<void> {
     const { store, submissions } = this.#parts
     const stopped = () => problem ?? this.#stopped.get(id)
+
     const built = build === null ? null : await this.#ended(build)
     if (built && isFinal(built.state) && built.state !== 'built')
       await this.#stopRest(id, notBuilt(built).body())
+
     let failures = 0
     const queue = targets.values()
     const work = async () => {
       for (const { deployment, ...target } of queue) {
         await nextTurn() // reads of the store are synchronous: let other work run between them
+
         let why = refused[deployment] ?? null
         if (!why && !(await store.find(deployment))) {
           if (this.#stop.signal.aborted || stopped()) continue
@@ -157,6 +156,7 @@ export class Rollouts {
           const late = stopped() // the rollout stopped while this deployment was being made
           if (late) await this.#callBack(deployment, ownWish(late.detail))
         }
+
         const failed = why !== null || isFailure(await this.#ended(deployment))
         if (failed && ++failures === stopAfter) {
           const detail = `Not begun: ${failures} of ${targets.length} targets failed, after which the rollout stops.`
@@ -170,6 +170,7 @@ export class Rollouts {
         }
       }
     }
+
     await Promise.all(Array.from({ length: parallel }, work))
     if (!this.#stop.signal.aborted) await store.rollouts.end(id)
   }
@@ -219,6 +220,7 @@ export class Rollouts {
         problem: made?.problem ?? refused[id] ?? (made ? null : kept.problem),
       })
     }
+
     const counts: Rollout['counts'] = {}
     for (const { state } of targets) counts[state] = (counts[state] ?? 0) + 1
     return { ...kept, counts, targets }

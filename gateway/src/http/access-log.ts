@@ -13,8 +13,10 @@ export function accessLog(log: Logger, stopping: AbortSignal) {
     const requestId = randomUUID()
     const begun = { at: performance.now(), read: socket.bytesRead, written: socket.bytesWritten }
     response.setHeader('X-Request-Id', requestId)
+
     // After an upgrade that was not taken, Node's parser may have lost bytes.
     if (stopping.aborted || headers.upgrade !== undefined) response.setHeader('Connection', 'close')
+
     response.once('close', () =>
       log.info(
         {

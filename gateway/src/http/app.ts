@@ -41,10 +41,7 @@ export type HttpParts = AppParts &
       DeploymentStore,
       'find' | 'list' | 'eventsAfter' | 'changed' | 'releases' | 'refuseBusyLane'
     >
-    /**
-     * The intake: resolves when the whole source is checked and on disk. Stops reading after a
-     * refusal.
-     */
+    /** The intake: resolves when the checked source is on disk. Stops reading after a refusal. */
     receive(
       body: Readable,
       more: { contentDigest?: string; signal: AbortSignal },
@@ -75,15 +72,10 @@ export type HttpParts = AppParts &
     /** If empty, every caller is allowed. */
     tokens: readonly string[]
     log: Logger
-    /**
-     * Fires when the gateway begins to stop. It then refuses uploads and disconnects log readers.
-     */
+    /** Fires when the gateway begins to stop: it refuses uploads and disconnects log readers. */
     stopping: AbortSignal
     maxUploadBytes: number
-    /**
-     * After this long without events a log reader gets a heartbeat; a stuck one is disconnected. 15
-     * s.
-     */
+    /** Idle time before a log reader gets a heartbeat; a stuck one is disconnected. 15 s. */
     heartbeatMs?: number
     /** Time for a small body, and for the part of a form outside its file. 10 s. */
     bodyMs?: number

@@ -15,6 +15,7 @@ export function authorizer(tokens: readonly string[]): Authorize {
       throw new Problem('request-invalid', 'The request names two hosts; send one Host header.')
     // If the request line has an absolute URL, `checkForm` puts its host in `headers` only.
     if (known.length === 0) for (const host of [...hosts, headers.host]) refuseOtherHost(host)
+
     // Without tokens the gateway serves loopback. Any web page open on this machine can reach that
     // too.
     if (
@@ -22,6 +23,7 @@ export function authorizer(tokens: readonly string[]): Authorize {
       URL.parse(headers.origin)?.host !== headers.host?.toLowerCase()
     )
       throw new Problem('unauthorized', 'This gateway takes no calls from other web pages.')
+
     if (known.length === 0) return
     const given = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')
     // Compare every token, also after a match, so that the time reveals nothing.
@@ -33,10 +35,7 @@ export function authorizer(tokens: readonly string[]): Authorize {
   }
 }
 
-/**
- * Refuses DNS rebinding: a page whose name now resolves to loopback still sends its own name as
- * host.
- */
+/** Refuses DNS rebinding: a page whose name resolves to loopback still sends that name as host. */
 function refuseOtherHost(host: string | undefined): void {
   if (isLoopbackHost(host)) return
   const asked =

@@ -40,9 +40,7 @@ export class Connections {
     if (this.#strangers.size > this.#limits.strangers) oldest!.destroy()
   }
 
-  /**
-   * Call it after a request of this connection is authorized. The connection is then no stranger.
-   */
+  /** Call it after a request is authorized: the connection is then no stranger. */
   trust(socket: Socket): void {
     this.#strangers.delete(socket)
   }
@@ -55,9 +53,7 @@ export class Connections {
     return this.#open.get(socket)?.answering?.headersSent ?? false
   }
 
-  /**
-   * Discards input for `drainMs`, so that the caller can read its answer, then cuts the connection.
-   */
+  /** Discards input for `drainMs`, so that the caller can read its answer, then cuts. */
   cutSoon(socket: Socket): void {
     const cut = setTimeout(() => socket.destroy(), this.#limits.drainMs)
     socket.once('close', () => clearTimeout(cut))
@@ -75,8 +71,10 @@ export class Connections {
     // its own error.
     request.on('error', ignore)
     response.on('error', ignore)
+
     const connection = this.#open.get(socket)
     if (!connection) return answer()
+
     const begin = () => {
       if (socket.destroyed) return
       connection.answering = response
@@ -88,15 +86,13 @@ export class Connections {
       this.#limitAnswer(request, response)
       answer()
     }
+
     if (!connection.answering && connection.waiting.length === 0) begin()
     else if (connection.waiting.length < this.#limits.waiting) connection.waiting.push(begin)
     else socket.destroy()
   }
 
-  /**
-   * Cuts a caller that does not read an answer of known length, or keeps sending a body after its
-   * answer.
-   */
+  /** Cuts a caller that does not read a sized answer, or keeps sending a body after it. */
   #limitAnswer(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request
     const { drainMs, answerMs } = this.#limits
@@ -106,6 +102,7 @@ export class Connections {
       if (!response.destroyed && response.hasHeader('Content-Length'))
         timer = setTimeout(() => socket.destroy(), answerMs)
     })
+
     response.once('close', () => {
       clearTimeout(timer)
       if (request.complete || socket.destroyed) return

@@ -36,10 +36,7 @@ export function wholeNumber(name: string, value: string): number {
   return Number(value)
 }
 
-/**
- * Reads which page of a list is requested. `cursor` is the pattern of a cursor: by default a
- * number.
- */
+/** Reads which page of a list is requested. `cursor`: the pattern of a cursor. */
 export function pageQuery(
   query: URLSearchParams,
   cursor = /^\d{1,15}$/,

@@ -38,10 +38,7 @@ export class Upgrades {
     )
   }
 
-  /**
-   * Lets the server read a request again as plain HTTP. A refused handshake keeps its `Upgrade`
-   * header.
-   */
+  /** Lets the server read a request as plain HTTP. A refused handshake keeps `Upgrade`. */
   putBack(server: Server, { request, socket, head }: Upgrade, keepHeader: boolean): void {
     if (socket.destroyed) return
     if (keepHeader) this.#refused.add(socket)

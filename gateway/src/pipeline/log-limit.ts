@@ -31,14 +31,17 @@ export class LogLimit {
       this.#steps.delete(event.step)
       return [...tail, event]
     }
+
     if (event.type !== 'log' && event.type !== 'dropped') return [event]
     const tail = this.#steps.get(event.step) ?? new Tail(event.step, this.#limits.tailBytes)
     this.#steps.set(event.step, tail)
+
     const sizeBytes = event.type === 'log' ? Buffer.byteLength(event.text) + 1 : gapBytes
     const fits =
       tail.keptBytes + sizeBytes <= this.#limits.stepBytes &&
       this.#allBytes + sizeBytes <= this.#limits.allBytes
     if (!fits || tail.begun) return event.type === 'log' ? tail.hold(event) : tail.skip(event)
+
     tail.keptBytes += sizeBytes
     this.#allBytes += sizeBytes
     return [event]
@@ -63,10 +66,7 @@ class Tail {
   readonly #step: string | null
   readonly #limitBytes: number
   #held: LogEvent[] = []
-  /**
-   * How many lines at the start of `#held` are dropped. The array is cut when they are more than
-   * half.
-   */
+  /** Dropped lines at the start of `#held`. They are removed when more than half are dropped. */
   #gone = 0
   #heldBytes = 0
   #dropped = { lines: 0, bytes: 0 }
@@ -86,12 +86,14 @@ class Tail {
       this.#held.push({ ...event, text })
       this.#heldBytes += Buffer.byteLength(text) + 1
     }
+
     for (; this.#heldBytes > this.#limitBytes && this.#gone < this.#held.length - 1; this.#gone++) {
       const sizeBytes = Buffer.byteLength(this.#held[this.#gone]!.text) + 1
       this.#heldBytes -= sizeBytes
       this.#dropped.bytes += sizeBytes
       this.#dropped.lines++
     }
+
     if (this.#gone * 2 > this.#held.length) {
       this.#held.splice(0, this.#gone)
       this.#gone = 0
@@ -99,10 +101,7 @@ class Tail {
     return []
   }
 
-  /**
-   * Adds output that is already missing. Also drops the lines held before it: the tail keeps the
-   * end.
-   */
+  /** Adds output that is already missing, and drops the lines before it: the tail is the end. */
   skip(missing: { lines: number; bytes: number }): [] {
     this.begun = true
     this.#dropped.lines += missing.lines + this.#held.length - this.#gone

@@ -24,9 +24,7 @@ const noLimits: LogLimits = { stepBytes: Infinity, allBytes: Infinity, tailBytes
 export class LogWriter {
   readonly #append: (events: NewEvent[]) => Promise<boolean>
   readonly #failed: (error: unknown) => void
-  /**
-   * Events whose write failed. They go with the next batch; if that fails too, `gap` replaces both.
-   */
+  /** Events whose write failed. The next batch retries them; if it fails, `gap` replaces both. */
   #unwritten: NewEvent[] = []
   #redactor: Redactor
   #waitingBytes = 0
@@ -34,15 +32,10 @@ export class LogWriter {
   #timer: NodeJS.Timeout | undefined
   #tailTimer: NodeJS.Timeout | undefined
   #last = Promise.resolve()
-  /**
-   * Each step's last lines, redacted. The key is the step's id while it runs, its name after it
-   * failed.
-   */
+  /** Each step's last lines, redacted. Key: the step's id while it runs, its name after failure. */
   readonly #lastLines = new Map<string, string[]>()
 
-  /**
-   * Never writes `secrets`, in any encoding. Calls `failed` when a write to the log starts to fail.
-   */
+  /** Never writes `secrets`, in any encoding. Calls `failed` when writes start to fail. */
   constructor(
     store: Pick<DeploymentStore, 'append'>,
     holder: { id: string; epoch: number },
@@ -56,10 +49,7 @@ export class LogWriter {
     this.#redactor = new Redactor(secrets)
   }
 
-  /**
-   * Redacts these secrets from now on, instead of the earlier ones. Call it before an event may
-   * hold one.
-   */
+  /** Redacts these secrets from now on. Call it before an event may hold one. */
   hide(secrets: Iterable<string | Uint8Array>): void {
     void this.#write({ all: true, tails: true })
     this.#redactor = new Redactor(secrets)
@@ -94,10 +84,7 @@ export class LogWriter {
     return { ...shown, ...(lastLines && { lastLines }) }
   }
 
-  /**
-   * `all`: also text that may be the start of a secret. `tails`: also the tails of steps beyond
-   * limits.
-   */
+  /** `all`: also text that may begin a secret. `tails`: also the tails of steps beyond limits. */
   #write({ all = false, tails = false }): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -105,6 +92,7 @@ export class LogWriter {
     const emitted = this.#redactor.give(all)
     for (const event of emitted) this.#remember(event)
     const events = emitted.flatMap((event) => this.#limit.take(event))
+
     if (tails) for (const event of this.#limit.give()) events.push(event)
     if (this.#limit.holds)
       this.#tailTimer ??= setTimeout(() => void this.#write({ tails: true }), showTailsMs)
@@ -112,6 +100,7 @@ export class LogWriter {
       clearTimeout(this.#tailTimer)
       this.#tailTimer = undefined
     }
+
     return (this.#last = this.#last.then(() => this.#store(events)))
   }
 
@@ -135,6 +124,7 @@ export class LogWriter {
         [...(this.#lastLines.get(event.step) ?? []), ...fresh].slice(-lastLinesKept),
       )
     }
+
     if (event.type !== 'step' || event.status === 'started') return
     const lines = this.#lastLines.get(event.step)
     this.#lastLines.delete(event.step)

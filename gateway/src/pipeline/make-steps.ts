@@ -68,6 +68,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     async analyze(deployment, tree, secrets, emit, signal) {
       const { id, number, app, options } = deployment
       const desired = desiredOf(deployment, tree) // reports a wrong fly.toml before the build
+
       await checkPlatforms(buildkit, options, signal)
       await deployer.preflight({
         id,
@@ -78,10 +79,12 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
         signal,
       })
       for (const text of desired.warnings) emit({ type: 'warning', text })
+
       const { image, dockerfile } = desired.build
       const flyBuild = { ...(image && { image }), ...(dockerfile && { dockerfile }) }
       const secretNames = [...secrets.keys()]
       const planner = await settings.planner()
+
       // Ignore errors of the warm-up: the build reports them.
       const planning = () => void warmSourceCache(app, tree, signal).catch(() => {})
       const planned = planSource(
@@ -99,12 +102,14 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
         },
         signal,
       )
+
       // Fly's registry has no repository without an app, so make the app before the build. Make it
       // after the plan, so that a source that cannot be built makes no app.
       const [plan, ensured] = await Promise.allSettled([
         planned,
         ensureApp(app, planned, emit, signal),
       ])
+
       if (plan.status === 'rejected') throw plan.reason
       if (ensured.status === 'rejected') throw ensured.reason
       return plan.value
@@ -117,6 +122,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
         if (await deps.disk.wasShort()) await deps.disk.settled(signal)
         throw error
       })
+
       const flyBuild = desiredOf(deployment, tree).build
       return buildImage(deps, settings, {
         deployment,
@@ -143,10 +149,12 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     async verify(given) {
       const work = await toWork(given)
       const { app, emit, signal } = work
+
       // These calls run during the watch, which takes longer.
       const [ips, secrets] = [publicIps(fly, app, signal), secretsOf(app, signal)]
       const { url, desired } = await deployer.verify(work)
       await auditIps(fly, app, await ips, settings.publicIps, emit, signal)
+
       return {
         url,
         release: { desired: { ...desired, build: {}, warnings: [] }, secrets: await secrets },
@@ -190,10 +198,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     if (text) emit({ type: 'warning', text })
   }
 
-  /**
-   * Sends the source to the daemon while the planner runs. Skips that if the plan may exclude some
-   * of its files.
-   */
+  /** Sends the source to the daemon early, unless the plan may exclude some of its files. */
   async function warmSourceCache(
     app: string,
     tree: SourceTree,
@@ -216,10 +221,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     return desiredApp({ flyToml, app, options, defaults: { region }, readFile })
   }
 
-  /**
-   * The desired config: from the source, else from the release in `from`, else that of an app
-   * without fly.toml.
-   */
+  /** The desired config: from the source, else from release `from`, else without fly.toml. */
   async function resolveDesired(deployment: Deployment): Promise<DesiredApp> {
     const { app, options, from, source } = deployment
     if (source) return desiredOf(deployment, await treeOf(deployment))
@@ -230,10 +232,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     return restoreConfig(again, await releasesAfter(app, from.owner, from.release))
   }
 
-  /**
-   * The later releases, newest first. Reads them in pages, because a page holds only a few large
-   * ones.
-   */
+  /** The later releases, newest first. Reads them in pages, because some are large. */
   async function releasesAfter(
     app: string,
     owner: string | null,

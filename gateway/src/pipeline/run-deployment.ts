@@ -22,10 +22,7 @@ export type TimeLimits = Record<
   log?: LogLimits
 }
 
-/**
- * Runs a claimed deployment from its current state to its end. Returns the Problem, for the
- * operator's log.
- */
+/** Runs a claimed deployment to its end. Returns the Problem, for the operator's log. */
 export async function runDeployment<P extends Plan>(
   claim: Claim,
   {
@@ -40,10 +37,7 @@ export async function runDeployment<P extends Plan>(
     steps: Steps<P>
     limits: TimeLimits
     hide: readonly string[]
-    /**
-     * Called when another deployment may start: this one freed its build slot, or is no longer
-     * suspect.
-     */
+    /** Called when another may start: this one left its build slot or is no longer suspect. */
     onBuildSlotFree: () => void
     logFailed?: (error: unknown) => void
   },
@@ -53,8 +47,10 @@ export async function runDeployment<P extends Plan>(
   const holder = { id: deployment.id, epoch: claim.epoch }
   const limits = limitsOf(await store.appSettings(deployment.app), gatewayLimits)
   const log = new LogWriter(store, holder, hide, limits.log, logFailed)
+
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
+
   const late = (what: string, limitMs: number) => () =>
     new Problem('time-limit', `${what} took longer than ${limitMs / 1000} s.`, {
       facts: { state, limitMs },
@@ -62,10 +58,7 @@ export async function runDeployment<P extends Plan>(
   using whole = withDeadline(limits.totalMs, late('The deployment', limits.totalMs), stop)
   const { signal } = whole
 
-  /**
-   * Retries a write to the record. A full disk must not end the deployment: the gateway frees
-   * space.
-   */
+  /** Retries a write to the record: a full disk must not end the deployment. */
   const written = <T>(write: () => Promise<T>) =>
     retryWhileUnavailable(write, limits.unavailableMs, () => {}, signal)
   const transition = (
@@ -84,6 +77,7 @@ export async function runDeployment<P extends Plan>(
     })
     return moving
   }
+
   let { rollout } = claim
   const checkpoint = async (patch: DeploymentPatch) => {
     if (!(await written(() => store.amend(holder, patch)))) throw new ClaimLost()
@@ -113,16 +107,19 @@ export async function runDeployment<P extends Plan>(
     log.hide([...hide, ...secrets.values()])
     return secrets
   }
+
   const buildImage = async (): Promise<Built> => {
     const secrets = await openSecrets()
     const tree = await withRetries('Fetching the source', limits.fetchMs, (limited) =>
       steps.fetch(deployment, limited),
     )
+
     await transition('analyzing')
     const plan = await withRetries('Planning', limits.planMs, (limited) =>
       steps.analyze(deployment, tree, secrets, log.emit, limited),
     )
     log.emit({ type: 'plan', ...plan.facts })
+
     await transition('building', { plan: log.redacted(plan.facts) })
     let pushes = false // a retried build pushes again
     const pushing = () => {
@@ -130,10 +127,12 @@ export async function runDeployment<P extends Plan>(
       pushes = true
       crashPoint('pushing')
     }
+
     return withRetries('The build', limits.buildMs, (limited) =>
       steps.build(deployment, tree, secrets, plan, pushing, log.emit, limited),
     )
   }
+
   const rollOut = async (image: ImageFacts) => {
     const work = (signal: AbortSignal) => ({
       deployment,
@@ -143,10 +142,12 @@ export async function runDeployment<P extends Plan>(
       emit: log.emit,
       signal,
     })
+
     if (state === 'deploying') {
       await withRetries('The deploy', limits.deployMs, (limited) => steps.deploy(work(limited)))
       await transition('verifying')
     }
+
     const live = await withRetries('Verifying', limits.deployMs, (limited) =>
       steps.verify(work(limited)),
     )
@@ -175,6 +176,7 @@ export async function runDeployment<P extends Plan>(
     await moving.catch(() => {})
     await log.flush()
     if (error instanceof ClaimLost) return null
+
     const problem = asProblem(outcomeOf(error, signal))
     if (problem.code === 'stopping') {
       // The next start resumes a deployment that touches machines. Any other goes back to `pending`
@@ -184,6 +186,7 @@ export async function runDeployment<P extends Plan>(
         await store.advance(holder, state, 'pending', { reason: log.redacted(problem.message) })
       return null
     }
+
     const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
     const asked =
       problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed

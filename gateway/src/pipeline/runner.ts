@@ -27,9 +27,7 @@ type Parts<P extends Plan> = {
 
 const noticeEveryMs = 1000
 
-/**
- * Claims deployments from the queue, as many at once as the limits allow, and runs each to its end.
- */
+/** Claims deployments from the queue, within the limits, and runs each to its end. */
 export class Runner<P extends Plan = Plan> {
   readonly #parts: Parts<P>
   readonly #stop = new AbortController()
@@ -131,23 +129,27 @@ export class Runner<P extends Plan = Plan> {
     const { store, steps, limits, hide, renewMs = leaseMs / 3 } = this.#parts
     const { id: deploymentId, app } = claim.deployment
     const log = this.#parts.log.child({ deploymentId, app })
+
     const startedAt = performance.now()
     const { suspect } = claim
     log.info(
       { state: claim.deployment.state, attempt: claim.deployment.attempt, suspect },
       'deployment taken up',
     )
+
     const stop = new AbortController()
     this.#stops.set(deploymentId, stop)
     const request = stopReason(claim.deployment)
     if (request) stop.abort(request)
     const signal = AbortSignal.any([this.#stop.signal, stop.signal])
+
     const renewing = setInterval(() => {
       void store.renew({ id: deploymentId, epoch: claim.epoch }).then(
         (held) => held || stop.abort(new Problem('internal', 'Another gateway works on this now.')),
         (err: unknown) => log.error({ err }, 'lease could not be renewed'),
       )
     }, renewMs)
+
     const onBuildSlotFree = () => this.wake()
     const logFailed = (err: unknown) =>
       log.error({ err }, 'log of the deployment could not be written')
@@ -172,6 +174,7 @@ export class Runner<P extends Plan = Plan> {
         return this.#takeUpAgain(deploymentId)
       },
     )
+
     const tracked = work.finally(() => {
       clearInterval(renewing)
       this.#running.delete(tracked)
@@ -194,9 +197,7 @@ export class Runner<P extends Plan = Plan> {
     }
   }
 
-  /**
-   * After `limits.deaths` such failures the disk is not the cause: ends the deployment as failed.
-   */
+  /** After `limits.deaths` failures it is not the disk: ends the deployment as failed. */
   async #afterLoss(id: string): Promise<Claim[]> {
     const { store, limits } = this.#parts
     const claims = await store.recover('The gateway could not write down how this went', id)
@@ -209,10 +210,7 @@ export class Runner<P extends Plan = Plan> {
     return []
   }
 
-  /**
-   * Claims nothing more. Waits `drainMs` for running work, then aborts it; the next start resumes
-   * it.
-   */
+  /** Claims nothing more. Waits `drainMs` for running work, then aborts it until the next start. */
   drain(): Promise<void> {
     return (this.#drained ??= this.#drain())
   }
@@ -224,16 +222,19 @@ export class Runner<P extends Plan = Plan> {
   async #drain(): Promise<void> {
     this.#draining = true
     clearTimeout(this.#later)
+
     // Record this at once. If the gateway is killed from now on, for example by the host's stop
     // timeout, no deployment is suspected.
     await this.#parts.store
       .endLife()
       .catch((err: unknown) => this.#parts.log.error({ err }, 'stop was not recorded'))
     await this.#claiming
+
     const reason = new Problem('stopping', 'The gateway was stopped; this goes on when it is back.')
     const { log, limits } = this.#parts
     if (this.#running.size > 0)
       log.info({ running: this.#running.size, drainMs: limits.drainMs }, 'draining')
+
     const timer = setTimeout(() => this.#stop.abort(reason), limits.drainMs)
     await Promise.all(this.#running)
     clearTimeout(timer)

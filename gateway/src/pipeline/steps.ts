@@ -26,10 +26,7 @@ export interface Steps<P extends Plan = Plan> {
     emit: EventSink,
     signal: AbortSignal,
   ): Promise<P>
-  /**
-   * Builds and pushes. Calls `pushing` when the push starts. Reads the image back from the
-   * registry.
-   */
+  /** Builds and pushes. Calls `pushing` when the push starts. Reads the image back afterwards. */
   build(
     deployment: Deployment,
     tree: SourceTree,
@@ -39,10 +36,7 @@ export interface Steps<P extends Plan = Plan> {
     emit: EventSink,
     signal: AbortSignal,
   ): Promise<Built>
-  /**
-   * Applies the image to every machine, by the app's strategy. After a failure it restores what it
-   * changed.
-   */
+  /** Applies the image to every machine. After a failure it restores what it changed. */
   deploy(work: DeployWork): Promise<void>
   /**
    * Checks that every machine runs the image, then returns the app's address and the new release.

@@ -2,10 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { Problem } from '#api/problem.ts'
 import { tooSlow } from './small-body.ts'
 
-/**
- * Limit for a form outside its file: fields, their headers, and bytes before the first part and
- * after the last.
- */
+/** Limit for a form outside its file: fields, part headers, preamble and epilogue. */
 const maxFieldsBytes = 1024 * 1024
 
 /**
@@ -47,14 +44,17 @@ export class FormPatience {
       )
       this.#stop()
     }
+
     const end = () => {
       this.#isWhole = true
       this.#pause()
     }
+
     this.#stop = () => {
       body.destroy()
       parser.on('error', () => {}).destroy() // also ends the file stream for the intake
     }
+
     this.#run()
     body.on('data', count).on('end', end).pipe(parser)
   }

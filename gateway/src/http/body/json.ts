@@ -1,15 +1,9 @@
 import { Problem } from '#api/problem.ts'
 
-/**
- * Nested arrays and objects. The API needs six levels. Deep ones overflow the stack of recursive
- * code.
- */
+/** Nesting of arrays and objects. The API needs 6. More could overflow recursive code's stack. */
 const maxJsonDepth = 32
 
-/**
- * Parses JSON from a caller. Throws `request-invalid` if it is invalid, too deep, or has a
- * `__proto__` key.
- */
+/** Parses a caller's JSON. Throws `request-invalid` if invalid, too deep, or with `__proto__`. */
 export function parseJson(text: string): unknown {
   refuseByShape(text)
   try {

@@ -9,6 +9,7 @@ const later = ['git', 'upload', 'tree']
 export function readImageSource(source: unknown): ImageSource {
   const given = typeof source === 'object' && source !== null ? Object.keys(source) : []
   const [kind, other] = given.filter((name) => [...kinds, ...later].includes(name))
+
   if (kind === undefined)
     throw refused(
       `source is an object with one of ${kinds.join(', ')}; an archive is sent as the body itself.`,
@@ -18,6 +19,7 @@ export function readImageSource(source: unknown): ImageSource {
     throw refused(
       `source.${kind} is not taken by this builder yet. It takes ${kinds.join(', ')}, or an archive as the body.`,
     )
+
   const parsed = ImageSource.safeParse(source)
   if (parsed.success) return parsed.data
   throw refused(

@@ -12,10 +12,7 @@ import { receive, type Received, tooLarge } from './received.ts'
 import { RequestBody } from './request-body.ts'
 import { defaultBodyMs, refuseEncoded } from './small-body.ts'
 
-/**
- * A boundary has at most 70 characters (RFC 2046). Searching the body for a longer one would be
- * slow.
- */
+/** A boundary has at most 70 characters (RFC 2046). Searching for a longer one would be slow. */
 const maxTypeLength = 150
 const maxFieldNameLength = 200
 
@@ -92,10 +89,7 @@ export async function receiveForm(
   }
 }
 
-/**
- * Stands in for the request in multer, which must neither wait for its end nor drain it. `feed`
- * gives the body.
- */
+/** Stands in for the request in multer, which must not wait for its end. `feed` gives the body. */
 class FormRequest extends EventEmitter {
   readonly headers: IncomingHttpHeaders
   readonly readable = false

@@ -21,9 +21,11 @@ export async function smallBody(
   const { maxBytes, tooLarge, bodyMs = defaultBodyMs } = limits
   refuseEncoded(request)
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge
+
   askForBody(request, response)
   const body = new RequestBody(request)
   const timer = setTimeout(() => body.destroy(tooSlow(bodyMs)), bodyMs)
+
   const chunks: Buffer[] = []
   let sizeBytes = 0
   try {

@@ -14,10 +14,7 @@ export function appParam(request: Request): string {
   return app.data
 }
 
-/**
- * Receives the body as a source, raw or as a form. Call it after all other checks: it requests the
- * body.
- */
+/** Receives a source, raw or as a form. Call it after all other checks: it requests the body. */
 export async function receiveSource(
   request: Request,
   response: Response,
@@ -30,6 +27,7 @@ export async function receiveSource(
     )
   const announcedBytes = Number(request.headers['content-length'] ?? 0)
   if (announcedBytes > parts.maxUploadBytes) throw tooLarge(parts.maxUploadBytes, announcedBytes)
+
   const { socket } = request
   const readBefore = socket.bytesRead
   using _room =
@@ -41,6 +39,7 @@ export async function receiveSource(
     gone.abort(new Problem('archive-truncated', 'The line broke before the upload was whole.'))
   response.once('close', lost)
   if (response.destroyed) lost()
+
   askForBody(request, response)
   try {
     return request.is('multipart/form-data')

@@ -12,23 +12,14 @@ export interface Reader {
   fail(error: unknown): void
 }
 
-/**
- * How many readers get a page in one turn of the event loop. Other work of the gateway runs
- * between.
- */
+/** Readers that get a page in one turn of the event loop. Other work runs between. */
 const givenAtOnce = 250
-/**
- * How many pages to cache for readers that catch up, so that many at once do not each read the
- * same.
- */
+/** Pages to cache for readers that catch up, so that they do not each read the same. */
 const keptPages = 8
 
 const audiences = new WeakMap<LogStore, Map<string, Broadcaster>>()
 
-/**
- * Sends a reader the log from its number on, until the end or until the returned function is
- * called.
- */
+/** Sends a reader the log from its number on. Stops when the returned function is called. */
 export function joinAudience(store: LogStore, id: string, reader: Reader): () => void {
   const all = audiences.get(store) ?? new Map<string, Broadcaster>()
   audiences.set(store, all)

@@ -22,6 +22,7 @@ export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler
     const { id, app, number } = deployment
     const filter = filterOf(request)
     const form = formats['text/plain']
+
     async function* parts() {
       yield form.start(deployment)
       for (let after = 0; ;) {
@@ -33,6 +34,7 @@ export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler
       }
       if (isFinal(deployment.state)) yield form.end(deployment)
     }
+
     const gzip = request.acceptsEncodings('gzip') === 'gzip'
     response.set({
       'Content-Type': 'text/plain; charset=utf-8',
@@ -41,6 +43,7 @@ export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler
       Vary: 'Accept-Encoding',
       ...(gzip && { 'Content-Encoding': 'gzip' }),
     })
+
     response.setTimeout(stuckMs, () => response.destroy())
     await pipeline([Readable.from(parts()), ...(gzip ? [createGzip()] : []), response]).catch(
       (error: unknown) => {

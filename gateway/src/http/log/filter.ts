@@ -9,10 +9,7 @@ export type LogFilter = { key: string; keeps: (event: DeploymentEvent) => boolea
 const types: string[] = NewEvent.options.map(({ shape }) => shape.type.value)
 const streams = ['stdout', 'stderr']
 
-/**
- * Reads `?only=state,machine`, `?step=…` (as in events) and `?stream=stderr`. An event must match
- * all.
- */
+/** Reads `?only=state,machine`, `?step=…` and `?stream=stderr`. An event must match all. */
 export function filterOf(request: IncomingMessage): LogFilter {
   const query = knownQuery(request, 'only', 'step', 'stream', 'after')
   const [only, step, stream] = ['only', 'step', 'stream'].map((name) => query.get(name) || null)

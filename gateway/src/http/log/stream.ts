@@ -116,16 +116,20 @@ class LogReader implements Reader {
     response.setHeader('Content-Type', `${this.#type}; charset=utf-8`)
     response.setHeader('Cache-Control', 'no-store')
     response.flushHeaders()
+
     const start = this.seq === 0 && formats[this.#type].start(this.#about)
     if (start) response.write(start)
+
     const beat = setInterval(() => this.#look(), heartbeatMs)
     const leave = joinAudience(store, this.#about.id, this)
+
     const stop = () => this.#disconnect(stoppingMessage)
     this.#leave = () => {
       leave()
       stopping.removeEventListener('abort', stop)
     }
     stopping.addEventListener('abort', stop)
+
     response.on('error', ignore)
     response.once('close', () => {
       this.#leave()
@@ -163,6 +167,7 @@ class LogReader implements Reader {
     const { writableLength: waitingBytes, writableNeedDrain, writableEnded } = this.#response
     const isWaiting = writableNeedDrain || writableEnded
     const isStuck = isWaiting && waitingBytes === this.#waitingBytes
+
     if (writableEnded) {
       if (isStuck || this.#sentAway) this.#response.destroy()
     } else if (isStuck) {
@@ -173,6 +178,7 @@ class LogReader implements Reader {
       this.#disconnect(tooSlowMessage)
     } else if (this.#idle && !writableNeedDrain)
       this.#response.write(form.heartbeat(this.#state, this.#about))
+
     this.#idle = true
     this.#waitingBytes = isWaiting ? waitingBytes : 0
   }

@@ -13,10 +13,7 @@ import type { Upgrade } from '../upgrades.ts'
 /** A reader needs to send only a frame now and then, to keep its connection alive. */
 const maxFramesPerBeat = 100
 
-/**
- * The log over WebSocket, at the address of the events: one JSON message per event, then a closing
- * message.
- */
+/** The log over WebSocket, at the events' path: one JSON message per event, then a closing one. */
 export class EventsSocket {
   readonly #parts: HttpParts
   readonly #admit: ReturnType<typeof readerGate>
@@ -68,6 +65,7 @@ export class EventsSocket {
     let answered = true
     let disconnected = false
     let frames = 0
+
     const disconnect = (code: number, message: GoAway) => {
       disconnected = true
       leave()
@@ -75,6 +73,7 @@ export class EventsSocket {
       socket.close(code, message.type)
     }
     const stop = () => disconnect(1001, stoppingMessage)
+
     const beat = setInterval(() => {
       if (answered) socket.ping()
       else if (disconnected) socket.terminate()
@@ -88,10 +87,12 @@ export class EventsSocket {
       answered = false
       frames = 0
     }, heartbeatMs)
+
     const hear = () => {
       if (++frames === maxFramesPerBeat) socket.terminate()
       return frames < maxFramesPerBeat
     }
+
     socket.on('pong', () => hear() && (answered = true))
     socket.on('message', hear)
     // A reader that takes nothing gets no pongs either: they would pile up.
@@ -102,6 +103,7 @@ export class EventsSocket {
       clearInterval(beat)
       stopping.removeEventListener('abort', stop)
     })
+
     stopping.addEventListener('abort', stop)
     const leave = joinAudience(store, id, {
       seq: after,
@@ -122,6 +124,7 @@ export class EventsSocket {
         socket.close(1011)
       },
     })
+
     if (stopping.aborted) stop()
   }
 }

@@ -6,10 +6,7 @@ import { booleanQuery, knownQuery } from '../query.ts'
 
 const words = /^[^\p{Cc}]{0,200}$/u
 
-/**
- * `POST /v1/deployments/{id}/cancel?by=&why=&abort=true`: 200 if it has ended, 202 if it is still
- * stopping.
- */
+/** `POST /v1/deployments/{id}/cancel?by=&why=&abort=true`: 200 if ended, 202 if still stopping. */
 export function cancelDeployment({ cancel }: Pick<HttpParts, 'cancel'>): RequestHandler {
   return async (request, response) => {
     const deployment = await cancel(String(request.params['id']), readCancelRequest(request))

@@ -6,10 +6,7 @@ import type { HttpParts } from '../app.ts'
 /** Milliseconds for which an answer is cached, so that many callers do not cause as many checks. */
 const keptMs = 500
 
-/**
- * `GET /readyz`: an unauthorized caller sees only whether the gateway is ready, an authorized one
- * each part.
- */
+/** `GET /readyz`: authorized callers see each part, others only whether the gateway is ready. */
 export function readReadiness(
   { readiness, stopping }: Pick<HttpParts, 'readiness' | 'stopping'>,
   authorize: Authorize,
@@ -28,11 +25,13 @@ export function readReadiness(
       if (!ready) response.set('Retry-After', '5')
       response.status(ready ? 200 : 503).json({ ready })
     }
+
     const isKnown = passes(authorize, request)
     if (stopping.aborted) {
       if (isKnown) throw new Problem('stopping', 'The gateway is stopping.')
       return toStranger(false)
     }
+
     const { ready, parts } = await look()
     if (!isKnown) return toStranger(ready)
     const away = Object.entries(parts).filter(([, part]) => !part.ok)

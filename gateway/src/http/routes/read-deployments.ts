@@ -37,10 +37,7 @@ export async function findLog(store: HttpParts['store'], id: string): Promise<De
   return deployment
 }
 
-/**
- * The number of the reader's last event. A browser that reconnects sends `Last-Event-ID`, which
- * wins over `after`.
- */
+/** The reader's last event. `Last-Event-ID`, from a browser that reconnects, wins over `after`. */
 export function afterOf(request: IncomingMessage): number {
   const asked = queryOf(request).get('after')
   return wholeNumber('after', request.headers['last-event-id']?.toString() || asked || '0')

@@ -53,10 +53,7 @@ export function diffReleases({ store }: AppParts): RequestHandler {
     )
 }
 
-/**
- * `POST /v1/apps/{app}/rollback?release=&owner=`: deploys image, config and env of an earlier
- * release.
- */
+/** `POST /v1/apps/{app}/rollback?release=&owner=`: deploys an earlier image, config and env. */
 export function rollBack({
   store,
   deployExisting,
@@ -64,11 +61,13 @@ export function rollBack({
   return async (request, response) => {
     const app = appParam(request)
     refuseBody(request)
+
     const query = queryOf(request)
     const number = query.has('release') ? wholeNumber('release', query.get('release')!) : null
     query.delete('release')
     const { options } = readOptions(query)
     options.trigger ??= 'rollback'
+
     const { number: release } = await previousRelease(store.releases, app, options.owner, number)
     const asked = { rollback: number, options }
     respondAccepted(
@@ -86,10 +85,7 @@ export function auditApp({ audit }: Pick<AppParts, 'audit'>): RequestHandler {
   return async (request, response) => void response.json(await audit(appParam(request)))
 }
 
-/**
- * `DELETE /v1/apps/{app}?confirm={app}`: an app that the gateway did not create also needs
- * `foreign=true`.
- */
+/** `DELETE /v1/apps/{app}?confirm={app}`. Needs `foreign=true` if the gateway did not create it. */
 export function removeApp({ deleteApp }: Pick<AppParts, 'deleteApp'>): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
