@@ -3,23 +3,31 @@ import { list, settings } from './settings.ts'
 
 export type Config = ReturnType<typeof readConfig>
 
-/** The environment, checked once: all complaints together, then grouped for the reader and frozen. */
+/**
+ * Checks the environment once and returns it as a frozen object, grouped by subject.
+ * Throws one `ConfigError` with all complaints.
+ */
 export function readConfig(env: Record<string, string | undefined>) {
   const parsed = settings.safeParse(env)
   const complaints =
     parsed.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) ?? []
+
   const tokens = list(env['TARMAC_TOKENS'] ?? '')
   if (tokens.some((token) => token.length < 16))
     complaints.push('TARMAC_TOKENS: a token has at least 16 characters')
+
   const key = keyOf(env['TARMAC_SECRETS_KEY'] ?? '')
   if (key !== null && key.length !== 32)
     complaints.push('TARMAC_SECRETS_KEY: must be 32 bytes as base64 or hex')
+
   const host = env['TARMAC_HOST'] ?? '127.0.0.1'
   if (tokens.length === 0 && !['127.0.0.1', '::1', 'localhost'].includes(host))
     complaints.push(
       `TARMAC_TOKENS: must be set to listen on ${host}; without tokens only loopback (127.0.0.1) is served`,
     )
+
   if (!parsed.success || complaints.length > 0) throw new ConfigError(complaints)
+
   const set = parsed.data
   return Object.freeze({
     http: { host: set.TARMAC_HOST, port: set.TARMAC_PORT },
@@ -30,7 +38,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       contextPort: set.TARMAC_CONTEXT_PORT,
       root: set.TARMAC_BUILD_ROOT || join(set.TARMAC_DATA, 'buildkit'),
     },
-    /** For a daemon of our own. */
+    /** For a build daemon that the gateway starts. */
     daemon: {
       command: set.TARMAC_BUILDKITD,
       bridge: { name: set.TARMAC_BUILD_BRIDGE || 'tarmac0', subnet: set.TARMAC_BUILD_SUBNET },
@@ -79,7 +87,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       keepSourcesMib: set.TARMAC_KEEP_SOURCES_MIB,
       keepSourcesDays: set.TARMAC_KEEP_SOURCES_DAYS,
     },
-    /** The limits that an app may have of its own, as it has them otherwise. */
+    /** Default time limits of an app. An app's settings may override each. */
     appTimes: {
       fetchSeconds: set.TARMAC_FETCH_TIMEOUT,
       planSeconds: set.TARMAC_PLAN_TIMEOUT,
@@ -115,7 +123,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       drainMs: set.TARMAC_DRAIN * 1000,
       deaths: set.TARMAC_MAX_DEATHS,
     },
-    /** Kept apart, so that the rest may be logged. */
+    /** Separate, so that the rest may be logged. */
     secrets: { tokens, fly: set.TARMAC_FLY_TOKEN, key },
   })
 }
@@ -128,7 +136,7 @@ const toMark = (text: string) =>
 const keyOf = (text: string): Buffer | null =>
   text === '' ? null : Buffer.from(text, /^[\da-f]{64}$/i.test(text) ? 'hex' : 'base64')
 
-/** What is wrong with the environment, one complaint a line. */
+/** Lists what is wrong with the environment, one complaint per line. */
 export class ConfigError extends Error {
   constructor(complaints: string[]) {
     super(

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 type Row = { who: string; moment: string; after: string }
 const row = (who: string, moment: string, after: string): Row => ({ who, moment, after })
 
-/** Moments that the code itself can be stopped at. */
+/** Moments at which a test can make the code stop. */
 const injected = {
   uploading: row(
     'G V',
@@ -99,7 +99,7 @@ const injected = {
   ),
 } satisfies Record<string, Row>
 
-/** Misfortunes that come from outside. */
+/** Failures that come from outside. */
 const outside = {
   'planner-fails': row(
     '–',
@@ -129,8 +129,9 @@ const outside = {
 } satisfies Record<string, Row>
 
 /**
- * Where a crash has an end that is promised: who dies there (G: the gateway, B: the build daemon, V: the power of the
- * whole machine), and what must be so afterwards. Each has its test in test/e2e/crash-points*.test.ts.
+ * The moments for which the gateway guarantees an outcome. `who` names the part that dies (G: the
+ * gateway, B: the build daemon, V: the power of the whole machine). `after` names the outcome.
+ * Each has its test in test/e2e/crash-points*.test.ts.
  */
 export const crashPoints = { ...injected, ...outside }
 export type CrashPoint = keyof typeof injected
@@ -139,16 +140,18 @@ export const injectedPoints = Object.keys(injected) as CrashPoint[]
 let orders: string | null = null
 
 /**
- * For tests: obeys what this file says, as in `pushed SIGKILL 2`: at the second passing, with this signal. Lines such as `in-state SIGKILL always shop/building`, are obeyed at each passing of what they name.
+ * For tests: reads crash orders from this file. `pushed SIGKILL 2` sends SIGKILL when the code
+ * passes `pushed` for the second time. Lines such as `in-state SIGKILL always shop/building` apply
+ * each time the code passes that point with that subject.
  */
 export function obeyCrashOrders(file: string): void {
   orders = file || null
 }
 
-/** For a thread, which has to be given the same orders. */
+/** The file with the orders, to pass on to a worker thread. */
 export const crashOrders = (): string => orders ?? ''
 
-/** Does nothing, unless a test wants the process to end here. */
+/** Does nothing, unless a test orders the process to end here. */
 export function crashPoint(name: CrashPoint, of = ''): void {
   if (orders !== null) crashAsOrdered(orders, name, of)
 }

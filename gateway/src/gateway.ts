@@ -37,17 +37,18 @@ import { lockVolume } from './store/volume-lock.ts'
 
 const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
-/** For questions to Fly and the registry that somebody waits for. */
+/** Limit for calls to Fly while an HTTP caller waits. */
 const askMs = 60_000
 
-/** Puts the parts together, lowest first; the stack closes them in the opposite order. */
+/** Opens the parts, lowest first. The stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
   const { data, limits, fly: place, secrets } = config
   obeyCrashOrders(config.crashFile)
-  await using opening = new AsyncDisposableStack() // if any part fails to open, the opened ones close
+  await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
   await mkdir(data, { recursive: true })
   opening.use(lockVolume(data))
-  // Uploads that were cut short, and plans that can be made again.
+
+  // Expendable: `spool` holds interrupted uploads, `plans` holds plans that can be made again.
   const ballast = new Ballast(join(data, 'ballast'), [join(data, 'spool'), join(data, 'plans')])
   await ballast.releaseIfFull()
   const key = await ownKey(join(data, 'key'))
@@ -64,10 +65,12 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     proxyMs: limits.proxyMs,
     waitMs: limits.machineMs,
   })
+
   const login = { username: 'x', password: secrets.fly }
   const registry = opening.use(
     new Registry({ host: config.registry, login, insecure: onLoopback(config.registry) }),
   )
+
   const daemon =
     config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : null
   const address = daemon?.address ?? config.buildkit.address
@@ -86,6 +89,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       },
     }),
   )
+
   const disk = opening.use(
     await DiskWatch.open({
       ...config.disk,
@@ -106,16 +110,19 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       log,
     }),
   )
+
   const lookups =
     config.planNetwork === 'public'
       ? opening.use(await withRoom(() => openLookupNetwork(data, config.buildNetwork), disk))
       : null
+
   const planner = plannerAt(config.railpack, probeMs)
   const { ok, detail } = await probe(planner())
   log[ok ? 'info' : 'error'](
     { planner: detail, sandbox: await sandboxKind() },
     ok ? 'planner found' : 'no planner',
   )
+
   const { uploadBytes, treeBytes: expandedBytes, uploadBytesPerS: minBytesPerS, unpackMs } = limits
   const sources = opening.use(
     await Sources.open({
@@ -123,6 +130,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       limits: { uploadBytes, expandedBytes, minBytesPerS, unpackMs },
     }),
   )
+
   const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
   const store = opening.use(await withRoom(records, disk))
   await ballast.fillForStart()
@@ -139,6 +147,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       log,
     }),
   )
+
   const steps = makeSteps(
     { vault, sources, buildkit, registry, store, fly, deployer, disk },
     {
@@ -153,11 +162,14 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       publicIps: place.publicIps,
     },
   )
+
   const hide = [...secrets.tokens, secrets.fly]
-  const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '') // unknown: every life counts as of one boot
+  // If the boot id is unknown, all runs of the gateway count as one boot.
+  const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
   runner = opening.use(
     await Runner.start({ store, steps, log, limits, hide, boot, mayStart: () => network.open }),
   )
+
   const sweep = async () => {
     const { removed } = await sources.sweep(await store.sourcesInUse(config.keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
@@ -168,6 +180,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     const dropped = await store.dropLogs(config.keepLogs, stopping.signal)
     if (dropped > 0) log.info({ dropped }, 'old logs dropped')
   }
+
   let swept = Promise.resolve()
   const cleanUp = () => {
     for (const work of [() => ballast.fill(), sweep, expireQueued, dropLogs])
@@ -190,6 +203,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     assertAccepting: () => disk.assertRoom(),
     wake: () => runner?.wake(),
   })
+
   const rollouts = opening.use(
     await Rollouts.start({
       store,
@@ -199,6 +213,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       log,
     }),
   )
+
   const server = opening.use(
     await listen(
       {
@@ -214,7 +229,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           of: (app) => store.appSettings(app),
           async change(app, patch) {
             const settings = await store.changeAppSettings(app, patch)
-            runner.wake() // there may be more room now
+            runner.wake() // the app may now be allowed more builds
             return settings
           },
           gateway: {
@@ -238,7 +253,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
             probe(planner()),
           ])
           const parts = { buildkit: builder, planner: plans, network: network.status }
-          // Short of room it still answers, and says to uploads when to come back; damaged records are for a person to see.
+          // A full disk does not make the gateway unready: it still answers, and tells uploads when
+          // to retry. Damaged records do not either: they need a person.
           return {
             ready: Object.values(parts).every(({ ok }) => ok),
             parts: { ...parts, disk: disk.state(), records: integrity.state() },
@@ -252,28 +268,31 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       config.http,
     ),
   )
+
   opening.defer(async () => {
     stopping.abort()
-    await runner.drain() // with the server still there, to tell callers when to come back
+    await runner.drain() // while the server can still tell callers when to retry
   })
   log.info({ url: server.url }, 'gateway listens')
+
   const open = opening.move()
   return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
-/** Places to try before a registry, by the registry's host. */
+/** The mirrors of each registry, by the registry's host. */
 function mirrorsOf({ daemon }: Config): Record<string, string[]> {
   const mirrors: Record<string, string[]> = {}
   for (const [host, place] of daemon.mirrors) (mirrors[host] ??= []).push(place)
   return mirrors
 }
 
-/** A build daemon of our own, its cache on our volume. */
+/** Starts the gateway's own build daemon, with its cache on the gateway's volume. */
 function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   const { data, buildkit, daemon, registry, limits } = config
   const mirrors = mirrorsOf(config)
   const plainHttp = new Set([registry, ...Object.values(mirrors).flat()].filter(onLoopback))
-  // The daemon keeps what it hands on in memory: a few times what we keep, so that we know how much we left out.
+  // The daemon holds this output in memory. It is four times what the log keeps, so that the log
+  // can say how much is missing.
   return Daemon.start(
     {
       ...daemon,
@@ -287,7 +306,7 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   )
 }
 
-/** On a full disk not even the records can be opened: old caches go first. */
+/** Opens something that needs disk space. If the disk is full, prunes old caches and retries. */
 async function withRoom<T>(open: () => T | Promise<T>, disk: DiskWatch): Promise<T> {
   try {
     return await open()
@@ -300,19 +319,19 @@ async function withRoom<T>(open: () => T | Promise<T>, disk: DiskWatch): Promise
   }
 }
 
-/** A daemon makes its socket anew when it starts; null: there is none. */
+/** Changes when the daemon restarts, because it then creates a new socket. Null: no socket. */
 function socketIdentity(address: string): string | null {
   const socket = statSync(address.replace('unix://', ''), { throwIfNoEntry: false })
   return socket ? `${socket.ino} ${socket.ctimeMs}` : null
 }
 
-/** 32 random bytes that this gateway keeps: addresses of sources and the apps' own keys are made from them. */
+/** This gateway's 32 random bytes. Source addresses and each app's key are derived from them. */
 async function ownKey(path: string): Promise<Uint8Array> {
   const known = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
     return null
   })
-  if (known?.length === 32) return known // one cut short by a crash was never used
+  if (known?.length === 32) return known // a crash may leave a shorter one, which was never used
   const key = randomBytes(32)
   await using file = await open(path, 'w', 0o600)
   await file.writeFile(key)
@@ -320,7 +339,7 @@ async function ownKey(path: string): Promise<Uint8Array> {
   return key
 }
 
-/** How a part answers, for the health page. */
+/** Whether a part answers, for the readiness check. */
 async function probe(look: Promise<{ version: string }>): Promise<{ ok: boolean; detail: string }> {
   return look.then(
     ({ version }) => ({ ok: true, detail: version }),

@@ -3,7 +3,10 @@ import { safeJson } from '#api/visible-text.ts'
 
 export type { Logger }
 
-/** The operator's log: JSON lines, a fixed phrase each, facts as fields. Secrets never get this far, or are hidden here. */
+/**
+ * The operator's log: JSON lines, each with a fixed phrase and its facts as fields.
+ * Callers pass no secrets. As a second guard, `redact` removes fields that may hold one.
+ */
 export function openLog(level: string, to?: DestinationStream): Logger {
   const options = {
     level,

@@ -8,7 +8,7 @@ const usage = `tarmac-gateway                start, and serve until a signal; a 
 tarmac-gateway backup FILE    copy the records into a new file, also while a gateway works with them
 tarmac-gateway restore FILE   bring them back; the records that were there are kept aside`
 
-/** `tarmac-gateway`, from its arguments to its end: a wrong use or setting is 2, a problem 1. */
+/** The command `tarmac-gateway`. Exits with 2 for a wrong use or setting, with 1 for a Problem. */
 const [command, file, ...rest] = process.argv.slice(2)
 if (
   rest.length > 0 ||
@@ -36,7 +36,7 @@ try {
 
 async function serve(config: Config): Promise<void> {
   serveFirst()
-  const { startGateway } = await import('./gateway.ts') // which a backup does without
+  const { startGateway } = await import('./gateway.ts') // here, because a backup does not need it
   const gateway = await startGateway(config)
   const stop = Promise.withResolvers<void>()
   let signals = 0

@@ -2,13 +2,13 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 
 const port = z.coerce.number().int().min(0).max(65_535)
-/** A timer that is set for longer than 24.8 days goes off at once. */
+/** Node fires a timer of more than 24.8 days (2^31 - 1 ms) at once. */
 const maxSeconds = 2_000_000
 const seconds = z.coerce.number().positive().max(maxSeconds)
 const pause = z.coerce.number().min(0).max(maxSeconds)
 const maxDays = 36_500
 const count = z.coerce.number().int().min(1).max(1_000_000_000)
-/** What stands in a setting that names several things. */
+/** The items of a comma-separated setting. */
 export const list = (text: string) =>
   text
     .split(',')
@@ -29,8 +29,9 @@ const ranges = z
 const mark = z.string().regex(/^\d{1,9}(\.\d+)?%?$/, 'must be a number of MiB, or a share like 5%')
 
 /**
- * Every setting, by its name in the environment: type, default and what it is for. `docs/settings.md` is checked
- * against this table. Nothing else in the gateway reads the environment.
+ * Every setting by its name in the environment: its type, default and purpose.
+ * `docs/settings.md` is checked against this table. Nothing else in the gateway reads the
+ * environment.
  */
 export const settings = z.object({
   TARMAC_HOST: z

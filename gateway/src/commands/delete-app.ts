@@ -3,7 +3,11 @@ import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
 
-/** Takes an app off Fly, with its machines, and forgets its releases and build secrets. Records and logs stay. */
+/**
+ * Deletes an app and its machines on Fly, and its releases and build secrets here. Keeps its
+ * deployment records and logs. Throws `app-busy`, `app-not-found`, or `app-foreign` if the gateway
+ * did not create the app and `foreign` is false.
+ */
 export async function deleteApp(
   app: string,
   foreign: boolean,
@@ -27,6 +31,7 @@ export async function deleteApp(
         facts: { deployment: busy.id },
       },
     )
+
   const found = await fly.app(app, signal)
   const made = await store.releases.isOwnApp(app, found?.id ?? null)
   if (!found && !made) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
@@ -35,6 +40,7 @@ export async function deleteApp(
       'app-foreign',
       `This builder did not make the app ${app}. To delete it all the same say foreign=true.`,
     )
+
   await fly.deleteApp(app, signal)
   deployer.forget(app)
   await store.releases.forget(app)

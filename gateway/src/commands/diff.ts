@@ -1,6 +1,6 @@
 import type { Difference } from '#api/release.ts'
 
-/** Where two plain values differ, by path; what is on one side alone is one difference, whole. */
+/** The differences of two plain values, by path. A value on one side only is one difference. */
 export function differences(before: unknown, after: unknown, path = ''): Difference[] {
   if (before === after) return []
   if (!isNest(before) || !isNest(after) || Array.isArray(before) !== Array.isArray(after))

@@ -10,10 +10,10 @@ import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
 import { differences } from './diff.ts'
 
-/** All but Flycast's addresses can be reached from anywhere. */
+/** Only Flycast addresses are private: any other address can be reached from anywhere. */
 const isPublic = (ip: string): boolean => !/^fdaa:/i.test(ip)
 
-/** The addresses of an app that are not Flycast's; or why Fly did not say. */
+/** The public addresses of an app, or the Problem if Fly did not answer. */
 export const publicIps = (
   fly: MachinesApi,
   app: string,
@@ -21,7 +21,10 @@ export const publicIps = (
 ): Promise<string[] | Problem> =>
   fly.ipAssignments(app, signal).then((ips) => ips.map(({ ip }) => ip).filter(isPublic), asProblem)
 
-/** After a deploy: public addresses are told, or given back. The deploy has done its work: what fails here is a warning. */
+/**
+ * Reports or releases the public addresses of an app after a deploy. The deploy has succeeded by
+ * then, so a failure here is only a warning.
+ */
 export async function auditIps(
   fly: MachinesApi,
   app: string,
@@ -46,7 +49,7 @@ export async function auditIps(
   )
 }
 
-/** What stands open in an app, and what is not as the releases say. */
+/** Lists what an app exposes, and how its machines differ from their newest release. */
 export async function auditOf(
   app: string,
   { fly, releases }: { fly: MachinesApi; releases: ReleaseStore },
@@ -54,17 +57,20 @@ export async function auditOf(
 ): Promise<Audit> {
   const found = await fly.app(app, signal)
   if (!found) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
+
   const [ips, machines, newest, made] = await Promise.all([
     fly.ipAssignments(app, signal),
     fly.machines(app, signal),
     releases.newest(app),
     releases.isOwnApp(app, found.id ?? null),
   ])
+
   const services = machines.flatMap((machine) =>
     (configOf(machine).services ?? []).map((service) =>
       JSON.stringify({ group: groupOf(machine), service }),
     ),
   )
+
   return {
     app,
     made,
@@ -90,7 +96,10 @@ export async function auditOf(
 const isOurs = (machine: Machine): boolean =>
   isManaged(machine) && configOf(machine).metadata?.['tarmac_deployment'] !== undefined
 
-/** What a deploy of the release would change on the machine. Fields that Fly fills in, or leaves out when empty, are no drift. */
+/**
+ * What a deploy of the release would change on the machine. Fields that Fly fills in, or omits when
+ * empty, are no drift.
+ */
 function driftOf(
   machine: Machine,
   { desired, image }: StoredRelease,
@@ -111,6 +120,7 @@ function driftOf(
     owner,
     builder: fly_builder_id ?? null,
   }
+
   const wanted = mergeConfig(config, group, marks)
   const found = differences(wanted, { ...config, image: imageOf(machine) })
   return found.filter(({ path, before, after }) => {

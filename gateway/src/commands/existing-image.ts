@@ -19,8 +19,9 @@ export type ExistingImageDeps = {
 type Found = Pick<NewDeployment, 'options' | 'source' | 'from' | 'resolved'> & { image: ImageFacts }
 
 /**
- * What a deployment of something that exists already is made of. The registry is asked whether the image is still there,
- * so that nothing is touched for one that is gone. An image alone takes over the config of what runs.
+ * Resolves an existing image, release or deployment to what a new deployment needs. Asks the
+ * registry whether the image still exists, so that nothing changes for one that is gone. A plain
+ * image takes over the config of the newest release.
  */
 export async function fromImage(
   { app, options }: { app: string; options: DeploymentOptions },
@@ -85,6 +86,7 @@ export async function fromImage(
         `This builder brings images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
         { facts: { option: 'source.image' } },
       )
+
     const manifest = await registry.manifest(repository, digest ?? tag ?? 'latest', signal)
     if (manifest) {
       if (!known) refuseUnusable(reference, manifest, ownPlatform)
@@ -93,6 +95,7 @@ export async function fromImage(
       const tags = tag === undefined ? [] : [tag]
       return { reference: `${host}/${repository}@${digest}`, digest, tags, ...(way && { way }) }
     }
+
     throw new Problem(
       'image-gone',
       `The registry has no ${reference} any more. Deploy its source again.`,
@@ -100,7 +103,7 @@ export async function fromImage(
   }
 }
 
-/** Where the config of an earlier deployment stands: in its release, else where it had it from. */
+/** Where an earlier deployment's config is: its own release, else its `from`, else its source. */
 export async function configOf(
   { id, app, owner, release, from, source }: Deployment,
   sources: ExistingImageDeps['sources'],
@@ -110,7 +113,7 @@ export async function configOf(
   return { source: from ? null : source, from }
 }
 
-/** Its source says the config, so it must be there still. */
+/** Throws `source-gone` if the source, which holds the config, is no longer kept. */
 export async function assertSourceRetained(
   sources: Pick<Sources, 'tree'>,
   id: string,
@@ -125,7 +128,11 @@ export async function assertSourceRetained(
   })
 }
 
-/** The options of an earlier deployment under those that are given now: it is still that commit, in that region. */
+/**
+ * Overlays the given options on those of an earlier deployment. Options that are null, such as
+ * commit and region, keep their earlier value. Build options and tag always do; owner, lane, count
+ * and `over` never do.
+ */
 function over(former: Deployment | null, given: DeploymentOptions): DeploymentOptions {
   if (!former) return given
   const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))

@@ -4,7 +4,7 @@ import type { DesiredApp } from '../deploy/config/desired.ts'
 import type { StoredRelease, ReleaseStore } from '../deployments/release-store.ts'
 import { differences } from './diff.ts'
 
-/** A release as everybody may see it. */
+/** A release as the API returns it. */
 export function releaseView({ desired, ...release }: StoredRelease): Release {
   const { groups } = desired as DesiredApp
   const byGroup = <T>(value: (group: DesiredApp['groups'][number]) => T) =>
@@ -31,7 +31,7 @@ export async function findRelease(
   )
 }
 
-/** The release that a rollback goes to: `number`, else the one before the newest. */
+/** The release that a rollback deploys: `number`, else the one before the newest. */
 export async function previousRelease(
   store: Pick<ReleaseStore, 'find' | 'list'>,
   app: string,
@@ -48,14 +48,17 @@ export async function previousRelease(
   throw new Problem('release-not-found', `There is nothing to go back to: ${whose} has ${has}.`)
 }
 
-/** What changed from one release to another: image, config and env by path, and which secrets. */
+/** What changed between two releases: image, config and env by path, and which secrets. */
 export const releaseDiff = (from: Release, to: Release): ReleaseDiff => ({
   from: from.number,
   to: to.number,
   differences: differences(comparable(from), comparable(to)),
 })
 
-/** What Fly keeps for the app is not turned back with a release: which secrets are others now; null when none is. */
+/**
+ * A warning that names the secrets that changed on Fly since a release; null if none did. A
+ * rollback does not restore them, because Fly keeps them per app.
+ */
 export function changedSecrets(
   { number, secrets }: StoredRelease,
   now: SecretVersion[] | null,

@@ -4,8 +4,8 @@ import type { NewDeployment } from '../deployments/store.ts'
 import { configOf, type ExistingImageDeps, assertSourceRetained } from './existing-image.ts'
 
 /**
- * A new deployment from what an earlier one was made of: its kept source and options, or (`again`, and for one that came
- * without a source) its very image. The lane's policy is today's.
+ * A new deployment from an earlier one's kept source and options. With `again`, or if the earlier
+ * one had no source, it deploys the same image. The current lane policy applies.
  */
 export async function retryOf(
   former: Deployment,
@@ -18,6 +18,7 @@ export async function retryOf(
       'nothing-built',
       `Deployment ${id} has no image; retry it without again=true.`,
     )
+
   const options = { ...former.options, lane: null, trigger: 'retry' }
   if (!again && source) {
     await assertSourceRetained(sources, id, source.digest)

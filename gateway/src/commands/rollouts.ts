@@ -16,22 +16,28 @@ type Parts = {
   submissions: Pick<Submissions, 'look' | 'deployExisting'>
   /** Asks a deployment to stop. */
   cancel: (id: string, wish: Wish) => Promise<unknown>
-  /** Something may be taken up that had to wait. */
+  /** Makes the runner look at its queue: a waiting deployment may start now. */
   wake: () => void
   log: Logger
 }
 
 const askAgainMs = 300
 
-/** One image to many targets: each gets a deployment of its own, so many at once, until too many have failed. */
+/**
+ * Deploys one image to many targets. Each target gets its own deployment, `parallel` at a time.
+ * Stops after `stopAfter` failures.
+ */
 export class Rollouts {
   readonly #parts: Parts
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
-  /** Why targets of a rollout at work that have not begun never will. The record says it too, but has all its targets. */
+  /**
+   * Why a running rollout starts no further targets, by its id. The record has this too, but is
+   * large: it holds every target.
+   */
   readonly #stopped = new Map<string, ProblemBody>()
 
-  /** Takes up what an earlier gateway left. */
+  /** Resumes the rollouts that an earlier gateway did not finish. */
   static async start(parts: Parts): Promise<Rollouts> {
     const rollouts = new Rollouts(parts)
     for (const left of await parts.store.rollouts.unfinished()) rollouts.#begin(left)
@@ -42,7 +48,7 @@ export class Rollouts {
     this.#parts = parts
   }
 
-  /** `build`: the deployment that makes the image. Under the same key the same rollout. */
+  /** `build`: the deployment that builds the image. The same key returns the same rollout. */
   async create(
     { targets, ...asked }: NewRollout,
     build: string | null,
@@ -51,9 +57,11 @@ export class Rollouts {
     const { store, submissions } = this.#parts
     const made = await store.rollouts.findByIdempotencyKey(request)
     if (made) return this.#shown(made)
+
     const { source } = asked
     if (source && (!('release' in source) || source.app !== undefined))
       await submissions.look(source, targets[0]!)
+
     const id = randomUUIDv7()
     const wish = {
       id,
@@ -75,13 +83,13 @@ export class Rollouts {
     return { rollouts: rollouts.map(summaryOf), next }
   }
 
-  /** What has not begun never will; what has is asked to stop, as by its own cancel. One that has ended stays as it is. */
+  /** Starts no further targets, and cancels those that have begun. Does nothing after the end. */
   async cancel(id: string, wish: Wish): Promise<Rollout> {
     const { build, targets, endedAt } = await this.#kept(id)
     if (endedAt === null) {
       await this.#stopRest(id, cancelled(wish).body())
       for (const made of [build, ...targets.map(({ deployment }) => deployment)]) {
-        await nextTurn() // the records answer at once
+        await nextTurn() // reads of the store are synchronous: let other work run between them
         if (made !== null) await this.#callBack(made, wish)
       }
     }
@@ -98,7 +106,8 @@ export class Rollouts {
     const log = this.#parts.log.child({ rolloutId: kept.id })
     const work = this.#run(kept).catch(async (err: unknown) => {
       log.error({ err }, 'rollout lost its runner')
-      await this.#parts.store.rollouts.made(kept.id).catch(() => {}) // else others might wait for it
+      // Without this, other deployments might wait for the rollout.
+      await this.#parts.store.rollouts.made(kept.id).catch(() => {})
     })
     const tracked = work.finally(() => {
       this.#running.delete(tracked)
@@ -107,7 +116,7 @@ export class Rollouts {
     this.#running.add(tracked)
   }
 
-  /** Every step looks first, so that a rollout that is taken up again makes nothing twice. */
+  /** Each step checks the store first, so that a resumed rollout makes nothing twice. */
   async #run({
     id,
     build,
@@ -120,18 +129,21 @@ export class Rollouts {
   }: StoredRollout): Promise<void> {
     const { store, submissions } = this.#parts
     const stopped = () => problem ?? this.#stopped.get(id)
+
     const built = build === null ? null : await this.#ended(build)
     if (built && isFinal(built.state) && built.state !== 'built')
       await this.#stopRest(id, notBuilt(built).body())
+
     let failures = 0
     const queue = targets.values()
     const work = async () => {
       for (const { deployment, ...target } of queue) {
-        await nextTurn() // the records answer at once
+        await nextTurn() // reads of the store are synchronous: let other work run between them
+
         let why = refused[deployment] ?? null
         if (!why && !(await store.find(deployment))) {
           if (this.#stop.signal.aborted || stopped()) continue
-          if (!(await this.#begun(id))) continue // it goes on at the next start
+          if (!(await this.#begun(id))) continue // the next start resumes the rollout
           why = await submissions
             .deployExisting(source ?? { deployment: build! }, { ...target, id: deployment })
             .then(
@@ -141,14 +153,15 @@ export class Rollouts {
           await store.rollouts.made(id)
           this.#parts.wake()
           if (why) await store.rollouts.refuse(id, deployment, why)
-          const late = stopped() // while it was being made
+          const late = stopped() // the rollout stopped while this deployment was being made
           if (late) await this.#callBack(deployment, ownWish(late.detail))
         }
+
         const failed = why !== null || isFailure(await this.#ended(deployment))
         if (failed && ++failures === stopAfter) {
           const detail = `Not begun: ${failures} of ${targets.length} targets failed, after which the rollout stops.`
           await this.#stopRest(id, new Problem('cancelled', detail).body())
-          // What waits in the queue still has not begun either; what is at work goes on.
+          // Also cancel deployments that still wait in the queue. Running ones continue.
           for (const { deployment: other } of targets) {
             await nextTurn()
             if ((await store.find(other))?.state === 'pending')
@@ -157,17 +170,18 @@ export class Rollouts {
         }
       }
     }
+
     await Promise.all(Array.from({ length: parallel }, work))
     if (!this.#stop.signal.aborted) await store.rollouts.end(id)
   }
 
-  /** The first reason stays. */
+  /** Later calls do not change the reason. */
   async #stopRest(id: string, why: ProblemBody): Promise<void> {
     if (!this.#stopped.has(id)) this.#stopped.set(id, why)
     await this.#parts.store.rollouts.stop(id, why)
   }
 
-  /** Waits until a deployment of it may be made; false when the gateway stops before. */
+  /** Waits until the rollout may make a deployment. False: the gateway stops before that. */
   async #begun(id: string): Promise<boolean> {
     while (!this.#stop.signal.aborted) {
       if (await this.#parts.store.rollouts.begin(id)) return true
@@ -176,14 +190,17 @@ export class Rollouts {
     return false
   }
 
-  /** If it was made; one that is at machines goes its way, unless the wish is to abort. */
+  /**
+   * Cancels a deployment. Ignores Problems: the deployment may not exist, or, without `abort`, may
+   * already change machines.
+   */
   async #callBack(deployment: string, wish: Wish): Promise<void> {
     await this.#parts.cancel(deployment, wish).catch((error: unknown) => {
       if (!(error instanceof Problem)) throw error
     })
   }
 
-  /** The deployment at its end, or as it stands when the gateway stops. */
+  /** Waits for the deployment to end, or for the gateway to stop, and returns its record. */
   async #ended(id: string): Promise<Deployment> {
     return (await untilEnd(this.#parts.store, id, this.#stop.signal))!
   }
@@ -203,12 +220,13 @@ export class Rollouts {
         problem: made?.problem ?? refused[id] ?? (made ? null : kept.problem),
       })
     }
+
     const counts: Rollout['counts'] = {}
     for (const { state } of targets) counts[state] = (counts[state] ?? 0) + 1
     return { ...kept, counts, targets }
   }
 
-  /** Deployments that have begun go their way; what has not waits for the next start. */
+  /** Leaves running deployments alone. The next start resumes the rollouts. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     await Promise.all(this.#running)

@@ -12,9 +12,9 @@ import type { Vault } from '../secrets/vault.ts'
 type Parts = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
   vault: Vault
-  /** Throws the Problem that says why nothing is built now. */
+  /** Throws a Problem if the gateway accepts no builds now. */
   assertAccepting: () => void
-  /** Something waits to be taken up. */
+  /** Makes the runner look at its queue. */
   wake: () => void
 }
 type Asked = Omit<NewDeployment, 'id' | 'secrets'> & {
@@ -23,10 +23,13 @@ type Asked = Omit<NewDeployment, 'id' | 'secrets'> & {
 }
 type Given = Pick<NewDeployment, 'asked' | 'idempotencyKey'> & { id?: string }
 
-/** For questions to the registry that somebody waits for. */
+/** Limit for calls to the registry while an HTTP caller waits. */
 const askMs = 60_000
 
-/** The ways in which a deployment comes to be. What its key has made before is answered before anything is looked at. */
+/**
+ * Creates deployments. If the idempotency key has already made one, returns that one before any
+ * other check.
+ */
 export class Submissions {
   readonly #parts: Parts
 
@@ -42,7 +45,7 @@ export class Submissions {
     return deployment
   }
 
-  /** A new deployment of something that exists already. */
+  /** Creates a deployment of an existing image, release or deployment. */
   async deployExisting(
     source: ImageSource,
     { app, options, ...given }: RolloutTarget & Given,
@@ -51,12 +54,12 @@ export class Submissions {
     return made ?? this.submit({ app, ...(await this.look(source, { app, options })), ...given })
   }
 
-  /** What is wrong with such a source, said as a Problem. */
+  /** Resolves such a source. Throws a Problem if it cannot be deployed. */
   look(source: ImageSource, target: RolloutTarget): ReturnType<typeof fromImage> {
     return fromImage(target, source, this.#parts, AbortSignal.timeout(askMs))
   }
 
-  /** A new deployment from what an earlier one was made of; `again`: of its very image. */
+  /** Creates a deployment from an earlier one's source; with `again`, from its image. */
   async retry(
     id: string,
     { again, idempotencyKey }: { again: boolean; idempotencyKey: string | null },

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from '../log.ts'
 
-/** Names each request, and tells the operator's log how it ended. Never the query, never a header. */
+/** Gives each request an id, and logs how it ended. Never logs the query or a header. */
 export function accessLog(log: Logger, stopping: AbortSignal) {
   return (
     { method, url = '', socket, headers }: IncomingMessage,
@@ -13,8 +13,10 @@ export function accessLog(log: Logger, stopping: AbortSignal) {
     const requestId = randomUUID()
     const begun = { at: performance.now(), read: socket.bytesRead, written: socket.bytesWritten }
     response.setHeader('X-Request-Id', requestId)
-    // Behind an upgrade that was not taken Node's parser may have lost something.
+
+    // After an upgrade that was not taken, Node's parser may have lost bytes.
     if (stopping.aborted || headers.upgrade !== undefined) response.setHeader('Connection', 'close')
+
     response.once('close', () =>
       log.info(
         {

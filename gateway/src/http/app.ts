@@ -41,12 +41,12 @@ export type HttpParts = AppParts &
       DeploymentStore,
       'find' | 'list' | 'eventsAfter' | 'changed' | 'releases' | 'refuseBusyLane'
     >
-    /** The intake: resolves when the body is a whole, checked source on disk. Reads no further after it has refused. */
+    /** The intake: resolves when the checked source is on disk. Stops reading after a refusal. */
     receive(
       body: Readable,
       more: { contentDigest?: string; signal: AbortSignal },
     ): Promise<SourceFacts>
-    /** Makes the record; from then on the deployment goes its way, whoever listens. */
+    /** Creates the record. From then on the deployment runs, whether or not the caller stays. */
     submit(asked: {
       app: string
       options: DeploymentOptions
@@ -56,39 +56,40 @@ export type HttpParts = AppParts &
     }): Promise<Deployment>
     secrets: SecretCommands
     settings: Settings
-    /** A new deployment from what an earlier one was made of. */
+    /** Creates a deployment from an earlier one's source or image. */
     retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
-    /** Stops a deployment; what it answers may still be on its way to `cancelled`. */
+    /** Cancels a deployment. The returned record may not be `cancelled` yet. */
     cancel(id: string, request: Omit<CancelRequest, 'at'>): Promise<Deployment>
     /**
-     * Throws the Problem that says why no source is taken now. Else room is kept for what is announced and has not
-     * arrived, until what is returned is disposed.
+     * Throws a Problem if the gateway accepts no source now. Otherwise reserves disk space for the
+     * announced bytes that have not arrived, until the caller disposes the result.
      */
     assertAccepting(upload: {
       announcedBytes: number
       arrivedBytes: () => number
     }): Disposable | void
     readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
-    /** None: everything is allowed. */
+    /** If empty, every caller is allowed. */
     tokens: readonly string[]
     log: Logger
-    /** Fires when the gateway begins to stop: uploads are refused, followers are sent away to come back. */
+    /** Fires when the gateway begins to stop: it refuses uploads and disconnects log readers. */
     stopping: AbortSignal
     maxUploadBytes: number
-    /** A line without news for this long gets a sign of life; a reader that took nothing meanwhile is sent away. 15 s. */
+    /** Idle time before a log reader gets a heartbeat; a stuck one is disconnected. 15 s. */
     heartbeatMs?: number
-    /** Time for a small body, and for all of a form outside its file. 10 s. */
+    /** Time for a small body, and for the part of a form outside its file. 10 s. */
     bodyMs?: number
   }
 
-/** Every address of the gateway but the events of a deployment, which `listen` adds. */
+/** Every route of the gateway except the events of a deployment, which `listen` adds. */
 export function httpApp(parts: HttpParts, authorize: Authorize): Express {
   const { log, stopping } = parts
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple')
 
   app.use(accessLog(log, stopping))
   app.use((_request, response, next) => {
-    // Also what curl prints in a CI job.
+    // Makes every answer safe to print: curl may print it in a CI job, which obeys commands in
+    // output.
     response.json = (body) => response.type('json').send(visibleJson(body))
     next()
   })

@@ -3,27 +3,30 @@ import type { IncomingMessage } from 'node:http'
 import { Problem } from '#api/problem.ts'
 import { isLoopbackHost } from './loopback-host.ts'
 
-/** Throws when a request may not pass. */
+/** Throws if a request is not authorized. */
 export type Authorize = (request: IncomingMessage) => void
 
-/** Who may pass: throws when a request brings none of the tokens. A missing and a wrong token get the same answer. */
+/** Throws if a request has none of the tokens. A missing and a wrong token get the same answer. */
 export function authorizer(tokens: readonly string[]): Authorize {
   const known = tokens.map(digest)
   return ({ headers, headersDistinct }) => {
     const hosts = headersDistinct['host'] ?? []
     if (hosts.length > 1)
       throw new Problem('request-invalid', 'The request names two hosts; send one Host header.')
-    // The host of an address that was given whole is in `headers` alone.
+    // If the request line has an absolute URL, `checkForm` puts its host in `headers` only.
     if (known.length === 0) for (const host of [...hosts, headers.host]) refuseOtherHost(host)
-    // Without tokens the gateway serves loopback, which any web page open on this machine can reach too.
+
+    // Without tokens the gateway serves loopback. Any web page open on this machine can reach that
+    // too.
     if (
       headers.origin !== undefined &&
       URL.parse(headers.origin)?.host !== headers.host?.toLowerCase()
     )
       throw new Problem('unauthorized', 'This gateway takes no calls from other web pages.')
+
     if (known.length === 0) return
     const given = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')
-    // Every token is compared, whatever the others gave: time tells nothing.
+    // Compare every token, also after a match, so that the time reveals nothing.
     if (known.filter((token) => timingSafeEqual(token, given)).length === 0)
       throw new Problem(
         'unauthorized',
@@ -32,7 +35,7 @@ export function authorizer(tokens: readonly string[]): Authorize {
   }
 }
 
-/** A page whose name was pointed at loopback after it was loaded (DNS rebinding) still says its own name here. */
+/** Refuses DNS rebinding: a page whose name resolves to loopback still sends that name as host. */
 function refuseOtherHost(host: string | undefined): void {
   if (isLoopbackHost(host)) return
   const asked =

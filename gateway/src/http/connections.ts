@@ -2,11 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 export type ConnectionLimits = {
-  /** Open connections that have brought no valid token yet; one more, and the oldest of them is cut. */
+  /** Open connections without a valid token so far. One more cuts the oldest of them. */
   strangers: number
-  /** Requests that wait on one connection while an earlier one is answered; one more, and it is cut. */
+  /** Requests that wait on one connection behind an earlier one. One more cuts the connection. */
   waiting: number
-  /** Milliseconds for which the rest of a body is discarded after its request was answered. */
+  /** Milliseconds for which the gateway discards the rest of a body after its answer. */
   drainMs: number
   /** Milliseconds that a caller may take to read an answer. */
   answerMs: number
@@ -20,7 +20,7 @@ export const defaultConnectionLimits: ConnectionLimits = {
 
 type Connection = { answering: ServerResponse | null; waiting: (() => void)[] }
 
-/** Limits what one caller may hold: connections without a token, requests at once, and time for its answers. */
+/** Limits callers: connections without a token, waiting requests, and time to read an answer. */
 export class Connections {
   readonly #limits: ConnectionLimits
   readonly #open = new WeakMap<Socket, Connection>()
@@ -32,7 +32,7 @@ export class Connections {
   }
 
   accept(socket: Socket): void {
-    if (this.#open.has(socket)) return // an upgrade that was not taken begins again as plain HTTP
+    if (this.#open.has(socket)) return // `Upgrades.putBack` emits a connection again, as plain HTTP
     this.#open.set(socket, { answering: null, waiting: [] })
     this.#strangers.add(socket)
     socket.once('close', () => this.#strangers.delete(socket))
@@ -40,7 +40,7 @@ export class Connections {
     if (this.#strangers.size > this.#limits.strangers) oldest!.destroy()
   }
 
-  /** Call it when a request of this connection was authorised: it is no longer a stranger's. */
+  /** Call it after a request is authorized: the connection is then no stranger. */
   trust(socket: Socket): void {
     this.#strangers.delete(socket)
   }
@@ -53,7 +53,7 @@ export class Connections {
     return this.#open.get(socket)?.answering?.headersSent ?? false
   }
 
-  /** Discards what still comes for `drainMs`, so that the caller reads its answer; then cuts the connection. */
+  /** Discards input for `drainMs`, so that the caller can read its answer, then cuts. */
   cutSoon(socket: Socket): void {
     const cut = setTimeout(() => socket.destroy(), this.#limits.drainMs)
     socket.once('close', () => clearTimeout(cut))
@@ -62,16 +62,19 @@ export class Connections {
   }
 
   /**
-   * Answers a request when those before it on the same connection are answered. A caller that sends many at once thus
-   * takes turns with the others.
+   * Answers the requests of one connection one after the other. A caller that sends many at once
+   * takes turns with other callers.
    */
   serialize(request: IncomingMessage, response: ServerResponse, answer: () => void): void {
     const { socket } = request
-    // A socket error of one caller must not end the process. Code that reads or writes there learns of it by itself.
+    // A socket error of one caller must not end the process. Code that reads or writes there gets
+    // its own error.
     request.on('error', ignore)
     response.on('error', ignore)
+
     const connection = this.#open.get(socket)
     if (!connection) return answer()
+
     const begin = () => {
       if (socket.destroyed) return
       connection.answering = response
@@ -83,21 +86,23 @@ export class Connections {
       this.#limitAnswer(request, response)
       answer()
     }
+
     if (!connection.answering && connection.waiting.length === 0) begin()
     else if (connection.waiting.length < this.#limits.waiting) connection.waiting.push(begin)
     else socket.destroy()
   }
 
-  /** Cuts a caller that does not read an answer of known length, or that goes on sending a body after its answer. */
+  /** Cuts a caller that does not read a sized answer, or keeps sending a body after it. */
   #limitAnswer(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request
     const { drainMs, answerMs } = this.#limits
     let timer: NodeJS.Timeout | undefined
     response.once('prefinish', () => {
-      // A log has a watch of its own, which allows slow readers.
+      // Streamed logs have their own check, which allows slow readers.
       if (!response.destroyed && response.hasHeader('Content-Length'))
         timer = setTimeout(() => socket.destroy(), answerMs)
     })
+
     response.once('close', () => {
       clearTimeout(timer)
       if (request.complete || socket.destroyed) return

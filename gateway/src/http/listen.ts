@@ -16,12 +16,12 @@ import { isWebSocket, Upgrades } from './upgrades.ts'
 export type Listening = { url: string; port: number; [Symbol.asyncDispose](): Promise<void> }
 type Options = { host: string; port: number; graceMs?: number; limits?: Partial<ConnectionLimits> }
 
-/** Of the files that the process may open, some are kept for its own work. */
+/** How many of the process's file descriptors to keep for its own work. */
 const ownFiles = 512
 
 /**
- * The gateway on its address (port 0: any free one). Disposing takes no new connection, lets answers under way end for
- * `graceMs`, then cuts the rest; fire `parts.stopping` first.
+ * Serves the gateway on an address (port 0: any free port). Disposing accepts no new connection,
+ * waits `graceMs` for answers in progress, then cuts the rest. Fire `parts.stopping` first.
  */
 export async function listen(parts: HttpParts, options: Options): Promise<Listening> {
   const { host, port, graceMs = 5000 } = options
@@ -51,7 +51,8 @@ export async function listen(parts: HttpParts, options: Options): Promise<Listen
 
   const server = createServer({
     headersTimeout: 10_000,
-    // No limit on a whole request: uploads are long. The intake watches that bytes keep coming.
+    // A whole request has no limit, because uploads are long. The intake checks that bytes keep
+    // coming.
     requestTimeout: 0,
     connectionsCheckingInterval: 2000,
     keepAliveTimeout: 5000,
@@ -59,18 +60,18 @@ export async function listen(parts: HttpParts, options: Options): Promise<Listen
     maxHeaderSize: 16_384,
     shouldUpgradeCallback: upgrades.take,
   })
-  server.maxHeadersCount = 0 // `checkForm` refuses what is too many
+  server.maxHeadersCount = 0 // `checkForm` refuses too many headers
   server.maxConnections = maxConnections
   server.on('connection', (socket: Socket) => connections.accept(socket))
   server.on('request', answer)
-  server.on('checkContinue', answer) // the body is asked for by `receiveSource`, when nothing else can be wrong
-  server.on('checkExpectation', answer) // what else is expected may be left unheard (RFC 9110, 10.1.1)
+  server.on('checkContinue', answer) // `askForBody` sends 100 Continue after the other checks
+  server.on('checkExpectation', answer) // a server may ignore other expectations (RFC 9110, 10.1.1)
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     const destroy = () => socket.destroy()
     socket.on('error', destroy)
     const putBack = (keepHeader: boolean) => {
       upgrades.putBack(server, { request, socket, head }, keepHeader)
-      if (!socket.destroyed) socket.off('error', destroy) // the server listens again
+      if (!socket.destroyed) socket.off('error', destroy) // the server adds its own error listener
     }
     if (!isWebSocket(request) || !isForEvents(request)) putBack(false)
     else sockets.take({ request, socket, head }, () => putBack(true))
@@ -102,7 +103,10 @@ export async function listen(parts: HttpParts, options: Options): Promise<Listen
   }
 }
 
-/** `CONNECT`: the gateway is no proxy. Node gives the bare connection, or what stands for it while a body still comes. */
+/**
+ * Refuses `CONNECT`: the gateway is no proxy. `line` is the bare connection, or a stand-in while a
+ * body is still arriving.
+ */
 function refuseTunnel({ socket }: IncomingMessage, line: Duplex, connections: Connections): void {
   line.on('error', () => socket.destroy())
   socket.on('error', () => socket.destroy())

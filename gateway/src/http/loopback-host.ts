@@ -1,8 +1,9 @@
 import { isIPv4 } from 'node:net'
 
 /**
- * Whether a `Host` names this machine: 127.0.0.0/8, `[::1]`, `localhost` or a name under it (RFC 6761), with any port.
- * Any other name may be pointed at 127.0.0.1 by its owner, whose web page could then call the gateway as its own server.
+ * Whether a `Host` names this machine: 127.0.0.0/8, `[::1]`, `localhost` or a name under it (RFC
+ * 6761), with any port. The owner of any other name can point it at 127.0.0.1; the owner's web page
+ * could then call the gateway as its own server.
  */
 export function isLoopbackHost(host: string | undefined): boolean {
   const [, name] = /^(\[::1\]|[a-z0-9.-]+)(?::\d{0,5})?$/i.exec(host ?? '') ?? []

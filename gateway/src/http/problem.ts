@@ -8,8 +8,9 @@ const retryAfterSeconds = 5
 const drainMs = 3000
 
 /**
- * The one place that speaks RFC 9457. A sender that is still uploading reads the answer and not a broken line: what it
- * sends meanwhile is thrown away, for a short while, before the line is cut.
+ * Answers with a Problem as RFC 9457 (`application/problem+json`). If the caller is still
+ * uploading, discards its bytes for up to `drainMs` before closing, so that the caller reads the
+ * answer instead of a broken connection.
  */
 export async function sendProblem(
   request: IncomingMessage,
@@ -20,7 +21,7 @@ export async function sendProblem(
   try {
     await send(request, response, error, log)
   } catch (err) {
-    log.error({ err }, 'problem could not be sent') // nobody waits for this promise
+    log.error({ err }, 'problem could not be sent') // callers do not await this function
     response.destroy()
   }
 }
@@ -63,7 +64,7 @@ async function send(
   response.end()
 }
 
-/** What Express could not read is the sender's; everything else is as it is. */
+/** Turns a 400 from Express into `request-invalid`, and any other error into its Problem. */
 function foreseen(error: unknown): Problem {
   const isOurs = error instanceof Problem || !(error instanceof Error)
   const unreadable = !isOurs && 'status' in error && error.status === 400

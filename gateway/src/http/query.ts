@@ -1,11 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '#api/problem.ts'
 
-/** A request's query. */
 export const queryOf = ({ url = '' }: Pick<IncomingMessage, 'url'>) =>
   new URL(url, 'http://gateway').searchParams
 
-/** The query of a call that knows these words and takes nothing else, neither there nor in a body. */
+/** The query of a call that accepts only these names and no body. Throws for anything else. */
 export function knownQuery(
   request: Pick<IncomingMessage, 'url' | 'headers'>,
   ...known: string[]
@@ -37,7 +36,7 @@ export function wholeNumber(name: string, value: string): number {
   return Number(value)
 }
 
-/** Which page of a list is asked for. A cursor is the number of the last that was shown, or as `cursor` says. */
+/** Reads which page of a list is requested. `cursor`: the pattern of a cursor. */
 export function pageQuery(
   query: URLSearchParams,
   cursor = /^\d{1,15}$/,

@@ -9,17 +9,18 @@ const statuses: Record<string, string> = {
 }
 
 /**
- * Answers what Node's parser could not read, and closes. Node by itself cuts the connection at once: a caller that still
- * sends then sees a reset instead of the answer.
+ * Answers a request that Node's parser could not read, then closes the connection. Node alone would
+ * cut it at once: a caller that still sends would see a reset instead of the answer.
  */
 export function answerUnreadable(
   error: NodeJS.ErrnoException,
   socket: Socket,
   connections: Connections,
 ): void {
-  if (socket.writableEnded) return // nothing behind it is readable either
+  if (socket.writableEnded) return // already answered; later input is unreadable too
   if (!socket.writable) return void socket.destroy()
-  socket.end(connections.hasBegunAnswer(socket) ? '' : answerTo(error)) // after what is written of the answer begun
+  // If an answer has begun, only end it.
+  socket.end(connections.hasBegunAnswer(socket) ? '' : answerTo(error))
   connections.cutSoon(socket)
 }
 

@@ -2,19 +2,20 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Connections } from './connections.ts'
 
-/** What Node hands out: the bare connection, and what came behind the request. */
+/** What Node hands over: the bare connection, and the bytes after the request. */
 export type Upgrade = { request: IncomingMessage; socket: Socket; head: Buffer }
 
 /**
- * What becomes of `Upgrade`. Only the log's WebSocket is taken; everything else, as the h2c that curl and Java offer, is
- * served as plain HTTP/1.1 (RFC 9110, 7.8).
+ * Decides about `Upgrade`. The gateway takes only the log's WebSocket. It serves any other request,
+ * such as the h2c that curl and Java offer, as plain HTTP/1.1 (RFC 9110, 7.8).
  *
- * Node's parser stops after a request with `Upgrade`, whether it is taken or not, and loses what came with it. So each
- * such request without a body is taken from Node, and put back without that header when it is none of ours.
+ * Node's parser stops after a request with `Upgrade`, taken or not, and loses the bytes after it.
+ * So the gateway takes each such request without a body, and puts it back without the header if it
+ * is not for the log.
  */
 export class Upgrades {
   readonly #connections: Connections
-  /** Those whose handshake was put back with its header. */
+  /** Sockets whose refused handshake was put back with its header. */
   readonly #refused = new WeakSet<Socket>()
 
   constructor(connections: Connections) {
@@ -22,8 +23,8 @@ export class Upgrades {
   }
 
   /**
-   * Whether Node hands out the connection: never while an earlier answer is under way, never with a body (Node hands it
-   * out unread), and not behind a handshake that was refused.
+   * Whether Node hands over the connection. Not while an earlier answer is in progress, not with a
+   * body (Node hands it over unread), and not after a refused handshake.
    */
   readonly take = (request: IncomingMessage): boolean => {
     const { socket, httpVersion, headers } = request
@@ -37,7 +38,7 @@ export class Upgrades {
     )
   }
 
-  /** Lets the server read a request again, as plain HTTP; with the header `Upgrade` where it is refused for that. */
+  /** Lets the server read a request as plain HTTP. A refused handshake keeps `Upgrade`. */
   putBack(server: Server, { request, socket, head }: Upgrade, keepHeader: boolean): void {
     if (socket.destroyed) return
     if (keepHeader) this.#refused.add(socket)

@@ -1,15 +1,19 @@
 import type { NewEvent } from '#api/event.ts'
 
-/** Bytes of output that are kept: the beginning of each step, of all steps together, and the end of a step that says more. */
+/**
+ * How many bytes of output a log keeps: `stepBytes` from the start of each step, `allBytes` for all
+ * steps together, and `tailBytes` from the end of a step with more output.
+ */
 export type LogLimits = { stepBytes: number; allBytes: number; tailBytes: number }
 type LogEvent = NewEvent & { type: 'log' }
-/** About what an event takes that says how much is missing. */
+/** Approximate size of an event that says how much is missing. */
 const gapBytes = 100
 
 /**
- * Keeps a log within its limits. Output beyond them waits, and when more comes than the tail may hold, the oldest of it
- * goes; what is left is given at times and at the step's end, after an event that says how much is missing there. All
- * that is not output passes; of what is said to be missing, each event counts like a line of output.
+ * Keeps a log within its limits. Holds output beyond them in a tail, and drops the oldest lines
+ * when the tail is full. Returns the tail from `give` and at the step's end, after a `dropped`
+ * event that says how much is missing. Passes on all other events. A `dropped` event from outside
+ * counts as output, with `gapBytes`.
  */
 export class LogLimit {
   readonly #limits: LogLimits
@@ -20,32 +24,35 @@ export class LogLimit {
     this.#limits = limits
   }
 
-  /** What goes to the log now. */
+  /** Takes an event and returns the events to write now. */
   take(event: NewEvent): NewEvent[] {
     if (event.type === 'step' && event.status !== 'started') {
       const tail = this.#steps.get(event.step)?.give() ?? []
       this.#steps.delete(event.step)
       return [...tail, event]
     }
+
     if (event.type !== 'log' && event.type !== 'dropped') return [event]
     const tail = this.#steps.get(event.step) ?? new Tail(event.step, this.#limits.tailBytes)
     this.#steps.set(event.step, tail)
+
     const sizeBytes = event.type === 'log' ? Buffer.byteLength(event.text) + 1 : gapBytes
     const fits =
       tail.keptBytes + sizeBytes <= this.#limits.stepBytes &&
       this.#allBytes + sizeBytes <= this.#limits.allBytes
     if (!fits || tail.begun) return event.type === 'log' ? tail.hold(event) : tail.skip(event)
+
     tail.keptBytes += sizeBytes
     this.#allBytes += sizeBytes
     return [event]
   }
 
-  /** Whether something waits. */
+  /** Whether a tail holds lines. */
   get holds(): boolean {
     return [...this.#steps.values()].some(({ holds }) => holds)
   }
 
-  /** What waits, in order. */
+  /** Returns and empties all tails, step by step. */
   give(): NewEvent[] {
     return [...this.#steps.values()].flatMap((tail) => tail.give())
   }
@@ -54,12 +61,12 @@ export class LogLimit {
 /** The end of one step's output. */
 class Tail {
   keptBytes = 0
-  /** Whether the step has said more than is kept whole. */
+  /** Whether the step's output has exceeded a limit. */
   begun = false
   readonly #step: string | null
   readonly #limitBytes: number
   #held: LogEvent[] = []
-  /** How many of them, from the first, are dropped; they go when they are half of all. */
+  /** Dropped lines at the start of `#held`. They are removed when more than half are dropped. */
   #gone = 0
   #heldBytes = 0
   #dropped = { lines: 0, bytes: 0 }
@@ -79,12 +86,14 @@ class Tail {
       this.#held.push({ ...event, text })
       this.#heldBytes += Buffer.byteLength(text) + 1
     }
+
     for (; this.#heldBytes > this.#limitBytes && this.#gone < this.#held.length - 1; this.#gone++) {
       const sizeBytes = Buffer.byteLength(this.#held[this.#gone]!.text) + 1
       this.#heldBytes -= sizeBytes
       this.#dropped.bytes += sizeBytes
       this.#dropped.lines++
     }
+
     if (this.#gone * 2 > this.#held.length) {
       this.#held.splice(0, this.#gone)
       this.#gone = 0
@@ -92,7 +101,7 @@ class Tail {
     return []
   }
 
-  /** Something is missing here already. Where lines wait, those before it go too: the end is what counts. */
+  /** Adds output that is already missing, and drops the lines before it: the tail is the end. */
   skip(missing: { lines: number; bytes: number }): [] {
     this.begun = true
     this.#dropped.lines += missing.lines + this.#held.length - this.#gone
@@ -103,7 +112,7 @@ class Tail {
     return []
   }
 
-  /** What is held; lines of one stream that follow each other as one event. */
+  /** Returns and empties the tail. Consecutive lines of one stream become one event. */
   give(): NewEvent[] {
     const events: NewEvent[] =
       this.#dropped.lines > 0 ? [{ type: 'dropped', step: this.#step, ...this.#dropped }] : []

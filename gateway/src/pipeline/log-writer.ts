@@ -9,7 +9,7 @@ const gatherMs = 100
 const gatherBytes = 64 * 1024
 const lastLinesKept = 20
 const maxLastLineLetters = 1000
-/** How often a step that has said too much shows that it is alive. */
+/** How often a step beyond its limits writes its tail, to show that it is alive. */
 const showTailsMs = 20_000
 const gap: NewEvent = {
   type: 'gap',
@@ -17,11 +17,14 @@ const gap: NewEvent = {
 }
 const noLimits: LogLimits = { stepBytes: Infinity, allBytes: Infinity, tailBytes: 0 }
 
-/** Gathers what a deployment tells, takes secrets out of it, and appends it in batches: one transaction for many lines. */
+/**
+ * Collects a deployment's events, redacts secrets, and appends the events in batches: one
+ * transaction for many lines.
+ */
 export class LogWriter {
   readonly #append: (events: NewEvent[]) => Promise<boolean>
   readonly #failed: (error: unknown) => void
-  /** What could not be written goes with what comes next; if that fails too, a gap stands for both. */
+  /** Events whose write failed. The next batch retries them; if it fails, `gap` replaces both. */
   #unwritten: NewEvent[] = []
   #redactor: Redactor
   #waitingBytes = 0
@@ -29,10 +32,10 @@ export class LogWriter {
   #timer: NodeJS.Timeout | undefined
   #tailTimer: NodeJS.Timeout | undefined
   #last = Promise.resolve()
-  /** Of each step, by its id while it runs, by its name when it has failed: its last lines, as readers see them. */
+  /** Each step's last lines, redacted. Key: the step's id while it runs, its name after failure. */
   readonly #lastLines = new Map<string, string[]>()
 
-  /** `secrets` are never written, in no form. `failed` is told when the log can no longer be written. */
+  /** Never writes `secrets`, in any encoding. Calls `failed` when writes start to fail. */
   constructor(
     store: Pick<DeploymentStore, 'append'>,
     holder: { id: string; epoch: number },
@@ -46,7 +49,7 @@ export class LogWriter {
     this.#redactor = new Redactor(secrets)
   }
 
-  /** From now on these are taken out; call it before anything could tell them. */
+  /** Redacts these secrets from now on. Call it before an event may hold one. */
   hide(secrets: Iterable<string | Uint8Array>): void {
     void this.#write({ all: true, tails: true })
     this.#redactor = new Redactor(secrets)
@@ -60,25 +63,28 @@ export class LogWriter {
     if (event.type === 'log') crashPoint('log-waiting')
   }
 
-  /** Resolves when all that was told so far is in the log; never fails: a log that cannot be written must not end the work. */
+  /**
+   * Resolves when all events so far are in the log, or after two retries. Never rejects: a log that
+   * cannot be written must not end the deployment.
+   */
   async flush(): Promise<void> {
     await this.#write({ all: true, tails: true })
     for (let tries = 0; this.#unwritten.length > 0 && tries < 2; tries++) await this.#write({})
   }
 
-  /** As it may stand in the record. */
+  /** A copy without secrets, for the record. */
   redacted<T>(value: T): T {
     return this.#redactor.hide(value)
   }
 
-  /** The same for a problem, with the last lines of the step that failed. */
+  /** A problem without secrets, with the last lines of the step that failed. */
   redactedProblem(body: ProblemBody): ProblemBody {
     const shown = this.#redactor.hide(body)
     const lastLines = this.#lastLines.get(String(shown['step']))
     return { ...shown, ...(lastLines && { lastLines }) }
   }
 
-  /** `all`: also what may yet turn out to begin a secret. `tails`: also what waits because it is beyond the limits. */
+  /** `all`: also text that may begin a secret. `tails`: also the tails of steps beyond limits. */
   #write({ all = false, tails = false }): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -86,6 +92,7 @@ export class LogWriter {
     const emitted = this.#redactor.give(all)
     for (const event of emitted) this.#remember(event)
     const events = emitted.flatMap((event) => this.#limit.take(event))
+
     if (tails) for (const event of this.#limit.give()) events.push(event)
     if (this.#limit.holds)
       this.#tailTimer ??= setTimeout(() => void this.#write({ tails: true }), showTailsMs)
@@ -93,6 +100,7 @@ export class LogWriter {
       clearTimeout(this.#tailTimer)
       this.#tailTimer = undefined
     }
+
     return (this.#last = this.#last.then(() => this.#store(events)))
   }
 
@@ -116,6 +124,7 @@ export class LogWriter {
         [...(this.#lastLines.get(event.step) ?? []), ...fresh].slice(-lastLinesKept),
       )
     }
+
     if (event.type !== 'step' || event.status === 'started') return
     const lines = this.#lastLines.get(event.step)
     this.#lastLines.delete(event.step)

@@ -39,23 +39,23 @@ type StepDeps = BuildDeps & {
 }
 type Settings = BuildSettings & {
   planner: () => Promise<Planner>
-  /** Resolves when build steps are proven to be walled in; else throws. */
+  /** Throws unless the isolation of build steps is proven. */
   assertIsolated: (signal: AbortSignal) => Promise<void>
   region: string
-  /** Where plans are kept. */
+  /** Folder of the plan cache. */
   plansDir: string
-  /** Where the planner looks up versions. */
+  /** The network in which the planner looks up versions; null: none. */
   lookups: LookupNetwork | null
-  /** What becomes of public addresses that are found after a deploy. */
+  /** What to do with public addresses that an app has after a deploy. */
   publicIps: 'report' | 'release'
 }
 
 const releasesAtOnce = 20
-/** A release that would have to name more of them names none. */
+/** A release with more secrets than this records none. */
 const maxSecrets = 5000
 const unlessTooMany = (secrets: SecretVersion[]) => (secrets.length <= maxSecrets ? secrets : null)
 
-/** The steps of a deployment, done by the rooms below. */
+/** Makes the steps of a deployment from the modules below. */
 export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSource> {
   const { vault, sources, buildkit, fly, deployer, store } = deps
   const { region, lookups } = settings
@@ -67,7 +67,8 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
 
     async analyze(deployment, tree, secrets, emit, signal) {
       const { id, number, app, options } = deployment
-      const desired = desiredOf(deployment, tree) // what is wrong with fly.toml is said before the build, not after
+      const desired = desiredOf(deployment, tree) // reports a wrong fly.toml before the build
+
       await checkPlatforms(buildkit, options, signal)
       await deployer.preflight({
         id,
@@ -78,11 +79,14 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
         signal,
       })
       for (const text of desired.warnings) emit({ type: 'warning', text })
+
       const { image, dockerfile } = desired.build
       const flyBuild = { ...(image && { image }), ...(dockerfile && { dockerfile }) }
       const secretNames = [...secrets.keys()]
       const planner = await settings.planner()
-      const planning = () => void warmSourceCache(app, tree, signal).catch(() => {}) // the build says what is wrong
+
+      // Ignore errors of the warm-up: the build reports them.
+      const planning = () => void warmSourceCache(app, tree, signal).catch(() => {})
       const planned = planSource(
         {
           planner,
@@ -98,12 +102,14 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
         },
         signal,
       )
-      // Before the build, for Fly's registry knows no repository without its app; made after the plan, so that a source
-      // that cannot be built makes none.
+
+      // Fly's registry has no repository without an app, so make the app before the build. Make it
+      // after the plan, so that a source that cannot be built makes no app.
       const [plan, ensured] = await Promise.allSettled([
         planned,
         ensureApp(app, planned, emit, signal),
       ])
+
       if (plan.status === 'rejected') throw plan.reason
       if (ensured.status === 'rejected') throw ensured.reason
       return plan.value
@@ -112,10 +118,11 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     async build(deployment, tree, secrets, plan, pushing, emit, signal) {
       await deps.disk.settled(signal)
       await settings.assertIsolated(signal).catch(async (error: unknown) => {
-        // The proof is a build too: on a full disk it fails for want of room, and that is the reason to give.
+        // The proof is a build too. If it failed because the disk was full, report that instead.
         if (await deps.disk.wasShort()) await deps.disk.settled(signal)
         throw error
       })
+
       const flyBuild = desiredOf(deployment, tree).build
       return buildImage(deps, settings, {
         deployment,
@@ -132,7 +139,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     async deploy(given) {
       const work = await toWork(given)
       if (!work.rollout && !given.deployment.plan) {
-        // No build came before it, so nobody has looked yet.
+        // There was no build, so `analyze` has not ensured the app.
         await ensureApp(work.app, Promise.resolve(), work.emit, work.signal)
         await warnChangedSecrets(given)
       }
@@ -142,9 +149,12 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     async verify(given) {
       const work = await toWork(given)
       const { app, emit, signal } = work
-      const [ips, secrets] = [publicIps(fly, app, signal), secretsOf(app, signal)] // the watch takes longer
+
+      // These calls run during the watch, which takes longer.
+      const [ips, secrets] = [publicIps(fly, app, signal), secretsOf(app, signal)]
       const { url, desired } = await deployer.verify(work)
       await auditIps(fly, app, await ips, settings.publicIps, emit, signal)
+
       return {
         url,
         release: { desired: { ...desired, build: {}, warnings: [] }, secrets: await secrets },
@@ -164,12 +174,15 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     emit({ type: 'note', text: `Made the app ${app}, without public addresses.` })
   }
 
-  /** A builder whose token may not ask, or a Fly that is away, keeps nobody from going live. */
+  /**
+   * The app's secrets on Fly; null if there are too many or the call fails. A token without that
+   * right, or an unavailable Fly, must not stop a deployment from going live.
+   */
   function secretsOf(app: string, signal: AbortSignal): Promise<SecretVersion[] | null> {
     return fly.secrets(app, signal).then(unlessTooMany, () => null)
   }
 
-  /** A release before the newest one comes back without the secrets that it had. */
+  /** A rollback does not restore secrets: warns which ones have changed since that release. */
   async function warnChangedSecrets({
     deployment: { app, owner, from },
     emit,
@@ -185,7 +198,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     if (text) emit({ type: 'warning', text })
   }
 
-  /** The daemon has time for the source while the planner runs; unless the plan may leave out some of it. */
+  /** Sends the source to the daemon early, unless the plan may exclude some of its files. */
   async function warmSourceCache(
     app: string,
     tree: SourceTree,
@@ -208,7 +221,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     return desiredApp({ flyToml, app, options, defaults: { region }, readFile })
   }
 
-  /** What an image is deployed as: as its release was, else as its source says, else as anything without a fly.toml. */
+  /** The desired config: from the source, else from release `from`, else without fly.toml. */
   async function resolveDesired(deployment: Deployment): Promise<DesiredApp> {
     const { app, options, from, source } = deployment
     if (source) return desiredOf(deployment, await treeOf(deployment))
@@ -219,7 +232,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     return restoreConfig(again, await releasesAfter(app, from.owner, from.release))
   }
 
-  /** Newest first, page by page: of large releases a page holds few. */
+  /** The later releases, newest first. Reads them in pages, because some are large. */
   async function releasesAfter(
     app: string,
     owner: string | null,
@@ -235,7 +248,10 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     }
   }
 
-  /** Old deployments may have been forgotten; a number that is another's, or is still to come, was never ours. */
+  /**
+   * Whether this gateway made the deployment. An old record may have been deleted, so a missing
+   * number below the newest counts. A number of another deployment, or above the newest, does not.
+   */
   async function recordKnows(app: string, id: string, number: number): Promise<boolean> {
     if (await store.find(id)) return true
     const newest = async (before: number | null) => {

@@ -3,8 +3,9 @@ import { problems, Problem } from '#api/problem.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 
 /**
- * Does `work`, and again with growing pauses while something that is not the source's fault is away; what failed last
- * is thrown once `awayMs` have gone by since the first failure.
+ * Runs `work`, and repeats it with growing pauses while it fails with a retryable Problem that is
+ * not the source's fault. Throws the last error once `unavailableMs` have passed since the first
+ * failure.
  */
 export async function retryWhileUnavailable<T>(
   work: () => Promise<T>,

@@ -11,7 +11,10 @@ import type { Built } from '../build/built.ts'
 import type { Plan, Steps } from './steps.ts'
 import { retryWhileUnavailable } from './retry-unavailable.ts'
 
-/** Milliseconds for each part of the way, for all of it, and for how long a part of ours or Fly's may be away; how much is kept of the log. */
+/**
+ * Limits in milliseconds: for each stage, for the whole deployment, and for how long Fly, the
+ * registry or the daemon may be unavailable. `log`: how much of the log to keep.
+ */
 export type TimeLimits = Record<
   'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'unavailableMs',
   number
@@ -19,7 +22,7 @@ export type TimeLimits = Record<
   log?: LogLimits
 }
 
-/** Takes a claimed deployment from where it stands to its end. Returns what went wrong, for the operator's log. */
+/** Runs a claimed deployment to its end. Returns the Problem, for the operator's log. */
 export async function runDeployment<P extends Plan>(
   claim: Claim,
   {
@@ -34,7 +37,7 @@ export async function runDeployment<P extends Plan>(
     steps: Steps<P>
     limits: TimeLimits
     hide: readonly string[]
-    /** Called when another may start: its place among the builds is free, or it is no suspect any more. */
+    /** Called when another may start: this one left its build slot or is no longer suspect. */
     onBuildSlotFree: () => void
     logFailed?: (error: unknown) => void
   },
@@ -44,8 +47,10 @@ export async function runDeployment<P extends Plan>(
   const holder = { id: deployment.id, epoch: claim.epoch }
   const limits = limitsOf(await store.appSettings(deployment.app), gatewayLimits)
   const log = new LogWriter(store, holder, hide, limits.log, logFailed)
+
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
+
   const late = (what: string, limitMs: number) => () =>
     new Problem('time-limit', `${what} took longer than ${limitMs / 1000} s.`, {
       facts: { state, limitMs },
@@ -53,7 +58,7 @@ export async function runDeployment<P extends Plan>(
   using whole = withDeadline(limits.totalMs, late('The deployment', limits.totalMs), stop)
   const { signal } = whole
 
-  /** A record that cannot be written for want of room ends nothing: room is being made. */
+  /** Retries a write to the record: a full disk must not end the deployment. */
   const written = <T>(write: () => Promise<T>) =>
     retryWhileUnavailable(write, limits.unavailableMs, () => {}, signal)
   const transition = (
@@ -72,12 +77,13 @@ export async function runDeployment<P extends Plan>(
     })
     return moving
   }
+
   let { rollout } = claim
   const checkpoint = async (patch: DeploymentPatch) => {
     if (!(await written(() => store.amend(holder, patch)))) throw new ClaimLost()
     rollout = patch.rollout
   }
-  /** One part of the way, within its time, repeated while something is away. */
+  /** Runs one stage within its time limit, and retries it while a service is unavailable. */
   const withRetries = async <T>(
     what: string,
     limitMs: number,
@@ -101,27 +107,32 @@ export async function runDeployment<P extends Plan>(
     log.hide([...hide, ...secrets.values()])
     return secrets
   }
+
   const buildImage = async (): Promise<Built> => {
     const secrets = await openSecrets()
     const tree = await withRetries('Fetching the source', limits.fetchMs, (limited) =>
       steps.fetch(deployment, limited),
     )
+
     await transition('analyzing')
     const plan = await withRetries('Planning', limits.planMs, (limited) =>
       steps.analyze(deployment, tree, secrets, log.emit, limited),
     )
     log.emit({ type: 'plan', ...plan.facts })
+
     await transition('building', { plan: log.redacted(plan.facts) })
-    let pushes = false // a build that is tried again pushes again
+    let pushes = false // a retried build pushes again
     const pushing = () => {
-      if (!pushes) transition('pushing').catch(() => {}) // the next `enter` says what is wrong
+      if (!pushes) transition('pushing').catch(() => {}) // the next `transition` reports the error
       pushes = true
       crashPoint('pushing')
     }
+
     return withRetries('The build', limits.buildMs, (limited) =>
       steps.build(deployment, tree, secrets, plan, pushing, log.emit, limited),
     )
   }
+
   const rollOut = async (image: ImageFacts) => {
     const work = (signal: AbortSignal) => ({
       deployment,
@@ -131,10 +142,12 @@ export async function runDeployment<P extends Plan>(
       emit: log.emit,
       signal,
     })
+
     if (state === 'deploying') {
       await withRetries('The deploy', limits.deployMs, (limited) => steps.deploy(work(limited)))
       await transition('verifying')
     }
+
     const live = await withRetries('Verifying', limits.deployMs, (limited) =>
       steps.verify(work(limited)),
     )
@@ -146,7 +159,8 @@ export async function runDeployment<P extends Plan>(
     crashPoint('in-state', `${deployment.app}/${state}`)
     let image = deployment.image
     if (touchesMachines(state))
-      // A release command may print them. Where they cannot be opened no new ones come into play.
+      // A release command may print the secrets, so redact them. If they cannot be opened, go on:
+      // deploying needs none of them.
       await openSecrets().catch((error: unknown) =>
         log.emit({ type: 'warning', text: asProblem(error).message }),
       )
@@ -162,14 +176,17 @@ export async function runDeployment<P extends Plan>(
     await moving.catch(() => {})
     await log.flush()
     if (error instanceof ClaimLost) return null
+
     const problem = asProblem(outcomeOf(error, signal))
     if (problem.code === 'stopping') {
-      // What touches machines is taken up where it stands by the next start; the rest begins anew.
-      // So does what somebody wished to cancel meanwhile: the store lets it end, not go back.
+      // The next start resumes a deployment that touches machines. Any other goes back to `pending`
+      // and starts from the beginning. If a cancel was requested meanwhile, the store ends it
+      // instead.
       if (!touchesMachines(state))
         await store.advance(holder, state, 'pending', { reason: log.redacted(problem.message) })
       return null
     }
+
     const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
     const asked =
       problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
@@ -179,13 +196,13 @@ export async function runDeployment<P extends Plan>(
   }
 }
 
-/** Another runner has the deployment now: stop, and write nothing more. */
+/** Another runner has claimed the deployment: stop, and write nothing more. */
 class ClaimLost extends Error {}
 
 const ms = (seconds: number | undefined, otherwiseMs: number) =>
   seconds ? seconds * 1000 : otherwiseMs
 
-/** The app's own limits, the gateway's where it has none. */
+/** The app's own time limits, with the gateway's as defaults. */
 function limitsOf(own: OwnSettings, gateway: TimeLimits): TimeLimits {
   return {
     ...gateway,
@@ -211,7 +228,10 @@ function withDeadline(
   }
 }
 
-/** Who stopped the work says how it ends, unless machines could not be put back; those that were are told of, too. */
+/**
+ * The error to end with: the abort reason, unless machines could not be restored (`deploy-stuck`).
+ * If the error lists machines, the result keeps its message and facts.
+ */
 function outcomeOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
   const told = error instanceof Problem ? error : null
   if (!aborted || told?.code === 'deploy-stuck') return error

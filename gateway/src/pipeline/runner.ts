@@ -13,27 +13,27 @@ type Parts<P extends Plan> = {
   store: DeploymentStore
   steps: Steps<P>
   log: Logger
-  /** Whether queued deployments may be taken; who changes it wakes the runner. */
+  /** Whether queued deployments may start. Call `wake` when the answer changes. */
   mayStart?: () => boolean
   /** `deaths`: see `startLife`. */
   limits: TimeLimits & QueueLimits & { drainMs: number; deaths: number }
   /** The kernel's id of this boot of the machine. */
   boot: string
-  /** The gateway's own secrets: in no log. */
+  /** The gateway's own secrets, redacted from every log. */
   hide: readonly string[]
-  /** How often the lease of what is at work is renewed. */
+  /** How often the lease of a running deployment is renewed. */
   renewMs?: number
 }
 
 const noticeEveryMs = 1000
 
-/** Takes deployments from the queue, as many at once as the limits say, and sees each to its end. */
+/** Claims deployments from the queue, within the limits, and runs each to its end. */
 export class Runner<P extends Plan = Plan> {
   readonly #parts: Parts<P>
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #stops = new Map<string, AbortController>()
-  /** How often the end of a deployment could not be written, by id. */
+  /** How often writing the end of a deployment failed, by id. */
   readonly #lost = new Map<string, number>()
   #claiming: Promise<void> | undefined
   #woken = false
@@ -42,7 +42,7 @@ export class Runner<P extends Plan = Plan> {
   #draining = false
   #drained: Promise<void> | undefined
 
-  /** Puts right what an earlier gateway left, then begins. */
+  /** Recovers what an earlier gateway left, then starts on the queue. */
   static async start<P extends Plan>(parts: Parts<P>): Promise<Runner<P>> {
     const runner = new Runner(parts)
     const life = { boot: parts.boot, maxDeaths: parts.limits.deaths }
@@ -64,7 +64,7 @@ export class Runner<P extends Plan = Plan> {
     this.#parts = parts
   }
 
-  /** Something may be waiting. */
+  /** Looks at the queue: a deployment may be waiting. */
   wake(): void {
     this.#woken = true
     this.#claiming ??= this.#schedule()
@@ -78,7 +78,10 @@ export class Runner<P extends Plan = Plan> {
       })
   }
 
-  /** Stops a deployment: at once what waits, else the work itself. See `wishCancel` for what it answers. */
+  /**
+   * Cancels a deployment: a queued one ends at once, a running one is aborted. See
+   * `DeploymentStore.requestCancel` for the result and the Problems.
+   */
   async cancel(
     id: string,
     request: { by: string | null; why: string | null; abort: boolean },
@@ -92,7 +95,7 @@ export class Runner<P extends Plan = Plan> {
   async #schedule(): Promise<void> {
     const { store, limits, mayStart = () => true } = this.#parts
     while (this.#woken) {
-      this.#woken = false // before the look: what comes during it wakes us again
+      this.#woken = false // reset first: a wake during the work below causes another round
       await this.#applyStopRequests()
       for (let claim; !this.#draining && (claim = await store.claim(mayStart() ? limits : null));)
         this.#run(claim)
@@ -113,7 +116,7 @@ export class Runner<P extends Plan = Plan> {
     if (!this.#draining) this.#later = setTimeout(() => this.wake(), pauseMs)
   }
 
-  /** Stops what is to go no further, as the record says: cancelled, or a newer one took its place. */
+  /** Aborts running deployments whose record says that they are cancelled or superseded. */
   async #applyStopRequests(): Promise<void> {
     for (const [id, stop] of this.#stops) {
       const found = await this.#parts.store.find(id)
@@ -126,23 +129,27 @@ export class Runner<P extends Plan = Plan> {
     const { store, steps, limits, hide, renewMs = leaseMs / 3 } = this.#parts
     const { id: deploymentId, app } = claim.deployment
     const log = this.#parts.log.child({ deploymentId, app })
+
     const startedAt = performance.now()
     const { suspect } = claim
     log.info(
       { state: claim.deployment.state, attempt: claim.deployment.attempt, suspect },
       'deployment taken up',
     )
+
     const stop = new AbortController()
     this.#stops.set(deploymentId, stop)
     const request = stopReason(claim.deployment)
     if (request) stop.abort(request)
     const signal = AbortSignal.any([this.#stop.signal, stop.signal])
+
     const renewing = setInterval(() => {
       void store.renew({ id: deploymentId, epoch: claim.epoch }).then(
         (held) => held || stop.abort(new Problem('internal', 'Another gateway works on this now.')),
         (err: unknown) => log.error({ err }, 'lease could not be renewed'),
       )
     }, renewMs)
+
     const onBuildSlotFree = () => this.wake()
     const logFailed = (err: unknown) =>
       log.error({ err }, 'log of the deployment could not be written')
@@ -167,6 +174,7 @@ export class Runner<P extends Plan = Plan> {
         return this.#takeUpAgain(deploymentId)
       },
     )
+
     const tracked = work.finally(() => {
       clearInterval(renewing)
       this.#running.delete(tracked)
@@ -176,7 +184,10 @@ export class Runner<P extends Plan = Plan> {
     this.#running.add(tracked)
   }
 
-  /** Its end could not even be written, perhaps for want of room: as after a crash, once the record can be written again. */
+  /**
+   * Recovers a deployment whose end could not be written, for example because the disk was full.
+   * Retries until the record can be written, then proceeds as after a crash.
+   */
   async #takeUpAgain(id: string): Promise<void> {
     while (!this.#draining) {
       await sleep(noticeEveryMs)
@@ -186,7 +197,7 @@ export class Runner<P extends Plan = Plan> {
     }
   }
 
-  /** After so many times as after deaths, it is not the disk: then it gets an end that can be written. */
+  /** After `limits.deaths` failures it is not the disk: ends the deployment as failed. */
   async #afterLoss(id: string): Promise<Claim[]> {
     const { store, limits } = this.#parts
     const claims = await store.recover('The gateway could not write down how this went', id)
@@ -199,7 +210,7 @@ export class Runner<P extends Plan = Plan> {
     return []
   }
 
-  /** Claims nothing more, gives running work its time, then sends it back to the queue. */
+  /** Claims nothing more. Waits `drainMs` for running work, then aborts it until the next start. */
   drain(): Promise<void> {
     return (this.#drained ??= this.#drain())
   }
@@ -211,15 +222,19 @@ export class Runner<P extends Plan = Plan> {
   async #drain(): Promise<void> {
     this.#draining = true
     clearTimeout(this.#later)
-    // At once: whatever ends us from now on, our host's patience perhaps, is no deployment's doing.
+
+    // Record this at once. If the gateway is killed from now on, for example by the host's stop
+    // timeout, no deployment is suspected.
     await this.#parts.store
       .endLife()
       .catch((err: unknown) => this.#parts.log.error({ err }, 'stop was not recorded'))
     await this.#claiming
+
     const reason = new Problem('stopping', 'The gateway was stopped; this goes on when it is back.')
     const { log, limits } = this.#parts
     if (this.#running.size > 0)
       log.info({ running: this.#running.size, drainMs: limits.drainMs }, 'draining')
+
     const timer = setTimeout(() => this.#stop.abort(reason), limits.drainMs)
     await Promise.all(this.#running)
     clearTimeout(timer)

@@ -5,18 +5,18 @@ import type { Built } from '../build/built.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { Secrets } from '../secrets/vault.ts'
 
-/** How an image will be made; what stands behind `facts` is for the step that builds. */
+/** How to build an image. Fields beyond `facts` are for the `build` step only. */
 export type Plan = { facts: PlanFacts }
 
-/** What the deploy engine needs to remember across a crash; written before each effect. */
+/** Saves what the deploy engine needs after a crash. The engine calls it before each effect. */
 export type Checkpoint = (patch: { rollout: unknown; machines: MachineFacts[] }) => Promise<void>
 
 /**
- * What a deployment goes through. Each step may run again after a crash, so each looks before it acts; each fails with
- * a Problem. The gateway passes the real ones.
+ * The steps of a deployment. A step may run again after a crash, so it checks before it acts. It
+ * fails with a Problem. `makeSteps` makes the real ones; tests pass others.
  */
 export interface Steps<P extends Plan = Plan> {
-  /** Values for the build's steps that nobody may read, the app's and the deployment's own. */
+  /** The build secrets of the app and of this deployment. */
   secrets(deployment: Deployment): Promise<Secrets>
   fetch(deployment: Deployment, signal: AbortSignal): Promise<SourceTree>
   analyze(
@@ -26,7 +26,7 @@ export interface Steps<P extends Plan = Plan> {
     emit: EventSink,
     signal: AbortSignal,
   ): Promise<P>
-  /** Pushes too; `pushing` is called when that begins. The image is read back from the registry before it is returned. */
+  /** Builds and pushes. Calls `pushing` when the push starts. Reads the image back afterwards. */
   build(
     deployment: Deployment,
     tree: SourceTree,
@@ -36,9 +36,12 @@ export interface Steps<P extends Plan = Plan> {
     emit: EventSink,
     signal: AbortSignal,
   ): Promise<Built>
-  /** Brings every machine to the image, one after the other; after a failure it puts back what it touched. */
+  /** Applies the image to every machine. After a failure it restores what it changed. */
   deploy(work: DeployWork): Promise<void>
-  /** Answers the app's address, and the release that it is now, once every machine is seen to run the image; after a failure as `deploy`. */
+  /**
+   * Checks that every machine runs the image, then returns the app's address and the new release.
+   * After a failure it restores what was changed, like `deploy`.
+   */
   verify(work: DeployWork): Promise<{ url: string; release: NewRelease }>
 }
 

@@ -2,12 +2,12 @@ import type { Readable, Writable } from 'node:stream'
 import { Problem } from '#api/problem.ts'
 import { tooSlow } from './small-body.ts'
 
-/** All of a form outside its file: fields, their headers, what is before the first part and after the last. */
+/** Limit for a form outside its file: fields, part headers, preamble and epilogue. */
 const maxFieldsBytes = 1024 * 1024
 
 /**
- * Hands a form's body to its parser, and bounds what is outside the file in bytes and in time. Inside the file the
- * intake's own limits hold, as for a plain upload.
+ * Pipes a form's body to its parser, and limits the bytes and the time outside the file. Inside the
+ * file the intake's own limits apply, as for a plain upload.
  */
 export class FormPatience {
   readonly #over = Promise.withResolvers<never>()
@@ -26,7 +26,7 @@ export class FormPatience {
     this.#over.promise.catch(() => {}) // most forms are never refused
   }
 
-  /** Rejects with the reason for which the form is taken no further. */
+  /** Rejects with the reason for refusing the form. */
   get refused(): Promise<never> {
     return this.#over.promise
   }
@@ -44,19 +44,22 @@ export class FormPatience {
       )
       this.#stop()
     }
+
     const end = () => {
       this.#isWhole = true
       this.#pause()
     }
+
     this.#stop = () => {
       body.destroy()
-      parser.on('error', () => {}).destroy() // with its file, which the intake may still read
+      parser.on('error', () => {}).destroy() // also ends the file stream for the intake
     }
+
     this.#run()
     body.on('data', count).on('end', end).pipe(parser)
   }
 
-  /** Stops the clock until the end of this file: the intake watches it. */
+  /** Stops the clock until the end of this file, which the intake limits itself. */
   enterFile(file: Readable): void {
     this.#inFile = true
     this.#pause()

@@ -1,9 +1,9 @@
 import { Problem } from '#api/problem.ts'
 
-/** Arrays and objects inside each other. The API needs six; deep ones overflow the stack of code that walks them. */
+/** Nesting of arrays and objects. The API needs 6. More could overflow recursive code's stack. */
 const maxJsonDepth = 32
 
-/** Reads JSON from a caller. Throws `request-invalid` for what is no JSON, too deep, or would change an object's prototype. */
+/** Parses a caller's JSON. Throws `request-invalid` if invalid, too deep, or with `__proto__`. */
 export function parseJson(text: string): unknown {
   refuseByShape(text)
   try {
@@ -23,7 +23,7 @@ export function asObject(given: unknown): Record<string, unknown> {
   throw new Problem('request-invalid', 'The body is not a JSON object, like {"source": …}.')
 }
 
-/** In one pass over the text, before it is parsed. */
+/** Checks depth and keys in one pass over the text, before parsing. */
 function refuseByShape(text: string): void {
   let depth = 0
   for (let at = 0; at < text.length; at++) {
@@ -46,14 +46,17 @@ function refuseByShape(text: string): void {
   }
 }
 
-/** Where the string that begins here ends. */
+/** The index of the quote that ends the string at `start`. */
 function endOfString(text: string, start: number): number {
   let at = start + 1
   while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
   return at
 }
 
-/** Such a key is lost wherever an object is copied key by key: it would be ignored without a word. */
+/**
+ * Whether this string is a key `__proto__`. Code that copies an object key by key loses it, so the
+ * gateway would silently ignore it.
+ */
 function isPrototype(text: string, start: number, end: number): boolean {
   const first = text[start + 1]
   if (first !== '_' && first !== '\\') return false

@@ -2,13 +2,14 @@ import { ImageSource } from '#api/image-source.ts'
 import { Problem } from '#api/problem.ts'
 
 const kinds = ['image', 'deployment', 'release'] as const
-/** Doors that are not open yet. */
+/** Kinds that the gateway does not accept yet. */
 const later = ['git', 'upload', 'tree']
 
 /** The `source` of a JSON body: exactly one kind. */
 export function readImageSource(source: unknown): ImageSource {
   const given = typeof source === 'object' && source !== null ? Object.keys(source) : []
   const [kind, other] = given.filter((name) => [...kinds, ...later].includes(name))
+
   if (kind === undefined)
     throw refused(
       `source is an object with one of ${kinds.join(', ')}; an archive is sent as the body itself.`,
@@ -18,6 +19,7 @@ export function readImageSource(source: unknown): ImageSource {
     throw refused(
       `source.${kind} is not taken by this builder yet. It takes ${kinds.join(', ')}, or an archive as the body.`,
     )
+
   const parsed = ImageSource.safeParse(source)
   if (parsed.success) return parsed.data
   throw refused(

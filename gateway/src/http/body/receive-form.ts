@@ -12,13 +12,13 @@ import { receive, type Received, tooLarge } from './received.ts'
 import { RequestBody } from './request-body.ts'
 import { defaultBodyMs, refuseEncoded } from './small-body.ts'
 
-/** A boundary has at most 70 characters (RFC 2046); the search for a long one in the body would be slow. */
+/** A boundary has at most 70 characters (RFC 2046). Searching for a longer one would be slow. */
 const maxTypeLength = 150
 const maxFieldNameLength = 200
 
 /**
- * Reads `multipart/form-data`: the file field `source`, options and `secret.NAME` as fields before or after it.
- * The first thing that is wrong ends it at once, however much of the body is still to come.
+ * Reads `multipart/form-data`: the file field `source`, options and `secret.NAME` as fields before
+ * or after it. Rejects at the first error, without reading the rest of the body.
  */
 export async function receiveForm(
   request: Request,
@@ -35,7 +35,7 @@ export async function receiveForm(
   const signal = AbortSignal.any([gone, over.signal])
   const patience = new FormPatience(parts.bodyMs ?? defaultBodyMs)
   const whole = Promise.withResolvers<SourceFacts>()
-  whole.promise.catch(() => {}) // nobody awaits it when the form has no file
+  whole.promise.catch(() => {}) // not awaited if the form has no file
   const asked = new FormRequest(request.headers)
   const form = multer({
     storage: {
@@ -52,7 +52,7 @@ export async function receiveForm(
           },
         )
       },
-      _removeFile: (_request, _file, done) => done(null), // a tree that no deployment needs is swept
+      _removeFile: (_request, _file, done) => done(null), // the sweep removes unused trees
     },
     limits: {
       files: 1,
@@ -82,14 +82,14 @@ export async function receiveForm(
     return { source: await whole.promise, ...fieldsOf(asked.body) }
   } catch (error) {
     const problem = formProblem(error, parts.maxUploadBytes)
-    over.abort(problem) // whatever still reads the file
+    over.abort(problem) // stops the intake if it still reads the file
     throw problem
   } finally {
     patience[Symbol.dispose]()
   }
 }
 
-/** What multer is given as the request: it gets the body by `feed`, and neither waits for its end nor drains it. */
+/** Stands in for the request in multer, which must not wait for its end. `feed` gives the body. */
 class FormRequest extends EventEmitter {
   readonly headers: IncomingHttpHeaders
   readonly readable = false
@@ -122,7 +122,7 @@ function fieldsOf(body: Record<string, string | string[]>): Omit<Received, 'sour
 const secretPrefix = 'secret.'
 const isSecret = ([name]: [string, string]) => name.startsWith(secretPrefix)
 
-/** Errors of multer and its parser are about what was sent: the caller's fault. */
+/** Turns an error of multer or its parser, which is the caller's fault, into a Problem. */
 function formProblem(error: unknown, maxUploadBytes: number): Problem {
   if (error instanceof Problem) return error
   const cause = error as Error

@@ -4,14 +4,14 @@ import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { HttpParts } from '../app.ts'
 
-/** What an upload brought, however it was sent. */
+/** The content of an upload, sent raw or as a form. */
 export type Received = {
   source: SourceFacts
   fields: [string, string][]
   secrets: Map<string, Buffer>
 }
 
-/** Gives the intake an archive, with the digest that its request says it has. */
+/** Passes an archive to the intake, with the request's `Content-Digest`. */
 export function receive(
   request: Request,
   body: Readable,

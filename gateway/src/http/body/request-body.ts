@@ -4,8 +4,9 @@ import { Readable } from 'node:stream'
 const pieceBytes = 64 * 1024
 
 /**
- * A request's body as a stream of its own. Its reader may destroy it, and the connection stays open for the answer. Many
- * small chunks that arrive at once become one piece: a reader pays for each piece.
+ * A request's body as a separate stream. The reader may destroy it, and the connection stays open
+ * for the answer. Joins small chunks that arrive together, because each piece costs the reader
+ * time.
  */
 export class RequestBody extends Readable {
   readonly #request: IncomingMessage
@@ -16,7 +17,7 @@ export class RequestBody extends Readable {
   constructor(request: IncomingMessage) {
     super({ highWaterMark: pieceBytes })
     this.#request = request
-    this.on('error', () => {}) // its reader gets the error too; a late one concerns nobody
+    this.on('error', () => {}) // the reader gets the error too; nothing needs a late one
     if (request.destroyed && !request.complete) this.destroy(new Error('The connection is closed.'))
     else
       request

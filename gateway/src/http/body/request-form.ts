@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '#api/problem.ts'
 
-/** More than any program sends. Node's own limit drops the rest without an error. */
+/** More than any program sends. Node's own limit would silently drop the rest. */
 const maxHeaders = 100
 
 /**
- * Looks at a request before anything else does. Its address becomes a path, also where it was given whole
- * (`GET http://gateway/path`). Throws for requests that two programs could read in two ways.
+ * Checks a request before any other code. Replaces an absolute URL (`GET http://gateway/path`) by
+ * its path. Throws for a request that two programs could read differently.
  */
 export function checkForm(request: IncomingMessage): void {
   if (request.rawHeaders.length > 2 * maxHeaders)
@@ -23,5 +23,5 @@ export function checkForm(request: IncomingMessage): void {
       'The address of the request cannot be read; send its path.',
     )
   request.url = whole.pathname + whole.search
-  request.headers.host = whole.host // counts more than the header (RFC 9112, 3.2.2)
+  request.headers.host = whole.host // takes precedence over the header (RFC 9112, 3.2.2)
 }

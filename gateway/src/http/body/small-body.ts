@@ -4,14 +4,14 @@ import { asObject, parseJson } from './json.ts'
 import { RequestBody } from './request-body.ts'
 
 const maxJsonBytes = 1024 * 1024
-/** Time for the whole of a small body, and for all of a form that is outside its file. */
+/** Time for a small body, and for the part of a form outside its file. */
 export const defaultBodyMs = 10_000
 
 type Limits = { maxBytes: number; tooLarge: Problem; bodyMs?: number | undefined }
 
 /**
  * Reads a body of at most `maxBytes`, within `bodyMs` (10 s).
- * Throws `tooLarge`, `body-too-slow`, or `body-truncated` when the sender goes away before its end.
+ * Throws `tooLarge`, `body-too-slow`, or `body-truncated` if the sender disconnects early.
  */
 export async function smallBody(
   request: Request,
@@ -21,9 +21,11 @@ export async function smallBody(
   const { maxBytes, tooLarge, bodyMs = defaultBodyMs } = limits
   refuseEncoded(request)
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge
+
   askForBody(request, response)
   const body = new RequestBody(request)
   const timer = setTimeout(() => body.destroy(tooSlow(bodyMs)), bodyMs)
+
   const chunks: Buffer[] = []
   let sizeBytes = 0
   try {
@@ -40,14 +42,14 @@ export async function smallBody(
   }
 }
 
-/** Lets a sender go on that waits to hear whether its body is wanted. HTTP/1.0 knows no such answer. */
+/** Sends 100 Continue to a sender that waits for it. HTTP/1.0 has no such answer. */
 export function askForBody(request: Request, response: Response): void {
   const asks =
     request.headers.expect?.toLowerCase() === '100-continue' && request.httpVersion === '1.1'
   if (asks) response.writeContinue()
 }
 
-/** Throws when a body other than an archive is compressed: it would be taken as it is. */
+/** Throws if a body other than an archive is compressed, because the gateway does not unpack it. */
 export function refuseEncoded(request: Request): void {
   const encoding = request.headers['content-encoding']?.toLowerCase() ?? 'identity'
   if (encoding !== 'identity')
@@ -57,7 +59,7 @@ export function refuseEncoded(request: Request): void {
     )
 }
 
-/** Reads a body that is JSON, whatever its type is said to be. */
+/** Reads a JSON body, whatever its Content-Type. */
 export async function jsonBody(
   request: Request,
   response: Response,

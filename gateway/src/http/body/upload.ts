@@ -7,14 +7,14 @@ import { receive, type Received, tooLarge } from './received.ts'
 import { RequestBody } from './request-body.ts'
 import { askForBody } from './small-body.ts'
 
-/** The app that the address names. */
+/** The app in the path. Throws `app-name-invalid`. */
 export function appParam(request: Request): string {
   const app = AppName.safeParse(request.params['app'])
   if (!app.success) throw new Problem('app-name-invalid', appNameRule)
   return app.data
 }
 
-/** The body as a source, raw or as a form. Call it when nothing else can be wrong: from here on bytes are asked for. */
+/** Receives a source, raw or as a form. Call it after all other checks: it requests the body. */
 export async function receiveSource(
   request: Request,
   response: Response,
@@ -27,6 +27,7 @@ export async function receiveSource(
     )
   const announcedBytes = Number(request.headers['content-length'] ?? 0)
   if (announcedBytes > parts.maxUploadBytes) throw tooLarge(parts.maxUploadBytes, announcedBytes)
+
   const { socket } = request
   const readBefore = socket.bytesRead
   using _room =
@@ -38,6 +39,7 @@ export async function receiveSource(
     gone.abort(new Problem('archive-truncated', 'The line broke before the upload was whole.'))
   response.once('close', lost)
   if (response.destroyed) lost()
+
   askForBody(request, response)
   try {
     return request.is('multipart/form-data')

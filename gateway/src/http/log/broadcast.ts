@@ -3,23 +3,23 @@ import type { Deployment } from '#api/deployment.ts'
 import { followPages, type LogStore, type Page, pageAfter } from '../../deployments/follow.ts'
 
 export interface Reader {
-  /** The number of the last event that it was given. */
+  /** The number of the last event that the reader got. */
   seq: number
-  /** Gives it a page; a promise when it must be waited for before the next. */
+  /** Takes a page. Returns a promise if the next page must wait for it. */
   take(page: Page): Promise<unknown> | null
-  /** It has all there is. */
+  /** Called when the reader has the whole log. */
   end(deployment: Deployment): void
   fail(error: unknown): void
 }
 
-/** Readers who get a page in one turn; the rest of the gateway's work gets its turn between. */
+/** Readers that get a page in one turn of the event loop. Other work runs between. */
 const givenAtOnce = 250
-/** Pages that are kept for readers who catch up, so that many who come at once do not each read the same. */
+/** Pages to cache for readers that catch up, so that they do not each read the same. */
 const keptPages = 8
 
 const audiences = new WeakMap<LogStore, Map<string, Broadcaster>>()
 
-/** Gives a reader the log after its number until the end, or until what is returned is called. */
+/** Sends a reader the log from its number on. Stops when the returned function is called. */
 export function joinAudience(store: LogStore, id: string, reader: Reader): () => void {
   const all = audiences.get(store) ?? new Map<string, Broadcaster>()
   audiences.set(store, all)
@@ -30,8 +30,9 @@ export function joinAudience(store: LogStore, id: string, reader: Reader): () =>
 }
 
 /**
- * All who read one log: followed once, each page goes to everybody who stands at its place. Who comes later, or could not
- * take a page at once, reads for itself until it has caught up; so a slow reader costs what it holds, and holds up nobody.
+ * Follows one log for all its readers, and gives each page to every reader that has caught up. A
+ * reader that joins later, or cannot take a page at once, reads on its own until it has caught up.
+ * So a slow reader costs only its own memory and delays no other.
  */
 class Broadcaster {
   readonly #store: LogStore
@@ -39,11 +40,11 @@ class Broadcaster {
   readonly #over: () => void
   readonly #empty = new AbortController()
   readonly #readers = new Set<Reader>()
-  /** Those of them who have caught up. */
+  /** The readers that have caught up. */
   readonly #ready = new Set<Reader>()
   readonly #pages = new Map<number, Promise<Page>>()
   #begun = false
-  /** The last number that was given to all. */
+  /** The number of the last event that all ready readers got. */
   #seq = 0
   #ended: Deployment | null = null
 
@@ -72,7 +73,7 @@ class Broadcaster {
         const page = await this.#pageAfter(reader.seq)
         if (!this.#readers.has(reader)) return
         if (page.length > 0) await give(reader, page)
-        else if (reader.seq >= this.#seq) break // else more was given meanwhile
+        else if (reader.seq >= this.#seq) break // otherwise the others got more meanwhile
       }
     } catch (error) {
       return reader.fail(error)
@@ -86,7 +87,7 @@ class Broadcaster {
   async #follow(from: number): Promise<void> {
     try {
       const [last] = await this.#store.eventsAfter(this.#id, Math.max(0, from - 1), 1)
-      const start = last?.seq === from ? from : 0 // a reader may say a number that is not there yet
+      const start = last?.seq === from ? from : 0 // a reader may send a number not reached yet
       for await (const page of followPages(this.#store, this.#id, start, this.#empty.signal))
         await this.#giveAll(page)
       if (this.#empty.signal.aborted) return

@@ -12,13 +12,17 @@ import { formats, rendered } from './stream.ts'
 
 const stuckMs = 30_000
 
-/** `GET /v1/deployments/{id}/log`: what the log holds now, as a file of text; compressed for those who accept gzip. */
+/**
+ * `GET /v1/deployments/{id}/log`: the current log as a text file, compressed if the caller accepts
+ * gzip.
+ */
 export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler {
   return async (request, response) => {
     const deployment = await findLog(store, String(request.params['id']))
     const { id, app, number } = deployment
     const filter = filterOf(request)
     const form = formats['text/plain']
+
     async function* parts() {
       yield form.start(deployment)
       for (let after = 0; ;) {
@@ -26,10 +30,11 @@ export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler
         if (page.length === 0) break
         yield rendered(page, 'text/plain', deployment, filter)
         after = page.at(-1)!.seq
-        await nextTurn() // a reader that takes all at once would hold the event loop until the end of the log
+        await nextTurn() // a fast reader would block the event loop until the end of the log
       }
       if (isFinal(deployment.state)) yield form.end(deployment)
     }
+
     const gzip = request.acceptsEncodings('gzip') === 'gzip'
     response.set({
       'Content-Type': 'text/plain; charset=utf-8',
@@ -38,6 +43,7 @@ export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler
       Vary: 'Accept-Encoding',
       ...(gzip && { 'Content-Encoding': 'gzip' }),
     })
+
     response.setTimeout(stuckMs, () => response.destroy())
     await pipeline([Readable.from(parts()), ...(gzip ? [createGzip()] : []), response]).catch(
       (error: unknown) => {

@@ -14,8 +14,9 @@ import { isWebSocket } from '../upgrades.ts'
 const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
 
 /**
- * `GET /v1/deployments/{id}/events`: the log from `after` on, in the form that `Accept` names. Not by Express: what that
- * keeps of a request would be held for as long as its reader stays. False when the request is for something else.
+ * `GET /v1/deployments/{id}/events`: the log from `after` on, in the format that `Accept` names.
+ * Does not use Express, which would keep its request data for as long as the reader stays. Returns
+ * false for any other request.
  */
 export function eventsReader(
   parts: HttpParts,
@@ -39,7 +40,7 @@ export function eventsReader(
   }
 }
 
-/** Who may read a log, and what of it is asked for. */
+/** Authorizes a reader, finds the log, and reads which part of it the request asks for. */
 export function readerGate({ store }: Pick<HttpParts, 'store'>, authorize: Authorize) {
   return async (
     request: IncomingMessage,
@@ -58,7 +59,7 @@ export function readerGate({ store }: Pick<HttpParts, 'store'>, authorize: Autho
 export const isForEvents = (request: IncomingMessage): boolean =>
   request.method === 'GET' && address.test(pathOf(request))
 
-/** Throws `websocket-invalid` for a handshake that RFC 6455 does not know. */
+/** Throws `websocket-invalid` for a handshake that RFC 6455 does not allow. */
 export function assertHandshake({ headers }: IncomingMessage): void {
   if (headers['sec-websocket-version'] !== '13')
     throw new Problem(
@@ -71,7 +72,7 @@ export function assertHandshake({ headers }: IncomingMessage): void {
 
 const pathOf = ({ url = '' }: IncomingMessage) => url.split('?', 1)[0]!
 
-/** The first of the forms that the request accepts. */
+/** The first format, in the order of `formats`, that the request accepts. */
 function typeOf({ headers: { accept = '*/*' } }: IncomingMessage): LogType {
   const accepted = accept.split(',').map((each) => each.split(';', 1)[0]!.trim().toLowerCase())
   const names = Object.keys(formats) as LogType[]

@@ -3,13 +3,13 @@ import { type DeploymentEvent, NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import { knownQuery } from '../query.ts'
 
-/** Which events a reader asked for. `key` is the same for the same wish. */
+/** Which events a reader asked for. Equal filters have the same `key`. */
 export type LogFilter = { key: string; keeps: (event: DeploymentEvent) => boolean }
 
 const types: string[] = NewEvent.options.map(({ shape }) => shape.type.value)
 const streams = ['stdout', 'stderr']
 
-/** `?only=state,machine`, `?step=…` (as events name it), `?stream=stderr`: what fits all of them. */
+/** Reads `?only=state,machine`, `?step=…` and `?stream=stderr`. An event must match all. */
 export function filterOf(request: IncomingMessage): LogFilter {
   const query = knownQuery(request, 'only', 'step', 'stream', 'after')
   const [only, step, stream] = ['only', 'step', 'stream'].map((name) => query.get(name) || null)

@@ -13,10 +13,10 @@ import type { LogFilter } from './filter.ts'
 type LogParts = Pick<HttpParts, 'store' | 'stopping' | 'heartbeatMs' | 'log'>
 type LogQuery = { after: number; type: LogType; filter: LogFilter }
 export const defaultHeartbeatMs = 15_000
-/** What the forms of a log say of its deployment. Little, for it is held for each reader. */
+/** What the formats need of a deployment. It is small, because each reader holds one. */
 export type DeploymentRef = Pick<Deployment, 'id' | 'app' | 'createdAt' | 'state'>
 
-/** How a log looks on the line: its parts in the order in which they go out. */
+/** The format of a log on the connection: its parts, in the order of sending. */
 type Form = {
   start: (about: DeploymentRef) => string
   event: (event: DeploymentEvent, about: DeploymentRef) => string
@@ -29,7 +29,7 @@ const jsonLine = (message: StreamMessage) => `${visibleJson(message)}\n`
 const serverSent = (message: StreamMessage) =>
   `event: ${message.type}\ndata: ${visibleJson(message)}\n\n`
 
-/** The forms of a log, by media type; the first is for readers that do not care. */
+/** The formats of a log, by media type. The first is the default. */
 export const formats = {
   'text/event-stream': {
     start: () => 'retry: 1000\n\n',
@@ -68,7 +68,7 @@ export const tooSlowMessage: GoAway = {
     'You took nothing of the log for too long. Come back when you can, with the number of the last event you have.',
 }
 
-/** Sends a deployment's log from `after` on until its end, as fast as the reader takes it. */
+/** Sends a deployment's log after event `after` until its end, as fast as the reader takes it. */
 export function sendLog(
   response: ServerResponse,
   parts: LogParts,
@@ -78,7 +78,10 @@ export function sendLog(
   if (!response.destroyed) new LogReader(response, parts, about, query).begin()
 }
 
-/** One answer that shows a log. There may be thousands: it holds little, and makes no promise while all goes well. */
+/**
+ * One HTTP answer that sends a log. There may be thousands, so it holds little, and creates a
+ * promise only when the reader is slow.
+ */
 class LogReader implements Reader {
   seq: number
   readonly #response: ServerResponse
@@ -113,16 +116,20 @@ class LogReader implements Reader {
     response.setHeader('Content-Type', `${this.#type}; charset=utf-8`)
     response.setHeader('Cache-Control', 'no-store')
     response.flushHeaders()
+
     const start = this.seq === 0 && formats[this.#type].start(this.#about)
     if (start) response.write(start)
+
     const beat = setInterval(() => this.#look(), heartbeatMs)
     const leave = joinAudience(store, this.#about.id, this)
+
     const stop = () => this.#disconnect(stoppingMessage)
     this.#leave = () => {
       leave()
       stopping.removeEventListener('abort', stop)
     }
     stopping.addEventListener('abort', stop)
+
     response.on('error', ignore)
     response.once('close', () => {
       this.#leave()
@@ -151,12 +158,16 @@ class LogReader implements Reader {
     this.#response.destroy()
   }
 
-  /** Shows life on a quiet line. Who took nothing since the last look is told to come back, and cut at the next one. */
+  /**
+   * Sends a heartbeat on an idle connection. A reader that took nothing since the last call is
+   * asked to come back, and is cut at the next call.
+   */
   #look(): void {
     const form: Form = formats[this.#type]
     const { writableLength: waitingBytes, writableNeedDrain, writableEnded } = this.#response
     const isWaiting = writableNeedDrain || writableEnded
     const isStuck = isWaiting && waitingBytes === this.#waitingBytes
+
     if (writableEnded) {
       if (isStuck || this.#sentAway) this.#response.destroy()
     } else if (isStuck) {
@@ -167,6 +178,7 @@ class LogReader implements Reader {
       this.#disconnect(tooSlowMessage)
     } else if (this.#idle && !writableNeedDrain)
       this.#response.write(form.heartbeat(this.#state, this.#about))
+
     this.#idle = true
     this.#waitingBytes = isWaiting ? waitingBytes : 0
   }
@@ -178,12 +190,12 @@ class LogReader implements Reader {
   }
 }
 
-/** The line is closed with it. */
+/** After an error Node closes the connection itself. */
 const ignore = () => {}
 
 const renderings = new WeakMap<Page, Map<string, Buffer>>()
 
-/** A page as bytes, made once for all who get it. */
+/** A page as bytes, rendered once for all its readers. */
 export function rendered(
   page: Page,
   type: LogType,
@@ -204,7 +216,7 @@ export function rendered(
   return bytes
 }
 
-/** Fires when the line is closed, by whichever side. */
+/** A signal that fires when either side closes the connection. */
 export function untilClosed(response: ServerResponse): AbortSignal {
   const gone = new AbortController()
   if (response.destroyed) gone.abort()

@@ -10,10 +10,10 @@ import { assertHandshake, type readerGate } from './endpoint.ts'
 import { defaultHeartbeatMs, stoppingMessage, tooSlowMessage } from './stream.ts'
 import type { Upgrade } from '../upgrades.ts'
 
-/** A reader has nothing to say; a frame now and then keeps its line alive. */
+/** A reader needs to send only a frame now and then, to keep its connection alive. */
 const maxFramesPerBeat = 100
 
-/** The log over WebSocket, at the address of the events: one JSON message per event, then a closing message. */
+/** The log over WebSocket, at the events' path: one JSON message per event, then a closing one. */
 export class EventsSocket {
   readonly #parts: HttpParts
   readonly #admit: ReturnType<typeof readerGate>
@@ -31,7 +31,7 @@ export class EventsSocket {
     this.#admit = assertAccepting
   }
 
-  /** Takes a connection over when its request may read a log; else `refused` gets it back. */
+  /** Takes over a connection if its request may read the log. Otherwise calls `refused`. */
   take({ request, socket, head }: Upgrade, refused: () => void): void {
     this.#admit(request)
       .then((asked) => {
@@ -51,7 +51,7 @@ export class EventsSocket {
       })
   }
 
-  /** Cuts every line that is still open. */
+  /** Cuts every connection that is still open. */
   cut(): void {
     for (const reader of this.#server.clients) reader.terminate()
   }
@@ -65,6 +65,7 @@ export class EventsSocket {
     let answered = true
     let disconnected = false
     let frames = 0
+
     const disconnect = (code: number, message: GoAway) => {
       disconnected = true
       leave()
@@ -72,6 +73,7 @@ export class EventsSocket {
       socket.close(code, message.type)
     }
     const stop = () => disconnect(1001, stoppingMessage)
+
     const beat = setInterval(() => {
       if (answered) socket.ping()
       else if (disconnected) socket.terminate()
@@ -85,20 +87,23 @@ export class EventsSocket {
       answered = false
       frames = 0
     }, heartbeatMs)
+
     const hear = () => {
       if (++frames === maxFramesPerBeat) socket.terminate()
       return frames < maxFramesPerBeat
     }
+
     socket.on('pong', () => hear() && (answered = true))
     socket.on('message', hear)
-    // A reader that takes nothing gets no answers either: they would pile up.
+    // A reader that takes nothing gets no pongs either: they would pile up.
     socket.on('ping', (data) => hear() && socket.bufferedAmount === 0 && socket.pong(data))
-    socket.on('error', () => {}) // ws says what was wrong, and closes
+    socket.on('error', () => {}) // ws sends the close code and closes
     socket.once('close', () => {
       leave()
       clearInterval(beat)
       stopping.removeEventListener('abort', stop)
     })
+
     stopping.addEventListener('abort', stop)
     const leave = joinAudience(store, id, {
       seq: after,
@@ -119,13 +124,14 @@ export class EventsSocket {
         socket.close(1011)
       },
     })
+
     if (stopping.aborted) stop()
   }
 }
 
 const written = new WeakMap<Page, Map<string, string[]>>()
 
-/** A page as messages, made once for all who get it. */
+/** A page as messages, rendered once for all its readers. */
 function messagesOf(page: Page, { key, keeps }: LogFilter): string[] {
   const known = written.get(page) ?? new Map<string, string[]>()
   written.set(page, known)

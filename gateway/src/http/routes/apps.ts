@@ -7,12 +7,12 @@ import { jsonBody } from '../body/small-body.ts'
 export type Settings = {
   of(app: string): Promise<OwnSettings>
   change(app: string, patch: unknown): Promise<OwnSettings>
-  /** What the gateway has for apps that have nothing else. */
+  /** The gateway's defaults for apps without their own setting. */
   gateway: OwnSettings
 }
 type Parts = Pick<HttpParts, 'settings' | 'bodyMs'>
 
-/** `GET /v1/apps/{app}`: every setting with its value and where it comes from. */
+/** `GET /v1/apps/{app}`: every setting with its value and its origin. */
 export function readApp({ settings }: Parts): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
@@ -20,7 +20,7 @@ export function readApp({ settings }: Parts): RequestHandler {
   }
 }
 
-/** `PATCH /v1/apps/{app}`: settings by name as JSON, null for one to take away. Answers as `GET`. */
+/** `PATCH /v1/apps/{app}`: settings by name as JSON; null removes one. Answers like `GET`. */
 export function changeApp({ settings, bodyMs }: Parts): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)

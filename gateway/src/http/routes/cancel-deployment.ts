@@ -6,7 +6,7 @@ import { booleanQuery, knownQuery } from '../query.ts'
 
 const words = /^[^\p{Cc}]{0,200}$/u
 
-/** `POST /v1/deployments/{id}/cancel?by=&why=&abort=true`: 200 when it has ended, 202 while it still stops. */
+/** `POST /v1/deployments/{id}/cancel?by=&why=&abort=true`: 200 if ended, 202 if still stopping. */
 export function cancelDeployment({ cancel }: Pick<HttpParts, 'cancel'>): RequestHandler {
   return async (request, response) => {
     const deployment = await cancel(String(request.params['id']), readCancelRequest(request))
@@ -14,7 +14,7 @@ export function cancelDeployment({ cancel }: Pick<HttpParts, 'cancel'>): Request
   }
 }
 
-/** Who wishes it and why, and whether machines that were touched are to be put back. */
+/** Reads who requests the cancel, why, and whether to restore machines that were changed. */
 export function readCancelRequest(request: Request): Omit<CancelRequest, 'at'> {
   const query = knownQuery(request, 'by', 'why', 'abort')
   const text = (name: string) => {

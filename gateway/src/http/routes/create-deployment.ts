@@ -10,12 +10,13 @@ import { booleanQuery, knownQuery, queryOf } from '../query.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
 import { jsonObject } from '../body/small-body.ts'
 
-/** `POST /v1/apps/{app}/deployments`: for programs. The answer comes when the source is safe and the record is made. */
+/** `POST /v1/apps/{app}/deployments`: answers when the source and the record are saved. */
 export function createDeployment(parts: HttpParts): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     const idempotencyKey = idempotencyKeyOf(request)
     const query = [...queryOf(request)]
+
     if (request.is('application/json')) {
       if (query.length > 0)
         throw new Problem('request-invalid', 'With a JSON body the options are fields of it.')
@@ -27,6 +28,7 @@ export function createDeployment(parts: HttpParts): RequestHandler {
         await parts.deployExisting(asked.source, { app, options, idempotencyKey, asked }),
       )
     }
+
     const { options: announced } = readOptions(query)
     await parts.store.refuseBusyLane({ app, options: announced, idempotencyKey })
     const { source, fields, secrets } = await receiveSource(request, response, parts)
@@ -35,7 +37,7 @@ export function createDeployment(parts: HttpParts): RequestHandler {
   }
 }
 
-/** `POST /v1/deployments/{id}/retry`: a new deployment from the kept source; `again=true`: of the same image. */
+/** `POST /v1/deployments/{id}/retry`: deploys the kept source; `again=true`: the same image. */
 export function retryDeployment(parts: HttpParts): RequestHandler {
   return async (request, response) => {
     const again = booleanQuery(knownQuery(request, 'again'), 'again')
@@ -47,7 +49,7 @@ export function retryDeployment(parts: HttpParts): RequestHandler {
   }
 }
 
-/** The record is made, and the deployment goes its way, whoever listens. */
+/** Answers 202: the record is saved, and the deployment runs whether or not the caller stays. */
 export function respondAccepted(response: Response, deployment: Deployment): void {
   response
     .status(202)
@@ -56,7 +58,7 @@ export function respondAccepted(response: Response, deployment: Deployment): voi
     .once('finish', () => crashPoint('promised'))
 }
 
-/** The sender's name for this very request: sent again, it gets the same deployment. */
+/** The caller's key for this request. The same key gets the same deployment. */
 export function idempotencyKeyOf(request: Request): string | null {
   const key = request.get('Idempotency-Key') ?? null
   if (key !== null && !/^[\x21-\x7e]{1,200}$/.test(key))

@@ -11,7 +11,7 @@ import { queryOf } from '../query.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
 import { defaultHeartbeatMs, sendLog, untilClosed } from '../log/stream.ts'
 
-/** `PUT /deploy/{app}`: from an archive to its verdict in one call, for a shell. */
+/** `PUT /deploy/{app}`, for a shell: takes an archive and follows the log to the verdict. */
 export function deployAndFollow(parts: HttpParts): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
@@ -19,9 +19,11 @@ export function deployAndFollow(parts: HttpParts): RequestHandler {
     const { options: announced } = readQuery(query)
     const idempotencyKey = idempotencyKeyOf(request)
     await parts.store.refuseBusyLane({ app, options: announced, idempotencyKey })
+
     const { source, fields, secrets } = await receiveSource(request, response, parts)
     const { options, answer } = readQuery([...query, ...fields])
     const deployment = await parts.submit({ app, options, source, secrets, idempotencyKey })
+
     if (answer.follow === false) return respondAccepted(response, deployment)
     response.location(fill(routes.deployment, { id: deployment.id }))
     const status = answer.wait ? await verdictStatus(deployment, response, parts) : 200
@@ -43,7 +45,7 @@ function readQuery(given: [string, string][]) {
   return query
 }
 
-/** Waits for the end and gives the status that tells it; interim answers keep the line alive. */
+/** The HTTP status of the end. While waiting, sends 102 Processing to keep the connection. */
 async function verdictStatus(
   { id }: Deployment,
   response: Response,

@@ -3,10 +3,10 @@ import { Problem } from '#api/problem.ts'
 import type { Authorize } from '../auth.ts'
 import type { HttpParts } from '../app.ts'
 
-/** Milliseconds for which an answer is kept: many callers do not make the gateway ask its parts as often. */
+/** Milliseconds for which an answer is cached, so that many callers do not cause as many checks. */
 const keptMs = 500
 
-/** `GET /readyz`: a stranger learns only ready or not; an authorised caller sees each part and what is wrong with it. */
+/** `GET /readyz`: authorized callers see each part, others only whether the gateway is ready. */
 export function readReadiness(
   { readiness, stopping }: Pick<HttpParts, 'readiness' | 'stopping'>,
   authorize: Authorize,
@@ -25,11 +25,13 @@ export function readReadiness(
       if (!ready) response.set('Retry-After', '5')
       response.status(ready ? 200 : 503).json({ ready })
     }
+
     const isKnown = passes(authorize, request)
     if (stopping.aborted) {
       if (isKnown) throw new Problem('stopping', 'The gateway is stopping.')
       return toStranger(false)
     }
+
     const { ready, parts } = await look()
     if (!isKnown) return toStranger(ready)
     const away = Object.entries(parts).filter(([, part]) => !part.ok)

@@ -17,7 +17,7 @@ export function listDeployments({ store }: Store): RequestHandler {
     )
 }
 
-/** `GET /v1/deployments/{id}`: the record, which alone gives the verdict. */
+/** `GET /v1/deployments/{id}`: the record. Only the record gives the verdict. */
 export function readDeployment({ store }: Store): RequestHandler {
   return async (request, response) =>
     void response.json(await findOr404(store, String(request.params['id'])))
@@ -30,14 +30,14 @@ export async function findOr404(store: HttpParts['store'], id: string): Promise<
   return deployment
 }
 
-/** The same, while its log is kept. */
+/** Finds a deployment. Throws `log-dropped` if its log is no longer kept. */
 export async function findLog(store: HttpParts['store'], id: string): Promise<Deployment> {
   const deployment = await findOr404(store, id)
   assertLogKept(deployment)
   return deployment
 }
 
-/** The number of the last event that the reader has: what a browser says when it comes back counts more than the address. */
+/** The reader's last event. `Last-Event-ID`, from a browser that reconnects, wins over `after`. */
 export function afterOf(request: IncomingMessage): number {
   const asked = queryOf(request).get('after')
   return wholeNumber('after', request.headers['last-event-id']?.toString() || asked || '0')

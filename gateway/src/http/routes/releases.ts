@@ -13,7 +13,7 @@ import { appParam } from '../body/upload.ts'
 
 export type AppParts = {
   store: { releases: Pick<ReleaseStore, 'find' | 'list'> }
-  /** A deployment of something that exists already. `asked` tells one request from another under the same key. */
+  /** Deploys an existing image. `asked` distinguishes requests with the same idempotency key. */
   deployExisting(
     source: ImageSource,
     target: {
@@ -53,7 +53,7 @@ export function diffReleases({ store }: AppParts): RequestHandler {
     )
 }
 
-/** `POST /v1/apps/{app}/rollback?release=&owner=`: image, config and env of a release before, as a new deployment. */
+/** `POST /v1/apps/{app}/rollback?release=&owner=`: deploys an earlier image, config and env. */
 export function rollBack({
   store,
   deployExisting,
@@ -61,11 +61,13 @@ export function rollBack({
   return async (request, response) => {
     const app = appParam(request)
     refuseBody(request)
+
     const query = queryOf(request)
     const number = query.has('release') ? wholeNumber('release', query.get('release')!) : null
     query.delete('release')
     const { options } = readOptions(query)
     options.trigger ??= 'rollback'
+
     const { number: release } = await previousRelease(store.releases, app, options.owner, number)
     const asked = { rollback: number, options }
     respondAccepted(
@@ -83,7 +85,7 @@ export function auditApp({ audit }: Pick<AppParts, 'audit'>): RequestHandler {
   return async (request, response) => void response.json(await audit(appParam(request)))
 }
 
-/** `DELETE /v1/apps/{app}?confirm={app}`: one that this builder did not make needs `foreign=true` too. */
+/** `DELETE /v1/apps/{app}?confirm={app}`. Needs `foreign=true` if the gateway did not create it. */
 export function removeApp({ deleteApp }: Pick<AppParts, 'deleteApp'>): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)

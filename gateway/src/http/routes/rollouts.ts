@@ -27,8 +27,9 @@ export type RolloutParts = {
 }
 
 /**
- * `POST /v1/rollouts`: JSON with `source` and `targets`; or a form with the file `source`, the field `rollout` (the same
- * JSON without a source) and options of the build, which is made once, for the first target's app.
+ * `POST /v1/rollouts`: JSON with `source` and `targets`, or a form with the file `source`, the
+ * field `rollout` (the same JSON without a source) and build options. A form is built once, for the
+ * first target's app.
  */
 export function createRollout(parts: HttpParts): RequestHandler {
   return async (request, response) => {
@@ -53,6 +54,7 @@ export function createRollout(parts: HttpParts): RequestHandler {
           'request-invalid',
           'The form has no field named rollout: {"targets": [{"app": …}]}.',
         )
+
       const asked = { ...readRollout(asObject(cancelRequest[1])), source: null }
       const { options } = readOptions(fields.filter((field) => field !== cancelRequest))
       const build = {
@@ -61,6 +63,7 @@ export function createRollout(parts: HttpParts): RequestHandler {
         source,
         secrets,
       }
+
       const { id } = await parts.submit({ ...build, idempotencyKey })
       return parts.rollouts.create(asked, id, {
         asked: [asked, options, source.digest],
@@ -78,7 +81,7 @@ export function listRollouts({ rollouts }: HttpParts): RequestHandler {
     )
 }
 
-/** `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 when it has ended, 202 while what has begun still stops. */
+/** `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 if ended, 202 if still stopping. */
 export function cancelRollout({ rollouts }: HttpParts): RequestHandler {
   return async (request, response) => {
     const rollout = await rollouts.cancel(String(request.params['id']), readCancelRequest(request))
@@ -101,10 +104,12 @@ function readRollout(body: Record<string, unknown>): Omit<NewRollout, 'source'> 
       `The rollout cannot be so: ${[...path, message].join(': ')}.`,
     )
   }
+
   const targets = parsed.data.targets.map(({ app, ...options }) => ({
     app,
     options: parseOptions(options),
   }))
+
   const names = targets.map(
     ({ app, options }) => `${app}${options.owner ? ` of ${options.owner}` : ''}`,
   )

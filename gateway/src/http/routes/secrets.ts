@@ -4,11 +4,11 @@ import { maxSecretBytes, type SecretFacts } from '#api/secret.ts'
 import { appParam } from '../body/upload.ts'
 import { smallBody } from '../body/small-body.ts'
 
-/** Build secrets kept per app: values go in and are never shown again. */
+/** Build secrets, stored per app. No call returns their values. */
 export type SecretCommands = {
   list(app: string): Promise<SecretFacts[]>
   put(app: string, name: string, value: Uint8Array): Promise<SecretFacts>
-  /** A problem when there is none of that name. */
+  /** Throws a Problem if the app has no secret of that name. */
   remove(app: string, name: string): Promise<void>
 }
 type Parts = { secrets: SecretCommands; bodyMs?: number }
