@@ -1,10 +1,10 @@
 import { imageParts } from '../registry/image-parts.ts'
 import type { Manifest } from '../registry/registry.ts'
 
-/** An index may name more; then the figure is too high. */
+/** An index may name more manifests. Then the result is too high. */
 const maxManifests = 32
 
-/** What the layers of these images weigh that the app's image before them does not have. */
+/** The size in bytes of the layers in these images that the app's previous image does not have. */
 export async function newBytes(
   images: Manifest[],
   before: string | null,
