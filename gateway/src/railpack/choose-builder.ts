@@ -4,12 +4,15 @@ import type { DeploymentOptions } from '#api/options.ts'
 import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
 import { cleanPath } from '#api/clean-path.ts'
 
-/** How a source is built, and why so. `plan` and `dockerfile` are paths in the source, tidied. */
+/**
+ * The builder of a source, and the reason. `plan` and `dockerfile` are normalized paths in the
+ * source.
+ */
 export type BuilderChoice =
   | { way: 'railpack'; reason: string; plan: string | null }
   | { way: 'dockerfile'; reason: string; dockerfile: string }
 
-/** What the sender asks for goes first, then fly.toml, then what the source holds. */
+/** The sender's options come first, then fly.toml, then the files of the source. */
 export function chooseBuilder(
   tree: SourceTree,
   options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build'>,
@@ -59,7 +62,7 @@ export function chooseBuilder(
   return { way: 'railpack', reason: 'no Dockerfile at the root', plan: null }
 }
 
-/** Whether a path that is meant within the source leaves it. */
+/** Whether a path leads out of the source. */
 const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(cleanPath(path))
 
 function fileOf(tree: SourceTree, asked: string, name: string, code: ProblemCode): string {

@@ -13,9 +13,9 @@ const left = 'left'
 
 /**
  * Call before a daemon uses its cache. Deletes the cache if the machine lost power while a daemon
- * used it: the daemon then knows files whose content never reached the disk, and would build from
- * empty ones. Returns false if the disk is too full for the marker. Then call `markCache` as soon
- * as there is space.
+ * used it. In that case the daemon knows files whose content never reached the disk, and would
+ * build from empty ones. Returns false if the disk is too full for the marker. Then call
+ * `markCache` as soon as there is space.
  */
 export async function markInUse(root: string, log: Logger): Promise<boolean> {
   const now = await bootId()

@@ -26,8 +26,8 @@ export const recordsOf = (root: string) => join(root, 'steps')
 const leastBytes = 64 * 2 ** 20
 const cpuPeriodMicros = 100_000
 /**
- * With this score the kernel kills a step before an outside process that uses more memory by half
- * of the machine's total.
+ * The kernel rates a step as if it used half of the machine's memory more. So it kills steps before
+ * other processes.
  */
 const oomScore = 500
 const maxOomScore = 1000
