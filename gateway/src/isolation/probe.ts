@@ -35,7 +35,7 @@ export async function verifyIsolation(
   const { stepsApart } =
     network.bridge === '' ? { stepsApart: true } : await putUpNetworkRules(network)
   using listener = await listenEverywhere()
-  // A step has only this link.
+  // In the step, eth0 is the only link, so a link-local address must name it.
   const hosts = listener.addresses.map((address) => address.replace(/%.*/, '%eth0'))
   const mapped = hosts.filter((host) => isIPv4(host)).map((host) => `::ffff:${host}`)
   const targets = ['gateway', ...hosts, ...mapped].flatMap((host) =>
