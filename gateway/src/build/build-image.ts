@@ -191,8 +191,10 @@ export async function buildImage(
       ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [],
     })
     const source = sourceTree(context.url)
+
     const missing = railpackPlan?.secrets.filter((name) => !secrets.has(name)) ?? []
     if (missing.length > 0) throw secretsMissing(missing)
+
     const ignoreCache = options.rebuild
     // The cache key of a step leaves out the values of its secrets. Without a host name per app,
     // another app could get the step's result from the cache.
@@ -201,6 +203,7 @@ export async function buildImage(
     const how = { cacheKey, secretsHash: hash, platform, source, builtAt, ignoreCache, hostname }
     const planned = planText === null ? null : await onPlan.compile(planText, how)
     for (const text of planned?.notes ?? []) emit({ type: 'note', text })
+
     const build: Build = dockerfile
       ? { dockerfile, target, buildArgs, platform, cacheKey, hostname, context }
       : { ...planned!, context }
@@ -215,6 +218,7 @@ export async function buildImage(
       cache: settings.registryCache.replaceAll('{app}', app) || null,
       pushing: order.pushing,
     }
+
     return await withinRoom(
       disk,
       emit,

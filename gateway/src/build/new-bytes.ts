@@ -12,6 +12,7 @@ export async function newBytes(
 ): Promise<number> {
   const there = new Set<string>()
   const asked = new Set<string>()
+
   for (const digests = before ? [before] : []; digests.length > 0 && asked.size < maxManifests;) {
     const next = digests.pop()!
     if (asked.has(next)) continue
@@ -21,6 +22,7 @@ export async function newBytes(
     for (const { digest } of layers) there.add(digest)
     digests.push(...images.map(({ digest }) => digest))
   }
+
   const fresh = new Map(
     images
       .flatMap((image) => imageParts(image)?.layers ?? [])

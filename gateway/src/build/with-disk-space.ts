@@ -54,18 +54,22 @@ async function outOfRoom(
   signal: AbortSignal,
 ): Promise<unknown> {
   if (!(error instanceof Problem)) return error
+
   const stopped =
     error.facts['exitCode'] === killed && !error.facts['outOfMemory'] ? disk.stoppedLately() : null
   const saysFull = error.code === 'no-space' || said || words.test(error.message)
   const isShort = (ended && error.code === 'no-space') || (saysFull && (await disk.wasShort()))
+
   if (!stopped && !isShort) {
     if (error.code !== 'no-space') return error
     return new Problem('build-failed', error.message, { cause: error, facts: error.facts })
   }
+
   void disk.makeRoom(wantedShare)
   const tries = (triesOf.get(signal) ?? 0) + 1
   triesOf.set(signal, tries)
   const fillsDisk = tries >= (stopped ? maxTries.stopped : maxTries.failed)
+
   const facts = {
     ...error.facts,
     ...(stopped && { wroteBytes: stopped.bytes }),

@@ -59,20 +59,24 @@ export class BuildPolicy {
     const { app, contextUrl, anew } = this.#facts
     const { source: { identifier = '', attrs = {} } = {}, image } = question.about ?? {}
     if (identifier === contextUrl) return allow
+
     const name = imageOf(question)
     if (name === null || !this.#policy.allows(app, name)) {
       this.#refused ??=
         name === null ? sourceForbidden(identifier) : this.#policy.forbidden(app, name)
       return deny
     }
+
     const [, tagged = name, ownDigest] = /^(.*)@(\w+:\w+)$/.exec(name) ?? []
     if (ownDigest) {
       if (!this.#bases.has(tagged)) this.#use(name, ownDigest)
       return allow
     }
+
     const known = this.#pins.get(name) ?? (anew ? null : this.#policy.pinned(app, name))
     const pin = image ? this.#policy.pin(app, name, image.digest) : known
     if (!pin) return lookUpOf(question)
+
     this.#pins.set(name, pin)
     this.#use(name, pin.value)
     return {

@@ -170,8 +170,10 @@ export class Buildkit {
   async solve(build: Build, options: SolveOptions, signal: AbortSignal): Promise<Solved> {
     signal.throwIfAborted()
     const { ref, app, secrets, emit, pushing } = options
+
     if ('dockerfile' in build && build.dockerfile.frontend)
       this.#images.checkFrontend(build.dockerfile.frontend)
+
     const contextUrl = build.context?.url ?? null
     const policy = this.#images.forBuild(app, contextUrl, options.rebuild)
     const plain = (text: string) =>
@@ -182,11 +184,14 @@ export class Buildkit {
       crashPoint('solve-sent')
       return policy.check(question, signal)
     }
+
     await using session = new Session(this.#connection, { login, secrets, policy: check })
     const heard = followStatus(this.#connection.watch(Status, { ref }), progress)
+
     this.#solving++
     let stopped: string[] = [] // the steps that ran at the abort: the daemon ends them soon
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
+
     const { id } = session
     const question = {
       ref,
@@ -195,6 +200,7 @@ export class Buildkit {
       internal: true,
       ...requestOf(build, options),
     }
+
     try {
       const { exporterResponse } = await this.#connection
         .ask(Solve, question, signal)
@@ -273,6 +279,7 @@ function requestOf(
   const imports = cache ? [{ type: 'registry', attrs: { ref: cache } }] : []
   const kept = { mode: 'max', 'ignore-error': 'true', compression: 'zstd' }
   const exports = imports.map(({ type, attrs: { ref } }) => ({ type, attrs: { ref, ...kept } }))
+
   if ('definition' in build) {
     const config = { ...build.image, config: withLabels(build.image.config, labels) }
     return {
@@ -289,6 +296,7 @@ function requestOf(
           : [],
     }
   }
+
   const { frontend, path } = build.dockerfile
   // A frontend that gets `cmdline` treats the syntax line as handled. It does not load the image
   // that the Dockerfile names.
@@ -296,6 +304,7 @@ function requestOf(
   // Build arguments that begin with `BUILDKIT_` control the builder. The sender must not set them.
   const own = Object.entries(build.buildArgs).filter(([name]) => !name.startsWith('BUILDKIT_'))
   const buildArgs = { ...Object.fromEntries(own), BUILDKIT_CACHE_MOUNT_NS: build.cacheKey }
+
   return {
     frontend: frontend ? 'gateway.v0' : 'dockerfile.v0',
     frontendAttrs: {

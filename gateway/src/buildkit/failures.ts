@@ -32,10 +32,12 @@ export function solveProblem(
   { progress, plain, changed, root }: SolveContext,
 ): Problem {
   if (!isServiceError(error)) throw error
+
   if (changed !== null) {
     const detail = `The file ${changed} changed or vanished while the build read it. Deploy again.`
     return new Problem('source-changed', detail, { cause: error, facts: { path: changed } })
   }
+
   const details = detailsOf(error)
   const exitCode = details.get(type.exit)?.['Code']
   const fullText = plain(error.details)
@@ -43,6 +45,7 @@ export function solveProblem(
   const said = { text, words: daemonWords(fullText) }
   if (isUnavailable(error) || (typeof exitCode !== 'number' && isSessionLost(error, said.words)))
     return daemonUnavailable(error)
+
   const vertex = details.get(type.vertex)?.['digest']
   const step = (typeof vertex === 'string' ? progress.step(vertex) : null) ?? progress.failed()
   const record = root !== null && step?.record ? readStepRecord(root, step.record) : null
@@ -50,6 +53,7 @@ export function solveProblem(
     typeof exitCode === 'number'
       ? exitVerdict({ step: step?.name ?? text, exitCode, words: said.words, record })
       : classifyFailure(said, step)
+
   return new Problem(code, detail, {
     cause: error,
     facts: {
@@ -78,26 +82,32 @@ function classifyFailure(said: Said, step: StepFacts | null): Verdict {
   // them.
   if (/^(?:dockerfile parse error|failed to process )/.test(words))
     return { code: 'build-failed', detail: text }
+
   if (/(?:^|: )no space left on device(?:: unknown)?$/i.test(words)) {
     return {
       code: 'no-space',
       detail: `The build daemon found no space left on a device. (${text})`,
     }
   }
+
   if (/^failed to push |^error writing (?:layer|manifest|config)/.test(words))
     return pushVerdict(said)
+
   const secret = /(?:^|: )secret (\S+): not found$/.exec(words)?.[1]
   if (secret) {
     const detail = `The build needs the secret ${secret}, which is not set. ${secretBuilder(secret)}`
     return { code: 'build-failed', detail, facts: { secrets: [secret] } }
   }
+
   const image = imageOf(words, step)
   if (image !== null) return pullVerdict(image, said)
+
   const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
   if (missing) {
     const detail = `The build copies ${missing[1]}, which the source does not hold. Is it left out by .dockerignore?`
     return { code: 'build-failed', detail }
   }
+
   return { code: 'build-failed', detail: text }
 }
 

@@ -96,6 +96,7 @@ export class Progress {
       this.#batchOpen && outputBytes > 0 && news.vertexes.length + news.statuses.length === 0
     if (!goesOn) this.#endSteps()
     this.#batchOpen = goesOn || outputBytes > splitBytes
+
     const writers = new Set(news.logs.map(({ vertex }) => vertex))
     for (const vertex of news.vertexes) {
       const writes = writers.has(vertex.digest) || (this.#batchOpen && vertex.inputs.length > 0)
@@ -105,12 +106,14 @@ export class Progress {
         this.#endings.push(vertex)
       }
     }
+
     for (const { vertex, id } of news.statuses) {
       if (this.#pushes || !id.startsWith('pushing ') || this.#steps.get(vertex)?.name !== exporting)
         continue
       this.#pushes = true
       this.#pushing()
     }
+
     for (let at = 0; at < news.logs.length;) {
       const { vertex, stream } = news.logs[at]!
       const pieces: Uint8Array[] = []
@@ -122,6 +125,7 @@ export class Progress {
       this.#takeOutput(vertex, stream === 2 ? 'stderr' : 'stdout', Buffer.concat(pieces))
       yield
     }
+
     if (!this.#batchOpen) this.#endSteps()
     for (const { short, url } of news.warnings) {
       const text = Buffer.from(short).toString()
@@ -192,6 +196,7 @@ export class Progress {
     const step = this.#steps.get(vertex.digest) ?? this.#newStep(vertex)
     const started = vertex.started ? millis(vertex.started) : null
     if (started === null || step.status === 'cached') return
+
     const fresh = started !== step.started
     step.started = started
     if (fresh) {
@@ -200,8 +205,10 @@ export class Progress {
       for (const input of vertex.inputs) this.#emitEnd(this.#steps.get(input))
       if (!vertex.cached) this.#turn(step, 'started')
     }
+
     if (vertex.cached) return this.#turn(step, 'cached')
     if (!vertex.completed || step.status !== 'started') return
+
     step.ms += Math.max(0, Math.round(millis(vertex.completed) - started))
     step.log.flush()
     if (vertex.error) return this.#turn(step, 'failed', this.#plain(vertex.error))

@@ -96,10 +96,12 @@ function handlersOf({ login, secrets, policy }: Answers): Map<string, Handler> {
 function serve(stream: ServerHttp2Stream, handler: Handler | undefined): void {
   stream.on('error', () => {})
   if (stream.destroyed) return // cancelled before this code saw it
+
   const headers = { ':status': 200, 'content-type': 'application/grpc' }
   const refuse = (status: number) =>
     stream.respond({ ...headers, 'grpc-status': status }, { endStream: true })
   if (!handler) return refuse(unimplemented)
+
   const chunks: Buffer[] = []
   let size = 0
   stream.on('data', (chunk: Buffer) => {

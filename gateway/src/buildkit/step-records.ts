@@ -50,10 +50,12 @@ export function readStepRecord(root: string, name: string): StepRecord | null {
   } catch {
     return null
   }
+
   const facts = new Map(
     text.split('\n').map((line) => [line.split(' ', 1)[0]!, line.slice(line.indexOf(' ') + 1)]),
   )
   const number = (fact: string) => Number(facts.get(fact) ?? 0)
+
   return {
     memory: number('memory'),
     memoryOfAll: number('memory_of_all'),

@@ -107,6 +107,7 @@ export class NetworkGuard {
     const daemon = this.#parts.daemon()
     if (daemon !== this.#tried) this.#pauseMs = pollMs
     this.#tried = daemon
+
     const limit = AbortSignal.timeout(proveMs)
     try {
       const detail = await this.#parts.prove(AbortSignal.any([this.#stop.signal, limit]))

@@ -30,6 +30,7 @@ export async function openLookupNetwork(
 ) {
   const hash = createHash('sha256').update(dir).digest()
   const name = `tarmac_p${hash.toString('hex', 0, 3)}`
+
   const close = async () => {
     const rules = `tarmac_${name}`
     for (const table of [`ip ${name}`, `inet ${rules}`, `bridge ${rules}`])
@@ -37,6 +38,7 @@ export async function openLookupNetwork(
     await run('ip', ['link', 'delete', name]).catch(() => {})
     await run('ip', ['netns', 'delete', name]).catch(() => {})
   }
+
   await close()
   try {
     const subnet = freeSubnet(hash.readUInt16BE(4))

@@ -34,6 +34,7 @@ export async function verifyIsolation(
 ): Promise<string> {
   const { stepsApart } =
     network.bridge === '' ? { stepsApart: true } : await putUpNetworkRules(network)
+
   using listener = await listenEverywhere()
   // In the step, eth0 is the only link, so a link-local address must name it.
   const hosts = listener.addresses.map((address) => address.replace(/%.*/, '%eth0'))
@@ -41,8 +42,10 @@ export async function verifyIsolation(
   const targets = ['gateway', ...hosts, ...mapped].flatMap((host) =>
     [listener.port, ...ports].map((port) => ({ host, port })),
   )
+
   const { reached, things, limited } = await triedFromStep(buildkit, targets, signal)
   refuse(reached, things)
+
   return [
     `a build step reached none of ${targets.length} places on this machine, no socket and no device of it`,
     ...(stepsApart
@@ -88,6 +91,7 @@ export async function triedFromStep(
     dest: '/',
     attemptUnpackDockerCompatibility: true,
   })
+
   const list = targets.map(({ host, port }) => `${host} ${port}`)
   const step = exec(root, {
     args: ['/busybox', 'sh', '-c', script, 'sh', ...list],
@@ -95,6 +99,7 @@ export async function triedFromStep(
     cwd: '/',
     platform,
   })
+
   const lines: string[] = []
   await buildkit.solve(
     { definition: marshal(step), image: {}, context },
@@ -112,11 +117,13 @@ export async function triedFromStep(
     },
     signal,
   )
+
   const probe = readProbe(lines)
   if (!lines.includes('reached itself') || !lines.includes(`tried ${targets.length}`) || !probe)
     throw new Problem('not-ready', 'the canary build did not say how it went', {
       cause: new Error(lines.join('\n')),
     })
+
   return {
     ...probe,
     reached: targets.filter(({ host, port }) => lines.includes(`reached ${host} ${port}`)),

@@ -41,12 +41,14 @@ export function message<F extends Fields>(fields: F): Message<F> {
   const byNumber = new Map(
     Object.entries(fields).map(([name, field]) => [field.no, { name, field }]),
   )
+
   const body = (to: Writer, value: InOf<F>) => {
     for (const [name, field] of Object.entries(fields)) {
       const given = value[name]
       if (given !== undefined) field.write(to, given)
     }
   }
+
   const decode = (bytes: Uint8Array): OutOf<F> => {
     const from = new Reader(bytes)
     const value: Record<string, unknown> = {}
@@ -59,11 +61,13 @@ export function message<F extends Fields>(fields: F): Message<F> {
     }
     return value as OutOf<F>
   }
+
   const encode = (value: InOf<F>): Uint8Array => {
     const to = new Writer()
     body(to, value)
     return to.finish()
   }
+
   return {
     wire: 2,
     empty: undefined,

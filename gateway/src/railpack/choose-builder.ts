@@ -24,6 +24,7 @@ export function chooseBuilder(
       'Both plan and dockerfile are given. Leave one of them out.',
     )
   }
+
   if (options.plan !== null) {
     const plan = fileOf(tree, options.plan, 'plan', 'option-invalid')
     return { way: 'railpack', reason: `asked for by plan=${plan}`, plan }
@@ -32,6 +33,7 @@ export function chooseBuilder(
     const dockerfile = fileOf(tree, options.dockerfile, 'dockerfile', 'option-invalid')
     return { way: 'dockerfile', reason: `asked for by dockerfile=${dockerfile}`, dockerfile }
   }
+
   const config = options.build['RAILPACK_CONFIG_FILE']
   if (config) {
     fileOf(tree, config, 'build.RAILPACK_CONFIG_FILE', 'option-invalid')
@@ -41,6 +43,7 @@ export function chooseBuilder(
       plan: null,
     }
   }
+
   if (flyBuild?.image !== undefined) {
     const detail = `[build] image in fly.toml names ${flyBuild.image}, and a source is built, not passed over. Bring the image without the source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of this builder's registry only), or take the line out.`
     throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.image' } })
@@ -54,6 +57,7 @@ export function chooseBuilder(
     )
     return { way: 'dockerfile', reason: `[build] in fly.toml names ${dockerfile}`, dockerfile }
   }
+
   if (hasFile(tree, 'railpack.json'))
     return { way: 'railpack', reason: 'railpack.json at the root', plan: null }
   if (hasFile(tree, 'Dockerfile')) {

@@ -31,6 +31,7 @@ export async function openPlanner(path: string, signal: AbortSignal): Promise<Pl
   const file = isAbsolute(path) && (await stat(path).catch(() => null))
   if (!file || !file.isFile())
     throw new Problem('planner-missing', `There is no planner at ${path}; set TARMAC_RAILPACK.`)
+
   const call = {
     command: path,
     args: ['--version'],
@@ -42,8 +43,10 @@ export async function openPlanner(path: string, signal: AbortSignal): Promise<Pl
     { ...call, folders: [], results: [], network: null, limits },
     signal,
   )
+
   const version = /^railpack version v?(\S+)/.exec(asked.stdout)?.[1]
   if (version) return { path, version }
+
   const words = (asked.stderr || asked.stdout).trim().slice(0, 1_000)
   const advice =
     'It must be one file that every user may run, and this machine must allow user namespaces.'

@@ -155,12 +155,15 @@ export function readPlan(json: string): RailpackPlan {
       { cause: error },
     )
   }
+
   const parsed = Plan.safeParse(value)
   if (parsed.success) return withinLimit(parsed.data, json.length)
+
   const from = z
     .object({ deploy: z.object({ variables: z.object({ RAILPACK_VERSION: text }) }) })
     .safeParse(value)
   const version = from.data?.deploy.variables.RAILPACK_VERSION
+
   const [issue] = parsed.error.issues
   if (!issue) throw parsed.error
   // `form` is added by this parser, it is not a field of the plan.

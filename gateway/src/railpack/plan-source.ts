@@ -138,12 +138,14 @@ function readDeploy(planText: string, name: string): Deploy {
   const isDeploy = typeof deploy === 'object' && deploy !== null
   if (!isDeploy || typeof ((deploy as Deploy).startCommand ?? '') !== 'string')
     throw new Problem('plan-invalid', `${name} is not a plan of railpack: it has no "deploy".`)
+
   const { startCommand, variables } = deploy as Deploy
   const sizeBytes = Buffer.byteLength(startCommand ?? '')
   if (sizeBytes > maxCommandBytes) {
     const detail = `${name} has a start command of ${sizeBytes} bytes; it may have ${maxCommandBytes} bytes. Put the command into a script of the source.`
     throw new Problem('plan-limit', detail, { facts: { sizeBytes, limitBytes: maxCommandBytes } })
   }
+
   return {
     ...(startCommand !== undefined && startCommand !== null && { startCommand }),
     ...(variables && { variables }),

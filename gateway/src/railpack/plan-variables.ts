@@ -13,6 +13,7 @@ export function planVariables(
   const args: string[] = []
   const secrets = new Set(secretNames)
   const env: Record<string, string> = {}
+
   for (const [name, value] of Object.entries(build)) {
     if (!/^[\w+-]+$/.test(name)) {
       throw new Problem(
@@ -24,9 +25,11 @@ export function planVariables(
     if (decides) env[name] = value
     if (!secrets.has(name)) args.push('--env', decides ? name : `${name}=1`)
   }
+
   // A name that is not a valid variable is the id of a file that a Dockerfile mounts.
   for (const name of secretNames.filter((name) => /^\w+$/.test(name)))
     args.push('--env', `${name}=1`)
+
   return { args, env }
 }
 

@@ -45,6 +45,7 @@ async function tryPrepare(work: PrepareRequest, signal: AbortSignal) {
   const outputs = ['--plan-out', results[0]!, '--info-out', results[1]!]
   const variables = planVariables(options.build, work.secretNames)
   const wanted = options.deploy ? ['--error-missing-start'] : []
+
   const ended = await runInSandbox(
     {
       command: planner.path,
@@ -63,6 +64,7 @@ async function tryPrepare(work: PrepareRequest, signal: AbortSignal) {
     },
     signal,
   )
+
   const [planText = '', infoText = ''] = ended.results
   const info = readInfo(infoText)
   return ended.exitCode === 0 ? { info, planText } : classifyFailure(ended, info, work)

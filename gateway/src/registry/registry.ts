@@ -124,14 +124,17 @@ export class Registry {
     const url = this.#base + path
     const send = (authorization: string | null) =>
       this.#send(method, url, { authorization, manifest }, signal)
+
     const first = await send(this.#basic)
     const challenge = String(first.headers['www-authenticate'] ?? '')
     const bearer = first.status === 401 && /^Bearer /i.test(challenge)
+
     const actions = method === 'PUT' ? 'pull,push' : 'pull'
     const scope = `repository:${repository}:${actions}`
     const answer = bearer
       ? await send(`Bearer ${await this.#token(challenge, scope, signal)}`)
       : first
+
     if (answer.status === 404) return null
     if (answer.status < 300) return answer
     throw this.#denied(`${method} ${path}: ${answer.status}`)
@@ -148,10 +151,12 @@ export class Registry {
     // Never send the login over a connection that is less secure than the registry's own.
     if (!realm || (realm.protocol !== 'https:' && realm.protocol !== new URL(this.#base).protocol))
       throw this.#denied(`it asks for a login at "${said['realm']}"`)
+
     const asked = {
       ...(said['service'] && { service: said['service'] }),
       scope: said['scope'] ?? scope,
     }
+
     const answer = await this.#send(...this.#tokenRequest(realm, asked), signal)
     if (answer.status >= 300) throw this.#denied(`token: ${answer.status}`)
     const { token, access_token } = JSON.parse(answer.bytes.toString()) as {

@@ -28,6 +28,7 @@ export function filterEntries(
   const kept: TreeEntry[] = []
   const above: Folder[] = []
   let skipped = ''
+
   for (const entry of entries) {
     if (skipped && entry.path.startsWith(skipped)) continue
     while (above.length > 0 && !entry.path.startsWith(above.at(-1)!.inside)) above.pop()

@@ -43,6 +43,7 @@ export async function* archivePieces(
     return taken
   }
   const put = (bytes: Buffer) => void (filled += bytes.copy(piece, filled))
+
   let sliceEnd = performance.now() + sliceMs
   for (const entry of entries) {
     put(tarHeader(entry, mtimeSeconds))
@@ -58,6 +59,7 @@ export async function* archivePieces(
     await nextTurn()
     sliceEnd = performance.now() + sliceMs
   }
+
   put(tarEnd)
   yield take()
 }
@@ -75,6 +77,7 @@ function readSmall(root: string, file: File, into: Buffer, at: number): number {
   } catch (cause) {
     throw changed(file.path, cause)
   }
+
   const same =
     read === file.sizeBytes && hash('sha256', into.subarray(at, at + read)) === file.sha256
   if (!same) throw changed(file.path)

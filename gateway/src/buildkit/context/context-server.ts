@@ -70,10 +70,12 @@ export class ContextServer {
       .update(JSON.stringify([app, tree.digest, filter]))
       .digest('hex')
     const path = `/${secret}/${filename}`
+
     const offered =
       this.#offered.get(path) ?? offeredOf(tree, ignore, hash('sha256', tree.digest + filter))
     this.#offered.set(path, offered)
     offered.holders += 1
+
     let held = true
     return {
       url: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${path}`,

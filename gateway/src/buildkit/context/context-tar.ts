@@ -59,6 +59,7 @@ function ustar(entry: TreeEntry, mtimeSeconds: number, kind = kinds[entry.type])
   const { name, prefix } = ustarName(entry) ?? { name: 'long', prefix: '' }
   const octal = (value: number, digits: number, at: number) =>
     header.write(`${value.toString(8).padStart(digits, '0')}\0`, at, 'latin1')
+
   header.write(name, 0, 'latin1')
   octal(entry.type === 'file' ? entry.mode : entry.type === 'folder' ? 0o755 : 0o777, 7, 100)
   octal(0, 7, 108)
@@ -72,6 +73,7 @@ function ustar(entry: TreeEntry, mtimeSeconds: number, kind = kinds[entry.type])
   octal(0, 7, 329)
   octal(0, 7, 337)
   header.write(prefix, 345, 'latin1')
+
   let sum = 0
   for (const byte of header) sum += byte
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')

@@ -67,9 +67,11 @@ export class Daemon {
     await writeConfig(settings)
     await stopRecorded(recordOf(settings), stopMs)
     await sweep(settings)
+
     const marked = await markInUse(settings.root, log)
     await sweepSteps(settings.root)
     await mkdir(tmpOf(settings), { recursive: true })
+
     const daemon = new Daemon(settings, log, await launch(settings))
     try {
       await daemon.#opened
@@ -113,6 +115,7 @@ export class Daemon {
     await this.#program.stop(stopMs)
     await this.#supervised
     await sweep(this.#settings)
+
     if ((await readdir(join(this.#settings.root, 'net/cni')).catch(() => [])).length > 0) {
       // A killed daemon leaves network namespaces. Only the daemon can remove them, so it starts
       // once more for that.
@@ -122,6 +125,7 @@ export class Daemon {
       )
       await this.#program.stop(stopMs)
     }
+
     await removeGroups(this.#settings.root)
     await rm(socketOf(this.#settings), { force: true })
     await markClean(this.#settings.root)
@@ -163,6 +167,7 @@ export class Daemon {
     const { signal } = this.#stopping
     const connection = new Connection(this.address)
     let asked: SupervisedProcess | null = null
+
     for (let misses = 0; ;) {
       await sleep(look.everyMs, undefined, { signal }).catch(() => {})
       await this.#opened.catch(() => {}) // a start has its own timeout
@@ -204,6 +209,7 @@ export class Daemon {
   async #answers({ ended }: SupervisedProcess): Promise<void> {
     const connection = new Connection(`unix://${firstSocketOf(this.#settings)}`)
     const deadline = AbortSignal.timeout(readyMs)
+
     try {
       do {
         const answer = await connection.ask(ListWorkers, {}, deadline).catch(() => null)
@@ -212,6 +218,7 @@ export class Daemon {
     } finally {
       connection.close()
     }
+
     const how = await Promise.race([ended, sleep(0, `no answer within ${readyMs / 1000} s`)])
     throw new Problem(
       'buildkit-unavailable',

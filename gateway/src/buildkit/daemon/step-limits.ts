@@ -44,6 +44,7 @@ export function limitsEnvironment(limits: StepLimits, root: string): Record<stri
   const all = bytes(limits.memoryOfAll)
   const quota = (limits.cpus || availableParallelism()) * cpuPeriodMicros
   const own = Number(readFileSync('/proc/self/oom_score_adj', 'utf8'))
+
   return {
     TARMAC_STEPS_GROUP: groupOf(root),
     TARMAC_STEPS_MEMORY: String(all),

@@ -60,16 +60,20 @@ async function writesOf(
   const rootfs = join(bundle, 'rootfs')
   const own = mounts.find((line) => line.split(' ')[4] === rootfs)
   const layer = /[ ,]upperdir=([^, ]+)/.exec(own ?? '')?.[1] ?? rootfs
+
   const inside = await readFile(`/proc/${pid}/mountinfo`, 'utf8').catch(() => '')
   // Cache mounts are folders of the daemon, too. They may hold older files, so the step's own write
   // count is the upper limit.
   const caches = inside.split('\n').flatMap((line) => cacheMountOf(line, root) ?? [])
   const cached = await Promise.all(caches.map(sizeOf))
+
   const [{ bytes, files }, written] = [await sizeOf(layer), await bytesWritten(pid)]
   const sum = (what: 'bytes' | 'files') => cached.reduce((all, size) => all + size[what], 0)
+
   const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''))
     .replaceAll('\0', ' ')
     .trim()
+
   return {
     pid,
     command: words.slice(0, maxCommandLetters),

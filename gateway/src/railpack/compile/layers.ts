@@ -71,6 +71,7 @@ function overlaps(layers: Layer[]): boolean {
       if ((owners.get(path) ?? layer) !== layer) return true
       owners.set(path, layer)
     }
+
   const lengths = new Set([...owners.keys()].map(({ length }) => length))
   const excluded = new Map(layers.map((layer) => [layer, new Excluded(layer)]))
   for (const [path, layer] of owners)
@@ -79,6 +80,7 @@ function overlaps(layers: Layer[]): boolean {
       if (other && other !== layer && !excluded.get(other)!.has(path.slice(folder.length + 1)))
         return true
     }
+
   return false
 }
 

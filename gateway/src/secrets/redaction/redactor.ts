@@ -61,6 +61,7 @@ export class Redactor {
   give(all: boolean): NewEvent[] {
     const given: Entry[] = []
     const held: Entry[] = []
+
     for (const entry of this.#queue) {
       const { event, stream, to } = entry
       const undecided = stream !== undefined && stream.safe < to
@@ -71,6 +72,7 @@ export class Redactor {
       if (!all && (undecided || waits)) held.push(entry)
       else given.push(entry)
     }
+
     this.#queue = held
     return given.map(({ event, stream, from, to }) => {
       if (event.type !== 'log' || !stream) return event
@@ -169,9 +171,11 @@ class RedactedStream {
   redacted(text: string, from: number): string {
     let next = this.#firstSpanAfter(from)
     if (next === this.#spans.length) return text
+
     let out = ''
     let letter = from
     let isHidden = false
+
     for (const char of text.split('')) {
       if (char === '\n' || char === '\r') {
         out += char
@@ -186,6 +190,7 @@ class RedactedStream {
       isHidden = isNow
       letter++
     }
+
     return out
   }
 

@@ -33,6 +33,7 @@ function formsOf(value: Buffer): string[] {
   const text = isUtf8(value) ? value.toString().trim() : null
   const bytes = text === null ? value : Buffer.from(text)
   if (bytes.length < minLetters) return []
+
   const hex = bytes.toString('hex')
   const base64 = [bytes.toString('base64url'), bytes.toString('base64')]
   const encoded = [
@@ -41,6 +42,7 @@ function formsOf(value: Buffer): string[] {
     ...base64,
     ...[0, 1, 2].flatMap((offset) => inBase64(bytes, offset)),
   ]
+
   if (text === null) return encoded
   const lines = text.split(/[\r\n]+/).map((line) => line.trim())
   const usual = [
@@ -50,6 +52,7 @@ function formsOf(value: Buffer): string[] {
     encodeURIComponent(text),
     ...encoded,
   ]
+
   return bytes.length > longBytes ? usual : [...usual, ...rareForms(text)]
 }
 
@@ -71,12 +74,14 @@ function rareForms(text: string): string[] {
     /[^\0-\x7f]/g,
     (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
+
   const url = encodeURIComponent(text)
   const strict = url.replaceAll(
     /[!'()*]/g,
     (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
   )
   const inForm = new URLSearchParams([['', text]]).toString().slice(1).replaceAll('+', '%20')
+
   const urls = [url, strict, inForm].flatMap((form) => [
     form,
     form.replaceAll('%2F', '/'),
@@ -84,6 +89,7 @@ function rareForms(text: string): string[] {
   ])
   const inLowerCase = urls.map((form) => form.replaceAll(/%../g, (code) => code.toLowerCase()))
   const reversed = Array.from(text).toReversed().join('')
+
   return [
     reversed,
     text.replaceAll("'", `'\\''`),
