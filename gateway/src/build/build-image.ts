@@ -32,32 +32,40 @@ export type BuildDeps = {
 export type BuildSettings = {
   /** Images are `<registryHost>/<app>`. */
   registryHost: string
-  /** Where the build cache is kept in a registry, with `{app}` in it; empty: nowhere. */
+  /**
+   * The registry repository and tag for the build cache, with `{app}` in it. Empty: no such cache.
+   */
   registryCache: string
-  /** Known to this gateway alone; each app's own key is made from it. */
+  /** Known to this gateway alone. The gateway derives each app's own key from it. */
   key: Uint8Array
 }
 export type ImageOrder = {
   deployment: Deployment
   tree: SourceTree
-  /** For the build's steps, beside the variables of the build and over them. */
+  /**
+   * Given to the build steps together with the build variables. A secret wins over a variable of
+   * the same name.
+   */
   secrets: Secrets
   plan: PlannedSource
-  /** What fly.toml says of the build. */
+  /** The `[build]` section of fly.toml. */
   flyBuild: FlyToml['build']
   pushing: () => void
   emit: EventSink
   signal: AbortSignal
 }
 
-/** What this machine, and the app's machines, run. */
+/** The platform of this machine, and of the app's machines. */
 export const ownPlatform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
-/** The platforms that an image is wanted for, as in `linux/arm64`. */
+/** The platforms to build an image for, as in `linux/arm64`. */
 const platformsOf = ({ platform }: DeploymentOptions): string[] => [
   ...new Set(platform?.split(',') ?? [ownPlatform]),
 ]
 
-/** Throws where this machine cannot run what is to be built: said before the build, not in the middle of it. */
+/**
+ * Throws `platform-unsupported` if this machine cannot build for a wanted platform. Called before
+ * the build, so that the build does not fail in the middle.
+ */
 export async function checkPlatforms(
   buildkit: Buildkit,
   options: DeploymentOptions,
@@ -73,7 +81,10 @@ export async function checkPlatforms(
   throw new Problem('platform-unsupported', detail, { facts: { platform: foreign, platforms } })
 }
 
-/** The image of a source: the one that was made of the same before, else a new one, pushed and read back. */
+/**
+ * Returns the image of a source. Reuses the image of an equal earlier build; otherwise builds a new
+ * one, pushes it, and reads its manifest back.
+ */
 export async function buildImage(
   deps: BuildDeps,
   settings: BuildSettings,
@@ -180,15 +191,19 @@ export async function buildImage(
       ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [],
     })
     const source = sourceTree(context.url)
+
     const missing = railpackPlan?.secrets.filter((name) => !secrets.has(name)) ?? []
     if (missing.length > 0) throw secretsMissing(missing)
+
     const ignoreCache = options.rebuild
-    // What a step made with a secret is no other app's, not even from the cache: its value is no part of the key there.
+    // The cache key of a step leaves out the values of its secrets. Without a host name per app,
+    // another app could get the step's result from the cache.
     const hostname = order.secrets.size > 0 ? cacheKey : ''
     const builtAt = new Date()
     const how = { cacheKey, secretsHash: hash, platform, source, builtAt, ignoreCache, hostname }
     const planned = planText === null ? null : await onPlan.compile(planText, how)
     for (const text of planned?.notes ?? []) emit({ type: 'note', text })
+
     const build: Build = dockerfile
       ? { dockerfile, target, buildArgs, platform, cacheKey, hostname, context }
       : { ...planned!, context }
@@ -203,6 +218,7 @@ export async function buildImage(
       cache: settings.registryCache.replaceAll('{app}', app) || null,
       pushing: order.pushing,
     }
+
     return await withinRoom(
       disk,
       emit,
@@ -211,22 +227,25 @@ export async function buildImage(
     ).catch(confirmDenied)
   }
 
-  /** The daemon also ends with a 401 on reading when the registry goes away while it logs in: we ask with the same login. */
+  /**
+   * The daemon also reports a 401 on a read when the registry becomes unavailable during the login.
+   * The gateway asks the registry itself, with the same login.
+   */
   async function confirmDenied(error: unknown): Promise<never> {
     const reading = error instanceof Problem && /from (HEAD|GET) request/.test(error.message)
     if (!reading || error.facts['registryStatus'] !== 401) throw error
-    await registry.manifest(app, tags[0]!, signal) // throws what is so: denied, or away
+    await registry.manifest(app, tags[0]!, signal) // throws the real reason: denied or unavailable
     throw new Problem('registry-unavailable', error.message, { cause: error, facts: error.facts })
   }
 
-  /** The digest of the image that was last built for the app. */
+  /** The digest of the image that the gateway last built for the app. */
   async function lastImage(): Promise<string | null> {
     const { deployments } = await store.list(app, { limit: 10, before: null })
     const built = deployments.find(({ image }) => image?.reference.startsWith(`${repository}@`))
     return built?.image?.digest ?? null
   }
 
-  /** A push is believed when the registry says so itself. */
+  /** Trusts a push only when the registry returns the manifest. */
   async function readBack(digest: string): Promise<Manifest> {
     const manifest = await registry.manifest(app, digest, signal)
     if (manifest) return manifest

@@ -1,10 +1,10 @@
 import { imageParts } from '../registry/image-parts.ts'
 import type { Manifest } from '../registry/registry.ts'
 
-/** An index may name more; then the figure is too high. */
+/** An index may name more manifests. Then the result is too high. */
 const maxManifests = 32
 
-/** What the layers of these images weigh that the app's image before them does not have. */
+/** The size in bytes of the layers in these images that the app's previous image does not have. */
 export async function newBytes(
   images: Manifest[],
   before: string | null,
@@ -12,6 +12,7 @@ export async function newBytes(
 ): Promise<number> {
   const there = new Set<string>()
   const asked = new Set<string>()
+
   for (const digests = before ? [before] : []; digests.length > 0 && asked.size < maxManifests;) {
     const next = digests.pop()!
     if (asked.has(next)) continue
@@ -21,6 +22,7 @@ export async function newBytes(
     for (const { digest } of layers) there.add(digest)
     digests.push(...images.map(({ digest }) => digest))
   }
+
   const fresh = new Map(
     images
       .flatMap((image) => imageParts(image)?.layers ?? [])

@@ -3,16 +3,24 @@ import type { EventSink } from '../deployments/event-sink.ts'
 import type { DiskWatch, Stopped } from '../host/disk-watch.ts'
 
 const words = /no space left on device|ENOSPC/i
-/** What a build that ran out of room may hope for at its next try. */
+/** The share of the disk to free for the next try of a build that ran out of space. */
 const wantedShare = 0.5
-/** How often a build may run out of room before it is taken for what fills the disk. */
+/**
+ * How often a build may run out of space before the gateway says that the build itself fills the
+ * disk.
+ */
 const maxTries = { stopped: 2, failed: 3 }
 const killed = 137
 
-/** How often each build ran out of room, by the signal that all its tries share. */
+/**
+ * How often each build ran out of space. All tries of a build share one signal, which is the key.
+ */
 const triesOf = new WeakMap<AbortSignal, number>()
 
-/** Does what needs room on the disk, when there is some, and until there is none; listens to what it tells. */
+/**
+ * Runs work that needs disk space. Waits until there is space, stops the work when there is none,
+ * and reads its log events for errors about a full disk.
+ */
 export async function withinRoom<T>(
   disk: DiskWatch,
   emit: EventSink,
@@ -34,9 +42,10 @@ export async function withinRoom<T>(
 }
 
 /**
- * What a build failed with; `no-space` when it was the builder's disk that was full, and then room is being made. A step
- * says so in its own words, and the daemon in words that may be the source's: both are believed when the disk was seen to
- * be short, or when its watch itself has `ended` the build.
+ * Returns the error to report for a failed build. It is `no-space` if the builder's disk was full;
+ * then the gateway starts to free space. The log of a step and the error of the daemon may say so,
+ * but the source can write both. The gateway believes them if the disk was short of space, or if
+ * the disk watch `ended` the build.
  */
 async function outOfRoom(
   error: unknown,
@@ -45,18 +54,22 @@ async function outOfRoom(
   signal: AbortSignal,
 ): Promise<unknown> {
   if (!(error instanceof Problem)) return error
+
   const stopped =
     error.facts['exitCode'] === killed && !error.facts['outOfMemory'] ? disk.stoppedLately() : null
   const saysFull = error.code === 'no-space' || said || words.test(error.message)
   const isShort = (ended && error.code === 'no-space') || (saysFull && (await disk.wasShort()))
+
   if (!stopped && !isShort) {
     if (error.code !== 'no-space') return error
     return new Problem('build-failed', error.message, { cause: error, facts: error.facts })
   }
+
   void disk.makeRoom(wantedShare)
   const tries = (triesOf.get(signal) ?? 0) + 1
   triesOf.set(signal, tries)
   const fillsDisk = tries >= (stopped ? maxTries.stopped : maxTries.failed)
+
   const facts = {
     ...error.facts,
     ...(stopped && { wroteBytes: stopped.bytes }),

@@ -8,21 +8,24 @@ const deny: PolicyAnswer = { decision: { action: policyAction.deny } }
 
 export type BuildFacts = {
   app: string
-  /** Where the daemon reads the build's source. */
+  /** The URL at which the daemon reads the build's source. */
   contextUrl: string | null
-  /** What the images' names stand for is looked up again. */
+  /** Resolve the image names again, whatever is cached. */
   anew: boolean
 }
 
-/** What the daemon is told of each thing that one build is about to read. */
+/**
+ * Decides for each source that the daemon wants to read in one build: allow, deny, or pin to a
+ * digest.
+ */
 export class BuildPolicy {
   readonly #policy: ImagePolicy
   readonly #facts: BuildFacts
   readonly #bases = new Map<string, string>()
   readonly #digests = new Set<string>()
-  /** Within a build a name stands for one digest, however long that takes. */
+  /** Within one build a name means one digest, however long the build takes. */
   readonly #pins = new Map<string, Pin>()
-  /** Names that the registry granted to this app, with their digests. */
+  /** Image names that the registry lets this app read, with their digests. */
   readonly #granted = new Map<string, string>()
   #refused: Problem | null = null
 
@@ -31,7 +34,10 @@ export class BuildPolicy {
     this.#facts = facts
   }
 
-  /** As `answer`; and an image that is allowed by its name must be granted to this app by its registry. */
+  /**
+   * Like `answer`, but an image that is allowed by name must also be readable for this app at its
+   * registry.
+   */
   async check(question: PolicyQuestion, signal: AbortSignal): Promise<PolicyAnswer> {
     const image = question.about?.image
     if (image) this.#policy.learn(image)
@@ -48,25 +54,29 @@ export class BuildPolicy {
     }
   }
 
-  /** By names alone: a decision, or that the daemon is to look it up first. */
+  /** Decides by names alone, or asks the daemon to resolve the image first. */
   answer(question: PolicyQuestion): PolicyAnswer {
     const { app, contextUrl, anew } = this.#facts
     const { source: { identifier = '', attrs = {} } = {}, image } = question.about ?? {}
     if (identifier === contextUrl) return allow
+
     const name = imageOf(question)
     if (name === null || !this.#policy.allows(app, name)) {
       this.#refused ??=
         name === null ? sourceForbidden(identifier) : this.#policy.forbidden(app, name)
       return deny
     }
+
     const [, tagged = name, ownDigest] = /^(.*)@(\w+:\w+)$/.exec(name) ?? []
     if (ownDigest) {
       if (!this.#bases.has(tagged)) this.#use(name, ownDigest)
       return allow
     }
+
     const known = this.#pins.get(name) ?? (anew ? null : this.#policy.pinned(app, name))
     const pin = image ? this.#policy.pin(app, name, image.digest) : known
     if (!pin) return lookUpOf(question)
+
     this.#pins.set(name, pin)
     this.#use(name, pin.value)
     return {
@@ -77,30 +87,33 @@ export class BuildPolicy {
     }
   }
 
-  /** What the build was refused for, if anything. */
+  /** The reason why the policy denied the build, if it did. */
   refused(): Problem | null {
     return this.#refused
   }
 
-  /** What each image's name stood for. */
+  /** The digest that each image name meant in this build. */
   bases(): Record<string, string> {
     return Object.fromEntries(this.#bases)
   }
 
-  /** When the first of the names must be looked up again (milliseconds since 1970); null when there is none. */
+  /**
+   * When the first name must be resolved again, in milliseconds since 1970. Null: there are no
+   * names.
+   */
   validUntil(): number | null {
     const found = [...this.#pins.values()].map(({ at }) => at)
     return found.length > 0 ? Math.min(...found) + this.#policy.refreshMs : null
   }
 
-  /** A text in which images go by the names that the build gave them. */
+  /** Removes the digests that this policy added to image names in a text. */
   withoutDigests(text: string): string {
     return text.replaceAll(/@(\w+:[\da-f]+)/g, (whole, digest: string) =>
       this.#digests.has(digest) ? '' : whole,
     )
   }
 
-  /** Has the names looked up again by whoever builds next. */
+  /** Makes the next build resolve the names again. */
   forget(): void {
     this.#policy.forget(this.#facts.app, this.#bases.keys())
   }
@@ -121,7 +134,8 @@ export class BuildPolicy {
     if (digest === null) return answered
     this.#granted.set(name, digest)
     if (answered.lookUp) {
-      // Ours, not the daemon's: that answers all who ask for a name at the same moment with what the first may read.
+      // Use the digest that the gateway found. The daemon gives one answer to all builds that
+      // resolve a name at the same moment, with the access of the first.
       this.#pins.set(name, this.#policy.pin(app, name, digest))
       return this.answer(question)
     }
@@ -129,7 +143,7 @@ export class BuildPolicy {
   }
 }
 
-/** The full name of the image that is asked about; null: it is something else. */
+/** The full name of the image in question. Null: the source is not an image. */
 function imageOf({ about }: PolicyQuestion): string | null {
   const identifier = about?.source?.identifier ?? ''
   return identifier.startsWith(scheme) ? identifier.slice(scheme.length) : null

@@ -14,7 +14,10 @@ import { Progress, type BuildStats } from './progress.ts'
 import { Session, type Login, type SessionSecrets } from './session.ts'
 import { StepWatch } from './step-watch.ts'
 
-/** What to build: a graph of ours with its image's configuration, or a Dockerfile of the context. */
+/**
+ * What to build: a build graph of ours with its image configuration, or a Dockerfile in the
+ * context.
+ */
 export type Build =
   | { definition: Uint8Array; image: ImageConfig; context: Context | null }
   | {
@@ -23,44 +26,49 @@ export type Build =
       buildArgs: Record<string, string>
       /** As in `linux/arm64`. */
       platform: string
-      /** Stands before the ids of cache mounts, so that they are the app's own. */
+      /** Prefix for the ids of cache mounts, so that each app has its own. */
       cacheKey: string
-      /** Steps get it as their machine's name: those of two names never share a result. Empty: the usual one. */
+      /**
+       * The host name of the steps. Steps with different host names never share a cached result.
+       * Empty: the default.
+       */
       hostname?: string
       context: Context
     }
-/** An OCI image configuration; labels are added to its `config`. */
+/** An OCI image configuration. The client adds labels to its `config`. */
 export type ImageConfig = {
   config?: { Labels?: Record<string, string> } & Record<string, unknown>
 } & Record<string, unknown>
 
 export type SolveOptions = {
-  /** Never used before: the daemon refuses a name that it knows. */
+  /** A unique name: the daemon refuses one that was used before. */
   ref: string
   app: string
-  /** `host/repository:tag`, each pushed; none: what the steps make is left in the cache. */
+  /** Tags to push, as `host/repository:tag`. Empty: the results stay in the cache. */
   names: readonly string[]
   labels: Record<string, string>
-  /** Of the manifest. */
+  /** Annotations of the image manifest. */
   annotations?: Record<string, string>
   secrets: SessionSecrets
-  /** Run every step of a Dockerfile again, whatever is cached; and look up anew what the images' names stand for. */
+  /** Run every step of a Dockerfile again, whatever is cached, and resolve image names again. */
   rebuild: boolean
-  /** `host/repository:tag` under which the build cache is kept in a registry, if at all. */
+  /** `host/repository:tag` of a build cache in a registry. Null: no such cache. */
   cache: string | null
   emit: EventSink
-  /** Called once, when the push begins; not at all when the solve fails before. */
+  /** Called once, when the push begins. Never called if the solve fails before. */
   pushing: () => void
 }
 export type Solved = {
   digest: string
   stats: BuildStats
-  /** The images that it started from: the digest that each name stood for. */
+  /** The base images: each name with the digest that it meant. */
   bases: Record<string, string>
-  /** When one of those names must be looked up again (milliseconds since 1970); null: never. */
+  /**
+   * When the first of those names must be resolved again, in milliseconds since 1970. Null: never.
+   */
   validUntil: number | null
 }
-/** Who an app's builds are at a registry; null: anybody. */
+/** The login that an app's builds use at a registry. Null: anonymous. */
 export type LoginFor = (app: string, host: string) => ReturnType<Login>
 
 export type BuildkitOptions = {
@@ -70,15 +78,20 @@ export type BuildkitOptions = {
   key: Uint8Array
   loginFor: LoginFor
   images: Omit<ImageRules, 'daemonAsks'>
-  /** Places that the daemon tries before a registry, by the registry's host; not given where the daemon is not ours. */
+  /**
+   * Mirrors that the daemon tries before a registry, by the registry's host. Undefined if the
+   * gateway does not run the daemon.
+   */
   mirrors?: Record<string, string[]>
-  /** The folder of the daemon's cache, where it is on this machine. */
+  /** The root folder of the daemon, if it is on this machine. */
   root?: string
 }
 
 const infoMs = 5000
 
-/** The build daemon. Solves run side by side; cancelling the signal of one stops its steps. */
+/**
+ * The build daemon. Solves run at the same time. Aborting the signal of a solve stops its steps.
+ */
 export class Buildkit {
   readonly #connection: Connection
   readonly #contexts: ContextServer
@@ -105,12 +118,15 @@ export class Buildkit {
     this.#watch = this.#root === null ? null : new StepWatch(this.#root)
   }
 
-  /** Opens although the daemon is away: that shows in `info`. */
+  /** Succeeds even if the daemon is unavailable: `info` reports that. */
   static async open(options: BuildkitOptions): Promise<Buildkit> {
     return new Buildkit(await ContextServer.open(options.contextPort, options.key), options)
   }
 
-  /** Proves that the daemon answers and has a worker; else `buildkit-unavailable`. Platforms are like `linux/amd64`. */
+  /**
+   * Checks that the daemon answers and has a worker; throws `buildkit-unavailable` otherwise.
+   * Platforms are like `linux/amd64`.
+   */
   async info(signal: AbortSignal): Promise<{ version: string; platforms: string[] }> {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(infoMs)])
     const { workers } = await this.#connection
@@ -127,17 +143,20 @@ export class Buildkit {
     return { version: worker.version.version, platforms }
   }
 
-  /** Lets the daemon read a tree until the answer is disposed of. `ignore` are docker-style patterns. */
+  /**
+   * Lets the daemon read a tree until the caller disposes of the context. `ignore` holds
+   * docker-style patterns.
+   */
   serveContext(app: string, tree: SourceTree, { ignore }: { ignore: readonly string[] }): Context {
     return this.#contexts.serveContext(app, tree, ignore)
   }
 
-  /** False when it is known that one of these images' names stands for another digest by now. */
+  /** False if the gateway knows that one of these image names means another digest now. */
   pinsAreCurrent(app: string, bases: Record<string, string>): boolean {
     return this.#images.pinsAreCurrent(app, bases)
   }
 
-  /** Runs a graph for the sake of the cache alone: what a later build of the same finds done. */
+  /** Runs a graph only to fill the cache, so that a later build of the same graph finds it. */
   async warmCache(definition: Uint8Array, signal: AbortSignal): Promise<void> {
     this.#solving++
     try {
@@ -147,12 +166,14 @@ export class Buildkit {
     }
   }
 
-  /** Builds and pushes, or throws a Problem, or the signal's reason. */
+  /** Builds and pushes. Throws a Problem, or the signal's reason. */
   async solve(build: Build, options: SolveOptions, signal: AbortSignal): Promise<Solved> {
     signal.throwIfAborted()
     const { ref, app, secrets, emit, pushing } = options
+
     if ('dockerfile' in build && build.dockerfile.frontend)
       this.#images.checkFrontend(build.dockerfile.frontend)
+
     const contextUrl = build.context?.url ?? null
     const policy = this.#images.forBuild(app, contextUrl, options.rebuild)
     const plain = (text: string) =>
@@ -163,11 +184,14 @@ export class Buildkit {
       crashPoint('solve-sent')
       return policy.check(question, signal)
     }
+
     await using session = new Session(this.#connection, { login, secrets, policy: check })
     const heard = followStatus(this.#connection.watch(Status, { ref }), progress)
+
     this.#solving++
-    let stopped: string[] = [] // what ran when the signal came: soon the daemon has ended it
+    let stopped: string[] = [] // the steps that ran at the abort: the daemon ends them soon
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
+
     const { id } = session
     const question = {
       ref,
@@ -176,6 +200,7 @@ export class Buildkit {
       internal: true,
       ...requestOf(build, options),
     }
+
     try {
       const { exporterResponse } = await this.#connection
         .ask(Solve, question, signal)
@@ -197,7 +222,8 @@ export class Buildkit {
       if (refused) throw refused
       const changed = build.context?.changed() ?? null
       const problem = solveProblem(error, { progress, plain, root: this.#root, changed })
-      if (problem.code === 'image-not-found') policy.forget() // a name may have moved on from a digest that is gone
+      // The name may point to another digest since the pinned one was deleted.
+      if (problem.code === 'image-not-found') policy.forget()
       throw problem
     } finally {
       this.#solving--
@@ -205,8 +231,8 @@ export class Buildkit {
   }
 
   /**
-   * What the daemon holds although nothing is being built: of a step that was stopped it keeps what that wrote, and no
-   * pruning removes it before the daemon starts anew.
+   * The bytes that the daemon holds while no build runs. The daemon keeps the files of a stopped
+   * step. No pruning removes them before the daemon restarts.
    */
   async leakedBytes(signal: AbortSignal): Promise<number> {
     const { records } = await this.#connection.ask(DiskUsage, {}, signal)
@@ -214,7 +240,10 @@ export class Buildkit {
     return records.reduce((sum, { inUse, sizeBytes }) => sum + (inUse ? sizeBytes : 0), 0)
   }
 
-  /** Removes caches until this much of the disk is free. Not to be broken off: half a removal may cost the other half. */
+  /**
+   * Removes build caches until this many bytes of the disk are free. It cannot be cancelled: a
+   * removal that stops halfway may cost the other half.
+   */
   prune(minFreeBytes: number): Promise<void> {
     const removed = this.#connection.watch(Prune, { all: true, minFreeBytes })
     return new Promise((resolve, reject) => {
@@ -241,7 +270,8 @@ function requestOf(
     name: names.join(','),
     push: 'true',
     'oci-mediatypes': 'true',
-    compression: 'zstd', // three times as fast as gzip, and smaller; layers of the base stay as they are
+    // Three times as fast as gzip, and smaller; base layers keep their compression.
+    compression: 'zstd',
     ...Object.fromEntries(
       Object.entries(annotations).map(([name, value]) => [`annotation.${name}`, value]),
     ),
@@ -249,6 +279,7 @@ function requestOf(
   const imports = cache ? [{ type: 'registry', attrs: { ref: cache } }] : []
   const kept = { mode: 'max', 'ignore-error': 'true', compression: 'zstd' }
   const exports = imports.map(({ type, attrs: { ref } }) => ({ type, attrs: { ref, ...kept } }))
+
   if ('definition' in build) {
     const config = { ...build.image, config: withLabels(build.image.config, labels) }
     return {
@@ -265,12 +296,15 @@ function requestOf(
           : [],
     }
   }
+
   const { frontend, path } = build.dockerfile
-  // A frontend that finds `cmdline` takes the syntax for looked after, and never goes where the Dockerfile points.
+  // A frontend that gets `cmdline` treats the syntax line as handled. It does not load the image
+  // that the Dockerfile names.
   const reader = frontend ? { source: frontend, cmdline: frontend } : { cmdline: 'dockerfile.v0' }
-  // Names of BuildKit's own among the arguments are orders to the builder, and the sender has none to give.
+  // Build arguments that begin with `BUILDKIT_` control the builder. The sender must not set them.
   const own = Object.entries(build.buildArgs).filter(([name]) => !name.startsWith('BUILDKIT_'))
   const buildArgs = { ...Object.fromEntries(own), BUILDKIT_CACHE_MOUNT_NS: build.cacheKey }
+
   return {
     frontend: frontend ? 'gateway.v0' : 'dockerfile.v0',
     frontendAttrs: {

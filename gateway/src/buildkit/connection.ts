@@ -10,8 +10,8 @@ import { BytesMessage, sessionPath, type Method } from './messages.ts'
 export type ByteCall = ClientDuplexStream<Uint8Array, Uint8Array>
 
 /**
- * The one connection to the daemon, kept; it comes back by itself when the daemon does. Errors are gRPC's own. No
- * keepalive: the daemon hangs up on who pings more often than every five minutes.
+ * The one connection to the daemon. It reconnects by itself. Errors are gRPC's own. It sends no
+ * keepalive: the daemon disconnects clients that ping more often than every five minutes.
  */
 export class Connection {
   readonly #client: Client
@@ -25,7 +25,7 @@ export class Connection {
     })
   }
 
-  /** Aborting the signal cancels the call, and with it what the daemon does for it. */
+  /** Aborting the signal cancels the call, and the daemon's work for it. */
   ask<Q, A>(method: Method<Q, A>, question: Q, signal: AbortSignal): Promise<A> {
     return new Promise((resolve, reject) => {
       const call = this.#client.makeUnaryRequest(
@@ -56,7 +56,7 @@ export class Connection {
     )
   }
 
-  /** A byte stream in both directions, in which the daemon speaks HTTP/2 as the client. */
+  /** A byte stream in both directions. The daemon speaks HTTP/2 over it, as the client. */
   session(about: Record<string, string | string[]>): ByteCall {
     const metadata = new Metadata()
     for (const [key, values] of Object.entries(about))

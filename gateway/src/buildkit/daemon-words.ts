@@ -1,6 +1,12 @@
-/** A quoted text; a line that ends inside of one is quoted up to its end. Only addresses that the daemon asked for stay. */
+/**
+ * Quoted text. A line that ends inside a quote counts as quoted to its end. Addresses that the
+ * daemon requested are kept.
+ */
 const quoted = /(failed to do request: [A-Z][a-z]+ )?"(?:[^"\\]|\\[^])*["\\]?/g
 
-/** What the daemon says, without what it quotes: commands, paths and names are the source's words, and may say anything. */
+/**
+ * Removes quoted text from a message of the daemon. Quotes hold commands, paths and names, which
+ * the source controls.
+ */
 export const daemonWords = (text: string): string =>
   text.replace(quoted, (all, request?: string) => (request === undefined ? '""' : all))

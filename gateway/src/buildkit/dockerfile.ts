@@ -4,12 +4,15 @@ import type { SourceTree } from '../deployments/source-tree.ts'
 import { openSource } from '../host/read-source-file.ts'
 import { sourceText } from '../host/source-text.ts'
 
-/** A Dockerfile of a source, and what must be known of it beforehand. */
+/** A Dockerfile in a source, and the facts about it that a build needs first. */
 export type Dockerfile = {
   path: string
-  /** Patterns of the ignore file that belongs to it, made so that the Dockerfile itself stays. */
+  /** The patterns of its ignore file, with an exception that keeps the Dockerfile itself. */
   ignore: string[]
-  /** The image that a syntax line asks for to read it; null for the usual one, which the daemon has built in. */
+  /**
+   * The frontend image that its syntax line names. Null: the usual one, which is built into the
+   * daemon.
+   */
   frontend: string | null
 }
 
@@ -30,7 +33,10 @@ export async function readDockerfile(tree: SourceTree, path: string): Promise<Do
 
 const usualSyntax = /^(?:docker\.io\/)?docker\/dockerfile(?::1[\d.]*|:latest)?$/
 
-/** What the syntax directive says, where BuildKit would see one: directives end at the first line that is none. */
+/**
+ * The value of the syntax directive, as BuildKit finds it: directives end at the first line that is
+ * not one.
+ */
 function syntaxOf(text: string): string | null {
   for (const line of text
     .replace(/^\ufeff/, '')

@@ -14,25 +14,30 @@ const type = {
 }
 const maxDetailChars = 2000
 
-/** What is known when a solve fails. `changed` is the file that was not what the source tree says. */
+/** The facts around a failed solve. `changed` is the file that differs from the source tree. */
 export type SolveContext = {
   progress: Progress
   plain: (text: string) => string
   changed: string | null
-  /** Where the daemon keeps its cache and the records of its steps; null: not known. */
+  /** The daemon's folder for its cache and step records. Null: unknown. */
   root: string | null
 }
 
-/** A failed solve as a Problem: whose fault it is, which step and line, and what to do next. */
+/**
+ * Turns a failed solve into a Problem: whose fault it is, which step and line failed, and what to
+ * do next.
+ */
 export function solveProblem(
   error: unknown,
   { progress, plain, changed, root }: SolveContext,
 ): Problem {
   if (!isServiceError(error)) throw error
+
   if (changed !== null) {
     const detail = `The file ${changed} changed or vanished while the build read it. Deploy again.`
     return new Problem('source-changed', detail, { cause: error, facts: { path: changed } })
   }
+
   const details = detailsOf(error)
   const exitCode = details.get(type.exit)?.['Code']
   const fullText = plain(error.details)
@@ -40,6 +45,7 @@ export function solveProblem(
   const said = { text, words: daemonWords(fullText) }
   if (isUnavailable(error) || (typeof exitCode !== 'number' && isSessionLost(error, said.words)))
     return daemonUnavailable(error)
+
   const vertex = details.get(type.vertex)?.['digest']
   const step = (typeof vertex === 'string' ? progress.step(vertex) : null) ?? progress.failed()
   const record = root !== null && step?.record ? readStepRecord(root, step.record) : null
@@ -47,6 +53,7 @@ export function solveProblem(
     typeof exitCode === 'number'
       ? exitVerdict({ step: step?.name ?? text, exitCode, words: said.words, record })
       : classifyFailure(said, step)
+
   return new Problem(code, detail, {
     cause: error,
     facts: {
@@ -66,38 +73,45 @@ export const daemonUnavailable = (cause: unknown): Problem =>
     },
   )
 
-/** What the daemon says, and the same without the words of the source that it quotes. */
+/** The daemon's message, and the same without the quotes from the source. */
 type Said = { text: string; words: string }
 
 function classifyFailure(said: Said, step: StepFacts | null): Verdict {
   const { text, words } = said
-  // What is wrong with the Dockerfile is said in its own words, which no quotes mark.
+  // Errors in the Dockerfile contain its own words without quotes, so no other pattern may match
+  // them.
   if (/^(?:dockerfile parse error|failed to process )/.test(words))
     return { code: 'build-failed', detail: text }
+
   if (/(?:^|: )no space left on device(?:: unknown)?$/i.test(words)) {
     return {
       code: 'no-space',
       detail: `The build daemon found no space left on a device. (${text})`,
     }
   }
+
   if (/^failed to push |^error writing (?:layer|manifest|config)/.test(words))
     return pushVerdict(said)
+
   const secret = /(?:^|: )secret (\S+): not found$/.exec(words)?.[1]
   if (secret) {
     const detail = `The build needs the secret ${secret}, which is not set. ${secretBuilder(secret)}`
     return { code: 'build-failed', detail, facts: { secrets: [secret] } }
   }
+
   const image = imageOf(words, step)
   if (image !== null) return pullVerdict(image, said)
+
   const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
   if (missing) {
     const detail = `The build copies ${missing[1]}, which the source does not hold. Is it left out by .dockerignore?`
     return { code: 'build-failed', detail }
   }
+
   return { code: 'build-failed', detail: text }
 }
 
-/** Ways for a push to fail, by what the daemon says of them; the first that fits counts. */
+/** Reasons why a push fails, found in the daemon's message. The first match wins. */
 const pushFailures: [RegExp, ProblemCode, string][] = [
   [
     /: 403 |denied|insufficient_scope/i,
@@ -114,7 +128,7 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
   [/: 5\d\d /, 'registry-unavailable', 'it is in trouble itself; try again later'],
 ]
 
-/** How a secret comes to a build. */
+/** Explains how to give a secret to a build. */
 export const secretBuilder = (name: string) =>
   `Keep it with the app (PUT /v1/apps/{app}/secrets/${name}), or send it with the source (form field secret.${name}).`
 
@@ -131,14 +145,17 @@ function pushVerdict({ text, words }: Said): Verdict {
   return { code, detail: `The registry did not take the image: ${why}. (${text})`, facts }
 }
 
-/** Addresses are not the daemon's own words either: names of apps and images stand in them. */
+/** Removes URLs: they contain names of apps and images, which are not the daemon's own words. */
 const withoutNames = (words: string) => words.replace(/https?:\/\/\S*?(?=:?(?:\s|$))/g, '')
 
-/** How the daemon says that a request to a registry failed. */
+/** The daemon's message about a failed request to a registry. */
 const askedFor =
   /(?:^|: )(?:failed to do request: [A-Z][a-z]+ "|unexpected status from [A-Z]+ request to )https?:\/\/([^/\s]+)\/v2\/(\S+)\/(?:manifests|blobs)\/([\w.:-]*\w)/
 
-/** The image that could not be had, where that is what failed: named by the frontend, by its step, or by the request. */
+/**
+ * The image that could not be read, if that is the failure. The frontend, the step or the request
+ * names it.
+ */
 function imageOf(words: string, step: StepFacts | null): string | null {
   const named =
     /^(?:\S+: )?failed to resolve source metadata for (\S+): /.exec(words) ??
@@ -166,7 +183,7 @@ function pullVerdict(image: string, { text, words }: Said): Verdict {
   }
 }
 
-/** Where in the Dockerfile, for those who have one. */
+/** The failed line of the Dockerfile. Empty if the build has no Dockerfile. */
 function sourceFacts(source: Detail | undefined): {
   source?: { file: string; line: number; text: string }
 } {
@@ -185,13 +202,13 @@ function sourceFacts(source: Detail | undefined): {
 export const isServiceError = (error: unknown): error is ServiceError =>
   error instanceof Error && 'details' in error && 'metadata' in error
 
-/** Gone or shutting down: nothing that the source or the registry did. */
+/** The daemon is gone or shuts down. Neither the source nor the registry is at fault. */
 function isUnavailable({ code, metadata }: ServiceError): boolean {
   if (code === grpc.UNAVAILABLE && metadata.get(detailsKey).length === 0) return true
   return code === grpc.CANCELLED
 }
 
-/** Out of touch with our session: it was waited for in vain. */
+/** The daemon waited for the gateway's session, and did not find it. */
 const isSessionLost = ({ code }: ServiceError, words: string) =>
   code === grpc.DEADLINE_EXCEEDED && /(?:^|: )no active session for \S+: /.test(words)
 

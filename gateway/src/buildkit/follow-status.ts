@@ -5,17 +5,21 @@ import { isServiceError } from './failures.ts'
 import type { StatusResponse } from './messages.ts'
 import type { Progress } from './progress.ts'
 
-/** How long to wait for more news after the solve has ended. */
+/** How long to wait for more messages after the solve has ended. */
 const silenceMs = 5000
-/** The same when every step that began has ended. */
+/** The same, if every step that started has ended. */
 const settledMs = 100
 const pollMs = 20
-/** How long news may hold the event loop: a step may print faster than its output can be taken in. */
+/**
+ * How long a message may block the event loop: a step may print faster than the gateway can process
+ * its output.
+ */
 const sliceMs = 5
 
 /**
- * Takes in the news of a solve. Call the answer when the solve is over: it waits for what is still on its way. It does
- * not wait for the stream's end alone, because after some failures the daemon never sends it.
+ * Reads the status messages of a solve. Call the returned function when the solve is over: it waits
+ * for messages in transit. It does not rely on the end of the stream, because the daemon never
+ * sends it after some failures.
  */
 export function followStatus(
   stream: ClientReadableStream<StatusResponse>,
@@ -40,13 +44,15 @@ export function followStatus(
   const ended = read().then(
     () => true as const,
     (error: unknown) => {
-      if (!isServiceError(error)) failure = error // else the stream broke, and the solve itself says why
+      // Otherwise the stream broke, and the solve reports the reason.
+      if (!isServiceError(error)) failure = error
       return true as const
     },
   )
 
   return async (signal) => {
-    // Waits are counted, not timed: where this process had no time, neither had what reads the news.
+    // Count the waits, do not measure time: if this process was blocked, the reader of the stream
+    // was blocked, too.
     let [silentMs, heard] = [0, -1]
     while (silentMs < (progress.settled || signal.aborted ? settledMs : silenceMs)) {
       if (await Promise.race([ended, wait(pollMs, false)])) break

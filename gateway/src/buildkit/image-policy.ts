@@ -4,34 +4,43 @@ import { isUnavailable, type ImageAccess } from '../registry/image-access.ts'
 import { Recent } from '../registry/recent.ts'
 import { BuildPolicy } from './build-policy.ts'
 
-/** A digest that a name stands for, found at a time (milliseconds since 1970). */
+/** The digest that a name means, and when it was resolved (milliseconds since 1970). */
 export type Pin = { value: string; at: number }
 
 export type ImageRules = {
-  /** Hosts, or repositories and folders of them (`docker.io`, `ghcr.io/acme`), that images may come from. */
+  /**
+   * Where images may come from: hosts, or repositories and folders of them (`docker.io`,
+   * `ghcr.io/acme`).
+   */
   allowed: readonly string[]
-  /** Images, as in `allowed`, that may read a Dockerfile in the daemon's place, where its syntax line asks for it. */
+  /** Images, written as in `allowed`, that a Dockerfile's syntax line may name as its frontend. */
   frontends: readonly string[]
-  /** The registry that holds the apps' own images: a build may start from those of its own app alone. */
+  /** The registry of the apps' own images. A build may use only those of its own app. */
   own: string
-  /** For how long a name goes on standing for the digest that was found for it. */
+  /** How long a resolved digest is used for a name, in milliseconds. */
   refreshMs: number
-  /** The daemon is not ours: where the gateway reaches no registry, what the daemon found for the app's login counts. */
+  /**
+   * The gateway does not run the daemon. If the gateway cannot reach a registry, the daemon's
+   * answer for the app's login counts.
+   */
   daemonAsks?: boolean
 }
 
-/** On every image that the builder makes. */
+/** A label on every image that the builder makes. */
 export const appLabel = 'dev.tarmac.app'
 
 /**
- * Says which images builds may start from, and which digest each of their names stands for. What a name stands for is
- * kept per app: an app learns nothing of an image that another's login opened.
+ * Decides which images a build may use, and which digest each name means. Digests are kept per app:
+ * an app learns nothing about an image that another app's login opened.
  */
 export class ImagePolicy {
   readonly #rules: ImageRules
   readonly #access: ImageAccess
   readonly #pins: Recent<string>
-  /** The app that an image was built for, by digest; null: none. A digest never changes its meaning. */
+  /**
+   * The app that an image was built for, by digest. Null: none. The entries never expire, because a
+   * digest never changes its meaning.
+   */
   readonly #builtFor = new Recent<string | null>(Number.POSITIVE_INFINITY)
 
   constructor(rules: ImageRules, access: ImageAccess) {
@@ -40,19 +49,19 @@ export class ImagePolicy {
     this.#pins = new Recent(rules.refreshMs)
   }
 
-  /** The answers to one build. `anew`: what its images' names stand for is looked up again. */
+  /** The policy for one build. `anew`: resolve the image names again. */
   forBuild(app: string, contextUrl: string | null, anew: boolean): BuildPolicy {
     return new BuildPolicy(this, { app, contextUrl, anew })
   }
 
-  /** `name` in full, as `docker.io/library/node:22`. */
+  /** `name` is a full name, as in `docker.io/library/node:22`. */
   allows(app: string, name: string): boolean {
     const { allowed, frontends, own } = this.#rules
     if (name.startsWith(`${own}/`)) return isOf(`${own}/${app}`, name)
     return isAmong([...allowed, ...frontends], name)
   }
 
-  /** Throws where an image, as a syntax line names it, may not read Dockerfiles. */
+  /** Throws `image-forbidden` if the image of a syntax line may not be a frontend. */
   checkFrontend(image: string): void {
     const { frontends: allowed } = this.#rules
     if (isAmong(allowed, imageName(image) ?? '')) return
@@ -60,7 +69,7 @@ export class ImagePolicy {
     throw new Problem('image-forbidden', detail, { facts: { image, allowed } })
   }
 
-  /** False when a name is known to stand for another digest by now. */
+  /** False if a name is known to mean another digest now. */
   pinsAreCurrent(app: string, bases: Record<string, string>): boolean {
     return Object.entries(bases).every(
       ([name, digest]) => (this.pinned(app, name)?.value ?? digest) === digest,
@@ -84,8 +93,9 @@ export class ImagePolicy {
   }
 
   /**
-   * The digest that the registry grants this app for a name; for the daemon may hold an image that this app could not
-   * fetch. Null where nobody but the daemon can ask.
+   * Returns the digest that the registry lets this app read, or throws. The daemon cannot decide
+   * this: it may hold an image that this app could not fetch. Null if only the daemon can reach the
+   * registry.
    */
   async demandAccess(app: string, name: string, signal: AbortSignal): Promise<string | null> {
     try {
@@ -94,21 +104,23 @@ export class ImagePolicy {
       throw access.why === 'another-apps' ? this.forbidden(app, name) : notFound(name)
     } catch (error) {
       const [tagged = '', digest] = name.split('@')
-      // A daemon that is not ours may know ways to a registry that we do not: for a tag it asks with this app's login.
+      // A daemon that the gateway does not run may reach registries that the gateway cannot. It
+      // resolves a tag with this app's login.
       if (!this.#rules.daemonAsks || !isUnavailable(error)) throw error
       if (digest !== undefined && this.pinned(app, tagged)?.value !== digest) throw error
       return digest ?? null
     }
   }
 
-  /** Notes what the daemon said of an image. */
+  /** Remembers the daemon's answer about an image. */
   learn({ digest, config }: { digest: string; config: Uint8Array }): void {
     this.#builtFor.set(digest, appOf(config))
   }
 
   /**
-   * Throws for an image that the builder made for another app; false when its configuration is not known yet. Images
-   * say themselves which app they were built for; a false claim is not in that app's repository.
+   * Throws if the builder made the image for another app. Returns false if the image's
+   * configuration is not known yet. An image itself names the app that it was built for. If that
+   * claim is false, the app's repository does not have the image.
    */
   async refuseAnotherApps(app: string, name: string, signal: AbortSignal): Promise<boolean> {
     const digest = name.slice(name.indexOf('@') + 1)
@@ -135,7 +147,7 @@ const isAmong = (entries: readonly string[], name: string): boolean =>
 const isOf = (repository: string, name: string): boolean =>
   name.startsWith(repository) && [':', '@', ''].includes(name.charAt(repository.length))
 
-/** Which app an image says that it was built for, in its configuration. */
+/** The app that an image's configuration names as its own. */
 function appOf(config: Uint8Array): string | null {
   try {
     const { config: { Labels = {} } = {} } = JSON.parse(Buffer.from(config).toString()) as {
@@ -144,11 +156,14 @@ function appOf(config: Uint8Array): string | null {
     const app = Labels[appLabel]
     return typeof app === 'string' && /^[a-z0-9][a-z0-9-]{0,62}$/.test(app) ? app : null
   } catch {
-    return null // whatever else is wrong with it, the daemon will say
+    return null // the daemon reports anything else that is wrong with it
   }
 }
 
-/** The same words for an image that is not there and one that is not this app's: neither is to be told from the other. */
+/**
+ * One message for a missing image and for an image that this app may not read, so that nobody can
+ * tell them apart.
+ */
 function notFound(image: string): Problem {
   const detail = `The image ${image} is not there, or not for this app: check its name and digest, and the app's login for that registry.`
   return new Problem('image-not-found', detail, { facts: { image } })

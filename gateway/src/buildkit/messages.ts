@@ -1,4 +1,7 @@
-/** The words of BuildKit's control and session services, as far as we speak them. Numbers as in its .proto files. */
+/**
+ * The messages of BuildKit's control and session services that the gateway uses. Field numbers are
+ * from its .proto files.
+ */
 import { bool, bytes, int, many, map, message, one, string, Timestamp } from '../llb/wire.ts'
 import type { Decoded, Encodable } from '../llb/wire.ts'
 
@@ -33,7 +36,9 @@ const VertexStatus = message({
   vertex: one(2, string),
   started: one(7, Timestamp),
 })
-/** `stream` is 1 for stdout, 2 for stderr; `text` is cut anywhere, also inside a character. */
+/**
+ * `stream` is 1 for stdout and 2 for stderr. `text` may be cut anywhere, even inside a character.
+ */
 const VertexLog = message({ vertex: one(1, string), stream: one(3, int), text: one(4, bytes) })
 const VertexWarning = message({ vertex: one(1, string), short: one(3, bytes), url: one(5, string) })
 export const StatusResponse = message({
@@ -52,7 +57,7 @@ const Platform = message({
 })
 const WorkerRecord = message({ platforms: many(3, Platform), version: one(5, BuildkitVersion) })
 
-/** A remote procedure: its path, and how its question and its answers are written. */
+/** A remote procedure: its path, and the encoding of its question and its answers. */
 export type Method<Ask, Answer> = {
   path: string
   ask: { encode(value: Ask): Uint8Array }
@@ -65,7 +70,10 @@ const control = <Ask, Answer>(
 ): Method<Ask, Answer> => ({ path: `/moby.buildkit.v1.Control/${name}`, ask, answer })
 export const Solve = control('Solve', SolveRequest, SolveResponse)
 export const Status = control('Status', message({ ref: one(1, string) }), StatusResponse)
-/** Removes what nothing uses, least recently used first, until `minFreeBytes` of the disk are free. */
+/**
+ * Removes unused cache entries, least recently used first, until `minFreeBytes` of the disk are
+ * free.
+ */
 export const Prune = control(
   'Prune',
   message({ all: one(2, bool), minFreeBytes: one(6, int) }),
@@ -85,21 +93,24 @@ export const sessionPath = '/moby.buildkit.v1.Control/Session'
 /** A piece of the byte stream inside the Session call. */
 export const BytesMessage = message({ data: one(1, bytes) })
 
-/** What the daemon asks us, inside a session. */
+/** Questions that the daemon asks the gateway inside a session. */
 export const HealthResponse = message({ status: one(1, int) })
 export const CredentialsRequest = message({ host: one(1, string) })
 export const CredentialsResponse = message({ user: one(1, string), secret: one(2, string) })
 export const SecretRequest = message({ id: one(1, string) })
 export const SecretResponse = message({ data: one(1, bytes) })
 
-/** May this be read? `platform` is only handed back. `image` is there when we asked for it to be looked up. */
+/**
+ * Asks whether the build may read a source. The gateway only hands `platform` back. `image` is set
+ * if the gateway asked the daemon to resolve the image.
+ */
 const SourceOp = message({ identifier: one(1, string), attrs: map(2, string) })
 const ImageLookedUp = message({ digest: one(1, string), config: one(2, bytes) })
 const SourceFacts = message({ source: one(1, SourceOp), image: one(2, ImageLookedUp) })
 export const PolicyQuestion = message({ platform: one(1, bytes), about: one(2, SourceFacts) })
 export type PolicyQuestion = Decoded<typeof PolicyQuestion>
 export const policyAction = { allow: 0, deny: 1, convert: 2 } as const
-/** Either a decision, or a wish to have the source looked up first. */
+/** Either a decision, or a request to resolve the source first. */
 export const PolicyAnswer = message({
   decision: one(1, message({ action: one(1, int), update: one(3, SourceOp) })),
   lookUp: one(
@@ -109,7 +120,10 @@ export const PolicyAnswer = message({
 })
 export type PolicyAnswer = Encodable<typeof PolicyAnswer>
 
-/** `google.rpc.Status` as it comes in the trailer of a failed call; BuildKit writes each detail's value as JSON. */
+/**
+ * `google.rpc.Status`, as in the trailer of a failed call. BuildKit encodes the value of each
+ * detail as JSON.
+ */
 export const RpcStatus = message({
   code: one(1, int),
   text: one(2, string),

@@ -5,27 +5,34 @@ import { StepLog } from './step-log.ts'
 import { takeStepName } from './step-records.ts'
 
 export type BuildStats = { steps: number; cached: number; run: number }
-/** What a failure needs to know of a step. */
+/** The facts about a step that a failure message needs. */
 export type StepFacts = {
   name: string
   exporting: boolean
-  /** Whether it begins a build: nothing but sources needs no other step. A plan may give every step any name. */
+  /**
+   * Whether it is a source: only sources need no other step. Its name proves nothing, because a
+   * plan may name steps freely.
+   */
   source: boolean
-  /** Names what `runc-with-limits` knows of it; null where it did not run, or without that. */
+  /**
+   * The name of its record by `runc-with-limits`. Null if the step did not run, or ran without that
+   * script.
+   */
   record: string | null
 }
 
 const exporting = 'exporting to image'
 const internal = /^\[internal\]/
-/** Output that comes in many small pieces becomes events of this size. */
+/** Many small pieces of output are joined into events of this size. */
 const gatherBytes = 64 * 1024
 /**
- * The daemon sends all that happened since its last news as one batch: steps first, without their order to the output.
- * A batch with more output than this goes on in further messages, which hold output alone, and ends with one that holds
- * none (moby/buildkit client/status.go, `Marshal`).
+ * The daemon sends everything since its last message as one batch. Steps come first, so their order
+ * relative to the output is lost. A batch with more output than this continues in further messages
+ * that hold only output. It ends with a message without output (moby/buildkit client/status.go,
+ * `Marshal`).
  */
 const splitBytes = 1024 * 1024
-/** The daemon’s name for unpacking a context that came by HTTP. */
+/** The daemon’s name for the step that unpacks a context from HTTP. */
 const unpacking = 'copy /context /'
 
 type Vertex = StatusResponse['vertexes'][number]
@@ -35,51 +42,61 @@ type Step = {
   hidden: boolean
   started: number | null
   status: 'waiting' | 'started' | 'cached' | 'done' | 'failed'
-  /** Time of the intervals that have ended: a step may run in several. */
+  /** Time of the finished intervals, in milliseconds: a step may run in several. */
   ms: number
-  /** Sources and the export run in several intervals: their end is told when it is used, or when all is over. */
+  /**
+   * Sources and the export run in several intervals. Their end is reported when another step uses
+   * them, or when the solve is over.
+   */
   inIntervals: boolean
   emitted: 'started' | 'cached' | 'done' | 'failed' | null
-  /** Undefined until its stderr begins: only what comes first is not the step's own. */
+  /**
+   * Undefined until its stderr begins. Only the first line can be the script's; all later lines are
+   * the step's own.
+   */
   record: string | null | undefined
   log: StepLog
 }
 
 /**
- * Turns what the daemon says of a solve into `step` and `log` events. Its internal steps are left out, unless they fail.
+ * Turns the daemon's status messages into `step` and `log` events. Internal steps are left out
+ * unless they fail.
  */
 export class Progress {
   readonly #steps = new Map<string, Step>()
-  /** Those that have begun and not ended: asked for at each piece of news. */
+  /** The running steps, kept apart because every message needs them. */
   readonly #started = new Set<Step>()
   readonly #emit: EventSink
   readonly #pushing: () => void
   readonly #plain: (text: string) => string
   #pushes = false
-  /** Whether more of the daemon's batch is to come. */
+  /** Whether more messages of the current batch will follow. */
   #batchOpen = false
-  /** Steps that have ended, whose output is to come. */
+  /** Steps that have ended, but whose output is not complete. */
   #endings: Vertex[] = []
 
-  /** `plain` takes out of a text what no reader should see. */
+  /** `plain` removes from a text what readers must not see. */
   constructor(about: { emit: EventSink; pushing: () => void; plain: (text: string) => string }) {
     this.#emit = about.emit
     this.#pushing = about.pushing
     this.#plain = about.plain
   }
 
-  /** Takes in a whole message of the daemon's. */
+  /** Processes a whole message of the daemon. */
   take(news: StatusResponse): void {
     for (const _ of this.slices(news));
   }
 
-  /** The same in small slices of work: a flood of output must leave time for other callers between them. */
+  /**
+   * Does the same in small slices of work, so that a flood of output leaves time for other callers.
+   */
   *slices(news: StatusResponse): Generator<void, void> {
     const outputBytes = news.logs.reduce((sum, { text }) => sum + text.length, 0)
     const goesOn =
       this.#batchOpen && outputBytes > 0 && news.vertexes.length + news.statuses.length === 0
     if (!goesOn) this.#endSteps()
     this.#batchOpen = goesOn || outputBytes > splitBytes
+
     const writers = new Set(news.logs.map(({ vertex }) => vertex))
     for (const vertex of news.vertexes) {
       const writes = writers.has(vertex.digest) || (this.#batchOpen && vertex.inputs.length > 0)
@@ -89,12 +106,14 @@ export class Progress {
         this.#endings.push(vertex)
       }
     }
+
     for (const { vertex, id } of news.statuses) {
       if (this.#pushes || !id.startsWith('pushing ') || this.#steps.get(vertex)?.name !== exporting)
         continue
       this.#pushes = true
       this.#pushing()
     }
+
     for (let at = 0; at < news.logs.length;) {
       const { vertex, stream } = news.logs[at]!
       const pieces: Uint8Array[] = []
@@ -106,6 +125,7 @@ export class Progress {
       this.#takeOutput(vertex, stream === 2 ? 'stderr' : 'stdout', Buffer.concat(pieces))
       yield
     }
+
     if (!this.#batchOpen) this.#endSteps()
     for (const { short, url } of news.warnings) {
       const text = Buffer.from(short).toString()
@@ -113,12 +133,12 @@ export class Progress {
     }
   }
 
-  /** Nothing that was begun is still open. */
+  /** True if no step is running. */
   get settled(): boolean {
     return this.#started.size === 0
   }
 
-  /** Told when no more news comes, so that no held line is lost. */
+  /** Call when no more messages will come, so that no held line is lost. */
   end(): void {
     this.#endSteps()
     for (const step of this.#steps.values()) {
@@ -138,13 +158,13 @@ export class Progress {
     }
   }
 
-  /** The step that failed first, for errors that do not name theirs. */
+  /** The step that failed first, for errors that do not name a step. */
   failed(): StepFacts | null {
     for (const [digest, step] of this.#steps) if (step.status === 'failed') return this.step(digest)
     return null
   }
 
-  /** The names of the steps that have begun and not ended. */
+  /** The names of the running steps. */
   running(): string[] {
     return [...this.#started].filter((step) => !step.hidden).map(({ name }) => name)
   }
@@ -176,6 +196,7 @@ export class Progress {
     const step = this.#steps.get(vertex.digest) ?? this.#newStep(vertex)
     const started = vertex.started ? millis(vertex.started) : null
     if (started === null || step.status === 'cached') return
+
     const fresh = started !== step.started
     step.started = started
     if (fresh) {
@@ -184,8 +205,10 @@ export class Progress {
       for (const input of vertex.inputs) this.#emitEnd(this.#steps.get(input))
       if (!vertex.cached) this.#turn(step, 'started')
     }
+
     if (vertex.cached) return this.#turn(step, 'cached')
     if (!vertex.completed || step.status !== 'started') return
+
     step.ms += Math.max(0, Math.round(millis(vertex.completed) - started))
     step.log.flush()
     if (vertex.error) return this.#turn(step, 'failed', this.#plain(vertex.error))

@@ -13,7 +13,7 @@ import {
   SecretResponse,
 } from './messages.ts'
 
-/** Who we are at a registry; null: anybody. */
+/** The gateway's login at a registry. Null: anonymous. */
 export type Login = (host: string) => { user: string; secret: string } | null
 export type Answers = {
   login: Login
@@ -26,12 +26,13 @@ export type SessionSecrets = ReadonlyMap<string, string | Uint8Array>
 const notFound = 5
 const unimplemented = 12
 const internal = 13
-const maxRequestBytes = 4 * 1024 * 1024 // a question about an image brings its configuration
+const maxRequestBytes = 4 * 1024 * 1024 // a question about an image includes its configuration
 const closeMs = 200
 
 /**
- * What the daemon may ask while it solves for us: are you well, who are you at this registry, what is this secret, may
- * this be read. Our side is a small gRPC server inside the stream of one call. One session per solve: no request says which solve asks.
+ * Answers the daemon's questions during a solve: health, registry logins, secrets, and whether a
+ * source may be read. The gateway runs a small gRPC server inside the stream of one call. Each
+ * solve has its own session, because no request names its solve.
  */
 export class Session {
   readonly id = randomUUID()
@@ -42,7 +43,7 @@ export class Session {
     const handlers = handlersOf(answers)
     const server = createServer()
     server.on('session', (inner) => this.#inner.add(inner))
-    server.on('sessionError', () => {}) // the solve fails by itself when the daemon misses us
+    server.on('sessionError', () => {}) // the solve fails by itself if the daemon loses the session
     server.on('stream', (stream, headers) =>
       serve(stream as ServerHttp2Stream, handlers.get(headers[':path'] ?? '')),
     )
@@ -54,7 +55,7 @@ export class Session {
     server.emit('connection', bytesOf(this.#call))
   }
 
-  /** The inner connection goes first: it still wants to say goodbye on the outer one. */
+  /** Closes the inner connection first: its closing messages go over the outer one. */
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = new Promise((resolve) => this.#call.once('status', resolve))
     for (const inner of this.#inner) inner.destroy()
@@ -66,7 +67,10 @@ export class Session {
 
 type Handler = (request: Uint8Array) => Uint8Array | number | Promise<Uint8Array>
 
-/** Token methods are left out on purpose: the daemon then fetches registry tokens itself, with these credentials. */
+/**
+ * The token methods are missing on purpose: the daemon then fetches registry tokens itself, with
+ * these credentials.
+ */
 function handlersOf({ login, secrets, policy }: Answers): Map<string, Handler> {
   return new Map<string, Handler>([
     ['/grpc.health.v1.Health/Check', () => HealthResponse.encode({ status: 1 })],
@@ -88,14 +92,16 @@ function handlersOf({ login, secrets, policy }: Answers): Map<string, Handler> {
   ])
 }
 
-/** One unary gRPC call on one HTTP/2 stream. */
+/** Serves one unary gRPC call on one HTTP/2 stream. */
 function serve(stream: ServerHttp2Stream, handler: Handler | undefined): void {
   stream.on('error', () => {})
-  if (stream.destroyed) return // cancelled before we saw it
+  if (stream.destroyed) return // cancelled before this code saw it
+
   const headers = { ':status': 200, 'content-type': 'application/grpc' }
   const refuse = (status: number) =>
     stream.respond({ ...headers, 'grpc-status': status }, { endStream: true })
   if (!handler) return refuse(unimplemented)
+
   const chunks: Buffer[] = []
   let size = 0
   stream.on('data', (chunk: Buffer) => {
@@ -105,7 +111,7 @@ function serve(stream: ServerHttp2Stream, handler: Handler | undefined): void {
   })
   stream.on('end', async () => {
     const answer = await attempt(() => handler(Buffer.concat(chunks).subarray(5)))
-    if (stream.destroyed) return // cancelled while we looked
+    if (stream.destroyed) return // cancelled while the handler ran
     if (typeof answer === 'number') return refuse(answer)
     stream.respond(headers, { waitForTrailers: true })
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))

@@ -4,17 +4,17 @@ import type { StepRecord } from './step-records.ts'
 export type Verdict = { code: ProblemCode; detail: string; facts?: Record<string, unknown> }
 
 type Ended = {
-  /** Its name. */
+  /** The name of the step. */
   step: string
   exitCode: number
-  /** What the daemon says, without what it quotes. */
+  /** The daemon's message without quoted text. */
   words: string
   record: StepRecord | null
 }
 
 const killedExitCode = 137
 
-/** Why a step that ran ended with an exit code, and which of its limits it met. */
+/** Explains why a step that ran ended with an exit code, and which of its limits it reached. */
 export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
   if (record?.refused) {
     const detail = `The limits of the step “${step}” could not be set (${record.refused}). Try again; if it stays so, the builder’s operator must look after the control groups of its machine.`
@@ -60,7 +60,7 @@ function limitMet(
   return { words: '' }
 }
 
-/** As a person says it: whole GiB or MiB. */
+/** A size for people: whole GiB or MiB. */
 function sizeOf(bytes: number): string {
   const [unit, name] = bytes % 2 ** 30 === 0 ? [2 ** 30, 'GiB'] : [2 ** 20, 'MiB']
   return `${Math.floor(bytes / unit)} ${name}`

@@ -4,15 +4,15 @@ import type { EventSink } from '../deployments/event-sink.ts'
 export type Stream = 'stdout' | 'stderr'
 
 const maxLineChars = 16_384
-/** What `runc-with-output-limit` writes where it has left something out. */
+/** The note that `runc-with-output-limit` writes in place of dropped output. */
 const leftOut = /^: (\d{1,15}) lines, (\d{1,15}) bytes of output are not kept here\](?:\n|$)/
 
-/** The output of one step: bytes cut anywhere in, whole lines out. */
+/** The output of one step: takes bytes cut anywhere, and emits whole lines. */
 export class StepLog {
   readonly #step: string
   readonly #emit: EventSink
   readonly #lines = { stdout: new Lines(), stderr: new Lines() }
-  /** How a note begins that is not the step's own words; null: none is believed. */
+  /** The beginning of a trusted note. The step cannot write it. Null: no note is trusted. */
   #signed: string | null = null
 
   constructor(step: string, emit: EventSink) {
@@ -20,7 +20,7 @@ export class StepLog {
     this.#emit = emit
   }
 
-  /** Believes one note that has this key, which the step does not know. */
+  /** Trusts one note with this key, which the step does not know. */
   believe(key: string | null): void {
     this.#signed = key && `[tarmac ${key}`
   }
@@ -29,7 +29,7 @@ export class StepLog {
     this.#take(stream, this.#lines[stream].add(bytes))
   }
 
-  /** Tells what is held; more may still come. */
+  /** Emits the held text. More may still come. */
   flush(): void {
     for (const stream of ['stdout', 'stderr'] as const)
       this.#take(stream, this.#lines[stream].rest())
@@ -49,14 +49,17 @@ export class StepLog {
   }
 }
 
-/** Bytes cut anywhere in, whole lines out (several joined by line ends, without the last one's). */
+/**
+ * Takes bytes cut anywhere, and returns whole lines: several are joined by line ends, without the
+ * last line end.
+ */
 class Lines {
   readonly #decoder = new StringDecoder('utf8')
   #held = ''
 
   add(bytes: Uint8Array): string | null {
     const text = this.#decoder.write(Buffer.from(bytes))
-    // Only the new text is searched: what is held has no line end, and may come one byte at a time.
+    // Search only the new text: the held text has no line end, and may arrive one byte at a time.
     const end = text.lastIndexOf('\n')
     const heldChars = this.#held.length
     this.#held += text

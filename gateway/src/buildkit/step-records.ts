@@ -2,28 +2,34 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { recordsOf } from './daemon/step-limits.ts'
 
-/** What `runc-with-limits` wrote of a step. */
+/** The record that `runc-with-limits` wrote for a step. */
 export type StepRecord = {
   /** In bytes. */
   memory: number
   memoryOfAll: number
-  /** Processes and threads. */
+  /** The limit on processes and threads. */
   processes: number
-  /** Processes of the step that the kernel killed because memory ran out. */
+  /** How many of the step's processes the kernel killed because memory ran out. */
   killed: number
-  /** How often the step's own limit on memory was met; 0: what ran out was the memory of all steps, or the machine's. */
+  /**
+   * How often the step reached its own memory limit. 0: all steps together, or the machine, ran out
+   * of memory.
+   */
   atOwnLimit: number
-  /** Processes and threads that were refused because the step had as many as it may. */
+  /** How many processes and threads the kernel refused because the step had as many as allowed. */
   forksRefused: number
-  /** Why the limits could not be set; the step did not run then. */
+  /** Why the limits could not be set. In that case the step did not run. */
   refused: string | null
 }
 
 const maxRecordBytes = 4096
-/** The first line that a step's stderr says: which record is its own, and the key of the note on its output. */
+/**
+ * The first line of a step's stderr: the name of its record, and the key of the note about its
+ * output.
+ */
 const nameLine = /^tarmac-step ([A-Za-z0-9_.+-]{1,128})(?: ([0-9a-f-]{36}))?\n/
 
-/** Takes the name of the step's record, and the key, off the first bytes of its stderr. */
+/** Splits the name of the step's record and the key off the first bytes of its stderr. */
 export function takeStepName(bytes: Buffer): {
   name: string | null
   key: string | null
@@ -33,7 +39,10 @@ export function takeStepName(bytes: Buffer): {
   return { name, key, rest: bytes.subarray(line.length) }
 }
 
-/** The record of a step of the daemon with this root; null where none of its limits was reached, or none is set. */
+/**
+ * Reads the record of a step of the daemon with this root. Null if the step reached no limit, or
+ * has none.
+ */
 export function readStepRecord(root: string, name: string): StepRecord | null {
   let text: string
   try {
@@ -41,10 +50,12 @@ export function readStepRecord(root: string, name: string): StepRecord | null {
   } catch {
     return null
   }
+
   const facts = new Map(
     text.split('\n').map((line) => [line.split(' ', 1)[0]!, line.slice(line.indexOf(' ') + 1)]),
   )
   const number = (fact: string) => Number(facts.get(fact) ?? 0)
+
   return {
     memory: number('memory'),
     memoryOfAll: number('memory_of_all'),

@@ -4,13 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { recordsOf } from './daemon/step-limits.ts'
 
 const pollMs = 500
-/** How long the record of a step is kept after its end: every solve that waited for the step has read it by then. */
+/**
+ * How long the record of a step is kept after its end. Every solve that waited for the step has
+ * read it by then.
+ */
 const keepMs = 60_000
 
 /**
- * Ends a step as a whole when the kernel killed one of its processes because memory ran out. With cgroup v2 the kernel
- * does so itself (`memory.oom.group`); with v1 it kills one process after the other, and a step that starts new ones
- * never ends. Removes the records of steps that have ended, too.
+ * Ends a whole step if the kernel killed one of its processes because memory ran out. With cgroup
+ * v2 the kernel does this itself (`memory.oom.group`). With v1 it kills one process at a time, and
+ * a step that starts new ones never ends. This class also removes the records of ended steps.
  */
 export class StepWatch {
   readonly #records: string
@@ -47,11 +50,11 @@ async function lookAfter(record: string): Promise<void> {
 
 const read = (path: string) => readFile(path, 'utf8').catch(() => '')
 
-/** A file of v1 alone. */
+/** Only v1 has this file. */
 const outOfMemory = async (group: string) =>
   /^oom_kill [1-9]/m.test(await read(join(group, 'memory.oom_control')))
 
-/** The first process of a step is among them, and none of its container outlives that one. */
+/** Kills all processes of the step. The first one is among them, and the container ends with it. */
 async function endAll(group: string): Promise<void> {
   for (const pid of (await read(join(group, 'cgroup.procs'))).split('\n').filter(Boolean)) {
     try {

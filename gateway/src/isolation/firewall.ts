@@ -4,32 +4,42 @@ import { networkInterfaces } from 'node:os'
 import { Problem } from '#api/problem.ts'
 import { execTool } from '../host/exec-tool.ts'
 
-/** Where build steps run, and what they may reach beside the public network. */
+/** The network of build steps, and what they may reach besides the public network. */
 export type BuildNetwork = {
-  /** The bridge on which build steps are. Empty: its walls are put up by someone else. */
+  /** The bridge of the build steps. Empty: someone else applies its firewall rules. */
   bridge: string
-  /** Resolvers, as in the daemon's `[dns]`; only DNS of them is open. */
+  /** DNS servers, as in the daemon's `[dns]`. Only their port 53 is open. */
   dns: readonly string[]
-  /** Addresses and ranges that are open although they lie in a closed range. */
+  /** Addresses and ranges that are open, even inside a closed range. */
   allow: readonly string[]
 }
 
-/** Not the public network: this host, private, shared, link-local, loopback, test, relay, multicast, reserved. */
+/**
+ * Ranges outside the public network: this host, private, shared, link-local, loopback, test, relay,
+ * multicast, reserved.
+ */
 const closed4 =
   '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3'
-/** Public is 2000::/3 alone (so not ::1, IPv4 in IPv6, NAT64, 6PN, link-local, multicast), without Teredo, test ranges and 6to4. */
+/**
+ * Only 2000::/3 is public, so ::1, IPv4 in IPv6, NAT64, 6PN, link-local and multicast are not.
+ * Teredo, test ranges and 6to4 are inside it, but closed.
+ */
 const public6 = '2000::/3'
 const closed6 = '2001::/23 2001:db8::/32 2002::/16 3fff::/20'
 
-/** Where these are there and say 1, packets between two ports of a bridge pass the forward hook of IP. */
+/**
+ * If these files exist and contain 1, packets between two ports of a bridge pass the forward hook
+ * of IP.
+ */
 const bridgedTraffic = ['ip', 'ip6'].map(
   (family) => `/proc/sys/net/bridge/bridge-nf-call-${family}tables`,
 )
 
 /**
- * Puts up the walls around build steps: they reach the public network and nothing else, not this machine, not each
- * other. One transaction replaces what an earlier gateway put up; the rules stay when the gateway ends. Answers whether
- * steps are kept from each other, too: not every kernel can look into a bridge.
+ * Applies the firewall rules for build steps: they reach the public network only, not this machine
+ * and not each other. One transaction replaces the rules of an earlier gateway. The rules stay when
+ * the gateway ends. `stepsApart` says whether steps are also kept from each other: not every kernel
+ * can filter a bridge.
  */
 export async function putUpNetworkRules(network: BuildNetwork): Promise<{ stepsApart: boolean }> {
   await nft(networkRules(network)).catch((cause: unknown) => {
@@ -48,7 +58,10 @@ export async function putUpNetworkRules(network: BuildNetwork): Promise<{ stepsA
   return { stepsApart: shown }
 }
 
-/** Whether frames between two ports of a bridge pass the forward hook of IP, too: other frames never do. */
+/**
+ * Tries to make IP packets between two ports of a bridge pass the forward hook of IP. Returns
+ * whether it worked. Other frames never pass that hook.
+ */
 async function showBridgedTraffic(): Promise<boolean> {
   try {
     for (const path of bridgedTraffic) await writeFile(path, '1', { flag: 'r+' })
@@ -61,12 +74,14 @@ async function showBridgedTraffic(): Promise<boolean> {
 const nft = (rules: string): Promise<void> => execTool('nft', ['-f', '-'], { input: rules })
 
 /**
- * Steps of one bridge are neighbours, and have nothing to say to each other: no frame goes from port to port, of
- * whatever kind. What goes to and from this machine itself (ARP for the default route, too) does not pass this hook.
+ * Steps on one bridge must not talk to each other: no frame of any kind goes from port to port.
+ * Traffic to and from this machine itself does not pass this hook, and neither does ARP for the
+ * default route.
  *
- * Not every kernel can tell bridges apart here. There the addresses of this bridge decide. Addresses of a link are the
- * same on every bridge: where the hook of IP does not see them (`shown`), they and IPv6 end on all bridges. The first
- * table that the kernel takes counts.
+ * Not every kernel can match a bridge by name here. On such a kernel the rules match the addresses
+ * of this bridge. Link-local addresses are the same on every bridge. If the hook of IP does not see
+ * them (`shown`), they and IPv6 are dropped on all bridges. The caller uses the first table that
+ * the kernel accepts.
  */
 export function neighbourRules(
   bridge: string,
@@ -95,7 +110,10 @@ const subnetsOf = (bridge: string) =>
     family === 'IPv4' && cidr ? [cidr] : [],
   )
 
-/** The rules, as nft reads them. They come before the network plugins' own, and only ever drop. */
+/**
+ * The rules in the syntax of nft. They run before the rules of the network plugins, and only drop
+ * packets.
+ */
 export function networkRules({ bridge, dns, allow }: BuildNetwork): string {
   const open = [
     'ct state established,related accept',
@@ -116,7 +134,7 @@ export function networkRules({ bridge, dns, allow }: BuildNetwork): string {
 
 const tableName = (bridge: string) => `tarmac_${bridge.replaceAll(/\W/g, '_')}`
 
-/** Named first, so that there is one to delete. */
+/** Creates the table first, so that the delete never fails. */
 const replacedTable = (table: string, lines: string[]) =>
   [`table ${table}`, `delete table ${table}`, `table ${table} {`, ...lines, '}\n'].join('\n')
 

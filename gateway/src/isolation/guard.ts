@@ -3,9 +3,12 @@ import { asProblem, Problem } from '#api/problem.ts'
 import type { Logger } from '../log.ts'
 
 type Parts = {
-  /** Proves that build steps reach nothing of ours and says how, or throws a Problem that says what is wrong. */
+  /**
+   * Verifies that build steps reach nothing of the gateway, and returns a summary. Throws a Problem
+   * that says what is wrong.
+   */
   prove(signal: AbortSignal): Promise<string>
-  /** Which daemon is there now: another answer after it was replaced, null while there is none. */
+  /** The id of the current daemon. It changes when the daemon is replaced. Null: there is none. */
   daemon(): string | null
   onProven(): void
   log: Logger
@@ -21,14 +24,14 @@ const unproven = new Problem(
 const isUnavailable = ({ code }: Problem) => code === 'buildkit-unavailable'
 
 /**
- * Lets builds run only against a daemon whose steps are proven to be walled in: proven at the start, and again when
- * the daemon was replaced; after a failure again and again, with growing pauses.
+ * Lets builds run only against a daemon whose steps are proven isolated. It verifies this at the
+ * start, and again when the daemon is replaced. After a failure it tries again with growing pauses.
  */
 export class NetworkGuard {
   readonly #parts: Parts
   readonly #stop = new AbortController()
   #proof: { daemon: string | null; detail: string } | null = null
-  /** Why there is no proof with the daemon that is there now. */
+  /** Why there is no proof for the current daemon. */
   #missing: Problem = unproven
   #proving: Promise<void> | undefined
   #pauseMs = pollMs
@@ -52,19 +55,24 @@ export class NetworkGuard {
     return { ok, detail: ok ? this.#proof!.detail : this.#missing.message }
   }
 
-  /** Whether work is taken: not before the first proof, nor once one failed. For a daemon that is away it is. */
+  /**
+   * Whether the gateway accepts work: not before the first proof, and not after a failed one. It
+   * still accepts work while the daemon is unavailable.
+   */
   get open(): boolean {
     const waits =
       this.#proof !== null && (this.#missing === unproven || isUnavailable(this.#missing))
     return waits || this.status.ok
   }
 
-  /** Throws while no work is taken. */
+  /** Throws while the gateway accepts no work. */
   assertAccepting(): void {
     if (!this.open) throw this.#refusal()
   }
 
-  /** Resolves when builds are safe, after a canary of its own where the daemon is a new one; else throws. */
+  /**
+   * Resolves when builds are safe; throws otherwise. For a new daemon it runs a canary build first.
+   */
   async proven(signal: AbortSignal): Promise<void> {
     if (!this.status.ok) await Promise.race([this.#prove(), aborted(signal)])
     if (!this.status.ok) throw isUnavailable(this.#missing) ? this.#missing : this.#refusal()
@@ -99,6 +107,7 @@ export class NetworkGuard {
     const daemon = this.#parts.daemon()
     if (daemon !== this.#tried) this.#pauseMs = pollMs
     this.#tried = daemon
+
     const limit = AbortSignal.timeout(proveMs)
     try {
       const detail = await this.#parts.prove(AbortSignal.any([this.#stop.signal, limit]))

@@ -8,18 +8,21 @@ import { putUpNetworkRules, type BuildNetwork } from './firewall.ts'
 import { execTool as run } from '../host/exec-tool.ts'
 
 export type LookupNetwork = {
-  /** The network namespace, as a path. */
+  /** The path of the network namespace. */
   namespace: string
-  /** What a program needs to see for names and certificates, by its place in the sandbox. */
+  /**
+   * The files that a program needs for name resolution and certificates, by their path in the
+   * sandbox.
+   */
   readOnlyMounts: Record<string, string>
 }
 
 const certificates = '/etc/ssl'
 
 /**
- * A network namespace from which programs reach the public network and nothing else: a cable of its own to this machine,
- * with the walls of build steps around its end. Named after the folder, so that a gateway finds what it left behind when
- * it was killed.
+ * A network namespace from which programs reach the public network only. A veth pair connects it to
+ * this machine, and the firewall rules of build steps apply to it. The name comes from the folder,
+ * so that a gateway finds what it left behind when it was killed.
  */
 export async function openLookupNetwork(
   dir: string,
@@ -27,6 +30,7 @@ export async function openLookupNetwork(
 ) {
   const hash = createHash('sha256').update(dir).digest()
   const name = `tarmac_p${hash.toString('hex', 0, 3)}`
+
   const close = async () => {
     const rules = `tarmac_${name}`
     for (const table of [`ip ${name}`, `inet ${rules}`, `bridge ${rules}`])
@@ -34,11 +38,12 @@ export async function openLookupNetwork(
     await run('ip', ['link', 'delete', name]).catch(() => {})
     await run('ip', ['netns', 'delete', name]).catch(() => {})
   }
+
   await close()
   try {
     const subnet = freeSubnet(hash.readUInt16BE(4))
     const [host, own] = [`${subnet}.1`, `${subnet}.2`]
-    // The walls first: they close a cable that is not there yet, and there is no moment without them.
+    // Apply the firewall rules before the link exists, so that the link is never open.
     await putUpNetworkRules({ bridge: name, dns, allow })
     await run('nft', [natRules(name, own)])
     const commands = [
@@ -71,7 +76,10 @@ export async function openLookupNetwork(
 const natRules = (name: string, own: string) =>
   `table ip ${name} { chain out { type nat hook postrouting priority 100; ip saddr ${own} oifname != "${name}" masquerade; }; }`
 
-/** The first three numbers of an address in 198.18.0.0/15, the test range, where no network of anybody's is. */
+/**
+ * The first three numbers of a free address in 198.18.0.0/15. That range is for tests, so no real
+ * network uses it.
+ */
 function freeSubnet(seed: number): string {
   const taken = new Set(
     Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => address) ?? []),

@@ -11,7 +11,10 @@ import { copy, exec, http, marshal, scratch } from '../llb/graph.ts'
 import type { Buildkit } from '../buildkit/client.ts'
 import { probeScript, readProbe, type Found } from '../buildkit/daemon/step-probe.ts'
 
-/** A place to connect to: an address (of a link: with `%eth0`) and a port. `gateway` is what the step's default route names. */
+/**
+ * A host and a port to connect to. A link-local address ends in `%eth0`. The host `gateway` is the
+ * step's default route.
+ */
 export type Target = { host: string; port: number }
 
 const platform = { OS: 'linux', Architecture: arch() === 'arm64' ? 'arm64' : 'amd64' }
@@ -19,9 +22,10 @@ const selfPort = 47_311
 const busyboxPaths = ['/usr/bin/busybox', '/bin/busybox']
 
 /**
- * Puts up the walls around build steps and tries them: a step of its own must not reach a listener that this machine
- * itself reaches at every address it has, nor `ports` of ours, nor a socket, a device or a file of the kernel. Says what
- * was tried; a Problem says what was reached.
+ * Applies the firewall rules for build steps and tests them from a build step. The step must reach
+ * neither `ports` of the gateway nor a listener on any address of this machine. It must find no
+ * socket, device or kernel file either. Returns what was tried; throws a Problem with what was
+ * reached.
  */
 export async function verifyIsolation(
   buildkit: Buildkit,
@@ -30,14 +34,18 @@ export async function verifyIsolation(
 ): Promise<string> {
   const { stepsApart } =
     network.bridge === '' ? { stepsApart: true } : await putUpNetworkRules(network)
+
   using listener = await listenEverywhere()
-  const hosts = listener.addresses.map((address) => address.replace(/%.*/, '%eth0')) // its only link, for link-local
+  // In the step, eth0 is the only link, so a link-local address must name it.
+  const hosts = listener.addresses.map((address) => address.replace(/%.*/, '%eth0'))
   const mapped = hosts.filter((host) => isIPv4(host)).map((host) => `::ffff:${host}`)
   const targets = ['gateway', ...hosts, ...mapped].flatMap((host) =>
     [listener.port, ...ports].map((port) => ({ host, port })),
   )
+
   const { reached, things, limited } = await triedFromStep(buildkit, targets, signal)
   refuse(reached, things)
+
   return [
     `a build step reached none of ${targets.length} places on this machine, no socket and no device of it`,
     ...(stepsApart
@@ -66,7 +74,10 @@ function refuse(reached: Target[], things: string[]): void {
   throw new Problem('not-ready', detail, { facts: { found: things } })
 }
 
-/** Tries each target from inside a build step of its own, all at once, and looks around there. */
+/**
+ * Runs a build step that tries to connect to all targets at once, and searches for sockets, devices
+ * and kernel files.
+ */
 export async function triedFromStep(
   buildkit: Buildkit,
   targets: readonly Target[],
@@ -80,13 +91,15 @@ export async function triedFromStep(
     dest: '/',
     attemptUnpackDockerCompatibility: true,
   })
+
   const list = targets.map(({ host, port }) => `${host} ${port}`)
   const step = exec(root, {
     args: ['/busybox', 'sh', '-c', script, 'sh', ...list],
-    env: [`RUN=${randomUUID()}`], // never answered from the cache
+    env: [`RUN=${randomUUID()}`], // never take the result from the cache
     cwd: '/',
     platform,
   })
+
   const lines: string[] = []
   await buildkit.solve(
     { definition: marshal(step), image: {}, context },
@@ -104,11 +117,13 @@ export async function triedFromStep(
     },
     signal,
   )
+
   const probe = readProbe(lines)
   if (!lines.includes('reached itself') || !lines.includes(`tried ${targets.length}`) || !probe)
     throw new Problem('not-ready', 'the canary build did not say how it went', {
       cause: new Error(lines.join('\n')),
     })
+
   return {
     ...probe,
     reached: targets.filter(({ host, port }) => lines.includes(`reached ${host} ${port}`)),
@@ -116,8 +131,8 @@ export async function triedFromStep(
 }
 
 /**
- * A second to connect for each. Before that the step connects to itself, as the control: a program that cannot connect
- * to anything would prove nothing.
+ * Each connection has one second. First, as the control, the step connects to itself: a program
+ * that cannot connect to anything would prove nothing.
  */
 const script = `
 b=/busybox
@@ -137,7 +152,7 @@ wait
 echo "tried $targets"
 `
 
-/** One static program is all that the canary's step needs: nothing is pulled for it. */
+/** The canary's step needs only one static program, so no image is pulled for it. */
 async function busyboxTree() {
   for (const path of busyboxPaths) {
     const bytes = await readFile(path).catch(() => null)

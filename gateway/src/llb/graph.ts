@@ -3,23 +3,29 @@ import { byteOrder } from '../go/byte-order.ts'
 import { cacheMount, Definition, Op } from './ops.ts'
 import type { FileAction, Platform } from './ops.ts'
 
-/** An operation as a value; what it makes is its output 0. Two nodes of equal digest are one operation to BuildKit. */
+/**
+ * An operation as a value. Its result is its output 0. Nodes with equal digests are one operation
+ * to BuildKit.
+ */
 export type Node = {
   readonly op: Op
   readonly bytes: Uint8Array
   readonly digest: string
   readonly inputs: readonly Node[]
-  /** What the progress calls it. */
+  /** The name of the step in the progress. */
   readonly name: string | undefined
 }
-/** A file system: what a node makes, or the empty one. */
+/** A file system: the output of a node, or an empty one (null). */
 export type Tree = Node | null
 export const scratch: Tree = null
 
 export const image = (identifier: string, platform: Platform, name?: string): Node =>
   node({ source: { identifier: `docker-image://${identifier}` }, platform }, noInputs, name)
 
-/** One file from a web server. With its `checksum` known (`sha256:…`), BuildKit asks only when it lacks the bytes. */
+/**
+ * Downloads one file from a web server. With a `checksum` (`sha256:…`), BuildKit downloads only if
+ * it lacks the bytes.
+ */
 export const http = (
   url: string,
   file: { filename: string; checksum?: string | undefined },
@@ -37,14 +43,14 @@ export type Exec = {
   env?: string[]
   cwd: string
   hostname?: string
-  /** Names of secrets, each an environment variable of the same name. */
+  /** Names of secrets. Each becomes an environment variable of the same name. */
   secrets?: readonly string[]
   mounts?: Mount[]
   platform: Platform
 }
 export type Mount = { dest: string } & ({ from: Tree } | { cache: { ID: string; sharing: number } })
 
-/** Runs a command on a file system; what the file system is then is the output. */
+/** Runs a command on a file system. The output is the changed file system. */
 export function exec(
   root: Tree,
   { args, env = [], cwd, hostname = '', secrets = [], mounts = [], platform }: Exec,
@@ -66,7 +72,7 @@ export function exec(
 
 type CopyOptions = Omit<NonNullable<FileAction['copy']>, 'mode' | 'timestamp'>
 
-/** Copies from one file system into another; modes and times stay as they are. */
+/** Copies from one file system into another, and keeps modes and times. */
 export const copy = (onto: Tree, from: Tree, options: CopyOptions, name?: string): Node =>
   file(onto, from, { copy: { ...options, mode: -1, timestamp: -1 } }, name)
 
@@ -82,15 +88,21 @@ function file(onto: Tree, from: Tree, action: FileAction, name?: string): Node {
   return node({ file: { actions: [{ ...places, ...action }] } }, slots, name)
 }
 
-/** Lays file systems over each other, the last on top. Empty ones drop out; a single one left is used as it is. */
+/**
+ * Merges file systems, the last on top. It drops empty ones, and returns a single one unchanged.
+ */
 export function merge(trees: Tree[], name?: string): Tree {
   const layers = trees.filter((tree) => tree !== null)
   if (layers.length < 2) return layers[0] ?? scratch
-  const slots = { nodes: layers, digests: layers.map(({ digest }) => digest) } // here equal layers share no slot
+  // Here equal layers keep separate slots.
+  const slots = { nodes: layers, digests: layers.map(({ digest }) => digest) }
   return node({ merge: { inputs: layers.map((_, input) => ({ input })) } }, slots, name)
 }
 
-/** Every operation below a node and the node itself, inputs before users, equal ones once. */
+/**
+ * All operations that a node depends on, and the node itself. Inputs come before users, and equal
+ * operations once.
+ */
 export function operations(result: Node): Node[] {
   const found = new Map<string, Node>()
   const visited = new Set<Node>()
@@ -100,7 +112,7 @@ export function operations(result: Node): Node[] {
     if (input && !visited.has(input)) path.push({ node: input, next: 0 })
     if (input) continue
     visited.add(at.node)
-    // Of equal operations with different names the last visited gives its name to all.
+    // Equal operations with different names get the name of the last one visited.
     const known = found.get(at.node.digest)
     if (!known || at.node.name) found.set(at.node.digest, at.node)
     path.pop()
@@ -108,7 +120,10 @@ export function operations(result: Node): Node[] {
   return [...found.values()]
 }
 
-/** The graph that ends in `result`, encoded. `ignoreCache`: every command runs again, whatever is cached. */
+/**
+ * Encodes the graph that ends in `result`. `ignoreCache`: every command runs again, whatever is
+ * cached.
+ */
 export function marshal(result: Node, { ignoreCache = false } = {}): Uint8Array {
   const nodes = operations(result)
   const metadata = nodes.map(({ digest, op, name }) => [
@@ -140,14 +155,16 @@ function node(own: Op, { nodes, digests }: Inputs, name: string | undefined): No
 type Inputs = { readonly nodes: readonly Node[]; readonly digests: readonly string[] }
 const noInputs: Inputs = { nodes: [], digests: [] }
 
-/** The input slots of an operation: equal file systems share one, the empty one has none (-1). */
+/**
+ * The inputs of an operation. Equal file systems share one slot, and the empty one has none (-1).
+ */
 class Slots implements Inputs {
   readonly nodes: Node[] = []
   readonly digests: string[] = []
 
   of(tree: Tree): number {
     if (!tree) return -1
-    this.nodes.push(tree) // also when its slot is shared: its name counts
+    this.nodes.push(tree) // even if it shares a slot, because its name counts
     const known = this.digests.indexOf(tree.digest)
     return known >= 0 ? known : this.digests.push(tree.digest) - 1
   }

@@ -1,4 +1,4 @@
-/** The grammar of image references, as the registries' own library (distribution/reference) has it. */
+/** The grammar of image references, as in the registries' own library (distribution/reference). */
 const label = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])'
 const host = `(?:${label}(?:\\.${label})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?`
 const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
@@ -9,10 +9,13 @@ const reference = new RegExp(
   `^(?:(?:${host})/)?(?<path>${path})(?<tag>:${tag})?(?<digest>@(?:${digest}))?$`,
 )
 
-/** Longer than any image reference: 255 characters of a name, a tag and the longest digest. */
+/** More than any image reference has: a name of 255 characters, a tag and the longest digest. */
 const maxChars = 1024
 
-/** The full name of an image (`node` → `docker.io/library/node:latest`), or null for what cannot be one. */
+/**
+ * The full name of an image (`node` → `docker.io/library/node:latest`). Null: the text is not a
+ * valid name.
+ */
 export function imageName(text: string): string | null {
   if (text.length > maxChars) return null
   const [first = '', ...others] = text.split('/')

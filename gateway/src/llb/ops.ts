@@ -1,8 +1,9 @@
 import { bool, bytes, int, many, map, message, one, string } from './wire.ts'
 import type { Encodable } from './wire.ts'
 
-// BuildKit's build graph on the wire (its solver/pb/ops.proto): the fields that are written here, under the names of
-// BuildKit's own JSON. -1 stands for "none" in inputs and outputs, and for "keep" in modes and timestamps.
+// BuildKit's build graph in protobuf (its solver/pb/ops.proto). Only the fields that this gateway
+// writes are here, under the names of BuildKit's own JSON. -1 means "none" in inputs and outputs,
+// and "keep" in modes and timestamps.
 
 const Platform = message({
   Architecture: one(1, string),
@@ -16,7 +17,7 @@ const Input = message({ digest: one(1, string), index: one(2, int) })
 const SourceOp = message({ identifier: one(1, string), attrs: map(2, string) })
 
 export const cacheMount = 3
-/** Of a cache mount. */
+/** How builds share a cache mount. */
 export const cacheSharing = { shared: 0, locked: 2 } as const
 
 const Meta = message({
@@ -78,7 +79,7 @@ const FileOp = message({ actions: many(2, FileAction) })
 
 const MergeOp = message({ inputs: many(1, message({ input: one(1, int) })) })
 
-/** One operation; an operation with inputs alone is a pointer to the result. */
+/** One operation. An operation that has only inputs is a pointer to the result. */
 export const Op = message({
   inputs: many(1, Input),
   exec: one(2, ExecOp),
@@ -91,5 +92,8 @@ export type Op = Encodable<typeof Op>
 
 const OpMetadata = message({ ignore_cache: one(1, bool), description: map(2, string) })
 
-/** A whole graph: field 2 of a SolveRequest. `def` holds encoded ops, inputs before users, the pointer last. */
+/**
+ * A whole graph: field 2 of a SolveRequest. `def` holds the encoded operations, inputs before
+ * users, and the pointer last.
+ */
 export const Definition = message({ def: many(1, bytes), metadata: map(2, OpMetadata) })

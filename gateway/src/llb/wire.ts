@@ -1,9 +1,10 @@
 import { byteOrder } from '../go/byte-order.ts'
 
 /**
- * Protocol buffers as values: a message type is a table of fields, and the table is its TypeScript type too. Holds what
- * BuildKit's messages use: varints, strings, bytes, messages, lists, maps. Output is deterministic: fields in the order
- * of the table, maps by key. Zero values are left out, as proto3 has it; an absent message reads as undefined.
+ * Protocol buffers as values: a message type is a table of fields, which also gives its TypeScript
+ * type. It supports what BuildKit's messages use: varints, strings, bytes, messages, lists, maps.
+ * The output is deterministic: fields in the order of the table, maps by key. Zero values are left
+ * out, as in proto3. An absent message decodes to undefined.
  */
 type Wire = 0 | 1 | 2 | 5
 export type Codec<Out, In = Out> = {
@@ -31,21 +32,23 @@ export type Message<F extends Fields> = Codec<OutOf<F> | undefined, InOf<F>> & {
   encode(value: InOf<F>): Uint8Array
   decode(bytes: Uint8Array): OutOf<F>
 }
-/** What decoding gives. */
+/** The result of decoding. */
 export type Decoded<M> = M extends Message<infer F> ? OutOf<F> : never
-/** What encoding takes: every field may be left out. */
+/** The input of encoding: every field is optional. */
 export type Encodable<M> = M extends Message<infer F> ? InOf<F> : never
 
 export function message<F extends Fields>(fields: F): Message<F> {
   const byNumber = new Map(
     Object.entries(fields).map(([name, field]) => [field.no, { name, field }]),
   )
+
   const body = (to: Writer, value: InOf<F>) => {
     for (const [name, field] of Object.entries(fields)) {
       const given = value[name]
       if (given !== undefined) field.write(to, given)
     }
   }
+
   const decode = (bytes: Uint8Array): OutOf<F> => {
     const from = new Reader(bytes)
     const value: Record<string, unknown> = {}
@@ -58,15 +61,17 @@ export function message<F extends Fields>(fields: F): Message<F> {
     }
     return value as OutOf<F>
   }
+
   const encode = (value: InOf<F>): Uint8Array => {
     const to = new Writer()
     body(to, value)
     return to.finish()
   }
+
   return {
     wire: 2,
     empty: undefined,
-    isEmpty: () => false, // a message that is there is sent, even when it holds nothing
+    isEmpty: () => false, // a message that is set is sent, even if it is empty
     write: (to, value) => to.bytes(encode(value)),
     read: (from) => decode(from.bytes()),
     encode,
@@ -74,7 +79,7 @@ export function message<F extends Fields>(fields: F): Message<F> {
   }
 }
 
-/** A single value. A message that was not sent reads as undefined, a scalar as its zero. */
+/** A single value. An absent message decodes to undefined, and an absent scalar to zero. */
 export const one = <Out, In>(no: number, codec: Codec<Out, In>): Field<Out, In> => ({
   no,
   empty: () => codec.empty,
@@ -155,7 +160,7 @@ export const bool: Codec<boolean> = {
   write: (to, value) => to.varint(value ? 1 : 0),
   read: (from) => from.varint() !== 0,
 }
-/** int32, int64, uint32, uint64 and enums alike, within ±2^53. */
+/** Encodes int32, int64, uint32, uint64 and enums, within ±2^53. */
 export const int: Codec<number> = {
   wire: 0,
   empty: 0,
@@ -182,7 +187,7 @@ class Writer {
       for (; rest > 0x7f; rest = Math.floor(rest / 0x80)) out.push((rest % 0x80) | 0x80)
       out.push(rest)
     } else {
-      // A negative number goes out as its 64-bit two's complement: ten bytes.
+      // A negative number is written as its 64-bit two's complement: ten bytes.
       let rest = BigInt.asUintN(64, BigInt(value))
       for (; rest > 0x7fn; rest >>= 7n) out.push(Number(rest & 0x7fn) | 0x80)
       out.push(Number(rest))

@@ -4,12 +4,15 @@ import type { DeploymentOptions } from '#api/options.ts'
 import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
 import { cleanPath } from '#api/clean-path.ts'
 
-/** How a source is built, and why so. `plan` and `dockerfile` are paths in the source, tidied. */
+/**
+ * The builder of a source, and the reason. `plan` and `dockerfile` are normalized paths in the
+ * source.
+ */
 export type BuilderChoice =
   | { way: 'railpack'; reason: string; plan: string | null }
   | { way: 'dockerfile'; reason: string; dockerfile: string }
 
-/** What the sender asks for goes first, then fly.toml, then what the source holds. */
+/** The sender's options come first, then fly.toml, then the files of the source. */
 export function chooseBuilder(
   tree: SourceTree,
   options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build'>,
@@ -21,6 +24,7 @@ export function chooseBuilder(
       'Both plan and dockerfile are given. Leave one of them out.',
     )
   }
+
   if (options.plan !== null) {
     const plan = fileOf(tree, options.plan, 'plan', 'option-invalid')
     return { way: 'railpack', reason: `asked for by plan=${plan}`, plan }
@@ -29,6 +33,7 @@ export function chooseBuilder(
     const dockerfile = fileOf(tree, options.dockerfile, 'dockerfile', 'option-invalid')
     return { way: 'dockerfile', reason: `asked for by dockerfile=${dockerfile}`, dockerfile }
   }
+
   const config = options.build['RAILPACK_CONFIG_FILE']
   if (config) {
     fileOf(tree, config, 'build.RAILPACK_CONFIG_FILE', 'option-invalid')
@@ -38,6 +43,7 @@ export function chooseBuilder(
       plan: null,
     }
   }
+
   if (flyBuild?.image !== undefined) {
     const detail = `[build] image in fly.toml names ${flyBuild.image}, and a source is built, not passed over. Bring the image without the source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of this builder's registry only), or take the line out.`
     throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.image' } })
@@ -51,6 +57,7 @@ export function chooseBuilder(
     )
     return { way: 'dockerfile', reason: `[build] in fly.toml names ${dockerfile}`, dockerfile }
   }
+
   if (hasFile(tree, 'railpack.json'))
     return { way: 'railpack', reason: 'railpack.json at the root', plan: null }
   if (hasFile(tree, 'Dockerfile')) {
@@ -59,7 +66,7 @@ export function chooseBuilder(
   return { way: 'railpack', reason: 'no Dockerfile at the root', plan: null }
 }
 
-/** Whether a path that is meant within the source leaves it. */
+/** Whether a path leads out of the source. */
 const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(cleanPath(path))
 
 function fileOf(tree: SourceTree, asked: string, name: string, code: ProblemCode): string {

@@ -6,7 +6,10 @@ import type { Info, PrepareRequest } from './prepare.ts'
 
 export type Refusal = { problem: Problem; isRetryable: boolean }
 
-/** Why railpack made no plan, and whether trying again may help. Its exit code alone does not say: a look-up that failed ends like a bad source. */
+/**
+ * Explains why railpack made no plan, and whether a retry may help. Its exit code is not enough: a
+ * failed look-up and a bad source end alike.
+ */
 export function classifyFailure(ended: SandboxResult, info: Info, work: PrepareRequest): Refusal {
   const { planner, tree, network } = work
   const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
@@ -45,7 +48,8 @@ export function classifyFailure(ended: SandboxResult, info: Info, work: PrepareR
   }
   if (words.includes('could not determine how to build the app'))
     return refusal('plan-none', nothingFound(tree))
-  // railpack says the same of a version that does not exist and of a look-up that reached nobody.
+  // railpack gives the same message for a version that does not exist and for a look-up without
+  // network.
   return refusal(
     'plan-failed',
     words,
@@ -54,7 +58,7 @@ export function classifyFailure(ended: SandboxResult, info: Info, work: PrepareR
 }
 
 const maxWordsChars = 4_000
-const goPanic = 2 // a bug of railpack's that this source sets off
+const goPanic = 2 // a bug in railpack that this source triggers
 
 function nothingFound(tree: SourceTree): string {
   const root = tree.entries.filter(({ path }) => !path.includes('/')).map(({ path }) => path)

@@ -6,7 +6,10 @@ import { planLimits } from './plan-source.ts'
 
 export type Planner = { path: string; version: string }
 
-/** The planner at this path; it is asked who it is once, and again when its file has changed. */
+/**
+ * Returns a function that opens the planner at this path. It checks the version once, and again if
+ * the file changes.
+ */
 export function plannerAt(path: string, timeoutMs: number): () => Promise<Planner> {
   let known: { file: string; planner: Planner } | null = null
   return async () => {
@@ -18,13 +21,17 @@ export function plannerAt(path: string, timeoutMs: number): () => Promise<Planne
   }
 }
 
-/** The planner at this absolute path, asked for its version where it will plan: in the sandbox. */
+/**
+ * Opens the planner at this absolute path. It reads its version inside the sandbox, where it will
+ * plan.
+ */
 export async function openPlanner(path: string, signal: AbortSignal): Promise<Planner> {
   if (sandboxFlaw)
     throw new Problem('planner-missing', `The planner runs in a sandbox, and ${sandboxFlaw}.`)
   const file = isAbsolute(path) && (await stat(path).catch(() => null))
   if (!file || !file.isFile())
     throw new Problem('planner-missing', `There is no planner at ${path}; set TARMAC_RAILPACK.`)
+
   const call = {
     command: path,
     args: ['--version'],
@@ -36,8 +43,10 @@ export async function openPlanner(path: string, signal: AbortSignal): Promise<Pl
     { ...call, folders: [], results: [], network: null, limits },
     signal,
   )
+
   const version = /^railpack version v?(\S+)/.exec(asked.stdout)?.[1]
   if (version) return { path, version }
+
   const words = (asked.stderr || asked.stdout).trim().slice(0, 1_000)
   const advice =
     'It must be one file that every user may run, and this machine must allow user namespaces.'

@@ -9,10 +9,13 @@ export type PlanCacheKey = Pick<
   'app' | 'planner' | 'tree' | 'options' | 'secretNames'
 >
 
-const format = 2 // of the files; another number makes all older ones strangers
+const format = 2 // of the files; raise it to invalidate all older ones
 const cacheLimits = { plans: 1_000, sizeBytes: 64 * 2 ** 20 }
 
-/** Plans of earlier runs, one file each, named by a keyed hash of all that a plan depends on. May be deleted at any time. */
+/**
+ * Plans of earlier runs, one file each. A keyed hash of everything that a plan depends on is the
+ * file's name. The cache may be deleted at any time.
+ */
 export class PlanCache {
   readonly #dir: string
   readonly #key: Uint8Array
@@ -28,10 +31,11 @@ export class PlanCache {
     const path = this.#path(question)
     try {
       const prepared = JSON.parse(await readFile(path, 'utf8')) as PrepareResult
-      await utimes(path, new Date(), new Date()) // what is used last goes last
+      // Eviction removes the least recently used plans first.
+      await utimes(path, new Date(), new Date())
       return prepared
     } catch {
-      return null // not there, deleted meanwhile, or cut short by a power cut
+      return null // missing, deleted meanwhile, or truncated by a power failure
     }
   }
 
@@ -43,7 +47,10 @@ export class PlanCache {
     await this.#evict()
   }
 
-  /** Without its variables' values: those may be secrets, and a hash without a key could be guessed. */
+  /**
+   * A keyed hash: the values of variables may be secrets, and a hash without a key could be
+   * guessed.
+   */
   #path({ app, planner, tree, options, secretNames = [] }: PlanCacheKey): string {
     const build = Object.entries(options.build).toSorted(([a], [b]) => byteOrder(a, b))
     const secrets = secretNames.toSorted(byteOrder)
@@ -63,7 +70,7 @@ export class PlanCache {
     )
   }
 
-  /** The plans used longest ago go, until the others are few and small enough. */
+  /** Removes the least recently used plans until the rest is within the limits. */
   async #evict(): Promise<void> {
     const paths = (await readdir(this.#dir)).map((name) => join(this.#dir, name))
     const found = await Promise.all(
@@ -78,7 +85,7 @@ export class PlanCache {
   }
 }
 
-/** Nothing, of a file that another run has just removed. */
+/** Zero if another run has just removed the file. */
 const sizeAndAge = (path: string): Promise<{ sizeBytes: number; usedMs: number }> =>
   stat(path).then(
     ({ size, mtimeMs }) => ({ sizeBytes: size, usedMs: mtimeMs }),

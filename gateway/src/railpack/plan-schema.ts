@@ -3,7 +3,8 @@ import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/trim-end.ts'
 import { parseJson } from '../host/parse-json.ts'
 
-// The plan language of railpack 0.37, whole and strict: what is not written here is refused, never guessed at.
+// The complete plan format of railpack 0.37. It is strict: an unknown field is refused, never
+// ignored.
 
 const text = z.string()
 const texts = z.preprocess(untilFirstWrong, z.array(text))
@@ -11,7 +12,10 @@ const textByName = z.preprocess(untilFirstWrong, z.record(text, text))
 
 const isWrong = (one: unknown): boolean => typeof one !== 'string'
 
-/** Without what is behind the first value that is no text: one refuses the plan, and an issue for each of millions would cost gigabytes. */
+/**
+ * Drops everything after the first value that is not a string. One wrong value is enough to refuse
+ * the plan, and issues for millions of them would need gigabytes.
+ */
 function untilFirstWrong(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {
@@ -23,7 +27,10 @@ function untilFirstWrong(value: unknown): unknown {
   return wrong < 0 ? value : Object.fromEntries(entries.slice(0, wrong + 1))
 }
 
-/** Files that a step or the image takes from elsewhere. Of `image`, `step`, `local`, `spread` at most one; none: empty. */
+/**
+ * Files that a step or the image takes from elsewhere. At most one of `image`, `step`, `local` and
+ * `spread` is set. None: the layer is empty.
+ */
 const Layer = z.preprocess(
   (value) => (typeof value === 'string' ? (shortLayer(value) ?? value) : value),
   z
@@ -72,7 +79,7 @@ const Command = z.preprocess(
 )
 export type Command = z.infer<typeof Command>
 
-/** Commands carry no type: their fields tell, in this order. */
+/** Commands have no type field. Their other fields decide, in this order. */
 function withForm(value: unknown): unknown {
   if (typeof value === 'string') return { form: 'exec', ...shellCommand(value) }
   if (typeof value !== 'object' || value === null) return value
@@ -90,7 +97,10 @@ function noForm(value: unknown): string {
   return `no known form of command (with cmd, path or src), but ${has}`
 }
 
-/** A string is for the shell, read from its JSON text: escapes stay escapes, quotes at its ends go. */
+/**
+ * A string is a shell command. Like railpack, this reads its JSON text: escapes stay, and quotes at
+ * the ends are removed.
+ */
 function shellCommand(value: string) {
   const cmd = trimEnd(JSON.stringify(value), '"').replace(/^"+/, '')
   const named = /^[^:#]*#(?<name>[^:]+):/.exec(cmd)?.groups?.['name']
@@ -132,11 +142,11 @@ const Plan = z.strictObject({
 })
 export type RailpackPlan = z.infer<typeof Plan>
 
-/** Reads a plan, or refuses it with the first place that is not of the plan language. */
+/** Parses a plan. Throws `plan-invalid` with the first place that does not match the format. */
 export function readPlan(json: string): RailpackPlan {
   let value: unknown
   try {
-    // To railpack null is the same as not there.
+    // railpack treats null like a missing field.
     value = parseJson(json, (_, field) => (field === null ? undefined : field))
   } catch (error) {
     throw new Problem(
@@ -145,20 +155,26 @@ export function readPlan(json: string): RailpackPlan {
       { cause: error },
     )
   }
+
   const parsed = Plan.safeParse(value)
   if (parsed.success) return withinLimit(parsed.data, json.length)
+
   const from = z
     .object({ deploy: z.object({ variables: z.object({ RAILPACK_VERSION: text }) }) })
     .safeParse(value)
   const version = from.data?.deploy.variables.RAILPACK_VERSION
+
   const [issue] = parsed.error.issues
   if (!issue) throw parsed.error
-  // The form of a command is our own reading, not a field of the plan.
+  // `form` is added by this parser, it is not a field of the plan.
   const path = issue.path.at(-1) === 'form' ? issue.path.slice(0, -1) : issue.path
   throw refusal(version, `${placeOf(value, path)} ${wordsFor(issue)}`)
 }
 
-/** Every operation may carry all that the plan says (a variable, an asset, an exclude): a small plan can make a vast graph. */
+/**
+ * Every operation may carry all text of the plan (a variable, an asset, an exclude), so a small
+ * plan can make a vast graph.
+ */
 function withinLimit(plan: RailpackPlan, sizeChars: number): RailpackPlan {
   const { steps, deploy } = plan
   const layers = [...deploy.inputs, ...steps.flatMap(({ inputs }) => inputs)]
@@ -172,10 +188,10 @@ function withinLimit(plan: RailpackPlan, sizeChars: number): RailpackPlan {
   throw new Problem('plan-limit', detail)
 }
 
-/** Some 250 times what railpack's own examples need, and at worst a few seconds of work. */
+/** About 250 times what railpack's own examples need. At worst it takes a few seconds of work. */
 const maxGraphChars = 32 * 2 ** 20
 
-/** A plan is refused: says why, and which railpack it came from. */
+/** The Problem for a refused plan: the reason, and the version of railpack that made the plan. */
 export function refusal(version: string | undefined, reason: string): Problem {
   const origin =
     version === undefined ? 'a railpack of unknown version' : `railpack ${version.slice(0, 100)}`
@@ -188,7 +204,7 @@ export function refusal(version: string | undefined, reason: string): Problem {
 
 const maxReasonChars = 2000
 
-/** `steps[2] (build).commands[0]`: a step is named as well as numbered. */
+/** For example `steps[2] (build).commands[0]`: a step has its number and its name. */
 function placeOf(plan: unknown, path: PropertyKey[]): string {
   const words = path.map((key, at) => {
     if (typeof key !== 'number') return `${at > 0 ? '.' : ''}${String(key)}`

@@ -21,7 +21,7 @@ export const planLimits = {
   maxOutputBytes: 2 ** 20,
   maxResultBytes: 8 * 2 ** 20,
   tmpBytes: 64 * 2 ** 20,
-  /** Before each further try; as many tries as there are waits, and one more. */
+  /** The wait before each retry. There is one try more than there are waits. */
   retryWaitsMs: [1_000, 3_000, 9_000],
 }
 
@@ -30,14 +30,14 @@ export type PlanRequest = {
   app: string
   tree: SourceTree
   options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build' | 'deploy' | 'rebuild'>
-  /** Secrets of the build: the planner hears their names alone. */
+  /** Names of the build secrets. The planner never gets their values. */
   secretNames?: readonly string[]
   flyBuild?: { image?: string; dockerfile?: string }
-  /** Where the planner looks up versions; null: it has no network. */
+  /** The network in which the planner looks up versions. Null: it has no network. */
   network: LookupNetwork | null
   cache?: PlanCache
   emit: EventSink
-  /** Called when the planner is about to run, which takes its time. */
+  /** Called when the planner is about to run, which takes some time. */
   planning?: () => void
   limits?: Partial<typeof planLimits>
 }
@@ -45,7 +45,10 @@ export type PlannedSource =
   | { way: 'railpack'; facts: PlanFacts; planText: string }
   | { way: 'dockerfile'; facts: PlanFacts; dockerfile: string }
 
-/** Decides how a source is built, and has railpack plan it where that is the way and it has not planned the same before. */
+/**
+ * Chooses the builder of a source. For railpack, it also makes the plan, or takes it from the
+ * cache.
+ */
 export async function planSource(
   request: PlanRequest,
   signal: AbortSignal,
@@ -94,7 +97,7 @@ export async function planSource(
   }
 }
 
-/** From the cache, else from the planner. */
+/** Takes the plan from the cache, or else from the planner. */
 async function prepared(
   request: PlanRequest & { limits: typeof planLimits },
   signal: AbortSignal,
@@ -117,13 +120,16 @@ async function prepared(
 
 const maxNotes = 50
 const maxNoteChars = 2_000
-/** What the record keeps of the planner's facts: tools, and characters of each name and version. */
+/**
+ * Limits on the planner's facts in the record: the number of tools, and the characters of each name
+ * and version.
+ */
 const maxTools = 100
 const maxFactChars = 200
 /** Linux passes no longer argument to a program. */
 const maxCommandBytes = 128 * 1024
 
-/** What the record tells of a plan; whether the rest is sound is found out when it is compiled. */
+/** The part of a plan that goes into the record. The compiler checks the rest. */
 type Deploy = { startCommand?: string; variables?: Record<string, unknown> }
 
 function readDeploy(planText: string, name: string): Deploy {
@@ -132,12 +138,14 @@ function readDeploy(planText: string, name: string): Deploy {
   const isDeploy = typeof deploy === 'object' && deploy !== null
   if (!isDeploy || typeof ((deploy as Deploy).startCommand ?? '') !== 'string')
     throw new Problem('plan-invalid', `${name} is not a plan of railpack: it has no "deploy".`)
+
   const { startCommand, variables } = deploy as Deploy
   const sizeBytes = Buffer.byteLength(startCommand ?? '')
   if (sizeBytes > maxCommandBytes) {
     const detail = `${name} has a start command of ${sizeBytes} bytes; it may have ${maxCommandBytes} bytes. Put the command into a script of the source.`
     throw new Problem('plan-limit', detail, { facts: { sizeBytes, limitBytes: maxCommandBytes } })
   }
+
   return {
     ...(startCommand !== undefined && startCommand !== null && { startCommand }),
     ...(variables && { variables }),

@@ -1,9 +1,10 @@
 import { Problem } from '#api/problem.ts'
 
 /**
- * Variables of the build, as the planner gets them. It needs every name, and the values only of those that it decides by;
- * these are in its environment, so that no value is in a list of processes. The others, and all secrets, get a value of
- * ours: names like LD_PRELOAD and HTTPS_PROXY would steer the planner itself, and the programs that start it.
+ * Passes the build variables to the planner. It needs every name, but only the values that its
+ * decisions depend on. Those go into its environment, so that no list of processes shows a value.
+ * All other variables, and all secrets, get the value 1: names like LD_PRELOAD and HTTPS_PROXY
+ * would affect the planner itself, and the programs that start it.
  */
 export function planVariables(
   build: Record<string, string>,
@@ -12,6 +13,7 @@ export function planVariables(
   const args: string[] = []
   const secrets = new Set(secretNames)
   const env: Record<string, string> = {}
+
   for (const [name, value] of Object.entries(build)) {
     if (!/^[\w+-]+$/.test(name)) {
       throw new Problem(
@@ -23,12 +25,17 @@ export function planVariables(
     if (decides) env[name] = value
     if (!secrets.has(name)) args.push('--env', decides ? name : `${name}=1`)
   }
-  // What is no name of a variable is the id of a file that a Dockerfile mounts.
+
+  // A name that is not a valid variable is the id of a file that a Dockerfile mounts.
   for (const name of secretNames.filter((name) => /^\w+$/.test(name)))
     args.push('--env', `${name}=1`)
+
   return { args, env }
 }
 
-/** What railpack 0.37 looks at the value of. RAILPACK_VERBOSE is for its process alone, and adds a secret of its own. */
+/**
+ * The variables whose values railpack 0.37 reads. RAILPACK_VERBOSE is left out: it is for the
+ * railpack process alone, and would add a secret of its own.
+ */
 const plannerReads =
   /^(RAILPACK_(?!VERBOSE$).*|CGO_ENABLED|DB_CONNECTION|REDIS_HOST|REDIS_URL|CACHE_DRIVER|SESSION_DRIVER|QUEUE_CONNECTION)$/

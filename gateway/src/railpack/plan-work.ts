@@ -2,11 +2,11 @@ import { ThreadPool } from '../host/threads/thread-pool.ts'
 import { compilePlan, type CompiledPlan, type CompileOptions } from './compile/compile.ts'
 import { readPlan, type RailpackPlan } from './plan-schema.ts'
 
-/** What must be known of a plan before it is compiled. */
+/** The facts about a plan that are needed before it is compiled. */
 export type PlanNeeds = Pick<RailpackPlan, 'exclude' | 'secrets'>
 export type Compiled = Omit<CompiledPlan, 'nodes'>
 
-/** All that is done with the text of a plan. */
+/** Everything that the gateway does with the text of a plan. */
 export const planWork = {
   needs(planText: string): PlanNeeds {
     const { exclude, secrets } = readPlan(planText)
@@ -19,7 +19,7 @@ export const planWork = {
 }
 type Work = typeof planWork
 
-/** Plans as people have them: a thread takes longer to start than they take to compile. */
+/** Plans of usual size: starting a thread takes longer than compiling them. */
 const smallChars = 8 * 1024
 const threads = new ThreadPool({
   script: new URL('./plan-thread.ts', import.meta.url),
@@ -27,7 +27,7 @@ const threads = new ThreadPool({
   heapMiB: 1024,
 })
 
-/** The same as `planWork`; large plans, which may take seconds, on a thread. */
+/** The same as `planWork`, but large plans run on a thread because they may take seconds. */
 export const onPlan = {
   needs: (...given: Parameters<Work['needs']>) => run('needs', given),
   compile: (...given: Parameters<Work['compile']>) => run('compile', given),

@@ -12,14 +12,17 @@ export type PrepareRequest = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache' |
 }
 export type PrepareResult = { info: Info; planText: string }
 
-/** What of railpack's info file we read. */
+/** The fields that the gateway reads from railpack's info file. */
 export type Info = {
   logs: { Level: string; Msg: string }[]
   detectedProviders: string[]
   resolvedPackages: Record<string, { resolvedVersion?: string | undefined }>
 }
 
-/** Runs `railpack prepare` until it says yes or no; an answer that says nothing about the source is asked for again. */
+/**
+ * Runs `railpack prepare` until it gives a plan or a final error. It retries errors that say
+ * nothing about the source.
+ */
 export async function prepare(work: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> {
   for (let tries = 0; ; tries++) {
     const tried = await tryPrepare(work, signal)
@@ -34,7 +37,7 @@ export async function prepare(work: PrepareRequest, signal: AbortSignal): Promis
   }
 }
 
-/** In a sandbox of its own each time, so that no answer is ever taken for another's. */
+/** Each run has its own sandbox, so that it cannot return the result of another run. */
 async function tryPrepare(work: PrepareRequest, signal: AbortSignal) {
   const { app, tree, options, planner, network, limits } = work
   const place = `/source/${app}` // railpack names some programs after the folder
@@ -42,6 +45,7 @@ async function tryPrepare(work: PrepareRequest, signal: AbortSignal) {
   const outputs = ['--plan-out', results[0]!, '--info-out', results[1]!]
   const variables = planVariables(options.build, work.secretNames)
   const wanted = options.deploy ? ['--error-missing-start'] : []
+
   const ended = await runInSandbox(
     {
       command: planner.path,
@@ -60,6 +64,7 @@ async function tryPrepare(work: PrepareRequest, signal: AbortSignal) {
     },
     signal,
   )
+
   const [planText = '', infoText = ''] = ended.results
   const info = readInfo(infoText)
   return ended.exitCode === 0 ? { info, planText } : classifyFailure(ended, info, work)
@@ -67,10 +72,13 @@ async function tryPrepare(work: PrepareRequest, signal: AbortSignal) {
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** The one place where railpack looks for mise, keeps mise's caches and locks, and runs what it finds. */
+/**
+ * railpack looks for mise only here. It also keeps mise's caches and locks here, and runs what it
+ * finds.
+ */
 const miseFolder = '/tmp/railpack/mise'
 
-/** The programs there, without the caches: those are each run's own. */
+/** The mise programs there, without the caches: each run has its own caches. */
 async function miseFiles(): Promise<Record<string, string>> {
   const names = await readdir(miseFolder).catch(() => [])
   const programs = names
@@ -79,7 +87,10 @@ async function miseFiles(): Promise<Record<string, string>> {
   return Object.fromEntries(programs.map((path) => [path, path]))
 }
 
-/** There is none, or half of one, when the planner was stopped. Each part that is not as railpack writes it counts as empty. */
+/**
+ * The file is missing or incomplete if the planner was stopped. A part that railpack would not
+ * write counts as empty.
+ */
 function readInfo(text: string): Info {
   try {
     return InfoFile.parse(parseJson(text))

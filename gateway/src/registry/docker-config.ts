@@ -3,7 +3,10 @@ import { Problem } from '#api/problem.ts'
 
 type Entry = { auth?: string; username?: string; password?: string; identitytoken?: string }
 
-/** What the `config.json` of a docker client says about a registry; null where it says nothing, or is not there. */
+/**
+ * Reads the login for a registry from the `config.json` of a docker client. Null if the file or the
+ * entry is missing. Throws `internal` if the file is damaged.
+ */
 export function dockerLogin(path: string, host: string): { user: string; secret: string } | null {
   const entry = Object.entries(readAuths(path)).find(
     ([name]) => plainHost(name) === plainHost(host),
@@ -29,7 +32,7 @@ function readAuths(path: string): Record<string, Entry> {
   }
 }
 
-/** Docker keeps its own hub under an address of old. */
+/** Docker stores logins for Docker Hub under an old address. */
 function plainHost(name: string): string {
   const host = name
     .replace(/^https?:\/\//, '')

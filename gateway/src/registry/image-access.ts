@@ -3,27 +3,31 @@ import { Recent } from './recent.ts'
 import { Registry, registryAgent } from './registry.ts'
 
 export type AccessSettings = {
-  /** An app's login at a registry; null: it has none there. */
+  /** An app's login at a registry. Null: the app has none there. */
   loginFor: (app: string, host: string) => { user: string; secret: string } | null
-  /** The registry of the apps' own images, each in a repository of its app's name. */
+  /** The registry of the apps' own images. Each app has the repository of its name. */
   own: string
-  /** Places that the build daemon tries before a registry, as `host:port/folder`, by the registry's host. */
+  /**
+   * Mirrors that the build daemon tries before a registry, as `host:port/folder`, by the registry's
+   * host.
+   */
   mirrors: Readonly<Record<string, readonly string[]>>
-  /** For how long an answer holds. */
+  /** How long a granted access is cached, in milliseconds. */
   keepMs: number
 }
-/** `another-apps`: only the repository of another app has it. */
+/** `another-apps`: only another app's repository has the image. */
 export type Access =
   | { granted: true; digest: string }
   | { granted: false; why: 'denied' | 'another-apps' }
-/** One manifest, by its tag or its digest, at a registry or at a mirror of it. */
+/** One manifest, by its tag or its digest, at a registry or at one of its mirrors. */
 type Place = { host: string; repository: string; reference: string }
 
 const denied: Access = { granted: false, why: 'denied' }
 
 /**
- * Asks registries, with an app's own login, whether the app may read an image. The daemon does not ask for a digest
- * that it holds already: one content store serves all apps, whoever's login filled it.
+ * Asks registries, with an app's own login, whether the app may read an image. The daemon does not
+ * ask for a digest that it already holds. Its content store serves all apps, whichever login filled
+ * it.
  */
 export class ImageAccess {
   readonly #settings: AccessSettings
@@ -35,7 +39,10 @@ export class ImageAccess {
     this.#granted = new Recent(settings.keepMs)
   }
 
-  /** `name` in full, with its tag or its digest. Problem: `registry-unavailable`, where no place could say. */
+  /**
+   * `name` is a full name with its tag or digest. Throws `registry-unavailable` if no registry or
+   * mirror can decide.
+   */
   async of(app: string, name: string, signal: AbortSignal): Promise<Access> {
     const [image] = placesOf(name, {})
     if (!image) return denied
@@ -46,7 +53,7 @@ export class ImageAccess {
     return access
   }
 
-  /** Whether an image is one that was built for `app`. */
+  /** Whether an image is in the repository of `app`. */
   async ownImage(app: string, digest: string, signal: AbortSignal): Promise<boolean> {
     return (
       (await this.#find(
@@ -78,7 +85,10 @@ export class ImageAccess {
     return access
   }
 
-  /** Names of one word are those of apps, also where a mirror leads to them: `ghcr.io/shop` may be the app shop's. */
+  /**
+   * Repository names without a slash belong to apps, even behind a mirror: `ghcr.io/shop` may be
+   * the app shop's.
+   */
   #isAnotherApps(app: string, { host, repository }: Place): boolean {
     return this.#isOwn(host) && repository !== app && !repository.includes('/')
   }
@@ -105,7 +115,10 @@ export class ImageAccess {
   }
 }
 
-/** Where the daemon would look for an image, in its order; nowhere for what is no full name with a tag or a digest. */
+/**
+ * The places where the daemon would look for an image, in its order. Empty if `name` is not a full
+ * name with a tag or digest.
+ */
 function placesOf(name: string, mirrors: AccessSettings['mirrors']): Place[] {
   const [, host = '', repository = '', tag = '', digest] =
     /^([^/@]+)\/([^:@]+)(?::([^:@/]+))?(?:@(\w+:\w+))?$/.exec(name) ?? []
@@ -124,7 +137,10 @@ function placesOf(name: string, mirrors: AccessSettings['mirrors']): Place[] {
 
 export const onLoopback = (host: string): boolean => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
 
-/** One spelling for each: without the port that goes without saying, the root's dot, and the ways to name this machine. */
+/**
+ * Normalizes a host: without the default port and the final dot, and with one name for this
+ * machine.
+ */
 function plainHost(place: string): string {
   const [host = ''] = place
     .toLowerCase()
@@ -135,6 +151,6 @@ function plainHost(place: string): string {
   return `${onLoopback(name) ? 'localhost' : name}${plainPort}`
 }
 
-/** Whether an error says that nobody could be asked. */
+/** Whether an error says that no registry could be reached. */
 export const isUnavailable = (error: unknown): boolean =>
   error instanceof Problem && error.code === 'registry-unavailable'

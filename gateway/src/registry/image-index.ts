@@ -4,10 +4,13 @@ import type { Manifest } from './registry.ts'
 
 const indexType = 'application/vnd.oci.image.index.v1+json'
 
-/** How an image was made, said in its manifest, so that it is known wherever the image goes. */
+/**
+ * The manifest annotation that names the builder of an image. It stays with the image in any
+ * registry.
+ */
 export const builderAnnotation = 'dev.tarmac.way'
 
-/** Images of several platforms (as in `linux/arm64`) under one name. */
+/** Makes an index of images for several platforms (as in `linux/arm64`). */
 export function imageIndex(
   images: { platform: string; manifest: Manifest }[],
   annotations?: Record<string, string>,
@@ -25,7 +28,7 @@ export function imageIndex(
   return { mediaType: indexType, bytes: Buffer.from(JSON.stringify(index)) }
 }
 
-/** What an image weighs by its manifest: configuration and layers, as they are kept. */
+/** The size of an image in bytes by its manifest: configuration and layers, as stored. */
 export function imageBytes(manifest: Manifest): number {
   const { config, layers } = imageParts(manifest) ?? { config: null, layers: [] }
   return [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0)

@@ -12,7 +12,7 @@ const Platform = z.object({
   architecture: z.string(),
   variant: z.string().optional(),
 })
-/** BuildKit writes null, not an empty list, for an image without layers. */
+/** For an image without layers, BuildKit writes null instead of an empty list. */
 const listOf = <T extends z.ZodType>(item: T) => z.array(item).nullish()
 const Parts = z.object({
   config: Part.nullish(),
@@ -21,7 +21,7 @@ const Parts = z.object({
   annotations: z.record(z.string(), z.string()).nullish().catch(null),
 })
 
-/** What an image consists of by its manifest, or an index by the images that it names. Sizes in bytes. */
+/** The parts of an image by its manifest, or the images that an index names. Sizes in bytes. */
 export type ImageParts = {
   config: z.infer<typeof Part> | null
   layers: z.infer<typeof Part>[]
@@ -41,10 +41,10 @@ const configTypes = [
   'application/vnd.oci.image.config.v1+json',
   'application/vnd.docker.container.image.v1+json',
 ]
-/** What a registry is asked for. */
+/** The types that requests to a registry accept. */
 export const imageTypes = [...manifestTypes, ...indexTypes]
 
-/** Null when the manifest is none that this gateway understands. */
+/** Parses a manifest. Null if this gateway does not understand it. */
 export function imageParts({ bytes }: Pick<Manifest, 'bytes'>): ImageParts | null {
   const parsed = Parts.safeParse(jsonOf(bytes))
   if (!parsed.success) return null
@@ -60,8 +60,9 @@ export function imageParts({ bytes }: Pick<Manifest, 'bytes'>): ImageParts | nul
 }
 
 /**
- * Refuses an image that no machine of this platform (as in `linux/amd64`) can run, as `image-unusable`. An index must
- * name an image for the platform; whether that image has layers shows only in its own manifest.
+ * Throws `image-unusable` if no machine of this platform (as in `linux/amd64`) can run the image.
+ * An index must name an image for the platform. Only that image's own manifest shows whether it has
+ * layers.
  */
 export function refuseUnusable(reference: string, manifest: Manifest, platform: string): void {
   const refuse = (why: string) =>

@@ -1,6 +1,6 @@
 const maxEntries = 10_000
 
-/** What was found lately, by key: each entry for a time, and no more of them than `maxEntries`. */
+/** A cache by key. Each entry expires after a time, and there are at most `maxEntries`. */
 export class Recent<V> {
   readonly #keepMs: number
   readonly #found = new Map<string, { value: V; at: number }>()
@@ -16,7 +16,7 @@ export class Recent<V> {
 
   set(key: string, value: V): { value: V; at: number } {
     const entry = { value, at: Date.now() }
-    this.#found.delete(key) // a Map keeps the order in which keys came: the oldest entry is the first
+    this.#found.delete(key) // a Map keeps the order of insertion: its first key is the oldest
     this.#found.set(key, entry)
     if (this.#found.size > maxEntries) this.#found.delete(this.#found.keys().next().value!)
     return entry

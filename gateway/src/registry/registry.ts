@@ -11,22 +11,27 @@ const manifestBytes = 8 * 1024 * 1024
 const accept = imageTypes.join(', ')
 
 export type Login = { username: string; password: string }
-/** An image's manifest, or the index of several platforms' images. */
+/** The manifest of an image, or the index of images for several platforms. */
 export type Manifest = { digest: string; mediaType: string; bytes: Uint8Array }
 type Method = 'GET' | 'HEAD' | 'PUT'
 export type RegistrySettings = {
   host: string
-  /** A user name that is empty stands for an identity token, as docker keeps them. */
+  /** An empty user name means that the password is an identity token, as in docker's config. */
   login: Login | null
-  /** Plain HTTP. */
+  /** Use plain HTTP. */
   insecure?: boolean
-  /** Connections that several registries share; they stay open when this one is disposed of. */
+  /**
+   * Connections that several registries share. They stay open when this registry is disposed of.
+   */
   agent?: Agent
 }
 
 let trusted: SecureContext | undefined
 
-/** Trusts whom the machine trusts, as the build daemon does: a private registry may have a certificate of its house. */
+/**
+ * Trusts the certificates that the machine trusts, as the build daemon does: a private registry may
+ * have a certificate of its own authority.
+ */
 export function registryAgent(): Agent {
   trusted ??= createSecureContext({
     ca: [...new Set([...getCACertificates('default'), ...getCACertificates('system')])],
@@ -38,7 +43,7 @@ export function registryAgent(): Agent {
   })
 }
 
-/** What a registry holds, by name. Problems: `registry-unavailable`, `registry-denied`. */
+/** Reads and tags manifests in a registry. Throws `registry-unavailable` and `registry-denied`. */
 export class Registry {
   readonly #base: string
   readonly #host: string
@@ -58,7 +63,10 @@ export class Registry {
     if (this.#ownsAgent) await this.#agent.destroy()
   }
 
-  /** The manifest behind a tag or digest; null when there is none. What comes for a digest is what the digest says. */
+  /**
+   * Reads the manifest of a tag or digest; null if there is none. Checks that the content matches a
+   * given digest.
+   */
   async manifest(
     repository: string,
     reference: string,
@@ -73,8 +81,8 @@ export class Registry {
   }
 
   /**
-   * The digest of a manifest that this login may read; null for one that is not there or is hidden: a registry does not
-   * say which.
+   * The digest of a manifest that this login may read. Null if it is missing or hidden: a registry
+   * does not say which.
    */
   async find(repository: string, reference: string, signal: AbortSignal): Promise<string | null> {
     try {
@@ -89,7 +97,10 @@ export class Registry {
     }
   }
 
-  /** Puts a manifest under a tag; what it names must be in the repository already. */
+  /**
+   * Puts a manifest under a tag. The repository must already have everything that the manifest
+   * names.
+   */
   async tag(
     repository: string,
     tag: string,
@@ -113,32 +124,39 @@ export class Registry {
     const url = this.#base + path
     const send = (authorization: string | null) =>
       this.#send(method, url, { authorization, manifest }, signal)
+
     const first = await send(this.#basic)
     const challenge = String(first.headers['www-authenticate'] ?? '')
     const bearer = first.status === 401 && /^Bearer /i.test(challenge)
+
     const actions = method === 'PUT' ? 'pull,push' : 'pull'
     const scope = `repository:${repository}:${actions}`
     const answer = bearer
       ? await send(`Bearer ${await this.#token(challenge, scope, signal)}`)
       : first
+
     if (answer.status === 404) return null
     if (answer.status < 300) return answer
     throw this.#denied(`${method} ${path}: ${answer.status}`)
   }
 
-  /** The token dance: the registry names the place that gives tokens, our login goes there. */
+  /**
+   * Token authentication: the registry names a token server, and the gateway sends its login there.
+   */
   async #token(challenge: string, scope: string, signal: AbortSignal): Promise<string> {
     const said = Object.fromEntries(
       [...challenge.matchAll(/\b(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]),
     )
     const realm = URL.canParse(said['realm'] ?? '') ? new URL(said['realm'] ?? '') : null
-    // The login leaves for no place that the registry's own connection would not protect as well.
+    // Never send the login over a connection that is less secure than the registry's own.
     if (!realm || (realm.protocol !== 'https:' && realm.protocol !== new URL(this.#base).protocol))
       throw this.#denied(`it asks for a login at "${said['realm']}"`)
+
     const asked = {
       ...(said['service'] && { service: said['service'] }),
       scope: said['scope'] ?? scope,
     }
+
     const answer = await this.#send(...this.#tokenRequest(realm, asked), signal)
     if (answer.status >= 300) throw this.#denied(`token: ${answer.status}`)
     const { token, access_token } = JSON.parse(answer.bytes.toString()) as {
@@ -148,7 +166,7 @@ export class Registry {
     return token ?? access_token ?? ''
   }
 
-  /** An identity token is exchanged as OAuth wants it; a name and a password go as they are. */
+  /** An identity token is exchanged with OAuth. A name and a password use basic authentication. */
   #tokenRequest(realm: URL, asked: Record<string, string>): [Method | 'POST', string, Sent] {
     if (this.#login?.username === '') {
       const grant = {
@@ -184,7 +202,10 @@ export class Registry {
     }
   }
 
-  /** Some registries only know who holds an image. The login goes to no other place than the one it is for. */
+  /**
+   * Follows redirects: some registries keep images on other servers. The login is sent only to the
+   * original host.
+   */
   async #follow(
     method: Method | 'POST',
     url: string,

@@ -5,7 +5,7 @@ import type { NewDeployment } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { byteOrder } from '../go/byte-order.ts'
 
-/** Values by name, opened for one build. */
+/** Secret values by name, opened for one build. */
 export type Secrets = ReadonlyMap<string, Buffer>
 
 export const secretLimits = { valueBytes: maxSecretBytes, count: 100, allBytes: 64 * 1024 }
@@ -14,12 +14,12 @@ const cipher = 'aes-256-gcm'
 const nonceBytes = 12
 const tagBytes = 16
 
-/** Seals secrets under the operator's key and opens them for builds; nobody else reads a value. */
+/** Seals secrets with the operator's key and opens them for builds. Nothing else reads a value. */
 export class Vault {
   readonly #store: SecretStore
   readonly #key: Uint8Array | null
 
-  /** Without a key nothing can be kept, and what was kept cannot be opened. */
+  /** Without a key, no secret can be stored or opened. */
   constructor(store: SecretStore, key: Uint8Array | null) {
     this.#store = store
     this.#key = key
@@ -51,7 +51,7 @@ export class Vault {
       )
   }
 
-  /** What came with a deployment, to be kept with its record. */
+  /** Seals the secrets of a deployment, to be stored with its record. */
   sealFor(
     id: string,
     secrets: ReadonlyMap<string, Uint8Array>,
@@ -64,7 +64,7 @@ export class Vault {
     }
   }
 
-  /** The app's secrets, and over them those that came with the deployment. */
+  /** Opens the app's secrets and those of the deployment. The deployment's win. */
   async open({ id, app }: { id: string; app: string }): Promise<Secrets> {
     const opened = new Map<string, Buffer>()
     for (const owner of [`app:${app}`, `deployment:${id}`] as const)
@@ -114,7 +114,7 @@ export class Vault {
   }
 }
 
-/** Changes when a name or a value does; tells nothing of them without the key. */
+/** Changes with any name or value. Without the key it reveals nothing about them. */
 export function secretsHash(
   values: ReadonlyMap<string, string | Uint8Array>,
   key: Uint8Array,
@@ -127,7 +127,7 @@ export function secretsHash(
   return createHmac('sha256', key).update(JSON.stringify(sorted)).digest('hex')
 }
 
-/** Sealed with each value, so that none opens in another's place. */
+/** Authenticated with each value, so that a sealed value opens only for its owner and name. */
 const placeOf = (owner: SecretOwner, name: string) => Buffer.from(`${owner}\0${name}`)
 const keyIdOf = (key: Uint8Array) =>
   createHmac('sha256', key).update('tarmac key id').digest('hex').slice(0, 12)

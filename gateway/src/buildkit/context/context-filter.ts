@@ -2,21 +2,21 @@ import { IgnorePatterns, type States } from '#api/dockerignore/ignore-patterns.t
 import { judge } from '#api/dockerignore/judge.ts'
 import type { TreeEntry } from '#api/tree.ts'
 
-/** A folder above the entry at hand. */
+/** A folder above the current entry. */
 type Folder = {
   entry: TreeEntry
   inside: string
-  /** Rules that matched it, in order: they match all that is in it. */
+  /** The patterns that matched it, in order. They match everything inside it, too. */
   hits: readonly number[]
-  /** Where the patterns stand behind its path and a slash. */
+  /** The states of the patterns after its path and a slash. */
   states: States
   isKept: boolean
 }
 
 /**
- * What is left of a tree under docker-style patterns, as BuildKit itself would leave it: the last pattern that applies
- * to a path or to a folder above it wins; the folders above a kept entry are kept. Order stays. Throws `build-failed`
- * for a pattern that cannot be read, `ignore-limit` for too much work.
+ * Filters a tree with docker-style patterns, as BuildKit does: the last pattern that matches a path
+ * or a folder above it wins. The folders above a kept entry are kept. The order does not change.
+ * Throws `build-failed` for an invalid pattern and `ignore-limit` for too much work.
  */
 export function filterEntries(
   entries: readonly TreeEntry[],
@@ -28,6 +28,7 @@ export function filterEntries(
   const kept: TreeEntry[] = []
   const above: Folder[] = []
   let skipped = ''
+
   for (const entry of entries) {
     if (skipped && entry.path.startsWith(skipped)) continue
     while (above.length > 0 && !entry.path.startsWith(above.at(-1)!.inside)) above.pop()
@@ -47,9 +48,9 @@ export function filterEntries(
   return kept
 }
 
-/** Takes an entry, and the folders above it that were not taken yet. */
+/** Adds an entry, and the folders above it that are not yet in `kept`. */
 function keep(entry: TreeEntry, above: Folder[], kept: TreeEntry[]): void {
-  // From the inside out: above a kept folder all are kept.
+  // From the inside out: above a kept folder, all folders are already kept.
   const folders: TreeEntry[] = []
   for (let at = above.length - 1; at >= 0 && !above[at]!.isKept; at--) {
     above[at]!.isKept = true

@@ -7,22 +7,28 @@ import type { TreeEntry } from '#api/tree.ts'
 import { tarEnd, tarHeader, tarPadding } from './context-tar.ts'
 
 const pieceBytes = 1024 * 1024
-/** Smaller files are read in place: a trip through the thread pool costs more than the reading. */
+/** Smaller files are read synchronously: the thread pool costs more time than the read. */
 const smallFileBytes = 64 * 1024
-/** Room for one more header (a path and a link's target are at most 4 KiB each), a small file and the end. */
+/**
+ * Space for one more header, a small file and the end. A path and a link target have at most 4 KiB
+ * each.
+ */
 const reserveBytes = 128 * 1024
-/** The longest that one archive may hold up the others of its thread. */
+/** The longest time that one archive may block the others on its thread. */
 const sliceMs = 8
 
-/** A file is not what the tree says. */
+/** The content of a file differs from the tree. */
 const changed = (path: string, cause?: unknown): Problem =>
   new Problem('source-changed', `The file ${path} changed.`, { cause, facts: { path } })
 
 type File = Extract<TreeEntry, { type: 'file' }>
-// Never through a link, and never waiting: what was put in a file's place may be a pipe.
+// Do not follow links, and do not block: the file may have been replaced by a pipe.
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-/** The archive of a tree, made while it is read. Each piece has memory of its own, so that it may be given away. */
+/**
+ * Yields the archive of a tree while it reads the files. Each piece has its own memory, so that the
+ * caller may transfer it.
+ */
 export async function* archivePieces(
   root: string,
   entries: readonly TreeEntry[],
@@ -32,11 +38,12 @@ export async function* archivePieces(
   let filled = 0
   const take = (): Buffer => {
     const taken = piece.subarray(0, filled)
-    piece = Buffer.allocUnsafe(pieceBytes) // the one before may still be on its way out
+    piece = Buffer.allocUnsafe(pieceBytes) // the receiver may still use the old one
     filled = 0
     return taken
   }
   const put = (bytes: Buffer) => void (filled += bytes.copy(piece, filled))
+
   let sliceEnd = performance.now() + sliceMs
   for (const entry of entries) {
     put(tarHeader(entry, mtimeSeconds))
@@ -52,11 +59,12 @@ export async function* archivePieces(
     await nextTurn()
     sliceEnd = performance.now() + sliceMs
   }
+
   put(tarEnd)
   yield take()
 }
 
-/** Reads one byte more than there should be: so a file that grew shows, too. */
+/** Tries to read one byte more than expected, to notice a file that grew. */
 function readSmall(root: string, file: File, into: Buffer, at: number): number {
   let read = -1
   try {
@@ -69,6 +77,7 @@ function readSmall(root: string, file: File, into: Buffer, at: number): number {
   } catch (cause) {
     throw changed(file.path, cause)
   }
+
   const same =
     read === file.sizeBytes && hash('sha256', into.subarray(at, at + read)) === file.sha256
   if (!same) throw changed(file.path)
@@ -88,11 +97,11 @@ async function* readLarge(root: string, file: File): AsyncGenerator<Buffer, void
       const { bytesRead, buffer } = await coming
       if (bytesRead === 0) break
       left -= bytesRead
-      coming = read() // while this part is summed and sent
-      coming.catch(() => {}) // seen above, unless nobody wants more
+      coming = read() // while this part is hashed and sent
+      coming.catch(() => {}) // the next `await` reports it, unless the consumer stopped
       const part = buffer.subarray(0, bytesRead)
       sum.update(part)
-      // The last part is held back until all of it is known to be right.
+      // Hold the last part back until the hash and the size of the whole file are right.
       if (
         left === 0 &&
         (sum.digest('hex') !== file.sha256 || (await handle.stat()).size !== file.sizeBytes)

@@ -10,21 +10,24 @@ import { filterEntries } from './context-filter.ts'
 import { tarTimeSeconds } from './context-tar.ts'
 import type { ArchiveJob } from './context-thread.ts'
 
-/** Of the whole process, for sources that are sent to a daemon. */
+/** Shared by the whole process, for sources that are sent to a daemon. */
 const threads = new ThreadPool({
   script: new URL('./context-thread.ts', import.meta.url),
   size: 2,
   heapMiB: 1024,
 })
 
-/** A source on offer to the daemon, until it is disposed of. */
+/** A source that the server offers to the daemon, until it is disposed of. */
 export type Context = {
   url: string
-  /** The name under which the daemon keeps the archive. */
+  /** The daemon's file name for the archive. */
   filename: string
-  /** The first file found to be other than the tree says, if any: what was built from it does not count. */
+  /**
+   * The first file that differs from the tree, or null. If there is one, the build's result is
+   * invalid.
+   */
   changed(): string | null
-  /** Why it could not be sent, where that is the source's fault. */
+  /** Why the source could not be sent, if the source is at fault. */
   problem(): Problem | null
   [Symbol.dispose](): void
 }
@@ -38,8 +41,9 @@ type Offered = {
 }
 
 /**
- * Hands source trees to the daemon as archives made on the fly. Listens on loopback alone, and a path can be computed
- * only with our key; so the same source has the same address, and the daemon asks for its bytes once.
+ * Serves source trees to the daemon as archives that are made during the download. It listens on
+ * loopback only, and computing a path needs the gateway's key. The same source has the same
+ * address, so the daemon reads its bytes once.
  */
 export class ContextServer {
   readonly #server: Server
@@ -59,17 +63,19 @@ export class ContextServer {
     return new ContextServer(server, key)
   }
 
-  /** `ignore` are docker-style patterns. The same app, tree and patterns share one address. */
+  /** `ignore` holds docker-style patterns. The same app, tree and patterns share one address. */
   serveContext(app: string, tree: SourceTree, ignore: readonly string[]): Context {
     const filter = JSON.stringify(ignore)
     const secret = createHmac('sha256', this.#key)
       .update(JSON.stringify([app, tree.digest, filter]))
       .digest('hex')
     const path = `/${secret}/${filename}`
+
     const offered =
       this.#offered.get(path) ?? offeredOf(tree, ignore, hash('sha256', tree.digest + filter))
     this.#offered.set(path, offered)
     offered.holders += 1
+
     let held = true
     return {
       url: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${path}`,
@@ -99,7 +105,7 @@ export class ContextServer {
     response.setHeader('etag', offered.etag)
     if (known) return void response.writeHead(304).end()
     await send(offered, request, response).catch((error: unknown) => {
-      response.destroy() // before the promised length: the daemon takes nothing of it
+      response.destroy() // shorter than the promised length, so the daemon discards all of it
       if (!(error instanceof Problem)) return
       if (error.code === 'source-changed') offered.changed ??= String(error.facts['path'])
       else offered.problem ??= error
@@ -107,7 +113,7 @@ export class ContextServer {
   }
 }
 
-/** Throws what went wrong on the thread; a daemon that hangs up is no error of ours. */
+/** Throws the error of the thread. A daemon that disconnects is not an error. */
 async function send(
   { job }: Offered,
   request: IncomingMessage,
@@ -129,7 +135,7 @@ async function send(
 const filename = 'context.tar'
 
 function offeredOf(tree: SourceTree, ignore: readonly string[], etag: string): Offered {
-  filterEntries([], ignore) // throws what is wrong with the patterns
+  filterEntries([], ignore) // throws if a pattern is invalid
   const { root, digest, manifest } = tree
   const from = manifest === undefined ? { entries: tree.entries } : { manifest }
   const job = { root, ignore, mtimeSeconds: tarTimeSeconds(digest), ...from }

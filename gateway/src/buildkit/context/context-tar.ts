@@ -1,16 +1,16 @@
 import type { TreeEntry } from '#api/tree.ts'
 
 const block = 512
-/** What an archive ends with. */
+/** The end of an archive. */
 export const tarEnd = Buffer.alloc(2 * block)
 
 const padding = (sizeBytes: number): number => -sizeBytes & (block - 1)
 const contentBytes = (entry: TreeEntry): number => (entry.type === 'file' ? entry.sizeBytes : 0)
 
-/** The zeros after a file's content. */
+/** The zeros after the content of a file. */
 export const tarPadding = (sizeBytes: number): Buffer => tarEnd.subarray(0, padding(sizeBytes))
 
-/** Known before the first byte goes out. */
+/** The size of the archive in bytes, computed before the first byte is sent. */
 export function tarBytes(entries: readonly TreeEntry[]): number {
   let total = tarEnd.length
   for (const entry of entries) {
@@ -26,8 +26,9 @@ export function tarBytes(entries: readonly TreeEntry[]): number {
 }
 
 /**
- * What stands before an entry's content: ustar, with a pax header in front where ustar cannot say it. Owner 0, fixed
- * modes, and one time for all files, so that the same tree is the same archive and no file looks older than another.
+ * The header of an entry: ustar, with a pax header before it if ustar cannot hold the values. The
+ * owner is 0, the modes are fixed, and all files have one time. So the same tree gives the same
+ * archive, and no file looks older than another.
  */
 export function tarHeader(entry: TreeEntry, mtimeSeconds: number): Buffer {
   const more = paxOf(entry)
@@ -43,7 +44,10 @@ export function tarHeader(entry: TreeEntry, mtimeSeconds: number): Buffer {
   return Buffer.concat([ustar(pax, mtimeSeconds, 'x'), more, tarPadding(more.length), header])
 }
 
-/** A time that is the same for the same tree and another for another: servers make ETags of times. 2020 and 2021. */
+/**
+ * A time that depends only on the tree: web servers derive ETags from file times. It is in 2020 or
+ * 2021.
+ */
 export function tarTimeSeconds(treeDigest: string): number {
   return 1_577_836_800 + (Number.parseInt(treeDigest.slice(-8), 16) % 63_000_000)
 }
@@ -55,6 +59,7 @@ function ustar(entry: TreeEntry, mtimeSeconds: number, kind = kinds[entry.type])
   const { name, prefix } = ustarName(entry) ?? { name: 'long', prefix: '' }
   const octal = (value: number, digits: number, at: number) =>
     header.write(`${value.toString(8).padStart(digits, '0')}\0`, at, 'latin1')
+
   header.write(name, 0, 'latin1')
   octal(entry.type === 'file' ? entry.mode : entry.type === 'folder' ? 0o755 : 0o777, 7, 100)
   octal(0, 7, 108)
@@ -68,6 +73,7 @@ function ustar(entry: TreeEntry, mtimeSeconds: number, kind = kinds[entry.type])
   octal(0, 7, 329)
   octal(0, 7, 337)
   header.write(prefix, 345, 'latin1')
+
   let sum = 0
   for (const byte of header) sum += byte
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
@@ -79,7 +85,7 @@ const fits = (text: string, max: number): boolean =>
   // oxlint-disable-next-line no-control-regex -- ustar holds ASCII only
   text.length <= max && /^[\x01-\x7f]*$/.test(text)
 
-/** Long paths are cut in two at a slash; null where that does not help. */
+/** Splits a long path at a slash. Null if the parts are still too long. */
 function ustarName(entry: TreeEntry): { name: string; prefix: string } | null {
   const path = entry.type === 'folder' ? `${entry.path}/` : entry.path
   if (!fits(path, 256)) return null

@@ -15,7 +15,10 @@ export type ArchiveJob = { root: string; ignore: readonly string[]; mtimeSeconds
 workInBackground()
 serveJobs({ archive })
 
-/** Makes the archive of a tree. Answers with its length first, and goes on when the other end sends any value. */
+/**
+ * Makes the archive of a tree. Sends its length first, and continues when the other end sends any
+ * value.
+ */
 async function archive(
   { root, ignore, mtimeSeconds, ...from }: ArchiveJob,
   port: JobPort,
@@ -26,5 +29,5 @@ async function archive(
   await port.value()
   for await (const piece of archivePieces(root, kept, mtimeSeconds)) await port.sendPiece(piece)
   port.sendEnd()
-  await port.closed // else what is on its way could be lost
+  await port.closed // otherwise pieces in transit could be lost
 }

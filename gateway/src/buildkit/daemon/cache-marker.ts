@@ -3,15 +3,19 @@ import { join } from 'node:path'
 import { syncFileSystem } from '../../host/sync-file-system.ts'
 import type { Logger } from '../../log.ts'
 
-/** Says in which life of the machine a daemon last wrote here, or that all of that is on disk. */
+/**
+ * Holds the boot id of the machine under which a daemon last wrote to the cache, or `left` if
+ * everything is on disk.
+ */
 const markOf = (root: string) => join(root, 'in-use')
 const bootId = () => readFile('/proc/sys/kernel/random/boot_id', 'utf8')
 const left = 'left'
 
 /**
- * Before a daemon uses its cache: throws it away when the machine lost its power while one did. The daemon then knows of
- * files whose content never came to the disk, and builds from empty ones. False: the disk is too full for the mark, so
- * `markCache` must follow as soon as there is room.
+ * Call before a daemon uses its cache. Deletes the cache if the machine lost power while a daemon
+ * used it. In that case the daemon knows files whose content never reached the disk, and would
+ * build from empty ones. Returns false if the disk is too full for the marker. Then call
+ * `markCache` as soon as there is space.
  */
 export async function markInUse(root: string, log: Logger): Promise<boolean> {
   const now = await bootId()
@@ -26,7 +30,10 @@ export async function markInUse(root: string, log: Logger): Promise<boolean> {
   return mark === now.trim() || markCache(root)
 }
 
-/** Notes that a daemon of this life of the machine writes here; false when there is no room for that. */
+/**
+ * Records that a daemon writes here during this boot of the machine. Returns false if there is no
+ * space.
+ */
 export async function markCache(root: string): Promise<boolean> {
   const now = await bootId()
   return writeMark(root, now).then(
@@ -38,13 +45,13 @@ export async function markCache(root: string): Promise<boolean> {
   )
 }
 
-/** After the daemon has ended. */
+/** Call after the daemon has ended. */
 export async function markClean(root: string): Promise<void> {
   await syncFileSystem(root)
   await writeMark(root, left).catch(() => rm(markOf(root), { force: true }))
 }
 
-/** Written over, never removed or cut: so the next start finds its room taken, on a full disk too. */
+/** Overwrites the marker in place. The next start then needs no new space, even on a full disk. */
 async function writeMark(root: string, text: string): Promise<void> {
   await using mark = await open(markOf(root), 'r+').catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error

@@ -3,19 +3,25 @@ import { join } from 'node:path'
 import type { DaemonSettings } from './daemon.ts'
 import { groupOf, runcWithLimits } from './step-limits.ts'
 
-/** Where the daemon makes its socket: a name that no client knows. */
+/** The path at which the daemon creates its socket. No client knows this name. */
 export const firstSocketOf = ({ dir }: Pick<DaemonSettings, 'dir'>) =>
   join(dir, 'buildkitd-first.sock')
-/** Where clients find it, from when it may be used. */
+/** The path at which clients find the socket, once the daemon is ready. */
 export const socketOf = ({ dir }: Pick<DaemonSettings, 'dir'>) => join(dir, 'buildkitd.sock')
-/** The daemon listens for traces here whatever its settings are, and shows the socket to each step while it is there. */
+/**
+ * The daemon always listens for traces on this socket. It mounts the socket into each step for as
+ * long as it exists.
+ */
 export const traceSocketOf = ({ dir }: Pick<DaemonSettings, 'dir'>) =>
   join(dir, 'buildkitd-otel.sock')
 export const configOf = ({ dir }: Pick<DaemonSettings, 'dir'>) => join(dir, 'buildkitd.toml')
 
-const quoted = (text: string) => JSON.stringify(text) // what JSON can write, TOML can read
+const quoted = (text: string) => JSON.stringify(text) // TOML can read what JSON writes
 
-/** The one that its cache was made with: on a full disk `auto` finds that nothing works, takes another and loses the cache. */
+/**
+ * The snapshotter that the existing cache was made with. On a full disk, `auto` finds that none
+ * works, selects another one and loses the cache.
+ */
 const snapshotterOf = (root: string): string =>
   ['overlayfs', 'native'].find((name) => existsSync(join(root, `runc-${name}`))) ?? 'auto'
 

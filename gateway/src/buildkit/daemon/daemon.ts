@@ -14,53 +14,64 @@ import { runcWithOutputLimit, stepOutputEnv } from './step-output.ts'
 import { markClean, markCache, markInUse } from './cache-marker.ts'
 
 export type DaemonSettings = {
-  /** The daemon's program, as an absolute path; its network plugins lie beside it. */
+  /** Absolute path of the daemon's program. Its network plugins are in the same folder. */
   command: string
-  /** For its configuration, its socket and its record. */
+  /** The folder for its configuration, socket and process record. */
   dir: string
-  /** Its cache. */
+  /** The folder of its cache. */
   root: string
   bridge: { name: string; subnet: string }
-  /** Resolvers for build steps; none: the machine's own. */
+  /** DNS servers for build steps. Empty: those of the machine. */
   nameservers: readonly string[]
-  /** Tried before a registry: `docker.io` to `host:port`s. */
+  /** Mirrors to try before a registry: from `docker.io` to a list of `host:port`. */
   mirrors: Record<string, string[]>
-  /** Registries, as host:port, that speak plain HTTP. */
+  /** Registries that speak plain HTTP, as `host:port`. */
   plainHttp: readonly string[]
-  /** Build steps at work at once, of all builds together. */
+  /** How many build steps may run at once, over all builds. */
   steps: number
-  /** Of each step, and of all together. */
+  /** Limits of each step, and of all steps together. */
   limits: StepLimits
-  /** How much of the output of a step it hands on, from the beginning; of what comes then, the end. */
+  /**
+   * How many bytes of a step's output the daemon forwards from the beginning. Of the rest, only the
+   * end is kept.
+   */
   stepLogBytes: number
 }
 
 const readyMs = 60_000
 const stopMs = 20_000
 const restartMs = 5000
-/** One that leaves so many questions in a row without an answer hangs. */
+/** The daemon hangs if it does not answer this many questions in a row. */
 const look = { everyMs: 5000, answerMs: 10_000, misses: 3 }
 const pauseMs = { first: 250, longest: 15_000, steadyAfter: 60_000 }
 
-/** The build daemon as a child that is minded: started again with growing pauses when it dies or hangs, stopped last. */
+/**
+ * The build daemon as a supervised child process. It restarts with growing pauses when it dies or
+ * hangs.
+ */
 export class Daemon {
   readonly #settings: DaemonSettings
   readonly #log: Logger
   readonly #stopping = new AbortController()
   #program: SupervisedProcess
-  /** That clients find the daemon that runs now; rejects when it does not start. */
+  /** Resolves when clients can find the current daemon. Rejects if the daemon does not start. */
   #opened: Promise<void>
   readonly #supervised: Promise<unknown>
 
-  /** Ends what an earlier life left, and resolves when the daemon answers; else `buildkit-unavailable`. */
+  /**
+   * Ends what an earlier gateway left running. Resolves when the daemon answers; throws
+   * `buildkit-unavailable` otherwise.
+   */
   static async start(settings: DaemonSettings, log: Logger): Promise<Daemon> {
     await mkdir(settings.root, { recursive: true })
     await writeConfig(settings)
     await stopRecorded(recordOf(settings), stopMs)
     await sweep(settings)
+
     const marked = await markInUse(settings.root, log)
     await sweepSteps(settings.root)
     await mkdir(tmpOf(settings), { recursive: true })
+
     const daemon = new Daemon(settings, log, await launch(settings))
     try {
       await daemon.#opened
@@ -88,7 +99,10 @@ export class Daemon {
     return this.#program.pid
   }
 
-  /** For what it holds and will not give back. Builds at work are broken off when they do not end soon. */
+  /**
+   * Restarts the daemon to free space that it does not give back. Running builds are stopped if
+   * they do not end soon.
+   */
   async restart(): Promise<void> {
     const old = this.#program
     await old.stop(restartMs)
@@ -101,18 +115,22 @@ export class Daemon {
     await this.#program.stop(stopMs)
     await this.#supervised
     await sweep(this.#settings)
+
     if ((await readdir(join(this.#settings.root, 'net/cni')).catch(() => [])).length > 0) {
-      // A killed one leaves network namespaces, which only it can take away: it starts once more for that.
+      // A killed daemon leaves network namespaces. Only the daemon can remove them, so it starts
+      // once more for that.
       this.#program = await launch(this.#settings)
       await this.#open().catch((err: unknown) =>
         this.#log.warn({ err }, 'build daemon left network namespaces'),
       )
       await this.#program.stop(stopMs)
     }
+
     await removeGroups(this.#settings.root)
     await rm(socketOf(this.#settings), { force: true })
     await markClean(this.#settings.root)
-    // Its own only when it made it: not when an earlier one that was killed did.
+    // The daemon removes the bridge only if it created it, not if an earlier daemon that was killed
+    // created it.
     await tool('ip', 'link', 'delete', this.#settings.bridge.name)
   }
 
@@ -134,7 +152,7 @@ export class Daemon {
       await sleep(waitMs, undefined, { signal }).catch(() => {})
       if (signal.aborted) return
       const program = await launch(this.#settings).catch(() => null)
-      if (program === null) continue // the one that has ended is there still: tried again
+      if (program === null) continue // the ended process is still current, so try again
       this.#program = program
       this.#opened = this.#open()
       this.#opened.catch(async (err: unknown) => {
@@ -149,9 +167,10 @@ export class Daemon {
     const { signal } = this.#stopping
     const connection = new Connection(this.address)
     let asked: SupervisedProcess | null = null
+
     for (let misses = 0; ;) {
       await sleep(look.everyMs, undefined, { signal }).catch(() => {})
-      await this.#opened.catch(() => {}) // a start has a limit of its own
+      await this.#opened.catch(() => {}) // a start has its own timeout
       if (signal.aborted) break
       if (asked !== this.#program) misses = 0
       asked = this.#program
@@ -172,8 +191,9 @@ export class Daemon {
   }
 
   /**
-   * Waits until the daemon answers, takes its trace socket away and only then lets clients find it. A step can only come
-   * from a client: so none ever sees that socket, behind which is the daemon itself, as root and without limits.
+   * Waits until the daemon answers, removes its trace socket, and only then lets clients find the
+   * daemon. Steps come only from clients, so no step ever sees that socket. Behind it is the daemon
+   * itself, as root and without limits.
    */
   async #open(): Promise<void> {
     const settings = this.#settings
@@ -181,7 +201,7 @@ export class Daemon {
     await this.#answers(program)
     if (program !== this.#program)
       throw new Error('the build daemon ended as soon as it had started')
-    // At once, so that these are certainly the sockets of the daemon that answered.
+    // Synchronous calls, so that these are the sockets of the daemon that just answered.
     rmSync(traceSocketOf(settings), { force: true })
     renameSync(firstSocketOf(settings), socketOf(settings))
   }
@@ -189,6 +209,7 @@ export class Daemon {
   async #answers({ ended }: SupervisedProcess): Promise<void> {
     const connection = new Connection(`unix://${firstSocketOf(this.#settings)}`)
     const deadline = AbortSignal.timeout(readyMs)
+
     try {
       do {
         const answer = await connection.ask(ListWorkers, {}, deadline).catch(() => null)
@@ -197,6 +218,7 @@ export class Daemon {
     } finally {
       connection.close()
     }
+
     const how = await Promise.race([ended, sleep(0, `no answer within ${readyMs / 1000} s`)])
     throw new Problem(
       'buildkit-unavailable',
@@ -206,7 +228,10 @@ export class Daemon {
 }
 
 const addressOf = (settings: DaemonSettings) => `unix://${socketOf(settings)}`
-/** Where it mounts things for a moment: in its root, so that a sweep finds what a killed one leaves there. */
+/**
+ * The folder for the daemon's temporary mounts. It is inside the root, so that `sweep` finds the
+ * mounts of a killed daemon.
+ */
 const tmpOf = ({ root }: DaemonSettings) => join(root, 'tmp')
 const recordOf = ({ dir }: DaemonSettings) => join(dir, 'buildkitd.json')
 
@@ -229,12 +254,15 @@ async function launch(settings: DaemonSettings): Promise<SupervisedProcess> {
   })
 }
 
-/** In the root of a container's tree (v2) processes must make way before groups with limits can be below it. */
+/**
+ * In a container, the processes must leave the root group (v2) before groups with limits can exist
+ * below it.
+ */
 const inContainer = () => existsSync('/sys/fs/cgroup/cgroup.type')
 
 /**
- * Takes away what a killed daemon leaves: containers that run on, with their processes, and mounts. Its network
- * namespaces it takes away itself when it starts again.
+ * Removes what a killed daemon leaves: running containers with their processes, and mounts. The
+ * daemon removes its network namespaces itself when it starts again.
  */
 async function sweep({ root, command }: DaemonSettings): Promise<void> {
   const namespaces = join(root, 'net/')
@@ -253,7 +281,7 @@ async function sweep({ root, command }: DaemonSettings): Promise<void> {
 }
 type Container = { id: string; bundle: string }
 
-/** Left as it is where it says the same already: a full disk has no room for another. */
+/** Does not write an unchanged file: a full disk has no space for a new one. */
 async function writeConfig(settings: DaemonSettings): Promise<void> {
   const path = configOf(settings)
   const text = configText(settings)

@@ -4,36 +4,39 @@ import { availableParallelism, totalmem } from 'node:os'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 
-/** A part of this machine's memory. */
+/** An amount of memory, as a share of this machine's memory or in bytes. */
 export type Share = { share: number } | { bytes: number }
 export type StepLimits = {
-  /** What one step may use. */
+  /** Memory for one step. */
   memory: Share
-  /** What all steps together may use. */
+  /** Memory for all steps together. */
   memoryOfAll: Share
-  /** Processes and threads of one step. */
+  /** Processes and threads for one step. */
   processes: number
-  /** CPUs of one step; 0: all of this machine. */
+  /** CPUs for one step. 0: all CPUs of this machine. */
   cpus: number
 }
 
-/** Stands between the daemon and runc. */
+/** The script that runs between the daemon and runc. */
 export const runcWithLimits = join(import.meta.dirname, 'runc-with-limits')
-/** Where it keeps a record of each step, below the daemon's root. */
+/** The folder in which the script keeps a record of each step, below the daemon's root. */
 export const recordsOf = (root: string) => join(root, 'steps')
 
-/** With less, not even runc starts. */
+/** runc cannot start with less memory. */
 const leastBytes = 64 * 2 ** 20
 const cpuPeriodMicros = 100_000
-/** The kernel ends a step sooner than a process outside that uses half of the machine's memory more. */
+/**
+ * The kernel rates a step as if it used half of the machine's memory more. So it kills steps before
+ * other processes.
+ */
 const oomScore = 500
 const maxOomScore = 1000
 
-/** The control group above all steps of a daemon, below the root of each tree. */
+/** The control group above all steps of a daemon, relative to the root of each cgroup tree. */
 export const groupOf = (root: string) =>
   `tarmac-steps-${createHash('sha256').update(root).digest('hex').slice(0, 8)}`
 
-/** The limits as `runc-with-limits` takes them, by the daemon's environment. */
+/** The limits as environment variables of the daemon, for `runc-with-limits`. */
 export function limitsEnvironment(limits: StepLimits, root: string): Record<string, string> {
   const machineBytes = Math.min(totalmem(), process.constrainedMemory() || Infinity)
   const bytes = (share: Share) =>
@@ -41,6 +44,7 @@ export function limitsEnvironment(limits: StepLimits, root: string): Record<stri
   const all = bytes(limits.memoryOfAll)
   const quota = (limits.cpus || availableParallelism()) * cpuPeriodMicros
   const own = Number(readFileSync('/proc/self/oom_score_adj', 'utf8'))
+
   return {
     TARMAC_STEPS_GROUP: groupOf(root),
     TARMAC_STEPS_MEMORY: String(all),
@@ -55,17 +59,20 @@ export function limitsEnvironment(limits: StepLimits, root: string): Record<stri
   }
 }
 
-/** Removes what an earlier daemon of this root left: records, and groups without a process. */
+/** Removes what an earlier daemon with this root left: records, and groups without processes. */
 export async function sweepSteps(root: string): Promise<void> {
   const records = recordsOf(root)
-  // The folder stays: a full disk has no room for another. There it may be missing too; steps run without records.
+  // Keep the folder: a full disk has no space for a new one. If it is missing, steps run without
+  // records.
   await mkdir(records, { recursive: true }).catch(() => {})
   for (const name of await readdir(records).catch(() => []))
     await rm(join(records, name), { recursive: true, force: true })
   await removeGroups(root)
 }
 
-/** runc removes the groups of steps, in every tree; those above them are ours to remove. */
+/**
+ * runc removes the groups of steps in every tree. The gateway must remove the groups above them.
+ */
 export async function removeGroups(root: string): Promise<void> {
   for (const tree of await cgroupTrees()) {
     const group = join(tree, groupOf(root))
@@ -78,7 +85,7 @@ export async function removeGroups(root: string): Promise<void> {
   }
 }
 
-/** Every place at which control groups are mounted, of either version. */
+/** All mount points of control groups, of both versions. */
 async function cgroupTrees(): Promise<string[]> {
   const mounts = await readFile('/proc/self/mounts', 'utf8')
   return [...mounts.matchAll(/^\S+ (\S+) cgroup2? /gm)].map(([, folder]) => folder!)

@@ -1,17 +1,25 @@
 import { join } from 'node:path'
 
-/** Stands between the daemon and runc, and keeps the end of what a step prints. */
+/** The script that runs between the daemon and runc. It keeps the end of a step's output. */
 export const runcWithOutputLimit = join(import.meta.dirname, 'runc-with-output-limit')
 
-/** Of a step that prints more than its limit, this much of the end comes when it has ended. */
+/**
+ * If a step prints more than its limit, this many bytes of the end are sent after the step ends.
+ */
 const tailBytes = 256 * 1024
-/** So that the daemon's own limit, which keeps no end, is never met: room for the tail, its last piece and a note. */
+/**
+ * Space for the tail, its last piece and a note. It keeps the output below the daemon's own limit,
+ * which drops the end.
+ */
 const roomBytes = 2 * tailBytes
 
-/** For the daemon's environment: what it takes of a step's output, `headBytes` of its beginning and the end. */
+/**
+ * Environment variables of the daemon: how much of a step's output it takes. `headBytes` is the
+ * size of the beginning.
+ */
 export const stepOutputEnv = (headBytes: number): Record<string, string> => ({
   TARMAC_STEP_OUTPUT_HEAD: String(headBytes),
   TARMAC_STEP_OUTPUT_TAIL: String(tailBytes),
   BUILDKIT_STEP_LOG_MAX_SIZE: String(headBytes + roomBytes),
-  BUILDKIT_STEP_LOG_MAX_SPEED: '-1', // a burst is no reason to lose lines: the size alone is limited
+  BUILDKIT_STEP_LOG_MAX_SPEED: '-1', // a burst must not lose lines: only the size is limited
 })

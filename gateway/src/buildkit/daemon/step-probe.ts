@@ -1,6 +1,7 @@
 /**
- * What a build step may not find beside the network: sockets, devices, and files of the kernel that it can read or
- * write. A script for busybox's shell, as `b` names it, to be run as root in a step.
+ * Looks for what a build step must not find: sockets, devices, and kernel files that it can read or
+ * write. The network has its own check. It is a script for busybox's shell (`b` is busybox), and
+ * runs as root in a step.
  */
 export const probeScript = String.raw`
 found() { echo "found $*"; }
@@ -76,13 +77,16 @@ echo 'looked around'
 const controls = ['sockets', 'names', 'devices', 'reading', 'writing', 'mounts']
 
 export type Found = {
-  /** `socket /dev/otel-grpc.sock`, `device vda` … */
+  /** For example `socket /dev/otel-grpc.sock` or `device vda`. */
   things: string[]
-  /** Whether the step has limits on memory and processes. */
+  /** Whether the step has limits for memory and processes. */
   limited: boolean
 }
 
-/** Reads what the script said; null where it did not come to its end, or one of its controls did not find what is there. */
+/**
+ * Parses the script's output. Null if the script did not finish, or if one of its controls missed
+ * something that exists.
+ */
 export function readProbe(lines: readonly string[]): Found | null {
   const after = (word: string) =>
     lines.flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []))
@@ -90,7 +94,7 @@ export function readProbe(lines: readonly string[]): Found | null {
   if (!lines.includes('looked around') || !controls.every((control) => seen.includes(control)))
     return null
   const [memory = '', processes = ''] = after('limited')[0]?.split(' ') ?? []
-  // Without a limit v1 says a number near 2^63, and v2 `max`.
+  // Without a limit, v1 reports a number near 2^63, and v2 reports `max`.
   const limited = Number(memory) < 2 ** 60 && Number(processes) > 0
   return { things: [...new Set(after('found'))], limited }
 }

@@ -2,17 +2,18 @@ import { readdir, readFile, readlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { tool } from '../../host/exec-tool.ts'
 
-/** A build step that runs now, and what it has put on the daemon's disk so far. */
+/** A running build step, and what it has written to the daemon's disk so far. */
 export type StepWrites = { pid: number; command: string; bytes: number; files: number }
 type Container = { id: string; pid: number; status: string; bundle: string }
 
 const maxCommandLetters = 200
-/** A step must have written so much before it is taken for the one that fills the disk. */
+/** A step that wrote less is never blamed for a full disk. */
 const least = { bytes: 4 * 2 ** 20, files: 500 }
 
 /**
- * Ends the step that has written most: bytes, or files where the disk has too few of these left. Its build fails as if
- * the step had ended by itself, so the daemon gives back what the step wrote. Null: no step has written much.
+ * Kills the step that has written most: bytes, or files if the disk runs out of inodes. Its build
+ * fails as if the step had ended by itself, so the daemon frees what the step wrote. Returns null
+ * if no step has written much.
  */
 export async function stopLargestStep(
   daemon: { command: string; root: string },
@@ -23,12 +24,12 @@ export async function stopLargestStep(
   try {
     process.kill(largest.pid, 'SIGKILL')
   } catch {
-    return null // it has ended by itself
+    return null // it has already ended
   }
   return largest
 }
 
-/** The steps of a daemon on this machine. */
+/** The running steps of a daemon on this machine. */
 export async function stepWrites({
   command,
   root,
@@ -59,15 +60,20 @@ async function writesOf(
   const rootfs = join(bundle, 'rootfs')
   const own = mounts.find((line) => line.split(' ')[4] === rootfs)
   const layer = /[ ,]upperdir=([^, ]+)/.exec(own ?? '')?.[1] ?? rootfs
+
   const inside = await readFile(`/proc/${pid}/mountinfo`, 'utf8').catch(() => '')
-  // Cache mounts are folders of the daemon's too. What was in them before is not this step's: its own count says so.
+  // Cache mounts are folders of the daemon, too. They may hold older files, so the step's own write
+  // count is the upper limit.
   const caches = inside.split('\n').flatMap((line) => cacheMountOf(line, root) ?? [])
   const cached = await Promise.all(caches.map(sizeOf))
+
   const [{ bytes, files }, written] = [await sizeOf(layer), await bytesWritten(pid)]
   const sum = (what: 'bytes' | 'files') => cached.reduce((all, size) => all + size[what], 0)
+
   const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''))
     .replaceAll('\0', ' ')
     .trim()
+
   return {
     pid,
     command: words.slice(0, maxCommandLetters),
@@ -76,7 +82,10 @@ async function writesOf(
   }
 }
 
-/** The daemon's folder behind a mount of a container that may be written, where it is one of the daemon's snapshots. */
+/**
+ * The daemon's folder behind a writable mount of a container, if it is one of the daemon's
+ * snapshots.
+ */
 function cacheMountOf(line: string, root: string): string | null {
   const [, , , source = '', place = '', options = ''] = line.split(' ')
   const at = source.indexOf('/runc-')
@@ -84,7 +93,7 @@ function cacheMountOf(line: string, root: string): string | null {
   return join(root, source.slice(at))
 }
 
-/** A folder too large to be measured in time is the largest. */
+/** A folder that is too large to measure in time counts as infinitely large. */
 async function sizeOf(folder: string): Promise<{ bytes: number; files: number }> {
   const [bytes, files] = await Promise.all([
     tool('du', '-sx', '--block-size=1', folder),
@@ -96,7 +105,10 @@ async function sizeOf(folder: string): Promise<{ bytes: number; files: number }>
   }
 }
 
-/** By all processes of a container, also those that have ended. */
+/**
+ * The bytes that the running processes of a container wrote, including those of processes that they
+ * waited for.
+ */
 async function bytesWritten(pid: number): Promise<number> {
   const namespace = await namespaceOf(pid)
   let sum = 0

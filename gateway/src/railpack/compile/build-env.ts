@@ -1,6 +1,6 @@
 import { byteOrder } from '../../go/byte-order.ts'
 
-/** What commands find in their environment: variables, and the folders that go in front of the system's PATH. */
+/** The environment of commands: variables, and the folders that come before the system's PATH. */
 export type BuildEnv = {
   readonly variables: ReadonlyMap<string, string>
   readonly path: readonly string[]
@@ -8,7 +8,7 @@ export type BuildEnv = {
 
 export const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** Several environments as one: a later variable wins, the first place of a folder counts. */
+/** Merges environments: the last value of a variable and the first position of a folder count. */
 export const mergeEnvs = (envs: BuildEnv[]): BuildEnv => ({
   variables: new Map(envs.flatMap(({ variables }) => [...variables])),
   path: [...new Set(envs.flatMap(({ path }) => path))],
@@ -19,11 +19,14 @@ export const withVariables = (env: BuildEnv, variables: Record<string, string>):
   variables: new Map([...env.variables, ...Object.entries(variables)]),
 })
 
-/** A folder goes in front, unless it is on the path already. */
+/** Puts a folder first, unless it is already on the path. */
 export const withPath = (env: BuildEnv, folder: string): BuildEnv =>
   env.path.includes(folder) ? env : { ...env, path: [folder, ...env.path] }
 
-/** `NAME=value` lines, sorted; PATH comes last where folders were added, and in its place where it is only a variable. */
+/**
+ * Sorted `NAME=value` lines. PATH is last if folders were added; otherwise it is sorted like any
+ * variable.
+ */
 export function envLines({ variables, path }: BuildEnv): string[] {
   if (path.length === 0) return sortedLines(variables)
   const others = new Map(variables)

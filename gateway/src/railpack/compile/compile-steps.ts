@@ -18,24 +18,29 @@ export type StepsInput = {
   hostname?: string
   platform: Platform
   source: Node
-  /** A Problem that says why the plan cannot be built. */
+  /** Makes a Problem that says why the plan cannot be built. */
   refuse: (reason: string) => Error
 }
 
 export type CompiledSteps = {
-  /** The file system of `deploy` or of a step, from its layers. */
+  /** Builds the file system of `deploy` or of a step from its layers. */
   assemble(who: string, layers: Layer[]): Tree
-  /** What a step leaves to those that build on it; undefined of a step that the plan does not have. */
+  /**
+   * The environment that a step passes to the steps that build on it. Undefined if the plan has no
+   * such step.
+   */
   envOf(step: string): BuildEnv | undefined
-  /** Nodes that BuildKit would refuse, and why; they matter only where the image needs them. */
+  /**
+   * Nodes that BuildKit would refuse, with the reason. They matter only if the image needs them.
+   */
   invalidNodes: Map<Node, string>
-  /** What looks like a mistake, though railpack passes over it. */
+  /** Likely mistakes in the plan that railpack ignores. */
   notes: string[]
 }
 
 type Made = { tree: Tree; env: BuildEnv }
 
-/** Compiles all steps of a plan, each after those it takes from. */
+/** Compiles all steps of a plan, each after its inputs. */
 export function compileSteps(input: StepsInput): CompiledSteps {
   const { plan, platform, source, refuse } = input
   const steps = new Map(plan.steps.map((step) => [step.name, step]))
@@ -149,7 +154,10 @@ function fileCommand(onto: Tree, asset: string, command: Extract<Command, { form
   return mkfile(ready, resolve(appFolder, path), (mode || 0o644) & 0o777, asset, customName)
 }
 
-/** The steps, each after those it takes from; as parents, those that no other parent of the step builds on. */
+/**
+ * Sorts the steps so that each comes after its inputs. Its parents are its inputs that no other
+ * input builds on.
+ */
 function inOrder(
   steps: Map<string, Step>,
   refuse: StepsInput['refuse'],

@@ -8,15 +8,17 @@ import { refusal } from '../plan-schema.ts'
 import type { RailpackPlan } from '../plan-schema.ts'
 
 export type CompileOptions = {
-  /** Stands before the ids of cache mounts, so that they are the app's own. */
+  /** Prefix for the ids of cache mounts, so that each app has its own. */
   cacheKey: string
-  /** Changes when a secret's value does: steps that list secrets then run again. */
+  /** Changes with the value of any secret. Steps that list secrets then run again. */
   secretsHash: string
-  /** Commands get it as their machine's name: those of two names never share a result. */
+  /**
+   * The host name of the commands. Commands with different host names never share a cached result.
+   */
   hostname?: string
   /** As in `linux/amd64`. */
   platform: string
-  /** The source tree, made by `sourceTree`. */
+  /** The source tree, from `sourceTree`. */
   source: Node
   builtAt: Date
   /** Run every command again, whatever is cached. */
@@ -27,15 +29,18 @@ export type CompiledPlan = {
   /** An encoded pb.Definition. */
   definition: Uint8Array
   image: ImageConfig
-  /** The operations of the definition, in its order, without the pointer to the result. */
+  /** The operations of the definition, in the same order, without the pointer to the result. */
   nodes: Node[]
-  /** Names of the secrets that the session must be able to give. */
+  /** Names of the secrets that the session must provide. */
   secrets: string[]
-  /** What looks like a mistake, though railpack passes over it. */
+  /** Likely mistakes in the plan that railpack ignores. */
   notes: string[]
 }
 
-/** A plan as BuildKit's build graph, operation for operation what railpack's own frontend makes of it. */
+/**
+ * Compiles a plan to BuildKit's build graph. The operations are those of railpack's own frontend,
+ * one for one.
+ */
 export function compilePlan(plan: RailpackPlan, options: CompileOptions): CompiledPlan {
   const { deploy, secrets } = plan
   const refuse = (reason: string) => refusal(deploy.variables['RAILPACK_VERSION'], reason)
@@ -53,7 +58,7 @@ export function compilePlan(plan: RailpackPlan, options: CompileOptions): Compil
     const flaw = steps.invalidNodes.get(node)
     if (flaw !== undefined) throw refuse(flaw)
   }
-  // Of the base only the files count, not what its step left in the environment.
+  // Only the files of the base count, not the environment of its step.
   const env = mergeEnvs(deploy.inputs.flatMap(({ step }) => (step && steps.envOf(step)) || []))
   return {
     definition: marshal(result, options),

@@ -18,7 +18,8 @@ export function imageConfig(
   platform: { OS: string; Architecture: string; Variant: string },
   builtAt: Date,
 ): ImageConfig {
-  // Sorted, though order matters in a PATH, and the system's folders as one entry: so railpack has it.
+  // Sorted as railpack does it, although the order of a PATH matters. The system's folders are one
+  // entry.
   const path = [...deploy.paths, ...env.path, systemPath].toSorted(byteOrder).join(':')
   const variables = new Map([
     ...env.variables,

@@ -3,12 +3,13 @@ import type { Tree } from '../../llb/graph.ts'
 import { base, clean, join, resolve, resolveDestination } from '../../go/paths.ts'
 import type { Layer } from '../plan-schema.ts'
 
-/** Where the app lives, in every step and in the image. */
+/** The app's folder, in every step and in the image. */
 export const appFolder = '/app'
 
 /**
- * One file system from several layers: the first is the ground, which stands whole. The others are merged onto it where
- * nothing can overlap (each stays a layer of its own), else copied onto it one after the other.
+ * Builds one file system from several layers. The first layer is the base and is used whole. The
+ * others are merged onto it if no paths can overlap, and each stays a layer of its own. Otherwise
+ * they are copied onto it one after the other.
  */
 export function assemble(layers: Layer[], treeOf: (layer: Layer) => Tree): Tree {
   const [ground, ...others] = layers
@@ -20,7 +21,7 @@ export function assemble(layers: Layer[], treeOf: (layer: Layer) => Tree): Tree 
   return merge([under, ...over], `[railpack] merge ${layers.map(layerName).join(', ')}`)
 }
 
-/** Copies what a layer includes; a layer that includes nothing brings nothing. */
+/** Copies the included paths of a layer. A layer without `include` adds nothing. */
 function copyLayer(onto: Tree, from: Tree, { include = [], exclude = [], local }: Layer): Tree {
   return include.reduce((onto: Tree, path) => {
     const [source, destination] = local
@@ -59,8 +60,9 @@ function canMerge(layers: Layer[]): boolean {
 }
 
 /**
- * Whether two layers bring the same path, or one a path inside the other's which that other does not exclude. Looks each
- * path and the folders above it up among all others: to compare all pairs would take the square of their number.
+ * Whether two layers include the same path, or one includes a path inside the other's path that the
+ * other does not exclude. It looks up each path and the folders above it. Comparing all pairs would
+ * take quadratic time.
  */
 function overlaps(layers: Layer[]): boolean {
   const owners = new Map<string, Layer>()
@@ -69,6 +71,7 @@ function overlaps(layers: Layer[]): boolean {
       if ((owners.get(path) ?? layer) !== layer) return true
       owners.set(path, layer)
     }
+
   const lengths = new Set([...owners.keys()].map(({ length }) => length))
   const excluded = new Map(layers.map((layer) => [layer, new Excluded(layer)]))
   for (const [path, layer] of owners)
@@ -77,10 +80,11 @@ function overlaps(layers: Layer[]): boolean {
       if (other && other !== layer && !excluded.get(other)!.has(path.slice(folder.length + 1)))
         return true
     }
+
   return false
 }
 
-/** The folders above a path whose names are so long, outer before inner. */
+/** The folders above a path that have one of these lengths, outermost first. */
 function* foldersAbove(path: string, lengths: ReadonlySet<number>): Generator<string> {
   for (let end = path.indexOf('/', 1); end > 0; end = path.indexOf('/', end + 1))
     if (lengths.has(end)) yield path.slice(0, end)
@@ -89,7 +93,9 @@ function* foldersAbove(path: string, lengths: ReadonlySet<number>): Generator<st
 const absolute = (path: string): string =>
   path.startsWith('/') ? clean(path) : join(appFolder, path)
 
-/** What a layer leaves out: by any name of a path, or by a folder that the path begins with. */
+/**
+ * The exclusions of a layer. A pattern matches any name in a path, or a folder at its beginning.
+ */
 class Excluded {
   readonly #patterns: ReadonlySet<string>
   readonly #lengths: ReadonlySet<number>

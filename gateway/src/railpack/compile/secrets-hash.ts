@@ -4,12 +4,13 @@ import type { Mount } from '../../llb/graph.ts'
 import type { RailpackPlan, Step } from '../plan-schema.ts'
 import { shellWords } from '../../go/shell-words.ts'
 
-/** The machine we run on: the helper below runs here, whatever the image is for. */
+/** The platform of this machine: the helper below runs here, whatever the image's platform is. */
 const builderPlatform = { OS: 'linux', Architecture: process.arch === 'arm64' ? 'arm64' : 'amd64' }
 
 /**
- * A file mounted into commands of a step that lists secrets, so that they run again when a secret's value changes: the
- * hash of all secrets for `*`, else one of the listed secrets alone, which a helper computes where it can see them.
+ * A file that is mounted into the commands of a step with secrets, so that they run again when a
+ * secret changes. For `*` it is the hash of all secrets. Otherwise it is a hash of only the listed
+ * secrets, which a helper step computes from their values.
  */
 export function secretsHashMounts(plan: RailpackPlan, step: Step, secretsHash: string): Mount[] {
   if (step.secrets.length === 0 || secretsHash === '') return []

@@ -2,24 +2,31 @@ import { randomInt } from 'node:crypto'
 
 const ascii = 128
 
-/** A set of texts to look for all at once (Aho-Corasick): the cost of a letter does not grow with their number. */
+/**
+ * Searches for many texts at once (Aho-Corasick). The cost per letter does not grow with the number
+ * of texts.
+ */
 export class AhoCorasick {
   readonly texts: readonly string[]
-  /** For each node, by its number: how many letters lead to it, and which of the texts ends there (the longest), or -1. */
+  /**
+   * For each node, by its number: `depth` is how many letters lead to it. `found` is the index of
+   * the longest text that ends there, or -1.
+   */
   readonly depth: Uint32Array
   readonly found: Int32Array
-  /** The node of the longest ending of a node's letters that begins a text too. */
+  /** The node for the longest suffix of a node's letters that also begins a text. */
   readonly #back: Int32Array
   readonly #parent: Int32Array
   readonly #letter: Uint16Array
   /**
-   * What `step` answers for the beginning and the nodes just below it, at node * 128 + letter, for letters of ASCII. Most
-   * of a text is read there: a caller in a hurry looks here first.
+   * The results of `step` for the root and the nodes just below it, at node * 128 + letter, for
+   * ASCII letters. Most letters of a text are looked up here, so a fast caller reads it before it
+   * calls `step`.
    */
   readonly near: Int32Array
-  /** Nodes by their parent and letter, hashed. */
+  /** Hash table of nodes by their parent and letter. */
   readonly #table: Int32Array
-  /** Nobody outside knows it, so nobody can choose texts that all get the same place in the table. */
+  /** Random, so that nobody can choose texts that all collide in the table. */
   readonly #mix = randomInt(2 ** 31) * 2 + 1
   #nodes = 1
 
@@ -33,7 +40,7 @@ export class AhoCorasick {
     this.#letter = new Uint16Array(size)
     this.#table = new Int32Array(2 ** Math.ceil(Math.log2(2 * size)))
 
-    // All first letters, then all second ones: a node's way back is known before those below it need theirs.
+    // All first letters, then all second ones: the nodes below a node need its `#back`.
     const ends = new Int32Array(this.texts.length)
     let open = [...this.texts.keys()]
     for (let at = 0; open.length > 0; at++) {
@@ -56,7 +63,7 @@ export class AhoCorasick {
     )
   }
 
-  /** Where a letter leads to, from a node; 0 is the beginning. */
+  /** The next node after a letter. 0 is the root. */
   step(from: number, code: number): number {
     for (let node = from; ; node = this.#back[node]!) {
       const to = this.#table[this.#slot(node, code)]!
@@ -75,7 +82,7 @@ export class AhoCorasick {
     return fresh
   }
 
-  /** Where the table has the node below this one by this letter, or has room for it. */
+  /** The slot of a node's child for this letter, or the free slot for it. */
   #slot(node: number, code: number): number {
     const last = this.#table.length - 1
     for (

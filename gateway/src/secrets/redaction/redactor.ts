@@ -4,13 +4,16 @@ import { secretEncodings } from './secret-encodings.ts'
 import { TokenPatterns } from './token-patterns.ts'
 
 const hidden = '***'
-/** A line's end that might begin a secret is held back until more comes; so few letters tell nothing. */
+/**
+ * The end of a line that might begin a secret is held until more text comes. Fewer letters than
+ * this reveal nothing.
+ */
 const revealingLetters = 4
-/** A secret may be broken over lines, but not by more empty ones than this. */
+/** A secret may be split over lines, but not by more line breaks in a row than this. */
 const maxLineBreaks = 16
-/** As long a line as this may have been cut by who reports it: the next text goes on with it. */
+/** The sender may have cut a line of this length, so the next text continues it. */
 const cutLineLetters = 16_384
-/** Fields that hold words of ours, which a secret may happen to be. */
+/** Fields that hold the gateway's own words. A secret may happen to be one of them. */
 const ownWords = new Set([
   'type',
   'code',
@@ -24,9 +27,9 @@ const ownWords = new Set([
 ])
 
 /**
- * Takes secrets out of a deployment's events before anybody can read them: known values in all the forms of
- * `secret-forms.ts`, and what has the shape of a token. Output of a step is read as one stream, so that nothing slips
- * through between two events, nor between two lines.
+ * Removes secrets from a deployment's events before anybody can read them. It finds known values in
+ * all the forms of `secret-encodings.ts`, and texts that look like a token. The output of a step is
+ * one stream, so that no secret slips through between two events or two lines.
  */
 export class Redactor {
   readonly #secrets: AhoCorasick
@@ -51,20 +54,25 @@ export class Redactor {
     this.#queue.push({ event, stream, from, to: stream.letters })
   }
 
-  /** What was taken, in order, but for what may yet turn out to begin a secret; with `all`, that too. */
+  /**
+   * Returns the events so far, in order, without those that may still begin a secret. With `all`,
+   * it returns those, too.
+   */
   give(all: boolean): NewEvent[] {
     const given: Entry[] = []
     const held: Entry[] = []
+
     for (const entry of this.#queue) {
       const { event, stream, to } = entry
       const undecided = stream !== undefined && stream.safe < to
-      // What is missing from a step's output keeps its place in it.
+      // A `dropped` event stays in its place within a step's output.
       const waits =
         event.type === 'dropped' &&
         held.some((other) => 'step' in other.event && other.event.step === event.step)
       if (!all && (undecided || waits)) held.push(entry)
       else given.push(entry)
     }
+
     this.#queue = held
     return given.map(({ event, stream, from, to }) => {
       if (event.type !== 'log' || !stream) return event
@@ -74,7 +82,7 @@ export class Redactor {
     })
   }
 
-  /** The same without secrets, whatever it is; texts of a list are read as lines that follow each other. */
+  /** Redacts a value of any type. The texts in a list are read as consecutive lines. */
   hide<T>(value: T): T {
     if (typeof value === 'string') return this.#lines([value])[0] as T
     if (Array.isArray(value)) {
@@ -107,12 +115,15 @@ export class Redactor {
   }
 }
 
-/** `from` and `to` are the numbers of the letters of a log event in its stream. */
+/** `from` and `to` are letter numbers in the stream of a log event. */
 type Entry = { event: NewEvent; stream?: RedactedStream; from: number; to: number }
 
-/** Texts that follow each other, and which of their letters are hidden. Line breaks are no letters, and hide nothing. */
+/**
+ * Consecutive texts, and which of their letters are redacted. Line breaks do not count as letters,
+ * and do not split a secret.
+ */
 class RedactedStream {
-  /** How many came so far. */
+  /** How many letters were added so far. */
   letters = 0
   readonly #secrets: AhoCorasick
   readonly #shapes = new TokenPatterns()
@@ -120,9 +131,12 @@ class RedactedStream {
   #lineBreaks = 0
   #lineLetters = 0
   #ended = false
-  /** Hidden letters, from … to (not with it), in order, apart from each other. */
+  /** Redacted letters as spans: sorted, separate, `to` exclusive. */
   #spans: { from: number; to: number }[] = []
-  /** How many of them, from the first, nobody asks for any more; they go when they are half of all. */
+  /**
+   * How many spans, from the first, are no longer needed. They are removed when they are half of
+   * all.
+   */
   #forgotten = 0
 
   constructor(secrets: AhoCorasick) {
@@ -143,7 +157,7 @@ class RedactedStream {
     this.#ended = true
   }
 
-  /** Letters before this one are decided. */
+  /** For all letters before this one, it is decided whether they are redacted. */
   get safe(): number {
     if (this.#ended) return this.letters
     const depth = this.#secrets.depth[this.#node]!
@@ -153,13 +167,15 @@ class RedactedStream {
     )
   }
 
-  /** A text that was added, whose first letter has this number, as readers may see it. */
+  /** Redacts a text that was added. `from` is the number of its first letter. */
   redacted(text: string, from: number): string {
     let next = this.#firstSpanAfter(from)
     if (next === this.#spans.length) return text
+
     let out = ''
     let letter = from
     let isHidden = false
+
     for (const char of text.split('')) {
       if (char === '\n' || char === '\r') {
         out += char
@@ -174,10 +190,11 @@ class RedactedStream {
       isHidden = isNow
       letter++
     }
+
     return out
   }
 
-  /** Letters before this one are not asked for again. */
+  /** Letters before this one are no longer needed. */
   forget(before: number): void {
     this.#forgotten = this.#firstSpanAfter(before)
     if (this.#forgotten * 2 < this.#spans.length) return
@@ -185,7 +202,10 @@ class RedactedStream {
     this.#forgotten = 0
   }
 
-  /** The first span that ends behind this letter, by halving: there may be one for each word of a log. */
+  /**
+   * The first span that ends after this letter. It is a binary search: there may be one span for
+   * each word of a log.
+   */
   #firstSpanAfter(letter: number): number {
     let low = this.#forgotten
     for (let high = this.#spans.length; low < high;) {
@@ -216,7 +236,7 @@ class RedactedStream {
     if (++this.#lineBreaks > maxLineBreaks) this.#node = 0
   }
 
-  /** From this letter to the last one. */
+  /** Redacts the letters from `first` to the last one added. */
   #hide(first: number): void {
     let from = first
     while (this.#spans.length > this.#forgotten) {

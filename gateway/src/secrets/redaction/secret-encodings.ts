@@ -1,13 +1,19 @@
 import { isUtf8 } from 'node:buffer'
 
-/** Shorter texts are too common to be hidden. */
+/** Shorter texts are too common to redact. */
 const minLetters = 6
-/** Longer texts are looked for piece by piece: what must be held back, and a piece that stands alone, stays short. */
+/**
+ * Longer texts are searched piece by piece. So little text is held back, and a single piece of a
+ * secret is found, too.
+ */
 const pieceLetters = 64
-/** Longer values are looked for in the usual forms alone: each form costs memory. */
+/** Longer values are searched only in their usual forms, because each form costs memory. */
 const longBytes = 1024
 
-/** What to look for so that these values are found in all the forms that programs print them in; without line breaks. */
+/**
+ * The texts to search for, so that these values are found in all forms that programs print. Line
+ * breaks are removed.
+ */
 export function secretEncodings(values: Iterable<string | Uint8Array>): Set<string> {
   const found = new Set<string>()
   for (const value of values)
@@ -15,7 +21,8 @@ export function secretEncodings(values: Iterable<string | Uint8Array>): Set<stri
       const letters = form.replaceAll(/[\r\n]/g, '')
       if (letters.length < minLetters) continue
       for (let from = 0; from < letters.length; from += pieceLetters) {
-        const begin = Math.min(from, Math.max(0, letters.length - pieceLetters)) // the last piece is a whole one too
+        // The last piece has full length, too.
+        const begin = Math.min(from, Math.max(0, letters.length - pieceLetters))
         found.add(letters.slice(begin, begin + pieceLetters))
       }
     }
@@ -26,6 +33,7 @@ function formsOf(value: Buffer): string[] {
   const text = isUtf8(value) ? value.toString().trim() : null
   const bytes = text === null ? value : Buffer.from(text)
   if (bytes.length < minLetters) return []
+
   const hex = bytes.toString('hex')
   const base64 = [bytes.toString('base64url'), bytes.toString('base64')]
   const encoded = [
@@ -34,6 +42,7 @@ function formsOf(value: Buffer): string[] {
     ...base64,
     ...[0, 1, 2].flatMap((offset) => inBase64(bytes, offset)),
   ]
+
   if (text === null) return encoded
   const lines = text.split(/[\r\n]+/).map((line) => line.trim())
   const usual = [
@@ -43,10 +52,14 @@ function formsOf(value: Buffer): string[] {
     encodeURIComponent(text),
     ...encoded,
   ]
+
   return bytes.length > longBytes ? usual : [...usual, ...rareForms(text)]
 }
 
-/** As it stands in the base64 of something longer, behind `offset` bytes: without the letters that its neighbours share. */
+/**
+ * The value inside the base64 of something longer, after `offset` bytes. It leaves out the letters
+ * that also depend on the bytes around it.
+ */
 function inBase64(bytes: Buffer, offset: number): string[] {
   const whole = Buffer.concat([Buffer.alloc(offset), bytes])
   const text = whole.toString('base64url')
@@ -54,19 +67,21 @@ function inBase64(bytes: Buffer, offset: number): string[] {
   return [own, own.replaceAll('-', '+').replaceAll('_', '/')]
 }
 
-/** Reversed, quoted for a shell, and the ways in which JSON and URLs are written by other programs. */
+/** Reversed, quoted for a shell, and in the JSON and URL encodings of other programs. */
 function rareForms(text: string): string[] {
   const json = JSON.stringify(text).slice(1, -1)
   const ascii = json.replaceAll(
     /[^\0-\x7f]/g,
     (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
+
   const url = encodeURIComponent(text)
   const strict = url.replaceAll(
     /[!'()*]/g,
     (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
   )
   const inForm = new URLSearchParams([['', text]]).toString().slice(1).replaceAll('+', '%20')
+
   const urls = [url, strict, inForm].flatMap((form) => [
     form,
     form.replaceAll('%2F', '/'),
@@ -74,6 +89,7 @@ function rareForms(text: string): string[] {
   ])
   const inLowerCase = urls.map((form) => form.replaceAll(/%../g, (code) => code.toLowerCase()))
   const reversed = Array.from(text).toReversed().join('')
+
   return [
     reversed,
     text.replaceAll("'", `'\\''`),

@@ -1,17 +1,17 @@
 import { AhoCorasick } from './aho-corasick.ts'
 
-/** Letters of a kind, `min` to `max` of them; as many as there are are taken. */
+/** From `min` to `max` letters of one kind. A run takes as many as it can. */
 type Run = { kind: Uint8Array; min: number; max: number }
 type Shape = {
-  /** What it begins with. */
+  /** The possible beginnings of the token. */
   begins: string[]
   follows: Run[]
-  /** May not stand behind a letter, a digit or _. */
+  /** The token may not follow a letter, a digit or _. */
   apart?: true
-  /** Goes on over line ends, up to this text. */
+  /** The token continues over line ends, up to this text. */
   until?: string
 }
-/** A token that may be one: `from` is its first letter's number; `certain` when it is one. */
+/** A possible token. `from` is the number of its first letter. `certain`: it is a token. */
 type Candidate = { shape: Shape; from: number; run: number; count: number; certain: boolean }
 
 const runOf = (isOne: (letter: string) => boolean, min: number, max: number): Run => ({
@@ -43,14 +43,17 @@ const ends = shapes.flatMap(({ until }) => until ?? [])
 const marks = new AhoCorasick([...shapes.flatMap(({ begins }) => begins), ...ends])
 const beginning = marks.texts.map((text) => shapes.find(({ begins }) => begins.includes(text)))
 
-/** Finds what looks like a token, letter by letter. */
+/** Finds texts that look like a token, letter by letter. */
 export class TokenPatterns {
   #node = 0
   /** How many letters, digits and _ came in a row. */
   #wordLetters = 0
   #candidates: Candidate[] = []
 
-  /** Takes the letter with this number; answers the number of the first letter of a token that it belongs to, or -1. */
+  /**
+   * Adds the letter with this number. Returns the number of the first letter of the token that it
+   * belongs to, or -1.
+   */
   letter(code: number, number: number): number {
     const from = this.#candidates.length > 0 ? this.#growAll(code) : -1
     this.#wordLetters = code < 128 && word.kind[code] === 1 ? this.#wordLetters + 1 : 0
@@ -63,7 +66,9 @@ export class TokenPatterns {
     return from < 0 ? begun : from
   }
 
-  /** Lets each candidate have this letter; answers the first letter of a token that it belongs to, or -1. */
+  /**
+   * Adds a letter to each candidate. Returns the first letter of a token that it belongs to, or -1.
+   */
   #growAll(code: number): number {
     let from = -1
     for (const candidate of this.#candidates)
@@ -82,7 +87,10 @@ export class TokenPatterns {
       )
   }
 
-  /** The first letter that may yet turn out to belong to a token, when the line goes on; else infinite. */
+  /**
+   * The first letter that may still become part of a token if the line continues. Infinity if there
+   * is none.
+   */
   get undecidedFrom(): number {
     return Math.min(...this.#candidates.flatMap(({ certain, from }) => (certain ? [] : [from])))
   }
@@ -100,7 +108,7 @@ export class TokenPatterns {
   }
 }
 
-/** Whether the token goes on with this letter. */
+/** Whether the token continues with this letter. */
 function grow(candidate: Candidate, code: number): boolean {
   for (;;) {
     const { kind, min, max } = candidate.shape.follows[candidate.run]!
