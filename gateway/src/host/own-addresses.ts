@@ -5,8 +5,9 @@ import { networkInterfaces } from 'node:os'
 const connectMs = 250
 
 /**
- * A listener on every address of this machine, until it is disposed of; it hangs up on everyone. `addresses` are those
- * at which this machine itself reached it: so whoever else does not was kept from it.
+ * Listens on every address of this machine until disposed, and closes each connection at once.
+ * `addresses` are those at which this machine reached the listener: a client that cannot reach one
+ * of them is blocked.
  */
 export async function listenEverywhere(): Promise<{
   port: number

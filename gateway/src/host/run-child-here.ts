@@ -5,7 +5,7 @@ import { asUser } from './as-user.ts'
 import type { Child, ChildResult } from './run-child.ts'
 import { spawnChild } from './spawn-child.ts'
 
-/** What `runChild` does, on this thread. */
+/** Does the work of `runChild`, on this thread. */
 export async function runChildHere(child: Child, signal: AbortSignal): Promise<ChildResult> {
   signal.throwIfAborted()
   const [command = child.command, ...args] = [...asUser(), child.command, ...child.args]
@@ -23,7 +23,7 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
   } as const
   const { child: running, cutLifeline } = spawnChild(start)
   running.stdin?.on('error', () => {}).end(input) // it may end without reading
-  if (further.length > 0) crashPoint('planning') // nobody but the planner hands back files
+  if (further.length > 0) crashPoint('planning') // only the planner returns files
   const killGroup = () => {
     try {
       if (running.pid) process.kill(-running.pid, 'SIGKILL')
@@ -44,7 +44,7 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
   const all = [words, ...outputs]
   try {
     const [exitCode, killedBy] = (await once(running, 'exit')) as [number | null, string | null]
-    killGroup() // what it left behind would hold the pipes open
+    killGroup() // processes that it left would keep the pipes open
     await Promise.race([
       Promise.all(all.map(({ ended }) => ended)),
       new Promise((resolve) => setTimeout(resolve, lingerMs).unref()),
@@ -68,9 +68,11 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
   }
 }
 
-/** How long the pipes may stay open after the end, where something left the group and holds them. */
+/**
+ * How long the pipes may stay open after the end, if a process has left the group and holds them.
+ */
 const lingerMs = 500
-/** Collects what the streams say up to a limit they share. */
+/** Collects the output of the streams, up to one limit for all of them. */
 function gather(streams: Readable[], maxBytes: number, onTooMuch: () => void) {
   const chunks: Buffer[][] = streams.map(() => [])
   let roomBytes = maxBytes

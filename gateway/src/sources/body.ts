@@ -7,14 +7,14 @@ import type { Meter } from './meter.ts'
 
 type Watch = { limits: Limits; meter: Meter; digest: DigestCheck }
 
-/** The tar inside an upload: the body metered, digested and decompressed, as it arrives. */
+/** Yields the tar inside an upload as it arrives: counts, hashes and decompresses the body. */
 export async function* tarBytes(
   body: AsyncIterable<Buffer>,
   watch: Watch,
 ): AsyncGenerator<Buffer, void> {
   const pieces = counted(body, watch)
   const first = (await pieces.next()).value ?? Buffer.alloc(0)
-  // Four bytes tell gzip from zstd from the rest; a sender that dribbles has to be waited for.
+  // Four bytes tell gzip, zstd and the rest apart. A slow sender may need several pieces for them.
   const head =
     first.length < 4 ? Buffer.concat([first, ...(await gather(pieces, 4 - first.length))]) : first
   const all = joined(head, pieces)
@@ -25,7 +25,7 @@ export async function* tarBytes(
   }
 }
 
-/** The body as sent, metered and digested. */
+/** Counts and hashes the body as sent. */
 async function* counted(
   body: AsyncIterable<Buffer>,
   { meter, digest }: Watch,
@@ -88,7 +88,8 @@ async function* decompressed(
     over.abort()
     engine.destroy()
   }
-  // The engine stops at the end of what it knows; bytes behind that are nobody's.
+  // The decompressor stops at the end of the first stream it knows. Bytes behind it belong to
+  // nothing.
   if (engine.bytesWritten !== fedBytes)
     throw new Problem('archive-corrupt', 'There are bytes behind the end of the compressed data.')
 }

@@ -4,15 +4,17 @@ import { crashPoint } from '../crash-point.ts'
 import type { Limits } from './limits.ts'
 
 /**
- * The body of an upload as it arrives, watched for silence and for a rate that is too low. Only time in which the sender
- * is waited for counts. Leaves the stream open when it is left early: answering and closing is the caller's.
+ * Yields the body of an upload as it arrives. Refuses silence and a rate that is too low. Only time
+ * spent waiting for the sender counts. The stream stays open when the loop ends early: the caller
+ * answers and closes it.
  */
 export async function* sentBytes(
   body: Readable,
   limits: Limits,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
-  body.on('error', () => {}) // a body that breaks after it was refused must not take the process along
+  // an error after the refusal must not end the process
+  body.on('error', () => {})
   const pieces = body.iterator({ destroyOnReturn: false })
   const rate = new Rate(limits)
   try {
@@ -29,7 +31,7 @@ export async function* sentBytes(
   }
 }
 
-/** Refuses a sender who is slower than the limit over one whole window. */
+/** Refuses a sender that is slower than the limit over one whole window. */
 class Rate {
   readonly #limits: Limits
   #bytes = 0
@@ -83,7 +85,7 @@ function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: Abort
   })
 }
 
-/** A sender who hung up, or whoever aborted with a Problem of his own. */
+/** The sender hung up, or the code that aborted gave its own Problem. */
 export const brokenOff = (reason: unknown): Problem =>
   reason instanceof Problem
     ? reason

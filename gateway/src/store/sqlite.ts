@@ -62,9 +62,12 @@ const list = (states: readonly string[]) => states.map((state) => `'${state}'`).
 export type StoreSettings = {
   /** Milliseconds since 1970. */
   now: () => number
-  /** See `lockVolume`: what is at work at the start is nobody's, whatever its lease says. */
+  /**
+   * True if this gateway holds the volume alone (see `lockVolume`). Then no other runner has a
+   * deployment at the start, whatever its lease says.
+   */
   alone: boolean
-  /** Asked when the disk is full; answers whether it is worth another try. */
+  /** Called when the disk is full. Returns whether another attempt makes sense. */
   makeRoom: () => boolean
 }
 
@@ -144,7 +147,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       const { lane = 'latest', ...settings } = this.#apps.settings(app)
       const options = withDefaults(fresh.options, { lane, ...(!fresh.resolved && settings) })
       const owner = options.owner ?? ''
-      // What waits its turn passes nobody: it need not look at the whole lane, which may be long.
+      // A `fifo` deployment supersedes nothing: do not load the whole lane, which may be long.
       const others = options.lane === 'fifo' ? [] : this.#lanes.passing({ app, owner })
       const busy = options.lane === 'reject' ? this.#lanes.oldest({ app, owner }) : null
       if (busy) throw laneBusy(busy)
@@ -300,7 +303,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
     const isWorth = ({ id, ...place }: (typeof places)[number]) =>
       shouldAnnounce(place, this.#queue.announced(id))
     await this.#inParts(places, ({ id, ...place }) => {
-      if (!isWorth({ id, ...place }) || !this.#queue.waits(id)) return // it went on while others were told
+      // it left the queue while others were updated
+      if (!isWorth({ id, ...place }) || !this.#queue.waits(id)) return
       const times = (this.#queue.announced(id)?.times ?? 0) + 1
       this.#queue.emit(id, { for: place.for, place: place.place, times })
       this.#rows.write(id, [{ type: 'waiting', ...place }])
@@ -379,7 +383,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   async startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }> {
     const ended = await this.#endDamaged()
     return this.#transaction(() => {
-      // What other gateways have at work is not suspect.
+      // Deployments that other gateways run are not suspect.
       if (this.#settings.alone) ended.push(...this.#suspects.startLife(life).ended)
       const claims = this.#recover(reason, null, life.maxDeaths)
       this.#suspects.holdBack()
@@ -402,7 +406,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#transaction(() => this.#recover(reason, only))
   }
 
-  /** What cannot be read must not keep a gateway from its start, nor stand in its app's way. */
+  /** Unreadable records must not prevent the start of the gateway, nor block their app. */
   async #endDamaged(): Promise<string[]> {
     const ended: string[] = []
     await this.#inParts(this.#rows.ids('ended_at IS NULL'), (id) => {
@@ -415,7 +419,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   #recover(reason: string, only: string | null, maxDeaths?: number): Claim[] {
-    // A suspect at machines that has no lease waits for its turn: its log says so already.
+    // A suspect in a deploy state without a lease waits for its turn: its log says so already.
     const left = this.#rows.all(
       `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)})
          AND coalesce(leased_until, '') < ? AND id = coalesce(?, id) AND NOT (suspect IS NOT NULL AND leased_until IS NULL)
@@ -525,7 +529,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
       this.#db.exec('COMMIT')
       return result
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK') // on a full disk SQLite has done so itself
+      // on a full disk SQLite has rolled back already
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       if (!isFull(error)) throw error
       if (!this.#settings.makeRoom()) throw noRoom(error)
       return this.#transaction(work)

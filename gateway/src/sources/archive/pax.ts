@@ -1,13 +1,16 @@
 import { Problem } from '#api/problem.ts'
 import { corrupt } from './tar-header.ts'
 
-/** What a pax header may change about the entry behind it. Everything else in it is dropped. */
+/** The fields of the next entry that a pax header may change. All other fields are dropped. */
 export type Pax = { path?: Buffer; linkpath?: Buffer; size?: Buffer }
 
 const kept = new Set(['path', 'linkpath', 'size'])
 const sparse = /^GNU\.sparse\.|^SCHILY\.(?:realsize|filetype)$/
 
-/** The records `LENGTH KEY=VALUE\n` of one pax header. Refuses what readers take in different ways. */
+/**
+ * Reads the records `LENGTH KEY=VALUE\n` of one pax header. Refuses records that tar readers
+ * interpret differently.
+ */
 export function readPax(body: Buffer): Pax {
   const found: Record<string, Buffer> = {}
   for (let start = 0; start < body.length;) {
@@ -41,18 +44,19 @@ export function readPax(body: Buffer): Pax {
   return found
 }
 
-/** Other readers keep more of a pax header than is kept here, or see another key. */
+/** Refuses records that are dropped here, but that other readers use or read under another key. */
 function checkRecord(key: string, value: Buffer): void {
-  // GNU tar passes over blanks before a key: it takes " path" for a path.
+  // GNU tar skips blanks before a key: it reads " path" as a path.
   if (/^[ \t]/.test(key)) throw ambiguous('A pax header has a blank before a key.')
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   if (/[\x00-\x1f\x7f]/.test(key)) throw corrupt('A pax header has a control character in a key.')
-  // GNU tar ends with an error, and bsdtar by a signal when it lists. What is no number bsdtar takes for no time.
+  // For a time out of range, GNU tar fails and bsdtar crashes when it lists. bsdtar ignores a time
+  // that is no number.
   if (key === 'mtime' && isBeyond64Bits(value))
     throw corrupt('A pax header gives a time that is out of range.')
 }
 
-/** Of the whole seconds at its beginning, as readers take them. 64 bits have 19 digits. */
+/** Checks the whole seconds at the beginning, as readers do. 64 bits have 19 digits. */
 function isBeyond64Bits(time: Buffer): boolean {
   const [, sign, digits] = /^(-?)0*([0-9]*)/.exec(time.toString('latin1'))!
   if (digits!.length > 19) return true

@@ -10,11 +10,16 @@ const atMachines = workingStates
   .filter(touchesMachines)
   .map((state) => `'${state}'`)
   .join(', ')
-/** A lease says that somebody works on it. A suspect at machines that waits for its turn has none. */
+/**
+ * A lease means that a runner has it. A suspect in a deploy state that waits for its turn has none.
+ */
 const atWork = `ended_at IS NULL AND state IN (${working}) AND leased_until IS NOT NULL`
 const suspects = 'suspect IS NOT NULL AND ended_at IS NULL'
 
-/** Which deployments and rollouts may have ended the gateway, for use within a transaction of the store. */
+/**
+ * Deployments and rollouts that may have killed the gateway, for use within a transaction of the
+ * store.
+ */
 export class SuspectRows {
   readonly #rows: DeploymentRows
   readonly #life
@@ -57,8 +62,9 @@ export class SuspectRows {
   }
 
   /**
-   * A life begins. When the one before it died, all that was at work is suspected; what was alone at work, on the same
-   * boot of the machine, has one death more, and ends with the last that it may have. Answers which deployments ended.
+   * Records a start of the gateway. If the previous one died, everything that ran then becomes a
+   * suspect. If one thing ran alone, on the same boot of the machine, it gets one more death, and
+   * ends when it reaches `maxDeaths`. Returns the deployments that ended.
    */
   startLife({ boot, maxDeaths }: Life): { ended: string[] } {
     const previous = this.#life.get()
@@ -78,7 +84,10 @@ export class SuspectRows {
     return { ended }
   }
 
-  /** See `RolloutStore.begin`. Suspected deployments come before suspected rollouts, those before everything else. */
+  /**
+   * See `RolloutStore.begin`. Suspect deployments come first, then suspect rollouts, then
+   * everything else.
+   */
   beginRollout(id: string): boolean {
     const suspect = Number(this.#rollouts.find.get(id)?.['suspect'] ?? 0)
     if (suspect > 0) this.#rollouts.ask.run(id)
@@ -93,22 +102,24 @@ export class SuspectRows {
     this.#stop.run(this.#rows.time())
   }
 
-  /** After their logs say so: those at machines stand where they are until their turn comes. */
+  /**
+   * Call it after their logs say so: suspects in a deploy state keep that state until their turn.
+   */
   holdBack(): void {
     this.#holdBack.run()
   }
 
-  /** While there are any, one deployment is at work at a time. */
+  /** While there are suspects, one deployment runs at a time. */
   any(): boolean {
     return this.#any.get() !== undefined || this.#rollouts.inTurn.get() !== undefined
   }
 
-  /** Those that wait for their turn, the next one first; none while anything is at work. */
+  /** Suspects that wait for their turn, in order. Empty while anything runs. */
   inTurn(): Row[] {
     return this.#busy.get() ? [] : this.waiting()
   }
 
-  /** The least suspected first; among those the one tried least often, then those whose machines wait. */
+  /** Fewest deaths first; then the fewest attempts; then those whose machines wait. */
   waiting(): Row[] {
     return this.#rows.all(
       `SELECT * FROM deployments WHERE ${suspects} AND NOT (${atWork})
@@ -142,7 +153,7 @@ export class SuspectRows {
   }
 }
 
-/** What the log of a suspect says. */
+/** The note in the log of a suspect. */
 export const suspected = ({ deaths }: Pick<Row, 'deaths'>, maxDeaths: number): string =>
   [
     'The gateway died while this was at work.',
