@@ -16,8 +16,8 @@ import type { Printer } from './print.ts'
 const confirmMs = 5000
 
 /**
- * Interrupted: the deployment is stopped while no machine has been touched; then a person is asked, and a program leaves
- * it to go on. Returns what to say.
+ * After an interrupt: cancels the deployment if no machine has been touched. Otherwise it asks the
+ * user; without a terminal the deployment goes on. Returns the message to print.
  */
 async function leaveOrCancel(
   id: string,
@@ -40,7 +40,7 @@ async function leaveOrCancel(
   }
 }
 
-/** Asks for the end, and waits a little for it. */
+/** Requests the cancel, and waits a little for the end. */
 async function cancelled(
   id: string,
   gateway: Gateway,
@@ -58,7 +58,7 @@ async function cancelled(
 }
 
 async function wantsBack(): Promise<boolean> {
-  // Not as a terminal, so that another Ctrl-C is a signal like the first.
+  // Not as a terminal: a second Ctrl-C must be a signal, too.
   using asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
   const answer = await asking.question(
     'Machines have been touched. Put them back (y), or let it go on (Enter)? ',

@@ -8,7 +8,7 @@ import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
-/** `tarmac`, from its arguments to its exit code. */
+/** Runs `tarmac` with these arguments. Returns the exit code. */
 async function main(argv: string[]): Promise<number> {
   const interrupt = new AbortController()
   const printer: Printer = argv.includes('--json')
@@ -68,5 +68,5 @@ function show(text: string): number {
 const messageOf = (error: unknown) =>
   error instanceof Error ? error.message : asProblem(error).message
 
-process.stdout.on('error', () => process.exit(1)) // whoever read the output has gone
+process.stdout.on('error', () => process.exit(1)) // the reader of the output is gone
 process.exitCode = await main(process.argv.slice(2))

@@ -56,10 +56,10 @@ export const isGit = (path: string): boolean => /(?:^|\/)\.git(?:\/|$)/i.test(pa
  * dots and spaces.
  */
 export function collisionKey(path: string): string {
+  // Via upper case: `ß` becomes `ss`.
   const plain = /^[ -~]*$/.test(path)
     ? path.toLowerCase()
-    : // via upper case: `ß` becomes `ss`
-      path.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC')
+    : path.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC')
   return plain
     .split('/')
     .map((part) => trimEnd(part, '. '))
