@@ -45,17 +45,21 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
       'request-invalid',
       'Send a JSON object: settings by name, null for one to take away.',
     )
+
   const known = Object.keys(AppSettings.shape)
   const unknown = Object.keys(patch).find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new Problem('option-unknown', `There is no setting ${unknown.slice(0, 50)}.`, {
       facts: { known },
     })
+
   for (const [name, value] of Object.entries(patch)) refuseUnusable(name, value)
+
   const merged: Record<string, unknown> = merge(own, patch)
   for (const [name, value] of Object.entries(merged)) refuseUnusable(name, value)
   const parsed = AppSettings.partial().safeParse(merged)
   if (parsed.success) return parsed.data as OwnSettings
+
   const { path, message } = parsed.error.issues[0]!
   const option = path.join('.')
   throw new Problem('option-invalid', `The setting ${option} cannot be so: ${message}.`, {
@@ -99,6 +103,6 @@ function merge(own: object, patch: object): Record<string, unknown> {
     else if (typeof value === 'object' && !Array.isArray(value))
       merged.set(name, merge(Object(merged.get(name)), value))
     else merged.set(name, value)
-  // a key named __proto__ stays a key, so the check for names refuses it
+  // A key named __proto__ stays a key, so the check for names refuses it.
   return Object.fromEntries(merged)
 }

@@ -141,10 +141,12 @@ export function readOptions<Flag extends string = never>(
   const found: Record<string, unknown> = { env: {}, build: {} }
   const answer: Partial<Record<Flag, boolean>> = {}
   const seen = new Set<string>()
+
   for (const [name, value] of query) {
     if (name.startsWith('secret.')) throw invalid(name.slice(0, 50), secretBuilder)
     if (seen.has(name) && !isOneOf(lists, name)) throw invalid(name, 'is given twice; give it once')
     seen.add(name)
+
     const [map, key] = inMap(name)
     if (map) (found[map] as Record<string, string>)[key] = value
     else if (isOneOf(flags, name)) found[name] = flag(name, value)
@@ -160,6 +162,7 @@ export function readOptions<Flag extends string = never>(
         ...answerFlags,
       ])
   }
+
   return { options: checked(found), answer }
 }
 
@@ -191,6 +194,7 @@ export function refuseUnusable(option: string, given: unknown): void {
   if (typeof given === 'string' && given.includes('\0'))
     throw invalid(option, 'holds a NUL character; leave it out')
   if (typeof given !== 'object' || given === null) return
+
   const all = Object.entries(given)
   const { count, allChars } = variableLimits
   const chars = all.reduce(
@@ -202,6 +206,7 @@ export function refuseUnusable(option: string, given: unknown): void {
       option,
       `may have ${count} variables, with names and values of together ${allChars / 1024} Ki characters`,
     )
+
   for (const [name, value] of all)
     if (typeof value === 'string') refuseUnusable(`${option}.${name}`.slice(0, 200), value)
 }

@@ -104,6 +104,7 @@ export class IgnorePatterns {
     const next: State[] = []
     const inName = char !== slash
     this.#entry++
+
     for (const state of states.members) {
       if (state.loop === 'path' || (inName && state.loop === 'name')) this.#enter(next, state)
       const literal = state.literals?.get(char)
@@ -114,6 +115,7 @@ export class IgnorePatterns {
       for (const { holds, to } of state.classes.values()) if (holds(char)) this.#enter(next, to)
       this.spend(stepCost * state.classes.size)
     }
+
     const found = this.#withFree(next)
     if (this.#membersLeft > 0) states.next.set(char, found)
     this.#membersLeft--
@@ -143,9 +145,11 @@ export class IgnorePatterns {
     for (const state of members)
       if (state.free) for (const free of state.free.values()) this.#enter(members, free)
     this.spend(stepCost * (members.length + 1))
+
     const key = members.map(({ id }) => id).join()
     const known = this.#known.get(key)
     if (known) return known
+
     const rules = members.flatMap((state) => state.rules)
     const found = {
       members,

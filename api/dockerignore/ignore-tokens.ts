@@ -21,9 +21,11 @@ export type Token =
 export function readPattern(given: string): { isException: boolean; tokens: Token[] } | null {
   const trimmed = given.trim()
   if (trimmed === '') return null
+
   const cleaned = cleanPath(trimmed)
   const isException = cleaned.startsWith('!')
   const pattern = isException ? cleaned.slice(1) : cleaned
+
   try {
     if (pattern === '') throw new Error('nothing after "!"')
     return { isException, tokens: tokensOf(Array.from(pattern)) }
@@ -38,6 +40,7 @@ function tokensOf(chars: string[]): Token[] {
   const isPlainEnd =
     isStars(chars, 0) && chars.length > 2 && chars[2] !== '/' && !chars.slice(2).some(isSpecial)
   if (isPlainEnd) return [{ kind: 'path' }, ...chars.slice(2).map(literal)]
+
   const tokens: Token[] = []
   for (let at = 0; at < chars.length;) {
     const char = chars[at]!
@@ -58,6 +61,7 @@ function tokensOf(chars: string[]): Token[] {
       at++
     }
   }
+
   return tokens
 }
 
@@ -87,6 +91,7 @@ function readClass(chars: string[]): Token {
     if (isEscaped) at++
     atoms.push({ char: chars[at]!.codePointAt(0)!, isDash: !isEscaped && chars[at] === '-' })
   }
+
   const ranges: Range[] = []
   for (let at = 0; at < atoms.length;) {
     const from = atoms[at]!.char
@@ -96,6 +101,7 @@ function readClass(chars: string[]): Token {
     ranges.push({ from, to })
     at += isRange ? 3 : 1
   }
+
   const merged = mergedRanges(ranges)
   return { kind: 'class', text: chars.join(''), holds: (char) => isIn(merged, char) !== isNegated }
 }

@@ -16,6 +16,7 @@ export function judge(
   let isIgnored = false
   const hits: number[] = []
   let [i, m] = [0, 0]
+
   while (i < inherited.length || m < matched.length) {
     const rule = Math.min(inherited[i] ?? Infinity, matched[m] ?? Infinity)
     const isInherited = inherited[i] === rule
@@ -26,6 +27,7 @@ export function judge(
     hits.push(rule)
     isIgnored = !patterns.exceptions[rule]
   }
+
   patterns.spend(ruleCost * (inherited.length + matched.length))
   return { isIgnored, hits }
 }

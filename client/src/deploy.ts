@@ -76,17 +76,20 @@ export async function deploy(
   const folder = await realpath(command.folder).catch((cause: unknown) => {
     throw new Problem('option-invalid', `There is no folder ${command.folder}.`, { cause })
   })
+
   const { dockerfile, plan } = command.options
   const [entries, facts] = await Promise.all([
     listSource(folder, [dockerfile, plan]),
     gitFacts(folder, process.env),
   ])
+
   const files = entries.filter(({ type }) => type !== 'folder')
   if (files.length === 0)
     throw new Problem(
       'archive-empty',
       `There is nothing to send in ${folder}: no files, or all of them ignored.`,
     )
+
   const dotenv = files.find(({ path }) => basename(path) === '.env')
   if (dotenv)
     printer.note(
@@ -96,10 +99,12 @@ export async function deploy(
   const progress = printer.upload(files.length, entries)
   const body = packSource(folder, entries, progress.packed)
   const asked = { options: { ...command.options, ...facts }, secrets: command.secrets }
+
   const deployment = await gateway.upload(command.app, asked, body, progress.sent, signal)
   progress.done()
   const address = gateway.recordUrl(deployment.id)
   printer.accepted(deployment, address)
+
   if (command.detach) return printer.detached(deployment, address)
   const onInterrupt = (id: string) => leaveOrCancel(id, gateway, printer, signal)
   return followToEnd(deployment, gateway, printer, signal, { onInterrupt })

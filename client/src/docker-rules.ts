@@ -21,10 +21,12 @@ export async function dockerRules(folder: string, named: (string | null)[]) {
   const patterns = new IgnorePatterns(parseIgnoreFile(text))
   const mayComeBack = patterns.exceptions.includes(true)
   const wanted = named.flatMap((name) => (name === null ? [] : [name.replace(/^\.\//, '')]))
+
   const find = ({ hits, states }: DockerFolder, path: string) => {
     const behind = patterns.follow(states, basename(path))
     return { ...judge(patterns, hits, behind.matched), states: behind }
   }
+
   return {
     root: { hits: [], states: patterns.start },
     excludes: (outer: DockerFolder, path: string): boolean =>

@@ -64,10 +64,11 @@ export async function* followDeployment(
   let failures = 0
   let heardAt = Date.now()
   let told = false
+
   for (;;) {
     try {
       for await (const message of gateway.events(id, after, only, signal)) {
-        // a stopping gateway sends `stopping` on each reconnect until it is gone
+        // A stopping gateway sends `stopping` on each reconnect until it is gone.
         if (message.type !== 'stopping') failures = 0
         heardAt = Date.now()
         told = false

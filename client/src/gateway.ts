@@ -43,6 +43,7 @@ export class Gateway {
     const url = new URL(
       `${this.#base}${fill(routes.deployments, { app })}?${writeOptions(options).toString()}`,
     )
+
     const { type, wrap } = secrets.size > 0 ? formWith(secrets) : plainBody
     const headers = { ...this.#headers, 'Content-Type': type, Expect: '100-continue' }
     const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
@@ -50,22 +51,25 @@ export class Gateway {
       headers,
       signal,
     })
+
     const counted = new Transform({
       transform(chunk: Buffer, _encoding, done) {
         sent(chunk.length)
         done(null, chunk)
       },
     })
-    // an error while packing is the cause of the connection error that follows
+    // An error while packing is the cause of the connection error that follows.
     let packing: unknown
     body.once('error', (error) => (packing = error))
+
     let begun = false
     const begin = () => {
-      // errors arrive on the request
+      // Errors arrive on the request.
       if (!begun) pipeline(body, counted, wrap, request, () => {})
       begun = true
     }
-    // a proxy may not forward the Expect header
+
+    // A proxy may not forward the Expect header.
     const impatience = setTimeout(begin, continueMs)
     request.once('continue', begin).flushHeaders()
     try {
@@ -79,7 +83,7 @@ export class Gateway {
         : (packing ?? unreachable(url, error))
     } finally {
       clearTimeout(impatience)
-      // the response is complete; the connection may break
+      // The response is complete; the connection may break.
       request.on('error', () => {})
       body.destroy()
     }
@@ -146,6 +150,7 @@ export class Gateway {
     const url = new URL(`${this.#base}${fill(routes.events, { id })}?${query.toString()}`)
     const silence = new AbortController()
     const watch = setTimeout(() => silence.abort(new Error('the line went silent')), silenceMs)
+
     try {
       const response = await this.#get(
         url,
@@ -210,8 +215,10 @@ function problemOf(url: URL, status: number, answer: string): Problem {
   } catch {
     body = undefined
   }
+
   const known = ProblemBody.safeParse(body)
   if (known.success) return Problem.from(known.data)
+
   return new Problem(
     'not-ready',
     `${url.origin} answered ${status} like no gateway does: ${answer.slice(0, 200)}`,

@@ -42,16 +42,19 @@ const systems: Record<
 export async function gitFacts(folder: string, env: NodeJS.ProcessEnv): Promise<Partial<Facts>> {
   const system = Object.entries(systems).find(([sign]) => env[sign])?.[1]
   const ci = (names: string[]) => names.map((name) => env[name]).find(Boolean)
+
   const git = async (...args: string[]) => {
     const done = run('git', ['-C', folder, ...args], { timeout: gitMs }).catch(() => ({
       stdout: '',
     }))
     return (await done).stdout.trim()
   }
+
   const [head, branch] = await Promise.all([
     git('log', '-1', '--format=%H%x00%s%x00%an <%ae>'),
     git('symbolic-ref', '--short', '-q', 'HEAD'),
   ])
+
   const [commit, message, author] = head.split('\0')
   const facts: Record<keyof Facts, string | undefined> = {
     commit: ci([system?.commit ?? '']) ?? commit,

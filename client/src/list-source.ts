@@ -39,6 +39,7 @@ export async function listSource(folder: string, named: (string | null)[]): Prom
     const inDocker = new Map<string, DockerFolder>()
     const rules = [...(await gitRules(here)), ...outer]
     const names = await readdir(here, { withFileTypes: true })
+
     const wanted = names.filter((found) => {
       const inside = join(path, found.name)
       if (never.has(found.name) || isIgnored(join(folder, inside), found.isDirectory(), rules))
@@ -48,10 +49,13 @@ export async function listSource(folder: string, named: (string | null)[]): Prom
       if (wantedFolder) inDocker.set(inside, wantedFolder)
       return wantedFolder !== null
     })
+
     if (wanted.length > 0) checkDepth(path)
+
     const found = await Promise.all(
       wanted.map((name) => readEntry(folder, join(path, name.name), name)),
     )
+
     let any = false
     for (const entry of sortByName(found.filter((entry) => entry !== null))) {
       const at = entries.push(entry) - 1
@@ -59,6 +63,7 @@ export async function listSource(folder: string, named: (string | null)[]): Prom
         any = true
       else entries.splice(at)
     }
+
     return any
   }
   await walk('', above, docker.root)

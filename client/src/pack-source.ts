@@ -37,6 +37,7 @@ async function* gathered(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
     waiting = []
     waitingBytes = 0
   }
+
   yield Buffer.concat(waiting)
 }
 
@@ -70,13 +71,14 @@ async function* tar(
       )
     yield padding(entry.sizeBytes)
   }
+
   yield Buffer.alloc(2 * blockBytes)
 }
 
 function readSmall(folder: string, entry: Entry): Promise<Buffer> | null {
   if (entry.type !== 'file' || entry.sizeBytes > smallBytes) return null
   const content = readFile(join(folder, entry.path))
-  // the error is thrown when its turn comes
+  // The error is thrown when its turn comes.
   content.catch(() => {})
   return content
 }
@@ -87,6 +89,7 @@ function header(entry: Entry): Buffer {
   const target = entry.type === 'link' ? entry.target : ''
   const sizeBytes = entry.type === 'file' ? entry.sizeBytes : 0
   const mode = entry.type === 'file' ? entry.mode : entry.type === 'folder' ? 0o755 : 0o777
+
   const records = [
     Buffer.byteLength(path) > 100 ? record('path', path) : '',
     Buffer.byteLength(target) > 100 ? record('linkpath', target) : '',
@@ -95,6 +98,7 @@ function header(entry: Entry): Buffer {
   const type = { file: '0', link: '2', folder: '5' }[entry.type]
   const own = block(path, type, mode, sizeBytes >= 8 ** 11 ? 0 : sizeBytes, target)
   if (!records) return own
+
   const body = Buffer.from(records)
   return Buffer.concat([
     block('PaxHeader', 'x', 0o644, body.length, ''),
@@ -115,15 +119,17 @@ function block(
   const octal = (value: number, at: number, length: number) =>
     bytes.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1')
   Buffer.from(path).copy(bytes, 0, 0, 100)
+
   octal(mode, 100, 8)
   octal(0, 108, 8) // owner
   octal(0, 116, 8) // group
   octal(sizeBytes, 124, 12)
   octal(0, 136, 12) // time
-  // the checksum counts its own field as spaces
+  // The checksum counts its own field as spaces.
   bytes.write(`        ${type}`, 148, 'latin1')
   Buffer.from(target).copy(bytes, 157, 0, 100)
   bytes.write('ustar\x0000', 257, 'latin1')
+
   const sum = bytes.reduce((total, byte) => total + byte, 0)
   bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return bytes

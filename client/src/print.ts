@@ -42,10 +42,12 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       let packedBytes = 0
       let sentBytes = 0
       let paintedAt = begunAt
+
       const words = (what: string) => {
         const seconds = (performance.now() - begunAt) / 1000
         return `${what}, ${size(sentBytes)} in ${seconds.toFixed(1)} s (${size(sentBytes / Math.max(seconds, 0.001))}/s)`
       }
+
       return {
         packed: (bytes) => void (packedBytes += bytes),
         sent(bytes) {

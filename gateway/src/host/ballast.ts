@@ -84,7 +84,7 @@ export class Ballast {
 
   async #free(): Promise<{ bytes: number; files: number }> {
     const { bavail, bsize, files, ffree } = await statfs(dirname(this.#path))
-    // some file systems do not count files
+    // Some file systems do not count files.
     return { bytes: bavail * bsize, files: files === 0 ? Infinity : ffree }
   }
 }

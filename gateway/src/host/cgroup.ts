@@ -54,6 +54,7 @@ export async function openCgroup(limits: {
   const folders = trees.map((tree) => join(tree, name))
   const memory = folders[0]!
   const processes = folders.at(-1)!
+
   try {
     if (count === 1) await sweep(trees)
     if (version === v2) await writeFile(join(root, 'cgroup.subtree_control'), '+memory +pids')
@@ -69,6 +70,7 @@ export async function openCgroup(limits: {
     for (const folder of folders) await rmdir(folder).catch(() => {})
     return null
   }
+
   return {
     kind,
     procsFiles: folders.map((folder) => join(folder, 'cgroup.procs')),

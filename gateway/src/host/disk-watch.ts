@@ -78,6 +78,7 @@ export class DiskWatch {
     const { freeBytes, sizeBytes, freeFiles, sizeFiles } = this.#room
     const free = `${inMb(freeBytes)} of ${inMb(sizeBytes)} free`
     if (!this.#tight) return { ok: true, detail: free }
+
     const { high } = this.#options
     const files = isBelow(high, freeFiles, sizeFiles, sizeBytes)
       ? ` and ${freeFiles} of ${sizeFiles} files`
@@ -122,6 +123,7 @@ export class DiskWatch {
     arrivedBytes: () => number
   }): Disposable {
     this.assertRoom()
+
     const missing = () => Math.max(0, announcedBytes - arrivedBytes())
     const { freeBytes, sizeBytes } = this.#room
     const low = bytesOf(this.#options.low, sizeBytes)
@@ -129,17 +131,20 @@ export class DiskWatch {
       (left, other) => left - other(),
       freeBytes - announcedBytes,
     )
+
     // Frees no space for an upload that the disk could never hold: that would remove all caches.
     const wantedBytes = freeBytes - leftBytes + bytesOf(this.#options.high, sizeBytes)
     const mayMake =
       !this.#making && performance.now() - this.#lastTry > restMs && wantedBytes < sizeBytes
     if (leftBytes < low && mayMake) void this.makeRoom(wantedBytes / sizeBytes)
+
     if (sizeBytes > 0 && leftBytes < low * fullShare) {
       const detail = `The builder’s disk has ${inMb(freeBytes)} free, which is not enough for ${inMb(announcedBytes)} more beside the other uploads under way. Send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
       throw new Problem('no-space', detail, {
         facts: { retryAfterSeconds, freeBytes, announcedBytes },
       })
     }
+
     this.#announced.add(missing)
     return { [Symbol.dispose]: () => this.#announced.delete(missing) }
   }
@@ -167,12 +172,14 @@ export class DiskWatch {
     const { high } = this.#options
     const { sizeBytes, freeBytes, freeFiles, sizeFiles } = this.#room
     const wanted = share === undefined ? bytesOf(high, sizeBytes) * 1.1 : share * sizeBytes
+
     // Caches are removed by bytes. When files are short, half of the bytes in use are removed.
     const wantedForFiles = isBelow(high, freeFiles, sizeFiles, sizeBytes)
       ? (freeBytes + sizeBytes) / 2
       : 0
     const wantedBytes = Math.max(wanted, wantedForFiles)
     this.#lastTry = performance.now()
+
     return (this.#making ??= this.#makeRoom(Math.ceil(wantedBytes)).finally(
       () => (this.#making = undefined),
     ))
@@ -187,24 +194,28 @@ export class DiskWatch {
     const { folder, log } = this.#options
     const found = await statfs(folder).catch(() => null)
     if (!found) return
+
     const { low, high } = this.#options
     const sizeBytes = found.blocks * found.bsize
-    // part of the free space may be reserved for root
+    // Part of the free space may be reserved for root.
     const freeBytes = found.bavail * found.bsize
     const [freeFiles, sizeFiles] = [found.ffree, found.files]
     this.#room = { freeBytes, sizeBytes, freeFiles, sizeFiles }
+
     const isShort = (mark: Watermark, share = 1) =>
       freeBytes < bytesOf(mark, sizeBytes) * share ||
       isBelow(mark, freeFiles, sizeFiles * share, sizeBytes)
     const isLow = isShort(low)
     if (isLow) this.#lastLow = performance.now()
     if (isShort(low, fullShare) && !this.#stopping) void this.#stop()
+
     const tight = isLow || (this.#tight && isShort(high))
     if (tight !== this.#tight)
       log[tight ? 'error' : 'info'](
         this.#room,
         tight ? 'disk is short of room' : 'disk has room again',
       )
+
     this.#tight = tight
     if (tight && !this.#making && performance.now() - this.#lastTry > restMs) void this.makeRoom()
   }
@@ -215,17 +226,21 @@ export class DiskWatch {
    */
   async #stop(): Promise<void> {
     if (performance.now() - this.#lastStop < reliefMs) return
+
     this.#stopping = true
     const { stopLargest, low, log } = this.#options
     const { freeFiles, sizeFiles, sizeBytes } = this.#room
     const by = isBelow(low, freeFiles, sizeFiles * fullShare, sizeBytes) ? 'files' : 'bytes'
+
     const stopped = await stopLargest?.(by).catch((err: unknown) => {
       log.error({ err }, 'what fills the disk could not be found')
       return null
     })
+
     this.#stopping = false
     const youngest = [...this.#inside].at(-1)
     if (!stopped && !youngest) return
+
     this.#lastStop = performance.now()
     this.#lastStopped = stopped ?? null
     if (stopped)
@@ -248,6 +263,7 @@ export class DiskWatch {
     } catch (err) {
       log.error({ err }, 'no room could be made on the disk')
     }
+
     await this.#look()
     log.info({ freedBytes: this.#room.freeBytes - before }, 'build caches removed')
   }

@@ -18,10 +18,12 @@ export async function listenEverywhere(): Promise<{
   server.listen(0)
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
+
   const all = Object.values(networkInterfaces())
     .flatMap((each) => each ?? [])
     .map(({ address, scopeid }) => (scopeid ? `${address}%${scopeid}` : address))
   const reached = await Promise.all(all.map((address) => isReached(address, port)))
+
   return {
     port,
     addresses: all.filter((_, at) => reached[at]),

@@ -38,5 +38,6 @@ function flawOf(text: string): string | null {
       return `more than ${jsonLimits.depth} objects and lists are nested in each other`
     if (parts > jsonLimits.parts) return `it has more than ${jsonLimits.parts} values`
   }
+
   return null
 }

@@ -43,6 +43,7 @@ function readWithin(root: string, path: string, limitBytes: number): Buffer {
   const name = parts.pop() ?? ''
   let folder = -1
   let file = -1
+
   try {
     folder = openSync(root, folderFlags)
     for (const part of parts) {

@@ -24,6 +24,7 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
   const { child: running, cutLifeline } = spawnChild(start)
   running.stdin?.on('error', () => {}).end(input) // it may end without reading
   if (further.length > 0) crashPoint('planning') // only the planner returns files
+
   const killGroup = () => {
     try {
       if (running.pid) process.kill(-running.pid, 'SIGKILL')
@@ -31,17 +32,20 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
       // the whole group has ended
     }
   }
+
   let timedOut = false
   const timer = setTimeout(() => {
     timedOut = true
     killGroup()
   }, child.timeoutMs)
+
   signal.addEventListener('abort', killGroup)
   const words = gather([running.stdout!, running.stderr!], child.maxOutputBytes, killGroup)
   const outputs = further.map((maxBytes, at) =>
     gather([running.stdio[at + 3] as Readable], maxBytes, killGroup),
   )
   const all = [words, ...outputs]
+
   try {
     const [exitCode, killedBy] = (await once(running, 'exit')) as [number | null, string | null]
     killGroup() // processes that it left would keep the pipes open
@@ -77,6 +81,7 @@ function gather(streams: Readable[], maxBytes: number, onTooMuch: () => void) {
   const chunks: Buffer[][] = streams.map(() => [])
   let roomBytes = maxBytes
   let truncated = false
+
   for (const [at, stream] of streams.entries()) {
     stream.on('data', (chunk: Buffer) => {
       if (roomBytes > 0) chunks[at]?.push(chunk.subarray(0, roomBytes))
@@ -86,6 +91,7 @@ function gather(streams: Readable[], maxBytes: number, onTooMuch: () => void) {
       onTooMuch()
     })
   }
+
   return {
     ended: Promise.all(streams.map((stream) => once(stream, 'close'))),
     texts: () => chunks.map((each) => Buffer.concat(each).toString('utf8')),

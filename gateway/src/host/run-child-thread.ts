@@ -12,10 +12,12 @@ serveJobs({
       () => stop.abort(),
       () => stop.abort(), // the caller is gone
     )
+
     const ended = await runChildHere(child, stop.signal).catch((error: unknown) => {
       if (stop.signal.aborted) return null
       throw error
     })
+
     port.sendValue(ended)
     await port.closed
   },

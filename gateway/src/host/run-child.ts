@@ -47,9 +47,11 @@ const threads = new ThreadPool({
 export async function runChild(child: Child, signal: AbortSignal): Promise<ChildResult> {
   signal.throwIfAborted()
   if (!isMainThread) return runChildHere(child, signal)
+
   const { port, end } = threads.start('run', child)
   const stop = () => port.sendValue('stop')
   signal.addEventListener('abort', stop)
+
   try {
     const result = await port.value<ChildResult | null>()
     signal.throwIfAborted()

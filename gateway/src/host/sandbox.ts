@@ -59,14 +59,17 @@ export const sandboxFlaw = bwrap ? null : 'bubblewrap is not installed (apt-get 
  */
 export async function runInSandbox(work: Sandboxed, signal: AbortSignal): Promise<SandboxResult> {
   if (!bwrap) throw new Error(`There are no sandboxes here: ${sandboxFlaw}.`)
+
   const { limits, results } = work
   await using group = process.getuid?.() === 0 ? await openCgroup(limits) : null
   const [command = '', ...args] = commandLine(work, bwrap, group?.procsFiles ?? [])
   const { timeoutMs, maxOutputBytes, maxResultBytes } = limits
   const outputs = results.map(() => maxResultBytes)
   const child = { command, args, env: work.env, cwd: '/', timeoutMs, maxOutputBytes, outputs }
+
   const ended = await runChild(child, signal)
   const killedBy = ended.killedBy ?? signalName((ended.exitCode ?? 0) - 128)
+
   return {
     exitCode: killedBy ? null : ended.exitCode,
     killedBy,
@@ -134,6 +137,7 @@ function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): stri
     ...shown.map(([, outside]) => outside),
     '--',
   ]
+
   return [
     ...(isRoot ? [...enter, ...isolate, ...asRoot, ...asUser(user)] : []),
     bwrap,

@@ -26,6 +26,7 @@ export function sourceText(
     })
   const other = encodings.find(({ mark }) => mark.every((byte, at) => bytes[at] === byte))
   if (other) throw refuse(`is ${other.name}, not UTF-8`)
+
   try {
     return new TextDecoder('utf-8', { fatal: strict, ignoreBOM: true }).decode(bytes)
   } catch {

@@ -39,6 +39,7 @@ export function spawnChild(start: ChildStart): { child: ChildProcess; cutLifelin
   const { command, args, env, cwd, stdin, words, outputs, end } = start
   const room = lifelineNumber - firstOutput
   if (outputs > room) throw new Error(`A child has at most ${room} further outputs.`)
+
   const child = spawn(
     '/bin/sh',
     ['-c', script[end], 'lifeline', ...usualPriority(), command, ...args],

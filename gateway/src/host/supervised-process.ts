@@ -43,13 +43,16 @@ export async function supervise({
   } as const
   const { child, cutLifeline } = spawnChild(start)
   const exit = once(child, 'exit') as Promise<[number | null, string | null]>
+
   const ended = exit.then(([code, signal]) => {
     cutLifeline() // kills what is left of its group
     rmSync(record, { force: true })
     return signal === null ? `exit code ${code}` : `killed by ${signal}`
   })
-  // a failure to start is thrown below
+
+  // A failure to start is thrown below.
   ended.catch(() => {})
+
   await Promise.race([once(child, 'spawn'), exit])
   const pid = child.pid!
   writeRecord(record, { pid, startTime: startTimeOf(pid) })
@@ -91,7 +94,7 @@ function readRecord(record: string): { pid: number; startTime?: string } {
   try {
     return JSON.parse(readFileSync(record, 'utf8')) as { pid: number; startTime?: string }
   } catch {
-    // no record, or one cut short by a crash before the program did anything
+    // No record, or one cut short by a crash before the program did anything.
     return { pid: 0 }
   }
 }

@@ -19,6 +19,7 @@ export async function* tarBytes(
     first.length < 4 ? Buffer.concat([first, ...(await gather(pieces, 4 - first.length))]) : first
   const all = joined(head, pieces)
   const engine = decompressor(head, watch.limits)
+
   for await (const piece of engine ? decompressed(all, engine) : all) {
     watch.meter.expanded(piece.length)
     yield piece
@@ -72,6 +73,7 @@ async function* decompressed(
 ): AsyncGenerator<Buffer, void> {
   const over = new AbortController()
   let fedBytes = 0
+
   const feed = async () => {
     for await (const piece of pieces) {
       fedBytes += piece.length
@@ -79,6 +81,7 @@ async function* decompressed(
     }
     engine.end()
   }
+
   feed().catch((error: unknown) => engine.destroy(error as Error))
   try {
     for await (const piece of engine) yield piece as Buffer
@@ -88,6 +91,7 @@ async function* decompressed(
     over.abort()
     engine.destroy()
   }
+
   // The decompressor stops at the end of the first stream it knows. Bytes behind it belong to
   // nothing.
   if (engine.bytesWritten !== fedBytes)

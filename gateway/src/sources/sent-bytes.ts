@@ -13,10 +13,11 @@ export async function* sentBytes(
   limits: Limits,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
-  // an error after the refusal must not end the process
+  // An error after the refusal must not end the process.
   body.on('error', () => {})
   const pieces = body.iterator({ destroyOnReturn: false })
   const rate = new Rate(limits)
+
   try {
     for (;;) {
       const askedMs = performance.now()
@@ -46,6 +47,7 @@ class Rate {
     this.#bytes += bytes
     this.#waitedMs += waitedMs
     if (this.#waitedMs < rateWindowMs) return
+
     const bytesPerS = Math.round((this.#bytes * 1000) / this.#waitedMs)
     if (bytesPerS < minBytesPerS)
       throw new Problem(
@@ -53,6 +55,7 @@ class Rate {
         `The archive came at ${bytesPerS} bytes a second. Send it again, over a line of at least ${minBytesPerS}.`,
         { facts: { phase: 'receive', bytesPerS, minBytesPerS } },
       )
+
     this.#bytes = this.#waitedMs = 0
   }
 }
@@ -63,8 +66,10 @@ function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: Abort
       const detail = `Nothing came for ${idleMs / 1000} s. Send the archive again, over a better line.`
       fail(new Problem('upload-stalled', detail, { facts: { phase: 'receive', idleMs } }))
     }
+
     const aborted = () => fail(brokenOff(signal.reason))
     const timer = setTimeout(stalled, idleMs)
+
     const settle = () => {
       clearTimeout(timer)
       signal.removeEventListener('abort', aborted)
@@ -73,8 +78,10 @@ function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: Abort
       settle()
       reject(problem)
     }
+
     signal.addEventListener('abort', aborted)
     if (signal.aborted) return aborted()
+
     pieces.next().then(
       (next) => {
         settle()

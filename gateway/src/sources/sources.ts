@@ -58,6 +58,7 @@ export class Sources {
       AbortSignal.any([signal, this.#closing.signal, over.signal]),
     )
     this.#running.add(work)
+
     try {
       return await work
     } catch (error) {
@@ -112,6 +113,7 @@ export class Sources {
     const path = join(this.#spool, `receive-${randomUUID()}`)
     this.#staged.add(path)
     const upload = new Upload({ path, limits: this.#limits, contentDigest })
+
     try {
       const facts = await upload.check(body, signal)
       await this.#keep(upload, facts)
@@ -140,6 +142,7 @@ export class Sources {
         if (!(await exists(folder))) throw error
       })
     }
+
     await using trees = await open(this.#trees)
     await trees.sync()
     crashPoint('tree-kept')

@@ -156,12 +156,14 @@ export class Staging {
     const sha256 = createHash('sha256')
     await using file = await open(join(this.#files, path), fresh, 0o600)
     let written = Promise.resolve()
+
     for await (const piece of pieces) {
       await written
       written = file.writeFile(piece) // runs while this piece is hashed and the next one arrives
       written.catch(() => {}) // the next await throws it, unless the body fails first
       sha256.update(piece)
     }
+
     await written
     await file.chmod(mode)
     return sha256.digest('hex')

@@ -30,11 +30,14 @@ async function upload({ path, limits, contentDigest }: UploadJob, port: JobPort)
   const meter = new Meter(limits)
   const digest = new DigestCheck(contentDigest)
   const tar = new TarReader(tarBytes(port.pieces(), { limits, meter, digest }), limits, meter)
+
   const manifest = await unpack({ tar, staging, limits, meter })
   digest.verify()
   const { entries: _, ...facts } = manifest
+
   port.sendValue(facts satisfies SourceFacts)
   if (!(await port.value<boolean>())) return
+
   await staging.write(manifest)
   port.sendValue('written')
   await port.value() // the folder has been moved, or is not needed

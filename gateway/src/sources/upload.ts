@@ -36,7 +36,7 @@ export class Upload {
   /** Sends the body to the thread. Resolves when the whole body is checked. */
   async check(body: Readable, signal: AbortSignal): Promise<SourceFacts> {
     const { port } = this.#job
-    // a thread that refuses does not wait for the sender
+    // A thread that refuses does not wait for the sender.
     const either = AbortSignal.any([signal, port.broken])
     try {
       for await (const piece of sentBytes(body, this.#limits, either))
@@ -45,8 +45,10 @@ export class Upload {
     } catch (error) {
       port.sendError(error) // the thread adds the entry where it happened
     }
+
     const found = await this.#within(port.value<SourceFacts>())
     if (signal.aborted) throw brokenOff(signal.reason)
+
     this.checked = true
     return found
   }

@@ -18,10 +18,13 @@ export function backup(dir: string, file: string): void {
   if (!existsSync(path)) throw new Problem('records-unusable', `There are no records in ${dir}.`)
   if (existsSync(to))
     throw new Problem('records-unusable', `${to} exists already: name a new file.`)
+
   inspect(path)
+
   const part = `${to}.part`
   rmSync(part, { force: true })
   using db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+
   try {
     db.prepare('VACUUM INTO ?').run(part)
     moveInPlace(part, to)
@@ -41,15 +44,19 @@ export function restore(dir: string, file: string): { former: string | null } {
   const path = databaseIn(dir)
   const [from, coming] = [resolve(file), `${path}-restoring`]
   if (!existsSync(from)) throw new Problem('records-unusable', `There is no file ${from}.`)
+
   inspect(from, undefined, 'whole')
   rmSync(coming, { force: true })
   copyFileSync(from, `${coming}.part`)
+
   // From here to the last step no gateway starts: it would take the records for missing.
   moveInPlace(`${coming}.part`, coming)
+
   const former = `${path}.before-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
   const kept = existsSync(path)
   for (const part of ['', '-wal', '-shm'])
     if (existsSync(path + part)) renameSync(path + part, former + part)
+
   moveInPlace(coming, path)
   return { former: kept ? former : null }
 }

@@ -31,9 +31,11 @@ export async function dropLogs(
        AND +d.number <= (SELECT number FROM deployments WHERE app = apps.app ORDER BY number DESC LIMIT 1 OFFSET ?1)
      LIMIT ${deploymentsAtOnce}`,
   )
+
   const older = db.prepare(
     `SELECT id FROM deployments WHERE log_kept = 1 AND ended_at < ? LIMIT ${deploymentsAtOnce}`,
   )
+
   // Marked with the first step, so that readers know even if a crash delays the next steps.
   const mark = db.prepare(
     'UPDATE deployments SET log_dropped_at = coalesce(log_dropped_at, ?) WHERE id = ?',
@@ -43,6 +45,7 @@ export async function dropLogs(
        SELECT seq FROM events WHERE deployment = ?1 LIMIT ${rowsAtOnce})`,
   )
   const finish = db.prepare('UPDATE deployments SET log_kept = 0 WHERE id = ?')
+
   const step = (id: string): boolean =>
     transaction(() => {
       mark.run(at, id)

@@ -24,7 +24,7 @@ export function openDatabase(path: string, from: URL = migrations): DatabaseSync
  */
 function make(path: string, from: URL): void {
   const coming = `${path}-new`
-  // of a first start that was killed
+  // Of a first start that was killed.
   for (const part of ['', '-wal', '-shm']) rmSync(coming + part, { force: true })
   upToDate(coming, from).close()
   moveInPlace(coming, path)
@@ -75,6 +75,7 @@ export function inspect(
     throw damaged(path, 'its write-ahead log is there, the file is not')
   if (!existsSync(path)) return
   if (sizeOf(path) === 0) throw damaged(path, 'it is empty')
+
   try {
     using db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
     const version = readNumber(db, 'user_version')

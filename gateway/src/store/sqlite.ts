@@ -137,20 +137,25 @@ class SqliteStore implements DeploymentStore, SecretStore {
         image?.digest,
         secretsFingerprint,
       ]
+
       const key = idempotencyKey ? { app, key: idempotencyKey, asked } : null
       const former = key && madeByKey(this.#rows, key)
       if (former) return toDeployment(this.#rows.find(former)!)
+
       for (const name of [id, app, fresh.options.owner, idempotencyKey])
         keepWithin('A name', name ?? '', sizeLimits.nameBytes)
       keepWithin('The options', JSON.stringify(fresh.options), sizeLimits.optionsBytes)
+
       const at = this.#rows.time()
       const { lane = 'latest', ...settings } = this.#apps.settings(app)
       const options = withDefaults(fresh.options, { lane, ...(!fresh.resolved && settings) })
       const owner = options.owner ?? ''
+
       // A `fifo` deployment supersedes nothing: do not load the whole lane, which may be long.
       const others = options.lane === 'fifo' ? [] : this.#lanes.passing({ app, owner })
       const busy = options.lane === 'reject' ? this.#lanes.oldest({ app, owner }) : null
       if (busy) throw laneBusy(busy)
+
       const body: Body = {
         options,
         source,
@@ -165,8 +170,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
         cancel: null,
         supersededBy: null,
       }
+
       const text = bodyText(body)
       refuseFullQueue(this.#rows, app, Buffer.byteLength(text))
+
       const keepsTurn = Number(options.lane === 'fifo')
       this.#rows.run(
         `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body, keeps_turn, builds)
@@ -183,10 +190,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
           Number(image === null),
         ],
       )
+
       this.#apps.add(app)
       for (const secret of secrets) this.#secrets.put(`deployment:${id}`, secret, at)
       if (key) noteKey(this.#rows, key, id)
       this.#rows.write(id, [{ type: 'state', from: null, state: 'pending' }])
+
       const made = this.#rows.find(id)!
       for (const row of others) this.#lanes.supersede(row, made)
       return toDeployment(made)
@@ -303,7 +312,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     const isWorth = ({ id, ...place }: (typeof places)[number]) =>
       shouldAnnounce(place, this.#queue.announced(id))
     await this.#inParts(places, ({ id, ...place }) => {
-      // it left the queue while others were updated
+      // It left the queue while others were updated.
       if (!isWorth({ id, ...place }) || !this.#queue.waits(id)) return
       const times = (this.#queue.announced(id)?.times ?? 0) + 1
       this.#queue.emit(id, { for: place.for, place: place.place, times })
@@ -325,7 +334,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
         (stopReason(bodyOf(row)) && !isFinal(to) && !touchesMachines(from))
       )
         return false
+
       if (to === 'deploying' && this.#lanes.fenced(row)) return false
+
       this.#rows.move(row, to, patch)
       if (to === 'pending') this.#lanes.applyNewerArrivals(row)
       return true
@@ -342,6 +353,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
           'too-late',
           `Deployment ${id} is ${row.state}: machines have been touched. With abort=true it stops at its next safe point and they are put back.`,
         )
+
       const cancel: CancelRequest = cutCancel({ at: this.#rows.time(), ...asked })
       const problem = cancelled(cancel).body()
       if (row.state === 'pending') this.#rows.move(row, 'cancelled', { cancel, problem })
@@ -349,6 +361,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
         this.#rows.patch(row, row.state, { cancel })
         this.#rows.write(id, [{ type: 'note', text: problem.detail }])
       }
+
       return toDeployment(this.#rows.find(id)!)
     })
   }
@@ -439,6 +452,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
         return []
       }
       if (suspect) return []
+
       return this.#rows.take(row, () =>
         this.#rows.write(row.id, [
           { type: 'note', text: `${reason}; looking at the machines and going on.` },
@@ -458,6 +472,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     )
     const events: DeploymentEvent[] = []
     let sizeBytes = 0
+
     for (const { seq, at, body } of rows.iterate(id, after, limit) as Iterable<
       Record<string, unknown>
     >) {
@@ -465,6 +480,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       sizeBytes += String(body).length
       if (sizeBytes >= limitBytes) break
     }
+
     return events
   }
 
@@ -529,7 +545,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       this.#db.exec('COMMIT')
       return result
     } catch (error) {
-      // on a full disk SQLite has rolled back already
+      // On a full disk SQLite has rolled back already.
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       if (!isFull(error)) throw error
       if (!this.#settings.makeRoom()) throw noRoom(error)

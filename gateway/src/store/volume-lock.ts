@@ -22,15 +22,17 @@ export function lockVolume(dir: string): Disposable {
     lock.close()
     throw (error as { errcode?: number }).errcode === 5 ? heldBy(dir, facts) : error // SQLITE_BUSY
   }
+
   try {
     writeFileSync(
       facts,
       JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() }),
     )
   } catch (error) {
-    // on a full disk the holder stays unnamed
+    // On a full disk the holder stays unnamed.
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
   }
+
   return {
     [Symbol.dispose]() {
       rmSync(facts, { force: true })

@@ -47,6 +47,7 @@ export class ThreadPool {
     thread.worker.ref()
     const message: JobMessage = { kind, data, port: port2 }
     thread.worker.postMessage(message, [port2])
+
     return {
       port,
       end: () => {
@@ -78,11 +79,13 @@ export class ThreadPool {
       resourceLimits: { maxOldGenerationSizeMb: heapMiB },
     })
     const thread: Thread = { worker, jobs: new Set(), idle: undefined }
+
     const lost = (error: Error) => {
       this.#threads.delete(thread)
       clearTimeout(thread.idle)
       for (const port of thread.jobs) port.fail(error)
     }
+
     worker.on('error', lost)
     worker.on('exit', () => lost(new Error('A worker thread ended before its work was done.')))
     this.#threads.add(thread)

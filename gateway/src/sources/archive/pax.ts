@@ -16,6 +16,7 @@ export function readPax(body: Buffer): Pax {
   for (let start = 0; start < body.length;) {
     const [head, digits] =
       /^([1-9][0-9]{0,5}) /.exec(body.toString('latin1', start, start + 8)) ?? []
+
     const end = start + Number(digits)
     const equals = body.indexOf('=', start)
     if (
@@ -26,6 +27,7 @@ export function readPax(body: Buffer): Pax {
       equals >= end - 1
     )
       throw ambiguous('A pax header has a record of a wrong length.')
+
     const key = body.toString('utf8', start + head.length, equals)
     const value = body.subarray(equals + 1, end - 1)
     checkRecord(key, value)
@@ -33,6 +35,7 @@ export function readPax(body: Buffer): Pax {
       throw new Problem('archive-type-forbidden', 'It is a sparse file. Pack without --sparse.', {
         facts: { key },
       })
+
     if (kept.has(key)) {
       if (found[key]) throw ambiguous(`A pax header gives ${key} twice.`)
       if (value.length === 0 || value.includes(0))

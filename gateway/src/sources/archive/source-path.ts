@@ -8,6 +8,7 @@ import type { Limits } from '../limits.ts'
  */
 export function sourcePath(name: string, limits: Limits): string {
   if (name === '') throw invalid('Its name is empty.')
+
   const path = trimEnd(name.replace(/^(?:\.\/)+/, ''), '/')
   if (/^[/\\]|^[A-Za-z]:[/\\]/.test(path) || name.startsWith('/'))
     throw new Problem(
@@ -15,6 +16,7 @@ export function sourcePath(name: string, limits: Limits): string {
       'Its path is absolute. Pack from inside the folder: tar cz -C FOLDER .',
     )
   if (path === '' || path === '.') return ''
+
   const parts = path.split('/')
   if (parts.at(-1) === '..') throw invalid('It has no name of its own.')
   if (path.split(/[/\\]/).includes('..'))
@@ -24,6 +26,7 @@ export function sourcePath(name: string, limits: Limits): string {
     )
   if (parts.some((part) => part === '' || part === '.'))
     throw invalid('Its path has an empty part.')
+
   checkCharacters(path)
   checkLength(path, parts, limits)
   return path

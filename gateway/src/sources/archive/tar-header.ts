@@ -24,6 +24,7 @@ export const looksLikeTar = (block: Buffer): boolean =>
 /** Reads one header strictly: refuses what tar readers interpret differently. */
 export function readHeader(block: Buffer): Header {
   if (!checksumFits(block)) throw corrupt('The checksum of a header does not fit.')
+
   const format = readFormat(block)
   checkNumbers(block, format)
   const prefix = format === 'ustar' ? untilNul(block.subarray(345, 500)) : Buffer.alloc(0)

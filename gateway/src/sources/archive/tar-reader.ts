@@ -51,6 +51,7 @@ export class TarReader {
     for await (const _ of this.body());
     this.at = { entry: this.at.entry + 1, name: Buffer.alloc(0) }
     if (this.at.entry > this.#limits.entries) throw tooMany(this.#limits.entries)
+
     let pax: Pax | null = null
     const long: { L?: Buffer; K?: Buffer } = {}
     for (;;) {
@@ -111,14 +112,17 @@ export class TarReader {
     this.#begun = true
     if (block.length < blockBytes) throw truncated()
     if (!isZero(block)) return readHeader(block)
+
     const second = await this.#input.take(blockBytes)
     if (second.length < blockBytes) throw truncated()
+
     for (let piece = second; piece.length > 0; piece = await this.#input.some(64 * 1024))
       if (!isZero(piece)) {
         const detail =
           'There is more behind the end of the archive, which some readers would see. Send one archive only.'
         throw new Problem('archive-trailing-data', detail)
       }
+
     return null
   }
 
@@ -138,12 +142,14 @@ export class TarReader {
           facts: { limitBytes: sizeBytes > metadataBytes ? metadataBytes : metadataTotalBytes },
         },
       )
+
     const paddingBytes = paddingOf(sizeBytes)
     const body = await this.#input.take(sizeBytes + paddingBytes)
     if (body.length < sizeBytes + paddingBytes) throw truncated()
     // GNU tar reads a name on into the padding. Python does so with the records of a pax header.
     if (!isZero(body.subarray(sizeBytes)))
       throw ambiguous('There is text behind the end of an extended header.')
+
     return body.subarray(0, sizeBytes)
   }
 
@@ -152,6 +158,7 @@ export class TarReader {
     extended: { path: Buffer | undefined; target: Buffer | undefined; size: Buffer | undefined },
   ): TarEntry {
     this.at.name = extended.path ?? header.name()
+
     // A folder of an incremental backup by GNU tar. Its body lists the folder's former content, and
     // is skipped.
     const isListed = header.type === 'D' && header.format === 'gnu'
@@ -162,6 +169,7 @@ export class TarReader {
       throw new Problem('archive-type-forbidden', detail, { facts: { type: header.type } })
     }
     if (header.ambiguous) throw ambiguous('Its header says more than its format knows.')
+
     const path = decode(this.at.name)
     const { sizeBytes, executable } = header
     if (extended.size && extended.size.toString('latin1') !== String(sizeBytes)) {
@@ -170,15 +178,18 @@ export class TarReader {
     }
     if (type !== 'file' && sizeBytes > 0 && !isListed)
       throw corrupt('It has content, and is no file.')
+
     this.#meter.mayExpand(sizeBytes)
     this.#bodyBytes = sizeBytes
     this.#paddingBytes = paddingOf(sizeBytes)
     const target =
       type === 'link' || type === 'hard-link' ? decode(extended.target ?? header.target()) : ''
     if (type !== 'file' || !path.endsWith('/')) return { type, path, target, executable, sizeBytes }
+
     // In v7 a slash marks a folder. In later formats some readers see a folder, some a file.
     if (header.format !== 'v7' || sizeBytes > 0)
       throw ambiguous('It is a file by its type and a folder by its name.')
+
     return { type: 'folder', path, target, executable, sizeBytes }
   }
 }

@@ -53,8 +53,10 @@ export class TreeShape {
           facts: { targetBytes },
         },
       )
+
     this.#aim(path, target)
     if (this.#targets.size >= this.#limits.links) throw tooMany(this.#limits.links)
+
     const folders = this.take('link', path)
     this.#targets.set(path, target)
     this.#longestLink = Math.max(this.#longestLink, collisionKey(path).length)
@@ -80,12 +82,14 @@ export class TreeShape {
       await yieldToEventLoop()
       aims.set(collisionKey(path), collisionKey(this.#aim(path, target)))
     }
+
     for (const path of this.#targets.keys()) {
       let at: string | undefined = collisionKey(path)
       for (let hops = 0; at !== undefined; hops++, at = aims.get(at))
         if (hops > this.#limits.depth)
           throw escape(`The link ${JSON.stringify(path)} leads in a circle.`)
     }
+
     return [...this.#targets].map(([path, target]) => ({ path, target }))
   }
 
@@ -94,6 +98,7 @@ export class TreeShape {
     const at = path.split('/').slice(0, -1)
     const steps = target.split('/').filter((step) => step !== '' && step !== '.')
     if (steps.length > 2 * this.#limits.depth) throw escape('Its target has too many steps.')
+
     const keys = at.map(collisionKey)
     let letters = keys.reduce((sum, key) => sum + key.length + 1, -1)
     for (const [i, step] of steps.entries()) {
@@ -106,6 +111,7 @@ export class TreeShape {
       if (mayBeLink && this.#places.get(keys.join('/'))?.kind === 'link')
         throw escape(`The link ${JSON.stringify(path)} leads through another link.`)
     }
+
     return at.join('/')
   }
 
@@ -135,6 +141,7 @@ function clash(place: Place, kind: Kind, path: string): Problem {
     return escape('A link stands where another entry has a folder or a file.', other)
   if (place.kind === 'copy' && place.path === path)
     return new Problem('archive-hardlink-invalid', 'It would write over a hard link.', other)
+
   return new Problem(
     'archive-duplicate-path',
     place.path === path

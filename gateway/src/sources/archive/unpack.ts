@@ -22,11 +22,13 @@ export async function unpack(parts: Parts): Promise<Manifest> {
       ? withEntry(error, tar.at)
       : error
   }
+
   if (!shape.hasFiles)
     throw new Problem(
       'archive-empty',
       'It holds no files. Pack the folder that holds the source: tar cz -C FOLDER .',
     )
+
   return staging.finish(await shape.links())
 }
 
@@ -39,6 +41,7 @@ async function write(
   const path = sourcePath(entry.path, limits)
   if (isGit(path)) return
   if (path === '') return checkRoot(entry)
+
   const makeFolders = (folders: string[]) => folders.forEach((folder) => staging.folder(folder))
   switch (entry.type) {
     case 'folder':

@@ -40,6 +40,7 @@ export class IntegrityWatch {
     const startedAt = performance.now()
     const workerData = { path: this.#path, check }
     const worker = new Worker(new URL('./integrity-worker.ts', import.meta.url), { workerData })
+
     try {
       const [found] = (await once(worker, 'message', { signal: this.#stop.signal })) as [
         string | null,

@@ -80,6 +80,7 @@ export class DeploymentRows {
       row.id,
     ])
     const fresh = this.find(row.id)!
+
     return {
       deployment: toDeployment(fresh),
       epoch: fresh.epoch,
@@ -91,6 +92,7 @@ export class DeploymentRows {
   move(row: Row, to: DeploymentState, { reason, ...patch }: Patch & { reason?: string }): void {
     if (!mayMove(row.state, to))
       throw new Error(`a deployment cannot go from ${row.state} to ${to}`)
+
     this.patch(row, to, patch)
     if (row.suspect !== null && clears(to, row.suspect))
       this.run('UPDATE deployments SET suspect = NULL WHERE id = ?', [row.id])
@@ -115,6 +117,7 @@ export class DeploymentRows {
         keepWithin('A time', build.validUntil ?? '', sizeLimits.nameBytes) || null,
         row.id,
       ])
+
     const body: Body = { ...bodyOf(row), ...patch }
     if (body.problem) body.problem = cutProblem(body.problem)
     if (body.cancel) body.cancel = cutCancel(body.cancel)
@@ -124,10 +127,12 @@ export class DeploymentRows {
         JSON.stringify(patch.bases),
         sizeLimits.basesBytes,
       )
+
     if (release) {
       const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }
       body.release = this.#others.releases.add(of, release)
     }
+
     this.run(
       'UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ?, builds = ? WHERE id = ?',
       [
@@ -149,6 +154,7 @@ export class DeploymentRows {
       [events.length, id],
     )
     let seq = row!.last_seq - events.length
+
     for (const event of events)
       this.run('INSERT INTO events (deployment, seq, at, body) VALUES (?, ?, ?, ?)', [
         id,
@@ -156,7 +162,8 @@ export class DeploymentRows {
         at,
         JSON.stringify(cutEvent(event)),
       ])
-    // after the commit: the transaction is synchronous
+
+    // After the commit: the transaction is synchronous.
     queueMicrotask(() => this.changes.emit(id))
   }
 

@@ -42,6 +42,7 @@ export class LaneRows {
       (options.deploy && !deploy)
     )
       return
+
     if (older.state === 'pending') this.#rows.move(older, 'superseded', overtaken(newer))
     else if (lane === 'cancel-running' && !touched(older) && !stopReason(bodyOf(older))) {
       this.#rows.patch(older, older.state, { supersededBy: newer.id })

@@ -57,6 +57,7 @@ export class ReleaseRows implements ReleaseStore {
       ...release,
       desired: JSON.parse(packJson(release.desired ?? null)) as unknown,
     }
+
     const body = keepWithin('The release', JSON.stringify(kept), sizeLimits.releaseBytes)
     const number = Number(
       this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'],

@@ -32,6 +32,7 @@ export class RolloutRows implements RolloutStore {
     return transaction(() => {
       const known = this.#known(request)
       if (known) return this.#whole(known)
+
       const { id, ...body } = fresh
       const { asked, idempotencyKey } = request
       for (const name of [id, idempotencyKey])

@@ -73,6 +73,7 @@ export class SuspectRows {
     if (previous && previous['stoppedAt'] === null) {
       const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
       const rollouts = this.#rollouts.making.all()
+
       const counts = left.length + rollouts.length === 1 && previous['boot'] === boot
       const more = counts ? 1 : 0
       const most = counts ? maxDeaths : null
@@ -80,6 +81,7 @@ export class SuspectRows {
       for (const { id, deaths } of rollouts)
         this.#suspectRollout(String(id), Number(deaths) + more, most)
     }
+
     this.#rollouts.settle.run()
     return { ended }
   }
@@ -132,6 +134,7 @@ export class SuspectRows {
     const ends = maxDeaths !== null && deaths >= maxDeaths
     this.#mark.run(deaths, ends ? null : row.state, row.id)
     if (!ends) return false
+
     const { id, app, state } = row
     this.#rows.write(id, [mayBeMissing])
     const problem = gatewayDied({
