@@ -4,7 +4,7 @@ import { z } from 'zod'
 export const secretNameRule =
   'A secret’s name is 1 to 128 letters, digits, _, - and ., beginning with a letter or _. Settings of the planner (RAILPACK_…) are no secrets: send them as build.NAME.'
 
-/** The name of a variable in build steps, or (with - and .) the id of a Dockerfile's `--mount=type=secret`. */
+/** A variable name in build steps, or (with - and .) the id of a `--mount=type=secret`. */
 export const SecretName = z.string().regex(/^(?!RAILPACK_)[A-Za-z_][\w.-]{0,127}$/, secretNameRule)
 
 export const maxSecretBytes = 64 * 1024

@@ -22,7 +22,8 @@ export function judge(
     const isInherited = inherited[i] === rule
     if (isInherited) i++
     if (matched[m] === rule) m++
-    // A rule that cannot change the verdict is skipped, and counts as no match for the content either.
+    // A rule that cannot change the verdict is skipped. It does not count as a match for the content
+    // of a folder either.
     if (!isInherited && patterns.exceptions[rule] !== isIgnored) continue
     hits.push(rule)
     isIgnored = !patterns.exceptions[rule]

@@ -24,7 +24,7 @@ export function openDatabase(path: string, from: URL = migrations): DatabaseSync
  */
 function make(path: string, from: URL): void {
   const coming = `${path}-new`
-  // Of a first start that was killed.
+  // Left by a first start that was killed.
   for (const part of ['', '-wal', '-shm']) rmSync(coming + part, { force: true })
   upToDate(coming, from).close()
   moveInPlace(coming, path)

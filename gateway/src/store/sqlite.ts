@@ -54,7 +54,7 @@ import { SourceRows } from './rows/source-rows.ts'
 import { suspected, SuspectRows } from './rows/suspect-rows.ts'
 import { pageOf, type StoreTools } from './store-tools.ts'
 
-/** For tests of something else. */
+/** The default, for tests that are not about limits. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')

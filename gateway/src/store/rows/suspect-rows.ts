@@ -129,7 +129,7 @@ export class SuspectRows {
     )
   }
 
-  /** True when it ended. */
+  /** Marks a deployment as suspect, or ends it after `maxDeaths`. True when it ended. */
   #suspect(row: Row, deaths: number, maxDeaths: number | null): boolean {
     const ends = maxDeaths !== null && deaths >= maxDeaths
     this.#mark.run(deaths, ends ? null : row.state, row.id)
