@@ -10,7 +10,7 @@ export type ReadSource = (path: string, limitBytes?: number) => Buffer | null
 
 /**
  * Reads files of a source from outside. Only this function opens one to read it whole. It follows
- * no link in any part of the path, does not block on a pipe, and reads at most one byte more than
+ * no link in any part of the path and does not block on a pipe. It reads at most one byte more than
  * the limit. Problems: `source-file-too-large`; `source-changed` when the tree lists the file but
  * the disk does not have it. The build checks later that the file is still the one that was sent.
  */

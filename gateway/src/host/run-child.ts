@@ -38,8 +38,8 @@ const threads = new ThreadPool({
 
 /**
  * Runs a program to its end. The program has its own process group. The whole group is killed when
- * a limit is exceeded, when `signal` aborts (then this throws its reason), when the program ends,
- * and when the gateway ends (see `spawnChild`).
+ * a limit is exceeded, when `signal` aborts, when the program ends, and when the gateway ends (see
+ * `spawnChild`). After an abort this throws the signal's reason.
  *
  * A separate thread starts the programs: starting one blocks its thread, and on a busy machine for
  * long.

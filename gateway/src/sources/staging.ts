@@ -34,7 +34,7 @@ const entryBytes = 1024
  * stored already (a redeploy without a change) never touches the disk.
  *
  * Folders and small files are made by synchronous calls. A piece of the body holds at most a few
- * hundred of them, and via libuv's thread pool each takes three times as long (20,000 files: 750 ms
+ * hundred of them. Via libuv's thread pool each takes three times as long (20,000 files: 750 ms
  * against 250 ms).
  */
 export class Staging {

@@ -11,8 +11,8 @@ type Kind = 'file' | 'copy' | 'folder' | 'link'
 type Place = { kind: Kind; path: string }
 
 /**
- * The paths of a tree that are taken, and their kinds. Refuses a tree if two of its paths could be
- * the same on some file system, or if a link, fully resolved, could leave the tree.
+ * The paths of a tree that are taken, and their kinds. Refuses two paths that could be the same on
+ * some file system, and links that, fully resolved, could leave the tree.
  */
 export class TreeShape {
   readonly #limits: Limits
