@@ -5,17 +5,19 @@ import { Problem } from './problem.ts'
 const { region, platform, strategy, dockerfile, target } = DeploymentOptions.shape
 const seconds = z.int().min(1).max(86_400)
 
-/** What an app may have of its own. From `region` on they are options for deployments that do not give them. */
+/**
+ * Settings that an app may have. From `region` on, they are defaults for options of deployments.
+ */
 export const AppSettings = z.strictObject({
-  /** What becomes of a new deployment, and of others of its lane. */
+  /** How a new deployment and the others of its lane affect each other. */
   lane: z.enum(lanePolicies),
-  /** Deployments at work at once before their machines, over all owners. */
+  /** Maximum number of deployments at work at once before their deploy step, over all owners. */
   builds: z.int().min(1).max(1000),
-  /** Sources kept, newest first: so many, so much of them in MiB, for so many days. */
+  /** Source retention, newest first: maximum count, total size in MiB and age in days. */
   keepSources: z.int().min(0).max(1000),
   keepSourcesMib: z.int().min(0).max(1e9),
   keepSourcesDays: z.int().min(0).max(36_500),
-  /** Time limits in seconds, to 24 h: of each part of the way, and of all of it. */
+  /** Time limits in seconds, up to 24 h: per step, and in total. */
   fetchSeconds: seconds,
   planSeconds: seconds,
   buildSeconds: seconds,
@@ -26,32 +28,38 @@ export const AppSettings = z.strictObject({
   strategy: strategy.unwrap().unwrap(),
   dockerfile: dockerfile.unwrap().unwrap(),
   target: target.unwrap().unwrap(),
-  /** Laid under a deployment's own, variable by variable. */
+  /** Defaults for a deployment's variables, name by name. */
   env: variables,
   build: variables,
 })
 export type AppSettings = z.infer<typeof AppSettings>
-/** What is set; the rest is as the gateway has it. */
+/** The settings that the app has set. The gateway's defaults apply to the rest. */
 export type OwnSettings = Partial<AppSettings>
 
-/** The settings after a `PATCH`: null takes one away, or one variable of `env` and `build`. */
+/**
+ * Applies a `PATCH` to the settings. Null removes a setting, or one variable of `env` and `build`.
+ */
 export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch))
     throw new Problem(
       'request-invalid',
       'Send a JSON object: settings by name, null for one to take away.',
     )
+
   const known = Object.keys(AppSettings.shape)
   const unknown = Object.keys(patch).find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new Problem('option-unknown', `There is no setting ${unknown.slice(0, 50)}.`, {
       facts: { known },
     })
+
   for (const [name, value] of Object.entries(patch)) refuseUnusable(name, value)
+
   const merged: Record<string, unknown> = merge(own, patch)
   for (const [name, value] of Object.entries(merged)) refuseUnusable(name, value)
   const parsed = AppSettings.partial().safeParse(merged)
   if (parsed.success) return parsed.data as OwnSettings
+
   const { path, message } = parsed.error.issues[0]!
   const option = path.join('.')
   throw new Problem('option-invalid', `The setting ${option} cannot be so: ${message}.`, {
@@ -59,7 +67,7 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
   })
 }
 
-/** Every setting with its value and where that comes from: the app's own, the gateway's, or nobody's. */
+/** Every setting with its value and its origin: `app`, `gateway` or `default`. */
 export function describeSettings(own: OwnSettings, gateway: OwnSettings) {
   const fallback: OwnSettings = { lane: 'latest', env: {}, build: {} }
   const names = Object.keys(AppSettings.shape) as (keyof AppSettings)[]
@@ -71,7 +79,7 @@ export function describeSettings(own: OwnSettings, gateway: OwnSettings) {
   )
 }
 
-/** A request's options with the app's own laid under them. */
+/** Fills options that the request does not give from the app's settings. */
 export function withDefaults(asked: DeploymentOptions, own: OwnSettings): DeploymentOptions {
   const { region = null, platform = null, strategy = null, dockerfile = null, target = null } = own
   return {
@@ -87,7 +95,7 @@ export function withDefaults(asked: DeploymentOptions, own: OwnSettings): Deploy
   }
 }
 
-/** As in RFC 7396. */
+/** Merges as in RFC 7396. */
 function merge(own: object, patch: object): Record<string, unknown> {
   const merged = new Map<string, unknown>(Object.entries(own))
   for (const [name, value] of Object.entries(patch) as [string, unknown][])
@@ -95,5 +103,6 @@ function merge(own: object, patch: object): Record<string, unknown> {
     else if (typeof value === 'object' && !Array.isArray(value))
       merged.set(name, merge(Object(merged.get(name)), value))
     else merged.set(name, value)
-  return Object.fromEntries(merged) // a key named __proto__ stays a key, and is refused as one
+  // A key named __proto__ stays a key, so the check for names refuses it.
+  return Object.fromEntries(merged)
 }

@@ -1,8 +1,10 @@
 import { z } from 'zod'
 
-/** Said whenever a name is refused, so that the reader need not look the rule up. */
+/** Part of every error about a name, so that the reader need not look up the rule. */
 export const appNameRule =
   'An app name is 2 to 63 characters: lower-case letters, digits and dashes, beginning with a letter, not ending with a dash.'
 
-/** A Fly app's name: it becomes a host name and a registry repository, so it must be a valid label of both. */
+/**
+ * A Fly app's name. It becomes a host name and a registry repository, so it must be valid as both.
+ */
 export const AppName = z.string().regex(/^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$/, appNameRule)

@@ -1,6 +1,7 @@
 /**
- * The shortest spelling of a path, as Go's path.Clean has it: no slash at the end, and `.` for nothing. Node's own
- * `normalize` copies the path so far at each `..`: its work grows with the square of the input.
+ * The shortest form of a path, like Go's path.Clean: no slash at the end, and `.` for an empty
+ * path. Node's own `normalize` copies the path so far at each `..`: its time grows with the square
+ * of the input.
  */
 export function cleanPath(path: string): string {
   const isRooted = path.startsWith('/')

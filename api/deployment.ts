@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { DeploymentOptions } from './options.ts'
 import { ProblemBody } from './problem-body.ts'
 
-/** Where a deployment stands. The moves between states are in the gateway's `deployments/states.ts`. */
+/** The state of a deployment. The gateway's `deployments/states.ts` has the transitions. */
 export const DeploymentState = z.enum([
   'pending',
   'fetching',
@@ -32,7 +32,7 @@ export const finalStates = [
 export const isFinal = (state: DeploymentState): boolean =>
   (finalStates as readonly string[]).includes(state)
 
-/** The source tree a deployment was made from. Sizes in bytes; `digest` as in `tree.ts`. */
+/** The source tree of a deployment. Sizes in bytes; `digest` as in `tree.ts`. */
 export const SourceFacts = z.object({
   digest: z.string(),
   files: z.number(),
@@ -41,8 +41,9 @@ export const SourceFacts = z.object({
 export type SourceFacts = z.infer<typeof SourceFacts>
 
 /**
- * A pushed image. `reference` is `host/repository@sha256:…`; deploys use nothing else. `sizeBytes` is what its layers
- * weigh, compressed, over all its platforms. `way`, where it is known: an image by railpack takes its command as one text.
+ * A pushed image. `reference` is `host/repository@sha256:…`; deploys use nothing else. `sizeBytes`
+ * is the compressed size of its layers, over all platforms. `way` is the builder, if known: a
+ * railpack image takes its command as one string.
  */
 export const ImageFacts = z.object({
   reference: z.string(),
@@ -53,12 +54,12 @@ export const ImageFacts = z.object({
 })
 export type ImageFacts = z.infer<typeof ImageFacts>
 
-/** How a plan came about, as the record and the log tell it. */
+/** How the build was planned, in the record and the log. */
 export const PlanFacts = z.object({
   way: z.enum(['railpack', 'dockerfile']),
-  /** Why this way: "Dockerfile at the root", "asked for by plan=…". */
+  /** Why this builder: "Dockerfile at the root", "asked for by plan=…". */
   reason: z.string(),
-  /** Which program planned: `railpack 0.37.0`, or the lab's stand-in, which says so. */
+  /** The program that planned: `railpack 0.37.0`, or the lab's stand-in, which says so. */
   planner: z.string(),
   provider: z.string().nullable(),
   versions: z.record(z.string(), z.string()),
@@ -68,20 +69,28 @@ export type PlanFacts = z.infer<typeof PlanFacts>
 
 const MachineVersion = z.object({ instanceId: z.string(), image: z.string() })
 
-/** What one machine ran before a deployment, what was tried on it, and what it runs after. Images by digest reference. */
+/**
+ * One machine: the version before the deployment, the attempted one, and the one after. Images by
+ * digest reference.
+ */
 export const MachineFacts = z.object({
   id: z.string(),
   name: z.string(),
   region: z.string(),
   before: MachineVersion.nullable(),
-  /** Null where a blue or a superfluous machine was only taken away. */
+  /**
+   * Null when the deployment only removed the machine: an old one of bluegreen, or one too many.
+   */
   tried: MachineVersion.nullable().default(null),
   after: MachineVersion.nullable(),
   outcome: z.enum(['touched', 'verified', 'rolled_back', 'removed', 'stuck']),
 })
 export type MachineFacts = z.infer<typeof MachineFacts>
 
-/** Who asked for a deployment's end, why, and whether machines that were touched are to be put back for it. */
+/**
+ * A request to cancel a deployment: by whom, why, and whether to roll back machines that were
+ * touched.
+ */
 export const CancelRequest = z.object({
   at: z.string(),
   by: z.string().nullable(),
@@ -90,13 +99,18 @@ export const CancelRequest = z.object({
 })
 export type CancelRequest = z.infer<typeof CancelRequest>
 
-/** One attempt to bring a source, or an image, to an app: what a reader may see of it. Times are ISO 8601, UTC. */
+/**
+ * One attempt to bring a source or an image to an app, as readers see it. Times are ISO 8601, UTC.
+ */
 export const Deployment = z.object({
   id: z.string(),
-  /** Order of birth within the app, from 1: an older deployment never lands over a newer one. */
+  /** Order of creation within the app, from 1. An older deployment never overwrites a newer one. */
   number: z.number(),
   app: z.string(),
-  /** Whose machines of the app it is for; null: the app's. At most one deployment of (app, owner) is at work at a time. */
+  /**
+   * The owner of the machines. Null: the whole app. Deployments of the same app and owner run one
+   * at a time.
+   */
   owner: z.string().nullable(),
   state: DeploymentState,
   createdAt: z.string(),
@@ -105,28 +119,34 @@ export const Deployment = z.object({
   attempt: z.number(),
   options: DeploymentOptions,
   source: SourceFacts.nullable(),
-  /** The release whose config and env it takes over; null: its source says them. */
+  /** The release whose config and env are used. Null: those of the source are used. */
   from: z.object({ app: z.string(), owner: z.string().nullable(), release: z.number() }).nullable(),
   plan: PlanFacts.nullable(),
   image: ImageFacts.nullable(),
-  /** The images that the build started from: the digest that each name stood for. */
+  /** The base images of the build: the digest that each name had. */
   bases: z.record(z.string(), z.string()),
   machines: z.array(MachineFacts),
-  /** Where the app answers, once it is live. */
+  /** The app's URL, once it is live. */
   url: z.string().nullable(),
-  /** The number of the release that it became. */
+  /** The number of the release that the deployment made. */
   release: z.number().nullable(),
   problem: ProblemBody.nullable(),
-  /** Asked for; `cancelled` only when nothing of it runs any more. */
+  /**
+   * Set when cancel is requested. The state becomes `cancelled` once nothing of the deployment runs
+   * any more.
+   */
   cancel: CancelRequest.nullable(),
-  /** When its log was taken away, for age or number; the record stays. */
+  /** When the log was dropped, for its age or the number of logs. The record stays. */
   logDroppedAt: z.string().nullable(),
-  /** The newer deployment that took its place, or will when nothing of it runs any more. */
+  /**
+   * The newer deployment that supersedes this one. The state follows once nothing of this one runs
+   * any more.
+   */
   supersededBy: z.string().nullable(),
 })
 export type Deployment = z.infer<typeof Deployment>
 
-/** `GET /v1/apps/{app}/deployments`: newest first; `next` is the cursor of the following page. */
+/** `GET /v1/apps/{app}/deployments`: newest first; `next` is the cursor of the next page. */
 export const DeploymentPage = z.object({
   deployments: z.array(Deployment),
   next: z.string().nullable(),

@@ -2,8 +2,9 @@ import type { DeploymentState } from './deployment.ts'
 import type { DeploymentEvent } from './event.ts'
 
 /**
- * What a reader of `…/events` gets, as NDJSON lines, SSE data or WebSocket messages: events, then one closing message.
- * After `stopping` or `too-slow` the log goes on, here or elsewhere: come back with `?after=` the last number.
+ * What a reader of `…/events` gets, as NDJSON lines, SSE data or WebSocket messages: events, then
+ * one closing message. After `stopping` or `too-slow` the log continues: reconnect with `?after=`
+ * and the last number.
  */
 export type StreamMessage = DeploymentEvent | ClosingMessage
 export type ClosingMessage = { type: 'end'; state: DeploymentState } | GoAway

@@ -11,7 +11,7 @@ const State = z.object({
   url: z.string().optional(),
 })
 
-/** A step of the build. The same step comes several times; `ms` is its time so far, once it has ended. */
+/** A build step. One step has several events. `ms` is its duration so far, once it has ended. */
 const Step = z.object({
   type: z.literal('step'),
   step: z.string(),
@@ -21,7 +21,7 @@ const Step = z.object({
   error: z.string().optional(),
 })
 
-/** Output of a step, whole lines, control characters as they came. */
+/** Output of a step: whole lines, with control characters as the step wrote them. */
 const Log = z.object({
   type: z.literal('log'),
   step: z.string().nullable(),
@@ -29,7 +29,7 @@ const Log = z.object({
   text: z.string(),
 })
 
-/** What a step printed here and is not kept, because it printed too much. */
+/** Output of a step that was not kept here, because the step printed too much. */
 const Dropped = z.object({
   type: z.literal('dropped'),
   step: z.string().nullable(),
@@ -40,10 +40,13 @@ const Dropped = z.object({
 const Plan = PlanFacts.extend({ type: z.literal('plan') })
 const Warning = z.object({ type: z.literal('warning'), text: z.string() })
 const Note = z.object({ type: z.literal('note'), text: z.string() })
-/** Here something is missing, or may be; the numbers go on without a gap. */
+/** Something is or may be missing here. The event numbers continue without a gap. */
 const Gap = z.object({ type: z.literal('gap'), text: z.string() })
 
-/** What a pending deployment waits for, and how many come first: 1 is next. `behind`: the one of its lane before it. */
+/**
+ * What a pending deployment waits for, and its position: 1 is next. `behind`: the deployment before
+ * it in its lane.
+ */
 const Waiting = z.object({
   type: z.literal('waiting'),
   for: z.enum(['lane', 'app', 'builds', 'deploys', 'ready', 'recovery']),
@@ -52,7 +55,7 @@ const Waiting = z.object({
 })
 export type Waiting = z.infer<typeof Waiting>
 
-/** What happened to one machine. Images by digest reference. */
+/** A change of one machine. Images by digest reference. */
 const Machine = z.object({
   type: z.literal('machine'),
   machine: z.string(),
@@ -77,7 +80,7 @@ const Machine = z.object({
   text: z.string().optional(),
 })
 
-/** What a part of the gateway tells the log; the store numbers and dates it. */
+/** An event as a part of the gateway emits it. The store adds number and time. */
 export const NewEvent = z.discriminatedUnion('type', [
   State,
   Step,
@@ -92,7 +95,7 @@ export const NewEvent = z.discriminatedUnion('type', [
 ])
 export type NewEvent = z.infer<typeof NewEvent>
 
-/** One line of a deployment's log: numbered from 1 without gaps, `at` in ISO 8601, UTC. */
+/** One line of a deployment's log. `seq` counts from 1 without gaps; `at` is ISO 8601, UTC. */
 export const DeploymentEvent = z.intersection(
   z.object({ seq: z.number(), at: z.string() }),
   NewEvent,

@@ -1,6 +1,6 @@
 import type { ProblemCode } from './problem.ts'
 
-/** What each exit code of the client promises to a script. */
+/** The exit codes of the client and their meaning for scripts. */
 export const exitCodes = {
   0: 'live, or built where that was asked',
   1: 'something unexpected',

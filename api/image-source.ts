@@ -1,8 +1,9 @@
 import { z } from 'zod'
 
 /**
- * An image that exists: by name, or what a deployment made, or what a release was; of a release the config and env too.
- * `app` and `owner` name another target's release, where it is not the one's that is deployed to.
+ * An existing image: by name, of a deployment, or of a release. A release also brings its config
+ * and env. `app` and `owner` name the target of the release, if it is not the target of the
+ * deployment.
  */
 export const ImageSource = z.union([
   z.strictObject({ image: z.string().max(500) }),

@@ -1,4 +1,7 @@
-/** Whether a value holds objects or lists inside each other on more levels than this. Looks itself at no more than that. */
+/**
+ * Whether a value nests objects or lists deeper than `levels`. The check itself goes no deeper than
+ * that.
+ */
 export function isDeeperThan(value: unknown, levels: number): boolean {
   let row = [value]
   for (let level = 0; ; level++) {

@@ -3,14 +3,15 @@ import { AppName } from './app.ts'
 import { Problem } from './problem.ts'
 
 /**
- * What becomes of a new deployment, and of the others of its lane (app and owner): `latest` supersedes those that wait,
- * `cancel-running` the one at work too until it touches machines, `fifo` none, and `reject` is for an empty lane only.
+ * How a new deployment and the others of its lane (app and owner) affect each other. `latest`
+ * supersedes the waiting ones. `cancel-running` also supersedes the running one, until it touches
+ * machines. `fifo` supersedes none. `reject` refuses the new one unless the lane is empty.
  */
 export const lanePolicies = ['latest', 'cancel-running', 'fifo', 'reject'] as const
-/** Not `__proto__`: as a key of an object it would vanish. */
+/** Not `__proto__`: as a key of an object it would be lost. */
 export const variableName = /^(?!__proto__$)[A-Za-z_]\w{0,127}$/
 
-/** Variables of one kind: how many, and characters of all names and values. */
+/** Limits for the variables of one kind: count, and characters of all names and values together. */
 export const variableLimits = { count: 500, allChars: 128 * 1024 }
 
 export const variables = z.record(
@@ -25,17 +26,20 @@ const arePlatforms = (text: string): boolean => {
 }
 const words = z.string().max(1000).nullable().default(null)
 
-/** What the sender of a deployment may ask for. On the wire these are query parameters (see `readOptions`). */
+/** The options of a deployment. In a request they are query parameters (see `readOptions`). */
 export const DeploymentOptions = z.object({
-  /** `owner=alice`: the machines of this one of the app's users, with a queue and releases of their own; the whole app's when not given. */
+  /**
+   * `owner=alice`: only this owner's machines in the app, with their own queue and releases.
+   * Without it, the whole app.
+   */
   owner: AppName.nullable().default(null),
-  /** How it fits in with others of its lane; as the app's settings say when not given. */
+  /** How it and the others of its lane affect each other. Default: the app's setting. */
   lane: z.enum(lanePolicies).nullable().default(null),
   /** `deploy=false`: build and push, touch no machine. */
   deploy: z.boolean().default(true),
-  /** `rebuild=true`: run every step again, whatever is cached. */
+  /** `rebuild=true`: run every step again, even if it is cached. */
   rebuild: z.boolean().default(false),
-  /** `env.NAME=…`: environment of the machines. Never a secret: it came in a URL. */
+  /** `env.NAME=…`: environment of the machines. Never a secret: it is part of the URL. */
   env: variables.default({}),
   /** `build.NAME=…`: variables of the build (railpack's `--env`, a Dockerfile's build args). */
   build: variables.default({}),
@@ -45,23 +49,29 @@ export const DeploymentOptions = z.object({
     .regex(/^[a-z0-9]{2,16}$/, 'a region is a short code like fra')
     .nullable()
     .default(null),
-  /** How many machines a process group gets that has none; its own number, mostly 1, when not given. */
+  /**
+   * Number of machines for a process group that has none. Default: the group's own number, mostly
+   * 1.
+   */
   count: z
     .union([z.null(), z.coerce.number().int().min(1).max(100)], 'it is a number from 1 to 100')
     .default(null),
   /** Path in the source of the Dockerfile to use. */
   dockerfile: words,
-  /** Path in the source of a railpack plan made elsewhere. */
+  /** Path in the source of a finished railpack plan. */
   plan: words,
-  /** The stage of the Dockerfile to build; its last one when not given. */
+  /** The stage of the Dockerfile to build. Default: its last one. */
   target: words,
-  /** `platform=linux/amd64,linux/arm64`: one image for each, under one name; the builder's own when not given. */
+  /**
+   * `platform=linux/amd64,linux/arm64`: one image per platform, under one name. Default: the
+   * builder's platform.
+   */
   platform: z
     .string()
     .refine(arePlatforms, 'platforms are like linux/amd64,linux/arm64, at most 8')
     .nullable()
     .default(null),
-  /** `tag=…`, also several times: further tags of the image, as `latest` or a branch. */
+  /** `tag=…`, repeatable: more tags for the image, such as `latest` or a branch. */
   tag: z
     .array(
       z.string().regex(/^\w[\w.-]{0,127}$/, 'a tag has letters, digits, _, . and -; at most 128'),
@@ -69,13 +79,19 @@ export const DeploymentOptions = z.object({
     .max(10, 'at most 10 tags')
     .default([]),
   strategy: z.enum(['rolling', 'canary', 'bluegreen', 'immediate']).nullable().default(null),
-  /** `over=57`: also over deployment number 57 and those before, although the builder's record does not know them. */
+  /**
+   * `over=57`: deploy even if deployment 57 or an older one, unknown to the builder's record, is on
+   * the machines.
+   */
   over: z
     .string()
     .regex(/^[1-9]\d{0,8}$/, 'over is the number of a deployment')
     .nullable()
     .default(null),
-  /** `ha=true`: a process group that has no machine yet gets two, or one and a standby where it serves nothing. */
+  /**
+   * `ha=true`: a process group without machines gets two, or one and a standby if it has no
+   * services.
+   */
   ha: z.boolean().default(false),
   /** Becomes a tag of the image. */
   commit: z
@@ -86,7 +102,7 @@ export const DeploymentOptions = z.object({
   branch: words,
   message: words,
   author: words,
-  /** What set it off: `cli`, `ci`, `push`, a service's name. */
+  /** What started it: `cli`, `ci`, `push`, or the name of a service. */
   trigger: words,
 })
 export type DeploymentOptions = z.infer<typeof DeploymentOptions>
@@ -114,8 +130,9 @@ const texts = [
 ] as const satisfies readonly (keyof DeploymentOptions)[]
 
 /**
- * Options from a query or a form: one value each, but for lists; an empty text is no value. `answer` names the flags about the answer
- * (`wait`, `follow`) that this address takes beside them; they come back in `answer` where they were given.
+ * Reads options from a query or a form. Each has one value, except lists; an empty text is no
+ * value. `answerFlags` are the flags about the response (`wait`, `follow`) that this route also
+ * accepts. Their values are returned in `answer`.
  */
 export function readOptions<Flag extends string = never>(
   query: Iterable<[string, string]>,
@@ -124,10 +141,12 @@ export function readOptions<Flag extends string = never>(
   const found: Record<string, unknown> = { env: {}, build: {} }
   const answer: Partial<Record<Flag, boolean>> = {}
   const seen = new Set<string>()
+
   for (const [name, value] of query) {
     if (name.startsWith('secret.')) throw invalid(name.slice(0, 50), secretBuilder)
     if (seen.has(name) && !isOneOf(lists, name)) throw invalid(name, 'is given twice; give it once')
     seen.add(name)
+
     const [map, key] = inMap(name)
     if (map) (found[map] as Record<string, string>)[key] = value
     else if (isOneOf(flags, name)) found[name] = flag(name, value)
@@ -143,15 +162,16 @@ export function readOptions<Flag extends string = never>(
         ...answerFlags,
       ])
   }
+
   return { options: checked(found), answer }
 }
 
-/** Options as JSON gives them, by the same names; unknown ones are refused. */
+/** Reads options from JSON, with the same names. Refuses unknown ones. */
 export function parseOptions(found: Record<string, unknown>): DeploymentOptions {
   const known = Object.keys(DeploymentOptions.shape)
   const stray = Object.keys(found).find((name) => !known.includes(name))
   if (stray !== undefined) throw unknown(stray, known)
-  // The check of the names passes over this one, and it would be lost.
+  // The name check skips this key, and the value would be lost.
   for (const map of maps)
     if (Object.hasOwn(Object(found[map]) as object, '__proto__'))
       throw invalid(`${map}.__proto__`, 'is no variable’s name')
@@ -167,13 +187,14 @@ function checked(found: Record<string, unknown>): DeploymentOptions {
 }
 
 /**
- * Throws for more variables than `variableLimits` allows, before each is looked at; and for a NUL: no program can be given
- * one in its environment or as a path.
+ * Throws when there are more variables than `variableLimits` allows, before it checks each one.
+ * Also throws for a NUL: neither an environment variable nor a path can hold one.
  */
 export function refuseUnusable(option: string, given: unknown): void {
   if (typeof given === 'string' && given.includes('\0'))
     throw invalid(option, 'holds a NUL character; leave it out')
   if (typeof given !== 'object' || given === null) return
+
   const all = Object.entries(given)
   const { count, allChars } = variableLimits
   const chars = all.reduce(
@@ -185,11 +206,12 @@ export function refuseUnusable(option: string, given: unknown): void {
       option,
       `may have ${count} variables, with names and values of together ${allChars / 1024} Ki characters`,
     )
+
   for (const [name, value] of all)
     if (typeof value === 'string') refuseUnusable(`${option}.${name}`.slice(0, 200), value)
 }
 
-/** The query of a request that asks for these options: what `readOptions` reads back. */
+/** Writes options as a query that `readOptions` can read. */
 export function writeOptions(options: Partial<DeploymentOptions>): URLSearchParams {
   const query = new URLSearchParams()
   for (const name of [...flags, ...texts])
@@ -237,7 +259,7 @@ function unknown(name: string, known: string[]): Problem {
 
 const head = (name: string) => name.split('.')[0]!
 
-/** How many letters must be added, dropped or changed to make one word of the other. */
+/** The edit distance: how many letters to add, drop or change to turn one word into the other. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (const [i, letter] of a.split('').entries()) {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { problemCodes } from './problem.ts'
 
-/** A problem as it stands in the record, in the log and on the wire (RFC 9457); facts are extra members. */
+/** A problem as in the record, in the log and in responses (RFC 9457). Facts are extra members. */
 export const ProblemBody = z.looseObject({
   type: z.string(),
   code: z.enum(problemCodes),

@@ -1,6 +1,8 @@
 import type { ProblemBody } from './problem-body.ts'
 
-/** Whose a failure is: the source's (its owner can mend it), ours (the builder's), or Fly's. */
+/**
+ * Whose fault a failure is: the source's (its author can fix it), ours (the gateway's), or Fly's.
+ */
 export type Fault = 'source' | 'ours' | 'fly'
 
 type Row = { status: number; title: string; fault: Fault; retry: boolean }
@@ -12,8 +14,8 @@ const row = (status: number, fault: Fault, retry: boolean, title: string): Row =
 })
 
 /**
- * Every way to fail. `status` is the HTTP status, also of a held answer (`wait=true`); `retry` says whether the same
- * request may succeed later. The client's exit code for each is in `exit-codes.ts`.
+ * All problems. `status` is the HTTP status, also of a `wait=true` response. `retry` says whether
+ * the same request may succeed later. `exit-codes.ts` has the client's exit code for each.
  */
 export const problems = {
   unauthorized: row(401, 'source', false, 'A valid token is needed'),
@@ -170,7 +172,10 @@ export const problemCodes = Object.keys(problems) as ProblemCode[]
 
 export type { ProblemBody }
 
-/** The one error that is meant: a code of the table, words for this case, facts for programs, and its cause. */
+/**
+ * The error class of all expected failures: a code from the table, a detail for this case, facts
+ * for programs, and the cause.
+ */
 export class Problem extends Error {
   readonly code: ProblemCode
   readonly facts: Record<string, unknown>
@@ -215,7 +220,10 @@ export class Problem extends Error {
   }
 }
 
-/** Any error as a Problem: what was not foreseen is `internal`, with its cause kept for the operator's log. */
+/**
+ * Turns any error into a Problem. Unexpected errors become `internal`, with the cause for the
+ * operator's log.
+ */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   return new Problem('internal', 'Something went wrong inside the gateway; its log says what.', {

@@ -3,8 +3,8 @@ import type { DeploymentEvent, Waiting } from './event.ts'
 import { visible, visibleLines } from './visible-text.ts'
 
 /**
- * A deployment's log as lines for people: what curl prints and what the client prints. Begins with the seconds since the
- * deployment was born; each line ends with a line feed.
+ * Renders an event as text for people, as curl and the client print it. Each line starts with the
+ * seconds since the deployment was created, and ends with a line feed.
  */
 export function renderEvent(event: DeploymentEvent, createdAt: string): string {
   const time = timeOf(event.at, createdAt)
@@ -12,7 +12,7 @@ export function renderEvent(event: DeploymentEvent, createdAt: string): string {
   return lines.join('')
 }
 
-/** One line of our own between events, dated like them. */
+/** Renders one line between events, with the same time format. */
 export function renderLine(text: string, at: string, createdAt: string): string {
   return `${timeOf(at, createdAt)}  ${text}\n`
 }
@@ -22,7 +22,7 @@ function timeOf(at: string, createdAt: string): string {
   return `${seconds.toFixed(1).padStart(7)}s`
 }
 
-/** The last lines: the verdict, and the address, or what is wrong and what to do. */
+/** Renders the last lines: the verdict, then the URL or the problem. */
 export function renderVerdict(deployment: Deployment): string {
   const { state, app, problem, image, url } = deployment
   if (!isFinal(state)) return `\n${state}: deployment ${deployment.id} goes on\n`

@@ -5,10 +5,13 @@ import type { DeploymentOptions } from './options.ts'
 import { ImageSource } from './image-source.ts'
 import { ProblemBody } from './problem-body.ts'
 
-/** One of many to bring the image to. On the wire its options stand beside `app`. */
+/** One target of a rollout. In a request its options are beside `app`. */
 export type RolloutTarget = { app: string; options: DeploymentOptions }
 
-/** `POST /v1/rollouts`: at most `parallel` at once; after `stopAfter` failures the rest is cancelled. */
+/**
+ * `POST /v1/rollouts`: deploys at most `parallel` targets at once. After `stopAfter` failures it
+ * cancels the rest.
+ */
 export const NewRollout = z.strictObject({
   targets: z
     .array(z.looseObject({ app: AppName }), 'a list of {"app": …} with options beside it')
@@ -17,16 +20,18 @@ export const NewRollout = z.strictObject({
   parallel: z.number().int().min(1).max(100).default(4),
   stopAfter: z.number().int().min(1).max(1000).default(1),
 })
-/** `source` null: what the archive beside it builds. */
+/** `source` null: the image is built from the archive in the same request. */
 export type NewRollout = Omit<z.infer<typeof NewRollout>, 'targets'> & {
   source: ImageSource | null
   targets: RolloutTarget[]
 }
 
-/** How a target stands: `waiting` has no deployment yet, the others are its deployment's states. */
+/**
+ * State of a target: `waiting` has no deployment yet, the others are the states of its deployment.
+ */
 export const TargetState = z.enum(['waiting', ...DeploymentState.options])
 
-/** `GET /v1/rollouts/{id}`: one record that sums up. */
+/** `GET /v1/rollouts/{id}`: the rollout with a summary. */
 export const Rollout = z.object({
   id: z.string(),
   createdAt: z.string(),
@@ -34,17 +39,17 @@ export const Rollout = z.object({
   parallel: z.number(),
   stopAfter: z.number(),
   source: ImageSource.nullable(),
-  /** The deployment that builds what came as an archive. */
+  /** The deployment that builds the archive. */
   build: z.string().nullable(),
-  /** Targets in each state. */
+  /** Number of targets in each state. */
   counts: z.partialRecord(TargetState, z.number()),
-  /** Why targets were cancelled that had not begun. */
+  /** Why targets were cancelled before they started. */
   problem: ProblemBody.nullable(),
   targets: z.array(
     z.object({
       app: z.string(),
       owner: z.string().nullable(),
-      /** Null: it has not begun. */
+      /** Null: it has not started. */
       deployment: z.string().nullable(),
       state: TargetState,
       url: z.string().nullable(),
@@ -54,7 +59,7 @@ export const Rollout = z.object({
 })
 export type Rollout = z.infer<typeof Rollout>
 
-/** `GET /v1/rollouts`: newest first; of its targets only how many there are. */
+/** `GET /v1/rollouts`: newest first, with only the number of targets. */
 export const RolloutPage = z.object({
   rollouts: z.array(Rollout.omit({ counts: true }).extend({ targets: z.number() })),
   next: z.string().nullable(),

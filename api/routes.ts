@@ -1,4 +1,4 @@
-/** Every address of the gateway, written once: the server mounts the patterns, the client fills them. */
+/** All routes of the gateway: the server mounts the patterns, the client fills them. */
 export const routes = {
   deploy: '/deploy/:app',
   app: '/v1/apps/:app',

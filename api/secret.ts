@@ -1,15 +1,15 @@
 import { z } from 'zod'
 
-/** Said whenever a name is refused. */
+/** Part of every error about a secret's name. */
 export const secretNameRule =
   'A secret’s name is 1 to 128 letters, digits, _, - and ., beginning with a letter or _. Settings of the planner (RAILPACK_…) are no secrets: send them as build.NAME.'
 
-/** The name of a variable in build steps, or (with - and .) the id of a Dockerfile's `--mount=type=secret`. */
+/** A variable name in build steps, or (with - and .) the id of a `--mount=type=secret`. */
 export const SecretName = z.string().regex(/^(?!RAILPACK_)[A-Za-z_][\w.-]{0,127}$/, secretNameRule)
 
 export const maxSecretBytes = 64 * 1024
 
-/** All that is ever shown of a secret. Times are ISO 8601, UTC. */
+/** All that the gateway ever shows of a secret. Times are ISO 8601, UTC. */
 export const SecretFacts = z.object({
   name: z.string(),
   createdAt: z.string(),
@@ -17,6 +17,6 @@ export const SecretFacts = z.object({
 })
 export type SecretFacts = z.infer<typeof SecretFacts>
 
-/** `GET /v1/apps/{app}/secrets`, by name. */
+/** `GET /v1/apps/{app}/secrets`, sorted by name. */
 export const SecretList = z.object({ secrets: z.array(SecretFacts) })
 export type SecretList = z.infer<typeof SecretList>

@@ -1,27 +1,27 @@
 import { createHash } from 'node:crypto'
 
 /**
- * One entry of a source tree. `path` is relative, with slashes, its characters as they came; folders have no slash
- * behind, and each is in the list, empty or not. Modes are only 0755 and 0644; `sha256` is lower-case hex; links keep
- * their raw target.
+ * One entry of a source tree. `path` is relative, with slashes, its characters unchanged. Folders
+ * have no trailing slash, and all of them are listed, empty or not. Modes are only 0755 and 0644;
+ * `sha256` is lower-case hex; links keep their raw target.
  */
 export type TreeEntry =
   | { type: 'file'; path: string; mode: 0o755 | 0o644; sizeBytes: number; sha256: string }
   | { type: 'folder'; path: string }
   | { type: 'link'; path: string; target: string }
 
-/** A tree's entries in canonical order: by the bytes of the path, a folder before what it holds. */
+/** Sorts entries in canonical order: by the bytes of the path, a folder before its content. */
 export function sortEntries(entries: TreeEntry[]): TreeEntry[] {
   const keyed = entries.map((entry) => ({ entry, key: orderKey(entry.path) }))
   return keyed.toSorted((a, b) => Buffer.compare(a.key, b.key)).map(({ entry }) => entry)
 }
 
-/** What paths are ordered by. */
+/** The sort key of a path. */
 export const orderKey = (path: string): Buffer => Buffer.from(path.replaceAll('/', '\0'))
 
 /**
- * The name of a tree: `sha256:…` over its sorted entries, without times and owners, so that the same source has the
- * same name from a laptop, from CI and from git.
+ * The digest of a tree: `sha256:…` over its sorted entries, without times and owners. The same
+ * source has the same digest from a laptop, from CI and from git.
  */
 export function treeDigest(entries: TreeEntry[]): string {
   const hash = createHash('sha256').update('tarmac-tree-1\n')

@@ -1,6 +1,6 @@
 /**
- * Removes these letters from the end of a text. A regular expression for this, such as `/x+$/`, starts again at every
- * `x` of the text: its work grows with the square of the input.
+ * Removes these letters from the end of a text. A regular expression such as `/x+$/` starts again
+ * at every `x` of the text: its time grows with the square of the input.
  */
 export function trimEnd(text: string, letters: string): string {
   let end = text.length

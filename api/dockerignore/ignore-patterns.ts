@@ -1,42 +1,42 @@
 import { Problem } from '../problem.ts'
 import { readPattern, type Token } from './ignore-tokens.ts'
 
-/** What ignore patterns may ask for. BuildKit has no such limits; no source that people write comes near. */
+/** Limits for ignore patterns. BuildKit has no such limits; real sources stay far below them. */
 export const ignoreLimits = {
   patterns: 10_000,
-  /** Characters of one pattern: no path has more than 1024 bytes. */
+  /** Characters of one pattern. No path has more than 1024 bytes. */
   patternChars: 2048,
-  /** Characters of all patterns. */
+  /** Characters of all patterns together. */
   allChars: 256 * 1024,
-  /** Steps of the matcher for one tree: about a second of work at most. */
+  /** Steps of the matcher for one tree: at most about a second of work. */
   steps: 100_000_000,
 }
 
 const slash = 0x2f
-/** How much dearer a step is that was not taken before. */
+/** Cost of a step that is taken for the first time. */
 const stepCost = 4
-/** Members of all lists of states that are kept: some 50 MB at most. */
+/** Members of all cached lists of states: some 50 MB at most. */
 const keptMembers = 500_000
 
-/** Stays for as many characters as there are: of one name (`*`) or of the whole path (`**`). */
+/** A loop stays in its state for any characters: of one name (`*`) or of the whole path (`**`). */
 type Loop = 'name' | 'path' | null
 
-/** Where the matching of a pattern may stand. Patterns that begin alike share their states. */
+/** A state of the automaton. Patterns with the same beginning share states. */
 class State {
   readonly id: number
   readonly loop: Loop
-  /** Rules whose pattern ends here. */
+  /** Rules whose pattern ends in this state. */
   rules: number[] = []
-  /** The next states by one character; made when there is one, for most states have none or few. */
+  /** Next state by character. Created on demand: most states have none or few. */
   literals: Map<number, State> | null = null
-  /** By any one character of a name. */
+  /** Next state for any one character of a name. */
   any: State | null = null
-  /** Entered behind any slash. */
+  /** Next state after any slash. */
   afterSlash: State | null = null
   classes: Map<string, { holds: (char: number) => boolean; to: State }> | null = null
-  /** Entered together with this one, by a key that names what they stand for. */
+  /** States entered together with this one, by kind. */
   free: Map<string, State> | null = null
-  /** The number of the last list that it was entered in. */
+  /** Number of the last list that this state was added to. */
   entry = 0
 
   constructor(id: number, loop: Loop) {
@@ -45,20 +45,21 @@ class State {
   }
 }
 
-/** All states that the patterns may stand in, with what is known of the way on from there. */
+/** A list of states that the patterns can be in, with the known next lists. */
 export type States = {
   readonly members: readonly State[]
-  /** The rules whose whole pattern is matched here, in order. */
+  /** The rules that match the whole path so far, in order. */
   readonly matched: readonly number[]
   readonly next: Map<number, States>
 }
 
 /**
- * All ignore patterns of a source in one automaton (Thompson's): a path is matched against all of them at once, one
- * character after the other, and never goes back. What a character leads to is kept, so that most steps are one look.
+ * All ignore patterns of a source in one automaton (Thompson's). It matches a path against all
+ * patterns at once, character by character, without backtracking. Transitions are cached, so most
+ * steps are one lookup.
  */
 export class IgnorePatterns {
-  /** For each rule, by its number: whether it is an exception (`!`). */
+  /** By rule number: whether the rule is an exception (`!`). */
   readonly exceptions: boolean[] = []
   readonly start: States
   readonly #known = new Map<string, States>()
@@ -77,7 +78,7 @@ export class IgnorePatterns {
     this.start = this.#statesOf([start])
   }
 
-  /** The states after more characters of a path. */
+  /** The states after these characters of a path. */
   follow(from: States, text: string): States {
     let states = from
     let chars = 0
@@ -91,7 +92,7 @@ export class IgnorePatterns {
     return states
   }
 
-  /** Counts work; throws `ignore-limit` when it is too much. */
+  /** Counts steps. Throws `ignore-limit` when there are too many. */
   spend(steps: number): void {
     this.#stepsLeft -= steps
     if (this.#stepsLeft >= 0) return
@@ -103,6 +104,7 @@ export class IgnorePatterns {
     const next: State[] = []
     const inName = char !== slash
     this.#entry++
+
     for (const state of states.members) {
       if (state.loop === 'path' || (inName && state.loop === 'name')) this.#enter(next, state)
       const literal = state.literals?.get(char)
@@ -113,6 +115,7 @@ export class IgnorePatterns {
       for (const { holds, to } of state.classes.values()) if (holds(char)) this.#enter(next, to)
       this.spend(stepCost * state.classes.size)
     }
+
     const found = this.#withFree(next)
     if (this.#membersLeft > 0) states.next.set(char, found)
     this.#membersLeft--
@@ -126,22 +129,27 @@ export class IgnorePatterns {
     return this.#withFree(members)
   }
 
-  /** Takes a state once, whatever led to it. */
+  /** Adds a state to the list, unless it is there already. */
   #enter(members: State[], state: State): void {
     if (state.entry === this.#entry) return
     state.entry = this.#entry
     members.push(state)
   }
 
-  /** With the states that are entered together with these; the same for the same members, while there is room. */
+  /**
+   * Adds the states that are entered together with these. Returns the cached list for the same
+   * members, while the cache has room.
+   */
   #withFree(members: State[]): States {
-    // The list grows while it is read: a free state may have free ones itself.
+    // The list grows while the loop reads it: a free state may have free states itself.
     for (const state of members)
       if (state.free) for (const free of state.free.values()) this.#enter(members, free)
     this.spend(stepCost * (members.length + 1))
+
     const key = members.map(({ id }) => id).join()
     const known = this.#known.get(key)
     if (known) return known
+
     const rules = members.flatMap((state) => state.rules)
     const found = {
       members,
@@ -165,7 +173,7 @@ export class IgnorePatterns {
   }
 }
 
-/** The state behind a token, made where it is not there yet. */
+/** The state behind a token. Created if it does not exist. */
 function nextState(state: State, token: Token, newState: (loop: Loop) => State): State {
   switch (token.kind) {
     case 'literal':
@@ -183,7 +191,7 @@ function nextState(state: State, token: Token, newState: (loop: Loop) => State):
       state.free ??= new Map()
       return kept(state.free, token.kind, () => newState(token.kind))
     case 'folders': {
-      // Any folders or none: what follows is entered at once, and behind every slash of the loop.
+      // Any folders or none: the next state is entered at once, and behind every slash of the loop.
       state.free ??= new Map()
       const behind = kept(state.free, 'none', () => newState(null))
       const loop = kept(state.free, 'folders', () => newState('path'))

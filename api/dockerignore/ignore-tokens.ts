@@ -1,7 +1,7 @@
 import { Problem } from '../problem.ts'
 import { cleanPath } from '../clean-path.ts'
 
-/** A part of an ignore pattern. Characters are Unicode code points. */
+/** A token of an ignore pattern. Characters are Unicode code points. */
 export type Token =
   | { kind: 'literal'; char: number }
   /** `?`: one character of a name. */
@@ -11,16 +11,21 @@ export type Token =
   | { kind: 'name' }
   /** `**` at the end: any characters of a path. */
   | { kind: 'path' }
-  /** Two stars before more: any folders or none. */
+  /** `**` before more: any folders or none. */
   | { kind: 'folders' }
 
-/** An ignore pattern as moby's patternmatcher reads it; null for an empty one. Throws `build-failed` for a bad one. */
+/**
+ * Reads an ignore pattern like moby's patternmatcher. Null for an empty one. Throws `build-failed`
+ * for a bad one.
+ */
 export function readPattern(given: string): { isException: boolean; tokens: Token[] } | null {
   const trimmed = given.trim()
   if (trimmed === '') return null
+
   const cleaned = cleanPath(trimmed)
   const isException = cleaned.startsWith('!')
   const pattern = isException ? cleaned.slice(1) : cleaned
+
   try {
     if (pattern === '') throw new Error('nothing after "!"')
     return { isException, tokens: tokensOf(Array.from(pattern)) }
@@ -31,10 +36,11 @@ export function readPattern(given: string): { isException: boolean; tokens: Toke
 }
 
 function tokensOf(chars: string[]): Token[] {
-  // Two stars before plain text also match in the middle of a name: an old habit of Docker's.
+  // `**` before plain text also matches in the middle of a name: old behaviour of Docker.
   const isPlainEnd =
     isStars(chars, 0) && chars.length > 2 && chars[2] !== '/' && !chars.slice(2).some(isSpecial)
   if (isPlainEnd) return [{ kind: 'path' }, ...chars.slice(2).map(literal)]
+
   const tokens: Token[] = []
   for (let at = 0; at < chars.length;) {
     const char = chars[at]!
@@ -55,6 +61,7 @@ function tokensOf(chars: string[]): Token[] {
       at++
     }
   }
+
   return tokens
 }
 
@@ -62,7 +69,7 @@ const isStars = (chars: string[], at: number): boolean => chars[at] === '*' && c
 const isSpecial = (char: string): boolean => '\\*?[]'.includes(char)
 const literal = (char: string): Token => ({ kind: 'literal', char: char.codePointAt(0)! })
 
-/** Where a class that begins here is over. It holds at least one character. */
+/** The position after a class that begins at `start`. A class holds at least one character. */
 function classEnd(chars: string[], start: number): number {
   const first = chars[start + 1] === '^' ? start + 2 : start + 1
   for (let at = first; at < chars.length; at++) {
@@ -75,7 +82,7 @@ function classEnd(chars: string[], start: number): number {
 
 type Range = { from: number; to: number }
 
-/** `[a-z]`, `[^a-z]`: `chars` has the brackets too. */
+/** Reads `[a-z]` or `[^a-z]`. `chars` includes the brackets. */
 function readClass(chars: string[]): Token {
   const isNegated = chars[1] === '^'
   const atoms: { char: number; isDash: boolean }[] = []
@@ -84,6 +91,7 @@ function readClass(chars: string[]): Token {
     if (isEscaped) at++
     atoms.push({ char: chars[at]!.codePointAt(0)!, isDash: !isEscaped && chars[at] === '-' })
   }
+
   const ranges: Range[] = []
   for (let at = 0; at < atoms.length;) {
     const from = atoms[at]!.char
@@ -93,11 +101,12 @@ function readClass(chars: string[]): Token {
     ranges.push({ from, to })
     at += isRange ? 3 : 1
   }
+
   const merged = mergedRanges(ranges)
   return { kind: 'class', text: chars.join(''), holds: (char) => isIn(merged, char) !== isNegated }
 }
 
-/** In order, and apart from each other. */
+/** Sorts ranges and merges those that touch. */
 function mergedRanges(ranges: Range[]): Range[] {
   const merged: Range[] = []
   for (const { from, to } of ranges.toSorted((a, b) => a.from - b.from)) {
@@ -108,7 +117,7 @@ function mergedRanges(ranges: Range[]): Range[] {
   return merged
 }
 
-/** By halving: a class may hold thousands of ranges. */
+/** Binary search: a class may hold thousands of ranges. */
 function isIn(ranges: readonly Range[], char: number): boolean {
   let low = 0
   for (let high = ranges.length; low < high;) {

@@ -1,6 +1,6 @@
 import { cleanPath } from '../clean-path.ts'
 
-/** The patterns of an ignore file, as Docker reads it. */
+/** The patterns of an ignore file, read as Docker does. */
 export function parseIgnoreFile(text: string): string[] {
   const lines = text.replace(/^\ufeff/, '').split(/\r?\n/)
   return lines.flatMap((line) => {

@@ -15,7 +15,7 @@ export type DeployCommand = Where & {
   detach: boolean
 }
 export type FollowCommand = Where & { name: 'follow'; id: string; show: Show }
-/** What is shown of a log: events of these types, or of the steps whose name holds this. */
+/** Filter for a log: events of these types, or of steps whose name contains this text. */
 export type Show = { only?: string | undefined; step?: string | undefined }
 export type RetryCommand = Where & { name: 'retry'; id: string; again: boolean }
 export type CancelCommand = Where & {
@@ -103,7 +103,7 @@ ${Object.entries(exitCodes)
   .map(([code, meaning]) => `  ${code.padEnd(4)}${meaning}`)
   .join('\n')}`
 
-/** What the user asks for. Throws a Problem with exit code 2 when it cannot be understood. */
+/** Parses the command line. Throws a Problem with exit code 2 when it cannot. */
 export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command {
   const { values, positionals } = parse(argv)
   if (values.version) return { name: 'version' }

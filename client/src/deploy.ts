@@ -16,8 +16,8 @@ import type { Printer } from './print.ts'
 const confirmMs = 5000
 
 /**
- * Interrupted: the deployment is stopped while no machine has been touched; then a person is asked, and a program leaves
- * it to go on. Returns what to say.
+ * After an interrupt: cancels the deployment if no machine has been touched. Otherwise it asks the
+ * user; without a terminal the deployment goes on. Returns the message to print.
  */
 async function leaveOrCancel(
   id: string,
@@ -40,7 +40,7 @@ async function leaveOrCancel(
   }
 }
 
-/** Asks for the end, and waits a little for it. */
+/** Requests the cancel, and waits a little for the end. */
 async function cancelled(
   id: string,
   gateway: Gateway,
@@ -58,7 +58,7 @@ async function cancelled(
 }
 
 async function wantsBack(): Promise<boolean> {
-  // Not as a terminal, so that another Ctrl-C is a signal like the first.
+  // Not as a terminal: a second Ctrl-C must be a signal, too.
   using asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
   const answer = await asking.question(
     'Machines have been touched. Put them back (y), or let it go on (Enter)? ',
@@ -76,17 +76,20 @@ export async function deploy(
   const folder = await realpath(command.folder).catch((cause: unknown) => {
     throw new Problem('option-invalid', `There is no folder ${command.folder}.`, { cause })
   })
+
   const { dockerfile, plan } = command.options
   const [entries, facts] = await Promise.all([
     listSource(folder, [dockerfile, plan]),
     gitFacts(folder, process.env),
   ])
+
   const files = entries.filter(({ type }) => type !== 'folder')
   if (files.length === 0)
     throw new Problem(
       'archive-empty',
       `There is nothing to send in ${folder}: no files, or all of them ignored.`,
     )
+
   const dotenv = files.find(({ path }) => basename(path) === '.env')
   if (dotenv)
     printer.note(
@@ -96,10 +99,12 @@ export async function deploy(
   const progress = printer.upload(files.length, entries)
   const body = packSource(folder, entries, progress.packed)
   const asked = { options: { ...command.options, ...facts }, secrets: command.secrets }
+
   const deployment = await gateway.upload(command.app, asked, body, progress.sent, signal)
   progress.done()
   const address = gateway.recordUrl(deployment.id)
   printer.accepted(deployment, address)
+
   if (command.detach) return printer.detached(deployment, address)
   const onInterrupt = (id: string) => leaveOrCancel(id, gateway, printer, signal)
   return followToEnd(deployment, gateway, printer, signal, { onInterrupt })

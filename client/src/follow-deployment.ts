@@ -10,7 +10,10 @@ const quietMs = 10_000
 const giveUpMs = 15 * 60_000
 const backOffMs = { first: 200, most: 5000 }
 
-/** Prints a deployment's log until its end, however often the line breaks. Returns the exit code of its verdict. */
+/**
+ * Prints a deployment's log until its end, and reconnects when the connection breaks. Returns the
+ * exit code of its verdict.
+ */
 export async function followToEnd(
   deployment: Deployment,
   gateway: Gateway,
@@ -39,7 +42,9 @@ export async function followToEnd(
 const goesOn = async (id: string) =>
   `Deployment ${id} goes on without you. To follow it: tarmac follow ${id}`
 
-/** True for what the steps tell whose name holds this; the name comes before all else of a step. */
+/**
+ * True for events of steps whose name contains `part`. A step's name comes before its other events.
+ */
 function ofSteps(part: string): (event: DeploymentEvent) => boolean {
   const ids = new Set<string>()
   return (event) => {
@@ -48,7 +53,7 @@ function ofSteps(part: string): (event: DeploymentEvent) => boolean {
   }
 }
 
-/** The log, event by event, each once; returns the record as it is in the end. */
+/** Yields each event of the log once. Returns the final record. */
 export async function* followDeployment(
   id: string,
   gateway: Pick<Gateway, 'find' | 'events'>,
@@ -59,10 +64,12 @@ export async function* followDeployment(
   let failures = 0
   let heardAt = Date.now()
   let told = false
+
   for (;;) {
     try {
       for await (const message of gateway.events(id, after, only, signal)) {
-        if (message.type !== 'stopping') failures = 0 // it says so again and again, until it is gone
+        // A stopping gateway sends `stopping` on each reconnect until it is gone.
+        if (message.type !== 'stopping') failures = 0
         heardAt = Date.now()
         told = false
         if (message.type === 'end') {

@@ -15,7 +15,7 @@ const continueMs = 1000
 const answerMs = 30_000
 const silenceMs = 45_000 // three heartbeats
 
-/** The gateway's interface as calls. What it refuses, and that it cannot be reached, are Problems. */
+/** The gateway's API as methods. Refusals and connection failures are Problems. */
 export class Gateway {
   readonly #base: string
   readonly #headers: Record<string, string>
@@ -29,7 +29,10 @@ export class Gateway {
     return this.#base + fill(routes.deployment, { id })
   }
 
-  /** Sends a source; asks first, so that a refusal costs no upload. Resolves when the gateway has promised to deploy it. */
+  /**
+   * Sends a source. Waits for `100 Continue` first, so that a refusal costs no upload. Resolves
+   * when the gateway has accepted the deployment.
+   */
   async upload(
     app: string,
     { options, secrets }: { options: Partial<DeploymentOptions>; secrets: Map<string, string> },
@@ -40,6 +43,7 @@ export class Gateway {
     const url = new URL(
       `${this.#base}${fill(routes.deployments, { app })}?${writeOptions(options).toString()}`,
     )
+
     const { type, wrap } = secrets.size > 0 ? formWith(secrets) : plainBody
     const headers = { ...this.#headers, 'Content-Type': type, Expect: '100-continue' }
     const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
@@ -47,20 +51,26 @@ export class Gateway {
       headers,
       signal,
     })
+
     const counted = new Transform({
       transform(chunk: Buffer, _encoding, done) {
         sent(chunk.length)
         done(null, chunk)
       },
     })
-    let packing: unknown // what broke on our side explains what breaks on the line after it
+    // An error while packing is the cause of the connection error that follows.
+    let packing: unknown
     body.once('error', (error) => (packing = error))
+
     let begun = false
     const begin = () => {
-      if (!begun) pipeline(body, counted, wrap, request, () => {}) // what breaks is heard on the request
+      // Errors arrive on the request.
+      if (!begun) pipeline(body, counted, wrap, request, () => {})
       begun = true
     }
-    const impatience = setTimeout(begin, continueMs) // a proxy may not pass the question on
+
+    // A proxy may not forward the Expect header.
+    const impatience = setTimeout(begin, continueMs)
     request.once('continue', begin).flushHeaders()
     try {
       const [response] = (await once(request, 'response')) as [IncomingMessage]
@@ -73,7 +83,8 @@ export class Gateway {
         : (packing ?? unreachable(url, error))
     } finally {
       clearTimeout(impatience)
-      request.on('error', () => {}) // the answer has come; the line may break
+      // The response is complete; the connection may break.
+      request.on('error', () => {})
       body.destroy()
     }
   }
@@ -88,7 +99,7 @@ export class Gateway {
     return (await response.json()) as Deployment
   }
 
-  /** Asks for a deployment's end; the answer may still be on its way there. */
+  /** Requests the cancel of a deployment. The returned record may not be in its final state yet. */
   async cancel(
     id: string,
     wish: { by: string; why: string | null; abort: boolean },
@@ -115,7 +126,7 @@ export class Gateway {
     return (await response.json()) as Deployment
   }
 
-  /** Nothing is uploaded: the gateway has the image. */
+  /** Uploads nothing: the gateway has the image. */
   async rollBack(app: string, query: URLSearchParams): Promise<Deployment> {
     const url = new URL(`${this.#base}${fill(routes.rollback, { app })}?${query.toString()}`)
     const response = await this.#fetch(url, {
@@ -125,7 +136,10 @@ export class Gateway {
     return (await response.json()) as Deployment
   }
 
-  /** The log after a number, all of it or `only` some types. Ends, or throws, when the line does; `end` is its last message when there is no more. */
+  /**
+   * Yields the log after number `after`: all of it, or `only` some types. Ends or throws when the
+   * connection does. An `end` message says that the log is complete.
+   */
   async *events(
     id: string,
     after: number,
@@ -136,6 +150,7 @@ export class Gateway {
     const url = new URL(`${this.#base}${fill(routes.events, { id })}?${query.toString()}`)
     const silence = new AbortController()
     const watch = setTimeout(() => silence.abort(new Error('the line went silent')), silenceMs)
+
     try {
       const response = await this.#get(
         url,
@@ -176,7 +191,7 @@ export class Gateway {
 
 const plainBody = { type: 'application/octet-stream', wrap: (body: AsyncIterable<Buffer>) => body }
 
-/** A form around the source, with secrets as fields: a URL is no place for them. */
+/** Wraps the source in a form with the secrets as fields: a URL must not hold secrets. */
 function formWith(secrets: Map<string, string>): typeof plainBody {
   const boundary = randomUUID()
   const field = (name: string, more: string) =>
@@ -200,8 +215,10 @@ function problemOf(url: URL, status: number, answer: string): Problem {
   } catch {
     body = undefined
   }
+
   const known = ProblemBody.safeParse(body)
   if (known.success) return Problem.from(known.data)
+
   return new Problem(
     'not-ready',
     `${url.origin} answered ${status} like no gateway does: ${answer.slice(0, 200)}`,

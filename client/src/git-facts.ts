@@ -6,7 +6,10 @@ type Facts = Pick<DeploymentOptions, 'commit' | 'branch' | 'message' | 'author' 
 const run = promisify(execFile)
 const gitMs = 5000
 
-/** CI systems by the variable that betrays them, and the variables that hold commit, branch, message and author. */
+/**
+ * CI systems: the variable that identifies each, and its variables for commit, branch, message and
+ * author.
+ */
 const systems: Record<
   string,
   { commit: string; branch: string[]; message?: string; author?: string }
@@ -33,20 +36,25 @@ const systems: Record<
   JENKINS_URL: { commit: 'GIT_COMMIT', branch: ['CHANGE_BRANCH', 'GIT_BRANCH'] },
 }
 
-/** Where a source comes from, as the CI system says it, else as git says it. Never fails: these are only labels. */
+/**
+ * The origin of a source, from the CI system or else from git. Never fails: these are only labels.
+ */
 export async function gitFacts(folder: string, env: NodeJS.ProcessEnv): Promise<Partial<Facts>> {
   const system = Object.entries(systems).find(([sign]) => env[sign])?.[1]
   const ci = (names: string[]) => names.map((name) => env[name]).find(Boolean)
+
   const git = async (...args: string[]) => {
     const done = run('git', ['-C', folder, ...args], { timeout: gitMs }).catch(() => ({
       stdout: '',
     }))
     return (await done).stdout.trim()
   }
+
   const [head, branch] = await Promise.all([
     git('log', '-1', '--format=%H%x00%s%x00%an <%ae>'),
     git('symbolic-ref', '--short', '-q', 'HEAD'),
   ])
+
   const [commit, message, author] = head.split('\0')
   const facts: Record<keyof Facts, string | undefined> = {
     commit: ci([system?.commit ?? '']) ?? commit,

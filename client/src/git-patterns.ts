@@ -1,11 +1,12 @@
 import { Problem } from '#api/problem.ts'
 
-/** How often one pattern may say `**` before its end. */
+/** How many `**` one pattern may have before its end. */
 const maxAnyFolders = 3
 
 /**
- * Throws `ignore-limit` for a pattern of git's that may take for ever. The library matches by regular expressions: within
- * a name they never go back, but they try all ways to share out the folders of a path among `**`.
+ * Throws `ignore-limit` for a git pattern that could take extremely long. The library uses regular
+ * expressions. They do not backtrack within a name, but try all ways to distribute a path's folders
+ * among the `**`.
  */
 export function checkGitPatterns(file: string, text: string): void {
   for (const [index, line] of text.split('\n').entries()) {

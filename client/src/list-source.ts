@@ -12,17 +12,18 @@ export type Entry =
   | { type: 'folder'; path: string }
   | { type: 'link'; path: string; target: string }
 
-/** Levels of a path: the gateway takes no more. The work of a pattern of git's grows with them. */
+/** Most levels of a path that the gateway takes. The cost of a git pattern grows with them. */
 const maxLevels = 64
-/** Never sent, wherever they are. */
+/** Never sent, at any level. */
 const never = new Set(['.git', '.hg', '.svn', '.DS_Store', 'node_modules', '__pycache__', '.venv'])
 
 type Rules = { root: string; test: (path: string) => { ignored: boolean; unignored: boolean } }
 
 /**
- * What of a folder is its source, sorted: what git would track (.gitignore at every level, also above the folder and
- * without a repository; .git/info/exclude), less what .dockerignore excludes. Folders without files are left out, as git
- * does it. `named` are files that an option names: .dockerignore does not count for them.
+ * Lists the source in a folder, sorted: what git would track (.gitignore at every level, also above
+ * the folder, and inside it even without a repository; .git/info/exclude), except what
+ * .dockerignore excludes. Folders without files are left out, as in git. `named` are files that an
+ * option names: .dockerignore does not apply to them.
  */
 export async function listSource(folder: string, named: (string | null)[]): Promise<Entry[]> {
   const docker = await dockerRules(folder, named)
@@ -38,6 +39,7 @@ export async function listSource(folder: string, named: (string | null)[]): Prom
     const inDocker = new Map<string, DockerFolder>()
     const rules = [...(await gitRules(here)), ...outer]
     const names = await readdir(here, { withFileTypes: true })
+
     const wanted = names.filter((found) => {
       const inside = join(path, found.name)
       if (never.has(found.name) || isIgnored(join(folder, inside), found.isDirectory(), rules))
@@ -47,10 +49,13 @@ export async function listSource(folder: string, named: (string | null)[]): Prom
       if (wantedFolder) inDocker.set(inside, wantedFolder)
       return wantedFolder !== null
     })
+
     if (wanted.length > 0) checkDepth(path)
+
     const found = await Promise.all(
       wanted.map((name) => readEntry(folder, join(path, name.name), name)),
     )
+
     let any = false
     for (const entry of sortByName(found.filter((entry) => entry !== null))) {
       const at = entries.push(entry) - 1
@@ -58,6 +63,7 @@ export async function listSource(folder: string, named: (string | null)[]): Prom
         any = true
       else entries.splice(at)
     }
+
     return any
   }
   await walk('', above, docker.root)
@@ -70,7 +76,7 @@ function checkDepth(folder: string): void {
   throw new Problem('archive-path-too-long', detail, { facts: { limit: maxLevels } })
 }
 
-/** Null for what is neither file nor link: sockets, pipes, devices. */
+/** Null for sockets, pipes and devices. */
 async function readEntry(folder: string, path: string, name: Dirent): Promise<Entry | null> {
   const file = join(folder, path)
   if (name.isDirectory()) return { type: 'folder', path }
@@ -81,11 +87,11 @@ async function readEntry(folder: string, path: string, name: Dirent): Promise<En
     : null
 }
 
-/** All entries are of one folder, so their paths sort as their names do: by their bytes. */
+/** All entries are in one folder, so sorting by path equals sorting by name: by bytes. */
 const sortByName = (entries: Entry[]) =>
   entries.toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
 
-/** The rules nearest to a path speak first; those that say nothing leave it to the next. */
+/** The nearest rules decide. If they have no match, the next ones do. */
 function isIgnored(file: string, isFolder: boolean, rules: Rules[]): boolean {
   for (const { root, test } of rules) {
     const { ignored, unignored } = test(relative(root, file) + (isFolder ? '/' : ''))
@@ -102,7 +108,10 @@ async function gitRules(root: string, file = '.gitignore'): Promise<Rules[]> {
   return [{ root, test: (path) => matcher.test(path) }]
 }
 
-/** Rules of the repository around a folder, nearest first; none when they exclude the folder itself: it was asked for. */
+/**
+ * Rules of the repository around a folder, nearest first. Empty when they exclude the folder
+ * itself: the user asked for it.
+ */
 async function rulesAbove(folder: string): Promise<Rules[]> {
   const rules: Rules[] = []
   for (let root = folder; ; root = dirname(root)) {

@@ -8,21 +8,24 @@ import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
-/** `tarmac`, from its arguments to its exit code. */
+/** Runs `tarmac` with these arguments. Returns the exit code. */
 async function main(argv: string[]): Promise<number> {
   const interrupt = new AbortController()
   const printer: Printer = argv.includes('--json')
     ? jsonPrinter()
     : peoplePrinter(process.stderr.isTTY)
+
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.on(name, () => {
       if (interrupt.signal.aborted) process.exit(printer.interrupted('Left at once.'))
       interrupt.abort(name)
     })
+
   try {
     const command = readCommandLine(argv, process.env)
     if (command.name === 'help') return show(help)
     if (command.name === 'version') return show(manifest.version)
+
     const gateway = new Gateway(command.gateway, command.token)
     if (command.name === 'cancel') {
       const wish = { by: userInfo().username, why: command.why, abort: command.abort }
@@ -33,6 +36,7 @@ async function main(argv: string[]): Promise<number> {
         interrupt.signal,
       )
     }
+
     if (command.name === 'retry')
       return await followToEnd(
         await gateway.retry(command.id, command.again),
@@ -40,6 +44,7 @@ async function main(argv: string[]): Promise<number> {
         printer,
         interrupt.signal,
       )
+
     if (command.name === 'rollback')
       return await followToEnd(
         await gateway.rollBack(command.app, command.query),
@@ -47,6 +52,7 @@ async function main(argv: string[]): Promise<number> {
         printer,
         interrupt.signal,
       )
+
     if (command.name === 'deploy') return await deploy(command, gateway, printer, interrupt.signal)
     const found = await gateway.find(command.id, interrupt.signal)
     return await followToEnd(found, gateway, printer, interrupt.signal, { show: command.show })
@@ -68,5 +74,5 @@ function show(text: string): number {
 const messageOf = (error: unknown) =>
   error instanceof Error ? error.message : asProblem(error).message
 
-process.stdout.on('error', () => process.exit(1)) // whoever read the output has gone
+process.stdout.on('error', () => process.exit(1)) // the reader of the output is gone
 process.exitCode = await main(process.argv.slice(2))

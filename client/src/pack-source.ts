@@ -11,8 +11,9 @@ const smallBytes = 256 * 1024
 const readsAhead = 32
 
 /**
- * Entries as a compressed tar: zstd, or gzip where this Node has no zstd. No times, no owners, modes 0755 and 0644: the
- * same files give the same bytes. `packed` hears how many bytes of the files have gone in.
+ * Packs entries as a compressed tar: zstd, or gzip if this Node has no zstd. No times, no owners,
+ * modes 0755 and 0644: the same files give the same bytes. `packed` is called with the bytes of
+ * file content added.
  */
 export function packSource(
   folder: string,
@@ -24,7 +25,7 @@ export function packSource(
   return pipeline(Readable.from(gathered(tar(folder, entries, packed))), compress, () => {})
 }
 
-/** Many small pieces as few large ones: each costs the compressor a turn. */
+/** Joins small pieces to large ones: each piece costs the compressor a turn. */
 async function* gathered(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let waiting: Buffer[] = []
   let waitingBytes = 0
@@ -36,6 +37,7 @@ async function* gathered(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
     waiting = []
     waitingBytes = 0
   }
+
   yield Buffer.concat(waiting)
 }
 
@@ -44,7 +46,7 @@ async function* tar(
   entries: Entry[],
   packed: (bytes: number) => void,
 ): AsyncGenerator<Buffer> {
-  // Small files are read a few ahead: one after the other, opening them would take longer than sending them.
+  // Reads a few small files ahead: opening them one by one would take longer than sending them.
   const ahead: (Promise<Buffer> | null)[] = []
   let next = 0
   for (const entry of entries) {
@@ -69,22 +71,25 @@ async function* tar(
       )
     yield padding(entry.sizeBytes)
   }
+
   yield Buffer.alloc(2 * blockBytes)
 }
 
 function readSmall(folder: string, entry: Entry): Promise<Buffer> | null {
   if (entry.type !== 'file' || entry.sizeBytes > smallBytes) return null
   const content = readFile(join(folder, entry.path))
-  content.catch(() => {}) // heard when its turn comes
+  // The error is thrown when its turn comes.
+  content.catch(() => {})
   return content
 }
 
-/** What ustar has no room for goes into a pax header before it. */
+/** Values too large for ustar go into a pax header before it. */
 function header(entry: Entry): Buffer {
   const path = entry.type === 'folder' ? `${entry.path}/` : entry.path
   const target = entry.type === 'link' ? entry.target : ''
   const sizeBytes = entry.type === 'file' ? entry.sizeBytes : 0
   const mode = entry.type === 'file' ? entry.mode : entry.type === 'folder' ? 0o755 : 0o777
+
   const records = [
     Buffer.byteLength(path) > 100 ? record('path', path) : '',
     Buffer.byteLength(target) > 100 ? record('linkpath', target) : '',
@@ -93,6 +98,7 @@ function header(entry: Entry): Buffer {
   const type = { file: '0', link: '2', folder: '5' }[entry.type]
   const own = block(path, type, mode, sizeBytes >= 8 ** 11 ? 0 : sizeBytes, target)
   if (!records) return own
+
   const body = Buffer.from(records)
   return Buffer.concat([
     block('PaxHeader', 'x', 0o644, body.length, ''),
@@ -113,20 +119,23 @@ function block(
   const octal = (value: number, at: number, length: number) =>
     bytes.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1')
   Buffer.from(path).copy(bytes, 0, 0, 100)
+
   octal(mode, 100, 8)
   octal(0, 108, 8) // owner
   octal(0, 116, 8) // group
   octal(sizeBytes, 124, 12)
   octal(0, 136, 12) // time
-  bytes.write(`        ${type}`, 148, 'latin1') // the sum counts its own field as spaces
+  // The checksum counts its own field as spaces.
+  bytes.write(`        ${type}`, 148, 'latin1')
   Buffer.from(target).copy(bytes, 157, 0, 100)
   bytes.write('ustar\x0000', 257, 'latin1')
+
   const sum = bytes.reduce((total, byte) => total + byte, 0)
   bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return bytes
 }
 
-/** `17 path=…\n`, where the number counts itself. */
+/** `17 path=…\n`: the number includes itself. */
 function record(key: string, value: string): string {
   const bare = Buffer.byteLength(` ${key}=${value}\n`)
   let length = bare

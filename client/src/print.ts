@@ -6,7 +6,7 @@ import { renderEvent, renderVerdict } from '#api/render-event.ts'
 import { visible, visibleJson, visibleLines } from '#api/visible-text.ts'
 import type { Entry } from './list-source.ts'
 
-/** Tells the course of a command. What ends the command gives its exit code. */
+/** Prints the progress of a command. Methods that end the command return its exit code. */
 export type Printer = {
   note: (text: string) => void
   upload: (files: number, entries: Entry[]) => UploadProgress
@@ -29,7 +29,7 @@ const lineMs = 5000
 const say = (text: string) => void process.stderr.write(text)
 const note = (text: string) => say(`tarmac: ${visibleLines(text)}\n`)
 
-/** People read stderr; stdout gets the address alone. */
+/** For people: progress on stderr, and only the URL on stdout. */
 export function peoplePrinter(isTerminal: boolean): Printer {
   return {
     note,
@@ -42,10 +42,12 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       let packedBytes = 0
       let sentBytes = 0
       let paintedAt = begunAt
+
       const words = (what: string) => {
         const seconds = (performance.now() - begunAt) / 1000
         return `${what}, ${size(sentBytes)} in ${seconds.toFixed(1)} s (${size(sentBytes / Math.max(seconds, 0.001))}/s)`
       }
+
       return {
         packed: (bytes) => void (packedBytes += bytes),
         sent(bytes) {
@@ -104,7 +106,10 @@ const facts = ({ state, id, app, url, image }: Deployment): Result => ({
   image: image?.reference ?? null,
 })
 
-/** Programs read stdout: one JSON object a line, events as they are in the log; the last has `type: "result"`. */
+/**
+ * For programs: one JSON object per line on stdout. Events as in the log; the last line has `type:
+ * "result"`.
+ */
 export function jsonPrinter(): Printer {
   let last: Result = {}
   const result = (

@@ -4,8 +4,8 @@ import { Problem } from '#api/problem.ts'
 import { maxSecretBytes, SecretName } from '#api/secret.ts'
 
 /**
- * `NAME` takes its value from the environment, `NAME=@FILE` from a file: never from the command line, which every process
- * list shows.
+ * Reads secrets: `NAME` from the environment, `NAME=@FILE` from a file. Never from the command
+ * line: process lists show it.
  */
 export function readSecrets(given: string[], env: NodeJS.ProcessEnv): Map<string, string> {
   const secrets = new Map<string, string>()

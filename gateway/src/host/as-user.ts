@@ -2,7 +2,10 @@ import { existsSync } from 'node:fs'
 
 const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path))
 
-/** The words in front of a command that keep it from gaining rights, and make it another user's where one is given. */
+/**
+ * The command prefix that stops a program from gaining rights. With `uid`, the program also runs as
+ * that user.
+ */
 export function asUser(uid?: number): string[] {
   if (!setpriv) {
     if (uid === undefined) return []

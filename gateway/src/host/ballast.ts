@@ -4,42 +4,45 @@ import { dirname, join } from 'node:path'
 
 const ballastBytes = 64 * 2 ** 20
 const piece = Buffer.alloc(2 ** 20)
-/** It takes no room that is short. */
+/** The ballast is allocated only when this many times its size is free. */
 const wantedTimes = 10
-/** What a start writes before old caches can be removed. */
+/** What a start writes before the gateway can remove old caches. */
 const startBytes = 16 * 2 ** 20
 const startFiles = 64
-/** What a start needs at the least, in files: a disk may be out of those too. */
+/** The start reserve, in files: a disk can run out of files (inodes) too. */
 const small = { files: 64, piece: Buffer.alloc(2 ** 16) }
-/** What the small reserve leaves to others on a disk that is nearly full. */
+/** What the start reserve leaves to others on a disk that is nearly full. */
 const leftBytes = 2 ** 20
 
-/** Room that is set aside on the volume, so that the record can still be written when the disk is full. */
+/**
+ * Space reserved on the volume, so that the gateway can still write its records when the disk is
+ * full.
+ */
 export class Ballast {
   readonly #path: string
-  /** Of files that a start alone may take back, so that it works when the room for the record is spent. */
+  /** Reserve in many files. Only a start deletes it, when the ballast is already used up. */
   readonly #forStart: string
   readonly #expendable: readonly string[]
 
-  /** `expendable`: folders whose content a start can do without. */
+  /** `expendable`: folders whose content the gateway can delete at a start. */
   constructor(path: string, expendable: readonly string[] = []) {
     this.#path = path
     this.#forStart = `${path}-start`
     this.#expendable = expendable
   }
 
-  /** Sets the room aside, where there is plenty of it; a little for the next start wherever there is any. */
+  /** Allocates the ballast if there is plenty of space, and the start reserve if there is any. */
   async fill(): Promise<void> {
     await this.fillForStart()
     if (existsSync(this.#path) || (await this.#free()).bytes < ballastBytes * wantedTimes) return
-    // In pieces: held whole it would weigh on the gateway's memory long after.
+    // Written in pieces: one buffer of this size would stay in the gateway's memory for long.
     await writeFile(`${this.#path}.new`, Array<Buffer>(ballastBytes / piece.length).fill(piece), {
       flush: true,
     })
     await rename(`${this.#path}.new`, this.#path)
   }
 
-  /** As much of it as the disk has: the next start may need what this one took. */
+  /** Refills the start reserve, as far as the disk allows: the last start may have used it. */
   async fillForStart(): Promise<void> {
     try {
       await mkdir(this.#forStart, { recursive: true })
@@ -55,7 +58,10 @@ export class Ballast {
     }
   }
 
-  /** Before anything else is written at a start, which must come to where room is made. */
+  /**
+   * Call this before a start writes anything else. A start must get as far as the removal of old
+   * caches.
+   */
   async releaseIfFull(): Promise<void> {
     const isFull = async () => {
       const { bytes, files } = await this.#free()
@@ -69,7 +75,7 @@ export class Ballast {
     if (await isFull()) await rm(this.#forStart, { recursive: true, force: true })
   }
 
-  /** Gives the room up; false when there was none left to give. */
+  /** Deletes the ballast. False when there was none left. */
   release(): boolean {
     if (!existsSync(this.#path)) return false
     rmSync(this.#path)
@@ -78,6 +84,7 @@ export class Ballast {
 
   async #free(): Promise<{ bytes: number; files: number }> {
     const { bavail, bsize, files, ffree } = await statfs(dirname(this.#path))
-    return { bytes: bavail * bsize, files: files === 0 ? Infinity : ffree } // some file systems do not count files
+    // Some file systems do not count files.
+    return { bytes: bavail * bsize, files: files === 0 ? Infinity : ffree }
   }
 }

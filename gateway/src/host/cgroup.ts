@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { endProcess, startTimeOf } from './process.ts'
 
-/** Where the kernel keeps control groups, and which files set and tell what: all in one tree (v2), or a tree for each (v1). */
+/**
+ * Where the kernel keeps control groups, and the files for limits and counters. v2 has one tree, v1
+ * one tree per resource.
+ */
 const root = '/sys/fs/cgroup'
 const v2 = {
   kind: 'cgroup v2',
@@ -32,13 +35,16 @@ let count = 0
 
 export type Cgroup = AsyncDisposable & {
   kind: string
-  /** A process joins by writing its number into each of these. */
+  /** A process joins the group when it writes its pid into each of these files. */
   procsFiles: string[]
-  /** Whether the kernel ended a process of the group for want of memory. */
+  /** Whether the kernel killed a process of the group because memory ran out. */
   ranOutOfMemory(): Promise<boolean>
 }
 
-/** A control group of its own for one sandbox; null where we may not make one (no root, no such file system). */
+/**
+ * Creates a control group for one sandbox. Null when the gateway cannot (not root, or no such file
+ * system).
+ */
 export async function openCgroup(limits: {
   memoryBytes: number
   processes: number
@@ -48,13 +54,15 @@ export async function openCgroup(limits: {
   const folders = trees.map((tree) => join(tree, name))
   const memory = folders[0]!
   const processes = folders.at(-1)!
+
   try {
     if (count === 1) await sweep(trees)
     if (version === v2) await writeFile(join(root, 'cgroup.subtree_control'), '+memory +pids')
     for (const folder of folders) await mkdir(folder)
     await writeFile(join(memory, files.memory), `${limits.memoryBytes}`)
     await writeFile(join(processes, files.processes), `${limits.processes}`)
-    // Absent where the kernel has no swap; v1 counts it on top of the memory, v2 apart from it.
+    // The file is absent when the kernel has no swap. v1 counts memory and swap together, v2 swap
+    // alone.
     await writeFile(join(memory, files.swap), version === v2 ? '0' : `${limits.memoryBytes}`).catch(
       () => {},
     )
@@ -62,6 +70,7 @@ export async function openCgroup(limits: {
     for (const folder of folders) await rmdir(folder).catch(() => {})
     return null
   }
+
   return {
     kind,
     procsFiles: folders.map((folder) => join(folder, 'cgroup.procs')),
@@ -73,7 +82,10 @@ export async function openCgroup(limits: {
   }
 }
 
-/** A group can go when its last process has gone, which takes the kernel a moment; after a second the next sweep has it. */
+/**
+ * A group can be removed a moment after its last process ended. Gives up after a second: the next
+ * sweep removes it.
+ */
 async function remove(folder: string): Promise<void> {
   for (let waitMs = 2; waitMs < 1_000; waitMs *= 2) {
     try {
@@ -84,21 +96,24 @@ async function remove(folder: string): Promise<void> {
   }
 }
 
-/** Ends and takes away what a gateway that was killed left behind. */
+/** Removes the groups of gateways that were killed, and kills their processes. */
 async function sweep(trees: string[]): Promise<void> {
   for (const tree of trees)
     for (const name of await readdir(tree)) {
       const [, pid, startTime] = /^tarmac-sandbox-(\d+)(?:\.(\d+))?-/.exec(name) ?? []
       if (pid === undefined) continue
       const alive = startTimeOf(Number(pid))
-      // Gateways before this one wrote no start time.
+      // Older gateways wrote no start time.
       if (alive !== undefined && (startTime === undefined || alive === startTime)) continue
       await killAll(join(tree, name))
       await remove(join(tree, name))
     }
 }
 
-/** Every process of a group. v2 does it by itself; on v1 one that forks meanwhile is found at the next look. */
+/**
+ * Kills every process of a group. v2 does so in one call. On v1, the next round finds processes
+ * that were forked meanwhile.
+ */
 async function killAll(folder: string): Promise<void> {
   if (version === v2) return writeFile(join(folder, 'cgroup.kill'), '1').catch(() => {})
   for (let looks = 0; looks < 100; looks++) {

@@ -5,55 +5,56 @@ import type { Logger } from '../log.ts'
 /** An amount of a file system: bytes, or a share of its size from 0 to 1. */
 export type Watermark = { bytes: number } | { share: number }
 export type DiskWatchOptions = {
-  /** A folder on the file system that is watched. */
+  /** A folder on the file system to watch. */
   folder: string
   /**
-   * Below it, nothing new is taken and room is made; below a quarter of it, what fills the disk is stopped. It counts for
-   * files as for bytes: a disk that has no file left to give is full as well.
+   * Below this mark, the gateway accepts nothing new and frees space. Below a quarter of it, the
+   * gateway stops the work that fills the disk. The mark counts for files (inodes) as for bytes: a
+   * disk without a free inode is full as well.
    */
   low: Watermark
-  /** Above it, all is well again. */
+  /** Above this mark, the disk counts as fine again. */
   high: Watermark
-  /** Makes room until this much is free; never broken off. */
+  /** Frees space until this much is free. It is never interrupted. */
   makeRoom: (freeBytes: number) => Promise<void>
   /**
-   * Goes further, when that was not enough; only while no work is inside. True: it did something that is not to be done
-   * again soon, and growing pauses follow.
+   * Frees more when `makeRoom` was not enough. It runs only while no work is inside. True: it did
+   * something disruptive, so the next call waits for a pause that grows.
    */
   makeMoreRoom: (freeBytes: number) => Promise<boolean | void>
-  /** Ends whatever single thing fills the disk most, and says what it was; null when it finds none. */
+  /** Stops the step that fills the disk most, and returns what it was. Null when it finds none. */
   stopLargest?: (by: 'bytes' | 'files') => Promise<Stopped | null>
   log: Logger
 }
-/** What was ended because it filled the disk. */
+/** A build step that was stopped because it filled the disk. */
 export type Stopped = { command: string; bytes: number; files: number }
 
 const lookEveryMs = 500
-/** Of the low mark: what is at work is stopped while the gateway’s own records can still be written. */
+/** Share of the low mark. Work is stopped while the gateway can still write its own records. */
 const fullShare = 0.25
-/** Between two tries to make room. */
+/** Pause between two attempts to free space. */
 const restMs = 10_000
 const retryAfterSeconds = 30
 const recentMs = 10_000
-/** Between two works that are stopped: the first may have been the one. */
+/** Pause between two stops: the first one may have been enough. */
 const reliefMs = 2000
-/** Between two times of going further. */
+/** Pause between two calls of `makeMoreRoom`. */
 const furtherMs = { first: 30_000, longest: 15 * 60_000 }
 
 type Room = { freeBytes: number; sizeBytes: number; freeFiles: number; sizeFiles: number }
 
-/** Watches how much room a file system has. Whoever needs some asks here first. */
+/** Watches how much space a file system has. Work that needs space asks here first. */
 export class DiskWatch {
   readonly #options: DiskWatchOptions
   readonly #timer: NodeJS.Timeout
   #room: Room = { freeBytes: 0, sizeBytes: 0, freeFiles: 0, sizeFiles: 0 }
   #tight = false
-  /** What is at work and needs room, oldest first. */
+  /** Work that runs and needs space, oldest first. */
   readonly #inside = new Set<AbortController>()
   #stopping = false
   #lastStop = Number.NEGATIVE_INFINITY
   #lastStopped: Stopped | null = null
-  /** What each upload under way has announced and not sent yet. */
+  /** For each upload that runs: the bytes that it announced and has not sent yet. */
   readonly #announced = new Set<() => number>()
   #lastLow = Number.NEGATIVE_INFINITY
   #lastTry = Number.NEGATIVE_INFINITY
@@ -72,11 +73,12 @@ export class DiskWatch {
     this.#timer = setInterval(() => void this.#look(), lookEveryMs)
   }
 
-  /** From the moment it was below the low mark until it is above the high one. */
+  /** Not ok from the moment free space is below the low mark until it is above the high mark. */
   state(): { ok: boolean; detail: string } {
     const { freeBytes, sizeBytes, freeFiles, sizeFiles } = this.#room
     const free = `${inMb(freeBytes)} of ${inMb(sizeBytes)} free`
     if (!this.#tight) return { ok: true, detail: free }
+
     const { high } = this.#options
     const files = isBelow(high, freeFiles, sizeFiles, sizeBytes)
       ? ` and ${freeFiles} of ${sizeFiles} files`
@@ -87,19 +89,22 @@ export class DiskWatch {
     }
   }
 
-  /** For work that fills the disk: fires with `no-space` when hardly anything is left, for the youngest work first. */
+  /**
+   * For work that fills the disk. The signal aborts with `no-space` when the disk is almost full,
+   * youngest work first.
+   */
   enter(): { signal: AbortSignal } & Disposable {
     const stop = new AbortController()
     this.#inside.add(stop)
     return { signal: stop.signal, [Symbol.dispose]: () => void this.#inside.delete(stop) }
   }
 
-  /** What was ended for filling the disk in the last seconds. */
+  /** The build step that was stopped in the last seconds because it filled the disk. */
   stoppedLately(): Stopped | null {
     return performance.now() - this.#lastStop < recentMs ? this.#lastStopped : null
   }
 
-  /** Throws `no-space` while nothing new is taken. */
+  /** Throws `no-space` while the gateway accepts nothing new. */
   assertRoom(): void {
     if (!this.#tight) return
     const detail = `The builder’s disk has ${this.state().detail}. Old build caches are being removed: send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
@@ -107,8 +112,8 @@ export class DiskWatch {
   }
 
   /**
-   * Keeps room for an upload until the result is disposed: what it announced, less what has arrived and is on the disk.
-   * Throws `no-space` when the disk cannot hold it beside the other uploads under way.
+   * Reserves space for an upload until the result is disposed: the announced bytes less the bytes
+   * that have arrived. Throws `no-space` when the disk cannot hold it beside the other uploads.
    */
   reserve({
     announcedBytes,
@@ -118,6 +123,7 @@ export class DiskWatch {
     arrivedBytes: () => number
   }): Disposable {
     this.assertRoom()
+
     const missing = () => Math.max(0, announcedBytes - arrivedBytes())
     const { freeBytes, sizeBytes } = this.#room
     const low = bytesOf(this.#options.low, sizeBytes)
@@ -125,44 +131,55 @@ export class DiskWatch {
       (left, other) => left - other(),
       freeBytes - announcedBytes,
     )
-    // Not for what the disk could never hold: all caches would go for it.
+
+    // Frees no space for an upload that the disk could never hold: that would remove all caches.
     const wantedBytes = freeBytes - leftBytes + bytesOf(this.#options.high, sizeBytes)
     const mayMake =
       !this.#making && performance.now() - this.#lastTry > restMs && wantedBytes < sizeBytes
     if (leftBytes < low && mayMake) void this.makeRoom(wantedBytes / sizeBytes)
+
     if (sizeBytes > 0 && leftBytes < low * fullShare) {
       const detail = `The builder’s disk has ${inMb(freeBytes)} free, which is not enough for ${inMb(announcedBytes)} more beside the other uploads under way. Send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
       throw new Problem('no-space', detail, {
         facts: { retryAfterSeconds, freeBytes, announcedBytes },
       })
     }
+
     this.#announced.add(missing)
     return { [Symbol.dispose]: () => this.#announced.delete(missing) }
   }
 
-  /** Waits for room that is being made; throws `no-space` when there is none all the same. */
+  /** Waits while space is being freed. Throws `no-space` when that was not enough. */
   async settled(signal: AbortSignal): Promise<void> {
     if (this.#making) await Promise.race([this.#making, rejectionOf(signal)])
     this.assertRoom()
   }
 
-  /** Whether the disk is short of room now, or was in the last seconds: a step that failed may have given it back. */
+  /**
+   * Whether the disk is short of space now, or was in the last seconds. A failed step may have
+   * freed its space already.
+   */
   async wasShort(): Promise<boolean> {
     await this.#look()
     return this.#tight || performance.now() - this.#lastLow < recentMs
   }
 
-  /** Makes room, one at a time: a little more than the high mark, so that the next build has some, or this share. */
+  /**
+   * Frees space, one run at a time. The goal is `share` of the disk, or a little more than the high
+   * mark, so that the next build has some.
+   */
   makeRoom(share?: number): Promise<void> {
     const { high } = this.#options
     const { sizeBytes, freeBytes, freeFiles, sizeFiles } = this.#room
     const wanted = share === undefined ? bytesOf(high, sizeBytes) * 1.1 : share * sizeBytes
-    // Caches are removed by their bytes: where files are short, half of what is there goes, whatever it weighs.
+
+    // Caches are removed by bytes. When files are short, half of the bytes in use are removed.
     const wantedForFiles = isBelow(high, freeFiles, sizeFiles, sizeBytes)
       ? (freeBytes + sizeBytes) / 2
       : 0
     const wantedBytes = Math.max(wanted, wantedForFiles)
     this.#lastTry = performance.now()
+
     return (this.#making ??= this.#makeRoom(Math.ceil(wantedBytes)).finally(
       () => (this.#making = undefined),
     ))
@@ -177,41 +194,53 @@ export class DiskWatch {
     const { folder, log } = this.#options
     const found = await statfs(folder).catch(() => null)
     if (!found) return
+
     const { low, high } = this.#options
     const sizeBytes = found.blocks * found.bsize
-    const freeBytes = found.bavail * found.bsize // of what is free, some may be kept from us
+    // Part of the free space may be reserved for root.
+    const freeBytes = found.bavail * found.bsize
     const [freeFiles, sizeFiles] = [found.ffree, found.files]
     this.#room = { freeBytes, sizeBytes, freeFiles, sizeFiles }
+
     const isShort = (mark: Watermark, share = 1) =>
       freeBytes < bytesOf(mark, sizeBytes) * share ||
       isBelow(mark, freeFiles, sizeFiles * share, sizeBytes)
     const isLow = isShort(low)
     if (isLow) this.#lastLow = performance.now()
     if (isShort(low, fullShare) && !this.#stopping) void this.#stop()
+
     const tight = isLow || (this.#tight && isShort(high))
     if (tight !== this.#tight)
       log[tight ? 'error' : 'info'](
         this.#room,
         tight ? 'disk is short of room' : 'disk has room again',
       )
+
     this.#tight = tight
     if (tight && !this.#making && performance.now() - this.#lastTry > restMs) void this.makeRoom()
   }
 
-  /** One thing at a time, so that no more is stopped than must be: the step that wrote most, else the youngest work. */
+  /**
+   * Stops one thing at a time, to stop no more than needed: the step that wrote most, or else the
+   * youngest work.
+   */
   async #stop(): Promise<void> {
     if (performance.now() - this.#lastStop < reliefMs) return
+
     this.#stopping = true
     const { stopLargest, low, log } = this.#options
     const { freeFiles, sizeFiles, sizeBytes } = this.#room
     const by = isBelow(low, freeFiles, sizeFiles * fullShare, sizeBytes) ? 'files' : 'bytes'
+
     const stopped = await stopLargest?.(by).catch((err: unknown) => {
       log.error({ err }, 'what fills the disk could not be found')
       return null
     })
+
     this.#stopping = false
     const youngest = [...this.#inside].at(-1)
     if (!stopped && !youngest) return
+
     this.#lastStop = performance.now()
     this.#lastStopped = stopped ?? null
     if (stopped)
@@ -234,11 +263,15 @@ export class DiskWatch {
     } catch (err) {
       log.error({ err }, 'no room could be made on the disk')
     }
+
     await this.#look()
     log.info({ freedBytes: this.#room.freeBytes - before }, 'build caches removed')
   }
 
-  /** What fills the disk again and again must not have the daemon started again and again: others build with it. */
+  /**
+   * A build that fills the disk again and again must not restart the daemon each time: others build
+   * with it.
+   */
   #pauseFurther(): void {
     const now = performance.now()
     const isQuiet = now - this.#furtherAfter > furtherMs.longest
@@ -249,14 +282,14 @@ export class DiskWatch {
   }
 }
 
-/** Marks are for bytes; of the files they mean the same share. */
+/** Watermarks are for bytes. For files, the same share counts. */
 function isBelow(
   mark: Watermark,
   freeFiles: number,
   sizeFiles: number,
   sizeBytes: number,
 ): boolean {
-  if (sizeFiles === 0) return false // this file system does not count them
+  if (sizeFiles === 0) return false // the file system does not count files
   return freeFiles < ('bytes' in mark ? mark.bytes / sizeBytes : mark.share) * sizeFiles
 }
 

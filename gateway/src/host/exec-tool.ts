@@ -1,19 +1,22 @@
 import { runChild } from './run-child.ts'
 
-/** Where the machine's own tools are; the whole PATH of what we start. */
+/**
+ * The folders of the machine's own tools. It is the whole PATH of the programs that the gateway
+ * starts.
+ */
 export const toolPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const timeoutMs = 10_000
 const maxOutputBytes = 8 << 20
 
 type More = { input?: string; timeoutMs?: number }
 
-/** What a tool of the machine prints; null when it fails or is not there. */
+/** Returns what a tool of the machine prints. Null when the tool fails or is missing. */
 export async function tool(name: string, ...args: string[]): Promise<string | null> {
   const { exitCode, stdout } = await run(name, args)
   return exitCode === 0 ? stdout : null
 }
 
-/** Runs a tool that must succeed. Throws with the tool's own words when it fails or is not there. */
+/** Runs a tool that must succeed. Throws with the tool's own output when it fails or is missing. */
 export async function execTool(name: string, args: string[], more: More = {}): Promise<void> {
   const { exitCode, killedBy, stdout, stderr } = await run(name, args, more)
   if (exitCode === 0) return

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** How many files, connections among them, this process may have open; 1024 where the kernel does not say. */
+/** How many files and connections this process may have open. 1024 when the kernel does not say. */
 export function maxOpenFiles(): number {
   try {
     return Number(

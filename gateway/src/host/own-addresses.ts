@@ -5,8 +5,9 @@ import { networkInterfaces } from 'node:os'
 const connectMs = 250
 
 /**
- * A listener on every address of this machine, until it is disposed of; it hangs up on everyone. `addresses` are those
- * at which this machine itself reached it: so whoever else does not was kept from it.
+ * Listens on every address of this machine until disposed, and closes each connection at once.
+ * `addresses` are those at which this machine reached the listener: a client that cannot reach one
+ * of them is blocked.
  */
 export async function listenEverywhere(): Promise<{
   port: number
@@ -17,10 +18,12 @@ export async function listenEverywhere(): Promise<{
   server.listen(0)
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
+
   const all = Object.values(networkInterfaces())
     .flatMap((each) => each ?? [])
     .map(({ address, scopeid }) => (scopeid ? `${address}%${scopeid}` : address))
   const reached = await Promise.all(all.map((address) => isReached(address, port)))
+
   return {
     port,
     addresses: all.filter((_, at) => reached[at]),

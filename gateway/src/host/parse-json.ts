@@ -1,10 +1,13 @@
-/** Of JSON that a stranger wrote. Real plans and machine configs have fewer than 20 levels and a few thousand parts. */
+/**
+ * Limits for JSON from outside. Real plans and machine configs have fewer than 20 levels and a few
+ * thousand values.
+ */
 export const jsonLimits = { depth: 100, parts: 50_000 }
 
 /**
- * Parses JSON that a stranger wrote. Deep nesting is refused before anything is parsed, because later readers call
- * themselves for each level and would run out of stack. So are too many values, because each takes time. Throws a
- * SyntaxError.
+ * Parses JSON from outside. It refuses deep nesting before it parses, because later readers recurse
+ * per level and would overflow the stack. It also refuses too many values, because each takes time.
+ * Throws a SyntaxError.
  */
 export function parseJson(
   text: string,
@@ -35,5 +38,6 @@ function flawOf(text: string): string | null {
       return `more than ${jsonLimits.depth} objects and lists are nested in each other`
     if (parts > jsonLimits.parts) return `it has more than ${jsonLimits.parts} values`
   }
+
   return null
 }

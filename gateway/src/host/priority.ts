@@ -4,9 +4,10 @@ import { getPriority, setPriority } from 'node:os'
 const first = -10
 
 /**
- * Puts this process before other programs of the machine: a build that uses all CPUs must not make callers wait. Only
- * root may; others stay where they are. On Linux the priority belongs to the thread (setpriority(2), "Bugs"): those that
- * collect garbage run by now, and the main thread waits for them. What a thread starts inherits its priority.
+ * Raises the priority of this process: a build that uses all CPUs must not make callers wait. Only
+ * root may do so; otherwise the priority stays as it is. On Linux each thread has its own priority
+ * (setpriority(2), "Bugs"). The threads of the garbage collector run already, and the main thread
+ * waits for them, so they get it too. Child threads and processes inherit it.
  */
 export function serveFirst(): void {
   try {
@@ -16,12 +17,12 @@ export function serveFirst(): void {
   }
 }
 
-/** Gives this thread a usual program's priority: its work is large, and callers must not wait for it. */
+/** Gives this thread the usual priority: its work is large, and callers must not wait for it. */
 export function workInBackground(): void {
   if (getPriority() < 0) setPriority(0)
 }
 
-/** The words in front of a command that give it a usual program's priority. */
+/** The command prefix that gives a program the usual priority. */
 export function usualPriority(): string[] {
   const own = getPriority()
   return own < 0 ? ['/usr/bin/nice', '-n', String(-own)] : []

@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs'
 
-/** When a process was started, in ticks since the boot: a pid alone may be another's by now, with this it cannot. */
+/**
+ * When a process started, in clock ticks since boot. The kernel reuses pids; the start time tells
+ * two processes apart.
+ */
 export function startTimeOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -10,7 +13,9 @@ export function startTimeOf(pid: number): string | undefined {
   }
 }
 
-/** Sends a signal to a process, or with a negative number to a group, that may have ended already. */
+/**
+ * Sends a signal to a process, or to a group if the number is negative. It may have ended already.
+ */
 export function endProcess(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
   try {
     process.kill(pid, signal)

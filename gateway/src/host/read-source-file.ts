@@ -2,17 +2,17 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { Problem } from '#api/problem.ts'
 import { findFile, type SourceTree } from '../deployments/source-tree.ts'
 
-/** Bytes of a file of a source that the gateway reads, unless the caller names another limit. */
+/** How many bytes of a source file the gateway reads, unless the caller sets another limit. */
 export const sourceFileBytes = 2 ** 20
 
-/** Reads a file of one source, by its path in the source. Null when the source holds no such file. */
+/** Reads one file of a source by its path in the source. Null when the source has no such file. */
 export type ReadSource = (path: string, limitBytes?: number) => Buffer | null
 
 /**
- * Reads files of a source that a stranger wrote. This is the only place that opens one to read it as a whole. It follows
- * no link in any part of the path, waits for no pipe, and reads at most one byte more than the limit. Problems:
- * `source-file-too-large`; `source-changed` when the disk has no such file although the tree lists it. Whether the file is
- * still the one that was sent is checked when the build gets it.
+ * Reads files of a source from outside. Only this function opens one to read it whole. It follows
+ * no link in any part of the path and does not block on a pipe. It reads at most one byte more than
+ * the limit. Problems: `source-file-too-large`; `source-changed` when the tree lists the file but
+ * the disk does not have it. The build checks later that the file is still the one that was sent.
  */
 export function openSource(tree: SourceTree): ReadSource {
   return (path, limitBytes = sourceFileBytes) => {
@@ -33,16 +33,17 @@ function tooLarge(path: string, sizeBytes: number, limitBytes: number): Problem 
   })
 }
 
-/** Never through a link, and never waiting: a pipe may be in the file's place. */
+/** Follows no link and does not block: the file may have been replaced by a pipe. */
 const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const folderFlags = flags | constants.O_DIRECTORY
 
-/** Opens one part of the path after the other, each below the folder that is open, as `openat` does. */
+/** Opens the parts of the path one by one, each relative to the open folder, as `openat` does. */
 function readWithin(root: string, path: string, limitBytes: number): Buffer {
   const parts = path.split('/')
   const name = parts.pop() ?? ''
   let folder = -1
   let file = -1
+
   try {
     folder = openSync(root, folderFlags)
     for (const part of parts) {

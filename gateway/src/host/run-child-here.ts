@@ -5,7 +5,7 @@ import { asUser } from './as-user.ts'
 import type { Child, ChildResult } from './run-child.ts'
 import { spawnChild } from './spawn-child.ts'
 
-/** What `runChild` does, on this thread. */
+/** Does the work of `runChild`, on this thread. */
 export async function runChildHere(child: Child, signal: AbortSignal): Promise<ChildResult> {
   signal.throwIfAborted()
   const [command = child.command, ...args] = [...asUser(), child.command, ...child.args]
@@ -23,7 +23,8 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
   } as const
   const { child: running, cutLifeline } = spawnChild(start)
   running.stdin?.on('error', () => {}).end(input) // it may end without reading
-  if (further.length > 0) crashPoint('planning') // nobody but the planner hands back files
+  if (further.length > 0) crashPoint('planning') // only the planner returns files
+
   const killGroup = () => {
     try {
       if (running.pid) process.kill(-running.pid, 'SIGKILL')
@@ -31,20 +32,23 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
       // the whole group has ended
     }
   }
+
   let timedOut = false
   const timer = setTimeout(() => {
     timedOut = true
     killGroup()
   }, child.timeoutMs)
+
   signal.addEventListener('abort', killGroup)
   const words = gather([running.stdout!, running.stderr!], child.maxOutputBytes, killGroup)
   const outputs = further.map((maxBytes, at) =>
     gather([running.stdio[at + 3] as Readable], maxBytes, killGroup),
   )
   const all = [words, ...outputs]
+
   try {
     const [exitCode, killedBy] = (await once(running, 'exit')) as [number | null, string | null]
-    killGroup() // what it left behind would hold the pipes open
+    killGroup() // processes that it left would keep the pipes open
     await Promise.race([
       Promise.all(all.map(({ ended }) => ended)),
       new Promise((resolve) => setTimeout(resolve, lingerMs).unref()),
@@ -68,13 +72,16 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
   }
 }
 
-/** How long the pipes may stay open after the end, where something left the group and holds them. */
+/**
+ * How long the pipes may stay open after the end, if a process has left the group and holds them.
+ */
 const lingerMs = 500
-/** Collects what the streams say up to a limit they share. */
+/** Collects the output of the streams, up to one limit for all of them. */
 function gather(streams: Readable[], maxBytes: number, onTooMuch: () => void) {
   const chunks: Buffer[][] = streams.map(() => [])
   let roomBytes = maxBytes
   let truncated = false
+
   for (const [at, stream] of streams.entries()) {
     stream.on('data', (chunk: Buffer) => {
       if (roomBytes > 0) chunks[at]?.push(chunk.subarray(0, roomBytes))
@@ -84,6 +91,7 @@ function gather(streams: Readable[], maxBytes: number, onTooMuch: () => void) {
       onTooMuch()
     })
   }
+
   return {
     ended: Promise.all(streams.map((stream) => once(stream, 'close'))),
     texts: () => chunks.map((each) => Buffer.concat(each).toString('utf8')),

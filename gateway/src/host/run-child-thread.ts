@@ -10,12 +10,14 @@ serveJobs({
     const stop = new AbortController()
     void port.value().then(
       () => stop.abort(),
-      () => stop.abort(), // nobody waits for it any more
+      () => stop.abort(), // the caller is gone
     )
+
     const ended = await runChildHere(child, stop.signal).catch((error: unknown) => {
       if (stop.signal.aborted) return null
       throw error
     })
+
     port.sendValue(ended)
     await port.closed
   },

@@ -4,23 +4,23 @@ import { runChildHere } from './run-child-here.ts'
 import { ThreadPool } from './threads/thread-pool.ts'
 
 export type Child = {
-  /** Absolute path: nothing is looked up, no shell is asked. */
+  /** Absolute path: there is no PATH lookup and no shell. */
   command: string
   args: string[]
-  /** The whole environment: nothing of ours is inherited. */
+  /** The whole environment: nothing of the gateway's is inherited. */
   env: Record<string, string>
   cwd: string
   timeoutMs: number
-  /** Of stdout and stderr together; a child that writes more is killed. */
+  /** Limit for stdout and stderr together. A child that writes more is killed. */
   maxOutputBytes: number
-  /** Further outputs beside stdout and stderr, from number 3 on: how many bytes each may hold. */
+  /** Size limits in bytes of further outputs, file descriptor 3 and up. */
   outputs?: number[]
-  /** What it reads from its standard input; nothing by default. */
+  /** Standard input; nothing by default. */
   input?: string
 }
 export type ChildResult = {
   exitCode: number | null
-  /** The signal that ended it, ours included. */
+  /** The signal that ended it, also when the gateway sent it. */
   killedBy: string | null
   stdout: string
   stderr: string
@@ -37,17 +37,21 @@ const threads = new ThreadPool({
 })
 
 /**
- * Runs a program to its end. It has a process group of its own, which is killed whole when a limit is reached, when the
- * signal aborts (then this throws the signal's reason) and when the program itself ends. It ends with us: see `spawnChild`.
+ * Runs a program to its end. The program has its own process group. The whole group is killed when
+ * a limit is exceeded, when `signal` aborts, when the program ends, and when the gateway ends (see
+ * `spawnChild`). After an abort this throws the signal's reason.
  *
- * A thread of its own starts programs: whoever starts one waits until it runs, and on a busy machine that takes long.
+ * A separate thread starts the programs: starting one blocks its thread, and on a busy machine for
+ * long.
  */
 export async function runChild(child: Child, signal: AbortSignal): Promise<ChildResult> {
   signal.throwIfAborted()
   if (!isMainThread) return runChildHere(child, signal)
+
   const { port, end } = threads.start('run', child)
   const stop = () => port.sendValue('stop')
   signal.addEventListener('abort', stop)
+
   try {
     const result = await port.value<ChildResult | null>()
     signal.throwIfAborted()

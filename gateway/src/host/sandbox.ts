@@ -8,26 +8,29 @@ import { runChild, type Child } from './run-child.ts'
 export type SandboxLimits = {
   /** From start to end. */
   timeoutMs: number
-  /** Of each process. */
+  /** For each process. */
   cpuS: number
-  /** Of all processes together where there are control groups, else of each. */
+  /** For all processes together with control groups, otherwise for each. */
   memoryBytes: number
   processes: number
-  /** Of stdout and stderr together. */
+  /** For stdout and stderr together. */
   maxOutputBytes: number
-  /** Of each result. */
+  /** For each result. */
   maxResultBytes: number
-  /** Of /tmp, and of each file in it. */
+  /** For /tmp, and for each file in it. */
   tmpBytes: number
 }
 export type Sandboxed = Pick<Child, 'command' | 'args' | 'env'> & {
-  /** What of the host it may read: the path inside, and the path outside. Beside these there are /usr and /lib alone. */
+  /**
+   * What the program may read of the host: path inside to path outside. /usr and /lib are always
+   * readable.
+   */
   readOnlyMounts: Record<string, string>
-  /** Folders below /tmp that it finds there, empty, to write to. */
+  /** Empty folders below /tmp that the program may write to. */
   folders: string[]
-  /** Files that it leaves below /tmp, as it is told to. */
+  /** Paths below /tmp of the files that the program writes and the gateway reads. */
   results: string[]
-  /** A network namespace, as a path, to run in; with null there is no network at all. */
+  /** Path of the network namespace to run in. Null: no network at all. */
   network: string | null
   limits: SandboxLimits
 }
@@ -37,33 +40,36 @@ export type SandboxResult = {
   killedBy: string | null
   stdout: string
   stderr: string
-  /** In the order asked for; empty where there was no such file. */
+  /** In the requested order. Empty when there was no such file. */
   results: string[]
-  /** The limit that it went over, as what it did: `took longer than 3 s`. */
+  /** The limit that it exceeded, as a phrase: `took longer than 3 s`. */
   limitExceeded: string | null
 }
 
 const find = (name: string) => [`/usr/bin/${name}`, `/bin/${name}`].find((path) => existsSync(path))
 const bwrap = find('bwrap')
 
-/** What this machine lacks for sandboxes, and how to come by it. */
+/** What this machine lacks for sandboxes, and how to install it. */
 export const sandboxFlaw = bwrap ? null : 'bubblewrap is not installed (apt-get install bubblewrap)'
 
 /**
- * Runs a program that reads what strangers wrote: as a user of its own that owns nothing, with nothing of the host in
- * sight but what is shown, nothing to write to but a small /tmp in memory, no network unless one is given, and limits on
- * all it can use up. Whatever it starts ends with it; it ends with us.
+ * Runs a program that reads input from outside. It runs as its own user, sees of the host only
+ * `readOnlyMounts`, and writes only to a small /tmp in memory. It has no network unless one is
+ * given, and limits on all resources. Its children end with it, and it ends with the gateway.
  */
 export async function runInSandbox(work: Sandboxed, signal: AbortSignal): Promise<SandboxResult> {
   if (!bwrap) throw new Error(`There are no sandboxes here: ${sandboxFlaw}.`)
+
   const { limits, results } = work
   await using group = process.getuid?.() === 0 ? await openCgroup(limits) : null
   const [command = '', ...args] = commandLine(work, bwrap, group?.procsFiles ?? [])
   const { timeoutMs, maxOutputBytes, maxResultBytes } = limits
   const outputs = results.map(() => maxResultBytes)
   const child = { command, args, env: work.env, cwd: '/', timeoutMs, maxOutputBytes, outputs }
+
   const ended = await runChild(child, signal)
   const killedBy = ended.killedBy ?? signalName((ended.exitCode ?? 0) - 128)
+
   return {
     exitCode: killedBy ? null : ended.exitCode,
     killedBy,
@@ -77,14 +83,14 @@ export async function runInSandbox(work: Sandboxed, signal: AbortSignal): Promis
   }
 }
 
-/** How the limits on memory and processes are kept on this machine, for people. */
+/** How this machine enforces the limits on memory and processes, as text for people. */
 export async function sandboxKind(): Promise<string> {
   await using group =
     process.getuid?.() === 0 ? await openCgroup({ memoryBytes: 2 ** 26, processes: 1 }) : null
   return `bubblewrap, ${group?.kind ?? 'limits for each process alone (no control groups)'}`
 }
 
-/** `NAME` of the signal with this number, as a shell tells it in its exit code. */
+/** Name of the signal with this number. A shell reports it as exit code 128 + number. */
 const signalName = (number: number): string | null =>
   Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? null
 
@@ -109,12 +115,16 @@ function wentOver(
   return null
 }
 
-/** From outside to inside: the groups and mounts that need root, the user, the namespaces, the limits, the program. */
+/**
+ * From outside to inside: the groups and mounts that need root, the user, the namespaces, the
+ * limits, the program.
+ */
 function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): string[] {
   const { readOnlyMounts, network, limits } = work
   const isRoot = process.getuid?.() === 0
   const shown = Object.entries(readOnlyMounts)
-  const user = 1_000_000_000 + randomInt(1_000_000_000) // nobody else's, so limits by user are its own too
+  // No other process has this user, so limits per user count this sandbox alone.
+  const user = 1_000_000_000 + randomInt(1_000_000_000)
   const enter = network === null ? [] : ['/usr/bin/nsenter', `--net=${network}`, '--']
   const isolate = words('/usr/bin/unshare --mount --propagation private --')
   const asRoot = [
@@ -127,6 +137,7 @@ function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): stri
     ...shown.map(([, outside]) => outside),
     '--',
   ]
+
   return [
     ...(isRoot ? [...enter, ...isolate, ...asRoot, ...asUser(user)] : []),
     bwrap,
@@ -134,8 +145,9 @@ function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): stri
       '--unshare-user --disable-userns --unshare-ipc --unshare-pid --unshare-uts --unshare-cgroup-try',
     ),
     ...(network === null || !isRoot ? ['--unshare-net'] : []),
-    // No --new-session: bwrap leaves our group some time before it asks to die with its parent, and would outlive us if
-    // we died between the two. The terminal that it is meant to keep away is not there: the group has none.
+    // No --new-session: bwrap leaves our group before it sets its parent-death signal, and would
+    // survive if the gateway died between the two. The option is not needed: the group has no
+    // terminal.
     ...words(`--die-with-parent --cap-drop ALL --hostname sandbox --uid ${nobody} --gid ${nobody}`),
     ...words('/usr /bin /sbin /lib /lib64').flatMap((path) => ['--ro-bind-try', path, path]),
     ...words(`--proc /proc --dev /dev --size ${limits.tmpBytes} --tmpfs /tmp`),
@@ -161,10 +173,12 @@ function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): stri
 const words = (text: string): string[] => text.split(' ')
 const nobody = 65534
 
-/** A folder that holds nothing outside, so that nothing is hidden by what is put there. */
+/** This folder is empty outside, so mounts on it hide nothing. */
 const counter = '/run/tarmac-sandbox'
 
-/** Joins the groups, and shows each file and folder, wherever it lies, at a place that the sandbox's user can reach. */
+/**
+ * Joins the control groups, and mounts each file and folder where the sandbox's user can reach it.
+ */
 const gather = `
 while [ "$1" != -- ]; do echo $$ > "$1"; shift; done
 shift
@@ -181,7 +195,9 @@ shift
 exec "$@"
 `
 
-/** The results go out through pipes, so that nothing in the sandbox can write to a disk of ours. */
+/**
+ * The results leave through pipes, so that nothing in the sandbox can write to the gateway's disk.
+ */
 function handBack(results: string[]): string {
   const closed = results.map((_, at) => `${at + 3}>&-`).join(' ')
   const given = results.map((path, at) => `[ ! -e ${path} ] || cat ${path} >&${at + 3}`)

@@ -1,6 +1,6 @@
 import { Problem, type ProblemCode } from '#api/problem.ts'
 
-/** The longer mark first: UTF-32 begins like UTF-16. */
+/** The longer byte order mark comes first: UTF-32 begins like UTF-16. */
 const encodings = [
   { name: 'UTF-32', mark: [0xff, 0xfe, 0, 0] },
   { name: 'UTF-32', mark: [0, 0, 0xfe, 0xff] },
@@ -9,9 +9,10 @@ const encodings = [
 ]
 
 /**
- * The text of a file that a stranger wrote, or a problem with this code when the file is UTF-16 or UTF-32. `strict`
- * refuses bytes that are not UTF-8 too. Without it they are replaced, as Docker and Go's JSON reader take them. A byte
- * order mark of UTF-8 stays: each format has its own rule for it.
+ * Decodes a file from outside as UTF-8. Throws a problem with this code when the file is UTF-16 or
+ * UTF-32. With `strict` it also refuses bytes that are not UTF-8. Otherwise it replaces them, as
+ * Docker and Go's JSON reader do. A byte order mark of UTF-8 stays: each format has its own rule
+ * for it.
  */
 export function sourceText(
   bytes: Uint8Array,
@@ -25,6 +26,7 @@ export function sourceText(
     })
   const other = encodings.find(({ mark }) => mark.every((byte, at) => bytes[at] === byte))
   if (other) throw refuse(`is ${other.name}, not UTF-8`)
+
   try {
     return new TextDecoder('utf-8', { fatal: strict, ignoreBOM: true }).decode(bytes)
   } catch {

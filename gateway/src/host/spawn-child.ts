@@ -3,45 +3,50 @@ import type { Duplex } from 'node:stream'
 import { usualPriority } from './priority.ts'
 
 export type ChildStart = {
-  /** Absolute path: nothing is looked up. */
+  /** Absolute path: there is no PATH lookup. */
   command: string
   args: string[]
-  /** The whole environment: nothing of ours is inherited. */
+  /** The whole environment: nothing of the gateway's is inherited. */
   env: Record<string, string>
   cwd: string
   stdin: 'ignore' | 'pipe'
-  /** Of stdout and stderr. */
+  /** Where stdout and stderr go. */
   words: 'pipe' | 'inherit'
-  /** Further outputs, from number 3 on; at most 6. */
+  /** Number of further outputs, file descriptor 3 and up; at most 6. */
   outputs: number
-  /** What the child's group gets when the gateway dies: SIGKILL at once, or SIGTERM first and SIGKILL after 20 s. */
+  /**
+   * What the child's group gets when the gateway dies: SIGKILL at once, or SIGTERM and 20 s later
+   * SIGKILL.
+   */
   end: 'kill' | 'terminate'
 }
 
-/** The number of the lifeline in the child; outputs have smaller ones. */
+/** The lifeline's file descriptor in the child. Outputs have smaller ones. */
 const lifelineNumber = 9
 const firstOutput = 3
 
 /**
- * Starts a program that ends when the gateway ends, whenever and however that is. The gateway alone holds one end of a
- * pipe, the lifeline. The child begins as a shell that forks a watcher and then becomes the program. The watcher waits
- * for the end of the lifeline, and then kills the process group. A gateway that dies before the watcher is there has
- * closed its end already, so no moment is missed. (The kernel's own parent-death signal is never sent when the parent
- * died before it was asked for, and is lost when the child changes its user: prctl(2), PR_SET_PDEATHSIG.)
+ * Starts a program that ends when the gateway ends, however that happens. The gateway alone holds
+ * one end of a pipe, the lifeline. The child starts as a shell that forks a watcher and then
+ * becomes the program. The watcher waits for the end of the lifeline, and then kills the process
+ * group. A gateway that dies before the watcher runs has closed its end already, so no moment is
+ * missed. (The kernel's own parent-death signal is never sent when the parent died before the child
+ * asked for it. It is also lost when the child changes its user: prctl(2), PR_SET_PDEATHSIG.)
  *
- * The child leads a session and a group of its own. What must end with it stays in that group.
+ * The child leads its own session and group. Processes that must end with it stay in that group.
  */
 export function spawnChild(start: ChildStart): { child: ChildProcess; cutLifeline: () => void } {
   const { command, args, env, cwd, stdin, words, outputs, end } = start
   const room = lifelineNumber - firstOutput
   if (outputs > room) throw new Error(`A child has at most ${room} further outputs.`)
+
   const child = spawn(
     '/bin/sh',
     ['-c', script[end], 'lifeline', ...usualPriority(), command, ...args],
     {
       env,
       cwd,
-      detached: true, // a session and a group of its own
+      detached: true, // its own session and group
       stdio: [
         stdin,
         words,
@@ -59,10 +64,12 @@ export function spawnChild(start: ChildStart): { child: ChildProcess; cutLifelin
   return { child, cutLifeline: () => lifeline?.destroy() }
 }
 
-/** The watcher holds nothing of the child's open: whoever reads the child's outputs must see their end. */
+/**
+ * The watcher keeps none of the child's outputs open: readers of the outputs must see their end.
+ */
 const closeAll = 'exec </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-'
 const killGroup = 'kill -s KILL -- -$$'
-/** A zombie has ended: not every machine's first process takes them away. */
+/** Stops waiting when the process is a zombie: on some machines, pid 1 does not reap zombies. */
 const terminate = `
 kill -s TERM $$
 tenths=0
@@ -73,7 +80,7 @@ while [ $tenths -lt 200 ] && read -r stat < /proc/$$/stat; do
 done
 ${killGroup}`
 
-/** A shell adds PWD to what it was given. */
+/** `unset PWD`: the shell adds PWD to the environment that it was given. */
 const watched = (atEnd: string) =>
   `(${closeAll}; read -r _ <&9; ${atEnd}) & unset PWD; exec "$@" 9<&-`
 const script = { kill: watched(killGroup), terminate: watched(terminate) }

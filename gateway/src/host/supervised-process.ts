@@ -7,22 +7,22 @@ import { spawnChild } from './spawn-child.ts'
 export type ProgramStart = {
   command: string
   args: string[]
-  /** The whole environment: nothing of ours is inherited. */
+  /** The whole environment: nothing of the gateway's is inherited. */
   env: Record<string, string>
-  /** Names the process on disk, for whoever comes after us. */
+  /** File that records the process, so that the next gateway can find it. */
   record: string
 }
 export type SupervisedProcess = {
   pid: number
-  /** How it ended, in words. */
+  /** How it ended, as text for people. */
   ended: Promise<string>
-  /** SIGTERM, and SIGKILL to its whole group when it has not ended `graceMs` later. */
+  /** Sends SIGTERM, and SIGKILL to the whole group if it still runs after `graceMs`. */
   stop(graceMs: number): Promise<void>
 }
 
 /**
- * Starts a program that runs beside us. What it prints goes where ours does. When we die it gets SIGTERM, and its group
- * SIGKILL after 20 s (see `spawnChild`).
+ * Starts a program that runs beside the gateway and shares its stdout and stderr. When the gateway
+ * dies, the program gets SIGTERM, and its group SIGKILL after 20 s (see `spawnChild`).
  */
 export async function supervise({
   command,
@@ -30,7 +30,7 @@ export async function supervise({
   env,
   record,
 }: ProgramStart): Promise<SupervisedProcess> {
-  // What a terminal sends to us is not for it: we stop it, last.
+  // Signals from the terminal do not reach the program: the gateway stops it, as its last act.
   const start = {
     command,
     args,
@@ -43,19 +43,23 @@ export async function supervise({
   } as const
   const { child, cutLifeline } = spawnChild(start)
   const exit = once(child, 'exit') as Promise<[number | null, string | null]>
+
   const ended = exit.then(([code, signal]) => {
-    cutLifeline() // what is left of its group goes, too
+    cutLifeline() // kills what is left of its group
     rmSync(record, { force: true })
     return signal === null ? `exit code ${code}` : `killed by ${signal}`
   })
-  ended.catch(() => {}) // it never began: said below
+
+  // A failure to start is thrown below.
+  ended.catch(() => {})
+
   await Promise.race([once(child, 'spawn'), exit])
   const pid = child.pid!
   writeRecord(record, { pid, startTime: startTimeOf(pid) })
   return { pid, ended, stop: (graceMs) => stop(pid, () => ended, graceMs) }
 }
 
-/** Stops the program that an earlier life of ours recorded, if it is certainly that one. */
+/** Stops the program that an earlier gateway recorded, if pid and start time still match. */
 export async function stopRecorded(record: string, graceMs: number): Promise<void> {
   const { pid, startTime } = readRecord(record)
   const alive = () => startTime !== undefined && startTimeOf(pid) === startTime
@@ -74,7 +78,10 @@ async function stop(pid: number, ended: () => Promise<unknown>, graceMs: number)
   clearTimeout(timer)
 }
 
-/** On a full disk it goes unsaid: the program ends with us all the same, and it may be the one that makes room. */
+/**
+ * A full disk is no error here. The program ends with the gateway even without a record, and it may
+ * be the one that frees space.
+ */
 function writeRecord(record: string, facts: { pid: number; startTime: string | undefined }): void {
   try {
     writeFileSync(record, JSON.stringify(facts))
@@ -87,6 +94,7 @@ function readRecord(record: string): { pid: number; startTime?: string } {
   try {
     return JSON.parse(readFileSync(record, 'utf8')) as { pid: number; startTime?: string }
   } catch {
-    return { pid: 0 } // none, or cut short by a crash before the program did anything
+    // No record, or one cut short by a crash before the program did anything.
+    return { pid: 0 }
   }
 }

@@ -7,25 +7,26 @@ import type { Meter } from './meter.ts'
 
 type Watch = { limits: Limits; meter: Meter; digest: DigestCheck }
 
-/** The tar inside an upload: the body metered, digested and decompressed, as it arrives. */
+/** Yields the tar inside an upload as it arrives: counts, hashes and decompresses the body. */
 export async function* tarBytes(
   body: AsyncIterable<Buffer>,
   watch: Watch,
 ): AsyncGenerator<Buffer, void> {
   const pieces = counted(body, watch)
   const first = (await pieces.next()).value ?? Buffer.alloc(0)
-  // Four bytes tell gzip from zstd from the rest; a sender that dribbles has to be waited for.
+  // Four bytes tell gzip, zstd and the rest apart. A slow sender may need several pieces for them.
   const head =
     first.length < 4 ? Buffer.concat([first, ...(await gather(pieces, 4 - first.length))]) : first
   const all = joined(head, pieces)
   const engine = decompressor(head, watch.limits)
+
   for await (const piece of engine ? decompressed(all, engine) : all) {
     watch.meter.expanded(piece.length)
     yield piece
   }
 }
 
-/** The body as sent, metered and digested. */
+/** Counts and hashes the body as sent. */
 async function* counted(
   body: AsyncIterable<Buffer>,
   { meter, digest }: Watch,
@@ -72,6 +73,7 @@ async function* decompressed(
 ): AsyncGenerator<Buffer, void> {
   const over = new AbortController()
   let fedBytes = 0
+
   const feed = async () => {
     for await (const piece of pieces) {
       fedBytes += piece.length
@@ -79,6 +81,7 @@ async function* decompressed(
     }
     engine.end()
   }
+
   feed().catch((error: unknown) => engine.destroy(error as Error))
   try {
     for await (const piece of engine) yield piece as Buffer
@@ -88,7 +91,9 @@ async function* decompressed(
     over.abort()
     engine.destroy()
   }
-  // The engine stops at the end of what it knows; bytes behind that are nobody's.
+
+  // The decompressor stops at the end of the first stream it knows. Bytes behind it belong to
+  // nothing.
   if (engine.bytesWritten !== fedBytes)
     throw new Problem('archive-corrupt', 'There are bytes behind the end of the compressed data.')
 }

@@ -3,9 +3,12 @@ import { Problem } from '#api/problem.ts'
 
 const algorithms: Record<string, string> = { 'sha-256': 'sha256', 'sha-512': 'sha512' }
 
-/** Checks bytes as they pass against a `Content-Digest` or `Repr-Digest` header (RFC 9530). */
+/** Checks a stream of bytes against a `Content-Digest` or `Repr-Digest` header (RFC 9530). */
 export class DigestCheck {
-  /** By algorithm; of two digests of one the last counts (RFC 9651), so that each byte is hashed twice at most. */
+  /**
+   * By algorithm. Of two digests with the same algorithm the last counts (RFC 9651), so each byte
+   * is hashed at most twice.
+   */
   readonly #wanted = new Map<string, { digest: string; hash: ReturnType<typeof createHash> }>()
 
   constructor(header: string | undefined) {
@@ -27,7 +30,7 @@ export class DigestCheck {
     for (const { hash } of this.#wanted.values()) hash.update(bytes)
   }
 
-  /** Once, after the last byte. */
+  /** Call it once, after the last byte. */
   verify(): void {
     for (const [algorithm, { digest, hash }] of this.#wanted) {
       const found = hash.digest()

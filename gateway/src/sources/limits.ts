@@ -1,30 +1,36 @@
 const mebibyte = 1024 ** 2
 
-/** What an archive may ask of the builder. Beyond any of these it is refused. */
+/** Limits for an archive. An archive that exceeds one is refused. */
 export const defaultLimits = {
-  /** The body as sent. */
+  /** Size of the body as sent. */
   uploadBytes: 2048 * mebibyte,
-  /** The archive unpacked, hard links counted as the copies that they become. */
+  /** Size of the unpacked archive. Hard links count as copies, because they become copies. */
   expandedBytes: 8192 * mebibyte,
-  /** Unpacked to sent, watched once this much is unpacked. Source trees compress 3 to 15 times. */
+  /**
+   * Unpacked size to sent size, checked from this unpacked size on. Source trees compress 3 to 15
+   * times.
+   */
   ratio: 200,
   ratioFromBytes: 16 * mebibyte,
-  /** Memory that a zstd frame may ask for. */
+  /** Memory that a zstd frame may require. */
   windowBytes: 32 * mebibyte,
   entries: 250_000,
   links: 10_000,
   pathBytes: 1024,
   nameBytes: 255,
   depth: 64,
-  /** Extended headers: of one entry, and of all. */
+  /** Size of extended headers: per entry, and in total. */
   metadataBytes: 64 * 1024,
   metadataTotalBytes: 64 * mebibyte,
-  /** How long the sender may be silent. */
+  /** How long the sender may send nothing. */
   idleMs: 30_000,
-  /** The slowest that it may be, measured over this long of waiting for it. The slowest of mobile lines do 4 times this. */
+  /**
+   * Slowest rate, measured over this much time spent waiting for the sender. The slowest mobile
+   * connections are 4 times faster.
+   */
   minBytesPerS: 4 * 1024,
   rateWindowMs: 30_000,
-  /** For checking and unpacking, the time in which the sender is waited for left out. */
+  /** Time for checking and unpacking, without the time spent waiting for the sender. */
   unpackMs: 120_000,
 }
 export type Limits = typeof defaultLimits

@@ -1,7 +1,7 @@
 import { Problem } from '#api/problem.ts'
 import type { Limits } from './limits.ts'
 
-/** Counts what is sent and what becomes of it, and refuses when either is too much. */
+/** Counts the bytes sent and unpacked, and refuses when either count exceeds its limit. */
 export class Meter {
   readonly #limits: Limits
   #sentBytes = 0
@@ -30,7 +30,7 @@ export class Meter {
       )
   }
 
-  /** Refuses early what is announced and will not fit. */
+  /** Refuses an announced size early if it exceeds the limit. */
   mayExpand(bytes: number): void {
     if (this.#expandedBytes + bytes > this.#limits.expandedBytes)
       throw tooLarge('unpacked', this.#limits.expandedBytes)

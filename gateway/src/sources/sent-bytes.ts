@@ -4,17 +4,20 @@ import { crashPoint } from '../crash-point.ts'
 import type { Limits } from './limits.ts'
 
 /**
- * The body of an upload as it arrives, watched for silence and for a rate that is too low. Only time in which the sender
- * is waited for counts. Leaves the stream open when it is left early: answering and closing is the caller's.
+ * Yields the body of an upload as it arrives. Refuses silence and a rate that is too low. Only time
+ * spent waiting for the sender counts. The stream stays open when the loop ends early: the caller
+ * answers and closes it.
  */
 export async function* sentBytes(
   body: Readable,
   limits: Limits,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
-  body.on('error', () => {}) // a body that breaks after it was refused must not take the process along
+  // An error after the refusal must not end the process.
+  body.on('error', () => {})
   const pieces = body.iterator({ destroyOnReturn: false })
   const rate = new Rate(limits)
+
   try {
     for (;;) {
       const askedMs = performance.now()
@@ -29,7 +32,7 @@ export async function* sentBytes(
   }
 }
 
-/** Refuses a sender who is slower than the limit over one whole window. */
+/** Refuses a sender that is slower than the limit over one whole window. */
 class Rate {
   readonly #limits: Limits
   #bytes = 0
@@ -44,6 +47,7 @@ class Rate {
     this.#bytes += bytes
     this.#waitedMs += waitedMs
     if (this.#waitedMs < rateWindowMs) return
+
     const bytesPerS = Math.round((this.#bytes * 1000) / this.#waitedMs)
     if (bytesPerS < minBytesPerS)
       throw new Problem(
@@ -51,6 +55,7 @@ class Rate {
         `The archive came at ${bytesPerS} bytes a second. Send it again, over a line of at least ${minBytesPerS}.`,
         { facts: { phase: 'receive', bytesPerS, minBytesPerS } },
       )
+
     this.#bytes = this.#waitedMs = 0
   }
 }
@@ -61,8 +66,10 @@ function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: Abort
       const detail = `Nothing came for ${idleMs / 1000} s. Send the archive again, over a better line.`
       fail(new Problem('upload-stalled', detail, { facts: { phase: 'receive', idleMs } }))
     }
+
     const aborted = () => fail(brokenOff(signal.reason))
     const timer = setTimeout(stalled, idleMs)
+
     const settle = () => {
       clearTimeout(timer)
       signal.removeEventListener('abort', aborted)
@@ -71,8 +78,10 @@ function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: Abort
       settle()
       reject(problem)
     }
+
     signal.addEventListener('abort', aborted)
     if (signal.aborted) return aborted()
+
     pieces.next().then(
       (next) => {
         settle()
@@ -83,7 +92,7 @@ function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: Abort
   })
 }
 
-/** A sender who hung up, or whoever aborted with a Problem of his own. */
+/** The sender hung up, or the code that aborted gave its own Problem. */
 export const brokenOff = (reason: unknown): Problem =>
   reason instanceof Problem
     ? reason

@@ -11,12 +11,12 @@ import { defaultLimits, type Limits } from './limits.ts'
 import { manifestName, readManifest } from '../deployments/tree-manifest.ts'
 import { removeTree, syncTree, Upload } from './upload.ts'
 
-/** A tree that was asked for or taken this lately has an owner, who may not have written so yet. */
+/** A tree that was read or received in this time stays: its deployment may not be recorded yet. */
 const graceMs = 10 * 60_000
 
 /**
- * Where bytes from a stranger become a source tree on disk. `spool/` holds what is in the making, `trees/` what is
- * whole: a tree gets there by one rename, and is never written to again.
+ * Turns uploads into source trees on disk. `spool/` holds unfinished trees, `trees/` complete ones.
+ * A tree gets into `trees/` by one rename, and never changes afterwards.
  */
 export class Sources {
   readonly #spool: string
@@ -33,7 +33,7 @@ export class Sources {
     this.#limits = limits
   }
 
-  /** `dir` is the data volume. What an earlier life left in the spool is removed. */
+  /** `dir` is the data volume. Removes what an earlier gateway left in the spool. */
   static async open({ dir, limits }: { dir: string; limits?: Partial<Limits> }): Promise<Sources> {
     const sources = new Sources(dir, { ...defaultLimits, ...limits })
     await mkdir(sources.#spool, { recursive: true, mode: 0o700 })
@@ -43,8 +43,9 @@ export class Sources {
   }
 
   /**
-   * Takes an archive as a tree, or refuses it and leaves nothing. Resolves when all is synced to disk. After a refusal
-   * the rest of the body is unread: answer and close.
+   * Stores an archive as a tree, or refuses it and leaves nothing. Resolves when all of it is
+   * synced to disk. After a refusal the rest of the body is unread: answer and close the
+   * connection.
    */
   async receive(
     body: Readable,
@@ -57,17 +58,18 @@ export class Sources {
       AbortSignal.any([signal, this.#closing.signal, over.signal]),
     )
     this.#running.add(work)
+
     try {
       return await work
     } catch (error) {
       throw translated(error)
     } finally {
-      over.abort() // whoever still waits for the body
+      over.abort() // stops reading the body
       this.#running.delete(work)
     }
   }
 
-  /** A tree by its digest. */
+  /** Returns a stored tree by its digest. */
   async tree(digest: string): Promise<SourceTree> {
     this.#asked.set(digest, Date.now())
     const folder = this.#folderOf(digest)
@@ -83,14 +85,14 @@ export class Sources {
     }
   }
 
-  /** Removes what nobody owns: trees not in use, and what uploads that ended left in the spool. */
+  /** Removes the trees that are not in use, and what finished uploads left in the spool. */
   async sweep(inUse: Set<string>): Promise<{ removed: number }> {
     for (const [digest, at] of this.#asked)
       if (Date.now() - at > graceMs) this.#asked.delete(digest)
     for (const name of await readdir(this.#trees)) {
       const digest = `sha256:${name}`
       if (inUse.has(digest) || this.#asked.has(digest)) continue
-      // In one step with the question before it: whoever asks from now on finds nothing, never half a tree.
+      // Same turn as the check before it: later callers of `tree` find no tree, never half of one.
       renameSync(join(this.#trees, name), join(this.#spool, `swept-${name}`))
     }
     return { removed: await this.#sweepSpool() }
@@ -111,12 +113,14 @@ export class Sources {
     const path = join(this.#spool, `receive-${randomUUID()}`)
     this.#staged.add(path)
     const upload = new Upload({ path, limits: this.#limits, contentDigest })
+
     try {
       const facts = await upload.check(body, signal)
       await this.#keep(upload, facts)
       return facts
     } finally {
-      // Of a tree that was kept before, this second one goes without the sender waiting; what resists is swept.
+      // If the tree exists already, this copy is removed without making the sender wait. The sweep
+      // removes what cannot be removed here.
       const ending = upload.end().finally(() => this.#staged.delete(path))
       const clearing: Promise<void> = ending
         .catch(() => {})
@@ -126,7 +130,7 @@ export class Sources {
     }
   }
 
-  /** Makes a staged tree a kept one. The same tree, kept before, is as good. */
+  /** Moves a staged tree to `trees/`. If the same tree is there already, that one stays. */
   async #keep(upload: Upload, { digest }: SourceFacts): Promise<void> {
     const folder = this.#folderOf(digest)
     this.#asked.set(digest, Date.now())
@@ -138,6 +142,7 @@ export class Sources {
         if (!(await exists(folder))) throw error
       })
     }
+
     await using trees = await open(this.#trees)
     await trees.sync()
     crashPoint('tree-kept')

@@ -21,16 +21,21 @@ import { yieldToEventLoop } from './yield-turn.ts'
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
 const fresh = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY
 const smallBytes = 64 * 1024
-/** What may wait in memory, a file counting as at least `entryBytes`: an archive of about a thousand source files. */
+/**
+ * How much may wait in memory: an archive of about a thousand source files. A file counts at least
+ * `entryBytes`.
+ */
 const heldBytes = 4 * 1024 * 1024
 const entryBytes = 1024
 
 /**
- * A tree in the making, in a folder that nobody else reads: paths come checked, and what exists is never opened. The
- * beginning waits in memory: a small source that is kept already, as each redeploy without a change is, touches no disk.
+ * A tree that is being built, in a folder that nothing else reads. The caller has checked the
+ * paths. Nothing that exists is ever opened. The first files wait in memory: a small source that is
+ * stored already (a redeploy without a change) never touches the disk.
  *
- * Folders and small files are made by synchronous calls: a piece of the body holds at most some hundred of them, and
- * by way of the thread pool each costs three times as much (20,000 files: 750 ms against 250 ms).
+ * Folders and small files are made by synchronous calls. A piece of the body holds at most a few
+ * hundred of them. Via libuv's thread pool each takes three times as long (20,000 files: 750 ms
+ * against 250 ms).
  */
 export class Staging {
   readonly path: string
@@ -38,11 +43,11 @@ export class Staging {
   readonly #entries = new Map<string, TreeEntry>()
   readonly #copies: { from: string; path: string }[] = []
   #links: { path: string; target: string }[] = []
-  /** What is still to be made; null when nothing waits any more. */
+  /** Operations that are not done yet. Null once nothing waits any more. */
   #waiting: (() => void)[] | null = []
   #roomBytes = heldBytes
 
-  /** `path` must be free. */
+  /** `path` must not exist. */
   constructor(path: string) {
     this.path = path
     this.#files = join(path, 'files')
@@ -76,7 +81,7 @@ export class Staging {
     this.#entries.set(path, { type: 'file', path, mode, sizeBytes, sha256 })
   }
 
-  /** A hard link becomes a copy, when all is written. Returns its size. */
+  /** A hard link becomes a copy, made by `write`. Returns its size. */
   copy(path: string, from: string): number {
     const original = this.#entries.get(from)
     if (original?.type !== 'file') throw new Error(`${from} was not written`)
@@ -85,7 +90,7 @@ export class Staging {
     return original.sizeBytes
   }
 
-  /** Says what the tree is, with these links; nothing more may come. */
+  /** Returns the tree's manifest, with these links. Add nothing afterwards. */
   finish(links: { path: string; target: string }[]): Manifest {
     this.#links = links
     for (const { path, target } of links) this.#entries.set(path, { type: 'link', path, target })
@@ -95,7 +100,7 @@ export class Staging {
     return { digest: treeDigest(entries), files: files.length, sizeBytes, entries }
   }
 
-  /** Makes the rest: what waited, copies, links last of all, and the manifest. */
+  /** Writes the rest: what waits, then copies, links and the manifest. */
   async write(manifest: Manifest): Promise<void> {
     await this.#makeWaiting()
     for (const { from, path } of this.#copies) {
@@ -107,7 +112,7 @@ export class Staging {
     chmodSync(this.path, 0o755)
   }
 
-  /** Leaves nothing, unless the folder has been taken elsewhere. */
+  /** Removes the folder, unless it has been moved away. */
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.path, { recursive: true, force: true })
   }
@@ -151,17 +156,19 @@ export class Staging {
     const sha256 = createHash('sha256')
     await using file = await open(join(this.#files, path), fresh, 0o600)
     let written = Promise.resolve()
+
     for await (const piece of pieces) {
       await written
-      written = file.writeFile(piece) // while this one is hashed and the next one comes
-      written.catch(() => {}) // told by the next await, unless the body breaks before
+      written = file.writeFile(piece) // runs while this piece is hashed and the next one arrives
+      written.catch(() => {}) // the next await throws it, unless the body fails first
       sha256.update(piece)
     }
+
     await written
     await file.chmod(mode)
     return sha256.digest('hex')
   }
 }
 
-/** Where the content of the file at hand comes from. */
+/** Source of the current file's content. */
 export type Content = { wholeBody(): Promise<Buffer>; body(): AsyncIterable<Buffer> }

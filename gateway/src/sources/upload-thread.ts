@@ -21,25 +21,29 @@ workInBackground()
 serveJobs({ upload, remove, sync })
 
 /**
- * Checks and unpacks one upload into a staging folder. Gets the body as pieces, answers with the facts of the tree, then
- * is told whether to write what is not written yet. Leaves nothing in the folder unless it was told to.
+ * Checks and unpacks one upload into a staging folder. It gets the body as pieces and answers with
+ * the facts of the tree. Then the caller says whether to write the rest. Without that, nothing
+ * stays in the folder.
  */
 async function upload({ path, limits, contentDigest }: UploadJob, port: JobPort): Promise<void> {
   await using staging = new Staging(path)
   const meter = new Meter(limits)
   const digest = new DigestCheck(contentDigest)
   const tar = new TarReader(tarBytes(port.pieces(), { limits, meter, digest }), limits, meter)
+
   const manifest = await unpack({ tar, staging, limits, meter })
   digest.verify()
   const { entries: _, ...facts } = manifest
+
   port.sendValue(facts satisfies SourceFacts)
   if (!(await port.value<boolean>())) return
+
   await staging.write(manifest)
   port.sendValue('written')
-  await port.value() // the folder has been taken elsewhere, or is not wanted any more
+  await port.value() // the folder has been moved, or is not needed
 }
 
-/** Removes a tree. Of a large one this is work too: a call for each file. */
+/** Removes a tree. A large one takes long: one call per file. */
 async function remove(path: string, port: JobPort): Promise<void> {
   await rm(path, { recursive: true, force: true })
   port.sendValue('removed')

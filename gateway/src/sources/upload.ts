@@ -7,20 +7,20 @@ import { ThreadPool } from '../host/threads/thread-pool.ts'
 import { brokenOff, sentBytes } from './sent-bytes.ts'
 import type { UploadJob } from './upload-thread.ts'
 
-/** Of the whole process: uploads share these threads, whatever intake they go to. */
+/** All uploads of the process share these threads. */
 export const uploadThreads = new ThreadPool({
   script: new URL('./upload-thread.ts', import.meta.url),
   size: 2,
   heapMiB: 1024,
   data: () => ({ crashOrders: crashOrders() }),
 })
-/** A thread that has been told to stop an upload, and does not, is ended after this long. */
+/** A thread that does not stop an upload within this time is terminated. */
 const stopMs = 60_000
 
-/** One upload on its way through a thread, which checks and unpacks it. Always call `end`. */
+/** One upload. A thread checks and unpacks it. Always call `end`. */
 export class Upload {
   readonly path: string
-  /** Whether the archive was found to be good. */
+  /** Whether the archive passed all checks. */
   checked = false
   readonly #job: ReturnType<ThreadPool['start']>
   #leftMs: number
@@ -33,30 +33,36 @@ export class Upload {
     this.#job = uploadThreads.start('upload', job)
   }
 
-  /** Sends the body to the thread. Resolves when all of it is checked. */
+  /** Sends the body to the thread. Resolves when the whole body is checked. */
   async check(body: Readable, signal: AbortSignal): Promise<SourceFacts> {
     const { port } = this.#job
-    const either = AbortSignal.any([signal, port.broken]) // a thread that refuses does not wait for the sender
+    // A thread that refuses does not wait for the sender.
+    const either = AbortSignal.any([signal, port.broken])
     try {
       for await (const piece of sentBytes(body, this.#limits, either))
         await this.#within(port.sendCopy(piece))
       port.sendEnd()
     } catch (error) {
-      port.sendError(error) // the thread adds at which entry it happened
+      port.sendError(error) // the thread adds the entry where it happened
     }
+
     const found = await this.#within(port.value<SourceFacts>())
     if (signal.aborted) throw brokenOff(signal.reason)
+
     this.checked = true
     return found
   }
 
-  /** Writes what is not written yet. */
+  /** Writes the rest to disk. */
   async write(): Promise<void> {
     this.#job.port.sendValue(true)
     await this.#within(this.#job.port.value())
   }
 
-  /** Resolves when the thread is done with it. What it wrote is gone then, unless it has been moved elsewhere. */
+  /**
+   * Resolves when the thread has finished. What it wrote is removed, unless the folder has been
+   * moved.
+   */
   async end(): Promise<void> {
     const { port, end, kill } = this.#job
     port.sendError(new Error('The upload is over.'))
@@ -64,10 +70,10 @@ export class Upload {
     await port.closed
     clearTimeout(stuck)
     end()
-    await rm(this.path, { recursive: true, force: true }) // where the thread has died
+    await rm(this.path, { recursive: true, force: true }) // if the thread died
   }
 
-  /** Counts the time of the thread's own: while the sender is waited for, none passes. */
+  /** Counts only the thread's own time, not the time spent waiting for the sender. */
   async #within<T>(work: Promise<T>): Promise<T> {
     const startedMs = performance.now()
     const { promise: late, reject } = Promise.withResolvers<never>()
@@ -93,7 +99,10 @@ export class Upload {
 /** Removes a tree on a thread. */
 export const removeTree = (path: string): Promise<void> => onThread('remove', path)
 
-/** `syncFileSystem` on a thread: to start a program holds whoever starts it, on a busy machine for a long time. */
+/**
+ * Runs `syncFileSystem` on a thread: starting a program blocks its thread, on a busy machine for
+ * long.
+ */
 export const syncTree = (path: string): Promise<void> => onThread('sync', path)
 
 async function onThread(kind: 'remove' | 'sync', path: string): Promise<void> {

@@ -5,8 +5,8 @@ let startedMs = 0
 let next: Promise<void> | null = null
 
 /**
- * Resolves when there is time left in this turn of the event loop for a little synchronous work. All uploads share the
- * turn: however many there are, whoever else lives in this process is served in between.
+ * Resolves when this turn of the event loop has time left for a little synchronous work. All
+ * uploads share the turn, so the rest of the process gets its time however many there are.
  */
 export async function yieldToEventLoop(): Promise<void> {
   while (performance.now() - startedMs > turnMs) {

@@ -8,17 +8,23 @@ import { lockVolume } from './volume-lock.ts'
 
 export const databaseIn = (dir: string): string => join(dir, 'tarmac.db')
 
-/** Copies the records of a volume into a new file: all of one moment, synced, while a gateway goes on working with them. */
+/**
+ * Copies the records of a volume into a new file: one consistent state, synced. A gateway can keep
+ * working meanwhile.
+ */
 export function backup(dir: string, file: string): void {
   const path = databaseIn(dir)
   const to = resolve(file)
   if (!existsSync(path)) throw new Problem('records-unusable', `There are no records in ${dir}.`)
   if (existsSync(to))
     throw new Problem('records-unusable', `${to} exists already: name a new file.`)
+
   inspect(path)
+
   const part = `${to}.part`
   rmSync(part, { force: true })
   using db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+
   try {
     db.prepare('VACUUM INTO ?').run(part)
     moveInPlace(part, to)
@@ -28,24 +34,29 @@ export function backup(dir: string, file: string): void {
 }
 
 /**
- * Puts a backup in the place of a volume's records, and gives the name under which those are kept. Refuses while a gateway
- * has the volume, and what is not a whole database that this gateway can go on with. Broken off, it is to be run again.
+ * Replaces a volume's records with a backup, and returns the name under which the old ones are
+ * kept. Refuses while a gateway holds the volume. Refuses a file that is no complete database for
+ * this gateway. If it is interrupted, run it again.
  */
 export function restore(dir: string, file: string): { former: string | null } {
-  mkdirSync(dir, { recursive: true }) // a new volume
+  mkdirSync(dir, { recursive: true }) // the volume may be new
   using _held = lockVolume(dir)
   const path = databaseIn(dir)
   const [from, coming] = [resolve(file), `${path}-restoring`]
   if (!existsSync(from)) throw new Problem('records-unusable', `There is no file ${from}.`)
+
   inspect(from, undefined, 'whole')
   rmSync(coming, { force: true })
   copyFileSync(from, `${coming}.part`)
-  // From here on until the last step no gateway starts: it would take the records for absent.
+
+  // From here to the last step no gateway starts: it would take the records for missing.
   moveInPlace(`${coming}.part`, coming)
+
   const former = `${path}.before-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
   const kept = existsSync(path)
   for (const part of ['', '-wal', '-shm'])
     if (existsSync(path + part)) renameSync(path + part, former + part)
+
   moveInPlace(coming, path)
   return { former: kept ? former : null }
 }

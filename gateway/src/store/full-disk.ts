@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
 
-/** SQLITE_FULL, or SQLITE_IOERR_SHMSIZE: there was no room for the index of the write-ahead log. */
+/** SQLITE_FULL, or SQLITE_IOERR_SHMSIZE: no space for the index of the write-ahead log. */
 export const isFull = (error: unknown): boolean =>
   [13, 4874].includes((error as { errcode?: number }).errcode ?? 0)
 

@@ -1,10 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { StoreTools } from './store-tools.ts'
 
-/** Records may be many and large: after so long in one transaction, others come in between. */
+/**
+ * Records may be many and large: after this long a transaction ends, so that others get their turn.
+ */
 const partMs = 10
 
-/** Does `each` for all items, in as many transactions as that takes. What concerns one item happens whole or not at all. */
+/**
+ * Calls `each` for all items, in as many transactions as needed. Each item is handled in one
+ * transaction.
+ */
 export async function inParts<T>(
   items: T[],
   transaction: StoreTools['transaction'],

@@ -1,23 +1,27 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as rest } from 'node:timers/promises'
 
-/** A few milliseconds of work at once, with a rest after it, so that nobody who writes waits for long. */
+/** A few milliseconds of work at a time, then a pause, so that no writer waits for long. */
 const rowsAtOnce = 1000
 const pagesAtOnce = 100
 const restMs = 5
 const deploymentsAtOnce = 100
-/** 16 MiB of the file are kept for what comes next. */
+/** 16 MiB of the file stay for new data. */
 const sparePages = 4096
 
-/** Drops the logs of ended deployments beyond the newest `perApp` of their app, or older than `endedBefore`; tells how many. */
+/**
+ * Drops the logs of ended deployments beyond the newest `perApp` of their app, or older than
+ * `endedBefore`. Returns how many.
+ */
 export async function dropLogs(
   db: DatabaseSync,
   transaction: <T>(work: () => T) => T,
   { perApp, endedBefore, at }: { perApp: number; endedBefore: string; at: string },
   signal: AbortSignal,
 ): Promise<number> {
-  // App by app, each found in the index behind the one before: a scan of all would hold writers up. Deployments are
-  // counted (`over` lets numbers leap) only where there are old enough ones at all.
+  // Goes from app to app in the index: a scan of the whole table would hold up writers. Numbers can
+  // have gaps (option `over`), so deployments are counted. That is done only if old enough ones
+  // exist.
   const beyond = db.prepare(
     `WITH RECURSIVE apps (app) AS (
        SELECT min(app) FROM deployments
@@ -27,10 +31,12 @@ export async function dropLogs(
        AND +d.number <= (SELECT number FROM deployments WHERE app = apps.app ORDER BY number DESC LIMIT 1 OFFSET ?1)
      LIMIT ${deploymentsAtOnce}`,
   )
+
   const older = db.prepare(
     `SELECT id FROM deployments WHERE log_kept = 1 AND ended_at < ? LIMIT ${deploymentsAtOnce}`,
   )
-  // Readers are told from the first step on, also when the next ones come after a crash.
+
+  // Marked with the first step, so that readers know even if a crash delays the next steps.
   const mark = db.prepare(
     'UPDATE deployments SET log_dropped_at = coalesce(log_dropped_at, ?) WHERE id = ?',
   )
@@ -39,6 +45,7 @@ export async function dropLogs(
        SELECT seq FROM events WHERE deployment = ?1 LIMIT ${rowsAtOnce})`,
   )
   const finish = db.prepare('UPDATE deployments SET log_kept = 0 WHERE id = ?')
+
   const step = (id: string): boolean =>
     transaction(() => {
       mark.run(at, id)
@@ -61,7 +68,7 @@ export async function dropLogs(
   return dropped
 }
 
-/** Free pages go back to the disk; where the database was not made for that, they wait for new logs. */
+/** Returns free pages to the disk. A database without auto_vacuum keeps them for new logs. */
 async function giveBack(db: DatabaseSync, signal: AbortSignal): Promise<void> {
   const free = db.prepare('PRAGMA freelist_count')
   const count = () => Number(free.get()!['freelist_count'])

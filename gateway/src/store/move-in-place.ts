@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-/** Synced before it has its name, and its name synced too. */
+/** Syncs a file, renames it, and syncs the rename. */
 export function moveInPlace(from: string, to: string): void {
   sync(from)
   renameSync(from, to)

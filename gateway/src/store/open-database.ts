@@ -8,8 +8,9 @@ import { moveInPlace } from './move-in-place.ts'
 const migrations = new URL('migrations/', import.meta.url)
 
 /**
- * Opens the database file, or makes it, at the newest version. An acknowledged write survives a power cut (FULL).
- * `records-unusable` when the file is damaged, of a newer gateway or not ours; then nothing of it was touched.
+ * Opens or creates the database file, at the newest version. An acknowledged write survives a power
+ * cut (FULL). Throws `records-unusable` when the file is damaged, of a newer gateway or of another
+ * program, and leaves it untouched.
  */
 export function openDatabase(path: string, from: URL = migrations): DatabaseSync {
   inspect(path, readdirSync(from).length)
@@ -17,10 +18,14 @@ export function openDatabase(path: string, from: URL = migrations): DatabaseSync
   return upToDate(path, from)
 }
 
-/** Under another name until it is whole: an empty file of this name is one that was cut short, not one just begun. */
+/**
+ * Uses another name until the database is complete: an empty file of the final name means damage,
+ * not a new one.
+ */
 function make(path: string, from: URL): void {
   const coming = `${path}-new`
-  for (const part of ['', '-wal', '-shm']) rmSync(coming + part, { force: true }) // of a first start that was killed
+  // Left by a first start that was killed.
+  for (const part of ['', '-wal', '-shm']) rmSync(coming + part, { force: true })
   upToDate(coming, from).close()
   moveInPlace(coming, path)
 }
@@ -33,7 +38,8 @@ function upToDate(path: string, from: URL): DatabaseSync {
       PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;
       PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;
       PRAGMA journal_size_limit = 67108864;`)
-    // Some builds of SQLite quietly keep NORMAL; then a 202 would not be the promise that it is.
+    // Some builds of SQLite silently keep NORMAL. Then a power cut could lose a deployment that was
+    // answered with 202.
     if (readNumber(db, 'synchronous') !== 2)
       throw new Error('SQLite does not keep synchronous=FULL')
     files.slice(readNumber(db, 'user_version')).forEach((file) => {
@@ -49,7 +55,10 @@ function upToDate(path: string, from: URL): DatabaseSync {
   }
 }
 
-/** Looks, and touches nothing: throws when this gateway must not work on what is there. No file at all is fine. */
+/**
+ * Checks the file without changing it. Throws when this gateway must not work on it. No file at all
+ * is fine.
+ */
 export function inspect(
   path: string,
   newest = readdirSync(migrations).length,
@@ -60,11 +69,13 @@ export function inspect(
       'records-unusable',
       `A restore of ${path} did not end. Nothing is lost: run it again.`,
     )
-  // SQLite would take the log of a database that is gone for left-over, and remove it; and an empty file for a new one.
+  // If the database is gone, SQLite would remove its log as a leftover. It would take an empty file
+  // for a new one.
   if (!existsSync(path) && sizeOf(`${path}-wal`) > 0)
     throw damaged(path, 'its write-ahead log is there, the file is not')
   if (!existsSync(path)) return
   if (sizeOf(path) === 0) throw damaged(path, 'it is empty')
+
   try {
     using db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
     const version = readNumber(db, 'user_version')

@@ -54,7 +54,7 @@ import { SourceRows } from './rows/source-rows.ts'
 import { suspected, SuspectRows } from './rows/suspect-rows.ts'
 import { pageOf, type StoreTools } from './store-tools.ts'
 
-/** For tests of something else. */
+/** The default, for tests that are not about limits. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
 const list = (states: readonly string[]) => states.map((state) => `'${state}'`).join(', ')
@@ -62,9 +62,12 @@ const list = (states: readonly string[]) => states.map((state) => `'${state}'`).
 export type StoreSettings = {
   /** Milliseconds since 1970. */
   now: () => number
-  /** See `lockVolume`: what is at work at the start is nobody's, whatever its lease says. */
+  /**
+   * True if this gateway holds the volume alone (see `lockVolume`). Then no other runner has a
+   * deployment at the start, whatever its lease says.
+   */
   alone: boolean
-  /** Asked when the disk is full; answers whether it is worth another try. */
+  /** Called when the disk is full. Returns whether another attempt makes sense. */
   makeRoom: () => boolean
 }
 
@@ -134,20 +137,25 @@ class SqliteStore implements DeploymentStore, SecretStore {
         image?.digest,
         secretsFingerprint,
       ]
+
       const key = idempotencyKey ? { app, key: idempotencyKey, asked } : null
       const former = key && madeByKey(this.#rows, key)
       if (former) return toDeployment(this.#rows.find(former)!)
+
       for (const name of [id, app, fresh.options.owner, idempotencyKey])
         keepWithin('A name', name ?? '', sizeLimits.nameBytes)
       keepWithin('The options', JSON.stringify(fresh.options), sizeLimits.optionsBytes)
+
       const at = this.#rows.time()
       const { lane = 'latest', ...settings } = this.#apps.settings(app)
       const options = withDefaults(fresh.options, { lane, ...(!fresh.resolved && settings) })
       const owner = options.owner ?? ''
-      // What waits its turn passes nobody: it need not look at the whole lane, which may be long.
+
+      // A `fifo` deployment supersedes nothing: do not load the whole lane, which may be long.
       const others = options.lane === 'fifo' ? [] : this.#lanes.passing({ app, owner })
       const busy = options.lane === 'reject' ? this.#lanes.oldest({ app, owner }) : null
       if (busy) throw laneBusy(busy)
+
       const body: Body = {
         options,
         source,
@@ -162,8 +170,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
         cancel: null,
         supersededBy: null,
       }
+
       const text = bodyText(body)
       refuseFullQueue(this.#rows, app, Buffer.byteLength(text))
+
       const keepsTurn = Number(options.lane === 'fifo')
       this.#rows.run(
         `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body, keeps_turn, builds)
@@ -180,10 +190,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
           Number(image === null),
         ],
       )
+
       this.#apps.add(app)
       for (const secret of secrets) this.#secrets.put(`deployment:${id}`, secret, at)
       if (key) noteKey(this.#rows, key, id)
       this.#rows.write(id, [{ type: 'state', from: null, state: 'pending' }])
+
       const made = this.#rows.find(id)!
       for (const row of others) this.#lanes.supersede(row, made)
       return toDeployment(made)
@@ -300,7 +312,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
     const isWorth = ({ id, ...place }: (typeof places)[number]) =>
       shouldAnnounce(place, this.#queue.announced(id))
     await this.#inParts(places, ({ id, ...place }) => {
-      if (!isWorth({ id, ...place }) || !this.#queue.waits(id)) return // it went on while others were told
+      // It left the queue while others were updated.
+      if (!isWorth({ id, ...place }) || !this.#queue.waits(id)) return
       const times = (this.#queue.announced(id)?.times ?? 0) + 1
       this.#queue.emit(id, { for: place.for, place: place.place, times })
       this.#rows.write(id, [{ type: 'waiting', ...place }])
@@ -321,7 +334,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
         (stopReason(bodyOf(row)) && !isFinal(to) && !touchesMachines(from))
       )
         return false
+
       if (to === 'deploying' && this.#lanes.fenced(row)) return false
+
       this.#rows.move(row, to, patch)
       if (to === 'pending') this.#lanes.applyNewerArrivals(row)
       return true
@@ -338,6 +353,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
           'too-late',
           `Deployment ${id} is ${row.state}: machines have been touched. With abort=true it stops at its next safe point and they are put back.`,
         )
+
       const cancel: CancelRequest = cutCancel({ at: this.#rows.time(), ...asked })
       const problem = cancelled(cancel).body()
       if (row.state === 'pending') this.#rows.move(row, 'cancelled', { cancel, problem })
@@ -345,6 +361,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
         this.#rows.patch(row, row.state, { cancel })
         this.#rows.write(id, [{ type: 'note', text: problem.detail }])
       }
+
       return toDeployment(this.#rows.find(id)!)
     })
   }
@@ -379,7 +396,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   async startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }> {
     const ended = await this.#endDamaged()
     return this.#transaction(() => {
-      // What other gateways have at work is not suspect.
+      // Deployments that other gateways run are not suspect.
       if (this.#settings.alone) ended.push(...this.#suspects.startLife(life).ended)
       const claims = this.#recover(reason, null, life.maxDeaths)
       this.#suspects.holdBack()
@@ -402,7 +419,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#transaction(() => this.#recover(reason, only))
   }
 
-  /** What cannot be read must not keep a gateway from its start, nor stand in its app's way. */
+  /** Unreadable records must not prevent the start of the gateway, nor block their app. */
   async #endDamaged(): Promise<string[]> {
     const ended: string[] = []
     await this.#inParts(this.#rows.ids('ended_at IS NULL'), (id) => {
@@ -415,7 +432,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   #recover(reason: string, only: string | null, maxDeaths?: number): Claim[] {
-    // A suspect at machines that has no lease waits for its turn: its log says so already.
+    // A suspect in a deploy state without a lease waits for its turn: its log says so already.
     const left = this.#rows.all(
       `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${list(workingStates)})
          AND coalesce(leased_until, '') < ? AND id = coalesce(?, id) AND NOT (suspect IS NOT NULL AND leased_until IS NULL)
@@ -435,6 +452,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
         return []
       }
       if (suspect) return []
+
       return this.#rows.take(row, () =>
         this.#rows.write(row.id, [
           { type: 'note', text: `${reason}; looking at the machines and going on.` },
@@ -454,6 +472,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     )
     const events: DeploymentEvent[] = []
     let sizeBytes = 0
+
     for (const { seq, at, body } of rows.iterate(id, after, limit) as Iterable<
       Record<string, unknown>
     >) {
@@ -461,6 +480,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       sizeBytes += String(body).length
       if (sizeBytes >= limitBytes) break
     }
+
     return events
   }
 
@@ -525,7 +545,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
       this.#db.exec('COMMIT')
       return result
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK') // on a full disk SQLite has done so itself
+      // On a full disk SQLite has rolled back already.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       if (!isFull(error)) throw error
       if (!this.#settings.makeRoom()) throw noRoom(error)
       return this.#transaction(work)

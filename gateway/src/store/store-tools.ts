@@ -1,15 +1,18 @@
 import { unpackJson } from '../deployments/packed-json.ts'
 import { sizeLimits } from '../deployments/size-limits.ts'
 
-/** What tables that write by themselves have of the store. */
+/** What tables with their own transactions need of the store. */
 export type StoreTools = {
-  /** ISO 8601, UTC; so much later than now. */
+  /** ISO 8601, UTC: now plus `laterMs`. */
   time: (laterMs?: number) => string
-  /** Happens whole or not at all, also when the disk is full. Not within another. */
+  /** Runs as a whole or not at all, also when the disk is full. Do not nest. */
   transaction: <T>(work: () => T) => T
 }
 
-/** An object as it was written, packed or not; null when that cannot be read. One damaged row must not stop what concerns others. */
+/**
+ * Parses an object, packed or not. Null when it cannot be read: one damaged row must not affect the
+ * others.
+ */
 export function parsedObject(text: string): object | null {
   try {
     const value: unknown = unpackJson(text)
@@ -20,8 +23,8 @@ export function parsedObject(text: string): object | null {
 }
 
 /**
- * A page of a list, newest first, and the cursor of the next one, from one row more than the page may hold. The page is
- * shorter when its rows are large; `rows` are read only as far as they are needed.
+ * Makes a page of a list, newest first, and the cursor of the next page. Pass one row more than
+ * `limit`. The page is shorter when its rows are large; `rows` is read only as far as needed.
  */
 export function pageOf<Row extends { body: string }>(
   rows: Iterable<Row>,

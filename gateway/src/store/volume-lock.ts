@@ -4,30 +4,35 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Problem } from '#api/problem.ts'
 
-/** A gateway that was told to stop, or killed, may need this long to be gone. */
+/** How long a gateway that was stopped or killed may take to disappear. */
 const handOverMs = 1000
 
 /**
- * Makes a volume this process's own until it is disposed; `volume-held` says who has it. The lock is the kernel's, by way
- * of SQLite (Node has no flock), so it ends with its process, however that ends. The file beside it only says whose it is.
+ * Locks a volume for this process until disposed. Problem: `volume-held` names the holder. The
+ * kernel holds the lock, via SQLite (Node has no flock), so it ends with its process, however that
+ * ends. The file beside it only names the holder.
  */
 export function lockVolume(dir: string): Disposable {
   const facts = join(dir, 'holder.json')
   const lock = new DatabaseSync(join(dir, 'lock'), { timeout: handOverMs })
   try {
-    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE') // so it takes no room, which a full disk would not have
+    // MEMORY: the lock takes no disk space, which a full disk would not have
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
   } catch (error) {
     lock.close()
     throw (error as { errcode?: number }).errcode === 5 ? heldBy(dir, facts) : error // SQLITE_BUSY
   }
+
   try {
     writeFileSync(
       facts,
       JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() }),
     )
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error // on a full disk it goes unsaid
+    // On a full disk the holder stays unnamed.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
   }
+
   return {
     [Symbol.dispose]() {
       rmSync(facts, { force: true })
@@ -37,7 +42,7 @@ export function lockVolume(dir: string): Disposable {
 }
 
 function heldBy(dir: string, facts: string): Problem {
-  let who = 'another process' // which has only just begun, or is just ending
+  let who = 'another process' // it has just started, or is just ending
   try {
     const { pid, host, since } = JSON.parse(readFileSync(facts, 'utf8')) as Record<string, string>
     who = `process ${pid} on ${host} since ${since}`

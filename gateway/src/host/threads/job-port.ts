@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { packError, type SentError, unpackError } from './thread-errors.ts'
 
-/** How much of a stream may be on its way to the other thread, or wait there. */
+/** How many bytes of a stream may be in transit to the other thread or wait there. */
 const windowBytes = 1024 * 1024
 const pieceBytes = 256 * 1024
 
@@ -13,7 +13,10 @@ type Message =
   | { type: 'failed'; error: SentError }
   | { type: 'over' }
 
-/** One end of the line between a job on a thread and the code that started it: values, one stream each way, an error. */
+/**
+ * One end of the connection between a job on a thread and its caller: values, one stream each way,
+ * an error.
+ */
 export class JobPort {
   readonly #port: MessagePort
   readonly #pieces: (Uint8Array | null)[] = []
@@ -22,10 +25,10 @@ export class JobPort {
   readonly #broken = new AbortController()
   #isOver = false
   readonly #closed = Promise.withResolvers<void>()
-  /** Wakes everyone on this end who waits for the other. */
+  /** Wakes all waiters on this end. */
   #changed = Promise.withResolvers<void>()
 
-  /** `lost` is called when the other end is gone without having said that it is over. */
+  /** `lost` is called when the other end is gone and did not send `over`. */
   constructor(port: MessagePort, lost: () => void = () => {}) {
     this.#port = port
     port.on('message', (message: Message) => this.#receive(message))
@@ -36,7 +39,7 @@ export class JobPort {
     })
   }
 
-  /** Aborted, with the error as its reason, when the other end has sent one or is gone. */
+  /** Aborts when the other end sends an error or is gone, with that error as its reason. */
   get broken(): AbortSignal {
     return this.#broken.signal
   }
@@ -47,7 +50,7 @@ export class JobPort {
       await this.sendPiece(new Uint8Array(bytes.subarray(at, at + pieceBytes)))
   }
 
-  /** Sends `bytes` and gives away the memory that they are in. Resolves when the other end has room for more. */
+  /** Sends `bytes` and transfers their memory. Resolves when the other end has room for more. */
   async sendPiece(bytes: Uint8Array): Promise<void> {
     this.broken.throwIfAborted()
     this.#sentBytes += bytes.length
@@ -63,12 +66,12 @@ export class JobPort {
     this.#post({ type: 'value', value })
   }
 
-  /** Everyone on the other end who waits for this one gets this error. */
+  /** All waiters on the other end get this error. */
   sendError(error: unknown): void {
     this.#post({ type: 'failed', error: packError(error) })
   }
 
-  /** What the other end sends by `sendCopy` and `sendPiece`. */
+  /** The bytes that the other end sends with `sendCopy` and `sendPiece`. */
   async *pieces(): AsyncGenerator<Buffer, void> {
     for (;;) {
       await this.#until(() => this.#pieces.length > 0)
@@ -85,7 +88,7 @@ export class JobPort {
     return this.#values.shift() as T
   }
 
-  /** Everyone on this end who waits for the other gets this error. */
+  /** All waiters on this end get this error. */
   fail(error: Error): void {
     if (!this.broken.aborted) this.#broken.abort(error)
     this.#wake()

@@ -1,6 +1,6 @@
 import { Problem, type ProblemCode } from '#api/problem.ts'
 
-/** An error as it crosses from one thread to another: a structured clone loses the class, the code and the facts. */
+/** An error as sent between threads. A structured clone would lose its class, code and facts. */
 export type SentError = {
   problem: { code: ProblemCode; facts: Record<string, unknown> } | null
   name: string

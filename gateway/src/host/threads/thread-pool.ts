@@ -6,20 +6,24 @@ export type Threads = {
   /** The module that a thread runs; it calls `serveJobs`. */
   script: URL
   size: number
-  /** What one thread may use of memory for its objects. */
+  /** Heap limit of one thread. */
   heapMiB: number
-  /** What a thread gets when it starts. */
+  /** Returns the data that a thread gets when it starts. */
   data?: () => unknown
 }
 type Thread = { worker: Worker; jobs: Set<JobPort>; idle: NodeJS.Timeout | undefined }
 
-/** A thread without work goes after this long; the last one later, so that the next small job need not wait for it. */
+/**
+ * A thread without work ends after this long. The last thread stays longer, so that the next small
+ * job need not wait for a start.
+ */
 const idleMs = 5_000
 const lastIdleMs = 60_000
 
 /**
- * Threads for work that would hold the event loop. They start when there is work, take several jobs each, and go when
- * idle. When a thread dies, its jobs fail, and the next job gets a new one.
+ * Threads for work that would block the event loop. They start when there is work, take several
+ * jobs each, and end when idle. When a thread dies, its jobs fail, and the next job gets a new
+ * thread.
  */
 export class ThreadPool {
   readonly #threads = new Set<Thread>()
@@ -29,16 +33,21 @@ export class ThreadPool {
     this.#settings = settings
   }
 
-  /** Starts a job on the least busy thread. Call `end` when it is over; with `kill` its thread ends, and all jobs there. */
+  /**
+   * Starts a job on the least busy thread. Call `end` when the job is over. `kill` ends the thread,
+   * with all its jobs.
+   */
   start(kind: string, data: unknown): { port: JobPort; end: () => void; kill: () => void } {
     const thread = this.#free()
     const { port1, port2 } = new MessageChannel()
-    const port = new JobPort(port1, () => this.#threads.delete(thread)) // it is dying: no more jobs
+    // The thread is dying: it gets no more jobs.
+    const port = new JobPort(port1, () => this.#threads.delete(thread))
     thread.jobs.add(port)
     clearTimeout(thread.idle)
     thread.worker.ref()
     const message: JobMessage = { kind, data, port: port2 }
     thread.worker.postMessage(message, [port2])
+
     return {
       port,
       end: () => {
@@ -50,7 +59,7 @@ export class ThreadPool {
     }
   }
 
-  /** For tests: as if all threads had died. */
+  /** For tests: all threads die. */
   killAll(): void {
     for (const { worker } of this.#threads) void worker.terminate()
   }
@@ -70,11 +79,13 @@ export class ThreadPool {
       resourceLimits: { maxOldGenerationSizeMb: heapMiB },
     })
     const thread: Thread = { worker, jobs: new Set(), idle: undefined }
+
     const lost = (error: Error) => {
       this.#threads.delete(thread)
       clearTimeout(thread.idle)
       for (const port of thread.jobs) port.fail(error)
     }
+
     worker.on('error', lost)
     worker.on('exit', () => lost(new Error('A worker thread ended before its work was done.')))
     this.#threads.add(thread)

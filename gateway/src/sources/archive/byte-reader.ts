@@ -1,6 +1,6 @@
 const none = Buffer.alloc(0)
 
-/** Cuts a stream of pieces into the lengths that are asked for. */
+/** Cuts a stream of pieces into the lengths that the caller asks for. */
 export class ByteReader {
   readonly #pieces: AsyncIterator<Buffer>
   #held: Buffer = none
@@ -9,13 +9,13 @@ export class ByteReader {
     this.#pieces = pieces[Symbol.asyncIterator]()
   }
 
-  /** The next `size` bytes, or fewer where the stream ends before. */
+  /** The next `size` bytes, or fewer if the stream ends first. */
   async take(size: number): Promise<Buffer> {
     if (this.#held.length < size) await this.#gather(size)
     return this.#cut(size)
   }
 
-  /** The next bytes as they come, at most `max`; none only at the end. */
+  /** The next available bytes, at most `max`. Empty only at the end. */
   async some(max: number): Promise<Buffer> {
     if (this.#held.length === 0) await this.#gather(1)
     return this.#cut(max)

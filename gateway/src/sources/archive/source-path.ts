@@ -2,9 +2,13 @@ import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/trim-end.ts'
 import type { Limits } from '../limits.ts'
 
-/** The path that an entry has in the tree: relative, no `./` before, no slash behind; '' is the tree's root. */
+/**
+ * The path of an entry in the tree: relative, no `./` before, no slash behind. '' is the tree's
+ * root.
+ */
 export function sourcePath(name: string, limits: Limits): string {
   if (name === '') throw invalid('Its name is empty.')
+
   const path = trimEnd(name.replace(/^(?:\.\/)+/, ''), '/')
   if (/^[/\\]|^[A-Za-z]:[/\\]/.test(path) || name.startsWith('/'))
     throw new Problem(
@@ -12,6 +16,7 @@ export function sourcePath(name: string, limits: Limits): string {
       'Its path is absolute. Pack from inside the folder: tar cz -C FOLDER .',
     )
   if (path === '' || path === '.') return ''
+
   const parts = path.split('/')
   if (parts.at(-1) === '..') throw invalid('It has no name of its own.')
   if (path.split(/[/\\]/).includes('..'))
@@ -21,12 +26,16 @@ export function sourcePath(name: string, limits: Limits): string {
     )
   if (parts.some((part) => part === '' || part === '.'))
     throw invalid('Its path has an empty part.')
+
   checkCharacters(path)
   checkLength(path, parts, limits)
   return path
 }
 
-/** Control characters and those that turn the direction of text: names that show as something else than they are. */
+/**
+ * Refuses control characters and characters that change the text direction: such a name looks like
+ * another one.
+ */
 export function checkCharacters(text: string): void {
   if (/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u.test(text))
     throw invalid('Its name holds a control character.')
@@ -42,21 +51,27 @@ function checkLength(path: string, parts: string[], { pathBytes, nameBytes, dept
   )
 }
 
-/** The history of a git clone is no source: whatever lies in a `.git` is left out. */
+/** The history of a git clone is no source: everything in a `.git` is left out. */
 export const isGit = (path: string): boolean => /(?:^|\/)\.git(?:\/|$)/i.test(path)
 
-/** Equal for paths that some file system takes for the same: case, compatible characters, dots and spaces behind. */
+/**
+ * Equal for paths that some file system treats as the same: case, compatible characters, trailing
+ * dots and spaces.
+ */
 export function collisionKey(path: string): string {
+  // Via upper case: `ß` becomes `ss`.
   const plain = /^[ -~]*$/.test(path)
     ? path.toLowerCase()
-    : path.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC') // by way of upper case: `ß` is `ss`
+    : path.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC')
   return plain
     .split('/')
     .map((part) => trimEnd(part, '. '))
     .join('/')
 }
 
-/** A name as it may be shown: nothing in it that a terminal would obey, and not too much of it. */
+/**
+ * A name that is safe to show: escapes characters that a terminal would obey, and cuts a long name.
+ */
 export function shownName(name: Buffer): string {
   const text = name
     .toString('utf8', 0, 200)

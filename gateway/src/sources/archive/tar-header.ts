@@ -1,29 +1,30 @@
 import { Problem } from '#api/problem.ts'
 
-/** The fields of one header block that mean something to us: owners, times and devices do not. */
+/** The fields of one header block that the gateway uses: no owners, times or devices. */
 export type Header = {
   type: string
-  /** `v7` knows no folders, and says so by a slash at the end of a name. */
+  /** `v7` has no type for folders: a slash at the end of the name marks one. */
   format: 'ustar' | 'gnu' | 'v7'
-  /** Text in a place where only some readers look for a part of the name or of the size. */
+  /** The block has text where only some readers look for a part of the name or of the size. */
   ambiguous: boolean
   sizeBytes: number
   executable: boolean
-  /** Read only where no longer name came before: a cut name may end inside a character. */
+  /** Call it only if no longer name came before: a cut name may end inside a character. */
   name: () => Buffer
   target: () => Buffer
 }
 
 export const blockBytes = 512
 
-/** Whether a block may be the first of a tar archive, if a damaged one. */
+/** Whether a block may be the first of a tar archive, even a damaged one. */
 export const looksLikeTar = (block: Buffer): boolean =>
   block.toString('latin1', 257, 262) === 'ustar' ||
   (block.length === blockBytes && checksumFits(block))
 
-/** One header, read strictly: where readers could differ, it is refused. */
+/** Reads one header strictly: refuses what tar readers interpret differently. */
 export function readHeader(block: Buffer): Header {
   if (!checksumFits(block)) throw corrupt('The checksum of a header does not fit.')
+
   const format = readFormat(block)
   checkNumbers(block, format)
   const prefix = format === 'ustar' ? untilNul(block.subarray(345, 500)) : Buffer.alloc(0)
@@ -50,8 +51,8 @@ function checksumFits(block: Buffer): boolean {
 }
 
 /**
- * The version that ends each magic: POSIX, Ant (none), Dart (a number as it writes all others). Every reader of tar
- * knows ustar by the six bytes before.
+ * The version after the magic `ustar\0`: POSIX, Ant (none), Dart (a number in the format of its
+ * other numbers). Every tar reader recognizes ustar by the six bytes before it.
  */
 const ustarVersions = new Set(['00', '\0\0', '0 '])
 
@@ -60,7 +61,8 @@ function readFormat(block: Buffer): Header['format'] {
   if (magic.startsWith('ustar\0') && ustarVersions.has(magic.slice(6)) && ustarEnds(block))
     return 'ustar'
   if (magic === 'ustar  \0') return 'gnu'
-  // The format of star before POSIX has its own fields here. Other readers take it for v7, which has none.
+  // star's format before POSIX has its own fields here. Other readers take it for v7, which has
+  // none.
   if (blank(block, 257, 265) || (isStar(block) && !magic.startsWith('ustar'))) return 'v7'
   throw corrupt('A header is of no format that is known here (ustar, pax, GNU, star, v7).')
 }
@@ -70,9 +72,9 @@ const ustarEnds = (block: Buffer): boolean =>
   blank(block, 500, 508) && (blank(block, 508, blockBytes) || isStar(block))
 
 /**
- * Whether all readers see the same behind byte 345, by format. ustar has the first part of a long name there. star cuts
- * that part short and puts two times behind it. GNU has two times, then a map and a size of sparse files, which some
- * readers take from every file. v7 has nothing.
+ * Whether all readers see the same in the bytes from 345 on, by format. ustar has the first part of
+ * a long name there. star cuts that part short and puts two times behind it. GNU has two times,
+ * then a map and a size of sparse files, which some readers apply to every file. v7 has nothing.
  */
 const tails: Record<Header['format'], (block: Buffer) => boolean> = {
   ustar: (block) => !isStar(block) || block[475] === 0,
@@ -82,7 +84,10 @@ const tails: Record<Header['format'], (block: Buffer) => boolean> = {
 
 const isTime = (block: Buffer, start: number): boolean => isNumber(block, start, start + 12)
 
-/** Numbers that are dropped here: owner, group, time and device. A reader that keeps them fails on what is no number. */
+/**
+ * Checks numbers that the gateway drops: owner, group, time and device. A reader that uses them
+ * fails if they are no numbers.
+ */
 function checkNumbers(block: Buffer, format: Header['format']): void {
   const owners = isNumber(block, 108, 116) && isNumber(block, 116, 124)
   const devices = format === 'v7' || (isNumber(block, 329, 337) && isNumber(block, 337, 345))
@@ -90,7 +95,7 @@ function checkNumbers(block: Buffer, format: Header['format']): void {
     throw corrupt('The owner, the time or the device of an entry is not a number.')
 }
 
-/** A number in octal, in binary (behind one of two marks), or none. */
+/** A number in octal, in binary (after one of two marker bytes), or empty. */
 function isNumber(block: Buffer, start: number, end: number): boolean {
   if (block[start] === 0x80 || block[start] === 0xff) return true
   let at = start
@@ -105,7 +110,7 @@ const isBlank = (byte: number): boolean => byte === 0 || byte === 0x20
 function readSize(block: Buffer): number {
   const first = block[124]!
   if ((first & 0x80) === 0) return readOctal(block, 124, 136, 'size')
-  // Sizes that octal cannot hold are written as binary: one marker byte, then eleven of the number.
+  // A size too large for octal is binary: one marker byte, then eleven bytes for the number.
   const size = block.readBigUInt64BE(128)
   if (first !== 0x80 || !blank(block, 125, 128) || size > BigInt(Number.MAX_SAFE_INTEGER))
     throw corrupt('The size of an entry is not a possible number.')

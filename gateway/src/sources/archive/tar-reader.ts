@@ -5,7 +5,7 @@ import type { Meter } from '../meter.ts'
 import { ambiguous, type Pax, readPax } from './pax.ts'
 import { blockBytes, corrupt, type Header, isZero, looksLikeTar, readHeader } from './tar-header.ts'
 
-/** One entry as the archive has it; `path` and `target` are UTF-8, and nothing more is known of them. */
+/** One entry as the archive has it. `path` and `target` are valid UTF-8 and otherwise unchecked. */
 export type TarEntry = {
   type: 'file' | 'folder' | 'link' | 'hard-link'
   path: string
@@ -23,8 +23,8 @@ const types: Record<string, TarEntry['type']> = {
 }
 
 /**
- * Reads a tar archive as it arrives: ustar, pax, GNU long names, v7. Anything that two readers could take in two ways
- * is refused, so what is read here is what every other reader sees.
+ * Reads a tar archive as it arrives: ustar, pax, GNU long names, v7. It refuses everything that tar
+ * readers interpret differently, so every other reader sees the same tree.
  */
 export class TarReader {
   readonly #input: ByteReader
@@ -34,7 +34,7 @@ export class TarReader {
   #bodyBytes = 0
   #paddingBytes = 0
   #metadataBytes = 0
-  /** The entry at hand, for the words of a refusal: its index, from 0, and its name as it came. */
+  /** The current entry, for error messages: its index, from 0, and its name as sent. */
   at: { entry: number; name: Buffer } = { entry: -1, name: Buffer.alloc(0) }
 
   constructor(bytes: AsyncIterable<Buffer>, limits: Limits, meter: Meter) {
@@ -43,11 +43,15 @@ export class TarReader {
     this.#meter = meter
   }
 
-  /** The next entry, what is left of the one before being skipped; null when the archive has ended rightly. */
+  /**
+   * Skips the rest of the current entry and returns the next one. Null at a valid end of the
+   * archive.
+   */
   async next(): Promise<TarEntry | null> {
     for await (const _ of this.body());
     this.at = { entry: this.at.entry + 1, name: Buffer.alloc(0) }
     if (this.at.entry > this.#limits.entries) throw tooMany(this.#limits.entries)
+
     let pax: Pax | null = null
     const long: { L?: Buffer; K?: Buffer } = {}
     for (;;) {
@@ -69,7 +73,7 @@ export class TarReader {
         if (pax || long[type]) throw ambiguous('An entry has two long names.')
         long[type] = longName(await this.#metadata(header))
       } else if (type === 'V' && header.sizeBytes === 0) {
-        // The label of the whole archive (`tar -V`), which is no entry.
+        // The label of the whole archive (`tar -V`). It is no entry.
         if (pending) throw ambiguous('A volume label stands between an entry and its name.')
         await this.#metadata(header)
       } else
@@ -81,7 +85,7 @@ export class TarReader {
     }
   }
 
-  /** The content of the entry at hand, once. */
+  /** The content of the current entry. Can be read once. */
   async *body(): AsyncGenerator<Buffer, void> {
     while (this.#bodyBytes > 0) {
       const piece = await this.#input.some(this.#bodyBytes)
@@ -92,7 +96,7 @@ export class TarReader {
     await this.wholeBody()
   }
 
-  /** The same in one piece, for small files. */
+  /** The content of the current entry in one piece, for small files. */
   async wholeBody(): Promise<Buffer> {
     const [size, padding] = [this.#bodyBytes, this.#paddingBytes]
     this.#bodyBytes = this.#paddingBytes = 0
@@ -101,25 +105,28 @@ export class TarReader {
     return body.subarray(0, size)
   }
 
-  /** The next header; null after the two blocks of zeros that end an archive. */
+  /** The next header. Null after the two blocks of zeros that end an archive. */
   async #header(): Promise<Header | null> {
     const block = await this.#input.take(blockBytes)
     if (!this.#begun) checkBeginning(block)
     this.#begun = true
     if (block.length < blockBytes) throw truncated()
     if (!isZero(block)) return readHeader(block)
+
     const second = await this.#input.take(blockBytes)
     if (second.length < blockBytes) throw truncated()
+
     for (let piece = second; piece.length > 0; piece = await this.#input.some(64 * 1024))
       if (!isZero(piece)) {
         const detail =
           'There is more behind the end of the archive, which some readers would see. Send one archive only.'
         throw new Problem('archive-trailing-data', detail)
       }
+
     return null
   }
 
-  /** The body of an extended header. */
+  /** Reads the body of an extended header. */
   async #metadata({ type, sizeBytes }: Header): Promise<Buffer> {
     this.#metadataBytes += sizeBytes + 2 * blockBytes
     const { metadataBytes, metadataTotalBytes, pathBytes } = this.#limits
@@ -135,12 +142,14 @@ export class TarReader {
           facts: { limitBytes: sizeBytes > metadataBytes ? metadataBytes : metadataTotalBytes },
         },
       )
+
     const paddingBytes = paddingOf(sizeBytes)
     const body = await this.#input.take(sizeBytes + paddingBytes)
     if (body.length < sizeBytes + paddingBytes) throw truncated()
-    // GNU tar reads a name on into its padding, and Python the records of a pax header.
+    // GNU tar reads a name on into the padding. Python does so with the records of a pax header.
     if (!isZero(body.subarray(sizeBytes)))
       throw ambiguous('There is text behind the end of an extended header.')
+
     return body.subarray(0, sizeBytes)
   }
 
@@ -149,7 +158,9 @@ export class TarReader {
     extended: { path: Buffer | undefined; target: Buffer | undefined; size: Buffer | undefined },
   ): TarEntry {
     this.at.name = extended.path ?? header.name()
-    // A folder as GNU tar packs it for incremental backups. Its body lists what the folder held, and is skipped.
+
+    // A folder of an incremental backup by GNU tar. Its body lists the folder's former content, and
+    // is skipped.
     const isListed = header.type === 'D' && header.format === 'gnu'
     const type = isListed ? 'folder' : types[header.type]
     if (!type) {
@@ -158,6 +169,7 @@ export class TarReader {
       throw new Problem('archive-type-forbidden', detail, { facts: { type: header.type } })
     }
     if (header.ambiguous) throw ambiguous('Its header says more than its format knows.')
+
     const path = decode(this.at.name)
     const { sizeBytes, executable } = header
     if (extended.size && extended.size.toString('latin1') !== String(sizeBytes)) {
@@ -166,15 +178,18 @@ export class TarReader {
     }
     if (type !== 'file' && sizeBytes > 0 && !isListed)
       throw corrupt('It has content, and is no file.')
+
     this.#meter.mayExpand(sizeBytes)
     this.#bodyBytes = sizeBytes
     this.#paddingBytes = paddingOf(sizeBytes)
     const target =
       type === 'link' || type === 'hard-link' ? decode(extended.target ?? header.target()) : ''
     if (type !== 'file' || !path.endsWith('/')) return { type, path, target, executable, sizeBytes }
-    // In v7 a slash is what makes a folder; in later formats some readers see a folder, some a file.
+
+    // In v7 a slash marks a folder. In later formats some readers see a folder, some a file.
     if (header.format !== 'v7' || sizeBytes > 0)
       throw ambiguous('It is a file by its type and a folder by its name.')
+
     return { type: 'folder', path, target, executable, sizeBytes }
   }
 }
@@ -192,7 +207,7 @@ function checkBeginning(block: Buffer): void {
   )
 }
 
-/** What people send instead, by its first bytes. */
+/** First bytes of other formats that people send. */
 const others: Record<string, string> = {
   PK: 'a zip file',
   '\xfd7zXZ': 'compressed with xz',
@@ -204,7 +219,7 @@ const others: Record<string, string> = {
   '{': 'JSON',
 }
 
-/** A GNU long name: ends with a NUL, or with its body. */
+/** A GNU long name ends with a NUL, or with the end of its body. */
 function longName(body: Buffer): Buffer {
   const stop = body.indexOf(0)
   if (stop < 0) return body

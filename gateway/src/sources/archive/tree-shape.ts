@@ -4,21 +4,21 @@ import { checkCharacters, collisionKey } from './source-path.ts'
 import { tooMany } from './tar-reader.ts'
 import { yieldToEventLoop } from '../yield-turn.ts'
 
-/** Linux takes no longer target of a link. */
+/** The longest link target that Linux allows. */
 const targetBytes = 4095
 
 type Kind = 'file' | 'copy' | 'folder' | 'link'
 type Place = { kind: Kind; path: string }
 
 /**
- * Which paths of a tree are taken, and by what. A tree is refused when two of its paths could be the same on some file
- * system, or when one of its links, followed all the way, could leave it.
+ * The paths of a tree that are taken, and their kinds. Refuses two paths that could be the same on
+ * some file system, and links that, fully resolved, could leave the tree.
  */
 export class TreeShape {
   readonly #limits: Limits
   readonly #places = new Map<string, Place>()
   readonly #targets = new Map<string, string>()
-  /** Letters of the longest link's path, in its likeness: a longer path is no link. */
+  /** Length of the longest link path, as a collision key: a longer path is no link. */
   #longestLink = 0
   #files = 0
 
@@ -26,10 +26,10 @@ export class TreeShape {
     this.#limits = limits
   }
 
-  /** Takes a path. Returns the folders that are new by this, outer before inner. */
+  /** Adds a path. Returns the folders that this makes necessary, outer before inner. */
   take(kind: Kind, path: string): string[] {
     const place = this.#places.get(collisionKey(path))
-    // A folder may come again, after what it holds or twice: it is there, and that is all that it says.
+    // A folder may appear again, after its content or twice: that adds nothing.
     if (place?.kind === 'folder' && kind === 'folder' && place.path === path) return []
     if (place) throw clash(place, kind, path)
     const folders = this.#folders(path)
@@ -38,7 +38,9 @@ export class TreeShape {
     return kind === 'folder' ? [...folders, path] : folders
   }
 
-  /** Takes a path for a symbolic link. Where it leads is looked at again when all the tree is known. */
+  /**
+   * Adds the path of a symbolic link. `links` checks its target again when the whole tree is known.
+   */
   takeLink(path: string, target: string): string[] {
     checkCharacters(target)
     if (target === '' || /^[/\\]|^[A-Za-z]:[/\\]/.test(target))
@@ -51,8 +53,10 @@ export class TreeShape {
           facts: { targetBytes },
         },
       )
+
     this.#aim(path, target)
     if (this.#targets.size >= this.#limits.links) throw tooMany(this.#limits.links)
+
     const folders = this.take('link', path)
     this.#targets.set(path, target)
     this.#longestLink = Math.max(this.#longestLink, collisionKey(path).length)
@@ -68,27 +72,33 @@ export class TreeShape {
     return place?.path === path && (place.kind === 'file' || place.kind === 'copy')
   }
 
-  /** Every link, once the tree is whole: none leads through another link, in a circle, or out. */
+  /**
+   * Returns every link, once the tree is complete. Refuses links that lead through another link, in
+   * a circle, or out of the tree.
+   */
   async links(): Promise<{ path: string; target: string }[]> {
     const aims = new Map<string, string>()
     for (const [path, target] of this.#targets) {
       await yieldToEventLoop()
       aims.set(collisionKey(path), collisionKey(this.#aim(path, target)))
     }
+
     for (const path of this.#targets.keys()) {
       let at: string | undefined = collisionKey(path)
       for (let hops = 0; at !== undefined; hops++, at = aims.get(at))
         if (hops > this.#limits.depth)
           throw escape(`The link ${JSON.stringify(path)} leads in a circle.`)
     }
+
     return [...this.#targets].map(([path, target]) => ({ path, target }))
   }
 
-  /** The path that a link leads to, each step looked at. */
+  /** The path that a link leads to. Checks each step. */
   #aim(path: string, target: string): string {
     const at = path.split('/').slice(0, -1)
     const steps = target.split('/').filter((step) => step !== '' && step !== '.')
     if (steps.length > 2 * this.#limits.depth) throw escape('Its target has too many steps.')
+
     const keys = at.map(collisionKey)
     let letters = keys.reduce((sum, key) => sum + key.length + 1, -1)
     for (const [i, step] of steps.entries()) {
@@ -101,10 +111,11 @@ export class TreeShape {
       if (mayBeLink && this.#places.get(keys.join('/'))?.kind === 'link')
         throw escape(`The link ${JSON.stringify(path)} leads through another link.`)
     }
+
     return at.join('/')
   }
 
-  /** Makes sure of the folders above a path; returns those that are new. */
+  /** Adds the folders above a path if they are missing. Returns the new ones. */
   #folders(path: string): string[] {
     const slash = path.lastIndexOf('/')
     if (slash < 0) return []
@@ -118,7 +129,7 @@ export class TreeShape {
   }
 
   #add(place: Place): void {
-    // Folders that no entry names count too: each is a folder to make.
+    // Folders without an entry of their own count too: the gateway has to create each one.
     if (this.#places.size >= this.#limits.entries) throw tooMany(this.#limits.entries)
     this.#places.set(collisionKey(place.path), place)
   }
@@ -130,6 +141,7 @@ function clash(place: Place, kind: Kind, path: string): Problem {
     return escape('A link stands where another entry has a folder or a file.', other)
   if (place.kind === 'copy' && place.path === path)
     return new Problem('archive-hardlink-invalid', 'It would write over a hard link.', other)
+
   return new Problem(
     'archive-duplicate-path',
     place.path === path

@@ -10,7 +10,7 @@ import { TreeShape } from './tree-shape.ts'
 
 type Parts = { tar: TarReader; staging: Staging; limits: Limits; meter: Meter }
 
-/** Writes an archive into a staging folder, every entry checked before it is written. */
+/** Unpacks an archive into a staging folder. Checks each entry before writing it. */
 export async function unpack(parts: Parts): Promise<Manifest> {
   const { tar, staging, limits } = parts
   const shape = new TreeShape(limits)
@@ -22,11 +22,13 @@ export async function unpack(parts: Parts): Promise<Manifest> {
       ? withEntry(error, tar.at)
       : error
   }
+
   if (!shape.hasFiles)
     throw new Problem(
       'archive-empty',
       'It holds no files. Pack the folder that holds the source: tar cz -C FOLDER .',
     )
+
   return staging.finish(await shape.links())
 }
 
@@ -39,6 +41,7 @@ async function write(
   const path = sourcePath(entry.path, limits)
   if (isGit(path)) return
   if (path === '') return checkRoot(entry)
+
   const makeFolders = (folders: string[]) => folders.forEach((folder) => staging.folder(folder))
   switch (entry.type) {
     case 'folder':
@@ -56,7 +59,7 @@ async function write(
   }
 }
 
-/** `./` is the tree itself: it is there already, and can be nothing but a folder. */
+/** `./` is the tree itself: it exists already, and must be a folder. */
 function checkRoot({ type }: TarEntry): void {
   if (type === 'folder') return
   if (type === 'link')
@@ -64,12 +67,12 @@ function checkRoot({ type }: TarEntry): void {
   throw new Problem('archive-name-invalid', 'It has no name. Pack the source again.')
 }
 
-/** The file that a hard link names. */
+/** The file that a hard link points to. */
 function originalOf(target: string, shape: TreeShape, limits: Limits): string {
   let path: string | null = null
   try {
     path = sourcePath(target, limits)
-  } catch {} // every bad name is the same mistake here
+  } catch {} // all bad names get the same error below
   if (path !== null && shape.isFile(path)) return path
   throw new Problem(
     'archive-hardlink-invalid',
@@ -79,7 +82,7 @@ function originalOf(target: string, shape: TreeShape, limits: Limits): string {
 
 function withEntry(problem: Problem, { entry, name: raw }: TarReader['at']): Problem {
   const name = shownName(raw)
-  if (name === '' && entry === 0) return problem // the body as a whole
+  if (name === '' && entry === 0) return problem // the error is about the whole body
   const detail = `Entry ${entry}${name && ` "${name}"`}: ${problem.message}`
   return new Problem(problem.code, detail, {
     cause: problem.cause,

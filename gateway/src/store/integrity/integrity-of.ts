@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 
-/** `quick_check` leaves out whether the indexes agree with their tables. */
+/** `quick_check` does not check that the indexes agree with their tables. */
 export type Check = 'quick_check' | 'integrity_check'
 
-/** What is wrong within a database, in a few words; null: nothing. */
+/** What is wrong inside a database, in a few words. Null: nothing. */
 export function integrityOf(db: DatabaseSync, check: Check): string | null {
   try {
     const lines = db
@@ -17,7 +17,7 @@ export function integrityOf(db: DatabaseSync, check: Check): string | null {
   }
 }
 
-/** SQLITE_CORRUPT or SQLITE_NOTADB, in any of their kinds. */
+/** SQLITE_CORRUPT or SQLITE_NOTADB, with any extended code. */
 export function isDamage(error: unknown): boolean {
   const code = (error as { errcode?: number }).errcode ?? 0
   return [11, 26].includes(code & 0xff)

@@ -5,7 +5,7 @@ import type { Check } from './integrity-of.ts'
 
 const everyMs = 24 * 3_600_000
 
-/** Looks through the whole database beside the work: quickly at the start, thoroughly every day. */
+/** Checks the whole database in the background: quickly at the start, thoroughly every day. */
 export class IntegrityWatch {
   readonly #path: string
   readonly #log: Logger
@@ -25,7 +25,7 @@ export class IntegrityWatch {
     return this.#state
   }
 
-  /** Never fails, and one at a time: who asks during a look gets that one. */
+  /** Never fails. One check runs at a time: a call during a check gets that one. */
   look(check: Check): Promise<void> {
     return (this.#looking ??= this.#look(check).finally(() => (this.#looking = undefined)))
   }
@@ -40,6 +40,7 @@ export class IntegrityWatch {
     const startedAt = performance.now()
     const workerData = { path: this.#path, check }
     const worker = new Worker(new URL('./integrity-worker.ts', import.meta.url), { workerData })
+
     try {
       const [found] = (await once(worker, 'message', { signal: this.#stop.signal })) as [
         string | null,

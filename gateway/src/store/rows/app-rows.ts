@@ -37,7 +37,7 @@ export class AppRows {
     )
   }
 
-  /** It has had its turn. */
+  /** Records that the app had its turn. */
   served(app: string): void {
     this.#serve.run(app)
   }

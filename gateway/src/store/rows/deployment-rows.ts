@@ -28,9 +28,9 @@ export type Row = {
   body: string
   rollout: string | null
   log_dropped_at: string | null
-  /** The state in which the gateway died with it at work. */
+  /** The state it was in when the gateway died while running it. */
   suspect: DeploymentState | null
-  /** How often the gateway died with it alone at work. */
+  /** How often the gateway died while this deployment ran alone. */
   deaths: number
 }
 export type Body = Pick<
@@ -53,7 +53,7 @@ export type Holder = { id: string; epoch: number }
 
 type Value = string | number | null
 
-/** Deployments and what their logs say, for use within a transaction of the store. */
+/** Deployments and their logs, for use within a transaction of the store. */
 export class DeploymentRows {
   readonly #db: DatabaseSync
   readonly #others: { secrets: SecretRows; releases: ReleaseRows }
@@ -72,7 +72,7 @@ export class DeploymentRows {
     this.#now = now
   }
 
-  /** The next epoch begins: `change` is its first act. */
+  /** Claims it: the next epoch begins, and `change` is its first act. */
   take(row: Row, change: () => void): Claim {
     change()
     this.run('UPDATE deployments SET epoch = epoch + 1, leased_until = ? WHERE id = ?', [
@@ -80,6 +80,7 @@ export class DeploymentRows {
       row.id,
     ])
     const fresh = this.find(row.id)!
+
     return {
       deployment: toDeployment(fresh),
       epoch: fresh.epoch,
@@ -91,6 +92,7 @@ export class DeploymentRows {
   move(row: Row, to: DeploymentState, { reason, ...patch }: Patch & { reason?: string }): void {
     if (!mayMove(row.state, to))
       throw new Error(`a deployment cannot go from ${row.state} to ${to}`)
+
     this.patch(row, to, patch)
     if (row.suspect !== null && clears(to, row.suspect))
       this.run('UPDATE deployments SET suspect = NULL WHERE id = ?', [row.id])
@@ -115,6 +117,7 @@ export class DeploymentRows {
         keepWithin('A time', build.validUntil ?? '', sizeLimits.nameBytes) || null,
         row.id,
       ])
+
     const body: Body = { ...bodyOf(row), ...patch }
     if (body.problem) body.problem = cutProblem(body.problem)
     if (body.cancel) body.cancel = cutCancel(body.cancel)
@@ -124,10 +127,12 @@ export class DeploymentRows {
         JSON.stringify(patch.bases),
         sizeLimits.basesBytes,
       )
+
     if (release) {
       const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }
       body.release = this.#others.releases.add(of, release)
     }
+
     this.run(
       'UPDATE deployments SET state = ?, updated_at = ?, ended_at = ?, body = ?, rollout = ?, builds = ? WHERE id = ?',
       [
@@ -149,6 +154,7 @@ export class DeploymentRows {
       [events.length, id],
     )
     let seq = row!.last_seq - events.length
+
     for (const event of events)
       this.run('INSERT INTO events (deployment, seq, at, body) VALUES (?, ?, ?, ?)', [
         id,
@@ -156,10 +162,12 @@ export class DeploymentRows {
         at,
         JSON.stringify(cutEvent(event)),
       ])
-    queueMicrotask(() => this.changes.emit(id)) // after the commit: the transaction is synchronous
+
+    // After the commit: the transaction is synchronous.
+    queueMicrotask(() => this.changes.emit(id))
   }
 
-  /** Null when another has claimed it since, or it has ended. */
+  /** Null when another runner has claimed it since, or it has ended. */
   held(holder: Holder): Row | null {
     const row = this.find(holder.id)
     return row && row.epoch === holder.epoch && !isFinal(row.state) ? row : null
@@ -169,7 +177,7 @@ export class DeploymentRows {
     return this.all('SELECT * FROM deployments WHERE id = ?', [id])[0] ?? null
   }
 
-  /** Without the records, which may be large. */
+  /** Does not load the records, which may be large. */
   ids(where: string, values: Value[] = []): string[] {
     return this.prepare(`SELECT id FROM deployments WHERE ${where}`)
       .all(...values)
@@ -184,7 +192,7 @@ export class DeploymentRows {
     this.prepare(sql).run(...values)
   }
 
-  /** Kept for the next time. */
+  /** Returns a cached statement. */
   prepare(sql: string) {
     const known = this.#statements.get(sql) ?? this.#db.prepare(sql)
     this.#statements.set(sql, known)
@@ -201,17 +209,22 @@ export class DeploymentRows {
   }
 }
 
-/** Lines wait for a moment before they are written: a death takes them. */
+/** Lines wait a moment before they are written: a crash loses them. */
 export const mayBeMissing: NewEvent = {
   type: 'gap',
   text: 'What was told in the moment before this may be missing.',
 }
 
-/** True once an effect on a machine was about to happen: the deploy engine remembers it first. */
+/**
+ * True once an effect on a machine was about to happen: the deploy engine records its intent first.
+ */
 export const touched = ({ state, rollout }: Row): boolean =>
   touchesMachines(state) && rollout !== null
 
-/** The record's JSON. One of an older gateway may be larger than the limit; it may still end, with a problem. */
+/**
+ * The record's JSON. A record by an older gateway may exceed the limit; it can still end, with a
+ * problem.
+ */
 export function bodyText(body: Body, before = ''): string {
   const limitBytes = Math.max(
     sizeLimits.recordBytes,
@@ -223,13 +236,16 @@ export function bodyText(body: Body, before = ''): string {
 const rolloutText = (rollout: unknown): string =>
   keepWithin('What the machines run and are to run', packJson(rollout), sizeLimits.rolloutBytes)
 
-/** What has no column; records of older gateways lack some of it. One that is damaged is one without contents. */
+/**
+ * The fields without a column. Records of older gateways lack some of them. A damaged record reads
+ * as an empty one with a problem.
+ */
 export function bodyOf(row: Pick<Row, 'id' | 'body'>): Body {
   const known = parsedObject(row.body) as Omit<Body, 'from' | 'release' | 'supersededBy'> | null
   return known ? { from: null, release: null, supersededBy: null, ...known } : damagedBody(row)
 }
 
-/** Whether all that a runner needs to know can be read. */
+/** Whether everything that a runner needs is readable. */
 export const isReadable = ({ body, rollout }: Row): boolean =>
   'options' in (parsedObject(body) ?? {}) && (rollout === null || parsedObject(rollout) !== null)
 

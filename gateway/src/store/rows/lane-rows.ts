@@ -1,7 +1,9 @@
 import { stopReason, superseded } from '../../deployments/stop.ts'
 import { bodyOf, type DeploymentRows, type Patch, type Row, touched } from './deployment-rows.ts'
 
-/** Who gives way to whom in a lane, for use within a transaction of the store. */
+/**
+ * Which deployments of a lane a newer one supersedes, for use within a transaction of the store.
+ */
 export class LaneRows {
   readonly #rows: DeploymentRows
 
@@ -9,14 +11,17 @@ export class LaneRows {
     this.#rows = rows
   }
 
-  /** Of those of a lane that have not ended the oldest. */
+  /** The oldest deployment of a lane that has not ended. */
   oldest({ app, owner }: Pick<Row, 'app' | 'owner'>): Row | null {
     const open =
       'SELECT * FROM deployments WHERE app = ? AND owner = ? AND ended_at IS NULL ORDER BY number LIMIT 1'
     return this.#rows.all(open, [app, owner])[0] ?? null
   }
 
-  /** Those of a lane that have not ended, oldest first, without those that only wait their turn: these may be many. */
+  /**
+   * The deployments of a lane that have not ended, oldest first. Leaves out `lane=fifo`: these only
+   * wait their turn, and may be many.
+   */
   passing({ app, owner }: Pick<Row, 'app' | 'owner'>): Row[] {
     return this.#rows.all(
       `SELECT * FROM deployments INDEXED BY deployments_lane_passing
@@ -25,11 +30,11 @@ export class LaneRows {
     )
   }
 
-  /** What a newer deployment of the lane does to an older one. */
+  /** Applies a newer deployment of the lane to an older one. */
   supersede(older: Row, newer: Row): void {
     const { options } = bodyOf(older)
     const { lane, deploy } = bodyOf(newer).options
-    // What asked to wait its turn keeps it, and what only builds takes no deploy's place.
+    // A `fifo` deployment keeps its turn, and a build without deploy never supersedes a deploy.
     if (
       lane === 'fifo' ||
       lane === 'reject' ||
@@ -37,6 +42,7 @@ export class LaneRows {
       (options.deploy && !deploy)
     )
       return
+
     if (older.state === 'pending') this.#rows.move(older, 'superseded', overtaken(newer))
     else if (lane === 'cancel-running' && !touched(older) && !stopReason(bodyOf(older))) {
       this.#rows.patch(older, older.state, { supersededBy: newer.id })
@@ -44,7 +50,7 @@ export class LaneRows {
     }
   }
 
-  /** Back in the queue, it finds who came meanwhile. */
+  /** Back in the queue: applies the deployments that arrived meanwhile. */
   applyNewerArrivals({ id }: Row): void {
     const row = this.#rows.find(id)!
     if (this.fenced(row)) return
@@ -53,7 +59,9 @@ export class LaneRows {
         this.supersede(row, newer)
   }
 
-  /** The fence: where a newer deployment of the lane runs, or is being brought to machines, this one ends here. */
+  /**
+   * The fence: supersedes this deployment if a newer one of the lane is live or is being deployed.
+   */
   fenced(row: Row): boolean {
     const [newer] = this.#rows.all(
       `SELECT * FROM deployments INDEXED BY deployments_fence

@@ -8,7 +8,7 @@ import {
   type QueueNotice,
 } from '../../deployments/queue.ts'
 
-/** The queue as it stands in the tables, for use within a transaction of the store. */
+/** The queue as the tables have it, for use within a transaction of the store. */
 export class QueueRows {
   readonly #queued
   readonly #atWork
@@ -31,7 +31,7 @@ export class QueueRows {
     this.#emit = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
   }
 
-  /** `suspects`: ids of those that come first, one at a time; null: the usual order. */
+  /** `suspects`: ids of the deployments that come first, one at a time. Null: the usual order. */
   scheduled(
     limits: QueueLimits | null,
     suspects: string[] | null = null,

@@ -2,7 +2,10 @@ import { Problem } from '#api/problem.ts'
 import { queueLimits } from '../../deployments/size-limits.ts'
 import type { DeploymentRows } from './deployment-rows.ts'
 
-/** Refuses a deployment that its app, or the gateway, has no place for. Triggers of the database keep the sums. */
+/**
+ * Refuses a deployment when the queue of its app or of the gateway is full. Database triggers keep
+ * the sums.
+ */
 export function refuseFullQueue(rows: DeploymentRows, app: string, sizeBytes: number): void {
   const kept = rows.prepare('SELECT count, bytes FROM queue_sizes WHERE app = ?')
   for (const [scope, whose, limit] of [

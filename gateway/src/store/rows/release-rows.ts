@@ -19,7 +19,7 @@ type Row = {
   body: string
 }
 
-/** The tables of releases and of the apps that this gateway made. */
+/** The tables of releases and of the apps that this gateway created. */
 export class ReleaseRows implements ReleaseStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
@@ -46,7 +46,7 @@ export class ReleaseRows implements ReleaseStore {
     )
   }
 
-  /** Within the transaction in which the deployment goes live; returns the number. */
+  /** Call it in the transaction in which the deployment goes live. Returns the number. */
   add(
     of: { app: string; owner: string; deployment: string; image: ImageFacts | null },
     release: NewRelease,
@@ -57,6 +57,7 @@ export class ReleaseRows implements ReleaseStore {
       ...release,
       desired: JSON.parse(packJson(release.desired ?? null)) as unknown,
     }
+
     const body = keepWithin('The release', JSON.stringify(kept), sizeLimits.releaseBytes)
     const number = Number(
       this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'],
@@ -104,7 +105,7 @@ export class ReleaseRows implements ReleaseStore {
 
   async forget(app: string) {
     this.#tools.transaction(() => {
-      // The row stays: what came for the app meanwhile waits in the queue by it.
+      // The row stays: deployments that arrived meanwhile need it to wait in the queue.
       this.#db
         .prepare("UPDATE apps SET settings = '{}', made_at = NULL, fly_id = NULL WHERE app = ?")
         .run(app)
@@ -118,7 +119,7 @@ export class ReleaseRows implements ReleaseStore {
   }
 }
 
-/** Of a release as it is shown: a text that is kept once is there for each group. */
+/** Size of a release as shown: a text that is stored once appears in each group. */
 const shownChars = ({ body }: Row): number =>
   body.length + sharedChars((JSON.parse(body) as Pick<StoredRelease, 'desired'>).desired)
 

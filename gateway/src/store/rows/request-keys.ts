@@ -3,10 +3,13 @@ import { Problem } from '#api/problem.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { DeploymentRows } from './deployment-rows.ts'
 
-/** For so long the same key stands for the same request. */
+/** How long a key identifies a request. */
 export const keyKeptMs = 24 * 3_600_000
 
-/** Tells one request from another. Without what is not given, so that an option which a later gateway adds changes none. */
+/**
+ * Identifies a request. Ignores absent values, so that a new option in a later gateway changes no
+ * fingerprint.
+ */
 export function fingerprintOf(request: unknown): string {
   const asked = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
   return createHash('sha256').update(asked).digest('hex')
@@ -14,7 +17,9 @@ export function fingerprintOf(request: unknown): string {
 
 type Key = { app: string; key: string; asked: unknown }
 
-/** The id of the deployment that this key made, if any. Problem: `idempotency-mismatch`. */
+/**
+ * The id of the deployment that was created with this key, if any. Problem: `idempotency-mismatch`.
+ */
 export function madeByKey(rows: DeploymentRows, { app, key, asked }: Key): string | null {
   const known = knownKey(rows, app, key)
   if (known && known['fingerprint'] !== fingerprintOf(asked))
@@ -25,7 +30,7 @@ export function madeByKey(rows: DeploymentRows, { app, key, asked }: Key): strin
   return known ? String(known['deployment']) : null
 }
 
-/** For use within the transaction that makes the deployment. */
+/** Call it in the transaction that creates the deployment. */
 export function noteKey(rows: DeploymentRows, { app, key, asked }: Key, deployment: string): void {
   rows.run('DELETE FROM idempotency_keys WHERE at < ?', [rows.time(-keyKeptMs)])
   keepWithin('The idempotency key', key, sizeLimits.nameBytes)
@@ -38,7 +43,7 @@ export function noteKey(rows: DeploymentRows, { app, key, asked }: Key, deployme
   ])
 }
 
-/** What this key stands for, if it was used within its time. */
+/** The deployment of this key, if the key has not expired. */
 export const knownKey = (rows: DeploymentRows, app: string, key: string) =>
   rows
     .prepare(

@@ -32,6 +32,7 @@ export class RolloutRows implements RolloutStore {
     return transaction(() => {
       const known = this.#known(request)
       if (known) return this.#whole(known)
+
       const { id, ...body } = fresh
       const { asked, idempotencyKey } = request
       for (const name of [id, idempotencyKey])
@@ -101,7 +102,10 @@ export class RolloutRows implements RolloutStore {
     )
   }
 
-  /** With its refusals, which have a table of their own: a rollout of many targets is not written again for each. */
+  /**
+   * Adds the refusals. They have their own table, so that a rollout of many targets is not
+   * rewritten for each.
+   */
   #whole(row: Row): StoredRollout {
     const rollout = toRollout(row)
     const refusals = this.#db
@@ -143,7 +147,7 @@ const toRollout = ({ id, created_at: createdAt, ended_at: endedAt, body }: Row):
   ...((parsedObject(body) as KeptBody | null) ?? damagedBody(id)),
 })
 
-/** Without targets, so that there is nothing to go on with. */
+/** Without targets, so that nothing is left to do. */
 const damagedBody = (id: string): KeptBody => {
   const detail = `The record of rollout ${id} is damaged and cannot be read; its deployments are still there.`
   const problem = new Problem('records-unusable', detail).body()

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { KeepSources } from '../../deployments/store.ts'
 import { parsedObject } from '../store-tools.ts'
 
-/** Which sources are still needed, as the tables say. */
+/** The sources that are still needed, according to the tables. */
 export class SourceRows {
   readonly #apps
   readonly #unfinished
@@ -33,7 +33,7 @@ export class SourceRows {
       for (const row of this.#newest.iterate(String(app))) {
         const digest = String(row['digest'])
         if (kept.has(digest)) continue
-        // Asked once for each source: records may be large, and many of one source.
+        // One query per source: records may be large, and a source may have many.
         sizeBytes += Number(this.#size.get(String(row['id']))!['sizeBytes'])
         const enough = kept.size >= own.keepSources || sizeBytes > own.keepSourcesMib * 2 ** 20
         if (enough || String(row['endedAt']) < since) break

@@ -10,11 +10,16 @@ const atMachines = workingStates
   .filter(touchesMachines)
   .map((state) => `'${state}'`)
   .join(', ')
-/** A lease says that somebody works on it. A suspect at machines that waits for its turn has none. */
+/**
+ * A lease means that a runner has it. A suspect in a deploy state that waits for its turn has none.
+ */
 const atWork = `ended_at IS NULL AND state IN (${working}) AND leased_until IS NOT NULL`
 const suspects = 'suspect IS NOT NULL AND ended_at IS NULL'
 
-/** Which deployments and rollouts may have ended the gateway, for use within a transaction of the store. */
+/**
+ * Deployments and rollouts that may have killed the gateway, for use within a transaction of the
+ * store.
+ */
 export class SuspectRows {
   readonly #rows: DeploymentRows
   readonly #life
@@ -57,8 +62,9 @@ export class SuspectRows {
   }
 
   /**
-   * A life begins. When the one before it died, all that was at work is suspected; what was alone at work, on the same
-   * boot of the machine, has one death more, and ends with the last that it may have. Answers which deployments ended.
+   * Records a start of the gateway. If the previous one died, everything that ran then becomes a
+   * suspect. If one thing ran alone, on the same boot of the machine, it gets one more death, and
+   * ends when it reaches `maxDeaths`. Returns the deployments that ended.
    */
   startLife({ boot, maxDeaths }: Life): { ended: string[] } {
     const previous = this.#life.get()
@@ -67,6 +73,7 @@ export class SuspectRows {
     if (previous && previous['stoppedAt'] === null) {
       const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
       const rollouts = this.#rollouts.making.all()
+
       const counts = left.length + rollouts.length === 1 && previous['boot'] === boot
       const more = counts ? 1 : 0
       const most = counts ? maxDeaths : null
@@ -74,11 +81,15 @@ export class SuspectRows {
       for (const { id, deaths } of rollouts)
         this.#suspectRollout(String(id), Number(deaths) + more, most)
     }
+
     this.#rollouts.settle.run()
     return { ended }
   }
 
-  /** See `RolloutStore.begin`. Suspected deployments come before suspected rollouts, those before everything else. */
+  /**
+   * See `RolloutStore.begin`. Suspect deployments come first, then suspect rollouts, then
+   * everything else.
+   */
   beginRollout(id: string): boolean {
     const suspect = Number(this.#rollouts.find.get(id)?.['suspect'] ?? 0)
     if (suspect > 0) this.#rollouts.ask.run(id)
@@ -93,22 +104,24 @@ export class SuspectRows {
     this.#stop.run(this.#rows.time())
   }
 
-  /** After their logs say so: those at machines stand where they are until their turn comes. */
+  /**
+   * Call it after their logs say so: suspects in a deploy state keep that state until their turn.
+   */
   holdBack(): void {
     this.#holdBack.run()
   }
 
-  /** While there are any, one deployment is at work at a time. */
+  /** While there are suspects, one deployment runs at a time. */
   any(): boolean {
     return this.#any.get() !== undefined || this.#rollouts.inTurn.get() !== undefined
   }
 
-  /** Those that wait for their turn, the next one first; none while anything is at work. */
+  /** Suspects that wait for their turn, in order. Empty while anything runs. */
   inTurn(): Row[] {
     return this.#busy.get() ? [] : this.waiting()
   }
 
-  /** The least suspected first; among those the one tried least often, then those whose machines wait. */
+  /** Fewest deaths first; then the fewest attempts; then those whose machines wait. */
   waiting(): Row[] {
     return this.#rows.all(
       `SELECT * FROM deployments WHERE ${suspects} AND NOT (${atWork})
@@ -116,11 +129,12 @@ export class SuspectRows {
     )
   }
 
-  /** True when it ended. */
+  /** Marks a deployment as suspect, or ends it after `maxDeaths`. True when it ended. */
   #suspect(row: Row, deaths: number, maxDeaths: number | null): boolean {
     const ends = maxDeaths !== null && deaths >= maxDeaths
     this.#mark.run(deaths, ends ? null : row.state, row.id)
     if (!ends) return false
+
     const { id, app, state } = row
     this.#rows.write(id, [mayBeMissing])
     const problem = gatewayDied({
@@ -142,7 +156,7 @@ export class SuspectRows {
   }
 }
 
-/** What the log of a suspect says. */
+/** The note in the log of a suspect. */
 export const suspected = ({ deaths }: Pick<Row, 'deaths'>, maxDeaths: number): string =>
   [
     'The gateway died while this was at work.',
