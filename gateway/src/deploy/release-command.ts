@@ -9,8 +9,9 @@ const pollMs = 20_000
 const logLines = 1000
 
 /**
- * Runs the app's release command to its end, on a machine of its own that destroys itself. It must end well before any other
- * machine is touched. What it printed is told where Fly hands it out, which its API does not promise; how it ended always is.
+ * Runs the app's release command to its end, on a separate machine that destroys itself. It must
+ * succeed before any other machine is touched. The gateway logs its output if Fly provides it,
+ * which Fly's API does not promise. It always logs how the command ended.
  */
 export async function releaseCommand(run: Execution): Promise<void> {
   const slot = run.rollout.slots.find(({ role }) => role === 'release')
@@ -36,7 +37,7 @@ export async function releaseCommand(run: Execution): Promise<void> {
   await run.retryWhileUnavailable(() => destroyMachine(run, slot, run.stopping))
 }
 
-/** Starts the machine, unless that was done before a crash, and waits for the end of its program. */
+/** Starts the machine, unless that happened before a crash, and waits until its program ends. */
 async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Promise<Machine> {
   const { fly } = run.settings
   const { app } = run.work

@@ -5,7 +5,10 @@ import { notApplicable, type DesiredApp } from './config/desired.ts'
 import type { MachineStep } from './plan.ts'
 import type { DeployJob } from './execution.ts'
 
-/** What cannot be done with the machines that are there, said before any is touched. `kept`: those of wanted groups. */
+/**
+ * Throws before any machine is touched if the strategy or a mount does not fit the existing
+ * machines. `kept`: the machines of desired groups.
+ */
 export function assertStrategyApplies(
   { strategy, groups }: DesiredApp,
   kept: Machine[],
@@ -41,7 +44,10 @@ export function assertStrategyApplies(
   }
 }
 
-/** Options for machines that are made, on groups that have theirs already: what was not done, and how to do it. */
+/**
+ * Warnings about options that apply only to new machines, for groups that have machines already.
+ * Each says what was not done, and how to do it.
+ */
 export function passedOver(
   { app, options }: Pick<DeployJob, 'app' | 'options'>,
   slots: MachineStep[],
@@ -58,7 +64,8 @@ export function passedOver(
     ]
     if (asked.length === 0) return []
     const regions = [...new Set(machines.map((machine) => machine.region))].join(', ')
-    // flyctl's `scale count` wants a release of Fly's own, which deploys by the Machines API do not make.
+    // flyctl's `scale count` needs a release of Fly's own, which deploys through the Machines API
+    // do not create.
     const more = `fly machine clone ${machines[0]!.machine} --region ${region ?? machines[0]!.region} --app ${app}`
     return `Not done: ${asked.join(' and ')}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them; a deploy makes new ones only for a group without any. For one more: ${more}; for one less: fly machine destroy ID --app ${app}`
   })

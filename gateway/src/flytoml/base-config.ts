@@ -20,7 +20,10 @@ import {
   type Shape,
 } from './schema.ts'
 
-/** `machine_config`, at the top or in [experimental]: JSON, or the path of a JSON file. What fly.toml has a section for does not count. */
+/**
+ * `machine_config`, at the top or in [experimental]: JSON, or the path of a JSON file. Ignores
+ * fields that fly.toml has a section for.
+ */
 export function baseConfig(
   file: Sections,
   readFile: ReadSource,
@@ -60,7 +63,7 @@ function parse(key: string, json: string): unknown {
   }
 }
 
-/** The one that the image is for: the named one, else "app", else the first. */
+/** Gives the image to the named container, else to "app", else to the first. */
 function selectContainer(
   key: string,
   containers: Container[],
@@ -78,11 +81,14 @@ function selectContainer(
   })
 }
 
-/** The gateway makes standbys itself, and takes one that names another machine for the standby of that machine. */
+/**
+ * The gateway makes standbys itself. It treats a machine that names another as that machine's
+ * standby.
+ */
 const ownStandbys: Shape<never> = (_, at) =>
   at.warn(at.key, 'is passed over: the gateway makes standbys itself.')
 
-/** fly.toml's own sections say it. */
+/** fly.toml has a section for this field. */
 const elsewhere: Shape<never> = (_, at) =>
   at.warn(at.key, 'is passed over: say it in a section of fly.toml.')
 

@@ -4,7 +4,7 @@ import { refuse, type Place } from './schema.ts'
 import { shellWords } from './shell-words.ts'
 import { sizeIn } from './size.ts'
 
-/** Refuses what flyctl's own validation refuses, and warns of what it passes over. */
+/** Refuses what flyctl's own validation refuses, and warns of what it ignores. */
 export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn']): void {
   const { deploy, build, mounts = [], checks = {}, restart = [] } = file
   const there = new Set(groups)

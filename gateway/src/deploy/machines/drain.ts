@@ -4,7 +4,10 @@ import { retryTransient } from './health.ts'
 import type { MachineStep } from '../plan.ts'
 import type { Execution } from '../execution.ts'
 
-/** Takes a machine out of service without losing a request: out of the proxy first, and stopped when that has noticed. */
+/**
+ * Takes a machine out of service without losing a request. Cordons it, and stops it when Fly's
+ * proxy has noticed.
+ */
 export async function drain(
   run: Execution,
   slot: MachineStep,

@@ -5,8 +5,9 @@ import { appliedSteps, type MachineStep } from '../plan.ts'
 import { mostAtOnce, type Execution } from '../execution.ts'
 
 /**
- * Green machines are made beside the blue ones, out of the proxy until all are healthy; then they take over. The blue ones
- * are cordoned and stopped, and kept until the watch is over, so that the way back is short.
+ * Creates green machines beside the blue ones, out of Fly's proxy until all are healthy. Then they
+ * take over. The blue ones are cordoned and stopped, but kept until the watch is over, for a quick
+ * rollback.
  */
 export async function bluegreen(run: Execution): Promise<void> {
   const greens = appliedSteps(run.rollout)
