@@ -12,6 +12,7 @@ export async function cleanUp(run: Execution): Promise<void> {
   const retired = slots.filter(
     ({ role, outcome }) => (role === 'blue' || role === 'gone') && outcome !== 'removed',
   )
+
   await Promise.all([
     ...resting.map((slot) => sleep(run, slot)),
     ...retired.map((slot) => takeAway(run, slot)),

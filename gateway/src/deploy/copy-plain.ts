@@ -1,6 +1,5 @@
 /**
- * Copies plain data but shares its texts. `structuredClone` would copy every text of every machine
- * config too.
+ * Copies plain data but shares its texts. `structuredClone` would copy each text of each config.
  */
 export function copyPlain<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value

@@ -36,8 +36,7 @@ const strategies: Record<Strategy, (run: Execution) => Promise<void>> = {
 
 /**
  * Deploys an image to an app's machines, and rolls back if that fails. Every effect is saved before
- * it happens. After a crash, the same call with the stored progress checks the machines and
- * continues.
+ * it happens. After a crash, the same call with the stored progress reads the machines and goes on.
  */
 export class Deployer {
   readonly #settings: Settings
@@ -108,6 +107,7 @@ export class Deployer {
         for (const slot of slots)
           run.emit(slot, { status: 'verified', after: work.image.reference })
       })
+
     await cleanUp(run)
     const { desired, laid = {} } = run.rollout
     const groups = desired.groups.map(({ gone: _done, was, ...group }) => {
@@ -130,6 +130,7 @@ export class Deployer {
       const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`
       work.emit({ type: 'warning', text })
     }
+
     for (const machine of machines) await refuseUnknown(work, machine)
     for (const text of passedOver(work, rollout.slots)) work.emit({ type: 'warning', text })
     return new Execution(this.#settings, work, rollout)
@@ -160,6 +161,7 @@ export class Deployer {
       if (!isUnavailable(error) && statusOf(error) !== 422 && statusOf(error) !== 409) throw error
       if ((await this.#app(app, signal)) === null) throw error
     }
+
     const deadline = performance.now() + appVisibleMs
     for (;;) {
       const made = await this.#app(app, signal)

@@ -98,8 +98,7 @@ export class Execution {
   }
 
   /**
-   * Runs `work` on several machines, `most` at a time. The first failure stops the waiting for the
-   * others.
+   * Runs `work` on several machines, `most` at a time. A failure stops the waiting for the others.
    */
   forEachLimit(
     slots: MachineStep[],
@@ -187,10 +186,7 @@ export class Execution {
   }
 }
 
-/**
- * Aborts only when the gateway stops. The cancel request that caused a rollback does not interrupt
- * it.
- */
+/** Aborts only when the gateway stops, not for the cancel request that caused a rollback. */
 function stopSignalOf(signal: AbortSignal): AbortSignal {
   const stop = new AbortController()
   const listen = () => isStopping(signal) && stop.abort(signal.reason)

@@ -15,6 +15,7 @@ export async function forEachLimit<T>(
       await work(item)
     }
   }
+
   const lanes = Array.from({ length: Math.min(most, items.length) }, () =>
     lane().catch((error: unknown) => stop.abort(error)),
   )

@@ -67,7 +67,8 @@ export type PreviousVersion = Version & {
   config: MachineConfig
   running: boolean
   /**
-   * It was stopped or suspended, not failed. A failed machine is neither `running` nor `asleep`.
+   * It was meant not to run, for example stopped. A failed machine is neither `running` nor
+   * `asleep`.
    */
   asleep: boolean
   cordoned: boolean
@@ -92,13 +93,16 @@ export function planRollout(
   for (const machine of ours) assertNotOlder(number, machine)
   const of = ({ name }: DesiredGroup) =>
     ours.filter((machine) => groupOf(machine) === name && !isTemporary(machine))
+
   const kept = desired.groups.flatMap(of)
   assertStrategyApplies(desired, kept, machines)
+
   const named = (group: string, what: string | number) =>
     machineName(`${owner === null ? '' : `${owner}-`}${group}-${what}`, id)
   const stepsToApply = desired.groups.flatMap((group) => {
     const existing = of(group).map((machine) => existingSlot('update', group.name, machine))
     const slots = desired.strategy === 'bluegreen' ? greensOf(existing, named) : existing
+
     const tried = slots.find(
       ({ standbyFor, former }) => !standbyFor && !former?.config.standbys?.length,
     )
@@ -107,11 +111,13 @@ export function planRollout(
       tried.launch = true
       tried.rest = !group.config.services?.some(({ autostop }) => autostop)
     }
+
     if (slots.length > 0) return slots
     if (group.count !== null)
       return Array.from({ length: group.count }, (_, at) =>
         newSlot('new', group.name, desired.region, named(group.name, at + 1)),
       )
+
     const first = newSlot('new', group.name, desired.region, named(group.name, 1))
     const second = newSlot('new', group.name, desired.region, named(group.name, 2))
     if (group.whenNone === 'one') return [first]
@@ -120,6 +126,7 @@ export function planRollout(
       group.whenNone === 'two' ? second : { ...second, launch: false, standbyFor: first.name },
     ]
   })
+
   const canaries = desired.groups.flatMap((group) => {
     const [model] = of(group).toSorted(
       (a, b) => Number(resting.has(a.state)) - Number(resting.has(b.state)),
@@ -128,15 +135,17 @@ export function planRollout(
     const { standbys: _own, ...base } = configOf(model)
     return [{ ...newSlot('canary', group.name, model.region, named(group.name, 'canary')), base }]
   })
+
   const released = newSlot('release', 'release', desired.region, named('release', 'command'))
   const release = { ...released, launch: false, base: { guest: largestGuest(desired, of) } }
+
   const replaced = desired.strategy === 'bluegreen' ? kept : []
   const gone = ours.filter((machine) => !kept.includes(machine))
+
   const slots = [
     ...(desired.release ? [release] : []),
     ...canaries,
-    // Running machines come first, so that a broken release is found before stopped ones are
-    // touched.
+    // Running machines come first: a broken release is found before stopped ones are touched.
     ...stepsToApply.filter(({ launch }) => launch),
     ...stepsToApply.filter(({ launch }) => !launch),
     ...replaced.map((machine) => existingSlot('blue', groupOf(machine), machine)),

@@ -17,18 +17,22 @@ export async function releaseCommand(run: Execution): Promise<void> {
   const slot = run.rollout.slots.find(({ role }) => role === 'release')
   const wish = run.rollout.desired.release
   if (!slot || !wish || slot.outcome === 'removed') return
+
   slot.machine ??= (await create(run, slot)).id
   const machine = await ended(run, slot, wish.timeoutMs)
+
   const printed = await run.settings.fly
     .machineLog(run.work.app, machine.id, logLines, run.signal)
     .catch(() => [])
   for (const text of printed)
     run.work.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
+
   const [exit = {}] = exitsOf(machine)
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
   const what = `The release_command (${(configOf(machine).init?.['cmd'] as string[] | undefined)?.join(' ')})`
   const text = `${what} ${exitWords(exit)}; events of its machine: ${events.toReversed().join(', ')}.`
   run.work.emit({ type: 'note', text })
+
   const exitCode = exitCodeOf(exit)
   if (exitCode !== 0 || exit.oom_killed) {
     const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. See: fly logs --app ${run.work.app} --machine ${machine.id}`
@@ -47,6 +51,7 @@ async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Prom
     const machine = await run.retryWhileUnavailable(() =>
       retryUntilVisible(() => fly.machine(app, id, run.signal), run.signal),
     )
+
     if (machine && exitsOf(machine).length > 0) return machine
     if (!machine || machine.state === 'destroyed')
       throw new Problem(
@@ -58,13 +63,16 @@ async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Prom
         machine,
         `of the release_command could not be started by Fly${startError(machine)}`,
       )
+
     const leftMs = deadline - performance.now()
     if (leftMs <= 0)
       throw failure(machine, `of the release_command did not end within ${timeoutMs / 1000} s`)
+
     if (machine.state === 'stopped' && !eventsOf(machine).some(({ type }) => type === 'start')) {
       await run.recordIntent(slot, 'start')
       await run.retryWhileUnavailable(() => startMachine(fly, { app, machine: id }, run.stopping))
     }
+
     const state =
       machine.state === 'created' ? ('stopped' as const) : (['destroyed', 'failed'] as const)
     await run.retryWhileUnavailable(() =>

@@ -26,6 +26,7 @@ export async function rollBack(run: Execution, because: ProblemBody): Promise<ne
   const { slots, desired } = run.rollout
   run.rollout.because ??= because
   await run.save()
+
   const stuck: string[] = []
   const touched = slots.filter(
     ({ outcome }) => outcome !== null && outcome !== 'rolled_back' && outcome !== 'removed',
@@ -33,12 +34,14 @@ export async function rollBack(run: Execution, because: ProblemBody): Promise<ne
   const were = (is: (slot: MachineStep) => boolean) => touched.filter(is).toReversed()
   const updated = were(({ role }) => role === 'update')
   const backAgain = (slot: MachineStep) => restoreOrMarkStuck(run, slot, stuck)
+
   // Restore the machines that served before. Only then destroy the new ones.
   await forEachLimit(
     were(({ role }) => role === 'blue'),
     slots.length,
     backAgain,
   )
+
   const serving = updated.length > 1 ? await servingNow(run) : []
   const serves = ({ machine }: MachineStep) => serving.includes(machine)
   // Machines that do not serve need no caution, so they come first.
@@ -49,11 +52,13 @@ export async function rollBack(run: Execution, because: ProblemBody): Promise<ne
     maxUnavailableCount(desired.maxUnavailable, updated.length),
     backAgain,
   )
+
   await forEachLimit(
     were(({ former }) => !former),
     slots.length,
     backAgain,
   )
+
   throw verdict(run, run.rollout.because, stuck)
 }
 
@@ -79,9 +84,9 @@ async function restoreOrMarkStuck(
   try {
     const back = () =>
       former ? putBack(run, slot, former) : destroyMachine(run, slot, run.stopping)
-    // Stop routing traffic to the new machine first. Ignore errors here: the machine is destroyed
-    // anyway.
+    // Stop routing traffic to the new machine first. Ignore errors: it is destroyed anyway.
     if (slot.intent === 'uncordon' && !former) await drain(run, slot, run.stopping).catch(() => {})
+
     // Fly may silently give up a rollback too. It is worth a second try.
     let reverts = 0
     const isRetryable = (error: unknown) =>
@@ -114,6 +119,7 @@ async function putBack(run: Execution, slot: MachineStep, former: PreviousVersio
   const id = slot.machine ?? ''
   await using lease = await run.lease(slot, stopping)
   const signal = AbortSignal.any([stopping, lease.lost])
+
   let machine = await getMachine(fly, work.app, id, signal)
   if (isOurs(run, machine)) {
     // Keep this deployment's number, so that a late, older deployment cannot overwrite the machine.
@@ -130,10 +136,12 @@ async function putBack(run: Execution, slot: MachineStep, former: PreviousVersio
     run.emit(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
     return
   }
+
   if (slot.role === 'blue' && !former.cordoned) {
     await run.recordIntent(slot, 'uncordon')
     await fly.cordon(work.app, id, 'uncordon', lease.nonce, signal)
   }
+
   const { instance_id: instanceId } = machine
   slot.now = { instanceId, image: former.image }
   const { digest, running } = former
@@ -149,8 +157,10 @@ async function putBack(run: Execution, slot: MachineStep, former: PreviousVersio
     failedStarts: 2,
     nonce: lease.nonce,
   }
+
   await waitForVersion(fly, wanted, patienceMs(run), signal)
   if (former.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
+
   slot.outcome = 'rolled_back'
   run.emit(slot, {
     status: 'rolled_back',
@@ -188,6 +198,7 @@ function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem
     const detail = `${because.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`
     return new Problem('deploy-stuck', detail, { facts })
   }
+
   const back = machines.filter(({ outcome }) => outcome === 'rolled_back').length
   const removed = machines.filter(({ outcome }) => outcome === 'removed').length
   const told = [
@@ -196,6 +207,7 @@ function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem
       : []),
     ...(removed > 0 ? [`${removed} new machine${removed > 1 ? 's were' : ' was'} removed`] : []),
   ]
+
   const ends: ProblemCode[] = ['cancelled', 'superseded']
   const detail = `${because.detail}${told.length > 0 ? ` ${told.join('; ')}.` : ''}`
   return new Problem(ends.includes(because.code) ? because.code : 'deploy-failed', detail, {

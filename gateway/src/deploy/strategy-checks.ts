@@ -20,6 +20,7 @@ export function assertStrategyApplies(
       strategy,
       `machine ${mounted.id} has a volume, which no second machine can have`,
     )
+
   if (strategy === 'bluegreen') {
     const isOfGroup = (machine: Machine) => groups.some(({ name }) => name === groupOf(machine))
     const detached = all.find(
@@ -34,6 +35,7 @@ export function assertStrategyApplies(
     if (images.size > 1)
       throw notApplicable(strategy, `the machines run different images (${[...images].join(', ')})`)
   }
+
   for (const machine of kept) {
     const has = new Set(configOf(machine).mounts?.map(({ name }) => name))
     const wanted = groups.find(({ name }) => name === groupOf(machine))?.config.mounts ?? []
@@ -63,6 +65,7 @@ export function passedOver(
       ...(ha && machines.length === 1 ? ['ha=true'] : []),
     ]
     if (asked.length === 0) return []
+
     const regions = [...new Set(machines.map((machine) => machine.region))].join(', ')
     // flyctl's `scale count` needs a release of Fly's own, which deploys through the Machines API
     // do not create.

@@ -15,10 +15,12 @@ export async function watch(run: Execution): Promise<void> {
   const { app } = run.work
   const slots = appliedSteps(run.rollout)
   const awake = slots.filter(({ launch }) => launch)
+
   const healthy = () =>
     run.forEachLimit(awake, awake.length, async (slot) => {
       await untilHealthy(fly, expectedVersion(run, slot), run.waitMs, run.signal)
     })
+
   const look = async () => {
     // Fly allows one list call per app and second, shared by the deployments of all owners, but
     // five reads per machine.
@@ -36,6 +38,7 @@ export async function watch(run: Execution): Promise<void> {
     })
     await Promise.all(looks)
   }
+
   await healthy()
   await look()
   const deadline = performance.now() + watchMs

@@ -31,6 +31,7 @@ export function cutProblem(problem: ProblemBody): ProblemBody {
     leftBytes -= sizeBytes
     kept[name] = value
   }
+
   return {
     ...kept,
     type,

@@ -11,10 +11,7 @@ const pageEvents = 500
 /** The gateway holds at most one page of a log per reader. */
 const pageBytes = 64 * 1024
 
-/**
- * Yields a deployment's log after event `after`: stored events, then new ones, until the log is
- * complete.
- */
+/** Yields a deployment's log after `after`: stored events, then new ones, until it is complete. */
 export async function* follow(store: LogStore, id: string, after: number, signal: AbortSignal) {
   for await (const page of followPages(store, id, after, signal)) yield* page
 }
@@ -31,6 +28,7 @@ export async function* followPages(
     const deployment = await store.find(id)
     if (!deployment) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
     assertLogKept(deployment)
+
     // Read the state first, then the events. If the state was final and no events are left, the log
     // is complete.
     const page = await pageAfter(store, id, seq)

@@ -57,11 +57,13 @@ export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimit
   inTurn.sort(
     (a, b) => a.turn - b.turn || a.one.lastServed - b.one.lastServed || a.one.number - b.one.number,
   )
+
   const placed = new Map<string, number>()
   const wait = ({ id }: Queued, reason: QueuePosition['for'], among: string = reason) => {
     placed.set(among, (placed.get(among) ?? 0) + 1)
     places.push({ id, for: reason, place: placed.get(among)!, behind: null })
   }
+
   let next: Queued | null = null
   for (const { one } of inTurn) {
     if (!limits) wait(one, 'ready')

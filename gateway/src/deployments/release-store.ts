@@ -1,9 +1,6 @@
 import type { Release } from '#api/release.ts'
 
-/**
- * A release as stored: with the deploy engine's desired state instead of the `env` and `config` for
- * readers.
- */
+/** A release as stored: the deploy engine's desired state instead of `env` and `config`. */
 export type StoredRelease = Omit<Release, 'env' | 'config'> & { desired: unknown }
 
 /** What a deployment adds to its release when it goes live. */
@@ -13,8 +10,7 @@ export type NewRelease = Pick<StoredRelease, 'desired' | 'secrets'>
 export const keptReleases = 200
 
 /**
- * Releases by target. `advance` creates a release in the transaction in which its deployment goes
- * live.
+ * Releases by target. `advance` creates one in the transaction that moves a deployment to `live`.
  */
 export interface ReleaseStore {
   /** The newest one if no number is given. */

@@ -1,6 +1,6 @@
 import type { SecretFacts } from '#api/secret.ts'
 
-/** What a secret belongs to: an app, until it is removed, or one deployment, until that ends. */
+/** The owner of a secret: an app, or one deployment, whose secrets are erased when it ends. */
 export type SecretOwner = `app:${string}` | `deployment:${string}`
 
 /** An encrypted secret. `keyId` names the key that decrypts it. */

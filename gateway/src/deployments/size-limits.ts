@@ -38,8 +38,8 @@ export const sizeLimits = {
 } as const
 
 /**
- * Limits for the number and record bytes of deployments that have not ended. Each start and each
- * look at the queue reads them all.
+ * Limits for the number and record bytes of deployments that have not ended. A start and each look
+ * at the queue must be able to process them all.
  */
 export const queueLimits = {
   app: { count: 10_000, bytes: 256 * 2 ** 20 },

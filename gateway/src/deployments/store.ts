@@ -43,10 +43,7 @@ export type NewDeployment = {
 export type DeploymentPatch = Partial<
   Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>
 > & {
-  /**
-   * The deploy engine's progress (previous configs, intents). Kept until the deployment ends, never
-   * shown.
-   */
+  /** The deploy engine's progress (previous configs, intents). Kept until the end, never shown. */
   rollout?: unknown
   /**
    * What the image was built from, as one key. After `validUntil` the gateway must check its base
@@ -111,8 +108,7 @@ export interface DeploymentStore {
    */
   create(fresh: NewDeployment): Promise<Deployment>
   /**
-   * The app's deployment that this key already created, if any. Throws `idempotency-mismatch` if
-   * `asked` differed.
+   * The app's deployment that this key created, if any. `idempotency-mismatch` if `asked` differed.
    */
   findByIdempotencyKey(
     app: string,
@@ -170,8 +166,7 @@ export interface DeploymentStore {
   /** Appends to the log in this order, numbered without gaps. False: the epoch is outdated. */
   append(claim: { id: string; epoch: number }, events: NewEvent[]): Promise<boolean>
   /**
-   * Extends a claim by `leaseMs`. False: the epoch is outdated, because another runner has the
-   * deployment.
+   * Extends a claim by `leaseMs`. False: the epoch is outdated, another runner has the deployment.
    */
   renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
@@ -211,8 +206,7 @@ export interface DeploymentStore {
    */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
   /**
-   * Digests of the source trees of unfinished deployments, and of those that each app's retention
-   * keeps.
+   * Digests of the source trees that unfinished deployments use, or that `keep` retains per app.
    */
   sourcesInUse(keep: KeepSources): Promise<Set<string>>
 

@@ -23,8 +23,7 @@ export async function writeManifest(path: string, { entries, ...facts }: Manifes
 }
 
 /**
- * The border between two entries. It cannot occur inside a JSON string, where every quote follows a
- * backslash.
+ * The border between two entries. A JSON string cannot contain it: a backslash precedes each quote.
  */
 const between = Buffer.from('},{"type":"')
 
@@ -42,6 +41,7 @@ export async function readManifest(path: string): Promise<Manifest> {
     facts ??= parsed
     for (const entry of parsed.entries) entries.push(entry)
   }
+
   let held = Buffer.alloc(0)
   for (let sliceEndMs = performance.now() + sliceMs; ;) {
     const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes)
@@ -55,6 +55,7 @@ export async function readManifest(path: string): Promise<Manifest> {
     await nextTurn()
     sliceEndMs = performance.now() + sliceMs
   }
+
   take(held.toString('utf8'))
   return { ...facts!, entries }
 }

@@ -97,6 +97,7 @@ export class FlyCalls {
         },
         ...(call.body && { body: JSON.stringify(call.body) }),
       })
+
       const text = await readText(response.body)
       const { statusCode: status, headers } = response
       if (status < 300) return { value: call.isText ? text : text === '' ? {} : JSON.parse(text) }
@@ -147,10 +148,12 @@ function refused(
     )
     return { problem, repeat: 'always', pauseMs: (Number(retryAfter) || 1 + Math.random()) * 1000 }
   }
+
   if (status === 401 || status === 403) {
     const detail = `Fly refused the builder's token (${what}: ${facts.fly}). Give the builder a token that may do this.`
     return { problem: new Problem('fly-denied', detail, { facts }), repeat: 'never' }
   }
+
   const waited = status === 408 && what.endsWith('/wait')
   if ((status >= 500 || status === 408) && !waited) {
     const detail = `Fly could not do what was asked (${what}: ${status} ${facts.fly}). Try again later.`
@@ -164,7 +167,7 @@ function refused(
   }
 }
 
-/** The HTTP status behind a problem from this folder. Null: Fly did not answer. */
+/** The HTTP status behind a problem of `MachinesApi`. Null: Fly did not answer. */
 export const statusOf = (error: unknown): number | null =>
   error instanceof Problem && typeof error.facts['status'] === 'number'
     ? error.facts['status']

@@ -39,6 +39,7 @@ export class MachineLease {
       nonce && (await fly.refreshLease(app, machine, ttlSeconds, nonce, signal).catch(() => null))
     signal.throwIfAborted()
     if (kept) return new MachineLease(holder, kept)
+
     for (let isTold = false; ;) {
       try {
         return new MachineLease(

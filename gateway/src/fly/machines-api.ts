@@ -313,9 +313,11 @@ export class MachinesApi {
       const leftSeconds = Math.ceil((deadline - performance.now()) / 1000)
       if (leftSeconds <= 0) return false
       const seconds = Math.min(leftSeconds, windowSeconds)
+
       const query = new URLSearchParams({ state: [want.state].join(), timeout: `${seconds}` })
       if (want.version) query.set('version', want.version)
       const path = `/apps/${app}/machines/${id}/wait?${query.toString()}`
+
       try {
         await this.#calls.call(
           'GET',
@@ -334,10 +336,7 @@ export class MachinesApi {
     }
   }
 
-  /**
-   * Not repeated after a lost answer: Fly may then hold a lease whose nonce nobody knows, until it
-   * expires.
-   */
+  /** Not repeated after a lost answer: until it expires, nobody may know the lease's nonce. */
   async acquireLease(
     app: string,
     id: string,

@@ -3,10 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 /** Fly's published limits, per action and machine (or app, for calls without a machine). */
 const limits = { get: { everyMs: 200, burst: 10 }, other: { everyMs: 1000, burst: 3 } }
 
-/**
- * Keeps all calls of this gateway within Fly's request limits. A call over the limit waits for its
- * turn.
- */
+/** Keeps all calls of this gateway within Fly's limits. A call over a limit waits for its turn. */
 export class RequestBudget {
   /** When the bucket of an action and id will be full again, on the monotonic clock. */
   readonly #fullAt = new Map<string, number>()

@@ -32,6 +32,7 @@ export function baseConfig(
   const key = file.experimental?.machine_config ? 'experimental.machine_config' : 'machine_config'
   const said = file.experimental?.machine_config ?? file.machine_config
   if (said === undefined) return {}
+
   const json = said.startsWith('{')
     ? said
     : said.endsWith('.json')
@@ -39,6 +40,7 @@ export function baseConfig(
       : undefined
   if (json === undefined)
     return refuse(key, 'must be a JSON object, or the path of a .json file in the source.')
+
   const { metadata, init, ...base } = machineShape(parse(key, json), { key, warn }) ?? {}
   if (metadata) refuseReservedMetadata(key, metadata)
   const containers = base.containers && selectContainer(key, base.containers, file.container)
@@ -81,10 +83,7 @@ function selectContainer(
   })
 }
 
-/**
- * The gateway makes standbys itself. It treats a machine that names another as that machine's
- * standby.
- */
+/** The gateway makes standbys itself. It takes a machine that names another for its standby. */
 const ownStandbys: Shape<never> = (_, at) =>
   at.warn(at.key, 'is passed over: the gateway makes standbys itself.')
 

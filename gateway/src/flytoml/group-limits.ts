@@ -8,10 +8,7 @@ const maxGroupChars = 6 * 2 ** 20
 /** Limit for the lines, keys and items of fly.toml, times the process groups. */
 const maxGroupParts = 50_000
 
-/**
- * Refuses too many groups before their configs are built, because building takes the time and
- * memory.
- */
+/** Refuses too many groups before it builds their configs, which takes the time and memory. */
 export function refuseManyGroups(groups: number, each: { sizeChars: number; parts: number }): void {
   const { sizeChars, parts } = each
   if (groups * parts > maxGroupParts)

@@ -29,8 +29,7 @@ const sizes: Record<string, Guest> = Object.fromEntries([
 ])
 
 /**
- * The guest of a `[[vm]]` section: a named size, then memory, then the single fields. The later
- * ones win.
+ * The guest of a `[[vm]]` section: a named size, then memory, then single fields. Later ones win.
  */
 export function guestOf(vm: Vm, key: string, hostDedicationId: string | undefined): Guest {
   const { processes: _processes, size: named, memory, ...inline } = vm

@@ -2,10 +2,7 @@ import { formatDuration } from '../go/duration.ts'
 import { goText } from './go-format.ts'
 import { defined, isTable, refuse, type Table } from './schema.ts'
 
-/**
- * Converts the older spellings that flyctl still accepts to the present ones. The rest stays as it
- * is.
- */
+/** Converts older spellings that flyctl still accepts to the present ones. Keeps the rest. */
 export function patchToml(file: Table): Table {
   const { compute, computes, mount, metric, ...rest } = file
   const experimental = patchExperimental(rest['experimental'])

@@ -20,6 +20,7 @@ export function machineConfig(file: FlyToml, group: string): MachineConfig {
   const { sections, groups } = file
   const inGroup = <T extends { processes?: string[] }>(list: T[] | undefined): T[] =>
     (list ?? []).filter(({ processes }) => belongs(processes, group, groups))
+
   const [http] = inGroup(sections.http_service && [sections.http_service])
   const services = [
     ...(http ? [httpService(http)] : []),
@@ -28,11 +29,13 @@ export function machineConfig(file: FlyToml, group: string): MachineConfig {
   const checks = Object.entries(sections.checks ?? {})
     .filter(([, { processes }]) => belongs(processes, group, groups))
     .map(([name, check]) => [name, topCheck(check, http, `checks.${name}.port`, group)])
+
   const mounts = inGroup(sections.mounts).map(machineMount)
   const restart = inGroup(sections.restart).at(-1)
   const { init, metadata, ...base } = file.base
   const { cmd, entrypoint, exec } = sections.experimental ?? {}
   const command = groups.get(group)
+
   return defined({
     ...base,
     init: defined({

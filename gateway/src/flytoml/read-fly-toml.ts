@@ -59,6 +59,7 @@ export function readFlyToml(
     if (warnings === maxWarnings)
       emit('fly.toml: there may be more such warnings, which are not shown.')
   }
+
   const parts = tomlParts(text)
   if (parts > maxTomlParts)
     refuse(
@@ -66,11 +67,13 @@ export function readFlyToml(
       `has more than ${maxTomlParts} lines, keys and items. Put what is long into a file of the image.`,
     )
   const sections = flyTomlShape(plain(patchToml(parseToml(text))), { key: '', warn }) ?? {}
+
   const names = Object.keys(sections.processes ?? { app: '' }).toSorted()
   refuseManyGroups(names.length, { sizeChars: text.length, parts })
   refuseReservedGroups(names)
   refuseEnvNames(sections.env ?? {})
   checkFlyToml(sections, names, warn)
+
   const { deploy, build, processes } = sections
   const files = machineFiles(sections.files ?? [], readFile)
   const base = baseConfig(sections, readFile, warn)
@@ -78,6 +81,7 @@ export function readFlyToml(
     sizeChars: text.length + JSON.stringify([files, base]).length,
     parts,
   })
+
   if (
     build?.compose &&
     (build.compose.file || composeFiles.some((path) => isThere(path, readFile)))
@@ -86,6 +90,7 @@ export function readFlyToml(
       'build.compose',
       'is not supported by this builder. Build one image with a Dockerfile instead.',
     )
+
   return {
     app: sections.app ?? null,
     primaryRegion: sections.primary_region ?? null,

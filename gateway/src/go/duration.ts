@@ -20,6 +20,7 @@ export function parseDuration(text: string): bigint | null {
   const isNegative = text.startsWith('-')
   const body = isNegative || text.startsWith('+') ? text.slice(1) : text
   if (body === '0') return 0n
+
   let ns = 0n
   let end = 0
   // Each part begins where the previous one ended, and its digits match in only one way.
@@ -33,6 +34,7 @@ export function parseDuration(text: string): bigint | null {
     const shown = fraction.slice(0, mostDigits)
     ns += BigInt(digits || 0) * unit + (BigInt(shown || 0) * unit) / 10n ** BigInt(shown.length)
   }
+
   if (end === 0 || end < body.length || BigInt.asIntN(64, ns) !== ns) return null
   return isNegative ? -ns : ns
 }

@@ -5,8 +5,8 @@ import { refuse } from '../../flytoml/schema.ts'
 import type { DeployProgress } from '../plan.ts'
 
 /**
- * Limit for the machine configs of one app, and for a deploy's progress before it begins. A long
- * text that repeats counts once.
+ * Limit in bytes for the machine configs of one app, and for a deploy's progress before it begins.
+ * A long text that repeats counts once.
  */
 const maxConfigBytes = 6 * 2 ** 20
 const maxMachines = 1000
@@ -31,8 +31,10 @@ export function refuseLargeRollout({ desired, slots }: DeployProgress): void {
       facts: { machines: slots.length, limit: maxMachines },
     })
   }
+
   const sizeBytes = sizeOf({ desired, slots })
   if (sizeBytes <= maxConfigBytes) return
+
   const sizes = slots.map(({ machine, former }) => ({
     machine,
     sizeBytes: former ? sizeOf(former.config) : 0,

@@ -17,18 +17,14 @@ export type DesiredApp = {
   /** How many machines of a group may be unavailable at once: a share if below 1, else a count. */
   maxUnavailable: number
   /**
-   * How long a machine may take to start, and again to pass its checks. Null: the gateway's
-   * setting.
+   * How long a machine may take to start, and again to pass checks. Null: the gateway's setting.
    */
   waitMs: number | null
   /** The release command. It must end before any machine is touched. */
   release: { config: MachineConfig; timeoutMs: number } | null
   /** By mount name. */
   volumes: Record<string, VolumeSize>
-  /**
-   * Region and guest of new machines. Existing machines keep theirs; only fly.toml can change a
-   * guest.
-   */
+  /** For new machines. Existing ones keep theirs; only fly.toml can change a guest. */
   region: string
   guest: Guest
   /** The port where the app listens: that of the first service. */
@@ -58,10 +54,7 @@ const maxVolumeName = 30
 /** flyctl's default for `max_unavailable`. */
 const thirdOf = 0.33
 
-/**
- * For a source without fly.toml: one HTTP service that stops when idle, and a check that it
- * listens.
- */
+/** Without fly.toml: one HTTP service that stops when idle, and a check that it listens. */
 const defaultToml = `
 [[services]]
 protocol = "tcp"
@@ -74,8 +67,8 @@ tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]
 `
 
 /**
- * Options override the source's fly.toml, which overrides the defaults. `readFile` reads from the
- * source.
+ * Options override the source's fly.toml, which overrides the defaults. `readFile` reads a file of
+ * the source.
  */
 export function desiredApp(given: {
   flyToml: string | null
@@ -93,14 +86,17 @@ export function desiredApp(given: {
     warnings.push(
       `fly.toml is for app ${file.app}; it is used for ${given.app}, as the request says.`,
     )
+
   refuseManyGroups(file.groups.size, sizeOfEnv(options))
   const groups = [...file.groups.keys()].map((name) => desiredGroup(file, name, options))
+
   const internalPort =
     groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
   if (internalPort === null)
     warnings.push('fly.toml names no service, so nothing outside can reach the app.')
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseNotApplicable(strategy, groups)
+
   const release = releaseMachine(file)
   const desired: DesiredApp = {
     groups,
@@ -144,10 +140,7 @@ function whenNone(config: MachineConfig, { ha }: DeploymentOptions): DesiredGrou
   return portOf(config) === null ? 'one-and-standby' : 'two'
 }
 
-/**
- * Applies these options to an older desired state, to deploy an image or a release without a
- * source.
- */
+/** Applies these options to an older desired state, to deploy it without a source. */
 export function withOptions(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
   refuseManyGroups(desired.groups.length, sizeOfEnv(options))
   const withEnv = (config: MachineConfig) => ({ ...config, env: { ...config.env, ...options.env } })
@@ -158,6 +151,7 @@ export function withOptions(desired: DesiredApp, options: DeploymentOptions): De
       ...(options.ha && { whenNone: whenNone(group.config, options) }),
     }),
   )
+
   const strategy = options.strategy ?? desired.strategy
   refuseNotApplicable(strategy, groups)
   return {
@@ -182,6 +176,7 @@ export function forOwner(desired: DesiredApp, options: DeploymentOptions): Desir
     const bare = withoutMarks(name)
     return mark === null ? bare : bare.slice(0, maxVolumeName - mark.length) + mark
   }
+
   const groups = desired.groups.map((group) => {
     const { config } = group
     const mounts = config.mounts?.map((mount) =>
@@ -192,6 +187,7 @@ export function forOwner(desired: DesiredApp, options: DeploymentOptions): Desir
       ...(owner !== null && { count, whenNone: whenNone(config, options) }),
     })
   })
+
   const volumes = Object.fromEntries(
     Object.entries(desired.volumes).map(([name, size]) => [own(name), size]),
   )
@@ -208,10 +204,7 @@ const markChars = 13
 
 const portOf = (config: MachineConfig): number | null => config.services?.[0]?.internal_port ?? null
 
-/**
- * Checks the strategy against the config alone. `assertStrategyApplies` checks it against the
- * machines.
- */
+/** Checks the strategy without looking at machines. `assertStrategyApplies` does that. */
 function refuseNotApplicable(strategy: Strategy, groups: DesiredGroup[]): void {
   const mounted = groups.find(({ config }) => config.mounts)
   if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))

@@ -34,16 +34,18 @@ export function mergeConfig(
   marks: OwnershipMetadata,
 ): MachineConfig {
   const { image } = marks
-  // Remove keys that an earlier deployment set and this one does not. Keep keys that somebody else
-  // set.
+
+  // Remove keys that only an earlier deployment set. Keep keys that somebody else set.
   const setBefore = present.metadata?.['tarmac_env']?.split(',') ?? []
   const env = { ...omit(present.env, setBefore), ...desired.env }
+
   const goneIn = (part: string) =>
     gone.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
   const init = {
     ...omit(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
     ...(image.way === 'railpack' ? asOneText(desired.init) : desired.init),
   }
+
   const metadata = {
     // The id of another gateway would make Fly look for the image in that gateway's mirror.
     ...omit(present.metadata, [
@@ -59,10 +61,12 @@ export function mergeConfig(
     tarmac_number: `${marks.number}`,
     tarmac_env: Object.keys(desired.env ?? {}).join(','),
   }
+
   const containers = (desired['containers'] as { image?: string }[] | undefined)?.map((container) =>
     Object.assign({}, container, container.image === '.' && { image: image.reference }),
   )
   const mounts = layMounts(present.mounts, desired.mounts)
+
   return {
     ...omit(present, [...managed, ...gone]),
     ...desired,

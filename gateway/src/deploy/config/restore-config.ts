@@ -2,10 +2,7 @@ import type { MachineConfig } from '../../fly/machine.ts'
 import type { DesiredApp } from './desired.ts'
 import { managed, omit } from './merge-config.ts'
 
-/**
- * The part of a later release that `restoreConfig` needs. It lacks files and environment, which may
- * be large.
- */
+/** The part of a later release that `restoreConfig` needs, without large files and environment. */
 export const keysOf = ({ groups, ...desired }: DesiredApp): DesiredApp => ({
   ...desired,
   groups: groups.map(({ was: _was, ...group }) => ({
@@ -25,6 +22,7 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
     const said = later.flatMap(({ groups }) =>
       groups.filter((one) => one.name === name).map((one) => one.config),
     )
+
     const top = revert(
       said.map((each) => omit(each, elsewhere)),
       config,
@@ -37,6 +35,7 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
         was[key],
       )
     const [init, metadata] = [part('init'), part('metadata')]
+
     return Object.assign({}, group, {
       config: {
         ...config,

@@ -66,12 +66,14 @@ export async function destroyMachine(
 ): Promise<void> {
   const { fly } = run.settings
   const { app } = run.work
+
   const found = await retryUntilVisible(() => find(run, slot, signal), signal)
   if (found && numberOf(found) > run.work.number) {
     slot.outcome = 'rolled_back'
     await run.save()
     return run.emit(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
   }
+
   if (found && found.state !== 'destroyed') {
     slot.machine = found.id
     await using lease = slot.former && (await run.lease(slot, signal))
@@ -88,6 +90,7 @@ export async function destroyMachine(
         throw failure(left, `was not gone ${destroyTimeoutMs / 1000} s after it was destroyed`)
     }
   }
+
   slot.now = null
   slot.outcome = 'removed'
   await run.save()
@@ -120,10 +123,7 @@ async function applyChange(
   await run.save()
 }
 
-/**
- * Creates the slot's machine, unless it exists: before a crash, perhaps only Fly's answer was
- * missing.
- */
+/** Creates the slot's machine, unless it exists: a crash may have lost only Fly's answer. */
 export async function create(run: Execution, slot: MachineStep): Promise<Machine> {
   const { settings, work, stopping } = run
   const { fly } = settings
@@ -134,6 +134,7 @@ export async function create(run: Execution, slot: MachineStep): Promise<Machine
       (await run.retryWhileUnavailable(() => listed(run, slot, stopping)))
   if (found) assertNotOlder(work.number, found)
   if (found) return found
+
   run.emit(slot, { status: 'creating', before: null })
   const config = newConfig(run, slot)
   if (config.mounts) config.mounts = await withVolumes(run, slot, config.mounts)
@@ -164,14 +165,15 @@ async function update(run: Execution, slot: MachineStep, lease: MachineLease): P
     if (isOurs(run, machine)) return machine
     assertNotOlder(work.number, machine)
     if (slot.now) throw reverted(machine)
-    // Something changed the machine after the plan and before we got the lease. A rollback restores
-    // that version.
+    // Something changed the machine before we got the lease. A rollback restores that version.
     if (machine.instance_id !== slot.former?.instanceId)
       refresh(run, slot, previousVersionOf(machine))
+
     const config = mergeConfig(slot.former?.config ?? {}, wishOf(run, slot), marks(run))
     recordApplied(run, slot, config)
     await run.recordIntent(slot, 'update')
     if (attempt === 1) run.emit(slot, { status: 'updating', before: slot.former?.image ?? null })
+
     const body = { config, current_version: machine.instance_id, skip_launch: !slot.launch }
     try {
       return await fly.updateMachine(work.app, machine.id, body, lease.nonce, signal)
@@ -211,8 +213,7 @@ async function listed(
 }
 
 /**
- * The config of a new machine. It starts from `slot.base`, the config of an existing machine, if
- * any.
+ * The config of a new machine. It starts from an existing machine's config, `slot.base`, if any.
  */
 function newConfig(run: Execution, slot: MachineStep): MachineConfig {
   const { desired, slots } = run.rollout
@@ -222,6 +223,7 @@ function newConfig(run: Execution, slot: MachineStep): MachineConfig {
     wish,
     marks(run),
   )
+
   if (slot.role === 'canary') {
     const dns = { ...(laid['dns'] as object | undefined), skip_registration: true }
     return { ...laid, dns, metadata: { ...laid.metadata, fly_canary: 'true' } }

@@ -61,6 +61,7 @@ export async function waitForVersion(
       await fly.wait(app, id, { state: 'settled', version: instanceId, withinMs }, signal)
       return await getMachine(fly, app, id, signal)
     })
+
     if (machine.instance_id === instanceId) {
       strikes = 0
       if (machine.state === 'started' || (!running && isDown(machine)))
@@ -81,6 +82,7 @@ export async function waitForVersion(
       // no longer being updated.
       throw reverted(machine)
     }
+
     if (performance.now() > deadline)
       throw failure(
         machine,
@@ -89,10 +91,7 @@ export async function waitForVersion(
   }
 }
 
-/**
- * Waits until every check passes and each kind has at least one result. Throws early if the app
- * crashes.
- */
+/** Waits until every check passes and each kind has a result. Throws early if the app crashes. */
 export async function untilHealthy(
   fly: MachinesApi,
   wanted: ExpectedVersion,
@@ -107,12 +106,15 @@ export async function untilHealthy(
       await retryTransient(waitMs, signal, () => getMachine(fly, app, id, signal)),
     )
     assertNotCrashed(machine, wanted)
+
     const pending = transient.has(machine.state)
       ? [`it is ${machine.state}`]
       : failingChecks(machine)
     if (pending.length === 0) return machine
+
     // Fly's proxy may have stopped an idle machine. Checks only run on a started one.
     if (isAsleep(machine)) await startMachine(fly, wanted, signal)
+
     const destroyTimeoutMs = performance.now() - startedAt
     if (destroyTimeoutMs > waitMs)
       throw failure(
@@ -163,12 +165,14 @@ function failingChecks(machine: Machine): string[] {
   const config = configOf(machine)
   const reported = (machine.checks ?? []).filter(({ name }) => !name.startsWith('bg_deployments'))
   const bad = reported.filter(({ status }) => status !== 'passing')
+
   const missing = Object.keys(config.checks ?? {}).filter(
     (check) => !reported.some(({ name }) => name === check),
   )
   const serviceChecks = (config.services ?? []).some(({ checks }) => checks?.length)
   if (serviceChecks && reported.length <= Object.keys(config.checks ?? {}).length - missing.length)
     missing.push('of the service')
+
   return [
     ...bad.map(
       ({ name, status, output }) =>

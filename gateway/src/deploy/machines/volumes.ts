@@ -5,8 +5,7 @@ import type { MachineStep } from '../plan.ts'
 import type { Execution } from '../execution.ts'
 
 /**
- * Gives a new machine a free volume in its region for each mount, by name. Creates one if none is
- * free.
+ * Gives a new machine a free volume for each mount: same name, same region. Creates missing ones.
  */
 export function withVolumes(run: Execution, slot: MachineStep, mounts: Mount[]): Promise<Mount[]> {
   // One machine after another, so that no two choose the same volume.
@@ -31,6 +30,7 @@ async function freeVolume(run: Execution, slot: MachineStep, name: string): Prom
         its === name && region === slot.region && !taken && !chosen.has(id),
     )
     if (free) return free.id
+
     try {
       const wish = { name, region: slot.region, size_gb: 1, ...rollout.desired.volumes[name] }
       const { id } = await settings.fly.createVolume(work.app, wish, stopping)

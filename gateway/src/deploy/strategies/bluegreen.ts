@@ -6,8 +6,8 @@ import { mostAtOnce, type Execution } from '../execution.ts'
 
 /**
  * Creates green machines beside the blue ones, out of Fly's proxy until all are healthy. Then they
- * take over. The blue ones are cordoned and stopped, but kept until the watch is over, for a quick
- * rollback.
+ * take over. The blue ones are cordoned and stopped, but kept for a quick rollback until the watch
+ * ends.
  */
 export async function bluegreen(run: Execution): Promise<void> {
   const greens = appliedSteps(run.rollout)
@@ -18,6 +18,7 @@ export async function bluegreen(run: Execution): Promise<void> {
       applyMachine(run, slot),
     )
   }
+
   await run.forEachLimit(greens, greens.length, (slot) => takeOver(run, slot))
   if (blues.length > 0) await delay(run.settings.proxyMs, undefined, { signal: run.signal })
   await run.forEachLimit(blues, blues.length, (slot) => drain(run, slot))

@@ -15,6 +15,7 @@ export async function canary(run: Execution): Promise<void> {
   // The others were tested before a crash.
   const untried = all.filter(({ intent }) => intent === null || intent === 'create')
   await run.forEachLimit(untried, mostAtOnce, (slot) => applyMachine(run, slot))
+
   const inService = all.filter(({ intent }) => intent !== 'destroy')
   await run.forEachLimit(inService, mostAtOnce, async (slot) => {
     await drain(run, slot)
@@ -22,6 +23,7 @@ export async function canary(run: Execution): Promise<void> {
     const look = () => getMachine(run.settings.fly, run.work.app, slot.machine ?? '', run.signal)
     assertNotCrashed(await run.retryWhileUnavailable(look), {})
   })
+
   await run.forEachLimit(all, mostAtOnce, (slot) =>
     run.retryWhileUnavailable(() => destroyMachine(run, slot, run.stopping)),
   )

@@ -18,6 +18,7 @@ export async function rolling(run: Execution): Promise<void> {
       (slot) => applyMachine(run, slot),
     )
   }
+
   await run.forEachLimit(
     slots.filter(({ launch }) => !launch),
     mostAtOnce,
