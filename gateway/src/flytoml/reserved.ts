@@ -7,8 +7,8 @@ import { refuse } from './schema.ts'
 const reserved = /^\s*(?:tarmac|fly)[_-]/i
 
 /**
- * Whether a source may not set this metadata key. It could claim to be another owner's machine, or
- * one that may be destroyed.
+ * Whether a source may not set this metadata key. With it, a machine could claim to be another
+ * owner's, or one that may be destroyed.
  */
 export const isReserved = (name: string): boolean => reserved.test(name)
 
