@@ -3,7 +3,10 @@ import { configOf, type Machine } from '../fly/machine.ts'
 import { ownerOf } from './managed.ts'
 import type { DeployJob } from './execution.ts'
 
-/** A record that was put back from a snapshot may not undo what came after the snapshot, unless somebody says so. */
+/**
+ * Throws `record-behind` if the records do not know the machine's last deployment. Records restored
+ * from a snapshot must not undo later deployments. Option `over` allows it.
+ */
 export async function refuseUnknown(work: DeployJob, machine: Machine): Promise<void> {
   const { tarmac_deployment: deployment, tarmac_number: mark } = configOf(machine).metadata ?? {}
   const number = Number(mark)

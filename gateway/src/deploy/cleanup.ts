@@ -5,20 +5,21 @@ import { drain } from './machines/drain.ts'
 import type { MachineStep } from './plan.ts'
 import type { Execution } from './execution.ts'
 
-/** After the verdict: what fails here is a warning, the release is live. */
+/** Cleans up after the release is live. A failure here is only a warning. */
 export async function cleanUp(run: Execution): Promise<void> {
   const { slots } = run.rollout
   const resting = slots.filter(({ rest }) => rest)
   const retired = slots.filter(
     ({ role, outcome }) => (role === 'blue' || role === 'gone') && outcome !== 'removed',
   )
+
   await Promise.all([
     ...resting.map((slot) => sleep(run, slot)),
     ...retired.map((slot) => takeAway(run, slot)),
   ])
 }
 
-/** It was started to try the release. */
+/** Stops a machine that was started only to test the release. */
 async function sleep(run: Execution, slot: MachineStep): Promise<void> {
   await run.recordIntent(slot, 'stop')
   await orWarn(run, 'could not be stopped again', slot, (signal) =>
@@ -31,7 +32,7 @@ async function takeAway(run: Execution, slot: MachineStep): Promise<void> {
   await orWarn(run, 'is not needed any more and could not be removed', slot, async (signal) => {
     if (slot.role === 'gone' && slot.intent !== 'destroy') await drain(run, slot, signal)
     await destroyMachine(run, slot, signal).catch(async (error: unknown) => {
-      // By this mark the next deploy knows it, and takes it away.
+      // The next deploy finds the machine by this mark and destroys it.
       const mark = ['fly_bluegreen_deployment_tag', 'safe_to_destroy'] as const
       if (slot.role === 'blue')
         await run.settings.fly.setMetadata(app, machine, ...mark, signal).catch(() => {})

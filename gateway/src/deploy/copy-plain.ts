@@ -1,4 +1,6 @@
-/** A copy of plain data that shares its texts: `structuredClone` would copy each text of each machine config too. */
+/**
+ * Copies plain data but shares its texts. `structuredClone` would copy each text of each config.
+ */
 export function copyPlain<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(copyPlain) as T

@@ -23,10 +23,10 @@ import { watch } from './watch.ts'
 
 const appVisibleMs = 60_000
 
-/** For how long an app that was there is taken to be there still. */
+/** How long the gateway assumes that an app still exists after it has seen it. */
 const seenMs = 10_000
 
-/** Each brings every slot of the rollout over; what they share is the gate, and the way back. */
+/** Each strategy applies all machines. They share the health checks and the rollback. */
 const strategies: Record<Strategy, (run: Execution) => Promise<void>> = {
   rolling,
   canary,
@@ -35,12 +35,12 @@ const strategies: Record<Strategy, (run: Execution) => Promise<void>> = {
 }
 
 /**
- * Brings an image to an app's machines, and back when it does not live. Every effect is remembered before it happens, so
- * that after a crash the same call with the stored rollout looks at the world and goes on.
+ * Deploys an image to an app's machines, and rolls back if that fails. Every effect is saved before
+ * it happens. After a crash, the same call with the stored progress reads the machines and goes on.
  */
 export class Deployer {
   readonly #settings: Settings
-  /** When an app was last seen to be set up. */
+  /** By app: when the gateway last saw it set up, on the monotonic clock. */
   readonly #seen = new Map<string, number>()
 
   constructor(settings: Settings) {
@@ -48,8 +48,9 @@ export class Deployer {
   }
 
   /**
-   * Makes the app where there is none: without public addresses, with a Flycast one. Looks at once, unless it has just
-   * looked (Fly allows few such questions), and makes nothing before `wanted` resolves. Answers the app that it made.
+   * Creates the app if it does not exist, without public addresses but with a Flycast one. It looks
+   * at once, unless it did so within `seenMs`, because Fly limits such calls. It creates nothing
+   * before `wanted` resolves. Returns the app if it created it, else null.
    */
   async ensureApp(app: string, wanted: Promise<unknown>, signal: AbortSignal): Promise<App | null> {
     const { fly, network } = this.#settings
@@ -57,29 +58,32 @@ export class Deployer {
     const found = await this.#app(app, signal)
     await wanted
     const made = found === null ? await this.#createApp(app, signal) : null
-    // An app that has machines has been set up; one without may be left from a start that was cut short.
+    // An app with machines is set up. One without may be left over from an interrupted setup.
     if ((found?.machine_count ?? 0) === 0 && (await fly.ipAssignments(app, signal)).length === 0)
       await fly.assignIp(app, { type: 'private_v6', ...(network && { network }) }, signal)
     this.#seen.set(app, performance.now())
     return made
   }
 
-  /** It may be gone. */
+  /** Forgets that the app exists, because it may be gone. */
   forget(app: string): void {
     this.#seen.delete(app)
   }
 
-  /** Says before the build that the strategy cannot be used with the machines that are there. */
+  /** Throws before the build if the strategy cannot be used with the existing machines. */
   async preflight(
     work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
   ): Promise<void> {
     if (work.desired.strategy !== 'canary' && work.desired.strategy !== 'bluegreen') return
     await this.#plan(work).catch((error: unknown) => {
-      if (![403, 404].includes(statusOf(error) ?? 0)) throw error // no app of ours yet
+      if (![403, 404].includes(statusOf(error) ?? 0)) throw error // the gateway has no such app yet
     })
   }
 
-  /** Every machine on the new image, started and healthy, or every touched one back: `deploy-failed`, `deploy-stuck`. */
+  /**
+   * Gets every machine started and healthy on the new image. On a failure it rolls all touched
+   * machines back and throws `deploy-failed`, or `deploy-stuck` if the rollback fails too.
+   */
   async deploy(work: DeployJob): Promise<void> {
     await this.#guarded(await this.#run(work), async (run) => {
       await releaseCommand(run)
@@ -87,7 +91,10 @@ export class Deployer {
     })
   }
 
-  /** Says live only when every machine is on this version and image, passes its checks, and stayed up for the watch. Answers the wish as a release keeps it, too. */
+  /**
+   * Succeeds only if every machine is on this version and image, passes its checks and stays up
+   * during the watch. Returns the app's URL, and the desired state as a release stores it.
+   */
   async verify(work: DeployJob): Promise<{ url: string; desired: DesiredApp }> {
     const run = await this.#run(work)
     if (!run.rollout.live)
@@ -100,6 +107,7 @@ export class Deployer {
         for (const slot of slots)
           run.emit(slot, { status: 'verified', after: work.image.reference })
       })
+
     await cleanUp(run)
     const { desired, laid = {} } = run.rollout
     const groups = desired.groups.map(({ gone: _done, was, ...group }) => {
@@ -122,6 +130,7 @@ export class Deployer {
       const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`
       work.emit({ type: 'warning', text })
     }
+
     for (const machine of machines) await refuseUnknown(work, machine)
     for (const text of passedOver(work, rollout.slots)) work.emit({ type: 'warning', text })
     return new Execution(this.#settings, work, rollout)
@@ -148,10 +157,11 @@ export class Deployer {
     try {
       await fly.createApp({ name: app, org, network }, signal)
     } catch (error) {
-      // The name may be ours after all: an answer that was lost, or two deployments at once.
+      // The app may be ours after all: an answer was lost, or two deployments ran at once.
       if (!isUnavailable(error) && statusOf(error) !== 422 && statusOf(error) !== 409) throw error
       if ((await this.#app(app, signal)) === null) throw error
     }
+
     const deadline = performance.now() + appVisibleMs
     for (;;) {
       const made = await this.#app(app, signal)
@@ -165,7 +175,7 @@ export class Deployer {
     }
   }
 
-  /** Fly answers 403 for an app of somebody else. */
+  /** Fly answers 403 for an app of another organisation. */
   async #app(app: string, signal: AbortSignal) {
     try {
       return await this.#settings.fly.app(app, signal)

@@ -11,7 +11,7 @@ import type { DesiredApp } from './config/desired.ts'
 import { retryTransient } from './machines/health.ts'
 import { machineFacts, type Effect, type DeployProgress, type MachineStep } from './plan.ts'
 
-/** What a deployment asks of the deploy engine. */
+/** What a deployment passes to the deploy engine. */
 export type DeployJob = {
   id: string
   number: number
@@ -19,16 +19,21 @@ export type DeployJob = {
   options: DeploymentOptions
   image: ImageFacts
   desired: DesiredApp
-  /** False when a machine carries a deployment, by id and number, that the record should know and does not. */
+  /**
+   * Whether the records know a deployment that a machine names by id and number. Also true for one
+   * that they may have forgotten.
+   */
   known(deployment: string, number: number): Promise<boolean>
-  /** As last remembered; null when nothing was touched yet. */
+  /** The progress as last saved. Null: no machine was touched yet. */
   rollout: DeployProgress | null
-  /** Writes down what is about to happen. When it fails the deployment is not ours any more: everything stops. */
+  /**
+   * Saves what is about to happen. If it fails, this gateway lost its claim and everything stops.
+   */
   checkpoint(patch: { rollout: DeployProgress; machines: MachineFacts[] }): Promise<void>
   emit: EventSink
   /**
-   * Aborted with a Problem as reason: `stopping` leaves everything as it stands, to be taken up again; any other ends
-   * the rollout, and machines that were touched are put back.
+   * Aborts with a Problem as its reason. Code `stopping` leaves everything as it is, to be resumed
+   * later. Any other code ends the deploy and rolls touched machines back.
    */
   signal: AbortSignal
 }
@@ -36,33 +41,39 @@ export type DeployJob = {
 export type Settings = {
   fly: MachinesApi
   org: string
-  /** Where the app answers: `{app}` stands for its name. */
+  /** URL of the app: `{app}` is its name, `{port}` where it listens. */
   urlTemplate: string
-  /** Where the machine of one owner answers: `{owner}`, `{app}`, `{port}` where it listens. */
+  /** URL of one owner's machine: `{owner}`, `{app}`, and `{port}` where it listens. */
   ownerUrlTemplate?: string
-  /** How long a release is watched for crashes before it is called live. */
+  /** How long the gateway watches for crashes before a release counts as live. */
   watchMs: number
-  /** How long a machine may take to start, and then to pass its checks. */
+  /** How long a machine may take to start, and again to pass its checks. */
   waitMs: number
-  /** How long Fly's proxy is given to learn which machines may be reached, before the next of a bluegreen cutover. */
+  /** How long Fly's proxy gets to notice a cordon or uncordon before the next step. */
   proxyMs: number
   /** The private network of new apps; null for the organisation's default. */
   network: string | null
-  /** Machine id of the builder, by which Fly finds what was just pushed in the mirror of its host; null elsewhere. */
+  /**
+   * The gateway's machine id. With it Fly finds a fresh image in the mirror on the gateway's host.
+   * Null: the gateway does not run on Fly.
+   */
   builder: string | null
 }
 
-/** Machines at work at once, whatever their number. */
+/** Maximum number of machines that change at once. */
 export const mostAtOnce = 8
 
-/** One rollout under way: the work, what is known of it so far, and the ways to write down more. */
+/** One running deploy: its job, its progress so far, and the methods that save more progress. */
 export class Execution {
   readonly settings: Settings
   readonly work: DeployJob
   readonly rollout: DeployProgress
-  /** Ends waiting on the way forward: the work's own, or the failure of another machine. */
+  /** Stops waiting on the way forward: when the job's signal aborts or another machine fails. */
   readonly signal: AbortSignal
-  /** Ends what has an effect, and the way back: only when the gateway stops, so that no effect is left half known. */
+  /**
+   * Stops effects and the rollback. Aborts only when the gateway stops, so that the result of every
+   * effect is known.
+   */
   readonly stopping: AbortSignal
   readonly #failed = new AbortController()
   #saving: Promise<void> = Promise.resolve()
@@ -86,7 +97,9 @@ export class Execution {
     return this.rollout.slots.some(({ outcome }) => outcome !== null)
   }
 
-  /** `work` on several machines, `most` at a time. The first that fails ends the waiting for the others. */
+  /**
+   * Runs `work` on several machines, `most` at a time. A failure stops the waiting for the others.
+   */
   forEachLimit(
     slots: MachineStep[],
     most: number,
@@ -95,12 +108,12 @@ export class Execution {
     return forEachLimit(slots, most, work, this.#failed)
   }
 
-  /** Looks, or does what may be done twice, although Fly may be away for a while. */
+  /** Repeats a read, or an effect that is safe to repeat, while Fly is unavailable. */
   retryWhileUnavailable<T>(look: () => Promise<T>): Promise<T> {
     return retryTransient(this.waitMs, this.signal, look)
   }
 
-  /** One after the other, whoever asks. */
+  /** Runs the calls one after another. */
   serialize<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(work)
     this.#turn = turn.catch(() => {})
@@ -122,14 +135,14 @@ export class Execution {
     return lease
   }
 
-  /** Writes down what is about to happen to a machine. */
+  /** Saves what is about to happen to a machine. */
   async recordIntent(slot: MachineStep, effect: Effect): Promise<void> {
     slot.intent = effect
     if (slot.outcome === null || slot.outcome === 'stuck') slot.outcome = 'touched'
     await this.save()
   }
 
-  /** Saves come one after the other; who asks while one waits is served by that one. */
+  /** Runs one save at a time. Calls that come while a save waits share that save. */
   save(): Promise<void> {
     this.#saveNext ??= this.#saving.then(() => {
       this.#saveNext = null
@@ -161,7 +174,10 @@ export class Execution {
     })
   }
 
-  /** Why a step failed, where the machines are to be put back for it; thrown on where they are to be left alone. */
+  /**
+   * Returns why a step failed if the machines need a rollback. Rethrows the reason if they must be
+   * left alone.
+   */
   rollbackReason(error: unknown): Problem {
     const { signal } = this.work
     const reason: unknown = signal.aborted ? signal.reason : unwrapped(error)
@@ -170,7 +186,7 @@ export class Execution {
   }
 }
 
-/** Aborts only when the gateway stops: putting back is not cut short by the wish that set it off. */
+/** Aborts only when the gateway stops, not for the cancel request that caused a rollback. */
 function stopSignalOf(signal: AbortSignal): AbortSignal {
   const stop = new AbortController()
   const listen = () => isStopping(signal) && stop.abort(signal.reason)
@@ -182,7 +198,7 @@ function stopSignalOf(signal: AbortSignal): AbortSignal {
 const isStopping = (signal: AbortSignal): boolean =>
   signal.aborted && signal.reason instanceof Problem && signal.reason.code === 'stopping'
 
-/** Node wraps the reason of an aborted pause into an AbortError. */
+/** Node wraps the reason of an aborted delay into an AbortError. */
 function unwrapped(error: unknown): unknown {
   return error instanceof Error && error.name === 'AbortError' && error.cause ? error.cause : error
 }

@@ -1,6 +1,6 @@
 /**
- * `work` on all items, `most` of them at a time. After a failure none is begun any more; `stop` tells those at work, and
- * when they have ended the first failure is thrown.
+ * Runs `work` on all items, `most` at a time. After a failure it starts no more items and aborts
+ * `stop` for the running ones. When they have ended, it throws the first failure.
  */
 export async function forEachLimit<T>(
   items: T[],
@@ -15,6 +15,7 @@ export async function forEachLimit<T>(
       await work(item)
     }
   }
+
   const lanes = Array.from({ length: Math.min(most, items.length) }, () =>
     lane().catch((error: unknown) => stop.abort(error)),
   )

@@ -6,55 +6,59 @@ import type { DesiredApp, DesiredGroup } from './config/desired.ts'
 import { assertStrategyApplies } from './strategy-checks.ts'
 import type { DeployJob } from './execution.ts'
 
-/** All that must outlive a crash of the gateway while machines change. Plain data; written down before every effect. */
+/**
+ * All that must survive a crash of the gateway while machines change. Plain data, saved before
+ * every effect.
+ */
 export type DeployProgress = {
   desired: DesiredApp
-  /** In the order in which they are brought over. */
+  /** In the order in which the engine applies them. */
   slots: MachineStep[]
-  /** Why the machines are being put back; null on the way forward. */
+  /** Why the deploy is rolling back. Null: it is not. */
   because: ProblemBody | null
-  /** The watch is over: what is left is to tidy up. */
+  /** The watch is over. Only cleanup is left. */
   live: boolean
   /** By group: the config that its first machine got. Older records lack it. */
   laid?: Record<string, MachineConfig>
 }
 
 /**
- * What a machine is there for. `update`: it gets the release; `new`, `green`: made for it, the greens cordoned until all
- * are healthy; `canary`, `release`: made for a while; `blue`: gives way to the greens; `gone`: nobody wants it any more.
+ * What a machine is for. `update`: it gets the release. `new`, `green`: it is created for the
+ * release; greens stay cordoned until all are healthy. `canary`, `release`: it is temporary.
+ * `blue`: the greens replace it. `gone`: it is no longer wanted.
  */
 export type Role = 'update' | 'new' | 'green' | 'canary' | 'release' | 'blue' | 'gone'
 export type Effect = 'create' | 'update' | 'start' | 'uncordon' | 'cordon' | 'stop' | 'destroy'
 
-/** One machine of the rollout. */
+/** One machine of the deploy. */
 export type MachineStep = {
   role: Role
-  /** Of a machine that is made new: unique, and the same after a crash, so that it is never made twice. */
+  /** For a new machine: unique, and the same after a crash, so that it is never created twice. */
   name: string
   group: string
   region: string
   machine: string | null
-  /** What it ran before; null for a machine that this rollout makes. */
+  /** What the machine ran before. Null: this deploy creates it. */
   former: PreviousVersion | null
-  /** What a machine that is made has in common with one that is there. */
+  /** The config that a new machine takes over from an existing one. */
   base: MachineConfig | null
-  /** The name of the slot for whose machine it stands by. */
+  /** The name of the slot whose standby this machine is. */
   standbyFor: string | null
-  /** By the name of the mount: volumes chosen for a machine that is made. */
+  /** The volumes chosen for a new machine, by mount name. */
   volumes: Record<string, string>
-  /** False: it did not run before and is brought over without starting it. */
+  /** False: the deploy does not start the machine, for example because it did not run before. */
   launch: boolean
-  /** It did not run, is started to be tried, and is stopped again. */
+  /** The machine did not run. The deploy starts it as a test and stops it again. */
   rest: boolean
   /** The last effect that was about to happen. */
   intent: Effect | null
-  /** Null until the first effect on it is about to happen. */
+  /** Null until the first effect on the machine is about to happen. */
   outcome: MachineFacts['outcome'] | null
-  /** The version that this rollout made of it. */
+  /** The version that this deploy created on the machine. */
   tried: Version | null
-  /** What it is known to run now. */
+  /** The version that the machine runs now, as far as known. */
   now: Version | null
-  /** Nonce of the lease that was held last, so that nobody waits for it to run out after a crash. */
+  /** Nonce of the last lease, so that after a crash nothing waits for its expiry. */
   lease: string | null
 }
 type Version = { instanceId: string; image: string }
@@ -62,17 +66,23 @@ export type PreviousVersion = Version & {
   digest: string | null
   config: MachineConfig
   running: boolean
-  /** It was meant not to run; one that failed is neither. */
+  /**
+   * It was meant not to run, for example stopped. A failed machine is neither `running` nor
+   * `asleep`.
+   */
   asleep: boolean
   cordoned: boolean
-  /** It passed its checks, so it has to pass them again when it is put back. */
+  /** It passed its checks, so it must pass them again after a rollback. */
   healthy: boolean
   crashes: number
 }
 
 const resting = new Set(['stopped', 'stopping', 'suspended', 'suspending', 'created'])
 
-/** Decides what happens to which machine. Refuses to go over a newer deployment, and what the strategy cannot do. */
+/**
+ * Decides what happens to each machine. Throws if a newer deployment has changed one, or if the
+ * strategy does not apply.
+ */
 export function planRollout(
   { id, number, desired, options }: Pick<DeployJob, 'id' | 'number' | 'desired' | 'options'>,
   machines: Machine[],
@@ -83,26 +93,31 @@ export function planRollout(
   for (const machine of ours) assertNotOlder(number, machine)
   const of = ({ name }: DesiredGroup) =>
     ours.filter((machine) => groupOf(machine) === name && !isTemporary(machine))
+
   const kept = desired.groups.flatMap(of)
   assertStrategyApplies(desired, kept, machines)
+
   const named = (group: string, what: string | number) =>
     machineName(`${owner === null ? '' : `${owner}-`}${group}-${what}`, id)
   const stepsToApply = desired.groups.flatMap((group) => {
     const existing = of(group).map((machine) => existingSlot('update', group.name, machine))
     const slots = desired.strategy === 'bluegreen' ? greensOf(existing, named) : existing
+
     const tried = slots.find(
       ({ standbyFor, former }) => !standbyFor && !former?.config.standbys?.length,
     )
     if (tried && slots.every(({ launch }) => !launch)) {
-      // Nothing of the group runs; a release that was never started proves nothing.
+      // No machine of the group runs. Start one: a release that never ran proves nothing.
       tried.launch = true
       tried.rest = !group.config.services?.some(({ autostop }) => autostop)
     }
+
     if (slots.length > 0) return slots
     if (group.count !== null)
       return Array.from({ length: group.count }, (_, at) =>
         newSlot('new', group.name, desired.region, named(group.name, at + 1)),
       )
+
     const first = newSlot('new', group.name, desired.region, named(group.name, 1))
     const second = newSlot('new', group.name, desired.region, named(group.name, 2))
     if (group.whenNone === 'one') return [first]
@@ -111,6 +126,7 @@ export function planRollout(
       group.whenNone === 'two' ? second : { ...second, launch: false, standbyFor: first.name },
     ]
   })
+
   const canaries = desired.groups.flatMap((group) => {
     const [model] = of(group).toSorted(
       (a, b) => Number(resting.has(a.state)) - Number(resting.has(b.state)),
@@ -119,14 +135,17 @@ export function planRollout(
     const { standbys: _own, ...base } = configOf(model)
     return [{ ...newSlot('canary', group.name, model.region, named(group.name, 'canary')), base }]
   })
+
   const released = newSlot('release', 'release', desired.region, named('release', 'command'))
   const release = { ...released, launch: false, base: { guest: largestGuest(desired, of) } }
+
   const replaced = desired.strategy === 'bluegreen' ? kept : []
   const gone = ours.filter((machine) => !kept.includes(machine))
+
   const slots = [
     ...(desired.release ? [release] : []),
     ...canaries,
-    // Running ones first: a release that does not work is found before the sleeping ones are touched.
+    // Running machines come first: a broken release is found before stopped ones are touched.
     ...stepsToApply.filter(({ launch }) => launch),
     ...stepsToApply.filter(({ launch }) => !launch),
     ...replaced.map((machine) => existingSlot('blue', groupOf(machine), machine)),
@@ -135,7 +154,7 @@ export function planRollout(
   return { desired, slots, because: null, live: false }
 }
 
-/** The slots of machines that the release is to serve on. */
+/** The slots whose machines will serve the release. */
 export const appliedSteps = ({ slots }: DeployProgress): MachineStep[] =>
   slots.filter(({ role }) => role === 'update' || role === 'new' || role === 'green')
 
@@ -162,7 +181,7 @@ function newSlot(role: Role, group: string, region: string, name: string): Machi
   return { role, name, group, region, ...fresh, ...untouched }
 }
 
-/** What the release command gets where fly.toml does not say. */
+/** The guest of the release command if fly.toml does not set it. */
 function largestGuest({ groups }: DesiredApp, of: (group: DesiredGroup) => Machine[]) {
   const group = groups.find(({ name }) => name === 'app') ?? groups[0]
   const configs = group ? [...of(group).map(configOf), group.config] : []
@@ -172,7 +191,7 @@ function largestGuest({ groups }: DesiredApp, of: (group: DesiredGroup) => Machi
   return largest?.guest ?? { cpu_kind: 'shared', cpus: 2, memory_mb: 512 }
 }
 
-/** A machine beside each that is there, alike but for the release. */
+/** One new machine for each existing one, with the same config except for the release. */
 function greensOf(
   blues: MachineStep[],
   named: (group: string, what: number) => string,
@@ -205,7 +224,10 @@ export function previousVersionOf(machine: Machine): PreviousVersion {
   }
 }
 
-/** What the record says of the machines that were touched; of the one for the release command only where it is left. */
+/**
+ * The record's facts about the machines that were touched. The release command's machine counts
+ * only if it is stuck.
+ */
 export function machineFacts({ slots }: DeployProgress): MachineFacts[] {
   return slots.flatMap(({ role, machine, name, region, former, tried, now, outcome }) => {
     if (machine === null || outcome === null || (role === 'release' && outcome !== 'stuck'))

@@ -9,25 +9,30 @@ const pollMs = 20_000
 const logLines = 1000
 
 /**
- * Runs the app's release command to its end, on a machine of its own that destroys itself. It must end well before any other
- * machine is touched. What it printed is told where Fly hands it out, which its API does not promise; how it ended always is.
+ * Runs the app's release command to its end, on a separate machine that destroys itself. It must
+ * succeed before any other machine is touched. The gateway logs its output if Fly provides it,
+ * which Fly's API does not promise. It always logs how the command ended.
  */
 export async function releaseCommand(run: Execution): Promise<void> {
   const slot = run.rollout.slots.find(({ role }) => role === 'release')
   const wish = run.rollout.desired.release
   if (!slot || !wish || slot.outcome === 'removed') return
+
   slot.machine ??= (await create(run, slot)).id
   const machine = await ended(run, slot, wish.timeoutMs)
+
   const printed = await run.settings.fly
     .machineLog(run.work.app, machine.id, logLines, run.signal)
     .catch(() => [])
   for (const text of printed)
     run.work.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
+
   const [exit = {}] = exitsOf(machine)
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
   const what = `The release_command (${(configOf(machine).init?.['cmd'] as string[] | undefined)?.join(' ')})`
   const text = `${what} ${exitWords(exit)}; events of its machine: ${events.toReversed().join(', ')}.`
   run.work.emit({ type: 'note', text })
+
   const exitCode = exitCodeOf(exit)
   if (exitCode !== 0 || exit.oom_killed) {
     const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. See: fly logs --app ${run.work.app} --machine ${machine.id}`
@@ -36,7 +41,7 @@ export async function releaseCommand(run: Execution): Promise<void> {
   await run.retryWhileUnavailable(() => destroyMachine(run, slot, run.stopping))
 }
 
-/** Starts the machine, unless that was done before a crash, and waits for the end of its program. */
+/** Starts the machine, unless that happened before a crash, and waits until its program ends. */
 async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Promise<Machine> {
   const { fly } = run.settings
   const { app } = run.work
@@ -46,6 +51,7 @@ async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Prom
     const machine = await run.retryWhileUnavailable(() =>
       retryUntilVisible(() => fly.machine(app, id, run.signal), run.signal),
     )
+
     if (machine && exitsOf(machine).length > 0) return machine
     if (!machine || machine.state === 'destroyed')
       throw new Problem(
@@ -57,13 +63,16 @@ async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Prom
         machine,
         `of the release_command could not be started by Fly${startError(machine)}`,
       )
+
     const leftMs = deadline - performance.now()
     if (leftMs <= 0)
       throw failure(machine, `of the release_command did not end within ${timeoutMs / 1000} s`)
+
     if (machine.state === 'stopped' && !eventsOf(machine).some(({ type }) => type === 'start')) {
       await run.recordIntent(slot, 'start')
       await run.retryWhileUnavailable(() => startMachine(fly, { app, machine: id }, run.stopping))
     }
+
     const state =
       machine.state === 'created' ? ('stopped' as const) : (['destroyed', 'failed'] as const)
     await run.retryWhileUnavailable(() =>

@@ -18,11 +18,15 @@ import { maxUnavailableCount } from './strategies/rolling.ts'
 import { machineFacts, type PreviousVersion, type MachineStep } from './plan.ts'
 import { mostAtOnce, type Execution } from './execution.ts'
 
-/** Puts every touched machine back on what it ran before, last touched first, and throws what the deployment ends with. */
+/**
+ * Restores what every touched machine ran before, in reverse order. Throws the problem that ends
+ * the deployment.
+ */
 export async function rollBack(run: Execution, because: ProblemBody): Promise<never> {
   const { slots, desired } = run.rollout
   run.rollout.because ??= because
   await run.save()
+
   const stuck: string[] = []
   const touched = slots.filter(
     ({ outcome }) => outcome !== null && outcome !== 'rolled_back' && outcome !== 'removed',
@@ -30,15 +34,17 @@ export async function rollBack(run: Execution, because: ProblemBody): Promise<ne
   const were = (is: (slot: MachineStep) => boolean) => touched.filter(is).toReversed()
   const updated = were(({ role }) => role === 'update')
   const backAgain = (slot: MachineStep) => restoreOrMarkStuck(run, slot, stuck)
-  // What served before comes first, and only then goes what was made to take its place.
+
+  // Restore the machines that served before. Only then destroy the new ones.
   await forEachLimit(
     were(({ role }) => role === 'blue'),
     slots.length,
     backAgain,
   )
+
   const serving = updated.length > 1 ? await servingNow(run) : []
   const serves = ({ machine }: MachineStep) => serving.includes(machine)
-  // Those that do not serve need no caution, and are the first.
+  // Machines that do not serve need no caution, so they come first.
   const idle = updated.filter((slot) => !serves(slot))
   await forEachLimit(idle, mostAtOnce, backAgain)
   await forEachLimit(
@@ -46,15 +52,17 @@ export async function rollBack(run: Execution, because: ProblemBody): Promise<ne
     maxUnavailableCount(desired.maxUnavailable, updated.length),
     backAgain,
   )
+
   await forEachLimit(
     were(({ former }) => !former),
     slots.length,
     backAgain,
   )
+
   throw verdict(run, run.rollout.because, stuck)
 }
 
-/** Where Fly does not say it, every machine is taken to serve. */
+/** The ids of machines that serve. If Fly does not answer, all count as serving. */
 async function servingNow({
   settings,
   work,
@@ -76,9 +84,10 @@ async function restoreOrMarkStuck(
   try {
     const back = () =>
       former ? putBack(run, slot, former) : destroyMachine(run, slot, run.stopping)
-    // It may serve; but it is to go, however well that ends.
+    // Stop routing traffic to the new machine first. Ignore errors: it is destroyed anyway.
     if (slot.intent === 'uncordon' && !former) await drain(run, slot, run.stopping).catch(() => {})
-    // The way back may be given up by Fly in silence, as the way forward may: it is worth a second try.
+
+    // Fly may silently give up a rollback too. It is worth a second try.
     let reverts = 0
     const isRetryable = (error: unknown) =>
       isUnavailableOrBusy(error) || (isReverted(error) && ++reverts === 1)
@@ -94,7 +103,7 @@ async function restoreOrMarkStuck(
   await run.save()
 }
 
-/** What it was to run is not what it runs. */
+/** Records what a stuck machine really runs. */
 async function lookAgain(
   { settings, work, stopping }: Execution,
   slot: MachineStep,
@@ -110,9 +119,10 @@ async function putBack(run: Execution, slot: MachineStep, former: PreviousVersio
   const id = slot.machine ?? ''
   await using lease = await run.lease(slot, stopping)
   const signal = AbortSignal.any([stopping, lease.lost])
+
   let machine = await getMachine(fly, work.app, id, signal)
   if (isOurs(run, machine)) {
-    // The number stays, as the mark of who was here last: a late, older deployment must not land after this one.
+    // Keep this deployment's number, so that a late, older deployment cannot overwrite the machine.
     const metadata = { ...former.config.metadata, tarmac_number: `${work.number}` }
     const config = { ...former.config, metadata }
     const body = { config, current_version: machine.instance_id, skip_launch: former.asleep }
@@ -126,14 +136,16 @@ async function putBack(run: Execution, slot: MachineStep, former: PreviousVersio
     run.emit(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
     return
   }
+
   if (slot.role === 'blue' && !former.cordoned) {
     await run.recordIntent(slot, 'uncordon')
     await fly.cordon(work.app, id, 'uncordon', lease.nonce, signal)
   }
+
   const { instance_id: instanceId } = machine
   slot.now = { instanceId, image: former.image }
   const { digest, running } = former
-  // One more may be bad luck.
+  // Allow one more crash: it may be bad luck.
   const crashes = 1 + (instanceId === former.instanceId ? former.crashes : 0)
   const wanted = {
     app: work.app,
@@ -145,8 +157,10 @@ async function putBack(run: Execution, slot: MachineStep, former: PreviousVersio
     failedStarts: 2,
     nonce: lease.nonce,
   }
+
   await waitForVersion(fly, wanted, patienceMs(run), signal)
   if (former.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
+
   slot.outcome = 'rolled_back'
   run.emit(slot, {
     status: 'rolled_back',
@@ -155,10 +169,10 @@ async function putBack(run: Execution, slot: MachineStep, former: PreviousVersio
   })
 }
 
-/** More than on the way forward: there is nothing left to fall back on. */
+/** Longer than on the way forward, because nothing is left to fall back on. */
 const patienceMs = ({ waitMs }: Execution): number => 3 * waitMs
 
-/** Put back by us, before a crash of the gateway. */
+/** Whether this deployment restored the machine before the gateway crashed. */
 function isPutBack({ work }: Execution, machine: Machine): boolean {
   const { metadata } = configOf(machine)
   return (
@@ -184,6 +198,7 @@ function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem
     const detail = `${because.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`
     return new Problem('deploy-stuck', detail, { facts })
   }
+
   const back = machines.filter(({ outcome }) => outcome === 'rolled_back').length
   const removed = machines.filter(({ outcome }) => outcome === 'removed').length
   const told = [
@@ -192,6 +207,7 @@ function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem
       : []),
     ...(removed > 0 ? [`${removed} new machine${removed > 1 ? 's were' : ' was'} removed`] : []),
   ]
+
   const ends: ProblemCode[] = ['cancelled', 'superseded']
   const detail = `${because.detail}${told.length > 0 ? ` ${told.join('; ')}.` : ''}`
   return new Problem(ends.includes(because.code) ? because.code : 'deploy-failed', detail, {

@@ -5,7 +5,10 @@ import { notApplicable, type DesiredApp } from './config/desired.ts'
 import type { MachineStep } from './plan.ts'
 import type { DeployJob } from './execution.ts'
 
-/** What cannot be done with the machines that are there, said before any is touched. `kept`: those of wanted groups. */
+/**
+ * Throws before any machine is touched if the strategy or a mount does not fit the existing
+ * machines. `kept`: the machines of desired groups.
+ */
 export function assertStrategyApplies(
   { strategy, groups }: DesiredApp,
   kept: Machine[],
@@ -17,6 +20,7 @@ export function assertStrategyApplies(
       strategy,
       `machine ${mounted.id} has a volume, which no second machine can have`,
     )
+
   if (strategy === 'bluegreen') {
     const isOfGroup = (machine: Machine) => groups.some(({ name }) => name === groupOf(machine))
     const detached = all.find(
@@ -31,6 +35,7 @@ export function assertStrategyApplies(
     if (images.size > 1)
       throw notApplicable(strategy, `the machines run different images (${[...images].join(', ')})`)
   }
+
   for (const machine of kept) {
     const has = new Set(configOf(machine).mounts?.map(({ name }) => name))
     const wanted = groups.find(({ name }) => name === groupOf(machine))?.config.mounts ?? []
@@ -41,7 +46,10 @@ export function assertStrategyApplies(
   }
 }
 
-/** Options for machines that are made, on groups that have theirs already: what was not done, and how to do it. */
+/**
+ * Warnings about options that apply only to new machines, for groups that have machines already.
+ * Each says what was not done, and how to do it.
+ */
 export function passedOver(
   { app, options }: Pick<DeployJob, 'app' | 'options'>,
   slots: MachineStep[],
@@ -57,8 +65,10 @@ export function passedOver(
       ...(ha && machines.length === 1 ? ['ha=true'] : []),
     ]
     if (asked.length === 0) return []
+
     const regions = [...new Set(machines.map((machine) => machine.region))].join(', ')
-    // flyctl's `scale count` wants a release of Fly's own, which deploys by the Machines API do not make.
+    // flyctl's `scale count` needs a release of Fly's own, which deploys through the Machines API
+    // do not create.
     const more = `fly machine clone ${machines[0]!.machine} --region ${region ?? machines[0]!.region} --app ${app}`
     return `Not done: ${asked.join(' and ')}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them; a deploy makes new ones only for a group without any. For one more: ${more}; for one less: fly machine destroy ID --app ${app}`
   })

@@ -6,24 +6,30 @@ import type { Execution } from './execution.ts'
 
 const pollMs = 2000
 
-/** All machines once more, then a look every two seconds: one that has crashed since it was made was never live. */
+/**
+ * Checks all machines again, then reads them every two seconds. A machine that has crashed since
+ * its update fails the release.
+ */
 export async function watch(run: Execution): Promise<void> {
   const { fly, watchMs } = run.settings
   const { app } = run.work
   const slots = appliedSteps(run.rollout)
   const awake = slots.filter(({ launch }) => launch)
+
   const healthy = () =>
     run.forEachLimit(awake, awake.length, async (slot) => {
       await untilHealthy(fly, expectedVersion(run, slot), run.waitMs, run.signal)
     })
+
   const look = async () => {
-    // Fly allows one list of an app a second, shared by all its owners' deployments; of each machine five looks.
+    // Fly allows one list call per app and second, shared by the deployments of all owners, but
+    // five reads per machine.
     const machines =
       slots.length > 3 ? await run.retryWhileUnavailable(() => fly.machines(app, run.signal)) : []
     const looks = slots.map(async (slot) => {
       const wanted = expectedVersion(run, slot)
       const listed = machines.find(({ id }) => id === slot.machine)
-      // The list may be older than the update; the machine itself is not.
+      // The list may be older than the update. A read of the machine itself is not.
       const isFresh = listed?.instance_id === wanted.instanceId
       const machine = isFresh
         ? listed
@@ -32,6 +38,7 @@ export async function watch(run: Execution): Promise<void> {
     })
     await Promise.all(looks)
   }
+
   await healthy()
   await look()
   const deadline = performance.now() + watchMs

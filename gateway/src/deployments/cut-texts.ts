@@ -3,7 +3,7 @@ import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem.ts'
 import { cutText, sizeLimits } from './size-limits.ts'
 
-/** An event as a store keeps it: a text that is too long is cut. */
+/** An event as a store keeps it: long texts are cut. */
 export function cutEvent(event: NewEvent): NewEvent {
   if (event.type === 'log') {
     const { step, text } = event
@@ -17,7 +17,10 @@ export function cutEvent(event: NewEvent): NewEvent {
   return cut.type === 'state' && cut.problem ? { ...cut, problem: cutProblem(cut.problem) } : cut
 }
 
-/** A problem as a store keeps it. Facts that are too large are left out: nothing may keep a deployment from its end. */
+/**
+ * A problem as a store keeps it. Facts that are too large are left out, so that every deployment
+ * can end.
+ */
 export function cutProblem(problem: ProblemBody): ProblemBody {
   const { type, code, title, status, detail, fault, retry, ...facts } = problem
   const kept: Record<string, unknown> = {}
@@ -28,6 +31,7 @@ export function cutProblem(problem: ProblemBody): ProblemBody {
     leftBytes -= sizeBytes
     kept[name] = value
   }
+
   return {
     ...kept,
     type,

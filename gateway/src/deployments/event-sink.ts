@@ -1,4 +1,7 @@
 import type { NewEvent } from '#api/event.ts'
 
-/** Adds to the log of the deployment at hand. Never blocks and never fails: the pipeline gathers, masks and writes. */
+/**
+ * Adds an event to the deployment's log. Never blocks and never fails: the pipeline collects,
+ * redacts and writes it.
+ */
 export type EventSink = (event: NewEvent) => void

@@ -4,19 +4,19 @@ import { Problem } from '#api/problem.ts'
 import type { DeploymentStore } from './store.ts'
 
 export type LogStore = Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed'>
-/** Events that follow each other, as they were read. */
+/** Consecutive events, as read from the store. */
 export type Page = readonly DeploymentEvent[]
 
 const pageEvents = 500
-/** No more than a page of a log is held for a reader. */
+/** The gateway holds at most one page of a log per reader. */
 const pageBytes = 64 * 1024
 
-/** A deployment's log from `after` on: what is already written, then what is written next, then the end. */
+/** Yields a deployment's log after `after`: stored events, then new ones, until it is complete. */
 export async function* follow(store: LogStore, id: string, after: number, signal: AbortSignal) {
   for await (const page of followPages(store, id, after, signal)) yield* page
 }
 
-/** The same, page by page. */
+/** Like `follow`, page by page. */
 export async function* followPages(
   store: LogStore,
   id: string,
@@ -28,7 +28,9 @@ export async function* followPages(
     const deployment = await store.find(id)
     if (!deployment) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
     assertLogKept(deployment)
-    // Read after asking for the state: if that was final, what there is no more of has ended.
+
+    // Read the state first, then the events. If the state was final and no events are left, the log
+    // is complete.
     const page = await pageAfter(store, id, seq)
     if (page.length > 0) {
       yield page
@@ -38,7 +40,10 @@ export async function* followPages(
   }
 }
 
-/** The deployment at its end, or as it stands when the signal fires; null: there is none. Nothing of its log is read. */
+/**
+ * Waits until the deployment ends or the signal aborts, then returns it. Null: there is none. Reads
+ * nothing of its log.
+ */
 export async function untilEnd(
   store: LogStore,
   id: string,

@@ -8,7 +8,10 @@ type Died = Pick<Deployment, 'id' | 'app' | 'state' | 'machines'> & {
   touched: boolean
 }
 
-/** The end of a deployment that the gateway never survived. Fly is not asked: that may be what ends the gateway. */
+/**
+ * The problem that ends a deployment which the gateway never survived. Does not ask Fly, because
+ * that call may be what kills the gateway.
+ */
 export function gatewayDied({ id, app, state, deaths, machines, touched }: Died): Problem {
   const times = deaths === 1 ? 'once' : `${deaths} times`
   const what = `The gateway died ${times} while this deployment alone was at work, last in the state ${state}. It is not tried again.`
@@ -20,7 +23,7 @@ export function gatewayDied({ id, app, state, deaths, machines, touched }: Died)
   return new Problem('gateway-died', [what, about, cause, next].join(' '), { facts })
 }
 
-/** The same of a rollout, with which the gateway died while it made one of the deployments. */
+/** The same for a rollout: the gateway died while it created one of its deployments. */
 export const gatewayDiedAtRollout = (deaths: number): Problem =>
   new Problem(
     'gateway-died',

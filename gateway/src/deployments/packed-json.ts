@@ -1,12 +1,16 @@
-/** Shorter texts cost less than the place where one is noted. */
+/** A shorter text costs less than its entry in `places`. */
 const minSharedChars = 256
 
-/** `value` with empty texts where `texts` belong; `places` are an index into `texts`, then the path of keys. */
+/**
+ * `value` has empty texts where `texts` belong. A place is an index into `texts`, then the path of
+ * keys.
+ */
 type Packed = [mark: 'packed', value: unknown, texts: string[], places: [number, ...string[]][]]
 
 /**
- * JSON in which a long text that occurs several times is written once: a rollout holds the same file for each group, each
- * machine, and what each machine ran before. Without such texts it is plain JSON. `unpackJson` reads both.
+ * JSON that writes a long text once even if it occurs several times. A deploy's progress repeats
+ * the same file for each group, machine and previous version. Without such texts it is plain JSON.
+ * `unpackJson` reads both.
  */
 export function packJson(value: unknown): string {
   const shared = sharedTexts(value)
@@ -19,7 +23,7 @@ export function packJson(value: unknown): string {
 
 export const unpackJson = (json: string): unknown => unpacked(JSON.parse(json))
 
-/** The same for JSON that has been parsed; changes `read`. */
+/** Like `unpackJson`, for parsed JSON. Changes `read`. */
 export function unpacked(read: unknown): unknown {
   if (!isPacked(read)) return read
   const [, value, texts, places] = read
@@ -31,14 +35,14 @@ export function unpacked(read: unknown): unknown {
   return value
 }
 
-/** How many characters of texts `unpacked` adds to what has been parsed. */
+/** How many characters `unpacked` adds to the parsed value. */
 export function sharedChars(read: unknown): number {
   if (!isPacked(read)) return 0
   const [, , texts, places] = read
   return places.reduce((sum, [index]) => sum + texts[index]!.length, 0)
 }
 
-/** Long texts that occur more than once, each with its number. */
+/** Long texts that occur more than once, each with its index. */
 function sharedTexts(value: unknown): Map<string, number> {
   const seen = new Set<string>()
   const shared = new Map<string, number>()

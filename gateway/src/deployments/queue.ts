@@ -2,26 +2,29 @@ import type { DeploymentState } from '#api/deployment.ts'
 import type { Waiting } from '#api/event.ts'
 import { touchesMachines } from './states.ts'
 
-/** How many deployments may be at work at once: before their machines, of one app unless its settings differ, and at machines. */
+/**
+ * How many deployments may run at once: building in total, building per app (an app's settings may
+ * override it), and changing machines.
+ */
 export type QueueLimits = { builds: number; appBuilds: number; deploys: number }
 
 type LaneRef = { id: string; app: string; owner: string }
 export type Running = LaneRef & { state: DeploymentState }
 export type Queued = LaneRef & {
   number: number
-  /** False: it has its image, and goes to the machines at once. */
+  /** False: it has its image already and goes straight to the machines. */
   builds: boolean
-  /** Grows each time a deployment of its app is taken up. */
+  /** Grows each time the queue starts a deployment of its app. */
   lastServed: number
-  /** The app's own limit, where it has one. */
+  /** The app's own limit. Null: it has none. */
   appBuilds: number | null
 }
 export type QueuePosition = Omit<Waiting, 'type'>
 
 /**
- * Who is next, and what each of the others waits for. Within a lane and an app the oldest goes first; between apps the
- * one that was served longest ago, so that an app with a hundred waiting holds back no other. Without limits nobody
- * may start.
+ * Picks the next deployment, and says what each of the others waits for. Within a lane and an app
+ * the oldest goes first. Between apps, the one served longest ago goes first, so that an app with a
+ * hundred waiting deployments delays no other. Without limits no deployment may start.
  */
 export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimits | null) {
   const places: (QueuePosition & { id: string })[] = []
@@ -54,11 +57,13 @@ export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimit
   inTurn.sort(
     (a, b) => a.turn - b.turn || a.one.lastServed - b.one.lastServed || a.one.number - b.one.number,
   )
+
   const placed = new Map<string, number>()
   const wait = ({ id }: Queued, reason: QueuePosition['for'], among: string = reason) => {
     placed.set(among, (placed.get(among) ?? 0) + 1)
     places.push({ id, for: reason, place: placed.get(among)!, behind: null })
   }
+
   let next: Queued | null = null
   for (const { one } of inTurn) {
     if (!limits) wait(one, 'ready')
@@ -75,7 +80,10 @@ export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimit
   return { next, places }
 }
 
-/** After a death of the gateway those that were at work come first, alone, in this order; all others wait for them. */
+/**
+ * Queue positions after the gateway died. The deployments that were running go first, one at a
+ * time, in this order. All others wait for them.
+ */
 export function behindSuspects(
   queued: Queued[],
   suspects: string[],
@@ -94,7 +102,10 @@ const waits = (id: string, place: number) => ({ id, for: 'recovery', place, behi
 
 const maxNotices = 100
 
-/** What was last said of a place; a new one is worth saying at another reason, near the front, or when half the way is gone. */
+/**
+ * The last notice of a queue position. A new one is due for another reason, for a better position
+ * near the front, or when the position has halved.
+ */
 export type QueueNotice = { for: QueuePosition['for']; place: number; times: number }
 export function shouldAnnounce(place: QueuePosition, announced: QueueNotice | null): boolean {
   if (announced === null || announced.times >= maxNotices) return announced === null

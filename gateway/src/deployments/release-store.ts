@@ -1,17 +1,19 @@
 import type { Release } from '#api/release.ts'
 
-/** A release as it is kept: the deploy engine's own notes of what the app should be, instead of what is shown of them. */
+/** A release as stored: the deploy engine's desired state instead of `env` and `config`. */
 export type StoredRelease = Omit<Release, 'env' | 'config'> & { desired: unknown }
 
-/** What the deployment that goes live says of the release that it becomes. */
+/** What a deployment adds to its release when it goes live. */
 export type NewRelease = Pick<StoredRelease, 'desired' | 'secrets'>
 
-/** So many of each target are kept. */
+/** How many releases of each target are kept. */
 export const keptReleases = 200
 
-/** Releases by target. They are made by `advance`, in the transaction in which their deployment goes live. */
+/**
+ * Releases by target. `advance` creates one in the transaction that moves a deployment to `live`.
+ */
 export interface ReleaseStore {
-  /** The newest one where no number is given. */
+  /** The newest one if no number is given. */
   find(app: string, owner: string | null, number?: number): Promise<StoredRelease | null>
   /** Newest first. `before` is a cursor of an earlier page. */
   list(
@@ -19,13 +21,16 @@ export interface ReleaseStore {
     owner: string | null,
     page: { limit: number; before: string | null },
   ): Promise<{ releases: StoredRelease[]; next: string | null }>
-  /** The newest release of each owner of an app, the app's own among them. */
+  /** The newest release of each owner of an app, and of the app itself. */
   newest(app: string): Promise<StoredRelease[]>
 
-  /** Writes down that this gateway made the app, and Fly's own id of it: an app made later under the name is another. */
+  /**
+   * Records that this gateway created the app, and Fly's own id of it. A later app of the same name
+   * has another id.
+   */
   recordCreatedApp(app: string, flyId: string | null): Promise<void>
-  /** An id that is not known counts as the same. */
+  /** Whether this gateway created the app. An unknown id counts as the same. */
   isOwnApp(app: string, flyId: string | null): Promise<boolean>
-  /** The app is gone, with all its releases, settings and secrets. */
+  /** Deletes the releases, settings and secrets of an app that is gone. */
   forget(app: string): Promise<void>
 }

@@ -1,28 +1,34 @@
 import type { NewRollout, RolloutTarget } from '#api/rollout.ts'
 import type { ProblemBody } from '#api/problem.ts'
 
-/** A rollout as it is kept. Ids of deployments are chosen with it, so that none is made twice, whatever happens between. */
+/**
+ * A rollout as stored. It includes the ids of its deployments, so that none is created twice, even
+ * after a crash.
+ */
 export type StoredRollout = Omit<NewRollout, 'targets'> & {
   id: string
   createdAt: string
   endedAt: string | null
-  /** The deployment that builds what came as an archive; null: the source is there. */
+  /** The deployment that builds an uploaded archive. Null: the rollout has a `source` instead. */
   build: string | null
   targets: (RolloutTarget & { deployment: string })[]
-  /** Why a target got no deployment, by the id that it would have had. */
+  /** Why a target got no deployment, by the id that the deployment would have had. */
   refused: Record<string, ProblemBody>
-  /** Why targets that had not begun never will. */
+  /** Why targets that have not started never will. */
   problem: ProblemBody | null
 }
 
-/** Keeps rollouts. Every method happens whole or not at all. */
+/** Stores rollouts. Every method is atomic. */
 export interface RolloutStore {
-  /** Or the one that the same idempotency key made within a day; `idempotency-mismatch` when `asked` was something else. */
+  /**
+   * Stores a rollout, or returns the one that the same idempotency key created within a day. Throws
+   * `idempotency-mismatch` if `asked` differed.
+   */
   create(
     fresh: Omit<StoredRollout, 'createdAt' | 'endedAt' | 'refused' | 'problem'>,
     request: { asked: unknown; idempotencyKey: string | null },
   ): Promise<StoredRollout>
-  /** What this key made already, if anything. */
+  /** The rollout that this key already created, if any. */
   findByIdempotencyKey(request: {
     asked: unknown
     idempotencyKey: string | null
@@ -36,14 +42,17 @@ export interface RolloutStore {
   /** Oldest first. */
   unfinished(): Promise<StoredRollout[]>
   /**
-   * The gateway is about to make one of its deployments. False: not yet, because something else must be alone at work (see
-   * `startLife`), or this rollout must and is not.
+   * Called before the gateway creates one of its deployments. False: not yet, because something
+   * else must run alone (see `startLife`), or this rollout must and does not yet.
    */
   begin(id: string): Promise<boolean>
-  /** The deployment is made, or refused. */
+  /** Called when the deployment is created or refused. */
   made(id: string): Promise<void>
   refuse(id: string, deployment: string, problem: ProblemBody): Promise<void>
-  /** What has not begun never will, for this reason; the first one stays. Nothing for one that has ended. */
+  /**
+   * Targets that have not started never will, for this reason. The first reason stays. Does nothing
+   * if the rollout has ended.
+   */
   stop(id: string, problem: ProblemBody): Promise<void>
   end(id: string): Promise<void>
 }

@@ -1,17 +1,17 @@
 import type { SecretFacts } from '#api/secret.ts'
 
-/** Whose a secret is: an app's, until it is taken away, or one deployment's, until that ends. */
+/** The owner of a secret: an app, or one deployment, whose secrets are erased when it ends. */
 export type SecretOwner = `app:${string}` | `deployment:${string}`
 
-/** A secret under lock; `keyId` names the key that opens it. */
+/** An encrypted secret. `keyId` names the key that decrypts it. */
 export type SealedSecret = { name: string; keyId: string; sealed: Uint8Array }
 
-/** Keeps secrets and can open none. Every method happens whole or not at all. */
+/** Stores secrets but cannot decrypt them. Every method is atomic. */
 export interface SecretStore {
-  /** New, or in place of the one of that name. */
+  /** Adds a secret, or replaces the one of that name. */
   putSecret(owner: SecretOwner, secret: SealedSecret): Promise<SecretFacts>
-  /** False when there is none of that name. */
+  /** False: there is none of that name. */
   removeSecret(owner: SecretOwner, name: string): Promise<boolean>
-  /** In order of name. */
+  /** Sorted by name. */
   secretsOf(owner: SecretOwner): Promise<(SealedSecret & SecretFacts)[]>
 }

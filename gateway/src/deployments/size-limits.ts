@@ -1,8 +1,8 @@
 import { Problem } from '#api/problem.ts'
 
 /**
- * What a store keeps of one thing at most. Bytes are those of its JSON. What programs need is refused as
- * `record-too-large`; texts for people are cut.
+ * Maximum size of each thing that a store keeps. Bytes are those of its JSON. Larger data for
+ * programs is refused as `record-too-large`; longer texts for people are cut.
  */
 export const sizeLimits = {
   /** Ids, names of apps, owners and secrets, and idempotency keys. */
@@ -13,9 +13,12 @@ export const sizeLimits = {
   basesBytes: 256 * 1024,
   /** The whole record of a deployment, without its rollout. */
   recordBytes: 2 * 2 ** 20,
-  /** What the end of a deployment adds to a record that is larger already. */
+  /** What a deployment's end may add to a record that is already too large. */
   endBytes: 256 * 1024,
-  /** The deploy engine's notes of one deployment, packed (see `packJson`). They are erased at its end. */
+  /**
+   * The deploy engine's progress of one deployment, packed (see `packJson`). Erased when the
+   * deployment ends.
+   */
   rolloutBytes: 16 * 2 ** 20,
   /** One release, packed. */
   releaseBytes: 16 * 2 ** 20,
@@ -24,23 +27,29 @@ export const sizeLimits = {
   secretBytes: 128 * 1024,
   /** Output of a step in one event. */
   logChars: 2 ** 20,
-  /** Any other text for people, as the detail of a problem. */
+  /** Any other text for people, such as the detail of a problem. */
   textChars: 16 * 1024,
-  /** Why somebody cancelled, and who. */
+  /** Each of: who cancelled, and why. */
   cancelChars: 1000,
-  /** What a problem says beside its detail. */
+  /** All facts of a problem besides its detail. */
   factsBytes: 64 * 1024,
-  /** What one page of a list shows. It has one record at least. */
+  /** One page of a list. A page has at least one record. */
   pageBytes: 4 * 2 ** 20,
 } as const
 
-/** Deployments that have not ended, and the bytes of their records, as a start and each look at the queue can take. */
+/**
+ * Limits for the number and record bytes of deployments that have not ended. A start and each look
+ * at the queue must be able to process them all.
+ */
 export const queueLimits = {
   app: { count: 10_000, bytes: 256 * 2 ** 20 },
   all: { count: 20_000, bytes: 512 * 2 ** 20 },
 } as const
 
-/** Refuses what is larger than a store keeps. `what` names it, as in "The options". */
+/**
+ * Throws `record-too-large` if the value exceeds the limit. `what` names the value, as in "The
+ * options".
+ */
 export function keepWithin<T extends string | Uint8Array>(
   what: string,
   value: T,
@@ -53,7 +62,7 @@ export function keepWithin<T extends string | Uint8Array>(
   throw new Problem('record-too-large', detail, { facts: { sizeBytes, limitBytes } })
 }
 
-/** A text for people, cut where it is too long. */
+/** Cuts a text for people if it is too long. */
 export function cutText(text: string, limitChars: number): string {
   if (text.length <= limitChars) return text
   return `${text.slice(0, limitChars)}… (${text.length - limitChars} more characters are left out)`

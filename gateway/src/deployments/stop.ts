@@ -1,7 +1,7 @@
 import type { CancelRequest, Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 
-/** Why a deployment is to go no further, when somebody wished so. */
+/** Why a deployment must stop: a cancel request or a newer deployment. Null: it may continue. */
 export function stopReason({
   cancel,
   supersededBy,
@@ -10,11 +10,11 @@ export function stopReason({
   return supersededBy === null ? null : superseded(supersededBy)
 }
 
-/** The end that somebody asked for, in words. */
+/** The problem of a deployment that somebody cancelled. */
 export const cancelled = ({ by, why }: Pick<CancelRequest, 'by' | 'why'>): Problem =>
   new Problem('cancelled', `Cancelled ${by ? `by ${by}` : 'on request'}${why ? `: ${why}` : ''}.`)
 
-/** The end of a deployment whose place a newer one took. */
+/** The problem of a deployment that a newer one replaced. */
 export const superseded = (by: string): Problem =>
   new Problem('superseded', `Deployment ${by} came later and took its place.`, {
     facts: { supersededBy: by },

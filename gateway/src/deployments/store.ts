@@ -20,106 +20,134 @@ export type NewDeployment = {
   app: string
   options: DeploymentOptions
   source: SourceFacts | null
-  /** Kept under lock until the deployment ends, then erased. */
+  /** Stored encrypted until the deployment ends, then erased. */
   secrets?: SealedSecret[]
-  /** Tells other secrets from the same ones, and nothing else. */
+  /** Shows whether two sets of secrets are the same, and nothing else. */
   secretsFingerprint?: string
-  /** Already built: the deployment begins at `deploying`. */
+  /** An existing image. The deployment then goes from `pending` straight to `deploying`. */
   image?: ImageFacts | null
-  /** The release whose config it takes over. */
+  /** The release whose config the deployment uses. */
   from?: Deployment['from']
-  /** What the sender asked for, where that is more, or less, than options, source and image. */
+  /** What the client requested, if that is more or less than options, source and image. */
   asked?: unknown
-  /** The options are an earlier deployment's: the app's settings are in them already, but for its lane policy. */
+  /**
+   * The options come from an earlier deployment. They already include the app's settings, but not
+   * its lane policy.
+   */
   resolved?: boolean
-  /** The sender's key for this very request: for 24 h the same key gives the same deployment. */
+  /** The client's key for this request. For 24 h the same key returns the same deployment. */
   idempotencyKey?: string | null
 }
 
-/** What a move or a step may write beside the state. */
+/** What a move or a step may write in addition to the state. */
 export type DeploymentPatch = Partial<
   Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>
 > & {
-  /** The deploy engine's own notes (former configs, intents): kept until the deployment ends, never shown. */
+  /** The deploy engine's progress (previous configs, intents). Kept until the end, never shown. */
   rollout?: unknown
-  /** What the image was built from, as one key; `goodUntil` is when its bases must be looked at again (null: never). */
+  /**
+   * What the image was built from, as one key. After `validUntil` the gateway must check its base
+   * images again (null: never).
+   */
   build?: { key: string; validUntil: string | null }
-  /** With the move to `live`: the release that it makes. */
+  /** Only with the move to `live`: the release that it creates. */
   release?: NewRelease
 }
 
-/** Of each app, unless its settings differ: so many, newest first, so much of them, for so long. */
+/**
+ * Source retention per app: maximum count, total size and age. The newest are kept. An app may
+ * override it.
+ */
 export type KeepSources = Pick<AppSettings, 'keepSources' | 'keepSourcesMib' | 'keepSourcesDays'>
 
-/** For how long a claim holds. Where a store is shared, others leave the work alone until then; its runner renews it. */
+/**
+ * How long a claim is valid unless its runner renews it. Until then, other gateways on a shared
+ * store leave the deployment alone.
+ */
 export const leaseMs = 30_000
 
-/** A claimed deployment: every later write of the runner carries the epoch, and fails when another has claimed since. */
+/**
+ * A claimed deployment. Every later write of the runner carries the epoch, and fails if another
+ * runner has claimed since.
+ */
 export type Claim = {
   deployment: Deployment
   epoch: number
   rollout: unknown
-  /** The gateway died with it at work, so it has to be alone at work until it has left that state. */
+  /** The gateway died while this deployment ran. It must run alone until it has left that state. */
   suspect: boolean
 }
 
-/** A gateway from its start to its end. */
+/** One run of the gateway, from start to end. */
 export type Life = {
   /** The kernel's id of this boot of the machine. */
   boot: string
-  /** A deployment ends when the gateway died so often with it alone at work. */
+  /** A deployment ends after the gateway has died this often while only that deployment ran. */
   maxDeaths: number
 }
 
 /**
- * Keeps deployments and their logs. A lane is an app and an owner (`options.owner`; null: the app itself): its
- * deployments go one after the other, in the order of their births, and other lanes beside it. Every method happens
- * whole or not at all. Times are ISO 8601, UTC.
+ * Stores deployments and their logs. A lane is an app and an owner (`options.owner`; null: the app
+ * itself). Deployments of a lane run one after another, in order of creation. Lanes run side by
+ * side. Every method is atomic, except those that go through many records in parts. Times are ISO
+ * 8601, UTC.
  *
- * All that is written has a size limit (`sizeLimits`). What programs need and is larger is refused as `record-too-large`
- * with nothing written; texts for people, and what a problem says beside its detail, are cut. So a deployment can always
- * end. Pages of lists may be shorter than their limit when their records are large.
+ * All data has a size limit (`sizeLimits`). Larger data for programs is refused as
+ * `record-too-large`, and nothing is written. Texts for people and facts of problems are cut, so
+ * that a deployment can always end. A page of a list may be shorter than its limit if its records
+ * are large.
  */
 export interface DeploymentStore {
   readonly releases: ReleaseStore
   readonly rollouts: RolloutStore
   /**
-   * Writes the record and its first event (`pending`), with the app's settings laid under the options, and does to others
-   * of the lane what its policy says (`lane-busy`: it is not made); or answers the
-   * deployment that the same idempotency key made, `idempotency-mismatch` when it was for something else.
+   * Writes the record and its first event (`pending`), with the app's settings as defaults of the
+   * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy` or
+   * `queue-full` without writing. A known idempotency key returns the deployment that it created,
+   * or throws `idempotency-mismatch` if that request differed.
    */
   create(fresh: NewDeployment): Promise<Deployment>
-  /** What this key made already of an app, if anything; `idempotency-mismatch` when `asked` was something else. */
+  /**
+   * The app's deployment that this key created, if any. `idempotency-mismatch` if `asked` differed.
+   */
   findByIdempotencyKey(
     app: string,
     request: Pick<NewDeployment, 'asked' | 'idempotencyKey'>,
   ): Promise<Deployment | null>
-  /** One of the app's that has not ended, if any. */
+  /** One unfinished deployment of the app, if any. */
   unfinished(app: string): Promise<Deployment | null>
-  /** `lane-busy` or `queue-full` as `create` would say it, before the source is there; not for what the same key made already. */
+  /**
+   * Throws `lane-busy` or `queue-full` as `create` would, before the source arrives. A key that
+   * already created a deployment never throws.
+   */
   refuseBusyLane(asked: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>): Promise<void>
   find(id: string): Promise<Deployment | null>
   /** Newest first. `before` is a cursor of an earlier page. */
   list(app: string, page: { limit: number; before: string | null }): Promise<DeploymentPage>
 
-  /** The newest deployment of an app whose image was built from what this key stands for, and is good still. */
+  /** The app's newest deployment whose image has this build key and is still valid. */
   imageOf(app: string, buildKey: string): Promise<Deployment | null>
 
   /**
-   * The next of the queue (see `arrange`), claimed and moved to `fetching` (with an image: to `deploying`); null when
-   * none may start. Ends those that come too late, as `advance` does. While there are suspects (see `startLife`), the
-   * next one of those, when nothing else is at work. Without limits only what stands at machines may start.
+   * Claims the next deployment of the queue (see `schedule`) and moves it to `fetching`, or to
+   * `deploying` if it has an image. Null: none may start. Like `advance`, it ends outdated
+   * deployments at the fence. While there are suspects (see `startLife`), it claims only the next
+   * suspect, and only when nothing else runs. Without limits, only suspects that were changing
+   * machines may start.
    */
   claim(limits?: QueueLimits | null): Promise<Claim | null>
-  /** Ends those that have waited longer than this, with `time-limit`. */
+  /** Ends deployments that have waited longer than this, with `time-limit`. */
   expireQueued(queueMs: number): Promise<void>
-  /** Tells those that wait their place and what they wait for, where it is news. Without limits none may start. */
+  /**
+   * Logs each waiting deployment's position and reason, if they are news. Without limits no
+   * deployment may start.
+   */
   publishQueuePositions(limits: QueueLimits | null): Promise<void>
   /**
-   * Moves a deployment and writes the `state` event, together. False, and nothing written, when it is no longer in
-   * `from`, the epoch is not the last one, or a wish to stop it stands in the way of going on. Refuses a move that is not in
-   * the table (a mistake of ours). False too at the fence: to `deploying` where a newer deployment of the lane is live or
-   * touches machines ends as `superseded`.
+   * Moves a deployment and writes the `state` event in one transaction. False, and nothing written:
+   * it is no longer in `from`, the epoch is outdated, or a stop request forbids it. Throws if
+   * `moves` does not allow the move (a bug of the gateway). Also false at the fence: a move to
+   * `deploying` ends as `superseded` if a newer deployment of the lane is live or changes machines.
    */
   advance(
     claim: { id: string; epoch: number },
@@ -128,53 +156,68 @@ export interface DeploymentStore {
     patch?: DeploymentPatch & { reason?: string },
   ): Promise<boolean>
   /**
-   * Writes down the wish to cancel, with an event. A pending deployment ends at once; one that has ended stays as it is.
-   * Problems: `deployment-not-found`, `too-late` when machines have been touched and the wish is not to abort.
+   * Records a cancel request, with an event. A pending deployment ends at once; one that has ended
+   * stays as it is. Throws `deployment-not-found`, or `too-late` if machines were touched and the
+   * request has no `abort`.
    */
   requestCancel(id: string, request: Omit<CancelRequest, 'at'>): Promise<Deployment>
-  /** Adds facts without a move; false when the epoch is not the last one. */
+  /** Adds facts without a move. False: the epoch is outdated. */
   amend(claim: { id: string; epoch: number }, patch: DeploymentPatch): Promise<boolean>
-  /** Appends to the log, numbered without gaps, in this order; false when the epoch is not the last one. */
+  /** Appends to the log in this order, numbered without gaps. False: the epoch is outdated. */
   append(claim: { id: string; epoch: number }, events: NewEvent[]): Promise<boolean>
-  /** Holds a claim for another `leaseMs`; false when the epoch is not the last one: somebody else has it now. */
+  /**
+   * Extends a claim by `leaseMs`. False: the epoch is outdated, another runner has the deployment.
+   */
   renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
-   * A gateway starts to work on these records. Where they are its alone: when the one before it died (it never called `endLife`), what
-   * was at work is suspected until it has left the state that it was in. If it was one deployment alone, and the machine
-   * has not been booted since, that is a death of it; with the last that it may have it ends, with `gateway-died`. What
-   * cannot be read any more ends with `records-unusable`. Then as `recover`, but suspects at machines wait for `claim`.
+   * A gateway starts to work on these records. Deployments whose records cannot be read end with
+   * `records-unusable`. Then, if the records are not shared and the previous gateway died (it never
+   * called `endLife`), the deployments that were running become suspects. They stay suspects until
+   * they leave their state. If only one was running, and the machine has not rebooted since, this
+   * counts as a death of it. The last allowed death ends it with `gateway-died`. Finally it does
+   * the same as `recover`, but suspects that were changing machines wait for `claim`.
    */
   startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }>
-  /** The gateway was asked to stop: whatever ends it from now on is nobody's fault. */
+  /** The gateway was asked to stop. Whatever ends it from now on makes no deployment a suspect. */
   endLife(): Promise<void>
-  /** Ends as failed what cannot be ended otherwise, whoever has it. */
+  /** Ends a deployment as failed when nothing else can, whichever runner has it. */
   giveUp(id: string, problem: ProblemBody): Promise<void>
   /**
-   * What nobody works on any more: after a start, all that an earlier gateway left at work; where several gateways share
-   * the store, that whose lease has run out; `only` the one of this id. Those that touched no machine go back to `pending` with the
-   * reason in their log, or end where that was wished; the others are claimed anew and returned, to be taken up where they stand.
+   * Recovers deployments that no runner works on: after a start, all that an earlier gateway left
+   * running; in a shared store, those whose lease has expired. `only` limits this to one id.
+   * Deployments before `deploying` return to `pending` with the reason in their log, or end if a
+   * stop was requested. The others are claimed again and returned, to continue where they are.
    */
   recover(reason: string, only?: string): Promise<Claim[]>
 
-  /** In order of `seq`, from the first one after `after`; with `limitBytes` no more than about so much, but one at least. */
+  /**
+   * In order of `seq`, from the first one after `after`. Returns about `limitBytes` at most, but at
+   * least one event.
+   */
   eventsAfter(
     id: string,
     after: number,
     limit: number,
     limitBytes?: number,
   ): Promise<DeploymentEvent[]>
-  /** Resolves when the log may hold more than `after`, has ended, or the signal aborts; too often perhaps, never too late. */
+  /**
+   * Resolves when the log may hold more than `after`, has ended, or the signal aborts. May resolve
+   * too early, never too late.
+   */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
-  /** Digests of the source trees of unfinished deployments, and of those of each app that are to be kept. */
+  /**
+   * Digests of the source trees that unfinished deployments use, or that `keep` retains per app.
+   */
   sourcesInUse(keep: KeepSources): Promise<Set<string>>
 
-  /** What an app has of its own. */
+  /** The app's own settings. */
   appSettings(app: string): Promise<OwnSettings>
-  /** Changed as `patchSettings` says, and its problems. */
+  /** Changes the settings as `patchSettings` does, and throws its problems. */
   changeAppSettings(app: string, patch: unknown): Promise<OwnSettings>
   /**
-   * Takes away the logs, not the records, of deployments that ended more than `days` ago, or are older than the newest
-   * `perApp` of their app; tells how many. Takes its time: whoever writes meanwhile waits no more than 50 ms.
+   * Deletes the logs, not the records, of deployments that ended more than `days` ago or are older
+   * than the newest `perApp` of their app. Returns how many. Works in small steps: other writers
+   * wait no more than 50 ms.
    */
   dropLogs(keep: { perApp: number; days: number }, signal: AbortSignal): Promise<number>
   [Symbol.asyncDispose](): Promise<void>

@@ -3,13 +3,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { TreeEntry } from '#api/tree.ts'
 import type { SourceTree } from './source-tree.ts'
 
-/** What is known of a tree, as one line of JSON beside its files. The entries come last. */
+/** The facts of a tree, as one line of JSON next to its files. The entries come last. */
 export type Manifest = Omit<SourceTree, 'root' | 'manifest'>
 
 export const manifestName = 'manifest.json'
 const entriesAtOnce = 1_000
 const chunkBytes = 256 * 1024
-/** How long parsing may hold the event loop. */
+/** How long parsing may block the event loop. */
 const sliceMs = 4
 
 export async function writeManifest(path: string, { entries, ...facts }: Manifest): Promise<void> {
@@ -23,12 +23,14 @@ export async function writeManifest(path: string, { entries, ...facts }: Manifes
 }
 
 /**
- * Where one entry ends and the next begins. This cannot be inside a string of the JSON: there, a quote has a backslash
- * before it.
+ * The border between two entries. A JSON string cannot contain it: a backslash precedes each quote.
  */
 const between = Buffer.from('},{"type":"')
 
-/** Reads in slices: the JSON of 250,000 entries, parsed at once, holds the event loop for a quarter of a second. */
+/**
+ * Reads in slices. Parsing the JSON of 250,000 entries at once blocks the event loop for a quarter
+ * of a second.
+ */
 export async function readManifest(path: string): Promise<Manifest> {
   await using file = await open(path)
   let facts: Manifest | undefined
@@ -39,6 +41,7 @@ export async function readManifest(path: string): Promise<Manifest> {
     facts ??= parsed
     for (const entry of parsed.entries) entries.push(entry)
   }
+
   let held = Buffer.alloc(0)
   for (let sliceEndMs = performance.now() + sliceMs; ;) {
     const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes)
@@ -52,6 +55,7 @@ export async function readManifest(path: string): Promise<Manifest> {
     await nextTurn()
     sliceEndMs = performance.now() + sliceMs
   }
+
   take(held.toString('utf8'))
   return { ...facts!, entries }
 }

@@ -6,7 +6,7 @@ import { RequestBudget } from './request-budget.ts'
 
 export const attempts = 5
 const answerMs = 30_000
-const readMs = 300_000 // its turn may come late, when many ask
+const readMs = 300_000 // with many callers, its turn may come late
 const answerBytes = 32 * 1024 * 1024
 
 type Method = 'GET' | 'POST' | 'DELETE'
@@ -16,23 +16,23 @@ type Call = {
   body?: object
   nonce?: string | undefined
   answerMs?: number
-  /** `no`: repeated only where it surely had no effect. */
+  /** `no`: repeat the call only if it certainly had no effect. */
   repeat?: 'yes' | 'no'
   /** The answer is text, not JSON. */
   isText?: boolean
-  /** Called when the first request goes out. */
+  /** Called before each request goes out. */
   begins?: () => void
 }
 
 /**
- * Calls of Fly's Machines API, all in one request budget. What is safe to repeat is repeated here, a few times, with
- * growing pauses. Problems as `MachinesApi` has them.
+ * Calls Fly's Machines API within one request budget. Repeats calls that are safe to repeat, up to
+ * `attempts` times, with growing pauses. Throws the problems that `MachinesApi` lists.
  */
 export class FlyCalls {
   readonly #baseUrl: string
   readonly #authorization: string
   readonly #budget = new RequestBudget()
-  /** Questions that have not gone out yet, by path. */
+  /** Reads that have not gone out yet, by path. */
   readonly #waiting = new Map<string, Promise<unknown>>()
   readonly #agent = new Agent({
     connect: { timeout: 5000 },
@@ -62,7 +62,10 @@ export class FlyCalls {
     }
   }
 
-  /** A question about an app that waits for its turn is asked once for all who wait for its answer. What it gives is not to be changed. */
+  /**
+   * Reads facts of an app. Callers share one request while it waits for its turn. They must not
+   * change its result.
+   */
   read<T>(action: string, id: string, path: string, signal: AbortSignal): Promise<T> {
     let asked = this.#waiting.get(path) as Promise<T> | undefined
     if (!asked) {
@@ -94,6 +97,7 @@ export class FlyCalls {
         },
         ...(call.body && { body: JSON.stringify(call.body) }),
       })
+
       const text = await readText(response.body)
       const { statusCode: status, headers } = response
       if (status < 300) return { value: call.isText ? text : text === '' ? {} : JSON.parse(text) }
@@ -144,10 +148,12 @@ function refused(
     )
     return { problem, repeat: 'always', pauseMs: (Number(retryAfter) || 1 + Math.random()) * 1000 }
   }
+
   if (status === 401 || status === 403) {
     const detail = `Fly refused the builder's token (${what}: ${facts.fly}). Give the builder a token that may do this.`
     return { problem: new Problem('fly-denied', detail, { facts }), repeat: 'never' }
   }
+
   const waited = status === 408 && what.endsWith('/wait')
   if ((status >= 500 || status === 408) && !waited) {
     const detail = `Fly could not do what was asked (${what}: ${status} ${facts.fly}). Try again later.`
@@ -161,13 +167,13 @@ function refused(
   }
 }
 
-/** The HTTP status behind a problem of this room, if there was an answer. */
+/** The HTTP status behind a problem of `MachinesApi`. Null: Fly did not answer. */
 export const statusOf = (error: unknown): number | null =>
   error instanceof Problem && typeof error.facts['status'] === 'number'
     ? error.facts['status']
     : null
 
-/** True when a change may have happened all the same: look before doing it again. */
+/** Whether Fly was unavailable. A change may have happened anyway: look before repeating it. */
 export const isUnavailable = (error: unknown): boolean =>
   error instanceof Problem && error.code === 'fly-unavailable'
 
@@ -185,7 +191,7 @@ function wordsOf(text: string): string {
     const { error } = JSON.parse(text) as { error?: unknown }
     if (typeof error === 'string') return error
   } catch {
-    // Not JSON: a proxy on the way has spoken.
+    // Not JSON: the answer came from a proxy in between.
   }
   return text.slice(0, 200)
 }
@@ -201,6 +207,6 @@ async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-/** Doubles from 250 ms to 4 s, half of it at random. */
+/** Doubles from 250 ms to 4 s. Up to half of it is random. */
 export const pauseMs = (attempt: number): number =>
   Math.min(250 * 2 ** (attempt - 1), 4000) * (0.5 + Math.random() / 2)

@@ -13,20 +13,20 @@ type Holder = {
   app: string
   machine: string
   description: string
-  /** Of a lease that we took before a crash and may still hold. */
+  /** Nonce of a lease that the gateway took before a crash and may still hold. */
   nonce?: string | null
-  /** Told once, with who that is, when another holds it. */
+  /** Called once with the holder, if another program holds the lease. */
   held?: (by: string) => void
 }
 
 /**
- * The right to change one machine, kept fresh until it is disposed of. Whoever holds it now is named and waited for, up
- * to a minute; then it is `machine-leased`. A gateway that dies blocks a machine for 13 seconds at most, and not at all for
- * who knows the nonce.
+ * The right to change one machine, refreshed until it is disposed of. If another program holds it,
+ * the gateway waits up to a minute, then throws `machine-leased`. A gateway that dies blocks a
+ * machine for at most 13 seconds, or not at all for a caller with the nonce.
  */
 export class MachineLease {
   readonly nonce: string
-  /** Aborts when the lease was lost: then the machine is not ours to touch. */
+  /** Aborts when the lease is lost. From then on the gateway must not touch the machine. */
   readonly lost: AbortSignal
   readonly #holder: Holder
   readonly #loss = new AbortController()
@@ -39,6 +39,7 @@ export class MachineLease {
       nonce && (await fly.refreshLease(app, machine, ttlSeconds, nonce, signal).catch(() => null))
     signal.throwIfAborted()
     if (kept) return new MachineLease(holder, kept)
+
     for (let isTold = false; ;) {
       try {
         return new MachineLease(
@@ -46,7 +47,7 @@ export class MachineLease {
           await fly.acquireLease(app, machine, ttlSeconds, description, signal),
         )
       } catch (error) {
-        // A lost answer may have left a lease behind that is ours and unknown to us: it runs out by itself.
+        // After a lost answer we may hold a lease without knowing its nonce. It expires by itself.
         if (statusOf(error) !== 409 && !isUnavailable(error)) throw error
         if (performance.now() > deadline)
           throw isUnavailable(error) ? error : leased(machine, error as Problem)
@@ -69,7 +70,7 @@ export class MachineLease {
     try {
       await fly.refreshLease(app, machine, ttlSeconds, this.nonce, this.lost)
     } catch (error) {
-      if (this.lost.aborted || isUnavailable(error)) return // the next one may come through
+      if (this.lost.aborted || isUnavailable(error)) return // the next refresh may succeed
       clearInterval(this.#timer)
       this.#loss.abort(
         new Problem(
@@ -86,7 +87,7 @@ export class MachineLease {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
     const { fly, app, machine } = this.#holder
-    // What cannot be released runs out by itself.
+    // A lease that cannot be released expires by itself.
     await fly.releaseLease(app, machine, this.nonce, AbortSignal.timeout(10_000)).catch(() => {})
     this.#loss.abort()
   }

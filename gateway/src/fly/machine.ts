@@ -1,21 +1,24 @@
-/** A machine as the Machines API shows it. Fields keep their names on the wire; what is not named here survives too. */
+/**
+ * A machine as the Machines API returns it, with its field names. Fields that are not listed here
+ * are kept too.
+ */
 export type Machine = {
   id: string
   name: string
-  /** The resting ones are created, started, stopped, suspended and failed. */
+  /** The settled states are created, started, stopped, suspended and failed. */
   state: string
   region: string
   /** The machine's version: new with every update. */
   instance_id: string
   config: MachineConfig | null
-  /** What the state replica knows while the host cannot be reached; then `config` is null. */
+  /** What Fly's state replica knows while the host is unreachable. `config` is null then. */
   incomplete_config?: MachineConfig | null
-  /** What really runs. */
+  /** The image that really runs. */
   image_ref?: { registry?: string; repository?: string; tag?: string; digest?: string }
   events?: MachineEvent[]
   checks?: { name: string; status: string; output?: string }[]
   host_status?: string
-  /** Out of the proxy. */
+  /** Fly's proxy sends it no traffic. */
   cordoned?: boolean
 }
 
@@ -59,11 +62,11 @@ export type ExitEvent = {
   requested_stop?: boolean
 }
 
-/** A machine's config, also while its host cannot be reached. */
+/** A machine's config, even while its host is unreachable. */
 export const configOf = (machine: Machine): MachineConfig =>
   machine.config ?? machine.incomplete_config ?? {}
 
-/** The image that runs, by digest where Fly says it. */
+/** The image that runs, by digest if Fly reports it. */
 export function imageOf(machine: Machine): string {
   const { registry, repository, digest } = machine.image_ref ?? {}
   return registry && repository && digest
@@ -71,14 +74,14 @@ export function imageOf(machine: Machine): string {
     : (configOf(machine).image ?? '')
 }
 
-/** What happened since the version at hand was made, newest first. */
+/** Events since the current version was created, newest first. */
 export function eventsOf(machine: Machine): MachineEvent[] {
   const events = (machine.events ?? []).toSorted((a, b) => b.timestamp - a.timestamp)
   const born = events.findIndex(({ type }) => type === 'update' || type === 'launch')
   return events.slice(0, born === -1 ? undefined : born)
 }
 
-/** Ends of the machine's program, newest first. */
+/** Exits of the machine's program, newest first. */
 export const exitsOf = (machine: Machine): ExitEvent[] =>
   eventsOf(machine).flatMap(({ type, request }) =>
     type === 'exit' || type === 'crash'
@@ -86,7 +89,7 @@ export const exitsOf = (machine: Machine): ExitEvent[] =>
       : [],
   )
 
-/** Exits that nobody asked for; each with the words for it. Newest first. */
+/** Descriptions of the exits that nobody requested, newest first. */
 export const crashesOf = (machine: Machine): string[] =>
   exitsOf(machine)
     .filter((exit) => !exit.requested_stop)
@@ -98,5 +101,5 @@ export function exitWords(exit: ExitEvent): string {
   return `ended by itself with exit code ${exitCodeOf(exit)}`
 }
 
-/** A clean end may leave its code out. */
+/** Fly may omit the exit code of a clean exit. */
 export const exitCodeOf = (exit: ExitEvent): number => exit.exit_code ?? exit.guest_exit_code ?? 0

@@ -6,9 +6,9 @@ import { attempts, FlyCalls, isUnavailable, pauseMs, statusOf } from './fly-call
 import type { Machine, MachineConfig } from './machine.ts'
 
 const createMs = 120_000 // pulling a large image
-const windowSeconds = 60 // Fly's own limit of one wait
+const windowSeconds = 60 // Fly's limit for one wait
 
-/** `id`: another app under the same name has another. */
+/** `id` tells an app from a later app of the same name. */
 export type App = {
   id?: string
   name: string
@@ -31,7 +31,7 @@ export type NewMachine = {
   region: string
   config: MachineConfig
   skip_launch?: boolean
-  /** It begins cordoned. */
+  /** The machine starts cordoned. */
   skip_service_registration?: boolean
 }
 export type MachineUpdate = {
@@ -42,9 +42,9 @@ export type MachineUpdate = {
 
 type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
 /**
- * Fly's Machines API as typed calls. Problems: `fly-unavailable` (Fly is away, or the
- * answer was lost: a change may or may not have happened), `fly-denied` (token), `fly-refused` with Fly's own words
- * and `facts.status`.
+ * Fly's Machines API as typed calls. Throws `fly-unavailable` if Fly is unavailable or its answer
+ * was lost: a change may or may not have happened. Throws `fly-denied` if Fly refuses the token,
+ * and `fly-refused` with Fly's own message and `facts.status`.
  */
 export class MachinesApi {
   readonly #calls: FlyCalls
@@ -57,7 +57,7 @@ export class MachinesApi {
     return this.#calls[Symbol.asyncDispose]()
   }
 
-  /** Null when there is no such app; `fly-denied` when it is another organisation's. */
+  /** Null: there is no such app. Throws `fly-denied` if it is another organisation's. */
   app(app: string, signal: AbortSignal): Promise<App | null> {
     return orNull(this.#calls.read<App>('get', app, `/apps/${app}`, signal))
   }
@@ -75,7 +75,7 @@ export class MachinesApi {
     )
   }
 
-  /** With its machines; one that is gone already is fine. */
+  /** Deletes the app and its machines. Succeeds if it is already gone. */
   deleteApp(app: string, signal: AbortSignal): Promise<object | null> {
     return orNull(
       this.#calls.call(
@@ -108,7 +108,7 @@ export class MachinesApi {
     )
   }
 
-  /** One that is gone already is fine. */
+  /** Succeeds if the address is already gone. */
   async releaseIp(app: string, ip: string, signal: AbortSignal): Promise<void> {
     const path = `/apps/${app}/ip_assignments/${encodeURIComponent(ip)}`
     await orNull(this.#calls.call('DELETE', path, { action: 'release-ip', id: app }, signal))
@@ -125,7 +125,7 @@ export class MachinesApi {
     )
   }
 
-  /** Names and digests; values Fly gives to nobody. */
+  /** Names and digests. Fly never returns the values. */
   async secrets(app: string, signal: AbortSignal): Promise<SecretVersion[]> {
     const path = `/apps/${app}/secrets`
     const answer = await this.#calls.read<{ secrets?: SecretVersion[] | null }>(
@@ -137,7 +137,7 @@ export class MachinesApi {
     return (answer.secrets ?? []).map(({ name, digest }) => ({ name, digest }))
   }
 
-  /** Made once: when the answer is lost or unclear, look for it. */
+  /** Never creates two. If the answer is lost or unclear, the caller must look for the volume. */
   createVolume(app: string, volume: NewVolume, signal: AbortSignal): Promise<Volume> {
     const call = {
       action: 'create-volume',
@@ -148,7 +148,7 @@ export class MachinesApi {
     return this.#calls.call('POST', `/apps/${app}/volumes`, call, signal)
   }
 
-  /** All machines that are not destroyed or about to be. */
+  /** All machines except those destroyed or being destroyed. */
   async machines(app: string, signal: AbortSignal): Promise<Machine[]> {
     const all = await this.#calls.read<Machine[] | null>(
       'list',
@@ -159,7 +159,10 @@ export class MachinesApi {
     return (all ?? []).filter(({ state }) => state !== 'destroyed' && state !== 'destroying')
   }
 
-  /** The last lines that its programs printed. Not in Fly's document; seen in fly-go's pull request 159, and live. */
+  /**
+   * The last lines that the machine's programs printed. Fly does not document this call. Sources:
+   * fly-go's pull request 159, and live observation.
+   */
   async machineLog(app: string, id: string, lines: number, signal: AbortSignal): Promise<string[]> {
     const path = `/apps/${app}/machines/${id}/logs?lines=${lines}`
     const text = await this.#calls.call<string>(
@@ -183,7 +186,10 @@ export class MachinesApi {
     )
   }
 
-  /** Made once: when the answer is lost or unclear, the machine is looked up by its name, which is unique in the app. */
+  /**
+   * Never creates two. If the answer is lost or unclear, it finds the machine by its name, which is
+   * unique in the app.
+   */
   async createMachine(app: string, body: NewMachine, signal: AbortSignal): Promise<Machine> {
     const call = { action: 'create', id: app, body, answerMs: createMs, repeat: 'no' } as const
     for (let attempt = 1; ; attempt++) {
@@ -248,7 +254,7 @@ export class MachinesApi {
     )
   }
 
-  /** Takes a machine out of the proxy, or back in; it runs on. */
+  /** Takes a machine out of Fly's proxy, or puts it back. The machine keeps running. */
   cordon(
     app: string,
     id: string,
@@ -264,7 +270,7 @@ export class MachinesApi {
     )
   }
 
-  /** Kills and destroys; one that is gone already is fine. */
+  /** Kills and destroys the machine. Succeeds if it is already gone. */
   async deleteMachine(
     app: string,
     id: string,
@@ -292,7 +298,10 @@ export class MachinesApi {
     return this.#calls.call('POST', path, { action: 'metadata', id, body: { value } }, signal)
   }
 
-  /** True as soon as the machine is in this state, or one of these (`settled`: any resting one) on this version; false when `withinMs` have gone by. */
+  /**
+   * True once the machine is in one of these states, and on this version if given. `settled` means
+   * any settled state. False: `withinMs` has passed.
+   */
   async wait(
     app: string,
     id: string,
@@ -304,9 +313,11 @@ export class MachinesApi {
       const leftSeconds = Math.ceil((deadline - performance.now()) / 1000)
       if (leftSeconds <= 0) return false
       const seconds = Math.min(leftSeconds, windowSeconds)
+
       const query = new URLSearchParams({ state: [want.state].join(), timeout: `${seconds}` })
       if (want.version) query.set('version', want.version)
       const path = `/apps/${app}/machines/${id}/wait?${query.toString()}`
+
       try {
         await this.#calls.call(
           'GET',
@@ -318,14 +329,14 @@ export class MachinesApi {
       } catch (error) {
         const status = statusOf(error)
         if (status === 404 && want.state.includes('destroyed')) return true
-        // 404: a machine just made is not known everywhere at once.
+        // 404: a new machine is not visible everywhere at once.
         if (status !== 408 && status !== 404) throw error
         if (status === 404) await delay(500, undefined, { signal })
       }
     }
   }
 
-  /** Asked for once: after a lost answer the lease may be held by nobody who knows its nonce, until it runs out. */
+  /** Not repeated after a lost answer: until it expires, nobody may know the lease's nonce. */
   async acquireLease(
     app: string,
     id: string,

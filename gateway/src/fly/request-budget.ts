@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Fly's published limits, per action and machine (or app, where there is no machine). */
+/** Fly's published limits, per action and machine (or app, for calls without a machine). */
 const limits = { get: { everyMs: 200, burst: 10 }, other: { everyMs: 1000, burst: 3 } }
 
-/** Keeps all calls of this gateway within Fly's request limits: a call that would go over them waits for its turn. */
+/** Keeps all calls of this gateway within Fly's limits. A call over a limit waits for its turn. */
 export class RequestBudget {
   /** When the bucket of an action and id will be full again, on the monotonic clock. */
   readonly #fullAt = new Map<string, number>()
@@ -18,7 +18,7 @@ export class RequestBudget {
     if (waitMs > 0) await delay(waitMs, undefined, { signal })
   }
 
-  /** Fly said 429: the bucket is empty, whatever we thought, and nothing of this kind goes out for `pauseMs`. */
+  /** Fly answered 429: treats the bucket as empty, and sends no call of this kind for `pauseMs`. */
   pause(action: string, id: string, pauseMs: number): void {
     const { everyMs, burst } = limitsOf(action)
     const fullAt = performance.now() + pauseMs + (burst - 1) * everyMs

@@ -20,7 +20,10 @@ import {
   type Shape,
 } from './schema.ts'
 
-/** `machine_config`, at the top or in [experimental]: JSON, or the path of a JSON file. What fly.toml has a section for does not count. */
+/**
+ * `machine_config`, at the top or in [experimental]: JSON, or the path of a JSON file. Ignores
+ * fields that fly.toml has a section for.
+ */
 export function baseConfig(
   file: Sections,
   readFile: ReadSource,
@@ -29,6 +32,7 @@ export function baseConfig(
   const key = file.experimental?.machine_config ? 'experimental.machine_config' : 'machine_config'
   const said = file.experimental?.machine_config ?? file.machine_config
   if (said === undefined) return {}
+
   const json = said.startsWith('{')
     ? said
     : said.endsWith('.json')
@@ -36,6 +40,7 @@ export function baseConfig(
       : undefined
   if (json === undefined)
     return refuse(key, 'must be a JSON object, or the path of a .json file in the source.')
+
   const { metadata, init, ...base } = machineShape(parse(key, json), { key, warn }) ?? {}
   if (metadata) refuseReservedMetadata(key, metadata)
   const containers = base.containers && selectContainer(key, base.containers, file.container)
@@ -60,7 +65,7 @@ function parse(key: string, json: string): unknown {
   }
 }
 
-/** The one that the image is for: the named one, else "app", else the first. */
+/** Gives the image to the named container, else to "app", else to the first. */
 function selectContainer(
   key: string,
   containers: Container[],
@@ -78,11 +83,11 @@ function selectContainer(
   })
 }
 
-/** The gateway makes standbys itself, and takes one that names another machine for the standby of that machine. */
+/** The gateway makes standbys itself. It takes a machine that names another for its standby. */
 const ownStandbys: Shape<never> = (_, at) =>
   at.warn(at.key, 'is passed over: the gateway makes standbys itself.')
 
-/** fly.toml's own sections say it. */
+/** fly.toml has a section for this field. */
 const elsewhere: Shape<never> = (_, at) =>
   at.warn(at.key, 'is passed over: say it in a section of fly.toml.')
 

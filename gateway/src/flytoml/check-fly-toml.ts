@@ -4,11 +4,12 @@ import { refuse, type Place } from './schema.ts'
 import { shellWords } from './shell-words.ts'
 import { sizeIn } from './size.ts'
 
-/** Refuses what flyctl's own validation refuses, and warns of what it passes over. */
+/** Refuses what flyctl's own validation refuses, and warns of what it ignores. */
 export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn']): void {
   const { deploy, build, mounts = [], checks = {}, restart = [] } = file
   const there = new Set(groups)
   const known = (names: string[] | undefined) => (names ?? []).find((name) => !there.has(name))
+
   for (const [name, command] of Object.entries(file.processes ?? {}))
     splits(`processes.${name}`, command)
   splits('console_command', file.console_command)
@@ -38,6 +39,7 @@ export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn
       )
     if (!isOpen) warn(which, 'has no ports; it cannot be reached.')
   }
+
   for (const [index, { policy, processes }] of restart.entries()) {
     const missing = known(processes)
     if (missing !== undefined)
@@ -48,6 +50,7 @@ export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn
     if (policy === undefined)
       refuse(`restart[${index}].policy`, "must be 'always', 'never' or 'on-failure'.")
   }
+
   for (const [index, mount] of mounts.entries()) checkMount(`mounts[${index}]`, mount)
   const { vm = [], metrics = [], files = [] } = file
   for (const [section, list] of Object.entries({
@@ -80,14 +83,17 @@ const seconds = (duration: string): number => Number(parseDuration(duration)) / 
 
 function checkMount(key: string, mount: MountSection): void {
   gigabytes(`${key}.initial_size`, mount.initial_size, Infinity)
+
   const { snapshot_retention: days = 1, auto_extend_size_threshold: threshold } = mount
   if (days < 1 || days > 60) refuse(`${key}.snapshot_retention`, 'goes from 1 to 60 (days).')
+
   const increment = gigabytes(
     `${key}.auto_extend_size_increment`,
     mount.auto_extend_size_increment,
     100,
   )
   const limit = gigabytes(`${key}.auto_extend_size_limit`, mount.auto_extend_size_limit, 500)
+
   if (threshold === undefined && increment === undefined && limit === undefined) return
   if (threshold === undefined || threshold < 50 || threshold > 99)
     refuse(

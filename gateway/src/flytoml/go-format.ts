@@ -2,7 +2,7 @@ import { TomlDate } from 'smol-toml'
 import { dateText } from './parse-toml.ts'
 import { isTable } from './schema.ts'
 
-/** A value written out as Go does it, because that is what flyctl makes of it. */
+/** Formats a value as Go does, because flyctl does so. */
 export function goText(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(goText).join(' ')}]`
   if (isTable(value))

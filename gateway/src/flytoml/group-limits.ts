@@ -1,11 +1,14 @@
 import { refuse } from './schema.ts'
 
-/** Characters of fly.toml, its files and the environment, times the process groups: each group may get all of them. */
+/**
+ * Limit for the characters of fly.toml, its files and the environment, times the process groups.
+ * Each group may get all of them.
+ */
 const maxGroupChars = 6 * 2 ** 20
-/** Lines, keys and items of fly.toml, times the process groups. */
+/** Limit for the lines, keys and items of fly.toml, times the process groups. */
 const maxGroupParts = 50_000
 
-/** Refused before anything is made of it, because that takes the time and memory. */
+/** Refuses too many groups before it builds their configs, which takes the time and memory. */
 export function refuseManyGroups(groups: number, each: { sizeChars: number; parts: number }): void {
   const { sizeChars, parts } = each
   if (groups * parts > maxGroupParts)

@@ -28,7 +28,9 @@ const sizes: Record<string, Guest> = Object.fromEntries([
   ]),
 ])
 
-/** What a `[[vm]]` section asks for: a named size, then memory, then the fields given one by one. */
+/**
+ * The guest of a `[[vm]]` section: a named size, then memory, then single fields. Later ones win.
+ */
 export function guestOf(vm: Vm, key: string, hostDedicationId: string | undefined): Guest {
   const { processes: _processes, size: named, memory, ...inline } = vm
   const size = named ?? (vm.gpu_kind ? 'performance-8x' : 'shared-cpu-1x')

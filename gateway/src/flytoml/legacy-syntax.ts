@@ -2,7 +2,7 @@ import { formatDuration } from '../go/duration.ts'
 import { goText } from './go-format.ts'
 import { defined, isTable, refuse, type Table } from './schema.ts'
 
-/** Brings the older spellings that flyctl still takes into the present ones; the rest stays as it is. */
+/** Converts older spellings that flyctl still accepts to the present ones. Keeps the rest. */
 export function patchToml(file: Table): Table {
   const { compute, computes, mount, metric, ...rest } = file
   const experimental = patchExperimental(rest['experimental'])
@@ -24,7 +24,7 @@ export function patchToml(file: Table): Table {
   }
 }
 
-/** Tables, one of them or none. */
+/** Accepts several tables, one, or none. */
 function tables(key: string, value: unknown): Table[] {
   if (value === undefined) return []
   const all: unknown[] = Array.isArray(value) ? value : [value]
@@ -39,7 +39,10 @@ const isAnything = (one: Table): boolean => Object.values(one).some((value) => v
 const withText = (one: Table, name: string): Table =>
   name in one ? { ...one, [name]: goText(one[name]) } : one
 
-/** In the file's unit where the number has none; what can be no duration at all says nothing. */
+/**
+ * Adds the file's unit to a number without one. Null: the value cannot be a duration, so it counts
+ * as not set.
+ */
 function bareNumber(value: unknown, unit: 'ms' | 's'): unknown {
   if (value === undefined || (typeof value === 'string' && value !== '')) return value
   if (typeof value !== 'bigint' && typeof value !== 'number') return null
@@ -48,7 +51,7 @@ function bareNumber(value: unknown, unit: 'ms' | 's'): unknown {
   return formatDuration(BigInt.asIntN(64, count * (unit === 's' ? 1_000_000_000n : 1_000_000n)))
 }
 
-/** Values that are no texts, also in several tables. */
+/** Accepts values that are not texts, and several tables. */
 function patchEnv(env: unknown): Table {
   if (Array.isArray(env))
     return Object.fromEntries(env.flatMap((one) => Object.entries(patchEnv(one))))
@@ -56,7 +59,7 @@ function patchEnv(env: unknown): Table {
   return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, goText(value)]))
 }
 
-/** `[[processes]]` with name and command. */
+/** Accepts `[[processes]]` with name and command. */
 function patchProcesses(processes: unknown): unknown {
   if (processes === undefined || isTable(processes)) return processes
   if (!Array.isArray(processes))
@@ -104,7 +107,7 @@ function patchService(service: Table, index: number): Table {
   }
 }
 
-/** `"soft,hard"`. */
+/** Accepts `"soft,hard"`. */
 function patchConcurrency(key: string, concurrency: unknown): unknown {
   if (concurrency === undefined || isTable(concurrency)) return concurrency
   const [, soft, hard] =
@@ -113,7 +116,7 @@ function patchConcurrency(key: string, concurrency: unknown): unknown {
   return { type: 'requests', soft_limit: asInt(key, soft), hard_limit: asInt(key, hard) }
 }
 
-/** "8080" and 8080.0 as well. */
+/** Accepts "8080" and 8080.0 too. */
 function asInt(key: string, value: unknown): unknown {
   if (value === undefined || typeof value === 'bigint') return value
   if (typeof value === 'number') return Math.trunc(value)
@@ -121,7 +124,7 @@ function asInt(key: string, value: unknown): unknown {
   return refuse(key, `must be a whole number, not ${JSON.stringify(goText(value))}.`)
 }
 
-/** `[[checks]]` with a name each, too. */
+/** Accepts `[[checks]]` with a name each, too. */
 function patchChecks(checks: unknown): unknown {
   if (checks === undefined) return undefined
   const named = Array.isArray(checks)
@@ -140,7 +143,10 @@ function patchChecks(checks: unknown): unknown {
   return Object.fromEntries(patched)
 }
 
-/** Times in milliseconds, and headers as a list of `{name, value}` or with values that are no texts. */
+/**
+ * Accepts times in milliseconds. Accepts headers as a list of `{name, value}`, or with values that
+ * are not texts.
+ */
 function patchCheck(key: string, check: Table): Table {
   const times = ['interval', 'timeout', 'grace_period'].map((name) => [
     name,

@@ -12,11 +12,15 @@ type Item<K extends 'services' | 'mounts' | 'metrics' | 'statics'> = NonNullable
 type HttpService = NonNullable<Sections['http_service']>
 type Check = NonNullable<Sections['checks']>[string]
 
-/** The machine config of one process group, as flyctl makes it of a fly.toml, before image, volumes and our own marks. */
+/**
+ * The machine config of one process group, as flyctl makes it from a fly.toml. Image, volumes and
+ * Tarmac's own metadata come later.
+ */
 export function machineConfig(file: FlyToml, group: string): MachineConfig {
   const { sections, groups } = file
   const inGroup = <T extends { processes?: string[] }>(list: T[] | undefined): T[] =>
     (list ?? []).filter(({ processes }) => belongs(processes, group, groups))
+
   const [http] = inGroup(sections.http_service && [sections.http_service])
   const services = [
     ...(http ? [httpService(http)] : []),
@@ -25,11 +29,13 @@ export function machineConfig(file: FlyToml, group: string): MachineConfig {
   const checks = Object.entries(sections.checks ?? {})
     .filter(([, { processes }]) => belongs(processes, group, groups))
     .map(([name, check]) => [name, topCheck(check, http, `checks.${name}.port`, group)])
+
   const mounts = inGroup(sections.mounts).map(machineMount)
   const restart = inGroup(sections.restart).at(-1)
   const { init, metadata, ...base } = file.base
   const { cmd, entrypoint, exec } = sections.experimental ?? {}
   const command = groups.get(group)
+
   return defined({
     ...base,
     init: defined({
@@ -51,7 +57,9 @@ export function machineConfig(file: FlyToml, group: string): MachineConfig {
   })
 }
 
-/** The machine config of the release command, as flyctl makes it; null where there is none. */
+/**
+ * The machine config of the release command, as flyctl makes it. Null: there is no release command.
+ */
 export function releaseMachine(file: FlyToml): MachineConfig | null {
   const { deploy, experimental, swap_size_mb, host_dedication_id } = file.sections
   if (!deploy?.release_command) return null
@@ -73,7 +81,9 @@ export function releaseMachine(file: FlyToml): MachineConfig | null {
   })
 }
 
-/** A section without `processes` belongs to group `app`, else to the first. */
+/**
+ * A section without `processes` belongs to group `app`, or to the first group if there is no `app`.
+ */
 function belongs(
   processes: string[] | undefined,
   group: string,
@@ -152,7 +162,7 @@ function machineCheck(
   }
 }
 
-/** Its port may be that of the group's `[http_service]`. */
+/** The port defaults to that of the group's `[http_service]`. */
 function topCheck(check: Check, http: HttpService | undefined, key: string, group: string): object {
   const { processes: _processes, type = '', port, method, ...rest } = check
   if (port === undefined && !http)
@@ -175,7 +185,7 @@ const machineMount = (mount: Item<'mounts'>) =>
 const gigabytes = (size: string | undefined) =>
   size === undefined ? undefined : (sizeIn(size, 1e9) ?? undefined)
 
-/** Zeros are sent here. */
+/** flyctl sends empty fields here. */
 const machineStatic = (section: Item<'statics'>) => ({
   guest_path: '',
   url_prefix: '',

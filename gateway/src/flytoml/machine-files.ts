@@ -3,7 +3,10 @@ import { sourceFileBytes, type ReadSource } from '../host/read-source-file.ts'
 import type { Sections } from './sections.ts'
 import { defined, refuse } from './schema.ts'
 
-/** Of `[[files]]`: entries, bytes of each content, and bytes of all of them. Fly documents no limits of its own. */
+/**
+ * Limits of `[[files]]`: entries, bytes of each content, and bytes of all contents. Fly documents
+ * no limits of its own.
+ */
 export const filesLimits = {
   entries: 100,
   eachBytes: sourceFileBytes,
@@ -11,8 +14,9 @@ export const filesLimits = {
 }
 
 /**
- * Every group gets all files, whatever `processes` says; of two with one path the last wins. Both as flyctl does it.
- * A file that several entries name counts for each of them, because each machine config would hold it as often.
+ * As in flyctl, every group gets all files, whatever `processes` says, and of two with one path the
+ * last wins. A file that several entries name counts for each of them, because each machine config
+ * repeats it.
  */
 export function machineFiles(
   files: NonNullable<Sections['files']>,

@@ -4,7 +4,7 @@ import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/trim-end.ts'
 import { isTable, refuse, type Table } from './schema.ts'
 
-/** Integers as bigints, dates as TomlDate. */
+/** Parses integers as bigints and dates as TomlDate. Throws `fly-config-invalid`. */
 export function parseToml(text: string): Table {
   try {
     if (text.startsWith('\uFEFF')) throw new Error('it starts with a byte order mark')
@@ -16,13 +16,13 @@ export function parseToml(text: string): Table {
     )
     return file
   } catch (cause) {
-    // The parser shows the line, which may be all of the file.
+    // The parser quotes the line, which may be the whole file.
     const words = (cause as Error).message.slice(0, maxWordsChars)
     throw new Problem('fly-config-invalid', `fly.toml is not valid TOML: ${words}`, { cause })
   }
 }
 
-/** What reads the tables after this goes into each of them: without a limit the stack would end first. */
+/** Later code recurses into each table. Without a limit the stack would overflow. */
 const maxDepth = 100
 const maxWordsChars = 500
 
@@ -32,7 +32,7 @@ function inRange(value: bigint): string {
   return ''
 }
 
-/** The values as JSON has them. */
+/** Converts values to those that JSON has. */
 export function plain(value: unknown, key = ''): unknown {
   if (typeof value === 'bigint') return Number(value)
   if (value instanceof TomlDate) return dateText(value)
@@ -50,7 +50,7 @@ export function plain(value: unknown, key = ''): unknown {
 
 const withDot = (digits: string): string => (digits === '' ? '' : `.${digits}`)
 
-/** Without zeros at the end of its seconds, and with Z for no offset. */
+/** Formats a date without trailing zeros in its seconds, and with Z for no offset. */
 export const dateText = (date: TomlDate): string =>
   date
     .toISOString()

@@ -17,34 +17,37 @@ import { maxTomlParts, tomlParts } from './toml-size.ts'
 const releaseMs = 300_000
 const maxWarnings = 100
 
-/** What `[build.compose]` looks for where it names none. */
+/** Files that `[build.compose]` looks for if it names none. */
 const composeFiles = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml']
 
-/** What a fly.toml says. */
+/** The content of a fly.toml. */
 export type FlyToml = {
   app: string | null
   primaryRegion: string | null
-  /** Process groups in order, each with the words of its command; null where it has none. */
+  /** Process groups in order, each with the words of its command. Null: it has none. */
   groups: Map<string, string[] | null>
   strategy: Strategy | null
-  /** Below 1 a share of the machines, else their number. */
+  /** A share of the machines if below 1, else a count. */
   maxUnavailable: number | null
   waitMs: number | null
   releaseTimeoutMs: number
   build: { image?: string; dockerfile?: string; target?: string; args: Record<string, string> }
-  /** By the name of the mount. */
+  /** By mount name. */
   volumes: Record<string, VolumeSize>
-  /** As machines have them. */
+  /** In the format of machine configs. */
   files: object[]
-  /** `machine_config`: laid below everything else. */
+  /** From `machine_config`. Everything else overrides it. */
   base: MachineConfig
-  /** The rest as it stands there. */
+  /** All sections, as the file has them. */
   sections: Sections
 }
-/** Of a volume that is made for a mount. */
+/** Size of a new volume for a mount. */
 export type VolumeSize = { size_gb: number; snapshot_retention?: number }
 
-/** Reads and checks a fly.toml as flyctl does; what it would refuse is refused as `fly-config-invalid`. */
+/**
+ * Reads and checks a fly.toml as flyctl does. Throws `fly-config-invalid` for what flyctl would
+ * refuse.
+ */
 export function readFlyToml(
   text: string,
   readFile: ReadSource,
@@ -56,6 +59,7 @@ export function readFlyToml(
     if (warnings === maxWarnings)
       emit('fly.toml: there may be more such warnings, which are not shown.')
   }
+
   const parts = tomlParts(text)
   if (parts > maxTomlParts)
     refuse(
@@ -63,11 +67,13 @@ export function readFlyToml(
       `has more than ${maxTomlParts} lines, keys and items. Put what is long into a file of the image.`,
     )
   const sections = flyTomlShape(plain(patchToml(parseToml(text))), { key: '', warn }) ?? {}
+
   const names = Object.keys(sections.processes ?? { app: '' }).toSorted()
   refuseManyGroups(names.length, { sizeChars: text.length, parts })
   refuseReservedGroups(names)
   refuseEnvNames(sections.env ?? {})
   checkFlyToml(sections, names, warn)
+
   const { deploy, build, processes } = sections
   const files = machineFiles(sections.files ?? [], readFile)
   const base = baseConfig(sections, readFile, warn)
@@ -75,6 +81,7 @@ export function readFlyToml(
     sizeChars: text.length + JSON.stringify([files, base]).length,
     parts,
   })
+
   if (
     build?.compose &&
     (build.compose.file || composeFiles.some((path) => isThere(path, readFile)))
@@ -83,6 +90,7 @@ export function readFlyToml(
       'build.compose',
       'is not supported by this builder. Build one image with a Dockerfile instead.',
     )
+
   return {
     app: sections.app ?? null,
     primaryRegion: sections.primary_region ?? null,
@@ -111,7 +119,7 @@ export function readFlyToml(
   }
 }
 
-/** A file that cannot be read is there, too. */
+/** A file that exists but cannot be read counts too. */
 function isThere(path: string, readFile: ReadSource): boolean {
   try {
     return readFile(path) !== null

@@ -1,9 +1,15 @@
 import { refuse } from './schema.ts'
 
-/** Names that the gateway and Fly's own tools give to machines: they say whose a machine is, and what may be done with it. */
+/**
+ * Names that the gateway and Fly's own tools give to machines. They say who owns a machine and what
+ * may be done with it.
+ */
 const reserved = /^\s*(?:tarmac|fly)[_-]/i
 
-/** Keys of metadata that a source may not set: it could claim to be another owner's machine, or one that may be destroyed. */
+/**
+ * Whether a source may not set this metadata key. With it, a machine could claim to be another
+ * owner's, or one that may be destroyed.
+ */
 export const isReserved = (name: string): boolean => reserved.test(name)
 
 export function refuseReservedMetadata(key: string, metadata: Record<string, string>): void {
@@ -16,8 +22,9 @@ export function refuseReservedMetadata(key: string, metadata: Record<string, str
 }
 
 /**
- * A group's name becomes `fly_process_group`; machines of groups that begin with fly_app_ are not counted as the app's.
- * Names with a hyphen, as fly-worker, are the source's own: nobody takes a hyphen for an underscore.
+ * A group's name becomes `fly_process_group`. Machines of groups that begin with fly_app_ do not
+ * count as the app's. Names with a hyphen, such as fly-worker, are allowed: nothing confuses a
+ * hyphen with an underscore.
  */
 export function refuseReservedGroups(names: string[]): void {
   const found = names.find((name) => /^\s*(?:tarmac|fly)_/i.test(name))
@@ -28,7 +35,7 @@ export function refuseReservedGroups(names: string[]): void {
   )
 }
 
-/** The gateway writes down on each machine which variables it set, with commas between them. */
+/** The gateway records on each machine which variables it set, separated by commas. */
 export function refuseEnvNames(env: Record<string, string>): void {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   const found = Object.keys(env).find((name) => /[,=\x00-\x1f\x7f]/.test(name))

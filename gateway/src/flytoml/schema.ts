@@ -5,7 +5,7 @@ export type Table = Record<string, unknown>
 export const isTable = (value: unknown): value is Table =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
 
-/** `fly-config-invalid` that names the key and says what to do. */
+/** Throws `fly-config-invalid`, which names the key and says what to do. */
 export function refuse(key: string, words: string): never {
   const shownKey = cut(key, maxKeyChars)
   throw new Problem('fly-config-invalid', `fly.toml: ${shownKey} ${cut(words, maxWordsChars)}`, {
@@ -13,27 +13,27 @@ export function refuse(key: string, words: string): never {
   })
 }
 
-/** A key is as long as the names that the file has on the way to it; it is not to be that long in every line about it. */
+/** A key includes all names on its path in the file. The limit keeps messages about it short. */
 const maxKeyChars = 200
 const maxWordsChars = 1000
 const cut = (text: string, chars: number): string =>
   text.length > chars ? `${text.slice(0, chars)}…` : text
 
-/** A warning as the log has it. */
+/** The text of a warning for the log. */
 export const warningOf = (key: string, words: string): string =>
   `fly.toml: ${cut(key, maxKeyChars)} ${cut(words, maxWordsChars)}`
 
-/** Where a value stands. */
+/** Where a value is in the file. */
 export type Place = { key: string; warn: (key: string, words: string) => undefined }
 
 /**
- * What a value may be: read as Go reads JSON into a typed field, refused by its key when it is of another kind, and
- * undefined where it says nothing.
+ * Reads a value as Go reads JSON into a typed field. Refuses a value of another kind, by its key.
+ * Undefined: the value counts as not set.
  */
 export type Shape<T> = (value: unknown, at: Place) => T | undefined
 export type Of<S> = S extends Shape<infer T> ? T : never
 
-/** Fields whose zero says something; the plain ones below take "", 0 and false as not said. */
+/** Fields whose zero value counts. The plain ones below treat "", 0 and false as not set. */
 export const given = {
   text: scalar('a text', (value) => typeof value === 'string'),
   flag: scalar('true or false', (value) => typeof value === 'boolean'),
@@ -52,7 +52,10 @@ export const int: Shape<number> = (value, at) => given.int(value, at) || undefin
 export const flag: Shape<true> = (value, at) => given.flag(value, at) || undefined
 export const anything: Shape<unknown> = (value) => value
 
-/** As Go writes it. A bare number is nanoseconds; where flyctl reads milliseconds or seconds, `patchToml` has made it a text. */
+/**
+ * A duration as Go writes it. A bare number is nanoseconds. Where flyctl reads milliseconds or
+ * seconds, `patchToml` has made it a text.
+ */
 export const duration: Shape<string> = (value, at) => {
   if (value === null) return at.warn(at.key, 'is no duration and was passed over.')
   if (typeof value === 'number') {
@@ -78,7 +81,7 @@ export const oneOf =
     return refuse(at.key, `is ${shown(value)}, which is none of ${known.join(', ')}.`)
   }
 
-/** An empty list says nothing. */
+/** An empty list counts as not set. */
 export const list =
   <T>(item: Shape<T>): Shape<T[]> =>
   (value, at) => {
@@ -89,7 +92,7 @@ export const list =
   }
 export const texts = list(given.text)
 
-/** Names of the file's own choice. An empty one says nothing. */
+/** A table with names of the file's own choice. An empty one counts as not set. */
 export const table =
   <T>(item: Shape<T>): Shape<Record<string, T>> =>
   (value, at) => {
@@ -105,7 +108,7 @@ export const table =
 type Fields = Record<string, Shape<unknown>>
 export type Struct<F extends Fields> = { [K in keyof F]?: Of<F[K]> }
 
-/** Known names, in upper or lower case as Go has it; the others are passed over with a warning. */
+/** A table with known names, in upper or lower case as in Go. Ignores others with a warning. */
 export const struct =
   <F extends Fields>(fields: F): Shape<Struct<F>> =>
   (value, at) => {
@@ -127,7 +130,7 @@ export const struct =
     return defined(read)
   }
 
-/** Without the fields that say nothing. */
+/** Removes the fields that are undefined. */
 export const defined = <T extends object>(value: T): Defined<T> =>
   Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Defined<T>
 type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {

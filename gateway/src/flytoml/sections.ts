@@ -18,7 +18,8 @@ import {
 export const strategies = ['rolling', 'canary', 'bluegreen', 'immediate'] as const
 export type Strategy = (typeof strategies)[number]
 
-// What may stand in a fly.toml, in its present spelling. Fields that go to the machine as they are have Fly's own names.
+// The sections of a fly.toml, in the present spelling. Fields that go to the machine unchanged have
+// Fly's own names.
 
 const unused =
   <T>(shape: Shape<T>): Shape<T> =>
@@ -27,7 +28,7 @@ const unused =
     return shape(value, at)
   }
 
-/** Of a check that Fly's proxy makes. */
+/** A time of a check that Fly's proxy makes. */
 const proxyTime: Shape<string> = (value, at) => {
   const written = duration(value, at)
   const ns = parseDuration(written ?? '0') ?? 0n
@@ -67,7 +68,7 @@ const replayRule = struct({
   name: given.text,
   allow_bypass: flag,
 })
-/** Zeros are sent here. */
+/** flyctl sends empty fields here. */
 const replayCache: Shape<object> = (value, at) => ({
   path_prefix: '',
   ttl_seconds: 0,
@@ -121,7 +122,7 @@ const service = struct({
   http_checks: list(struct(httpCheck(proxyTime))),
 })
 
-/** Also as the numbers of Fly's own protocol. */
+/** Also accepts the numbers of Fly's own protocol. */
 const persistRootfs: Shape<string> = (value, at) => {
   const words = ['', 'never', 'restart', 'always']
   const word = typeof value === 'number' ? (words[value] ?? value) : value
@@ -131,7 +132,7 @@ const persistRootfs: Shape<string> = (value, at) => {
   )
 }
 
-/** What a machine is made of. */
+/** The hardware of a machine. */
 export const guest = {
   cpu_kind: text,
   cpus: int,
@@ -159,7 +160,7 @@ const mount = struct({
 })
 export type MountSection = Of<typeof mount>
 
-/** `patchToml` has read it already. */
+/** `patchToml` has already read this field. */
 const moved =
   (where: string): Shape<never> =>
   (_, at) =>

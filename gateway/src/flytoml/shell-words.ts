@@ -30,7 +30,7 @@ export function shellWords(command: string): string[] | null {
   return word === null ? words : [...words, word]
 }
 
-/** The words as one command that a shell splits into them again. */
+/** Joins words into one command that a shell splits into the same words. */
 export const shellText = (words: string[]): string =>
   words
     .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))

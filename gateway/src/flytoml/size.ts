@@ -1,4 +1,4 @@
-/** "10gb", "1.5 GB", "512k", "512 MiB" in bytes: null when it is no size. */
+/** "10gb", "1.5 GB", "512k", "512 MiB" in bytes. Null: it is not a size. */
 export function sizeBytes(text: string, base: 1000 | 1024): number | null {
   const match = /^\+?((?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?) ?(?:b|([kmgtp])(?:i?b)?)?$/i.exec(text)
   return match
@@ -6,7 +6,7 @@ export function sizeBytes(text: string, base: 1000 | 1024): number | null {
     : null
 }
 
-/** The same in `unit`s of bytes, rounded down; a bare number counts units already. */
+/** The size in units of `unit` bytes, rounded down. A bare number already counts units. */
 export function sizeIn(text: string, unit: 1e9 | 1048576): number | null {
   if (/^[+-]?\d+$/.test(text)) return Number(text)
   const bytes = sizeBytes(text, unit === 1e9 ? 1000 : 1024)

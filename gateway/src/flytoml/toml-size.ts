@@ -1,9 +1,9 @@
-/** A fly.toml of a real app has at most a few hundred. */
+/** The fly.toml of a real app has at most a few hundred. */
 export const maxTomlParts = 5000
 
 /**
- * How many parts a TOML document has at most: its lines, keys, tables and items of lists, outside of texts and comments.
- * Known before the document is parsed, because the time for parsing grows with them.
+ * An upper bound for the parts of a TOML document: lines, keys, tables and list items, outside of
+ * texts and comments. It is counted before parsing, because parsing takes longer with more parts.
  */
 export function tomlParts(text: string): number {
   let parts = 0
@@ -18,13 +18,16 @@ export function tomlParts(text: string): number {
 
 const partMarks = new Set(['\n', '=', ',', '[', '{', '.'])
 
-/** Of a comment: where its line ends. */
+/** Where the line of a comment ends. */
 function endOfLine(text: string, from: number): number {
   const end = text.indexOf('\n', from)
   return end < 0 ? text.length : end - 1
 }
 
-/** Where a text ends that begins here. A text of one line ends with its line, so that an open quote hides nothing. */
+/**
+ * Where the text that begins here ends. A one-line text ends with its line, so that an open quote
+ * hides nothing.
+ */
 function endOfText(text: string, from: number, quote: string): number {
   const long = quote.repeat(3)
   const isLong = text.startsWith(long, from)

@@ -12,17 +12,18 @@ const units: Record<string, bigint> = {
   h: 3_600_000_000_000n,
 }
 
-/** More digits than this are more than 64 bits, or less than a nanosecond. */
+/** More digits than this exceed 64 bits, or are less than a nanosecond. */
 const mostDigits = 20
 
-/** Null when the text is no duration. A number needs its unit: "45" is none. */
+/** Nanoseconds. Null: the text is no duration. A number needs its unit, so "45" is none. */
 export function parseDuration(text: string): bigint | null {
   const isNegative = text.startsWith('-')
   const body = isNegative || text.startsWith('+') ? text.slice(1) : text
   if (body === '0') return 0n
+
   let ns = 0n
   let end = 0
-  // Each part begins where the one before ended, and its digits cannot be cut in two ways.
+  // Each part begins where the previous one ended, and its digits match in only one way.
   for (const [part, whole = '', fraction = '', name = ''] of body.matchAll(
     /(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)/gy,
   )) {
@@ -33,6 +34,7 @@ export function parseDuration(text: string): bigint | null {
     const shown = fraction.slice(0, mostDigits)
     ns += BigInt(digits || 0) * unit + (BigInt(shown || 0) * unit) / 10n ** BigInt(shown.length)
   }
+
   if (end === 0 || end < body.length || BigInt.asIntN(64, ns) !== ns) return null
   return isNegative ? -ns : ns
 }

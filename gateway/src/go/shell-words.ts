@@ -1,9 +1,10 @@
 type State = 'between' | 'word' | 'comment' | 'single' | 'double'
 
 /**
- * Splits a command into words as railpack does (by the rules of google/shlex): quotes and backslashes, no expansion.
- * Within double quotes a backslash takes any character; `#` begins a comment only where a word could begin; a word that
- * is still open at the end (a quote not closed, a last backslash) is dropped without a word.
+ * Splits a command into words as railpack does (by the rules of google/shlex): quotes and
+ * backslashes, no expansion. Within double quotes a backslash escapes any character. `#` begins a
+ * comment only where a word could begin. A word that is still open at the end (a quote not closed,
+ * a last backslash) is silently dropped.
  */
 export function shellWords(text: string): string[] {
   const words: string[] = []

@@ -4,7 +4,10 @@ import type { DesiredApp } from './desired.ts'
 import { refuse } from '../../flytoml/schema.ts'
 import type { DeployProgress } from '../plan.ts'
 
-/** Bytes of the machine configs of one app, and of a rollout before it begins. Texts that repeat count once. */
+/**
+ * Limit in bytes for the machine configs of one app, and for a deploy's progress before it begins.
+ * A long text that repeats counts once.
+ */
 const maxConfigBytes = 6 * 2 ** 20
 const maxMachines = 1000
 
@@ -18,8 +21,8 @@ export function refuseLargeConfigs(desired: DesiredApp): void {
 }
 
 /**
- * Refuses what would be too large to remember while machines change, before any is touched. What the machines run now
- * counts too, because it is kept for the way back.
+ * Refuses a deploy whose progress would be too large to save, before any machine is touched. The
+ * configs that the machines have now count too, because a rollback needs them.
  */
 export function refuseLargeRollout({ desired, slots }: DeployProgress): void {
   if (slots.length > maxMachines) {
@@ -28,8 +31,10 @@ export function refuseLargeRollout({ desired, slots }: DeployProgress): void {
       facts: { machines: slots.length, limit: maxMachines },
     })
   }
+
   const sizeBytes = sizeOf({ desired, slots })
   if (sizeBytes <= maxConfigBytes) return
+
   const sizes = slots.map(({ machine, former }) => ({
     machine,
     sizeBytes: former ? sizeOf(former.config) : 0,

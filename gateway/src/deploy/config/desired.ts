@@ -10,47 +10,51 @@ import type { Strategy } from '../../flytoml/sections.ts'
 import type { Guest } from '../../flytoml/guest.ts'
 import { machineConfig, releaseMachine } from '../../flytoml/machine-config.ts'
 
-/** What an app should run, but for the image: plain data, kept with the deployment. */
+/** What an app should run, without the image. Plain data, stored with the deployment. */
 export type DesiredApp = {
   groups: DesiredGroup[]
   strategy: Strategy
-  /** How many machines of a group may be away at once: below 1 a share of them, else their number. */
+  /** How many machines of a group may be unavailable at once: a share if below 1, else a count. */
   maxUnavailable: number
-  /** How long a machine may take to start, and then to pass its checks; null: as the builder is set up. */
+  /**
+   * How long a machine may take to start, and again to pass checks. Null: the gateway's setting.
+   */
   waitMs: number | null
-  /** Run to its end before any machine is touched. */
+  /** The release command. It must end before any machine is touched. */
   release: { config: MachineConfig; timeoutMs: number } | null
-  /** By the name of the mount. */
+  /** By mount name. */
   volumes: Record<string, VolumeSize>
-  /** Of machines that are made new; those that exist keep theirs unless fly.toml says otherwise. */
+  /** For new machines. Existing ones keep theirs; only fly.toml can change a guest. */
   region: string
   guest: Guest
-  /** Where the app listens: the first service's port. */
+  /** The port where the app listens: that of the first service. */
   internalPort: number | null
   build: FlyToml['build']
-  /** What was passed over or meant otherwise, for the log. */
+  /** Warnings for the log: what the gateway ignored or read differently. */
   warnings: string[]
 }
-/** `config` without image and without our own marks. */
+/** `config` has neither the image nor Tarmac's own metadata. */
 export type DesiredGroup = {
   name: string
   config: MachineConfig
   whenNone: 'one' | 'two' | 'one-and-standby'
-  /** How many machines where there is none, when that was said. */
+  /** How many machines to create for a group without any. Null: not specified. */
   count: number | null
-  /** Of a release: the config that its machines got, what survived on them included. */
+  /**
+   * In a release: the config that its machines got, including settings that Tarmac does not manage.
+   */
   was?: MachineConfig
-  /** Paths that no machine is to keep, although `config` does not say them. */
+  /** Config paths to remove from the machines. `config` does not contain them. */
   gone?: string[]
 }
 
-/** Fly's limit. */
+/** Fly's limit, in characters. */
 const maxVolumeName = 30
 
-/** flyctl's own share. */
+/** flyctl's default for `max_unavailable`. */
 const thirdOf = 0.33
 
-/** What a source without fly.toml gets: one HTTP service that sleeps when nobody asks, and a check that it listens. */
+/** Without fly.toml: one HTTP service that stops when idle, and a check that it listens. */
 const defaultToml = `
 [[services]]
 protocol = "tcp"
@@ -62,7 +66,10 @@ ports = [{ port = 80, handlers = ["http"] }, { port = 443, handlers = ["http", "
 tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]
 `
 
-/** Defaults, under the source's fly.toml, under the options. `readFile` reads from the source. */
+/**
+ * Options override the source's fly.toml, which overrides the defaults. `readFile` reads a file of
+ * the source.
+ */
 export function desiredApp(given: {
   flyToml: string | null
   app: string
@@ -79,14 +86,17 @@ export function desiredApp(given: {
     warnings.push(
       `fly.toml is for app ${file.app}; it is used for ${given.app}, as the request says.`,
     )
+
   refuseManyGroups(file.groups.size, sizeOfEnv(options))
   const groups = [...file.groups.keys()].map((name) => desiredGroup(file, name, options))
+
   const internalPort =
     groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
   if (internalPort === null)
     warnings.push('fly.toml names no service, so nothing outside can reach the app.')
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseNotApplicable(strategy, groups)
+
   const release = releaseMachine(file)
   const desired: DesiredApp = {
     groups,
@@ -130,7 +140,7 @@ function whenNone(config: MachineConfig, { ha }: DeploymentOptions): DesiredGrou
   return portOf(config) === null ? 'one-and-standby' : 'two'
 }
 
-/** An older wish once more, with these options over it: as an image or a release is deployed that comes without a source. */
+/** Applies these options to an older desired state, to deploy it without a source. */
 export function withOptions(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
   refuseManyGroups(desired.groups.length, sizeOfEnv(options))
   const withEnv = (config: MachineConfig) => ({ ...config, env: { ...config.env, ...options.env } })
@@ -141,6 +151,7 @@ export function withOptions(desired: DesiredApp, options: DeploymentOptions): De
       ...(options.ha && { whenNone: whenNone(group.config, options) }),
     }),
   )
+
   const strategy = options.strategy ?? desired.strategy
   refuseNotApplicable(strategy, groups)
   return {
@@ -153,8 +164,9 @@ export function withOptions(desired: DesiredApp, options: DeploymentOptions): De
 }
 
 /**
- * The same for one owner in a shared app: volumes have a name of their own, so that no machine ever gets what another
- * owner wrote; and the number of machines is the owner's own to say, whatever a release has. Without an owner its marks go.
+ * Adapts the desired state to one owner in a shared app. Volume names become the owner's own, so
+ * that no machine gets data of another owner. The owner's options, not the release, set the number
+ * of machines. Without an owner, volume names lose their owner marks.
  */
 export function forOwner(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
   const { owner, count } = options
@@ -164,6 +176,7 @@ export function forOwner(desired: DesiredApp, options: DeploymentOptions): Desir
     const bare = withoutMarks(name)
     return mark === null ? bare : bare.slice(0, maxVolumeName - mark.length) + mark
   }
+
   const groups = desired.groups.map((group) => {
     const { config } = group
     const mounts = config.mounts?.map((mount) =>
@@ -174,13 +187,14 @@ export function forOwner(desired: DesiredApp, options: DeploymentOptions): Desir
       ...(owner !== null && { count, whenNone: whenNone(config, options) }),
     })
   })
+
   const volumes = Object.fromEntries(
     Object.entries(desired.volumes).map(([name, size]) => [own(name), size]),
   )
   return { ...desired, groups, volumes }
 }
 
-/** A source may write several marks, so that one of them would be left. */
+/** Removes all marks at the end, because a source may have written several. */
 function withoutMarks(name: string): string {
   let bare = name
   while (/^_o[\da-f]{11}$/.test(bare.slice(-markChars))) bare = bare.slice(0, -markChars)
@@ -190,7 +204,7 @@ const markChars = 13
 
 const portOf = (config: MachineConfig): number | null => config.services?.[0]?.internal_port ?? null
 
-/** What cannot be by the file alone; the machines that are there may say more (`fit.ts`). */
+/** Checks the strategy without looking at machines. `assertStrategyApplies` does that. */
 function refuseNotApplicable(strategy: Strategy, groups: DesiredGroup[]): void {
   const mounted = groups.find(({ config }) => config.mounts)
   if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))

@@ -4,17 +4,17 @@ import type { DesiredGroup } from './desired.ts'
 import { isReserved } from '../../flytoml/reserved.ts'
 import { shellText } from '../../flytoml/shell-words.ts'
 
-/** What Tarmac writes on a machine beside the config. */
+/** What Tarmac writes to a machine in addition to the desired config. */
 export type OwnershipMetadata = {
   image: Pick<ImageFacts, 'reference' | 'way'>
   deployment: string
   number: number
-  /** Whose machine of the app it is; null: the app's. */
+  /** The owner of the machine. Null: the app itself. */
   owner: string | null
   builder: string | null
 }
 
-/** Sections that are wholly ours: absent in the desired config means gone. */
+/** Sections that Tarmac fully manages. A section that the desired config lacks is removed. */
 export const managed = [
   'services',
   'checks',
@@ -25,24 +25,29 @@ export const managed = [
   'stop_config',
 ]
 
-/** The desired config laid over what a machine has, so that whatever Tarmac does not manage survives. */
+/**
+ * Merges the desired config into a machine's present config. Keeps whatever Tarmac does not manage.
+ */
 export function mergeConfig(
   present: MachineConfig,
   { config: desired, gone = [] }: Pick<DesiredGroup, 'config' | 'gone'>,
   marks: OwnershipMetadata,
 ): MachineConfig {
   const { image } = marks
-  // Keys that an earlier deployment set and this one does not want go; keys that somebody else set stay.
+
+  // Remove keys that only an earlier deployment set. Keep keys that somebody else set.
   const setBefore = present.metadata?.['tarmac_env']?.split(',') ?? []
   const env = { ...omit(present.env, setBefore), ...desired.env }
+
   const goneIn = (part: string) =>
     gone.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
   const init = {
     ...omit(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
     ...(image.way === 'railpack' ? asOneText(desired.init) : desired.init),
   }
+
   const metadata = {
-    // A builder id of another builder would send Fly to that one's mirror for the image.
+    // The id of another gateway would make Fly look for the image in that gateway's mirror.
     ...omit(present.metadata, [
       'fly_builder_id',
       'fly_canary',
@@ -56,10 +61,12 @@ export function mergeConfig(
     tarmac_number: `${marks.number}`,
     tarmac_env: Object.keys(desired.env ?? {}).join(','),
   }
+
   const containers = (desired['containers'] as { image?: string }[] | undefined)?.map((container) =>
     Object.assign({}, container, container.image === '.' && { image: image.reference }),
   )
   const mounts = layMounts(present.mounts, desired.mounts)
+
   return {
     ...omit(present, [...managed, ...gone]),
     ...desired,
@@ -72,7 +79,7 @@ export function mergeConfig(
   }
 }
 
-/** The entrypoint of railpack's images, `bash -c`, runs its first word and passes over the rest. */
+/** The entrypoint of railpack's images, `bash -c`, runs its first argument and ignores the rest. */
 function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
   const { cmd, entrypoint, exec } = (init ?? {}) as {
     cmd?: string[]
@@ -82,7 +89,7 @@ function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
   return cmd && cmd.length > 1 && !entrypoint && !exec ? { ...init, cmd: [shellText(cmd)] } : init
 }
 
-/** Volumes stay where they are: a mount keeps its volume by name, and mounts that fly.toml does not name stay too. */
+/** A mount keeps its volume, matched by name. Mounts that fly.toml does not name stay too. */
 function layMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | undefined {
   const kept = present.filter((mount) => !desired.some(({ name }) => name === mount.name))
   const laid = desired.map((mount) =>
@@ -95,7 +102,7 @@ function layMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | unde
   return kept.length + laid.length > 0 ? [...kept, ...laid] : undefined
 }
 
-/** Releases of older gateways may hold marks that their source had set. */
+/** Releases of older gateways may contain reserved keys that their source set. */
 const unmarked = (metadata: Record<string, string> = {}): Record<string, string> =>
   Object.fromEntries(
     Object.entries(metadata).filter(([key]) => ownMarks.has(key) || !isReserved(key)),

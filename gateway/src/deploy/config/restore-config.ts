@@ -2,7 +2,7 @@ import type { MachineConfig } from '../../fly/machine.ts'
 import type { DesiredApp } from './desired.ts'
 import { managed, omit } from './merge-config.ts'
 
-/** As much of a later release as `asItWas` looks at: without its files and environment, which may be large. */
+/** The part of a later release that `restoreConfig` needs, without large files and environment. */
 export const keysOf = ({ groups, ...desired }: DesiredApp): DesiredApp => ({
   ...desired,
   groups: groups.map(({ was: _was, ...group }) => ({
@@ -11,7 +11,10 @@ export const keysOf = ({ groups, ...desired }: DesiredApp): DesiredApp => ({
   })),
 })
 
-/** A release once more on machines of its own target: what later releases alone have said there goes, or is again as it was. */
+/**
+ * Prepares a rollback of one target to this release. Settings that only later releases made are
+ * removed or restored.
+ */
 export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): DesiredApp {
   const groups = desired.groups.map((group) => {
     const { name, config, was } = group
@@ -19,6 +22,7 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
     const said = later.flatMap(({ groups }) =>
       groups.filter((one) => one.name === name).map((one) => one.config),
     )
+
     const top = revert(
       said.map((each) => omit(each, elsewhere)),
       config,
@@ -31,6 +35,7 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
         was[key],
       )
     const [init, metadata] = [part('init'), part('metadata')]
+
     return Object.assign({}, group, {
       config: {
         ...config,
@@ -48,9 +53,12 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
   return { ...desired, groups }
 }
 
-/** What a release keeps of the config that a machine of it got: all that is not the machine's own, nor the deployment's. */
+/**
+ * The part of a machine's config that a release stores: all that is not specific to the machine or
+ * the deployment.
+ */
 export function persistedConfig(laid: MachineConfig): MachineConfig {
-  // The managed sections are those of the desired config, which the release holds beside this.
+  // The release already has the managed sections in its desired config.
   const said = Object.entries(
     omit(laid, [...managed, 'image', 'env', 'mounts', 'standbys']),
   ).filter(([, value]) => !isEmpty(value))
@@ -60,14 +68,19 @@ export function persistedConfig(laid: MachineConfig): MachineConfig {
   return { ...Object.fromEntries(said), metadata: Object.fromEntries(metadata) }
 }
 
-/** Fly leaves out what is empty, or fills it in. */
+/** Fly may omit an empty value or fill it in. */
 export const isEmpty = (value: unknown): boolean =>
   !value || (typeof value === 'object' && Object.keys(value).length === 0)
 
-/** What a deploy brings about by itself, and what stays with the machine. */
+/**
+ * Top-level keys to skip: a deploy sets them, `part` handles them, or they belong to the machine.
+ */
 const elsewhere = [...managed, 'image', 'env', 'init', 'metadata', 'mounts', 'standbys']
 
-/** Of the keys in `said` that are not in `now`: those that were there before, with their values, and those that were not. */
+/**
+ * Looks at the keys in `said` that `now` lacks. `back` holds those that `was` has, with their
+ * values. `gone` lists the others.
+ */
 function revert(said: (object | undefined)[], now: object = {}, was: object = {}) {
   const keys = new Set(
     said.flatMap((each) => Object.keys(each ?? {})).filter((key) => !(key in now)),

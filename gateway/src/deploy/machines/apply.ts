@@ -24,7 +24,7 @@ const updateAttempts = 5
 const retryMs = 2000
 const destroyTimeoutMs = 60_000
 
-/** Brings one machine over, made or updated: it ends when the machine runs the release and passes its checks. */
+/** Creates or updates one machine. Ends when the machine runs the release and passes its checks. */
 export async function applyMachine(run: Execution, slot: MachineStep): Promise<void> {
   await using lease = slot.former && (await run.lease(slot))
   await applyChange(run, slot, lease)
@@ -32,13 +32,16 @@ export async function applyMachine(run: Execution, slot: MachineStep): Promise<v
   crashPoint('machine-done')
 }
 
-/** Sends one machine on its way, and does not wait for it. */
+/** Creates or updates one machine without waiting for the result. */
 export async function startUpdate(run: Execution, slot: MachineStep): Promise<void> {
   await using lease = slot.former && (await run.lease(slot))
   await applyChange(run, slot, lease)
 }
 
-/** Started on the right version and image, then healthy. A machine that is left asleep has only to be on the version. */
+/**
+ * Waits for the right version and image, then for health. A machine that stays stopped only needs
+ * version and image.
+ */
 export async function awaitHealthy(
   run: Execution,
   slot: MachineStep,
@@ -63,12 +66,14 @@ export async function destroyMachine(
 ): Promise<void> {
   const { fly } = run.settings
   const { app } = run.work
+
   const found = await retryUntilVisible(() => find(run, slot, signal), signal)
   if (found && numberOf(found) > run.work.number) {
     slot.outcome = 'rolled_back'
     await run.save()
     return run.emit(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
   }
+
   if (found && found.state !== 'destroyed') {
     slot.machine = found.id
     await using lease = slot.former && (await run.lease(slot, signal))
@@ -85,6 +90,7 @@ export async function destroyMachine(
         throw failure(left, `was not gone ${destroyTimeoutMs / 1000} s after it was destroyed`)
     }
   }
+
   slot.now = null
   slot.outcome = 'removed'
   await run.save()
@@ -102,7 +108,7 @@ export function expectedVersion({ work }: Execution, slot: MachineStep): Expecte
   }
 }
 
-/** True when the machine carries this very deployment. */
+/** Whether the machine carries the mark of this deployment. */
 export const isOurs = ({ work }: Execution, machine: Machine): boolean =>
   configOf(machine).metadata?.['tarmac_deployment'] === work.id
 
@@ -117,7 +123,7 @@ async function applyChange(
   await run.save()
 }
 
-/** Makes the slot's machine, unless it is there: an answer may be all that was missing before a crash. */
+/** Creates the slot's machine, unless it exists: a crash may have lost only Fly's answer. */
 export async function create(run: Execution, slot: MachineStep): Promise<Machine> {
   const { settings, work, stopping } = run
   const { fly } = settings
@@ -128,6 +134,7 @@ export async function create(run: Execution, slot: MachineStep): Promise<Machine
       (await run.retryWhileUnavailable(() => listed(run, slot, stopping)))
   if (found) assertNotOlder(work.number, found)
   if (found) return found
+
   run.emit(slot, { status: 'creating', before: null })
   const config = newConfig(run, slot)
   if (config.mounts) config.mounts = await withVolumes(run, slot, config.mounts)
@@ -158,32 +165,34 @@ async function update(run: Execution, slot: MachineStep, lease: MachineLease): P
     if (isOurs(run, machine)) return machine
     assertNotOlder(work.number, machine)
     if (slot.now) throw reverted(machine)
-    // Whoever changed it since the plan was made did so before we hold the lease: that is what we would go back to.
+    // Something changed the machine before we got the lease. A rollback restores that version.
     if (machine.instance_id !== slot.former?.instanceId)
       refresh(run, slot, previousVersionOf(machine))
+
     const config = mergeConfig(slot.former?.config ?? {}, wishOf(run, slot), marks(run))
     recordApplied(run, slot, config)
     await run.recordIntent(slot, 'update')
     if (attempt === 1) run.emit(slot, { status: 'updating', before: slot.former?.image ?? null })
+
     const body = { config, current_version: machine.instance_id, skip_launch: !slot.launch }
     try {
       return await fly.updateMachine(work.app, machine.id, body, lease.nonce, signal)
     } catch (error) {
-      // The answer is lost, or the machine moved: look again before anything else.
+      // The answer was lost, or the machine changed. Read the machine again before anything else.
       if (!isUnavailableOrBusy(error) || attempt === updateAttempts) throw error
       await delay(retryMs * Math.random(), undefined, { signal })
     }
   }
 }
 
-/** Its config may have grown beyond what can be remembered: then the machine is not touched. */
+/** Throws before the machine is touched if its config has become too large to save. */
 function refresh({ rollout }: Execution, slot: MachineStep, former: PreviousVersion): void {
   const slots = rollout.slots.map((each) => (each === slot ? { ...slot, former } : each))
   refuseLargeRollout({ ...rollout, slots })
   slot.former = former
 }
 
-/** The slot's machine, if it is there: that it is not is for the list to say too. */
+/** The slot's machine, or null. It counts as missing only if the app's list lacks it too. */
 async function find(
   run: Execution,
   slot: MachineStep,
@@ -203,7 +212,9 @@ async function listed(
   return machines.find(({ id, name }) => (slot.machine ? id === slot.machine : name === slot.name))
 }
 
-/** Of a machine that is made: alike to the one it is made beside, where there is one. */
+/**
+ * The config of a new machine. It starts from an existing machine's config, `slot.base`, if any.
+ */
 function newConfig(run: Execution, slot: MachineStep): MachineConfig {
   const { desired, slots } = run.rollout
   const wish = wishOf(run, slot)
@@ -212,6 +223,7 @@ function newConfig(run: Execution, slot: MachineStep): MachineConfig {
     wish,
     marks(run),
   )
+
   if (slot.role === 'canary') {
     const dns = { ...(laid['dns'] as object | undefined), skip_registration: true }
     return { ...laid, dns, metadata: { ...laid.metadata, fly_canary: 'true' } }
@@ -230,7 +242,7 @@ const wishOf = (
     config: {},
   }
 
-/** For the release that it becomes; a machine for a while says nothing of it. */
+/** Records the config for the later release. Temporary machines do not count. */
 function recordApplied(
   { rollout }: Execution,
   { role, group }: MachineStep,

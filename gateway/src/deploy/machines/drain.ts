@@ -4,7 +4,10 @@ import { retryTransient } from './health.ts'
 import type { MachineStep } from '../plan.ts'
 import type { Execution } from '../execution.ts'
 
-/** Takes a machine out of service without losing a request: out of the proxy first, and stopped when that has noticed. */
+/**
+ * Takes a machine out of service without losing a request. Cordons it, and stops it when Fly's
+ * proxy has noticed.
+ */
 export async function drain(
   run: Execution,
   slot: MachineStep,
@@ -15,14 +18,17 @@ export async function drain(
   const machine = slot.machine ?? ''
   const retryWhileUnavailable = <T>(effect: () => Promise<T>) =>
     retryTransient(run.waitMs, signal, effect)
+
   await using lease = slot.former && (await run.lease(slot, signal))
   await run.recordIntent(slot, 'cordon')
   await retryWhileUnavailable(() => fly.cordon(app, machine, 'cordon', lease?.nonce, run.stopping))
   run.emit(slot, { status: 'cordoned' })
   if (!slot.launch) return
+
   await delay(proxyMs, undefined, { signal })
   await run.recordIntent(slot, 'stop')
   await retryWhileUnavailable(() => fly.stopMachine(app, machine, lease?.nonce, run.stopping))
+
   const version = (slot.now ?? slot.former)?.instanceId ?? ''
   const stopped = { state: 'stopped', version, withinMs: run.waitMs } as const
   if (!(await retryWhileUnavailable(() => fly.wait(app, machine, stopped, signal))))

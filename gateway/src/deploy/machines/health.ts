@@ -4,18 +4,23 @@ import { configOf, crashesOf, imageOf, type Machine } from '../../fly/machine.ts
 import { isUnavailable, statusOf } from '../../fly/fly-calls.ts'
 import type { MachinesApi } from '../../fly/machines-api.ts'
 
-/** What a machine must have become. `digest` null: nothing is known of it, the version alone decides. */
+/**
+ * What a machine must run. If `digest` is null, the image is unknown and only the version counts.
+ */
 export type ExpectedVersion = {
   app: string
   machine: string
   instanceId: string
   digest: string | null
   running: boolean
-  /** Crashes of this version that are forgiven: a release may have none, what is put back those it had, and one. */
+  /**
+   * Crashes of this version that are allowed. A release may have none. A rollback may have as many
+   * as before, plus one.
+   */
   crashes?: number
-  /** Starts that may fail. */
+  /** How many starts may fail. */
   failedStarts?: number
-  /** Of the lease, when we hold it. */
+  /** Nonce of the lease, if the gateway holds one. */
   nonce?: string
 }
 
@@ -33,8 +38,9 @@ const unseenMs = 5000
 const windowsMs = [2000, 2000, 5000, 10_000]
 
 /**
- * Waits until the machine rests on exactly this version and image, and runs if it is to. Fly may give an update up and go
- * back to the former version in silence: then "started" is true and worth nothing, so version and digest are read back.
+ * Waits until the machine settles on exactly this version and image, and runs if required. Fly may
+ * silently give up an update and return to the previous version. Then the state "started" proves
+ * nothing, so the gateway reads version and digest back.
  */
 export async function waitForVersion(
   fly: MachinesApi,
@@ -55,6 +61,7 @@ export async function waitForVersion(
       await fly.wait(app, id, { state: 'settled', version: instanceId, withinMs }, signal)
       return await getMachine(fly, app, id, signal)
     })
+
     if (machine.instance_id === instanceId) {
       strikes = 0
       if (machine.state === 'started' || (!running && isDown(machine)))
@@ -65,15 +72,17 @@ export async function waitForVersion(
         crashesOf(machine).length === 0 &&
         failedStarts-- > 0
       if (running && !again) assertNotCrashed(machine, wanted)
-      // An update leaves a machine that slept asleep.
+      // An update does not start a stopped or suspended machine.
       if (again || (running && isAsleep(machine))) await startMachine(fly, wanted, signal)
     } else if (
       (!transient.has(machine.state) || machine.state === 'restarting') &&
       (++strikes === 2 || performance.now() > deadline)
     ) {
-      // Twice, because an answer may be older than the update. One that restarts is not being updated any more.
+      // Require this twice, because an answer may be older than the update. A restarting machine is
+      // no longer being updated.
       throw reverted(machine)
     }
+
     if (performance.now() > deadline)
       throw failure(
         machine,
@@ -82,7 +91,7 @@ export async function waitForVersion(
   }
 }
 
-/** Waits until every check passes, and at least one result of each kind is there. Ends early when the app crashes. */
+/** Waits until every check passes and each kind has a result. Throws early if the app crashes. */
 export async function untilHealthy(
   fly: MachinesApi,
   wanted: ExpectedVersion,
@@ -97,12 +106,15 @@ export async function untilHealthy(
       await retryTransient(waitMs, signal, () => getMachine(fly, app, id, signal)),
     )
     assertNotCrashed(machine, wanted)
+
     const pending = transient.has(machine.state)
       ? [`it is ${machine.state}`]
       : failingChecks(machine)
     if (pending.length === 0) return machine
-    // The proxy may put an idle machine to sleep meanwhile: checks only run on one that is awake.
+
+    // Fly's proxy may have stopped an idle machine. Checks only run on a started one.
     if (isAsleep(machine)) await startMachine(fly, wanted, signal)
+
     const destroyTimeoutMs = performance.now() - startedAt
     if (destroyTimeoutMs > waitMs)
       throw failure(
@@ -113,7 +125,7 @@ export async function untilHealthy(
   }
 }
 
-/** The machine is on the wanted version and image; anything else has a name. */
+/** Throws `deploy-failed` unless the machine is on the wanted version and image. */
 export function assertVersion(wanted: ExpectedVersion, machine: Machine): Machine {
   if (machine.instance_id !== wanted.instanceId)
     throw failure(
@@ -126,7 +138,9 @@ export function assertVersion(wanted: ExpectedVersion, machine: Machine): Machin
   return machine
 }
 
-/** Fly starts what has crashed again: that it runs now says nothing. */
+/**
+ * Throws if the app crashed. Fly restarts crashed machines, so a running machine proves nothing.
+ */
 export function assertNotCrashed(
   machine: Machine,
   { crashes: forgiven = 0 }: Pick<ExpectedVersion, 'crashes'>,
@@ -151,12 +165,14 @@ function failingChecks(machine: Machine): string[] {
   const config = configOf(machine)
   const reported = (machine.checks ?? []).filter(({ name }) => !name.startsWith('bg_deployments'))
   const bad = reported.filter(({ status }) => status !== 'passing')
+
   const missing = Object.keys(config.checks ?? {}).filter(
     (check) => !reported.some(({ name }) => name === check),
   )
   const serviceChecks = (config.services ?? []).some(({ checks }) => checks?.length)
   if (serviceChecks && reported.length <= Object.keys(config.checks ?? {}).length - missing.length)
     missing.push('of the service')
+
   return [
     ...bad.map(
       ({ name, status, output }) =>
@@ -166,7 +182,7 @@ function failingChecks(machine: Machine): string[] {
   ]
 }
 
-/** What answers a check, if wrongly, does listen. */
+/** An app that answers a check, even wrongly, does listen. It needs no hint. */
 function hint(machine: Machine): string {
   const port = configOf(machine).services?.[0]?.internal_port
   const bad = (machine.checks ?? []).filter(({ status }) => status !== 'passing')
@@ -185,7 +201,10 @@ export async function getMachine(
   throw new Problem('deploy-failed', `Machine ${id} is gone: something else destroyed it.`)
 }
 
-/** What was made a moment ago is not to be seen everywhere at once: only what stays unseen is not there. */
+/**
+ * Repeats `look` for up to `unseenMs` while it finds nothing. A new machine is not visible
+ * everywhere at once.
+ */
 export async function retryUntilVisible<T>(
   look: () => Promise<T | null>,
   signal: AbortSignal,
@@ -196,7 +215,10 @@ export async function retryUntilVisible<T>(
   }
 }
 
-/** Fly may be away for a while in the middle of a rollout: `look`, which changes nothing or looks first, is tried on. */
+/**
+ * Repeats `look` for up to `waitMs` while Fly is unavailable. `look` changes nothing, or reads the
+ * state first.
+ */
 export async function retryTransient<T>(
   waitMs: number,
   signal: AbortSignal,
@@ -214,7 +236,7 @@ export async function retryTransient<T>(
   }
 }
 
-/** Away, or at work on something else, as an update that is not through yet. */
+/** Fly is unavailable, or the machine is busy, for example with an unfinished update. */
 export const isUnavailableOrBusy = (error: unknown): boolean =>
   isUnavailable(error) || [409, 412].includes(statusOf(error) ?? 0)
 
@@ -229,7 +251,7 @@ export async function startMachine(
   try {
     await fly.startMachine(app, machine, nonce, signal)
   } catch (error) {
-    // On its way from one state to another, or at its end: the next look says where it got to.
+    // The machine is changing state or is gone. The next read shows which.
     if (![404, 409, 412].includes(statusOf(error) ?? 0)) throw error
   }
 }
@@ -243,7 +265,7 @@ export const reverted = (machine: Machine): Problem =>
 export const isReverted = (error: unknown): boolean =>
   error instanceof Problem && error.facts['reverted'] === true
 
-/** Why one machine did not make it: what follows its name. */
+/** A `deploy-failed` problem of one machine. `words` follow the machine's id. */
 export const failure = (
   machine: Machine,
   words: string,

@@ -4,9 +4,11 @@ import { isUnavailable } from '../../fly/fly-calls.ts'
 import type { MachineStep } from '../plan.ts'
 import type { Execution } from '../execution.ts'
 
-/** A machine that is made takes a free volume of each mount's name in its region; where there is none it is made. */
+/**
+ * Gives a new machine a free volume for each mount: same name, same region. Creates missing ones.
+ */
 export function withVolumes(run: Execution, slot: MachineStep, mounts: Mount[]): Promise<Mount[]> {
-  // One machine after the other, so that no two choose the same.
+  // One machine after another, so that no two choose the same volume.
   return run.serialize(async () => {
     const laid: Mount[] = []
     for (const mount of mounts) {
@@ -28,6 +30,7 @@ async function freeVolume(run: Execution, slot: MachineStep, name: string): Prom
         its === name && region === slot.region && !taken && !chosen.has(id),
     )
     if (free) return free.id
+
     try {
       const wish = { name, region: slot.region, size_gb: 1, ...rollout.desired.volumes[name] }
       const { id } = await settings.fly.createVolume(work.app, wish, stopping)
@@ -37,7 +40,7 @@ async function freeVolume(run: Execution, slot: MachineStep, name: string): Prom
       })
       return id
     } catch (error) {
-      // It may be there all the same.
+      // The volume may exist anyway.
       if (isUnavailable(error) && attempt < 5) continue
       const detail = `fly.toml mounts volume ${name}, there is none free in region ${slot.region}, and none could be made (${(error as Error).message}). Make one: fly volumes create ${name} --region ${slot.region} --app ${work.app}`
       throw new Problem('fly-refused', detail, { cause: error, facts: { key: 'mounts' } })

@@ -5,8 +5,9 @@ import { appliedSteps, type MachineStep } from '../plan.ts'
 import { mostAtOnce, type Execution } from '../execution.ts'
 
 /**
- * Green machines are made beside the blue ones, out of the proxy until all are healthy; then they take over. The blue ones
- * are cordoned and stopped, and kept until the watch is over, so that the way back is short.
+ * Creates green machines beside the blue ones, out of Fly's proxy until all are healthy. Then they
+ * take over. The blue ones are cordoned and stopped, but kept for a quick rollback until the watch
+ * ends.
  */
 export async function bluegreen(run: Execution): Promise<void> {
   const greens = appliedSteps(run.rollout)
@@ -17,6 +18,7 @@ export async function bluegreen(run: Execution): Promise<void> {
       applyMachine(run, slot),
     )
   }
+
   await run.forEachLimit(greens, greens.length, (slot) => takeOver(run, slot))
   if (blues.length > 0) await delay(run.settings.proxyMs, undefined, { signal: run.signal })
   await run.forEachLimit(blues, blues.length, (slot) => drain(run, slot))

@@ -4,20 +4,26 @@ import { drain } from '../machines/drain.ts'
 import { rolling } from './rolling.ts'
 import { mostAtOnce, type Execution } from '../execution.ts'
 
-/** One machine more of each group first. Where it lives it has done its duty and goes, and the others follow as in rolling. */
+/**
+ * First creates one extra machine per group. If it stays healthy, it is destroyed, and the others
+ * follow as in rolling.
+ */
 export async function canary(run: Execution): Promise<void> {
   const all = run.rollout.slots.filter(
     ({ role, outcome }) => role === 'canary' && outcome !== 'removed',
   )
-  const untried = all.filter(({ intent }) => intent === null || intent === 'create') // the others were, before a crash
+  // The others were tested before a crash.
+  const untried = all.filter(({ intent }) => intent === null || intent === 'create')
   await run.forEachLimit(untried, mostAtOnce, (slot) => applyMachine(run, slot))
+
   const inService = all.filter(({ intent }) => intent !== 'destroy')
   await run.forEachLimit(inService, mostAtOnce, async (slot) => {
     await drain(run, slot)
-    // It ran on until it was stopped.
+    // The canary ran until it was stopped, so check once more that it did not crash.
     const look = () => getMachine(run.settings.fly, run.work.app, slot.machine ?? '', run.signal)
     assertNotCrashed(await run.retryWhileUnavailable(look), {})
   })
+
   await run.forEachLimit(all, mostAtOnce, (slot) =>
     run.retryWhileUnavailable(() => destroyMachine(run, slot, run.stopping)),
   )

@@ -2,7 +2,7 @@ import { awaitHealthy, startUpdate } from '../machines/apply.ts'
 import { appliedSteps } from '../plan.ts'
 import { mostAtOnce, type Execution } from '../execution.ts'
 
-/** Every machine is sent on its way without waiting for any; then each must have arrived. */
+/** Updates every machine without waiting for any. Then waits until each one is healthy. */
 export async function immediate(run: Execution): Promise<void> {
   const slots = appliedSteps(run.rollout)
   for (const launch of [true, false]) {

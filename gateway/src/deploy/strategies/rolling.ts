@@ -3,8 +3,8 @@ import { applyMachine } from '../machines/apply.ts'
 import { appliedSteps } from '../plan.ts'
 
 /**
- * A few machines of a group at a time, the first alone: the next are touched when those before are on the new version and
- * pass their checks. Sleeping ones come last.
+ * Updates a few machines of a group at a time, the first one alone. The next follow when those
+ * before are on the new version and pass their checks. Stopped machines come last.
  */
 export async function rolling(run: Execution): Promise<void> {
   const { desired } = run.rollout
@@ -18,6 +18,7 @@ export async function rolling(run: Execution): Promise<void> {
       (slot) => applyMachine(run, slot),
     )
   }
+
   await run.forEachLimit(
     slots.filter(({ launch }) => !launch),
     mostAtOnce,
@@ -25,6 +26,6 @@ export async function rolling(run: Execution): Promise<void> {
   )
 }
 
-/** Of so many machines; `most` is their number, or below 1 a share of them. */
+/** How many of `machines` may be unavailable at once. `most` is a count, or a share if below 1. */
 export const maxUnavailableCount = (most: number, machines: number): number =>
   Math.min(mostAtOnce, Math.max(1, most >= 1 ? Math.trunc(most) : Math.ceil(most * machines)))
