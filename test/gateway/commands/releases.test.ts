@@ -6,7 +6,7 @@ import { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem.ts'
 import { startMachines } from '../start-machines.ts'
 
-test('what goes live is a release; a rollback brings its image, config and env back, and names the secrets that are others', async () => {
+test('a live deployment becomes a release; a rollback restores its image, config and env, and names changed secrets', async () => {
   await using gateway = await startMachines()
   const { fly, images, get, call, ended, deploy } = gateway
   const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]
@@ -27,7 +27,7 @@ test('what goes live is a release; a rollback brings its image, config and env b
     from: { app: 'shop', owner: null, release: 1 },
   })
   const env = () => fly.machines('shop')[0]!.config.env
-  expect(env()).toMatchObject({ COLOUR: 'blue', OLD: 'yes', NEW: 'yes' }) // an image takes over what runs
+  expect(env()).toMatchObject({ COLOUR: 'blue', OLD: 'yes', NEW: 'yes' }) // a deployment of an image keeps the running config
 
   const { releases } = await get<ReleasePage>('/v1/apps/shop/releases')
   expect(releases).toMatchObject([
@@ -77,7 +77,7 @@ test('what goes live is a release; a rollback brings its image, config and env b
   ])
   expect(env()).toMatchObject({ COLOUR: 'red', OLD: 'yes' })
   expect(env()).not.toHaveProperty('NEW')
-  expect((await asked()).body.id).toBe(back.id) // although the release before is another one now
+  expect((await asked()).body.id).toBe(back.id) // although the previous release is another one now
 
   const page = await get<ReleasePage>('/v1/apps/shop/releases?limit=2')
   expect(page.releases.map(({ number }) => number)).toEqual([3, 2])
@@ -94,7 +94,7 @@ test('what goes live is a release; a rollback brings its image, config and env b
 })
 
 test(
-  'a rollback brings the whole config back: what only later releases said goes, what nobody’s release said stays',
+  'a rollback restores the whole config: it removes what only later releases set, and keeps what no release set',
   { timeout: 30_000 },
   async () => {
     await using gateway = await startMachines()
@@ -129,7 +129,7 @@ test(
       `machine_config = '${JSON.stringify(extra)}'\n${http}[[vm]]\ncpus = 2\nmemory = "1gb"`,
     )
     expect(config()).toMatchObject({ ...extra, guest: vm })
-    await released('three', http) // as flyctl has it, what a fly.toml does not say stays
+    await released('three', http) // as in flyctl, a setting that the fly.toml does not name stays
     expect(config()).toMatchObject({ ...extra, guest: vm })
     expect(await diff(2, 3)).toEqual([])
     expect((await diff(1, 3)).map(({ path }) => path).toSorted()).toEqual([
@@ -164,11 +164,11 @@ test(
     expect(config()).toMatchObject({ ...extra, guest: vm, schedule: 'daily' })
     for (const machine of fly.machines('shop')) machine.state = 'destroyed'
     await back(3)
-    expect(config().guest).toEqual(vm) // of a machine that is made anew
+    expect(config().guest).toEqual(vm) // the guest of the new machine
   },
 )
 
-test('a rollback to what is not there touches nothing and says so', async () => {
+test('a rollback to a missing release touches nothing and says so', async () => {
   await using gateway = await startMachines()
   const { images, call, deploy } = gateway
   const refused = async (query: string) => {
@@ -207,7 +207,7 @@ test('a rollback to what is not there touches nothing and says so', async () => 
   expect((await gateway.store.list('shop', { limit: 9, before: null })).deployments).toHaveLength(2)
 })
 
-test('a JSON body names one source of a kind that is known', async () => {
+test('a JSON body names exactly one source of a known kind', async () => {
   await using gateway = await startMachines()
   const { images, call, deploy } = gateway
   const image = images.put('shop', 'v1').name
@@ -264,7 +264,7 @@ test('a JSON body names one source of a kind that is known', async () => {
     expect.any(String),
   ])
   expect(await refused({ source: { release: 4 } })).toMatchObject([404, expect.any(String)])
-  // Another app's release, with its config, and what a deployment made.
+  // The release of another app, with its config, and what a deployment made.
   await deploy('shop', { image }, { env: { COLOUR: 'red' } })
   const other = await deploy('blog', { release: 1, app: 'shop' }, { env: { MORE: '1' }, count: 2 })
   expect(other).toMatchObject({ state: 'live', release: 1, from: { app: 'shop', release: 1 } })
@@ -278,7 +278,7 @@ test('a JSON body names one source of a kind that is known', async () => {
   })
 })
 
-test('what a key made is answered again although its image is gone since; another request is not', async () => {
+test('an idempotency key gets the same answer after its image is gone; another request does not', async () => {
   await using gateway = await startMachines()
   const { images, call, ended } = gateway
   const { name: image, digest } = images.put('shop', 'v1')
@@ -308,7 +308,7 @@ test('what a key made is answered again although its image is gone since; anothe
   expect((await rollOut({ parallel: 2 })).status).toBe(422)
 })
 
-test('public addresses are told after a deploy, or given back; the audit shows them, and what is not as released', async () => {
+test('public addresses are logged after a deploy, or released; the audit shows them and every difference from the release', async () => {
   for (const publicIps of ['report', 'release'] as const) {
     await using gateway = await startMachines({ publicIps })
     const { fly, images, call, get, deploy } = gateway
@@ -352,7 +352,7 @@ test('public addresses are told after a deploy, or given back; the audit shows t
   }
 })
 
-test('an app goes when its name is said twice, and one that was not made here only when that is said too', async () => {
+test('an app is deleted only with its name repeated, and an app made elsewhere only with a further confirmation', async () => {
   await using gateway = await startMachines()
   const { fly, images, call, deploy, get, store } = gateway
   const image = images.put('shop', 'v1').name
@@ -371,7 +371,7 @@ test('an app goes when its name is said twice, and one that was not made here on
   expect(await remove('?confirm=shop')).toEqual([204])
   expect(fly.apps.has('shop')).toBe(false)
   expect(await get('/v1/apps/shop/releases')).toEqual({ releases: [], next: null })
-  expect(await deploy('shop', { image })).toMatchObject({ state: 'live', release: 1 }) // made anew at once
+  expect(await deploy('shop', { image })).toMatchObject({ state: 'live', release: 1 }) // created again at once
 
   await fetch(`${fly.url}/v1/apps/shop`, {
     method: 'DELETE',
@@ -385,7 +385,7 @@ test('an app goes when its name is said twice, and one that was not made here on
     volumes: [],
     secrets: [],
   })
-  expect(await remove('?confirm=shop')).toEqual([409, 'app-foreign']) // made under the name by somebody else
+  expect(await remove('?confirm=shop')).toEqual([409, 'app-foreign']) // somebody else created an app with that name
   expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({ made: false })
 
   fly.apps.set('theirs', { name: 'theirs', ips: [], machines: new Map(), volumes: [], secrets: [] })

@@ -65,7 +65,7 @@ async function unpack(bytes: Buffer): Promise<Unpacked[]> {
   return found
 }
 
-test('the archive holds the tree, in order, whatever its names are, and is as long as was said', async () => {
+test('the archive holds the tree in order, with any file names, and has the announced length', async () => {
   const tree = await plant()
   using context = server.serveContext('app', tree, [])
   const answer = await fetch(context.url)
@@ -88,7 +88,7 @@ test('the archive holds the tree, in order, whatever its names are, and is as lo
   expect(Buffer.from(await (await fetch(context.url)).arrayBuffer()).equals(bytes)).toBe(true)
 })
 
-test('the same source has the same address, and its bytes go out once', async () => {
+test('the same source has the same address, and its bytes are sent once', async () => {
   const tree = await plant()
   using first = server.serveContext('app', tree, ['run'])
   using again = server.serveContext('app', tree, ['run'])
@@ -108,7 +108,7 @@ test('the same source has the same address, and its bytes go out once', async ()
   }
 })
 
-test('what is not on offer is not there', async () => {
+test('a source that is not on offer is not found', async () => {
   const tree = await plant()
   const first = server.serveContext('app', tree, [])
   const second = server.serveContext('app', tree, [])
@@ -136,7 +136,7 @@ test.each([
     () => writeFile(join(root, 'big.bin'), 'y'.repeat(3_000_000)),
   ],
   ['is large and shrank', 'big.bin', () => writeFile(join(root, 'big.bin'), 'x'.repeat(2_000_000))],
-])('a file that %s breaks the transfer, and is remembered', async (_, path, change) => {
+])('a file that %s breaks the transfer, and the server remembers it', async (_, path, change) => {
   const tree = await plant()
   using context = server.serveContext('app', tree, [])
   await change()
@@ -144,7 +144,7 @@ test.each([
   expect(context.changed()).toBe(path)
 })
 
-test('a reader that hangs up is no change of the source', async () => {
+test('a reader that hangs up does not count as a changed source', async () => {
   const tree = await plant()
   using context = server.serveContext('app', tree, [])
   await new Promise((resolve) =>
