@@ -7,7 +7,7 @@ const key = randomBytes(32)
 const shop = { id: 'd1', app: 'shop' }
 const value = Buffer.from([0, 255, 10, ...Buffer.from('correct-horse')])
 
-test('a secret comes out as it went in, and rests as nothing like it', async () => {
+test('a secret is decrypted unchanged, and its stored form does not resemble it', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, key)
   await vault.put('shop', 'TOKEN', value)
@@ -16,13 +16,13 @@ test('a secret comes out as it went in, and rests as nothing like it', async () 
   expect(await vault.open(shop)).toEqual(new Map([['TOKEN', value]]))
   await vault.put('shop', 'TOKEN', value)
   const [again] = await store.secretsOf('app:shop')
-  expect(again!.sealed).not.toEqual(kept!.sealed) // the same value, another nonce
+  expect(again!.sealed).not.toEqual(kept!.sealed) // the same value with another nonce
   expect(await vault.list('shop')).toEqual([
     { name: 'TOKEN', createdAt: kept!.createdAt, updatedAt: again!.updatedAt },
   ])
 })
 
-test('what came with a deployment goes over what the app keeps', async () => {
+test('a deployment’s own secrets override those of the app', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, key)
   await vault.put('shop', 'A', Buffer.from('of the app'))
@@ -35,7 +35,7 @@ test('what came with a deployment goes over what the app keeps', async () => {
   ).toEqual(['A: of the app', 'B: given'])
 })
 
-test('a wrong key is told apart from damage, and neither shows a value', async () => {
+test('a wrong key is distinguished from damage, and neither shows a value', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, key)
   await vault.put('shop', 'TOKEN', value)
@@ -54,7 +54,7 @@ test('a wrong key is told apart from damage, and neither shows a value', async (
   }
 })
 
-test('a sealed value opens under no other name and for no other app', async () => {
+test('a sealed value opens only under its own name and for its own app', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, key)
   await vault.put('shop', 'TOKEN', value)
@@ -67,7 +67,7 @@ test('a sealed value opens under no other name and for no other app', async () =
     })
 })
 
-test('without a key nothing is kept or listed, and builds without secrets go on', async () => {
+test('without a key no secret is stored or listed, and builds without secrets continue', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, null)
   const refused = {

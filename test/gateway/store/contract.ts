@@ -32,7 +32,7 @@ const machine = {
   outcome: 'touched' as const,
 }
 
-/** What every store promises, whatever it keeps its records in. */
+/** The contract of every store, whatever holds its records. */
 export function storeContract(open: (now?: () => number) => DeploymentStore & SecretStore): void {
   const make = async (id = 'd1', app = 'shop') => {
     const store = open()
@@ -41,7 +41,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
   }
 
   describe('a store', () => {
-    test('gives a new deployment its number, its state and its first event together', async () => {
+    test('makes a new deployment with its number, its state and its first event together', async () => {
       await using store = await make()
       expect(await store.find('d1')).toMatchObject({
         number: 1,
@@ -70,7 +70,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('an app has at most one deployment at work', async () => {
+    test('an app has at most one running deployment', async () => {
       await using store = await make()
       const first = await store.claim()
       expect(first?.deployment).toMatchObject({ id: 'd1', state: 'fetching', attempt: 1 })
@@ -82,7 +82,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.claim())?.deployment.id).toBe('d2')
     })
 
-    test('owners of one app have lanes of their own, side by side', async () => {
+    test('owners of one app have their own lanes, in parallel', async () => {
       await using store = open()
       const create = (id: string, owner: string | null) =>
         store.create({ id, app: 'shop', options: { ...options, owner }, source })
@@ -127,7 +127,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       }
     })
 
-    test('reject makes nothing while another of the lane has not ended, and names it', async () => {
+    test('reject creates nothing while the lane has an unfinished deployment, and names it', async () => {
       await using store = await make()
       const again = (more = {}) =>
         store.create({
@@ -160,7 +160,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.create(alice)).toMatchObject({ id: 'd3' })
     })
 
-    test('cancel-running stops the one at work until it touches machines, and that survives a crash', async () => {
+    test('cancel-running stops the running deployment until it touches machines, and that survives a crash', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       await store.create({ id: 'd2', app: 'shop', options: asks('latest'), source })
@@ -181,7 +181,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d3')).toMatchObject({ state: 'deploying', supersededBy: null })
     })
 
-    test('cancel and cancel-running still come in time while it deploys and has touched nothing yet', async () => {
+    test('cancel and cancel-running still work during a deploy that has touched nothing yet', async () => {
       await using store = await make()
       const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
@@ -197,7 +197,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d2')).toMatchObject({ state: 'deploying', supersededBy: 'd3' })
     })
 
-    test('what only builds takes no deploy’s place', async () => {
+    test('a build-only deployment does not supersede a deploy', async () => {
       await using store = await make()
       await store.create({
         id: 'd2',
@@ -213,7 +213,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       ])
     })
 
-    test('what has waited too long ends with its limit, counted from when it last came into the queue', async () => {
+    test('a deployment that waited too long ends with its limit, counted from its last entry into the queue', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       for (const id of ['d1', 'd2']) await store.create({ id, app: id, options, source })
@@ -230,7 +230,9 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     const problem = new Problem('build-failed', 'no').body()
     const all = { builds: 9, appBuilds: 9, deploys: 9 }
-    /** A gateway that begins to work, on the first boot of the machine unless another is named. */
+    /**
+     * Simulates the start of a gateway, on the first boot of the machine unless another is named.
+     */
     const starts = async (store: DeploymentStore, boot = 'boot 1', maxDeaths = 3) =>
       (await store.startLife({ boot, maxDeaths }, 'The gateway was killed')).claims
     const claimAll = async (store: DeploymentStore) => {
@@ -241,7 +243,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
     const idsOf = (claims: { deployment: { id: string } }[]) =>
       claims.map(({ deployment }) => deployment.id)
 
-    test('what was at work when the gateway died is taken up one at a time, before all others, until it has left its state', async () => {
+    test('work that a crash interrupted resumes one at a time, before all other work, until it has left its state', async () => {
       await using store = open()
       await starts(store)
       for (const id of ['a', 'b', 'c']) await store.create({ id, app: id, options, source })
@@ -265,7 +267,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.advance(holder, 'fetching', 'analyzing')
       expect(await claimAll(store)).toEqual([])
       await store.advance(holder, 'analyzing', 'building')
-      expect(await claimAll(store)).toEqual([]) // it is cleared, but the next one must be alone
+      expect(await claimAll(store)).toEqual([]) // it is cleared, but the next one must run alone
       await store.advance(holder, 'building', 'build_failed', { problem })
       const [second, ...more] = await claimAll(store)
       expect([second, more]).toMatchObject([{ deployment: { id: 'c' }, suspect: true }, []])
@@ -274,7 +276,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await claimAll(store)).toMatchObject([{ deployment: { id: 'd' }, suspect: false }])
     })
 
-    test('only a death with one alone at work counts against it, and with the third it ends', async () => {
+    test('a crash counts only against a deployment that ran alone, and the third one ends it', async () => {
       await using store = open()
       await starts(store)
       for (const id of ['bad', 'good']) await store.create({ id, app: id, options, source })
@@ -285,7 +287,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         const claims = await claimAll(store)
         trials.push(idsOf(claims))
         const good = claims.find(({ deployment }) => deployment.id === 'good')
-        if (!good) continue // and the gateway dies
+        if (!good) continue // the gateway crashes here
         await store.advance({ id: 'good', epoch: good.epoch }, 'fetching', 'build_failed', {
           problem,
         })
@@ -305,7 +307,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.find('good'))!.problem).toMatchObject({ code: 'build-failed' })
     })
 
-    test('a death counts when one was alone at work from the start; the count is kept over good ends of the gateway', async () => {
+    test('a crash counts when one deployment ran alone from the start; clean gateway exits keep the count', async () => {
       await using store = await make()
       await starts(store)
       await store.claim()
@@ -325,7 +327,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('a new boot of the machine counts against nothing, but what was at work is tried one at a time', async () => {
+    test('a new boot of the machine counts against nothing, but interrupted work is tried one at a time', async () => {
       await using store = open()
       for (const id of ['a', 'b']) await store.create({ id, app: id, options, source })
       await starts(store, 'boot 0')
@@ -338,10 +340,11 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         tried.push(...idsOf(claims))
       }
       expect(await store.find('a')).toMatchObject({ endedAt: null })
-      expect(tried.filter((id) => id === 'a')).toHaveLength(4) // each has its turns, whichever ends the machine
+      // each has its turns, whichever of them crashes the machine
+      expect(tried.filter((id) => id === 'a')).toHaveLength(4)
     })
 
-    test('what is asked to stop and is killed then counts against nothing', async () => {
+    test('a crash during a requested stop counts against nothing', async () => {
       await using store = await make()
       for (let life = 0; life < 6; life++) {
         await starts(store)
@@ -350,13 +353,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       }
     })
 
-    test('a death while nothing is at work counts against nothing', async () => {
+    test('a crash while nothing is running counts against nothing', async () => {
       await using store = await make()
       for (let life = 0; life < 6; life++) await starts(store)
       expect(await store.claim()).toMatchObject({ suspect: false })
     })
 
-    test('a suspect at machines waits where it stands, also while no build may start; its end names the machines', async () => {
+    test('a suspect that was at machines keeps its place, even while no build may start; its end names the machines', async () => {
       await using store = open()
       await starts(store)
       for (const id of ['a', 'b']) await store.create({ id, app: id, options, source, image })
@@ -378,7 +381,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         await starts(store)
         const claim = await store.claim(null)
         if (deaths > 1) continue
-        expect(claim).toMatchObject({ deployment: { id: 'b' } }) // the one that is less suspected
+        expect(claim).toMatchObject({ deployment: { id: 'b' } }) // the less suspected one
         await store.advance({ id: 'b', epoch: claim!.epoch }, 'deploying', 'verifying')
         await store.advance({ id: 'b', epoch: claim!.epoch }, 'verifying', 'deploy_failed', {
           problem,
@@ -399,7 +402,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.claim()).toMatchObject({ deployment: { id: 'next' } }) // the lane is free
     })
 
-    test('a suspect that is cancelled, or whose place a newer one takes, is tried no more', async () => {
+    test('a suspect that is cancelled or superseded is not tried again', async () => {
       await using store = open()
       await starts(store)
       for (const id of ['a', 'b']) await store.create({ id, app: id, options, source })
@@ -432,7 +435,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       ])
       await store.create({ id: 'd1', app: 'shop', options, source })
       const claim = (await store.claim(all))!
-      await starts(store) // three at work: it counts against none
+      await starts(store) // three were running: it counts against none
       expect(await store.rollouts.begin('bad')).toBe(false) // suspected deployments come first
       expect(await store.claim(all)).toMatchObject({ deployment: { id: 'd1' }, suspect: true })
       await store.advance({ id: 'd1', epoch: claim.epoch + 2 }, 'fetching', 'build_failed', {
@@ -457,7 +460,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.rollouts.find('good'))!.problem).toBeNull()
     })
 
-    test('work that goes back to the queue gives way to what came meanwhile', async () => {
+    test('work that returns to the queue yields to newer deployments', async () => {
       await using store = await make()
       await store.claim()
       await store.create({ id: 'd2', app: 'shop', options, source })
@@ -465,7 +468,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d1')).toMatchObject({ state: 'superseded', supersededBy: 'd2' })
     })
 
-    test('it gives way also to one behind another that would have let it be', async () => {
+    test('it also yields to one behind another that would have tolerated it', async () => {
       await using store = await make()
       await store.claim()
       await store.create({ id: 'd2', app: 'shop', options: asks('fifo'), source })
@@ -475,7 +478,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d2')).toMatchObject({ state: 'pending' })
     })
 
-    test('apps take turns, each within its limit, and those that wait are told of it once', async () => {
+    test('apps take turns, each within its limit, and waiting deployments are notified once', async () => {
       await using store = open()
       const limits = { builds: 3, appBuilds: 2, deploys: 1 }
       for (const owner of ['o1', 'o2', 'o3', 'o4'])
@@ -499,7 +502,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.claim({ ...limits, builds: 4 }))!.deployment.id).toBe('o3')
     })
 
-    test('whatever comes in whatever order, lanes, limits and order hold (random, with a seed)', async () => {
+    test('in any order of arrivals, lanes, limits and order hold (random, with a seed)', async () => {
       const seed = Date.now() % 1e9
       let random = seed
       const below = (n: number) =>
@@ -570,7 +573,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
             seed,
           ]).toEqual([true, seed])
       }
-      // What nobody cancelled and no newer one replaced has had its way, in order.
+      // Every deployment that was neither cancelled nor superseded has run, in order.
       const records = await all()
       for (const { id, state, supersededBy, app, owner, number } of records) {
         const newer = records.find((one) => one.id === supersededBy)
@@ -579,7 +582,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       }
     })
 
-    test('an app’s settings lie under the options of its deployments, and a retry has what it had', async () => {
+    test('an app’s settings are defaults for the options of its deployments, and a retry keeps the earlier options', async () => {
       await using store = open()
       await store.changeAppSettings('shop', {
         lane: 'fifo',
@@ -612,7 +615,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('a move happens with its event, or not at all', async () => {
+    test('a move is stored together with its event, or not at all', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       const holder = { id: 'd1', epoch }
@@ -649,14 +652,14 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.amend({ id: 'd1', epoch }, { url: 'x' })).toBe(false)
     })
 
-    test('after a crash, work that touched no machine is pending again and says why; the rest is handed back', async () => {
+    test('after a crash, work that touched no machine is pending again with the reason; the rest is returned', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       const holder = { id: 'd1', epoch }
       await store.recover('The gateway was killed')
       expect(await store.find('d1')).toMatchObject({ state: 'pending' })
       expect(await store.eventsAfter('d1', 2, 9)).toMatchObject([
-        { type: 'gap' }, // what waited to be written may be lost
+        { type: 'gap' }, // buffered events may be lost
         { state: 'pending', reason: 'The gateway was killed' },
       ])
       const again = (await store.claim())!
@@ -683,7 +686,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(second.next).toBeNull()
     })
 
-    test('finds the newest image that an app built of the same, while its bases count', async () => {
+    test('finds the newest image that an app built from the same input, while its bases are current', async () => {
       await using store = open()
       const build = async (id: string, app: string, key: string, validUntil: string | null) => {
         await store.create({ id, app, options, source })
@@ -704,7 +707,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.imageOf('docs', 'k')).toBeNull()
     })
 
-    test('a reader that comes late or comes back sees every event once, in order, to the end', async () => {
+    test('a reader that comes late or reconnects sees every event once, in order, to the end', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       const seen: number[] = []
@@ -721,7 +724,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(seen).toEqual([2, 3, 4, 5, 6, 7, 8])
     })
 
-    test('a reader that read the last event before it saw the end is not left waiting', async () => {
+    test('a reader that read the last event before it saw the end does not wait forever', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       const problem = new Problem('build-failed', 'no').body()
@@ -750,7 +753,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('keeps secrets by owner and name, in order, the last value of each', async () => {
+    test('stores secrets by owner and name, in order, with the last value of each', async () => {
       await using store = open()
       const secret = (name: string, byte: number) => ({
         name,
@@ -771,7 +774,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.secretsOf('app:blog')).toMatchObject([{ name: 'A' }])
     })
 
-    test('a deployment’s own secrets are there until it ends, however it ends', async () => {
+    test('a deployment’s own secrets exist until it ends, however it ends', async () => {
       await using store = open()
       const secrets = [{ name: 'A', keyId: 'k1', sealed: new Uint8Array([1]) }]
       await store.create({ id: 'd1', app: 'shop', options, source, secrets })
@@ -787,7 +790,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.secretsOf('deployment:d2')).toEqual([])
     })
 
-    test('a pending deployment that is cancelled ends at once; asking again changes nothing', async () => {
+    test('a cancelled pending deployment ends at once; a second cancel changes nothing', async () => {
       await using store = await make()
       const wish = { by: 'ada', why: 'wrong branch', abort: false }
       expect(await store.requestCancel('d1', wish)).toMatchObject({
@@ -803,7 +806,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('work that somebody wished to cancel goes no further, and ends so also after a crash', async () => {
+    test('running work with a cancel request goes no further, and also ends as cancelled after a crash', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       expect(await store.requestCancel('d1', { by: null, why: null, abort: false })).toMatchObject({
@@ -821,7 +824,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('once machines are touched a cancel is too late, unless it says abort', async () => {
+    test('once machines are touched, a cancel is too late unless it asks for an abort', async () => {
       await using store = await make()
       const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
@@ -838,7 +841,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.advance(holder, 'deploying', 'cancelled')).toBe(true)
     })
 
-    test('the same idempotency key gives the same deployment, for another request it is refused, and for a day', async () => {
+    test('an idempotency key returns the same deployment for a day, and is refused for another request', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       const ask = (id: string, more = {}) =>
@@ -856,7 +859,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await ask('d5')).toMatchObject({ id: 'd5' })
     })
 
-    test('a release is made with the move to live or not at all, numbered by app and owner; they go with their app', async () => {
+    test('a release is made together with the move to live, numbered by app and owner, and deleted with its app', async () => {
       await using store = open()
       const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
       const goLive = async (id: string, owner: string | null, app = 'shop') => {
@@ -901,7 +904,8 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         await isOwnApp('shop', 'id2'),
         await isOwnApp('shop', null),
       ]).toEqual([false, true, true])
-      await store.create({ id: 'late', app: 'shop', options, source }) // while its app is deleted
+      // during the deletion of its app
+      await store.create({ id: 'late', app: 'shop', options, source })
       await releases.forget('shop')
       expect((await store.claim())?.deployment).toMatchObject({ id: 'late' })
       expect([await isOwnApp('shop', null), await releases.find('shop', null)]).toEqual([
@@ -911,7 +915,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await releases.find('blog', null)).toMatchObject({ number: 1 })
     })
 
-    test('a rollout is there until it ends, once for its key', async () => {
+    test('a rollout exists until it ends, once per key', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       const targets = [{ app: 'shop', options, deployment: 'd1' }]
@@ -955,13 +959,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('a deployment that has its image begins with the machines', async () => {
+    test('a deployment with a given image begins with the machines', async () => {
       await using store = open()
       await store.create({ id: 'd1', app: 'shop', options, source, image })
       expect((await store.claim())?.deployment).toMatchObject({ state: 'deploying', image })
     })
 
-    test('knows which sources are still needed: so many, so much, for so long, and those of unfinished deployments', async () => {
+    test('knows the retained sources: limited by count, size and age, and those of unfinished deployments', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       const bring = async (id: string, digest: string, end = true) => {
@@ -989,7 +993,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await kept()).toBe('a')
     })
 
-    test('logs kept by number are those of so many deployments, also when their numbers leap', async () => {
+    test('logs retained by number are those of the newest deployments, even with gaps in their numbers', async () => {
       await using store = open(Date.now)
       for (const [id, over] of [['d1'], ['d2'], ['d3', '999999999'], ['d4']] as const) {
         await store.create({ id, app: 'shop', options: { ...options, over: over ?? null }, source })
@@ -1000,7 +1004,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d2')).toMatchObject({ number: 2, logDroppedAt: null })
     })
 
-    test('old logs go, by age and by number in each app; unfinished ones stay, and every record', async () => {
+    test('old logs are dropped by age and by number per app; unfinished ones and all records stay', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       const wish = { by: null, why: null, abort: false }
@@ -1039,11 +1043,11 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
   })
 }
 
-/** What a store promises that several gateways share: `open` gives each its own. */
+/** The contract of a store that several gateways share. `open` gives each its own. */
 export function sharedStoreContract(
   open: (now: () => number) => [DeploymentStore, DeploymentStore],
 ): void {
-  test('the work of another gateway is left alone while its lease is renewed; then it goes on under a new epoch', async () => {
+  test('another gateway’s work is left alone while its lease is renewed; then it resumes under a new epoch', async () => {
     let now = Date.parse('2026-01-01')
     const [one, other] = open(() => now)
     await using _one = one
