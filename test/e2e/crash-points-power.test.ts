@@ -22,7 +22,7 @@ shareLab(
   () => startCrashLab({ TARMAC_BUILDKIT: 'spawn', TARMAC_BUILD_ROOT: '', ...bridge }),
   async (fresh) => {
     lab = fresh
-    // The rules stay when a gateway ends; nothing of the lab names this bridge.
+    // The rules stay when a gateway ends, and nothing else of the lab names this bridge.
     lab.closing.defer(() =>
       removeBridge({ name: bridge.TARMAC_BUILD_BRIDGE, subnet: bridge.TARMAC_BUILD_SUBNET }),
     )
@@ -30,7 +30,7 @@ shareLab(
   },
 )
 
-/** The gateway stands still at the point, and in that moment the power goes. */
+/** Halts the gateway at the point and cuts the power at that moment. */
 async function powerGoesAt(point: CrashPoint, act: () => Promise<unknown>, nth = 1): Promise<void> {
   await lab.dies(point, act, { signal: 'SIGSTOP', nth })
   await volume.cutPower()
@@ -41,7 +41,7 @@ test.each<[CrashPoint, number]>([
   ['body-whole', 1],
   ['unpacking', 1],
   ['tree-kept', 1],
-])('%s: a power cut leaves nothing of it, and the same key is free', async (point, nth) => {
+])('%s: after a power cut nothing of it is left, and the same key is free', async (point, nth) => {
   const files = { ...pageApp(point), 'large.txt': randomBytes(6 << 20).toString('base64') }
   const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
   await powerGoesAt(point, put, nth)
@@ -79,7 +79,7 @@ test.each<CrashPoint>(['solving', 'pushing'])(
 )
 
 test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
-  '%s: after a power cut the rollout goes on with the very machines',
+  '%s: after a power cut the rollout continues with the same machines',
   async (point) => {
     let id = ''
     const groups =
@@ -95,7 +95,7 @@ test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
   },
 )
 
-test('log-waiting: what a power cut took of the log is marked', async () => {
+test('log-waiting: lines lost in a power cut are marked in the log', async () => {
   let id = ''
   const files = pageApp(
     'log',
@@ -114,7 +114,7 @@ test('log-waiting: what a power cut took of the log is marked', async () => {
 
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 
-test('disk-full: nothing new is taken, what runs ends, the record goes on, and a restart comes up', async () => {
+test('disk-full: uploads are refused, running work ends, the record continues, and a restart succeeds', async () => {
   const running = await lab.submit(
     'disk-full',
     pageApp('full', `RUN echo ${randomUUID()}; sleep 4; head -c 900000000 /dev/zero > /fill`),
@@ -135,7 +135,7 @@ test('disk-full: nothing new is taken, what runs ends, the record goes on, and a
   }
   await expect.poll(taken, { timeout: 30_000, interval: 1000 }).toBe(202)
   await lab.stop('gateway')
-  await lab.start('gateway') // sets the room aside again
+  await lab.start('gateway') // allocates the ballast again
   const ballast = join(volume.path, 'ballast')
   await expect.poll(() => existsSync(ballast)).toBe(true)
 
@@ -151,7 +151,7 @@ test('disk-full: nothing new is taken, what runs ends, the record goes on, and a
   await lab.sound(running, again)
 })
 
-/** To the last byte. */
+/** Fills the disk to the last byte. */
 async function fillDisk(): Promise<AsyncDisposable> {
   const [most, rest] = ['most', 'rest'].map((name) => join(volume.path, `filling-${name}`)) as [
     string,
@@ -167,7 +167,7 @@ async function fillDisk(): Promise<AsyncDisposable> {
   }
 }
 
-test('volume-restored: what came after the snapshot is not undone before somebody says so', async () => {
+test('volume-restored: changes after the snapshot are not undone before somebody confirms it', async () => {
   const app = 'restored'
   const submit = (text: string, query = '') => lab.submit(app, pageApp(text), query)
   const first = await lab.end(await submit('one'))
@@ -183,7 +183,7 @@ test('volume-restored: what came after the snapshot is not undone before somebod
   expect(second.record.number).toBe(2)
 
   await volume.restore(snapshot)
-  // What was at work in the snapshot is taken up by the gateway that wakes up with it, and keeps off.
+  // The gateway of the snapshot resumes the work of that time, and does not touch newer machines.
   expect((await lab.end(late)).record.state).toMatch(/superseded|deploy_failed/)
   expect(await lab.machines('late')).toMatchObject([
     { image_ref: { digest: newest.record.image!.digest } },
@@ -207,7 +207,7 @@ test('volume-restored: what came after the snapshot is not undone before somebod
   await lab.sound()
 })
 
-test('planner-fails: “try later” is tried again with pauses, a limit is final', async () => {
+test('planner-fails: “try later” is retried with pauses, a limit is final', async () => {
   const planner = join(lab.dir, 'planner')
   const script = `#!/bin/sh
 [ "$1" = --version ] && echo 'railpack version 0.37.0' && exit
@@ -238,7 +238,7 @@ const pauses = (log: DeploymentEvent[]) =>
     event.type === 'note' ? (/Trying again in (\d+) s/.exec(event.text)?.[1] ?? []) : [],
   )
 
-test('clock-jumps: an hour forth and an hour back change nothing', async () => {
+test('clock-jumps: an hour forward and an hour back change nothing', async () => {
   const clock = join(lab.dir, 'clock')
   await writeFile(clock, '+0')
   const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
@@ -255,7 +255,8 @@ test('clock-jumps: an hour forth and an hour back change nothing', async () => {
   await writeFile(clock, '+3600')
   const { record, log } = await lab.end(first)
   expect(record).toMatchObject({ state: 'live', attempt: 1, problem: null })
-  expect(Date.parse(log.at(-1)!.at) - Date.parse(log[0]!.at)).toBeGreaterThan(3_500_000) // else it did not jump
+  // otherwise the clock did not jump
+  expect(Date.parse(log.at(-1)!.at) - Date.parse(log[0]!.at)).toBeGreaterThan(3_500_000)
   const second = await lab.submit(app, pageApp('two', `RUN echo ${randomUUID()}; sleep 2`))
   await lab.seen(second, ({ type }) => type === 'machine')
   await writeFile(clock, '-3600')

@@ -16,7 +16,7 @@ const slowApp = (text: string, seconds: number) =>
   pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 
-test('a gateway that is told to stop ends what it does, takes nothing new, and sends everybody away to come back', async () => {
+test('a gateway that gets a stop signal ends its work, accepts nothing new, and asks everybody to reconnect later', async () => {
   const running = await lab.submit('drain-running', slowApp('drained', 6))
   await lab.seen(running, sleeping)
   const waiting = await lab.submit('drain-waiting', pageApp('waited'))

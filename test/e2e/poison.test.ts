@@ -20,7 +20,10 @@ const slowApp = (text: string, seconds: number) =>
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 const orders = () => join(lab.dir, 'crash-orders')
 
-/** Starts the gateway again each time that it has died, until all have ended; answers how often it died. */
+/**
+ * Restarts the gateway after each death, until all deployments have ended. Returns the number of
+ * deaths.
+ */
 async function untilEnded(ids: string[], settings: Record<string, string> = {}): Promise<number> {
   for (let deaths = 0; deaths < 60;) {
     const { pid } = lab.gatewayProcess
@@ -53,7 +56,7 @@ test('one deployment that ends the gateway is found among others, which go live;
   const poison = await lab.submit('poison', pageApp('poison'))
   const later = lab.submit('later', pageApp('later')).catch(() => null)
   const deaths = await untilEnded([...innocent, poison])
-  expect(deaths).toBe(4) // the first with all three at work
+  expect(deaths).toBe(4) // the first death with all three running
   const { record, log } = await lab.end(poison)
   expect(record).toMatchObject({
     state: 'build_failed',

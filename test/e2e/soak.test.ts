@@ -11,7 +11,7 @@ shareLab(
   (fresh) => void (lab = fresh),
 )
 
-test('of deployments at random, with Fly at its worst, every verdict is true and nothing is left over', async () => {
+test('every verdict of random deployments is true with Fly at its worst, and nothing is left over', async () => {
   const story: string[] = []
   const plan = {
     seed: 7,
@@ -26,7 +26,7 @@ test('of deployments at random, with Fly at its worst, every verdict is true and
   expect(ends['deploy-failed']).toBeGreaterThan(0)
 })
 
-test('what a soak takes for the truth finds out a verdict that is none', async () => {
+test('the soak’s check detects a false verdict', async () => {
   const truth = new Truth(lab)
   const said = await deployFolder(lab, 'honest', await lab.source(pageApp('red')))
   const lies = (claim: Partial<typeof said>, page = 'red') =>

@@ -31,11 +31,11 @@ let buildkit: Buildkit
 let registry: Registry
 let socket: string
 
-/** What goes wrong with the next requests to the apps' registry; true: this one was answered. */
+/** Breaks the next requests to the apps' registry. True means that it has answered this one. */
 let mischief: (request: IncomingMessage, response: ServerResponse) => boolean = () => false
-/** Every login that a registry saw, by its port. */
+/** The logins that each registry saw, by port. */
 const logins = new Map<number, Set<string>>()
-/** What reached the server that no build may reach. */
+/** The requests that reached the server that no build may reach. */
 const intruders: string[] = []
 
 beforeAll(async () => {
@@ -88,7 +88,7 @@ async function listen(
   open.defer(() => void server.close())
 }
 
-/** The lab's registry behind a login. */
+/** Starts the lab's registry behind a login. */
 async function front(port: number, login: string, before: typeof mischief) {
   const seen = new Set<string>()
   logins.set(port, seen)
@@ -117,7 +117,10 @@ async function source(files: Record<string, string>) {
 }
 
 let born = 0
-/** Builds a source as the pipeline does, with its Dockerfile or this plan, and keeps the record as the store would. */
+/**
+ * Builds a source as the pipeline does, with its Dockerfile or this plan, and keeps the record as
+ * the store would.
+ */
 async function build(
   files: Record<string, string> | string,
   given: Partial<DeploymentOptions> = {},
@@ -185,7 +188,7 @@ const problemOf = (work: Promise<unknown>) =>
     (error: unknown) => (error instanceof Problem ? error.body() : Promise.reject(error)),
   )
 const from = (...lines: string[]) => ['FROM alpine', ...lines].join('\n')
-/** What the registry holds under a tag, or what a digest in it says. */
+/** Reads what the registry holds under a tag or a digest. */
 async function held(reference: string, kind = 'manifests', app = 'shop') {
   const accept = ['image.manifest', 'image.index']
     .map((type) => `application/vnd.oci.${type}.v1+json`)
@@ -207,7 +210,7 @@ const registryDigest = (repository: string, tag: string) =>
     AbortSignal.timeout(5000),
   )
 
-/** Puts an image without layers and with this configuration into the registry, as anybody may elsewhere. */
+/** Pushes an image without layers and with this configuration, as anybody may do elsewhere. */
 async function pushConfig(repository: string, config: string): Promise<string> {
   const at = `http://127.0.0.1:${registryPort}/v2/${repository}`
   const digest = digestOf(Buffer.from(config))
@@ -232,7 +235,7 @@ test.each([
   'FROM scratch\nCMD ["/x"]',
   'FROM scratch\nLABEL a=b\nEXPOSE 80\nENV A=b',
   'FROM scratch AS full\nCOPY Dockerfile /\nFROM scratch',
-])('%j, which makes an image without files, is refused for what it is', async (text) => {
+])('%j, which makes an image without files, is refused for that reason', async (text) => {
   for (const given of [{}, { platform: 'linux/amd64' }, { platform: 'linux/amd64', rebuild: true }])
     expect(await problemOf(build(text, given))).toMatchObject({
       code: 'image-unusable',
@@ -241,7 +244,7 @@ test.each([
     })
 })
 
-test('an image of one small file, or of an empty folder, is taken after an image without files', async () => {
+test('an image of one small file, or of an empty folder, is accepted after an image without files', async () => {
   await problemOf(build('FROM scratch\nCMD ["/x"]'))
   for (const line of ['COPY Dockerfile /', 'WORKDIR /x'])
     expect((await build(`FROM scratch\n${line}`)).notes.at(-1)).toContain('image 0.0 MB')
@@ -291,7 +294,7 @@ test.each([
   ],
   ['# syntax=localhost:5541/frontend:1\nFROM alpine', 'localhost:5541/frontend:1'],
   ['# syntax=docker/dockerfile-upstream:master\nFROM alpine', 'docker/dockerfile-upstream:master'],
-])('%j is refused before anything is asked of it', async (text, image) => {
+])('%j is refused before any request', async (text, image) => {
   expect(await problemOf(build(text))).toMatchObject({
     code: 'image-forbidden',
     image,
@@ -346,7 +349,7 @@ test.each([
   expect(intruders).toEqual([])
 })
 
-test('a plan’s images pass the same rules, and the log calls them as the plan does', async () => {
+test('a plan’s images follow the same rules, and the log names them as the plan does', async () => {
   const plan = (base: string) =>
     JSON.stringify({
       steps: [
@@ -367,7 +370,7 @@ test('a plan’s images pass the same rules, and the log calls them as the plan 
   expect(Object.keys(bases)).toEqual(['docker.io/library/alpine:latest'])
 })
 
-test('arguments that BuildKit itself would obey are not passed on', async () => {
+test('arguments that BuildKit itself would interpret are not passed on', async () => {
   const given = {
     BUILDKIT_SYNTAX: 'localhost:5541/frontend:1',
     BUILDKIT_MULTI_PLATFORM: '1',
@@ -388,7 +391,7 @@ test('a build may start from an image of its own app, and the record names its b
   expect(second.notes).toContain('one')
 })
 
-test('a base that moves is used as it was found, until its time is over or everything is built anew', async () => {
+test('a base tag that moves keeps its first digest until that expires or a rebuild is requested', async () => {
   const old = await build(from('RUN echo old > /what'), { tag: ['moving'] })
   const name = `${own}/shop:moving`
   expect((await build(`FROM ${name}\nRUN echo 1`)).bases).toEqual({ [name]: old.image.digest })
@@ -396,11 +399,11 @@ test('a base that moves is used as it was found, until its time is over or every
   expect((await build(`FROM ${name}\nRUN echo 2`)).bases).toEqual({ [name]: old.image.digest })
   const rebuilt = await build(`FROM ${name}\nRUN echo 1`, { rebuild: true })
   expect(rebuilt.bases).toEqual({ [name]: fresh.image.digest })
-  // What was built from the old one is not used again by now.
+  // Results that were built on the old one are not used again.
   expect((await build(`FROM ${name}\nRUN echo 2`)).bases).toEqual({ [name]: fresh.image.digest })
 })
 
-test('a private base opens to the app whose login it is, and the login goes nowhere else', async () => {
+test('a private base opens only to the app with its login, and the login is sent nowhere else', async () => {
   const text = `FROM ${privateHost}/library/alpine:latest\nRUN echo in`
   expect(await problemOf(build(text, {}, 'stranger'))).toMatchObject({ code: 'image-not-found' })
   expect((await build(text, {}, 'friend')).notes).toContain('in')
@@ -409,7 +412,9 @@ test('a private base opens to the app whose login it is, and the login goes nowh
   expect(logins.get(ownPort)).toEqual(new Set([`Basic ${btoa('x:token')}`]))
 })
 
-/** Ways to name an image in a source; each is one Dockerfile, but for the last two, which are plans. */
+/**
+ * Ways to name an image in a source. Each is a Dockerfile, except the last two, which are plans.
+ */
 const namings: [string, (image: string) => string | { planText: string }][] = [
   ['FROM', (image) => `FROM ${image}\nRUN echo in`],
   [
@@ -464,7 +469,7 @@ test.each(namings)(
     const { digest } = (await registryDigest('library/alpine', 'latest'))!
     const name = `${privateHost}/library/alpine`
     for (const image of [`${name}:latest`, `${name}@${digest}`, `${name}:any@${digest}`]) {
-      await buildNamed(naming(image), 'friend') // now the daemon holds it, and what the step made of it
+      await buildNamed(naming(image), 'friend') // now the daemon has it, and the result of the step
       expect(await problemOf(buildNamed(naming(image), 'stranger'))).toMatchObject({
         code: 'image-not-found',
       })
@@ -494,14 +499,14 @@ test.each([`${own}/shop`, `${privateHost}/library/alpine`, 'docker.io/library/al
   async (name) => {
     const { image } = await build(from('RUN echo other > /other'), {}, 'other')
     const problem = await problemOf(build(`FROM ${name}@${image.digest}`, {}, 'shop'))
-    // The mirror of docker.io has no such image, and docker.io itself cannot be asked here.
+    // The mirror of docker.io lacks this image, and docker.io itself is unreachable here.
     expect(problem.code).toBe(
       name.startsWith('docker.io') ? 'registry-unavailable' : 'image-not-found',
     )
   },
 )
 
-test('what a base asks of the builds that start from it is asked in the name of the app that builds', async () => {
+test('requests that a base makes of its derived builds use the name of the building app', async () => {
   const { image } = await build(from('RUN echo other > /other'), { tag: ['latest'] }, 'other')
   for (const [name, code] of [
     [`${own}/other@${image.digest}`, 'image-forbidden'],
@@ -515,7 +520,7 @@ test('what a base asks of the builds that start from it is asked in the name of 
   }
 })
 
-test('two apps that ask for a private base at the same moment get each what is theirs', async () => {
+test('two apps that request a private base at the same moment each get their own', async () => {
   const text = `FROM ${privateHost}/library/alpine:latest\nRUN echo together`
   for (let round = 0; round < 10; round++) {
     const friend = build(text, { rebuild: true }, 'friend')
@@ -537,7 +542,7 @@ test('an image that only claims to be another app’s is a base like any other',
   ).toMatch(/^sha256:/)
 })
 
-test('while the registry of a base is away the build says so, and is right again after it', async () => {
+test('while the registry of a base is unavailable the build says so, and works again afterwards', async () => {
   const { image } = await build(from('RUN echo away'), {}, 'away')
   mischief = ({ method }, response) => method === 'HEAD' && (status(503)(response), true)
   const text = `FROM ${own}/away@${image.digest}\nRUN echo after`
@@ -546,7 +551,7 @@ test('while the registry of a base is away the build says so, and is right again
   expect((await build(text, {}, 'away')).notes).toContain('after')
 })
 
-test('the same of the same is not built again: the image is looked up, tagged and used', async () => {
+test('an identical build is not repeated: the image is looked up, tagged and used', async () => {
   const files = { Dockerfile: from('COPY a /', 'RUN cat /a'), a: 'same' }
   const first = await build(files, { tag: ['v1'] })
   expect(first.notes.at(-1)).toMatch(
@@ -571,7 +576,7 @@ test('the same of the same is not built again: the image is looked up, tagged an
   expect((await build({ ...files, a: 'other' })).notes).toContain('other')
 })
 
-test('an image that is gone from the registry is built again', async () => {
+test('an image that is missing from the registry is built again', async () => {
   const first = await build(from('RUN echo gone'), {}, 'gone')
   const url = `http://127.0.0.1:${registryPort}/v2/gone/manifests/${first.image.digest}`
   expect((await fetch(url, { method: 'DELETE' })).status).toBe(202)
@@ -582,7 +587,7 @@ test('an image that is gone from the registry is built again', async () => {
   await held(second.image.digest, 'manifests', 'gone')
 })
 
-test('target, build args, a folder’s Dockerfile with its own ignore file, labels and sizes', async () => {
+test('target, build args, a folder’s Dockerfile with its own ignore file, labels and sizes work', async () => {
   const tree = {
     'web.Dockerfile': [
       'FROM alpine AS first',
@@ -631,7 +636,7 @@ test('target, build args, a folder’s Dockerfile with its own ignore file, labe
   })
 })
 
-test('several platforms become one index, each with its own image; one that cannot run here is refused at once', async () => {
+test('several platforms become one index with an image each; a platform that cannot run here is refused at once', async () => {
   const platform = 'linux/amd64,linux/386'
   const { id, image, notes } = await build('FROM scratch\nARG TARGETARCH\nCOPY . /$TARGETARCH', {
     platform,
@@ -660,7 +665,7 @@ test('several platforms become one index, each with its own image; one that cann
   })
 })
 
-test('cache mounts are each app’s own', async () => {
+test('cache mounts are separate for each app', async () => {
   const look = (word: string) =>
     from(`RUN --mount=type=cache,id=c,target=/c ls /c; touch /c/${word}`)
   await build(look('mine'), {}, 'one')
@@ -683,13 +688,16 @@ test.each([
   [429, status(429), 'registry-unavailable', /too many/],
   [503, status(503), 'registry-unavailable', /trouble/],
   [null, cut, 'registry-unavailable', /connection/],
-])('a push that gets %s fails as what it is', async (registryStatus, answer, code, words) => {
-  mischief = (asked, response) => writes(asked) && (answer(response), true)
-  const problem = await problemOf(build(from(`RUN echo ${registryStatus}`)))
-  expect(problem).toMatchObject({ code, registryStatus, detail: expect.stringMatching(words) })
-})
+])(
+  'a push that gets %s fails with the right problem',
+  async (registryStatus, answer, code, words) => {
+    mischief = (asked, response) => writes(asked) && (answer(response), true)
+    const problem = await problemOf(build(from(`RUN echo ${registryStatus}`)))
+    expect(problem).toMatchObject({ code, registryStatus, detail: expect.stringMatching(words) })
+  },
+)
 
-test('a push that is refused at first, then taken, succeeds', async () => {
+test('a push that is first refused and then accepted succeeds', async () => {
   let refusals = 3
   mischief = (asked, response) => writes(asked) && refusals-- > 0 && (status(503)(response), true)
   const { image } = await build(from('RUN echo at last'))
@@ -697,7 +705,7 @@ test('a push that is refused at first, then taken, succeeds', async () => {
   expect(refusals).toBeLessThan(0)
 })
 
-test('a push that a registry takes and then forgets, or keeps as something else, is no success', async () => {
+test('a push that a registry accepts and then loses or alters is a failure', async () => {
   mischief = ({ url, method }, response) =>
     method === 'PUT' && url!.includes('/manifests/') && (status(201)(response), true)
   expect(await problemOf(build(from('RUN echo forgotten')))).toMatchObject({

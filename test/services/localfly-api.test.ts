@@ -30,7 +30,7 @@ afterAll(async () => {
   expect(breaches).toEqual([])
 })
 
-test('a command runs in a machine, and its end is told; processes are told with what they listen on', async () => {
+test('a command runs in a machine and returns its exit; processes are listed with their open ports', async () => {
   const { path } = await run('commands', { image: one })
   const perl = (script: string, more = {}) =>
     api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', script], ...more })
@@ -45,7 +45,7 @@ test('a command runs in a machine, and its end is told; processes are told with 
   expect((await api('POST', `${path}/exec`, { cmd: quoted })).body).toMatchObject({
     stdout: '<two words><one>',
   })
-  // Taken and lost, as Fly is reported to do.
+  // Accepted and lost, as users report of Fly.
   expect((await perl('print "read: ", <STDIN>', { stdin: 'a line' })).body).toMatchObject({
     stdout: 'read: ',
   })
@@ -63,7 +63,7 @@ test('a command runs in a machine, and its end is told; processes are told with 
   expect(await perl('1')).toMatchObject({ status: 412 })
 })
 
-test('cmd, entrypoint and exec take the place that Fly gives them; env, files, tty and logs are there', async () => {
+test('cmd, entrypoint and exec have Fly’s precedence; env, files, tty and logs work', async () => {
   const say = (words: string) => `$| = 1; print ${words}, "\\n"; sleep 60`
   const config = (init: object) => ({ image: one, init, env: { WORD: 'a word' } })
   const lines = async (init: object, more = {}) => {
@@ -74,7 +74,7 @@ test('cmd, entrypoint and exec take the place that Fly gives them; env, files, t
     return [(await logs()).message]
   }
   expect(await lines({ cmd: ['/usr/bin/perl', '-e', say('$ENV{WORD}')] })).toEqual(['a word'])
-  // The image's own command stays: perl runs its server with what stands before it.
+  // The image's own command stays: perl runs its server with the arguments before it.
   expect(await lines({ entrypoint: ['/usr/bin/perl', '-e', say('"@ARGV"')] })).toEqual([
     '/usr/bin/perl /server.pl',
   ])
@@ -95,7 +95,7 @@ test('cmd, entrypoint and exec take the place that Fly gives them; env, files, t
   ])
 })
 
-test('a volume keeps what a machine wrote over updates, machines and a restart of localfly, and is one machine’s', async () => {
+test('a volume keeps a machine’s files over updates, machines and a restart of localfly, and belongs to one machine', async () => {
   await app('stored')
   const wish = { name: 'data', region: 'ams', size_gb: 1 }
   const { body: volume } = await api('POST', '/apps/stored/volumes', wish)
@@ -157,7 +157,7 @@ test('a volume keeps what a machine wrote over updates, machines and a restart o
   expect((await api('GET', '/apps/stored')).status).toBe(404)
 })
 
-test('secrets have versions, reach machines with their next version, and are shown only when asked for', async () => {
+test('secrets have versions, reach machines with their next version, and are shown only on request', async () => {
   const { path } = await run('secret', { image: one, env: { A: 'env' } })
   expect(
     (await api('POST', '/apps/secret/secrets', { values: { A: 'x', B: 'y' } })).body,
@@ -187,7 +187,7 @@ test('secrets have versions, reach machines with their next version, and are sho
   expect((await api('GET', '/apps/secret/secrets/A')).status).toBe(404)
 })
 
-test('machines of a network know each other by name, those of another do not', async () => {
+test('machines of one network resolve each other’s names, those of another network do not', async () => {
   await app('alone', { network: 'other' })
   const metadata = { fly_process_group: 'web' }
   const a = await run('named', { image: one, metadata })
@@ -219,7 +219,7 @@ test('machines of a network know each other by name, those of another do not', a
   expect(await ask(a.path, 'iad.named.internal')).toBe('')
 })
 
-test('a standby starts when the host of the machine it stands by for is gone; a one-off machine goes when its work is done', async () => {
+test('a standby starts when the host of its machine is lost; a one-off machine is removed when its work is done', async () => {
   const { id } = await run('spare', { image: one })
   const config = { image: one, standbys: [id] }
   const standby = (await api('POST', '/apps/spare/machines', { config, skip_launch: true })).body
@@ -253,7 +253,7 @@ test('a standby starts when the host of the machine it stands by for is gone; a 
   ).toHaveLength(3)
 })
 
-test('a config that Fly could not read is refused, and what is null counts as absent', async () => {
+test('a config that Fly could not read is refused, and null counts as absent', async () => {
   await app('refused')
   const ports = [{ port: '80', handlers: ['http'] }]
   const wrong = await api('POST', '/apps/refused/machines', {
@@ -274,7 +274,7 @@ test('a config that Fly could not read is refused, and what is null counts as ab
   expect(body.config).not.toHaveProperty('statics')
 })
 
-test('a stop answers when the machine is down, so that a start may follow at once; a slow one answers before', async () => {
+test('a stop answers when the machine is down, so that a start may follow at once; a slow stop answers earlier', async () => {
   const { path } = await run('stopped', { image: one })
   for (const state of ['started', 'started']) {
     expect((await api('POST', `${path}/stop`)).status).toBe(200)
@@ -297,7 +297,7 @@ test('a stop answers when the machine is down, so that a start may follow at onc
   await wait(path, 'state=started')
 })
 
-test('the request limits are switched at the control port; flyctl waits for its turn where others get 429', async () => {
+test('the control port switches the request limits; flyctl waits for its turn where others get 429', async () => {
   await app('limited')
   const ask = async (agent: string) =>
     (
@@ -315,7 +315,7 @@ test('the request limits are switched at the control port; flyctl waits for its 
   expect(await asks('curl/8')).toEqual(new Set([200]))
 })
 
-test('a region that Fly does not have is refused, for machines and volumes', async () => {
+test('an unknown region is refused for machines and volumes', async () => {
   await app('nowhere')
   const config = { image: one }
   const refused = { status: 422, body: { error: 'region zz not found' } }
@@ -328,7 +328,7 @@ test('a region that Fly does not have is refused, for machines and volumes', asy
   expect((await api('GET', '/apps/nowhere/machines')).body).toEqual([])
 })
 
-test('addresses differ, and a Flycast address is on the network that was chosen', async () => {
+test('addresses differ, and a Flycast address is on the chosen network', async () => {
   await app('addressed')
   await app('neighbour')
   const made = async (wish: object, name = 'addressed'): Promise<string> =>
@@ -353,7 +353,7 @@ test('addresses differ, and a Flycast address is on the network that was chosen'
   expect(networks).toEqual([null, null, 'blue', 'blue', 'default', 'blue', 'green'])
 })
 
-test('a deploy token wants a body, and lasts as long as it says', async () => {
+test('a deploy token needs a body, and lasts for its given time', async () => {
   await app('expiring')
   expect(await api('POST', '/apps/expiring/deploy_token')).toMatchObject({
     status: 400,
@@ -365,7 +365,7 @@ test('a deploy token wants a body, and lasts as long as it says', async () => {
   await expect.poll(status, { timeout: 5000 }).toBe(401)
 })
 
-test('an organisation’s machines and volumes are listed over all its apps, page by page', async () => {
+test('the machines and volumes of an organisation are listed over all its apps, page by page', async () => {
   await app('listed', { org_slug: 'other' })
   await app('listed-too', { org_slug: 'other' })
   const made = async (name: string) => {
@@ -398,7 +398,7 @@ test('an organisation’s machines and volumes are listed over all its apps, pag
   expect((await api('GET', '/orgs/other/machines', undefined, scoped)).status).toBe(403)
 })
 
-test('regions, placements and the token itself are told to whoever has a token', async () => {
+test('every caller with a token can read regions, placements and its token', async () => {
   await app('tokens')
   const { body } = await api('POST', '/apps/tokens/deploy_token', { expiry: '1h' })
   const as = (path: string, method = 'GET', sent = {}) =>
@@ -419,7 +419,7 @@ test('regions, placements and the token itself are told to whoever has a token',
   expect(asked).toMatchObject({ data: null, errors: [{ message: 'Could not find App' }] })
 })
 
-test('GraphQL answers by alias what flyctl asks, and says what it does not have', async () => {
+test('GraphQL answers flyctl’s queries by alias, and names unsupported fields', async () => {
   await app('asked')
   const { data } = await graphql(
     'query ($appName: String!) { appcompact:app(name: $appName) { id role: name } canPerformBluegreenDeployment(name: $appName) }',
@@ -479,7 +479,7 @@ async function wait(path: string, query: string): Promise<void> {
   expect(await api('GET', `${path}/wait?timeout=30&${query}`)).toMatchObject({ status: 200 })
 }
 
-/** A machine that runs, in an app that is made when it is not there. */
+/** Starts a machine, in an app that is created when it is missing. */
 async function run(
   name: string,
   config: object,

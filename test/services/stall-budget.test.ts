@@ -8,7 +8,7 @@ import { Sources } from '../../gateway/src/sources/sources.ts'
 import { end, file, link } from '../archives.ts'
 import { longestHold } from '../longest-hold.ts'
 
-/** The same budget as in test/gateway/stall-budget.test.ts, at the size that the limits allow. */
+/** The budget of test/gateway/stall-budget.test.ts, at the largest size within the limits. */
 const budgetMs = 100
 
 let dir: string

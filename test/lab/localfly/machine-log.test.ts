@@ -6,7 +6,7 @@ import { readLog } from '../../../lab/localfly/machine-log.ts'
 import { FlyState } from '../../../lab/localfly/state.ts'
 import { aMachine } from './machine.ts'
 
-test('lines that podman cut are joined, over both streams; of a long log the end is told; without one there is nothing', async () => {
+test('lines that podman cut are joined per stream; of a long log only the end is returned; a missing log is empty', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'localfly-log-'))
   const state = new FlyState(dir)
   const machine = aMachine()
