@@ -71,7 +71,7 @@ test.each([
   expect(await api.ask('POST', path)).toMatchObject({ status: 200, body: { id: 'abc' } })
 })
 
-test("Fly's own refusals meet what would start a machine, each as it is asked for, or as the seed says", async () => {
+test('Fly’s own refusals meet calls that would start a machine, each as requested or by the seed', async () => {
   await using api = await listen()
   for (const [refusal, [status, error, code]] of Object.entries(refusals) as [
     keyof typeof refusals,
