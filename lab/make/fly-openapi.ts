@@ -1,7 +1,7 @@
 /**
- * Trims Fly's public OpenAPI document to the answers of the calls that localfly has: `node lab/make/fly-openapi.ts FILE`
- * writes `lab/localfly/openapi.json`. The document is https://docs.machines.dev/spec/openapi3.json (Apache 2.0), here as of
- * 2026-05-07.
+ * Trims Fly's public OpenAPI document to the answers of the calls that localfly has.
+ * `node lab/make/fly-openapi.ts FILE` writes `lab/localfly/openapi.json`. The document is
+ * https://docs.machines.dev/spec/openapi3.json (Apache 2.0), here as of 2026-05-07.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

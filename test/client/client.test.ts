@@ -18,7 +18,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 type Run = { child: ChildProcess; out: string; err: string; code: Promise<number | null> }
-/** The client as a user runs it. */
+/** Runs the client as a user does. */
 function tarmac(
   gateway: string,
   args: string[],
@@ -43,7 +43,7 @@ const lines = (text: string) =>
 const arrived = (http: { received: unknown[] }) =>
   expect.poll(() => http.received.length, { timeout: 5000 }).toBe(1)
 
-test('a deploy ends with the address alone on stdout and the log on stderr', async () => {
+test('a deploy ends with only the address on stdout and the log on stderr', async () => {
   await using http = await startHttp()
   const run = tarmac(http.url, [
     'deploy',
@@ -72,7 +72,7 @@ test('a deploy ends with the address alone on stdout and the log on stderr', asy
   expect(await http.store.find(id)).toMatchObject({ options })
 })
 
-test('a build that fails exits with 11 and says what is wrong; nothing is on stdout', async () => {
+test('a failed build exits with 11 and names the cause; nothing is on stdout', async () => {
   await using http = await startHttp()
   const run = tarmac(http.url, ['deploy', 'shop', folder])
   await arrived(http)
@@ -84,7 +84,7 @@ test('a build that fails exits with 11 and says what is wrong; nothing is on std
   })
 })
 
-test('--json gives one object a line, the last one the result', async () => {
+test('--json prints one object per line, the result last', async () => {
   await using http = await startHttp()
   const run = tarmac(http.url, ['deploy', 'shop', '--json', '--no-deploy'])
   await arrived(http)
@@ -115,7 +115,7 @@ test('--json gives one object a line, the last one the result', async () => {
   expect(run.err).toBe('')
 })
 
-test('every way to go wrong has its exit code and says what to do, also as JSON', async () => {
+test('every failure has its exit code and says what to do, also as JSON', async () => {
   await using http = await startHttp()
   const cases: [number, string, string[], Record<string, string>?][] = [
     [3, 'Send a token', ['deploy', 'shop'], { TARMAC_TOKEN: 'wrong' }],
@@ -156,7 +156,7 @@ test('every way to go wrong has its exit code and says what to do, also as JSON'
   expect(people.err).toMatch(/^tarmac: Send a token/)
 })
 
-test('a source that is refused exits with 4, whatever had been sent', async () => {
+test('a refused source exits with 4, however much was sent', async () => {
   await using http = await startHttp({
     receive: () =>
       Promise.reject(new Problem('archive-link-escape', 'The link x leaves the source.')),
@@ -182,7 +182,7 @@ test('--detach returns when the gateway has the source; follow reads on later', 
   })
 })
 
-test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or it goes on because machines were touched', async () => {
+test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or it continues because machines were touched', async () => {
   const asked = Promise.withResolvers<void>()
   await using http = await startHttp({ receive: () => (asked.resolve(), new Promise(() => {})) })
   const early = tarmac(http.url, ['deploy', 'shop'])
@@ -210,7 +210,7 @@ test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or
   expect((await third.store.find(id))!.cancel).toBeNull()
 })
 
-test('a second Ctrl-C leaves at once, and the result is still the last line', async () => {
+test('a second Ctrl-C exits at once, and the result is still the last line', async () => {
   await using http = await startHttp()
   const run = tarmac(http.url, ['deploy', 'shop', '--json'])
   await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
@@ -226,7 +226,7 @@ test('a second Ctrl-C leaves at once, and the result is still the last line', as
   })
 })
 
-test('on a terminal, Ctrl-C after machines were touched asks whether to put them back', async () => {
+test('on a terminal, Ctrl-C after machines were touched asks whether to restore them', async () => {
   await using http = await startHttp()
   const { PATH } = process.env
   const command = `${process.execPath} ${main} deploy shop`
@@ -245,7 +245,7 @@ test('on a terminal, Ctrl-C after machines were touched asks whether to put them
   expect((await http.store.find(id))!.cancel).toMatchObject({ abort: true, why: 'interrupted' })
 })
 
-test('cancel stops a deployment for good, and says who and why', async () => {
+test('cancel stops a deployment for good, and records who and why', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const run = tarmac(http.url, ['cancel', id, '--why', 'wrong branch'])
@@ -255,7 +255,7 @@ test('cancel stops a deployment for good, and says who and why', async () => {
   ])
 })
 
-test('a line that breaks is taken up after the last event seen, in silence, and the verdict comes from the record', async () => {
+test('a broken connection resumes silently after the last event, and the verdict comes from the record', async () => {
   await using http = await startHttp()
   await using proxy = await startProxy(http.port)
   const run = tarmac(proxy.url, ['deploy', 'shop', '--json'])
@@ -276,7 +276,7 @@ test('a line that breaks is taken up after the last event seen, in silence, and 
   expect(lines(run.out).at(-1)).toMatchObject({ type: 'result', state: 'live' })
 })
 
-/** A line that can be cut. */
+/** A connection that the test can cut. */
 async function startProxy(port: number) {
   const open = new Set<Socket>()
   const server = createServer((inward) => {
@@ -299,7 +299,7 @@ async function startProxy(port: number) {
   }
 }
 
-test('the bundle is one file that runs where nothing else is', () => {
+test('the bundle is one file that runs without anything else', () => {
   const root = join(import.meta.dirname, '../..')
   const bundle = execFileSync(process.execPath, [join(root, 'client/bundle.ts')], {
     encoding: 'utf8',
@@ -321,7 +321,7 @@ test('retry follows a new deployment of the same source', async () => {
   expect([await run.code, run.out]).toEqual([0, 'http://shop.localhost/\n'])
 })
 
-test('follow shows what is asked for: some types of events, or some steps', async () => {
+test('follow shows the requested event types or steps', async () => {
   await using http = await startHttp()
   await http.create()
   const { id } = await http.play(toLive)
@@ -335,7 +335,7 @@ test('follow shows what is asked for: some types of events, or some steps', asyn
   expect(unknown.err).toContain('it knows state, step, log,')
 })
 
-test('secrets come from the environment and from files, and go with the source, never in an address', async () => {
+test('secrets come from the environment and from files, and travel with the source, never in a URL', async () => {
   await using http = await startHttp()
   writeFileSync(join(folder, 'key.pem'), 'line 1\r\nline 2 “ü”\n')
   const args = [

@@ -53,7 +53,8 @@ test('status that arrived while the process was busy is read before the reader s
     yield message({ vertexes: [{ ...started, completed: { seconds: 2, nanos: 0 } }] })
     for (let more = 0; more < 3; more++) {
       await new Promise(setImmediate)
-      for (const until = performance.now() + 300; performance.now() < until;); // simulates a heavy load
+      // simulates a heavy load
+      for (const until = performance.now() + 300; performance.now() < until;);
       yield message({ logs: output(10) })
     }
   }

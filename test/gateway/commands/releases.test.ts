@@ -27,7 +27,8 @@ test('a live deployment becomes a release; a rollback restores its image, config
     from: { app: 'shop', owner: null, release: 1 },
   })
   const env = () => fly.machines('shop')[0]!.config.env
-  expect(env()).toMatchObject({ COLOUR: 'blue', OLD: 'yes', NEW: 'yes' }) // a deployment of an image keeps the running config
+  // a deployment of an image keeps the running config
+  expect(env()).toMatchObject({ COLOUR: 'blue', OLD: 'yes', NEW: 'yes' })
 
   const { releases } = await get<ReleasePage>('/v1/apps/shop/releases')
   expect(releases).toMatchObject([
@@ -371,7 +372,8 @@ test('an app is deleted only with its name repeated, and an app made elsewhere o
   expect(await remove('?confirm=shop')).toEqual([204])
   expect(fly.apps.has('shop')).toBe(false)
   expect(await get('/v1/apps/shop/releases')).toEqual({ releases: [], next: null })
-  expect(await deploy('shop', { image })).toMatchObject({ state: 'live', release: 1 }) // created again at once
+  // created again at once
+  expect(await deploy('shop', { image })).toMatchObject({ state: 'live', release: 1 })
 
   await fetch(`${fly.url}/v1/apps/shop`, {
     method: 'DELETE',
@@ -385,7 +387,8 @@ test('an app is deleted only with its name repeated, and an app made elsewhere o
     volumes: [],
     secrets: [],
   })
-  expect(await remove('?confirm=shop')).toEqual([409, 'app-foreign']) // somebody else created an app with that name
+  // somebody else created an app with that name
+  expect(await remove('?confirm=shop')).toEqual([409, 'app-foreign'])
   expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({ made: false })
 
   fly.apps.set('theirs', { name: 'theirs', ips: [], machines: new Map(), volumes: [], secrets: [] })

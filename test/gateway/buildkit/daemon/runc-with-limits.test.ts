@@ -108,7 +108,8 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     put(`tarmac-steps-ab/buildkit/${id}`, 'memory.swap.max', 'max')
     put(`tarmac-steps-ab/buildkit/${id}`, 'memory.oom.group', '0')
     expect(call(shell, run).status).toBe(0)
-    expect(files('')).toMatchObject({ 'cgroup.subtree_control': '+pids' }) // the other controllers were there already
+    // the other controllers were there already
+    expect(files('')).toMatchObject({ 'cgroup.subtree_control': '+pids' })
     expect(files('tarmac-steps-ab')).toMatchObject({
       'memory.max': '8000000000',
       'pids.max': '20000',
