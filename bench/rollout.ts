@@ -36,7 +36,7 @@ grace_period = "1s"
 type Machine = { events: { type: string; timestamp: number }[]; checks: { updated_at: string }[] }
 
 /**
- * Our time is from `deploying` to `live`. The bound is the sum of each machine's time, by its own
+ * Our time is from `deploying` to `live`. The bound is computed from each machine's time, by its own
  * events and checks.
  */
 async function run(args: string[]): Promise<Measure[]> {
@@ -74,7 +74,7 @@ async function run(args: string[]): Promise<Measure[]> {
 }
 
 function measure(oursMs: number, machines: Machine[], watchMs: number): Measure {
-  // In the order of the deploy, by update time: the first machine alone, then groups.
+  // In the order of the deploy, by update time: the first machine alone, then several at once.
   const took = machines
     .map(({ events, checks }) => {
       const from = Math.min(

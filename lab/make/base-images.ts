@@ -1,7 +1,4 @@
-/**
- * Builds the stand-in base images with its own buildkitd and registry, and keeps the registry's
- * storage.
- */
+/** Builds the stand-in base images with a buildkitd and a registry of its own, and keeps the registry's storage. */
 import { createHash } from 'node:crypto'
 import {
   chmod,
@@ -60,10 +57,7 @@ function buildCommand(address: string, context: string, target: string, names: s
   ].concat(baked, folders, `--opt=target=${target}`, output)
 }
 
-/**
- * Writes the Dockerfile and its inputs: the Debian tree, Node with npm as one prefix, mise with its
- * plug-in.
- */
+/** The Dockerfile and what it copies: the Debian tree, Node with npm as one prefix, mise with its plug-in. */
 async function prepareContext(context: string, { say, run }: Step): Promise<void> {
   const node = join(context, 'node')
   const npm = join(node, 'lib/node_modules/npm')
@@ -105,8 +99,7 @@ async function prepareContext(context: string, { say, run }: Step): Promise<void
     await chmod(join(npm, `bin/${name}-cli.js`), 0o755)
     await symlink(`../lib/node_modules/npm/bin/${name}-cli.js`, join(node, 'bin', name))
   }
-  // In two places: a changed prefix hides the first, and an npm that replaces itself drops the
-  // second.
+  // In two places: a changed prefix hides the first, an npm that replaces itself drops the second.
   for (const file of [join(node, 'etc/npmrc'), join(npm, 'npmrc')])
     await writeFile(file, await npmrc())
 }

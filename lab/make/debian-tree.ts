@@ -1,7 +1,4 @@
-/**
- * The Debian tree of every stand-in image, as one tar: debootstrapped, thinned, with this machine's
- * certificates and proxies.
- */
+/** The Debian tree under every stand-in image: debootstrapped, thinned, told what this machine knows of certificates and proxies, as one tar. */
 import { cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { debian } from '../pins.ts'

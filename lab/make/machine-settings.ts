@@ -1,7 +1,6 @@
 /**
- * How this machine reaches its package registries: mirrors, proxies, certificates. Build steps see
- * no environment of their base image, so the images get these settings as files. They are read when
- * an image is made, and stored nowhere else.
+ * How this machine reaches its package registries: mirrors, proxies, certificates. Build steps see no environment of
+ * their base image, so the images get it by file. Asked when an image is made, and kept nowhere else.
  */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -36,14 +35,14 @@ export async function pipConf(): Promise<string> {
   return `[global]\n${lines(settings)}`
 }
 
-/** apt's proxies, without translations of package descriptions, which nobody reads in an image. */
+/** apt's proxies; and no translations of package descriptions, which nobody reads in an image. */
 export async function aptConf(): Promise<string> {
   const dump = await outputOf('apt-config', ['dump'])
   const proxies = dump.split('\n').filter((line) => /^Acquire::https?::Proxy/i.test(line))
   return ['Acquire::Languages "none";', ...proxies, ''].join('\n')
 }
 
-/** The Debian mirror of this machine. On other systems none, and debootstrap uses its default. */
+/** The Debian mirror that this machine itself uses; none (debootstrap then takes its own) when it is not a Debian. */
 export async function debianMirror(): Promise<string[]> {
   const format = '$(REPO_URI) $(RELEASE)'
   const targets = await outputOf('apt-get', [
@@ -57,7 +56,7 @@ export async function debianMirror(): Promise<string[]> {
   return main === undefined ? [] : [main.split(' ')[0] ?? '']
 }
 
-/** A missing program has no settings to copy. */
+/** A program that is not here knows nothing to copy. */
 async function outputOf(program: string, args: string[]): Promise<string> {
   return run(program, args).then(
     ({ stdout }) => stdout,
