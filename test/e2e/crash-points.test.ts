@@ -196,7 +196,7 @@ const cancel = (id: string, query = '') =>
 const slow = (text: string) => pageApp(text, `RUN echo ${randomUUID()}; sleep 20`)
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 
-test('cancel-wished: what was wished before the crash is so after it', async () => {
+test('cancel-wished: a cancel request from before the crash still applies after it', async () => {
   const id = await lab.submit('cancel-wished', slow('wished'))
   await lab.seen(id, sleeping)
   await lab.dies('cancel-wished', () => cancel(id))

@@ -24,7 +24,7 @@ test.each([
   ['hello-static', 'railpack'],
   ['hello-dockerfile', 'dockerfile'],
 ])(
-  'the curl command of the README brings %s to a page by %s, again from cache, and the same again without a build',
+  'the curl command of the README turns %s into a page with %s, again from cache, and an identical source without a build',
   async (app, way) => {
     const folder = await mkdtemp(join(lab.dir, 'example-'))
     await cp(join(examples, app), folder, { recursive: true })

@@ -258,7 +258,7 @@ test('a daemon that an earlier gateway left running is stopped before a new one 
     record: join(dir, 'buildkitd.json'),
   })
   await soon(() => expect(existsSync(join(dir, 'buildkitd-first.sock'))).toBe(true), 10_000)
-  // The control: without removal of the socket a step does find it.
+  // The control: a step finds the trace socket of a daemon when nobody removed it.
   const about = { contextPort: 0, key: Buffer.from('key'), loginFor: () => null }
   const images = { allowed: [], frontends: [], own: '', refreshMs: 0 }
   const address = `unix://${join(dir, 'buildkitd-first.sock')}`

@@ -71,7 +71,7 @@ const honest = () =>
   )
 
 /**
- * CAP_SYS_RESOURCE: without it, the kernel does not let a process lower an OOM score that a root
+ * CAP_SYS_RESOURCE: the kernel lets a process without it lower an OOM score again that a root
  * without it had raised.
  */
 const mayKeepScores =

@@ -174,7 +174,7 @@ test('bluegreen keeps the blue machines cordoned and stopped until the watch end
   expect(blue?.state).toBe('destroyed')
 })
 
-test('bluegreen is refused for machines with volumes, with different images or that the platform does not own', async () => {
+test('bluegreen is refused for machines that have volumes, run different images or do not belong to the platform', async () => {
   const ways: [string, (fly: FakeFly) => void][] = [
     [
       'has a volume',

@@ -77,7 +77,7 @@ test('a lane keeps its order, even when a later deployment could start earlier',
   expect(places).toContainEqual({ id: second.id, for: 'lane', place: 1, behind: first.id })
 })
 
-test('a queue position is logged when it changes: few lines for a long wait, and at most so many in all', () => {
+test('a queue position is logged when it changes: few lines for a long wait, up to a limit', () => {
   let told: Parameters<typeof shouldAnnounce>[1] = null
   const lines: number[] = []
   for (let place = 1000; place > 0; place--) {

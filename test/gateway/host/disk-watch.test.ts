@@ -15,7 +15,7 @@ const watch = (more: Partial<DiskWatchOptions>) =>
     ...more,
   })
 
-test('when no single work fills the disk, the youngest is stopped and the others keep their time', async () => {
+test('when no single step fills the disk, the youngest work is stopped and other work keeps its time', async () => {
   await using full = await watch({})
   using first = full.enter()
   using second = full.enter()

@@ -91,7 +91,7 @@ test('a power cut that tears the write-ahead log anywhere loses no acknowledged 
     const cut =
       acknowledged[0]!.walBytes + roll(acknowledged.at(-1)!.walBytes - acknowledged[0]!.walBytes)
     copyFileSync(file, torn)
-    const garbage = Buffer.alloc(3000, n) // the disk had more space than its reserve
+    const garbage = Buffer.alloc(3000, n) // unsynced bytes at the end of the file
     writeFileSync(
       `${torn}-wal`,
       Buffer.concat([readFileSync(`${file}-wal`).subarray(0, cut), garbage]),

@@ -82,7 +82,7 @@ const put = (group: string, name: string, text: string) => {
 }
 
 describe.each(shells)('runc-with-limits in %s', (...shell) => {
-  test('passes arguments, streams, exit code and signal on unchanged, and writes the record first', () => {
+  test('passes arguments, streams, exit code and signal on unchanged, and prints the record’s name first', () => {
     tree(2)
     const ended = call(shell, run, { CODE: '37' })
     expect([ended.status, ended.stdout, ended.stderr]).toEqual([
