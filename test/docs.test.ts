@@ -13,6 +13,7 @@ test('every row about input of strangers names an existing test', () => {
   const [, section = ''] = /^## What a stranger can send$([^]*?)^## /m.exec(text) ?? []
   const rows = section.split('\n').filter((line) => /^\| (?!what |---)/.test(line))
   expect(rows.length).toBeGreaterThan(50)
+
   const unproven = rows.filter((row) => {
     const [, file = '', name = ''] = /\| `([\w./-]+\.ts)` › (.+) \|$/.exec(row) ?? []
     const path = join(import.meta.dirname, file)

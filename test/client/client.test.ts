@@ -62,6 +62,7 @@ test('a deploy ends with only the address on stdout and the log on stderr', asyn
   expect(run.err).toMatch(
     /^sent 1 files, [^]*deployment \S+ of shop: http[^]*=> pending[^]*npm ci: done in 1\.2 s[^]*live: shop/,
   )
+
   const options = {
     env: { A: 'b=c' },
     build: { X: '1' },
@@ -91,6 +92,7 @@ test('--json prints one object per line, the result last', async () => {
   const image = { reference: 'registry/shop@sha256:aa', digest: 'sha256:aa', tags: [] }
   await http.play([['analyzing'], ['building'], ['built', { image }]])
   expect(await run.code).toBe(0)
+
   const all = lines(run.out)
   expect(all.map(({ type }) => type)).toEqual([
     'uploaded',
@@ -151,6 +153,7 @@ test('every failure has its exit code and says what to do, also as JSON', async 
       detail: expect.stringContaining(words),
     })),
   )
+
   const people = tarmac(http.url, ['deploy', 'shop'], {})
   expect(await people.code).toBe(3)
   expect(people.err).toMatch(/^tarmac: Send a token/)
@@ -174,6 +177,7 @@ test('--detach returns when the gateway has the source; follow reads on later', 
   expect(await run.code).toBe(0)
   const { id } = await http.play(toLive)
   expect(run.out).toBe(`${http.url}/v1/deployments/${id}\n`)
+
   const later = tarmac(http.url, ['follow', id])
   expect(await later.code).toBe(0)
   expect(later).toMatchObject({
@@ -202,6 +206,7 @@ test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or
   await expect.poll(() => tooLate.err, { timeout: 5000 }).toContain('=> pending')
   const { id } = await third.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
   await expect.poll(() => tooLate.err, { timeout: 5000 }).toContain('=> deploying')
+
   tooLate.child.kill('SIGINT')
   expect(await tooLate.code).toBe(130)
   expect(tooLate.err).toMatch(
@@ -217,6 +222,7 @@ test('a second Ctrl-C exits at once, and the result is still the last line', asy
   await http.play([['analyzing'], ['building']])
   run.child.kill('SIGINT')
   await expect.poll(() => run.out, { timeout: 5000 }).toContain('Ctrl-C once more')
+
   run.child.kill('SIGINT')
   expect(await run.code).toBe(130)
   expect(lines(run.out).at(-1)).toMatchObject({
@@ -240,6 +246,7 @@ test('on a terminal, Ctrl-C after machines were touched asks whether to restore 
   await expect.poll(() => seen, { timeout: 5000 }).toContain('=> deploying')
   child.stdin.write('\x03')
   await expect.poll(() => seen, { timeout: 5000 }).toContain('Put them back (y)')
+
   child.stdin.write('y\n')
   expect(await code).toBe(130)
   expect((await http.store.find(id))!.cancel).toMatchObject({ abort: true, why: 'interrupted' })
@@ -260,6 +267,7 @@ test('a broken connection resumes silently after the last event, and the verdict
   await using proxy = await startProxy(http.port)
   const run = tarmac(proxy.url, ['deploy', 'shop', '--json'])
   await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
+
   proxy.cut()
   const { more, holder } = await http.play([['analyzing'], ['building']])
   await expect.poll(() => run.out, { timeout: 5000 }).toContain('"building"')
@@ -270,6 +278,7 @@ test('a broken connection resumes silently after the last event, and the verdict
   await http.store.advance(holder, 'deploying', 'verifying')
   await http.store.advance(holder, 'verifying', 'live', { url: 'http://shop.localhost/' })
   expect(await run.code).toBe(0)
+
   const seen = lines(run.out).flatMap(({ seq }) => seq ?? [])
   expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
   expect(run.out).not.toContain('"type":"client"')
@@ -329,6 +338,7 @@ test('follow shows the requested event types or steps', async () => {
   const step = tarmac(http.url, ['follow', id, '--step', 'npm', '--json'])
   const unknown = tarmac(http.url, ['follow', id, '--only', 'nonsense'])
   expect([await states.code, await step.code, await unknown.code]).toEqual([0, 0, 1])
+
   const types = ({ out }: Run) => lines(out).map(({ type }) => type)
   expect(types(states)).toEqual([...Array<string>(8).fill('state'), 'result'])
   expect(types(step)).toEqual(['step', 'log', 'result'])
@@ -357,6 +367,7 @@ test('secrets come from the environment and from files, and travel with the sour
     ['KEY', 'line 1\r\nline 2 “ü”\n'],
     ['NPM_TOKEN', 'a-very-secret-token'],
   ])
+
   await http.play(toLive)
   expect(await run.code).toBe(0)
   expect(deployment).toMatchObject({ options: { env: { A: '1' } } })

@@ -94,6 +94,7 @@ test('.dockerignore applies too, except to the files that control the build', as
   })
   expect(await files()).toEqual(['.dockerignore', 'Dockerfile', 'fly.toml', 'src/a.js'])
   expect(await files('.', ['./deploy/plan.json'])).toContain('deploy/plan.json')
+
   write({ '.dockerignore': 'src\ndeploy\n' })
   expect(await files()).toEqual(['.dockerignore', 'Dockerfile', 'fly.toml'])
   expect(await files('.', ['deploy/plan.json'])).toContain('deploy/plan.json')
@@ -119,6 +120,7 @@ test('patterns of .dockerignore work as in BuildKit', async () => {
     'docs/keep/b.md',
     'sub/root.txt',
   ])
+
   const wrong = { code: 'build-failed', message: expect.stringContaining('"[a"') as string }
   write({ '.dockerignore': '[a\n' })
   await expect(files()).rejects.toMatchObject(wrong)
@@ -188,6 +190,7 @@ test('the archive unpacks to the same files, including long names, links and mod
   expect(listing).toMatch(/link -> run\.sh$/m)
   expect(listing).toContain(`long-link -> ${'t'.repeat(150)}`)
   expect(listing).not.toContain('hollow')
+
   const out = join(folder, 'out')
   mkdirSync(out)
   execFileSync('tar', ['xf', '-', '-C', out], { input: await tarOf() })

@@ -54,6 +54,7 @@ test('a failed build exits 11, a source without a plan 10, a failed deploy 13: n
     stderr: expect.stringContaining('the reason'),
   })
   expect(await deployed('nothing', { 'notes.txt': '' })).toMatchObject({ code: 10, stdout: '' })
+
   const deploy = await deployed('crashing', {
     Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]',
   })
@@ -69,6 +70,7 @@ test('--no-deploy ends built, --detach as soon as the source is accepted', async
     state: 'built',
     image: expect.stringContaining('/built@sha256:'),
   })
+
   const { code, stdout } = await deployed('built', pageApp('detached'), '--no-deploy', '--detach')
   expect([code, stdout.trim()]).toEqual([
     0,
@@ -93,6 +95,7 @@ test('a client whose gateway is killed and restarted prints every line once and 
   let seen = ''
   run.child.stderr!.on('data', (chunk: Buffer) => (seen += chunk.toString()))
   await expect.poll(() => seen, { timeout: 30_000 }).toMatch(/\| before/)
+
   lab.kill('gateway')
   await lab.start('gateway')
   const { code, stdout, stderr } = await run.end()

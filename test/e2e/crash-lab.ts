@@ -33,6 +33,7 @@ export async function startCrashLab(settings: Record<string, string> = {}) {
       await expect
         .poll(() => existsSync(orders), { timeout: 30_000, interval: 20, message: `at ${name}` })
         .toBe(false)
+
       const gone = signal === 'SIGKILL' ? /^$|\) [ZX] / : /\) T /
       await expect
         .poll(() => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''), { timeout: 5000 })

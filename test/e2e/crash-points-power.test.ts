@@ -126,6 +126,7 @@ test('disk-full: uploads are refused, running work ends, the record continues, a
     .toBe(507)
   const { record } = await lab.end(running)
   expect(record).toMatchObject({ state: 'build_failed', problem: { code: 'no-space' } })
+
   await filled[Symbol.asyncDispose]()
   let again = ''
   const taken = async () => {
@@ -134,6 +135,7 @@ test('disk-full: uploads are refused, running work ends, the record continues, a
     return answer.status
   }
   await expect.poll(taken, { timeout: 30_000, interval: 1000 }).toBe(202)
+
   await lab.stop('gateway')
   await lab.start('gateway') // allocates the ballast again
   const ballast = join(volume.path, 'ballast')
@@ -145,6 +147,7 @@ test('disk-full: uploads are refused, running work ends, the record continues, a
   expect(existsSync(ballast)).toBe(false)
   await filled[Symbol.asyncDispose]()
   await expect.poll(taken, { timeout: 30_000, interval: 1000 }).toBe(202)
+
   await lab.stop('gateway')
   await lab.start('gateway')
   expect((await lab.end(again)).record.state).toBe('live')
@@ -188,12 +191,14 @@ test('volume-restored: changes after the snapshot are not undone before somebody
   expect(await lab.machines('late')).toMatchObject([
     { image_ref: { digest: newest.record.image!.digest } },
   ])
+
   for (const text of ['three', 'four'])
     expect((await lab.end(await submit(text))).record).toMatchObject({
       state: 'deploy_failed',
       problem: { code: 'record-behind', number: 2 },
     })
   expect(await lab.page(app)).toBe('two')
+
   const confirmed = await lab.end(await submit('five', 'over=2'))
   expect(confirmed.record).toMatchObject({
     state: 'live',
@@ -226,6 +231,7 @@ echo 'try later' >&2; exit 75`
     problem: { code: 'plan-limit', retry: false },
   })
   expect(pauses(limit.log)).toEqual([])
+
   const tried = await lab.end(later)
   expect(tried.record).toMatchObject({ state: 'build_failed', problem: { retry: true } })
   expect(pauses(tried.log)).toEqual(['1', '3', '9'])
@@ -257,6 +263,7 @@ test('clock-jumps: an hour forward and an hour back change nothing', async () =>
   expect(record).toMatchObject({ state: 'live', attempt: 1, problem: null })
   // otherwise the clock did not jump
   expect(Date.parse(log.at(-1)!.at) - Date.parse(log[0]!.at)).toBeGreaterThan(3_500_000)
+
   const second = await lab.submit(app, pageApp('two', `RUN echo ${randomUUID()}; sleep 2`))
   await lab.seen(second, ({ type }) => type === 'machine')
   await writeFile(clock, '-3600')
@@ -264,6 +271,7 @@ test('clock-jumps: an hour forward and an hour back change nothing', async () =>
   expect((await lab.end(second)).record).toMatchObject({ state: 'live', attempt: 1, problem: null })
   expect((await lab.end(third)).record).toMatchObject({ state: 'live', attempt: 1, problem: null })
   expect(await lab.page(app)).toBe('three')
+
   await lab.stop('gateway')
   await lab.start('gateway')
   await lab.sound(first, second, third)

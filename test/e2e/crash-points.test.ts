@@ -117,6 +117,7 @@ test('planning: the planner dies with the gateway, and the next gateway plans ag
       (error: { code: number }) => error.code,
     ),
   ).toBe(1)
+
   await lab.start('gateway')
   const { record } = await lab.end(id)
   expect(record).toMatchObject({ state: 'built', attempt: 2, problem: null })
@@ -137,6 +138,7 @@ test('log-waiting: possible gaps of the log are marked, and the rest is in order
   await lab.start('gateway')
   const { record, log } = await lab.end(id)
   expect(record).toMatchObject({ state: 'built', attempt: 2 })
+
   const at = log.findIndex(({ type }) => type === 'gap')
   expect(log.slice(at + 1).find(({ type }) => type === 'state')).toMatchObject({
     from: 'building',
@@ -212,6 +214,7 @@ test('cancelled: at any moment it ends once; from the first machine on it is too
   await lab.seen(built, sleeping)
   expect([(await cancel(built)).status, (await cancel(built)).status]).toEqual([202, 202])
   expect((await lab.end(built)).record.state).toBe('cancelled')
+
   const deployed = await lab.submit('cancelled', pageApp('deployed'))
   await lab.seen(deployed, ({ type }) => type === 'machine')
   const late = await cancel(deployed)

@@ -33,6 +33,7 @@ test.each([
       new RegExp(`live: ${app}, deployment \\S+\nhttp://${app}.localhost:\\d+/\n$`),
     )
     expect(await lab.page(app)).toContain('Hello from Tarmac')
+
     const first = await lab.end(idIn(printed))
     expect(first.record).toMatchObject({ state: 'live', number: 1, plan: { way }, problem: null })
     expect(first.states).toEqual([
@@ -50,6 +51,7 @@ test.each([
       idIn(await lab.curl(folder, `${app}?deploy=false&commit=0123456789`)),
     )
     expect(again.record).toMatchObject({ state: 'built', number: 2, url: null })
+
     const steps = (log: DeploymentEvent[], status: string) =>
       log.flatMap((event) => (event.type === 'step' && event.status === status ? [event.name] : []))
     const work = /^(RUN|npm|pip|python|caddy|\[\d+\/\d+\] (?!FROM))/
@@ -106,10 +108,12 @@ test('for a source that railpack plans, release command and process groups run a
     problem: { code: 'deploy-failed', exitCode: 3 },
   })
   expect(await lab.machines('groups')).toEqual([])
+
   const good = await deploy("node -e 'console.log(6 * 7, process.env.PORT)' ; exit 3")
   expect(good.record).toMatchObject({ state: 'live', image: { way: 'railpack' } })
   expect(good.log).toContainEqual(expect.objectContaining({ type: 'log', step: 'release_command' }))
   expect(await lab.page('groups')).toContain('Hello from Tarmac')
+
   const commands = async () =>
     (await lab.machines('groups')).map(({ config }) => config.init.cmd?.join('|') ?? '').toSorted()
   const both = ["node -e 'setInterval(() => {}, 1000)'", 'node server.js'] // one word each

@@ -9,6 +9,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl and Tarmac, on the same machines', ()
     const { run: flyctl, cwd } = flyctlAt(lab.flyApi, lab.flyToken)
     const first = await lab.held('mixed', pageApp('first'))
     expect(first.record.state).toBe('live')
+
     const { id } = (await lab.machines('mixed'))[0]!
     expect(await flyctl('status -a mixed')).toMatch(
       new RegExp(`app .*${id} .*started .*1 total, 1 passing`),

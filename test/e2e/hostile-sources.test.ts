@@ -76,6 +76,7 @@ test('three entries of one file of 60 MB fail before the build, and leave next t
     key: 'files[0].local_path',
     sizeBytes: 60e6,
   })
+
   const stored = ['tarmac.db', 'tarmac.db-wal'].map(
     (file) => statSync(join(lab.dir, 'gateway', file)).size,
   )

@@ -52,6 +52,7 @@ test('a killed lab leaves machines and builds behind; the next lab in its folder
   let printed = ''
   for await (const chunk of deploy('served', serving).stdout) printed += String(chunk)
   expect(printed).toContain('\nlive: served')
+
   for await (const chunk of deploy('building', building).stdout)
     if (String(chunk).includes('sleep 600')) break
   const traces = await recordTraces(dir)

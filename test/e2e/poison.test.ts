@@ -57,6 +57,7 @@ test('one deployment that ends the gateway is found among others, which go live;
   const later = lab.submit('later', pageApp('later')).catch(() => null)
   const deaths = await untilEnded([...innocent, poison])
   expect(deaths).toBe(4) // the first death with all three running
+
   const { record, log } = await lab.end(poison)
   expect(record).toMatchObject({
     state: 'build_failed',
@@ -64,12 +65,14 @@ test('one deployment that ends the gateway is found among others, which go live;
     problem: { code: 'gateway-died', fault: 'ours', state: 'building', deaths: 3 },
   })
   expect(log.filter(({ type }) => type === 'gap')).toHaveLength(4)
+
   for (const [at, id] of innocent.entries()) {
     expect((await lab.end(id)).record).toMatchObject({ state: 'live', problem: null })
     expect(await lab.page(['one', 'two'][at]!)).toBe(['one', 'two'][at])
   }
   const waited = (await later) ?? (await lab.submit('later', pageApp('later')))
   expect((await lab.end(waited)).record).toMatchObject({ state: 'live' })
+
   await rm(orders())
   expect((await lab.end(await lab.submit('poison', pageApp('cured')))).record).toMatchObject({
     state: 'live',
@@ -107,6 +110,7 @@ test('whatever the state in which it ends the gateway, it is found, and the othe
       expect(record.problem!.detail).toContain((await lab.machines('dies-verifying'))[0]!.id)
   }
   expect((await lab.end(innocent)).record).toMatchObject({ state: 'live', problem: null })
+
   await rm(orders())
   const cured = apps.slice(-2).map((app) => lab.submit(app, pageApp('cured')))
   for (const id of await Promise.all(cured))
@@ -133,6 +137,7 @@ test('a death that comes with a new boot of the machine counts against nothing',
     attempt: 2,
     problem: null,
   })
+
   const killed = await submit('killed')
   await lab.start('gateway', settings)
   expect((await lab.end(killed)).record).toMatchObject({

@@ -76,6 +76,7 @@ test('a cut-off archive and one whose connection broke are 400, and leave no rec
     status: 400,
     code: 'archive-truncated',
   })
+
   const call = request(`${lab.gateway}/deploy/app`, {
     method: 'PUT',
     headers: { authorization: `Bearer ${lab.token}` },
@@ -96,6 +97,7 @@ test('too large is 413, by its announced or its real size, and names the limit',
     limitBytes: 8 * mebibyte,
     announcedBytes: 9 * mebibyte,
   })
+
   const folder = await lab.source({})
   await writeFile(join(folder, 'big'), randomBytes(9 * mebibyte))
   const printed = JSON.parse(await lab.curl(folder, 'app')) as ProblemBody

@@ -43,6 +43,7 @@ test('two versions, a rollback and the difference; then one image for owners in 
     body: JSON.stringify({ values: { KEY: 'changed since' } }),
   })
   expect(secret.status).toBe(200)
+
   const { id } = await post<Deployment>('/v1/apps/shop/rollback')
   const back = await lab.end(id)
   expect(back.states).toEqual(['pending', 'deploying', 'verifying', 'live'])
@@ -124,6 +125,7 @@ test('a rollback restores the machine settings of the later release, and the rec
     return [machine!.config.guest, machine!.config.dns]
   }
   expect(await size()).toMatchObject([{ cpus: 2, memory_mb: 1024 }, { skip_registration: true }])
+
   const { id } = await post<Deployment>('/v1/apps/sized/rollback')
   expect((await lab.end(id)).record).toMatchObject({ state: 'live', release: 3 })
   expect(await size()).toMatchObject([{ cpus: 1, memory_mb: 512 }, undefined])

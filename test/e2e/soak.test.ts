@@ -32,6 +32,7 @@ test('the soak’s check detects a false verdict', async () => {
   const lies = (claim: Partial<typeof said>, page = 'red') =>
     truth.check('honest', { ...said, ...claim }, page, null)
   expect(await lies({})).toMatchObject({ served: { page: 'red' }, wrong: [] })
+
   const digest = `sha256:${'0'.repeat(64)}`
   const [image, page, failed] = await Promise.all([
     lies({ image: { ...said.image!, digest } }),

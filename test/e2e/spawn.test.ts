@@ -35,6 +35,7 @@ test('a gateway that supervises its own build daemon resumes a build whose daemo
   expect(log.flatMap((event) => (event.type === 'note' ? [event.text] : [])).at(-1)).toMatch(
     /^\d steps, \d cached, \d run, \d+\.\d s; image [\d.]+ MB, [\d.]+ MB new$/,
   )
+
   const { parts } = (await (await lab.ask('/readyz')).json()) as { parts: object }
   expect(parts).toMatchObject({
     buildkit: { ok: true },
@@ -73,6 +74,7 @@ test.each([
       pageApp('honest', `RUN echo ${does} && sleep 1`),
     )
     expect((await lab.end(honest)).record.state).toBe('live')
+
     const { record } = await lab.end(hostile)
     expect(record).toMatchObject({
       state: 'build_failed',

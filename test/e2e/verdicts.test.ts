@@ -97,10 +97,12 @@ test('bluegreen adds two new machines and removes the old ones, or leaves the ol
   const first = await lab.held('pair', source('blue', '/', 'true'), 'ha=true')
   const ids = first.record.machines.map(({ id }) => id)
   expect([first.status, ids.length]).toEqual([200, 2])
+
   const bad = await lab.held('pair', source('bad', '/missing', 'true'), 'strategy=bluegreen')
   expect([bad.status, bad.record.machines.map(({ before, outcome }) => [before, outcome])]).toEqual(
     [502, [[null, 'removed']]],
   )
+
   const unready = await lab.held(
     'pair',
     source('bad', '/', "sh -c 'echo no table; exit 3'"),
@@ -111,6 +113,7 @@ test('bluegreen adds two new machines and removes the old ones, or leaves the ol
     3,
     [],
   ])
+
   const printed = { type: 'log', step: 'release_command', text: 'no table' }
   expect(unready.log).toContainEqual(expect.objectContaining(printed))
   expect((await lab.machines('pair')).map(({ id, state }) => [id, state])).toEqual(
@@ -119,6 +122,7 @@ test('bluegreen adds two new machines and removes the old ones, or leaves the ol
   expect(await lab.page('pair')).toBe('blue')
   const green = await lab.held('pair', source('green', '/', 'true'), 'strategy=bluegreen')
   expect(green.status).toBe(200)
+
   const now = await lab.machines('pair')
   expect(now).toMatchObject([{ state: 'started' }, { state: 'started' }])
   expect(now.some(({ id }) => ids.includes(id))).toBe(false)
@@ -152,6 +156,7 @@ test('409 for a deployment that a newer one supersedes', async () => {
   await expect
     .poll(async () => (await lab.holdings()).records, { timeout: 5000 })
     .toBeGreaterThan(1)
+
   const third = lab.held('crowd', pageApp('three'))
   expect(await second).toMatchObject({
     status: 409,

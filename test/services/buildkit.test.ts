@@ -234,6 +234,7 @@ test('a Dockerfile becomes an image in a registry with a login; a second build s
     settings: expect.objectContaining({ Labels: { source: 'abc' } }),
   })
   expect((await manifestOf('two')).digest).toBe(digest)
+
   const pushing = first.events.findIndex((event) => event.type === 'note')
   expect(
     statuses(first.events.slice(0, pushing)).filter((status) => status === 'done').length,
@@ -308,6 +309,7 @@ test('a cancel stops the running step with the given reason', async () => {
   const from = performance.now()
   cancel.abort(new Problem('cancelled', 'Asked for.'))
   expect((await failure).code).toBe('cancelled')
+
   await until(async () =>
     expect(() => execFileSync('pgrep', ['-f', 'sleep 987654'])).toThrow('Command failed'),
   )
@@ -334,10 +336,12 @@ test('a compiled graph is built, sees its secrets, carries its configuration, an
     settings: expect.objectContaining({ Cmd: ['/step'], Labels: { kept: 'yes', source: 'abc' } }),
   })
   expect((await solve(build, more).solved).stats.run).toBe(0)
+
   const anew = { ...build, definition: graph(context, true) }
   const again = solve(anew, more)
   expect((await again.solved).stats.run).toBe(1)
   expect(logText(again.events)).toBe('text\nopen sesame')
+
   const without = await problemOf(solve(anew).solved)
   expect(without.body()).toMatchObject({
     code: 'build-failed',
@@ -363,6 +367,7 @@ test('an unavailable daemon is not the fault of the source', async () => {
     'buildkit-unavailable',
   )
   expect((await buildkit.info(AbortSignal.timeout(1000))).version).toMatch(/^v/)
+
   const options = {
     ref: randomUUID(),
     app: 'app',

@@ -161,6 +161,7 @@ test('a step shared by two builds continues when one is cancelled, and ends with
   expect((await failures[0]!).code).toBe('cancelled')
   await wait(1000)
   expect(running('say shared')).toHaveLength(1)
+
   second.abort(cancelled)
   await soon(() => expect(running('say shared')).toEqual([]))
   expect((await failures[1]!).code).toBe('cancelled')
@@ -230,6 +231,7 @@ test('a daemon that is stopped last leaves nothing behind, even after a kill dur
   await soon(() => expect(running('say left')).toHaveLength(1), 20_000)
   process.kill(daemon.pid, 'SIGKILL')
   expect((await failure).code).toBe('buildkit-unavailable')
+
   await daemon[Symbol.asyncDispose]()
   expect(running('say left')).toEqual([])
   expect(execFileSync('runc', ['list'], { encoding: 'utf8' }).includes(dir)).toBe(false)
@@ -238,6 +240,7 @@ test('a daemon that is stopped last leaves nothing behind, even after a kill dur
   expect(existsSync(join(dir, 'buildkitd.sock'))).toBe(false)
   expect(execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' }).includes(bridge.name)).toBe(false)
   expect(execFileSync('iptables-save', { encoding: 'utf8' }).includes(bridge.subnet)).toBe(false)
+
   const reserved = readdirSync('/var/lib/cni/networks/buildkit')
   expect(
     reserved.filter((address) => address.startsWith(bridge.subnet.replace(/0\/24$/, ''))),
@@ -267,6 +270,7 @@ test('a daemon that an earlier gateway left running is stopped before a new one 
   const own = await stepBuilds(join(dir, 'left'), buildkit, `127.0.0.1:${registryPort}`)
   await own.solve([looksForSocket('left')], AbortSignal.timeout(30_000), events)
   expect(logText(events)).toMatch(/found left$/)
+
   await using again = await startDaemon()
   expect(again.pid).not.toBe(left.pid)
   expect(existsSync(`/proc/${left.pid}`)).toBe(false)

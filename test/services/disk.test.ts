@@ -147,6 +147,7 @@ test('below the low watermark uploads are refused with the reason; with space fr
   })
   const failure = await problemOf(disk.settled(AbortSignal.timeout(5000)))
   expect(failure.body()).toMatchObject({ code: 'no-space', retryAfterSeconds: 30 })
+
   await rm(join(root, 'foreign'))
   await vi.waitFor(() => disk.assertRoom(), { timeout: 3000 })
   expect(disk.state().ok).toBe(true)
@@ -377,6 +378,7 @@ test('a build daemon starts on a full disk with its old cache, and frees space',
   }
   fill(data)
   expect(statfsSync(data).bavail).toBe(0)
+
   await using daemon = await Daemon.start({ ...settings, ...more }, openLog('silent'))
   await using buildkit = await Buildkit.open({ ...about, address: daemon.address })
   for (const name of ['rest', 'more', 'last']) await rm(join(data, name))
@@ -384,6 +386,7 @@ test('a build daemon starts on a full disk with its old cache, and frees space',
   const events: NewEvent[] = []
   await builds.solve(steps, undefined, events)
   expect(logText(events)).not.toContain('kept') // it comes from the cache
+
   fill(data)
   await buildkit.prune(2e6)
   expect(statfsSync(data).bavail).toBeGreaterThan(0)

@@ -42,6 +42,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 
     )
     const [machine] = await machines('by-hand')
     expect(machine).toMatchObject({ name: 'web', state: 'started', region: 'ams' })
+
     const { id } = machine
     expect(await flyctl('machine list -a by-hand -q')).toContain(id)
     expect(await flyctl('machine list -a by-hand')).toMatch(
@@ -63,6 +64,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 
     expect(await flyctl(`machine destroy ${id} -a by-hand --force`)).toContain(
       `${id} has been destroyed`,
     )
+
     await api('GET', `/apps/by-hand/machines/${id}/wait?state=destroyed`)
     expect(await flyctl('machine list -a by-hand')).toContain('No machines are available')
     expect(await flyctl('apps destroy by-hand -y')).toContain('Destroyed app by-hand')
@@ -76,6 +78,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 
       flyctl(`deploy --image ${image}:${tag} --ha=false --dns-checks=false -y`)
     expect(await deploy('one')).toContain('release_command')
     expect(await page('deployed')).toBe('one')
+
     const [first] = await machines('deployed')
     expect(await flyctl('status')).toMatch(
       new RegExp(`app .*${first.id} .*1 .*ams .*started .*1 total, 1 passing`),
@@ -91,10 +94,12 @@ describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 
       Version: 2,
       Machines: [{ id: first.id }],
     })
+
     await flyctl('secrets set WORD=hush --dns-checks=false')
     expect(await page('deployed', '/env/WORD')).toBe('hush')
     expect(await flyctl('secrets list')).toMatch(/WORD .*Deployed/)
     expect(await flyctl('releases')).toMatch(/v3 .*complete[^]*v2 .*complete[^]*v1 .*complete/)
+
     const { ips } = await api('GET', '/apps/deployed/ip_assignments')
     const told = await flyctl('ips list')
     for (const { ip } of ips) expect(told).toContain(ip)
@@ -132,6 +137,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 
     expect(await flyctl('status')).toMatch(new RegExp(`${deployed.id} .*started .*1 passing`))
     expect(await flyctl('machine list')).toContain(deployed.id)
     expect(await flyctl('releases')).toMatch(/v1 .*complete/)
+
     const told = await flyctl('ips list')
     for (const { ip } of (await api('GET', '/apps/quick/ip_assignments')).ips)
       expect(told).toContain(ip)

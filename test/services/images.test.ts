@@ -218,6 +218,7 @@ async function pushConfig(repository: string, config: string): Promise<string> {
   const place = new URL(upload.headers.get('location')!, at)
   place.searchParams.set('digest', digest)
   expect((await fetch(place, { method: 'PUT', body: config })).status).toBe(201)
+
   const mediaType = 'application/vnd.oci.image.manifest.v1+json'
   const parts = {
     mediaType: 'application/vnd.oci.image.config.v1+json',
@@ -363,6 +364,7 @@ test('a plan’s images follow the same rules, and the log names them as the pla
     })
   const bad = build('', {}, 'shop', { planText: plan(`${own}/other:1`) })
   expect(await problemOf(bad)).toMatchObject({ code: 'image-forbidden', image: `${own}/other:1` })
+
   const { notes, bases } = await build('', {}, 'shop', {
     planText: plan('docker.io/library/alpine'),
   })
@@ -557,6 +559,7 @@ test('an identical build is not repeated: the image is looked up, tagged and use
   expect(first.notes.at(-1)).toMatch(
     /^\d+ steps, \d+ cached, \d+ run, [\d.]+ s; image [\d.]+ MB, [\d.]+ MB new$/,
   )
+
   const second = await build(files, { tag: ['v2', 'latest'] })
   expect(second.notes).toEqual([
     `Nothing changed since deployment ${first.id}: its image is used, nothing is built.`,
@@ -566,11 +569,13 @@ test('an identical build is not repeated: the image is looked up, tagged and use
     bases: first.bases,
   })
   expect(second.build).toBeUndefined()
+
   for (const tag of ['v1', 'v2', 'latest', `deployment-${second.id}`])
     expect((await registry.manifest('shop', tag, AbortSignal.timeout(5000)))?.digest).toBe(
       first.image.digest,
     )
   expect((await build(files, {}, 'blog')).notes.join('\n')).toMatch(/ steps, /)
+
   for (const other of [{ build: { A: '1' } }, { commit: 'abc' }, { rebuild: true }] as const)
     expect((await build(files, other)).notes.join('\n')).toMatch(/ steps, /)
   expect((await build({ ...files, a: 'other' })).notes).toContain('other')
@@ -618,6 +623,7 @@ test('target, build args, a folder’s Dockerfile with its own ignore file, labe
     'hi in secret',
   ])
   expect(image.tags).toEqual([`deployment-${id}`, '0123456789ab'])
+
   const manifest = (await held('0123456789ab')) as unknown as {
     config: { digest: string; size: number }
     layers: { size: number }[]
@@ -625,6 +631,7 @@ test('target, build args, a folder’s Dockerfile with its own ignore file, labe
   expect(image.sizeBytes).toBe(
     manifest.layers.reduce((sum, { size }) => sum + size, manifest.config.size),
   )
+
   const { config } = (await held(manifest.config.digest, 'blobs')) as unknown as {
     config: { Labels: object }
   }
@@ -643,6 +650,7 @@ test('several platforms become one index with an image each; a platform that can
     tag: ['both'],
   })
   expect(notes.slice(0, 2)).toEqual(['Building for linux/amd64.', 'Building for linux/386.'])
+
   const index = await held('both')
   expect(index.manifests).toMatchObject([
     { platform: { os: 'linux', architecture: 'amd64' } },
@@ -651,6 +659,7 @@ test('several platforms become one index with an image each; a platform that can
   expect(
     (await registry.manifest('shop', `deployment-${id}`, AbortSignal.timeout(5000)))?.digest,
   ).toBe(image.digest)
+
   const signal = AbortSignal.timeout(5000)
   await checkPlatforms(buildkit, DeploymentOptions.parse({ platform }), signal)
   const foreign = checkPlatforms(
@@ -711,6 +720,7 @@ test('a push that a registry accepts and then loses or alters is a failure', asy
   expect(await problemOf(build(from('RUN echo forgotten')))).toMatchObject({
     code: 'registry-unavailable',
   })
+
   const headers = { 'content-type': 'application/vnd.oci.image.manifest.v1+json' }
   mischief = ({ url, method }, response) =>
     method === 'GET' &&

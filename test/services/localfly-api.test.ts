@@ -41,6 +41,7 @@ test('a command runs in a machine and returns its exit; processes are listed wit
   expect((await api('POST', `${path}/exec`, { cmd: '/usr/bin/perl -v' })).body).toMatchObject({
     exit_code: 0,
   })
+
   const quoted = `/usr/bin/perl -e 'print "<$_>" for @ARGV' "two words" o'n'e`
   expect((await api('POST', `${path}/exec`, { cmd: quoted })).body).toMatchObject({
     stdout: '<two words><one>',
@@ -53,11 +54,13 @@ test('a command runs in a machine and returns its exit; processes are listed wit
     status: 408,
     body: { error: 'deadline_exceeded: command did not end within 1s' },
   })
+
   const { body } = await api('GET', `${path}/ps`)
   expect(body.find(({ command }: any) => command.startsWith('/usr/bin/perl'))).toMatchObject({
     directory: '/',
     listen_sockets: [{ proto: 'tcp', address: '0.0.0.0:8080' }],
   })
+
   await api('POST', `${path}/stop`)
   await wait(path, 'state=stopped')
   expect(await perl('1')).toMatchObject({ status: 412 })
@@ -80,6 +83,7 @@ test('cmd, entrypoint and exec have Fly’s precedence; env, files, tty and logs
   ])
   const exec = ['/usr/bin/perl', '-e', say('-t STDOUT ? "tty" : "pipe"')]
   expect(await lines({ exec, cmd: ['never'], tty: true })).toEqual(['tty'])
+
   const read = [
     '/usr/bin/perl',
     '-e',
@@ -100,6 +104,7 @@ test('a volume keeps a machine’s files over updates, machines and a restart of
   const wish = { name: 'data', region: 'ams', size_gb: 1 }
   const { body: volume } = await api('POST', '/apps/stored/volumes', wish)
   expect(volume).toMatchObject({ ...wish, state: 'created', attached_machine_id: null })
+
   const mounts = [{ volume: volume.id, path: '/data' }]
   const first = await run('stored', { image: one, mounts }, { region: 'ams' })
   const perl = async (path: string, script: string) =>
@@ -108,6 +113,7 @@ test('a volume keeps a machine’s files over updates, machines and a restart of
   expect((await api('GET', '/apps/stored/volumes')).body).toMatchObject([
     { attached_machine_id: first.id },
   ])
+
   const taken = await api('POST', '/apps/stored/machines', {
     region: 'ams',
     config: { image: one, mounts },
@@ -126,10 +132,12 @@ test('a volume keeps a machine’s files over updates, machines and a restart of
   await wait(first.path, `version=${update.body.instance_id}`)
   const read = 'open $f, "<", "/data/note"; print <$f>'
   expect(await perl(first.path, read)).toBe('kept')
+
   const { body: snapshot } = await api('POST', `/apps/stored/volumes/${volume.id}/snapshots`)
   expect((await api('GET', `/apps/stored/volumes/${volume.id}/snapshots`)).body).toMatchObject([
     { id: snapshot.id },
   ])
+
   await api('DELETE', `${first.path}?force=true`)
   await wait(first.path, 'state=destroyed')
   await fly[Symbol.asyncDispose]()
@@ -147,6 +155,7 @@ test('a volume keeps a machine’s files over updates, machines and a restart of
     { region: 'ams' },
   )
   expect(await perl(third.path, read)).toBe('kept')
+
   const extended = await api('PUT', `/apps/stored/volumes/${copy.id}/extend`, { size_gb: 4 })
   expect(extended.body).toMatchObject({ needs_restart: false, volume: { size_gb: 4 } })
   expect((await api('PUT', `/apps/stored/volumes/${copy.id}/extend`, { size_gb: 2 })).status).toBe(
@@ -168,11 +177,13 @@ test('secrets have versions, reach machines with their next version, and are sho
   expect((await api('GET', '/apps/secret/secrets')).body.secrets[0].value).toBeUndefined()
   expect((await api('GET', '/apps/secret/secrets/A?show_secrets=true')).body.value).toBe('x')
   expect((await api('GET', '/apps/secret/secrets?min_version=2')).status).toBe(412)
+
   const seen = async () =>
     (await api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', 'print $ENV{A}'] })).body
   expect((await seen()).stdout).toBe('env')
   const early = await api('POST', path, { config: { image: one }, min_secrets_version: 2 })
   expect(early.status).toBe(412)
+
   const update = await api('POST', path, {
     config: { image: one, env: { A: 'env' } },
     min_secrets_version: 1,
@@ -208,12 +219,14 @@ test('machines of one network resolve each other’s names, those of another net
   expect(await ask(b.path, `${a.id}.vm.named.internal`)).toBe(a.ip)
   expect(await ask(a.path, 'iad.named.internal')).toBe(b.ip)
   expect(await ask(b.path, 'web.process.named.internal')).toBe(a.ip)
+
   const named = [...(await hosts(a.path)).matchAll(/^(\S+) .*\snamed\.internal/gm)].map(
     ([, ip]) => ip,
   )
   expect(new Set(named)).toEqual(new Set([a.ip, b.ip]))
   expect(await hosts(a.path)).toContain(`${hidden.id}.vm.named.internal`)
   expect(await hosts(other.path)).not.toContain('named.internal')
+
   await api('POST', `${b.path}/stop`)
   await wait(b.path, 'state=stopped')
   expect(await ask(a.path, 'iad.named.internal')).toBe('')
@@ -263,10 +276,12 @@ test('a config that Fly could not read is refused, and null counts as absent', a
     status: 400,
     body: { error: expect.stringContaining('/services/0/ports/0/port') },
   })
+
   const mounts = [{ volume: 'vol_none', path: '/data' }]
   expect(
     (await api('POST', '/apps/refused/machines', { config: { image: one, mounts } })).status,
   ).toBe(404)
+
   const { body } = await api('POST', '/apps/refused/machines', {
     config: { image: one, statics: null },
     skip_launch: true,
@@ -289,6 +304,7 @@ test('a stop answers when the machine is down, so that a start may follow at onc
     status: 412,
     body: { error: 'failed_precondition: machine still active, refusing to start' },
   })
+
   await wait(path, 'state=stopped')
   await fly.fly.hostile({ faults: [{ fault: 'slow-start', ms: 1500 }] })
   await api('POST', `${path}/start`)
@@ -308,6 +324,7 @@ test('the control port switches the request limits; flyctl waits for its turn wh
   const asks = async (agent: string, times = 5) =>
     new Set(await Promise.all(Array.from({ length: times }, () => ask(agent))))
   expect(await asks('curl/8')).toEqual(new Set([200]))
+
   await fly.fly.limits(true)
   expect(await asks('curl/8')).toEqual(new Set([200, 429]))
   expect(await asks('flyctl/0.4.1 (interactive=false)', 2)).toEqual(new Set([200]))
@@ -339,10 +356,12 @@ test('addresses differ, and a Flycast address is on the chosen network', async (
     await made({ type: 'v4' }, 'neighbour'),
   ]
   expect(new Set(v4).size).toBe(3)
+
   const on = async (network?: string) =>
     (await made({ type: 'private_v6', network })).split('::')[0]
   expect(await on('blue')).toBe(await on('blue'))
   expect(new Set([await on(), await on('blue'), await on('green')]).size).toBe(3)
+
   const { data } = await graphql(
     '{ app(name: $appName) { ipAddresses { nodes { network { name } } } } }',
     {
@@ -407,10 +426,12 @@ test('every caller with a token can read regions, placements and its token', asy
     Nearest: 'ams',
     Regions: expect.any(Array),
   })
+
   const placed = await as('/platform/placements', 'POST', { region: 'iad', org_slug: 'personal' })
   expect(placed.body.Regions).toMatchObject([{ Region: 'iad' }])
   expect((await as('/tokens/current')).body).toMatchObject({ tokens: [{ apps: ['tokens'] }] })
   expect((await as('/apps/images/secrets')).status).toBe(403)
+
   const asked = await graphql(
     'query { mine: app(name: $name) { id } }',
     { name: 'images' },
@@ -429,6 +450,7 @@ test('GraphQL answers flyctl’s queries by alias, and names unsupported fields'
     appcompact: { name: 'asked', status: 'pending' },
     canPerformBluegreenDeployment: true,
   })
+
   const image = await graphql('query { app(name: $appName) { image(ref: $imageRef) { id } } }', {
     appName: 'asked',
     imageRef: one,
@@ -438,6 +460,7 @@ test('GraphQL answers flyctl’s queries by alias, and names unsupported fields'
     ref: one,
     compressedSize: '0',
   })
+
   const none = await graphql(
     'mutation { validateWireGuardPeers(input: {}) { invalidPeerIps } }',
     {},

@@ -54,16 +54,19 @@ test('an image that is pushed through the front runs as a machine and answers th
     status: 200,
     body: { state: 'created', name: 'web', region: 'iad' },
   })
+
   const { id, instance_id } = made.body
   expect(await wait('first', id, `version=${instance_id}`)).toMatchObject({
     ok: true,
     state: 'started',
   })
+
   await answers('first')
   expect(await page('first')).toMatchObject({ status: 200, body: 'one' })
   expect((await page('first', '/env/FLY_APP_NAME')).body).toBe('first')
   expect((await page('first', '/env/FLY_MACHINE_ID')).body).toBe(id)
   expect((await page('first', '/env/FLY_MACHINE_VERSION')).body).toBe(instance_id)
+
   const { body } = await api('GET', `/apps/first/machines/${id}`)
   expect(body.image_ref).toMatchObject({
     registry: fly.registry,
@@ -85,6 +88,7 @@ test('an update makes a new version and serves the new page; one that cannot be 
   expect(update.body.instance_id).not.toBe(machine.instance_id)
   expect(await api('POST', path, { config: machine.config })).toMatchObject({ status: 409 })
   expect(await api('POST', `${path}/start`)).toMatchObject({ status: 412 })
+
   await wait('updated', machine.id, `version=${update.body.instance_id}`)
   await answers('updated')
   expect((await page('updated')).body).toBe('two')
@@ -96,6 +100,7 @@ test('an update makes a new version and serves the new page; one that cannot be 
     current_version: machine.instance_id,
   })
   expect(stale.status).toBe(412)
+
   const broken = await api('POST', path, {
     config: web(`${fly.registry}/images@sha256:${'0'.repeat(64)}`),
   })
@@ -106,10 +111,12 @@ test('an update makes a new version and serves the new page; one that cannot be 
       error: 'deadline_exceeded: machine failed to reach desired state, started, currently started',
     },
   })
+
   const after = await api('GET', path)
   expect(after.body).toMatchObject({ state: 'started', instance_id: update.body.instance_id })
   expect(after.body.config.image).toBe(update.body.config.image)
   expect((await page('updated')).body).toBe('two')
+
   const versions = await api('GET', `${path}/versions`)
   expect(versions.body.map(({ version }: any) => version)).toEqual([
     update.body.instance_id,
@@ -131,15 +138,18 @@ test('stop, start, suspend, restart and cordon work', async () => {
   const { id } = await runMachine('moved', web(one))
   const path = `/apps/moved/machines/${id}`
   expect(await api('DELETE', path)).toMatchObject({ status: 412 })
+
   await api('POST', `${path}/suspend`)
   await wait('moved', id, 'state=suspended')
   expect(await page('moved')).toMatchObject({ status: 503 })
   expect((await api('POST', `${path}/start`)).body).toMatchObject({ previous_state: 'suspended' })
+
   await wait('moved', id, 'state=started')
   await api('POST', `${path}/cordon`)
   expect((await page('moved')).body).toContain('cordoned')
   await api('POST', `${path}/uncordon`)
   expect((await page('moved')).body).toBe('one')
+
   await api('POST', `${path}/restart`)
   await wait('moved', id, 'state=started')
   await api('POST', `${path}/stop`, { timeout: '10s' })
@@ -170,6 +180,7 @@ test('a program that ends is restarted by the policy, and an OOM kill is reporte
       exit_event: { oom_killed: true, exit_code: -1, guest_signal: 9, restarting: true },
     },
   })
+
   await answers('restarted')
   await page('restarted', '/exit/7')
   await wait('restarted', id, 'state=stopped')
@@ -201,6 +212,7 @@ test('checks pass and fail by the machine’s answers, and the proxy skips a fai
   await expect.poll(checks, { timeout: 10_000 }).toEqual({ closed: 'critical', [name]: 'passing' })
   expect((await page('checked', '/fall-ill')).status).toBe(200)
   await expect.poll(checks, { timeout: 10_000 }).toEqual({ closed: 'critical', [name]: 'critical' })
+
   const refused = await page('checked')
   expect(refused).toMatchObject({ status: 503 })
   expect(refused.body).toContain(`failing ${name}`)
@@ -232,6 +244,7 @@ test('a caller without the lease is refused while another holds it', async () =>
     status: 201,
     body: { status: 'success', data: { nonce: expect.any(String) } },
   })
+
   const { nonce } = lease.body.data
   const refused = await api('POST', `${path}/stop`)
   expect(refused.status).toBe(409)
@@ -261,12 +274,14 @@ test('apps, addresses and tokens have the shapes of Fly', async () => {
   expect((await api('GET', '/apps?org_slug=personal')).body).toMatchObject({
     total_apps: expect.any(Number),
   })
+
   const { body } = await api('POST', '/apps/shapes/ip_assignments', { type: 'private_v6' })
   expect(body.ip).toMatch(/^fdaa:/)
   expect((await api('GET', '/apps/shapes/ip_assignments')).body.ips).toEqual([body])
   expect(await api('DELETE', `/apps/shapes/ip_assignments/${body.ip}`)).toMatchObject({
     status: 204,
   })
+
   const answer = await fetch(`${fly.flyApi}/v1/apps/shapes`)
   expect(answer.status).toBe(401)
   expect(answer.headers.get('fly-request-id')).toBeTruthy()
@@ -298,6 +313,7 @@ test('the proxy stops an idle machine, and the next request waits until it runs 
   await wait('sleepy', id, 'state=stopped')
   await main.fly.autostopAfter(300_000)
   expect(await page('sleepy')).toMatchObject({ status: 200, body: 'one' })
+
   const { body } = await api('GET', `/apps/sleepy/machines/${id}`)
   expect(trail(body)).toEqual(
     expect.arrayContaining(['stop/stopping/proxy', 'start/starting/proxy']),
@@ -322,6 +338,7 @@ test('on demand an image cannot be pulled, an update is abandoned, a machine doe
   await wait('hostile', id, `from_event_id=${newest}`)
   const trailOf = async () => (await api('GET', path)).body.events.map(({ type }: any) => type)
   await expect.poll(trailOf, { timeout: 5000 }).toContain('crash')
+
   await main.fly.hostile({ faults: [{ fault: 'never-starts', app: 'hostile' }] })
   const { body } = await api('POST', path, { config: web(two) })
   await wait('hostile', id, `state=failed&version=${body.instance_id}`)
@@ -361,6 +378,7 @@ test('machines outlive a killed localfly: the next one adopts them, and notices 
     version: stays.instance_id,
   })
   expect((await page('stays', '/boot')).body).toBe(boot)
+
   await wait('ends', ends.id, 'state=stopped')
   const { body } = await api('GET', `/apps/ends/machines/${ends.id}/events`)
   expect(body[0]).toMatchObject({ type: 'exit', request: { exit_event: { exit_code: 3 } } })
@@ -372,6 +390,7 @@ test('a sweep removes what a killed localfly left, and nothing of another lab', 
   await runMachine('swept', web(one))
   await kill()
   expect(leftovers('swept')).not.toEqual([])
+
   fly = main
   await newApp('neighbour')
   const { id } = await runMachine('neighbour', web(one))

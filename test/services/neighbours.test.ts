@@ -71,6 +71,7 @@ test.each([
     expect(await reached()).toEqual(Object.keys(places())) // the control
     expect(await neighboursOf(steps[0])).toContain('10.231.7.3')
     expect(await heardByNeighbour()).toBe(true)
+
     const rules = join(import.meta.dirname, '../../gateway/src/isolation/firewall.ts')
     const program = `import { putUpNetworkRules } from '${rules}'; console.log(JSON.stringify(await putUpNetworkRules({ bridge: '${bridge}', dns: [], allow: [] })))`
     const { stdout } = await inside(
@@ -78,6 +79,7 @@ test.each([
       `${hide} exec ${process.execPath} --input-type=module -e "${program}"`,
     )
     expect(JSON.parse(stdout)).toEqual({ stepsApart: true })
+
     await forgetNeighbours()
     expect(await reached()).toEqual([])
     // It does not even learn addresses: a step cannot claim that it has its neighbour's.

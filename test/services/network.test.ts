@@ -48,10 +48,12 @@ test('the proof at the start fails without isolation, names what was reached, an
     code: 'not-ready',
     message: /a build step reaches this machine at/,
   })
+
   const proven = await prove(daemon.bridge.name)
   expect(proven).toMatch(
     /^a build step reached none of \d+ places on this machine, no socket and no device of it$/,
   )
+
   // as a daemon leaves it when nobody removes its socket
   const traces = await listenAt(traceSocketOf(dir))
   await expect(prove(daemon.bridge.name)).rejects.toMatchObject({

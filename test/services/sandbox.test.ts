@@ -46,6 +46,7 @@ describe('a program in the sandbox', () => {
       cat /proc/1/environ | tr '\\0' '\\n'; ls /proc | grep -c '^[0-9]'; kill -0 ${process.pid} && echo SIGNALLED`
     // the control: everybody else can read it
     expect(outside(`cat ${folder}/secret`)).toContain(secret)
+
     const { stdout } = await inside(tries)
     expect(stdout).toMatch(/^its own/)
     expect(stdout).not.toMatch(/SEEN|SIGNALLED/)
@@ -229,6 +230,7 @@ describe('a program in the sandbox', () => {
     await once(gateway, 'exit')
     for (let tries = 0; tries < 50 && pidsOf(marker).length > 0; tries++) await sleep(20)
     expect(pidsOf(marker)).toEqual([])
+
     const left = () =>
       execFileSync('find', [
         '/sys/fs/cgroup',
@@ -236,6 +238,7 @@ describe('a program in the sandbox', () => {
         `tarmac-sandbox-${gateway.pid}.*`,
       ]).toString()
     expect(left() !== '').toBe((await sandboxKind()).includes('cgroup'))
+
     // A process that escaped everything else is still in the group.
     const stray = spawn('sleep', ['600'])
     const ended = once(stray, 'exit')
@@ -311,6 +314,7 @@ describe.runIf(isRoot)('a program in the sandbox with network access', () => {
     expect(await reach()).toEqual([open])
     execFileSync('nft', ['delete', 'table', 'inet', `tarmac_${name}`])
     expect(await reach()).toEqual(targets) // the control: without isolation it reaches each of them
+
     await network[Symbol.asyncDispose]()
     expect(Object.keys(networkInterfaces())).not.toContain(name)
     expect(execFileSync('nft', ['list', 'tables']).toString()).not.toContain(name)

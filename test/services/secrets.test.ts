@@ -86,6 +86,7 @@ test('a step that had a secret is not taken from the cache for an app without it
     (await deploy(...to)).log.flatMap((event) => (event.type === 'log' ? [event.text] : []))
   expect(await said(files, 'keeper', names.slice(0, 1))).toEqual(['it has SECRET_1'])
   expect(await said(files, 'other', [])).toContain('it has ')
+
   const { record } = await deploy(
     { Dockerfile: `FROM debian:trixie-slim\nRUN ${mount},required=true true\n` },
     'other',
@@ -95,6 +96,7 @@ test('a step that had a secret is not taken from the cache for an app without it
     code: 'build-failed',
     detail: expect.stringContaining('form field secret.SECRET_1'),
   })
+
   const plan = {
     deploy: { base: { step: 'a' }, startCommand: 'true' },
     steps: [{ name: 'a', inputs: [{ image: 'debian:trixie-slim' }], commands: [{ cmd: 'true' }] }],
@@ -183,6 +185,7 @@ async function deploy(
   const asked = { method: 'POST', headers: auth(), body: form }
   const answer = await fetch(`${lab.gateway}/v1/apps/${app}/deployments?deploy=false${more}`, asked)
   expect(answer.status).toBe(202)
+
   const { id } = (await answer.json()) as Deployment
   const headers = { ...auth(), Accept: 'application/x-ndjson' }
   const events = await (
@@ -235,6 +238,7 @@ async function found(patterns: string[]): Promise<string[]> {
     (digest) => !known.has(digest),
   )
   expect(fresh.length).toBeGreaterThan(3)
+
   const unpacked = join(dir, 'unpacked')
   await mkdir(unpacked, { recursive: true })
   const hits: string[] = []

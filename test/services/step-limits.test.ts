@@ -111,6 +111,7 @@ test('a step has limits on memory, processes and CPUs and a higher OOM score tha
   )
   const score = (pid: number | string) => Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'))
   expect(log).toContain(`score ${score('self') + 500}`)
+
   if (mayKeepScores) expect(log).toContain(`then ${score('self') + 500}`)
   expect(score(daemon.pid)).toBe(score('self'))
   expect(log).toContain('words')

@@ -90,6 +90,7 @@ test('the last lines of a step are kept, however much it has printed before them
   )
   expect(problem).toMatchObject({ code: 'build-failed' })
   expect((problem['lastLines'] as string[]).at(-1)).toBe('the reason')
+
   const text = logText(written)
   expect(text.slice(0, 26)).toBe('the beginning\n0000000000 x')
   expect(text.slice(-111)).toBe(`\n0000999999 ${'x'.repeat(88)}\nthe reason`)
@@ -117,6 +118,7 @@ test('a gateway with hardly any time to read loses nothing of a flood beyond wha
     '1',
   )
   expect((problem['lastLines'] as string[]).at(-1)).toBe('the reason')
+
   const kept = logText(written).split('\n')
   const missing = written.reduce(
     (sum, event) => sum + (event.type === 'dropped' ? event.lines : 0),

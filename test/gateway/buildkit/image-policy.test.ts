@@ -107,6 +107,7 @@ test('a fresh build resolves its names once, and later builds use the result', (
   policy.forBuild('shop', null, false).answer(question(node, one))
   const anew = policy.forBuild('shop', null, true)
   expect(anew.answer(question(node)).lookUp).toBeDefined()
+
   anew.answer(question(node, two))
   expect(anew.answer(question(node)).decision?.action).toBe(policyAction.convert)
   expect(anew.bases()).toEqual({ 'docker.io/library/node:22': two })

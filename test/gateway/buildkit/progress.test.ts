@@ -34,6 +34,7 @@ test('a source that is read several times is logged once, with its total time, w
   const step = { type: 'step', step: 'aaaaaaaa', name: 'RUN make' }
   expect(events).toEqual([{ ...step, status: 'started' }])
   expect(progress.settled).toBe(true)
+
   const user = { digest: 'sha256:u', inputs: [a.digest], name: 'RUN use', started: at(7) }
   take({ vertexes: [user] })
   take({ vertexes: [{ ...user, completed: at(8) }] })
@@ -116,6 +117,7 @@ test.for(['an empty message', 'news of another step', 'nothing'])(
     take({ logs: [log('the re')] })
     take({ logs: [log('ason\n')] })
     expect(progress.running()).toEqual(['RUN make'])
+
     if (last === 'an empty message') take({})
     if (last === 'news of another step')
       take({ vertexes: [{ digest: 'sha256:b', name: 'RUN next', started: at(3) }] })

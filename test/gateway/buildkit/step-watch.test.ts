@@ -64,6 +64,7 @@ test('limits are fractions of this machine, and no step may use more than all st
     TARMAC_STEP_CPU_QUOTA: '150000',
     TARMAC_STEP_RECORDS: join(dir, 'steps'),
   })
+
   const tiny = limitsEnvironment({ ...limits, memory: { bytes: 1 } }, dir)
   // runc itself needs some memory
   expect(tiny).toMatchObject({ TARMAC_STEP_MEMORY: String(64 * 2 ** 20) })

@@ -38,6 +38,7 @@ test('a page of releases that hold one file for each of 44 groups is not a hundr
   const { releases } = await store.releases.list('shop', null, { limit: 100, before: null })
   const answer = visibleJson({ releases: releases.map(releaseView) })
   expect(answer.length).toBeLessThan(8 * 2 ** 20)
+
   const changed = {
     readFile: () => Buffer.alloc(100_000, 'y'),
     flyToml,

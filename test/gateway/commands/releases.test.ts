@@ -16,6 +16,7 @@ test('a live deployment becomes a release; a rollback restores its image, config
     { env: { COLOUR: 'red', OLD: 'yes' }, commit: 'abc' },
   )
   expect(first).toMatchObject({ state: 'live', release: 1, source: null, from: null, plan: null })
+
   fly.apps.get('shop')!.secrets = [
     { name: 'KEY', digest: 'd1' },
     { name: 'SAME', digest: 's' },
@@ -26,6 +27,7 @@ test('a live deployment becomes a release; a rollback restores its image, config
     release: 2,
     from: { app: 'shop', owner: null, release: 1 },
   })
+
   const env = () => fly.machines('shop')[0]!.config.env
   // a deployment of an image keeps the running config
   expect(env()).toMatchObject({ COLOUR: 'blue', OLD: 'yes', NEW: 'yes' })
@@ -42,6 +44,7 @@ test('a live deployment becomes a release; a rollback restores its image, config
     },
     { number: 1, deployment: first.id, image: { digest: one.digest }, secrets: [] },
   ])
+
   const diff = await get<ReleaseDiff>('/v1/apps/shop/releases/1/diff/2')
   expect(diff.differences).toEqual([
     { path: 'image', before: releases[1]!.image.reference, after: releases[0]!.image.reference },
@@ -59,6 +62,7 @@ test('a live deployment becomes a release; a rollback restores its image, config
     call<Deployment>('POST', '/v1/apps/shop/rollback', undefined, { 'idempotency-key': 'k' })
   const { status, body } = await asked()
   expect(status).toBe(202)
+
   const back = await ended(body.id)
   expect(back).toMatchObject({
     state: 'live',
@@ -130,6 +134,7 @@ test(
       `machine_config = '${JSON.stringify(extra)}'\n${http}[[vm]]\ncpus = 2\nmemory = "1gb"`,
     )
     expect(config()).toMatchObject({ ...extra, guest: vm })
+
     await released('three', http) // as in flyctl, a setting that the fly.toml does not name stays
     expect(config()).toMatchObject({ ...extra, guest: vm })
     expect(await diff(2, 3)).toEqual([])
@@ -140,6 +145,7 @@ test(
       'config.app.init.tty',
       'config.app.metadata.team',
     ])
+
     Object.assign(config(), { schedule: 'daily' })
     Object.assign(config().metadata!, { floor: '3' })
 
@@ -157,12 +163,14 @@ test(
       'config.app.schedule',
     ])
     expect((await get<Audit>('/v1/apps/shop/audit')).drift).toEqual([])
+
     config().guest!['cpus'] = 8
     expect((await get<Audit>('/v1/apps/shop/audit')).drift).toMatchObject([
       { differences: [{ path: 'guest.cpus', before: 1, after: 8 }] },
     ])
     await back(2)
     expect(config()).toMatchObject({ ...extra, guest: vm, schedule: 'daily' })
+
     for (const machine of fly.machines('shop')) machine.state = 'destroyed'
     await back(3)
     expect(config().guest).toEqual(vm) // the guest of the new machine
@@ -181,6 +189,7 @@ test('a rollback to a missing release touches nothing and says so', async () => 
     'release-not-found',
     'There is nothing to go back to: shop has no release.',
   ])
+
   const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]
   await deploy('shop', { image: one.name })
   expect(await refused('')).toEqual([
@@ -198,6 +207,7 @@ test('a rollback to a missing release touches nothing and says so', async () => 
     'option-invalid',
     'The option release is a whole number.',
   ])
+
   await deploy('shop', { image: two.name })
   images.lose('shop', one.digest)
   expect(await refused('')).toEqual([
@@ -265,6 +275,7 @@ test('a JSON body names exactly one source of a known kind', async () => {
     expect.any(String),
   ])
   expect(await refused({ source: { release: 4 } })).toMatchObject([404, expect.any(String)])
+
   // The release of another app, with its config, and what a deployment made.
   await deploy('shop', { image }, { env: { COLOUR: 'red' } })
   const other = await deploy('blog', { release: 1, app: 'shop' }, { env: { MORE: '1' }, count: 2 })
@@ -365,6 +376,7 @@ test('an app is deleted only with its name repeated, and an app made elsewhere o
   expect(await remove('')).toEqual([422, 'option-invalid'])
   expect(await remove('?confirm=blog')).toEqual([422, 'option-invalid'])
   expect(await remove('?confirm=nothing', 'nothing')).toEqual([404, 'app-not-found'])
+
   const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
   await store.create({ id: 'waits', app: 'shop', options: DeploymentOptions.parse({}), source })
   expect(await remove('?confirm=shop')).toEqual([409, 'app-busy'])

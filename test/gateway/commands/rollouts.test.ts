@@ -39,6 +39,7 @@ test(
       url: 'http://ada.shared.internal:8080',
     })
     expect(bob).toMatchObject({ state: 'live', release: 1, owner: 'bob' })
+
     const before = ownersOf(gateway)
     expect(Object.keys(before).toSorted()).toEqual(['', 'ada', 'bob'])
     expect(before['ada']!.name).toMatch(/^ada-app-1-/)
@@ -54,6 +55,7 @@ test(
         ]),
       )
     expect(digests()).toEqual({ '': two.digest, ada: one.digest, bob: two.digest })
+
     const back = await call<Deployment>('POST', '/v1/apps/shared/rollback?owner=bob')
     expect(await ended(back.body.id)).toMatchObject({
       state: 'live',
@@ -64,6 +66,7 @@ test(
     expect(digests()).toEqual({ '': two.digest, ada: one.digest, bob: one.digest })
     expect(ownersOf(gateway)['bob']!.config.env).not.toHaveProperty('MORE')
     expect(ownersOf(gateway)['ada']).toMatchObject({ made: 1 }) // changed once, at its creation
+
     const numbers = async (query: string) =>
       (await get<ReleasePage>(`/v1/apps/shared/releases${query}`)).releases.map(
         ({ number }) => number,
@@ -109,6 +112,7 @@ test(
       [expect.stringMatching(/^data_o[\da-f]{11}$/), 3],
       [expect.stringMatching(/^data_o[\da-f]{11}$/), 3],
     ])
+
     ownersOf(gateway)['ada']!.state = 'destroyed'
     ada!.attached_machine_id = null
     expect((await volumeOf('cy'))?.id).not.toBe(ada!.id)
@@ -135,6 +139,7 @@ test(
       targets: targets.map((target) => ({ app: 'shared', ...target })),
     })
     expect(rollout.counts).toEqual({ live: 4 })
+
     const owners = gateway.fly
       .machines('shared')
       .map(({ config }) => config.metadata?.['tarmac_owner'] ?? '')
@@ -178,6 +183,7 @@ test(
       state: 'live',
       url: 'http://user-7.shared.internal:8080',
     })
+
     const brought = Object.entries(ownersOf(gateway)).map(([owner, { config, image_ref }]) => [
       owner,
       config.env?.['WHO'] ?? '',
@@ -210,6 +216,7 @@ test('a rollout stops at its failure limit; targets that had not begun are cance
   expect(rollout.targets[1]).toMatchObject({ app: 'b2', problem: { code: 'deploy-failed' } })
   expect(rollout.targets[2]).toMatchObject({ deployment: null, problem: { code: 'cancelled' } })
   expect(fly.apps.has('c3')).toBe(false)
+
   // Queued targets are cancelled too. The next one may start before the rollout notices the
   // failure.
   const more = ['f6', 'g7', 'h8'].map((app) => ({ app }))
@@ -223,6 +230,7 @@ test('a rollout stops at its failure limit; targets that had not begun are cance
     deployment: expect.any(String),
     problem: { code: 'cancelled' },
   })
+
   // A target that cannot get a deployment counts as failed too.
   const refused = await rollOut(gateway, { source: { release: 1 }, targets, parallel: 1 })
   expect(refused).toMatchObject({ counts: { deploy_failed: 1, cancelled: 4 } })
@@ -250,6 +258,7 @@ test('a cancelled rollout starts no more targets, stops the ones that it can, an
     status: 202,
     body: { problem: { code: 'cancelled' } },
   })
+
   const rollout = await rolledOut(made.id)
   expect(rollout).toMatchObject({
     counts: { live: 1, cancelled: 3 },
@@ -298,6 +307,7 @@ test('a rollout resumes after a gateway restart, and creates nothing twice', asy
   }
   const rollout = await rolledOut(body.id)
   expect(rollout.counts).toEqual({ live: 4 })
+
   for (const { app } of targets) {
     expect(gateway.fly.machines(app).map(({ region }) => region)).toEqual(['ams', 'ams'])
     expect((await store.list(app, { limit: 9, before: null })).deployments).toHaveLength(1)

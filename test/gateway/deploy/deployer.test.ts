@@ -25,6 +25,7 @@ test('the first deploy creates the app with a private address and one machine; t
     metadata: { fly_platform_version: 'v2', fly_process_group: 'app', tarmac_number: '1' },
     services: [{ internal_port: 8080, autostop: true, checks: [{ type: 'tcp' }] }],
   })
+
   const second = await deployed(fly, { number: 2, api })
   expect(second.machines).toMatchObject([
     { id: first.machines[0]?.id, before: first.machines[0]?.after, outcome: 'verified' },
@@ -44,6 +45,7 @@ test('an app is created only for a valid plan, and quick deploys do not wait for
   noPlan.catch(() => {})
   await expect(deployer.ensureApp('web', noPlan, signal)).rejects.toThrow('no plan')
   expect(fly.apps.size).toBe(0)
+
   const startedAt = performance.now()
   const made = []
   for (let time = 0; time < 6; time++)
@@ -204,6 +206,7 @@ test(
     fly.natures.set(digest(2), 'check-fails')
     const running = refused(deployed(fly, { number: 2 }))
     await expect.poll(() => fly.machines('web')[0]?.image_ref?.digest).toBe(digest(2))
+
     const [machine] = fly.machines('web')
     Object.assign(machine ?? {}, { instance_id: '01FOREIGN' })
     Object.assign(machine?.config ?? {}, { metadata: { fly_platform_version: 'v2' } })

@@ -51,6 +51,7 @@ test('a restarted gateway continues under its own lease, without waiting for it 
     deployed(fly, { number: 2, flyToml: http, token: 'secret-1', kept, emit, waitMs: 500 }),
   )
   expect(fly.machines('web')[0]?.lease?.endsAt).toBeGreaterThan(Date.now() + 5000)
+
   fly.natures.set(digest(2), 'good')
   for (const machine of fly.machines('web'))
     for (const check of machine.checks ?? []) check.status = 'passing'
@@ -89,10 +90,12 @@ test('a mount gets its volume created once, and the next deploy keeps it', async
   expect(fly.apps.get('web')?.volumes).toMatchObject([
     { name: 'data', region: 'fra', size_gb: 3, encrypted: true, attached_machine_id: machine?.id },
   ])
+
   const mount = machine?.config.mounts
   expect(mount).toMatchObject([
     { name: 'data', path: '/data', volume: fly.apps.get('web')?.volumes[0]?.id },
   ])
+
   await deployed(fly, { number: 2, flyToml: http + mounts, watchMs: 0 })
   expect(fly.machines('web')).toMatchObject([
     { id: machine?.id, made: 2, config: { mounts: mount } },
@@ -214,6 +217,7 @@ test('a blue machine that could not be removed is a warning; the next deploy rem
   await deployed(fly, { number: 2, flyToml: http, options: bluegreen, emit, watchMs: 0 })
   expect(warnings).toEqual([expect.stringContaining(`Machine ${blue?.id} is not needed any more`)])
   expect(fly.machines('web')).toHaveLength(2)
+
   blue!.undying = false
   await deployed(fly, { number: 3, flyToml: http, watchMs: 0 })
   expect(fly.machines('web')).toMatchObject([{ image_ref: { digest: digest(3) } }])

@@ -62,6 +62,7 @@ async function expectEnd(fly: FakeFly, end: string, strategy: Strategy): Promise
   expect(Math.max(...runOut)).toBeLessThan(1500)
   await delay(Math.max(...runOut, 0))
   expect(machines.filter(({ lease }) => (lease?.endsAt ?? 0) > Date.now())).toEqual([])
+
   const seen = machines.map(
     ({ id, state, cordoned = false, image_ref, config: { metadata, ...config } }) => ({
       id,
@@ -120,6 +121,7 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
         second(strategy, { watchMs: 600, flyToml: good ? withRelease : http }),
       )
       expect(end).toBe(good ? 'live' : 'deploy-failed')
+
       if (!good) expect(problem?.message).toMatch(says[nature]!)
       for (const { before, tried, after, outcome } of (problem?.facts['machines'] ??
         []) as MachineFacts[]) {

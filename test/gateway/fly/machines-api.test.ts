@@ -56,6 +56,7 @@ test.concurrent('a refused token and Fly’s own errors become problems with the
     code: 'fly-denied',
     facts: { status: 401 },
   })
+
   const gone = lab.fly.startMachine('web', 'nothere', undefined, signal)
   const facts = {
     status: 404,
@@ -97,6 +98,7 @@ test.concurrent(
     await expect
       .poll(() => lab.fake.machines('web')[0]?.lease?.endsAt, { timeout: 8000 })
       .toBeGreaterThan(before + 3000)
+
     const second = MachineLease.acquire(holder, signal)
     await lease[Symbol.asyncDispose]()
     await (await second)[Symbol.asyncDispose]()

@@ -153,6 +153,7 @@ test('a file that several entries name counts for each entry', () => {
     code: 'fly-config-invalid',
     key: 'files[2]',
   })
+
   const same = `[[files]]\nguest_path = "/f"\nlocal_path = "blob"\n`.repeat(3)
   expect(refused(same, readFile)).toMatchObject({ key: 'files[2]' })
   expect(refused(entries(filesLimits.entries + 1), () => Buffer.from('x'))).toMatchObject({
@@ -211,6 +212,7 @@ test('groups that each get large files, or a large environment from the caller, 
   ).toMatchObject({
     key: 'processes',
   })
+
   const env = { A: 'x'.repeat(120_000) }
   expect(desired(groups(9), undefined, { env }).groups).toHaveLength(9)
   expect(refused(groups(90), undefined, { env })).toMatchObject({ key: 'processes' })

@@ -21,6 +21,7 @@ test('a small part is kept in files for the next start, and missing files are al
   const ballast = new Ballast(join(folder, 'ballast'))
   await ballast.fillForStart()
   expect(await readdir(join(folder, 'ballast-start'))).toHaveLength(64)
+
   await rm(join(folder, 'ballast-start/7'))
   await ballast.fillForStart()
   expect((await stat(join(folder, 'ballast-start/7'))).blocks * 512).toBeGreaterThanOrEqual(2 ** 16)

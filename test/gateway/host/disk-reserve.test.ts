@@ -34,6 +34,7 @@ test('uploads that are announced at once do not overbook the disk together', asy
   const half = { announcedBytes: freeBytes * 0.6, arrivedBytes: () => 0 }
   const first = disk.reserve(half)
   expect(codeOf(() => disk.reserve(half))).toBe('no-space')
+
   const small = disk.reserve({ announcedBytes: freeBytes * 0.1, arrivedBytes: () => 0 })
   first[Symbol.dispose]()
   const second = disk.reserve(half)

@@ -99,6 +99,7 @@ test('text that is not UTF-8 is refused where the real tool refuses it, and UTF-
   expect(() => sourceText(latin, 'fly.toml', 'fly-config-invalid', { strict: true })).toThrow(
     'not valid UTF-8',
   )
+
   for (const bytes of [Buffer.from('\ufeffFROM a', 'utf16le'), Buffer.from([0xfe, 0xff, 0, 0x46])])
     expect(() => sourceText(bytes, 'web/Dockerfile', 'build-failed')).toThrow(
       expect.objectContaining({

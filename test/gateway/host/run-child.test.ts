@@ -118,6 +118,7 @@ describe('a child', () => {
     })
     const pid = await pidIn(file)
     expect(isAlive(pid)).toBe(true)
+
     parent.kill('SIGKILL')
     await once(parent, 'exit')
     expect(await diesSoon(pid)).toBe(true)

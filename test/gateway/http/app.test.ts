@@ -201,11 +201,13 @@ test('health needs no token; readiness tells a stranger yes or no, and names the
   expect((await fetch(`${http.url}/healthz`)).status).toBe(200)
   const answer = await http.get('/readyz')
   expect(answer.headers.get('Retry-After')).toBe('5')
+
   const detail = 'buildkit: nobody listens on its socket'
   expect([answer.status, await answer.json()]).toMatchObject([
     503,
     { code: 'not-ready', ready: false, parts, detail },
   ])
+
   for (const headers of [{}, { Authorization: 'Bearer wrong' }]) {
     const stranger = await fetch(`${http.url}/readyz`, { headers })
     expect([stranger.status, await stranger.json()]).toEqual([503, { ready: false }])
@@ -269,6 +271,7 @@ test('a sender that disconnects during the upload leaves no record; a later disc
   await new Promise((resolve) => left.once('data', resolve))
   left.destroy()
   await expect.poll(() => http.logged.length).toBe(2)
+
   const { id } = await http.play(toLive)
   expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toMatchObject([
     { id, state: 'live' },
@@ -282,6 +285,7 @@ test('a stopping gateway refuses uploads and asks followers to reconnect later',
   const following = await send(http, 'PUT', '/deploy/blog')
   const held = send(http, 'PUT', '/deploy/wiki?wait=true')
   await expect.poll(() => http.received.length).toBe(2)
+
   const events = await http.get(`/v1/deployments/${id}/events`, { Accept: 'application/x-ndjson' })
   http.stop()
   expect(await following.text()).toMatch(
@@ -306,6 +310,7 @@ test('one Idempotency-Key makes one deployment, even when its requests arrive at
   const answers = await Promise.all([...same, ...other])
   const ids = new Set(answers.flatMap(({ id }) => id ?? []))
   expect(ids.size).toBe(1)
+
   const made = answers.filter(({ status }) => status === 202).length
   expect([8, 4]).toContain(made) // depending on which came first
   expect(answers.filter(({ code }) => code === 'idempotency-mismatch')).toHaveLength(12 - made)
@@ -354,6 +359,7 @@ test('a cancel returns the record, ended or about to end; it is too late once ma
     200,
     { state: 'cancelled', cancel: { by: 'ada' } },
   ])
+
   await http.create()
   const { id } = await http.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
   expect((await cancel(id)).status).toBe(409)

@@ -83,6 +83,7 @@ test('more headers than any program sends, and codings that are read in two ways
   expect(await http.raw(`${get}${'X: y\r\n'.repeat(70)}Connection: close\r\n\r\n`)).toContain(
     '200 OK',
   )
+
   const put = `PUT /deploy/shop HTTP/1.1\r\n${bearer}`
   const chunks = '\r\n3\r\ntar\r\n0\r\n\r\n'
   for (const coding of [

@@ -79,6 +79,7 @@ test('without tokens a page whose name points at loopback is refused on every ad
   expect(await http.raw(`GET /readyz HTTP/1.1\r\nHost: localhost\r\n${close}\r\n`)).toContain(
     '"parts"',
   )
+
   for (const host of mine)
     expect(
       await http.raw(`GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: ${host}\r\n${close}\r\n`),
@@ -97,6 +98,7 @@ test('with tokens any host is served, and an absolute request address is read as
   expect(
     await http.raw(`GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: builder.flycast\r\n${more}`),
   ).toContain('200 OK')
+
   const { id } = await http.create()
   for (const path of [
     '/v1/apps/shop/deployments',

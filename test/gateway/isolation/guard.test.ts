@@ -63,6 +63,7 @@ test('a daemon that is unavailable after its proof is distinguished from broken 
   await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toMatchObject({
     code: 'buildkit-unavailable',
   })
+
   guard.assertAccepting()
   daemon.name = 'second'
   await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toMatchObject({ code: 'not-ready' })

@@ -33,6 +33,7 @@ test('a step with too much output keeps its beginning and end, and the log says 
   expect(told.slice(dropped)).toEqual(many(100 - dropped - missing.lines, dropped + missing.lines))
   expect(told.slice(0, dropped).join('\n').length).toBeLessThan(limits.stepBytes)
   expect(told.slice(dropped).join('\n').length).toBeLessThan(limits.tailBytes)
+
   const allBytes = many(100).join('\n').length + 1
   expect(missing).toMatchObject({ step: 's1', bytes: allBytes - told.join('\n').length - 1 })
   expect(log.redactedProblem({ step: 'make' } as never)).toMatchObject({ lastLines: many(20, 80) })
@@ -93,6 +94,7 @@ test('a failed write is retried; when that fails too, the log holds a gap and th
   failing = 2
   await note('two')
   expect(written().slice(1)).toEqual([['gap', expect.stringContaining('missing')]])
+
   failing = 5
   await note('three')
   await note('four')
@@ -122,6 +124,7 @@ test('lines that the daemon dropped are counted with the lines that the log drop
   await log.flush()
   const [dropped, ...more] = events().filter((event) => event.type === 'dropped')
   expect(more).toEqual([{ type: 'dropped', step: 's2', lines: 5, bytes: 10 }])
+
   const told = texts(events(), 's1')
   expect(told.length + dropped!.lines).toBe(1033)
   expect(told.slice(-3)).toEqual(many(3, 1030))

@@ -78,6 +78,7 @@ test('a deployment reaches its end, and its log holds every move', async () => {
     ...built,
     plan: facts,
   })
+
   const way = [
     'pending',
     'fetching',
@@ -111,6 +112,7 @@ test('a failed build ends with its problem, and its earlier events are in the lo
     state: 'build_failed',
     problem: { code: 'build-failed', exitCode: 1, status: 422 },
   })
+
   const log = await store.eventsAfter('d1', 0, 100)
   expect(log.at(-2)).toMatchObject({ type: 'note', text: 'last words' })
   expect(log.at(-1)).toMatchObject({ type: 'state', problem: { code: 'build-failed' } })
@@ -261,6 +263,7 @@ test('queued deployments wait while none may start, and start when the runner is
   await using runner = await Runner.start(parts)
   await sleep(20)
   expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+
   mayStart = true
   runner.wake()
   expect(await ended(store)).toMatchObject({ state: 'live' })
@@ -335,6 +338,7 @@ test('build secrets and the gateway’s own are in no event and no problem', asy
     step: 'echo ***',
     lastLines: ['it is ***', '*** and ***'],
   })
+
   const log = await store.eventsAfter('d1', 0, 100)
   expect(JSON.stringify(log)).not.toMatch(/correct-horse-battery|horse-battery|a-token/)
   expect(log).toContainEqual(
@@ -437,6 +441,7 @@ test('a deploy is aborted only on request, and is cancelled once its machines ar
   await touched.promise
   const wish = { by: null, why: 'broken', abort: false }
   await expect(runner.cancel('d1', wish)).rejects.toMatchObject({ code: 'too-late' })
+
   await runner.cancel('d1', { ...wish, abort: true })
   expect(await ended(store)).toMatchObject({
     state: 'cancelled',

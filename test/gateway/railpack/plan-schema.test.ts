@@ -82,6 +82,7 @@ test('a small plan that would make a huge graph is refused', () => {
     code: 'plan-limit',
     message: expect.stringContaining('3001 commands'),
   })
+
   const commands = Array.from({ length: 900 }, () => ({ cmd: 'x' }))
   expect(
     refusalOf(() => read(planOf({ variables: { V: 'v'.repeat(40_000) }, commands }))).code,

@@ -167,6 +167,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
       planText: text,
       facts: { planner: 'railpack 0.37.0, run by the sender', startCommand: 'node server.js' },
     })
+
     tree = await treeOf({ 'out/plan.json': '{}' })
     await expect(ask('exit 1', { options: { ...options, plan: 'out/plan.json' } })).rejects.toThrow(
       'has no "deploy"',
@@ -221,6 +222,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     const limits = { maxResultBytes: 2 ** 20 }
     const planned = await ask(`${answers(plan, many)}; exit 0`, { limits })
     expect(Object.keys(planned.facts.versions)).toHaveLength(100)
+
     const odd = {
       logs: [{ Level: 1 }],
       detectedProviders: { a: 1 },
@@ -344,6 +346,7 @@ describe.skipIf(sandboxFlaw)('a cached plan', () => {
       await plans({ app: 'c' }),
       await plans({ app: 'b' }),
     ]).toEqual([false, false, true])
+
     for (const file of await readdir(join(folder, 'plans')))
       await writeFile(join(folder, 'plans', file), '{"info":')
     expect(await plans({ app: 'b' })).toBe(true)

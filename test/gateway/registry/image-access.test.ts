@@ -71,6 +71,7 @@ test('a grant is cached for a time; a denial is asked for each time', async () =
   expect(await access.of('shop', `${host}/base@${two}`, signal)).toMatchObject({ why: 'denied' })
   held.push(`base@${two}`)
   expect(await access.of('shop', `${host}/base@${two}`, signal)).toMatchObject({ granted: true })
+
   const forgetful = accessOf({ keepMs: 0 })
   for (let round = 0; round < 2; round++) await forgetful.of('shop', `${host}/base@${one}`, signal)
   expect(asked).toHaveLength(6)

@@ -113,6 +113,7 @@ test('an image of several platforms is an index of their manifests, pushed under
   expect(put).toEqual([
     { url: '/v2/web/manifests/both', type, body: Buffer.from(index.bytes).toString() },
   ])
+
   const entry = { mediaType, digest, size: manifest.length }
   expect(JSON.parse(put[0]!.body)).toEqual({
     schemaVersion: 2,
@@ -122,6 +123,7 @@ test('an image of several platforms is an index of their manifests, pushed under
       { ...entry, platform: { os: 'linux', architecture: 'arm', variant: 'v7' } },
     ],
   })
+
   const marked = imageIndex([{ platform: 'linux/amd64', manifest: image }], {
     [builderAnnotation]: 'railpack',
   })

@@ -104,6 +104,7 @@ describe('known secrets', () => {
     log('see correct-')
     log('another', 'stderr')
     expect(mask.give(false)).toMatchObject([{ text: 'another' }])
+
     const failed = {
       type: 'step',
       step: 's1',
@@ -172,6 +173,7 @@ test('the note of missing output stays behind the text before it, even while tha
   mask.take({ type: 'dropped', step: 's1', lines: 7, bytes: 900 })
   mask.take({ type: 'dropped', step: 's2', lines: 1, bytes: 10 })
   expect(mask.give(false)).toMatchObject([{ type: 'dropped', step: 's2' }])
+
   log('s1', 'last')
   expect(mask.give(false)).toMatchObject([
     { text: 'one a-long-' },

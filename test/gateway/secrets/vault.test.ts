@@ -14,6 +14,7 @@ test('a secret is decrypted unchanged, and its stored form does not resemble it'
   const [kept] = await store.secretsOf('app:shop')
   expect(Buffer.from(kept!.sealed).includes(value.subarray(3))).toBe(false)
   expect(await vault.open(shop)).toEqual(new Map([['TOKEN', value]]))
+
   await vault.put('shop', 'TOKEN', value)
   const [again] = await store.secretsOf('app:shop')
   expect(again!.sealed).not.toEqual(kept!.sealed) // the same value with another nonce
@@ -43,6 +44,7 @@ test('a wrong key is distinguished from damage, and neither shows a value', asyn
     code: 'secrets-unavailable',
     message: expect.stringContaining('under another key'),
   })
+
   const [kept] = await store.secretsOf('app:shop')
   const damaged = Buffer.from(kept!.sealed)
   damaged[20]! ^= 1
@@ -99,6 +101,7 @@ test('names, sizes and numbers have limits', async () => {
   await expect(vault.put('shop', 'A', Buffer.alloc(65_537))).rejects.toMatchObject(
     refused('at most 64 KiB'),
   )
+
   await vault.put('shop', 'A', Buffer.alloc(65_536))
   await vault.put('shop', 'A', Buffer.alloc(65_535))
   await vault.put('shop', 'npm.rc-1', Buffer.alloc(1))

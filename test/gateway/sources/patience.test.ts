@@ -80,6 +80,7 @@ test('a thread that dies fails the uploads on it as internal, leaves nothing, an
   const upload = sources.receive(body, { signal })
   const refused = expect(upload).rejects.toMatchObject({ code: 'internal' })
   await expect.poll(spool).not.toEqual([])
+
   uploadThreads.killAll()
   await refused
   expect(await spool()).toEqual([])

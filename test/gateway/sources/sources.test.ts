@@ -109,6 +109,7 @@ test('a stored source is on disk as its manifest says', async () => {
       Buffer.compare(Buffer.from(a.replaceAll('/', '\0')), Buffer.from(b.replaceAll('/', '\0'))),
     ),
   )
+
   for (const entry of entries) {
     const path = join(root, entry.path)
     if (entry.type === 'link') expect(await readlink(path)).toBe(entry.target)
@@ -236,6 +237,7 @@ test('leftovers of an earlier process are swept; trees in use and running upload
   const work = later.receive(body, { signal })
   await writeFile(join(spool, 'nobody-knows'), '')
   expect(await later.sweep(new Set([digest]))).toEqual({ removed: 1 })
+
   body.end(bytes.subarray(1000))
   const second = (await work).digest
   // The first has no user now. The second is so new that its owner may not be recorded yet.

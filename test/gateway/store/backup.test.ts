@@ -137,6 +137,7 @@ test('the command backs up, restores, refuses while a gateway holds the volume, 
     code: 1,
     stderr: `${file} exists already: name a new file.\n`,
   })
+
   {
     using _held = lockVolume(dir)
     await expect(run('restore', file)).rejects.toMatchObject({

@@ -94,6 +94,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         state: 'superseded',
         supersededBy: 'alice2',
       })
+
       const claimed = [
         await store.claim(),
         await store.claim(),
@@ -143,12 +144,14 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         facts: { deployment: 'd1', state: 'pending' },
       })
       expect(await store.find('d2')).toBeNull()
+
       const early = (idempotencyKey: string | null, more = {}) =>
         store.refuseBusyLane({ app: 'shop', options: asks('reject', more), idempotencyKey })
       await expect(early('k')).rejects.toMatchObject({
         code: 'lane-busy',
         facts: { deployment: 'd1' },
       })
+
       await early(null, { owner: 'alice' })
       await store.requestCancel('d1', { by: null, why: null, abort: false })
       await early(null)
@@ -165,15 +168,18 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const { epoch } = (await store.claim())!
       await store.create({ id: 'd2', app: 'shop', options: asks('latest'), source })
       expect(await store.find('d1')).toMatchObject({ state: 'fetching', supersededBy: null })
+
       await store.create({ id: 'd3', app: 'shop', options: asks('cancel-running'), source })
       expect(await store.find('d2')).toMatchObject({ state: 'superseded', supersededBy: 'd3' })
       expect(await store.find('d1')).toMatchObject({ state: 'fetching', supersededBy: 'd3' })
       expect(await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')).toBe(false)
+
       await store.recover('The gateway was killed')
       expect(await store.find('d1')).toMatchObject({
         state: 'superseded',
         problem: { supersededBy: 'd3' },
       })
+
       const holder = { id: 'd3', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
       await store.amend(holder, { rollout: 'about to' })
@@ -191,6 +197,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         },
       )
       expect(await store.advance(holder, 'deploying', 'cancelled')).toBe(true)
+
       await store.create({ id: 'd2', app: 'shop', options, source, image })
       await store.claim()
       await store.create({ id: 'd3', app: 'shop', options: asks('cancel-running'), source })
@@ -206,6 +213,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         source,
       })
       expect((await store.find('d1'))!.state).toBe('pending')
+
       await store.create({ id: 'd3', app: 'shop', options: asks('latest'), source })
       expect([(await store.find('d1'))!.state, (await store.find('d2'))!.state]).toEqual([
         'superseded',
@@ -257,17 +265,20 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.create({ id: 'd', app: 'd', options, source })
       const first = await claimAll(store)
       expect(first).toMatchObject([{ deployment: { id: 'a' }, suspect: true }])
+
       await store.publishQueuePositions(all)
       expect((await store.eventsAfter('d', 1, 9))[0]).toMatchObject({
         type: 'waiting',
         for: 'recovery',
         place: 2,
       })
+
       const holder = { id: 'a', epoch: first[0]!.epoch }
       await store.advance(holder, 'fetching', 'analyzing')
       expect(await claimAll(store)).toEqual([])
       await store.advance(holder, 'analyzing', 'building')
       expect(await claimAll(store)).toEqual([]) // it is cleared, but the next one must run alone
+
       await store.advance(holder, 'building', 'build_failed', { problem })
       const [second, ...more] = await claimAll(store)
       expect([second, more]).toMatchObject([{ deployment: { id: 'c' }, suspect: true }, []])
@@ -295,6 +306,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       }
       expect(trials.flat().filter((id) => id === 'bad')).toHaveLength(3)
       expect(trials.every((trial) => trial.length <= 1)).toBe(true)
+
       const { state, problem: end } = (await store.find('bad'))!
       expect(state).toBe('build_failed')
       expect(end).toMatchObject({
@@ -319,6 +331,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       }
       await starts(store) // deaths: 1, none, 2, none
       expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+
       await store.claim()
       await starts(store)
       expect(await store.find('d1')).toMatchObject({
@@ -371,12 +384,14 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await starts(store)).toEqual([])
       const log = await store.eventsAfter('a', 0, 99)
       expect(log.at(-2)).toMatchObject({ type: 'gap' })
+
       const [first] = [await store.claim(null), await store.claim(null)]
       expect(first).toMatchObject({
         deployment: { id: 'a', state: 'deploying' },
         rollout: { of: 'a' },
         suspect: true,
       })
+
       for (let deaths = 1; deaths <= 3; deaths++) {
         await starts(store)
         const claim = await store.claim(null)
@@ -433,11 +448,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         true,
         true,
       ])
+
       await store.create({ id: 'd1', app: 'shop', options, source })
       const claim = (await store.claim(all))!
       await starts(store) // three were running: it counts against none
       expect(await store.rollouts.begin('bad')).toBe(false) // suspected deployments come first
       expect(await store.claim(all)).toMatchObject({ deployment: { id: 'd1' }, suspect: true })
+
       await store.advance({ id: 'd1', epoch: claim.epoch + 2 }, 'fetching', 'build_failed', {
         problem,
       })
@@ -452,6 +469,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         code: 'gateway-died',
         deaths: 3,
       })
+
       await store.rollouts.end('bad')
       expect(await store.rollouts.begin('good')).toBe(true)
       expect(await store.claim(all)).toBeNull()
@@ -488,6 +506,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const ids = []
       for (let claim; (claim = await store.claim(limits));) ids.push(claim.deployment.id)
       expect(ids).toEqual(['o1', 'single', 'o2'])
+
       const told = async (id: string) =>
         (await store.eventsAfter(id, 1, 9)).filter(({ type }) => type === 'waiting')
       for (let times = 0; times < 3; times++) await store.publishQueuePositions(limits)
@@ -497,6 +516,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await told('single')).toEqual([])
       await store.changeAppSettings('crowd', { builds: 4 })
       expect(await store.claim(limits)).toBeNull()
+
       await store.publishQueuePositions(limits)
       expect((await told('o3'))[1]).toMatchObject({ for: 'builds', place: 1 })
       expect((await store.claim({ ...limits, builds: 4 }))!.deployment.id).toBe('o3')
@@ -592,6 +612,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.changeAppSettings('shop', { env: { A: null, C: '3' }, region: null })
       expect(await store.appSettings('shop')).toEqual({ lane: 'fifo', env: { B: '2', C: '3' } })
       expect(await store.appSettings('blog')).toEqual({})
+
       const own = { ...options, env: { C: 'mine' } }
       const ask = (id: string) =>
         store.create({ id, app: 'shop', options: own, source, idempotencyKey: 'k' })
@@ -599,6 +620,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(made.options).toMatchObject({ lane: 'fifo', region: null, env: { B: '2', C: 'mine' } })
       await store.changeAppSettings('shop', { lane: 'reject', env: { D: '4' } })
       expect(await ask('d2')).toMatchObject({ id: 'd1' })
+
       const again = await store.create({
         id: 'd3',
         app: 'shop',
@@ -664,6 +686,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       ])
       const again = (await store.claim())!
       expect(again.deployment.attempt).toBe(2)
+
       const next = { id: 'd1', epoch: again.epoch }
       for (const [from, to] of toMachines) expect(await store.advance(next, from, to)).toBe(true)
       await store.amend(next, { rollout: { machines: ['m1'] } })
@@ -762,6 +785,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
       const first = await store.putSecret('app:shop', secret('B', 1))
       expect(first).toEqual({ name: 'B', createdAt: first.updatedAt, updatedAt: first.updatedAt })
+
       await store.putSecret('app:shop', secret('A', 2))
       await store.putSecret('app:blog', secret('A', 3))
       expect(await store.putSecret('app:shop', secret('B', 4))).toMatchObject({
@@ -780,11 +804,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.create({ id: 'd1', app: 'shop', options, source, secrets })
       await store.create({ id: 'd2', app: 'shop', options, source, secrets })
       expect(await store.secretsOf('deployment:d1')).toEqual([]) // superseded
+
       const { epoch } = (await store.claim())!
       await store.recover('The gateway was killed')
       expect(await store.secretsOf('deployment:d2')).toMatchObject(secrets)
       const again = (await store.claim())!
       expect(again.epoch).toBeGreaterThan(epoch)
+
       const problem = new Problem('build-failed', 'no').body()
       await store.advance({ id: 'd2', epoch: again.epoch }, 'fetching', 'build_failed', { problem })
       expect(await store.secretsOf('deployment:d2')).toEqual([])
@@ -817,6 +843,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         text: 'Cancelled on request.',
       })
       expect(await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')).toBe(false)
+
       await store.recover('The gateway was killed')
       expect(await store.find('d1')).toMatchObject({
         state: 'cancelled',
@@ -849,6 +876,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await ask('d1')
       expect(await ask('d2')).toMatchObject({ id: 'd1', state: 'pending' })
       expect(await store.find('d2')).toBeNull()
+
       for (const other of [
         { options: { ...options, rebuild: true } },
         { secretsFingerprint: 'other' },
@@ -879,6 +907,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         await goLive('d3', null),
       ]).toEqual([1, 1, 2])
       expect(await goLive('d4', null, 'blog')).toBe(1)
+
       const { releases } = store
       expect(await releases.find('shop', null)).toMatchObject({
         number: 2,
@@ -895,6 +924,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         [null, 2],
         ['ada', 1],
       ])
+
       const isOwnApp = (app: string, flyId: string | null) => releases.isOwnApp(app, flyId)
       await releases.recordCreatedApp('shop', null)
       expect([await isOwnApp('shop', 'id1'), await isOwnApp('blog', null)]).toEqual([true, false])
@@ -904,6 +934,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         await isOwnApp('shop', 'id2'),
         await isOwnApp('shop', null),
       ]).toEqual([false, true, true])
+
       // during the deletion of its app
       await store.create({ id: 'late', app: 'shop', options, source })
       await releases.forget('shop')
@@ -933,11 +964,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await make('r1')).toMatchObject({ id: 'r1', endedAt: null, targets, refused: {} })
       expect(await make('r2')).toMatchObject({ id: 'r1' })
       await expect(make('r3', 'b')).rejects.toMatchObject({ code: 'idempotency-mismatch' })
+
       const problem = new Problem('image-gone', 'no').body()
       await store.rollouts.refuse('r1', 'd1', problem)
       expect(await store.rollouts.unfinished()).toMatchObject([
         { id: 'r1', refused: { d1: problem } },
       ])
+
       await store.rollouts.stop('r1', problem)
       await store.rollouts.stop('r1', new Problem('cancelled', 'too late').body())
       await store.rollouts.end('r1')
@@ -951,6 +984,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
       now += 25 * 3_600_000
       expect(await make('r4', 'b')).toMatchObject({ id: 'r4' })
+
       const newest = await store.rollouts.list({ limit: 1, before: null })
       expect(newest).toMatchObject({ rollouts: [{ id: 'r4' }], next: 'r4' })
       expect(await store.rollouts.list({ limit: 1, before: 'r4' })).toMatchObject({
@@ -1074,6 +1108,7 @@ export function sharedStoreContract(
     expect(await other.find('build')).toMatchObject({ state: 'pending' })
     const again = (await other.claim())!
     expect(again).toMatchObject({ deployment: { id: 'build', attempt: 2 } })
+
     const before = await one.eventsAfter('build', 0, 99)
     for (const holder of [build, deploy]) {
       expect(await one.renew(holder)).toBe(false)

@@ -33,6 +33,7 @@ test('one more deployment, a claim and a start with 400 large deployments in the
     store.create({ id: randomUUID(), app: 'shop', options, source }),
   )
   expect(makeMs).toBeLessThan(budgetMs)
+
   const limits = { builds: 2, appBuilds: 1, deploys: 8 }
   const { longestMs: claimMs } = await longestHold(async () => {
     const { deployment, epoch } = (await store.claim(limits))!

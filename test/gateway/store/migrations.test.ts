@@ -140,6 +140,7 @@ test('images of earlier versions are known by their builder, also in releases an
   await using store = openSqliteStore(path)
   const { deployments } = await store.list('shop', { limit: 9, before: null })
   expect(deployments.map((one) => one.image?.way)).toEqual([undefined, 'railpack', 'railpack'])
+
   using db = new DatabaseSync(path, { readOnly: true })
   expect(db.prepare("SELECT body ->> '$.image.way' AS way FROM releases").all()).toEqual([
     { way: 'railpack' },
@@ -155,6 +156,7 @@ test('a failed migration leaves the version before it unchanged', () => {
     'DELETE FROM events; ALTER TABLE events ADD COLUMN x TEXT; INSERT INTO nowhere VALUES (1);',
   )
   expect(() => openDatabase(path, pathToFileURL(`${bad}/`))).toThrow('no such table: nowhere')
+
   using db = openDatabase(path)
   expect(db.prepare('SELECT count(*) AS n FROM events').get()).toEqual({ n: 3 })
   expect(db.prepare('PRAGMA table_info(events)').all()).toHaveLength(4)

@@ -129,6 +129,7 @@ test('damage deep inside is found during operation, logged, and shown', async ()
   writeFileSync(path, bytes)
   using db = openDatabase(path)
   expect(db.prepare('SELECT 1 AS one').get()).toEqual({ one: 1 })
+
   await using watch = new IntegrityWatch(path, log)
   await watch.look('integrity_check')
   expect(watch.state()).toMatchObject({

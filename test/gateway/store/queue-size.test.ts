@@ -23,6 +23,7 @@ test('an app whose records would take more than its room in the queue is refused
     facts: { limitBytes: queueLimits.app.bytes },
   })
   expect(made).toBeGreaterThan(400)
+
   const announced = { app: 'shop', options: small, idempotencyKey: null }
   await store.refuseBusyLane(announced) // a small one still fits
   await store.create({ id: 'other', app: 'other', options: large, source: null })

@@ -274,6 +274,7 @@ export function storeSizeContract(open: () => Opened): void {
       const facts = { step: 'RUN make', exitCode: 2, output: big, lastLines: ['error: no rule'] }
       const body = new Problem('build-failed', `make failed. ${big}`, { facts }).body()
       expect(await store.advance(holder, 'fetching', 'build_failed', { problem: body })).toBe(true)
+
       const { problem: kept } = (await store.find('d1'))!
       expect(kept).toMatchObject({
         code: 'build-failed',

@@ -46,6 +46,7 @@ test('a record that an older gateway let grow beyond the limit can still be canc
   ).toMatchObject({
     state: 'cancelled',
   })
+
   const { deployments, next } = await store.list('shop', { limit: 10, before: null })
   deployments.push(...(await store.list('shop', { limit: 10, before: next })).deployments)
   expect(deployments.map(({ id }) => id)).toEqual(['d2', 'd1'])
@@ -148,6 +149,7 @@ test('unreadable records end, and block neither the gateway’s start nor other 
   await using store = openSqliteStore(file)
   const { claims, ended } = await start(store)
   expect([claims, ended.map(({ id }) => id).toSorted()]).toEqual([[], apps.slice(0, 4).toSorted()])
+
   for (const id of apps.slice(0, 4))
     expect(await store.find(id)).toMatchObject({
       state: /deploying|notes/.test(id) ? 'deploy_failed' : 'build_failed',
@@ -227,6 +229,7 @@ test('a late, older deployment never replaces a newer one of its lane, however f
   })
   await create('d6')
   expect((await store.claim())?.deployment).toMatchObject({ id: 'd6', state: 'fetching' })
+
   await create('d7')
   fault.exec(`UPDATE deployments SET state = 'live', ended_at = '2026' WHERE id = 'd7'`)
   await store.recover('The gateway was killed')

@@ -28,6 +28,7 @@ test('a volume has one gateway; another one learns the holder, and gets the volu
       message: expect.stringMatching(`held by process ${first.pid} on ${hostname()} since 20`),
     }),
   )
+
   first.kill('SIGKILL')
   await once(first, 'exit')
   lockVolume(dir)[Symbol.dispose]()

@@ -10,6 +10,7 @@ test('a bucket allows its burst, then its rate per second; each action and machi
   expect(passed('stop', 'b', 5)).toBe(3)
   expect(passed('start', 'a', 5)).toBe(3)
   expect(passed('get machine', 'a', 20)).toBe(10)
+
   now += 1000
   expect(passed('stop', 'a', 5)).toBe(1)
   expect(passed('get machine', 'a', 20)).toBe(5)

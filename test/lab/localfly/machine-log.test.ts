@@ -11,6 +11,7 @@ test('lines that podman cut are joined per stream; of a long log only the end is
   const state = new FlyState(dir)
   const machine = aMachine()
   expect(await readLog(state, machine)).toEqual([])
+
   const file = state.folder('logs', machine.id)
   mkdirSync(dirname(file))
   const at = '2026-11-23T12:00:00.000000001+00:00'

@@ -146,6 +146,7 @@ test('an idle machine is stopped while enough others run; one that answers is le
   const a = await machine('a', { service, answer: slowly(500) })
   const busy = page()
   await expect.poll(() => traffic.load(a)).toBe(1)
+
   const b = await machine('b', { service })
   const c = await machine('c', { service: {} })
   await expect.poll(() => b.state).toBe('suspended')

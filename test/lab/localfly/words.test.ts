@@ -51,6 +51,7 @@ test('an end by a signal is a crash unless it was requested', () => {
     request: { exit_event: { exit_code: -1, guest_signal: 9 } },
   })
   expect(tellExit(killed, { requested: true, restarting: false }, 0).type).toBe('exit')
+
   const plain = tellExit({ code: 3, oomKilled: false }, { requested: false, restarting: false }, 0)
   expect(plain).toMatchObject({
     type: 'exit',

@@ -74,6 +74,7 @@ describe('the search for a planner', () => {
     expect((await findPlanner(search)).path).not.toBe(kept)
     digest = createHash('sha256').update(archive).digest('hex')
     expect((await findPlanner(search)).path).toBe(kept)
+
     server.close()
     server.closeAllConnections()
     expect((await findPlanner(search)).path).toBe(kept)

@@ -94,6 +94,7 @@ describe('the stand-in planner', () => {
     expect(exitCode).toBe(0)
     expect(plan.deploy.startCommand).toBe(startCommand)
     expect(info).toMatchObject({ success: true, detectedProviders: [provider] })
+
     const resolved = Object.values(info?.resolvedPackages ?? {}).map(
       ({ resolvedVersion }) => resolvedVersion,
     )

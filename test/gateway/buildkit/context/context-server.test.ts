@@ -71,10 +71,12 @@ test('the archive holds the tree in order, with any file names, and has the anno
   const answer = await fetch(context.url)
   const bytes = Buffer.from(await answer.arrayBuffer())
   expect(Number(answer.headers.get('content-length'))).toBe(bytes.length)
+
   const found = await unpack(bytes)
   expect(found.map(({ path }) => path.replace(/\/$/, ''))).toEqual(
     tree.entries.map(({ path }) => path),
   )
+
   for (const { path, type, mode, text, link } of found) {
     if (type === 'File')
       expect([path, mode, text === files[path]]).toEqual([
@@ -96,6 +98,7 @@ test('the same source has the same address, and its bytes are sent once', async 
   using whole = server.serveContext('app', tree, [])
   expect(again.url).toBe(first.url)
   expect(new Set([first.url, other.url, whole.url]).size).toBe(3)
+
   const head = await fetch(first.url, { method: 'HEAD' })
   const etag = head.headers.get('etag')!
   expect(etag).not.toBe((await fetch(whole.url, { method: 'HEAD' })).headers.get('etag'))

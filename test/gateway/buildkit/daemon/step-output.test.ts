@@ -45,6 +45,7 @@ test('a step above the limit keeps whole lines of its beginning and end, and the
     100 * kibibyte,
   )
   expect([status, stderr]).toEqual([1, 'the reason\n'])
+
   const [, before, lost, lostBytes, after] =
     /^([^]*)\[tarmac: (\d+) lines, (\d+) bytes of output are not kept here\]\n([^]*)$/.exec(stdout)!
   const numbers = [...before!.trim().split('\n'), ...after!.trim().split('\n')].map(Number)

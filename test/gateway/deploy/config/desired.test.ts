@@ -122,6 +122,7 @@ test('the strategy comes from the option, then fly.toml, then rolling; one that 
   })
   const mounts = '[mounts]\nsource = "data"\ndestination = "/data"\ninitial_size = "3gb"'
   expect(desired(mounts).volumes).toEqual({ data: { size_gb: 3 } })
+
   const notApplicable = (toml: string | null, strategy: string) => () => desired(toml, { strategy })
   const refusal = expect.objectContaining({ code: 'strategy-unfit' })
   expect(notApplicable(mounts, 'canary')).toThrow(refusal)

@@ -22,6 +22,7 @@ test('a railpack image gets its command as one text, unless another entrypoint t
   expect(laid('railpack', { init: { cmd } }).init).toEqual({ cmd: [text] })
   expect(shellWords(text)).toEqual(cmd)
   expect(laid('railpack', { init: { cmd: ['a && b'] } }).init).toEqual({ cmd: ['a && b'] })
+
   for (const init of [
     { cmd, entrypoint: ['/x'] },
     { cmd, exec: ['/x'] },

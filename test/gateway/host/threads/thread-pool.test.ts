@@ -41,6 +41,7 @@ test('data for a slow thread waits with the sender', async () => {
   expect(await port.value()).toBe('waiting') // the thread has taken nothing yet
   expect(isOver).toBe(false)
   expect(sentBytes).toBeLessThanOrEqual(2 ** 20)
+
   port.sendValue('go')
   await sending
   expect(await port.value()).toBe(2 ** 25)

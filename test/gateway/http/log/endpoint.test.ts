@@ -40,10 +40,12 @@ test('the log comes as server-sent events that continue after the last one seen'
   const { id } = await http.create()
   const open = await http.get(`/v1/deployments/${id}/events`)
   expect(open.headers.get('Content-Type')).toBe('text/event-stream; charset=utf-8')
+
   await http.play(toLive)
   const blocks = (await open.text()).trim().split('\n\n').slice(1)
   expect(blocks.map((block) => /^event: (\w+)$/m.exec(block)![1])).toEqual(types)
   expect(blocks[4]).toMatch(/^id: 5\nevent: step\ndata: \{"seq":5,.*"name":"npm ci"/)
+
   const again = await http.get(`/v1/deployments/${id}/events?after=2`, { 'Last-Event-ID': '9' })
   expect(
     (await again.text())
@@ -70,6 +72,7 @@ test('the same log comes as JSON lines and as text', async () => {
     { seq: 10, type: 'state', state: 'live', url: 'http://shop.localhost/' },
     { type: 'end', state: 'live' },
   ])
+
   const text = await (
     await http.get(`/v1/deployments/${id}/events`, { Accept: 'text/plain' })
   ).text()
@@ -116,6 +119,7 @@ test('a log can be filtered by type, step and stream in every format, and keeps 
   )
   const { messages } = await readSocket(`${http.url}${path}?only=log&step=s1`)
   expect(messages).toMatchObject([{ seq: 6, step: 's1' }, { type: 'end' }])
+
   for (const [query, known] of [
     ['only=states', 'state'],
     ['only=state,x', 'machine'],
@@ -139,11 +143,13 @@ test('the log so far can be downloaded as a file, compressed on request', async 
   const plain = await http.get(path, { 'Accept-Encoding': 'identity' })
   expect(plain.headers.get('Content-Disposition')).toBe('attachment; filename="shop-1.log"')
   expect(plain.headers.get('Content-Encoding')).toBeNull()
+
   const text = await plain.text()
   expect(text.match(/line \d+/g)).toEqual(Array.from({ length: 1200 }, (_, n) => `line ${n}`))
   expect(text).toMatch(/^ {4}0\.0s {2}deployment [^]*x\n$/)
   const small = await http.get(path, { 'Accept-Encoding': 'gzip' })
   expect([small.headers.get('Content-Encoding'), await small.text()]).toEqual(['gzip', text])
+
   await http.store.advance({ id, epoch: 1 }, 'building', 'build_failed')
   expect(await (await http.get(`${path}?only=state`)).text()).toMatch(
     /=> build_failed\n\nbuild_failed: shop/,
@@ -206,6 +212,7 @@ test('a reader that takes nothing is disconnected with a reason, and can continu
   await expect
     .poll(() => http.logged.join(''), { timeout: 5000 })
     .toContain('log reader takes nothing')
+
   const line = http.logged.find((each) => each.includes('takes nothing'))!
   expect(JSON.parse(line)).toMatchObject({ deploymentId: id })
   expect((JSON.parse(line) as { waitingBytes: number }).waitingBytes).toBeLessThan(2 * 2 ** 20)

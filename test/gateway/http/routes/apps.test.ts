@@ -20,6 +20,7 @@ test('an app’s settings are shown with their origin, changed one by one, and a
     env: { value: {}, from: 'default' },
     dockerfile: { value: null, from: 'default' },
   })
+
   const changed = await ask('PATCH', { region: 'fra', lane: 'fifo', env: { A: '1', B: '2' } })
   expect(changed).toMatchObject({
     status: 200,
@@ -31,6 +32,7 @@ test('an app’s settings are shown with their origin, changed one by one, and a
     lane: { value: 'fifo', from: 'app' },
     env: { value: { B: '2' }, from: 'app' },
   })
+
   const upload = await fetch(`${http.url}/deploy/shop?follow=false&env.C=3`, {
     method: 'PUT',
     headers: authorization,

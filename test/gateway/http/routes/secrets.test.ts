@@ -71,6 +71,7 @@ test('secrets of a form belong to its deployment and are in no record; secrets i
   }
   const answer = await send(http, 'PUT', '/deploy/shop?secret.B=horse', 'bytes')
   expect(answer.status).toBe(422)
+
   const refusal = await answer.text()
   expect(refusal).toContain('"code":"option-invalid"')
   expect(refusal).toContain('PUT /v1/apps/{app}/secrets/{name}')

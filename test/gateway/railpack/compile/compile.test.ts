@@ -216,6 +216,7 @@ describe('secrets', () => {
     expect(compile(plan).nodes[1]!.op.source!.identifier).toBe(
       'docker-image://docker.io/library/alpine:latest',
     )
+
     const copied = (path: string) => ({ src: path, dest: path, ...kept })
     const data = Buffer.from('h')
     expect(actions(plan)).toEqual([
