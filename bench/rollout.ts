@@ -36,8 +36,8 @@ grace_period = "1s"
 type Machine = { events: { type: string; timestamp: number }[]; checks: { updated_at: string }[] }
 
 /**
- * Our time is from `deploying` to `live`. The bound is computed from each machine's time, by its own
- * events and checks.
+ * Our time is from `deploying` to `live`. The bound is computed from the time of each machine, by
+ * its own events and checks.
  */
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({
