@@ -5,10 +5,10 @@ import type { DeploymentEvent } from '#api/event.ts'
 import { fill, routes } from '#api/routes.ts'
 import type { Lab } from '../lab/start-lab.ts'
 
-/** `parts`: milliseconds that each state lasted, `receiving` until the record was made. */
+/** `parts`: milliseconds in each state, with `receiving` until the record was made. */
 export type Times = { totalMs: number; parts: Record<string, number> }
 
-/** A redeploy without machines, as the gateway does it. */
+/** A redeploy without machines through the gateway. */
 export class ByGateway {
   readonly #lab: Lab
 
@@ -16,7 +16,7 @@ export class ByGateway {
     this.#lab = lab
   }
 
-  /** Those of different owners run side by side. */
+  /** Redeploys of different owners run in parallel. */
   async redeploy(
     archive: string,
     { rebuild, owner = '' }: { rebuild: boolean; owner?: string },
@@ -46,13 +46,16 @@ export class ByGateway {
     return { totalMs: Date.parse(last.at) - sentAt, parts }
   }
 
-  /** The most memory that the gateway's process had so far. */
+  /** The peak memory of the gateway's process so far. */
   async memoryMiB(): Promise<number> {
     const status = await readFile(`/proc/${this.#lab.gatewayProcess.pid}/status`, 'utf8')
     return Math.round(Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1]) / 1024)
   }
 
-  /** `sentAt`: when the last byte was handed to the kernel, so that what is still on the line counts as the gateway's. */
+  /**
+   * `sentAt`: the time when the kernel got the last byte, so that unsent bytes count as the
+   * gateway's time.
+   */
   #send(path: string, body: Buffer): Promise<{ answer: string; sentAt: number }> {
     return new Promise((resolve, reject) => {
       let sentAt = 0

@@ -16,9 +16,9 @@ export const byHandApp = 'bench-by-hand'
 const platform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`
 
 /**
- * A redeploy as someone with a shell would do it: `tar x`, the planner's `prepare`, `buildctl build` with a local
- * context and a push. Through railpack's own frontend where a real railpack is there, else of our compiled plan, made
- * beforehand and given on standard input.
+ * A redeploy by hand in a shell: `tar x`, the planner's `prepare`, `buildctl build` with a local
+ * context and a push. It uses railpack's own frontend with a real railpack. Otherwise it uses our
+ * compiled plan, made beforehand, on standard input.
  */
 export class ByHand {
   readonly #lab: Lab
@@ -30,7 +30,7 @@ export class ByHand {
     this.#dir = dir
   }
 
-  /** What is needed once: the app, the login, and the frontend or the compiled plan. */
+  /** Does what is needed once: the app, the login, and the frontend or the compiled plan. */
   async prepare(archive: string): Promise<void> {
     await this.#makeApp()
     await mkdir(join(this.#dir, 'docker'), { recursive: true })
@@ -54,7 +54,7 @@ export class ByHand {
     this.#compiled = { definition, config: JSON.stringify(image) }
   }
 
-  /** The whole way, in milliseconds. */
+  /** Does all steps. Returns milliseconds. */
   async redeploy(archive: string, { rebuild }: { rebuild: boolean }): Promise<number> {
     await rm(join(this.#dir, 'source'), { recursive: true, force: true })
     const startedAt = performance.now()
@@ -64,7 +64,7 @@ export class ByHand {
     return performance.now() - startedAt
   }
 
-  /** Only the last part, of the source and plan that are there. */
+  /** Does only the last step, with the existing source and plan. */
   async rebuild(): Promise<number> {
     const startedAt = performance.now()
     await this.#build(false)
@@ -127,7 +127,7 @@ export class ByHand {
     )
   }
 
-  /** The frontend's image is the planner itself; only its name has to be served. */
+  /** The frontend's image is the planner itself. Only its name has to be served. */
   async #makeFrontend(): Promise<void> {
     const context = join(this.#dir, 'frontend')
     await mkdir(context, { recursive: true })

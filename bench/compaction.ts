@@ -10,7 +10,10 @@ import { median } from './side-by-side.ts'
 const about = 'how long a writer waits while an old log is dropped: [--events 300000]'
 const limitMs = 50
 
-/** Beside a limit, not another program: the ratio is the longest wait of any write to what is allowed. */
+/**
+ * Compares with a limit, not another program: the ratio is the longest wait of any write to the
+ * allowed wait.
+ */
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({ args, options: { events: { type: 'string', default: '300000' } } })
   const events = Number(values.events)
@@ -37,7 +40,7 @@ async function run(args: string[]): Promise<Measure[]> {
     await store.advance(old, 'fetching', 'superseded')
     const fresh = await begin('fresh')
 
-    /** Each write begins after whatever else had its turn, and counts the time that took. */
+    /** Each write begins after other work had its turn, and counts that time. */
     const waitsUntil = async (end: AbortSignal): Promise<number[]> => {
       const waits: number[] = []
       while (!end.aborted) {

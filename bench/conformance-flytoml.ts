@@ -4,7 +4,7 @@ import { machineConfig, releaseMachine } from '../gateway/src/flytoml/machine-co
 import type { MachineConfig } from '../gateway/src/fly/machine.ts'
 import { difference } from './difference.ts'
 
-/** One recorded case: a fly.toml, and what flyctl makes of it. */
+/** One recorded case: a fly.toml, and flyctl's result for it. */
 export type FlyTomlCase = {
   toml: string
   ok: boolean
@@ -13,14 +13,14 @@ export type FlyTomlCase = {
   extra: { release_machine?: MachineConfig }
 }
 
-/** The first difference between what we make of a fly.toml and what was recorded, or null. */
+/** The first difference between our result for a fly.toml and the recorded one, or null. */
 export function flyTomlDifference({ toml, ok, error, groups, extra }: FlyTomlCase): string | null {
   const ours = translate(toml)
   if (ours instanceof Problem) return ok ? `refused: ${ours.message}` : null
   if (!ok) return `taken, where flyctl says: ${error}`
   const recorded = { groups, release: extra.release_machine ?? null }
   for (const config of [...Object.values(groups), recorded.release])
-    delete config?.metadata?.['fly_flyctl_version'] // its own mark
+    delete config?.metadata?.['fly_flyctl_version'] // flyctl's own mark
   return difference(recorded, ours, 'recorded')
 }
 

@@ -4,7 +4,7 @@ import { readPlan } from '../gateway/src/railpack/plan-schema.ts'
 import { sourceTree } from '../gateway/src/railpack/compile/source-node.ts'
 import { difference } from './difference.ts'
 
-/** One recorded case: a plan, and what railpack's own frontend made of it. */
+/** One recorded case: a plan, and the result of railpack's own frontend. */
 export type RailpackCase = {
   options: { cacheKey?: string; secretsHash?: string; platform: string }
   plan: unknown
@@ -13,7 +13,7 @@ export type RailpackCase = {
 }
 type RecordedOp = { name?: string; inputs?: string[]; op: Record<string, unknown> }
 
-/** The first difference between what we make of a plan and what was recorded, or null. */
+/** The first difference between our result for a plan and the recorded one, or null. */
 export function railpackDifference({ options, plan, ops, image }: RailpackCase): string | null {
   const source = sourceTree('http://127.0.0.1/source.tar')
   const { cacheKey = '', secretsHash = '', platform } = options
@@ -35,7 +35,7 @@ export function railpackDifference({ options, plan, ops, image }: RailpackCase):
   )
 }
 
-/** Where the source comes from is ours to choose: only its place and name are compared. */
+/** We choose where the source comes from, so only its path and name are compared. */
 const recordedView = (op: RecordedOp): RecordedOp =>
   JSON.stringify(op.op).includes('"local://context"')
     ? { ...op, op: { source: 'the source tree' } }
@@ -52,7 +52,10 @@ function viewsOf(nodes: Node[], source: Node): RecordedOp[] {
   })
 }
 
-/** A message as BuildKit's JSON has it: zero values left out but for the places of a file action, bytes in base64. */
+/**
+ * A message in BuildKit's JSON form: no zero values except the positions of a file action, bytes in
+ * base64.
+ */
 function shown(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64')
   if (Array.isArray(value)) return value.map(shown)

@@ -4,7 +4,8 @@ import { asProblem } from '#api/problem.ts'
 import { flyTomlDifference, type FlyTomlCase } from './conformance-flytoml.ts'
 import { railpackDifference, type RailpackCase } from './conformance-railpack.ts'
 
-// `npm run conformance -- DIR`: agrees with what real programs did, case by case? What a case is, its keys tell.
+// `npm run conformance -- DIR`: compares us with real programs, case by case. The keys of a case
+// tell its kind.
 
 const kinds: Record<string, (recorded: never) => string | null> = {
   plan: (recorded: RailpackCase) => railpackDifference(recorded),

@@ -24,7 +24,10 @@ const about =
   'a source on its way to the daemon, beside `buildctl --local`: [--files 20000] [--mb 300] [--runs 10]'
 const goals = { first: 0.7, unchanged: 0.2 }
 
-/** Both ways end with the source as a file system in the daemon: from our context listener, or from buildctl's session. */
+/**
+ * Both ways end with the source as a file system in the daemon, from our context listener or from
+ * buildctl's session.
+ */
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({
     args,
@@ -93,7 +96,7 @@ async function run(args: string[]): Promise<Measure[]> {
   }
 }
 
-/** Else each way waits for what the one before has left to be written. */
+/** Without this, each run waits for the unwritten data of the previous one. */
 async function onQuietDisk(way: () => Promise<number>): Promise<number> {
   await promisify(execFile)('sync')
   return way()
@@ -104,7 +107,7 @@ async function makeFile(path: string, megabytes: number): Promise<void> {
   for (let written = 0; written < megabytes; written++) await file.write(randomBytes(1_000_000))
 }
 
-/** As the product's client asks: over the connection that it keeps. Nothing is exported. */
+/** Asks as the product's client does, over its kept connection. Exports nothing. */
 async function byClient(connection: Connection, source: Node): Promise<number> {
   const startedAt = performance.now()
   const question = { ref: randomUUID(), definition: marshal(source), internal: true }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 
-/** Where two values first differ, and how; or null. */
+/** Returns where and how two values first differ, or null. */
 export function difference(recorded: unknown, ours: unknown, place: string): string | null {
   if (isDeepStrictEqual(recorded, ours)) return null
   if (!isParent(recorded) || !isParent(ours))

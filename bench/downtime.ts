@@ -10,7 +10,7 @@ import type { Measure } from './main.ts'
 
 const about =
   "requests lost while two machines are deployed, through localfly's proxy: [--strategy NAME] [--rate 50] (requests a second)"
-/** `immediate` takes both machines at once: it is there to compare with. */
+/** `immediate` takes both machines at once, for comparison. */
 const strategies = ['rolling', 'canary', 'bluegreen', 'immediate']
 const example = join(import.meta.dirname, '../examples/hello-node')
 const settleMs = 1000
@@ -97,7 +97,7 @@ async function measure(
   }
 }
 
-/** So many requests a second, whatever becomes of them, over connections that are kept. */
+/** Sends this many requests per second over kept connections, whatever their results. */
 class Load {
   readonly #agent = new Agent({ keepAlive: true })
   readonly #open = new Set<Promise<void>>()

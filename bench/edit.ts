@@ -22,7 +22,10 @@ const app = 'bench-edit'
 const pollMs = 10
 const answerMs = 60_000
 
-/** Both begin with a folder in which a line has just changed. By hand: `buildctl build` and push, `podman pull`, `podman run`. */
+/**
+ * Both begin with a folder in which one line has just changed. By hand: `buildctl build` and push,
+ * `podman pull`, `podman run`.
+ */
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({
     args,
@@ -48,7 +51,7 @@ async function run(args: string[]): Promise<Measure[]> {
   const hand = new ByHand({ lab, dir: join(work.dir, 'by-hand') })
   await hand.prepare(join(work.dir, 'app.tar.gz'))
   await using engine = openEngine(work.dir, lab)
-  let edits = Date.now() // what was built in this folder before must not be met again
+  let edits = Date.now() // earlier builds of this folder must not be reused
 
   const ours = async () => {
     const greeting = await edit(source, ++edits)
@@ -76,13 +79,13 @@ async function run(args: string[]): Promise<Measure[]> {
       (await fetch(`http://${engine.address}:8080/`, { signal: AbortSignal.timeout(1000) })).text(),
     )
   }
-  for (const way of [ours, ours, theirs, theirs]) await way() // warm
+  for (const way of [ours, ours, theirs, theirs]) await way() // warms the caches
   const compared = await sideBySide(runs, { ours, theirs })
   return [{ bench: 'edit', runs, ...compared, goal, ok: compared.ratio <= goal, ...factsOf(lab) }]
 }
 
 async function edit(source: string, round: number): Promise<string> {
-  // Of another size each time: buildctl overlooks a change within a second of the last one.
+  // A different size each time, because buildctl misses a change within a second of the last one.
   const greeting = `Hello ${round} ${'.'.repeat(round % 97)}`
   const file = join(source, 'server.js')
   const text = await readFile(file, 'utf8')
@@ -103,7 +106,7 @@ async function untilAnswered(
   return performance.now() - startedAt
 }
 
-/** Podman with storage and network of its own, as a person has it. */
+/** Podman with its own storage and network, as a person has it. */
 function openEngine(dir: string, lab: Lab) {
   const podman = new Podman({ dir: join(dir, 'podman'), name: 'by-hand' })
   podman.open()

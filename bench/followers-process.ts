@@ -2,9 +2,15 @@ import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fill, routes } from '#api/routes.ts'
 
-/** Many readers of one log in a process of its own: plain sockets, so that reading costs less than what is measured. */
+/**
+ * Many readers of one log in their own process. They use plain sockets, so that reading costs less
+ * than the measured work.
+ */
 export type FollowOrder = { port: number; token: string; id: string; readers: number; from: string }
-/** How many deliveries took how many milliseconds, numbers that were missed, and the last number of each reader that saw the end. */
+/**
+ * How many deliveries took how many milliseconds, the missed numbers, and the last number of each
+ * reader that saw the end.
+ */
 export type Followed = { timesMs: number[]; gaps: number; ends: number[] }
 
 const atOnce = 200
@@ -55,7 +61,7 @@ function follow(): Promise<void> {
   })
 }
 
-/** What whole messages say; nearly always it is what the reader before got too. */
+/** Parses whole messages. Nearly always, the reader before got the same text. */
 function messagesIn(text: string): Seen {
   if (text === known.text) return known.seen
   const whole = text.lastIndexOf('\n\n') + 2

@@ -24,8 +24,9 @@ const options = {
 const perSecond = 4
 
 /**
- * A build step prints four lines a second; readers in processes of their own follow its deployment over loopback. Timed
- * is from the event's own time to its arrival at each reader, once all of them are there.
+ * A build step prints four lines a second. Readers in their own processes follow its deployment
+ * over loopback. The measured time is from the event's own time to its arrival at each reader, once
+ * all of them are connected.
  */
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({ args, options })
@@ -110,7 +111,7 @@ async function run(args: string[]): Promise<Measure[]> {
   }
 }
 
-/** The next word of a process of readers. */
+/** The next message of a process of readers. */
 async function heard(child: ChildProcess): Promise<unknown> {
   const died = once(child, 'exit').then(() => Promise.reject(new Error('readers died')))
   const [word] = (await Promise.race([once(child, 'message'), died])) as [unknown]
@@ -118,7 +119,7 @@ async function heard(child: ChildProcess): Promise<unknown> {
   return word
 }
 
-/** A deployment whose only step prints, until it is cancelled. */
+/** Starts a deployment whose only step prints until it is cancelled. */
 async function deployTalker(lab: Lab): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-bench-'))
   const pause = (1 / perSecond).toFixed(2)
@@ -169,7 +170,7 @@ async function cpuSeconds({ gatewayProcess: { pid } }: Lab): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
-/** The time under which so many deliveries stayed. */
+/** The time within which this many deliveries arrived. */
 function quantile(found: Followed[], wanted: number): number {
   let seen = 0
   const most = found[0]!.timesMs.length - 1

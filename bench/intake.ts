@@ -12,9 +12,10 @@ export type Result = { bench: string; ratio: number; goal: number; ok: boolean }
 const runs = 11
 
 /**
- * Our intake (every byte hashed, every name checked, a tree named by its digest) against GNU tar, which does none of
- * that: from an archive on disk to files on disk, synced. Side by side, turn about; the ratio is that of the medians.
- * Nothing is removed before the end: ext4 makes files slowly for some seconds after many were removed.
+ * Compares our staging (it hashes every byte, checks every name, and names a tree by its digest)
+ * with GNU tar, which does none of that. Both go from an archive on disk to synced files on disk.
+ * They run alternately, and the ratio is that of the medians. Nothing is removed before the end,
+ * because ext4 makes files slowly for some seconds after many removals.
  */
 async function run(): Promise<Result[]> {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-bench-intake-'))
@@ -35,7 +36,7 @@ async function run(): Promise<Result[]> {
   }
 }
 
-/** `atOnce`: that many uploads beside each other, against that many runs of GNU tar beside each other. */
+/** `atOnce`: this many parallel uploads, against as many parallel runs of GNU tar. */
 type Shape = { files: number; bytes: number; how: '' | 'z'; atOnce?: number }
 
 async function compare(dir: string, bench: string, shape: Shape, goal: number): Promise<Result> {

@@ -11,9 +11,10 @@ import { reuse } from './reuse.ts'
 import { rollout } from './rollout.ts'
 import { start } from './start.ts'
 
-// `npm run bench -- NAME [options]`: how fast, beside the same done by hand. The last line is the result, as JSON.
+// `npm run bench -- NAME [options]`: our speed beside the same work by hand. The last line is the
+// result, as JSON.
 
-/** `ratio` is ours to the other way's, so less is better; further facts stand beside it. */
+/** `ratio` is our time to the other way's, so less is better. Further facts are beside it. */
 export type Measure = {
   bench: string
   ratio: number

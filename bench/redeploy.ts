@@ -7,7 +7,10 @@ import { labOptions, onWarmLab } from './warm-lab.ts'
 const about =
   'a redeploy of a known app, beside the same by hand: [--files 300] [--edit none|one] [--mode warm|rebuild] [--runs 10]'
 
-/** Ours is timed from the last byte sent to the `built` event: planned, solved, pushed, and read back from the registry. */
+/**
+ * Our time is from the last byte sent to the `built` event: planned, solved, pushed, and read back
+ * from the registry.
+ */
 async function run(args: string[]): Promise<Measure[]> {
   const options = {
     ...labOptions,
@@ -19,14 +22,15 @@ async function run(args: string[]): Promise<Measure[]> {
   const edited = values.edit === 'one'
   const goal = edited ? 1 : files < 20_000 ? 0.8 : 0.7
   return onWarmLab(values, async ({ gateway, hand, app, archive, facts }) => {
-    let edits = Date.now() // what was built in this folder before must not be met again
+    let edits = Date.now() // earlier builds of this folder must not be reused
     const measures: Measure[] = []
     for (const mode of ['warm', 'rebuild'].filter((each) => (values.mode ?? each) === each)) {
       const rebuild = mode === 'rebuild'
       console.log(
         `\n${mode}, ${files} files, ${edited ? 'one file changed' : 'nothing changed'}; theirs: by hand`,
       )
-      // Before each run, for what one way built of the same content would spare the other its work.
+      // Edits before each run, because one way's build of the same content would save the other its
+      // work.
       const edit = async () => {
         if (!edited) return
         await editSampleApp(app, ++edits)

@@ -8,8 +8,8 @@ const about =
 const goal = 0.25
 
 /**
- * Both begin with a source that is unpacked: ours is timed from the record's birth to its `built` event, theirs is
- * `buildctl build` alone, planned beforehand.
+ * Both begin with an unpacked source. Our time is from the record's creation to its `built` event.
+ * The other is only `buildctl build`, planned beforehand.
  */
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({ args, options: labOptions })

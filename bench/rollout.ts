@@ -35,7 +35,10 @@ grace_period = "1s"
 
 type Machine = { events: { type: string; timestamp: number }[]; checks: { updated_at: string }[] }
 
-/** Ours is timed from `deploying` to `live`; the bound is made of what each machine took, by its own events and checks. */
+/**
+ * Our time is from `deploying` to `live`. The bound is computed from the time of each machine, by
+ * its own events and checks.
+ */
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({
     args,
@@ -71,7 +74,7 @@ async function run(args: string[]): Promise<Measure[]> {
 }
 
 function measure(oursMs: number, machines: Machine[], watchMs: number): Measure {
-  // As the deploy takes them, by when they were updated: the first alone, then so many at a time.
+  // In the order of the deploy, by update time: the first machine alone, then several at once.
   const took = machines
     .map(({ events, checks }) => {
       const from = Math.min(
@@ -114,12 +117,12 @@ ours ${seconds(oursMs)}, ratio ${ratio}`)
   }
 }
 
-/** Of the fewest calls that a rollout can do with, those that Fly's limits on one action and id stretch the longest. */
+/** The calls that no rollout can avoid, for the action and id that Fly's limits slow down most. */
 function slowestCalls(machineMs: number, watchMs: number) {
-  const watched = 1 + Math.ceil(watchMs / 2000) // looks, one every two seconds, each a list of all machines
+  const watched = 1 + Math.ceil(watchMs / 2000) // one list of all machines every two seconds
   const needed = {
     list: 1 + watched,
-    lease: 1 + Math.floor(machineMs / 4000), // taken, and kept fresh
+    lease: 1 + Math.floor(machineMs / 4000), // acquired, and renewed
     update: 1,
     wait: 1,
     get: 3, // before the update, when it has settled, when it is healthy
@@ -154,7 +157,10 @@ async function fromDeployingToLive(lab: Lab, id: string): Promise<number> {
   return at('live')[0]! - at('deploying')[0]!
 }
 
-/** The same machines brought to another image by a real flyctl, where one is on PATH; it does not watch them afterwards. */
+/**
+ * A real flyctl, if there is one on PATH, updates the same machines to another image. It does not
+ * watch them afterwards.
+ */
 async function byFlyctl(lab: Lab, source: string, image: string): Promise<number | null> {
   const urls = {
     FLY_FLAPS_BASE_URL: lab.flyApi,

@@ -13,7 +13,10 @@ const dependency = {
   },
 }
 
-/** A Node app of so many files, the same each time for the same seed: some folders deep, most files of 1 to 8 KiB, one dependency. */
+/**
+ * Makes a Node app with this many files, the same for the same seed: some folders deep, most files
+ * of 1 to 8 KiB, one dependency.
+ */
 export async function makeSampleApp(root: string, files: number, seed = 0): Promise<void> {
   const about = {
     name: 'sample',
@@ -45,7 +48,7 @@ export async function makeSampleApp(root: string, files: number, seed = 0): Prom
   }
 }
 
-/** Changes one module of the app, each `round` to something else. */
+/** Changes one module of the app, differently in each `round`. */
 export const editSampleApp = (root: string, round: number): Promise<void> =>
   writeFile(
     join(root, modulePath(0)),

@@ -1,4 +1,7 @@
-/** Runs two ways turn about, who begins changing each round, and compares the medians of their milliseconds. */
+/**
+ * Runs two ways alternately, with a different first one each round, and compares the medians of
+ * their milliseconds.
+ */
 export async function sideBySide(
   rounds: number,
   ways: {

@@ -19,7 +19,10 @@ const readyLimitMs = 3000
 const listLimitMs = 20
 const bytesPerEvent = 200
 
-/** From the spawn of a real gateway process to its first 200 at /readyz, and a page of an app's deployments from it. */
+/**
+ * Measures the time from the spawn of a real gateway process to its first 200 at /readyz, and a
+ * page of an app's deployments.
+ */
 async function run(args: string[]): Promise<Measure[]> {
   const { port, dir } = labOptions
   const options = {
@@ -82,13 +85,13 @@ async function run(args: string[]): Promise<Measure[]> {
   }
 }
 
-/** Beside a limit, not another program: the ratio is ours to what is allowed. */
+/** Compares with a limit, not another program: the ratio is our value to the allowed one. */
 function measure(bench: string, ms: number, limitMs: number, facts: object): Measure {
   const ratio = Math.round((ms / limitMs) * 1000) / 1000
   return { bench, ms: Math.round(ms * 10) / 10, limitMs, ratio, goal: 1, ok: ratio <= 1, ...facts }
 }
 
-/** As the gateway would have written them, in one go. */
+/** Writes them in one go, in the form that the gateway gives them. */
 function fillStore(volume: string, deployments: number, events: number): void {
   using db = openDatabase(databaseIn(volume))
   db.exec(`PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; CREATE TEMP TABLE numbers (n INTEGER PRIMARY KEY);

@@ -7,7 +7,7 @@ import { ByHand } from './by-hand.ts'
 import type { Measure } from './main.ts'
 import { makeSampleApp, pack } from './sample-app.ts'
 
-/** Where a bench's lab runs, and how large its app is. */
+/** The folder of a bench's lab, and the size of its app. */
 export const labOptions = {
   files: { type: 'string', default: '300' },
   runs: { type: 'string', default: '10' },
@@ -23,7 +23,7 @@ export type WarmLab = {
   facts: Record<string, string>
 }
 
-/** A lab in which the sample app was built both ways, so that all caches are warm. */
+/** Runs in a lab that has built the sample app both ways, so that all caches are warm. */
 export async function onWarmLab(
   options: { files: string; port: string; dir: string },
   measure: (warm: WarmLab) => Promise<Measure[]>,

@@ -28,7 +28,10 @@ const whatGoesOn: Record<DeploymentState, string> = {
   superseded: 'a newer deployment took its place',
 }
 
-/** The tables of the docs that are made from the code, by file. `npm run docs` writes them in; a test compares. */
+/**
+ * The tables of the docs that come from the code, by file. `npm run docs` writes them, and a test
+ * compares them.
+ */
 export const tables: Record<string, string> = {
   'settings.md': table(
     ['setting', 'default', 'what it is for'],
@@ -124,7 +127,7 @@ function code(value: unknown): string {
     : `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
 }
 
-/** A docs page with its made part replaced by what the code says now. */
+/** Returns a docs page with its generated part updated from the code. */
 export function withTable(page: string, text: string): string {
   const [before, , after] = text.split(/<!-- made from the code[^>]*-->|<!-- end -->/)
   if (after === undefined) throw new Error(`docs/${page} has no place for its table`)

@@ -1,4 +1,7 @@
-/** What is really there of a lab's machines, whatever records say: by localfly's own file, and by podman. */
+/**
+ * The real state of a lab's machines, whatever records say: from localfly's own file and from
+ * podman.
+ */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,10 +11,13 @@ import { labName } from './sweep.ts'
 
 const pollMs = 500
 const patienceMs = 5000
-/** Longer than the gateway takes any lease for. */
+/** Longer than any lease that the gateway takes. */
 const leaseMs = 15_000
 
-/** Of localfly's own file, so that no request of ours takes from the gateway's allowance. Destroyed ones are left out. */
+/**
+ * Reads localfly's own file, so that no request uses up the gateway's limits. Omits destroyed
+ * machines.
+ */
 export async function machinesIn(dir: string): Promise<Machine[]> {
   const file = await readFile(join(dir, 'localfly/state.json'), 'utf8').catch(
     () => '{"machines":[]}',
@@ -21,7 +27,7 @@ export async function machinesIn(dir: string): Promise<Machine[]> {
   )
 }
 
-/** Looks until nothing is wrong any more, for this long. */
+/** Checks repeatedly until nothing is wrong, for at most this long. */
 export async function untilRight(
   look: () => Promise<string[]>,
   waitMs = patienceMs,
@@ -34,7 +40,10 @@ export async function untilRight(
   }
 }
 
-/** One whose nonce was lost with an answer runs out by itself. A thief's is the soak's own doing. */
+/**
+ * A lease whose nonce was lost with an answer expires by itself. A thief's lease belongs to the
+ * soak.
+ */
 export function heldLeases(dir: string, ofApp?: string): Promise<string[]> {
   return untilRight(async () => {
     const held = (await machinesIn(dir)).filter(({ own: { app, lease } }) => {
@@ -48,7 +57,9 @@ export function heldLeases(dir: string, ofApp?: string): Promise<string[]> {
 
 export const podmanOf = (dir: string): Podman => new Podman({ dir, name: labName(dir) })
 
-/** Containers that no machine accounts for, and machines that are said to run and do not, or not their image. */
+/**
+ * Finds containers without a machine, and started machines that do not run or run another image.
+ */
 export function wrongContainers(dir: string): Promise<string[]> {
   return untilRight(async () => {
     const running = await podmanOf(dir).running()
@@ -63,7 +74,7 @@ export function wrongContainers(dir: string): Promise<string[]> {
   })
 }
 
-/** What is wrong with the container of a machine that has started. */
+/** Returns what is wrong with the container of a started machine. */
 export function misrun(
   { id, image_ref: { digest } }: Machine,
   running: Map<string, string>,

@@ -1,4 +1,7 @@
-/** `npm run canary`: the proof that builds reach nothing inside, as a table; exits 1 where that is not so. */
+/**
+ * `npm run canary`: prints the proof that builds reach nothing internal, as a table. Exits 1 when
+ * one does.
+ */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,7 @@
-/** `npm run demo`: the main job on real input, from a bare shell and with the client; ends with `demo: live`. */
+/**
+ * `npm run demo`: the main use on real input, from a bare shell and with the client. It ends with
+ * `demo: live`.
+ */
 import { spawn } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -22,7 +25,7 @@ try {
   const started = performance.now()
   await using lab = await startLab({
     dir,
-    fresh: true, // each time the whole story, from nothing built
+    fresh: true, // every run shows everything, with nothing built before
     port: Number(values.port),
     settings: { TARMAC_WATCH: '2', TARMAC_MACHINE_TIMEOUT: '20' },
     say: (line) => console.log(line),
@@ -81,7 +84,7 @@ async function changeOneLine(lab: Lab, work: string): Promise<Row> {
   return rowOf(lab, 'hello-node', 'client, one line changed')
 }
 
-/** A version that fails its check is put back by itself. */
+/** Deploys a version that fails its check, and that the gateway rolls back. */
 async function fallIll(lab: Lab, work: string): Promise<Row> {
   say('hello-node: a version that fails its check')
   const source = join(work, 'hello-node')
@@ -99,7 +102,7 @@ async function fallIll(lab: Lab, work: string): Promise<Row> {
   return rowOf(lab, 'hello-node', 'fails its check: rolled back', 'deploy_failed')
 }
 
-/** The last deployment of an app, from its record; another end than was meant ends the demo. */
+/** The last deployment of an app, from its record. An unexpected end stops the demo. */
 async function rowOf(
   lab: Lab,
   app: string,
@@ -157,7 +160,10 @@ function clientEnv(lab: Lab, source: string): Record<string, string> {
   return { SOURCE: source, TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token }
 }
 
-/** Runs a line as a person would, showing it and what it prints; it must end with the exit code that is meant. */
+/**
+ * Runs a command as a person would, and shows it with its output. It must exit with the expected
+ * code.
+ */
 async function shell(line: string, env: Record<string, string>, exitCode = 0): Promise<string> {
   console.log(`$ ${line}`)
   const child = spawn('sh', ['-c', line], {

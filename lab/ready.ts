@@ -1,4 +1,4 @@
-/** Where set-up keeps what is expensive, and the paths of what it made. */
+/** Where set-up keeps its expensive results, and their paths. */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -9,10 +9,14 @@ export const cacheDir =
   process.env['TARMAC_CACHE'] ??
   join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tarmac')
 
-/** The certificates that this machine trusts; where its network re-signs TLS, the images must trust them too. */
+/**
+ * The certificates that this machine trusts. Where its network re-signs TLS, the images must trust
+ * them too.
+ */
 export const caBundle = '/etc/ssl/certs/ca-certificates.crt'
 
-// A folder of the cache is named by all that decides its content, so it is never stale and never half made.
+// The name of a cache folder includes a hash of all its inputs, so it is never stale and never
+// incomplete.
 const toolsDir = join(cacheDir, `tools-${recipe([], ['tools/go.mod', 'tools/go.sum'])}`)
 const treeRecipe = recipe(
   [JSON.stringify(pins.debian), contentOf(caBundle)],
@@ -25,7 +29,10 @@ export const imagesDir = join(
   `images-${recipe([treeRecipe, JSON.stringify([pins.npmTarballs, pins.bakedTools, pins.caddyHash, pins.images])], ['images/Dockerfile', 'images/mise-caddy/install', 'images/mise-caddy/list-all', 'make/base-images.ts'])}`,
 )
 
-/** Programs built from `tools/go.mod`; the CNI plugins lie beside buildkitd, which looks for them on its PATH. */
+/**
+ * Programs built from `tools/go.mod`. The CNI plugins are beside buildkitd, which looks for them on
+ * its PATH.
+ */
 export const tools = {
   dir: toolsDir,
   buildkitd: join(toolsDir, 'buildkitd'),
@@ -33,7 +40,7 @@ export const tools = {
   registry: join(toolsDir, 'registry'),
 }
 
-/** Fails with what to do when set-up has not run. */
+/** Fails with advice when set-up has not run. */
 export function assertReady(...paths: string[]): void {
   const missing = paths.filter((path) => !existsSync(path))
   if (missing.length > 0)

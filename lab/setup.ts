@@ -1,4 +1,7 @@
-/** Brings this machine to where the lab can start: Debian packages, Go tools, base images; each only when it is not there yet. */
+/**
+ * Prepares this machine for the lab: Debian packages, Go tools, base images, each only when it is
+ * missing.
+ */
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -18,7 +21,8 @@ try {
 }
 
 async function makeAll(): Promise<void> {
-  // Loaded only now: the names of the cache's folders depend on the certificates that a package just brought.
+  // Loaded only now: the cache's folder names depend on the certificates that a package just
+  // installed.
   const { cacheDir, imagesDir, tools } = await import('./ready.ts')
   if (!existsSync(tools.dir) || !existsSync(imagesDir)) {
     await mkdir(cacheDir, { recursive: true })
@@ -27,7 +31,7 @@ async function makeAll(): Promise<void> {
   if (!values.quiet) console.log(`lab: set up (tools and images in ${cacheDir})`)
 }
 
-/** Only one set-up at a time comes here; what is half made is therefore a dead one's. */
+/** Only one set-up at a time runs this. An incomplete folder therefore belongs to a dead one. */
 async function makeMissing(cacheDir: string): Promise<void> {
   const { debianTree, imagesDir, tools } = await import('./ready.ts')
   const { makeBaseImages } = await import('./make/base-images.ts')

@@ -1,4 +1,7 @@
-/** `npm run soak -- NAME [options]`: the same a great many times, by a seed; ends with 0 when all of it was right. */
+/**
+ * `npm run soak -- NAME [options]`: repeats one test many times, by a seed. Exits 0 when every run
+ * was right.
+ */
 import { soakDeploys } from './soak/deploys.ts'
 import { soakHostile } from './soak/hostile.ts'
 import { soakKill } from './soak/kill.ts'

@@ -1,4 +1,6 @@
-/** The whole lab: registry, buildkitd, localfly and a gateway, in one folder and on ports of its own. */
+/**
+ * The whole lab in one folder and on its own ports: registry, buildkitd, localfly and a gateway.
+ */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -15,21 +17,24 @@ import { labName, sweep } from './sweep.ts'
 
 export interface LabOptions {
   dir: string
-  /** The gateway's; the other parts take free ones above it. */
+  /** The gateway's port. The other parts use free ports above it. */
   port: number
   /** Forget what an earlier lab in this folder built and ran. */
   fresh?: boolean
-  /** Settings of the gateway beside those that the lab gives it. */
+  /** Further settings of the gateway. */
   settings?: Record<string, string>
-  /** Resolvers of build steps; by default this machine's own. */
+  /** Resolvers of build steps. By default this machine's own. */
   dns?: string[]
-  /** Told of each part when it is there. */
+  /** Called for each part when it is ready. */
   say?: (line: string) => void
 }
 
 export type Lab = Awaited<ReturnType<typeof startLab>>
 
-/** Sweeps what an earlier lab left in the folder, starts every part, and writes `lab.json` with their addresses. */
+/**
+ * Sweeps the remains of an earlier lab in the folder, starts every part, and writes `lab.json` with
+ * their addresses.
+ */
 export async function startLab({ port, settings = {}, say = () => {}, ...options }: LabOptions) {
   const dir = resolve(options.dir)
   await mkdir(dir, { recursive: true })
@@ -41,7 +46,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
       await rm(join(dir, part), { recursive: true, force: true })
   if (!(await isFree(port))) throw new Error(`Port ${port} is taken: choose another, with --port.`)
   const { dns = await resolvers() } = options
-  const networkSettings = buildNetworkSettings(dns) // takes a second or two, beside the start of the parts
+  // takes a second or two, in parallel with the start of the parts
+  const networkSettings = buildNetworkSettings(dns)
   const planner = await findPlanner()
 
   const registryPort = await freePort(port + 1)
@@ -85,12 +91,12 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_BUILDKIT: buildkitd.address,
     TARMAC_BUILD_ROOT: join(dir, 'buildkit'),
     TARMAC_BUILD_BRIDGE: buildkitd.bridge.name,
-    TARMAC_BUILDKITD: tools.buildkitd, // for a gateway that is told to mind a daemon of its own
+    TARMAC_BUILDKITD: tools.buildkitd, // for a gateway that supervises its own daemon
     TARMAC_MIRRORS: ['docker.io', 'ghcr.io'].map((host) => `${host}=${registry.address}`).join(','),
     ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
     TARMAC_RAILPACK: planner.path,
-    TARMAC_PLAN_NETWORK: 'none', // neither the stand-in nor the stub for mise looks anything up
+    TARMAC_PLAN_NETWORK: 'none', // neither the stand-in nor the stub for mise uses the network
     TARMAC_REGISTRY: localfly.registry,
     TARMAC_FLY_API: localfly.flyApi,
     TARMAC_FLY_TOKEN: flyToken,
@@ -99,9 +105,10 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_URL: `http://{app}.localhost:${proxyPort}/`,
     TARMAC_OWNER_URL: `http://{owner}.{app}.localhost:${proxyPort}/`,
     TARMAC_LOG_LEVEL: 'info',
-    TARMAC_PROXY_PAUSE: '1', // the lab's notices at once
+    TARMAC_PROXY_PAUSE: '1', // the lab's proxy notices changes at once
     TARMAC_DRAIN: '5',
-    TARMAC_SECRETS_KEY: createHash('sha256').update(dir).digest('hex'), // the same at the next start
+    // the same at the next start
+    TARMAC_SECRETS_KEY: createHash('sha256').update(dir).digest('hex'),
     ...settings,
   }
   const gatewayPart = opening.use(
@@ -138,10 +145,12 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     get gatewayProcess() {
       return gatewayPart.current
     },
-    /** Ends a part as a crash does. */
+    /** Kills a part, as a crash does. */
     kill: (part: keyof typeof parts) => killRecorded(dir, part),
     stop: (part: keyof typeof parts) => parts[part].stop(),
-    /** Starts a part again, after it was killed or stopped; the gateway with further settings, if any. */
+    /**
+     * Restarts a part after it was killed or stopped, the gateway optionally with further settings.
+     */
     start: (part: keyof typeof parts, more: Record<string, string> = {}) => parts[part].start(more),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
@@ -158,7 +167,7 @@ async function restartable<T extends AsyncDisposable>(
     },
     stop,
     async start(more: Record<string, string>) {
-      await stop() // so that it lets go of what it had when it was killed
+      await stop() // so that it releases what it held when it was killed
       current = await open(more)
     },
     [Symbol.asyncDispose]: stop,

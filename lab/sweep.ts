@@ -1,4 +1,4 @@
-/** Takes away all that a lab which was killed left on this machine; its folder stays. */
+/** Removes everything that a killed lab left on this machine. Its folder stays. */
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { sweepLocalfly } from './localfly/start.ts'
@@ -14,7 +14,7 @@ export async function sweep(folder: string): Promise<void> {
   await unmountBelow(dir)
 }
 
-/** Tells this folder's containers and networks from those of other labs. */
+/** Distinguishes this folder's containers and networks from those of other labs. */
 export function labName(dir: string): string {
   return `tarmac-${createHash('sha256').update(dir).digest('hex').slice(0, 8)}`
 }

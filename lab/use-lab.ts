@@ -1,4 +1,4 @@
-/** What people do with a running lab, by HTTP: deploy a folder, ask Fly, copy a machine, read a page. */
+/** Actions on a running lab over HTTP: deploy a folder, ask Fly, copy a machine, read a page. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { type Agent, request } from 'node:http'
@@ -12,7 +12,7 @@ type At<Part extends keyof Lab> = Pick<Lab, Part>
 const run = promisify(execFile)
 const deployMs = 600_000
 
-/** `tar | curl` with a held answer; the verdict comes from the record. */
+/** Runs `tar | curl` and waits for the answer. The verdict comes from the record. */
 export async function deployFolder(
   lab: At<'gateway' | 'token'>,
   app: string,
@@ -51,11 +51,11 @@ export async function askFly<T>(
     if (answer.ok) return (await answer.json()) as T
     if (answer.status !== 429)
       throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
-    await sleep(1000, undefined, { signal }) // the gateway asks of the same allowance
+    await sleep(1000, undefined, { signal }) // the gateway's requests share the same limits
   }
 }
 
-/** Brings an app that has a machine to so many, as `fly machine clone` does. */
+/** Scales an app that has a machine to this count, as `fly machine clone` does. */
 export async function scaleTo(
   lab: At<'flyApi' | 'flyToken'>,
   app: string,
@@ -70,7 +70,7 @@ export async function scaleTo(
   }
 }
 
-/** Takes an app's machines away, whatever they do. */
+/** Destroys an app's machines in any state. */
 export async function destroyMachines(lab: At<'flyApi' | 'flyToken'>, app: string): Promise<void> {
   for (const { id } of await askFly<{ id: string }[]>(lab, 'GET', `/apps/${app}/machines`)) {
     await askFly(lab, 'DELETE', `/apps/${app}/machines/${id}?force=true`)
@@ -78,7 +78,7 @@ export async function destroyMachines(lab: At<'flyApi' | 'flyToken'>, app: strin
   }
 }
 
-/** A page by the front proxy; `name` is an app's, or `owner.app`. */
+/** Reads a page through the front proxy. `name` is an app, or `owner.app`. */
 export async function readPage(
   { apps }: At<'apps'>,
   name: string,
@@ -92,7 +92,7 @@ export async function readPage(
   return { status: answer.statusCode, body: await text(answer) }
 }
 
-/** A fly.toml for a page on port 8080 whose check says within seconds how it is. */
+/** A fly.toml for a page on port 8080 with a check that gives a result within seconds. */
 export const quicklyChecked = (path: string): string => `[http_service]
 internal_port = 8080
 [[http_service.checks]]

@@ -3,7 +3,10 @@ import { dirname, join, normalize, relative, sep } from 'node:path'
 import { builtinModules } from 'node:module'
 import { expect, test } from 'vitest'
 
-/** The rooms, top floor first. A room may import from the floors below it, never from its own or above. */
+/**
+ * The rooms, top floor first. A room may import only from the floors below it, never from its own
+ * or above.
+ */
 const floors = [
   ['main'],
   ['gateway'],
@@ -22,7 +25,7 @@ const floors = [
   ['settings'],
 ]
 
-/** Which room may use which outside package, or which part of Node that does the room's work. */
+/** The rooms that may use each outside package, or the part of Node that does the room's work. */
 const keepers: Record<string, string[]> = {
   express: ['http'],
   ws: ['http'],
@@ -42,7 +45,7 @@ const sources = (folder: string) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .map((file) => join(folder, file))
-/** Every specifier that a file imports, as a path from the root for files of ours, else as it stands. */
+/** Every specifier that a file imports: a path from the root for our files, else unchanged. */
 const imports = (file: string) =>
   [
     ...readFileSync(join(root, file), 'utf8').matchAll(
@@ -55,7 +58,7 @@ const imports = (file: string) =>
 const room = (file: string) => relative('gateway/src', file).split(sep)[0]!.replace(/\.ts$/, '')
 const floor = (name: string) => floors.findIndex((deps) => deps.includes(name))
 
-test('every room stands on a floor, and imports only from the floors below', () => {
+test('every room has a floor, and imports only from the floors below', () => {
   const wrong: string[] = []
   for (const file of sources('gateway/src')) {
     if (floor(room(file)) < 0) wrong.push(`${file} is in no room`)
@@ -87,7 +90,7 @@ test('every process of the gateway is started in one place, which ties it to the
   expect(files).toEqual(['gateway/src/host/spawn-child.ts'])
 })
 
-test('api imports zod alone; the client knows only api; nothing of the product knows the lab', () => {
+test('api imports only zod; the client imports only api; no product code imports the lab', () => {
   const wrong: string[] = []
   const ours = (name: string, folder: string) => name.startsWith(`${folder}/`)
   for (const file of sources('api'))
@@ -111,14 +114,15 @@ test('api imports zod alone; the client knows only api; nothing of the product k
 })
 
 test('a file of a source is opened in one place, which has a limit', () => {
-  // The reader itself; the list of a tree's entries, which is ours; and what streams a tree to the daemon.
+  // The reader itself, the list of a tree's entries (our own file), and the code that streams a
+  // tree to the daemon.
   const mayOpen = [
     'gateway/src/host/read-source-file.ts',
     'gateway/src/deployments/tree-manifest.ts',
     'gateway/src/buildkit/context/context-server.ts',
     'gateway/src/buildkit/context/context-pieces.ts',
   ]
-  // Those that give the root to another program: the planner in its sandbox, and the daemon.
+  // Those that pass the root to another program: the planner in its sandbox, and the daemon.
   const mayNameRoot = new Set([...mayOpen, 'gateway/src/railpack/prepare.ts'])
   const files = sources('gateway/src').filter((file) => room(file) !== 'sources')
   const text = (file: string) => readFileSync(join(root, file), 'utf8')

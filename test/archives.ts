@@ -1,7 +1,10 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import type { ProblemCode } from '#api/problem.ts'
 
-/** Tar archives made byte by byte, so that they can be wrong in any way. Times and owners are fixed, chance is seeded. */
+/**
+ * Tar archives made byte by byte, so that they can be wrong in any way. Times and owners are fixed,
+ * and random numbers are seeded.
+ */
 
 type Fields = {
   name?: string | Buffer
@@ -11,9 +14,9 @@ type Fields = {
   mode?: number
   prefix?: string
   magic?: string
-  /** What stands in the field, where it is not the true size in octal. */
+  /** The content of the field, when it is not the true size in octal. */
   size?: string | Buffer
-  /** The same for others. */
+  /** The content of other fields. */
   raw?: Record<number, string | Buffer>
   checksum?: string
 }
@@ -24,7 +27,7 @@ const pad = (body: Buffer): Buffer =>
 const octal = (value: number, length: number): string =>
   `${value.toString(8).padStart(length - 1, '0')}\0`
 
-/** One entry: its header and its body, padded. */
+/** One entry: its header and its padded body. */
 export function entry(fields: Fields = {}): Buffer {
   const body = Buffer.from(fields.body ?? '')
   const header = Buffer.alloc(block)
@@ -83,7 +86,7 @@ const binary = (size: bigint, first = 0x80): Buffer => {
   return field
 }
 
-/** Zeros compressed, without ever holding them: members of one piece, again and again. */
+/** Compressed zeros that are never all in memory: one member, repeated. */
 const bomb = (members: number): Buffer => {
   const zeros = Buffer.alloc(16 * 1024 ** 2)
   const first = gzipSync(entry({ name: 'bomb', size: octal(members * zeros.length, 12) }), {
@@ -114,14 +117,17 @@ const padded = (header: Buffer, at: number, text: string): Buffer => {
   return header
 }
 
-/** Small where the true limits would only make the tests slow. */
+/** Small, because the true limits would only make the tests slow. */
 export const limits = { entries: 4000, links: 500, metadataTotalBytes: 1024 ** 2 }
 
-/** A hostile archive, and the answer to it. `bytes` is a function where making it takes a while. */
+/**
+ * A hostile archive and its error code. `bytes` is a function when the archive takes a while to
+ * make.
+ */
 type Hostile = [what: string, code: ProblemCode, bytes: Buffer | (() => Buffer)]
 
 export const hostile: Hostile[] = [
-  // Out of the tree
+  // Outside the tree
   ['a path that begins with ..', 'archive-path-escape', tar(file('../x'))],
   ['a path that climbs out', 'archive-path-escape', tar(file('a/../../x'))],
   ['a path that climbs and comes back', 'archive-path-escape', tar(file('a/../b'))],
@@ -223,7 +229,7 @@ export const hostile: Hostile[] = [
   ['a hard link that differs in case', 'archive-hardlink-invalid', tar(good, hardLink('h', 'A'))],
   ['a file over a hard link', 'archive-hardlink-invalid', tar(good, hardLink('h', 'a'), file('h'))],
 
-  // What is no file
+  // Entries that are not files
   ['a character device', 'archive-type-forbidden', tar(entry({ type: '3' }))],
   ['a block device', 'archive-type-forbidden', tar(entry({ type: '4' }))],
   [
@@ -253,7 +259,7 @@ export const hostile: Hostile[] = [
   ['a sparse file, pax 0.1', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.map': '0,1' }), good)],
   ['a sparse file, pax 1.0', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.major': '1' }), good)],
 
-  // Too much
+  // Too large
   ['a gzip bomb', 'archive-ratio', () => bomb(4)],
   [
     'a zstd bomb',
@@ -302,7 +308,7 @@ export const hostile: Hostile[] = [
     () => tar(good, ...times(limits.links + 1, (i) => link(`l${i}`, 'a'))),
   ],
 
-  // Twice
+  // Duplicates
   ['a file twice', 'archive-duplicate-path', tar(good, good)],
   ['a folder in the place of a file', 'archive-duplicate-path', tar(good, folder('a/'))],
   ['a file in the place of a folder', 'archive-duplicate-path', tar(folder('a'), good)],
@@ -384,7 +390,7 @@ export const hostile: Hostile[] = [
   ['a magic that nobody writes', 'archive-corrupt', tar(entry({ magic: 'usXar\x0000' }))],
   ['a ustar version that nobody writes', 'archive-corrupt', tar(entry({ magic: 'ustar\x0099' }))],
 
-  // Two readings
+  // Two possible readings
   [
     'a pax size over another',
     'archive-ambiguous',
@@ -543,7 +549,7 @@ export const hostile: Hostile[] = [
   ],
   ['a file with a slash behind', 'archive-ambiguous', tar(file('d/'))],
 
-  // Where it ends
+  // Wrong ends
   ['nothing', 'archive-empty', Buffer.alloc(0)],
   ['zeros alone', 'archive-empty', tar()],
   ['folders alone', 'archive-empty', tar(folder('./'), folder('d'))],
@@ -598,7 +604,7 @@ export const hostile: Hostile[] = [
   ],
 ]
 
-/** Archives that look odd and are right: what is in them, as paths. */
+/** Archives that look odd and are valid, with the paths in them. */
 export const odd: [what: string, paths: string[], bytes: Buffer][] = [
   [
     'a ./ before each name',
@@ -667,7 +673,7 @@ export const odd: [what: string, paths: string[], bytes: Buffer][] = [
   ['names that only look alike', ['a', '\u0430'], tar(good, file('\u0430'))],
 ]
 
-/** Numbers that look like chance, the same on every run. */
+/** Random numbers that are the same on every run. */
 export function dice(seed: number): (sides: number) => number {
   let state = seed
   return (sides) => {

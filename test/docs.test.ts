@@ -3,16 +3,17 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { tables, withTable } from '../docs/tables.ts'
 
-test.each(Object.keys(tables))('docs/%s says what the code says', (page) => {
+test.each(Object.keys(tables))('docs/%s matches the code', (page) => {
   const text = readFileSync(join(import.meta.dirname, '../docs', page), 'utf8')
   expect(text, 'run `npm run docs`').toBe(withTable(page, text))
 })
 
-test('every row of what a stranger can send names a test that exists', () => {
+test('every row about input of strangers names an existing test', () => {
   const text = readFileSync(join(import.meta.dirname, '../docs/security.md'), 'utf8')
   const [, section = ''] = /^## What a stranger can send$([^]*?)^## /m.exec(text) ?? []
   const rows = section.split('\n').filter((line) => /^\| (?!what |---)/.test(line))
   expect(rows.length).toBeGreaterThan(50)
+
   const unproven = rows.filter((row) => {
     const [, file = '', name = ''] = /\| `([\w./-]+\.ts)` › (.+) \|$/.exec(row) ?? []
     const path = join(import.meta.dirname, file)

@@ -1,4 +1,4 @@
-/** A real flyctl, where there is one on PATH, that speaks to nobody but a localfly. */
+/** A real flyctl, if there is one on PATH, that speaks only to a localfly. */
 import { execFile, execFileSync } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 const nowhere = 'http://127.0.0.1:1'
-/** What flyctl would ask elsewhere is off, or goes nowhere. */
+/** Turns off flyctl's other requests, or sends them nowhere. */
 const quiet = {
   PATH: process.env['PATH'],
   FLY_METRICS_BASE_URL: nowhere,
@@ -33,7 +33,7 @@ export const hasFlyctl = (() => {
   }
 })()
 
-/** Runs flyctl's commands; in words, `\ ` is a space. */
+/** Runs flyctl's commands. In a command, `\ ` is a space. */
 export function flyctlAt(url: string, token: string) {
   const cwd = mkdtempSync(join(tmpdir(), 'flyctl-'))
   const urls = { FLY_FLAPS_BASE_URL: url, FLY_API_BASE_URL: url, FLY_UIEX_BASE_URL: url }

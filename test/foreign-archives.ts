@@ -1,13 +1,13 @@
 import { end, entry, file, folder, pax, tar } from './archives.ts'
 
 /**
- * What writers of tar other than GNU tar and bsdtar do differently, byte by byte as they do it. All of it is legal: GNU
- * tar and bsdtar take each of these archives.
+ * How other tar writers differ from GNU tar and bsdtar, copied byte by byte. All of it is legal:
+ * GNU tar and bsdtar accept each of these archives.
  */
 
 type Fields = NonNullable<Parameters<typeof entry>[0]>
 
-/** The fields of a header that are numbers: where, how long, and what they hold unless said otherwise. */
+/** The numeric fields of a header: offset, length, and default. */
 const numbers = {
   mode: [100, 8],
   owner: [108, 8],
@@ -36,13 +36,19 @@ const valuesOf = ({ mode = 0o644, body = '' }: Fields): Numbers => ({
   time: 1_700_000_000,
 })
 
-/** Dart, as `pub` packs: digits to the right, a space at their end, and the version of ustar is such a number too. */
+/**
+ * Dart, as `pub` packs: digits to the right and a space at their end. The version of ustar is such
+ * a number too.
+ */
 const dart = (fields: Fields): Buffer => {
   const write = (value: number, length: number) => `${value.toString(8).padStart(length - 1)} `
   return entry({ ...fields, magic: 'ustar\x000 ', raw: numbered(valuesOf(fields), write) })
 }
 
-/** Ant before 1.9: digits to the right, a space and a NUL (or a space alone) at their end, and no version of ustar. */
+/**
+ * Ant before 1.9: digits to the right, a space and a NUL (or only a space) at their end, and no
+ * version of ustar.
+ */
 const ant = (fields: Fields): Buffer => {
   const write = (value: number, length: number) =>
     length === 8
@@ -51,11 +57,14 @@ const ant = (fields: Fields): Buffer => {
   return entry({ ...fields, magic: 'ustar\0\0\0', raw: numbered(valuesOf(fields), write) })
 }
 
-/** star (xstar): ustar with a shorter prefix, two times behind it, and a mark at the end of the block. */
+/**
+ * star (xstar): ustar with a shorter prefix, two times behind it, and a mark at the end of the
+ * block.
+ */
 const star = (fields: Fields): Buffer =>
   entry({ ...fields, raw: { 476: '14524757000 14524757000 ', 508: 'tar\0', ...fields.raw } })
 
-/** star before POSIX: fields of its own in place of ustar's magic. */
+/** star before POSIX: its own fields in place of ustar's magic. */
 const oldStar = (fields: Fields): Buffer =>
   entry({
     ...fields,
@@ -159,7 +168,7 @@ export const foreign: [what: string, paths: string[], bytes: Buffer][] = [
   ['folders between the files of others', ['d', 'd/a', 'e', 'e/b'], repeatedFolders()],
 ]
 
-/** As a writer does that puts the folders of each file before it. */
+/** As from a writer that repeats the parent folders before each file. */
 function repeatedFolders(): Buffer {
   return Buffer.concat([
     folder('d/'),

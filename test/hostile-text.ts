@@ -1,4 +1,7 @@
-/** What a stranger may print to act in the terminal or the CI job of the one who reads a log, and who would obey it. */
+/**
+ * Output by which a stranger could act in the terminal or CI job of a log reader, and the programs
+ * that would obey it.
+ */
 
 const ESC = '\x1b'
 
@@ -83,7 +86,10 @@ const runners: Record<string, RegExp> = {
   Buildkite: /^(?:---|\+\+\+|~~~|\^\^\^)/,
 }
 
-/** What some reader of this output would obey; empty when it is safe. Lines are cut wherever any reader cuts them. */
+/**
+ * What a reader of this output would obey, or nothing when it is safe. Lines are cut wherever any
+ * reader cuts them.
+ */
 export function obeyed(output: string): string[] {
   const acting =
     // oxlint-disable-next-line no-control-regex -- control characters are what it is about

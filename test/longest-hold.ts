@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export type Hold = { longestMs: number; totalMs: number }
 
 /**
- * Runs `work` and measures how long it holds the event loop: the most CPU time of this thread between two looks, and in
- * all. A look comes in each turn of the loop that takes a millisecond or more. CPU time, not wall time: a busy machine
- * changes nothing. Other threads do not count.
+ * Runs `work` and measures how long it holds the event loop: the most CPU time of this thread
+ * between two samples, and in total. Each turn of the loop of a millisecond or more gives a sample.
+ * It is CPU time, not wall time, so a busy machine changes nothing. Other threads do not count.
  */
 export async function longestHold(work: () => Promise<unknown>): Promise<Hold> {
   const startedMs = cpuMs()

@@ -6,7 +6,7 @@ import { type AnyNode, parse, type Program } from 'acorn'
 const root = join(import.meta.dirname, '..')
 const folders = ['gateway/src', 'api', 'client/src']
 
-/** A source file of the product, its types taken out; lines are as in the file. */
+/** A source file of the product without its types. Line numbers match the file. */
 export type ProductFile = { path: string; code: string; program: Program }
 
 let files: ProductFile[] | undefined
@@ -29,7 +29,7 @@ function readProductFile(path: string): ProductFile {
   }
 }
 
-/** A node and all that is in it, outer before inner. */
+/** Yields a node and all its descendants, outer before inner. */
 export function* nodesIn(node: unknown): Generator<AnyNode> {
   if (typeof node !== 'object' || node === null) return
   if (Array.isArray(node)) return yield* node.flatMap((one) => [...nodesIn(one)])

@@ -4,13 +4,18 @@ import { nodesIn, productFiles } from './product-code.ts'
 
 type Found = { place: string; pattern: string; flags: string }
 
-/** Regular expressions that may take longer than linear time, and the bound on what they read that makes them safe. */
+/**
+ * Regular expressions that may take more than linear time, with the bound on their input that makes
+ * them safe.
+ */
 const bounded: Record<string, string> = {
   'gateway/src/buildkit/failures.ts /failed to calculate checksum of ref \\S+: (".*"): not found/':
     'reads a message of 2,000 characters at most (maxDetailChars): square, so 4 million steps',
 }
 
-/** Those that code puts together, by their files: the parts are constants of ours, never a stranger's text. */
+/**
+ * Expressions that code composes, by file. Their parts are our constants, never a stranger's text.
+ */
 const composed: Record<string, string> = {
   'gateway/src/http/log/endpoint.ts':
     'an address of `routes` with one `[^/]+` in it, anchored: linear',
@@ -18,7 +23,7 @@ const composed: Record<string, string> = {
     'the grammar of image references, for 1,024 characters at most (maxChars)',
 }
 
-/** Every regular expression that the product's code holds, and every place where it makes one. */
+/** Every regular expression literal in the product's code, and every place that constructs one. */
 function regularExpressions(): { literals: Found[]; made: string[] } {
   const literals: Found[] = []
   const made: string[] = []
@@ -55,20 +60,16 @@ describe('regular expressions', () => {
     },
   )
 
-  test(
-    'the checker finds what is exponential and what is square',
-    { timeout: 60_000 },
-    async () => {
-      for (const pattern of ['^(?:\\d+)+$', '\\r+$'])
-        expect((await check(pattern, '')).status).toBe('vulnerable')
-    },
-  )
+  test('the checker finds exponential and quadratic expressions', { timeout: 60_000 }, async () => {
+    for (const pattern of ['^(?:\\d+)+$', '\\r+$'])
+      expect((await check(pattern, '')).status).toBe('vulnerable')
+  })
 
-  test('none is made from a text that comes at run time', () => {
+  test('none is made from text that arrives at run time', () => {
     expect([...new Set(made)].toSorted()).toEqual(Object.keys(composed))
   })
 
-  test('every exception is for one that is there', () => {
+  test('every exception is for an existing expression', () => {
     const places = new Set(literals.map(({ place }) => place))
     expect(Object.keys(bounded).filter((place) => !places.has(place))).toEqual([])
   })

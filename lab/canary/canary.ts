@@ -1,4 +1,7 @@
-/** Tries from inside a build what builds must not reach, with the walls of the gateway and without. */
+/**
+ * Tries from inside a build to reach what builds must not reach, with and without the gateway's
+ * isolation.
+ */
 import { execFile } from 'node:child_process'
 import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
@@ -18,15 +21,18 @@ export type Row = {
   what: string
   /** An address and a port, or a path. */
   place: string
-  /** Who shows that somebody listens there: the same step without the walls, or, where a step has no way, this machine. */
+  /**
+   * Who shows that something listens there: the same step without isolation, or this machine when a
+   * step cannot reach it at all.
+   */
   control: 'step' | 'host'
-  /** Whether the walls let it through: two rows show that they do not close everything. */
+  /** Whether the isolation lets it through. Two rows show that it does not close everything. */
   open: boolean
   controlReached: boolean
   reached: boolean
 }
 
-/** All is as it must be in this row. */
+/** Whether this row has the expected result. */
 export const isRight = ({ open, controlReached, reached }: Row): boolean =>
   controlReached && reached === open
 
@@ -38,13 +44,17 @@ const names: Record<string, string> = {
   'six.canary.test': onThisMachine.uniqueLocal,
 }
 
-/** The whole proof, in a lab of its own that is taken down again. `port` and those above it must be free. */
+/**
+ * Runs the whole proof in its own lab, which it removes afterwards. `port` and the ports above it
+ * must be free.
+ */
 export function tryIsolation(options: {
   dir: string
   port: number
   say?: (line: string) => void
 }): Promise<Row[]> {
-  return withLock(join(cacheDir, 'canary.lock'), () => tryIsolationAlone(options)) // the addresses are this machine's
+  // all runs use the same addresses of this machine
+  return withLock(join(cacheDir, 'canary.lock'), () => tryIsolationAlone(options))
 }
 
 async function tryIsolationAlone({
@@ -76,7 +86,8 @@ async function tryIsolationAlone({
   const table = `tarmac_${lab.bridge.name.replaceAll(/\W/g, '_')}`
   for (const family of ['inet', 'bridge'])
     await run('nft', ['delete', 'table', family, table]).catch(() => {})
-  const traces = await listenAt(traceSocketOf(lab.dir)) // as it is with a daemon whose socket nobody takes away
+  // the state when nobody removes the daemon's socket
+  const traces = await listenAt(traceSocketOf(lab.dir))
   const without = await triedFromStep(lab, targets, 'without').finally(() =>
     traces[Symbol.asyncDispose](),
   )
@@ -100,7 +111,10 @@ type Target = Pick<Row, 'what' | 'place' | 'control' | 'open'> & {
   fromHost?: () => Promise<boolean>
 }
 
-/** The trace socket is tried without the walls, too; the others this machine comes by, and steps never do. */
+/**
+ * The trace socket is tried without isolation too. This machine reaches the other targets; steps
+ * never do.
+ */
 async function thingsOf(lab: Lab): Promise<Target[]> {
   const trace = '/dev/otel-grpc.sock'
   return [
@@ -118,7 +132,8 @@ async function thingsOf(lab: Lab): Promise<Target[]> {
         line: [way, place, device].filter(Boolean).join(' '),
         control: 'host',
         open: false,
-        fromHost: () => Promise.resolve(true), // only those are targets
+        // a target is listed only when this machine reaches it
+        fromHost: () => Promise.resolve(true),
       }),
     ),
   ]
@@ -203,13 +218,16 @@ function targetsOf(lab: Lab, outside: string, neighbour: string, port: number): 
   ]
 }
 
-/** The link that leads outside; its addresses are this machine's own. */
+/** The link that leads outside. Its addresses belong to this machine. */
 async function outsideLink(): Promise<string> {
   const { stdout } = await run('ip', ['-json', 'route', 'show', 'default'])
   return (JSON.parse(stdout || '[]') as { dev: string }[])[0]?.dev ?? 'lo'
 }
 
-/** Deploys an app whose build tries the targets; answers which it reached, by their place in the list. */
+/**
+ * Deploys an app whose build tries the targets. Returns the list positions of those that it
+ * reached.
+ */
 async function triedFromStep(lab: Lab, targets: Target[], name: string): Promise<Set<number>> {
   const source = join(lab.dir, `canary-${name}`)
   await mkdir(source, { recursive: true })

@@ -1,4 +1,4 @@
-/** Sockets, devices and files of this machine's kernel that a build step must not come by. */
+/** Sockets, devices and files of this machine's kernel that a build step must not reach. */
 import { mkdir, open, readFile, rm, rmdir } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { once } from 'node:events'
@@ -7,16 +7,16 @@ export interface KernelTarget {
   what: string
   /** How `try.py` tries it. */
   way: 'unix' | 'device' | 'read' | 'write' | 'make'
-  /** A path; of a socket without one, `@` and its name. */
+  /** A path, or `@` and the name of a socket without a path. */
   place: string
-  /** Type and numbers of a device, with which a step may make it. */
+  /** Type and numbers of a device, with which a step could create it. */
   device?: string
 }
 
 const abstractName = 'tarmac-canary'
 const connectMs = 2000
 
-/** Every target that this machine itself comes by; `daemonSocket` is the build daemon's. */
+/** Every target that this machine itself reaches. `daemonSocket` belongs to the build daemon. */
 export async function kernelTargets(daemonSocket: string): Promise<KernelTarget[]> {
   const targets: KernelTarget[] = [
     { what: 'socket: the build daemon’s', way: 'unix', place: daemonSocket },
@@ -50,12 +50,12 @@ export async function kernelTargets(daemonSocket: string): Promise<KernelTarget[
   return targets.filter((_, at) => there[at])
 }
 
-/** A listener without a path in the file system, of this machine's own network. */
+/** Opens a listener without a path in the file system, in this machine's own network. */
 export async function listenWithoutPath(): Promise<AsyncDisposable> {
   return listenAt(`\0${abstractName}`)
 }
 
-/** Listens at a socket, until it is disposed; then its file is away, too. */
+/** Listens at a socket until it is disposed, and then removes its file. */
 export async function listenAt(path: string): Promise<AsyncDisposable> {
   const server = createServer((socket) => socket.on('error', () => {}).end())
   server.listen(path)
@@ -68,7 +68,7 @@ export async function listenAt(path: string): Promise<AsyncDisposable> {
   }
 }
 
-/** Whether this machine itself comes by it, in the way in which a step tries. */
+/** Whether this machine itself reaches it, in the same way as a step tries. */
 async function isReachedHere({ way, place }: KernelTarget): Promise<boolean> {
   try {
     if (way === 'unix') return await connects(place.replace(/^@/, '\0'))

@@ -1,4 +1,7 @@
-/** Addresses that the canary puts on this machine, or behind it, and takes away again: nothing outside is ever tried. */
+/**
+ * Addresses that the canary adds to this machine, or behind it, and removes again. It tries nothing
+ * outside.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
@@ -32,7 +35,7 @@ export const beyond = {
   reserved: '240.78.78.1',
   /** Allowed by the canary's settings. */
   allowed: '10.78.78.99',
-  /** In no closed range: stands for the public network. */
+  /** In no closed range: it represents the public network. */
   open: '192.31.196.78',
 }
 const other = { space: 'tarmac-canary', link: 'tcanary0', peer: 'tcanary1' }
@@ -40,7 +43,10 @@ const neighbour = { space: 'tarmac-nextdoor', link: 'tnextdoor0', peer: 'tnextdo
 const linkAddresses = { host: '10.78.79.1/30', peer: '10.78.79.2/30' }
 const listenMs = 5000
 
-/** Puts the addresses up, each with a listener on `port`; the neighbour stands on the bridge, as another build's step does. */
+/**
+ * Adds the addresses, each with a listener on `port`. The neighbour is on the bridge, like another
+ * build's step.
+ */
 export async function openPlaces(bridge: { name: string; subnet: string }, port: number) {
   await removePlaces()
   await using opening = new AsyncDisposableStack()
@@ -79,7 +85,7 @@ export async function openPlaces(bridge: { name: string; subnet: string }, port:
   return { neighbour: neighbourAddress, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
-/** Whether this machine itself comes through. */
+/** Whether this machine itself can connect. */
 export async function isReached(host: string, port: number): Promise<boolean> {
   const socket = connect({ host, port })
   const reached = await once(socket, 'connect', { signal: AbortSignal.timeout(2000) }).then(
@@ -90,7 +96,7 @@ export async function isReached(host: string, port: number): Promise<boolean> {
   return reached
 }
 
-/** The bridge's own address within its link, as a step sees it, once a step or a neighbour is on it. */
+/** The bridge's own link-local address, as a step sees it, once a step or a neighbour is on it. */
 export function linkLocalOf(bridge: string): { address: string; scope: number } | undefined {
   const found = networkInterfaces()[bridge]?.find(({ address }) => address.startsWith('fe80:'))
   return found?.scopeid ? { address: found.address, scope: found.scopeid } : undefined
@@ -120,7 +126,7 @@ async function listenIn(space: string, port: number): Promise<AsyncDisposable> {
 
 async function removePlaces(): Promise<void> {
   for (const { space, link } of [other, neighbour]) {
-    await quiet('link', 'delete', link) // its routes go with it
+    await quiet('link', 'delete', link) // this removes its routes too
     await quiet('netns', 'delete', space)
   }
   for (const address of Object.values(onThisMachine)) {

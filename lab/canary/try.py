@@ -1,7 +1,7 @@
-"""Runs in a build step: tries every line of `targets` at once and says which it reached, and which names it could not look up."""
+"""Runs in a build step: tries all lines of `targets` at once. Prints which it reached, and which names it could not resolve."""
 import os, socket, stat, threading, time
 
-time.sleep(2)  # an address within the link may be used only after that
+time.sleep(2)  # a link-local address is usable only after that
 
 
 def tcp(host, port):
@@ -15,7 +15,7 @@ def unix(path):
 
 
 def device(path, kind, major, minor):
-    """As it is there, and as root may make it."""
+    """Opens the existing device, or creates it as root could."""
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
     except OSError:
@@ -52,7 +52,7 @@ def attempt(at, way, *words):
         print(f"kept from {at} ({' '.join(words)}): {error}\n", end="", flush=True)
 
 
-device("/dev/zero", "c", 1, 5)  # the control: of devices that steps may use, and may make
+device("/dev/zero", "c", 1, 5)  # the control: devices that steps may use and create
 device("/none", "c", 1, 5)
 targets = [line.split() for line in open("/targets")]
 threads = [threading.Thread(target=attempt, args=(at, *target)) for at, target in enumerate(targets)]

@@ -8,7 +8,7 @@ import { parse, type Routes } from './routes.ts'
 import type { App, FlyState, IpAssignment, Secret } from './state.ts'
 import { removeVolume } from './volumes-api.ts'
 
-/** Apps with their addresses, tokens and secrets, and what Fly tells of itself. */
+/** Apps with their addresses, tokens and secrets, and Fly's facts about itself. */
 export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; flyd: Flyd }): void {
   routes.on('get', '/apps', ({ query }) => {
     const org = query.get('org_slug')
@@ -119,7 +119,7 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
 
 const tokenMs = 20 * 365 * 86_400_000
 
-/** The organisation that the lab's token is of, where Fly wants one and the caller names none. */
+/** The organisation of the lab's token, for calls that need one and name none. */
 export const org_slug = 'personal'
 
 const NewApp = z.object({
@@ -158,7 +158,10 @@ export function showApp(
 
 const showIp = ({ network: _network, ...shown }: IpAssignment) => shown
 
-/** Addresses out of the ranges for documentation, save Flycast's: everyone knows them by their prefix; it goes on with the network's. */
+/**
+ * Addresses come from the ranges for documentation. A Flycast address has Fly's well-known prefix
+ * and continues with the network's.
+ */
 export function addIp(state: FlyState, app: App, wish: z.infer<typeof NewIp>): IpAssignment {
   const tail = randomBytes(2).toString('hex')
   const network = wish.type === 'private_v6' ? wish.network || 'default' : null
@@ -188,7 +191,7 @@ export function addIp(state: FlyState, app: App, wish: z.infer<typeof NewIp>): I
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-/** Null takes it away. */
+/** A null value removes the secret. */
 function writeSecret(app: App, name: string, value: string | null): Secret | null {
   const before = app.secrets[name]
   delete app.secrets[name]
@@ -216,7 +219,7 @@ function findSecret(app: App, name: string): Secret {
   return secret
 }
 
-/** Refuses who knows of a newer version than there is. */
+/** Refuses a caller that knows a newer version than the current one. */
 export function atLeast(app: App, version: string | number | null | undefined): void {
   if (Number(version ?? 0) <= app.secretsVersion) return
   throw new FlyError(

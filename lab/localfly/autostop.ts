@@ -2,12 +2,13 @@ import type { Flyd } from './flyd.ts'
 import type { FlyState, Machine } from './state.ts'
 import { serviceOf, type Traffic } from './traffic.ts'
 
-/** Fly's proxy looks every few minutes. */
+/** The interval of Fly's proxy: a few minutes. */
 const everyMs = 300_000
 
 /**
- * Puts idle machines to sleep whose service says so, one of each app and region at each look: the only one when it has nothing
- * to do, one of several when the others have room for all. `min_machines_running` counts in the primary region.
+ * Stops idle machines whose service allows it, one per app and region in each round. A single
+ * machine is stopped when it has no load, one of several when the others can take all the load.
+ * `min_machines_running` counts in the primary region.
  */
 export class Autostop {
   readonly #state: FlyState
@@ -22,7 +23,7 @@ export class Autostop {
     this.set(everyMs)
   }
 
-  /** Looks this often from now on, and takes for idle what had no request for so long. */
+  /** Sets the interval of the rounds. A machine is idle when it had no request for that long. */
   set(idleMs: number): void {
     clearInterval(this.#timer)
     this.#timer = setInterval(() => this.#look(idleMs), idleMs).unref()

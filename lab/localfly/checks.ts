@@ -10,7 +10,7 @@ import type { CheckStatus, FlyState, Machine } from './state.ts'
 
 type Result = Pick<CheckStatus, 'status' | 'output'>
 
-/** Runs the checks of machines that run, and writes down how they go. */
+/** Runs the checks of running machines, and records their results. */
 export class Checks {
   readonly #state: FlyState
   readonly #watched = new Map<string, AbortController>()
@@ -22,7 +22,7 @@ export class Checks {
 
   watch(machine: Machine): void {
     this.unwatch(machine)
-    if (this.#isOver) return // a start that ended late; the folder may be gone
+    if (this.#isOver) return // this start ended late; the folder may be gone
     const stop = new AbortController()
     this.#watched.set(machine.id, stop)
     for (const [name, check] of checksOf(machine.config))
@@ -58,7 +58,7 @@ export class Checks {
   }
 }
 
-/** All checks of a config by the names that Fly shows them under. */
+/** All checks of a config, by the names that Fly shows. */
 export function checksOf(config: MachineConfig): [string, Check][] {
   const named = Object.entries(config.checks ?? {})
   const count = named.length
@@ -91,7 +91,7 @@ async function checkTcp(host: string, port: number, timeoutMs: number): Promise<
   }
 }
 
-/** 2xx passes, 429 warns (too many requests are no reason to give up a machine), all else is critical. */
+/** 2xx passes, 429 warns (too many requests do not fail a machine), and all else is critical. */
 async function checkHttp(host: string, check: Check, timeoutMs: number): Promise<Result> {
   const { protocol = 'http', method = 'GET', port = 80, path = '/' } = check
   const what = `${method} ${protocol}://${host}:${port}${path}`
@@ -107,7 +107,7 @@ async function checkHttp(host: string, check: Check, timeoutMs: number): Promise
     agent: false,
     signal: AbortSignal.timeout(timeoutMs),
   } as const
-  // No one signs a certificate for an address of the lab.
+  // No certificate authority signs an address of the lab.
   const call = protocol === 'https' ? https({ ...how, rejectUnauthorized: false }) : http(how)
   try {
     call.end()
@@ -132,7 +132,7 @@ function reason(error: unknown): string {
 const clamp = (value: number, least: number, most: number): number =>
   Math.min(Math.max(value, least), most)
 
-/** Sleeps, then true; false when the signal aborted. */
+/** Sleeps. Returns true, or false when the signal aborted. */
 function slept(ms: number, signal: AbortSignal): Promise<boolean> {
   return sleep(ms, true, { signal }).catch(() => false)
 }

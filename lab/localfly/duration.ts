@@ -8,7 +8,10 @@ const unitsMs: Record<string, number> = {
   h: 3_600_000,
 }
 
-/** A duration as Fly takes it, a Go string ("1m30s") or integer nanoseconds, in milliseconds. */
+/**
+ * Reads a duration as Fly accepts it, a Go string ("1m30s") or integer nanoseconds, in
+ * milliseconds.
+ */
 export function durationMs(value: string | number | undefined, otherwiseMs: number): number {
   if (value === undefined || value === '') return otherwiseMs
   if (typeof value === 'number') return value / 1e6

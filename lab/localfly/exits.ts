@@ -3,7 +3,7 @@ import type { Exit } from './podman.ts'
 
 const defaultRetries = 10
 
-/** By the restart policy; where none is given Fly restarts on failure, ten times. */
+/** Applies the restart policy. Without one, Fly restarts on failure, ten times. */
 export function mayRestart(config: MachineConfig, exit: Exit, restarts: number): boolean {
   const policy = config.restart?.policy || 'on-failure'
   if (policy === 'always') return true
@@ -14,7 +14,10 @@ export function mayRestart(config: MachineConfig, exit: Exit, restarts: number):
   )
 }
 
-/** An end as an event tells it: what a signal ended is a `crash` with exit code -1, unless it was asked for. */
+/**
+ * An exit as an event shows it. An end by a signal is a `crash` with exit code -1, unless it was
+ * requested.
+ */
 export function tellExit(
   exit: Exit,
   how: { requested: boolean; restarting: boolean },

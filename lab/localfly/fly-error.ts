@@ -1,4 +1,7 @@
-/** A refusal in Fly's words: HTTP status, the text of `error`, and the newer `status` code where Fly sends one. */
+/**
+ * A refusal in Fly's words: HTTP status, the text of `error`, and the newer `status` code where Fly
+ * sends one.
+ */
 export class FlyError extends Error {
   readonly httpStatus: number
   readonly status: string | undefined

@@ -16,7 +16,9 @@ const list = { type: 'array' }
 const duration = { type: ['string', 'integer'] }
 const durations = { interval: duration, timeout: duration, grace_period: duration }
 
-/** Where Fly answers otherwise than its own document says: the schema, its fields as they are, and who says so. */
+/**
+ * Where Fly's answers differ from its own document: the schema, its real fields, and the source.
+ */
 const known: [schema: string, fields: Record<string, object>, source: string][] = [
   [
     'ErrorResponse',
@@ -46,15 +48,16 @@ const known: [schema: string, fields: Record<string, object>, source: string][] 
   ['fly.MachineServiceCheck', durations, 'fly-go duration.go'],
   ['fly.StopConfig', { timeout: duration }, 'fly-go duration.go'],
 ]
-/** Calls that Fly has and its document does not: `logs` as seen in fly-go's pull request 159. */
+/** Calls that Fly has and its document lacks: `logs` as in fly-go's pull request 159. */
 const undocumented = new Set(['GET /apps/{}/machines/{}/logs'])
 
 /**
- * Fly's OpenAPI document, as what localfly's answers are held against. It is taken more strictly than it is written: an
- * answer has no fields but those it names; machine configs come from callers, and may have more.
+ * Fly's OpenAPI document, which localfly's answers must match. It is applied more strictly than
+ * written: an answer has only the named fields. Machine configs come from callers, and may have
+ * more.
  */
 export class FlySchema {
-  /** Every answer that broke the document, in words. */
+  /** A description of every answer that broke the document. */
   readonly breaches: string[] = []
   readonly #answers = new Map<string, Answers>()
   readonly #ajv = new Ajv({ strict: false, validateFormats: false, inlineRefs: false })
@@ -73,19 +76,22 @@ export class FlySchema {
         this.#answers.set(callName(method, path), responses)
   }
 
-  /** The status of the call's answer when it is no refusal: the document has one for each. */
+  /** The status of a successful answer. The document has one for each call. */
   successOf(method: string, path: string): number {
     const answers = this.#answers.get(callName(method, path)) ?? {}
     return Number(Object.keys(answers).find((status) => status.startsWith('2')) ?? 200)
   }
 
-  /** Throws, and keeps in mind, when the call has no such answer. `path` may name its parameters `{x}` or `:x`. */
+  /**
+   * Throws, and records a breach, when the call has no such answer. `path` may name its parameters
+   * `{x}` or `:x`.
+   */
   check(method: string, path: string, status: number, body: unknown): void {
     const call = callName(method, path)
     if (undocumented.has(call)) return
     const answers = this.#answers.get(call)
     const declared = answers?.[String(status)]
-    // The document names few refusals; all have one shape.
+    // The document names few refusals, and all have one shape.
     const schema =
       status >= 400 ? { $ref: '#/components/schemas/ErrorResponse' } : contentOf(declared)
     const wrong = !answers
@@ -99,7 +105,7 @@ export class FlySchema {
     throw new Error(`localfly breaks Fly's API: ${call} ${status}: ${wrong}`)
   }
 
-  /** What is wrong with a machine's config, null when nothing is. */
+  /** Returns the error in a machine's config, or null. */
   wrongConfig(config: MachineConfig): string | null {
     return this.#wrong({ $ref: '#/components/schemas/fly.MachineConfig' }, config)
   }

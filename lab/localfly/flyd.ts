@@ -24,8 +24,9 @@ const stopAnswerMs = 3000
 const restartPauseMs = { least: 250, most: 5000 }
 
 /**
- * Runs the machines. Like Fly it answers first and does afterwards, but for a stop: each call checks, shows the passing
- * state, and queues a job; a machine's jobs run one after the other.
+ * Runs the machines. Like Fly it answers first and acts afterwards, except for a stop. Each call
+ * checks its input, shows the transitional state, and queues a job. A machine's jobs run in
+ * sequence.
  */
 export class Flyd {
   readonly #state: FlyState
@@ -35,7 +36,7 @@ export class Flyd {
   readonly #checks: Checks
   readonly #names: InternalNames
   readonly #queues = new Map<string, Promise<void>>()
-  /** Each machine's newest job: only that one says where the machine comes to rest. */
+  /** Each machine's newest job. Only that job decides the resting state of the machine. */
   readonly #newest = new Map<string, symbol>()
   readonly #closing = new AbortController()
 
@@ -117,7 +118,7 @@ export class Flyd {
     this.#do(machine, 'replacing', () => this.#replace(machine))
   }
 
-  /** Returns the state before. */
+  /** Returns the previous state. */
   start(machine: Machine, by: MachineEvent['source'] = 'user'): MachineState {
     const before = machine.state
     if (before === 'started' || before === 'starting') return before
@@ -134,7 +135,7 @@ export class Flyd {
     return before
   }
 
-  /** Resolves when the machine has stopped, or when that takes long. */
+  /** Resolves when the machine has stopped, or when that takes too long. */
   async stopAndWait(machine: Machine, how: Stop): Promise<void> {
     this.stop(machine, how)
     const late = AbortSignal.any([AbortSignal.timeout(stopAnswerMs), this.#closing.signal])
@@ -171,7 +172,7 @@ export class Flyd {
     if (machine.own.container) await this.#podman.kill(machine.own.container, signal)
   }
 
-  /** Runs a command in a machine that runs. */
+  /** Runs a command in a running machine. */
   async exec(machine: Machine, command: string[], timeoutMs: number): Promise<Said> {
     const said = await this.#podman.exec(containerOf('exec on', machine), command, timeoutMs)
     if (!said)
@@ -183,7 +184,7 @@ export class Flyd {
     return processesOf(containerOf('list processes of', machine).pid)
   }
 
-  /** Starts those that stand by for a machine, as Fly does when that one's host is lost. */
+  /** Starts the standbys of a machine, as Fly does when it loses the machine's host. */
   startStandbys(machine: Machine): void {
     for (const each of this.#state.machinesOf(machine.own.app))
       if (each.config.standbys?.includes(machine.id) && each.state === 'stopped') this.start(each)
@@ -195,7 +196,7 @@ export class Flyd {
     this.#do(machine, 'destroying', () => this.#destroy(machine))
   }
 
-  /** Takes up what an earlier localfly left: machines that still run are adopted, jobs that were cut off go on. */
+  /** Resumes after an earlier localfly: adopts running machines, and continues interrupted jobs. */
   async adopt(): Promise<void> {
     for (const machine of this.#state.machines.values()) {
       const { state, own } = machine
@@ -228,7 +229,7 @@ export class Flyd {
     await Promise.all(this.#queues.values())
   }
 
-  /** Queues a job that ends in a resting state; a job that fails leaves the machine `failed`. */
+  /** Queues a job that ends in a resting state. A failed job leaves the machine `failed`. */
   #do(machine: Machine, passing: MachineState, job: () => Promise<MachineState>): void {
     const turn = Symbol(passing)
     this.#newest.set(machine.id, turn)
@@ -267,7 +268,7 @@ export class Flyd {
     return 'stopped'
   }
 
-  /** Brings a machine to its new version, or back to the former one without a word, as Fly does. */
+  /** Updates a machine to its new version, or silently back to the previous one, as Fly does. */
   async #replace(machine: Machine): Promise<MachineState> {
     const { own } = machine
     const config = structuredClone(machine.config)
@@ -277,7 +278,7 @@ export class Flyd {
       await this.#halt(machine, {})
       this.#hostile.meet('reverts', machine)
       const rest = own.wantsRun ? await this.#boot(machine) : 'stopped'
-      // Metadata written meanwhile is lost: the update's own copy wins.
+      // Metadata that was written meanwhile is lost, because the update has its own copy.
       machine.config = config
       own.former = null
       return rest
@@ -342,7 +343,7 @@ export class Flyd {
     )
   }
 
-  /** The program ended by itself: the restart policy says what comes next. */
+  /** Handles a program that ended by itself, by the restart policy. */
   async #ended(machine: Machine, container: Container, exit: Exit): Promise<void> {
     const { state, own, config } = machine
     if (own.container !== container) return
@@ -364,7 +365,7 @@ export class Flyd {
       restartPauseMs.most,
     )
     await sleep(pauseMs, undefined, { signal: this.#closing.signal })
-    // A stop or an update may have come meanwhile.
+    // A stop or an update may have arrived meanwhile.
     return machine.state === 'restarting' ? this.#boot(machine) : machine.state
   }
 
@@ -376,7 +377,7 @@ export class Flyd {
       : 'stopped'
   }
 
-  /** Ends the program, where one runs: signal, time to comply, kill. */
+  /** Ends a running program: signal, grace period, kill. */
   async #halt(machine: Machine, how: Stop): Promise<Exit | null> {
     const { own, config } = machine
     const { container } = own

@@ -6,7 +6,7 @@ import type { FlyState, Machine } from './state.ts'
 const atCall = (Object.keys(faults) as Fault[]).filter((fault) => faults[fault].at === 'call')
 const withoutNonce = atCall.filter((fault) => fault !== 'lease-stolen')
 
-/** Stands before the API, and lets through, delays, spoils or swallows what `hostile` says. */
+/** A handler before the API. It passes, delays, spoils or swallows calls as `hostile` decides. */
 export function hostileApi(parts: {
   api: RequestListener
   state: FlyState
@@ -37,7 +37,7 @@ type Spoiled = {
   machine: Machine | undefined
 }
 
-/** What each fault does to a call. Where it says true, nothing is done. */
+/** The effect of each fault on a call. When it returns true, the call is not executed. */
 const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
   'rate-limit': ({ res, ms }) => {
     if (ms) res.setHeader('Retry-After', Math.ceil(ms / 1000))
@@ -70,7 +70,7 @@ const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
   'lease-stolen': ({ machine, ms }) => machine && steal(machine, ms),
 }
 
-/** The app and machine of a call's path; null for what is no call to an app. */
+/** The app and machine in a call's path, or null for a call to no app. */
 function caseOf({ method, url = '' }: IncomingMessage, state: FlyState): Case | null {
   const [path = ''] = url.split('?')
   const [, call, app, id] =
@@ -79,7 +79,7 @@ function caseOf({ method, url = '' }: IncomingMessage, state: FlyState): Case | 
   return { app: app ?? '', machine: state.machines.get(id ?? ''), call: `${method} ${call}` }
 }
 
-/** Gets the answer's body before it is sent. Of several, the last one asked for gets it first. */
+/** Receives the answer's body before it is sent. The last handler added runs first. */
 function atEnd(
   res: ServerResponse,
   then: (text: string, send: (text: string, status?: number) => void) => void,
@@ -134,7 +134,10 @@ function withoutGone(text: string, state: FlyState, hostile: Hostile): string {
   })
 }
 
-/** Moves every time in a body: ISO 8601, and Unix time in seconds or milliseconds under the names that Fly gives it. */
+/**
+ * Shifts every time in a body: ISO 8601, and Unix time in seconds or milliseconds under Fly's field
+ * names.
+ */
 function shifted(text: string, skewMs: number): string {
   return text
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (at) =>

@@ -7,7 +7,10 @@ import type { RequestLimits } from './limits.ts'
 
 type Parts = { hostile: Hostile; autostop: Autostop; limits: RequestLimits }
 
-/** The port that tells localfly to misbehave; no part of Fly's API. `PUT` and `GET /hostile`, `PUT /autostop`, `PUT /limits`. */
+/**
+ * The control port that makes localfly misbehave. It is not part of Fly's API. `PUT` and `GET
+ * /hostile`, `PUT /autostop`, `PUT /limits`.
+ */
 export function controlPort({ hostile, autostop, limits }: Parts): RequestListener {
   const answer = async (name: string, body: () => Promise<unknown>): Promise<[number, unknown]> => {
     if (name === 'PUT /hostile') return [200, hostile.set(Hostility.parse(await body()))]
@@ -39,14 +42,14 @@ export function flyControl(url: string) {
     return (await answer.json()) as Strike[]
   }
   return {
-    /** These faults from now on, in place of those before; tells what those did. */
+    /** Replaces the faults. Returns the strikes of the earlier ones. */
     hostile: (wish: Hostility) => call('PUT', '/hostile', wish),
-    /** No more faults, or none on one app; tells what struck. */
+    /** Removes all faults, or those of one app. Returns their strikes. */
     calm: (app?: string) => call('PUT', '/hostile', app === undefined ? {} : { app }),
     strikes: () => call('GET', '/hostile'),
-    /** How long a machine is idle before the proxy stops it, where its service says so. */
+    /** Sets how long a machine is idle before the proxy stops it, where its service allows that. */
     autostopAfter: (idleMs: number) => call('PUT', '/autostop', { idleMs }),
-    /** Whether Fly's request limits hold. */
+    /** Switches Fly's request limits. */
     limits: (hold: boolean) => call('PUT', '/limits', { hold }),
   }
 }

@@ -4,8 +4,9 @@ import { z } from 'zod'
 import type { FlyState, Machine } from './state.ts'
 
 /**
- * What may go wrong with Fly, each on demand. `at` says when a rule is asked: at a call to the API, when localfly works
- * on a machine, or all the time. `ms`: what the rule's `ms` stands for, and its default.
+ * The faults of Fly, each on demand. `at` says when a rule is asked: at a call to the API, when
+ * localfly works on a machine, or all the time. `ms`: the meaning of the rule's `ms`, and its
+ * default.
  */
 export const faults = {
   'rate-limit': {
@@ -76,7 +77,9 @@ export const faults = {
   { at: 'call' | 'machine' | 'always'; about: string; ms?: readonly [string, number] }
 >
 
-/** What Fly refuses with, of what it has for machines: HTTP status, text, and the newer `status` code where there is one. */
+/**
+ * Fly's refusals for machines: HTTP status, text, and the newer `status` code where there is one.
+ */
 export const refusals = {
   'no-memory': [
     409,
@@ -101,14 +104,14 @@ const refusable = /^POST \/apps\/[^/]+\/machines(?:\/[^/]+(?:\/start)?)?$/
 export type Fault = keyof typeof faults
 const names = Object.keys(faults) as [Fault, ...Fault[]]
 
-/** One fault, with how often, how many times, and whom it meets. */
+/** One fault, with its rate, its number of strikes, and its target. */
 export const Rule = z.strictObject({
   fault: z.enum(names),
-  /** Of the cases it fits, the part that it strikes. */
+  /** The share of its matching cases that it strikes. */
   rate: z.number().min(0).max(1).default(1),
-  /** After so many it strikes no more. */
+  /** The maximum number of strikes. */
   times: z.int().min(0).optional(),
-  /** So many cases of each kind pass before it may strike. */
+  /** The number of cases of each kind that pass before the first strike. */
   skip: z.int().min(0).default(0),
   app: z.string().optional(),
   /** By id or name. */
@@ -119,14 +122,14 @@ export const Rule = z.strictObject({
   /** Only for `refused`. */
   refusal: z.enum(refusalNames).optional(),
 })
-/** With `app` the rules are for it alone, and take the place of its rules only. */
+/** With `app` the rules apply only to that app, and replace only its rules. */
 export const Hostility = z.strictObject({
   seed: z.int().default(1),
   app: z.string().optional(),
   faults: z.array(Rule).default([]),
 })
 export type Hostility = z.input<typeof Hostility>
-/** What struck, oldest first. */
+/** The strikes, oldest first. */
 export type Strike = {
   fault: Fault
   at: string
@@ -135,7 +138,7 @@ export type Strike = {
   call: string | null
 }
 
-/** What a rule is asked about. `call` as in a rule's `on`. */
+/** The case that a rule decides on. `call` is as in a rule's `on`. */
 export type Case = { app: string; machine?: Machine | undefined; call?: string }
 type Live = z.output<typeof Rule> & { salt: string; seen: Map<string, number>; struck: number }
 type Struck = { fault: Fault; ms: number; refusal: Refusal }
@@ -143,11 +146,11 @@ type Struck = { fault: Fault; ms: number; refusal: Refusal }
 const strikesKept = 10_000
 
 /**
- * Decides what goes wrong. By a seed: the n-th case of a kind (one call to one machine, one machine's n-th start) meets the
- * same fate each time, in whatever order the kinds come.
+ * Decides the faults by a seed: the n-th case of a kind (one call to one machine, one machine's
+ * n-th start) always has the same outcome, in whatever order the kinds come.
  */
 export class Hostile {
-  /** Told of each machine whose host goes. */
+  /** Called for each machine whose host is lost. */
   onGone: (machine: Machine) => void = () => {}
   readonly #state: FlyState
   #rules: Live[] = []
@@ -158,7 +161,7 @@ export class Hostile {
     this.#state = state
   }
 
-  /** Takes the place of the rules before, and forgets what they did, which it returns. */
+  /** Replaces the rules, and returns and forgets the strikes of the earlier ones. */
   set({ seed, app, faults }: z.output<typeof Hostility>): Strike[] {
     const before = this.strikesOn(app)
     const isOther = (its: string | undefined) => app !== undefined && its !== app
@@ -177,7 +180,7 @@ export class Hostile {
     return this.#strikes.filter((strike) => app === undefined || strike.app === app)
   }
 
-  /** The first rule of these faults that strikes now. */
+  /** Returns the first rule of these faults that strikes now. */
   strikes(among: readonly Fault[], met: Case): Struck | null {
     for (const rule of this.#rules)
       if (among.includes(rule.fault) && fits(rule, met) && this.#draw(rule, met))
@@ -185,18 +188,18 @@ export class Hostile {
     return null
   }
 
-  /** Throws where the fault strikes the machine. */
+  /** Throws when the fault strikes the machine. */
   meet(fault: Fault, machine: Machine): void {
     if (this.strikes([fault], { app: machine.own.app, machine })) throw new FaultError(fault)
   }
 
-  /** Where the fault strikes the machine, its effect comes after the rule's time. */
+  /** When the fault strikes the machine, runs the effect after the rule's time. */
   later(fault: Fault, machine: Machine, effect: () => void): void {
     const struck = this.strikes([fault], { app: machine.own.app, machine })
     if (struck) setTimeout(effect, struck.ms).unref()
   }
 
-  /** Where the fault strikes the machine, waits for the rule's time. */
+  /** When the fault strikes the machine, waits for the rule's time. */
   async hold(fault: Fault, machine: Machine, signal: AbortSignal): Promise<void> {
     const struck = this.strikes([fault], { app: machine.own.app, machine })
     if (struck) await sleep(struck.ms, undefined, { signal })
@@ -239,7 +242,7 @@ export class Hostile {
     return { fault, ms: msOf(rule), refusal: rule.refusal ?? drawn }
   }
 
-  /** Names a machine by its place among the app's: ids are another each time. */
+  /** Names a machine by its position in the app, because ids differ in each run. */
   #kind({ app, machine, call }: Case): string {
     if (!machine) return `${app} ${call}`
     const place = [...this.#state.machines.values()]
@@ -249,7 +252,7 @@ export class Hostile {
   }
 }
 
-/** A fault, as the work on a machine meets it. */
+/** A fault, thrown at the work on a machine. */
 export class FaultError extends Error {
   readonly fault: Fault
   constructor(fault: Fault) {

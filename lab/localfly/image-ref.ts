@@ -6,7 +6,7 @@ export type ImageRef = {
   labels: Record<string, string>
 }
 
-/** `host/repository[:tag][@digest]` taken apart; without a host it is Docker Hub's. */
+/** Parses `host/repository[:tag][@digest]`. Without a host the image is Docker Hub's. */
 export function parseImage(image: string): ImageRef {
   const [named = '', digest = ''] = image.split('@')
   const slash = named.indexOf('/')
@@ -30,7 +30,7 @@ const manifestTypes = [
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ].join(', ')
 
-/** The image with its digest, asked of the lab's registry: it stands for every registry there is. */
+/** Resolves the image to a digest at the lab's registry, which represents every registry. */
 export async function resolveImage(image: ImageRef, registry: string): Promise<ImageRef> {
   if (image.digest) return image
   const answer = await fetch(`http://${registry}/v2/${image.repository}/manifests/${image.tag}`, {

@@ -11,7 +11,7 @@ export type Lease = {
   description: string
 }
 
-/** Takes a machine's lease, or, with the nonce of the one that is held, makes it last longer. */
+/** Acquires a machine's lease. With the nonce of the current lease, extends that one. */
 export function acquireLease(
   machine: Machine,
   wish: { ttlSeconds: number; description?: string },
@@ -41,7 +41,7 @@ export function currentLease(machine: Machine): Lease | null {
     : null
 }
 
-/** Refuses who comes without the nonce of the lease that is held. */
+/** Refuses a caller without the nonce of the current lease. */
 export function gate(machine: Machine, nonce: string | undefined): void {
   const held = currentLease(machine)
   if (!held || held.nonce === nonce) return

@@ -10,11 +10,11 @@ const others = { perSecond: 1, burst: 3 }
 const pollMs = 50
 
 /**
- * Fly's request limits: a token bucket for each action on each machine (or app), and one for all deletions of apps.
- * `take` says whether the request may pass.
+ * Fly's request limits: a token bucket for each action on each machine (or app), and one for all
+ * deletions of apps. `take` returns whether the request may pass.
  */
 export class RequestLimits {
-  /** Whether they hold at all. */
+  /** Whether the limits apply at all. */
   hold = true
   readonly #buckets = new Map<string, Bucket>()
   readonly #now: () => number
@@ -23,7 +23,7 @@ export class RequestLimits {
     this.#now = now
   }
 
-  /** As `take`, but a patient caller waits, unless it goes away meanwhile. */
+  /** Like `take`, but a patient caller waits until it disconnects. */
   async pass(action: string, id: string, patience: AbortSignal | null): Promise<boolean> {
     while (!this.take(action, id)) {
       if (!patience || patience.aborted) return false

@@ -35,7 +35,7 @@ const File = z.looseObject({
   mode: z.number().nullish(),
 })
 
-/** A machine's config: the fields that localfly acts on; all others are kept as they came. */
+/** A machine's config. Localfly acts on these fields and keeps all others unchanged. */
 export const MachineConfig = z.looseObject({
   image: z.string().min(1),
   env: z.record(z.string(), z.string()).nullish(),
@@ -80,7 +80,7 @@ export const Launch = z.looseObject({
 })
 export type Launch = z.infer<typeof Launch>
 
-/** Like Go, which Fly is written in: what is null is not there. */
+/** Null fields are absent, as in Go, the language of Fly. */
 export function withoutNulls<T>(value: T): T {
   if (Array.isArray(value)) return value.map(withoutNulls) as T
   if (typeof value !== 'object' || value === null) return value
@@ -88,7 +88,7 @@ export function withoutNulls<T>(value: T): T {
   return Object.fromEntries(there.map(([key, entry]) => [key, withoutNulls(entry)])) as T
 }
 
-/** Fly fills in the smallest guest; an `init` is always there. */
+/** Adds defaults as Fly does: the smallest guest, and an `init`. */
 export function withDefaults(config: MachineConfig): MachineConfig {
   const guest = { cpu_kind: 'shared', cpus: 1, memory_mb: 256, ...config.guest }
   return { ...config, init: config.init ?? {}, guest }

@@ -11,7 +11,10 @@ export type LogEntry = {
   region: string
 }
 
-/** What a machine's programs have said, oldest first, over all its versions: the last 1 MiB of podman's log file. */
+/**
+ * The output of a machine's programs, oldest first, over all its versions: the last 1 MiB of
+ * podman's log file.
+ */
 export async function readLog(state: FlyState, { id, region }: Machine): Promise<LogEntry[]> {
   let text: string
   try {
@@ -29,7 +32,7 @@ export async function readLog(state: FlyState, { id, region }: Machine): Promise
   }
   const entries: LogEntry[] = []
   let begun = ''
-  // "2026-11-23T12:00:00.123456789+00:00 stdout F text"; P for the part of a long line.
+  // "2026-11-23T12:00:00.123456789+00:00 stdout F text". P marks a part of a long line.
   for (const [, at, part, said] of text.matchAll(/^(\S+) std(?:out|err) ([FP]) (.*)$/gm)) {
     begun += said
     if (part === 'P') continue

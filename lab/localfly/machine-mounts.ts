@@ -6,7 +6,10 @@ import type { FlyState, Machine } from './state.ts'
 
 const defaultMode = 0o644
 
-/** What a machine finds in its tree beside its image: its volume, the files of its config, the names of its network. */
+/**
+ * The mounts of a machine beside its image: its volume, the files of its config, the names of its
+ * network.
+ */
 export function mountsOf(
   state: FlyState,
   names: InternalNames,

@@ -25,7 +25,10 @@ type Parts = {
   registry: string
 }
 
-/** All that Fly answers: the Machines API in its shapes and codes, and what flyctl asks of Fly's web API. */
+/**
+ * All that Fly answers: the Machines API in its shapes and codes, and the parts of Fly's web API
+ * that flyctl uses.
+ */
 export function machinesApi(parts: Parts) {
   const routes = new Routes(parts)
   appRoutes(routes, parts)
@@ -177,7 +180,7 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
 }
 
 const defaultRegion = 'lab'
-/** `stdin` is taken and not handed on: so Fly is reported to do. */
+/** `stdin` is accepted and ignored, as users report of Fly. */
 const Exec = z.object({
   cmd: z.string().optional(),
   command: z.array(z.string()).optional(),
@@ -197,13 +200,13 @@ function readStop(signal: unknown, timeout: unknown): Stop {
   }
 }
 
-/** A command line taken apart, with quotes. */
+/** Splits a command line into words, with quotes. */
 const words = (line: string): string[] =>
   (line.match(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g) ?? []).map((word) =>
     word.replaceAll(/'([^']*)'|"([^"]*)"/g, '$1$2'),
   )
 
-/** A signal by name or number, if Fly allows it. */
+/** Reads a signal by name or number, if Fly allows it. */
 function readSignal(signal: unknown): string {
   const allowed = [
     'SIGHUP',
@@ -282,7 +285,7 @@ function isListed(machine: Machine, query: URLSearchParams): boolean {
   )
 }
 
-/** Null and "" take a key away. */
+/** Null and "" remove a key. */
 function writeMetadata(
   state: FlyState,
   machine: Machine,

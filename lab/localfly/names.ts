@@ -3,9 +3,10 @@ import { dirname } from 'node:path'
 import type { FlyState, Machine } from './state.ts'
 
 /**
- * Fly's internal names, as a hosts file that all machines of a network share and that is kept up to date in place:
- * `<app>.internal`, `<region>.<app>.internal`, `<group>.process.<app>.internal`, `<id>.vm.<app>.internal`. Of Fly's DNS there
- * is no more: no TXT records, no `top<N>.nearest.of`, no look-up by metadata, no Flycast.
+ * Fly's internal names, as a hosts file that all machines of a network share and that is updated in
+ * place: `<app>.internal`, `<region>.<app>.internal`, `<group>.process.<app>.internal`,
+ * `<id>.vm.<app>.internal`. The rest of Fly's DNS is missing: no TXT records, no
+ * `top<N>.nearest.of`, no look-up by metadata, no Flycast.
  */
 export class InternalNames {
   readonly #state: FlyState
@@ -15,7 +16,7 @@ export class InternalNames {
     this.#state = state
   }
 
-  /** The hosts file of an app's network, as of now. */
+  /** The current hosts file of an app's network. */
   fileFor(app: string): string {
     const network = this.#state.apps.get(app)?.network ?? 'default'
     this.#write(network)
@@ -39,7 +40,7 @@ export class InternalNames {
     if (this.#written.get(network) === text) return
     const file = this.#state.folder('names', network)
     mkdirSync(dirname(file), { recursive: true })
-    // Written over, not replaced: containers hold this very file.
+    // Written in place, not replaced, because containers have mounted this very file.
     writeFileSync(file, text)
     this.#written.set(network, text)
   }

@@ -5,7 +5,9 @@ type Entry = { id: string; updated_at: string }
 
 const most = 1000
 
-/** A page of an organisation's list, oldest change first, as `updated_after`, `cursor` and `limit` ask for it. */
+/**
+ * A page of an organisation's list, oldest change first, by `updated_after`, `cursor` and `limit`.
+ */
 export function pageOf<T extends Entry>(all: T[], query: URLSearchParams) {
   const after = Date.parse(query.get('updated_after') ?? '1970-01-01T00:00:00Z')
   const limit = Math.min(Number(query.get('limit') ?? most), most)

@@ -25,20 +25,22 @@ export type RunSpec = {
   swapMb: number
   tty: boolean
   mounts: Mount[]
-  /** Where what the program says is kept; what is there already stays. */
+  /** The file for the program's output. Earlier content stays. */
   logFile: string
   entrypoint: string[] | undefined
-  /** Undefined: the image's own. */
+  /** Undefined means the image's own. */
   command: string[] | undefined
 }
 
 const init = '/usr/bin/catatonit'
-const logBytes = 4 << 20 // then podman begins it anew
+const logBytes = 4 << 20 // podman starts a new file beyond this size
 const exitPollMs = 25
 const quietPollMs = 100
 const quietMs = 10_000
 
-/** Podman with storage, locks, network and bridge of this lab's own, so that labs run side by side. */
+/**
+ * Podman with the lab's own storage, locks, network and bridge, so that labs can run in parallel.
+ */
 export class Podman {
   readonly bridge: string
   readonly #registry: string
@@ -58,12 +60,12 @@ export class Podman {
     this.#networks = join(dir, 'networks')
     this.#conf = join(dir, 'containers.conf')
     this.bridge = `fly${key.toString('hex', 0, 4)}`
-    // Podman takes at most 50 characters here.
+    // Podman accepts at most 50 characters here.
     this.#runRoot = `/run/tarmac/${key.toString('hex', 0, 4)}`
     this.#subnet = freeSubnet(key, this.bridge)
   }
 
-  /** All that machines may have; the first is the bridge's own. */
+  /** All addresses for machines. The first of the subnet belongs to the bridge. */
   addresses(): string[] {
     return Array.from({ length: 253 }, (_, index) => `${this.#subnet}.${index + 2}`)
   }
@@ -72,7 +74,8 @@ export class Podman {
     mkdirSync(this.#networks, { recursive: true })
     writeFileSync(
       this.#conf,
-      // Locks in files: those in shared memory are common to all of the host, and a new storage frees them all.
+      // The locks are files. Locks in shared memory are common to the whole host, and a new storage
+      // frees them all.
       `[containers]
 default_ulimits = ["nofile=1024:4096", "nproc=1000:2000"]
 init_path = "${init}"
@@ -83,7 +86,8 @@ events_logger = "file"
 lock_type = "file"
 `,
     )
-    // Written here, since podman's command gives no say in the bridge's name, and two labs would get the same.
+    // Written here, because podman's command cannot set the bridge's name, and two labs would get
+    // the same one.
     const network = {
       name: 'lab',
       id: createHash('sha256').update(this.bridge).digest('hex'),
@@ -99,7 +103,7 @@ lock_type = "file"
     writeFileSync(join(this.#networks, 'lab.json'), JSON.stringify(network))
   }
 
-  /** Pulls an image by digest, unless it is there; returns the name to run it by. */
+  /** Pulls an image by digest unless it exists. Returns the name to run it by. */
   async pull(image: ImageRef): Promise<string> {
     const name = `${this.#registry}/${image.repository}@${image.digest}`
     const isThere = await this.#podman(['image', 'exists', name]).then(
@@ -110,17 +114,18 @@ lock_type = "file"
     return name
   }
 
-  /** Starts a container in place of the one with this name. */
+  /** Starts a container and replaces the one with this name. */
   async run(spec: RunSpec): Promise<Container> {
     const { name, memoryMb, env, entrypoint, mounts } = spec
-    // Podman drops the image's command with its entrypoint; Fly does not.
+    // With an entrypoint, podman drops the image's command. Fly does not.
     const command = spec.command ?? (entrypoint ? await this.#commandOf(spec.image) : [])
     const { stdout } = await this.#podman([
       ...'run --detach --replace --pull=never --network=lab'.split(' '),
       `--name=${name}`,
       `--hostname=${name}`,
       `--ip=${spec.address}`,
-      // The same for the same address: who spoke to the container before finds the one that took its place at once.
+      // The same MAC for the same address, so that earlier peers find the replacement container at
+      // once.
       `--mac-address=${macOf(spec.address)}`,
       `--memory=${memoryMb}m`,
       `--memory-swap=${memoryMb + spec.swapMb}m`,
@@ -132,14 +137,14 @@ lock_type = "file"
       ...mounts.map(({ source, target }) => `--mount=type=bind,source=${source},target=${target}`),
       // A machine may have more CPUs than this host.
       `--cpus=${Math.min(spec.cpus, cpus().length)}`,
-      // As on Fly, the program is not process 1: signals that it does not handle end it.
+      // As on Fly, the program is not process 1, so a signal that it does not handle ends it.
       ...(existsSync(init) ? ['--init'] : []),
       ...Object.entries(env).map(([key, value]) => `--env=${key}=${value}`),
       ...(entrypoint ? [`--entrypoint=${JSON.stringify(entrypoint)}`] : []),
       spec.image,
       ...command,
     ])
-    // The id of what was replaced comes first.
+    // The id of the replaced container comes first.
     const id = stdout.trim().split('\n').at(-1)!
     const pid = Number((await this.#podman(['inspect', '--format', '{{.State.Pid}}', id])).stdout)
     return { id, pid }
@@ -149,18 +154,19 @@ lock_type = "file"
   async exited({ id, pid }: Container, signal: AbortSignal): Promise<Exit> {
     while (isAlive(pid)) await sleep(exitPollMs, undefined, { signal })
     const code = Number((await this.#podman(['wait', id])).stdout)
-    // Conmon learns of an OOM kill by a notice that newer kernels no longer send; the kernel's log has it.
+    // Conmon learns of an OOM kill by a notice that newer kernels no longer send, but the kernel's
+    // log has it.
     const oomKilled =
       code === 137 && (await run('dmesg')).stdout.includes(`oom_memcg=/libpod_parent/libpod-${id}`)
     return { code, oomKilled }
   }
 
-  /** Runs a command beside the container's program; null when it takes too long. */
+  /** Runs a command beside the container's program. Returns null when it takes too long. */
   async exec({ id }: Container, command: string[], timeoutMs: number): Promise<Said | null> {
     const deadline = performance.now() + timeoutMs
     try {
       const said = await this.#podman(['exec', id, ...command], timeoutMs)
-      // Podman ends well when it is told to end.
+      // Podman exits with 0 when it is asked to end.
       return performance.now() < deadline ? { exit_code: 0, exit_signal: 0, ...said } : null
     } catch (error) {
       const { code, stdout, stderr } = error as { code: unknown; stdout: string; stderr: string }
@@ -181,7 +187,7 @@ lock_type = "file"
     return (JSON.parse(stdout) as string[] | null) ?? []
   }
 
-  /** Podman's word for how it is (`running`, `paused`, `exited`), or `gone`. */
+  /** Podman's word for its state (`running`, `paused`, `exited`), or `gone`. */
   status({ id }: Container): Promise<string> {
     return this.#podman(['inspect', '--format', '{{.State.Status}}', id]).then(
       ({ stdout }) => stdout.trim(),
@@ -189,7 +195,7 @@ lock_type = "file"
     )
   }
 
-  /** What runs, whoever started it: each container's name, and the image by its digest. */
+  /** All running containers, whoever started them: each name, and the image by its digest. */
   async running(): Promise<Map<string, string>> {
     const { stdout } = await this.#podman(['ps', '--format', '{{.Names}} {{.Image}}'])
     return new Map(
@@ -197,7 +203,7 @@ lock_type = "file"
     )
   }
 
-  /** True when the signal was sent, false when the program had ended already. */
+  /** Returns true when the signal was sent, false when the program had already ended. */
   kill({ id }: Container, signal: string): Promise<boolean> {
     return this.#podman(['kill', '--signal', signal, id]).then(
       () => true,
@@ -217,7 +223,9 @@ lock_type = "file"
     await this.#podman(['rm', '--force', '--ignore', '--time=0', name])
   }
 
-  /** Removes every container of the lab, its bridge and its mounts; images stay in the lab's folder. */
+  /**
+   * Removes every container of the lab, its bridge and its mounts. Images stay in the lab's folder.
+   */
   async sweep(): Promise<void> {
     if (!existsSync(this.#conf)) return
     await this.#podman(['rm', '--force', '--all', '--time=0'])
@@ -227,14 +235,17 @@ lock_type = "file"
     rmSync(this.#runRoot, { recursive: true, force: true })
   }
 
-  /** Waits for what still works on this storage: a container's watcher cleans up after it, and makes the folders anew. */
+  /**
+   * Waits for other work on this storage: a container's watcher cleans up later, and creates the
+   * folders again.
+   */
   async #quiet(): Promise<void> {
     const deadline = performance.now() + quietMs
     while (performance.now() < deadline && (await isNamedByProcess(this.#runRoot)))
       await sleep(quietPollMs)
   }
 
-  /** Any command of podman's, here. */
+  /** Builds any podman command for this lab. */
   command(args: string[]) {
     return this.#podman(args)
   }
@@ -251,7 +262,8 @@ lock_type = "file"
     return run('podman', [...own, '--network-config-dir', this.#networks, ...args], {
       timeout: timeoutMs,
       maxBuffer: 16 << 20,
-      cwd: dirname(this.#conf), // a container's watcher leaves a file where it was started when memory runs out
+      // a container's watcher leaves a file in its start folder when memory runs out
+      cwd: dirname(this.#conf),
       env: { ...process.env, CONTAINERS_CONF: this.#conf },
     })
   }
@@ -262,7 +274,9 @@ const macOf = (address: string): string =>
     ':',
   )
 
-/** A /24 out of 10.64.0.0/10, the same one for the same lab, passing over those that this host is in. */
+/**
+ * Picks a /24 out of 10.64.0.0/10, the same one for the same lab, and skips subnets of this host.
+ */
 function freeSubnet(key: Buffer, bridge: string): string {
   const taken = Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
     name === bridge ? [] : (addresses ?? []).map(({ address }) => address),
@@ -281,7 +295,7 @@ async function isNamedByProcess(words: string): Promise<boolean> {
   return commands.some((command) => command.includes(words))
 }
 
-/** No process is number 0: that stands for one that has ended. */
+/** Pid 0 marks a process that has ended. */
 function isAlive(pid: number): boolean {
   try {
     return pid > 0 && process.kill(pid, 0)

@@ -1,6 +1,8 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 
-/** The processes that share a process's world (its pid namespace), with what they listen on, as Fly's `ps` tells them. */
+/**
+ * Lists the processes in the pid namespace of a process, with their open ports, as Fly's `ps` does.
+ */
 export async function processesOf(first: number) {
   const world = await readlink(`/proc/${first}/ns/pid`)
   const sockets = await listening(first)
@@ -28,7 +30,7 @@ export async function processesOf(first: number) {
           .map(({ proto, address }) => ({ proto, address })),
       }
     })
-  // Some end while they are looked at.
+  // Some processes end during the reading.
   const all = await Promise.all(told.map((each) => each.catch(() => null)))
   return all.filter((each) => each !== null).toSorted((a, b) => a.pid - b.pid)
 }
@@ -54,7 +56,7 @@ async function listening(pid: number) {
   return found.flat()
 }
 
-/** The kernel writes addresses as 32-bit words, each from its last byte on. */
+/** The kernel writes addresses as 32-bit words, each with its last byte first. */
 function address(hex: string): string {
   if (/^0+$/.test(hex)) return hex.length === 8 ? '0.0.0.0' : '[::]'
   const bytes = (hex.match(/.{8}/g) ?? []).map((word) => Buffer.from(word, 'hex').swap32())

@@ -17,9 +17,10 @@ type Way = { seat: Seat; socket: Socket }
 const connectMs = 5000
 
 /**
- * Fly's proxy: `<app>.localhost` leads to the app's machines, `<owner>.<app>.localhost` to those whose metadata
- * `tarmac_owner` is that owner. A machine that refuses is passed by, and so is one that breaks off before it answers, where
- * the request can be sent again.
+ * Fly's proxy. `<app>.localhost` leads to the app's machines, and `<owner>.<app>.localhost` to
+ * those whose metadata `tarmac_owner` is that owner. It skips a machine that refuses the
+ * connection. It also skips one that breaks off before it answers, when the request can be
+ * repeated.
  */
 export function createProxy(state: FlyState, traffic: Traffic): Server {
   const reach = async (target: Target, tries: Tries, signal: AbortSignal): Promise<Way> => {
@@ -87,7 +88,7 @@ export function createProxy(state: FlyState, traffic: Traffic): Server {
   return server
 }
 
-/** Resolves once the machine has answered, or with what kept it from answering. */
+/** Resolves once the machine has answered, or with the reason why it did not. */
 function forward(
   req: IncomingMessage,
   res: ServerResponse,
@@ -116,7 +117,7 @@ function forward(
   })
 }
 
-/** Without a body, by a method that may be sent twice. */
+/** True without a body and with a method that may be repeated. */
 function isRepeatable({ method = '', headers }: IncomingMessage): boolean {
   const bodyless =
     headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0

@@ -1,6 +1,6 @@
 import { FlyError } from './fly-error.ts'
 
-/** `lab` is no region of Fly's: it is where a machine is that asks for none. */
+/** `lab` is not one of Fly's regions. It is the default of a machine without one. */
 export const regions = Object.entries({
   ams: 'Amsterdam, Netherlands',
   arn: 'Stockholm, Sweden',
@@ -23,7 +23,7 @@ export const regions = Object.entries({
   lab: 'This machine',
 }).map(([code, name]) => ({ code, name, gateway_available: true, deprecated: false }))
 
-/** In the words that users of Fly report. */
+/** The error has the words that users of Fly report. */
 export function expectRegion(code: string): void {
   if (!regions.some((region) => region.code === code))
     throw new FlyError(422, `region ${code} not found`)

@@ -4,8 +4,8 @@ import type { FlyState } from './state.ts'
 import { scopeOf } from './tokens.ts'
 
 /**
- * The lab's registry as Fly's looks from outside: Basic auth with user `x`, and no repository without an app. Bodies
- * stream both ways.
+ * The lab's registry with the outside of Fly's: Basic auth with user `x`, and no repository without
+ * an app. Bodies stream both ways.
  */
 export function registryFront(parts: { state: FlyState; token: string; registry: string }) {
   const { state, token, registry } = parts
@@ -27,7 +27,7 @@ export function registryFront(parts: { state: FlyState; token: string; registry:
 function forward(req: IncomingMessage, res: ServerResponse, registry: string): void {
   const { authorization: _own, ...headers } = req.headers
   const { host = '' } = headers
-  // The Host stays the front's: the registry makes its Locations from it.
+  // The Host stays the front's, because the registry derives its Locations from it.
   const call = request(
     `http://${registry}${req.url}`,
     { method: req.method ?? 'GET', headers },

@@ -9,20 +9,22 @@ import type { App, FlyState, Machine } from './state.ts'
 import { type Scope, scopeOf } from './tokens.ts'
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
-/** One request as a handler sees it: the app and the machine of the path are looked up before. */
+/** One request as a handler sees it. The app and the machine of the path are already found. */
 export type Call = {
   app: App
   machine: Machine
   scope: Scope
   params: Record<string, string>
   query: URLSearchParams
-  /** Empty where none was sent. */
+  /** Empty when the request had none. */
   body: Record<string, unknown>
   hasBody: boolean
   nonce: string | undefined
   signal: AbortSignal
 }
-/** Gives the body of the answer, JSON unless it is a string; its status is the one that Fly's document names. */
+/**
+ * Returns the body of the answer, JSON unless it is a string. The status comes from Fly's document.
+ */
 export type Handler = (call: Call) => unknown
 type Answer = { status: number; body?: unknown }
 
@@ -31,7 +33,10 @@ export const ok = { ok: true }
 export const machinePath = '/apps/:app/machines/:id'
 const forAnyToken = new Set(['/platform/regions', '/platform/placements', '/tokens/current'])
 
-/** Registers the calls of the Machines API: who may, how often, on what, and whether the answer is one that Fly gives. */
+/**
+ * Registers the calls of the Machines API with authorisation, request limits, lookup, and a check
+ * of the answer against Fly's document.
+ */
 export class Routes {
   readonly api = express()
   readonly #parts: { state: FlyState; token: string; limits: RequestLimits; schema: FlySchema }
@@ -59,7 +64,7 @@ export class Routes {
           throw new FlyError(403, 'unauthorized')
         const gone = new AbortController()
         res.on('close', () => gone.abort())
-        // Commands said one right after the other: Fly's own limits are not what its own tool is to fail on here.
+        // flyctl sends commands in direct succession. It must not fail here on Fly's own limits.
         const patience = req.get('user-agent')?.startsWith('flyctl/') ? gone.signal : null
         if (!(await limits.pass(action, params['id'] ?? params['app'] ?? 'org', patience)))
           throw new FlyError(429, 'rate limit exceeded')
@@ -87,7 +92,9 @@ export class Routes {
     })
   }
 
-  /** A call that changes a machine: refused without the nonce where there is a lease. */
+  /**
+   * Registers a call that changes a machine. It is refused without the nonce when there is a lease.
+   */
   change(method: Method, path: string, handler: Handler): void {
     this.on(method, path, (call) => {
       if (call.machine.state === 'destroyed')
@@ -97,7 +104,7 @@ export class Routes {
     })
   }
 
-  /** What no route takes, and errors that are none of Fly's. */
+  /** Handles unknown routes, and errors that are not Fly's. */
   end(): void {
     this.api.use((_req, res) => void res.status(404).json({ error: 'not found' }))
     this.api.use(showError)

@@ -18,9 +18,9 @@ import { Traffic } from './traffic.ts'
 
 export type LocalflyOptions = {
   dir: string
-  /** Tells labs in one folder apart. */
+  /** Distinguishes labs in one folder. */
   name: string
-  /** Ports on loopback; 0 takes a free one. */
+  /** Ports on loopback. 0 picks a free one. */
   apiPort: number
   proxyPort: number
   controlPort?: number
@@ -28,11 +28,14 @@ export type LocalflyOptions = {
   /** host:port of the lab's registry. */
   registry: string
   token: string
-  /** Whether Fly's request limits hold; the control port may say otherwise later. */
+  /** Whether Fly's request limits apply. The control port can change it later. */
   limits?: boolean
 }
 
-/** Fly offline: the Machines API, machines that really run, the proxy before them and the registry's front. */
+/**
+ * Starts Fly offline: the Machines API, machines that really run, the proxy before them and the
+ * registry's front.
+ */
 export async function startLocalfly(options: LocalflyOptions) {
   const { registry, token } = options
   await using opening = new AsyncDisposableStack()
@@ -68,9 +71,9 @@ export async function startLocalfly(options: LocalflyOptions) {
     apps: `http://localhost:${proxy}`,
     registry: `127.0.0.1:${front}`,
     flyControl: `http://127.0.0.1:${control}`,
-    /** The control port, as calls. */
+    /** The control port as typed calls. */
     fly: flyControl(`http://127.0.0.1:${control}`),
-    /** Answers that were not in Fly's shape; there should be none. */
+    /** Answers that did not have Fly's shape. There should be none. */
     breaches: schema.breaches,
     async [Symbol.asyncDispose]() {
       await open.disposeAsync()
@@ -80,7 +83,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   }
 }
 
-/** Removes the containers, network and mounts of a localfly that was killed. */
+/** Removes the containers, network and mounts of a killed localfly. */
 export async function sweepLocalfly(lab: { dir: string; name: string }): Promise<void> {
   await new Podman(lab).sweep()
 }

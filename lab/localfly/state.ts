@@ -13,11 +13,11 @@ export type IpAssignment = {
   service_name: string
   shared: boolean
   created_at: string
-  /** Which one a Flycast address is on. */
+  /** The network of a Flycast address. */
   network: string | null
 }
 
-/** What a token that was made for an app reaches, and until when (epoch milliseconds). */
+/** The scope of a token for one app, and its expiry (epoch milliseconds). */
 export type DeployToken = { app: string; until: number }
 
 export type App = {
@@ -42,7 +42,7 @@ export type Secret = {
   updated_at: string
 }
 
-/** A deploy of flyctl's, as it tells of it. */
+/** A deploy as flyctl reports it. */
 export type Release = {
   id: string
   version: number
@@ -64,7 +64,7 @@ export type Volume = {
   snapshot_retention?: number | null | undefined
   auto_backup_enabled?: boolean | null | undefined
   created_at: string
-  /** Newest first; each is a folder beside the volume's. */
+  /** Newest first. Each is a folder beside the volume's. */
   snapshots: { id: string; [fact: string]: unknown }[]
 }
 
@@ -98,7 +98,7 @@ export type CheckStatus = {
   updated_at: string
 }
 
-/** What a machine goes back to when an update cannot be carried out. */
+/** The version that a machine returns to when an update fails. */
 export type PreviousVersion = Pick<
   Machine,
   'instance_id' | 'config' | 'image_ref' | 'events' | 'state'
@@ -106,7 +106,7 @@ export type PreviousVersion = Pick<
   secrets: Record<string, string>
 }
 
-/** A machine as Fly shows it (wire names), and under `own` what Fly keeps to itself. */
+/** A machine as Fly shows it (wire names). `own` holds what Fly does not show. */
 export type Machine = {
   id: string
   name: string
@@ -129,9 +129,9 @@ export type Machine = {
     versions: { version: string; user_config: MachineConfig }[]
     container: Container | null
     former: PreviousVersion | null
-    /** The app's secrets as they were when this version was made. */
+    /** The app's secrets at the creation of this version. */
     secrets: Record<string, string>
-    /** Whether the machine is to run once its job is done. */
+    /** Whether the machine should run once its job is done. */
     wantsRun: boolean
     restarts: number
   }
@@ -147,7 +147,7 @@ type Stored = {
 const eventsKept = 50
 const destroyedKeptMs = 3_600_000
 
-/** All that localfly knows, in memory and, whole after every change, in one file. */
+/** All state of localfly, in memory and, complete after every change, in one file. */
 export class FlyState {
   readonly apps = new Map<string, App>()
   readonly machines = new Map<string, Machine>()
@@ -178,7 +178,7 @@ export class FlyState {
     }
   }
 
-  /** An app's machines, those that were destroyed left out. */
+  /** The app's machines without destroyed ones. */
   machinesOf(app: string): Machine[] {
     return [...this.machines.values()].filter(
       (machine) => machine.own.app === app && machine.state !== 'destroyed',
@@ -189,7 +189,7 @@ export class FlyState {
     return [...this.volumes.values()].filter((volume) => volume.app === app)
   }
 
-  /** Where things beside the state are kept: what volumes hold, files for machines, their logs. */
+  /** The folder for data outside the state: volume contents, files for machines, their logs. */
   folder(kind: 'volumes' | 'files' | 'logs' | 'names', name: string): string {
     return join(this.#dir, kind, name)
   }

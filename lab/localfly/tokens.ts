@@ -1,10 +1,13 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { DeployToken } from './state.ts'
 
-/** What a token may reach: all of the organisation, or one app. */
+/** The scope of a token: the whole organisation, or one app. */
 export type Scope = 'org' | { app: string }
 
-/** The scope of an `Authorization` header (`Bearer …`, `FlyV1 …`, or Basic as at the registry), null when it has none. */
+/**
+ * The scope of an `Authorization` header (`Bearer …`, `FlyV1 …`, or Basic as at the registry), or
+ * null.
+ */
 export function scopeOf(
   header: string | undefined,
   token: string,

@@ -4,11 +4,14 @@ import type { Flyd } from './flyd.ts'
 import type { Hostile } from './hostile.ts'
 import type { FlyState, Machine } from './state.ts'
 
-/** Whom a request is for: an app, and of its machines one owner's, or one by id. */
+/** The target of a request: an app, and optionally one owner's machines or one machine by id. */
 export type Target = { app: string; owner: string | null; instance: string | null }
-/** One request's place at a machine; it counts as load until it is released. */
+/** One request's slot at a machine. It counts as load until it is released. */
 export type Seat = { machine: Machine; port: number; release(): void }
-/** What one request has met so far. One that broke a machine off goes to another, and no further. */
+/**
+ * The history of one request. After one machine broke off, it goes to one other machine, and no
+ * further.
+ */
 export type Tries = { passed: Set<string>; said: string; broke: boolean; until: number }
 
 const softLimit = 20
@@ -17,8 +20,9 @@ const refusedMs = 8000
 const again = 50
 
 /**
- * Sends each request to a machine that can take it, as Fly's proxy does: the least loaded of those that run, are not
- * cordoned and pass their checks. At every machine's hard limit it waits for a place, and where all are asleep for one to start.
+ * Sends each request to a machine that can take it, as Fly's proxy does: the least loaded one that
+ * runs, is not cordoned and passes its checks. At every machine's hard limit the request waits for
+ * a slot. When all machines are asleep, it waits for one to start.
  */
 export class Traffic {
   readonly #state: FlyState
@@ -70,7 +74,7 @@ export class Traffic {
     return this.#loads.get(id)?.active ?? 0
   }
 
-  /** For how long the proxy has had nothing to do with a machine that runs. */
+  /** How long a running machine has had no load from the proxy. */
   idleMs(machine: Machine): number {
     if (this.load(machine) > 0) return 0
     return (
@@ -78,7 +82,9 @@ export class Traffic {
     )
   }
 
-  /** The app's machines that have a service. Those of an owner are reached by the owner's name alone. */
+  /**
+   * The app's machines with a service. An owner's machines are reached only by the owner's name.
+   */
   #machines({ app, owner, instance }: Target): Machine[] {
     return this.#state.machinesOf(app).filter((machine) => {
       if (serviceOf(machine) === undefined) return false
@@ -113,7 +119,7 @@ export class Traffic {
     return { machine, port: serviceOf(machine)!.internal_port, release }
   }
 
-  /** One more for the crowd: a machine that sleeps and may be woken. */
+  /** Starts one more machine that sleeps and may be woken. */
   #wake(machines: Machine[]): void {
     const asleep = machines.filter(
       (machine) =>
@@ -121,7 +127,8 @@ export class Traffic {
         ['stopped', 'suspended'].includes(machine.state) &&
         !this.#hostile.isGone(machine),
     )
-    const [first] = asleep.toSorted((a, b) => (b.state > a.state ? 1 : -1)) // suspended ones are up sooner
+    // suspended ones start faster
+    const [first] = asleep.toSorted((a, b) => (b.state > a.state ? 1 : -1))
     if (first) this.#flyd.start(first, 'proxy')
   }
 
@@ -161,7 +168,7 @@ export class Traffic {
   }
 }
 
-/** An answer that the proxy gives itself. */
+/** An answer from the proxy itself. */
 export class Refusal extends Error {
   readonly status: number
   constructor(status: number, text: string) {
@@ -173,7 +180,7 @@ export class Refusal extends Error {
 const unreached = ({ app }: Target, { said }: Tries) =>
   new Refusal(502, `"${app}" cannot be reached:${said}`)
 
-/** The service that speaks HTTP, or the first. */
+/** The HTTP service, or the first one. */
 export function serviceOf({ config }: Machine) {
   const services = config.services ?? []
   return (
@@ -186,11 +193,11 @@ export function serviceOf({ config }: Machine) {
 const mayWake = (machine: Machine): boolean =>
   !machine.cordoned && serviceOf(machine)?.autostart !== false
 
-/** On its way up, or on its way down and up again. */
+/** Starting, or stopping before it starts again. */
 const isComing = (machine: Machine): boolean =>
   mayWake(machine) && ['starting', 'stopping', 'suspending'].includes(machine.state)
 
-/** The proxy opens a connection for each request, so both types of limit count the same. */
+/** The proxy opens one connection per request, so both types of limit count the same. */
 function limits(machine: Machine): { soft: number; hard: number } {
   const { soft_limit: soft, hard_limit: hard } = serviceOf(machine)?.concurrency ?? {}
   return { soft: soft ?? Math.min(softLimit, hard ?? softLimit), hard: hard ?? Infinity }

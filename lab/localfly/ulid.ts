@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 let lastMs = 0
 
-/** A ULID that sorts after every one made before it in this process. */
+/** Returns a ULID that sorts after every earlier one of this process. */
 export function ulid(): string {
   lastMs = Math.max(Date.now(), lastMs + 1)
   let time = ''

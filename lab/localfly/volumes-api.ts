@@ -10,7 +10,10 @@ import type { App, FlyState, Machine, Volume } from './state.ts'
 
 const path = '/apps/:app/volumes'
 
-/** Volumes: each is a folder of the host that outlives its machine. Their size is kept in mind, not enforced. */
+/**
+ * Volumes. Each is a folder on the host that outlives its machine. Their size is recorded, not
+ * enforced.
+ */
 export function volumeRoutes(routes: Routes, state: FlyState): void {
   routes.on('get', path, ({ app }) =>
     state.volumesOf(app.name).map((volume) => showVolume(state, volume)),
@@ -98,7 +101,7 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
   })
 }
 
-/** Refuses a config whose volumes are not the app's, are elsewhere, or are another machine's. */
+/** Refuses a config whose volumes belong to another app, another region or another machine. */
 export function claimVolumes(
   state: FlyState,
   app: App,
@@ -163,7 +166,7 @@ function holderOf(state: FlyState, id: string): Machine | undefined {
   return [...state.machines.values()].find(holds)
 }
 
-/** Without the fields that only say it has no machine. */
+/** Omits the fields that only say that it has no machine. */
 function overview(state: FlyState, volume: Volume) {
   const {
     attached_alloc_id: _none,

@@ -11,7 +11,7 @@ export type Wait = {
   timeoutSeconds: number
 }
 
-/** What a `wait` asks for, by Fly's rules: states may repeat or be a comma list, 1 to 60 seconds. */
+/** Reads a `wait` by Fly's rules: states may repeat or be a comma list, 1 to 60 seconds. */
 export function readWait(query: URLSearchParams): Wait {
   const states = query.getAll('state').flatMap((state) => state.split(','))
   const unknown = states.find((state) => !askable.has(state))
@@ -30,7 +30,7 @@ export function readWait(query: URLSearchParams): Wait {
   }
 }
 
-/** Answers when the machine is where the caller wants it, or 408. */
+/** Answers when the machine is in the requested state, or 408. */
 export async function waitFor(state: FlyState, machine: Machine, wait: Wait, signal: AbortSignal) {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(wait.timeoutSeconds * 1000)])
   while (!isReached(machine, wait)) {

@@ -24,7 +24,10 @@ type Variables = {
 type Find = (name: string | string[] | undefined) => App
 type Parts = { state: FlyState; token: string; registry: string }
 
-/** What flyctl asks of Fly beside the Machines API: a little GraphQL, and REST for releases, builds and logs. */
+/**
+ * Fly's interfaces for flyctl beside the Machines API: a little GraphQL, and REST for releases,
+ * builds and logs.
+ */
 export function webRoutes(api: Express, { state, token, registry }: Parts): void {
   const on = (
     method: 'get' | 'post' | 'patch',
@@ -156,7 +159,7 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
   })
 }
 
-/** The fields at the root of a GraphQL operation, each as it is to be called and as it is named. */
+/** The root fields of a GraphQL operation, each with its alias and its name. */
 export function rootFields(query: string): [alias: string, name: string][] {
   let braces = 0
   let brackets = 0
@@ -210,7 +213,10 @@ const showRegion = ({ code, name }: (typeof regions)[0]) => ({
   deprecated: false,
 })
 
-/** All that any query of flyctl's asks of an app: who asks for less passes over the rest. Aliases stand beside names. */
+/**
+ * Everything that any query of flyctl asks of an app. A smaller query ignores the rest. Aliases are
+ * beside names.
+ */
 function showWhole(state: FlyState, app: App) {
   const {
     name,

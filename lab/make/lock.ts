@@ -2,7 +2,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Does the work while no other process holds the lock file. The kernel frees it when this process ends, however it ends. */
+/**
+ * Does the work while no other process holds the lock file. The kernel frees the lock when this
+ * process ends in any way.
+ */
 export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
   const holder = spawn('flock', ['--exclusive', path, 'sh', '-c', 'echo held; exec cat'], {
     stdio: ['pipe', 'pipe', 'inherit'],

@@ -1,4 +1,7 @@
-/** What a person sees of set-up: each long step's name, what it is at, for how long, and the end of its output when it fails. */
+/**
+ * Shows set-up to a person: each long step's name, its current work, its duration, and the end of
+ * its output when it fails.
+ */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
@@ -6,13 +9,16 @@ const sayAgainMs = 10_000
 const linesOnFailure = 20
 
 export interface Step {
-  /** Prints what the step is at now. */
+  /** Prints the step's current work. */
   say: (doing: string) => void
-  /** Runs a program to its end and answers its standard output; when it fails, the error holds the last lines it wrote. */
+  /**
+   * Runs a program to its end and returns its standard output. The error of a failed program holds
+   * its last lines.
+   */
   run: (command: string[], options?: { cwd?: string; env?: NodeJS.ProcessEnv }) => Promise<string>
 }
 
-/** Does one long step: prints its beginning, a sign of life every ten seconds, and how long it took. */
+/** Does one long step. Prints its beginning, a sign of life every ten seconds, and its duration. */
 export async function step<T>(name: string, work: (step: Step) => Promise<T>): Promise<T> {
   const started = Date.now()
   const seconds = () => `${Math.round((Date.now() - started) / 1000)} s`

@@ -1,4 +1,7 @@
-/** A bridge name and subnet of a lab's own, and the removal of all that a killed buildkitd left on them. */
+/**
+ * A lab's own bridge name and subnet, and the removal of everything that a killed buildkitd left on
+ * them.
+ */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
@@ -13,7 +16,9 @@ export interface Bridge {
   subnet: string
 }
 
-/** The same folder gets the same bridge, unless this machine has a link or a route there already. */
+/**
+ * The same folder gets the same bridge, unless this machine already has a link or a route there.
+ */
 export async function pickBridge(dir: string): Promise<Bridge> {
   const hash = createHash('sha256').update(dir).digest()
   const [links, routes] = await Promise.all([
@@ -30,10 +35,14 @@ export async function pickBridge(dir: string): Promise<Bridge> {
   }
 }
 
-/** Takes away the bridge, the plugins' firewall rules and address reservations in its subnet, and tables of nft that name it. */
+/**
+ * Removes the bridge, the plugins' firewall rules and address reservations in its subnet, and nft
+ * tables that name it.
+ */
 export async function removeBridge({ name, subnet }: Bridge): Promise<void> {
   const prefix = subnet.replace(/0\/24$/, '')
-  await run('ip', ['link', 'delete', name]).catch(() => undefined) // mostly gone: buildkitd removes it itself
+  // mostly gone: buildkitd removes it itself
+  await run('ip', ['link', 'delete', name]).catch(() => undefined)
   for (const table of ['nat', 'filter']) await removeRules(table, name, prefix)
   const reservations = '/var/lib/cni/networks/buildkit'
   const reserved = await readdir(reservations).catch(() => [])
@@ -43,7 +52,10 @@ export async function removeBridge({ name, subnet }: Bridge): Promise<void> {
   await removeTables(name)
 }
 
-/** Rules that name the bridge or an address of its subnet go, then the chains made for one of its namespaces, all at once. */
+/**
+ * Removes, in one step, rules that name the bridge or an address of its subnet, and then the chains
+ * of its namespaces.
+ */
 async function removeRules(table: string, name: string, prefix: string): Promise<void> {
   const { stdout } = await run('iptables-save', ['-t', table]).catch(() => ({ stdout: '' }))
   const rules = stdout

@@ -1,4 +1,7 @@
-/** What build steps need on this machine: its resolvers, and its package mirrors where these are not on the public network. */
+/**
+ * The network needs of build steps on this machine: its resolvers, and package mirrors outside the
+ * public network.
+ */
 import { execFile } from 'node:child_process'
 import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
@@ -6,12 +9,12 @@ import { BlockList, isIP } from 'node:net'
 import { promisify } from 'node:util'
 import { aptConf, debianMirror, npmrc, pipConf } from '../make/machine-settings.ts'
 
-/** The gateway's settings for it, beside the bridge. */
+/** The gateway's settings for the build network, except the bridge. */
 export async function buildNetworkSettings(dns: string[]): Promise<Record<string, string>> {
   return { TARMAC_BUILD_DNS: dns.join(','), TARMAC_BUILD_ALLOW: (await insideMirrors()).join(',') }
 }
 
-/** A resolver on loopback is this machine's alone: behind it are those that systemd knows. */
+/** A loopback resolver serves only this machine. The resolvers behind it come from systemd. */
 export async function resolvers(): Promise<string[]> {
   for (const file of ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']) {
     const text = await readFile(file, 'utf8').catch(() => '')
@@ -22,7 +25,10 @@ export async function resolvers(): Promise<string[]> {
   return ['1.1.1.1', '8.8.8.8']
 }
 
-/** Addresses of the registries and proxies that this machine's package tools are set to, where build steps could not reach them. */
+/**
+ * Addresses of this machine's package registries and proxies that build steps could not reach
+ * otherwise.
+ */
 async function insideMirrors(): Promise<string[]> {
   const settings = await Promise.all([npmrc(), pipConf(), pipIndex(), aptConf(), debianMirror()])
   const urls = settings.flat().flatMap((text) => text.match(/https?:\/\/[^\s"']+/g) ?? [])

@@ -1,4 +1,7 @@
-/** A real buildkitd with its own root, socket and bridge network, which takes base images from the lab's registry. */
+/**
+ * A real buildkitd with its own root, socket and bridge network. It takes base images from the
+ * lab's registry.
+ */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
@@ -32,13 +35,13 @@ export interface BuildkitdOptions {
   dir: string
   /** The registry on loopback that stands in for docker.io and ghcr.io. */
   registryPort: number
-  /** Other registries on loopback that speak plain HTTP, like the front that asks for a password. */
+  /** Other loopback registries with plain HTTP, such as the front that asks for a password. */
   plainHttpPorts?: number[]
-  /** By default one that is free, derived from the folder. */
+  /** By default a free bridge, derived from the folder. */
   bridge?: Bridge
-  /** Resolvers of build steps; by default this machine's own. */
+  /** Resolvers of build steps. By default this machine's own. */
   dns?: string[]
-  /** Of each build step; by default what a gateway gives it. */
+  /** Limits of each build step. By default the gateway's. */
   limits?: Partial<Limits>
 }
 
@@ -47,7 +50,7 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
   assertReady(tools.buildkitd)
   await sweepBuildkitd(dir)
   const bridge = options.bridge ?? (await pickBridge(dir))
-  const tmp = join(dir, 'buildkit/tmp') // where a sweep finds what a killed one had mounted
+  const tmp = join(dir, 'buildkit/tmp') // a sweep finds the mounts of a killed daemon here
   await mkdir(tmp, { recursive: true })
   await writeFile(join(dir, 'bridge.json'), JSON.stringify(bridge))
   const steps = join(dir, 'buildkit/steps')
@@ -82,7 +85,8 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
       ),
     readyMs: 30_000,
   })
-  // As the gateway does: its trace socket is away before any client can find it, so no step ever sees that.
+  // As the gateway does: the trace socket is removed before any client can find the daemon, so no
+  // step ever sees it.
   await rm(traceSocketOf(dir), { force: true })
   await rename(first, join(dir, 'buildkitd.sock'))
   return {
@@ -91,12 +95,15 @@ export async function startBuildkitd(options: BuildkitdOptions): Promise<Buildki
     log: daemon.log,
     async [Symbol.asyncDispose]() {
       await daemon[Symbol.asyncDispose]()
-      await sweepBuildkitd(dir) // it leaves containers and namespaces behind when it had to be killed
+      await sweepBuildkitd(dir) // a killed daemon leaves containers and namespaces behind
     },
   }
 }
 
-/** Removes all that a buildkitd of this folder left on the machine: itself, its containers, mounts, namespaces, bridge. The folder stays. */
+/**
+ * Removes everything that a buildkitd of this folder left on the machine: the process, its
+ * containers, mounts, namespaces and bridge. The folder stays.
+ */
 export async function sweepBuildkitd(dir: string): Promise<void> {
   killRecorded(dir, 'buildkitd')
   const root = join(dir, 'buildkit')
@@ -116,7 +123,7 @@ export async function sweepBuildkitd(dir: string): Promise<void> {
   await rm(record)
 }
 
-/** Where the daemon listens for traces; while there is a socket, each step gets it. */
+/** The daemon's socket for traces. While it exists, each step gets it. */
 export const traceSocketOf = (dir: string) => join(dir, 'otel.sock')
 
 function configText(

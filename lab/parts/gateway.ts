@@ -1,4 +1,4 @@
-/** The gateway as a process of its own, the way it runs on Fly, pointed at the parts of a lab. */
+/** The gateway in its own process, as on Fly, connected to the parts of a lab. */
 import { join } from 'node:path'
 import { cacheDir } from '../ready.ts'
 import { type LabProcess, killRecorded, startProcess } from './process.ts'
@@ -13,7 +13,7 @@ export interface GatewayOptions {
   settings: Record<string, string>
 }
 
-/** Starts the gateway and waits until it says that it is ready. */
+/** Starts the gateway and waits until it reports that it is ready. */
 export async function startGatewayProcess({
   dir,
   port,
@@ -24,7 +24,8 @@ export async function startGatewayProcess({
     name: 'gateway',
     dir,
     port,
-    // As in gateway/Dockerfile: the cache and the small young generation save a third of its memory.
+    // As in gateway/Dockerfile: the cache and the small young generation save a third of its
+    // memory.
     command: [process.execPath, '--max-semi-space-size=2', main],
     env: {
       NODE_COMPILE_CACHE: join(cacheDir, 'compiled'),

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** Takes away every mount inside a folder, the innermost first. */
+/** Unmounts everything inside a folder, the innermost mount first. */
 export async function unmountBelow(dir: string): Promise<void> {
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
     .split('\n')

@@ -1,4 +1,7 @@
-/** A program of the lab: started with its output in a log, recorded on disk so that a later start can end what a crash left. */
+/**
+ * A program of the lab. Its output goes to a log. A record on disk lets a later start end the
+ * leftovers of a crash.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -25,9 +28,12 @@ export interface ProcessOptions {
   command: string[]
   env?: NodeJS.ProcessEnv
   cwd?: string
-  /** The loopback port that it will listen on, which must be free: whoever else answers there is not this program. */
+  /**
+   * The loopback port that it will listen on. It must be free, since an answer there must come from
+   * this program.
+   */
   port?: number
-  /** Resolves true when the program is there to be used; asked until it is. */
+  /** Resolves true when the program is ready. It is asked repeatedly until then. */
   isReady: () => Promise<boolean>
   readyMs: number
 }
@@ -39,7 +45,10 @@ export interface LabProcess extends AsyncDisposable {
   exited: Promise<void>
 }
 
-/** Starts a program and waits until it is ready. Disposing it sends SIGTERM, and SIGKILL to its whole group when that is not heard. */
+/**
+ * Starts a program and waits until it is ready. Disposing it sends SIGTERM, and later SIGKILL to
+ * its whole group.
+ */
 export async function startProcess(options: ProcessOptions): Promise<LabProcess> {
   const { name, dir, port } = options
   if (port !== undefined && !(await isFree(port)))
@@ -47,7 +56,8 @@ export async function startProcess(options: ProcessOptions): Promise<LabProcess>
   const log = join(dir, `${name}.log`)
   mkdirSync(join(dir, 'run'), { recursive: true })
   const output = openSync(log, 'a')
-  // Its own group, so that Ctrl-C reaches only the lab, which stops its parts in order; SIGTERM if the lab itself is killed.
+  // Its own group, so that Ctrl-C reaches only the lab, which stops its parts in order. It gets
+  // SIGTERM if the lab itself is killed.
   const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', ...options.command], {
     detached: true,
     stdio: ['ignore', output, output],
@@ -83,7 +93,10 @@ export async function startProcess(options: ProcessOptions): Promise<LabProcess>
   return running
 }
 
-/** Ends what an earlier lab left running in this folder; only processes that are certainly the recorded ones. */
+/**
+ * Ends the processes that an earlier lab left running in this folder, but only when each is
+ * certainly the recorded one.
+ */
 export function killRecorded(dir: string, name?: string): void {
   const run = join(dir, 'run')
   for (const file of existsSync(run) ? readdirSync(run) : []) {
@@ -94,7 +107,10 @@ export function killRecorded(dir: string, name?: string): void {
   }
 }
 
-/** Makes the folder this process's own until it is disposed; refuses while another living process has it. */
+/**
+ * Claims the folder for this process until it is disposed. Refuses while another living process
+ * holds it.
+ */
 export function claimFolder(dir: string): Disposable {
   const record = join(dir, 'owner.json')
   const owner = alive(record)
@@ -139,7 +155,7 @@ function recordPath(dir: string, name: string): string {
   return join(dir, 'run', `${name}.json`)
 }
 
-/** A pid alone may be someone else's by now; with the time it was started at it cannot. */
+/** A pid may belong to another process by now. A pid with its start time cannot. */
 function startTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')

@@ -1,4 +1,4 @@
-/** A real registry on loopback, over plain HTTP, with the stand-in base images in it when asked for. */
+/** A real registry on loopback, over plain HTTP, optionally with the stand-in base images. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -15,10 +15,10 @@ export interface Registry extends AsyncDisposable {
 }
 
 export interface RegistryOptions {
-  /** The lab's folder; images are kept in `registry/` in it. */
+  /** The lab's folder. Images are in its `registry/`. */
   dir: string
   port: number
-  /** Serve the stand-in base images too. */
+  /** Also serve the stand-in base images. */
   images?: boolean
 }
 
@@ -59,7 +59,10 @@ http: {addr: "${address}"}
   return { address, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() }
 }
 
-/** Blobs are hard links into the cache: the registry writes a blob once and never again. Its small files it rewrites in place, so those are copied. */
+/**
+ * Blobs are hard links into the cache, because the registry writes a blob only once. It rewrites
+ * its small files in place, so those are copied.
+ */
 async function addImages(storage: string): Promise<void> {
   const marker = join(storage, '.images')
   if (existsSync(marker) && (await readFile(marker, 'utf8')) === imagesDir) return

@@ -4,7 +4,9 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 const tries = 5
 
-/** The containers of runc below a folder. The list fails as a whole when one of anybody's ends while it is made. */
+/**
+ * Lists runc's containers below a folder. The whole list fails when any container ends meanwhile.
+ */
 export async function runcContainers(below: string): Promise<{ id: string; bundle: string }[]> {
   for (let attempt = 1; ; attempt++) {
     const stdout = await run('runc', ['list', '--format', 'json']).then(

@@ -1,4 +1,7 @@
-/** Limits of build steps and of their output, as a gateway gives them to a daemon of its own, by the same wrappers of runc. */
+/**
+ * Limits of build steps and of their output, as a gateway gives them to its own daemon, by the same
+ * wrappers of runc.
+ */
 import { createHash } from 'node:crypto'
 import { readFile, readdir, rmdir } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
@@ -14,7 +17,10 @@ export interface Limits {
 const wrappers = join(import.meta.dirname, '../../gateway/src/buildkit/daemon')
 export const runcWithLimits = join(wrappers, 'runc-with-limits')
 
-/** Bytes of a step's output: its beginning, its end, and what the daemon takes, with room for a last piece and a note. */
+/**
+ * Bytes of a step's output: its beginning, its end, and the daemon's limit, with space for a last
+ * piece and a note.
+ */
 const output = { head: 16 << 20, tail: 256 << 10, all: (16 << 20) + (512 << 10) }
 
 /** The control group above all steps of a lab's daemon. */
@@ -49,7 +55,7 @@ export function limitsEnvironment(
   }
 }
 
-/** Removes the groups, once no process is in them, wherever control groups are mounted. */
+/** Removes the groups once they have no processes, wherever control groups are mounted. */
 export async function removeGroups(dir: string): Promise<void> {
   const mounts = await readFile('/proc/self/mounts', 'utf8')
   for (const [, tree = ''] of mounts.matchAll(/^\S+ (\S+) cgroup2? /gm)) {

@@ -1,7 +1,10 @@
 import type { Cache, Command, Draft, Layer, Step } from './draft.ts'
 import { PlanError, addStep, say, setting, useTool } from './draft.ts'
 
-/** What railpack.json may hold; the command line and `RAILPACK_…` variables are brought into the same form. */
+/**
+ * The content of railpack.json. The command line and `RAILPACK_…` variables are converted to the
+ * same form.
+ */
 export type Config = {
   provider?: string
   packages?: Record<string, string>
@@ -26,7 +29,10 @@ type StepConfig = Partial<Omit<Step, 'inputs' | 'commands'>> & {
 }
 export type Flags = { buildCmd: string; startCmd: string; configFile: string }
 
-/** Options, then variables, then the file: the later wins, as in railpack (whose own documentation says otherwise). */
+/**
+ * Reads options, then variables, then the file. Later ones win, as in railpack (its own
+ * documentation says otherwise).
+ */
 export function readConfig(draft: Draft, flags: Flags): Config {
   const fromFlags = commandsConfig({ build: flags.buildCmd, install: '', start: flags.startCmd })
   const fromEnv: Config = {
@@ -51,7 +57,7 @@ export function readConfig(draft: Draft, flags: Flags): Config {
   )
 }
 
-/** Writes the configuration over what the provider made. */
+/** Applies the configuration to the provider's result. */
 export function applyConfig(draft: Draft, config: Config): void {
   for (const [name, version] of Object.entries(config.packages ?? {})) {
     useTool(draft, name, { version, source: 'custom config' })
@@ -135,13 +141,13 @@ function readFile(draft: Draft, flags: Flags): Config {
   }
 }
 
-/** JSON without the comments and the trailing commas that railpack.json may have. */
+/** Removes the comments and trailing commas that railpack.json may have. */
 function plainJson(text: string): string {
   const bare = text.replaceAll(/("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, '$1')
   return bare.replaceAll(/("(?:\\.|[^"\\])*")|,(?=\s*[}\]])/g, '$1')
 }
 
-/** Maps are joined, everything else is replaced. */
+/** Joins maps, and replaces everything else. */
 function merge(earlier: unknown, later: unknown): unknown {
   if (!isMap(earlier) || !isMap(later)) return later ?? earlier
   const keys = new Set([...Object.keys(earlier), ...Object.keys(later)])
@@ -151,7 +157,7 @@ function merge(earlier: unknown, later: unknown): unknown {
 const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** A configured list takes the generated one's place; `...` in it stands for the generated one. */
+/** A configured list replaces the generated one. `...` in it represents the generated one. */
 function spread<T extends object | string>(configured: T[] | undefined, generated: T[]): T[] {
   return configured?.flatMap((each) => (isSpread(each) ? generated : [each])) ?? generated
 }

@@ -45,7 +45,7 @@ export const aptCaches: Record<string, Cache> = {
   'apt-lists': { directory: '/var/lib/apt/lists', type: 'locked' },
 }
 
-/** A plan in the making: what providers and configuration write into before it is finished. */
+/** An unfinished plan, which providers and configuration write to. */
 export type Draft = {
   files: SourceFiles
   env: Record<string, string>
@@ -68,7 +68,7 @@ export type Draft = {
   logs: LogLine[]
 }
 
-/** The value of a `RAILPACK_…` variable, without spaces around it; empty when it is not set. */
+/** The trimmed value of a `RAILPACK_…` variable, or an empty text. */
 export const setting = (draft: Draft, name: string): string =>
   (draft.env[`RAILPACK_${name}`] ?? '').trim()
 export const isOn = (draft: Draft, name: string): boolean =>
@@ -98,7 +98,10 @@ export function addCache(draft: Draft, name: string, directory: string): string 
   return name
 }
 
-/** Asks for a tool. What the builder image does not hold is an error; another version of what it holds is a warning. */
+/**
+ * Requests a tool. A tool missing from the builder image is an error, and another version is a
+ * warning.
+ */
 export function useTool(
   draft: Draft,
   name: string,
@@ -119,14 +122,20 @@ export function useTool(
   })
 }
 
-/** Names of variables that begin with one of these: a step that lists them runs again when their values change. */
+/**
+ * Variable names with one of these prefixes. A step that lists them runs again when their values
+ * change.
+ */
 export const secretsWith = (draft: Draft, prefixes: string[]): string[] =>
   prefixes.flatMap((prefix) => Object.keys(draft.env).filter((name) => name.startsWith(prefix)))
 
-/** A failure to plan that is the source's own: its words go into the info file. */
+/** A planning failure that the source causes. Its message goes into the info file. */
 export class PlanError extends Error {}
 
-/** Whether a version lies in a range as package.json and version files write it: `22`, `>=20 <23`, `^3.12 || 3.x`, `lts`. */
+/**
+ * Whether a version is in a range as package.json and version files write it: `22`, `>=20 <23`,
+ * `^3.12 || 3.x`, `lts`.
+ */
 export function allows(range: string, version: string): boolean {
   const has = version.split('.').map(Number)
   return range.split('||').some((alternative) =>

@@ -15,15 +15,15 @@ const node = join(import.meta.dirname, '../../node_modules/.bin/node')
 export type Planner = { path: string; version: string; standIn: boolean }
 export type Search = {
   env?: NodeJS.ProcessEnv
-  /** Where releases are downloaded from; null: do not ask. */
+  /** Where releases are downloaded from. Null disables downloads. */
   releases?: string | null
-  /** What is downloaded or copied stays here. */
+  /** The folder for downloads and copies. */
   cacheDir?: string
 }
 
 /**
- * The planner of this machine: TARMAC_RAILPACK, else railpack on the PATH in the pinned version, else the release, else
- * our stand-in. What this returns is one file that every user may run.
+ * The planner of this machine: TARMAC_RAILPACK, else railpack on the PATH in the pinned version,
+ * else the release, else our stand-in. The result is one file that every user may run.
  */
 export async function findPlanner(search: Search = {}): Promise<Planner> {
   const env = search.env ?? process.env
@@ -62,7 +62,7 @@ async function asPlanner(path: string, version: string): Promise<Planner> {
   return { path, version, standIn }
 }
 
-/** Empty when it is no railpack. */
+/** Empty when it is not railpack. */
 async function versionOf(path: string): Promise<string> {
   const { stdout } = await run(path, ['--version'], { env: {}, timeout: 10_000 }).catch(() => ({
     stdout: '',
@@ -70,7 +70,9 @@ async function versionOf(path: string): Promise<string> {
   return /^railpack version v?(\S+)/.exec(stdout)?.[1] ?? ''
 }
 
-/** The release's program, verified by the release's own list of checksums. Throws when it cannot be had. */
+/**
+ * The release's program, verified by the release's own checksums. Throws when it is unavailable.
+ */
 async function download(releases: string, cacheDir: string): Promise<string> {
   const path = join(cacheDir, `railpack-${pinned}`)
   if (existsSync(path)) return path
@@ -94,7 +96,10 @@ async function download(releases: string, cacheDir: string): Promise<string> {
   return path
 }
 
-/** The stand-in as one file with its own node in it: the planner's sandbox shows no other file of this machine. */
+/**
+ * The stand-in as one file with its own node in it, because the planner's sandbox shows no other
+ * file of this machine.
+ */
 export async function standInProgram(cacheDir: string): Promise<string> {
   const entryPoints = [join(import.meta.dirname, 'main.ts')]
   const { outputFiles } = await build({

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { planApp, version } from './plan-app.ts'
 
-/** The stand-in's command line: railpack's own, as far as a platform uses it. */
+/** The stand-in's command line: the part of railpack's that a platform uses. */
 const usage =
   'usage: railpack-standin prepare DIRECTORY [--plan-out FILE] [--info-out FILE] [--env NAME[=VALUE]]…'
 
@@ -51,7 +51,10 @@ function main(): number {
   return plan ? 0 : 1
 }
 
-/** `NAME=VALUE`, or a bare NAME, whose value is in our own environment; `NAME=` is dropped, as railpack does. */
+/**
+ * `NAME=VALUE`, or a bare NAME with its value in our own environment. `NAME=` is dropped, as in
+ * railpack.
+ */
 function readEnv(words: string[]): Record<string, string> {
   const entries = words.flatMap((word): [string, string][] => {
     const [, name = '', equals, value = ''] = /^([\w+-]*)(=?)([\s\S]*)$/.exec(word) ?? []

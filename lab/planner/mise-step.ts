@@ -30,7 +30,7 @@ const idiomatic = [
   'rust',
 ]
 
-/** The version that the app asks for: by variable, else in the first of these files. */
+/** The version that the app requests: by variable, else in the first of these files. */
 export function versionFrom(
   draft: Draft,
   files: string[],
@@ -45,7 +45,7 @@ export function versionFrom(
 const versionIn = (draft: Draft, file: string): string =>
   draft.files.read(file).replaceAll(/#.*/g, '').trim()
 
-/** What of mise goes into the image; nothing when no tool is asked for. */
+/** The parts of mise for the image. Nothing when no tool is requested. */
 export function miseLayer(draft: Draft): Layer[] {
   if (!isNeeded(draft)) return []
   const include = [
@@ -118,8 +118,9 @@ export function aptInstall(packages: string[]): { cmd: string; customName: strin
 }
 
 /**
- * Version files whose wish the builder image cannot meet. They must stay out of the build: mise would read them there and
- * in the machine, and look for a version that is not installed.
+ * Version files whose request the builder image cannot meet. They must stay out of the build.
+ * Otherwise mise reads them there and in the machine, and looks for a version that is not
+ * installed.
  */
 export function unmetVersionFiles(draft: Draft): string[] {
   return Object.entries(versionFiles)

@@ -5,14 +5,18 @@ import { bakedTools } from '../pins.ts'
 /** Where railpack 0.37 looks for mise, and runs whatever it finds. */
 export const misePath = `/tmp/railpack/mise/mise-${bakedTools.mise}`
 
-/** Puts the stub where a real railpack looks for mise, unless something else is there. True when it did. */
+/**
+ * Installs the stub where a real railpack looks for mise, unless something else is there. Returns
+ * whether it did.
+ */
 export async function installMiseStub(path = misePath): Promise<boolean> {
   const found = await stat(path).catch(() => null)
   const former = found && found.size < maxStubBytes ? await readFile(path, 'utf8') : ''
   if (found && (former === miseStub() || !former.includes(mark))) return false
   const folder = dirname(path)
   await mkdir(folder, { recursive: true })
-  if (process.getuid?.() === 0) await chown(folder, 65534, 65534) // the planner keeps its locks beside mise
+  // the planner keeps its locks beside mise
+  if (process.getuid?.() === 0) await chown(folder, 65534, 65534)
   await writeFile(`${path}.part`, miseStub())
   await chmod(`${path}.part`, 0o755)
   await rename(`${path}.part`, path)
@@ -22,7 +26,10 @@ export async function installMiseStub(path = misePath): Promise<boolean> {
 const mark = "# Tarmac's stand-in for mise"
 const maxStubBytes = 10_000
 
-/** Answers what railpack asks of mise while it plans, with the versions that the stand-in builder image holds. */
+/**
+ * Answers railpack's questions to mise during planning, with the versions of the stand-in builder
+ * image.
+ */
 function miseStub(): string {
   const answers = (['node', 'python', 'caddy'] as const).map((tool) => {
     return `  ${tool}@*) answer ${bakedTools[tool]} "\${asked#*@}" ;;`

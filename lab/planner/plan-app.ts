@@ -12,7 +12,7 @@ import { readYamlMap } from './yaml-map.ts'
 
 export const version = '0.37.0-standin'
 
-/** What railpack writes into its info file. */
+/** The content of railpack's info file. */
 export type Info = {
   success: boolean
   logs: LogLine[]
@@ -22,7 +22,7 @@ export type Info = {
   metadata?: Record<string, string>
 }
 
-/** A plan for the app in a folder, or the reason why there is none. */
+/** Returns a plan for the app in a folder, or the reason why there is none. */
 export function planApp(
   folder: string,
   env: Record<string, string>,
@@ -98,7 +98,7 @@ function makePlan(draft: Draft, flags: Flags & { errorMissingStart: boolean }): 
   return finish(draft, flags.errorMissingStart)
 }
 
-/** A step that throws node_modules away cannot have a cache mounted in it. */
+/** A step that deletes node_modules cannot have a cache mounted in it. */
 function keepModules(draft: Draft): void {
   for (const step of draft.steps.filter(({ name }) => name !== 'install')) {
     const removes = step.commands.some(
@@ -114,7 +114,10 @@ type Provider = {
   plan: (draft: Draft, configuredStart: string) => void
 }
 
-/** A kind of app that railpack knows and the stand-in does not: better refused than taken for something else. */
+/**
+ * A kind of app that railpack knows and the stand-in does not. The stand-in refuses it instead of
+ * guessing.
+ */
 const unknown = (name: string, ...signs: string[]): Provider => ({
   name,
   detect: ({ files }) =>
@@ -128,7 +131,7 @@ const unknown = (name: string, ...signs: string[]): Provider => ({
 const endsWith = (names: string[], sign: string) =>
   names.some((name) => name.endsWith(sign.slice(1)))
 
-/** In railpack's order: the first that is detected plans. */
+/** In railpack's order: the first detected provider plans. */
 const providers: Provider[] = [
   unknown('php', 'index.php', 'composer.json'),
   unknown('golang', 'go.mod', 'go.work', 'main.go'),
@@ -156,7 +159,7 @@ function ignorePatterns(text: string): string[] {
     .map((line) => line.replace(/^(!?)\s*(?:\.?\/)*(?=.)/, '$1').replace(/(.)\/+$/, '$1'))
 }
 
-/** Adds the steps that others decide, checks the whole, and drops what nothing refers to. */
+/** Adds the steps that depend on others, checks the whole plan, and drops unused parts. */
 function finish(draft: Draft, errorMissingStart: boolean): unknown {
   const { deploy } = draft
   const steps = [...miseSteps(draft), ...draft.steps]
@@ -229,7 +232,7 @@ function nothingFound(draft: Draft): string {
   ].join('\n')
 }
 
-/** As railpack writes it: keys sorted, nothing that is empty. */
+/** In railpack's form: sorted keys, nothing empty. */
 function cleanUp(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(cleanUp)
   if (typeof value !== 'object' || value === null) return value

@@ -41,7 +41,7 @@ const otherManagers = [
 ]
 const installFiles =
   /^(package\.json5?|package-lock\.json|pnpm-workspace\.yaml|bunfig\.toml|\.yarn|\.pnp\..*|\.npmrc|\.node-version|\.nvmrc|patches|prisma)$/
-/** Folders that frameworks keep between builds: the cache's name is the framework's. */
+/** Folders that frameworks keep between builds. The cache has the framework's name. */
 const frameworkCaches: { name: string; dependency: string; script?: string; folder: string }[] = [
   { name: 'next', dependency: 'next', script: 'next build', folder: '.next/cache' },
   { name: 'remix', dependency: '@remix-run/node', folder: '.cache' },
@@ -192,7 +192,7 @@ function isVite(draft: Draft, root: Package): boolean {
   return Boolean(build) && configured && depends(root, 'vite') && !servesItself
 }
 
-/** The folder of built pages that no program of the app serves; empty when there is none. */
+/** The folder of built pages that no program of the app serves, or an empty text. */
 function pagesFolder(draft: Draft, root: Package, configuredStart: string): string {
   if (isOn(draft, 'NO_SPA')) return ''
   const asked = setting(draft, 'SPA_OUTPUT_DIR')

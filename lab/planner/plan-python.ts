@@ -20,7 +20,7 @@ const variables = {
   PYTHONHASHSEED: 'random',
   PYTHONUNBUFFERED: '1',
 }
-/** What some packages need from Debian, to be built and to run. */
+/** Debian packages that some Python packages need for their build and at run time. */
 const systemPackages: { dependency: string; build?: string; runtime?: string }[] = [
   { dependency: 'pycairo', build: 'libcairo2-dev', runtime: 'libcairo2' },
   { dependency: 'pdf2image', runtime: 'poppler-utils' },
@@ -37,7 +37,7 @@ export const isPython = (draft: Draft): boolean =>
     draft.files.has(file),
   )
 
-/** Python with requirements.txt, or with nothing but itself, as railpack plans it. */
+/** Python with or without requirements.txt, as railpack plans it. */
 export function planPython(draft: Draft): void {
   const { files } = draft
   const usesPip = files.has('requirements.txt')

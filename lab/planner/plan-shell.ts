@@ -7,7 +7,7 @@ export const shellScript = (draft: Draft): string | null => {
   return draft.files.has(script) ? script : null
 }
 
-/** A script that is the app, as railpack plans it. */
+/** An app that is one script, as railpack plans it. */
 export function planShell(draft: Draft): void {
   const script = shellScript(draft) ?? 'start.sh'
   const asked = /^#!\s*\S*?(\w+)(?:\s+(\w+))?\s*$/m.exec(

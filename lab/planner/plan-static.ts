@@ -3,7 +3,7 @@ import { addStep, builderImage, localLayer, say, setting } from './draft.ts'
 import { bakedTools } from '../pins.ts'
 import { readYamlMap } from './yaml-map.ts'
 
-/** The folder that a static site is served from; null when this is none. */
+/** The folder that a static site is served from, or null for another app. */
 export function staticRoot(draft: Draft): string | null {
   const asked =
     setting(draft, 'STATIC_FILE_ROOT') || readYamlMap(draft.files.read('Staticfile'))['root']
@@ -25,7 +25,10 @@ export function planStatic(draft: Draft): void {
   draft.deploy.startCommand = start('Caddyfile')
 }
 
-/** The pages that a Node build leaves in a folder; every address that is no file gets the index page. */
+/**
+ * Serves the pages that a Node build leaves in a folder. Every address without a file gets the
+ * index page.
+ */
 export function planPages(draft: Draft, folder: string): void {
   addCaddy(draft)
   addStep(draft, 'caddy', {

@@ -7,9 +7,12 @@ export type SourceFiles = {
   isFolder(path: string): boolean
   /** Empty when there is no such file. */
   read(path: string): string
-  /** Paths of files and folders anywhere in the tree whose base name matches, sorted; node_modules is not looked into. */
+  /**
+   * Sorted paths of files and folders anywhere in the tree whose base name matches, without
+   * node_modules.
+   */
   find(name: RegExp): { files: string[]; folders: string[] }
-  /** What lies at the root, folders with a slash at the end. */
+  /** The entries at the root. Folders end with a slash. */
   root(): string[]
 }
 

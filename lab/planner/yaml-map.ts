@@ -1,4 +1,6 @@
-/** The `key: value` lines of a flat YAML file, which is all that a Procfile and a Staticfile may hold. */
+/**
+ * Reads the `key: value` lines of a flat YAML file, the only form of a Procfile and a Staticfile.
+ */
 export function readYamlMap(text: string): Record<string, string> {
   const lines = text.split('\n').map((line) => /^\s*([\w.-]+)\s*:\s*(.*?)\s*$/.exec(line))
   return Object.fromEntries(

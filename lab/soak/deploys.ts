@@ -11,7 +11,7 @@ import { type Served, Truth } from './truth.ts'
 const about =
   'random apps, sizes, strategies and faults; every verdict beside what really runs: [--times 500] [--apps 4] [--seed N] [--strategy NAME]'
 
-/** Waits that are long enough for an honest machine of the soak, and no longer. */
+/** Timeouts that are long enough for an honest machine of the soak, and no longer. */
 export const soakSettings = { TARMAC_WATCH: '1', TARMAC_MACHINE_TIMEOUT: '15', TARMAC_DRAIN: '0' }
 export const allStrategies = ['rolling', 'canary', 'bluegreen', 'immediate']
 
@@ -57,7 +57,10 @@ type Plan = {
   say: (line: string) => void
 }
 
-/** Apps beside each other, each with one deployment after the other. What was not as its record said is in `untrue`. */
+/**
+ * Runs apps in parallel, each with a sequence of deployments. `untrue` lists every difference from
+ * the record.
+ */
 export async function deployAtRandom(
   lab: Lab,
   plan: Plan,
@@ -86,7 +89,7 @@ export async function deployAtRandom(
   return { untrue, ends }
 }
 
-/** How a version behaves. Only a good one may become live. */
+/** The behaviours of a version. Only a good one may become live. */
 const natures = {
   good: 'httpd -f -p 8080 -h /www',
   'ends at once': 'exit 3',
@@ -98,7 +101,7 @@ type Nature = keyof typeof natures
 
 const unseen = 'machines that are not to be seen at once'
 type Faults = NonNullable<Hostility['faults']>
-/** What Fly may do meanwhile, worst case by case; null: nothing. */
+/** Fly's faults meanwhile, worst case by case. Null means none. */
 const weathers: Record<string, ((random: Random) => Faults) | null> = {
   'a good day': null,
   'API faults': (random) => {
@@ -156,7 +159,7 @@ class SoakApp {
   readonly #name: string
   readonly #random: Random
   readonly #strategies: string[]
-  /** What answers now; null where nothing does. */
+  /** What answers now, or null. */
   #served: Served | null = null
 
   constructor(lab: Lab, truth: Truth, name: string, random: Random, strategies: string[]) {
@@ -167,7 +170,7 @@ class SoakApp {
     this.#strategies = strategies
   }
 
-  /** One deployment, and what of its verdict is not so. */
+  /** Runs one deployment, and returns what was wrong with its verdict. */
   async next(n: number): Promise<{ deployment: Deployment; what: string; wrong: string[] }> {
     const random = this.#random
     if (this.#served && random.fraction() < 0.2) await this.#grow()
@@ -202,7 +205,7 @@ class SoakApp {
     )
       wrong.push('one update that Fly gave up is no reason to be stuck')
     if (deployment.problem?.code === 'deploy-stuck') {
-      // Put right by hand, as the record says it must be; here, by beginning anew.
+      // The record asks for a repair by hand. Here the soak starts over.
       await destroyMachines(this.#lab, this.#name)
       this.#served = null
     }

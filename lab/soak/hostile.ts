@@ -46,19 +46,19 @@ async function run(args: string[]): Promise<boolean> {
 
 const say = (line: string): void => console.log(line)
 export const soakHostile = { about, run }
-/** Short, so that an honest deployment is over in a few seconds. */
+/** Short, so that an honest deployment takes a few seconds. */
 export const hostileSettings = { TARMAC_WATCH: '0.5', TARMAC_BUILDS: '3' }
 
 type Plan = { minutes: number; seed: number; only?: string[]; say: (line: string) => void }
 type Found = {
-  /** What must not happen on any machine. */
+  /** Faults that must not happen on any machine. */
   wrong: string[]
-  /** What was slower or larger than it may be; for a quiet machine. */
+  /** Results that were slower or larger than allowed. They apply to a quiet machine. */
   slow: string[]
   summary: string
 }
 
-/** Attacks the lab's gateway for so long, beside honest deployments. */
+/** Attacks the lab's gateway for this long, beside honest deployments. */
 export async function attack(lab: Lab, { minutes, seed, only, say }: Plan): Promise<Found> {
   say(`soak: seed ${seed}`)
   const died = new AbortController()
@@ -96,7 +96,7 @@ export async function attack(lab: Lab, { minutes, seed, only, say }: Plan): Prom
 const inWords = ({ gatewayMs, idleMs, ratio }: Latency): string =>
   `p99 of /healthz ${gatewayMs} ms, of an idle server ${idleMs} ms (median ratio ${ratio})`
 
-/** What the gateway did not foresee, by its own log: each message once. */
+/** Unexpected errors in the gateway's own log, each message once. */
 function internalErrors(dir: string): string[] {
   const lines = readFileSync(join(dir, 'gateway.log'), 'utf8').split('\n')
   const bad = lines.filter((line) => /"code":"internal"|"level":(50|60)|^\S*Error:/.test(line))

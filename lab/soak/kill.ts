@@ -40,7 +40,9 @@ async function run(args: string[]): Promise<boolean> {
 
 const say = (line: string): void => console.log(line)
 export const soakKill = { about, run }
-/** Short, so that a deployment is over in a second or two. No deployment is to blame for the deaths here. */
+/**
+ * Short, so that a deployment takes a second or two. No deployment is to blame for the deaths here.
+ */
 export const killSettings = {
   TARMAC_WATCH: '0.2',
   TARMAC_MACHINE_TIMEOUT: '20',
@@ -52,11 +54,11 @@ const apps = ['soak-a', 'soak-b', 'soak-c', 'soak-d', 'soak-e']
 const pages = ['one', 'two', 'three']
 const senders = 2
 const followers = 2
-/** So often the load stops, and all that was begun must come to its end. */
+/** After this many kills the load stops, and everything that was begun must end. */
 const restEvery = 20
 const restMs = 180_000
 
-/** Kills the lab's gateway so many times; returns what was found wrong. */
+/** Kills the lab's gateway this many times. Returns the faults that it found. */
 export async function killAtRandom(
   lab: Lab,
   { times, seed, say }: { times: number; seed: number; say: (line: string) => void },
@@ -79,7 +81,7 @@ export async function killAtRandom(
   const startedAt = performance.now()
   for (let kills = 1; kills <= times; kills++) {
     load.go()
-    // Some die while they still start, at their recovery.
+    // Some gateways die during their start, in the recovery.
     const duringStart = random.fraction() < 0.3
     await sleep(duringStart ? 0 : 50 + random.upTo(2500 - 50))
     lab.kill('gateway')
@@ -111,7 +113,7 @@ const count = (found: Map<string, Fault>) =>
     .map((kind) => `${[...found.values()].filter((fault) => fault.kind === kind).length} ${kind}`)
     .join(', ')
 
-/** Senders, cancellers and followers, who try again when the gateway is gone. */
+/** Senders, cancellers and followers that retry when the gateway is gone. */
 class Load {
   readonly promised = new Set<string>()
   readonly faults: Fault[] = []
@@ -127,7 +129,7 @@ class Load {
     this.#random = new Random(seed, 'load')
   }
 
-  /** Pages that busybox serves; one step of each is run anew when its argument is new. */
+  /** Pages that busybox serves. One step of each runs again when its argument is new. */
   async prepare(): Promise<void> {
     const folder = await mkdtemp(join(tmpdir(), 'soak-'))
     for (const page of pages) {
@@ -154,12 +156,12 @@ class Load {
     ]
   }
 
-  /** Nothing new comes; resolves when all that came has ended. */
+  /** Stops new requests, and resolves when everything under way has ended. */
   async rest(): Promise<void> {
     await this.end()
     const deadline = performance.now() + restMs
     while (this.#open() > 0 && performance.now() < deadline) await sleep(200)
-    await sleep(500) // what ends with the last of them
+    await sleep(500) // waits for work that ends just after the last of them
   }
 
   async end(): Promise<void> {
@@ -169,7 +171,7 @@ class Load {
     this.#working = []
   }
 
-  /** How the deployments ended, for people. */
+  /** A summary of the deployments' ends, for people. */
   ends(): string {
     return this.#ask('SELECT state, count(*) AS n FROM deployments GROUP BY state ORDER BY n DESC')
       .map(({ state, n }) => `${String(n)} ${String(state)}`)
@@ -197,7 +199,7 @@ class Load {
     }
   }
 
-  /** Until it is answered, always with the same key. */
+  /** Sends until it gets an answer, always with the same key. */
   async #send(): Promise<void> {
     const random = this.#random
     const key = randomUUID()
@@ -230,7 +232,7 @@ class Load {
     if (id) await this.#call('POST', fill(routes.cancel, { id }))
   }
 
-  /** To its end, coming back with the last number that it saw. */
+  /** Follows to the end, and reconnects with the last number that it saw. */
   async #follow(): Promise<void> {
     const id = this.#random.oneOf([...this.promised].slice(-4))
     for (let seq = 0; !this.#stopping;) {

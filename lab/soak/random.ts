@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-/** Chance by a seed: the same words give the same numbers. */
+/** Random numbers by a seed: the same words give the same numbers. */
 export class Random {
   readonly #seed: string
   #drawn = 0

@@ -12,10 +12,13 @@ import type { Machine } from '../localfly/state.ts'
 import type { Lab } from '../start-lab.ts'
 import { readPage } from '../use-lab.ts'
 
-/** What an app answers with: its page, and each machine's image by digest. */
+/** What an app answers: its page, and each machine's image by digest. */
 export type Served = { page: string; machines: Map<string, string> }
 
-/** What really is, whatever records say: localfly's own state, the containers that podman runs, the pages by the proxy. */
+/**
+ * The real state, whatever records say: localfly's own state, podman's containers, the pages
+ * through the proxy.
+ */
 export class Truth {
   readonly #lab: Lab
   readonly #podman: Podman
@@ -25,7 +28,10 @@ export class Truth {
     this.#podman = podmanOf(lab.dir)
   }
 
-  /** What the verdict claims beside what is: live means this page and image on every machine, all else what was before. */
+  /**
+   * Compares the verdict with the real state. Live means this page and image on every machine. Any
+   * other verdict means the earlier ones.
+   */
   async check(
     app: string,
     deployment: Deployment,
@@ -44,7 +50,7 @@ export class Truth {
     return { served: claimed, wrong }
   }
 
-  /** What is not said to be stuck is as it was. */
+  /** Everything that is not reported as stuck must be unchanged. */
   async #stuckAsSaid(app: string, facts: MachineFacts[], before: Served | null): Promise<string[]> {
     const machines = await this.#machinesOf(app)
     const stuck = new Set(facts.filter(({ outcome }) => outcome === 'stuck').map(({ id }) => id))
@@ -71,13 +77,13 @@ export class Truth {
     }
   }
 
-  /** Containers that are not as their machines are, and leases that somebody still holds. */
+  /** Containers that differ from their machines, and leases that somebody still holds. */
   async strays(): Promise<string[]> {
     const { dir } = this.#lab
     return [...(await wrongContainers(dir)), ...(await heldLeases(dir))]
   }
 
-  /** A machine that a fault has killed a moment ago is about to be back; an untrue page or image stays untrue. */
+  /** A machine that a fault just killed will soon be back. A wrong page or image stays wrong. */
   #differences(
     app: string,
     claimed: Served | null,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { parseOptions, readOptions, writeOptions } from '../../api/options.ts'
 
-test('what is written as a query is read back', () => {
+test('options written as a query are read back unchanged', () => {
   const query =
     'deploy=false&platform=linux%2Famd64%2Clinux%2Farm64%2Fv8&tag=latest&tag=main&env.A=b&build.C=d&target=web'
   const { options } = readOptions(new URLSearchParams(query))
@@ -48,7 +48,7 @@ test.each([
   }
 })
 
-test('variables within the limits are taken', () => {
+test('variables within the limits are accepted', () => {
   expect(
     Object.keys(parseOptions({ env: variables(500, 200), build: variables(2, 60 * 1024) }).env),
   ).toHaveLength(500)

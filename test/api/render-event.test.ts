@@ -5,7 +5,7 @@ import { renderEvent } from '#api/render-event.ts'
 const render = (event: NewEvent) =>
   renderEvent({ ...event, seq: 1, at: '2026-01-01T00:01:02.345Z' }, '2026-01-01T00:00:00.000Z')
 
-test('each line of a log begins with the seconds since the deployment was born', () => {
+test('each log line begins with the seconds since the deployment’s creation', () => {
   expect(render({ type: 'log', step: 's', stream: 'stdout', text: 'one\ntwo\n' })).toBe(
     '   62.3s     | one\n   62.3s     | two\n',
   )
@@ -20,7 +20,7 @@ test('each line of a log begins with the seconds since the deployment was born',
   )
 })
 
-test('nothing that a build prints moves the cursor or rings the bell of the one who reads', () => {
+test('no printed text moves the reader’s cursor or rings the bell', () => {
   const shown = (text: string) =>
     render({ type: 'log', step: null, stream: 'stdout', text }).trim().slice(12)
   expect(shown('\x1b[1;31mred\x1b[0m and \x1b]8;;http://x\x07link\x1b]8;;\x07')).toBe(

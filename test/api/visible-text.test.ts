@@ -7,7 +7,7 @@ import { renderEvent, renderVerdict } from '#api/render-event.ts'
 import { visible, visibleJson, visibleLines } from '#api/visible-text.ts'
 import { hostileTexts, obeyed } from '../hostile-text.ts'
 
-test('the judge of these tests sees what it is to see', () => {
+test('the judge of these tests detects what it should', () => {
   expect(obeyed('a line\n  a second one\n')).toEqual([])
   expect(obeyed('x ##[group]\n::add-mask::x\r--- y\x9b')).toEqual([
     '"\\r"',
@@ -19,7 +19,7 @@ test('the judge of these tests sees what it is to see', () => {
   for (const text of hostileTexts) expect(obeyed(text), JSON.stringify(text)).not.toEqual([])
 })
 
-test('nothing acts in a shown line, wherever the text stands in it', () => {
+test('no rendered line acts, wherever the text is in it', () => {
   for (const text of hostileTexts)
     for (const before of ['', 'x', 'x ', ' ', '   62.3s     | ', '#', ':', `\x1b[31m`, 'x\r']) {
       const shown = visible(before + text)
@@ -30,7 +30,7 @@ test('nothing acts in a shown line, wherever the text stands in it', () => {
     }
 })
 
-test('no two texts act when one is shown after the other', () => {
+test('no two texts act when one is rendered after the other', () => {
   for (const one of hostileTexts)
     for (const two of hostileTexts)
       expect(obeyed(`  ${visible(one + two)}`), JSON.stringify([one, two])).toEqual([])
@@ -45,7 +45,7 @@ test.each([
   ['größe – 大きさ 👩‍💻 é', 'letters of all kinds'],
   ['a\tb', 'a tab'],
   ['C:\\x1b \\u{202e}', 'what looks escaped already'],
-])('%s is shown as it is: %s', (text) => expect(visible(text)).toBe(text))
+])('%s is shown unchanged: %s', (text) => expect(visible(text)).toBe(text))
 
 test.each([
   ['\x1b[1;31mred\x1b[0m \x1b(Bplain', 'red plain'],
@@ -57,7 +57,7 @@ test.each([
   ['::error::x', '\\x3a:error::x'],
 ])('%j is shown as %s', (text, shown) => expect(visible(text)).toBe(shown))
 
-/** Each kind of event with the same text in every place that holds a string. */
+/** Each kind of event, with the same text in every string. */
 function eventsWith(text: string): DeploymentEvent[] {
   const filled = (schema: z.ZodType): unknown => {
     const { def } = schema as unknown as {
@@ -87,7 +87,7 @@ function eventsWith(text: string): DeploymentEvent[] {
   }))
 }
 
-test('every kind of event is safe in every form, and as JSON it keeps its value', () => {
+test('every kind of event is safe in every format, and its JSON keeps the value', () => {
   for (const text of hostileTexts)
     for (const event of eventsWith(text)) {
       expect(obeyed(renderEvent(event, '2026-01-01T00:00:00Z')), JSON.stringify(event)).toEqual([])
@@ -97,7 +97,7 @@ test('every kind of event is safe in every form, and as JSON it keeps its value'
     }
 })
 
-test('a verdict is safe, and its detail of several lines stays so', () => {
+test('a verdict is safe, also with a detail of several lines', () => {
   const deployment = (detail: string) =>
     ({
       id: 'd',

@@ -18,7 +18,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 type Run = { child: ChildProcess; out: string; err: string; code: Promise<number | null> }
-/** The client as a user runs it. */
+/** Runs the client as a user does. */
 function tarmac(
   gateway: string,
   args: string[],
@@ -43,7 +43,7 @@ const lines = (text: string) =>
 const arrived = (http: { received: unknown[] }) =>
   expect.poll(() => http.received.length, { timeout: 5000 }).toBe(1)
 
-test('a deploy ends with the address alone on stdout and the log on stderr', async () => {
+test('a deploy ends with only the address on stdout and the log on stderr', async () => {
   await using http = await startHttp()
   const run = tarmac(http.url, [
     'deploy',
@@ -62,6 +62,7 @@ test('a deploy ends with the address alone on stdout and the log on stderr', asy
   expect(run.err).toMatch(
     /^sent 1 files, [^]*deployment \S+ of shop: http[^]*=> pending[^]*npm ci: done in 1\.2 s[^]*live: shop/,
   )
+
   const options = {
     env: { A: 'b=c' },
     build: { X: '1' },
@@ -72,7 +73,7 @@ test('a deploy ends with the address alone on stdout and the log on stderr', asy
   expect(await http.store.find(id)).toMatchObject({ options })
 })
 
-test('a build that fails exits with 11 and says what is wrong; nothing is on stdout', async () => {
+test('a failed build exits with 11 and names the cause; nothing is on stdout', async () => {
   await using http = await startHttp()
   const run = tarmac(http.url, ['deploy', 'shop', folder])
   await arrived(http)
@@ -84,13 +85,14 @@ test('a build that fails exits with 11 and says what is wrong; nothing is on std
   })
 })
 
-test('--json gives one object a line, the last one the result', async () => {
+test('--json prints one object per line, the result last', async () => {
   await using http = await startHttp()
   const run = tarmac(http.url, ['deploy', 'shop', '--json', '--no-deploy'])
   await arrived(http)
   const image = { reference: 'registry/shop@sha256:aa', digest: 'sha256:aa', tags: [] }
   await http.play([['analyzing'], ['building'], ['built', { image }]])
   expect(await run.code).toBe(0)
+
   const all = lines(run.out)
   expect(all.map(({ type }) => type)).toEqual([
     'uploaded',
@@ -115,7 +117,7 @@ test('--json gives one object a line, the last one the result', async () => {
   expect(run.err).toBe('')
 })
 
-test('every way to go wrong has its exit code and says what to do, also as JSON', async () => {
+test('every failure has its exit code and says what to do, also as JSON', async () => {
   await using http = await startHttp()
   const cases: [number, string, string[], Record<string, string>?][] = [
     [3, 'Send a token', ['deploy', 'shop'], { TARMAC_TOKEN: 'wrong' }],
@@ -151,12 +153,13 @@ test('every way to go wrong has its exit code and says what to do, also as JSON'
       detail: expect.stringContaining(words),
     })),
   )
+
   const people = tarmac(http.url, ['deploy', 'shop'], {})
   expect(await people.code).toBe(3)
   expect(people.err).toMatch(/^tarmac: Send a token/)
 })
 
-test('a source that is refused exits with 4, whatever had been sent', async () => {
+test('a refused source exits with 4, however much was sent', async () => {
   await using http = await startHttp({
     receive: () =>
       Promise.reject(new Problem('archive-link-escape', 'The link x leaves the source.')),
@@ -174,6 +177,7 @@ test('--detach returns when the gateway has the source; follow reads on later', 
   expect(await run.code).toBe(0)
   const { id } = await http.play(toLive)
   expect(run.out).toBe(`${http.url}/v1/deployments/${id}\n`)
+
   const later = tarmac(http.url, ['follow', id])
   expect(await later.code).toBe(0)
   expect(later).toMatchObject({
@@ -182,7 +186,7 @@ test('--detach returns when the gateway has the source; follow reads on later', 
   })
 })
 
-test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or it goes on because machines were touched', async () => {
+test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or it continues because machines were touched', async () => {
   const asked = Promise.withResolvers<void>()
   await using http = await startHttp({ receive: () => (asked.resolve(), new Promise(() => {})) })
   const early = tarmac(http.url, ['deploy', 'shop'])
@@ -202,6 +206,7 @@ test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or
   await expect.poll(() => tooLate.err, { timeout: 5000 }).toContain('=> pending')
   const { id } = await third.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
   await expect.poll(() => tooLate.err, { timeout: 5000 }).toContain('=> deploying')
+
   tooLate.child.kill('SIGINT')
   expect(await tooLate.code).toBe(130)
   expect(tooLate.err).toMatch(
@@ -210,13 +215,14 @@ test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or
   expect((await third.store.find(id))!.cancel).toBeNull()
 })
 
-test('a second Ctrl-C leaves at once, and the result is still the last line', async () => {
+test('a second Ctrl-C exits at once, and the result is still the last line', async () => {
   await using http = await startHttp()
   const run = tarmac(http.url, ['deploy', 'shop', '--json'])
   await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
   await http.play([['analyzing'], ['building']])
   run.child.kill('SIGINT')
   await expect.poll(() => run.out, { timeout: 5000 }).toContain('Ctrl-C once more')
+
   run.child.kill('SIGINT')
   expect(await run.code).toBe(130)
   expect(lines(run.out).at(-1)).toMatchObject({
@@ -226,7 +232,7 @@ test('a second Ctrl-C leaves at once, and the result is still the last line', as
   })
 })
 
-test('on a terminal, Ctrl-C after machines were touched asks whether to put them back', async () => {
+test('on a terminal, Ctrl-C after machines were touched asks whether to restore them', async () => {
   await using http = await startHttp()
   const { PATH } = process.env
   const command = `${process.execPath} ${main} deploy shop`
@@ -240,12 +246,13 @@ test('on a terminal, Ctrl-C after machines were touched asks whether to put them
   await expect.poll(() => seen, { timeout: 5000 }).toContain('=> deploying')
   child.stdin.write('\x03')
   await expect.poll(() => seen, { timeout: 5000 }).toContain('Put them back (y)')
+
   child.stdin.write('y\n')
   expect(await code).toBe(130)
   expect((await http.store.find(id))!.cancel).toMatchObject({ abort: true, why: 'interrupted' })
 })
 
-test('cancel stops a deployment for good, and says who and why', async () => {
+test('cancel stops a deployment for good, and records who and why', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const run = tarmac(http.url, ['cancel', id, '--why', 'wrong branch'])
@@ -255,11 +262,12 @@ test('cancel stops a deployment for good, and says who and why', async () => {
   ])
 })
 
-test('a line that breaks is taken up after the last event seen, in silence, and the verdict comes from the record', async () => {
+test('a broken connection resumes silently after the last event, and the verdict comes from the record', async () => {
   await using http = await startHttp()
   await using proxy = await startProxy(http.port)
   const run = tarmac(proxy.url, ['deploy', 'shop', '--json'])
   await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
+
   proxy.cut()
   const { more, holder } = await http.play([['analyzing'], ['building']])
   await expect.poll(() => run.out, { timeout: 5000 }).toContain('"building"')
@@ -270,13 +278,14 @@ test('a line that breaks is taken up after the last event seen, in silence, and 
   await http.store.advance(holder, 'deploying', 'verifying')
   await http.store.advance(holder, 'verifying', 'live', { url: 'http://shop.localhost/' })
   expect(await run.code).toBe(0)
+
   const seen = lines(run.out).flatMap(({ seq }) => seq ?? [])
   expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
   expect(run.out).not.toContain('"type":"client"')
   expect(lines(run.out).at(-1)).toMatchObject({ type: 'result', state: 'live' })
 })
 
-/** A line that can be cut. */
+/** A connection that the test can cut. */
 async function startProxy(port: number) {
   const open = new Set<Socket>()
   const server = createServer((inward) => {
@@ -299,7 +308,7 @@ async function startProxy(port: number) {
   }
 }
 
-test('the bundle is one file that runs where nothing else is', () => {
+test('the bundle is one file that runs without anything else', () => {
   const root = join(import.meta.dirname, '../..')
   const bundle = execFileSync(process.execPath, [join(root, 'client/bundle.ts')], {
     encoding: 'utf8',
@@ -321,7 +330,7 @@ test('retry follows a new deployment of the same source', async () => {
   expect([await run.code, run.out]).toEqual([0, 'http://shop.localhost/\n'])
 })
 
-test('follow shows what is asked for: some types of events, or some steps', async () => {
+test('follow shows the requested event types or steps', async () => {
   await using http = await startHttp()
   await http.create()
   const { id } = await http.play(toLive)
@@ -329,13 +338,14 @@ test('follow shows what is asked for: some types of events, or some steps', asyn
   const step = tarmac(http.url, ['follow', id, '--step', 'npm', '--json'])
   const unknown = tarmac(http.url, ['follow', id, '--only', 'nonsense'])
   expect([await states.code, await step.code, await unknown.code]).toEqual([0, 0, 1])
+
   const types = ({ out }: Run) => lines(out).map(({ type }) => type)
   expect(types(states)).toEqual([...Array<string>(8).fill('state'), 'result'])
   expect(types(step)).toEqual(['step', 'log', 'result'])
   expect(unknown.err).toContain('it knows state, step, log,')
 })
 
-test('secrets come from the environment and from files, and go with the source, never in an address', async () => {
+test('secrets come from the environment and from files, and travel with the source, never in a URL', async () => {
   await using http = await startHttp()
   writeFileSync(join(folder, 'key.pem'), 'line 1\r\nline 2 “ü”\n')
   const args = [
@@ -357,6 +367,7 @@ test('secrets come from the environment and from files, and go with the source, 
     ['KEY', 'line 1\r\nline 2 “ü”\n'],
     ['NPM_TOKEN', 'a-very-secret-token'],
   ])
+
   await http.play(toLive)
   expect(await run.code).toBe(0)
   expect(deployment).toMatchObject({ options: { env: { A: '1' } } })

@@ -21,7 +21,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-test('a laptop gives commit, branch, first line of the message and author, as git has them', async () => {
+test('a laptop gives commit, branch, first line of the message and author, as in git', async () => {
   expect(await gitFacts(folder, {})).toEqual({
     commit: git('rev-parse', 'HEAD'),
     branch: 'feature/x',
@@ -31,7 +31,7 @@ test('a laptop gives commit, branch, first line of the message and author, as gi
   })
 })
 
-test('CI knows better what git, on a detached head, does not', async () => {
+test('CI variables add what git lacks on a detached head', async () => {
   const ci = {
     GITHUB_ACTIONS: 'true',
     GITHUB_SHA: 'f'.repeat(40),
@@ -57,6 +57,6 @@ test('CI knows better what git, on a detached head, does not', async () => {
   })
 })
 
-test('a folder without a repository has no facts but what set it off', async () => {
+test('a folder without a repository has only its trigger as a fact', async () => {
   expect(await gitFacts(tmpdir(), {})).toEqual({ trigger: 'cli' })
 })

@@ -55,7 +55,7 @@ const project = {
   'excluded.txt': '',
 }
 
-test('what is sent is what git would add, at every level, with and without a repository', async () => {
+test('the client sends the files that git would add, at every level, with and without a repository', async () => {
   write(project)
   const without = await files()
   execFileSync('git', ['init', '-q', folder])
@@ -67,7 +67,7 @@ test('what is sent is what git would add, at every level, with and without a rep
   expect(await files()).toEqual(without.filter((path) => path !== 'excluded.txt'))
 })
 
-test('a folder of a repository obeys the rules above it, unless it is itself what they exclude', async () => {
+test('a folder of a repository follows the rules above it, unless they exclude the folder itself', async () => {
   write(project)
   execFileSync('git', ['init', '-q', folder])
   expect(await files('sub')).toEqual([
@@ -80,7 +80,7 @@ test('a folder of a repository obeys the rules above it, unless it is itself wha
   expect(await files('dist')).toEqual(['x.js'])
 })
 
-test('.dockerignore counts too, but not for the files that tell how to build', async () => {
+test('.dockerignore applies too, except to the files that control the build', async () => {
   write({
     '.dockerignore': '*\n!src\nsrc/*.md\n',
     Dockerfile: '',
@@ -94,12 +94,13 @@ test('.dockerignore counts too, but not for the files that tell how to build', a
   })
   expect(await files()).toEqual(['.dockerignore', 'Dockerfile', 'fly.toml', 'src/a.js'])
   expect(await files('.', ['./deploy/plan.json'])).toContain('deploy/plan.json')
+
   write({ '.dockerignore': 'src\ndeploy\n' })
   expect(await files()).toEqual(['.dockerignore', 'Dockerfile', 'fly.toml'])
   expect(await files('.', ['deploy/plan.json'])).toContain('deploy/plan.json')
 })
 
-test('patterns of .dockerignore count as BuildKit has them', async () => {
+test('patterns of .dockerignore work as in BuildKit', async () => {
   write({
     '.dockerignore': '/root.txt\n**/*.tmp\ndocs\n!docs/keep/*.md\n[a-c]?.js\n# all/\n',
     'root.txt': '',
@@ -119,12 +120,13 @@ test('patterns of .dockerignore count as BuildKit has them', async () => {
     'docs/keep/b.md',
     'sub/root.txt',
   ])
+
   const wrong = { code: 'build-failed', message: expect.stringContaining('"[a"') as string }
   write({ '.dockerignore': '[a\n' })
   await expect(files()).rejects.toMatchObject(wrong)
 })
 
-// Run by another process: what goes back over a pattern cannot be stopped from inside.
+// Runs in another process, because a backtracking pattern cannot be stopped from inside.
 test.each([
   ['.dockerignore', '12 stars in a name', `${'*a'.repeat(12)}b`, ''],
   ['.dockerignore', '140 stars in a name', `${'*a'.repeat(140)}b`, ''],
@@ -154,7 +156,7 @@ test.each([
   },
 )
 
-test('a path of more levels than the gateway takes is refused, unless it is excluded', async () => {
+test('a path with more levels than the gateway accepts is refused, unless it is excluded', async () => {
   write({ [`${'a/'.repeat(63)}a`]: '' })
   expect(await files()).toHaveLength(1)
   write({ [`${'b/'.repeat(64)}b`]: '' })
@@ -168,12 +170,12 @@ test.each([
   '**/a/**/b/**',
   '/**/b/**/c/**/d/**',
   '# **/a/**/b/**/c/**/d/**/e',
-])('the .gitignore pattern %s is taken', async (pattern) => {
+])('the .gitignore pattern %s is accepted', async (pattern) => {
   write({ '.gitignore': `${pattern}\n`, a: '' })
   expect(await files()).toContain('a')
 })
 
-test('the archive unpacks to the same files, long names, links and modes included', async () => {
+test('the archive unpacks to the same files, including long names, links and modes', async () => {
   const long = `${'deep/'.repeat(30)}${'ä'.repeat(60)}.txt`
   write({ 'run.sh': '#!/bin/sh\n', [long]: 'far', empty: '', 'exact.bin': 'x'.repeat(512) })
   execFileSync('chmod', ['755', join(folder, 'run.sh')])
@@ -188,6 +190,7 @@ test('the archive unpacks to the same files, long names, links and modes include
   expect(listing).toMatch(/link -> run\.sh$/m)
   expect(listing).toContain(`long-link -> ${'t'.repeat(150)}`)
   expect(listing).not.toContain('hollow')
+
   const out = join(folder, 'out')
   mkdirSync(out)
   execFileSync('tar', ['xf', '-', '-C', out], { input: await tarOf() })
@@ -202,7 +205,7 @@ test('the same files give the same bytes, whenever they were written', async () 
   expect((await tarOf()).equals(before)).toBe(true)
 })
 
-test('a file that shrinks while it is packed ends the upload instead of sending something else', async () => {
+test('a file that shrinks during packing ends the upload with an error', async () => {
   write({ big: 'x'.repeat(1000) })
   const entries = await listSource(folder, [])
   truncateSync(join(folder, 'big'), 10)

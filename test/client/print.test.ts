@@ -6,7 +6,7 @@ import { hostileTexts, obeyed } from '../hostile-text.ts'
 
 afterEach(() => void vi.restoreAllMocks())
 
-/** What a printer writes, to wherever. */
+/** What a printer writes to either stream. */
 function printed(make: () => Printer, act: (printer: Printer) => void): string {
   const written: string[] = []
   const write = (text: unknown) => written.push(String(text)) > 0

@@ -11,7 +11,7 @@ shareLab(
 test.each([
   ['buildkitd', 'buildkit-unavailable', 'The build daemon'],
   ['registry', 'registry-unavailable', 'The registry'],
-] as const)('a %s that stays away ends in 503 and %s', async (part, code, words) => {
+] as const)('a %s that stays unavailable ends in 503 and %s', async (part, code, words) => {
   await lab.stop(part)
   const answer = await lab.put('unlucky', 'wait=true', pageApp('unlucky', `RUN echo ${part}`))
   expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining(words)])

@@ -13,7 +13,7 @@ shareLab(
   (fresh) => void (lab = fresh),
 )
 
-/** `tarmac deploy`, as a user runs it. */
+/** Runs `tarmac deploy` as a user does. */
 async function tarmac(app: string, files: Files, ...more: string[]) {
   return command(await lab.source(files), 'deploy', app, ...more)
 }
@@ -34,7 +34,7 @@ function command(folder: string, ...words: string[]) {
 const deployed = async (app: string, files: Files, ...more: string[]) =>
   (await tarmac(app, files, ...more)).end()
 
-test('a deploy that becomes live exits 0 with the URL alone on stdout', async () => {
+test('a deploy that becomes live exits 0 with only the URL on stdout', async () => {
   const { code, stdout, stderr } = await deployed(
     'client',
     pageApp('by the client'),
@@ -46,7 +46,7 @@ test('a deploy that becomes live exits 0 with the URL alone on stdout', async ()
   expect(await lab.page('client')).toBe('by the client')
 })
 
-test('a build that fails exits 11, a source without a plan 10, a deploy that fails 13: nothing on stdout', async () => {
+test('a failed build exits 11, a source without a plan 10, a failed deploy 13: nothing on stdout', async () => {
   const build = await deployed('broken', pageApp('x', 'RUN echo the reason; exit 9'))
   expect(build).toMatchObject({
     code: 11,
@@ -54,13 +54,14 @@ test('a build that fails exits 11, a source without a plan 10, a deploy that fai
     stderr: expect.stringContaining('the reason'),
   })
   expect(await deployed('nothing', { 'notes.txt': '' })).toMatchObject({ code: 10, stdout: '' })
+
   const deploy = await deployed('crashing', {
     Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]',
   })
   expect(deploy).toMatchObject({ code: 13, stdout: '' })
 })
 
-test('--no-deploy ends built, --detach as soon as the source is taken', async () => {
+test('--no-deploy ends built, --detach as soon as the source is accepted', async () => {
   const built = await deployed('built', pageApp('built'), '--no-deploy', '--json')
   const result = JSON.parse(built.stdout.trim().split('\n').at(-1)!) as object
   expect(result).toMatchObject({
@@ -69,6 +70,7 @@ test('--no-deploy ends built, --detach as soon as the source is taken', async ()
     state: 'built',
     image: expect.stringContaining('/built@sha256:'),
   })
+
   const { code, stdout } = await deployed('built', pageApp('detached'), '--no-deploy', '--detach')
   expect([code, stdout.trim()]).toEqual([
     0,
@@ -77,7 +79,7 @@ test('--no-deploy ends built, --detach as soon as the source is taken', async ()
   expect((await lab.end(stdout.trim().split('/').at(-1)!)).record.state).toBe('built')
 })
 
-test('rollback brings the release before back, and follows it', async () => {
+test('rollback restores the previous release, and follows it', async () => {
   for (const page of ['the first', 'the second']) await deployed('back', pageApp(page))
   expect(await command(lab.dir, 'rollback', 'back').end()).toMatchObject({ code: 0 })
   expect(await lab.page('back')).toBe('the first')
@@ -85,7 +87,7 @@ test('rollback brings the release before back, and follows it', async () => {
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('no release 9') })
 })
 
-test('a client whose gateway is killed and comes back prints every line once and the verdict', async () => {
+test('a client whose gateway is killed and restarted prints every line once and the verdict', async () => {
   const run = await tarmac(
     'restarted',
     pageApp('through it all', 'RUN echo before; sleep 4; echo after'),
@@ -93,6 +95,7 @@ test('a client whose gateway is killed and comes back prints every line once and
   let seen = ''
   run.child.stderr!.on('data', (chunk: Buffer) => (seen += chunk.toString()))
   await expect.poll(() => seen, { timeout: 30_000 }).toMatch(/\| before/)
+
   lab.kill('gateway')
   await lab.start('gateway')
   const { code, stdout, stderr } = await run.end()

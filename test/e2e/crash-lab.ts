@@ -1,4 +1,4 @@
-/** A lab whose gateway dies where it is told to, and whose power can be cut. */
+/** A lab whose gateway can crash at a chosen point, and whose power can be cut. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readFile, rename, truncate, writeFile } from 'node:fs/promises'
@@ -13,14 +13,14 @@ import { removeContainers } from '../../lab/parts/runc-containers.ts'
 import { startTestLab, type TestLab } from './start.ts'
 
 const run = promisify(execFile)
-const volumeBytes = 4 * 2 ** 30 // a sparse file: what is not written takes no room
+const volumeBytes = 4 * 2 ** 30 // a sparse file: unwritten parts take no space
 
 export type CrashLab = Awaited<ReturnType<typeof startCrashLab>>
 
 export async function startCrashLab(settings: Record<string, string> = {}) {
   const lab = await startTestLab({ TARMAC_AWAY_TIMEOUT: '25', ...settings })
   return Object.assign(lab, {
-    /** Runs `act` until the gateway dies at the point (SIGKILL), or stands still there (SIGSTOP). */
+    /** Runs `act` until the gateway dies at the point (SIGKILL), or halts there (SIGSTOP). */
     async dies(
       name: CrashPoint,
       act: () => Promise<unknown>,
@@ -29,24 +29,28 @@ export async function startCrashLab(settings: Record<string, string> = {}) {
       const orders = join(lab.dir, 'crash-orders')
       await writeFile(orders, `${name} ${signal} ${nth}`)
       const { pid } = lab.gatewayProcess
-      const acted = act().catch(() => {}) // the line breaks
+      const acted = act().catch(() => {}) // the connection breaks
       await expect
         .poll(() => existsSync(orders), { timeout: 30_000, interval: 20, message: `at ${name}` })
         .toBe(false)
+
       const gone = signal === 'SIGKILL' ? /^$|\) [ZX] / : /\) T /
       await expect
         .poll(() => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''), { timeout: 5000 })
         .toMatch(gone)
       if (signal === 'SIGKILL') await acted
     },
-    /** The gateway stands still at the point while the build daemon is killed; then both go on. */
+    /** Halts the gateway at the point, kills the build daemon, and lets both continue. */
     async losesDaemonAt(name: CrashPoint, act: () => Promise<unknown>): Promise<void> {
       await this.dies(name, act, { signal: 'SIGSTOP' })
       lab.kill('buildkitd')
       process.kill(lab.gatewayProcess.pid, 'SIGCONT')
       await lab.start('buildkitd')
     },
-    /** After all that was promised has ended: nothing lost, doubled, torn or left over. */
+    /**
+     * Waits until all promised deployments have ended. Nothing may be lost, doubled, torn or left
+     * over.
+     */
     async sound(...promised: string[]): Promise<void> {
       await expect
         .poll(() => findFaults(lab, promised, true), { timeout: 30_000, interval: 500 })
@@ -56,15 +60,15 @@ export async function startCrashLab(settings: Record<string, string> = {}) {
 }
 
 /**
- * Puts the gateway's volume, with the cache of the build daemon that it minds, on a disk of its own. Cutting the power:
- * both die, and of the disk only what had been synced is left (the image behind a loop device, without what the kernel had
- * not written yet).
+ * Puts the gateway's volume on its own disk, with the cache of the build daemon that it supervises.
+ * A power cut kills both, and the disk keeps only synced data: the image behind a loop device,
+ * without what the kernel had not written yet.
  */
 export async function giveVolume(lab: TestLab) {
   const { dir } = lab
   const image = join(dir, 'volume.img')
   const data = join(dir, 'gateway')
-  // As cruel as can be: nothing is written for minutes unless it is synced, and a rename syncs nothing.
+  // The worst case: nothing is written for minutes unless it is synced, and a rename syncs nothing.
   const mount = () => run('mount', ['-o', 'loop,commit=300,noauto_da_alloc', image, data])
   const killAll = async () => {
     lab.kill('gateway')
@@ -95,7 +99,7 @@ export async function giveVolume(lab: TestLab) {
     await unmount()
     await rename(snapshot, image)
     await mount()
-    // Another life of the machine: what an earlier one had in use is known by this.
+    // Simulates another boot of the machine, which recognises what an earlier one had in use.
     await writeFile(join(data, 'buildkit/in-use'), 'before')
     await lab.start('gateway')
   }
@@ -106,7 +110,7 @@ export async function giveVolume(lab: TestLab) {
       await copyTo(join(dir, 'cut.img'))
       await restore(join(dir, 'cut.img'))
     },
-    /** As it is now, for later. */
+    /** Returns a snapshot of the current state. */
     async snapshot(): Promise<string> {
       await run('sync', ['-f', data])
       await copyTo(join(dir, 'snapshot.img'))

@@ -22,7 +22,7 @@ shareLab(
   () => startCrashLab({ TARMAC_BUILDKIT: 'spawn', TARMAC_BUILD_ROOT: '', ...bridge }),
   async (fresh) => {
     lab = fresh
-    // The rules stay when a gateway ends; nothing of the lab names this bridge.
+    // The rules stay when a gateway ends, and nothing else of the lab names this bridge.
     lab.closing.defer(() =>
       removeBridge({ name: bridge.TARMAC_BUILD_BRIDGE, subnet: bridge.TARMAC_BUILD_SUBNET }),
     )
@@ -30,7 +30,7 @@ shareLab(
   },
 )
 
-/** The gateway stands still at the point, and in that moment the power goes. */
+/** Halts the gateway at the point and cuts the power at that moment. */
 async function powerGoesAt(point: CrashPoint, act: () => Promise<unknown>, nth = 1): Promise<void> {
   await lab.dies(point, act, { signal: 'SIGSTOP', nth })
   await volume.cutPower()
@@ -41,7 +41,7 @@ test.each<[CrashPoint, number]>([
   ['body-whole', 1],
   ['unpacking', 1],
   ['tree-kept', 1],
-])('%s: a power cut leaves nothing of it, and the same key is free', async (point, nth) => {
+])('%s: after a power cut nothing of it is left, and the same key is free', async (point, nth) => {
   const files = { ...pageApp(point), 'large.txt': randomBytes(6 << 20).toString('base64') }
   const put = () => lab.put(point, 'follow=false&deploy=false', files, { 'Idempotency-Key': point })
   await powerGoesAt(point, put, nth)
@@ -79,7 +79,7 @@ test.each<CrashPoint>(['solving', 'pushing'])(
 )
 
 test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
-  '%s: after a power cut the rollout goes on with the very machines',
+  '%s: after a power cut the rollout continues with the same machines',
   async (point) => {
     let id = ''
     const groups =
@@ -95,7 +95,7 @@ test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
   },
 )
 
-test('log-waiting: what a power cut took of the log is marked', async () => {
+test('log-waiting: lines lost in a power cut are marked in the log', async () => {
   let id = ''
   const files = pageApp(
     'log',
@@ -114,7 +114,7 @@ test('log-waiting: what a power cut took of the log is marked', async () => {
 
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 
-test('disk-full: nothing new is taken, what runs ends, the record goes on, and a restart comes up', async () => {
+test('disk-full: uploads are refused, running work ends, the record continues, and a restart succeeds', async () => {
   const running = await lab.submit(
     'disk-full',
     pageApp('full', `RUN echo ${randomUUID()}; sleep 4; head -c 900000000 /dev/zero > /fill`),
@@ -126,6 +126,7 @@ test('disk-full: nothing new is taken, what runs ends, the record goes on, and a
     .toBe(507)
   const { record } = await lab.end(running)
   expect(record).toMatchObject({ state: 'build_failed', problem: { code: 'no-space' } })
+
   await filled[Symbol.asyncDispose]()
   let again = ''
   const taken = async () => {
@@ -134,8 +135,9 @@ test('disk-full: nothing new is taken, what runs ends, the record goes on, and a
     return answer.status
   }
   await expect.poll(taken, { timeout: 30_000, interval: 1000 }).toBe(202)
+
   await lab.stop('gateway')
-  await lab.start('gateway') // sets the room aside again
+  await lab.start('gateway') // allocates the ballast again
   const ballast = join(volume.path, 'ballast')
   await expect.poll(() => existsSync(ballast)).toBe(true)
 
@@ -145,13 +147,14 @@ test('disk-full: nothing new is taken, what runs ends, the record goes on, and a
   expect(existsSync(ballast)).toBe(false)
   await filled[Symbol.asyncDispose]()
   await expect.poll(taken, { timeout: 30_000, interval: 1000 }).toBe(202)
+
   await lab.stop('gateway')
   await lab.start('gateway')
   expect((await lab.end(again)).record.state).toBe('live')
   await lab.sound(running, again)
 })
 
-/** To the last byte. */
+/** Fills the disk to the last byte. */
 async function fillDisk(): Promise<AsyncDisposable> {
   const [most, rest] = ['most', 'rest'].map((name) => join(volume.path, `filling-${name}`)) as [
     string,
@@ -167,7 +170,7 @@ async function fillDisk(): Promise<AsyncDisposable> {
   }
 }
 
-test('volume-restored: what came after the snapshot is not undone before somebody says so', async () => {
+test('volume-restored: changes after the snapshot are not undone before somebody confirms it', async () => {
   const app = 'restored'
   const submit = (text: string, query = '') => lab.submit(app, pageApp(text), query)
   const first = await lab.end(await submit('one'))
@@ -183,17 +186,19 @@ test('volume-restored: what came after the snapshot is not undone before somebod
   expect(second.record.number).toBe(2)
 
   await volume.restore(snapshot)
-  // What was at work in the snapshot is taken up by the gateway that wakes up with it, and keeps off.
+  // The gateway of the snapshot resumes the work of that time, and does not touch newer machines.
   expect((await lab.end(late)).record.state).toMatch(/superseded|deploy_failed/)
   expect(await lab.machines('late')).toMatchObject([
     { image_ref: { digest: newest.record.image!.digest } },
   ])
+
   for (const text of ['three', 'four'])
     expect((await lab.end(await submit(text))).record).toMatchObject({
       state: 'deploy_failed',
       problem: { code: 'record-behind', number: 2 },
     })
   expect(await lab.page(app)).toBe('two')
+
   const confirmed = await lab.end(await submit('five', 'over=2'))
   expect(confirmed.record).toMatchObject({
     state: 'live',
@@ -207,7 +212,7 @@ test('volume-restored: what came after the snapshot is not undone before somebod
   await lab.sound()
 })
 
-test('planner-fails: “try later” is tried again with pauses, a limit is final', async () => {
+test('planner-fails: “try later” is retried with pauses, a limit is final', async () => {
   const planner = join(lab.dir, 'planner')
   const script = `#!/bin/sh
 [ "$1" = --version ] && echo 'railpack version 0.37.0' && exit
@@ -226,6 +231,7 @@ echo 'try later' >&2; exit 75`
     problem: { code: 'plan-limit', retry: false },
   })
   expect(pauses(limit.log)).toEqual([])
+
   const tried = await lab.end(later)
   expect(tried.record).toMatchObject({ state: 'build_failed', problem: { retry: true } })
   expect(pauses(tried.log)).toEqual(['1', '3', '9'])
@@ -238,7 +244,7 @@ const pauses = (log: DeploymentEvent[]) =>
     event.type === 'note' ? (/Trying again in (\d+) s/.exec(event.text)?.[1] ?? []) : [],
   )
 
-test('clock-jumps: an hour forth and an hour back change nothing', async () => {
+test('clock-jumps: an hour forward and an hour back change nothing', async () => {
   const clock = join(lab.dir, 'clock')
   await writeFile(clock, '+0')
   const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
@@ -255,7 +261,9 @@ test('clock-jumps: an hour forth and an hour back change nothing', async () => {
   await writeFile(clock, '+3600')
   const { record, log } = await lab.end(first)
   expect(record).toMatchObject({ state: 'live', attempt: 1, problem: null })
-  expect(Date.parse(log.at(-1)!.at) - Date.parse(log[0]!.at)).toBeGreaterThan(3_500_000) // else it did not jump
+  // otherwise the clock did not jump
+  expect(Date.parse(log.at(-1)!.at) - Date.parse(log[0]!.at)).toBeGreaterThan(3_500_000)
+
   const second = await lab.submit(app, pageApp('two', `RUN echo ${randomUUID()}; sleep 2`))
   await lab.seen(second, ({ type }) => type === 'machine')
   await writeFile(clock, '-3600')
@@ -263,6 +271,7 @@ test('clock-jumps: an hour forth and an hour back change nothing', async () => {
   expect((await lab.end(second)).record).toMatchObject({ state: 'live', attempt: 1, problem: null })
   expect((await lab.end(third)).record).toMatchObject({ state: 'live', attempt: 1, problem: null })
   expect(await lab.page(app)).toBe('three')
+
   await lab.stop('gateway')
   await lab.start('gateway')
   await lab.sound(first, second, third)

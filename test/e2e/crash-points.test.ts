@@ -27,7 +27,7 @@ test.each<[CrashPoint, number]>([
   ['unpacking', 1],
   ['tree-kept', 1],
 ])(
-  '%s: nothing is left of it, and the same key is free for the sender to try again',
+  '%s: nothing of it is left, and the same key is free for another attempt',
   async (point, nth) => {
     const files = { ...pageApp(point), 'large.txt': randomBytes(6 << 20).toString('base64') }
     const put = () =>
@@ -43,7 +43,7 @@ test.each<[CrashPoint, number]>([
 )
 
 test.each<CrashPoint>(['record-made', 'promised'])(
-  '%s: it goes its way, and the same key gives the same one',
+  '%s: it continues, and the same key gives the same deployment',
   async (point) => {
     const files = pageApp(point)
     const put = () =>
@@ -57,7 +57,7 @@ test.each<CrashPoint>(['record-made', 'promised'])(
   },
 )
 
-/** What happened to the steps of the build since the last time that it began. */
+/** The outcome of the build steps since the build last began. */
 const lastSteps = (log: DeploymentEvent[]) => {
   const began = log.findLastIndex((event) => event.type === 'state' && event.state === 'building')
   const steps = log.slice(began).filter((event) => event.type === 'step')
@@ -70,7 +70,7 @@ test.each<[CrashPoint, boolean]>([
   ['solve-sent', false],
   ['pushed', true],
   ['image-known', true],
-])('%s: it is built again by the next gateway, from cache', async (point, done) => {
+])('%s: the next gateway builds it again, from cache', async (point, done) => {
   const page = pageApp(point, `RUN echo ${randomUUID()}`)
   let id = ''
   await lab.dies(point, async () => (id = await lab.submit(point, page, 'deploy=false')))
@@ -85,7 +85,7 @@ test.each<[CrashPoint, boolean]>([
 })
 
 test.each<CrashPoint>(['solving', 'pushing', 'pushed'])(
-  '%s: a build daemon that dies is waited for',
+  '%s: the gateway waits for a build daemon that dies',
   async (point) => {
     const app = `daemon-${point}`
     let id = ''
@@ -98,9 +98,9 @@ test.each<CrashPoint>(['solving', 'pushing', 'pushed'])(
   },
 )
 
-test('planning: the planner dies with the gateway, and the next one plans anew', async () => {
+test('planning: the planner dies with the gateway, and the next gateway plans again', async () => {
   const planner = join(lab.dir, 'planner')
-  const app = `planning-${process.pid}` // nobody else's on this machine
+  const app = `planning-${process.pid}` // a name that nobody else uses on this machine
   const asleep = `sleep 6161.${process.pid}`
   const script = `#!/bin/sh\n[ "$1" = --version ] && echo railpack version 0.37.0 && exit\n${asleep}`
   await writeFile(planner, script, { mode: 0o755 })
@@ -111,19 +111,20 @@ test('planning: the planner dies with the gateway, and the next one plans anew',
     'planning',
     async () => (id = await lab.submit(app, { 'start.sh': 'echo' }, 'deploy=false')),
   )
-  await sleep(1000) // what had outlived the gateway would sleep by now
+  await sleep(1000) // a survivor of the gateway would be asleep by now
   expect(
     await run('pgrep', ['-f', `${asleep}|/source/${app}`]).catch(
       (error: { code: number }) => error.code,
     ),
   ).toBe(1)
+
   await lab.start('gateway')
   const { record } = await lab.end(id)
   expect(record).toMatchObject({ state: 'built', attempt: 2, problem: null })
   await lab.sound(id)
 })
 
-test('log-waiting: what may be missing of the log is marked, and the rest is in order', async () => {
+test('log-waiting: possible gaps of the log are marked, and the rest is in order', async () => {
   let id = ''
   const files = pageApp(
     'log',
@@ -137,6 +138,7 @@ test('log-waiting: what may be missing of the log is marked, and the rest is in 
   await lab.start('gateway')
   const { record, log } = await lab.end(id)
   expect(record).toMatchObject({ state: 'built', attempt: 2 })
+
   const at = log.findIndex(({ type }) => type === 'gap')
   expect(log.slice(at + 1).find(({ type }) => type === 'state')).toMatchObject({
     from: 'building',
@@ -151,7 +153,7 @@ const twoGroups = {
 }
 
 test.each<CrashPoint>(['create-sent', 'machine-done', 'verified'])(
-  '%s: the next gateway goes on with the very machines, and makes none twice',
+  '%s: the next gateway continues with the same machines, and makes none twice',
   async (point) => {
     let id = ''
     const files = { ...pageApp(point), ...twoGroups }
@@ -172,7 +174,7 @@ test.each<[CrashPoint, number]>([
   ['lease-taken', 1],
   ['update-sent', 1],
   ['machine-done', 1],
-])('%s: an update goes on once the dead gateway’s lease has run out', async (point, nth) => {
+])('%s: an update continues once the dead gateway’s lease has expired', async (point, nth) => {
   const app = `update-${point}`
   const files = (text: string) => ({ ...pageApp(text), ...twoGroups })
   const first = (await lab.end(await lab.submit(app, files('one')))).record
@@ -196,7 +198,7 @@ const cancel = (id: string, query = '') =>
 const slow = (text: string) => pageApp(text, `RUN echo ${randomUUID()}; sleep 20`)
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 
-test('cancel-wished: what was wished before the crash is so after it', async () => {
+test('cancel-wished: a cancel request from before the crash still applies after it', async () => {
   const id = await lab.submit('cancel-wished', slow('wished'))
   await lab.seen(id, sleeping)
   await lab.dies('cancel-wished', () => cancel(id))
@@ -212,6 +214,7 @@ test('cancelled: at any moment it ends once; from the first machine on it is too
   await lab.seen(built, sleeping)
   expect([(await cancel(built)).status, (await cancel(built)).status]).toEqual([202, 202])
   expect((await lab.end(built)).record.state).toBe('cancelled')
+
   const deployed = await lab.submit('cancelled', pageApp('deployed'))
   await lab.seen(deployed, ({ type }) => type === 'machine')
   const late = await cancel(deployed)

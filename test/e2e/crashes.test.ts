@@ -10,14 +10,14 @@ shareLab(
   (fresh) => void (lab = fresh),
 )
 
-/** Builds for so long, each time anew. */
+/** An app whose build takes this many seconds and never comes from the cache. */
 const slowApp = (text: string, seconds: number) =>
   pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 const reasons = (log: DeploymentEvent[]) =>
   log.flatMap((event) => (event.type === 'state' && event.reason ? [event.reason] : []))
 
-test('a gateway killed in the middle of a build takes it up again, and its log says so', async () => {
+test('a gateway killed during a build resumes it, and the log says so', async () => {
   const id = await lab.submit('killed-build', slowApp('built twice', 4))
   await lab.seen(id, sleeping)
   lab.kill('gateway')
@@ -39,7 +39,7 @@ test('a gateway killed in the middle of a build takes it up again, and its log s
   expect(await lab.page('killed-build')).toBe('built twice')
 })
 
-test('a gateway stopped in the middle of a build puts it back; the next one finishes it', async () => {
+test('a gateway stopped during a build returns it to the queue; the next one finishes it', async () => {
   const id = await lab.submit('stopped-build', slowApp('stopped', 4))
   const held = lab.put('other', 'wait=true', slowApp('held', 30))
   await lab.seen(id, sleeping)
@@ -55,7 +55,7 @@ test.each([
   ['its machine is being made', 'creating'],
   ['its machine is there', 'started'],
   ['its machine is checked', 'checking'],
-])('a gateway killed while %s goes on with that very machine', async (_, status) => {
+])('a gateway killed while %s continues with the same machine', async (_, status) => {
   const app = `killed-${status}`
   const id = await lab.submit(app, pageApp(status))
   await lab.seen(id, (event) => event.type === 'machine' && event.status === status)
@@ -77,7 +77,7 @@ test.each([
   expect(await lab.page(app)).toBe(status)
 })
 
-test('a gateway killed while it verifies ends live, with what it had remembered', async () => {
+test('a gateway killed during the verification ends live, from its checkpoint', async () => {
   const id = await lab.submit('killed-verify', pageApp('verified'))
   await lab.seen(id, (event) => event.type === 'state' && event.state === 'verifying')
   lab.kill('gateway')
@@ -86,7 +86,7 @@ test('a gateway killed while it verifies ends live, with what it had remembered'
   expect(await lab.machines('killed-verify')).toHaveLength(1)
 })
 
-test('a gateway killed while it updates a machine that it has leased brings the update home', async () => {
+test('a gateway killed during the update of a leased machine completes the update', async () => {
   const first = await lab.end(await lab.submit('killed-update', pageApp('one')))
   const id = await lab.submit('killed-update', pageApp('two'))
   await lab.seen(id, (event) => event.type === 'machine' && event.status === 'updating')
@@ -104,7 +104,7 @@ test('a gateway killed while it updates a machine that it has leased brings the 
 const warnings = (log: DeploymentEvent[]) =>
   log.flatMap((event) => (event.type === 'warning' ? [event.text] : []))
 
-test('a build daemon that dies in the middle of a build is waited for', async () => {
+test('the gateway waits for a build daemon that dies during a build', async () => {
   const id = await lab.submit('daemon', slowApp('after the daemon', 4))
   await lab.seen(id, sleeping)
   lab.kill('buildkitd')
@@ -115,7 +115,7 @@ test('a build daemon that dies in the middle of a build is waited for', async ()
   expect(warnings(log)[0]).toMatch(/^The build daemon does not answer/)
 })
 
-test('a registry that is away at the push is waited for', async () => {
+test('the gateway waits for a registry that is unavailable at the push', async () => {
   const id = await lab.submit('registry', slowApp('after the registry', 3))
   await lab.seen(id, sleeping)
   await lab.stop('registry')

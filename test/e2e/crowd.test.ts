@@ -12,7 +12,10 @@ shareLab(
 const secretOf = (app: string) => createHash('sha256').update(app).digest('hex')
 const expected = (app: string) => createHash('sha256').update(secretOf(app)).digest('hex')
 
-/** Fails when the cache that all apps name alike holds a word of another app, or the secret is not this app's. */
+/**
+ * Fails when the cache with the shared name holds a word of another app, or when the secret is not
+ * this app's.
+ */
 const look = `app=$1 round=$2 secret=$3
 for found in $(ls -A /cache); do
   if [ $found = $app ]; then echo "$app was here"; else echo "met $found"; exit 1; fi
@@ -29,7 +32,7 @@ const dockerfile = (...steps: string[]) => ({
   Dockerfile: ['FROM debian:trixie-slim', 'COPY . /src', ...steps].join('\n'),
 })
 
-/** Four ways to one cache and one secret. */
+/** Four builds that use one cache and one secret. */
 const apps: Record<string, (app: string, round: number) => Files> = {
   oak: (...which) =>
     dockerfile(`RUN ${cache(',id=shared')} --mount=type=secret,id=TOKEN ${file(...which)}`),
@@ -57,7 +60,7 @@ const apps: Record<string, (app: string, round: number) => Files> = {
   }),
 }
 
-test('of 50 builds of four apps at once all are right, and neither cache mounts nor secrets cross', async () => {
+test('50 parallel builds of four apps are all correct, and neither cache mounts nor secrets cross apps', async () => {
   const names = Object.keys(apps)
   for (const app of names) {
     const answer = await fetch(`${lab.gateway}/v1/apps/${app}/secrets/TOKEN`, {
@@ -85,5 +88,6 @@ test('of 50 builds of four apps at once all are right, and neither cache mounts 
     if (said.includes(`${record.app} was here`)) met.set(record.app, met.get(record.app)! + 1)
   }
   expect(digests.size).toBe(50)
-  for (const times of met.values()) expect(times).toBeGreaterThan(5) // else the cache was none
+  // otherwise the cache did not work
+  for (const times of met.values()) expect(times).toBeGreaterThan(5)
 })

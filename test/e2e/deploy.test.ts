@@ -24,7 +24,7 @@ test.each([
   ['hello-static', 'railpack'],
   ['hello-dockerfile', 'dockerfile'],
 ])(
-  'the curl line of the README brings %s to a page by %s, again from cache, and the same again without a build',
+  'the curl command of the README turns %s into a page with %s, again from cache, and an identical source without a build',
   async (app, way) => {
     const folder = await mkdtemp(join(lab.dir, 'example-'))
     await cp(join(examples, app), folder, { recursive: true })
@@ -33,6 +33,7 @@ test.each([
       new RegExp(`live: ${app}, deployment \\S+\nhttp://${app}.localhost:\\d+/\n$`),
     )
     expect(await lab.page(app)).toContain('Hello from Tarmac')
+
     const first = await lab.end(idIn(printed))
     expect(first.record).toMatchObject({ state: 'live', number: 1, plan: { way }, problem: null })
     expect(first.states).toEqual([
@@ -50,6 +51,7 @@ test.each([
       idIn(await lab.curl(folder, `${app}?deploy=false&commit=0123456789`)),
     )
     expect(again.record).toMatchObject({ state: 'built', number: 2, url: null })
+
     const steps = (log: DeploymentEvent[], status: string) =>
       log.flatMap((event) => (event.type === 'step' && event.status === status ? [event.name] : []))
     const work = /^(RUN|npm|pip|python|caddy|\[\d+\/\d+\] (?!FROM))/
@@ -68,7 +70,7 @@ test.each([
   },
 )
 
-test('one changed line becomes the new page, on the same machine, by the steps that it concerns', async () => {
+test('one changed line becomes the new page on the same machine, and only affected steps run', async () => {
   const folder = await mkdtemp(join(lab.dir, 'example-'))
   await cp(join(examples, 'hello-node'), folder, { recursive: true })
   await lab.curl(folder, 'hello-node')
@@ -85,7 +87,7 @@ test('one changed line becomes the new page, on the same machine, by the steps t
   expect(installs).toMatchObject([{ status: 'cached' }])
 })
 
-test('of a source that railpack plans, release command and process groups run as fly.toml says', async () => {
+test('for a source that railpack plans, release command and process groups run as in fly.toml', async () => {
   const folder = await mkdtemp(join(lab.dir, 'example-'))
   await cp(join(examples, 'hello-node'), folder, { recursive: true })
   const deploy = async (release: string) => {
@@ -106,16 +108,18 @@ test('of a source that railpack plans, release command and process groups run as
     problem: { code: 'deploy-failed', exitCode: 3 },
   })
   expect(await lab.machines('groups')).toEqual([])
+
   const good = await deploy("node -e 'console.log(6 * 7, process.env.PORT)' ; exit 3")
   expect(good.record).toMatchObject({ state: 'live', image: { way: 'railpack' } })
   expect(good.log).toContainEqual(expect.objectContaining({ type: 'log', step: 'release_command' }))
   expect(await lab.page('groups')).toContain('Hello from Tarmac')
+
   const commands = async () =>
     (await lab.machines('groups')).map(({ config }) => config.init.cmd?.join('|') ?? '').toSorted()
-  const both = ["node -e 'setInterval(() => {}, 1000)'", 'node server.js'] // a word each
+  const both = ["node -e 'setInterval(() => {}, 1000)'", 'node server.js'] // one word each
   expect(await commands()).toEqual(both)
 
-  // An image that comes alone says itself how it was made.
+  // An image that comes alone names its own builder.
   const answer = await fetch(lab.gateway + fill(routes.deployments, { app: 'groups' }), {
     method: 'POST',
     headers: { authorization: `Bearer ${lab.token}`, 'content-type': 'application/json' },
@@ -138,7 +142,7 @@ test('a fly.toml that names an image is refused before the build, whatever else 
   expect(await lab.machines('by-image')).toEqual([])
 })
 
-test('a step of a plan that fails is named, with its exit code and its last lines', async () => {
+test('a failed step of a plan is named, with its exit code and its last lines', async () => {
   const scripts = { build: 'echo one; echo two >&2; exit 3', start: 'node x.js' }
   const { status, record } = await lab.held('broken', {
     'package.json': JSON.stringify({ scripts }),
@@ -177,9 +181,9 @@ test('options of the query reach the record, the build and the machine', async (
   expect(await readFile(join(lab.dir, 'gateway.log'), 'utf8')).not.toContain('care')
 })
 
-test('SSE, NDJSON and WebSocket give the same events, from wherever a reader stopped', async () => {
+test('SSE, NDJSON and WebSocket give the same events, from any position of a reader', async () => {
   const id = await lab.submit('readers', pageApp('read me'), 'deploy=false')
-  // All three begin while it is at work.
+  // All three begin while the deployment is running.
   const [sse, ndjson, ws] = await Promise.all([
     serverSent(id),
     (await lab.ask(events(id), 'application/x-ndjson')).text(),

@@ -16,7 +16,7 @@ const slowApp = (text: string, seconds: number) =>
   pageApp(text, `RUN echo ${randomUUID()}; sleep ${seconds}`)
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 
-test('a gateway that is told to stop ends what it does, takes nothing new, and sends everybody away to come back', async () => {
+test('a gateway that gets a stop signal ends its work, accepts nothing new, and asks everybody to reconnect later', async () => {
   const running = await lab.submit('drain-running', slowApp('drained', 6))
   await lab.seen(running, sleeping)
   const waiting = await lab.submit('drain-waiting', pageApp('waited'))
@@ -24,6 +24,7 @@ test('a gateway that is told to stop ends what it does, takes nothing new, and s
     for: 'builds',
     place: 1,
   })
+
   const followed = lab
     .ask(fill(routes.events, { id: running }), 'application/x-ndjson')
     .then((answer) => answer.text())
@@ -32,11 +33,13 @@ test('a gateway that is told to stop ends what it does, takes nothing new, and s
   expect(JSON.parse((await followed).trim().split('\n').at(-1)!)).toMatchObject({
     type: 'stopping',
   })
+
   const refused = await lab.put('drain-late', 'follow=false', pageApp('late'))
   expect([refused.status, refused.headers.get('Retry-After')]).toEqual([503, '5'])
   expect(await refused.json()).toMatchObject({ code: 'stopping', retry: true })
   expect((await lab.ask(routes.ready)).status).toBe(503)
   expect((await lab.deployment(running)).state).toBe('building')
+
   await gateway.exited
   await lab.start('gateway')
   expect((await lab.end(running)).record).toMatchObject({ state: 'live', attempt: 1 })
@@ -56,14 +59,17 @@ test('a second signal ends it at once, and nothing is lost', async () => {
   }
   const [id, again] = await Promise.all([submit(), submit()])
   expect(again).toBe(id)
+
   await lab.seen(id, sleeping)
   const gateway = lab.gatewayProcess
   gateway.kill('SIGTERM')
   await expect.poll(async () => (await lab.ask(routes.ready)).status, { timeout: 10_000 }).toBe(503)
+
   const at = performance.now()
   gateway.kill('SIGTERM')
   await gateway.exited
   expect(performance.now() - at).toBeLessThan(3000)
+
   await lab.start('gateway')
   expect(await submit()).toBe(id)
   expect((await lab.end(id)).record).toMatchObject({ state: 'live', attempt: 2 })

@@ -4,11 +4,12 @@ import { flyctlAt, hasFlyctl } from '../flyctl.ts'
 import { pageApp, startTestLab } from './start.ts'
 
 describe.skipIf(!hasFlyctl)('a real flyctl and Tarmac, on the same machines', () => {
-  test('flyctl shows, configures and deploys what Tarmac made, and Tarmac goes on with it', async () => {
+  test('flyctl shows, configures and deploys what Tarmac made, and Tarmac continues with it', async () => {
     await using lab = await startTestLab()
     const { run: flyctl, cwd } = flyctlAt(lab.flyApi, lab.flyToken)
     const first = await lab.held('mixed', pageApp('first'))
     expect(first.record.state).toBe('live')
+
     const { id } = (await lab.machines('mixed'))[0]!
     expect(await flyctl('status -a mixed')).toMatch(
       new RegExp(`app .*${id} .*started .*1 total, 1 passing`),

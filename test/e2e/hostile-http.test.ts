@@ -10,7 +10,7 @@ afterAll(() => lab?.[Symbol.asyncDispose]())
 const seed = process.env['TARMAC_SEED'] ?? String(Date.now())
 const stormMs = 4000
 
-/** Of a process, as the kernel counts them. */
+/** The open sockets of a process, as the kernel counts them. */
 function openSockets(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).filter((fd) =>
     linkOf(`/proc/${pid}/fd/${fd}`).startsWith('socket:'),
@@ -41,11 +41,13 @@ test('a real gateway outlives what strangers send, and deploys after it as befor
   })
   expect(failed).toEqual([])
   expect(lab.gatewayProcess.pid).toBe(pid)
-  process.kill(pid, 0) // it is there
+
+  process.kill(pid, 0) // throws when the process is gone
   const errors = readFileSync(log, 'utf8')
     .split('\n')
     .filter((line) => line.startsWith('{"level":50'))
   expect(errors).toEqual([])
+
   const after = await lab.submit('after', { 'index.html': 'still here' }, 'deploy=false')
   expect((await lab.end(after)).record.state).toBe('built')
   await expect.poll(() => openSockets(pid), { timeout: 30_000 }).toBeLessThanOrEqual(before)

@@ -67,7 +67,7 @@ test('three entries of one file of 60 MB fail before the build, and leave next t
   const folder = await lab.source(withToml([1, 2, 3].map(entry).join('')))
   await writeFile(join(folder, 'blob'), '')
   await truncate(join(folder, 'blob'), 60e6)
-  // Not packed: so many zeros would be refused as a bomb.
+  // Not compressed: so many zeros would be refused as a bomb.
   const archive = execFileSync('tar', ['c', '-C', folder, '.'], { maxBuffer: 2 ** 26 })
   const answer = await lab.put('hostile', 'follow=false', archive)
   const { record } = await lab.end(((await answer.json()) as Deployment).id)
@@ -76,13 +76,14 @@ test('three entries of one file of 60 MB fail before the build, and leave next t
     key: 'files[0].local_path',
     sizeBytes: 60e6,
   })
+
   const stored = ['tarmac.db', 'tarmac.db-wal'].map(
     (file) => statSync(join(lab.dir, 'gateway', file)).size,
   )
   expect(stored[0]! + stored[1]!).toBeLessThan(16e6)
 })
 
-test('after all of that the gateway is well, deploys, and has found nothing wrong with itself', async () => {
+test('afterwards the gateway is healthy, deploys, and reports no internal error', async () => {
   const toml =
     'machine_config = \'{"metadata": {"team": "a"}}\'\n[http_service]\ninternal_port = 8080'
   expect((await lab.held('hostile', withToml(toml))).record).toMatchObject({ state: 'live' })

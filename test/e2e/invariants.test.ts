@@ -13,7 +13,7 @@ import { pageApp, startTestLab, type TestLab } from './start.ts'
 let lab: TestLab
 let live: Deployment
 let built: Deployment
-/** What is doctored, beside a copy of it as it was. */
+/** The files that the tests change, each beside an unchanged copy. */
 let parts: { path: string; copy: string }[]
 let undo: (() => unknown)[] = []
 
@@ -62,7 +62,7 @@ const lease = { nonce: 'a', owner: 'somebody', version: '', description: '' }
 const now = () => Math.floor(Date.now() / 1000)
 const states = `deployment = (SELECT id FROM deployments WHERE app = 'built') AND body ->> 'type' = 'state'`
 
-test('a lab at rest has no fault; one that nobody knows is lost, and a lease that runs out is none', async () => {
+test('an idle lab has no fault; an unknown deployment counts as lost, and an expired lease is no fault', async () => {
   await leaseOf(3)
   expect(await faults(live.id, built.id)).toEqual([])
   expect(await faults('nobody')).toEqual([

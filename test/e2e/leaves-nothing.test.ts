@@ -9,7 +9,7 @@ import { labPort } from './start.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-/** `npm run lab`, until it says that it is ready. */
+/** Runs `npm run lab` until it reports that it is ready. */
 async function startLabProcess(dir: string, port: number) {
   const env = { ...process.env, TARMAC_WATCH: '1' }
   const child = spawn(
@@ -30,7 +30,7 @@ const dockerfile = 'FROM alpine\nRUN mkdir /www && echo hello > /www/index.html\
 const serving = `${dockerfile}CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]`
 const building = `${dockerfile}RUN sleep 600`
 
-test('a lab that is killed leaves machines and builds behind; the next one in its folder takes them away, and itself', async () => {
+test('a killed lab leaves machines and builds behind; the next lab in its folder removes them, and later itself', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-e2e-'))
   const port = await labPort()
   const killed = await startLabProcess(dir, port)
@@ -52,6 +52,7 @@ test('a lab that is killed leaves machines and builds behind; the next one in it
   let printed = ''
   for await (const chunk of deploy('served', serving).stdout) printed += String(chunk)
   expect(printed).toContain('\nlive: served')
+
   for await (const chunk of deploy('building', building).stdout)
     if (String(chunk).includes('sleep 600')) break
   const traces = await recordTraces(dir)

@@ -1,4 +1,4 @@
-/** What a lab has on this machine beside its folder, and what of that is still there afterwards. */
+/** What a lab has on this machine outside its folder, and what of it is still there afterwards. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, readlink } from 'node:fs/promises'
@@ -25,16 +25,16 @@ export async function recordTraces(dir: string) {
     folders,
     processes: found.map(({ command }) => command),
     bridges: [machineBridge, buildBridge],
-    /** As they begin: `10.1.2.` */
+    /** Prefixes such as `10.1.2.` */
     subnets: [...subnets.map(({ subnet }) => subnet), subnet].map((subnet) =>
       subnet.replace(/0\/24$/, ''),
     ),
-    /** Where the network namespaces of its containers are kept. */
+    /** The folders that hold the network namespaces of its containers. */
     namespaces: await namespacesBelow(found.map(({ pid }) => pid)),
   }
 }
 
-/** One line for each thing that is still there. */
+/** Returns one line for each thing that is still there. */
 export async function leftOf({ folders, bridges, subnets, namespaces }: Traces): Promise<string[]> {
   const lines = async (command: string, ...args: string[]) =>
     (await run(command, args)).stdout.split('\n')
@@ -72,7 +72,7 @@ async function processes(words: string[]): Promise<{ pid: string; command: strin
   return all.filter(({ command }) => words.some((word) => command.includes(word)))
 }
 
-/** The paths that keep the network namespaces of what these processes started. */
+/** The paths that keep the network namespaces of these processes' containers. */
 async function namespacesBelow(pids: string[]): Promise<string[]> {
   const own = await readlink('/proc/self/ns/net')
   const of = async (pid: string) => {

@@ -20,7 +20,10 @@ const slowApp = (text: string, seconds: number) =>
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 const orders = () => join(lab.dir, 'crash-orders')
 
-/** Starts the gateway again each time that it has died, until all have ended; answers how often it died. */
+/**
+ * Restarts the gateway after each death, until all deployments have ended. Returns the number of
+ * deaths.
+ */
 async function untilEnded(ids: string[], settings: Record<string, string> = {}): Promise<number> {
   for (let deaths = 0; deaths < 60;) {
     const { pid } = lab.gatewayProcess
@@ -53,7 +56,8 @@ test('one deployment that ends the gateway is found among others, which go live;
   const poison = await lab.submit('poison', pageApp('poison'))
   const later = lab.submit('later', pageApp('later')).catch(() => null)
   const deaths = await untilEnded([...innocent, poison])
-  expect(deaths).toBe(4) // the first with all three at work
+  expect(deaths).toBe(4) // the first death with all three running
+
   const { record, log } = await lab.end(poison)
   expect(record).toMatchObject({
     state: 'build_failed',
@@ -61,12 +65,14 @@ test('one deployment that ends the gateway is found among others, which go live;
     problem: { code: 'gateway-died', fault: 'ours', state: 'building', deaths: 3 },
   })
   expect(log.filter(({ type }) => type === 'gap')).toHaveLength(4)
+
   for (const [at, id] of innocent.entries()) {
     expect((await lab.end(id)).record).toMatchObject({ state: 'live', problem: null })
     expect(await lab.page(['one', 'two'][at]!)).toBe(['one', 'two'][at])
   }
   const waited = (await later) ?? (await lab.submit('later', pageApp('later')))
   expect((await lab.end(waited)).record).toMatchObject({ state: 'live' })
+
   await rm(orders())
   expect((await lab.end(await lab.submit('poison', pageApp('cured')))).record).toMatchObject({
     state: 'live',
@@ -104,6 +110,7 @@ test('whatever the state in which it ends the gateway, it is found, and the othe
       expect(record.problem!.detail).toContain((await lab.machines('dies-verifying'))[0]!.id)
   }
   expect((await lab.end(innocent)).record).toMatchObject({ state: 'live', problem: null })
+
   await rm(orders())
   const cured = apps.slice(-2).map((app) => lab.submit(app, pageApp('cured')))
   for (const id of await Promise.all(cured))
@@ -130,6 +137,7 @@ test('a death that comes with a new boot of the machine counts against nothing',
     attempt: 2,
     problem: null,
   })
+
   const killed = await submit('killed')
   await lab.start('gateway', settings)
   expect((await lab.end(killed)).record).toMatchObject({

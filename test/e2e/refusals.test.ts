@@ -21,7 +21,7 @@ shareLab(
   },
 )
 beforeEach(async () => void (before = await lab.holdings()))
-// Whatever was refused, and however: nothing of it is kept.
+// A refused upload leaves nothing, whatever the reason.
 afterEach(async () => {
   await expect.poll(() => lab.holdings(), { timeout: 5000 }).toEqual(before)
   expect(before).toMatchObject({
@@ -58,7 +58,7 @@ test('no token and a wrong one get the same 401', async () => {
   expect(others).toEqual([none, none])
 })
 
-// One of each kind that is wrong whatever the limits; `test/gateway/intake` has them all.
+// One archive of each kind that is wrong with any limits. `test/gateway/sources` has them all.
 const kinds = Map.groupBy(hostile, ([, code]) => code)
 kinds.delete('archive-too-many-entries')
 test.each([...kinds.values()].map(([first]) => first!))('%s: %s', async (_, code, bytes) => {
@@ -66,22 +66,23 @@ test.each([...kinds.values()].map(([first]) => first!))('%s: %s', async (_, code
   expect((await refusal(lab.put('app', '', body))).code).toBe(code)
 })
 
-test('a body that is no archive is 415 and says what is taken', async () => {
+test('a body that is not an archive is 415 and lists the accepted types', async () => {
   const problem = await refusal(lab.put('app', '', Buffer.from('{"hello": "world"}'.repeat(100))))
   expect(problem).toMatchObject({ status: 415, detail: expect.stringContaining('tar.gz') })
 })
 
-test('a cut-off archive is 400, and so is one whose line broke, which leaves no record either', async () => {
+test('a cut-off archive and one whose connection broke are 400, and leave no record', async () => {
   expect(await refusal(lab.put('app', '', whole.subarray(0, -40)))).toMatchObject({
     status: 400,
     code: 'archive-truncated',
   })
+
   const call = request(`${lab.gateway}/deploy/app`, {
     method: 'PUT',
     headers: { authorization: `Bearer ${lab.token}` },
   })
   call.on('error', () => {})
-  // Begun on disk, where a small source would wait in memory.
+  // Begun on disk. A small source would wait in memory.
   call.write(
     tar(...Array.from({ length: 5000 }, (_, index) => file(`file-${index}`))).subarray(0, -1024),
   )
@@ -89,13 +90,14 @@ test('a cut-off archive is 400, and so is one whose line broke, which leaves no 
   call.destroy()
 })
 
-test('too large is 413, by its announcement or once it is, and says the limit', async () => {
+test('too large is 413, by its announced or its real size, and names the limit', async () => {
   const announced = await refusal(lab.put('app', '', Buffer.alloc(9 * mebibyte)))
   expect(announced).toMatchObject({
     status: 413,
     limitBytes: 8 * mebibyte,
     announcedBytes: 9 * mebibyte,
   })
+
   const folder = await lab.source({})
   await writeFile(join(folder, 'big'), randomBytes(9 * mebibyte))
   const printed = JSON.parse(await lab.curl(folder, 'app')) as ProblemBody
@@ -106,7 +108,7 @@ test('too large is 413, by its announcement or once it is, and says the limit', 
   })
 })
 
-test('a wrong digest is 400 and names what was received; one of a kind that is not checked, too', async () => {
+test('a wrong digest is 400 and names the received one; an unsupported kind is 400 too', async () => {
   const wrong = `sha-256=:${Buffer.alloc(32).toString('base64')}:`
   expect(await refusal(lab.put('app', '', whole, { 'content-digest': wrong }))).toMatchObject({
     status: 400,
@@ -137,7 +139,7 @@ test('a bad app name is 422 with the rule, an unknown option 422 with the neares
   })
 })
 
-test('an unknown deployment is 404, as record and as log; an unknown address too', async () => {
+test('an unknown deployment is 404, as record and as log; so is an unknown address', async () => {
   for (const path of ['/v1/deployments/none', '/v1/deployments/none/events'])
     expect(await refusal(lab.ask(path))).toMatchObject({
       status: 404,
@@ -146,7 +148,7 @@ test('an unknown deployment is 404, as record and as log; an unknown address too
   expect(await refusal(lab.ask('/v2'))).toMatchObject({ status: 404, code: 'route-not-found' })
 })
 
-test('none of it is in the operator’s log with a token or a value of a query', async () => {
+test('the operator’s log contains no token and no value of a query', async () => {
   await refusal(lab.put('app', 'env.SECRET=hush-hush&nonsense=1', whole))
   const text = await readFile(join(lab.dir, 'gateway.log'), 'utf8')
   expect(text).toContain('/deploy/app')

@@ -21,7 +21,7 @@ const post = async <T>(path: string, body?: object): Promise<T> => {
   return (await answer.json()) as T
 }
 const get = async <T>(path: string) => (await (await lab.ask(path)).json()) as T
-/** Serves the page, and what the environment says after it. */
+/** A server for the page, followed by what the environment says. */
 const greeter = (text: string) => {
   const files = pageApp(text)
   const serve = 'echo " $GREETING" >> /www/index.html; exec httpd -f -p 8080 -h /www'
@@ -31,7 +31,7 @@ const greeter = (text: string) => {
   }
 }
 
-test('two versions, the way back, and what differed; then one image to owners in a shared app', async () => {
+test('two versions, a rollback and the difference; then one image for owners in a shared app', async () => {
   const one = await lab.end(await lab.submit('shop', greeter('first'), 'env.GREETING=hello'))
   const two = await lab.end(await lab.submit('shop', greeter('second'), 'env.GREETING=hi'))
   expect([one.record.release, two.record.release]).toEqual([1, 2])
@@ -43,6 +43,7 @@ test('two versions, the way back, and what differed; then one image to owners in
     body: JSON.stringify({ values: { KEY: 'changed since' } }),
   })
   expect(secret.status).toBe(200)
+
   const { id } = await post<Deployment>('/v1/apps/shop/rollback')
   const back = await lab.end(id)
   expect(back.states).toEqual(['pending', 'deploying', 'verifying', 'live'])
@@ -111,7 +112,7 @@ test('two versions, the way back, and what differed; then one image to owners in
   expect(await lab.machines('shared')).toEqual([])
 })
 
-test('a rollback brings back what the later release said of the machine, and the record says the same', async () => {
+test('a rollback restores the machine settings of the later release, and the record agrees', async () => {
   const http = '[http_service]\ninternal_port = 8080\n'
   const more = `machine_config = '{"dns":{"skip_registration":true}}'\n${http}[[vm]]\ncpus = 2\nmemory = "1gb"`
   for (const toml of [http, more])
@@ -124,6 +125,7 @@ test('a rollback brings back what the later release said of the machine, and the
     return [machine!.config.guest, machine!.config.dns]
   }
   expect(await size()).toMatchObject([{ cpus: 2, memory_mb: 1024 }, { skip_registration: true }])
+
   const { id } = await post<Deployment>('/v1/apps/sized/rollback')
   expect((await lab.end(id)).record).toMatchObject({ state: 'live', release: 3 })
   expect(await size()).toMatchObject([{ cpus: 1, memory_mb: 512 }, undefined])

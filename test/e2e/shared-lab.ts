@@ -1,9 +1,10 @@
-/** One lab for the tests of a file, so that a test that fails does not make those after it fail. */
+/** One lab for the tests of a file. A failed test does not make later tests fail. */
 import { afterAll, afterEach, beforeEach } from 'vitest'
 
 /**
- * Starts a lab before the first test, and another one in its place after a test that failed: nobody knows what that left
- * behind. `use` gets each of them. A lab that is replaced may leave things; the last one must leave nothing.
+ * Starts a lab before the first test, and a new one after a failed test, because nobody knows what
+ * that left behind. `use` gets each of them. A replaced lab may leave things; the last one must
+ * leave nothing.
  */
 export function shareLab<Lab extends AsyncDisposable>(
   start: () => Promise<Lab>,

@@ -11,7 +11,7 @@ shareLab(
   (fresh) => void (lab = fresh),
 )
 
-test('of deployments at random, with Fly at its worst, every verdict is true and nothing is left over', async () => {
+test('every verdict of random deployments is true with Fly at its worst, and nothing is left over', async () => {
   const story: string[] = []
   const plan = {
     seed: 7,
@@ -26,12 +26,13 @@ test('of deployments at random, with Fly at its worst, every verdict is true and
   expect(ends['deploy-failed']).toBeGreaterThan(0)
 })
 
-test('what a soak takes for the truth finds out a verdict that is none', async () => {
+test('the soak’s check detects a false verdict', async () => {
   const truth = new Truth(lab)
   const said = await deployFolder(lab, 'honest', await lab.source(pageApp('red')))
   const lies = (claim: Partial<typeof said>, page = 'red') =>
     truth.check('honest', { ...said, ...claim }, page, null)
   expect(await lies({})).toMatchObject({ served: { page: 'red' }, wrong: [] })
+
   const digest = `sha256:${'0'.repeat(64)}`
   const [image, page, failed] = await Promise.all([
     lies({ image: { ...said.image!, digest } }),

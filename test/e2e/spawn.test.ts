@@ -16,14 +16,14 @@ shareLab(
   () => startTestLab({ TARMAC_BUILDKIT: 'spawn', ...own, ...limits }),
   (fresh) => {
     lab = fresh
-    // The rules stay when a gateway ends; nothing of the lab names this bridge.
+    // The rules stay when a gateway ends, and nothing else of the lab names this bridge.
     lab.closing.defer(() =>
       removeBridge({ name: own.TARMAC_BUILD_BRIDGE, subnet: own.TARMAC_BUILD_SUBNET }),
     )
   },
 )
 
-test('a gateway that minds its own build daemon takes up a build whose daemon was killed', async () => {
+test('a gateway that supervises its own build daemon resumes a build whose daemon was killed', async () => {
   const id = await lab.submit('minded', pageApp('hello', 'RUN echo begun && sleep 4'))
   await lab.seen(id, (event) => event.type === 'log' && event.text.includes('begun'))
   process.kill(daemonPid(), 'SIGKILL')
@@ -35,6 +35,7 @@ test('a gateway that minds its own build daemon takes up a build whose daemon wa
   expect(log.flatMap((event) => (event.type === 'note' ? [event.text] : [])).at(-1)).toMatch(
     /^\d steps, \d cached, \d run, \d+\.\d s; image [\d.]+ MB, [\d.]+ MB new$/,
   )
+
   const { parts } = (await (await lab.ask('/readyz')).json()) as { parts: object }
   expect(parts).toMatchObject({
     buildkit: { ok: true },
@@ -60,7 +61,7 @@ test.each([
     { outOfMemory: true },
   ],
 ])(
-  'a step that %s without end fails alone: an honest app goes live beside it, and the gateway and its daemon stay',
+  'a step that %s without end fails alone: an honest app goes live beside it, and the gateway and its daemon survive',
   async (does, script, words, facts) => {
     const pids = [lab.gatewayProcess.pid, daemonPid()]
     const hostile = await lab.submit(
@@ -73,6 +74,7 @@ test.each([
       pageApp('honest', `RUN echo ${does} && sleep 1`),
     )
     expect((await lab.end(honest)).record.state).toBe('live')
+
     const { record } = await lab.end(hostile)
     expect(record).toMatchObject({
       state: 'build_failed',

@@ -1,4 +1,4 @@
-/** A whole lab for one file of tests, and what they ask of it. */
+/** A whole lab for one file of tests, and the actions of its tests. */
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,10 @@ import { startLab } from '../../lab/start-lab.ts'
 import { leftOf, recordTraces } from './left-over.ts'
 
 const run = promisify(execFile)
-/** Where a lab of this process finds free ports, out of the way of another's that starts just now. */
+/**
+ * Finds a free port for a lab of this process, away from the ports of a lab that is starting in
+ * parallel.
+ */
 export const labPort = () => freePort(20_000 + 20 * (process.pid % 500))
 
 export type Files = Record<string, string>
@@ -26,7 +29,9 @@ type Machine = {
   config: { init: { cmd?: string[] }; guest: object; dns?: object }
 }
 
-/** A page served by busybox, made by a Dockerfile in a second or two; `lines` come before the page. */
+/**
+ * A page served by busybox, built by a Dockerfile in a second or two. `lines` come before the page.
+ */
 export const pageApp = (text: string, ...lines: string[]): Files => ({
   Dockerfile: [
     'FROM alpine',
@@ -39,7 +44,10 @@ export const pageApp = (text: string, ...lines: string[]): Files => ({
 
 export type TestLab = Awaited<ReturnType<typeof startTestLab>>
 
-/** Short waits, unless the settings say otherwise. Disposing it fails when something of the lab is left on this machine. */
+/**
+ * Starts a lab with short timeouts, unless the settings say otherwise. Disposing it fails when the
+ * lab left something on this machine.
+ */
 export async function startTestLab(settings: Record<string, string> = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-e2e-'))
   const lab = await startLab({
@@ -58,7 +66,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
   const ask = (path: string, accept = 'application/json', signal = AbortSignal.timeout(60_000)) =>
     fetch(lab.gateway + path, { headers: { authorization, accept }, signal })
 
-  /** Writes a source into a folder of its own. */
+  /** Writes a source into its own folder. */
   const source = async (files: Files): Promise<string> => {
     const folder = await mkdtemp(join(dir, 'source-'))
     for (const [path, text] of Object.entries(files)) {
@@ -74,7 +82,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
   const deployment = async (id: string): Promise<Deployment> =>
     (await (await ask(fill(routes.deployment, { id }))).json()) as Deployment
 
-  /** The log as it is written, until its end. */
+  /** Yields the log while it is written, until its end. */
   async function* events(id: string): AsyncGenerator<DeploymentEvent, void> {
     const leaving = new AbortController()
     const signal = AbortSignal.any([leaving.signal, AbortSignal.timeout(120_000)])
@@ -97,16 +105,16 @@ export async function startTestLab(settings: Record<string, string> = {}) {
   return {
     ...lab,
     get gatewayProcess() {
-      return lab.gatewayProcess // the one of now: it may have been started anew
+      return lab.gatewayProcess // the current one: the gateway may have been restarted
     },
-    /** What goes once the lab's parts are gone. */
+    /** Resources to dispose after the lab's parts. */
     closing,
     ask,
     source,
     archive,
     deployment,
 
-    /** `PUT /deploy/{app}` as a program sends it. */
+    /** Sends `PUT /deploy/{app}` as a program does. */
     async put(
       app: string,
       query: string,
@@ -121,14 +129,17 @@ export async function startTestLab(settings: Record<string, string> = {}) {
       })
     },
 
-    /** Sends a source and goes on; returns the deployment's id. */
+    /** Sends a source without waiting for the result. Returns the deployment's id. */
     async submit(app: string, files: Files, query = ''): Promise<string> {
       const answer = await this.put(app, `follow=false&${query}`, files)
       expect(answer.status).toBe(202)
       return ((await answer.json()) as Deployment).id
     },
 
-    /** `?wait=true`: the held answer, and what the record and the log say of the same deployment. */
+    /**
+     * Sends a source with `?wait=true`. Returns the answer, and the record and the log of the
+     * deployment.
+     */
     async held(app: string, files: Files, query = '') {
       const answer = await this.put(app, `wait=true&${query}`, files)
       const text = await answer.text()
@@ -136,7 +147,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
       return { status: answer.status, text, ...ended }
     },
 
-    /** The line of the README, in a bare shell. */
+    /** Runs the command of the README in a bare shell. */
     async curl(folder: string, path: string, ...more: string[]): Promise<string> {
       const line =
         'tar cz . | curl -sNT - -H "Authorization: Bearer $T" "$@" $GATEWAY/deploy/$TARGET'
@@ -155,7 +166,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
       throw new Error(`the log ended before: ${JSON.stringify(before, null, 1)}`)
     },
 
-    /** Waits for the end; gives the record, and the log, which must tell how it came there. */
+    /** Waits for the end. Returns the record and the log, which must agree on the moves. */
     async end(
       id: string,
     ): Promise<{ record: Deployment; log: DeploymentEvent[]; states: DeploymentState[] }> {
@@ -173,7 +184,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
       return { record, log, states: moves.map(({ state }) => state) }
     },
 
-    /** The app's page through the front proxy. */
+    /** Reads the app's page through the front proxy. */
     async page(app: string, path = '/'): Promise<string> {
       const { stdout } = await run('curl', [
         '-sS',
@@ -218,7 +229,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
       const traces = await recordTraces(dir)
       await lab[Symbol.asyncDispose]()
       await closing.disposeAsync()
-      expect(traces.processes.length).toBeGreaterThan(1) // else the look for them is wrong
+      expect(traces.processes.length).toBeGreaterThan(1) // otherwise the search for them is wrong
       expect(await leftOf(traces)).toEqual([])
       await rm(dir, { recursive: true })
     },

@@ -10,7 +10,7 @@ shareLab(
   (fresh) => void (lab = fresh),
 )
 
-test('200 for what is live and for what is built', async () => {
+test('200 for a live deployment and for a built one', async () => {
   const live = await lab.held('held', pageApp('first'))
   expect(live).toMatchObject({ status: 200, record: { state: 'live', problem: null } })
   expect(live.text).toMatch(/live: held, deployment \S+\nhttp:\/\/held\.localhost/)
@@ -20,14 +20,14 @@ test('200 for what is live and for what is built', async () => {
   expect(await lab.page('held')).toBe('first')
 })
 
-test('202 at once for follow=false, with the record and where it is', async () => {
+test('202 at once for follow=false, with the record and its location', async () => {
   const answer = await lab.put('later', 'follow=false&deploy=false', pageApp('later'))
   const { id } = (await answer.json()) as Deployment
   expect([answer.status, answer.headers.get('Location')]).toEqual([202, `/v1/deployments/${id}`])
   expect((await lab.end(id)).record.state).toBe('built')
 })
 
-test('422 for a step that fails: which, its exit code, its last lines and its place', async () => {
+test('422 for a failed step, with its name, exit code, last lines and position', async () => {
   const files = pageApp('never', 'RUN echo one; echo two >&2; exit 3')
   const { status, text, record, log } = await lab.held('broken', files)
   const step = '[2/3] RUN echo one; echo two >&2; exit 3'
@@ -52,7 +52,7 @@ test('422 for a step that fails: which, its exit code, its last lines and its pl
   expect((await lab.holdings()).plans).toEqual([])
 })
 
-test('422 for a source without a way to build it: says what was looked for, and makes no app', async () => {
+test('422 for a source without a builder, with what was looked for, and without making an app', async () => {
   const before = (await lab.holdings()).apps
   const { status, record, text } = await lab.held('nothing', { 'notes.txt': 'hello' })
   expect([status, record.state, record.problem?.code]).toEqual([422, 'build_failed', 'plan-none'])
@@ -65,7 +65,7 @@ const checked = (text: string, path: string): Files => ({
   'fly.toml': quicklyChecked(path),
 })
 
-test('502 for a version whose check fails; the one before answers again, on the same machine', async () => {
+test('502 for a version whose check fails; the previous version answers again on the same machine', async () => {
   const first = await lab.held('checked', checked('first version', '/'))
   expect(first.status).toBe(200)
   const { status, record, text } = await lab.held('checked', checked('second version', '/missing'))
@@ -88,7 +88,7 @@ test('502 for a version whose check fails; the one before answers again, on the 
   expect(await lab.page('checked')).toBe('first version')
 })
 
-test('bluegreen brings two new machines and takes the old ones away, or leaves the old ones as they were', async () => {
+test('bluegreen adds two new machines and removes the old ones, or leaves the old ones unchanged', async () => {
   const release = (command: string) => `\n[deploy]\nrelease_command = "${command}"\n`
   const source = (text: string, path: string, command: string): Files => {
     const files = checked(text, path)
@@ -97,10 +97,12 @@ test('bluegreen brings two new machines and takes the old ones away, or leaves t
   const first = await lab.held('pair', source('blue', '/', 'true'), 'ha=true')
   const ids = first.record.machines.map(({ id }) => id)
   expect([first.status, ids.length]).toEqual([200, 2])
+
   const bad = await lab.held('pair', source('bad', '/missing', 'true'), 'strategy=bluegreen')
   expect([bad.status, bad.record.machines.map(({ before, outcome }) => [before, outcome])]).toEqual(
     [502, [[null, 'removed']]],
   )
+
   const unready = await lab.held(
     'pair',
     source('bad', '/', "sh -c 'echo no table; exit 3'"),
@@ -111,6 +113,7 @@ test('bluegreen brings two new machines and takes the old ones away, or leaves t
     3,
     [],
   ])
+
   const printed = { type: 'log', step: 'release_command', text: 'no table' }
   expect(unready.log).toContainEqual(expect.objectContaining(printed))
   expect((await lab.machines('pair')).map(({ id, state }) => [id, state])).toEqual(
@@ -119,6 +122,7 @@ test('bluegreen brings two new machines and takes the old ones away, or leaves t
   expect(await lab.page('pair')).toBe('blue')
   const green = await lab.held('pair', source('green', '/', 'true'), 'strategy=bluegreen')
   expect(green.status).toBe(200)
+
   const now = await lab.machines('pair')
   expect(now).toMatchObject([{ state: 'started' }, { state: 'started' }])
   expect(now.some(({ id }) => ids.includes(id))).toBe(false)
@@ -145,13 +149,14 @@ test('502 for a first version that crashes; no machine is left', async () => {
   expect(await lab.machines('crashing')).toEqual([])
 })
 
-test('409 for one that a newer one supersedes', async () => {
+test('409 for a deployment that a newer one supersedes', async () => {
   const first = await lab.submit('crowd', pageApp('one', 'RUN sleep 3'))
   const second = lab.held('crowd', pageApp('two'))
   await lab.seen(first, (event) => event.type === 'step' && event.name.includes('sleep'))
   await expect
     .poll(async () => (await lab.holdings()).records, { timeout: 5000 })
     .toBeGreaterThan(1)
+
   const third = lab.held('crowd', pageApp('three'))
   expect(await second).toMatchObject({
     status: 409,

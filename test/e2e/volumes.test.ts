@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest'
 import { pageApp, startTestLab } from './start.ts'
 
-test('a volume of fly.toml is made, mounted, and kept over deployments', async () => {
+test('a volume in fly.toml is created, mounted, and kept over deployments', async () => {
   await using lab = await startTestLab()
   const toml =
     '[mounts]\nsource = "data"\ndestination = "/data"\n[http_service]\ninternal_port = 8080\n'
   const first = await lab.held('kept', { ...pageApp('first'), 'fly.toml': toml })
   expect(first.record.state).toBe('live')
+
   const { id } = (await lab.machines('kept'))[0]!
   const exec = async (script: string) => {
     const headers = { authorization: `Bearer ${lab.flyToken}` }

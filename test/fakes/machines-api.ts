@@ -6,7 +6,7 @@ import type { SecretVersion } from '#api/release.ts'
 import type { Machine, MachineConfig } from '../../gateway/src/fly/machine.ts'
 import type { Volume } from '../../gateway/src/fly/machines-api.ts'
 
-/** How an image behaves once a machine runs it. */
+/** The behaviour of an image once a machine runs it. */
 export type Nature =
   | 'good'
   | 'check-fails'
@@ -16,7 +16,10 @@ export type Nature =
   | 'reverts'
   | 'cannot-start'
   | 'starts-later'
-/** `lost`: done, and the connection cut; `after`: done, and a 500; `before`: a 503, `unseen`: a 404, and nothing done. */
+/**
+ * `lost`: done, and the connection cut. `after`: done, and a 500. `before`: a 503, `unseen`: a 404,
+ * and nothing done.
+ */
 export type Fault = 'before' | 'after' | 'lost' | '429' | 'unseen'
 
 type Kept = Machine & {
@@ -45,21 +48,24 @@ type Call = {
 const bootMs = 10
 const ulid = () => `01${randomBytes(12).toString('hex').toUpperCase()}`
 
-/** Fly's Machines API in memory: versions, leases, waits, checks, and ill will on demand. Images behave by their digest. */
+/**
+ * Fly's Machines API in memory: versions, leases, waits, checks, and faults on demand. The digest
+ * of an image decides its behaviour.
+ */
 export class FakeFly {
   readonly apps = new Map<string, App>()
   readonly natures = new Map<string, Nature>()
-  /** What a machine that destroys itself ends with; null: it does not end. */
+  /** The exit code of a machine that destroys itself. Null: it does not end. */
   exitCode: number | null = 0
-  /** What a check says that fails. */
+  /** The output of a failing check. */
   checkOutput = 'connection refused'
-  /** Leases run out sooner by this factor. */
+  /** Leases expire sooner by this factor. */
   leaseSpeed = 1
-  /** Each call meets a fault with this chance. */
+  /** Each call meets a fault with this probability. */
   chaos: { rate: number; random: () => number } | null = null
-  /** Who comes with this token dies at its `at`-th call that changes something, before or after the effect. */
+  /** The caller with this token dies at its `at`-th changing call, before or after the effect. */
   killing: { token: string; at: number; when: 'before' | 'after' } | null = null
-  /** Tokens whose owners are dead: their calls come to nothing. */
+  /** Tokens of dead callers. Their calls have no effect. */
   readonly dead = new Set<string>()
   /** The next call whose `METHOD /path` matches meets the fault. */
   readonly faults: { on: RegExp; fault: Fault }[] = []

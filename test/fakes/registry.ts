@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A registry that holds what is put into it: manifests alone. */
+/** A registry in memory. It holds only manifests. */
 export class FakeRegistry {
   host = ''
   readonly #held = new Map<string, string>()
@@ -21,7 +21,7 @@ export class FakeRegistry {
     return fake
   }
 
-  /** Its name with the tag, and its digest. */
+  /** Returns its name with the tag, and its digest. */
   put(repository: string, tag: string): { name: string; digest: string } {
     const config = {
       mediaType: 'application/vnd.oci.image.config.v1+json',

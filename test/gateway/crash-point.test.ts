@@ -9,7 +9,7 @@ const texts = (folder: string) =>
     .filter((file) => file.endsWith('.ts'))
     .map((file) => readFileSync(join(root, folder, file), 'utf8'))
 
-test('every point is at one place of the gateway, and is brought about by a test', () => {
+test('every crash point occurs at one place in the gateway, and a test triggers it', () => {
   const code = texts('gateway/src').join('\n')
   const tests = texts('test/e2e').join('\n')
   expect(

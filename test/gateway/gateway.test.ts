@@ -9,7 +9,7 @@ import { openLog } from '../../gateway/src/log.ts'
 import { databaseIn } from '../../gateway/src/store/backup.ts'
 import { openDatabase } from '../../gateway/src/store/open-database.ts'
 
-test('a sweep that fails keeps the gateway neither from its start nor from the rest of its tidying', async () => {
+test('a failed sweep stops neither the gateway’s start nor its other cleanup', async () => {
   await using closing = new AsyncDisposableStack()
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-gateway-'))
   closing.defer(() => rm(dir, { recursive: true }))

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 
 const script = join(import.meta.dirname, '../../gateway/keep-running.sh')
 
-/** Runs a shell script under it; `LIVES` is a file with a line for each life. */
+/** Runs a shell script under keep-running. `LIVES` is a file with one line per life. */
 async function keepRunning(text: string) {
   const lives = join(await mkdtemp(join(tmpdir(), 'tarmac-lives-')), 'lives')
   const command = `echo $$ >> $LIVES; ${text}`
@@ -20,7 +20,7 @@ async function keepRunning(text: string) {
   return { child, exit: once(child, 'exit'), count }
 }
 
-test('a gateway that is killed, or fails, is started again; one that ends by itself is not', async () => {
+test('a gateway that is killed or fails is restarted; one that ends normally is not', async () => {
   const { exit, count } = await keepRunning(
     'case $(wc -l < $LIVES) in 1) kill -9 $$ ;; 2) exit 1 ;; esac; exit 0',
   )
@@ -28,13 +28,13 @@ test('a gateway that is killed, or fails, is started again; one that ends by its
   expect(await count()).toBe(3)
 })
 
-test('a wrong setting ends it at once', async () => {
+test('an invalid setting ends it at once', async () => {
   const { exit, count } = await keepRunning('exit 2')
   expect(await exit).toEqual([2, null])
   expect(await count()).toBe(1)
 })
 
-test('a signal to stop reaches the gateway, whose end is waited for', async () => {
+test('a stop signal reaches the gateway, and keep-running waits for its end', async () => {
   const { child, exit, count } = await keepRunning(
     'trap "sleep 0.3; exit 7" TERM; while :; do sleep 0.05; done',
   )
@@ -44,7 +44,7 @@ test('a signal to stop reaches the gateway, whose end is waited for', async () =
   expect(await count()).toBe(1)
 })
 
-test('the appliance runs the gateway by it', () => {
+test('the appliance runs the gateway under it', () => {
   const dockerfile = readFileSync(join(import.meta.dirname, '../../gateway/Dockerfile'), 'utf8')
   expect(dockerfile).toMatch(
     /^CMD \["sh", "\/tarmac\/gateway\/keep-running\.sh", "node", .*"gateway\/src\/main\.ts"\]$/m,

@@ -16,7 +16,7 @@ import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { end, file, link, pax, tar } from '../archives.ts'
 import { longestHold } from '../longest-hold.ts'
 
-/** No input of any caller holds the event loop for longer, in CPU time of its thread. */
+/** No caller's input may hold the event loop for longer, in CPU time of its thread. */
 const budgetMs = 100
 
 let dir: string

@@ -32,7 +32,9 @@ type Settings = {
   flyToml?: string
 }
 
-/** A gateway for images that exist, joined as `gateway.ts` does it; Fly and the registry are fakes. */
+/**
+ * A gateway for existing images, assembled as `gateway.ts` does it. Fly and the registry are fakes.
+ */
 export async function startMachines({
   publicIps = 'report',
   watchMs = 0,
@@ -63,7 +65,7 @@ export async function startMachines({
   await writeFile(join(root, 'fly.toml'), flyToml)
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
   const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
-  // Nothing is built here: the rooms that build are not there.
+  // Nothing is built here: the modules that build are absent.
   const vault = new Vault(store, null)
   const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
     typeof makeSteps
@@ -159,7 +161,7 @@ export async function startMachines({
     call,
     ended,
     get: async <T>(path: string) => (await call<T>('GET', path)).body,
-    /** `POST …/deployments` with JSON, to its end. */
+    /** Sends `POST …/deployments` with JSON, and waits for the end. */
     deploy: async (app: string, source: object, options: object = {}) => {
       const { body } = await call<Deployment>('POST', `/v1/apps/${app}/deployments`, {
         source,
@@ -174,7 +176,7 @@ export async function startMachines({
         await new Promise((done) => setTimeout(done, 20))
       }
     },
-    /** A form with these fields, a file among them. */
+    /** Sends a form with these fields, a file among them. */
     form: async <T>(path: string, fields: Record<string, string | Blob>): Promise<Answer<T>> => {
       const body = new FormData()
       for (const [name, value] of Object.entries(fields)) body.append(name, value)
@@ -185,7 +187,7 @@ export async function startMachines({
       })
       return { status: answer.status, body: (await answer.json()) as T }
     },
-    /** Plays the build of a deployment that waits: to this image, or to its failure. */
+    /** Simulates the build of a waiting deployment: it ends with this image, or fails. */
     build: async (id: string, image: ImageFacts | null) => {
       const claim = (await store.claim())!
       const holder = { id, epoch: claim.epoch }
@@ -199,9 +201,9 @@ export async function startMachines({
         image ? { image } : { problem },
       )
     },
-    /** What the next deploys of a source find. */
+    /** The fly.toml that the next deploys of a source find. */
     writeFlyToml: (text: string) => writeFile(join(root, 'fly.toml'), text),
-    /** The gateway stops, and is there again. */
+    /** Stops the gateway and starts it again. */
     restart: async () => {
       await stop()
       parts = await start()

@@ -29,7 +29,7 @@ const entry = (path: string): TreeEntry => ({
 const entriesOf = (size: number) =>
   sortEntries(listed(size, 30, (at) => entry(`src-of-the-app-with-number-${at}`)))
 
-/** Patterns that grow over a tree that stays, and a tree that grows under patterns that stay. */
+/** Growing patterns over a fixed tree, and a growing tree under fixed patterns. */
 const ignored = (pattern: (at: number) => string): Shapes => {
   const few = entriesOf(6_000)
   return {

@@ -1,6 +1,6 @@
 /**
- * Parsers without a growth test, by `FILE › NAME`, by file (all that it exports) or by folder, and why they need none:
- * what they read is not a stranger's, or is short by a limit that stands before them.
+ * Parsers without a growth test, by `FILE › NAME`, by file (all its exports) or by folder, with the
+ * reason. Their input is not a stranger's, or an earlier limit keeps it short.
  */
 export const exceptions: Record<string, string> = {
   'client/src/': 'runs on the machine of its user, for this user alone, and never in the gateway',

@@ -11,7 +11,10 @@ import { exportedNames, parsers } from './parsers.ts'
 import { pipeline } from './pipeline.ts'
 import { railpack } from './railpack.ts'
 
-/** What each parser is fed with. What is no parser by the rule of `parsers.ts` may have a row too. */
+/**
+ * The inputs of each parser. Functions that are no parser by the rule of `parsers.ts` may have a
+ * row too.
+ */
 const rows: Record<string, Shapes> = {
   ...api,
   ...bounded,
@@ -34,7 +37,7 @@ test(
 )
 
 test(
-  'every growth test is for something that the product exports, and every exception is needed',
+  'every growth test is for a product export, and every exception is needed',
   { timeout: 60_000 },
   () => {
     const names = exportedNames()

@@ -1,24 +1,29 @@
 import { Problem } from '../../api/problem.ts'
 
-/** Makes an input of about this many characters, and gives the work on it. What that throws must be a Problem. */
+/**
+ * Makes an input of about this many characters, and returns the work on it. The work may throw only
+ * a Problem.
+ */
 export type Shape = (size: number) => () => unknown
-/** What a parser is fed with, by a name for it. */
+/** The inputs of a parser, by name. */
 export type Shapes = Record<string, Shape>
 
 /** The measured sizes: n, 2n, 4n. */
 const sizes = [64 * 1024, 128 * 1024, 256 * 1024] as const
-/** Tried before, so that exponential work is found at a size where it still ends. */
+/** Tried first, so that exponential work is found at a size where it still ends. */
 const firstSizes = [16, 32, 64, 1024, 16 * 1024]
 const firstMs = 300
-/** What takes longer at n is not tried at 4n, where square work would take minutes. */
+/** Work that takes longer at n is not tried at 4n, where quadratic work would take minutes. */
 const mostMs = 1500
-/** Four times the input may take so much of this thread's time whatever a quarter takes: too little to measure. */
+/**
+ * Four times the input may always take this much time of the thread: it is too little to measure.
+ */
 const quickMs = 40
-/** Of four times the input: linear is 4, n log n a little more, quadratic 16. */
+/** The ratio for four times the input: linear is 4, n log n a little more, quadratic 16. */
 const maxRatio = 11
 const tries = 4
 
-/** Why the work on these inputs grows faster than they do; null when it does not. */
+/** Returns why the work grows faster than these inputs, or null. */
 export async function faultOf(shape: Shape, scale = 1): Promise<string | null> {
   for (const size of firstSizes) {
     const ms = await cpuMs(shape(size))
@@ -39,7 +44,7 @@ export async function faultOf(shape: Shape, scale = 1): Promise<string | null> {
   return `n, 2n, 4n (n = ${sizes[0] * scale}) take ${least.map((ms) => Math.round(ms)).join(', ')} ms`
 }
 
-/** Of this thread alone: neither the others' load nor their threads count. */
+/** CPU time of this thread only. Other programs and threads do not count. */
 async function cpuMs(work: () => unknown): Promise<number> {
   const before = process.threadCpuUsage()
   try {
@@ -51,15 +56,15 @@ async function cpuMs(work: () => unknown): Promise<number> {
   return (user + system) / 1000
 }
 
-/** So many characters of this text. */
+/** This many characters of this text. */
 export const repeated = (text: string, size: number): string =>
   text.repeat(Math.ceil(size / text.length))
 
-/** A text for each number, `charsEach` long on average, so many that they have `size` characters. */
+/** A text for each number, `charsEach` long on average, until they have `size` characters. */
 export const listed = <T = string>(size: number, charsEach: number, text: (at: number) => T): T[] =>
   Array.from({ length: Math.ceil(size / charsEach) }, (_, at) => text(at))
 
-/** What is repeated: `a` stands for letters, `0` for digits, and so on. */
+/** The repeated units: `a` represents letters, `0` digits, and so on. */
 const units = [
   'a',
   '0',
@@ -99,7 +104,7 @@ const moreUnits = [
   '@',
 ]
 
-/** Texts that are hostile to many a matcher: one thing again and again, and then something else. */
+/** Texts that are hostile to many matchers: one unit repeated, and then something else. */
 export function hostileTexts(
   run: (text: string) => unknown,
   frame = (text: string) => text,

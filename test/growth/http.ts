@@ -17,7 +17,8 @@ const withQuery = (query: Record<string, string>) =>
   ({ url: `/?${new URLSearchParams(query).toString()}`, headers: {} }) as Request
 const authorize = authorizer(['a'])
 
-// Node takes at most 16 KiB of request line and headers; what reads them is linear without that.
+// Node accepts at most 16 KiB of request line and headers. Their parsers are linear without that
+// limit.
 export const http: Record<string, Shapes> = {
   'gateway/src/http/body/json.ts › parseJson': {
     ...hostileTexts(parseJson),

@@ -15,7 +15,7 @@ import { TarReader } from '../../gateway/src/sources/archive/tar-reader.ts'
 import { TreeShape } from '../../gateway/src/sources/archive/tree-shape.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
-/** Without the limits on one path: the parsers must be linear by themselves. */
+/** Without the limits on one path, because the parsers must be linear by themselves. */
 const limits = {
   ...defaultLimits,
   pathBytes: Infinity,

@@ -1,7 +1,7 @@
 import { type AnyNode } from 'acorn'
 import { nodesIn, productFiles } from '../product-code.ts'
 
-/** Methods by which code looks into a text, or into the bytes of one. */
+/** Methods that read a text, or the bytes of one. */
 const methods = new Set([
   'charAt',
   'charCodeAt',
@@ -15,8 +15,9 @@ const methods = new Set([
 ])
 
 /**
- * A parser is what the product exports and what looks into a text: by a regular expression, by `JSON.parse`, or by one of
- * the methods above; itself, or by something in its own file that it uses. Each as `FILE › NAME`.
+ * A parser is an export of the product that reads a text by a regular expression, by `JSON.parse`,
+ * or by one of the methods above. It does so itself, or through something in its own file. Each is
+ * named `FILE › NAME`.
  */
 export function parsers(): string[] {
   return productFiles().flatMap(({ path, program }) => {
@@ -39,13 +40,13 @@ export function parsers(): string[] {
   })
 }
 
-/** All that the product exports, as `FILE › NAME`. */
+/** All exports of the product, as `FILE › NAME`. */
 export const exportedNames = (): string[] =>
   productFiles().flatMap(({ path, program }) =>
     [...declarations(program.body).exported].map((name) => `${path} › ${name}`),
   )
 
-/** What a module declares at its top, by name, and which of it others may use. */
+/** The top-level declarations of a module, by name, and its exports. */
 function declarations(body: readonly AnyNode[]): {
   declared: Map<string, AnyNode>
   exported: Set<string>

@@ -31,9 +31,9 @@ const open = new AsyncDisposableStack()
 let dir: string
 let buildkit: Buildkit
 let busybox: Buffer
-/** A status that the registry answers everything with; 0: it is well. */
+/** The status that the registry answers every request with. 0 means it works. */
 const front = { refuse: 0 }
-/** What the context listener answered, by method. */
+/** The status of each answer of the context listener, by method. */
 const contextAnswers: string[] = []
 subscribe('http.server.response.finish', (finished) => {
   const { request, response } = finished as { request: IncomingMessage; response: ServerResponse }
@@ -69,7 +69,9 @@ beforeAll(async () => {
 afterAll(() => open.disposeAsync())
 beforeEach(() => void (front.refuse = 0))
 
-/** The only program in the test's images: it says, counts, sleeps, shows and exits as its arguments tell. */
+/**
+ * The only program in the test's images. Its arguments make it print, count, sleep, show or exit.
+ */
 const program = `#!/busybox sh
 while [ $# -gt 0 ]; do
   case $1 in
@@ -84,7 +86,7 @@ while [ $# -gt 0 ]; do
 done
 `
 
-/** Out of the lab's stand-in for alpine. */
+/** Takes busybox from the lab's stand-in for alpine. */
 async function fetchBusybox(): Promise<Buffer> {
   const alpine = `http://127.0.0.1:${registryPort}/v2/library/alpine`
   const headers = { accept: 'application/vnd.oci.image.manifest.v1+json' }
@@ -105,7 +107,7 @@ async function until<T>(check: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The registry as Fly has it: it asks for a name and a token, and may refuse. */
+/** A registry like Fly's: it requires a name and a token, and can refuse. */
 async function startFront(): Promise<Server> {
   const server = createServer((asked, answer) => {
     if (front.refuse > 0) return void answer.writeHead(front.refuse).end()
@@ -126,7 +128,7 @@ async function startFront(): Promise<Server> {
   return server
 }
 
-/** An app's source in a folder of its own: the program and these files. */
+/** Writes an app's source into its own folder: the program and these files. */
 async function source(files: Record<string, string>) {
   const root = join(dir, randomUUID())
   await mkdir(join(root, 'lib'), { recursive: true })
@@ -135,7 +137,7 @@ async function source(files: Record<string, string>) {
   for (const [path, text] of Object.entries(files)) await writeFile(join(root, path), text)
   return treeOf(root)
 }
-/** The build of a source with a Dockerfile. */
+/** Builds a source with a Dockerfile. */
 async function dockerfileBuild(
   files: Record<string, string>,
   buildArgs: Record<string, string> = {},
@@ -205,7 +207,7 @@ async function manifestOf(tag: string) {
   return { digest: answer.headers.get('docker-content-digest'), settings }
 }
 
-test('a Dockerfile becomes an image in a registry that asks who we are; again, nothing is sent', async () => {
+test('a Dockerfile becomes an image in a registry with a login; a second build sends nothing', async () => {
   const lines = [
     'ARG WHAT',
     'COPY . /all',
@@ -232,6 +234,7 @@ test('a Dockerfile becomes an image in a registry that asks who we are; again, n
     settings: expect.objectContaining({ Labels: { source: 'abc' } }),
   })
   expect((await manifestOf('two')).digest).toBe(digest)
+
   const pushing = first.events.findIndex((event) => event.type === 'note')
   expect(
     statuses(first.events.slice(0, pushing)).filter((status) => status === 'done').length,
@@ -244,7 +247,7 @@ test('a Dockerfile becomes an image in a registry that asks who we are; again, n
   expect(contextAnswers).toEqual(['HEAD 304'])
 })
 
-test('a push without the right token, to an unknown app, or past a sick registry says so', async () => {
+test('a push with a wrong token, to an unknown app, or to a failing registry names the cause', async () => {
   using build = await dockerfileBuild({ Dockerfile: dockerfile() })
   const codes: [number, string][] = [
     [401, 'registry-denied'],
@@ -261,7 +264,7 @@ test('a push without the right token, to an unknown app, or past a sick registry
   }
 })
 
-test('a step that fails is told with its exit code, its last lines and its place in the Dockerfile', async () => {
+test('a failed step is reported with its exit code, its last lines and its position in the Dockerfile', async () => {
   using build = await dockerfileBuild({ Dockerfile: dockerfile(run('count', '30', 'exit', '7')) })
   const { solved, events } = solve(build)
   const problem = await problemOf(solved)
@@ -295,7 +298,7 @@ test.each([
   expect(problem.message).not.toContain(build.context.url)
 })
 
-test('cancelling stops the running step, with the reason that was given', async () => {
+test('a cancel stops the running step with the given reason', async () => {
   using build = await dockerfileBuild({
     Dockerfile: dockerfile(run('say', 'sleeping', 'sleep', '987654')),
   })
@@ -306,20 +309,21 @@ test('cancelling stops the running step, with the reason that was given', async 
   const from = performance.now()
   cancel.abort(new Problem('cancelled', 'Asked for.'))
   expect((await failure).code).toBe('cancelled')
+
   await until(async () =>
     expect(() => execFileSync('pgrep', ['-f', 'sleep 987654'])).toThrow('Command failed'),
   )
   expect(performance.now() - from).toBeLessThan(2000)
 })
 
-test('a file that changes under the build makes no image', async () => {
+test('a file that changes during the build makes no image', async () => {
   using build = await dockerfileBuild({ Dockerfile: dockerfile(), 'lib/a': 'before' })
   await writeFile(join(build.root, 'lib/a'), 'beforE')
   const problem = await problemOf(solve(build).solved)
   expect(problem.body()).toMatchObject({ code: 'source-changed', path: 'lib/a', retry: true })
 })
 
-test('a graph of ours is built, sees its secrets, carries its configuration, and is run again when asked', async () => {
+test('a compiled graph is built, sees its secrets, carries its configuration, and runs again on request', async () => {
   const tree = await source({ 'lib/a': 'text' })
   using context = buildkit.serveContext('app', tree, { ignore: [] })
   const build = { definition: graph(context), image, context }
@@ -332,10 +336,12 @@ test('a graph of ours is built, sees its secrets, carries its configuration, and
     settings: expect.objectContaining({ Cmd: ['/step'], Labels: { kept: 'yes', source: 'abc' } }),
   })
   expect((await solve(build, more).solved).stats.run).toBe(0)
+
   const anew = { ...build, definition: graph(context, true) }
   const again = solve(anew, more)
   expect((await again.solved).stats.run).toBe(1)
   expect(logText(again.events)).toBe('text\nopen sesame')
+
   const without = await problemOf(solve(anew).solved)
   expect(without.body()).toMatchObject({
     code: 'build-failed',
@@ -343,13 +349,13 @@ test('a graph of ours is built, sees its secrets, carries its configuration, and
   })
 })
 
-test('a graph whose base image is missing says which', async () => {
+test('a graph whose base image is missing names it', async () => {
   const definition = marshal(from(`${host}/app:none`, {}))
   const problem = await problemOf(solve({ definition, image, context: null }).solved)
   expect(problem.body()).toMatchObject({ code: 'image-not-found', image: `${host}/app:none` })
 })
 
-test('a daemon that is away is no fault of the source', async () => {
+test('an unavailable daemon is not the fault of the source', async () => {
   await using nobody = await Buildkit.open({
     address: `unix://${dir}/nobody.sock`,
     contextPort: 0,
@@ -361,6 +367,7 @@ test('a daemon that is away is no fault of the source', async () => {
     'buildkit-unavailable',
   )
   expect((await buildkit.info(AbortSignal.timeout(1000))).version).toMatch(/^v/)
+
   const options = {
     ref: randomUUID(),
     app: 'app',
@@ -387,7 +394,7 @@ const image = {
   config: { Cmd: ['/step'], Labels: { kept: 'yes' } },
 }
 
-/** The context unpacked into a root, and the program run in it with a secret. */
+/** Unpacks the context into a root, and runs the program there with a secret. */
 function graph({ url, filename }: Context, ignoreCache = false): Uint8Array {
   const options = { src: `/${filename}`, dest: '/', attemptUnpackDockerCompatibility: true }
   const root = copy(scratch, http(url, { filename }, '[internal] load the source'), options)

@@ -60,7 +60,7 @@ function startDaemon() {
   }
   return Daemon.start({ ...settings, ...more }, openLog('silent'))
 }
-/** Processes of steps whose arguments hold this. */
+/** Returns the step processes whose arguments contain this text. */
 function running(args: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -77,7 +77,7 @@ function running(args: string): number[] {
 const soon = (check: () => void, timeout = 2000) => vi.waitFor(check, { timeout, interval: 50 })
 const cancelled = new Problem('cancelled', 'Asked for.')
 
-test('a daemon that hangs is ended and started again', async () => {
+test('a daemon that hangs is killed and restarted', async () => {
   const hung = daemon.pid
   process.kill(hung, 'SIGSTOP')
   await soon(() => expect(daemon.pid).not.toBe(hung), 90_000)
@@ -91,7 +91,7 @@ test('a daemon that hangs is ended and started again', async () => {
   expect((await solved).digest).toMatch(/^sha256:/)
 })
 
-test('a daemon that is killed in the middle of a build is started again, and the build is taken up again', async () => {
+test('a daemon that is killed during a build is restarted, and the build resumes', async () => {
   const events: NewEvent[] = []
   const signal = AbortSignal.timeout(60_000)
   const steps = [step('say', 'kept'), step('say', 'going on', 'sleep', '3', 'say', 'over')]
@@ -116,7 +116,7 @@ test('a daemon that is killed in the middle of a build is started again, and the
   })
 })
 
-/** Says whether the step has the daemon's trace socket. */
+/** Reports whether the step has the daemon's trace socket. */
 const looksForSocket = (round: string) =>
   `RUN ["/busybox", "sh", "-c", "[ -S /dev/otel-grpc.sock ] && echo found ${round} || echo none ${round}"]`
 
@@ -148,7 +148,7 @@ test.each([
   expect(failure.message).toMatch(words)
 })
 
-test('a step that another build shares goes on when one of the two is cancelled, and ends with the last of them', async () => {
+test('a step shared by two builds continues when one is cancelled, and ends with the last of them', async () => {
   const steps = [step('say', 'shared', 'sleep', '600')]
   const [first, second] = [new AbortController(), new AbortController()]
   const events: NewEvent[] = []
@@ -156,17 +156,18 @@ test('a step that another build shares goes on when one of the two is cancelled,
     problemOf(builds.solve(steps, signal, events)),
   )
   await soon(() => expect(running('say shared')).toHaveLength(1), 20_000)
-  await wait(300) // both have it by now
+  await wait(300) // both share it by now
   first.abort(cancelled)
   expect((await failures[0]!).code).toBe('cancelled')
   await wait(1000)
   expect(running('say shared')).toHaveLength(1)
+
   second.abort(cancelled)
   await soon(() => expect(running('say shared')).toEqual([]))
   expect((await failures[1]!).code).toBe('cancelled')
 })
 
-test('a build that is cancelled at any point leaves no process two seconds later', async () => {
+test('a build that is cancelled at any point leaves no process after two seconds', async () => {
   for (let round = 0; round < 12; round++) {
     const cancel = new AbortController()
     const name = `round ${round}`
@@ -183,7 +184,7 @@ test('a build that is cancelled at any point leaves no process two seconds later
   }
 })
 
-test('a step without end is ended by the time limit, and the log says which it was', async () => {
+test('a step without end is stopped by the time limit, and the log names the limit', async () => {
   const late = new AbortController()
   const events: NewEvent[] = []
   const failure = problemOf(
@@ -196,7 +197,7 @@ test('a step without end is ended by the time limit, and the log says which it w
   expect(notes(events)).toEqual([expect.stringMatching(/^Stopped while this ran: .*endless/)])
 })
 
-test('a step that prints 50 MB/s neither blocks the build nor grows memory, and what was left out is said', async () => {
+test('a step that prints 50 MB/s neither blocks the build nor grows memory, and the log says what is missing', async () => {
   const events: NewEvent[] = []
   await builds.solve([step('say', 'warm')])
   const before = process.memoryUsage().rss
@@ -217,7 +218,7 @@ test('a step that prints 50 MB/s neither blocks the build nor grows memory, and 
   expect(logText(events).length + dropped[0]!).toBeGreaterThan(150e6)
 })
 
-test('a failing step that printed too much still shows its last lines', async () => {
+test('a failed step that printed too much still shows its last lines', async () => {
   const events: NewEvent[] = []
   const steps = [step('flood', '30', 'say', 'the reason', 'exit', '3')]
   const failure = await problemOf(builds.solve(steps, AbortSignal.timeout(60_000), events))
@@ -225,11 +226,12 @@ test('a failing step that printed too much still shows its last lines', async ()
   expect(logText(events)).toMatch(/\nthe reason$/)
 })
 
-test('stopped last, the daemon leaves nothing behind, even when it was killed in the middle of a build', async () => {
+test('a daemon that is stopped last leaves nothing behind, even after a kill during a build', async () => {
   const failure = problemOf(builds.solve([step('say', 'left', 'sleep', '600')]))
   await soon(() => expect(running('say left')).toHaveLength(1), 20_000)
   process.kill(daemon.pid, 'SIGKILL')
   expect((await failure).code).toBe('buildkit-unavailable')
+
   await daemon[Symbol.asyncDispose]()
   expect(running('say left')).toEqual([])
   expect(execFileSync('runc', ['list'], { encoding: 'utf8' }).includes(dir)).toBe(false)
@@ -238,13 +240,14 @@ test('stopped last, the daemon leaves nothing behind, even when it was killed in
   expect(existsSync(join(dir, 'buildkitd.sock'))).toBe(false)
   expect(execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' }).includes(bridge.name)).toBe(false)
   expect(execFileSync('iptables-save', { encoding: 'utf8' }).includes(bridge.subnet)).toBe(false)
+
   const reserved = readdirSync('/var/lib/cni/networks/buildkit')
   expect(
     reserved.filter((address) => address.startsWith(bridge.subnet.replace(/0\/24$/, ''))),
   ).toEqual([])
 })
 
-test('a daemon that an earlier gateway left running is ended before a new one starts', async () => {
+test('a daemon that an earlier gateway left running is stopped before a new one starts', async () => {
   const args = ['--config', join(dir, 'buildkitd.toml')]
   const env = {
     PATH: `${tools.dir}:${process.env['PATH']}`,
@@ -258,7 +261,7 @@ test('a daemon that an earlier gateway left running is ended before a new one st
     record: join(dir, 'buildkitd.json'),
   })
   await soon(() => expect(existsSync(join(dir, 'buildkitd-first.sock'))).toBe(true), 10_000)
-  // As it is: the control of what no step of ours finds.
+  // The control: a step finds the trace socket of a daemon when nobody removed it.
   const about = { contextPort: 0, key: Buffer.from('key'), loginFor: () => null }
   const images = { allowed: [], frontends: [], own: '', refreshMs: 0 }
   const address = `unix://${join(dir, 'buildkitd-first.sock')}`
@@ -267,6 +270,7 @@ test('a daemon that an earlier gateway left running is ended before a new one st
   const own = await stepBuilds(join(dir, 'left'), buildkit, `127.0.0.1:${registryPort}`)
   await own.solve([looksForSocket('left')], AbortSignal.timeout(30_000), events)
   expect(logText(events)).toMatch(/found left$/)
+
   await using again = await startDaemon()
   expect(again.pid).not.toBe(left.pid)
   expect(existsSync(`/proc/${left.pid}`)).toBe(false)

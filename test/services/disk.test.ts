@@ -33,7 +33,7 @@ let restarts = 0
 let disk: DiskWatch
 let builds: Awaited<ReturnType<typeof stepBuilds>>
 
-/** A daemon whose cache lies on a file system of 300 MB. */
+/** A daemon whose cache is on a file system of 300 MB. */
 beforeAll(async () => {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-disk-'))
   open.defer(() => rm(dir, { recursive: true, force: true }))
@@ -93,7 +93,7 @@ const solve = (steps: string[], signal = AbortSignal.timeout(60_000), events: Ne
     (emit, limited) => builds.solve(steps, limited, { push: emit }),
     signal,
   )
-/** A build as the pipeline does it. */
+/** Runs a build as the pipeline does. */
 function build(steps: string[], events: NewEvent[] = []) {
   const signal = AbortSignal.timeout(90_000)
   return retryWhileUnavailable(
@@ -105,12 +105,12 @@ function build(steps: string[], events: NewEvent[] = []) {
 }
 
 test(
-  'a disk that was filled twenty times has room again, and every build after it is right',
+  'a disk that was filled twenty times has space again, and every later build is correct',
   { timeout: 240_000 },
   async () => {
     for (let round = 0; round < 20; round++) {
       const fill = [step('say', `round ${round}`, 'fill', String(round % 4 ? 120 : 400))]
-      // Every fourth is larger than the disk; the others leave caches until it is short.
+      // Every fourth one is larger than the disk. The others leave caches until the disk is short.
       if (round % 4) await build(fill)
       else {
         const failure = await problemOf(solve(fill))
@@ -137,7 +137,7 @@ test(
   },
 )
 
-test('below the low mark nothing new is taken, and it is said; with room made all is well again', async () => {
+test('below the low watermark uploads are refused with the reason; with space freed the gateway works again', async () => {
   await disk.makeRoom(0.9)
   execFileSync('fallocate', ['-l', `${Math.floor(freeMb() - 40)}M`, join(root, 'foreign')])
   await vi.waitFor(() => expect(() => disk.assertRoom()).toThrow(Problem), { timeout: 3000 })
@@ -147,6 +147,7 @@ test('below the low mark nothing new is taken, and it is said; with room made al
   })
   const failure = await problemOf(disk.settled(AbortSignal.timeout(5000)))
   expect(failure.body()).toMatchObject({ code: 'no-space', retryAfterSeconds: 30 })
+
   await rm(join(root, 'foreign'))
   await vi.waitFor(() => disk.assertRoom(), { timeout: 3000 })
   expect(disk.state().ok).toBe(true)
@@ -180,7 +181,7 @@ test('a step that has nearly filled the disk is stopped alone, before nothing is
   expect(restarts).toBe(restartsBefore)
 })
 
-test('a step that makes files until hardly any are left is stopped, and their room is made again', async () => {
+test('a step that creates files until hardly any inodes are left is stopped, and its files are removed', async () => {
   await disk.makeRoom(0.9)
   await vi.waitFor(() => disk.assertRoom(), { timeout: 3000 })
   const files = statfsSync(root).ffree - 1500
@@ -210,7 +211,7 @@ test('a build that fills the disk at each try is not tried for ever, and others 
   expect((await build([step('say', 'right')])).digest).toMatch(/^sha256:/)
 })
 
-test('on a volume without a byte of room a start gets at the records, by way of the room that was set aside', async () => {
+test('on a full volume a start reaches the records by means of the ballast', async () => {
   await using closing = new AsyncDisposableStack()
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-full-'))
   closing.defer(() => rm(dir, { recursive: true }))
@@ -230,7 +231,7 @@ test('on a volume without a byte of room a start gets at the records, by way of 
   expect(await store.changeAppSettings('shop', { builds: 2 })).toEqual({ builds: 2 })
 })
 
-/** To the last byte, and the last file's name where that is what is wanted. */
+/** Fills the folder to the last byte, and on request to the last file name. */
 function fill(folder: string): void {
   for (const [name, size] of [
     ['rest', '1M'],
@@ -245,7 +246,7 @@ function fill(folder: string): void {
     ])
 }
 
-/** A small file system for a gateway's data. */
+/** Makes a small file system for a gateway's data. */
 async function smallVolume(closing: AsyncDisposableStack, size: string): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-small-'))
   closing.defer(() => rm(dir, { recursive: true }))
@@ -282,7 +283,7 @@ test('on a full volume whose ballast is spent a gateway starts, reads, and says 
     })
   }
   for (let start = 0; start < 3; start++) {
-    fill(data) // what the start before gave back, too
+    fill(data) // including what the previous start released
     const lines: string[] = []
     const log = openLog('error', { write: (line: string) => void lines.push(line) })
     await using gateway = await startGateway(readConfig(settingsOf(data)), log)
@@ -348,7 +349,7 @@ test('on a volume that has no file left to give a gateway starts', async () => {
   expect((await fetch(`${gateway.url}/v1/apps/shop/deployments`)).status).toBe(200)
 })
 
-test('a build daemon starts on a disk without a byte of room, with the cache that it had, and makes room', async () => {
+test('a build daemon starts on a full disk with its old cache, and frees space', async () => {
   await using closing = new AsyncDisposableStack()
   const data = await smallVolume(closing, '200M')
   const [cache, port] = [join(data, 'buildkit'), 6543]
@@ -377,13 +378,15 @@ test('a build daemon starts on a disk without a byte of room, with the cache tha
   }
   fill(data)
   expect(statfsSync(data).bavail).toBe(0)
+
   await using daemon = await Daemon.start({ ...settings, ...more }, openLog('silent'))
   await using buildkit = await Buildkit.open({ ...about, address: daemon.address })
   for (const name of ['rest', 'more', 'last']) await rm(join(data, name))
   const builds = await stepBuilds(scratch, buildkit, `127.0.0.1:${port}`)
   const events: NewEvent[] = []
   await builds.solve(steps, undefined, events)
-  expect(logText(events)).not.toContain('kept') // it was in the cache
+  expect(logText(events)).not.toContain('kept') // it comes from the cache
+
   fill(data)
   await buildkit.prune(2e6)
   expect(statfsSync(data).bavail).toBeGreaterThan(0)

@@ -42,7 +42,7 @@ beforeAll(async () => {
 })
 afterAll(() => open.disposeAsync())
 
-// The name of what is missing is the source's own word, and so is the text of a command.
+// The source chooses the name of the missing file and the text of the command.
 test.each([
   ['a missing file named like a full disk', 'COPY ["no space left on device", "/"]'],
   [

@@ -14,7 +14,7 @@ const token = 'fly-secret'
 const ports = { apiPort: 9321, proxyPort: 9322, registryFrontPort: 9323, controlPort: 9324 }
 const url = `http://127.0.0.1:${ports.apiPort}`
 
-describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 300_000 }, () => {
+describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 300_000 }, () => {
   const open = new AsyncDisposableStack()
   let dir = ''
   let fly: ReturnType<typeof flyctlAt>
@@ -31,17 +31,18 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
     image = `${local.registry}/images`
   })
   afterAll(async () => {
-    await open.disposeAsync() // rejects where an answer broke Fly's schema
+    await open.disposeAsync() // rejects when an answer broke Fly's schema
     for (const each of [dir, fly.cwd]) rmSync(each, { recursive: true, force: true })
   })
 
-  test('machine run, list, status, stop, start, update, exec, destroy: what it prints is what runs', async () => {
+  test('machine run, list, status, stop, start, update, exec, destroy: the printed state is the real one', async () => {
     expect(await flyctl('apps create by-hand --org personal')).toContain('New app created: by-hand')
     await flyctl(
       `machine run ${image}:one -a by-hand --region ams --name web --port 80:8080/tcp:http`,
     )
     const [machine] = await machines('by-hand')
     expect(machine).toMatchObject({ name: 'web', state: 'started', region: 'ams' })
+
     const { id } = machine
     expect(await flyctl('machine list -a by-hand -q')).toContain(id)
     expect(await flyctl('machine list -a by-hand')).toMatch(
@@ -63,19 +64,21 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
     expect(await flyctl(`machine destroy ${id} -a by-hand --force`)).toContain(
       `${id} has been destroyed`,
     )
+
     await api('GET', `/apps/by-hand/machines/${id}/wait?state=destroyed`)
     expect(await flyctl('machine list -a by-hand')).toContain('No machines are available')
     expect(await flyctl('apps destroy by-hand -y')).toContain('Destroyed app by-hand')
     expect(await flyctl('apps list')).not.toContain('by-hand')
   })
 
-  test('deploy, status, secrets, releases, addresses, volumes and logs: what it prints is what runs', async () => {
+  test('deploy, status, secrets, releases, addresses, volumes and logs: the printed state is the real one', async () => {
     writeFileSync(join(fly.cwd, 'fly.toml'), flyToml)
     await flyctl('apps create deployed --org personal')
     const deploy = (tag: string) =>
       flyctl(`deploy --image ${image}:${tag} --ha=false --dns-checks=false -y`)
     expect(await deploy('one')).toContain('release_command')
     expect(await page('deployed')).toBe('one')
+
     const [first] = await machines('deployed')
     expect(await flyctl('status')).toMatch(
       new RegExp(`app .*${first.id} .*1 .*ams .*started .*1 total, 1 passing`),
@@ -91,10 +94,12 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
       Version: 2,
       Machines: [{ id: first.id }],
     })
+
     await flyctl('secrets set WORD=hush --dns-checks=false')
     expect(await page('deployed', '/env/WORD')).toBe('hush')
     expect(await flyctl('secrets list')).toMatch(/WORD .*Deployed/)
     expect(await flyctl('releases')).toMatch(/v3 .*complete[^]*v2 .*complete[^]*v1 .*complete/)
+
     const { ips } = await api('GET', '/apps/deployed/ip_assignments')
     const told = await flyctl('ips list')
     for (const { ip } of ips) expect(told).toContain(ip)
@@ -107,7 +112,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
     expect(await page('deployed')).toBe('two')
   })
 
-  test('every command follows the one before at once, on an app that flyctl made and on one that only Tarmac deployed', async () => {
+  test('every command directly follows the previous one, on an app made by flyctl and on one deployed only by Tarmac', async () => {
     await flyctl('apps create quick --org personal')
     await flyctl(
       `machine run ${image}:one -a quick --region ams --name first --port 80:8080/tcp:http`,
@@ -132,6 +137,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
     expect(await flyctl('status')).toMatch(new RegExp(`${deployed.id} .*started .*1 passing`))
     expect(await flyctl('machine list')).toContain(deployed.id)
     expect(await flyctl('releases')).toMatch(/v1 .*complete/)
+
     const told = await flyctl('ips list')
     for (const { ip } of (await api('GET', '/apps/quick/ip_assignments')).ips)
       expect(told).toContain(ip)
@@ -193,7 +199,7 @@ describe.skipIf(!hasFlyctl)('a real flyctl takes localfly for Fly', { timeout: 3
     expect(await page('grouped')).toBe('one')
   })
 
-  /** As patient as flyctl, which uses up Fly's request limits. */
+  /** Waits as flyctl does, which uses up Fly's request limits. */
   const api = async (method: string, path: string, body?: unknown): Promise<any> => {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) }
     const headers = { authorization: `Bearer ${token}`, 'user-agent': 'flyctl/test' }

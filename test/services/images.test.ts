@@ -31,11 +31,11 @@ let buildkit: Buildkit
 let registry: Registry
 let socket: string
 
-/** What goes wrong with the next requests to the apps' registry; true: this one was answered. */
+/** Breaks the next requests to the apps' registry. True means that it has answered this one. */
 let mischief: (request: IncomingMessage, response: ServerResponse) => boolean = () => false
-/** Every login that a registry saw, by its port. */
+/** The logins that each registry saw, by port. */
 const logins = new Map<number, Set<string>>()
-/** What reached the server that no build may reach. */
+/** The requests that reached the server that no build may reach. */
 const intruders: string[] = []
 
 beforeAll(async () => {
@@ -88,7 +88,7 @@ async function listen(
   open.defer(() => void server.close())
 }
 
-/** The lab's registry behind a login. */
+/** Starts the lab's registry behind a login. */
 async function front(port: number, login: string, before: typeof mischief) {
   const seen = new Set<string>()
   logins.set(port, seen)
@@ -117,7 +117,10 @@ async function source(files: Record<string, string>) {
 }
 
 let born = 0
-/** Builds a source as the pipeline does, with its Dockerfile or this plan, and keeps the record as the store would. */
+/**
+ * Builds a source as the pipeline does, with its Dockerfile or this plan, and keeps the record as
+ * the store would.
+ */
 async function build(
   files: Record<string, string> | string,
   given: Partial<DeploymentOptions> = {},
@@ -185,7 +188,7 @@ const problemOf = (work: Promise<unknown>) =>
     (error: unknown) => (error instanceof Problem ? error.body() : Promise.reject(error)),
   )
 const from = (...lines: string[]) => ['FROM alpine', ...lines].join('\n')
-/** What the registry holds under a tag, or what a digest in it says. */
+/** Reads what the registry holds under a tag or a digest. */
 async function held(reference: string, kind = 'manifests', app = 'shop') {
   const accept = ['image.manifest', 'image.index']
     .map((type) => `application/vnd.oci.${type}.v1+json`)
@@ -207,7 +210,7 @@ const registryDigest = (repository: string, tag: string) =>
     AbortSignal.timeout(5000),
   )
 
-/** Puts an image without layers and with this configuration into the registry, as anybody may elsewhere. */
+/** Pushes an image without layers and with this configuration, as anybody may do elsewhere. */
 async function pushConfig(repository: string, config: string): Promise<string> {
   const at = `http://127.0.0.1:${registryPort}/v2/${repository}`
   const digest = digestOf(Buffer.from(config))
@@ -215,6 +218,7 @@ async function pushConfig(repository: string, config: string): Promise<string> {
   const place = new URL(upload.headers.get('location')!, at)
   place.searchParams.set('digest', digest)
   expect((await fetch(place, { method: 'PUT', body: config })).status).toBe(201)
+
   const mediaType = 'application/vnd.oci.image.manifest.v1+json'
   const parts = {
     mediaType: 'application/vnd.oci.image.config.v1+json',
@@ -232,7 +236,7 @@ test.each([
   'FROM scratch\nCMD ["/x"]',
   'FROM scratch\nLABEL a=b\nEXPOSE 80\nENV A=b',
   'FROM scratch AS full\nCOPY Dockerfile /\nFROM scratch',
-])('%j, which makes an image without files, is refused for what it is', async (text) => {
+])('%j, which makes an image without files, is refused for that reason', async (text) => {
   for (const given of [{}, { platform: 'linux/amd64' }, { platform: 'linux/amd64', rebuild: true }])
     expect(await problemOf(build(text, given))).toMatchObject({
       code: 'image-unusable',
@@ -241,7 +245,7 @@ test.each([
     })
 })
 
-test('an image of one small file, or of an empty folder, is taken after an image without files', async () => {
+test('an image of one small file, or of an empty folder, is accepted after an image without files', async () => {
   await problemOf(build('FROM scratch\nCMD ["/x"]'))
   for (const line of ['COPY Dockerfile /', 'WORKDIR /x'])
     expect((await build(`FROM scratch\n${line}`)).notes.at(-1)).toContain('image 0.0 MB')
@@ -291,7 +295,7 @@ test.each([
   ],
   ['# syntax=localhost:5541/frontend:1\nFROM alpine', 'localhost:5541/frontend:1'],
   ['# syntax=docker/dockerfile-upstream:master\nFROM alpine', 'docker/dockerfile-upstream:master'],
-])('%j is refused before anything is asked of it', async (text, image) => {
+])('%j is refused before any request', async (text, image) => {
   expect(await problemOf(build(text))).toMatchObject({
     code: 'image-forbidden',
     image,
@@ -346,7 +350,7 @@ test.each([
   expect(intruders).toEqual([])
 })
 
-test('a plan’s images pass the same rules, and the log calls them as the plan does', async () => {
+test('a plan’s images follow the same rules, and the log names them as the plan does', async () => {
   const plan = (base: string) =>
     JSON.stringify({
       steps: [
@@ -360,6 +364,7 @@ test('a plan’s images pass the same rules, and the log calls them as the plan 
     })
   const bad = build('', {}, 'shop', { planText: plan(`${own}/other:1`) })
   expect(await problemOf(bad)).toMatchObject({ code: 'image-forbidden', image: `${own}/other:1` })
+
   const { notes, bases } = await build('', {}, 'shop', {
     planText: plan('docker.io/library/alpine'),
   })
@@ -367,7 +372,7 @@ test('a plan’s images pass the same rules, and the log calls them as the plan 
   expect(Object.keys(bases)).toEqual(['docker.io/library/alpine:latest'])
 })
 
-test('arguments that BuildKit itself would obey are not passed on', async () => {
+test('arguments that BuildKit itself would interpret are not passed on', async () => {
   const given = {
     BUILDKIT_SYNTAX: 'localhost:5541/frontend:1',
     BUILDKIT_MULTI_PLATFORM: '1',
@@ -388,7 +393,7 @@ test('a build may start from an image of its own app, and the record names its b
   expect(second.notes).toContain('one')
 })
 
-test('a base that moves is used as it was found, until its time is over or everything is built anew', async () => {
+test('a base tag that moves keeps its first digest until that expires or a rebuild is requested', async () => {
   const old = await build(from('RUN echo old > /what'), { tag: ['moving'] })
   const name = `${own}/shop:moving`
   expect((await build(`FROM ${name}\nRUN echo 1`)).bases).toEqual({ [name]: old.image.digest })
@@ -396,11 +401,11 @@ test('a base that moves is used as it was found, until its time is over or every
   expect((await build(`FROM ${name}\nRUN echo 2`)).bases).toEqual({ [name]: old.image.digest })
   const rebuilt = await build(`FROM ${name}\nRUN echo 1`, { rebuild: true })
   expect(rebuilt.bases).toEqual({ [name]: fresh.image.digest })
-  // What was built from the old one is not used again by now.
+  // Results that were built on the old one are not used again.
   expect((await build(`FROM ${name}\nRUN echo 2`)).bases).toEqual({ [name]: fresh.image.digest })
 })
 
-test('a private base opens to the app whose login it is, and the login goes nowhere else', async () => {
+test('a private base opens only to the app with its login, and the login is sent nowhere else', async () => {
   const text = `FROM ${privateHost}/library/alpine:latest\nRUN echo in`
   expect(await problemOf(build(text, {}, 'stranger'))).toMatchObject({ code: 'image-not-found' })
   expect((await build(text, {}, 'friend')).notes).toContain('in')
@@ -409,7 +414,9 @@ test('a private base opens to the app whose login it is, and the login goes nowh
   expect(logins.get(ownPort)).toEqual(new Set([`Basic ${btoa('x:token')}`]))
 })
 
-/** Ways to name an image in a source; each is one Dockerfile, but for the last two, which are plans. */
+/**
+ * Ways to name an image in a source. Each is a Dockerfile, except the last two, which are plans.
+ */
 const namings: [string, (image: string) => string | { planText: string }][] = [
   ['FROM', (image) => `FROM ${image}\nRUN echo in`],
   [
@@ -464,7 +471,7 @@ test.each(namings)(
     const { digest } = (await registryDigest('library/alpine', 'latest'))!
     const name = `${privateHost}/library/alpine`
     for (const image of [`${name}:latest`, `${name}@${digest}`, `${name}:any@${digest}`]) {
-      await buildNamed(naming(image), 'friend') // now the daemon holds it, and what the step made of it
+      await buildNamed(naming(image), 'friend') // now the daemon has it, and the result of the step
       expect(await problemOf(buildNamed(naming(image), 'stranger'))).toMatchObject({
         code: 'image-not-found',
       })
@@ -494,14 +501,14 @@ test.each([`${own}/shop`, `${privateHost}/library/alpine`, 'docker.io/library/al
   async (name) => {
     const { image } = await build(from('RUN echo other > /other'), {}, 'other')
     const problem = await problemOf(build(`FROM ${name}@${image.digest}`, {}, 'shop'))
-    // The mirror of docker.io has no such image, and docker.io itself cannot be asked here.
+    // The mirror of docker.io lacks this image, and docker.io itself is unreachable here.
     expect(problem.code).toBe(
       name.startsWith('docker.io') ? 'registry-unavailable' : 'image-not-found',
     )
   },
 )
 
-test('what a base asks of the builds that start from it is asked in the name of the app that builds', async () => {
+test('requests that a base makes of its derived builds use the name of the building app', async () => {
   const { image } = await build(from('RUN echo other > /other'), { tag: ['latest'] }, 'other')
   for (const [name, code] of [
     [`${own}/other@${image.digest}`, 'image-forbidden'],
@@ -515,7 +522,7 @@ test('what a base asks of the builds that start from it is asked in the name of 
   }
 })
 
-test('two apps that ask for a private base at the same moment get each what is theirs', async () => {
+test('two apps that request a private base at the same moment each get their own', async () => {
   const text = `FROM ${privateHost}/library/alpine:latest\nRUN echo together`
   for (let round = 0; round < 10; round++) {
     const friend = build(text, { rebuild: true }, 'friend')
@@ -537,7 +544,7 @@ test('an image that only claims to be another app’s is a base like any other',
   ).toMatch(/^sha256:/)
 })
 
-test('while the registry of a base is away the build says so, and is right again after it', async () => {
+test('while the registry of a base is unavailable the build says so, and works again afterwards', async () => {
   const { image } = await build(from('RUN echo away'), {}, 'away')
   mischief = ({ method }, response) => method === 'HEAD' && (status(503)(response), true)
   const text = `FROM ${own}/away@${image.digest}\nRUN echo after`
@@ -546,12 +553,13 @@ test('while the registry of a base is away the build says so, and is right again
   expect((await build(text, {}, 'away')).notes).toContain('after')
 })
 
-test('the same of the same is not built again: the image is looked up, tagged and used', async () => {
+test('an identical build is not repeated: the image is looked up, tagged and used', async () => {
   const files = { Dockerfile: from('COPY a /', 'RUN cat /a'), a: 'same' }
   const first = await build(files, { tag: ['v1'] })
   expect(first.notes.at(-1)).toMatch(
     /^\d+ steps, \d+ cached, \d+ run, [\d.]+ s; image [\d.]+ MB, [\d.]+ MB new$/,
   )
+
   const second = await build(files, { tag: ['v2', 'latest'] })
   expect(second.notes).toEqual([
     `Nothing changed since deployment ${first.id}: its image is used, nothing is built.`,
@@ -561,17 +569,19 @@ test('the same of the same is not built again: the image is looked up, tagged an
     bases: first.bases,
   })
   expect(second.build).toBeUndefined()
+
   for (const tag of ['v1', 'v2', 'latest', `deployment-${second.id}`])
     expect((await registry.manifest('shop', tag, AbortSignal.timeout(5000)))?.digest).toBe(
       first.image.digest,
     )
   expect((await build(files, {}, 'blog')).notes.join('\n')).toMatch(/ steps, /)
+
   for (const other of [{ build: { A: '1' } }, { commit: 'abc' }, { rebuild: true }] as const)
     expect((await build(files, other)).notes.join('\n')).toMatch(/ steps, /)
   expect((await build({ ...files, a: 'other' })).notes).toContain('other')
 })
 
-test('an image that is gone from the registry is built again', async () => {
+test('an image that is missing from the registry is built again', async () => {
   const first = await build(from('RUN echo gone'), {}, 'gone')
   const url = `http://127.0.0.1:${registryPort}/v2/gone/manifests/${first.image.digest}`
   expect((await fetch(url, { method: 'DELETE' })).status).toBe(202)
@@ -582,7 +592,7 @@ test('an image that is gone from the registry is built again', async () => {
   await held(second.image.digest, 'manifests', 'gone')
 })
 
-test('target, build args, a folder’s Dockerfile with its own ignore file, labels and sizes', async () => {
+test('target, build args, a folder’s Dockerfile with its own ignore file, labels and sizes work', async () => {
   const tree = {
     'web.Dockerfile': [
       'FROM alpine AS first',
@@ -613,6 +623,7 @@ test('target, build args, a folder’s Dockerfile with its own ignore file, labe
     'hi in secret',
   ])
   expect(image.tags).toEqual([`deployment-${id}`, '0123456789ab'])
+
   const manifest = (await held('0123456789ab')) as unknown as {
     config: { digest: string; size: number }
     layers: { size: number }[]
@@ -620,6 +631,7 @@ test('target, build args, a folder’s Dockerfile with its own ignore file, labe
   expect(image.sizeBytes).toBe(
     manifest.layers.reduce((sum, { size }) => sum + size, manifest.config.size),
   )
+
   const { config } = (await held(manifest.config.digest, 'blobs')) as unknown as {
     config: { Labels: object }
   }
@@ -631,13 +643,14 @@ test('target, build args, a folder’s Dockerfile with its own ignore file, labe
   })
 })
 
-test('several platforms become one index, each with its own image; one that cannot run here is refused at once', async () => {
+test('several platforms become one index with an image each; a platform that cannot run here is refused at once', async () => {
   const platform = 'linux/amd64,linux/386'
   const { id, image, notes } = await build('FROM scratch\nARG TARGETARCH\nCOPY . /$TARGETARCH', {
     platform,
     tag: ['both'],
   })
   expect(notes.slice(0, 2)).toEqual(['Building for linux/amd64.', 'Building for linux/386.'])
+
   const index = await held('both')
   expect(index.manifests).toMatchObject([
     { platform: { os: 'linux', architecture: 'amd64' } },
@@ -646,6 +659,7 @@ test('several platforms become one index, each with its own image; one that cann
   expect(
     (await registry.manifest('shop', `deployment-${id}`, AbortSignal.timeout(5000)))?.digest,
   ).toBe(image.digest)
+
   const signal = AbortSignal.timeout(5000)
   await checkPlatforms(buildkit, DeploymentOptions.parse({ platform }), signal)
   const foreign = checkPlatforms(
@@ -660,7 +674,7 @@ test('several platforms become one index, each with its own image; one that cann
   })
 })
 
-test('cache mounts are each app’s own', async () => {
+test('cache mounts are separate for each app', async () => {
   const look = (word: string) =>
     from(`RUN --mount=type=cache,id=c,target=/c ls /c; touch /c/${word}`)
   await build(look('mine'), {}, 'one')
@@ -683,13 +697,16 @@ test.each([
   [429, status(429), 'registry-unavailable', /too many/],
   [503, status(503), 'registry-unavailable', /trouble/],
   [null, cut, 'registry-unavailable', /connection/],
-])('a push that gets %s fails as what it is', async (registryStatus, answer, code, words) => {
-  mischief = (asked, response) => writes(asked) && (answer(response), true)
-  const problem = await problemOf(build(from(`RUN echo ${registryStatus}`)))
-  expect(problem).toMatchObject({ code, registryStatus, detail: expect.stringMatching(words) })
-})
+])(
+  'a push that gets %s fails with the right problem',
+  async (registryStatus, answer, code, words) => {
+    mischief = (asked, response) => writes(asked) && (answer(response), true)
+    const problem = await problemOf(build(from(`RUN echo ${registryStatus}`)))
+    expect(problem).toMatchObject({ code, registryStatus, detail: expect.stringMatching(words) })
+  },
+)
 
-test('a push that is refused at first, then taken, succeeds', async () => {
+test('a push that is first refused and then accepted succeeds', async () => {
   let refusals = 3
   mischief = (asked, response) => writes(asked) && refusals-- > 0 && (status(503)(response), true)
   const { image } = await build(from('RUN echo at last'))
@@ -697,12 +714,13 @@ test('a push that is refused at first, then taken, succeeds', async () => {
   expect(refusals).toBeLessThan(0)
 })
 
-test('a push that a registry takes and then forgets, or keeps as something else, is no success', async () => {
+test('a push that a registry accepts and then loses or alters is a failure', async () => {
   mischief = ({ url, method }, response) =>
     method === 'PUT' && url!.includes('/manifests/') && (status(201)(response), true)
   expect(await problemOf(build(from('RUN echo forgotten')))).toMatchObject({
     code: 'registry-unavailable',
   })
+
   const headers = { 'content-type': 'application/vnd.oci.image.manifest.v1+json' }
   mischief = ({ url, method }, response) =>
     method === 'GET' &&

@@ -55,7 +55,7 @@ test('every stand-in image is served under the names that plans and Dockerfiles 
   }
 })
 
-test('what is pushed over a stand-in image stays in its lab, never in the cache', async () => {
+test('an image pushed over a stand-in image stays in its lab, never in the cache', async () => {
   await using parts = await startParts()
   const pushed = `127.0.0.1:${parts.registryPort}/library/alpine:latest`
   const link = 'docker/registry/v2/repositories/library/alpine/_manifests/tags/latest/current/link'
@@ -65,7 +65,7 @@ test('what is pushed over a stand-in image stays in its lab, never in the cache'
   expect(await readFile(join(imagesDir, link), 'utf8')).toBe(cached)
 })
 
-test('a buildkitd that was killed in the middle of a step leaves nothing once its folder is swept', async () => {
+test('a buildkitd that was killed during a step leaves nothing once its folder is swept', async () => {
   let bridge: Bridge
   {
     await using parts = await startParts()
@@ -85,7 +85,7 @@ test('a buildkitd that was killed in the middle of a step leaves nothing once it
   expect(await leftovers(bridge)).toEqual(nothing)
 })
 
-test('two daemons side by side have bridges and subnets of their own', async () => {
+test('two parallel daemons have their own bridges and subnets', async () => {
   const other = join(dir, 'other')
   await mkdir(other)
   const registryPort = await freePort(25_000)
@@ -95,7 +95,7 @@ test('two daemons side by side have bridges and subnets of their own', async () 
   expect(second.bridge.subnet).not.toBe(first.bridge.subnet)
 })
 
-test('a folder belongs to one living lab at a time', () => {
+test('a folder belongs to one running lab at a time', () => {
   {
     using _mine = claimFolder(dir)
     expect(() => claimFolder(dir)).toThrow(`A lab runs in ${dir} already (process ${process.pid})`)
@@ -129,7 +129,8 @@ async function build(
 ): Promise<void> {
   const context = join(dir, 'context')
   await mkdir(context, { recursive: true })
-  // Every stage is built, though only the last would be exported: each hands the next one a file.
+  // Every stage is built, although only the last would be exported: each stage copies a file from
+  // the one before.
   const stages = dockerfile.trim().split(/^(?=FROM )/m)
   const chained = stages.map((stage, index) =>
     index === 0
@@ -151,7 +152,7 @@ async function build(
 
 const nothing = { mounts: [], processes: [], bridges: [], rules: [], reservations: [] }
 
-/** All that a lab in this test's folder could leave on the machine. */
+/** Everything that a lab in this test's folder could leave on the machine. */
 async function leftovers({ name, subnet }: Bridge) {
   const prefix = subnet.replace(/0\/24$/, '')
   const containing = (text: string, ...words: string[]) =>

@@ -30,7 +30,7 @@ afterAll(async () => {
   expect(breaches).toEqual([])
 })
 
-test('a command runs in a machine, and its end is told; processes are told with what they listen on', async () => {
+test('a command runs in a machine and returns its exit; processes are listed with their open ports', async () => {
   const { path } = await run('commands', { image: one })
   const perl = (script: string, more = {}) =>
     api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', script], ...more })
@@ -41,11 +41,12 @@ test('a command runs in a machine, and its end is told; processes are told with 
   expect((await api('POST', `${path}/exec`, { cmd: '/usr/bin/perl -v' })).body).toMatchObject({
     exit_code: 0,
   })
+
   const quoted = `/usr/bin/perl -e 'print "<$_>" for @ARGV' "two words" o'n'e`
   expect((await api('POST', `${path}/exec`, { cmd: quoted })).body).toMatchObject({
     stdout: '<two words><one>',
   })
-  // Taken and lost, as Fly is reported to do.
+  // Accepted and lost, as users report of Fly.
   expect((await perl('print "read: ", <STDIN>', { stdin: 'a line' })).body).toMatchObject({
     stdout: 'read: ',
   })
@@ -53,17 +54,19 @@ test('a command runs in a machine, and its end is told; processes are told with 
     status: 408,
     body: { error: 'deadline_exceeded: command did not end within 1s' },
   })
+
   const { body } = await api('GET', `${path}/ps`)
   expect(body.find(({ command }: any) => command.startsWith('/usr/bin/perl'))).toMatchObject({
     directory: '/',
     listen_sockets: [{ proto: 'tcp', address: '0.0.0.0:8080' }],
   })
+
   await api('POST', `${path}/stop`)
   await wait(path, 'state=stopped')
   expect(await perl('1')).toMatchObject({ status: 412 })
 })
 
-test('cmd, entrypoint and exec take the place that Fly gives them; env, files, tty and logs are there', async () => {
+test('cmd, entrypoint and exec have Fly’s precedence; env, files, tty and logs work', async () => {
   const say = (words: string) => `$| = 1; print ${words}, "\\n"; sleep 60`
   const config = (init: object) => ({ image: one, init, env: { WORD: 'a word' } })
   const lines = async (init: object, more = {}) => {
@@ -74,12 +77,13 @@ test('cmd, entrypoint and exec take the place that Fly gives them; env, files, t
     return [(await logs()).message]
   }
   expect(await lines({ cmd: ['/usr/bin/perl', '-e', say('$ENV{WORD}')] })).toEqual(['a word'])
-  // The image's own command stays: perl runs its server with what stands before it.
+  // The image's own command stays: perl runs its server with the arguments before it.
   expect(await lines({ entrypoint: ['/usr/bin/perl', '-e', say('"@ARGV"')] })).toEqual([
     '/usr/bin/perl /server.pl',
   ])
   const exec = ['/usr/bin/perl', '-e', say('-t STDOUT ? "tty" : "pipe"')]
   expect(await lines({ exec, cmd: ['never'], tty: true })).toEqual(['tty'])
+
   const read = [
     '/usr/bin/perl',
     '-e',
@@ -95,11 +99,12 @@ test('cmd, entrypoint and exec take the place that Fly gives them; env, files, t
   ])
 })
 
-test('a volume keeps what a machine wrote over updates, machines and a restart of localfly, and is one machine’s', async () => {
+test('a volume keeps a machine’s files over updates, machines and a restart of localfly, and belongs to one machine', async () => {
   await app('stored')
   const wish = { name: 'data', region: 'ams', size_gb: 1 }
   const { body: volume } = await api('POST', '/apps/stored/volumes', wish)
   expect(volume).toMatchObject({ ...wish, state: 'created', attached_machine_id: null })
+
   const mounts = [{ volume: volume.id, path: '/data' }]
   const first = await run('stored', { image: one, mounts }, { region: 'ams' })
   const perl = async (path: string, script: string) =>
@@ -108,6 +113,7 @@ test('a volume keeps what a machine wrote over updates, machines and a restart o
   expect((await api('GET', '/apps/stored/volumes')).body).toMatchObject([
     { attached_machine_id: first.id },
   ])
+
   const taken = await api('POST', '/apps/stored/machines', {
     region: 'ams',
     config: { image: one, mounts },
@@ -126,10 +132,12 @@ test('a volume keeps what a machine wrote over updates, machines and a restart o
   await wait(first.path, `version=${update.body.instance_id}`)
   const read = 'open $f, "<", "/data/note"; print <$f>'
   expect(await perl(first.path, read)).toBe('kept')
+
   const { body: snapshot } = await api('POST', `/apps/stored/volumes/${volume.id}/snapshots`)
   expect((await api('GET', `/apps/stored/volumes/${volume.id}/snapshots`)).body).toMatchObject([
     { id: snapshot.id },
   ])
+
   await api('DELETE', `${first.path}?force=true`)
   await wait(first.path, 'state=destroyed')
   await fly[Symbol.asyncDispose]()
@@ -147,6 +155,7 @@ test('a volume keeps what a machine wrote over updates, machines and a restart o
     { region: 'ams' },
   )
   expect(await perl(third.path, read)).toBe('kept')
+
   const extended = await api('PUT', `/apps/stored/volumes/${copy.id}/extend`, { size_gb: 4 })
   expect(extended.body).toMatchObject({ needs_restart: false, volume: { size_gb: 4 } })
   expect((await api('PUT', `/apps/stored/volumes/${copy.id}/extend`, { size_gb: 2 })).status).toBe(
@@ -157,7 +166,7 @@ test('a volume keeps what a machine wrote over updates, machines and a restart o
   expect((await api('GET', '/apps/stored')).status).toBe(404)
 })
 
-test('secrets have versions, reach machines with their next version, and are shown only when asked for', async () => {
+test('secrets have versions, reach machines with their next version, and are shown only on request', async () => {
   const { path } = await run('secret', { image: one, env: { A: 'env' } })
   expect(
     (await api('POST', '/apps/secret/secrets', { values: { A: 'x', B: 'y' } })).body,
@@ -168,11 +177,13 @@ test('secrets have versions, reach machines with their next version, and are sho
   expect((await api('GET', '/apps/secret/secrets')).body.secrets[0].value).toBeUndefined()
   expect((await api('GET', '/apps/secret/secrets/A?show_secrets=true')).body.value).toBe('x')
   expect((await api('GET', '/apps/secret/secrets?min_version=2')).status).toBe(412)
+
   const seen = async () =>
     (await api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', 'print $ENV{A}'] })).body
   expect((await seen()).stdout).toBe('env')
   const early = await api('POST', path, { config: { image: one }, min_secrets_version: 2 })
   expect(early.status).toBe(412)
+
   const update = await api('POST', path, {
     config: { image: one, env: { A: 'env' } },
     min_secrets_version: 1,
@@ -187,7 +198,7 @@ test('secrets have versions, reach machines with their next version, and are sho
   expect((await api('GET', '/apps/secret/secrets/A')).status).toBe(404)
 })
 
-test('machines of a network know each other by name, those of another do not', async () => {
+test('machines of one network resolve each other’s names, those of another network do not', async () => {
   await app('alone', { network: 'other' })
   const metadata = { fly_process_group: 'web' }
   const a = await run('named', { image: one, metadata })
@@ -208,18 +219,20 @@ test('machines of a network know each other by name, those of another do not', a
   expect(await ask(b.path, `${a.id}.vm.named.internal`)).toBe(a.ip)
   expect(await ask(a.path, 'iad.named.internal')).toBe(b.ip)
   expect(await ask(b.path, 'web.process.named.internal')).toBe(a.ip)
+
   const named = [...(await hosts(a.path)).matchAll(/^(\S+) .*\snamed\.internal/gm)].map(
     ([, ip]) => ip,
   )
   expect(new Set(named)).toEqual(new Set([a.ip, b.ip]))
   expect(await hosts(a.path)).toContain(`${hidden.id}.vm.named.internal`)
   expect(await hosts(other.path)).not.toContain('named.internal')
+
   await api('POST', `${b.path}/stop`)
   await wait(b.path, 'state=stopped')
   expect(await ask(a.path, 'iad.named.internal')).toBe('')
 })
 
-test('a standby starts when the host of the machine it stands by for is gone; a one-off machine goes when its work is done', async () => {
+test('a standby starts when the host of its machine is lost; a one-off machine is removed when its work is done', async () => {
   const { id } = await run('spare', { image: one })
   const config = { image: one, standbys: [id] }
   const standby = (await api('POST', '/apps/spare/machines', { config, skip_launch: true })).body
@@ -253,7 +266,7 @@ test('a standby starts when the host of the machine it stands by for is gone; a 
   ).toHaveLength(3)
 })
 
-test('a config that Fly could not read is refused, and what is null counts as absent', async () => {
+test('a config that Fly could not read is refused, and null counts as absent', async () => {
   await app('refused')
   const ports = [{ port: '80', handlers: ['http'] }]
   const wrong = await api('POST', '/apps/refused/machines', {
@@ -263,10 +276,12 @@ test('a config that Fly could not read is refused, and what is null counts as ab
     status: 400,
     body: { error: expect.stringContaining('/services/0/ports/0/port') },
   })
+
   const mounts = [{ volume: 'vol_none', path: '/data' }]
   expect(
     (await api('POST', '/apps/refused/machines', { config: { image: one, mounts } })).status,
   ).toBe(404)
+
   const { body } = await api('POST', '/apps/refused/machines', {
     config: { image: one, statics: null },
     skip_launch: true,
@@ -274,7 +289,7 @@ test('a config that Fly could not read is refused, and what is null counts as ab
   expect(body.config).not.toHaveProperty('statics')
 })
 
-test('a stop answers when the machine is down, so that a start may follow at once; a slow one answers before', async () => {
+test('a stop answers when the machine is down, so that a start may follow at once; a slow stop answers earlier', async () => {
   const { path } = await run('stopped', { image: one })
   for (const state of ['started', 'started']) {
     expect((await api('POST', `${path}/stop`)).status).toBe(200)
@@ -289,6 +304,7 @@ test('a stop answers when the machine is down, so that a start may follow at onc
     status: 412,
     body: { error: 'failed_precondition: machine still active, refusing to start' },
   })
+
   await wait(path, 'state=stopped')
   await fly.fly.hostile({ faults: [{ fault: 'slow-start', ms: 1500 }] })
   await api('POST', `${path}/start`)
@@ -297,7 +313,7 @@ test('a stop answers when the machine is down, so that a start may follow at onc
   await wait(path, 'state=started')
 })
 
-test('the request limits are switched at the control port; flyctl waits for its turn where others get 429', async () => {
+test('the control port switches the request limits; flyctl waits for its turn where others get 429', async () => {
   await app('limited')
   const ask = async (agent: string) =>
     (
@@ -308,6 +324,7 @@ test('the request limits are switched at the control port; flyctl waits for its 
   const asks = async (agent: string, times = 5) =>
     new Set(await Promise.all(Array.from({ length: times }, () => ask(agent))))
   expect(await asks('curl/8')).toEqual(new Set([200]))
+
   await fly.fly.limits(true)
   expect(await asks('curl/8')).toEqual(new Set([200, 429]))
   expect(await asks('flyctl/0.4.1 (interactive=false)', 2)).toEqual(new Set([200]))
@@ -315,7 +332,7 @@ test('the request limits are switched at the control port; flyctl waits for its 
   expect(await asks('curl/8')).toEqual(new Set([200]))
 })
 
-test('a region that Fly does not have is refused, for machines and volumes', async () => {
+test('an unknown region is refused for machines and volumes', async () => {
   await app('nowhere')
   const config = { image: one }
   const refused = { status: 422, body: { error: 'region zz not found' } }
@@ -328,7 +345,7 @@ test('a region that Fly does not have is refused, for machines and volumes', asy
   expect((await api('GET', '/apps/nowhere/machines')).body).toEqual([])
 })
 
-test('addresses differ, and a Flycast address is on the network that was chosen', async () => {
+test('addresses differ, and a Flycast address is on the chosen network', async () => {
   await app('addressed')
   await app('neighbour')
   const made = async (wish: object, name = 'addressed'): Promise<string> =>
@@ -339,10 +356,12 @@ test('addresses differ, and a Flycast address is on the network that was chosen'
     await made({ type: 'v4' }, 'neighbour'),
   ]
   expect(new Set(v4).size).toBe(3)
+
   const on = async (network?: string) =>
     (await made({ type: 'private_v6', network })).split('::')[0]
   expect(await on('blue')).toBe(await on('blue'))
   expect(new Set([await on(), await on('blue'), await on('green')]).size).toBe(3)
+
   const { data } = await graphql(
     '{ app(name: $appName) { ipAddresses { nodes { network { name } } } } }',
     {
@@ -353,7 +372,7 @@ test('addresses differ, and a Flycast address is on the network that was chosen'
   expect(networks).toEqual([null, null, 'blue', 'blue', 'default', 'blue', 'green'])
 })
 
-test('a deploy token wants a body, and lasts as long as it says', async () => {
+test('a deploy token needs a body, and lasts for its given time', async () => {
   await app('expiring')
   expect(await api('POST', '/apps/expiring/deploy_token')).toMatchObject({
     status: 400,
@@ -365,7 +384,7 @@ test('a deploy token wants a body, and lasts as long as it says', async () => {
   await expect.poll(status, { timeout: 5000 }).toBe(401)
 })
 
-test('an organisation’s machines and volumes are listed over all its apps, page by page', async () => {
+test('the machines and volumes of an organisation are listed over all its apps, page by page', async () => {
   await app('listed', { org_slug: 'other' })
   await app('listed-too', { org_slug: 'other' })
   const made = async (name: string) => {
@@ -398,7 +417,7 @@ test('an organisation’s machines and volumes are listed over all its apps, pag
   expect((await api('GET', '/orgs/other/machines', undefined, scoped)).status).toBe(403)
 })
 
-test('regions, placements and the token itself are told to whoever has a token', async () => {
+test('every caller with a token can read regions, placements and its token', async () => {
   await app('tokens')
   const { body } = await api('POST', '/apps/tokens/deploy_token', { expiry: '1h' })
   const as = (path: string, method = 'GET', sent = {}) =>
@@ -407,10 +426,12 @@ test('regions, placements and the token itself are told to whoever has a token',
     Nearest: 'ams',
     Regions: expect.any(Array),
   })
+
   const placed = await as('/platform/placements', 'POST', { region: 'iad', org_slug: 'personal' })
   expect(placed.body.Regions).toMatchObject([{ Region: 'iad' }])
   expect((await as('/tokens/current')).body).toMatchObject({ tokens: [{ apps: ['tokens'] }] })
   expect((await as('/apps/images/secrets')).status).toBe(403)
+
   const asked = await graphql(
     'query { mine: app(name: $name) { id } }',
     { name: 'images' },
@@ -419,7 +440,7 @@ test('regions, placements and the token itself are told to whoever has a token',
   expect(asked).toMatchObject({ data: null, errors: [{ message: 'Could not find App' }] })
 })
 
-test('GraphQL answers by alias what flyctl asks, and says what it does not have', async () => {
+test('GraphQL answers flyctl’s queries by alias, and names unsupported fields', async () => {
   await app('asked')
   const { data } = await graphql(
     'query ($appName: String!) { appcompact:app(name: $appName) { id role: name } canPerformBluegreenDeployment(name: $appName) }',
@@ -429,6 +450,7 @@ test('GraphQL answers by alias what flyctl asks, and says what it does not have'
     appcompact: { name: 'asked', status: 'pending' },
     canPerformBluegreenDeployment: true,
   })
+
   const image = await graphql('query { app(name: $appName) { image(ref: $imageRef) { id } } }', {
     appName: 'asked',
     imageRef: one,
@@ -438,6 +460,7 @@ test('GraphQL answers by alias what flyctl asks, and says what it does not have'
     ref: one,
     compressedSize: '0',
   })
+
   const none = await graphql(
     'mutation { validateWireGuardPeers(input: {}) { invalidPeerIps } }',
     {},
@@ -479,7 +502,7 @@ async function wait(path: string, query: string): Promise<void> {
   expect(await api('GET', `${path}/wait?timeout=30&${query}`)).toMatchObject({ status: 200 })
 }
 
-/** A machine that runs, in an app that is made when it is not there. */
+/** Starts a machine, in an app that is created when it is missing. */
 async function run(
   name: string,
   config: object,

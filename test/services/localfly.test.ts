@@ -22,7 +22,7 @@ let one = ''
 let two = ''
 type Localfly = Awaited<ReturnType<typeof startLocalfly>>
 let main: Localfly
-/** The one that a test speaks to. */
+/** The localfly that the tests use now. */
 let fly: Pick<Localfly, 'flyApi' | 'apps' | 'registry'>
 
 beforeAll(async () => {
@@ -54,16 +54,19 @@ test('an image that is pushed through the front runs as a machine and answers th
     status: 200,
     body: { state: 'created', name: 'web', region: 'iad' },
   })
+
   const { id, instance_id } = made.body
   expect(await wait('first', id, `version=${instance_id}`)).toMatchObject({
     ok: true,
     state: 'started',
   })
+
   await answers('first')
   expect(await page('first')).toMatchObject({ status: 200, body: 'one' })
   expect((await page('first', '/env/FLY_APP_NAME')).body).toBe('first')
   expect((await page('first', '/env/FLY_MACHINE_ID')).body).toBe(id)
   expect((await page('first', '/env/FLY_MACHINE_VERSION')).body).toBe(instance_id)
+
   const { body } = await api('GET', `/apps/first/machines/${id}`)
   expect(body.image_ref).toMatchObject({
     registry: fly.registry,
@@ -74,7 +77,7 @@ test('an image that is pushed through the front runs as a machine and answers th
   await destroy('first', id)
 })
 
-test('an update mints a version and serves the new page; one that cannot be pulled goes back without a word', async () => {
+test('an update makes a new version and serves the new page; one that cannot be pulled is reverted silently', async () => {
   await newApp('updated')
   const machine = await runMachine('updated', web(one))
   const path = `/apps/updated/machines/${machine.id}`
@@ -85,16 +88,19 @@ test('an update mints a version and serves the new page; one that cannot be pull
   expect(update.body.instance_id).not.toBe(machine.instance_id)
   expect(await api('POST', path, { config: machine.config })).toMatchObject({ status: 409 })
   expect(await api('POST', `${path}/start`)).toMatchObject({ status: 412 })
+
   await wait('updated', machine.id, `version=${update.body.instance_id}`)
   await answers('updated')
   expect((await page('updated')).body).toBe('two')
-  expect(neighbour(machine.private_ip)).toBe(hardwareAddress) // else it is not found until what the host knows goes stale
+  // otherwise it is not found until the host's ARP entry is stale
+  expect(neighbour(machine.private_ip)).toBe(hardwareAddress)
 
   const stale = await api('POST', path, {
     config: machine.config,
     current_version: machine.instance_id,
   })
   expect(stale.status).toBe(412)
+
   const broken = await api('POST', path, {
     config: web(`${fly.registry}/images@sha256:${'0'.repeat(64)}`),
   })
@@ -105,10 +111,12 @@ test('an update mints a version and serves the new page; one that cannot be pull
       error: 'deadline_exceeded: machine failed to reach desired state, started, currently started',
     },
   })
+
   const after = await api('GET', path)
   expect(after.body).toMatchObject({ state: 'started', instance_id: update.body.instance_id })
   expect(after.body.config.image).toBe(update.body.config.image)
   expect((await page('updated')).body).toBe('two')
+
   const versions = await api('GET', `${path}/versions`)
   expect(versions.body.map(({ version }: any) => version)).toEqual([
     update.body.instance_id,
@@ -125,20 +133,23 @@ test('a machine whose first image cannot be pulled fails', async () => {
   await destroy('unpullable', body.id)
 })
 
-test('stop, start, suspend, restart and cordon do what they say', async () => {
+test('stop, start, suspend, restart and cordon work', async () => {
   await newApp('moved')
   const { id } = await runMachine('moved', web(one))
   const path = `/apps/moved/machines/${id}`
   expect(await api('DELETE', path)).toMatchObject({ status: 412 })
+
   await api('POST', `${path}/suspend`)
   await wait('moved', id, 'state=suspended')
   expect(await page('moved')).toMatchObject({ status: 503 })
   expect((await api('POST', `${path}/start`)).body).toMatchObject({ previous_state: 'suspended' })
+
   await wait('moved', id, 'state=started')
   await api('POST', `${path}/cordon`)
   expect((await page('moved')).body).toContain('cordoned')
   await api('POST', `${path}/uncordon`)
   expect((await page('moved')).body).toBe('one')
+
   await api('POST', `${path}/restart`)
   await wait('moved', id, 'state=started')
   await api('POST', `${path}/stop`, { timeout: '10s' })
@@ -152,7 +163,7 @@ test('stop, start, suspend, restart and cordon do what they say', async () => {
   expect((await page('moved')).body).toContain('it has none')
 })
 
-test('a program that ends is started again as the policy says, and an OOM kill is told as one', async () => {
+test('a program that ends is restarted by the policy, and an OOM kill is reported as one', async () => {
   await newApp('restarted')
   const policy = { policy: 'on-failure', max_retries: 1 }
   const { id } = await runMachine(
@@ -169,6 +180,7 @@ test('a program that ends is started again as the policy says, and an OOM kill i
       exit_event: { oom_killed: true, exit_code: -1, guest_signal: 9, restarting: true },
     },
   })
+
   await answers('restarted')
   await page('restarted', '/exit/7')
   await wait('restarted', id, 'state=stopped')
@@ -183,7 +195,7 @@ test('a program that ends is started again as the policy says, and an OOM kill i
   await destroy('restarted', id)
 })
 
-test('checks pass and fail by the answers of the machine, and the proxy passes by one that fails', async () => {
+test('checks pass and fail by the machine’s answers, and the proxy skips a failing machine', async () => {
   await newApp('checked')
   const check = { interval: '1s', timeout: '1s', grace_period: '1s' }
   const service = { internal_port: 8080, ports: [{ port: 80, handlers: ['http'] }] }
@@ -200,6 +212,7 @@ test('checks pass and fail by the answers of the machine, and the proxy passes b
   await expect.poll(checks, { timeout: 10_000 }).toEqual({ closed: 'critical', [name]: 'passing' })
   expect((await page('checked', '/fall-ill')).status).toBe(200)
   await expect.poll(checks, { timeout: 10_000 }).toEqual({ closed: 'critical', [name]: 'critical' })
+
   const refused = await page('checked')
   expect(refused).toMatchObject({ status: 503 })
   expect(refused.body).toContain(`failing ${name}`)
@@ -222,7 +235,7 @@ test('the proxy carries an upgraded connection both ways', async () => {
   await destroy('upgraded', id)
 })
 
-test('who has no lease is refused while another holds it', async () => {
+test('a caller without the lease is refused while another holds it', async () => {
   await newApp('leased')
   const { id } = await runMachine('leased', web(one))
   const path = `/apps/leased/machines/${id}`
@@ -231,6 +244,7 @@ test('who has no lease is refused while another holds it', async () => {
     status: 201,
     body: { status: 'success', data: { nonce: expect.any(String) } },
   })
+
   const { nonce } = lease.body.data
   const refused = await api('POST', `${path}/stop`)
   expect(refused.status).toBe(409)
@@ -250,7 +264,7 @@ test('who has no lease is refused while another holds it', async () => {
   await destroy('leased', id)
 })
 
-test('apps, addresses and tokens answer in Fly’s shapes', async () => {
+test('apps, addresses and tokens have the shapes of Fly', async () => {
   await newApp('shapes')
   expect(await api('POST', '/apps', { app_name: 'shapes', org_slug: 'personal' })).toMatchObject({
     status: 422,
@@ -260,12 +274,14 @@ test('apps, addresses and tokens answer in Fly’s shapes', async () => {
   expect((await api('GET', '/apps?org_slug=personal')).body).toMatchObject({
     total_apps: expect.any(Number),
   })
+
   const { body } = await api('POST', '/apps/shapes/ip_assignments', { type: 'private_v6' })
   expect(body.ip).toMatch(/^fdaa:/)
   expect((await api('GET', '/apps/shapes/ip_assignments')).body.ips).toEqual([body])
   expect(await api('DELETE', `/apps/shapes/ip_assignments/${body.ip}`)).toMatchObject({
     status: 204,
   })
+
   const answer = await fetch(`${fly.flyApi}/v1/apps/shapes`)
   expect(answer.status).toBe(401)
   expect(answer.headers.get('fly-request-id')).toBeTruthy()
@@ -276,7 +292,7 @@ test('apps, addresses and tokens answer in Fly’s shapes', async () => {
   expect((await as('/apps?org_slug=personal')).status).toBe(403)
 })
 
-test('the registry’s front wants a token, and knows no repository without an app', async () => {
+test('the registry front requires a token, and has no repository without an app', async () => {
   const open = await fetch(`http://${fly.registry}/v2/`)
   expect(open.status).toBe(401)
   expect(open.headers.get('www-authenticate')).toMatch(/^Basic/)
@@ -287,7 +303,7 @@ test('the registry’s front wants a token, and knows no repository without an a
   expect(await unknown.json()).toMatchObject({ errors: [{ code: 'NAME_UNKNOWN' }] })
 })
 
-test('an idle machine is stopped by the proxy, and the next request waits for it to run again', async () => {
+test('the proxy stops an idle machine, and the next request waits until it runs again', async () => {
   await newApp('sleepy')
   const { id } = await runMachine('sleepy', {
     image: one,
@@ -297,6 +313,7 @@ test('an idle machine is stopped by the proxy, and the next request waits for it
   await wait('sleepy', id, 'state=stopped')
   await main.fly.autostopAfter(300_000)
   expect(await page('sleepy')).toMatchObject({ status: 200, body: 'one' })
+
   const { body } = await api('GET', `/apps/sleepy/machines/${id}`)
   expect(trail(body)).toEqual(
     expect.arrayContaining(['stop/stopping/proxy', 'start/starting/proxy']),
@@ -304,7 +321,7 @@ test('an idle machine is stopped by the proxy, and the next request waits for it
   await destroy('sleepy', id)
 })
 
-test('on demand an image cannot be pulled, an update is given up, a machine does not start, a program is killed', async () => {
+test('on demand an image cannot be pulled, an update is abandoned, a machine does not start, a program is killed', async () => {
   await newApp('hostile')
   const { id, instance_id } = await runMachine('hostile', web(one))
   const path = `/apps/hostile/machines/${id}`
@@ -321,6 +338,7 @@ test('on demand an image cannot be pulled, an update is given up, a machine does
   await wait('hostile', id, `from_event_id=${newest}`)
   const trailOf = async () => (await api('GET', path)).body.events.map(({ type }: any) => type)
   await expect.poll(trailOf, { timeout: 5000 }).toContain('crash')
+
   await main.fly.hostile({ faults: [{ fault: 'never-starts', app: 'hostile' }] })
   const { body } = await api('POST', path, { config: web(two) })
   await wait('hostile', id, `state=failed&version=${body.instance_id}`)
@@ -330,7 +348,7 @@ test('on demand an image cannot be pulled, an update is given up, a machine does
   await destroy('hostile', id)
 })
 
-test('one machine and one action take a request a second, three at once', async () => {
+test('one machine and one action allow one request per second, with a burst of three', async () => {
   await using limited = await startLocalfly({
     dir: join(dir, 'limited'),
     name: 'limited',
@@ -344,7 +362,7 @@ test('one machine and one action take a request a second, three at once', async 
   expect(statuses).toEqual([404, 404, 404, 429])
 })
 
-test('machines outlive a localfly that is killed: the next one adopts them, and sees who ended meanwhile', async () => {
+test('machines outlive a killed localfly: the next one adopts them, and notices which have ended', async () => {
   const { options, kill } = await startElsewhere('killed', 5290)
   for (const name of ['stays', 'ends']) await newApp(name)
   const stays = await runMachine('stays', web(one))
@@ -360,27 +378,30 @@ test('machines outlive a localfly that is killed: the next one adopts them, and 
     version: stays.instance_id,
   })
   expect((await page('stays', '/boot')).body).toBe(boot)
+
   await wait('ends', ends.id, 'state=stopped')
   const { body } = await api('GET', `/apps/ends/machines/${ends.id}/events`)
   expect(body[0]).toMatchObject({ type: 'exit', request: { exit_event: { exit_code: 3 } } })
 })
 
-test('a sweep takes away what a killed localfly left, and nothing of another lab', async () => {
+test('a sweep removes what a killed localfly left, and nothing of another lab', async () => {
   const { options, kill } = await startElsewhere('swept', 5293)
   await newApp('swept')
   await runMachine('swept', web(one))
   await kill()
   expect(leftovers('swept')).not.toEqual([])
+
   fly = main
   await newApp('neighbour')
   const { id } = await runMachine('neighbour', web(one))
   await sweepLocalfly(options)
-  await expect.poll(() => leftovers('swept'), { timeout: 5000 }).toEqual([]) // processes take their time to end
+  // processes need some time to end
+  await expect.poll(() => leftovers('swept'), { timeout: 5000 }).toEqual([])
   expect((await page('neighbour')).body).toBe('one')
   await destroy('neighbour', id)
 })
 
-test('nothing is left of the machines of a localfly that is closed', async () => {
+test('nothing is left of the machines of a closed localfly', async () => {
   const own = await startLocalfly({
     dir: join(dir, 'closed'),
     name: 'closed',
@@ -460,7 +481,7 @@ const newestEvent = async (app: string, id: string): Promise<string> =>
 const trail = (machine: any): string[] =>
   machine.events.map(({ type, status, source }: any) => `${type}/${status}/${source}`)
 
-/** A page of an app, by the proxy; an answer that breaks off counts as empty. */
+/** Reads an app's page through the proxy. An answer that breaks off counts as empty. */
 async function page(app: string, path = '/'): Promise<{ status: number; body: string }> {
   const { port } = new URL(fly.apps)
   const call = request({
@@ -473,7 +494,7 @@ async function page(app: string, path = '/'): Promise<{ status: number; body: st
   return { status: answer.statusCode, body: await text(answer) }
 }
 
-/** The hardware address by which this host knows an address of a machine. */
+/** The hardware address that this host has for a machine's address. */
 function neighbour(address: string): string {
   return /lladdr (\S+)/.exec(
     execFileSync('ip', ['neigh', 'show', address], { encoding: 'utf8' }),
@@ -484,7 +505,7 @@ async function answers(app: string): Promise<void> {
   await expect.poll(async () => (await page(app)).status, { timeout: 10_000 }).toBe(200)
 }
 
-/** A localfly in a process of its own, that may be killed; machines of the test speak to it from here on. */
+/** Starts a localfly in its own process, which may be killed. The tests use it from here on. */
 async function startElsewhere(name: string, port: number) {
   const ports = { apiPort: port, proxyPort: port + 1, registryFrontPort: port + 2 }
   const options = { dir: join(dir, name), name, registry, token, limits: false, ...ports }
@@ -509,7 +530,7 @@ async function startElsewhere(name: string, port: number) {
   return { options, kill }
 }
 
-/** Mounts, processes, bridges and firewall rules that are of a lab of this test. */
+/** Mounts, processes, bridges and firewall rules of this test's lab. */
 function leftovers(name: string): string[] {
   const lab = join(dir, name)
   const podman = new Podman({ dir: lab, name })

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 
-/** A machine of its own (a network namespace), with a bridge, and two steps on it that are not ours. */
+/**
+ * A simulated machine (a network namespace) with a bridge, and two steps on it that are not ours.
+ */
 const machine = 'tarmac-nb-host'
 const steps = ['tarmac-nb-one', 'tarmac-nb-two'] as const
 const bridge = 'tarmacnb0'
@@ -69,6 +71,7 @@ test.each([
     expect(await reached()).toEqual(Object.keys(places())) // the control
     expect(await neighboursOf(steps[0])).toContain('10.231.7.3')
     expect(await heardByNeighbour()).toBe(true)
+
     const rules = join(import.meta.dirname, '../../gateway/src/isolation/firewall.ts')
     const program = `import { putUpNetworkRules } from '${rules}'; console.log(JSON.stringify(await putUpNetworkRules({ bridge: '${bridge}', dns: [], allow: [] })))`
     const { stdout } = await inside(
@@ -76,9 +79,10 @@ test.each([
       `${hide} exec ${process.execPath} --input-type=module -e "${program}"`,
     )
     expect(JSON.parse(stdout)).toEqual({ stepsApart: true })
+
     await forgetNeighbours()
     expect(await reached()).toEqual([])
-    // Not even who has an address: a step cannot say that it has its neighbour's.
+    // It does not even learn addresses: a step cannot claim that it has its neighbour's.
     expect(await neighboursOf(steps[0])).toEqual(['10.231.7.1'])
     expect(await heardByNeighbour()).toBe(false)
   },
@@ -89,7 +93,7 @@ async function forgetNeighbours(): Promise<void> {
     for (const family of ['-4', '-6']) await ip(`-n ${step} ${family} neigh flush dev eth0 nud all`)
 }
 
-/** Whether a packet to all on the link comes to the neighbour: as ND and RA do. */
+/** Reports whether a packet to all nodes of the link, as in ND and RA, reaches the neighbour. */
 async function heardByNeighbour(): Promise<boolean> {
   const program = `const s = require('dgram').createSocket('udp6'); s.bind(${port}, () => { s.addMembership('ff02::77', '::%eth0'); console.log('listening') }); s.on('message', () => { console.log('heard'); process.exit() })`
   const listener = spawn('ip', ['netns', 'exec', steps[1], process.execPath, '-e', program])
@@ -104,7 +108,7 @@ async function heardByNeighbour(): Promise<boolean> {
   return heard.finally(() => listener.kill())
 }
 
-/** The names of the places to which the first step connects. */
+/** The names of the places that the first step can connect to. */
 async function reached(): Promise<string[]> {
   const program = `const net = require('net'); const places = ${JSON.stringify(places())}
     for (const [name, host] of Object.entries(places)) { const s = net.connect({ host, port: ${port} }); s.on('connect', () => console.log(name)).on('error', () => {}); setTimeout(() => s.destroy(), 1000) }`
@@ -113,14 +117,14 @@ async function reached(): Promise<string[]> {
   return Object.keys(places()).filter((name) => found.includes(name))
 }
 
-/** IPv4 addresses whose hardware address the step has found out. */
+/** IPv4 addresses whose hardware address the step knows. */
 async function neighboursOf(step: string): Promise<string[]> {
   const { stdout } = await ip(`-json -n ${step} -4 neigh show`)
   const all = JSON.parse(stdout || '[]') as { dst: string; lladdr?: string }[]
   return all.flatMap(({ dst, lladdr }) => (lladdr && dst.startsWith('10.') ? [dst] : []))
 }
 
-/** The address of an interface within its link, once it may be used. */
+/** The link-local address of an interface, once it is usable. */
 async function linkAddress(space: string, link: string): Promise<string> {
   for (let tries = 0; tries < 100; tries++) {
     const { stdout } = await ip(`-json -n ${space} -6 addr show dev ${link} scope link`)

@@ -28,7 +28,7 @@ test('a build reaches the public network and nothing else, and each target is th
     expect(rows.map((row) => row.what)).toContainEqual(expect.stringMatching(what))
 })
 
-test('the proof at the start fails without walls, says what was reached, and passes with them', async () => {
+test('the proof at the start fails without isolation, names what was reached, and passes with it', async () => {
   const dir = await folder()
   await using daemon = await startBuildkitd({ dir, registryPort: 6499 })
   await using buildkit = await Buildkit.open({
@@ -48,11 +48,14 @@ test('the proof at the start fails without walls, says what was reached, and pas
     code: 'not-ready',
     message: /a build step reaches this machine at/,
   })
+
   const proven = await prove(daemon.bridge.name)
   expect(proven).toMatch(
     /^a build step reached none of \d+ places on this machine, no socket and no device of it$/,
   )
-  const traces = await listenAt(traceSocketOf(dir)) // as a daemon leaves it whose socket nobody takes away
+
+  // as a daemon leaves it when nobody removes its socket
+  const traces = await listenAt(traceSocketOf(dir))
   await expect(prove(daemon.bridge.name)).rejects.toMatchObject({
     code: 'not-ready',
     message: expect.stringContaining('socket /dev/otel-grpc.sock'),

@@ -10,7 +10,7 @@ import { cacheDir } from '../../lab/ready.ts'
 import { dice } from '../archives.ts'
 
 const seed = Number(process.env['TARMAC_SEED'] ?? Date.now() % 1e9)
-/** Each killed at another moment. */
+/** Each one is killed at another moment. */
 const spawns = 200
 const atOnce = 2
 let dir: string
@@ -28,8 +28,8 @@ const limits = {
 }
 
 /**
- * A stand-in for a gateway. It loads the code, says so, and on a word starts a planner, a tool and a daemon, each
- * after a time of its own; each has a mark in its environment by which it is found.
+ * A stand-in for a gateway. It loads the code and says so. On a message it starts a planner, a tool
+ * and a daemon, each after its own delay. A mark in their environment identifies them.
  */
 const standIn = `
 const { runInSandbox } = await import(${module('sandbox')})
@@ -61,7 +61,7 @@ async function startParent(mark: string): Promise<ChildProcess> {
   return parent
 }
 
-/** Everything that has the mark in its environment; a zombie has ended. */
+/** Returns everything with the mark in its environment. A zombie has ended. */
 function running(mark: string): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -99,7 +99,10 @@ test('a daemon is asked to end when the gateway is killed, and has time for it',
   })
 })
 
-/** How old each may be at most when the gateway is killed: older than it takes until all of it is there. */
+/**
+ * The maximum age of each when the gateway is killed. It is longer than the start of all its parts
+ * takes.
+ */
 const oldestMs = { planner: 80, tool: 16, daemon: 16 }
 type Kind = keyof typeof oldestMs
 const kinds = Object.keys(oldestMs) as Kind[]
@@ -131,7 +134,7 @@ test(`of what a killed gateway had started nothing runs on, whenever it is kille
     }
   }
   await Promise.all(Array.from({ length: atOnce }, work))
-  // Else the kills came too early or too late to show anything.
+  // Otherwise the kills came too early or too late to show anything.
   expect(all).toBeGreaterThanOrEqual(spawns)
   expect(begun).toBeGreaterThan(all * 0.1)
   expect(begun).toBeLessThan(all)

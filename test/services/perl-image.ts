@@ -1,11 +1,14 @@
-/** A small image that serves a page: for tests of what runs images. */
+/** A small image that serves a page, for tests that run images. */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-/** Pushes an image that serves `content`, tagged with it, and returns its reference by digest; it is made of this machine's own Perl, so nothing has to be had for it. */
+/**
+ * Pushes an image that serves `content`, tagged with it. Returns its reference by digest. The image
+ * is made of this machine's own Perl, so nothing is downloaded.
+ */
 export async function pushPage(
   registry: string,
   token: string,
@@ -79,7 +82,8 @@ function perlLayer(): Buffer {
   }
   writeFileSync(join(root, 'server.pl'), server)
   mkdirSync(join(root, 'etc'))
-  writeFileSync(join(root, 'etc/nsswitch.conf'), 'hosts: files dns\n') // as every Debian has it
+  // the default of every Debian
+  writeFileSync(join(root, 'etc/nsswitch.conf'), 'hosts: files dns\n')
   layer = execFileSync('tar', ['-C', root, '--sort=name', '--mtime=@0', '-c', '.'], {
     maxBuffer: 64 << 20,
   })

@@ -44,7 +44,9 @@ describe('a program in the sandbox', () => {
     ]
     const tries = `cat /source/app/app.js; echo; for place in ${places.join(' ')}; do [ ! -e $place ] || echo SEEN $place; done
       cat /proc/1/environ | tr '\\0' '\\n'; ls /proc | grep -c '^[0-9]'; kill -0 ${process.pid} && echo SIGNALLED`
-    expect(outside(`cat ${folder}/secret`)).toContain(secret) // the control: anybody could read it
+    // the control: everybody else can read it
+    expect(outside(`cat ${folder}/secret`)).toContain(secret)
+
     const { stdout } = await inside(tries)
     expect(stdout).toMatch(/^its own/)
     expect(stdout).not.toMatch(/SEEN|SIGNALLED/)
@@ -57,7 +59,7 @@ describe('a program in the sandbox', () => {
     expect(Number(stdout.trim().split('\n').at(-1))).toBeLessThan(8)
   })
 
-  test('writes to its /tmp alone, and that is gone with it', async () => {
+  test('writes only to its /tmp, which is removed with it', async () => {
     const places = [
       '/source/app/new',
       '/source/new',
@@ -76,7 +78,7 @@ describe('a program in the sandbox', () => {
     expect(readdirSync(tree)).toEqual([])
   })
 
-  test('is nobody, without capabilities, and cannot come by any', async () => {
+  test('runs as nobody, without capabilities, and cannot get any', async () => {
     const tries = `id -u; grep -E '^(Cap(Prm|Eff|Bnd)|NoNewPrivs)' /proc/self/status; unshare --user true && echo NAMESPACE
       mount -t tmpfs tmpfs /tmp && echo MOUNTED; chroot / true && echo CHROOT; mknod /tmp/disk b 254 0 && echo DEVICE`
     const words = (await inside(tries)).stdout.trim().split(/\s+/)
@@ -86,7 +88,7 @@ describe('a program in the sandbox', () => {
     )
   })
 
-  test.runIf(isRoot)('is no user of the host’s either', async () => {
+  test.runIf(isRoot)('is not a user of the host either', async () => {
     const marker = mark()
     const running = inside(`exec -a ${marker} sleep 2`)
     const pid = await pidOf(marker)
@@ -157,7 +159,7 @@ describe('a program in the sandbox', () => {
     },
   )
 
-  test('gets no more room than its /tmp has, in however many files', async () => {
+  test('gets no more space than its /tmp has, in any number of files', async () => {
     const { stdout } = await inside(
       'for i in 1 2 3 4 5 6 7 8; do head -c 20000000 /dev/zero > /tmp/$i; done; du -sm /tmp',
     )
@@ -195,7 +197,7 @@ describe('a program in the sandbox', () => {
     expect(pidsOf(marker)).toEqual([])
   })
 
-  test('leaves nothing behind: no process, mount, control group', async () => {
+  test('leaves no process, mount or control group behind', async () => {
     const marker = mark()
     const ended = await inside(
       `(setsid bash -c 'exec -a ${marker} sleep 60' &) ; sleep 0.3; exit 3`,
@@ -228,6 +230,7 @@ describe('a program in the sandbox', () => {
     await once(gateway, 'exit')
     for (let tries = 0; tries < 50 && pidsOf(marker).length > 0; tries++) await sleep(20)
     expect(pidsOf(marker)).toEqual([])
+
     const left = () =>
       execFileSync('find', [
         '/sys/fs/cgroup',
@@ -235,7 +238,8 @@ describe('a program in the sandbox', () => {
         `tarmac-sandbox-${gateway.pid}.*`,
       ]).toString()
     expect(left() !== '').toBe((await sandboxKind()).includes('cgroup'))
-    // Something that got away from everything else: it is still in the group.
+
+    // A process that escaped everything else is still in the group.
     const stray = spawn('sleep', ['600'])
     const ended = once(stray, 'exit')
     for (const folder of left().split('\n').filter(Boolean))
@@ -244,16 +248,16 @@ describe('a program in the sandbox', () => {
     const next = `const { runInSandbox } = await import(${JSON.stringify(module)})
       await runInSandbox(${JSON.stringify({ ...call('true'), limits: planLimits })}, new AbortController().signal)`
     execFileSync(process.execPath, ['--input-type=module', '-e', next])
-    expect(left()).toBe('') // the next gateway sweeps
+    expect(left()).toBe('') // the next gateway sweeps it
     expect(await ended).toEqual([null, 'SIGKILL'])
   })
 })
 
-describe.runIf(isRoot)('a program in the sandbox that may look things up', () => {
+describe.runIf(isRoot)('a program in the sandbox with network access', () => {
   test('reaches the public network, and nothing else', async () => {
     await using undo = new AsyncDisposableStack()
     const ip = (command: string) => execFileSync('ip', command.split(' '))
-    // A neighbour, with an address that looks public and one that is private; and the metadata address, on this machine.
+    // A neighbour with a public and a private address, and the metadata address, on this machine.
     const [open, closed, metadata] = ['21.94.63.7', '10.94.63.7', '169.254.169.254']
     ip('netns add tarmac-test')
     undo.defer(() => void ip('netns delete tarmac-test'))
@@ -309,7 +313,8 @@ describe.runIf(isRoot)('a program in the sandbox that may look things up', () =>
     }
     expect(await reach()).toEqual([open])
     execFileSync('nft', ['delete', 'table', 'inet', `tarmac_${name}`])
-    expect(await reach()).toEqual(targets) // the control: without the walls each of them is there
+    expect(await reach()).toEqual(targets) // the control: without isolation it reaches each of them
+
     await network[Symbol.asyncDispose]()
     expect(Object.keys(networkInterfaces())).not.toContain(name)
     expect(execFileSync('nft', ['list', 'tables']).toString()).not.toContain(name)
@@ -374,7 +379,7 @@ describe('the planner of this machine', () => {
     expect((await plan(files, build)).planned).toMatchObject({ facts: { startCommand } })
   })
 
-  test('builds the app as build.RAILPACK_BUILD_CMD says', async () => {
+  test('builds the app with the command in build.RAILPACK_BUILD_CMD', async () => {
     expect(
       (await plan({ 'start.sh': 'echo hi' }, { RAILPACK_BUILD_CMD: 'make it so' })).all,
     ).toContain('make it so')
@@ -395,7 +400,7 @@ describe('the planner of this machine', () => {
     await mkdir(join(folder, 'out'))
     await writeFile(join(tree, 'package.json'), '{"scripts":{"start":"node ."}}')
     await writeFile(join(tree, 'index.js'), '')
-    // The control: the same planner, not in a sandbox, puts the file in the plan.
+    // The control: the same planner outside the sandbox puts the file in the plan.
     execFileSync(path, ['prepare', tree, '--plan-out', join(folder, 'out/plan.json')], {
       env: { PATH: '/usr/bin:/bin' },
       stdio: 'pipe',
@@ -416,7 +421,7 @@ describe('the planner of this machine', () => {
     expect([existsSync(join(folder, 'ran')), existsSync('/tmp/ran')]).toEqual([false, false])
   })
 
-  test('is refused in words of what to do where it is more than one file', async () => {
+  test('is refused with advice when it is more than one file', async () => {
     const path = join(import.meta.dirname, '../../lab/planner/railpack-standin')
     const asked = openPlanner(path, never)
     await expect(asked).rejects.toThrow(/must be one file/)

@@ -22,7 +22,7 @@ const secrets: ReadonlyMap<string, string> = new Map(
   ),
 )
 const names = [...secrets.keys()]
-/** What each build leaves behind, so that the search is known to search. */
+/** A text that each build leaves behind, which proves that the search works. */
 const mark = `mark-${word(12)}`
 
 let dir: string
@@ -77,7 +77,7 @@ test('20 secrets reach the steps of a railpack plan and of a Dockerfile, and are
   expect(marked.some((place) => place.includes('tarmac.db'))).toBe(true)
 })
 
-test('a step that had a secret is not taken from the cache for an app that has none', async () => {
+test('a step that had a secret is not taken from the cache for an app without it', async () => {
   const mount = '--mount=type=secret,id=SECRET_1'
   const files = {
     Dockerfile: `FROM debian:trixie-slim\nRUN ${mount} echo "it has $(ls /run/secrets)"; date > made\n`,
@@ -86,6 +86,7 @@ test('a step that had a secret is not taken from the cache for an app that has n
     (await deploy(...to)).log.flatMap((event) => (event.type === 'log' ? [event.text] : []))
   expect(await said(files, 'keeper', names.slice(0, 1))).toEqual(['it has SECRET_1'])
   expect(await said(files, 'other', [])).toContain('it has ')
+
   const { record } = await deploy(
     { Dockerfile: `FROM debian:trixie-slim\nRUN ${mount},required=true true\n` },
     'other',
@@ -95,6 +96,7 @@ test('a step that had a secret is not taken from the cache for an app that has n
     code: 'build-failed',
     detail: expect.stringContaining('form field secret.SECRET_1'),
   })
+
   const plan = {
     deploy: { base: { step: 'a' }, startCommand: 'true' },
     steps: [{ name: 'a', inputs: [{ image: 'debian:trixie-slim' }], commands: [{ cmd: 'true' }] }],
@@ -129,7 +131,8 @@ async function listed(): Promise<string[]> {
 }
 
 const checked = {
-  // Shows that each value came as it is, and prints it in many ways; only what it says at the end stays in the image.
+  // Checks that each value arrived unchanged, and prints it in many forms. Only its last output
+  // stays in the image.
   'check.sh': `right=0
 for name in ${names.join(' ')}; do
   if [ "$1" = file ]; then cp /run/secrets/$name /dev/shm/value; else printenv $name | head -c -1 > /dev/shm/value; fi
@@ -166,7 +169,7 @@ function sha256(value: string): string {
   return createHash('sha256').update(value).digest('hex')
 }
 
-/** Half of the secrets are the app's by now, the others come with the deployment. */
+/** Half of the secrets already belong to the app. The others come with the deployment. */
 async function deploy(
   files: Record<string, string>,
   app = 'vaulted',
@@ -182,6 +185,7 @@ async function deploy(
   const asked = { method: 'POST', headers: auth(), body: form }
   const answer = await fetch(`${lab.gateway}/v1/apps/${app}/deployments?deploy=false${more}`, asked)
   expect(answer.status).toBe(202)
+
   const { id } = (await answer.json()) as Deployment
   const headers = { ...auth(), Accept: 'application/x-ndjson' }
   const events = await (
@@ -196,7 +200,7 @@ async function deploy(
   return { record, log }
 }
 
-/** A value, and each of its lines, as it could be printed. */
+/** A value, and each of its lines, in every form that a program could print. */
 function printed(value: string): string[] {
   const texts = [value.trim(), ...value.trim().split('\n')].filter(
     (text) => !text.startsWith('-----') || text === value.trim(),
@@ -211,12 +215,13 @@ function printed(value: string): string[] {
       )
     })
     const lined = text.includes('\n') ? [] : [text, Array.from(text).toReversed().join('')]
-    const inJson = lined.map((one) => JSON.stringify(one).slice(1, -1)) // how it would stand in a record or an event
+    // the form that a record or an event would have
+    const inJson = lined.map((one) => JSON.stringify(one).slice(1, -1))
     return [...lined, ...inJson, ...base64, bytes.toString('hex'), encodeURIComponent(text)]
   })
 }
 
-/** Where in all that the lab wrote a text stands: files as they are, and what blobs of the registry hold. */
+/** Where the lab's files contain a text: files unchanged, and the contents of registry blobs. */
 async function found(patterns: string[]): Promise<string[]> {
   const list = join(dir, 'patterns')
   await writeFile(list, patterns.join('\n'))
@@ -233,6 +238,7 @@ async function found(patterns: string[]): Promise<string[]> {
     (digest) => !known.has(digest),
   )
   expect(fresh.length).toBeGreaterThan(3)
+
   const unpacked = join(dir, 'unpacked')
   await mkdir(unpacked, { recursive: true })
   const hits: string[] = []

@@ -24,11 +24,14 @@ test.each([
     tar(...Array.from({ length: 50 }, (_, i) => file(`${i}`, Buffer.alloc(60_000)))),
   ],
   ['files', tar(...Array.from({ length: 100 }, (_, i) => file(`${i}`)))],
-])('a volume with no room for %s refuses, is clean after it, and goes on', async (_, bytes) => {
-  await using sources = await Sources.open({ dir })
-  const receive = (body: Buffer) =>
-    sources.receive(Readable.from([body]), { signal: AbortSignal.timeout(20_000) })
-  await expect(receive(bytes)).rejects.toMatchObject({ code: 'no-space', status: 507 })
-  expect(await readdir(join(dir, 'spool'))).toEqual([])
-  await receive(tar(file('small')))
-})
+])(
+  'a volume with no room for %s refuses, is clean afterwards, and continues to work',
+  async (_, bytes) => {
+    await using sources = await Sources.open({ dir })
+    const receive = (body: Buffer) =>
+      sources.receive(Readable.from([body]), { signal: AbortSignal.timeout(20_000) })
+    await expect(receive(bytes)).rejects.toMatchObject({ code: 'no-space', status: 507 })
+    expect(await readdir(join(dir, 'spool'))).toEqual([])
+    await receive(tar(file('small')))
+  },
+)

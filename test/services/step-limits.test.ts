@@ -62,7 +62,7 @@ afterAll(() => open.disposeAsync())
 afterEach(() => expect(daemon.pid).toBe(daemonPid))
 
 let count = 0
-/** A step in busybox's shell; never answered from the cache. */
+/** A step in busybox's shell that never comes from the cache. */
 const shell = (script: string) =>
   `RUN ${JSON.stringify(['/busybox', 'sh', '-c', `: ${(count += 1)}\nb=/busybox\n${script}`])}`
 const honest = () =>
@@ -70,12 +70,15 @@ const honest = () =>
     'i=0; while [ $i -lt 50 ]; do $b true; i=$((i+1)); done; $b dd if=/dev/zero of=/dev/null bs=1M count=500 2>&1',
   )
 
-/** CAP_SYS_RESOURCE: the kernel lets a process without it lower a score again that a root without it had raised. */
+/**
+ * CAP_SYS_RESOURCE: the kernel lets a process without it lower an OOM score again that a root
+ * without it had raised.
+ */
 const mayKeepScores =
   (BigInt(`0x${/^CapEff:\s+(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]}`) >> 24n) &
   1n
 
-/** Runs a step that is to fail, with an honest build beside it that must not. */
+/** Runs a step that must fail, beside an honest build that must not. */
 async function beside(
   script: string,
 ): Promise<{ problem: ReturnType<Problem['body']>; log: string }> {
@@ -89,7 +92,7 @@ async function beside(
   return { problem: (await failed).body(), log: logText(events) }
 }
 
-test('a step has limits on memory, processes and CPUs, a higher OOM score than the daemon, and says nothing of them', async () => {
+test('a step has limits on memory, processes and CPUs and a higher OOM score than the daemon, and logs none of them', async () => {
   const events: NewEvent[] = []
   const tries = `for file in memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us memory.max memory.swap.max memory.oom.group pids.max cpu.max; do
     [ ! -r /sys/fs/cgroup/$file ] || echo "$file $($b cat /sys/fs/cgroup/$file)"; done
@@ -108,6 +111,7 @@ test('a step has limits on memory, processes and CPUs, a higher OOM score than t
   )
   const score = (pid: number | string) => Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'))
   expect(log).toContain(`score ${score('self') + 500}`)
+
   if (mayKeepScores) expect(log).toContain(`then ${score('self') + 500}`)
   expect(score(daemon.pid)).toBe(score('self'))
   expect(log).toContain('words')
@@ -189,19 +193,19 @@ test('a step that computes without end gets no more CPU than it may, and an hone
     number,
     number,
   ]
-  const perSecond = words.includes('usage_usec') ? 1e6 : 1e9 // as v2 and v1 count
+  const perSecond = words.includes('usage_usec') ? 1e6 : 1e9 // units of cgroup v2 and v1
   const cpus = (to - from) / perSecond / (ended - begun)
   expect(cpus).toBeGreaterThan(0.05)
-  expect(cpus).toBeLessThan(0.6) // it may use half of one
+  expect(cpus).toBeLessThan(0.6) // it may use half of one CPU
 })
 
-test('a step that fails for a reason of its own is not said to have met a limit', async () => {
+test('a step that fails by itself is not reported to have reached a limit', async () => {
   const problem = (await problemOf(builds.solve([shell('exit 137')]))).body()
   expect(problem).toMatchObject({ code: 'build-failed', exitCode: 137 })
   expect(problem).not.toHaveProperty('outOfMemory')
 })
 
-test('nothing is left of the limits of steps that have ended', async () => {
+test('the limits of ended steps leave nothing behind', async () => {
   await vi.waitFor(
     () => expect(groups().filter((name) => name.includes('/buildkit/'))).toEqual([]),
     { timeout: 5000 },

@@ -46,7 +46,7 @@ beforeAll(async () => {
 })
 afterAll(() => open.disposeAsync())
 
-/** Builds, and keeps the log as a deployment does. */
+/** Runs a build, and keeps the log as a deployment does. */
 async function failing(...args: string[]) {
   const written: NewEvent[] = []
   const append = (_: unknown, events: NewEvent[]) => Promise.resolve(written.push(...events) > 0)
@@ -64,11 +64,11 @@ async function failing(...args: string[]) {
 const peakBytes = async (pid: number) =>
   Number(/VmHWM:\s+(\d+) kB/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))![1]) * 1024
 
-/** Lines that the flood did not print. */
+/** The lines that the flood did not print. */
 const oddLines = (lines: string[]) =>
   lines.slice(1, -1).filter((line) => !/^\d{10} x{88}$/.test(line))
 
-/** Holds the event loop for most of the time, as a heavy load does. */
+/** Blocks the event loop most of the time, as a heavy load does. */
 function holdTheLoop() {
   const timer = setInterval(() => {
     for (const until = performance.now() + 40; performance.now() < until;);
@@ -90,10 +90,11 @@ test('the last lines of a step are kept, however much it has printed before them
   )
   expect(problem).toMatchObject({ code: 'build-failed' })
   expect((problem['lastLines'] as string[]).at(-1)).toBe('the reason')
+
   const text = logText(written)
   expect(text.slice(0, 26)).toBe('the beginning\n0000000000 x')
   expect(text.slice(-111)).toBe(`\n0000999999 ${'x'.repeat(88)}\nthe reason`)
-  // Nothing is missing but what the log says is missing.
+  // Nothing is missing except what the log reports as missing.
   const dropped = written.filter((event) => event.type === 'dropped')
   const kept = text.split('\n')
   const missing = dropped.reduce((sum, { lines }) => sum + lines, 0)
@@ -104,7 +105,7 @@ test('the last lines of a step are kept, however much it has printed before them
   expect(((await peakBytes(daemon.pid)) - before) / mebibyte).toBeLessThan(90)
 })
 
-test('a gateway that has hardly any time to read loses nothing of a flood but what it says', async () => {
+test('a gateway with hardly any time to read loses nothing of a flood beyond what it reports', async () => {
   using _ = holdTheLoop()
   const { written, problem } = await failing(
     'say',
@@ -117,6 +118,7 @@ test('a gateway that has hardly any time to read loses nothing of a flood but wh
     '1',
   )
   expect((problem['lastLines'] as string[]).at(-1)).toBe('the reason')
+
   const kept = logText(written).split('\n')
   const missing = written.reduce(
     (sum, event) => sum + (event.type === 'dropped' ? event.lines : 0),
@@ -127,14 +129,14 @@ test('a gateway that has hardly any time to read loses nothing of a flood but wh
   expect(written.slice(ends).filter(({ type }) => type === 'log')).toEqual([])
 })
 
-test('a step that prints our own note of what is missing has printed text', async () => {
+test('our own note of missing output counts as text when a step prints it', async () => {
   const note = '[tarmac: 7 lines, 900 bytes of output are not kept here]'
   const { written } = await failing('say', note, 'exit', '1')
   expect(logText(written)).toBe(note)
   expect(written.filter(({ type }) => type === 'dropped')).toEqual([])
 })
 
-test('a step that prints little is shown as it prints', async () => {
+test('a short output is shown as printed', async () => {
   const events: NewEvent[] = []
   const solved = builds.solve(
     [step('say', 'early', 'sleep', '3', 'say', 'late')],

@@ -8,7 +8,10 @@ import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import type { Buildkit } from '../../gateway/src/buildkit/client.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
 
-/** The only program in the test's images, beside busybox; its arguments are pairs of what to do and how much. */
+/**
+ * The only program in the test's images beside busybox. Its arguments are pairs of an action and an
+ * amount.
+ */
 const program = `#!/busybox sh
 while [ $# -gt 0 ]; do
   case $1 in
@@ -24,7 +27,7 @@ while [ $# -gt 0 ]; do
 done
 `
 
-/** Of build steps, as they are when nothing is set. */
+/** The default limits of build steps. */
 export const limits = {
   memory: { share: 0.75 },
   memoryOfAll: { share: 0.85 },
@@ -34,14 +37,14 @@ export const limits = {
 
 export const step = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
 
-/** Builds of one-program images by a real daemon, pushed to a registry. */
+/** Builds one-program images with a real daemon and pushes them to a registry. */
 export async function stepBuilds(dir: string, buildkit: Buildkit, registry: string) {
   const root = join(dir, 'source')
   await mkdir(root)
   await writeFile(join(root, 'step'), program, { mode: 0o755 })
   execFileSync('cp', ['/usr/bin/busybox', root])
   return {
-    /** The steps of a Dockerfile, solved; the log is there while it runs. */
+    /** Solves the steps of a Dockerfile. The log is available while it runs. */
     async solve(
       steps: string[],
       signal = AbortSignal.timeout(60_000),

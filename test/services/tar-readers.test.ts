@@ -17,7 +17,10 @@ import { Sources } from '../../gateway/src/sources/sources.ts'
 import { dice, hostile, limits, odd } from '../archives.ts'
 import { foreign } from '../foreign-archives.ts'
 
-/** GNU tar and bsdtar beside our reader: what we take, they take, and each sees the same in it. */
+/**
+ * Compares our reader with GNU tar and bsdtar: they accept what we accept, and each sees the same
+ * content.
+ */
 
 let dir: string
 let sources: Sources
@@ -33,7 +36,7 @@ afterAll(async () => {
 type Listing = Record<string, string>
 const tools = {
   'GNU tar': ['tar', '--no-same-owner', '-xf', 'archive'],
-  // What it cannot restore on this file system is not what it reads.
+  // bsdtar reads entries that it cannot restore on this file system.
   bsdtar: [
     'bsdtar',
     '--no-same-owner',
@@ -57,7 +60,10 @@ async function readByUs(bytes: Buffer): Promise<Listing | null> {
   return Object.fromEntries(shown)
 }
 
-/** What a tool makes of the archive in the work folder; null when it ends with an error. It can write nowhere else. */
+/**
+ * What a tool makes of the archive in the work folder, or null when it fails. It can write nowhere
+ * else.
+ */
 function readBy(tool: keyof typeof tools): Listing | null {
   const work = join(dir, 'work')
   mkdirSync(work)
@@ -86,7 +92,7 @@ function listed(folder: string, prefix = ''): Listing {
   return Object.assign(
     {},
     ...readdirSync(folder).map((name) => {
-      if (name.toLowerCase() === '.git') return {} // we leave it out
+      if (name.toLowerCase() === '.git') return {} // our reader leaves it out
       const [path, full] = [prefix + name, join(folder, name)]
       const facts = lstatSync(full)
       if (facts.isSymbolicLink()) return { [path]: `-> ${readlinkSync(full)}` }
@@ -97,7 +103,7 @@ function listed(folder: string, prefix = ''): Listing {
   ) as Listing
 }
 
-/** True when we took it. */
+/** Returns true when our reader accepted it. */
 async function compare(bytes: Buffer, what: string): Promise<boolean> {
   const ours = await readByUs(bytes)
   if (!ours) return false
@@ -110,12 +116,12 @@ async function compare(bytes: Buffer, what: string): Promise<boolean> {
 
 const isPlain = (bytes: Buffer) => bytes[0] !== 0x1f && bytes[0] !== 0x28
 
-test('what is taken is what GNU tar and bsdtar see', async () => {
+test('an accepted archive is what GNU tar and bsdtar see', async () => {
   for (const [what, , bytes] of [...odd, ...foreign])
     if (isPlain(bytes)) expect(await compare(bytes, what), what).toBe(true)
 })
 
-/** Fields of a header, and places that only some formats use. */
+/** Fields of a header, and positions that only some formats use. */
 const places = [
   0, 99, 100, 107, 108, 116, 124, 135, 136, 147, 156, 157, 257, 262, 263, 264, 265, 329, 337, 345,
   357,
@@ -142,7 +148,7 @@ const changes = [
 ]
 const types = ['0', '\0', '1', '2', '5', '7', 'D', 'g', 'x', 'L', 'K', 'S', 'V', 'M', 'N']
 
-/** The archive with one or two changes in its headers, whose checksums fit again. */
+/** The archive with one or two changed header bytes and corrected checksums. */
 function changed(bytes: Buffer, roll: ReturnType<typeof dice>): Buffer {
   const copy = Buffer.from(bytes)
   for (let left = 1 + roll(2); left > 0; left--) {

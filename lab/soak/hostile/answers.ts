@@ -2,7 +2,9 @@ import type { Deployment } from '#api/deployment.ts'
 import { fill, routes } from '#api/routes.ts'
 import type { Lab } from '../../start-lab.ts'
 
-/** What an attack may come to: refused, or ended as a failure of its own source. `wrong` says what must not be. */
+/**
+ * An attack may be refused, or end as a failure of its own source. `wrong` names any other result.
+ */
 export type Outcome = { answer: string; wrong?: string }
 
 type Call = {
@@ -50,7 +52,7 @@ export function call(lab: At, method: string, path: string, more: Call = {}): Pr
   return fetch(lab.gateway + path, { method, signal: AbortSignal.timeout(endMs), ...more, headers })
 }
 
-/** A failure that is not the sender's is wrong: its own input made it. */
+/** A failure that is not the sender's fault is wrong, because its own input caused it. */
 function judged(status: number, code: string, fault?: string): Outcome {
   const answer = `${status} ${code}`
   const isOwn = status < 500 || fault === 'source'

@@ -1,6 +1,6 @@
 import { Header, Pax } from 'tar'
 
-/** Entries of a tar archive, also such as no packer makes. Times and owners are fixed. */
+/** Entries of a tar archive, including ones that no packer makes. Times and owners are fixed. */
 type Entry = {
   path: string
   content?: string | Buffer
@@ -13,7 +13,7 @@ const mtime = new Date(1_700_000_000_000)
 const padded = (bytes: Buffer): Buffer =>
   Buffer.concat([bytes, Buffer.alloc(-bytes.length & (block - 1))])
 
-/** A whole archive; paths that ustar cannot hold get a pax header. */
+/** A whole archive. Paths that ustar cannot hold get a pax header. */
 export const archiveOf = (entries: Iterable<Entry>): Buffer =>
   Buffer.concat([...Array.from(entries, entryBytes), Buffer.alloc(2 * block)])
 

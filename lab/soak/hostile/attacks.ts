@@ -5,11 +5,11 @@ import { httpAttacks } from './http-attacks.ts'
 import { sourceAttacks } from './source-attacks.ts'
 import { stepAttacks } from './step-attacks.ts'
 
-/** The gateway that is attacked, and deployments that it knows. */
+/** The attacked gateway, and deployments that it knows. */
 export type Target = Pick<Lab, 'gateway' | 'token'> & { deployments: string[] }
 export type Attack = (on: { lab: Target; random: Random }) => Promise<Outcome>
 
-/** How many of a kind are under way at once: a build step takes a place among the builds. */
+/** How many attacks of a kind run at once. A build step takes a build slot. */
 export const kinds: { name: string; attacks: Record<string, Attack>; atOnce: number }[] = [
   { name: 'connections', attacks: httpAttacks, atOnce: 4 },
   { name: 'sources', attacks: sourceAttacks, atOnce: 1 },

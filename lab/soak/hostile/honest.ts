@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import { filesOf } from './archive.ts'
 
-/** A page that busybox serves, another at each text; a build and a deploy of a few seconds. */
+/** A page that busybox serves, different for each text. Build and deploy take a few seconds. */
 export const honestSource = (text: string): Buffer =>
   gzipSync(filesOf({ Dockerfile: dockerfile, 'index.html': text }))
 

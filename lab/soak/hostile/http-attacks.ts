@@ -10,7 +10,7 @@ const hangUpMs = 20_000
 const slowSockets = 40
 const slowMs = 5000
 
-/** What reaches the gateway as bytes on a connection, mostly without a token. */
+/** Attacks by bytes on a connection, mostly without a token. */
 export const httpAttacks: Record<string, Attack> = {
   'an upgrade to h2c with a body': ({ lab }) =>
     raw(lab, [
@@ -107,7 +107,7 @@ const chunked = 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n'
 const webSocket = (path: string): string =>
   `GET ${path} HTTP/1.1\r\n${host}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n`
 const eventsOf = (id: string): string => fill(routes.events, { id })
-/** A deployment to read; one that does not exist before the first. */
+/** Deployments to read, or an unknown one before the first. */
 const known = ({ deployments }: Target): string[] =>
   deployments.length > 0 ? deployments.slice(-5) : ['none']
 const cutAt = (text: string, random: Random): string =>
@@ -115,10 +115,11 @@ const cutAt = (text: string, random: Random): string =>
 
 function open({ gateway }: Target): Socket {
   const { hostname, port } = new URL(gateway)
-  return connect(Number(port), hostname).on('error', () => {}) // a cut connection is what many of these are about
+  // many of these attacks are about a broken connection
+  return connect(Number(port), hostname).on('error', () => {})
 }
 
-/** Sends the pieces and hears what comes, until the gateway hangs up or half a second after nothing more comes. */
+/** Sends the pieces and reads until the gateway hangs up or has been silent for half a second. */
 async function raw(target: Target, pieces: (string | Buffer)[]) {
   const socket = open(target)
   let heard = ''

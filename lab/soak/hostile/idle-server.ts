@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 
-// A Node server that does nothing else: what `/healthz` of the gateway is measured beside. Sends its port to its parent.
+// An otherwise idle Node server. The soak compares the gateway's `/healthz` with it. It sends its
+// port to its parent.
 
 const server = createServer((_request, response) => {
   response.setHeader('content-type', 'application/json')

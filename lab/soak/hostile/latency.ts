@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import type { Probed } from './probe.ts'
 import { quantile } from './quantile.ts'
 
-/** Medians of the windows, in milliseconds; `ratio` is the median of the windows' own ratios. */
+/** Medians of the windows, in milliseconds. `ratio` is the median of the windows' own ratios. */
 export type Latency = { gatewayMs: number; idleMs: number; ratio: number; unanswered: number }
 
 const windows = 3
 
 /**
- * The p99 of `/healthz` beside that of an idle Node server on this machine, asked in turn by a process of its own, in
- * three windows of the time until `over`: what the machine does to both is in both.
+ * Compares the p99 of `/healthz` with that of an idle Node server on this machine. A separate
+ * process asks both in turn, in three windows until `over`. The load of the machine affects both.
  */
 export async function measureLatency(gateway: string, over: AbortSignal): Promise<Latency> {
   const children: ChildProcess[] = []

@@ -6,7 +6,10 @@ import { honestSource } from './honest.ts'
 
 const mostPauseMs = 500
 
-/** Attackers and honest senders at one gateway until `over`, what they saw, and what must not have happened. */
+/**
+ * Attackers and honest senders at one gateway until `over`, their results, and what must not have
+ * happened.
+ */
 export class HostileLoad {
   readonly wrong = new Set<string>()
   readonly #target: Target
@@ -21,7 +24,7 @@ export class HostileLoad {
     this.#over = over
   }
 
-  /** The attacks of a kind in turn, beginning with that number. */
+  /** Runs the attacks of a kind in turn, beginning with that number. */
   async attack({ name: kind, attacks }: (typeof kinds)[number], number: number): Promise<void> {
     const random = new Random(this.#seed, kind, number)
     const names = Object.keys(attacks)
@@ -39,7 +42,7 @@ export class HostileLoad {
     }
   }
 
-  /** One honest deployment after the other, each of which must go live. */
+  /** Runs honest deployments in sequence. Each must go live. */
   async deploy(number: number): Promise<void> {
     const app = `honest-${number}`
     const random = new Random(this.#seed, app)
@@ -70,7 +73,7 @@ export class HostileLoad {
     this.#answers.set(name, seen.set(answer, (seen.get(answer) ?? 0) + 1))
   }
 
-  /** What each attack came to, and how often. */
+  /** The results of each attack, with their counts. */
   lines(): string[] {
     return [...this.#answers].map(
       ([name, seen]) =>

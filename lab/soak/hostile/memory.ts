@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { quantile } from './quantile.ts'
 
-/** The resident memory of a process, once a second: `growth` is the last third of the time to the second third. */
+/**
+ * Samples the resident memory of a process once a second. `growth` is the ratio of the last third
+ * of the time to the second third.
+ */
 export async function sampleMemory(
   pid: number,
   over: AbortSignal,

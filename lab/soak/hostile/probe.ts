@@ -1,7 +1,8 @@
 import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// Asks two servers in turn, on a schedule that no slow answer delays, and sends each answer's time to its parent.
+// Asks two servers in turn, on a schedule that no slow answer delays, and sends each answer's time
+// to its parent.
 
 const everyMs = 20
 const answerMs = 30_000
@@ -14,7 +15,10 @@ async function probe(which: Probed['which'], url: string): Promise<void> {
   process.send!({ which, ms: performance.now() - from, status } satisfies Probed)
 }
 
-/** On a connection of its own: one that is kept may be closed by the server as it is used again. 0: no answer. */
+/**
+ * Uses a new connection, because the server may close a kept one just when it is used again. 0
+ * means no answer.
+ */
 const statusOf = (url: string): Promise<number> =>
   new Promise((resolve) => {
     const call = request(url, { agent: false, signal: AbortSignal.timeout(answerMs) }, (answer) => {

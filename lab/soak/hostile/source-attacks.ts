@@ -6,7 +6,7 @@ import type { Attack } from './attacks.ts'
 
 const mebibyte = 1 << 20
 
-/** What comes as an archive, or as a file in one. */
+/** Attacks by an archive, or by a file in one. */
 export const sourceAttacks: Record<string, Attack> = {
   'a gzip bomb': deploy(() =>
     gzipSync(filesOf({ bomb: Buffer.alloc(200 * mebibyte) }), { level: 9 }),
@@ -78,10 +78,10 @@ export const sourceAttacks: Record<string, Attack> = {
 const page = { Dockerfile: 'FROM alpine\nCMD ["true"]\n' }
 const flyToml = (text: string): Buffer => filesOf({ ...page, 'fly.toml': `${text}\n` })
 
-/** Few apps, so that the queue of one is met too. */
+/** Few apps, so that the queue of one app is exercised too. */
 export const appOf = (random: Random): string => `hostile-${random.upTo(3)}`
 
-/** An attack by an archive that is always the same. */
+/** An attack with an archive that is always the same. */
 function deploy(make: () => Buffer): Attack {
   let archive: Buffer | undefined
   return ({ lab, random }) => {

@@ -4,7 +4,7 @@ import { filesOf } from './archive.ts'
 import type { Attack } from './attacks.ts'
 import { appOf } from './source-attacks.ts'
 
-/** What a build step does. Each is made anew by an argument of its own, so that none comes from the cache. */
+/** Attacks by a build step. Each run has its own argument, so that none comes from the cache. */
 export const stepAttacks: Record<string, Attack> = {
   'a fork bomb': step(String.raw`bomb() { bomb | bomb & }; bomb; sleep 5; exit 1`),
   'a memory hog': step('tail /dev/zero'),

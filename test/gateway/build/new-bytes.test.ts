@@ -21,11 +21,11 @@ test.each([
   ['its image is gone', 'gone', 131],
   ['one layer changed', 'one', 12],
   ['its image is for several platforms', 'index', 12],
-])('what is new of an image, where %s', async (_, before, bytes) => {
+])('counts the new bytes of an image where %s', async (_, before, bytes) => {
   expect(await newBytes([layers({ base: 119, changed: 12 })], before, manifestOf)).toBe(bytes)
 })
 
-test('an index that names itself, or many more, is looked at no more than 32 times', async () => {
+test('an index that names itself, or many others, is read at most 32 times', async () => {
   let asked = 0
   const endless = (digest: string) => {
     asked += 1

@@ -3,7 +3,7 @@ import { Problem } from '#api/problem.ts'
 import type { DiskWatch } from '../../../gateway/src/host/disk-watch.ts'
 import { withinRoom } from '../../../gateway/src/build/with-disk-space.ts'
 
-/** A build that fails as if the disk was full, beside a disk that is, or is not. */
+/** Runs a build that fails with "disk full", beside a disk that is short or has room. */
 async function failing(isShort: boolean) {
   let made = 0
   const disk = {
@@ -24,7 +24,7 @@ async function failing(isShort: boolean) {
   return { failed, made }
 }
 
-test('a build that says that the disk is full is believed while the disk is short', async () => {
+test('a build that reports a full disk is believed while the disk is short', async () => {
   const { failed, made } = await failing(true)
   expect((failed as Problem).body()).toMatchObject({ code: 'no-space', step: 's' })
   expect(made).toBe(1)

@@ -10,12 +10,12 @@ let root: string
 beforeEach(async () => (root = await mkdtemp(join(tmpdir(), 'tarmac-dockerfile-'))))
 afterEach(() => rm(root, { recursive: true }))
 
-test('an ignore file gives its patterns without comments, leading slashes and byte order mark', () => {
+test('the patterns of an ignore file have no comments, leading slashes or byte order mark', () => {
   const text = '\ufeff/dist\r\n# note\n\n  node_modules/  \n! /dist/keep\n #odd\n/'
   expect(parseIgnoreFile(text)).toEqual(['dist', 'node_modules', '!dist/keep', '#odd', '/'])
 })
 
-test('the ignore file beside the Dockerfile goes first, and never takes the Dockerfile away', async () => {
+test('the ignore file beside the Dockerfile takes precedence, and never excludes the Dockerfile', async () => {
   const files = {
     Dockerfile: '',
     'web[1]': '',
@@ -39,11 +39,11 @@ test.each([
   ['# syntax=me/mine:1\nFROM a', 'me/mine:1'],
   ['# a note\n# syntax=me/mine:1\n', null], // to BuildKit too, directives end at the first line that is none
   ['FROM a\n# syntax=me/mine:1\n', null],
-])('%j asks to be read by %s', async (text, frontend) => {
+])('%j asks for the frontend %s', async (text, frontend) => {
   await writeFile(join(root, 'Dockerfile'), text)
   expect((await readDockerfile(treeOf(root), 'Dockerfile')).frontend).toBe(frontend)
 })
 
-test('an ignore file with a carriage return inside a line is read', () => {
+test('an ignore file with a carriage return inside a line can be read', () => {
   expect(parseIgnoreFile('a\rb\n! c')).toEqual(['a\rb', '!c'])
 })

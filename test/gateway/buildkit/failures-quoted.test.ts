@@ -22,13 +22,14 @@ function problemOf(details: string, exitCode?: number) {
 }
 
 // RUN : "no active session for" && false
-test('a command that quotes what the daemon says of a lost session failed by itself', () => {
+test('a command that quotes the daemon’s error for a lost session failed by itself', () => {
   const details =
     'process "/bin/sh -c : \\"no active session for\\" && false" did not complete successfully: exit code: 1'
   expect(problemOf(details, 1)).toMatchObject({ code: 'build-failed', exitCode: 1 })
 })
 
-// COPY ["no space left on device", "/"]: for a full disk everybody's build caches would go, and it would be tried again.
+// COPY ["no space left on device", "/"]: read as a full disk, it would remove everybody's build
+// caches and repeat the build.
 test('a missing file whose name says that the disk is full is a missing file', () => {
   const details =
     'failed to compute cache key: failed to calculate checksum of ref abc::def: "/no space left on device": not found'
@@ -38,12 +39,12 @@ test('a missing file whose name says that the disk is full is a missing file', (
 test.each([
   'dockerfile parse error on line 2: unknown instruction: //h/v2/a/manifests/1',
   'failed to calculate checksum of ref abc::def: "/failed to resolve source metadata for x: y": not found',
-])('%s is no failure of a registry', (details) => {
+])('%s is not a registry failure', (details) => {
   expect(problemOf(details).code).toBe('build-failed')
 })
 
-// The daemon quotes as Go does: a quote in the command has a backslash before it.
-test('a command that says that memory ran out was not ended by the kernel', () => {
+// The daemon quotes as Go does, with a backslash before a quote in the command.
+test('a command that claims memory ran out was not ended by the kernel', () => {
   const details =
     'process "/bin/sh -c : \\" did not complete successfully: cannot allocate memory" did not complete successfully: exit code: 1'
   expect(problemOf(details, 1)).not.toHaveProperty('outOfMemory')
@@ -74,6 +75,6 @@ test.each([
     'registry-unavailable',
   ],
   ['failed to commit "a": write /x "y" z: no space left on device', 'no-space'],
-])('%s is %s, whatever the names in it', (details, code) => {
+])('%s is %s, whatever names it holds', (details, code) => {
   expect(problemOf(details).code).toBe(code)
 })

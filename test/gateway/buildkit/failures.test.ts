@@ -7,7 +7,7 @@ import { solveProblem } from '../../../gateway/src/buildkit/failures.ts'
 import { RpcStatus, StatusResponse } from '../../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../../gateway/src/buildkit/progress.ts'
 
-/** What a failed call of grpc-js looks like. */
+/** A failed call in the shape that grpc-js gives it. */
 function failure(details: string, code = 2, more: Record<string, unknown> = {}) {
   const metadata = new Metadata()
   const found = Object.entries(more).map(([type, value]) => ({
@@ -40,7 +40,7 @@ function problemOf(
 }
 const vertex = { 'errdefs.Vertex': { digest: 'sha256:v' } }
 
-// Words of buildkitd 0.32, from real failures.
+// Error texts of buildkitd 0.32, from real failures.
 test.each([
   [
     'failed to push h/a:1: unexpected status from HEAD request to http://h/v2/a/blobs/x: 401 Unauthorized',
@@ -76,7 +76,7 @@ test.each([
   expect(problemOf(failure(details)).code).toBe(code)
 })
 
-test('an image is named as it was asked for', () => {
+test('an image is named as it was requested', () => {
   const asked = 'failed to load cache key: failed to do request: Head "http://h:1/v2/a/b/manifests/'
   expect(problemOf(failure('failed to load cache key: h:1/a:1: not found'))).toMatchObject({
     image: 'h:1/a:1',
@@ -92,14 +92,14 @@ const killed = failure('process "make" did not complete', 2, {
   'gatewayapi.ExitMessage': { Code: 137 },
 })
 
-test('a step that was killed is said to be out of memory only where the kernel says so of that very step', () => {
+test('a killed step counts as out of memory only when the kernel reports it for that step', () => {
   expect(problemOf(killed)).toMatchObject({ code: 'build-failed', exitCode: 137, step: 'RUN make' })
   expect(problemOf(killed)).not.toHaveProperty('outOfMemory')
   expect(problemOf(killed).detail).toContain('it was killed (SIGKILL)')
   const said = failure('process "make" did not complete successfully: cannot allocate memory', 2, {
     ...vertex,
     'gatewayapi.ExitMessage': { Code: 137 },
-  }) // what the daemon says with cgroup v2
+  }) // the daemon's words with cgroup v2
   expect(problemOf(said)).toMatchObject({
     outOfMemory: true,
     detail: expect.stringContaining('memory ran out'),
@@ -118,7 +118,7 @@ test.each([
     { outOfMemory: true, memoryLimitBytes: 2 ** 31 },
   ],
   ['forks_refused 17\n', 'the step may have 4096 processes and threads', { processLimit: 4096 }],
-])('a step that met a limit (%j) says which: %s', (record, words, facts) => {
+])('a step that reached a limit (%j) names it: %s', (record, words, facts) => {
   const root = mkdtempSync(join(tmpdir(), 'failures-'))
   onTestFinished(() => rmSync(root, { recursive: true }))
   mkdirSync(join(root, 'steps'))
@@ -133,7 +133,7 @@ test.each([
   )
 })
 
-test('a step around which no limits could be put failed for a reason of ours, and may be tried again', () => {
+test('a step that could not be limited is the gateway’s fault, and may be retried', () => {
   const root = mkdtempSync(join(tmpdir(), 'failures-'))
   onTestFinished(() => rmSync(root, { recursive: true }))
   mkdirSync(join(root, 'steps'))
@@ -143,14 +143,14 @@ test('a step around which no limits could be put failed for a reason of ours, an
   expect(problem.detail).toContain('pids.max')
 })
 
-test('a file that changed outweighs whatever the daemon made of it', () => {
+test('a changed file outweighs the daemon’s own error', () => {
   expect(problemOf(failure('unexpected EOF', 2, vertex), { changed: 'a/b' })).toMatchObject({
     code: 'source-changed',
     path: 'a/b',
   })
 })
 
-test('a daemon that went away, or lost our session, is not the source’s fault', () => {
+test('a daemon that is gone, or lost our session, is not the fault of the source', () => {
   const away = [
     failure('Connection dropped', 14),
     failure('context canceled', 1),
@@ -159,6 +159,6 @@ test('a daemon that went away, or lost our session, is not the source’s fault'
   for (const error of away) expect(problemOf(error).code).toBe('buildkit-unavailable')
 })
 
-test('an error that is not of the call passes through as it is', () => {
+test('an error from outside the call passes through unchanged', () => {
   expect(() => problemOf(new TypeError('ours'))).toThrow('ours')
 })

@@ -15,7 +15,7 @@ const output = (lines: number) => [
 ]
 const started = { digest, name: 'RUN flood', started: { seconds: 1, nanos: 0 } }
 
-/** Follows these messages; each is there when the reader asks for it. */
+/** Follows these messages. Each is ready when the reader asks for it. */
 function follow(messages: Iterable<StatusResponse> | AsyncIterable<StatusResponse>) {
   const events: NewEvent[] = []
   const progress = new Progress({
@@ -33,7 +33,7 @@ function follow(messages: Iterable<StatusResponse> | AsyncIterable<StatusRespons
   return { events, lines, heard: () => heard(new AbortController().signal) }
 }
 
-test('other work is done while a flood of output is taken in', async () => {
+test('other work continues during a flood of output', async () => {
   const flood = [
     message({ vertexes: [started], logs: output(1) }),
     ...Array(200).fill(message({ logs: output(2000) })),
@@ -48,12 +48,13 @@ test('other work is done while a flood of output is taken in', async () => {
   expect(turns).toBeGreaterThan(5)
 })
 
-test('news that came while this process had no time is taken in before it lets go', async () => {
+test('status that arrived while the process was busy is read before the reader stops', async () => {
   async function* messages() {
     yield message({ vertexes: [{ ...started, completed: { seconds: 2, nanos: 0 } }] })
     for (let more = 0; more < 3; more++) {
       await new Promise(setImmediate)
-      for (const until = performance.now() + 300; performance.now() < until;); // as under a heavy load
+      // simulates a heavy load
+      for (const until = performance.now() + 300; performance.now() < until;);
       yield message({ logs: output(10) })
     }
   }
@@ -62,7 +63,7 @@ test('news that came while this process had no time is taken in before it lets g
   expect(lines()).toBe(30)
 })
 
-test('when the stream of a settled solve has no end, the reader lets go', async () => {
+test('the reader stops when the stream of a settled solve does not end', async () => {
   async function* messages() {
     yield message({
       vertexes: [{ ...started, completed: { seconds: 2, nanos: 0 } }],
@@ -75,7 +76,7 @@ test('when the stream of a settled solve has no end, the reader lets go', async 
   expect(events.map(({ type }) => type)).toEqual(['step', 'log', 'step'])
 })
 
-test('a mistake in our reading of the news shows', async () => {
+test('a bug in our status reader surfaces', async () => {
   const broken = { ...message({ logs: output(1) }), vertexes: [null] } as unknown as StatusResponse
   await expect(follow([broken]).heard()).rejects.toThrow(TypeError)
 })

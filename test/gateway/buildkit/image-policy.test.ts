@@ -9,7 +9,7 @@ const rules: ImageRules = {
   own: 'registry.fly.io',
   refreshMs: 60_000,
 }
-/** These facts are about names: no registry is asked. */
+/** These tests are about names only. They ask no registry. */
 const access = new ImageAccess({ loginFor: () => null, own: rules.own, mirrors: {}, keepMs: 0 })
 const one = `sha256:${'1'.repeat(64)}`
 const two = `sha256:${'2'.repeat(64)}`
@@ -23,7 +23,7 @@ const node = 'docker-image://docker.io/library/node:22'
 const decisions = Object.fromEntries(
   Object.entries(policyAction).map(([name, action]) => [action, name]),
 )
-/** What a build is told of a source: a decision, or that it is looked up first. */
+/** The policy's answer to a build about a source: a decision, or a lookup first. */
 const verdict = (policy: ImagePolicy, identifier: string, app = 'shop') => {
   const { decision } = policy
     .forBuild(app, 'http://127.0.0.1:1/secret/context.tar', false)
@@ -38,7 +38,7 @@ test.each([
   'docker-image://ghcr.io/acme/tools/go:1',
   'docker-image://quay.io/one/two:1',
   'docker-image://registry.fly.io/shop:deployment-1',
-])('%s may be used', (identifier) => {
+])('%s is allowed', (identifier) => {
   expect(verdict(new ImagePolicy(rules, access), identifier)).toBe('looked up')
   expect(verdict(new ImagePolicy(rules, access), `${identifier}@${one}`)).toBe('allow')
 })
@@ -67,7 +67,7 @@ test.each([
   'oci-layout://local/x@sha256:aa',
   'blockdevice:///dev/sda',
   '',
-])('%s may not', (identifier) => {
+])('%s is not allowed', (identifier) => {
   const policy = new ImagePolicy(rules, access)
   const build = policy.forBuild('shop', null, false)
   expect(build.answer(question(identifier)).decision?.action).toBe(policyAction.deny)
@@ -75,7 +75,7 @@ test.each([
   expect(build.refused()?.message).toContain(identifier.replace('docker-image://', ''))
 })
 
-test('the refusal of an image says what is allowed', () => {
+test('the refusal of an image lists the allowed ones', () => {
   const build = new ImagePolicy(rules, access).forBuild('shop', null, false)
   build.answer(question('docker-image://localhost/x:1'))
   expect(build.refused()?.body()).toMatchObject({
@@ -85,7 +85,7 @@ test('the refusal of an image says what is allowed', () => {
   })
 })
 
-test('a name stands for one digest until its time is over, for each app on its own', () => {
+test('a name resolves to one digest until that expires, separately for each app', () => {
   const policy = new ImagePolicy(rules, access)
   const first = policy.forBuild('shop', null, false)
   expect(first.answer(question(node)).lookUp?.source?.identifier).toBe(node)
@@ -102,11 +102,12 @@ test('a name stands for one digest until its time is over, for each app on its o
   expect(verdict(new ImagePolicy({ ...rules, refreshMs: 0 }, access), node)).toBe('looked up')
 })
 
-test('a build from scratch looks its names up anew, once, and later builds go by what it found', () => {
+test('a fresh build resolves its names once, and later builds use the result', () => {
   const policy = new ImagePolicy(rules, access)
   policy.forBuild('shop', null, false).answer(question(node, one))
   const anew = policy.forBuild('shop', null, true)
   expect(anew.answer(question(node)).lookUp).toBeDefined()
+
   anew.answer(question(node, two))
   expect(anew.answer(question(node)).decision?.action).toBe(policyAction.convert)
   expect(anew.bases()).toEqual({ 'docker.io/library/node:22': two })
@@ -121,14 +122,14 @@ test('a build from scratch looks its names up anew, once, and later builds go by
   expect(verdict(policy, node)).toBe('looked up')
 })
 
-test('a digest that the source gives itself is recorded as it stands', () => {
+test('a digest given by the source is recorded unchanged', () => {
   const build = new ImagePolicy(rules, access).forBuild('shop', null, false)
   build.answer(question(`${node}@${one}`))
   expect(build.bases()).toEqual({ [`docker.io/library/node:22@${one}`]: one })
   expect(build.validUntil()).toBeNull()
 })
 
-test('a Dockerfile is read by no frontend but those that are allowed', () => {
+test('only an allowed frontend reads a Dockerfile', () => {
   const policy = new ImagePolicy(rules, access)
   policy.checkFrontend('docker/dockerfile:1-labs')
   for (const image of [

@@ -24,7 +24,7 @@ function start() {
 const at = (seconds: number) => ({ seconds, nanos: 500_000_000 })
 const a = { digest: 'sha256:aaaaaaaaaaaa', name: 'RUN make' }
 
-test('a source that is read in several goes is told once, with all its time, when the step that uses it begins', () => {
+test('a source that is read several times is logged once, with its total time, when its step begins', () => {
   const { take, events, progress } = start()
   take({ vertexes: [a, { ...a, started: at(1) }] })
   expect(progress.settled).toBe(false)
@@ -34,6 +34,7 @@ test('a source that is read in several goes is told once, with all its time, whe
   const step = { type: 'step', step: 'aaaaaaaa', name: 'RUN make' }
   expect(events).toEqual([{ ...step, status: 'started' }])
   expect(progress.settled).toBe(true)
+
   const user = { digest: 'sha256:u', inputs: [a.digest], name: 'RUN use', started: at(7) }
   take({ vertexes: [user] })
   take({ vertexes: [{ ...user, completed: at(8) }] })
@@ -45,7 +46,7 @@ test('a source that is read in several goes is told once, with all its time, whe
   ])
 })
 
-test('cached steps are told once, internal ones only when they fail, and both count rightly', () => {
+test('cached steps are logged once, internal ones only when they fail, and both count correctly', () => {
   const { take, events, progress } = start()
   const ended = { started: at(1), completed: at(1) }
   take({ vertexes: [{ ...a, ...ended, cached: true }] })
@@ -69,7 +70,7 @@ test('cached steps are told once, internal ones only when they fail, and both co
   expect(progress.stats()).toEqual({ steps: 1, cached: 1, run: 0 })
 })
 
-test('output comes in whole lines, cut anywhere by the daemon, also inside a character', () => {
+test('output is logged in whole lines, wherever the daemon cuts it, even inside a character', () => {
   const { take, events, progress } = start()
   take({ vertexes: [{ ...a, started: at(1) }] })
   const log = (stream: number, text: Buffer | string) =>
@@ -87,7 +88,7 @@ test('output comes in whole lines, cut anywhere by the daemon, also inside a cha
   expect(text('stderr')).toEqual(['warn\r'])
 })
 
-test('a step ends after its output, although the daemon names its end first', () => {
+test('a step ends after its output, although the daemon reports its end first', () => {
   const { take, events, progress } = start()
   const ended = { ...a, started: at(1), completed: at(2), error: 'exit code: 1' }
   const log = (text: string) => ({ vertex: a.digest, stream: 1, text: Buffer.from(text) })
@@ -101,7 +102,7 @@ test('a step ends after its output, although the daemon names its end first', ()
 })
 
 test.for(['an empty message', 'news of another step', 'nothing'])(
-  'a step ends after output that comes in many messages, the last of which is followed by %s',
+  'a step ends after output in many messages, when %s follows the last',
   (last) => {
     const { take, events, progress } = start()
     const step = { ...a, inputs: ['sha256:source'] }
@@ -116,6 +117,7 @@ test.for(['an empty message', 'news of another step', 'nothing'])(
     take({ logs: [log('the re')] })
     take({ logs: [log('ason\n')] })
     expect(progress.running()).toEqual(['RUN make'])
+
     if (last === 'an empty message') take({})
     if (last === 'news of another step')
       take({ vertexes: [{ digest: 'sha256:b', name: 'RUN next', started: at(3) }] })
@@ -130,14 +132,14 @@ test.for(['an empty message', 'news of another step', 'nothing'])(
   },
 )
 
-test('a line without end is not held for ever', () => {
+test('a line without an end is not held forever', () => {
   const { take, events } = start()
   take({ vertexes: [{ ...a, started: at(1) }] })
   take({ logs: [{ vertex: a.digest, stream: 1, text: Buffer.from('x'.repeat(20_000)) }] })
   expect(events.at(-1)).toMatchObject({ type: 'log', text: 'x'.repeat(20_000) })
 })
 
-test('the push is announced once, when the image exporter begins it', () => {
+test('the push is logged once, when the image exporter begins it', () => {
   const { take, pushes } = start()
   const image = { digest: 'sha256:e', name: 'exporting to image', started: at(1) }
   take({ vertexes: [image, { ...a, started: at(1) }] })
@@ -149,7 +151,7 @@ test('the push is announced once, when the image exporter begins it', () => {
   expect(pushes()).toBe(1)
 })
 
-test('where the end of a long output follows its beginning, the log says how much is missing between them', () => {
+test('between the beginning and the end of a long output, the log says how much is missing', () => {
   const events: NewEvent[] = []
   const log = new StepLog('s', (event) => events.push(event))
   log.believe('a1')
@@ -157,7 +159,7 @@ test('where the end of a long output follows its beginning, the log says how muc
   const forged = '[tarmac: 1 lines, 2 bytes of output are not kept here]'
   log.add('stdout', Buffer.from(`one\n${forged}\ntw`))
   log.add('stdout', Buffer.from(`\n${note}\nlast\n`))
-  log.add('stderr', Buffer.from(`${note}\n`)) // one is all that is written of a step
+  log.add('stderr', Buffer.from(`${note}\n`)) // a step has only one note, so this is text
   log.flush()
   const about = { type: 'log', step: 's', stream: 'stdout' }
   expect(events).toEqual([

@@ -13,7 +13,7 @@ function root(): string {
   mkdirSync(join(dir, 'steps'))
   return dir
 }
-/** A step with a control group that is made up, and a process in it. */
+/** Makes a step with a fake control group and one process. */
 function step(dir: string, name: string, oomControl: string) {
   const child = spawn('sleep', ['60'])
   onTestFinished(() => void child.kill())
@@ -25,7 +25,7 @@ function step(dir: string, name: string, oomControl: string) {
   return child
 }
 
-test('with cgroup v1, a step of which the kernel killed a process ends as a whole, and no other', async () => {
+test('with cgroup v1, a step ends as a whole when the kernel kills one of its processes; other steps continue', async () => {
   const dir = root()
   const other = step(dir, 'other', 'oom_kill_disable 0\nunder_oom 1\noom_kill 0\n')
   const over = step(dir, 'over', 'oom_kill_disable 0\nunder_oom 0\noom_kill 1\n')
@@ -34,7 +34,7 @@ test('with cgroup v1, a step of which the kernel killed a process ends as a whol
   expect(other.signalCode).toBe(null)
 })
 
-test('the record of a step is removed a minute after its end, not before', async () => {
+test('a step’s record is removed one minute after its end, not earlier', async () => {
   const dir = root()
   const [running, fresh, old] = ['running', 'fresh', 'old'].map((name) =>
     join(dir, 'steps', name),
@@ -48,7 +48,7 @@ test('the record of a step is removed a minute after its end, not before', async
   expect([running, fresh].map((path) => existsSync(path))).toEqual([true, true])
 })
 
-test('limits are parts of this machine, and no step may use more than all may', () => {
+test('limits are fractions of this machine, and no step may use more than all steps together', () => {
   const limits = {
     memory: { share: 0.9 },
     memoryOfAll: { bytes: 2 ** 30 },
@@ -64,6 +64,8 @@ test('limits are parts of this machine, and no step may use more than all may', 
     TARMAC_STEP_CPU_QUOTA: '150000',
     TARMAC_STEP_RECORDS: join(dir, 'steps'),
   })
+
   const tiny = limitsEnvironment({ ...limits, memory: { bytes: 1 } }, dir)
-  expect(tiny).toMatchObject({ TARMAC_STEP_MEMORY: String(64 * 2 ** 20) }) // runc itself needs some
+  // runc itself needs some memory
+  expect(tiny).toMatchObject({ TARMAC_STEP_MEMORY: String(64 * 2 ** 20) })
 })

@@ -3,7 +3,7 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { sortEntries, treeDigest, type TreeEntry } from '../../../api/tree.ts'
 import type { SourceTree } from '../../../gateway/src/deployments/source-tree.ts'
 
-/** A folder as the source tree that intake would have made of it. */
+/** Reads a folder as the source tree that staging would make from it. */
 export function treeOf(root: string): SourceTree {
   const entries = readdirSync(root, { recursive: true, encoding: 'utf8' }).map(
     (path): TreeEntry => {

@@ -12,8 +12,8 @@ const flyToml = [
   '[[files]]\nguest_path = "/a"\nlocal_path = "big"',
 ].join('\n')
 
-// A text that repeats is stored once, and shown for each group: this release is 155 kB in the records and
-// 6 MB in the answer. A page is limited by what it shows.
+// A text that repeats is stored once, but each group shows it. This release has 155 kB in the
+// records and 6 MB in the answer. A page limits the bytes that it shows.
 test('a page of releases that hold one file for each of 44 groups is not a hundred times as large as what is stored', async () => {
   await using store = openSqliteStore(':memory:')
   const readFile = () => Buffer.alloc(100_000, 'x')
@@ -38,6 +38,7 @@ test('a page of releases that hold one file for each of 44 groups is not a hundr
   const { releases } = await store.releases.list('shop', null, { limit: 100, before: null })
   const answer = visibleJson({ releases: releases.map(releaseView) })
   expect(answer.length).toBeLessThan(8 * 2 ** 20)
+
   const changed = {
     readFile: () => Buffer.alloc(100_000, 'y'),
     flyToml,

@@ -6,8 +6,9 @@ import { Submissions } from '../../../gateway/src/commands/submissions.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 import { longestHold } from '../../longest-hold.ts'
 
-// POST /v1/rollouts {"source":{"release":1},"stopAfter":1000,"targets":[{"app":"a0"},…]}: a body of 15 KB. No target has
-// a release, which the records alone answer: every await is settled at once, so that the rollout itself must give the loop its turns.
+// POST /v1/rollouts {"source":{"release":1},"stopAfter":1000,"targets":[{"app":"a0"},…]}: a body of
+// 15 KB. The records alone show that no target has a release. Every await then settles at once, so
+// the rollout itself must yield to the event loop.
 test('a rollout whose 1,000 targets are all refused by the records alone does not hold the event loop', async () => {
   await using store = openSqliteStore(':memory:')
   const log = openLog('silent')

@@ -6,7 +6,7 @@ import { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem.ts'
 import { startMachines } from '../start-machines.ts'
 
-test('what goes live is a release; a rollback brings its image, config and env back, and names the secrets that are others', async () => {
+test('a live deployment becomes a release; a rollback restores its image, config and env, and names changed secrets', async () => {
   await using gateway = await startMachines()
   const { fly, images, get, call, ended, deploy } = gateway
   const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]
@@ -16,6 +16,7 @@ test('what goes live is a release; a rollback brings its image, config and env b
     { env: { COLOUR: 'red', OLD: 'yes' }, commit: 'abc' },
   )
   expect(first).toMatchObject({ state: 'live', release: 1, source: null, from: null, plan: null })
+
   fly.apps.get('shop')!.secrets = [
     { name: 'KEY', digest: 'd1' },
     { name: 'SAME', digest: 's' },
@@ -26,8 +27,10 @@ test('what goes live is a release; a rollback brings its image, config and env b
     release: 2,
     from: { app: 'shop', owner: null, release: 1 },
   })
+
   const env = () => fly.machines('shop')[0]!.config.env
-  expect(env()).toMatchObject({ COLOUR: 'blue', OLD: 'yes', NEW: 'yes' }) // an image takes over what runs
+  // a deployment of an image keeps the running config
+  expect(env()).toMatchObject({ COLOUR: 'blue', OLD: 'yes', NEW: 'yes' })
 
   const { releases } = await get<ReleasePage>('/v1/apps/shop/releases')
   expect(releases).toMatchObject([
@@ -41,6 +44,7 @@ test('what goes live is a release; a rollback brings its image, config and env b
     },
     { number: 1, deployment: first.id, image: { digest: one.digest }, secrets: [] },
   ])
+
   const diff = await get<ReleaseDiff>('/v1/apps/shop/releases/1/diff/2')
   expect(diff.differences).toEqual([
     { path: 'image', before: releases[1]!.image.reference, after: releases[0]!.image.reference },
@@ -58,6 +62,7 @@ test('what goes live is a release; a rollback brings its image, config and env b
     call<Deployment>('POST', '/v1/apps/shop/rollback', undefined, { 'idempotency-key': 'k' })
   const { status, body } = await asked()
   expect(status).toBe(202)
+
   const back = await ended(body.id)
   expect(back).toMatchObject({
     state: 'live',
@@ -77,7 +82,7 @@ test('what goes live is a release; a rollback brings its image, config and env b
   ])
   expect(env()).toMatchObject({ COLOUR: 'red', OLD: 'yes' })
   expect(env()).not.toHaveProperty('NEW')
-  expect((await asked()).body.id).toBe(back.id) // although the release before is another one now
+  expect((await asked()).body.id).toBe(back.id) // although the previous release is another one now
 
   const page = await get<ReleasePage>('/v1/apps/shop/releases?limit=2')
   expect(page.releases.map(({ number }) => number)).toEqual([3, 2])
@@ -94,7 +99,7 @@ test('what goes live is a release; a rollback brings its image, config and env b
 })
 
 test(
-  'a rollback brings the whole config back: what only later releases said goes, what nobody’s release said stays',
+  'a rollback restores the whole config: it removes what only later releases set, and keeps what no release set',
   { timeout: 30_000 },
   async () => {
     await using gateway = await startMachines()
@@ -129,7 +134,8 @@ test(
       `machine_config = '${JSON.stringify(extra)}'\n${http}[[vm]]\ncpus = 2\nmemory = "1gb"`,
     )
     expect(config()).toMatchObject({ ...extra, guest: vm })
-    await released('three', http) // as flyctl has it, what a fly.toml does not say stays
+
+    await released('three', http) // as in flyctl, a setting that the fly.toml does not name stays
     expect(config()).toMatchObject({ ...extra, guest: vm })
     expect(await diff(2, 3)).toEqual([])
     expect((await diff(1, 3)).map(({ path }) => path).toSorted()).toEqual([
@@ -139,6 +145,7 @@ test(
       'config.app.init.tty',
       'config.app.metadata.team',
     ])
+
     Object.assign(config(), { schedule: 'daily' })
     Object.assign(config().metadata!, { floor: '3' })
 
@@ -156,19 +163,21 @@ test(
       'config.app.schedule',
     ])
     expect((await get<Audit>('/v1/apps/shop/audit')).drift).toEqual([])
+
     config().guest!['cpus'] = 8
     expect((await get<Audit>('/v1/apps/shop/audit')).drift).toMatchObject([
       { differences: [{ path: 'guest.cpus', before: 1, after: 8 }] },
     ])
     await back(2)
     expect(config()).toMatchObject({ ...extra, guest: vm, schedule: 'daily' })
+
     for (const machine of fly.machines('shop')) machine.state = 'destroyed'
     await back(3)
-    expect(config().guest).toEqual(vm) // of a machine that is made anew
+    expect(config().guest).toEqual(vm) // the guest of the new machine
   },
 )
 
-test('a rollback to what is not there touches nothing and says so', async () => {
+test('a rollback to a missing release touches nothing and says so', async () => {
   await using gateway = await startMachines()
   const { images, call, deploy } = gateway
   const refused = async (query: string) => {
@@ -180,6 +189,7 @@ test('a rollback to what is not there touches nothing and says so', async () => 
     'release-not-found',
     'There is nothing to go back to: shop has no release.',
   ])
+
   const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]
   await deploy('shop', { image: one.name })
   expect(await refused('')).toEqual([
@@ -197,6 +207,7 @@ test('a rollback to what is not there touches nothing and says so', async () => 
     'option-invalid',
     'The option release is a whole number.',
   ])
+
   await deploy('shop', { image: two.name })
   images.lose('shop', one.digest)
   expect(await refused('')).toEqual([
@@ -207,7 +218,7 @@ test('a rollback to what is not there touches nothing and says so', async () => 
   expect((await gateway.store.list('shop', { limit: 9, before: null })).deployments).toHaveLength(2)
 })
 
-test('a JSON body names one source of a kind that is known', async () => {
+test('a JSON body names exactly one source of a known kind', async () => {
   await using gateway = await startMachines()
   const { images, call, deploy } = gateway
   const image = images.put('shop', 'v1').name
@@ -264,7 +275,8 @@ test('a JSON body names one source of a kind that is known', async () => {
     expect.any(String),
   ])
   expect(await refused({ source: { release: 4 } })).toMatchObject([404, expect.any(String)])
-  // Another app's release, with its config, and what a deployment made.
+
+  // The release of another app, with its config, and what a deployment made.
   await deploy('shop', { image }, { env: { COLOUR: 'red' } })
   const other = await deploy('blog', { release: 1, app: 'shop' }, { env: { MORE: '1' }, count: 2 })
   expect(other).toMatchObject({ state: 'live', release: 1, from: { app: 'shop', release: 1 } })
@@ -278,7 +290,7 @@ test('a JSON body names one source of a kind that is known', async () => {
   })
 })
 
-test('what a key made is answered again although its image is gone since; another request is not', async () => {
+test('an idempotency key gets the same answer after its image is gone; another request does not', async () => {
   await using gateway = await startMachines()
   const { images, call, ended } = gateway
   const { name: image, digest } = images.put('shop', 'v1')
@@ -308,7 +320,7 @@ test('what a key made is answered again although its image is gone since; anothe
   expect((await rollOut({ parallel: 2 })).status).toBe(422)
 })
 
-test('public addresses are told after a deploy, or given back; the audit shows them, and what is not as released', async () => {
+test('public addresses are logged after a deploy, or released; the audit shows them and every difference from the release', async () => {
   for (const publicIps of ['report', 'release'] as const) {
     await using gateway = await startMachines({ publicIps })
     const { fly, images, call, get, deploy } = gateway
@@ -352,7 +364,7 @@ test('public addresses are told after a deploy, or given back; the audit shows t
   }
 })
 
-test('an app goes when its name is said twice, and one that was not made here only when that is said too', async () => {
+test('an app is deleted only with its name repeated, and an app made elsewhere only with a further confirmation', async () => {
   await using gateway = await startMachines()
   const { fly, images, call, deploy, get, store } = gateway
   const image = images.put('shop', 'v1').name
@@ -364,6 +376,7 @@ test('an app goes when its name is said twice, and one that was not made here on
   expect(await remove('')).toEqual([422, 'option-invalid'])
   expect(await remove('?confirm=blog')).toEqual([422, 'option-invalid'])
   expect(await remove('?confirm=nothing', 'nothing')).toEqual([404, 'app-not-found'])
+
   const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
   await store.create({ id: 'waits', app: 'shop', options: DeploymentOptions.parse({}), source })
   expect(await remove('?confirm=shop')).toEqual([409, 'app-busy'])
@@ -371,7 +384,8 @@ test('an app goes when its name is said twice, and one that was not made here on
   expect(await remove('?confirm=shop')).toEqual([204])
   expect(fly.apps.has('shop')).toBe(false)
   expect(await get('/v1/apps/shop/releases')).toEqual({ releases: [], next: null })
-  expect(await deploy('shop', { image })).toMatchObject({ state: 'live', release: 1 }) // made anew at once
+  // created again at once
+  expect(await deploy('shop', { image })).toMatchObject({ state: 'live', release: 1 })
 
   await fetch(`${fly.url}/v1/apps/shop`, {
     method: 'DELETE',
@@ -385,7 +399,8 @@ test('an app goes when its name is said twice, and one that was not made here on
     volumes: [],
     secrets: [],
   })
-  expect(await remove('?confirm=shop')).toEqual([409, 'app-foreign']) // made under the name by somebody else
+  // somebody else created an app with that name
+  expect(await remove('?confirm=shop')).toEqual([409, 'app-foreign'])
   expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({ made: false })
 
   fly.apps.set('theirs', { name: 'theirs', ips: [], machines: new Map(), volumes: [], secrets: [] })

@@ -20,7 +20,7 @@ const ownersOf = ({ fly }: Gateway) =>
   )
 
 test(
-  'each owner in a shared app has a machine, env, volume, releases and an address of its own; the app’s lane leaves them alone',
+  'each owner in a shared app has its own machine, env, volume, releases and address; the app’s lane leaves them alone',
   { timeout: 30_000 },
   async () => {
     await using gateway = await startMachines()
@@ -39,6 +39,7 @@ test(
       url: 'http://ada.shared.internal:8080',
     })
     expect(bob).toMatchObject({ state: 'live', release: 1, owner: 'bob' })
+
     const before = ownersOf(gateway)
     expect(Object.keys(before).toSorted()).toEqual(['', 'ada', 'bob'])
     expect(before['ada']!.name).toMatch(/^ada-app-1-/)
@@ -54,6 +55,7 @@ test(
         ]),
       )
     expect(digests()).toEqual({ '': two.digest, ada: one.digest, bob: two.digest })
+
     const back = await call<Deployment>('POST', '/v1/apps/shared/rollback?owner=bob')
     expect(await ended(back.body.id)).toMatchObject({
       state: 'live',
@@ -63,7 +65,8 @@ test(
     })
     expect(digests()).toEqual({ '': two.digest, ada: one.digest, bob: one.digest })
     expect(ownersOf(gateway)['bob']!.config.env).not.toHaveProperty('MORE')
-    expect(ownersOf(gateway)['ada']).toMatchObject({ made: 1 }) // touched once, when it was made
+    expect(ownersOf(gateway)['ada']).toMatchObject({ made: 1 }) // changed once, at its creation
+
     const numbers = async (query: string) =>
       (await get<ReleasePage>(`/v1/apps/shared/releases${query}`)).releases.map(
         ({ number }) => number,
@@ -79,7 +82,7 @@ test(
 )
 
 test(
-  'an owner’s machine has a volume that no other owner’s gets, and that its next machine gets again',
+  'an owner’s machine has a volume that no other owner gets, and the owner’s next machine gets it again',
   { timeout: 30_000 },
   async () => {
     const flyToml = '[[mounts]]\nsource = "data"\ndestination = "/data"\ninitial_size = "3gb"'
@@ -109,6 +112,7 @@ test(
       [expect.stringMatching(/^data_o[\da-f]{11}$/), 3],
       [expect.stringMatching(/^data_o[\da-f]{11}$/), 3],
     ])
+
     ownersOf(gateway)['ada']!.state = 'destroyed'
     ada!.attached_machine_id = null
     expect((await volumeOf('cy'))?.id).not.toBe(ada!.id)
@@ -117,7 +121,7 @@ test(
 )
 
 test(
-  'each owner gets one machine, however many the release had, unless its target says another number',
+  'each owner gets one machine, whatever the release had, unless its target sets a count',
   { timeout: 30_000 },
   async () => {
     await using gateway = await startMachines()
@@ -135,6 +139,7 @@ test(
       targets: targets.map((target) => ({ app: 'shared', ...target })),
     })
     expect(rollout.counts).toEqual({ live: 4 })
+
     const owners = gateway.fly
       .machines('shared')
       .map(({ config }) => config.metadata?.['tarmac_owner'] ?? '')
@@ -145,14 +150,14 @@ test(
 )
 
 test(
-  'one image comes to a hundred owners of an app, a few at a time, and one record sums up',
+  'one image reaches a hundred owners of an app, a few at a time, and one record sums up',
   { timeout: 60_000 },
   async () => {
     await using gateway = await startMachines({ deploys: 100 })
     const { fly, images, deploy } = gateway
     const [one, two] = [images.put('shared', 'v1'), images.put('shared', 'v2')]
     await deploy('shared', { image: one.name })
-    // Fly makes one machine a second in an app; these are there already.
+    // Fly creates one machine per second in an app. These exist already.
     const [model] = fly.machines('shared')
     const machines = fly.apps.get('shared')!.machines
     const owners = Array.from({ length: 100 }, (_, n) => `user-${n}`)
@@ -178,6 +183,7 @@ test(
       state: 'live',
       url: 'http://user-7.shared.internal:8080',
     })
+
     const brought = Object.entries(ownersOf(gateway)).map(([owner, { config, image_ref }]) => [
       owner,
       config.env?.['WHO'] ?? '',
@@ -191,7 +197,7 @@ test(
   },
 )
 
-test('a rollout stops after so many failures; what had not begun is cancelled, and says why', async () => {
+test('a rollout stops at its failure limit; targets that had not begun are cancelled, with the reason', async () => {
   await using gateway = await startMachines({ deploys: 1 })
   const { fly, images } = gateway
   const image = images.put('web', 'v1')
@@ -210,7 +216,9 @@ test('a rollout stops after so many failures; what had not begun is cancelled, a
   expect(rollout.targets[1]).toMatchObject({ app: 'b2', problem: { code: 'deploy-failed' } })
   expect(rollout.targets[2]).toMatchObject({ deployment: null, problem: { code: 'cancelled' } })
   expect(fly.apps.has('c3')).toBe(false)
-  // So is what waits in the queue; the next of it may be taken up before the rollout hears of the failure.
+
+  // Queued targets are cancelled too. The next one may start before the rollout notices the
+  // failure.
   const more = ['f6', 'g7', 'h8'].map((app) => ({ app }))
   const queued = await rollOut(gateway, {
     source: { image: image.name },
@@ -222,7 +230,8 @@ test('a rollout stops after so many failures; what had not begun is cancelled, a
     deployment: expect.any(String),
     problem: { code: 'cancelled' },
   })
-  // What keeps a target from getting a deployment counts as its failure too.
+
+  // A target that cannot get a deployment counts as failed too.
   const refused = await rollOut(gateway, { source: { release: 1 }, targets, parallel: 1 })
   expect(refused).toMatchObject({ counts: { deploy_failed: 1, cancelled: 4 } })
   expect(refused.targets[0]).toMatchObject({
@@ -231,7 +240,7 @@ test('a rollout stops after so many failures; what had not begun is cancelled, a
   })
 })
 
-test('a rollout that is cancelled begins nothing more, stops what it can, and shows in the list', async () => {
+test('a cancelled rollout starts no more targets, stops the ones that it can, and appears in the list', async () => {
   await using gateway = await startMachines({ deploys: 1, watchMs: 1000 })
   const { images, call, get, rolledOut } = gateway
   const image = images.put('web', 'v1').name
@@ -249,6 +258,7 @@ test('a rollout that is cancelled begins nothing more, stops what it can, and sh
     status: 202,
     body: { problem: { code: 'cancelled' } },
   })
+
   const rollout = await rolledOut(made.id)
   expect(rollout).toMatchObject({
     counts: { live: 1, cancelled: 3 },
@@ -278,7 +288,7 @@ test('a rollout that is cancelled begins nothing more, stops what it can, and sh
   expect((await stop('whom=me')).status).toBe(422)
 })
 
-test('a rollout goes on where it stood when the gateway is back, and makes nothing twice', async () => {
+test('a rollout resumes after a gateway restart, and creates nothing twice', async () => {
   await using gateway = await startMachines({ watchMs: 300 })
   const { images, call, rolledOut, store, restart } = gateway
   const image = images.put('web', 'v1').name
@@ -297,6 +307,7 @@ test('a rollout goes on where it stood when the gateway is back, and makes nothi
   }
   const rollout = await rolledOut(body.id)
   expect(rollout.counts).toEqual({ live: 4 })
+
   for (const { app } of targets) {
     expect(gateway.fly.machines(app).map(({ region }) => region)).toEqual(['ams', 'ams'])
     expect((await store.list(app, { limit: 9, before: null })).deployments).toHaveLength(1)
@@ -304,7 +315,7 @@ test('a rollout goes on where it stood when the gateway is back, and makes nothi
   expect((await ask()).body).toMatchObject({ id: body.id, counts: { live: 4 } })
 })
 
-test('an archive is built once, for the first target’s app; without its image nothing begins', async () => {
+test('an archive is built once, for the first target’s app; without its image no target begins', async () => {
   await using gateway = await startMachines()
   const { fly, images, store, rolledOut, form } = gateway
   const image = images.put('a1', 'v1')
@@ -336,7 +347,7 @@ test('an archive is built once, for the first target’s app; without its image 
   }
 })
 
-test('what a rollout cannot be is refused before anything begins', async () => {
+test('an invalid rollout is refused before anything begins', async () => {
   await using gateway = await startMachines()
   const image = gateway.images.put('web', 'v1').name
   const refused = async (body: object) => {

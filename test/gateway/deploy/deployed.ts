@@ -13,7 +13,7 @@ export const waitMs = 3000
 
 export type Asked = Partial<{
   api: MachinesApi
-  /** Who speaks to Fly: any word that begins with `secret`. */
+  /** The caller's Fly token: any word that begins with `secret`. */
   token: string
   number: number
   app: string
@@ -27,13 +27,13 @@ export type Asked = Partial<{
   network: string | null
   builder: string | null
   kept: (rollout: DeployProgress) => Promise<void>
-  /** How far it came, and from where it goes on. */
+  /** The progress of the deploy, and the stage at which it resumes. */
   stage: { verifying: boolean }
   emit: DeployJob['emit']
   known: DeployJob['known']
 }>
 
-/** What the pipeline does with the deploy engine, from the app to the verdict. */
+/** Runs the deploy engine as the pipeline does, from the app to the verdict. */
 export async function deployed(
   fake: FakeFly,
   asked: Asked,

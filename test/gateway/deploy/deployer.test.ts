@@ -7,10 +7,10 @@ import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
 import { FakeFly, type Nature } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused, waitMs } from './deployed.ts'
 
-/** Every test has its own Fly; most of their time is waiting. */
+/** Every test has its own Fly and mostly waits. */
 const test = each.concurrent
 
-test('a first deploy makes the app with a private address and one machine; the second updates that machine', async () => {
+test('the first deploy creates the app with a private address and one machine; the second updates that machine', async () => {
   await using fly = await FakeFly.start()
   await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })
   const first = await deployed(fly, { number: 1, api })
@@ -25,6 +25,7 @@ test('a first deploy makes the app with a private address and one machine; the s
     metadata: { fly_platform_version: 'v2', fly_process_group: 'app', tarmac_number: '1' },
     services: [{ internal_port: 8080, autostop: true, checks: [{ type: 'tcp' }] }],
   })
+
   const second = await deployed(fly, { number: 2, api })
   expect(second.machines).toMatchObject([
     { id: first.machines[0]?.id, before: first.machines[0]?.after, outcome: 'verified' },
@@ -34,7 +35,7 @@ test('a first deploy makes the app with a private address and one machine; the s
   expect(fly.tooFast).toBe(0)
 })
 
-test('an app is made for nothing less than a plan, and deploys in quick succession do not wait for Fly’s limits', async () => {
+test('an app is created only for a valid plan, and quick deploys do not wait for Fly’s limits', async () => {
   await using fly = await FakeFly.start()
   await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })
   const place = { org: 'personal', network: null, builder: null, urlTemplate: '' }
@@ -44,6 +45,7 @@ test('an app is made for nothing less than a plan, and deploys in quick successi
   noPlan.catch(() => {})
   await expect(deployer.ensureApp('web', noPlan, signal)).rejects.toThrow('no plan')
   expect(fly.apps.size).toBe(0)
+
   const startedAt = performance.now()
   const made = []
   for (let time = 0; time < 6; time++)
@@ -52,14 +54,14 @@ test('an app is made for nothing less than a plan, and deploys in quick successi
   expect(performance.now() - startedAt).toBeLessThan(1000)
 })
 
-test('an app is made on the chosen network with its Flycast address there, and its machines name the builder', async () => {
+test('an app is created on the chosen network with its Flycast address, and its machines name the builder', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { network: 'apart', builder: '0e286039f42e86', watchMs: 0 })
   expect(fly.apps.get('web')).toMatchObject({ network: 'apart', ips: [{ network: 'apart' }] })
   expect(fly.machines('web')[0]?.config.metadata?.['fly_builder_id']).toBe('0e286039f42e86')
 })
 
-test('what Tarmac does not manage survives a deploy; env that it set before and that is absent now goes', async () => {
+test('a deploy keeps settings that Tarmac does not manage, and removes env that it set before and that is absent now', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, env: { OLD: '1', KEPT: '1' } })
   const config = fly.machines('web')[0]?.config ?? {}
@@ -89,7 +91,7 @@ const bad: { nature: Nature; says: string }[] = [
 ]
 for (const { nature, says } of bad) {
   test(
-    `a release that ${nature} is taken back, and every machine runs its former config again`,
+    `a release that ${nature} is rolled back, and every machine runs its previous config again`,
     { timeout: 20_000 },
     async () => {
       await using fly = await FakeFly.start()
@@ -111,7 +113,7 @@ for (const { nature, says } of bad) {
   )
 }
 
-test('a first release that does not live leaves no machine behind', async () => {
+test('a first release that fails leaves no machine behind', async () => {
   await using fly = await FakeFly.start()
   fly.natures.set(digest(1), 'crashes')
   const problem = await refused(deployed(fly, { number: 1 }))
@@ -120,7 +122,7 @@ test('a first release that does not live leaves no machine behind', async () => 
 })
 
 test(
-  'of several machines the second one failing takes the first one back too',
+  'when the second of several machines fails, the first is rolled back too',
   { timeout: 20_000 },
   async () => {
     await using fly = await FakeFly.start()
@@ -140,7 +142,7 @@ test(
   },
 )
 
-test('a process group that is new gets a machine, one that is gone loses its own after the verdict', async () => {
+test('a new process group gets a machine; a removed one loses its machine after the verdict', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: '[processes]\nweb = "w"\nold = "o"' })
   await deployed(fly, { number: 2, flyToml: '[processes]\nweb = "w"\nnew = "n"' })
@@ -148,7 +150,7 @@ test('a process group that is new gets a machine, one that is gone loses its own
   expect(new Set(groups)).toEqual(new Set(['new', 'web']))
 })
 
-test('a sleeping machine is started to try the release; further ones are brought over asleep', async () => {
+test('one sleeping machine is started to test the release; the others are updated asleep', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1 })
   const [machine] = fly.machines('web')
@@ -168,7 +170,7 @@ test('a sleeping machine is started to try the release; further ones are brought
 })
 
 test(
-  'an answer that is lost, or a 500 after the effect, makes no second machine and no second update',
+  'a lost answer, or a 500 after the effect, causes no second machine and no second update',
   { timeout: 20_000 },
   async () => {
     await using fly = await FakeFly.start()
@@ -196,7 +198,7 @@ test('an older deployment never lands over a newer one', async () => {
 })
 
 test(
-  'a machine that somebody else changed in the middle is left alone and named, with what to do',
+  'a machine that somebody else changes midway is left alone and named, with advice',
   { timeout: 20_000 },
   async () => {
     await using fly = await FakeFly.start()
@@ -204,6 +206,7 @@ test(
     fly.natures.set(digest(2), 'check-fails')
     const running = refused(deployed(fly, { number: 2 }))
     await expect.poll(() => fly.machines('web')[0]?.image_ref?.digest).toBe(digest(2))
+
     const [machine] = fly.machines('web')
     Object.assign(machine ?? {}, { instance_id: '01FOREIGN' })
     Object.assign(machine?.config ?? {}, { metadata: { fly_platform_version: 'v2' } })
@@ -216,7 +219,7 @@ test(
   },
 )
 
-test('a cancelled rollout puts back what it touched; a stopping gateway leaves it to be taken up again', async () => {
+test('a cancelled rollout restores what it touched; a stopping gateway leaves it for later', async () => {
   for (const code of ['cancelled', 'stopping'] as const) {
     await using fly = await FakeFly.start()
     await deployed(fly, { number: 1 })
@@ -234,7 +237,7 @@ test('a cancelled rollout puts back what it touched; a stopping gateway leaves i
 
 for (const nature of ['good', 'crashes'] as const) {
   test(
-    `a gateway killed at any note of a rollout that ends ${nature} ends it right when it is back`,
+    `a gateway killed at any note of a rollout that ends ${nature} ends it correctly after its restart`,
     { timeout: 30_000 },
     async () => {
       const ways = [true, false].flatMap((update) =>
@@ -249,7 +252,10 @@ for (const nature of ['good', 'crashes'] as const) {
   )
 }
 
-/** The process dies at note `killAt`, before or after it is `written`; true when there were so many notes. */
+/**
+ * Kills the process at note `killAt`, before or after it is `written`. Returns true when that note
+ * was reached.
+ */
 async function killedAndBack(
   nature: Nature,
   killAt: number,
@@ -276,7 +282,7 @@ async function killedAndBack(
   return killed
 }
 
-test('what the record does not know is gone over only when that is asked for, by its number', async () => {
+test('a state that the record does not know is overwritten only on request, by its number', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 5 })
   const known = async (id: string) => id !== 'd5'
@@ -289,7 +295,7 @@ test('what the record does not know is gone over only when that is asked for, by
   expect(fly.machines('web')[0]).toMatchObject({ image_ref: { digest: digest(7) } })
 })
 
-test('a name that belongs to somebody else on Fly is said to be taken', async () => {
+test('an app name that belongs to somebody else on Fly is reported as taken', async () => {
   await using fly = await FakeFly.start()
   expect((await refused(deployed(fly, { number: 1, app: 'of-somebody-else' }))).code).toBe(
     'app-name-taken',

@@ -11,7 +11,7 @@ const http = '[http_service]\ninternal_port = 8080\n[[http_service.checks]]\npat
 const mounts = '[mounts]\nsource = "data"\ndestination = "/data"\ninitial_size = "3gb"\n'
 const bluegreen: Partial<DeploymentOptions> = { strategy: 'bluegreen' }
 
-test('of many machines the first is brought over alone, then as many at once as may be away', async () => {
+test('the first of many machines is updated alone, then as many at once as may be unavailable', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const [model] = fly.machines('web')
@@ -38,7 +38,7 @@ test('of many machines the first is brought over alone, then as many at once as 
   ])
 })
 
-test('a gateway that comes back goes on under the lease that it held, without waiting for it to run out', async () => {
+test('a restarted gateway continues under its own lease, without waiting for it to expire', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   fly.natures.set(digest(2), 'check-fails')
@@ -51,6 +51,7 @@ test('a gateway that comes back goes on under the lease that it held, without wa
     deployed(fly, { number: 2, flyToml: http, token: 'secret-1', kept, emit, waitMs: 500 }),
   )
   expect(fly.machines('web')[0]?.lease?.endsAt).toBeGreaterThan(Date.now() + 5000)
+
   fly.natures.set(digest(2), 'good')
   for (const machine of fly.machines('web'))
     for (const check of machine.checks ?? []) check.status = 'passing'
@@ -65,7 +66,7 @@ test('a gateway that comes back goes on under the lease that it held, without wa
   expect(fly.machines('web')).toMatchObject([{ lease: null, image_ref: { digest: digest(2) } }])
 })
 
-test('whoever holds a machine is named at once, and waited for', async () => {
+test('the holder of a machine’s lease is named at once, and the deploy waits for it', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   fly.machines('web')[0]!.lease = { nonce: 'of-another', endsAt: Date.now() + 4000 }
@@ -81,7 +82,7 @@ test('whoever holds a machine is named at once, and waited for', async () => {
   expect(told[0]?.ms).toBeLessThan(3000)
 })
 
-test('a mount gets its volume made, once, and the next deploy keeps it', async () => {
+test('a mount gets its volume created once, and the next deploy keeps it', async () => {
   await using fly = await FakeFly.start()
   fly.faults.push({ on: /POST .*volumes$/, fault: 'lost' })
   await deployed(fly, { number: 1, flyToml: http + mounts, watchMs: 0 })
@@ -89,17 +90,19 @@ test('a mount gets its volume made, once, and the next deploy keeps it', async (
   expect(fly.apps.get('web')?.volumes).toMatchObject([
     { name: 'data', region: 'fra', size_gb: 3, encrypted: true, attached_machine_id: machine?.id },
   ])
+
   const mount = machine?.config.mounts
   expect(mount).toMatchObject([
     { name: 'data', path: '/data', volume: fly.apps.get('web')?.volumes[0]?.id },
   ])
+
   await deployed(fly, { number: 2, flyToml: http + mounts, watchMs: 0 })
   expect(fly.machines('web')).toMatchObject([
     { id: machine?.id, made: 2, config: { mounts: mount } },
   ])
 })
 
-test('a volume cannot be added to a machine that is there: that is said, and nothing is touched', async () => {
+test('a volume cannot be added to an existing machine: the deploy says so and touches nothing', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const problem = await refused(deployed(fly, { number: 2, flyToml: http + mounts }))
@@ -110,7 +113,7 @@ test('a volume cannot be added to a machine that is there: that is said, and not
   expect(fly.machines('web')[0]?.made).toBe(1)
 })
 
-test('ha=true makes two machines of a group that serves, and one with a standby of a group that does not', async () => {
+test('ha=true makes two machines in a group with a service, and one with a standby in another group', async () => {
   await using fly = await FakeFly.start()
   const flyToml = `[processes]\nweb = "w"\njob = "j"\n${http.replace('8080', '8080\nprocesses = ["web"]')}`
   for (const number of [1, 2]) {
@@ -132,7 +135,7 @@ test('ha=true makes two machines of a group that serves, and one with a standby 
   }
 })
 
-test('count, region and ha change nothing of a group that has machines, and a warning says so and what to do', async () => {
+test('count, region and ha change nothing in a group that has machines, and a warning says what to do', async () => {
   await using fly = await FakeFly.start()
   const warned = async (number: number, options: Partial<DeploymentOptions>) => {
     const warnings: string[] = []
@@ -150,7 +153,7 @@ test('count, region and ha change nothing of a group that has machines, and a wa
   expect(await warned(3, { count: 2, region: 'ams', ha: true })).toEqual([])
 })
 
-test('bluegreen keeps the blue machines, cordoned and stopped, until the watch is over', async () => {
+test('bluegreen keeps the blue machines cordoned and stopped until the watch ends', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const [blue] = fly.machines('web')
@@ -174,7 +177,7 @@ test('bluegreen keeps the blue machines, cordoned and stopped, until the watch i
   expect(blue?.state).toBe('destroyed')
 })
 
-test('bluegreen is refused where machines have volumes, run different images or are not the platform’s', async () => {
+test('bluegreen is refused for machines that have volumes, run different images or do not belong to the platform', async () => {
   const ways: [string, (fly: FakeFly) => void][] = [
     [
       'has a volume',
@@ -202,7 +205,7 @@ test('bluegreen is refused where machines have volumes, run different images or 
   }
 })
 
-test('a blue machine that could not be taken away is a warning; the next deploy takes it', async () => {
+test('a blue machine that could not be removed is a warning; the next deploy removes it', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const [blue] = fly.machines('web')
@@ -214,12 +217,13 @@ test('a blue machine that could not be taken away is a warning; the next deploy 
   await deployed(fly, { number: 2, flyToml: http, options: bluegreen, emit, watchMs: 0 })
   expect(warnings).toEqual([expect.stringContaining(`Machine ${blue?.id} is not needed any more`)])
   expect(fly.machines('web')).toHaveLength(2)
+
   blue!.undying = false
   await deployed(fly, { number: 3, flyToml: http, watchMs: 0 })
   expect(fly.machines('web')).toMatchObject([{ image_ref: { digest: digest(3) } }])
 })
 
-test('a way back that cannot be gone says what is left, and how to mend it', async () => {
+test('a failed rollback reports what is left and how to repair it', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const [blue] = fly.machines('web')
@@ -240,7 +244,7 @@ test('a way back that cannot be gone says what is left, and how to mend it', asy
   )
 })
 
-test('a machine that does not start at once on the way back is started again', async () => {
+test('a machine that does not start at once during a rollback is started again', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   fly.natures.set(digest(1), 'starts-later').set(digest(2), 'crashes')
@@ -254,7 +258,7 @@ test('a machine that does not start at once on the way back is started again', a
   ])
 })
 
-test('[deploy] wait_timeout says how long a machine may take', async () => {
+test('[deploy] wait_timeout limits how long a machine may take', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   fly.natures.set(digest(2), 'check-fails')
@@ -263,7 +267,7 @@ test('[deploy] wait_timeout says how long a machine may take', async () => {
   expect(problem.message).toContain('did not pass its checks within 1 s')
 })
 
-test('a release command gets its own machine, and one that does not end is stopped after its time', async () => {
+test('a release command gets its own machine, which is stopped when its time is up', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   fly.exitCode = null

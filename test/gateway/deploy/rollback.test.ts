@@ -6,7 +6,7 @@ import { deployed, digest, refused } from './deployed.ts'
 const test = each.concurrent
 const flyToml = `[http_service]\ninternal_port = 8080\n[[http_service.checks]]\npath = "/"\n[deploy]\nmax_unavailable = 1`
 
-test('machines that do not serve are put back together, those that do a few at a time', async () => {
+test('machines that do not serve are restored together, the serving ones a few at a time', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml, watchMs: 0 })
   const [model] = fly.machines('web')
@@ -19,7 +19,7 @@ test('machines that do not serve are put back together, those that do a few at a
   const most = { serving: 0, idle: 0 }
   const emit = (event: NewEvent) => {
     if (event.type !== 'machine') return
-    // Two pass their checks.
+    // Two machines pass their checks.
     if (event.status === 'checking' && /^m[12]$/.test(event.machine))
       fly.apps.get('web')!.machines.get(event.machine)!.checks![0]!.status = 'passing'
     if (event.status === 'rolling_back') under.add(event.machine)

@@ -9,13 +9,13 @@ import type { DeployProgress } from '../../../gateway/src/deploy/plan.ts'
 import { FakeFly, type App, type Nature } from '../../fakes/machines-api.ts'
 import { deployed, digest, type Asked } from './deployed.ts'
 
-// They wait more than they work.
+// These tests mostly wait.
 vi.setConfig({ maxConcurrency: 12, testTimeout: 120_000 })
 const test = each.concurrent
 const http = '[http_service]\ninternal_port = 8080\n[[http_service.checks]]\npath = "/"\n'
 const withRelease = `${http}[deploy]\nrelease_command = "migrate --all"\n`
 
-/** An app whose two machines serve the first release: what every case begins with. */
+/** An app with two machines that serve the first release. Every case begins with it. */
 let before: App
 beforeAll(async () => {
   await using fly = await FakeFly.start()
@@ -40,7 +40,7 @@ const second = (strategy: Strategy, more: Asked = {}): Asked => ({
   ...more,
 })
 
-/** How it ended, `live` or a problem's code, with what the record says. */
+/** Returns the outcome, `live` or a problem's code, and compares it with the record. */
 async function ending(
   fly: FakeFly,
   asked: Asked,
@@ -54,14 +54,15 @@ async function ending(
   }
 }
 
-/** Machine by machine: what is there is what must be there, nothing more, and nobody holds it. */
+/** Checks machine by machine: exactly the expected machines exist, and nobody holds a lease. */
 async function expectEnd(fly: FakeFly, end: string, strategy: Strategy): Promise<void> {
   const machines = fly.machines('web')
-  // A lease whose release a crash has cut off runs out.
+  // The lease of a release that a crash cut off expires.
   const runOut = machines.map(({ lease }) => (lease?.endsAt ?? 0) - Date.now())
   expect(Math.max(...runOut)).toBeLessThan(1500)
   await delay(Math.max(...runOut, 0))
   expect(machines.filter(({ lease }) => (lease?.endsAt ?? 0) > Date.now())).toEqual([])
+
   const seen = machines.map(
     ({ id, state, cordoned = false, image_ref, config: { metadata, ...config } }) => ({
       id,
@@ -98,7 +99,7 @@ const natures: Nature[] = [
   'check-fails',
   'reverts',
 ]
-/** Nothing is updated by bluegreen, so there is nothing that Fly could take back in silence. */
+/** Bluegreen updates nothing, so Fly has nothing to revert silently. */
 const isGood = (nature: Nature, strategy: Strategy) =>
   nature === 'good' || (nature === 'reverts' && strategy === 'bluegreen')
 const says: Partial<Record<Nature, RegExp>> = {
@@ -112,7 +113,7 @@ const says: Partial<Record<Nature, RegExp>> = {
 
 describe.concurrent.each(strategies)('%s', (strategy) => {
   for (const nature of natures) {
-    test(`a release that is ${nature} ends as it must, machine by machine`, async () => {
+    test(`a release that is ${nature} ends correctly, machine by machine`, async () => {
       await using fly = await startWorld(nature)
       const good = isGood(nature, strategy)
       const { end, problem } = await ending(
@@ -120,6 +121,7 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
         second(strategy, { watchMs: 600, flyToml: good ? withRelease : http }),
       )
       expect(end).toBe(good ? 'live' : 'deploy-failed')
+
       if (!good) expect(problem?.message).toMatch(says[nature]!)
       for (const { before, tried, after, outcome } of (problem?.facts['machines'] ??
         []) as MachineFacts[]) {
@@ -132,7 +134,7 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
     })
   }
 
-  test('an update back that Fly takes back in silence is tried once more', async () => {
+  test('a restoring update that Fly silently reverts is retried once', async () => {
     await using fly = await startWorld('check-fails')
     const get = fly.natures.get.bind(fly.natures)
     let reverts = 1
@@ -142,7 +144,7 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
     await expectEnd(fly, end, strategy)
   })
 
-  test('a release command that fails ends it before any machine is touched', async () => {
+  test('a failed release command ends the deploy before it touches a machine', async () => {
     await using fly = await startWorld()
     fly.exitCode = 3
     const { end, problem } = await ending(fly, second(strategy))
@@ -154,7 +156,7 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
     await expectEnd(fly, end, strategy)
   })
 
-  test('one that is cancelled under way puts back what it touched', async () => {
+  test('a deploy that is cancelled midway restores what it touched', async () => {
     for (const at of strategy === 'bluegreen' || strategy === 'canary'
       ? ['checking', 'stopped']
       : ['checking']) {
@@ -170,7 +172,7 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
     }
   })
 
-  test('with every third call to Fly failing it ends true, live or back', async () => {
+  test('when every third call to Fly fails, the deploy ends with a true verdict: live or rolled back', async () => {
     const cases = [...natures, 'good', 'good'] as const
     await forEachLimit([...cases.entries()], cases.length, async ([at, nature]) => {
       await using fly = await startWorld(nature)
@@ -189,7 +191,7 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
   })
 
   for (const nature of natures) {
-    test(`a gateway killed anywhere in a release that is ${nature} ends it right`, async () => {
+    test(`a gateway killed anywhere in a release that is ${nature} ends it correctly`, async () => {
       const ways = ['note', 'written', 'before', 'after'] as const
       let kills = 0
       await forEachLimit([...ways], ways.length, async (way) => {
@@ -208,8 +210,9 @@ describe.concurrent.each(strategies)('%s', (strategy) => {
 })
 
 /**
- * The process dies as it is about to write down its n-th note or just has, or before or after the effect of its n-th call
- * that changes something; another takes up what is stored. False when it ended before that.
+ * Kills the process before or after its n-th note, or before or after the effect of its n-th
+ * changing call. Another process resumes from the store. Returns false when the deploy ended before
+ * that.
  */
 async function killedAndBack(
   strategy: Strategy,
@@ -250,7 +253,7 @@ async function killedAndBack(
   return killed
 }
 
-/** Random numbers that are the same for the same seed. */
+/** Random numbers that are equal for equal seeds. */
 function seeded(seed: number): () => number {
   let state = seed
   return () => {

@@ -25,7 +25,7 @@ const atWork = (app: string, owner = '', state: Running['state'] = 'building'): 
   state,
 })
 
-test('an app with a hundred waiting holds back an app with one by one turn at most', () => {
+test('an app with a hundred waiting deployments delays an app with one by at most one turn', () => {
   const crowd = Array.from({ length: 100 }, (_, n) => queued('crowd', `o${n}`, { lastServed: 7 }))
   const single = queued('single', '', { lastServed: 3 })
   expect(schedule([...crowd, single], [], limits).next).toBe(single)
@@ -35,7 +35,7 @@ test('an app with a hundred waiting holds back an app with one by one turn at mo
   expect(places.find(({ id }) => id === single.id)).toMatchObject({ for: 'builds', place: 1 })
 })
 
-test('apps take turns, over time in equal shares, whatever they have waiting', () => {
+test('apps take turns and get equal shares over time, however many deployments they have', () => {
   const lastServed = { a: 0, b: 0, c: 0 }
   const waiting = (['a', 'a', 'a', 'a', 'b', 'a', 'c', 'b', 'c', 'a'] as const).map((app, n) =>
     queued(app, `o${n}`),
@@ -51,7 +51,7 @@ test('apps take turns, over time in equal shares, whatever they have waiting', (
   expect(order.join('')).toBe('abcabcaaaa')
 })
 
-test('each limit holds, names itself, and counts only its own states', () => {
+test('each limit applies, names itself, and counts only its own states', () => {
   const full = [atWork('a', '1'), atWork('a', '2', 'pushing'), atWork('b', '1', 'deploying')]
   const reasons = (own: Partial<typeof limits>, one: Queued, work = full) => {
     const { next, places } = schedule([one], work, { ...limits, ...own })
@@ -70,14 +70,14 @@ test('each limit holds, names itself, and counts only its own states', () => {
   })
 })
 
-test('a lane keeps its order, also where a later one could start sooner', () => {
+test('a lane keeps its order, even when a later deployment could start earlier', () => {
   const [first, second] = [queued('a'), queued('a', '', { builds: false })]
   const { next, places } = schedule([second, first], [], { ...limits, builds: 0 })
   expect(next).toBeNull()
   expect(places).toContainEqual({ id: second.id, for: 'lane', place: 1, behind: first.id })
 })
 
-test('a place is told when it is news: few lines for a long wait, and an end to them', () => {
+test('a queue position is logged when it changes: few lines for a long wait, up to a limit', () => {
   let told: Parameters<typeof shouldAnnounce>[1] = null
   const lines: number[] = []
   for (let place = 1000; place > 0; place--) {

@@ -15,7 +15,7 @@ async function start() {
   return { fake, fly, [Symbol.asyncDispose]: close }
 }
 
-test.concurrent('reading is repeated through 5xx, 429 and cut lines; a 429 waits as long as it says', async () => {
+test.concurrent('reads are retried after 5xx, 429 and broken connections; a 429 waits for the time that it gives', async () => {
   await using lab = await start()
   for (const fault of ['before', 'lost', '429'] as const) lab.fake.faults.push({ on: /GET/, fault })
   const began = performance.now()
@@ -24,7 +24,7 @@ test.concurrent('reading is repeated through 5xx, 429 and cut lines; a 429 waits
   expect(lab.fake.calls.filter((call) => call.startsWith('GET'))).toHaveLength(4)
 })
 
-test.concurrent('a create whose answer is lost is found by its name and not made twice', async () => {
+test.concurrent('a create whose answer is lost is found by its name and not repeated', async () => {
   await using lab = await start()
   for (const fault of ['after', 'lost'] as const) {
     lab.fake.faults.push({ on: /POST .*machines$/, fault })
@@ -49,13 +49,14 @@ test.concurrent('an update whose answer is lost is not repeated blindly', async 
   expect(lab.fake.machines('web')[0]?.made).toBe(2)
 })
 
-test.concurrent('a refused token and Fly’s own words become problems with the request’s id', async () => {
+test.concurrent('a refused token and Fly’s own errors become problems with the request id', async () => {
   await using lab = await start()
   await using stranger = new MachinesApi({ baseUrl: lab.fake.url, token: 'wrong' })
   await expect(stranger.machines('web', signal)).rejects.toMatchObject({
     code: 'fly-denied',
     facts: { status: 401 },
   })
+
   const gone = lab.fly.startMachine('web', 'nothere', undefined, signal)
   const facts = {
     status: 404,
@@ -67,7 +68,7 @@ test.concurrent('a refused token and Fly’s own words become problems with the 
   await expect(nowhere.machines('web', signal)).rejects.toMatchObject({ code: 'fly-unavailable' })
 }, 20_000)
 
-test.concurrent('wait goes on over windows until its time is up, and knows a destroyed machine', async () => {
+test.concurrent('wait spans several windows until its time is up, and recognises a destroyed machine', async () => {
   await using lab = await start()
   const { id } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
   expect(await lab.fly.wait('web', id, { state: 'started', withinMs: 5000 }, signal)).toBe(true)
@@ -79,7 +80,7 @@ test.concurrent('wait goes on over windows until its time is up, and knows a des
 })
 
 test.concurrent(
-  'a lease is kept fresh while it is held, keeps others out, and is given back',
+  'a lease is renewed while it is held, excludes others, and is released',
   { timeout: 30_000 },
   async () => {
     await using lab = await start()
@@ -97,6 +98,7 @@ test.concurrent(
     await expect
       .poll(() => lab.fake.machines('web')[0]?.lease?.endsAt, { timeout: 8000 })
       .toBeGreaterThan(before + 3000)
+
     const second = MachineLease.acquire(holder, signal)
     await lease[Symbol.asyncDispose]()
     await (await second)[Symbol.asyncDispose]()
@@ -104,7 +106,7 @@ test.concurrent(
   },
 )
 
-test.concurrent('a lease that is stolen ends the work under it', { timeout: 30_000 }, async () => {
+test.concurrent('a stolen lease ends the work under it', { timeout: 30_000 }, async () => {
   await using lab = await start()
   const { id: machine } = await lab.fly.createMachine(
     'web',

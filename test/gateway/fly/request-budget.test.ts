@@ -8,7 +8,7 @@ async function ms(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - start
 }
 
-test('three calls of one action on one machine go out at once, the fourth a second later; other machines do not wait', async () => {
+test('three calls of one action on one machine go out at once, the fourth one second later; other machines do not wait', async () => {
   const budget = new RequestBudget()
   const four = () => Promise.all([1, 2, 3, 4].map(() => budget.take('update', 'm1', never)))
   const [busy, other] = await Promise.all([ms(four), ms(() => budget.take('update', 'm2', never))])
@@ -17,14 +17,14 @@ test('three calls of one action on one machine go out at once, the fourth a seco
   expect(other).toBeLessThan(100)
 })
 
-test('reading a machine has ten at once and five in a second', async () => {
+test('machine reads allow ten at once and five per second', async () => {
   const budget = new RequestBudget()
   expect(
     await ms(() => Promise.all(Array.from({ length: 12 }, () => budget.take('get', 'm1', never)))),
   ).toBeGreaterThan(350)
 })
 
-test('after a 429 everything of that kind waits as long as Fly said, and an abort ends the waiting', async () => {
+test('after a 429 all calls of that kind wait as long as Fly asked, and an abort ends the wait', async () => {
   const budget = new RequestBudget()
   budget.pause('list', 'app', 400)
   expect(await ms(() => budget.take('list', 'app', never))).toBeGreaterThan(350)

@@ -222,14 +222,14 @@ test.each(taken)('%s', (_, toml, path, expected) => {
   expect(found).toEqual(expected)
 })
 
-test('what is given to no group goes to the first, and `""` names it', () => {
+test('a setting without a group goes to the first group, and `""` names it', () => {
   const toml = `${groups}${mount}${mount}processes = [""]\n${mount}processes = ["b"]`
   expect([read(toml, 'a').config.mounts?.length, read(toml, 'b').config.mounts?.length]).toEqual([
     2, 1,
   ])
 })
 
-test('the release command runs with a swap of 0 too, and without words where it has none', () => {
+test('the release command also runs with a swap of 0, and without words where it has none', () => {
   expect(read('swap_size_mb = 0\n[deploy]\nrelease_command = " "').release?.init).toEqual({
     swap_size_mb: 0,
   })
@@ -278,7 +278,7 @@ test.each(refused)('%s is refused by its key', (toml, key) => {
   )
 })
 
-test('numbers beyond 64 bits and a byte order mark are no TOML', () => {
+test('numbers beyond 64 bits and a byte order mark are not valid TOML', () => {
   expect(() => read('colour = 9223372036854775808')).toThrow('not valid TOML')
   expect(() => read('\uFEFFapp = "x"')).toThrow('byte order mark')
 })
@@ -308,7 +308,7 @@ const warned: [string, string][] = [
   ],
   ['[deploy]\nseed_command = "x"', 'deploy.seed_command is not used by this builder.'],
 ]
-test.each(warned)('%s is taken with a warning', (toml, text) => {
+test.each(warned)('%s is accepted with a warning', (toml, text) => {
   expect(read(toml).warnings).toContain(`fly.toml: ${text}`)
 })
 
@@ -323,7 +323,7 @@ test('a file that nests without end is refused as a bad fly.toml', () => {
     expect(() => read(toml)).toThrow(expect.objectContaining({ code: 'fly-config-invalid' }))
 })
 
-test('what a file says for each of very many process groups is refused', () => {
+test('settings repeated for very many process groups are refused', () => {
   const processes = Array.from({ length: 2000 }, (_, at) => `a${at} = "b"`).join('\n')
   expect(() => read(`[processes]\n${processes}`)).toThrow('has 2000 groups')
 })

@@ -66,13 +66,13 @@ test.each([
     ])
 })
 
-test('metadata of its own a source may set, also keys that only look alike', () => {
+test('a source may set its own metadata, including keys that only look reserved', () => {
   const metadata = { team: 'a', flyer_id: 'b', my_fly_key: 'c', tarmac: 'd', tarmacadam_x: 'e' }
   expect(desired(machineConfig({ metadata })).groups[0]!.config.metadata).toMatchObject(metadata)
 })
 
 test.each(['fly_app_release_command', 'fly_app_console', 'FLY_app_x', ' tarmac_x', 'fly_web'])(
-  'a process group named %j is refused: its machines would not count as the app’s',
+  'a process group named %j is refused, because its machines would not count as the app’s',
   (name) => {
     expect(refused(`[processes]\n"${name}" = "node x"`)).toMatchObject({
       code: 'fly-config-invalid',
@@ -82,7 +82,7 @@ test.each(['fly_app_release_command', 'fly_app_console', 'FLY_app_x', ' tarmac_x
 )
 
 test.each(['fly-worker', 'tarmac-x', 'flyer_x', 'my_fly_group'])(
-  'a process group named %j is taken',
+  'a process group named %j is accepted',
   (name) => {
     expect(desired(`[processes]\n"${name}" = "node x"`).groups.map((group) => group.name)).toEqual([
       name,
@@ -91,7 +91,7 @@ test.each(['fly-worker', 'tarmac-x', 'flyer_x', 'my_fly_group'])(
 )
 
 test.each(['A,B', 'A=B', 'A\\nB', 'A\\u0000'])(
-  'a variable named "%s" is refused: what was set on a machine is written down with commas',
+  'a variable named "%s" is refused, because the gateway records names as a list with commas',
   (name) => {
     expect(refused(`[env]\n"${name}" = "x"`)).toMatchObject({
       code: 'fly-config-invalid',
@@ -141,7 +141,7 @@ test('three entries of one file of 60 MB are refused by the first entry’s name
   }
 })
 
-test('a file that several entries name counts for each of them', () => {
+test('a file that several entries name counts for each entry', () => {
   const readFile = () => Buffer.alloc(filesLimits.eachBytes - 1)
   const entries = (count: number) =>
     Array.from(
@@ -153,6 +153,7 @@ test('a file that several entries name counts for each of them', () => {
     code: 'fly-config-invalid',
     key: 'files[2]',
   })
+
   const same = `[[files]]\nguest_path = "/f"\nlocal_path = "blob"\n`.repeat(3)
   expect(refused(same, readFile)).toMatchObject({ key: 'files[2]' })
   expect(refused(entries(filesLimits.entries + 1), () => Buffer.from('x'))).toMatchObject({
@@ -193,14 +194,14 @@ const many: [string, string][] = [
   ],
 ]
 test.each(many)('many %s are refused within 100 ms of CPU time', (_, toml) => {
-  refused('[[services]]\ninternal_port = "x"') // the parser is warm
+  refused('[[services]]\ninternal_port = "x"') // warms the parser
   const from = process.threadCpuUsage()
   expect(refused(toml)).toMatchObject({ code: 'fly-config-invalid', fault: 'source' })
   const { user, system } = process.threadCpuUsage(from)
   expect((user + system) / 1000).toBeLessThan(100)
 })
 
-test('groups that each get large files, or a large environment of the caller, are refused', () => {
+test('groups that each get large files, or a large environment from the caller, are refused', () => {
   const files = `${groups(4)}[[files]]\nguest_path = "/f"\nlocal_path = "blob"\n`.repeat(1)
   const readFile = () => Buffer.alloc(filesLimits.eachBytes)
   expect(
@@ -211,12 +212,13 @@ test('groups that each get large files, or a large environment of the caller, ar
   ).toMatchObject({
     key: 'processes',
   })
+
   const env = { A: 'x'.repeat(120_000) }
   expect(desired(groups(9), undefined, { env }).groups).toHaveLength(9)
   expect(refused(groups(90), undefined, { env })).toMatchObject({ key: 'processes' })
 })
 
-test('a fly.toml of 900 KiB that says little is taken', () => {
+test('a fly.toml of 900 KiB with few settings is accepted', () => {
   const long = 'x'.repeat(900_000)
   expect(desired(`[env]\nA = "${long}"`).groups[0]!.config.env).toMatchObject({ A: long })
   expect(
@@ -225,7 +227,7 @@ test('a fly.toml of 900 KiB that says little is taken', () => {
   ).toHaveLength(1)
 })
 
-test('warnings beyond a hundred are left out, and it is said', () => {
+test('warnings beyond a hundred are dropped, and the log says so', () => {
   const { warnings } = desired(Array.from({ length: 1000 }, (_, n) => `v${n}=1\n`).join(''))
   expect(warnings.length).toBeLessThan(110)
   expect(warnings.join('\n')).toContain('not shown')
@@ -240,11 +242,11 @@ test.each([
   ["a = '''\n''\n,'''\nb=1", 3],
   ['a = "open, [\nb = 1\n', 4],
   ['a = """ never, closed', 1],
-])('the parts of %j are counted outside of texts and comments', (toml, parts) => {
+])('the parts of %j are counted outside strings and comments', (toml, parts) => {
   expect(tomlParts(toml)).toBe(parts)
 })
 
-test('parts are counted in time that grows with the text', () => {
+test('counting parts takes time in proportion to the text', () => {
   for (const text of ['"', "'", '"""', '#', '"\\', "'''\n", '=']) {
     const from = process.threadCpuUsage()
     tomlParts(text.repeat(2 ** 20 / text.length))

@@ -11,7 +11,7 @@ import {
 const table = (of: (path: string) => string, rows: Record<string, string>) =>
   expect(Object.fromEntries(Object.keys(rows).map((path) => [path, of(path)]))).toEqual(rows)
 
-test('paths are cleaned as Go does it', () => {
+test('paths are cleaned as in Go', () => {
   table(clean, {
     '': '.',
     './': '.',
@@ -30,15 +30,15 @@ test('paths are cleaned as Go does it', () => {
   })
 })
 
-test('the folder of a path is what stands before its last slash', () => {
+test('the folder of a path is the part before its last slash', () => {
   table(dir, { f: '.', '/f': '/', 'rel/d/': 'rel/d', '/a/../b': '/', '/a/b': '/a', '': '.' })
 })
 
-test('the last name of a path leaves slashes out', () => {
+test('the last name of a path has no slashes', () => {
   table(base, { '': '.', '/': '/', '///': '/', 'a/b/': 'b', '/a/.': '.', '..': '..' })
 })
 
-test('a relative path starts at the working directory, and only a destination keeps its ending', () => {
+test('a relative path starts at the working directory, and only a destination keeps its trailing part', () => {
   table((path) => resolve('/app', path), { 'a/': '/app/a', '/x/': '/x', '../..': '/', '': '/app' })
   table((path) => resolveDestination('/app', path), {
     'a/': '/app/a/',

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Ballast } from '../../../gateway/src/host/ballast.ts'
 
-test('room is set aside once, and given up once', async () => {
+test('the ballast is allocated once and released once', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ballast-'))
   const path = join(folder, 'ballast')
   const ballast = new Ballast(path)
@@ -16,15 +16,16 @@ test('room is set aside once, and given up once', async () => {
   await rm(folder, { recursive: true })
 })
 
-test('a little is set aside in files for the next start, and what is missing of it is set aside again', async () => {
+test('a small part is kept in files for the next start, and missing files are allocated again', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ballast-'))
   const ballast = new Ballast(join(folder, 'ballast'))
   await ballast.fillForStart()
   expect(await readdir(join(folder, 'ballast-start'))).toHaveLength(64)
+
   await rm(join(folder, 'ballast-start/7'))
   await ballast.fillForStart()
   expect((await stat(join(folder, 'ballast-start/7'))).blocks * 512).toBeGreaterThanOrEqual(2 ** 16)
-  await ballast.releaseIfFull() // nothing is full here
+  await ballast.releaseIfFull() // the disk is not full here
   expect(await readdir(join(folder, 'ballast-start'))).toHaveLength(64)
   await rm(folder, { recursive: true })
 })

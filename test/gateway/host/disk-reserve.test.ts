@@ -34,6 +34,7 @@ test('uploads that are announced at once do not overbook the disk together', asy
   const half = { announcedBytes: freeBytes * 0.6, arrivedBytes: () => 0 }
   const first = disk.reserve(half)
   expect(codeOf(() => disk.reserve(half))).toBe('no-space')
+
   const small = disk.reserve({ announcedBytes: freeBytes * 0.1, arrivedBytes: () => 0 })
   first[Symbol.dispose]()
   const second = disk.reserve(half)
@@ -44,7 +45,7 @@ test('uploads that are announced at once do not overbook the disk together', asy
   )
 })
 
-test('what has arrived of an upload is on the disk, and no room is kept for it', async () => {
+test('bytes of an upload that have arrived are on the disk, and nothing is reserved for them', async () => {
   const { disk, freeBytes } = await watch()
   await using _ = disk
   let arrived = 0
@@ -55,7 +56,7 @@ test('what has arrived of an upload is on the disk, and no room is kept for it',
   expect(codeOf(() => disk.reserve(other))).toBe(null)
 })
 
-test('an upload that will leave little room is taken, and room is made meanwhile', async () => {
+test('an upload that will leave little space is accepted, and space is freed meanwhile', async () => {
   const { disk, freeBytes, made } = await watch(0.5)
   await using _ = disk
   using _first = disk.reserve({ announcedBytes: freeBytes * 0.2, arrivedBytes: () => 0 })

@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest'
 import { DiskWatch, type DiskWatchOptions } from '../../../gateway/src/host/disk-watch.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 
-/** A disk that always counts as full: more than all of it should be free. */
+/** A disk that always counts as full: it requires more free space than it has. */
 const watch = (more: Partial<DiskWatchOptions>) =>
   DiskWatch.open({
     folder: tmpdir(),
@@ -15,7 +15,7 @@ const watch = (more: Partial<DiskWatchOptions>) =>
     ...more,
   })
 
-test('where nothing single fills the disk the youngest work is stopped, and the others get their time', async () => {
+test('when no single step fills the disk, the youngest work is stopped and other work keeps its time', async () => {
   await using full = await watch({})
   using first = full.enter()
   using second = full.enter()
@@ -24,7 +24,7 @@ test('where nothing single fills the disk the youngest work is stopped, and the 
   expect(first.signal.aborted).toBe(false)
 })
 
-test('a step that was stopped spares the work, and is remembered for a while', async () => {
+test('stopping a step spares the other work, and the watch remembers it for a while', async () => {
   const stopped = { command: '/step', bytes: 5e9, files: 3 }
   await using full = await watch({ stopLargest: () => Promise.resolve(stopped) })
   using work = full.enter()
@@ -32,7 +32,7 @@ test('a step that was stopped spares the work, and is remembered for a while', a
   expect(work.signal.aborted).toBe(false)
 })
 
-test('what goes further than removing caches is done once, and not while anything is at work', async () => {
+test('measures beyond removing caches happen once, and never while work is running', async () => {
   let further = 0
   await using full = await watch({ makeMoreRoom: () => Promise.resolve(++further > 0) })
   await vi.waitFor(() => expect(further).toBe(1))

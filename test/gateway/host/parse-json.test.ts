@@ -3,7 +3,7 @@ import { jsonLimits, parseJson } from '../../../gateway/src/host/parse-json.ts'
 
 const nested = (depth: number, open = '[', close = ']') => open.repeat(depth) + close.repeat(depth)
 
-test('JSON within the limits is read as it stands', () => {
+test('JSON within the limits is read unchanged', () => {
   expect(parseJson(nested(jsonLimits.depth))).toBeInstanceOf(Array)
   expect(parseJson(`[${'1,'.repeat(40_000)}1]`)).toHaveLength(40_001)
   expect(parseJson(JSON.stringify({ a: '[[[{{{,,,"\\', b: [null] }))).toEqual({
@@ -17,16 +17,16 @@ test.each([
   ['objects', '{"a":'.repeat(200_000)],
   ['lists after texts that look like ends', `["]]]]",${nested(200)}]`],
   ['lists after a quote with a backslash', `["\\"]",${nested(200)}]`],
-])('deep %s are refused, and nothing runs out of stack', (_, text) => {
+])('deep %s are refused without exhausting the stack', (_, text) => {
   expect(() => parseJson(text, (_key, value) => value)).toThrow(SyntaxError)
   expect(() => parseJson(text)).toThrow('nested')
 })
 
-test('too many values are refused before they are parsed', () => {
+test('too many values are refused before parsing', () => {
   expect(() => parseJson(`[${'1,'.repeat(jsonLimits.parts + 1)}`)).toThrow('values')
 })
 
-test('a key named __proto__ changes nothing but its own object', () => {
+test('a key named __proto__ changes only its own object', () => {
   const read = parseJson('{"__proto__": {"polluted": true}}') as Record<string, unknown>
   expect(Object.keys(read)).toEqual(['__proto__'])
   expect(({} as Record<string, unknown>)['polluted']).toBeUndefined()

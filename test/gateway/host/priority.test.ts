@@ -16,8 +16,8 @@ const { stdout } = await runChild(child, new AbortController().signal)
 console.log(JSON.stringify({ own: getPriority(), threads: [...threads], child: Number(stdout) }))
 process.exit(0)`
 
-// Only root may go before others; as any other user the gateway works as before.
-test('the gateway goes before other programs of the machine, and what it starts does not', () => {
+// Only root may raise its priority. For any other user the gateway works as before.
+test('the gateway has priority over other programs of the machine, and its children do not', () => {
   const own = process.getuid?.() === 0 ? -10 : 0
   const said = execFileSync(process.execPath, ['--input-type=module', '-e', code], {
     encoding: 'utf8',

@@ -15,7 +15,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(root, { recursive: true, force: true }))
 
-/** A tree that lists these files, whatever is on the disk. */
+/** A tree that lists these files, whatever the disk holds. */
 function listing(...files: (readonly [path: string, sizeBytes: number])[]) {
   const entries = files.map(([path, sizeBytes]): TreeEntry => ({
     type: 'file',
@@ -27,7 +27,7 @@ function listing(...files: (readonly [path: string, sizeBytes: number])[]) {
   return openSource({ root, entries, digest: '', files: entries.length, sizeBytes: 0 })
 }
 
-test('reads a file of the source, also one in folders; what is not listed is not there', () => {
+test('reads a file of the source, also in folders; an unlisted file is not found', () => {
   const read = listing(['etc/app/fly.toml', 11])
   expect(read('etc/app/fly.toml')?.toString()).toBe('app = "web"')
   expect(read('etc/app')).toBeNull()
@@ -57,9 +57,9 @@ test('a file at its limit is read, and one byte more is refused with its size, i
   )
 })
 
-test('of a file that is larger on the disk than the tree says, one byte more than the limit is read at most', async () => {
+test('at most one byte beyond the limit is read from a file that is larger than the tree says', async () => {
   const path = join(root, 'etc/app/fly.toml')
-  await truncate(path, 2 ** 40) // reading it whole would need a terabyte
+  await truncate(path, 2 ** 40) // a full read would need a terabyte
   await appendFile(path, 'more')
   expect(() => listing(['etc/app/fly.toml', 11])('etc/app/fly.toml')).toThrow(
     expect.objectContaining({ facts: expect.objectContaining({ sizeBytes: sourceFileBytes + 1 }) }),
@@ -82,7 +82,7 @@ test.each([
     )
 })
 
-test('leaves no file open, also when it refuses', async () => {
+test('leaves no file open, even after a refusal', async () => {
   await symlink('/etc', join(root, 'it'))
   const read = listing(['etc/app/fly.toml', 11], ['it/passwd', 9])
   for (let times = 0; times < 2000; times++) {
@@ -92,13 +92,14 @@ test('leaves no file open, also when it refuses', async () => {
   expect(Number(execFileSync('sh', ['-c', `ls /proc/${process.pid}/fd | wc -l`]))).toBeLessThan(500)
 })
 
-test('a text that is not UTF-8 is refused where the real tool refuses it, and UTF-16 everywhere', () => {
+test('text that is not UTF-8 is refused where the real tool refuses it, and UTF-16 everywhere', () => {
   const latin = Buffer.from('# caf\xe9', 'latin1')
   expect(sourceText(latin, 'Dockerfile', 'build-failed')).toBe('# caf\ufffd')
   expect(sourceText(Buffer.from('\ufeffFROM a'), 'Dockerfile', 'build-failed')).toBe('\ufeffFROM a')
   expect(() => sourceText(latin, 'fly.toml', 'fly-config-invalid', { strict: true })).toThrow(
     'not valid UTF-8',
   )
+
   for (const bytes of [Buffer.from('\ufeffFROM a', 'utf16le'), Buffer.from([0xfe, 0xff, 0, 0x46])])
     expect(() => sourceText(bytes, 'web/Dockerfile', 'build-failed')).toThrow(
       expect.objectContaining({

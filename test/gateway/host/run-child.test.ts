@@ -24,7 +24,7 @@ const shell = (script: string, more: Partial<Child> = {}, signal = never) =>
     },
     signal,
   )
-/** A zombie is dead: some machines' first process does not reap. */
+/** A zombie counts as dead: the first process of some machines does not reap. */
 const isAlive = (pid: number) => {
   const file = `/proc/${pid}/stat`
   return existsSync(file) && !/\) Z /.test(readFileSync(file, 'utf8'))
@@ -35,7 +35,7 @@ async function diesSoon(pid: number): Promise<boolean> {
 }
 
 describe('a child', () => {
-  test('gives its exit code and both streams apart', async () => {
+  test('returns its exit code and both streams separately', async () => {
     expect(await shell('echo out; echo err >&2; exit 7')).toEqual({
       exitCode: 7,
       killedBy: null,
@@ -47,7 +47,7 @@ describe('a child', () => {
     })
   })
 
-  test('gives what it writes to further outputs, each up to its own limit', async () => {
+  test('returns its further outputs, each up to its own limit', async () => {
     const written = await shell('echo three >&3; echo four >&4', { outputs: [100, 100] })
     expect(written).toMatchObject({ outputs: ['three\n', 'four\n'], truncated: false })
     const tooMuch = await shell('echo four >&4; while :; do echo 0123456789; done >&3', {
@@ -57,42 +57,42 @@ describe('a child', () => {
     expect(tooMuch.outputs.map(({ length }) => length)).toEqual([1_000, 5])
   })
 
-  test('sees no variable but those it is given', async () => {
+  test('sees only the variables that it is given', async () => {
     const { stdout } = await shell('', { command: '/usr/bin/env', args: [], env: { ONLY: 'this' } })
     expect(stdout).toBe('ONLY=this\n')
   })
 
-  test('gets its arguments as they are: no shell reads them', async () => {
+  test('gets its arguments unchanged, without a shell', async () => {
     const { stdout } = await shell('', { command: '/bin/echo', args: ['$HOME; `id`', '* "'] })
     expect(stdout).toBe('$HOME; `id` * "\n')
   })
 
-  test('is killed with all that it started when its time is over', async () => {
+  test('is killed with all its children when its time is up', async () => {
     const ended = await shell('sleep 60 & echo $!; wait', { timeoutMs: 300 })
     expect(ended).toMatchObject({ exitCode: null, killedBy: 'SIGKILL', timedOut: true })
     expect(await diesSoon(Number(ended.stdout))).toBe(true)
   })
 
-  test('is killed when it writes too much, and what it wrote until then is kept', async () => {
+  test('is killed when it writes too much, and its output until then is kept', async () => {
     const ended = await shell('while :; do echo 0123456789; done', { maxOutputBytes: 1_000 })
     expect(ended).toMatchObject({ killedBy: 'SIGKILL', truncated: true, timedOut: false })
     expect(ended.stdout).toHaveLength(1_000)
   })
 
-  test('leaves nothing running behind it', async () => {
+  test('leaves no process behind', async () => {
     const ended = await shell('sleep 60 & echo $!')
     expect(ended.exitCode).toBe(0)
     expect(await diesSoon(Number(ended.stdout))).toBe(true)
   })
 
-  test('that left its group and holds the pipes does not hold us', async () => {
+  test('that left its group and holds the pipes does not block us', async () => {
     const started = Date.now()
     const ended = await shell('setsid sleep 5 & echo done')
     expect(ended.stdout).toBe('done\n')
     expect(Date.now() - started).toBeLessThan(3_000)
   })
 
-  test('ends at once when the work is aborted, which throws the reason', async () => {
+  test('ends at once when the work is aborted, and throws the abort reason', async () => {
     const control = new AbortController()
     const running = shell('sleep 60', {}, control.signal)
     setTimeout(() => control.abort(new Error('the user cancelled')), 100)
@@ -100,7 +100,7 @@ describe('a child', () => {
     await expect(shell('echo never', {}, control.signal)).rejects.toThrow('the user cancelled')
   })
 
-  test('that does not exist is told apart from one that failed', async () => {
+  test('that does not exist is distinguished from one that failed', async () => {
     const ended = await shell('', { command: '/nowhere/program' }).catch((error: Error) => error)
     expect(ended instanceof Error ? 127 : ended.exitCode).toBe(127)
   })
@@ -118,6 +118,7 @@ describe('a child', () => {
     })
     const pid = await pidIn(file)
     expect(isAlive(pid)).toBe(true)
+
     parent.kill('SIGKILL')
     await once(parent, 'exit')
     expect(await diesSoon(pid)).toBe(true)

@@ -13,7 +13,7 @@ const send = (
   headers = {},
 ) => fetch(`${http.url}${path}`, { method, body, headers: { ...authorization, ...headers } })
 
-test('a missing and a wrong token get the same answer, and every token of the list passes', async () => {
+test('a missing and a wrong token get the same answer, and every token of the list is accepted', async () => {
   await using http = await startHttp()
   const answers = [{}, { Authorization: 'Bearer nope' }, { Authorization: token }].map(
     async (headers) => {
@@ -45,7 +45,7 @@ test('a missing and a wrong token get the same answer, and every token of the li
   ).toBe(200)
 })
 
-test('without tokens everything is allowed, but not to another web page', async () => {
+test('without tokens every call is allowed, except from another web page', async () => {
   await using http = await startHttp({ tokens: [] })
   expect((await fetch(`${http.url}/v1/apps/shop/deployments`)).status).toBe(200)
   const headers = { Origin: 'http://evil.example' }
@@ -55,7 +55,7 @@ test('without tokens everything is allowed, but not to another web page', async 
   ).toBe(200)
 })
 
-test('options reach the record, and wrong ones are refused before the body is read', async () => {
+test('options reach the record, and invalid ones are refused before the body is read', async () => {
   await using http = await startHttp()
   const query =
     'follow=false&deploy=false&env.GREETING=a%20b%3Dc&build.NODE_ENV=test&region=fra&commit=abc123&message='
@@ -106,7 +106,7 @@ test('options reach the record, and wrong ones are refused before the body is re
   expect([about.status, await about.json()]).toMatchObject([422, { code: 'option-unknown' }])
 })
 
-test('a service posts raw bytes with their digest, or a form whose fields are the options', async () => {
+test('a service sends raw bytes with their digest, or a form whose fields are the options', async () => {
   await using http = await startHttp()
   const contentDigest = 'sha-256=:AAAA:'
   const raw = await send(http, 'POST', '/v1/apps/shop/deployments?trigger=ci', 'bytes', {
@@ -131,7 +131,7 @@ test('a service posts raw bytes with their digest, or a form whose fields are th
   ])
 })
 
-test('a form that is wrong gets its answer at once, however much is still to come', async () => {
+test('an invalid form is answered at once, however much of it is still to come', async () => {
   await using http = await startHttp({ maxUploadBytes: 2 ** 20 })
   const form = (name: string, content: string, fields: Record<string, string> = {}) => {
     const form = new FormData()
@@ -169,7 +169,7 @@ test('records are listed newest first, page by page', async () => {
     expect((await http.get(`/v1/apps/shop/deployments?${query}`)).status).toBe(422)
 })
 
-test('what is not there says so', async () => {
+test('a missing resource gets a clear 404', async () => {
   await using http = await startHttp()
   const answers = [
     [await http.get('/v1/deployments/none'), 404, 'deployment-not-found'],
@@ -183,7 +183,7 @@ test('what is not there says so', async () => {
     expect([answer.status, await answer.json()]).toMatchObject([status, { code }])
 })
 
-test('a request that names two hosts is refused', async () => {
+test('a request with two hosts is refused', async () => {
   await using http = await startHttp()
   const socket = connect(http.port, '127.0.0.1')
   socket.write(
@@ -192,7 +192,7 @@ test('a request that names two hosts is refused', async () => {
   expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 [^]*"request-invalid"/)
 })
 
-test('health needs no token; readiness tells a stranger yes or no, and who may pass which part is away', async () => {
+test('health needs no token; readiness tells a stranger yes or no, and names the unavailable part to a caller with a token', async () => {
   const parts = {
     buildkit: { ok: false, detail: 'nobody listens on its socket' },
     fly: { ok: true, detail: 'answers' },
@@ -201,11 +201,13 @@ test('health needs no token; readiness tells a stranger yes or no, and who may p
   expect((await fetch(`${http.url}/healthz`)).status).toBe(200)
   const answer = await http.get('/readyz')
   expect(answer.headers.get('Retry-After')).toBe('5')
+
   const detail = 'buildkit: nobody listens on its socket'
   expect([answer.status, await answer.json()]).toMatchObject([
     503,
     { code: 'not-ready', ready: false, parts, detail },
   ])
+
   for (const headers of [{}, { Authorization: 'Bearer wrong' }]) {
     const stranger = await fetch(`${http.url}/readyz`, { headers })
     expect([stranger.status, await stranger.json()]).toEqual([503, { ready: false }])
@@ -227,7 +229,7 @@ test('a ready gateway says so to a stranger and no more, and asks its parts once
   })
 })
 
-test('what was not foreseen is logged whole and shown as internal', async () => {
+test('an unexpected error is logged whole and shown as internal', async () => {
   await using http = await startHttp({ submit: () => Promise.reject(new Error('disk on fire')) })
   const answer = await send(http, 'PUT', '/deploy/shop')
   const shown = await answer.text()
@@ -257,7 +259,7 @@ test('the access log holds method, path, status and sizes, but no query and no t
   expect(http.logged.join('')).not.toMatch(new RegExp(`hush|${token}`))
 })
 
-test('a sender that goes away in the upload leaves no record; one that goes away later stops nothing', async () => {
+test('a sender that disconnects during the upload leaves no record; a later disconnect stops nothing', async () => {
   await using http = await startHttp()
   const head = `PUT /deploy/shop HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Length: 10\r\n\r\n`
   const cut = connect(http.port, '127.0.0.1')
@@ -269,6 +271,7 @@ test('a sender that goes away in the upload leaves no record; one that goes away
   await new Promise((resolve) => left.once('data', resolve))
   left.destroy()
   await expect.poll(() => http.logged.length).toBe(2)
+
   const { id } = await http.play(toLive)
   expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toMatchObject([
     { id, state: 'live' },
@@ -276,12 +279,13 @@ test('a sender that goes away in the upload leaves no record; one that goes away
   expect(http.logged.map((line) => JSON.parse(line).level)).toEqual([30, 30])
 })
 
-test('a gateway that is stopping refuses uploads and sends followers away to come back', async () => {
+test('a stopping gateway refuses uploads and asks followers to reconnect later', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const following = await send(http, 'PUT', '/deploy/blog')
   const held = send(http, 'PUT', '/deploy/wiki?wait=true')
   await expect.poll(() => http.received.length).toBe(2)
+
   const events = await http.get(`/v1/deployments/${id}/events`, { Accept: 'application/x-ndjson' })
   http.stop()
   expect(await following.text()).toMatch(
@@ -294,7 +298,7 @@ test('a gateway that is stopping refuses uploads and sends followers away to com
   expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'stopping' }])
 })
 
-test('one Idempotency-Key makes one deployment, also when its requests arrive at the same instant', async () => {
+test('one Idempotency-Key makes one deployment, even when its requests arrive at the same instant', async () => {
   await using http = await startHttp()
   const one = (path: string, body: string, method = 'PUT') =>
     send(http, method, path, body, { 'Idempotency-Key': 'k1' }).then(async (answer) => ({
@@ -306,8 +310,9 @@ test('one Idempotency-Key makes one deployment, also when its requests arrive at
   const answers = await Promise.all([...same, ...other])
   const ids = new Set(answers.flatMap(({ id }) => id ?? []))
   expect(ids.size).toBe(1)
+
   const made = answers.filter(({ status }) => status === 202).length
-  expect([8, 4]).toContain(made) // whichever came first
+  expect([8, 4]).toContain(made) // depending on which came first
   expect(answers.filter(({ code }) => code === 'idempotency-mismatch')).toHaveLength(12 - made)
   const [id] = [...ids]
   const body = made === 8 ? 'bytes' : 'other bytes'
@@ -317,7 +322,7 @@ test('one Idempotency-Key makes one deployment, also when its requests arrive at
   expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toHaveLength(1)
 })
 
-test('an upload to a gateway that is stopping is told when to come back', async () => {
+test('an upload to a stopping gateway gets a time to retry', async () => {
   const stopping = AbortSignal.abort()
   await using http = await startHttp({ stopping })
   const answer = await send(http, 'PUT', '/deploy/shop')
@@ -329,7 +334,7 @@ test('an upload to a gateway that is stopping is told when to come back', async 
   expect((await http.get('/readyz')).status).toBe(503)
 })
 
-test('a gateway whose network is not proven takes no upload, before a byte of it is read', async () => {
+test('a gateway whose isolation is not proven refuses an upload before it reads a byte', async () => {
   const assertAccepting = () => {
     throw new Problem('not-ready', 'Builds are refused until their network is proven closed.')
   }
@@ -342,7 +347,7 @@ test('a gateway whose network is not proven takes no upload, before a byte of it
   expect(http.received).toEqual([])
 })
 
-test('a cancel answers with the record: ended, or on its way there; too late once machines are touched', async () => {
+test('a cancel returns the record, ended or about to end; it is too late once machines are touched', async () => {
   await using http = await startHttp()
   const cancel = (id: string, query = '') =>
     fetch(`${http.url}/v1/deployments/${id}/cancel${query}`, {
@@ -354,6 +359,7 @@ test('a cancel answers with the record: ended, or on its way there; too late onc
     200,
     { state: 'cancelled', cancel: { by: 'ada' } },
   ])
+
   await http.create()
   const { id } = await http.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
   expect((await cancel(id)).status).toBe(409)
@@ -362,7 +368,7 @@ test('a cancel answers with the record: ended, or on its way there; too late onc
   expect((await cancel(id, '?force=true')).status).toBe(422)
 })
 
-test('a retry is a new deployment of the same source; the same Idempotency-Key gives the same one', async () => {
+test('a retry is a new deployment of the same source; the same Idempotency-Key returns the same one', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const retry = async (key: string) => {
@@ -375,7 +381,7 @@ test('a retry is a new deployment of the same source; the same Idempotency-Key g
   expect((await retry('with space')).status).toBe(422)
 })
 
-test('while the disk is short of room no upload is taken, and the answer says when to come back', async () => {
+test('while the disk is short, uploads are refused with a time to retry', async () => {
   let received = false
   await using gateway = await startHttp({
     assertAccepting() {
@@ -393,7 +399,7 @@ test('while the disk is short of room no upload is taken, and the answer says wh
   expect(received).toBe(false)
 })
 
-test('a word that a call does not know is said, not passed over', async () => {
+test('an unknown parameter is refused, not ignored', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const answer = async (method: string, path: string, body?: string) => {

@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { authorization, startHttp, token } from './start-http.ts'
 
-vi.setConfig({ testTimeout: 30_000 }) // some of it waits, and machines may be busy
+vi.setConfig({ testTimeout: 30_000 }) // some tests wait, and machines may be busy
 
 type Http = Awaited<ReturnType<typeof startHttp>>
 const bearer = `Host: x\r\nAuthorization: Bearer ${token}\r\n`
@@ -21,7 +21,10 @@ const noInnerError = (http: Http) => {
   expect(http.logged.join('')).not.toContain('"status":500')
 }
 
-/** Sends a head, then one byte at a time for as long as the line is open; gives back the answer and how long it took. */
+/**
+ * Sends a head, then one byte at a time while the connection is open. Returns the answer and its
+ * delay.
+ */
 async function drip(http: Http, head: string, letter = 'a') {
   const line = connect(http.port, '127.0.0.1').on('error', () => {})
   let answer = ''
@@ -75,7 +78,7 @@ test.concurrent.each(places)('a form that drips in %s is cut, with an answer', a
   noInnerError(http)
 })
 
-test('a form whose file comes slowly has the time of any upload; what is made of it takes none of the sender’s', async () => {
+test('a form whose file comes slowly has the time of any upload; the gateway’s own work does not use the sender’s time', async () => {
   await using http = await startHttp({
     bodyMs: 100,
     async receive(body) {

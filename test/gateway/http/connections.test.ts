@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { startHttp, token } from './start-http.ts'
 
-vi.setConfig({ testTimeout: 30_000 }) // some of it waits, and machines may be busy
+vi.setConfig({ testTimeout: 30_000 }) // some tests wait, and machines may be busy
 
 type Http = Awaited<ReturnType<typeof startHttp>>
 const bearer = `Host: x\r\nAuthorization: Bearer ${token}\r\n`
@@ -42,7 +42,7 @@ test('a caller that does not read its answer is cut', async () => {
       idempotencyKey: null,
     })
   const line = open(http).pause()
-  // Several: a page of a list fits into what the kernel holds of a connection.
+  // Several requests: one page of a list fits into the kernel's buffers.
   line.write(`GET /v1/apps/shop/deployments?limit=100 HTTP/1.1\r\n${bearer}\r\n`.repeat(10))
   await expect
     .poll(() => http.logged.some((line) => line.includes('"ended":false')), { timeout: 5000 })
@@ -83,6 +83,7 @@ test('more headers than any program sends, and codings that are read in two ways
   expect(await http.raw(`${get}${'X: y\r\n'.repeat(70)}Connection: close\r\n\r\n`)).toContain(
     '200 OK',
   )
+
   const put = `PUT /deploy/shop HTTP/1.1\r\n${bearer}`
   const chunks = '\r\n3\r\ntar\r\n0\r\n\r\n'
   for (const coding of [

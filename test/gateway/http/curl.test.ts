@@ -34,7 +34,7 @@ const settled = async (look: () => boolean) => {
   while (!look()) await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
-test('the line of the README prints the log and ends with the verdict and the address', async () => {
+test('the command of the README prints the log and ends with the verdict and the address', async () => {
   await using http = await startHttp()
   const answer = shell(`${upload} $GATEWAY/deploy/shop`, http.url)
   await settled(() => http.received.length > 0)
@@ -47,7 +47,7 @@ test('the line of the README prints the log and ends with the verdict and the ad
   expect(out).toMatch(/\nlive: shop, deployment .+\nhttp:\/\/shop\.localhost\/\n$/)
 })
 
-test('wait=true holds the status until the verdict, so that curl -f fails with the build', async () => {
+test('wait=true delays the status until the verdict, so that curl -f fails with the build', async () => {
   await using http = await startHttp({ heartbeatMs: 20 })
   const answer = shell(
     `${upload} -f -D headers "$GATEWAY/deploy/shop?wait=true"; c=$?; cat headers; exit $c`,
@@ -70,7 +70,7 @@ test('wait=true holds the status until the verdict, so that curl -f fails with t
   })
 })
 
-test('a held answer that fails holds the log and what is wrong', async () => {
+test('a delayed answer of a failure holds the log and the cause', async () => {
   await using http = await startHttp()
   const answer = shell(`${upload} -w '%{http_code}' "$GATEWAY/deploy/shop?wait=true"`, http.url)
   await settled(() => http.received.length > 0)
@@ -80,7 +80,8 @@ test('a held answer that fails holds the log and what is wrong', async () => {
   )
 })
 
-// With the body of 50 MB under way, with and without asking first: the sender must see the answer, not a broken line.
+// A body of 50 MB is under way, with and without `Expect: 100-continue`. The sender must see the
+// answer, not a broken connection.
 const corrupt = () => Promise.reject(new Problem('archive-corrupt', 'Entry 7 is damaged.'))
 const refusals = [
   { status: 401, code: 'unauthorized', path: '/deploy/shop', token: 'wrong' },
@@ -123,7 +124,7 @@ test.each(refusals)('an upload refused with $status $code shows its answer', asy
   expect(http.received).toEqual([])
 })
 
-test('nothing of a refused body is sent by a sender that asks first', async () => {
+test('a sender that asks first sends nothing of a refused body', async () => {
   await using http = await startHttp()
   const { err } = await shell('curl -sv -T big $GATEWAY/deploy/shop', http.url)
   expect(err).toContain('Expect: 100-continue')

@@ -7,7 +7,7 @@ import { storm } from './fuzz/storm.ts'
 
 type Facts = { open: Record<string, number>; errors: string[] }
 
-/** A new storm each run; TARMAC_SEED repeats one. */
+/** A new storm each run. TARMAC_SEED repeats one. */
 const seed = process.env['TARMAC_SEED'] ?? String(Date.now())
 const stormMs = Number(process.env['TARMAC_FUZZ_MS'] ?? 4000)
 
@@ -40,7 +40,8 @@ test('nothing that one connection sends ends the process, is an inner error, or 
     console.log(`${sent} requests`)
     expect(failed).toEqual([])
     expect((await facts()).errors).toEqual([])
-    // What is open beyond what was: nothing, once the last are noticed to be gone.
+    // Counts what is open beyond the start. It reaches zero once the gateway notices the last
+    // disconnects.
     await expect
       .poll(async () => more(before.open, (await facts()).open), { timeout: 30_000, interval: 250 })
       .toEqual({})
@@ -50,7 +51,7 @@ test('nothing that one connection sends ends the process, is an inner error, or 
   }
 }, 180_000)
 
-/** The kinds of which there are more now. */
+/** The kinds whose count has grown. */
 function more(before: Record<string, number>, now: Record<string, number>): Record<string, number> {
   const grown = Object.entries(now).filter(([kind, count]) => count > (before[kind] ?? 0))
   return Object.fromEntries(grown)

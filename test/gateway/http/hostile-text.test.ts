@@ -34,7 +34,7 @@ test('nothing that a build prints acts on the one who reads it, in any form that
   expect(await (await http.get(path)).json()).toMatchObject({ problem })
 })
 
-test('neither do the words of a caller in a refusal', async () => {
+test('the words of a caller in a refusal contain no control characters either', async () => {
   await using http = await startHttp()
   for (const text of hostileTexts) {
     const query = encodeURIComponent(text)
@@ -54,7 +54,7 @@ test('neither do the words of a caller in a refusal', async () => {
   expect(obeyed(http.logged.join(''))).toEqual([])
 })
 
-test('nor does anything in the operator’s log, which keeps its values', () => {
+test('the operator’s log contains none either, and keeps its values', () => {
   const lines: string[] = []
   const log = openLog('info', { write: (line) => void lines.push(line) })
   for (const text of hostileTexts) log.info({ text, err: new Error(text) }, 'a build failed')

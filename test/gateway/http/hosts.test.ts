@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest'
 import { isLoopbackHost } from '../../../gateway/src/http/loopback-host.ts'
 import { startHttp, token } from './start-http.ts'
 
-vi.setConfig({ testTimeout: 30_000 }) // some of it waits, and machines may be busy
+vi.setConfig({ testTimeout: 30_000 }) // some tests wait, and machines may be busy
 
 const mine = [
   '127.0.0.1',
@@ -35,7 +35,7 @@ const others = [
   '',
 ]
 
-test('only names of loopback are loopback', () => {
+test('only loopback names count as loopback', () => {
   for (const host of mine) expect([host, isLoopbackHost(host)]).toEqual([host, true])
   for (const host of [...others, undefined])
     expect([host, isLoopbackHost(host)]).toEqual([host, false])
@@ -79,6 +79,7 @@ test('without tokens a page whose name points at loopback is refused on every ad
   expect(await http.raw(`GET /readyz HTTP/1.1\r\nHost: localhost\r\n${close}\r\n`)).toContain(
     '"parts"',
   )
+
   for (const host of mine)
     expect(
       await http.raw(`GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: ${host}\r\n${close}\r\n`),
@@ -91,12 +92,13 @@ test('without tokens a page whose name points at loopback is refused on every ad
   expect(http.received).toEqual([])
 })
 
-test('with tokens any host is served, and an address given whole is read as its path', async () => {
+test('with tokens any host is served, and an absolute request address is read as its path', async () => {
   await using http = await startHttp()
   const more = `Authorization: Bearer ${token}\r\n${close}\r\n`
   expect(
     await http.raw(`GET /v1/apps/shop/deployments HTTP/1.1\r\nHost: builder.flycast\r\n${more}`),
   ).toContain('200 OK')
+
   const { id } = await http.create()
   for (const path of [
     '/v1/apps/shop/deployments',

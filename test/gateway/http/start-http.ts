@@ -17,8 +17,9 @@ export const token = 'a-token-for-the-tests'
 export const authorization = { Authorization: `Bearer ${token}` }
 
 /**
- * The real edge over the real store, on a free port. Bytes are counted and hashed instead of unpacked; a body that begins
- * with `refuse` is refused at once. Deployments stand still until the test moves them by `play`.
+ * The real HTTP server over the real store, on a free port. It counts and hashes bytes instead of
+ * unpacking them. It refuses a body that begins with `refuse` at once. Deployments do not move
+ * until the test moves them with `play`.
  */
 export async function startHttp(
   own: Partial<HttpParts> = {},
@@ -74,7 +75,7 @@ export async function startHttp(
   }
   const server = await listen(parts, { host: '127.0.0.1', port: 0, graceMs: 500, limits })
 
-  /** Claims the oldest pending deployment and takes it through these moves and events. */
+  /** Claims the oldest pending deployment and applies these moves and events to it. */
   async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {
     const claim = (await store.claim())!
     const holder = { id: claim.deployment.id, epoch: claim.epoch }
@@ -89,7 +90,10 @@ export async function startHttp(
     return { id: holder.id, more: (event: NewEvent) => store.append(holder, [event]), holder }
   }
 
-  /** Sends these pieces one after the other, and gives back all that is answered until the line is closed. */
+  /**
+   * Sends these pieces one after the other. Returns everything that is answered until the
+   * connection closes.
+   */
   async function raw(...pieces: (string | Buffer)[]): Promise<string> {
     const line = connect(server.port, '127.0.0.1').on('error', () => {})
     let answer = ''
@@ -130,7 +134,7 @@ export async function startHttp(
   }
 }
 
-/** What a test asks for that gives it itself. */
+/** Stands for a part that a test must provide itself when it uses it. */
 const absent = () => Promise.reject(new Error('not part of this test'))
 
 export const toLive = [

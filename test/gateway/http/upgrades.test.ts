@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { authorization, startHttp, token } from './start-http.ts'
 
-vi.setConfig({ testTimeout: 30_000 }) // some of it waits, and machines may be busy
+vi.setConfig({ testTimeout: 30_000 }) // some tests wait, and machines may be busy
 
 const h2c =
   'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n'
@@ -14,7 +14,7 @@ const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAA
 const statuses = (answer: string) => answer.match(/(?<=HTTP\/1\.1 )\d+/g)?.map(Number)
 const last = 'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
 
-test('curl that offers h2c uploads, with a token and without', async () => {
+test('curl that offers h2c can upload, with and without a token', async () => {
   await using http = await startHttp()
   const curl = (...args: string[]) =>
     promisify(execFile)('curl', [
@@ -86,7 +86,7 @@ test('a WebSocket that cannot be one gets an answer, and its line is closed', as
   expect(http.logged.join('')).not.toContain('"level":50')
 })
 
-test('a WebSocket behind a request that is still answered is not taken over', async () => {
+test('a WebSocket handshake behind an unfinished request is not upgraded', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const read = `GET /v1/deployments/${id}/events HTTP/1.1\r\n${bearer}`
@@ -99,7 +99,7 @@ test('a WebSocket behind a request that is still answered is not taken over', as
   expect(statuses(await answer)).toEqual([200, 200])
 })
 
-test('a WebSocket is taken on a connection that offered h2c before', async () => {
+test('a WebSocket is accepted on a connection that offered h2c before', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const warnings: Error[] = []
@@ -116,10 +116,10 @@ test('a WebSocket is taken on a connection that offered h2c before', async () =>
   line.write(`GET /v1/deployments/${id}/events HTTP/1.1\r\n${bearer}${handshake}${key}\r\n`)
   await expect.poll(() => statuses(heard)).toEqual([...Array<number>(20).fill(200), 101])
   line.destroy()
-  expect(warnings).toEqual([]) // of listeners that pile up
+  expect(warnings).toEqual([]) // no warnings about leaked listeners
 })
 
-test('a handshake that is refused behind h2c gets one answer', async () => {
+test('a refused handshake behind h2c gets one answer', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const list = `GET /v1/apps/shop/deployments HTTP/1.1\r\n${bearer}${h2c}\r\n`

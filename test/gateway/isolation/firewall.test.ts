@@ -8,7 +8,7 @@ const rules = networkRules({
 })
 const chains = rules.split(/^chain /m).slice(1)
 
-test('the table is the bridge’s own, and is replaced in one transaction', () => {
+test('the table belongs to the bridge, and is replaced in one transaction', () => {
   expect(rules.split('\n').slice(0, 3)).toEqual([
     'table inet tarmac_tarmac_ab',
     'delete table inet tarmac_tarmac_ab',
@@ -16,7 +16,7 @@ test('the table is the bridge’s own, and is replaced in one transaction', () =
   ])
 })
 
-test('rules are about the bridge’s traffic alone, and come before the network plugins’', () => {
+test('the rules match only the bridge’s traffic, and precede the rules of network plugins', () => {
   expect(chains.map((chain) => chain.split('\n')[1])).toEqual([
     'type filter hook input priority -10;',
     'type filter hook forward priority -10;',
@@ -25,22 +25,22 @@ test('rules are about the bridge’s traffic alone, and come before the network 
     expect(rule).toMatch(/^iifname "tarmac-ab" /)
 })
 
-test('on the way to this machine everything ends that is neither an answer nor allowed', () => {
+test('traffic to this machine is dropped unless it is an answer or allowed', () => {
   expect(chains[0]!.trim().split('\n').at(-2)).toBe('iifname "tarmac-ab" drop')
 })
 
-test('of a resolver names alone are open; what is allowed stands before what is closed', () => {
+test('a resolver is open only for DNS; allow rules precede drop rules', () => {
   const forward = chains[1]!
   expect(forward).toContain('ip daddr { 10.0.0.53 } meta l4proto { tcp, udp } th dport 53 accept')
   expect(forward).toContain('ip6 daddr { fdaa::3 } meta l4proto { tcp, udp } th dport 53 accept')
   expect(forward.indexOf('{ 192.168.7.0/24 } accept')).toBeLessThan(forward.indexOf('drop'))
 })
 
-test('of IPv6 only what is public can be open', () => {
+test('only public IPv6 addresses can be open', () => {
   expect(chains[1]).toContain('ip6 daddr != 2000::/3 drop')
 })
 
-test('no frame goes from step to step: by the bridge’s name, or by its addresses where the kernel cannot tell bridges apart', () => {
+test('no frame passes from step to step: by the bridge’s name, or by its addresses where the kernel cannot tell bridges apart', () => {
   const [byName, byAddress] = neighbourRules('tarmac-ab', ['10.210.0.1/16'], false)
   expect(byName).toContain('table bridge tarmac_tarmac_ab {')
   expect(byName).toContain('meta ibrname "tarmac-ab" drop')
@@ -53,7 +53,7 @@ test('no frame goes from step to step: by the bridge’s name, or by its address
     expect(byAddress).toContain(`${rule} drop comment "tarmac-ab"`)
 })
 
-test('other bridges lose nothing where the hook of IP sees what goes through a bridge', () => {
+test('other bridges lose no traffic where the IP hook sees bridged packets', () => {
   const [, byAddress] = neighbourRules('tarmac-ab', ['10.210.0.1/16'], true)
   expect(byAddress).not.toMatch(/169\.254|ip6/)
 })

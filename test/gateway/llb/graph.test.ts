@@ -17,7 +17,7 @@ const base = () => image('docker.io/library/a:latest', platform)
 const run = (name?: string) => exec(base(), { args: ['true'], cwd: '/', platform }, name)
 const whole = { src: '/', dest: '/' }
 
-test('equal operations are one, and the name of the last visited that has one counts', () => {
+test('equal operations are merged, and the last name visited counts', () => {
   const both = merge([
     run('first'),
     copy(scratch, run('second'), whole),
@@ -28,21 +28,22 @@ test('equal operations are one, and the name of the last visited that has one co
     nodes.map(({ name, op }) => name ?? Object.keys(op).find((key) => key !== 'inputs')),
   ).toEqual(['source', 'second', 'file', 'merge'])
   expect(nodes[3]!.op.inputs).toHaveLength(3)
-  expect(nodes[3]!.op.merge!.inputs).toHaveLength(3) // a merge names an input as often as it was given
+  // a merge names an input as often as it was given
+  expect(nodes[3]!.op.merge!.inputs).toHaveLength(3)
 })
 
-test('a name counts also where the operation shares its slot with an equal one', () => {
+test('a name also counts where the operation shares its slot with an equal one', () => {
   const nodes = operations(copy(run('ground'), run('source'), whole))
   expect(nodes.map(({ name }) => name)).toEqual([undefined, 'source', undefined])
   expect(nodes[2]!.op.file!.actions![0]).toMatchObject({ input: 0, secondaryInput: 0 })
 })
 
-test('another platform is another operation', () => {
+test('another platform makes another operation', () => {
   const arm = image('docker.io/library/a:latest', { ...platform, Architecture: 'arm64' })
   expect(operations(copy(base(), arm, whole))).toHaveLength(3)
 })
 
-test('mounts are sorted by the bytes of their place; only those that are no cache have an output', () => {
+test('mounts are sorted by the bytes of their path; only mounts that are no cache have an output', () => {
   const mounts = [
     { dest: '/z', from: mkfile(scratch, '/f', 0o644, 'x') },
     { dest: './c', cache: { ID: 'c', sharing: 2 } },
@@ -60,13 +61,13 @@ test('mounts are sorted by the bytes of their place; only those that are no cach
   expect(inputs).toHaveLength(2)
 })
 
-test('empty file systems drop out of a merge, and one alone is not merged', () => {
+test('empty file systems are dropped from a merge, and a single input is not merged', () => {
   const only = run()
   expect(merge([scratch, only], 'merged')).toBe(only)
   expect(merge([scratch, scratch])).toBe(scratch)
 })
 
-test('a definition holds inputs before users, names and cache orders by digest, and ends in a pointer', () => {
+test('a definition lists inputs before users, names and caches by digest, and ends with a pointer', () => {
   const tar = http('http://127.0.0.1/t', { filename: 't.tar', checksum: 'sha256:00' }, 'fetch')
   const result = copy(run('work'), tar, whole)
   const { def, metadata } = Definition.decode(marshal(result, { ignoreCache: true }))
@@ -88,7 +89,7 @@ test('a definition holds inputs before users, names and cache orders by digest, 
   })
 })
 
-test('a chain of twenty thousand operations is no trouble', () => {
+test('a chain of twenty thousand operations works', () => {
   let tree = base()
   for (let at = 0; at < 20_000; at += 1) tree = mkfile(tree, '/f', 0o644, String(at))
   expect(operations(tree)).toHaveLength(20_001)

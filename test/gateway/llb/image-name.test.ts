@@ -34,4 +34,4 @@ test.each([
   'a//b',
   'a'.repeat(64).replaceAll('a', '0'),
   `a/${'b'.repeat(256)}`,
-])('%j is no image name', (text) => expect(imageName(text)).toBeNull())
+])('%j is not an image name', (text) => expect(imageName(text)).toBeNull())

@@ -11,7 +11,7 @@ const Outer = message({
   numbers: many(6, int),
 })
 
-test('a message comes back as it went out, negative numbers, lists and maps included', () => {
+test('a message survives encoding and decoding, with negative numbers, lists and maps', () => {
   const value = {
     id: -1,
     inner: { name: 'ä', on: true },
@@ -32,14 +32,14 @@ test('a message comes back as it went out, negative numbers, lists and maps incl
   expect(back.numbers).toEqual([0, 300])
 })
 
-test('bytes are those of protoc: zero values absent, -1 in ten bytes, maps by key', () => {
+test('the bytes equal protoc’s: zero values absent, -1 in ten bytes, maps by key', () => {
   const hex = Buffer.from(Outer.encode({ id: -1, labels: { b: '2', a: '1' } })).toString('hex')
   expect(hex).toBe('08ffffffffffffffffff0122060a016112013122060a0162120132')
   expect(Outer.encode({ id: 0, raw: new Uint8Array(0) })).toHaveLength(0)
   expect(Buffer.from(Outer.encode({ inner: {} })).toString('hex')).toBe('1200')
 })
 
-test('unknown fields are passed over and a cut message is an error', () => {
+test('unknown fields are skipped and a cut message is an error', () => {
   const More = message({ id: one(1, int), extra: one(9, string) })
   expect(Outer.decode(More.encode({ id: 7, extra: 'x' })).id).toBe(7)
   expect(() => Outer.decode(Outer.encode({ labels: { a: 'long' } }).subarray(0, 5))).toThrow(

@@ -5,7 +5,7 @@ import { LogLimit } from '../../../gateway/src/pipeline/log-limit.ts'
 
 const note = '[tarmac: 999999999999999 lines, 999999999999999 bytes of output are not kept here]'
 
-/** What of this output of one step gets past the limits of the log. */
+/** The part of one step's output that passes the limits of the log. */
 function kept(
   text: string,
   limits = { stepBytes: 1000, allBytes: 2000, tailBytes: 500 },
@@ -29,14 +29,14 @@ test('a step cannot say that output is missing that never was', () => {
   expect(dropped).toEqual([])
 })
 
-test('a forged note does not take away lines that the log had kept', () => {
+test('a forged note does not remove lines that the log had kept', () => {
   const lines = Array.from({ length: 60 }, (_, at) => `line ${at} ${'x'.repeat(20)}`)
   const limits = { stepBytes: 1000, allBytes: 5000, tailBytes: 5000 }
   const events = kept(`${lines.join('\n')}\nThe reason\n${note}\n`, limits)
   expect(JSON.stringify(events)).toContain('The reason')
 })
 
-test('also what is said to be missing counts within the limits', () => {
+test('the reported missing output counts within the limits too', () => {
   const limit = new LogLimit({ stepBytes: 1000, allBytes: 2000, tailBytes: 500 })
   const events = Array.from(
     { length: 50 },

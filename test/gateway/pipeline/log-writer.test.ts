@@ -19,7 +19,7 @@ const texts = (events: NewEvent[], step: string) =>
     event.type === 'log' && event.step === step ? event.text.split('\n') : [],
   )
 
-test('a step that says too much keeps its head and its tail, with what is missing said in its place', async () => {
+test('a step with too much output keeps its beginning and end, and the log says what is missing between them', async () => {
   const { log, say, events } = start()
   for (const line of many(100)) say('s1', line)
   log.emit({ type: 'step', step: 's1', name: 'make', status: 'failed' })
@@ -33,12 +33,13 @@ test('a step that says too much keeps its head and its tail, with what is missin
   expect(told.slice(dropped)).toEqual(many(100 - dropped - missing.lines, dropped + missing.lines))
   expect(told.slice(0, dropped).join('\n').length).toBeLessThan(limits.stepBytes)
   expect(told.slice(dropped).join('\n').length).toBeLessThan(limits.tailBytes)
+
   const allBytes = many(100).join('\n').length + 1
   expect(missing).toMatchObject({ step: 's1', bytes: allBytes - told.join('\n').length - 1 })
   expect(log.redactedProblem({ step: 'make' } as never)).toMatchObject({ lastLines: many(20, 80) })
 })
 
-test('all steps together have a limit; what is not output passes, and short output over the limit loses nothing', async () => {
+test('all steps share a limit; other events pass, and a short output over the limit loses nothing', async () => {
   const { log, say, events } = start()
   for (const step of ['s1', 's2', 's3']) for (const line of many(18)) say(step, line)
   log.emit({ type: 'step', step: 's4', name: 'later', status: 'started' })
@@ -57,7 +58,7 @@ test('all steps together have a limit; what is not output passes, and short outp
   expect(events().filter(({ type }) => type === 'step')).toHaveLength(5)
 })
 
-test('a step beyond its limit shows at times that it is alive', async () => {
+test('a step beyond its limit shows signs of life from time to time', async () => {
   vi.useFakeTimers()
   try {
     const { say, events } = start()
@@ -71,7 +72,7 @@ test('a step beyond its limit shows at times that it is alive', async () => {
   }
 })
 
-test('what could not be written is tried again; when that fails too, a gap stands for it, and the operator is told', async () => {
+test('a failed write is retried; when that fails too, the log holds a gap and the operator is notified', async () => {
   const batches: NewEvent[][] = []
   const failures: unknown[] = []
   let failing = 0
@@ -93,6 +94,7 @@ test('what could not be written is tried again; when that fails too, a gap stand
   failing = 2
   await note('two')
   expect(written().slice(1)).toEqual([['gap', expect.stringContaining('missing')]])
+
   failing = 5
   await note('three')
   await note('four')
@@ -104,7 +106,7 @@ test('what could not be written is tried again; when that fails too, a gap stand
   expect(failures).toEqual([full, full, full])
 })
 
-test('a secret that the limit cuts in two is hidden all the same', async () => {
+test('a secret that the limit cuts in two is still redacted', async () => {
   const { log, say, events } = start()
   for (const line of many(30)) say('s1', line, 'correct-')
   for (const line of ['horse', 'correct-horse']) say('s1', line)
@@ -112,7 +114,7 @@ test('a secret that the limit cuts in two is hidden all the same', async () => {
   expect(JSON.stringify(events())).not.toContain('horse')
 })
 
-test('lines that the daemon has left out are counted where the log leaves out its own', async () => {
+test('lines that the daemon dropped are counted with the lines that the log drops', async () => {
   const { log, say, events } = start()
   for (const line of many(30)) say('s1', line)
   log.emit({ type: 'dropped', step: 's1', lines: 1000, bytes: 48_000 })
@@ -122,6 +124,7 @@ test('lines that the daemon has left out are counted where the log leaves out it
   await log.flush()
   const [dropped, ...more] = events().filter((event) => event.type === 'dropped')
   expect(more).toEqual([{ type: 'dropped', step: 's2', lines: 5, bytes: 10 }])
+
   const told = texts(events(), 's1')
   expect(told.length + dropped!.lines).toBe(1033)
   expect(told.slice(-3)).toEqual(many(3, 1030))
@@ -132,7 +135,7 @@ test('lines that the daemon has left out are counted where the log leaves out it
 })
 
 test(
-  'a tail of very many lines whose streams take turns is kept',
+  'a tail of very many lines from alternating streams is kept',
   { timeout: 60_000 },
   async () => {
     const events: NewEvent[] = []

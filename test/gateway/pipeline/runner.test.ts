@@ -68,7 +68,7 @@ const states = async (store: DeploymentStore, id = 'd1') =>
     event.type === 'state' ? [event.state] : [],
   )
 
-test('a deployment goes all the way, and its log holds every move', async () => {
+test('a deployment reaches its end, and its log holds every move', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using _runner = await start(store)
@@ -78,6 +78,7 @@ test('a deployment goes all the way, and its log holds every move', async () => 
     ...built,
     plan: facts,
   })
+
   const way = [
     'pending',
     'fetching',
@@ -98,7 +99,7 @@ test('deploy=false ends as built and touches no machine', async () => {
   expect(await ended(store)).toMatchObject({ state: 'built', image })
 })
 
-test('a failing build ends with its problem, and what it told before is in the log', async () => {
+test('a failed build ends with its problem, and its earlier events are in the log', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using _runner = await start(store, {
@@ -111,12 +112,13 @@ test('a failing build ends with its problem, and what it told before is in the l
     state: 'build_failed',
     problem: { code: 'build-failed', exitCode: 1, status: 422 },
   })
+
   const log = await store.eventsAfter('d1', 0, 100)
   expect(log.at(-2)).toMatchObject({ type: 'note', text: 'last words' })
   expect(log.at(-1)).toMatchObject({ type: 'state', problem: { code: 'build-failed' } })
 })
 
-test('what is away is tried again for its time, visibly, then named', async () => {
+test('an unavailable service is retried visibly for a limited time, then named', async () => {
   await using store = openSqliteStore(':memory:')
   let tries = 0
   const away = () => new Problem('buildkit-unavailable', 'The build daemon does not answer.')
@@ -139,7 +141,7 @@ test('what is away is tried again for its time, visibly, then named', async () =
   )
 })
 
-test('a step over its time ends with the limit and the state it was in', async () => {
+test('a step over its time limit ends with the limit and the state it was in', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   const hang = (signal: AbortSignal) =>
@@ -173,7 +175,7 @@ test.each([
   expect((await ended(store)).problem).toMatchObject({ code: 'time-limit', state, limitMs, detail })
 })
 
-test('an app’s own limit counts before the gateway’s', async () => {
+test('an app’s own limit overrides the gateway’s', async () => {
   await using store = openSqliteStore(':memory:')
   await store.changeAppSettings('shop', { planSeconds: 1 })
   await submit(store)
@@ -187,7 +189,7 @@ test('an app’s own limit counts before the gateway’s', async () => {
   })
 })
 
-test('a deploy over its time says what was put back', async () => {
+test('a deploy over its time limit says what was restored', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   const back = new Problem('deploy-failed', 'It was late. 1 machine is back.', {
@@ -208,7 +210,7 @@ test('a deploy over its time says what was put back', async () => {
   })
 })
 
-test('deployments of one app go one after the other, of different apps side by side', async () => {
+test('deployments of one app run in sequence, of different apps in parallel', async () => {
   await using store = openSqliteStore(':memory:')
   let now = 0
   let most = 0
@@ -230,7 +232,7 @@ test('deployments of one app go one after the other, of different apps side by s
   expect((await store.find('a1'))!.endedAt! <= (await store.find('a2'))!.updatedAt).toBe(true)
 })
 
-test('a stopped gateway sends its builds back to the queue, and the next one finishes them', async () => {
+test('a stopped gateway returns its builds to the queue, and the next gateway finishes them', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   {
@@ -245,7 +247,7 @@ test('a stopped gateway sends its builds back to the queue, and the next one fin
   expect(await ended(store)).toMatchObject({ state: 'live', attempt: 2 })
 })
 
-test('queued deployments wait while none may start, and go when the runner is woken', async () => {
+test('queued deployments wait while none may start, and start when the runner is woken', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   let mayStart = false
@@ -261,12 +263,13 @@ test('queued deployments wait while none may start, and go when the runner is wo
   await using runner = await Runner.start(parts)
   await sleep(20)
   expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+
   mayStart = true
   runner.wake()
   expect(await ended(store)).toMatchObject({ state: 'live' })
 })
 
-test('a deploy that a crash cut off is taken up with what it remembered, without building again', async () => {
+test('a deploy that a crash cut off resumes from its checkpoint, without another build', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   const claim = (await store.claim())!
@@ -284,7 +287,7 @@ test('a deploy that a crash cut off is taken up with what it remembered, without
   expect(seen).toEqual({ touched: ['m1'] })
 })
 
-test('what the deploy remembered is there for the verification', async () => {
+test('the verification gets the checkpoint of the deploy', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   let seen: unknown
@@ -296,7 +299,7 @@ test('what the deploy remembered is there for the verification', async () => {
   expect(seen).toEqual({ touched: ['m1'] })
 })
 
-test('secrets of the build, and the gateway’s own, are in no event and no problem', async () => {
+test('build secrets and the gateway’s own are in no event and no problem', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   const secret = Buffer.from('correct-horse-battery')
@@ -335,6 +338,7 @@ test('secrets of the build, and the gateway’s own, are in no event and no prob
     step: 'echo ***',
     lastLines: ['it is ***', '*** and ***'],
   })
+
   const log = await store.eventsAfter('d1', 0, 100)
   expect(JSON.stringify(log)).not.toMatch(/correct-horse-battery|horse-battery|a-token/)
   expect(log).toContainEqual(
@@ -342,7 +346,7 @@ test('secrets of the build, and the gateway’s own, are in no event and no prob
   )
 })
 
-test('secrets that cannot be opened end the deployment before anything is built', async () => {
+test('secrets that cannot be decrypted end the deployment before the build', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   const secrets = () => Promise.reject(new Problem('secrets-unavailable', 'kept under another key'))
@@ -356,7 +360,7 @@ test('secrets that cannot be opened end the deployment before anything is built'
   })
 })
 
-test('a build whose place a newer one takes with lane=cancel-running stops, ends as superseded, and then that goes', async () => {
+test('with lane=cancel-running a newer deployment stops the running build, which ends as superseded; then the newer one runs', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using runner = await start(store, {
@@ -369,7 +373,7 @@ test('a build whose place a newer one takes with lane=cancel-running stops, ends
   expect(await ended(store, 'd2')).toMatchObject({ state: 'live' })
 })
 
-test('a deploy that waits for Fly holds no place among the builds', async () => {
+test('a deploy that waits for Fly takes no build slot', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store, 'd1', 'shop')
   const fly = Promise.withResolvers<void>()
@@ -384,7 +388,7 @@ test('a deploy that waits for Fly holds no place among the builds', async () => 
   expect(await ended(store)).toMatchObject({ state: 'live' })
 })
 
-test('those that wait hear for what, while it changes', async () => {
+test('waiting deployments log what they wait for, whenever it changes', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using runner = await start(store, { build: untilStopped }, { builds: 1 })
@@ -398,7 +402,7 @@ test('those that wait hear for what, while it changes', async () => {
 const untilStopped: Steps['build'] = (_d, _t, _s, _p, _pushing, _emit, signal) =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
 
-test('a cancelled build stops its work, and says so only when nothing of it runs any more', async () => {
+test('a cancelled build stops its work, and is cancelled only once nothing of it runs', async () => {
   await using store = openSqliteStore(':memory:')
   let cleaned = false
   await submit(store)
@@ -421,7 +425,7 @@ test('a cancelled build stops its work, and says so only when nothing of it runs
   expect(cleaned).toBe(true)
 })
 
-test('a deploy is aborted only when asked to be, and is cancelled when its machines are back', async () => {
+test('a deploy is aborted only on request, and is cancelled once its machines are restored', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   const touched = Promise.withResolvers<void>()
@@ -437,6 +441,7 @@ test('a deploy is aborted only when asked to be, and is cancelled when its machi
   await touched.promise
   const wish = { by: null, why: 'broken', abort: false }
   await expect(runner.cancel('d1', wish)).rejects.toMatchObject({ code: 'too-late' })
+
   await runner.cancel('d1', { ...wish, abort: true })
   expect(await ended(store)).toMatchObject({
     state: 'cancelled',
@@ -444,7 +449,7 @@ test('a deploy is aborted only when asked to be, and is cancelled when its machi
   })
 })
 
-test('a cancel that could not put the machines back is not called cancelled', async () => {
+test('a cancel that could not restore the machines does not end as cancelled', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using runner = await start(store, {
@@ -463,7 +468,7 @@ test('a cancel that could not put the machines back is not called cancelled', as
   })
 })
 
-test('work that another gateway has taken over stops here, and writes nothing more', async () => {
+test('work that another gateway has claimed stops here, and writes nothing more', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   let taken = false
@@ -499,7 +504,7 @@ test('work that another gateway has taken over stops here, and writes nothing mo
   expect(await store.eventsAfter('d1', 0, 99)).toEqual(log)
 })
 
-test('a record that has no room for a while ends nothing: the deployment waits, and goes on where it was', async () => {
+test('a full disk for a while ends nothing: the deployment waits, and continues where it was', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   let refusals = 0
@@ -527,7 +532,7 @@ test('a record that has no room for a while ends nothing: the deployment waits, 
   expect([builds, deploys, refusals]).toEqual([1, 1, 3])
 })
 
-test('what could not even write its end is taken up again once the record can be written', async () => {
+test('work whose end could not be recorded resumes once the record can be written', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
   const advance = store.advance.bind(store)
@@ -546,11 +551,11 @@ test('what could not even write its end is taken up again once the record can be
   await runner.drain()
 })
 
-test('after a death what was at work goes alone, one after the other; then the others side by side', async () => {
+test('after a crash, interrupted work runs alone, one by one; then the others run in parallel', async () => {
   await using store = openSqliteStore(':memory:')
   await store.startLife({ boot, maxDeaths: 3 }, '')
   for (const id of ['a', 'b']) await submit(store, id, id)
-  while (await store.claim()); // and the gateway dies
+  while (await store.claim()); // the gateway crashes here
   for (const id of ['c', 'd']) await submit(store, id, id)
   let now = 0
   const beside: Record<string, number> = {}
@@ -587,7 +592,7 @@ test('what can never write its end is given up, with an end that says so', async
   await runner.drain()
 })
 
-test('secrets are in no log of a deployment that brings an image, either', async () => {
+test('a deployment of an image has no secrets in its log either', async () => {
   await using store = openSqliteStore(':memory:')
   await store.create({
     id: 'd1',

@@ -15,8 +15,8 @@ const tree = (...paths: string[]): SourceTree => ({
 const nothing = { plan: null, dockerfile: null, build: {} }
 const config = (path: string) => ({ ...nothing, build: { RAILPACK_CONFIG_FILE: path } })
 
-describe('the way a source is built', () => {
-  test('is the one that the sender asks for, whatever else the source holds', () => {
+describe('the builder of a source', () => {
+  test('is the one that the sender requests, whatever else the source holds', () => {
     const all = tree('Dockerfile', 'railpack.json', 'deploy/Dockerfile', 'plan.json')
     expect(
       chooseBuilder(all, { ...nothing, plan: './plan.json' }, { dockerfile: 'Dockerfile' }),
@@ -45,7 +45,7 @@ describe('the way a source is built', () => {
     [['railpack.json', 'Dockerfile'], undefined, 'railpack', 'railpack.json at the root'],
     [['Dockerfile', 'package.json'], {}, 'dockerfile', 'Dockerfile at the root'],
     [['package.json', 'sub/Dockerfile'], undefined, 'railpack', 'no Dockerfile at the root'],
-  ])('of %j with fly.toml %j is %s: %s', (paths, flyBuild, way, reason) => {
+  ])('for %j with fly.toml %j is %s: %s', (paths, flyBuild, way, reason) => {
     expect(chooseBuilder(tree(...paths), nothing, flyBuild)).toMatchObject({ way, reason })
   })
 

@@ -6,7 +6,7 @@ const deploy = { base: { image: 'x' }, variables: { RAILPACK_VERSION: '0.41.0' }
 const planOf = (step: object) => ({ steps: [{ name: 'build', ...step }], deploy })
 const read = (plan: unknown) => readPlan(JSON.stringify(plan))
 
-test('layers may be written short, and null is the same as not there', () => {
+test('layers have a short form, and null equals absent', () => {
   const { steps } = read(
     planOf({ inputs: ['.', '...', '$a b', { step: 'c', exclude: null }], commands: null }),
   )
@@ -18,7 +18,7 @@ test('layers may be written short, and null is the same as not there', () => {
   ])
 })
 
-test('a string command is for the shell: its JSON text, without the quotes around it, between single quotes', () => {
+test('a string command goes to the shell: its JSON text, without the outer quotes, in single quotes', () => {
   const commands = ['npm ci', 'echo "hi"', 'RUN:a b', 'x#name: y', "it's"]
   expect(read(planOf({ commands })).steps[0]!.commands).toEqual([
     { form: 'exec', cmd: "sh -c 'npm ci'", customName: 'npm ci' },
@@ -68,20 +68,21 @@ test.each<[string, unknown, RegExp]>([
     { deploy, caches: { c: { directory: '/c', type: 'private' } } },
     /^caches\.c\.type is not valid/,
   ],
-])('%s that is not of the plan language is refused by name', (_, plan, words) => {
+])('%s outside the plan language is refused by name', (_, plan, words) => {
   const refused = refusalOf(() => read(plan))
   expect(refused.code).toBe('plan-invalid')
   expect(refused.message).toMatch(words)
   expect(refused.message).toContain('railpack 0.41.0')
 })
 
-test('a small plan that would make a vast graph is refused', () => {
+test('a small plan that would make a huge graph is refused', () => {
   const include = Array.from({ length: 3_000 }, (_, at) => `/${at}`)
   const vast = { deploy: { ...deploy, inputs: [{ image: 'x', include }] } }
   expect(refusalOf(() => read(vast))).toMatchObject({
     code: 'plan-limit',
     message: expect.stringContaining('3001 commands'),
   })
+
   const commands = Array.from({ length: 900 }, () => ({ cmd: 'x' }))
   expect(
     refusalOf(() => read(planOf({ variables: { V: 'v'.repeat(40_000) }, commands }))).code,
@@ -89,7 +90,7 @@ test('a small plan that would make a vast graph is refused', () => {
   expect(read(planOf({ variables: { V: 'v'.repeat(20_000) }, commands })).steps).toHaveLength(1)
 })
 
-test('what is no plan at all is refused', () => {
+test('input that is not a plan at all is refused', () => {
   expect(refusalOf(() => readPlan('{'))).toMatchObject({ code: 'plan-invalid' })
   for (const other of [null, 5, [], {}])
     expect(refusalOf(() => read(other)).code).toBe('plan-invalid')

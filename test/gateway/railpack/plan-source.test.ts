@@ -38,7 +38,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }))
 
 describe.skipIf(sandboxFlaw)('a plan', () => {
-  test('is what the planner wrote, with its words in the log and its facts in the record', async () => {
+  test('is the planner’s output, with its log lines in the log and its facts in the record', async () => {
     const planned = await ask(`${answers(plan, info)}; exit 0`)
     expect(planned).toEqual({
       way: 'railpack',
@@ -55,7 +55,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     expect(events).toEqual([{ type: 'note', text: 'railpack info: Detected Node' }])
   })
 
-  test('is asked for again while the planner lacks something for the time being', async () => {
+  test('is requested again while the planner temporarily lacks something', async () => {
     const emit = (event: NewEvent) => {
       events.push(event)
       writeFileSync(join(folder, 'tree/found'), '')
@@ -131,13 +131,13 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     expect(told().filter((text) => text.includes('Trying again'))).toHaveLength(tries - 1)
   })
 
-  test('of a planner that looks up in vain is not asked for again where it has no network', async () => {
+  test('is not requested again after a failed lookup where the planner has no network', async () => {
     const asked = ask(refuses('failed to get latest version for package `node`'), { network: null })
     await expect(asked).rejects.toThrow('TARMAC_PLAN_NETWORK=none')
     expect(told()).toEqual([])
   })
 
-  test('is not waited for any longer when the deployment is cancelled', async () => {
+  test('is not awaited any longer when the deployment is cancelled', async () => {
     const control = new AbortController()
     setTimeout(() => control.abort(new Error('the user cancelled')), 200)
     await expect(ask('sleep 60', {}, control.signal)).rejects.toThrow('the user cancelled')
@@ -147,7 +147,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     await expect(ask('exit 75', waiting, later.signal)).rejects.toThrow('the user cancelled')
   })
 
-  test('needs a program that is there', async () => {
+  test('needs an existing program', async () => {
     const missing = expect.objectContaining({ code: 'planner-missing' })
     await expect(ask('', { planner: { path: '/nowhere/railpack', version: '0' } })).rejects.toThrow(
       missing,
@@ -156,7 +156,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     await expect(openPlanner('/usr/bin/env', never)).rejects.toThrow(missing)
   })
 
-  test('made elsewhere is read from the source, and no planner runs', async () => {
+  test('that the source holds is read from there, and no planner runs', async () => {
     const text = JSON.stringify({
       ...plan,
       deploy: { ...plan.deploy, variables: { RAILPACK_VERSION: '0.37.0' } },
@@ -167,6 +167,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
       planText: text,
       facts: { planner: 'railpack 0.37.0, run by the sender', startCommand: 'node server.js' },
     })
+
     tree = await treeOf({ 'out/plan.json': '{}' })
     await expect(ask('exit 1', { options: { ...options, plan: 'out/plan.json' } })).rejects.toThrow(
       'has no "deploy"',
@@ -206,7 +207,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     expect((problem as Error).message).toContain('plan.json')
   })
 
-  test('made elsewhere says which railpack made it in a few letters', async () => {
+  test('that the source holds names its railpack version in a few letters', async () => {
     const variables = { RAILPACK_VERSION: '9'.repeat(1_000_000) }
     tree = await treeOf({
       'plan.json': JSON.stringify({ ...plan, deploy: { ...plan.deploy, variables } }),
@@ -215,12 +216,13 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     expect(facts.planner.length).toBeLessThan(300)
   })
 
-  test('has facts of a planner that are few and short, whatever the planner writes down', async () => {
+  test('has few and short facts, whatever the planner writes', async () => {
     const tools = Array.from({ length: 500 }, (_, n) => [`tool${n}`, { resolvedVersion: '1' }])
     const many = { ...info, resolvedPackages: Object.fromEntries(tools) as object }
     const limits = { maxResultBytes: 2 ** 20 }
     const planned = await ask(`${answers(plan, many)}; exit 0`, { limits })
     expect(Object.keys(planned.facts.versions)).toHaveLength(100)
+
     const odd = {
       logs: [{ Level: 1 }],
       detectedProviders: { a: 1 },
@@ -234,7 +236,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     ).toEqual({})
   })
 
-  test('is not needed where there is a Dockerfile', async () => {
+  test('is not needed with a Dockerfile', async () => {
     tree = await treeOf({ Dockerfile: 'FROM scratch' })
     const planned = await ask('exit 1')
     expect(planned).toMatchObject({
@@ -254,7 +256,7 @@ describe.skipIf(sandboxFlaw)('the planner', () => {
     CGO_ENABLED: '0',
   }
 
-  test('gets the names of the build variables, and the values of those alone that it decides by', async () => {
+  test('gets the names of the build variables, and only the values that it decides by', async () => {
     const [args = '', ...env] = await spy({ options: { ...options, build } })
     expect(args.slice(args.indexOf('--env'))).toBe(
       '--env LD_PRELOAD=1 --env PATH=1 --env TOKEN=1 --env RAILPACK_BUILD_CMD --env CGO_ENABLED',
@@ -265,7 +267,7 @@ describe.skipIf(sandboxFlaw)('the planner', () => {
     expect(env.join('\n')).not.toMatch(/evil|hush/)
   })
 
-  test('gets of secrets the names alone, each once, where they can be names of variables', async () => {
+  test('gets only the names of secrets, each once, when they are valid variable names', async () => {
     const secretNames = ['REDIS_URL', 'CGO_ENABLED', 'npm.rc']
     const [args = ''] = await spy({
       options: { ...options, build: { CGO_ENABLED: '0', A: 'b' } },
@@ -287,19 +289,19 @@ describe.skipIf(sandboxFlaw)('the planner', () => {
     )
   })
 
-  test('is not asked with a variable that has no right name', async () => {
+  test('does not run with an invalid variable name', async () => {
     const asked = ask('exit 0', { options: { ...options, build: { 'bad name': '' } } })
     await expect(asked).rejects.toThrow(expect.objectContaining({ code: 'option-invalid' }))
   })
 
-  test('reads a source that lies where nobody else may go', async () => {
+  test('reads a source in a folder that others cannot enter', async () => {
     await mkdir(join(folder, 'closed'), { mode: 0o700 })
     tree = await treeOf({ 'package.json': '{}' }, join(folder, 'closed/tree'))
     await ask(`cat "$2/package.json" && ! touch "$2/new" || exit 3; ${answers(plan, info)}`)
   })
 })
 
-describe.skipIf(sandboxFlaw)('a plan made before', () => {
+describe.skipIf(sandboxFlaw)('a cached plan', () => {
   const build = { TOKEN: 'hush' }
   let cache: PlanCache
   beforeEach(() => (cache = new PlanCache(join(folder, 'plans'), Buffer.alloc(32))))
@@ -310,7 +312,7 @@ describe.skipIf(sandboxFlaw)('a plan made before', () => {
     return ran
   }
 
-  test('is taken again, with its words, for the same source, options and planner', async () => {
+  test('is used again, with its log lines, for the same source, options and planner', async () => {
     const first = await ask(answers(plan, info), { cache, options: { ...options, build } })
     events = []
     expect(await ask('exit 1', { cache, options: { ...options, build } })).toEqual(first)
@@ -320,7 +322,7 @@ describe.skipIf(sandboxFlaw)('a plan made before', () => {
     ])
   })
 
-  test('is not taken where anything differs, or a rebuild is asked for', async () => {
+  test('is not used when anything differs, or for a rebuild', async () => {
     expect(await plans()).toBe(true)
     expect(await plans()).toBe(false)
     expect(await plans({ app: 'other-app' })).toBe(true)
@@ -336,7 +338,7 @@ describe.skipIf(sandboxFlaw)('a plan made before', () => {
     )
   })
 
-  test('goes when it was used longest ago and there are too many; any may be deleted or damaged', async () => {
+  test('is evicted when it is the least recently used of too many; any file may be deleted or damaged', async () => {
     cache = new PlanCache(join(folder, 'plans'), Buffer.alloc(32), { plans: 2, sizeBytes: 10_000 })
     for (const app of ['a', 'b', 'a', 'c']) await plans({ app }).then(() => sleep(20))
     expect([
@@ -344,6 +346,7 @@ describe.skipIf(sandboxFlaw)('a plan made before', () => {
       await plans({ app: 'c' }),
       await plans({ app: 'b' }),
     ]).toEqual([false, false, true])
+
     for (const file of await readdir(join(folder, 'plans')))
       await writeFile(join(folder, 'plans', file), '{"info":')
     expect(await plans({ app: 'b' })).toBe(true)
@@ -351,13 +354,13 @@ describe.skipIf(sandboxFlaw)('a plan made before', () => {
     expect(await plans({ app: 'b' })).toBe(true)
   })
 
-  test('that was refused is asked for again', async () => {
+  test('that was refused is requested again', async () => {
     await expect(ask(refuses('No start command detected.'), { cache })).rejects.toThrow()
     expect(await plans({ options })).toBe(true)
   })
 })
 
-/** The planner's arguments, environment and user, as it tells them itself. */
+/** The planner's arguments, environment and user, as the planner itself reports them. */
 async function spy(more: Partial<PlanRequest> = {}): Promise<string[]> {
   const lines = '{ echo "$@"; env; id -u; } | tr "\\n" "|"'
   await ask(
@@ -371,7 +374,7 @@ const options = { plan: null, dockerfile: null, build: {}, deploy: true, rebuild
 
 const planner = () => ({ path: join(folder, 'railpack'), version: '9.9.9-test' })
 
-/** Plans with a planner that is this script; `$plan` and `$info` are where it must write. */
+/** Plans with this script as the planner. It must write to `$plan` and `$info`. */
 async function ask(script: string, more: Partial<PlanRequest> = {}, signal = never) {
   const outputs =
     'for word; do case $last in --plan-out) plan=$word;; --info-out) info=$word;; esac; last=$word; done'

@@ -6,7 +6,7 @@ import { dockerLogin } from '../../../gateway/src/registry/docker-config.ts'
 
 const path = join(mkdtempSync(join(tmpdir(), 'tarmac-docker-')), 'config.json')
 
-test('a login is given to its own host alone, however the host is written', () => {
+test('a login is sent only to its own host, in any spelling of the host', () => {
   const auths = {
     'https://index.docker.io/v1/': { auth: btoa('me:with:colons') },
     'registry.example:5000': { username: 'you', password: 'secret' },
@@ -24,7 +24,7 @@ test('a login is given to its own host alone, however the host is written', () =
     expect(dockerLogin(path, host)).toBeNull()
 })
 
-test('no file is no login, a damaged one is said', () => {
+test('a missing file means no login, and a damaged one is reported', () => {
   expect(dockerLogin(`${path}.none`, 'docker.io')).toBeNull()
   writeFileSync(path, '{')
   expect(() => dockerLogin(path, 'docker.io')).toThrow('is damaged')

@@ -19,7 +19,7 @@ async function serve(answer: (asked: IncomingMessage, response: ServerResponse) 
   return `127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** A registry that holds these (`repository@digest`), for whoever has this login. */
+/** A registry with these images (`repository@digest`) for callers with this login. */
 async function registryOf(held: string[], login: string | null = null) {
   const asked: string[] = []
   const host = await serve(({ method, url = '', headers }, response) => {
@@ -59,7 +59,7 @@ test('an image is granted to the app whose login opens it, by its digest and in 
   expect(asked.every((line) => line.startsWith('HEAD /v2/team/'))).toBe(true)
 })
 
-test('what was granted is not asked for again, for a time; a denial is asked for each time', async () => {
+test('a grant is cached for a time; a denial is asked for each time', async () => {
   const held = [`base@${one}`]
   const { host, asked } = await registryOf(held)
   const access = accessOf({})
@@ -71,12 +71,13 @@ test('what was granted is not asked for again, for a time; a denial is asked for
   expect(await access.of('shop', `${host}/base@${two}`, signal)).toMatchObject({ why: 'denied' })
   held.push(`base@${two}`)
   expect(await access.of('shop', `${host}/base@${two}`, signal)).toMatchObject({ granted: true })
+
   const forgetful = accessOf({ keepMs: 0 })
   for (let round = 0; round < 2; round++) await forgetful.of('shop', `${host}/base@${one}`, signal)
   expect(asked).toHaveLength(6)
 })
 
-test('of 20,000 answers the oldest are forgotten', () => {
+test('the oldest of 20,000 answers are evicted', () => {
   const recent = new Recent<number>(60_000)
   for (let at = 0; at < 20_000; at++) recent.set(`${at}`, at)
   expect([recent.get('0'), recent.get('9999'), recent.get('10000')?.value]).toEqual([
@@ -105,7 +106,7 @@ test('a mirror is asked before the registry, in its folder, and with the app’s
 })
 
 test.each([(host: string) => host, (host: string) => host.replace('127.0.0.1', 'localhost')])(
-  'a mirror that leads to the apps’ own registry opens no other app’s images (%#)',
+  'a mirror that leads to the apps’ own registry opens no images of other apps (%#)',
   async (spelled) => {
     const { host } = await registryOf([`other@${one}`, `shop@${two}`, `library/alpine@${one}`])
     const { host: origin } = await registryOf([])
@@ -122,7 +123,7 @@ test.each([(host: string) => host, (host: string) => host.replace('127.0.0.1', '
   },
 )
 
-test('where one place cannot say and no other grants it, the registry is unavailable', async () => {
+test('when one source gives no answer and no other grants the image, the registry is unavailable', async () => {
   const { host } = await registryOf([`base@${one}`])
   const access = accessOf({ mirrors: { [host]: ['127.0.0.1:1'], '127.0.0.1:2': [host] } })
   const granted = access.of('shop', `${host}/base@${one}`, signal)
@@ -131,7 +132,7 @@ test('where one place cannot say and no other grants it, the registry is unavail
   expect(await granted).toMatchObject({ granted: true })
 }, 20_000)
 
-test('a registry that sends readers on is followed, and the login stays where it belongs', async () => {
+test('redirects of a registry are followed, and the login is sent only to its own host', async () => {
   const { host: far, asked } = await registryOf([`base@${one}`])
   const seen: string[] = []
   const host = await serve(({ url = '', headers }, response) => {
@@ -149,7 +150,7 @@ test('a registry that sends readers on is followed, and the login stays where it
   expect(await access.of('shop', `${host}/loop/x@${one}`, signal)).toMatchObject({ why: 'denied' })
 })
 
-test('an identity token is exchanged for a token that may read, and goes nowhere else', async () => {
+test('an identity token is exchanged for a read token, and is sent nowhere else', async () => {
   const formats: string[] = []
   const host = await serve(({ method, url, headers }, response) => {
     if (method === 'POST') {
@@ -174,6 +175,6 @@ test.each([
   `h/b:1:2@${one}`,
   'h/b',
   'h/b@sha256',
-])('nothing is asked about %j, which is no full name with a tag or a digest', async (name) => {
+])('no request is made about %j, which is not a full name with a tag or a digest', async (name) => {
   expect(await accessOf({}).of('shop', name, signal)).toMatchObject({ why: 'denied' })
 })

@@ -33,7 +33,7 @@ test.each([
   ['for several platforms', index([platform('linux', 'arm64'), platform('linux', 'amd64')])],
   ['for a variant of the platform', index([platform('linux', 'amd64', 'v3')])],
   ['of an index without platforms', index([{ digest: 'sha256:a' }])],
-])('an image %s is taken', (_, manifest) => {
+])('an image %s is accepted', (_, manifest) => {
   look(manifest)
 })
 
@@ -70,7 +70,7 @@ test.each([
   ['no JSON', given('<html>'), 'not of a known kind'],
   ['layers that are a text', given({ config, layers: 'all' }), 'not of a known kind'],
   ['deep nesting', given('['.repeat(1_000_000)), 'not of a known kind'],
-])('an image with %s is refused as unusable, with words for why', (_, manifest, words) => {
+])('an image with %s is refused as unusable, with the reason', (_, manifest, words) => {
   expect(() => look(manifest)).toThrow(
     expect.objectContaining({
       code: 'image-unusable',
@@ -82,7 +82,7 @@ test.each([
   expect(imageBuilder(manifest)).toBeUndefined()
 })
 
-test('sizes that are no sizes count as nothing', () => {
+test('invalid sizes count as zero', () => {
   const odd = given(
     `{"config": null, "layers": [{"digest": "a", "size": 1e999}, {"digest": "b", "size": -5}, {"size": 7}]}`,
   )

@@ -17,7 +17,7 @@ const login = { username: 'x', password: 'secret' }
 const basic = `Basic ${Buffer.from('x:secret').toString('base64')}`
 const signal = AbortSignal.timeout(30_000)
 
-/** A registry of one image, `web:live`, behind whatever login `admit` wants. */
+/** A registry with one image, `web:live`, behind the login that `admit` requires. */
 async function start(
   assertAccepting: (request: IncomingMessage, response: ServerResponse) => boolean,
   emitDigest = true,
@@ -48,7 +48,7 @@ const admitBasic = (request: IncomingMessage, response: ServerResponse): boolean
   return false
 }
 
-test('a tag is read with Basic login; what is not there is null', async () => {
+test('a tag is read with Basic login; a missing tag is null', async () => {
   await using lab = await start(admitBasic)
   expect(await lab.registry.manifest('web', 'live', signal)).toEqual({
     digest,
@@ -58,12 +58,12 @@ test('a tag is read with Basic login; what is not there is null', async () => {
   expect(await lab.registry.manifest('web', 'gone', signal)).toBeNull()
 })
 
-test('a registry that does not tell the digest has it worked out from the bytes', async () => {
+test('when a registry omits the digest, the client computes it from the bytes', async () => {
   await using lab = await start(() => true, false)
   expect(await lab.registry.manifest('web', 'live', signal)).toMatchObject({ digest })
 })
 
-test('a registry that asks for a token gets one with our login', async () => {
+test('a registry that requires a token gets one with our login', async () => {
   await using lab = await start((request, response) => {
     if (request.url?.startsWith('/token')) {
       if (request.headers.authorization === basic) response.write('{"token":"t1"}')
@@ -79,7 +79,7 @@ test('a registry that asks for a token gets one with our login', async () => {
   expect(await lab.registry.manifest('web', 'live', signal)).toMatchObject({ digest })
 })
 
-test('a refused login and a registry that is away are told apart', async () => {
+test('a refused login and an unavailable registry are distinguished', async () => {
   await using lab = await start(admitBasic)
   await using stranger = new Registry({ host: lab.host, login: null, insecure: true })
   await expect(stranger.manifest('web', 'live', signal)).rejects.toMatchObject({
@@ -91,7 +91,7 @@ test('a refused login and a registry that is away are told apart', async () => {
   })
 })
 
-test('an image of several platforms is an index of their manifests, put under its tag', async () => {
+test('an image of several platforms is an index of their manifests, pushed under its tag', async () => {
   const put: { url: string | undefined; type: string | undefined; body: string }[] = []
   await using lab = await start((request, response) => {
     if (request.method !== 'PUT') return true
@@ -113,6 +113,7 @@ test('an image of several platforms is an index of their manifests, put under it
   expect(put).toEqual([
     { url: '/v2/web/manifests/both', type, body: Buffer.from(index.bytes).toString() },
   ])
+
   const entry = { mediaType, digest, size: manifest.length }
   expect(JSON.parse(put[0]!.body)).toEqual({
     schemaVersion: 2,
@@ -122,6 +123,7 @@ test('an image of several platforms is an index of their manifests, put under it
       { ...entry, platform: { os: 'linux', architecture: 'arm', variant: 'v7' } },
     ],
   })
+
   const marked = imageIndex([{ platform: 'linux/amd64', manifest: image }], {
     [builderAnnotation]: 'railpack',
   })
@@ -137,7 +139,7 @@ test('an image of several platforms is an index of their manifests, put under it
   })
 })
 
-test('a registry that gives something else for a digest is not believed', async () => {
+test('content that does not match its digest is refused', async () => {
   await using lab = await start((_request, response) => {
     response
       .writeHead(200, { 'content-type': mediaType, 'docker-content-digest': digest })
@@ -149,7 +151,7 @@ test('a registry that gives something else for a digest is not believed', async 
   })
 })
 
-test('an image weighs its layers and its configuration', () => {
+test('the size of an image is the sum of its layers and its configuration', () => {
   const bytes = Buffer.from(
     JSON.stringify({ config: { size: 3 }, layers: [{ size: 40 }, { size: 200 }] }),
   )

@@ -2,7 +2,10 @@ import { describe, expect, test } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
 import { Redactor } from '../../../gateway/src/secrets/redaction/redactor.ts'
 
-/** Texts of one stream, as a reader sees them: taken one after the other, given `each` time or all at the end. */
+/**
+ * The texts of one stream, as a reader sees them, pushed one by one. With `each`, flushed after
+ * each one; otherwise at the end.
+ */
 function shown(secrets: (string | Uint8Array)[], texts: string[], each = false): string[] {
   const mask = new Redactor(secrets)
   const given: NewEvent[] = []
@@ -14,7 +17,10 @@ function shown(secrets: (string | Uint8Array)[], texts: string[], each = false):
   return given.flatMap((event) => (event.type === 'log' ? [event.text] : []))
 }
 
-/** How programs print a secret: what comes out, and which letters of it (from, to) are the secret's own. */
+/**
+ * How programs print a secret: the output, and which letters of it (from, to) belong to the secret
+ * itself.
+ */
 const encodings: Record<string, (value: Buffer) => [string, number?, number?]> = {
   plain: (value) => [value.toString()],
   hex: (value) => [value.toString('hex')],
@@ -28,7 +34,7 @@ const encodings: Record<string, (value: Buffer) => [string, number?, number?]> =
   JSON: (value) => [JSON.stringify(value.toString()).slice(1, -1)],
   reversed: (value) => [Array.from(value.toString()).toReversed().join('')],
 }
-/** Each letter of base64 says six bits: the secret's own are those that say only bits of it. */
+/** Each base64 letter encodes six bits. A letter belongs to the secret when all its bits do. */
 function within(value: Buffer, before: number, encoding: BufferEncoding): [string, number, number] {
   const text = Buffer.concat([Buffer.alloc(before, 'é'), value, Buffer.from('éé')]).toString(
     encoding,
@@ -38,15 +44,18 @@ function within(value: Buffer, before: number, encoding: BufferEncoding): [strin
 
 describe('known secrets', () => {
   const secret = `p@ss "w/rd" it's+ünïcode=`
-  test.each(Object.keys(encodings))('are hidden in %s form, and the text around stays', (name) => {
-    const [form, from = 0, to = form.length] = encodings[name]!(Buffer.from(secret))
-    expect(form.length).toBeGreaterThan(20)
-    expect(shown([secret], [`before ${form} after`])).toEqual([
-      `before ${form.slice(0, from)}***${form.slice(to)} after`,
-    ])
-  })
+  test.each(Object.keys(encodings))(
+    'are redacted in %s form, and the text around them stays',
+    (name) => {
+      const [form, from = 0, to = form.length] = encodings[name]!(Buffer.from(secret))
+      expect(form.length).toBeGreaterThan(20)
+      expect(shown([secret], [`before ${form} after`])).toEqual([
+        `before ${form.slice(0, from)}***${form.slice(to)} after`,
+      ])
+    },
+  )
 
-  test('are hidden over lines and over events, with the lines kept', () => {
+  test('are redacted across lines and events, and the lines stay', () => {
     const long = 'correct-horse-battery-staple'
     expect(shown([long], ['a correct-horse\n-battery-\r\nstaple b'])).toEqual([
       'a ***\n***\r\n*** b',
@@ -60,18 +69,18 @@ describe('known secrets', () => {
     expect(shown([long.repeat(6)], [folded])).toEqual(['***\n***\n***'])
   })
 
-  test('of many lines are hidden line by line too', () => {
+  test('of many lines are also redacted line by line', () => {
     const key = 'first line of it\n  second line of it\n'
     expect(shown([key], ['x first line of it', 'y second line of it'])).toEqual(['x ***', 'y ***'])
   })
 
-  test('that overlap or stand side by side are one', () => {
+  test('that overlap or touch are redacted as one', () => {
     expect(shown(['abcdefgh', 'efghijkl'], ['-abcdefghijkl-abcdefghabcdefgh-'])).toEqual([
       '-***-***-',
     ])
   })
 
-  test('of fewer than six letters, and what only looks like one, stay', () => {
+  test('of fewer than six letters, and text that only looks like a secret, stay', () => {
     const lines = [
       'short',
       'a correct-horse-batterx-staple',
@@ -88,13 +97,14 @@ describe('known secrets', () => {
     ])
   })
 
-  test('a line that may begin one waits for what comes next, but no longer than its step', () => {
+  test('a line that may begin a secret waits for the next output, but not beyond its step', () => {
     const mask = new Redactor(['correct-horse'])
     const log = (text: string, stream: 'stdout' | 'stderr' = 'stdout') =>
       mask.take({ type: 'log', step: 's1', stream, text })
     log('see correct-')
     log('another', 'stderr')
     expect(mask.give(false)).toMatchObject([{ text: 'another' }])
+
     const failed = {
       type: 'step',
       step: 's1',
@@ -108,7 +118,7 @@ describe('known secrets', () => {
     ])
   })
 
-  test('what is held back is bounded, whatever a step prints', () => {
+  test('the held-back text is bounded, whatever a step prints', () => {
     const mask = new Redactor(['correct-horse-battery-staple'])
     for (let n = 0; n < 1000; n++)
       mask.take({ type: 'log', step: 's1', stream: 'stdout', text: n ? '' : 'correct-horse' })
@@ -129,7 +139,7 @@ describe('tokens', () => {
     'private key': `-----BEGIN RSA PRIVATE KEY-----\n${keyLines}\n-----END RSA PRIVATE KEY-----`,
     'private key in JSON': `-----BEGIN PRIVATE KEY-----\\n${keyLines.replaceAll('\n', '\\n')}\\n-----END PRIVATE KEY-----`,
   }
-  test.each(Object.keys(tokens))('%s: hidden, in one event or in many', (name) => {
+  test.each(Object.keys(tokens))('%s: redacted, in one event or in many', (name) => {
     const stars = tokens[name]!.replaceAll(/[^\n]+/g, '***')
     expect(shown([], [`token "${tokens[name]}" after`])).toEqual([`token "${stars}" after`])
     const lines = `token "${tokens[name]}" after`.split('\n')
@@ -140,7 +150,7 @@ describe('tokens', () => {
     expect(shown([], [`${tokens['private key']}\nafter`])[0]).toMatch(/\*\*\*\nafter$/)
   })
 
-  test('one that is cut where a line was too long for one event is hidden', () => {
+  test('a token that is cut because its line was too long for one event is redacted', () => {
     const line = `${'x '.repeat(8200)}${tokens['of GitHub']} after`
     const [head, tail] = shown([], [line.slice(0, 16_420), line.slice(16_420)], true)
     expect(head! + tail!).toBe(`${'x '.repeat(8200)}****** after`)
@@ -152,10 +162,10 @@ describe('tokens', () => {
     'info1_a_very_long_identifier_name',
     'eyJhbGciOiJIUzI1NiJ9 eyJ',
     '-----BEGIN CERTIFICATE-----\nAbc',
-  ])('%j is none', (text) => expect(shown([], [text])).toEqual([text]))
+  ])('%j is not a token', (text) => expect(shown([], [text])).toEqual([text]))
 })
 
-test('what is missing from the output of a step stays behind the text before it, also while that waits', () => {
+test('the note of missing output stays behind the text before it, even while that text waits', () => {
   const mask = new Redactor(['a-long-secret'])
   const log = (step: string, text: string) =>
     mask.take({ type: 'log', step, stream: 'stdout', text })
@@ -163,6 +173,7 @@ test('what is missing from the output of a step stays behind the text before it,
   mask.take({ type: 'dropped', step: 's1', lines: 7, bytes: 900 })
   mask.take({ type: 'dropped', step: 's2', lines: 1, bytes: 10 })
   expect(mask.give(false)).toMatchObject([{ type: 'dropped', step: 's2' }])
+
   log('s1', 'last')
   expect(mask.give(false)).toMatchObject([
     { text: 'one a-long-' },
@@ -171,7 +182,7 @@ test('what is missing from the output of a step stays behind the text before it,
   ])
 })
 
-test('what every event and problem says is masked, but not our own words in it', () => {
+test('all texts of events and problems are redacted, but not our own words in them', () => {
   const mask = new Redactor(['build-failed', 'started', 'railpack'])
   const hidden = mask.hide({
     code: 'build-failed',
@@ -189,10 +200,10 @@ test('what every event and problem says is masked, but not our own words in it',
   })
 })
 
-/** `own`: of a secret. `joined`: nothing comes between it and the letter before. */
+/** `own`: belongs to a secret. `joined`: nothing separates it from the letter before. */
 type Letter = { char: string; own: boolean; joined: boolean }
 
-/** A million by `npm run mask`; another run of the dice with TARMAC_SEED. */
+/** `npm run mask` runs a million. TARMAC_SEED sets other random numbers. */
 const cases = Number(process.env['TARMAC_MASK_CASES'] ?? 10_000)
 test(
   `in ${cases} random logs nothing leaks, and the text around is untouched`,
@@ -207,10 +218,10 @@ test(
         '',
       )
     const secretLetters = `ABCDEFGHJKMNPQRSTUVWXYZabcxyz23456789!"#$%&'()*+,-./:;<=>?@[]^_{|}~\\\n\té `
-    const aroundLetters = 'øåæđħŋ¡¿·¬ \n' // in no form of a secret
+    const aroundLetters = 'øåæđħŋ¡¿·¬ \n' // letters that no form of a secret contains
     const wordLetters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_'
     const lines = () => Array.from({ length: 1 + below(6) }, () => word(wordLetters, 1, 64))
-    /** Each stands on one line, but for a private key, of which only the first words do. */
+    /** Each token is on one line, except a private key, of which only the first words are. */
     const tokens = [
       () => `gh${pick(['p', 'o', 'u', 's', 'r'])}_${word(wordLetters, 36, 80)}`,
       () => `github_pat_${word(wordLetters, 22, 90)}`,
@@ -268,7 +279,8 @@ test(
       const seen = shown(secrets, texts)
       if (seen.join('\0') !== events.map(expected).join('\0'))
         expect(seen, about()).toEqual(events.map(expected))
-      // Given as soon as it may be, the first letters of one may show at the end of an event, but never all of it.
+      // With an early flush, the first letters of a secret may appear at the end of an event, but
+      // never all of it.
       const early = shown(secrets, texts, true).join('')
       const letters = early.replaceAll(/[\r\n]/g, '')
       if (own.some((form) => letters.includes(form))) expect.fail(`leaked: ${about()}`)
@@ -291,7 +303,7 @@ function expected(letters: Letter[]): string {
   return text
 }
 
-/** Mulberry32: small, and the same everywhere. */
+/** Mulberry32: small, and equal on every machine. */
 function generator(seed: number): () => number {
   let state = seed
   return () => {

@@ -7,22 +7,23 @@ const key = randomBytes(32)
 const shop = { id: 'd1', app: 'shop' }
 const value = Buffer.from([0, 255, 10, ...Buffer.from('correct-horse')])
 
-test('a secret comes out as it went in, and rests as nothing like it', async () => {
+test('a secret is decrypted unchanged, and its stored form does not resemble it', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, key)
   await vault.put('shop', 'TOKEN', value)
   const [kept] = await store.secretsOf('app:shop')
   expect(Buffer.from(kept!.sealed).includes(value.subarray(3))).toBe(false)
   expect(await vault.open(shop)).toEqual(new Map([['TOKEN', value]]))
+
   await vault.put('shop', 'TOKEN', value)
   const [again] = await store.secretsOf('app:shop')
-  expect(again!.sealed).not.toEqual(kept!.sealed) // the same value, another nonce
+  expect(again!.sealed).not.toEqual(kept!.sealed) // the same value with another nonce
   expect(await vault.list('shop')).toEqual([
     { name: 'TOKEN', createdAt: kept!.createdAt, updatedAt: again!.updatedAt },
   ])
 })
 
-test('what came with a deployment goes over what the app keeps', async () => {
+test('a deployment’s own secrets override those of the app', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, key)
   await vault.put('shop', 'A', Buffer.from('of the app'))
@@ -35,7 +36,7 @@ test('what came with a deployment goes over what the app keeps', async () => {
   ).toEqual(['A: of the app', 'B: given'])
 })
 
-test('a wrong key is told apart from damage, and neither shows a value', async () => {
+test('a wrong key is distinguished from damage, and neither shows a value', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, key)
   await vault.put('shop', 'TOKEN', value)
@@ -43,6 +44,7 @@ test('a wrong key is told apart from damage, and neither shows a value', async (
     code: 'secrets-unavailable',
     message: expect.stringContaining('under another key'),
   })
+
   const [kept] = await store.secretsOf('app:shop')
   const damaged = Buffer.from(kept!.sealed)
   damaged[20]! ^= 1
@@ -54,7 +56,7 @@ test('a wrong key is told apart from damage, and neither shows a value', async (
   }
 })
 
-test('a sealed value opens under no other name and for no other app', async () => {
+test('a sealed value opens only under its own name and for its own app', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, key)
   await vault.put('shop', 'TOKEN', value)
@@ -67,7 +69,7 @@ test('a sealed value opens under no other name and for no other app', async () =
     })
 })
 
-test('without a key nothing is kept or listed, and builds without secrets go on', async () => {
+test('without a key no secret is stored or listed, and builds without secrets continue', async () => {
   await using store = openSqliteStore(':memory:')
   const vault = new Vault(store, null)
   const refused = {
@@ -99,6 +101,7 @@ test('names, sizes and numbers have limits', async () => {
   await expect(vault.put('shop', 'A', Buffer.alloc(65_537))).rejects.toMatchObject(
     refused('at most 64 KiB'),
   )
+
   await vault.put('shop', 'A', Buffer.alloc(65_536))
   await vault.put('shop', 'A', Buffer.alloc(65_535))
   await vault.put('shop', 'npm.rc-1', Buffer.alloc(1))

@@ -19,7 +19,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true })
 })
 
-/** In pieces of odd lengths, as a network brings them. */
+/** Pieces of odd lengths, as a network delivers them. */
 function* pieces(bytes: Buffer, length = 60_001) {
   for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length)
 }
@@ -43,17 +43,17 @@ test.each(hostile)(
   },
 )
 
-test('a refusal names the entry, in a form that a terminal can show', async () => {
+test('a refusal names the entry in a form that is safe on a terminal', async () => {
   const bytes = hostile.find(([what]) => what === 'an escape in a name')![2] as Buffer
   const problem = (await receive(bytes).catch((error: unknown) => error)) as Problem
   expect(problem.facts).toEqual({ entry: 0, name: 'a\\u{1b}[31mb' })
   expect(problem.message).toContain('Entry 0 "a\\u{1b}[31mb": ')
 })
 
-test.each([...odd, ...foreign])('%s is taken', async (_, paths, bytes) => {
+test.each([...odd, ...foreign])('%s is accepted', async (_, paths, bytes) => {
   const whole = await receive(bytes)
   const tree = await sources.tree(whole.digest)
   expect(tree.entries.map((entry) => entry.path)).toEqual(paths)
-  // The same, byte by byte: no rule may depend on how the network cuts.
+  // The same, byte by byte: no rule may depend on where the network cuts.
   if (bytes.length < 5000) expect(await receive(bytes, 1)).toEqual(whole)
 })

@@ -17,7 +17,7 @@ const spool = () => readdir(join(dir, 'spool'))
 const open = (limits: Partial<Limits>) => Sources.open({ dir, limits })
 const small = () => Readable.from([tar(file('a'))], { objectMode: false })
 
-/** Sends an archive bit by bit, one bit each `everyMs`. */
+/** Sends an archive in parts of `bitBytes`, one part every `everyMs`. */
 function dripped(bitBytes: number, everyMs: number): Readable {
   const body = new PassThrough()
   const bytes = tar(file('a', 'x'.repeat(20_000)))
@@ -40,7 +40,7 @@ test('a body that comes too slowly is refused, though it is never silent, and le
   expect(await spool()).toEqual([])
 })
 
-test('a slow body that keeps the rate is taken', async () => {
+test('a slow body that keeps the minimum rate is accepted', async () => {
   await using sources = await open({ rateWindowMs: 100, minBytesPerS: 4096 })
   await expect(sources.receive(dripped(1024, 20), { signal })).resolves.toMatchObject({ files: 1 })
 })
@@ -56,13 +56,13 @@ test('an archive that takes too long to check is refused with its phase, and lea
   expect(await spool()).toEqual([])
 })
 
-test('time in which the sender is waited for is none of the check', async () => {
+test('waiting for the sender does not count as check time', async () => {
   await using sources = await open({ unpackMs: 2_000, idleMs: 10_000 })
-  const body = dripped(1100, 150) // some 3 s
+  const body = dripped(1100, 150) // about 3 s
   await expect(sources.receive(body, { signal })).resolves.toMatchObject({ files: 1 })
 })
 
-test('a bad archive is refused at once, also while the sender is silent', async () => {
+test('a bad archive is refused at once, even while the sender is silent', async () => {
   await using sources = await open({ idleMs: 20_000 })
   const body = new PassThrough()
   body.write(file('../a'))
@@ -80,6 +80,7 @@ test('a thread that dies fails the uploads on it as internal, leaves nothing, an
   const upload = sources.receive(body, { signal })
   const refused = expect(upload).rejects.toMatchObject({ code: 'internal' })
   await expect.poll(spool).not.toEqual([])
+
   uploadThreads.killAll()
   await refused
   expect(await spool()).toEqual([])

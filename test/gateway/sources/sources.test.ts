@@ -58,7 +58,7 @@ const refusal = async (work: Promise<unknown>): Promise<Problem> => {
 const pack = (...args: string[]): Buffer =>
   execFileSync('tar', ['-c', '-C', source, ...args], { maxBuffer: 2 ** 28 })
 
-/** A tree with something of everything that a source may hold. */
+/** A tree with one entry of each kind that a source may hold. */
 async function fillSource(): Promise<void> {
   const deep = join(source, 'deep', 'x'.repeat(120), 'y'.repeat(120))
   await mkdir(deep, { recursive: true })
@@ -90,7 +90,7 @@ test.each<[string, () => Buffer]>([
     () => pack('same.js', 'run.sh', 'größe – 大きさ.txt', 'empty', 'deep', 'index.js', 'big.bin'),
   ],
   ['node-tar', () => packWithNode({ cwd: source, sync: true, gzip: true }, ['.']).read() as Buffer],
-])('a tree packed by %s is taken as it is, under one name', async (_, bytes) => {
+])('a tree packed by %s is stored unchanged, under one digest', async (_, bytes) => {
   await fillSource()
   const facts = await receive(bytes())
   expect(facts).toEqual({
@@ -100,7 +100,7 @@ test.each<[string, () => Buffer]>([
   })
 })
 
-test('what is taken lies on disk as its manifest says', async () => {
+test('a stored source is on disk as its manifest says', async () => {
   await fillSource()
   const { digest } = await receive(pack('-z', '.'))
   const { root, entries } = await sources.tree(digest)
@@ -109,6 +109,7 @@ test('what is taken lies on disk as its manifest says', async () => {
       Buffer.compare(Buffer.from(a.replaceAll('/', '\0')), Buffer.from(b.replaceAll('/', '\0'))),
     ),
   )
+
   for (const entry of entries) {
     const path = join(root, entry.path)
     if (entry.type === 'link') expect(await readlink(path)).toBe(entry.target)
@@ -124,20 +125,20 @@ test('what is taken lies on disk as its manifest says', async () => {
   expect(entries.some((entry) => entry.path.startsWith('.git'))).toBe(false)
 })
 
-test('the same tree twice is kept once', async () => {
+test('the same tree is stored only once', async () => {
   const [one, two] = await Promise.all([receive(tar(file('a'))), receive(tar(file('a')))])
   expect(two).toEqual(one)
   expect(await left('trees')).toHaveLength(1)
   await expect.poll(() => left()).toEqual([])
 })
 
-test('a small source that is kept already touches no disk', async () => {
+test('a small source that is already stored touches no disk', async () => {
   const one = await receive(tar(file('a')))
   await rm(join(dir, 'data/spool'), { recursive: true })
   expect(await receive(tar(file('a')))).toEqual(one)
 })
 
-test('a source that is too large to wait in memory is kept as it came', async () => {
+test('a source that is too large to wait in memory is stored as it arrives', async () => {
   const names = ['a', 'b/c', 'b/d', 'e/f/g', 'e/h', 'i', 'j']
   for (const name of names) {
     await mkdir(join(source, name, '..'), { recursive: true })
@@ -169,7 +170,7 @@ test.each([
   }
 })
 
-test('a body with the right digest is taken, with the wrong one refused', async () => {
+test('a body with the right digest is accepted, with the wrong one refused', async () => {
   const body = tar(file('a'))
   await receive(body, `sha-256=:${base64('sha256', body)}:`)
   await receive(body, `md5=:AAAA:, sha-512=:${base64('sha512', body)}:`)
@@ -180,7 +181,7 @@ test('a body with the right digest is taken, with the wrong one refused', async 
   expect((await refusal(receive(body, 'sha-256=no'))).code).toBe('digest-unsupported')
 })
 
-test('a sender who falls silent, hangs up or is stopped leaves nothing', async () => {
+test('a sender that falls silent, hangs up or is stopped leaves nothing', async () => {
   await using impatient = await Sources.open({ dir: join(dir, 'data'), limits: { idleMs: 200 } })
   expect((await refusal(impatient.receive(begun(), { signal }))).code).toBe('upload-stalled')
 
@@ -198,7 +199,7 @@ test('a sender who falls silent, hangs up or is stopped leaves nothing', async (
   expect((await refusal(stopped)).code).toBe('stopping')
 })
 
-test('a refusal leaves the body open, so that an answer can be sent', async () => {
+test('a refusal keeps the body open, so that an answer can be sent', async () => {
   const body = new PassThrough()
   body.write(Buffer.concat([file('../x'), Buffer.alloc(2 ** 20)]))
   expect((await refusal(sources.receive(body, { signal }))).code).toBe('archive-path-escape')
@@ -206,7 +207,7 @@ test('a refusal leaves the body open, so that an answer can be sent', async () =
   body.destroy(new Error('too late to matter'))
 })
 
-test('an upload is refused at its limit, while it is sent', async () => {
+test('an upload is refused at its limit, while it is being sent', async () => {
   await using small = await Sources.open({
     dir: join(dir, 'data'),
     limits: { uploadBytes: 2 ** 20 },
@@ -222,7 +223,7 @@ test('an upload is refused at its limit, while it is sent', async () => {
   expect(sent).toBeLessThan(2 ** 22)
 })
 
-test('what an earlier life left is swept; trees in use and uploads at work are not', async () => {
+test('leftovers of an earlier process are swept; trees in use and running uploads are not', async () => {
   const { digest } = await receive(tar(file('a')))
   const spool = join(dir, 'data', 'spool')
   await mkdir(join(spool, 'receive-of-an-earlier-life', 'files'), { recursive: true })
@@ -236,9 +237,10 @@ test('what an earlier life left is swept; trees in use and uploads at work are n
   const work = later.receive(body, { signal })
   await writeFile(join(spool, 'nobody-knows'), '')
   expect(await later.sweep(new Set([digest]))).toEqual({ removed: 1 })
+
   body.end(bytes.subarray(1000))
   const second = (await work).digest
-  // The first is in nobody's use now; the second was taken so lately that its owner may not be written down yet.
+  // The first has no user now. The second is so new that its owner may not be recorded yet.
   expect(await later.sweep(new Set())).toEqual({ removed: 1 })
   expect(await left('trees')).toEqual([second.replace('sha256:', '')])
   await expect(later.tree(digest)).rejects.toMatchObject({ code: 'internal' })
@@ -279,7 +281,8 @@ test(
         const { root, entries } = await sources.tree(taken.digest)
         const theirs = join(dir, `theirs-${format}-${i}`)
         await mkdir(theirs)
-        spawnSync('tar', ['-xm', '--no-same-owner', '-C', theirs], { input: bytes }) // it complains of times and owners
+        // it complains about times and owners
+        spawnSync('tar', ['-xm', '--no-same-owner', '-C', theirs], { input: bytes })
         for (const path of await readdir(theirs, { recursive: true }))
           expect(entries.map((entry) => entry.path)).toContain(path)
         for (const entry of entries)
@@ -293,11 +296,14 @@ test(
     }
     expect(outcomes.refused).toBeGreaterThan(100)
     expect(outcomes.taken).toBeGreaterThan(10)
-    await expect.poll(() => left()).toEqual([]) // of a tree that is kept already, the second one goes in its own time
+    await expect.poll(() => left()).toEqual([]) // a second copy of a stored tree is removed later
   },
 )
 
-/** Puts right the checksums of what looks like headers, so that damage gets behind them. */
+/**
+ * Corrects the checksums of everything that looks like a header, so that damage passes the first
+ * check.
+ */
 function resum(bytes: Buffer): void {
   for (let at = 0; at + 512 <= bytes.length; at += 512) {
     if (bytes.toString('latin1', at + 148, at + 150) !== '00') continue

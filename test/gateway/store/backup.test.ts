@@ -27,7 +27,7 @@ async function ids(dir: string): Promise<string[]> {
   return (await store.list('shop', { limit: 9, before: null })).deployments.map(({ id }) => id)
 }
 
-test('a backup made while another process writes is whole, holds all that was acknowledged, and comes back', async () => {
+test('a backup during writes by another process is complete, holds all acknowledged writes, and can be restored', async () => {
   const dir = await volume('d1')
   const program = `import { openSqliteStore } from '${gateway}/store/sqlite.ts'
     const store = openSqliteStore('${databaseIn(dir)}')
@@ -66,7 +66,7 @@ test('a backup made while another process writes is whole, holds all that was ac
   }
 }, 60_000)
 
-test('a restore keeps the records that were there, with what only their write-ahead log holds', async () => {
+test('a restore keeps a copy of the earlier records, including those only in their write-ahead log', async () => {
   const saved = await volume('saved')
   const file = join(newFolder(), 'copy.db')
   backup(saved, file)
@@ -74,7 +74,7 @@ test('a restore keeps the records that were there, with what only their write-ah
   {
     await using store = openSqliteStore(databaseIn(at))
     await store.create({ id: 'former', app: 'shop', options, source: null })
-    cpSync(at, dir, { recursive: true }) // as a kill leaves it
+    cpSync(at, dir, { recursive: true }) // the state after a kill
   }
   const { former } = restore(dir, file)
   expect(await ids(dir)).toEqual(['saved'])
@@ -82,7 +82,7 @@ test('a restore keeps the records that were there, with what only their write-ah
   expect(db.prepare('SELECT id FROM deployments').all()).toEqual([{ id: 'former' }])
 })
 
-test('a damaged database is restored over too, and kept aside as it was', async () => {
+test('a damaged database is also replaced by a restore, and kept aside unchanged', async () => {
   const file = join(newFolder(), 'copy.db')
   backup(await volume('saved'), file)
   const dir = newFolder()
@@ -125,7 +125,7 @@ test.each<[string, (file: string, dir: string) => unknown, string]>([
   expect(await ids(dir)).toEqual(['here'])
 })
 
-test('the command backs up, restores, refuses while a gateway has the volume, and says how it is used', async () => {
+test('the command backs up, restores, refuses while a gateway holds the volume, and prints its usage', async () => {
   const dir = await volume('d1')
   const file = join(newFolder(), 'copy.db')
   const run = (...args: string[]) =>
@@ -137,6 +137,7 @@ test('the command backs up, restores, refuses while a gateway has the volume, an
     code: 1,
     stderr: `${file} exists already: name a new file.\n`,
   })
+
   {
     using _held = lockVolume(dir)
     await expect(run('restore', file)).rejects.toMatchObject({

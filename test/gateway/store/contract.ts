@@ -32,7 +32,7 @@ const machine = {
   outcome: 'touched' as const,
 }
 
-/** What every store promises, whatever it keeps its records in. */
+/** The contract of every store, whatever holds its records. */
 export function storeContract(open: (now?: () => number) => DeploymentStore & SecretStore): void {
   const make = async (id = 'd1', app = 'shop') => {
     const store = open()
@@ -41,7 +41,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
   }
 
   describe('a store', () => {
-    test('gives a new deployment its number, its state and its first event together', async () => {
+    test('makes a new deployment with its number, its state and its first event together', async () => {
       await using store = await make()
       expect(await store.find('d1')).toMatchObject({
         number: 1,
@@ -70,7 +70,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('an app has at most one deployment at work', async () => {
+    test('an app has at most one running deployment', async () => {
       await using store = await make()
       const first = await store.claim()
       expect(first?.deployment).toMatchObject({ id: 'd1', state: 'fetching', attempt: 1 })
@@ -82,7 +82,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.claim())?.deployment.id).toBe('d2')
     })
 
-    test('owners of one app have lanes of their own, side by side', async () => {
+    test('owners of one app have their own lanes, in parallel', async () => {
       await using store = open()
       const create = (id: string, owner: string | null) =>
         store.create({ id, app: 'shop', options: { ...options, owner }, source })
@@ -94,6 +94,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         state: 'superseded',
         supersededBy: 'alice2',
       })
+
       const claimed = [
         await store.claim(),
         await store.claim(),
@@ -127,7 +128,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       }
     })
 
-    test('reject makes nothing while another of the lane has not ended, and names it', async () => {
+    test('reject creates nothing while the lane has an unfinished deployment, and names it', async () => {
       await using store = await make()
       const again = (more = {}) =>
         store.create({
@@ -143,12 +144,14 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         facts: { deployment: 'd1', state: 'pending' },
       })
       expect(await store.find('d2')).toBeNull()
+
       const early = (idempotencyKey: string | null, more = {}) =>
         store.refuseBusyLane({ app: 'shop', options: asks('reject', more), idempotencyKey })
       await expect(early('k')).rejects.toMatchObject({
         code: 'lane-busy',
         facts: { deployment: 'd1' },
       })
+
       await early(null, { owner: 'alice' })
       await store.requestCancel('d1', { by: null, why: null, abort: false })
       await early(null)
@@ -160,20 +163,23 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.create(alice)).toMatchObject({ id: 'd3' })
     })
 
-    test('cancel-running stops the one at work until it touches machines, and that survives a crash', async () => {
+    test('cancel-running stops the running deployment until it touches machines, and that survives a crash', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       await store.create({ id: 'd2', app: 'shop', options: asks('latest'), source })
       expect(await store.find('d1')).toMatchObject({ state: 'fetching', supersededBy: null })
+
       await store.create({ id: 'd3', app: 'shop', options: asks('cancel-running'), source })
       expect(await store.find('d2')).toMatchObject({ state: 'superseded', supersededBy: 'd3' })
       expect(await store.find('d1')).toMatchObject({ state: 'fetching', supersededBy: 'd3' })
       expect(await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')).toBe(false)
+
       await store.recover('The gateway was killed')
       expect(await store.find('d1')).toMatchObject({
         state: 'superseded',
         problem: { supersededBy: 'd3' },
       })
+
       const holder = { id: 'd3', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
       await store.amend(holder, { rollout: 'about to' })
@@ -181,7 +187,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d3')).toMatchObject({ state: 'deploying', supersededBy: null })
     })
 
-    test('cancel and cancel-running still come in time while it deploys and has touched nothing yet', async () => {
+    test('cancel and cancel-running still work during a deploy that has touched nothing yet', async () => {
       await using store = await make()
       const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
@@ -191,13 +197,14 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         },
       )
       expect(await store.advance(holder, 'deploying', 'cancelled')).toBe(true)
+
       await store.create({ id: 'd2', app: 'shop', options, source, image })
       await store.claim()
       await store.create({ id: 'd3', app: 'shop', options: asks('cancel-running'), source })
       expect(await store.find('d2')).toMatchObject({ state: 'deploying', supersededBy: 'd3' })
     })
 
-    test('what only builds takes no deploy’s place', async () => {
+    test('a build-only deployment does not supersede a deploy', async () => {
       await using store = await make()
       await store.create({
         id: 'd2',
@@ -206,6 +213,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         source,
       })
       expect((await store.find('d1'))!.state).toBe('pending')
+
       await store.create({ id: 'd3', app: 'shop', options: asks('latest'), source })
       expect([(await store.find('d1'))!.state, (await store.find('d2'))!.state]).toEqual([
         'superseded',
@@ -213,7 +221,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       ])
     })
 
-    test('what has waited too long ends with its limit, counted from when it last came into the queue', async () => {
+    test('a deployment that waited too long ends with its limit, counted from its last entry into the queue', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       for (const id of ['d1', 'd2']) await store.create({ id, app: id, options, source })
@@ -230,7 +238,9 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     const problem = new Problem('build-failed', 'no').body()
     const all = { builds: 9, appBuilds: 9, deploys: 9 }
-    /** A gateway that begins to work, on the first boot of the machine unless another is named. */
+    /**
+     * Simulates the start of a gateway, on the first boot of the machine unless another is named.
+     */
     const starts = async (store: DeploymentStore, boot = 'boot 1', maxDeaths = 3) =>
       (await store.startLife({ boot, maxDeaths }, 'The gateway was killed')).claims
     const claimAll = async (store: DeploymentStore) => {
@@ -241,7 +251,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
     const idsOf = (claims: { deployment: { id: string } }[]) =>
       claims.map(({ deployment }) => deployment.id)
 
-    test('what was at work when the gateway died is taken up one at a time, before all others, until it has left its state', async () => {
+    test('work that a crash interrupted resumes one at a time, before all other work, until it has left its state', async () => {
       await using store = open()
       await starts(store)
       for (const id of ['a', 'b', 'c']) await store.create({ id, app: id, options, source })
@@ -255,17 +265,20 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.create({ id: 'd', app: 'd', options, source })
       const first = await claimAll(store)
       expect(first).toMatchObject([{ deployment: { id: 'a' }, suspect: true }])
+
       await store.publishQueuePositions(all)
       expect((await store.eventsAfter('d', 1, 9))[0]).toMatchObject({
         type: 'waiting',
         for: 'recovery',
         place: 2,
       })
+
       const holder = { id: 'a', epoch: first[0]!.epoch }
       await store.advance(holder, 'fetching', 'analyzing')
       expect(await claimAll(store)).toEqual([])
       await store.advance(holder, 'analyzing', 'building')
-      expect(await claimAll(store)).toEqual([]) // it is cleared, but the next one must be alone
+      expect(await claimAll(store)).toEqual([]) // it is cleared, but the next one must run alone
+
       await store.advance(holder, 'building', 'build_failed', { problem })
       const [second, ...more] = await claimAll(store)
       expect([second, more]).toMatchObject([{ deployment: { id: 'c' }, suspect: true }, []])
@@ -274,7 +287,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await claimAll(store)).toMatchObject([{ deployment: { id: 'd' }, suspect: false }])
     })
 
-    test('only a death with one alone at work counts against it, and with the third it ends', async () => {
+    test('a crash counts only against a deployment that ran alone, and the third one ends it', async () => {
       await using store = open()
       await starts(store)
       for (const id of ['bad', 'good']) await store.create({ id, app: id, options, source })
@@ -285,7 +298,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         const claims = await claimAll(store)
         trials.push(idsOf(claims))
         const good = claims.find(({ deployment }) => deployment.id === 'good')
-        if (!good) continue // and the gateway dies
+        if (!good) continue // the gateway crashes here
         await store.advance({ id: 'good', epoch: good.epoch }, 'fetching', 'build_failed', {
           problem,
         })
@@ -293,6 +306,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       }
       expect(trials.flat().filter((id) => id === 'bad')).toHaveLength(3)
       expect(trials.every((trial) => trial.length <= 1)).toBe(true)
+
       const { state, problem: end } = (await store.find('bad'))!
       expect(state).toBe('build_failed')
       expect(end).toMatchObject({
@@ -305,7 +319,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.find('good'))!.problem).toMatchObject({ code: 'build-failed' })
     })
 
-    test('a death counts when one was alone at work from the start; the count is kept over good ends of the gateway', async () => {
+    test('a crash counts when one deployment ran alone from the start; clean gateway exits keep the count', async () => {
       await using store = await make()
       await starts(store)
       await store.claim()
@@ -317,6 +331,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       }
       await starts(store) // deaths: 1, none, 2, none
       expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+
       await store.claim()
       await starts(store)
       expect(await store.find('d1')).toMatchObject({
@@ -325,7 +340,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('a new boot of the machine counts against nothing, but what was at work is tried one at a time', async () => {
+    test('a new boot of the machine counts against nothing, but interrupted work is tried one at a time', async () => {
       await using store = open()
       for (const id of ['a', 'b']) await store.create({ id, app: id, options, source })
       await starts(store, 'boot 0')
@@ -338,10 +353,11 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         tried.push(...idsOf(claims))
       }
       expect(await store.find('a')).toMatchObject({ endedAt: null })
-      expect(tried.filter((id) => id === 'a')).toHaveLength(4) // each has its turns, whichever ends the machine
+      // each has its turns, whichever of them crashes the machine
+      expect(tried.filter((id) => id === 'a')).toHaveLength(4)
     })
 
-    test('what is asked to stop and is killed then counts against nothing', async () => {
+    test('a crash during a requested stop counts against nothing', async () => {
       await using store = await make()
       for (let life = 0; life < 6; life++) {
         await starts(store)
@@ -350,13 +366,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       }
     })
 
-    test('a death while nothing is at work counts against nothing', async () => {
+    test('a crash while nothing is running counts against nothing', async () => {
       await using store = await make()
       for (let life = 0; life < 6; life++) await starts(store)
       expect(await store.claim()).toMatchObject({ suspect: false })
     })
 
-    test('a suspect at machines waits where it stands, also while no build may start; its end names the machines', async () => {
+    test('a suspect that was at machines keeps its place, even while no build may start; its end names the machines', async () => {
       await using store = open()
       await starts(store)
       for (const id of ['a', 'b']) await store.create({ id, app: id, options, source, image })
@@ -368,17 +384,19 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await starts(store)).toEqual([])
       const log = await store.eventsAfter('a', 0, 99)
       expect(log.at(-2)).toMatchObject({ type: 'gap' })
+
       const [first] = [await store.claim(null), await store.claim(null)]
       expect(first).toMatchObject({
         deployment: { id: 'a', state: 'deploying' },
         rollout: { of: 'a' },
         suspect: true,
       })
+
       for (let deaths = 1; deaths <= 3; deaths++) {
         await starts(store)
         const claim = await store.claim(null)
         if (deaths > 1) continue
-        expect(claim).toMatchObject({ deployment: { id: 'b' } }) // the one that is less suspected
+        expect(claim).toMatchObject({ deployment: { id: 'b' } }) // the less suspected one
         await store.advance({ id: 'b', epoch: claim!.epoch }, 'deploying', 'verifying')
         await store.advance({ id: 'b', epoch: claim!.epoch }, 'verifying', 'deploy_failed', {
           problem,
@@ -399,7 +417,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.claim()).toMatchObject({ deployment: { id: 'next' } }) // the lane is free
     })
 
-    test('a suspect that is cancelled, or whose place a newer one takes, is tried no more', async () => {
+    test('a suspect that is cancelled or superseded is not tried again', async () => {
       await using store = open()
       await starts(store)
       for (const id of ['a', 'b']) await store.create({ id, app: id, options, source })
@@ -430,11 +448,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         true,
         true,
       ])
+
       await store.create({ id: 'd1', app: 'shop', options, source })
       const claim = (await store.claim(all))!
-      await starts(store) // three at work: it counts against none
+      await starts(store) // three were running: it counts against none
       expect(await store.rollouts.begin('bad')).toBe(false) // suspected deployments come first
       expect(await store.claim(all)).toMatchObject({ deployment: { id: 'd1' }, suspect: true })
+
       await store.advance({ id: 'd1', epoch: claim.epoch + 2 }, 'fetching', 'build_failed', {
         problem,
       })
@@ -449,6 +469,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         code: 'gateway-died',
         deaths: 3,
       })
+
       await store.rollouts.end('bad')
       expect(await store.rollouts.begin('good')).toBe(true)
       expect(await store.claim(all)).toBeNull()
@@ -457,7 +478,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.rollouts.find('good'))!.problem).toBeNull()
     })
 
-    test('work that goes back to the queue gives way to what came meanwhile', async () => {
+    test('work that returns to the queue yields to newer deployments', async () => {
       await using store = await make()
       await store.claim()
       await store.create({ id: 'd2', app: 'shop', options, source })
@@ -465,7 +486,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d1')).toMatchObject({ state: 'superseded', supersededBy: 'd2' })
     })
 
-    test('it gives way also to one behind another that would have let it be', async () => {
+    test('it also yields to one behind another that would have tolerated it', async () => {
       await using store = await make()
       await store.claim()
       await store.create({ id: 'd2', app: 'shop', options: asks('fifo'), source })
@@ -475,7 +496,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d2')).toMatchObject({ state: 'pending' })
     })
 
-    test('apps take turns, each within its limit, and those that wait are told of it once', async () => {
+    test('apps take turns, each within its limit, and waiting deployments are notified once', async () => {
       await using store = open()
       const limits = { builds: 3, appBuilds: 2, deploys: 1 }
       for (const owner of ['o1', 'o2', 'o3', 'o4'])
@@ -485,6 +506,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const ids = []
       for (let claim; (claim = await store.claim(limits));) ids.push(claim.deployment.id)
       expect(ids).toEqual(['o1', 'single', 'o2'])
+
       const told = async (id: string) =>
         (await store.eventsAfter(id, 1, 9)).filter(({ type }) => type === 'waiting')
       for (let times = 0; times < 3; times++) await store.publishQueuePositions(limits)
@@ -494,12 +516,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await told('single')).toEqual([])
       await store.changeAppSettings('crowd', { builds: 4 })
       expect(await store.claim(limits)).toBeNull()
+
       await store.publishQueuePositions(limits)
       expect((await told('o3'))[1]).toMatchObject({ for: 'builds', place: 1 })
       expect((await store.claim({ ...limits, builds: 4 }))!.deployment.id).toBe('o3')
     })
 
-    test('whatever comes in whatever order, lanes, limits and order hold (random, with a seed)', async () => {
+    test('in any order of arrivals, lanes, limits and order hold (random, with a seed)', async () => {
       const seed = Date.now() % 1e9
       let random = seed
       const below = (n: number) =>
@@ -570,7 +593,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
             seed,
           ]).toEqual([true, seed])
       }
-      // What nobody cancelled and no newer one replaced has had its way, in order.
+      // Every deployment that was neither cancelled nor superseded has run, in order.
       const records = await all()
       for (const { id, state, supersededBy, app, owner, number } of records) {
         const newer = records.find((one) => one.id === supersededBy)
@@ -579,7 +602,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       }
     })
 
-    test('an app’s settings lie under the options of its deployments, and a retry has what it had', async () => {
+    test('an app’s settings are defaults for the options of its deployments, and a retry keeps the earlier options', async () => {
       await using store = open()
       await store.changeAppSettings('shop', {
         lane: 'fifo',
@@ -589,6 +612,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.changeAppSettings('shop', { env: { A: null, C: '3' }, region: null })
       expect(await store.appSettings('shop')).toEqual({ lane: 'fifo', env: { B: '2', C: '3' } })
       expect(await store.appSettings('blog')).toEqual({})
+
       const own = { ...options, env: { C: 'mine' } }
       const ask = (id: string) =>
         store.create({ id, app: 'shop', options: own, source, idempotencyKey: 'k' })
@@ -596,6 +620,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(made.options).toMatchObject({ lane: 'fifo', region: null, env: { B: '2', C: 'mine' } })
       await store.changeAppSettings('shop', { lane: 'reject', env: { D: '4' } })
       expect(await ask('d2')).toMatchObject({ id: 'd1' })
+
       const again = await store.create({
         id: 'd3',
         app: 'shop',
@@ -612,7 +637,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('a move happens with its event, or not at all', async () => {
+    test('a move is stored together with its event, or not at all', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       const holder = { id: 'd1', epoch }
@@ -649,18 +674,19 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.amend({ id: 'd1', epoch }, { url: 'x' })).toBe(false)
     })
 
-    test('after a crash, work that touched no machine is pending again and says why; the rest is handed back', async () => {
+    test('after a crash, work that touched no machine is pending again with the reason; the rest is returned', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       const holder = { id: 'd1', epoch }
       await store.recover('The gateway was killed')
       expect(await store.find('d1')).toMatchObject({ state: 'pending' })
       expect(await store.eventsAfter('d1', 2, 9)).toMatchObject([
-        { type: 'gap' }, // what waited to be written may be lost
+        { type: 'gap' }, // buffered events may be lost
         { state: 'pending', reason: 'The gateway was killed' },
       ])
       const again = (await store.claim())!
       expect(again.deployment.attempt).toBe(2)
+
       const next = { id: 'd1', epoch: again.epoch }
       for (const [from, to] of toMachines) expect(await store.advance(next, from, to)).toBe(true)
       await store.amend(next, { rollout: { machines: ['m1'] } })
@@ -683,7 +709,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(second.next).toBeNull()
     })
 
-    test('finds the newest image that an app built of the same, while its bases count', async () => {
+    test('finds the newest image that an app built from the same input, while its bases are current', async () => {
       await using store = open()
       const build = async (id: string, app: string, key: string, validUntil: string | null) => {
         await store.create({ id, app, options, source })
@@ -704,7 +730,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.imageOf('docs', 'k')).toBeNull()
     })
 
-    test('a reader that comes late or comes back sees every event once, in order, to the end', async () => {
+    test('a reader that comes late or reconnects sees every event once, in order, to the end', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       const seen: number[] = []
@@ -721,7 +747,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(seen).toEqual([2, 3, 4, 5, 6, 7, 8])
     })
 
-    test('a reader that read the last event before it saw the end is not left waiting', async () => {
+    test('a reader that read the last event before it saw the end does not wait forever', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       const problem = new Problem('build-failed', 'no').body()
@@ -750,7 +776,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('keeps secrets by owner and name, in order, the last value of each', async () => {
+    test('stores secrets by owner and name, in order, with the last value of each', async () => {
       await using store = open()
       const secret = (name: string, byte: number) => ({
         name,
@@ -759,6 +785,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
       const first = await store.putSecret('app:shop', secret('B', 1))
       expect(first).toEqual({ name: 'B', createdAt: first.updatedAt, updatedAt: first.updatedAt })
+
       await store.putSecret('app:shop', secret('A', 2))
       await store.putSecret('app:blog', secret('A', 3))
       expect(await store.putSecret('app:shop', secret('B', 4))).toMatchObject({
@@ -771,23 +798,25 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.secretsOf('app:blog')).toMatchObject([{ name: 'A' }])
     })
 
-    test('a deployment’s own secrets are there until it ends, however it ends', async () => {
+    test('a deployment’s own secrets exist until it ends, however it ends', async () => {
       await using store = open()
       const secrets = [{ name: 'A', keyId: 'k1', sealed: new Uint8Array([1]) }]
       await store.create({ id: 'd1', app: 'shop', options, source, secrets })
       await store.create({ id: 'd2', app: 'shop', options, source, secrets })
       expect(await store.secretsOf('deployment:d1')).toEqual([]) // superseded
+
       const { epoch } = (await store.claim())!
       await store.recover('The gateway was killed')
       expect(await store.secretsOf('deployment:d2')).toMatchObject(secrets)
       const again = (await store.claim())!
       expect(again.epoch).toBeGreaterThan(epoch)
+
       const problem = new Problem('build-failed', 'no').body()
       await store.advance({ id: 'd2', epoch: again.epoch }, 'fetching', 'build_failed', { problem })
       expect(await store.secretsOf('deployment:d2')).toEqual([])
     })
 
-    test('a pending deployment that is cancelled ends at once; asking again changes nothing', async () => {
+    test('a cancelled pending deployment ends at once; a second cancel changes nothing', async () => {
       await using store = await make()
       const wish = { by: 'ada', why: 'wrong branch', abort: false }
       expect(await store.requestCancel('d1', wish)).toMatchObject({
@@ -803,7 +832,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('work that somebody wished to cancel goes no further, and ends so also after a crash', async () => {
+    test('running work with a cancel request goes no further, and also ends as cancelled after a crash', async () => {
       await using store = await make()
       const { epoch } = (await store.claim())!
       expect(await store.requestCancel('d1', { by: null, why: null, abort: false })).toMatchObject({
@@ -814,6 +843,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         text: 'Cancelled on request.',
       })
       expect(await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')).toBe(false)
+
       await store.recover('The gateway was killed')
       expect(await store.find('d1')).toMatchObject({
         state: 'cancelled',
@@ -821,7 +851,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('once machines are touched a cancel is too late, unless it says abort', async () => {
+    test('once machines are touched, a cancel is too late unless it asks for an abort', async () => {
       await using store = await make()
       const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
@@ -838,7 +868,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.advance(holder, 'deploying', 'cancelled')).toBe(true)
     })
 
-    test('the same idempotency key gives the same deployment, for another request it is refused, and for a day', async () => {
+    test('an idempotency key returns the same deployment for a day, and is refused for another request', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       const ask = (id: string, more = {}) =>
@@ -846,6 +876,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await ask('d1')
       expect(await ask('d2')).toMatchObject({ id: 'd1', state: 'pending' })
       expect(await store.find('d2')).toBeNull()
+
       for (const other of [
         { options: { ...options, rebuild: true } },
         { secretsFingerprint: 'other' },
@@ -856,7 +887,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await ask('d5')).toMatchObject({ id: 'd5' })
     })
 
-    test('a release is made with the move to live or not at all, numbered by app and owner; they go with their app', async () => {
+    test('a release is made together with the move to live, numbered by app and owner, and deleted with its app', async () => {
       await using store = open()
       const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
       const goLive = async (id: string, owner: string | null, app = 'shop') => {
@@ -876,6 +907,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         await goLive('d3', null),
       ]).toEqual([1, 1, 2])
       expect(await goLive('d4', null, 'blog')).toBe(1)
+
       const { releases } = store
       expect(await releases.find('shop', null)).toMatchObject({
         number: 2,
@@ -892,6 +924,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         [null, 2],
         ['ada', 1],
       ])
+
       const isOwnApp = (app: string, flyId: string | null) => releases.isOwnApp(app, flyId)
       await releases.recordCreatedApp('shop', null)
       expect([await isOwnApp('shop', 'id1'), await isOwnApp('blog', null)]).toEqual([true, false])
@@ -901,7 +934,9 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         await isOwnApp('shop', 'id2'),
         await isOwnApp('shop', null),
       ]).toEqual([false, true, true])
-      await store.create({ id: 'late', app: 'shop', options, source }) // while its app is deleted
+
+      // during the deletion of its app
+      await store.create({ id: 'late', app: 'shop', options, source })
       await releases.forget('shop')
       expect((await store.claim())?.deployment).toMatchObject({ id: 'late' })
       expect([await isOwnApp('shop', null), await releases.find('shop', null)]).toEqual([
@@ -911,7 +946,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await releases.find('blog', null)).toMatchObject({ number: 1 })
     })
 
-    test('a rollout is there until it ends, once for its key', async () => {
+    test('a rollout exists until it ends, once per key', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       const targets = [{ app: 'shop', options, deployment: 'd1' }]
@@ -929,11 +964,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await make('r1')).toMatchObject({ id: 'r1', endedAt: null, targets, refused: {} })
       expect(await make('r2')).toMatchObject({ id: 'r1' })
       await expect(make('r3', 'b')).rejects.toMatchObject({ code: 'idempotency-mismatch' })
+
       const problem = new Problem('image-gone', 'no').body()
       await store.rollouts.refuse('r1', 'd1', problem)
       expect(await store.rollouts.unfinished()).toMatchObject([
         { id: 'r1', refused: { d1: problem } },
       ])
+
       await store.rollouts.stop('r1', problem)
       await store.rollouts.stop('r1', new Problem('cancelled', 'too late').body())
       await store.rollouts.end('r1')
@@ -947,6 +984,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
       now += 25 * 3_600_000
       expect(await make('r4', 'b')).toMatchObject({ id: 'r4' })
+
       const newest = await store.rollouts.list({ limit: 1, before: null })
       expect(newest).toMatchObject({ rollouts: [{ id: 'r4' }], next: 'r4' })
       expect(await store.rollouts.list({ limit: 1, before: 'r4' })).toMatchObject({
@@ -955,13 +993,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       })
     })
 
-    test('a deployment that has its image begins with the machines', async () => {
+    test('a deployment with a given image begins with the machines', async () => {
       await using store = open()
       await store.create({ id: 'd1', app: 'shop', options, source, image })
       expect((await store.claim())?.deployment).toMatchObject({ state: 'deploying', image })
     })
 
-    test('knows which sources are still needed: so many, so much, for so long, and those of unfinished deployments', async () => {
+    test('knows the retained sources: limited by count, size and age, and those of unfinished deployments', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       const bring = async (id: string, digest: string, end = true) => {
@@ -989,7 +1027,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await kept()).toBe('a')
     })
 
-    test('logs kept by number are those of so many deployments, also when their numbers leap', async () => {
+    test('logs retained by number are those of the newest deployments, even with gaps in their numbers', async () => {
       await using store = open(Date.now)
       for (const [id, over] of [['d1'], ['d2'], ['d3', '999999999'], ['d4']] as const) {
         await store.create({ id, app: 'shop', options: { ...options, over: over ?? null }, source })
@@ -1000,7 +1038,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.find('d2')).toMatchObject({ number: 2, logDroppedAt: null })
     })
 
-    test('old logs go, by age and by number in each app; unfinished ones stay, and every record', async () => {
+    test('old logs are dropped by age and by number per app; unfinished ones and all records stay', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       const wish = { by: null, why: null, abort: false }
@@ -1039,11 +1077,11 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
   })
 }
 
-/** What a store promises that several gateways share: `open` gives each its own. */
+/** The contract of a store that several gateways share. `open` gives each its own. */
 export function sharedStoreContract(
   open: (now: () => number) => [DeploymentStore, DeploymentStore],
 ): void {
-  test('the work of another gateway is left alone while its lease is renewed; then it goes on under a new epoch', async () => {
+  test('another gateway’s work is left alone while its lease is renewed; then it resumes under a new epoch', async () => {
     let now = Date.parse('2026-01-01')
     const [one, other] = open(() => now)
     await using _one = one
@@ -1070,6 +1108,7 @@ export function sharedStoreContract(
     expect(await other.find('build')).toMatchObject({ state: 'pending' })
     const again = (await other.claim())!
     expect(again).toMatchObject({ deployment: { id: 'build', attempt: 2 } })
+
     const before = await one.eventsAfter('build', 0, 99)
     for (const holder of [build, deploy]) {
       expect(await one.renew(holder)).toBe(false)

@@ -8,7 +8,8 @@ import { visibleJson } from '#api/visible-text.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 import { longestHold } from '../../longest-hold.ts'
 
-// One form of 86 KB; each `POST /v1/deployments/{id}/retry` (no body) makes another such record of 517 KB in the queue.
+// One form of 86 KB. Each `POST /v1/deployments/{id}/retry` (no body) adds another such record of
+// 517 KB to the queue.
 const env = { A: '\x01'.repeat(43_000), B: '\x01'.repeat(43_000) }
 const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
 const budgetMs = 100
@@ -32,6 +33,7 @@ test('one more deployment, a claim and a start with 400 large deployments in the
     store.create({ id: randomUUID(), app: 'shop', options, source }),
   )
   expect(makeMs).toBeLessThan(budgetMs)
+
   const limits = { builds: 2, appBuilds: 1, deploys: 8 }
   const { longestMs: claimMs } = await longestHold(async () => {
     const { deployment, epoch } = (await store.claim(limits))!
@@ -44,7 +46,7 @@ test('one more deployment, a claim and a start with 400 large deployments in the
   const { longestMs } = await longestHold(() =>
     store.startLife({ boot: 'a', maxDeaths: 3 }, 'stopped'),
   )
-  // All records at once would be 200 MB.
+  // All records at once would take 200 MB.
   expect((process.memoryUsage().heapUsed - before) / 2 ** 20).toBeLessThan(100)
   expect(longestMs).toBeLessThan(budgetMs)
 }, 60_000)
@@ -52,7 +54,8 @@ test('one more deployment, a claim and a start with 400 large deployments in the
 test('the list of an app with large deployments', async () => {
   await using store = await fatQueue(80)
   const { longestMs } = await longestHold(async () => {
-    Buffer.from(visibleJson(await store.list('shop', { limit: 100, before: null }))) // as GET …/deployments?limit=100
+    // the same work as GET …/deployments?limit=100
+    Buffer.from(visibleJson(await store.list('shop', { limit: 100, before: null })))
   })
   expect(longestMs).toBeLessThan(budgetMs)
 }, 60_000)

@@ -13,12 +13,18 @@ const folder = join(import.meta.dirname, '../../../gateway/src/store/migrations'
 const files = readdirSync(folder).toSorted()
 const newFolder = () => mkdtempSync(join(tmpdir(), 'tarmac-store-'))
 
-/** What a gateway of that version writes beside a deployment, and later ones count on; other tables are filled anyhow. */
+/**
+ * Rows that a gateway of that version writes beside a deployment and that later versions rely on.
+ * Other tables get generated rows.
+ */
 const rowsOf: Record<string, string> = {
   '0004-lanes.sql': `INSERT INTO apps (app) VALUES ('shop')`,
 }
 
-/** A database as a gateway that knew the first `version` migrations left it, with something in each of its tables. */
+/**
+ * A database as left by a gateway with the first `version` migrations, with a row in each of its
+ * tables.
+ */
 function databaseOf(version: number): string {
   const path = join(newFolder(), 'tarmac.db')
   using db = new DatabaseSync(path)
@@ -61,7 +67,7 @@ function databaseOf(version: number): string {
   return path
 }
 
-/** One row in a table that has none, made from its columns. */
+/** Inserts one row, made from the columns, into an empty table. */
 function fill(db: DatabaseSync, table: string): void {
   if (db.prepare(`SELECT 1 FROM ${table}`).get()) return
   const parents = new Map(
@@ -88,7 +94,7 @@ test('migrations are numbered, each number once', () => {
 })
 
 test.each(files.map((file, index) => [index + 1, file]))(
-  'a database of version %i (%s) opens with all it holds, and work goes on',
+  'a database of version %i (%s) opens with all its data, and work continues',
   async (version) => {
     const path = databaseOf(version)
     {
@@ -118,7 +124,7 @@ test.each(files.map((file, index) => [index + 1, file]))(
   },
 )
 
-test('images of earlier versions are known by how they were made, in releases and what came of them too', async () => {
+test('images of earlier versions are known by their builder, also in releases and their deployments', async () => {
   const path = databaseOf(6)
   const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
   {
@@ -134,13 +140,14 @@ test('images of earlier versions are known by how they were made, in releases an
   await using store = openSqliteStore(path)
   const { deployments } = await store.list('shop', { limit: 9, before: null })
   expect(deployments.map((one) => one.image?.way)).toEqual([undefined, 'railpack', 'railpack'])
+
   using db = new DatabaseSync(path, { readOnly: true })
   expect(db.prepare("SELECT body ->> '$.image.way' AS way FROM releases").all()).toEqual([
     { way: 'railpack' },
   ])
 })
 
-test('a migration that fails leaves the version before it as it was', () => {
+test('a failed migration leaves the version before it unchanged', () => {
   const path = databaseOf(files.length)
   const bad = newFolder()
   cpSync(folder, bad, { recursive: true })
@@ -149,6 +156,7 @@ test('a migration that fails leaves the version before it as it was', () => {
     'DELETE FROM events; ALTER TABLE events ADD COLUMN x TEXT; INSERT INTO nowhere VALUES (1);',
   )
   expect(() => openDatabase(path, pathToFileURL(`${bad}/`))).toThrow('no such table: nowhere')
+
   using db = openDatabase(path)
   expect(db.prepare('SELECT count(*) AS n FROM events').get()).toEqual({ n: 3 })
   expect(db.prepare('PRAGMA table_info(events)').all()).toHaveLength(4)

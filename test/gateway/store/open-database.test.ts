@@ -16,7 +16,10 @@ import { openLog } from '../../../gateway/src/log.ts'
 import { IntegrityWatch } from '../../../gateway/src/store/integrity/integrity-watch.ts'
 import { openDatabase } from '../../../gateway/src/store/open-database.ts'
 
-/** The folder of a database with rows, as `kill -9` leaves it: the newest of them in the write-ahead log alone. */
+/**
+ * The folder of a database with rows after `kill -9`: the newest rows are only in the write-ahead
+ * log.
+ */
 function killed(): { dir: string; path: string } {
   const from = mkdtempSync(join(tmpdir(), 'tarmac-store-'))
   const dir = mkdtempSync(join(tmpdir(), 'tarmac-store-'))
@@ -34,10 +37,10 @@ function killed(): { dir: string; path: string } {
   using db = openDatabase(join(from, 'tarmac.db'))
   add(db, 'app:blog')
   cpSync(from, dir, { recursive: true })
-  rmSync(join(dir, 'tarmac.db-shm')) // memory of the processes, not on the disk
+  rmSync(join(dir, 'tarmac.db-shm')) // shared memory of the processes, not on the disk
   return { dir, path: join(dir, 'tarmac.db') }
 }
-/** What is on the disk; a look may leave an empty write-ahead log behind. */
+/** The files on the disk. A read may leave an empty write-ahead log behind. */
 const contents = (dir: string) =>
   Object.fromEntries(
     readdirSync(dir)
@@ -88,7 +91,7 @@ test.each<[string, (path: string) => void, string]>([
     (path) => writeFileSync(`${path}-restoring`, 'x'),
     'run it again',
   ],
-])('a database %s is refused and left as it is', (_, spoil, why) => {
+])('a database %s is refused and left unchanged', (_, spoil, why) => {
   const { dir, path } = killed()
   spoil(path)
   const before = contents(dir)
@@ -98,7 +101,7 @@ test.each<[string, (path: string) => void, string]>([
   expect(contents(dir)).toEqual(before)
 })
 
-test('a first start that was killed at any moment is begun anew', () => {
+test('a first start that was killed at any moment is repeated', () => {
   const dir = mkdtempSync(join(tmpdir(), 'tarmac-store-'))
   const path = join(dir, 'tarmac.db')
   for (const part of ['', '-wal']) writeFileSync(`${path}-new${part}`, 'half a page')
@@ -106,14 +109,14 @@ test('a first start that was killed at any moment is begun anew', () => {
   expect(readdirSync(dir)).toEqual(['tarmac.db'])
 })
 
-test('what only the write-ahead log holds after a kill is there again', () => {
+test('rows that only the write-ahead log holds after a kill are restored', () => {
   using db = openDatabase(killed().path)
   expect(db.prepare('SELECT count(*) AS n FROM secrets').get()).toEqual({ n: 2000 })
 })
 
-test('damage deep inside is found beside the work, logged, and shown', async () => {
+test('damage deep inside is found during operation, logged, and shown', async () => {
   const { path } = killed()
-  openDatabase(path).close() // brings the write-ahead log home
+  openDatabase(path).close() // checkpoints the write-ahead log
   const logged: string[] = []
   const log = openLog('info', { write: (line: string) => void logged.push(line) })
   {
@@ -126,6 +129,7 @@ test('damage deep inside is found beside the work, logged, and shown', async () 
   writeFileSync(path, bytes)
   using db = openDatabase(path)
   expect(db.prepare('SELECT 1 AS one').get()).toEqual({ one: 1 })
+
   await using watch = new IntegrityWatch(path, log)
   await watch.look('integrity_check')
   expect(watch.state()).toMatchObject({

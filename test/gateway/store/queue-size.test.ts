@@ -23,6 +23,7 @@ test('an app whose records would take more than its room in the queue is refused
     facts: { limitBytes: queueLimits.app.bytes },
   })
   expect(made).toBeGreaterThan(400)
+
   const announced = { app: 'shop', options: small, idempotencyKey: null }
   await store.refuseBusyLane(announced) // a small one still fits
   await store.create({ id: 'other', app: 'other', options: large, source: null })
@@ -31,7 +32,7 @@ test('an app whose records would take more than its room in the queue is refused
   await expect(make('more')).rejects.toMatchObject({ code: 'queue-full' })
 }, 60_000)
 
-test('the sums that limit the queue are those of its records, whatever becomes of them', async () => {
+test('the sums that limit the queue match its records, whatever happens to them', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'tarmac-queue-'))
   const file = join(dir, 'tarmac.db')
   {
@@ -49,7 +50,7 @@ test('the sums that limit the queue are those of its records, whatever becomes o
     const all = () => db.prepare("SELECT count, bytes FROM queue_sizes WHERE app = ''").get()
     for (const app of ['a', 'b', 'c'])
       await store.create({ id: `${app}1`, app, options: small, source: null })
-    await store.create({ id: 'a2', app: 'a', options: small, source: null }) // in place of a1
+    await store.create({ id: 'a2', app: 'a', options: small, source: null }) // supersedes a1
     const { deployment, epoch } = (await store.claim())!
     await store.amend({ id: deployment.id, epoch }, { bases: { 'r/é': 'sha256:aa' } })
     await store.requestCancel('c1', { by: 'é', why: null, abort: false })

@@ -22,7 +22,7 @@ const problem = (text: string) => ({
   ...new Problem('build-failed', text, { facts: { said: [text] } }).body(),
 })
 
-/** The deployment `d1` at work in this state. */
+/** Makes the deployment `d1` run in this state. */
 async function atWork(store: Store, to: 'fetching' | 'verifying' = 'fetching') {
   await store.create({
     id: 'd1',
@@ -82,7 +82,7 @@ const machine: Deployment['machines'][number] = {
   outcome: 'touched',
 }
 
-/** By interface and method: every place where a text may come in. */
+/** By interface and method: every place that accepts text. */
 const writers: Record<string, Record<string, Write>> = {
   'DeploymentStore.create': {
     id: created((id) => ({ id })),
@@ -216,7 +216,7 @@ const writers: Record<string, Record<string, Write>> = {
   },
 }
 
-/** Methods into which no text comes that is stored. A method belongs here only when that is so. */
+/** Methods that store no text. A method belongs here only when that is true. */
 const storesNoText = Object.entries({
   DeploymentStore:
     'madeBy unfinished refuseBusyLane find list imageOf claim endLate tellWaiting renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
@@ -225,7 +225,7 @@ const storesNoText = Object.entries({
   SecretStore: 'removeSecret secretsOf',
 }).flatMap(([store, methods]) => methods.split(' ').map((method) => `${store}.${method}`))
 
-/** Every method of the interfaces of the store, as their files say. */
+/** Every method of the store's interfaces, read from their files. */
 function methodsOfStore(): string[] {
   const folder = join(import.meta.dirname, '../../../gateway/src/deployments')
   return ['store', 'release-store', 'rollout-store', 'secret-store'].flatMap((file) => {
@@ -235,9 +235,9 @@ function methodsOfStore(): string[] {
   })
 }
 
-/** What every store promises of sizes. `storedBytes`: what all its tables hold. */
+/** The size limits that every store keeps. `storedBytes`: the size of all its tables. */
 export function storeSizeContract(open: () => Opened): void {
-  test('every method of a store that writes text is in this list, with its limits held below', () => {
+  test('every store method that writes text is in this list, and its limits are tested below', () => {
     expect([...Object.keys(writers), ...storesNoText].toSorted()).toEqual(
       methodsOfStore().toSorted(),
     )
@@ -265,7 +265,7 @@ export function storeSizeContract(open: () => Opened): void {
   })
 
   test(
-    'a deployment ends whatever its problem says; the beginning of the detail and what fits of the facts stay',
+    'a deployment ends whatever its problem says; it keeps the beginning of the detail and the facts that fit',
     { timeout: 30_000 },
     async () => {
       const { store } = open()
@@ -274,6 +274,7 @@ export function storeSizeContract(open: () => Opened): void {
       const facts = { step: 'RUN make', exitCode: 2, output: big, lastLines: ['error: no rule'] }
       const body = new Problem('build-failed', `make failed. ${big}`, { facts }).body()
       expect(await store.advance(holder, 'fetching', 'build_failed', { problem: body })).toBe(true)
+
       const { problem: kept } = (await store.find('d1'))!
       expect(kept).toMatchObject({
         code: 'build-failed',
@@ -288,7 +289,7 @@ export function storeSizeContract(open: () => Opened): void {
   )
 
   test(
-    'a rollout and a release take the room of their files once, however many groups and machines repeat them',
+    'a rollout and a release store their files once, however many groups and machines repeat them',
     { timeout: 30_000 },
     async () => {
       const { store, storedBytes } = open()
@@ -330,7 +331,7 @@ export function storeSizeContract(open: () => Opened): void {
   )
 
   test(
-    'a page of large records is shorter, and the next ones follow',
+    'a page of large records is shorter, and the next pages follow',
     { timeout: 30_000 },
     async () => {
       const { store } = open()

@@ -46,12 +46,13 @@ test('a record that an older gateway let grow beyond the limit can still be canc
   ).toMatchObject({
     state: 'cancelled',
   })
+
   const { deployments, next } = await store.list('shop', { limit: 10, before: null })
   deployments.push(...(await store.list('shop', { limit: 10, before: next })).deployments)
   expect(deployments.map(({ id }) => id)).toEqual(['d2', 'd1'])
 })
 
-/** Of all values in all tables. */
+/** The size of all values in all tables. */
 function storedBytes(file: string): number {
   using db = new DatabaseSync(file, { readOnly: true })
   const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all()
@@ -64,7 +65,7 @@ function storedBytes(file: string): number {
   }, 0)
 }
 
-test('records and logs are there after a restart', async () => {
+test('records and logs exist after a restart', async () => {
   const file = newFile()
   {
     await using store = openSqliteStore(file)
@@ -75,7 +76,7 @@ test('records and logs are there after a restart', async () => {
   expect(await again.eventsAfter('d1', 0, 9)).toHaveLength(1)
 })
 
-test('a power cut that tears the write-ahead log anywhere takes no acknowledged write before it, and halves none', async () => {
+test('a power cut that tears the write-ahead log anywhere loses no acknowledged write before it, and splits none', async () => {
   const file = newFile()
   await using store = openSqliteStore(file)
   await store.create({ id: 'd1', app: 'shop', options, source: null })
@@ -91,7 +92,7 @@ test('a power cut that tears the write-ahead log anywhere takes no acknowledged 
     const cut =
       acknowledged[0]!.walBytes + roll(acknowledged.at(-1)!.walBytes - acknowledged[0]!.walBytes)
     copyFileSync(file, torn)
-    const garbage = Buffer.alloc(3000, n) // the disk had room for more than it was told to keep
+    const garbage = Buffer.alloc(3000, n) // unsynced bytes at the end of the file
     writeFileSync(
       `${torn}-wal`,
       Buffer.concat([readFileSync(`${file}-wal`).subarray(0, cut), garbage]),
@@ -102,14 +103,15 @@ test('a power cut that tears the write-ahead log anywhere takes no acknowledged 
     expect(seqs.length, `cut at ${cut}`).toBe(
       acknowledged.findLast(({ walBytes }) => walBytes <= cut)!.events,
     )
-    await after.recover('The power was cut') // which writes: the record and its log agree on the next number
+    // this writes: the record and its log agree on the next number
+    await after.recover('The power was cut')
     expect((await after.eventsAfter('d1', seqs.length, 1)).map(({ seq }) => seq)).toEqual([
       seqs.length + 1,
     ])
   }
 }, 60_000)
 
-test('records that cannot be read end, and keep neither the gateway from its start nor others from their turn', async () => {
+test('unreadable records end, and block neither the gateway’s start nor other deployments', async () => {
   const file = newFile()
   const start = (store: ReturnType<typeof openSqliteStore>) =>
     store.startLife({ boot: 'b', maxDeaths: 3 }, 'killed')
@@ -147,6 +149,7 @@ test('records that cannot be read end, and keep neither the gateway from its sta
   await using store = openSqliteStore(file)
   const { claims, ended } = await start(store)
   expect([claims, ended.map(({ id }) => id).toSorted()]).toEqual([[], apps.slice(0, 4).toSorted()])
+
   for (const id of apps.slice(0, 4))
     expect(await store.find(id)).toMatchObject({
       state: /deploying|notes/.test(id) ? 'deploy_failed' : 'build_failed',
@@ -155,10 +158,10 @@ test('records that cannot be read end, and keep neither the gateway from its sta
   expect(await store.claim()).toMatchObject({ deployment: { id: 'good' }, suspect: true })
   expect(await store.rollouts.unfinished()).toMatchObject([{ id: 'r1', targets: [] }])
   await store.sourcesInUse({ keepSources: 1, keepSourcesMib: 1, keepSourcesDays: 1 })
-  await store.create({ id: 'again', app: 'working', options, source: null }) // its app goes on
+  await store.create({ id: 'again', app: 'working', options, source: null }) // its app continues
 })
 
-test('dropping a long log holds up nobody who writes, and gives its room back', async () => {
+test('dropping a long log delays no writer, and frees its space', async () => {
   const file = newFile()
   const store = openSqliteStore(file)
   await store.create({ id: 'long', app: 'shop', options, source: null })
@@ -181,18 +184,19 @@ test('dropping a long log holds up nobody who writes, and gives its room back', 
   const waits: number[] = []
   while (!done.signal.aborted) {
     const start = performance.now()
-    await setImmediate() // where the steps of the dropping have their turn
+    await setImmediate() // lets the drop do its next steps
     await store.append(next, [{ type: 'note', text: 'at work' }])
     waits.push(performance.now() - start)
   }
   expect(await dropped).toBe(1)
   expect(waits.length).toBeGreaterThan(100)
-  expect(waits.toSorted((a, b) => a - b).at(-3)).toBeLessThan(200) // 50 ms where nothing else is at work: see the bench
+  // 50 ms on an idle machine: see the bench
+  expect(waits.toSorted((a, b) => a - b).at(-3)).toBeLessThan(200)
   await store[Symbol.asyncDispose]()
   expect(statSync(file).size).toBeLessThan(sizeBefore * 0.8)
 }, 60_000)
 
-test('a late, older deployment never lands over a newer one of its lane, whatever let it come so far', async () => {
+test('a late, older deployment never replaces a newer one of its lane, however far it got', async () => {
   const file = newFile()
   await using store = openSqliteStore(file)
   const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
@@ -225,6 +229,7 @@ test('a late, older deployment never lands over a newer one of its lane, whateve
   })
   await create('d6')
   expect((await store.claim())?.deployment).toMatchObject({ id: 'd6', state: 'fetching' })
+
   await create('d7')
   fault.exec(`UPDATE deployments SET state = 'live', ended_at = '2026' WHERE id = 'd7'`)
   await store.recover('The gateway was killed')

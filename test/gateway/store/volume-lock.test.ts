@@ -19,7 +19,7 @@ async function holder(dir: string) {
   return child
 }
 
-test('a volume has one gateway; another is told whose it is, and has it at once when that was killed', async () => {
+test('a volume has one gateway; another one learns the holder, and gets the volume at once when the holder is killed', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'tarmac-store-'))
   const first = await holder(dir)
   expect(() => lockVolume(dir)).toThrow(
@@ -28,6 +28,7 @@ test('a volume has one gateway; another is told whose it is, and has it at once 
       message: expect.stringMatching(`held by process ${first.pid} on ${hostname()} since 20`),
     }),
   )
+
   first.kill('SIGKILL')
   await once(first, 'exit')
   lockVolume(dir)[Symbol.dispose]()
@@ -37,7 +38,7 @@ test('a volume has one gateway; another is told whose it is, and has it at once 
   await once(next, 'exit')
 }, 60_000)
 
-test('a volume is held against the same process too, until it is let go', () => {
+test('a volume is also locked against the same process, until it is released', () => {
   const dir = mkdtempSync(join(tmpdir(), 'tarmac-store-'))
   {
     using _held = lockVolume(dir)

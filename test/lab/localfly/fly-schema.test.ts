@@ -3,7 +3,7 @@ import { FlySchema } from '../../../lab/localfly/fly-schema.ts'
 
 const machines = '/apps/:app/machines'
 
-test('an answer in Fly’s shape passes: a machine, an envelope of a lease, a refusal that the document does not name', () => {
+test('answers in Fly’s shape pass: a machine, an envelope of a lease, a refusal that the document does not name', () => {
   const schema = new FlySchema()
   schema.check('get', machines, 200, [
     { id: 'a', cordoned: false, config: { image: 'x', unknown: true } },
@@ -60,7 +60,7 @@ test.each([
   expect(said).toHaveBeenCalledOnce()
 })
 
-test('what is wrong with a config is said with its place', () => {
+test('an error in a config is reported with its position', () => {
   const schema = new FlySchema()
   const service = {
     internal_port: 80,

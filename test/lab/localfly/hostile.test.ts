@@ -20,7 +20,7 @@ const hostile = new Hostile(state)
 const be = (wish: Hostility) => hostile.set(Hostility.parse(wish))
 const path = '/v1/apps/app/machines/abc'
 
-test('the same seed strikes the same calls, whatever comes between them; another seed others', () => {
+test('the same seed strikes the same calls, whatever comes between them; another seed strikes others', () => {
   const fate = (seed: number, between: string[]) => {
     be({ seed, faults: [{ fault: 'slow', rate: 0.5 }] })
     const call = (name: string) =>
@@ -35,7 +35,7 @@ test('the same seed strikes the same calls, whatever comes between them; another
   expect(new Set(fate(7, []))).toEqual(new Set([true, false]))
 })
 
-test('a rule strikes so many times, after so many that it lets pass, and nobody else than it names', () => {
+test('a rule strikes a set number of times, after a set number of skipped cases, and only its target', () => {
   be({ faults: [{ fault: 'reverts', app: 'app', machine: 'web', times: 2, skip: 1 }] })
   const strikes = (app: string) => hostile.strikes(['reverts'], { app, machine }) !== null
   expect([1, 2, 3, 4].map(() => strikes('app'))).toEqual([false, true, true, false])
@@ -46,7 +46,7 @@ test('a rule strikes so many times, after so many that it lets pass, and nobody 
   ])
 })
 
-test('a fault that does not exist, or a word that means nothing, is refused', () => {
+test('an unknown fault or an unknown word is refused', () => {
   expect(() => Hostility.parse({ faults: [{ fault: 'bad luck' }] })).toThrow()
   expect(() => Hostility.parse({ faults: [{ fault: 'slow', often: 1 }] })).toThrow()
 })
@@ -61,7 +61,7 @@ test.each([
   ['cut', { status: null, done: 1 }],
   ['cut-midway', { status: null, done: 1 }],
   ['slow', { status: 200, done: 1 }],
-] as const)('%s is as the table says', async (fault, expected) => {
+] as const)('%s has the effect in the table', async (fault, expected) => {
   be({ faults: [{ fault, times: 1, ms: 150 }] })
   await using api = await listen()
   const began = performance.now()
@@ -71,7 +71,7 @@ test.each([
   expect(await api.ask('POST', path)).toMatchObject({ status: 200, body: { id: 'abc' } })
 })
 
-test("Fly's own refusals meet what would start a machine, each as it is asked for, or as the seed says", async () => {
+test('Fly’s own refusals meet calls that would start a machine, each as requested or by the seed', async () => {
   await using api = await listen()
   for (const [refusal, [status, error, code]] of Object.entries(refusals) as [
     keyof typeof refusals,
@@ -93,7 +93,7 @@ test("Fly's own refusals meet what would start a machine, each as it is asked fo
   expect(await drawn(1)).toEqual(await drawn(1))
 })
 
-test('a stolen lease is another’s for a while, and only a call with a lease meets the thief', async () => {
+test('a stolen lease belongs to somebody else for a while, and only calls with a lease meet the thief', async () => {
   be({ faults: [{ fault: 'lease-stolen', times: 1 }] })
   await using api = await listen()
   const { nonce } = acquireLease(machine, { ttlSeconds: 10 }, undefined)
@@ -104,7 +104,7 @@ test('a stolen lease is another’s for a while, and only a call with a lease me
   machine.own.lease = null
 })
 
-test('a machine whose host is gone is shown without its config, and cannot be changed', async () => {
+test('a machine whose host is lost is shown without its config, and cannot be changed', async () => {
   be({ faults: [{ fault: 'host-gone', on: '^GET .*/abc$' }] })
   await using api = await listen()
   const gone = {
@@ -120,7 +120,7 @@ test('a machine whose host is gone is shown without its config, and cannot be ch
   expect(await api.ask('GET', path)).toMatchObject({ body: { host_status: 'ok' } })
 })
 
-test('a skewed clock moves every time in an answer, whatever its form', async () => {
+test('a skewed clock moves every time in an answer, in any format', async () => {
   be({ faults: [{ fault: 'clock-skew', ms: -90_000 }] })
   await using api = await listen()
   const { body } = await api.ask('GET', '/v1/apps/app')
@@ -139,7 +139,7 @@ const times = {
   error: 'until 2026-01-01T00:01:30Z',
 }
 
-/** An API that counts what it did, behind the faults. */
+/** An API behind the faults that counts its effects. */
 async function listen() {
   let done = 0
   const server = createServer(

@@ -5,7 +5,7 @@ import { aMachine } from './machine.ts'
 beforeEach(() => void vi.useFakeTimers({ now: Date.parse('2026-11-23T12:00:00Z') }))
 afterEach(() => void vi.useRealTimers())
 
-test('a lease keeps all others out until it is released or runs out', () => {
+test('a lease excludes all others until it is released or expires', () => {
   const machine = aMachine()
   const { nonce, owner } = acquireLease(machine, { ttlSeconds: 13 }, undefined)
   const refusal = `aborted: machine ID abc lease currently held by ${owner}, expires at 2026-11-23T12:00:13.000Z`
@@ -17,7 +17,7 @@ test('a lease keeps all others out until it is released or runs out', () => {
   expect(() => gate(machine, undefined)).not.toThrow()
 })
 
-test('a lease that is refreshed lasts longer under the same nonce', () => {
+test('a renewed lease lasts longer under the same nonce', () => {
   const machine = aMachine()
   const { nonce } = acquireLease(machine, { ttlSeconds: 13, description: 'deploy' }, undefined)
   vi.advanceTimersByTime(10_000)

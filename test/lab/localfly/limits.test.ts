@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { RequestLimits } from '../../../lab/localfly/limits.ts'
 
-test('a bucket gives its burst, then what a second fills in; each action and machine has its own', () => {
+test('a bucket allows its burst, then its rate per second; each action and machine has its own bucket', () => {
   let now = 0
   const limits = new RequestLimits(() => now)
   const passed = (action: string, id: string, times: number) =>
@@ -10,6 +10,7 @@ test('a bucket gives its burst, then what a second fills in; each action and mac
   expect(passed('stop', 'b', 5)).toBe(3)
   expect(passed('start', 'a', 5)).toBe(3)
   expect(passed('get machine', 'a', 20)).toBe(10)
+
   now += 1000
   expect(passed('stop', 'a', 5)).toBe(1)
   expect(passed('get machine', 'a', 20)).toBe(5)
@@ -17,7 +18,7 @@ test('a bucket gives its burst, then what a second fills in; each action and mac
   expect(passed('stop', 'a', 5)).toBe(3)
 })
 
-test('of all apps a hundred may be deleted in a minute', () => {
+test('at most a hundred apps may be deleted per minute', () => {
   let now = 0
   const limits = new RequestLimits(() => now)
   const deleted = () =>
@@ -29,7 +30,7 @@ test('of all apps a hundred may be deleted in a minute', () => {
   expect(deleted()).toHaveLength(50)
 })
 
-test('who is patient waits for a token, unless it goes; and limits that do not hold stop nobody', async () => {
+test('a patient caller waits for a token unless it disconnects; disabled limits stop nobody', async () => {
   const limits = new RequestLimits()
   const spend = () => Array.from({ length: 10 }, () => limits.take('get machine', 'a')).at(-1)
   expect(spend()).toBe(true)

@@ -6,11 +6,12 @@ import { readLog } from '../../../lab/localfly/machine-log.ts'
 import { FlyState } from '../../../lab/localfly/state.ts'
 import { aMachine } from './machine.ts'
 
-test('lines that podman cut are joined, over both streams; of a long log the end is told; without one there is nothing', async () => {
+test('lines that podman cut are joined per stream; of a long log only the end is returned; a missing log is empty', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'localfly-log-'))
   const state = new FlyState(dir)
   const machine = aMachine()
   expect(await readLog(state, machine)).toEqual([])
+
   const file = state.folder('logs', machine.id)
   mkdirSync(dirname(file))
   const at = '2026-11-23T12:00:00.000000001+00:00'

@@ -1,6 +1,6 @@
 import type { Machine } from '../../../lab/localfly/state.ts'
 
-/** A machine that runs, as the state keeps it. */
+/** A running machine, in the form of the state. */
 export function aMachine(more: Partial<Machine> = {}): Machine {
   const config = { image: 'registry.fly.io/app@sha256:1' }
   const now = new Date().toISOString()

@@ -45,7 +45,7 @@ beforeEach(async () => {
 })
 afterEach(() => open.disposeAsync())
 
-test('requests go to the machine that has the least to do', async () => {
+test('requests go to the least loaded machine', async () => {
   await machine('a', { answer: slowly(300) })
   await machine('b')
   const both = [page(), page()]
@@ -55,7 +55,7 @@ test('requests go to the machine that has the least to do', async () => {
   expect(new Set(bodies)).toEqual(new Set(['a', 'b']))
 })
 
-test('at the hard limit a request waits for a place', async () => {
+test('at the hard limit a request waits for a slot', async () => {
   let most = 0
   let now = 0
   const answer: RequestListener = (_req, res) => {
@@ -69,7 +69,7 @@ test('at the hard limit a request waits for a place', async () => {
   expect(most).toBe(2)
 })
 
-test('over the soft limit of all that run, one that sleeps is started', async () => {
+test('when all running machines are over the soft limit, a sleeping one is started', async () => {
   await machine('a', { answer: slowly(200), service: { concurrency: { soft_limit: 1 } } })
   const b = await machine('b', { state: 'stopped' })
   const both = [page(), page()]
@@ -78,7 +78,7 @@ test('over the soft limit of all that run, one that sleeps is started', async ()
   await Promise.all(both)
 })
 
-test('where all sleep a request starts one and waits for it; not where the service says no, nor a cordoned one', async () => {
+test('when all machines sleep, a request starts one and waits for it, unless the service forbids it or the machine is cordoned', async () => {
   const a = await machine('a', { state: 'stopped', service: { autostart: false } })
   expect(await page()).toMatchObject({ status: 503, body: expect.stringContaining('a is stopped') })
   const b = await machine('b', { state: 'suspended' })
@@ -89,7 +89,7 @@ test('where all sleep a request starts one and waits for it; not where the servi
   expect(a.state).toBe('stopped')
 })
 
-test('a cordoned machine, one with a failing check and one whose host is gone get nothing', async () => {
+test('a cordoned machine, one with a failing check and one whose host is lost get no requests', async () => {
   const a = await machine('a')
   const b = await machine('b')
   await machine('c')
@@ -104,7 +104,7 @@ test('a cordoned machine, one with a failing check and one whose host is gone ge
   ).toEqual(new Set(['d']))
 })
 
-test('a machine that refuses the connection is passed by, and waited for where there is no other', async () => {
+test('a machine that refuses the connection is skipped, or awaited when there is no other', async () => {
   const a = await machine('a', { port: 1 })
   await machine('b')
   for (let i = 0; i < 4; i++) expect((await page()).body).toBe('b')
@@ -117,7 +117,7 @@ test('a machine that refuses the connection is passed by, and waited for where t
   expect((await waiting).body).toBe('a')
 })
 
-test('a machine that breaks off before it answers: a request without a body goes to another, one with a body gets 502', async () => {
+test('when a machine breaks off before it answers, a request without a body goes to another, and one with a body gets 502', async () => {
   await machine('a', { answer: (req) => void req.socket.destroy() })
   await machine('b')
   for (let i = 0; i < 4; i++) expect((await page()).body).toBe('b')
@@ -127,7 +127,7 @@ test('a machine that breaks off before it answers: a request without a body goes
   expect((await page()).status).toBe(502)
 })
 
-test('an owner’s name leads to the owner’s machine alone, and the app’s name to those without an owner', async () => {
+test('an owner’s name reaches only the owner’s machine, and the app’s name only machines without an owner', async () => {
   await machine('a')
   await machine('b', { metadata: { tarmac_owner: 'Ada' } })
   for (let i = 0; i < 3; i++)
@@ -139,13 +139,14 @@ test('an owner’s name leads to the owner’s machine alone, and the app’s na
   expect((await page('shop', 'GET', { 'fly-force-instance-id': 'b' })).body).toBe('b')
 })
 
-test('an idle machine is put to sleep, as long as enough of them run; one that answers is left alone', async () => {
+test('an idle machine is stopped while enough others run; one that answers is left alone', async () => {
   using autostop = new Autostop({ state, flyd, traffic })
   autostop.set(100)
   const service = { autostop: 'suspend', min_machines_running: 1 }
   const a = await machine('a', { service, answer: slowly(500) })
   const busy = page()
   await expect.poll(() => traffic.load(a)).toBe(1)
+
   const b = await machine('b', { service })
   const c = await machine('c', { service: {} })
   await expect.poll(() => b.state).toBe('suspended')
@@ -169,7 +170,7 @@ type Wish = {
   metadata?: Record<string, string>
 }
 
-/** A machine of the app, by its name, which is also its page. */
+/** Makes a machine of the app. Its name is also its page. */
 async function machine(id: string, wish: Wish = {}): Promise<Machine> {
   const { answer = (_req, res) => void res.end(id), metadata = {} } = wish
   const internal_port = wish.port ?? (await listening(createServer(answer)))

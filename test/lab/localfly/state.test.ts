@@ -8,7 +8,7 @@ import { aMachine } from './machine.ts'
 const dir = mkdtempSync(join(tmpdir(), 'localfly-state-'))
 afterAll(() => rmSync(dir, { recursive: true }))
 
-test('what was saved is read again; machines long destroyed are forgotten', () => {
+test('saved state is read again; machines destroyed long ago are forgotten', () => {
   const state = new FlyState(dir)
   const machine = aMachine()
   state.machines.set(machine.id, machine)
@@ -22,7 +22,7 @@ test('what was saved is read again; machines long destroyed are forgotten', () =
   expect(readdirSync(dir)).toEqual(['state.json'])
 })
 
-test('events are told newest first, with ids that rise, and the last fifty are kept', () => {
+test('events are listed newest first, with rising ids, and the last fifty are kept', () => {
   const state = new FlyState(dir)
   const machine = aMachine()
   for (let i = 0; i < 60; i++) state.addEvent(machine, 'start', `${i}`, 'flyd')

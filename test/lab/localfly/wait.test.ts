@@ -11,7 +11,7 @@ afterAll(() => rmSync(dir, { recursive: true }))
 
 const wish = (query: string) => readWait(new URLSearchParams(query))
 
-test('a wait is for started within a minute where it does not say otherwise', () => {
+test('a wait is for `started` within a minute by default', () => {
   expect(wish('')).toEqual({
     states: ['started'],
     version: undefined,
@@ -29,7 +29,7 @@ test.each(['0', '61', 'soon'])('a timeout of %s is out of range', (timeout) => {
   expect(() => wish(`timeout=${timeout}`)).toThrow('value must be inside range [1s, 1m0s]')
 })
 
-test('a wait by version is not content with another one', () => {
+test('a wait by version does not accept another version', () => {
   const machine = aMachine()
   expect(isReached(machine, wish('version=01A'))).toBe(true)
   expect(isReached(machine, wish('version=01B'))).toBe(false)
@@ -37,7 +37,7 @@ test('a wait by version is not content with another one', () => {
   expect(isReached({ ...machine, state: 'failed' }, wish('state=settled'))).toBe(true)
 })
 
-test('a wait ends with the change that it waits for, or with 408', async () => {
+test('a wait ends with the awaited change, or with 408', async () => {
   const state = new FlyState(dir)
   const machine = aMachine({ state: 'starting' })
   state.machines.set(machine.id, machine)

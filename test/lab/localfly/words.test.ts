@@ -25,7 +25,7 @@ test.each([
   ['127.0.0.1:5001/app@sha256:a', '127.0.0.1:5001', 'app', '', 'sha256:a'],
   ['nginx', 'docker.io', 'library/nginx', 'latest', ''],
   ['flyio/hellofly:v2', 'docker.io', 'flyio/hellofly', 'v2', ''],
-])('%s is taken apart', (image, registry, repository, tag, digest) => {
+])('%s is parsed', (image, registry, repository, tag, digest) => {
   expect(parseImage(image)).toEqual({ registry, repository, tag, digest, labels: {} })
 })
 
@@ -43,7 +43,7 @@ test.each([
   },
 )
 
-test('an end by a signal is a crash unless it was asked for', () => {
+test('an end by a signal is a crash unless it was requested', () => {
   const killed = { code: 137, oomKilled: true }
   const crash = tellExit(killed, { requested: false, restarting: true }, 1)
   expect(crash).toMatchObject({
@@ -51,6 +51,7 @@ test('an end by a signal is a crash unless it was asked for', () => {
     request: { exit_event: { exit_code: -1, guest_signal: 9 } },
   })
   expect(tellExit(killed, { requested: true, restarting: false }, 0).type).toBe('exit')
+
   const plain = tellExit({ code: 3, oomKilled: false }, { requested: false, restarting: false }, 0)
   expect(plain).toMatchObject({
     type: 'exit',
@@ -68,7 +69,7 @@ test('checks of services are named by number, type and port', () => {
   expect(names).toEqual(['mine', 'servicecheck-00-tcp-8080', 'servicecheck-01-http-9000'])
 })
 
-test('a token is known by each of its schemes, and reaches what it was made for until it runs out', () => {
+test('a token works in each of its schemes, and only for its scope until it expires', () => {
   const tokens = new Map([
     ['FlyV1 fm2_app', { app: 'shop', until: Date.now() + 60_000 }],
     ['FlyV1 fm2_old', { app: 'shop', until: Date.now() - 1 }],
@@ -88,7 +89,7 @@ test('a token is known by each of its schemes, and reaches what it was made for 
   ).toEqual([null, null, null, null, null, null])
 })
 
-test('the fields at the root of a query are found, by alias and name', () => {
+test('the root fields of a query are found by alias and name', () => {
   const query = `query Named($appName: String!) { # {not this}
     appcompact:app(name: $appName, note: "}") { id role: name }
     nearestRegion { code }
@@ -103,7 +104,7 @@ test('the fields at the root of a query are found, by alias and name', () => {
   expect(rootFields('{ viewer { ... on User { id } } }')).toEqual([['viewer', 'viewer']])
 })
 
-test('what is null is not there, however deep', () => {
+test('null fields are absent at any depth', () => {
   const config = { image: 'x', statics: null, services: [{ force_instance_key: null, ports: [] }] }
   expect(withoutNulls(config)).toEqual({ image: 'x', services: [{ ports: [] }] })
 })

@@ -13,7 +13,7 @@ import { installMiseStub } from '../../../lab/planner/mise-stub.ts'
 
 const run = promisify(execFile)
 let folder: string
-let made: string // making the stand-in takes seconds, so the tests share one
+let made: string // the stand-in takes seconds to build, so the tests share one
 beforeAll(async () => {
   made = await mkdtemp(join(tmpdir(), 'find-planner-'))
   await standInProgram(made)
@@ -25,7 +25,10 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-/** A program that answers `--version` as railpack does; `-standin` keeps the machine's mise folder out of the test. */
+/**
+ * A program that answers `--version` as railpack does. `-standin` excludes the machine's mise
+ * folder from the test.
+ */
 async function railpack(name: string, version: string): Promise<string> {
   await mkdir(join(folder, name), { recursive: true })
   const path = join(folder, name, 'railpack')
@@ -35,7 +38,7 @@ async function railpack(name: string, version: string): Promise<string> {
 }
 
 describe('the search for a planner', () => {
-  test('takes the one that TARMAC_RAILPACK names, and fails when that is none', async () => {
+  test('uses the one that TARMAC_RAILPACK names, and fails when that is not a planner', async () => {
     const path = await railpack('own', '1.2.3-standin')
     const found = await findPlanner({ env: { TARMAC_RAILPACK: path }, releases: null })
     expect(found).toEqual({ path, version: '1.2.3-standin', standIn: true })
@@ -43,7 +46,7 @@ describe('the search for a planner', () => {
     await expect(wrong).rejects.toThrow('does not answer `--version`')
   })
 
-  test('passes over a railpack of another version and ends at the stand-in', async () => {
+  test('skips a railpack of another version and ends at the stand-in', async () => {
     await railpack('bin', '0.36.0')
     const found = await findPlanner({
       env: { PATH: join(folder, 'bin') },
@@ -54,7 +57,7 @@ describe('the search for a planner', () => {
     expect(spawnSync(found.path, ['--version'], { env: {} }).status).toBe(0)
   })
 
-  test('takes the release when it is what its checksums say, and then keeps it', async () => {
+  test('uses the release when its checksums match, and then keeps it', async () => {
     await railpack('release', '0.37.0-standin')
     await run('tar', ['-czf', join(folder, 'asset'), '-C', join(folder, 'release'), 'railpack'])
     const archive = await readFile(join(folder, 'asset'))
@@ -71,12 +74,13 @@ describe('the search for a planner', () => {
     expect((await findPlanner(search)).path).not.toBe(kept)
     digest = createHash('sha256').update(archive).digest('hex')
     expect((await findPlanner(search)).path).toBe(kept)
+
     server.close()
     server.closeAllConnections()
     expect((await findPlanner(search)).path).toBe(kept)
   })
 
-  test('makes one file of the stand-in, once', async () => {
+  test('makes the stand-in into one file, once', async () => {
     const path = await standInProgram(made)
     expect(await standInProgram(made)).toBe(path)
     await copyFile(path, join(folder, 'elsewhere'))
@@ -89,7 +93,7 @@ const mise = async (...args: string[]) =>
   (await run(join(folder, 'mise/mise'), args, { env: { PATH: '' } })).stdout
 
 describe('the stub for mise', () => {
-  test('is put where none is, and answers with what the builder image holds', async () => {
+  test('is installed where there is no mise, and answers with the contents of the builder image', async () => {
     expect(await installMiseStub(join(folder, 'mise/mise'))).toBe(true)
     expect(await mise('latest', 'node@22')).toBe('22.23.3\n')
     expect(await mise('latest', 'node@lts')).toBe('22.23.3\n')
@@ -101,7 +105,7 @@ describe('the stub for mise', () => {
     await expect(mise('install')).rejects.toThrow('is not known')
   })
 
-  test('takes the place of an earlier stub only', async () => {
+  test('replaces only an earlier stub', async () => {
     const path = join(folder, 'mise/mise')
     await installMiseStub(path)
     expect(await installMiseStub(path)).toBe(false)

@@ -38,7 +38,10 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-/** Runs the stand-in as the gateway does: no environment, outputs in a folder that is not there yet. */
+/**
+ * Runs the stand-in as the gateway does: no environment, outputs in a folder that does not exist
+ * yet.
+ */
 async function prepare(app: string, args: string[] = [], env: NodeJS.ProcessEnv = {}) {
   const out = join(folder, 'out')
   const outputs = ['--plan-out', join(out, 'plan.json'), '--info-out', join(out, 'info.json')]
@@ -57,7 +60,7 @@ async function prepare(app: string, args: string[] = [], env: NodeJS.ProcessEnv 
   return { exitCode, info, plan: JSON.parse(await read('plan.json')) as Plan, out }
 }
 
-/** An app of these files. */
+/** Makes an app of these files. */
 async function appOf(files: Record<string, string>): Promise<string> {
   const app = join(folder, 'app')
   for (const [path, text] of Object.entries(files)) {
@@ -68,7 +71,7 @@ async function appOf(files: Record<string, string>): Promise<string> {
 }
 
 describe('the stand-in planner', () => {
-  test('says what it is', async () => {
+  test('names itself', async () => {
     expect(spawnSync(standIn, ['--version'], { env: {} }).stdout.toString()).toBe(
       'railpack version 0.37.0-standin\n',
     )
@@ -91,6 +94,7 @@ describe('the stand-in planner', () => {
     expect(exitCode).toBe(0)
     expect(plan.deploy.startCommand).toBe(startCommand)
     expect(info).toMatchObject({ success: true, detectedProviders: [provider] })
+
     const resolved = Object.values(info?.resolvedPackages ?? {}).map(
       ({ resolvedVersion }) => resolvedVersion,
     )
@@ -122,7 +126,7 @@ describe('the stand-in planner', () => {
     ['python-pip', { 'app.py': '', 'requirements.txt': 'numpy', '.python-version': '3.13' }, []],
     ['shell-script', { 'start.sh': 'echo hi' }, []],
     ['shell-platform-arch', { 'start.sh': '#!/usr/bin/env zsh\necho hi' }, []],
-  ])('plans %s as railpack does, but for versions', async (name, files, args) => {
+  ])('plans %s as railpack does, except for versions', async (name, files, args) => {
     const { plan } = await prepare(await appOf(files), args)
     const { plan: wanted } = JSON.parse(
       readFileSync(join(recorded ?? '', `${name}.json`), 'utf8'),
@@ -130,7 +134,7 @@ describe('the stand-in planner', () => {
     expect(withoutVersions(plan)).toEqual(withoutVersions(wanted))
   })
 
-  test('leaves out of the build what .dockerignore and railpack.json say', async () => {
+  test('leaves out of the build what .dockerignore and railpack.json exclude', async () => {
     const app = await appOf({
       'start.sh': '',
       '.dockerignore': '# comment\n/secret/\n\n!./secret/kept\n**/*.log\n',
@@ -144,7 +148,7 @@ describe('the stand-in planner', () => {
     ])
   })
 
-  test('takes the start command from the Procfile, and from railpack.json before it', async () => {
+  test('takes the start command from railpack.json, else from the Procfile', async () => {
     const files = {
       'main.py': '',
       Procfile: 'worker: python worker.py\nweb: python web.py # the page\n',
@@ -159,7 +163,7 @@ describe('the stand-in planner', () => {
     )
   })
 
-  test('lists every variable by name, whose value it takes from its own environment', async () => {
+  test('lists every variable by name, with the value in its own environment', async () => {
     const app = await appOf({ 'start.sh': '' })
     const args = [
       '--env',
@@ -177,7 +181,7 @@ describe('the stand-in planner', () => {
     expect(built?.commands).toContainEqual({ cmd: `sh -c 'make it'`, customName: 'make it' })
   })
 
-  test('uses the version that the builder image holds, says so, and keeps files that ask for another out', async () => {
+  test('uses the version in the builder image, says so, and leaves out files that ask for another', async () => {
     const app = await appOf({ 'package.json': '{"main":"a.js"}', '.nvmrc': 'v18.20.0' })
     const { plan, info } = await prepare(app)
     expect(plan.exclude).toEqual(['.nvmrc'])
@@ -186,7 +190,7 @@ describe('the stand-in planner', () => {
     )
   })
 
-  test('serves what a build of pages leaves behind', async () => {
+  test('serves the pages that a build leaves behind', async () => {
     const { plan } = await prepare(
       await appOf({
         'package.json': '{"scripts":{"build":"vite build"},"devDependencies":{"vite":"7"}}',
@@ -212,7 +216,7 @@ describe('the stand-in planner', () => {
       { 'start.sh': '', 'railpack.json': '{' },
       'error reading railpack.json as JSON',
     ],
-  ])('refuses %s with words and no plan', async (_, files, words) => {
+  ])('refuses %s with a reason and no plan', async (_, files, words) => {
     const { exitCode, plan, info } = await prepare(await appOf(files), ['--error-missing-start'])
     expect(exitCode).toBe(1)
     expect(plan).toBeNull()
@@ -231,7 +235,7 @@ describe('the stand-in planner', () => {
   })
 })
 
-/** A plan without what depends on versions: those of tools, and railpack's own. */
+/** A plan without its version-dependent parts: tool versions, and railpack's own. */
 function withoutVersions(plan: Plan): unknown {
   const text = JSON.stringify(plan, (key, value: unknown) =>
     ['$schema', 'generated-mise-toml', 'RAILPACK_VERSION'].includes(key) ? undefined : value,

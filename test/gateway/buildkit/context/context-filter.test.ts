@@ -25,7 +25,7 @@ const app = tree(
   'ä.md',
 )
 
-// Each answer was taken from moby's own matcher.
+// The expected results come from moby's own matcher.
 test.each([
   [['lib'], ['a.js', 'b+c.js', 'constructor', 'ä.md']],
   [['/lib'], app.map(({ path }) => path)],
@@ -55,16 +55,16 @@ test.each([
     ['**js', 'lib/deep/../b.md'],
     ['constructor', 'lib', 'lib/deep', 'ä.md'],
   ],
-])('%j leaves what BuildKit would leave', (patterns, left) => {
+])('%j leaves the same files that BuildKit leaves', (patterns, left) => {
   expect(kept(app, ...patterns)).toEqual(left)
 })
 
-test('a pattern that cannot be read is the source’s fault', () => {
+test('an unreadable pattern is the fault of the source', () => {
   for (const pattern of ['[', 'a\\', '!', '[z-a]'])
     expect(() => kept(app, pattern)).toThrow('cannot be read')
 })
 
-test('patterns that once took for ever are matched at once', () => {
+test('patterns that once took forever are matched at once', () => {
   const entries = tree('a'.repeat(250), `${'a/'.repeat(60)}a`)
   for (const pattern of [
     `${'*a'.repeat(140)}b`,
@@ -88,7 +88,7 @@ test(
   },
 )
 
-test('10,000 patterns leave what they should of many files', () => {
+test('10,000 patterns select the right files of many', () => {
   const patterns = Array.from({ length: 10_000 }, (_, at) =>
     at % 2 ? `**/file-${at}` : `file-${at}`,
   )
@@ -101,7 +101,10 @@ test('10,000 patterns leave what they should of many files', () => {
   )
 })
 
-/** The reference: a backtracking regular expression for each pattern, without folders that come back. */
+/**
+ * The reference: one backtracking regular expression per pattern. It does not restore parent
+ * folders.
+ */
 function leftByRegExp(entries: TreeEntry[], patterns: string[]): string[] {
   const sources: Record<string, string> = {
     '**/': '(?:.*/)?',
@@ -119,7 +122,7 @@ function leftByRegExp(entries: TreeEntry[], patterns: string[]): string[] {
     .filter((path) => !regexes.some((regex) => regex.test(path)))
 }
 
-test('random patterns leave what regular expressions leave', { timeout: 60_000 }, () => {
+test('random patterns leave the same files as regular expressions', { timeout: 60_000 }, () => {
   const seed = Number(process.env['TARMAC_SEED'] ?? Date.now() % 1e9)
   let state = seed
   const random = (below: number) => {
@@ -133,7 +136,8 @@ test('random patterns leave what regular expressions leave', { timeout: 60_000 }
     const entries = tree(...new Set(paths), 'z/', ...new Set(paths.map((path) => `z/${path}`)))
     const plain = () => some(['a', 'b', '*', '?', '[ab]', '[^a]', 'z/', 'é', '💩'], 5)
     const patterns = Array.from({ length: 3 }, () => (random(2) === 0 ? '**/' : '') + plain())
-    // What the tidying of paths or the other rules for two stars would change is not for this reference.
+    // The reference does not cover patterns that path cleaning or the other rules for `**` would
+    // change.
     const usual = patterns.filter((pattern) => /^(?:\*\*\/)?(?!.*\*\*).*[^/]$/.test(pattern))
     expect(kept(entries, ...usual), `seed ${seed}: ${JSON.stringify(usual)}`).toEqual(
       leftByRegExp(entries, usual),

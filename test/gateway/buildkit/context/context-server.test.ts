@@ -65,16 +65,18 @@ async function unpack(bytes: Buffer): Promise<Unpacked[]> {
   return found
 }
 
-test('the archive holds the tree, in order, whatever its names are, and is as long as was said', async () => {
+test('the archive holds the tree in order, with any file names, and has the announced length', async () => {
   const tree = await plant()
   using context = server.serveContext('app', tree, [])
   const answer = await fetch(context.url)
   const bytes = Buffer.from(await answer.arrayBuffer())
   expect(Number(answer.headers.get('content-length'))).toBe(bytes.length)
+
   const found = await unpack(bytes)
   expect(found.map(({ path }) => path.replace(/\/$/, ''))).toEqual(
     tree.entries.map(({ path }) => path),
   )
+
   for (const { path, type, mode, text, link } of found) {
     if (type === 'File')
       expect([path, mode, text === files[path]]).toEqual([
@@ -88,7 +90,7 @@ test('the archive holds the tree, in order, whatever its names are, and is as lo
   expect(Buffer.from(await (await fetch(context.url)).arrayBuffer()).equals(bytes)).toBe(true)
 })
 
-test('the same source has the same address, and its bytes go out once', async () => {
+test('the same source has the same address, and its bytes are sent once', async () => {
   const tree = await plant()
   using first = server.serveContext('app', tree, ['run'])
   using again = server.serveContext('app', tree, ['run'])
@@ -96,6 +98,7 @@ test('the same source has the same address, and its bytes go out once', async ()
   using whole = server.serveContext('app', tree, [])
   expect(again.url).toBe(first.url)
   expect(new Set([first.url, other.url, whole.url]).size).toBe(3)
+
   const head = await fetch(first.url, { method: 'HEAD' })
   const etag = head.headers.get('etag')!
   expect(etag).not.toBe((await fetch(whole.url, { method: 'HEAD' })).headers.get('etag'))
@@ -108,7 +111,7 @@ test('the same source has the same address, and its bytes go out once', async ()
   }
 })
 
-test('what is not on offer is not there', async () => {
+test('a source that is not on offer is not found', async () => {
   const tree = await plant()
   const first = server.serveContext('app', tree, [])
   const second = server.serveContext('app', tree, [])
@@ -136,7 +139,7 @@ test.each([
     () => writeFile(join(root, 'big.bin'), 'y'.repeat(3_000_000)),
   ],
   ['is large and shrank', 'big.bin', () => writeFile(join(root, 'big.bin'), 'x'.repeat(2_000_000))],
-])('a file that %s breaks the transfer, and is remembered', async (_, path, change) => {
+])('a file that %s breaks the transfer, and the server remembers it', async (_, path, change) => {
   const tree = await plant()
   using context = server.serveContext('app', tree, [])
   await change()
@@ -144,7 +147,7 @@ test.each([
   expect(context.changed()).toBe(path)
 })
 
-test('a reader that hangs up is no change of the source', async () => {
+test('a reader that hangs up does not count as a changed source', async () => {
   const tree = await plant()
   using context = server.serveContext('app', tree, [])
   await new Promise((resolve) =>

@@ -30,7 +30,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dir, { recursive: true }))
 
-/** Files of control groups made up: none of the kernel's own are touched. */
+/** Makes fake control group files. The test touches none of the kernel's own. */
 function tree(version: 1 | 2): void {
   const root = join(dir, 'cgroup')
   mkdirSync(root)
@@ -82,7 +82,7 @@ const put = (group: string, name: string, text: string) => {
 }
 
 describe.each(shells)('runc-with-limits in %s', (...shell) => {
-  test('hands on arguments, streams, exit code and signal as they are, and names the record first', () => {
+  test('passes arguments, streams, exit code and signal on unchanged, and prints the record’s name first', () => {
     tree(2)
     const ended = call(shell, run, { CODE: '37' })
     expect([ended.status, ended.stdout, ended.stderr]).toEqual([
@@ -96,19 +96,20 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     expect([kill.status, kill.stdout, kill.stderr]).toEqual([0, 'what comes in\n', 'own words\n'])
   })
 
-  test('where output is limited, each step gets a key of its own for the note on it, beside its name', () => {
+  test('with limited output, each step gets its own key for the note, beside its name', () => {
     tree(2)
     const said = () => call(shell, run, { TARMAC_STEP_OUTPUT_HEAD: '1' }).stderr
     expect(said()).toMatch(new RegExp(`^tarmac-step ${id} [0-9a-f-]{36}\\nown words\\n$`))
     expect(said()).not.toBe(said())
   })
 
-  test('cgroup v2: makes the group of the step where runc will look for it, with its limits, below that of all', () => {
+  test('cgroup v2: makes the step’s group where runc looks for it, with its limits, below the group of all steps', () => {
     tree(2)
     put(`tarmac-steps-ab/buildkit/${id}`, 'memory.swap.max', 'max')
     put(`tarmac-steps-ab/buildkit/${id}`, 'memory.oom.group', '0')
     expect(call(shell, run).status).toBe(0)
-    expect(files('')).toMatchObject({ 'cgroup.subtree_control': '+pids' }) // the others were there
+    // the other controllers were there already
+    expect(files('')).toMatchObject({ 'cgroup.subtree_control': '+pids' })
     expect(files('tarmac-steps-ab')).toMatchObject({
       'memory.max': '8000000000',
       'pids.max': '20000',
@@ -124,7 +125,7 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     expect(readFileSync(join(dir, 'score'), 'utf8')).toBe('600\n')
   })
 
-  test('cgroup v1: does so in the tree of each controller, wherever it is mounted', () => {
+  test('cgroup v1: makes the group in the tree of each controller, wherever it is mounted', () => {
     tree(1)
     put(`memory/tarmac-steps-ab/buildkit/${id}`, 'memory.memsw.limit_in_bytes', 'max')
     put(`cpu,cpuacct/tarmac-steps-ab/buildkit/${id}`, 'cpu.cfs_quota_us', '-1')
@@ -178,7 +179,7 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     ],
     ['v2, processes', 2, { 'pids.events': 'max 7\n' }, { killed: 0, forksRefused: 7 }],
   ] as const)(
-    'records which limits were met before the group goes: %s',
+    'records which limits were reached before the group is removed: %s',
     (_, version, events, facts) => {
       tree(version)
       call(shell, run)
@@ -197,7 +198,7 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     },
   )
 
-  test('leaves no record of a step that met none', () => {
+  test('leaves no record of a step that reached no limit', () => {
     tree(2)
     call(shell, run)
     put(`tarmac-steps-ab/buildkit/${id}`, 'memory.events', 'oom 0\noom_kill 0\n')
@@ -218,7 +219,7 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
   })
 
   test.each(['../../etc', '', '.', 'a b', '$(touch x)', 'a\nb'])(
-    'takes %j for no container',
+    'does not take %j for a container',
     (name) => {
       tree(2)
       expect(call(shell, [...run.slice(0, -1), name]).status).toBe(1)
@@ -234,7 +235,7 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
   })
 })
 
-test('runc-with-limits is a program, and takes the runc beside the daemon', () => {
+test('runc-with-limits is a program, and uses the runc beside the daemon', () => {
   tree(2)
   execFileSync('mv', [join(dir, 'runc'), join(dir, 'buildkit-runc')])
   const ended = call([], run, { TARMAC_RUNC: '', PATH: `${dir}:${process.env['PATH']}` })

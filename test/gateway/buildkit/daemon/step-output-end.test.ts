@@ -11,8 +11,8 @@ syswrite STDOUT, 'x' x 2000 . "\\n";
 for (1 .. 10000) { syswrite STDOUT, 'a'; syswrite STDERR, 'b'; select undef, undef, undef, 0.00001 }
 `
 
-// With a pause at each change, 20,000 bytes take 20 s or more, and a whole tail of 256 KiB takes 9 minutes, in which the
-// step cannot end, not even when its build was cancelled.
+// With a pause at each change, 20,000 bytes take 20 s or more. A whole tail of 256 KiB takes 9
+// minutes. The step cannot end in that time, even when its build was cancelled.
 test('what a step has printed is given within seconds of its end, also when its streams take turns', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'tarmac-late-'))
   writeFileSync(join(dir, 'runc'), step)

@@ -12,7 +12,7 @@ let dir: string
 beforeAll(async () => void (dir = await mkdtemp(join(tmpdir(), 'tarmac-runc-'))))
 afterAll(() => rm(dir, { recursive: true }))
 
-/** Runs it with a script in the place of runc. */
+/** Runs it with a script in place of runc. */
 async function run(
   script: string,
   headBytes: number,
@@ -32,19 +32,20 @@ const kibibyte = 1024
 const lines = (count: number) =>
   `awk 'BEGIN { for (i = 0; i < ${count}; i++) printf "%09d\\n", i }'`
 
-test('a step that prints less than the limit is passed on as it is, with its exit code', async () => {
+test('the output of a step below the limit is passed on unchanged, with the exit code', async () => {
   const found = await run(`${lines(1000)}; echo wrong >&2; echo "$@"; exit 7`, 64 * kibibyte)
   expect(found).toMatchObject({ status: 7, stderr: 'wrong\n' })
   expect(found.stdout).toMatch(/^000000000\n[^]*000000999\n--log x run --bundle b id\n$/)
   expect(found.stdout.split('\n')).toHaveLength(1002)
 })
 
-test('a step that prints more keeps whole lines of its beginning and of its end, and what is missing is counted', async () => {
+test('a step above the limit keeps whole lines of its beginning and end, and the missing bytes are counted', async () => {
   const { status, stdout, stderr } = await run(
     `${lines(200_000)}; echo the reason >&2; exit 1`,
     100 * kibibyte,
   )
   expect([status, stderr]).toEqual([1, 'the reason\n'])
+
   const [, before, lost, lostBytes, after] =
     /^([^]*)\[tarmac: (\d+) lines, (\d+) bytes of output are not kept here\]\n([^]*)$/.exec(stdout)!
   const numbers = [...before!.trim().split('\n'), ...after!.trim().split('\n')].map(Number)
@@ -67,7 +68,7 @@ test('a step that writes one line at a time is limited too', async () => {
   expect(before!.length / 10 + Number(lost) + after!.length / 10).toBe(1000)
 })
 
-test('the note of what is missing carries a key that the step does not see', async () => {
+test('the note about missing output carries a key that the step does not see', async () => {
   const script = `echo "key=$TARMAC_STEP_OUTPUT_KEY"; ${lines(200_000)}`
   const { stdout } = await run(script, 10 * kibibyte, ['run', 'id'], {
     TARMAC_STEP_OUTPUT_KEY: 'a1',
@@ -75,7 +76,7 @@ test('the note of what is missing carries a key that the step does not see', asy
   expect(stdout).toMatch(/^key=\n[^]*\n\[tarmac a1: \d+ lines, /)
 })
 
-test('a line without an end is held within the same limits', async () => {
+test('a line without an end stays within the same limits', async () => {
   const { stdout } = await run(
     `head -c 20000000 /dev/zero | tr '\\0' a; echo; echo last`,
     100 * kibibyte,
@@ -86,7 +87,7 @@ test('a line without an end is held within the same limits', async () => {
   )
 })
 
-test('what comes on two streams at the end of a long output is passed on in its order', async () => {
+test('output on two streams at the end of a long output keeps its order', async () => {
   const both = `{ ${lines(100_000)}; for i in 1 2 3; do echo "out $i"; sleep 0.05; echo "err $i" >&2; sleep 0.05; done; }`
   const merged = `(${runcWithOutputLimit} run id) 2>&1 | tail -n 6`
   await writeFile(join(dir, 'buildkit-runc'), `#!/bin/sh\n${both}\n`, { mode: 0o755 })
@@ -95,7 +96,7 @@ test('what comes on two streams at the end of a long output is passed on in its 
   expect(stdout).toBe('out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n')
 })
 
-test('every other command is runc’s own', async () => {
+test('every other command goes to runc unchanged', async () => {
   expect(await run('echo "$@"', kibibyte, ['--version'])).toEqual({
     status: 0,
     stdout: '--version\n',

@@ -7,14 +7,14 @@ const controls = ['sockets', 'names', 'devices', 'reading', 'writing', 'mounts']
 )
 const ended = ['limited 268435456 4096', 'looked around']
 
-test('a probe that finds nothing counts only when each of its controls found what is there', () => {
+test('a probe that finds nothing counts only when each of its controls found its target', () => {
   expect(readProbe([...controls, ...ended])).toEqual({ things: [], limited: true })
   for (const missing of controls)
     expect(readProbe([...controls.filter((each) => each !== missing), ...ended])).toBe(null)
   expect(readProbe(controls)).toBe(null)
 })
 
-test('what a probe finds is named once, whatever its name', () => {
+test('a probe’s finding is named once, whatever its name', () => {
   const found = [
     'found socket /dev/otel-grpc.sock',
     'found device vda',
@@ -32,10 +32,10 @@ test.each([
   ['268435456 max', false],
   [' ', false],
   ['268435456 4096', true],
-])('of a step with %j the limits are %j', (limits, limited) => {
+])('the limits of a step with %j are %j', (limits, limited) => {
   expect(readProbe([...controls, `limited ${limits}`, 'looked around'])?.limited).toBe(limited)
 })
 
-test('the script is one for a POSIX shell', () => {
+test('the script is valid for a POSIX shell', () => {
   execFileSync('/bin/sh', ['-n'], { input: probeScript })
 })

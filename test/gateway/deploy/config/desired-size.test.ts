@@ -19,7 +19,7 @@ test('a machine whose config on Fly has 10 MB is refused before it is touched, a
   expect(fly.machines('web')).toEqual([before])
 })
 
-test('what many machines have in common counts once; so a rollout over all of them is remembered', async () => {
+test('shared parts of many machines count once, so a rollout over all of them can be recorded', async () => {
   await using fly = await FakeFly.start()
   const flyToml = `${http}[env]\nTEXT = "${'x'.repeat(700_000)}"`
   let largest = 0
@@ -31,7 +31,7 @@ test('what many machines have in common counts once; so a rollout over all of th
   expect(largest).toBeGreaterThan(4.5e6)
 })
 
-test('more than a thousand machines are refused before one is made', async () => {
+test('more than a thousand machines are refused before the first is created', async () => {
   await using fly = await FakeFly.start()
   const groups = Array.from({ length: 11 }, (_, n) => `g${n} = "x"`).join('\n')
   const problem = await refused(

@@ -13,7 +13,7 @@ const desired = (flyToml: string | null, options: Record<string, unknown> = {}) 
     defaults: { region: 'fra' },
   })
 
-test('without fly.toml an app listens on 8080, sleeps when idle, and is checked for listening', () => {
+test('without fly.toml an app listens on 8080, sleeps when idle, and has a TCP check', () => {
   const { groups, internalPort, region, guest, warnings } = desired(null)
   expect({ internalPort, region, guest, warnings }).toEqual({
     internalPort: 8080,
@@ -35,7 +35,7 @@ test('without fly.toml an app listens on 8080, sleeps when idle, and is checked 
   ])
 })
 
-test('options lie over fly.toml, fly.toml over the defaults', () => {
+test('options override fly.toml, and fly.toml overrides the defaults', () => {
   const toml =
     'app = "web"\nprimary_region = "ams"\n[env]\nA = "file"\nB = "file"\n[http_service]\ninternal_port = 3000'
   const given = desired(toml, { env: { B: 'option' }, region: 'iad' })
@@ -53,7 +53,7 @@ test('options lie over fly.toml, fly.toml over the defaults', () => {
   )
 })
 
-test('each process group has its own command, and only the group that is named gets the service', () => {
+test('each process group has its own command, and only the named group gets the service', () => {
   const toml =
     '[processes]\nweb = "node server.js --name \'a b\'"\njob = "node job.js"\n[http_service]\ninternal_port = 1\nprocesses = ["web"]'
   const { groups } = desired(toml)
@@ -70,7 +70,7 @@ test('each process group has its own command, and only the group that is named g
   ])
 })
 
-test('what is passed over is said', () => {
+test('ignored settings are reported', () => {
   const toml =
     'app = "other"\ncolour = "red"\n[http_service]\ninternal_port = 1\n[[http_service.checks]]\ninterval = 15000'
   expect(desired(toml).warnings).toEqual([
@@ -106,11 +106,11 @@ test.each(refusals)('%s is refused by its key', (toml, key, words) => {
   expect(() => desired(toml)).toThrow(words)
 })
 
-test('broken TOML is said with its place', () => {
+test('a TOML syntax error is reported with its position', () => {
   expect(() => desired('a = ')).toThrow('fly.toml is not valid TOML')
 })
 
-test('the strategy is the option’s, then fly.toml’s, then rolling; one that does not suit the app is refused', () => {
+test('the strategy comes from the option, then fly.toml, then rolling; one that does not suit the app is refused', () => {
   const canary = '[deploy]\nstrategy = "canary"\nmax_unavailable = 2\nwait_timeout = "90s"'
   expect(desired(canary)).toMatchObject({ strategy: 'canary', maxUnavailable: 2, waitMs: 90_000 })
   expect(desired(canary, { strategy: 'immediate' }).strategy).toBe('immediate')
@@ -122,6 +122,7 @@ test('the strategy is the option’s, then fly.toml’s, then rolling; one that 
   })
   const mounts = '[mounts]\nsource = "data"\ndestination = "/data"\ninitial_size = "3gb"'
   expect(desired(mounts).volumes).toEqual({ data: { size_gb: 3 } })
+
   const notApplicable = (toml: string | null, strategy: string) => () => desired(toml, { strategy })
   const refusal = expect.objectContaining({ code: 'strategy-unfit' })
   expect(notApplicable(mounts, 'canary')).toThrow(refusal)
@@ -134,7 +135,7 @@ test('the strategy is the option’s, then fly.toml’s, then rolling; one that 
   expect(notApplicable(null, 'bluegreen')).not.toThrow()
 })
 
-test('durations are read and written as Go does it', () => {
+test('durations are read and written as in Go', () => {
   for (const text of ['0s', '15µs', '500ms', '1.5s', '1m30s', '1h0m0s', '2h3m4.5s'])
     expect(formatDuration(parseDuration(text) ?? -1n)).toBe(text)
   expect(parseDuration('45')).toBeNull()

@@ -16,12 +16,13 @@ const laid = (way: 'railpack' | 'dockerfile' | undefined, config: MachineConfig)
     },
   )
 
-test('an image by railpack gets its command as one text, unless another entrypoint takes the words', () => {
+test('a railpack image gets its command as one text, unless another entrypoint takes the words', () => {
   const cmd = ['node', '-e', "console.log('a b', process.exit(3))", '--name=x']
   const text = `node -e 'console.log('\\''a b'\\'', process.exit(3))' --name=x`
   expect(laid('railpack', { init: { cmd } }).init).toEqual({ cmd: [text] })
   expect(shellWords(text)).toEqual(cmd)
   expect(laid('railpack', { init: { cmd: ['a && b'] } }).init).toEqual({ cmd: ['a && b'] })
+
   for (const init of [
     { cmd, entrypoint: ['/x'] },
     { cmd, exec: ['/x'] },
@@ -31,12 +32,12 @@ test('an image by railpack gets its command as one text, unless another entrypoi
     expect(laid(way, { init: { cmd } }).init).toEqual({ cmd })
 })
 
-test('words that mean something to a shell come through as they are', () => {
+test('words with a meaning to a shell are passed on unchanged', () => {
   const words = ['', ' ', '$PORT', '`x`', '*', '"', "'", '\\', 'a#b', '#', '~', ';', 'a\nb', 'é']
   expect(shellWords(shellText(words))).toEqual(words)
 })
 
-test('the container that stands for the app gets its image', () => {
+test('the container that runs the app gets its image', () => {
   const containers = [
     { name: 'web', image: '.' },
     { name: 'side', image: 'redis:7' },
@@ -50,7 +51,7 @@ test('the container that stands for the app gets its image', () => {
   })
 })
 
-test('marks that a release of an older gateway took from its source are left out', () => {
+test('ownership metadata that an older gateway took from a source is removed', () => {
   const metadata = {
     team: 'a',
     tarmac_owner: 'alice',

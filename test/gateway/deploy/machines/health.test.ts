@@ -13,7 +13,7 @@ const unseen = (method: string, path: string, times: number): { on: RegExp; faul
     fault: 'unseen',
   }))
 
-test('a machine that is not to be seen for a moment is no reason to give a good release up', async () => {
+test('a machine that is invisible for a moment does not fail a good release', async () => {
   await using fly = await FakeFly.start()
   fly.faults.push(...unseen('GET', '', 3))
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
@@ -22,7 +22,7 @@ test('a machine that is not to be seen for a moment is no reason to give a good 
   expect(fly.machines('web')).toMatchObject([{ made: 2, image_ref: { digest: digest(2) } }])
 })
 
-test('a machine is called removed only when the list of machines does not know it either', async () => {
+test('a machine counts as removed only when the list of machines lacks it too', async () => {
   for (const missed of [
     unseen('GET', '', 30),
     [...unseen('DELETE', '', 1), ...unseen('GET', '/wait', 1)],
@@ -41,7 +41,7 @@ test('a machine is called removed only when the list of machines does not know i
   }
 })
 
-test('a canary that crashes after its checks, before it is stopped, ends the deploy', async () => {
+test('a canary that crashes between its checks and its stop ends the deploy', async () => {
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const emit = (event: NewEvent) => {
@@ -57,7 +57,7 @@ test('a canary that crashes after its checks, before it is stopped, ends the dep
   expect(fly.machines('web')).toMatchObject([{ made: 1, image_ref: { digest: digest(1) } }])
 })
 
-test('a release whose check is answered, if wrongly, is not told where to listen', async () => {
+test('a release whose check gets a wrong answer gets no advice about its listen address', async () => {
   for (const output of [
     'HTTP GET http://10.0.0.2:8080/: 404 Not Found',
     'connect: connection refused',
@@ -71,7 +71,7 @@ test('a release whose check is answered, if wrongly, is not told where to listen
   }
 })
 
-test('a machine that Fly has given back to a version that crashes again and again is found to be so in time', async () => {
+test('a machine that Fly returned to a crash-looping version is detected in time', async () => {
   await using fly = await FakeFly.start()
   await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })
   await deployed(fly, { number: 1 })

@@ -16,7 +16,7 @@ const start = (kind: string, data: unknown = null) => {
   return { port, kill }
 }
 
-test('a Problem crosses from thread to thread with its code, facts and causes', async () => {
+test('a Problem crosses threads with its code, facts and causes', async () => {
   const error: unknown = await start('refuse')
     .port.value()
     .catch((refused: unknown) => refused)
@@ -29,7 +29,7 @@ test('a Problem crosses from thread to thread with its code, facts and causes', 
   })
 })
 
-test('what is sent to a slow thread waits with the sender', async () => {
+test('data for a slow thread waits with the sender', async () => {
   const { port } = start('count')
   let sentBytes = 0
   let isOver = false
@@ -38,15 +38,16 @@ test('what is sent to a slow thread waits with the sender', async () => {
     port.sendEnd()
     isOver = true
   })()
-  expect(await port.value()).toBe('waiting') // it has taken nothing yet
+  expect(await port.value()).toBe('waiting') // the thread has taken nothing yet
   expect(isOver).toBe(false)
   expect(sentBytes).toBeLessThanOrEqual(2 ** 20)
+
   port.sendValue('go')
   await sending
   expect(await port.value()).toBe(2 ** 25)
 })
 
-test('a thread that runs out of memory fails its own jobs, and the next ones get a new thread', async () => {
+test('a thread that runs out of memory fails its own jobs, and later jobs get a new thread', async () => {
   const other = start('wait')
   expect(await other.port.value()).toBe('waiting')
   const hungry = start('eat')
@@ -56,7 +57,7 @@ test('a thread that runs out of memory fails its own jobs, and the next ones get
   expect(await Promise.all([1, 2, 3].map((n) => start('echo', n).port.value()))).toEqual([1, 2, 3])
 }, 20_000)
 
-test('a thread that is killed fails its jobs', async () => {
+test('a killed thread fails its jobs', async () => {
   const { port, kill } = start('wait')
   expect(await port.value()).toBe('waiting')
   kill()

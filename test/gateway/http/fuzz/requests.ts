@@ -1,4 +1,4 @@
-/** Requests as bytes: good ones of every kind, and what strangers make of them. */
+/** Requests as bytes: valid ones of every kind, and the damaged forms that strangers send. */
 import { gzipSync } from 'node:zlib'
 
 export type Target = { token: string; id: string }
@@ -68,7 +68,7 @@ function written({ method, path, headers, body, sizes }: Asked): Buffer {
   return Buffer.concat([Buffer.from(head, 'latin1'), framed])
 }
 
-/** Good requests by name, each as its bytes. */
+/** Valid requests by name, each as its bytes. */
 export function goodRequests({ token, id }: Target, more: string[] = []): Record<string, Buffer> {
   const bearer = [`Authorization: Bearer ${token}`, ...more]
   const tgz = gzipSync(smallTar())
@@ -237,7 +237,7 @@ const chunkSizes = [
   '5\n',
   `5;${'e'.repeat(20_000)}`,
 ]
-/** Frames of a reader that are none, or no good ones; 0x80 in the second byte: masked. */
+/** Invalid or damaged WebSocket frames. 0x80 in the second byte means masked. */
 const frames = [
   [0x81, 0x05, 1, 2, 3, 4, 5],
   [0x89, 0x80, 0, 0, 0, 0],
@@ -252,7 +252,7 @@ const frames = [
   [0xc1, 0x80, 0, 0, 0, 0],
 ].map((bytes) => Buffer.from(bytes))
 
-/** One stranger's bytes: some good requests, spoilt in one way or several. */
+/** The bytes of one stranger: some valid requests, damaged in one or several ways. */
 export function hostileBytes(target: Target, pick: Pick, below: Below): Buffer {
   const token = below(4) === 0 ? 'wrong' : target.token
   const count = below(4) === 0 ? 1 + below(4) : 1

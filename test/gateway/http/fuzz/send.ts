@@ -1,12 +1,12 @@
 import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 
-/** How a caller leaves: by waiting for the answer, half-closed, closed, or with a reset. */
+/** How a caller leaves: it waits for the answer, half-closes, closes, or resets. */
 export const leavings = ['wait', 'end', 'destroy', 'reset'] as const
 export type Leaving = (typeof leavings)[number]
 type Sent = { pieces: Buffer[]; leaving: Leaving; pauseMs: number; patienceMs: number }
 
-/** Sends these bytes on a connection of their own, and gives back what was answered before it was closed. */
+/** Sends these bytes on their own connection. Returns the answer until the connection closes. */
 export async function sendRaw(
   port: number,
   { pieces, leaving, pauseMs, patienceMs }: Sent,
@@ -14,7 +14,7 @@ export async function sendRaw(
   const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
   let answer = ''
   socket.on('data', (data) => void (answer.length < 100_000 && (answer += data.toString('latin1'))))
-  socket.on('error', () => {}) // being cut off is an answer too
+  socket.on('error', () => {}) // a reset counts as an answer too
   const closed = new Promise((resolve) => socket.once('close', resolve))
   for (const piece of pieces) {
     socket.write(piece)

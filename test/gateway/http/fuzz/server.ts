@@ -1,4 +1,7 @@
-/** The real edge with the real intake in a process of its own. By IPC it says where it listens and, asked, how it is. */
+/**
+ * The real HTTP server with real sources, in its own process. Over IPC it reports its port and, on
+ * request, its state.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,5 +34,5 @@ process.on('message', () => {
   const errors = http.logged.filter((line) => (JSON.parse(line) as { level: number }).level >= 50)
   process.send!({ open, errors })
 })
-process.on('disconnect', () => process.exit()) // whoever started it has died
+process.on('disconnect', () => process.exit()) // the parent process has died
 process.send!({ port: http.port, id })

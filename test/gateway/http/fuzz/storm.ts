@@ -13,8 +13,9 @@ type Storm = {
 }
 
 /**
- * Sends good requests that are reset at every byte (or every `everyBytes`), then hostile ones for `stormMs`. Returns how
- * many it sent and which were answered by an inner error. Throws when the gateway answers others no more.
+ * Sends valid requests that are reset at every byte (or every `everyBytes`), then hostile ones for
+ * `stormMs`. Returns how many it sent and which got an internal error. Throws when the gateway no
+ * longer answers other callers.
  */
 export async function storm({ port, target, seed, stormMs, atOnce = 48, everyBytes = 1 }: Storm) {
   const failed: { case: string; answer: string }[] = []
@@ -32,7 +33,7 @@ export async function storm({ port, target, seed, stormMs, atOnce = 48, everyByt
   const cutAll = async () => {
     for (let at = next++; at < cuts.length; at = next++) {
       const { name, bytes } = cuts[at]!
-      // Every other one is given time to be read before the reset.
+      // Every other request gets time to be read before the reset.
       await look(
         name,
         sendRaw(port, { pieces: [bytes], leaving: 'reset', pauseMs: at % 2, patienceMs: 500 }),
@@ -55,7 +56,7 @@ export async function storm({ port, target, seed, stormMs, atOnce = 48, everyByt
   return { sent, failed }
 }
 
-/** Cut at every byte; what else there is, at some of them. */
+/** These are cut at every byte, the others at some bytes. */
 const thorough = new Set([
   'upload',
   'form',
@@ -89,7 +90,7 @@ function sendHostile(port: number, target: Target, random: Random): Promise<stri
     (from) => random.oneOf(from),
     (limit) => random.upTo(limit - 1),
   )
-  // The body often comes late: what is done at its head is done before.
+  // The body often comes late, after the gateway has handled the head.
   const body = bytes.indexOf('\r\n\r\n') + 4
   const cuts = Array.from({ length: random.upTo(3) }, () =>
     random.oneOf([body, random.upTo(bytes.length)]),
@@ -105,7 +106,7 @@ function sendHostile(port: number, target: Target, random: Random): Promise<stri
   })
 }
 
-/** All the time it answers others. */
+/** The gateway must answer other callers all the time. */
 async function watchLife(port: number, goesOn: () => boolean): Promise<void> {
   while (goesOn()) {
     const answer = await fetch(`http://127.0.0.1:${port}/healthz`, {

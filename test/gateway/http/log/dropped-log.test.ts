@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { authorization, startHttp, toLive } from '../start-http.ts'
 
-test('who asks for a log that was dropped is told so, in every form, and the record is still there', async () => {
+test('a reader of a dropped log gets that reason in every format, and the record is still there', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   await http.play(toLive)

@@ -23,7 +23,7 @@ const types = [
   'end',
 ]
 
-/** All messages until the server closes the socket, with the code of the closing. */
+/** Reads all messages until the server closes the socket, and the close code. */
 function readSocket(url: string, headers: Record<string, string> = authorization) {
   const socket = new WebSocket(url.replace('http', 'ws'), { headers })
   const messages: StreamMessage[] = []
@@ -35,15 +35,17 @@ function readSocket(url: string, headers: Record<string, string> = authorization
   })
 }
 
-test('the log comes as server-sent events that go on after the last one seen', async () => {
+test('the log comes as server-sent events that continue after the last one seen', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const open = await http.get(`/v1/deployments/${id}/events`)
   expect(open.headers.get('Content-Type')).toBe('text/event-stream; charset=utf-8')
+
   await http.play(toLive)
   const blocks = (await open.text()).trim().split('\n\n').slice(1)
   expect(blocks.map((block) => /^event: (\w+)$/m.exec(block)![1])).toEqual(types)
   expect(blocks[4]).toMatch(/^id: 5\nevent: step\ndata: \{"seq":5,.*"name":"npm ci"/)
+
   const again = await http.get(`/v1/deployments/${id}/events?after=2`, { 'Last-Event-ID': '9' })
   expect(
     (await again.text())
@@ -70,6 +72,7 @@ test('the same log comes as JSON lines and as text', async () => {
     { seq: 10, type: 'state', state: 'live', url: 'http://shop.localhost/' },
     { type: 'end', state: 'live' },
   ])
+
   const text = await (
     await http.get(`/v1/deployments/${id}/events`, { Accept: 'text/plain' })
   ).text()
@@ -78,7 +81,7 @@ test('the same log comes as JSON lines and as text', async () => {
   expect((await http.get(`/v1/deployments/${id}/events?after=x`)).status).toBe(422)
 })
 
-test('the same log comes over WebSocket, from a number on, live, and closes at its end', async () => {
+test('the same log comes over WebSocket, from a given number, live, and closes at its end', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const all = readSocket(`${http.url}/v1/deployments/${id}/events`)
@@ -90,7 +93,7 @@ test('the same log comes over WebSocket, from a number on, live, and closes at i
   expect(rest.messages).toMatchObject([{ seq: 10 }, { type: 'end' }])
 })
 
-test('a log is read in part by type, step and stream, in every form, with its numbers', async () => {
+test('a log can be filtered by type, step and stream in every format, and keeps its numbers', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const path = `/v1/deployments/${id}/events`
@@ -116,6 +119,7 @@ test('a log is read in part by type, step and stream, in every form, with its nu
   )
   const { messages } = await readSocket(`${http.url}${path}?only=log&step=s1`)
   expect(messages).toMatchObject([{ seq: 6, step: 's1' }, { type: 'end' }])
+
   for (const [query, known] of [
     ['only=states', 'state'],
     ['only=state,x', 'machine'],
@@ -129,7 +133,7 @@ test('a log is read in part by type, step and stream, in every form, with its nu
   }
 })
 
-test('the log so far is a file to download, compressed for who accepts that', async () => {
+test('the log so far can be downloaded as a file, compressed on request', async () => {
   await using http = await startHttp()
   await http.create()
   const { id, more } = await http.play([['analyzing'], ['building']])
@@ -139,18 +143,20 @@ test('the log so far is a file to download, compressed for who accepts that', as
   const plain = await http.get(path, { 'Accept-Encoding': 'identity' })
   expect(plain.headers.get('Content-Disposition')).toBe('attachment; filename="shop-1.log"')
   expect(plain.headers.get('Content-Encoding')).toBeNull()
+
   const text = await plain.text()
   expect(text.match(/line \d+/g)).toEqual(Array.from({ length: 1200 }, (_, n) => `line ${n}`))
   expect(text).toMatch(/^ {4}0\.0s {2}deployment [^]*x\n$/)
   const small = await http.get(path, { 'Accept-Encoding': 'gzip' })
   expect([small.headers.get('Content-Encoding'), await small.text()]).toEqual(['gzip', text])
+
   await http.store.advance({ id, epoch: 1 }, 'building', 'build_failed')
   expect(await (await http.get(`${path}?only=state`)).text()).toMatch(
     /=> build_failed\n\nbuild_failed: shop/,
   )
 })
 
-test('many readers who come at different times, slow and quick, each see every event once', async () => {
+test('many readers, slow and quick, that come at different times see every event once', async () => {
   await using http = await startHttp()
   await http.create()
   const { id, more, holder } = await http.play([['analyzing'], ['building']])
@@ -190,7 +196,7 @@ test('many readers who come at different times, slow and quick, each see every e
   expect(seen.filter(([first]) => first === 1).length).toBeGreaterThanOrEqual(60)
 })
 
-test('a reader that takes nothing is told why and cut, and can go on where it stopped', async () => {
+test('a reader that takes nothing is disconnected with a reason, and can continue where it stopped', async () => {
   await using http = await startHttp({ heartbeatMs: 100 })
   await http.create()
   const { id, more } = await http.play([['analyzing']])
@@ -206,6 +212,7 @@ test('a reader that takes nothing is told why and cut, and can go on where it st
   await expect
     .poll(() => http.logged.join(''), { timeout: 5000 })
     .toContain('log reader takes nothing')
+
   const line = http.logged.find((each) => each.includes('takes nothing'))!
   expect(JSON.parse(line)).toMatchObject({ deploymentId: id })
   expect((JSON.parse(line) as { waitingBytes: number }).waitingBytes).toBeLessThan(2 * 2 ** 20)
@@ -215,12 +222,13 @@ test('a reader that takes nothing is told why and cut, and can go on where it st
   expect(rest === '' || /too-slow|x$/.test(rest)).toBe(true)
 })
 
-test('a reader that takes nothing of the end is cut, too, and nothing is written after it', async () => {
+test('a reader that takes nothing of the end is disconnected too, and nothing is written to it afterwards', async () => {
   await using http = await startHttp()
   const deployment = await http.create()
   await http.play(toBuildFailed)
   const response = new ServerResponse(new IncomingMessage(new Socket()))
-  const line = new Duplex({ read: () => {}, write: () => {} }) // takes, and never says that it has sent
+  // accepts data, and never reports it as sent
+  const line = new Duplex({ read: () => {}, write: () => {} })
   response.assignSocket(line as Socket)
   const errors: unknown[] = []
   response.on('error', (error) => errors.push(error))
@@ -240,10 +248,11 @@ test('a WebSocket is refused like any request', async () => {
   const { id } = await http.create()
   await expect(readSocket(`${http.url}/v1/deployments/${id}/events`, {})).rejects.toThrow('401')
   await expect(readSocket(`${http.url}/v1/deployments/none/events`)).rejects.toThrow('404')
-  await expect(readSocket(`${http.url}/v1/deployments/${id}`)).rejects.toThrow('200') // no log: served as plain HTTP
+  // not a log: served as plain HTTP
+  await expect(readSocket(`${http.url}/v1/deployments/${id}`)).rejects.toThrow('200')
 })
 
-test('a WebSocket reader that is stuck is dropped, one that says too much as well', async () => {
+test('a stuck WebSocket reader is disconnected, and so is one that sends too much', async () => {
   await using http = await startHttp({ heartbeatMs: 50 })
   await http.create()
   const { id, more } = await http.play([['analyzing']])
@@ -273,7 +282,7 @@ test('a WebSocket reader that is stuck is dropped, one that says too much as wel
   expect(await new Promise((resolve) => loud.once('close', resolve))).toBe(1009)
 })
 
-test('a quiet line shows signs of life', async () => {
+test('an idle connection gets heartbeats', async () => {
   await using http = await startHttp({ heartbeatMs: 20 })
   const { id } = await http.create()
   const open = ['text/event-stream', 'application/x-ndjson', 'text/plain'].map((Accept) =>
@@ -287,7 +296,7 @@ test('a quiet line shows signs of life', async () => {
   expect(text).toContain('   still pending\n')
 })
 
-test('a reader that takes nothing holds up nobody and costs no memory', async () => {
+test('a reader that takes nothing delays nobody and costs no memory', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const slow = await http.get(`/v1/deployments/${id}/events`)

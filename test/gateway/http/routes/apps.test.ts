@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { authorization, startHttp } from '../start-http.ts'
 
-test('an app’s settings are shown with where they come from, changed one by one, and count for its deployments', async () => {
+test('an app’s settings are shown with their origin, changed one by one, and apply to its deployments', async () => {
   await using http = await startHttp()
   const ask = async (method: string, body?: unknown) => {
     const answer = await fetch(`${http.url}/v1/apps/shop`, {
@@ -20,6 +20,7 @@ test('an app’s settings are shown with where they come from, changed one by on
     env: { value: {}, from: 'default' },
     dockerfile: { value: null, from: 'default' },
   })
+
   const changed = await ask('PATCH', { region: 'fra', lane: 'fifo', env: { A: '1', B: '2' } })
   expect(changed).toMatchObject({
     status: 200,
@@ -31,6 +32,7 @@ test('an app’s settings are shown with where they come from, changed one by on
     lane: { value: 'fifo', from: 'app' },
     env: { value: { B: '2' }, from: 'app' },
   })
+
   const upload = await fetch(`${http.url}/deploy/shop?follow=false&env.C=3`, {
     method: 'PUT',
     headers: authorization,
@@ -64,7 +66,7 @@ test('an app’s settings are shown with where they come from, changed one by on
   expect((await ask('GET')).settings['lane']).toEqual({ value: 'fifo', from: 'app' })
 })
 
-test('a deployment that the lane does not take is refused with the one in the way', async () => {
+test('a deployment that the lane rejects names the deployment in its way', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const send = (query: string) =>
@@ -78,12 +80,12 @@ test('a deployment that the lane does not take is refused with the one in the wa
     409,
     { code: 'lane-busy', deployment: id },
   ])
-  expect(http.received).toEqual([]) // not a byte was asked for
+  expect(http.received).toEqual([]) // the gateway asked for no byte of the body
   expect((await send('lane=reject&owner=alice')).status).toBe(202)
   expect((await send('owner=No')).status).toBe(422)
 })
 
-test('what a key made is answered again, also where the lane takes nothing more', async () => {
+test('an idempotency key gets the same answer, even when the lane accepts no more', async () => {
   await using http = await startHttp()
   const send = async (key: string) => {
     const headers = { ...authorization, 'Idempotency-Key': key }

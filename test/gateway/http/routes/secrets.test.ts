@@ -16,7 +16,7 @@ const opened = async ({ vault }: Http, id: string) =>
     [...(await vault.open({ id, app: 'shop' }))].map(([name, value]) => [name, value.toString()]),
   )
 
-test('a secret is kept, listed by name and time, never shown, and taken away', async () => {
+test('a secret is stored, listed by name and time, never shown, and removed', async () => {
   await using http = await startHttp()
   const value = 'correct horse\nbattery staple\n'
   const put = await send(http, 'PUT', `${secrets}/NPM_TOKEN`, value)
@@ -35,7 +35,7 @@ test('a secret is kept, listed by name and time, never shown, and taken away', a
   expect(http.logged.join('')).not.toContain('horse')
 })
 
-test('what cannot be a secret is refused with the rule, and the line stays open', async () => {
+test('an invalid secret is refused with the rule, and the connection stays open', async () => {
   await using http = await startHttp()
   expect(await detail(await send(http, 'PUT', `${secrets}/1A`, 'value'))).toContain(
     'beginning with a letter',
@@ -50,7 +50,7 @@ test('what cannot be a secret is refused with the rule, and the line stays open'
   )
 })
 
-test('a form’s secrets go with its deployment and stand in no record; a URL’s are refused', async () => {
+test('secrets of a form belong to its deployment and are in no record; secrets in a URL are refused', async () => {
   await using http = await startHttp()
   await send(http, 'PUT', `${secrets}/A`, 'of the app')
   for (const [method, path] of [
@@ -71,13 +71,14 @@ test('a form’s secrets go with its deployment and stand in no record; a URL’
   }
   const answer = await send(http, 'PUT', '/deploy/shop?secret.B=horse', 'bytes')
   expect(answer.status).toBe(422)
+
   const refusal = await answer.text()
   expect(refusal).toContain('"code":"option-invalid"')
   expect(refusal).toContain('PUT /v1/apps/{app}/secrets/{name}')
   expect(refusal + http.logged.join('')).not.toContain('horse')
 })
 
-test('a builder without a key says how to set one', async () => {
+test('a gateway without a key says how to set one', async () => {
   const missing = () =>
     Promise.reject(new Problem('secrets-unavailable', 'Set TARMAC_SECRETS_KEY.'))
   await using http = await startHttp({ secrets: { list: missing, put: missing, remove: missing } })

@@ -15,11 +15,11 @@ type Plan = { steps?: object[]; deploy?: object; caches?: object; secrets?: stri
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const source = sourceTree('http://127.0.0.1:5400/secret/source.tar', `sha256:${'a'.repeat(64)}`)
 const ground = { image: 'base' }
-/** A step `name` on the ground; with `only`, a whole plan of it. */
+/** A step `name` on the base image. With `only`, a whole plan of that step. */
 const step = (name: string, more: object = {}) => ({ name, inputs: [ground], ...more })
 const only = (more: object): Plan => ({ steps: [step('a', more)], deploy: { base: { step: 'a' } } })
 const run = (cmd = 'run') => ({ cmd })
-/** How every copy is made. */
+/** The attributes of every copy. */
 const kept = { mode: -1, timestamp: -1 }
 const lenient = {
   followSymlink: true,
@@ -57,7 +57,7 @@ const copies = (plan: Plan) =>
 const names = (plan: Plan) => compile(plan).nodes.flatMap(({ name }) => name ?? [])
 const isMerged = (...inputs: object[]) =>
   compile(deployOf(...inputs)).nodes.at(-1)!.op.merge !== undefined
-/** The environment in a step that takes from two of four, of which d builds on b, and b on a. */
+/** The environment in a step that takes from two of four steps, where d builds on b, and b on a. */
 const envOfLast = (first: string, second: string) => {
   const a = step('a', { variables: { V: 'a' }, commands: [{ path: '/s' }, { path: '/a' }] })
   const b = step('b', {
@@ -86,7 +86,7 @@ describe('commands', () => {
     expect(names(plan)).toEqual(['n'])
   })
 
-  test('a path goes in front of those before it, once, for the commands after it', () => {
+  test('a path precedes the earlier ones, once, for the commands after it', () => {
     const commands = [run('1'), { path: '/a' }, run('2'), { path: '/b' }, { path: '/a' }, run('3')]
     expect(execs(only({ commands })).map(({ meta }) => meta!.env)).toEqual([
       [],
@@ -95,7 +95,7 @@ describe('commands', () => {
     ])
   })
 
-  test('a copy takes from / to /app, keeps the ending of its destination, and is named when both are written alike', () => {
+  test('a copy goes from / to /app, keeps the trailing part of its destination, and has a custom name when both are equal', () => {
     const commands = [
       { src: '.', dest: '.' },
       { src: 'a/', dest: 'b/' },
@@ -111,7 +111,7 @@ describe('commands', () => {
     )
   })
 
-  test('a file comes after its folder, with the permission bits of its mode', () => {
+  test('a file follows its folder, with the permission bits of its mode', () => {
     const commands = [
       { path: 'rel/d/', name: 't' },
       { path: '/a/../b', name: 't', mode: 0, customName: 'n' },
@@ -145,7 +145,7 @@ describe('commands', () => {
 })
 
 describe('environment', () => {
-  test('variables are sorted by bytes; PATH comes last, and in its place where it is only a variable', () => {
+  test('variables are sorted by bytes; PATH comes last, or in order where it is only a variable', () => {
     const variables = { b: '1', PATH: '/v', '\u{1F600}': '1', '\uffee': '1', B: '1' }
     const commands = [run('1'), { path: '/p' }, run('2')]
     expect(execs(only({ variables, commands })).map(({ meta }) => meta!.env)).toEqual([
@@ -161,7 +161,7 @@ describe('environment', () => {
     expect(envOfLast('c', 'b')).toEqual(['V=b', `PATH=/c:/a:/b:/s:${systemPath}`])
   })
 
-  test('the image has the environment of what deploy takes, not of its base, and deploy variables win', () => {
+  test('the image has the environment of the deploy inputs, not of its base, and deploy variables win', () => {
     const steps = [
       step('base', { variables: { BASE: '1' } }),
       step('a', {
@@ -198,7 +198,7 @@ describe('secrets', () => {
     ])
   })
 
-  test('a step that lists some mounts a hash of those alone, made beside it', () => {
+  test('a step that lists some secrets mounts a hash of only those, made beside it', () => {
     const plan = withSecrets(['b', 'A', 'b'])
     const [helper, command] = execs(plan)
     expect(helper).toMatchObject({
@@ -216,6 +216,7 @@ describe('secrets', () => {
     expect(compile(plan).nodes[1]!.op.source!.identifier).toBe(
       'docker-image://docker.io/library/alpine:latest',
     )
+
     const copied = (path: string) => ({ src: path, dest: path, ...kept })
     const data = Buffer.from('h')
     expect(actions(plan)).toEqual([
@@ -237,17 +238,17 @@ describe('secrets', () => {
     ])
   })
 
-  test('without a hash, or a list, nothing is mounted', () => {
+  test('without a hash or a list nothing is mounted', () => {
     expect(execs(withSecrets(['*']), { secretsHash: '' })[0]!.mounts).toHaveLength(1)
     expect(execs(withSecrets([]))[0]!.mounts).toHaveLength(1)
   })
 
-  test('the names that the session must answer are those of the plan', () => {
+  test('the session must answer exactly the secret names of the plan', () => {
     expect(compile(withSecrets(['b', 'A'])).secrets).toEqual(['S'])
   })
 })
 
-test('caches are mounts of the app’s own, shared unless locked', () => {
+test('caches are mounts of the app, shared unless locked', () => {
   const caches = { npm: { directory: '/n', type: 'locked' }, apt: { directory: './a' } }
   const plan = { ...only({ caches: ['npm', 'apt'], commands: [run()] }), caches }
   const cache = { input: -1, output: -1, mountType: 3 }
@@ -275,11 +276,11 @@ describe('layers', () => {
     expect(merged.inputs.map(({ name }) => name)).toEqual([undefined, ...copied])
   })
 
-  test('layers are copied where one is local, takes the root, takes nothing, or reaches into another', () => {
+  test('layers are copied when one is local, takes the root, takes nothing, or reaches into another', () => {
     expect(isMerged(from(['/a']), from(['/b']))).toBe(true)
     expect(isMerged(from(['/a']), { local: true, include: ['x'] })).toBe(false)
     expect(isMerged(from(['/']))).toBe(false)
-    expect(isMerged(from(['//']), from(['/a']))).toBe(true) // only as it is written
+    expect(isMerged(from(['//']), from(['/a']))).toBe(true) // only in this spelling
     expect(isMerged(from(['/a']), from(['/b']), from(['/a/c']))).toBe(false)
     expect(isMerged(from(['/a'], { exclude: ['a'] }), from(['/c/../a']))).toBe(false)
     expect(names({ deploy: { base: { local: true }, inputs: [from(['/a'])] } }).at(-1)).toBe(
@@ -293,7 +294,7 @@ describe('layers', () => {
     expect(isMerged(from(['/a', '/a']), from(['/b']))).toBe(true)
   })
 
-  test('what the outer layer excludes is no overlap, at any depth', () => {
+  test('paths that the outer layer excludes do not overlap, at any depth', () => {
     for (const exclude of ['b', 'c', 'b/c'])
       expect(isMerged(from(['/a'], { exclude: [exclude] }), from(['/a/b/c', '/a/b/c/d']))).toBe(
         true,
@@ -304,13 +305,13 @@ describe('layers', () => {
     expect(isMerged(from(['/a/b']), from(['/a'], { exclude: ['a'] }))).toBe(false)
   })
 
-  test('an empty list of includes is no filter, brings nothing and drops out of the merge', () => {
+  test('an empty list of includes is no filter, copies nothing and is dropped from the merge', () => {
     expect(compile({ deploy: { base: { ...ground, include: [] } } }).nodes).toHaveLength(1)
     expect(compile(deployOf(from([]), from(['/x']))).nodes.at(-1)!.op.merge!.inputs).toHaveLength(2)
     expect(compile(deployOf(from([]))).nodes).toHaveLength(1)
   })
 
-  test('a step that is not there is an empty one, and a note tells of it', () => {
+  test('a missing step is an empty one, and a note reports it', () => {
     const { nodes, notes } = compile(
       only({ inputs: ['$b', { step: 'c', include: ['/x'] }], commands: [run()] }),
     )
@@ -326,7 +327,7 @@ describe('layers', () => {
     ])
   })
 
-  test('every include is one copy of contents, named when it goes where it came from', () => {
+  test('every include is one copy of contents, with a name when source and destination are equal', () => {
     const plan = deployOf(
       from(['.', 'dist/', '/c/', '/app/d/.', '/app/'], { exclude: ['x'] }),
       from(['/']),
@@ -346,7 +347,7 @@ describe('layers', () => {
     expect(names(plan)).toEqual(written.map((path) => `copy ${path}`))
   })
 
-  test('of a local path only the last name stays', () => {
+  test('a local path keeps only its last name', () => {
     const plan = deployOf({
       local: true,
       include: ['.', 'a/b', '/app/x', '/app//y'],
@@ -364,7 +365,7 @@ describe('layers', () => {
 })
 
 describe('the image', () => {
-  test('starts by bash, in /app, for the platform asked for', () => {
+  test('starts with bash, in /app, for the requested platform', () => {
     const config = { Entrypoint: ['/bin/bash', '-c'], Cmd: ['/bin/bash'], WorkingDir: '/app' }
     expect(compile({}).image).toMatchObject({ architecture: 'amd64', os: 'linux', config })
     expect(compile({}).image).not.toHaveProperty('variant')
@@ -377,13 +378,13 @@ describe('the image', () => {
     ])
   })
 
-  test('asked to rebuild, its commands ignore the cache', () => {
+  test('runs its commands without the cache for a rebuild', () => {
     const { definition, nodes } = compile(only({ commands: [run()] }), { ignoreCache: true })
     const { metadata } = Definition.decode(definition)
     expect(nodes.map(({ digest }) => metadata[digest]!.ignore_cache)).toEqual([false, true])
   })
 
-  test('nothing that shows in a log names the address of the source', () => {
+  test('the address of the source appears in no log', () => {
     const plan = { deploy: { base: { local: true } } }
     expect(names(plan)).toEqual(['[internal] receive the source', 'loading .'])
   })
@@ -440,28 +441,25 @@ describe('refused', () => {
     expect((refused as Problem).message).toContain('railpack 0.36.2')
   })
 
-  test('what the daemon alone would refuse matters only where the image needs it', () => {
+  test('input that only the daemon would refuse matters only where the image needs it', () => {
     const steps = [step('a', { inputs: [{ image: 'A b' }], commands: [run('')] })]
     expect(compile({ steps }).nodes).toHaveLength(1)
   })
 })
 
 const recorded = recordedCases()
-test.skipIf(!recorded)(
-  'agrees with what railpack’s own frontend made of the recorded plans',
-  () => {
-    const files = readdirSync(recorded!).filter((file) => file.endsWith('.json'))
-    const read = (file: string) =>
-      JSON.parse(readFileSync(join(recorded!, file), 'utf8')) as RailpackCase
-    const differences = files
-      .map((file) => [file, railpackDifference(read(file))])
-      .filter(([, found]) => found !== null)
-    expect(differences).toEqual([])
-    expect(files.length).toBeGreaterThan(0)
-  },
-)
+test.skipIf(!recorded)('agrees with railpack’s own frontend on the recorded plans', () => {
+  const files = readdirSync(recorded!).filter((file) => file.endsWith('.json'))
+  const read = (file: string) =>
+    JSON.parse(readFileSync(join(recorded!, file), 'utf8')) as RailpackCase
+  const differences = files
+    .map((file) => [file, railpackDifference(read(file))])
+    .filter(([, found]) => found !== null)
+  expect(differences).toEqual([])
+  expect(files.length).toBeGreaterThan(0)
+})
 
-/** The recorded cases lie beside the project, not in it. */
+/** The recorded cases are outside the project, beside its folder. */
 function recordedCases(): string | null {
   for (let at = import.meta.dirname; at !== '/'; at = dirname(at)) {
     const folder = join(at, '../shared/conformance/railpack')
