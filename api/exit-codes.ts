@@ -1,4 +1,4 @@
-import type { ProblemCode } from './problem.ts'
+import type { ProblemCode } from './problem-codes.ts'
 
 /** The exit codes of the client and their meaning for scripts. */
 export const exitCodes = {

@@ -143,7 +143,7 @@ export function readOptions<Flag extends string = never>(
   const seen = new Set<string>()
 
   for (const [name, value] of query) {
-    if (name.startsWith('secret.')) throw invalid(name.slice(0, 50), secretBuilder)
+    if (name.startsWith('secret.')) throw invalid(name.slice(0, 50), secretHint)
     if (seen.has(name) && !isOneOf(lists, name)) throw invalid(name, 'is given twice; give it once')
     seen.add(name)
 
@@ -222,7 +222,7 @@ export function writeOptions(options: Partial<DeploymentOptions>): URLSearchPara
   return query
 }
 
-const secretBuilder =
+const secretHint =
   'is a secret, and a URL is no place for one: send it as a field of a form, or keep it with PUT /v1/apps/{app}/secrets/{name}'
 const isOneOf = <T extends string>(names: readonly T[], name: string): name is T =>
   names.includes(name as T)

@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { parseArgs } from 'node:util'
-import type { NewEvent } from '#api/event.ts'
-import { DeploymentOptions } from '#api/options.ts'
+import type { NewEvent } from '../api/event.ts'
+import { DeploymentOptions } from '../api/options.ts'
 import { openSqliteStore } from '../gateway/src/store/sqlite.ts'
-import type { Measure } from './main.ts'
+import type { Measure } from './measure.ts'
 import { sideBySide } from './side-by-side.ts'
 
 const about =

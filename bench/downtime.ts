@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { type Lab, startLab } from '../lab/start-lab.ts'
 import { deployFolder, readPage, scaleTo } from '../lab/use-lab.ts'
-import type { Measure } from './main.ts'
+import type { Measure } from './measure.ts'
 
 const about =
   "requests lost while two machines are deployed, through localfly's proxy: [--strategy NAME] [--rate 50] (requests a second)"

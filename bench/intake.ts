@@ -88,6 +88,6 @@ async function theirs(archive: string, dir: string): Promise<void> {
 const median = (values: number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 
-export const sources = { about: 'unpacking an upload, beside GNU tar', run }
+export const intake = { about: 'unpacking an upload, beside GNU tar', run }
 
 if (import.meta.main) console.log(JSON.stringify(await run()))

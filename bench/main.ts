@@ -4,24 +4,13 @@ import { context } from './context.ts'
 import { downtime } from './downtime.ts'
 import { editLine } from './edit.ts'
 import { followers } from './followers.ts'
-import { sources } from './intake.ts'
+import { intake } from './intake.ts'
+import type { Measure } from './measure.ts'
 import { memory } from './memory.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
 import { rollout } from './rollout.ts'
 import { start } from './start.ts'
-
-// `npm run bench -- NAME [options]`: our speed beside the same work by hand. The last line is the
-// result, as JSON.
-
-/** `ratio` is our time to the other way's, so less is better. Further facts are beside it. */
-export type Measure = {
-  bench: string
-  ratio: number
-  goal: number
-  ok: boolean
-  [fact: string]: unknown
-}
 
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
   append,
@@ -30,7 +19,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   reuse,
   rollout,
   context,
-  sources,
+  intake,
   downtime,
   edit: editLine,
   followers,

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import type { Measure } from './main.ts'
+import type { Measure } from './measure.ts'
 import { sideBySide } from './side-by-side.ts'
 import { labOptions, onWarmLab } from './warm-lab.ts'
 

@@ -3,14 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
-import type { Deployment } from '#api/deployment.ts'
-import type { StreamMessage } from '#api/event-stream.ts'
-import { fill, routes } from '#api/routes.ts'
+import type { Deployment } from '../api/deployment.ts'
+import type { StreamMessage } from '../api/event-stream.ts'
+import { fill, routes } from '../api/routes.ts'
 import { maxUnavailableCount } from '../gateway/src/deploy/strategies/rolling.ts'
 import { limitsOf } from '../gateway/src/fly/request-budget.ts'
 import { startLab, type Lab } from '../lab/start-lab.ts'
 import { askFly, deployFolder, scaleTo } from '../lab/use-lab.ts'
-import type { Measure } from './main.ts'
+import type { Measure } from './measure.ts'
 
 const about =
   'a rolling deploy of many machines under Fly’s request limits, beside the least time it can take: [--machines 20] [--watch 10]'
@@ -60,14 +60,14 @@ async function run(args: string[]): Promise<Measure[]> {
   const source = await mkdtemp(join(tmpdir(), 'tarmac-bench-'))
   try {
     for (const [name, text] of Object.entries(files)) await writeFile(join(source, name), text)
-    const former = await deploy(lab, source, 'before')
+    const previous = await deploy(lab, source, 'before')
     await scaleTo(lab, app, Number(values.machines))
     say(`${values.machines} machines run`)
     const { id } = await deploy(lab, source, `after ${Date.now()}`)
     const oursMs = await fromDeployingToLive(lab, id)
     const machines = await askFly<Machine[]>(lab, 'GET', `/apps/${app}/machines`)
     const measured = measure(oursMs, machines, Number(watch) * 1000)
-    return [{ ...measured, flyctlMs: await byFlyctl(lab, source, former.image!.reference) }]
+    return [{ ...measured, flyctlMs: await byFlyctl(lab, source, previous.image!.reference) }]
   } finally {
     await rm(source, { recursive: true })
   }
@@ -173,7 +173,7 @@ async function byFlyctl(lab: Lab, source: string, image: string): Promise<number
     FLY_NO_UPDATE_CHECK: '1',
     CI: '1',
   }
-  const walled = {
+  const isolated = {
     HTTPS_PROXY: 'http://127.0.0.1:1',
     NO_PROXY: '127.0.0.1',
     FLY_TRACE_COLLECTOR_URL: '127.0.0.1',
@@ -184,7 +184,7 @@ async function byFlyctl(lab: Lab, source: string, image: string): Promise<number
     FLY_CONFIG_DIR: source,
     FLY_ACCESS_TOKEN: lab.flyToken,
   }
-  const env = { ...own, ...urls, ...quiet, ...walled }
+  const env = { ...own, ...urls, ...quiet, ...isolated }
   const words = ['deploy', '--image', image, '--ha=false', '--dns-checks=false', '--yes']
   const startedAt = performance.now()
   try {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { startLab, type Lab } from '../lab/start-lab.ts'
 import { ByGateway } from './by-gateway.ts'
 import { ByHand } from './by-hand.ts'
-import type { Measure } from './main.ts'
+import type { Measure } from './measure.ts'
 import { makeSampleApp, pack } from './sample-app.ts'
 
 /** The folder of a bench's lab, and the size of its app. */

@@ -28,15 +28,15 @@ async function leaveOrCancel(
   printer.note(
     `cancelling ${id}; Ctrl-C once more leaves at once, and tarmac follow ${id} shows what became of it`,
   )
-  const wish = { by: userInfo().username, why: 'interrupted', abort: false }
+  const request = { by: userInfo().username, why: 'interrupted', abort: false }
   try {
-    return await cancelled(id, gateway, wish)
+    return await cancelled(id, gateway, request)
   } catch (error) {
     const goesOn = `Deployment ${id} goes on: ${(error as Error).message} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
     const tooLate = error instanceof Problem && error.code === 'too-late'
     if (!tooLate || signal.reason !== 'SIGINT' || !process.stdin.isTTY || !(await wantsBack()))
       return goesOn
-    return await cancelled(id, gateway, { ...wish, abort: true })
+    return await cancelled(id, gateway, { ...request, abort: true })
   }
 }
 
@@ -44,10 +44,10 @@ async function leaveOrCancel(
 async function cancelled(
   id: string,
   gateway: Gateway,
-  wish: Parameters<Gateway['cancel']>[1],
+  request: Parameters<Gateway['cancel']>[1],
 ): Promise<string> {
   const deadline = performance.now() + confirmMs
-  let { state } = await gateway.cancel(id, wish)
+  let { state } = await gateway.cancel(id, request)
   while (!isFinal(state) && performance.now() < deadline) {
     await sleep(200)
     state = (await gateway.find(id, AbortSignal.timeout(confirmMs))).state

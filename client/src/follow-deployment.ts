@@ -63,7 +63,7 @@ export async function* followDeployment(
   let after = 0
   let failures = 0
   let heardAt = Date.now()
-  let told = false
+  let reported = false
 
   for (;;) {
     try {
@@ -71,7 +71,7 @@ export async function* followDeployment(
         // A stopping gateway sends `stopping` on each reconnect until it is gone.
         if (message.type !== 'stopping') failures = 0
         heardAt = Date.now()
-        told = false
+        reported = false
         if (message.type === 'end') {
           const deployment = await gateway.find(id, signal)
           if (isFinal(deployment.state)) return deployment
@@ -84,9 +84,9 @@ export async function* followDeployment(
       if (signal.aborted || (error instanceof Problem && error.status < 500)) throw error
       const unavailableMs = Date.now() - heardAt
       if (unavailableMs > giveUpMs) throw error
-      if (unavailableMs > quietMs && !told)
+      if (unavailableMs > quietMs && !reported)
         say(`${(error as Error).message} Trying again until it is back.`)
-      told ||= unavailableMs > quietMs
+      reported ||= unavailableMs > quietMs
     }
     const waitMs = Math.min(backOffMs.most, backOffMs.first * 2 ** failures++)
     await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal })

@@ -102,12 +102,12 @@ export class Gateway {
   /** Requests the cancel of a deployment. The returned record may not be in its final state yet. */
   async cancel(
     id: string,
-    wish: { by: string; why: string | null; abort: boolean },
+    request: { by: string; why: string | null; abort: boolean },
   ): Promise<Deployment> {
     const query = new URLSearchParams({
-      by: wish.by,
-      ...(wish.why && { why: wish.why }),
-      abort: String(wish.abort),
+      by: request.by,
+      ...(request.why && { why: request.why }),
+      abort: String(request.abort),
     })
     const url = new URL(`${this.#base}${fill(routes.cancel, { id })}?${query.toString()}`)
     const response = await this.#fetch(url, {

@@ -28,9 +28,9 @@ async function main(argv: string[]): Promise<number> {
 
     const gateway = new Gateway(command.gateway, command.token)
     if (command.name === 'cancel') {
-      const wish = { by: userInfo().username, why: command.why, abort: command.abort }
+      const request = { by: userInfo().username, why: command.why, abort: command.abort }
       return await followToEnd(
-        await gateway.cancel(command.id, wish),
+        await gateway.cancel(command.id, request),
         gateway,
         printer,
         interrupt.signal,

@@ -113,7 +113,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
   const lookups =
     config.planNetwork === 'public'
-      ? opening.use(await withRoom(() => openLookupNetwork(data, config.buildNetwork), disk))
+      ? opening.use(await withDiskSpace(() => openLookupNetwork(data, config.buildNetwork), disk))
       : null
 
   const planner = plannerAt(config.railpack, probeMs)
@@ -132,7 +132,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   )
 
   const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
-  const store = opening.use(await withRoom(records, disk))
+  const store = opening.use(await withDiskSpace(records, disk))
   await ballast.fillForStart()
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
 
@@ -163,11 +163,19 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     },
   )
 
-  const hide = [...secrets.tokens, secrets.fly]
+  const hiddenValues = [...secrets.tokens, secrets.fly]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
   runner = opening.use(
-    await Runner.start({ store, steps, log, limits, hide, boot, mayStart: () => network.open }),
+    await Runner.start({
+      store,
+      steps,
+      log,
+      limits,
+      hiddenValues,
+      boot,
+      mayStart: () => network.open,
+    }),
   )
 
   const sweep = async () => {
@@ -307,7 +315,7 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
 }
 
 /** Opens something that needs disk space. If the disk is full, prunes old caches and retries. */
-async function withRoom<T>(open: () => T | Promise<T>, disk: DiskWatch): Promise<T> {
+async function withDiskSpace<T>(open: () => T | Promise<T>, disk: DiskWatch): Promise<T> {
   try {
     return await open()
   } catch (error) {

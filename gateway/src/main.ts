@@ -22,9 +22,9 @@ try {
     backup(config.data, file)
     end(`The records of ${config.data} are in ${file}.`, 0)
   } else {
-    const { former } = restore(config.data, file)
+    const { previous } = restore(config.data, file)
     end(
-      `The records of ${file} are in place${former ? `; those that were there are in ${former}` : ''}.`,
+      `The records of ${file} are in place${previous ? `; those that were there are in ${previous}` : ''}.`,
       0,
     )
   }

@@ -19,8 +19,8 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
     return { total_apps: apps.length, apps }
   })
   routes.on('post', '/apps', ({ body }) => {
-    const wish = parse(NewApp, body)
-    const name = wish.name ?? wish.app_name ?? ''
+    const request = parse(NewApp, body)
+    const name = request.name ?? request.app_name ?? ''
     if (!/^[a-z][a-z0-9-]{0,61}[a-z0-9]$/.test(name))
       throw new FlyError(
         422,
@@ -31,8 +31,8 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
     const app: App = {
       id: randomBytes(8).toString('hex'),
       name,
-      org_slug: wish.org_slug,
-      network: wish.network || 'default',
+      org_slug: request.org_slug,
+      network: request.network || 'default',
       internal_numeric_id: state.apps.size + 1,
       created_at: Date.now(),
       ips: [],
@@ -162,9 +162,9 @@ const showIp = ({ network: _network, ...shown }: IpAssignment) => shown
  * Addresses come from the ranges for documentation. A Flycast address has Fly's well-known prefix
  * and continues with the network's.
  */
-export function addIp(state: FlyState, app: App, wish: z.infer<typeof NewIp>): IpAssignment {
+export function addIp(state: FlyState, app: App, request: z.infer<typeof NewIp>): IpAssignment {
   const tail = randomBytes(2).toString('hex')
-  const network = wish.type === 'private_v6' ? wish.network || 'default' : null
+  const network = request.type === 'private_v6' ? request.network || 'default' : null
   const taken = new Set([...state.apps.values()].flatMap(({ ips }) => ips.map(({ ip }) => ip)))
   const free = Array.from({ length: 254 }, (_, index) => `192.0.2.${1 + index}`).find(
     (ip) => !taken.has(ip),
@@ -175,13 +175,13 @@ export function addIp(state: FlyState, app: App, wish: z.infer<typeof NewIp>): I
     shared_v4: `198.51.100.${1 + (app.internal_numeric_id % 254)}`,
     v6: `2001:db8::${tail}`,
     private_v6: `fdaa:0:${sha256(network ?? '').slice(0, 4)}::${tail}`,
-  }[wish.type]
+  }[request.type]
   const made = {
     ip,
-    region: wish.region ?? 'global',
-    service_name: wish.service_name ?? '',
+    region: request.region ?? 'global',
+    service_name: request.service_name ?? '',
     network,
-    shared: wish.type === 'shared_v4',
+    shared: request.type === 'shared_v4',
     created_at: new Date().toISOString(),
   }
   app.ips.push(made)

@@ -18,7 +18,7 @@ export function mayRestart(config: MachineConfig, exit: Exit, restarts: number):
  * An exit as an event shows it. An end by a signal is a `crash` with exit code -1, unless it was
  * requested.
  */
-export function tellExit(
+export function exitText(
   exit: Exit,
   how: { requested: boolean; restarting: boolean },
   restarts: number,

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Checks } from './checks.ts'
 import { durationMs } from './duration.ts'
-import { mayRestart, tellExit } from './exits.ts'
+import { mayRestart, exitText } from './exits.ts'
 import { FlyError } from './fly-error.ts'
 import { FaultError, type Hostile } from './hostile.ts'
 import { parseImage, resolveImage } from './image-ref.ts'
@@ -81,7 +81,7 @@ export class Flyd {
         lease: null,
         versions: [{ version, user_config: config }],
         container: null,
-        former: null,
+        previous: null,
         secrets: secretsFor(app, launch),
         wantsRun: !launch.skip_launch,
         restarts: 0,
@@ -104,7 +104,7 @@ export class Flyd {
       throw new FlyError(409, 'aborted: machine is replacing: concurrent update in progress')
     if (state === 'destroying' || state === 'destroyed') expectState('update', machine, [])
     const staysDown = ['stopped', 'stopping', 'suspended', 'suspending'].includes(state)
-    own.former = { instance_id, config, image_ref, events, state, secrets: own.secrets }
+    own.previous = { instance_id, config, image_ref, events, state, secrets: own.secrets }
     own.secrets = secretsFor(this.#state.apps.get(own.app), launch)
     own.wantsRun = !launch.skip_launch && !staysDown
     own.restarts = 0
@@ -280,16 +280,16 @@ export class Flyd {
       const rest = own.wantsRun ? await this.#boot(machine) : 'stopped'
       // Metadata that was written meanwhile is lost, because the update has its own copy.
       machine.config = config
-      own.former = null
+      own.previous = null
       return rest
     } catch (error) {
       this.#closing.signal.throwIfAborted()
-      if (error instanceof FaultError && error.fault === 'never-starts') own.former = null
-      if (!own.former) throw error
-      const { state, secrets, ...version } = own.former
+      if (error instanceof FaultError && error.fault === 'never-starts') own.previous = null
+      if (!own.previous) throw error
+      const { state, secrets, ...version } = own.previous
       Object.assign(machine, version)
       own.secrets = secrets
-      own.former = null
+      own.previous = null
       own.versions = own.versions.slice(1)
       if (own.container) return state === 'suspended' ? state : 'started'
       if (state === 'started' || state === 'starting' || state === 'restarting')
@@ -431,7 +431,7 @@ export class Flyd {
   }
 
   #addExit(machine: Machine, exit: Exit, how: { requested: boolean; restarting: boolean }): void {
-    const { type, request } = tellExit(exit, how, machine.own.restarts)
+    const { type, request } = exitText(exit, how, machine.own.restarts)
     this.#state.addEvent(machine, type, 'stopped', 'flyd', request)
   }
 

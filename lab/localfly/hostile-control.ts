@@ -15,8 +15,8 @@ export function controlPort({ hostile, autostop, limits }: Parts): RequestListen
   const answer = async (name: string, body: () => Promise<unknown>): Promise<[number, unknown]> => {
     if (name === 'PUT /hostile') return [200, hostile.set(Hostility.parse(await body()))]
     if (name === 'GET /hostile') return [200, hostile.strikesOn()]
-    if (name === 'PUT /autostop') autostop.set(AutostopWish.parse(await body()).idleMs)
-    else if (name === 'PUT /limits') limits.hold = LimitsWish.parse(await body()).hold
+    if (name === 'PUT /autostop') autostop.set(AutostopSettings.parse(await body()).idleMs)
+    else if (name === 'PUT /limits') limits.hold = LimitsSettings.parse(await body()).hold
     else return [404, { error: `there is no ${name}` }]
     return [200, {}]
   }
@@ -28,8 +28,8 @@ export function controlPort({ hostile, autostop, limits }: Parts): RequestListen
       )
 }
 
-const AutostopWish = z.strictObject({ idleMs: z.number().min(100) })
-const LimitsWish = z.strictObject({ hold: z.boolean() })
+const AutostopSettings = z.strictObject({ idleMs: z.number().min(100) })
+const LimitsSettings = z.strictObject({ hold: z.boolean() })
 
 export type FlyControl = ReturnType<typeof flyControl>
 
@@ -43,7 +43,7 @@ export function flyControl(url: string) {
   }
   return {
     /** Replaces the faults. Returns the strikes of the earlier ones. */
-    hostile: (wish: Hostility) => call('PUT', '/hostile', wish),
+    hostile: (request: Hostility) => call('PUT', '/hostile', request),
     /** Removes all faults, or those of one app. Returns their strikes. */
     calm: (app?: string) => call('PUT', '/hostile', app === undefined ? {} : { app }),
     strikes: () => call('GET', '/hostile'),

@@ -1,30 +1,21 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { FlyError } from './fly-error.ts'
-import type { Machine } from './state.ts'
-
-/** `expires_at` in Unix seconds, as on the wire. */
-export type Lease = {
-  nonce: string
-  expires_at: number
-  owner: string
-  version: string
-  description: string
-}
+import type { Machine, Lease } from './state.ts'
 
 /** Acquires a machine's lease. With the nonce of the current lease, extends that one. */
 export function acquireLease(
   machine: Machine,
-  wish: { ttlSeconds: number; description?: string },
+  request: { ttlSeconds: number; description?: string },
   nonce: string | undefined,
 ): Lease {
   gate(machine, nonce)
   const held = currentLease(machine)
   machine.own.lease = {
     nonce: held?.nonce ?? randomBytes(6).toString('hex'),
-    expires_at: Math.floor(Date.now() / 1000) + wish.ttlSeconds,
+    expires_at: Math.floor(Date.now() / 1000) + request.ttlSeconds,
     owner: held?.owner ?? `${randomUUID()}@tokens.fly.io`,
     version: machine.instance_id,
-    description: wish.description ?? held?.description ?? '',
+    description: request.description ?? held?.description ?? '',
   }
   return machine.own.lease
 }

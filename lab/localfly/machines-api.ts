@@ -145,8 +145,8 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     const ttlSeconds = Number(query.get('ttl') ?? body['ttl'] ?? 30)
     if (!(ttlSeconds >= 1)) throw new FlyError(400, 'invalid_argument: ttl must be at least 1')
     const { description } = body
-    const wish = { ttlSeconds, ...(typeof description === 'string' && { description }) }
-    const lease = acquireLease(machine, wish, nonce)
+    const request = { ttlSeconds, ...(typeof description === 'string' && { description }) }
+    const lease = acquireLease(machine, request, nonce)
     state.save()
     return { status: 'success', data: lease }
   })
@@ -159,10 +159,15 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
   on('get', `${machinePath}/metadata`, ({ machine }) => machine.config.metadata ?? {})
   for (const method of ['put', 'patch'] as const)
     on(method, `${machinePath}/metadata`, ({ machine, body }) => {
-      const wish = parse(NewMetadata, body)
-      if (wish.machine_version && wish.machine_version !== machine.instance_id)
+      const request = parse(NewMetadata, body)
+      if (request.machine_version && request.machine_version !== machine.instance_id)
         throw new FlyError(412, `failed_precondition: machine version is ${machine.instance_id}`)
-      writeMetadata(state, machine, method === 'put' ? {} : machine.config.metadata, wish.metadata)
+      writeMetadata(
+        state,
+        machine,
+        method === 'put' ? {} : machine.config.metadata,
+        request.metadata,
+      )
     })
   on('get', `${machinePath}/metadata/:key`, ({ machine, params }) => {
     const value = machine.config.metadata?.[params['key']!]

@@ -6,7 +6,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises'
 export async function processesOf(first: number) {
   const world = await readlink(`/proc/${first}/ns/pid`)
   const sockets = await listening(first)
-  const told = (await readdir('/proc'))
+  const processes = (await readdir('/proc'))
     .filter((name) => /^\d+$/.test(name))
     .map(async (pid) => {
       const proc = `/proc/${pid}`
@@ -31,7 +31,7 @@ export async function processesOf(first: number) {
       }
     })
   // Some processes end during the reading.
-  const all = await Promise.all(told.map((each) => each.catch(() => null)))
+  const all = await Promise.all(processes.map((each) => each.catch(() => null)))
   return all.filter((each) => each !== null).toSorted((a, b) => a.pid - b.pid)
 }
 

@@ -39,10 +39,10 @@ const forAnyToken = new Set(['/platform/regions', '/platform/placements', '/toke
  */
 export class Routes {
   readonly api = express()
-  readonly #parts: { state: FlyState; token: string; limits: RequestLimits; schema: FlySchema }
+  readonly #deps: { state: FlyState; token: string; limits: RequestLimits; schema: FlySchema }
 
   constructor(parts: { state: FlyState; token: string; limits: RequestLimits; schema: FlySchema }) {
-    this.#parts = parts
+    this.#deps = parts
     this.api.disable('x-powered-by')
     this.api.use((_req, res, next) => {
       res.set('fly-request-id', `${randomUUID()}-lab`)
@@ -53,7 +53,7 @@ export class Routes {
 
   on(method: Method, path: string, handler: Handler): void {
     const action = path === machinePath ? `${method} machine` : `${method} ${path}`
-    const { state, token, limits, schema } = this.#parts
+    const { state, token, limits, schema } = this.#deps
     const status = schema.successOf(method, path)
     this.api[method](`/v1${path}`, async (req: Request, res: Response) => {
       const answer = await this.#answer(async () => {
@@ -121,13 +121,13 @@ export class Routes {
   }
 
   #app(name: string): App {
-    const app = this.#parts.state.apps.get(name)
+    const app = this.#deps.state.apps.get(name)
     if (!app) throw new FlyError(404, `app not found: "${name}"`)
     return app
   }
 
   #machine(app: string, id: string): Machine {
-    const machine = this.#parts.state.machines.get(id)
+    const machine = this.#deps.state.machines.get(id)
     if (machine?.own.app !== app)
       throw new FlyError(404, `not_found: machine not found, invalid machine ID, '${id}'`)
     return machine

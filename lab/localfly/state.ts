@@ -2,7 +2,6 @@ import { EventEmitter, once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ImageRef } from './image-ref.ts'
-import type { Lease } from './leases.ts'
 import type { MachineConfig } from './machine-config.ts'
 import type { Container } from './podman.ts'
 import { ulid } from './ulid.ts'
@@ -128,7 +127,7 @@ export type Machine = {
     lease: Lease | null
     versions: { version: string; user_config: MachineConfig }[]
     container: Container | null
-    former: PreviousVersion | null
+    previous: PreviousVersion | null
     /** The app's secrets at the creation of this version. */
     secrets: Record<string, string>
     /** Whether the machine should run once its job is done. */
@@ -234,4 +233,13 @@ export class FlyState {
   async changed(signal: AbortSignal): Promise<void> {
     await once(this.#changes, 'change', { signal })
   }
+}
+
+/** `expires_at` in Unix seconds, as on the wire. */
+export type Lease = {
+  nonce: string
+  expires_at: number
+  owner: string
+  version: string
+  description: string
 }

@@ -31,17 +31,24 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
     return { volumes: page, ...(last && { last_volume_id: last }), ...more }
   })
   routes.on('post', path, async ({ app, body }) => {
-    const { snapshot_id: snapshot, source_volume_id: source, ...wish } = parse(NewVolume, body)
-    expectRegion(wish.region)
+    const { snapshot_id: snapshot, source_volume_id: source, ...request } = parse(NewVolume, body)
+    expectRegion(request.region)
     const id = `vol_${randomBytes(8).toString('hex')}`
     const from = snapshot
       ? findSnapshot(state, app, snapshot)
       : source
         ? find(state, app, source).id
         : null
-    const size_gb = wish.size_gb ?? 3
+    const size_gb = request.size_gb ?? 3
     const now = new Date().toISOString()
-    const volume: Volume = { ...wish, size_gb, id, app: app.name, created_at: now, snapshots: [] }
+    const volume: Volume = {
+      ...request,
+      size_gb,
+      id,
+      app: app.name,
+      created_at: now,
+      snapshots: [],
+    }
     await (from
       ? cp(state.folder('volumes', from), state.folder('volumes', id), { recursive: true })
       : null)

@@ -112,20 +112,20 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
     releases: find(params['app']).releases.map(showRestRelease),
   }))
   on('post', '/api/v1/releases', ({ body }, find) => {
-    const wish = body as {
+    const request = body as {
       app_name: string
       image: string
       definition?: unknown
       strategy?: string
     }
-    const { releases } = find(wish.app_name)
+    const { releases } = find(request.app_name)
     const release: Release = {
       id: ulid(),
       version: (releases[0]?.version ?? 0) + 1,
       status: 'pending',
-      strategy: wish.strategy ?? 'ROLLING',
-      image_ref: wish.image,
-      definition: wish.definition ?? null,
+      strategy: request.strategy ?? 'ROLLING',
+      image_ref: request.image,
+      definition: request.definition ?? null,
       created_at: new Date().toISOString(),
     }
     releases.unshift(release)

@@ -11,8 +11,8 @@ export const misePath = `/tmp/railpack/mise/mise-${bakedTools.mise}`
  */
 export async function installMiseStub(path = misePath): Promise<boolean> {
   const found = await stat(path).catch(() => null)
-  const former = found && found.size < maxStubBytes ? await readFile(path, 'utf8') : ''
-  if (found && (former === miseStub() || !former.includes(mark))) return false
+  const previous = found && found.size < maxStubBytes ? await readFile(path, 'utf8') : ''
+  if (found && (previous === miseStub() || !previous.includes(mark))) return false
   const folder = dirname(path)
   await mkdir(folder, { recursive: true })
   // the planner keeps its locks beside mise

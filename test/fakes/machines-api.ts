@@ -178,8 +178,8 @@ export class FakeFly {
     if (!kind && method === 'DELETE') return (this.apps.delete(name), [202, {}])
     if (kind === 'secrets') return [200, { secrets: app.secrets }]
     if (kind === 'volumes') {
-      const wish = body as { name: string; region: string; size_gb: number }
-      const made = { ...wish, id: `vol_${randomBytes(4).toString('hex')}`, state: 'created' }
+      const request = body as { name: string; region: string; size_gb: number }
+      const made = { ...request, id: `vol_${randomBytes(4).toString('hex')}`, state: 'created' }
       if (method === 'POST') app.volumes.push(made)
       return [200, method === 'POST' ? made : app.volumes]
     }

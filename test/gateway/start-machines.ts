@@ -86,7 +86,7 @@ export async function startMachines({
     deaths: 3,
   }
   const start = async () => {
-    const runner = await Runner.start({ store, steps, log, limits, hide: [], boot: '' })
+    const runner = await Runner.start({ store, steps, log, limits, hiddenValues: [], boot: '' })
     const submissions = new Submissions({
       store,
       vault,
@@ -100,7 +100,7 @@ export async function startMachines({
       store,
       submissions,
       wake: () => runner.wake(),
-      cancel: (id, wish) => runner.cancel(id, wish),
+      cancel: (id, request) => runner.cancel(id, request),
       log,
     })
     return { runner, submissions, rollouts }

@@ -11,6 +11,7 @@ import { solveProblem } from '../../gateway/src/buildkit/failures.ts'
 import { IgnorePatterns } from '../../api/dockerignore/ignore-patterns.ts'
 import { readPattern } from '../../api/dockerignore/ignore-tokens.ts'
 import { ImageAccess } from '../../gateway/src/registry/image-access.ts'
+import { BuildPolicy } from '../../gateway/src/buildkit/build-policy.ts'
 import { ImagePolicy } from '../../gateway/src/buildkit/image-policy.ts'
 import { PolicyQuestion, StatusResponse } from '../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../gateway/src/buildkit/progress.ts'
@@ -149,10 +150,12 @@ export const buildkit: Record<string, Shapes> = {
   },
   'gateway/src/buildkit/image-policy.ts › ImagePolicy': {
     ...hostileTexts((text) =>
-      policy.forBuild('a', null, false).answer(question(`docker-image://docker.io/${text}`)),
+      new BuildPolicy(policy, { app: 'a', contextUrl: null, refresh: false }).answer(
+        question(`docker-image://docker.io/${text}`),
+      ),
     ),
     'many images in a text': (size) => {
-      const found = policy.forBuild('a', null, true)
+      const found = new BuildPolicy(policy, { app: 'a', contextUrl: null, refresh: true })
       const names = listed(size, 100, (at) => `docker-image://docker.io/library/a${at}`)
       return () => {
         for (const [at, name] of names.entries()) found.answer(question(name, digestOf(at)))

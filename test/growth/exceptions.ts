@@ -55,14 +55,14 @@ export const exceptions: Record<string, string> = {
     'reads one name of an owner in the query, by the rule of AppName',
   'gateway/src/http/routes/rollouts.ts':
     'reads a body of 1 MiB at most, 1000 targets at most, each by parseOptions, which has its row',
-  'gateway/src/sources/sources.ts › Intake':
+  'gateway/src/sources/sources.ts › Sources':
     'reads by TarReader, TreeShape and sourcePath, which have their rows',
   'gateway/src/sources/archive/tar-header.ts': 'reads one block of 512 bytes',
   'gateway/src/commands/drift.ts': 'reads what Fly answers about machines and addresses',
   'gateway/src/build/build-image.ts':
     'reads a message of 2,000 characters at most, and the platforms, which are checked before',
   'gateway/src/secrets/vault.ts › Vault': 'checks a name by SecretName, which has its row',
-  'gateway/src/build/with-disk-space.ts › withinRoom':
+  'gateway/src/build/with-disk-space.ts › withDiskSpace':
     'looks for fixed words in the output of steps',
   'gateway/src/railpack/open-planner.ts':
     'reads the version of the planner that the operator has installed',

@@ -200,10 +200,10 @@ export const flyToml: Record<string, Shapes> = {
     'many unknown sections': file((size) => lines(8, (at) => `[t${at}]`)(size)),
     'much env': file((size) => `[env]\n${lines(10, (at) => `A${at} = 1`)(size)}`),
   },
-  'gateway/src/deploy/config/desired.ts › ownedBy': hostileTexts((name) =>
+  'gateway/src/deploy/config/desired.ts › forOwner': hostileTexts((name) =>
     forOwner({ ...desiredOf(''), volumes: { [name]: { size_gb: 1 } } }, { ...options, owner: 'a' }),
   ),
-  'gateway/src/deploy/config/merge-config.ts › layOver': {
+  'gateway/src/deploy/config/merge-config.ts › mergeConfig': {
     'much env and metadata': (size) => {
       const env = names(size)
       const present = { env, metadata: { ...env, tarmac_env: Object.keys(env).join() } }
@@ -211,7 +211,7 @@ export const flyToml: Record<string, Shapes> = {
       return () => mergeConfig(present, { config: { env, metadata: env }, gone }, marks)
     },
   },
-  'gateway/src/deploy/config/restore-config.ts › lasting': {
+  'gateway/src/deploy/config/restore-config.ts › persistedConfig': {
     'much metadata': (size) => {
       const metadata = names(size)
       return () => persistedConfig({ ...metadata, metadata })

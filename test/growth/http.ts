@@ -36,7 +36,7 @@ export const http: Record<string, Shapes> = {
     ...hostileTexts((text) => authorize(withHeaders({ origin: text, host: text }))),
   },
   'gateway/src/http/query.ts › wholeNumber': hostileTexts((text) => wholeNumber('a', text)),
-  'gateway/src/http/query.ts › pageOf': hostileTexts((text) =>
+  'gateway/src/http/query.ts › pageQuery': hostileTexts((text) =>
     pageQuery(new URLSearchParams({ cursor: text, limit: text })),
   ),
   'gateway/src/http/query.ts › knownQuery': {
@@ -45,13 +45,13 @@ export const http: Record<string, Shapes> = {
       return () => booleanQuery(knownQuery(request, 'a'), 'b')
     },
   },
-  'gateway/src/http/routes/cancel-deployment.ts › cancelWishOf': hostileTexts((text) =>
+  'gateway/src/http/routes/cancel-deployment.ts › readCancelRequest': hostileTexts((text) =>
     readCancelRequest(withQuery({ by: text, why: text })),
   ),
   'gateway/src/http/routes/create-deployment.ts › idempotencyKeyOf': hostileTexts((text) =>
     idempotencyKeyOf({ get: () => text } as unknown as Request),
   ),
-  'gateway/src/http/body/upload.ts › appOf': hostileTexts((app) =>
+  'gateway/src/http/body/upload.ts › appParam': hostileTexts((app) =>
     appParam({ params: { app } } as unknown as Request),
   ),
   'gateway/src/http/body/read-image-source.ts › readImageSource': {

@@ -56,7 +56,7 @@ export const sources: Record<string, Shapes> = {
   },
   'gateway/src/sources/archive/source-path.ts › checkCharacters': hostileTexts(checkCharacters),
   'gateway/src/sources/archive/source-path.ts › isGit': hostileTexts(isGit),
-  'gateway/src/sources/archive/source-path.ts › likeness': {
+  'gateway/src/sources/archive/source-path.ts › collisionKey': {
     ...hostileTexts(collisionKey),
     ...hostileTexts(collisionKey, (text) => `é${text}`),
   },

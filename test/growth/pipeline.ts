@@ -16,10 +16,10 @@ const secret = 'abababab-secret'
 const redacted = (texts: string[]) => {
   const mask = new Redactor([secret])
   for (const text of texts) {
-    mask.take(log(text))
-    mask.give(false)
+    mask.push(log(text))
+    mask.flush(false)
   }
-  return mask.give(true)
+  return mask.flush(true)
 }
 const shapesIn = (text: string) => {
   const shapes = new TokenPatterns()
@@ -41,8 +41,8 @@ const limited =
     const texts = listed(size, charsEach, text)
     return () => {
       const limit = new LogLimit({ stepBytes: 10, allBytes: 10, tailBytes: size / 4 })
-      for (const each of texts) limit.take(log(each))
-      return limit.give()
+      for (const each of texts) limit.push(log(each))
+      return limit.flush()
     }
   }
 const deps = {
@@ -56,37 +56,37 @@ const manifestOf = (size: number) => {
 }
 
 export const pipeline: Record<string, Shapes> = {
-  'gateway/src/secrets/redaction/redactor.ts › Mask': {
+  'gateway/src/secrets/redaction/redactor.ts › Redactor': {
     ...hostileTexts((text) => redacted([text])),
     ...hostileTexts((text) => redacted([`-----BEGIN PRIVATE KEY-----${text}`])),
     'a secret in each word of one text': (size) => () => redacted([repeated(`${secret} `, size)]),
     'a secret in each of many texts': (size) => () => redacted(listed(size, 16, () => secret)),
     'a secret in each of many texts, given at once': (size) => () => {
       const mask = new Redactor([secret])
-      for (const text of listed(size, 16, () => secret)) mask.take(log(text))
-      return mask.give(true)
+      for (const text of listed(size, 16, () => secret)) mask.push(log(text))
+      return mask.flush(true)
     },
     'a secret in each text of a list': (size) => () =>
-      new Redactor([secret]).hide(listed(size, 16, () => secret)),
+      new Redactor([secret]).redact(listed(size, 16, () => secret)),
     'a secret that never ends': (size) => () => redacted(listed(size, 4, () => 'abab')),
     'tokens that never end': (size) => () => redacted(listed(size, 8, () => 'eyJaaaaa')),
   },
-  'gateway/src/secrets/redaction/aho-corasick.ts › Literals': {
+  'gateway/src/secrets/redaction/aho-corasick.ts › AhoCorasick': {
     ...hostileTexts(
       (text) => new AhoCorasick(listed(text.length, 64, (at) => text.slice(64 * at, 64 * at + 64))),
     ),
     'many texts': (size) => () => new AhoCorasick(listed(size, 8, (at) => `text${at}`)),
   },
-  'gateway/src/secrets/redaction/token-patterns.ts › TokenShapes': {
+  'gateway/src/secrets/redaction/token-patterns.ts › TokenPatterns': {
     ...hostileTexts(shapesIn),
     'beginnings of tokens': (size) => () => shapesIn(repeated('eyJghp_fm2_AKIA', size)),
   },
-  'gateway/src/secrets/redaction/secret-encodings.ts › secretForms': hostileTexts((text) =>
+  'gateway/src/secrets/redaction/secret-encodings.ts › secretEncodings': hostileTexts((text) =>
     secretEncodings([text]),
   ),
   'gateway/src/pipeline/log-limit.ts › LogLimit': {
     'empty lines in one text': (size) => () =>
-      new LogLimit({ stepBytes: 10, allBytes: 10, tailBytes: size / 4 }).take(
+      new LogLimit({ stepBytes: 10, allBytes: 10, tailBytes: size / 4 }).push(
         log(repeated('\n', size)),
       ),
     'short texts': limited(() => '', 1),
@@ -140,7 +140,7 @@ export const pipeline: Record<string, Shapes> = {
       return () => imageBytes(manifest)
     },
   },
-  'gateway/src/registry/image-index.ts › imageWay': {
+  'gateway/src/registry/image-index.ts › imageBuilder': {
     'many layers': (size) => {
       const manifest = manifestOf(size)
       return () => imageBuilder(manifest)

@@ -47,7 +47,7 @@ export const railpack: Record<string, Shapes> = {
   'gateway/src/go/paths.ts › dir': hostileTexts(dir),
   'gateway/src/go/paths.ts › resolve': hostileTexts((text) => resolve('/app', text)),
   'gateway/src/go/shell-words.ts › shellWords': hostileTexts(shellWords),
-  'gateway/src/railpack/choose-builder.ts › chooseWay': {
+  'gateway/src/railpack/choose-builder.ts › chooseBuilder': {
     ...hostileTexts((plan) => chooseBuilder(tree, { plan, dockerfile: null, build: {} })),
     'a long name and many ways up': (size) => () =>
       chooseBuilder(tree, {

@@ -337,12 +337,12 @@ test('a compiled graph is built, sees its secrets, carries its configuration, an
   })
   expect((await solve(build, more).solved).stats.run).toBe(0)
 
-  const anew = { ...build, definition: graph(context, true) }
-  const again = solve(anew, more)
+  const refresh = { ...build, definition: graph(context, true) }
+  const again = solve(refresh, more)
   expect((await again.solved).stats.run).toBe(1)
   expect(logText(again.events)).toBe('text\nopen sesame')
 
-  const without = await problemOf(solve(anew).solved)
+  const without = await problemOf(solve(refresh).solved)
   expect(without.body()).toMatchObject({
     code: 'build-failed',
     detail: expect.stringContaining('needs the secret TOKEN, which is not set'),

@@ -17,7 +17,7 @@ import { Ballast } from '../../gateway/src/host/ballast.ts'
 import { DiskWatch } from '../../gateway/src/host/disk-watch.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import { retryWhileUnavailable } from '../../gateway/src/pipeline/retry-unavailable.ts'
-import { withinRoom } from '../../gateway/src/build/with-disk-space.ts'
+import { withDiskSpace } from '../../gateway/src/build/with-disk-space.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { lockVolume } from '../../gateway/src/store/volume-lock.ts'
 import { pickBridge } from '../../lab/parts/bridge.ts'
@@ -87,7 +87,7 @@ afterAll(() => open.disposeAsync())
 const freeMb = () => (statfsSync(root).bfree * statfsSync(root).bsize) / 2 ** 20
 
 const solve = (steps: string[], signal = AbortSignal.timeout(60_000), events: NewEvent[] = []) =>
-  withinRoom(
+  withDiskSpace(
     disk,
     (event) => void events.push(event),
     (emit, limited) => builds.solve(steps, limited, { push: emit }),
@@ -300,7 +300,7 @@ test('on a full volume whose ballast is spent a gateway starts, reads, and says 
     for (let app = 0; app < 100; app++)
       await ask('PUT', `/v1/apps/app${start}-${app}/secrets/X`, 'x'.repeat(60_000))
     fill(data)
-    const told = await Promise.all([
+    const output = await Promise.all([
       ask('PUT', `/v1/apps/new${start}/secrets/Y`, 'y'.repeat(60_000)),
       ask('PATCH', `/v1/apps/other${start}`, '{"builds":3}'),
       ask('DELETE', `/v1/apps/app${start}-0/secrets/X`),
@@ -312,12 +312,12 @@ test('on a full volume whose ballast is spent a gateway starts, reads, and says 
       ask('PUT', '/deploy/shop?follow=false', 'no archive'),
       ask('DELETE', '/v1/apps/shop?confirm=shop'),
     ])
-    expect(told[0]).toMatchObject({
+    expect(output[0]).toMatchObject({
       status: 507,
       text: expect.stringContaining('"code":"no-space"'),
     })
     expect(
-      told.filter(({ status, text }) => status === 500 || text.includes('"code":"internal"')),
+      output.filter(({ status, text }) => status === 500 || text.includes('"code":"internal"')),
     ).toEqual([])
     for (const path of [
       '/healthz',

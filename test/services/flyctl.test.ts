@@ -101,8 +101,8 @@ describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 
     expect(await flyctl('releases')).toMatch(/v3 .*complete[^]*v2 .*complete[^]*v1 .*complete/)
 
     const { ips } = await api('GET', '/apps/deployed/ip_assignments')
-    const told = await flyctl('ips list')
-    for (const { ip } of ips) expect(told).toContain(ip)
+    const output = await flyctl('ips list')
+    for (const { ip } of ips) expect(output).toContain(ip)
     expect(ips).toHaveLength(2)
     expect(await flyctl('checks list')).toMatch(/servicecheck-00-http-8080 .*passing/)
 
@@ -138,9 +138,9 @@ describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 
     expect(await flyctl('machine list')).toContain(deployed.id)
     expect(await flyctl('releases')).toMatch(/v1 .*complete/)
 
-    const told = await flyctl('ips list')
+    const output = await flyctl('ips list')
     for (const { ip } of (await api('GET', '/apps/quick/ip_assignments')).ips)
-      expect(told).toContain(ip)
+      expect(output).toContain(ip)
 
     await flyctl('apps create like-tarmac --org personal')
     const metadata = { fly_platform_version: 'v2', fly_process_group: 'app' }

@@ -101,9 +101,9 @@ test('cmd, entrypoint and exec have Fly’s precedence; env, files, tty and logs
 
 test('a volume keeps a machine’s files over updates, machines and a restart of localfly, and belongs to one machine', async () => {
   await app('stored')
-  const wish = { name: 'data', region: 'ams', size_gb: 1 }
-  const { body: volume } = await api('POST', '/apps/stored/volumes', wish)
-  expect(volume).toMatchObject({ ...wish, state: 'created', attached_machine_id: null })
+  const request = { name: 'data', region: 'ams', size_gb: 1 }
+  const { body: volume } = await api('POST', '/apps/stored/volumes', request)
+  expect(volume).toMatchObject({ ...request, state: 'created', attached_machine_id: null })
 
   const mounts = [{ volume: volume.id, path: '/data' }]
   const first = await run('stored', { image: one, mounts }, { region: 'ams' })
@@ -146,7 +146,7 @@ test('a volume keeps a machine’s files over updates, machines and a restart of
   expect(await perl(second.path, read)).toBe('kept')
 
   const { body: copy } = await api('POST', '/apps/stored/volumes', {
-    ...wish,
+    ...request,
     snapshot_id: snapshot.id,
   })
   const third = await run(
@@ -348,8 +348,8 @@ test('an unknown region is refused for machines and volumes', async () => {
 test('addresses differ, and a Flycast address is on the chosen network', async () => {
   await app('addressed')
   await app('neighbour')
-  const made = async (wish: object, name = 'addressed'): Promise<string> =>
-    (await api('POST', `/apps/${name}/ip_assignments`, wish)).body.ip
+  const made = async (request: object, name = 'addressed'): Promise<string> =>
+    (await api('POST', `/apps/${name}/ip_assignments`, request)).body.ip
   const v4 = [
     await made({ type: 'v4' }),
     await made({ type: 'v4' }),

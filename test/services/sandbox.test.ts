@@ -7,10 +7,11 @@ import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openLookupNetwork } from '../../gateway/src/isolation/planner-network.ts'
 import { runInSandbox, sandboxKind, type SandboxLimits } from '../../gateway/src/host/sandbox.ts'
+import { openLookupNetwork } from '../../gateway/src/isolation/planner-network.ts'
 import { openPlanner } from '../../gateway/src/railpack/open-planner.ts'
-import { planLimits, planSource } from '../../gateway/src/railpack/plan-source.ts'
+import { planLimits } from '../../gateway/src/railpack/plan-request.ts'
+import { planSource } from '../../gateway/src/railpack/plan-source.ts'
 import { findPlanner } from '../../lab/planner/find.ts'
 
 const never = new AbortController().signal
@@ -325,7 +326,7 @@ describe('the planner of this machine', () => {
   const plan = async (files: Record<string, string>, build: Record<string, string> = {}) => {
     for (const [path, text] of Object.entries(files)) await writeFile(join(tree, path), text)
     const { path } = await findPlanner()
-    const told: string[] = []
+    const output: string[] = []
     const options = { plan: null, dockerfile: null, build, deploy: true, rebuild: false }
     const entries = Object.keys(files).map((path) => ({
       type: 'file' as const,
@@ -335,7 +336,7 @@ describe('the planner of this machine', () => {
       sha256: '',
     }))
     const source = { root: tree, digest: '', files: 1, sizeBytes: 1, entries }
-    const emit = (event: object) => told.push(JSON.stringify(event))
+    const emit = (event: object) => output.push(JSON.stringify(event))
     const limits = { retryWaitsMs: [] }
     const request = {
       planner: await openPlanner(path, never),
@@ -347,7 +348,7 @@ describe('the planner of this machine', () => {
       network: null,
     }
     const planned = await planSource(request, never).catch((problem: Error) => problem.message)
-    return { planned, all: `${told.join('\n')}${JSON.stringify(planned)}` }
+    return { planned, all: `${output.join('\n')}${JSON.stringify(planned)}` }
   }
 
   test('plans a plain app', async () => {

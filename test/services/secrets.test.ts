@@ -42,7 +42,7 @@ afterAll(async () => {
 
 test('20 secrets reach the steps of a railpack plan and of a Dockerfile, and are found nowhere afterwards', async () => {
   for (const name of names.slice(0, 10)) await kept(name)
-  const told: string[] = []
+  const written: string[] = []
   const built = async (files: Record<string, string>) => {
     const { record, log } = await deploy(files)
     const text = log.map((event) => (event.type === 'log' ? event.text : '')).join('\n')
@@ -50,7 +50,7 @@ test('20 secrets reach the steps of a railpack plan and of a Dockerfile, and are
     expect(text).toContain(`all ${names.length} are right`)
     expect(text).toContain('plain ***')
     expect(text).toContain('***\n***')
-    told.push(JSON.stringify([record, log]))
+    written.push(JSON.stringify([record, log]))
   }
   await built(
     withDockerfile(`RUN ${mounts('')} sh check.sh file`, `RUN ${mounts(',env=')} sh check.sh env`),
@@ -66,11 +66,11 @@ test('20 secrets reach the steps of a railpack plan and of a Dockerfile, and are
   const failing = await deploy(withDockerfile(`RUN ${mounts('')} sh check.sh file && exit 7`))
   expect(failing.record.problem).toMatchObject({ code: 'build-failed', exitCode: 7 })
   expect((failing.record.problem!['lastLines'] as string[]).join('\n')).toContain('***')
-  told.push(JSON.stringify(failing))
+  written.push(JSON.stringify(failing))
   expect(await listed()).toEqual(names.slice(0, 10).toSorted())
 
   const patterns = [...new Set([...secrets.values()].flatMap(printed))]
-  expect(patterns.filter((pattern) => told.some((text) => text.includes(pattern)))).toEqual([])
+  expect(patterns.filter((pattern) => written.some((text) => text.includes(pattern)))).toEqual([])
   expect(await found(patterns)).toEqual([])
   const marked = await found([mark])
   expect(marked.some((place) => place.includes('blob in the registry'))).toBe(true)

@@ -2,26 +2,27 @@ import { createHmac, randomUUID } from 'node:crypto'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import { readDockerfile } from '../buildkit/dockerfile.ts'
-import { secretBuilder } from '../buildkit/failures.ts'
-import { appLabel } from '../buildkit/image-policy.ts'
 import type { Build, Buildkit, Solved } from '../buildkit/client.ts'
-import type { FlyToml } from '../flytoml/read-fly-toml.ts'
+import { readDockerfile } from '../buildkit/dockerfile.ts'
+import { secretHint } from '../buildkit/failures.ts'
+import { appLabel } from '../buildkit/image-policy.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
-import type { EventSink } from '../deployments/event-sink.ts'
-import type { DiskWatch } from '../host/disk-watch.ts'
+import type { FlyToml } from '../flytoml/read-fly-toml.ts'
 import { byteOrder } from '../go/byte-order.ts'
-import { onPlan } from '../railpack/plan-work.ts'
-import type { PlannedSource } from '../railpack/plan-source.ts'
+import type { DiskWatch } from '../host/disk-watch.ts'
 import { sourceTree } from '../railpack/compile/source-node.ts'
-import { refuseUnusable } from '../registry/image-parts.ts'
+import type { PlannedSource } from '../railpack/plan-request.ts'
+import { onPlan } from '../railpack/plan-work.ts'
 import { imageBytes, imageIndex, builderAnnotation } from '../registry/image-index.ts'
-import { digestOf, type Manifest, type Registry } from '../registry/registry.ts'
-import { newBytes } from './new-bytes.ts'
-import type { Built } from './built.ts'
+import { refuseUnusable } from '../registry/image-parts.ts'
+import type { Manifest } from '../registry/manifest.ts'
+import { digestOf, type Registry } from '../registry/registry.ts'
 import { type Secrets, secretsHash } from '../secrets/vault.ts'
-import { withinRoom } from './with-disk-space.ts'
+import type { Built } from './built.ts'
+import { newBytes } from './new-bytes.ts'
+import { withDiskSpace } from './with-disk-space.ts'
 
 export type BuildDeps = {
   buildkit: Buildkit
@@ -219,7 +220,7 @@ export async function buildImage(
       pushing: order.pushing,
     }
 
-    return await withinRoom(
+    return await withDiskSpace(
       disk,
       emit,
       (emit, limited) => buildkit.solve(build, { ...more, emit }, limited),
@@ -265,7 +266,7 @@ const sorted = (values: Record<string, string>) =>
   Object.entries(values).toSorted(([a], [b]) => byteOrder(a, b))
 
 function secretsMissing(names: string[]): Problem {
-  const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. ${secretBuilder(names[0]!)}`
+  const detail = `The plan needs the secrets ${names.join(', ')}, which are not set. ${secretHint(names[0]!)}`
   return new Problem('build-failed', detail, { facts: { secrets: names } })
 }
 

@@ -1,5 +1,5 @@
 import { imageParts } from '../registry/image-parts.ts'
-import type { Manifest } from '../registry/registry.ts'
+import type { Manifest } from '../registry/manifest.ts'
 
 /** An index may name more manifests. Then the result is too high. */
 const maxManifests = 32

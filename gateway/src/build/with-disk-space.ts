@@ -21,7 +21,7 @@ const triesOf = new WeakMap<AbortSignal, number>()
  * Runs work that needs disk space. Waits until there is space, stops the work when there is none,
  * and reads its log events for errors about a full disk.
  */
-export async function withinRoom<T>(
+export async function withDiskSpace<T>(
   disk: DiskWatch,
   emit: EventSink,
   work: (emit: EventSink, signal: AbortSignal) => Promise<T>,

@@ -1,6 +1,7 @@
 import { Problem } from '#api/problem.ts'
-import type { ImagePolicy, Pin } from './image-policy.ts'
+import type { ImagePolicy } from './image-policy.ts'
 import { policyAction, type PolicyAnswer, type PolicyQuestion } from './messages.ts'
+import type { Pin } from './pin.ts'
 
 const scheme = 'docker-image://'
 const allow: PolicyAnswer = { decision: { action: policyAction.allow } }
@@ -11,7 +12,7 @@ export type BuildFacts = {
   /** The URL at which the daemon reads the build's source. */
   contextUrl: string | null
   /** Resolve the image names again, whatever is cached. */
-  anew: boolean
+  refresh: boolean
 }
 
 /**
@@ -56,7 +57,7 @@ export class BuildPolicy {
 
   /** Decides by names alone, or asks the daemon to resolve the image first. */
   answer(question: PolicyQuestion): PolicyAnswer {
-    const { app, contextUrl, anew } = this.#facts
+    const { app, contextUrl, refresh } = this.#facts
     const { source: { identifier = '', attrs = {} } = {}, image } = question.about ?? {}
     if (identifier === contextUrl) return allow
 
@@ -73,7 +74,7 @@ export class BuildPolicy {
       return allow
     }
 
-    const known = this.#pins.get(name) ?? (anew ? null : this.#policy.pinned(app, name))
+    const known = this.#pins.get(name) ?? (refresh ? null : this.#policy.pinned(app, name))
     const pin = image ? this.#policy.pin(app, name, image.digest) : known
     if (!pin) return lookUpOf(question)
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
+import { BuildPolicy } from './build-policy.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context/context-server.ts'
 import { ImageAccess } from '../registry/image-access.ts'
@@ -175,7 +176,7 @@ export class Buildkit {
       this.#images.checkFrontend(build.dockerfile.frontend)
 
     const contextUrl = build.context?.url ?? null
-    const policy = this.#images.forBuild(app, contextUrl, options.rebuild)
+    const policy = new BuildPolicy(this.#images, { app, contextUrl, refresh: options.rebuild })
     const plain = (text: string) =>
       policy.withoutDigests(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
     const progress = new Progress({ emit, pushing, plain })

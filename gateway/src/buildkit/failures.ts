@@ -1,5 +1,6 @@
 import { status as grpc, type ServiceError } from '@grpc/grpc-js'
-import { Problem, type ProblemCode } from '#api/problem.ts'
+import type { ProblemCode } from '#api/problem-codes.ts'
+import { Problem } from '#api/problem.ts'
 import { daemonWords } from './daemon-words.ts'
 import { RpcStatus } from './messages.ts'
 import type { Progress, StepFacts } from './progress.ts'
@@ -95,7 +96,7 @@ function classifyFailure(said: Said, step: StepFacts | null): Verdict {
 
   const secret = /(?:^|: )secret (\S+): not found$/.exec(words)?.[1]
   if (secret) {
-    const detail = `The build needs the secret ${secret}, which is not set. ${secretBuilder(secret)}`
+    const detail = `The build needs the secret ${secret}, which is not set. ${secretHint(secret)}`
     return { code: 'build-failed', detail, facts: { secrets: [secret] } }
   }
 
@@ -129,7 +130,7 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
 ]
 
 /** Explains how to give a secret to a build. */
-export const secretBuilder = (name: string) =>
+export const secretHint = (name: string) =>
   `Keep it with the app (PUT /v1/apps/{app}/secrets/${name}), or send it with the source (form field secret.${name}).`
 
 function pushVerdict({ text, words }: Said): Verdict {

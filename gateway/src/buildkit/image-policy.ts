@@ -2,10 +2,7 @@ import { Problem } from '#api/problem.ts'
 import { imageName } from '../llb/image-name.ts'
 import { isUnavailable, type ImageAccess } from '../registry/image-access.ts'
 import { Recent } from '../registry/recent.ts'
-import { BuildPolicy } from './build-policy.ts'
-
-/** The digest that a name means, and when it was resolved (milliseconds since 1970). */
-export type Pin = { value: string; at: number }
+import type { Pin } from './pin.ts'
 
 export type ImageRules = {
   /**
@@ -47,11 +44,6 @@ export class ImagePolicy {
     this.#rules = rules
     this.#access = access
     this.#pins = new Recent(rules.refreshMs)
-  }
-
-  /** The policy for one build. `anew`: resolve the image names again. */
-  forBuild(app: string, contextUrl: string | null, anew: boolean): BuildPolicy {
-    return new BuildPolicy(this, { app, contextUrl, anew })
   }
 
   /** `name` is a full name, as in `docker.io/library/node:22`. */

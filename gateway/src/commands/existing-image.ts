@@ -55,24 +55,24 @@ export async function fromImage(
       whose,
       source.release,
     )
-    const former = await store.find(deployment)
+    const previous = await store.find(deployment)
     const from = { app: of, owner: whose, release: number }
     return {
-      options: over(former, options),
+      options: over(previous, options),
       source: null,
       from,
       resolved: true,
       image: await present(image.reference, image),
     }
   }
-  const former = await store.find(source.deployment)
-  if (!former)
+  const previous = await store.find(source.deployment)
+  if (!previous)
     throw new Problem('deployment-not-found', `There is no deployment ${source.deployment}.`)
-  if (!former.image) throw new Problem('nothing-built', `Deployment ${former.id} has no image.`)
-  const image = await present(former.image.reference, former.image)
+  if (!previous.image) throw new Problem('nothing-built', `Deployment ${previous.id} has no image.`)
+  const image = await present(previous.image.reference, previous.image)
   return {
-    options: over(former, options),
-    ...(await configOf(former, sources)),
+    options: over(previous, options),
+    ...(await configOf(previous, sources)),
     resolved: true,
     image,
   }
@@ -133,10 +133,10 @@ export async function assertSourceRetained(
  * commit and region, keep their earlier value. Build options and tag always do; owner, lane, count
  * and `over` never do.
  */
-function over(former: Deployment | null, given: DeploymentOptions): DeploymentOptions {
-  if (!former) return given
+function over(previous: Deployment | null, given: DeploymentOptions): DeploymentOptions {
+  if (!previous) return given
   const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
-  const { options } = former
+  const { options } = previous
   const env = { ...options.env, ...given.env }
   const own = { owner: given.owner, lane: given.lane, count: given.count, over: given.over }
   return { ...options, ...said, env, build: options.build, tag: options.tag, ...own }

@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
 import type { Release, ReleaseDiff, SecretVersion } from '#api/release.ts'
-import type { DesiredApp } from '../deploy/config/desired.ts'
+import type { DesiredApp } from '../deploy/config/desired-app.ts'
 import type { StoredRelease, ReleaseStore } from '../deployments/release-store.ts'
 import { differences } from './diff.ts'
 

@@ -8,25 +8,25 @@ import { configOf, type ExistingImageDeps, assertSourceRetained } from './existi
  * one had no source, it deploys the same image. The current lane policy applies.
  */
 export async function retryOf(
-  former: Deployment,
+  previous: Deployment,
   again: boolean,
   { sources }: Pick<ExistingImageDeps, 'sources'>,
 ): Promise<Omit<NewDeployment, 'id' | 'secrets'>> {
-  const { id, app, source, from, image } = former
+  const { id, app, source, from, image } = previous
   if (again && !image)
     throw new Problem(
       'nothing-built',
       `Deployment ${id} has no image; retry it without again=true.`,
     )
 
-  const options = { ...former.options, lane: null, trigger: 'retry' }
+  const options = { ...previous.options, lane: null, trigger: 'retry' }
   if (!again && source) {
     await assertSourceRetained(sources, id, source.digest)
     return { app, source, from, image: null, options, resolved: true }
   }
   return {
     app,
-    ...(await configOf(former, sources)),
+    ...(await configOf(previous, sources)),
     image,
     options: { ...options, deploy: true },
     resolved: true,

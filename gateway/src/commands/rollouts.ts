@@ -1,21 +1,22 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { type CancelRequest, type Deployment, isFinal } from '#api/deployment.ts'
-import { asProblem, Problem, type ProblemBody } from '#api/problem.ts'
+import type { ProblemBody } from '#api/problem-body.ts'
+import { asProblem, Problem } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
-import { cancelled } from '../deployments/stop.ts'
 import { untilEnd } from '../deployments/follow.ts'
 import type { StoredRollout } from '../deployments/rollout-store.ts'
+import { cancelled } from '../deployments/stop.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import type { Submissions } from './submissions.ts'
 
-type Wish = Omit<CancelRequest, 'at'>
-type Parts = {
+type NewCancelRequest = Omit<CancelRequest, 'at'>
+type RolloutsDeps = {
   store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
   submissions: Pick<Submissions, 'look' | 'deployExisting'>
   /** Asks a deployment to stop. */
-  cancel: (id: string, wish: Wish) => Promise<unknown>
+  cancel: (id: string, cancelRequest: NewCancelRequest) => Promise<unknown>
   /** Makes the runner look at its queue: a waiting deployment may start now. */
   wake: () => void
   log: Logger
@@ -28,7 +29,7 @@ const askAgainMs = 300
  * Stops after `stopAfter` failures.
  */
 export class Rollouts {
-  readonly #parts: Parts
+  readonly #deps: RolloutsDeps
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
   /**
@@ -38,14 +39,14 @@ export class Rollouts {
   readonly #stopped = new Map<string, ProblemBody>()
 
   /** Resumes the rollouts that an earlier gateway did not finish. */
-  static async start(parts: Parts): Promise<Rollouts> {
+  static async start(parts: RolloutsDeps): Promise<Rollouts> {
     const rollouts = new Rollouts(parts)
     for (const left of await parts.store.rollouts.unfinished()) rollouts.#begin(left)
     return rollouts
   }
 
-  private constructor(parts: Parts) {
-    this.#parts = parts
+  private constructor(parts: RolloutsDeps) {
+    this.#deps = parts
   }
 
   /** `build`: the deployment that builds the image. The same key returns the same rollout. */
@@ -54,7 +55,7 @@ export class Rollouts {
     build: string | null,
     request: { asked: unknown; idempotencyKey: string | null },
   ): Promise<Rollout> {
-    const { store, submissions } = this.#parts
+    const { store, submissions } = this.#deps
     const made = await store.rollouts.findByIdempotencyKey(request)
     if (made) return this.#shown(made)
 
@@ -63,13 +64,13 @@ export class Rollouts {
       await submissions.look(source, targets[0]!)
 
     const id = randomUUIDv7()
-    const wish = {
+    const cancelRequest = {
       id,
       ...asked,
       build,
       targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })),
     }
-    const kept = await store.rollouts.create(wish, request)
+    const kept = await store.rollouts.create(cancelRequest, request)
     if (kept.id === id) this.#begin(kept)
     return this.#shown(kept)
   }
@@ -79,35 +80,35 @@ export class Rollouts {
   }
 
   async list(page: { limit: number; before: string | null }): Promise<RolloutPage> {
-    const { rollouts, next } = await this.#parts.store.rollouts.list(page)
+    const { rollouts, next } = await this.#deps.store.rollouts.list(page)
     return { rollouts: rollouts.map(summaryOf), next }
   }
 
   /** Starts no further targets, and cancels those that have begun. Does nothing after the end. */
-  async cancel(id: string, wish: Wish): Promise<Rollout> {
+  async cancel(id: string, cancelRequest: NewCancelRequest): Promise<Rollout> {
     const { build, targets, endedAt } = await this.#kept(id)
     if (endedAt === null) {
-      await this.#stopRest(id, cancelled(wish).body())
+      await this.#stopRest(id, cancelled(cancelRequest).body())
       for (const made of [build, ...targets.map(({ deployment }) => deployment)]) {
         await nextTurn() // reads of the store are synchronous: let other work run between them
-        if (made !== null) await this.#callBack(made, wish)
+        if (made !== null) await this.#callBack(made, cancelRequest)
       }
     }
     return this.find(id)
   }
 
   async #kept(id: string): Promise<StoredRollout> {
-    const kept = await this.#parts.store.rollouts.find(id)
+    const kept = await this.#deps.store.rollouts.find(id)
     if (!kept) throw new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)
     return kept
   }
 
   #begin(kept: StoredRollout): void {
-    const log = this.#parts.log.child({ rolloutId: kept.id })
+    const log = this.#deps.log.child({ rolloutId: kept.id })
     const work = this.#run(kept).catch(async (err: unknown) => {
       log.error({ err }, 'rollout lost its runner')
       // Without this, other deployments might wait for the rollout.
-      await this.#parts.store.rollouts.made(kept.id).catch(() => {})
+      await this.#deps.store.rollouts.made(kept.id).catch(() => {})
     })
     const tracked = work.finally(() => {
       this.#running.delete(tracked)
@@ -127,7 +128,7 @@ export class Rollouts {
     refused,
     problem,
   }: StoredRollout): Promise<void> {
-    const { store, submissions } = this.#parts
+    const { store, submissions } = this.#deps
     const stopped = () => problem ?? this.#stopped.get(id)
 
     const built = build === null ? null : await this.#ended(build)
@@ -151,10 +152,10 @@ export class Rollouts {
               (error: unknown) => asProblem(error).body(),
             )
           await store.rollouts.made(id)
-          this.#parts.wake()
+          this.#deps.wake()
           if (why) await store.rollouts.refuse(id, deployment, why)
           const late = stopped() // the rollout stopped while this deployment was being made
-          if (late) await this.#callBack(deployment, ownWish(late.detail))
+          if (late) await this.#callBack(deployment, ownCancelRequest(late.detail))
         }
 
         const failed = why !== null || isFailure(await this.#ended(deployment))
@@ -165,7 +166,7 @@ export class Rollouts {
           for (const { deployment: other } of targets) {
             await nextTurn()
             if ((await store.find(other))?.state === 'pending')
-              await this.#callBack(other, ownWish(detail))
+              await this.#callBack(other, ownCancelRequest(detail))
           }
         }
       }
@@ -178,13 +179,13 @@ export class Rollouts {
   /** Later calls do not change the reason. */
   async #stopRest(id: string, why: ProblemBody): Promise<void> {
     if (!this.#stopped.has(id)) this.#stopped.set(id, why)
-    await this.#parts.store.rollouts.stop(id, why)
+    await this.#deps.store.rollouts.stop(id, why)
   }
 
   /** Waits until the rollout may make a deployment. False: the gateway stops before that. */
   async #begun(id: string): Promise<boolean> {
     while (!this.#stop.signal.aborted) {
-      if (await this.#parts.store.rollouts.begin(id)) return true
+      if (await this.#deps.store.rollouts.begin(id)) return true
       await sleep(askAgainMs, undefined, { signal: this.#stop.signal }).catch(() => {})
     }
     return false
@@ -194,22 +195,22 @@ export class Rollouts {
    * Cancels a deployment. Ignores Problems: the deployment may not exist, or, without `abort`, may
    * already change machines.
    */
-  async #callBack(deployment: string, wish: Wish): Promise<void> {
-    await this.#parts.cancel(deployment, wish).catch((error: unknown) => {
+  async #callBack(deployment: string, cancelRequest: NewCancelRequest): Promise<void> {
+    await this.#deps.cancel(deployment, cancelRequest).catch((error: unknown) => {
       if (!(error instanceof Problem)) throw error
     })
   }
 
   /** Waits for the deployment to end, or for the gateway to stop, and returns its record. */
   async #ended(id: string): Promise<Deployment> {
-    return (await untilEnd(this.#parts.store, id, this.#stop.signal))!
+    return (await untilEnd(this.#deps.store, id, this.#stop.signal))!
   }
 
-  async #shown({ targets: wishes, refused, ...kept }: StoredRollout): Promise<Rollout> {
+  async #shown({ targets: planned, refused, ...kept }: StoredRollout): Promise<Rollout> {
     const targets: Rollout['targets'] = []
-    for (const { app, options, deployment: id } of wishes) {
+    for (const { app, options, deployment: id } of planned) {
       await nextTurn()
-      const made = await this.#parts.store.find(id)
+      const made = await this.#deps.store.find(id)
       const left = kept.endedAt === null ? 'waiting' : 'cancelled'
       targets.push({
         app,
@@ -266,4 +267,8 @@ const notBuilt = ({ id, state, problem }: Deployment): Problem =>
     `Not begun: deployment ${id}, which was to build the image, is ${state}. ${problem?.detail ?? ''}`,
   )
 
-const ownWish = (why: string): Wish => ({ by: 'its rollout', why, abort: false })
+const ownCancelRequest = (why: string): NewCancelRequest => ({
+  by: 'its rollout',
+  why,
+  abort: false,
+})

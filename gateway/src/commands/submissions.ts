@@ -9,7 +9,7 @@ import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
 import type { Vault } from '../secrets/vault.ts'
 
-type Parts = ExistingImageDeps & {
+type SubmissionsDeps = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
   vault: Vault
   /** Throws a Problem if the gateway accepts no builds now. */
@@ -31,14 +31,14 @@ const askMs = 60_000
  * other check.
  */
 export class Submissions {
-  readonly #parts: Parts
+  readonly #deps: SubmissionsDeps
 
-  constructor(parts: Parts) {
-    this.#parts = parts
+  constructor(parts: SubmissionsDeps) {
+    this.#deps = parts
   }
 
   async submit({ secrets = new Map(), id = randomUUIDv7(), ...asked }: Asked): Promise<Deployment> {
-    const { store, vault, wake } = this.#parts
+    const { store, vault, wake } = this.#deps
     const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
     crashPoint('record-made')
     wake()
@@ -50,13 +50,13 @@ export class Submissions {
     source: ImageSource,
     { app, options, ...given }: RolloutTarget & Given,
   ): Promise<Deployment> {
-    const made = await this.#parts.store.findByIdempotencyKey(app, given)
+    const made = await this.#deps.store.findByIdempotencyKey(app, given)
     return made ?? this.submit({ app, ...(await this.look(source, { app, options })), ...given })
   }
 
   /** Resolves such a source. Throws a Problem if it cannot be deployed. */
   look(source: ImageSource, target: RolloutTarget): ReturnType<typeof fromImage> {
-    return fromImage(target, source, this.#parts, AbortSignal.timeout(askMs))
+    return fromImage(target, source, this.#deps, AbortSignal.timeout(askMs))
   }
 
   /** Creates a deployment from an earlier one's source; with `again`, from its image. */
@@ -64,14 +64,14 @@ export class Submissions {
     id: string,
     { again, idempotencyKey }: { again: boolean; idempotencyKey: string | null },
   ) {
-    const { store, assertAccepting } = this.#parts
-    const former = await store.find(id)
-    if (!former)
+    const { store, assertAccepting } = this.#deps
+    const previous = await store.find(id)
+    if (!previous)
       throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
     const given = { asked: { retry: id, again }, idempotencyKey }
-    const made = await store.findByIdempotencyKey(former.app, given)
+    const made = await store.findByIdempotencyKey(previous.app, given)
     if (made) return made
     assertAccepting()
-    return this.submit({ ...(await retryOf(former, again, this.#parts)), ...given })
+    return this.submit({ ...(await retryOf(previous, again, this.#deps)), ...given })
   }
 }

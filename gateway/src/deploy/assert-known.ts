@@ -1,13 +1,13 @@
 import { Problem } from '#api/problem.ts'
 import { configOf, type Machine } from '../fly/machine.ts'
+import type { DeployJob } from './job.ts'
 import { ownerOf } from './managed.ts'
-import type { DeployJob } from './execution.ts'
 
 /**
  * Throws `record-behind` if the records do not know the machine's last deployment. Records restored
  * from a snapshot must not undo later deployments. Option `over` allows it.
  */
-export async function refuseUnknown(work: DeployJob, machine: Machine): Promise<void> {
+export async function assertKnown(work: DeployJob, machine: Machine): Promise<void> {
   const { tarmac_deployment: deployment, tarmac_number: mark } = configOf(machine).metadata ?? {}
   const number = Number(mark)
   if (

@@ -1,9 +1,9 @@
 import { Problem } from '#api/problem.ts'
-import { destroyMachine } from './machines/apply.ts'
-import { retryTransient } from './machines/health.ts'
-import { drain } from './machines/drain.ts'
-import type { MachineStep } from './plan.ts'
 import type { Execution } from './execution.ts'
+import { destroyMachine } from './machines/apply.ts'
+import { drain } from './machines/drain.ts'
+import { retryTransient } from './machines/health.ts'
+import type { MachineStep } from './progress.ts'
 
 /** Cleans up after the release is live. A failure here is only a warning. */
 export async function cleanUp(run: Execution): Promise<void> {

@@ -2,23 +2,24 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
 import { isUnavailable, statusOf } from '../fly/fly-calls.ts'
 import type { App } from '../fly/machines-api.ts'
-import { isManaged } from './managed.ts'
-import { persistedConfig } from './config/restore-config.ts'
-import { bluegreen } from './strategies/bluegreen.ts'
-import { canary } from './strategies/canary.ts'
-import { copyPlain } from './copy-plain.ts'
-import type { DesiredApp } from './config/desired.ts'
-import { refuseLargeRollout } from './config/desired-size.ts'
-import { passedOver } from './strategy-checks.ts'
 import type { Strategy } from '../flytoml/sections.ts'
-import { immediate } from './strategies/immediate.ts'
+import { assertKnown } from './assert-known.ts'
+import { cleanUp } from './cleanup.ts'
+import type { DesiredApp } from './config/desired-app.ts'
+import { refuseLargeRollout } from './config/desired-size.ts'
+import { persistedConfig } from './config/restore-config.ts'
+import { copyPlain } from './copy-plain.ts'
+import { Execution, type Settings } from './execution.ts'
+import type { DeployJob } from './job.ts'
+import { isManaged } from './managed.ts'
+import { appliedSteps, planRollout } from './plan.ts'
 import { releaseCommand } from './release-command.ts'
 import { rollBack } from './rollback.ts'
-import { refuseUnknown } from './assert-known.ts'
+import { bluegreen } from './strategies/bluegreen.ts'
+import { canary } from './strategies/canary.ts'
+import { immediate } from './strategies/immediate.ts'
 import { rolling } from './strategies/rolling.ts'
-import { appliedSteps, planRollout } from './plan.ts'
-import { Execution, type Settings, type DeployJob } from './execution.ts'
-import { cleanUp } from './cleanup.ts'
+import { passedOver } from './strategy-checks.ts'
 import { watch } from './watch.ts'
 
 const appVisibleMs = 60_000
@@ -131,7 +132,7 @@ export class Deployer {
       work.emit({ type: 'warning', text })
     }
 
-    for (const machine of machines) await refuseUnknown(work, machine)
+    for (const machine of machines) await assertKnown(work, machine)
     for (const text of passedOver(work, rollout.slots)) work.emit({ type: 'warning', text })
     return new Execution(this.#settings, work, rollout)
   }

@@ -1,42 +1,13 @@
-import { Problem, asProblem } from '#api/problem.ts'
-import type { ImageFacts, MachineFacts } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
-import type { DeploymentOptions } from '#api/options.ts'
-import type { EventSink } from '../deployments/event-sink.ts'
+import { Problem, asProblem } from '#api/problem.ts'
 import { MachineLease } from '../fly/machine-lease.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
-import { forEachLimit } from './for-each-limit.ts'
 import { copyPlain } from './copy-plain.ts'
-import type { DesiredApp } from './config/desired.ts'
+import { forEachLimit } from './for-each-limit.ts'
+import type { DeployJob } from './job.ts'
 import { retryTransient } from './machines/health.ts'
-import { machineFacts, type Effect, type DeployProgress, type MachineStep } from './plan.ts'
-
-/** What a deployment passes to the deploy engine. */
-export type DeployJob = {
-  id: string
-  number: number
-  app: string
-  options: DeploymentOptions
-  image: ImageFacts
-  desired: DesiredApp
-  /**
-   * Whether the records know a deployment that a machine names by id and number. Also true for one
-   * that they may have forgotten.
-   */
-  known(deployment: string, number: number): Promise<boolean>
-  /** The progress as last saved. Null: no machine was touched yet. */
-  rollout: DeployProgress | null
-  /**
-   * Saves what is about to happen. If it fails, this gateway lost its claim and everything stops.
-   */
-  checkpoint(patch: { rollout: DeployProgress; machines: MachineFacts[] }): Promise<void>
-  emit: EventSink
-  /**
-   * Aborts with a Problem as its reason. Code `stopping` leaves everything as it is, to be resumed
-   * later. Any other code ends the deploy and rolls touched machines back.
-   */
-  signal: AbortSignal
-}
+import { machineFacts } from './plan.ts'
+import type { Effect, DeployProgress, MachineStep } from './progress.ts'
 
 export type Settings = {
   fly: MachinesApi

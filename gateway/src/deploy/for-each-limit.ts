@@ -4,7 +4,7 @@
  */
 export async function forEachLimit<T>(
   items: T[],
-  most: number,
+  limit: number,
   work: (item: T) => Promise<void>,
   stop = new AbortController(),
 ): Promise<void> {
@@ -16,7 +16,7 @@ export async function forEachLimit<T>(
     }
   }
 
-  const lanes = Array.from({ length: Math.min(most, items.length) }, () =>
+  const lanes = Array.from({ length: Math.min(limit, items.length) }, () =>
     lane().catch((error: unknown) => stop.abort(error)),
   )
   await Promise.all(lanes)

@@ -1,9 +1,9 @@
 import { Problem } from '#api/problem.ts'
 import { configOf, eventsOf, exitCodeOf, exitsOf, exitWords, type Machine } from '../fly/machine.ts'
+import type { Execution } from './execution.ts'
 import { create, destroyMachine } from './machines/apply.ts'
 import { failure, retryUntilVisible, startError, startMachine } from './machines/health.ts'
-import type { MachineStep } from './plan.ts'
-import type { Execution } from './execution.ts'
+import type { MachineStep } from './progress.ts'
 
 const pollMs = 20_000
 const logLines = 1000
@@ -15,11 +15,11 @@ const logLines = 1000
  */
 export async function releaseCommand(run: Execution): Promise<void> {
   const slot = run.rollout.slots.find(({ role }) => role === 'release')
-  const wish = run.rollout.desired.release
-  if (!slot || !wish || slot.outcome === 'removed') return
+  const command = run.rollout.desired.release
+  if (!slot || !command || slot.outcome === 'removed') return
 
   slot.machine ??= (await create(run, slot)).id
-  const machine = await ended(run, slot, wish.timeoutMs)
+  const machine = await ended(run, slot, command.timeoutMs)
 
   const printed = await run.settings.fly
     .machineLog(run.work.app, machine.id, logLines, run.signal)

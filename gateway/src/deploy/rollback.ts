@@ -1,8 +1,11 @@
-import { Problem, type ProblemBody, type ProblemCode } from '#api/problem.ts'
+import type { ProblemBody } from '#api/problem-body.ts'
+import type { ProblemCode } from '#api/problem-codes.ts'
+import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
-import { numberOf } from './managed.ts'
+import { mostAtOnce, type Execution } from './execution.ts'
 import { forEachLimit } from './for-each-limit.ts'
 import { isOurs, destroyMachine } from './machines/apply.ts'
+import { drain } from './machines/drain.ts'
 import {
   failure,
   isUnavailableOrBusy,
@@ -13,10 +16,10 @@ import {
   getMachine,
   untilHealthy,
 } from './machines/health.ts'
-import { drain } from './machines/drain.ts'
+import { numberOf } from './managed.ts'
+import { machineFacts } from './plan.ts'
+import type { PreviousVersion, MachineStep } from './progress.ts'
 import { maxUnavailableCount } from './strategies/rolling.ts'
-import { machineFacts, type PreviousVersion, type MachineStep } from './plan.ts'
-import { mostAtOnce, type Execution } from './execution.ts'
 
 /**
  * Restores what every touched machine ran before, in reverse order. Throws the problem that ends
@@ -201,7 +204,7 @@ function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem
 
   const back = machines.filter(({ outcome }) => outcome === 'rolled_back').length
   const removed = machines.filter(({ outcome }) => outcome === 'removed').length
-  const told = [
+  const remarks = [
     ...(back > 0
       ? [`${back} machine${back > 1 ? 's are' : ' is'} back on what ran before, and verified`]
       : []),
@@ -209,7 +212,7 @@ function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem
   ]
 
   const ends: ProblemCode[] = ['cancelled', 'superseded']
-  const detail = `${because.detail}${told.length > 0 ? ` ${told.join('; ')}.` : ''}`
+  const detail = `${because.detail}${remarks.length > 0 ? ` ${remarks.join('; ')}.` : ''}`
   return new Problem(ends.includes(because.code) ? because.code : 'deploy-failed', detail, {
     facts,
   })

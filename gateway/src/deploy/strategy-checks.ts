@@ -1,9 +1,10 @@
 import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
+import type { DesiredApp } from './config/desired-app.ts'
+import { notApplicable } from './config/desired.ts'
+import type { DeployJob } from './job.ts'
 import { groupOf, isManaged } from './managed.ts'
-import { notApplicable, type DesiredApp } from './config/desired.ts'
-import type { MachineStep } from './plan.ts'
-import type { DeployJob } from './execution.ts'
+import type { MachineStep } from './progress.ts'
 
 /**
  * Throws before any machine is touched if the strategy or a mount does not fit the existing

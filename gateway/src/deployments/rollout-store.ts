@@ -1,5 +1,5 @@
+import type { ProblemBody } from '#api/problem-body.ts'
 import type { NewRollout, RolloutTarget } from '#api/rollout.ts'
-import type { ProblemBody } from '#api/problem.ts'
 
 /**
  * A rollout as stored. It includes the ids of its deployments, so that none is created twice, even

@@ -1,18 +1,18 @@
+import type { AppSettings, OwnSettings } from '#api/app-settings.ts'
 import type {
   CancelRequest,
   Deployment,
   DeploymentPage,
   DeploymentState,
   ImageFacts,
+  SourceFacts,
 } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
-import type { SourceFacts } from '#api/deployment.ts'
+import type { ProblemBody } from '#api/problem-body.ts'
+import type { QueueLimits } from './queue.ts'
 import type { NewRelease, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
-import type { AppSettings, OwnSettings } from '#api/app-settings.ts'
-import type { QueueLimits } from './queue.ts'
-import type { ProblemBody } from '#api/problem.ts'
 import type { SealedSecret } from './secret-store.ts'
 
 export type NewDeployment = {

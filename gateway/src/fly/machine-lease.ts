@@ -40,7 +40,7 @@ export class MachineLease {
     signal.throwIfAborted()
     if (kept) return new MachineLease(holder, kept)
 
-    for (let isTold = false; ;) {
+    for (let isReported = false; ;) {
       try {
         return new MachineLease(
           holder,
@@ -51,8 +51,8 @@ export class MachineLease {
         if (statusOf(error) !== 409 && !isUnavailable(error)) throw error
         if (performance.now() > deadline)
           throw isUnavailable(error) ? error : leased(machine, error as Problem)
-        if (!isUnavailable(error) && !isTold) holder.held?.(holderIn(error as Problem))
-        isTold ||= !isUnavailable(error)
+        if (!isUnavailable(error) && !isReported) holder.held?.(holderIn(error as Problem))
+        isReported ||= !isUnavailable(error)
         await delay(retryMs, undefined, { signal })
       }
     }

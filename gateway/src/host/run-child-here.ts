@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { crashPoint } from '../crash-point.ts'
 import { asUser } from './as-user.ts'
-import type { Child, ChildResult } from './run-child.ts'
+import type { Child, ChildResult } from './child.ts'
 import { spawnChild } from './spawn-child.ts'
 
 /** Does the work of `runChild`, on this thread. */

@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads'
 import { obeyCrashOrders } from '../crash-point.ts'
-import type { Child } from './run-child.ts'
+import type { Child } from './child.ts'
 import { runChildHere } from './run-child-here.ts'
 import { serveJobs } from './threads/serve-jobs.ts'
 

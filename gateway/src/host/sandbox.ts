@@ -1,9 +1,10 @@
 import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
-import { openCgroup } from './cgroup.ts'
 import { asUser } from './as-user.ts'
-import { runChild, type Child } from './run-child.ts'
+import { openCgroup } from './cgroup.ts'
+import type { Child } from './child.ts'
+import { runChild } from './run-child.ts'
 
 export type SandboxLimits = {
   /** From start to end. */

@@ -1,25 +1,19 @@
-import type { Readable } from 'node:stream'
 import express, { type ErrorRequestHandler, type Express } from 'express'
-import type { CancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
-import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { visibleJson } from '#api/visible-text.ts'
-import type { DeploymentStore } from '../deployments/store.ts'
-import type { Logger } from '../log.ts'
 import { accessLog } from './access-log.ts'
-import { deleteSecret, type SecretCommands, listSecrets, putSecret } from './routes/secrets.ts'
-import { changeApp, readApp, type Settings } from './routes/apps.ts'
 import type { Authorize } from './auth.ts'
+import { downloadLog } from './log/download.ts'
+import type { HttpDeps } from './parts.ts'
+import { sendProblem } from './problem.ts'
+import { changeApp, readApp } from './routes/apps.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
-import { downloadLog } from './log/download.ts'
-import { sendProblem } from './problem.ts'
-import { listDeployments, readDeployment } from './routes/read-deployments.ts'
 import { readReadiness } from './routes/health.ts'
+import { listDeployments, readDeployment } from './routes/read-deployments.ts'
 import {
-  type AppParts,
   auditApp,
   diffReleases,
   listReleases,
@@ -27,62 +21,11 @@ import {
   removeApp,
   rollBack,
 } from './routes/releases.ts'
-import {
-  cancelRollout,
-  createRollout,
-  listRollouts,
-  readRolloutRecord,
-  type RolloutParts,
-} from './routes/rollouts.ts'
-
-export type HttpParts = AppParts &
-  RolloutParts & {
-    store: Pick<
-      DeploymentStore,
-      'find' | 'list' | 'eventsAfter' | 'changed' | 'releases' | 'refuseBusyLane'
-    >
-    /** The intake: resolves when the checked source is on disk. Stops reading after a refusal. */
-    receive(
-      body: Readable,
-      more: { contentDigest?: string; signal: AbortSignal },
-    ): Promise<SourceFacts>
-    /** Creates the record. From then on the deployment runs, whether or not the caller stays. */
-    submit(asked: {
-      app: string
-      options: DeploymentOptions
-      source: SourceFacts
-      secrets: ReadonlyMap<string, Uint8Array>
-      idempotencyKey: string | null
-    }): Promise<Deployment>
-    secrets: SecretCommands
-    settings: Settings
-    /** Creates a deployment from an earlier one's source or image. */
-    retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
-    /** Cancels a deployment. The returned record may not be `cancelled` yet. */
-    cancel(id: string, request: Omit<CancelRequest, 'at'>): Promise<Deployment>
-    /**
-     * Throws a Problem if the gateway accepts no source now. Otherwise reserves disk space for the
-     * announced bytes that have not arrived, until the caller disposes the result.
-     */
-    assertAccepting(upload: {
-      announcedBytes: number
-      arrivedBytes: () => number
-    }): Disposable | void
-    readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
-    /** If empty, every caller is allowed. */
-    tokens: readonly string[]
-    log: Logger
-    /** Fires when the gateway begins to stop: it refuses uploads and disconnects log readers. */
-    stopping: AbortSignal
-    maxUploadBytes: number
-    /** Idle time before a log reader gets a heartbeat; a stuck one is disconnected. 15 s. */
-    heartbeatMs?: number
-    /** Time for a small body, and for the part of a form outside its file. 10 s. */
-    bodyMs?: number
-  }
+import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
+import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
-export function httpApp(parts: HttpParts, authorize: Authorize): Express {
+export function httpApp(parts: HttpDeps, authorize: Authorize): Express {
   const { log, stopping } = parts
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple')
 

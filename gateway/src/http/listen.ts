@@ -3,13 +3,14 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { maxOpenFiles } from '../host/open-files.ts'
+import { httpApp } from './app.ts'
 import { type Authorize, authorizer } from './auth.ts'
-import { type ConnectionLimits, Connections, defaultConnectionLimits } from './connections.ts'
-import { EventsSocket } from './log/websocket.ts'
-import { httpApp, type HttpParts } from './app.ts'
-import { sendProblem } from './problem.ts'
-import { eventsReader, isForEvents, readerGate } from './log/endpoint.ts'
 import { checkForm } from './body/request-form.ts'
+import { type ConnectionLimits, Connections, defaultConnectionLimits } from './connections.ts'
+import { eventsReader, isForEvents, readerGate } from './log/endpoint.ts'
+import { EventsSocket } from './log/websocket.ts'
+import type { HttpDeps } from './parts.ts'
+import { sendProblem } from './problem.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { isWebSocket, Upgrades } from './upgrades.ts'
 
@@ -23,7 +24,7 @@ const ownFiles = 512
  * Serves the gateway on an address (port 0: any free port). Disposing accepts no new connection,
  * waits `graceMs` for answers in progress, then cuts the rest. Fire `parts.stopping` first.
  */
-export async function listen(parts: HttpParts, options: Options): Promise<Listening> {
+export async function listen(parts: HttpDeps, options: Options): Promise<Listening> {
   const { host, port, graceMs = 5000 } = options
   const maxConnections = Math.max(ownFiles, maxOpenFiles() - ownFiles)
   const strangers = Math.min(defaultConnectionLimits.strangers, Math.floor(maxConnections / 4))

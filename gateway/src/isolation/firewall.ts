@@ -41,7 +41,7 @@ const bridgedTraffic = ['ip', 'ip6'].map(
  * the gateway ends. `stepsApart` says whether steps are also kept from each other: not every kernel
  * can filter a bridge.
  */
-export async function putUpNetworkRules(network: BuildNetwork): Promise<{ stepsApart: boolean }> {
+export async function applyFirewallRules(network: BuildNetwork): Promise<{ stepsApart: boolean }> {
   await nft(networkRules(network)).catch((cause: unknown) => {
     const detail =
       'nft could not put up the walls around build steps; the gateway needs nftables and root for it'

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { asProblem, Problem } from '#api/problem.ts'
 import type { Logger } from '../log.ts'
 
-type Parts = {
+type GuardDeps = {
   /**
    * Verifies that build steps reach nothing of the gateway, and returns a summary. Throws a Problem
    * that says what is wrong.
@@ -28,7 +28,7 @@ const isUnavailable = ({ code }: Problem) => code === 'buildkit-unavailable'
  * start, and again when the daemon is replaced. After a failure it tries again with growing pauses.
  */
 export class NetworkGuard {
-  readonly #parts: Parts
+  readonly #deps: GuardDeps
   readonly #stop = new AbortController()
   #proof: { daemon: string | null; detail: string } | null = null
   /** Why there is no proof for the current daemon. */
@@ -38,19 +38,19 @@ export class NetworkGuard {
   #tried: string | null = null
   #nextTry = 0
 
-  static start(parts: Parts): NetworkGuard {
+  static start(parts: GuardDeps): NetworkGuard {
     const guard = new NetworkGuard(parts)
     void guard.#watch()
     return guard
   }
 
-  private constructor(parts: Parts) {
-    this.#parts = parts
+  private constructor(parts: GuardDeps) {
+    this.#deps = parts
   }
 
   /** For the health page. */
   get status(): { ok: boolean; detail: string } {
-    const daemon = this.#parts.daemon()
+    const daemon = this.#deps.daemon()
     const ok = daemon !== null && daemon === this.#proof?.daemon
     return { ok, detail: ok ? this.#proof!.detail : this.#missing.message }
   }
@@ -92,7 +92,7 @@ export class NetworkGuard {
 
   async #watch(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const due = this.#parts.daemon() !== this.#tried || performance.now() >= this.#nextTry
+      const due = this.#deps.daemon() !== this.#tried || performance.now() >= this.#nextTry
       if (due && !this.status.ok) await this.#prove()
       await sleep(pollMs, undefined, { ref: false, signal: this.#stop.signal }).catch(() => {})
     }
@@ -103,19 +103,19 @@ export class NetworkGuard {
   }
 
   async #proveOnce(): Promise<void> {
-    const { log } = this.#parts
-    const daemon = this.#parts.daemon()
+    const { log } = this.#deps
+    const daemon = this.#deps.daemon()
     if (daemon !== this.#tried) this.#pauseMs = pollMs
     this.#tried = daemon
 
     const limit = AbortSignal.timeout(proveMs)
     try {
-      const detail = await this.#parts.prove(AbortSignal.any([this.#stop.signal, limit]))
+      const detail = await this.#deps.prove(AbortSignal.any([this.#stop.signal, limit]))
       log.info({ detail }, 'the network of build steps is proven closed')
       this.#proof = { daemon, detail }
       this.#missing = unproven
       this.#pauseMs = pollMs
-      this.#parts.onProven()
+      this.#deps.onProven()
     } catch (error) {
       if (this.#stop.signal.aborted) return
       const late = new Problem('not-ready', `the canary build took longer than ${proveMs / 1000} s`)

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
-import { putUpNetworkRules, type BuildNetwork } from './firewall.ts'
+import { applyFirewallRules, type BuildNetwork } from './firewall.ts'
 import { execTool as run } from '../host/exec-tool.ts'
 
 export type LookupNetwork = {
@@ -44,7 +44,7 @@ export async function openLookupNetwork(
     const subnet = freeSubnet(hash.readUInt16BE(4))
     const [host, own] = [`${subnet}.1`, `${subnet}.2`]
     // Apply the firewall rules before the link exists, so that the link is never open.
-    await putUpNetworkRules({ bridge: name, dns, allow })
+    await applyFirewallRules({ bridge: name, dns, allow })
     await run('nft', [natRules(name, own)])
     const commands = [
       `netns add ${name}`,

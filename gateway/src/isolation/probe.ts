@@ -5,7 +5,7 @@ import { arch } from 'node:os'
 import { basename, dirname } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import { treeDigest, type TreeEntry } from '#api/tree.ts'
-import { putUpNetworkRules, type BuildNetwork } from './firewall.ts'
+import { applyFirewallRules, type BuildNetwork } from './firewall.ts'
 import { listenEverywhere } from '../host/own-addresses.ts'
 import { copy, exec, http, marshal, scratch } from '../llb/graph.ts'
 import type { Buildkit } from '../buildkit/client.ts'
@@ -33,7 +33,7 @@ export async function verifyIsolation(
   signal: AbortSignal,
 ): Promise<string> {
   const { stepsApart } =
-    network.bridge === '' ? { stepsApart: true } : await putUpNetworkRules(network)
+    network.bridge === '' ? { stepsApart: true } : await applyFirewallRules(network)
 
   using listener = await listenEverywhere()
   // In the step, eth0 is the only link, so a link-local address must name it.

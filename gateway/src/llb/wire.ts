@@ -174,7 +174,7 @@ export const millis = (time: Decoded<typeof Timestamp>): number =>
   time.seconds * 1000 + time.nanos / 1e6
 
 class Writer {
-  readonly #parts: Uint8Array[] = []
+  readonly #deps: Uint8Array[] = []
 
   key(no: number, wire: 0 | 2): void {
     this.varint((no << 3) | wire)
@@ -192,16 +192,16 @@ class Writer {
       for (; rest > 0x7fn; rest >>= 7n) out.push(Number(rest & 0x7fn) | 0x80)
       out.push(Number(rest))
     }
-    this.#parts.push(Uint8Array.from(out))
+    this.#deps.push(Uint8Array.from(out))
   }
 
   bytes(value: Uint8Array): void {
     this.varint(value.length)
-    this.#parts.push(value)
+    this.#deps.push(value)
   }
 
   finish(): Uint8Array {
-    return Buffer.concat(this.#parts)
+    return Buffer.concat(this.#deps)
   }
 }
 

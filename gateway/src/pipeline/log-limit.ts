@@ -25,9 +25,9 @@ export class LogLimit {
   }
 
   /** Takes an event and returns the events to write now. */
-  take(event: NewEvent): NewEvent[] {
+  push(event: NewEvent): NewEvent[] {
     if (event.type === 'step' && event.status !== 'started') {
-      const tail = this.#steps.get(event.step)?.give() ?? []
+      const tail = this.#steps.get(event.step)?.flush() ?? []
       this.#steps.delete(event.step)
       return [...tail, event]
     }
@@ -53,8 +53,8 @@ export class LogLimit {
   }
 
   /** Returns and empties all tails, step by step. */
-  give(): NewEvent[] {
-    return [...this.#steps.values()].flatMap((tail) => tail.give())
+  flush(): NewEvent[] {
+    return [...this.#steps.values()].flatMap((tail) => tail.flush())
   }
 }
 
@@ -113,7 +113,7 @@ class Tail {
   }
 
   /** Returns and empties the tail. Consecutive lines of one stream become one event. */
-  give(): NewEvent[] {
+  flush(): NewEvent[] {
     const events: NewEvent[] =
       this.#dropped.lines > 0 ? [{ type: 'dropped', step: this.#step, ...this.#dropped }] : []
     const lines: LogEvent[] = []

@@ -1,9 +1,9 @@
 import type { NewEvent } from '#api/event.ts'
-import type { ProblemBody } from '#api/problem.ts'
+import type { ProblemBody } from '#api/problem-body.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
-import { LogLimit, type LogLimits } from './log-limit.ts'
 import { Redactor } from '../secrets/redaction/redactor.ts'
+import { LogLimit, type LogLimits } from './log-limit.ts'
 
 const gatherMs = 100
 const gatherBytes = 64 * 1024
@@ -50,13 +50,13 @@ export class LogWriter {
   }
 
   /** Redacts these secrets from now on. Call it before an event may hold one. */
-  hide(secrets: Iterable<string | Uint8Array>): void {
+  addSecrets(secrets: Iterable<string | Uint8Array>): void {
     void this.#write({ all: true, tails: true })
     this.#redactor = new Redactor(secrets)
   }
 
   readonly emit = (event: NewEvent): void => {
-    this.#redactor.take(event)
+    this.#redactor.push(event)
     this.#waitingBytes += event.type === 'log' ? event.text.length : 100
     if (this.#waitingBytes >= gatherBytes) void this.#write({})
     else this.#timer ??= setTimeout(() => void this.#write({}), gatherMs)
@@ -74,12 +74,12 @@ export class LogWriter {
 
   /** A copy without secrets, for the record. */
   redacted<T>(value: T): T {
-    return this.#redactor.hide(value)
+    return this.#redactor.redact(value)
   }
 
   /** A problem without secrets, with the last lines of the step that failed. */
   redactedProblem(body: ProblemBody): ProblemBody {
-    const shown = this.#redactor.hide(body)
+    const shown = this.#redactor.redact(body)
     const lastLines = this.#lastLines.get(String(shown['step']))
     return { ...shown, ...(lastLines && { lastLines }) }
   }
@@ -89,11 +89,11 @@ export class LogWriter {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#waitingBytes = 0
-    const emitted = this.#redactor.give(all)
+    const emitted = this.#redactor.flush(all)
     for (const event of emitted) this.#remember(event)
-    const events = emitted.flatMap((event) => this.#limit.take(event))
+    const events = emitted.flatMap((event) => this.#limit.push(event))
 
-    if (tails) for (const event of this.#limit.give()) events.push(event)
+    if (tails) for (const event of this.#limit.flush()) events.push(event)
     if (this.#limit.holds)
       this.#tailTimer ??= setTimeout(() => void this.#write({ tails: true }), showTailsMs)
     else {

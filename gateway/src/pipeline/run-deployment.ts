@@ -29,14 +29,14 @@ export async function runDeployment<P extends Plan>(
     store,
     steps,
     limits: gatewayLimits,
-    hide,
+    hiddenValues,
     onBuildSlotFree,
     logFailed,
   }: {
     store: DeploymentStore
     steps: Steps<P>
     limits: TimeLimits
-    hide: readonly string[]
+    hiddenValues: readonly string[]
     /** Called when another may start: this one left its build slot or is no longer suspect. */
     onBuildSlotFree: () => void
     logFailed?: (error: unknown) => void
@@ -46,7 +46,7 @@ export async function runDeployment<P extends Plan>(
   const { deployment } = claim
   const holder = { id: deployment.id, epoch: claim.epoch }
   const limits = limitsOf(await store.appSettings(deployment.app), gatewayLimits)
-  const log = new LogWriter(store, holder, hide, limits.log, logFailed)
+  const log = new LogWriter(store, holder, hiddenValues, limits.log, logFailed)
 
   let state: DeploymentState = deployment.state
   let moving: Promise<void> = Promise.resolve()
@@ -104,7 +104,7 @@ export async function runDeployment<P extends Plan>(
 
   const openSecrets = async () => {
     const secrets = await steps.secrets(deployment)
-    log.hide([...hide, ...secrets.values()])
+    log.addSecrets([...hiddenValues, ...secrets.values()])
     return secrets
   }
 
@@ -233,8 +233,8 @@ function withDeadline(
  * If the error lists machines, the result keeps its message and facts.
  */
 function outcomeOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
-  const told = error instanceof Problem ? error : null
-  if (!aborted || told?.code === 'deploy-stuck') return error
-  if (!(reason instanceof Problem) || told?.facts['machines'] === undefined) return reason
-  return new Problem(reason.code, told.message, { facts: { ...reason.facts, ...told.facts } })
+  const own = error instanceof Problem ? error : null
+  if (!aborted || own?.code === 'deploy-stuck') return error
+  if (!(reason instanceof Problem) || own?.facts['machines'] === undefined) return reason
+  return new Problem(reason.code, own.message, { facts: { ...reason.facts, ...own.facts } })
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deployment } from '#api/deployment.ts'
-import { Problem, problems } from '#api/problem.ts'
+import { problems } from '#api/problem-codes.ts'
+import { Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import { stopReason } from '../deployments/stop.ts'
@@ -9,7 +10,7 @@ import type { Logger } from '../log.ts'
 import { runDeployment, type TimeLimits } from './run-deployment.ts'
 import type { Plan, Steps } from './steps.ts'
 
-type Parts<P extends Plan> = {
+type RunnerDeps<P extends Plan> = {
   store: DeploymentStore
   steps: Steps<P>
   log: Logger
@@ -20,7 +21,7 @@ type Parts<P extends Plan> = {
   /** The kernel's id of this boot of the machine. */
   boot: string
   /** The gateway's own secrets, redacted from every log. */
-  hide: readonly string[]
+  hiddenValues: readonly string[]
   /** How often the lease of a running deployment is renewed. */
   renewMs?: number
 }
@@ -29,7 +30,7 @@ const noticeEveryMs = 1000
 
 /** Claims deployments from the queue, within the limits, and runs each to its end. */
 export class Runner<P extends Plan = Plan> {
-  readonly #parts: Parts<P>
+  readonly #deps: RunnerDeps<P>
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #stops = new Map<string, AbortController>()
@@ -43,7 +44,7 @@ export class Runner<P extends Plan = Plan> {
   #drained: Promise<void> | undefined
 
   /** Recovers what an earlier gateway left, then starts on the queue. */
-  static async start<P extends Plan>(parts: Parts<P>): Promise<Runner<P>> {
+  static async start<P extends Plan>(parts: RunnerDeps<P>): Promise<Runner<P>> {
     const runner = new Runner(parts)
     const life = { boot: parts.boot, maxDeaths: parts.limits.deaths }
     const { claims, ended } = await parts.store.startLife(
@@ -60,8 +61,8 @@ export class Runner<P extends Plan = Plan> {
     return runner
   }
 
-  private constructor(parts: Parts<P>) {
-    this.#parts = parts
+  private constructor(parts: RunnerDeps<P>) {
+    this.#deps = parts
   }
 
   /** Looks at the queue: a deployment may be waiting. */
@@ -69,7 +70,7 @@ export class Runner<P extends Plan = Plan> {
     this.#woken = true
     this.#claiming ??= this.#schedule()
       .catch((err: unknown) => {
-        this.#parts.log.error({ err }, 'queue could not be looked at')
+        this.#deps.log.error({ err }, 'queue could not be looked at')
         this.#wakeIn(noticeEveryMs)
       })
       .finally(() => {
@@ -86,14 +87,14 @@ export class Runner<P extends Plan = Plan> {
     id: string,
     request: { by: string | null; why: string | null; abort: boolean },
   ): Promise<Deployment> {
-    const deployment = await this.#parts.store.requestCancel(id, request)
+    const deployment = await this.#deps.store.requestCancel(id, request)
     crashPoint('cancel-wished')
     await this.#applyStopRequests()
     return deployment
   }
 
   async #schedule(): Promise<void> {
-    const { store, limits, mayStart = () => true } = this.#parts
+    const { store, limits, mayStart = () => true } = this.#deps
     while (this.#woken) {
       this.#woken = false // reset first: a wake during the work below causes another round
       await this.#applyStopRequests()
@@ -119,16 +120,16 @@ export class Runner<P extends Plan = Plan> {
   /** Aborts running deployments whose record says that they are cancelled or superseded. */
   async #applyStopRequests(): Promise<void> {
     for (const [id, stop] of this.#stops) {
-      const found = await this.#parts.store.find(id)
+      const found = await this.#deps.store.find(id)
       const request = found && stopReason(found)
       if (request) stop.abort(request)
     }
   }
 
   #run(claim: Claim): void {
-    const { store, steps, limits, hide, renewMs = leaseMs / 3 } = this.#parts
+    const { store, steps, limits, hiddenValues, renewMs = leaseMs / 3 } = this.#deps
     const { id: deploymentId, app } = claim.deployment
-    const log = this.#parts.log.child({ deploymentId, app })
+    const log = this.#deps.log.child({ deploymentId, app })
 
     const startedAt = performance.now()
     const { suspect } = claim
@@ -155,7 +156,7 @@ export class Runner<P extends Plan = Plan> {
       log.error({ err }, 'log of the deployment could not be written')
     const work = runDeployment(
       claim,
-      { store, steps, limits, hide, onBuildSlotFree, logFailed },
+      { store, steps, limits, hiddenValues, onBuildSlotFree, logFailed },
       signal,
     ).then(
       (problem) => {
@@ -199,7 +200,7 @@ export class Runner<P extends Plan = Plan> {
 
   /** After `limits.deaths` failures it is not the disk: ends the deployment as failed. */
   async #afterLoss(id: string): Promise<Claim[]> {
-    const { store, limits } = this.#parts
+    const { store, limits } = this.#deps
     const claims = await store.recover('The gateway could not write down how this went', id)
     const times = (this.#lost.get(id) ?? 0) + 1
     this.#lost.set(id, times)
@@ -225,13 +226,13 @@ export class Runner<P extends Plan = Plan> {
 
     // Record this at once. If the gateway is killed from now on, for example by the host's stop
     // timeout, no deployment is suspected.
-    await this.#parts.store
+    await this.#deps.store
       .endLife()
-      .catch((err: unknown) => this.#parts.log.error({ err }, 'stop was not recorded'))
+      .catch((err: unknown) => this.#deps.log.error({ err }, 'stop was not recorded'))
     await this.#claiming
 
     const reason = new Problem('stopping', 'The gateway was stopped; this goes on when it is back.')
-    const { log, limits } = this.#parts
+    const { log, limits } = this.#deps
     if (this.#running.size > 0)
       log.info({ running: this.#running.size, drainMs: limits.drainMs }, 'draining')
 

@@ -1,8 +1,8 @@
-import { Problem } from '#api/problem.ts'
-import type { ProblemCode } from '#api/problem.ts'
-import type { DeploymentOptions } from '#api/options.ts'
-import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
 import { cleanPath } from '#api/clean-path.ts'
+import type { DeploymentOptions } from '#api/options.ts'
+import type { ProblemCode } from '#api/problem-codes.ts'
+import { Problem } from '#api/problem.ts'
+import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
 
 /**
  * The builder of a source, and the reason. `plan` and `dockerfile` are normalized paths in the

@@ -1,8 +1,8 @@
-import type { ProblemCode } from '#api/problem.ts'
+import type { ProblemCode } from '#api/problem-codes.ts'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import type { SandboxResult } from '../host/sandbox.ts'
-import type { Info, PrepareRequest } from './prepare.ts'
+import type { Info, PrepareRequest } from './plan-request.ts'
 
 export type Refusal = { problem: Problem; isRetryable: boolean }
 

@@ -2,9 +2,7 @@ import { stat } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import { runInSandbox, sandboxFlaw } from '../host/sandbox.ts'
-import { planLimits } from './plan-source.ts'
-
-export type Planner = { path: string; version: string }
+import { type Planner, planLimits } from './plan-request.ts'
 
 /**
  * Returns a function that opens the planner at this path. It checks the version once, and again if

@@ -2,12 +2,7 @@ import { createHmac, randomUUID } from 'node:crypto'
 import { mkdir, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { byteOrder } from '../go/byte-order.ts'
-import type { PrepareRequest, PrepareResult } from './prepare.ts'
-
-export type PlanCacheKey = Pick<
-  PrepareRequest,
-  'app' | 'planner' | 'tree' | 'options' | 'secretNames'
->
+import type { PlanCacheKey, PlanStore, PrepareResult } from './plan-request.ts'
 
 const format = 2 // of the files; raise it to invalidate all older ones
 const cacheLimits = { plans: 1_000, sizeBytes: 64 * 2 ** 20 }
@@ -16,7 +11,7 @@ const cacheLimits = { plans: 1_000, sizeBytes: 64 * 2 ** 20 }
  * Plans of earlier runs, one file each. A keyed hash of everything that a plan depends on is the
  * file's name. The cache may be deleted at any time.
  */
-export class PlanCache {
+export class PlanCache implements PlanStore {
   readonly #dir: string
   readonly #key: Uint8Array
   readonly #limits: typeof cacheLimits

@@ -1,49 +1,15 @@
-import type { PlanFacts } from '#api/deployment.ts'
-import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import type { SourceTree } from '../deployments/source-tree.ts'
-import type { EventSink } from '../deployments/event-sink.ts'
-import type { LookupNetwork } from '../isolation/planner-network.ts'
 import { parseJson } from '../host/parse-json.ts'
 import { openSource } from '../host/read-source-file.ts'
 import { sourceText } from '../host/source-text.ts'
 import { chooseBuilder } from './choose-builder.ts'
-import type { Planner } from './open-planner.ts'
-import type { PlanCache } from './plan-cache.ts'
-import { prepare, type PrepareResult } from './prepare.ts'
-
-export const planLimits = {
-  timeoutMs: 180_000,
-  cpuS: 60,
-  memoryBytes: 2 ** 30,
-  /** Threads count too: mise and the planner start some for each core. */
-  processes: 256,
-  maxOutputBytes: 2 ** 20,
-  maxResultBytes: 8 * 2 ** 20,
-  tmpBytes: 64 * 2 ** 20,
-  /** The wait before each retry. There is one try more than there are waits. */
-  retryWaitsMs: [1_000, 3_000, 9_000],
-}
-
-export type PlanRequest = {
-  planner: Planner
-  app: string
-  tree: SourceTree
-  options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build' | 'deploy' | 'rebuild'>
-  /** Names of the build secrets. The planner never gets their values. */
-  secretNames?: readonly string[]
-  flyBuild?: { image?: string; dockerfile?: string }
-  /** The network in which the planner looks up versions. Null: it has no network. */
-  network: LookupNetwork | null
-  cache?: PlanCache
-  emit: EventSink
-  /** Called when the planner is about to run, which takes some time. */
-  planning?: () => void
-  limits?: Partial<typeof planLimits>
-}
-export type PlannedSource =
-  | { way: 'railpack'; facts: PlanFacts; planText: string }
-  | { way: 'dockerfile'; facts: PlanFacts; dockerfile: string }
+import {
+  planLimits,
+  type PlanRequest,
+  type PlannedSource,
+  type PrepareResult,
+} from './plan-request.ts'
+import { prepare } from './prepare.ts'
 
 /**
  * Chooses the builder of a source. For railpack, it also makes the plan, or takes it from the

@@ -4,20 +4,8 @@ import { z } from 'zod'
 import { parseJson } from '../host/parse-json.ts'
 import { runInSandbox } from '../host/sandbox.ts'
 import { classifyFailure } from './classify-failure.ts'
-import type { PlanRequest, planLimits } from './plan-source.ts'
+import type { PrepareRequest, PrepareResult, Info } from './plan-request.ts'
 import { planVariables } from './plan-variables.ts'
-
-export type PrepareRequest = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache' | 'planning'> & {
-  limits: typeof planLimits
-}
-export type PrepareResult = { info: Info; planText: string }
-
-/** The fields that the gateway reads from railpack's info file. */
-export type Info = {
-  logs: { Level: string; Msg: string }[]
-  detectedProviders: string[]
-  resolvedPackages: Record<string, { resolvedVersion?: string | undefined }>
-}
 
 /**
  * Runs `railpack prepare` until it gives a plan or a final error. It retries errors that say

@@ -1,6 +1,6 @@
 import type { ImageFacts } from '#api/deployment.ts'
 import { imageParts } from './image-parts.ts'
-import type { Manifest } from './registry.ts'
+import type { Manifest } from './manifest.ts'
 
 const indexType = 'application/vnd.oci.image.index.v1+json'
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Problem } from '#api/problem.ts'
-import type { Manifest } from './registry.ts'
+import type { Manifest } from './manifest.ts'
 
 const Part = z.object({
   mediaType: z.string().optional(),

@@ -4,6 +4,7 @@ import { createSecureContext, getCACertificates, type SecureContext } from 'node
 import { Agent, request, type Dispatcher } from 'undici'
 import { Problem } from '#api/problem.ts'
 import { imageTypes } from './image-parts.ts'
+import type { Manifest } from './manifest.ts'
 
 const attempts = 4
 const maxRedirects = 5
@@ -11,8 +12,6 @@ const manifestBytes = 8 * 1024 * 1024
 const accept = imageTypes.join(', ')
 
 export type Login = { username: string; password: string }
-/** The manifest of an image, or the index of images for several platforms. */
-export type Manifest = { digest: string; mediaType: string; bytes: Uint8Array }
 type Method = 'GET' | 'HEAD' | 'PUT'
 export type RegistrySettings = {
   host: string

@@ -38,7 +38,7 @@ export function backup(dir: string, file: string): void {
  * kept. Refuses while a gateway holds the volume. Refuses a file that is no complete database for
  * this gateway. If it is interrupted, run it again.
  */
-export function restore(dir: string, file: string): { former: string | null } {
+export function restore(dir: string, file: string): { previous: string | null } {
   mkdirSync(dir, { recursive: true }) // the volume may be new
   using _held = lockVolume(dir)
   const path = databaseIn(dir)
@@ -52,11 +52,11 @@ export function restore(dir: string, file: string): { former: string | null } {
   // From here to the last step no gateway starts: it would take the records for missing.
   moveInPlace(`${coming}.part`, coming)
 
-  const former = `${path}.before-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
+  const previous = `${path}.before-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
   const kept = existsSync(path)
   for (const part of ['', '-wal', '-shm'])
-    if (existsSync(path + part)) renameSync(path + part, former + part)
+    if (existsSync(path + part)) renameSync(path + part, previous + part)
 
   moveInPlace(coming, path)
-  return { former: kept ? former : null }
+  return { previous: kept ? previous : null }
 }

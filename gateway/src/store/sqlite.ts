@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
+import { type OwnSettings, patchSettings, withDefaults } from '#api/app-settings.ts'
 import {
   isFinal,
   type CancelRequest,
@@ -7,14 +8,14 @@ import {
   type DeploymentState,
 } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
-import { type OwnSettings, patchSettings, withDefaults } from '#api/app-settings.ts'
-import { Problem, type ProblemBody } from '#api/problem.ts'
-import { cancelled } from '../deployments/stop.ts'
+import type { ProblemBody } from '#api/problem-body.ts'
+import { Problem } from '#api/problem.ts'
 import { cutCancel } from '../deployments/cut-texts.ts'
-import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import { type QueueLimits, shouldAnnounce } from '../deployments/queue.ts'
+import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
+import { keepWithin, sizeLimits } from '../deployments/size-limits.ts'
 import { failureIn, touchesMachines, workingStates } from '../deployments/states.ts'
-import { stopReason } from '../deployments/stop.ts'
+import { cancelled, stopReason } from '../deployments/stop.ts'
 import {
   leaseMs,
   type Claim,
@@ -24,7 +25,10 @@ import {
   type Life,
   type NewDeployment,
 } from '../deployments/store.ts'
-import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
+import { isFull, noRoom } from './full-disk.ts'
+import { inParts } from './in-parts.ts'
+import { dropLogs } from './log-retention.ts'
+import { openDatabase } from './open-database.ts'
 import { AppRows } from './rows/app-rows.ts'
 import {
   bodyOf,
@@ -40,15 +44,11 @@ import {
   type Row,
 } from './rows/deployment-rows.ts'
 import { LaneRows } from './rows/lane-rows.ts'
-import { dropLogs } from './log-retention.ts'
-import { isFull, noRoom } from './full-disk.ts'
-import { inParts } from './in-parts.ts'
-import { openDatabase } from './open-database.ts'
-import { ReleaseRows } from './rows/release-rows.ts'
-import { RolloutRows } from './rows/rollout-rows.ts'
-import { knownKey, madeByKey, noteKey } from './rows/request-keys.ts'
 import { QueueRows } from './rows/queue-rows.ts'
 import { refuseFullQueue } from './rows/queue-size.ts'
+import { ReleaseRows } from './rows/release-rows.ts'
+import { knownKey, madeByKey, noteKey } from './rows/request-keys.ts'
+import { RolloutRows } from './rows/rollout-rows.ts'
 import { SecretRows } from './rows/secret-rows.ts'
 import { SourceRows } from './rows/source-rows.ts'
 import { suspected, SuspectRows } from './rows/suspect-rows.ts'
@@ -139,8 +139,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
       ]
 
       const key = idempotencyKey ? { app, key: idempotencyKey, asked } : null
-      const former = key && madeByKey(this.#rows, key)
-      if (former) return toDeployment(this.#rows.find(former)!)
+      const previous = key && madeByKey(this.#rows, key)
+      if (previous) return toDeployment(this.#rows.find(previous)!)
 
       for (const name of [id, app, fresh.options.owner, idempotencyKey])
         keepWithin('A name', name ?? '', sizeLimits.nameBytes)
@@ -310,12 +310,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
       return this.#queue.scheduled(limits, suspects)
     })
     const isWorth = ({ id, ...place }: (typeof places)[number]) =>
-      shouldAnnounce(place, this.#queue.announced(id))
+      shouldAnnounce(place, this.#queue.lastNotice(id))
     await this.#inParts(places, ({ id, ...place }) => {
       // It left the queue while others were updated.
       if (!isWorth({ id, ...place }) || !this.#queue.waits(id)) return
-      const times = (this.#queue.announced(id)?.times ?? 0) + 1
-      this.#queue.emit(id, { for: place.for, place: place.place, times })
+      const times = (this.#queue.lastNotice(id)?.times ?? 0) + 1
+      this.#queue.recordNotice(id, { for: place.for, place: place.place, times })
       this.#rows.write(id, [{ type: 'waiting', ...place }])
     })
   }

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fill, routes } from '#api/routes.ts'
+import { fill, routes } from '../../../api/routes.ts'
 import type { Random } from '../random.ts'
 import { archiveOf } from './archive.ts'
-import type { Attack, Target } from './attacks.ts'
+import type { Attack, Target } from './attack.ts'
 
 const hangUpMs = 20_000
 const slowSockets = 40

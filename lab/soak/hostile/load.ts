@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Random } from '../random.ts'
 import { call, ended } from './answers.ts'
-import { type kinds, type Target } from './attacks.ts'
+import type { Target } from './attack.ts'
+import type { kinds } from './attacks.ts'
 import { honestSource } from './honest.ts'
 
 const mostPauseMs = 500

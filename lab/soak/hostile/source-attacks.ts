@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib'
 import type { Random } from '../random.ts'
 import { deployHostile } from './answers.ts'
 import { archiveOf, filesOf } from './archive.ts'
-import type { Attack } from './attacks.ts'
+import type { Attack } from './attack.ts'
 
 const mebibyte = 1 << 20
 

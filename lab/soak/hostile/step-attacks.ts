@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { deployHostile } from './answers.ts'
 import { filesOf } from './archive.ts'
-import type { Attack } from './attacks.ts'
+import type { Attack } from './attack.ts'
 import { appOf } from './source-attacks.ts'
 
 /** Attacks by a build step. Each run has its own argument, so that none comes from the cache. */

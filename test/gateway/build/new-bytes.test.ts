@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { newBytes } from '../../../gateway/src/build/new-bytes.ts'
-import type { Manifest } from '../../../gateway/src/registry/registry.ts'
+import type { Manifest } from '../../../gateway/src/registry/manifest.ts'
 
 const manifest = (parts: object): Manifest => ({
   digest: '',

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import type { DiskWatch } from '../../../gateway/src/host/disk-watch.ts'
-import { withinRoom } from '../../../gateway/src/build/with-disk-space.ts'
+import { withDiskSpace } from '../../../gateway/src/build/with-disk-space.ts'
 
 /** Runs a build that fails with "disk full", beside a disk that is short or has room. */
 async function failing(isShort: boolean) {
@@ -15,7 +15,7 @@ async function failing(isShort: boolean) {
   } as unknown as DiskWatch
   const work = () =>
     Promise.reject(new Problem('no-space', 'The daemon says so.', { facts: { step: 's' } }))
-  const failed: unknown = await withinRoom(
+  const failed: unknown = await withDiskSpace(
     disk,
     () => {},
     work,

@@ -151,12 +151,12 @@ test('a changed file outweighs the daemon’s own error', () => {
 })
 
 test('a daemon that is gone, or lost our session, is not the fault of the source', () => {
-  const away = [
+  const unavailable = [
     failure('Connection dropped', 14),
     failure('context canceled', 1),
     failure('no active session for x: timeout', 4),
   ]
-  for (const error of away) expect(problemOf(error).code).toBe('buildkit-unavailable')
+  for (const error of unavailable) expect(problemOf(error).code).toBe('buildkit-unavailable')
 })
 
 test('an error from outside the call passes through unchanged', () => {

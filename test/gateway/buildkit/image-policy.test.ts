@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { BuildPolicy } from '../../../gateway/src/buildkit/build-policy.ts'
 import { ImagePolicy, type ImageRules } from '../../../gateway/src/buildkit/image-policy.ts'
 import { policyAction, PolicyQuestion } from '../../../gateway/src/buildkit/messages.ts'
 import { ImageAccess } from '../../../gateway/src/registry/image-access.ts'
@@ -19,15 +20,17 @@ const question = (identifier: string, digest?: string) =>
       about: { source: { identifier }, ...(digest && { image: { digest } }) },
     }),
   )
+const buildOf = (policy: ImagePolicy, app: string, contextUrl: string | null, refresh: boolean) =>
+  new BuildPolicy(policy, { app, contextUrl, refresh })
 const node = 'docker-image://docker.io/library/node:22'
 const decisions = Object.fromEntries(
   Object.entries(policyAction).map(([name, action]) => [action, name]),
 )
 /** The policy's answer to a build about a source: a decision, or a lookup first. */
 const verdict = (policy: ImagePolicy, identifier: string, app = 'shop') => {
-  const { decision } = policy
-    .forBuild(app, 'http://127.0.0.1:1/secret/context.tar', false)
-    .answer(question(identifier))
+  const { decision } = buildOf(policy, app, 'http://127.0.0.1:1/secret/context.tar', false).answer(
+    question(identifier),
+  )
   return decision ? decisions[decision.action ?? 0] : 'looked up'
 }
 
@@ -69,14 +72,14 @@ test.each([
   '',
 ])('%s is not allowed', (identifier) => {
   const policy = new ImagePolicy(rules, access)
-  const build = policy.forBuild('shop', null, false)
+  const build = buildOf(policy, 'shop', null, false)
   expect(build.answer(question(identifier)).decision?.action).toBe(policyAction.deny)
   expect(build.refused()).toMatchObject({ code: 'image-forbidden' })
   expect(build.refused()?.message).toContain(identifier.replace('docker-image://', ''))
 })
 
 test('the refusal of an image lists the allowed ones', () => {
-  const build = new ImagePolicy(rules, access).forBuild('shop', null, false)
+  const build = buildOf(new ImagePolicy(rules, access), 'shop', null, false)
   build.answer(question('docker-image://localhost/x:1'))
   expect(build.refused()?.body()).toMatchObject({
     image: 'localhost/x:1',
@@ -87,7 +90,7 @@ test('the refusal of an image lists the allowed ones', () => {
 
 test('a name resolves to one digest until that expires, separately for each app', () => {
   const policy = new ImagePolicy(rules, access)
-  const first = policy.forBuild('shop', null, false)
+  const first = buildOf(policy, 'shop', null, false)
   expect(first.answer(question(node)).lookUp?.source?.identifier).toBe(node)
   const pinned = {
     action: policyAction.convert,
@@ -97,20 +100,20 @@ test('a name resolves to one digest until that expires, separately for each app'
   expect(first.answer(question(`${node}@${one}`)).decision?.action).toBe(policyAction.allow)
   expect(first.bases()).toEqual({ 'docker.io/library/node:22': one })
   expect(first.validUntil()).toBeGreaterThan(Date.now() + 50_000)
-  expect(policy.forBuild('shop', null, false).answer(question(node)).decision).toEqual(pinned)
+  expect(buildOf(policy, 'shop', null, false).answer(question(node)).decision).toEqual(pinned)
   expect(verdict(policy, node, 'blog')).toBe('looked up')
   expect(verdict(new ImagePolicy({ ...rules, refreshMs: 0 }, access), node)).toBe('looked up')
 })
 
 test('a fresh build resolves its names once, and later builds use the result', () => {
   const policy = new ImagePolicy(rules, access)
-  policy.forBuild('shop', null, false).answer(question(node, one))
-  const anew = policy.forBuild('shop', null, true)
-  expect(anew.answer(question(node)).lookUp).toBeDefined()
+  buildOf(policy, 'shop', null, false).answer(question(node, one))
+  const refresh = buildOf(policy, 'shop', null, true)
+  expect(refresh.answer(question(node)).lookUp).toBeDefined()
 
-  anew.answer(question(node, two))
-  expect(anew.answer(question(node)).decision?.action).toBe(policyAction.convert)
-  expect(anew.bases()).toEqual({ 'docker.io/library/node:22': two })
+  refresh.answer(question(node, two))
+  expect(refresh.answer(question(node)).decision?.action).toBe(policyAction.convert)
+  expect(refresh.bases()).toEqual({ 'docker.io/library/node:22': two })
   expect(policy.pinsAreCurrent('shop', { 'docker.io/library/node:22': one })).toBe(false)
   expect(
     policy.pinsAreCurrent('shop', {
@@ -118,12 +121,12 @@ test('a fresh build resolves its names once, and later builds use the result', (
       'docker.io/library/go:1': one,
     }),
   ).toBe(true)
-  anew.forget()
+  refresh.forget()
   expect(verdict(policy, node)).toBe('looked up')
 })
 
 test('a digest given by the source is recorded unchanged', () => {
-  const build = new ImagePolicy(rules, access).forBuild('shop', null, false)
+  const build = buildOf(new ImagePolicy(rules, access), 'shop', null, false)
   build.answer(question(`${node}@${one}`))
   expect(build.bases()).toEqual({ [`docker.io/library/node:22@${one}`]: one })
   expect(build.validUntil()).toBeNull()

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import type { Deployment } from '#api/deployment.ts'
-import type { Audit, ReleaseDiff, ReleasePage } from '#api/release.ts'
-import type { Rollout } from '#api/rollout.ts'
-import { DeploymentOptions } from '#api/options.ts'
-import type { ProblemBody } from '#api/problem.ts'
+import type { Deployment } from '../../../api/deployment.ts'
+import { DeploymentOptions } from '../../../api/options.ts'
+import type { ProblemBody } from '../../../api/problem-body.ts'
+import type { Audit, ReleaseDiff, ReleasePage } from '../../../api/release.ts'
+import type { Rollout } from '../../../api/rollout.ts'
 import { startMachines } from '../start-machines.ts'
 
 test('a live deployment becomes a release; a rollback restores its image, config and env, and names changed secrets', async () => {

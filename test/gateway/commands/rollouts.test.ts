@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import type { Deployment } from '#api/deployment.ts'
-import { DeploymentOptions } from '#api/options.ts'
-import type { ProblemBody } from '#api/problem.ts'
-import type { Audit, ReleasePage } from '#api/release.ts'
-import type { Rollout, RolloutPage } from '#api/rollout.ts'
+import type { Deployment } from '../../../api/deployment.ts'
+import { DeploymentOptions } from '../../../api/options.ts'
+import type { ProblemBody } from '../../../api/problem-body.ts'
+import type { Audit, ReleasePage } from '../../../api/release.ts'
+import type { Rollout, RolloutPage } from '../../../api/rollout.ts'
 import { startMachines } from '../start-machines.ts'
 
 type Gateway = Awaited<ReturnType<typeof startMachines>>
@@ -184,12 +184,12 @@ test(
       url: 'http://user-7.shared.internal:8080',
     })
 
-    const brought = Object.entries(ownersOf(gateway)).map(([owner, { config, image_ref }]) => [
+    const deployed = Object.entries(ownersOf(gateway)).map(([owner, { config, image_ref }]) => [
       owner,
       config.env?.['WHO'] ?? '',
       image_ref?.digest,
     ])
-    expect(brought).toEqual([
+    expect(deployed).toEqual([
       ['', '', one.digest],
       ...owners.map((owner) => [owner, owner, two.digest]),
     ])

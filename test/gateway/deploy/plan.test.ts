@@ -1,8 +1,8 @@
 import { expect, test as each } from 'vitest'
-import type { NewEvent } from '#api/event.ts'
-import type { DeploymentOptions } from '#api/options.ts'
+import type { NewEvent } from '../../../api/event.ts'
+import type { DeploymentOptions } from '../../../api/options.ts'
+import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
 import { maxUnavailableCount } from '../../../gateway/src/deploy/strategies/rolling.ts'
-import type { DeployProgress } from '../../../gateway/src/deploy/plan.ts'
 import { FakeFly } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused } from './deployed.ts'
 
@@ -71,15 +71,15 @@ test('the holder of a machine’s lease is named at once, and the deploy waits f
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   fly.machines('web')[0]!.lease = { nonce: 'of-another', endsAt: Date.now() + 4000 }
   const from = performance.now()
-  const told: { text: string; ms: number }[] = []
+  const emitted: { text: string; ms: number }[] = []
   const emit = (event: NewEvent) => {
-    if (event.type === 'note') told.push({ text: event.text, ms: performance.now() - from })
+    if (event.type === 'note') emitted.push({ text: event.text, ms: performance.now() - from })
   }
   await deployed(fly, { number: 2, flyToml: http, emit, watchMs: 0 })
-  expect(told).toEqual([
+  expect(emitted).toEqual([
     { text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) },
   ])
-  expect(told[0]?.ms).toBeLessThan(3000)
+  expect(emitted[0]?.ms).toBeLessThan(3000)
 })
 
 test('a mount gets its volume created once, and the next deploy keeps it', async () => {
@@ -157,16 +157,16 @@ test('bluegreen keeps the blue machines cordoned and stopped until the watch end
   await using fly = await FakeFly.start()
   await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
   const [blue] = fly.machines('web')
-  const told: string[] = []
+  const emitted: string[] = []
   const emit = (event: NewEvent) => {
     if (event.type !== 'machine') return
-    told.push(`${event.machine === blue?.id ? 'blue' : 'green'} ${event.status}`)
+    emitted.push(`${event.machine === blue?.id ? 'blue' : 'green'} ${event.status}`)
     if (event.status === 'verified')
       expect(blue).toMatchObject({ state: 'stopped', cordoned: true })
   }
   await deployed(fly, { number: 2, flyToml: http, options: bluegreen, emit })
   const [creating, ...rest] = ['creating', 'started', 'checking'].map((status) => `green ${status}`)
-  expect(told).toEqual([
+  expect(emitted).toEqual([
     creating,
     ...rest,
     'blue cordoned',

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { beforeAll, describe, expect, test as each, vi } from 'vitest'
-import type { MachineFacts } from '#api/deployment.ts'
-import type { NewEvent } from '#api/event.ts'
-import { Problem } from '#api/problem.ts'
+import type { MachineFacts } from '../../../api/deployment.ts'
+import type { NewEvent } from '../../../api/event.ts'
+import { Problem } from '../../../api/problem.ts'
 import { forEachLimit } from '../../../gateway/src/deploy/for-each-limit.ts'
+import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
 import { strategies, type Strategy } from '../../../gateway/src/flytoml/sections.ts'
-import type { DeployProgress } from '../../../gateway/src/deploy/plan.ts'
 import { FakeFly, type App, type Nature } from '../../fakes/machines-api.ts'
 import { deployed, digest, type Asked } from './deployed.ts'
 
@@ -73,7 +73,7 @@ async function expectEnd(fly: FakeFly, end: string, strategy: Strategy): Promise
       metadata: { ...metadata, tarmac_number: null },
     }),
   )
-  const formerly = [...before.machines.values()].map(({ id, config: { metadata, ...config } }) => ({
+  const earlier = [...before.machines.values()].map(({ id, config: { metadata, ...config } }) => ({
     id,
     state: 'started',
     cordoned: false,
@@ -87,7 +87,7 @@ async function expectEnd(fly: FakeFly, end: string, strategy: Strategy): Promise
   }))
   const isNew = strategy === 'bluegreen' && end === 'live'
   if (isNew) expect(seen.some(({ id }) => before.machines.has(id))).toBe(false)
-  expect(seen).toEqual(isNew ? formerly.map((one, at) => ({ ...one, id: seen[at]?.id })) : formerly)
+  expect(seen).toEqual(isNew ? earlier.map((one, at) => ({ ...one, id: seen[at]?.id })) : earlier)
 }
 
 const natures: Nature[] = [

@@ -78,14 +78,14 @@ test('a lane keeps its order, even when a later deployment could start earlier',
 })
 
 test('a queue position is logged when it changes: few lines for a long wait, up to a limit', () => {
-  let told: Parameters<typeof shouldAnnounce>[1] = null
+  let noticeOf: Parameters<typeof shouldAnnounce>[1] = null
   const lines: number[] = []
   for (let place = 1000; place > 0; place--) {
-    if (!shouldAnnounce({ for: 'lane', place, behind: null }, told)) continue
-    told = { for: 'lane', place, times: lines.push(place) }
+    if (!shouldAnnounce({ for: 'lane', place, behind: null }, noticeOf)) continue
+    noticeOf = { for: 'lane', place, times: lines.push(place) }
   }
   expect(lines).toEqual([1000, 500, 250, 125, 62, 31, 15, 7, 3, 2, 1])
-  expect(shouldAnnounce({ for: 'builds', place: 1, behind: null }, told)).toBe(true)
+  expect(shouldAnnounce({ for: 'builds', place: 1, behind: null }, noticeOf)).toBe(true)
   expect(
     shouldAnnounce(
       { for: 'builds', place: 1, behind: null },

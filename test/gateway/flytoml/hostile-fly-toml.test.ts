@@ -2,9 +2,10 @@ import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { DeploymentOptions } from '#api/options.ts'
-import { Problem, type ProblemBody } from '#api/problem.ts'
-import type { TreeEntry } from '#api/tree.ts'
+import { DeploymentOptions } from '../../../api/options.ts'
+import type { ProblemBody } from '../../../api/problem-body.ts'
+import { Problem } from '../../../api/problem.ts'
+import type { TreeEntry } from '../../../api/tree.ts'
 import { desiredApp, forOwner } from '../../../gateway/src/deploy/config/desired.ts'
 import { filesLimits } from '../../../gateway/src/flytoml/machine-files.ts'
 import { maxTomlParts, tomlParts } from '../../../gateway/src/flytoml/toml-size.ts'
@@ -53,7 +54,7 @@ test.each([
   const config = { metadata: { team: 'a', [key]: 'alice' } }
   const readFile = (path: string) =>
     path === 'machine.json' ? Buffer.from(JSON.stringify(config)) : null
-  const told = expect.stringContaining(JSON.stringify(key))
+  const saysKey = expect.stringContaining(JSON.stringify(key))
   const way = [
     machineConfig(config),
     machineConfig(config, '[experimental]\n'),
@@ -62,7 +63,7 @@ test.each([
   for (const [index, toml] of [...way, machineConfig({ METADATA: config.metadata })].entries())
     expect([index, refused(toml, readFile)]).toEqual([
       index,
-      expect.objectContaining({ code: 'fly-config-invalid', fault: 'source', detail: told }),
+      expect.objectContaining({ code: 'fly-config-invalid', fault: 'source', detail: saysKey }),
     ])
 })
 

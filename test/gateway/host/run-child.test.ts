@@ -1,14 +1,14 @@
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { readFile, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { tmpdir } from 'node:os'
-import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
+import type { Child } from '../../../gateway/src/host/child.ts'
 import { runChild } from '../../../gateway/src/host/run-child.ts'
-import type { Child } from '../../../gateway/src/host/run-child.ts'
 
 const never = new AbortController().signal
 const shell = (script: string, more: Partial<Child> = {}, signal = never) =>

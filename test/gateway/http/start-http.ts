@@ -1,14 +1,14 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { connect } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import type { DeploymentState } from '#api/deployment.ts'
-import type { NewEvent } from '#api/event.ts'
-import { DeploymentOptions } from '#api/options.ts'
-import { Problem } from '#api/problem.ts'
+import type { DeploymentState } from '../../../api/deployment.ts'
+import type { NewEvent } from '../../../api/event.ts'
+import { DeploymentOptions } from '../../../api/options.ts'
+import { Problem } from '../../../api/problem.ts'
 import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
 import type { ConnectionLimits } from '../../../gateway/src/http/connections.ts'
-import type { HttpParts } from '../../../gateway/src/http/app.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
+import type { HttpDeps } from '../../../gateway/src/http/parts.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
@@ -22,7 +22,7 @@ export const authorization = { Authorization: `Bearer ${token}` }
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<HttpParts> = {},
+  own: Partial<HttpDeps> = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
@@ -31,7 +31,7 @@ export async function startHttp(
   const stop = new AbortController()
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
-  const parts: HttpParts = {
+  const parts: HttpDeps = {
     store,
     async receive(body, { contentDigest }) {
       const hash = createHash('sha256')
@@ -64,7 +64,7 @@ export async function startHttp(
       const { app, options, source } = (await store.find(id))!
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
     },
-    cancel: (id, wish) => store.requestCancel(id, wish),
+    cancel: (id, request) => store.requestCancel(id, request),
     readiness: () =>
       Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
     tokens: [token, 'another-token-of-tests'],

@@ -56,8 +56,8 @@ test('a daemon that replaced the proven one is proven first', async () => {
 })
 
 test('a daemon that is unavailable after its proof is distinguished from broken isolation', async () => {
-  const away = () => Promise.reject(new Problem('buildkit-unavailable', 'no answer'))
-  const { guard, daemon } = guarded([passes, away, fails, never])
+  const unavailable = () => Promise.reject(new Problem('buildkit-unavailable', 'no answer'))
+  const { guard, daemon } = guarded([passes, unavailable, fails, never])
   await guard.proven(AbortSignal.timeout(1000))
   daemon.name = null
   await expect(guard.proven(AbortSignal.timeout(1000))).rejects.toMatchObject({

@@ -12,11 +12,11 @@ function kept(
 ): NewEvent[] {
   const limit = new LogLimit(limits)
   const events: NewEvent[] = []
-  const log = new StepLog('s1', (event) => events.push(...limit.take(event)))
+  const log = new StepLog('s1', (event) => events.push(...limit.push(event)))
   for (let at = 0; at < text.length; at += 16_384)
     log.add('stdout', Buffer.from(text.slice(at, at + 16_384)))
   log.flush()
-  return [...events, ...limit.give()]
+  return [...events, ...limit.flush()]
 }
 
 test('a step that prints our own note of lost output gets no more into the log than its limits', () => {
@@ -42,9 +42,9 @@ test('the reported missing output counts within the limits too', () => {
     { length: 50 },
     () => ({ type: 'dropped', step: 's1', lines: 1, bytes: 2 }) as const,
   )
-  const told = [...events.flatMap((event) => limit.take(event)), ...limit.give()]
-  expect(told.length).toBeLessThan(12)
-  expect(told.reduce((sum, event) => sum + (event.type === 'dropped' ? event.lines : 0), 0)).toBe(
-    50,
-  )
+  const emitted = [...events.flatMap((event) => limit.push(event)), ...limit.flush()]
+  expect(emitted.length).toBeLessThan(12)
+  expect(
+    emitted.reduce((sum, event) => sum + (event.type === 'dropped' ? event.lines : 0), 0),
+  ).toBe(50)
 })

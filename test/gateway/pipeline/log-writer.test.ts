@@ -25,17 +25,19 @@ test('a step with too much output keeps its beginning and end, and the log says 
   log.emit({ type: 'step', step: 's1', name: 'make', status: 'failed' })
   await log.flush()
   const all = events()
-  const told = texts(all, 's1')
+  const emitted = texts(all, 's1')
   const dropped = all.findIndex(({ type }) => type === 'dropped')
   const missing = all[dropped] as NewEvent & { type: 'dropped' }
-  expect(told.slice(0, dropped)).toEqual(many(dropped))
+  expect(emitted.slice(0, dropped)).toEqual(many(dropped))
   expect(all.slice(dropped + 1).map(({ type }) => type)).toEqual(['log', 'step'])
-  expect(told.slice(dropped)).toEqual(many(100 - dropped - missing.lines, dropped + missing.lines))
-  expect(told.slice(0, dropped).join('\n').length).toBeLessThan(limits.stepBytes)
-  expect(told.slice(dropped).join('\n').length).toBeLessThan(limits.tailBytes)
+  expect(emitted.slice(dropped)).toEqual(
+    many(100 - dropped - missing.lines, dropped + missing.lines),
+  )
+  expect(emitted.slice(0, dropped).join('\n').length).toBeLessThan(limits.stepBytes)
+  expect(emitted.slice(dropped).join('\n').length).toBeLessThan(limits.tailBytes)
 
   const allBytes = many(100).join('\n').length + 1
-  expect(missing).toMatchObject({ step: 's1', bytes: allBytes - told.join('\n').length - 1 })
+  expect(missing).toMatchObject({ step: 's1', bytes: allBytes - emitted.join('\n').length - 1 })
   expect(log.redactedProblem({ step: 'make' } as never)).toMatchObject({ lastLines: many(20, 80) })
 })
 
@@ -125,9 +127,9 @@ test('lines that the daemon dropped are counted with the lines that the log drop
   const [dropped, ...more] = events().filter((event) => event.type === 'dropped')
   expect(more).toEqual([{ type: 'dropped', step: 's2', lines: 5, bytes: 10 }])
 
-  const told = texts(events(), 's1')
-  expect(told.length + dropped!.lines).toBe(1033)
-  expect(told.slice(-3)).toEqual(many(3, 1030))
+  const emitted = texts(events(), 's1')
+  expect(emitted.length + dropped!.lines).toBe(1033)
+  expect(emitted.slice(-3)).toEqual(many(3, 1030))
   expect(log.redactedProblem({ step: 'make' } as never)['lastLines']).toEqual([
     ...many(17, 13),
     ...many(3, 1030),

@@ -50,7 +50,7 @@ const start = (
     store,
     steps: { ...good, ...steps },
     log: openLog('silent'),
-    hide: [],
+    hiddenValues: [],
     boot,
     limits: { ...limits, ...own },
   })
@@ -121,13 +121,13 @@ test('a failed build ends with its problem, and its earlier events are in the lo
 test('an unavailable service is retried visibly for a limited time, then named', async () => {
   await using store = openSqliteStore(':memory:')
   let tries = 0
-  const away = () => new Problem('buildkit-unavailable', 'The build daemon does not answer.')
+  const unavailable = () => new Problem('buildkit-unavailable', 'The build daemon does not answer.')
   await submit(store)
   await using _runner = await start(
     store,
     {
-      build: async () => (++tries < 2 ? Promise.reject(away()) : built),
-      verify: () => Promise.reject(away()),
+      build: async () => (++tries < 2 ? Promise.reject(unavailable()) : built),
+      verify: () => Promise.reject(unavailable()),
     },
     { unavailableMs: 600 },
   )
@@ -255,7 +255,7 @@ test('queued deployments wait while none may start, and start when the runner is
     store,
     steps: good,
     log: openLog('silent'),
-    hide: [],
+    hiddenValues: [],
     boot,
     limits,
     mayStart: () => mayStart,
@@ -328,7 +328,7 @@ test('build secrets and the gateway’s own are in no event and no problem', asy
       build: emitAll(secret.toString()),
     },
     log: openLog('silent'),
-    hide: ['a-token-of-ours'],
+    hiddenValues: ['a-token-of-ours'],
     boot,
     limits,
   })
@@ -439,10 +439,10 @@ test('a deploy is aborted only on request, and is cancelled once its machines ar
     },
   })
   await touched.promise
-  const wish = { by: null, why: 'broken', abort: false }
-  await expect(runner.cancel('d1', wish)).rejects.toMatchObject({ code: 'too-late' })
+  const request = { by: null, why: 'broken', abort: false }
+  await expect(runner.cancel('d1', request)).rejects.toMatchObject({ code: 'too-late' })
 
-  await runner.cancel('d1', { ...wish, abort: true })
+  await runner.cancel('d1', { ...request, abort: true })
   expect(await ended(store)).toMatchObject({
     state: 'cancelled',
     problem: { detail: 'Cancelled on request: broken.' },
@@ -488,7 +488,7 @@ test('work that another gateway has claimed stops here, and writes nothing more'
         }),
     },
     log: openLog('silent'),
-    hide: [],
+    hiddenValues: [],
     boot,
     limits: { ...limits, planMs: 10_000, builds: 1 },
     mayStart: () => !taken,

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { NewEvent } from '#api/event.ts'
+import type { NewEvent } from '../../../api/event.ts'
 import type { SourceTree } from '../../../gateway/src/deployments/source-tree.ts'
 import { sandboxFlaw } from '../../../gateway/src/host/sandbox.ts'
 import { openPlanner } from '../../../gateway/src/railpack/open-planner.ts'
 import { PlanCache } from '../../../gateway/src/railpack/plan-cache.ts'
+import type { PlanRequest } from '../../../gateway/src/railpack/plan-request.ts'
 import { planSource } from '../../../gateway/src/railpack/plan-source.ts'
-import type { PlanRequest } from '../../../gateway/src/railpack/plan-source.ts'
 
 const plan = { steps: [], deploy: { base: { image: 'base' }, startCommand: 'node server.js' } }
 const info = {
@@ -63,8 +63,8 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     await ask(`[ -e "$2/found" ] || { echo "no mise" >&2; exit 75; }; ${answers(plan, info)}`, {
       emit,
     })
-    expect(told()).toContain('The planner lacks something: no mise Trying again in 0.01 s.')
-    expect(told().at(-1)).toBe('railpack info: Detected Node')
+    expect(emitted()).toContain('The planner lacks something: no mise Trying again in 0.01 s.')
+    expect(emitted().at(-1)).toBe('railpack info: Detected Node')
   })
 
   test.each([
@@ -128,13 +128,13 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     await expect(asked).rejects.toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(words) }),
     )
-    expect(told().filter((text) => text.includes('Trying again'))).toHaveLength(tries - 1)
+    expect(emitted().filter((text) => text.includes('Trying again'))).toHaveLength(tries - 1)
   })
 
   test('is not requested again after a failed lookup where the planner has no network', async () => {
     const asked = ask(refuses('failed to get latest version for package `node`'), { network: null })
     await expect(asked).rejects.toThrow('TARMAC_PLAN_NETWORK=none')
-    expect(told()).toEqual([])
+    expect(emitted()).toEqual([])
   })
 
   test('is not awaited any longer when the deployment is cancelled', async () => {
@@ -307,7 +307,7 @@ describe.skipIf(sandboxFlaw)('a cached plan', () => {
   beforeEach(() => (cache = new PlanCache(join(folder, 'plans'), Buffer.alloc(32))))
   const plans = async (more: Partial<PlanRequest> = {}) => {
     await ask(answers(plan, info), { cache, options: { ...options, build }, ...more })
-    const ran = !told().some((text) => text.includes('No planner ran'))
+    const ran = !emitted().some((text) => text.includes('No planner ran'))
     events = []
     return ran
   }
@@ -316,7 +316,7 @@ describe.skipIf(sandboxFlaw)('a cached plan', () => {
     const first = await ask(answers(plan, info), { cache, options: { ...options, build } })
     events = []
     expect(await ask('exit 1', { cache, options: { ...options, build } })).toEqual(first)
-    expect(told()).toEqual([
+    expect(emitted()).toEqual([
       expect.stringContaining('No planner ran'),
       'railpack info: Detected Node',
     ])
@@ -367,9 +367,9 @@ async function spy(more: Partial<PlanRequest> = {}): Promise<string[]> {
     `${answers(plan, { ...info, logs: [{ Level: 'info', Msg: 'SEEN' }] })}; sed -i "s%SEEN%$(${lines})%" "$info"`,
     more,
   )
-  return told().at(-1)!.replace('railpack info: ', '').split('|')
+  return emitted().at(-1)!.replace('railpack info: ', '').split('|')
 }
-const told = () => events.flatMap((event) => (event.type === 'note' ? [event.text] : []))
+const emitted = () => events.flatMap((event) => (event.type === 'note' ? [event.text] : []))
 const options = { plan: null, dockerfile: null, build: {}, deploy: true, rebuild: false }
 
 const planner = () => ({ path: join(folder, 'railpack'), version: '9.9.9-test' })

@@ -10,10 +10,10 @@ function shown(secrets: (string | Uint8Array)[], texts: string[], each = false):
   const mask = new Redactor(secrets)
   const given: NewEvent[] = []
   for (const text of texts) {
-    mask.take({ type: 'log', step: 's1', stream: 'stdout', text })
-    if (each) given.push(...mask.give(false))
+    mask.push({ type: 'log', step: 's1', stream: 'stdout', text })
+    if (each) given.push(...mask.flush(false))
   }
-  given.push(...mask.give(true))
+  given.push(...mask.flush(true))
   return given.flatMap((event) => (event.type === 'log' ? [event.text] : []))
 }
 
@@ -100,10 +100,10 @@ describe('known secrets', () => {
   test('a line that may begin a secret waits for the next output, but not beyond its step', () => {
     const mask = new Redactor(['correct-horse'])
     const log = (text: string, stream: 'stdout' | 'stderr' = 'stdout') =>
-      mask.take({ type: 'log', step: 's1', stream, text })
+      mask.push({ type: 'log', step: 's1', stream, text })
     log('see correct-')
     log('another', 'stderr')
-    expect(mask.give(false)).toMatchObject([{ text: 'another' }])
+    expect(mask.flush(false)).toMatchObject([{ text: 'another' }])
 
     const failed = {
       type: 'step',
@@ -111,8 +111,8 @@ describe('known secrets', () => {
       name: 'echo correct-horse',
       status: 'failed',
     } as const
-    mask.take(failed)
-    expect(mask.give(false)).toMatchObject([
+    mask.push(failed)
+    expect(mask.flush(false)).toMatchObject([
       { text: 'see correct-' },
       { ...failed, name: 'echo ***' },
     ])
@@ -121,8 +121,8 @@ describe('known secrets', () => {
   test('the held-back text is bounded, whatever a step prints', () => {
     const mask = new Redactor(['correct-horse-battery-staple'])
     for (let n = 0; n < 1000; n++)
-      mask.take({ type: 'log', step: 's1', stream: 'stdout', text: n ? '' : 'correct-horse' })
-    expect(mask.give(false).length).toBeGreaterThan(980)
+      mask.push({ type: 'log', step: 's1', stream: 'stdout', text: n ? '' : 'correct-horse' })
+    expect(mask.flush(false).length).toBeGreaterThan(980)
   })
 })
 
@@ -168,14 +168,14 @@ describe('tokens', () => {
 test('the note of missing output stays behind the text before it, even while that text waits', () => {
   const mask = new Redactor(['a-long-secret'])
   const log = (step: string, text: string) =>
-    mask.take({ type: 'log', step, stream: 'stdout', text })
+    mask.push({ type: 'log', step, stream: 'stdout', text })
   log('s1', 'one a-long-')
-  mask.take({ type: 'dropped', step: 's1', lines: 7, bytes: 900 })
-  mask.take({ type: 'dropped', step: 's2', lines: 1, bytes: 10 })
-  expect(mask.give(false)).toMatchObject([{ type: 'dropped', step: 's2' }])
+  mask.push({ type: 'dropped', step: 's1', lines: 7, bytes: 900 })
+  mask.push({ type: 'dropped', step: 's2', lines: 1, bytes: 10 })
+  expect(mask.flush(false)).toMatchObject([{ type: 'dropped', step: 's2' }])
 
   log('s1', 'last')
-  expect(mask.give(false)).toMatchObject([
+  expect(mask.flush(false)).toMatchObject([
     { text: 'one a-long-' },
     { type: 'dropped', step: 's1' },
     { text: 'last' },
@@ -184,7 +184,7 @@ test('the note of missing output stays behind the text before it, even while tha
 
 test('all texts of events and problems are redacted, but not our own words in them', () => {
   const mask = new Redactor(['build-failed', 'started', 'railpack'])
-  const hidden = mask.hide({
+  const hidden = mask.redact({
     code: 'build-failed',
     detail: 'railpack build-failed',
     lastLines: ['it was build-', 'failed'],

@@ -57,7 +57,7 @@ test('a backup during writes by another process is complete, holds all acknowled
   for (const { file, acknowledged } of copies) {
     expect(acknowledged).toBeGreaterThan(0)
     const empty = join(newFolder(), 'new/volume')
-    expect(restore(empty, file)).toEqual({ former: null })
+    expect(restore(empty, file)).toEqual({ previous: null })
     await using store = openSqliteStore(databaseIn(empty))
     const seqs = (await store.eventsAfter('d1', 0, 1e6)).map(({ seq }) => seq)
     expect(seqs).toEqual(seqs.map((_, index) => index + 1))
@@ -76,9 +76,9 @@ test('a restore keeps a copy of the earlier records, including those only in the
     await store.create({ id: 'former', app: 'shop', options, source: null })
     cpSync(at, dir, { recursive: true }) // the state after a kill
   }
-  const { former } = restore(dir, file)
+  const { previous } = restore(dir, file)
   expect(await ids(dir)).toEqual(['saved'])
-  using db = new DatabaseSync(former!)
+  using db = new DatabaseSync(previous!)
   expect(db.prepare('SELECT id FROM deployments').all()).toEqual([{ id: 'former' }])
 })
 
@@ -88,9 +88,9 @@ test('a damaged database is also replaced by a restore, and kept aside unchanged
   const dir = newFolder()
   writeFileSync(databaseIn(dir), 'not a database'.repeat(999))
   expect(() => backup(dir, join(dir, 'copy'))).toThrow('is damaged')
-  const { former } = restore(dir, file)
+  const { previous } = restore(dir, file)
   expect(await ids(dir)).toEqual(['saved'])
-  expect(readFileSync(former!, 'utf8')).toBe('not a database'.repeat(999))
+  expect(readFileSync(previous!, 'utf8')).toBe('not a database'.repeat(999))
 })
 
 test.each<[string, (file: string, dir: string) => unknown, string]>([

@@ -507,18 +507,18 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       for (let claim; (claim = await store.claim(limits));) ids.push(claim.deployment.id)
       expect(ids).toEqual(['o1', 'single', 'o2'])
 
-      const told = async (id: string) =>
+      const reported = async (id: string) =>
         (await store.eventsAfter(id, 1, 9)).filter(({ type }) => type === 'waiting')
       for (let times = 0; times < 3; times++) await store.publishQueuePositions(limits)
-      expect(await told('o3')).toMatchObject([{ for: 'app', place: 1, behind: null }])
-      expect(await told('o4')).toMatchObject([{ for: 'app', place: 2 }])
-      expect(await told('later')).toMatchObject([{ for: 'lane', place: 1, behind: 'single' }])
-      expect(await told('single')).toEqual([])
+      expect(await reported('o3')).toMatchObject([{ for: 'app', place: 1, behind: null }])
+      expect(await reported('o4')).toMatchObject([{ for: 'app', place: 2 }])
+      expect(await reported('later')).toMatchObject([{ for: 'lane', place: 1, behind: 'single' }])
+      expect(await reported('single')).toEqual([])
       await store.changeAppSettings('crowd', { builds: 4 })
       expect(await store.claim(limits)).toBeNull()
 
       await store.publishQueuePositions(limits)
-      expect((await told('o3'))[1]).toMatchObject({ for: 'builds', place: 1 })
+      expect((await reported('o3'))[1]).toMatchObject({ for: 'builds', place: 1 })
       expect((await store.claim({ ...limits, builds: 4 }))!.deployment.id).toBe('o3')
     })
 
@@ -818,16 +818,16 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
 
     test('a cancelled pending deployment ends at once; a second cancel changes nothing', async () => {
       await using store = await make()
-      const wish = { by: 'ada', why: 'wrong branch', abort: false }
-      expect(await store.requestCancel('d1', wish)).toMatchObject({
+      const request = { by: 'ada', why: 'wrong branch', abort: false }
+      expect(await store.requestCancel('d1', request)).toMatchObject({
         state: 'cancelled',
-        cancel: wish,
+        cancel: request,
         problem: { code: 'cancelled' },
       })
-      expect(await store.requestCancel('d1', { ...wish, by: 'eve' })).toMatchObject({
+      expect(await store.requestCancel('d1', { ...request, by: 'eve' })).toMatchObject({
         cancel: { by: 'ada' },
       })
-      await expect(store.requestCancel('nobody', wish)).rejects.toMatchObject({
+      await expect(store.requestCancel('nobody', request)).rejects.toMatchObject({
         code: 'deployment-not-found',
       })
     })
@@ -856,12 +856,12 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
       for (const [from, to] of toMachines) await store.advance(holder, from, to)
       await store.amend(holder, { rollout: 'about to' })
-      const wish = { by: null, why: null, abort: false }
-      await expect(store.requestCancel('d1', wish)).rejects.toMatchObject({
+      const request = { by: null, why: null, abort: false }
+      await expect(store.requestCancel('d1', request)).rejects.toMatchObject({
         code: 'too-late',
         status: 409,
       })
-      expect(await store.requestCancel('d1', { ...wish, abort: true })).toMatchObject({
+      expect(await store.requestCancel('d1', { ...request, abort: true })).toMatchObject({
         state: 'deploying',
         cancel: { abort: true },
       })
@@ -951,7 +951,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = open(() => now)
       const targets = [{ app: 'shop', options, deployment: 'd1' }]
       const make = (id: string, asked: unknown = 'a') => {
-        const wish = {
+        const request = {
           id,
           source: { image: 'r/shop:1' },
           targets,
@@ -959,7 +959,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
           stopAfter: 1,
           build: null,
         }
-        return store.rollouts.create(wish, { asked, idempotencyKey: 'k' })
+        return store.rollouts.create(request, { asked, idempotencyKey: 'k' })
       }
       expect(await make('r1')).toMatchObject({ id: 'r1', endedAt: null, targets, refused: {} })
       expect(await make('r2')).toMatchObject({ id: 'r1' })
@@ -1002,7 +1002,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
     test('knows the retained sources: limited by count, size and age, and those of unfinished deployments', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
-      const bring = async (id: string, digest: string, end = true) => {
+      const recordLive = async (id: string, digest: string, end = true) => {
         await store.create({
           id,
           app: 'shop',
@@ -1012,7 +1012,8 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         if (end) await store.requestCancel(id, { by: null, why: null, abort: false })
         now += 3_600_000
       }
-      for (const [n, digest] of ['a', 'b', 'c', 'b', 'c'].entries()) await bring(`d${n}`, digest)
+      for (const [n, digest] of ['a', 'b', 'c', 'b', 'c'].entries())
+        await recordLive(`d${n}`, digest)
       const keep = { keepSources: 9, keepSourcesMib: 9, keepSourcesDays: 9 }
       const kept = async (own = {}) =>
         [...(await store.sourcesInUse({ ...keep, ...own }))].toSorted().join('')
@@ -1021,7 +1022,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await kept({ keepSourcesMib: 1 })).toBe('c')
       await store.changeAppSettings('shop', { keepSources: 1 })
       expect(await kept()).toBe('c')
-      await bring('d5', 'a', false)
+      await recordLive('d5', 'a', false)
       expect(await kept({ keepSourcesMib: 0 })).toBe('a')
       now += 10 * 86_400_000
       expect(await kept()).toBe('a')
@@ -1041,10 +1042,10 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
     test('old logs are dropped by age and by number per app; unfinished ones and all records stay', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
-      const wish = { by: null, why: null, abort: false }
+      const request = { by: null, why: null, abort: false }
       const ended = async (id: string, app: string) => {
         await store.create({ id, app, options, source })
-        await store.requestCancel(id, wish)
+        await store.requestCancel(id, request)
       }
       for (const id of ['d1', 'd2', 'd3']) await ended(id, 'shop')
       await ended('blog', 'blog')

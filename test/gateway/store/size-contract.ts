@@ -149,7 +149,7 @@ const writers: Record<string, Record<string, Write>> = {
       problem: problem(text),
     })),
   },
-  'DeploymentStore.wishCancel': {
+  'DeploymentStore.requestCancel': {
     pending: async (store, text) => {
       await store.create({ id: 'd1', app: 'shop', options, source })
       return store.requestCancel('d1', { by: text, why: text, abort: false })
@@ -186,7 +186,7 @@ const writers: Record<string, Record<string, Write>> = {
         await store.changeAppSettings('shop', { env: { [`A${at}`]: text.slice(0, 100_000) } })
     },
   },
-  'ReleaseStore.madeApp': {
+  'ReleaseStore.recordCreatedApp': {
     app: (store, app) => store.releases.recordCreatedApp(app, null),
     id: (store, flyId) => store.releases.recordCreatedApp('shop', flyId),
   },
@@ -219,9 +219,9 @@ const writers: Record<string, Record<string, Write>> = {
 /** Methods that store no text. A method belongs here only when that is true. */
 const storesNoText = Object.entries({
   DeploymentStore:
-    'madeBy unfinished refuseBusyLane find list imageOf claim endLate tellWaiting renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
-  ReleaseStore: 'find list newest isMade forget',
-  RolloutStore: 'madeBy find list unfinished begin made end',
+    'findByIdempotencyKey unfinished refuseBusyLane find list imageOf claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
+  ReleaseStore: 'find list newest isOwnApp forget',
+  RolloutStore: 'findByIdempotencyKey find list unfinished begin made end',
   SecretStore: 'removeSecret secretsOf',
 }).flatMap(([store, methods]) => methods.split(' ').map((method) => `${store}.${method}`))
 
@@ -306,7 +306,7 @@ export function storeSizeContract(open: () => Opened): void {
       }))
       const slots = groups.map(({ name }) => ({
         group: name,
-        former: { config: config() },
+        previous: { config: config() },
         note: { __proto__x: name },
       }))
       const holder = await atWork(store, 'verifying')

@@ -17,7 +17,7 @@ const machine = aMachine()
 const state = new FlyState(dir)
 state.machines.set(machine.id, machine)
 const hostile = new Hostile(state)
-const be = (wish: Hostility) => hostile.set(Hostility.parse(wish))
+const be = (hostility: Hostility) => hostile.set(Hostility.parse(hostility))
 const path = '/v1/apps/app/machines/abc'
 
 test('the same seed strikes the same calls, whatever comes between them; another seed strikes others', () => {

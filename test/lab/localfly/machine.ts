@@ -30,7 +30,7 @@ export function aMachine(more: Partial<Machine> = {}): Machine {
       lease: null,
       versions: [],
       container: null,
-      former: null,
+      previous: null,
       secrets: {},
       wantsRun: true,
       restarts: 0,

@@ -162,7 +162,7 @@ const slowly =
   (_req, res) =>
     void setTimeout(() => res.end('a'), ms)
 
-type Wish = {
+type FakeMachine = {
   state?: Machine['state']
   port?: number
   answer?: RequestListener
@@ -171,16 +171,16 @@ type Wish = {
 }
 
 /** Makes a machine of the app. Its name is also its page. */
-async function machine(id: string, wish: Wish = {}): Promise<Machine> {
-  const { answer = (_req, res) => void res.end(id), metadata = {} } = wish
-  const internal_port = wish.port ?? (await listening(createServer(answer)))
+async function machine(id: string, about: FakeMachine = {}): Promise<Machine> {
+  const { answer = (_req, res) => void res.end(id), metadata = {} } = about
+  const internal_port = about.port ?? (await listening(createServer(answer)))
   const own = { ...aMachine().own, app: 'shop' }
-  const config = { image: 'x', metadata, services: [{ internal_port, ...wish.service }] }
+  const config = { image: 'x', metadata, services: [{ internal_port, ...about.service }] }
   const made = aMachine({
     id,
     name: id,
     private_ip: '127.0.0.1',
-    state: wish.state ?? 'started',
+    state: about.state ?? 'started',
     own,
     config,
   })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { checksOf } from '../../../lab/localfly/checks.ts'
 import { durationMs } from '../../../lab/localfly/duration.ts'
-import { mayRestart, tellExit } from '../../../lab/localfly/exits.ts'
+import { mayRestart, exitText } from '../../../lab/localfly/exits.ts'
 import { parseImage } from '../../../lab/localfly/image-ref.ts'
 import { withoutNulls } from '../../../lab/localfly/machine-config.ts'
 import { scopeOf } from '../../../lab/localfly/tokens.ts'
@@ -45,14 +45,14 @@ test.each([
 
 test('an end by a signal is a crash unless it was requested', () => {
   const killed = { code: 137, oomKilled: true }
-  const crash = tellExit(killed, { requested: false, restarting: true }, 1)
+  const crash = exitText(killed, { requested: false, restarting: true }, 1)
   expect(crash).toMatchObject({
     type: 'crash',
     request: { exit_event: { exit_code: -1, guest_signal: 9 } },
   })
-  expect(tellExit(killed, { requested: true, restarting: false }, 0).type).toBe('exit')
+  expect(exitText(killed, { requested: true, restarting: false }, 0).type).toBe('exit')
 
-  const plain = tellExit({ code: 3, oomKilled: false }, { requested: false, restarting: false }, 0)
+  const plain = exitText({ code: 3, oomKilled: false }, { requested: false, restarting: false }, 0)
   expect(plain).toMatchObject({
     type: 'exit',
     request: { exit_event: { exit_code: 3 }, restart_count: 0 },

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DaemonSettings } from './daemon.ts'
+import type { DaemonSettings } from './daemon-settings.ts'
 import { groupOf, runcWithLimits } from './step-limits.ts'
 
 /** The path at which the daemon creates its socket. No client knows this name. */

@@ -3,40 +3,16 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
-import { supervise, stopRecorded, type SupervisedProcess } from '../../host/supervised-process.ts'
 import { tool, toolPath } from '../../host/exec-tool.ts'
+import { supervise, stopRecorded, type SupervisedProcess } from '../../host/supervised-process.ts'
 import type { Logger } from '../../log.ts'
 import { Connection } from '../connection.ts'
-import { configOf, configText, firstSocketOf, socketOf, traceSocketOf } from './daemon-config.ts'
 import { ListWorkers } from '../messages.ts'
-import { limitsEnvironment, removeGroups, sweepSteps, type StepLimits } from './step-limits.ts'
-import { runcWithOutputLimit, stepOutputEnv } from './step-output.ts'
 import { markClean, markCache, markInUse } from './cache-marker.ts'
-
-export type DaemonSettings = {
-  /** Absolute path of the daemon's program. Its network plugins are in the same folder. */
-  command: string
-  /** The folder for its configuration, socket and process record. */
-  dir: string
-  /** The folder of its cache. */
-  root: string
-  bridge: { name: string; subnet: string }
-  /** DNS servers for build steps. Empty: those of the machine. */
-  nameservers: readonly string[]
-  /** Mirrors to try before a registry: from `docker.io` to a list of `host:port`. */
-  mirrors: Record<string, string[]>
-  /** Registries that speak plain HTTP, as `host:port`. */
-  plainHttp: readonly string[]
-  /** How many build steps may run at once, over all builds. */
-  steps: number
-  /** Limits of each step, and of all steps together. */
-  limits: StepLimits
-  /**
-   * How many bytes of a step's output the daemon forwards from the beginning. Of the rest, only the
-   * end is kept.
-   */
-  stepLogBytes: number
-}
+import { configOf, configText, firstSocketOf, socketOf, traceSocketOf } from './daemon-config.ts'
+import type { DaemonSettings } from './daemon-settings.ts'
+import { limitsEnvironment, removeGroups, sweepSteps } from './step-limits.ts'
+import { runcWithOutputLimit, stepOutputEnv } from './step-output.ts'
 
 const readyMs = 60_000
 const stopMs = 20_000

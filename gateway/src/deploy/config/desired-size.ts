@@ -1,8 +1,8 @@
 import { Problem } from '#api/problem.ts'
 import { packJson } from '../../deployments/packed-json.ts'
-import type { DesiredApp } from './desired.ts'
 import { refuse } from '../../flytoml/schema.ts'
-import type { DeployProgress } from '../plan.ts'
+import type { DeployProgress } from '../progress.ts'
+import type { DesiredApp } from './desired-app.ts'
 
 /**
  * Limit in bytes for the machine configs of one app, and for a deploy's progress before it begins.

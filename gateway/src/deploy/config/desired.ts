@@ -2,51 +2,14 @@ import { createHash } from 'node:crypto'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { MachineConfig } from '../../fly/machine.ts'
-import type { ReadSource } from '../../host/read-source-file.ts'
 import { refuseManyGroups } from '../../flytoml/group-limits.ts'
-import { refuseLargeConfigs } from './desired-size.ts'
-import { readFlyToml, type FlyToml, type VolumeSize } from '../../flytoml/read-fly-toml.ts'
-import type { Strategy } from '../../flytoml/sections.ts'
 import type { Guest } from '../../flytoml/guest.ts'
 import { machineConfig, releaseMachine } from '../../flytoml/machine-config.ts'
-
-/** What an app should run, without the image. Plain data, stored with the deployment. */
-export type DesiredApp = {
-  groups: DesiredGroup[]
-  strategy: Strategy
-  /** How many machines of a group may be unavailable at once: a share if below 1, else a count. */
-  maxUnavailable: number
-  /**
-   * How long a machine may take to start, and again to pass checks. Null: the gateway's setting.
-   */
-  waitMs: number | null
-  /** The release command. It must end before any machine is touched. */
-  release: { config: MachineConfig; timeoutMs: number } | null
-  /** By mount name. */
-  volumes: Record<string, VolumeSize>
-  /** For new machines. Existing ones keep theirs; only fly.toml can change a guest. */
-  region: string
-  guest: Guest
-  /** The port where the app listens: that of the first service. */
-  internalPort: number | null
-  build: FlyToml['build']
-  /** Warnings for the log: what the gateway ignored or read differently. */
-  warnings: string[]
-}
-/** `config` has neither the image nor Tarmac's own metadata. */
-export type DesiredGroup = {
-  name: string
-  config: MachineConfig
-  whenNone: 'one' | 'two' | 'one-and-standby'
-  /** How many machines to create for a group without any. Null: not specified. */
-  count: number | null
-  /**
-   * In a release: the config that its machines got, including settings that Tarmac does not manage.
-   */
-  was?: MachineConfig
-  /** Config paths to remove from the machines. `config` does not contain them. */
-  gone?: string[]
-}
+import { readFlyToml, type FlyToml } from '../../flytoml/read-fly-toml.ts'
+import type { Strategy } from '../../flytoml/sections.ts'
+import type { ReadSource } from '../../host/read-source-file.ts'
+import type { DesiredApp, DesiredGroup } from './desired-app.ts'
+import { refuseLargeConfigs } from './desired-size.ts'
 
 /** Fly's limit, in characters. */
 const maxVolumeName = 30
@@ -212,9 +175,6 @@ function refuseNotApplicable(strategy: Strategy, groups: DesiredGroup[]): void {
       strategy,
       `group ${mounted.name} mounts a volume, and a volume is on one machine only`,
     )
-  const isChecked = ({ config }: DesiredGroup) =>
-    Object.keys(config.checks ?? {}).length > 0 ||
-    config.services?.some(({ checks }) => checks?.length)
   if (strategy === 'bluegreen' && !groups.some(isChecked))
     throw notApplicable(
       strategy,
@@ -230,3 +190,7 @@ export const notApplicable = (strategy: Strategy, why: string): Problem =>
       facts: { strategy },
     },
   )
+
+const isChecked = ({ config }: DesiredGroup): boolean =>
+  Object.keys(config.checks ?? {}).length > 0 ||
+  config.services?.some(({ checks }) => checks?.length) === true

@@ -1,8 +1,8 @@
 import type { ImageFacts } from '#api/deployment.ts'
 import type { MachineConfig, Mount } from '../../fly/machine.ts'
-import type { DesiredGroup } from './desired.ts'
 import { isReserved } from '../../flytoml/reserved.ts'
 import { shellText } from '../../flytoml/shell-words.ts'
+import type { DesiredGroup } from './desired-app.ts'
 
 /** What Tarmac writes to a machine in addition to the desired config. */
 export type OwnershipMetadata = {
@@ -65,7 +65,7 @@ export function mergeConfig(
   const containers = (desired['containers'] as { image?: string }[] | undefined)?.map((container) =>
     Object.assign({}, container, container.image === '.' && { image: image.reference }),
   )
-  const mounts = layMounts(present.mounts, desired.mounts)
+  const mounts = mergeMounts(present.mounts, desired.mounts)
 
   return {
     ...omit(present, [...managed, ...gone]),
@@ -90,7 +90,7 @@ function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
 }
 
 /** A mount keeps its volume, matched by name. Mounts that fly.toml does not name stay too. */
-function layMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | undefined {
+function mergeMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | undefined {
   const kept = present.filter((mount) => !desired.some(({ name }) => name === mount.name))
   const laid = desired.map((mount) =>
     Object.assign(

@@ -1,5 +1,5 @@
 import type { MachineConfig } from '../../fly/machine.ts'
-import type { DesiredApp } from './desired.ts'
+import type { DesiredApp } from './desired-app.ts'
 import { managed, omit } from './merge-config.ts'
 
 /** The part of a later release that `restoreConfig` needs, without large files and environment. */

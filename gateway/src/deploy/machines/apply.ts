@@ -1,10 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { crashPoint } from '../../crash-point.ts'
-import { configOf, imageOf, type Machine, type MachineConfig } from '../../fly/machine.ts'
 import type { MachineLease } from '../../fly/machine-lease.ts'
-import { numberOf, assertNotOlder } from '../managed.ts'
-import type { DesiredGroup } from '../config/desired.ts'
+import { configOf, imageOf, type Machine, type MachineConfig } from '../../fly/machine.ts'
+import type { DesiredGroup } from '../config/desired-app.ts'
 import { refuseLargeRollout } from '../config/desired-size.ts'
+import { mergeConfig, type OwnershipMetadata } from '../config/merge-config.ts'
+import type { Execution } from '../execution.ts'
+import { numberOf, assertNotOlder } from '../managed.ts'
+import { previousVersionOf } from '../plan.ts'
+import type { PreviousVersion, MachineStep } from '../progress.ts'
 import {
   failure,
   isUnavailableOrBusy,
@@ -15,9 +19,6 @@ import {
   untilHealthy,
   type ExpectedVersion,
 } from './health.ts'
-import { mergeConfig, type OwnershipMetadata } from '../config/merge-config.ts'
-import { type PreviousVersion, previousVersionOf, type MachineStep } from '../plan.ts'
-import type { Execution } from '../execution.ts'
 import { withVolumes } from './volumes.ts'
 
 const updateAttempts = 5
@@ -169,7 +170,7 @@ async function update(run: Execution, slot: MachineStep, lease: MachineLease): P
     if (machine.instance_id !== slot.former?.instanceId)
       refresh(run, slot, previousVersionOf(machine))
 
-    const config = mergeConfig(slot.former?.config ?? {}, wishOf(run, slot), marks(run))
+    const config = mergeConfig(slot.former?.config ?? {}, desiredGroupOf(run, slot), marks(run))
     recordApplied(run, slot, config)
     await run.recordIntent(slot, 'update')
     if (attempt === 1) run.emit(slot, { status: 'updating', before: slot.former?.image ?? null })
@@ -217,10 +218,10 @@ async function listed(
  */
 function newConfig(run: Execution, slot: MachineStep): MachineConfig {
   const { desired, slots } = run.rollout
-  const wish = wishOf(run, slot)
+  const desiredGroup = desiredGroupOf(run, slot)
   const laid = mergeConfig(
-    { guest: wish.was?.guest ?? desired.guest, ...slot.base },
-    wish,
+    { guest: desiredGroup.was?.guest ?? desired.guest, ...slot.base },
+    desiredGroup,
     marks(run),
   )
 
@@ -234,7 +235,7 @@ function newConfig(run: Execution, slot: MachineStep): MachineConfig {
     : laid
 }
 
-const wishOf = (
+const desiredGroupOf = (
   { rollout: { desired } }: Execution,
   { role, group }: MachineStep,
 ): Pick<DesiredGroup, 'config' | 'was' | 'gone'> =>

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
-import { retryTransient } from './health.ts'
-import type { MachineStep } from '../plan.ts'
 import type { Execution } from '../execution.ts'
+import type { MachineStep } from '../progress.ts'
+import { retryTransient } from './health.ts'
 
 /**
  * Takes a machine out of service without losing a request. Cordons it, and stops it when Fly's
@@ -16,22 +16,22 @@ export async function drain(
   const { fly, proxyMs } = run.settings
   const { app } = run.work
   const machine = slot.machine ?? ''
-  const retryWhileUnavailable = <T>(effect: () => Promise<T>) =>
+  const retryUntilStopping = <T>(effect: () => Promise<T>) =>
     retryTransient(run.waitMs, signal, effect)
 
   await using lease = slot.former && (await run.lease(slot, signal))
   await run.recordIntent(slot, 'cordon')
-  await retryWhileUnavailable(() => fly.cordon(app, machine, 'cordon', lease?.nonce, run.stopping))
+  await retryUntilStopping(() => fly.cordon(app, machine, 'cordon', lease?.nonce, run.stopping))
   run.emit(slot, { status: 'cordoned' })
   if (!slot.launch) return
 
   await delay(proxyMs, undefined, { signal })
   await run.recordIntent(slot, 'stop')
-  await retryWhileUnavailable(() => fly.stopMachine(app, machine, lease?.nonce, run.stopping))
+  await retryUntilStopping(() => fly.stopMachine(app, machine, lease?.nonce, run.stopping))
 
   const version = (slot.now ?? slot.former)?.instanceId ?? ''
   const stopped = { state: 'stopped', version, withinMs: run.waitMs } as const
-  if (!(await retryWhileUnavailable(() => fly.wait(app, machine, stopped, signal))))
+  if (!(await retryUntilStopping(() => fly.wait(app, machine, stopped, signal))))
     throw new Problem(
       'deploy-failed',
       `Machine ${machine} did not stop within ${run.waitMs / 1000} s.`,

@@ -115,13 +115,13 @@ export async function untilHealthy(
     // Fly's proxy may have stopped an idle machine. Checks only run on a started one.
     if (isAsleep(machine)) await startMachine(fly, wanted, signal)
 
-    const destroyTimeoutMs = performance.now() - startedAt
-    if (destroyTimeoutMs > waitMs)
+    const elapsedMs = performance.now() - startedAt
+    if (elapsedMs > waitMs)
       throw failure(
         machine,
         `did not pass its checks within ${Math.round(waitMs / 1000)} s (${pending.join('; ')})${hint(machine)}`,
       )
-    await delay(destroyTimeoutMs < 10_000 ? 250 : 1000, undefined, { signal })
+    await delay(elapsedMs < 10_000 ? 250 : 1000, undefined, { signal })
   }
 }
 

@@ -1,8 +1,8 @@
 import { Problem } from '#api/problem.ts'
-import type { Mount } from '../../fly/machine.ts'
 import { isUnavailable } from '../../fly/fly-calls.ts'
-import type { MachineStep } from '../plan.ts'
+import type { Mount } from '../../fly/machine.ts'
 import type { Execution } from '../execution.ts'
+import type { MachineStep } from '../progress.ts'
 
 /**
  * Gives a new machine a free volume for each mount: same name, same region. Creates missing ones.
@@ -32,11 +32,11 @@ async function freeVolume(run: Execution, slot: MachineStep, name: string): Prom
     if (free) return free.id
 
     try {
-      const wish = { name, region: slot.region, size_gb: 1, ...rollout.desired.volumes[name] }
-      const { id } = await settings.fly.createVolume(work.app, wish, stopping)
+      const desired = { name, region: slot.region, size_gb: 1, ...rollout.desired.volumes[name] }
+      const { id } = await settings.fly.createVolume(work.app, desired, stopping)
       work.emit({
         type: 'note',
-        text: `Made volume ${id} (${name}, ${wish.size_gb} GB) in ${slot.region}.`,
+        text: `Made volume ${id} (${name}, ${desired.size_gb} GB) in ${slot.region}.`,
       })
       return id
     } catch (error) {

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { mostAtOnce, type Execution } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { drain } from '../machines/drain.ts'
-import { appliedSteps, type MachineStep } from '../plan.ts'
-import { mostAtOnce, type Execution } from '../execution.ts'
+import { appliedSteps } from '../plan.ts'
+import type { MachineStep } from '../progress.ts'
 
 /**
  * Creates green machines beside the blue ones, out of Fly's proxy until all are healthy. Then they

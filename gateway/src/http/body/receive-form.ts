@@ -6,8 +6,8 @@ import multer, { MulterError } from 'multer'
 import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { maxSecretBytes } from '#api/secret.ts'
+import type { HttpDeps } from '../parts.ts'
 import { FormPatience } from './form-patience.ts'
-import type { HttpParts } from '../app.ts'
 import { receive, type Received, tooLarge } from './received.ts'
 import { RequestBody } from './request-body.ts'
 import { defaultBodyMs, refuseEncoded } from './small-body.ts'
@@ -22,7 +22,7 @@ const maxFieldNameLength = 200
  */
 export async function receiveForm(
   request: Request,
-  parts: HttpParts,
+  parts: HttpDeps,
   gone: AbortSignal,
 ): Promise<Received> {
   refuseEncoded(request)

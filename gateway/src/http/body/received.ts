@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Request } from 'express'
 import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import type { HttpParts } from '../app.ts'
+import type { HttpDeps } from '../parts.ts'
 
 /** The content of an upload, sent raw or as a form. */
 export type Received = {
@@ -15,7 +15,7 @@ export type Received = {
 export function receive(
   request: Request,
   body: Readable,
-  parts: Pick<HttpParts, 'receive'>,
+  parts: Pick<HttpDeps, 'receive'>,
   signal: AbortSignal,
 ): Promise<SourceFacts> {
   const contentDigest = request.get('Content-Digest')

@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
-import type { HttpParts } from '../app.ts'
+import type { HttpDeps } from '../parts.ts'
 import { receiveForm } from './receive-form.ts'
 import { receive, type Received, tooLarge } from './received.ts'
 import { RequestBody } from './request-body.ts'
@@ -18,7 +18,7 @@ export function appParam(request: Request): string {
 export async function receiveSource(
   request: Request,
   response: Response,
-  parts: HttpParts,
+  parts: HttpDeps,
 ): Promise<Received> {
   if (parts.stopping.aborted)
     throw new Problem(

@@ -17,12 +17,12 @@ const givenAtOnce = 250
 /** Pages to cache for readers that catch up, so that they do not each read the same. */
 const keptPages = 8
 
-const audiences = new WeakMap<LogStore, Map<string, Broadcaster>>()
+const broadcasters = new WeakMap<LogStore, Map<string, Broadcaster>>()
 
 /** Sends a reader the log from its number on. Stops when the returned function is called. */
-export function joinAudience(store: LogStore, id: string, reader: Reader): () => void {
-  const all = audiences.get(store) ?? new Map<string, Broadcaster>()
-  audiences.set(store, all)
+export function subscribe(store: LogStore, id: string, reader: Reader): () => void {
+  const all = broadcasters.get(store) ?? new Map<string, Broadcaster>()
+  broadcasters.set(store, all)
   const broadcaster = all.get(id) ?? new Broadcaster(store, id, () => all.delete(id))
   all.set(id, broadcaster)
   broadcaster.join(reader)

@@ -5,9 +5,9 @@ import { createGzip } from 'node:zlib'
 import type { RequestHandler } from 'express'
 import { isFinal } from '#api/deployment.ts'
 import { pageAfter } from '../../deployments/follow.ts'
-import type { HttpParts } from '../app.ts'
-import { filterOf } from './filter.ts'
+import type { HttpDeps } from '../parts.ts'
 import { findLog } from '../routes/read-deployments.ts'
+import { filterOf } from './filter.ts'
 import { formats, rendered } from './stream.ts'
 
 const stuckMs = 30_000
@@ -16,7 +16,7 @@ const stuckMs = 30_000
  * `GET /v1/deployments/{id}/log`: the current log as a text file, compressed if the caller accepts
  * gzip.
  */
-export function downloadLog({ store }: Pick<HttpParts, 'store'>): RequestHandler {
+export function downloadLog({ store }: Pick<HttpDeps, 'store'>): RequestHandler {
   return async (request, response) => {
     const deployment = await findLog(store, String(request.params['id']))
     const { id, app, number } = deployment

@@ -4,12 +4,12 @@ import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { accessLog } from '../access-log.ts'
 import type { Authorize } from '../auth.ts'
-import type { HttpParts } from '../app.ts'
-import { filterOf, type LogFilter } from './filter.ts'
+import type { HttpDeps } from '../parts.ts'
 import { sendProblem } from '../problem.ts'
 import { afterOf, findLog } from '../routes/read-deployments.ts'
-import { formats, type LogType, sendLog } from './stream.ts'
 import { isWebSocket } from '../upgrades.ts'
+import { filterOf, type LogFilter } from './filter.ts'
+import { formats, type LogType, sendLog } from './stream.ts'
 
 const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
 
@@ -19,12 +19,12 @@ const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
  * false for any other request.
  */
 export function eventsReader(
-  parts: HttpParts,
-  assertAccepting: ReturnType<typeof readerGate>,
+  parts: HttpDeps,
+  openReader: ReturnType<typeof readerGate>,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
   const noteAccess = accessLog(parts.log, parts.stopping)
   const read = async (request: IncomingMessage, response: ServerResponse) => {
-    const { deployment, after, filter } = await assertAccepting(request)
+    const { deployment, after, filter } = await openReader(request)
     if (isWebSocket(request)) assertHandshake(request)
     const { id, app, createdAt, state } = deployment
     const query = { after, filter, type: typeOf(request) }
@@ -41,7 +41,7 @@ export function eventsReader(
 }
 
 /** Authorizes a reader, finds the log, and reads which part of it the request asks for. */
-export function readerGate({ store }: Pick<HttpParts, 'store'>, authorize: Authorize) {
+export function readerGate({ store }: Pick<HttpDeps, 'store'>, authorize: Authorize) {
   return async (
     request: IncomingMessage,
   ): Promise<{ deployment: Deployment; after: number; filter: LogFilter }> => {

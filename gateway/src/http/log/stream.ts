@@ -1,16 +1,16 @@
 import type { ServerResponse } from 'node:http'
 import type { Deployment, DeploymentState } from '#api/deployment.ts'
-import type { DeploymentEvent } from '#api/event.ts'
 import type { GoAway, StreamMessage } from '#api/event-stream.ts'
+import type { DeploymentEvent } from '#api/event.ts'
 import { renderEvent, renderLine, renderVerdict } from '#api/render-event.ts'
 import { fill, routes } from '#api/routes.ts'
 import { visibleJson } from '#api/visible-text.ts'
 import type { Page } from '../../deployments/follow.ts'
-import { joinAudience, type Reader } from './broadcast.ts'
-import type { HttpParts } from '../app.ts'
+import type { HttpDeps } from '../parts.ts'
+import { subscribe, type Reader } from './broadcast.ts'
 import type { LogFilter } from './filter.ts'
 
-type LogParts = Pick<HttpParts, 'store' | 'stopping' | 'heartbeatMs' | 'log'>
+type LogDeps = Pick<HttpDeps, 'store' | 'stopping' | 'heartbeatMs' | 'log'>
 type LogQuery = { after: number; type: LogType; filter: LogFilter }
 export const defaultHeartbeatMs = 15_000
 /** What the formats need of a deployment. It is small, because each reader holds one. */
@@ -71,7 +71,7 @@ export const tooSlowMessage: GoAway = {
 /** Sends a deployment's log after event `after` until its end, as fast as the reader takes it. */
 export function sendLog(
   response: ServerResponse,
-  parts: LogParts,
+  parts: LogDeps,
   about: DeploymentRef,
   query: LogQuery,
 ): void {
@@ -85,7 +85,7 @@ export function sendLog(
 class LogReader implements Reader {
   seq: number
   readonly #response: ServerResponse
-  readonly #parts: LogParts
+  readonly #deps: LogDeps
   readonly #about: DeploymentRef
   readonly #type: LogType
   readonly #filter: LogFilter
@@ -97,13 +97,13 @@ class LogReader implements Reader {
 
   constructor(
     response: ServerResponse,
-    parts: LogParts,
+    parts: LogDeps,
     about: DeploymentRef,
     { after, type, filter }: LogQuery,
   ) {
     this.seq = after
     this.#response = response
-    this.#parts = parts
+    this.#deps = parts
     this.#about = about
     this.#type = type
     this.#filter = filter
@@ -112,7 +112,7 @@ class LogReader implements Reader {
 
   begin(): void {
     const response = this.#response
-    const { store, stopping, heartbeatMs = defaultHeartbeatMs } = this.#parts
+    const { store, stopping, heartbeatMs = defaultHeartbeatMs } = this.#deps
     response.setHeader('Content-Type', `${this.#type}; charset=utf-8`)
     response.setHeader('Cache-Control', 'no-store')
     response.flushHeaders()
@@ -121,7 +121,7 @@ class LogReader implements Reader {
     if (start) response.write(start)
 
     const beat = setInterval(() => this.#look(), heartbeatMs)
-    const leave = joinAudience(store, this.#about.id, this)
+    const leave = subscribe(store, this.#about.id, this)
 
     const stop = () => this.#disconnect(stoppingMessage)
     this.#leave = () => {
@@ -154,7 +154,7 @@ class LogReader implements Reader {
   }
 
   fail(error: unknown): void {
-    this.#parts.log.error({ deploymentId: this.#about.id, err: error }, 'log reader failed')
+    this.#deps.log.error({ deploymentId: this.#about.id, err: error }, 'log reader failed')
     this.#response.destroy()
   }
 
@@ -171,7 +171,7 @@ class LogReader implements Reader {
     if (writableEnded) {
       if (isStuck || this.#sentAway) this.#response.destroy()
     } else if (isStuck) {
-      this.#parts.log.warn(
+      this.#deps.log.warn(
         { deploymentId: this.#about.id, waitingBytes },
         'log reader takes nothing',
       )

@@ -3,20 +3,20 @@ import type { Deployment } from '#api/deployment.ts'
 import type { GoAway } from '#api/event-stream.ts'
 import { visibleJson } from '#api/visible-text.ts'
 import type { Page } from '../../deployments/follow.ts'
-import { joinAudience } from './broadcast.ts'
-import type { HttpParts } from '../app.ts'
-import type { LogFilter } from './filter.ts'
-import { assertHandshake, type readerGate } from './endpoint.ts'
-import { defaultHeartbeatMs, stoppingMessage, tooSlowMessage } from './stream.ts'
+import type { HttpDeps } from '../parts.ts'
 import type { Upgrade } from '../upgrades.ts'
+import { subscribe } from './broadcast.ts'
+import { assertHandshake, type readerGate } from './endpoint.ts'
+import type { LogFilter } from './filter.ts'
+import { defaultHeartbeatMs, stoppingMessage, tooSlowMessage } from './stream.ts'
 
 /** A reader needs to send only a frame now and then, to keep its connection alive. */
 const maxFramesPerBeat = 100
 
 /** The log over WebSocket, at the events' path: one JSON message per event, then a closing one. */
 export class EventsSocket {
-  readonly #parts: HttpParts
-  readonly #admit: ReturnType<typeof readerGate>
+  readonly #deps: HttpDeps
+  readonly #openReader: ReturnType<typeof readerGate>
   readonly #server = new WebSocketServer({
     noServer: true,
     maxPayload: 4096,
@@ -26,14 +26,14 @@ export class EventsSocket {
     autoPong: false,
   })
 
-  constructor(parts: HttpParts, assertAccepting: ReturnType<typeof readerGate>) {
-    this.#parts = parts
-    this.#admit = assertAccepting
+  constructor(parts: HttpDeps, openReader: ReturnType<typeof readerGate>) {
+    this.#deps = parts
+    this.#openReader = openReader
   }
 
   /** Takes over a connection if its request may read the log. Otherwise calls `refused`. */
   take({ request, socket, head }: Upgrade, refused: () => void): void {
-    this.#admit(request)
+    this.#openReader(request)
       .then((asked) => {
         assertHandshake(request)
         return asked
@@ -46,7 +46,7 @@ export class EventsSocket {
         refused,
       )
       .catch((err: unknown) => {
-        this.#parts.log.error({ err }, 'log reader failed')
+        this.#deps.log.error({ err }, 'log reader failed')
         socket.destroy()
       })
   }
@@ -61,7 +61,7 @@ export class EventsSocket {
     { id }: Deployment,
     { after, filter }: { after: number; filter: LogFilter },
   ): void {
-    const { store, stopping, log, heartbeatMs = defaultHeartbeatMs } = this.#parts
+    const { store, stopping, log, heartbeatMs = defaultHeartbeatMs } = this.#deps
     let answered = true
     let disconnected = false
     let frames = 0
@@ -105,7 +105,7 @@ export class EventsSocket {
     })
 
     stopping.addEventListener('abort', stop)
-    const leave = joinAudience(store, id, {
+    const leave = subscribe(store, id, {
       seq: after,
       take(page) {
         const messages = messagesOf(page, filter)

@@ -1,19 +1,12 @@
 import type { RequestHandler } from 'express'
-import { describeSettings, type OwnSettings } from '#api/app-settings.ts'
-import type { HttpParts } from '../app.ts'
-import { appParam } from '../body/upload.ts'
+import { describeSettings } from '#api/app-settings.ts'
 import { jsonBody } from '../body/small-body.ts'
-
-export type Settings = {
-  of(app: string): Promise<OwnSettings>
-  change(app: string, patch: unknown): Promise<OwnSettings>
-  /** The gateway's defaults for apps without their own setting. */
-  gateway: OwnSettings
-}
-type Parts = Pick<HttpParts, 'settings' | 'bodyMs'>
+import { appParam } from '../body/upload.ts'
+import type { HttpDeps } from '../parts.ts'
+type SettingsDeps = Pick<HttpDeps, 'settings' | 'bodyMs'>
 
 /** `GET /v1/apps/{app}`: every setting with its value and its origin. */
-export function readApp({ settings }: Parts): RequestHandler {
+export function readApp({ settings }: SettingsDeps): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     response.json({ app, settings: describeSettings(await settings.of(app), settings.gateway) })
@@ -21,7 +14,7 @@ export function readApp({ settings }: Parts): RequestHandler {
 }
 
 /** `PATCH /v1/apps/{app}`: settings by name as JSON; null removes one. Answers like `GET`. */
-export function changeApp({ settings, bodyMs }: Parts): RequestHandler {
+export function changeApp({ settings, bodyMs }: SettingsDeps): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     const own = await settings.change(app, await jsonBody(request, response, bodyMs))

@@ -4,14 +4,14 @@ import { parseOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { crashPoint } from '../../crash-point.ts'
-import type { HttpParts } from '../app.ts'
 import { readImageSource } from '../body/read-image-source.ts'
-import { booleanQuery, knownQuery, queryOf } from '../query.ts'
-import { appParam, receiveSource } from '../body/upload.ts'
 import { jsonObject } from '../body/small-body.ts'
+import { appParam, receiveSource } from '../body/upload.ts'
+import type { HttpDeps } from '../parts.ts'
+import { booleanQuery, knownQuery, queryOf } from '../query.ts'
 
 /** `POST /v1/apps/{app}/deployments`: answers when the source and the record are saved. */
-export function createDeployment(parts: HttpParts): RequestHandler {
+export function createDeployment(parts: HttpDeps): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     const idempotencyKey = idempotencyKeyOf(request)
@@ -38,7 +38,7 @@ export function createDeployment(parts: HttpParts): RequestHandler {
 }
 
 /** `POST /v1/deployments/{id}/retry`: deploys the kept source; `again=true`: the same image. */
-export function retryDeployment(parts: HttpParts): RequestHandler {
+export function retryDeployment(parts: HttpDeps): RequestHandler {
   return async (request, response) => {
     const again = booleanQuery(knownQuery(request, 'again'), 'again')
     const id = String(request.params['id'])

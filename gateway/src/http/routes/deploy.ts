@@ -1,18 +1,19 @@
 import type { RequestHandler, Response } from 'express'
 import { type Deployment, isFinal } from '#api/deployment.ts'
 import { readOptions } from '#api/options.ts'
-import { Problem, problems } from '#api/problem.ts'
+import { problems } from '#api/problem-codes.ts'
+import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { untilEnd } from '../../deployments/follow.ts'
-import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
-import type { HttpParts } from '../app.ts'
-import { everything } from '../log/filter.ts'
-import { queryOf } from '../query.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
+import { everything } from '../log/filter.ts'
 import { defaultHeartbeatMs, sendLog, untilClosed } from '../log/stream.ts'
+import type { HttpDeps } from '../parts.ts'
+import { queryOf } from '../query.ts'
+import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
 
 /** `PUT /deploy/{app}`, for a shell: takes an archive and follows the log to the verdict. */
-export function deployAndFollow(parts: HttpParts): RequestHandler {
+export function deployAndFollow(parts: HttpDeps): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     const query = [...queryOf(request)]
@@ -49,7 +50,7 @@ function readQuery(given: [string, string][]) {
 async function verdictStatus(
   { id }: Deployment,
   response: Response,
-  parts: HttpParts,
+  parts: HttpDeps,
 ): Promise<number> {
   const heartbeat = setInterval(
     () => response.writeProcessing(),

@@ -1,17 +1,17 @@
 import type { RequestHandler } from 'express'
 import { Problem } from '#api/problem.ts'
 import type { Authorize } from '../auth.ts'
-import type { HttpParts } from '../app.ts'
+import type { HttpDeps } from '../parts.ts'
 
 /** Milliseconds for which an answer is cached, so that many callers do not cause as many checks. */
 const keptMs = 500
 
 /** `GET /readyz`: authorized callers see each part, others only whether the gateway is ready. */
 export function readReadiness(
-  { readiness, stopping }: Pick<HttpParts, 'readiness' | 'stopping'>,
+  { readiness, stopping }: Pick<HttpDeps, 'readiness' | 'stopping'>,
   authorize: Authorize,
 ): RequestHandler {
-  let known: ReturnType<HttpParts['readiness']> | undefined
+  let known: ReturnType<HttpDeps['readiness']> | undefined
   const look = () => {
     if (known) return known
     const looking = readiness()
@@ -34,9 +34,10 @@ export function readReadiness(
 
     const { ready, parts } = await look()
     if (!isKnown) return toStranger(ready)
-    const away = Object.entries(parts).filter(([, part]) => !part.ok)
+    const unavailable = Object.entries(parts).filter(([, part]) => !part.ok)
     const detail =
-      away.map(([name, part]) => `${name}: ${part.detail}`).join('; ') || 'The gateway is starting.'
+      unavailable.map(([name, part]) => `${name}: ${part.detail}`).join('; ') ||
+      'The gateway is starting.'
     if (!ready) throw new Problem('not-ready', detail, { facts: { ready, parts } })
     response.json({ ready, parts })
   }

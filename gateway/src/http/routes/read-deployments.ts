@@ -3,11 +3,11 @@ import type { RequestHandler } from 'express'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { assertLogKept } from '../../deployments/follow.ts'
-import type { HttpParts } from '../app.ts'
-import { knownQuery, pageQuery, queryOf, wholeNumber } from '../query.ts'
 import { appParam } from '../body/upload.ts'
+import type { HttpDeps } from '../parts.ts'
+import { knownQuery, pageQuery, queryOf, wholeNumber } from '../query.ts'
 
-type Store = Pick<HttpParts, 'store'>
+type Store = Pick<HttpDeps, 'store'>
 
 /** `GET /v1/apps/{app}/deployments`: newest first, `limit` at a time. */
 export function listDeployments({ store }: Store): RequestHandler {
@@ -23,7 +23,7 @@ export function readDeployment({ store }: Store): RequestHandler {
     void response.json(await findOr404(store, String(request.params['id'])))
 }
 
-export async function findOr404(store: HttpParts['store'], id: string): Promise<Deployment> {
+export async function findOr404(store: HttpDeps['store'], id: string): Promise<Deployment> {
   const deployment = await store.find(id)
   if (!deployment)
     throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
@@ -31,7 +31,7 @@ export async function findOr404(store: HttpParts['store'], id: string): Promise<
 }
 
 /** Finds a deployment. Throws `log-dropped` if its log is no longer kept. */
-export async function findLog(store: HttpParts['store'], id: string): Promise<Deployment> {
+export async function findLog(store: HttpDeps['store'], id: string): Promise<Deployment> {
   const deployment = await findOr404(store, id)
   assertLogKept(deployment)
   return deployment

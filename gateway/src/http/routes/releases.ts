@@ -1,34 +1,15 @@
 import type { Request, RequestHandler } from 'express'
 import { AppName } from '#api/app.ts'
-import type { Deployment } from '#api/deployment.ts'
-import type { ImageSource } from '#api/image-source.ts'
-import { type DeploymentOptions, readOptions } from '#api/options.ts'
+import { readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import type { Audit } from '#api/release.ts'
-import type { ReleaseStore } from '../../deployments/release-store.ts'
 import { findRelease, previousRelease, releaseDiff, releaseView } from '../../commands/releases.ts'
-import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
-import { booleanQuery, knownQuery, pageQuery, queryOf, refuseBody, wholeNumber } from '../query.ts'
 import { appParam } from '../body/upload.ts'
-
-export type AppParts = {
-  store: { releases: Pick<ReleaseStore, 'find' | 'list'> }
-  /** Deploys an existing image. `asked` distinguishes requests with the same idempotency key. */
-  deployExisting(
-    source: ImageSource,
-    target: {
-      app: string
-      options: DeploymentOptions
-      idempotencyKey: string | null
-      asked: unknown
-    },
-  ): Promise<Deployment>
-  audit(app: string): Promise<Audit>
-  deleteApp(app: string, foreign: boolean): Promise<void>
-}
+import type { AppDeps } from '../parts.ts'
+import { booleanQuery, knownQuery, pageQuery, queryOf, refuseBody, wholeNumber } from '../query.ts'
+import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
 
 /** `GET /v1/apps/{app}/releases?owner=`: newest first. */
-export function listReleases({ store }: AppParts): RequestHandler {
+export function listReleases({ store }: AppDeps): RequestHandler {
   return async (request, response) => {
     const query = knownQuery(request, 'owner', 'limit', 'cursor')
     const { releases, next } = await store.releases.list(
@@ -41,12 +22,12 @@ export function listReleases({ store }: AppParts): RequestHandler {
 }
 
 /** `GET /v1/apps/{app}/releases/{number}`. */
-export function readRelease({ store }: AppParts): RequestHandler {
+export function readRelease({ store }: AppDeps): RequestHandler {
   return async (request, response) => void response.json(await releaseOf(store, request, 'number'))
 }
 
 /** `GET /v1/apps/{app}/releases/{from}/diff/{to}`. */
-export function diffReleases({ store }: AppParts): RequestHandler {
+export function diffReleases({ store }: AppDeps): RequestHandler {
   return async (request, response) =>
     void response.json(
       releaseDiff(await releaseOf(store, request, 'from'), await releaseOf(store, request, 'to')),
@@ -57,7 +38,7 @@ export function diffReleases({ store }: AppParts): RequestHandler {
 export function rollBack({
   store,
   deployExisting,
-}: Pick<AppParts, 'store' | 'deployExisting'>): RequestHandler {
+}: Pick<AppDeps, 'store' | 'deployExisting'>): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     refuseBody(request)
@@ -81,12 +62,12 @@ export function rollBack({
 }
 
 /** `GET /v1/apps/{app}/audit`. */
-export function auditApp({ audit }: Pick<AppParts, 'audit'>): RequestHandler {
+export function auditApp({ audit }: Pick<AppDeps, 'audit'>): RequestHandler {
   return async (request, response) => void response.json(await audit(appParam(request)))
 }
 
 /** `DELETE /v1/apps/{app}?confirm={app}`. Needs `foreign=true` if the gateway did not create it. */
-export function removeApp({ deleteApp }: Pick<AppParts, 'deleteApp'>): RequestHandler {
+export function removeApp({ deleteApp }: Pick<AppDeps, 'deleteApp'>): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     const query = knownQuery(request, 'confirm', 'foreign')
@@ -100,7 +81,7 @@ export function removeApp({ deleteApp }: Pick<AppParts, 'deleteApp'>): RequestHa
   }
 }
 
-const releaseOf = async (store: AppParts['store'], request: Request, name: string) => {
+const releaseOf = async (store: AppDeps['store'], request: Request, name: string) => {
   const number = wholeNumber(name, String(request.params[name]))
   return releaseView(
     await findRelease(

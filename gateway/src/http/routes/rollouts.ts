@@ -1,37 +1,23 @@
 import type { RequestHandler } from 'express'
-import type { CancelRequest } from '#api/deployment.ts'
 import { parseOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import { NewRollout, type Rollout, type RolloutPage } from '#api/rollout.ts'
+import { NewRollout, type Rollout } from '#api/rollout.ts'
 import { fill, routes } from '#api/routes.ts'
+import { asObject } from '../body/json.ts'
+import { readImageSource } from '../body/read-image-source.ts'
+import { jsonObject } from '../body/small-body.ts'
+import { receiveSource } from '../body/upload.ts'
+import type { HttpDeps } from '../parts.ts'
+import { knownQuery, pageQuery } from '../query.ts'
 import { readCancelRequest } from './cancel-deployment.ts'
 import { idempotencyKeyOf } from './create-deployment.ts'
-import type { HttpParts } from '../app.ts'
-import { asObject } from '../body/json.ts'
-import { knownQuery, pageQuery } from '../query.ts'
-import { readImageSource } from '../body/read-image-source.ts'
-import { receiveSource } from '../body/upload.ts'
-import { jsonObject } from '../body/small-body.ts'
-
-export type RolloutParts = {
-  rollouts: {
-    create(
-      asked: NewRollout,
-      build: string | null,
-      request: { asked: unknown; idempotencyKey: string | null },
-    ): Promise<Rollout>
-    find(id: string): Promise<Rollout>
-    list(page: { limit: number; before: string | null }): Promise<RolloutPage>
-    cancel(id: string, cancelRequest: Omit<CancelRequest, 'at'>): Promise<Rollout>
-  }
-}
 
 /**
  * `POST /v1/rollouts`: JSON with `source` and `targets`, or a form with the file `source`, the
  * field `rollout` (the same JSON without a source) and build options. A form is built once, for the
  * first target's app.
  */
-export function createRollout(parts: HttpParts): RequestHandler {
+export function createRollout(parts: HttpDeps): RequestHandler {
   return async (request, response) => {
     const idempotencyKey = idempotencyKeyOf(request)
     const made = request.is('multipart/form-data') ? await fromForm() : await fromJson()
@@ -48,15 +34,15 @@ export function createRollout(parts: HttpParts): RequestHandler {
 
     async function fromForm(): Promise<Rollout> {
       const { source, fields, secrets } = await receiveSource(request, response, parts)
-      const cancelRequest = fields.find(([name]) => name === 'rollout')
-      if (!cancelRequest)
+      const rolloutField = fields.find(([name]) => name === 'rollout')
+      if (!rolloutField)
         throw new Problem(
           'request-invalid',
           'The form has no field named rollout: {"targets": [{"app": …}]}.',
         )
 
-      const asked = { ...readRollout(asObject(cancelRequest[1])), source: null }
-      const { options } = readOptions(fields.filter((field) => field !== cancelRequest))
+      const asked = { ...readRollout(asObject(rolloutField[1])), source: null }
+      const { options } = readOptions(fields.filter((field) => field !== rolloutField))
       const build = {
         app: asked.targets[0]!.app,
         options: { ...options, deploy: false },
@@ -74,7 +60,7 @@ export function createRollout(parts: HttpParts): RequestHandler {
 }
 
 /** `GET /v1/rollouts`: newest first, `limit` at a time. */
-export function listRollouts({ rollouts }: HttpParts): RequestHandler {
+export function listRollouts({ rollouts }: HttpDeps): RequestHandler {
   return async (request, response) =>
     void response.json(
       await rollouts.list(pageQuery(knownQuery(request, 'limit', 'cursor'), /^[\da-f-]{1,50}$/)),
@@ -82,7 +68,7 @@ export function listRollouts({ rollouts }: HttpParts): RequestHandler {
 }
 
 /** `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 if ended, 202 if still stopping. */
-export function cancelRollout({ rollouts }: HttpParts): RequestHandler {
+export function cancelRollout({ rollouts }: HttpDeps): RequestHandler {
   return async (request, response) => {
     const rollout = await rollouts.cancel(String(request.params['id']), readCancelRequest(request))
     response.status(rollout.endedAt === null ? 202 : 200).json(rollout)
@@ -90,7 +76,7 @@ export function cancelRollout({ rollouts }: HttpParts): RequestHandler {
 }
 
 /** `GET /v1/rollouts/{id}`. */
-export function readRolloutRecord({ rollouts }: HttpParts): RequestHandler {
+export function readRolloutRecord({ rollouts }: HttpDeps): RequestHandler {
   return async (request, response) =>
     void response.json(await rollouts.find(String(request.params['id'])))
 }

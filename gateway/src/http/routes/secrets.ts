@@ -1,26 +1,19 @@
 import type { RequestHandler } from 'express'
 import { Problem } from '#api/problem.ts'
-import { maxSecretBytes, type SecretFacts } from '#api/secret.ts'
-import { appParam } from '../body/upload.ts'
+import { maxSecretBytes } from '#api/secret.ts'
 import { smallBody } from '../body/small-body.ts'
-
-/** Build secrets, stored per app. No call returns their values. */
-export type SecretCommands = {
-  list(app: string): Promise<SecretFacts[]>
-  put(app: string, name: string, value: Uint8Array): Promise<SecretFacts>
-  /** Throws a Problem if the app has no secret of that name. */
-  remove(app: string, name: string): Promise<void>
-}
-type Parts = { secrets: SecretCommands; bodyMs?: number }
+import { appParam } from '../body/upload.ts'
+import type { SecretCommands } from '../parts.ts'
+type SecretsDeps = { secrets: SecretCommands; bodyMs?: number }
 
 /** `GET /v1/apps/{app}/secrets`: names and times. */
-export function listSecrets({ secrets }: Parts): RequestHandler {
+export function listSecrets({ secrets }: SecretsDeps): RequestHandler {
   return async (request, response) =>
     void response.json({ secrets: await secrets.list(appParam(request)) })
 }
 
 /** `PUT /v1/apps/{app}/secrets/{name}`: the body is the value, byte for byte. */
-export function putSecret({ secrets, bodyMs }: Parts): RequestHandler {
+export function putSecret({ secrets, bodyMs }: SecretsDeps): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     const tooLarge = new Problem(
@@ -33,7 +26,7 @@ export function putSecret({ secrets, bodyMs }: Parts): RequestHandler {
 }
 
 /** `DELETE /v1/apps/{app}/secrets/{name}`. */
-export function deleteSecret({ secrets }: Parts): RequestHandler {
+export function deleteSecret({ secrets }: SecretsDeps): RequestHandler {
   return async (request, response) => {
     await secrets.remove(appParam(request), String(request.params['name']))
     response.status(204).end()

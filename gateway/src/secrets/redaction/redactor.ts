@@ -40,10 +40,10 @@ export class Redactor {
     this.#secrets = new AhoCorasick(secretEncodings(values))
   }
 
-  take(event: NewEvent): void {
+  push(event: NewEvent): void {
     if (event.type !== 'log') {
       if (event.type === 'step' && event.status !== 'started') this.#end(event.step)
-      this.#queue.push({ event: this.hide(event), from: 0, to: 0 })
+      this.#queue.push({ event: this.redact(event), from: 0, to: 0 })
       return
     }
     const name = `${event.stream} ${event.step}`
@@ -58,7 +58,7 @@ export class Redactor {
    * Returns the events so far, in order, without those that may still begin a secret. With `all`,
    * it returns those, too.
    */
-  give(all: boolean): NewEvent[] {
+  flush(all: boolean): NewEvent[] {
     const given: Entry[] = []
     const held: Entry[] = []
 
@@ -83,16 +83,16 @@ export class Redactor {
   }
 
   /** Redacts a value of any type. The texts in a list are read as consecutive lines. */
-  hide<T>(value: T): T {
+  redact<T>(value: T): T {
     if (typeof value === 'string') return this.#lines([value])[0] as T
     if (Array.isArray(value)) {
       const texts = value.every((item) => typeof item === 'string')
-      return (texts ? this.#lines(value) : value.map((item: unknown) => this.hide(item))) as T
+      return (texts ? this.#lines(value) : value.map((item: unknown) => this.redact(item))) as T
     }
     if (typeof value !== 'object' || value === null) return value
     const fields = Object.entries(value).map(([name, field]) => [
       name,
-      ownWords.has(name) ? field : this.hide(field),
+      ownWords.has(name) ? field : this.redact(field),
     ])
     return Object.fromEntries(fields) as T
   }
@@ -220,14 +220,14 @@ class RedactedStream {
     this.#lineBreaks = 0
     this.#lineLetters++
     const token = this.#shapes.letter(code, this.letters++)
-    if (token >= 0) this.#hide(token)
+    if (token >= 0) this.#mark(token)
     const near = this.#secrets.near
     const at = this.#node * 128 + code
     const node = code < 128 && at < near.length ? near[at]! : this.#secrets.step(this.#node, code)
     this.#node = node
     if (node === 0) return
     const found = this.#secrets.found[node]!
-    if (found >= 0) this.#hide(this.letters - this.#secrets.texts[found]!.length)
+    if (found >= 0) this.#mark(this.letters - this.#secrets.texts[found]!.length)
   }
 
   #lineBreak(): void {
@@ -237,7 +237,7 @@ class RedactedStream {
   }
 
   /** Redacts the letters from `first` to the last one added. */
-  #hide(first: number): void {
+  #mark(first: number): void {
     let from = first
     while (this.#spans.length > this.#forgotten) {
       const last = this.#spans.at(-1)!

@@ -8,10 +8,10 @@ import type { TarEntry, TarReader } from './tar-reader.ts'
 import { yieldToEventLoop } from '../yield-turn.ts'
 import { TreeShape } from './tree-shape.ts'
 
-type Parts = { tar: TarReader; staging: Staging; limits: Limits; meter: Meter }
+type UnpackDeps = { tar: TarReader; staging: Staging; limits: Limits; meter: Meter }
 
 /** Unpacks an archive into a staging folder. Checks each entry before writing it. */
-export async function unpack(parts: Parts): Promise<Manifest> {
+export async function unpack(parts: UnpackDeps): Promise<Manifest> {
   const { tar, staging, limits } = parts
   const shape = new TreeShape(limits)
   try {
@@ -35,7 +35,7 @@ export async function unpack(parts: Parts): Promise<Manifest> {
 async function write(
   entry: TarEntry,
   shape: TreeShape,
-  { tar, staging, limits, meter }: Parts,
+  { tar, staging, limits, meter }: UnpackDeps,
 ): Promise<void> {
   await yieldToEventLoop()
   const path = sourcePath(entry.path, limits)

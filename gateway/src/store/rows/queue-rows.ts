@@ -13,8 +13,8 @@ export class QueueRows {
   readonly #queued
   readonly #atWork
   readonly #waits
-  readonly #emitted
-  readonly #emit
+  readonly #announced
+  readonly #recordNotice
 
   constructor(db: DatabaseSync) {
     this.#queued = db.prepare(
@@ -27,8 +27,8 @@ export class QueueRows {
        WHERE ended_at IS NULL AND state <> 'pending'`,
     )
     this.#waits = db.prepare("SELECT 1 FROM deployments WHERE id = ? AND state = 'pending'")
-    this.#emitted = db.prepare('SELECT waiting FROM deployments WHERE id = ?')
-    this.#emit = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
+    this.#announced = db.prepare('SELECT waiting FROM deployments WHERE id = ?')
+    this.#recordNotice = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
   }
 
   /** `suspects`: ids of the deployments that come first, one at a time. Null: the usual order. */
@@ -48,11 +48,11 @@ export class QueueRows {
     return this.#waits.get(id) !== undefined
   }
 
-  announced(id: string): QueueNotice | null {
-    return JSON.parse(String(this.#emitted.get(id)?.['waiting'] ?? null)) as QueueNotice | null
+  lastNotice(id: string): QueueNotice | null {
+    return JSON.parse(String(this.#announced.get(id)?.['waiting'] ?? null)) as QueueNotice | null
   }
 
-  emit(id: string, announced: QueueNotice | null): void {
-    this.#emit.run(announced && JSON.stringify(announced), id)
+  recordNotice(id: string, lastNotice: QueueNotice | null): void {
+    this.#recordNotice.run(lastNotice && JSON.stringify(lastNotice), id)
   }
 }

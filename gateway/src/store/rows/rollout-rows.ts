@@ -1,10 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { Problem, type ProblemBody } from '#api/problem.ts'
+import type { ProblemBody } from '#api/problem-body.ts'
+import { Problem } from '#api/problem.ts'
 import { cutProblem } from '../../deployments/cut-texts.ts'
-import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { StoredRollout, RolloutStore } from '../../deployments/rollout-store.ts'
-import { fingerprintOf, keyKeptMs } from './request-keys.ts'
+import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { pageOf, parsedObject, type StoreTools } from '../store-tools.ts'
+import { fingerprintOf, keyKeptMs } from './request-keys.ts'
 import type { SuspectRows } from './suspect-rows.ts'
 
 type Row = {
@@ -138,17 +139,17 @@ export class RolloutRows implements RolloutStore {
   }
 }
 
-type KeptBody = Omit<StoredRollout, 'id' | 'createdAt' | 'endedAt'>
+type StoredBody = Omit<StoredRollout, 'id' | 'createdAt' | 'endedAt'>
 
 const toRollout = ({ id, created_at: createdAt, ended_at: endedAt, body }: Row): StoredRollout => ({
   id,
   createdAt,
   endedAt,
-  ...((parsedObject(body) as KeptBody | null) ?? damagedBody(id)),
+  ...((parsedObject(body) as StoredBody | null) ?? damagedBody(id)),
 })
 
 /** Without targets, so that nothing is left to do. */
-const damagedBody = (id: string): KeptBody => {
+const damagedBody = (id: string): StoredBody => {
   const detail = `The record of rollout ${id} is damaged and cannot be read; its deployments are still there.`
   const problem = new Problem('records-unusable', detail).body()
   return { source: null, build: null, parallel: 1, stopAfter: 1, targets: [], refused: {}, problem }

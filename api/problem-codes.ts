@@ -1,0 +1,171 @@
+/**
+ * Whose fault a failure is: the source's (its author can fix it), ours (the gateway's), or Fly's.
+ */
+export type Fault = 'source' | 'ours' | 'fly'
+
+export type Row = { status: number; title: string; fault: Fault; retry: boolean }
+
+export const row = (status: number, fault: Fault, retry: boolean, title: string): Row => ({
+  status,
+  title,
+  fault,
+  retry,
+})
+
+/**
+ * All problems. `status` is the HTTP status, also of a `wait=true` response. `retry` says whether
+ * the same request may succeed later. `exit-codes.ts` has the client's exit code for each.
+ */
+export const problems = {
+  unauthorized: row(401, 'source', false, 'A valid token is needed'),
+  'route-not-found': row(404, 'source', false, 'There is nothing at this address'),
+  'method-not-allowed': row(405, 'source', false, 'This address does not take this method'),
+  'deployment-not-found': row(404, 'source', false, 'There is no such deployment'),
+  'app-name-invalid': row(422, 'source', false, 'The app name is not valid'),
+  'option-unknown': row(422, 'source', false, 'An option is not known'),
+  'option-invalid': row(422, 'source', false, 'An option has a value that it cannot have'),
+  'secret-invalid': row(422, 'source', false, 'A secret cannot be taken'),
+  'secret-not-found': row(404, 'source', false, 'There is no such secret'),
+  'secrets-unavailable': row(503, 'ours', false, 'The builder cannot open secrets'),
+  'request-invalid': row(400, 'source', false, 'The request could not be read'),
+  'form-invalid': row(400, 'source', false, 'The form could not be read'),
+  'body-truncated': row(400, 'source', true, 'The body ends too early'),
+  'body-too-slow': row(408, 'source', true, 'The body took too long'),
+  'host-forbidden': row(
+    403,
+    'source',
+    false,
+    'Without tokens the gateway answers only to loopback hosts',
+  ),
+  'websocket-invalid': row(426, 'source', false, 'The WebSocket handshake is not valid'),
+
+  'archive-unsupported': row(
+    415,
+    'source',
+    false,
+    'The body is not a tar, tar.gz or tar.zst archive',
+  ),
+  'archive-empty': row(400, 'source', false, 'The archive holds no files'),
+  'archive-truncated': row(400, 'source', true, 'The archive ends too early'),
+  'archive-corrupt': row(400, 'source', false, 'The archive is damaged'),
+  'archive-ambiguous': row(
+    400,
+    'source',
+    false,
+    'Two readers would unpack the archive differently',
+  ),
+  'archive-trailing-data': row(400, 'source', false, 'The archive goes on after its end'),
+  'archive-too-large': row(413, 'source', false, 'The archive is larger than this builder takes'),
+  'archive-ratio': row(422, 'source', false, 'The archive expands too much'),
+  'archive-too-many-entries': row(413, 'source', false, 'The archive holds too many entries'),
+  'archive-path-escape': row(422, 'source', false, 'An entry leaves the source tree'),
+  'archive-path-absolute': row(422, 'source', false, 'An entry has an absolute path'),
+  'archive-path-too-long': row(422, 'source', false, 'An entry has too long or too deep a path'),
+  'archive-name-invalid': row(422, 'source', false, 'An entry has a name that is not allowed'),
+  'archive-duplicate-path': row(422, 'source', false, 'Two entries have the same path'),
+  'archive-link-escape': row(422, 'source', false, 'A link leaves the source tree'),
+  'archive-hardlink-invalid': row(
+    422,
+    'source',
+    false,
+    'A hard link does not point at an earlier file',
+  ),
+  'archive-type-forbidden': row(422, 'source', false, 'An entry is neither file, folder nor link'),
+  'source-file-too-large': row(
+    422,
+    'source',
+    false,
+    'A file of the source is larger than the gateway reads',
+  ),
+  'digest-mismatch': row(400, 'source', true, 'The body is not what its digest says'),
+  'digest-unsupported': row(400, 'source', false, 'The digest is of no kind that is checked here'),
+  'upload-stalled': row(408, 'source', true, 'The upload stopped'),
+  'no-space': row(507, 'ours', true, 'The builder has no room left'),
+
+  'plan-none': row(422, 'source', false, 'No way to build this source was found'),
+  'plan-failed': row(422, 'source', false, 'The source could not be planned'),
+  'plan-invalid': row(
+    422,
+    'source',
+    false,
+    'The build plan holds something this builder does not know',
+  ),
+  'plan-limit': row(422, 'source', false, 'Planning went over a limit'),
+  'plan-interrupted': row(503, 'ours', true, 'The planner was interrupted'),
+  'planner-missing': row(503, 'ours', false, 'The builder has no planner'),
+
+  'ignore-limit': row(422, 'source', false, 'The ignore patterns go over a limit'),
+  'build-failed': row(422, 'source', false, 'The build failed'),
+  'image-not-found': row(422, 'source', false, 'An image that the build starts from was not found'),
+  'image-forbidden': row(
+    422,
+    'source',
+    false,
+    'The build starts from something that is not allowed here',
+  ),
+  'image-unusable': row(422, 'source', false, 'An image cannot run on a machine'),
+  'platform-unsupported': row(422, 'source', false, 'This builder cannot build for a platform'),
+  'source-changed': row(503, 'ours', true, 'The source tree changed during the build'),
+  'buildkit-unavailable': row(503, 'ours', true, 'The build daemon is away'),
+  'registry-unavailable': row(503, 'fly', true, 'The registry is away'),
+  'registry-denied': row(503, 'ours', false, 'The registry refused the builder'),
+
+  'fly-config-invalid': row(422, 'source', false, 'fly.toml could not be used'),
+  'strategy-unfit': row(422, 'source', false, 'The app cannot be deployed by this strategy'),
+  'fly-unavailable': row(503, 'fly', true, 'Fly is away'),
+  'fly-denied': row(503, 'ours', false, 'Fly refused the builder'),
+  'fly-refused': row(502, 'fly', false, 'Fly refused what was asked'),
+  'app-name-taken': row(422, 'source', false, 'The app name is taken'),
+  'machine-leased': row(503, 'ours', true, 'Another program is at work on a machine of the app'),
+  'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
+  'record-behind': row(409, 'ours', false, 'The builder’s record is older than what the app runs'),
+  'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
+
+  'record-too-large': row(
+    422,
+    'source',
+    false,
+    'Something is larger than the gateway keeps in its records',
+  ),
+  'log-dropped': row(410, 'source', false, 'The log is no longer kept'),
+  'app-not-found': row(404, 'source', false, 'There is no such app on Fly'),
+  'app-foreign': row(409, 'source', false, 'The app was not made by this builder'),
+  'app-busy': row(409, 'source', true, 'A deployment of the app is under way'),
+  'release-not-found': row(404, 'source', false, 'There is no such release'),
+  'rollout-not-found': row(404, 'source', false, 'There is no such rollout'),
+  'image-gone': row(410, 'source', false, 'The image is no longer in the registry'),
+  'source-gone': row(410, 'source', false, 'The source is no longer kept'),
+  'nothing-built': row(409, 'source', false, 'There is no image to bring again'),
+  'idempotency-mismatch': row(
+    422,
+    'source',
+    false,
+    'The idempotency key was used for something else',
+  ),
+  'lane-busy': row(409, 'source', true, 'Another deployment is in the way'),
+  'queue-full': row(503, 'ours', true, 'The builder’s queue is full'),
+  'too-late': row(
+    409,
+    'source',
+    false,
+    'Machines have been touched; this no longer stops by itself',
+  ),
+  cancelled: row(409, 'source', false, 'The deployment was cancelled'),
+  superseded: row(409, 'source', false, 'A newer deployment took this one’s place'),
+  'time-limit': row(504, 'source', true, 'A time limit was reached'),
+  stopping: row(503, 'ours', true, 'The gateway is stopping'),
+  'gateway-died': row(
+    500,
+    'ours',
+    false,
+    'The gateway died again and again while it worked on this',
+  ),
+  'volume-held': row(503, 'ours', true, 'Another gateway has the volume'),
+  'records-unusable': row(503, 'ours', false, 'The records cannot be opened'),
+  'not-ready': row(503, 'ours', true, 'The gateway is not ready'),
+  internal: row(500, 'ours', false, 'Something went wrong inside the gateway'),
+} as const satisfies Record<string, Row>
+
+export type ProblemCode = keyof typeof problems
+
+export const problemCodes = Object.keys(problems) as ProblemCode[]

@@ -1,0 +1,32 @@
+import type { ImageFacts, MachineFacts } from '#api/deployment.ts'
+import type { DeploymentOptions } from '#api/options.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
+import type { DesiredApp } from './config/desired-app.ts'
+import type { DeployProgress } from './progress.ts'
+
+/** What a deployment passes to the deploy engine. */
+export type DeployJob = {
+  id: string
+  number: number
+  app: string
+  options: DeploymentOptions
+  image: ImageFacts
+  desired: DesiredApp
+  /**
+   * Whether the records know a deployment that a machine names by id and number. Also true for one
+   * that they may have forgotten.
+   */
+  known(deployment: string, number: number): Promise<boolean>
+  /** The progress as last saved. Null: no machine was touched yet. */
+  rollout: DeployProgress | null
+  /**
+   * Saves what is about to happen. If it fails, this gateway lost its claim and everything stops.
+   */
+  checkpoint(patch: { rollout: DeployProgress; machines: MachineFacts[] }): Promise<void>
+  emit: EventSink
+  /**
+   * Aborts with a Problem as its reason. Code `stopping` leaves everything as it is, to be resumed
+   * later. Any other code ends the deploy and rolls touched machines back.
+   */
+  signal: AbortSignal
+}

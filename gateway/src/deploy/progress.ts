@@ -1,0 +1,78 @@
+import type { MachineFacts } from '#api/deployment.ts'
+import type { ProblemBody } from '#api/problem-body.ts'
+import type { MachineConfig } from '../fly/machine.ts'
+import type { DesiredApp } from './config/desired-app.ts'
+
+/**
+ * All that must survive a crash of the gateway while machines change. Plain data, saved before
+ * every effect.
+ */
+export type DeployProgress = {
+  desired: DesiredApp
+  /** In the order in which the engine applies them. */
+  slots: MachineStep[]
+  /** Why the deploy is rolling back. Null: it is not. */
+  because: ProblemBody | null
+  /** The watch is over. Only cleanup is left. */
+  live: boolean
+  /** By group: the config that its first machine got. Older records lack it. */
+  laid?: Record<string, MachineConfig>
+}
+
+/**
+ * What a machine is for. `update`: it gets the release. `new`, `green`: it is created for the
+ * release; greens stay cordoned until all are healthy. `canary`, `release`: it is temporary.
+ * `blue`: the greens replace it. `gone`: it is no longer wanted.
+ */
+export type Role = 'update' | 'new' | 'green' | 'canary' | 'release' | 'blue' | 'gone'
+
+export type Effect = 'create' | 'update' | 'start' | 'uncordon' | 'cordon' | 'stop' | 'destroy'
+
+/** One machine of the deploy. */
+export type MachineStep = {
+  role: Role
+  /** For a new machine: unique, and the same after a crash, so that it is never created twice. */
+  name: string
+  group: string
+  region: string
+  machine: string | null
+  /** What the machine ran before. Null: this deploy creates it. */
+  former: PreviousVersion | null
+  /** The config that a new machine takes over from an existing one. */
+  base: MachineConfig | null
+  /** The name of the slot whose standby this machine is. */
+  standbyFor: string | null
+  /** The volumes chosen for a new machine, by mount name. */
+  volumes: Record<string, string>
+  /** False: the deploy does not start the machine, for example because it did not run before. */
+  launch: boolean
+  /** The machine did not run. The deploy starts it as a test and stops it again. */
+  rest: boolean
+  /** The last effect that was about to happen. */
+  intent: Effect | null
+  /** Null until the first effect on the machine is about to happen. */
+  outcome: MachineFacts['outcome'] | null
+  /** The version that this deploy created on the machine. */
+  tried: Version | null
+  /** The version that the machine runs now, as far as known. */
+  now: Version | null
+  /** Nonce of the last lease, so that after a crash nothing waits for its expiry. */
+  lease: string | null
+}
+
+export type Version = { instanceId: string; image: string }
+
+export type PreviousVersion = Version & {
+  digest: string | null
+  config: MachineConfig
+  running: boolean
+  /**
+   * It was meant not to run, for example stopped. A failed machine is neither `running` nor
+   * `asleep`.
+   */
+  asleep: boolean
+  cordoned: boolean
+  /** It passed its checks, so it must pass them again after a rollback. */
+  healthy: boolean
+  crashes: number
+}

@@ -1,0 +1,65 @@
+import type { PlanFacts } from '#api/deployment.ts'
+import type { DeploymentOptions } from '#api/options.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
+import type { SourceTree } from '../deployments/source-tree.ts'
+import type { LookupNetwork } from '../isolation/planner-network.ts'
+
+export type Planner = { path: string; version: string }
+
+export const planLimits = {
+  timeoutMs: 180_000,
+  cpuS: 60,
+  memoryBytes: 2 ** 30,
+  /** Threads count too: mise and the planner start some for each core. */
+  processes: 256,
+  maxOutputBytes: 2 ** 20,
+  maxResultBytes: 8 * 2 ** 20,
+  tmpBytes: 64 * 2 ** 20,
+  /** The wait before each retry. There is one try more than there are waits. */
+  retryWaitsMs: [1_000, 3_000, 9_000],
+}
+
+export type PlanRequest = {
+  planner: Planner
+  app: string
+  tree: SourceTree
+  options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build' | 'deploy' | 'rebuild'>
+  /** Names of the build secrets. The planner never gets their values. */
+  secretNames?: readonly string[]
+  flyBuild?: { image?: string; dockerfile?: string }
+  /** The network in which the planner looks up versions. Null: it has no network. */
+  network: LookupNetwork | null
+  cache?: PlanStore
+  emit: EventSink
+  /** Called when the planner is about to run, which takes some time. */
+  planning?: () => void
+  limits?: Partial<typeof planLimits>
+}
+
+export type PlannedSource =
+  | { way: 'railpack'; facts: PlanFacts; planText: string }
+  | { way: 'dockerfile'; facts: PlanFacts; dockerfile: string }
+
+export type PrepareRequest = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache' | 'planning'> & {
+  limits: typeof planLimits
+}
+
+export type PrepareResult = { info: Info; planText: string }
+
+/** The fields that the gateway reads from railpack's info file. */
+export type Info = {
+  logs: { Level: string; Msg: string }[]
+  detectedProviders: string[]
+  resolvedPackages: Record<string, { resolvedVersion?: string | undefined }>
+}
+
+export type PlanCacheKey = Pick<
+  PrepareRequest,
+  'app' | 'planner' | 'tree' | 'options' | 'secretNames'
+>
+
+/** Plans of earlier runs. */
+export type PlanStore = {
+  find(key: PlanCacheKey): Promise<PrepareResult | null>
+  keep(key: PlanCacheKey, result: PrepareResult): Promise<void>
+}

@@ -1,0 +1,96 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
+import { join } from 'node:path'
+import { tokenizer } from 'acorn'
+import { expect, test } from 'vitest'
+
+// What keeps the house in order. An exception has its reason; one that is not needed any more fails too.
+
+const root = join(import.meta.dirname, '..')
+const folders = ['api', 'bench', 'client/src', 'docs', 'gateway/src', 'lab', 'test']
+const files = folders.flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => join(folder, file)),
+)
+const textOf = (file: string) => readFileSync(join(root, file), 'utf8')
+const product = files.filter((file) => /^(?:api|client|gateway)\//.test(file))
+
+/** Words of a private language; `docs/glossary.md` has the field's. */
+const banned = new Set(
+  'tell told bring brought wish laid walled unfit anew former insist hereby'.split(' '),
+)
+/** Identifiers that hold one all the same. */
+const wordExceptions: Record<string, string> = {
+  former: 'a key of the stored progress of a deploy',
+  laid: 'a key of the stored progress of a deploy',
+}
+
+test('identifiers use no banned words', () => {
+  const found = new Map<string, string>()
+  for (const file of files) {
+    for (const name of namesIn(textOf(file))) {
+      const words = name
+        .replaceAll(/([a-z\d])([A-Z])/g, '$1 $2')
+        .toLowerCase()
+        .split(/[\s_$]+/)
+      if (words.some((word) => banned.has(word))) found.set(name, file)
+    }
+  }
+  const unexpected = [...found].filter(([name]) => !(name in wordExceptions))
+  expect(unexpected.map(([name, file]) => `${file}: ${name}`)).toEqual([])
+  expect(Object.keys(wordExceptions).filter((name) => !found.has(name))).toEqual([])
+})
+
+const maxLines = 250
+/** Files that are longer, until they are cut. */
+const longFiles = new Set([
+  'api/options.ts',
+  'gateway/src/gateway.ts',
+  'gateway/src/settings.ts',
+  'gateway/src/build/build-image.ts',
+  'gateway/src/buildkit/client.ts',
+  'gateway/src/buildkit/progress.ts',
+  'gateway/src/commands/rollouts.ts',
+  'gateway/src/fly/machines-api.ts',
+  'gateway/src/flytoml/sections.ts',
+  'gateway/src/host/disk-watch.ts',
+  'gateway/src/llb/wire.ts',
+  'gateway/src/pipeline/make-steps.ts',
+  'gateway/src/registry/registry.ts',
+  'gateway/src/store/sqlite.ts',
+  'gateway/src/buildkit/daemon/daemon.ts',
+  'gateway/src/deploy/machines/apply.ts',
+  'gateway/src/deploy/machines/health.ts',
+  'gateway/src/sources/archive/tar-reader.ts',
+  'gateway/src/store/rows/deployment-rows.ts',
+])
+
+test(`no file of the product has more than ${maxLines} lines`, () => {
+  const long = product.filter((file) => textOf(file).split('\n').length > maxLines + 1)
+  expect(long.filter((file) => !longFiles.has(file))).toEqual([])
+  expect([...longFiles].filter((file) => !long.includes(file))).toEqual([])
+})
+
+const maxFiles = 16
+/** Folders that hold more, until they are divided. */
+const fullFolders = new Set(['api', 'gateway/src/host'])
+
+test(`no folder of the product has more than ${maxFiles} files`, () => {
+  const counts = Map.groupBy(product, (file) => file.slice(0, file.lastIndexOf('/')))
+  const full = [...counts].filter(([, own]) => own.length > maxFiles).map(([folder]) => folder)
+  expect(full.filter((folder) => !fullFolders.has(folder))).toEqual([])
+  expect([...fullFolders].filter((folder) => !full.includes(folder))).toEqual([])
+})
+
+/** Every name in the code of a file, and those of its own types. */
+function namesIn(text: string): string[] {
+  const code = stripTypeScriptTypes(text.replace(/^#!.*/, ''))
+  const tokens = [...tokenizer(code, { ecmaVersion: 'latest', sourceType: 'module' })]
+  const values = tokens.filter(({ type }) => /^(?:name|privateId)$/.test(type.label))
+  const types = text.matchAll(/^(?:export )?(?:type|interface) (\w+)/gm)
+  return [
+    ...values.map(({ start, end }) => code.slice(start, end)),
+    ...[...types].map(([, name]) => name!),
+  ]
+}
