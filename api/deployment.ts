@@ -50,13 +50,13 @@ export const ImageFacts = z.object({
   digest: z.string(),
   tags: z.array(z.string()),
   sizeBytes: z.number().optional(),
-  way: z.enum(['railpack', 'dockerfile']).optional(),
+  builder: z.enum(['railpack', 'dockerfile']).optional(),
 })
 export type ImageFacts = z.infer<typeof ImageFacts>
 
 /** How the build was planned, in the record and the log. */
 export const PlanFacts = z.object({
-  way: z.enum(['railpack', 'dockerfile']),
+  builder: z.enum(['railpack', 'dockerfile']),
   /** Why this builder: "Dockerfile at the root", "asked for by plan=…". */
   reason: z.string(),
   /** The program that planned: `railpack 0.37.0`, or the lab's stand-in, which says so. */

@@ -80,12 +80,12 @@ export const DeploymentOptions = z.object({
     .default([]),
   strategy: z.enum(['rolling', 'canary', 'bluegreen', 'immediate']).nullable().default(null),
   /**
-   * `over=57`: deploy even if deployment 57 or an older one, unknown to the builder's record, is on
+   * `force-over=57`: deploy even if deployment 57 or an older one, unknown to the builder's record, is on
    * the machines.
    */
-  over: z
+  'force-over': z
     .string()
-    .regex(/^[1-9]\d{0,8}$/, 'over is the number of a deployment')
+    .regex(/^[1-9]\d{0,8}$/, 'force-over is the number of a deployment')
     .nullable()
     .default(null),
   /**
@@ -121,7 +121,7 @@ const texts = [
   'target',
   'platform',
   'strategy',
-  'over',
+  'force-over',
   'commit',
   'branch',
   'message',

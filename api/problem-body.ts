@@ -8,7 +8,7 @@ export const ProblemBody = z.looseObject({
   title: z.string(),
   status: z.number(),
   detail: z.string(),
-  fault: z.enum(['source', 'ours', 'fly']),
+  fault: z.enum(['source', 'gateway', 'fly']),
   retry: z.boolean(),
 })
 export type ProblemBody = z.infer<typeof ProblemBody>

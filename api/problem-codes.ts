@@ -1,7 +1,7 @@
 /**
  * Whose fault a failure is: the source's (its author can fix it), ours (the gateway's), or Fly's.
  */
-export type Fault = 'source' | 'ours' | 'fly'
+export type Fault = 'source' | 'gateway' | 'fly'
 
 export type Row = { status: number; title: string; fault: Fault; retry: boolean }
 
@@ -26,7 +26,7 @@ export const problems = {
   'option-invalid': row(422, 'source', false, 'An option has a value that it cannot have'),
   'secret-invalid': row(422, 'source', false, 'A secret cannot be taken'),
   'secret-not-found': row(404, 'source', false, 'There is no such secret'),
-  'secrets-unavailable': row(503, 'ours', false, 'The builder cannot open secrets'),
+  'secrets-unavailable': row(503, 'gateway', false, 'The builder cannot open secrets'),
   'request-invalid': row(400, 'source', false, 'The request could not be read'),
   'form-invalid': row(400, 'source', false, 'The form could not be read'),
   'body-truncated': row(400, 'source', true, 'The body ends too early'),
@@ -80,9 +80,9 @@ export const problems = {
   'digest-mismatch': row(400, 'source', true, 'The body is not what its digest says'),
   'digest-unsupported': row(400, 'source', false, 'The digest is of no kind that is checked here'),
   'upload-stalled': row(408, 'source', true, 'The upload stopped'),
-  'no-space': row(507, 'ours', true, 'The builder has no room left'),
+  'no-space': row(507, 'gateway', true, 'The builder has no room left'),
 
-  'plan-none': row(422, 'source', false, 'No way to build this source was found'),
+  'no-builder-found': row(422, 'source', false, 'No way to build this source was found'),
   'plan-failed': row(422, 'source', false, 'The source could not be planned'),
   'plan-invalid': row(
     422,
@@ -91,8 +91,8 @@ export const problems = {
     'The build plan holds something this builder does not know',
   ),
   'plan-limit': row(422, 'source', false, 'Planning went over a limit'),
-  'plan-interrupted': row(503, 'ours', true, 'The planner was interrupted'),
-  'planner-missing': row(503, 'ours', false, 'The builder has no planner'),
+  'plan-interrupted': row(503, 'gateway', true, 'The planner was interrupted'),
+  'planner-missing': row(503, 'gateway', false, 'The builder has no planner'),
 
   'ignore-limit': row(422, 'source', false, 'The ignore patterns go over a limit'),
   'build-failed': row(422, 'source', false, 'The build failed'),
@@ -105,21 +105,31 @@ export const problems = {
   ),
   'image-unusable': row(422, 'source', false, 'An image cannot run on a machine'),
   'platform-unsupported': row(422, 'source', false, 'This builder cannot build for a platform'),
-  'source-changed': row(503, 'ours', true, 'The source tree changed during the build'),
-  'buildkit-unavailable': row(503, 'ours', true, 'The build daemon is away'),
+  'source-changed': row(503, 'gateway', true, 'The source tree changed during the build'),
+  'buildkit-unavailable': row(503, 'gateway', true, 'The build daemon is away'),
   'registry-unavailable': row(503, 'fly', true, 'The registry is away'),
-  'registry-denied': row(503, 'ours', false, 'The registry refused the builder'),
+  'registry-denied': row(503, 'gateway', false, 'The registry refused the builder'),
 
   'fly-config-invalid': row(422, 'source', false, 'fly.toml could not be used'),
-  'strategy-unfit': row(422, 'source', false, 'The app cannot be deployed by this strategy'),
+  'strategy-not-applicable': row(
+    422,
+    'source',
+    false,
+    'The app cannot be deployed by this strategy',
+  ),
   'fly-unavailable': row(503, 'fly', true, 'Fly is away'),
-  'fly-denied': row(503, 'ours', false, 'Fly refused the builder'),
+  'fly-denied': row(503, 'gateway', false, 'Fly refused the builder'),
   'fly-refused': row(502, 'fly', false, 'Fly refused what was asked'),
   'app-name-taken': row(422, 'source', false, 'The app name is taken'),
-  'machine-leased': row(503, 'ours', true, 'Another program is at work on a machine of the app'),
+  'machine-leased': row(503, 'gateway', true, 'Another program is at work on a machine of the app'),
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
-  'record-behind': row(409, 'ours', false, 'The builder’s record is older than what the app runs'),
-  'deploy-stuck': row(502, 'fly', false, 'The deploy failed and could not be put back'),
+  'record-outdated': row(
+    409,
+    'gateway',
+    false,
+    'The builder’s record is older than what the app runs',
+  ),
+  'rollback-failed': row(502, 'fly', false, 'The deploy failed and could not be put back'),
 
   'record-too-large': row(
     422,
@@ -129,13 +139,13 @@ export const problems = {
   ),
   'log-dropped': row(410, 'source', false, 'The log is no longer kept'),
   'app-not-found': row(404, 'source', false, 'There is no such app on Fly'),
-  'app-foreign': row(409, 'source', false, 'The app was not made by this builder'),
+  'app-not-managed': row(409, 'source', false, 'The app was not made by this builder'),
   'app-busy': row(409, 'source', true, 'A deployment of the app is under way'),
   'release-not-found': row(404, 'source', false, 'There is no such release'),
   'rollout-not-found': row(404, 'source', false, 'There is no such rollout'),
   'image-gone': row(410, 'source', false, 'The image is no longer in the registry'),
   'source-gone': row(410, 'source', false, 'The source is no longer kept'),
-  'nothing-built': row(409, 'source', false, 'There is no image to bring again'),
+  'no-image': row(409, 'source', false, 'There is no image to bring again'),
   'idempotency-mismatch': row(
     422,
     'source',
@@ -143,8 +153,8 @@ export const problems = {
     'The idempotency key was used for something else',
   ),
   'lane-busy': row(409, 'source', true, 'Another deployment is in the way'),
-  'queue-full': row(503, 'ours', true, 'The builder’s queue is full'),
-  'too-late': row(
+  'queue-full': row(503, 'gateway', true, 'The builder’s queue is full'),
+  'cancel-too-late': row(
     409,
     'source',
     false,
@@ -153,17 +163,17 @@ export const problems = {
   cancelled: row(409, 'source', false, 'The deployment was cancelled'),
   superseded: row(409, 'source', false, 'A newer deployment took this one’s place'),
   'time-limit': row(504, 'source', true, 'A time limit was reached'),
-  stopping: row(503, 'ours', true, 'The gateway is stopping'),
+  stopping: row(503, 'gateway', true, 'The gateway is stopping'),
   'gateway-died': row(
     500,
-    'ours',
+    'gateway',
     false,
     'The gateway died again and again while it worked on this',
   ),
-  'volume-held': row(503, 'ours', true, 'Another gateway has the volume'),
-  'records-unusable': row(503, 'ours', false, 'The records cannot be opened'),
-  'not-ready': row(503, 'ours', true, 'The gateway is not ready'),
-  internal: row(500, 'ours', false, 'Something went wrong inside the gateway'),
+  'volume-locked': row(503, 'gateway', true, 'Another gateway has the volume'),
+  'database-unusable': row(503, 'gateway', false, 'The records cannot be opened'),
+  'not-ready': row(503, 'gateway', true, 'The gateway is not ready'),
+  internal: row(500, 'gateway', false, 'Something went wrong inside the gateway'),
 } as const satisfies Record<string, Row>
 
 export type ProblemCode = keyof typeof problems

@@ -38,8 +38,8 @@ export type Difference = { path: string; before?: unknown; after?: unknown }
 /** `GET /v1/apps/{app}/releases/{from}/diff/{to}`. */
 export type ReleaseDiff = { from: number; to: number; differences: Difference[] }
 
-/** `GET /v1/apps/{app}/audit`: what is public, and what differs from the releases. */
-export type Audit = {
+/** `GET /v1/apps/{app}/drift`: what is public, and what differs from the releases. */
+export type DriftReport = {
   app: string
   /** Whether this gateway created the app. */
   made: boolean

@@ -9,7 +9,7 @@ import { ProblemBody } from './problem-body.ts'
 export type RolloutTarget = { app: string; options: DeploymentOptions }
 
 /**
- * `POST /v1/rollouts`: deploys at most `parallel` targets at once. After `stopAfter` failures it
+ * `POST /v1/rollouts`: deploys at most `parallel` targets at once. After `maxFailures` failures it
  * cancels the rest.
  */
 export const NewRollout = z.strictObject({
@@ -18,7 +18,7 @@ export const NewRollout = z.strictObject({
     .min(1)
     .max(1000),
   parallel: z.number().int().min(1).max(100).default(4),
-  stopAfter: z.number().int().min(1).max(1000).default(1),
+  maxFailures: z.number().int().min(1).max(1000).default(1),
 })
 /** `source` null: the image is built from the archive in the same request. */
 export type NewRollout = Omit<z.infer<typeof NewRollout>, 'targets'> & {
@@ -37,7 +37,7 @@ export const Rollout = z.object({
   createdAt: z.string(),
   endedAt: z.string().nullable(),
   parallel: z.number(),
-  stopAfter: z.number(),
+  maxFailures: z.number(),
   source: ImageSource.nullable(),
   /** The deployment that builds the archive. */
   build: z.string().nullable(),

@@ -3,7 +3,7 @@ export const routes = {
   deploy: '/deploy/:app',
   app: '/v1/apps/:app',
   deployments: '/v1/apps/:app/deployments',
-  audit: '/v1/apps/:app/audit',
+  drift: '/v1/apps/:app/drift',
   releases: '/v1/apps/:app/releases',
   release: '/v1/apps/:app/releases/:number',
   releaseDiff: '/v1/apps/:app/releases/:from/diff/:to',

@@ -17,7 +17,7 @@ export type DeployCommand = Where & {
 export type FollowCommand = Where & { name: 'follow'; id: string; show: Show }
 /** Filter for a log: events of these types, or of steps whose name contains this text. */
 export type Show = { only?: string | undefined; step?: string | undefined }
-export type RetryCommand = Where & { name: 'retry'; id: string; again: boolean }
+export type RetryCommand = Where & { name: 'retry'; id: string; reuseImage: boolean }
 export type CancelCommand = Where & {
   name: 'cancel'
   id: string
@@ -42,7 +42,7 @@ const flags = {
   rebuild: { type: 'boolean', default: false },
   detach: { type: 'boolean', default: false },
   abort: { type: 'boolean', default: false },
-  again: { type: 'boolean', default: false },
+  'reuse-image': { type: 'boolean', default: false },
   why: { type: 'string' },
   release: { type: 'string' },
   only: { type: 'string' },
@@ -66,7 +66,7 @@ const flags = {
 
 export const help = `Usage: tarmac deploy <app> [folder]    send a folder (default: this one), follow it until it is live
        tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
-       tarmac retry <deployment>       the same source once more, without an upload; with --again the very same image
+       tarmac retry <deployment>       the same source once more, without an upload; with --reuse-image the very same image
        tarmac rollback <app>           back to the release before, image, config and env; or with --release N to that one
        tarmac cancel <deployment>      stop a deployment; with --abort also after machines were touched
 
@@ -85,7 +85,7 @@ export const help = `Usage: tarmac deploy <app> [folder]    send a folder (defau
   --ha                  two machines instead of one where there is none yet
   --owner NAME          the machines of one of the app's users, with a queue of their own
   --lane POLICY         what becomes of others in that queue: latest, cancel-running, fifo or reject
-  --again               with retry: bring the image that was built, build nothing
+  --reuse-image         with retry: deploy the image that was built, build nothing
   --abort, --why TEXT   with cancel: put touched machines back; the reason for the record
   --only TYPES          with follow: these events alone, as state or state,machine
   --step TEXT           with follow: the build steps alone whose name holds this
@@ -119,7 +119,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'follow' && args.length === 1)
     return { name, id: args[0]!, show: { only, step }, ...where }
   if (name === 'retry' && args.length === 1)
-    return { name, id: args[0]!, again: values.again, ...where }
+    return { name, id: args[0]!, reuseImage: values['reuse-image'], ...where }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...where }
   if (name === 'rollback' && args.length === 1) {

@@ -33,7 +33,7 @@ async function leaveOrCancel(
     return await cancelled(id, gateway, request)
   } catch (error) {
     const goesOn = `Deployment ${id} goes on: ${(error as Error).message} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
-    const tooLate = error instanceof Problem && error.code === 'too-late'
+    const tooLate = error instanceof Problem && error.code === 'cancel-too-late'
     if (!tooLate || signal.reason !== 'SIGINT' || !process.stdin.isTTY || !(await wantsBack()))
       return goesOn
     return await cancelled(id, gateway, { ...request, abort: true })

@@ -117,8 +117,8 @@ export class Gateway {
     return (await response.json()) as Deployment
   }
 
-  async retry(id: string, again: boolean): Promise<Deployment> {
-    const url = new URL(`${this.#base}${fill(routes.retry, { id })}?again=${again}`)
+  async retry(id: string, reuseImage: boolean): Promise<Deployment> {
+    const url = new URL(`${this.#base}${fill(routes.retry, { id })}?reuse-image=${reuseImage}`)
     const response = await this.#fetch(url, {
       method: 'POST',
       signal: AbortSignal.timeout(answerMs),

@@ -39,7 +39,7 @@ async function main(argv: string[]): Promise<number> {
 
     if (command.name === 'retry')
       return await followToEnd(
-        await gateway.retry(command.id, command.again),
+        await gateway.retry(command.id, command.reuseImage),
         gateway,
         printer,
         interrupt.signal,

@@ -109,7 +109,7 @@ const outside = {
   cancelled: row(
     '–',
     'a cancel at any moment',
-    'ends once; 409 `too-late` from the first touched machine on',
+    'ends once; 409 `cancel-too-late` from the first touched machine on',
   ),
   'disk-full': row(
     '–',

@@ -18,7 +18,7 @@ import { sandboxKind } from './host/sandbox.ts'
 import { listen } from './http/listen.ts'
 import { Sources } from './sources/sources.ts'
 import { openLog, type Logger } from './log.ts'
-import { auditOf } from './commands/drift.ts'
+import { driftOf } from './commands/drift.ts'
 import { deleteApp } from './commands/delete-app.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { NetworkGuard } from './isolation/guard.ts'
@@ -250,7 +250,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
         retry: (id, more) => submissions.retry(id, more),
         deployExisting: (source, target) => submissions.deployExisting(source, target),
         rollouts,
-        audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(askMs)),
+        drift: (app) => driftOf(app, { fly, releases: store.releases }, AbortSignal.timeout(askMs)),
         deleteApp: (app, foreign) =>
           deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(askMs)),
         cancel: (id, request) => runner.cancel(id, request),

@@ -77,7 +77,7 @@ export async function deployAtRandom(
       const end = deployment.problem?.code ?? deployment.state
       ends[end] = (ends[end] ?? 0) + 1
       plan.say(
-        `${name} ${n}: ${what}: ${end}${end === 'deploy-stuck' ? `: ${deployment.problem?.detail}` : ''}`,
+        `${name} ${n}: ${what}: ${end}${end === 'rollback-failed' ? `: ${deployment.problem?.detail}` : ''}`,
       )
       for (const each of wrong)
         plan.say(`UNTRUE: ${each} (deployment ${deployment.id}: ${deployment.problem?.detail})`)
@@ -201,10 +201,10 @@ class SoakApp {
       wrong.push('a version that crashed was called live')
     if (
       ['a silent revert', 'a failing pull'].includes(weather) &&
-      deployment.problem?.code === 'deploy-stuck'
+      deployment.problem?.code === 'rollback-failed'
     )
       wrong.push('one update that Fly gave up is no reason to be stuck')
-    if (deployment.problem?.code === 'deploy-stuck') {
+    if (deployment.problem?.code === 'rollback-failed') {
       // The record asks for a repair by hand. Here the soak starts over.
       await destroyMachines(this.#lab, this.#name)
       this.#served = null

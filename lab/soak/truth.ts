@@ -39,7 +39,7 @@ export class Truth {
     before: Served | null,
   ): Promise<{ served: Served | null; wrong: string[] }> {
     const { state, problem, image, machines: facts } = deployment
-    const isStuck = problem?.code === 'deploy-stuck'
+    const isStuck = problem?.code === 'rollback-failed'
     const kept = facts.filter(({ outcome }) => outcome !== 'removed')
     const after = new Map(kept.map(({ id }) => [id, image?.digest ?? '']))
     const claimed = state === 'live' ? { page, machines: after } : before

@@ -195,20 +195,20 @@ test('volume-restored: changes after the snapshot are not undone before somebody
   for (const text of ['three', 'four'])
     expect((await lab.end(await submit(text))).record).toMatchObject({
       state: 'deploy_failed',
-      problem: { code: 'record-behind', number: 2 },
+      problem: { code: 'record-outdated', number: 2 },
     })
   expect(await lab.page(app)).toBe('two')
 
-  const confirmed = await lab.end(await submit('five', 'over=2'))
+  const confirmed = await lab.end(await submit('five', 'force-over=2'))
   expect(confirmed.record).toMatchObject({
     state: 'live',
     machines: [{ id: first.record.machines[0]!.id }],
   })
   expect((await lab.end(await submit('six'))).record.state).toBe('live')
   expect(await lab.page(app)).toBe('six')
-  expect((await lab.end(await lab.submit('late', pageApp('newest'), 'over=2'))).record.state).toBe(
-    'live',
-  )
+  expect(
+    (await lab.end(await lab.submit('late', pageApp('newest'), 'force-over=2'))).record.state,
+  ).toBe('live')
   await lab.sound()
 })
 

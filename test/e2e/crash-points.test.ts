@@ -218,7 +218,10 @@ test('cancelled: at any moment it ends once; from the first machine on it is too
   const deployed = await lab.submit('cancelled', pageApp('deployed'))
   await lab.seen(deployed, ({ type }) => type === 'machine')
   const late = await cancel(deployed)
-  expect([late.status, ((await late.json()) as { code: string }).code]).toEqual([409, 'too-late'])
+  expect([late.status, ((await late.json()) as { code: string }).code]).toEqual([
+    409,
+    'cancel-too-late',
+  ])
   expect((await lab.end(deployed)).record.state).toBe('live')
   expect((await cancel(deployed)).status).toBe(200) // it has ended
   await lab.sound(built, deployed)

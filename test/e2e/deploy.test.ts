@@ -25,7 +25,7 @@ test.each([
   ['hello-dockerfile', 'dockerfile'],
 ])(
   'the curl command of the README turns %s into a page with %s, again from cache, and an identical source without a build',
-  async (app, way) => {
+  async (app, builder) => {
     const folder = await mkdtemp(join(lab.dir, 'example-'))
     await cp(join(examples, app), folder, { recursive: true })
     const printed = await lab.curl(folder, app)
@@ -35,7 +35,12 @@ test.each([
     expect(await lab.page(app)).toContain('Hello from Tarmac')
 
     const first = await lab.end(idIn(printed))
-    expect(first.record).toMatchObject({ state: 'live', number: 1, plan: { way }, problem: null })
+    expect(first.record).toMatchObject({
+      state: 'live',
+      number: 1,
+      plan: { builder },
+      problem: null,
+    })
     expect(first.states).toEqual([
       'pending',
       'fetching',
@@ -110,7 +115,7 @@ test('for a source that railpack plans, release command and process groups run a
   expect(await lab.machines('groups')).toEqual([])
 
   const good = await deploy("node -e 'console.log(6 * 7, process.env.PORT)' ; exit 3")
-  expect(good.record).toMatchObject({ state: 'live', image: { way: 'railpack' } })
+  expect(good.record).toMatchObject({ state: 'live', image: { builder: 'railpack' } })
   expect(good.log).toContainEqual(expect.objectContaining({ type: 'log', step: 'release_command' }))
   expect(await lab.page('groups')).toContain('Hello from Tarmac')
 
@@ -126,7 +131,11 @@ test('for a source that railpack plans, release command and process groups run a
     body: JSON.stringify({ source: { image: good.record.image!.reference } }),
   })
   const { record } = await lab.end(((await answer.json()) as Deployment).id)
-  expect(record).toMatchObject({ state: 'live', image: { way: 'railpack' }, from: { release: 1 } })
+  expect(record).toMatchObject({
+    state: 'live',
+    image: { builder: 'railpack' },
+    from: { release: 1 },
+  })
   expect(await commands()).toEqual(both)
 })
 

@@ -62,7 +62,7 @@ test('one deployment that ends the gateway is found among others, which go live;
   expect(record).toMatchObject({
     state: 'build_failed',
     attempt: 4,
-    problem: { code: 'gateway-died', fault: 'ours', state: 'building', deaths: 3 },
+    problem: { code: 'gateway-died', fault: 'gateway', state: 'building', deaths: 3 },
   })
   expect(log.filter(({ type }) => type === 'gap')).toHaveLength(4)
 

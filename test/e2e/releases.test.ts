@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
-import type { Audit, ReleaseDiff, ReleasePage } from '#api/release.ts'
+import type { DriftReport, ReleaseDiff, ReleasePage } from '#api/release.ts'
 import type { Rollout } from '#api/rollout.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
@@ -66,7 +66,7 @@ test('two versions, a rollback and the difference; then one image for owners in 
   expect(await get<ReleaseDiff>('/v1/apps/shop/releases/1/diff/2')).toMatchObject({
     differences: [{ path: 'image' }, { path: 'env.app.GREETING', before: 'hello', after: 'hi' }],
   })
-  expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({
+  expect(await get<DriftReport>('/v1/apps/shop/drift')).toMatchObject({
     made: true,
     ips: [{ public: false }],
     foreign: [],
@@ -140,5 +140,5 @@ test('a rollback restores the machine settings of the later release, and the rec
     'image',
   ])
   expect(await diff(3)).toEqual([])
-  expect(await get<Audit>('/v1/apps/sized/audit')).toMatchObject({ drift: [] })
+  expect(await get<DriftReport>('/v1/apps/sized/drift')).toMatchObject({ drift: [] })
 })

@@ -55,7 +55,11 @@ test('422 for a failed step, with its name, exit code, last lines and position',
 test('422 for a source without a builder, with what was looked for, and without making an app', async () => {
   const before = (await lab.holdings()).apps
   const { status, record, text } = await lab.held('nothing', { 'notes.txt': 'hello' })
-  expect([status, record.state, record.problem?.code]).toEqual([422, 'build_failed', 'plan-none'])
+  expect([status, record.state, record.problem?.code]).toEqual([
+    422,
+    'build_failed',
+    'no-builder-found',
+  ])
   expect(text).toMatch(/Dockerfile[^]*package\.json/)
   expect((await lab.holdings()).apps).toEqual(before)
 })

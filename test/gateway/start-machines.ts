@@ -10,7 +10,7 @@ import { follow } from '../../gateway/src/deployments/follow.ts'
 import type { SourceTree } from '../../gateway/src/deployments/source-tree.ts'
 import { MachinesApi } from '../../gateway/src/fly/machines-api.ts'
 import { openLog } from '../../gateway/src/log.ts'
-import { auditOf } from '../../gateway/src/commands/drift.ts'
+import { driftOf } from '../../gateway/src/commands/drift.ts'
 import { deleteApp } from '../../gateway/src/commands/delete-app.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
@@ -122,7 +122,7 @@ export async function startMachines({
         list: (page) => parts.rollouts.list(page),
         cancel: (...asked) => parts.rollouts.cancel(...asked),
       },
-      audit: (app) => auditOf(app, { fly, releases: store.releases }, AbortSignal.timeout(10_000)),
+      drift: (app) => driftOf(app, { fly, releases: store.releases }, AbortSignal.timeout(10_000)),
       deleteApp: (app, foreign) =>
         deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(10_000)),
     }),

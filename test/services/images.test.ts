@@ -164,11 +164,11 @@ async function build(
       secrets: new Map(),
       tree,
       plan: planText
-        ? { way: 'railpack', planText, facts: { ...facts, way: 'railpack' } }
+        ? { builder: 'railpack', planText, facts: { ...facts, builder: 'railpack' } }
         : {
-            way: 'dockerfile',
+            builder: 'dockerfile',
             dockerfile: options.dockerfile!,
-            facts: { ...facts, way: 'dockerfile' },
+            facts: { ...facts, builder: 'dockerfile' },
           },
       flyBuild: { args: {} },
       pushing() {},

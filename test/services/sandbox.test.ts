@@ -353,7 +353,7 @@ describe('the planner of this machine', () => {
 
   test('plans a plain app', async () => {
     const { planned } = await plan({ 'start.sh': 'echo hi' })
-    expect(planned).toMatchObject({ way: 'railpack', facts: { provider: 'shell' } })
+    expect(planned).toMatchObject({ builder: 'railpack', facts: { provider: 'shell' } })
   })
 
   const plain = {

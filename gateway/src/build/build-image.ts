@@ -114,19 +114,19 @@ export async function buildImage(
   ])
   const hash = secretsHash(secrets, appKey)
   const shape =
-    plan.way === 'railpack'
+    plan.builder === 'railpack'
       ? [plan.planText, plan.facts.planner]
       : [plan.dockerfile, target, sorted(buildArgs)]
-  const key = keyed([tree.digest, plan.way, ...shape, hash, platforms, options.commit])
+  const key = keyed([tree.digest, plan.builder, ...shape, hash, platforms, options.commit])
   const facts = (manifest: Manifest, sizeBytes: number | undefined) => ({
     reference: `${repository}@${manifest.digest}`,
     digest: manifest.digest,
     tags,
-    way: plan.way,
+    builder: plan.builder,
     ...(sizeBytes !== undefined && { sizeBytes }),
   })
 
-  const annotations = { [builderAnnotation]: plan.way }
+  const annotations = { [builderAnnotation]: plan.builder }
 
   const earlier = options.rebuild ? null : await store.imageOf(app, key)
   if (earlier?.image && buildkit.pinsAreCurrent(app, earlier.bases)) {
@@ -185,8 +185,8 @@ export async function buildImage(
   async function solve(platform: string, tag: string): Promise<Solved> {
     const cacheKey = appKey.toString('hex').slice(0, 16)
     const dockerfile =
-      plan.way === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
-    const planText = plan.way === 'railpack' ? plan.planText : null
+      plan.builder === 'dockerfile' ? await readDockerfile(tree, plan.dockerfile) : null
+    const planText = plan.builder === 'railpack' ? plan.planText : null
     const railpackPlan = planText === null ? null : await onPlan.needs(planText)
     using context = buildkit.serveContext(app, tree, {
       ignore: dockerfile?.ignore ?? railpackPlan?.exclude ?? [],

@@ -24,7 +24,7 @@ export async function readDockerfile(tree: SourceTree, path: string): Promise<Do
   }
   const text = textOf(path)
   if (text === null)
-    throw new Problem('plan-none', `The source holds no file ${path} to build from.`)
+    throw new Problem('no-builder-found', `The source holds no file ${path} to build from.`)
   const syntax = syntaxOf(text)
   const ignore = parseIgnoreFile(textOf(`${path}.dockerignore`) ?? textOf('.dockerignore') ?? '')
   if (ignore.length > 0) ignore.push(`!${path.replaceAll(/[\\*?[\]]/g, '\\$&')}`)

@@ -5,7 +5,7 @@ import type { MachinesApi } from '../fly/machines-api.ts'
 
 /**
  * Deletes an app and its machines on Fly, and its releases and build secrets here. Keeps its
- * deployment records and logs. Throws `app-busy`, `app-not-found`, or `app-foreign` if the gateway
+ * deployment records and logs. Throws `app-busy`, `app-not-found`, or `app-not-managed` if the gateway
  * did not create the app and `foreign` is false.
  */
 export async function deleteApp(
@@ -37,7 +37,7 @@ export async function deleteApp(
   if (!found && !made) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
   if (!made && !foreign)
     throw new Problem(
-      'app-foreign',
+      'app-not-managed',
       `This builder did not make the app ${app}. To delete it all the same say foreign=true.`,
     )
 

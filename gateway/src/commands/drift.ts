@@ -1,5 +1,5 @@
 import { asProblem, Problem } from '#api/problem.ts'
-import type { Audit } from '#api/release.ts'
+import type { DriftReport } from '#api/release.ts'
 import type { DesiredApp } from '../deploy/config/desired-app.ts'
 import { mergeConfig } from '../deploy/config/merge-config.ts'
 import { isEmpty } from '../deploy/config/restore-config.ts'
@@ -25,7 +25,7 @@ export const publicIps = (
  * Reports or releases the public addresses of an app after a deploy. The deploy has succeeded by
  * then, so a failure here is only a warning.
  */
-export async function auditIps(
+export async function reportPublicIps(
   fly: MachinesApi,
   app: string,
   found: string[] | Problem,
@@ -50,11 +50,11 @@ export async function auditIps(
 }
 
 /** Lists what an app exposes, and how its machines differ from their newest release. */
-export async function auditOf(
+export async function driftOf(
   app: string,
   { fly, releases }: { fly: MachinesApi; releases: ReleaseStore },
   signal: AbortSignal,
-): Promise<Audit> {
+): Promise<DriftReport> {
   const found = await fly.app(app, signal)
   if (!found) throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
 
@@ -75,7 +75,9 @@ export async function auditOf(
     app,
     made,
     ips: ips.map(({ ip }) => ({ ip, public: isPublic(ip) })),
-    services: [...new Set(services)].map((text) => JSON.parse(text) as Audit['services'][number]),
+    services: [...new Set(services)].map(
+      (text) => JSON.parse(text) as DriftReport['services'][number],
+    ),
     foreign: machines
       .filter((machine) => !isOurs(machine))
       .map((machine) => {
@@ -85,7 +87,7 @@ export async function auditOf(
     drift: machines.filter(isOurs).flatMap((machine) => {
       const owner = ownerOf(machine)
       const release = newest.find((each) => each.owner === owner)
-      const found = release ? driftOf(machine, release) : []
+      const found = release ? machineDrift(machine, release) : []
       return release && found.length > 0
         ? [{ machine: machine.id, owner, release: release.number, differences: found }]
         : []
@@ -100,10 +102,10 @@ const isOurs = (machine: Machine): boolean =>
  * What a deploy of the release would change on the machine. Fields that Fly fills in, or omits when
  * empty, are no drift.
  */
-function driftOf(
+function machineDrift(
   machine: Machine,
   { desired, image }: StoredRelease,
-): Audit['drift'][number]['differences'] {
+): DriftReport['drift'][number]['differences'] {
   const config = configOf(machine)
   const group = (desired as DesiredApp).groups.find(({ name }) => name === groupOf(machine))
   if (!group) return [{ path: 'group', after: groupOf(machine) }]

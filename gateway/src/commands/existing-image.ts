@@ -68,7 +68,7 @@ export async function fromImage(
   const previous = await store.find(source.deployment)
   if (!previous)
     throw new Problem('deployment-not-found', `There is no deployment ${source.deployment}.`)
-  if (!previous.image) throw new Problem('nothing-built', `Deployment ${previous.id} has no image.`)
+  if (!previous.image) throw new Problem('no-image', `Deployment ${previous.id} has no image.`)
   const image = await present(previous.image.reference, previous.image)
   return {
     options: over(previous, options),
@@ -91,9 +91,14 @@ export async function fromImage(
     if (manifest) {
       if (!known) refuseUnusable(reference, manifest, ownPlatform)
       const { digest } = manifest
-      const way = known?.way ?? imageBuilder(manifest)
+      const builder = known?.builder ?? imageBuilder(manifest)
       const tags = tag === undefined ? [] : [tag]
-      return { reference: `${host}/${repository}@${digest}`, digest, tags, ...(way && { way }) }
+      return {
+        reference: `${host}/${repository}@${digest}`,
+        digest,
+        tags,
+        ...(builder && { builder }),
+      }
     }
 
     throw new Problem(
@@ -138,6 +143,11 @@ function over(previous: Deployment | null, given: DeploymentOptions): Deployment
   const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
   const { options } = previous
   const env = { ...options.env, ...given.env }
-  const own = { owner: given.owner, lane: given.lane, count: given.count, over: given.over }
+  const own = {
+    owner: given.owner,
+    lane: given.lane,
+    count: given.count,
+    'force-over': given['force-over'],
+  }
   return { ...options, ...said, env, build: options.build, tag: options.tag, ...own }
 }

@@ -9,18 +9,18 @@ import { configOf, type ExistingImageDeps, assertSourceRetained } from './existi
  */
 export async function retryOf(
   previous: Deployment,
-  again: boolean,
+  reuseImage: boolean,
   { sources }: Pick<ExistingImageDeps, 'sources'>,
 ): Promise<Omit<NewDeployment, 'id' | 'secrets'>> {
   const { id, app, source, from, image } = previous
-  if (again && !image)
+  if (reuseImage && !image)
     throw new Problem(
-      'nothing-built',
-      `Deployment ${id} has no image; retry it without again=true.`,
+      'no-image',
+      `Deployment ${id} has no image; retry it without reuse-image=true.`,
     )
 
   const options = { ...previous.options, lane: null, trigger: 'retry' }
-  if (!again && source) {
+  if (!reuseImage && source) {
     await assertSourceRetained(sources, id, source.digest)
     return { app, source, from, image: null, options, resolved: true }
   }

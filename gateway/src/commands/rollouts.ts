@@ -26,7 +26,7 @@ const askAgainMs = 300
 
 /**
  * Deploys one image to many targets. Each target gets its own deployment, `parallel` at a time.
- * Stops after `stopAfter` failures.
+ * Stops after `maxFailures` failures.
  */
 export class Rollouts {
   readonly #deps: RolloutsDeps
@@ -124,7 +124,7 @@ export class Rollouts {
     source,
     targets,
     parallel,
-    stopAfter,
+    maxFailures,
     refused,
     problem,
   }: StoredRollout): Promise<void> {
@@ -159,7 +159,7 @@ export class Rollouts {
         }
 
         const failed = why !== null || isFailure(await this.#ended(deployment))
-        if (failed && ++failures === stopAfter) {
+        if (failed && ++failures === maxFailures) {
           const detail = `Not begun: ${failures} of ${targets.length} targets failed, after which the rollout stops.`
           await this.#stopRest(id, new Problem('cancelled', detail).body())
           // Also cancel deployments that still wait in the queue. Running ones continue.
@@ -239,7 +239,7 @@ const summaryOf = ({
   createdAt,
   endedAt,
   parallel,
-  stopAfter,
+  maxFailures,
   source,
   build,
   problem,
@@ -250,7 +250,7 @@ const summaryOf = ({
     createdAt,
     endedAt,
     parallel,
-    stopAfter,
+    maxFailures,
     source,
     build,
     problem,

@@ -62,16 +62,16 @@ export class Submissions {
   /** Creates a deployment from an earlier one's source; with `again`, from its image. */
   async retry(
     id: string,
-    { again, idempotencyKey }: { again: boolean; idempotencyKey: string | null },
+    { reuseImage, idempotencyKey }: { reuseImage: boolean; idempotencyKey: string | null },
   ) {
     const { store, assertAccepting } = this.#deps
     const previous = await store.find(id)
     if (!previous)
       throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
-    const given = { asked: { retry: id, again }, idempotencyKey }
+    const given = { asked: { retry: id, reuseImage }, idempotencyKey }
     const made = await store.findByIdempotencyKey(previous.app, given)
     if (made) return made
     assertAccepting()
-    return this.submit({ ...(await retryOf(previous, again, this.#deps)), ...given })
+    return this.submit({ ...(await retryOf(previous, reuseImage, this.#deps)), ...given })
   }
 }

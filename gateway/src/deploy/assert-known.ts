@@ -4,7 +4,7 @@ import type { DeployJob } from './job.ts'
 import { ownerOf } from './managed.ts'
 
 /**
- * Throws `record-behind` if the records do not know the machine's last deployment. Records restored
+ * Throws `record-outdated` if the records do not know the machine's last deployment. Records restored
  * from a snapshot must not undo later deployments. Option `over` allows it.
  */
 export async function assertKnown(work: DeployJob, machine: Machine): Promise<void> {
@@ -13,13 +13,13 @@ export async function assertKnown(work: DeployJob, machine: Machine): Promise<vo
   if (
     ownerOf(machine) !== work.options.owner ||
     !deployment ||
-    number <= Number(work.options.over) ||
+    number <= Number(work.options['force-over']) ||
     (await work.known(deployment, number))
   )
     return
   throw new Problem(
-    'record-behind',
-    `Machine ${machine.id} has seen deployment number ${number}, which this builder's record does not know: its volume came from an older snapshot, or another builder deploys this app. To go over it, send this again with over=${number}.`,
+    'record-outdated',
+    `Machine ${machine.id} has seen deployment number ${number}, which this builder's record does not know: its volume came from an older snapshot, or another builder deploys this app. To go over it, send this again with force-over=${number}.`,
     { facts: { machine: machine.id, number } },
   )
 }

@@ -83,7 +83,7 @@ export class Deployer {
 
   /**
    * Gets every machine started and healthy on the new image. On a failure it rolls all touched
-   * machines back and throws `deploy-failed`, or `deploy-stuck` if the rollback fails too.
+   * machines back and throws `deploy-failed`, or `rollback-failed` if the rollback fails too.
    */
   async deploy(work: DeployJob): Promise<void> {
     await this.#guarded(await this.#run(work), async (run) => {

@@ -199,7 +199,7 @@ function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem
   const facts = { ...Problem.from(because).facts, machines, because: because.code }
   if (stuck.length > 0) {
     const detail = `${because.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`
-    return new Problem('deploy-stuck', detail, { facts })
+    return new Problem('rollback-failed', detail, { facts })
   }
 
   const back = machines.filter(({ outcome }) => outcome === 'rolled_back').length

@@ -157,7 +157,7 @@ export interface DeploymentStore {
   ): Promise<boolean>
   /**
    * Records a cancel request, with an event. A pending deployment ends at once; one that has ended
-   * stays as it is. Throws `deployment-not-found`, or `too-late` if machines were touched and the
+   * stays as it is. Throws `deployment-not-found`, or `cancel-too-late` if machines were touched and the
    * request has no `abort`.
    */
   requestCancel(id: string, request: Omit<CancelRequest, 'at'>): Promise<Deployment>
@@ -171,7 +171,7 @@ export interface DeploymentStore {
   renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
    * A gateway starts to work on these records. Deployments whose records cannot be read end with
-   * `records-unusable`. Then, if the records are not shared and the previous gateway died (it never
+   * `database-unusable`. Then, if the records are not shared and the previous gateway died (it never
    * called `endLife`), the deployments that were running become suspects. They stay suspects until
    * they leave their state. If only one was running, and the machine has not rebooted since, this
    * counts as a death of it. The last allowed death ends it with `gateway-died`. Finally it does

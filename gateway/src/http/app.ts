@@ -14,7 +14,7 @@ import { deployAndFollow } from './routes/deploy.ts'
 import { readReadiness } from './routes/health.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
 import {
-  auditApp,
+  readDrift,
   diffReleases,
   listReleases,
   readRelease,
@@ -46,7 +46,7 @@ export function httpApp(parts: HttpDeps, authorize: Authorize): Express {
   app.post(routes.deployments, createDeployment(parts))
   app.get(routes.deployments, listDeployments(parts))
   app.delete(routes.app, removeApp(parts))
-  app.get(routes.audit, auditApp(parts))
+  app.get(routes.drift, readDrift(parts))
   app.get(routes.releases, listReleases(parts))
   app.get(routes.release, readRelease(parts))
   app.get(routes.releaseDiff, diffReleases(parts))

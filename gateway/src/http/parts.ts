@@ -3,7 +3,7 @@ import type { OwnSettings } from '#api/app-settings.ts'
 import type { CancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
-import type { Audit } from '#api/release.ts'
+import type { DriftReport } from '#api/release.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
 import type { ReleaseStore } from '../deployments/release-store.ts'
@@ -32,7 +32,10 @@ export type HttpDeps = AppDeps &
     secrets: SecretCommands
     settings: Settings
     /** Creates a deployment from an earlier one's source or image. */
-    retry(id: string, more: { again: boolean; idempotencyKey: string | null }): Promise<Deployment>
+    retry(
+      id: string,
+      more: { reuseImage: boolean; idempotencyKey: string | null },
+    ): Promise<Deployment>
     /** Cancels a deployment. The returned record may not be `cancelled` yet. */
     cancel(id: string, request: Omit<CancelRequest, 'at'>): Promise<Deployment>
     /**
@@ -68,7 +71,7 @@ export type AppDeps = {
       asked: unknown
     },
   ): Promise<Deployment>
-  audit(app: string): Promise<Audit>
+  drift(app: string): Promise<DriftReport>
   deleteApp(app: string, foreign: boolean): Promise<void>
 }
 

@@ -7,7 +7,7 @@ import {
   type BuildDeps,
   type BuildSettings,
 } from '../build/build-image.ts'
-import { auditIps, publicIps } from '../commands/drift.ts'
+import { reportPublicIps, publicIps } from '../commands/drift.ts'
 import { findRelease, changedSecrets } from '../commands/releases.ts'
 import type { DesiredApp } from '../deploy/config/desired-app.ts'
 import { withOptions, desiredApp, forOwner } from '../deploy/config/desired.ts'
@@ -154,7 +154,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
       // These calls run during the watch, which takes longer.
       const [ips, secrets] = [publicIps(fly, app, signal), secretsOf(app, signal)]
       const { url, desired } = await deployer.verify(work)
-      await auditIps(fly, app, await ips, settings.publicIps, emit, signal)
+      await reportPublicIps(fly, app, await ips, settings.publicIps, emit, signal)
 
       return {
         url,

@@ -229,12 +229,12 @@ function withDeadline(
 }
 
 /**
- * The error to end with: the abort reason, unless machines could not be restored (`deploy-stuck`).
+ * The error to end with: the abort reason, unless machines could not be restored (`rollback-failed`).
  * If the error lists machines, the result keeps its message and facts.
  */
 function outcomeOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
   const own = error instanceof Problem ? error : null
-  if (!aborted || own?.code === 'deploy-stuck') return error
+  if (!aborted || own?.code === 'rollback-failed') return error
   if (!(reason instanceof Problem) || own?.facts['machines'] === undefined) return reason
   return new Problem(reason.code, own.message, { facts: { ...reason.facts, ...own.facts } })
 }

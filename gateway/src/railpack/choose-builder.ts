@@ -9,8 +9,8 @@ import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
  * source.
  */
 export type BuilderChoice =
-  | { way: 'railpack'; reason: string; plan: string | null }
-  | { way: 'dockerfile'; reason: string; dockerfile: string }
+  | { builder: 'railpack'; reason: string; plan: string | null }
+  | { builder: 'dockerfile'; reason: string; dockerfile: string }
 
 /** The sender's options come first, then fly.toml, then the files of the source. */
 export function chooseBuilder(
@@ -27,18 +27,18 @@ export function chooseBuilder(
 
   if (options.plan !== null) {
     const plan = fileOf(tree, options.plan, 'plan', 'option-invalid')
-    return { way: 'railpack', reason: `asked for by plan=${plan}`, plan }
+    return { builder: 'railpack', reason: `asked for by plan=${plan}`, plan }
   }
   if (options.dockerfile !== null) {
     const dockerfile = fileOf(tree, options.dockerfile, 'dockerfile', 'option-invalid')
-    return { way: 'dockerfile', reason: `asked for by dockerfile=${dockerfile}`, dockerfile }
+    return { builder: 'dockerfile', reason: `asked for by dockerfile=${dockerfile}`, dockerfile }
   }
 
   const config = options.build['RAILPACK_CONFIG_FILE']
   if (config) {
     fileOf(tree, config, 'build.RAILPACK_CONFIG_FILE', 'option-invalid')
     return {
-      way: 'railpack',
+      builder: 'railpack',
       reason: `asked for by build.RAILPACK_CONFIG_FILE=${config}`,
       plan: null,
     }
@@ -55,15 +55,15 @@ export function chooseBuilder(
       '[build] dockerfile in fly.toml',
       'fly-config-invalid',
     )
-    return { way: 'dockerfile', reason: `[build] in fly.toml names ${dockerfile}`, dockerfile }
+    return { builder: 'dockerfile', reason: `[build] in fly.toml names ${dockerfile}`, dockerfile }
   }
 
   if (hasFile(tree, 'railpack.json'))
-    return { way: 'railpack', reason: 'railpack.json at the root', plan: null }
+    return { builder: 'railpack', reason: 'railpack.json at the root', plan: null }
   if (hasFile(tree, 'Dockerfile')) {
-    return { way: 'dockerfile', reason: 'Dockerfile at the root', dockerfile: 'Dockerfile' }
+    return { builder: 'dockerfile', reason: 'Dockerfile at the root', dockerfile: 'Dockerfile' }
   }
-  return { way: 'railpack', reason: 'no Dockerfile at the root', plan: null }
+  return { builder: 'railpack', reason: 'no Dockerfile at the root', plan: null }
 }
 
 /** Whether a path leads out of the source. */

@@ -47,7 +47,7 @@ export function classifyFailure(ended: SandboxResult, info: Info, work: PrepareR
     )
   }
   if (words.includes('could not determine how to build the app'))
-    return refusal('plan-none', nothingFound(tree))
+    return refusal('no-builder-found', nothingFound(tree))
   // railpack gives the same message for a version that does not exist and for a look-up without
   // network.
   return refusal(

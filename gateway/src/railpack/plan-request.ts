@@ -37,8 +37,8 @@ export type PlanRequest = {
 }
 
 export type PlannedSource =
-  | { way: 'railpack'; facts: PlanFacts; planText: string }
-  | { way: 'dockerfile'; facts: PlanFacts; dockerfile: string }
+  | { builder: 'railpack'; facts: PlanFacts; planText: string }
+  | { builder: 'dockerfile'; facts: PlanFacts; dockerfile: string }
 
 export type PrepareRequest = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache' | 'planning'> & {
   limits: typeof planLimits

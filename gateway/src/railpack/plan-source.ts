@@ -22,10 +22,17 @@ export async function planSource(
   const { tree, options, planner, emit } = request
   const limits = { ...planLimits, ...request.limits }
   const chosen = chooseBuilder(tree, options, request.flyBuild)
-  const { way, reason } = chosen
-  const none = { way, reason, planner: 'none', provider: null, versions: {}, startCommand: null }
-  if (chosen.way === 'dockerfile')
-    return { way: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
+  const { builder, reason } = chosen
+  const none = {
+    builder,
+    reason,
+    planner: 'none',
+    provider: null,
+    versions: {},
+    startCommand: null,
+  }
+  if (chosen.builder === 'dockerfile')
+    return { builder: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
 
   if (chosen.plan !== null) {
     const { plan } = chosen
@@ -37,7 +44,7 @@ export async function planSource(
     const { startCommand = null, variables } = readDeploy(planText, `The file ${plan}`)
     const version = versionOf(variables)
     return {
-      way: 'railpack',
+      builder: 'railpack',
       planText,
       facts: { ...none, planner: `railpack ${version}, run by the sender`, startCommand },
     }
@@ -57,7 +64,7 @@ export async function planSource(
   )
   const provider = info.detectedProviders[0]?.slice(0, maxFactChars) || null
   return {
-    way: 'railpack',
+    builder: 'railpack',
     planText,
     facts: { ...none, planner: `railpack ${planner.version}`, provider, versions, startCommand },
   }

@@ -8,7 +8,9 @@ const indexType = 'application/vnd.oci.image.index.v1+json'
  * The manifest annotation that names the builder of an image. It stays with the image in any
  * registry.
  */
-export const builderAnnotation = 'dev.tarmac.way'
+export const builderAnnotation = 'dev.tarmac.builder'
+/** Its name on images of earlier gateways. */
+const earlierAnnotation = 'dev.tarmac.way'
 
 /** Makes an index of images for several platforms (as in `linux/arm64`). */
 export function imageIndex(
@@ -34,7 +36,8 @@ export function imageBytes(manifest: Manifest): number {
   return [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0)
 }
 
-export function imageBuilder(manifest: Manifest): ImageFacts['way'] {
-  const way = imageParts(manifest)?.annotations[builderAnnotation]
-  return way === 'railpack' || way === 'dockerfile' ? way : undefined
+export function imageBuilder(manifest: Manifest): ImageFacts['builder'] {
+  const { annotations = {} } = imageParts(manifest) ?? {}
+  const builder = annotations[builderAnnotation] ?? annotations[earlierAnnotation]
+  return builder === 'railpack' || builder === 'dockerfile' ? builder : undefined
 }

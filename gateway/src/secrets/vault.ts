@@ -108,9 +108,9 @@ export class Vault {
 
   #keyOrProblem(): Uint8Array {
     if (this.#key) return this.#key
-    const way =
+    const howTo =
       'Its operator sets TARMAC_SECRETS_KEY to 32 random bytes (openssl rand -base64 32) and starts it again.'
-    throw new Problem('secrets-unavailable', `This builder has no key for secrets. ${way}`)
+    throw new Problem('secrets-unavailable', `This builder has no key for secrets. ${howTo}`)
   }
 }
 

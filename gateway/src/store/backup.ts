@@ -15,9 +15,9 @@ export const databaseIn = (dir: string): string => join(dir, 'tarmac.db')
 export function backup(dir: string, file: string): void {
   const path = databaseIn(dir)
   const to = resolve(file)
-  if (!existsSync(path)) throw new Problem('records-unusable', `There are no records in ${dir}.`)
+  if (!existsSync(path)) throw new Problem('database-unusable', `There are no records in ${dir}.`)
   if (existsSync(to))
-    throw new Problem('records-unusable', `${to} exists already: name a new file.`)
+    throw new Problem('database-unusable', `${to} exists already: name a new file.`)
 
   inspect(path)
 
@@ -43,7 +43,7 @@ export function restore(dir: string, file: string): { previous: string | null } 
   using _held = lockVolume(dir)
   const path = databaseIn(dir)
   const [from, coming] = [resolve(file), `${path}-restoring`]
-  if (!existsSync(from)) throw new Problem('records-unusable', `There is no file ${from}.`)
+  if (!existsSync(from)) throw new Problem('database-unusable', `There is no file ${from}.`)
 
   inspect(from, undefined, 'whole')
   rmSync(coming, { force: true })

@@ -9,7 +9,7 @@ const migrations = new URL('migrations/', import.meta.url)
 
 /**
  * Opens or creates the database file, at the newest version. An acknowledged write survives a power
- * cut (FULL). Throws `records-unusable` when the file is damaged, of a newer gateway or of another
+ * cut (FULL). Throws `database-unusable` when the file is damaged, of a newer gateway or of another
  * program, and leaves it untouched.
  */
 export function openDatabase(path: string, from: URL = migrations): DatabaseSync {
@@ -66,7 +66,7 @@ export function inspect(
 ): void {
   if (existsSync(`${path}-restoring`))
     throw new Problem(
-      'records-unusable',
+      'database-unusable',
       `A restore of ${path} did not end. Nothing is lost: run it again.`,
     )
   // If the database is gone, SQLite would remove its log as a leftover. It would take an empty file
@@ -81,7 +81,7 @@ export function inspect(
     const version = readNumber(db, 'user_version')
     if (version > newest)
       throw new Problem(
-        'records-unusable',
+        'database-unusable',
         `The database ${path} is of version ${version}, this gateway knows ${newest}: start the newer gateway again, or restore a backup made before it. Nothing was changed.`,
       )
     const { ours, all } = db
@@ -92,7 +92,7 @@ export function inspect(
       .get() as { ours: number; all: number }
     if (all > 0 && (ours < 2 || version === 0))
       throw new Problem(
-        'records-unusable',
+        'database-unusable',
         `${path} is a database of another program. Nothing was changed.`,
       )
     const found = more === 'whole' ? integrityOf(db, 'integrity_check') : null
@@ -115,7 +115,7 @@ function explained(error: unknown, path: string): unknown {
 
 const damaged = (path: string, how: string, cause?: unknown): Problem =>
   new Problem(
-    'records-unusable',
+    'database-unusable',
     `The database ${path} is damaged (${how}). Nothing was changed. Bring a backup back with \`tarmac-gateway restore FILE\`, which keeps the damaged one aside, or a snapshot of the volume.`,
     { cause },
   )

@@ -185,7 +185,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
           source?.digest ?? null,
           text,
           id,
-          Number(options.over),
+          Number(options['force-over']),
           keepsTurn,
           Number(image === null),
         ],
@@ -350,7 +350,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
       if (isFinal(row.state) || bodyOf(row).cancel) return toDeployment(row)
       if (touched(row) && !asked.abort)
         throw new Problem(
-          'too-late',
+          'cancel-too-late',
           `Deployment ${id} is ${row.state}: machines have been touched. With abort=true it stops at its next safe point and they are put back.`,
         )
 

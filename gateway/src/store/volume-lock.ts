@@ -8,7 +8,7 @@ import { Problem } from '#api/problem.ts'
 const handOverMs = 1000
 
 /**
- * Locks a volume for this process until disposed. Problem: `volume-held` names the holder. The
+ * Locks a volume for this process until disposed. Problem: `volume-locked` names the holder. The
  * kernel holds the lock, via SQLite (Node has no flock), so it ends with its process, however that
  * ends. The file beside it only names the holder.
  */
@@ -50,5 +50,8 @@ function heldBy(dir: string, facts: string): Problem {
     if (!(error instanceof SyntaxError) && (error as NodeJS.ErrnoException).code !== 'ENOENT')
       throw error
   }
-  return new Problem('volume-held', `The volume ${dir} is held by ${who}: stop that gateway first.`)
+  return new Problem(
+    'volume-locked',
+    `The volume ${dir} is held by ${who}: stop that gateway first.`,
+  )
 }

@@ -139,7 +139,7 @@ test('a step that could not be limited is the gateway’s fault, and may be retr
   mkdirSync(join(root, 'steps'))
   writeFileSync(join(root, 'steps/abc'), 'memory 1\nrefused /sys/fs/cgroup/pids/tarmac/pids.max\n')
   const problem = problemOf(killed, { root, stderr: 'tarmac-step abc\n' })
-  expect(problem).toMatchObject({ code: 'buildkit-unavailable', fault: 'ours', retry: true })
+  expect(problem).toMatchObject({ code: 'buildkit-unavailable', fault: 'gateway', retry: true })
   expect(problem.detail).toContain('pids.max')
 })
 

@@ -6,7 +6,7 @@ import { Submissions } from '../../../gateway/src/commands/submissions.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 import { longestHold } from '../../longest-hold.ts'
 
-// POST /v1/rollouts {"source":{"release":1},"stopAfter":1000,"targets":[{"app":"a0"},…]}: a body of
+// POST /v1/rollouts {"source":{"release":1},"maxFailures":1000,"targets":[{"app":"a0"},…]}: a body of
 // 15 KB. The records alone show that no target has a release. Every await then settles at once, so
 // the rollout itself must yield to the event loop.
 test('a rollout whose 1,000 targets are all refused by the records alone does not hold the event loop', async () => {
@@ -34,7 +34,7 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
     app: `a${i}`,
     options: DeploymentOptions.parse({}),
   }))
-  const asked = { source: { release: 1 }, targets, parallel: 4, stopAfter: 1000 }
+  const asked = { source: { release: 1 }, targets, parallel: 4, maxFailures: 1000 }
   const { longestMs } = await longestHold(async () => {
     const { id } = await rollouts.create(asked, null, { asked, idempotencyKey: null })
     while ((await rollouts.find(id)).endedAt === null)

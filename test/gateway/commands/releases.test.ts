@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Deployment } from '../../../api/deployment.ts'
 import { DeploymentOptions } from '../../../api/options.ts'
 import type { ProblemBody } from '../../../api/problem-body.ts'
-import type { Audit, ReleaseDiff, ReleasePage } from '../../../api/release.ts'
+import type { DriftReport, ReleaseDiff, ReleasePage } from '../../../api/release.ts'
 import type { Rollout } from '../../../api/rollout.ts'
 import { startMachines } from '../start-machines.ts'
 
@@ -162,10 +162,10 @@ test(
       'config.app.metadata.floor',
       'config.app.schedule',
     ])
-    expect((await get<Audit>('/v1/apps/shop/audit')).drift).toEqual([])
+    expect((await get<DriftReport>('/v1/apps/shop/drift')).drift).toEqual([])
 
     config().guest!['cpus'] = 8
-    expect((await get<Audit>('/v1/apps/shop/audit')).drift).toMatchObject([
+    expect((await get<DriftReport>('/v1/apps/shop/drift')).drift).toMatchObject([
       { differences: [{ path: 'guest.cpus', before: 1, after: 8 }] },
     ])
     await back(2)
@@ -307,7 +307,7 @@ test('an idempotency key gets the same answer after its image is gone; another r
   const [made, rolledOut] = [(await deployExisting()).body, (await rollOut()).body]
   await ended(made.id)
   const again = (id: string) =>
-    call<Deployment>('POST', `/v1/deployments/${id}/retry?again=true`, undefined, {
+    call<Deployment>('POST', `/v1/deployments/${id}/retry?reuse-image=true`, undefined, {
       'idempotency-key': 'r',
     })
   const retried = await ended((await again(made.id)).body.id)
@@ -328,7 +328,7 @@ test('public addresses are logged after a deploy, or released; the audit shows t
     await deploy('shop', { image }, { env: { COLOUR: 'red' } })
     const app = fly.apps.get('shop')!
     app.ips.push({ ip: '2001:db8::7' })
-    expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({
+    expect(await get<DriftReport>('/v1/apps/shop/drift')).toMatchObject({
       made: true,
       ips: [{ public: false }, { ip: '2001:db8::7', public: true }],
       services: [{ group: 'app', service: { internal_port: 8080 } }],
@@ -350,7 +350,7 @@ test('public addresses are logged after a deploy, or released; the audit shows t
       name: 'console',
       config: { image: 'x', metadata: {} },
     })
-    expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({
+    expect(await get<DriftReport>('/v1/apps/shop/drift')).toMatchObject({
       foreign: [{ id: 'stray', name: 'console' }],
       drift: [
         {
@@ -360,7 +360,7 @@ test('public addresses are logged after a deploy, or released; the audit shows t
         },
       ],
     })
-    expect((await call('GET', '/v1/apps/nothing/audit')).status).toBe(404)
+    expect((await call('GET', '/v1/apps/nothing/drift')).status).toBe(404)
   }
 })
 
@@ -400,11 +400,11 @@ test('an app is deleted only with its name repeated, and an app made elsewhere o
     secrets: [],
   })
   // somebody else created an app with that name
-  expect(await remove('?confirm=shop')).toEqual([409, 'app-foreign'])
-  expect(await get<Audit>('/v1/apps/shop/audit')).toMatchObject({ made: false })
+  expect(await remove('?confirm=shop')).toEqual([409, 'app-not-managed'])
+  expect(await get<DriftReport>('/v1/apps/shop/drift')).toMatchObject({ made: false })
 
   fly.apps.set('theirs', { name: 'theirs', ips: [], machines: new Map(), volumes: [], secrets: [] })
   expect(await deploy('theirs', { image })).toMatchObject({ state: 'live' })
-  expect(await remove('?confirm=theirs', 'theirs')).toEqual([409, 'app-foreign'])
+  expect(await remove('?confirm=theirs', 'theirs')).toEqual([409, 'app-not-managed'])
   expect(await remove('?confirm=theirs&foreign=true', 'theirs')).toEqual([204])
 })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Deployment } from '../../../api/deployment.ts'
 import { DeploymentOptions } from '../../../api/options.ts'
 import type { ProblemBody } from '../../../api/problem-body.ts'
-import type { Audit, ReleasePage } from '../../../api/release.ts'
+import type { DriftReport, ReleasePage } from '../../../api/release.ts'
 import type { Rollout, RolloutPage } from '../../../api/rollout.ts'
 import { startMachines } from '../start-machines.ts'
 
@@ -76,7 +76,7 @@ test(
       [1],
       [3, 2, 1],
     ])
-    expect((await get<Audit>('/v1/apps/shared/audit')).drift).toEqual([])
+    expect((await get<DriftReport>('/v1/apps/shared/drift')).drift).toEqual([])
     expect(fly.tooFast).toBe(0)
   },
 )
@@ -126,7 +126,7 @@ test(
   async () => {
     await using gateway = await startMachines()
     const image = gateway.images.put('shared', 'v1').name
-    await gateway.deploy('shared', { image }, { count: 2, over: '9' })
+    await gateway.deploy('shared', { image }, { count: 2, 'force-over': '9' })
     const targets = [
       { owner: 'ada' },
       { owner: 'bob' },
@@ -145,7 +145,9 @@ test(
       .map(({ config }) => config.metadata?.['tarmac_owner'] ?? '')
     expect(owners.toSorted()).toEqual(['', '', 'ada', 'bob', 'cy', 'cy', 'cy', 'di', 'di'])
     const { deployments } = await gateway.store.list('shared', { limit: 9, before: null })
-    expect(new Set(deployments.map(({ options }) => options.over))).toEqual(new Set(['9', null]))
+    expect(new Set(deployments.map(({ options }) => options['force-over']))).toEqual(
+      new Set(['9', null]),
+    )
   },
 )
 
@@ -207,7 +209,7 @@ test('a rollout stops at its failure limit; targets that had not begun are cance
     source: { image: image.name },
     targets,
     parallel: 1,
-    stopAfter: 2,
+    maxFailures: 2,
   })
   expect(rollout).toMatchObject({
     counts: { deploy_failed: 2, cancelled: 3 },

@@ -212,7 +212,7 @@ test(
     Object.assign(machine?.config ?? {}, { metadata: { fly_platform_version: 'v2' } })
     const problem = await running
     expect(problem).toMatchObject({
-      code: 'deploy-stuck',
+      code: 'rollback-failed',
       facts: { machines: [{ outcome: 'stuck' }] },
     })
     expect(problem.message).toContain(`fly machine update ${machine?.id} --image`)
@@ -287,11 +287,13 @@ test('a state that the record does not know is overwritten only on request, by i
   await deployed(fly, { number: 5 })
   const known = async (id: string) => id !== 'd5'
   for (const over of [null, '4'])
-    expect(await refused(deployed(fly, { number: 7, known, options: { over } }))).toMatchObject({
-      code: 'record-behind',
+    expect(
+      await refused(deployed(fly, { number: 7, known, options: { 'force-over': over } })),
+    ).toMatchObject({
+      code: 'record-outdated',
       facts: { number: 5 },
     })
-  await deployed(fly, { number: 7, known, options: { over: '5' } })
+  await deployed(fly, { number: 7, known, options: { 'force-over': '5' } })
   expect(fly.machines('web')[0]).toMatchObject({ image_ref: { digest: digest(7) } })
 })
 

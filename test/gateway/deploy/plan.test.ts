@@ -198,7 +198,7 @@ test('bluegreen is refused for machines that have volumes, run different images 
     spoil(fly)
     const problem = await refused(deployed(fly, { number: 2, flyToml: http, options: bluegreen }))
     expect([problem.code, problem.message]).toEqual([
-      'strategy-unfit',
+      'strategy-not-applicable',
       expect.stringContaining(words),
     ])
     expect(fly.machines('web').map(({ made }) => made)).toEqual([1, 1])
@@ -236,7 +236,7 @@ test('a failed rollback reports what is left and how to repair it', async () => 
     deployed(fly, { number: 2, flyToml: http, options: bluegreen, emit, watchMs: 1500 }),
   )
   expect(problem).toMatchObject({
-    code: 'deploy-stuck',
+    code: 'rollback-failed',
     facts: { machines: [{ outcome: 'removed' }, { id: blue?.id, outcome: 'stuck' }] },
   })
   expect(problem.message).toContain(

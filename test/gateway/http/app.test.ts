@@ -235,7 +235,7 @@ test('an unexpected error is logged whole and shown as internal', async () => {
   const shown = await answer.text()
   expect([answer.status, JSON.parse(shown)]).toMatchObject([
     500,
-    { code: 'internal', fault: 'ours' },
+    { code: 'internal', fault: 'gateway' },
   ])
   expect(shown).not.toContain('disk on fire')
   expect(http.logged.join('')).toContain('disk on fire')
@@ -411,7 +411,7 @@ test('an unknown parameter is refused, not ignored', async () => {
     return status
   }
   expect(await answer('POST', `/v1/deployments/${id}/retry?agian=true`)).toBe(422)
-  expect(await answer('POST', `/v1/deployments/${id}/retry?again=yes`)).toBe(422)
+  expect(await answer('POST', `/v1/deployments/${id}/retry?reuse-image=yes`)).toBe(422)
   expect(await answer('POST', `/v1/deployments/${id}/retry`, '{"again":true}')).toBe(400)
   expect(await answer('POST', `/v1/deployments/${id}/cancel?abort=yes`)).toBe(422)
   expect(await answer('GET', `/v1/deployments/${id}/events?onyl=state`)).toBe(422)

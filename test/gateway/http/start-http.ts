@@ -53,7 +53,7 @@ export async function startHttp(
     secrets: vault,
     deployExisting: absent,
     rollouts: { create: absent, find: absent, list: absent, cancel: absent },
-    audit: absent,
+    drift: absent,
     deleteApp: absent,
     settings: {
       of: (app) => store.appSettings(app),

@@ -12,7 +12,7 @@ import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 const image = { reference: 'registry/shop@sha256:bb', digest: 'sha256:bb', tags: ['deployment-d1'] }
 const built = { image, bases: { 'docker.io/library/node:22': 'sha256:cc' } }
 const facts = {
-  way: 'railpack',
+  builder: 'railpack',
   reason: '',
   planner: 'p',
   provider: 'node',
@@ -79,7 +79,7 @@ test('a deployment reaches its end, and its log holds every move', async () => {
     plan: facts,
   })
 
-  const way = [
+  const builder = [
     'pending',
     'fetching',
     'analyzing',
@@ -89,7 +89,7 @@ test('a deployment reaches its end, and its log holds every move', async () => {
     'verifying',
     'live',
   ]
-  expect(await states(store)).toEqual(way)
+  expect(await states(store)).toEqual(builder)
 })
 
 test('deploy=false ends as built and touches no machine', async () => {
@@ -440,7 +440,7 @@ test('a deploy is aborted only on request, and is cancelled once its machines ar
   })
   await touched.promise
   const request = { by: null, why: 'broken', abort: false }
-  await expect(runner.cancel('d1', request)).rejects.toMatchObject({ code: 'too-late' })
+  await expect(runner.cancel('d1', request)).rejects.toMatchObject({ code: 'cancel-too-late' })
 
   await runner.cancel('d1', { ...request, abort: true })
   expect(await ended(store)).toMatchObject({
@@ -456,7 +456,7 @@ test('a cancel that could not restore the machines does not end as cancelled', a
     deploy: ({ signal }) =>
       new Promise((_, reject) =>
         signal.addEventListener('abort', () =>
-          reject(new Problem('deploy-stuck', 'm1 is left on the new image')),
+          reject(new Problem('rollback-failed', 'm1 is left on the new image')),
         ),
       ),
   })
@@ -464,7 +464,7 @@ test('a cancel that could not restore the machines does not end as cancelled', a
   await runner.cancel('d1', { by: null, why: null, abort: true })
   expect(await ended(store)).toMatchObject({
     state: 'deploy_failed',
-    problem: { code: 'deploy-stuck' },
+    problem: { code: 'rollback-failed' },
   })
 })
 

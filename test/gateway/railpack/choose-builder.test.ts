@@ -21,16 +21,16 @@ describe('the builder of a source', () => {
     expect(
       chooseBuilder(all, { ...nothing, plan: './plan.json' }, { dockerfile: 'Dockerfile' }),
     ).toEqual({
-      way: 'railpack',
+      builder: 'railpack',
       reason: 'asked for by plan=plan.json',
       plan: 'plan.json',
     })
     expect(chooseBuilder(all, { ...nothing, dockerfile: 'deploy//Dockerfile' })).toMatchObject({
-      way: 'dockerfile',
+      builder: 'dockerfile',
       dockerfile: 'deploy/Dockerfile',
     })
     expect(chooseBuilder(all, config('plan.json'), { dockerfile: 'Dockerfile' })).toMatchObject({
-      way: 'railpack',
+      builder: 'railpack',
       reason: 'asked for by build.RAILPACK_CONFIG_FILE=plan.json',
     })
   })
@@ -45,8 +45,8 @@ describe('the builder of a source', () => {
     [['railpack.json', 'Dockerfile'], undefined, 'railpack', 'railpack.json at the root'],
     [['Dockerfile', 'package.json'], {}, 'dockerfile', 'Dockerfile at the root'],
     [['package.json', 'sub/Dockerfile'], undefined, 'railpack', 'no Dockerfile at the root'],
-  ])('for %j with fly.toml %j is %s: %s', (paths, flyBuild, way, reason) => {
-    expect(chooseBuilder(tree(...paths), nothing, flyBuild)).toMatchObject({ way, reason })
+  ])('for %j with fly.toml %j is %s: %s', (paths, flyBuild, builder, reason) => {
+    expect(chooseBuilder(tree(...paths), nothing, flyBuild)).toMatchObject({ builder, reason })
   })
 
   test.each([

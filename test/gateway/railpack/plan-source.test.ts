@@ -41,10 +41,10 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
   test('is the planner’s output, with its log lines in the log and its facts in the record', async () => {
     const planned = await ask(`${answers(plan, info)}; exit 0`)
     expect(planned).toEqual({
-      way: 'railpack',
+      builder: 'railpack',
       planText: JSON.stringify(plan),
       facts: {
-        way: 'railpack',
+        builder: 'railpack',
         reason: 'no Dockerfile at the root',
         planner: 'railpack 9.9.9-test',
         provider: 'node',
@@ -94,7 +94,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     [
       'knows nothing of it',
       refuses('could not determine how to build the app'),
-      'plan-none',
+      'no-builder-found',
       'is package.json.',
       1,
     ],
@@ -240,7 +240,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     tree = await treeOf({ Dockerfile: 'FROM scratch' })
     const planned = await ask('exit 1')
     expect(planned).toMatchObject({
-      way: 'dockerfile',
+      builder: 'dockerfile',
       dockerfile: 'Dockerfile',
       facts: { planner: 'none' },
     })

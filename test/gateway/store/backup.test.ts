@@ -119,7 +119,7 @@ test.each<[string, (file: string, dir: string) => unknown, string]>([
   const before = readdirSync(dir)
   const from = spoil(file, dir)
   expect(() => restore(dir, typeof from === 'string' ? from : file)).toThrow(
-    expect.objectContaining({ code: 'records-unusable', message: expect.stringContaining(why) }),
+    expect.objectContaining({ code: 'database-unusable', message: expect.stringContaining(why) }),
   )
   expect(readdirSync(dir).filter((name) => name !== 'lock')).toEqual(before)
   expect(await ids(dir)).toEqual(['here'])

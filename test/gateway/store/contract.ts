@@ -311,7 +311,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(state).toBe('build_failed')
       expect(end).toMatchObject({
         code: 'gateway-died',
-        fault: 'ours',
+        fault: 'gateway',
         retry: false,
         state: 'fetching',
         deaths: 3,
@@ -437,7 +437,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
             source: { image: 'r/shop:1' },
             targets: [],
             parallel: 2,
-            stopAfter: 1,
+            maxFailures: 1,
             build: null,
           },
           { asked: id, idempotencyKey: null },
@@ -858,7 +858,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await store.amend(holder, { rollout: 'about to' })
       const request = { by: null, why: null, abort: false }
       await expect(store.requestCancel('d1', request)).rejects.toMatchObject({
-        code: 'too-late',
+        code: 'cancel-too-late',
         status: 409,
       })
       expect(await store.requestCancel('d1', { ...request, abort: true })).toMatchObject({
@@ -956,7 +956,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
           source: { image: 'r/shop:1' },
           targets,
           parallel: 1,
-          stopAfter: 1,
+          maxFailures: 1,
           build: null,
         }
         return store.rollouts.create(request, { asked, idempotencyKey: 'k' })
@@ -1031,7 +1031,12 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
     test('logs retained by number are those of the newest deployments, even with gaps in their numbers', async () => {
       await using store = open(Date.now)
       for (const [id, over] of [['d1'], ['d2'], ['d3', '999999999'], ['d4']] as const) {
-        await store.create({ id, app: 'shop', options: { ...options, over: over ?? null }, source })
+        await store.create({
+          id,
+          app: 'shop',
+          options: { ...options, 'force-over': over ?? null },
+          source,
+        })
         await store.requestCancel(id, { by: null, why: null, abort: false })
       }
       expect(await store.dropLogs({ perApp: 3, days: 9 }, never)).toBe(1)

@@ -139,11 +139,11 @@ test('images of earlier versions are known by their builder, also in releases an
   }
   await using store = openSqliteStore(path)
   const { deployments } = await store.list('shop', { limit: 9, before: null })
-  expect(deployments.map((one) => one.image?.way)).toEqual([undefined, 'railpack', 'railpack'])
+  expect(deployments.map((one) => one.image?.builder)).toEqual([undefined, 'railpack', 'railpack'])
 
   using db = new DatabaseSync(path, { readOnly: true })
-  expect(db.prepare("SELECT body ->> '$.image.way' AS way FROM releases").all()).toEqual([
-    { way: 'railpack' },
+  expect(db.prepare("SELECT body ->> '$.image.builder' AS builder FROM releases").all()).toEqual([
+    { builder: 'railpack' },
   ])
 })
 
@@ -160,4 +160,67 @@ test('a failed migration leaves the version before it unchanged', () => {
   using db = openDatabase(path)
   expect(db.prepare('SELECT count(*) AS n FROM events').get()).toEqual({ n: 3 })
   expect(db.prepare('PRAGMA table_info(events)').all()).toHaveLength(4)
+})
+
+test('records of earlier gateways have the names of today', async () => {
+  const path = databaseOf(9)
+  const problem = {
+    type: '/problems/deploy-stuck',
+    code: 'deploy-stuck',
+    title: 'Stuck',
+    status: 502,
+    detail: 'It says "code":"deploy-stuck" and "fault":"ours".',
+    fault: 'ours',
+    retry: false,
+  }
+  const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [], way: 'railpack' }
+  const plan = {
+    way: 'railpack',
+    reason: 'no Dockerfile',
+    planner: '1',
+    provider: null,
+    versions: {},
+    startCommand: null,
+  }
+  const env = { over: '1', way: 'railpack' }
+  const { 'force-over': _, ...options } = DeploymentOptions.parse({ env })
+  const target = { app: 'shop', deployment: 'd9', options: { ...options, over: null } }
+  const rollout = { source: null, build: null, parallel: 1, stopAfter: 3, targets: [target] }
+  {
+    using db = new DatabaseSync(path)
+    const put = db.prepare('UPDATE deployments SET body = json_patch(body, ?) WHERE id = ?')
+    put.run(JSON.stringify({ problem, image, plan, options: { ...options, over: '57' } }), 'd1')
+    db.prepare('UPDATE events SET body = ? WHERE deployment = ?').run(
+      JSON.stringify({ type: 'plan', ...plan }),
+      'd1',
+    )
+    db.prepare('UPDATE events SET body = ? WHERE deployment = ?').run(
+      JSON.stringify({ type: 'state', from: 'verifying', state: 'deploy_failed', problem }),
+      'd2',
+    )
+    db.prepare('UPDATE rollouts SET body = ?').run(JSON.stringify(rollout))
+  }
+  await using store = openSqliteStore(path)
+  const { options: found, ...record } = (await store.find('d1'))!
+  const renamed = { ...problem, type: '/problems/rollback-failed', code: 'rollback-failed' }
+  expect(record).toMatchObject({
+    problem: { ...renamed, fault: 'gateway' },
+    image: { builder: 'railpack' },
+    plan: { builder: 'railpack' },
+  })
+  expect(found).toMatchObject({ 'force-over': '57', env })
+  expect(found).not.toHaveProperty('over')
+  expect(await store.eventsAfter('d1', 0, 1)).toMatchObject([{ type: 'plan', builder: 'railpack' }])
+  expect(await store.eventsAfter('d2', 0, 1)).toMatchObject([
+    { problem: { ...renamed, fault: 'gateway' } },
+  ])
+  using db = new DatabaseSync(path, { readOnly: true })
+  const [{ body } = {}] = db.prepare('SELECT DISTINCT body FROM rollouts').all()
+  expect(JSON.parse(String(body))).toEqual({
+    source: null,
+    build: null,
+    parallel: 1,
+    maxFailures: 3,
+    targets: [{ app: 'shop', deployment: 'd9', options: { ...options, 'force-over': null } }],
+  })
 })

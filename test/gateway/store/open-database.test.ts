@@ -96,7 +96,7 @@ test.each<[string, (path: string) => void, string]>([
   spoil(path)
   const before = contents(dir)
   expect(() => openDatabase(path)).toThrow(
-    expect.objectContaining({ code: 'records-unusable', message: expect.stringContaining(why) }),
+    expect.objectContaining({ code: 'database-unusable', message: expect.stringContaining(why) }),
   )
   expect(contents(dir)).toEqual(before)
 })

@@ -56,7 +56,7 @@ const emitted =
     store.append(await atWork(store), [event(text) as never])
 
 const targets = [{ app: 'shop', options, deployment: 'd9' }]
-const rollout = { id: 'r1', source: null, build: null, parallel: 1, stopAfter: 1, targets }
+const rollout = { id: 'r1', source: null, build: null, parallel: 1, maxFailures: 1, targets }
 const request = { asked: 1, idempotencyKey: null }
 const rolledOut =
   (work: (store: Store, big: string) => Promise<unknown>): Write =>
@@ -65,7 +65,7 @@ const rolledOut =
     return work(store, text)
   }
 const plan = {
-  way: 'railpack',
+  builder: 'railpack',
   reason: '',
   planner: '',
   provider: null,

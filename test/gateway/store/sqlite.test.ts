@@ -132,7 +132,7 @@ test('unreadable records end, and block neither the gateway’s start nor other 
       await store.amend({ id: claim.deployment.id, epoch: claim.epoch }, { rollout: {} })
     await store.create({ id: 'pending', app: 'pending', options, source: null })
     await store.rollouts.create(
-      { id: 'r1', source: null, build: null, parallel: 1, stopAfter: 1, targets: [] },
+      { id: 'r1', source: null, build: null, parallel: 1, maxFailures: 1, targets: [] },
       { asked: {}, idempotencyKey: null },
     )
   }
@@ -153,7 +153,7 @@ test('unreadable records end, and block neither the gateway’s start nor other 
   for (const id of apps.slice(0, 4))
     expect(await store.find(id)).toMatchObject({
       state: /deploying|notes/.test(id) ? 'deploy_failed' : 'build_failed',
-      problem: { code: 'records-unusable' },
+      problem: { code: 'database-unusable' },
     })
   expect(await store.claim()).toMatchObject({ deployment: { id: 'good' }, suspect: true })
   expect(await store.rollouts.unfinished()).toMatchObject([{ id: 'r1', targets: [] }])

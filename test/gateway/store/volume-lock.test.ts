@@ -24,7 +24,7 @@ test('a volume has one gateway; another one learns the holder, and gets the volu
   const first = await holder(dir)
   expect(() => lockVolume(dir)).toThrow(
     expect.objectContaining({
-      code: 'volume-held',
+      code: 'volume-locked',
       message: expect.stringMatching(`held by process ${first.pid} on ${hostname()} since 20`),
     }),
   )

@@ -184,7 +184,7 @@ function refuseNotApplicable(strategy: Strategy, groups: DesiredGroup[]): void {
 
 export const notApplicable = (strategy: Strategy, why: string): Problem =>
   new Problem(
-    'strategy-unfit',
+    'strategy-not-applicable',
     `Strategy ${strategy} cannot be used: ${why}, or use strategy=rolling.`,
     {
       facts: { strategy },

@@ -6,7 +6,7 @@ import type { DesiredGroup } from './desired-app.ts'
 
 /** What Tarmac writes to a machine in addition to the desired config. */
 export type OwnershipMetadata = {
-  image: Pick<ImageFacts, 'reference' | 'way'>
+  image: Pick<ImageFacts, 'reference' | 'builder'>
   deployment: string
   number: number
   /** The owner of the machine. Null: the app itself. */
@@ -43,7 +43,7 @@ export function mergeConfig(
     gone.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
   const init = {
     ...omit(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
-    ...(image.way === 'railpack' ? asOneText(desired.init) : desired.init),
+    ...(image.builder === 'railpack' ? asOneText(desired.init) : desired.init),
   }
 
   const metadata = {

@@ -37,14 +37,14 @@ export function createDeployment(parts: HttpDeps): RequestHandler {
   }
 }
 
-/** `POST /v1/deployments/{id}/retry`: deploys the kept source; `again=true`: the same image. */
+/** `POST /v1/deployments/{id}/retry`: deploys the kept source; `reuse-image=true`: the same image. */
 export function retryDeployment(parts: HttpDeps): RequestHandler {
   return async (request, response) => {
-    const again = booleanQuery(knownQuery(request, 'again'), 'again')
+    const reuseImage = booleanQuery(knownQuery(request, 'reuse-image'), 'reuse-image')
     const id = String(request.params['id'])
     respondAccepted(
       response,
-      await parts.retry(id, { again, idempotencyKey: idempotencyKeyOf(request) }),
+      await parts.retry(id, { reuseImage, idempotencyKey: idempotencyKeyOf(request) }),
     )
   }
 }

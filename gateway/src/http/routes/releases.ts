@@ -61,9 +61,9 @@ export function rollBack({
   }
 }
 
-/** `GET /v1/apps/{app}/audit`. */
-export function auditApp({ audit }: Pick<AppDeps, 'audit'>): RequestHandler {
-  return async (request, response) => void response.json(await audit(appParam(request)))
+/** `GET /v1/apps/{app}/drift`. */
+export function readDrift({ drift }: Pick<AppDeps, 'drift'>): RequestHandler {
+  return async (request, response) => void response.json(await drift(appParam(request)))
 }
 
 /** `DELETE /v1/apps/{app}?confirm={app}`. Needs `foreign=true` if the gateway did not create it. */

@@ -23,7 +23,7 @@ const ownWords = new Set([
   'state',
   'from',
   'stream',
-  'way',
+  'builder',
 ])
 
 /**

@@ -251,7 +251,7 @@ export const isReadable = ({ body, rollout }: Row): boolean =>
 
 export const damaged = ({ id }: Pick<Row, 'id'>): Problem =>
   new Problem(
-    'records-unusable',
+    'database-unusable',
     `The record of deployment ${id} is damaged and cannot be read. The builder's operator can restore a backup (tarmac-gateway restore); or send the source again.`,
   )
 

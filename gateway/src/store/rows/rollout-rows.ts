@@ -151,6 +151,14 @@ const toRollout = ({ id, created_at: createdAt, ended_at: endedAt, body }: Row):
 /** Without targets, so that nothing is left to do. */
 const damagedBody = (id: string): StoredBody => {
   const detail = `The record of rollout ${id} is damaged and cannot be read; its deployments are still there.`
-  const problem = new Problem('records-unusable', detail).body()
-  return { source: null, build: null, parallel: 1, stopAfter: 1, targets: [], refused: {}, problem }
+  const problem = new Problem('database-unusable', detail).body()
+  return {
+    source: null,
+    build: null,
+    parallel: 1,
+    maxFailures: 1,
+    targets: [],
+    refused: {},
+    problem,
+  }
 }

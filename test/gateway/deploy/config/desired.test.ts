@@ -124,7 +124,7 @@ test('the strategy comes from the option, then fly.toml, then rolling; one that 
   expect(desired(mounts).volumes).toEqual({ data: { size_gb: 3 } })
 
   const notApplicable = (toml: string | null, strategy: string) => () => desired(toml, { strategy })
-  const refusal = expect.objectContaining({ code: 'strategy-unfit' })
+  const refusal = expect.objectContaining({ code: 'strategy-not-applicable' })
   expect(notApplicable(mounts, 'canary')).toThrow(refusal)
   expect(notApplicable(`${mounts}\n[checks.up]\ntype = "tcp"\nport = 1`, 'bluegreen')).toThrow(
     refusal,

@@ -3,12 +3,12 @@ import type { MachineConfig } from '../../../../gateway/src/fly/machine.ts'
 import { mergeConfig } from '../../../../gateway/src/deploy/config/merge-config.ts'
 import { shellText, shellWords } from '../../../../gateway/src/flytoml/shell-words.ts'
 
-const laid = (way: 'railpack' | 'dockerfile' | undefined, config: MachineConfig) =>
+const laid = (builder: 'railpack' | 'dockerfile' | undefined, config: MachineConfig) =>
   mergeConfig(
     {},
     { config },
     {
-      image: { reference: 'r/web@sha256:aa', way },
+      image: { reference: 'r/web@sha256:aa', builder },
       deployment: 'd',
       number: 1,
       owner: null,
@@ -28,8 +28,8 @@ test('a railpack image gets its command as one text, unless another entrypoint t
     { cmd, exec: ['/x'] },
   ])
     expect(laid('railpack', { init }).init).toEqual(init)
-  for (const way of ['dockerfile', undefined] as const)
-    expect(laid(way, { init: { cmd } }).init).toEqual({ cmd })
+  for (const builder of ['dockerfile', undefined] as const)
+    expect(laid(builder, { init: { cmd } }).init).toEqual({ cmd })
 })
 
 test('words with a meaning to a shell are passed on unchanged', () => {
