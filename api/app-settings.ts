@@ -62,7 +62,7 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
 
   const { path, message } = parsed.error.issues[0]!
   const option = path.join('.')
-  throw new Problem('option-invalid', `The setting ${option} cannot be so: ${message}.`, {
+  throw new Problem('option-invalid', `The setting ${option} is invalid: ${message}.`, {
     facts: { option },
   })
 }

@@ -16,7 +16,7 @@ export const exitCodes = {
   21: 'superseded by a newer deployment',
   22: 'a time limit was reached',
   23: 'no room: a queue, a lane or a quota is full',
-  69: 'the gateway, or something it needs, is away',
+  69: 'the gateway, or something that it needs, does not answer',
   130: 'interrupted by you',
 } as const
 export type ExitCode = keyof typeof exitCodes

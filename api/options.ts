@@ -183,7 +183,7 @@ function checked(found: Record<string, unknown>): DeploymentOptions {
   const parsed = DeploymentOptions.safeParse(found)
   if (parsed.success) return parsed.data
   const { path, message } = parsed.error.issues[0]!
-  throw invalid(path.join('.'), `cannot be so: ${message}`)
+  throw invalid(path.join('.'), `is invalid: ${message}`)
 }
 
 /**

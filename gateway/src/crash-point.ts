@@ -77,9 +77,9 @@ const injected = {
     'a machine is leased',
     'the lease runs out within 13 s, then the work goes on',
   ),
-  'cancel-wished': row(
+  'cancel-requested': row(
     'G',
-    'a wish to cancel is on the record',
+    'a cancel request is on the record',
     'nothing of it is taken up again; it ends `cancelled`',
   ),
   verified: row(

@@ -65,7 +65,7 @@ export const settings = z.object({
     )
     .default('unix:///run/buildkit/buildkitd.sock')
     .describe(
-      'The build daemon’s socket; `spawn`: the gateway starts the daemon itself and minds it.',
+      'The build daemon’s socket; `spawn`: the gateway starts the daemon itself and supervises it.',
     ),
   TARMAC_BUILDKITD: z
     .string()
@@ -86,7 +86,7 @@ export const settings = z.object({
     .regex(/^([\w.:-]+=[\w.:/-]+(,|$))*$/, 'must be like docker.io=mirror:5000,ghcr.io=mirror:5000')
     .default('')
     .describe(
-      'Places that the daemon tries before a registry, and that the gateway asks, as `registry=host:port`, separated by commas. A daemon that is spawned is told of them.',
+      'Places that the daemon tries before a registry, and that the gateway asks, as `registry=host:port`, separated by commas. A daemon that the gateway starts gets them too.',
     ),
   TARMAC_MAX_STEPS: count
     .default(4)
@@ -139,7 +139,7 @@ export const settings = z.object({
     .regex(/^[a-zA-Z0-9_-]{0,15}$/, 'must be the name of a bridge')
     .default('tarmac0')
     .describe(
-      'Bridge of build steps, around which the gateway puts up walls; empty when someone else does. A canary build tries them.',
+      'Bridge of build steps, around which the gateway applies firewall rules; empty when someone else does. A probe build tries them.',
     ),
   TARMAC_BUILD_DNS: addresses
     .default('1.1.1.1,8.8.8.8')
@@ -157,7 +157,7 @@ export const settings = z.object({
     .enum(['public', 'none'])
     .default('public')
     .describe(
-      'What the planner reaches to look up versions: the public network, behind the walls of build steps and with their resolvers, or nothing.',
+      'What the planner reaches to look up versions: the public network, behind the firewall rules of build steps and with their resolvers, or nothing.',
     ),
   TARMAC_REGISTRY: z
     .string()
@@ -326,7 +326,9 @@ export const settings = z.object({
     ),
   TARMAC_AWAY_TIMEOUT: seconds
     .default(60)
-    .describe('Seconds to go on trying while the build daemon, the registry or Fly is away.'),
+    .describe(
+      'Seconds to go on trying while the build daemon, the registry or Fly does not answer.',
+    ),
   TARMAC_DRAIN: pause
     .default(30)
     .describe('Seconds that running work may take to end when the gateway is stopped.'),

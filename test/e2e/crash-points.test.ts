@@ -198,10 +198,10 @@ const cancel = (id: string, query = '') =>
 const slow = (text: string) => pageApp(text, `RUN echo ${randomUUID()}; sleep 20`)
 const sleeping = (event: DeploymentEvent) => event.type === 'step' && event.name.includes('sleep')
 
-test('cancel-wished: a cancel request from before the crash still applies after it', async () => {
-  const id = await lab.submit('cancel-wished', slow('wished'))
+test('cancel-requested: a cancel request from before the crash still applies after it', async () => {
+  const id = await lab.submit('cancel-requested', slow('wished'))
   await lab.seen(id, sleeping)
-  await lab.dies('cancel-wished', () => cancel(id))
+  await lab.dies('cancel-requested', () => cancel(id))
   await lab.start('gateway')
   const { record, states } = await lab.end(id)
   expect(record).toMatchObject({ state: 'cancelled', attempt: 1, problem: { code: 'cancelled' } })

@@ -27,7 +27,7 @@ export function gatewayDied({ id, app, state, deaths, machines, touched }: Died)
 export const gatewayDiedAtRollout = (deaths: number): Problem =>
   new Problem(
     'gateway-died',
-    `The gateway died ${deaths === 1 ? 'once' : `${deaths} times`} while this rollout alone was at work and made a deployment. No further ones are made; those that were made go their way. ${cause}`,
+    `The gateway died ${deaths === 1 ? 'once' : `${deaths} times`} while this rollout alone was at work and made a deployment. It makes no further ones. Those that it made go on. ${cause}`,
     { facts: { state: 'waiting', deaths } },
   )
 

@@ -85,11 +85,11 @@ function selectContainer(
 
 /** The gateway makes standbys itself. It takes a machine that names another for its standby. */
 const ownStandbys: Shape<never> = (_, at) =>
-  at.warn(at.key, 'is passed over: the gateway makes standbys itself.')
+  at.warn(at.key, 'is ignored: the gateway makes standbys itself.')
 
 /** fly.toml has a section for this field. */
 const elsewhere: Shape<never> = (_, at) =>
-  at.warn(at.key, 'is passed over: say it in a section of fly.toml.')
+  at.warn(at.key, 'is ignored: write it in a section of fly.toml.')
 
 const parts = list(anything)
 const process = {

@@ -61,7 +61,7 @@ export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn
   })) {
     const missing = known(list.flatMap(({ processes }) => processes ?? []))
     if (missing)
-      warn(section, `names '${missing}', which is not in [processes]; that part was passed over.`)
+      warn(section, `names '${missing}', which is not in [processes]; that part is ignored.`)
   }
   if (files.some(({ processes }) => processes))
     warn('files.processes', 'has no effect: every process group gets the file.')

@@ -57,7 +57,7 @@ export const anything: Shape<unknown> = (value) => value
  * seconds, `patchToml` has made it a text.
  */
 export const duration: Shape<string> = (value, at) => {
-  if (value === null) return at.warn(at.key, 'is no duration and was passed over.')
+  if (value === null) return at.warn(at.key, 'is no duration and is ignored.')
   if (typeof value === 'number') {
     const written = formatDuration(BigInt(Math.trunc(value)))
     at.warn(at.key, `has no unit and is taken as ${written}. Write "10s" for seconds.`)
@@ -122,7 +122,7 @@ export const struct =
         (known) => known === name || known === name.toLowerCase(),
       )
       if (field !== name)
-        at.warn(key, field ? `is read as ${field}.` : 'is not known and was passed over.')
+        at.warn(key, field ? `is read as ${field}.` : 'is not known and is ignored.')
       if (field === undefined) continue
       const [former, next] = [read[field], fields[field]?.(value[name], { ...at, key })]
       read[field] = isTable(former) && isTable(next) ? { ...former, ...next } : next

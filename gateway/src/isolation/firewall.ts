@@ -44,7 +44,7 @@ const bridgedTraffic = ['ip', 'ip6'].map(
 export async function applyFirewallRules(network: BuildNetwork): Promise<{ stepsApart: boolean }> {
   await nft(networkRules(network)).catch((cause: unknown) => {
     const detail =
-      'nft could not put up the walls around build steps; the gateway needs nftables and root for it'
+      'nft could not apply the firewall rules around build steps. The gateway needs nftables and root'
     throw new Problem('not-ready', detail, { cause })
   })
   const shown = await showBridgedTraffic()

@@ -13,7 +13,7 @@ const maxLastLineLetters = 1000
 const showTailsMs = 20_000
 const gap: NewEvent = {
   type: 'gap',
-  text: 'What was told here could not be written and is missing.',
+  text: 'Some log lines are missing here because they could not be saved.',
 }
 const noLimits: LogLimits = { stepBytes: Infinity, allBytes: Infinity, tailBytes: 0 }
 

@@ -88,7 +88,7 @@ export class Runner<P extends Plan = Plan> {
     request: { by: string | null; why: string | null; abort: boolean },
   ): Promise<Deployment> {
     const deployment = await this.#deps.store.requestCancel(id, request)
-    crashPoint('cancel-wished')
+    crashPoint('cancel-requested')
     await this.#applyStopRequests()
     return deployment
   }

@@ -45,7 +45,7 @@ export function chooseBuilder(
   }
 
   if (flyBuild?.image !== undefined) {
-    const detail = `[build] image in fly.toml names ${flyBuild.image}, and a source is built, not passed over. Bring the image without the source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of this builder's registry only), or take the line out.`
+    const detail = `[build] image in fly.toml names ${flyBuild.image}, and the upload has a source, which would be ignored. Deploy the image without a source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of this builder's registry only), or take the line out.`
     throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.image' } })
   }
   if (flyBuild?.dockerfile !== undefined) {

@@ -258,7 +258,7 @@ export class Registry {
   #unavailable(why: string, cause?: unknown): Problem {
     return new Problem(
       'registry-unavailable',
-      `The registry ${this.#host} is away: ${why}. Try again later.`,
+      `The registry ${this.#host} does not answer: ${why}. Try again later.`,
       {
         cause,
       },

@@ -286,25 +286,25 @@ test('numbers beyond 64 bits and a byte order mark are not valid TOML', () => {
 const warned: [string, string][] = [
   [
     `${port}[[services.ports]]\nport = 80\ncolour = 1`,
-    'services[0].ports[0].colour is not known and was passed over.',
+    'services[0].ports[0].colour is not known and is ignored.',
   ],
   [
     `${http}[[http_service.checks]]\nport = 1`,
-    'http_service.checks[0].port is not known and was passed over.',
+    'http_service.checks[0].port is not known and is ignored.',
   ],
   ['[Env]\nA = "1"', 'Env is read as env.'],
-  ['kill_timeout = true', 'kill_timeout is no duration and was passed over.'],
+  ['kill_timeout = true', 'kill_timeout is no duration and is ignored.'],
   [
     '[experimental]\nkill_timeout = 5',
     'experimental.kill_timeout is an old spelling of kill_timeout at the top.',
   ],
   [
     '[[vm]]\nprocesses = ["ghost"]',
-    "vm names 'ghost', which is not in [processes]; that part was passed over.",
+    "vm names 'ghost', which is not in [processes]; that part is ignored.",
   ],
   [
     'machine_config = \'{"services":[]}\'',
-    'machine_config.services is passed over: say it in a section of fly.toml.',
+    'machine_config.services is ignored: write it in a section of fly.toml.',
   ],
   ['[deploy]\nseed_command = "x"', 'deploy.seed_command is not used by this builder.'],
 ]

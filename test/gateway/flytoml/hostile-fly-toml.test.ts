@@ -104,7 +104,7 @@ test.each(['A,B', 'A=B', 'A\\nB', 'A\\u0000'])(
 test('a source names no machine to stand by for, and no volume of another owner', () => {
   const app = desired(machineConfig({ standbys: ['e7843d4f2d1a98'] }))
   expect(app.groups[0]!.config).not.toHaveProperty('standbys')
-  expect(app.warnings.join()).toContain('machine_config.standbys is passed over')
+  expect(app.warnings.join()).toContain('machine_config.standbys is ignored')
   const volumes = (source: string, owner: string | null) =>
     Object.keys(
       forOwner(desired(`[[mounts]]\nsource = "${source}"\ndestination = "/d"`), options({ owner }))

@@ -259,7 +259,7 @@ export async function startMachine(
 export const reverted = (machine: Machine): Problem =>
   failure(
     machine,
-    `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly gave the update up and went back to it in silence, most often because the new image could not be pulled`,
+    `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly gave up the update and went back without an error, most often because it could not pull the new image`,
     { reverted: true },
   )
 export const isReverted = (error: unknown): boolean =>

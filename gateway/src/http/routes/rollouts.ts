@@ -87,7 +87,7 @@ function readRollout(body: Record<string, unknown>): Omit<NewRollout, 'source'> 
     const { path, message } = parsed.error.issues[0]!
     throw new Problem(
       'request-invalid',
-      `The rollout cannot be so: ${[...path, message].join(': ')}.`,
+      `The rollout is invalid: ${[...path, message].join(': ')}.`,
     )
   }
 

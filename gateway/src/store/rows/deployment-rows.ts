@@ -212,7 +212,7 @@ export class DeploymentRows {
 /** Lines wait a moment before they are written: a crash loses them. */
 export const mayBeMissing: NewEvent = {
   type: 'gap',
-  text: 'What was told in the moment before this may be missing.',
+  text: 'Log lines from the moment before this may be missing.',
 }
 
 /**

@@ -74,7 +74,7 @@ test('ignored settings are reported', () => {
   const toml =
     'app = "other"\ncolour = "red"\n[http_service]\ninternal_port = 1\n[[http_service.checks]]\ninterval = 15000'
   expect(desired(toml).warnings).toEqual([
-    'fly.toml: colour is not known and was passed over.',
+    'fly.toml: colour is not known and is ignored.',
     expect.stringContaining('http_service.checks[0].interval has no unit and is taken as 15µs'),
     expect.stringContaining('http_service.checks[0].interval is outside 1 s to 1 min'),
     'fly.toml is for app other; it is used for web, as the request says.',
