@@ -48,7 +48,7 @@ export const exceptions: Record<string, string> = {
   'gateway/src/http/routes/create-deployment.ts › retryDeployment':
     'reads by idempotencyKeyOf and knownQuery, which have their rows',
   'gateway/src/http/routes/cancel-deployment.ts › cancelDeployment':
-    'reads by cancelWishOf, which has its row',
+    'reads by readCancelRequest, which has its row',
   'gateway/src/http/log/endpoint.ts':
     'reads the address and the Accept header, 16 KiB at most; its regular expressions are linear',
   'gateway/src/http/routes/releases.ts':

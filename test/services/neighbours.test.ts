@@ -73,7 +73,7 @@ test.each([
     expect(await heardByNeighbour()).toBe(true)
 
     const rules = join(import.meta.dirname, '../../gateway/src/isolation/firewall.ts')
-    const program = `import { putUpNetworkRules } from '${rules}'; console.log(JSON.stringify(await putUpNetworkRules({ bridge: '${bridge}', dns: [], allow: [] })))`
+    const program = `import { applyFirewallRules } from '${rules}'; console.log(JSON.stringify(await applyFirewallRules({ bridge: '${bridge}', dns: [], allow: [] })))`
     const { stdout } = await inside(
       machine,
       `${hide} exec ${process.execPath} --input-type=module -e "${program}"`,

@@ -34,16 +34,16 @@ const limits = {
 const standIn = `
 const { runInSandbox } = await import(${module('sandbox')})
 const { runChild } = await import(${module('run-child')})
-const { startProgram } = await import(${module('program')})
+const { supervise } = await import(${module('supervised-process')})
 const never = new AbortController().signal
 const [mark, dir] = process.argv.slice(1)
 const work = (kind) => ({ command: '/bin/sh', args: ['-c', 'sleep 600 & wait'], env: { MARK: mark + kind } })
 const limits = ${JSON.stringify({ ...limits, maxOutputBytes: 1000, maxResultBytes: 1000 })}
-const place = { show: {}, folders: [], network: null, results: ['/tmp/a', '/tmp/b'] }
+const place = { readOnlyMounts: {}, folders: [], network: null, results: ['/tmp/a', '/tmp/b'] }
 const start = {
   planner: () => runInSandbox({ ...work('planner'), ...place, limits }, never),
   tool: () => runChild({ ...work('tool'), cwd: '/', timeoutMs: 60_000, maxOutputBytes: 1000 }, never),
-  daemon: () => startProgram({ ...work('daemon'), record: dir + '/' + mark }),
+  daemon: () => supervise({ ...work('daemon'), record: dir + '/' + mark }),
 }
 process.stdout.write('ready')
 process.stdin.once('data', (delays) => {
@@ -82,10 +82,10 @@ function running(mark: string): string[] {
 
 test('a daemon is asked to end when the gateway is killed, and has time for it', async () => {
   const file = join(dir, 'ended')
-  const module_ = module('program')
+  const module_ = module('supervised-process')
   const script = `trap 'sleep 0.5; echo well > ${file}; exit' TERM; echo begun > ${file}; while :; do sleep 0.05; done`
-  const code = `const { startProgram } = await import(${module_})
-    await startProgram({ command: '/bin/sh', args: ['-c', ${JSON.stringify(script)}], env: { MARK: 'asked' }, record: ${JSON.stringify(join(dir, 'asked'))} })
+  const code = `const { supervise } = await import(${module_})
+    await supervise({ command: '/bin/sh', args: ['-c', ${JSON.stringify(script)}], env: { MARK: 'asked' }, record: ${JSON.stringify(join(dir, 'asked'))} })
     setInterval(() => {}, 1000)`
   const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], {
     stdio: 'inherit',

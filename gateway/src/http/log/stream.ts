@@ -93,7 +93,7 @@ class LogReader implements Reader {
   #state: DeploymentState
   #idle = true
   #waitingBytes = 0
-  #sentAway = false
+  #disconnected = false
 
   constructor(
     response: ServerResponse,
@@ -169,7 +169,7 @@ class LogReader implements Reader {
     const isStuck = isWaiting && waitingBytes === this.#waitingBytes
 
     if (writableEnded) {
-      if (isStuck || this.#sentAway) this.#response.destroy()
+      if (isStuck || this.#disconnected) this.#response.destroy()
     } else if (isStuck) {
       this.#deps.log.warn(
         { deploymentId: this.#about.id, waitingBytes },
@@ -184,7 +184,7 @@ class LogReader implements Reader {
   }
 
   #disconnect(message: GoAway): void {
-    this.#sentAway = true
+    this.#disconnected = true
     this.#leave()
     this.#response.end(formats[this.#type].disconnect(message, this.#about))
   }
