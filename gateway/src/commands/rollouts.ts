@@ -64,13 +64,13 @@ export class Rollouts {
       await submissions.look(source, targets[0]!)
 
     const id = randomUUIDv7()
-    const cancelRequest = {
+    const rollout = {
       id,
       ...asked,
       build,
       targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })),
     }
-    const kept = await store.rollouts.create(cancelRequest, request)
+    const kept = await store.rollouts.create(rollout, request)
     if (kept.id === id) this.#begin(kept)
     return this.#shown(kept)
   }

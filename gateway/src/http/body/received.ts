@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Request } from 'express'
 import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import type { HttpDeps } from '../parts.ts'
+import type { HttpDeps } from '../deps.ts'
 
 /** The content of an upload, sent raw or as a form. */
 export type Received = {

@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
-import type { HttpDeps } from '../parts.ts'
+import type { HttpDeps } from '../deps.ts'
 import { receiveForm } from './receive-form.ts'
 import { receive, type Received, tooLarge } from './received.ts'
 import { RequestBody } from './request-body.ts'

@@ -6,7 +6,7 @@ import { renderEvent, renderLine, renderVerdict } from '#api/render-event.ts'
 import { fill, routes } from '#api/routes.ts'
 import { visibleJson } from '#api/visible-text.ts'
 import type { Page } from '../../deployments/follow.ts'
-import type { HttpDeps } from '../parts.ts'
+import type { HttpDeps } from '../deps.ts'
 import { subscribe, type Reader } from './broadcast.ts'
 import type { LogFilter } from './filter.ts'
 

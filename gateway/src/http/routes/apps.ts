@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express'
 import { describeSettings } from '#api/app-settings.ts'
 import { jsonBody } from '../body/small-body.ts'
 import { appParam } from '../body/upload.ts'
-import type { HttpDeps } from '../parts.ts'
+import type { HttpDeps } from '../deps.ts'
 type SettingsDeps = Pick<HttpDeps, 'settings' | 'bodyMs'>
 
 /** `GET /v1/apps/{app}`: every setting with its value and its origin. */

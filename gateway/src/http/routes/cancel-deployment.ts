@@ -1,7 +1,7 @@
 import type { Request, RequestHandler } from 'express'
 import { type CancelRequest, isFinal } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import type { HttpDeps } from '../parts.ts'
+import type { HttpDeps } from '../deps.ts'
 import { booleanQuery, knownQuery } from '../query.ts'
 
 const words = /^[^\p{Cc}]{0,200}$/u

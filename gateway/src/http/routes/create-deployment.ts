@@ -7,7 +7,7 @@ import { crashPoint } from '../../crash-point.ts'
 import { readImageSource } from '../body/read-image-source.ts'
 import { jsonObject } from '../body/small-body.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
-import type { HttpDeps } from '../parts.ts'
+import type { HttpDeps } from '../deps.ts'
 import { booleanQuery, knownQuery, queryOf } from '../query.ts'
 
 /** `POST /v1/apps/{app}/deployments`: answers when the source and the record are saved. */

@@ -8,7 +8,7 @@ import { untilEnd } from '../../deployments/follow.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
 import { everything } from '../log/filter.ts'
 import { defaultHeartbeatMs, sendLog, untilClosed } from '../log/stream.ts'
-import type { HttpDeps } from '../parts.ts'
+import type { HttpDeps } from '../deps.ts'
 import { queryOf } from '../query.ts'
 import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
 

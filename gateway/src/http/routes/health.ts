@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express'
 import { Problem } from '#api/problem.ts'
 import type { Authorize } from '../auth.ts'
-import type { HttpDeps } from '../parts.ts'
+import type { HttpDeps } from '../deps.ts'
 
 /** Milliseconds for which an answer is cached, so that many callers do not cause as many checks. */
 const keptMs = 500

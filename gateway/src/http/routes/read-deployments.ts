@@ -4,7 +4,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { assertLogKept } from '../../deployments/follow.ts'
 import { appParam } from '../body/upload.ts'
-import type { HttpDeps } from '../parts.ts'
+import type { HttpDeps } from '../deps.ts'
 import { knownQuery, pageQuery, queryOf, wholeNumber } from '../query.ts'
 
 type Store = Pick<HttpDeps, 'store'>

@@ -4,7 +4,7 @@ import { readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { findRelease, previousRelease, releaseDiff, releaseView } from '../../commands/releases.ts'
 import { appParam } from '../body/upload.ts'
-import type { AppDeps } from '../parts.ts'
+import type { AppDeps } from '../deps.ts'
 import { booleanQuery, knownQuery, pageQuery, queryOf, refuseBody, wholeNumber } from '../query.ts'
 import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
 

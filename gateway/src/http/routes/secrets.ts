@@ -3,7 +3,7 @@ import { Problem } from '#api/problem.ts'
 import { maxSecretBytes } from '#api/secret.ts'
 import { smallBody } from '../body/small-body.ts'
 import { appParam } from '../body/upload.ts'
-import type { SecretCommands } from '../parts.ts'
+import type { SecretCommands } from '../deps.ts'
 type SecretsDeps = { secrets: SecretCommands; bodyMs?: number }
 
 /** `GET /v1/apps/{app}/secrets`: names and times. */

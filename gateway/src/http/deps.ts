@@ -16,7 +16,7 @@ export type HttpDeps = AppDeps &
       DeploymentStore,
       'find' | 'list' | 'eventsAfter' | 'changed' | 'releases' | 'refuseBusyLane'
     >
-    /** The intake: resolves when the checked source is on disk. Stops reading after a refusal. */
+    /** Resolves when the checked source is on disk. Stops reading after a refusal. */
     receive(
       body: Readable,
       more: { contentDigest?: string; signal: AbortSignal },
