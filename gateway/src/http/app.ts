@@ -12,6 +12,7 @@ import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
 import { readReadiness } from './routes/health.ts'
+import { readProblem } from './routes/problems.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
 import {
   readDrift,
@@ -37,6 +38,7 @@ export function httpApp(parts: HttpDeps, authorize: Authorize): Express {
     next()
   })
   app.get(routes.health, (_request, response) => void response.json({ ok: true }))
+  app.get(routes.problem, readProblem)
   app.get(routes.ready, readReadiness(parts, authorize))
   app.use((request, _response, next) => {
     authorize(request)
