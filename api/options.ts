@@ -28,82 +28,81 @@ const words = z.string().max(1000).nullable().default(null)
 
 /** The options of a deployment. In a request they are query parameters (see `readOptions`). */
 export const DeploymentOptions = z.object({
-  /**
-   * `owner=alice`: only this owner's machines in the app, with their own queue and releases.
-   * Without it, the whole app.
-   */
-  owner: AppName.nullable().default(null),
-  /** How it and the others of its lane affect each other. Default: the app's setting. */
-  lane: z.enum(lanePolicies).nullable().default(null),
-  /** `deploy=false`: build and push, touch no machine. */
-  deploy: z.boolean().default(true),
-  /** `rebuild=true`: run every step again, even if it is cached. */
-  rebuild: z.boolean().default(false),
-  /** `env.NAME=…`: environment of the machines. Never a secret: it is part of the URL. */
-  env: variables.default({}),
-  /** `build.NAME=…`: variables of the build (railpack's `--env`, a Dockerfile's build args). */
-  build: variables.default({}),
-  /** Fly region of new machines. */
+  owner: AppName.nullable()
+    .default(null)
+    .describe('only the machines of this owner in the app, with their own queue and releases'),
+  lane: z
+    .enum(lanePolicies)
+    .nullable()
+    .default(null)
+    .describe(`how it and the others of its lane affect each other: ${lanePolicies.join(', ')}`),
+  deploy: z.boolean().default(true).describe('false: build and push, touch no machine'),
+  rebuild: z.boolean().default(false).describe('run every step again, even if it is cached'),
+  env: variables
+    .default({})
+    .describe('`env.NAME=…`: environment of the machines; never a secret, the URL shows it'),
+  build: variables
+    .default({})
+    .describe(
+      '`build.NAME=…`: variables of the build (`--env` of railpack, build args of a Dockerfile)',
+    ),
   region: z
     .string()
     .regex(/^[a-z0-9]{2,16}$/, 'a region is a short code like fra')
     .nullable()
-    .default(null),
-  /**
-   * Number of machines for a process group that has none. Default: the group's own number, mostly
-   * 1.
-   */
+    .default(null)
+    .describe('Fly region of new machines; none: of fly.toml, else of the gateway'),
   count: z
     .union([z.null(), z.coerce.number().int().min(1).max(100)], 'it is a number from 1 to 100')
-    .default(null),
-  /** Path in the source of the Dockerfile to use. */
-  dockerfile: words,
-  /** Path in the source of a finished railpack plan. */
-  plan: words,
-  /** The stage of the Dockerfile to build. Default: its last one. */
-  target: words,
-  /**
-   * `platform=linux/amd64,linux/arm64`: one image per platform, under one name. Default: the
-   * builder's platform.
-   */
+    .default(null)
+    .describe('machines of a process group that has none, 1 to 100; none: mostly 1'),
+  dockerfile: words.describe('path in the source of the Dockerfile to use'),
+  plan: words.describe('path in the source of a finished railpack plan'),
+  target: words.describe('the stage of the Dockerfile to build; none: its last one'),
   platform: z
     .string()
     .refine(arePlatforms, 'platforms are like linux/amd64,linux/arm64, at most 8')
     .nullable()
-    .default(null),
-  /** `tag=…`, repeatable: more tags for the image, such as `latest` or a branch. */
+    .default(null)
+    .describe(
+      'as in `linux/amd64,linux/arm64`: one image per platform, under one name; none: the builder’s',
+    ),
   tag: z
     .array(
       z.string().regex(/^\w[\w.-]{0,127}$/, 'a tag has letters, digits, _, . and -; at most 128'),
     )
     .max(10, 'at most 10 tags')
-    .default([]),
-  strategy: z.enum(['rolling', 'canary', 'bluegreen', 'immediate']).nullable().default(null),
-  /**
-   * `force-over=57`: deploy even if deployment 57 or an older one, unknown to the builder's record, is on
-   * the machines.
-   */
+    .default([])
+    .describe('repeatable: more tags for the image, such as `latest` or a branch'),
+  strategy: z
+    .enum(['rolling', 'canary', 'bluegreen', 'immediate'])
+    .nullable()
+    .default(null)
+    .describe('`rolling`, `canary`, `bluegreen` or `immediate`; none: of fly.toml, else `rolling`'),
   'force-over': z
     .string()
     .regex(/^[1-9]\d{0,8}$/, 'force-over is the number of a deployment')
     .nullable()
-    .default(null),
-  /**
-   * `ha=true`: a process group without machines gets two, or one and a standby if it has no
-   * services.
-   */
-  ha: z.boolean().default(false),
-  /** Becomes a tag of the image. */
+    .default(null)
+    .describe(
+      'deploy even if this deployment, or an older one that the record does not know, is on the machines',
+    ),
+  ha: z
+    .boolean()
+    .default(false)
+    .describe(
+      'a process group without machines gets two, or one and a standby if it has no services',
+    ),
   commit: z
     .string()
     .regex(/^\w[\w.-]{0,127}$/, 'a commit is its hash')
     .nullable()
-    .default(null),
-  branch: words,
-  message: words,
-  author: words,
-  /** What started it: `cli`, `ci`, `push`, or the name of a service. */
-  trigger: words,
+    .default(null)
+    .describe('the commit of the source; becomes a tag of the image'),
+  branch: words.describe('the branch of the source, for the record'),
+  message: words.describe('what this deployment is for, for the record'),
+  author: words.describe('who made the change, for the record'),
+  trigger: words.describe('what started it: `cli`, `ci`, `push`, or the name of a service'),
 })
 export type DeploymentOptions = z.infer<typeof DeploymentOptions>
 

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
+import { calls } from '../api/calls.ts'
 import { type DeploymentState, isFinal } from '../api/deployment.ts'
 import { NewEvent } from '../api/event.ts'
 import { exitCodeOf, exitCodes } from '../api/exit-codes.ts'
@@ -67,14 +68,15 @@ export const tables: Record<string, string> = {
   ),
   'http.md': [
     table(
-      ['address', 'path'],
-      Object.entries(routes).map(([name, path]) => [name, `\`${path}\``]),
+      ['method', 'path', 'what it does'],
+      calls.map(({ method, route, about }) => [method, `\`${routes[route]}\``, about]),
     ),
     table(
-      ['option', 'default'],
+      ['option', 'default', 'meaning'],
       Object.entries(DeploymentOptions.shape).map(([name, field]) => [
         `\`${name}\``,
         code((field as z.ZodType).parse(undefined)),
+        field.description ?? '',
       ]),
     ),
   ].join('\n\n'),

@@ -87,7 +87,7 @@ const bad: { nature: Nature; says: string }[] = [
   { nature: 'crashes', says: 'crashed: its process ended by itself with exit code 7' },
   { nature: 'crashes-later', says: 'crashed: its process ended by itself with exit code 7' },
   { nature: 'cannot-start', says: 'could not be started by Fly' },
-  { nature: 'reverts', says: 'Fly gave the update up and went back to it in silence' },
+  { nature: 'reverts', says: 'Fly gave up the update and went back without an error' },
 ]
 for (const { nature, says } of bad) {
   test(

@@ -108,7 +108,7 @@ const says: Partial<Record<Nature, RegExp>> = {
   'crashes-once': /crashed: its process ended by itself with exit code 7/,
   'crashes-later': /crashed: its process ended by itself with exit code 7/,
   'check-fails': /check servicecheck-00 is critical/,
-  reverts: /went back to it in silence/,
+  reverts: /went back without an error/,
 }
 
 describe.concurrent.each(strategies)('%s', (strategy) => {

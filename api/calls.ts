@@ -1,0 +1,42 @@
+import type { routes } from './routes.ts'
+
+type Call = {
+  method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE'
+  route: keyof typeof routes
+  about: string
+}
+const call = (method: Call['method'], route: Call['route'], about: string): Call => ({
+  method,
+  route,
+  about,
+})
+
+/** Every call of the HTTP API. */
+export const calls: readonly Call[] = [
+  call('PUT', 'deploy', 'upload a source, and follow its deployment to the end'),
+  call('POST', 'deployments', 'deploy a source or an existing image'),
+  call('GET', 'deployments', 'list the deployments of an app'),
+  call('GET', 'deployment', 'read the record of a deployment'),
+  call('GET', 'events', 'follow the log of a deployment, from any event on'),
+  call('GET', 'log', 'download the log of a deployment as text'),
+  call('POST', 'cancel', 'cancel a deployment'),
+  call('POST', 'retry', 'deploy the same source or image once more'),
+  call('GET', 'releases', 'list the releases of an app, or of one owner'),
+  call('GET', 'release', 'read a release: image, config, environment, secret versions'),
+  call('GET', 'releaseDiff', 'what changed from one release to another'),
+  call('POST', 'rollback', 'deploy an earlier release again'),
+  call('POST', 'rollouts', 'deploy one image to many targets'),
+  call('GET', 'rollouts', 'list rollouts'),
+  call('GET', 'rollout', 'read a rollout: the state of each target'),
+  call('POST', 'cancelRollout', 'cancel a rollout'),
+  call('GET', 'app', 'read the settings of an app'),
+  call('PATCH', 'app', 'change the settings of an app'),
+  call('DELETE', 'app', 'delete an app, with its machines, releases and build secrets'),
+  call('GET', 'drift', 'what of an app is public, and what differs from its releases'),
+  call('GET', 'secrets', 'list the names of build secrets'),
+  call('PUT', 'secret', 'store a build secret'),
+  call('DELETE', 'secret', 'delete a build secret'),
+  call('GET', 'problem', 'what the code of a problem means'),
+  call('GET', 'health', 'whether the gateway answers'),
+  call('GET', 'ready', 'whether the gateway can deploy, and what it lacks'),
+]

@@ -1,0 +1,15 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { calls } from '../../api/calls.ts'
+
+test('the list of calls is what the gateway serves', () => {
+  const app = readFileSync(join(import.meta.dirname, '../../gateway/src/http/app.ts'), 'utf8')
+  const served = [...app.matchAll(/^ {2}app\.(\w+)\(routes\.(\w+),/gm)].map(
+    ([, method, route]) => `${method!.toUpperCase()} ${route}`,
+  )
+  const events = 'GET events' // served beside Express
+  expect(calls.map(({ method, route }) => `${method} ${route}`).toSorted()).toEqual(
+    [...served, events].toSorted(),
+  )
+})
