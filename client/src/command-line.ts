@@ -64,39 +64,53 @@ const flags = {
   version: { type: 'boolean', default: false },
 } as const
 
-export const help = `Usage: tarmac deploy <app> [folder]    send a folder (default: this one), follow it until it is live
+export const help = `Usage: tarmac deploy <app> [folder]    send a folder (default: this one), and follow it until it is live
        tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
-       tarmac retry <deployment>       the same source once more, without an upload; with --reuse-image the very same image
-       tarmac rollback <app>           back to the release before, image, config and env; or with --release N to that one
-       tarmac cancel <deployment>      stop a deployment; with --abort also after machines were touched
+       tarmac retry <deployment>       deploy the same source once more, without an upload
+       tarmac rollback <app>           deploy the previous release again: image, config and environment
+       tarmac cancel <deployment>      stop a deployment that has not changed machines
 
-  --env NAME=VALUE      environment of the machines; may be given again; nothing secret
-  --build NAME=VALUE    a variable of the build; may be given again; nothing secret
+Options of deploy:
+  --env NAME=VALUE      environment of the machines; may be repeated; nothing secret
+  --build NAME=VALUE    a variable of the build; may be repeated; nothing secret
   --secret NAME         a secret for build steps, from the environment; NAME=@FILE: from a file
   --no-deploy           build and push the image, touch no machine
-  --rebuild             run every step again, whatever is cached
+  --rebuild             run every step again, even if it is cached
   --region CODE         region of new machines
   --dockerfile PATH     build with this Dockerfile of the folder
   --target STAGE        build this stage of the Dockerfile
-  --platform LIST       one image for several, as linux/amd64,linux/arm64
-  --tag TAG             one more tag for the image; may be given again
+  --platform LIST       one image for several platforms, as linux/amd64,linux/arm64
+  --tag TAG             one more tag for the image; may be repeated
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
   --ha                  two machines instead of one where there is none yet
-  --owner NAME          the machines of one of the app's users, with a queue of their own
-  --lane POLICY         what becomes of others in that queue: latest, cancel-running, fifo or reject
-  --reuse-image         with retry: deploy the image that was built, build nothing
-  --abort, --why TEXT   with cancel: put touched machines back; the reason for the record
-  --only TYPES          with follow: these events alone, as state or state,machine
-  --step TEXT           with follow: the build steps alone whose name holds this
+  --owner NAME          the machines of one of the app's users, with their own queue
+  --lane POLICY         what happens to others in that queue: latest, cancel-running, fifo or reject
   --detach              return when the gateway has the source
-  --json                one JSON object a line on stdout; the last has "type": "result"
-  --gateway URL         where the gateway is (TARMAC_GATEWAY)
+
+Options of follow:
+  --only TYPES          only these events, as state or state,machine
+  --step TEXT           only the build steps whose name contains this text
+
+Options of retry:
+  --reuse-image         deploy the image that was built, build nothing
+
+Options of rollback:
+  --release N           this release instead of the previous one
+  --owner NAME          the machines of one of the app's users
+
+Options of cancel:
+  --abort               also when machines have changed: they are rolled back
+  --why TEXT            the reason, for the record
+
+Options of all commands:
+  --json                one JSON object per line on stdout; the last has "type": "result"
+  --gateway URL         address of the gateway (or TARMAC_GATEWAY)
   --token TOKEN         its token (better: TARMAC_TOKEN, which no process list shows)
   --help, --version
 
-The address of the app is all that goes to stdout. What .gitignore and .dockerignore exclude is not sent, and neither
-are .git and node_modules.
+Only the address of the app goes to stdout. The client sends neither .git and node_modules, nor what .gitignore and
+.dockerignore exclude.
 
 Exit codes:
 ${Object.entries(exitCodes)
