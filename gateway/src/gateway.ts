@@ -18,8 +18,7 @@ import { sandboxKind } from './host/sandbox.ts'
 import { listen } from './http/listen.ts'
 import { Sources } from './sources/sources.ts'
 import { openLog, type Logger } from './log.ts'
-import { driftOf } from './commands/drift.ts'
-import { deleteApp } from './commands/delete-app.ts'
+import { openCommands } from './commands/open-commands.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { NetworkGuard } from './isolation/guard.ts'
 import { Rollouts } from './commands/rollouts.ts'
@@ -37,8 +36,6 @@ import { lockVolume } from './store/volume-lock.ts'
 
 const sweepEveryMs = 10 * 60_000
 const probeMs = 5000
-/** Limit for calls to Fly while an HTTP caller waits. */
-const askMs = 60_000
 
 /** Opens the parts, lowest first. The stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
@@ -222,8 +219,22 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     }),
   )
 
+  const commands = openCommands({
+    store,
+    vault,
+    fly,
+    deployer,
+    submissions,
+    rollouts,
+    runner: {
+      cancel: (id, request) => runner.cancel(id, request),
+      wake: () => runner.wake(),
+    },
+  })
+
   const server = opening.use(
     await listen(
+      commands,
       {
         store,
         receive: (body, more) => sources.receive(body, more),
@@ -231,29 +242,12 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           network.assertAccepting()
           return disk.reserve(upload)
         },
-        submit: (asked) => submissions.submit(asked),
-        secrets: vault,
-        settings: {
-          of: (app) => store.appSettings(app),
-          async change(app, patch) {
-            const settings = await store.changeAppSettings(app, patch)
-            runner.wake() // the app may now be allowed more builds
-            return settings
-          },
-          gateway: {
-            region: place.region,
-            builds: limits.appBuilds,
-            ...config.keep,
-            ...config.appTimes,
-          },
+        appDefaults: {
+          region: place.region,
+          builds: limits.appBuilds,
+          ...config.keep,
+          ...config.appTimes,
         },
-        retry: (id, more) => submissions.retry(id, more),
-        deployExisting: (source, target) => submissions.deployExisting(source, target),
-        rollouts,
-        drift: (app) => driftOf(app, { fly, releases: store.releases }, AbortSignal.timeout(askMs)),
-        deleteApp: (app, foreign) =>
-          deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(askMs)),
-        cancel: (id, request) => runner.cancel(id, request),
         async readiness() {
           const signal = AbortSignal.timeout(probeMs)
           const [builder, plans] = await Promise.all([

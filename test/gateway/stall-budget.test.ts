@@ -8,6 +8,8 @@ import { DeploymentOptions } from '#api/options.ts'
 import { type TreeEntry } from '#api/tree.ts'
 import { ContextServer } from '../../gateway/src/buildkit/context/context-server.ts'
 import { writeManifest } from '../../gateway/src/deployments/tree-manifest.ts'
+import { findLog } from '../../gateway/src/commands/deployments.ts'
+import { authorizer } from '../../gateway/src/http/auth.ts'
 import { downloadLog } from '../../gateway/src/http/log/download.ts'
 import { Sources } from '../../gateway/src/sources/sources.ts'
 import { onPlan } from '../../gateway/src/railpack/plan-work.ts'
@@ -136,11 +138,18 @@ test('the download of a log of 16 MiB, by a reader that takes all at once', asyn
   const request = {
     params: { id: 'd1' },
     url: '/',
-    headers: {},
+    headers: { host: 'localhost' },
+    headersDistinct: {},
     acceptsEncodings: () => 'identity',
   }
+  authorizer([])(request as never)
   const hold = await longestHold(
-    () => downloadLog({ store })(request as never, response as never, () => {}) as never,
+    () =>
+      downloadLog({ logOf: (_caller, id) => findLog(store, id) }, { store })(
+        request as never,
+        response as never,
+        () => {},
+      ) as never,
   )
   expect(bytes).toBeGreaterThan(16 * 2 ** 20)
   expect(hold.longestMs).toBeLessThan(budgetMs)

@@ -10,8 +10,8 @@ import { follow } from '../../gateway/src/deployments/follow.ts'
 import type { SourceTree } from '../../gateway/src/deployments/source-tree.ts'
 import { MachinesApi } from '../../gateway/src/fly/machines-api.ts'
 import { openLog } from '../../gateway/src/log.ts'
-import { driftOf } from '../../gateway/src/commands/drift.ts'
-import { deleteApp } from '../../gateway/src/commands/delete-app.ts'
+import type { Commands } from '../../gateway/src/commands/commands.ts'
+import { openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
 import { Runner } from '../../gateway/src/pipeline/runner.ts'
@@ -106,27 +106,25 @@ export async function startMachines({
     return { runner, submissions, rollouts }
   }
   let parts = await start()
+  /** The commands of the gateway that runs now: it may be started again. */
+  const commandsOf = (now: () => typeof parts): Commands => {
+    const open = () => openCommands({ store, vault, fly, deployer, ...now() })
+    return new Proxy({} as Commands, {
+      // Nothing is built here: a submitted source waits until the test builds it.
+      ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit'),
+      getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
+      get:
+        (_, name: keyof Commands) =>
+        (...asked: never[]) =>
+          (open()[name] as (...asked: never[]) => unknown)(...asked),
+    })
+  }
   const stop = async () => {
     await parts.rollouts[Symbol.asyncDispose]()
     await parts.runner[Symbol.asyncDispose]()
   }
   opening.defer(stop)
-  const server = opening.use(
-    await startHttp({
-      store,
-      deployExisting: (...asked) => parts.submissions.deployExisting(...asked),
-      retry: (...asked) => parts.submissions.retry(...asked),
-      rollouts: {
-        create: (...asked) => parts.rollouts.create(...asked),
-        find: (id) => parts.rollouts.find(id),
-        list: (page) => parts.rollouts.list(page),
-        cancel: (...asked) => parts.rollouts.cancel(...asked),
-      },
-      drift: (app) => driftOf(app, { fly, releases: store.releases }, AbortSignal.timeout(10_000)),
-      deleteApp: (app, foreign) =>
-        deleteApp(app, foreign, { store, fly, deployer }, AbortSignal.timeout(10_000)),
-    }),
-  )
+  const server = opening.use(await startHttp({ store, ...commandsOf(() => parts) }))
   const open = opening.move()
 
   const call = async <T>(

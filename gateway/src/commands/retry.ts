@@ -4,7 +4,7 @@ import type { NewDeployment } from '../deployments/store.ts'
 import { configOf, type ExistingImageDeps, assertSourceRetained } from './existing-image.ts'
 
 /**
- * A new deployment from an earlier one's kept source and options. With `again`, or if the earlier
+ * A new deployment from an earlier one's kept source and options. With `reuseImage`, or if the earlier
  * one had no source, it deploys the same image. The current lane policy applies.
  */
 export async function retryOf(

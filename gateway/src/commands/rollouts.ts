@@ -9,6 +9,7 @@ import type { StoredRollout } from '../deployments/rollout-store.ts'
 import { cancelled } from '../deployments/stop.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
+import { operator, type Principal } from './principal.ts'
 import type { Submissions } from './submissions.ts'
 
 type NewCancelRequest = Omit<CancelRequest, 'at'>
@@ -51,6 +52,7 @@ export class Rollouts {
 
   /** `build`: the deployment that builds the image. The same key returns the same rollout. */
   async create(
+    _caller: Principal,
     { targets, ...asked }: NewRollout,
     build: string | null,
     request: { asked: unknown; idempotencyKey: string | null },
@@ -146,7 +148,10 @@ export class Rollouts {
           if (this.#stop.signal.aborted || stopped()) continue
           if (!(await this.#begun(id))) continue // the next start resumes the rollout
           why = await submissions
-            .deployExisting(source ?? { deployment: build! }, { ...target, id: deployment })
+            .deployExisting(operator, source ?? { deployment: build! }, {
+              ...target,
+              id: deployment,
+            })
             .then(
               () => null,
               (error: unknown) => asProblem(error).body(),

@@ -1,13 +1,14 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Deployment } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
-import { Problem } from '#api/problem.ts'
 import type { RolloutTarget } from '#api/rollout.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
 import type { Vault } from '../secrets/vault.ts'
+import { findDeployment } from './deployments.ts'
+import type { Principal } from './principal.ts'
 
 type SubmissionsDeps = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
@@ -37,7 +38,10 @@ export class Submissions {
     this.#deps = parts
   }
 
-  async submit({ secrets = new Map(), id = randomUUIDv7(), ...asked }: Asked): Promise<Deployment> {
+  async submit(
+    _caller: Principal,
+    { secrets = new Map(), id = randomUUIDv7(), ...asked }: Asked,
+  ): Promise<Deployment> {
     const { store, vault, wake } = this.#deps
     const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
     crashPoint('record-made')
@@ -47,11 +51,14 @@ export class Submissions {
 
   /** Creates a deployment of an existing image, release or deployment. */
   async deployExisting(
+    caller: Principal,
     source: ImageSource,
     { app, options, ...given }: RolloutTarget & Given,
   ): Promise<Deployment> {
     const made = await this.#deps.store.findByIdempotencyKey(app, given)
-    return made ?? this.submit({ app, ...(await this.look(source, { app, options })), ...given })
+    if (made) return made
+    const found = await this.look(source, { app, options })
+    return this.submit(caller, { app, ...found, ...given })
   }
 
   /** Resolves such a source. Throws a Problem if it cannot be deployed. */
@@ -59,19 +66,19 @@ export class Submissions {
     return fromImage(target, source, this.#deps, AbortSignal.timeout(askMs))
   }
 
-  /** Creates a deployment from an earlier one's source; with `again`, from its image. */
+  /** Creates a deployment from an earlier one's source; with `reuseImage`, from its image. */
   async retry(
+    caller: Principal,
     id: string,
     { reuseImage, idempotencyKey }: { reuseImage: boolean; idempotencyKey: string | null },
   ) {
     const { store, assertAccepting } = this.#deps
-    const previous = await store.find(id)
-    if (!previous)
-      throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
+    const previous = await findDeployment(store, id)
     const given = { asked: { retry: id, reuseImage }, idempotencyKey }
     const made = await store.findByIdempotencyKey(previous.app, given)
     if (made) return made
     assertAccepting()
-    return this.submit({ ...(await retryOf(previous, reuseImage, this.#deps)), ...given })
+    const asked = await retryOf(previous, reuseImage, this.#deps)
+    return this.submit(caller, { ...asked, ...given })
   }
 }

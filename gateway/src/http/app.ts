@@ -5,7 +5,8 @@ import { visibleJson } from '#api/visible-text.ts'
 import { accessLog } from './access-log.ts'
 import type { Authorize } from './auth.ts'
 import { downloadLog } from './log/download.ts'
-import type { HttpDeps } from './deps.ts'
+import type { Commands } from '../commands/commands.ts'
+import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
 import { changeApp, readApp } from './routes/apps.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
@@ -26,8 +27,8 @@ import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from '.
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
-export function httpApp(parts: HttpDeps, authorize: Authorize): Express {
-  const { log, stopping } = parts
+export function httpApp(commands: Commands, server: ServerDeps, authorize: Authorize): Express {
+  const { log, stopping } = server
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple')
 
   app.use(accessLog(log, stopping))
@@ -39,33 +40,33 @@ export function httpApp(parts: HttpDeps, authorize: Authorize): Express {
   })
   app.get(routes.health, (_request, response) => void response.json({ ok: true }))
   app.get(routes.problem, readProblem)
-  app.get(routes.ready, readReadiness(parts, authorize))
+  app.get(routes.ready, readReadiness(server, authorize))
   app.use((request, _response, next) => {
     authorize(request)
     next()
   })
-  app.put(routes.deploy, deployAndFollow(parts))
-  app.post(routes.deployments, createDeployment(parts))
-  app.get(routes.deployments, listDeployments(parts))
-  app.delete(routes.app, removeApp(parts))
-  app.get(routes.drift, readDrift(parts))
-  app.get(routes.releases, listReleases(parts))
-  app.get(routes.release, readRelease(parts))
-  app.get(routes.releaseDiff, diffReleases(parts))
-  app.post(routes.rollback, rollBack(parts))
-  app.post(routes.rollouts, createRollout(parts))
-  app.get(routes.rollouts, listRollouts(parts))
-  app.get(routes.rollout, readRolloutRecord(parts))
-  app.post(routes.cancelRollout, cancelRollout(parts))
-  app.get(routes.app, readApp(parts))
-  app.patch(routes.app, changeApp(parts))
-  app.get(routes.secrets, listSecrets(parts))
-  app.put(routes.secret, putSecret(parts))
-  app.delete(routes.secret, deleteSecret(parts))
-  app.get(routes.deployment, readDeployment(parts))
-  app.get(routes.log, downloadLog(parts))
-  app.post(routes.retry, retryDeployment(parts))
-  app.post(routes.cancel, cancelDeployment(parts))
+  app.put(routes.deploy, deployAndFollow(commands, server))
+  app.post(routes.deployments, createDeployment(commands, server))
+  app.get(routes.deployments, listDeployments(commands))
+  app.delete(routes.app, removeApp(commands))
+  app.get(routes.drift, readDrift(commands))
+  app.get(routes.releases, listReleases(commands))
+  app.get(routes.release, readRelease(commands))
+  app.get(routes.releaseDiff, diffReleases(commands))
+  app.post(routes.rollback, rollBack(commands))
+  app.post(routes.rollouts, createRollout(commands, server))
+  app.get(routes.rollouts, listRollouts(commands))
+  app.get(routes.rollout, readRolloutRecord(commands))
+  app.post(routes.cancelRollout, cancelRollout(commands))
+  app.get(routes.app, readApp(commands, server))
+  app.patch(routes.app, changeApp(commands, server))
+  app.get(routes.secrets, listSecrets(commands))
+  app.put(routes.secret, putSecret(commands, server))
+  app.delete(routes.secret, deleteSecret(commands))
+  app.get(routes.deployment, readDeployment(commands))
+  app.get(routes.log, downloadLog(commands, server))
+  app.post(routes.retry, retryDeployment(commands))
+  app.post(routes.cancel, cancelDeployment(commands))
 
   for (const path of Object.values(routes))
     app.all(path, ({ method }) => {

@@ -1,38 +1,53 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '#api/problem.ts'
+import { operator, type Principal } from '../commands/principal.ts'
 import { isLoopbackHost } from './loopback-host.ts'
 
-/** Throws if a request is not authorized. */
+/** Throws if a request is not authorized. After it, `callerOf` knows the caller. */
 export type Authorize = (request: IncomingMessage) => void
+
+const callers = new WeakMap<IncomingMessage, Principal>()
+
+/** The caller of a request that was authorized. */
+export function callerOf(request: IncomingMessage): Principal {
+  const caller = callers.get(request)
+  if (!caller) throw new Error('The request was not authorized.')
+  return caller
+}
 
 /** Throws if a request has none of the tokens. A missing and a wrong token get the same answer. */
 export function authorizer(tokens: readonly string[]): Authorize {
   const known = tokens.map(digest)
-  return ({ headers, headersDistinct }) => {
-    const hosts = headersDistinct['host'] ?? []
-    if (hosts.length > 1)
-      throw new Problem('request-invalid', 'The request names two hosts; send one Host header.')
-    // If the request line has an absolute URL, `checkForm` puts its host in `headers` only.
-    if (known.length === 0) for (const host of [...hosts, headers.host]) refuseOtherHost(host)
-
-    // Without tokens the gateway serves loopback. Any web page open on this machine can reach that
-    // too.
-    if (
-      headers.origin !== undefined &&
-      URL.parse(headers.origin)?.host !== headers.host?.toLowerCase()
-    )
-      throw new Problem('unauthorized', 'This gateway takes no calls from other web pages.')
-
-    if (known.length === 0) return
-    const given = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')
-    // Compare every token, also after a match, so that the time reveals nothing.
-    if (known.filter((token) => timingSafeEqual(token, given)).length === 0)
-      throw new Problem(
-        'unauthorized',
-        'Send a token of this gateway: Authorization: Bearer <token>.',
-      )
+  return (request) => {
+    assertToken(request, known)
+    callers.set(request, operator)
   }
+}
+
+function assertToken({ headers, headersDistinct }: IncomingMessage, known: Buffer[]): void {
+  const hosts = headersDistinct['host'] ?? []
+  if (hosts.length > 1)
+    throw new Problem('request-invalid', 'The request names two hosts; send one Host header.')
+  // If the request line has an absolute URL, `checkForm` puts its host in `headers` only.
+  if (known.length === 0) for (const host of [...hosts, headers.host]) refuseOtherHost(host)
+
+  // Without tokens the gateway serves loopback. Any web page open on this machine can reach that
+  // too.
+  if (
+    headers.origin !== undefined &&
+    URL.parse(headers.origin)?.host !== headers.host?.toLowerCase()
+  )
+    throw new Problem('unauthorized', 'This gateway takes no calls from other web pages.')
+
+  if (known.length === 0) return
+  const given = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')
+  // Compare every token, also after a match, so that the time reveals nothing.
+  if (known.filter((token) => timingSafeEqual(token, given)).length === 0)
+    throw new Problem(
+      'unauthorized',
+      'Send a token of this gateway: Authorization: Bearer <token>.',
+    )
 }
 
 /** Refuses DNS rebinding: a page whose name resolves to loopback still sends that name as host. */

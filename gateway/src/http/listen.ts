@@ -9,7 +9,8 @@ import { checkForm } from './body/request-form.ts'
 import { type ConnectionLimits, Connections, defaultConnectionLimits } from './connections.ts'
 import { eventsReader, isForEvents, readerGate } from './log/endpoint.ts'
 import { EventsSocket } from './log/websocket.ts'
-import type { HttpDeps } from './deps.ts'
+import type { Commands } from '../commands/commands.ts'
+import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { isWebSocket, Upgrades } from './upgrades.ts'
@@ -22,22 +23,26 @@ const ownFiles = 512
 
 /**
  * Serves the gateway on an address (port 0: any free port). Disposing accepts no new connection,
- * waits `graceMs` for answers in progress, then cuts the rest. Fire `parts.stopping` first.
+ * waits `graceMs` for answers in progress, then cuts the rest. Fire `deps.stopping` first.
  */
-export async function listen(parts: HttpDeps, options: Options): Promise<Listening> {
+export async function listen(
+  commands: Commands,
+  deps: ServerDeps,
+  options: Options,
+): Promise<Listening> {
   const { host, port, graceMs = 5000 } = options
   const maxConnections = Math.max(ownFiles, maxOpenFiles() - ownFiles)
   const strangers = Math.min(defaultConnectionLimits.strangers, Math.floor(maxConnections / 4))
   const connections = new Connections({ ...defaultConnectionLimits, strangers, ...options.limits })
-  const pass = authorizer(parts.tokens)
+  const pass = authorizer(deps.tokens)
   const authorize: Authorize = (request) => {
     pass(request)
     connections.trust(request.socket)
   }
-  const admitReader = readerGate(parts, authorize)
-  const app = httpApp(parts, authorize)
-  const readEvents = eventsReader(parts, admitReader)
-  const sockets = new EventsSocket(parts, admitReader)
+  const openReader = readerGate(commands, authorize)
+  const app = httpApp(commands, deps, authorize)
+  const readEvents = eventsReader(deps, openReader)
+  const sockets = new EventsSocket(deps, openReader)
   const upgrades = new Upgrades(connections)
   const answer = (request: IncomingMessage, response: ServerResponse) =>
     connections.serialize(request, response, () => {
@@ -46,7 +51,7 @@ export async function listen(parts: HttpDeps, options: Options): Promise<Listeni
         if (!readEvents(request, response)) app(request, response)
       } catch (error) {
         response.shouldKeepAlive = false
-        void sendProblem(request, response, error, parts.log)
+        void sendProblem(request, response, error, deps.log)
       }
     })
 
@@ -85,7 +90,7 @@ export async function listen(parts: HttpDeps, options: Options): Promise<Listeni
   )
   server.listen(port, host)
   await once(server, 'listening')
-  server.on('error', (err) => parts.log.warn({ err }, 'connection not accepted'))
+  server.on('error', (err) => deps.log.warn({ err }, 'connection not accepted'))
 
   const at = server.address() as AddressInfo
   return {

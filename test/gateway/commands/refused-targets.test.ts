@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { openLog } from '../../../gateway/src/log.ts'
+import { operator } from '../../../gateway/src/commands/principal.ts'
 import { Rollouts } from '../../../gateway/src/commands/rollouts.ts'
 import { Submissions } from '../../../gateway/src/commands/submissions.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
@@ -36,7 +37,7 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
   }))
   const asked = { source: { release: 1 }, targets, parallel: 4, maxFailures: 1000 }
   const { longestMs } = await longestHold(async () => {
-    const { id } = await rollouts.create(asked, null, { asked, idempotencyKey: null })
+    const { id } = await rollouts.create(operator, asked, null, { asked, idempotencyKey: null })
     while ((await rollouts.find(id)).endedAt === null)
       await new Promise((resolve) => setTimeout(resolve, 50))
   })

@@ -8,7 +8,10 @@ import { Problem } from '../../../api/problem.ts'
 import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
 import type { ConnectionLimits } from '../../../gateway/src/http/connections.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
-import type { HttpDeps } from '../../../gateway/src/http/deps.ts'
+import type { Commands } from '../../../gateway/src/commands/commands.ts'
+import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
+import { operator } from '../../../gateway/src/commands/principal.ts'
+import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
@@ -22,7 +25,7 @@ export const authorization = { Authorization: `Bearer ${token}` }
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<HttpDeps> = {},
+  own: Partial<Commands & ServerDeps> = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
@@ -31,7 +34,29 @@ export async function startHttp(
   const stop = new AbortController()
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
-  const parts: HttpDeps = {
+  const commands: Commands = {
+    ...openCommands({ store, vault } as unknown as CommandDeps),
+    submit(_caller, { secrets, ...asked }) {
+      const id = randomUUID()
+      return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
+    },
+    deployExisting: absent,
+    rollback: absent,
+    createRollout: absent,
+    rollout: absent,
+    rollouts: absent,
+    cancelRollout: absent,
+    drift: absent,
+    deleteApp: absent,
+    changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
+    retry: async (_caller, id, { idempotencyKey }) => {
+      const { app, options, source } = (await store.find(id))!
+      return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
+    },
+    cancel: (_caller, id, request) => store.requestCancel(id, request),
+    ...own,
+  }
+  const deps: ServerDeps = {
     store,
     async receive(body, { contentDigest }) {
       const hash = createHash('sha256')
@@ -46,25 +71,7 @@ export async function startHttp(
       return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
     },
     assertAccepting: () => {},
-    submit({ secrets, ...asked }) {
-      const id = randomUUID()
-      return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
-    },
-    secrets: vault,
-    deployExisting: absent,
-    rollouts: { create: absent, find: absent, list: absent, cancel: absent },
-    drift: absent,
-    deleteApp: absent,
-    settings: {
-      of: (app) => store.appSettings(app),
-      change: (app, patch) => store.changeAppSettings(app, patch),
-      gateway: { region: 'ams', builds: 4 },
-    },
-    retry: async (id, { idempotencyKey }) => {
-      const { app, options, source } = (await store.find(id))!
-      return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
-    },
-    cancel: (id, request) => store.requestCancel(id, request),
+    appDefaults: { region: 'ams', builds: 4 },
     readiness: () =>
       Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
     tokens: [token, 'another-token-of-tests'],
@@ -73,7 +80,8 @@ export async function startHttp(
     maxUploadBytes: 100 * 2 ** 20,
     ...own,
   }
-  const server = await listen(parts, { host: '127.0.0.1', port: 0, graceMs: 500, limits })
+  const options = { host: '127.0.0.1', port: 0, graceMs: 500, limits }
+  const server = await listen(commands, deps, options)
 
   /** Claims the oldest pending deployment and applies these moves and events to it. */
   async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {
@@ -117,7 +125,7 @@ export async function startHttp(
     play,
     stop: () => stop.abort(),
     create: () =>
-      parts.submit({
+      commands.submit(operator, {
         app: 'shop',
         options: DeploymentOptions.parse({}),
         source: { digest: 'sha256:aa', files: 1, sizeBytes: 2 },

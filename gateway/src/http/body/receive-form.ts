@@ -6,7 +6,7 @@ import multer, { MulterError } from 'multer'
 import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { maxSecretBytes } from '#api/secret.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { UploadDeps } from '../deps.ts'
 import { FormPatience } from './form-patience.ts'
 import { receive, type Received, tooLarge } from './received.ts'
 import { RequestBody } from './request-body.ts'
@@ -22,7 +22,7 @@ const maxFieldNameLength = 200
  */
 export async function receiveForm(
   request: Request,
-  parts: HttpDeps,
+  deps: UploadDeps,
   gone: AbortSignal,
 ): Promise<Received> {
   refuseEncoded(request)
@@ -33,7 +33,7 @@ export async function receiveForm(
     )
   const over = new AbortController()
   const signal = AbortSignal.any([gone, over.signal])
-  const patience = new FormPatience(parts.bodyMs ?? defaultBodyMs)
+  const patience = new FormPatience(deps.bodyMs ?? defaultBodyMs)
   const whole = Promise.withResolvers<SourceFacts>()
   whole.promise.catch(() => {}) // not awaited if the form has no file
   const asked = new FormRequest(request.headers)
@@ -41,7 +41,7 @@ export async function receiveForm(
     storage: {
       _handleFile(_request, { stream }, done) {
         patience.enterFile(stream)
-        receive(request, stream, parts, signal).then(
+        receive(request, stream, deps, signal).then(
           (facts) => {
             whole.resolve(facts)
             done(null, {})
@@ -56,7 +56,7 @@ export async function receiveForm(
     },
     limits: {
       files: 1,
-      fileSize: parts.maxUploadBytes,
+      fileSize: deps.maxUploadBytes,
       fields: 200,
       fieldSize: maxSecretBytes,
       fieldNameSize: maxFieldNameLength,
@@ -81,7 +81,7 @@ export async function receiveForm(
       throw new Problem('request-invalid', 'The form has no file field named source.')
     return { source: await whole.promise, ...fieldsOf(asked.body) }
   } catch (error) {
-    const problem = formProblem(error, parts.maxUploadBytes)
+    const problem = formProblem(error, deps.maxUploadBytes)
     over.abort(problem) // stops the intake if it still reads the file
     throw problem
   } finally {

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Request } from 'express'
 import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { UploadDeps } from '../deps.ts'
 
 /** The content of an upload, sent raw or as a form. */
 export type Received = {
@@ -15,11 +15,11 @@ export type Received = {
 export function receive(
   request: Request,
   body: Readable,
-  parts: Pick<HttpDeps, 'receive'>,
+  deps: Pick<UploadDeps, 'receive'>,
   signal: AbortSignal,
 ): Promise<SourceFacts> {
   const contentDigest = request.get('Content-Digest')
-  return parts.receive(body, { ...(contentDigest !== undefined && { contentDigest }), signal })
+  return deps.receive(body, { ...(contentDigest !== undefined && { contentDigest }), signal })
 }
 
 export const tooLarge = (limitBytes: number, announcedBytes?: number) =>

@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { UploadDeps } from '../deps.ts'
 import { receiveForm } from './receive-form.ts'
 import { receive, type Received, tooLarge } from './received.ts'
 import { RequestBody } from './request-body.ts'
@@ -18,20 +18,20 @@ export function appParam(request: Request): string {
 export async function receiveSource(
   request: Request,
   response: Response,
-  parts: HttpDeps,
+  deps: UploadDeps,
 ): Promise<Received> {
-  if (parts.stopping.aborted)
+  if (deps.stopping.aborted)
     throw new Problem(
       'stopping',
       'The gateway is stopping and takes no uploads; send it again in a moment.',
     )
   const announcedBytes = Number(request.headers['content-length'] ?? 0)
-  if (announcedBytes > parts.maxUploadBytes) throw tooLarge(parts.maxUploadBytes, announcedBytes)
+  if (announcedBytes > deps.maxUploadBytes) throw tooLarge(deps.maxUploadBytes, announcedBytes)
 
   const { socket } = request
   const readBefore = socket.bytesRead
   using _room =
-    parts.assertAccepting({ announcedBytes, arrivedBytes: () => socket.bytesRead - readBefore }) ??
+    deps.assertAccepting({ announcedBytes, arrivedBytes: () => socket.bytesRead - readBefore }) ??
     null
 
   const gone = new AbortController()
@@ -43,9 +43,9 @@ export async function receiveSource(
   askForBody(request, response)
   try {
     return request.is('multipart/form-data')
-      ? await receiveForm(request, parts, gone.signal)
+      ? await receiveForm(request, deps, gone.signal)
       : {
-          source: await receive(request, new RequestBody(request), parts, gone.signal),
+          source: await receive(request, new RequestBody(request), deps, gone.signal),
           fields: [],
           secrets: new Map(),
         }

@@ -5,8 +5,9 @@ import { createGzip } from 'node:zlib'
 import type { RequestHandler } from 'express'
 import { isFinal } from '#api/deployment.ts'
 import { pageAfter } from '../../deployments/follow.ts'
-import type { HttpDeps } from '../deps.ts'
-import { findLog } from '../routes/read-deployments.ts'
+import type { Commands } from '../../commands/commands.ts'
+import { callerOf } from '../auth.ts'
+import type { ServerDeps } from '../deps.ts'
 import { filterOf } from './filter.ts'
 import { formats, rendered } from './stream.ts'
 
@@ -16,9 +17,12 @@ const stuckMs = 30_000
  * `GET /v1/deployments/{id}/log`: the current log as a text file, compressed if the caller accepts
  * gzip.
  */
-export function downloadLog({ store }: Pick<HttpDeps, 'store'>): RequestHandler {
+export function downloadLog(
+  { logOf }: Pick<Commands, 'logOf'>,
+  { store }: Pick<ServerDeps, 'store'>,
+): RequestHandler {
   return async (request, response) => {
-    const deployment = await findLog(store, String(request.params['id']))
+    const deployment = await logOf(callerOf(request), String(request.params['id']))
     const { id, app, number } = deployment
     const filter = filterOf(request)
     const form = formats['text/plain']

@@ -3,10 +3,11 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { accessLog } from '../access-log.ts'
-import type { Authorize } from '../auth.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { Commands } from '../../commands/commands.ts'
+import { type Authorize, callerOf } from '../auth.ts'
+import type { ServerDeps } from '../deps.ts'
 import { sendProblem } from '../problem.ts'
-import { afterOf, findLog } from '../routes/read-deployments.ts'
+import { afterOf } from '../routes/read-deployments.ts'
 import { isWebSocket } from '../upgrades.ts'
 import { filterOf, type LogFilter } from './filter.ts'
 import { formats, type LogType, sendLog } from './stream.ts'
@@ -19,29 +20,29 @@ const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
  * false for any other request.
  */
 export function eventsReader(
-  parts: HttpDeps,
+  server: ServerDeps,
   openReader: ReturnType<typeof readerGate>,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
-  const noteAccess = accessLog(parts.log, parts.stopping)
+  const noteAccess = accessLog(server.log, server.stopping)
   const read = async (request: IncomingMessage, response: ServerResponse) => {
     const { deployment, after, filter } = await openReader(request)
     if (isWebSocket(request)) assertHandshake(request)
     const { id, app, createdAt, state } = deployment
     const query = { after, filter, type: typeOf(request) }
-    sendLog(response, parts, { id, app, createdAt, state }, query)
+    sendLog(response, server, { id, app, createdAt, state }, query)
   }
   return (request, response) => {
     if (!isForEvents(request)) return false
     noteAccess(request, response, () => {})
     read(request, response).catch((error: unknown) =>
-      sendProblem(request, response, error, parts.log),
+      sendProblem(request, response, error, server.log),
     )
     return true
   }
 }
 
 /** Authorizes a reader, finds the log, and reads which part of it the request asks for. */
-export function readerGate({ store }: Pick<HttpDeps, 'store'>, authorize: Authorize) {
+export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Authorize) {
   return async (
     request: IncomingMessage,
   ): Promise<{ deployment: Deployment; after: number; filter: LogFilter }> => {
@@ -49,7 +50,7 @@ export function readerGate({ store }: Pick<HttpDeps, 'store'>, authorize: Author
     const id = address.exec(pathOf(request))?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
     return {
-      deployment: await findLog(store, id),
+      deployment: await logOf(callerOf(request), id),
       after: afterOf(request),
       filter: filterOf(request),
     }

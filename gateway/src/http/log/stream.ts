@@ -6,11 +6,11 @@ import { renderEvent, renderLine, renderVerdict } from '#api/render-event.ts'
 import { fill, routes } from '#api/routes.ts'
 import { visibleJson } from '#api/visible-text.ts'
 import type { Page } from '../../deployments/follow.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { ServerDeps } from '../deps.ts'
 import { subscribe, type Reader } from './broadcast.ts'
 import type { LogFilter } from './filter.ts'
 
-type LogDeps = Pick<HttpDeps, 'store' | 'stopping' | 'heartbeatMs' | 'log'>
+type LogDeps = Pick<ServerDeps, 'store' | 'stopping' | 'heartbeatMs' | 'log'>
 type LogQuery = { after: number; type: LogType; filter: LogFilter }
 export const defaultHeartbeatMs = 15_000
 /** What the formats need of a deployment. It is small, because each reader holds one. */

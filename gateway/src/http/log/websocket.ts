@@ -3,7 +3,7 @@ import type { Deployment } from '#api/deployment.ts'
 import type { GoAway } from '#api/event-stream.ts'
 import { visibleJson } from '#api/visible-text.ts'
 import type { Page } from '../../deployments/follow.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { ServerDeps } from '../deps.ts'
 import type { Upgrade } from '../upgrades.ts'
 import { subscribe } from './broadcast.ts'
 import { assertHandshake, type readerGate } from './endpoint.ts'
@@ -15,7 +15,7 @@ const maxFramesPerBeat = 100
 
 /** The log over WebSocket, at the events' path: one JSON message per event, then a closing one. */
 export class EventsSocket {
-  readonly #deps: HttpDeps
+  readonly #deps: ServerDeps
   readonly #openReader: ReturnType<typeof readerGate>
   readonly #server = new WebSocketServer({
     noServer: true,
@@ -26,8 +26,8 @@ export class EventsSocket {
     autoPong: false,
   })
 
-  constructor(parts: HttpDeps, openReader: ReturnType<typeof readerGate>) {
-    this.#deps = parts
+  constructor(deps: ServerDeps, openReader: ReturnType<typeof readerGate>) {
+    this.#deps = deps
     this.#openReader = openReader
   }
 

@@ -1,15 +1,20 @@
 import type { Request, RequestHandler } from 'express'
 import { type CancelRequest, isFinal } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { Commands } from '../../commands/commands.ts'
+import { callerOf } from '../auth.ts'
 import { booleanQuery, knownQuery } from '../query.ts'
 
 const words = /^[^\p{Cc}]{0,200}$/u
 
 /** `POST /v1/deployments/{id}/cancel?by=&why=&abort=true`: 200 if ended, 202 if still stopping. */
-export function cancelDeployment({ cancel }: Pick<HttpDeps, 'cancel'>): RequestHandler {
+export function cancelDeployment({ cancel }: Pick<Commands, 'cancel'>): RequestHandler {
   return async (request, response) => {
-    const deployment = await cancel(String(request.params['id']), readCancelRequest(request))
+    const deployment = await cancel(
+      callerOf(request),
+      String(request.params['id']),
+      readCancelRequest(request),
+    )
     response.status(isFinal(deployment.state) ? 200 : 202).json(deployment)
   }
 }

@@ -7,12 +7,18 @@ import { crashPoint } from '../../crash-point.ts'
 import { readImageSource } from '../body/read-image-source.ts'
 import { jsonObject } from '../body/small-body.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { Commands } from '../../commands/commands.ts'
+import { callerOf } from '../auth.ts'
+import type { UploadDeps } from '../deps.ts'
 import { booleanQuery, knownQuery, queryOf } from '../query.ts'
 
 /** `POST /v1/apps/{app}/deployments`: answers when the source and the record are saved. */
-export function createDeployment(parts: HttpDeps): RequestHandler {
+export function createDeployment(
+  commands: Pick<Commands, 'submit' | 'deployExisting' | 'refuseBusyLane'>,
+  upload: UploadDeps,
+): RequestHandler {
   return async (request, response) => {
+    const caller = callerOf(request)
     const app = appParam(request)
     const idempotencyKey = idempotencyKeyOf(request)
     const query = [...queryOf(request)]
@@ -20,31 +26,39 @@ export function createDeployment(parts: HttpDeps): RequestHandler {
     if (request.is('application/json')) {
       if (query.length > 0)
         throw new Problem('request-invalid', 'With a JSON body the options are fields of it.')
-      const { source, ...given } = await jsonObject(request, response, parts.bodyMs)
+      const { source, ...given } = await jsonObject(request, response, upload.bodyMs)
       const options = parseOptions(given)
       const asked = { source: readImageSource(source), options }
       return respondAccepted(
         response,
-        await parts.deployExisting(asked.source, { app, options, idempotencyKey, asked }),
+        await commands.deployExisting(caller, asked.source, {
+          app,
+          options,
+          idempotencyKey,
+          asked,
+        }),
       )
     }
 
     const { options: announced } = readOptions(query)
-    await parts.store.refuseBusyLane({ app, options: announced, idempotencyKey })
-    const { source, fields, secrets } = await receiveSource(request, response, parts)
+    await commands.refuseBusyLane(caller, { app, options: announced, idempotencyKey })
+    const { source, fields, secrets } = await receiveSource(request, response, upload)
     const { options } = readOptions([...query, ...fields])
-    respondAccepted(response, await parts.submit({ app, options, source, secrets, idempotencyKey }))
+    respondAccepted(
+      response,
+      await commands.submit(caller, { app, options, source, secrets, idempotencyKey }),
+    )
   }
 }
 
 /** `POST /v1/deployments/{id}/retry`: deploys the kept source; `reuse-image=true`: the same image. */
-export function retryDeployment(parts: HttpDeps): RequestHandler {
+export function retryDeployment({ retry }: Pick<Commands, 'retry'>): RequestHandler {
   return async (request, response) => {
     const reuseImage = booleanQuery(knownQuery(request, 'reuse-image'), 'reuse-image')
     const id = String(request.params['id'])
     respondAccepted(
       response,
-      await parts.retry(id, { reuseImage, idempotencyKey: idempotencyKeyOf(request) }),
+      await retry(callerOf(request), id, { reuseImage, idempotencyKey: idempotencyKeyOf(request) }),
     )
   }
 }

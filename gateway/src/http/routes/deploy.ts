@@ -8,27 +8,39 @@ import { untilEnd } from '../../deployments/follow.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
 import { everything } from '../log/filter.ts'
 import { defaultHeartbeatMs, sendLog, untilClosed } from '../log/stream.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { Commands } from '../../commands/commands.ts'
+import { callerOf } from '../auth.ts'
+import type { ServerDeps } from '../deps.ts'
 import { queryOf } from '../query.ts'
 import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
 
 /** `PUT /deploy/{app}`, for a shell: takes an archive and follows the log to the verdict. */
-export function deployAndFollow(parts: HttpDeps): RequestHandler {
+export function deployAndFollow(
+  commands: Pick<Commands, 'submit' | 'refuseBusyLane'>,
+  server: ServerDeps,
+): RequestHandler {
   return async (request, response) => {
+    const caller = callerOf(request)
     const app = appParam(request)
     const query = [...queryOf(request)]
     const { options: announced } = readQuery(query)
     const idempotencyKey = idempotencyKeyOf(request)
-    await parts.store.refuseBusyLane({ app, options: announced, idempotencyKey })
+    await commands.refuseBusyLane(caller, { app, options: announced, idempotencyKey })
 
-    const { source, fields, secrets } = await receiveSource(request, response, parts)
+    const { source, fields, secrets } = await receiveSource(request, response, server)
     const { options, answer } = readQuery([...query, ...fields])
-    const deployment = await parts.submit({ app, options, source, secrets, idempotencyKey })
+    const deployment = await commands.submit(caller, {
+      app,
+      options,
+      source,
+      secrets,
+      idempotencyKey,
+    })
 
     if (answer.follow === false) return respondAccepted(response, deployment)
     response.location(fill(routes.deployment, { id: deployment.id }))
-    const status = answer.wait ? await verdictStatus(deployment, response, parts) : 200
-    sendLog(response.status(status), parts, deployment, {
+    const status = answer.wait ? await verdictStatus(deployment, response, server) : 200
+    sendLog(response.status(status), server, deployment, {
       after: 0,
       type: 'text/plain',
       filter: everything,
@@ -50,14 +62,11 @@ function readQuery(given: [string, string][]) {
 async function verdictStatus(
   { id }: Deployment,
   response: Response,
-  parts: HttpDeps,
+  { store, stopping, heartbeatMs = defaultHeartbeatMs }: ServerDeps,
 ): Promise<number> {
-  const heartbeat = setInterval(
-    () => response.writeProcessing(),
-    parts.heartbeatMs ?? defaultHeartbeatMs,
-  )
-  const signal = AbortSignal.any([untilClosed(response), parts.stopping])
-  const deployment = await untilEnd(parts.store, id, signal).finally(() => clearInterval(heartbeat))
+  const heartbeat = setInterval(() => response.writeProcessing(), heartbeatMs)
+  const signal = AbortSignal.any([untilClosed(response), stopping])
+  const deployment = await untilEnd(store, id, signal).finally(() => clearInterval(heartbeat))
   if (deployment && isFinal(deployment.state)) return statusOf(deployment)
   throw new Problem(
     'stopping',

@@ -1,17 +1,17 @@
 import type { RequestHandler } from 'express'
 import { Problem } from '#api/problem.ts'
 import type { Authorize } from '../auth.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { ServerDeps } from '../deps.ts'
 
 /** Milliseconds for which an answer is cached, so that many callers do not cause as many checks. */
 const keptMs = 500
 
 /** `GET /readyz`: authorized callers see each part, others only whether the gateway is ready. */
 export function readReadiness(
-  { readiness, stopping }: Pick<HttpDeps, 'readiness' | 'stopping'>,
+  { readiness, stopping }: Pick<ServerDeps, 'readiness' | 'stopping'>,
   authorize: Authorize,
 ): RequestHandler {
-  let known: ReturnType<HttpDeps['readiness']> | undefined
+  let known: ReturnType<ServerDeps['readiness']> | undefined
   const look = () => {
     if (known) return known
     const looking = readiness()

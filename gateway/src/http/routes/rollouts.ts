@@ -7,7 +7,9 @@ import { asObject } from '../body/json.ts'
 import { readImageSource } from '../body/read-image-source.ts'
 import { jsonObject } from '../body/small-body.ts'
 import { receiveSource } from '../body/upload.ts'
-import type { HttpDeps } from '../deps.ts'
+import type { Commands } from '../../commands/commands.ts'
+import { callerOf } from '../auth.ts'
+import type { UploadDeps } from '../deps.ts'
 import { knownQuery, pageQuery } from '../query.ts'
 import { readCancelRequest } from './cancel-deployment.ts'
 import { idempotencyKeyOf } from './create-deployment.ts'
@@ -17,8 +19,12 @@ import { idempotencyKeyOf } from './create-deployment.ts'
  * field `rollout` (the same JSON without a source) and build options. A form is built once, for the
  * first target's app.
  */
-export function createRollout(parts: HttpDeps): RequestHandler {
+export function createRollout(
+  commands: Pick<Commands, 'createRollout' | 'submit'>,
+  upload: UploadDeps,
+): RequestHandler {
   return async (request, response) => {
+    const caller = callerOf(request)
     const idempotencyKey = idempotencyKeyOf(request)
     const made = request.is('multipart/form-data') ? await fromForm() : await fromJson()
     response
@@ -27,13 +33,13 @@ export function createRollout(parts: HttpDeps): RequestHandler {
       .json(made)
 
     async function fromJson(): Promise<Rollout> {
-      const { source, ...more } = await jsonObject(request, response, parts.bodyMs)
+      const { source, ...more } = await jsonObject(request, response, upload.bodyMs)
       const asked = { ...readRollout(more), source: readImageSource(source) }
-      return parts.rollouts.create(asked, null, { asked, idempotencyKey })
+      return commands.createRollout(caller, asked, null, { asked, idempotencyKey })
     }
 
     async function fromForm(): Promise<Rollout> {
-      const { source, fields, secrets } = await receiveSource(request, response, parts)
+      const { source, fields, secrets } = await receiveSource(request, response, upload)
       const rolloutField = fields.find(([name]) => name === 'rollout')
       if (!rolloutField)
         throw new Problem(
@@ -50,8 +56,8 @@ export function createRollout(parts: HttpDeps): RequestHandler {
         secrets,
       }
 
-      const { id } = await parts.submit({ ...build, idempotencyKey })
-      return parts.rollouts.create(asked, id, {
+      const { id } = await commands.submit(caller, { ...build, idempotencyKey })
+      return commands.createRollout(caller, asked, id, {
         asked: [asked, options, source.digest],
         idempotencyKey,
       })
@@ -60,25 +66,29 @@ export function createRollout(parts: HttpDeps): RequestHandler {
 }
 
 /** `GET /v1/rollouts`: newest first, `limit` at a time. */
-export function listRollouts({ rollouts }: HttpDeps): RequestHandler {
+export function listRollouts({ rollouts }: Pick<Commands, 'rollouts'>): RequestHandler {
   return async (request, response) =>
     void response.json(
-      await rollouts.list(pageQuery(knownQuery(request, 'limit', 'cursor'), /^[\da-f-]{1,50}$/)),
+      await rollouts(
+        callerOf(request),
+        pageQuery(knownQuery(request, 'limit', 'cursor'), /^[\da-f-]{1,50}$/),
+      ),
     )
 }
 
 /** `POST /v1/rollouts/{id}/cancel?by=&why=&abort=true`: 200 if ended, 202 if still stopping. */
-export function cancelRollout({ rollouts }: HttpDeps): RequestHandler {
+export function cancelRollout(commands: Pick<Commands, 'cancelRollout'>): RequestHandler {
   return async (request, response) => {
-    const rollout = await rollouts.cancel(String(request.params['id']), readCancelRequest(request))
+    const id = String(request.params['id'])
+    const rollout = await commands.cancelRollout(callerOf(request), id, readCancelRequest(request))
     response.status(rollout.endedAt === null ? 202 : 200).json(rollout)
   }
 }
 
 /** `GET /v1/rollouts/{id}`. */
-export function readRolloutRecord({ rollouts }: HttpDeps): RequestHandler {
+export function readRolloutRecord({ rollout }: Pick<Commands, 'rollout'>): RequestHandler {
   return async (request, response) =>
-    void response.json(await rollouts.find(String(request.params['id'])))
+    void response.json(await rollout(callerOf(request), String(request.params['id'])))
 }
 
 function readRollout(body: Record<string, unknown>): Omit<NewRollout, 'source'> {

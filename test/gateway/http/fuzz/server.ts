@@ -18,12 +18,10 @@ const http = await startHttp({
   deployExisting: gone,
   drift: gone,
   deleteApp: gone,
-  rollouts: {
-    create: gone,
-    find: gone,
-    list: () => Promise.resolve({ rollouts: [], next: null }),
-    cancel: gone,
-  },
+  createRollout: gone,
+  rollout: gone,
+  rollouts: () => Promise.resolve({ rollouts: [], next: null }),
+  cancelRollout: gone,
   retry: gone,
 })
 const { id } = await http.create()

@@ -81,7 +81,11 @@ test('secrets of a form belong to its deployment and are in no record; secrets i
 test('a gateway without a key says how to set one', async () => {
   const missing = () =>
     Promise.reject(new Problem('secrets-unavailable', 'Set TARMAC_SECRETS_KEY.'))
-  await using http = await startHttp({ secrets: { list: missing, put: missing, remove: missing } })
+  await using http = await startHttp({
+    secrets: missing,
+    putSecret: missing,
+    deleteSecret: missing,
+  })
   for (const answer of [
     await http.get(secrets),
     await send(http, 'PUT', `${secrets}/A`, 'value'),

@@ -1,0 +1,91 @@
+import type { OwnSettings } from '#api/app-settings.ts'
+import type { CancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
+import type { ImageSource } from '#api/image-source.ts'
+import type { DeploymentOptions } from '#api/options.ts'
+import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
+import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
+import type { SecretFacts } from '#api/secret.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
+import type { Principal } from './principal.ts'
+import type { Rollback } from './rollback.ts'
+
+type NewCancelRequest = Omit<CancelRequest, 'at'>
+type Page = { limit: number; before: string | null }
+type Target = { app: string; owner: string | null }
+
+/**
+ * Everything that a person or a program can ask of the gateway: the one door for HTTP and what comes
+ * after it. Each command takes its caller first. What it refuses is a Problem.
+ */
+export type Commands = {
+  /** Creates the record. From then on the deployment runs, whether or not the caller stays. */
+  submit(
+    caller: Principal,
+    asked: {
+      app: string
+      options: DeploymentOptions
+      source: SourceFacts
+      secrets: ReadonlyMap<string, Uint8Array>
+      idempotencyKey: string | null
+    },
+  ): Promise<Deployment>
+  /** Deploys an existing image. `asked` distinguishes requests with the same idempotency key. */
+  deployExisting(
+    caller: Principal,
+    source: ImageSource,
+    target: {
+      app: string
+      options: DeploymentOptions
+      idempotencyKey: string | null
+      asked: unknown
+    },
+  ): Promise<Deployment>
+  rollback(caller: Principal, asked: Rollback): Promise<Deployment>
+  /** Creates a deployment from an earlier one's source or image. */
+  retry(
+    caller: Principal,
+    id: string,
+    more: { reuseImage: boolean; idempotencyKey: string | null },
+  ): Promise<Deployment>
+  /** Cancels a deployment. The returned record may not be `cancelled` yet. */
+  cancel(caller: Principal, id: string, request: NewCancelRequest): Promise<Deployment>
+  /** Throws a Problem if the lane of such a deployment takes none now. */
+  refuseBusyLane(
+    caller: Principal,
+    announced: Parameters<DeploymentStore['refuseBusyLane']>[0],
+  ): Promise<void>
+  deployment(caller: Principal, id: string): Promise<Deployment>
+  /** A deployment whose log is kept. */
+  logOf(caller: Principal, id: string): Promise<Deployment>
+  deployments(caller: Principal, app: string, page: Page): ReturnType<DeploymentStore['list']>
+
+  releases(
+    caller: Principal,
+    target: Target,
+    page: Page,
+  ): Promise<{ releases: Release[]; next: string | null }>
+  release(caller: Principal, target: Target, number: number): Promise<Release>
+  releaseDiff(caller: Principal, target: Target, from: number, to: number): Promise<ReleaseDiff>
+
+  drift(caller: Principal, app: string): Promise<DriftReport>
+  /** `foreign`: also an app that the gateway did not create. */
+  deleteApp(caller: Principal, app: string, foreign: boolean): Promise<void>
+  settings(caller: Principal, app: string): Promise<OwnSettings>
+  changeSettings(caller: Principal, app: string, patch: unknown): Promise<OwnSettings>
+
+  /** Build secrets, stored per app. No command returns their values. */
+  secrets(caller: Principal, app: string): Promise<SecretFacts[]>
+  putSecret(caller: Principal, app: string, name: string, value: Uint8Array): Promise<SecretFacts>
+  /** Throws a Problem if the app has no secret of that name. */
+  deleteSecret(caller: Principal, app: string, name: string): Promise<void>
+
+  createRollout(
+    caller: Principal,
+    asked: NewRollout,
+    build: string | null,
+    request: { asked: unknown; idempotencyKey: string | null },
+  ): Promise<Rollout>
+  rollout(caller: Principal, id: string): Promise<Rollout>
+  rollouts(caller: Principal, page: Page): Promise<RolloutPage>
+  cancelRollout(caller: Principal, id: string, request: NewCancelRequest): Promise<Rollout>
+}

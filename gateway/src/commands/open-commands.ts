@@ -1,0 +1,80 @@
+import type { Deployer } from '../deploy/deployer.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
+import type { MachinesApi } from '../fly/machines-api.ts'
+import type { Vault } from '../secrets/vault.ts'
+import type { Commands } from './commands.ts'
+import { deleteApp } from './delete-app.ts'
+import { findDeployment, findLog } from './deployments.ts'
+import { driftOf } from './drift.ts'
+import { findRelease, releaseDiff, releaseView } from './releases.ts'
+import { rollback } from './rollback.ts'
+import type { Rollouts } from './rollouts.ts'
+import type { Submissions } from './submissions.ts'
+
+export type CommandDeps = {
+  store: DeploymentStore
+  vault: Pick<Vault, 'list' | 'put' | 'remove'>
+  fly: MachinesApi
+  deployer: Deployer
+  submissions: Submissions
+  rollouts: Rollouts
+  runner: {
+    cancel: (
+      ...request: Parameters<DeploymentStore['requestCancel']>
+    ) => ReturnType<DeploymentStore['requestCancel']>
+    /** Makes the runner look at its queue. */
+    wake(): void
+  }
+}
+
+/** For calls to Fly while a caller waits. */
+const callTimeoutMs = 60_000
+const deadline = () => AbortSignal.timeout(callTimeoutMs)
+
+/** The commands, over the parts that do the work. */
+export function openCommands(deps: CommandDeps): Commands {
+  const { store, vault, fly, deployer, submissions, rollouts, runner } = deps
+  const { releases } = store
+  const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
+    releaseView(await findRelease(releases, app, owner, number))
+
+  return {
+    submit: (caller, asked) => submissions.submit(caller, asked),
+    deployExisting: (caller, source, target) => submissions.deployExisting(caller, source, target),
+    rollback: (caller, asked) => rollback(caller, asked, { releases, submissions }),
+    retry: (caller, id, more) => submissions.retry(caller, id, more),
+    cancel: (_caller, id, request) => runner.cancel(id, request),
+    refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
+    deployment: (_caller, id) => findDeployment(store, id),
+    logOf: (_caller, id) => findLog(store, id),
+    deployments: (_caller, app, page) => store.list(app, page),
+
+    async releases(_caller, { app, owner }, page) {
+      const found = await releases.list(app, owner, page)
+      return { releases: found.releases.map(releaseView), next: found.next }
+    },
+    release: (_caller, target, number) => releaseOf(target, number),
+    releaseDiff: async (_caller, target, from, to) =>
+      releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
+
+    drift: (_caller, app) => driftOf(app, { fly, releases }, deadline()),
+    deleteApp: (_caller, app, foreign) =>
+      deleteApp(app, foreign, { store, fly, deployer }, deadline()),
+    settings: (_caller, app) => store.appSettings(app),
+    async changeSettings(_caller, app, patch) {
+      const settings = await store.changeAppSettings(app, patch)
+      runner.wake() // the app may now be allowed more builds
+      return settings
+    },
+
+    secrets: (_caller, app) => vault.list(app),
+    putSecret: (_caller, app, name, value) => vault.put(app, name, value),
+    deleteSecret: (_caller, app, name) => vault.remove(app, name),
+
+    createRollout: (caller, asked, build, request) =>
+      rollouts.create(caller, asked, build, request),
+    rollout: (_caller, id) => rollouts.find(id),
+    rollouts: (_caller, page) => rollouts.list(page),
+    cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),
+  }
+}
