@@ -10,6 +10,7 @@ import { expect, test } from 'vitest'
 const floors = [
   ['main'],
   ['gateway'],
+  ['housekeeping', 'readiness'],
   ['http'],
   ['pipeline'],
   ['commands'],

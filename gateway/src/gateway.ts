@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asProblem, type Problem } from '#api/problem.ts'
+import type { Problem } from '#api/problem.ts'
 import { verifyIsolation } from './isolation/probe.ts'
 import { Daemon } from './buildkit/daemon/daemon.ts'
 import { Buildkit } from './buildkit/client.ts'
@@ -15,6 +15,7 @@ import { Ballast } from './host/ballast.ts'
 import { DiskWatch } from './host/disk-watch.ts'
 import { openLookupNetwork } from './isolation/planner-network.ts'
 import { sandboxKind } from './host/sandbox.ts'
+import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
 import { Sources } from './sources/sources.ts'
 import { openLog, type Logger } from './log.ts'
@@ -26,6 +27,7 @@ import { Runner } from './pipeline/runner.ts'
 import { Submissions } from './commands/submissions.ts'
 import { Vault } from './secrets/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
+import { probe, probeMs, readiness } from './readiness.ts'
 import { dockerLogin } from './registry/docker-config.ts'
 import { onLoopback } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
@@ -33,9 +35,6 @@ import { databaseIn } from './store/backup.ts'
 import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 import { lockVolume } from './store/volume-lock.ts'
-
-const sweepEveryMs = 10 * 60_000
-const probeMs = 5000
 
 /** Opens the parts, lowest first. The stack closes them in the opposite order. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
@@ -175,29 +174,10 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     }),
   )
 
-  const sweep = async () => {
-    const { removed } = await sources.sweep(await store.sourcesInUse(config.keep))
-    if (removed > 0) log.info({ removed }, 'left-over sources removed')
-  }
-  const expireQueued = () => store.expireQueued(limits.queueMs)
   const stopping = new AbortController()
-  const dropLogs = async () => {
-    const dropped = await store.dropLogs(config.keepLogs, stopping.signal)
-    if (dropped > 0) log.info({ dropped }, 'old logs dropped')
-  }
-
-  let swept = Promise.resolve()
-  const cleanUp = () => {
-    for (const work of [() => ballast.fill(), sweep, expireQueued, dropLogs])
-      swept = swept.then(work).catch((err: unknown) => log.error({ err }, 'sweep failed'))
-  }
-  cleanUp()
-  const sweeping = setInterval(cleanUp, sweepEveryMs)
-  opening.defer(() => {
-    clearInterval(sweeping)
-    stopping.abort()
-    return swept
-  })
+  opening.use(
+    startHousekeeping({ store, sources, ballast, log, stopping: stopping.signal }, config),
+  )
 
   const submissions = new Submissions({
     store,
@@ -248,20 +228,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           ...config.keep,
           ...config.appTimes,
         },
-        async readiness() {
-          const signal = AbortSignal.timeout(probeMs)
-          const [builder, plans] = await Promise.all([
-            probe(buildkit.info(signal)),
-            probe(planner()),
-          ])
-          const parts = { buildkit: builder, planner: plans, network: network.status }
-          // A full disk does not make the gateway unready: it still answers, and tells uploads when
-          // to retry. Damaged records do not either: they need a person.
-          return {
-            ready: Object.values(parts).every(({ ok }) => ok),
-            parts: { ...parts, disk: disk.state(), records: integrity.state() },
-          }
-        },
+        readiness: () => readiness({ buildkit, planner, network, disk, integrity }),
         tokens: secrets.tokens,
         log,
         stopping: stopping.signal,
@@ -339,12 +306,4 @@ async function ownKey(path: string): Promise<Uint8Array> {
   await file.writeFile(key)
   await file.sync()
   return key
-}
-
-/** Whether a part answers, for the readiness check. */
-async function probe(look: Promise<{ version: string }>): Promise<{ ok: boolean; detail: string }> {
-  return look.then(
-    ({ version }) => ({ ok: true, detail: version }),
-    (error: unknown) => ({ ok: false, detail: asProblem(error).message }),
-  )
 }

@@ -1,0 +1,54 @@
+import type { Config } from './config.ts'
+import type { DeploymentStore } from './deployments/store.ts'
+import type { Ballast } from './host/ballast.ts'
+import type { Logger } from './log.ts'
+import type { Sources } from './sources/sources.ts'
+
+type HousekeepingDeps = {
+  store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs'>
+  sources: Pick<Sources, 'sweep'>
+  ballast: Pick<Ballast, 'fill'>
+  log: Logger
+  /** Fires when the gateway stops: a long job ends early. */
+  stopping: AbortSignal
+}
+
+const everyMs = 10 * 60_000
+
+/**
+ * Now and every 10 minutes: refills the ballast, removes sources that no record needs, ends
+ * deployments that waited too long, and drops old logs. A failure is logged, and the next job runs.
+ * Disposing waits for the job that runs.
+ */
+export function startHousekeeping(
+  { store, sources, ballast, log, stopping }: HousekeepingDeps,
+  { keep, keepLogs, limits }: Pick<Config, 'keep' | 'keepLogs' | 'limits'>,
+): AsyncDisposable {
+  const jobs = [
+    () => ballast.fill(),
+    async () => {
+      const { removed } = await sources.sweep(await store.sourcesInUse(keep))
+      if (removed > 0) log.info({ removed }, 'left-over sources removed')
+    },
+    () => store.expireQueued(limits.queueMs),
+    async () => {
+      const dropped = await store.dropLogs(keepLogs, stopping)
+      if (dropped > 0) log.info({ dropped }, 'old logs dropped')
+    },
+  ]
+
+  let done: Promise<unknown> = Promise.resolve()
+  const run = () => {
+    for (const job of jobs)
+      done = done.then(job).catch((err: unknown) => log.error({ err }, 'sweep failed'))
+  }
+  run()
+  const timer = setInterval(run, everyMs)
+
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      await done
+    },
+  }
+}

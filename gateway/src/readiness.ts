@@ -1,0 +1,42 @@
+import { asProblem } from '#api/problem.ts'
+import type { Buildkit } from './buildkit/client.ts'
+import type { DiskWatch } from './host/disk-watch.ts'
+import type { NetworkGuard } from './isolation/guard.ts'
+import type { Planner } from './railpack/plan-request.ts'
+import type { IntegrityWatch } from './store/integrity/integrity-watch.ts'
+
+type ReadinessDeps = {
+  buildkit: Pick<Buildkit, 'info'>
+  planner: () => Promise<Planner>
+  network: Pick<NetworkGuard, 'status'>
+  disk: Pick<DiskWatch, 'state'>
+  integrity: Pick<IntegrityWatch, 'state'>
+}
+
+/** For each part. */
+export const probeMs = 5000
+
+/** Asks the parts whether the gateway can deploy. */
+export async function readiness({ buildkit, planner, network, disk, integrity }: ReadinessDeps) {
+  const [builder, plans] = await Promise.all([
+    probe(buildkit.info(AbortSignal.timeout(probeMs))),
+    probe(planner()),
+  ])
+  const parts = { buildkit: builder, planner: plans, network: network.status }
+  // A full disk does not make the gateway unready: it still answers, and tells uploads when to
+  // retry. Damaged records do not either: they need a person.
+  return {
+    ready: Object.values(parts).every(({ ok }) => ok),
+    parts: { ...parts, disk: disk.state(), records: integrity.state() },
+  }
+}
+
+/** How a part answers. */
+export async function probe(
+  asked: Promise<{ version: string }>,
+): Promise<{ ok: boolean; detail: string }> {
+  return asked.then(
+    ({ version }) => ({ ok: true, detail: version }),
+    (error: unknown) => ({ ok: false, detail: asProblem(error).message }),
+  )
+}
