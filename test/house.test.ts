@@ -49,7 +49,7 @@ const longFiles = new Set([
   'gateway/src/gateway.ts',
   'gateway/src/settings.ts',
   'gateway/src/build/build-image.ts',
-  'gateway/src/buildkit/client.ts',
+
   'gateway/src/buildkit/progress.ts',
   'gateway/src/commands/rollouts.ts',
   'gateway/src/fly/machines-api.ts',
@@ -61,7 +61,7 @@ const longFiles = new Set([
   'gateway/src/store/sqlite.ts',
   'gateway/src/buildkit/daemon/daemon.ts',
   'gateway/src/deploy/machines/apply.ts',
-  'gateway/src/deploy/machines/health.ts',
+
   'gateway/src/sources/archive/tar-reader.ts',
   'gateway/src/store/rows/deployment-rows.ts',
 ])

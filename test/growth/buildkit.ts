@@ -16,7 +16,7 @@ import { ImagePolicy } from '../../gateway/src/buildkit/image-policy.ts'
 import { PolicyQuestion, StatusResponse } from '../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../gateway/src/buildkit/progress.ts'
 import { daemonWords } from '../../gateway/src/buildkit/daemon-words.ts'
-import { StepLog } from '../../gateway/src/buildkit/step-log.ts'
+import { StepLog } from '../../gateway/src/buildkit/steps/step-log.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
@@ -208,7 +208,7 @@ export const buildkit: Record<string, Shapes> = {
     ...hostileTexts(daemonWords),
     'escaped quotes and no end': (size) => () => daemonWords('"' + '\\"'.repeat(size / 2)),
   },
-  'gateway/src/buildkit/step-log.ts › StepLog': {
+  'gateway/src/buildkit/steps/step-log.ts › StepLog': {
     ...hostileTexts((text) => new StepLog('a', () => {}).add('stdout', Buffer.from(text))),
     'one byte at a time': (size) => () => {
       const log = new StepLog('a', () => {})

@@ -19,10 +19,10 @@ export const exceptions: Record<string, string> = {
   'gateway/src/http/upgrades.ts › Upgrades': 'reads headers of a request, 16 KiB at most',
   'gateway/src/buildkit/daemon/step-limits.ts': 'reads control groups of this machine',
   'gateway/src/buildkit/daemon/step-probe.ts': 'reads the output of a script of ours',
-  'gateway/src/buildkit/step-records.ts': 'reads records that our own wrapper of runc writes',
-  'gateway/src/buildkit/step-watch.ts': 'reads control groups of this machine',
+  'gateway/src/buildkit/steps/step-records.ts': 'reads records that our own wrapper of runc writes',
+  'gateway/src/buildkit/steps/step-watch.ts': 'reads control groups of this machine',
   'gateway/src/buildkit/daemon/step-writes.ts': 'reads control groups of this machine',
-  'gateway/src/buildkit/step-failures.ts': 'reads a message of 2,000 characters at most',
+  'gateway/src/buildkit/steps/step-failures.ts': 'reads a message of 2,000 characters at most',
   'gateway/src/buildkit/build-policy.ts › BuildPolicy':
     'reads names of images as the build daemon asks for them; ImagePolicy has its row',
   'gateway/src/registry/image-access.ts': 'reads names of images, by imageName, which has its row',

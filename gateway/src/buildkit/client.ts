@@ -1,74 +1,19 @@
 import { randomUUID } from 'node:crypto'
-import type { SourceTree } from '../deployments/source-tree.ts'
 import { crashPoint } from '../crash-point.ts'
-import type { EventSink } from '../deployments/event-sink.ts'
+import type { SourceTree } from '../deployments/source-tree.ts'
+import { ImageAccess } from '../registry/image-access.ts'
 import { BuildPolicy } from './build-policy.ts'
+import type { Build, SolveOptions, Solved } from './build.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context/context-server.ts'
-import { ImageAccess } from '../registry/image-access.ts'
-import type { Dockerfile } from './dockerfile.ts'
 import { daemonUnavailable, solveProblem } from './failures.ts'
 import { followStatus } from './follow-status.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
 import { DiskUsage, ListWorkers, type PolicyQuestion, Prune, Solve, Status } from './messages.ts'
-import { Progress, type BuildStats } from './progress.ts'
-import { Session, type Login, type SessionSecrets } from './session.ts'
-import { StepWatch } from './step-watch.ts'
-
-/**
- * What to build: a build graph of ours with its image configuration, or a Dockerfile in the
- * context.
- */
-export type Build =
-  | { definition: Uint8Array; image: ImageConfig; context: Context | null }
-  | {
-      dockerfile: Dockerfile
-      target: string | null
-      buildArgs: Record<string, string>
-      /** As in `linux/arm64`. */
-      platform: string
-      /** Prefix for the ids of cache mounts, so that each app has its own. */
-      cacheKey: string
-      /**
-       * The host name of the steps. Steps with different host names never share a cached result.
-       * Empty: the default.
-       */
-      hostname?: string
-      context: Context
-    }
-/** An OCI image configuration. The client adds labels to its `config`. */
-export type ImageConfig = {
-  config?: { Labels?: Record<string, string> } & Record<string, unknown>
-} & Record<string, unknown>
-
-export type SolveOptions = {
-  /** A unique name: the daemon refuses one that was used before. */
-  ref: string
-  app: string
-  /** Tags to push, as `host/repository:tag`. Empty: the results stay in the cache. */
-  names: readonly string[]
-  labels: Record<string, string>
-  /** Annotations of the image manifest. */
-  annotations?: Record<string, string>
-  secrets: SessionSecrets
-  /** Run every step of a Dockerfile again, whatever is cached, and resolve image names again. */
-  rebuild: boolean
-  /** `host/repository:tag` of a build cache in a registry. Null: no such cache. */
-  cache: string | null
-  emit: EventSink
-  /** Called once, when the push begins. Never called if the solve fails before. */
-  pushing: () => void
-}
-export type Solved = {
-  digest: string
-  stats: BuildStats
-  /** The base images: each name with the digest that it meant. */
-  bases: Record<string, string>
-  /**
-   * When the first of those names must be resolved again, in milliseconds since 1970. Null: never.
-   */
-  validUntil: number | null
-}
+import { Progress } from './progress.ts'
+import { Session, type Login } from './session.ts'
+import { requestOf } from './solve-request.ts'
+import { StepWatch } from './steps/step-watch.ts'
 /** The login that an app's builds use at a registry. Null: anonymous. */
 export type LoginFor = (app: string, host: string) => ReturnType<Login>
 
@@ -262,76 +207,3 @@ export class Buildkit {
     await this.#contexts[Symbol.asyncDispose]()
   }
 }
-
-function requestOf(
-  build: Build,
-  { names, labels, annotations = {}, rebuild, cache }: SolveOptions,
-) {
-  const attrs = {
-    name: names.join(','),
-    push: 'true',
-    'oci-mediatypes': 'true',
-    // Three times as fast as gzip, and smaller; base layers keep their compression.
-    compression: 'zstd',
-    ...Object.fromEntries(
-      Object.entries(annotations).map(([name, value]) => [`annotation.${name}`, value]),
-    ),
-  }
-  const imports = cache ? [{ type: 'registry', attrs: { ref: cache } }] : []
-  const kept = { mode: 'max', 'ignore-error': 'true', compression: 'zstd' }
-  const exports = imports.map(({ type, attrs: { ref } }) => ({ type, attrs: { ref, ...kept } }))
-
-  if ('definition' in build) {
-    const config = { ...build.image, config: withLabels(build.image.config, labels) }
-    return {
-      definition: build.definition,
-      cache: { imports, exports },
-      exporters:
-        names.length > 0
-          ? [
-              {
-                type: 'image',
-                attrs: { ...attrs, 'containerimage.config': JSON.stringify(config) },
-              },
-            ]
-          : [],
-    }
-  }
-
-  const { frontend, path } = build.dockerfile
-  // A frontend that gets `cmdline` treats the syntax line as handled. It does not load the image
-  // that the Dockerfile names.
-  const reader = frontend ? { source: frontend, cmdline: frontend } : { cmdline: 'dockerfile.v0' }
-  // Build arguments that begin with `BUILDKIT_` control the builder. The sender must not set them.
-  const own = Object.entries(build.buildArgs).filter(([name]) => !name.startsWith('BUILDKIT_'))
-  const buildArgs = { ...Object.fromEntries(own), BUILDKIT_CACHE_MOUNT_NS: build.cacheKey }
-
-  return {
-    frontend: frontend ? 'gateway.v0' : 'dockerfile.v0',
-    frontendAttrs: {
-      context: build.context.url,
-      filename: path,
-      platform: build.platform,
-      ...reader,
-      ...(build.target && { target: build.target }),
-      ...(build.hostname && { hostname: build.hostname }),
-      ...(rebuild && { 'no-cache': '' }),
-      ...(cache && {
-        'cache-imports': JSON.stringify(
-          imports.map(({ type, attrs }) => ({ Type: type, Attrs: attrs })),
-        ),
-      }),
-      ...Object.fromEntries([...prefixed('build-arg', buildArgs), ...prefixed('label', labels)]),
-    },
-    cache: { imports: [], exports },
-    exporters: [{ type: 'image', attrs }],
-  }
-}
-
-const prefixed = (prefix: string, values: Record<string, string>) =>
-  Object.entries(values).map(([name, value]) => [`${prefix}:${name}`, value] as const)
-
-const withLabels = (config: ImageConfig['config'], labels: Record<string, string>) => ({
-  ...config,
-  Labels: { ...config?.Labels, ...labels },
-})

@@ -4,8 +4,8 @@ import { Problem } from '#api/problem.ts'
 import { daemonWords } from './daemon-words.ts'
 import { RpcStatus } from './messages.ts'
 import type { Progress, StepFacts } from './progress.ts'
-import { exitVerdict, type Verdict } from './step-failures.ts'
-import { readStepRecord } from './step-records.ts'
+import { exitVerdict, type Verdict } from './steps/step-failures.ts'
+import { readStepRecord } from './steps/step-records.ts'
 
 const detailsKey = 'grpc-status-details-bin'
 const type = {

@@ -1,8 +1,8 @@
 import type { EventSink } from '../deployments/event-sink.ts'
 import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
-import { StepLog } from './step-log.ts'
-import { takeStepName } from './step-records.ts'
+import { StepLog } from './steps/step-log.ts'
+import { takeStepName } from './steps/step-records.ts'
 
 export type BuildStats = { steps: number; cached: number; run: number }
 /** The facts about a step that a failure message needs. */

@@ -2,7 +2,7 @@ import { Problem } from '#api/problem.ts'
 import type { Execution } from './execution.ts'
 import { destroyMachine } from './machines/apply.ts'
 import { drain } from './machines/drain.ts'
-import { retryTransient } from './machines/health.ts'
+import { retryTransient } from './machines/retry.ts'
 import type { MachineStep } from './progress.ts'
 
 /** Cleans up after the release is live. A failure here is only a warning. */

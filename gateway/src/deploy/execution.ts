@@ -5,7 +5,7 @@ import type { MachinesApi } from '../fly/machines-api.ts'
 import { copyPlain } from './copy-plain.ts'
 import { forEachLimit } from './for-each-limit.ts'
 import type { DeployJob } from './job.ts'
-import { retryTransient } from './machines/health.ts'
+import { retryTransient } from './machines/retry.ts'
 import { machineFacts } from './plan.ts'
 import type { Effect, DeployProgress, MachineStep } from './progress.ts'
 

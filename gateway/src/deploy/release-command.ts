@@ -2,7 +2,8 @@ import { Problem } from '#api/problem.ts'
 import { configOf, eventsOf, exitCodeOf, exitsOf, exitWords, type Machine } from '../fly/machine.ts'
 import type { Execution } from './execution.ts'
 import { create, destroyMachine } from './machines/apply.ts'
-import { failure, retryUntilVisible, startError, startMachine } from './machines/health.ts'
+import { failure, startError, startMachine } from './machines/health.ts'
+import { retryUntilVisible } from './machines/retry.ts'
 import type { MachineStep } from './progress.ts'
 
 const pollMs = 20_000

@@ -8,14 +8,13 @@ import { isOurs, destroyMachine } from './machines/apply.ts'
 import { drain } from './machines/drain.ts'
 import {
   failure,
-  isUnavailableOrBusy,
   isHealthy,
   isReverted,
-  retryTransient,
   waitForVersion,
   getMachine,
   untilHealthy,
 } from './machines/health.ts'
+import { isUnavailableOrBusy, retryTransient } from './machines/retry.ts'
 import { numberOf } from './managed.ts'
 import { machineFacts } from './plan.ts'
 import type { PreviousVersion, MachineStep } from './progress.ts'

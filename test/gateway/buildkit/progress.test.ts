@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { NewEvent } from '../../../api/event.ts'
 import { StatusResponse } from '../../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../../gateway/src/buildkit/progress.ts'
-import { StepLog } from '../../../gateway/src/buildkit/step-log.ts'
+import { StepLog } from '../../../gateway/src/buildkit/steps/step-log.ts'
 import type { Encodable } from '../../../gateway/src/llb/wire.ts'
 
 function start() {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
-import { StepLog } from '../../../gateway/src/buildkit/step-log.ts'
+import { StepLog } from '../../../gateway/src/buildkit/steps/step-log.ts'
 import { LogLimit } from '../../../gateway/src/pipeline/log-limit.ts'
 
 const note = '[tarmac: 999999999999999 lines, 999999999999999 bytes of output are not kept here]'

@@ -11,14 +11,13 @@ import { previousVersionOf } from '../plan.ts'
 import type { PreviousVersion, MachineStep } from '../progress.ts'
 import {
   failure,
-  isUnavailableOrBusy,
   reverted,
-  retryUntilVisible,
   waitForVersion,
   getMachine,
   untilHealthy,
   type ExpectedVersion,
 } from './health.ts'
+import { isUnavailableOrBusy, retryUntilVisible } from './retry.ts'
 import { withVolumes } from './volumes.ts'
 
 const updateAttempts = 5

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
-import { retryTransient } from './health.ts'
+import { retryTransient } from './retry.ts'
 
 /**
  * Takes a machine out of service without losing a request. Cordons it, and stops it when Fly's

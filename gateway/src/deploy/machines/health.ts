@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
+import { statusOf } from '../../fly/fly-calls.ts'
 import { configOf, crashesOf, imageOf, type Machine } from '../../fly/machine.ts'
-import { isUnavailable, statusOf } from '../../fly/fly-calls.ts'
 import type { MachinesApi } from '../../fly/machines-api.ts'
+import { retryUntilVisible, retryTransient } from './retry.ts'
 
 /**
  * What a machine must run. If `digest` is null, the image is unknown and only the version counts.
@@ -34,7 +35,6 @@ const transient = new Set([
   'replacing',
   'destroying',
 ])
-const unseenMs = 5000
 const windowsMs = [2000, 2000, 5000, 10_000]
 
 /**
@@ -200,45 +200,6 @@ export async function getMachine(
   if (machine && machine.state !== 'destroyed') return machine
   throw new Problem('deploy-failed', `Machine ${id} is gone: something else destroyed it.`)
 }
-
-/**
- * Repeats `look` for up to `unseenMs` while it finds nothing. A new machine is not visible
- * everywhere at once.
- */
-export async function retryUntilVisible<T>(
-  look: () => Promise<T | null>,
-  signal: AbortSignal,
-): Promise<T | null> {
-  for (const deadline = performance.now() + unseenMs; ; await delay(500, undefined, { signal })) {
-    const found = await look()
-    if (found || performance.now() > deadline) return found
-  }
-}
-
-/**
- * Repeats `look` for up to `waitMs` while Fly is unavailable. `look` changes nothing, or reads the
- * state first.
- */
-export async function retryTransient<T>(
-  waitMs: number,
-  signal: AbortSignal,
-  look: () => Promise<T>,
-  isRetryable = isUnavailable,
-): Promise<T> {
-  const deadline = performance.now() + waitMs
-  for (;;) {
-    try {
-      return await look()
-    } catch (error) {
-      if (!isRetryable(error) || performance.now() > deadline) throw error
-      await delay(1000, undefined, { signal })
-    }
-  }
-}
-
-/** Fly is unavailable, or the machine is busy, for example with an unfinished update. */
-export const isUnavailableOrBusy = (error: unknown): boolean =>
-  isUnavailable(error) || [409, 412].includes(statusOf(error) ?? 0)
 
 const isDown = (machine: Machine): boolean => isAsleep(machine) || machine.state === 'failed'
 const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'

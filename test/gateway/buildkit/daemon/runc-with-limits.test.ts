@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { readStepRecord } from '../../../../gateway/src/buildkit/step-records.ts'
+import { readStepRecord } from '../../../../gateway/src/buildkit/steps/step-records.ts'
 import { runcWithLimits } from '../../../../gateway/src/buildkit/daemon/step-limits.ts'
 
 const id = 'yx0p0o2n7lsr9nkdw1o8bhqzi'

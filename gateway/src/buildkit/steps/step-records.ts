@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { recordsOf } from './daemon/step-limits.ts'
+import { recordsOf } from '../daemon/step-limits.ts'
 
 /** The record that `runc-with-limits` wrote for a step. */
 export type StepRecord = {

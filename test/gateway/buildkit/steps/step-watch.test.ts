@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { limitsEnvironment } from '../../../gateway/src/buildkit/daemon/step-limits.ts'
-import { StepWatch } from '../../../gateway/src/buildkit/step-watch.ts'
+import { limitsEnvironment } from '../../../../gateway/src/buildkit/daemon/step-limits.ts'
+import { StepWatch } from '../../../../gateway/src/buildkit/steps/step-watch.ts'
 
 function root(): string {
   const dir = mkdtempSync(join(tmpdir(), 'step-watch-'))

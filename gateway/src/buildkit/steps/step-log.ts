@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder'
-import type { EventSink } from '../deployments/event-sink.ts'
+import type { EventSink } from '../../deployments/event-sink.ts'
 
 export type Stream = 'stdout' | 'stderr'
 

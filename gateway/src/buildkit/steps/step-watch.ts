@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { recordsOf } from './daemon/step-limits.ts'
+import { recordsOf } from '../daemon/step-limits.ts'
 
 const pollMs = 500
 /**
