@@ -55,13 +55,13 @@ export class ThreadPool {
         const isFirst = thread.jobs.delete(port)
         if (isFirst && thread.jobs.size === 0) this.#rest(thread)
       },
-      kill: () => void thread.worker.terminate(),
+      kill: () => this.#end(thread),
     }
   }
 
   /** For tests: all threads die. */
   killAll(): void {
-    for (const { worker } of this.#threads) void worker.terminate()
+    for (const thread of [...this.#threads]) this.#end(thread)
   }
 
   #free(): Thread {
@@ -92,12 +92,15 @@ export class ThreadPool {
     return thread
   }
 
+  /** Ends a thread, and the jobs on it. It gets no new ones while it dies. */
+  #end(thread: Thread): void {
+    this.#threads.delete(thread)
+    void thread.worker.terminate()
+  }
+
   #rest(thread: Thread): void {
     thread.worker.unref()
-    const leave = () => {
-      this.#threads.delete(thread) // first, so that it gets no new job
-      void thread.worker.terminate()
-    }
+    const leave = () => this.#end(thread)
     const othersRest = [...this.#threads].some((other) => other !== thread)
     thread.idle = setTimeout(leave, othersRest ? idleMs : lastIdleMs).unref()
   }
