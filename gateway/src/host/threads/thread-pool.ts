@@ -61,7 +61,7 @@ export class ThreadPool {
 
   /** For tests: all threads die. */
   killAll(): void {
-    for (const thread of [...this.#threads]) this.#end(thread)
+    for (const thread of this.#threads) this.#end(thread)
   }
 
   #free(): Thread {
