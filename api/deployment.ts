@@ -98,6 +98,8 @@ export const CancelRequest = z.object({
   abort: z.boolean(),
 })
 export type CancelRequest = z.infer<typeof CancelRequest>
+/** As a caller sends it: the store adds the time. */
+export type NewCancelRequest = Omit<CancelRequest, 'at'>
 
 /**
  * One attempt to bring a source or an image to an app, as readers see it. Times are ISO 8601, UTC.

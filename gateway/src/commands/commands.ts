@@ -1,5 +1,5 @@
 import type { OwnSettings } from '#api/app-settings.ts'
-import type { CancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
+import type { NewCancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
@@ -9,7 +9,6 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { Principal } from './principal.ts'
 import type { Rollback } from './rollback.ts'
 
-type NewCancelRequest = Omit<CancelRequest, 'at'>
 type Page = { limit: number; before: string | null }
 type Target = { app: string; owner: string | null }
 

@@ -8,6 +8,7 @@ import { refuseUnusable } from '../registry/image-parts.ts'
 import { imageBuilder } from '../registry/image-index.ts'
 import type { Registry } from '../registry/registry.ts'
 import { ownPlatform } from '../build/build-image.ts'
+import { findDeployment } from './deployments.ts'
 import { findRelease } from './releases.ts'
 
 export type ExistingImageDeps = {
@@ -65,9 +66,7 @@ export async function fromImage(
       image: await present(image.reference, image),
     }
   }
-  const previous = await store.find(source.deployment)
-  if (!previous)
-    throw new Problem('deployment-not-found', `There is no deployment ${source.deployment}.`)
+  const previous = await findDeployment(store, source.deployment)
   if (!previous.image) throw new Problem('no-image', `Deployment ${previous.id} has no image.`)
   const image = await present(previous.image.reference, previous.image)
   return {

@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { type CancelRequest, type Deployment, isFinal } from '#api/deployment.ts'
+import { type NewCancelRequest, type Deployment, isFinal } from '#api/deployment.ts'
 import type { ProblemBody } from '#api/problem-body.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
@@ -12,7 +12,6 @@ import type { Logger } from '../log.ts'
 import { operator, type Principal } from './principal.ts'
 import type { Submissions } from './submissions.ts'
 
-type NewCancelRequest = Omit<CancelRequest, 'at'>
 type RolloutsDeps = {
   store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
   submissions: Pick<Submissions, 'look' | 'deployExisting'>
@@ -40,14 +39,14 @@ export class Rollouts {
   readonly #stopped = new Map<string, ProblemBody>()
 
   /** Resumes the rollouts that an earlier gateway did not finish. */
-  static async start(parts: RolloutsDeps): Promise<Rollouts> {
-    const rollouts = new Rollouts(parts)
-    for (const left of await parts.store.rollouts.unfinished()) rollouts.#begin(left)
+  static async start(deps: RolloutsDeps): Promise<Rollouts> {
+    const rollouts = new Rollouts(deps)
+    for (const left of await deps.store.rollouts.unfinished()) rollouts.#begin(left)
     return rollouts
   }
 
-  private constructor(parts: RolloutsDeps) {
-    this.#deps = parts
+  private constructor(deps: RolloutsDeps) {
+    this.#deps = deps
   }
 
   /** `build`: the deployment that builds the image. The same key returns the same rollout. */

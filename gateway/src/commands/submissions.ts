@@ -34,8 +34,8 @@ const askMs = 60_000
 export class Submissions {
   readonly #deps: SubmissionsDeps
 
-  constructor(parts: SubmissionsDeps) {
-    this.#deps = parts
+  constructor(deps: SubmissionsDeps) {
+    this.#deps = deps
   }
 
   async submit(

@@ -1,6 +1,6 @@
 import type { AppSettings, OwnSettings } from '#api/app-settings.ts'
 import type {
-  CancelRequest,
+  NewCancelRequest,
   Deployment,
   DeploymentPage,
   DeploymentState,
@@ -160,7 +160,7 @@ export interface DeploymentStore {
    * stays as it is. Throws `deployment-not-found`, or `cancel-too-late` if machines were touched and the
    * request has no `abort`.
    */
-  requestCancel(id: string, request: Omit<CancelRequest, 'at'>): Promise<Deployment>
+  requestCancel(id: string, request: NewCancelRequest): Promise<Deployment>
   /** Adds facts without a move. False: the epoch is outdated. */
   amend(claim: { id: string; epoch: number }, patch: DeploymentPatch): Promise<boolean>
   /** Appends to the log in this order, numbered without gaps. False: the epoch is outdated. */

@@ -57,8 +57,8 @@ export async function listen(
 
   const server = createServer({
     headersTimeout: 10_000,
-    // A whole request has no limit, because uploads are long. The intake checks that bytes keep
-    // coming.
+    // A whole request has no limit, because uploads are long. The reader of a body checks that
+    // bytes keep coming.
     requestTimeout: 0,
     connectionsCheckingInterval: 2000,
     keepAliveTimeout: 5000,

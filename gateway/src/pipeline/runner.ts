@@ -44,25 +44,22 @@ export class Runner<P extends Plan = Plan> {
   #drained: Promise<void> | undefined
 
   /** Recovers what an earlier gateway left, then starts on the queue. */
-  static async start<P extends Plan>(parts: RunnerDeps<P>): Promise<Runner<P>> {
-    const runner = new Runner(parts)
-    const life = { boot: parts.boot, maxDeaths: parts.limits.deaths }
-    const { claims, ended } = await parts.store.startLife(
+  static async start<P extends Plan>(deps: RunnerDeps<P>): Promise<Runner<P>> {
+    const runner = new Runner(deps)
+    const life = { boot: deps.boot, maxDeaths: deps.limits.deaths }
+    const { claims, ended } = await deps.store.startLife(
       life,
       'The gateway was stopped while it worked on this',
     )
     for (const { id: deploymentId, app, problem } of ended)
-      parts.log.error(
-        { deploymentId, app, problem },
-        'deployment ended at the start of the gateway',
-      )
+      deps.log.error({ deploymentId, app, problem }, 'deployment ended at the start of the gateway')
     for (const claim of claims) runner.#run(claim)
     runner.wake()
     return runner
   }
 
-  private constructor(parts: RunnerDeps<P>) {
-    this.#deps = parts
+  private constructor(deps: RunnerDeps<P>) {
+    this.#deps = deps
   }
 
   /** Looks at the queue: a deployment may be waiting. */

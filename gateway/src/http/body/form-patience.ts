@@ -7,7 +7,7 @@ const maxFieldsBytes = 1024 * 1024
 
 /**
  * Pipes a form's body to its parser, and limits the bytes and the time outside the file. Inside the
- * file the intake's own limits apply, as for a plain upload.
+ * file the limits of a plain upload apply.
  */
 export class FormPatience {
   readonly #over = Promise.withResolvers<never>()
@@ -52,14 +52,14 @@ export class FormPatience {
 
     this.#stop = () => {
       body.destroy()
-      parser.on('error', () => {}).destroy() // also ends the file stream for the intake
+      parser.on('error', () => {}).destroy() // also ends the file stream for its reader
     }
 
     this.#run()
     body.on('data', count).on('end', end).pipe(parser)
   }
 
-  /** Stops the clock until the end of this file, which the intake limits itself. */
+  /** Stops the clock until the end of this file, which has the limits of an upload. */
   enterFile(file: Readable): void {
     this.#inFile = true
     this.#pause()

@@ -82,7 +82,7 @@ export async function receiveForm(
     return { source: await whole.promise, ...fieldsOf(asked.body) }
   } catch (error) {
     const problem = formProblem(error, deps.maxUploadBytes)
-    over.abort(problem) // stops the intake if it still reads the file
+    over.abort(problem) // stops the reader of the file, if it still reads
     throw problem
   } finally {
     patience[Symbol.dispose]()

@@ -11,7 +11,7 @@ export type Received = {
   secrets: Map<string, Buffer>
 }
 
-/** Passes an archive to the intake, with the request's `Content-Digest`. */
+/** Passes an archive to `receive`, with the request's `Content-Digest`. */
 export function receive(
   request: Request,
   body: Readable,

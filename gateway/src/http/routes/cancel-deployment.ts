@@ -1,5 +1,5 @@
 import type { Request, RequestHandler } from 'express'
-import { type CancelRequest, isFinal } from '#api/deployment.ts'
+import { type NewCancelRequest, isFinal } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { callerOf } from '../auth.ts'
@@ -20,7 +20,7 @@ export function cancelDeployment({ cancel }: Pick<Commands, 'cancel'>): RequestH
 }
 
 /** Reads who requests the cancel, why, and whether to restore machines that were changed. */
-export function readCancelRequest(request: Request): Omit<CancelRequest, 'at'> {
+export function readCancelRequest(request: Request): NewCancelRequest {
   const query = knownQuery(request, 'by', 'why', 'abort')
   const text = (name: string) => {
     const value = query.get(name)
