@@ -5,6 +5,7 @@ import { request as httpsRequest } from 'node:https'
 import { pipeline, type Readable, Transform } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { Deployment } from '#api/deployment.ts'
+import { errorCode } from '#api/error-code.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { type DeploymentOptions, writeOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
@@ -227,8 +228,7 @@ function problemOf(url: URL, status: number, answer: string): Problem {
 
 function unreachable(url: URL, error: unknown): Problem {
   const { message, cause } = error as Error
-  const reason =
-    cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : message
+  const reason = cause instanceof Error ? cause.message || errorCode(cause) : message
   return new Problem(
     'not-ready',
     `The gateway at ${url.origin} cannot be reached: ${reason}. Is its address right?`,

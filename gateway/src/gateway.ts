@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { errorCode } from '#api/error-code.ts'
 import type { Problem } from '#api/problem.ts'
 import { verifyIsolation } from './isolation/probe.ts'
 import { Daemon } from './buildkit/daemon/daemon.ts'
@@ -280,8 +281,7 @@ async function withDiskSpace<T>(open: () => T | Promise<T>, disk: DiskWatch): Pr
   try {
     return await open()
   } catch (error) {
-    const isFull =
-      (error as Problem).code === 'no-space' || (error as NodeJS.ErrnoException).code === 'ENOSPC'
+    const isFull = (error as Problem).code === 'no-space' || errorCode(error) === 'ENOSPC'
     if (!isFull) throw error
     await disk.makeRoom()
     return open()

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
+import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/trim-end.ts'
 import { RequestBudget } from './request-budget.ts'
@@ -112,7 +113,7 @@ export class FlyCalls {
           cause,
         },
       )
-      const unsent = unsentCodes.has((cause as { code?: string }).code ?? '')
+      const unsent = unsentCodes.has(errorCode(cause) ?? '')
       return { problem, repeat: unsent ? 'always' : 'idempotent' }
     }
   }

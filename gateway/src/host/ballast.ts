@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { errorCode } from '#api/error-code.ts'
 
 const ballastBytes = 64 * 2 ** 20
 const piece = Buffer.alloc(2 ** 20)
@@ -54,7 +55,7 @@ export class Ballast {
         await file.writeFile(small.piece)
       }
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      if (errorCode(error) !== 'ENOSPC') throw error
     }
   }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { errorCode } from '#api/error-code.ts'
 import { endProcess, startTimeOf } from './process.ts'
 import { spawnChild } from './spawn-child.ts'
 
@@ -86,7 +87,7 @@ function writeRecord(record: string, facts: { pid: number; startTime: string | u
   try {
     writeFileSync(record, JSON.stringify(facts))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    if (errorCode(error) !== 'ENOSPC') throw error
   }
 }
 

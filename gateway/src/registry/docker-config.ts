@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 
 type Entry = { auth?: string; username?: string; password?: string; identitytoken?: string }
@@ -23,7 +24,7 @@ function readAuths(path: string): Record<string, Entry> {
   try {
     return (JSON.parse(readFileSync(path, 'utf8')) as { auths?: Record<string, Entry> }).auths ?? {}
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return {}
+    if (errorCode(cause) === 'ENOENT') return {}
     throw new Problem(
       'internal',
       `The logins of TARMAC_DOCKER_CONFIG cannot be read: ${path} is damaged.`,

@@ -2,6 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 
 /** How long a gateway that was stopped or killed may take to disappear. */
@@ -30,7 +31,7 @@ export function lockVolume(dir: string): Disposable {
     )
   } catch (error) {
     // On a full disk the holder stays unnamed.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    if (errorCode(error) !== 'ENOSPC') throw error
   }
 
   return {
@@ -47,8 +48,7 @@ function heldBy(dir: string, facts: string): Problem {
     const { pid, host, since } = JSON.parse(readFileSync(facts, 'utf8')) as Record<string, string>
     who = `process ${pid} on ${host} since ${since}`
   } catch (error) {
-    if (!(error instanceof SyntaxError) && (error as NodeJS.ErrnoException).code !== 'ENOENT')
-      throw error
+    if (!(error instanceof SyntaxError) && errorCode(error) !== 'ENOENT') throw error
   }
   return new Problem(
     'volume-locked',

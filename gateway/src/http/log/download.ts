@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createGzip } from 'node:zlib'
 import type { RequestHandler } from 'express'
 import { isFinal } from '#api/deployment.ts'
+import { errorCode } from '#api/error-code.ts'
 import { pageAfter } from '../../deployments/follow.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { callerOf } from '../auth.ts'
@@ -51,7 +52,7 @@ export function downloadLog(
     response.setTimeout(stuckMs, () => response.destroy())
     await pipeline([Readable.from(parts()), ...(gzip ? [createGzip()] : []), response]).catch(
       (error: unknown) => {
-        if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
+        if (errorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
       },
     )
   }

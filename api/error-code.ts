@@ -1,0 +1,5 @@
+/** The code of an error that Node.js or a library threw, such as `ENOENT`. */
+export function errorCode(error: unknown): string | undefined {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : undefined
+}
