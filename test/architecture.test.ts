@@ -119,7 +119,7 @@ test('a file of a source is opened in one place, which has a limit', () => {
   // tree to the daemon.
   const mayOpen = [
     'gateway/src/host/read-source-file.ts',
-    'gateway/src/deployments/tree-manifest.ts',
+    'gateway/src/host/tree-manifest.ts',
     'gateway/src/buildkit/context/context-server.ts',
     'gateway/src/buildkit/context/context-pieces.ts',
   ]
