@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Deployment, DeploymentPage, DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
-import { exitCodeOf } from '#api/exit-codes.ts'
+import { exitCodeOf } from '#api/problem/exit-codes.ts'
 import { fill, routes } from '#api/routes.ts'
 import { startLab, type Lab } from './start-lab.ts'
 

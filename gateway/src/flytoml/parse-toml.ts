@@ -1,7 +1,7 @@
 import { parse, TomlDate } from 'smol-toml'
 import { isDeeperThan } from '#api/nesting.ts'
 import { Problem } from '#api/problem.ts'
-import { trimEnd } from '#api/trim-end.ts'
+import { trimEnd } from '#api/text/trim-end.ts'
 import { isTable, refuse, type Table } from './schema.ts'
 
 /** Parses integers as bigints and dates as TomlDate. Throws `fly-config-invalid`. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Problem } from '#api/problem.ts'
-import { trimEnd } from '#api/trim-end.ts'
+import { trimEnd } from '#api/text/trim-end.ts'
 import { parseJson } from '../host/parse-json.ts'
 
 // The complete plan format of railpack 0.37. It is strict: an unknown field is refused, never
