@@ -88,7 +88,7 @@ test('every process of the gateway is started in one place, which ties it to the
   const files = sources('gateway/src').filter((file) =>
     starts.test(readFileSync(join(root, file), 'utf8')),
   )
-  expect(files).toEqual(['gateway/src/host/spawn-child.ts'])
+  expect(files).toEqual(['gateway/src/host/child/spawn-child.ts'])
 })
 
 test('api imports only zod; the client imports only api; no product code imports the lab', () => {

@@ -54,7 +54,7 @@ const longFiles = new Set([
   'gateway/src/commands/rollouts.ts',
   'gateway/src/fly/machines-api.ts',
   'gateway/src/flytoml/sections.ts',
-  'gateway/src/host/disk-watch.ts',
+  'gateway/src/host/disk/disk-watch.ts',
   'gateway/src/llb/wire.ts',
   'gateway/src/pipeline/make-steps.ts',
   'gateway/src/registry/registry.ts',
@@ -74,7 +74,7 @@ test(`no file of the product has more than ${maxLines} lines`, () => {
 
 const maxFiles = 16
 /** Folders that hold more, until they are divided. */
-const fullFolders = new Set(['gateway/src/host'])
+const fullFolders = new Set<string>()
 
 test(`no folder of the product has more than ${maxFiles} files`, () => {
   const counts = Map.groupBy(product, (file) => file.slice(0, file.lastIndexOf('/')))

@@ -1,7 +1,7 @@
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
-import type { SandboxResult } from '../host/sandbox.ts'
+import type { SandboxResult } from '../host/sandbox/sandbox.ts'
 import type { Info, PrepareRequest } from './plan-request.ts'
 
 export type Refusal = { problem: Problem; isRetryable: boolean }
