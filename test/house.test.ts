@@ -53,7 +53,6 @@ const longFiles = new Set([
   'gateway/src/buildkit/progress.ts',
   'gateway/src/commands/rollouts.ts',
   'gateway/src/fly/machines-api.ts',
-  'gateway/src/flytoml/sections.ts',
   'gateway/src/host/disk-watch.ts',
   'gateway/src/llb/wire.ts',
   'gateway/src/pipeline/make-steps.ts',
