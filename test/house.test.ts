@@ -54,7 +54,6 @@ const longFiles = new Set([
   'gateway/src/commands/rollouts.ts',
   'gateway/src/fly/machines-api.ts',
   'gateway/src/host/disk-watch.ts',
-  'gateway/src/llb/wire.ts',
   'gateway/src/pipeline/make-steps.ts',
   'gateway/src/registry/registry.ts',
   'gateway/src/store/sqlite.ts',
