@@ -81,6 +81,17 @@ test(`no folder of the product has more than ${maxFiles} files`, () => {
   expect([...fullFolders].filter((folder) => !full.includes(folder))).toEqual([])
 })
 
+const maxFolderLines = 2000
+
+test(`the files of a folder of the product have at most ${maxFolderLines} lines together`, () => {
+  const folders = Map.groupBy(product, (file) => file.slice(0, file.lastIndexOf('/')))
+  const sizes = [...folders].map(([folder, own]): [string, number] => [
+    folder,
+    own.reduce((lines, file) => lines + textOf(file).split('\n').length - 1, 0),
+  ])
+  expect(sizes.filter(([, lines]) => lines > maxFolderLines)).toEqual([])
+})
+
 /** Every name in the code of a file, and those of its own types. */
 function namesIn(text: string): string[] {
   const code = stripTypeScriptTypes(text.replace(/^#!.*/, ''))
