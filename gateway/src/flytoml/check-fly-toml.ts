@@ -83,17 +83,17 @@ function checkRestarts({ restart = [] }: Sections, groups: Groups): void {
 }
 
 function checkMount(key: string, mount: MountSection): void {
-  gigabytes(`${key}.initial_size`, mount.initial_size, Infinity)
+  checkGigabytes(`${key}.initial_size`, mount.initial_size, Infinity)
 
   const { snapshot_retention: days = 1, auto_extend_size_threshold: threshold } = mount
   if (days < 1 || days > 60) refuse(`${key}.snapshot_retention`, 'goes from 1 to 60 (days).')
 
-  const increment = gigabytes(
+  const increment = checkGigabytes(
     `${key}.auto_extend_size_increment`,
     mount.auto_extend_size_increment,
     100,
   )
-  const limit = gigabytes(`${key}.auto_extend_size_limit`, mount.auto_extend_size_limit, 500)
+  const limit = checkGigabytes(`${key}.auto_extend_size_limit`, mount.auto_extend_size_limit, 500)
 
   if (threshold === undefined && increment === undefined && limit === undefined) return
   if (threshold === undefined || threshold < 50 || threshold > 99)
@@ -105,7 +105,7 @@ function checkMount(key: string, mount: MountSection): void {
     refuse(`${key}.auto_extend_size_increment`, 'must be there where a volume grows.')
 }
 
-function gigabytes(key: string, text: string | undefined, most: number): number | undefined {
+function checkGigabytes(key: string, text: string | undefined, most: number): number | undefined {
   if (text === undefined) return undefined
   const size = sizeIn(text, 1e9)
   if (size === null) return refuse(key, `must be a size such as "10gb", not "${text}".`)

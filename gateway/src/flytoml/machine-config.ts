@@ -1,7 +1,7 @@
 import type { Guest, MachineConfig, MachineService } from '../fly/machine.ts'
 import { shellWords } from '../go/shell-words.ts'
 import { guestOf } from './guest.ts'
-import { defined, refuse } from './schema.ts'
+import { defined, nonEmpty, refuse } from './schema.ts'
 import type { Sections } from './sections.ts'
 import { sizeIn } from './size.ts'
 
@@ -222,5 +222,3 @@ function groupGuest(file: ConfigSource, group: string): Guest | undefined {
   const vm = vms[index]
   return vm && guestOf(vm, `vm[${index}]`, vm.host_dedication_id ?? sections.host_dedication_id)
 }
-
-const nonEmpty = <T>(list: T[]): T[] | undefined => (list.length > 0 ? list : undefined)

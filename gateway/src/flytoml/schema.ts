@@ -95,12 +95,12 @@ export const list =
   (value, at) => {
     if (value === null) return undefined
     if (!Array.isArray(value)) return wrong('a list', value, at)
-    const items = value
-      .map((one, index) => item(one, { ...at, key: `${at.key}[${index}]` }))
-      .filter((one) => one !== undefined)
-    return items.length > 0 ? items : undefined
+    const items = value.map((one, index) => item(one, { ...at, key: `${at.key}[${index}]` }))
+    return nonEmpty(items.filter((one) => one !== undefined))
   }
 export const texts = list(given.text)
+
+export const nonEmpty = <T>(list: T[]): T[] | undefined => (list.length > 0 ? list : undefined)
 
 /** A table with names of the file's own choice. An empty one counts as not set. */
 export const table =
