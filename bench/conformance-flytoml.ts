@@ -28,7 +28,9 @@ function translate(toml: string): object {
   try {
     const file = readFlyToml(toml, () => null, silent)
     const groups = Object.fromEntries(file.groups)
-    return JSON.parse(JSON.stringify({ groups, release: file.release?.config ?? null })) as object
+    return JSON.parse(
+      JSON.stringify({ groups, release: file.releaseCommand?.config ?? null }),
+    ) as object
   } catch (error) {
     if (error instanceof Problem && error.code === 'fly-config-invalid') return error
     throw error

@@ -27,8 +27,8 @@ export type FlyToml = {
    * come later.
    */
   groups: Map<string, MachineConfig>
-  /** The release command. */
-  release: { config: MachineConfig; timeoutMs: number } | null
+  /** The machine config of the release command, and its time limit. */
+  releaseCommand: { config: MachineConfig; timeoutMs: number } | null
   strategy: Strategy | null
   /** A share of the machines if below 1, else a count. */
   maxUnavailable: number | null
@@ -72,7 +72,7 @@ export function readFlyToml(
   const defaultGroup = names.includes('app') ? 'app' : names[0]
   const source = { sections, defaultGroup, files, base }
   const configs = names.map((name): [string, MachineConfig] => [name, machineConfig(source, name)])
-  const release = releaseMachine(source)
+  const command = releaseMachine(source)
 
   const { deploy = {}, build = {}, mounts = [] } = sections
   const { wait_timeout: wait, release_command_timeout: timeout } = deploy
@@ -80,7 +80,10 @@ export function readFlyToml(
     app: sections.app ?? null,
     primaryRegion: sections.primary_region ?? null,
     groups: new Map(configs),
-    release: release && { config: release, timeoutMs: timeout ? milliseconds(timeout) : releaseMs },
+    releaseCommand: command && {
+      config: command,
+      timeoutMs: timeout ? milliseconds(timeout) : releaseMs,
+    },
     strategy: deploy.strategy ?? null,
     maxUnavailable: deploy.max_unavailable ?? null,
     waitMs: wait === undefined ? null : Math.max(milliseconds(wait), 1000),

@@ -7,7 +7,7 @@ function read(toml: string, group = 'app') {
   const warnings: string[] = []
   const readFile = (path: string) => (source[path] === undefined ? null : Buffer.from(source[path]))
   const file = readFlyToml(toml, readFile, (text) => warnings.push(text))
-  return { config: file.groups.get(group)!, release: file.release?.config ?? null, warnings }
+  return { config: file.groups.get(group)!, release: file.releaseCommand?.config ?? null, warnings }
 }
 
 const http = '[http_service]\ninternal_port = 80\n'

@@ -58,15 +58,15 @@ export function desiredApp(given: {
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseNotApplicable(strategy, groups)
 
-  const { release } = file
+  const { releaseCommand } = file
   const desired: DesiredApp = {
     groups,
     strategy,
     maxUnavailable: file.maxUnavailable ?? thirdOf,
     waitMs: file.waitMs,
-    release: release && {
-      config: { ...release.config, env: { ...release.config.env, ...options.env } },
-      timeoutMs: release.timeoutMs,
+    release: releaseCommand && {
+      config: { ...releaseCommand.config, env: { ...releaseCommand.config.env, ...options.env } },
+      timeoutMs: releaseCommand.timeoutMs,
     },
     volumes: file.volumes,
     region: options.region ?? file.primaryRegion ?? defaults.region,
