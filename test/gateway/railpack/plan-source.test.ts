@@ -347,9 +347,11 @@ describe.skipIf(sandboxFlaw)('a cached plan', () => {
       await plans({ app: 'b' }),
     ]).toEqual([false, false, true])
 
-    for (const file of await readdir(join(folder, 'plans')))
-      await writeFile(join(folder, 'plans', file), '{"info":')
-    expect(await plans({ app: 'b' })).toBe(true)
+    for (const damaged of ['{"info":', '{"info":{},"planText":"{}"}', 'null']) {
+      for (const file of await readdir(join(folder, 'plans')))
+        await writeFile(join(folder, 'plans', file), damaged)
+      expect(await plans({ app: 'b' })).toBe(true)
+    }
     await rm(join(folder, 'plans'), { recursive: true })
     expect(await plans({ app: 'b' })).toBe(true)
   })
