@@ -32,7 +32,6 @@ const keepers: Record<string, string[]> = {
   ws: ['http'],
   multer: ['http'],
   '@grpc/grpc-js': ['buildkit'],
-  'node:http2': ['buildkit'],
   'smol-toml': ['flytoml'],
   undici: ['fly', 'registry'],
   'node:sqlite': ['store'],
