@@ -32,7 +32,7 @@ const keepers: Record<string, string[]> = {
   ws: ['http'],
   multer: ['http'],
   '@grpc/grpc-js': ['buildkit'],
-  'smol-toml': ['flytoml'],
+  'smol-toml': ['buildkit', 'flytoml'],
   undici: ['fly', 'registry'],
   'node:sqlite': ['store'],
   'node:child_process': ['host'],
