@@ -50,7 +50,6 @@ const longFiles = new Set([
   'gateway/src/settings.ts',
   'gateway/src/build/build-image.ts',
 
-  'gateway/src/buildkit/progress.ts',
   'gateway/src/commands/rollouts.ts',
   'gateway/src/fly/machines-api.ts',
   'gateway/src/flytoml/sections.ts',
@@ -62,7 +61,6 @@ const longFiles = new Set([
   'gateway/src/buildkit/daemon/daemon.ts',
   'gateway/src/deploy/machines/apply.ts',
 
-  'gateway/src/sources/archive/tar-reader.ts',
   'gateway/src/store/rows/deployment-rows.ts',
 ])
 

@@ -19,6 +19,8 @@ export const exceptions: Record<string, string> = {
   'gateway/src/http/upgrades.ts › Upgrades': 'reads headers of a request, 16 KiB at most',
   'gateway/src/buildkit/daemon/step-limits.ts': 'reads control groups of this machine',
   'gateway/src/buildkit/daemon/step-probe.ts': 'reads the output of a script of ours',
+  'gateway/src/buildkit/steps/step.ts › newStep':
+    'reads names of steps by Progress, which has its row',
   'gateway/src/buildkit/steps/step-records.ts': 'reads records that our own wrapper of runc writes',
   'gateway/src/buildkit/steps/step-watch.ts': 'reads control groups of this machine',
   'gateway/src/buildkit/daemon/step-writes.ts': 'reads control groups of this machine',

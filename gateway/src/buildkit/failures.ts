@@ -1,9 +1,11 @@
 import { status as grpc, type ServiceError } from '@grpc/grpc-js'
 import type { ProblemCode } from '#api/problem-codes.ts'
 import { Problem } from '#api/problem.ts'
+import { secretHint } from '#api/secret.ts'
 import { daemonWords } from './daemon-words.ts'
 import { RpcStatus } from './messages.ts'
-import type { Progress, StepFacts } from './progress.ts'
+import type { Progress } from './progress.ts'
+import type { StepFacts } from './steps/step.ts'
 import { exitVerdict, type Verdict } from './steps/step-failures.ts'
 import { readStepRecord } from './steps/step-records.ts'
 
@@ -128,10 +130,6 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
   [/: 429 |toomanyrequests/i, 'registry-unavailable', 'it gets too many requests; try again later'],
   [/: 5\d\d /, 'registry-unavailable', 'it is in trouble itself; try again later'],
 ]
-
-/** Explains how to give a secret to a build. */
-export const secretHint = (name: string) =>
-  `Keep it with the app (PUT /v1/apps/{app}/secrets/${name}), or send it with the source (form field secret.${name}).`
 
 function pushVerdict({ text, words }: Said): Verdict {
   const reason = withoutNames(words.replace(/^failed to push \S+:/, ''))
