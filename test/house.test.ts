@@ -58,7 +58,6 @@ const longFiles = new Set([
   'gateway/src/pipeline/make-steps.ts',
   'gateway/src/registry/registry.ts',
   'gateway/src/store/sqlite.ts',
-  'gateway/src/buildkit/daemon/daemon.ts',
   'gateway/src/deploy/machines/apply.ts',
 
   'gateway/src/store/rows/deployment-rows.ts',

@@ -40,7 +40,7 @@ export const exceptions: Record<string, string> = {
     'splits the name of a platform, which is checked before',
   'gateway/src/isolation/':
     'reads addresses of this machine, what its tools say, and the output of a script of ours',
-  'gateway/src/buildkit/daemon/daemon.ts': 'reads the mounts and containers of this machine',
+  'gateway/src/buildkit/daemon/containers.ts': 'reads the mounts and containers of this machine',
   'gateway/src/buildkit/context/context-server.ts › ContextServer':
     'reads one header of the build daemon; its work is filterEntries and tarHeader, which have their rows',
   'gateway/src/llb/graph.ts': 'looks among the inputs of one operation, three at most',

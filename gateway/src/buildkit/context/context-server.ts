@@ -1,7 +1,6 @@
 import { createHmac, hash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
@@ -46,11 +45,14 @@ type Offered = {
  */
 export class ContextServer {
   readonly #server: Server
+  /** `http://127.0.0.1:PORT` */
+  readonly #origin: string
   readonly #key: Uint8Array
   readonly #offered = new Map<string, Offered>()
 
-  private constructor(server: Server, key: Uint8Array) {
+  private constructor(server: Server, port: number, key: Uint8Array) {
     this.#server = server
+    this.#origin = `http://127.0.0.1:${port}`
     this.#key = key
     server.on('request', (request, response) => void this.#answer(request, response))
   }
@@ -59,7 +61,9 @@ export class ContextServer {
     const server = createServer()
     server.listen(port, '127.0.0.1')
     await once(server, 'listening')
-    return new ContextServer(server, key)
+    const address = server.address()
+    if (address === null || typeof address === 'string') throw new Error('No port is open.')
+    return new ContextServer(server, address.port, key)
   }
 
   /** `ignore` holds docker-style patterns. The same app, tree and patterns share one address. */
@@ -77,7 +81,7 @@ export class ContextServer {
 
     let held = true
     return {
-      url: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${path}`,
+      url: `${this.#origin}${path}`,
       filename,
       changed: () => offered.changed,
       problem: () => offered.problem,

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'smol-toml'
 import type { DaemonSettings } from './daemon-settings.ts'
@@ -18,11 +19,17 @@ export const traceSocketOf = ({ dir }: Pick<DaemonSettings, 'dir'>) =>
 export const configOf = ({ dir }: Pick<DaemonSettings, 'dir'>) => join(dir, 'buildkitd.toml')
 
 /**
- * The snapshotter that the existing cache was made with. On a full disk, `auto` finds that none
- * works, selects another one and loses the cache.
+ * The folder for the daemon's temporary mounts. It is inside the root, so that `removeLeftovers`
+ * finds the mounts of a killed daemon.
  */
-const snapshotterOf = (root: string): string =>
-  ['overlayfs', 'native'].find((name) => existsSync(join(root, `runc-${name}`))) ?? 'auto'
+export const tmpOf = ({ root }: DaemonSettings) => join(root, 'tmp')
+
+/** Does not write an unchanged file: a full disk has no space for a new one. */
+export async function writeConfig(settings: DaemonSettings): Promise<void> {
+  const path = configOf(settings)
+  const text = configText(settings)
+  if ((await readFile(path, 'utf8').catch(() => null)) !== text) await writeFile(path, text)
+}
 
 /** The text of `buildkitd.toml`. */
 export function configText(settings: DaemonSettings): string {
@@ -71,3 +78,10 @@ function registriesOf({ mirrors, plainHttp }: DaemonSettings) {
     ]),
   )
 }
+
+/**
+ * The snapshotter that the existing cache was made with. On a full disk, `auto` finds that none
+ * works, selects another one and loses the cache.
+ */
+const snapshotterOf = (root: string): string =>
+  ['overlayfs', 'native'].find((name) => existsSync(join(root, `runc-${name}`))) ?? 'auto'
