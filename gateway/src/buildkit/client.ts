@@ -135,12 +135,12 @@ export class Buildkit {
     await using session = new Session(this.#connection, { login, secrets, policy: check })
     const heard = followStatus(this.#connection.watch(Status, { ref }), progress)
 
+    const inSession = { ref, session: session.id, sourcePolicySession: session.id, internal: true }
+    const question = { ...inSession, ...requestOf(build, options) }
+
     this.#solving++
     let stopped: string[] = [] // the steps that ran at the abort: the daemon ends them soon
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
-
-    const inSession = { ref, session: session.id, sourcePolicySession: session.id, internal: true }
-    const question = { ...inSession, ...requestOf(build, options) }
 
     try {
       const { exporterResponse } = await this.#connection

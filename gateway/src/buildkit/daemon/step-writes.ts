@@ -30,7 +30,7 @@ export async function stopLargestStep(
 }
 
 /** The running steps of a daemon on this machine. */
-export async function stepWrites(daemon: { command: string; root: string }): Promise<StepWrites[]> {
+async function stepWrites(daemon: { command: string; root: string }): Promise<StepWrites[]> {
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')
   const containers = await runningContainers(daemon)
   return Promise.all(containers.map((container) => writesOf(container, daemon.root, mounts)))
