@@ -10,7 +10,8 @@ import { problemCodes, problems } from '../api/problem-codes.ts'
 import { routes } from '../api/routes.ts'
 import { crashPoints } from '../gateway/src/crash-point.ts'
 import { moves, touchesMachines } from '../gateway/src/deployments/states.ts'
-import { settings } from '../gateway/src/settings.ts'
+import { settingsOf } from '../gateway/src/settings/setting.ts'
+import { settings } from '../gateway/src/settings/settings.ts'
 import { faults } from '../lab/localfly/hostile.ts'
 
 const whatGoesOn: Record<DeploymentState, string> = {
@@ -36,11 +37,7 @@ const whatGoesOn: Record<DeploymentState, string> = {
 export const tables: Record<string, string> = {
   'settings.md': table(
     ['setting', 'default', 'what it is for'],
-    Object.entries(settings.shape).map(([name, field]) => [
-      `\`${name}\``,
-      code(field.parse(undefined)),
-      field.description ?? '',
-    ]),
+    settingsOf(settings).map(({ name, fallback, about }) => [`\`${name}\``, code(fallback), about]),
   ),
   'problems.md': table(
     ['code', 'status', 'whose fault', 'worth a retry', 'exit code of the client', 'title'],

@@ -46,8 +46,6 @@ const maxLines = 250
 /** Files that are longer, until they are cut. */
 const longFiles = new Set([
   'api/options.ts',
-  'gateway/src/gateway.ts',
-  'gateway/src/settings.ts',
   'gateway/src/build/build-image.ts',
 
   'gateway/src/buildkit/progress.ts',

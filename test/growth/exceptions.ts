@@ -5,7 +5,7 @@
 export const exceptions: Record<string, string> = {
   'client/src/': 'runs on the machine of its user, for this user alone, and never in the gateway',
   'gateway/src/config.ts': 'the operator sets it',
-  'gateway/src/settings.ts': 'the operator sets it',
+  'gateway/src/settings/': 'the operator sets it',
   'gateway/src/crash-point.ts': 'tests set it',
   'gateway/src/store/': 'reads what the gateway itself has written; the writers have their limits',
   'gateway/src/deployments/packed-json.ts › unpackJson':

@@ -1,0 +1,169 @@
+import { z } from 'zod'
+import {
+  count,
+  days,
+  kibibytes,
+  maxDays,
+  mebibytes,
+  pauseMs,
+  seconds,
+  secondsAsMs,
+} from './kinds.ts'
+import { setting } from './setting.ts'
+
+const countOrNone = z.coerce.number().int().min(0)
+
+export const limits = {
+  source: z.object({
+    uploadBytes: setting(
+      'TARMAC_MAX_UPLOAD_MIB',
+      mebibytes,
+      2048,
+      'Largest archive that the gateway accepts, in MiB as sent.',
+    ),
+    expandedBytes: setting(
+      'TARMAC_MAX_TREE_MIB',
+      mebibytes,
+      8192,
+      'Largest source tree that the gateway accepts, in MiB when unpacked.',
+    ),
+    minBytesPerS: setting(
+      'TARMAC_MIN_UPLOAD_KIB',
+      kibibytes,
+      4,
+      'Slowest upload that the gateway accepts, in KiB per second, measured over each 30 s in which it waits for the sender.',
+    ),
+    unpackMs: setting(
+      'TARMAC_UNPACK_TIMEOUT',
+      secondsAsMs,
+      120,
+      'Seconds for checking and unpacking an archive. Time in which the gateway waits for the sender does not count.',
+    ),
+  }),
+  keep: z.object({
+    keepSources: setting(
+      'TARMAC_KEEP_SOURCES',
+      countOrNone,
+      5,
+      'Sources that are kept per app, newest first, so that a retry needs no upload.',
+    ),
+    keepSourcesMib: setting(
+      'TARMAC_KEEP_SOURCES_MIB',
+      count,
+      4096,
+      'Total size of the sources that are kept per app, in MiB when unpacked.',
+    ),
+    keepSourcesDays: setting(
+      'TARMAC_KEEP_SOURCES_DAYS',
+      countOrNone.max(maxDays),
+      30,
+      'Days for which a source is kept after its last deployment.',
+    ),
+  }),
+  keepLogs: z.object({
+    perApp: setting(
+      'TARMAC_KEEP_LOGS',
+      count,
+      500,
+      'Logs that are kept per app, newest deployments first. Records are kept forever.',
+    ),
+    days: setting(
+      'TARMAC_KEEP_LOG_DAYS',
+      days,
+      90,
+      'Days for which a log is kept after its deployment ended.',
+    ),
+  }),
+  limits: z.object({
+    builds: setting(
+      'TARMAC_MAX_BUILDS',
+      count,
+      4,
+      'Deployments at once between their source and their image. Others wait, and the apps take turns.',
+    ),
+    appBuilds: setting(
+      'TARMAC_APP_BUILDS',
+      count,
+      4,
+      'The same for one app, unless the app’s settings differ. Each owner has at most one.',
+    ),
+    deploys: setting(
+      'TARMAC_MAX_DEPLOYS',
+      count,
+      16,
+      'Deployments at once that change machines. At this number, no further one starts.',
+    ),
+    queueMs: setting(
+      'TARMAC_QUEUE_TIMEOUT',
+      secondsAsMs,
+      86_400,
+      'Seconds that a deployment may wait in the queue.',
+    ),
+    unavailableMs: setting(
+      'TARMAC_AWAY_TIMEOUT',
+      secondsAsMs,
+      60,
+      'Seconds for which the gateway retries while the build daemon, the registry or Fly is unavailable.',
+    ),
+    drainMs: setting(
+      'TARMAC_DRAIN',
+      pauseMs,
+      30,
+      'Seconds that running work gets to end when the gateway is stopped.',
+    ),
+    deaths: setting(
+      'TARMAC_MAX_DEATHS',
+      count,
+      3,
+      'Deaths of the gateway while one deployment ran alone, after which that deployment ends as `gateway-died`.',
+    ),
+    log: z.object({
+      stepBytes: setting(
+        'TARMAC_STEP_LOG_MIB',
+        mebibytes,
+        4,
+        'How much output of one build step is kept in full, in MiB.',
+      ),
+      allBytes: setting(
+        'TARMAC_LOG_MIB',
+        mebibytes,
+        32,
+        'How much output of one deployment is kept in full, in MiB.',
+      ),
+      tailBytes: setting(
+        'TARMAC_LOG_TAIL_KIB',
+        kibibytes,
+        64,
+        'How much of the end of a step’s output is kept beyond that, in KiB.',
+      ),
+    }),
+  }),
+  /** Default time limits of an app. An app's settings may override each. */
+  appTimes: z.object({
+    fetchSeconds: setting(
+      'TARMAC_FETCH_TIMEOUT',
+      seconds,
+      300,
+      'Seconds for preparing the source for the planner.',
+    ),
+    planSeconds: setting('TARMAC_PLAN_TIMEOUT', seconds, 300, 'Seconds for planning.'),
+    buildSeconds: setting(
+      'TARMAC_BUILD_TIMEOUT',
+      seconds,
+      2700,
+      'Seconds for building and pushing.',
+    ),
+    deploySeconds: setting(
+      'TARMAC_DEPLOY_TIMEOUT',
+      seconds,
+      1800,
+      'Seconds for changing the machines, and again for verifying them.',
+    ),
+    totalSeconds: setting(
+      'TARMAC_TOTAL_TIMEOUT',
+      seconds,
+      7200,
+      'Seconds for a whole deployment. Waiting in the queue does not count.',
+    ),
+  }),
+}
