@@ -16,7 +16,10 @@ test.each([
 test('apps are created on the chosen network, by the builder that Fly names; the default is no particular network', () => {
   expect(readConfig({}).deployer).toMatchObject({ network: null, builder: null })
   const chosen = { TARMAC_FLY_NETWORK: 'apart-1', FLY_MACHINE_ID: '0e286039f42e86' }
-  expect(readConfig(chosen).deployer).toMatchObject({ network: 'apart-1', builder: '0e286039f42e86' })
+  expect(readConfig(chosen).deployer).toMatchObject({
+    network: 'apart-1',
+    builder: '0e286039f42e86',
+  })
   expect(() => readConfig({ TARMAC_FLY_NETWORK: '1 apart' })).toThrow('TARMAC_FLY_NETWORK')
 })
 
