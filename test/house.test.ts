@@ -52,7 +52,6 @@ const longFiles = new Set([
   'gateway/src/commands/rollouts.ts',
   'gateway/src/fly/machines-api.ts',
   'gateway/src/flytoml/sections.ts',
-  'gateway/src/host/disk/disk-watch.ts',
   'gateway/src/llb/wire.ts',
   'gateway/src/pipeline/make-steps.ts',
   'gateway/src/registry/registry.ts',
