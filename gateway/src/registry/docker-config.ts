@@ -1,8 +1,13 @@
 import { readFileSync } from 'node:fs'
+import { z } from 'zod'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 
-type Entry = { auth?: string; username?: string; password?: string; identitytoken?: string }
+const text = z.string().nullish()
+const Entry = z.object({ auth: text, username: text, password: text, identitytoken: text })
+/** An entry of another shape is no login. */
+const Auths = z.record(z.string(), Entry.nullable().catch(null))
+const DockerConfig = z.object({ auths: Auths.nullish() })
 
 /**
  * Reads the login for a registry from the `config.json` of a docker client. Null if the file or the
@@ -20,9 +25,9 @@ export function dockerLogin(path: string, host: string): { user: string; secret:
   return { user: entry.username ?? user, secret: entry.password ?? secret.join(':') }
 }
 
-function readAuths(path: string): Record<string, Entry> {
+function readAuths(path: string): z.infer<typeof Auths> {
   try {
-    return (JSON.parse(readFileSync(path, 'utf8')) as { auths?: Record<string, Entry> }).auths ?? {}
+    return DockerConfig.parse(JSON.parse(readFileSync(path, 'utf8'))).auths ?? {}
   } catch (cause) {
     if (errorCode(cause) === 'ENOENT') return {}
     throw new Problem(
