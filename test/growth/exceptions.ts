@@ -63,6 +63,8 @@ export const exceptions: Record<string, string> = {
   'gateway/src/commands/drift.ts': 'reads what Fly answers about machines and addresses',
   'gateway/src/build/build-image.ts':
     'reads a message of 2,000 characters at most, and the platforms, which are checked before',
+  'gateway/src/secrets/redaction/redacted-stream.ts › RedactedStream':
+    'reads by Redactor, which has its row',
   'gateway/src/secrets/vault.ts › Vault': 'checks a name by SecretName, which has its row',
   'gateway/src/build/with-disk-space.ts › withDiskSpace':
     'looks for fixed words in the output of steps',
