@@ -56,7 +56,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const server = await openServer(start, { ...parts, commands })
   opening.defer(async () => {
     stopping.abort()
-    await running.runner.drain() // while the server can still tell callers when to retry
+    await running.runner.drain() // while the server can still answer with a time to retry
   })
   log.info({ url: server.url }, 'gateway listens')
 
