@@ -11,73 +11,66 @@ import type { FlyState, Machine } from './state.ts'
 export const faults = {
   'rate-limit': {
     at: 'call',
-    about: '429; the call has no effect',
-    ms: ['`Retry-After`, in whole seconds; 0: no such header', 0],
+    about: '429, and nothing done',
+    ms: ['`Retry-After`, in whole seconds; none for 0', 0],
   },
-  'error-before': { at: 'call', about: '503; the call has no effect' },
-  'error-after': { at: 'call', about: 'the call has its effect, then gets 500' },
+  'error-before': { at: 'call', about: '503, and nothing done' },
+  'error-after': { at: 'call', about: 'done, and then 500' },
   refused: {
     at: 'call',
     about:
-      "a create, an update or a start gets one of Fly's own refusals, without effect. `refusal` names it (`no-memory` 409, `no-capacity` 422, `over-quota` 403, `deploys-off` 503); by default the seed chooses",
+      "a create, an update or a start gets one of Fly's own refusals, and nothing is done: `refusal` says which (`no-memory` 409, `no-capacity` 422, `over-quota` 403, `deploys-off` 503), or the seed does",
   },
-  edge: { at: 'call', about: "502 with an edge's page that is not JSON; the call has no effect" },
-  unseen: {
-    at: 'call',
-    about: '404, as for a machine that was created a moment ago; the call has no effect',
-  },
-  'cut-before': { at: 'call', about: 'the connection is cut; the call has no effect' },
-  cut: { at: 'call', about: 'the call has its effect; the connection is cut before the answer' },
+  edge: { at: 'call', about: "502 with an edge's page that is not JSON, and nothing done" },
+  unseen: { at: 'call', about: '404, as for what was made a moment ago, and nothing done' },
+  'cut-before': { at: 'call', about: 'the connection is cut, and nothing done' },
+  cut: { at: 'call', about: 'done, and the connection is cut instead of an answer' },
   'cut-midway': {
     at: 'call',
-    about: 'the call has its effect; the connection is cut in the middle of the answer',
+    about: 'done, and the connection is cut in the middle of the answer',
   },
-  slow: {
-    at: 'call',
-    about: 'the call has its effect; the answer is delayed',
-    ms: ['delay', 2000],
-  },
+  slow: { at: 'call', about: 'done, and the answer is held back', ms: ['for how long', 2000] },
   'lease-stolen': {
     at: 'call',
-    about: 'a call with a lease finds that another client holds the lease',
-    ms: ['how long the other client holds it', 5000],
+    about: 'a call that comes with a lease finds it in the hands of another',
+    ms: ['how long that one holds it', 5000],
   },
   'host-gone': {
     at: 'call',
     about:
-      'from this call on, the machine is unreachable: its state is `unreachable` without a config, changes get 503, and the proxy sends it no requests',
-    ms: ['duration; 0: until the faults are removed', 0],
+      'the machine cannot be reached from this call on: shown as `unreachable` without a config, changes get 503, no requests of the proxy',
+    ms: ['for how long; 0 until the faults are taken away', 0],
   },
   'pull-fails': {
     at: 'machine',
     about:
-      'the image cannot be pulled: a new machine becomes `failed`, an update reverts to the previous version without an error',
+      'the image cannot be pulled: a new machine is `failed`, an update goes back to the former version in silence',
   },
   reverts: {
     at: 'machine',
     about:
-      'an update is abandoned after the machine was stopped: the previous version runs again, without an error',
+      'an update is given up once the machine was stopped: the former version runs again, without a word',
   },
   'slow-start': {
     at: 'machine',
     about: 'the machine takes longer to start',
-    ms: ['extra time', 3000],
+    ms: ['how much longer', 3000],
   },
   'slow-stop': {
     at: 'machine',
     about: 'the machine takes longer to stop, whatever its kill timeout',
-    ms: ['extra time', 4000],
+    ms: ['how much longer', 4000],
   },
-  'never-starts': { at: 'machine', about: 'the machine does not start, and becomes `failed`' },
+  'never-starts': { at: 'machine', about: 'the machine does not start, and is `failed`' },
   crashes: {
     at: 'machine',
     about: 'the program is killed after its start',
-    ms: ['time after the start', 1000],
+    ms: ['how long after', 1000],
   },
   'clock-skew': {
     at: 'always',
-    about: 'every time in an answer is wrong',
-    ms: ['difference, may be negative', 60_000],
+    about: 'every time in an answer is off',
+    ms: ['by how much, may be negative', 60_000],
   },
 } as const satisfies Record<
   string,

@@ -3,7 +3,6 @@ import { Agent, request } from 'undici'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/trim-end.ts'
-import { unlessAborted } from '../retry.ts'
 import { RequestBudget } from './request-budget.ts'
 
 export const attempts = 5
@@ -178,6 +177,15 @@ export const statusOf = (error: unknown): number | null =>
 /** Whether Fly was unavailable. A change may have happened anyway: look before repeating it. */
 export const isUnavailable = (error: unknown): boolean =>
   error instanceof Problem && error.code === 'fly-unavailable'
+
+function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
 
 function wordsOf(text: string): string {
   try {
