@@ -15,7 +15,7 @@ const DockerConfig = z.object({ auths: Auths.nullish() })
  */
 export function dockerLogin(path: string, host: string): { user: string; secret: string } | null {
   const entry = Object.entries(readAuths(path)).find(
-    ([name]) => plainHost(name) === plainHost(host),
+    ([name]) => loginHost(name) === loginHost(host),
   )?.[1]
   if (!entry) return null
   if (entry.identitytoken) return { user: '', secret: entry.identitytoken }
@@ -39,7 +39,7 @@ function readAuths(path: string): z.infer<typeof Auths> {
 }
 
 /** Docker stores logins for Docker Hub under an old address. */
-function plainHost(name: string): string {
+function loginHost(name: string): string {
   const host = name
     .replace(/^https?:\/\//, '')
     .split('/')[0]!
