@@ -5,10 +5,7 @@ import { setting } from './setting.ts'
 const hourMs = 3_600_000
 
 export const images = {
-  registry: setting(
-    'TARMAC_REGISTRY',
-    text,
-    'registry.fly.io',
+  registry: setting('TARMAC_REGISTRY', text, 'registry.fly.io').describe(
     'Registry for the apps’ images, as host or host:port.',
   ),
   registryCache: setting(
@@ -20,12 +17,10 @@ export const images = {
         'must hold {app}: a cache that apps share would let one change another’s builds',
       ),
     '',
+  ).describe(
     'Where a registry keeps a copy of the build cache, as `host/{app}:cache`. For builders that may lose their volume.',
   ),
-  dockerConfig: setting(
-    'TARMAC_DOCKER_CONFIG',
-    text,
-    '',
+  dockerConfig: setting('TARMAC_DOCKER_CONFIG', text, '').describe(
     'Path of a docker `config.json` with logins for base images, by host. With `{app}` in the path, each app has its own file.',
   ),
   images: z.object({
@@ -33,12 +28,10 @@ export const images = {
       'TARMAC_IMAGES',
       list,
       'docker.io,ghcr.io,quay.io,gcr.io,public.ecr.aws,mcr.microsoft.com,registry.k8s.io',
+    ).describe(
       'Images that builds may start from: registries, or repositories and folders of them (`ghcr.io/acme`), separated by commas. An app may always use its own images, and never those of other apps.',
     ),
-    frontends: setting(
-      'TARMAC_FRONTENDS',
-      list,
-      'docker.io/docker/dockerfile',
+    frontends: setting('TARMAC_FRONTENDS', list, 'docker.io/docker/dockerfile').describe(
       'Images that a Dockerfile’s syntax line may name. The usual `docker/dockerfile:1` is part of the build daemon and is not fetched.',
     ),
     refreshMs: setting(
@@ -49,6 +42,7 @@ export const images = {
         .max(maxDays * 24)
         .transform((hours) => hours * hourMs),
       24,
+    ).describe(
       'Hours for which the gateway uses the digest that it found for the name of a base image.',
     ),
   }),
