@@ -178,4 +178,5 @@ export const problems = {
 
 export type ProblemCode = keyof typeof problems
 
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the table is `as const`: it has exactly these keys
 export const problemCodes = Object.keys(problems) as ProblemCode[]

@@ -68,7 +68,7 @@ export const exceptions: Record<string, string> = {
     'reads the version of the planner that the operator has installed',
   'gateway/src/railpack/plan-cache.ts › PlanCache': 'reads what the gateway itself has written',
   'gateway/src/railpack/prepare.ts › prepare': 'JSON.parse of 8 MiB at most, which is linear',
-  'api/options.ts › variables':
+  'api/options/variables.ts › variables':
     'its parts are variableName and plain texts; readOptions and parseOptions have their rows',
 }
 
