@@ -15,6 +15,7 @@ const arePlatforms = (text: string): boolean => {
     platforms.length <= 8 && platforms.every((each) => /^linux\/[a-z0-9]+(\/v\d+)?$/.test(each))
   )
 }
+const countRule = 'expected a whole number from 1 to 100'
 const words = z.string().max(1000).nullable().default(null)
 
 /** The options of a deployment. In a request they are query parameters (see `readOptions`). */
@@ -44,7 +45,10 @@ export const DeploymentOptions = z.object({
     .default(null)
     .describe('Fly region of new machines; none: of fly.toml, else of the gateway'),
   count: z
-    .union([z.null(), z.coerce.number().int().min(1).max(100)], 'it is a number from 1 to 100')
+    .union(
+      [z.null(), z.coerce.number().int(countRule).min(1, countRule).max(100, countRule)],
+      countRule,
+    )
     .default(null)
     .describe('machines of a process group that has none, 1 to 100; none: mostly 1'),
   dockerfile: words.describe('path in the source of the Dockerfile to use'),

@@ -22,8 +22,13 @@ function timeOf(at: string, createdAt: string): string {
   return `${seconds.toFixed(1).padStart(7)}s`
 }
 
+type Verdict = Pick<Deployment, 'id' | 'app' | 'state' | 'url'> & {
+  image: { reference: string } | null
+  problem: { title: string; detail: string } | null
+}
+
 /** Renders the last lines: the verdict, then the URL or the problem. */
-export function renderVerdict(deployment: Deployment): string {
+export function renderVerdict(deployment: Verdict): string {
   const { state, app, problem, image, url } = deployment
   if (!isFinal(state)) return `\n${state}: deployment ${deployment.id} goes on\n`
   const lines = [`${state}: ${app}, deployment ${deployment.id}`]

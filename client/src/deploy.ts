@@ -4,6 +4,7 @@ import { basename } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isFinal } from '#api/deployment.ts'
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeployCommand } from './command-line.ts'
 import { followToEnd } from './follow-deployment.ts'
@@ -32,7 +33,7 @@ async function leaveOrCancel(
   try {
     return await cancelled(id, gateway, request)
   } catch (error) {
-    const goesOn = `Deployment ${id} goes on: ${(error as Error).message} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
+    const goesOn = `Deployment ${id} goes on: ${errorMessage(error)} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
     const tooLate = error instanceof Problem && error.code === 'cancel-too-late'
     if (!tooLate || signal.reason !== 'SIGINT' || !process.stdin.isTTY || !(await wantsBack()))
       return goesOn
@@ -98,14 +99,15 @@ export async function deploy(
 
   const progress = printer.upload(files.length, entries)
   const body = packSource(folder, entries, progress.packed)
-  const asked = { options: { ...command.options, ...facts }, secrets: command.secrets }
+  const { app, secrets } = command
+  const asked = { app, options: { ...command.options, ...facts }, secrets }
 
-  const deployment = await gateway.upload(command.app, asked, body, progress.sent, signal)
+  const deployment = await gateway.upload(asked, body, progress.sent, signal)
   progress.done()
   const address = gateway.recordUrl(deployment.id)
   printer.accepted(deployment, address)
 
   if (command.detach) return printer.detached(deployment, address)
   const onInterrupt = (id: string) => leaveOrCancel(id, gateway, printer, signal)
-  return followToEnd(deployment, gateway, printer, signal, { onInterrupt })
+  return followToEnd(deployment, gateway, printer, { signal, onInterrupt })
 }

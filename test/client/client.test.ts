@@ -54,6 +54,10 @@ test('a deploy ends with only the address on stdout and the log on stderr', asyn
     'X=1',
     '--region',
     'fra',
+    '--count',
+    '3',
+    '--force-over',
+    '57',
   ])
   await arrived(http)
   const { id } = await http.play(toLive)
@@ -67,6 +71,8 @@ test('a deploy ends with only the address on stdout and the log on stderr', asyn
     env: { A: 'b=c' },
     build: { X: '1' },
     region: 'fra',
+    count: 3,
+    'force-over': '57',
     trigger: 'cli',
     deploy: true,
   }
@@ -127,6 +133,8 @@ test('every failure has its exit code and says what to do, also as JSON', async 
     [2, 'NAME has no value', ['deploy', 'shop', '--secret', 'NAME']],
     [2, 'not both', ['follow', 'd1', '--only', 'state', '--step', 'x']],
     [2, 'strategy', ['deploy', 'shop', '--strategy', 'yolo']],
+    [2, 'expected a whole number from 1 to 100', ['deploy', 'shop', '--count', '101']],
+    [2, 'the number of a deployment', ['deploy', 'shop', '--force-over', 'all']],
     [2, 'no folder', ['deploy', 'shop', 'nowhere']],
     [2, 'not a command', ['undeploy', 'shop']],
     [2, 'TARMAC_GATEWAY', ['deploy', 'shop'], { TARMAC_GATEWAY: '' }],
