@@ -178,7 +178,7 @@ export function parseOptions(found: Record<string, unknown>): DeploymentOptions 
   // The name check skips this key, and the value would be lost.
   for (const map of maps)
     if (Object.hasOwn(Object(found[map]), '__proto__'))
-      throw optionInvalid(`${map}.__proto__`, 'is no variable’s name')
+      throw optionInvalid(`${map}.__proto__`, 'is not the name of a variable')
   return checked(found)
 }
 
@@ -202,7 +202,7 @@ export function writeOptions(options: Partial<DeploymentOptions>): URLSearchPara
 }
 
 const secretHint =
-  'is a secret, and a URL is no place for one: send it as a field of a form, or keep it with PUT /v1/apps/{app}/secrets/{name}'
+  'is a secret, which must not be in a URL: send it as a field of a form, or store it with PUT /v1/apps/{app}/secrets/{name}'
 const isOneOf = <T extends string>(names: readonly T[], name: string): name is T =>
   names.some((each) => each === name)
 

@@ -45,7 +45,7 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch))
     throw new Problem(
       'request-invalid',
-      'Send a JSON object: settings by name, null for one to take away.',
+      'The body is not a JSON object. Send settings by name; null removes a setting.',
     )
 
   const known = Object.keys(AppSettings.shape)

@@ -30,7 +30,7 @@ export function refuseUnusable(option: string, given: unknown): void {
   if (all.length > count || chars > allChars)
     throw optionInvalid(
       option,
-      `may have ${count} variables, with names and values of together ${allChars / 1024} Ki characters`,
+      `has too many variables: at most ${count}, and ${allChars / 1024} Ki characters of names and values together`,
     )
 
   for (const [name, value] of all)

@@ -25,13 +25,13 @@ export type DeploymentRecord = z.infer<typeof DeploymentRecord>
 export function readRecord(url: URL, answer: string): DeploymentRecord {
   const record = DeploymentRecord.safeParse(jsonOf(answer))
   if (record.success) return record.data
-  throw strangeAnswer(url, 'with no record of a deployment', answer)
+  throw strangeAnswer(url, 'no record of a deployment', answer)
 }
 
 /** The problem in an answer with this HTTP status. */
 export function readProblem(url: URL, status: number, answer: string): Problem {
   const body = ProblemBody.safeParse(jsonOf(answer))
-  return body.success ? Problem.from(body.data) : strangeAnswer(url, String(status), answer)
+  return body.success ? Problem.from(body.data) : strangeAnswer(url, `status ${status}`, answer)
 }
 
 const types = new Set<unknown>([
@@ -56,5 +56,5 @@ function jsonOf(text: string): unknown {
 const strangeAnswer = (url: URL, what: string, answer: string) =>
   new Problem(
     'not-ready',
-    `${url.origin} answered ${what} like no gateway does: ${answer.slice(0, 200)}`,
+    `${url.origin} does not answer like a gateway (${what}): ${answer.slice(0, 200)}`,
   )

@@ -80,7 +80,7 @@ Options of deploy:
   --no-deploy           build and push the image, touch no machine
   --rebuild             run every step again, even if it is cached
   --region CODE         region of new machines
-  --count N             machines of a process group that has none yet, 1 to 100 (default: mostly 1)
+  --count N             machines of a process group that has none yet, 1 to 100
   --dockerfile PATH     build with this Dockerfile of the folder
   --target STAGE        build this stage of the Dockerfile
   --platform LIST       one image for several platforms, as linux/amd64,linux/arm64
@@ -88,7 +88,7 @@ Options of deploy:
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
   --ha                  two machines instead of one where there is none yet
-  --force-over N        also over deployment N, or an older one, that the gateway's record does not know
+  --force-over N        deploy even over deployment N, which the gateway's record does not know
   --owner NAME          the machines of one of the app's users, with their own queue
   --lane POLICY         what happens to others in that queue: latest, cancel-running, fifo or reject
   --detach              return when the gateway has the source
@@ -131,7 +131,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
   const address = values.gateway ?? env['TARMAC_GATEWAY']
   if (!address)
-    throw wrongUse('Say where the gateway is: set TARMAC_GATEWAY, or give --gateway URL.')
+    throw wrongUse(
+      'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL.',
+    )
   const where = { gateway: readUrl(address), token: values.token ?? env['TARMAC_TOKEN'] ?? '' }
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
@@ -151,7 +153,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     }
   }
   if (name !== 'deploy' || args.length < 1 || args.length > 2)
-    throw wrongUse(`That is not a command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+    throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
 
   const [app = '', folder = '.'] = args
   const { region, count, dockerfile, plan, target, platform, strategy, owner, lane } = values

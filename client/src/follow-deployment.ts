@@ -44,8 +44,7 @@ type FollowOptions = {
   show?: Show
 }
 
-const goesOn = async (id: string) =>
-  `Deployment ${id} goes on without you. To follow it: tarmac follow ${id}`
+const goesOn = async (id: string) => `Deployment ${id} continues. To follow it: tarmac follow ${id}`
 
 /**
  * True for events of steps whose name contains `part`. A step's name comes before its other events.
@@ -82,7 +81,7 @@ export async function* followDeployment(
       const unavailableMs = Date.now() - heardAt
       if (unavailableMs > giveUpMs) throw error
       if (unavailableMs > quietMs && reported !== heardAt) {
-        say(`${errorMessage(error)} Trying again until it is back.`)
+        say(`${errorMessage(error)} Trying again.`)
         reported = heardAt
       }
     }

@@ -125,7 +125,10 @@ export class Gateway {
     const query = new URLSearchParams({ after: String(after), ...(only && { only }) })
     const url = this.#url(fill(routes.events, { id }), query)
     const silence = new AbortController()
-    const watch = setTimeout(() => silence.abort(new Error('the line went silent')), silenceMs)
+    const watch = setTimeout(
+      () => silence.abort(new Error('the connection went silent')),
+      silenceMs,
+    )
 
     try {
       const response = await this.#fetch(url, {

@@ -26,7 +26,7 @@ async function main(argv: string[]): Promise<number> {
 
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.on(name, () => {
-      if (interrupt.signal.aborted) process.exit(printer.interrupted('Left at once.'))
+      if (interrupt.signal.aborted) process.exit(printer.interrupted('Exited at once.'))
       interrupt.abort(name)
     })
 
@@ -42,7 +42,7 @@ async function main(argv: string[]): Promise<number> {
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)
   } catch (error) {
     if (interrupt.signal.aborted)
-      return printer.interrupted('Stopped; the gateway has taken nothing.')
+      return printer.interrupted('Stopped: the gateway has accepted no deployment.')
     const known = error instanceof Problem
     return printer.failed(
       known ? error : new Problem('internal', `The client failed: ${errorMessage(error)}`),

@@ -67,7 +67,7 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       say(`${visible(`deployment ${id} of ${app}: ${address}`)}\n`),
     event: (event, { createdAt }) => say(renderEvent(event, createdAt)),
     detached({ id }, address) {
-      note(`the gateway has it; to follow it: tarmac follow ${id}`)
+      note(`the gateway has accepted deployment ${id}; to follow it: tarmac follow ${id}`)
       process.stdout.write(`${visible(address)}\n`)
       return 0
     },

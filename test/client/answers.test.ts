@@ -20,11 +20,11 @@ test('a record of a newer gateway is read, also with a problem that the client d
 test('an answer that is no record and no problem says who answered, and with what', () => {
   for (const answer of ['{}', 'null', '<html>'])
     expect(() => readRecord(url, answer)).toThrow(
-      `http://gateway:8080 answered with no record of a deployment like no gateway does: ${answer}`,
+      `http://gateway:8080 does not answer like a gateway (no record of a deployment): ${answer}`,
     )
   expect(readProblem(url, 502, '<html>')).toMatchObject({
     code: 'not-ready',
-    message: 'http://gateway:8080 answered 502 like no gateway does: <html>',
+    message: 'http://gateway:8080 does not answer like a gateway (status 502): <html>',
   })
   const problem = new Problem('queue-full', 'No room.', { facts: { limit: 9 } })
   expect(readProblem(url, 503, JSON.stringify(problem.body()))).toEqual(problem)

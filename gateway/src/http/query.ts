@@ -11,9 +11,9 @@ export function knownQuery(
 ): URLSearchParams {
   const query = queryOf(request)
   const unknown = [...query.keys()].find((name) => !known.includes(name))
-  const knows = known.length > 0 ? `knows ${known.join(', ')}` : 'takes no options'
+  const knows = known.length > 0 ? `knows ${known.join(', ')}` : 'has no options'
   if (unknown !== undefined)
-    throw new Problem('option-unknown', `This call ${knows}; not ${unknown.slice(0, 100)}.`, {
+    throw new Problem('option-unknown', `This call ${knows}, not ${unknown.slice(0, 100)}.`, {
       facts: { known },
     })
   refuseBody(request)
@@ -22,7 +22,7 @@ export function knownQuery(
 
 export function refuseBody({ headers }: Pick<IncomingMessage, 'headers'>): void {
   if (Number(headers['content-length'] ?? 0) > 0)
-    throw new Problem('request-invalid', 'This call takes no body: options go in the query.')
+    throw new Problem('request-invalid', 'This call has no body. Send options in the query.')
 }
 
 export function booleanQuery(query: URLSearchParams, name: string): boolean {

@@ -236,7 +236,7 @@ test('a JSON body names exactly one source of a known kind', async () => {
   ])
   expect(await refused({ source: { git: 'x' } })).toEqual([
     400,
-    expect.stringContaining('not taken by this builder yet'),
+    expect.stringContaining('The gateway does not accept source.'),
   ])
   expect(await refused({ source: 'x' })).toEqual([
     400,

@@ -289,7 +289,7 @@ test('a stopping gateway refuses uploads and asks followers to reconnect later',
   const events = await http.get(`/v1/deployments/${id}/events`, { Accept: 'application/x-ndjson' })
   http.stop()
   expect(await following.text()).toMatch(
-    /\nThe gateway is stopping; .+ Read on at \/v1\/deployments\/\S+\/events\n$/,
+    /\nThe gateway is stopping\. .+ Read on at \/v1\/deployments\/\S+\/events\n$/,
   )
   expect(JSON.parse((await events.text()).trim().split('\n').at(-1)!)).toMatchObject({
     type: 'stopping',

@@ -34,7 +34,7 @@ function refuseByShape(text: string): void {
       if (isPrototype(text, at, end))
         throw new Problem(
           'request-invalid',
-          'The JSON has a key named __proto__, which is not taken. Leave it out.',
+          'The JSON has a key named __proto__, which is not allowed. Leave it out.',
         )
       at = end
     } else if (letter === '[' || letter === '{') depth++
@@ -42,7 +42,7 @@ function refuseByShape(text: string): void {
     if (depth > maxJsonDepth)
       throw new Problem(
         'request-invalid',
-        `The JSON has more than ${maxJsonDepth} arrays and objects inside each other.`,
+        `The JSON has more than ${maxJsonDepth} nested arrays and objects.`,
       )
   }
 }

@@ -80,13 +80,17 @@ export const jsonObject = async (request: Request, response: Response, bodyMs?: 
 export const tooSlow = (bodyMs: number): Problem =>
   new Problem(
     'body-too-slow',
-    `The body was not whole within ${bodyMs / 1000} s. Send it again, over a better line.`,
+    `The body was not complete within ${bodyMs / 1000} s. Send it again over a faster connection.`,
     {
       facts: { bodyMs },
     },
   )
 
 const truncated = (cause?: unknown): Problem =>
-  new Problem('body-truncated', 'The connection broke before the body was whole. Send it again.', {
-    cause,
-  })
+  new Problem(
+    'body-truncated',
+    'The connection broke before the body was complete. Send it again.',
+    {
+      cause,
+    },
+  )

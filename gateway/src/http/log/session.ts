@@ -88,8 +88,8 @@ class LogSession implements Reader {
   }
 
   /**
-   * A reader that took nothing since the last call is asked to come back, and is cut at the next
-   * call.
+   * A reader that took nothing since the last call is asked to reconnect, and is cut at the
+   * next call.
    */
   #beat(): void {
     const isStuck = this.#sink.isStuck()
@@ -111,11 +111,12 @@ class LogSession implements Reader {
 
 const stoppingMessage: GoAway = {
   type: 'stopping',
-  detail: 'The gateway is stopping; the deployment goes on when it is back. Come back in a moment.',
+  detail:
+    'The gateway is stopping. The deployment continues after the restart. Reconnect in a moment.',
 }
 
 const tooSlowMessage: GoAway = {
   type: 'too-slow',
   detail:
-    'You took nothing of the log for too long. Come back when you can, with the number of the last event you have.',
+    'The reader took nothing of the log for too long. Reconnect with the number of the last event.',
 }

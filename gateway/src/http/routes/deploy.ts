@@ -71,7 +71,7 @@ async function verdictStatus(
   if (deployment && isFinal(deployment.state)) return statusOf(deployment)
   throw new Problem(
     'stopping',
-    `The gateway is stopping. Deployment ${id} goes on when it is back; read its record.`,
+    `The gateway is stopping. Deployment ${id} continues after the restart; read its record.`,
     {
       facts: { deployment: id },
     },
