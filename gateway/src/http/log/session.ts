@@ -42,7 +42,7 @@ class LogSession implements Reader {
   readonly #deps: LogDeps
   readonly #id: string
   readonly #sink: LogSink
-  #leave = () => {}
+  #unsubscribe = () => {}
   #isOver = false
   #disconnected = false
 
@@ -56,20 +56,18 @@ class LogSession implements Reader {
   begin(): void {
     const { store, stopping, heartbeatMs = defaultHeartbeatMs } = this.#deps
     const beat = setInterval(() => this.#beat(), heartbeatMs)
-    const unsubscribe = subscribe(store, this.#id, this)
-    const stop = () => this.#disconnect(stoppingMessage)
-    stopping.addEventListener('abort', stop)
-
-    this.#leave = () => {
-      this.#isOver = true
-      unsubscribe()
-      stopping.removeEventListener('abort', stop)
-    }
+    this.#unsubscribe = subscribe(store, this.#id, this)
+    stopping.addEventListener('abort', this)
     this.#sink.onClose(() => {
       this.#leave()
       clearInterval(beat)
     })
-    if (stopping.aborted) stop()
+    if (stopping.aborted) this.handleEvent()
+  }
+
+  /** The gateway begins to stop. A method, because a function for each reader would cost memory. */
+  handleEvent(): void {
+    this.#disconnect(stoppingMessage)
   }
 
   take(page: Page): Promise<unknown> | null {
@@ -100,6 +98,12 @@ class LogSession implements Reader {
       this.#deps.log.warn({ deploymentId: this.#id, waitingBytes }, 'log reader takes nothing')
       this.#disconnect(tooSlowMessage)
     } else this.#sink.keepAlive()
+  }
+
+  #leave(): void {
+    this.#isOver = true
+    this.#unsubscribe()
+    this.#deps.stopping.removeEventListener('abort', this)
   }
 
   #disconnect(message: GoAway): void {
