@@ -223,5 +223,5 @@ function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
 function flag(name: string, value: string): boolean {
   const isOn = yesNo.get(value)
   if (isOn !== undefined) return isOn
-  throw optionInvalid(name, `is true or false, not “${value.slice(0, 50)}”`)
+  throw optionInvalid(name, `is invalid: expected true or false, got “${value.slice(0, 50)}”`)
 }

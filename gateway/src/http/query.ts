@@ -27,12 +27,12 @@ export function refuseBody({ headers }: Pick<IncomingMessage, 'headers'>): void 
 
 export function booleanQuery(query: URLSearchParams, name: string): boolean {
   const value = query.get(name) ?? 'false'
-  if (value !== 'true' && value !== 'false') throw notSo(name, 'true or false')
+  if (value !== 'true' && value !== 'false') throw unexpected(name, 'true or false')
   return value === 'true'
 }
 
 export function wholeNumber(name: string, value: string): number {
-  if (!/^\d{1,15}$/.test(value)) throw notSo(name, 'a whole number')
+  if (!/^\d{1,15}$/.test(value)) throw unexpected(name, 'a whole number')
   return Number(value)
 }
 
@@ -43,11 +43,11 @@ export function pageQuery(
 ): { limit: number; before: string | null } {
   const before = query.get('cursor')
   if (before !== null && !cursor.test(before))
-    throw notSo('cursor', 'the `next` of the page before')
+    throw unexpected('cursor', 'the `next` of the page before')
   const limit = wholeNumber('limit', query.get('limit') ?? '20')
-  if (limit < 1 || limit > 100) throw notSo('limit', 'a number from 1 to 100')
+  if (limit < 1 || limit > 100) throw unexpected('limit', 'a number from 1 to 100')
   return { limit, before }
 }
 
-const notSo = (name: string, what: string) =>
-  new Problem('option-invalid', `The option ${name} is ${what}.`)
+const unexpected = (name: string, what: string) =>
+  new Problem('option-invalid', `The option ${name} is invalid: expected ${what}.`)

@@ -205,7 +205,7 @@ test('a rollback to a missing release touches nothing and says so', async () => 
   expect(await refused('?release=x')).toEqual([
     422,
     'option-invalid',
-    'The option release is a whole number.',
+    'The option release is invalid: expected a whole number.',
   ])
 
   await deploy('shop', { image: two.name })

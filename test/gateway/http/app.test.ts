@@ -95,7 +95,7 @@ test('options reach the record, and invalid ones are refused before the body is 
   expect(await refused('wiat=true')).toEqual([422, expect.stringContaining('Did you mean wait?')])
   expect(await refused('deploy=maybe')).toEqual([
     422,
-    'The option deploy is true or false, not “maybe”.',
+    'The option deploy is invalid: expected true or false, got “maybe”.',
   ])
   expect(await refused('strategy=yolo')).toEqual([422, expect.stringContaining('strategy')])
   expect(await refused('env.1A=x')).toEqual([422, expect.stringContaining('env.1A')])
