@@ -49,17 +49,14 @@ const longFiles = new Set([
   'gateway/src/settings.ts',
   'gateway/src/build/build-image.ts',
 
-  'gateway/src/buildkit/progress.ts',
   'gateway/src/commands/rollouts.ts',
   'gateway/src/fly/machines-api.ts',
   'gateway/src/host/disk/disk-watch.ts',
   'gateway/src/pipeline/make-steps.ts',
   'gateway/src/registry/registry.ts',
   'gateway/src/store/sqlite.ts',
-  'gateway/src/buildkit/daemon/daemon.ts',
   'gateway/src/deploy/machines/apply.ts',
 
-  'gateway/src/sources/archive/tar-reader.ts',
   'gateway/src/store/rows/deployment-rows.ts',
 ])
 
