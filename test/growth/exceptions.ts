@@ -75,7 +75,7 @@ export const exceptions: Record<string, string> = {
   'gateway/src/railpack/prepare.ts › prepare': 'JSON.parse of 8 MiB at most, which is linear',
   'gateway/src/railpack/plan-source.ts › planSource':
     'reads two fields of a plan of 8 MiB at most, which is linear',
-  'api/options.ts › variables':
+  'api/options/variables.ts › variables':
     'its parts are variableName and plain texts; readOptions and parseOptions have their rows',
 }
 
