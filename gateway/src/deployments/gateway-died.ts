@@ -9,6 +9,23 @@ type Died = Pick<Deployment, 'id' | 'app' | 'state' | 'machines'> & {
 }
 
 /**
+ * Whether a death of the gateway counts against what was running: only one thing was, and the
+ * machine has not rebooted since.
+ */
+export const countsDeath = (running: number, isSameBoot: boolean): boolean =>
+  running === 1 && isSameBoot
+
+/** The note in the log of a deployment that was running when the gateway died. */
+export const suspected = ({ deaths }: { deaths: number }, maxDeaths: number): string =>
+  [
+    'The gateway died while this was at work.',
+    ...(deaths > 0
+      ? [`That is death ${deaths} with this deployment alone at work; after ${maxDeaths} it ends.`]
+      : []),
+    'What was at work then is tried again one at a time.',
+  ].join(' ')
+
+/**
  * The problem that ends a deployment which the gateway never survived. Does not ask Fly, because
  * that call may be what kills the gateway.
  */

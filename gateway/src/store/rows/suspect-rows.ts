@@ -1,9 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { gatewayDied, gatewayDiedAtRollout } from '../../deployments/gateway-died.ts'
+import { countsDeath, gatewayDied, gatewayDiedAtRollout } from '../../deployments/gateway-died.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { failureIn, touchesMachines, workingStates } from '../../deployments/states.ts'
 import type { Life } from '../../deployments/store.ts'
-import { bodyOf, type DeploymentRows, mayBeMissing, type Row, touched } from './deployment-rows.ts'
+import { mayBeMissing } from '../../deployments/lanes.ts'
+import { bodyOf, type Row, touched } from '../record.ts'
+import type { DeploymentRows } from './deployment-rows.ts'
 
 const working = workingStates.map((state) => `'${state}'`).join(', ')
 const atMachines = workingStates
@@ -74,7 +76,7 @@ export class SuspectRows {
       const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
       const rollouts = this.#rollouts.making.all()
 
-      const counts = left.length + rollouts.length === 1 && previous['boot'] === boot
+      const counts = countsDeath(left.length + rollouts.length, previous['boot'] === boot)
       const more = counts ? 1 : 0
       const most = counts ? maxDeaths : null
       for (const row of left) if (this.#suspect(row, row.deaths + more, most)) ended.push(row.id)
@@ -155,13 +157,3 @@ export class SuspectRows {
       this.#rollouts.stop.run(JSON.stringify(gatewayDiedAtRollout(deaths).body()), id)
   }
 }
-
-/** The note in the log of a suspect. */
-export const suspected = ({ deaths }: Pick<Row, 'deaths'>, maxDeaths: number): string =>
-  [
-    'The gateway died while this was at work.',
-    ...(deaths > 0
-      ? [`That is death ${deaths} with this deployment alone at work; after ${maxDeaths} it ends.`]
-      : []),
-    'What was at work then is tried again one at a time.',
-  ].join(' ')
