@@ -8,12 +8,21 @@ type Died = Pick<Deployment, 'id' | 'app' | 'state' | 'machines'> & {
   touched: boolean
 }
 
+/** A death of the gateway, while so many deployments and rollouts were at work. */
+export type Death = { atWork: number; isSameBoot: boolean; maxDeaths: number }
+
 /**
- * Whether a death of the gateway counts against what was running: only one thing was, and the
- * machine has not rebooted since.
+ * How a death of the gateway counts for one thing that was at work. It counts only if that ran
+ * alone, and the machine has not rebooted since. `ends`: that was the last allowed death.
  */
-export const countsDeath = (running: number, isSameBoot: boolean): boolean =>
-  running === 1 && isSameBoot
+export function judgeDeath(
+  deathsBefore: number,
+  { atWork, isSameBoot, maxDeaths }: Death,
+): { deaths: number; ends: boolean } {
+  const counts = atWork === 1 && isSameBoot
+  const deaths = deathsBefore + Number(counts)
+  return { deaths, ends: counts && deaths >= maxDeaths }
+}
 
 /** The note in the log of a deployment that was running when the gateway died. */
 export const suspected = ({ deaths }: { deaths: number }, maxDeaths: number): string =>
