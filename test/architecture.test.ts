@@ -143,6 +143,12 @@ test('a file of a source is opened in one place, which has a limit', () => {
   expect(files.filter((file) => namesRoot(file) && !mayNameRoot.has(file))).toEqual([])
 })
 
+test('the rules of deployments, of fly.toml and of Go do no I/O', () => {
+  const files = ['deployments', 'flytoml', 'go'].flatMap((name) => sources(`gateway/src/${name}`))
+  const used = files.flatMap((file) => imports(file).filter((name) => name.startsWith('node:')))
+  expect([...new Set(used)]).toEqual(['node:crypto'])
+})
+
 test('only config reads the environment', () => {
   const readers = sources('gateway/src').filter((file) =>
     readFileSync(join(root, file), 'utf8').includes('process.env'),

@@ -5,22 +5,13 @@ import { Waiting } from '#api/event.ts'
 import {
   schedule,
   behindSuspects,
+  type Queued,
   type QueueLimits,
   type QueueNotice,
 } from '../../deployments/queue.ts'
 import { assertQueueHasRoom } from '../../deployments/size-limits.ts'
 import { parsedObject, readRows } from '../store-tools.ts'
 
-const Queued = z.object({
-  id: z.string(),
-  app: z.string(),
-  owner: z.string(),
-  number: z.number(),
-  builds: z.number(),
-  lastServed: z.number(),
-  /** From the app's settings, which may be damaged. */
-  appBuilds: z.unknown(),
-})
 const Running = z.object({
   id: z.string(),
   app: z.string(),
@@ -59,11 +50,7 @@ export class QueueRows {
     limits: QueueLimits | null,
     suspects: string[] | null = null,
   ): ReturnType<typeof schedule> {
-    const queued = Array.from(readRows(Queued, this.#queued.iterate()), (row) => ({
-      ...row,
-      builds: row.builds === 1,
-      appBuilds: typeof row.appBuilds === 'number' ? row.appBuilds : null,
-    }))
+    const queued = this.#queued.all().map(toQueued)
     if (suspects) return { next: null, places: behindSuspects(queued, suspects) }
     return schedule(queued, [...readRows(Running, this.#atWork.iterate())], limits)
   }
@@ -90,3 +77,15 @@ export class QueueRows {
     this.#recordNotice.run(JSON.stringify(lastNotice), id)
   }
 }
+
+/** No schema: there may be ten thousand, and each look at the queue reads all. */
+const toQueued = (row: Record<string, unknown>): Queued => ({
+  id: String(row['id']),
+  app: String(row['app']),
+  owner: String(row['owner']),
+  number: Number(row['number']),
+  builds: row['builds'] === 1,
+  lastServed: Number(row['lastServed']),
+  // From the app's settings, which may be damaged.
+  appBuilds: typeof row['appBuilds'] === 'number' ? row['appBuilds'] : null,
+})
