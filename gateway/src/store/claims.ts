@@ -4,10 +4,8 @@ import type { Claim } from '../deployments/store.ts'
 import { bodyOf, type Row } from './record.ts'
 import type { Tables } from './tables.ts'
 
-type ClaimTables = Pick<Tables, 'deployments' | 'lanes' | 'queue' | 'apps' | 'suspects'>
-
 /** See `DeploymentStore.claim`. For use within a transaction of the store. */
-export function claimNext(tables: ClaimTables, limits: QueueLimits | null): Claim | null {
+export function claimNext(tables: Tables, limits: QueueLimits | null): Claim | null {
   const { suspects, queue, deployments } = tables
   if (suspects.any()) return claimSuspect(tables, limits)
   for (;;) {
@@ -18,7 +16,7 @@ export function claimNext(tables: ClaimTables, limits: QueueLimits | null): Clai
   }
 }
 
-function claimSuspect(tables: ClaimTables, limits: QueueLimits | null): Claim | null {
+function claimSuspect(tables: Tables, limits: QueueLimits | null): Claim | null {
   const { suspects, deployments } = tables
   for (const row of suspects.inTurn()) {
     if (row.state !== 'pending') {
@@ -34,7 +32,7 @@ function claimSuspect(tables: ClaimTables, limits: QueueLimits | null): Claim | 
 
 /** Null: it ended at the fence. */
 function startFromQueue(
-  { deployments, lanes, apps }: ClaimTables,
+  { deployments, lanes, apps }: Tables,
   row: Row,
   builds: boolean,
 ): Claim | null {

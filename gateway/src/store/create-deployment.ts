@@ -6,10 +6,8 @@ import { bodyText, newBody, toDeployment } from './record.ts'
 import { knownKey, madeByKey, noteKey } from './rows/request-keys.ts'
 import type { Tables } from './tables.ts'
 
-type CreateTables = Pick<Tables, 'deployments' | 'lanes' | 'queue' | 'apps' | 'secrets'>
-
 /** See `DeploymentStore.create`. For use within a transaction of the store. */
-export function createDeployment(tables: CreateTables, fresh: NewDeployment): Deployment {
+export function createDeployment(tables: Tables, fresh: NewDeployment): Deployment {
   const { deployments, lanes, queue, apps, secrets } = tables
   const { id, app, idempotencyKey } = fresh
 
@@ -36,7 +34,7 @@ export function createDeployment(tables: CreateTables, fresh: NewDeployment): De
 
 /** See `DeploymentStore.refuseBusyLane`. */
 export function refuseBusyLane(
-  { deployments, lanes, queue, apps }: CreateTables,
+  { deployments, lanes, queue, apps }: Tables,
   {
     app,
     options: { owner, lane },

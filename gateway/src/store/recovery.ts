@@ -3,24 +3,20 @@ import { suspected } from '../deployments/gateway-died.ts'
 import { onRecovery } from '../deployments/lanes.ts'
 import { failureIn, workingStates } from '../deployments/states.ts'
 import type { Claim, Life } from '../deployments/store.ts'
-import { inParts } from './transactions.ts'
 import { damaged, isReadable, memberOf, toDeployment } from './record.ts'
-import type { StoreTools } from './store-tools.ts'
 import type { Tables } from './tables.ts'
-
-type RecoveryTables = Pick<Tables, 'deployments' | 'lanes' | 'suspects'>
+import { inParts } from './transactions.ts'
 
 const working = workingStates.map((state) => `'${state}'`).join(', ')
 
 /** See `DeploymentStore.startLife`. `alone`: no other gateway uses these records. */
 export async function startLife(
-  tables: RecoveryTables,
-  transaction: StoreTools['transaction'],
+  tables: Tables,
   life: Life & { alone: boolean; reason: string },
 ): Promise<{ claims: Claim[]; ended: Deployment[] }> {
-  const { deployments, suspects } = tables
-  const ended = await endDamaged(tables, transaction)
-  return transaction(() => {
+  const { deployments, suspects, tools } = tables
+  const ended = await endDamaged(tables)
+  return tools.transaction(() => {
     // Deployments that other gateways run are not suspect.
     if (life.alone) ended.push(...suspects.startLife(life).ended)
     const claims = recoverLeft(tables, life)
@@ -30,12 +26,9 @@ export async function startLife(
 }
 
 /** Unreadable records must not prevent the start of the gateway, nor block their app. */
-async function endDamaged(
-  { deployments }: Pick<Tables, 'deployments'>,
-  transaction: StoreTools['transaction'],
-): Promise<string[]> {
+async function endDamaged({ deployments, tools }: Tables): Promise<string[]> {
   const ended: string[] = []
-  await inParts(deployments.ids('ended_at IS NULL'), transaction, (id) => {
+  await inParts(deployments.ids('ended_at IS NULL'), tools.transaction, (id) => {
     const row = deployments.find(id)!
     if (isReadable(row)) return
     deployments.move(row, failureIn(row.state), { problem: damaged(row).body(), rollout: null })
@@ -49,7 +42,7 @@ async function endDamaged(
  * alone. For use within a transaction of the store.
  */
 export function recoverLeft(
-  { deployments, lanes }: RecoveryTables,
+  { deployments, lanes }: Tables,
   how: { alone: boolean; reason: string; only?: string | null; maxDeaths?: number },
 ): Claim[] {
   const { alone, reason, only = null, maxDeaths } = how

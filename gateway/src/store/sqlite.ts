@@ -121,11 +121,11 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   expireQueued(limitMs: number): Promise<void> {
-    return expireQueued(this.#tables, this.#transaction, limitMs)
+    return expireQueued(this.#tables, limitMs)
   }
 
   publishQueuePositions(limits: QueueLimits | null): Promise<void> {
-    return publishQueuePositions(this.#tables, this.#transaction, limits)
+    return publishQueuePositions(this.#tables, limits)
   }
 
   async advance(
@@ -169,7 +169,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }> {
     const { alone } = this.#settings
-    return startLife(this.#tables, this.#transaction, { ...life, alone, reason })
+    return startLife(this.#tables, { ...life, alone, reason })
   }
 
   async endLife(): Promise<void> {
