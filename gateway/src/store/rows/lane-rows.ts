@@ -1,3 +1,4 @@
+import type { Deployment } from '#api/deployment.ts'
 import {
   laneBusy,
   needsEmptyLane,
@@ -5,7 +6,6 @@ import {
   onReturn,
   overtaken,
 } from '../../deployments/lanes.ts'
-import type { Deployment } from '#api/deployment.ts'
 import { memberOf, type Row } from '../record.ts'
 import type { DeploymentRows } from './deployment-rows.ts'
 
