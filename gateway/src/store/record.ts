@@ -52,7 +52,7 @@ export type Body = Pick<
 >
 export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 
-const emptyBody: Omit<Body, 'options'> = {
+const emptyBody = (): Omit<Body, 'options'> => ({
   source: null,
   from: null,
   plan: null,
@@ -64,7 +64,7 @@ const emptyBody: Omit<Body, 'options'> = {
   problem: null,
   cancel: null,
   supersededBy: null,
-}
+})
 
 /**
  * The body of a new deployment, with the app's settings as defaults of its options. Throws
@@ -78,7 +78,7 @@ export function newBody(fresh: NewDeployment, appSettings: OwnSettings): Body {
 
   const { lane = 'latest', ...settings } = appSettings
   const options = withDefaults(fresh.options, { lane, ...(!resolved && settings) })
-  return { ...emptyBody, options, source, image, from }
+  return { ...emptyBody(), options, source, image, from }
 }
 
 /** Texts for people are cut. Throws `record-too-large` for other data that exceeds its limit. */
@@ -150,7 +150,7 @@ export const damaged = ({ id }: Pick<Row, 'id'>): Problem =>
 /** A damaged record reads as an empty one with a problem. */
 export const bodyOf = (row: Pick<Row, 'id' | 'body'>): Body =>
   readBody(row.body) ?? {
-    ...emptyBody,
+    ...emptyBody(),
     options: DeploymentOptions.parse({}),
     problem: damaged(row).body(),
   }
@@ -179,6 +179,6 @@ const isBody = (value: object): value is Body => StoredBody.safeParse(value).suc
 /** Null: it cannot be read. Records of older gateways lack some fields. */
 function readBody(text: string): Body | null {
   const found = parsedObject(text)
-  const body = found && { ...emptyBody, ...found }
+  const body = found && { ...emptyBody(), ...found }
   return body && isBody(body) ? body : null
 }
