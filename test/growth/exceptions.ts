@@ -18,6 +18,8 @@ export const exceptions: Record<string, string> = {
   'gateway/src/http/upgrades.ts › Upgrades': 'reads headers of a request, 16 KiB at most',
   'gateway/src/buildkit/daemon/step-limits.ts': 'reads control groups of this machine',
   'gateway/src/buildkit/daemon/step-probe.ts': 'reads the output of a script of ours',
+  'gateway/src/buildkit/steps/step.ts › newStep':
+    'reads names of steps by Progress, which has its row',
   'gateway/src/buildkit/steps/step-records.ts': 'reads records that our own wrapper of runc writes',
   'gateway/src/buildkit/steps/step-watch.ts': 'reads control groups of this machine',
   'gateway/src/buildkit/daemon/step-writes.ts': 'reads control groups of this machine',
@@ -37,7 +39,7 @@ export const exceptions: Record<string, string> = {
     'splits the name of a platform, which is checked before',
   'gateway/src/isolation/':
     'reads addresses of this machine, what its tools say, and the output of a script of ours',
-  'gateway/src/buildkit/daemon/daemon.ts': 'reads the mounts and containers of this machine',
+  'gateway/src/buildkit/daemon/containers.ts': 'reads the mounts and containers of this machine',
   'gateway/src/buildkit/context/context-server.ts › ContextServer':
     'reads one header of the build daemon; its work is filterEntries and tarHeader, which have their rows',
   'gateway/src/llb/graph.ts': 'looks among the inputs of one operation, three at most',
@@ -67,6 +69,8 @@ export const exceptions: Record<string, string> = {
     'reads the version of the planner that the operator has installed',
   'gateway/src/railpack/plan-cache.ts › PlanCache': 'reads what the gateway itself has written',
   'gateway/src/railpack/prepare.ts › prepare': 'JSON.parse of 8 MiB at most, which is linear',
+  'gateway/src/railpack/plan-source.ts › planSource':
+    'reads two fields of a plan of 8 MiB at most, which is linear',
   'api/options.ts › variables':
     'its parts are variableName and plain texts; readOptions and parseOptions have their rows',
 }

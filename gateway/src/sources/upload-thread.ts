@@ -5,7 +5,7 @@ import { obeyCrashOrders } from '../crash-point.ts'
 import type { JobPort } from '../host/threads/job-port.ts'
 import { serveJobs } from '../host/threads/serve-jobs.ts'
 import { workInBackground } from '../host/priority.ts'
-import { syncFileSystem } from '../host/sync-file-system.ts'
+import { syncFileSystem } from '../host/disk/sync-file-system.ts'
 import { tarBytes } from './body.ts'
 import { DigestCheck } from './content-digest.ts'
 import type { Limits } from './limits.ts'
@@ -16,7 +16,8 @@ import { unpack } from './archive/unpack.ts'
 
 export type UploadJob = { path: string; limits: Limits; contentDigest: string | undefined }
 
-obeyCrashOrders((workerData as { crashOrders: string }).crashOrders)
+const { crashOrders }: { crashOrders: string } = workerData
+obeyCrashOrders(crashOrders)
 workInBackground()
 serveJobs({ upload, remove, sync })
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { withDefaults, type OwnSettings } from '#api/app-settings.ts'
+import { withDefaults, type OwnSettings } from '#api/options/app-settings.ts'
 import { type Deployment, DeploymentState } from '#api/deployment.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { OwnSettings } from '#api/app-settings.ts'
+import type { OwnSettings } from '#api/options/app-settings.ts'
 import {
   type Deployment,
   type DeploymentState,
@@ -7,7 +7,7 @@ import {
   type NewCancelRequest,
 } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
-import type { ProblemBody } from '#api/problem-body.ts'
+import type { ProblemBody } from '#api/problem/body.ts'
 import { Problem } from '#api/problem.ts'
 import { crossesFence, mayAdvance, onCancel } from '../deployments/lanes.ts'
 import type { QueueLimits } from '../deployments/queue.ts'

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { AppSettings, type OwnSettings, patchSettings } from '#api/app-settings.ts'
+import { AppSettings, type OwnSettings, patchSettings } from '#api/options/app-settings.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { Notices } from '../notices.ts'
 import { parsedObject } from '../store-tools.ts'

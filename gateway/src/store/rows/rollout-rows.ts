@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
-import { ProblemBody } from '#api/problem-body.ts'
+import { ProblemBody } from '#api/problem/body.ts'
 import { Problem } from '#api/problem.ts'
 import { cutProblem } from '../../deployments/cut-texts.ts'
 import { assertSameRequest, fingerprintOf, keyKeptMs } from '../../deployments/idempotency.ts'
