@@ -123,13 +123,11 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
   const { sources, store } = parts
   const vault = new Vault(store, config.secrets.key)
-  let runner: Runner | undefined
   const ports = [config.http.port, config.buildkit.contextPort]
   const network = opening.use(
     NetworkGuard.start({
       prove: (signal) => verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal),
       daemon: daemonId,
-      onProven: () => runner?.wake(),
       log,
     }),
   )
@@ -152,7 +150,7 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
   const hiddenValues = [...config.secrets.tokens, config.secrets.fly]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
-  runner = opening.use(
+  const runner = opening.use(
     await Runner.start({
       store,
       steps,
@@ -160,7 +158,7 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
       limits: config.limits,
       hiddenValues,
       boot,
-      mayStart: () => network.open,
+      gate: network,
     }),
   )
   return { vault, network, runner }
@@ -179,7 +177,6 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     registry,
     registryHost: config.registry,
     assertAccepting: () => disk.assertRoom(),
-    wake: () => runner?.wake(),
   })
 
   const rollouts = opening.use(
@@ -187,7 +184,6 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
       store,
       submissions,
       cancel: (id, request) => runner.cancel(id, request),
-      wake: () => runner.wake(),
       log,
     }),
   )
@@ -199,10 +195,7 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     deployer,
     submissions,
     rollouts,
-    runner: {
-      cancel: (id, request) => runner.cancel(id, request),
-      wake: () => runner.wake(),
-    },
+    runner,
   })
 }
 
