@@ -38,7 +38,7 @@ const keepers: Record<string, string[]> = {
   'node:sqlite': ['store'],
   'node:child_process': ['host'],
   pino: ['log'],
-  zod: ['settings', 'railpack', 'fly', 'registry', 'flytoml', 'http'],
+  zod: ['settings', 'railpack', 'deploy', 'fly', 'registry', 'flytoml', 'http'],
 }
 
 const root = join(import.meta.dirname, '..')

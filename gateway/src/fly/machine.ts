@@ -62,6 +62,33 @@ export type ExitEvent = {
   requested_stop?: boolean
 }
 
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isText = (value: unknown) => typeof value === 'string'
+const areTexts = (value: unknown) => isRecord(value) && Object.values(value).every(isText)
+const areRecords = (value: unknown) => Array.isArray(value) && value.every(isRecord)
+
+/** The fields that the gateway reads. Any of them may be absent or null. */
+const configFields: Record<string, (value: unknown) => boolean> = {
+  image: isText,
+  env: areTexts,
+  metadata: areTexts,
+  init: isRecord,
+  guest: isRecord,
+  services: areRecords,
+  checks: (value) => isRecord(value) && Object.values(value).every(isRecord),
+  mounts: areRecords,
+  standbys: (value) => Array.isArray(value) && value.every(isText),
+}
+
+/** Whether a stored or received value can be used as a machine's config. */
+export const isMachineConfig = (value: unknown): value is MachineConfig =>
+  isRecord(value) &&
+  Object.entries(configFields).every(([name, fits]) => {
+    const field = value[name]
+    return field === undefined || field === null || fits(field)
+  })
+
 /** A machine's config, even while its host is unreachable. */
 export const configOf = (machine: Machine): MachineConfig =>
   machine.config ?? machine.incomplete_config ?? {}
