@@ -101,19 +101,22 @@ export class Deployer {
     if (!run.rollout.live)
       await this.#guarded(run, async () => {
         await watch(run)
-        const slots = appliedSteps(run.rollout)
-        for (const slot of slots) slot.outcome = 'verified'
+        const steps = appliedSteps(run.rollout)
+        for (const step of steps) step.outcome = 'verified'
         run.rollout.live = true
         await run.save()
-        for (const slot of slots)
-          run.emit(slot, { status: 'verified', after: work.image.reference })
+        for (const step of steps)
+          run.emit(step, { status: 'verified', after: work.image.reference })
       })
 
     await cleanUp(run)
-    const { desired, laid = {} } = run.rollout
-    const groups = desired.groups.map(({ gone: _done, was, ...group }) => {
-      const got = laid[group.name]
-      return { ...group, ...(got ? { was: persistedConfig(got) } : was && { was }) }
+    const { desired, appliedConfig = {} } = run.rollout
+    const groups = desired.groups.map(({ removedPaths: _done, lastApplied, ...group }) => {
+      const got = appliedConfig[group.name]
+      return {
+        ...group,
+        ...(got ? { lastApplied: persistedConfig(got) } : lastApplied && { lastApplied }),
+      }
     })
     return { url: this.#url(work), desired: { ...desired, groups } }
   }
@@ -133,7 +136,7 @@ export class Deployer {
     }
 
     for (const machine of machines) await assertKnown(work, machine)
-    for (const text of passedOver(work, rollout.slots)) work.emit({ type: 'warning', text })
+    for (const text of passedOver(work, rollout.steps)) work.emit({ type: 'warning', text })
     return new Execution(this.#settings, work, rollout)
   }
 
@@ -145,7 +148,7 @@ export class Deployer {
   }
 
   async #guarded(run: Execution, step: (run: Execution) => Promise<void>): Promise<void> {
-    if (run.rollout.because) return await rollBack(run, run.rollout.because)
+    if (run.rollout.rollbackReason) return await rollBack(run, run.rollout.rollbackReason)
     try {
       await step(run)
     } catch (error) {

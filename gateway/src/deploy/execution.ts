@@ -65,18 +65,18 @@ export class Execution {
   }
 
   get touched(): boolean {
-    return this.rollout.slots.some(({ outcome }) => outcome !== null)
+    return this.rollout.steps.some(({ outcome }) => outcome !== null)
   }
 
   /**
    * Runs `work` on several machines, `most` at a time. A failure stops the waiting for the others.
    */
   forEachLimit(
-    slots: MachineStep[],
+    steps: MachineStep[],
     most: number,
-    work: (slot: MachineStep) => Promise<void>,
+    work: (step: MachineStep) => Promise<void>,
   ): Promise<void> {
-    return forEachLimit(slots, most, work, this.#failed)
+    return forEachLimit(steps, most, work, this.#failed)
   }
 
   /** Repeats a read, or an effect that is safe to repeat, while Fly is unavailable. */
@@ -91,25 +91,25 @@ export class Execution {
     return turn
   }
 
-  async lease(slot: MachineStep, signal: AbortSignal = this.signal): Promise<MachineLease> {
+  async lease(step: MachineStep, signal: AbortSignal = this.signal): Promise<MachineLease> {
     const { app, id } = this.work
-    const description = `tarmac deployment ${id}${this.rollout.because ? ', putting back' : ''}`
-    const machine = slot.machine ?? ''
+    const description = `tarmac deployment ${id}${this.rollout.rollbackReason ? ', putting back' : ''}`
+    const machine = step.machine ?? ''
     const held = (by: string) =>
       this.work.emit({
         type: 'note',
         text: `Machine ${machine} is held by ${by}; it is waited for.`,
       })
-    const holder = { fly: this.settings.fly, app, machine, description, nonce: slot.lease, held }
+    const holder = { fly: this.settings.fly, app, machine, description, nonce: step.lease, held }
     const lease = await MachineLease.acquire(holder, signal)
-    slot.lease = lease.nonce
+    step.lease = lease.nonce
     return lease
   }
 
   /** Saves what is about to happen to a machine. */
-  async recordIntent(slot: MachineStep, effect: Effect): Promise<void> {
-    slot.intent = effect
-    if (slot.outcome === null || slot.outcome === 'stuck') slot.outcome = 'touched'
+  async recordIntent(step: MachineStep, effect: Effect): Promise<void> {
+    step.intent = effect
+    if (step.outcome === null || step.outcome === 'stuck') step.outcome = 'touched'
     await this.save()
   }
 
@@ -134,13 +134,13 @@ export class Execution {
   }
 
   emit(
-    slot: MachineStep,
+    step: MachineStep,
     event: Omit<Extract<NewEvent, { type: 'machine' }>, 'type' | 'machine' | 'region'>,
   ): void {
     this.work.emit({
       type: 'machine',
-      machine: slot.machine ?? slot.name,
-      region: slot.region,
+      machine: step.machine ?? step.name,
+      region: step.region,
       ...event,
     })
   }

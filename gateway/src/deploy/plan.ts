@@ -29,26 +29,26 @@ export function planRollout(
   const named = (group: string, what: string | number) =>
     machineName(`${owner === null ? '' : `${owner}-`}${group}-${what}`, id)
   const stepsToApply = desired.groups.flatMap((group) => {
-    const existing = of(group).map((machine) => existingSlot('update', group.name, machine))
-    const slots = desired.strategy === 'bluegreen' ? greensOf(existing, named) : existing
+    const existing = of(group).map((machine) => existingStep('update', group.name, machine))
+    const steps = desired.strategy === 'bluegreen' ? greensOf(existing, named) : existing
 
-    const tried = slots.find(
-      ({ standbyFor, former }) => !standbyFor && !former?.config.standbys?.length,
+    const tried = steps.find(
+      ({ standbyFor, previous }) => !standbyFor && !previous?.config.standbys?.length,
     )
-    if (tried && slots.every(({ launch }) => !launch)) {
+    if (tried && steps.every(({ launch }) => !launch)) {
       // No machine of the group runs. Start one: a release that never ran proves nothing.
       tried.launch = true
-      tried.rest = !group.config.services?.some(({ autostop }) => autostop)
+      tried.stopAfterwards = !group.config.services?.some(({ autostop }) => autostop)
     }
 
-    if (slots.length > 0) return slots
+    if (steps.length > 0) return steps
     if (group.count !== null)
       return Array.from({ length: group.count }, (_, at) =>
-        newSlot('new', group.name, desired.region, named(group.name, at + 1)),
+        newStep('new', group.name, desired.region, named(group.name, at + 1)),
       )
 
-    const first = newSlot('new', group.name, desired.region, named(group.name, 1))
-    const second = newSlot('new', group.name, desired.region, named(group.name, 2))
+    const first = newStep('new', group.name, desired.region, named(group.name, 1))
+    const second = newStep('new', group.name, desired.region, named(group.name, 2))
     if (group.whenNone === 'one') return [first]
     return [
       first,
@@ -62,50 +62,50 @@ export function planRollout(
     )
     if (desired.strategy !== 'canary' || !model) return []
     const { standbys: _own, ...base } = configOf(model)
-    return [{ ...newSlot('canary', group.name, model.region, named(group.name, 'canary')), base }]
+    return [{ ...newStep('canary', group.name, model.region, named(group.name, 'canary')), base }]
   })
 
-  const released = newSlot('release', 'release', desired.region, named('release', 'command'))
+  const released = newStep('releaseCommand', 'release', desired.region, named('release', 'command'))
   const release = { ...released, launch: false, base: { guest: largestGuest(desired, of) } }
 
   const replaced = desired.strategy === 'bluegreen' ? kept : []
   const gone = ours.filter((machine) => !kept.includes(machine))
 
-  const slots = [
-    ...(desired.release ? [release] : []),
+  const steps = [
+    ...(desired.releaseCommand ? [release] : []),
     ...canaries,
     // Running machines come first: a broken release is found before stopped ones are touched.
     ...stepsToApply.filter(({ launch }) => launch),
     ...stepsToApply.filter(({ launch }) => !launch),
-    ...replaced.map((machine) => existingSlot('blue', groupOf(machine), machine)),
-    ...gone.map((machine) => existingSlot('gone', groupOf(machine), machine)),
+    ...replaced.map((machine) => existingStep('blue', groupOf(machine), machine)),
+    ...gone.map((machine) => existingStep('gone', groupOf(machine), machine)),
   ]
-  return { desired, slots, because: null, live: false }
+  return { desired, steps, rollbackReason: null, live: false }
 }
 
-/** The slots whose machines will serve the release. */
-export const appliedSteps = ({ slots }: DeployProgress): MachineStep[] =>
-  slots.filter(({ role }) => role === 'update' || role === 'new' || role === 'green')
+/** The steps whose machines will serve the release. */
+export const appliedSteps = ({ steps }: DeployProgress): MachineStep[] =>
+  steps.filter(({ role }) => role === 'update' || role === 'new' || role === 'green')
 
-function existingSlot(role: Role, group: string, machine: Machine): MachineStep {
+function existingStep(role: Role, group: string, machine: Machine): MachineStep {
   return {
-    ...newSlot(role, group, machine.region, machine.name),
+    ...newStep(role, group, machine.region, machine.name),
     machine: machine.id,
-    former: previousVersionOf(machine),
+    previous: previousVersionOf(machine),
     launch: !resting.has(machine.state),
   }
 }
 
-function newSlot(role: Role, group: string, region: string, name: string): MachineStep {
-  const untouched = { intent: null, outcome: null, tried: null, now: null, lease: null }
+function newStep(role: Role, group: string, region: string, name: string): MachineStep {
+  const untouched = { intent: null, outcome: null, attempted: null, now: null, lease: null }
   const fresh = {
     machine: null,
-    former: null,
+    previous: null,
     base: null,
     standbyFor: null,
     volumes: {},
     launch: true,
-    rest: false,
+    stopAfterwards: false,
   }
   return { role, name, group, region, ...fresh, ...untouched }
 }
@@ -126,11 +126,11 @@ function greensOf(
   named: (group: string, what: number) => string,
 ): MachineStep[] {
   const names = new Map(blues.map(({ machine, group }, at) => [machine, named(group, at + 1)]))
-  return blues.map(({ group, region, former, machine, launch }) => {
-    const { standbys = [], ...base } = former?.config ?? {}
+  return blues.map(({ group, region, previous, machine, launch }) => {
+    const { standbys = [], ...base } = previous?.config ?? {}
     const standbyFor = names.get(standbys[0] ?? '') ?? null
     return {
-      ...newSlot('green', group, region, names.get(machine) ?? ''),
+      ...newStep('green', group, region, names.get(machine) ?? ''),
       base,
       launch,
       standbyFor,
@@ -157,17 +157,17 @@ export function previousVersionOf(machine: Machine): PreviousVersion {
  * The record's facts about the machines that were touched. The release command's machine counts
  * only if it is stuck.
  */
-export function machineFacts({ slots }: DeployProgress): MachineFacts[] {
-  return slots.flatMap(({ role, machine, name, region, former, tried, now, outcome }) => {
-    if (machine === null || outcome === null || (role === 'release' && outcome !== 'stuck'))
+export function machineFacts({ steps }: DeployProgress): MachineFacts[] {
+  return steps.flatMap(({ role, machine, name, region, previous, attempted, now, outcome }) => {
+    if (machine === null || outcome === null || (role === 'releaseCommand' && outcome !== 'stuck'))
       return []
-    const before = former && { instanceId: former.instanceId, image: former.image }
-    return [{ id: machine, name, region, before, tried, after: now, outcome }]
+    const before = previous && { instanceId: previous.instanceId, image: previous.image }
+    return [{ id: machine, name, region, before, tried: attempted, after: now, outcome }]
   })
 }
 
-const machineName = (slot: string, id: string): string =>
-  `${slot}-${id}`
+const machineName = (part: string, id: string): string =>
+  `${part}-${id}`
     .toLowerCase()
     .replaceAll(/[^a-z0-9-]+/g, '-')
     .slice(-63)

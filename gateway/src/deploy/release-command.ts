@@ -15,12 +15,12 @@ const logLines = 1000
  * which Fly's API does not promise. It always logs how the command ended.
  */
 export async function releaseCommand(run: Execution): Promise<void> {
-  const slot = run.rollout.slots.find(({ role }) => role === 'release')
-  const command = run.rollout.desired.release
-  if (!slot || !command || slot.outcome === 'removed') return
+  const step = run.rollout.steps.find(({ role }) => role === 'releaseCommand')
+  const command = run.rollout.desired.releaseCommand
+  if (!step || !command || step.outcome === 'removed') return
 
-  slot.machine ??= (await create(run, slot)).id
-  const machine = await ended(run, slot, command.timeoutMs)
+  step.machine ??= (await create(run, step)).id
+  const machine = await ended(run, step, command.timeoutMs)
 
   const printed = await run.settings.fly
     .machineLog(run.work.app, machine.id, logLines, run.signal)
@@ -39,14 +39,14 @@ export async function releaseCommand(run: Execution): Promise<void> {
     const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. See: fly logs --app ${run.work.app} --machine ${machine.id}`
     throw new Problem('deploy-failed', detail, { facts: { exitCode } })
   }
-  await run.retryWhileUnavailable(() => destroyMachine(run, slot, run.stopping))
+  await run.retryWhileUnavailable(() => destroyMachine(run, step, run.stopping))
 }
 
 /** Starts the machine, unless that happened before a crash, and waits until its program ends. */
-async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Promise<Machine> {
+async function ended(run: Execution, step: MachineStep, timeoutMs: number): Promise<Machine> {
   const { fly } = run.settings
   const { app } = run.work
-  const id = slot.machine ?? ''
+  const id = step.machine ?? ''
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const machine = await run.retryWhileUnavailable(() =>
@@ -70,7 +70,7 @@ async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Prom
       throw failure(machine, `of the release_command did not end within ${timeoutMs / 1000} s`)
 
     if (machine.state === 'stopped' && !eventsOf(machine).some(({ type }) => type === 'start')) {
-      await run.recordIntent(slot, 'start')
+      await run.recordIntent(step, 'start')
       await run.retryWhileUnavailable(() => startMachine(fly, { app, machine: id }, run.stopping))
     }
 

@@ -39,15 +39,15 @@ test('an early release lacks fields, which get their defaults', () => {
   const { groups, strategy, region, guest, internalPort } = desired
   expect(readDesired({ groups, strategy, region, guest, internalPort, build: {} })).toEqual({
     ...desired,
-    release: null,
+    releaseCommand: null,
   })
 })
 
 test('what is no progress and no desired config is reported, with the place', () => {
   expect(readProgress(null)).toBeNull()
   expect(readProgress(undefined)).toBeNull()
-  expect(() => readProgress({ desired, slots: [{}], because: null, live: false })).toThrow(
-    /^The progress of the deploy is damaged and cannot be read \(slots\.0\.role: /,
+  expect(() => readProgress({ desired, steps: [{}], rollbackReason: null, live: false })).toThrow(
+    /^The progress of the deploy is damaged and cannot be read \(steps\.0\.role: /,
   )
   const groups = [{ name: 'app', config: { env: ['A'] } }]
   expect(() => readDesired({ ...desired, groups })).toThrow(
@@ -135,10 +135,19 @@ test('machines that an earlier gateway started only to test them are stopped aga
 
 test('releases of an earlier gateway keep their release command and what their machines got', () => {
   for (const name of ['release', 'release-packed']) {
-    const { release, groups } = readDesired(unpacked(stored(name)))
-    expect(release).toMatchObject({ config: { init: { cmd: ['migrate'] } }, timeoutMs: 300_000 })
-    expect(groups.map(({ was }) => was?.metadata?.['fly_process_group'])).toEqual(['job', 'web'])
+    const { releaseCommand, groups } = readDesired(unpacked(stored(name)))
+    expect(releaseCommand).toMatchObject({
+      config: { init: { cmd: ['migrate'] } },
+      timeoutMs: 300_000,
+    })
+    expect(groups.map(({ lastApplied }) => lastApplied?.metadata?.['fly_process_group'])).toEqual([
+      'job',
+      'web',
+    ])
     expect(groups[0]?.config.env?.['LONG']?.length).toBe(name === 'release' ? undefined : 300)
   }
-  expect(readDesired(stored('restored')).groups.map(({ gone }) => gone)).toEqual([['dns'], []])
+  expect(readDesired(stored('restored')).groups.map(({ removedPaths }) => removedPaths)).toEqual([
+    ['dns'],
+    [],
+  ])
 })

@@ -30,7 +30,7 @@ export const managed = [
  */
 export function mergeConfig(
   present: MachineConfig,
-  { config: desired, gone = [] }: Pick<DesiredGroup, 'config' | 'gone'>,
+  { config: desired, removedPaths = [] }: Pick<DesiredGroup, 'config' | 'removedPaths'>,
   marks: OwnershipMetadata,
 ): MachineConfig {
   const { image } = marks
@@ -40,7 +40,7 @@ export function mergeConfig(
   const env = { ...omit(present.env, setBefore), ...desired.env }
 
   const goneIn = (part: string) =>
-    gone.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
+    removedPaths.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
   const init = {
     ...omit(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
     ...(image.builder === 'railpack' ? asOneText(desired.init) : desired.init),
@@ -68,7 +68,7 @@ export function mergeConfig(
   const mounts = mergeMounts(present.mounts, desired.mounts)
 
   return {
-    ...omit(present, [...managed, ...gone]),
+    ...omit(present, [...managed, ...removedPaths]),
     ...desired,
     ...(mounts && { mounts }),
     ...(containers && { containers }),
@@ -92,14 +92,14 @@ function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
 /** A mount keeps its volume, matched by name. Mounts that fly.toml does not name stay too. */
 function mergeMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | undefined {
   const kept = present.filter((mount) => !desired.some(({ name }) => name === mount.name))
-  const laid = desired.map((mount) =>
+  const merged = desired.map((mount) =>
     Object.assign(
       {},
       present.find(({ name }) => name === mount.name),
       mount,
     ),
   )
-  return kept.length + laid.length > 0 ? [...kept, ...laid] : undefined
+  return kept.length + merged.length > 0 ? [...kept, ...merged] : undefined
 }
 
 /** Releases of older gateways may contain reserved keys that their source set. */
@@ -110,6 +110,6 @@ const unmarked = (metadata: Record<string, string> = {}): Record<string, string>
 const ownMarks = new Set(['fly_platform_version', 'fly_process_group'])
 
 export function omit<T extends object>(value: T | undefined, keys: string[]): T {
-  const gone = new Set(keys)
-  return Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !gone.has(key))) as T
+  const omitted = new Set(keys)
+  return Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !omitted.has(key))) as T
 }

@@ -25,17 +25,17 @@ const retryMs = 2000
 const destroyTimeoutMs = 60_000
 
 /** Creates or updates one machine. Ends when the machine runs the release and passes its checks. */
-export async function applyMachine(run: Execution, slot: MachineStep): Promise<void> {
-  await using lease = slot.former && (await run.lease(slot))
-  await applyChange(run, slot, lease)
-  await awaitHealthy(run, slot, lease)
+export async function applyMachine(run: Execution, step: MachineStep): Promise<void> {
+  await using lease = step.previous && (await run.lease(step))
+  await applyChange(run, step, lease)
+  await awaitHealthy(run, step, lease)
   crashPoint('machine-done')
 }
 
 /** Creates or updates one machine without waiting for the result. */
-export async function startUpdate(run: Execution, slot: MachineStep): Promise<void> {
-  await using lease = slot.former && (await run.lease(slot))
-  await applyChange(run, slot, lease)
+export async function startUpdate(run: Execution, step: MachineStep): Promise<void> {
+  await using lease = step.previous && (await run.lease(step))
+  await applyChange(run, step, lease)
 }
 
 /**
@@ -44,45 +44,45 @@ export async function startUpdate(run: Execution, slot: MachineStep): Promise<vo
  */
 export async function awaitHealthy(
   run: Execution,
-  slot: MachineStep,
+  step: MachineStep,
   lease: MachineLease | null = null,
 ): Promise<void> {
   const { fly } = run.settings
-  const wanted = { ...expectedVersion(run, slot), ...(lease && { nonce: lease.nonce }) }
+  const wanted = { ...expectedVersion(run, step), ...(lease && { nonce: lease.nonce }) }
   const signal = lease ? AbortSignal.any([run.signal, lease.lost]) : run.signal
   const machine = await waitForVersion(fly, wanted, run.waitMs, signal)
   const text = `${machine.state} on version ${machine.instance_id}`
-  run.emit(slot, { status: 'started', after: imageOf(machine), text })
-  if (!slot.launch) return
-  run.emit(slot, { status: 'checking' })
+  run.emit(step, { status: 'started', after: imageOf(machine), text })
+  if (!step.launch) return
+  run.emit(step, { status: 'checking' })
   await untilHealthy(fly, wanted, run.waitMs, signal)
 }
 
 /** Destroys a machine, and waits until it is gone. */
 export async function destroyMachine(
   run: Execution,
-  slot: MachineStep,
+  step: MachineStep,
   signal: AbortSignal,
 ): Promise<void> {
   const { fly } = run.settings
   const { app } = run.work
 
-  const found = await retryUntilVisible(() => find(run, slot, signal), signal)
+  const found = await retryUntilVisible(() => find(run, step, signal), signal)
   if (found && numberOf(found) > run.work.number) {
-    slot.outcome = 'rolled_back'
+    step.outcome = 'rolled_back'
     await run.save()
-    return run.emit(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
+    return run.emit(step, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
   }
 
   if (found && found.state !== 'destroyed') {
-    slot.machine = found.id
-    await using lease = slot.former && (await run.lease(slot, signal))
-    await run.recordIntent(slot, 'destroy')
+    step.machine = found.id
+    await using lease = step.previous && (await run.lease(step, signal))
+    await run.recordIntent(step, 'destroy')
     const deadline = performance.now() + destroyTimeoutMs
     for (
       let left: Machine | null = found;
       left && left.state !== 'destroyed';
-      left = await find(run, slot, signal)
+      left = await find(run, step, signal)
     ) {
       if (left.state !== 'destroying') await fly.deleteMachine(app, left.id, lease?.nonce, signal)
       await fly.wait(app, left.id, { state: 'destroyed', withinMs: destroyTimeoutMs }, signal)
@@ -91,20 +91,20 @@ export async function destroyMachine(
     }
   }
 
-  slot.now = null
-  slot.outcome = 'removed'
+  step.now = null
+  step.outcome = 'removed'
   await run.save()
-  run.emit(slot, { status: 'removed' })
+  run.emit(step, { status: 'removed' })
 }
 
-export function expectedVersion({ work }: Execution, slot: MachineStep): ExpectedVersion {
-  const instanceId = slot.now?.instanceId ?? ''
+export function expectedVersion({ work }: Execution, step: MachineStep): ExpectedVersion {
+  const instanceId = step.now?.instanceId ?? ''
   return {
     app: work.app,
-    machine: slot.machine ?? '',
+    machine: step.machine ?? '',
     instanceId,
     digest: work.image.digest,
-    running: slot.launch,
+    running: step.launch,
   }
 }
 
@@ -114,67 +114,67 @@ export const isOurs = ({ work }: Execution, machine: Machine): boolean =>
 
 async function applyChange(
   run: Execution,
-  slot: MachineStep,
+  step: MachineStep,
   lease: MachineLease | null,
 ): Promise<void> {
-  const machine = lease ? await update(run, slot, lease) : await create(run, slot)
-  slot.machine = machine.id
-  slot.now = slot.tried = { instanceId: machine.instance_id, image: run.work.image.reference }
+  const machine = lease ? await update(run, step, lease) : await create(run, step)
+  step.machine = machine.id
+  step.now = step.attempted = { instanceId: machine.instance_id, image: run.work.image.reference }
   await run.save()
 }
 
-/** Creates the slot's machine, unless it exists: a crash may have lost only Fly's answer. */
-export async function create(run: Execution, slot: MachineStep): Promise<Machine> {
+/** Creates the step's machine, unless it exists: a crash may have lost only Fly's answer. */
+export async function create(run: Execution, step: MachineStep): Promise<Machine> {
   const { settings, work, stopping } = run
   const { fly } = settings
-  const id = slot.machine
+  const id = step.machine
   const found = id
     ? await run.retryWhileUnavailable(() => getMachine(fly, work.app, id, stopping))
-    : slot.intent === 'create' &&
-      (await run.retryWhileUnavailable(() => listed(run, slot, stopping)))
+    : step.intent === 'create' &&
+      (await run.retryWhileUnavailable(() => listed(run, step, stopping)))
   if (found) assertNotOlder(work.number, found)
   if (found) return found
 
-  run.emit(slot, { status: 'creating', before: null })
-  const config = newConfig(run, slot)
-  if (config.mounts) config.mounts = await withVolumes(run, slot, config.mounts)
-  recordApplied(run, slot, config)
-  await run.recordIntent(slot, 'create')
+  run.emit(step, { status: 'creating', before: null })
+  const config = newConfig(run, step)
+  if (config.mounts) config.mounts = await withVolumes(run, step, config.mounts)
+  recordApplied(run, step, config)
+  await run.recordIntent(step, 'create')
   return await fly.createMachine(
     work.app,
     {
-      name: slot.name,
-      region: slot.region,
+      name: step.name,
+      region: step.region,
       config,
-      skip_launch: !slot.launch,
-      ...(slot.role === 'green' && { skip_service_registration: true }),
+      skip_launch: !step.launch,
+      ...(step.role === 'green' && { skip_service_registration: true }),
     },
     stopping,
   )
 }
 
-async function update(run: Execution, slot: MachineStep, lease: MachineLease): Promise<Machine> {
+async function update(run: Execution, step: MachineStep, lease: MachineLease): Promise<Machine> {
   const { settings, work } = run
   const { fly } = settings
   const signal = AbortSignal.any([run.stopping, lease.lost])
   for (let attempt = 1; ; attempt++) {
     run.signal.throwIfAborted()
     const machine = await run.retryWhileUnavailable(() =>
-      getMachine(fly, work.app, slot.machine ?? '', signal),
+      getMachine(fly, work.app, step.machine ?? '', signal),
     )
     if (isOurs(run, machine)) return machine
     assertNotOlder(work.number, machine)
-    if (slot.now) throw reverted(machine)
+    if (step.now) throw reverted(machine)
     // Something changed the machine before we got the lease. A rollback restores that version.
-    if (machine.instance_id !== slot.former?.instanceId)
-      refresh(run, slot, previousVersionOf(machine))
+    if (machine.instance_id !== step.previous?.instanceId)
+      refresh(run, step, previousVersionOf(machine))
 
-    const config = mergeConfig(slot.former?.config ?? {}, desiredGroupOf(run, slot), marks(run))
-    recordApplied(run, slot, config)
-    await run.recordIntent(slot, 'update')
-    if (attempt === 1) run.emit(slot, { status: 'updating', before: slot.former?.image ?? null })
+    const config = mergeConfig(step.previous?.config ?? {}, desiredGroupOf(run, step), marks(run))
+    recordApplied(run, step, config)
+    await run.recordIntent(step, 'update')
+    if (attempt === 1) run.emit(step, { status: 'updating', before: step.previous?.image ?? null })
 
-    const body = { config, current_version: machine.instance_id, skip_launch: !slot.launch }
+    const body = { config, current_version: machine.instance_id, skip_launch: !step.launch }
     try {
       return await fly.updateMachine(work.app, machine.id, body, lease.nonce, signal)
     } catch (error) {
@@ -186,59 +186,65 @@ async function update(run: Execution, slot: MachineStep, lease: MachineLease): P
 }
 
 /** Throws before the machine is touched if its config has become too large to save. */
-function refresh({ rollout }: Execution, slot: MachineStep, former: PreviousVersion): void {
-  const slots = rollout.slots.map((each) => (each === slot ? { ...slot, former } : each))
-  refuseLargeRollout({ ...rollout, slots })
-  slot.former = former
+function refresh({ rollout }: Execution, step: MachineStep, previous: PreviousVersion): void {
+  const steps = rollout.steps.map((each) => (each === step ? { ...step, previous } : each))
+  refuseLargeRollout({ ...rollout, steps })
+  step.previous = previous
 }
 
-/** The slot's machine, or null. It counts as missing only if the app's list lacks it too. */
+/** The step's machine, or null. It counts as missing only if the app's list lacks it too. */
 async function find(
   run: Execution,
-  slot: MachineStep,
+  step: MachineStep,
   signal: AbortSignal,
 ): Promise<Machine | null> {
   const { fly } = run.settings
-  const found = slot.machine ? await fly.machine(run.work.app, slot.machine, signal) : null
-  return found ?? (await listed(run, slot, signal)) ?? null
+  const found = step.machine ? await fly.machine(run.work.app, step.machine, signal) : null
+  return found ?? (await listed(run, step, signal)) ?? null
 }
 
 async function listed(
   { settings, work }: Execution,
-  slot: MachineStep,
+  step: MachineStep,
   signal: AbortSignal,
 ): Promise<Machine | undefined> {
   const machines = await settings.fly.machines(work.app, signal)
-  return machines.find(({ id, name }) => (slot.machine ? id === slot.machine : name === slot.name))
+  return machines.find(({ id, name }) => (step.machine ? id === step.machine : name === step.name))
 }
 
 /**
- * The config of a new machine. It starts from an existing machine's config, `slot.base`, if any.
+ * The config of a new machine. It starts from an existing machine's config, `step.base`, if any.
  */
-function newConfig(run: Execution, slot: MachineStep): MachineConfig {
-  const { desired, slots } = run.rollout
-  const desiredGroup = desiredGroupOf(run, slot)
-  const laid = mergeConfig(
-    { guest: desiredGroup.was?.guest ?? desired.guest, ...slot.base },
+function newConfig(run: Execution, step: MachineStep): MachineConfig {
+  const { desired, steps } = run.rollout
+  const desiredGroup = desiredGroupOf(run, step)
+  const appliedConfig = mergeConfig(
+    { guest: desiredGroup.lastApplied?.guest ?? desired.guest, ...step.base },
     desiredGroup,
     marks(run),
   )
 
-  if (slot.role === 'canary') {
-    const dns = { ...(laid['dns'] as object | undefined), skip_registration: true }
-    return { ...laid, dns, metadata: { ...laid.metadata, fly_canary: 'true' } }
+  if (step.role === 'canary') {
+    const dns = { ...(appliedConfig['dns'] as object | undefined), skip_registration: true }
+    return { ...appliedConfig, dns, metadata: { ...appliedConfig.metadata, fly_canary: 'true' } }
   }
-  const active = slot.standbyFor && slots.find(({ name }) => name === slot.standbyFor)?.machine
+  const active = step.standbyFor && steps.find(({ name }) => name === step.standbyFor)?.machine
   return active
-    ? { ...laid, standbys: [active], env: { ...laid.env, FLY_STANDBY_FOR: active } }
-    : laid
+    ? {
+        ...appliedConfig,
+        standbys: [active],
+        env: { ...appliedConfig.env, FLY_STANDBY_FOR: active },
+      }
+    : appliedConfig
 }
 
 const desiredGroupOf = (
   { rollout: { desired } }: Execution,
   { role, group }: MachineStep,
-): Pick<DesiredGroup, 'config' | 'was' | 'gone'> =>
-  (role === 'release' ? desired.release : desired.groups.find(({ name }) => name === group)) ?? {
+): Pick<DesiredGroup, 'config' | 'lastApplied' | 'removedPaths'> =>
+  (role === 'releaseCommand'
+    ? desired.releaseCommand
+    : desired.groups.find(({ name }) => name === group)) ?? {
     config: {},
   }
 
@@ -248,7 +254,8 @@ function recordApplied(
   { role, group }: MachineStep,
   config: MachineConfig,
 ): void {
-  if (role !== 'release' && role !== 'canary') rollout.laid = { [group]: config, ...rollout.laid }
+  if (role !== 'releaseCommand' && role !== 'canary')
+    rollout.appliedConfig = { [group]: config, ...rollout.appliedConfig }
 }
 
 const marks = ({ settings, work }: Execution): OwnershipMetadata => ({

@@ -12,23 +12,23 @@ import type { MachineStep } from '../progress.ts'
  */
 export async function bluegreen(run: Execution): Promise<void> {
   const greens = appliedSteps(run.rollout)
-  const blues = run.rollout.slots.filter(({ role }) => role === 'blue')
+  const blues = run.rollout.steps.filter(({ role }) => role === 'blue')
   for (const launch of [true, false]) {
-    const some = greens.filter((slot) => slot.launch === launch)
-    await run.forEachLimit(some, Math.min(mostAtOnce, Math.ceil(some.length / 3)), (slot) =>
-      applyMachine(run, slot),
+    const some = greens.filter((step) => step.launch === launch)
+    await run.forEachLimit(some, Math.min(mostAtOnce, Math.ceil(some.length / 3)), (step) =>
+      applyMachine(run, step),
     )
   }
 
-  await run.forEachLimit(greens, greens.length, (slot) => takeOver(run, slot))
+  await run.forEachLimit(greens, greens.length, (step) => takeOver(run, step))
   if (blues.length > 0) await delay(run.settings.proxyMs, undefined, { signal: run.signal })
-  await run.forEachLimit(blues, blues.length, (slot) => drain(run, slot))
+  await run.forEachLimit(blues, blues.length, (step) => drain(run, step))
 }
 
-async function takeOver(run: Execution, slot: MachineStep): Promise<void> {
-  if (slot.role !== 'green') return
-  await run.recordIntent(slot, 'uncordon')
+async function takeOver(run: Execution, step: MachineStep): Promise<void> {
+  if (step.role !== 'green') return
+  await run.recordIntent(step, 'uncordon')
   await run.retryWhileUnavailable(() =>
-    run.settings.fly.cordon(run.work.app, slot.machine ?? '', 'uncordon', undefined, run.stopping),
+    run.settings.fly.cordon(run.work.app, step.machine ?? '', 'uncordon', undefined, run.stopping),
   )
 }
