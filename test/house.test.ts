@@ -49,7 +49,6 @@ const longFiles = new Set([
 
   'gateway/src/buildkit/progress.ts',
   'gateway/src/commands/rollouts.ts',
-  'gateway/src/fly/machines-api.ts',
   'gateway/src/flytoml/sections.ts',
   'gateway/src/host/disk-watch.ts',
   'gateway/src/llb/wire.ts',
@@ -57,7 +56,6 @@ const longFiles = new Set([
   'gateway/src/registry/registry.ts',
   'gateway/src/store/sqlite.ts',
   'gateway/src/buildkit/daemon/daemon.ts',
-  'gateway/src/deploy/machines/apply.ts',
 
   'gateway/src/sources/archive/tar-reader.ts',
   'gateway/src/store/rows/deployment-rows.ts',

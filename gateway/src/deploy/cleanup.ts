@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
 import type { Execution } from './execution.ts'
-import { destroyMachine } from './machines/apply.ts'
+import { destroyMachine } from './machines/destroy.ts'
 import { drain } from './machines/drain.ts'
 import { retryTransient } from './machines/retry.ts'
 import type { MachineStep } from './progress.ts'
@@ -23,19 +23,21 @@ export async function cleanUp(run: Execution): Promise<void> {
 async function sleep(run: Execution, step: MachineStep): Promise<void> {
   await run.recordIntent(step, 'stop')
   await orWarn(run, 'could not be stopped again', step, (signal) =>
-    run.settings.fly.stopMachine(run.work.app, step.machine ?? '', undefined, signal),
+    run.withoutLease(step).stop(signal),
   )
 }
 
 async function takeAway(run: Execution, step: MachineStep): Promise<void> {
-  const [app, machine] = [run.work.app, step.machine ?? '']
   await orWarn(run, 'is not needed any more and could not be removed', step, async (signal) => {
     if (step.role === 'gone' && step.intent !== 'destroy') await drain(run, step, signal)
     await destroyMachine(run, step, signal).catch(async (error: unknown) => {
       // The next deploy finds the machine by this mark and destroys it.
       const mark = ['fly_bluegreen_deployment_tag', 'safe_to_destroy'] as const
       if (step.role === 'blue')
-        await run.settings.fly.setMetadata(app, machine, ...mark, signal).catch(() => {})
+        await run
+          .withoutLease(step)
+          .setMetadata(...mark, signal)
+          .catch(() => {})
       throw error
     })
   })

@@ -1,8 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
 import { isUnavailable, statusOf } from '../fly/fly-calls.ts'
-import type { App } from '../fly/machines-api.ts'
+import type { App } from '../fly/answers.ts'
 import type { Strategy } from '../flytoml/sections.ts'
+import { poll } from '../retry.ts'
 import { assertKnown } from './assert-known.ts'
 import { cleanUp } from './cleanup.ts'
 import type { DesiredApp } from './config/desired-app.ts'
@@ -166,17 +166,13 @@ export class Deployer {
       if ((await this.#app(app, signal)) === null) throw error
     }
 
-    const deadline = performance.now() + appVisibleMs
-    for (;;) {
-      const made = await this.#app(app, signal)
-      if (made) return made
-      if (performance.now() > deadline)
-        throw new Problem(
-          'fly-unavailable',
-          `App ${app} was made and is still not to be seen after 60 s. Try again later.`,
-        )
-      await delay(500, undefined, { signal })
-    }
+    const visible = { everyMs: 500, forMs: appVisibleMs }
+    const made = await poll(() => this.#app(app, signal), visible, signal)
+    if (made) return made
+    throw new Problem(
+      'fly-unavailable',
+      `App ${app} was made and is still not to be seen after 60 s. Try again later.`,
+    )
   }
 
   /** Fly answers 403 for an app of another organisation. */

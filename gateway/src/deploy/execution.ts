@@ -1,6 +1,8 @@
 import type { NewEvent } from '#api/event.ts'
 import { Problem, asProblem } from '#api/problem.ts'
-import { MachineLease } from '../fly/machine-lease.ts'
+import type { MachineChanges } from '../fly/machine-changes.ts'
+import type { MachineLease } from '../fly/machine-lease.ts'
+import type { MachineRef } from '../fly/machine.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
 import { copyPlain } from './copy-plain.ts'
 import { forEachLimit } from './for-each-limit.ts'
@@ -92,18 +94,25 @@ export class Execution {
   }
 
   async lease(step: MachineStep, signal: AbortSignal = this.signal): Promise<MachineLease> {
-    const { app, id } = this.work
-    const description = `tarmac deployment ${id}${this.rollout.rollbackReason ? ', putting back' : ''}`
-    const machine = step.machine ?? ''
+    const description = `tarmac deployment ${this.work.id}${this.rollout.rollbackReason ? ', putting back' : ''}`
     const held = (by: string) =>
       this.work.emit({
         type: 'note',
-        text: `Machine ${machine} is held by ${by}; it is waited for.`,
+        text: `Machine ${step.machine} is held by ${by}; it is waited for.`,
       })
-    const holder = { fly: this.settings.fly, app, machine, description, nonce: step.lease, held }
-    const lease = await MachineLease.acquire(holder, signal)
+    const request = { description, nonce: step.lease, held }
+    const lease = await this.settings.fly.lease(this.refOf(step), request, signal)
     step.lease = lease.nonce
     return lease
+  }
+
+  /** Changes of a machine that has no previous version: nobody else knows it. */
+  withoutLease(step: MachineStep): MachineChanges {
+    return this.settings.fly.withoutLease(this.refOf(step))
+  }
+
+  refOf({ machine }: MachineStep): MachineRef {
+    return { app: this.work.app, id: machine ?? '' }
   }
 
   /** Saves what is about to happen to a machine. */

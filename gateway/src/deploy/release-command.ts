@@ -1,7 +1,15 @@
 import { Problem } from '#api/problem.ts'
-import { configOf, eventsOf, exitCodeOf, exitsOf, exitWords, type Machine } from '../fly/machine.ts'
+import {
+  commandOf,
+  eventsOf,
+  exitCodeOf,
+  exitsOf,
+  exitWords,
+  type Machine,
+} from '../fly/machine.ts'
 import type { Execution } from './execution.ts'
-import { create, destroyMachine } from './machines/apply.ts'
+import { create } from './machines/apply.ts'
+import { destroyMachine } from './machines/destroy.ts'
 import { failure, startError, startMachine } from './machines/health.ts'
 import { retryUntilVisible } from './machines/retry.ts'
 import type { MachineStep } from './progress.ts'
@@ -23,14 +31,14 @@ export async function releaseCommand(run: Execution): Promise<void> {
   const machine = await ended(run, step, command.timeoutMs)
 
   const printed = await run.settings.fly
-    .machineLog(run.work.app, machine.id, logLines, run.signal)
+    .machineLog(run.refOf(step), logLines, run.signal)
     .catch(() => [])
   for (const text of printed)
     run.work.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
 
   const [exit = {}] = exitsOf(machine)
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
-  const what = `The release_command (${(configOf(machine).init?.['cmd'] as string[] | undefined)?.join(' ')})`
+  const what = `The release_command (${commandOf(machine)})`
   const text = `${what} ${exitWords(exit)}; events of its machine: ${events.toReversed().join(', ')}.`
   run.work.emit({ type: 'note', text })
 
@@ -45,19 +53,18 @@ export async function releaseCommand(run: Execution): Promise<void> {
 /** Starts the machine, unless that happened before a crash, and waits until its program ends. */
 async function ended(run: Execution, step: MachineStep, timeoutMs: number): Promise<Machine> {
   const { fly } = run.settings
-  const { app } = run.work
-  const id = step.machine ?? ''
+  const ref = run.refOf(step)
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const machine = await run.retryWhileUnavailable(() =>
-      retryUntilVisible(() => fly.machine(app, id, run.signal), run.signal),
+      retryUntilVisible(() => fly.machine(ref, run.signal), run.signal),
     )
 
     if (machine && exitsOf(machine).length > 0) return machine
     if (!machine || machine.state === 'destroyed')
       throw new Problem(
         'deploy-failed',
-        `Machine ${id} of the release_command is gone, and Fly does not say how it ended.`,
+        `Machine ${ref.id} of the release_command is gone, and Fly does not say how it ended.`,
       )
     if (machine.state === 'failed')
       throw failure(
@@ -71,13 +78,13 @@ async function ended(run: Execution, step: MachineStep, timeoutMs: number): Prom
 
     if (machine.state === 'stopped' && !eventsOf(machine).some(({ type }) => type === 'start')) {
       await run.recordIntent(step, 'start')
-      await run.retryWhileUnavailable(() => startMachine(fly, { app, machine: id }, run.stopping))
+      await run.retryWhileUnavailable(() => startMachine(run.withoutLease(step), run.stopping))
     }
 
     const state =
       machine.state === 'created' ? ('stopped' as const) : (['destroyed', 'failed'] as const)
     await run.retryWhileUnavailable(() =>
-      fly.wait(app, id, { state, withinMs: Math.min(pollMs, leftMs) }, run.signal),
+      fly.wait(ref, { state, withinMs: Math.min(pollMs, leftMs) }, run.signal),
     )
   }
 }

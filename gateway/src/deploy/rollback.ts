@@ -4,7 +4,8 @@ import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { mostAtOnce, type Execution } from './execution.ts'
 import { forEachLimit } from './for-each-limit.ts'
-import { isOurs, destroyMachine } from './machines/apply.ts'
+import { isOurs } from './machines/apply.ts'
+import { destroyMachine } from './machines/destroy.ts'
 import { drain } from './machines/drain.ts'
 import {
   failure,
@@ -107,12 +108,10 @@ async function restoreOrMarkStuck(
 }
 
 /** Records what a stuck machine really runs. */
-async function lookAgain(
-  { settings, work, stopping }: Execution,
-  step: MachineStep,
-): Promise<void> {
+async function lookAgain(run: Execution, step: MachineStep): Promise<void> {
+  const { fly } = run.settings
   const machine =
-    step.machine && (await settings.fly.machine(work.app, step.machine, stopping).catch(() => null))
+    step.machine && (await fly.machine(run.refOf(step), run.stopping).catch(() => null))
   if (machine) step.now = { instanceId: machine.instance_id, image: imageOf(machine) }
 }
 
@@ -123,18 +122,17 @@ async function putBack(
 ): Promise<void> {
   const { settings, work, stopping } = run
   const { fly } = settings
-  const id = step.machine ?? ''
   await using lease = await run.lease(step, stopping)
   const signal = AbortSignal.any([stopping, lease.lost])
 
-  let machine = await getMachine(fly, work.app, id, signal)
+  let machine = await getMachine(fly, lease.ref, signal)
   if (isOurs(run, machine)) {
     // Keep this deployment's number, so that a late, older deployment cannot overwrite the machine.
     const metadata = { ...previous.config.metadata, tarmac_number: `${work.number}` }
     const config = { ...previous.config, metadata }
     const body = { config, current_version: machine.instance_id, skip_launch: previous.asleep }
     await run.recordIntent(step, 'update')
-    machine = await fly.updateMachine(work.app, id, body, lease.nonce, signal)
+    machine = await lease.update(body, signal)
   } else if (machine.instance_id !== previous.instanceId && !isPutBack(run, machine)) {
     if (numberOf(machine) <= work.number)
       throw failure(machine, `was changed by something else and now runs ${imageOf(machine)}`)
@@ -146,7 +144,7 @@ async function putBack(
 
   if (step.role === 'blue' && !previous.cordoned) {
     await run.recordIntent(step, 'uncordon')
-    await fly.cordon(work.app, id, 'uncordon', lease.nonce, signal)
+    await lease.uncordon(signal)
   }
 
   const { instance_id: instanceId } = machine
@@ -154,17 +152,7 @@ async function putBack(
   const { digest, running } = previous
   // Allow one more crash: it may be bad luck.
   const crashes = 1 + (instanceId === previous.instanceId ? previous.crashes : 0)
-  const wanted = {
-    app: work.app,
-    machine: id,
-    instanceId,
-    digest,
-    running,
-    crashes,
-    failedStarts: 2,
-    nonce: lease.nonce,
-  }
-
+  const wanted = { machine: lease, instanceId, digest, running, crashes, failedStarts: 2 }
   await waitForVersion(fly, wanted, patienceMs(run), signal)
   if (previous.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
 

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '../retry.ts'
 import { expectedVersion } from './machines/apply.ts'
 import { assertNotCrashed, assertVersion, getMachine, untilHealthy } from './machines/health.ts'
 import { appliedSteps } from './plan.ts'
@@ -33,7 +33,7 @@ export async function watch(run: Execution): Promise<void> {
       const isFresh = listed?.instance_id === wanted.instanceId
       const machine = isFresh
         ? listed
-        : await run.retryWhileUnavailable(() => getMachine(fly, app, wanted.machine, run.signal))
+        : await run.retryWhileUnavailable(() => getMachine(fly, wanted.machine.ref, run.signal))
       assertNotCrashed(assertVersion(wanted, machine), wanted)
     })
     await Promise.all(looks)
@@ -43,7 +43,7 @@ export async function watch(run: Execution): Promise<void> {
   await look()
   const deadline = performance.now() + watchMs
   for (let leftMs = watchMs; leftMs > 0; leftMs = deadline - performance.now()) {
-    await delay(Math.min(pollMs, leftMs), undefined, { signal: run.signal })
+    await pause(Math.min(pollMs, leftMs), run.signal)
     await look()
   }
   await healthy()

@@ -62,7 +62,7 @@ export function mergeConfig(
     tarmac_env: Object.keys(desired.env ?? {}).join(','),
   }
 
-  const containers = (desired['containers'] as { image?: string }[] | undefined)?.map((container) =>
+  const containers = desired.containers?.map((container) =>
     Object.assign({}, container, container.image === '.' && { image: image.reference }),
   )
   const mounts = mergeMounts(present.mounts, desired.mounts)
@@ -81,12 +81,8 @@ export function mergeConfig(
 
 /** The entrypoint of railpack's images, `bash -c`, runs its first argument and ignores the rest. */
 function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
-  const { cmd, entrypoint, exec } = (init ?? {}) as {
-    cmd?: string[]
-    entrypoint?: unknown
-    exec?: unknown
-  }
-  return cmd && cmd.length > 1 && !entrypoint && !exec ? { ...init, cmd: [shellText(cmd)] } : init
+  const { cmd = [], entrypoint, exec } = init ?? {}
+  return cmd.length > 1 && !entrypoint && !exec ? { ...init, cmd: [shellText(cmd)] } : init
 }
 
 /** A mount keeps its volume, matched by name. Mounts that fly.toml does not name stay too. */

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '../../retry.ts'
 import { mostAtOnce, type Execution } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { drain } from '../machines/drain.ts'
@@ -21,14 +21,12 @@ export async function bluegreen(run: Execution): Promise<void> {
   }
 
   await run.forEachLimit(greens, greens.length, (step) => takeOver(run, step))
-  if (blues.length > 0) await delay(run.settings.proxyMs, undefined, { signal: run.signal })
+  if (blues.length > 0) await pause(run.settings.proxyMs, run.signal)
   await run.forEachLimit(blues, blues.length, (step) => drain(run, step))
 }
 
 async function takeOver(run: Execution, step: MachineStep): Promise<void> {
   if (step.role !== 'green') return
   await run.recordIntent(step, 'uncordon')
-  await run.retryWhileUnavailable(() =>
-    run.settings.fly.cordon(run.work.app, step.machine ?? '', 'uncordon', undefined, run.stopping),
-  )
+  await run.retryWhileUnavailable(() => run.withoutLease(step).uncordon(run.stopping))
 }

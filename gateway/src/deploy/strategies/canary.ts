@@ -1,4 +1,5 @@
-import { applyMachine, destroyMachine } from '../machines/apply.ts'
+import { applyMachine } from '../machines/apply.ts'
+import { destroyMachine } from '../machines/destroy.ts'
 import { assertNotCrashed, getMachine } from '../machines/health.ts'
 import { drain } from '../machines/drain.ts'
 import { rolling } from './rolling.ts'
@@ -20,7 +21,7 @@ export async function canary(run: Execution): Promise<void> {
   await run.forEachLimit(inService, mostAtOnce, async (step) => {
     await drain(run, step)
     // The canary ran until it was stopped, so check once more that it did not crash.
-    const look = () => getMachine(run.settings.fly, run.work.app, step.machine ?? '', run.signal)
+    const look = () => getMachine(run.settings.fly, run.refOf(step), run.signal)
     assertNotCrashed(await run.retryWhileUnavailable(look), {})
   })
 
