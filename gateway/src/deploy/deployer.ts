@@ -8,11 +8,11 @@ import { cleanUp } from './cleanup.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 import { refuseLargeRollout } from './config/desired-size.ts'
 import { persistedConfig } from './config/restore-config.ts'
-import { copyPlain } from './copy-plain.ts'
 import { Execution, type Settings } from './execution.ts'
 import type { DeployJob } from './job.ts'
 import { isManaged } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
+import { snapshotOf } from './progress.ts'
 import { releaseCommand } from './release-command.ts'
 import { rollBack } from './rollback.ts'
 import { bluegreen } from './strategies/bluegreen.ts'
@@ -128,7 +128,7 @@ export class Deployer {
   }
 
   async #run(work: DeployJob): Promise<Execution> {
-    if (work.rollout) return new Execution(this.#settings, work, copyPlain(work.rollout))
+    if (work.rollout) return new Execution(this.#settings, work, snapshotOf(work.rollout))
     const { rollout, machines } = await this.#plan(work)
     for (const machine of machines.filter((machine) => !isManaged(machine))) {
       const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`

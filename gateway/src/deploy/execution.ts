@@ -4,12 +4,11 @@ import type { MachineChanges } from '../fly/machine-changes.ts'
 import type { MachineLease } from '../fly/machine-lease.ts'
 import type { MachineRef } from '../fly/machine.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
-import { copyPlain } from './copy-plain.ts'
 import { forEachLimit } from './for-each-limit.ts'
 import type { DeployJob } from './job.ts'
 import { retryTransient } from './machines/retry.ts'
 import { machineFacts } from './plan.ts'
-import type { Effect, DeployProgress, MachineStep } from './progress.ts'
+import { snapshotOf, type Effect, type DeployProgress, type MachineStep } from './progress.ts'
 
 export type Settings = {
   fly: MachinesApi
@@ -133,7 +132,7 @@ export class Execution {
 
   async #write(): Promise<void> {
     try {
-      const rollout = copyPlain(this.rollout)
+      const rollout = snapshotOf(this.rollout)
       await this.work.checkpoint({ rollout, machines: machineFacts(rollout) })
     } catch (error) {
       this.#claimLost = true

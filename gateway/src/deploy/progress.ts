@@ -19,6 +19,12 @@ export type DeployProgress = {
   appliedConfig?: Record<string, MachineConfig>
 }
 
+/** A copy that later changes of the progress do not change. The configs are never changed. */
+export const snapshotOf = (progress: DeployProgress): DeployProgress => ({
+  ...progress,
+  steps: progress.steps.map((step) => ({ ...step, volumes: { ...step.volumes } })),
+})
+
 /**
  * What a machine is for. `update`: it gets the release. `new`, `green`: it is created for the
  * release; greens stay cordoned until all are healthy. `canary`, `releaseCommand`: it is

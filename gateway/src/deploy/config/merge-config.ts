@@ -37,18 +37,18 @@ export function mergeConfig(
 
   // Remove keys that only an earlier deployment set. Keep keys that somebody else set.
   const setBefore = present.metadata?.['tarmac_env']?.split(',') ?? []
-  const env = { ...omit(present.env, setBefore), ...desired.env }
+  const env = { ...omit(present.env ?? {}, setBefore), ...desired.env }
 
   const goneIn = (part: string) =>
     removedPaths.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
   const init = {
-    ...omit(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
+    ...omit(present.init ?? {}, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
     ...(image.builder === 'railpack' ? asOneText(desired.init) : desired.init),
   }
 
   const metadata = {
     // The id of another gateway would make Fly look for the image in that gateway's mirror.
-    ...omit(present.metadata, [
+    ...omit(present.metadata ?? {}, [
       'fly_builder_id',
       'fly_canary',
       'fly_bluegreen_deployment_tag',
@@ -105,7 +105,8 @@ const unmarked = (metadata: Record<string, string> = {}): Record<string, string>
   )
 const ownMarks = new Set(['fly_platform_version', 'fly_process_group'])
 
-export function omit<T extends object>(value: T | undefined, keys: string[]): T {
-  const omitted = new Set(keys)
-  return Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !omitted.has(key))) as T
+export function omit<T extends Record<string, unknown>>(value: T, keys: string[]): T {
+  const rest = { ...value }
+  for (const key of keys) delete rest[key]
+  return rest
 }

@@ -28,20 +28,23 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
       config,
       lastApplied,
     )
-    const part = (key: 'init' | 'metadata') =>
-      revert(
-        said.map((each) => each[key]),
-        config[key],
-        lastApplied[key],
-      )
-    const [init, metadata] = [part('init'), part('metadata')]
+    const init = revert<unknown>(
+      said.map((each) => each.init),
+      config.init,
+      lastApplied.init,
+    )
+    const metadata = revert(
+      said.map((each) => each.metadata),
+      config.metadata,
+      lastApplied.metadata,
+    )
 
     return Object.assign({}, group, {
       config: {
         ...config,
         ...top.back,
         init: { ...config.init, ...init.back },
-        metadata: { ...config.metadata, ...(metadata.back as Record<string, string>) },
+        metadata: { ...config.metadata, ...metadata.back },
       },
       removedPaths: [
         ...top.removedPaths,
@@ -81,12 +84,14 @@ const elsewhere = [...managed, 'image', 'env', 'init', 'metadata', 'mounts', 'st
  * Looks at the keys in `said` that `now` lacks. `back` holds those that `was` has, with their
  * values. `gone` lists the others.
  */
-function revert(said: (object | undefined)[], now: object = {}, lastApplied: object = {}) {
+function revert<T>(
+  said: (Record<string, T> | undefined)[],
+  now: Record<string, T> = {},
+  was: Record<string, T> = {},
+): { back: Record<string, T>; removedPaths: string[] } {
   const keys = new Set(
     said.flatMap((each) => Object.keys(each ?? {})).filter((key) => !(key in now)),
   )
-  const back: Record<string, unknown> = Object.fromEntries(
-    Object.entries(lastApplied).filter(([key]) => keys.has(key)),
-  )
+  const back = Object.fromEntries(Object.entries(was).filter(([key]) => keys.has(key)))
   return { back, removedPaths: [...keys].filter((key) => !(key in back)) }
 }
