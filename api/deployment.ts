@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { DeploymentOptions } from './options.ts'
-import { ProblemBody } from './problem-body.ts'
+import { ProblemBody } from './problem/body.ts'
 
 /** The state of a deployment. The gateway's `deployments/states.ts` has the transitions. */
 export const DeploymentState = z.enum([

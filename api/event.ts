@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { DeploymentState, PlanFacts } from './deployment.ts'
-import { ProblemBody } from './problem-body.ts'
+import { ProblemBody } from './problem/body.ts'
 
 const State = z.object({
   type: z.literal('state'),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { AppName } from './app.ts'
+import { strategies } from './options/strategy.ts'
 import { Problem } from './problem.ts'
 
 /**
@@ -75,7 +76,7 @@ export const DeploymentOptions = z.object({
     .default([])
     .describe('repeatable: more tags for the image, such as `latest` or a branch'),
   strategy: z
-    .enum(['rolling', 'canary', 'bluegreen', 'immediate'])
+    .enum(strategies)
     .nullable()
     .default(null)
     .describe('`rolling`, `canary`, `bluegreen` or `immediate`; none: of fly.toml, else `rolling`'),

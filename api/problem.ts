@@ -1,5 +1,5 @@
-import type { ProblemBody } from './problem-body.ts'
-import { problems, type ProblemCode } from './problem-codes.ts'
+import type { ProblemBody } from './problem/body.ts'
+import { problems, type ProblemCode } from './problem/codes.ts'
 
 /**
  * The error class of all expected failures: a code from the table, a detail for this case, facts

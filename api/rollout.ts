@@ -3,7 +3,7 @@ import { AppName } from './app.ts'
 import { DeploymentState } from './deployment.ts'
 import type { DeploymentOptions } from './options.ts'
 import { ImageSource } from './image-source.ts'
-import { ProblemBody } from './problem-body.ts'
+import { ProblemBody } from './problem/body.ts'
 
 /** One target of a rollout. In a request its options are beside `app`. */
 export type RolloutTarget = { app: string; options: DeploymentOptions }

@@ -10,7 +10,7 @@ import type { Measure } from './measure.ts'
 import { sideBySide } from './side-by-side.ts'
 
 const about =
-  'events written to logs, beside a bare SQLite loop of the same durability: [--events 100000] [--runs 7]'
+  'events written to logs, compared with a bare SQLite loop of the same durability: [--events 100000] [--runs 7]'
 /**
  * The goal is half as many events per second, in the form of the other benches: at most twice the
  * time.

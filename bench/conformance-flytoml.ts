@@ -1,6 +1,5 @@
 import { Problem } from '#api/problem.ts'
 import { readFlyToml } from '../gateway/src/flytoml/read-fly-toml.ts'
-import { machineConfig, releaseMachine } from '../gateway/src/flytoml/machine-config.ts'
 import type { MachineConfig } from '../gateway/src/fly/machine.ts'
 import { difference } from './difference.ts'
 
@@ -28,10 +27,10 @@ function translate(toml: string): object {
   const silent = () => {}
   try {
     const file = readFlyToml(toml, () => null, silent)
-    const groups = Object.fromEntries(
-      [...file.groups.keys()].map((group) => [group, machineConfig(file, group)]),
-    )
-    return JSON.parse(JSON.stringify({ groups, release: releaseMachine(file) })) as object
+    const groups = Object.fromEntries(file.groups)
+    return JSON.parse(
+      JSON.stringify({ groups, release: file.releaseCommand?.config ?? null }),
+    ) as object
   } catch (error) {
     if (error instanceof Problem && error.code === 'fly-config-invalid') return error
     throw error

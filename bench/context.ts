@@ -21,7 +21,7 @@ import { makeSampleApp, pack } from './sample-app.ts'
 import { sideBySide } from './side-by-side.ts'
 
 const about =
-  'a source on its way to the daemon, beside `buildctl --local`: [--files 20000] [--mb 300] [--runs 10]'
+  'sends a source to the daemon, compared with `buildctl --local`: [--files 20000] [--mb 300] [--runs 10]'
 const goals = { first: 0.7, unchanged: 0.2 }
 
 /**

@@ -1,4 +1,4 @@
-// `npm run bench -- NAME [options]`: our speed beside the same work by hand. The last line is the
+// `npm run bench -- NAME [options]`: our speed, compared with the same work by hand. The last line is the
 // result, as JSON.
 
 /** `ratio` is our time to the other way's, so less is better. Further facts are beside it. */

@@ -2,8 +2,7 @@ import { parseArgs } from 'node:util'
 import type { Measure } from './measure.ts'
 import { labOptions, onWarmLab } from './warm-lab.ts'
 
-const about =
-  "the gateway's memory at its highest, with four builds at once: [--files 300] [--runs 10]"
+const about = "the gateway's peak memory during four builds at once: [--files 300] [--runs 10]"
 const goalMiB = 150
 const atOnce = 4
 

@@ -5,7 +5,7 @@ import { sideBySide } from './side-by-side.ts'
 import { labOptions, onWarmLab } from './warm-lab.ts'
 
 const about =
-  'a redeploy of a known app, beside the same by hand: [--files 300] [--edit none|one] [--mode warm|rebuild] [--runs 10]'
+  'a redeploy of a known app, compared with the same by hand: [--files 300] [--edit none|one] [--mode warm|rebuild] [--runs 10]'
 
 /**
  * Our time is from the last byte sent to the `built` event: planned, solved, pushed, and read back

@@ -4,7 +4,7 @@ import { sideBySide } from './side-by-side.ts'
 import { labOptions, onWarmLab } from './warm-lab.ts'
 
 const about =
-  'the same source again, beside a fully cached `buildctl build`: [--files 300] [--runs 10]'
+  'the same source again, compared with a fully cached `buildctl build`: [--files 300] [--runs 10]'
 const goal = 0.25
 
 /**

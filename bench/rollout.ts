@@ -13,7 +13,7 @@ import { askFly, deployFolder, scaleTo } from '../lab/use-lab.ts'
 import type { Measure } from './measure.ts'
 
 const about =
-  'a rolling deploy of many machines under Fly’s request limits, beside the least time it can take: [--machines 20] [--watch 10]'
+  'a rolling deploy of many machines under Fly’s request limits, compared with the least possible time: [--machines 20] [--watch 10]'
 const goal = 1.15
 const share = 0.33
 const app = 'bench-rollout'
@@ -196,7 +196,7 @@ async function byFlyctl(lab: Lab, source: string, image: string): Promise<number
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
     console.log(
       isMissing
-        ? 'flyctl is not on PATH: nothing to set beside it'
+        ? 'flyctl is not on PATH: no comparison with it'
         : `flyctl: ${(error as Error).message}`,
     )
     return null

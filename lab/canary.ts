@@ -24,7 +24,7 @@ try {
     `canary: ${unreachable} of ${closed.length} targets unreachable; each control reached: ${rows.every(({ controlReached }) => controlReached) ? 'yes' : 'no'}`,
   )
   if (wrong.length > 0)
-    throw new Error(`not as it must be: ${wrong.map(({ what }) => what).join(', ')}`)
+    throw new Error(`unexpected results: ${wrong.map(({ what }) => what).join(', ')}`)
 } catch (error) {
   console.error(`canary: failed: ${error instanceof Error ? error.message : String(error)}`)
   process.exitCode = 1
@@ -37,10 +37,10 @@ function table(rows: Row[]): string {
   const cells = rows.map((row) => [
     row.what,
     row.place,
-    `${row.controlReached ? 'reached' : 'NOT REACHED'} ${row.control === 'step' ? 'by the step without the walls' : 'from the host'}`,
+    `${row.controlReached ? 'reached' : 'NOT REACHED'} ${row.control === 'step' ? 'by the step without isolation' : 'from the host'}`,
     row.reached
       ? row.open
-        ? 'reached, as it must be'
+        ? 'reached, as expected'
         : 'REACHED'
       : row.open
         ? 'NOT REACHED'

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Deployment, DeploymentPage, DeploymentState } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
-import { exitCodeOf } from '#api/exit-codes.ts'
+import { exitCodeOf } from '#api/problem/exit-codes.ts'
 import { fill, routes } from '#api/routes.ts'
 import { startLab, type Lab } from './start-lab.ts'
 
@@ -39,10 +39,10 @@ try {
   console.log(
     `Stand-ins here: localfly for Fly${lab.planner.standIn ? `, planner ${lab.planner.version} for railpack` : ''}; base images made of Debian packages.`,
   )
-  console.log(`demo: the whole story took ${seconds(performance.now() - started)}`)
+  console.log(`demo: finished in ${seconds(performance.now() - started)}`)
   if (values.keep) {
     console.log(
-      `The lab goes on at ${lab.gateway} (tokens in ${lab.dir}/lab.json); stop it with Ctrl-C.`,
+      `The lab is still running at ${lab.gateway} (tokens in ${lab.dir}/lab.json); stop it with Ctrl-C.`,
     )
     await new Promise((stop) => process.once('SIGINT', stop).once('SIGTERM', stop))
   }

@@ -66,7 +66,7 @@ function recordFaults(rows: Row[], promised: Set<string>, idle: boolean): Fault[
   const known = new Map(rows.map((row) => [row.id, row]))
   const lost = [...promised]
     .filter((id) => !known.has(id))
-    .map((id) => `${id} was promised and is unknown`)
+    .map((id) => `${id} was accepted and is unknown`)
   const open = idle
     ? rows.filter(({ state }) => !isFinal(state)).map(({ id, state }) => `${id} is still ${state}`)
     : []
@@ -166,7 +166,7 @@ function machineFaults(machines: Machine[], rows: Row[], idle: boolean): Fault[]
       else if (maker.body.image?.digest !== image.digest)
         emit('doubled', `machine ${id} of ${app} runs ${image.digest}, not the image of ${by}`)
       if (Number(number) > (ours.at(-1)?.number ?? 0))
-        emit('lost', `${app} has seen ${number}, the record has not`)
+        emit('lost', `${app} had deployment ${number}, which the record does not know`)
     }
     if (!idle) continue
     const live = ours.findLast(({ state }) => state === 'live')
@@ -179,7 +179,7 @@ function machineFaults(machines: Machine[], rows: Row[], idle: boolean): Fault[]
       const machine = there.find((machine) => machine.id === id)
       if (!machine) emit('lost', `machine ${id} of ${app}`)
       else if (machine.image_ref.digest !== live?.body.image?.digest)
-        emit('lost', `${app} does not run what is live`)
+        emit('lost', `${app} does not run its live deployment`)
     }
   }
   return faults

@@ -38,7 +38,7 @@ const keepers: Record<string, string[]> = {
   'node:sqlite': ['store'],
   'node:child_process': ['host'],
   pino: ['log'],
-  zod: ['settings', 'railpack', 'deploy', 'fly', 'registry', 'flytoml', 'http'],
+  zod: ['settings', 'railpack', 'registry', 'deploy', 'fly'],
 }
 
 const root = join(import.meta.dirname, '..')
@@ -88,7 +88,7 @@ test('every process of the gateway is started in one place, which ties it to the
   const files = sources('gateway/src').filter((file) =>
     starts.test(readFileSync(join(root, file), 'utf8')),
   )
-  expect(files).toEqual(['gateway/src/host/spawn-child.ts'])
+  expect(files).toEqual(['gateway/src/host/child/spawn-child.ts'])
 })
 
 test('api imports only zod; the client imports only api; no product code imports the lab', () => {
@@ -119,7 +119,7 @@ test('a file of a source is opened in one place, which has a limit', () => {
   // tree to the daemon.
   const mayOpen = [
     'gateway/src/host/read-source-file.ts',
-    'gateway/src/deployments/tree-manifest.ts',
+    'gateway/src/host/tree-manifest.ts',
     'gateway/src/buildkit/context/context-server.ts',
     'gateway/src/buildkit/context/context-pieces.ts',
   ]
@@ -149,3 +149,108 @@ test('only config reads the environment', () => {
   )
   expect(readers.filter((file) => !['config', 'main'].includes(room(file)))).toEqual([])
 })
+
+test('every outside package is used where it may be, and every dependency is used', () => {
+  const users = Map.groupBy(
+    sources('gateway/src').flatMap((file) =>
+      imports(file).map((name) => ({ name, user: room(file) })),
+    ),
+    ({ name }) => name,
+  )
+  const idle = Object.entries(keepers).flatMap(([name, rooms]) =>
+    rooms
+      .filter((room) => !users.get(name)?.some(({ user }) => user === room))
+      .map((room) => `${room} does not use ${name}`),
+  )
+  expect(idle).toEqual([])
+
+  const used = new Set(
+    ['gateway/src', 'api', 'client/src']
+      .flatMap(sources)
+      .flatMap(imports)
+      .map((name) => name.split('/', name.startsWith('@') ? 2 : 1).join('/')),
+  )
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  // `api/tar-writer.ts` is going to use tar.
+  expect(Object.keys(dependencies).filter((name) => !used.has(name))).toEqual(['tar'])
+})
+
+const ground = floors.slice(-2).flat()
+
+/** For each room here: the only other rooms that it may import. */
+const narrow: Record<string, string[]> = {
+  http: ['commands', 'deployments', 'log', 'retry', 'time-slice'],
+  store: ['deployments', 'host', ...ground],
+}
+
+test('http and store import only few rooms', () => {
+  const wrong = sources('gateway/src').flatMap((file) =>
+    imports(file)
+      .filter((name) => name.startsWith('gateway/') && room(name) !== room(file))
+      .filter((name) => narrow[room(file)]?.includes(room(name)) === false)
+      .map((name) => `${file} imports ${name}`),
+  )
+  expect(wrong).toEqual([
+    'gateway/src/http/listen.ts imports gateway/src/host/open-files.ts',
+    'gateway/src/http/routes/create-deployment.ts imports gateway/src/crash-point.ts',
+  ])
+})
+
+test('flytoml, go and deployments do no input or output', () => {
+  const doors =
+    /^(?:undici|ws|express|multer|@grpc\/.*|node:(?:fs|net|tls|dgram|dns|https?|http2|sqlite|child_process|worker_threads)(?:\/.*)?)$/
+  const wrong = sources('gateway/src')
+    .filter((file) => ['flytoml', 'go', 'deployments'].includes(room(file)))
+    .flatMap((file) =>
+      imports(file)
+        .filter((name) => doors.test(name))
+        .map((name) => `${file} uses ${name}`),
+    )
+  expect(wrong).toEqual([])
+})
+
+/** Rooms that other rooms may use in full. */
+const open = new Set(['commands', 'deployments', 'host', 'fly', 'llb', 'go', ...ground])
+const maxNames = 5
+/** Rooms that use more names of another room, and how many. */
+const broadUses: Record<string, number> = {
+  'build uses buildkit': 6,
+  'build uses registry': 8,
+  'commands uses deploy': 8,
+  'pipeline uses deploy': 10,
+}
+
+test(`a room uses at most ${maxNames} names of another room`, () => {
+  const uses = sources('gateway/src').flatMap((file) =>
+    namedImports(file)
+      .filter(({ from }) => from.startsWith('gateway/') && room(from) !== room(file))
+      .filter(({ from }) => !open.has(room(from)))
+      .map(({ name, from }) => ({ pair: `${room(file)} uses ${room(from)}`, name })),
+  )
+  const counts = [...Map.groupBy(uses, ({ pair }) => pair)].map(([pair, own]): [string, number] => [
+    pair,
+    new Set(own.map(({ name }) => name)).size,
+  ])
+  const broad = counts.filter(([, count]) => count > maxNames)
+  expect(Object.fromEntries(broad)).toEqual(broadUses)
+})
+
+/** The names that a file imports from our other files, types included. */
+function namedImports(file: string): { name: string; from: string }[] {
+  const statements = readFileSync(join(root, file), 'utf8').matchAll(
+    /^(?:import|export)\s+(?:type\s+)?\{([\w\s,$]+)\}\s+from\s+'(\.[^']+)'/gm,
+  )
+  return [...statements].flatMap(([, names, from]) =>
+    names!
+      .split(',')
+      .map(
+        (name) =>
+          name
+            .trim()
+            .replace(/^type /, '')
+            .split(' as ')[0]!,
+      )
+      .filter((name) => name !== '')
+      .map((name) => ({ name, from: normalize(join(dirname(file), from!)) })),
+  )
+}

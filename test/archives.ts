@@ -1,5 +1,5 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib'
-import type { ProblemCode } from '../api/problem-codes.ts'
+import type { ProblemCode } from '../api/problem/codes.ts'
 
 /**
  * Tar archives made byte by byte, so that they can be wrong in any way. Times and owners are fixed,

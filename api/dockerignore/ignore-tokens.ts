@@ -1,5 +1,5 @@
 import { Problem } from '../problem.ts'
-import { cleanPath } from '../clean-path.ts'
+import { cleanPath } from '../text/clean-path.ts'
 
 /** A token of an ignore pattern. Characters are Unicode code points. */
 export type Token =

@@ -1,4 +1,4 @@
-import { cleanPath } from '../clean-path.ts'
+import { cleanPath } from '../text/clean-path.ts'
 
 /** The patterns of an ignore file, read as Docker does. */
 export function parseIgnoreFile(text: string): string[] {

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { AppName, appNameRule } from '#api/app.ts'
-import { exitCodes } from '#api/exit-codes.ts'
+import { exitCodes } from '#api/problem/exit-codes.ts'
 import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { readSecrets } from './read-secrets.ts'

@@ -9,7 +9,7 @@ import { errorCode } from '#api/error-code.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { type DeploymentOptions, writeOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import { ProblemBody } from '#api/problem-body.ts'
+import { ProblemBody } from '#api/problem/body.ts'
 import { fill, routes } from '#api/routes.ts'
 
 const continueMs = 1000

@@ -1,10 +1,10 @@
 import type { Deployment } from '../../api/deployment.ts'
 import type { DeploymentEvent } from '../../api/event.ts'
-import { type ExitCode, exitCodeOf } from '../../api/exit-codes.ts'
-import type { ProblemBody } from '../../api/problem-body.ts'
+import { type ExitCode, exitCodeOf } from '../../api/problem/exit-codes.ts'
+import type { ProblemBody } from '../../api/problem/body.ts'
 import type { Problem } from '../../api/problem.ts'
-import { renderEvent, renderVerdict } from '../../api/render-event.ts'
-import { visible, visibleJson, visibleLines } from '../../api/visible-text.ts'
+import { renderEvent, renderVerdict } from '../../api/text/render-event.ts'
+import { visible, visibleJson, visibleLines } from '../../api/text/visible-text.ts'
 import type { Entry } from './list-source.ts'
 
 /** Prints the progress of a command. Methods that end the command return its exit code. */

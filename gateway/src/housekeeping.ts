@@ -1,6 +1,6 @@
 import type { Config } from './config.ts'
 import type { DeploymentStore } from './deployments/store.ts'
-import type { Ballast } from './host/ballast.ts'
+import type { Ballast } from './host/disk/ballast.ts'
 import type { Logger } from './log.ts'
 import type { Sources } from './sources/sources.ts'
 

@@ -1,5 +1,5 @@
 import { pino, type DestinationStream, type Logger } from 'pino'
-import { safeJson } from '#api/visible-text.ts'
+import { safeJson } from '#api/text/visible-text.ts'
 
 export type { Logger }
 

@@ -82,7 +82,7 @@ async function tryIsolationAlone({
     ...(await thingsOf(lab)),
   ]
 
-  say('without the walls')
+  say('without isolation')
   const table = `tarmac_${lab.bridge.name.replaceAll(/\W/g, '_')}`
   for (const family of ['inet', 'bridge'])
     await run('nft', ['delete', 'table', family, table]).catch(() => {})
@@ -91,9 +91,9 @@ async function tryIsolationAlone({
   const without = await triedFromStep(lab, targets, 'without').finally(() =>
     traces[Symbol.asyncDispose](),
   )
-  say('with the walls, put up by a gateway that starts')
+  say('with the isolation that a starting gateway sets up')
   await lab.start('gateway')
-  const within = await triedFromStep(lab, targets, 'within')
+  const within = await triedFromStep(lab, targets, 'with')
 
   return Promise.all(
     targets.map(async (target, at): Promise<Row> => {
@@ -250,6 +250,6 @@ async function triedFromStep(lab: Lab, targets: Target[], name: string): Promise
     url,
   ])
   if (!stdout.includes(`tried ${targets.length}`))
-    throw new Error(`the build ${name} the walls did not try:\n${stdout}`)
+    throw new Error(`the build ${name} isolation did not try all targets:\n${stdout}`)
   return new Set([...stdout.matchAll(/reached (\d+)$/gm)].map(([, at]) => Number(at)))
 }

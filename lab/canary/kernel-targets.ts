@@ -21,7 +21,7 @@ export async function kernelTargets(daemonSocket: string): Promise<KernelTarget[
   const targets: KernelTarget[] = [
     { what: 'socket: the build daemon’s', way: 'unix', place: daemonSocket },
     { what: 'socket: without a path, of this machine', way: 'unix', place: `@${abstractName}` },
-    { what: 'device: messages of the kernel', way: 'device', place: '/dev/kmsg', device: 'c 1 11' },
+    { what: 'device: kernel messages', way: 'device', place: '/dev/kmsg', device: 'c 1 11' },
     { what: 'device: memory', way: 'device', place: '/dev/mem', device: 'c 1 1' },
     {
       what: 'device: file systems of programs',
@@ -34,11 +34,11 @@ export async function kernelTargets(daemonSocket: string): Promise<KernelTarget[
     ...(await disks()),
     { what: 'file to read: all memory', way: 'read', place: '/proc/kcore' },
     {
-      what: 'file to write: what runs for a core',
+      what: 'file to write: the handler of core dumps',
       way: 'write',
       place: '/proc/sys/kernel/core_pattern',
     },
-    { what: 'file to write: orders to the kernel', way: 'write', place: '/proc/sysrq-trigger' },
+    { what: 'file to write: kernel commands (sysrq)', way: 'write', place: '/proc/sysrq-trigger' },
     {
       what: 'file to write: of /sys',
       way: 'write',

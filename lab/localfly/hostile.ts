@@ -4,52 +4,58 @@ import { z } from 'zod'
 import type { FlyState, Machine } from './state.ts'
 
 /**
- * The faults of Fly, each on demand. `at` says when a rule is asked: at a call to the API, when
- * localfly works on a machine, or all the time. `ms`: the meaning of the rule's `ms`, and its
- * default.
+ * The faults of Fly, each on demand. `at`: when a rule decides, at a call to the API, when localfly
+ * works on a machine, or always. `ms`: the meaning of the rule's `ms`, and its default.
  */
 export const faults = {
   'rate-limit': {
     at: 'call',
-    about: '429, and nothing done',
-    ms: ['`Retry-After`, in whole seconds; none for 0', 0],
+    about: '429; the call is not executed',
+    ms: ['`Retry-After` in whole seconds; 0: no such header', 0],
   },
-  'error-before': { at: 'call', about: '503, and nothing done' },
-  'error-after': { at: 'call', about: 'done, and then 500' },
+  'error-before': { at: 'call', about: '503; the call is not executed' },
+  'error-after': { at: 'call', about: 'the call is executed, and answered with 500' },
   refused: {
     at: 'call',
     about:
-      "a create, an update or a start gets one of Fly's own refusals, and nothing is done: `refusal` says which (`no-memory` 409, `no-capacity` 422, `over-quota` 403, `deploys-off` 503), or the seed does",
+      "a create, an update or a start gets one of Fly's own refusals and is not executed; `refusal` selects it (`no-memory` 409, `no-capacity` 422, `over-quota` 403, `deploys-off` 503), otherwise the seed does",
   },
-  edge: { at: 'call', about: "502 with an edge's page that is not JSON, and nothing done" },
-  unseen: { at: 'call', about: '404, as for what was made a moment ago, and nothing done' },
-  'cut-before': { at: 'call', about: 'the connection is cut, and nothing done' },
-  cut: { at: 'call', about: 'done, and the connection is cut instead of an answer' },
+  edge: { at: 'call', about: "502 with an edge's HTML page; the call is not executed" },
+  unseen: {
+    at: 'call',
+    about: '404, as for a resource that was created a moment ago; the call is not executed',
+  },
+  'cut-before': { at: 'call', about: 'the connection is cut; the call is not executed' },
+  cut: { at: 'call', about: 'the call is executed, and the connection is cut before the answer' },
   'cut-midway': {
     at: 'call',
-    about: 'done, and the connection is cut in the middle of the answer',
+    about: 'the call is executed, and the connection is cut in the middle of the answer',
   },
-  slow: { at: 'call', about: 'done, and the answer is held back', ms: ['for how long', 2000] },
+  slow: {
+    at: 'call',
+    about: 'the call is executed, and the answer is delayed',
+    ms: ['the delay', 2000],
+  },
   'lease-stolen': {
     at: 'call',
-    about: 'a call that comes with a lease finds it in the hands of another',
-    ms: ['how long that one holds it', 5000],
+    about: 'when a call with a lease arrives, somebody else has the lease',
+    ms: ['how long the other one keeps it', 5000],
   },
   'host-gone': {
     at: 'call',
     about:
-      'the machine cannot be reached from this call on: shown as `unreachable` without a config, changes get 503, no requests of the proxy',
-    ms: ['for how long; 0 until the faults are taken away', 0],
+      "the machine's host is unreachable from this call on: the machine is shown as `unreachable` without a config, changes get 503, and the proxy sends it no requests",
+    ms: ['for how long; 0: until the faults are removed', 0],
   },
   'pull-fails': {
     at: 'machine',
     about:
-      'the image cannot be pulled: a new machine is `failed`, an update goes back to the former version in silence',
+      'the image cannot be pulled: a new machine becomes `failed`; an updated one silently returns to its previous version',
   },
   reverts: {
     at: 'machine',
     about:
-      'an update is given up once the machine was stopped: the former version runs again, without a word',
+      'an update is given up after the machine has stopped: the previous version silently runs again',
   },
   'slow-start': {
     at: 'machine',
@@ -58,19 +64,19 @@ export const faults = {
   },
   'slow-stop': {
     at: 'machine',
-    about: 'the machine takes longer to stop, whatever its kill timeout',
+    about: 'the machine takes longer to stop, regardless of its kill timeout',
     ms: ['how much longer', 4000],
   },
-  'never-starts': { at: 'machine', about: 'the machine does not start, and is `failed`' },
+  'never-starts': { at: 'machine', about: 'the machine does not start and becomes `failed`' },
   crashes: {
     at: 'machine',
     about: 'the program is killed after its start',
-    ms: ['how long after', 1000],
+    ms: ['how long after the start', 1000],
   },
   'clock-skew': {
     at: 'always',
-    about: 'every time in an answer is off',
-    ms: ['by how much, may be negative', 60_000],
+    about: 'every time in an answer is shifted',
+    ms: ['the shift; it may be negative', 60_000],
   },
 } as const satisfies Record<
   string,
@@ -147,7 +153,7 @@ const strikesKept = 10_000
 
 /**
  * Decides the faults by a seed: the n-th case of a kind (one call to one machine, one machine's
- * n-th start) always has the same outcome, in whatever order the kinds come.
+ * n-th start) always has the same outcome, in any order of the kinds.
  */
 export class Hostile {
   /** Called for each machine whose host is lost. */
@@ -183,7 +189,7 @@ export class Hostile {
   /** Returns the first rule of these faults that strikes now. */
   strikes(among: readonly Fault[], met: Case): Struck | null {
     for (const rule of this.#rules)
-      if (among.includes(rule.fault) && fits(rule, met) && this.#draw(rule, met))
+      if (among.includes(rule.fault) && matches(rule, met) && this.#draw(rule, met))
         return this.#strike(rule, met)
     return null
   }
@@ -210,7 +216,7 @@ export class Hostile {
   }
 
   skewMs(app: string): number {
-    const rule = this.#rules.find((each) => each.fault === 'clock-skew' && fits(each, { app }))
+    const rule = this.#rules.find((each) => each.fault === 'clock-skew' && matches(each, { app }))
     return rule ? msOf(rule) : 0
   }
 
@@ -262,7 +268,7 @@ export class FaultError extends Error {
   }
 }
 
-function fits(rule: Live, { app, machine, call }: Case): boolean {
+function matches(rule: Live, { app, machine, call }: Case): boolean {
   if (rule.app !== undefined && rule.app !== app) return false
   if (rule.machine !== undefined && rule.machine !== machine?.id && rule.machine !== machine?.name)
     return false

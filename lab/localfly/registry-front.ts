@@ -40,7 +40,7 @@ function forward(req: IncomingMessage, res: ServerResponse, registry: string): v
   )
   call.on('error', (error) => {
     if (res.headersSent) res.destroy()
-    else refuse(res, 502, 'UNAVAILABLE', `the registry is away: ${error.message}`)
+    else refuse(res, 502, 'UNAVAILABLE', `the registry is unreachable: ${error.message}`)
   })
   res.on('close', () => call.destroy())
   req.pipe(call)

@@ -9,8 +9,7 @@ export type Target = { app: string; owner: string | null; instance: string | nul
 /** One request's slot at a machine. It counts as load until it is released. */
 export type Seat = { machine: Machine; port: number; release(): void }
 /**
- * The history of one request. After one machine broke off, it goes to one other machine, and no
- * further.
+ * The history of one request. After one machine broke off, it goes to one other machine at most.
  */
 export type Tries = { passed: Set<string>; said: string; broke: boolean; until: number }
 

@@ -9,7 +9,7 @@ import { Random } from './random.ts'
 import { type Served, Truth } from './truth.ts'
 
 const about =
-  'random apps, sizes, strategies and faults; every verdict beside what really runs: [--times 500] [--apps 4] [--seed N] [--strategy NAME]'
+  'random apps, sizes, strategies and faults; compares every verdict with what really runs: [--times 500] [--apps 4] [--seed N] [--strategy NAME]'
 
 /** Timeouts that are long enough for an honest machine of the soak, and no longer. */
 export const soakSettings = { TARMAC_WATCH: '1', TARMAC_MACHINE_TIMEOUT: '15', TARMAC_DRAIN: '0' }
@@ -99,7 +99,7 @@ const natures = {
 } as const
 type Nature = keyof typeof natures
 
-const unseen = 'machines that are not to be seen at once'
+const unseen = 'machines that appear late'
 type Faults = NonNullable<Hostility['faults']>
 /** Fly's faults meanwhile, worst case by case. Null means none. */
 const weathers: Record<string, ((random: Random) => Faults) | null> = {
@@ -131,9 +131,7 @@ const weathers: Record<string, ((random: Random) => Faults) | null> = {
   'a stolen lease': (random) => [
     { fault: 'lease-stolen', times: 1, skip: random.upTo(2), ms: 3000 },
   ],
-  'a clock that is off': (random) => [
-    { fault: 'clock-skew', ms: (random.upTo(1) || -1) * 600_000 },
-  ],
+  'a wrong clock': (random) => [{ fault: 'clock-skew', ms: (random.upTo(1) || -1) * 600_000 }],
   [unseen]: (random) => [
     {
       fault: 'unseen',
@@ -142,7 +140,7 @@ const weathers: Record<string, ((random: Random) => Faults) | null> = {
       on: '^GET .*/machines/[^/]+(/wait)?$',
     },
   ],
-  'a host that goes for a while': (random) => [
+  'a host that is unreachable for a while': (random) => [
     {
       fault: 'host-gone',
       times: 1,
@@ -193,17 +191,17 @@ class SoakApp {
     const struck = await this.#lab.fly.calm(this.#name)
     this.#served = served
     if (nature !== 'good' && deployment.state === 'live')
-      wrong.push(`a version that ${nature} was called live`)
+      wrong.push(`a version that ${nature} was recorded as live`)
     const isHarmless = faults.length === 0 || weather === unseen
     if (nature === 'good' && isHarmless && deployment.state !== 'live')
-      wrong.push(`nothing was wrong with it: ${deployment.problem?.detail}`)
+      wrong.push(`a good version did not go live: ${deployment.problem?.detail}`)
     if (weather === 'a crash' && struck.length > 0 && deployment.state === 'live')
-      wrong.push('a version that crashed was called live')
+      wrong.push('a version that crashed was recorded as live')
     if (
       ['a silent revert', 'a failing pull'].includes(weather) &&
       deployment.problem?.code === 'rollback-failed'
     )
-      wrong.push('one update that Fly gave up is no reason to be stuck')
+      wrong.push('one update that Fly gave up is no reason for a failed rollback')
     if (deployment.problem?.code === 'rollback-failed') {
       // The record asks for a repair by hand. Here the soak starts over.
       await destroyMachines(this.#lab, this.#name)

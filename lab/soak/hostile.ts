@@ -8,7 +8,7 @@ import { HostileLoad } from './hostile/load.ts'
 import { sampleMemory } from './hostile/memory.ts'
 
 const about =
-  'all kinds of hostile input at once beside honest deployments, which must not notice: [--minutes 5] [--seed N] [--kind NAME]'
+  'all kinds of hostile input at once, beside honest deployments that must not suffer: [--minutes 5] [--seed N] [--kind NAME]'
 
 const goal = { p99Ratio: 2, memoryGrowth: 1.15 }
 const honestSenders = 2

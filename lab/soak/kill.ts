@@ -14,7 +14,7 @@ import { type Lab, startLab } from '../start-lab.ts'
 import { Random } from './random.ts'
 
 const about =
-  'a gateway killed at random moments under load; what must be so is looked at after each: [--times 1000] [--seed N]'
+  'kills a gateway at random moments under load, and checks the invariants after each kill: [--times 1000] [--seed N]'
 
 async function run(args: string[]): Promise<boolean> {
   const { values } = parseArgs({

@@ -60,9 +60,9 @@ export class Truth {
       (id) => !stuck.has(id) && digests.get(id) !== before?.machines.get(id),
     )
     return [
-      ...(stuck.size === 0 ? ['stuck, and no machine is said to be'] : []),
+      ...(stuck.size === 0 ? ['the rollback failed, and no machine is reported as stuck'] : []),
       ...wrong.map(
-        (id) => `machine ${id} is not said to be stuck, and is on ${digests.get(id) ?? 'nothing'}`,
+        (id) => `machine ${id} is not reported as stuck, and runs ${digests.get(id) ?? 'nothing'}`,
       ),
     ]
   }

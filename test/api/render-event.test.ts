@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
-import { renderEvent } from '#api/render-event.ts'
+import { renderEvent } from '#api/text/render-event.ts'
 
 const render = (event: NewEvent) =>
   renderEvent({ ...event, seq: 1, at: '2026-01-01T00:01:02.345Z' }, '2026-01-01T00:00:00.000Z')

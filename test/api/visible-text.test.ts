@@ -3,8 +3,8 @@ import type { z } from 'zod'
 import type { Deployment } from '#api/deployment.ts'
 import { type DeploymentEvent, NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
-import { renderEvent, renderVerdict } from '#api/render-event.ts'
-import { visible, visibleJson, visibleLines } from '#api/visible-text.ts'
+import { renderEvent, renderVerdict } from '#api/text/render-event.ts'
+import { visible, visibleJson, visibleLines } from '#api/text/visible-text.ts'
 import { hostileTexts, obeyed } from '../hostile-text.ts'
 
 test('the judge of these tests detects what it should', () => {

@@ -66,7 +66,7 @@ test('an idle lab has no fault; an unknown deployment counts as lost, and an exp
   await leaseOf(3)
   expect(await faults(live.id, built.id)).toEqual([])
   expect(await faults('nobody')).toEqual([
-    { kind: 'lost', what: 'nobody was promised and is unknown' },
+    { kind: 'lost', what: 'nobody was accepted and is unknown' },
   ])
 })
 

@@ -1,13 +1,13 @@
 import { AppName } from '../../api/app.ts'
-import { patchSettings } from '../../api/app-settings.ts'
+import { patchSettings } from '../../api/options/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
 import { isDeeperThan } from '../../api/nesting.ts'
 import { DeploymentOptions, parseOptions, readOptions, variableName } from '../../api/options.ts'
-import { renderEvent, renderVerdict } from '../../api/render-event.ts'
+import { renderEvent, renderVerdict } from '../../api/text/render-event.ts'
 import { fill } from '../../api/routes.ts'
 import { SecretName } from '../../api/secret.ts'
-import { trimEnd } from '../../api/trim-end.ts'
-import { safeJson, visible, visibleJson, visibleLines } from '../../api/visible-text.ts'
+import { trimEnd } from '../../api/text/trim-end.ts'
+import { safeJson, visible, visibleJson, visibleLines } from '../../api/text/visible-text.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const at = '2026-01-01T00:00:00.000Z'
@@ -22,10 +22,10 @@ const verdict = (detail: string) =>
   } as Deployment)
 
 export const api: Record<string, Shapes> = {
-  'api/visible-text.ts › visible': hostileTexts(visible),
-  'api/visible-text.ts › visibleLines': hostileTexts(visibleLines),
-  'api/visible-text.ts › visibleJson': hostileTexts(visibleJson),
-  'api/visible-text.ts › safeJson': hostileTexts(safeJson),
+  'api/text/visible-text.ts › visible': hostileTexts(visible),
+  'api/text/visible-text.ts › visibleLines': hostileTexts(visibleLines),
+  'api/text/visible-text.ts › visibleJson': hostileTexts(visibleJson),
+  'api/text/visible-text.ts › safeJson': hostileTexts(safeJson),
   'api/app.ts › AppName': hostileTexts((text) => AppName.safeParse(text)),
   'api/secret.ts › SecretName': hostileTexts((text) => SecretName.safeParse(text)),
   'api/options.ts › variableName': hostileTexts((text) => variableName.test(text)),
@@ -63,7 +63,7 @@ export const api: Record<string, Shapes> = {
       return () => parseOptions(given)
     },
   },
-  'api/app-settings.ts › patchSettings': {
+  'api/options/app-settings.ts › patchSettings': {
     ...hostileTexts((text) => patchSettings({}, { env: { [text]: text }, platform: text })),
     'many variables': (size) => {
       const own = {
@@ -73,13 +73,13 @@ export const api: Record<string, Shapes> = {
       return () => [patchSettings(own, { env: gone }), patchSettings({}, own)]
     },
   },
-  'api/render-event.ts › renderEvent': {
+  'api/text/render-event.ts › renderEvent': {
     ...hostileTexts(rendered),
     ...hostileTexts(rendered, (text) => `a\r${text}\r\n`),
   },
-  'api/render-event.ts › renderVerdict': hostileTexts(verdict),
+  'api/text/render-event.ts › renderVerdict': hostileTexts(verdict),
   'api/routes.ts › fill': hostileTexts((id) => fill('/v1/:id/events', { id })),
-  'api/trim-end.ts › trimEnd': hostileTexts((text) => trimEnd(text, '. ')),
+  'api/text/trim-end.ts › trimEnd': hostileTexts((text) => trimEnd(text, '. ')),
   'api/nesting.ts › isDeeperThan': {
     'lists in lists': (size) => {
       const value: unknown = JSON.parse('['.repeat(size / 2) + ']'.repeat(size / 2))

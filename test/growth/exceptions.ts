@@ -10,8 +10,7 @@ export const exceptions: Record<string, string> = {
   'gateway/src/store/': 'reads what the gateway itself has written; the writers have their limits',
   'gateway/src/deployments/packed-json.ts › unpackJson':
     'reads what the gateway itself has written',
-  'gateway/src/deployments/tree-manifest.ts › readManifest':
-    'reads what the gateway itself has written',
+  'gateway/src/host/tree-manifest.ts › readManifest': 'reads what the gateway itself has written',
   'gateway/src/deployments/states.ts › clears':
     'reads the name of a state, which is a constant of ours',
   'gateway/src/http/body/request-form.ts › checkForm':
@@ -69,6 +68,8 @@ export const exceptions: Record<string, string> = {
     'reads the version of the planner that the operator has installed',
   'gateway/src/railpack/plan-cache.ts › PlanCache': 'reads what the gateway itself has written',
   'gateway/src/railpack/prepare.ts › prepare': 'JSON.parse of 8 MiB at most, which is linear',
+  'gateway/src/railpack/plan-source.ts › planSource':
+    'reads two fields of a plan of 8 MiB at most, which is linear',
   'api/options.ts › variables':
     'its parts are variableName and plain texts; readOptions and parseOptions have their rows',
 }

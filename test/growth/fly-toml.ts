@@ -15,7 +15,7 @@ import {
   refuseReservedMetadata,
 } from '../../gateway/src/flytoml/reserved.ts'
 import { tomlParts } from '../../gateway/src/flytoml/toml-size.ts'
-import { shellText, shellWords } from '../../gateway/src/flytoml/shell-words.ts'
+import { shellText } from '../../gateway/src/go/shell-words.ts'
 import { sizeBytes, sizeIn } from '../../gateway/src/flytoml/size.ts'
 import { mergeConfig } from '../../gateway/src/deploy/config/merge-config.ts'
 import { planRollout } from '../../gateway/src/deploy/plan.ts'
@@ -138,8 +138,7 @@ export const flyToml: Record<string, Shapes> = {
       return () => patchToml({ services })
     },
   },
-  'gateway/src/flytoml/shell-words.ts › shellWords': hostileTexts(shellWords),
-  'gateway/src/flytoml/shell-words.ts › shellText': {
+  'gateway/src/go/shell-words.ts › shellText': {
     ...hostileTexts((text) => shellText([text])),
     ...hostileTexts((text) => shellText(text.split(''))),
   },

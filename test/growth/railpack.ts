@@ -1,5 +1,5 @@
 import { scratch, http } from '../../gateway/src/llb/graph.ts'
-import { cleanPath } from '../../api/clean-path.ts'
+import { cleanPath } from '../../api/text/clean-path.ts'
 import { imageName } from '../../gateway/src/llb/image-name.ts'
 import { StatusResponse } from '../../gateway/src/buildkit/messages.ts'
 import { chooseBuilder } from '../../gateway/src/railpack/choose-builder.ts'
@@ -33,7 +33,7 @@ const layersOf = (layers: (size: number) => Layer[]) => (size: number) => {
 const tree = { root: '/', digest: 'a', files: 0, sizeBytes: 0, entries: [] }
 
 export const railpack: Record<string, Shapes> = {
-  'api/clean-path.ts › cleanPath': {
+  'api/text/clean-path.ts › cleanPath': {
     ...hostileTexts(cleanPath),
     'a long name and many ways up': (size) => () =>
       cleanPath(`${repeated('a', size)}/${repeated('b/../', size)}`),

@@ -32,9 +32,9 @@ const limits = {
  * and a daemon, each after its own delay. A mark in their environment identifies them.
  */
 const standIn = `
-const { runInSandbox } = await import(${module('sandbox')})
-const { runChild } = await import(${module('run-child')})
-const { supervise } = await import(${module('supervised-process')})
+const { runInSandbox } = await import(${module('sandbox/sandbox')})
+const { runChild } = await import(${module('child/run-child')})
+const { supervise } = await import(${module('child/supervised-process')})
 const never = new AbortController().signal
 const [mark, dir] = process.argv.slice(1)
 const work = (kind) => ({ command: '/bin/sh', args: ['-c', 'sleep 600 & wait'], env: { MARK: mark + kind } })
@@ -82,7 +82,7 @@ function running(mark: string): string[] {
 
 test('a daemon is asked to end when the gateway is killed, and has time for it', async () => {
   const file = join(dir, 'ended')
-  const module_ = module('supervised-process')
+  const module_ = module('child/supervised-process')
   const script = `trap 'sleep 0.5; echo well > ${file}; exit' TERM; echo begun > ${file}; while :; do sleep 0.05; done`
   const code = `const { supervise } = await import(${module_})
     await supervise({ command: '/bin/sh', args: ['-c', ${JSON.stringify(script)}], env: { MARK: 'asked' }, record: ${JSON.stringify(join(dir, 'asked'))} })

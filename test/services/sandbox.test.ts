@@ -7,7 +7,11 @@ import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { runInSandbox, sandboxKind, type SandboxLimits } from '../../gateway/src/host/sandbox.ts'
+import {
+  runInSandbox,
+  sandboxKind,
+  type SandboxLimits,
+} from '../../gateway/src/host/sandbox/sandbox.ts'
 import { openLookupNetwork } from '../../gateway/src/isolation/planner-network.ts'
 import { openPlanner } from '../../gateway/src/railpack/open-planner.ts'
 import { planLimits } from '../../gateway/src/railpack/plan-request.ts'
@@ -219,7 +223,7 @@ describe('a program in the sandbox', () => {
 
   test('ends when the gateway is killed, and the next gateway clears up', async () => {
     const marker = mark()
-    const module = join(import.meta.dirname, '../../gateway/src/host/sandbox.ts')
+    const module = join(import.meta.dirname, '../../gateway/src/host/sandbox/sandbox.ts')
     const work = { ...call(`exec -a ${marker} sleep 60`), limits: planLimits }
     const code = `const { runInSandbox } = await import(${JSON.stringify(module)})
       await runInSandbox(${JSON.stringify(work)}, new AbortController().signal)`

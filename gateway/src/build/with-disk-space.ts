@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
-import type { DiskWatch, Stopped } from '../host/disk-watch.ts'
+import type { DiskWatch, Stopped } from '../host/disk/disk-watch.ts'
 
 const words = /no space left on device|ENOSPC/i
 /** The share of the disk to free for the next try of a build that ran out of space. */

@@ -1,5 +1,5 @@
 import { status as grpc, type ServiceError } from '@grpc/grpc-js'
-import type { ProblemCode } from '#api/problem-codes.ts'
+import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { daemonWords } from './daemon-words.ts'
 import { RpcStatus } from './messages.ts'

@@ -1,4 +1,4 @@
-import type { OwnSettings } from '#api/app-settings.ts'
+import type { OwnSettings } from '#api/options/app-settings.ts'
 import type { NewCancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { type NewCancelRequest, type Deployment, isFinal } from '#api/deployment.ts'
-import type { ProblemBody } from '#api/problem-body.ts'
+import type { ProblemBody } from '#api/problem/body.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import { untilEnd } from '../deployments/follow.ts'

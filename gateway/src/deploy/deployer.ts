@@ -1,7 +1,7 @@
+import type { Strategy } from '#api/options/strategy.ts'
 import { Problem } from '#api/problem.ts'
 import { isUnavailable, statusOf } from '../fly/fly-calls.ts'
 import type { App } from '../fly/answers.ts'
-import type { Strategy } from '../flytoml/sections.ts'
 import { poll } from '../retry.ts'
 import { assertKnown } from './assert-known.ts'
 import { cleanUp } from './cleanup.ts'

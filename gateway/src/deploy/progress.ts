@@ -1,5 +1,5 @@
 import type { MachineFacts } from '#api/deployment.ts'
-import type { ProblemBody } from '#api/problem-body.ts'
+import type { ProblemBody } from '#api/problem/body.ts'
 import type { MachineConfig } from '../fly/machine.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 

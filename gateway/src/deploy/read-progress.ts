@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { MachineFacts } from '#api/deployment.ts'
-import { ProblemBody } from '#api/problem-body.ts'
+import { ProblemBody } from '#api/problem/body.ts'
 import { fieldsOf, readStored, storedConfig, storedDesired } from './config/read-desired.ts'
 import type { DeployProgress } from './progress.ts'
 

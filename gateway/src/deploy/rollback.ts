@@ -1,5 +1,5 @@
-import type { ProblemBody } from '#api/problem-body.ts'
-import type { ProblemCode } from '#api/problem-codes.ts'
+import type { ProblemBody } from '#api/problem/body.ts'
+import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { mostAtOnce, type Execution } from './execution.ts'

@@ -1,6 +1,6 @@
 import type { CancelRequest } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
-import type { ProblemBody } from '#api/problem-body.ts'
+import type { ProblemBody } from '#api/problem/body.ts'
 import { cutText, sizeLimits } from './size-limits.ts'
 
 /** An event as a store keeps it: long texts are cut. */

@@ -1,4 +1,4 @@
-import type { ProblemBody } from '#api/problem-body.ts'
+import type { ProblemBody } from '#api/problem/body.ts'
 import type { NewRollout, RolloutTarget } from '#api/rollout.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { AppSettings, OwnSettings } from '#api/app-settings.ts'
+import type { AppSettings, OwnSettings } from '#api/options/app-settings.ts'
 import type {
   NewCancelRequest,
   Deployment,
@@ -9,7 +9,7 @@ import type {
 } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
-import type { ProblemBody } from '#api/problem-body.ts'
+import type { ProblemBody } from '#api/problem/body.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'

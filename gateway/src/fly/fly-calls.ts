@@ -2,7 +2,7 @@ import { Agent, request } from 'undici'
 import { z } from 'zod'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
-import { trimEnd } from '#api/trim-end.ts'
+import { trimEnd } from '#api/text/trim-end.ts'
 import { pause } from '../retry.ts'
 import { RequestBudget } from './request-budget.ts'
 

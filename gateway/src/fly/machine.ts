@@ -45,6 +45,8 @@ export type MachineService = {
   [field: string]: unknown
 }
 export type Mount = { name?: string; path?: string; volume?: string; [field: string]: unknown }
+/** The hardware of a machine. */
+export type Guest = { cpu_kind: string; cpus: number; memory_mb: number; [field: string]: unknown }
 
 export type MachineEvent = {
   type: string

@@ -1,3 +1,4 @@
+import { errorMessage } from '#api/error-code.ts'
 import type { MachineConfig } from '../fly/machine.ts'
 import { parseJson } from '../host/parse-json.ts'
 import type { ReadSource } from '../host/read-source-file.ts'
@@ -61,7 +62,7 @@ function parse(key: string, json: string): unknown {
   try {
     return parseJson(json)
   } catch (error) {
-    return refuse(key, `is not valid JSON: ${(error as Error).message}.`)
+    return refuse(key, `is not valid JSON: ${errorMessage(error)}.`)
   }
 }
 

@@ -1,19 +1,20 @@
-import type { MountSection, Sections } from './sections.ts'
 import { parseDuration } from '../go/duration.ts'
+import { shellWords } from '../go/shell-words.ts'
 import { refuse, type Place } from './schema.ts'
-import { shellWords } from './shell-words.ts'
+import type { MountSection, Sections } from './sections.ts'
 import { sizeIn } from './size.ts'
 
+/** The names of the process groups. */
+type Groups = ReadonlySet<string>
+
 /** Refuses what flyctl's own validation refuses, and warns of what it ignores. */
-export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn']): void {
-  const { deploy, build, mounts = [], checks = {}, restart = [] } = file
-  const there = new Set(groups)
-  const known = (names: string[] | undefined) => (names ?? []).find((name) => !there.has(name))
+export function checkFlyToml(file: Sections, groups: Groups, warn: Place['warn']): void {
+  const { deploy, build, mounts = [], checks = {}, files = [] } = file
 
   for (const [name, command] of Object.entries(file.processes ?? {}))
-    splits(`processes.${name}`, command)
-  splits('console_command', file.console_command)
-  splits('deploy.release_command', deploy?.release_command)
+    refuseOpenQuote(`processes.${name}`, command)
+  refuseOpenQuote('console_command', file.console_command)
+  refuseOpenQuote('deploy.release_command', deploy?.release_command)
   if (deploy?.strategy === 'canary' && mounts.length > 0)
     refuse('deploy.strategy', "is 'canary', which cannot be used with mounts. Use 'rolling'.")
   const level = build?.compression_level ?? 0
@@ -24,47 +25,38 @@ export function checkFlyToml(file: Sections, groups: string[], warn: Place['warn
     if (interval && seconds(interval) < 2) refuse(`checks.${name}.interval`, 'must be 2 s or more.')
     if (timeout && seconds(timeout) > 60) refuse(`checks.${name}.timeout`, 'must be 60 s or less.')
   }
+  checkServices(file, groups, warn)
+  checkRestarts(file, groups)
+  for (const [index, mount] of mounts.entries()) checkMount(`mounts[${index}]`, mount)
+
+  warnOfUnknownGroups(file, groups, warn)
+  if (files.some(({ processes }) => processes))
+    warn('files.processes', 'has no effect: every process group gets the file.')
+}
+
+function refuseOpenQuote(key: string, command: string | undefined): void {
+  if (command !== undefined && shellWords(command).isOpen)
+    refuse(key, `has a quote that is not closed: ${command}`)
+}
+
+const seconds = (duration: string): number => Number(parseDuration(duration)) / 1e9
+
+function checkServices(file: Sections, groups: Groups, warn: Place['warn']): void {
   for (const [key, { internal_port, processes }, isOpen] of allServices(file)) {
-    const which = `${key} (port ${internal_port ?? 'none'})`
-    const missing = known(processes)
+    const unknown = unknownGroup(processes, groups)
     if (!processes && file.processes)
       refuse(
         `${key}.processes`,
-        `is missing: it must say which of ${groups.join(', ')} this service is for.`,
+        `is missing: it must say which of ${[...groups].join(', ')} this service is for.`,
       )
-    if (missing !== undefined)
+    if (unknown !== undefined)
       refuse(
         `${key}.processes`,
-        `names '${missing}', which is not in [processes]. Add it there or take it out here.`,
+        `names '${unknown}', which is not in [processes]. Add it there or take it out here.`,
       )
-    if (!isOpen) warn(which, 'has no ports; it cannot be reached.')
+    if (!isOpen)
+      warn(`${key} (port ${internal_port ?? 'none'})`, 'has no ports; it cannot be reached.')
   }
-
-  for (const [index, { policy, processes }] of restart.entries()) {
-    const missing = known(processes)
-    if (missing !== undefined)
-      refuse(
-        `restart[${index}].processes`,
-        `names '${missing}', which is not in [processes]. Add it there or take it out.`,
-      )
-    if (policy === undefined)
-      refuse(`restart[${index}].policy`, "must be 'always', 'never' or 'on-failure'.")
-  }
-
-  for (const [index, mount] of mounts.entries()) checkMount(`mounts[${index}]`, mount)
-  const { vm = [], metrics = [], files = [] } = file
-  for (const [section, list] of Object.entries({
-    mounts,
-    vm,
-    metrics,
-    checks: Object.values(checks),
-  })) {
-    const missing = known(list.flatMap(({ processes }) => processes ?? []))
-    if (missing)
-      warn(section, `names '${missing}', which is not in [processes]; that part is ignored.`)
-  }
-  if (files.some(({ processes }) => processes))
-    warn('files.processes', 'has no effect: every process group gets the file.')
 }
 
 function allServices({ http_service, services = [] }: Sections) {
@@ -74,25 +66,34 @@ function allServices({ http_service, services = [] }: Sections) {
   return http_service ? [['http_service', http_service, true] as const, ...listed] : listed
 }
 
-function splits(key: string, command: string | undefined): void {
-  if (command !== undefined && shellWords(command) === null)
-    refuse(key, `has a quote that is not closed: ${command}`)
+const unknownGroup = (names: string[] | undefined, groups: Groups): string | undefined =>
+  names?.find((name) => !groups.has(name))
+
+function checkRestarts({ restart = [] }: Sections, groups: Groups): void {
+  for (const [index, { policy, processes }] of restart.entries()) {
+    const unknown = unknownGroup(processes, groups)
+    if (unknown !== undefined)
+      refuse(
+        `restart[${index}].processes`,
+        `names '${unknown}', which is not in [processes]. Add it there or take it out.`,
+      )
+    if (policy === undefined)
+      refuse(`restart[${index}].policy`, "must be 'always', 'never' or 'on-failure'.")
+  }
 }
 
-const seconds = (duration: string): number => Number(parseDuration(duration)) / 1e9
-
 function checkMount(key: string, mount: MountSection): void {
-  gigabytes(`${key}.initial_size`, mount.initial_size, Infinity)
+  checkGigabytes(`${key}.initial_size`, mount.initial_size, Infinity)
 
   const { snapshot_retention: days = 1, auto_extend_size_threshold: threshold } = mount
   if (days < 1 || days > 60) refuse(`${key}.snapshot_retention`, 'goes from 1 to 60 (days).')
 
-  const increment = gigabytes(
+  const increment = checkGigabytes(
     `${key}.auto_extend_size_increment`,
     mount.auto_extend_size_increment,
     100,
   )
-  const limit = gigabytes(`${key}.auto_extend_size_limit`, mount.auto_extend_size_limit, 500)
+  const limit = checkGigabytes(`${key}.auto_extend_size_limit`, mount.auto_extend_size_limit, 500)
 
   if (threshold === undefined && increment === undefined && limit === undefined) return
   if (threshold === undefined || threshold < 50 || threshold > 99)
@@ -104,11 +105,24 @@ function checkMount(key: string, mount: MountSection): void {
     refuse(`${key}.auto_extend_size_increment`, 'must be there where a volume grows.')
 }
 
-function gigabytes(key: string, text: string | undefined, most: number): number | undefined {
+function checkGigabytes(key: string, text: string | undefined, most: number): number | undefined {
   if (text === undefined) return undefined
   const size = sizeIn(text, 1e9)
   if (size === null) return refuse(key, `must be a size such as "10gb", not "${text}".`)
   return size >= 1 && size <= most
     ? size
     : refuse(key, most === Infinity ? 'must be 1gb or more.' : `goes from 1gb to ${most}gb.`)
+}
+
+function warnOfUnknownGroups(file: Sections, groups: Groups, warn: Place['warn']): void {
+  const { mounts = [], vm = [], metrics = [], checks = {} } = file
+  const sections = { mounts, vm, metrics, checks: Object.values(checks) }
+  for (const [section, list] of Object.entries(sections)) {
+    const unknown = unknownGroup(
+      list.flatMap(({ processes }) => processes ?? []),
+      groups,
+    )
+    if (unknown)
+      warn(section, `names '${unknown}', which is not in [processes]; that part is ignored.`)
+  }
 }

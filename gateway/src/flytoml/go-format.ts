@@ -11,14 +11,14 @@ export function goText(value: unknown): string {
       .map((key) => `${key}:${goText(value[key])}`)
       .join(' ')}]`
   if (value instanceof TomlDate) return goTime(value)
-  return typeof value === 'number' ? goFloat(value) : `${value as string | bigint | boolean}`
+  return typeof value === 'number' ? goFloat(value) : String(value)
 }
 
 function goFloat(value: number): string {
   if (Number.isNaN(value)) return 'NaN'
   if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf'
   if (Object.is(value, -0)) return '-0'
-  const [mantissa, power] = value.toExponential().split('e').map(Number) as [number, number]
+  const [mantissa = 0, power = 0] = value.toExponential().split('e').map(Number)
   if (power >= -4 && power < 6) return `${value}`
   return `${mantissa}e${power < 0 ? '-' : '+'}${`${Math.abs(power)}`.padStart(2, '0')}`
 }

@@ -1,8 +1,7 @@
-import type { Vm } from './sections.ts'
+import type { Guest } from '../fly/machine.ts'
 import { refuse } from './schema.ts'
+import type { Vm } from './sections.ts'
 import { sizeIn } from './size.ts'
-
-export type Guest = { cpu_kind: string; cpus: number; memory_mb: number; [field: string]: unknown }
 
 const cpus = { shared: [1, 2, 4, 6, 8], performance: [1, 2, 4, 6, 8, 10, 12, 14, 16] }
 const gpus: Record<string, string> = {

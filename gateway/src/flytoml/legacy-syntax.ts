@@ -1,6 +1,6 @@
 import { formatDuration } from '../go/duration.ts'
 import { goText } from './go-format.ts'
-import { defined, isTable, refuse, type Table } from './schema.ts'
+import { defined, isTable, nonEmpty, refuse, type Table } from './schema.ts'
 
 /** Converts older spellings that flyctl still accepts to the present ones. Keeps the rest. */
 export function patchToml(file: Table): Table {
@@ -172,5 +172,3 @@ function headerPairs(key: string, headers: unknown): [string, string][] {
       : refuse(key, 'must hold tables with name and value.'),
   )
 }
-
-const nonEmpty = <T>(list: T[]): T[] | undefined => (list.length > 0 ? list : undefined)

@@ -1,9 +1,8 @@
-import type { MachineConfig, MachineService } from '../fly/machine.ts'
-import type { FlyToml } from './read-fly-toml.ts'
+import type { Guest, MachineConfig, MachineService } from '../fly/machine.ts'
+import { shellWords } from '../go/shell-words.ts'
+import { guestOf } from './guest.ts'
+import { defined, nonEmpty, refuse } from './schema.ts'
 import type { Sections } from './sections.ts'
-import { guestOf, type Guest } from './guest.ts'
-import { defined, refuse } from './schema.ts'
-import { shellWords } from './shell-words.ts'
 import { sizeIn } from './size.ts'
 
 type Item<K extends 'services' | 'mounts' | 'metrics' | 'statics'> = NonNullable<
@@ -12,14 +11,25 @@ type Item<K extends 'services' | 'mounts' | 'metrics' | 'statics'> = NonNullable
 type HttpService = NonNullable<Sections['http_service']>
 type Check = NonNullable<Sections['checks']>[string]
 
+/** What the machine configs are made from. */
+export type ConfigSource = {
+  sections: Sections
+  /** The process group of sections without `processes`. */
+  defaultGroup: string | undefined
+  /** From `[[files]]`, in the format of machine configs. */
+  files: object[]
+  /** From `machine_config`. Everything else overrides it. */
+  base: MachineConfig
+}
+
 /**
  * The machine config of one process group, as flyctl makes it from a fly.toml. Image, volumes and
  * Tarmac's own metadata come later.
  */
-export function machineConfig(file: FlyToml, group: string): MachineConfig {
-  const { sections, groups } = file
+export function machineConfig(file: ConfigSource, group: string): MachineConfig {
+  const { sections } = file
   const inGroup = <T extends { processes?: string[] }>(list: T[] | undefined): T[] =>
-    (list ?? []).filter(({ processes }) => belongs(processes, group, groups))
+    (list ?? []).filter(({ processes }) => belongs(processes, group, file))
 
   const [http] = inGroup(sections.http_service && [sections.http_service])
   const services = [
@@ -27,27 +37,30 @@ export function machineConfig(file: FlyToml, group: string): MachineConfig {
     ...inGroup(sections.services).map(service),
   ]
   const checks = Object.entries(sections.checks ?? {})
-    .filter(([, { processes }]) => belongs(processes, group, groups))
-    .map(([name, check]) => [name, topCheck(check, http, `checks.${name}.port`, group)])
+    .filter(([, { processes }]) => belongs(processes, group, file))
+    .map(([name, check]): [string, object] => [
+      name,
+      topCheck(check, http, `checks.${name}.port`, group),
+    ])
 
   const mounts = inGroup(sections.mounts).map(machineMount)
   const restart = inGroup(sections.restart).at(-1)
   const { init, metadata, ...base } = file.base
   const { cmd, entrypoint, exec } = sections.experimental ?? {}
-  const command = groups.get(group)
+  const command = sections.processes?.[group]
 
   return defined({
     ...base,
     init: defined({
       ...init,
-      cmd: command ? nonEmpty(command) : cmd,
+      cmd: command ? nonEmpty(shellWords(command).words) : cmd,
       entrypoint,
       exec,
       swap_size_mb: sections.swap_size_mb,
     }),
     ...identity(file, group, metadata),
     services: nonEmpty(services),
-    checks: checks.length > 0 ? (Object.fromEntries(checks) as Record<string, object>) : undefined,
+    checks: checks.length > 0 ? Object.fromEntries(checks) : undefined,
     mounts: nonEmpty(mounts),
     statics: sections.statics?.map(machineStatic),
     ...everywhere(file),
@@ -60,14 +73,14 @@ export function machineConfig(file: FlyToml, group: string): MachineConfig {
 /**
  * The machine config of the release command, as flyctl makes it. Null: there is no release command.
  */
-export function releaseMachine(file: FlyToml): MachineConfig | null {
+export function releaseMachine(file: ConfigSource): MachineConfig | null {
   const { deploy, experimental, swap_size_mb, host_dedication_id } = file.sections
   if (!deploy?.release_command) return null
   const { env, metadata } = identity(file, 'fly_app_release_command')
   const vm = deploy.release_command_vm
   return defined({
     init: defined({
-      cmd: nonEmpty(shellWords(deploy.release_command) ?? []),
+      cmd: nonEmpty(shellWords(deploy.release_command).words),
       entrypoint: experimental?.entrypoint,
       swap_size_mb,
     }),
@@ -81,27 +94,24 @@ export function releaseMachine(file: FlyToml): MachineConfig | null {
   })
 }
 
-/**
- * A section without `processes` belongs to group `app`, or to the first group if there is no `app`.
- */
 function belongs(
   processes: string[] | undefined,
   group: string,
-  groups: FlyToml['groups'],
+  { defaultGroup }: ConfigSource,
 ): boolean {
-  const isDefault = group === (groups.has('app') ? 'app' : groups.keys().next().value)
+  const isDefault = group === defaultGroup
   return processes ? processes.includes(group) || (isDefault && processes.includes('')) : isDefault
 }
 
 const identity = (
-  { sections, primaryRegion }: FlyToml,
+  { sections }: ConfigSource,
   group: string,
   metadata?: Record<string, string>,
 ) => ({
   env: {
     ...sections.env,
     FLY_PROCESS_GROUP: group,
-    ...(primaryRegion && { PRIMARY_REGION: primaryRegion }),
+    ...(sections.primary_region && { PRIMARY_REGION: sections.primary_region }),
   },
   metadata: { ...metadata, fly_platform_version: 'v2', fly_process_group: group },
 })
@@ -109,7 +119,7 @@ const identity = (
 const everywhere = ({
   files,
   sections: { kill_timeout: timeout, kill_signal: signal },
-}: FlyToml) => ({
+}: ConfigSource) => ({
   files: nonEmpty(files),
   stop_config:
     timeout === undefined && signal === undefined ? undefined : defined({ timeout, signal }),
@@ -201,15 +211,14 @@ function machineMetrics(section: Item<'metrics'> | undefined): object | undefine
 }
 
 /** The last `[[vm]]` that names the group, else the first for all. */
-function groupGuest({ sections, groups }: FlyToml, group: string): Guest | undefined {
+function groupGuest(file: ConfigSource, group: string): Guest | undefined {
+  const { sections } = file
   const vms = sections.vm ?? []
   const named = vms.findLastIndex(({ processes }) => processes?.includes(group))
   const index =
     named >= 0
       ? named
-      : vms.findIndex(({ processes }) => !processes || belongs(processes, group, groups))
+      : vms.findIndex(({ processes }) => !processes || belongs(processes, group, file))
   const vm = vms[index]
   return vm && guestOf(vm, `vm[${index}]`, vm.host_dedication_id ?? sections.host_dedication_id)
 }
-
-const nonEmpty = <T>(list: T[]): T[] | undefined => (list.length > 0 ? list : undefined)

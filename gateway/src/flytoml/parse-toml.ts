@@ -1,7 +1,8 @@
 import { parse, TomlDate } from 'smol-toml'
+import { errorMessage } from '#api/error-code.ts'
 import { isDeeperThan } from '#api/nesting.ts'
 import { Problem } from '#api/problem.ts'
-import { trimEnd } from '#api/trim-end.ts'
+import { trimEnd } from '#api/text/trim-end.ts'
 import { isTable, refuse, type Table } from './schema.ts'
 
 /** Parses integers as bigints and dates as TomlDate. Throws `fly-config-invalid`. */
@@ -17,7 +18,7 @@ export function parseToml(text: string): Table {
     return file
   } catch (cause) {
     // The parser quotes the line, which may be the whole file.
-    const words = (cause as Error).message.slice(0, maxWordsChars)
+    const words = errorMessage(cause).slice(0, maxWordsChars)
     throw new Problem('fly-config-invalid', `fly.toml is not valid TOML: ${words}`, { cause })
   }
 }

@@ -72,6 +72,14 @@ export const duration: Shape<string> = (value, at) => {
   return formatDuration(ns)
 }
 
+/** A field that flyctl uses and this builder does not. */
+export const unused =
+  <T>(shape: Shape<T>): Shape<T> =>
+  (value, at) => {
+    at.warn(at.key, 'is not used by this builder.')
+    return shape(value, at)
+  }
+
 export const oneOf =
   <T>(words: Record<string, T>): Shape<T> =>
   (value, at) => {
@@ -81,16 +89,18 @@ export const oneOf =
     return refuse(at.key, `is ${shown(value)}, which is none of ${known.join(', ')}.`)
   }
 
-/** An empty list counts as not set. */
+/** An empty list counts as not set, and so does an item that is null. */
 export const list =
   <T>(item: Shape<T>): Shape<T[]> =>
   (value, at) => {
     if (value === null) return undefined
     if (!Array.isArray(value)) return wrong('a list', value, at)
     const items = value.map((one, index) => item(one, { ...at, key: `${at.key}[${index}]` }))
-    return items.length > 0 ? (items as T[]) : undefined
+    return nonEmpty(items.filter((one) => one !== undefined))
   }
 export const texts = list(given.text)
+
+export const nonEmpty = <T>(list: T[]): T[] | undefined => (list.length > 0 ? list : undefined)
 
 /** A table with names of the file's own choice. An empty one counts as not set. */
 export const table =
@@ -98,11 +108,11 @@ export const table =
   (value, at) => {
     if (value === null) return undefined
     if (!isTable(value)) return wrong('a table', value, at)
-    const pairs = Object.entries(value).map(([name, one]) => [
-      name,
-      item(one, { ...at, key: `${at.key}.${name}` }),
-    ])
-    return pairs.length > 0 ? (Object.fromEntries(pairs) as Record<string, T>) : undefined
+    const pairs = Object.entries(value).flatMap(([name, one]): [string, T][] => {
+      const read = item(one, { ...at, key: `${at.key}.${name}` })
+      return read === undefined ? [] : [[name, read]]
+    })
+    return pairs.length > 0 ? Object.fromEntries(pairs) : undefined
   }
 
 type Fields = Record<string, Shape<unknown>>
@@ -132,6 +142,7 @@ export const struct =
 
 /** Removes the fields that are undefined. */
 export const defined = <T extends object>(value: T): Defined<T> =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the result of Object.fromEntries has no field types
   Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Defined<T>
 type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
   [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>

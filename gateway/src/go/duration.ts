@@ -1,4 +1,4 @@
-import { trimEnd } from '#api/trim-end.ts'
+import { trimEnd } from '#api/text/trim-end.ts'
 
 /** Durations as fly.toml and the Machines API write them ("1m30s"), here in nanoseconds. */
 const units: Record<string, bigint> = {

@@ -1,5 +1,5 @@
-import { trimEnd } from '#api/trim-end.ts'
-import { cleanPath as clean } from '#api/clean-path.ts'
+import { trimEnd } from '#api/text/trim-end.ts'
+import { cleanPath as clean } from '#api/text/clean-path.ts'
 
 // Paths as Go's `path` package treats them. Railpack and BuildKit's client use that package.
 

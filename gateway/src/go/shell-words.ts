@@ -1,16 +1,18 @@
 type State = 'between' | 'word' | 'comment' | 'single' | 'double'
 
 /**
- * Splits a command into words as railpack does (by the rules of google/shlex): quotes and
- * backslashes, no expansion. Within double quotes a backslash escapes any character. `#` begins a
- * comment only where a word could begin. A word that is still open at the end (a quote not closed,
- * a last backslash) is silently dropped.
+ * Splits a command into words by the rules of google/shlex, which railpack and flyctl both use:
+ * quotes and backslashes, no expansion. Within double quotes a backslash escapes any character. `#`
+ * begins a comment only where a word could begin.
+ *
+ * `isOpen`: the command ends in a quote that is not closed, or in a backslash. The word that is
+ * still open is then missing. railpack ignores this, flyctl refuses the command.
  */
-export function shellWords(text: string): string[] {
+export function shellWords(command: string): { words: string[]; isOpen: boolean } {
   const words: string[] = []
   let state: State = 'between'
   let word = ''
-  const characters = text[Symbol.iterator]()
+  const characters = command[Symbol.iterator]()
   for (const character of characters) {
     if (state === 'comment') {
       if (character === '\n') state = 'between'
@@ -19,7 +21,7 @@ export function shellWords(text: string): string[] {
       else word += character
     } else if (character === '\\') {
       const next = characters.next()
-      if (next.done) return words
+      if (next.done) return { words, isOpen: true }
       word += next.value
       if (state === 'between') state = 'word'
     } else if (state === 'double') {
@@ -38,5 +40,11 @@ export function shellWords(text: string): string[] {
     }
   }
   if (state === 'word') words.push(word)
-  return words
+  return { words, isOpen: state === 'single' || state === 'double' }
 }
+
+/** Joins words into one command that a shell splits into the same words. */
+export const shellText = (words: string[]): string =>
+  words
+    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+    .join(' ')

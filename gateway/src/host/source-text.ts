@@ -1,4 +1,4 @@
-import type { ProblemCode } from '#api/problem-codes.ts'
+import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 
 /** The longer byte order mark comes first: UTF-32 begins like UTF-16. */

@@ -1,7 +1,7 @@
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
-import { visibleJson } from '#api/visible-text.ts'
+import { visibleJson } from '#api/text/visible-text.ts'
 import { accessLog } from './access-log.ts'
 import type { Authorize } from './auth.ts'
 import { downloadLog } from './log/download.ts'

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { OwnSettings } from '#api/app-settings.ts'
+import type { OwnSettings } from '#api/options/app-settings.ts'
 import type { SourceFacts } from '#api/deployment.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'

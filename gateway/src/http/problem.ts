@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asProblem, Problem } from '#api/problem.ts'
-import { visibleJson } from '#api/visible-text.ts'
+import { visibleJson } from '#api/text/visible-text.ts'
 import type { Logger } from '../log.ts'
 
 const retryAfterSeconds = 5

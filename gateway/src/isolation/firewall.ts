@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { Problem } from '#api/problem.ts'
-import { execTool } from '../host/exec-tool.ts'
+import { execTool } from '../host/child/exec-tool.ts'
 
 /** The network of build steps, and what they may reach besides the public network. */
 export type BuildNetwork = {

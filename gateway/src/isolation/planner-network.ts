@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import { applyFirewallRules, type BuildNetwork } from './firewall.ts'
-import { execTool as run } from '../host/exec-tool.ts'
+import { execTool as run } from '../host/child/exec-tool.ts'
 
 export type LookupNetwork = {
   /** The path of the network namespace. */

@@ -76,10 +76,14 @@ type CopyOptions = Omit<NonNullable<FileAction['copy']>, 'mode' | 'timestamp'>
 export const copy = (onto: Tree, from: Tree, options: CopyOptions, name?: string): Node =>
   file(onto, from, { copy: { ...options, mode: -1, timestamp: -1 } }, name)
 
-export const mkdir = (onto: Tree, path: string, mode: number, name?: string): Node =>
-  file(onto, scratch, { mkdir: { path, mode, makeParents: true, timestamp: -1 } }, name)
+export const mkdir = (onto: Tree, path: string, mode: number): Node =>
+  file(onto, scratch, { mkdir: { path, mode, makeParents: true, timestamp: -1 } })
 
-export const mkfile = (onto: Tree, path: string, mode: number, data: string, name?: string): Node =>
+export const mkfile = (
+  onto: Tree,
+  { path, mode, data }: { path: string; mode: number; data: string },
+  name?: string,
+): Node =>
   file(onto, scratch, { mkfile: { path, mode, data: Buffer.from(data), timestamp: -1 } }, name)
 
 function file(onto: Tree, from: Tree, action: FileAction, name?: string): Node {

@@ -1,4 +1,5 @@
 import { byteOrder } from '../go/byte-order.ts'
+import { Reader, Writer } from './wire-format.ts'
 
 /**
  * Protocol buffers as values: a message type is a table of fields, which also gives its TypeScript
@@ -6,10 +7,11 @@ import { byteOrder } from '../go/byte-order.ts'
  * The output is deterministic: fields in the order of the table, maps by key. Zero values are left
  * out, as in proto3. An absent message decodes to undefined.
  */
-type Wire = 0 | 1 | 2 | 5
-export type Codec<Out, In = Out> = {
+export type Codec<Out, In = Out, Empty = Out> = {
+  /** The wire type: 0 for numbers, 2 for everything with a length. */
   wire: 0 | 2
-  empty: Out
+  /** What an absent value decodes to. */
+  empty: Empty
   isEmpty(value: In): boolean
   write(to: Writer, value: In): void
   read(from: Reader): Out
@@ -18,7 +20,7 @@ type Field<Out, In> = {
   no: number
   empty(): Out
   write(to: Writer, value: In): void
-  read(from: Reader, wire: Wire, sofar: Out): Out
+  read(from: Reader, wire: number, sofar: Out): Out
 }
 // oxlint-disable-next-line typescript/no-explicit-any -- a table holds fields of every type; each keeps its own
 type Fields = Record<string, Field<any, any>>
@@ -28,7 +30,7 @@ type OutOf<F extends Fields> = {
 type InOf<F extends Fields> = {
   [K in keyof F]?: (F[K] extends Field<infer _, infer In> ? In : never) | undefined
 }
-export type Message<F extends Fields> = Codec<OutOf<F> | undefined, InOf<F>> & {
+export type Message<F extends Fields> = Codec<OutOf<F>, InOf<F>, undefined> & {
   encode(value: InOf<F>): Uint8Array
   decode(bytes: Uint8Array): OutOf<F>
 }
@@ -56,9 +58,10 @@ export function message<F extends Fields>(fields: F): Message<F> {
     while (!from.atEnd) {
       const key = from.varint()
       const known = byNumber.get(key >>> 3)
-      if (known) value[known.name] = known.field.read(from, (key & 7) as Wire, value[known.name])
-      else from.skip((key & 7) as Wire)
+      if (known) value[known.name] = known.field.read(from, key & 7, value[known.name])
+      else from.skip(key & 7)
     }
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each field of the table has set its own value
     return value as OutOf<F>
   }
 
@@ -80,7 +83,10 @@ export function message<F extends Fields>(fields: F): Message<F> {
 }
 
 /** A single value. An absent message decodes to undefined, and an absent scalar to zero. */
-export const one = <Out, In>(no: number, codec: Codec<Out, In>): Field<Out, In> => ({
+export const one = <Out, In, Empty>(
+  no: number,
+  codec: Codec<Out, In, Empty>,
+): Field<Out | Empty, In> => ({
   no,
   empty: () => codec.empty,
   write(to, value) {
@@ -91,10 +97,10 @@ export const one = <Out, In>(no: number, codec: Codec<Out, In>): Field<Out, In> 
   read: (from, wire) => (from.expect(wire, codec.wire), codec.read(from)),
 })
 
-export const many = <Out, In>(
+export const many = <Out, In, Empty>(
   no: number,
-  codec: Codec<Out, In>,
-): Field<NonNullable<Out>[], readonly In[]> => ({
+  codec: Codec<Out, In, Empty>,
+): Field<Out[], readonly In[]> => ({
   no,
   empty: () => [],
   write(to, values) {
@@ -106,20 +112,20 @@ export const many = <Out, In>(
   read(from, wire, sofar) {
     if (wire === 2 && codec.wire === 0) {
       const packed = new Reader(from.bytes())
-      while (!packed.atEnd) sofar.push(codec.read(packed) as NonNullable<Out>)
+      while (!packed.atEnd) sofar.push(codec.read(packed))
     } else {
       from.expect(wire, codec.wire)
-      sofar.push(codec.read(from) as NonNullable<Out>)
+      sofar.push(codec.read(from))
     }
     return sofar
   },
 })
 
 /** A map with string keys, written in the byte order of its keys. */
-export const map = <Out, In>(
+export const map = <Out, In, Empty>(
   no: number,
-  codec: Codec<Out, In>,
-): Field<Record<string, NonNullable<Out>>, Record<string, In>> => {
+  codec: Codec<Out, In, Empty>,
+): Field<Record<string, Out | Empty>, Record<string, In>> => {
   const entry = message({ key: one(1, string), value: one(2, codec) })
   return {
     no,
@@ -133,7 +139,7 @@ export const map = <Out, In>(
     read(from, wire, sofar) {
       from.expect(wire, 2)
       const { key, value } = entry.decode(from.bytes())
-      sofar[key] = (value ?? codec.empty) as NonNullable<Out>
+      sofar[key] = value
       return sofar
     },
   }
@@ -172,81 +178,3 @@ export const int: Codec<number> = {
 export const Timestamp = message({ seconds: one(1, int), nanos: one(2, int) })
 export const millis = (time: Decoded<typeof Timestamp>): number =>
   time.seconds * 1000 + time.nanos / 1e6
-
-class Writer {
-  readonly #deps: Uint8Array[] = []
-
-  key(no: number, wire: 0 | 2): void {
-    this.varint((no << 3) | wire)
-  }
-
-  varint(value: number): void {
-    const out: number[] = []
-    if (value >= 0) {
-      let rest = value
-      for (; rest > 0x7f; rest = Math.floor(rest / 0x80)) out.push((rest % 0x80) | 0x80)
-      out.push(rest)
-    } else {
-      // A negative number is written as its 64-bit two's complement: ten bytes.
-      let rest = BigInt.asUintN(64, BigInt(value))
-      for (; rest > 0x7fn; rest >>= 7n) out.push(Number(rest & 0x7fn) | 0x80)
-      out.push(Number(rest))
-    }
-    this.#deps.push(Uint8Array.from(out))
-  }
-
-  bytes(value: Uint8Array): void {
-    this.varint(value.length)
-    this.#deps.push(value)
-  }
-
-  finish(): Uint8Array {
-    return Buffer.concat(this.#deps)
-  }
-}
-
-class Reader {
-  readonly #bytes: Uint8Array
-  #at = 0
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  get atEnd(): boolean {
-    return this.#at >= this.#bytes.length
-  }
-
-  expect(wire: Wire, wanted: Wire): void {
-    if (wire !== wanted) throw new Error(`protobuf: wire type ${wire} where ${wanted} was expected`)
-  }
-
-  varint(): number {
-    const first = this.#bytes[this.#at]
-    if (first !== undefined && first < 0x80) return (this.#at++, first)
-    let value = 0n
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      const byte = this.#bytes[this.#at++]
-      if (byte === undefined) throw new Error('protobuf: message ends in the middle of a number')
-      value |= BigInt(byte & 0x7f) << shift
-      if (byte < 0x80) return Number(BigInt.asIntN(64, value))
-    }
-    throw new Error('protobuf: number longer than ten bytes')
-  }
-
-  bytes(): Uint8Array {
-    const length = this.varint()
-    const end = this.#at + length
-    if (length < 0 || end > this.#bytes.length)
-      throw new Error('protobuf: message ends in the middle of a field')
-    const value = this.#bytes.subarray(this.#at, end)
-    this.#at = end
-    return value
-  }
-
-  skip(wire: Wire): void {
-    if (wire === 0) this.varint()
-    else if (wire === 2) this.bytes()
-    else this.#at += wire === 1 ? 8 : 4
-  }
-}

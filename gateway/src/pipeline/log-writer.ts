@@ -1,5 +1,5 @@
 import type { NewEvent } from '#api/event.ts'
-import type { ProblemBody } from '#api/problem-body.ts'
+import type { ProblemBody } from '#api/problem/body.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import { Redactor } from '../secrets/redaction/redactor.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { problems } from '#api/problem-codes.ts'
+import { problems } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 

@@ -1,4 +1,4 @@
-import type { OwnSettings } from '#api/app-settings.ts'
+import type { OwnSettings } from '#api/options/app-settings.ts'
 import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'

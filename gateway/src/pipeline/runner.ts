@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deployment } from '#api/deployment.ts'
-import { problems } from '#api/problem-codes.ts'
+import { problems } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { QueueLimits } from '../deployments/queue.ts'

@@ -1,6 +1,6 @@
-import { cleanPath } from '#api/clean-path.ts'
+import { cleanPath } from '#api/text/clean-path.ts'
 import type { DeploymentOptions } from '#api/options.ts'
-import type { ProblemCode } from '#api/problem-codes.ts'
+import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
 

@@ -1,27 +1,35 @@
-import type { ProblemCode } from '#api/problem-codes.ts'
+import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
-import type { SandboxResult } from '../host/sandbox.ts'
+import type { SandboxResult } from '../host/sandbox/sandbox.ts'
 import type { Info, PrepareRequest } from './plan-request.ts'
 
-export type Refusal = { problem: Problem; isRetryable: boolean }
+/** Why the planner made no plan, and whether a retry may help. */
+export class PlannerFailure extends Problem {
+  readonly isRetryable: boolean
+
+  constructor(code: ProblemCode, detail: string, more: { planner: string; isRetryable: boolean }) {
+    super(code, detail, { facts: { planner: more.planner } })
+    this.isRetryable = more.isRetryable
+  }
+}
 
 /**
- * Explains why railpack made no plan, and whether a retry may help. Its exit code is not enough: a
- * failed look-up and a bad source end alike.
+ * Explains why railpack made no plan. Its exit code is not enough: a failed look-up and a bad
+ * source end alike.
  */
-export function classifyFailure(ended: SandboxResult, info: Info, work: PrepareRequest): Refusal {
+export function classifyFailure(
+  ended: SandboxResult,
+  info: Info,
+  work: PrepareRequest,
+): PlannerFailure {
   const { planner, tree, network } = work
   const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
   const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(
     -maxWordsChars,
   )
-  const refusal = (code: ProblemCode, detail: string, isRetryable = false): Refusal => {
-    return {
-      problem: new Problem(code, detail, { facts: { planner: planner.version } }),
-      isRetryable,
-    }
-  }
+  const refusal = (code: ProblemCode, detail: string, isRetryable = false) =>
+    new PlannerFailure(code, detail, { planner: planner.version, isRetryable })
 
   if (ended.limitExceeded)
     return refusal(

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 import { Problem } from '#api/problem.ts'
-import { runInSandbox, sandboxFlaw } from '../host/sandbox.ts'
+import { runInSandbox, sandboxFlaw } from '../host/sandbox/sandbox.ts'
 import { type Planner, planLimits } from './plan-request.ts'
 
 /**

@@ -2,7 +2,7 @@ import { createHmac, randomUUID } from 'node:crypto'
 import { mkdir, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { byteOrder } from '../go/byte-order.ts'
-import type { PlanCacheKey, PlanStore, PrepareResult } from './plan-request.ts'
+import { PrepareResult, type PlanCacheKey, type PlanStore } from './plan-request.ts'
 
 const format = 2 // of the files; raise it to invalidate all older ones
 const cacheLimits = { plans: 1_000, sizeBytes: 64 * 2 ** 20 }
@@ -25,12 +25,12 @@ export class PlanCache implements PlanStore {
   async find(question: PlanCacheKey): Promise<PrepareResult | null> {
     const path = this.#path(question)
     try {
-      const prepared = JSON.parse(await readFile(path, 'utf8')) as PrepareResult
+      const prepared = PrepareResult.parse(JSON.parse(await readFile(path, 'utf8')))
       // Eviction removes the least recently used plans first.
       await utimes(path, new Date(), new Date())
       return prepared
     } catch {
-      return null // missing, deleted meanwhile, or truncated by a power failure
+      return null // missing, deleted meanwhile, or damaged, for example by a power failure
     }
   }
 

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { PlanFacts } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
@@ -44,14 +45,16 @@ export type PrepareRequest = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache' |
   limits: typeof planLimits
 }
 
-export type PrepareResult = { info: Info; planText: string }
-
 /** The fields that the gateway reads from railpack's info file. */
-export type Info = {
-  logs: { Level: string; Msg: string }[]
-  detectedProviders: string[]
-  resolvedPackages: Record<string, { resolvedVersion?: string | undefined }>
-}
+export const Info = z.object({
+  logs: z.array(z.object({ Level: z.string(), Msg: z.string() })),
+  detectedProviders: z.array(z.string()),
+  resolvedPackages: z.record(z.string(), z.object({ resolvedVersion: z.string().optional() })),
+})
+export type Info = z.infer<typeof Info>
+
+export const PrepareResult = z.object({ info: Info, planText: z.string() })
+export type PrepareResult = z.infer<typeof PrepareResult>
 
 export type PlanCacheKey = Pick<
   PrepareRequest,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
-import { trimEnd } from '#api/trim-end.ts'
+import { trimEnd } from '#api/text/trim-end.ts'
 import { parseJson } from '../host/parse-json.ts'
 
 // The complete plan format of railpack 0.37. It is strict: an unknown field is refused, never
@@ -151,7 +152,7 @@ export function readPlan(json: string): RailpackPlan {
   } catch (error) {
     throw new Problem(
       'plan-invalid',
-      `The plan is not JSON: ${(error as Error).message}. Make it with \`railpack prepare\`.`,
+      `The plan is not JSON: ${errorMessage(error)}. Make it with \`railpack prepare\`.`,
       { cause: error },
     )
   }
@@ -208,13 +209,15 @@ const maxReasonChars = 2000
 function placeOf(plan: unknown, path: PropertyKey[]): string {
   const words = path.map((key, at) => {
     if (typeof key !== 'number') return `${at > 0 ? '.' : ''}${String(key)}`
-    const step =
-      path[0] === 'steps' && at === 1
-        ? (plan as { steps: { name?: unknown }[] }).steps[key]
-        : undefined
-    return `[${key}]${typeof step?.name === 'string' ? ` (${step.name})` : ''}`
+    const name = path[0] === 'steps' && at === 1 ? stepName(plan, key) : undefined
+    return `[${key}]${name === undefined ? '' : ` (${name})`}`
   })
   return words.join('') || 'The plan'
+}
+
+function stepName(plan: unknown, index: number): string | undefined {
+  const steps = z.object({ steps: z.array(z.unknown()) }).safeParse(plan).data?.steps
+  return z.object({ name: text }).safeParse(steps?.[index]).data?.name
 }
 
 function wordsFor(issue: z.core.$ZodIssue): string {

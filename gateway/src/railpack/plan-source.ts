@@ -1,3 +1,5 @@
+import { z } from 'zod'
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { parseJson } from '../host/parse-json.ts'
 import { openSource } from '../host/read-source-file.ts'
@@ -41,8 +43,7 @@ export async function planSource(
       plan,
       'plan-invalid',
     )
-    const { startCommand = null, variables } = readDeploy(planText, `The file ${plan}`)
-    const version = versionOf(variables)
+    const { startCommand, version } = readDeploy(planText, `The file ${plan}`)
     return {
       builder: 'railpack',
       planText,
@@ -54,7 +55,7 @@ export async function planSource(
   for (const { Level, Msg } of info.logs.slice(0, maxNotes)) {
     emit({ type: 'note', text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
   }
-  const { startCommand = null } = readDeploy(planText, 'The plan')
+  const { startCommand } = readDeploy(planText, 'The plan')
   const tools = Object.entries(info.resolvedPackages).slice(0, maxTools)
   const versions = Object.fromEntries(
     tools.map(([name, { resolvedVersion = '' }]) => [
@@ -103,39 +104,38 @@ const maxFactChars = 200
 const maxCommandBytes = 128 * 1024
 
 /** The part of a plan that goes into the record. The compiler checks the rest. */
-type Deploy = { startCommand?: string; variables?: Record<string, unknown> }
+const RecordedPlan = z.object({
+  deploy: z.object({
+    startCommand: z.string().nullish(),
+    variables: z.object({ RAILPACK_VERSION: z.string() }).nullish().catch(null),
+  }),
+})
 
-function readDeploy(planText: string, name: string): Deploy {
-  const plan = parsedPlan(planText, name)
-  const deploy = typeof plan === 'object' && plan !== null && 'deploy' in plan ? plan.deploy : null
-  const isDeploy = typeof deploy === 'object' && deploy !== null
-  if (!isDeploy || typeof ((deploy as Deploy).startCommand ?? '') !== 'string')
+function readDeploy(
+  planText: string,
+  name: string,
+): { startCommand: string | null; version: string } {
+  const plan = RecordedPlan.safeParse(parsedPlan(planText, name))
+  if (!plan.success)
     throw new Problem('plan-invalid', `${name} is not a plan of railpack: it has no "deploy".`)
 
-  const { startCommand, variables } = deploy as Deploy
+  const { startCommand = null, variables } = plan.data.deploy
   const sizeBytes = Buffer.byteLength(startCommand ?? '')
   if (sizeBytes > maxCommandBytes) {
     const detail = `${name} has a start command of ${sizeBytes} bytes; it may have ${maxCommandBytes} bytes. Put the command into a script of the source.`
     throw new Problem('plan-limit', detail, { facts: { sizeBytes, limitBytes: maxCommandBytes } })
   }
 
-  return {
-    ...(startCommand !== undefined && startCommand !== null && { startCommand }),
-    ...(variables && { variables }),
-  }
+  const version = variables?.RAILPACK_VERSION.slice(0, maxFactChars) ?? 'of unknown version'
+  return { startCommand, version }
 }
 
 function parsedPlan(planText: string, name: string): unknown {
   try {
     return parseJson(planText)
   } catch (error) {
-    throw new Problem('plan-invalid', `${name} is not JSON: ${(error as Error).message}`, {
+    throw new Problem('plan-invalid', `${name} is not JSON: ${errorMessage(error)}`, {
       cause: error,
     })
   }
-}
-
-function versionOf(variables: Record<string, unknown> | undefined): string {
-  const version = variables?.['RAILPACK_VERSION']
-  return typeof version === 'string' ? version.slice(0, maxFactChars) : 'of unknown version'
 }

@@ -17,8 +17,6 @@ export const planWork = {
     return compiled
   },
 }
-type Work = typeof planWork
-
 /** Plans of usual size: starting a thread takes longer than compiling them. */
 const smallChars = 8 * 1024
 const threads = new ThreadPool({
@@ -29,19 +27,20 @@ const threads = new ThreadPool({
 
 /** The same as `planWork`, but large plans run on a thread because they may take seconds. */
 export const onPlan = {
-  needs: (...given: Parameters<Work['needs']>) => run('needs', given),
-  compile: (...given: Parameters<Work['compile']>) => run('compile', given),
+  needs: async (planText: string): Promise<PlanNeeds> =>
+    isSmall(planText) ? planWork.needs(planText) : onThread('needs', [planText]),
+  compile: async (planText: string, options: CompileOptions): Promise<Compiled> =>
+    isSmall(planText)
+      ? planWork.compile(planText, options)
+      : onThread('compile', [planText, options]),
 }
 
-async function run<K extends keyof Work>(
-  kind: K,
-  given: Parameters<Work[K]>,
-): Promise<ReturnType<Work[K]>> {
-  const work = planWork[kind] as (...given: Parameters<Work[K]>) => ReturnType<Work[K]>
-  if (given[0].length <= smallChars) return work(...given)
+const isSmall = (planText: string): boolean => planText.length <= smallChars
+
+async function onThread<T>(kind: keyof typeof planWork, given: unknown[]): Promise<T> {
   const { port, end } = threads.start(kind, given)
   try {
-    return await port.value()
+    return await port.value<T>()
   } finally {
     end()
   }

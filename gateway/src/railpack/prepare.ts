@@ -1,32 +1,34 @@
 import { readdir } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { errorMessage } from '#api/error-code.ts'
 import { parseJson } from '../host/parse-json.ts'
-import { runInSandbox } from '../host/sandbox.ts'
-import { classifyFailure } from './classify-failure.ts'
-import type { PrepareRequest, PrepareResult, Info } from './plan-request.ts'
+import { runInSandbox } from '../host/sandbox/sandbox.ts'
+import { retry } from '../retry.ts'
+import { classifyFailure, PlannerFailure } from './classify-failure.ts'
+import { Info, type PrepareRequest, type PrepareResult } from './plan-request.ts'
 import { planVariables } from './plan-variables.ts'
 
 /**
  * Runs `railpack prepare` until it gives a plan or a final error. It retries errors that say
  * nothing about the source.
  */
-export async function prepare(work: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> {
-  for (let tries = 0; ; tries++) {
-    const tried = await tryPrepare(work, signal)
-    if ('planText' in tried) return tried
-    const waitMs = work.limits.retryWaitsMs[tries]
-    if (!tried.isRetryable || waitMs === undefined) throw tried.problem
-    work.emit({
-      type: 'note',
-      text: `${tried.problem.message} Trying again in ${waitMs / 1000} s.`,
-    })
-    await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted())
-  }
-}
+export const prepare = (work: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> =>
+  retry(
+    () => tryPrepare(work, signal),
+    {
+      isRetryable: (error) => error instanceof PlannerFailure && error.isRetryable,
+      pauseMs: (attempt) => work.limits.retryWaitsMs[attempt - 2] ?? null,
+      onRetry: (error, pauseMs) =>
+        work.emit({
+          type: 'note',
+          text: `${errorMessage(error)} Trying again in ${pauseMs / 1000} s.`,
+        }),
+    },
+    signal,
+  )
 
 /** Each run has its own sandbox, so that it cannot return the result of another run. */
-async function tryPrepare(work: PrepareRequest, signal: AbortSignal) {
+async function tryPrepare(work: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> {
   const { app, tree, options, planner, network, limits } = work
   const place = `/source/${app}` // railpack names some programs after the folder
   const results = ['/tmp/out/plan.json', '/tmp/out/info.json']
@@ -55,7 +57,8 @@ async function tryPrepare(work: PrepareRequest, signal: AbortSignal) {
 
   const [planText = '', infoText = ''] = ended.results
   const info = readInfo(infoText)
-  return ended.exitCode === 0 ? { info, planText } : classifyFailure(ended, info, work)
+  if (ended.exitCode === 0) return { info, planText }
+  throw classifyFailure(ended, info, work)
 }
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -88,8 +91,8 @@ function readInfo(text: string): Info {
 }
 
 const InfoFile = z.object({
-  logs: z.array(z.object({ Level: z.string(), Msg: z.string() })).catch([]),
-  detectedProviders: z.array(z.string()).catch([]),
+  logs: Info.shape.logs.catch([]),
+  detectedProviders: Info.shape.detectedProviders.catch([]),
   resolvedPackages: z
     .record(
       z.string(),

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
-import { type OwnSettings, patchSettings, withDefaults } from '#api/app-settings.ts'
+import { type OwnSettings, patchSettings, withDefaults } from '#api/options/app-settings.ts'
 import {
   isFinal,
   type CancelRequest,
@@ -8,7 +8,7 @@ import {
   type DeploymentState,
 } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
-import type { ProblemBody } from '#api/problem-body.ts'
+import type { ProblemBody } from '#api/problem/body.ts'
 import { Problem } from '#api/problem.ts'
 import { cutCancel } from '../deployments/cut-texts.ts'
 import { type QueueLimits, shouldAnnounce } from '../deployments/queue.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
-import type { DiskWatch } from '../../../gateway/src/host/disk-watch.ts'
+import type { DiskWatch } from '../../../gateway/src/host/disk/disk-watch.ts'
 import { withDiskSpace } from '../../../gateway/src/build/with-disk-space.ts'
 
 /** Runs a build that fails with "disk full", beside a disk that is short or has room. */

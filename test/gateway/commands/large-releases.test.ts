@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
-import { visibleJson } from '#api/visible-text.ts'
+import { visibleJson } from '#api/text/visible-text.ts'
 import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
 import { releaseDiff, releaseView } from '../../../gateway/src/commands/releases.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '../../../api/deployment.ts'
 import { DeploymentOptions } from '../../../api/options.ts'
-import type { ProblemBody } from '../../../api/problem-body.ts'
+import type { ProblemBody } from '../../../api/problem/body.ts'
 import type { DriftReport, ReleasePage } from '../../../api/release.ts'
 import type { Rollout, RolloutPage } from '../../../api/rollout.ts'
 import { startMachines } from '../start-machines.ts'

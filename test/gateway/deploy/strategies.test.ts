@@ -5,7 +5,7 @@ import type { NewEvent } from '../../../api/event.ts'
 import { Problem } from '../../../api/problem.ts'
 import { forEachLimit } from '../../../gateway/src/deploy/for-each-limit.ts'
 import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
-import { strategies, type Strategy } from '../../../gateway/src/flytoml/sections.ts'
+import { strategies, type Strategy } from '../../../api/options/strategy.ts'
 import { FakeFly, type App, type Nature } from '../../fakes/machines-api.ts'
 import { deployed, digest, type Asked } from './deployed.ts'
 

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { readFlyToml } from '../../../gateway/src/flytoml/read-fly-toml.ts'
-import { machineConfig, releaseMachine } from '../../../gateway/src/flytoml/machine-config.ts'
 
 const source: Record<string, string> = { 'machine.json': '{"schedule":"daily"}', 'motd.txt': 'hi' }
 
@@ -8,7 +7,7 @@ function read(toml: string, group = 'app') {
   const warnings: string[] = []
   const readFile = (path: string) => (source[path] === undefined ? null : Buffer.from(source[path]))
   const file = readFlyToml(toml, readFile, (text) => warnings.push(text))
-  return { config: machineConfig(file, group), release: releaseMachine(file), warnings }
+  return { config: file.groups.get(group)!, release: file.releaseCommand?.config ?? null, warnings }
 }
 
 const http = '[http_service]\ninternal_port = 80\n'

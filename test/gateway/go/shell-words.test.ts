@@ -20,4 +20,19 @@ test.each<[string, string, string[]]>([
   ['a quote that is not closed drops the word', 'a "b c', ['a']],
   ['a last backslash drops the word', 'a b\\', ['a']],
   ['a comment alone is no word', '# x', []],
-])('%s', (_, text, words) => expect(shellWords(text)).toEqual(words))
+  [
+    'a command is split as a shell splits it',
+    `a "b c" 'd "e"' f\\ g "h\\"i" # comment`,
+    ['a', 'b c', 'd "e"', 'f g', 'h"i'],
+  ],
+])('%s', (_, text, words) => expect(shellWords(text).words).toEqual(words))
+
+test.each<[string, boolean]>([
+  ['a "b', true],
+  [`a 'b "c"`, true],
+  ['a b\\', true],
+  [`a "" 'b' \\" # "c`, false],
+  ['', false],
+])('a quote or a backslash at the end leaves a command open: %j is %s', (text, isOpen) =>
+  expect(shellWords(text).isOpen).toBe(isOpen),
+)

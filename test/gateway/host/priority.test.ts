@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 const room = JSON.stringify(join(import.meta.dirname, '../../../gateway/src/host'))
 const code = `
 const { serveFirst } = await import(${room} + '/priority.ts')
-const { runChild } = await import(${room} + '/run-child.ts')
+const { runChild } = await import(${room} + '/child/run-child.ts')
 const { getPriority } = await import('node:os')
 const { readdirSync, readFileSync } = await import('node:fs')
 serveFirst()

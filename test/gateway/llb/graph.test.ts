@@ -45,7 +45,7 @@ test('another platform makes another operation', () => {
 
 test('mounts are sorted by the bytes of their path; only mounts that are no cache have an output', () => {
   const mounts = [
-    { dest: '/z', from: mkfile(scratch, '/f', 0o644, 'x') },
+    { dest: '/z', from: mkfile(scratch, { path: '/f', mode: 0o644, data: 'x' }) },
     { dest: './c', cache: { ID: 'c', sharing: 2 } },
     { dest: '/\u{1F600}', from: scratch },
     { dest: '/\uffee', from: scratch },
@@ -91,6 +91,7 @@ test('a definition lists inputs before users, names and caches by digest, and en
 
 test('a chain of twenty thousand operations works', () => {
   let tree = base()
-  for (let at = 0; at < 20_000; at += 1) tree = mkfile(tree, '/f', 0o644, String(at))
+  for (let at = 0; at < 20_000; at += 1)
+    tree = mkfile(tree, { path: '/f', mode: 0o644, data: String(at) })
   expect(operations(tree)).toHaveLength(20_001)
 })

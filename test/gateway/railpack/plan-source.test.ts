@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { NewEvent } from '../../../api/event.ts'
 import type { SourceTree } from '../../../gateway/src/deployments/source-tree.ts'
-import { sandboxFlaw } from '../../../gateway/src/host/sandbox.ts'
+import { sandboxFlaw } from '../../../gateway/src/host/sandbox/sandbox.ts'
 import { openPlanner } from '../../../gateway/src/railpack/open-planner.ts'
 import { PlanCache } from '../../../gateway/src/railpack/plan-cache.ts'
 import type { PlanRequest } from '../../../gateway/src/railpack/plan-request.ts'
@@ -347,9 +347,11 @@ describe.skipIf(sandboxFlaw)('a cached plan', () => {
       await plans({ app: 'b' }),
     ]).toEqual([false, false, true])
 
-    for (const file of await readdir(join(folder, 'plans')))
-      await writeFile(join(folder, 'plans', file), '{"info":')
-    expect(await plans({ app: 'b' })).toBe(true)
+    for (const damaged of ['{"info":', '{"info":{},"planText":"{}"}', 'null']) {
+      for (const file of await readdir(join(folder, 'plans')))
+        await writeFile(join(folder, 'plans', file), damaged)
+      expect(await plans({ app: 'b' })).toBe(true)
+    }
     await rm(join(folder, 'plans'), { recursive: true })
     expect(await plans({ app: 'b' })).toBe(true)
   })

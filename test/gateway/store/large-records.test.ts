@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
-import { visibleJson } from '#api/visible-text.ts'
+import { visibleJson } from '#api/text/visible-text.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 import { longestHold } from '../../longest-hold.ts'
 

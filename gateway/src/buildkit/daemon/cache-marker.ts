@@ -1,6 +1,6 @@
 import { open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { syncFileSystem } from '../../host/sync-file-system.ts'
+import { syncFileSystem } from '../../host/disk/sync-file-system.ts'
 import type { Logger } from '../../log.ts'
 
 /**

@@ -3,8 +3,12 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
-import { tool, toolPath } from '../../host/exec-tool.ts'
-import { supervise, stopRecorded, type SupervisedProcess } from '../../host/supervised-process.ts'
+import { tool, toolPath } from '../../host/child/exec-tool.ts'
+import {
+  supervise,
+  stopRecorded,
+  type SupervisedProcess,
+} from '../../host/child/supervised-process.ts'
 import type { Logger } from '../../log.ts'
 import { Connection } from '../connection.ts'
 import { ListWorkers } from '../messages.ts'

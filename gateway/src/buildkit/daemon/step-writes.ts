@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { tool } from '../../host/exec-tool.ts'
+import { tool } from '../../host/child/exec-tool.ts'
 
 /** A running build step, and what it has written to the daemon's disk so far. */
 export type StepWrites = { pid: number; command: string; bytes: number; files: number }

@@ -1,4 +1,4 @@
-import type { ProblemCode } from '#api/problem-codes.ts'
+import type { ProblemCode } from '#api/problem/codes.ts'
 import type { StepRecord } from './step-records.ts'
 
 export type Verdict = { code: ProblemCode; detail: string; facts?: Record<string, unknown> }

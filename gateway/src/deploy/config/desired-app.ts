@@ -1,7 +1,6 @@
-import type { MachineConfig } from '../../fly/machine.ts'
-import type { Guest } from '../../flytoml/guest.ts'
-import type { FlyToml, VolumeSize } from '../../flytoml/read-fly-toml.ts'
-import type { Strategy } from '../../flytoml/sections.ts'
+import type { Strategy } from '#api/options/strategy.ts'
+import type { Guest, MachineConfig } from '../../fly/machine.ts'
+import type { FlyToml } from '../../flytoml/read-fly-toml.ts'
 
 /** What an app should run, without the image. Plain data, stored with the deployment. */
 export type DesiredApp = {
@@ -15,8 +14,7 @@ export type DesiredApp = {
   waitMs: number | null
   /** The release command. It must end before any machine is touched. */
   releaseCommand: { config: MachineConfig; timeoutMs: number } | null
-  /** By mount name. */
-  volumes: Record<string, VolumeSize>
+  volumes: FlyToml['volumes']
   /** For new machines. Existing ones keep theirs; only fly.toml can change a guest. */
   region: string
   guest: Guest

@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { DeploymentOptions } from '#api/options.ts'
+import type { Strategy } from '#api/options/strategy.ts'
 import { Problem } from '#api/problem.ts'
-import type { MachineConfig } from '../../fly/machine.ts'
+import type { Guest, MachineConfig } from '../../fly/machine.ts'
 import { refuseManyGroups } from '../../flytoml/group-limits.ts'
-import type { Guest } from '../../flytoml/guest.ts'
-import { machineConfig, releaseMachine } from '../../flytoml/machine-config.ts'
-import { readFlyToml, type FlyToml } from '../../flytoml/read-fly-toml.ts'
-import type { Strategy } from '../../flytoml/sections.ts'
+import { readFlyToml } from '../../flytoml/read-fly-toml.ts'
 import type { ReadSource } from '../../host/read-source-file.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'
 import { refuseLargeConfigs } from './desired-size.ts'
@@ -51,7 +49,7 @@ export function desiredApp(given: {
     )
 
   refuseManyGroups(file.groups.size, sizeOfEnv(options))
-  const groups = [...file.groups.keys()].map((name) => desiredGroup(file, name, options))
+  const groups = [...file.groups].map(([name, config]) => desiredGroup(name, config, options))
 
   const internalPort =
     groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
@@ -60,15 +58,15 @@ export function desiredApp(given: {
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseNotApplicable(strategy, groups)
 
-  const releaseCommand = releaseMachine(file)
+  const { releaseCommand } = file
   const desired: DesiredApp = {
     groups,
     strategy,
     maxUnavailable: file.maxUnavailable ?? thirdOf,
     waitMs: file.waitMs,
     releaseCommand: releaseCommand && {
-      config: { ...releaseCommand, env: { ...releaseCommand.env, ...options.env } },
-      timeoutMs: file.releaseTimeoutMs,
+      config: { ...releaseCommand.config, env: { ...releaseCommand.config.env, ...options.env } },
+      timeoutMs: releaseCommand.timeoutMs,
     },
     volumes: file.volumes,
     region: options.region ?? file.primaryRegion ?? defaults.region,
@@ -86,8 +84,11 @@ const sizeOfEnv = ({ env }: DeploymentOptions) => ({
   parts: Object.keys(env).length,
 })
 
-function desiredGroup(file: FlyToml, name: string, options: DeploymentOptions): DesiredGroup {
-  const config = machineConfig(file, name)
+function desiredGroup(
+  name: string,
+  config: MachineConfig,
+  options: DeploymentOptions,
+): DesiredGroup {
   const port = portOf(config)
   const env = { ...(port !== null && { PORT: `${port}` }), ...config.env, ...options.env }
   return {

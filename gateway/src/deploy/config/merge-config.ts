@@ -1,7 +1,7 @@
 import type { ImageFacts } from '#api/deployment.ts'
 import type { MachineConfig, Mount } from '../../fly/machine.ts'
 import { isReserved } from '../../flytoml/reserved.ts'
-import { shellText } from '../../flytoml/shell-words.ts'
+import { shellText } from '../../go/shell-words.ts'
 import type { DesiredGroup } from './desired-app.ts'
 
 /** What Tarmac writes to a machine in addition to the desired config. */

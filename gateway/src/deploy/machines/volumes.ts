@@ -1,3 +1,4 @@
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { isUnavailable } from '../../fly/fly-calls.ts'
 import type { Mount } from '../../fly/machine.ts'
@@ -42,7 +43,7 @@ async function freeVolume(run: Execution, step: MachineStep, name: string): Prom
     } catch (error) {
       // The volume may exist anyway.
       if (isUnavailable(error) && attempt < 5) continue
-      const detail = `fly.toml mounts volume ${name}, there is none free in region ${step.region}, and none could be made (${error instanceof Error ? error.message : String(error)}). Make one: fly volumes create ${name} --region ${step.region} --app ${work.app}`
+      const detail = `fly.toml mounts volume ${name}, there is none free in region ${step.region}, and none could be made (${errorMessage(error)}). Make one: fly volumes create ${name} --region ${step.region} --app ${work.app}`
       throw new Problem('fly-refused', detail, { cause: error, facts: { key: 'mounts' } })
     }
   }

@@ -1,4 +1,4 @@
-import type { ProblemCode } from '#api/problem-codes.ts'
+import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 
 /** An error as sent between threads. A structured clone would lose its class, code and facts. */

@@ -1,7 +1,7 @@
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Deployment } from '#api/deployment.ts'
 import type { GoAway } from '#api/event-stream.ts'
-import { visibleJson } from '#api/visible-text.ts'
+import { visibleJson } from '#api/text/visible-text.ts'
 import type { Page } from '../../deployments/follow.ts'
 import type { ServerDeps } from '../deps.ts'
 import type { Upgrade } from '../upgrades.ts'

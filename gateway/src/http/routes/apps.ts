@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express'
-import { describeSettings, type OwnSettings } from '#api/app-settings.ts'
+import { describeSettings, type OwnSettings } from '#api/options/app-settings.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { callerOf } from '../auth.ts'
 import { jsonBody } from '../body/small-body.ts'

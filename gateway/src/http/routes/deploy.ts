@@ -1,7 +1,7 @@
 import type { RequestHandler, Response } from 'express'
 import { type Deployment, isFinal } from '#api/deployment.ts'
 import { readOptions } from '#api/options.ts'
-import { problems } from '#api/problem-codes.ts'
+import { problems } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { untilEnd } from '../../deployments/follow.ts'

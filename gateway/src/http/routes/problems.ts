@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express'
-import { exitCodeOf, exitCodes } from '#api/exit-codes.ts'
-import { type Fault, type ProblemCode, problemCodes, problems } from '#api/problem-codes.ts'
+import { exitCodeOf, exitCodes } from '#api/problem/exit-codes.ts'
+import { type Fault, type ProblemCode, problemCodes, problems } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 

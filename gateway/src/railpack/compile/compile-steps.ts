@@ -22,14 +22,10 @@ export type StepsInput = {
   refuse: (reason: string) => Error
 }
 
-export type CompiledSteps = {
-  /** Builds the file system of `deploy` or of a step from its layers. */
-  assemble(who: string, layers: Layer[]): Tree
-  /**
-   * The environment that a step passes to the steps that build on it. Undefined if the plan has no
-   * such step.
-   */
-  envOf(step: string): BuildEnv | undefined
+/** A plan while it is compiled. */
+export type Compilation = StepsInput & {
+  /** The result of each compiled step, and the environment that steps built on it get. */
+  made: Map<string, Made>
   /**
    * Nodes that BuildKit would refuse, with the reason. They matter only if the image needs them.
    */
@@ -41,99 +37,108 @@ export type CompiledSteps = {
 type Made = { tree: Tree; env: BuildEnv }
 
 /** Compiles all steps of a plan, each after its inputs. */
-export function compileSteps(input: StepsInput): CompiledSteps {
-  const { plan, platform, source, refuse } = input
-  const steps = new Map(plan.steps.map((step) => [step.name, step]))
-  const made = new Map<string, Made>()
-  const invalidNodes = new Map<Node, string>()
-  const notes: string[] = []
-
-  const imageTree = (who: string, name: string): Node => {
-    const full = imageName(name)
-    const node = image(full ?? name, platform)
-    if (full === null)
-      invalidNodes.set(node, `${who} takes from an image whose name is not valid: ${name}`)
-    return node
-  }
-  const treeOf = (who: string, layer: Layer): Tree => {
-    if (layer.image) return imageTree(who, layer.image)
-    if (layer.local) return source
-    if (!layer.step) return scratch
-    const step = made.get(layer.step)
-    if (step) return step.tree
-    notes.push(`${who} takes nothing from the step ${layer.step}, which the plan does not have.`)
-    return scratch
-  }
-  const assembleFor = (who: string, layers: Layer[]): Tree => {
-    const ground = layers[0]
-    if (ground?.include?.length || ground?.exclude?.length)
-      throw refuse(`${who} has include or exclude on its first layer, which always stands whole`)
-    return assemble(layers, (layer) => treeOf(who, layer))
-  }
-  const compile = (step: Step, parents: string[]): Made => {
-    const who = `The step ${step.name}`
-    const inherited = mergeEnvs(parents.map((parent) => made.get(parent)!.env))
-    let now: Made = {
-      tree: assembleFor(who, step.inputs),
+export function compileSteps(input: StepsInput): Compilation {
+  const work: Compilation = { ...input, made: new Map(), invalidNodes: new Map(), notes: [] }
+  for (const { step, parents } of inOrder(input.plan.steps, input.refuse)) {
+    const inherited = mergeEnvs(parents.map((parent) => work.made.get(parent)!.env))
+    let made: Made = {
+      tree: assembleFor(work, nameOf(step), step.inputs),
       env: withVariables(inherited, step.variables),
     }
-    for (const command of step.commands) now = apply(command, now, step, who)
-    return now
+    for (const command of step.commands) made = apply(work, command, made, step)
+    work.made.set(step.name, made)
   }
-  const apply = (command: Command, { tree, env }: Made, step: Step, who: string): Made => {
-    switch (command.form) {
-      case 'exec':
-        return { tree: run(command.cmd, command.customName, { tree, env }, step, who), env }
-      case 'path':
-        return { tree, env: withPath(env, command.path) }
-      case 'copy': {
-        const from = command.image ? imageTree(who, command.image) : source
-        return { tree: copyCommand(tree, from, command), env }
-      }
-      case 'file': {
-        const asset = Object.hasOwn(step.assets, command.name)
-          ? step.assets[command.name]
-          : undefined
-        if (asset === undefined)
-          throw refuse(`${who} writes the asset ${command.name}, which it does not have`)
-        return { tree: fileCommand(tree, asset, command), env }
-      }
+  return work
+}
+
+const nameOf = (step: Step): string => `The step ${step.name}`
+
+/** Builds the file system of `deploy` or of a step from its layers. `who` names it in messages. */
+export function assembleFor(work: Compilation, who: string, layers: Layer[]): Tree {
+  const ground = layers[0]
+  if (ground?.include?.length || ground?.exclude?.length)
+    throw work.refuse(`${who} has include or exclude on its first layer, which always stands whole`)
+  return assemble(layers, (layer) => layerTree(work, who, layer))
+}
+
+function layerTree(work: Compilation, who: string, layer: Layer): Tree {
+  if (layer.image) return imageTree(work, who, layer.image)
+  if (layer.local) return work.source
+  if (!layer.step) return scratch
+  const step = work.made.get(layer.step)
+  if (step) return step.tree
+  work.notes.push(`${who} takes nothing from the step ${layer.step}, which the plan does not have.`)
+  return scratch
+}
+
+function imageTree({ platform, invalidNodes }: Compilation, who: string, name: string): Node {
+  const full = imageName(name)
+  const node = image(full ?? name, platform)
+  if (full === null)
+    invalidNodes.set(node, `${who} takes from an image whose name is not valid: ${name}`)
+  return node
+}
+
+/** The file system and the environment after one command of a step. */
+function apply(work: Compilation, command: Command, { tree, env }: Made, step: Step): Made {
+  switch (command.form) {
+    case 'exec':
+      return { tree: run(work, command, { tree, env }, step), env }
+    case 'path':
+      return { tree, env: withPath(env, command.path) }
+    case 'copy': {
+      const from = command.image ? imageTree(work, nameOf(step), command.image) : work.source
+      return { tree: copyCommand(tree, from, command), env }
+    }
+    case 'file': {
+      const asset = ownValue(step.assets, command.name)
+      if (asset === undefined)
+        throw work.refuse(
+          `${nameOf(step)} writes the asset ${command.name}, which it does not have`,
+        )
+      return { tree: fileCommand(tree, asset, command), env }
     }
   }
-  const run = (
-    cmd: string,
-    name: string | undefined,
-    { tree, env }: Made,
-    step: Step,
-    who: string,
-  ): Node => {
-    const mounts = [...secretsHashMounts(plan, step, input.secretsHash), ...cacheMounts(step, who)]
-    const args = shellWords(cmd)
-    const own = {
+}
+
+/** The names are the plan's own, and may be names such as `constructor`. */
+const ownValue = <T>(table: Record<string, T>, name: string): T | undefined =>
+  Object.hasOwn(table, name) ? table[name] : undefined
+
+type CommandOf<Form> = Extract<Command, { form: Form }>
+
+function run(work: Compilation, { cmd, customName }: CommandOf<'exec'>, made: Made, step: Step) {
+  const { plan, platform, hostname = '', secretsHash } = work
+  const args = shellWords(cmd).words
+  const node = exec(
+    made.tree,
+    {
+      args,
+      env: envLines(made.env),
       cwd: appFolder,
       secrets: plan.secrets,
-      mounts,
+      mounts: [...secretsHashMounts(plan, step, secretsHash), ...cacheMounts(work, step)],
       platform,
-      hostname: input.hostname ?? '',
-    }
-    const node = exec(tree, { args, env: envLines(env), ...own }, name)
-    if (args.length === 0)
-      invalidNodes.set(node, `${who} has a command without words: ${JSON.stringify(cmd)}`)
-    return node
-  }
-  const cacheMounts = (step: Step, who: string): Mount[] =>
-    step.caches.map((name) => {
-      const cache = Object.hasOwn(plan.caches, name) ? plan.caches[name] : undefined
-      if (!cache) throw refuse(`${who} uses the cache ${name}, which the plan does not have`)
-      const ID = input.cacheKey === '' ? name : `${input.cacheKey}-${name}`
-      const sharing = cache.type === 'locked' ? cacheSharing.locked : cacheSharing.shared
-      return { dest: cache.directory, cache: { ID, sharing } }
-    })
-
-  for (const { step, parents } of inOrder(steps, refuse))
-    made.set(step.name, compile(step, parents))
-  return { assemble: assembleFor, envOf: (step) => made.get(step)?.env, invalidNodes, notes }
+      hostname,
+    },
+    customName,
+  )
+  if (args.length === 0)
+    work.invalidNodes.set(
+      node,
+      `${nameOf(step)} has a command without words: ${JSON.stringify(cmd)}`,
+    )
+  return node
 }
+
+const cacheMounts = ({ plan, cacheKey, refuse }: Compilation, step: Step): Mount[] =>
+  step.caches.map((name) => {
+    const cache = ownValue(plan.caches, name)
+    if (!cache) throw refuse(`${nameOf(step)} uses the cache ${name}, which the plan does not have`)
+    const ID = cacheKey === '' ? name : `${cacheKey}-${name}`
+    const sharing = cache.type === 'locked' ? cacheSharing.locked : cacheSharing.shared
+    return { dest: cache.directory, cache: { ID, sharing } }
+  })
 
 function copyCommand(onto: Tree, from: Tree, { src, dest }: { src: string; dest: string }): Node {
   const options = {
@@ -147,11 +152,15 @@ function copyCommand(onto: Tree, from: Tree, { src, dest }: { src: string; dest:
   return copy(onto, from, options, src === dest ? `copy ${src}` : undefined)
 }
 
-function fileCommand(onto: Tree, asset: string, command: Extract<Command, { form: 'file' }>): Node {
+function fileCommand(onto: Tree, asset: string, command: CommandOf<'file'>): Node {
   const { path, mode, customName } = command
   const parent = dir(path)
   const ready = parent === '/' ? onto : mkdir(onto, resolve(appFolder, parent), 0o755)
-  return mkfile(ready, resolve(appFolder, path), (mode || 0o644) & 0o777, asset, customName)
+  return mkfile(
+    ready,
+    { path: resolve(appFolder, path), mode: (mode || 0o644) & 0o777, data: asset },
+    customName,
+  )
 }
 
 /**
@@ -159,9 +168,10 @@ function fileCommand(onto: Tree, asset: string, command: Extract<Command, { form
  * input builds on.
  */
 function inOrder(
-  steps: Map<string, Step>,
+  listed: Step[],
   refuse: StepsInput['refuse'],
 ): { step: Step; parents: string[] }[] {
+  const steps = new Map(listed.map((step) => [step.name, step]))
   const order: { step: Step; parents: string[] }[] = []
   const ancestors = new Map<string, Set<string>>()
   const open = new Set<string>()

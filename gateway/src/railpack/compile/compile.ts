@@ -1,7 +1,7 @@
 import { marshal, operations } from '../../llb/graph.ts'
 import type { Node } from '../../llb/graph.ts'
 import { mergeEnvs } from './build-env.ts'
-import { compileSteps } from './compile-steps.ts'
+import { assembleFor, compileSteps } from './compile-steps.ts'
 import { imageConfig } from './image-config.ts'
 import type { ImageConfig } from './image-config.ts'
 import { refusal } from '../plan-schema.ts'
@@ -49,9 +49,9 @@ export function compilePlan(plan: RailpackPlan, options: CompileOptions): Compil
 
   const steps = compileSteps({ ...options, plan, platform, refuse })
   const { base } = deploy
-  if (base.step && !steps.envOf(base.step))
+  if (base.step && !steps.made.has(base.step))
     throw refuse(`The image takes from the step ${base.step}, which the plan does not have`)
-  const result = steps.assemble('The image', [base, ...deploy.inputs])
+  const result = assembleFor(steps, 'The image', [base, ...deploy.inputs])
   if (!result) throw refuse('The image would be empty: deploy has no base and takes nothing')
   const nodes = operations(result)
   for (const node of nodes) {
@@ -59,7 +59,9 @@ export function compilePlan(plan: RailpackPlan, options: CompileOptions): Compil
     if (flaw !== undefined) throw refuse(flaw)
   }
   // Only the files of the base count, not the environment of its step.
-  const env = mergeEnvs(deploy.inputs.flatMap(({ step }) => (step && steps.envOf(step)) || []))
+  const env = mergeEnvs(
+    deploy.inputs.flatMap(({ step }) => (step && steps.made.get(step)?.env) || []),
+  )
   return {
     definition: marshal(result, options),
     image: imageConfig(deploy, env, platform, options.builtAt),

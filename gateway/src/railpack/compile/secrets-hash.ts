@@ -14,7 +14,11 @@ const builderPlatform = { OS: 'linux', Architecture: process.arch === 'arm64' ? 
  */
 export function secretsHashMounts(plan: RailpackPlan, step: Step, secretsHash: string): Mount[] {
   if (step.secrets.length === 0 || secretsHash === '') return []
-  const all = mkfile(scratch, '/secrets-hash', 0o644, secretsHash, '[railpack] secrets hash')
+  const all = mkfile(
+    scratch,
+    { path: '/secrets-hash', mode: 0o644, data: secretsHash },
+    '[railpack] secrets hash',
+  )
   if (step.secrets.includes('*')) return [{ dest: '/secrets-hash', from: all }]
 
   const file = { src: '/secrets-hash', dest: '/secrets-hash' }
@@ -28,7 +32,7 @@ export function secretsHashMounts(plan: RailpackPlan, step: Step, secretsHash: s
   )
   const ready = copy(helper, all, file, '[railpack] copy secrets hash')
   const run = {
-    args: shellWords(command),
+    args: shellWords(command).words,
     cwd: '/',
     secrets: plan.secrets,
     platform: builderPlatform,

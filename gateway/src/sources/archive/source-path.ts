@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import { trimEnd } from '#api/trim-end.ts'
+import { trimEnd } from '#api/text/trim-end.ts'
 import type { Limits } from '../limits.ts'
 
 /**

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { OwnSettings } from '#api/app-settings.ts'
+import type { OwnSettings } from '#api/options/app-settings.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { parsedObject } from '../store-tools.ts'
 

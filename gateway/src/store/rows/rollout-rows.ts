@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { ProblemBody } from '#api/problem-body.ts'
+import type { ProblemBody } from '#api/problem/body.ts'
 import { Problem } from '#api/problem.ts'
 import { cutProblem } from '../../deployments/cut-texts.ts'
 import type { StoredRollout, RolloutStore } from '../../deployments/rollout-store.ts'

@@ -3,7 +3,6 @@ import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { desiredApp } from '../../../../gateway/src/deploy/config/desired.ts'
 import { formatDuration, parseDuration } from '../../../../gateway/src/go/duration.ts'
-import { shellWords } from '../../../../gateway/src/flytoml/shell-words.ts'
 
 const desired = (flyToml: string | null, options: Record<string, unknown> = {}) =>
   desiredApp({
@@ -140,16 +139,4 @@ test('durations are read and written as in Go', () => {
     expect(formatDuration(parseDuration(text) ?? -1n)).toBe(text)
   expect(parseDuration('45')).toBeNull()
   expect(parseDuration('soon')).toBeNull()
-})
-
-test('commands are split as a shell splits them', () => {
-  expect(shellWords(`a "b c" 'd "e"' f\\ g "h\\"i" # comment`)).toEqual([
-    'a',
-    'b c',
-    'd "e"',
-    'f g',
-    'h"i',
-  ])
-  expect(shellWords(`a ""`)).toEqual(['a', ''])
-  expect(shellWords('a "b')).toBeNull()
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { MachineConfig } from '../../../../gateway/src/fly/machine.ts'
 import { mergeConfig } from '../../../../gateway/src/deploy/config/merge-config.ts'
-import { shellText, shellWords } from '../../../../gateway/src/flytoml/shell-words.ts'
+import { shellText, shellWords } from '../../../../gateway/src/go/shell-words.ts'
 
 const merged = (builder: 'railpack' | 'dockerfile' | undefined, config: MachineConfig) =>
   mergeConfig(
@@ -20,7 +20,7 @@ test('a railpack image gets its command as one text, unless another entrypoint t
   const cmd = ['node', '-e', "console.log('a b', process.exit(3))", '--name=x']
   const text = `node -e 'console.log('\\''a b'\\'', process.exit(3))' --name=x`
   expect(merged('railpack', { init: { cmd } }).init).toEqual({ cmd: [text] })
-  expect(shellWords(text)).toEqual(cmd)
+  expect(shellWords(text).words).toEqual(cmd)
   expect(merged('railpack', { init: { cmd: ['a && b'] } }).init).toEqual({ cmd: ['a && b'] })
 
   for (const init of [
@@ -34,7 +34,7 @@ test('a railpack image gets its command as one text, unless another entrypoint t
 
 test('words with a meaning to a shell are passed on unchanged', () => {
   const words = ['', ' ', '$PORT', '`x`', '*', '"', "'", '\\', 'a#b', '#', '~', ';', 'a\nb', 'é']
-  expect(shellWords(shellText(words))).toEqual(words)
+  expect(shellWords(shellText(words))).toEqual({ words, isOpen: false })
 })
 
 test('the container that runs the app gets its image', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { problemCodes } from '../../../../api/problem-codes.ts'
+import { problemCodes } from '../../../../api/problem/codes.ts'
 import { startHttp } from '../start-http.ts'
 
 test('the type of every problem is an address that explains it, as JSON or HTML, without a token', async () => {

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
 import { expect, test, vi } from 'vitest'
-import { DiskWatch, type DiskWatchOptions } from '../../../gateway/src/host/disk-watch.ts'
-import { openLog } from '../../../gateway/src/log.ts'
+import { DiskWatch, type DiskWatchOptions } from '../../../../gateway/src/host/disk/disk-watch.ts'
+import { openLog } from '../../../../gateway/src/log.ts'
 
 /** A disk that always counts as full: it requires more free space than it has. */
 const watch = (more: Partial<DiskWatchOptions>) =>

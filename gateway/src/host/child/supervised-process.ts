@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errorCode } from '#api/error-code.ts'
-import { endProcess, startTimeOf } from './process.ts'
+import { endProcess, startTimeOf } from '../process.ts'
 import { spawnChild } from './spawn-child.ts'
 
 export type ProgramStart = {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { problemCodes } from './problem-codes.ts'
+import { problemCodes } from './codes.ts'
 
 /** A problem as in the record, in the log and in responses (RFC 9457). Facts are extra members. */
 export const ProblemBody = z.looseObject({

@@ -1,4 +1,4 @@
-import { execTool } from './exec-tool.ts'
+import { execTool } from '../child/exec-tool.ts'
 
 const timeoutMs = 120_000
 

@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
-import { asUser } from './as-user.ts'
+import { asUser } from '../child/as-user.ts'
 import { openCgroup } from './cgroup.ts'
-import type { Child } from './child.ts'
-import { runChild } from './run-child.ts'
+import type { Child } from '../child/child.ts'
+import { runChild } from '../child/run-child.ts'
 
 export type SandboxLimits = {
   /** From start to end. */

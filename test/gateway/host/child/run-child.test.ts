@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import type { Child } from '../../../gateway/src/host/child.ts'
-import { runChild } from '../../../gateway/src/host/run-child.ts'
+import type { Child } from '../../../../gateway/src/host/child/child.ts'
+import { runChild } from '../../../../gateway/src/host/child/run-child.ts'
 
 const never = new AbortController().signal
 const shell = (script: string, more: Partial<Child> = {}, signal = never) =>
@@ -107,7 +107,7 @@ describe('a child', () => {
 
   test('dies when its parent is killed', async () => {
     const file = join(tmpdir(), randomUUID())
-    const module = join(import.meta.dirname, '../../../gateway/src/host/run-child.ts')
+    const module = join(import.meta.dirname, '../../../../gateway/src/host/child/run-child.ts')
     const code = `
       const { runChild } = await import(${JSON.stringify(module)})
       const args = ['-c', 'echo $$ > ${file}; exec sleep 60']

@@ -2,8 +2,8 @@ import { statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { expect, test } from 'vitest'
 import type { Problem } from '#api/problem.ts'
-import { DiskWatch } from '../../../gateway/src/host/disk-watch.ts'
-import { openLog } from '../../../gateway/src/log.ts'
+import { DiskWatch } from '../../../../gateway/src/host/disk/disk-watch.ts'
+import { openLog } from '../../../../gateway/src/log.ts'
 
 async function watch(lowShare = 0) {
   const { bavail, bsize } = await statfs(tmpdir())

@@ -1,8 +1,8 @@
 import { isMainThread } from 'node:worker_threads'
-import { crashOrders } from '../crash-point.ts'
+import { crashOrders } from '../../crash-point.ts'
 import type { Child, ChildResult } from './child.ts'
 import { runChildHere } from './run-child-here.ts'
-import { ThreadPool } from './threads/thread-pool.ts'
+import { ThreadPool } from '../threads/thread-pool.ts'
 
 const threads = new ThreadPool({
   script: new URL('./run-child-thread.ts', import.meta.url),

@@ -1,8 +1,8 @@
 import { workerData } from 'node:worker_threads'
-import { obeyCrashOrders } from '../crash-point.ts'
+import { obeyCrashOrders } from '../../crash-point.ts'
 import type { Child } from './child.ts'
 import { runChildHere } from './run-child-here.ts'
-import { serveJobs } from './threads/serve-jobs.ts'
+import { serveJobs } from '../threads/serve-jobs.ts'
 
 obeyCrashOrders(workerData as string)
 serveJobs({

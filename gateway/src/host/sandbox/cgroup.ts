@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { endProcess, startTimeOf } from './process.ts'
+import { endProcess, startTimeOf } from '../process.ts'
 
 /**
  * Where the kernel keeps control groups, and the files for limits and counters. v2 has one tree, v1

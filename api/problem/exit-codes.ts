@@ -1,4 +1,4 @@
-import type { ProblemCode } from './problem-codes.ts'
+import type { ProblemCode } from './codes.ts'
 
 /** The exit codes of the client and their meaning for scripts. */
 export const exitCodes = {

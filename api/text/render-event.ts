@@ -1,5 +1,5 @@
-import { isFinal, type Deployment } from './deployment.ts'
-import type { DeploymentEvent, Waiting } from './event.ts'
+import { isFinal, type Deployment } from '../deployment.ts'
+import type { DeploymentEvent, Waiting } from '../event.ts'
 import { visible, visibleLines } from './visible-text.ts'
 
 /**

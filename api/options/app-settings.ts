@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { DeploymentOptions, lanePolicies, refuseUnusable, variables } from './options.ts'
-import { Problem } from './problem.ts'
+import { DeploymentOptions, lanePolicies, refuseUnusable, variables } from '../options.ts'
+import { Problem } from '../problem.ts'
 
 const { region, platform, strategy, dockerfile, target } = DeploymentOptions.shape
 const seconds = z.int().min(1).max(86_400)

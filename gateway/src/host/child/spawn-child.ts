@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
-import { usualPriority } from './priority.ts'
+import { usualPriority } from '../priority.ts'
 
 export type ChildStart = {
   /** Absolute path: there is no PATH lookup. */

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { Ballast } from '../../../gateway/src/host/ballast.ts'
+import { Ballast } from '../../../../gateway/src/host/disk/ballast.ts'
 
 test('the ballast is allocated once and released once', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ballast-'))

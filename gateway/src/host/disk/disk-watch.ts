@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises'
 import { Problem } from '#api/problem.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../log.ts'
 
 /** An amount of a file system: bytes, or a share of its size from 0 to 1. */
 export type Watermark = { bytes: number } | { share: number }
