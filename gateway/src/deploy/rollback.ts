@@ -25,9 +25,9 @@ import { maxUnavailableCount } from './strategies/rolling.ts'
  * Restores what every touched machine ran before, in reverse order. Throws the problem that ends
  * the deployment.
  */
-export async function rollBack(run: Execution, because: ProblemBody): Promise<never> {
+export async function rollBack(run: Execution, reason: ProblemBody): Promise<never> {
   const { steps, desired } = run.progress
-  run.progress.rollbackReason ??= because
+  run.progress.rollbackReason ??= reason
   await run.save()
 
   const stuck: string[] = []
@@ -186,11 +186,11 @@ function recoveryCommand(
   return `machine ${machine} should run ${previous.image}, last seen on ${now?.image ?? previous.image}; run: fly machine update ${machine} --image ${previous.image} --app ${work.app}`
 }
 
-function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem {
+function verdict(run: Execution, reason: ProblemBody, stuck: string[]): Problem {
   const machines = machineFacts(run.progress)
-  const facts = { ...Problem.from(because).facts, machines, because: because.code }
+  const facts = { ...Problem.from(reason).facts, machines, because: reason.code }
   if (stuck.length > 0) {
-    const detail = `${because.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`
+    const detail = `${reason.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`
     return new Problem('rollback-failed', detail, { facts })
   }
 
@@ -204,8 +204,8 @@ function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem
   ]
 
   const ends: ProblemCode[] = ['cancelled', 'superseded']
-  const detail = `${because.detail}${remarks.length > 0 ? ` ${remarks.join('; ')}.` : ''}`
-  return new Problem(ends.includes(because.code) ? because.code : 'deploy-failed', detail, {
+  const detail = `${reason.detail}${remarks.length > 0 ? ` ${remarks.join('; ')}.` : ''}`
+  return new Problem(ends.includes(reason.code) ? reason.code : 'deploy-failed', detail, {
     facts,
   })
 }
