@@ -7,6 +7,10 @@ export const secretNameRule =
 /** A variable name in build steps, or (with - and .) the id of a `--mount=type=secret`. */
 export const SecretName = z.string().regex(/^(?!RAILPACK_)[A-Za-z_][\w.-]{0,127}$/, secretNameRule)
 
+/** Explains how to give a secret to a build. */
+export const secretHint = (name: string) =>
+  `Keep it with the app (PUT /v1/apps/{app}/secrets/${name}), or send it with the source (form field secret.${name}).`
+
 export const maxSecretBytes = 64 * 1024
 
 /** All that the gateway ever shows of a secret. Times are ISO 8601, UTC. */

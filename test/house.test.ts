@@ -43,19 +43,12 @@ const maxLines = 250
 /** Files that are longer, until they are cut. */
 const longFiles = new Set([
   'api/options.ts',
-  'gateway/src/gateway.ts',
-  'gateway/src/settings.ts',
   'gateway/src/build/build-image.ts',
 
-  'gateway/src/buildkit/progress.ts',
   'gateway/src/commands/rollouts.ts',
-  'gateway/src/host/disk/disk-watch.ts',
   'gateway/src/pipeline/make-steps.ts',
-  'gateway/src/registry/registry.ts',
   'gateway/src/store/sqlite.ts',
-  'gateway/src/buildkit/daemon/daemon.ts',
 
-  'gateway/src/sources/archive/tar-reader.ts',
   'gateway/src/store/rows/deployment-rows.ts',
 ])
 

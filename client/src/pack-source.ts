@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { pipeline, Readable } from 'node:stream'
 import * as zlib from 'node:zlib'
 import { Problem } from '#api/problem.ts'
+import { tarEnd, tarHeader, tarPadding } from '#api/tar-writer.ts'
 import type { Entry } from './list-source.ts'
 
-const blockBytes = 512
 const smallBytes = 256 * 1024
 const readsAhead = 32
+/** The time of all entries. */
+const time = new Date(0)
 
 /**
  * Packs entries as a compressed tar: zstd, or gzip if this Node has no zstd. No times, no owners,
@@ -53,13 +55,13 @@ async function* tar(
     while (ahead.length < readsAhead && next < entries.length)
       ahead.push(readSmall(folder, entries[next++]!))
     const whole = ahead.shift()
-    yield header(entry)
+    yield tarHeader(entry, time)
     if (entry.type !== 'file' || entry.sizeBytes === 0) continue
-    const content = whole
+    const content: Iterable<Buffer> | AsyncIterable<Buffer> = whole
       ? [await whole]
       : createReadStream(join(folder, entry.path), { end: entry.sizeBytes - 1 })
     let left = entry.sizeBytes
-    for await (const chunk of content as AsyncIterable<Buffer>) {
+    for await (const chunk of content) {
       left -= chunk.length
       packed(chunk.length)
       yield chunk
@@ -69,10 +71,10 @@ async function* tar(
         'archive-truncated',
         `${entry.path} changed while it was packed; send it again.`,
       )
-    yield padding(entry.sizeBytes)
+    yield tarPadding(entry.sizeBytes)
   }
 
-  yield Buffer.alloc(2 * blockBytes)
+  yield tarEnd
 }
 
 function readSmall(folder: string, entry: Entry): Promise<Buffer> | null {
@@ -82,66 +84,3 @@ function readSmall(folder: string, entry: Entry): Promise<Buffer> | null {
   content.catch(() => {})
   return content
 }
-
-/** Values too large for ustar go into a pax header before it. */
-function header(entry: Entry): Buffer {
-  const path = entry.type === 'folder' ? `${entry.path}/` : entry.path
-  const target = entry.type === 'link' ? entry.target : ''
-  const sizeBytes = entry.type === 'file' ? entry.sizeBytes : 0
-  const mode = entry.type === 'file' ? entry.mode : entry.type === 'folder' ? 0o755 : 0o777
-
-  const records = [
-    Buffer.byteLength(path) > 100 ? record('path', path) : '',
-    Buffer.byteLength(target) > 100 ? record('linkpath', target) : '',
-    sizeBytes >= 8 ** 11 ? record('size', String(sizeBytes)) : '',
-  ].join('')
-  const type = { file: '0', link: '2', folder: '5' }[entry.type]
-  const own = block(path, type, mode, sizeBytes >= 8 ** 11 ? 0 : sizeBytes, target)
-  if (!records) return own
-
-  const body = Buffer.from(records)
-  return Buffer.concat([
-    block('PaxHeader', 'x', 0o644, body.length, ''),
-    body,
-    padding(body.length),
-    own,
-  ])
-}
-
-function block(
-  path: string,
-  type: string,
-  mode: number,
-  sizeBytes: number,
-  target: string,
-): Buffer {
-  const bytes = Buffer.alloc(blockBytes)
-  const octal = (value: number, at: number, length: number) =>
-    bytes.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1')
-  Buffer.from(path).copy(bytes, 0, 0, 100)
-
-  octal(mode, 100, 8)
-  octal(0, 108, 8) // owner
-  octal(0, 116, 8) // group
-  octal(sizeBytes, 124, 12)
-  octal(0, 136, 12) // time
-  // The checksum counts its own field as spaces.
-  bytes.write(`        ${type}`, 148, 'latin1')
-  Buffer.from(target).copy(bytes, 157, 0, 100)
-  bytes.write('ustar\x0000', 257, 'latin1')
-
-  const sum = bytes.reduce((total, byte) => total + byte, 0)
-  bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
-  return bytes
-}
-
-/** `17 path=…\n`: the number includes itself. */
-function record(key: string, value: string): string {
-  const bare = Buffer.byteLength(` ${key}=${value}\n`)
-  let length = bare
-  while (length !== bare + String(length).length) length = bare + String(length).length
-  return `${length} ${key}=${value}\n`
-}
-
-const padding = (sizeBytes: number) =>
-  Buffer.alloc((blockBytes - (sizeBytes % blockBytes)) % blockBytes)

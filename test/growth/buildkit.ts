@@ -2,9 +2,9 @@ import { Metadata } from '@grpc/grpc-js'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { tarBytes, tarHeader } from '../../api/tar-writer.ts'
 import { sortEntries, type TreeEntry } from '../../api/tree.ts'
 import { filterEntries } from '../../gateway/src/buildkit/context/context-filter.ts'
-import { tarBytes, tarHeader } from '../../gateway/src/buildkit/context/context-tar.ts'
 import { parseIgnoreFile } from '../../api/dockerignore/parse-ignore-file.ts'
 import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import { solveProblem } from '../../gateway/src/buildkit/failures.ts'
@@ -125,12 +125,8 @@ export const buildkit: Record<string, Shapes> = {
       return () => filterEntries(entries, [`${'*a'.repeat(140)}b`])
     },
   },
-  'gateway/src/buildkit/context/context-tar.ts › tarHeader': hostileTexts((text) =>
-    tarHeader(entry(text), 0),
-  ),
-  'gateway/src/buildkit/context/context-tar.ts › tarBytes': hostileTexts((text) =>
-    tarBytes([entry(text)]),
-  ),
+  'api/tar-writer.ts › tarHeader': hostileTexts((text) => tarHeader(entry(text), new Date(0))),
+  'api/tar-writer.ts › tarBytes': hostileTexts((text) => tarBytes([entry(text)])),
   'api/dockerignore/parse-ignore-file.ts › parseIgnoreFile': {
     ...hostileTexts(parseIgnoreFile),
     ...hostileTexts(parseIgnoreFile, (text) => `!${text}`),

@@ -1,5 +1,5 @@
+import { tarEnd, tarHeader } from '../../api/tar-writer.ts'
 import type { TreeEntry } from '../../api/tree.ts'
-import { tarEnd, tarHeader } from '../../gateway/src/buildkit/context/context-tar.ts'
 import { DigestCheck } from '../../gateway/src/sources/content-digest.ts'
 import { defaultLimits } from '../../gateway/src/sources/limits.ts'
 import { Meter } from '../../gateway/src/sources/meter.ts'
@@ -33,7 +33,7 @@ async function readTar(bytes: Buffer): Promise<void> {
 }
 
 const tarOf = (entries: TreeEntry[]) =>
-  Buffer.concat([...entries.map((entry) => tarHeader(entry, 0)), tarEnd])
+  Buffer.concat([...entries.map((entry) => tarHeader(entry, new Date(0))), tarEnd])
 
 const links =
   (path: (at: number) => string, target: (at: number) => string): Shape =>

@@ -14,6 +14,7 @@ import { Progress } from './progress.ts'
 import { Session, type Login } from './session.ts'
 import { requestOf } from './solve-request.ts'
 import { StepWatch } from './steps/step-watch.ts'
+
 /** The login that an app's builds use at a registry. Null: anonymous. */
 export type LoginFor = (app: string, host: string) => ReturnType<Login>
 
@@ -134,18 +135,12 @@ export class Buildkit {
     await using session = new Session(this.#connection, { login, secrets, policy: check })
     const heard = followStatus(this.#connection.watch(Status, { ref }), progress)
 
+    const inSession = { ref, session: session.id, sourcePolicySession: session.id, internal: true }
+    const question = { ...inSession, ...requestOf(build, options) }
+
     this.#solving++
     let stopped: string[] = [] // the steps that ran at the abort: the daemon ends them soon
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
-
-    const { id } = session
-    const question = {
-      ref,
-      session: id,
-      sourcePolicySession: id,
-      internal: true,
-      ...requestOf(build, options),
-    }
 
     try {
       const { exporterResponse } = await this.#connection
@@ -163,11 +158,11 @@ export class Buildkit {
       if (signal.aborted && stopped.length > 0)
         emit({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
       signal.throwIfAborted()
-      const refused = policy.refused() ?? build.context?.problem()
-      if (refused?.code === 'image-not-found') policy.forget()
-      if (refused) throw refused
       const changed = build.context?.changed() ?? null
-      const problem = solveProblem(error, { progress, plain, root: this.#root, changed })
+      const problem =
+        policy.refused() ??
+        build.context?.problem() ??
+        solveProblem(error, { progress, plain, root: this.#root, changed })
       // The name may point to another digest since the pinned one was deleted.
       if (problem.code === 'image-not-found') policy.forget()
       throw problem

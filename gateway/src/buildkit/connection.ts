@@ -36,8 +36,8 @@ export class Connection {
         new Metadata(),
         (error, answer) => {
           signal.removeEventListener('abort', cancel)
-          if (error) reject(error)
-          else resolve(answer as A)
+          if (error || answer === undefined) reject(error ?? new Error('The answer is missing.'))
+          else resolve(answer)
         },
       )
       const cancel = () => call.cancel()

@@ -1,9 +1,12 @@
 import { status as grpc, type ServiceError } from '@grpc/grpc-js'
+import { z } from 'zod'
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
+import { secretHint } from '#api/secret.ts'
 import { daemonWords } from './daemon-words.ts'
 import { RpcStatus } from './messages.ts'
-import type { Progress, StepFacts } from './progress.ts'
+import type { Progress } from './progress.ts'
+import type { StepFacts } from './steps/step.ts'
 import { exitVerdict, type Verdict } from './steps/step-failures.ts'
 import { readStepRecord } from './steps/step-records.ts'
 
@@ -129,10 +132,6 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
   [/: 5\d\d /, 'registry-unavailable', 'it is in trouble itself; try again later'],
 ]
 
-/** Explains how to give a secret to a build. */
-export const secretHint = (name: string) =>
-  `Keep it with the app (PUT /v1/apps/{app}/secrets/${name}), or send it with the source (form field secret.${name}).`
-
 function pushVerdict({ text, words }: Said): Verdict {
   const reason = withoutNames(words.replace(/^failed to push \S+:/, ''))
   const found = pushFailures.find(([fits]) => fits.test(reason))
@@ -185,13 +184,10 @@ function pullVerdict(image: string, { text, words }: Said): Verdict {
 }
 
 /** The failed line of the Dockerfile. Empty if the build has no Dockerfile. */
-function sourceFacts(source: Detail | undefined): {
+function sourceFacts(detail: Detail | undefined): {
   source?: { file: string; line: number; text: string }
 } {
-  const { info, ranges } = (source ?? {}) as {
-    info?: { filename?: string; data?: string }
-    ranges?: { start?: { line?: number } }[]
-  }
+  const { info, ranges } = SourceDetail.safeParse(detail).data ?? {}
   const line = ranges?.[0]?.start?.line
   if (!info || !line) return {}
   const lines = Buffer.from(info.data ?? '', 'base64')
@@ -213,15 +209,24 @@ function isUnavailable({ code, metadata }: ServiceError): boolean {
 const isSessionLost = ({ code }: ServiceError, words: string) =>
   code === grpc.DEADLINE_EXCEEDED && /(?:^|: )no active session for \S+: /.test(words)
 
-type Detail = Record<string, unknown>
+type Detail = z.infer<typeof Detail>
+const Detail = z.record(z.string(), z.unknown())
+/** As Go writes it: what is empty is left out. */
+const SourceDetail = z.object({
+  info: z.object({ filename: z.string().optional(), data: z.string().optional() }).optional(),
+  ranges: z
+    .array(z.object({ start: z.object({ line: z.number().optional() }).optional() }))
+    .optional(),
+})
 
 function detailsOf(error: ServiceError): Map<string, Detail> {
   const found = new Map<string, Detail>()
   const [trailer] = error.metadata.get(detailsKey)
   if (!(trailer instanceof Buffer)) return found
   for (const detail of RpcStatus.decode(trailer).details) {
-    const known = Object.values(type).includes(detail.type) && !found.has(detail.type)
-    if (known) found.set(detail.type, JSON.parse(Buffer.from(detail.value).toString()) as Detail)
+    if (!Object.values(type).includes(detail.type) || found.has(detail.type)) continue
+    const { data } = Detail.safeParse(JSON.parse(Buffer.from(detail.value).toString()))
+    if (data) found.set(detail.type, data)
   }
   return found
 }

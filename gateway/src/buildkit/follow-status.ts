@@ -1,6 +1,7 @@
 import type { ClientReadableStream } from '@grpc/grpc-js'
-import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { crashPoint } from '../crash-point.ts'
+import { TimeSlice } from '../time-slice.ts'
 import { isServiceError } from './failures.ts'
 import type { StatusResponse } from './messages.ts'
 import type { Progress } from './progress.ts'
@@ -27,14 +28,12 @@ export function followStatus(
 ): (signal: AbortSignal) => Promise<void> {
   let slices = 0
   const read = async () => {
-    let sliceEnd = performance.now() + sliceMs
+    const slice = new TimeSlice(sliceMs)
     for await (const news of stream) {
       slices++
       for (const _ of progress.slices(news)) {
         slices++
-        if (performance.now() < sliceEnd) continue
-        await nextTurn()
-        sliceEnd = performance.now() + sliceMs
+        await slice.yield()
       }
       if (progress.running().length > 0) crashPoint('solving')
     }

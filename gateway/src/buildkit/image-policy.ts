@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { Problem } from '#api/problem.ts'
 import { imageName } from '../llb/image-name.ts'
 import { isUnavailable, type ImageAccess } from '../registry/image-access.ts'
@@ -139,14 +140,13 @@ const isAmong = (entries: readonly string[], name: string): boolean =>
 const isOf = (repository: string, name: string): boolean =>
   name.startsWith(repository) && [':', '@', ''].includes(name.charAt(repository.length))
 
+const AppLabel = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
+const BuiltImage = z.object({ config: z.object({ Labels: z.object({ [appLabel]: AppLabel }) }) })
+
 /** The app that an image's configuration names as its own. */
 function appOf(config: Uint8Array): string | null {
   try {
-    const { config: { Labels = {} } = {} } = JSON.parse(Buffer.from(config).toString()) as {
-      config?: { Labels?: Record<string, unknown> }
-    }
-    const app = Labels[appLabel]
-    return typeof app === 'string' && /^[a-z0-9][a-z0-9-]{0,62}$/.test(app) ? app : null
+    return BuiltImage.parse(JSON.parse(Buffer.from(config).toString())).config.Labels[appLabel]
   } catch {
     return null // the daemon reports anything else that is wrong with it
   }

@@ -94,11 +94,21 @@ export const sessionPath = '/moby.buildkit.v1.Control/Session'
 export const BytesMessage = message({ data: one(1, bytes) })
 
 /** Questions that the daemon asks the gateway inside a session. */
-export const HealthResponse = message({ status: one(1, int) })
-export const CredentialsRequest = message({ host: one(1, string) })
-export const CredentialsResponse = message({ user: one(1, string), secret: one(2, string) })
-export const SecretRequest = message({ id: one(1, string) })
-export const SecretResponse = message({ data: one(1, bytes) })
+export const CheckHealth = {
+  path: '/grpc.health.v1.Health/Check',
+  ask: Nothing,
+  answer: message({ status: one(1, int) }),
+}
+export const Credentials = {
+  path: '/moby.filesync.v1.Auth/Credentials',
+  ask: message({ host: one(1, string) }),
+  answer: message({ user: one(1, string), secret: one(2, string) }),
+}
+export const GetSecret = {
+  path: '/moby.buildkit.secrets.v1.Secrets/GetSecret',
+  ask: message({ id: one(1, string) }),
+  answer: message({ data: one(1, bytes) }),
+}
 
 /**
  * Asks whether the build may read a source. The gateway only hands `platform` back. `image` is set
@@ -119,6 +129,11 @@ export const PolicyAnswer = message({
   ),
 })
 export type PolicyAnswer = Encodable<typeof PolicyAnswer>
+export const CheckPolicy = {
+  path: '/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy',
+  ask: PolicyQuestion,
+  answer: PolicyAnswer,
+}
 
 /**
  * `google.rpc.Status`, as in the trailer of a failed call. BuildKit encodes the value of each

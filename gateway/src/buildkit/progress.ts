@@ -1,28 +1,10 @@
 import type { EventSink } from '../deployments/event-sink.ts'
 import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
-import { StepLog } from './steps/step-log.ts'
 import { takeStepName } from './steps/step-records.ts'
+import { factsOf, newStep, type Step, type StepFacts, type Vertex } from './steps/step.ts'
 
 export type BuildStats = { steps: number; cached: number; run: number }
-/** The facts about a step that a failure message needs. */
-export type StepFacts = {
-  name: string
-  exporting: boolean
-  /**
-   * Whether it is a source: only sources need no other step. Its name proves nothing, because a
-   * plan may name steps freely.
-   */
-  source: boolean
-  /**
-   * The name of its record by `runc-with-limits`. Null if the step did not run, or ran without that
-   * script.
-   */
-  record: string | null
-}
-
-const exporting = 'exporting to image'
-const internal = /^\[internal\]/
 /** Many small pieces of output are joined into events of this size. */
 const gatherBytes = 64 * 1024
 /**
@@ -32,31 +14,6 @@ const gatherBytes = 64 * 1024
  * `Marshal`).
  */
 const splitBytes = 1024 * 1024
-/** The daemon’s name for the step that unpacks a context from HTTP. */
-const unpacking = 'copy /context /'
-
-type Vertex = StatusResponse['vertexes'][number]
-type Step = {
-  id: string
-  name: string
-  hidden: boolean
-  started: number | null
-  status: 'waiting' | 'started' | 'cached' | 'done' | 'failed'
-  /** Time of the finished intervals, in milliseconds: a step may run in several. */
-  ms: number
-  /**
-   * Sources and the export run in several intervals. Their end is reported when another step uses
-   * them, or when the solve is over.
-   */
-  inIntervals: boolean
-  emitted: 'started' | 'cached' | 'done' | 'failed' | null
-  /**
-   * Undefined until its stderr begins. Only the first line can be the script's; all later lines are
-   * the step's own.
-   */
-  record: string | null | undefined
-  log: StepLog
-}
 
 /**
  * Turns the daemon's status messages into `step` and `log` events. Internal steps are left out
@@ -108,21 +65,14 @@ export class Progress {
     }
 
     for (const { vertex, id } of news.statuses) {
-      if (this.#pushes || !id.startsWith('pushing ') || this.#steps.get(vertex)?.name !== exporting)
+      if (this.#pushes || !id.startsWith('pushing ') || !this.#steps.get(vertex)?.exporting)
         continue
       this.#pushes = true
       this.#pushing()
     }
 
-    for (let at = 0; at < news.logs.length;) {
-      const { vertex, stream } = news.logs[at]!
-      const pieces: Uint8Array[] = []
-      for (let bytes = 0; bytes < gatherBytes; at++) {
-        const piece = news.logs[at]
-        if (piece?.vertex !== vertex || piece.stream !== stream) break
-        bytes += pieces[pieces.push(piece.text) - 1]!.length
-      }
-      this.#takeOutput(vertex, stream === 2 ? 'stderr' : 'stdout', Buffer.concat(pieces))
+    for (const { vertex, stream, text } of gathered(news.logs)) {
+      this.#takeOutput(vertex, stream === 2 ? 'stderr' : 'stdout', text)
       yield
     }
 
@@ -149,18 +99,12 @@ export class Progress {
 
   step(digest: string): StepFacts | null {
     const step = this.#steps.get(digest)
-    if (!step) return null
-    return {
-      name: step.name,
-      exporting: step.name === exporting,
-      source: step.inIntervals,
-      record: step.record ?? null,
-    }
+    return step ? factsOf(step) : null
   }
 
   /** The step that failed first, for errors that do not name a step. */
   failed(): StepFacts | null {
-    for (const [digest, step] of this.#steps) if (step.status === 'failed') return this.step(digest)
+    for (const step of this.#steps.values()) if (step.status === 'failed') return factsOf(step)
     return null
   }
 
@@ -171,7 +115,7 @@ export class Progress {
 
   stats(): BuildStats {
     const steps = [...this.#steps.values()].filter(
-      (step) => !step.hidden && step.name !== exporting && step.status !== 'waiting',
+      (step) => !step.hidden && !step.exporting && step.status !== 'waiting',
     )
     const cached = steps.filter((step) => step.status === 'cached').length
     return { steps: steps.length, cached, run: steps.length - cached }
@@ -220,23 +164,9 @@ export class Progress {
     if (step?.status === 'done') this.#turn(step, 'done')
   }
 
-  #newStep({ digest, name, inputs }: Vertex): Step {
-    const named = {
-      id: name === exporting ? 'image' : digest.replace(/^sha256:/, '').slice(0, 8),
-      name: name === unpacking ? 'load the source' : this.#plain(name),
-    }
-    const step: Step = {
-      ...named,
-      hidden: internal.test(name),
-      started: null,
-      status: 'waiting',
-      ms: 0,
-      inIntervals: inputs.length === 0,
-      emitted: null,
-      record: undefined,
-      log: new StepLog(named.id, this.#emit),
-    }
-    this.#steps.set(digest, step)
+  #newStep(vertex: Vertex): Step {
+    const step = newStep(vertex, { plain: this.#plain, emit: this.#emit })
+    this.#steps.set(vertex.digest, step)
     return step
   }
 
@@ -259,5 +189,19 @@ export class Progress {
       ...(ended && { ms: step.ms }),
       ...(error && { error }),
     })
+  }
+}
+
+/** Joins neighbouring pieces of one output. */
+function* gathered(logs: StatusResponse['logs']) {
+  for (let at = 0; at < logs.length;) {
+    const { vertex, stream } = logs[at]!
+    const pieces: Uint8Array[] = []
+    for (let bytes = 0; bytes < gatherBytes; at++) {
+      const piece = logs[at]
+      if (piece?.vertex !== vertex || piece.stream !== stream) break
+      bytes += pieces[pieces.push(piece.text) - 1]!.length
+    }
+    yield { vertex, stream, text: Buffer.concat(pieces) }
   }
 }

@@ -1,16 +1,21 @@
+import {
+  Server,
+  ServerCredentials,
+  status,
+  type ChannelOptions,
+  type handleUnaryCall,
+} from '@grpc/grpc-js'
 import { randomUUID } from 'node:crypto'
-import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { Duplex } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { ByteCall, Connection } from './connection.ts'
 import {
-  CredentialsRequest,
-  CredentialsResponse,
-  HealthResponse,
-  PolicyAnswer,
-  PolicyQuestion,
-  SecretRequest,
-  SecretResponse,
+  CheckHealth,
+  CheckPolicy,
+  Credentials,
+  GetSecret,
+  type PolicyAnswer,
+  type PolicyQuestion,
 } from './messages.ts'
 
 /** The gateway's login at a registry. Null: anonymous. */
@@ -23,10 +28,11 @@ export type Answers = {
 
 export type SessionSecrets = ReadonlyMap<string, string | Uint8Array>
 
-const notFound = 5
-const unimplemented = 12
-const internal = 13
-const maxRequestBytes = 4 * 1024 * 1024 // a question about an image includes its configuration
+const serverOptions: ChannelOptions = {
+  // A question about an image includes its configuration.
+  'grpc.max_receive_message_length': 4 * 1024 * 1024,
+  'grpc.enable_channelz': 0,
+}
 const closeMs = 200
 
 /**
@@ -37,100 +43,79 @@ const closeMs = 200
 export class Session {
   readonly id = randomUUID()
   readonly #call: ByteCall
-  readonly #inner = new Set<ServerHttp2Session>()
+  readonly #socket: Duplex
 
   constructor(connection: Connection, answers: Answers) {
-    const handlers = handlersOf(answers)
-    const server = createServer()
-    server.on('session', (inner) => this.#inner.add(inner))
-    server.on('sessionError', () => {}) // the solve fails by itself if the daemon loses the session
-    server.on('stream', (stream, headers) =>
-      serve(stream as ServerHttp2Stream, handlers.get(headers[':path'] ?? '')),
-    )
+    const { server, paths } = serverOf(answers)
     this.#call = connection.session({
       'x-docker-expose-session-uuid': this.id,
       'x-docker-expose-session-sharedkey': '',
-      'x-docker-expose-session-grpc-method': [...handlers.keys()],
+      'x-docker-expose-session-grpc-method': paths,
     })
-    server.emit('connection', bytesOf(this.#call))
+    this.#socket = socketOf(this.#call)
+    server
+      .createConnectionInjector(ServerCredentials.createInsecure())
+      .injectConnection(this.#socket)
   }
 
-  /** Closes the inner connection first: its closing messages go over the outer one. */
+  /** Closes the inner connection before the outer call. */
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = new Promise((resolve) => this.#call.once('status', resolve))
-    for (const inner of this.#inner) inner.destroy()
+    this.#socket.destroy()
     this.#call.end()
     await Promise.race([ended, wait(closeMs, undefined, { ref: false })])
     this.#call.cancel()
   }
 }
 
-type Handler = (request: Uint8Array) => Uint8Array | number | Promise<Uint8Array>
+type Method<Ask, Answer> = {
+  path: string
+  ask: { decode(bytes: Uint8Array): Ask }
+  answer: { encode(value: Answer): Uint8Array }
+}
 
 /**
  * The token methods are missing on purpose: the daemon then fetches registry tokens itself, with
  * these credentials.
  */
-function handlersOf({ login, secrets, policy }: Answers): Map<string, Handler> {
-  return new Map<string, Handler>([
-    ['/grpc.health.v1.Health/Check', () => HealthResponse.encode({ status: 1 })],
-    [
-      '/moby.filesync.v1.Auth/Credentials',
-      (request) => CredentialsResponse.encode(login(CredentialsRequest.decode(request).host) ?? {}),
-    ],
-    [
-      '/moby.buildkit.secrets.v1.Secrets/GetSecret',
-      (request) => {
-        const value = secrets.get(SecretRequest.decode(request).id)
-        return value === undefined ? notFound : SecretResponse.encode({ data: Buffer.from(value) })
-      },
-    ],
-    [
-      '/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy',
-      async (request) => PolicyAnswer.encode(await policy(PolicyQuestion.decode(request))),
-    ],
-  ])
-}
-
-/** Serves one unary gRPC call on one HTTP/2 stream. */
-function serve(stream: ServerHttp2Stream, handler: Handler | undefined): void {
-  stream.on('error', () => {})
-  if (stream.destroyed) return // cancelled before this code saw it
-
-  const headers = { ':status': 200, 'content-type': 'application/grpc' }
-  const refuse = (status: number) =>
-    stream.respond({ ...headers, 'grpc-status': status }, { endStream: true })
-  if (!handler) return refuse(unimplemented)
-
-  const chunks: Buffer[] = []
-  let size = 0
-  stream.on('data', (chunk: Buffer) => {
-    size += chunk.length
-    if (size > maxRequestBytes) stream.destroy()
-    else chunks.push(chunk)
-  })
-  stream.on('end', async () => {
-    const answer = await attempt(() => handler(Buffer.concat(chunks).subarray(5)))
-    if (stream.destroyed) return // cancelled while the handler ran
-    if (typeof answer === 'number') return refuse(answer)
-    stream.respond(headers, { waitForTrailers: true })
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-    const frame = Buffer.alloc(5)
-    frame.writeUInt32BE(answer.length, 1)
-    stream.end(Buffer.concat([frame, answer]))
-  })
-}
-
-const attempt = async (handle: () => ReturnType<Handler>): Promise<Uint8Array | number> => {
-  try {
-    return await handle()
-  } catch {
-    return internal
+function serverOf({ login, secrets, policy }: Answers): { server: Server; paths: string[] } {
+  const server = new Server(serverOptions)
+  const paths: string[] = []
+  const serve = <Ask, Answer>(
+    { path, ask, answer }: Method<Ask, Answer>,
+    handle: (question: Ask) => Answer | null | Promise<Answer>,
+  ) => {
+    paths.push(path)
+    const encode = (value: Answer) => Buffer.from(answer.encode(value))
+    server.register(path, unary(handle), encode, (bytes) => ask.decode(bytes), 'unary')
   }
+
+  serve(CheckHealth, () => ({ status: 1 }))
+  serve(Credentials, ({ host }) => login(host) ?? {})
+  serve(GetSecret, ({ id }) => {
+    const value = secrets.get(id)
+    return value === undefined ? null : { data: Buffer.from(value) }
+  })
+  serve(CheckPolicy, policy)
+  return { server, paths }
 }
+
+/** Null means "not found". The daemon does not get the text of an error. */
+const unary =
+  <Ask, Answer>(
+    handle: (question: Ask) => Answer | null | Promise<Answer>,
+  ): handleUnaryCall<Ask, Answer> =>
+  async ({ request }, respond) => {
+    try {
+      const answer = await handle(request)
+      respond(answer === null ? { code: status.NOT_FOUND, details: '' } : null, answer)
+    } catch {
+      respond({ code: status.INTERNAL, details: '' })
+    }
+  }
 
 /** The call as a socket. */
-function bytesOf(call: ByteCall): Duplex {
+function socketOf(call: ByteCall): Duplex {
   const socket: Duplex = new Duplex({
     read: () => void call.resume(),
     write: (chunk: Buffer, _encoding, done) =>

@@ -1,41 +1,26 @@
 import type { Build, ImageConfig, SolveOptions } from './build.ts'
 
+type GraphBuild = Extract<Build, { definition: Uint8Array }>
+type DockerfileBuild = Exclude<Build, GraphBuild>
+
 /** The request for a solve: the graph or the Dockerfile, the export, and the caches. */
-export function requestOf(
-  build: Build,
-  { names, labels, annotations = {}, rebuild, cache }: SolveOptions,
-) {
-  const attrs = {
-    name: names.join(','),
-    push: 'true',
-    'oci-mediatypes': 'true',
-    // Three times as fast as gzip, and smaller; base layers keep their compression.
-    compression: 'zstd',
-    ...Object.fromEntries(
-      Object.entries(annotations).map(([name, value]) => [`annotation.${name}`, value]),
-    ),
-  }
-  const imports = cache ? [{ type: 'registry', attrs: { ref: cache } }] : []
-  const kept = { mode: 'max', 'ignore-error': 'true', compression: 'zstd' }
-  const exports = imports.map(({ type, attrs: { ref } }) => ({ type, attrs: { ref, ...kept } }))
+export const requestOf = (build: Build, options: SolveOptions) =>
+  'definition' in build ? graphRequest(build, options) : dockerfileRequest(build, options)
 
-  if ('definition' in build) {
-    const config = { ...build.image, config: withLabels(build.image.config, labels) }
-    return {
-      definition: build.definition,
-      cache: { imports, exports },
-      exporters:
-        names.length > 0
-          ? [
-              {
-                type: 'image',
-                attrs: { ...attrs, 'containerimage.config': JSON.stringify(config) },
-              },
-            ]
-          : [],
-    }
-  }
+function graphRequest({ definition, image }: GraphBuild, options: SolveOptions) {
+  const { names, labels, cache } = options
+  const config = { ...image, config: withLabels(image.config, labels) }
+  const attrs = { ...exportAttrs(options), 'containerimage.config': JSON.stringify(config) }
 
+  return {
+    definition,
+    cache: { imports: cacheImports(cache), exports: cacheExports(cache) },
+    exporters: names.length > 0 ? [{ type: 'image', attrs }] : [],
+  }
+}
+
+function dockerfileRequest(build: DockerfileBuild, options: SolveOptions) {
+  const { labels, rebuild, cache } = options
   const { frontend, path } = build.dockerfile
   // A frontend that gets `cmdline` treats the syntax line as handled. It does not load the image
   // that the Dockerfile names.
@@ -43,6 +28,7 @@ export function requestOf(
   // Build arguments that begin with `BUILDKIT_` control the builder. The sender must not set them.
   const own = Object.entries(build.buildArgs).filter(([name]) => !name.startsWith('BUILDKIT_'))
   const buildArgs = { ...Object.fromEntries(own), BUILDKIT_CACHE_MOUNT_NS: build.cacheKey }
+  const imports = cacheImports(cache).map(({ type, attrs }) => ({ Type: type, Attrs: attrs }))
 
   return {
     frontend: frontend ? 'gateway.v0' : 'dockerfile.v0',
@@ -54,17 +40,33 @@ export function requestOf(
       ...(build.target && { target: build.target }),
       ...(build.hostname && { hostname: build.hostname }),
       ...(rebuild && { 'no-cache': '' }),
-      ...(cache && {
-        'cache-imports': JSON.stringify(
-          imports.map(({ type, attrs }) => ({ Type: type, Attrs: attrs })),
-        ),
-      }),
+      ...(cache && { 'cache-imports': JSON.stringify(imports) }),
       ...Object.fromEntries([...prefixed('build-arg', buildArgs), ...prefixed('label', labels)]),
     },
-    cache: { imports: [], exports },
-    exporters: [{ type: 'image', attrs }],
+    cache: { imports: [], exports: cacheExports(cache) },
+    exporters: [{ type: 'image', attrs: exportAttrs(options) }],
   }
 }
+
+const exportAttrs = ({ names, annotations = {} }: SolveOptions) => ({
+  name: names.join(','),
+  push: 'true',
+  'oci-mediatypes': 'true',
+  // Three times as fast as gzip, and smaller; base layers keep their compression.
+  compression: 'zstd',
+  ...Object.fromEntries(
+    Object.entries(annotations).map(([name, value]) => [`annotation.${name}`, value]),
+  ),
+})
+
+const cacheImports = (cache: string | null) =>
+  cache ? [{ type: 'registry', attrs: { ref: cache } }] : []
+
+const cacheExports = (cache: string | null) =>
+  cacheImports(cache).map(({ type, attrs: { ref } }) => ({
+    type,
+    attrs: { ref, mode: 'max', 'ignore-error': 'true', compression: 'zstd' },
+  }))
 
 const prefixed = (prefix: string, values: Record<string, string>) =>
   Object.entries(values).map(([name, value]) => [`${prefix}:${name}`, value] as const)

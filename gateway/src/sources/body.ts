@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
+import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { DigestCheck } from './content-digest.ts'
 import type { Limits } from './limits.ts'
@@ -82,11 +83,12 @@ async function* decompressed(
     engine.end()
   }
 
-  feed().catch((error: unknown) => engine.destroy(error as Error))
+  feed().catch((error: Error) => engine.destroy(error))
   try {
-    for await (const piece of engine) yield piece as Buffer
+    const expanded: AsyncIterable<Buffer> = engine
+    yield* expanded
   } catch (error) {
-    throw error instanceof Problem ? error : damaged(error as NodeJS.ErrnoException)
+    throw error instanceof Problem ? error : damaged(error)
   } finally {
     over.abort()
     engine.destroy()
@@ -98,15 +100,17 @@ async function* decompressed(
     throw new Problem('archive-corrupt', 'There are bytes behind the end of the compressed data.')
 }
 
-function damaged(error: NodeJS.ErrnoException): Problem {
-  if (error.code === 'Z_BUF_ERROR')
+function damaged(error: unknown): Problem {
+  const code = errorCode(error)
+  if (code === 'Z_BUF_ERROR')
     return new Problem('archive-truncated', 'The compressed data ends too early.')
-  if (error.code === 'ZSTD_error_frameParameter_windowTooLarge')
+  if (code === 'ZSTD_error_frameParameter_windowTooLarge')
     return new Problem(
       'archive-too-large',
       'Unpacking it takes too much memory. Compress it without --long or --ultra.',
     )
-  return new Problem('archive-corrupt', `The compressed data is damaged (${error.message}).`, {
+  const why = error instanceof Error ? error.message : String(error)
+  return new Problem('archive-corrupt', `The compressed data is damaged (${why}).`, {
     cause: error,
   })
 }

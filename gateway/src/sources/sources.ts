@@ -4,6 +4,7 @@ import { mkdir, open, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { SourceFacts } from '#api/deployment.ts'
+import { errorCode } from '#api/error-code.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
@@ -168,7 +169,7 @@ const exists = async (path: string): Promise<boolean> =>
   (await stat(path).catch(() => null)) !== null
 
 function translated(error: unknown): Problem {
-  const { code } = error as NodeJS.ErrnoException
+  const code = errorCode(error)
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return new Problem(
       'no-space',

@@ -12,11 +12,10 @@ import {
 } from 'node:fs'
 import { copyFile, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { sortEntries, treeDigest, type TreeEntry } from '#api/tree.ts'
 import { crashPoint } from '../crash-point.ts'
 import { type Manifest, manifestName, writeManifest } from '../host/tree-manifest.ts'
-import { yieldToEventLoop } from './yield-turn.ts'
+import { TimeSlice } from '../time-slice.ts'
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
 const fresh = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY
@@ -27,6 +26,12 @@ const smallBytes = 64 * 1024
  */
 const heldBytes = 4 * 1024 * 1024
 const entryBytes = 1024
+
+/**
+ * All uploads of a thread share this slice, so the rest of the thread's work gets its time however
+ * many there are.
+ */
+export const unpackSlice = new TimeSlice(10)
 
 /**
  * A tree that is being built, in a folder that nothing else reads. The caller has checked the
@@ -104,7 +109,7 @@ export class Staging {
   async write(manifest: Manifest): Promise<void> {
     await this.#makeWaiting()
     for (const { from, path } of this.#copies) {
-      await yieldToEventLoop()
+      await unpackSlice.yield()
       await this.#copy(from, path)
     }
     for (const { path, target } of this.#links) symlinkSync(target, join(this.#files, path))
@@ -123,10 +128,10 @@ export class Staging {
   }
 
   async #makeWaiting(): Promise<void> {
-    for (const [index, act] of (this.#waiting ?? []).entries()) {
+    for (const act of this.#waiting ?? []) {
       act()
       crashPoint('unpacking')
-      if (index % 200 === 199) await nextTurn()
+      await unpackSlice.yield()
     }
     this.#waiting = null
   }

@@ -16,7 +16,8 @@ import { unpack } from './archive/unpack.ts'
 
 export type UploadJob = { path: string; limits: Limits; contentDigest: string | undefined }
 
-obeyCrashOrders((workerData as { crashOrders: string }).crashOrders)
+const { crashOrders }: { crashOrders: string } = workerData
+obeyCrashOrders(crashOrders)
 workInBackground()
 serveJobs({ upload, remove, sync })
 

@@ -1,10 +1,10 @@
 import { createHash, hash } from 'node:crypto'
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
+import { tarEnd, tarHeader, tarPadding } from '#api/tar-writer.ts'
 import type { TreeEntry } from '#api/tree.ts'
-import { tarEnd, tarHeader, tarPadding } from './context-tar.ts'
+import { TimeSlice } from '../../time-slice.ts'
 
 const pieceBytes = 1024 * 1024
 /** Smaller files are read synchronously: the thread pool costs more time than the read. */
@@ -32,7 +32,7 @@ const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
 export async function* archivePieces(
   root: string,
   entries: readonly TreeEntry[],
-  mtimeSeconds: number,
+  time: Date,
 ): AsyncGenerator<Buffer, void> {
   let piece = Buffer.allocUnsafe(pieceBytes)
   let filled = 0
@@ -44,9 +44,9 @@ export async function* archivePieces(
   }
   const put = (bytes: Buffer) => void (filled += bytes.copy(piece, filled))
 
-  let sliceEnd = performance.now() + sliceMs
+  const slice = new TimeSlice(sliceMs)
   for (const entry of entries) {
-    put(tarHeader(entry, mtimeSeconds))
+    put(tarHeader(entry, time))
     if (entry.type === 'file' && entry.sizeBytes <= smallFileBytes)
       filled += readSmall(root, entry, piece, filled)
     else if (entry.type === 'file') {
@@ -55,9 +55,7 @@ export async function* archivePieces(
     }
     if (entry.type === 'file') put(tarPadding(entry.sizeBytes))
     if (filled > pieceBytes - reserveBytes) yield take()
-    if (performance.now() < sliceEnd) continue
-    await nextTurn()
-    sliceEnd = performance.now() + sliceMs
+    await slice.yield()
   }
 
   put(tarEnd)

@@ -1,13 +1,11 @@
 import { createHmac, hash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
 import { ThreadPool } from '../../host/threads/thread-pool.ts'
 import { filterEntries } from './context-filter.ts'
-import { tarTimeSeconds } from './context-tar.ts'
 import type { ArchiveJob } from './context-thread.ts'
 
 /** Shared by the whole process, for sources that are sent to a daemon. */
@@ -47,11 +45,14 @@ type Offered = {
  */
 export class ContextServer {
   readonly #server: Server
+  /** `http://127.0.0.1:PORT` */
+  readonly #origin: string
   readonly #key: Uint8Array
   readonly #offered = new Map<string, Offered>()
 
-  private constructor(server: Server, key: Uint8Array) {
+  private constructor(server: Server, port: number, key: Uint8Array) {
     this.#server = server
+    this.#origin = `http://127.0.0.1:${port}`
     this.#key = key
     server.on('request', (request, response) => void this.#answer(request, response))
   }
@@ -60,7 +61,9 @@ export class ContextServer {
     const server = createServer()
     server.listen(port, '127.0.0.1')
     await once(server, 'listening')
-    return new ContextServer(server, key)
+    const address = server.address()
+    if (address === null || typeof address === 'string') throw new Error('No port is open.')
+    return new ContextServer(server, address.port, key)
   }
 
   /** `ignore` holds docker-style patterns. The same app, tree and patterns share one address. */
@@ -78,7 +81,7 @@ export class ContextServer {
 
     let held = true
     return {
-      url: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${path}`,
+      url: `${this.#origin}${path}`,
       filename,
       changed: () => offered.changed,
       problem: () => offered.problem,
@@ -138,6 +141,13 @@ function offeredOf(tree: SourceTree, ignore: readonly string[], etag: string): O
   filterEntries([], ignore) // throws if a pattern is invalid
   const { root, digest, manifest } = tree
   const from = manifest === undefined ? { entries: tree.entries } : { manifest }
-  const job = { root, ignore, mtimeSeconds: tarTimeSeconds(digest), ...from }
+  const job = { root, ignore, time: archiveTime(digest), ...from }
   return { job, etag: `"${etag}"`, changed: null, problem: null, holders: 0 }
 }
+
+/**
+ * A time that depends only on the tree: web servers derive ETags from file times. It is in 2020 or
+ * 2021. All files have it, so no file looks older than another.
+ */
+const archiveTime = (treeDigest: string): Date =>
+  new Date((1_577_836_800 + (Number.parseInt(treeDigest.slice(-8), 16) % 63_000_000)) * 1000)

@@ -1,3 +1,4 @@
+import { tarBytes } from '#api/tar-writer.ts'
 import type { TreeEntry } from '#api/tree.ts'
 import { readManifest } from '../../host/tree-manifest.ts'
 import type { JobPort } from '../../host/threads/job-port.ts'
@@ -5,9 +6,8 @@ import { serveJobs } from '../../host/threads/serve-jobs.ts'
 import { workInBackground } from '../../host/priority.ts'
 import { filterEntries } from './context-filter.ts'
 import { archivePieces } from './context-pieces.ts'
-import { tarBytes } from './context-tar.ts'
 
-export type ArchiveJob = { root: string; ignore: readonly string[]; mtimeSeconds: number } & (
+export type ArchiveJob = { root: string; ignore: readonly string[]; time: Date } & (
   | { manifest: string }
   | { entries: readonly TreeEntry[] }
 )
@@ -19,15 +19,12 @@ serveJobs({ archive })
  * Makes the archive of a tree. Sends its length first, and continues when the other end sends any
  * value.
  */
-async function archive(
-  { root, ignore, mtimeSeconds, ...from }: ArchiveJob,
-  port: JobPort,
-): Promise<void> {
+async function archive({ root, ignore, time, ...from }: ArchiveJob, port: JobPort): Promise<void> {
   const entries = 'manifest' in from ? (await readManifest(from.manifest)).entries : from.entries
   const kept = filterEntries(entries, ignore)
   port.sendValue(tarBytes(kept))
   await port.value()
-  for await (const piece of archivePieces(root, kept, mtimeSeconds)) await port.sendPiece(piece)
+  for await (const piece of archivePieces(root, kept, time)) await port.sendPiece(piece)
   port.sendEnd()
   await port.closed // otherwise pieces in transit could be lost
 }

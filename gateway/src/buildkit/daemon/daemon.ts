@@ -1,5 +1,5 @@
 import { existsSync, renameSync, rmSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
@@ -10,10 +10,19 @@ import {
   type SupervisedProcess,
 } from '../../host/child/supervised-process.ts'
 import type { Logger } from '../../log.ts'
+import { poll } from '../../retry.ts'
 import { Connection } from '../connection.ts'
 import { ListWorkers } from '../messages.ts'
 import { markClean, markCache, markInUse } from './cache-marker.ts'
-import { configOf, configText, firstSocketOf, socketOf, traceSocketOf } from './daemon-config.ts'
+import { removeLeftovers } from './containers.ts'
+import {
+  configOf,
+  firstSocketOf,
+  socketOf,
+  tmpOf,
+  traceSocketOf,
+  writeConfig,
+} from './daemon-config.ts'
 import type { DaemonSettings } from './daemon-settings.ts'
 import { limitsEnvironment, removeGroups, sweepSteps } from './step-limits.ts'
 import { runcWithOutputLimit, stepOutputEnv } from './step-output.ts'
@@ -46,7 +55,7 @@ export class Daemon {
     await mkdir(settings.root, { recursive: true })
     await writeConfig(settings)
     await stopRecorded(recordOf(settings), stopMs)
-    await sweep(settings)
+    await removeLeftovers(settings)
 
     const marked = await markInUse(settings.root, log)
     await sweepSteps(settings.root)
@@ -94,7 +103,7 @@ export class Daemon {
     this.#stopping.abort()
     await this.#program.stop(stopMs)
     await this.#supervised
-    await sweep(this.#settings)
+    await removeLeftovers(this.#settings)
 
     if ((await readdir(join(this.#settings.root, 'net/cni')).catch(() => [])).length > 0) {
       // A killed daemon leaves network namespaces. Only the daemon can remove them, so it starts
@@ -115,9 +124,9 @@ export class Daemon {
   }
 
   async #markWhenRoom(): Promise<void> {
-    const { signal } = this.#stopping
-    while (!signal.aborted && !(await markCache(this.#settings.root).catch(() => false)))
-      await sleep(look.everyMs, undefined, { signal }).catch(() => {})
+    const mark = () => markCache(this.#settings.root).catch(() => false)
+    const retries = { everyMs: look.everyMs, forMs: Infinity }
+    await poll(async () => (await mark()) || null, retries, this.#stopping.signal).catch(() => {})
   }
 
   async #supervise(): Promise<void> {
@@ -128,7 +137,7 @@ export class Daemon {
       if (signal.aborted) return
       if (performance.now() - startedAt > pauseMs.steadyAfter) waitMs = pauseMs.first
       this.#log.error({ how, waitMs }, 'build daemon ended; it is started again')
-      await sweep(this.#settings)
+      await removeLeftovers(this.#settings)
       await sleep(waitMs, undefined, { signal }).catch(() => {})
       if (signal.aborted) return
       const program = await launch(this.#settings).catch(() => null)
@@ -188,31 +197,30 @@ export class Daemon {
 
   async #answers({ ended }: SupervisedProcess): Promise<void> {
     const connection = new Connection(`unix://${firstSocketOf(this.#settings)}`)
-    const deadline = AbortSignal.timeout(readyMs)
+    const over = new AbortController()
+    void ended.then((how) => over.abort(how))
+    const tooLate = setTimeout(() => over.abort(`no answer within ${readyMs / 1000} s`), readyMs)
 
-    try {
-      do {
-        const answer = await connection.ask(ListWorkers, {}, deadline).catch(() => null)
-        if (answer && answer.workers.length > 0) return
-      } while (await Promise.race([ended.then(() => false), sleep(50, !deadline.aborted)]))
-    } finally {
-      connection.close()
+    const ready = async () => {
+      const answer = await connection.ask(ListWorkers, {}, over.signal).catch(() => null)
+      return answer && answer.workers.length > 0 ? true : null
     }
 
-    const how = await Promise.race([ended, sleep(0, `no answer within ${readyMs / 1000} s`)])
-    throw new Problem(
-      'buildkit-unavailable',
-      `The build daemon did not start (${how}); its own words say why.`,
-    )
+    try {
+      await poll(ready, { everyMs: 50, forMs: Infinity }, over.signal)
+    } catch {
+      throw new Problem(
+        'buildkit-unavailable',
+        `The build daemon did not start (${over.signal.reason}); its own words say why.`,
+      )
+    } finally {
+      clearTimeout(tooLate)
+      connection.close()
+    }
   }
 }
 
 const addressOf = (settings: DaemonSettings) => `unix://${socketOf(settings)}`
-/**
- * The folder for the daemon's temporary mounts. It is inside the root, so that `sweep` finds the
- * mounts of a killed daemon.
- */
-const tmpOf = ({ root }: DaemonSettings) => join(root, 'tmp')
 const recordOf = ({ dir }: DaemonSettings) => join(dir, 'buildkitd.json')
 
 async function launch(settings: DaemonSettings): Promise<SupervisedProcess> {
@@ -239,31 +247,3 @@ async function launch(settings: DaemonSettings): Promise<SupervisedProcess> {
  * below it.
  */
 const inContainer = () => existsSync('/sys/fs/cgroup/cgroup.type')
-
-/**
- * Removes what a killed daemon leaves: running containers with their processes, and mounts. The
- * daemon removes its network namespaces itself when it starts again.
- */
-async function sweep({ root, command }: DaemonSettings): Promise<void> {
-  const namespaces = join(root, 'net/')
-  for (const runc of [join(dirname(command), 'buildkit-runc'), 'runc']) {
-    const containers = JSON.parse((await tool(runc, 'list', '--format', 'json')) ?? 'null') as
-      | Container[]
-      | null
-    for (const { id, bundle } of containers ?? [])
-      if (bundle.startsWith(`${root}/`)) await tool(runc, 'delete', '--force', id)
-  }
-  const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
-    .split('\n')
-    .map((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') ?? '')
-    .filter((path) => path.startsWith(`${root}/`) && !path.startsWith(namespaces))
-  for (const mount of mounts.toReversed()) await tool('umount', '--lazy', mount)
-}
-type Container = { id: string; bundle: string }
-
-/** Does not write an unchanged file: a full disk has no space for a new one. */
-async function writeConfig(settings: DaemonSettings): Promise<void> {
-  const path = configOf(settings)
-  const text = configText(settings)
-  if ((await readFile(path, 'utf8').catch(() => null)) !== text) await writeFile(path, text)
-}

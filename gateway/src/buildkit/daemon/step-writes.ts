@@ -1,10 +1,10 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { tool } from '../../host/child/exec-tool.ts'
+import { runningContainers, type Container } from './containers.ts'
 
 /** A running build step, and what it has written to the daemon's disk so far. */
 export type StepWrites = { pid: number; command: string; bytes: number; files: number }
-type Container = { id: string; pid: number; status: string; bundle: string }
 
 const maxCommandLetters = 200
 /** A step that wrote less is never blamed for a full disk. */
@@ -30,26 +30,10 @@ export async function stopLargestStep(
 }
 
 /** The running steps of a daemon on this machine. */
-export async function stepWrites({
-  command,
-  root,
-}: {
-  command: string
-  root: string
-}): Promise<StepWrites[]> {
+async function stepWrites(daemon: { command: string; root: string }): Promise<StepWrites[]> {
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')
-  const containers = (await containersOf(command)).filter(
-    ({ bundle, status }) => status === 'running' && bundle.startsWith(`${root}/`),
-  )
-  return Promise.all(containers.map((container) => writesOf(container, root, mounts)))
-}
-
-async function containersOf(command: string): Promise<Container[]> {
-  for (const runc of [join(dirname(command), 'buildkit-runc'), 'runc']) {
-    const listed = await tool(runc, 'list', '--format', 'json')
-    if (listed !== null) return (JSON.parse(listed) as Container[] | null) ?? []
-  }
-  return []
+  const containers = await runningContainers(daemon)
+  return Promise.all(containers.map((container) => writesOf(container, daemon.root, mounts)))
 }
 
 async function writesOf(

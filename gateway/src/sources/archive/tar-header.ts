@@ -16,8 +16,34 @@ export type Header = {
 
 export const blockBytes = 512
 
+/** Refuses a body that is no tar archive, by its first block. */
+export function checkBeginning(block: Buffer): void {
+  if (block.length === 0)
+    throw new Problem('archive-empty', 'The body is empty. Try: tar cz . | curl -T - …')
+  if (looksLikeTar(block) || isZero(block)) return
+  const found = Object.entries(others).find(
+    ([start]) => block.toString('latin1', 0, start.length) === start,
+  )?.[1]
+  throw new Problem(
+    'archive-unsupported',
+    `The body ${found ? `is ${found}` : 'is no archive'}. Send tar, tar.gz or tar.zst: tar cz . | curl -T - …`,
+  )
+}
+
+/** First bytes of other formats that people send. */
+const others: Record<string, string> = {
+  PK: 'a zip file',
+  '\xfd7zXZ': 'compressed with xz',
+  BZh: 'compressed with bzip2',
+  '7z\xbc\xaf': 'a 7z file',
+  '\x1f\x8b': 'compressed twice',
+  '\x28\xb5\x2f\xfd': 'compressed twice',
+  '<': 'HTML or XML',
+  '{': 'JSON',
+}
+
 /** Whether a block may be the first of a tar archive, even a damaged one. */
-export const looksLikeTar = (block: Buffer): boolean =>
+const looksLikeTar = (block: Buffer): boolean =>
   block.toString('latin1', 257, 262) === 'ustar' ||
   (block.length === blockBytes && checksumFits(block))
 

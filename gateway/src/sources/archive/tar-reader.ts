@@ -3,7 +3,14 @@ import { ByteReader } from './byte-reader.ts'
 import type { Limits } from '../limits.ts'
 import type { Meter } from '../meter.ts'
 import { ambiguous, type Pax, readPax } from './pax.ts'
-import { blockBytes, corrupt, type Header, isZero, looksLikeTar, readHeader } from './tar-header.ts'
+import {
+  blockBytes,
+  checkBeginning,
+  corrupt,
+  type Header,
+  isZero,
+  readHeader,
+} from './tar-header.ts'
 
 /** One entry as the archive has it. `path` and `target` are valid UTF-8 and otherwise unchecked. */
 export type TarEntry = {
@@ -192,31 +199,6 @@ export class TarReader {
 
     return { type: 'folder', path, target, executable, sizeBytes }
   }
-}
-
-function checkBeginning(block: Buffer): void {
-  if (block.length === 0)
-    throw new Problem('archive-empty', 'The body is empty. Try: tar cz . | curl -T - …')
-  if (looksLikeTar(block) || isZero(block)) return
-  const found = Object.entries(others).find(
-    ([start]) => block.toString('latin1', 0, start.length) === start,
-  )?.[1]
-  throw new Problem(
-    'archive-unsupported',
-    `The body ${found ? `is ${found}` : 'is no archive'}. Send tar, tar.gz or tar.zst: tar cz . | curl -T - …`,
-  )
-}
-
-/** First bytes of other formats that people send. */
-const others: Record<string, string> = {
-  PK: 'a zip file',
-  '\xfd7zXZ': 'compressed with xz',
-  BZh: 'compressed with bzip2',
-  '7z\xbc\xaf': 'a 7z file',
-  '\x1f\x8b': 'compressed twice',
-  '\x28\xb5\x2f\xfd': 'compressed twice',
-  '<': 'HTML or XML',
-  '{': 'JSON',
 }
 
 /** A GNU long name ends with a NUL, or with the end of its body. */

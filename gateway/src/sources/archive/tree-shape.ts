@@ -1,8 +1,8 @@
 import { Problem } from '#api/problem.ts'
 import type { Limits } from '../limits.ts'
+import { unpackSlice } from '../staging.ts'
 import { checkCharacters, collisionKey } from './source-path.ts'
 import { tooMany } from './tar-reader.ts'
-import { yieldToEventLoop } from '../yield-turn.ts'
 
 /** The longest link target that Linux allows. */
 const targetBytes = 4095
@@ -79,7 +79,7 @@ export class TreeShape {
   async links(): Promise<{ path: string; target: string }[]> {
     const aims = new Map<string, string>()
     for (const [path, target] of this.#targets) {
-      await yieldToEventLoop()
+      await unpackSlice.yield()
       aims.set(collisionKey(path), collisionKey(this.#aim(path, target)))
     }
 

@@ -3,9 +3,8 @@ import type { Limits } from '../limits.ts'
 import type { Meter } from '../meter.ts'
 import { isGit, shownName, sourcePath } from './source-path.ts'
 import type { Manifest } from '../../host/tree-manifest.ts'
-import type { Staging } from '../staging.ts'
+import { unpackSlice, type Staging } from '../staging.ts'
 import type { TarEntry, TarReader } from './tar-reader.ts'
-import { yieldToEventLoop } from '../yield-turn.ts'
 import { TreeShape } from './tree-shape.ts'
 
 type UnpackDeps = { tar: TarReader; staging: Staging; limits: Limits; meter: Meter }
@@ -37,7 +36,7 @@ async function write(
   shape: TreeShape,
   { tar, staging, limits, meter }: UnpackDeps,
 ): Promise<void> {
-  await yieldToEventLoop()
+  await unpackSlice.yield()
   const path = sourcePath(entry.path, limits)
   if (isGit(path)) return
   if (path === '') return checkRoot(entry)
