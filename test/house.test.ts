@@ -21,10 +21,7 @@ const banned = new Set(
   'tell told bring brought wish laid walled unfit anew former insist hereby'.split(' '),
 )
 /** Identifiers that hold one all the same. */
-const wordExceptions: Record<string, string> = {
-  former: 'a key of the stored progress of a deploy',
-  laid: 'a key of the stored progress of a deploy',
-}
+const wordExceptions: Record<string, string> = {}
 
 test('identifiers use no banned words', () => {
   const found = new Map<string, string>()
@@ -48,9 +45,7 @@ const longFiles = new Set([
   'gateway/src/build/build-image.ts',
 
   'gateway/src/commands/rollouts.ts',
-  'gateway/src/fly/machines-api.ts',
   'gateway/src/pipeline/make-steps.ts',
-  'gateway/src/deploy/machines/apply.ts',
 ])
 
 test(`no file of the product has more than ${maxLines} lines`, () => {

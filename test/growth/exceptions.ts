@@ -61,6 +61,7 @@ export const exceptions: Record<string, string> = {
   'gateway/src/sources/sources.ts › Sources':
     'reads by TarReader, TreeShape and sourcePath, which have their rows',
   'gateway/src/sources/archive/tar-header.ts': 'reads one block of 512 bytes',
+  'gateway/src/deploy/config/read-desired.ts': 'reads what the gateway itself has written',
   'gateway/src/commands/drift.ts': 'reads what Fly answers about machines and addresses',
   'gateway/src/build/build-image.ts':
     'reads a message of 2,000 characters at most, and the platforms, which are checked before',
