@@ -22,7 +22,7 @@ const floors = [
   ['deployments'],
   ['llb'],
   ['go'],
-  ['config', 'log', 'crash-point', 'retry', 'time-slice'],
+  ['config', 'log', 'crash-point', 'retry', 'time-slice', 'differences'],
   ['settings'],
 ]
 

@@ -56,7 +56,6 @@ const longFiles = new Set([
   'gateway/src/flytoml/sections.ts',
   'gateway/src/host/disk-watch.ts',
   'gateway/src/llb/wire.ts',
-  'gateway/src/pipeline/make-steps.ts',
   'gateway/src/registry/registry.ts',
   'gateway/src/store/sqlite.ts',
   'gateway/src/buildkit/daemon/daemon.ts',

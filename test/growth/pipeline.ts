@@ -1,5 +1,5 @@
 import type { NewEvent } from '../../api/event.ts'
-import { differences } from '../../gateway/src/commands/diff.ts'
+import { differences } from '../../gateway/src/differences.ts'
 import { fromImage, type ExistingImageDeps } from '../../gateway/src/commands/existing-image.ts'
 import { AhoCorasick } from '../../gateway/src/secrets/redaction/aho-corasick.ts'
 import { LogLimit } from '../../gateway/src/pipeline/log-limit.ts'
@@ -27,10 +27,8 @@ const shapesIn = (text: string) => {
   return shapes.undecidedFrom
 }
 const written = (texts: string[]) => {
-  const writer = new LogWriter({ append: async () => true }, { id: 'a', epoch: 1 }, [secret], {
-    stepBytes: 1000,
-    allBytes: 10_000,
-    tailBytes: 1e6,
+  const writer = new LogWriter(async () => true, [secret], {
+    limits: { stepBytes: 1000, allBytes: 10_000, tailBytes: 1e6 },
   })
   for (const text of texts) writer.emit(log(text))
   return writer.flush()
@@ -96,7 +94,7 @@ export const pipeline: Record<string, Shapes> = {
     ...hostileTexts((text) => written([text])),
     'many short texts': (size) => () => written(listed(size, 4, () => 'a')),
   },
-  'gateway/src/commands/diff.ts › differences': {
+  'gateway/src/differences.ts › differences': {
     'wide values': (size) => {
       const value = Object.fromEntries(
         listed(size, 10, (at) => `a${at}`).map((name) => [name, name]),

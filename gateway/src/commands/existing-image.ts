@@ -2,6 +2,7 @@ import type { Deployment, ImageFacts } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import type { Sources } from '../sources/sources.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
@@ -9,7 +10,6 @@ import { imageBuilder } from '../registry/image-index.ts'
 import type { Registry } from '../registry/registry.ts'
 import { ownPlatform } from '../build/build-image.ts'
 import { findDeployment } from './deployments.ts'
-import { findRelease } from './releases.ts'
 
 export type ExistingImageDeps = {
   store: Pick<DeploymentStore, 'find' | 'releases'>

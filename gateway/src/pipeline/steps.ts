@@ -1,12 +1,16 @@
 import type { Deployment, ImageFacts, MachineFacts, PlanFacts } from '#api/deployment.ts'
+import type { Built } from '../build/built.ts'
+import type { DesiredApp } from '../deploy/config/desired-app.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import type { NewRelease } from '../deployments/release-store.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
-import type { Built } from '../build/built.ts'
-import type { EventSink } from '../deployments/event-sink.ts'
 import type { Secrets } from '../secrets/vault.ts'
 
 /** How to build an image. Fields beyond `facts` are for the `build` step only. */
 export type Plan = { facts: PlanFacts }
+
+/** What a source says: how to build its image, and what the app should run. */
+export type Analysis<P extends Plan = Plan> = { plan: P; desired: DesiredApp }
 
 /** Saves what the deploy engine needs after a crash. The engine calls it before each effect. */
 export type Checkpoint = (patch: { rollout: unknown; machines: MachineFacts[] }) => Promise<void>
@@ -19,23 +23,10 @@ export interface Steps<P extends Plan = Plan> {
   /** The build secrets of the app and of this deployment. */
   secrets(deployment: Deployment): Promise<Secrets>
   fetch(deployment: Deployment, signal: AbortSignal): Promise<SourceTree>
-  analyze(
-    deployment: Deployment,
-    tree: SourceTree,
-    secrets: Secrets,
-    emit: EventSink,
-    signal: AbortSignal,
-  ): Promise<P>
-  /** Builds and pushes. Calls `pushing` when the push starts. Reads the image back afterwards. */
-  build(
-    deployment: Deployment,
-    tree: SourceTree,
-    secrets: Secrets,
-    plan: P,
-    pushing: () => void,
-    emit: EventSink,
-    signal: AbortSignal,
-  ): Promise<Built>
+  /** Reads the source: its config once, for all later steps. */
+  analyze(work: SourceWork): Promise<Analysis<P>>
+  /** Builds and pushes. Reads the image back afterwards. */
+  build(work: BuildWork<P>): Promise<Built>
   /** Applies the image to every machine. After a failure it restores what it changed. */
   deploy(work: DeployWork): Promise<void>
   /**
@@ -45,11 +36,19 @@ export interface Steps<P extends Plan = Plan> {
   verify(work: DeployWork): Promise<{ url: string; release: NewRelease }>
 }
 
-export type DeployWork = {
-  deployment: Deployment
+/** What every step after the fetch gets. */
+type StepWork = { deployment: Deployment; emit: EventSink; signal: AbortSignal }
+
+export type SourceWork = StepWork & { tree: SourceTree; secrets: Secrets }
+
+/** `pushing`: called when the push starts. */
+export type BuildWork<P extends Plan = Plan> = SourceWork & Analysis<P> & { pushing: () => void }
+
+export type DeployWork = StepWork & {
   image: ImageFacts
+  /** The desired config. Null: nothing was analyzed since the gateway claimed the deployment. */
+  desired: DesiredApp | null
+  /** The engine's progress as last saved. It has the desired config too. */
   rollout: unknown
   checkpoint: Checkpoint
-  emit: EventSink
-  signal: AbortSignal
 }
