@@ -48,8 +48,6 @@ const longFiles = new Set([
   'api/options.ts',
   'gateway/src/gateway.ts',
   'gateway/src/settings.ts',
-  'gateway/src/build/build-image.ts',
-
   'gateway/src/buildkit/progress.ts',
   'gateway/src/commands/rollouts.ts',
   'gateway/src/fly/machines-api.ts',

@@ -5,10 +5,10 @@ import { AhoCorasick } from '../../gateway/src/secrets/redaction/aho-corasick.ts
 import { LogLimit } from '../../gateway/src/pipeline/log-limit.ts'
 import { LogWriter } from '../../gateway/src/pipeline/log-writer.ts'
 import { Redactor } from '../../gateway/src/secrets/redaction/redactor.ts'
-import { newBytes } from '../../gateway/src/build/new-bytes.ts'
+import { imageBytes, newBytes } from '../../gateway/src/build/image-sizes.ts'
 import { secretEncodings } from '../../gateway/src/secrets/redaction/secret-encodings.ts'
 import { TokenPatterns } from '../../gateway/src/secrets/redaction/token-patterns.ts'
-import { imageBytes, imageBuilder } from '../../gateway/src/registry/image-index.ts'
+import { imageBuilder } from '../../gateway/src/registry/image-index.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
 const log = (text: string): NewEvent => ({ type: 'log', step: 'a', stream: 'stdout', text })
@@ -126,13 +126,13 @@ export const pipeline: Record<string, Shapes> = {
       (text) => `a/${text}`,
     ),
   },
-  'gateway/src/build/new-bytes.ts › newBytes': {
+  'gateway/src/build/image-sizes.ts › newBytes': {
     'many layers': (size) => {
       const manifest = manifestOf(size)
       return () => newBytes([manifest, manifest], 'a', async () => manifest)
     },
   },
-  'gateway/src/registry/image-index.ts › imageBytes': {
+  'gateway/src/build/image-sizes.ts › imageBytes': {
     'many layers': (size) => {
       const manifest = manifestOf(size)
       return () => imageBytes(manifest)

@@ -8,7 +8,7 @@ import type { Sources } from '../sources/sources.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
 import { imageBuilder } from '../registry/image-index.ts'
 import type { Registry } from '../registry/registry.ts'
-import { ownPlatform } from '../build/build-image.ts'
+import { ownPlatform } from '../build/platforms.ts'
 import { findDeployment } from './deployments.ts'
 
 export type ExistingImageDeps = {

@@ -1,4 +1,4 @@
-import { checkPlatforms } from '../build/build-image.ts'
+import { checkPlatforms } from '../build/platforms.ts'
 import { warmSourceCache } from '../build/warm-source-cache.ts'
 import type { Buildkit } from '../buildkit/client.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'

@@ -1,5 +1,6 @@
 import { Problem } from '#api/problem.ts'
-import { buildImage, type BuildSettings } from '../build/build-image.ts'
+import { buildImage } from '../build/build-image.ts'
+import type { BuildSettings } from '../build/image-order.ts'
 import type { Buildkit } from '../buildkit/client.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'

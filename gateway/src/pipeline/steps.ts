@@ -1,5 +1,5 @@
 import type { Deployment, ImageFacts, MachineFacts, PlanFacts } from '#api/deployment.ts'
-import type { Built } from '../build/built.ts'
+import type { Built } from '../build/image-order.ts'
 import type { DesiredApp } from '../deploy/config/desired-app.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { NewRelease } from '../deployments/release-store.ts'
