@@ -49,7 +49,6 @@ const longFiles = new Set([
   'gateway/src/gateway.ts',
   'gateway/src/settings.ts',
   'gateway/src/buildkit/progress.ts',
-  'gateway/src/commands/rollouts.ts',
   'gateway/src/fly/machines-api.ts',
   'gateway/src/flytoml/sections.ts',
   'gateway/src/host/disk-watch.ts',
