@@ -1,5 +1,6 @@
 import type { Deployment, ImageFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
+import { inMb } from '#api/text/in-mb.ts'
 import { builderAnnotation, imageIndex } from '../registry/image-index.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
 import { buildPlatform, type ImageJob } from './build-platform.ts'
@@ -72,7 +73,7 @@ async function newImage(job: ImageJob): Promise<Built> {
   const fresh = await freshBytes(job, images)
   const sum = (which: 'steps' | 'cached' | 'run') =>
     images.reduce((all, { solved }) => all + solved.stats[which], 0)
-  const text = `${sum('steps')} steps, ${sum('cached')} cached, ${sum('run')} run, ${seconds} s; image ${inMb(sizeBytes)}, ${inMb(fresh)} new`
+  const text = `${sum('steps')} steps, ${sum('cached')} cached, ${sum('run')} run, ${seconds} s; image ${imageMb(sizeBytes)}, ${imageMb(fresh)} new`
   emit({ type: 'note', text })
 
   const ends = images.flatMap(({ solved }) => solved.validUntil ?? [])
@@ -142,4 +143,4 @@ function factsOf(
   }
 }
 
-const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(bytes > 0 && bytes < 10e6 ? 1 : 0)} MB`
+const imageMb = (bytes: number) => inMb(bytes, bytes > 0 && bytes < 10e6 ? 1 : 0)

@@ -26,7 +26,7 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
       const { deployment, emit, signal } = work
       const job = await jobOf(work, deps)
       if (!job.rollout && !deployment.plan) {
-        // A deployment of an existing image was not analyzed, so nothing has ensured the app.
+        // In the record as it was claimed, a plan means that an earlier attempt has ensured the app.
         await ensureApp(job, Promise.resolve(), deps)
         const secretsNow = () => secretsOf(fly, job.app, signal)
         const text = await changedSecrets(deployment, store.releases, secretsNow)
