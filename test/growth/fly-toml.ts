@@ -207,8 +207,12 @@ export const flyToml: Record<string, Shapes> = {
     'much env and metadata': (size) => {
       const env = names(size)
       const present = { env, metadata: { ...env, tarmac_env: Object.keys(env).join() } }
-      const gone = Object.keys(env).flatMap((name) => [`metadata.${name}`, `init.${name}`, name])
-      return () => mergeConfig(present, { config: { env, metadata: env }, gone }, marks)
+      const removedPaths = Object.keys(env).flatMap((name) => [
+        `metadata.${name}`,
+        `init.${name}`,
+        name,
+      ])
+      return () => mergeConfig(present, { config: { env, metadata: env }, removedPaths }, marks)
     },
   },
   'gateway/src/deploy/config/restore-config.ts › persistedConfig': {

@@ -12,7 +12,10 @@ export function releaseView({ desired, ...release }: StoredRelease): Release {
   return {
     ...release,
     env: byGroup(({ config }) => config.env ?? {}),
-    config: byGroup(({ config: { env: _env, ...config }, was }) => ({ ...config, ...was })),
+    config: byGroup(({ config: { env: _env, ...config }, lastApplied }) => ({
+      ...config,
+      ...lastApplied,
+    })),
   }
 }
 

@@ -1,13 +1,14 @@
 import type { NewEvent } from '#api/event.ts'
 import { Problem, asProblem } from '#api/problem.ts'
-import { MachineLease } from '../fly/machine-lease.ts'
+import type { MachineChanges } from '../fly/machine-changes.ts'
+import type { MachineLease } from '../fly/machine-lease.ts'
+import type { MachineRef } from '../fly/machine.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
-import { copyPlain } from './copy-plain.ts'
 import { forEachLimit } from './for-each-limit.ts'
 import type { DeployJob } from './job.ts'
 import { retryTransient } from './machines/retry.ts'
 import { machineFacts } from './plan.ts'
-import type { Effect, DeployProgress, MachineStep } from './progress.ts'
+import { snapshotOf, type Effect, type DeployProgress, type MachineStep } from './progress.ts'
 
 export type Settings = {
   fly: MachinesApi
@@ -65,18 +66,18 @@ export class Execution {
   }
 
   get touched(): boolean {
-    return this.rollout.slots.some(({ outcome }) => outcome !== null)
+    return this.rollout.steps.some(({ outcome }) => outcome !== null)
   }
 
   /**
    * Runs `work` on several machines, `most` at a time. A failure stops the waiting for the others.
    */
   forEachLimit(
-    slots: MachineStep[],
+    steps: MachineStep[],
     most: number,
-    work: (slot: MachineStep) => Promise<void>,
+    work: (step: MachineStep) => Promise<void>,
   ): Promise<void> {
-    return forEachLimit(slots, most, work, this.#failed)
+    return forEachLimit(steps, most, work, this.#failed)
   }
 
   /** Repeats a read, or an effect that is safe to repeat, while Fly is unavailable. */
@@ -91,25 +92,32 @@ export class Execution {
     return turn
   }
 
-  async lease(slot: MachineStep, signal: AbortSignal = this.signal): Promise<MachineLease> {
-    const { app, id } = this.work
-    const description = `tarmac deployment ${id}${this.rollout.because ? ', putting back' : ''}`
-    const machine = slot.machine ?? ''
+  async lease(step: MachineStep, signal: AbortSignal = this.signal): Promise<MachineLease> {
+    const description = `tarmac deployment ${this.work.id}${this.rollout.rollbackReason ? ', putting back' : ''}`
     const held = (by: string) =>
       this.work.emit({
         type: 'note',
-        text: `Machine ${machine} is held by ${by}; it is waited for.`,
+        text: `Machine ${step.machine} is held by ${by}; it is waited for.`,
       })
-    const holder = { fly: this.settings.fly, app, machine, description, nonce: slot.lease, held }
-    const lease = await MachineLease.acquire(holder, signal)
-    slot.lease = lease.nonce
+    const request = { description, nonce: step.lease, held }
+    const lease = await this.settings.fly.lease(this.refOf(step), request, signal)
+    step.lease = lease.nonce
     return lease
   }
 
+  /** Changes of a machine that has no previous version: nobody else knows it. */
+  withoutLease(step: MachineStep): MachineChanges {
+    return this.settings.fly.withoutLease(this.refOf(step))
+  }
+
+  refOf({ machine }: MachineStep): MachineRef {
+    return { app: this.work.app, id: machine ?? '' }
+  }
+
   /** Saves what is about to happen to a machine. */
-  async recordIntent(slot: MachineStep, effect: Effect): Promise<void> {
-    slot.intent = effect
-    if (slot.outcome === null || slot.outcome === 'stuck') slot.outcome = 'touched'
+  async recordIntent(step: MachineStep, effect: Effect): Promise<void> {
+    step.intent = effect
+    if (step.outcome === null || step.outcome === 'stuck') step.outcome = 'touched'
     await this.save()
   }
 
@@ -124,7 +132,7 @@ export class Execution {
 
   async #write(): Promise<void> {
     try {
-      const rollout = copyPlain(this.rollout)
+      const rollout = snapshotOf(this.rollout)
       await this.work.checkpoint({ rollout, machines: machineFacts(rollout) })
     } catch (error) {
       this.#claimLost = true
@@ -134,13 +142,13 @@ export class Execution {
   }
 
   emit(
-    slot: MachineStep,
+    step: MachineStep,
     event: Omit<Extract<NewEvent, { type: 'machine' }>, 'type' | 'machine' | 'region'>,
   ): void {
     this.work.emit({
       type: 'machine',
-      machine: slot.machine ?? slot.name,
-      region: slot.region,
+      machine: step.machine ?? step.name,
+      region: step.region,
       ...event,
     })
   }

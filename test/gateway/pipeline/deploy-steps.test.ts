@@ -3,13 +3,19 @@ import type { Deployment } from '#api/deployment.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
 import type { Deployer } from '../../../gateway/src/deploy/deployer.ts'
+import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
 import { deploySteps } from '../../../gateway/src/pipeline/deploy-steps.ts'
 import type { DeployWork } from '../../../gateway/src/pipeline/steps.ts'
 
 const options = DeploymentOptions.parse({})
 const desiredIn = (region: string) =>
   desiredApp({ flyToml: null, app: 'shop', options, defaults: { region } })
-const progress = { desired: desiredIn('saved'), slots: [], because: null, live: false }
+const progress: DeployProgress = {
+  desired: desiredIn('saved'),
+  steps: [],
+  rollbackReason: null,
+  live: false,
+}
 const image = { reference: 'r/shop@sha256:aa', digest: 'sha256:aa', tags: [] }
 const deployment = {
   id: 'd1',

@@ -60,14 +60,14 @@ export function desiredApp(given: {
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseNotApplicable(strategy, groups)
 
-  const release = releaseMachine(file)
+  const releaseCommand = releaseMachine(file)
   const desired: DesiredApp = {
     groups,
     strategy,
     maxUnavailable: file.maxUnavailable ?? thirdOf,
     waitMs: file.waitMs,
-    release: release && {
-      config: { ...release, env: { ...release.env, ...options.env } },
+    releaseCommand: releaseCommand && {
+      config: { ...releaseCommand, env: { ...releaseCommand.env, ...options.env } },
       timeoutMs: file.releaseTimeoutMs,
     },
     volumes: file.volumes,
@@ -121,7 +121,10 @@ export function withOptions(desired: DesiredApp, options: DeploymentOptions): De
     ...desired,
     groups,
     strategy,
-    release: desired.release && { ...desired.release, config: withEnv(desired.release.config) },
+    releaseCommand: desired.releaseCommand && {
+      ...desired.releaseCommand,
+      config: withEnv(desired.releaseCommand.config),
+    },
     region: options.region ?? desired.region,
   }
 }
