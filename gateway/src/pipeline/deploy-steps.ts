@@ -1,7 +1,6 @@
 import type { SecretVersion } from '#api/release.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import { checkPublicIps } from '../deploy/public-ips.ts'
-import { readProgress } from '../deploy/read-progress.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
 import { changedSecrets } from './changed-secrets.ts'
@@ -52,11 +51,10 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
 }
 
 async function jobOf(
-  { deployment, desired, rollout: stored, ...work }: DeployWork,
+  { deployment, desired, ...work }: DeployWork,
   { store, fetch, region }: DeployDeps,
 ) {
   const { id, number, app, options, source } = deployment
-  const rollout = readProgress(stored)
   const resolve = async () => {
     const tree = source && (await fetch(deployment, work.signal))
     return resolveDesired(deployment, tree, { releases: store.releases, region })
@@ -67,8 +65,7 @@ async function jobOf(
     number,
     app,
     options,
-    rollout,
-    desired: rollout?.desired ?? desired ?? (await resolve()),
+    desired: work.rollout?.desired ?? desired ?? (await resolve()),
     known: (id: string, number: number) => recordKnows(store, app, { id, number }),
   }
 }

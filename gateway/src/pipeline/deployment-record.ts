@@ -25,24 +25,17 @@ export class DeploymentRecord {
   readonly #holder: { id: string; epoch: number }
   readonly #deps: RecordDeps
   #state: DeploymentState
-  #rollout: unknown
   #moves: Promise<void> = Promise.resolve()
 
-  constructor({ deployment: { id, app, state }, epoch, rollout }: Claim, deps: RecordDeps) {
+  constructor({ deployment: { id, app, state }, epoch }: Claim, deps: RecordDeps) {
     this.#app = app
     this.#holder = { id, epoch }
     this.#deps = deps
     this.#state = state
-    this.#rollout = rollout
   }
 
   get state(): DeploymentState {
     return this.#state
-  }
-
-  /** The deploy engine's progress, as last saved. */
-  get rollout(): unknown {
-    return this.#rollout
   }
 
   /**
@@ -64,10 +57,9 @@ export class DeploymentRecord {
     return this.#moves
   }
 
-  readonly checkpoint = async (patch: DeploymentPatch): Promise<void> => {
-    const held = await this.#write((store) => store.amend(this.#holder, patch))
-    if (!held) throw new ClaimLost()
-    this.#rollout = patch.rollout
+  /** Adds facts without a move. Throws `ClaimLost`. */
+  async amend(patch: DeploymentPatch): Promise<void> {
+    if (!(await this.#write((store) => store.amend(this.#holder, patch)))) throw new ClaimLost()
   }
 
   /** The last move, after a failure. Written at once or not at all, even if the signal has fired. */

@@ -1,6 +1,7 @@
 import type { Deployment } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
+import { readProgress } from '../deploy/read-progress.ts'
 import { failureIn, mayMove, touchesMachines } from '../deployments/states.ts'
 import type { Claim, DeploymentStore } from '../deployments/store.ts'
 import type { Secrets } from '../secrets/vault.ts'
@@ -20,6 +21,7 @@ type RunDeps = {
   logFailed?: (error: unknown) => void
 }
 type Run = Pick<RunDeps, 'steps' | 'limits' | 'hiddenValues'> & {
+  claim: Claim
   deployment: Deployment
   record: DeploymentRecord
   log: LogWriter
@@ -52,7 +54,7 @@ export async function runDeployment(
       if (to === 'deploying' || claim.suspect) onBuildSlotFree()
     },
   })
-  const run = { deployment, steps, record, log, limits, hiddenValues, signal }
+  const run = { claim, deployment, steps, record, log, limits, hiddenValues, signal }
 
   try {
     crashPoint('in-state', `${deployment.app}/${record.state}`)
@@ -64,8 +66,8 @@ export async function runDeployment(
   }
 }
 
-/** What to deploy. `desired` null: the deploy step resolves it. */
-type Ready = Pick<DeployWork, 'image' | 'desired'>
+/** What to deploy, and how far an earlier run came. */
+type Ready = Pick<DeployWork, 'image' | 'desired' | 'rollout'>
 
 /** Fetches, analyzes and builds the source. Leaves the record in `deploying` or `built`. */
 async function build(run: Run): Promise<Ready> {
@@ -98,17 +100,18 @@ async function build(run: Run): Promise<Ready> {
 
   crashPoint('image-known')
   await record.transition(deployment.options.deploy ? 'deploying' : 'built', built)
-  return { image: built.image, desired: analysis.desired }
+  return { image: built.image, desired: analysis.desired, rollout: null }
 }
 
-/** Prepares a deployment whose image exists. */
+/** Prepares a deployment whose image exists: it has no source, or an earlier run has built it. */
 async function resume(run: Run): Promise<Ready> {
   // A release command may print the secrets, so redact them. If they cannot be opened, go on:
   // deploying needs none of them.
   await openSecrets(run).catch((error: unknown) =>
     run.log.emit({ type: 'warning', text: asProblem(error).message }),
   )
-  return { image: run.deployment.image!, desired: null }
+  const { deployment, rollout } = run.claim
+  return { image: deployment.image!, desired: null, rollout: readProgress(rollout) }
 }
 
 async function openSecrets({ deployment, steps, log, hiddenValues }: Run): Promise<Secrets> {
@@ -118,11 +121,15 @@ async function openSecrets({ deployment, steps, log, hiddenValues }: Run): Promi
 }
 
 /** Deploys the image to the machines and verifies them. Leaves the record in `live`. */
-async function rollOut(run: Run, ready: Ready): Promise<void> {
+async function rollOut(run: Run, { image, desired, ...ready }: Ready): Promise<void> {
   const { deployment, steps, record, log, limits } = run
+  let { rollout } = ready
+  const checkpoint: DeployWork['checkpoint'] = async (patch) => {
+    await record.amend(patch)
+    rollout = patch.rollout
+  }
   const work = (signal: AbortSignal): DeployWork => {
-    const { rollout, checkpoint } = record
-    return { deployment, ...ready, rollout, checkpoint, emit: log.emit, signal }
+    return { deployment, image, desired, rollout, checkpoint, emit: log.emit, signal }
   }
 
   if (record.state === 'deploying') {

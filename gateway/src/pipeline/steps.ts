@@ -1,6 +1,6 @@
-import type { Deployment, ImageFacts, MachineFacts, PlanFacts } from '#api/deployment.ts'
+import type { Deployment, PlanFacts } from '#api/deployment.ts'
 import type { Built } from '../build/image-order.ts'
-import type { DesiredApp } from '../deploy/config/desired-app.ts'
+import type { DeployJob } from '../deploy/job.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { NewRelease } from '../deployments/release-store.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
@@ -10,10 +10,7 @@ import type { Secrets } from '../secrets/vault.ts'
 export type Plan = { facts: PlanFacts }
 
 /** What a source says: how to build its image, and what the app should run. */
-export type Analysis<P extends Plan = Plan> = { plan: P; desired: DesiredApp }
-
-/** Saves what the deploy engine needs after a crash. The engine calls it before each effect. */
-export type Checkpoint = (patch: { rollout: unknown; machines: MachineFacts[] }) => Promise<void>
+export type Analysis<P extends Plan = Plan> = { plan: P; desired: DeployJob['desired'] }
 
 /**
  * The steps of a deployment. A step may run again after a crash, so it checks before it acts. It
@@ -44,11 +41,8 @@ export type SourceWork = StepWork & { tree: SourceTree; secrets: Secrets }
 /** `pushing`: called when the push starts. */
 export type BuildWork<P extends Plan = Plan> = SourceWork & Analysis<P> & { pushing: () => void }
 
-export type DeployWork = StepWork & {
-  image: ImageFacts
-  /** The desired config. Null: nothing was analyzed since the gateway claimed the deployment. */
-  desired: DesiredApp | null
-  /** The engine's progress as last saved. It has the desired config too. */
-  rollout: unknown
-  checkpoint: Checkpoint
-}
+export type DeployWork = StepWork &
+  Pick<DeployJob, 'image' | 'rollout' | 'checkpoint'> & {
+    /** Null: nothing was analyzed since the gateway claimed the deployment. */
+    desired: DeployJob['desired'] | null
+  }

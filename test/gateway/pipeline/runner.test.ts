@@ -4,6 +4,7 @@ import { isFinal, type Deployment } from '#api/deployment.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
+import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
 import type { DeploymentStore } from '../../../gateway/src/deployments/store.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 import { Runner } from '../../../gateway/src/pipeline/runner.ts'
@@ -26,6 +27,7 @@ const desired = desiredApp({
   options: DeploymentOptions.parse({}),
   defaults: { region: 'fra' },
 })
+const progress: DeployProgress = { desired, steps: [], rollbackReason: null, live: false }
 const good: Steps = {
   secrets: async () => new Map(),
   fetch: async () => ({ digest: 'sha256:aa', files: 0, sizeBytes: 0, root: '/', entries: [] }),
@@ -283,14 +285,30 @@ test('a deploy that a crash cut off resumes from its checkpoint, without another
   await store.advance(holder, 'fetching', 'analyzing')
   await store.advance(holder, 'analyzing', 'building')
   await store.advance(holder, 'building', 'deploying', { image })
-  await store.amend(holder, { rollout: { touched: ['m1'] } })
+  await store.amend(holder, { rollout: progress })
   let seen: unknown
   await using _runner = await start(store, {
     build: () => Promise.reject(new Error('built again')),
     deploy: async ({ rollout }) => void (seen = rollout),
   })
   expect(await ended(store)).toMatchObject({ state: 'live' })
-  expect(seen).toEqual({ touched: ['m1'] })
+  expect(seen).toEqual(progress)
+})
+
+test('a deployment whose saved progress is damaged fails, and says so', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const claim = (await store.claim())!
+  const holder = { id: 'd1', epoch: claim.epoch }
+  await store.advance(holder, 'fetching', 'analyzing')
+  await store.advance(holder, 'analyzing', 'building')
+  await store.advance(holder, 'building', 'deploying', { image })
+  await store.amend(holder, { rollout: { touched: ['m1'] } })
+  await using _runner = await start(store, { deploy: () => Promise.reject(new Error('deployed')) })
+  expect(await ended(store)).toMatchObject({
+    state: 'deploy_failed',
+    problem: { code: 'database-unusable' },
+  })
 })
 
 test('the verification gets the checkpoint of the deploy', async () => {
@@ -298,11 +316,11 @@ test('the verification gets the checkpoint of the deploy', async () => {
   await submit(store)
   let seen: unknown
   await using _runner = await start(store, {
-    deploy: ({ checkpoint }) => checkpoint({ rollout: { touched: ['m1'] }, machines: [] }),
+    deploy: ({ checkpoint }) => checkpoint({ rollout: progress, machines: [] }),
     verify: async (work) => ((seen = work.rollout), good.verify(work)),
   })
   await ended(store)
-  expect(seen).toEqual({ touched: ['m1'] })
+  expect(seen).toEqual(progress)
 })
 
 test('the deploy and the verification get the config that the analysis read', async () => {
@@ -468,7 +486,7 @@ test('a deploy is aborted only on request, and is cancelled once its machines ar
   const touched = Promise.withResolvers<void>()
   await using runner = await start(store, {
     deploy: async ({ checkpoint, signal }) => {
-      await checkpoint({ rollout: {}, machines: [] })
+      await checkpoint({ rollout: progress, machines: [] })
       touched.resolve()
       await new Promise((_, reject) =>
         signal.addEventListener('abort', () => reject(signal.reason)),
@@ -560,7 +578,7 @@ test('a full disk for a while ends nothing: the deployment waits, and continues 
       build: async () => (builds++, built),
       deploy: async ({ checkpoint }) => (
         deploys++,
-        checkpoint({ rollout: { step: 1 }, machines: [] })
+        checkpoint({ rollout: progress, machines: [] })
       ),
     },
     { unavailableMs: 5000, deployMs: 5000 },
