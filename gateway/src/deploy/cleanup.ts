@@ -7,7 +7,7 @@ import type { MachineStep } from './progress.ts'
 
 /** Cleans up after the release is live. A failure here is only a warning. */
 export async function cleanUp(run: Execution): Promise<void> {
-  const { steps } = run.rollout
+  const { steps } = run.progress
   const resting = steps.filter(({ stopAfterwards }) => stopAfterwards)
   const retired = steps.filter(
     ({ role, outcome }) => (role === 'blue' || role === 'gone') && outcome !== 'removed',

@@ -7,7 +7,7 @@ import { assertKnown } from './assert-known.ts'
 import { cleanUp } from './cleanup.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 import { refuseLargeRollout } from './config/desired-size.ts'
-import { persistedConfig } from './config/restore-config.ts'
+import { withLastApplied } from './config/restore-config.ts'
 import { Execution, type Settings } from './execution.ts'
 import type { DeployJob } from './job.ts'
 import { isManaged } from './managed.ts'
@@ -88,7 +88,7 @@ export class Deployer {
   async deploy(work: DeployJob): Promise<void> {
     await this.#guarded(await this.#run(work), async (run) => {
       await releaseCommand(run)
-      await strategies[run.rollout.desired.strategy](run)
+      await strategies[run.progress.desired.strategy](run)
     })
   }
 
@@ -98,27 +98,20 @@ export class Deployer {
    */
   async verify(work: DeployJob): Promise<{ url: string; desired: DesiredApp }> {
     const run = await this.#run(work)
-    if (!run.rollout.live)
+    if (!run.progress.live)
       await this.#guarded(run, async () => {
         await watch(run)
-        const steps = appliedSteps(run.rollout)
+        const steps = appliedSteps(run.progress)
         for (const step of steps) step.outcome = 'verified'
-        run.rollout.live = true
+        run.progress.live = true
         await run.save()
         for (const step of steps)
           run.emit(step, { status: 'verified', after: work.image.reference })
       })
 
     await cleanUp(run)
-    const { desired, appliedConfig = {} } = run.rollout
-    const groups = desired.groups.map(({ removedPaths: _done, lastApplied, ...group }) => {
-      const got = appliedConfig[group.name]
-      return {
-        ...group,
-        ...(got ? { lastApplied: persistedConfig(got) } : lastApplied && { lastApplied }),
-      }
-    })
-    return { url: this.#url(work), desired: { ...desired, groups } }
+    const { desired, appliedConfig = {} } = run.progress
+    return { url: this.#url(work), desired: withLastApplied(desired, appliedConfig) }
   }
 
   #url({ app, desired, options: { owner } }: DeployJob): string {
@@ -129,26 +122,26 @@ export class Deployer {
 
   async #run(work: DeployJob): Promise<Execution> {
     if (work.rollout) return new Execution(this.#settings, work, snapshotOf(work.rollout))
-    const { rollout, machines } = await this.#plan(work)
+    const { progress, machines } = await this.#plan(work)
     for (const machine of machines.filter((machine) => !isManaged(machine))) {
       const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`
       work.emit({ type: 'warning', text })
     }
 
     for (const machine of machines) await assertKnown(work, machine)
-    for (const text of passedOver(work, rollout.steps)) work.emit({ type: 'warning', text })
-    return new Execution(this.#settings, work, rollout)
+    for (const text of passedOver(work, progress.steps)) work.emit({ type: 'warning', text })
+    return new Execution(this.#settings, work, progress)
   }
 
   async #plan(work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>) {
     const machines = await this.#settings.fly.machines(work.app, work.signal)
-    const rollout = planRollout(work, machines)
-    refuseLargeRollout(rollout)
-    return { rollout, machines }
+    const progress = planRollout(work, machines)
+    refuseLargeRollout(progress)
+    return { progress, machines }
   }
 
   async #guarded(run: Execution, step: (run: Execution) => Promise<void>): Promise<void> {
-    if (run.rollout.rollbackReason) return await rollBack(run, run.rollout.rollbackReason)
+    if (run.progress.rollbackReason) return await rollBack(run, run.progress.rollbackReason)
     try {
       await step(run)
     } catch (error) {

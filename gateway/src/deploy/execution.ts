@@ -39,7 +39,7 @@ export const mostAtOnce = 8
 export class Execution {
   readonly settings: Settings
   readonly work: DeployJob
-  readonly rollout: DeployProgress
+  readonly progress: DeployProgress
   /** Stops waiting on the way forward: when the job's signal aborts or another machine fails. */
   readonly signal: AbortSignal
   /**
@@ -53,20 +53,20 @@ export class Execution {
   #turn: Promise<unknown> = Promise.resolve()
   #claimLost = false
 
-  constructor(settings: Settings, work: DeployJob, rollout: DeployProgress) {
+  constructor(settings: Settings, work: DeployJob, progress: DeployProgress) {
     this.settings = settings
     this.work = work
-    this.rollout = rollout
+    this.progress = progress
     this.signal = AbortSignal.any([work.signal, this.#failed.signal])
     this.stopping = stopSignalOf(work.signal)
   }
 
   get waitMs(): number {
-    return this.rollout.desired.waitMs ?? this.settings.waitMs
+    return this.progress.desired.waitMs ?? this.settings.waitMs
   }
 
   get touched(): boolean {
-    return this.rollout.steps.some(({ outcome }) => outcome !== null)
+    return this.progress.steps.some(({ outcome }) => outcome !== null)
   }
 
   /**
@@ -93,7 +93,7 @@ export class Execution {
   }
 
   async lease(step: MachineStep, signal: AbortSignal = this.signal): Promise<MachineLease> {
-    const description = `tarmac deployment ${this.work.id}${this.rollout.rollbackReason ? ', putting back' : ''}`
+    const description = `tarmac deployment ${this.work.id}${this.progress.rollbackReason ? ', putting back' : ''}`
     const held = (by: string) =>
       this.work.emit({
         type: 'note',
@@ -132,7 +132,7 @@ export class Execution {
 
   async #write(): Promise<void> {
     try {
-      const rollout = snapshotOf(this.rollout)
+      const rollout = snapshotOf(this.progress)
       await this.work.checkpoint({ rollout, machines: machineFacts(rollout) })
     } catch (error) {
       this.#claimLost = true

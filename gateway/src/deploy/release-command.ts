@@ -23,8 +23,8 @@ const logLines = 1000
  * which Fly's API does not promise. It always logs how the command ended.
  */
 export async function releaseCommand(run: Execution): Promise<void> {
-  const step = run.rollout.steps.find(({ role }) => role === 'releaseCommand')
-  const command = run.rollout.desired.releaseCommand
+  const step = run.progress.steps.find(({ role }) => role === 'releaseCommand')
+  const command = run.progress.desired.releaseCommand
   if (!step || !command || step.outcome === 'removed') return
 
   step.machine ??= (await create(run, step)).id

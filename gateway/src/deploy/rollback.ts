@@ -26,8 +26,8 @@ import { maxUnavailableCount } from './strategies/rolling.ts'
  * the deployment.
  */
 export async function rollBack(run: Execution, because: ProblemBody): Promise<never> {
-  const { steps, desired } = run.rollout
-  run.rollout.rollbackReason ??= because
+  const { steps, desired } = run.progress
+  run.progress.rollbackReason ??= because
   await run.save()
 
   const stuck: string[] = []
@@ -62,17 +62,17 @@ export async function rollBack(run: Execution, because: ProblemBody): Promise<ne
     backAgain,
   )
 
-  throw verdict(run, run.rollout.rollbackReason, stuck)
+  throw verdict(run, run.progress.rollbackReason, stuck)
 }
 
 /** The ids of machines that serve. If Fly does not answer, all count as serving. */
 async function servingNow({
   settings,
   work,
-  rollout,
+  progress,
   stopping,
 }: Execution): Promise<(string | null)[]> {
-  const all = rollout.steps.map(({ machine }) => machine)
+  const all = progress.steps.map(({ machine }) => machine)
   const machines = await settings.fly.machines(work.app, stopping).catch(() => null)
   return machines?.filter(isHealthy).map(({ id }) => id) ?? all
 }
@@ -187,7 +187,7 @@ function recoveryCommand(
 }
 
 function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem {
-  const machines = machineFacts(run.rollout)
+  const machines = machineFacts(run.progress)
   const facts = { ...Problem.from(because).facts, machines, because: because.code }
   if (stuck.length > 0) {
     const detail = `${because.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`

@@ -1,6 +1,6 @@
 import { pause } from '../retry.ts'
 import { expectedVersion } from './machines/apply.ts'
-import { assertNotCrashed, assertVersion, getMachine, untilHealthy } from './machines/health.ts'
+import { assertNotCrashed, assertVersion, readMachine, untilHealthy } from './machines/health.ts'
 import { appliedSteps } from './plan.ts'
 import type { Execution } from './execution.ts'
 
@@ -13,7 +13,7 @@ const pollMs = 2000
 export async function watch(run: Execution): Promise<void> {
   const { fly, watchMs } = run.settings
   const { app } = run.work
-  const steps = appliedSteps(run.rollout)
+  const steps = appliedSteps(run.progress)
   const awake = steps.filter(({ launch }) => launch)
 
   const healthy = () =>
@@ -31,9 +31,7 @@ export async function watch(run: Execution): Promise<void> {
       const listed = machines.find(({ id }) => id === step.machine)
       // The list may be older than the update. A read of the machine itself is not.
       const isFresh = listed?.instance_id === wanted.instanceId
-      const machine = isFresh
-        ? listed
-        : await run.retryWhileUnavailable(() => getMachine(fly, wanted.machine.ref, run.signal))
+      const machine = isFresh ? listed : await readMachine(run, step)
       assertNotCrashed(assertVersion(wanted, machine), wanted)
     })
     await Promise.all(looks)

@@ -63,6 +63,17 @@ test.concurrent('a refused token and Fly’s own errors become problems with the
   await expect(nowhere.machines('web', signal)).rejects.toMatchObject({ code: 'fly-unavailable' })
 }, 20_000)
 
+test.concurrent('an answer that is no machine is refused, with its place', async () => {
+  await using lab = await start()
+  await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
+  Object.assign(lab.fake.machines('web')[0]!, { config: { env: ['A'] } })
+  await expect(lab.fly.machines('web', signal)).rejects.toMatchObject({
+    code: 'fly-refused',
+    message:
+      'Fly gave an answer that the gateway cannot read (GET /apps/web/machines: 0 no machine).',
+  })
+})
+
 test.concurrent('wait spans several windows until its time is up, and recognises a destroyed machine', async () => {
   await using lab = await start()
   const { id } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)

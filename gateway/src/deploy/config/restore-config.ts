@@ -56,6 +56,19 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
   return { ...desired, groups }
 }
 
+/** The desired state as a release stores it. `applied`: by group, what its machines got. */
+export function withLastApplied(
+  desired: DesiredApp,
+  applied: Record<string, MachineConfig>,
+): DesiredApp {
+  const groups = desired.groups.map(({ removedPaths: _done, lastApplied, ...group }) => {
+    const got = applied[group.name]
+    const last = got ? persistedConfig(got) : lastApplied
+    return { ...group, ...(last && { lastApplied: last }) }
+  })
+  return { ...desired, groups }
+}
+
 /**
  * The part of a machine's config that a release stores: all that is not specific to the machine or
  * the deployment.

@@ -12,7 +12,7 @@ import { findListed } from './destroy.ts'
 import {
   reverted,
   waitForVersion,
-  getMachine,
+  readMachine,
   untilHealthy,
   type ExpectedVersion,
 } from './health.ts'
@@ -111,20 +111,17 @@ export async function create(run: Execution, step: MachineStep): Promise<Machine
 }
 
 /** The step's machine, if this deployment has created it already. */
-function findCreated(run: Execution, step: MachineStep): Promise<Machine | undefined> {
-  const { settings, stopping } = run
-  return run.retryWhileUnavailable(async () => {
-    if (step.machine) return getMachine(settings.fly, run.refOf(step), stopping)
-    return step.intent === 'create' ? findListed(run, step, stopping) : undefined
-  })
+async function findCreated(run: Execution, step: MachineStep): Promise<Machine | undefined> {
+  if (step.machine) return await readMachine(run, step, run.stopping)
+  if (step.intent !== 'create') return undefined
+  return await run.retryWhileUnavailable(() => findListed(run, step, run.stopping))
 }
 
 async function update(run: Execution, step: MachineStep, lease: MachineLease): Promise<Machine> {
-  const { fly } = run.settings
   const signal = AbortSignal.any([run.stopping, lease.lost])
   for (let attempt = 1; ; attempt++) {
     run.signal.throwIfAborted()
-    const machine = await run.retryWhileUnavailable(() => getMachine(fly, lease.ref, signal))
+    const machine = await readMachine(run, step, signal)
     if (isOurs(run, machine)) return machine
     assertNotOlder(run.work.number, machine)
     if (step.now) throw reverted(machine)
@@ -150,11 +147,11 @@ async function update(run: Execution, step: MachineStep, lease: MachineLease): P
 
 /** Throws before the machine is touched if its config has become too large to save. */
 function replacePrevious(
-  { rollout }: Execution,
+  { progress }: Execution,
   step: MachineStep,
   previous: PreviousVersion,
 ): void {
-  const steps = rollout.steps.map((each) => (each === step ? { ...step, previous } : each))
-  refuseLargeRollout({ ...rollout, steps })
+  const steps = progress.steps.map((each) => (each === step ? { ...step, previous } : each))
+  refuseLargeRollout({ ...progress, steps })
   step.previous = previous
 }

@@ -12,7 +12,7 @@ export const updatedConfig = (run: Execution, step: MachineStep): MachineConfig 
  * The config of a new machine. It starts from an existing machine's config, `step.base`, if any.
  */
 export function createdConfig(run: Execution, step: MachineStep): MachineConfig {
-  const { desired, steps } = run.rollout
+  const { desired, steps } = run.progress
   const group = desiredGroupOf(run, step)
   const base = { guest: group.lastApplied?.guest ?? desired.guest, ...step.base }
   const config = mergeConfig(base, group, marksOf(run))
@@ -29,16 +29,16 @@ export function createdConfig(run: Execution, step: MachineStep): MachineConfig 
 
 /** Records the config for the later release. Temporary machines do not count. */
 export function recordApplied(
-  { rollout }: Execution,
+  { progress }: Execution,
   { role, group }: MachineStep,
   config: MachineConfig,
 ): void {
   if (role !== 'releaseCommand' && role !== 'canary')
-    rollout.appliedConfig = { [group]: config, ...rollout.appliedConfig }
+    progress.appliedConfig = { [group]: config, ...progress.appliedConfig }
 }
 
 function desiredGroupOf(
-  { rollout: { desired } }: Execution,
+  { progress: { desired } }: Execution,
   { role, group }: MachineStep,
 ): Pick<DesiredGroup, 'config' | 'lastApplied' | 'removedPaths'> {
   const found =

@@ -4,6 +4,8 @@ import { configOf, crashesOf, imageOf, type Machine, type MachineRef } from '../
 import type { MachineChanges } from '../../fly/machine-changes.ts'
 import type { MachinesApi } from '../../fly/machines-api.ts'
 import { pause } from '../../retry.ts'
+import type { Execution } from '../execution.ts'
+import type { MachineStep } from '../progress.ts'
 import { retryUntilVisible, retryTransient } from './retry.ts'
 
 /**
@@ -199,6 +201,14 @@ export async function getMachine(
   if (machine && machine.state !== 'destroyed') return machine
   throw new Problem('deploy-failed', `Machine ${ref.id} is gone: something else destroyed it.`)
 }
+
+/** Reads the step's machine, also while Fly is unavailable for a moment. */
+export const readMachine = (
+  run: Execution,
+  step: MachineStep,
+  signal: AbortSignal = run.signal,
+): Promise<Machine> =>
+  run.retryWhileUnavailable(() => getMachine(run.settings.fly, run.refOf(step), signal))
 
 const isDown = (machine: Machine): boolean => isAsleep(machine) || machine.state === 'failed'
 const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'

@@ -21,8 +21,8 @@ export function withVolumes(run: Execution, step: MachineStep, mounts: Mount[]):
 }
 
 async function freeVolume(run: Execution, step: MachineStep, name: string): Promise<string> {
-  const { settings, work, rollout, stopping } = run
-  const chosen = new Set(rollout.steps.flatMap(({ volumes }) => Object.values(volumes)))
+  const { settings, work, progress, stopping } = run
+  const chosen = new Set(progress.steps.flatMap(({ volumes }) => Object.values(volumes)))
   for (let attempt = 1; ; attempt++) {
     const volumes = await run.retryWhileUnavailable(() => settings.fly.volumes(work.app, stopping))
     const free = volumes.find(
@@ -32,7 +32,7 @@ async function freeVolume(run: Execution, step: MachineStep, name: string): Prom
     if (free) return free.id
 
     try {
-      const desired = { name, region: step.region, size_gb: 1, ...rollout.desired.volumes[name] }
+      const desired = { name, region: step.region, size_gb: 1, ...progress.desired.volumes[name] }
       const { id } = await settings.fly.createVolume(work.app, desired, stopping)
       work.emit({
         type: 'note',

@@ -11,8 +11,8 @@ import type { MachineStep } from '../progress.ts'
  * ends.
  */
 export async function bluegreen(run: Execution): Promise<void> {
-  const greens = appliedSteps(run.rollout)
-  const blues = run.rollout.steps.filter(({ role }) => role === 'blue')
+  const greens = appliedSteps(run.progress)
+  const blues = run.progress.steps.filter(({ role }) => role === 'blue')
   for (const launch of [true, false]) {
     const some = greens.filter((step) => step.launch === launch)
     await run.forEachLimit(some, Math.min(mostAtOnce, Math.ceil(some.length / 3)), (step) =>

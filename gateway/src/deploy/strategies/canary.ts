@@ -1,6 +1,6 @@
 import { applyMachine } from '../machines/apply.ts'
 import { destroyMachine } from '../machines/destroy.ts'
-import { assertNotCrashed, getMachine } from '../machines/health.ts'
+import { assertNotCrashed, readMachine } from '../machines/health.ts'
 import { drain } from '../machines/drain.ts'
 import { rolling } from './rolling.ts'
 import { mostAtOnce, type Execution } from '../execution.ts'
@@ -10,7 +10,7 @@ import { mostAtOnce, type Execution } from '../execution.ts'
  * follow as in rolling.
  */
 export async function canary(run: Execution): Promise<void> {
-  const all = run.rollout.steps.filter(
+  const all = run.progress.steps.filter(
     ({ role, outcome }) => role === 'canary' && outcome !== 'removed',
   )
   // The others were tested before a crash.
@@ -21,8 +21,7 @@ export async function canary(run: Execution): Promise<void> {
   await run.forEachLimit(inService, mostAtOnce, async (step) => {
     await drain(run, step)
     // The canary ran until it was stopped, so check once more that it did not crash.
-    const look = () => getMachine(run.settings.fly, run.refOf(step), run.signal)
-    assertNotCrashed(await run.retryWhileUnavailable(look), {})
+    assertNotCrashed(await readMachine(run, step), {})
   })
 
   await run.forEachLimit(all, mostAtOnce, (step) =>

@@ -4,7 +4,7 @@ import { mostAtOnce, type Execution } from '../execution.ts'
 
 /** Updates every machine without waiting for any. Then waits until each one is healthy. */
 export async function immediate(run: Execution): Promise<void> {
-  const steps = appliedSteps(run.rollout)
+  const steps = appliedSteps(run.progress)
   for (const launch of [true, false]) {
     const some = steps.filter((step) => step.launch === launch)
     await run.forEachLimit(some, mostAtOnce, (step) => startUpdate(run, step))

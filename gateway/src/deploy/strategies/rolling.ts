@@ -7,8 +7,8 @@ import { appliedSteps } from '../plan.ts'
  * before are on the new version and pass their checks. Stopped machines come last.
  */
 export async function rolling(run: Execution): Promise<void> {
-  const { desired } = run.rollout
-  const steps = appliedSteps(run.rollout)
+  const { desired } = run.progress
+  const steps = appliedSteps(run.progress)
   for (const { name } of desired.groups) {
     const awake = steps.filter(({ group, launch }) => group === name && launch)
     await run.forEachLimit(awake.slice(0, 1), 1, (step) => applyMachine(run, step))
