@@ -1,6 +1,6 @@
 import { parse, TomlDate } from 'smol-toml'
 import type { DeploymentOptions } from '../../api/options.ts'
-import { persistedConfig } from '../../gateway/src/deploy/config/restore-config.ts'
+import { withLastApplied } from '../../gateway/src/deploy/config/restore-config.ts'
 import { desiredApp, forOwner } from '../../gateway/src/deploy/config/desired.ts'
 import { baseConfig } from '../../gateway/src/flytoml/base-config.ts'
 import { parseDuration } from '../../gateway/src/go/duration.ts'
@@ -215,10 +215,10 @@ export const flyToml: Record<string, Shapes> = {
       return () => mergeConfig(present, { config: { env, metadata: env }, removedPaths }, marks)
     },
   },
-  'gateway/src/deploy/config/restore-config.ts › persistedConfig': {
+  'gateway/src/deploy/config/restore-config.ts › withLastApplied': {
     'much metadata': (size) => {
       const metadata = names(size)
-      return () => persistedConfig({ ...metadata, metadata })
+      return () => withLastApplied(desiredOf(''), { app: { ...metadata, metadata } })
     },
   },
   'gateway/src/deploy/plan.ts › planRollout': hostileTexts((name) => {

@@ -105,7 +105,7 @@ export class Execution {
     return lease
   }
 
-  /** Changes of a machine that has no previous version: nobody else knows it. */
+  /** For a machine that nobody else changes: a new one, or one after the release is live. */
   withoutLease(step: MachineStep): MachineChanges {
     return this.settings.fly.withoutLease(this.refOf(step))
   }

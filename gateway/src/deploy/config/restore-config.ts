@@ -73,7 +73,7 @@ export function withLastApplied(
  * The part of a machine's config that a release stores: all that is not specific to the machine or
  * the deployment.
  */
-export function persistedConfig(appliedConfig: MachineConfig): MachineConfig {
+function persistedConfig(appliedConfig: MachineConfig): MachineConfig {
   // The release already has the managed sections in its desired config.
   const said = Object.entries(
     omit(appliedConfig, [...managed, 'image', 'env', 'mounts', 'standbys']),
