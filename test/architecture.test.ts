@@ -38,7 +38,7 @@ const keepers: Record<string, string[]> = {
   'node:sqlite': ['store'],
   'node:child_process': ['host'],
   pino: ['log'],
-  zod: ['settings', 'railpack', 'deploy', 'fly', 'registry', 'flytoml', 'http'],
+  zod: ['settings', 'railpack', 'deploy', 'fly', 'registry', 'flytoml', 'http', 'store'],
 }
 
 const root = join(import.meta.dirname, '..')
@@ -119,7 +119,7 @@ test('a file of a source is opened in one place, which has a limit', () => {
   // tree to the daemon.
   const mayOpen = [
     'gateway/src/host/read-source-file.ts',
-    'gateway/src/deployments/tree-manifest.ts',
+    'gateway/src/host/tree-manifest.ts',
     'gateway/src/buildkit/context/context-server.ts',
     'gateway/src/buildkit/context/context-pieces.ts',
   ]
@@ -141,6 +141,12 @@ test('a file of a source is opened in one place, which has a limit', () => {
   const namesRoot = (file: string) =>
     /\btree\.root\b|\bsource\.root\b|\{[^{}]*\broot\b[^{}]*\} = tree\b/.test(text(file))
   expect(files.filter((file) => namesRoot(file) && !mayNameRoot.has(file))).toEqual([])
+})
+
+test('the rules of deployments, of fly.toml and of Go do no I/O', () => {
+  const files = ['deployments', 'flytoml', 'go'].flatMap((name) => sources(`gateway/src/${name}`))
+  const used = files.flatMap((file) => imports(file).filter((name) => name.startsWith('node:')))
+  expect([...new Set(used)]).toEqual(['node:crypto'])
 })
 
 test('only config reads the environment', () => {

@@ -134,13 +134,11 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
 
   const vault = new Vault(store, secrets.key)
-  let runner: Runner | undefined
   const ports = [config.http.port, config.buildkit.contextPort]
   const network = opening.use(
     NetworkGuard.start({
       prove: (signal) => verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal),
       daemon: () => socketIdentity(address),
-      onProven: () => runner?.wake(),
       log,
     }),
   )
@@ -163,16 +161,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const hiddenValues = [...secrets.tokens, secrets.fly]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
-  runner = opening.use(
-    await Runner.start({
-      store,
-      steps,
-      log,
-      limits,
-      hiddenValues,
-      boot,
-      mayStart: () => network.open,
-    }),
+  const runner = opening.use(
+    await Runner.start({ store, steps, log, limits, hiddenValues, boot, gate: network }),
   )
 
   const stopping = new AbortController()
@@ -187,7 +177,6 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     registry,
     registryHost: config.registry,
     assertAccepting: () => disk.assertRoom(),
-    wake: () => runner?.wake(),
   })
 
   const rollouts = opening.use(
@@ -195,7 +184,6 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       store,
       submissions,
       cancel: (id, request) => runner.cancel(id, request),
-      wake: () => runner.wake(),
       log,
     }),
   )
@@ -207,10 +195,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     deployer,
     submissions,
     rollouts,
-    runner: {
-      cancel: (id, request) => runner.cancel(id, request),
-      wake: () => runner.wake(),
-    },
+    runner,
   })
 
   const server = opening.use(

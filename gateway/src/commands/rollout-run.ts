@@ -14,8 +14,6 @@ export type RolloutRunDeps = {
   submissions: Pick<Submissions, 'look' | 'deployExisting'>
   /** Asks a deployment to stop. */
   cancel: (id: string, cancelRequest: NewCancelRequest) => Promise<unknown>
-  /** Makes the runner look at its queue: a waiting deployment may start now. */
-  wake: () => void
 }
 type Target = StoredRollout['targets'][number]
 
@@ -96,7 +94,7 @@ export class RolloutRun {
   /** Makes a deployment. Returns why it was refused; null: it was made. */
   async #make({ deployment, ...target }: Target): Promise<ProblemBody | null> {
     const { id, source, build } = this.#rollout
-    const { store, submissions, wake, cancel } = this.#deps
+    const { store, submissions, cancel } = this.#deps
     const why = await submissions
       .deployExisting(operator, source ?? { deployment: build! }, { ...target, id: deployment })
       .then(
@@ -104,7 +102,6 @@ export class RolloutRun {
         (error: unknown) => asProblem(error).body(),
       )
     await store.rollouts.made(id)
-    wake()
     if (why) await store.rollouts.refuse(id, deployment, why)
     // If the rollout stopped while this deployment was being made, nobody else cancels it.
     if (this.#stopped)

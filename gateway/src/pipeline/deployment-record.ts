@@ -12,8 +12,6 @@ type RecordDeps = {
   /** How long a write is retried: a full disk must not end the deployment. */
   unavailableMs: number
   signal: AbortSignal
-  /** Called after each move. */
-  onMoved: (to: DeploymentState) => void
 }
 
 /** Another runner has claimed the deployment: stop, and write nothing more. */
@@ -75,7 +73,6 @@ export class DeploymentRecord {
     }
     this.#state = to
     crashPoint('in-state', `${this.#app}/${to}`)
-    this.#deps.onMoved(to)
   }
 
   #write(write: (store: RecordDeps['store']) => Promise<boolean>): Promise<boolean> {

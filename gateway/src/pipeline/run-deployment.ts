@@ -16,8 +16,6 @@ type RunDeps = {
   steps: Steps
   limits: TimeLimits
   hiddenValues: readonly string[]
-  /** Called when another may start: this one left its build slot or is no longer suspect. */
-  onBuildSlotFree: () => void
   logFailed?: (error: unknown) => void
 }
 type Run = Pick<RunDeps, 'steps' | 'limits' | 'hiddenValues'> & {
@@ -31,7 +29,7 @@ type Run = Pick<RunDeps, 'steps' | 'limits' | 'hiddenValues'> & {
 /** Runs a claimed deployment to its end. Returns the Problem, for the operator's log. */
 export async function runDeployment(
   claim: Claim,
-  { store, steps, limits: gatewayLimits, hiddenValues, onBuildSlotFree, logFailed }: RunDeps,
+  { store, steps, limits: gatewayLimits, hiddenValues, logFailed }: RunDeps,
   stop: AbortSignal,
 ): Promise<Problem | null> {
   const { deployment } = claim
@@ -50,9 +48,6 @@ export async function runDeployment(
     flushLog: () => log.flush(),
     unavailableMs: limits.unavailableMs,
     signal,
-    onMoved: (to) => {
-      if (to === 'deploying' || claim.suspect) onBuildSlotFree()
-    },
   })
   const run = { claim, deployment, steps, record, log, limits, hiddenValues, signal }
 

@@ -8,7 +8,7 @@ import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { defaultLimits, type Limits } from './limits.ts'
-import { manifestName, readManifest } from '../deployments/tree-manifest.ts'
+import { manifestName, readManifest } from '../host/tree-manifest.ts'
 import { removeTree, syncTree, Upload } from './upload.ts'
 
 /** A tree that was read or received in this time stays: its deployment may not be recorded yet. */

@@ -15,7 +15,7 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { sortEntries, treeDigest, type TreeEntry } from '#api/tree.ts'
 import { crashPoint } from '../crash-point.ts'
-import { type Manifest, manifestName, writeManifest } from '../deployments/tree-manifest.ts'
+import { type Manifest, manifestName, writeManifest } from '../host/tree-manifest.ts'
 import { yieldToEventLoop } from './yield-turn.ts'
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants

@@ -1,5 +1,5 @@
 import type { TreeEntry } from '#api/tree.ts'
-import { readManifest } from '../../deployments/tree-manifest.ts'
+import { readManifest } from '../../host/tree-manifest.ts'
 import type { JobPort } from '../../host/threads/job-port.ts'
 import { serveJobs } from '../../host/threads/serve-jobs.ts'
 import { workInBackground } from '../../host/priority.ts'

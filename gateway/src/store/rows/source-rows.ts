@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { KeepSources } from '../../deployments/store.ts'
-import { parsedObject } from '../store-tools.ts'
+import { settingsIn } from './app-rows.ts'
 
 /** The sources that are still needed, according to the tables. */
 export class SourceRows {
@@ -26,7 +26,7 @@ export class SourceRows {
   inUse(keep: KeepSources, now: number): Set<string> {
     const digests = new Set(this.#unfinished.all().map(({ digest }) => String(digest)))
     for (const { app, settings } of this.#apps.all()) {
-      const own = { ...keep, ...parsedObject(String(settings)) }
+      const own = { ...keep, ...settingsIn(String(settings)) }
       const since = new Date(now - own.keepSourcesDays * 86_400_000).toISOString()
       const kept = new Set<string>()
       let sizeBytes = 0

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { TreeEntry } from '#api/tree.ts'
-import type { SourceTree } from './source-tree.ts'
+import type { SourceTree } from '../deployments/source-tree.ts'
 
 /** The facts of a tree, as one line of JSON next to its files. The entries come last. */
 export type Manifest = Omit<SourceTree, 'root' | 'manifest'>
