@@ -1,5 +1,6 @@
 import { isFinal, type Deployment } from '../deployment.ts'
 import type { DeploymentEvent, Waiting } from '../event.ts'
+import { inMb } from './in-mb.ts'
 import { visible, visibleLines } from './visible-text.ts'
 
 /**
@@ -58,7 +59,7 @@ function words(event: DeploymentEvent): string[] {
         .split('\n')
         .map((line) => `   | ${visible(line)}`)
     case 'dropped':
-      return [`   | … ${event.lines} lines (${inMb(event.bytes)}) are not kept`]
+      return [`   | … ${event.lines} lines (${inMb(event.bytes, 1)}) are not kept`]
     case 'plan': {
       const versions = Object.entries(event.versions).map(([name, version]) => `${name} ${version}`)
       const facts = [
@@ -89,7 +90,6 @@ function words(event: DeploymentEvent): string[] {
   }
 }
 
-const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 function waitsFor({ for: what, behind }: Waiting): string {
   if (what === 'lane') return `the earlier deployment ${visible(behind ?? '')}`
   if (what === 'ready') return 'the gateway to be ready'

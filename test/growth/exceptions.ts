@@ -62,11 +62,12 @@ export const exceptions: Record<string, string> = {
     'reads by TarReader, TreeShape and sourcePath, which have their rows',
   'gateway/src/sources/archive/tar-header.ts': 'reads one block of 512 bytes',
   'gateway/src/deploy/config/read-desired.ts': 'reads what the gateway itself has written',
-  'gateway/src/commands/drift.ts': 'reads what Fly answers about machines and addresses',
-  'gateway/src/build/build-image.ts':
-    'reads a message of 2,000 characters at most, and the platforms, which are checked before',
   'gateway/src/secrets/redaction/redacted-stream.ts › RedactedStream':
     'reads by Redactor, which has its row',
+  'gateway/src/deploy/machines/drift.ts': 'reads what Fly answers about machines',
+  'gateway/src/deploy/public-ips.ts': 'reads what Fly answers about addresses',
+  'gateway/src/build/build-platform.ts': 'reads a message of 2,000 characters at most',
+  'gateway/src/build/platforms.ts': 'reads the platforms, which are checked before',
   'gateway/src/secrets/vault.ts › Vault': 'checks a name by SecretName, which has its row',
   'gateway/src/build/with-disk-space.ts › withDiskSpace':
     'looks for fixed words in the output of steps',

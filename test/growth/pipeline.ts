@@ -1,14 +1,14 @@
 import type { NewEvent } from '../../api/event.ts'
-import { differences } from '../../gateway/src/commands/diff.ts'
+import { differences } from '../../gateway/src/differences.ts'
 import { fromImage, type ExistingImageDeps } from '../../gateway/src/commands/existing-image.ts'
 import { AhoCorasick } from '../../gateway/src/secrets/redaction/aho-corasick.ts'
 import { LogLimit } from '../../gateway/src/pipeline/log-limit.ts'
 import { LogWriter } from '../../gateway/src/pipeline/log-writer.ts'
 import { Redactor } from '../../gateway/src/secrets/redaction/redactor.ts'
-import { newBytes } from '../../gateway/src/build/new-bytes.ts'
+import { imageBytes, newBytes } from '../../gateway/src/build/image-sizes.ts'
 import { secretEncodings } from '../../gateway/src/secrets/redaction/secret-encodings.ts'
 import { TokenPatterns } from '../../gateway/src/secrets/redaction/token-patterns.ts'
-import { imageBytes, imageBuilder } from '../../gateway/src/registry/image-index.ts'
+import { imageBuilder } from '../../gateway/src/registry/image-index.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
 const log = (text: string): NewEvent => ({ type: 'log', step: 'a', stream: 'stdout', text })
@@ -27,10 +27,8 @@ const shapesIn = (text: string) => {
   return shapes.undecidedFrom
 }
 const written = (texts: string[]) => {
-  const writer = new LogWriter({ append: async () => true }, { id: 'a', epoch: 1 }, [secret], {
-    stepBytes: 1000,
-    allBytes: 10_000,
-    tailBytes: 1e6,
+  const writer = new LogWriter(async () => true, [secret], {
+    limits: { stepBytes: 1000, allBytes: 10_000, tailBytes: 1e6 },
   })
   for (const text of texts) writer.emit(log(text))
   return writer.flush()
@@ -96,7 +94,7 @@ export const pipeline: Record<string, Shapes> = {
     ...hostileTexts((text) => written([text])),
     'many short texts': (size) => () => written(listed(size, 4, () => 'a')),
   },
-  'gateway/src/commands/diff.ts › differences': {
+  'gateway/src/differences.ts › differences': {
     'wide values': (size) => {
       const value = Object.fromEntries(
         listed(size, 10, (at) => `a${at}`).map((name) => [name, name]),
@@ -128,13 +126,13 @@ export const pipeline: Record<string, Shapes> = {
       (text) => `a/${text}`,
     ),
   },
-  'gateway/src/build/new-bytes.ts › newBytes': {
+  'gateway/src/build/image-sizes.ts › newBytes': {
     'many layers': (size) => {
       const manifest = manifestOf(size)
       return () => newBytes([manifest, manifest], 'a', async () => manifest)
     },
   },
-  'gateway/src/registry/image-index.ts › imageBytes': {
+  'gateway/src/build/image-sizes.ts › imageBytes': {
     'many layers': (size) => {
       const manifest = manifestOf(size)
       return () => imageBytes(manifest)

@@ -49,9 +49,9 @@ afterAll(() => open.disposeAsync())
 /** Runs a build, and keeps the log as a deployment does. */
 async function failing(...args: string[]) {
   const written: NewEvent[] = []
-  const append = (_: unknown, events: NewEvent[]) => Promise.resolve(written.push(...events) > 0)
+  const append = (events: NewEvent[]) => Promise.resolve(written.push(...events))
   const logLimits = { stepBytes: 4 * mebibyte, allBytes: 32 * mebibyte, tailBytes: 64 * 1024 }
-  const writer = new LogWriter({ append }, { id: 'd', epoch: 1 }, [], logLimits)
+  const writer = new LogWriter(append, [], { limits: logLimits })
   const failure = await problemOf(
     builds.solve([step(...args)], AbortSignal.timeout(100_000), {
       push: (event) => writer.emit(event),

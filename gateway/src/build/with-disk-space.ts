@@ -1,4 +1,5 @@
 import { Problem } from '#api/problem.ts'
+import { inMb } from '#api/text/in-mb.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { DiskWatch, Stopped } from '../host/disk/disk-watch.ts'
 
@@ -81,7 +82,7 @@ async function outOfRoom(
 function detailOf({ facts }: Problem, stopped: Stopped | null, fillsDisk: boolean): string {
   const step =
     typeof facts['step'] === 'string' ? `The step “${facts['step']}”` : 'A step of the build'
-  const wrote = stopped && ` wrote ${Math.round(stopped.bytes / 1e6)} MB and ${stopped.files} files`
+  const wrote = stopped && ` wrote ${inMb(stopped.bytes)} and ${stopped.files} files`
   const what = stopped
     ? `${step}${wrote} and filled the builder’s disk, so it was stopped.`
     : 'The builder’s disk is full; old build caches are being removed.'

@@ -2,14 +2,15 @@ import type { Deployment, ImageFacts } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import type { RolloutTarget } from '#api/rollout.ts'
+import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import type { Sources } from '../sources/sources.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
 import { imageBuilder } from '../registry/image-index.ts'
 import type { Registry } from '../registry/registry.ts'
-import { ownPlatform } from '../build/build-image.ts'
+import { ownPlatform } from '../build/platforms.ts'
 import { findDeployment } from './deployments.ts'
-import { findRelease } from './releases.ts'
 
 export type ExistingImageDeps = {
   store: Pick<DeploymentStore, 'find' | 'releases'>
@@ -25,11 +26,12 @@ type Found = Pick<NewDeployment, 'options' | 'source' | 'from' | 'resolved'> & {
  * image takes over the config of the newest release.
  */
 export async function fromImage(
-  { app, options }: { app: string; options: DeploymentOptions },
+  { app, options }: RolloutTarget,
   source: ImageSource,
-  { store, sources, registry, registryHost }: ExistingImageDeps,
+  deps: ExistingImageDeps,
   signal: AbortSignal,
 ): Promise<Found> {
+  const { store, sources } = deps
   const { owner } = options
   if (!options.deploy)
     throw new Problem(
@@ -40,71 +42,58 @@ export async function fromImage(
   if ('image' in source) {
     const runs = (await store.releases.find(app, owner)) ?? (await store.releases.find(app, null))
     const from = runs && { app, owner: runs.owner, release: runs.number }
-    return {
-      options,
-      source: null,
-      from,
-      resolved: from !== null,
-      image: await present(source.image),
-    }
+    const image = await findImage(source.image, null, deps, signal)
+    return { options, source: null, from, resolved: from !== null, image }
   }
+
   if ('release' in source) {
     const [of, whose] = source.app === undefined ? [app, owner] : [source.app, source.owner ?? null]
-    const { number, deployment, image } = await findRelease(
-      store.releases,
-      of,
-      whose,
-      source.release,
-    )
-    const previous = await store.find(deployment)
-    const from = { app: of, owner: whose, release: number }
+    const release = await findRelease(store.releases, of, whose, source.release)
+    const previous = await store.find(release.deployment)
     return {
       options: over(previous, options),
       source: null,
-      from,
+      from: { app: of, owner: whose, release: release.number },
       resolved: true,
-      image: await present(image.reference, image),
+      image: await findImage(release.image.reference, release.image, deps, signal),
     }
   }
+
   const previous = await findDeployment(store, source.deployment)
   if (!previous.image) throw new Problem('no-image', `Deployment ${previous.id} has no image.`)
-  const image = await present(previous.image.reference, previous.image)
-  return {
-    options: over(previous, options),
-    ...(await configOf(previous, sources)),
-    resolved: true,
-    image,
-  }
+  const image = await findImage(previous.image.reference, previous.image, deps, signal)
+  const config = await configOf(previous, sources)
+  return { options: over(previous, options), ...config, resolved: true, image }
+}
 
-  async function present(reference: string, known?: ImageFacts): Promise<ImageFacts> {
-    const [, host, repository = '', tag, digest] =
-      /^([^/]+)\/([\w./-]+?)(?::([\w.-]+))?(?:@(sha256:[\da-f]{64}))?$/.exec(reference) ?? []
-    if (host !== registryHost)
-      throw new Problem(
-        'option-invalid',
-        `This builder brings images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
-        { facts: { option: 'source.image' } },
-      )
+/** Finds an image in the registry. `known`: its facts, if this gateway has deployed it before. */
+async function findImage(
+  reference: string,
+  known: ImageFacts | null,
+  { registry, registryHost }: Pick<ExistingImageDeps, 'registry' | 'registryHost'>,
+  signal: AbortSignal,
+): Promise<ImageFacts> {
+  const [, host, repository = '', tag, named] =
+    /^([^/]+)\/([\w./-]+?)(?::([\w.-]+))?(?:@(sha256:[\da-f]{64}))?$/.exec(reference) ?? []
+  if (host !== registryHost)
+    throw new Problem(
+      'option-invalid',
+      `This builder brings images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
+      { facts: { option: 'source.image' } },
+    )
 
-    const manifest = await registry.manifest(repository, digest ?? tag ?? 'latest', signal)
-    if (manifest) {
-      if (!known) refuseUnusable(reference, manifest, ownPlatform)
-      const { digest } = manifest
-      const builder = known?.builder ?? imageBuilder(manifest)
-      const tags = tag === undefined ? [] : [tag]
-      return {
-        reference: `${host}/${repository}@${digest}`,
-        digest,
-        tags,
-        ...(builder && { builder }),
-      }
-    }
-
+  const manifest = await registry.manifest(repository, named ?? tag ?? 'latest', signal)
+  if (!manifest)
     throw new Problem(
       'image-gone',
       `The registry has no ${reference} any more. Deploy its source again.`,
     )
-  }
+
+  if (!known) refuseUnusable(reference, manifest, ownPlatform)
+  const { digest } = manifest
+  const builder = known?.builder ?? imageBuilder(manifest)
+  const tags = tag === undefined ? [] : [tag]
+  return { reference: `${host}/${repository}@${digest}`, digest, tags, ...(builder && { builder }) }
 }
 
 /** Where an earlier deployment's config is: its own release, else its `from`, else its source. */

@@ -1,14 +1,13 @@
 import { Problem } from '#api/problem.ts'
 import type { Release, ReleaseDiff, SecretVersion } from '#api/release.ts'
-import type { DesiredApp } from '../deploy/config/desired-app.ts'
 import { readDesired } from '../deploy/config/read-desired.ts'
-import type { StoredRelease, ReleaseStore } from '../deployments/release-store.ts'
-import { differences } from './diff.ts'
+import { findRelease, type ReleaseStore, type StoredRelease } from '../deployments/release-store.ts'
+import { differences } from '../differences.ts'
 
 /** A release as the API returns it. */
 export function releaseView({ desired, ...release }: StoredRelease): Release {
   const { groups } = readDesired(desired)
-  const byGroup = <T>(value: (group: DesiredApp['groups'][number]) => T) =>
+  const byGroup = <T>(value: (group: (typeof groups)[number]) => T) =>
     Object.fromEntries(groups.map((group) => [group.name, value(group)]))
   return {
     ...release,
@@ -18,21 +17,6 @@ export function releaseView({ desired, ...release }: StoredRelease): Release {
       ...lastApplied,
     })),
   }
-}
-
-export async function findRelease(
-  store: Pick<ReleaseStore, 'find'>,
-  app: string,
-  owner: string | null,
-  number: number,
-): Promise<StoredRelease> {
-  const release = await store.find(app, owner, number)
-  if (release) return release
-  const whose = owner === null ? app : `${owner} in ${app}`
-  throw new Problem(
-    'release-not-found',
-    `There is no release ${number} of ${whose}. GET /v1/apps/${app}/releases lists them.`,
-  )
 }
 
 /** The release that a rollback deploys: `number`, else the one before the newest. */
@@ -59,29 +43,13 @@ export const releaseDiff = (from: Release, to: Release): ReleaseDiff => ({
   differences: differences(comparable(from), comparable(to)),
 })
 
-/**
- * A warning that names the secrets that changed on Fly since a release; null if none did. A
- * rollback does not restore them, because Fly keeps them per app.
- */
-export function changedSecrets(
-  { number, secrets }: StoredRelease,
-  now: SecretVersion[] | null,
-): string | null {
-  if (!secrets || !now)
-    return `Fly did not say which secrets are others than at release ${number}; they stay as they are.`
-  const changes = differences(digests(secrets), digests(now)).map(({ path, before, after }) => {
-    if (before === undefined) return `${path} (added)`
-    return `${path} (${after === undefined ? 'removed' : 'changed'})`
-  })
-  if (changes.length === 0) return null
-  return `Secrets on Fly are not turned back. Since release ${number}: ${changes.join(', ')}.`
-}
-
 const comparable = ({ image, env, config, secrets }: Release) => ({
   image: image.reference,
   env,
   config,
-  secrets: digests(secrets ?? []),
+  secrets: secretDigests(secrets ?? []),
 })
-const digests = (secrets: SecretVersion[]) =>
+
+/** The digest of each secret, by its name. */
+export const secretDigests = (secrets: SecretVersion[]): Record<string, string> =>
   Object.fromEntries(secrets.map(({ name, digest }) => [name, digest]))

@@ -1,26 +1,16 @@
 import { randomUUIDv7 } from 'node:crypto'
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { type NewCancelRequest, type Deployment, isFinal } from '#api/deployment.ts'
-import type { ProblemBody } from '#api/problem/body.ts'
-import { asProblem, Problem } from '#api/problem.ts'
+import type { NewCancelRequest } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
-import { untilEnd } from '../deployments/follow.ts'
 import type { StoredRollout } from '../deployments/rollout-store.ts'
 import { cancelled } from '../deployments/stop.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
-import { operator, type Principal } from './principal.ts'
-import type { Submissions } from './submissions.ts'
+import { TimeSlice } from '../time-slice.ts'
+import type { Principal } from './principal.ts'
+import { cancelIfMade, RolloutRun, sliceMs, type RolloutRunDeps } from './rollout-run.ts'
 
-type RolloutsDeps = {
-  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
-  submissions: Pick<Submissions, 'look' | 'deployExisting'>
-  /** Asks a deployment to stop. */
-  cancel: (id: string, cancelRequest: NewCancelRequest) => Promise<unknown>
-  log: Logger
-}
-
-const askAgainMs = 300
+type RolloutsDeps = RolloutRunDeps & { log: Logger }
 
 /**
  * Deploys one image to many targets. Each target gets its own deployment, `parallel` at a time.
@@ -29,12 +19,8 @@ const askAgainMs = 300
 export class Rollouts {
   readonly #deps: RolloutsDeps
   readonly #stop = new AbortController()
-  readonly #running = new Set<Promise<void>>()
-  /**
-   * Why a running rollout starts no further targets, by its id. The record has this too, but is
-   * large: it holds every target.
-   */
-  readonly #stopped = new Map<string, ProblemBody>()
+  /** By the id of the rollout. */
+  readonly #running = new Map<string, { run: RolloutRun; ended: Promise<void> }>()
 
   /** Resumes the rollouts that an earlier gateway did not finish. */
   static async start(deps: RolloutsDeps): Promise<Rollouts> {
@@ -56,7 +42,7 @@ export class Rollouts {
   ): Promise<Rollout> {
     const { store, submissions } = this.#deps
     const made = await store.rollouts.findByIdempotencyKey(request)
-    if (made) return this.#shown(made)
+    if (made) return viewOf(made, store)
 
     const { source } = asked
     if (source && (!('release' in source) || source.app !== undefined))
@@ -69,13 +55,13 @@ export class Rollouts {
       build,
       targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })),
     }
-    const kept = await store.rollouts.create(rollout, request)
-    if (kept.id === id) this.#begin(kept)
-    return this.#shown(kept)
+    const stored = await store.rollouts.create(rollout, request)
+    if (stored.id === id) this.#begin(stored)
+    return viewOf(stored, store)
   }
 
   async find(id: string): Promise<Rollout> {
-    return this.#shown(await this.#kept(id))
+    return viewOf(await this.#stored(id), this.#deps.store)
   }
 
   async list(page: { limit: number; before: string | null }): Promise<RolloutPage> {
@@ -84,192 +70,78 @@ export class Rollouts {
   }
 
   /** Starts no further targets, and cancels those that have begun. Does nothing after the end. */
-  async cancel(id: string, cancelRequest: NewCancelRequest): Promise<Rollout> {
-    const { build, targets, endedAt } = await this.#kept(id)
+  async cancel(id: string, request: NewCancelRequest): Promise<Rollout> {
+    const { build, targets, endedAt } = await this.#stored(id)
     if (endedAt === null) {
-      await this.#stopRest(id, cancelled(cancelRequest).body())
+      const why = cancelled(request).body()
+      const { store, cancel } = this.#deps
+      await (this.#running.get(id)?.run.stop(why) ?? store.rollouts.stop(id, why))
+
+      const slice = new TimeSlice(sliceMs)
       for (const made of [build, ...targets.map(({ deployment }) => deployment)]) {
-        await nextTurn() // reads of the store are synchronous: let other work run between them
-        if (made !== null) await this.#callBack(made, cancelRequest)
+        await slice.yield()
+        if (made !== null) await cancelIfMade(cancel, made, request)
       }
     }
     return this.find(id)
   }
 
-  async #kept(id: string): Promise<StoredRollout> {
-    const kept = await this.#deps.store.rollouts.find(id)
-    if (!kept) throw new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)
-    return kept
+  async #stored(id: string): Promise<StoredRollout> {
+    const stored = await this.#deps.store.rollouts.find(id)
+    if (!stored) throw new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)
+    return stored
   }
 
-  #begin(kept: StoredRollout): void {
-    const log = this.#deps.log.child({ rolloutId: kept.id })
-    const work = this.#run(kept).catch(async (err: unknown) => {
-      log.error({ err }, 'rollout lost its runner')
-      // Without this, other deployments might wait for the rollout.
-      await this.#deps.store.rollouts.made(kept.id).catch(() => {})
-    })
-    const tracked = work.finally(() => {
-      this.#running.delete(tracked)
-      this.#stopped.delete(kept.id)
-    })
-    this.#running.add(tracked)
-  }
-
-  /** Each step checks the store first, so that a resumed rollout makes nothing twice. */
-  async #run({
-    id,
-    build,
-    source,
-    targets,
-    parallel,
-    maxFailures,
-    refused,
-    problem,
-  }: StoredRollout): Promise<void> {
-    const { store, submissions } = this.#deps
-    const stopped = () => problem ?? this.#stopped.get(id)
-
-    const built = build === null ? null : await this.#ended(build)
-    if (built && isFinal(built.state) && built.state !== 'built')
-      await this.#stopRest(id, notBuilt(built).body())
-
-    let failures = 0
-    const queue = targets.values()
-    const work = async () => {
-      for (const { deployment, ...target } of queue) {
-        await nextTurn() // reads of the store are synchronous: let other work run between them
-
-        let why = refused[deployment] ?? null
-        if (!why && !(await store.find(deployment))) {
-          if (this.#stop.signal.aborted || stopped()) continue
-          if (!(await this.#begun(id))) continue // the next start resumes the rollout
-          why = await submissions
-            .deployExisting(operator, source ?? { deployment: build! }, {
-              ...target,
-              id: deployment,
-            })
-            .then(
-              () => null,
-              (error: unknown) => asProblem(error).body(),
-            )
-          await store.rollouts.made(id)
-          if (why) await store.rollouts.refuse(id, deployment, why)
-          const late = stopped() // the rollout stopped while this deployment was being made
-          if (late) await this.#callBack(deployment, ownCancelRequest(late.detail))
-        }
-
-        const failed = why !== null || isFailure(await this.#ended(deployment))
-        if (failed && ++failures === maxFailures) {
-          const detail = `Not begun: ${failures} of ${targets.length} targets failed, after which the rollout stops.`
-          await this.#stopRest(id, new Problem('cancelled', detail).body())
-          // Also cancel deployments that still wait in the queue. Running ones continue.
-          for (const { deployment: other } of targets) {
-            await nextTurn()
-            if ((await store.find(other))?.state === 'pending')
-              await this.#callBack(other, ownCancelRequest(detail))
-          }
-        }
-      }
-    }
-
-    await Promise.all(Array.from({ length: parallel }, work))
-    if (!this.#stop.signal.aborted) await store.rollouts.end(id)
-  }
-
-  /** Later calls do not change the reason. */
-  async #stopRest(id: string, why: ProblemBody): Promise<void> {
-    if (!this.#stopped.has(id)) this.#stopped.set(id, why)
-    await this.#deps.store.rollouts.stop(id, why)
-  }
-
-  /** Waits until the rollout may make a deployment. False: the gateway stops before that. */
-  async #begun(id: string): Promise<boolean> {
-    while (!this.#stop.signal.aborted) {
-      if (await this.#deps.store.rollouts.begin(id)) return true
-      await sleep(askAgainMs, undefined, { signal: this.#stop.signal }).catch(() => {})
-    }
-    return false
-  }
-
-  /**
-   * Cancels a deployment. Ignores Problems: the deployment may not exist, or, without `abort`, may
-   * already change machines.
-   */
-  async #callBack(deployment: string, cancelRequest: NewCancelRequest): Promise<void> {
-    await this.#deps.cancel(deployment, cancelRequest).catch((error: unknown) => {
-      if (!(error instanceof Problem)) throw error
-    })
-  }
-
-  /** Waits for the deployment to end, or for the gateway to stop, and returns its record. */
-  async #ended(id: string): Promise<Deployment> {
-    return (await untilEnd(this.#deps.store, id, this.#stop.signal))!
-  }
-
-  async #shown({ targets: planned, refused, ...kept }: StoredRollout): Promise<Rollout> {
-    const targets: Rollout['targets'] = []
-    for (const { app, options, deployment: id } of planned) {
-      await nextTurn()
-      const made = await this.#deps.store.find(id)
-      const left = kept.endedAt === null ? 'waiting' : 'cancelled'
-      targets.push({
-        app,
-        owner: options.owner,
-        deployment: made && id,
-        state: made?.state ?? (refused[id] ? 'deploy_failed' : left),
-        url: made?.url ?? null,
-        problem: made?.problem ?? refused[id] ?? (made ? null : kept.problem),
+  #begin(rollout: StoredRollout): void {
+    const { id } = rollout
+    const { store, log } = this.#deps
+    const run = new RolloutRun(rollout, this.#deps, this.#stop.signal)
+    const ended = run
+      .run()
+      .catch(async (err: unknown) => {
+        log.child({ rolloutId: id }).error({ err }, 'rollout lost its runner')
+        // Without this, other deployments might wait for the rollout.
+        await store.rollouts.made(id).catch(() => {})
       })
-    }
-
-    const counts: Rollout['counts'] = {}
-    for (const { state } of targets) counts[state] = (counts[state] ?? 0) + 1
-    return { ...kept, counts, targets }
+      .finally(() => this.#running.delete(id))
+    this.#running.set(id, { run, ended })
   }
 
   /** Leaves running deployments alone. The next start resumes the rollouts. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
-    await Promise.all(this.#running)
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended))
   }
 }
 
-const summaryOf = ({
-  id,
-  createdAt,
-  endedAt,
-  parallel,
-  maxFailures,
-  source,
-  build,
-  problem,
-  targets,
-}: StoredRollout) => {
-  return {
-    id,
-    createdAt,
-    endedAt,
-    parallel,
-    maxFailures,
-    source,
-    build,
-    problem,
-    targets: targets.length,
+/** A rollout as the API returns it, with the state of each target. */
+async function viewOf(
+  { targets: planned, refused, ...rollout }: StoredRollout,
+  store: Pick<DeploymentStore, 'find'>,
+): Promise<Rollout> {
+  const slice = new TimeSlice(sliceMs)
+  const targets: Rollout['targets'] = []
+  for (const { app, options, deployment: id } of planned) {
+    await slice.yield()
+    const made = await store.find(id)
+    const left = rollout.endedAt === null ? 'waiting' : 'cancelled'
+    targets.push({
+      app,
+      owner: options.owner,
+      deployment: made && id,
+      state: made?.state ?? (refused[id] ? 'deploy_failed' : left),
+      url: made?.url ?? null,
+      problem: made?.problem ?? refused[id] ?? (made ? null : rollout.problem),
+    })
   }
+
+  const counts: Rollout['counts'] = {}
+  for (const { state } of targets) counts[state] = (counts[state] ?? 0) + 1
+  return { ...rollout, counts, targets }
 }
 
-const isFailure = ({ state }: Deployment): boolean =>
-  isFinal(state) && (state === 'deploy_failed' || state === 'build_failed')
-
-const notBuilt = ({ id, state, problem }: Deployment): Problem =>
-  new Problem(
-    'cancelled',
-    `Not begun: deployment ${id}, which was to build the image, is ${state}. ${problem?.detail ?? ''}`,
-  )
-
-const ownCancelRequest = (why: string): NewCancelRequest => ({
-  by: 'its rollout',
-  why,
-  abort: false,
+/** A rollout in a list: with the number of its targets. */
+const summaryOf = ({ refused: _refused, targets, ...rollout }: StoredRollout) => ({
+  ...rollout,
+  targets: targets.length,
 })

@@ -1,3 +1,4 @@
+import { Problem } from '#api/problem.ts'
 import type { Release } from '#api/release.ts'
 
 /** A release as stored: the deploy engine's desired state instead of `env` and `config`. */
@@ -33,4 +34,20 @@ export interface ReleaseStore {
   isOwnApp(app: string, flyId: string | null): Promise<boolean>
   /** Deletes the releases, settings and secrets of an app that is gone. */
   forget(app: string): Promise<void>
+}
+
+/** Finds a release of a target. Throws `release-not-found`. */
+export async function findRelease(
+  store: Pick<ReleaseStore, 'find'>,
+  app: string,
+  owner: string | null,
+  number: number,
+): Promise<StoredRelease> {
+  const release = await store.find(app, owner, number)
+  if (release) return release
+  const whose = owner === null ? app : `${owner} in ${app}`
+  throw new Problem(
+    'release-not-found',
+    `There is no release ${number} of ${whose}. GET /v1/apps/${app}/releases lists them.`,
+  )
 }

@@ -1,7 +1,6 @@
 import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import { crashPoint } from '../crash-point.ts'
-import type { DeploymentStore } from '../deployments/store.ts'
 import { Redactor } from '../secrets/redaction/redactor.ts'
 import { LogLimit, type LogLimits } from './log-limit.ts'
 
@@ -22,7 +21,7 @@ const noLimits: LogLimits = { stepBytes: Infinity, allBytes: Infinity, tailBytes
  * transaction for many lines.
  */
 export class LogWriter {
-  readonly #append: (events: NewEvent[]) => Promise<boolean>
+  readonly #append: (events: NewEvent[]) => Promise<unknown>
   readonly #failed: (error: unknown) => void
   /** Events whose write failed. The next batch retries them; if it fails, `gap` replaces both. */
   #unwritten: NewEvent[] = []
@@ -37,15 +36,13 @@ export class LogWriter {
 
   /** Never writes `secrets`, in any encoding. Calls `failed` when writes start to fail. */
   constructor(
-    store: Pick<DeploymentStore, 'append'>,
-    holder: { id: string; epoch: number },
+    append: (events: NewEvent[]) => Promise<unknown>,
     secrets: Iterable<string | Uint8Array>,
-    limits = noLimits,
-    failed: (error: unknown) => void = () => {},
+    more: { limits?: LogLimits | undefined; failed?: ((error: unknown) => void) | undefined } = {},
   ) {
-    this.#limit = new LogLimit(limits)
-    this.#append = (events) => store.append(holder, events)
-    this.#failed = failed
+    this.#limit = new LogLimit(more.limits ?? noLimits)
+    this.#append = append
+    this.#failed = more.failed ?? (() => {})
     this.#redactor = new Redactor(secrets)
   }
 

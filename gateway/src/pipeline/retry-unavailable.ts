@@ -1,38 +1,36 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { problems } from '#api/problem/codes.ts'
-import { Problem } from '#api/problem.ts'
+import { asProblem, Problem } from '#api/problem.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
+import { retry } from '../retry.ts'
+
+const firstPauseMs = 500
+const maxPauseMs = 15_000
 
 /**
  * Runs `work`, and repeats it with growing pauses while it fails with a retryable Problem that is
  * not the source's fault. Throws the last error once `unavailableMs` have passed since the first
  * failure.
  */
-export async function retryWhileUnavailable<T>(
+export function retryWhileUnavailable<T>(
   work: () => Promise<T>,
   unavailableMs: number,
   emit: EventSink,
   signal: AbortSignal,
 ): Promise<T> {
-  let firstFailure: number | undefined
-  for (let pauseMs = 500; ; pauseMs = Math.min(pauseMs * 2, 15_000)) {
-    try {
-      return await work()
-    } catch (error) {
-      const worthwhile =
-        error instanceof Problem &&
-        problems[error.code].retry &&
-        problems[error.code].fault !== 'source' &&
-        error.facts['fillsDisk'] !== true
-      firstFailure ??= performance.now()
-      if (
-        !worthwhile ||
-        signal.aborted ||
-        performance.now() + pauseMs - firstFailure > unavailableMs
-      )
-        throw error
-      emit({ type: 'warning', text: `${error.message} Trying again in ${pauseMs / 1000} s.` })
-      await sleep(pauseMs, undefined, { signal })
-    }
+  const policy = {
+    isRetryable,
+    pauseMs: (attempt: number) => Math.min(firstPauseMs * 2 ** (attempt - 2), maxPauseMs),
+    forMs: unavailableMs,
+    onRetry(error: unknown, pauseMs: number) {
+      const text = `${asProblem(error).message} Trying again in ${pauseMs / 1000} s.`
+      emit({ type: 'warning', text })
+    },
   }
+  return retry(work, policy, signal)
 }
+
+const isRetryable = (error: unknown): boolean =>
+  error instanceof Problem &&
+  problems[error.code].retry &&
+  problems[error.code].fault !== 'source' &&
+  error.facts['fillsDisk'] !== true

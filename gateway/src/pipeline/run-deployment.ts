@@ -1,227 +1,191 @@
-import type { OwnSettings } from '#api/options/app-settings.ts'
-import type { DeploymentState, ImageFacts } from '#api/deployment.ts'
+import type { Deployment } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
-import { mayMove, touchesMachines } from '../deployments/states.ts'
-import { stopReason } from '../deployments/stop.ts'
-import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
-import type { LogLimits } from './log-limit.ts'
+import { readProgress } from '../deploy/read-progress.ts'
+import { failureIn, mayMove, touchesMachines } from '../deployments/states.ts'
+import type { Claim, DeploymentStore } from '../deployments/store.ts'
+import type { Secrets } from '../secrets/vault.ts'
+import { ClaimLost, DeploymentRecord } from './deployment-record.ts'
 import { LogWriter } from './log-writer.ts'
-import type { Built } from '../build/built.ts'
-import type { Plan, Steps } from './steps.ts'
 import { retryWhileUnavailable } from './retry-unavailable.ts'
+import type { DeployWork, Steps } from './steps.ts'
+import { limitsOf, withDeadline, type TimeLimits } from './time-limits.ts'
 
-/**
- * Limits in milliseconds: for each stage, for the whole deployment, and for how long Fly, the
- * registry or the daemon may be unavailable. `log`: how much of the log to keep.
- */
-export type TimeLimits = Record<
-  'fetchMs' | 'planMs' | 'buildMs' | 'deployMs' | 'totalMs' | 'unavailableMs',
-  number
-> & {
-  log?: LogLimits
+type RunDeps = {
+  store: DeploymentStore
+  steps: Steps
+  limits: TimeLimits
+  hiddenValues: readonly string[]
+  logFailed?: (error: unknown) => void
+}
+type Run = Pick<RunDeps, 'steps' | 'limits' | 'hiddenValues'> & {
+  claim: Claim
+  deployment: Deployment
+  record: DeploymentRecord
+  log: LogWriter
+  signal: AbortSignal
 }
 
 /** Runs a claimed deployment to its end. Returns the Problem, for the operator's log. */
-export async function runDeployment<P extends Plan>(
+export async function runDeployment(
   claim: Claim,
-  {
-    store,
-    steps,
-    limits: gatewayLimits,
-    hiddenValues,
-    logFailed,
-  }: {
-    store: DeploymentStore
-    steps: Steps<P>
-    limits: TimeLimits
-    hiddenValues: readonly string[]
-    logFailed?: (error: unknown) => void
-  },
+  { store, steps, limits: gatewayLimits, hiddenValues, logFailed }: RunDeps,
   stop: AbortSignal,
 ): Promise<Problem | null> {
   const { deployment } = claim
   const holder = { id: deployment.id, epoch: claim.epoch }
   const limits = limitsOf(await store.appSettings(deployment.app), gatewayLimits)
-  const log = new LogWriter(store, holder, hiddenValues, limits.log, logFailed)
+  const log = new LogWriter((events) => store.append(holder, events), hiddenValues, {
+    limits: limits.log,
+    failed: logFailed,
+  })
 
-  let state: DeploymentState = deployment.state
-  let moving: Promise<void> = Promise.resolve()
-
-  const late = (what: string, limitMs: number) => () =>
-    new Problem('time-limit', `${what} took longer than ${limitMs / 1000} s.`, {
-      facts: { state, limitMs },
-    })
-  using whole = withDeadline(limits.totalMs, late('The deployment', limits.totalMs), stop)
+  const late = () => tooLate('The deployment', limits.totalMs, record)
+  using whole = withDeadline(limits.totalMs, late, stop)
   const { signal } = whole
-
-  /** Retries a write to the record: a full disk must not end the deployment. */
-  const written = <T>(write: () => Promise<T>) =>
-    retryWhileUnavailable(write, limits.unavailableMs, () => {}, signal)
-  const transition = (
-    to: DeploymentState,
-    patch: DeploymentPatch & { reason?: string } = {},
-  ): Promise<void> => {
-    moving = moving.then(async () => {
-      await log.flush()
-      if (!(await written(() => store.advance(holder, state, to, patch)))) {
-        const found = await store.find(deployment.id)
-        throw (found && stopReason(found)) ?? new ClaimLost()
-      }
-      state = to
-      crashPoint('in-state', `${deployment.app}/${to}`)
-    })
-    return moving
-  }
-
-  let { rollout } = claim
-  const checkpoint = async (patch: DeploymentPatch) => {
-    if (!(await written(() => store.amend(holder, patch)))) throw new ClaimLost()
-    rollout = patch.rollout
-  }
-  /** Runs one stage within its time limit, and retries it while a service is unavailable. */
-  const withRetries = async <T>(
-    what: string,
-    limitMs: number,
-    work: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> => {
-    using limited = withDeadline(limitMs, late(what, limitMs), signal)
-    try {
-      return await retryWhileUnavailable(
-        () => work(limited.signal),
-        limits.unavailableMs,
-        log.emit,
-        limited.signal,
-      )
-    } catch (error) {
-      throw outcomeOf(error, limited.signal)
-    }
-  }
-
-  const openSecrets = async () => {
-    const secrets = await steps.secrets(deployment)
-    log.addSecrets([...hiddenValues, ...secrets.values()])
-    return secrets
-  }
-
-  const buildImage = async (): Promise<Built> => {
-    const secrets = await openSecrets()
-    const tree = await withRetries('Fetching the source', limits.fetchMs, (limited) =>
-      steps.fetch(deployment, limited),
-    )
-
-    await transition('analyzing')
-    const plan = await withRetries('Planning', limits.planMs, (limited) =>
-      steps.analyze(deployment, tree, secrets, log.emit, limited),
-    )
-    log.emit({ type: 'plan', ...plan.facts })
-
-    await transition('building', { plan: log.redacted(plan.facts) })
-    let pushes = false // a retried build pushes again
-    const pushing = () => {
-      if (!pushes) transition('pushing').catch(() => {}) // the next `transition` reports the error
-      pushes = true
-      crashPoint('pushing')
-    }
-
-    return withRetries('The build', limits.buildMs, (limited) =>
-      steps.build(deployment, tree, secrets, plan, pushing, log.emit, limited),
-    )
-  }
-
-  const rollOut = async (image: ImageFacts) => {
-    const work = (signal: AbortSignal) => ({
-      deployment,
-      image,
-      rollout,
-      checkpoint,
-      emit: log.emit,
-      signal,
-    })
-
-    if (state === 'deploying') {
-      await withRetries('The deploy', limits.deployMs, (limited) => steps.deploy(work(limited)))
-      await transition('verifying')
-    }
-
-    const live = await withRetries('Verifying', limits.deployMs, (limited) =>
-      steps.verify(work(limited)),
-    )
-    crashPoint('verified')
-    await transition('live', live)
-  }
+  const record = new DeploymentRecord(claim, {
+    store,
+    flushLog: () => log.flush(),
+    unavailableMs: limits.unavailableMs,
+    signal,
+  })
+  const run = { claim, deployment, steps, record, log, limits, hiddenValues, signal }
 
   try {
-    crashPoint('in-state', `${deployment.app}/${state}`)
-    let image = deployment.image
-    if (touchesMachines(state))
-      // A release command may print the secrets, so redact them. If they cannot be opened, go on:
-      // deploying needs none of them.
-      await openSecrets().catch((error: unknown) =>
-        log.emit({ type: 'warning', text: asProblem(error).message }),
-      )
-    else {
-      const built = await buildImage()
-      image = built.image
-      crashPoint('image-known')
-      await transition(deployment.options.deploy ? 'deploying' : 'built', built)
-    }
-    if (touchesMachines(state)) await rollOut(image!)
+    crashPoint('in-state', `${deployment.app}/${record.state}`)
+    const ready = touchesMachines(record.state) ? await resume(run) : await build(run)
+    if (touchesMachines(record.state)) await rollOut(run, ready)
     return null
   } catch (error) {
-    await moving.catch(() => {})
-    await log.flush()
-    if (error instanceof ClaimLost) return null
-
-    const problem = asProblem(outcomeOf(error, signal))
-    if (problem.code === 'stopping') {
-      // The next start resumes a deployment that touches machines. Any other goes back to `pending`
-      // and starts from the beginning. If a cancel was requested meanwhile, the store ends it
-      // instead.
-      if (!touchesMachines(state))
-        await store.advance(holder, state, 'pending', { reason: log.redacted(problem.message) })
-      return null
-    }
-
-    const failed = touchesMachines(state) ? 'deploy_failed' : 'build_failed'
-    const asked =
-      problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
-    const end = mayMove(state, asked) ? asked : failed
-    await store.advance(holder, state, end, { problem: log.redactedProblem(problem.body()) })
-    return problem
+    return await end(run, error)
   }
 }
 
-/** Another runner has claimed the deployment: stop, and write nothing more. */
-class ClaimLost extends Error {}
+/** What to deploy, and how far an earlier run came. */
+type Ready = Pick<DeployWork, 'image' | 'desired' | 'rollout'>
 
-const ms = (seconds: number | undefined, otherwiseMs: number) =>
-  seconds ? seconds * 1000 : otherwiseMs
+/** Fetches, analyzes and builds the source. Leaves the record in `deploying` or `built`. */
+async function build(run: Run): Promise<Ready> {
+  const { deployment, steps, record, log, limits } = run
+  const { emit } = log
+  const secrets = await openSecrets(run)
+  const tree = await stage(run, 'Fetching the source', limits.fetchMs, (signal) =>
+    steps.fetch(deployment, signal),
+  )
 
-/** The app's own time limits, with the gateway's as defaults. */
-function limitsOf(own: OwnSettings, gateway: TimeLimits): TimeLimits {
-  return {
-    ...gateway,
-    fetchMs: ms(own.fetchSeconds, gateway.fetchMs),
-    planMs: ms(own.planSeconds, gateway.planMs),
-    buildMs: ms(own.buildSeconds, gateway.buildMs),
-    deployMs: ms(own.deploySeconds, gateway.deployMs),
-    totalMs: ms(own.totalSeconds, gateway.totalMs),
+  await record.transition('analyzing')
+  const source = { deployment, tree, secrets, emit }
+  const analysis = await stage(run, 'Planning', limits.planMs, (signal) =>
+    steps.analyze({ ...source, signal }),
+  )
+  const { facts } = analysis.plan
+  emit({ type: 'plan', ...facts })
+
+  await record.transition('building', { plan: log.redacted(facts) })
+  let pushes = false // a retried build pushes again
+  const pushing = () => {
+    if (!pushes) record.queue('pushing')
+    pushes = true
+    crashPoint('pushing')
   }
+  const built = await stage(run, 'The build', limits.buildMs, (signal) =>
+    steps.build({ ...source, ...analysis, pushing, signal }),
+  )
+  await record.settled() // the move to `pushing`
+
+  crashPoint('image-known')
+  await record.transition(deployment.options.deploy ? 'deploying' : 'built', built)
+  return { image: built.image, desired: analysis.desired, rollout: null }
 }
 
-/** A signal that fires with `signal`, and after `limitMs` with `late` as its reason. */
-function withDeadline(
+/** Prepares a deployment whose image exists: it has no source, or an earlier run has built it. */
+async function resume(run: Run): Promise<Ready> {
+  // A release command may print the secrets, so redact them. If they cannot be opened, go on:
+  // deploying needs none of them.
+  await openSecrets(run).catch((error: unknown) =>
+    run.log.emit({ type: 'warning', text: asProblem(error).message }),
+  )
+  const { deployment, rollout } = run.claim
+  return { image: deployment.image!, desired: null, rollout: readProgress(rollout) }
+}
+
+async function openSecrets({ deployment, steps, log, hiddenValues }: Run): Promise<Secrets> {
+  const secrets = await steps.secrets(deployment)
+  log.addSecrets([...hiddenValues, ...secrets.values()])
+  return secrets
+}
+
+/** Deploys the image to the machines and verifies them. Leaves the record in `live`. */
+async function rollOut(run: Run, { image, desired, ...ready }: Ready): Promise<void> {
+  const { deployment, steps, record, log, limits } = run
+  let { rollout } = ready
+  const checkpoint: DeployWork['checkpoint'] = async (patch) => {
+    await record.amend(patch)
+    rollout = patch.rollout
+  }
+  const work = (signal: AbortSignal): DeployWork => {
+    return { deployment, image, desired, rollout, checkpoint, emit: log.emit, signal }
+  }
+
+  if (record.state === 'deploying') {
+    await stage(run, 'The deploy', limits.deployMs, (signal) => steps.deploy(work(signal)))
+    await record.transition('verifying')
+  }
+
+  const live = await stage(run, 'Verifying', limits.deployMs, (signal) =>
+    steps.verify(work(signal)),
+  )
+  crashPoint('verified')
+  await record.transition('live', live)
+}
+
+/** Runs one stage within its time limit, and retries it while a service is unavailable. */
+async function stage<T>(
+  { record, log, limits, signal }: Run,
+  what: string,
   limitMs: number,
-  late: () => Problem,
-  signal: AbortSignal,
-): { signal: AbortSignal } & Disposable {
-  const over = new AbortController()
-  const timer = setTimeout(() => over.abort(late()), limitMs)
-  return {
-    signal: AbortSignal.any([signal, over.signal]),
-    [Symbol.dispose]: () => clearTimeout(timer),
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  using limited = withDeadline(limitMs, () => tooLate(what, limitMs, record), signal)
+  try {
+    return await retryWhileUnavailable(
+      () => work(limited.signal),
+      limits.unavailableMs,
+      log.emit,
+      limited.signal,
+    )
+  } catch (error) {
+    throw outcomeOf(error, limited.signal)
   }
+}
+
+/** Writes how a failed deployment ends. Returns the Problem; null: it goes on later or elsewhere. */
+async function end({ record, log, signal }: Run, error: unknown): Promise<Problem | null> {
+  await record.settled().catch(() => {})
+  await log.flush()
+  if (error instanceof ClaimLost) return null
+
+  const problem = asProblem(outcomeOf(error, signal))
+  if (problem.code === 'stopping') {
+    // The next start resumes a deployment that touches machines. Any other goes back to `pending`
+    // and starts from the beginning. If a cancel was requested meanwhile, the store ends it
+    // instead.
+    if (!touchesMachines(record.state))
+      await record.end('pending', { reason: log.redacted(problem.message) })
+    return null
+  }
+
+  const failed = failureIn(record.state)
+  const asked =
+    problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
+  const to = mayMove(record.state, asked) ? asked : failed
+  await record.end(to, { problem: log.redactedProblem(problem.body()) })
+  return problem
+}
+
+function tooLate(what: string, limitMs: number, { state }: DeploymentRecord): Problem {
+  const detail = `${what} took longer than ${limitMs / 1000} s.`
+  return new Problem('time-limit', detail, { facts: { state, limitMs } })
 }
 
 /**

@@ -7,8 +7,9 @@ import type { QueueLimits } from '../deployments/queue.ts'
 import { stopReason } from '../deployments/stop.ts'
 import { leaseMs, type Claim, type DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
-import { runDeployment, type TimeLimits } from './run-deployment.ts'
+import { runDeployment } from './run-deployment.ts'
 import type { Plan, Steps } from './steps.ts'
+import type { TimeLimits } from './time-limits.ts'
 
 type RunnerDeps<P extends Plan> = {
   store: DeploymentStore

@@ -1,15 +1,16 @@
-import type { Deployment, ImageFacts, MachineFacts, PlanFacts } from '#api/deployment.ts'
+import type { Deployment, PlanFacts } from '#api/deployment.ts'
+import type { Built } from '../build/image-order.ts'
+import type { DeployJob } from '../deploy/job.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import type { NewRelease } from '../deployments/release-store.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
-import type { Built } from '../build/built.ts'
-import type { EventSink } from '../deployments/event-sink.ts'
 import type { Secrets } from '../secrets/vault.ts'
 
 /** How to build an image. Fields beyond `facts` are for the `build` step only. */
 export type Plan = { facts: PlanFacts }
 
-/** Saves what the deploy engine needs after a crash. The engine calls it before each effect. */
-export type Checkpoint = (patch: { rollout: unknown; machines: MachineFacts[] }) => Promise<void>
+/** What a source says: how to build its image, and what the app should run. */
+export type Analysis<P extends Plan = Plan> = { plan: P; desired: DeployJob['desired'] }
 
 /**
  * The steps of a deployment. A step may run again after a crash, so it checks before it acts. It
@@ -19,23 +20,10 @@ export interface Steps<P extends Plan = Plan> {
   /** The build secrets of the app and of this deployment. */
   secrets(deployment: Deployment): Promise<Secrets>
   fetch(deployment: Deployment, signal: AbortSignal): Promise<SourceTree>
-  analyze(
-    deployment: Deployment,
-    tree: SourceTree,
-    secrets: Secrets,
-    emit: EventSink,
-    signal: AbortSignal,
-  ): Promise<P>
-  /** Builds and pushes. Calls `pushing` when the push starts. Reads the image back afterwards. */
-  build(
-    deployment: Deployment,
-    tree: SourceTree,
-    secrets: Secrets,
-    plan: P,
-    pushing: () => void,
-    emit: EventSink,
-    signal: AbortSignal,
-  ): Promise<Built>
+  /** Reads the source: its config once, for all later steps. */
+  analyze(work: SourceWork): Promise<Analysis<P>>
+  /** Builds and pushes. Reads the image back afterwards. */
+  build(work: BuildWork<P>): Promise<Built>
   /** Applies the image to every machine. After a failure it restores what it changed. */
   deploy(work: DeployWork): Promise<void>
   /**
@@ -45,11 +33,16 @@ export interface Steps<P extends Plan = Plan> {
   verify(work: DeployWork): Promise<{ url: string; release: NewRelease }>
 }
 
-export type DeployWork = {
-  deployment: Deployment
-  image: ImageFacts
-  rollout: unknown
-  checkpoint: Checkpoint
-  emit: EventSink
-  signal: AbortSignal
-}
+/** What every step after the fetch gets. */
+type StepWork = { deployment: Deployment; emit: EventSink; signal: AbortSignal }
+
+export type SourceWork = StepWork & { tree: SourceTree; secrets: Secrets }
+
+/** `pushing`: called when the push starts. */
+export type BuildWork<P extends Plan = Plan> = SourceWork & Analysis<P> & { pushing: () => void }
+
+export type DeployWork = StepWork &
+  Pick<DeployJob, 'image' | 'rollout' | 'checkpoint'> & {
+    /** Null: nothing was analyzed since the gateway claimed the deployment. */
+    desired: DeployJob['desired'] | null
+  }

@@ -1,6 +1,7 @@
 import type { ImageFacts } from '#api/deployment.ts'
 import { imageParts } from './image-parts.ts'
 import type { Manifest } from './manifest.ts'
+import { digestOf } from './registry.ts'
 
 const indexType = 'application/vnd.oci.image.index.v1+json'
 
@@ -16,7 +17,7 @@ const earlierAnnotation = 'dev.tarmac.way'
 export function imageIndex(
   images: { platform: string; manifest: Manifest }[],
   annotations?: Record<string, string>,
-): Omit<Manifest, 'digest'> {
+): Manifest {
   const manifests = images.map(({ platform, manifest: { mediaType, digest, bytes } }) => {
     const [os, architecture, variant] = platform.split('/')
     return {
@@ -27,13 +28,8 @@ export function imageIndex(
     }
   })
   const index = { schemaVersion: 2, mediaType: indexType, manifests, annotations }
-  return { mediaType: indexType, bytes: Buffer.from(JSON.stringify(index)) }
-}
-
-/** The size of an image in bytes by its manifest: configuration and layers, as stored. */
-export function imageBytes(manifest: Manifest): number {
-  const { config, layers } = imageParts(manifest) ?? { config: null, layers: [] }
-  return [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0)
+  const bytes = Buffer.from(JSON.stringify(index))
+  return { digest: digestOf(bytes), mediaType: indexType, bytes }
 }
 
 export function imageBuilder(manifest: Manifest): ImageFacts['builder'] {

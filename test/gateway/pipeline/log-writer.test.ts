@@ -6,8 +6,8 @@ const limits = { stepBytes: 1000, allBytes: 1500, tailBytes: 200 }
 
 function start() {
   const batches: NewEvent[][] = []
-  const append = async (_: unknown, events: NewEvent[]) => !!batches.push(events)
-  const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, ['correct-horse'], limits)
+  const append = async (events: NewEvent[]) => !!batches.push(events)
+  const log = new LogWriter(append, ['correct-horse'], { limits })
   const say = (step: string, ...lines: string[]) =>
     log.emit({ type: 'log', step, stream: 'stdout', text: lines.join('\n') })
   return { log, say, batches, events: () => batches.flat() }
@@ -79,13 +79,11 @@ test('a failed write is retried; when that fails too, the log holds a gap and th
   const failures: unknown[] = []
   let failing = 0
   const full = new Error('full')
-  const append = async (_: unknown, events: NewEvent[]) => {
+  const append = async (events: NewEvent[]) => {
     if (failing-- > 0) throw full
     return !!batches.push(events)
   }
-  const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, [], undefined, (error) =>
-    failures.push(error),
-  )
+  const log = new LogWriter(append, [], { failed: (error) => failures.push(error) })
   const note = (text: string) => (log.emit({ type: 'note', text }), log.flush())
   const written = () =>
     batches.flat().map((event) => ('text' in event ? [event.type, event.text] : []))
@@ -141,11 +139,9 @@ test(
   { timeout: 60_000 },
   async () => {
     const events: NewEvent[] = []
-    const append = async (_: unknown, more: NewEvent[]) => more.every((event) => events.push(event))
-    const log = new LogWriter({ append }, { id: 'd1', epoch: 1 }, [], {
-      stepBytes: 10,
-      allBytes: 10,
-      tailBytes: 1e6,
+    const append = async (more: NewEvent[]) => more.every((event) => events.push(event))
+    const log = new LogWriter(append, [], {
+      limits: { stepBytes: 10, allBytes: 10, tailBytes: 1e6 },
     })
     for (let at = 0; at < 150_000; at++)
       log.emit({ type: 'log', step: 's1', stream: at % 2 ? 'stdout' : 'stderr', text: 'x' })

@@ -20,16 +20,7 @@ function build(short: boolean): Promise<unknown> {
       typeof makeSteps
     >[1],
   )
-  const unused = {} as never
-  return steps.build(
-    unused,
-    unused,
-    unused,
-    unused,
-    () => {},
-    () => {},
-    never,
-  )
+  return steps.build({ desired: {}, signal: never } as unknown as Parameters<typeof steps.build>[0])
 }
 
 test('a build whose isolation cannot be verified fails with that reason', async () => {

@@ -4,6 +4,8 @@ import { expect, test } from 'vitest'
 import { isFinal, type Deployment } from '#api/deployment.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
+import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
 import type { DeploymentStore } from '../../../gateway/src/deployments/store.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 import { Runner } from '../../../gateway/src/pipeline/runner.ts'
@@ -20,11 +22,18 @@ const facts = {
   versions: {},
   startCommand: null,
 } as const
+const desired = desiredApp({
+  flyToml: null,
+  app: 'shop',
+  options: DeploymentOptions.parse({}),
+  defaults: { region: 'fra' },
+})
+const progress: DeployProgress = { desired, steps: [], rollbackReason: null, live: false }
 const good: Steps = {
   secrets: async () => new Map(),
   fetch: async () => ({ digest: 'sha256:aa', files: 0, sizeBytes: 0, root: '/', entries: [] }),
-  analyze: async () => ({ facts }),
-  build: async (_deployment, _tree, _secrets, _plan, pushing) => (pushing(), built),
+  analyze: async () => ({ plan: { facts }, desired }),
+  build: async ({ pushing }) => (pushing(), built),
   deploy: async () => {},
   verify: async () => ({ url: 'http://shop', release: { desired: {}, secrets: null } }),
 }
@@ -104,7 +113,7 @@ test('a failed build ends with its problem, and its earlier events are in the lo
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using _runner = await start(store, {
-    build: async (_d, _t, _s, _p, _pushing, emit) => {
+    build: async ({ emit }) => {
       emit({ type: 'note', text: 'last words' })
       throw new Problem('build-failed', 'npm ci ended with 1', { facts: { exitCode: 1 } })
     },
@@ -149,7 +158,7 @@ test('a step over its time limit ends with the limit and the state it was in', a
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
   await using _runner = await start(
     store,
-    { analyze: (_d, _t, _s, _emit, signal) => hang(signal) },
+    { analyze: ({ signal }) => hang(signal) },
     { planMs: 30 },
   )
   expect(await ended(store)).toMatchObject({
@@ -168,7 +177,7 @@ test.each([
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
   const slow: Partial<Record<typeof state, Partial<Steps>>> = {
     fetching: { fetch: (_d, signal) => hang(signal) },
-    pushing: { build: (_d, _t, _s, _p, pushing, _emit, signal) => (pushing(), hang(signal)) },
+    pushing: { build: ({ pushing, signal }) => (pushing(), hang(signal)) },
     verifying: { verify: ({ signal }) => hang(signal) },
   }
   await using _runner = await start(store, slow[state], own)
@@ -180,8 +189,7 @@ test('an app’s own limit overrides the gateway’s', async () => {
   await using store = openSqliteStore(':memory:')
   await store.changeAppSettings('shop', { planSeconds: 1 })
   await submit(store)
-  const analyze: Steps['analyze'] = (_d, _t, _s, _emit, signal) =>
-    sleep(20_000, undefined as never, { signal })
+  const analyze: Steps['analyze'] = ({ signal }) => sleep(20_000, undefined as never, { signal })
   await using _runner = await start(store, { analyze }, { planMs: 20_000 })
   expect((await ended(store)).problem).toMatchObject({
     code: 'time-limit',
@@ -237,7 +245,7 @@ test('a stopped gateway returns its builds to the queue, and the next gateway fi
   await submit(store)
   {
     await using _first = await start(store, {
-      build: (_d, _t, _s, _p, _pushing, _emit, signal) =>
+      build: ({ signal }) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     })
     while ((await store.find('d1'))!.state !== 'building') await sleep(5)
@@ -281,14 +289,30 @@ test('a deploy that a crash cut off resumes from its checkpoint, without another
   await store.advance(holder, 'fetching', 'analyzing')
   await store.advance(holder, 'analyzing', 'building')
   await store.advance(holder, 'building', 'deploying', { image })
-  await store.amend(holder, { rollout: { touched: ['m1'] } })
+  await store.amend(holder, { rollout: progress })
   let seen: unknown
   await using _runner = await start(store, {
     build: () => Promise.reject(new Error('built again')),
     deploy: async ({ rollout }) => void (seen = rollout),
   })
   expect(await ended(store)).toMatchObject({ state: 'live' })
-  expect(seen).toEqual({ touched: ['m1'] })
+  expect(seen).toEqual(progress)
+})
+
+test('a deployment whose saved progress is damaged fails, and says so', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const claim = (await store.claim())!
+  const holder = { id: 'd1', epoch: claim.epoch }
+  await store.advance(holder, 'fetching', 'analyzing')
+  await store.advance(holder, 'analyzing', 'building')
+  await store.advance(holder, 'building', 'deploying', { image })
+  await store.amend(holder, { rollout: { touched: ['m1'] } })
+  await using _runner = await start(store, { deploy: () => Promise.reject(new Error('deployed')) })
+  expect(await ended(store)).toMatchObject({
+    state: 'deploy_failed',
+    problem: { code: 'database-unusable' },
+  })
 })
 
 test('the verification gets the checkpoint of the deploy', async () => {
@@ -296,11 +320,42 @@ test('the verification gets the checkpoint of the deploy', async () => {
   await submit(store)
   let seen: unknown
   await using _runner = await start(store, {
-    deploy: ({ checkpoint }) => checkpoint({ rollout: { touched: ['m1'] }, machines: [] }),
+    deploy: ({ checkpoint }) => checkpoint({ rollout: progress, machines: [] }),
     verify: async (work) => ((seen = work.rollout), good.verify(work)),
   })
   await ended(store)
-  expect(seen).toEqual({ touched: ['m1'] })
+  expect(seen).toEqual(progress)
+})
+
+test('the deploy and the verification get the config that the analysis read', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const seen: unknown[] = []
+  await using _runner = await start(store, {
+    build: async (work) => (seen.push(work.desired), built),
+    deploy: async (work) => void seen.push(work.desired),
+    verify: async (work) => (seen.push(work.desired), good.verify(work)),
+  })
+  await ended(store)
+  expect(seen).toEqual([desired, desired, desired])
+})
+
+test('a move to pushing that fails ends the deployment when the build is over, with that error', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submit(store)
+  const advance = store.advance.bind(store)
+  store.advance = (holder, from, to, patch) =>
+    to === 'pushing'
+      ? Promise.reject(new Problem('record-too-large', 'It does not fit.'))
+      : advance(holder, from, to, patch)
+  await using _runner = await start(store, {
+    build: async ({ pushing }) => (pushing(), await sleep(20), built),
+  })
+  expect(await ended(store)).toMatchObject({
+    state: 'build_failed',
+    image: null,
+    problem: { code: 'record-too-large' },
+  })
 })
 
 test('build secrets and the gateway’s own are in no event and no problem', async () => {
@@ -309,7 +364,7 @@ test('build secrets and the gateway’s own are in no event and no problem', asy
   const secret = Buffer.from('correct-horse-battery')
   const emitAll =
     (text: string): Steps['build'] =>
-    async (_d, _t, secrets, _p, _pushing, emit) => {
+    async ({ secrets, emit }) => {
       expect(secrets.get('A')).toBe(secret)
       const log = (line: string) => emit({ type: 'log', step: 's1', stream: 'stdout', text: line })
       log(`it is ${text.slice(0, 9)}`)
@@ -368,7 +423,7 @@ test('with lane=cancel-running a newer deployment stops the running build, which
   await using store = openSqliteStore(':memory:')
   await submit(store)
   await using _runner = await start(store, {
-    build: async (...given) => (given[0].id === 'd1' ? untilStopped(...given) : built),
+    build: async (work) => (work.deployment.id === 'd1' ? untilStopped(work) : built),
   })
   while ((await store.find('d1'))!.state !== 'building') await sleep(5)
   await submit(store, 'd2', 'shop', { lane: 'cancel-running' })
@@ -400,7 +455,7 @@ test('waiting deployments log what they wait for, whenever it changes', async ()
     .toMatchObject([{ type: 'waiting', for: 'builds', place: 1 }])
 })
 
-const untilStopped: Steps['build'] = (_d, _t, _s, _p, _pushing, _emit, signal) =>
+const untilStopped: Steps['build'] = ({ signal }) =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
 
 test('a cancelled build stops its work, and is cancelled only once nothing of it runs', async () => {
@@ -408,8 +463,8 @@ test('a cancelled build stops its work, and is cancelled only once nothing of it
   let cleaned = false
   await submit(store)
   await using runner = await start(store, {
-    build: (...given) =>
-      untilStopped(...given).finally(async () => {
+    build: (work) =>
+      untilStopped(work).finally(async () => {
         await sleep(20)
         expect((await store.find('d1'))!.state).toBe('building')
         cleaned = true
@@ -432,7 +487,7 @@ test('a deploy is aborted only on request, and is cancelled once its machines ar
   const touched = Promise.withResolvers<void>()
   await using runner = await start(store, {
     deploy: async ({ checkpoint, signal }) => {
-      await checkpoint({ rollout: {}, machines: [] })
+      await checkpoint({ rollout: progress, machines: [] })
       touched.resolve()
       await new Promise((_, reject) =>
         signal.addEventListener('abort', () => reject(signal.reason)),
@@ -479,7 +534,7 @@ test('work that another gateway has claimed stops here, and writes nothing more'
     store,
     steps: {
       ...good,
-      analyze: (_d, _t, _s, _emit, signal) =>
+      analyze: ({ signal }) =>
         new Promise((_, reject) => {
           at.resolve()
           signal.addEventListener(
@@ -524,7 +579,7 @@ test('a full disk for a while ends nothing: the deployment waits, and continues 
       build: async () => (builds++, built),
       deploy: async ({ checkpoint }) => (
         deploys++,
-        checkpoint({ rollout: { step: 1 }, machines: [] })
+        checkpoint({ rollout: progress, machines: [] })
       ),
     },
     { unavailableMs: 5000, deployMs: 5000 },
@@ -560,7 +615,7 @@ test('after a crash, interrupted work runs alone, one by one; then the others ru
   for (const id of ['c', 'd']) await submit(store, id, id)
   let now = 0
   const beside: Record<string, number> = {}
-  const build: Steps['build'] = async ({ id }) => {
+  const build: Steps['build'] = async ({ deployment: { id } }) => {
     now++
     await sleep(30)
     beside[id] = now

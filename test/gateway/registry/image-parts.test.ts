@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { imageParts, refuseUnusable } from '../../../gateway/src/registry/image-parts.ts'
-import { imageBytes, imageBuilder } from '../../../gateway/src/registry/image-index.ts'
+import { imageBytes } from '../../../gateway/src/build/image-sizes.ts'
+import { imageBuilder } from '../../../gateway/src/registry/image-index.ts'
 
 const oci = 'application/vnd.oci.image'
 const config = { mediaType: `${oci}.config.v1+json`, digest: 'sha256:c', size: 1 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { newBytes } from '../../../gateway/src/build/new-bytes.ts'
+import { imageBytes, newBytes } from '../../../gateway/src/build/image-sizes.ts'
 import type { Manifest } from '../../../gateway/src/registry/manifest.ts'
 
 const manifest = (parts: object): Manifest => ({
@@ -36,4 +36,11 @@ test('an index that names itself, or many others, is read at most 32 times', asy
     119,
   )
   expect(asked).toBeLessThanOrEqual(32)
+})
+
+test('the size of an image is the sum of its layers and its configuration', () => {
+  const bytes = Buffer.from(
+    JSON.stringify({ config: { size: 3 }, layers: [{ size: 40 }, { size: 200 }] }),
+  )
+  expect(imageBytes({ bytes })).toBe(243)
 })

@@ -1,8 +1,16 @@
 import { imageParts } from '../registry/image-parts.ts'
-import type { Manifest } from '../registry/manifest.ts'
 
-/** An index may name more manifests. Then the result is too high. */
+/** The bytes of a manifest. */
+type Manifest = { bytes: Uint8Array }
+
+/** An index may name more manifests. Then the number of new bytes is too high. */
 const maxManifests = 32
+
+/** The size of an image in bytes by its manifest: configuration and layers, as stored. */
+export function imageBytes(manifest: Manifest): number {
+  const { config, layers } = imageParts(manifest) ?? { config: null, layers: [] }
+  return [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0)
+}
 
 /** The size in bytes of the layers in these images that the app's previous image does not have. */
 export async function newBytes(

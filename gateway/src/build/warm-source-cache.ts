@@ -1,0 +1,16 @@
+import type { Buildkit } from '../buildkit/client.ts'
+import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
+import { marshal } from '../llb/graph.ts'
+import { sourceTree } from '../railpack/compile/source-node.ts'
+
+/** Sends the source to the daemon early, unless the plan may exclude some of its files. */
+export async function warmSourceCache(
+  buildkit: Buildkit,
+  app: string,
+  tree: SourceTree,
+  signal: AbortSignal,
+): Promise<void> {
+  if (hasFile(tree, '.dockerignore') || hasFile(tree, 'railpack.json')) return
+  using context = buildkit.serveContext(app, tree, { ignore: [] })
+  await buildkit.warmCache(marshal(sourceTree(context.url)), signal)
+}

@@ -1,0 +1,74 @@
+import type { Deployment } from '#api/deployment.ts'
+import { findRelease, type ReleaseStore } from '../../deployments/release-store.ts'
+import type { SourceTree } from '../../deployments/source-tree.ts'
+import { openSource } from '../../host/read-source-file.ts'
+import { sourceText } from '../../host/source-text.ts'
+import type { DesiredApp } from './desired-app.ts'
+import { desiredApp, forOwner, withOptions } from './desired.ts'
+import { readDesired } from './read-desired.ts'
+import { keysOf, restoreConfig } from './restore-config.ts'
+
+export type ResolveDeps = {
+  releases: Pick<ReleaseStore, 'find' | 'list'>
+  /** The region of new machines, unless an option or fly.toml names one. */
+  region: string
+}
+
+/**
+ * The desired config of a deployment for its owner: from the source, else from release `from`, else
+ * without fly.toml.
+ */
+export async function resolveDesired(
+  deployment: Deployment,
+  tree: SourceTree | null,
+  { releases, region }: ResolveDeps,
+): Promise<DesiredApp> {
+  const { app, options, from } = deployment
+  const desired =
+    !tree && from
+      ? await desiredAgain(deployment, from, releases)
+      : desiredApp({
+          app,
+          options,
+          defaults: { region },
+          flyToml: null,
+          ...(tree && readFrom(tree)),
+        })
+  return forOwner(desired, options)
+}
+
+/** The config of an earlier release. If it is one of the same target, this is a rollback. */
+async function desiredAgain(
+  { app, owner, options }: Deployment,
+  from: NonNullable<Deployment['from']>,
+  releases: ResolveDeps['releases'],
+): Promise<DesiredApp> {
+  const { desired } = await findRelease(releases, from.app, from.owner, from.release)
+  const again = withOptions(readDesired(desired), options)
+  if (from.app !== app || from.owner !== owner) return again
+  return restoreConfig(again, await releasesAfter(from, releases))
+}
+
+const releasesAtOnce = 20
+
+/** The later releases, newest first. Reads them in pages, because some are large. */
+async function releasesAfter(
+  { app, owner, release }: NonNullable<Deployment['from']>,
+  releases: ResolveDeps['releases'],
+): Promise<DesiredApp[]> {
+  const later: DesiredApp[] = []
+  for (let before: string | null = null; ;) {
+    const page = await releases.list(app, owner, { limit: releasesAtOnce, before })
+    const found = page.releases.filter(({ number }) => number > release)
+    later.push(...found.map(({ desired }) => keysOf(readDesired(desired))))
+    if (found.length < page.releases.length || page.next === null) return later
+    before = page.next
+  }
+}
+
+function readFrom(tree: SourceTree) {
+  const readFile = openSource(tree)
+  const bytes = readFile('fly.toml')
+  const flyToml = bytes && sourceText(bytes, 'fly.toml', 'fly-config-invalid', { strict: true })
+  return { flyToml, readFile }
+}

@@ -1,0 +1,61 @@
+import { checkPlatforms } from '../build/platforms.ts'
+import { warmSourceCache } from '../build/warm-source-cache.ts'
+import type { Buildkit } from '../buildkit/client.ts'
+import { resolveDesired } from '../deploy/config/resolve-desired.ts'
+import type { LookupNetwork } from '../isolation/planner-network.ts'
+import type { PlanCache } from '../railpack/plan-cache.ts'
+import type { PlannedSource, Planner } from '../railpack/plan-request.ts'
+import { planSource } from '../railpack/plan-source.ts'
+import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
+import type { Analysis, SourceWork } from './steps.ts'
+
+type AnalyzeDeps = EnsureAppDeps & {
+  buildkit: Buildkit
+  planner: () => Promise<Planner>
+  lookups: LookupNetwork | null
+  plans: PlanCache
+  region: string
+}
+
+/** Reads the source's config, plans its build, and makes the app. */
+export async function analyze(
+  { deployment, tree, secrets, emit, signal }: SourceWork,
+  deps: AnalyzeDeps,
+): Promise<Analysis<PlannedSource>> {
+  const { buildkit, deployer, store, region } = deps
+  const { id, number, app, options } = deployment
+  // Reports a wrong fly.toml before the build.
+  const desired = await resolveDesired(deployment, tree, { releases: store.releases, region })
+
+  await checkPlatforms(buildkit, options, signal)
+  await deployer.preflight({ id, number, app, options, desired, signal })
+  for (const text of desired.warnings) emit({ type: 'warning', text })
+
+  const { image, dockerfile } = desired.build
+  const planned = planSource(
+    {
+      planner: await deps.planner(),
+      app,
+      tree,
+      options,
+      secretNames: [...secrets.keys()],
+      flyBuild: { ...(image && { image }), ...(dockerfile && { dockerfile }) },
+      network: deps.lookups,
+      cache: deps.plans,
+      emit,
+      // Ignore errors of the warm-up: the build reports them.
+      planning: () => void warmSourceCache(buildkit, app, tree, signal).catch(() => {}),
+    },
+    signal,
+  )
+
+  // Fly's registry has no repository without an app, so make the app before the build. Make it
+  // after the plan, so that a source that cannot be built makes no app.
+  const [plan, ensured] = await Promise.allSettled([
+    planned,
+    ensureApp({ app, emit, signal }, planned, deps),
+  ])
+  if (plan.status === 'rejected') throw plan.reason
+  if (ensured.status === 'rejected') throw ensured.reason
+  return { plan: plan.value, desired }
+}

@@ -1,0 +1,34 @@
+import type { Deployment } from '#api/deployment.ts'
+import type { SecretVersion } from '#api/release.ts'
+import { secretDigests } from '../commands/releases.ts'
+import { findRelease, type ReleaseStore, type StoredRelease } from '../deployments/release-store.ts'
+import { differences } from '../differences.ts'
+
+/**
+ * A warning that names the secrets that changed on Fly since the release that a rollback restores.
+ * A rollback does not restore them, because Fly keeps them per app. Null: it is no rollback, or
+ * none did.
+ */
+export async function changedSecrets(
+  { app, owner, from }: Deployment,
+  releases: Pick<ReleaseStore, 'find'>,
+  secretsNow: () => Promise<SecretVersion[] | null>,
+): Promise<string | null> {
+  if (from?.app !== app || from.owner !== owner) return null
+  const release = await findRelease(releases, app, owner, from.release)
+  const newest = await releases.find(app, owner)
+  return newest?.number === from.release ? null : textOf(release, await secretsNow())
+}
+
+function textOf({ number, secrets }: StoredRelease, now: SecretVersion[] | null): string | null {
+  if (!secrets || !now)
+    return `Fly did not say which secrets are others than at release ${number}; they stay as they are.`
+  const changes = differences(secretDigests(secrets), secretDigests(now)).map(
+    ({ path, before, after }) => {
+      if (before === undefined) return `${path} (added)`
+      return `${path} (${after === undefined ? 'removed' : 'changed'})`
+    },
+  )
+  if (changes.length === 0) return null
+  return `Secrets on Fly are not turned back. Since release ${number}: ${changes.join(', ')}.`
+}
