@@ -42,7 +42,7 @@ export type SourceFacts = z.infer<typeof SourceFacts>
 
 /**
  * A pushed image. `reference` is `host/repository@sha256:…`; deploys use nothing else. `sizeBytes`
- * is the compressed size of its layers, over all platforms. `way` is the builder, if known: a
+ * is the compressed size of its layers, over all platforms. `builder` is known for new images: a
  * railpack image takes its command as one string.
  */
 export const ImageFacts = z.object({
@@ -102,7 +102,7 @@ export type CancelRequest = z.infer<typeof CancelRequest>
 export type NewCancelRequest = Omit<CancelRequest, 'at'>
 
 /**
- * One attempt to bring a source or an image to an app, as readers see it. Times are ISO 8601, UTC.
+ * One attempt to deploy a source or an image to an app, as readers see it. Times are ISO 8601, UTC.
  */
 export const Deployment = z.object({
   id: z.string(),

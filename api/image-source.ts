@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /**
- * An existing image: by name, of a deployment, or of a release. A release also brings its config
+ * An existing image: by name, of a deployment, or of a release. A release also gives its config
  * and env. `app` and `owner` name the target of the release, if it is not the target of the
  * deployment.
  */

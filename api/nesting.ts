@@ -3,12 +3,11 @@
  * that.
  */
 export function isDeeperThan(value: unknown, levels: number): boolean {
-  let row = [value]
+  let row: unknown[] = [value]
   for (let level = 0; ; level++) {
-    const next: unknown[] = []
-    for (const each of row)
-      if (typeof each === 'object' && each !== null)
-        for (const inside of Object.values(each)) next.push(inside)
+    const next: unknown[] = row.flatMap((each) =>
+      typeof each === 'object' && each !== null ? Object.values(each) : [],
+    )
     if (next.length === 0) return false
     if (level >= levels) return true
     row = next

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { AppName } from './app.ts'
 import { strategies } from './options/strategy.ts'
-import { Problem } from './problem.ts'
+import { unknownOption } from './options/unknown-option.ts'
+import { optionInvalid, refuseUnusable, variableName, variables } from './options/variables.ts'
 
 /**
  * How a new deployment and the others of its lane (app and owner) affect each other. `latest`
@@ -9,22 +10,13 @@ import { Problem } from './problem.ts'
  * machines. `fifo` supersedes none. `reject` refuses the new one unless the lane is empty.
  */
 export const lanePolicies = ['latest', 'cancel-running', 'fifo', 'reject'] as const
-/** Not `__proto__`: as a key of an object it would be lost. */
-export const variableName = /^(?!__proto__$)[A-Za-z_]\w{0,127}$/
-
-/** Limits for the variables of one kind: count, and characters of all names and values together. */
-export const variableLimits = { count: 500, allChars: 128 * 1024 }
-
-export const variables = z.record(
-  z.string().regex(variableName, 'a variable is named by letters, digits and _'),
-  z.string(),
-)
 const arePlatforms = (text: string): boolean => {
   const platforms = text.split(',')
   return (
     platforms.length <= 8 && platforms.every((each) => /^linux\/[a-z0-9]+(\/v\d+)?$/.test(each))
   )
 }
+const countRule = 'expected a whole number from 1 to 100'
 const words = z.string().max(1000).nullable().default(null)
 
 /** The options of a deployment. In a request they are query parameters (see `readOptions`). */
@@ -54,7 +46,10 @@ export const DeploymentOptions = z.object({
     .default(null)
     .describe('Fly region of new machines; none: of fly.toml, else of the gateway'),
   count: z
-    .union([z.null(), z.coerce.number().int().min(1).max(100)], 'it is a number from 1 to 100')
+    .union(
+      [z.null(), z.coerce.number().int(countRule).min(1, countRule).max(100, countRule)],
+      countRule,
+    )
     .default(null)
     .describe('machines of a process group that has none, 1 to 100; none: mostly 1'),
   dockerfile: words.describe('path in the source of the Dockerfile to use'),
@@ -107,7 +102,12 @@ export const DeploymentOptions = z.object({
 })
 export type DeploymentOptions = z.infer<typeof DeploymentOptions>
 
-const yesNo = { true: true, '1': true, false: false, '0': false } as const
+const yesNo = new Map([
+  ['true', true],
+  ['1', true],
+  ['false', false],
+  ['0', false],
+])
 const maps = ['env', 'build'] as const
 const lists = ['tag'] as const
 const flags = ['deploy', 'rebuild', 'ha'] as const
@@ -129,6 +129,10 @@ const texts = [
   'trigger',
 ] as const satisfies readonly (keyof DeploymentOptions)[]
 
+type Found = Record<string, unknown> &
+  Record<(typeof maps)[number], Record<string, string>> &
+  Record<(typeof lists)[number], string[]>
+
 /**
  * Reads options from a query or a form. Each has one value, except lists; an empty text is no
  * value. `answerFlags` are the flags about the response (`wait`, `follow`) that this route also
@@ -138,23 +142,24 @@ export function readOptions<Flag extends string = never>(
   query: Iterable<[string, string]>,
   answerFlags: readonly Flag[] = [],
 ): { options: DeploymentOptions; answer: Partial<Record<Flag, boolean>> } {
-  const found: Record<string, unknown> = { env: {}, build: {} }
+  const found: Found = { env: {}, build: {}, tag: [] }
   const answer: Partial<Record<Flag, boolean>> = {}
   const seen = new Set<string>()
 
   for (const [name, value] of query) {
-    if (name.startsWith('secret.')) throw invalid(name.slice(0, 50), secretHint)
-    if (seen.has(name) && !isOneOf(lists, name)) throw invalid(name, 'is given twice; give it once')
+    if (name.startsWith('secret.')) throw optionInvalid(name.slice(0, 50), secretHint)
+    if (seen.has(name) && !isOneOf(lists, name))
+      throw optionInvalid(name, 'is given twice; give it once')
     seen.add(name)
 
     const [map, key] = inMap(name)
-    if (map) (found[map] as Record<string, string>)[key] = value
+    if (map) found[map][key] = value
     else if (isOneOf(flags, name)) found[name] = flag(name, value)
     else if (isOneOf(answerFlags, name)) answer[name] = flag(name, value)
     else if (isOneOf(texts, name)) found[name] = value || null
-    else if (isOneOf(lists, name)) ((found[name] ??= []) as string[]).push(value)
+    else if (isOneOf(lists, name)) found[name].push(value)
     else
-      throw unknown(name, [
+      throw unknownOption(name, [
         ...flags,
         ...texts,
         ...lists,
@@ -170,11 +175,11 @@ export function readOptions<Flag extends string = never>(
 export function parseOptions(found: Record<string, unknown>): DeploymentOptions {
   const known = Object.keys(DeploymentOptions.shape)
   const stray = Object.keys(found).find((name) => !known.includes(name))
-  if (stray !== undefined) throw unknown(stray, known)
+  if (stray !== undefined) throw unknownOption(stray, known)
   // The name check skips this key, and the value would be lost.
   for (const map of maps)
-    if (Object.hasOwn(Object(found[map]) as object, '__proto__'))
-      throw invalid(`${map}.__proto__`, 'is no variable’s name')
+    if (Object.hasOwn(Object(found[map]), '__proto__'))
+      throw optionInvalid(`${map}.__proto__`, 'is not the name of a variable')
   return checked(found)
 }
 
@@ -183,32 +188,7 @@ function checked(found: Record<string, unknown>): DeploymentOptions {
   const parsed = DeploymentOptions.safeParse(found)
   if (parsed.success) return parsed.data
   const { path, message } = parsed.error.issues[0]!
-  throw invalid(path.join('.'), `is invalid: ${message}`)
-}
-
-/**
- * Throws when there are more variables than `variableLimits` allows, before it checks each one.
- * Also throws for a NUL: neither an environment variable nor a path can hold one.
- */
-export function refuseUnusable(option: string, given: unknown): void {
-  if (typeof given === 'string' && given.includes('\0'))
-    throw invalid(option, 'holds a NUL character; leave it out')
-  if (typeof given !== 'object' || given === null) return
-
-  const all = Object.entries(given)
-  const { count, allChars } = variableLimits
-  const chars = all.reduce(
-    (sum, [name, value]) => sum + name.length + String(value ?? '').length,
-    0,
-  )
-  if (all.length > count || chars > allChars)
-    throw invalid(
-      option,
-      `may have ${count} variables, with names and values of together ${allChars / 1024} Ki characters`,
-    )
-
-  for (const [name, value] of all)
-    if (typeof value === 'string') refuseUnusable(`${option}.${name}`.slice(0, 200), value)
+  throw optionInvalid(path.join('.'), `is invalid: ${message}`)
 }
 
 /** Writes options as a query that `readOptions` can read. */
@@ -223,11 +203,9 @@ export function writeOptions(options: Partial<DeploymentOptions>): URLSearchPara
 }
 
 const secretHint =
-  'is a secret, and a URL is no place for one: send it as a field of a form, or keep it with PUT /v1/apps/{app}/secrets/{name}'
+  'is a secret, which must not be in a URL: send it as a field of a form, or store it with PUT /v1/apps/{app}/secrets/{name}'
 const isOneOf = <T extends string>(names: readonly T[], name: string): name is T =>
-  names.includes(name as T)
-const invalid = (name: string, what: string) =>
-  new Problem('option-invalid', `The option ${name} ${what}.`, { facts: { option: name } })
+  names.some((each) => each === name)
 
 /** `env.NAME` → `['env', 'NAME']`. */
 function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
@@ -235,7 +213,7 @@ function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
   if (!map) return [null, '']
   const key = name.slice(map.length + 1)
   if (!variableName.test(key))
-    throw invalid(
+    throw optionInvalid(
       name,
       `needs a variable's name after the dot: letters, digits and _, not beginning with a digit`,
     )
@@ -243,32 +221,7 @@ function inMap(name: string): [(typeof maps)[number], string] | [null, ''] {
 }
 
 function flag(name: string, value: string): boolean {
-  if (Object.hasOwn(yesNo, value)) return yesNo[value as keyof typeof yesNo]
-  throw invalid(name, `is true or false, not “${value.slice(0, 50)}”`)
-}
-
-function unknown(name: string, known: string[]): Problem {
-  const shown = name.slice(0, 50)
-  const [nearest] = known.toSorted(
-    (a, b) => distance(head(shown), head(a)) - distance(head(shown), head(b)),
-  )
-  return new Problem('option-unknown', `There is no option ${shown}. Did you mean ${nearest}?`, {
-    facts: { option: shown, nearest, known },
-  })
-}
-
-const head = (name: string) => name.split('.')[0]!
-
-/** The edit distance: how many letters to add, drop or change to turn one word into the other. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (const [i, letter] of a.split('').entries()) {
-    const next = [i + 1]
-    for (let j = 1; j <= b.length; j++)
-      next.push(
-        Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (letter === b[j - 1] ? 0 : 1)),
-      )
-    row = next
-  }
-  return row[b.length]!
+  const isOn = yesNo.get(value)
+  if (isOn !== undefined) return isOn
+  throw optionInvalid(name, `is invalid: expected true or false, got “${value.slice(0, 50)}”`)
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { DeploymentOptions, lanePolicies, refuseUnusable, variables } from '../options.ts'
+import { DeploymentOptions, lanePolicies } from '../options.ts'
 import { Problem } from '../problem.ts'
+import { refuseUnusable, variables } from './variables.ts'
 
 const { region, platform, strategy, dockerfile, target } = DeploymentOptions.shape
 const seconds = z.int().min(1).max(86_400)
@@ -34,7 +35,8 @@ export const AppSettings = z.strictObject({
 })
 export type AppSettings = z.infer<typeof AppSettings>
 /** The settings that the app has set. The gateway's defaults apply to the rest. */
-export type OwnSettings = Partial<AppSettings>
+export const OwnSettings = AppSettings.partial()
+export type OwnSettings = z.infer<typeof OwnSettings>
 
 /**
  * Applies a `PATCH` to the settings. Null removes a setting, or one variable of `env` and `build`.
@@ -43,7 +45,7 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch))
     throw new Problem(
       'request-invalid',
-      'Send a JSON object: settings by name, null for one to take away.',
+      'The body is not a JSON object. Send settings by name; null removes a setting.',
     )
 
   const known = Object.keys(AppSettings.shape)
@@ -57,8 +59,8 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
 
   const merged: Record<string, unknown> = merge(own, patch)
   for (const [name, value] of Object.entries(merged)) refuseUnusable(name, value)
-  const parsed = AppSettings.partial().safeParse(merged)
-  if (parsed.success) return parsed.data as OwnSettings
+  const parsed = OwnSettings.safeParse(merged)
+  if (parsed.success) return parsed.data
 
   const { path, message } = parsed.error.issues[0]!
   const option = path.join('.')
@@ -70,9 +72,8 @@ export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
 /** Every setting with its value and its origin: `app`, `gateway` or `default`. */
 export function describeSettings(own: OwnSettings, gateway: OwnSettings) {
   const fallback: OwnSettings = { lane: 'latest', env: {}, build: {} }
-  const names = Object.keys(AppSettings.shape) as (keyof AppSettings)[]
   return Object.fromEntries(
-    names.map((name) => {
+    AppSettings.keyof().options.map((name) => {
       const from = name in own ? 'app' : name in gateway ? 'gateway' : 'default'
       return [name, { value: own[name] ?? gateway[name] ?? fallback[name] ?? null, from }]
     }),

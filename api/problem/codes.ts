@@ -1,5 +1,5 @@
 /**
- * Whose fault a failure is: the source's (its author can fix it), ours (the gateway's), or Fly's.
+ * Whose fault a failure is: the source's (its author can fix it), the gateway's (its operator can), or Fly's.
  */
 export type Fault = 'source' | 'gateway' | 'fly'
 
@@ -19,14 +19,14 @@ export const row = (status: number, fault: Fault, retry: boolean, title: string)
 export const problems = {
   unauthorized: row(401, 'source', false, 'A valid token is needed'),
   'route-not-found': row(404, 'source', false, 'There is nothing at this address'),
-  'method-not-allowed': row(405, 'source', false, 'This address does not take this method'),
+  'method-not-allowed': row(405, 'source', false, 'This address does not accept this method'),
   'deployment-not-found': row(404, 'source', false, 'There is no such deployment'),
   'app-name-invalid': row(422, 'source', false, 'The app name is not valid'),
   'option-unknown': row(422, 'source', false, 'An option is not known'),
   'option-invalid': row(422, 'source', false, 'An option has an invalid value'),
   'secret-invalid': row(422, 'source', false, 'A secret is not valid'),
   'secret-not-found': row(404, 'source', false, 'There is no such secret'),
-  'secrets-unavailable': row(503, 'gateway', false, 'The builder cannot open secrets'),
+  'secrets-unavailable': row(503, 'gateway', false, 'The gateway cannot decrypt secrets'),
   'request-invalid': row(400, 'source', false, 'The request could not be read'),
   'form-invalid': row(400, 'source', false, 'The form could not be read'),
   'body-truncated': row(400, 'source', true, 'The body ends too early'),
@@ -54,8 +54,8 @@ export const problems = {
     false,
     'Two readers would unpack the archive differently',
   ),
-  'archive-trailing-data': row(400, 'source', false, 'The archive goes on after its end'),
-  'archive-too-large': row(413, 'source', false, 'The archive is larger than this builder takes'),
+  'archive-trailing-data': row(400, 'source', false, 'The archive has data after its end'),
+  'archive-too-large': row(413, 'source', false, 'The archive is larger than the gateway accepts'),
   'archive-ratio': row(422, 'source', false, 'The archive expands too much'),
   'archive-too-many-entries': row(413, 'source', false, 'The archive holds too many entries'),
   'archive-path-escape': row(422, 'source', false, 'An entry leaves the source tree'),
@@ -80,7 +80,7 @@ export const problems = {
   'digest-mismatch': row(400, 'source', true, 'The body is not what its digest says'),
   'digest-unsupported': row(400, 'source', false, 'The gateway does not know this kind of digest'),
   'upload-stalled': row(408, 'source', true, 'The upload stopped'),
-  'no-space': row(507, 'gateway', true, 'The builder has no room left'),
+  'no-space': row(507, 'gateway', true, 'The disk of the gateway is full'),
 
   'no-builder-found': row(422, 'source', false, 'No builder for this source was found'),
   'plan-failed': row(422, 'source', false, 'The source could not be planned'),
@@ -88,11 +88,11 @@ export const problems = {
     422,
     'source',
     false,
-    'The build plan holds something this builder does not know',
+    'The build plan holds something that the gateway does not know',
   ),
   'plan-limit': row(422, 'source', false, 'Planning went over a limit'),
   'plan-interrupted': row(503, 'gateway', true, 'The planner was interrupted'),
-  'planner-missing': row(503, 'gateway', false, 'The builder has no planner'),
+  'planner-missing': row(503, 'gateway', false, 'The gateway has no planner'),
 
   'ignore-limit': row(422, 'source', false, 'The ignore patterns go over a limit'),
   'build-failed': row(422, 'source', false, 'The build failed'),
@@ -104,11 +104,11 @@ export const problems = {
     'The build starts from something that is not allowed here',
   ),
   'image-unusable': row(422, 'source', false, 'An image cannot run on a machine'),
-  'platform-unsupported': row(422, 'source', false, 'This builder cannot build for a platform'),
+  'platform-unsupported': row(422, 'source', false, 'The gateway cannot build for a platform'),
   'source-changed': row(503, 'gateway', true, 'The source tree changed during the build'),
   'buildkit-unavailable': row(503, 'gateway', true, 'The build daemon does not answer'),
   'registry-unavailable': row(503, 'fly', true, 'The registry does not answer'),
-  'registry-denied': row(503, 'gateway', false, 'The registry refused the builder'),
+  'registry-denied': row(503, 'gateway', false, 'The registry refused the gateway'),
 
   'fly-config-invalid': row(422, 'source', false, 'fly.toml could not be used'),
   'strategy-not-applicable': row(
@@ -118,16 +118,16 @@ export const problems = {
     'The app cannot be deployed by this strategy',
   ),
   'fly-unavailable': row(503, 'fly', true, 'Fly does not answer'),
-  'fly-denied': row(503, 'gateway', false, 'Fly refused the builder'),
-  'fly-refused': row(502, 'fly', false, 'Fly refused what was asked'),
+  'fly-denied': row(503, 'gateway', false, 'Fly refused the gateway'),
+  'fly-refused': row(502, 'fly', false, 'Fly refused the request'),
   'app-name-taken': row(422, 'source', false, 'The app name is taken'),
-  'machine-leased': row(503, 'gateway', true, 'Another program is at work on a machine of the app'),
+  'machine-leased': row(503, 'gateway', true, 'Another program holds the lease of a machine'),
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
   'record-outdated': row(
     409,
     'gateway',
     false,
-    'The builder’s record is older than what the app runs',
+    'The gateway’s record is older than what the app runs',
   ),
   'rollback-failed': row(502, 'fly', false, 'The deploy failed and could not be rolled back'),
 
@@ -139,8 +139,8 @@ export const problems = {
   ),
   'log-dropped': row(410, 'source', false, 'The log is no longer kept'),
   'app-not-found': row(404, 'source', false, 'There is no such app on Fly'),
-  'app-not-managed': row(409, 'source', false, 'The app was not made by this builder'),
-  'app-busy': row(409, 'source', true, 'A deployment of the app is at work'),
+  'app-not-managed': row(409, 'source', false, 'The app was not created by this gateway'),
+  'app-busy': row(409, 'source', true, 'A deployment of the app is running'),
   'release-not-found': row(404, 'source', false, 'There is no such release'),
   'rollout-not-found': row(404, 'source', false, 'There is no such rollout'),
   'image-gone': row(410, 'source', false, 'The image is no longer in the registry'),
@@ -152,8 +152,8 @@ export const problems = {
     false,
     'The idempotency key was used for something else',
   ),
-  'lane-busy': row(409, 'source', true, 'Another deployment is in the way'),
-  'queue-full': row(503, 'gateway', true, 'The builder’s queue is full'),
+  'lane-busy': row(409, 'source', true, 'Another deployment of the target is not finished'),
+  'queue-full': row(503, 'gateway', true, 'The gateway’s queue is full'),
   'cancel-too-late': row(
     409,
     'source',
@@ -161,14 +161,14 @@ export const problems = {
     'The deploy has changed machines; it cannot be cancelled without a rollback',
   ),
   cancelled: row(409, 'source', false, 'The deployment was cancelled'),
-  superseded: row(409, 'source', false, 'A newer deployment took this one’s place'),
+  superseded: row(409, 'source', false, 'A newer deployment superseded this one'),
   'time-limit': row(504, 'source', true, 'A time limit was reached'),
   stopping: row(503, 'gateway', true, 'The gateway is stopping'),
   'gateway-died': row(
     500,
     'gateway',
     false,
-    'The gateway died again and again while it worked on this',
+    'The gateway died repeatedly while it ran this deployment',
   ),
   'volume-locked': row(503, 'gateway', true, 'Another gateway has the volume'),
   'database-unusable': row(503, 'gateway', false, 'The records cannot be opened'),
@@ -178,4 +178,5 @@ export const problems = {
 
 export type ProblemCode = keyof typeof problems
 
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the table is `as const`: it has exactly these keys
 export const problemCodes = Object.keys(problems) as ProblemCode[]

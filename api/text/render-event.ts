@@ -22,10 +22,15 @@ function timeOf(at: string, createdAt: string): string {
   return `${seconds.toFixed(1).padStart(7)}s`
 }
 
+type Verdict = Pick<Deployment, 'id' | 'app' | 'state' | 'url'> & {
+  image: { reference: string } | null
+  problem: { title: string; detail: string } | null
+}
+
 /** Renders the last lines: the verdict, then the URL or the problem. */
-export function renderVerdict(deployment: Deployment): string {
+export function renderVerdict(deployment: Verdict): string {
   const { state, app, problem, image, url } = deployment
-  if (!isFinal(state)) return `\n${state}: deployment ${deployment.id} goes on\n`
+  if (!isFinal(state)) return `\n${state}: deployment ${deployment.id} continues\n`
   const lines = [`${state}: ${app}, deployment ${deployment.id}`]
   if (problem) lines.push(`${problem.title}. ${problem.detail}`)
   else if (state === 'built' && image) lines.push(image.reference)
@@ -74,7 +79,7 @@ function words(event: DeploymentEvent): string[] {
     }
     case 'waiting':
       return [
-        `   waits for ${waitsFor(event)}${event.place > 1 ? `; number ${event.place} there` : ''}`,
+        `   waits for ${waitsFor(event)}${event.place > 1 ? `; position ${event.place}` : ''}`,
       ]
     case 'warning':
       return [`   warning: ${visible(event.text)}`]
@@ -86,10 +91,10 @@ function words(event: DeploymentEvent): string[] {
 
 const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 function waitsFor({ for: what, behind }: Waiting): string {
-  if (what === 'lane') return `deployment ${visible(behind ?? '')}, which came before`
-  if (what === 'ready') return 'the builder to be ready'
+  if (what === 'lane') return `the earlier deployment ${visible(behind ?? '')}`
+  if (what === 'ready') return 'the gateway to be ready'
   if (what === 'recovery')
-    return 'what was at work when the gateway died, which is tried one at a time'
+    return 'deployments that ran when the gateway died: they run one at a time'
   if (what === 'app') return 'the other builds of its app'
-  return what === 'builds' ? 'a free place among the builds' : 'a free place among the deploys'
+  return what === 'builds' ? 'a free build slot' : 'a free deploy slot'
 }

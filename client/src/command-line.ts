@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { AppName, appNameRule } from '#api/app.ts'
+import { errorMessage } from '#api/error-code.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
@@ -48,6 +49,7 @@ const flags = {
   only: { type: 'string' },
   step: { type: 'string' },
   region: { type: 'string' },
+  count: { type: 'string' },
   dockerfile: { type: 'string' },
   plan: { type: 'string' },
   target: { type: 'string' },
@@ -55,6 +57,7 @@ const flags = {
   tag: { type: 'string', multiple: true },
   strategy: { type: 'string' },
   ha: { type: 'boolean', default: false },
+  'force-over': { type: 'string' },
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },
@@ -77,6 +80,7 @@ Options of deploy:
   --no-deploy           build and push the image, touch no machine
   --rebuild             run every step again, even if it is cached
   --region CODE         region of new machines
+  --count N             machines of a process group that has none yet, 1 to 100
   --dockerfile PATH     build with this Dockerfile of the folder
   --target STAGE        build this stage of the Dockerfile
   --platform LIST       one image for several platforms, as linux/amd64,linux/arm64
@@ -84,6 +88,7 @@ Options of deploy:
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
   --ha                  two machines instead of one where there is none yet
+  --force-over N        deploy even over deployment N, which the gateway's record does not know
   --owner NAME          the machines of one of the app's users, with their own queue
   --lane POLICY         what happens to others in that queue: latest, cancel-running, fifo or reject
   --detach              return when the gateway has the source
@@ -126,7 +131,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
   const address = values.gateway ?? env['TARMAC_GATEWAY']
   if (!address)
-    throw wrongUse('Say where the gateway is: set TARMAC_GATEWAY, or give --gateway URL.')
+    throw wrongUse(
+      'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL.',
+    )
   const where = { gateway: readUrl(address), token: values.token ?? env['TARMAC_TOKEN'] ?? '' }
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
@@ -146,15 +153,16 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     }
   }
   if (name !== 'deploy' || args.length < 1 || args.length > 2)
-    throw wrongUse(`That is not a command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+    throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
 
   const [app = '', folder = '.'] = args
-  const { region, dockerfile, plan, target, platform, strategy, owner, lane, rebuild, ha } = values
+  const { region, count, dockerfile, plan, target, platform, strategy, owner, lane } = values
   const asked: [string, string | undefined][] = [
     ['deploy', String(!values['no-deploy'])],
-    ['rebuild', String(rebuild)],
-    ['ha', String(ha)],
-    ...Object.entries({ region, dockerfile, plan, target, platform, strategy, owner, lane }),
+    ['rebuild', String(values.rebuild)],
+    ['ha', String(values.ha)],
+    ['force-over', values['force-over']],
+    ...Object.entries({ region, count, dockerfile, plan, target, platform, strategy, owner, lane }),
     ...(values.tag ?? []).map((tag): [string, string] => ['tag', tag]),
     ...(values.env ?? []).map((pair) => assignment('env', pair)),
     ...(values.build ?? []).map((pair) => assignment('build', pair)),
@@ -176,7 +184,7 @@ function parse(argv: string[]) {
   try {
     return parseArgs({ args: argv, options: flags, allowPositionals: true })
   } catch (error) {
-    throw wrongUse(`${(error as Error).message.split('. ')[0]}. See tarmac --help.`)
+    throw wrongUse(`${errorMessage(error).split('. ')[0]}. See tarmac --help.`)
   }
 }
 

@@ -4,6 +4,7 @@ import { basename } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isFinal } from '#api/deployment.ts'
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeployCommand } from './command-line.ts'
 import { followToEnd } from './follow-deployment.ts'
@@ -16,8 +17,8 @@ import type { Printer } from './print.ts'
 const confirmMs = 5000
 
 /**
- * After an interrupt: cancels the deployment if no machine has been touched. Otherwise it asks the
- * user; without a terminal the deployment goes on. Returns the message to print.
+ * After an interrupt: cancels the deployment if it has changed no machine. Otherwise it asks the
+ * user; without a terminal the deployment continues. Returns the message to print.
  */
 async function leaveOrCancel(
   id: string,
@@ -26,16 +27,16 @@ async function leaveOrCancel(
   signal: AbortSignal,
 ): Promise<string> {
   printer.note(
-    `cancelling ${id}; Ctrl-C once more leaves at once, and tarmac follow ${id} shows what became of it`,
+    `cancelling ${id}; a second Ctrl-C exits at once, and tarmac follow ${id} shows the result`,
   )
   const request = { by: userInfo().username, why: 'interrupted', abort: false }
   try {
     return await cancelled(id, gateway, request)
   } catch (error) {
-    const goesOn = `Deployment ${id} goes on: ${(error as Error).message} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
+    const continues = `Deployment ${id} continues: ${errorMessage(error)} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
     const tooLate = error instanceof Problem && error.code === 'cancel-too-late'
-    if (!tooLate || signal.reason !== 'SIGINT' || !process.stdin.isTTY || !(await wantsBack()))
-      return goesOn
+    if (!tooLate || signal.reason !== 'SIGINT' || !process.stdin.isTTY || !(await wantsRollback()))
+      return continues
     return await cancelled(id, gateway, { ...request, abort: true })
   }
 }
@@ -54,14 +55,14 @@ async function cancelled(
   }
   return isFinal(state)
     ? `Deployment ${id} is ${state}.`
-    : `Deployment ${id} is being cancelled; to see: tarmac follow ${id}`
+    : `Deployment ${id} is being cancelled. To follow it: tarmac follow ${id}`
 }
 
-async function wantsBack(): Promise<boolean> {
+async function wantsRollback(): Promise<boolean> {
   // Not as a terminal: a second Ctrl-C must be a signal, too.
   using asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
   const answer = await asking.question(
-    'Machines have been touched. Put them back (y), or let it go on (Enter)? ',
+    'The deployment has changed machines. Roll them back (y), or let it continue (Enter)? ',
   )
   return /^y/i.test(answer)
 }
@@ -98,14 +99,15 @@ export async function deploy(
 
   const progress = printer.upload(files.length, entries)
   const body = packSource(folder, entries, progress.packed)
-  const asked = { options: { ...command.options, ...facts }, secrets: command.secrets }
+  const { app, secrets } = command
+  const asked = { app, options: { ...command.options, ...facts }, secrets }
 
-  const deployment = await gateway.upload(command.app, asked, body, progress.sent, signal)
+  const deployment = await gateway.upload(asked, body, progress.sent, signal)
   progress.done()
   const address = gateway.recordUrl(deployment.id)
   printer.accepted(deployment, address)
 
   if (command.detach) return printer.detached(deployment, address)
   const onInterrupt = (id: string) => leaveOrCancel(id, gateway, printer, signal)
-  return followToEnd(deployment, gateway, printer, signal, { onInterrupt })
+  return followToEnd(deployment, gateway, printer, { signal, onInterrupt })
 }

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Deployment, isFinal } from '#api/deployment.ts'
+import { isFinal } from '#api/deployment.ts'
+import { errorMessage } from '#api/error-code.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
+import type { DeploymentRecord } from './answers.ts'
 import type { Show } from './command-line.ts'
 import type { Gateway } from './gateway.ts'
 import type { Printer } from './print.ts'
@@ -15,19 +17,15 @@ const backOffMs = { first: 200, most: 5000 }
  * exit code of its verdict.
  */
 export async function followToEnd(
-  deployment: Deployment,
+  deployment: DeploymentRecord,
   gateway: Gateway,
   printer: Printer,
-  signal: AbortSignal,
-  {
-    onInterrupt = goesOn,
-    show = {},
-  }: { onInterrupt?: (id: string) => Promise<string>; show?: Show } = {},
+  { signal, onInterrupt = goesOn, show = {} }: FollowOptions,
 ): Promise<number> {
   const { id } = deployment
   const isShown = show.step ? ofSteps(show.step) : () => true
   try {
-    const events = followDeployment(id, gateway, { say: printer.note, only: show.only }, signal)
+    const events = followDeployment(id, gateway, printer.note, { signal, only: show.only })
     for (;;) {
       const next = await events.next()
       if (next.done) return printer.verdict(next.value)
@@ -39,8 +37,14 @@ export async function followToEnd(
   }
 }
 
-const goesOn = async (id: string) =>
-  `Deployment ${id} goes on without you. To follow it: tarmac follow ${id}`
+type FollowOptions = {
+  signal: AbortSignal
+  /** Called after an interrupt. Returns the message to print. */
+  onInterrupt?: (id: string) => Promise<string>
+  show?: Show
+}
+
+const goesOn = async (id: string) => `Deployment ${id} continues. To follow it: tarmac follow ${id}`
 
 /**
  * True for events of steps whose name contains `part`. A step's name comes before its other events.
@@ -53,42 +57,60 @@ function ofSteps(part: string): (event: DeploymentEvent) => boolean {
   }
 }
 
+type EventsOptions = { only: string | undefined; signal: AbortSignal }
+type EventsGateway = Pick<Gateway, 'find' | 'events'>
+
 /** Yields each event of the log once. Returns the final record. */
 export async function* followDeployment(
   id: string,
-  gateway: Pick<Gateway, 'find' | 'events'>,
-  { say, only }: { say: (text: string) => void; only: string | undefined },
-  signal: AbortSignal,
-): AsyncGenerator<DeploymentEvent, Deployment> {
-  let after = 0
-  let failures = 0
-  let heardAt = Date.now()
-  let reported = false
+  gateway: EventsGateway,
+  say: (text: string) => void,
+  options: EventsOptions,
+): AsyncGenerator<DeploymentEvent, DeploymentRecord> {
+  const { signal } = options
+  const progress = { after: 0, failures: 0, heardAt: Date.now() }
+  let reported = 0
 
   for (;;) {
     try {
-      for await (const message of gateway.events(id, after, only, signal)) {
-        // A stopping gateway sends `stopping` on each reconnect until it is gone.
-        if (message.type !== 'stopping') failures = 0
-        heardAt = Date.now()
-        reported = false
-        if (message.type === 'end') {
-          const deployment = await gateway.find(id, signal)
-          if (isFinal(deployment.state)) return deployment
-        } else if ('seq' in message && message.seq > after) {
-          after = message.seq
-          yield message
-        }
-      }
+      const ended = yield* readOn(id, gateway, progress, options)
+      if (ended) return ended
     } catch (error) {
       if (signal.aborted || (error instanceof Problem && error.status < 500)) throw error
+      const { heardAt } = progress
       const unavailableMs = Date.now() - heardAt
       if (unavailableMs > giveUpMs) throw error
-      if (unavailableMs > quietMs && !reported)
-        say(`${(error as Error).message} Trying again until it is back.`)
-      reported ||= unavailableMs > quietMs
+      if (unavailableMs > quietMs && reported !== heardAt) {
+        say(`${errorMessage(error)} Trying again.`)
+        reported = heardAt
+      }
     }
-    const waitMs = Math.min(backOffMs.most, backOffMs.first * 2 ** failures++)
+    const waitMs = Math.min(backOffMs.most, backOffMs.first * 2 ** progress.failures++)
     await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal })
   }
+}
+
+/**
+ * Yields the events of one connection. Returns the record if the deployment has ended, or null if
+ * the log goes on.
+ */
+async function* readOn(
+  id: string,
+  gateway: EventsGateway,
+  progress: { after: number; failures: number; heardAt: number },
+  { only, signal }: EventsOptions,
+): AsyncGenerator<DeploymentEvent, DeploymentRecord | null> {
+  for await (const message of gateway.events(id, progress.after, only, signal)) {
+    // A stopping gateway sends `stopping` on each reconnect until it is gone.
+    if (message.type !== 'stopping') progress.failures = 0
+    progress.heardAt = Date.now()
+    if (message.type === 'end') {
+      const deployment = await gateway.find(id, signal)
+      if (isFinal(deployment.state)) return deployment
+    } else if ('seq' in message && message.seq > progress.after) {
+      progress.after = message.seq
+      yield message
+    }
+  }
+  return null
 }

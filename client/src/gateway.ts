@@ -1,20 +1,24 @@
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { pipeline, type Readable, Transform } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import type { Deployment } from '#api/deployment.ts'
-import { errorCode } from '#api/error-code.ts'
+import { errorCode, errorMessage } from '#api/error-code.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { type DeploymentOptions, writeOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import { ProblemBody } from '#api/problem/body.ts'
 import { fill, routes } from '#api/routes.ts'
+import { type DeploymentRecord, isKnownMessage, readProblem, readRecord } from './answers.ts'
 
 const continueMs = 1000
 const answerMs = 30_000
 const silenceMs = 45_000 // three heartbeats
+
+type NewDeployment = {
+  app: string
+  options: Partial<DeploymentOptions>
+  secrets: Map<string, string>
+}
 
 /** The gateway's API as methods. Refusals and connection failures are Problems. */
 export class Gateway {
@@ -35,16 +39,12 @@ export class Gateway {
    * when the gateway has accepted the deployment.
    */
   async upload(
-    app: string,
-    { options, secrets }: { options: Partial<DeploymentOptions>; secrets: Map<string, string> },
+    { app, options, secrets }: NewDeployment,
     body: Readable,
-    sent: (bytes: number) => void,
+    onSent: (bytes: number) => void,
     signal: AbortSignal,
-  ): Promise<Deployment> {
-    const url = new URL(
-      `${this.#base}${fill(routes.deployments, { app })}?${writeOptions(options).toString()}`,
-    )
-
+  ): Promise<DeploymentRecord> {
+    const url = this.#url(fill(routes.deployments, { app }), writeOptions(options))
     const { type, wrap } = secrets.size > 0 ? formWith(secrets) : plainBody
     const headers = { ...this.#headers, 'Content-Type': type, Expect: '100-continue' }
     const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
@@ -53,12 +53,6 @@ export class Gateway {
       signal,
     })
 
-    const counted = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        sent(chunk.length)
-        done(null, chunk)
-      },
-    })
     // An error while packing is the cause of the connection error that follows.
     let packing: unknown
     body.once('error', (error) => (packing = error))
@@ -66,7 +60,7 @@ export class Gateway {
     let begun = false
     const begin = () => {
       // Errors arrive on the request.
-      if (!begun) pipeline(body, counted, wrap, request, () => {})
+      if (!begun) pipeline(body, counter(onSent), wrap, request, () => {})
       begun = true
     }
 
@@ -74,10 +68,10 @@ export class Gateway {
     const impatience = setTimeout(begin, continueMs)
     request.once('continue', begin).flushHeaders()
     try {
-      const [response] = (await once(request, 'response')) as [IncomingMessage]
+      const response = await responseOf(request)
       const answer = await text(response)
-      if (response.statusCode !== 202) throw problemOf(url, response.statusCode!, answer)
-      return JSON.parse(answer) as Deployment
+      if (response.statusCode !== 202) throw readProblem(url, response.statusCode ?? 0, answer)
+      return readRecord(url, answer)
     } catch (error) {
       throw error instanceof Problem || signal.aborted
         ? error
@@ -90,51 +84,32 @@ export class Gateway {
     }
   }
 
-  async find(id: string, signal: AbortSignal): Promise<Deployment> {
+  async find(id: string, signal: AbortSignal): Promise<DeploymentRecord> {
     const url = new URL(this.recordUrl(id))
-    const response = await this.#get(
-      url,
-      'application/json',
-      AbortSignal.any([signal, AbortSignal.timeout(answerMs)]),
-    )
-    return (await response.json()) as Deployment
+    const response = await this.#fetch(url, {
+      headers: { Accept: 'application/json' },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(answerMs)]),
+    })
+    return readRecord(url, await response.text())
   }
 
   /** Requests the cancel of a deployment. The returned record may not be in its final state yet. */
-  async cancel(
+  cancel(
     id: string,
-    request: { by: string; why: string | null; abort: boolean },
-  ): Promise<Deployment> {
-    const query = new URLSearchParams({
-      by: request.by,
-      ...(request.why && { why: request.why }),
-      abort: String(request.abort),
-    })
-    const url = new URL(`${this.#base}${fill(routes.cancel, { id })}?${query.toString()}`)
-    const response = await this.#fetch(url, {
-      method: 'POST',
-      signal: AbortSignal.timeout(answerMs),
-    })
-    return (await response.json()) as Deployment
+    { by, why, abort }: { by: string; why: string | null; abort: boolean },
+  ): Promise<DeploymentRecord> {
+    const query = new URLSearchParams({ by, ...(why && { why }), abort: String(abort) })
+    return this.#post(fill(routes.cancel, { id }), query)
   }
 
-  async retry(id: string, reuseImage: boolean): Promise<Deployment> {
-    const url = new URL(`${this.#base}${fill(routes.retry, { id })}?reuse-image=${reuseImage}`)
-    const response = await this.#fetch(url, {
-      method: 'POST',
-      signal: AbortSignal.timeout(answerMs),
-    })
-    return (await response.json()) as Deployment
+  retry(id: string, reuseImage: boolean): Promise<DeploymentRecord> {
+    const query = new URLSearchParams({ 'reuse-image': String(reuseImage) })
+    return this.#post(fill(routes.retry, { id }), query)
   }
 
   /** Uploads nothing: the gateway has the image. */
-  async rollBack(app: string, query: URLSearchParams): Promise<Deployment> {
-    const url = new URL(`${this.#base}${fill(routes.rollback, { app })}?${query.toString()}`)
-    const response = await this.#fetch(url, {
-      method: 'POST',
-      signal: AbortSignal.timeout(answerMs),
-    })
-    return (await response.json()) as Deployment
+  rollBack(app: string, query: URLSearchParams): Promise<DeploymentRecord> {
+    return this.#post(fill(routes.rollback, { app }), query)
   }
 
   /**
@@ -148,22 +123,22 @@ export class Gateway {
     signal: AbortSignal,
   ): AsyncGenerator<StreamMessage, void> {
     const query = new URLSearchParams({ after: String(after), ...(only && { only }) })
-    const url = new URL(`${this.#base}${fill(routes.events, { id })}?${query.toString()}`)
+    const url = this.#url(fill(routes.events, { id }), query)
     const silence = new AbortController()
-    const watch = setTimeout(() => silence.abort(new Error('the line went silent')), silenceMs)
+    const watch = setTimeout(
+      () => silence.abort(new Error('the connection went silent')),
+      silenceMs,
+    )
 
     try {
-      const response = await this.#get(
-        url,
-        'application/x-ndjson',
-        AbortSignal.any([signal, silence.signal]),
-      )
-      let rest = ''
-      for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-        watch.refresh()
-        const lines = (rest + chunk).split('\n')
-        rest = lines.pop()!
-        for (const line of lines) if (line) yield JSON.parse(line) as StreamMessage
+      const response = await this.#fetch(url, {
+        headers: { Accept: 'application/x-ndjson' },
+        signal: AbortSignal.any([signal, silence.signal]),
+      })
+      const chunks = response.body!.pipeThrough(new TextDecoderStream())
+      for await (const line of linesOf(chunks, () => watch.refresh())) {
+        const message: unknown = JSON.parse(line)
+        if (isKnownMessage(message)) yield message
       }
     } finally {
       clearTimeout(watch)
@@ -171,8 +146,15 @@ export class Gateway {
     }
   }
 
-  #get(url: URL, accept: string, signal: AbortSignal): Promise<Response> {
-    return this.#fetch(url, { headers: { Accept: accept }, signal })
+  #url(path: string, query: URLSearchParams): URL {
+    return new URL(`${this.#base}${path}?${query.toString()}`)
+  }
+
+  async #post(path: string, query: URLSearchParams): Promise<DeploymentRecord> {
+    const url = this.#url(path, query)
+    const signal = AbortSignal.timeout(answerMs)
+    const response = await this.#fetch(url, { method: 'POST', signal })
+    return readRecord(url, await response.text())
   }
 
   async #fetch(
@@ -185,8 +167,34 @@ export class Gateway {
     }).catch((error: unknown) => {
       throw unreachable(url, error)
     })
-    if (!response.ok) throw problemOf(url, response.status, await response.text())
+    if (!response.ok) throw readProblem(url, response.status, await response.text())
     return response
+  }
+}
+
+function responseOf(request: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => request.once('response', resolve).once('error', reject))
+}
+
+const counter = (onBytes: (bytes: number) => void) =>
+  new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      onBytes(chunk.length)
+      done(null, chunk)
+    },
+  })
+
+/** Yields whole lines that are not empty. Calls `onChunk` for each chunk. */
+async function* linesOf(
+  chunks: AsyncIterable<string>,
+  onChunk: () => void,
+): AsyncGenerator<string, void> {
+  let rest = ''
+  for await (const chunk of chunks) {
+    onChunk()
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop()!
+    yield* lines.filter((line) => line !== '')
   }
 }
 
@@ -209,26 +217,9 @@ function formWith(secrets: Map<string, string>): typeof plainBody {
   return { type: `multipart/form-data; boundary=${boundary}`, wrap }
 }
 
-function problemOf(url: URL, status: number, answer: string): Problem {
-  let body: unknown
-  try {
-    body = JSON.parse(answer)
-  } catch {
-    body = undefined
-  }
-
-  const known = ProblemBody.safeParse(body)
-  if (known.success) return Problem.from(known.data)
-
-  return new Problem(
-    'not-ready',
-    `${url.origin} answered ${status} like no gateway does: ${answer.slice(0, 200)}`,
-  )
-}
-
 function unreachable(url: URL, error: unknown): Problem {
-  const { message, cause } = error as Error
-  const reason = cause instanceof Error ? cause.message || errorCode(cause) : message
+  const cause = error instanceof Error ? error.cause : undefined
+  const reason = cause instanceof Error ? cause.message || errorCode(cause) : errorMessage(error)
   return new Problem(
     'not-ready',
     `The gateway at ${url.origin} cannot be reached: ${reason}. Is its address right?`,

@@ -1,8 +1,17 @@
 #!/usr/bin/env node
 import { userInfo } from 'node:os'
-import { asProblem, Problem } from '#api/problem.ts'
+import { errorMessage } from '#api/error-code.ts'
+import { Problem } from '#api/problem.ts'
 import manifest from '../../package.json' with { type: 'json' }
-import { help, readCommandLine } from './command-line.ts'
+import type { DeploymentRecord } from './answers.ts'
+import {
+  type CancelCommand,
+  type FollowCommand,
+  help,
+  readCommandLine,
+  type RetryCommand,
+  type RollbackCommand,
+} from './command-line.ts'
 import { deploy } from './deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
@@ -17,7 +26,7 @@ async function main(argv: string[]): Promise<number> {
 
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.on(name, () => {
-      if (interrupt.signal.aborted) process.exit(printer.interrupted('Left at once.'))
+      if (interrupt.signal.aborted) process.exit(printer.interrupted('Exited at once.'))
       interrupt.abort(name)
     })
 
@@ -27,42 +36,37 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'version') return show(manifest.version)
 
     const gateway = new Gateway(command.gateway, command.token)
-    if (command.name === 'cancel') {
-      const request = { by: userInfo().username, why: command.why, abort: command.abort }
-      return await followToEnd(
-        await gateway.cancel(command.id, request),
-        gateway,
-        printer,
-        interrupt.signal,
-      )
-    }
-
-    if (command.name === 'retry')
-      return await followToEnd(
-        await gateway.retry(command.id, command.reuseImage),
-        gateway,
-        printer,
-        interrupt.signal,
-      )
-
-    if (command.name === 'rollback')
-      return await followToEnd(
-        await gateway.rollBack(command.app, command.query),
-        gateway,
-        printer,
-        interrupt.signal,
-      )
-
-    if (command.name === 'deploy') return await deploy(command, gateway, printer, interrupt.signal)
-    const found = await gateway.find(command.id, interrupt.signal)
-    return await followToEnd(found, gateway, printer, interrupt.signal, { show: command.show })
+    const { signal } = interrupt
+    if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
+    const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
+    return await followToEnd(await start(command, gateway, signal), gateway, printer, options)
   } catch (error) {
     if (interrupt.signal.aborted)
-      return printer.interrupted('Stopped; the gateway has taken nothing.')
+      return printer.interrupted('Stopped: the gateway has accepted no deployment.')
     const known = error instanceof Problem
     return printer.failed(
-      known ? error : new Problem('internal', `The client failed: ${messageOf(error)}`),
+      known ? error : new Problem('internal', `The client failed: ${errorMessage(error)}`),
     )
+  }
+}
+
+/** Sends the request of a command. Returns the deployment to follow. */
+function start(
+  command: FollowCommand | CancelCommand | RetryCommand | RollbackCommand,
+  gateway: Gateway,
+  signal: AbortSignal,
+): Promise<DeploymentRecord> {
+  switch (command.name) {
+    case 'follow':
+      return gateway.find(command.id, signal)
+    case 'cancel': {
+      const { why, abort } = command
+      return gateway.cancel(command.id, { by: userInfo().username, why, abort })
+    }
+    case 'retry':
+      return gateway.retry(command.id, command.reuseImage)
+    case 'rollback':
+      return gateway.rollBack(command.app, command.query)
   }
 }
 
@@ -70,9 +74,6 @@ function show(text: string): number {
   process.stdout.write(`${text}\n`)
   return 0
 }
-
-const messageOf = (error: unknown) =>
-  error instanceof Error ? error.message : asProblem(error).message
 
 process.stdout.on('error', () => process.exit(1)) // the reader of the output is gone
 process.exitCode = await main(process.argv.slice(2))

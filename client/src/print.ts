@@ -1,20 +1,20 @@
-import type { Deployment } from '../../api/deployment.ts'
-import type { DeploymentEvent } from '../../api/event.ts'
-import { type ExitCode, exitCodeOf } from '../../api/problem/exit-codes.ts'
-import type { ProblemBody } from '../../api/problem/body.ts'
-import type { Problem } from '../../api/problem.ts'
-import { renderEvent, renderVerdict } from '../../api/text/render-event.ts'
-import { visible, visibleJson, visibleLines } from '../../api/text/visible-text.ts'
+import type { DeploymentEvent } from '#api/event.ts'
+import type { ProblemCode } from '#api/problem/codes.ts'
+import { type ExitCode, exitCodeOf } from '#api/problem/exit-codes.ts'
+import type { Problem } from '#api/problem.ts'
+import { renderEvent, renderVerdict } from '#api/text/render-event.ts'
+import { visible, visibleJson, visibleLines } from '#api/text/visible-text.ts'
+import type { DeploymentRecord } from './answers.ts'
 import type { Entry } from './list-source.ts'
 
 /** Prints the progress of a command. Methods that end the command return its exit code. */
 export type Printer = {
   note: (text: string) => void
   upload: (files: number, entries: Entry[]) => UploadProgress
-  accepted: (deployment: Deployment, address: string) => void
-  event: (event: DeploymentEvent, deployment: Deployment) => void
-  detached: (deployment: Deployment, address: string) => ExitCode
-  verdict: (deployment: Deployment) => ExitCode
+  accepted: (deployment: DeploymentRecord, address: string) => void
+  event: (event: DeploymentEvent, deployment: DeploymentRecord) => void
+  detached: (deployment: DeploymentRecord, address: string) => ExitCode
+  verdict: (deployment: DeploymentRecord) => ExitCode
   failed: (problem: Problem) => ExitCode
   interrupted: (text: string) => ExitCode
 }
@@ -67,7 +67,7 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       say(`${visible(`deployment ${id} of ${app}: ${address}`)}\n`),
     event: (event, { createdAt }) => say(renderEvent(event, createdAt)),
     detached({ id }, address) {
-      note(`the gateway has it; to follow it: tarmac follow ${id}`)
+      note(`the gateway has accepted deployment ${id}; to follow it: tarmac follow ${id}`)
       process.stdout.write(`${visible(address)}\n`)
       return 0
     },
@@ -99,7 +99,7 @@ type Result = {
 
 const line = (body: object) => void process.stdout.write(`${visibleJson({ v: 1, ...body })}\n`)
 const now = () => new Date().toISOString()
-const facts = ({ state, id, app, url, image }: Deployment): Result => ({
+const facts = ({ state, id, app, url, image }: DeploymentRecord): Result => ({
   state,
   id,
   app,
@@ -115,7 +115,7 @@ export function jsonPrinter(): Printer {
   let last: Result = {}
   const result = (
     exitCode: ExitCode,
-    more: Result & { problem?: ProblemBody | null; text?: string } = {},
+    more: Result & { problem?: object | null; text?: string } = {},
   ) => {
     line({ type: 'result', t: now(), exitCode, ...last, problem: null, ...more })
     return exitCode
@@ -143,11 +143,13 @@ export function jsonPrinter(): Printer {
   }
 }
 
-function exitCodeFor({ state, problem }: Deployment): ExitCode {
+function exitCodeFor({ state, problem }: DeploymentRecord): ExitCode {
   if (state === 'live' || state === 'built') return 0
   if (state === 'cancelled' || state === 'superseded') return exitCodeOf[state]
-  return problem ? (exitCodeOf[problem.code] ?? 1) : 1
+  return problem && isProblemCode(problem.code) ? exitCodeOf[problem.code] : 1
 }
+
+const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(exitCodeOf, code)
 
 function size(bytes: number): string {
   if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`

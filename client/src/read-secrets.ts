@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { maxSecretBytes, SecretName } from '#api/secret.ts'
 
@@ -35,7 +36,7 @@ function readValue(path: string): string {
     const bytes = readFileSync(path)
     if (isUtf8(bytes)) return bytes.toString()
   } catch (error) {
-    throw invalid(`The file ${path} cannot be read: ${(error as Error).message}.`)
+    throw invalid(`The file ${path} cannot be read: ${errorMessage(error)}.`)
   }
   throw invalid(
     `The file ${path} is not text (UTF-8); keep such a secret with the app, by PUT /v1/apps/{app}/secrets/{name}.`,

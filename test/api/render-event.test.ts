@@ -16,7 +16,7 @@ test('each log line begins with the seconds since the deployment’s creation', 
     render({ type: 'state', from: 'building', state: 'pending', reason: 'The gateway restarted' }),
   ).toBe('   62.3s  => pending: The gateway restarted\n')
   expect(render({ type: 'waiting', for: 'recovery', place: 1, behind: null })).toBe(
-    '   62.3s     waits for what was at work when the gateway died, which is tried one at a time\n',
+    '   62.3s     waits for deployments that ran when the gateway died: they run one at a time\n',
   )
 })
 

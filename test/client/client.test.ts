@@ -54,6 +54,10 @@ test('a deploy ends with only the address on stdout and the log on stderr', asyn
     'X=1',
     '--region',
     'fra',
+    '--count',
+    '3',
+    '--force-over',
+    '57',
   ])
   await arrived(http)
   const { id } = await http.play(toLive)
@@ -67,6 +71,8 @@ test('a deploy ends with only the address on stdout and the log on stderr', asyn
     env: { A: 'b=c' },
     build: { X: '1' },
     region: 'fra',
+    count: 3,
+    'force-over': '57',
     trigger: 'cli',
     deploy: true,
   }
@@ -127,8 +133,10 @@ test('every failure has its exit code and says what to do, also as JSON', async 
     [2, 'NAME has no value', ['deploy', 'shop', '--secret', 'NAME']],
     [2, 'not both', ['follow', 'd1', '--only', 'state', '--step', 'x']],
     [2, 'strategy', ['deploy', 'shop', '--strategy', 'yolo']],
+    [2, 'expected a whole number from 1 to 100', ['deploy', 'shop', '--count', '101']],
+    [2, 'the number of a deployment', ['deploy', 'shop', '--force-over', 'all']],
     [2, 'no folder', ['deploy', 'shop', 'nowhere']],
-    [2, 'not a command', ['undeploy', 'shop']],
+    [2, 'no such command', ['undeploy', 'shop']],
     [2, 'TARMAC_GATEWAY', ['deploy', 'shop'], { TARMAC_GATEWAY: '' }],
     [
       69,
@@ -192,7 +200,10 @@ test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or
   const early = tarmac(http.url, ['deploy', 'shop'])
   await asked.promise
   early.child.kill('SIGINT')
-  expect([await early.code, early.err]).toEqual([130, expect.stringContaining('has taken nothing')])
+  expect([await early.code, early.err]).toEqual([
+    130,
+    expect.stringContaining('has accepted no deployment'),
+  ])
 
   await using other = await startHttp()
   const late = tarmac(other.url, ['deploy', 'shop'])
@@ -210,7 +221,7 @@ test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or
   tooLate.child.kill('SIGINT')
   expect(await tooLate.code).toBe(130)
   expect(tooLate.err).toMatch(
-    /goes on: .*machines have been touched.* to undo: tarmac cancel \S+ --abort\n$/,
+    /continues: .*machines have been touched.* to undo: tarmac cancel \S+ --abort\n$/,
   )
   expect((await third.store.find(id))!.cancel).toBeNull()
 })
@@ -221,14 +232,14 @@ test('a second Ctrl-C exits at once, and the result is still the last line', asy
   await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
   await http.play([['analyzing'], ['building']])
   run.child.kill('SIGINT')
-  await expect.poll(() => run.out, { timeout: 5000 }).toContain('Ctrl-C once more')
+  await expect.poll(() => run.out, { timeout: 5000 }).toContain('a second Ctrl-C')
 
   run.child.kill('SIGINT')
   expect(await run.code).toBe(130)
   expect(lines(run.out).at(-1)).toMatchObject({
     type: 'result',
     exitCode: 130,
-    text: 'Left at once.',
+    text: 'Exited at once.',
   })
 })
 
@@ -245,7 +256,7 @@ test('on a terminal, Ctrl-C after machines were touched asks whether to restore 
   const { id } = await http.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
   await expect.poll(() => seen, { timeout: 5000 }).toContain('=> deploying')
   child.stdin.write('\x03')
-  await expect.poll(() => seen, { timeout: 5000 }).toContain('Put them back (y)')
+  await expect.poll(() => seen, { timeout: 5000 }).toContain('Roll them back (y)')
 
   child.stdin.write('y\n')
   expect(await code).toBe(130)

@@ -2,7 +2,9 @@ import { AppName } from '../../api/app.ts'
 import { patchSettings } from '../../api/options/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
 import { isDeeperThan } from '../../api/nesting.ts'
-import { DeploymentOptions, parseOptions, readOptions, variableName } from '../../api/options.ts'
+import { DeploymentOptions, parseOptions, readOptions } from '../../api/options.ts'
+import { unknownOption } from '../../api/options/unknown-option.ts'
+import { variableName } from '../../api/options/variables.ts'
 import { renderEvent, renderVerdict } from '../../api/text/render-event.ts'
 import { fill } from '../../api/routes.ts'
 import { SecretName } from '../../api/secret.ts'
@@ -28,7 +30,10 @@ export const api: Record<string, Shapes> = {
   'api/text/visible-text.ts › safeJson': hostileTexts(safeJson),
   'api/app.ts › AppName': hostileTexts((text) => AppName.safeParse(text)),
   'api/secret.ts › SecretName': hostileTexts((text) => SecretName.safeParse(text)),
-  'api/options.ts › variableName': hostileTexts((text) => variableName.test(text)),
+  'api/options/variables.ts › variableName': hostileTexts((text) => variableName.test(text)),
+  'api/options/unknown-option.ts › unknownOption': {
+    ...hostileTexts((text) => unknownOption(text, ['deploy', 'env.NAME'])),
+  },
   'api/options.ts › DeploymentOptions': {
     ...hostileTexts((platform) => DeploymentOptions.safeParse({ platform })),
     ...hostileTexts((commit) =>

@@ -7,7 +7,6 @@ export function accessLog(log: Logger, stopping: AbortSignal) {
   return (
     { method, url = '', socket, headers }: IncomingMessage,
     response: ServerResponse,
-    next: () => void,
   ): void => {
     const [path] = url.split('?', 1)
     const requestId = randomUUID()
@@ -32,6 +31,5 @@ export function accessLog(log: Logger, stopping: AbortSignal) {
         'request',
       ),
     )
-    next()
   }
 }

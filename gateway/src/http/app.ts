@@ -2,7 +2,6 @@ import express, { type ErrorRequestHandler, type Express } from 'express'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
-import { accessLog } from './access-log.ts'
 import type { Authorize } from './auth.ts'
 import { downloadLog } from './log/download.ts'
 import type { Commands } from '../commands/commands.ts'
@@ -28,10 +27,8 @@ import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
 export function httpApp(commands: Commands, server: ServerDeps, authorize: Authorize): Express {
-  const { log, stopping } = server
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple')
 
-  app.use(accessLog(log, stopping))
   app.use((_request, response, next) => {
     // Makes every answer safe to print: curl may print it in a CI job, which obeys commands in
     // output.
@@ -82,7 +79,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
     )
   })
   const onError: ErrorRequestHandler = (error, request, response, _next) =>
-    sendProblem(request, response, error, log)
+    sendProblem(request, response, error, server.log)
   app.use(onError)
   return app
 }

@@ -38,7 +38,7 @@ function assertToken({ headers, headersDistinct }: IncomingMessage, known: Buffe
     headers.origin !== undefined &&
     URL.parse(headers.origin)?.host !== headers.host?.toLowerCase()
   )
-    throw new Problem('unauthorized', 'This gateway takes no calls from other web pages.')
+    throw new Problem('unauthorized', 'This gateway accepts no calls from other web pages.')
 
   if (known.length === 0) return
   const given = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { maxOpenFiles } from '../host/open-files.ts'
+import { accessLog } from './access-log.ts'
 import { httpApp } from './app.ts'
 import { type Authorize, authorizer } from './auth.ts'
 import { checkForm } from './body/request-form.ts'
@@ -34,65 +35,15 @@ export async function listen(
   const maxConnections = Math.max(ownFiles, maxOpenFiles() - ownFiles)
   const strangers = Math.min(defaultConnectionLimits.strangers, Math.floor(maxConnections / 4))
   const connections = new Connections({ ...defaultConnectionLimits, strangers, ...options.limits })
-  const pass = authorizer(deps.tokens)
-  const authorize: Authorize = (request) => {
-    pass(request)
-    connections.trust(request.socket)
-  }
-  const openReader = readerGate(commands, authorize)
-  const app = httpApp(commands, deps, authorize)
-  const readEvents = eventsReader(deps, openReader)
-  const sockets = new EventsSocket(deps, openReader)
-  const upgrades = new Upgrades(connections)
-  const answer = (request: IncomingMessage, response: ServerResponse) =>
-    connections.serialize(request, response, () => {
-      try {
-        checkForm(request)
-        if (!readEvents(request, response)) app(request, response)
-      } catch (error) {
-        response.shouldKeepAlive = false
-        void sendProblem(request, response, error, deps.log)
-      }
-    })
-
-  const server = createServer({
-    headersTimeout: 10_000,
-    // A whole request has no limit, because uploads are long. The reader of a body checks that
-    // bytes keep coming.
-    requestTimeout: 0,
-    connectionsCheckingInterval: 2000,
-    keepAliveTimeout: 5000,
-    keepAlive: true,
-    maxHeaderSize: 16_384,
-    shouldUpgradeCallback: upgrades.take,
-  })
-  server.maxHeadersCount = 0 // `checkForm` refuses too many headers
+  const { answer, sockets } = handlers(commands, deps, connections)
+  const server = openServer(connections, answer, sockets)
   server.maxConnections = maxConnections
-  server.on('connection', (socket: Socket) => connections.accept(socket))
-  server.on('request', answer)
-  server.on('checkContinue', answer) // `askForBody` sends 100 Continue after the other checks
-  server.on('checkExpectation', answer) // a server may ignore other expectations (RFC 9110, 10.1.1)
-  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    const destroy = () => socket.destroy()
-    socket.on('error', destroy)
-    const putBack = (keepHeader: boolean) => {
-      upgrades.putBack(server, { request, socket, head }, keepHeader)
-      if (!socket.destroyed) socket.off('error', destroy) // the server adds its own error listener
-    }
-    if (!isWebSocket(request) || !isForEvents(request)) putBack(false)
-    else sockets.take({ request, socket, head }, () => putBack(true))
-  })
-  server.on('clientError', (error, socket) =>
-    answerUnreadable(error, socket as Socket, connections),
-  )
-  server.on('connect', (request: IncomingMessage, line: Duplex) =>
-    refuseTunnel(request, line, connections),
-  )
   server.listen(port, host)
   await once(server, 'listening')
   server.on('error', (err) => deps.log.warn({ err }, 'connection not accepted'))
 
-  const at = server.address() as AddressInfo
+  const at = server.address()
+  if (at === null || typeof at === 'string') throw new Error('The server listens on no port.')
   return {
     url: `http://${at.family === 'IPv6' ? `[${at.address}]` : at.address}:${at.port}`,
     port: at.port,
@@ -107,6 +58,80 @@ export async function listen(
       clearTimeout(cut)
     },
   }
+}
+
+/**
+ * What answers requests: the log of a deployment, or Express for all others. Both have the same
+ * authorization, access log and problems.
+ */
+function handlers(commands: Commands, deps: ServerDeps, connections: Connections) {
+  const pass = authorizer(deps.tokens)
+  const authorize: Authorize = (request) => {
+    pass(request)
+    connections.trust(request.socket)
+  }
+  const openReader = readerGate(commands, authorize)
+  const app = httpApp(commands, deps, authorize)
+  const readEvents = eventsReader(deps, openReader)
+  const noteAccess = accessLog(deps.log, deps.stopping)
+
+  const answer = (request: IncomingMessage, response: ServerResponse) =>
+    connections.serialize(request, response, () => {
+      try {
+        checkForm(request)
+        noteAccess(request, response)
+        if (!isForEvents(request)) return void app(request, response)
+      } catch (error) {
+        response.shouldKeepAlive = false
+        return void sendProblem(request, response, error, deps.log)
+      }
+      readEvents(request, response).catch((error: unknown) =>
+        sendProblem(request, response, error, deps.log),
+      )
+    })
+  return { answer, sockets: new EventsSocket(deps, openReader) }
+}
+
+function openServer(
+  connections: Connections,
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+  sockets: EventsSocket,
+): Server {
+  const upgrades = new Upgrades(connections)
+  const server = createServer({
+    headersTimeout: 10_000,
+    // A whole request has no limit, because uploads are long. The reader of a body checks that
+    // bytes keep coming.
+    requestTimeout: 0,
+    connectionsCheckingInterval: 2000,
+    keepAliveTimeout: 5000,
+    keepAlive: true,
+    maxHeaderSize: 16_384,
+    shouldUpgradeCallback: upgrades.take,
+  })
+  server.maxHeadersCount = 0 // `checkForm` refuses too many headers
+  server.on('connection', (socket: Socket) => connections.accept(socket))
+  server.on('request', answer)
+  server.on('checkContinue', answer) // `askForBody` sends 100 Continue after the other checks
+  server.on('checkExpectation', answer) // a server may ignore other expectations (RFC 9110, 10.1.1)
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    const destroy = () => socket.destroy()
+    socket.on('error', destroy)
+    const putBack = (keepHeader: boolean) => {
+      upgrades.putBack(server, { request, socket, head }, keepHeader)
+      if (!socket.destroyed) socket.off('error', destroy) // the server adds its own error listener
+    }
+    if (!isWebSocket(request) || !isForEvents(request)) putBack(false)
+    else sockets.take({ request, socket, head }, () => putBack(true))
+  })
+  server.on('clientError', (error, socket) => {
+    if (socket instanceof Socket) answerUnreadable(error, socket, connections)
+    else socket.destroy()
+  })
+  server.on('connect', (request: IncomingMessage, line: Duplex) =>
+    refuseTunnel(request, line, connections),
+  )
+  return server
 }
 
 /**

@@ -11,9 +11,9 @@ export function knownQuery(
 ): URLSearchParams {
   const query = queryOf(request)
   const unknown = [...query.keys()].find((name) => !known.includes(name))
-  const knows = known.length > 0 ? `knows ${known.join(', ')}` : 'takes no options'
+  const knows = known.length > 0 ? `knows ${known.join(', ')}` : 'has no options'
   if (unknown !== undefined)
-    throw new Problem('option-unknown', `This call ${knows}; not ${unknown.slice(0, 100)}.`, {
+    throw new Problem('option-unknown', `This call ${knows}, not ${unknown.slice(0, 100)}.`, {
       facts: { known },
     })
   refuseBody(request)
@@ -22,17 +22,17 @@ export function knownQuery(
 
 export function refuseBody({ headers }: Pick<IncomingMessage, 'headers'>): void {
   if (Number(headers['content-length'] ?? 0) > 0)
-    throw new Problem('request-invalid', 'This call takes no body: options go in the query.')
+    throw new Problem('request-invalid', 'This call has no body. Send options in the query.')
 }
 
 export function booleanQuery(query: URLSearchParams, name: string): boolean {
   const value = query.get(name) ?? 'false'
-  if (value !== 'true' && value !== 'false') throw notSo(name, 'true or false')
+  if (value !== 'true' && value !== 'false') throw unexpected(name, 'true or false')
   return value === 'true'
 }
 
 export function wholeNumber(name: string, value: string): number {
-  if (!/^\d{1,15}$/.test(value)) throw notSo(name, 'a whole number')
+  if (!/^\d{1,15}$/.test(value)) throw unexpected(name, 'a whole number')
   return Number(value)
 }
 
@@ -43,11 +43,11 @@ export function pageQuery(
 ): { limit: number; before: string | null } {
   const before = query.get('cursor')
   if (before !== null && !cursor.test(before))
-    throw notSo('cursor', 'the `next` of the page before')
+    throw unexpected('cursor', 'the `next` of the page before')
   const limit = wholeNumber('limit', query.get('limit') ?? '20')
-  if (limit < 1 || limit > 100) throw notSo('limit', 'a number from 1 to 100')
+  if (limit < 1 || limit > 100) throw unexpected('limit', 'a number from 1 to 100')
   return { limit, before }
 }
 
-const notSo = (name: string, what: string) =>
-  new Problem('option-invalid', `The option ${name} is ${what}.`)
+const unexpected = (name: string, what: string) =>
+  new Problem('option-invalid', `The option ${name} is invalid: expected ${what}.`)

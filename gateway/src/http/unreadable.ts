@@ -26,7 +26,7 @@ export function answerUnreadable(
 
 function answerTo(error: NodeJS.ErrnoException): string {
   const status = statuses[error.code ?? '']
-  const detail = `What was sent is no HTTP request that can be read (${error.code ?? error.message}).`
+  const detail = `The request is not valid HTTP (${error.code ?? error.message}).`
   const body = status ? '' : `${JSON.stringify(new Problem('request-invalid', detail).body())}\n`
   const headers = [
     `HTTP/1.1 ${status ?? '400 Bad Request'}`,

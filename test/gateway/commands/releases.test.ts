@@ -205,7 +205,7 @@ test('a rollback to a missing release touches nothing and says so', async () => 
   expect(await refused('?release=x')).toEqual([
     422,
     'option-invalid',
-    'The option release is a whole number.',
+    'The option release is invalid: expected a whole number.',
   ])
 
   await deploy('shop', { image: two.name })
@@ -236,7 +236,7 @@ test('a JSON body names exactly one source of a known kind', async () => {
   ])
   expect(await refused({ source: { git: 'x' } })).toEqual([
     400,
-    expect.stringContaining('not taken by this builder yet'),
+    expect.stringContaining('The gateway does not accept source.'),
   ])
   expect(await refused({ source: 'x' })).toEqual([
     400,

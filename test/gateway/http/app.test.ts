@@ -95,7 +95,7 @@ test('options reach the record, and invalid ones are refused before the body is 
   expect(await refused('wiat=true')).toEqual([422, expect.stringContaining('Did you mean wait?')])
   expect(await refused('deploy=maybe')).toEqual([
     422,
-    'The option deploy is true or false, not “maybe”.',
+    'The option deploy is invalid: expected true or false, got “maybe”.',
   ])
   expect(await refused('strategy=yolo')).toEqual([422, expect.stringContaining('strategy')])
   expect(await refused('env.1A=x')).toEqual([422, expect.stringContaining('env.1A')])
@@ -289,7 +289,7 @@ test('a stopping gateway refuses uploads and asks followers to reconnect later',
   const events = await http.get(`/v1/deployments/${id}/events`, { Accept: 'application/x-ndjson' })
   http.stop()
   expect(await following.text()).toMatch(
-    /\nThe gateway is stopping; .+ Read on at \/v1\/deployments\/\S+\/events\n$/,
+    /\nThe gateway is stopping\. .+ Read on at \/v1\/deployments\/\S+\/events\n$/,
   )
   expect(JSON.parse((await events.text()).trim().split('\n').at(-1)!)).toMatchObject({
     type: 'stopping',

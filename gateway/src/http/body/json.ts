@@ -1,3 +1,4 @@
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 
 /** Nesting of arrays and objects. The API needs 6. More could overflow recursive code's stack. */
@@ -9,19 +10,19 @@ export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new Problem('request-invalid', `The body is not JSON: ${(cause as Error).message}.`, {
-      cause,
-    })
+    throw new Problem('request-invalid', `The body is not JSON: ${errorMessage(cause)}.`, { cause })
   }
 }
 
 /** The body, or the text of a form's field, as a JSON object. */
 export function asObject(given: unknown): Record<string, unknown> {
   const value = typeof given === 'string' ? parseJson(given) : given
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>
+  if (isObject(value)) return value
   throw new Problem('request-invalid', 'The body is not a JSON object, like {"source": …}.')
 }
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Checks depth and keys in one pass over the text, before parsing. */
 function refuseByShape(text: string): void {
@@ -33,7 +34,7 @@ function refuseByShape(text: string): void {
       if (isPrototype(text, at, end))
         throw new Problem(
           'request-invalid',
-          'The JSON has a key named __proto__, which is not taken. Leave it out.',
+          'The JSON has a key named __proto__, which is not allowed. Leave it out.',
         )
       at = end
     } else if (letter === '[' || letter === '{') depth++
@@ -41,7 +42,7 @@ function refuseByShape(text: string): void {
     if (depth > maxJsonDepth)
       throw new Problem(
         'request-invalid',
-        `The JSON has more than ${maxJsonDepth} arrays and objects inside each other.`,
+        `The JSON has more than ${maxJsonDepth} nested arrays and objects.`,
       )
   }
 }

@@ -17,7 +17,7 @@ export function readImageSource(source: unknown): ImageSource {
   if (other !== undefined) throw refused(`source names both ${kind} and ${other}; choose one.`)
   if (later.includes(kind))
     throw refused(
-      `source.${kind} is not taken by this builder yet. It takes ${kinds.join(', ')}, or an archive as the body.`,
+      `The gateway does not accept source.${kind} yet. It accepts ${kinds.join(', ')}, or an archive as the body.`,
     )
 
   const parsed = ImageSource.safeParse(source)

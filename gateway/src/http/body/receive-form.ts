@@ -1,11 +1,13 @@
 import { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import type { Request, Response } from 'express'
 import multer, { MulterError } from 'multer'
 import type { SourceFacts } from '#api/deployment.ts'
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { maxSecretBytes } from '#api/secret.ts'
+import { abortable } from '../../abortable.ts'
 import type { UploadDeps } from '../deps.ts'
 import { FormPatience } from './form-patience.ts'
 import { receive, type Received, tooLarge } from './received.ts'
@@ -31,62 +33,70 @@ export async function receiveForm(
       'form-invalid',
       `The Content-Type of a form has at most ${maxTypeLength} characters.`,
     )
+  gone.throwIfAborted()
+
   const over = new AbortController()
   const signal = AbortSignal.any([gone, over.signal])
-  const patience = new FormPatience(deps.bodyMs ?? defaultBodyMs)
-  const whole = Promise.withResolvers<SourceFacts>()
-  whole.promise.catch(() => {}) // not awaited if the form has no file
-  const asked = new FormRequest(request.headers)
-  const form = multer({
+  using patience = new FormPatience(deps.bodyMs ?? defaultBodyMs)
+  const file: { facts?: SourceFacts } = {}
+  const parse = formParser(deps.maxUploadBytes, {
+    feed: (parser) => patience.feed(new RequestBody(request), parser),
+    async onFile(content) {
+      patience.enterFile(content)
+      file.facts = await receive(request, content, deps, signal).catch((error: unknown) => {
+        patience.refuse(error)
+        throw error
+      })
+    },
+  })
+
+  try {
+    const asked = new FormRequest(request.headers)
+    await abortable(Promise.race([parse(asked), patience.refused]), gone)
+    if (!file.facts)
+      throw new Problem('request-invalid', 'The form has no file field named source.')
+    return { source: file.facts, ...fieldsOf(asked.body) }
+  } catch (error) {
+    const problem = formProblem(error, deps.maxUploadBytes)
+    over.abort(problem) // stops the reader of the file, if it still reads
+    throw problem
+  }
+}
+
+type FormHandlers = {
+  /** Gives the body to the parser. */
+  feed: (parser: Writable) => void
+  /** Receives the content of the file field. */
+  onFile: (content: Readable) => Promise<void>
+}
+
+/** A parser for a form with one file field, `source`. It resolves when the whole form is read. */
+function formParser(maxUploadBytes: number, { feed, onFile }: FormHandlers) {
+  const parse = multer({
     storage: {
-      _handleFile(_request, { stream }, done) {
-        patience.enterFile(stream)
-        receive(request, stream, deps, signal).then(
-          (facts) => {
-            whole.resolve(facts)
-            done(null, {})
-          },
-          (error: unknown) => {
-            patience.refuse(error)
-            done(error)
-          },
-        )
-      },
+      _handleFile: (_request, { stream }, done) =>
+        void onFile(stream).then(() => done(null, {}), done),
       _removeFile: (_request, _file, done) => done(null), // the sweep removes unused trees
     },
     limits: {
       files: 1,
-      fileSize: deps.maxUploadBytes,
+      fileSize: maxUploadBytes,
       fields: 200,
       fieldSize: maxSecretBytes,
       fieldNameSize: maxFieldNameLength,
       parts: 201,
       fieldNestingDepth: 0,
     },
-    streamHandler: (_request: unknown, parser: Writable) =>
-      patience.feed(new RequestBody(request), parser),
+    streamHandler: (_request: unknown, parser: Writable) => feed(parser),
   } as multer.Options).single('source')
 
-  const read = new Promise<void>((resolve, reject) => {
-    gone.addEventListener('abort', () => reject(gone.reason as Error), { once: true })
-    if (gone.aborted) return reject(gone.reason as Error)
-    patience.refused.catch(reject)
-    form(asked as unknown as Request, {} as Response, (error: unknown) =>
-      error ? reject(error) : resolve(),
-    )
-  })
-  try {
-    await read
-    if (!asked.file)
-      throw new Problem('request-invalid', 'The form has no file field named source.')
-    return { source: await whole.promise, ...fieldsOf(asked.body) }
-  } catch (error) {
-    const problem = formProblem(error, deps.maxUploadBytes)
-    over.abort(problem) // stops the reader of the file, if it still reads
-    throw problem
-  } finally {
-    patience[Symbol.dispose]()
-  }
+  return (request: FormRequest): Promise<void> =>
+    new Promise((resolve, reject) => {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- multer uses only what FormRequest has, and no response
+      parse(request as unknown as Request, {} as Response, (error: unknown) =>
+        error ? reject(error) : resolve(),
+      )
+    })
 }
 
 /** Stands in for the request in multer, which must not wait for its end. `feed` gives the body. */
@@ -95,7 +105,6 @@ class FormRequest extends EventEmitter {
   readonly readable = false
   readonly readableEnded = false
   body: Record<string, string | string[]> = {}
-  file: unknown
 
   constructor(headers: IncomingHttpHeaders) {
     super()
@@ -125,17 +134,14 @@ const isSecret = ([name]: [string, string]) => name.startsWith(secretPrefix)
 /** Turns an error of multer or its parser, which is the caller's fault, into a Problem. */
 function formProblem(error: unknown, maxUploadBytes: number): Problem {
   if (error instanceof Problem) return error
-  const cause = error as Error
-  if (!(cause instanceof MulterError))
+  if (!(error instanceof MulterError))
     return new Problem(
       'form-invalid',
-      `The form cannot be read: ${cause.message}. Send multipart/form-data.`,
-      {
-        cause,
-      },
+      `The form cannot be read: ${errorMessage(error)}. Send multipart/form-data.`,
+      { cause: error },
     )
-  if (cause.code === 'LIMIT_FILE_SIZE') return tooLarge(maxUploadBytes)
-  const field = cause.field === undefined ? '' : ` (field ${cause.field.slice(0, 50)})`
-  const detail = `${cause.message}${field}. A form holds one file field, source, and options as fields.`
-  return new Problem('request-invalid', detail, { cause })
+  if (error.code === 'LIMIT_FILE_SIZE') return tooLarge(maxUploadBytes)
+  const field = error.field === undefined ? '' : ` (field ${error.field.slice(0, 50)})`
+  const detail = `${error.message}${field}. A form holds one file field, source, and options as fields.`
+  return new Problem('request-invalid', detail, { cause: error })
 }

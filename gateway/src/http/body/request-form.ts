@@ -13,7 +13,7 @@ export function checkForm(request: IncomingMessage): void {
     throw new Problem('request-invalid', `The request has more than ${maxHeaders} headers.`)
   const coding = request.headers['transfer-encoding']
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
-    throw new Problem('request-invalid', 'The only Transfer-Encoding that is taken is chunked.')
+    throw new Problem('request-invalid', 'The gateway accepts no Transfer-Encoding but chunked.')
   const { url = '' } = request
   if (url.startsWith('/') || url === '*') return
   const whole = URL.parse(url)

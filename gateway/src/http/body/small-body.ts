@@ -1,5 +1,6 @@
 import type { Request, Response } from 'express'
 import { Problem } from '#api/problem.ts'
+import { readBody } from '../../read-body.ts'
 import { asObject, parseJson } from './json.ts'
 import { RequestBody } from './request-body.ts'
 
@@ -26,15 +27,8 @@ export async function smallBody(
   const body = new RequestBody(request)
   const timer = setTimeout(() => body.destroy(tooSlow(bodyMs)), bodyMs)
 
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      sizeBytes += chunk.length
-      if (sizeBytes > maxBytes) throw tooLarge
-      chunks.push(chunk)
-    }
-    return Buffer.concat(chunks)
+    return await readBody(body, maxBytes, () => tooLarge)
   } catch (error) {
     throw error instanceof Problem ? error : truncated(error)
   } finally {
@@ -86,13 +80,17 @@ export const jsonObject = async (request: Request, response: Response, bodyMs?: 
 export const tooSlow = (bodyMs: number): Problem =>
   new Problem(
     'body-too-slow',
-    `The body was not whole within ${bodyMs / 1000} s. Send it again, over a better line.`,
+    `The body was not complete within ${bodyMs / 1000} s. Send it again over a faster connection.`,
     {
       facts: { bodyMs },
     },
   )
 
 const truncated = (cause?: unknown): Problem =>
-  new Problem('body-truncated', 'The connection broke before the body was whole. Send it again.', {
-    cause,
-  })
+  new Problem(
+    'body-truncated',
+    'The connection broke before the body was complete. Send it again.',
+    {
+      cause,
+    },
+  )

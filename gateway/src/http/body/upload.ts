@@ -23,7 +23,7 @@ export async function receiveSource(
   if (deps.stopping.aborted)
     throw new Problem(
       'stopping',
-      'The gateway is stopping and takes no uploads; send it again in a moment.',
+      'The gateway is stopping and accepts no uploads. Send it again in a moment.',
     )
   const announcedBytes = Number(request.headers['content-length'] ?? 0)
   if (announcedBytes > deps.maxUploadBytes) throw tooLarge(deps.maxUploadBytes, announcedBytes)
@@ -36,7 +36,12 @@ export async function receiveSource(
 
   const gone = new AbortController()
   const lost = () =>
-    gone.abort(new Problem('archive-truncated', 'The line broke before the upload was whole.'))
+    gone.abort(
+      new Problem(
+        'archive-truncated',
+        'The connection broke before the upload was complete. Send it again.',
+      ),
+    )
   response.once('close', lost)
   if (response.destroyed) lost()
 

@@ -10,7 +10,7 @@ import type { Commands } from '../../commands/commands.ts'
 import { callerOf } from '../auth.ts'
 import type { ServerDeps } from '../deps.ts'
 import { filterOf } from './filter.ts'
-import { formats, rendered } from './stream.ts'
+import { formats, rendered } from './formats.ts'
 
 const stuckMs = 30_000
 

@@ -2,58 +2,47 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
-import { accessLog } from '../access-log.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { type Authorize, callerOf } from '../auth.ts'
-import type { ServerDeps } from '../deps.ts'
-import { sendProblem } from '../problem.ts'
 import { afterOf } from '../routes/read-deployments.ts'
 import { isWebSocket } from '../upgrades.ts'
 import { filterOf, type LogFilter } from './filter.ts'
-import { formats, type LogType, sendLog } from './stream.ts'
+import { type LogType, logTypes } from './formats.ts'
+import type { LogDeps } from './session.ts'
+import { sendLog } from './stream.ts'
 
 const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
 
 /**
  * `GET /v1/deployments/{id}/events`: the log from `after` on, in the format that `Accept` names.
- * Does not use Express, which would keep its request data for as long as the reader stays. Returns
- * false for any other request.
+ * Does not use Express, which would keep its request data for as long as the reader stays.
  */
 export function eventsReader(
-  server: ServerDeps,
-  openReader: ReturnType<typeof readerGate>,
-): (request: IncomingMessage, response: ServerResponse) => boolean {
-  const noteAccess = accessLog(server.log, server.stopping)
-  const read = async (request: IncomingMessage, response: ServerResponse) => {
+  deps: LogDeps,
+  openReader: OpenReader,
+): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+  return async (request, response) => {
     const { deployment, after, filter } = await openReader(request)
-    if (isWebSocket(request)) assertHandshake(request)
     const { id, app, createdAt, state } = deployment
     const query = { after, filter, type: typeOf(request) }
-    sendLog(response, server, { id, app, createdAt, state }, query)
-  }
-  return (request, response) => {
-    if (!isForEvents(request)) return false
-    noteAccess(request, response, () => {})
-    read(request, response).catch((error: unknown) =>
-      sendProblem(request, response, error, server.log),
-    )
-    return true
+    sendLog(response, deps, { id, app, createdAt, state }, query)
   }
 }
 
 /** Authorizes a reader, finds the log, and reads which part of it the request asks for. */
-export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Authorize) {
-  return async (
-    request: IncomingMessage,
-  ): Promise<{ deployment: Deployment; after: number; filter: LogFilter }> => {
+export type OpenReader = (
+  request: IncomingMessage,
+) => Promise<{ deployment: Deployment; after: number; filter: LogFilter }>
+
+export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Authorize): OpenReader {
+  return async (request) => {
     authorize(request)
     const id = address.exec(pathOf(request))?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
-    return {
-      deployment: await logOf(callerOf(request), id),
-      after: afterOf(request),
-      filter: filterOf(request),
-    }
+    const deployment = await logOf(callerOf(request), id)
+    const asked = { deployment, after: afterOf(request), filter: filterOf(request) }
+    if (isWebSocket(request)) assertHandshake(request)
+    return asked
   }
 }
 
@@ -61,7 +50,7 @@ export const isForEvents = (request: IncomingMessage): boolean =>
   request.method === 'GET' && address.test(pathOf(request))
 
 /** Throws `websocket-invalid` for a handshake that RFC 6455 does not allow. */
-export function assertHandshake({ headers }: IncomingMessage): void {
+function assertHandshake({ headers }: IncomingMessage): void {
   if (headers['sec-websocket-version'] !== '13')
     throw new Problem(
       'websocket-invalid',
@@ -76,10 +65,12 @@ const pathOf = ({ url = '' }: IncomingMessage) => url.split('?', 1)[0]!
 /** The first format, in the order of `formats`, that the request accepts. */
 function typeOf({ headers: { accept = '*/*' } }: IncomingMessage): LogType {
   const accepted = accept.split(',').map((each) => each.split(';', 1)[0]!.trim().toLowerCase())
-  const names = Object.keys(formats) as LogType[]
   const type =
-    names.find((name) => accepted.includes(name)) ??
-    (accepted.some((each) => /^(\*|text)\/\*$/.test(each)) ? names[0] : undefined)
+    logTypes.find((name) => accepted.includes(name)) ??
+    (accepted.some((each) => /^(\*|text)\/\*$/.test(each)) ? logTypes[0] : undefined)
   if (type) return type
-  throw new Problem('request-invalid', `The log comes as ${names.join(', ')}: name one in Accept.`)
+  throw new Problem(
+    'request-invalid',
+    `The log comes as ${logTypes.join(', ')}: name one in Accept.`,
+  )
 }

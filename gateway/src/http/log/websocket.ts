@@ -3,20 +3,16 @@ import type { Deployment } from '#api/deployment.ts'
 import type { GoAway } from '#api/event-stream.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
 import type { Page } from '../../deployments/follow.ts'
-import type { ServerDeps } from '../deps.ts'
 import type { Upgrade } from '../upgrades.ts'
-import { subscribe } from './broadcast.ts'
-import { assertHandshake, type readerGate } from './endpoint.ts'
+import type { OpenReader } from './endpoint.ts'
 import type { LogFilter } from './filter.ts'
-import { defaultHeartbeatMs, stoppingMessage, tooSlowMessage } from './stream.ts'
-
-/** A reader needs to send only a frame now and then, to keep its connection alive. */
-const maxFramesPerBeat = 100
+import { oncePerPage } from './formats.ts'
+import { type LogDeps, type LogSink, openSession } from './session.ts'
 
 /** The log over WebSocket, at the events' path: one JSON message per event, then a closing one. */
 export class EventsSocket {
-  readonly #deps: ServerDeps
-  readonly #openReader: ReturnType<typeof readerGate>
+  readonly #deps: LogDeps
+  readonly #openReader: OpenReader
   readonly #server = new WebSocketServer({
     noServer: true,
     maxPayload: 4096,
@@ -26,7 +22,7 @@ export class EventsSocket {
     autoPong: false,
   })
 
-  constructor(deps: ServerDeps, openReader: ReturnType<typeof readerGate>) {
+  constructor(deps: LogDeps, openReader: OpenReader) {
     this.#deps = deps
     this.#openReader = openReader
   }
@@ -34,14 +30,10 @@ export class EventsSocket {
   /** Takes over a connection if its request may read the log. Otherwise calls `refused`. */
   take({ request, socket, head }: Upgrade, refused: () => void): void {
     this.#openReader(request)
-      .then((asked) => {
-        assertHandshake(request)
-        return asked
-      })
       .then(
-        ({ deployment, ...query }) =>
+        ({ deployment: { id }, after, filter }) =>
           this.#server.handleUpgrade(request, socket, head, (reader) =>
-            this.#send(reader, deployment, query),
+            openSession(this.#deps, id, after, new SocketSink(reader, filter)),
           ),
         refused,
       )
@@ -55,87 +47,82 @@ export class EventsSocket {
   cut(): void {
     for (const reader of this.#server.clients) reader.terminate()
   }
+}
 
-  #send(
-    socket: WebSocket,
-    { id }: Deployment,
-    { after, filter }: { after: number; filter: LogFilter },
-  ): void {
-    const { store, stopping, log, heartbeatMs = defaultHeartbeatMs } = this.#deps
-    let answered = true
-    let disconnected = false
-    let frames = 0
+/** A reader needs to send only a frame now and then, to keep its connection alive. */
+const maxFramesPerBeat = 100
+/** The close code and the `type` of a closing message have the same meaning. */
+const closeCodes: Record<GoAway['type'], number> = { stopping: 1001, 'too-slow': 1013 }
 
-    const disconnect = (code: number, message: GoAway) => {
-      disconnected = true
-      leave()
-      socket.send(JSON.stringify(message))
-      socket.close(code, message.type)
-    }
-    const stop = () => disconnect(1001, stoppingMessage)
+/** A log as the messages of a WebSocket. */
+class SocketSink implements LogSink {
+  readonly #socket: WebSocket
+  readonly #filter: LogFilter
+  #answered = true
+  #frames = 0
 
-    const beat = setInterval(() => {
-      if (answered) socket.ping()
-      else if (disconnected) socket.terminate()
-      else {
-        log.warn(
-          { deploymentId: id, waitingBytes: socket.bufferedAmount },
-          'log reader takes nothing',
-        )
-        disconnect(1013, tooSlowMessage)
-      }
-      answered = false
-      frames = 0
-    }, heartbeatMs)
-
-    const hear = () => {
-      if (++frames === maxFramesPerBeat) socket.terminate()
-      return frames < maxFramesPerBeat
-    }
-
-    socket.on('pong', () => hear() && (answered = true))
-    socket.on('message', hear)
+  constructor(socket: WebSocket, filter: LogFilter) {
+    this.#socket = socket
+    this.#filter = filter
+    socket.on('pong', () => this.#hear() && (this.#answered = true))
+    socket.on('message', () => this.#hear())
     // A reader that takes nothing gets no pongs either: they would pile up.
-    socket.on('ping', (data) => hear() && socket.bufferedAmount === 0 && socket.pong(data))
+    socket.on('ping', (data) => this.#hear() && socket.bufferedAmount === 0 && socket.pong(data))
     socket.on('error', () => {}) // ws sends the close code and closes
-    socket.once('close', () => {
-      leave()
-      clearInterval(beat)
-      stopping.removeEventListener('abort', stop)
-    })
+  }
 
-    stopping.addEventListener('abort', stop)
-    const leave = subscribe(store, id, {
-      seq: after,
-      take(page) {
-        const messages = messagesOf(page, filter)
-        if (messages.length === 0) return null
-        const sent = Promise.withResolvers<void>()
-        for (const [at, message] of messages.entries())
-          socket.send(message, at === messages.length - 1 ? () => sent.resolve() : () => {})
-        return socket.bufferedAmount > 0 ? sent.promise : null
-      },
-      end({ state }) {
-        socket.send(JSON.stringify({ type: 'end', state }))
-        socket.close(1000)
-      },
-      fail(error) {
-        log.error({ deploymentId: id, err: error }, 'log reader failed')
-        socket.close(1011)
-      },
-    })
+  send(page: Page): Promise<unknown> | null {
+    const messages = messagesOf(page, this.#filter.key, () =>
+      page.filter(this.#filter.keeps).map(visibleJson),
+    )
+    if (messages.length === 0) return null
+    const sent = Promise.withResolvers<void>()
+    for (const [at, message] of messages.entries())
+      this.#socket.send(message, at === messages.length - 1 ? () => sent.resolve() : () => {})
+    return this.#socket.bufferedAmount > 0 ? sent.promise : null
+  }
 
-    if (stopping.aborted) stop()
+  keepAlive(): void {
+    this.#socket.ping()
+    this.#answered = false
+    this.#frames = 0
+  }
+
+  isStuck(): boolean {
+    return !this.#answered
+  }
+
+  waitingBytes(): number {
+    return this.#socket.bufferedAmount
+  }
+
+  end({ state }: Deployment): void {
+    this.#socket.send(JSON.stringify({ type: 'end', state }))
+    this.#socket.close(1000)
+  }
+
+  disconnect(message: GoAway): void {
+    this.#socket.send(JSON.stringify(message))
+    this.#socket.close(closeCodes[message.type], message.type)
+  }
+
+  fail(): void {
+    this.#socket.close(1011)
+  }
+
+  cut(): void {
+    this.#socket.terminate()
+  }
+
+  onClose(closed: () => void): void {
+    this.#socket.once('close', closed)
+  }
+
+  /** Counts a frame of the reader. Cuts a reader that sends too many. */
+  #hear(): boolean {
+    if (++this.#frames === maxFramesPerBeat) this.#socket.terminate()
+    return this.#frames < maxFramesPerBeat
   }
 }
 
-const written = new WeakMap<Page, Map<string, string[]>>()
-
-/** A page as messages, rendered once for all its readers. */
-function messagesOf(page: Page, { key, keeps }: LogFilter): string[] {
-  const known = written.get(page) ?? new Map<string, string[]>()
-  written.set(page, known)
-  const messages = known.get(key) ?? page.filter(keeps).map(visibleJson)
-  known.set(key, messages)
-  return messages
-}
+const messagesOf = oncePerPage<string[]>()

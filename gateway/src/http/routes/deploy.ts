@@ -7,7 +7,8 @@ import { fill, routes } from '#api/routes.ts'
 import { untilEnd } from '../../deployments/follow.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
 import { everything } from '../log/filter.ts'
-import { defaultHeartbeatMs, sendLog, untilClosed } from '../log/stream.ts'
+import { defaultHeartbeatMs } from '../log/session.ts'
+import { sendLog } from '../log/stream.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { callerOf } from '../auth.ts'
 import type { ServerDeps } from '../deps.ts'
@@ -70,7 +71,7 @@ async function verdictStatus(
   if (deployment && isFinal(deployment.state)) return statusOf(deployment)
   throw new Problem(
     'stopping',
-    `The gateway is stopping. Deployment ${id} goes on when it is back; read its record.`,
+    `The gateway is stopping. Deployment ${id} continues after the restart; read its record.`,
     {
       facts: { deployment: id },
     },
@@ -81,4 +82,12 @@ function statusOf({ state, problem }: Deployment): number {
   if (state === 'live' || state === 'built') return 200
   if (state === 'cancelled' || state === 'superseded') return problems[state].status
   return problem?.status ?? problems.internal.status
+}
+
+/** A signal that fires when either side closes the connection. */
+function untilClosed(response: Response): AbortSignal {
+  const gone = new AbortController()
+  if (response.destroyed) gone.abort()
+  response.once('close', () => gone.abort())
+  return gone.signal
 }

@@ -62,7 +62,7 @@ export function removeApp({ deleteApp }: Pick<Commands, 'deleteApp'>): RequestHa
     if (query.get('confirm') !== app)
       throw new Problem(
         'option-invalid',
-        `To delete the app with all its machines and volumes say confirm=${app}.`,
+        `To delete the app with all its machines and volumes, send confirm=${app}.`,
       )
     await deleteApp(callerOf(request), app, booleanQuery(query, 'foreign'))
     response.status(204).end()

@@ -26,8 +26,12 @@ export class SourceRows {
   inUse(keep: KeepSources, now: number): Set<string> {
     const digests = new Set(this.#unfinished.all().map(({ digest }) => String(digest)))
     for (const { app, settings } of this.#apps.all()) {
-      const own = { ...keep, ...settingsIn(String(settings)) }
-      const since = new Date(now - own.keepSourcesDays * 86_400_000).toISOString()
+      const {
+        keepSources = keep.keepSources,
+        keepSourcesMib = keep.keepSourcesMib,
+        keepSourcesDays = keep.keepSourcesDays,
+      } = settingsIn(String(settings))
+      const since = new Date(now - keepSourcesDays * 86_400_000).toISOString()
       const kept = new Set<string>()
       let sizeBytes = 0
       for (const row of this.#newest.iterate(String(app))) {
@@ -35,7 +39,7 @@ export class SourceRows {
         if (kept.has(digest)) continue
         // One query per source: records may be large, and a source may have many.
         sizeBytes += Number(this.#size.get(String(row['id']))!['sizeBytes'])
-        const enough = kept.size >= own.keepSources || sizeBytes > own.keepSourcesMib * 2 ** 20
+        const enough = kept.size >= keepSources || sizeBytes > keepSourcesMib * 2 ** 20
         if (enough || String(row['endedAt']) < since) break
         kept.add(digest)
       }

@@ -1,0 +1,126 @@
+import type { Deployment } from '#api/deployment.ts'
+import type { GoAway } from '#api/event-stream.ts'
+import type { Page } from '../../deployments/follow.ts'
+import type { ServerDeps } from '../deps.ts'
+import { type Reader, subscribe } from './broadcast.ts'
+
+export type LogDeps = Pick<ServerDeps, 'store' | 'stopping' | 'heartbeatMs' | 'log'>
+export const defaultHeartbeatMs = 15_000
+
+/** The connection of a reader, and the format in which it gets the log. */
+export interface LogSink {
+  /** Sends a page. Returns a promise if the next page must wait for it. */
+  send(page: Page): Promise<unknown> | null
+  /** Keeps the connection alive. Called at every heartbeat, except when the reader is stuck. */
+  keepAlive(): void
+  /** Whether the reader took nothing since the last call. Called at every heartbeat. */
+  isStuck(): boolean
+  waitingBytes(): number
+  /** Sends the end of the log, then closes. */
+  end(deployment: Deployment): void
+  /** Sends why the log stops here, then closes. */
+  disconnect(message: GoAway): void
+  /** Closes after an error of the gateway. */
+  fail(): void
+  /** Closes at once. */
+  cut(): void
+  /** Calls back once the connection is closed, by either side. */
+  onClose(closed: () => void): void
+}
+
+/** Sends a deployment's log after event `after` until its end, as fast as the reader takes it. */
+export function openSession(deps: LogDeps, id: string, after: number, sink: LogSink): void {
+  new LogSession(deps, id, after, sink).begin()
+}
+
+/**
+ * One reader of a log. There may be thousands, so it holds little, and creates a promise only when
+ * the reader is slow.
+ */
+class LogSession implements Reader {
+  seq: number
+  readonly #deps: LogDeps
+  readonly #id: string
+  readonly #sink: LogSink
+  #unsubscribe = () => {}
+  #isOver = false
+  #disconnected = false
+
+  constructor(deps: LogDeps, id: string, after: number, sink: LogSink) {
+    this.seq = after
+    this.#deps = deps
+    this.#id = id
+    this.#sink = sink
+  }
+
+  begin(): void {
+    const { store, stopping, heartbeatMs = defaultHeartbeatMs } = this.#deps
+    const beat = setInterval(() => this.#beat(), heartbeatMs)
+    this.#unsubscribe = subscribe(store, this.#id, this)
+    stopping.addEventListener('abort', this)
+    this.#sink.onClose(() => {
+      this.#leave()
+      clearInterval(beat)
+    })
+    if (stopping.aborted) this.handleEvent()
+  }
+
+  /** The gateway begins to stop. A method, because a function for each reader would cost memory. */
+  handleEvent(): void {
+    this.#disconnect(stoppingMessage)
+  }
+
+  take(page: Page): Promise<unknown> | null {
+    return this.#sink.send(page)
+  }
+
+  end(deployment: Deployment): void {
+    this.#leave()
+    this.#sink.end(deployment)
+  }
+
+  fail(error: unknown): void {
+    this.#deps.log.error({ deploymentId: this.#id, err: error }, 'log reader failed')
+    this.#leave()
+    this.#sink.fail()
+  }
+
+  /**
+   * A reader that took nothing since the last call is asked to reconnect, and is cut at the
+   * next call.
+   */
+  #beat(): void {
+    const isStuck = this.#sink.isStuck()
+    if (this.#isOver) {
+      if (isStuck || this.#disconnected) this.#sink.cut()
+    } else if (isStuck) {
+      const waitingBytes = this.#sink.waitingBytes()
+      this.#deps.log.warn({ deploymentId: this.#id, waitingBytes }, 'log reader takes nothing')
+      this.#disconnect(tooSlowMessage)
+    } else this.#sink.keepAlive()
+  }
+
+  #leave(): void {
+    this.#isOver = true
+    this.#unsubscribe()
+    this.#deps.stopping.removeEventListener('abort', this)
+  }
+
+  #disconnect(message: GoAway): void {
+    this.#disconnected = true
+    this.#leave()
+    this.#sink.disconnect(message)
+  }
+}
+
+const stoppingMessage: GoAway = {
+  type: 'stopping',
+  detail:
+    'The gateway is stopping. The deployment continues after the restart. Reconnect in a moment.',
+}
+
+const tooSlowMessage: GoAway = {
+  type: 'too-slow',
+  detail:
+    'The reader took nothing of the log for too long. Reconnect with the number of the last event.',
+}
