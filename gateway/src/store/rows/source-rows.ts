@@ -26,9 +26,11 @@ export class SourceRows {
   inUse(keep: KeepSources, now: number): Set<string> {
     const digests = new Set(this.#unfinished.all().map(({ digest }) => String(digest)))
     for (const { app, settings } of this.#apps.all()) {
-      const own = settingsIn(String(settings))
-      const { keepSources = keep.keepSources, keepSourcesMib = keep.keepSourcesMib } = own
-      const { keepSourcesDays = keep.keepSourcesDays } = own
+      const {
+        keepSources = keep.keepSources,
+        keepSourcesMib = keep.keepSourcesMib,
+        keepSourcesDays = keep.keepSourcesDays,
+      } = settingsIn(String(settings))
       const since = new Date(now - keepSourcesDays * 86_400_000).toISOString()
       const kept = new Set<string>()
       let sizeBytes = 0
