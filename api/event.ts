@@ -47,7 +47,7 @@ const Gap = z.object({ type: z.literal('gap'), text: z.string() })
  * What a pending deployment waits for, and its position: 1 is next. `behind`: the deployment before
  * it in its lane.
  */
-const Waiting = z.object({
+export const Waiting = z.object({
   type: z.literal('waiting'),
   for: z.enum(['lane', 'app', 'builds', 'deploys', 'ready', 'recovery']),
   place: z.number(),

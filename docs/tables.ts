@@ -8,24 +8,25 @@ import { exitCodeOf, exitCodes } from '../api/problem/exit-codes.ts'
 import { DeploymentOptions } from '../api/options.ts'
 import { problemCodes, problems } from '../api/problem/codes.ts'
 import { routes } from '../api/routes.ts'
-import { crashPoints } from '../gateway/src/crash-point.ts'
+import { crashPoints } from '../test/e2e/crash-table.ts'
 import { moves, touchesMachines } from '../gateway/src/deployments/states.ts'
-import { settings } from '../gateway/src/settings.ts'
+import { settingsOf } from '../gateway/src/settings/setting.ts'
+import { settings } from '../gateway/src/settings/settings.ts'
 import { faults } from '../lab/localfly/hostile.ts'
 
 const whatGoesOn: Record<DeploymentState, string> = {
   pending: 'waits in its lane until the runner claims it',
-  fetching: 'its source tree is looked up on the volume',
+  fetching: 'its source tree is read from the volume',
   analyzing: 'railpack in its sandbox, or a Dockerfile, gives the plan',
   building: 'BuildKit runs the steps',
   pushing: 'the same solve pushes the image',
-  deploying: 'machines are made or updated, each intent written down first',
+  deploying: 'machines are created or updated; each intent is recorded first',
   verifying: 'every machine is read back: instance, digest, checks, and no crash for a while',
   live: 'every machine runs the image',
   built: 'the image is pushed; no machines were asked for',
-  build_failed: 'nothing outside was touched',
-  deploy_failed: 'what was touched is put back, or the record names what could not be',
-  cancelled: 'somebody asked; nothing of it runs any more',
+  build_failed: 'nothing outside the builder was changed',
+  deploy_failed: 'changed machines are rolled back, or the record names those that could not be',
+  cancelled: 'a caller cancelled it; nothing of it runs',
   superseded: 'a newer deployment took its place',
 }
 
@@ -36,11 +37,7 @@ const whatGoesOn: Record<DeploymentState, string> = {
 export const tables: Record<string, string> = {
   'settings.md': table(
     ['setting', 'default', 'what it is for'],
-    Object.entries(settings.shape).map(([name, field]) => [
-      `\`${name}\``,
-      code(field.parse(undefined)),
-      field.description ?? '',
-    ]),
+    settingsOf(settings).map(({ name, fallback, about }) => [`\`${name}\``, code(fallback), about]),
   ),
   'problems.md': table(
     ['code', 'status', 'whose fault', 'worth a retry', 'exit code of the client', 'title'],
@@ -111,10 +108,10 @@ export const tables: Record<string, string> = {
 
 function afterCrash(state: DeploymentState): string {
   if (isFinal(state)) return 'stays'
-  if (state === 'pending') return 'waits on'
+  if (state === 'pending') return 'keeps waiting'
   return touchesMachines(state)
-    ? 'is taken up where it stands'
-    : 'goes back to `pending`, or ends where that was wished'
+    ? 'continues in this state'
+    : 'goes back to `pending`, or ends if a caller cancelled it'
 }
 
 function table(head: string[], rows: string[][]): string {

@@ -6,9 +6,9 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { stepWithReason } from './first-error.ts'
 import { installDebianPackages } from './make/debian-packages.ts'
 import { withLock } from './make/lock.ts'
-import { step } from './make/progress.ts'
 
 const { values } = parseArgs({ options: { quiet: { type: 'boolean', default: false } } })
 
@@ -48,9 +48,9 @@ async function makeMissing(cacheDir: string): Promise<void> {
   }
   const needsTree = !existsSync(imagesDir) && !existsSync(debianTree)
   const made = await Promise.allSettled([
-    existsSync(tools.dir) || step('tools', makeGoTools),
-    !needsTree || step('debian', makeDebianTree),
+    existsSync(tools.dir) || stepWithReason('tools', makeGoTools),
+    !needsTree || stepWithReason('debian', makeDebianTree),
   ])
   for (const result of made) if (result.status === 'rejected') throw result.reason
-  if (!existsSync(imagesDir)) await step('images', makeBaseImages)
+  if (!existsSync(imagesDir)) await stepWithReason('images', makeBaseImages)
 }

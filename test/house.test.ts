@@ -21,10 +21,7 @@ const banned = new Set(
   'tell told bring brought wish laid walled unfit anew former insist hereby'.split(' '),
 )
 /** Identifiers that hold one all the same. */
-const wordExceptions: Record<string, string> = {
-  former: 'a key of the stored progress of a deploy',
-  laid: 'a key of the stored progress of a deploy',
-}
+const wordExceptions: Record<string, string> = {}
 
 test('identifiers use no banned words', () => {
   const found = new Map<string, string>()
@@ -45,19 +42,10 @@ test('identifiers use no banned words', () => {
 const maxLines = 250
 /** Files that are longer, until they are cut. */
 const longFiles = new Set([
-  'gateway/src/gateway.ts',
-  'gateway/src/settings.ts',
   'gateway/src/build/build-image.ts',
 
   'gateway/src/commands/rollouts.ts',
-  'gateway/src/fly/machines-api.ts',
-  'gateway/src/host/disk/disk-watch.ts',
   'gateway/src/pipeline/make-steps.ts',
-  'gateway/src/registry/registry.ts',
-  'gateway/src/store/sqlite.ts',
-  'gateway/src/deploy/machines/apply.ts',
-
-  'gateway/src/store/rows/deployment-rows.ts',
 ])
 
 test(`no file of the product has more than ${maxLines} lines`, () => {

@@ -1,117 +1,96 @@
-import { randomBytes } from 'node:crypto'
-import { existsSync, statSync } from 'node:fs'
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { errorCode } from '#api/error-code.ts'
-import type { Problem } from '#api/problem.ts'
-import { verifyIsolation } from './isolation/probe.ts'
-import { Daemon } from './buildkit/daemon/daemon.ts'
-import { Buildkit } from './buildkit/client.ts'
-import { stopLargestStep } from './buildkit/daemon/step-writes.ts'
+import { openBuildDisk, openBuildkit } from './buildkit/open-buildkit.ts'
+import type { Commands } from './commands/commands.ts'
+import { openCommands } from './commands/open-commands.ts'
+import { Rollouts } from './commands/rollouts.ts'
+import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
 import { obeyCrashOrders } from './crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { MachinesApi } from './fly/machines-api.ts'
 import { Ballast } from './host/disk/ballast.ts'
-import { DiskWatch } from './host/disk/disk-watch.ts'
-import { openLookupNetwork } from './isolation/planner-network.ts'
+import type { DiskWatch } from './host/disk/disk-watch.ts'
+import { retryWhenFull } from './host/disk/retry-when-full.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
-import { Sources } from './sources/sources.ts'
-import { openLog, type Logger } from './log.ts'
-import { openCommands } from './commands/open-commands.ts'
-import { makeSteps } from './pipeline/make-steps.ts'
 import { NetworkGuard } from './isolation/guard.ts'
-import { Rollouts } from './commands/rollouts.ts'
+import { openLookupNetwork } from './isolation/planner-network.ts'
+import { verifyIsolation } from './isolation/probe.ts'
+import { openLog, type Logger } from './log.ts'
+import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
-import { Submissions } from './commands/submissions.ts'
-import { Vault } from './secrets/vault.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { probe, probeMs, readiness } from './readiness.ts'
-import { dockerLogin } from './registry/docker-config.ts'
 import { onLoopback } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
+import { ownKey } from './secrets/own-key.ts'
+import { Vault } from './secrets/vault.ts'
+import { Sources } from './sources/sources.ts'
 import { databaseIn } from './store/backup.ts'
 import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 import { lockVolume } from './store/volume-lock.ts'
 
-/** Opens the parts, lowest first. The stack closes them in the opposite order. */
+/** What every part is opened with. `opening` closes them in the opposite order. */
+type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack }
+
+/** Opens the parts, lowest first. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
-  const { data, limits, fly: place, secrets } = config
   obeyCrashOrders(config.crashFile)
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
+  const start = { config, log, opening }
+
+  const volume = await openVolume(start)
+  const outside = openFly(start)
+  const builder = await openBuilder(start, volume)
+  const records = await openRecords(start, { ...volume, ...builder })
+  const opened = { ...volume, ...outside, ...builder, ...records }
+  const running = await openRunner(start, opened)
+
+  const stopping = new AbortController()
+  const parts = { ...opened, ...running, stopping: stopping.signal }
+  opening.use(startHousekeeping({ ...parts, log }, config))
+  const commands = await openDeployments(start, parts)
+  const server = await openServer(start, { ...parts, commands })
+  opening.defer(async () => {
+    stopping.abort()
+    await running.runner.drain() // while the server can still answer with a time to retry
+  })
+  log.info({ url: server.url }, 'gateway listens')
+
+  const open = opening.move()
+  return { url: server.url, store: records.store, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+async function openVolume({ config: { data }, opening }: Opening) {
   await mkdir(data, { recursive: true })
   opening.use(lockVolume(data))
 
   // Expendable: `spool` holds interrupted uploads, `plans` holds plans that can be made again.
   const ballast = new Ballast(join(data, 'ballast'), [join(data, 'spool'), join(data, 'plans')])
   await ballast.releaseIfFull()
-  const key = await ownKey(join(data, 'key'))
+  return { ballast, key: await ownKey(join(data, 'key')) }
+}
 
-  const fly = opening.use(new MachinesApi({ baseUrl: place.api, token: secrets.fly }))
-  const deployer = new Deployer({
-    fly,
-    org: place.org,
-    network: place.network,
-    builder: place.builder,
-    urlTemplate: place.url,
-    ownerUrlTemplate: place.ownerUrl,
-    watchMs: limits.watchMs,
-    proxyMs: limits.proxyMs,
-    waitMs: limits.machineMs,
-  })
-
+function openFly({ config, opening }: Opening) {
+  const { registry: host, secrets } = config
+  const fly = opening.use(new MachinesApi({ baseUrl: config.fly.api, token: secrets.fly }))
+  const deployer = new Deployer({ fly, ...config.deployer })
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(
-    new Registry({ host: config.registry, login, insecure: onLoopback(config.registry) }),
-  )
+  const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
+  return { fly, deployer, registry }
+}
 
-  const daemon =
-    config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : null
-  const address = daemon?.address ?? config.buildkit.address
-  const buildkit = opening.use(
-    await Buildkit.open({
-      ...config.buildkit,
-      address,
-      key,
-      images: config.images,
-      ...(daemon || config.daemon.mirrors.length > 0 ? { mirrors: mirrorsOf(config) } : {}),
-      loginFor: (app, host) => {
-        if (host === config.registry) return { user: login.username, secret: login.password }
-        return config.dockerConfig
-          ? dockerLogin(config.dockerConfig.replaceAll('{app}', app), host)
-          : null
-      },
-    }),
-  )
+/** The build daemon, its disk, and the planner. */
+async function openBuilder({ config, log, opening }: Opening, { key }: { key: Uint8Array }) {
+  const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening)
+  const disk = opening.use(await openBuildDisk(config, { buildkit, daemon }, log))
 
-  const disk = opening.use(
-    await DiskWatch.open({
-      ...config.disk,
-      folder: existsSync(config.buildkit.root) ? config.buildkit.root : data,
-      makeRoom: (freeBytes) => buildkit.prune(freeBytes),
-      async makeMoreRoom(freeBytes) {
-        if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(probeMs))) === 0)
-          return false
-        log.warn('build daemon holds what stopped builds wrote; it is started anew')
-        await daemon.restart()
-        await buildkit.prune(freeBytes)
-        return true
-      },
-      ...(daemon && {
-        stopLargest: (by) =>
-          stopLargestStep({ command: config.daemon.command, root: config.buildkit.root }, by),
-      }),
-      log,
-    }),
-  )
-
+  const openLookups = () => openLookupNetwork(config.data, config.buildNetwork)
   const lookups =
-    config.planNetwork === 'public'
-      ? opening.use(await withDiskSpace(() => openLookupNetwork(data, config.buildNetwork), disk))
-      : null
+    config.planNetwork === 'public' ? opening.use(await retryWhenFull(disk, openLookups)) : null
 
   const planner = plannerAt(config.railpack, probeMs)
   const { ok, detail } = await probe(planner())
@@ -119,28 +98,36 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     { planner: detail, sandbox: await sandboxKind() },
     ok ? 'planner found' : 'no planner',
   )
+  return { buildkit, daemonId, disk, lookups, planner }
+}
 
-  const { uploadBytes, treeBytes: expandedBytes, uploadBytesPerS: minBytesPerS, unpackMs } = limits
-  const sources = opening.use(
-    await Sources.open({
-      dir: data,
-      limits: { uploadBytes, expandedBytes, minBytesPerS, unpackMs },
-    }),
-  )
-
+async function openRecords(
+  { config: { data, source }, log, opening }: Opening,
+  { ballast, disk }: { ballast: Ballast; disk: DiskWatch },
+) {
+  const sources = opening.use(await Sources.open({ dir: data, limits: source }))
   const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
-  const store = opening.use(await withDiskSpace(records, disk))
+  const store = opening.use(await retryWhenFull(disk, records))
   await ballast.fillForStart()
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
+  return { sources, store, integrity }
+}
 
-  const vault = new Vault(store, secrets.key)
-  let runner: Runner | undefined
+type Parts = Awaited<ReturnType<typeof openVolume>> &
+  ReturnType<typeof openFly> &
+  Awaited<ReturnType<typeof openBuilder>> &
+  Awaited<ReturnType<typeof openRecords>>
+
+/** Resumes what an earlier gateway left, and starts on the queue. */
+async function openRunner({ config, log, opening }: Opening, parts: Parts) {
+  const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
+  const { sources, store } = parts
+  const vault = new Vault(store, config.secrets.key)
   const ports = [config.http.port, config.buildkit.contextPort]
   const network = opening.use(
     NetworkGuard.start({
       prove: (signal) => verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal),
-      daemon: () => socketIdentity(address),
-      onProven: () => runner?.wake(),
+      daemon: daemonId,
       log,
     }),
   )
@@ -152,33 +139,36 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       assertIsolated: (signal) => network.proven(signal),
       registryHost: config.registry,
       registryCache: config.registryCache,
-      region: place.region,
+      region: config.fly.region,
       key,
-      plansDir: join(data, 'plans'),
+      plansDir: join(config.data, 'plans'),
       lookups,
-      publicIps: place.publicIps,
+      publicIps: config.fly.publicIps,
     },
   )
 
-  const hiddenValues = [...secrets.tokens, secrets.fly]
+  const hiddenValues = [...config.secrets.tokens, config.secrets.fly]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
-  runner = opening.use(
+  const runner = opening.use(
     await Runner.start({
       store,
       steps,
       log,
-      limits,
+      limits: config.limits,
       hiddenValues,
       boot,
-      mayStart: () => network.open,
+      gate: network,
     }),
   )
+  return { vault, network, runner }
+}
 
-  const stopping = new AbortController()
-  opening.use(
-    startHousekeeping({ store, sources, ballast, log, stopping: stopping.signal }, config),
-  )
+type Running = Awaited<ReturnType<typeof openRunner>>
+
+/** What callers may ask of deployments. */
+async function openDeployments({ config, log, opening }: Opening, parts: Parts & Running) {
+  const { fly, deployer, registry, disk, sources, store, vault, runner } = parts
 
   const submissions = new Submissions({
     store,
@@ -187,7 +177,6 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
     registry,
     registryHost: config.registry,
     assertAccepting: () => disk.assertRoom(),
-    wake: () => runner?.wake(),
   })
 
   const rollouts = opening.use(
@@ -195,25 +184,29 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
       store,
       submissions,
       cancel: (id, request) => runner.cancel(id, request),
-      wake: () => runner.wake(),
       log,
     }),
   )
 
-  const commands = openCommands({
+  return openCommands({
     store,
     vault,
     fly,
     deployer,
     submissions,
     rollouts,
-    runner: {
-      cancel: (id, request) => runner.cancel(id, request),
-      wake: () => runner.wake(),
-    },
+    runner,
   })
+}
 
-  const server = opening.use(
+/** Listens for callers, as the last part that opens. */
+async function openServer(
+  { config, log, opening }: Opening,
+  parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
+) {
+  const { buildkit, planner, disk, sources, store, integrity, network, commands, stopping } = parts
+
+  return opening.use(
     await listen(
       commands,
       {
@@ -224,86 +217,18 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
           return disk.reserve(upload)
         },
         appDefaults: {
-          region: place.region,
-          builds: limits.appBuilds,
+          region: config.fly.region,
+          builds: config.limits.appBuilds,
           ...config.keep,
           ...config.appTimes,
         },
         readiness: () => readiness({ buildkit, planner, network, disk, integrity }),
-        tokens: secrets.tokens,
+        tokens: config.secrets.tokens,
         log,
-        stopping: stopping.signal,
-        maxUploadBytes: limits.uploadBytes,
+        stopping,
+        maxUploadBytes: config.source.uploadBytes,
       },
       config.http,
     ),
   )
-
-  opening.defer(async () => {
-    stopping.abort()
-    await runner.drain() // while the server can still tell callers when to retry
-  })
-  log.info({ url: server.url }, 'gateway listens')
-
-  const open = opening.move()
-  return { url: server.url, store, [Symbol.asyncDispose]: () => open.disposeAsync() }
-}
-
-/** The mirrors of each registry, by the registry's host. */
-function mirrorsOf({ daemon }: Config): Record<string, string[]> {
-  const mirrors: Record<string, string[]> = {}
-  for (const [host, place] of daemon.mirrors) (mirrors[host] ??= []).push(place)
-  return mirrors
-}
-
-/** Starts the gateway's own build daemon, with its cache on the gateway's volume. */
-function startDaemon(config: Config, log: Logger): Promise<Daemon> {
-  const { data, buildkit, daemon, registry, limits } = config
-  const mirrors = mirrorsOf(config)
-  const plainHttp = new Set([registry, ...Object.values(mirrors).flat()].filter(onLoopback))
-  // The daemon holds this output in memory. It is four times what the log keeps, so that the log
-  // can say how much is missing.
-  return Daemon.start(
-    {
-      ...daemon,
-      dir: data,
-      root: buildkit.root,
-      mirrors,
-      plainHttp: [...plainHttp],
-      stepLogBytes: limits.log.stepBytes * 4,
-    },
-    log,
-  )
-}
-
-/** Opens something that needs disk space. If the disk is full, prunes old caches and retries. */
-async function withDiskSpace<T>(open: () => T | Promise<T>, disk: DiskWatch): Promise<T> {
-  try {
-    return await open()
-  } catch (error) {
-    const isFull = (error as Problem).code === 'no-space' || errorCode(error) === 'ENOSPC'
-    if (!isFull) throw error
-    await disk.makeRoom()
-    return open()
-  }
-}
-
-/** Changes when the daemon restarts, because it then creates a new socket. Null: no socket. */
-function socketIdentity(address: string): string | null {
-  const socket = statSync(address.replace('unix://', ''), { throwIfNoEntry: false })
-  return socket ? `${socket.ino} ${socket.ctimeMs}` : null
-}
-
-/** This gateway's 32 random bytes. Source addresses and each app's key are derived from them. */
-async function ownKey(path: string): Promise<Uint8Array> {
-  const known = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-    return null
-  })
-  if (known?.length === 32) return known // a crash may leave a shorter one, which was never used
-  const key = randomBytes(32)
-  await using file = await open(path, 'w', 0o600)
-  await file.writeFile(key)
-  await file.sync()
-  return key
 }

@@ -4,9 +4,9 @@ import { type Config, ConfigError, readConfig } from './config.ts'
 import { serveFirst } from './host/priority.ts'
 import { backup, restore } from './store/backup.ts'
 
-const usage = `tarmac-gateway                start, and serve until a signal; a second one skips the waiting
-tarmac-gateway backup FILE    copy the records into a new file, also while a gateway works with them
-tarmac-gateway restore FILE   bring them back; the records that were there are kept aside`
+const usage = `tarmac-gateway                start, and serve until a signal; a second signal ends it at once
+tarmac-gateway backup FILE    copy the records into a new file, also while a gateway runs
+tarmac-gateway restore FILE   put the records of this file in place; the earlier ones are kept beside them`
 
 /** The command `tarmac-gateway`. Exits with 2 for a wrong use or setting, with 1 for a Problem. */
 const [command, file, ...rest] = process.argv.slice(2)

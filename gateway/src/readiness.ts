@@ -23,8 +23,8 @@ export async function readiness({ buildkit, planner, network, disk, integrity }:
     probe(planner()),
   ])
   const parts = { buildkit: builder, planner: plans, network: network.status }
-  // A full disk does not make the gateway unready: it still answers, and tells uploads when to
-  // retry. Damaged records do not either: they need a person.
+  // A full disk does not make the gateway unready: it still answers, and says when to retry an
+  // upload. Damaged records do not either: they need a person.
   return {
     ready: Object.values(parts).every(({ ok }) => ok),
     parts: { ...parts, disk: disk.state(), records: integrity.state() },

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { SecretVersion } from '#api/release.ts'
 import type { Machine, MachineConfig } from '../../gateway/src/fly/machine.ts'
-import type { Volume } from '../../gateway/src/fly/machines-api.ts'
+import type { Volume } from '../../gateway/src/fly/answers.ts'
 
 /** The behaviour of an image once a machine runs it. */
 export type Nature =
@@ -34,7 +34,7 @@ export type App = {
   network?: unknown
   ips: { ip: string; network?: unknown }[]
   machines: Map<string, Kept>
-  volumes: Volume[]
+  volumes: (Volume & { size_gb?: number })[]
   secrets: SecretVersion[]
 }
 type Call = {

@@ -14,8 +14,42 @@ test.each([
 })
 
 test('apps are created on the chosen network, by the builder that Fly names; the default is no particular network', () => {
-  expect(readConfig({}).fly).toMatchObject({ network: null, builder: null })
+  expect(readConfig({}).deployer).toMatchObject({ network: null, builder: null })
   const chosen = { TARMAC_FLY_NETWORK: 'apart-1', FLY_MACHINE_ID: '0e286039f42e86' }
-  expect(readConfig(chosen).fly).toMatchObject({ network: 'apart-1', builder: '0e286039f42e86' })
+  expect(readConfig(chosen).deployer).toMatchObject({
+    network: 'apart-1',
+    builder: '0e286039f42e86',
+  })
   expect(() => readConfig({ TARMAC_FLY_NETWORK: '1 apart' })).toThrow('TARMAC_FLY_NETWORK')
+})
+
+test('all complaints come together, each with the name of its setting', () => {
+  const wrong = {
+    TARMAC_PORT: 'eighty',
+    TARMAC_TOKENS: 'short',
+    TARMAC_SECRETS_KEY: 'abc',
+    TARMAC_STEP_MEMORY: 'half',
+    TARMAC_LOG_MIB: '0',
+  }
+  for (const name of Object.keys(wrong))
+    expect(() => readConfig(wrong)).toThrow(new RegExp(`^  ${name}: `, 'm'))
+})
+
+test('sizes and times have the units that the gateway works with', () => {
+  const { source, limits, images, buildkit, disk } = readConfig({
+    TARMAC_MAX_UPLOAD_MIB: '3',
+    TARMAC_FETCH_TIMEOUT: '4',
+    TARMAC_LOG_TAIL_KIB: '5',
+    TARMAC_BASE_REFRESH: '6',
+    TARMAC_DISK_LOW: '7%',
+    TARMAC_DISK_HIGH: '8',
+    TARMAC_MIRRORS: 'docker.io=a:5000,ghcr.io=b:5000,docker.io=c:5000',
+    TARMAC_DATA: '/volume',
+  })
+  expect(source.uploadBytes).toBe(3 * 2 ** 20)
+  expect(limits).toMatchObject({ fetchMs: 4000, log: { tailBytes: 5 * 2 ** 10 } })
+  expect(images.refreshMs).toBe(6 * 3_600_000)
+  expect(disk).toEqual({ low: { share: 0.07 }, high: { bytes: 8 * 2 ** 20 } })
+  expect(buildkit.mirrors).toEqual({ 'docker.io': ['a:5000', 'c:5000'], 'ghcr.io': ['b:5000'] })
+  expect(buildkit.root).toBe('/volume/buildkit')
 })

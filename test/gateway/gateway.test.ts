@@ -15,7 +15,12 @@ test('a failed sweep stops neither the gateway’s start nor its other cleanup',
   closing.defer(() => rm(dir, { recursive: true }))
   {
     using db = openDatabase(databaseIn(dir))
-    db.exec(`INSERT INTO apps (app, settings) VALUES ('shop', '{"keepSourcesDays":1e15}')`)
+    // A deployment that has waited too long, and cannot be ended.
+    db.exec(`
+      INSERT INTO apps (app) VALUES ('shop');
+      INSERT INTO deployments (id, app, number, state, created_at, updated_at, body)
+        VALUES ('d1', 'shop', 1, 'pending', '2020', '2020', '{"options":{}}');
+      CREATE TRIGGER broken BEFORE UPDATE OF state ON deployments BEGIN SELECT RAISE(ABORT, 'broken'); END`)
   }
   const logged: string[] = []
   const log = openLog('error', { write: (line: string) => void logged.push(line) })

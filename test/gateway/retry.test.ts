@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { poll, retry } from '../../gateway/src/retry.ts'
+import { poll, retry, unlessAborted } from '../../gateway/src/retry.ts'
 
 const never = new AbortController().signal
 const always = { isRetryable: () => true, pauseMs: () => 1 }
@@ -41,4 +41,13 @@ test('a poll ends with what it finds, or with null', async () => {
   const found = () => Promise.resolve(++looks === 3 ? 'found' : null)
   expect(await poll(found, { everyMs: 1, forMs: 60_000 }, never)).toBe('found')
   expect(await poll(() => Promise.resolve(undefined), { everyMs: 1, forMs: 5 }, never)).toBeNull()
+})
+
+test('waiting for work ends with its result, or at an abort', async () => {
+  const stop = new AbortController()
+  expect(await unlessAborted(Promise.resolve(1), stop.signal)).toBe(1)
+  const waiting = unlessAborted(new Promise(() => {}), stop.signal)
+  stop.abort(new Error('stop'))
+  await expect(waiting).rejects.toThrow('stop')
+  await expect(unlessAborted(Promise.resolve(1), stop.signal)).rejects.toThrow('stop')
 })

@@ -79,8 +79,9 @@ export async function startMachines({
     buildMs: 1000,
     deployMs: 120_000,
     unavailableMs: 1000,
-    builds: 4,
-    appBuilds: 4,
+    // Nothing is built here: a test builds by `build`.
+    builds: 0,
+    appBuilds: 0,
     deploys,
     drainMs: 0,
     deaths: 3,
@@ -94,12 +95,10 @@ export async function startMachines({
       registry,
       registryHost: images.host,
       assertAccepting: () => {},
-      wake: () => runner.wake(),
     })
     const rollouts = await Rollouts.start({
       store,
       submissions,
-      wake: () => runner.wake(),
       cancel: (id, request) => runner.cancel(id, request),
       log,
     })

@@ -1,6 +1,6 @@
 import { parse, TomlDate } from 'smol-toml'
 import type { DeploymentOptions } from '../../api/options.ts'
-import { persistedConfig } from '../../gateway/src/deploy/config/restore-config.ts'
+import { withLastApplied } from '../../gateway/src/deploy/config/restore-config.ts'
 import { desiredApp, forOwner } from '../../gateway/src/deploy/config/desired.ts'
 import { baseConfig } from '../../gateway/src/flytoml/base-config.ts'
 import { parseDuration } from '../../gateway/src/go/duration.ts'
@@ -206,14 +206,18 @@ export const flyToml: Record<string, Shapes> = {
     'much env and metadata': (size) => {
       const env = names(size)
       const present = { env, metadata: { ...env, tarmac_env: Object.keys(env).join() } }
-      const gone = Object.keys(env).flatMap((name) => [`metadata.${name}`, `init.${name}`, name])
-      return () => mergeConfig(present, { config: { env, metadata: env }, gone }, marks)
+      const removedPaths = Object.keys(env).flatMap((name) => [
+        `metadata.${name}`,
+        `init.${name}`,
+        name,
+      ])
+      return () => mergeConfig(present, { config: { env, metadata: env }, removedPaths }, marks)
     },
   },
-  'gateway/src/deploy/config/restore-config.ts › persistedConfig': {
+  'gateway/src/deploy/config/restore-config.ts › withLastApplied': {
     'much metadata': (size) => {
       const metadata = names(size)
-      return () => persistedConfig({ ...metadata, metadata })
+      return () => withLastApplied(desiredOf(''), { app: { ...metadata, metadata } })
     },
   },
   'gateway/src/deploy/plan.ts › planRollout': hostileTexts((name) => {

@@ -1,7 +1,7 @@
 import { asProblem, Problem } from '#api/problem.ts'
 import type { DriftReport } from '#api/release.ts'
-import type { DesiredApp } from '../deploy/config/desired-app.ts'
 import { mergeConfig } from '../deploy/config/merge-config.ts'
+import { readDesired } from '../deploy/config/read-desired.ts'
 import { isEmpty } from '../deploy/config/restore-config.ts'
 import { groupOf, isManaged, ownerOf } from '../deploy/managed.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
@@ -107,7 +107,7 @@ function machineDrift(
   { desired, image }: StoredRelease,
 ): DriftReport['drift'][number]['differences'] {
   const config = configOf(machine)
-  const group = (desired as DesiredApp).groups.find(({ name }) => name === groupOf(machine))
+  const group = readDesired(desired).groups.find(({ name }) => name === groupOf(machine))
   if (!group) return [{ path: 'group', after: groupOf(machine) }]
   const {
     tarmac_deployment: deployment = '',

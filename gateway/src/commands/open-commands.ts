@@ -22,8 +22,6 @@ export type CommandDeps = {
     cancel: (
       ...request: Parameters<DeploymentStore['requestCancel']>
     ) => ReturnType<DeploymentStore['requestCancel']>
-    /** Makes the runner look at its queue. */
-    wake(): void
   }
 }
 
@@ -61,11 +59,7 @@ export function openCommands(deps: CommandDeps): Commands {
     deleteApp: (_caller, app, foreign) =>
       deleteApp(app, foreign, { store, fly, deployer }, deadline()),
     settings: (_caller, app) => store.appSettings(app),
-    async changeSettings(_caller, app, patch) {
-      const settings = await store.changeAppSettings(app, patch)
-      runner.wake() // the app may now be allowed more builds
-      return settings
-    },
+    changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
 
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),

@@ -1,18 +1,22 @@
 import { Problem } from '#api/problem.ts'
 import type { Release, ReleaseDiff, SecretVersion } from '#api/release.ts'
 import type { DesiredApp } from '../deploy/config/desired-app.ts'
+import { readDesired } from '../deploy/config/read-desired.ts'
 import type { StoredRelease, ReleaseStore } from '../deployments/release-store.ts'
 import { differences } from './diff.ts'
 
 /** A release as the API returns it. */
 export function releaseView({ desired, ...release }: StoredRelease): Release {
-  const { groups } = desired as DesiredApp
+  const { groups } = readDesired(desired)
   const byGroup = <T>(value: (group: DesiredApp['groups'][number]) => T) =>
     Object.fromEntries(groups.map((group) => [group.name, value(group)]))
   return {
     ...release,
     env: byGroup(({ config }) => config.env ?? {}),
-    config: byGroup(({ config: { env: _env, ...config }, was }) => ({ ...config, ...was })),
+    config: byGroup(({ config: { env: _env, ...config }, lastApplied }) => ({
+      ...config,
+      ...lastApplied,
+    })),
   }
 }
 

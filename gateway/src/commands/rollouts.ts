@@ -17,8 +17,6 @@ type RolloutsDeps = {
   submissions: Pick<Submissions, 'look' | 'deployExisting'>
   /** Asks a deployment to stop. */
   cancel: (id: string, cancelRequest: NewCancelRequest) => Promise<unknown>
-  /** Makes the runner look at its queue: a waiting deployment may start now. */
-  wake: () => void
   log: Logger
 }
 
@@ -156,7 +154,6 @@ export class Rollouts {
               (error: unknown) => asProblem(error).body(),
             )
           await store.rollouts.made(id)
-          this.#deps.wake()
           if (why) await store.rollouts.refuse(id, deployment, why)
           const late = stopped() // the rollout stopped while this deployment was being made
           if (late) await this.#callBack(deployment, ownCancelRequest(late.detail))

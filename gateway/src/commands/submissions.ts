@@ -15,8 +15,6 @@ type SubmissionsDeps = ExistingImageDeps & {
   vault: Vault
   /** Throws a Problem if the gateway accepts no builds now. */
   assertAccepting: () => void
-  /** Makes the runner look at its queue. */
-  wake: () => void
 }
 type Asked = Omit<NewDeployment, 'id' | 'secrets'> & {
   id?: string
@@ -42,10 +40,9 @@ export class Submissions {
     _caller: Principal,
     { secrets = new Map(), id = randomUUIDv7(), ...asked }: Asked,
   ): Promise<Deployment> {
-    const { store, vault, wake } = this.#deps
+    const { store, vault } = this.#deps
     const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
     crashPoint('record-made')
-    wake()
     return deployment
   }
 

@@ -1,41 +1,43 @@
 import { Problem } from '#api/problem.ts'
 import type { Execution } from './execution.ts'
-import { destroyMachine } from './machines/apply.ts'
+import { destroyMachine } from './machines/destroy.ts'
 import { drain } from './machines/drain.ts'
 import { retryTransient } from './machines/retry.ts'
 import type { MachineStep } from './progress.ts'
 
 /** Cleans up after the release is live. A failure here is only a warning. */
 export async function cleanUp(run: Execution): Promise<void> {
-  const { slots } = run.rollout
-  const resting = slots.filter(({ rest }) => rest)
-  const retired = slots.filter(
+  const { steps } = run.progress
+  const resting = steps.filter(({ stopAfterwards }) => stopAfterwards)
+  const retired = steps.filter(
     ({ role, outcome }) => (role === 'blue' || role === 'gone') && outcome !== 'removed',
   )
 
   await Promise.all([
-    ...resting.map((slot) => sleep(run, slot)),
-    ...retired.map((slot) => takeAway(run, slot)),
+    ...resting.map((step) => sleep(run, step)),
+    ...retired.map((step) => takeAway(run, step)),
   ])
 }
 
 /** Stops a machine that was started only to test the release. */
-async function sleep(run: Execution, slot: MachineStep): Promise<void> {
-  await run.recordIntent(slot, 'stop')
-  await orWarn(run, 'could not be stopped again', slot, (signal) =>
-    run.settings.fly.stopMachine(run.work.app, slot.machine ?? '', undefined, signal),
+async function sleep(run: Execution, step: MachineStep): Promise<void> {
+  await run.recordIntent(step, 'stop')
+  await orWarn(run, 'could not be stopped again', step, (signal) =>
+    run.withoutLease(step).stop(signal),
   )
 }
 
-async function takeAway(run: Execution, slot: MachineStep): Promise<void> {
-  const [app, machine] = [run.work.app, slot.machine ?? '']
-  await orWarn(run, 'is not needed any more and could not be removed', slot, async (signal) => {
-    if (slot.role === 'gone' && slot.intent !== 'destroy') await drain(run, slot, signal)
-    await destroyMachine(run, slot, signal).catch(async (error: unknown) => {
+async function takeAway(run: Execution, step: MachineStep): Promise<void> {
+  await orWarn(run, 'is not needed any more and could not be removed', step, async (signal) => {
+    if (step.role === 'gone' && step.intent !== 'destroy') await drain(run, step, signal)
+    await destroyMachine(run, step, signal).catch(async (error: unknown) => {
       // The next deploy finds the machine by this mark and destroys it.
       const mark = ['fly_bluegreen_deployment_tag', 'safe_to_destroy'] as const
-      if (slot.role === 'blue')
-        await run.settings.fly.setMetadata(app, machine, ...mark, signal).catch(() => {})
+      if (step.role === 'blue')
+        await run
+          .withoutLease(step)
+          .setMetadata(...mark, signal)
+          .catch(() => {})
       throw error
     })
   })

@@ -1,18 +1,18 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Strategy } from '#api/options/strategy.ts'
 import { Problem } from '#api/problem.ts'
 import { isUnavailable, statusOf } from '../fly/fly-calls.ts'
-import type { App } from '../fly/machines-api.ts'
+import type { App } from '../fly/answers.ts'
+import { poll } from '../retry.ts'
 import { assertKnown } from './assert-known.ts'
 import { cleanUp } from './cleanup.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 import { refuseLargeRollout } from './config/desired-size.ts'
-import { persistedConfig } from './config/restore-config.ts'
-import { copyPlain } from './copy-plain.ts'
+import { withLastApplied } from './config/restore-config.ts'
 import { Execution, type Settings } from './execution.ts'
 import type { DeployJob } from './job.ts'
 import { isManaged } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
+import { snapshotOf } from './progress.ts'
 import { releaseCommand } from './release-command.ts'
 import { rollBack } from './rollback.ts'
 import { bluegreen } from './strategies/bluegreen.ts'
@@ -88,7 +88,7 @@ export class Deployer {
   async deploy(work: DeployJob): Promise<void> {
     await this.#guarded(await this.#run(work), async (run) => {
       await releaseCommand(run)
-      await strategies[run.rollout.desired.strategy](run)
+      await strategies[run.progress.desired.strategy](run)
     })
   }
 
@@ -98,24 +98,20 @@ export class Deployer {
    */
   async verify(work: DeployJob): Promise<{ url: string; desired: DesiredApp }> {
     const run = await this.#run(work)
-    if (!run.rollout.live)
+    if (!run.progress.live)
       await this.#guarded(run, async () => {
         await watch(run)
-        const slots = appliedSteps(run.rollout)
-        for (const slot of slots) slot.outcome = 'verified'
-        run.rollout.live = true
+        const steps = appliedSteps(run.progress)
+        for (const step of steps) step.outcome = 'verified'
+        run.progress.live = true
         await run.save()
-        for (const slot of slots)
-          run.emit(slot, { status: 'verified', after: work.image.reference })
+        for (const step of steps)
+          run.emit(step, { status: 'verified', after: work.image.reference })
       })
 
     await cleanUp(run)
-    const { desired, laid = {} } = run.rollout
-    const groups = desired.groups.map(({ gone: _done, was, ...group }) => {
-      const got = laid[group.name]
-      return { ...group, ...(got ? { was: persistedConfig(got) } : was && { was }) }
-    })
-    return { url: this.#url(work), desired: { ...desired, groups } }
+    const { desired, appliedConfig = {} } = run.progress
+    return { url: this.#url(work), desired: withLastApplied(desired, appliedConfig) }
   }
 
   #url({ app, desired, options: { owner } }: DeployJob): string {
@@ -125,27 +121,27 @@ export class Deployer {
   }
 
   async #run(work: DeployJob): Promise<Execution> {
-    if (work.rollout) return new Execution(this.#settings, work, copyPlain(work.rollout))
-    const { rollout, machines } = await this.#plan(work)
+    if (work.rollout) return new Execution(this.#settings, work, snapshotOf(work.rollout))
+    const { progress, machines } = await this.#plan(work)
     for (const machine of machines.filter((machine) => !isManaged(machine))) {
       const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`
       work.emit({ type: 'warning', text })
     }
 
     for (const machine of machines) await assertKnown(work, machine)
-    for (const text of passedOver(work, rollout.slots)) work.emit({ type: 'warning', text })
-    return new Execution(this.#settings, work, rollout)
+    for (const text of passedOver(work, progress.steps)) work.emit({ type: 'warning', text })
+    return new Execution(this.#settings, work, progress)
   }
 
   async #plan(work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>) {
     const machines = await this.#settings.fly.machines(work.app, work.signal)
-    const rollout = planRollout(work, machines)
-    refuseLargeRollout(rollout)
-    return { rollout, machines }
+    const progress = planRollout(work, machines)
+    refuseLargeRollout(progress)
+    return { progress, machines }
   }
 
   async #guarded(run: Execution, step: (run: Execution) => Promise<void>): Promise<void> {
-    if (run.rollout.because) return await rollBack(run, run.rollout.because)
+    if (run.progress.rollbackReason) return await rollBack(run, run.progress.rollbackReason)
     try {
       await step(run)
     } catch (error) {
@@ -163,17 +159,13 @@ export class Deployer {
       if ((await this.#app(app, signal)) === null) throw error
     }
 
-    const deadline = performance.now() + appVisibleMs
-    for (;;) {
-      const made = await this.#app(app, signal)
-      if (made) return made
-      if (performance.now() > deadline)
-        throw new Problem(
-          'fly-unavailable',
-          `App ${app} was made and is still not to be seen after 60 s. Try again later.`,
-        )
-      await delay(500, undefined, { signal })
-    }
+    const visible = { everyMs: 500, forMs: appVisibleMs }
+    const made = await poll(() => this.#app(app, signal), visible, signal)
+    if (made) return made
+    throw new Problem(
+      'fly-unavailable',
+      `App ${app} was made and is still not to be seen after 60 s. Try again later.`,
+    )
   }
 
   /** Fly answers 403 for an app of another organisation. */

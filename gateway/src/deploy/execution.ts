@@ -1,13 +1,14 @@
 import type { NewEvent } from '#api/event.ts'
 import { Problem, asProblem } from '#api/problem.ts'
-import { MachineLease } from '../fly/machine-lease.ts'
+import type { MachineChanges } from '../fly/machine-changes.ts'
+import type { MachineLease } from '../fly/machine-lease.ts'
+import type { MachineRef } from '../fly/machine.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
-import { copyPlain } from './copy-plain.ts'
 import { forEachLimit } from './for-each-limit.ts'
 import type { DeployJob } from './job.ts'
 import { retryTransient } from './machines/retry.ts'
 import { machineFacts } from './plan.ts'
-import type { Effect, DeployProgress, MachineStep } from './progress.ts'
+import { snapshotOf, type Effect, type DeployProgress, type MachineStep } from './progress.ts'
 
 export type Settings = {
   fly: MachinesApi
@@ -38,7 +39,7 @@ export const mostAtOnce = 8
 export class Execution {
   readonly settings: Settings
   readonly work: DeployJob
-  readonly rollout: DeployProgress
+  readonly progress: DeployProgress
   /** Stops waiting on the way forward: when the job's signal aborts or another machine fails. */
   readonly signal: AbortSignal
   /**
@@ -52,31 +53,31 @@ export class Execution {
   #turn: Promise<unknown> = Promise.resolve()
   #claimLost = false
 
-  constructor(settings: Settings, work: DeployJob, rollout: DeployProgress) {
+  constructor(settings: Settings, work: DeployJob, progress: DeployProgress) {
     this.settings = settings
     this.work = work
-    this.rollout = rollout
+    this.progress = progress
     this.signal = AbortSignal.any([work.signal, this.#failed.signal])
     this.stopping = stopSignalOf(work.signal)
   }
 
   get waitMs(): number {
-    return this.rollout.desired.waitMs ?? this.settings.waitMs
+    return this.progress.desired.waitMs ?? this.settings.waitMs
   }
 
   get touched(): boolean {
-    return this.rollout.slots.some(({ outcome }) => outcome !== null)
+    return this.progress.steps.some(({ outcome }) => outcome !== null)
   }
 
   /**
    * Runs `work` on several machines, `most` at a time. A failure stops the waiting for the others.
    */
   forEachLimit(
-    slots: MachineStep[],
+    steps: MachineStep[],
     most: number,
-    work: (slot: MachineStep) => Promise<void>,
+    work: (step: MachineStep) => Promise<void>,
   ): Promise<void> {
-    return forEachLimit(slots, most, work, this.#failed)
+    return forEachLimit(steps, most, work, this.#failed)
   }
 
   /** Repeats a read, or an effect that is safe to repeat, while Fly is unavailable. */
@@ -91,25 +92,32 @@ export class Execution {
     return turn
   }
 
-  async lease(slot: MachineStep, signal: AbortSignal = this.signal): Promise<MachineLease> {
-    const { app, id } = this.work
-    const description = `tarmac deployment ${id}${this.rollout.because ? ', putting back' : ''}`
-    const machine = slot.machine ?? ''
+  async lease(step: MachineStep, signal: AbortSignal = this.signal): Promise<MachineLease> {
+    const description = `tarmac deployment ${this.work.id}${this.progress.rollbackReason ? ', putting back' : ''}`
     const held = (by: string) =>
       this.work.emit({
         type: 'note',
-        text: `Machine ${machine} is held by ${by}; it is waited for.`,
+        text: `Machine ${step.machine} is held by ${by}; it is waited for.`,
       })
-    const holder = { fly: this.settings.fly, app, machine, description, nonce: slot.lease, held }
-    const lease = await MachineLease.acquire(holder, signal)
-    slot.lease = lease.nonce
+    const request = { description, nonce: step.lease, held }
+    const lease = await this.settings.fly.lease(this.refOf(step), request, signal)
+    step.lease = lease.nonce
     return lease
   }
 
+  /** For a machine that nobody else changes: a new one, or one after the release is live. */
+  withoutLease(step: MachineStep): MachineChanges {
+    return this.settings.fly.withoutLease(this.refOf(step))
+  }
+
+  refOf({ machine }: MachineStep): MachineRef {
+    return { app: this.work.app, id: machine ?? '' }
+  }
+
   /** Saves what is about to happen to a machine. */
-  async recordIntent(slot: MachineStep, effect: Effect): Promise<void> {
-    slot.intent = effect
-    if (slot.outcome === null || slot.outcome === 'stuck') slot.outcome = 'touched'
+  async recordIntent(step: MachineStep, effect: Effect): Promise<void> {
+    step.intent = effect
+    if (step.outcome === null || step.outcome === 'stuck') step.outcome = 'touched'
     await this.save()
   }
 
@@ -124,7 +132,7 @@ export class Execution {
 
   async #write(): Promise<void> {
     try {
-      const rollout = copyPlain(this.rollout)
+      const rollout = snapshotOf(this.progress)
       await this.work.checkpoint({ rollout, machines: machineFacts(rollout) })
     } catch (error) {
       this.#claimLost = true
@@ -134,13 +142,13 @@ export class Execution {
   }
 
   emit(
-    slot: MachineStep,
+    step: MachineStep,
     event: Omit<Extract<NewEvent, { type: 'machine' }>, 'type' | 'machine' | 'region'>,
   ): void {
     this.work.emit({
       type: 'machine',
-      machine: slot.machine ?? slot.name,
-      region: slot.region,
+      machine: step.machine ?? step.name,
+      region: step.region,
       ...event,
     })
   }

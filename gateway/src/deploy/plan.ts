@@ -8,104 +8,126 @@ import { assertStrategyApplies } from './strategy-checks.ts'
 
 const resting = new Set(['stopped', 'stopping', 'suspended', 'suspending', 'created'])
 
+type Job = Pick<DeployJob, 'id' | 'number' | 'desired' | 'options'>
+/** What the steps are made from. */
+type Target = {
+  desired: DesiredApp
+  /** The machines of a group, without leftovers of an earlier deploy. */
+  machinesOf: (group: DesiredGroup) => Machine[]
+  /** The name of a new machine: the same after a crash. */
+  nameOf: (group: string, what: string | number) => string
+}
+
 /**
  * Decides what happens to each machine. Throws if a newer deployment has changed one, or if the
  * strategy does not apply.
  */
-export function planRollout(
-  { id, number, desired, options }: Pick<DeployJob, 'id' | 'number' | 'desired' | 'options'>,
-  machines: Machine[],
-): DeployProgress {
-  const owner = options.owner ?? null
-  const target = machines.filter((machine) => isManaged(machine) && ownerOf(machine) === owner)
-  const ours = target.toSorted((a, b) => (a.id < b.id ? -1 : 1))
-  for (const machine of ours) assertNotOlder(number, machine)
-  const of = ({ name }: DesiredGroup) =>
-    ours.filter((machine) => groupOf(machine) === name && !isTemporary(machine))
+export function planRollout(job: Job, machines: Machine[]): DeployProgress {
+  const { desired } = job
+  const owner = job.options.owner ?? null
+  const ours = machines
+    .filter((machine) => isManaged(machine) && ownerOf(machine) === owner)
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  for (const machine of ours) assertNotOlder(job.number, machine)
 
-  const kept = desired.groups.flatMap(of)
+  const target: Target = {
+    desired,
+    machinesOf: ({ name }) =>
+      ours.filter((machine) => groupOf(machine) === name && !isTemporary(machine)),
+    nameOf: (group, what) =>
+      machineName(`${owner === null ? '' : `${owner}-`}${group}-${what}`, job.id),
+  }
+  const kept = desired.groups.flatMap(target.machinesOf)
   assertStrategyApplies(desired, kept, machines)
 
-  const named = (group: string, what: string | number) =>
-    machineName(`${owner === null ? '' : `${owner}-`}${group}-${what}`, id)
-  const stepsToApply = desired.groups.flatMap((group) => {
-    const existing = of(group).map((machine) => existingSlot('update', group.name, machine))
-    const slots = desired.strategy === 'bluegreen' ? greensOf(existing, named) : existing
-
-    const tried = slots.find(
-      ({ standbyFor, former }) => !standbyFor && !former?.config.standbys?.length,
-    )
-    if (tried && slots.every(({ launch }) => !launch)) {
-      // No machine of the group runs. Start one: a release that never ran proves nothing.
-      tried.launch = true
-      tried.rest = !group.config.services?.some(({ autostop }) => autostop)
-    }
-
-    if (slots.length > 0) return slots
-    if (group.count !== null)
-      return Array.from({ length: group.count }, (_, at) =>
-        newSlot('new', group.name, desired.region, named(group.name, at + 1)),
-      )
-
-    const first = newSlot('new', group.name, desired.region, named(group.name, 1))
-    const second = newSlot('new', group.name, desired.region, named(group.name, 2))
-    if (group.whenNone === 'one') return [first]
-    return [
-      first,
-      group.whenNone === 'two' ? second : { ...second, launch: false, standbyFor: first.name },
-    ]
-  })
-
-  const canaries = desired.groups.flatMap((group) => {
-    const [model] = of(group).toSorted(
-      (a, b) => Number(resting.has(a.state)) - Number(resting.has(b.state)),
-    )
-    if (desired.strategy !== 'canary' || !model) return []
-    const { standbys: _own, ...base } = configOf(model)
-    return [{ ...newSlot('canary', group.name, model.region, named(group.name, 'canary')), base }]
-  })
-
-  const released = newSlot('release', 'release', desired.region, named('release', 'command'))
-  const release = { ...released, launch: false, base: { guest: largestGuest(desired, of) } }
-
-  const replaced = desired.strategy === 'bluegreen' ? kept : []
+  const { strategy, releaseCommand } = desired
+  const toApply = desired.groups.flatMap((group) => stepsOf(target, group))
+  const blue = strategy === 'bluegreen' ? kept : []
   const gone = ours.filter((machine) => !kept.includes(machine))
-
-  const slots = [
-    ...(desired.release ? [release] : []),
-    ...canaries,
+  const steps = [
+    ...(releaseCommand ? [releaseCommandStep(target)] : []),
+    ...(strategy === 'canary' ? desired.groups.flatMap((group) => canaryOf(target, group)) : []),
     // Running machines come first: a broken release is found before stopped ones are touched.
-    ...stepsToApply.filter(({ launch }) => launch),
-    ...stepsToApply.filter(({ launch }) => !launch),
-    ...replaced.map((machine) => existingSlot('blue', groupOf(machine), machine)),
-    ...gone.map((machine) => existingSlot('gone', groupOf(machine), machine)),
+    ...toApply.filter(({ launch }) => launch),
+    ...toApply.filter(({ launch }) => !launch),
+    ...blue.map((machine) => existingStep('blue', groupOf(machine), machine)),
+    ...gone.map((machine) => existingStep('gone', groupOf(machine), machine)),
   ]
-  return { desired, slots, because: null, live: false }
+  return { desired, steps, rollbackReason: null, live: false }
 }
 
-/** The slots whose machines will serve the release. */
-export const appliedSteps = ({ slots }: DeployProgress): MachineStep[] =>
-  slots.filter(({ role }) => role === 'update' || role === 'new' || role === 'green')
+/** The steps whose machines will serve the release. */
+export const appliedSteps = ({ steps }: DeployProgress): MachineStep[] =>
+  steps.filter(({ role }) => role === 'update' || role === 'new' || role === 'green')
 
-function existingSlot(role: Role, group: string, machine: Machine): MachineStep {
+/** The machines of one group that will serve the release: the existing ones, else new ones. */
+function stepsOf(target: Target, group: DesiredGroup): MachineStep[] {
+  const existing = target
+    .machinesOf(group)
+    .map((machine) => existingStep('update', group.name, machine))
+  if (existing.length === 0) return newSteps(target, group)
+
+  const steps =
+    target.desired.strategy === 'bluegreen' ? greensOf(existing, target.nameOf) : existing
+  const first = steps.find(
+    ({ standbyFor, previous }) => !standbyFor && !previous?.config.standbys?.length,
+  )
+  if (first && steps.every(({ launch }) => !launch)) {
+    // No machine of the group runs. Start one: a release that never ran proves nothing.
+    first.launch = true
+    first.stopAfterwards = !group.config.services?.some(({ autostop }) => autostop)
+  }
+  return steps
+}
+
+/** The machines of a group that has none yet. */
+function newSteps({ desired, nameOf }: Target, group: DesiredGroup): MachineStep[] {
+  const create = (number: number) =>
+    newStep('new', group.name, desired.region, nameOf(group.name, number))
+  if (group.count !== null)
+    return Array.from({ length: group.count }, (_, index) => create(index + 1))
+
+  const [first, second] = [create(1), create(2)]
+  if (group.whenNone === 'one') return [first]
+  if (group.whenNone === 'two') return [first, second]
+  return [first, { ...second, launch: false, standbyFor: first.name }]
+}
+
+/** An extra machine beside those of a group, with the config of a running one if there is any. */
+function canaryOf({ machinesOf, nameOf }: Target, group: DesiredGroup): MachineStep[] {
+  const [model] = machinesOf(group).toSorted(
+    (a, b) => Number(resting.has(a.state)) - Number(resting.has(b.state)),
+  )
+  if (!model) return []
+  const { standbys: _own, ...base } = configOf(model)
+  return [{ ...newStep('canary', group.name, model.region, nameOf(group.name, 'canary')), base }]
+}
+
+function releaseCommandStep({ desired, machinesOf, nameOf }: Target): MachineStep {
+  const name = nameOf('release', 'command')
+  const step = newStep('releaseCommand', 'release', desired.region, name)
+  return { ...step, launch: false, base: { guest: largestGuest(desired, machinesOf) } }
+}
+
+function existingStep(role: Role, group: string, machine: Machine): MachineStep {
   return {
-    ...newSlot(role, group, machine.region, machine.name),
+    ...newStep(role, group, machine.region, machine.name),
     machine: machine.id,
-    former: previousVersionOf(machine),
+    previous: previousVersionOf(machine),
     launch: !resting.has(machine.state),
   }
 }
 
-function newSlot(role: Role, group: string, region: string, name: string): MachineStep {
-  const untouched = { intent: null, outcome: null, tried: null, now: null, lease: null }
+function newStep(role: Role, group: string, region: string, name: string): MachineStep {
+  const untouched = { intent: null, outcome: null, attempted: null, now: null, lease: null }
   const fresh = {
     machine: null,
-    former: null,
+    previous: null,
     base: null,
     standbyFor: null,
     volumes: {},
     launch: true,
-    rest: false,
+    stopAfterwards: false,
   }
   return { role, name, group, region, ...fresh, ...untouched }
 }
@@ -126,11 +148,11 @@ function greensOf(
   named: (group: string, what: number) => string,
 ): MachineStep[] {
   const names = new Map(blues.map(({ machine, group }, at) => [machine, named(group, at + 1)]))
-  return blues.map(({ group, region, former, machine, launch }) => {
-    const { standbys = [], ...base } = former?.config ?? {}
+  return blues.map(({ group, region, previous, machine, launch }) => {
+    const { standbys = [], ...base } = previous?.config ?? {}
     const standbyFor = names.get(standbys[0] ?? '') ?? null
     return {
-      ...newSlot('green', group, region, names.get(machine) ?? ''),
+      ...newStep('green', group, region, names.get(machine) ?? ''),
       base,
       launch,
       standbyFor,
@@ -157,17 +179,17 @@ export function previousVersionOf(machine: Machine): PreviousVersion {
  * The record's facts about the machines that were touched. The release command's machine counts
  * only if it is stuck.
  */
-export function machineFacts({ slots }: DeployProgress): MachineFacts[] {
-  return slots.flatMap(({ role, machine, name, region, former, tried, now, outcome }) => {
-    if (machine === null || outcome === null || (role === 'release' && outcome !== 'stuck'))
+export function machineFacts({ steps }: DeployProgress): MachineFacts[] {
+  return steps.flatMap(({ role, machine, name, region, previous, attempted, now, outcome }) => {
+    if (machine === null || outcome === null || (role === 'releaseCommand' && outcome !== 'stuck'))
       return []
-    const before = former && { instanceId: former.instanceId, image: former.image }
-    return [{ id: machine, name, region, before, tried, after: now, outcome }]
+    const before = previous && { instanceId: previous.instanceId, image: previous.image }
+    return [{ id: machine, name, region, before, tried: attempted, after: now, outcome }]
   })
 }
 
-const machineName = (slot: string, id: string): string =>
-  `${slot}-${id}`
+const machineName = (part: string, id: string): string =>
+  `${part}-${id}`
     .toLowerCase()
     .replaceAll(/[^a-z0-9-]+/g, '-')
     .slice(-63)

@@ -10,21 +10,28 @@ import type { DesiredApp } from './config/desired-app.ts'
 export type DeployProgress = {
   desired: DesiredApp
   /** In the order in which the engine applies them. */
-  slots: MachineStep[]
+  steps: MachineStep[]
   /** Why the deploy is rolling back. Null: it is not. */
-  because: ProblemBody | null
+  rollbackReason: ProblemBody | null
   /** The watch is over. Only cleanup is left. */
   live: boolean
   /** By group: the config that its first machine got. Older records lack it. */
-  laid?: Record<string, MachineConfig>
+  appliedConfig?: Record<string, MachineConfig>
 }
+
+/** A copy that later changes of the progress do not change. The configs are never changed. */
+export const snapshotOf = (progress: DeployProgress): DeployProgress => ({
+  ...progress,
+  steps: progress.steps.map((step) => ({ ...step, volumes: { ...step.volumes } })),
+})
 
 /**
  * What a machine is for. `update`: it gets the release. `new`, `green`: it is created for the
- * release; greens stay cordoned until all are healthy. `canary`, `release`: it is temporary.
+ * release; greens stay cordoned until all are healthy. `canary`, `releaseCommand`: it is
+ * temporary.
  * `blue`: the greens replace it. `gone`: it is no longer wanted.
  */
-export type Role = 'update' | 'new' | 'green' | 'canary' | 'release' | 'blue' | 'gone'
+export type Role = 'update' | 'new' | 'green' | 'canary' | 'releaseCommand' | 'blue' | 'gone'
 
 export type Effect = 'create' | 'update' | 'start' | 'uncordon' | 'cordon' | 'stop' | 'destroy'
 
@@ -37,23 +44,23 @@ export type MachineStep = {
   region: string
   machine: string | null
   /** What the machine ran before. Null: this deploy creates it. */
-  former: PreviousVersion | null
+  previous: PreviousVersion | null
   /** The config that a new machine takes over from an existing one. */
   base: MachineConfig | null
-  /** The name of the slot whose standby this machine is. */
+  /** The name of the step whose standby this machine is. */
   standbyFor: string | null
   /** The volumes chosen for a new machine, by mount name. */
   volumes: Record<string, string>
   /** False: the deploy does not start the machine, for example because it did not run before. */
   launch: boolean
   /** The machine did not run. The deploy starts it as a test and stops it again. */
-  rest: boolean
+  stopAfterwards: boolean
   /** The last effect that was about to happen. */
   intent: Effect | null
   /** Null until the first effect on the machine is about to happen. */
   outcome: MachineFacts['outcome'] | null
   /** The version that this deploy created on the machine. */
-  tried: Version | null
+  attempted: Version | null
   /** The version that the machine runs now, as far as known. */
   now: Version | null
   /** Nonce of the last lease, so that after a crash nothing waits for its expiry. */

@@ -1,47 +1,66 @@
 import { z } from 'zod'
 import { MachineFacts } from '#api/deployment.ts'
 import { ProblemBody } from '#api/problem/body.ts'
-import { readStored, storedConfig, storedDesired } from './config/read-desired.ts'
+import { fieldsOf, readStored, storedConfig, storedDesired } from './config/read-desired.ts'
 import type { DeployProgress } from './progress.ts'
 
 const version = z.object({ instanceId: z.string(), image: z.string() })
 
-const machineStep = z.object({
-  role: z.enum(['update', 'new', 'green', 'canary', 'release', 'blue', 'gone']),
-  name: z.string(),
-  group: z.string(),
-  region: z.string(),
-  machine: z.string().nullable(),
-  former: version
-    .extend({
-      digest: z.string().nullable(),
-      config: storedConfig,
-      running: z.boolean(),
-      asleep: z.boolean(),
-      cordoned: z.boolean(),
-      healthy: z.boolean(),
-      crashes: z.number(),
-    })
-    .nullable(),
-  base: storedConfig.nullable(),
-  standbyFor: z.string().nullable(),
-  volumes: z.record(z.string(), z.string()),
-  launch: z.boolean(),
-  rest: z.boolean(),
-  intent: z.enum(['create', 'update', 'start', 'uncordon', 'cordon', 'stop', 'destroy']).nullable(),
-  outcome: MachineFacts.shape.outcome.nullable(),
-  tried: version.nullable(),
-  now: version.nullable(),
-  lease: z.string().nullable(),
-})
+const machineStep = fieldsOf(
+  [
+    ['former', 'previous'],
+    ['rest', 'stopAfterwards'],
+    ['tried', 'attempted'],
+  ],
+  z.object({
+    role: z.preprocess(
+      (role) => (role === 'release' ? 'releaseCommand' : role),
+      z.enum(['update', 'new', 'green', 'canary', 'releaseCommand', 'blue', 'gone']),
+    ),
+    name: z.string(),
+    group: z.string(),
+    region: z.string(),
+    machine: z.string().nullable(),
+    previous: version
+      .extend({
+        digest: z.string().nullable(),
+        config: storedConfig,
+        running: z.boolean(),
+        asleep: z.boolean(),
+        cordoned: z.boolean(),
+        healthy: z.boolean(),
+        crashes: z.number(),
+      })
+      .nullable(),
+    base: storedConfig.nullable(),
+    standbyFor: z.string().nullable(),
+    volumes: z.record(z.string(), z.string()),
+    launch: z.boolean(),
+    stopAfterwards: z.boolean(),
+    intent: z
+      .enum(['create', 'update', 'start', 'uncordon', 'cordon', 'stop', 'destroy'])
+      .nullable(),
+    outcome: MachineFacts.shape.outcome.nullable(),
+    attempted: version.nullable(),
+    now: version.nullable(),
+    lease: z.string().nullable(),
+  }),
+)
 
-const storedProgress = z.object({
-  desired: storedDesired,
-  slots: z.array(machineStep),
-  because: ProblemBody.nullable(),
-  live: z.boolean(),
-  laid: z.record(z.string(), storedConfig).exactOptional(),
-}) satisfies z.ZodType<DeployProgress>
+const storedProgress = fieldsOf(
+  [
+    ['slots', 'steps'],
+    ['because', 'rollbackReason'],
+    ['laid', 'appliedConfig'],
+  ],
+  z.object({
+    desired: storedDesired,
+    steps: z.array(machineStep),
+    rollbackReason: ProblemBody.nullable(),
+    live: z.boolean(),
+    appliedConfig: z.record(z.string(), storedConfig).exactOptional(),
+  }),
+) satisfies z.ZodType<DeployProgress>
 
 /**
  * The stored progress of a deploy. Null: no machine was touched yet. Throws `database-unusable` if

@@ -1,7 +1,15 @@
 import { Problem } from '#api/problem.ts'
-import { configOf, eventsOf, exitCodeOf, exitsOf, exitWords, type Machine } from '../fly/machine.ts'
+import {
+  commandOf,
+  eventsOf,
+  exitCodeOf,
+  exitsOf,
+  exitWords,
+  type Machine,
+} from '../fly/machine.ts'
 import type { Execution } from './execution.ts'
-import { create, destroyMachine } from './machines/apply.ts'
+import { create } from './machines/apply.ts'
+import { destroyMachine } from './machines/destroy.ts'
 import { failure, startError, startMachine } from './machines/health.ts'
 import { retryUntilVisible } from './machines/retry.ts'
 import type { MachineStep } from './progress.ts'
@@ -15,22 +23,22 @@ const logLines = 1000
  * which Fly's API does not promise. It always logs how the command ended.
  */
 export async function releaseCommand(run: Execution): Promise<void> {
-  const slot = run.rollout.slots.find(({ role }) => role === 'release')
-  const command = run.rollout.desired.release
-  if (!slot || !command || slot.outcome === 'removed') return
+  const step = run.progress.steps.find(({ role }) => role === 'releaseCommand')
+  const command = run.progress.desired.releaseCommand
+  if (!step || !command || step.outcome === 'removed') return
 
-  slot.machine ??= (await create(run, slot)).id
-  const machine = await ended(run, slot, command.timeoutMs)
+  step.machine ??= (await create(run, step)).id
+  const machine = await ended(run, step, command.timeoutMs)
 
   const printed = await run.settings.fly
-    .machineLog(run.work.app, machine.id, logLines, run.signal)
+    .machineLog(run.refOf(step), logLines, run.signal)
     .catch(() => [])
   for (const text of printed)
     run.work.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
 
   const [exit = {}] = exitsOf(machine)
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
-  const what = `The release_command (${(configOf(machine).init?.['cmd'] as string[] | undefined)?.join(' ')})`
+  const what = `The release_command (${commandOf(machine)})`
   const text = `${what} ${exitWords(exit)}; events of its machine: ${events.toReversed().join(', ')}.`
   run.work.emit({ type: 'note', text })
 
@@ -39,25 +47,24 @@ export async function releaseCommand(run: Execution): Promise<void> {
     const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. See: fly logs --app ${run.work.app} --machine ${machine.id}`
     throw new Problem('deploy-failed', detail, { facts: { exitCode } })
   }
-  await run.retryWhileUnavailable(() => destroyMachine(run, slot, run.stopping))
+  await run.retryWhileUnavailable(() => destroyMachine(run, step, run.stopping))
 }
 
 /** Starts the machine, unless that happened before a crash, and waits until its program ends. */
-async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Promise<Machine> {
+async function ended(run: Execution, step: MachineStep, timeoutMs: number): Promise<Machine> {
   const { fly } = run.settings
-  const { app } = run.work
-  const id = slot.machine ?? ''
+  const ref = run.refOf(step)
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const machine = await run.retryWhileUnavailable(() =>
-      retryUntilVisible(() => fly.machine(app, id, run.signal), run.signal),
+      retryUntilVisible(() => fly.machine(ref, run.signal), run.signal),
     )
 
     if (machine && exitsOf(machine).length > 0) return machine
     if (!machine || machine.state === 'destroyed')
       throw new Problem(
         'deploy-failed',
-        `Machine ${id} of the release_command is gone, and Fly does not say how it ended.`,
+        `Machine ${ref.id} of the release_command is gone, and Fly does not say how it ended.`,
       )
     if (machine.state === 'failed')
       throw failure(
@@ -70,14 +77,14 @@ async function ended(run: Execution, slot: MachineStep, timeoutMs: number): Prom
       throw failure(machine, `of the release_command did not end within ${timeoutMs / 1000} s`)
 
     if (machine.state === 'stopped' && !eventsOf(machine).some(({ type }) => type === 'start')) {
-      await run.recordIntent(slot, 'start')
-      await run.retryWhileUnavailable(() => startMachine(fly, { app, machine: id }, run.stopping))
+      await run.recordIntent(step, 'start')
+      await run.retryWhileUnavailable(() => startMachine(run.withoutLease(step), run.stopping))
     }
 
     const state =
       machine.state === 'created' ? ('stopped' as const) : (['destroyed', 'failed'] as const)
     await run.retryWhileUnavailable(() =>
-      fly.wait(app, id, { state, withinMs: Math.min(pollMs, leftMs) }, run.signal),
+      fly.wait(ref, { state, withinMs: Math.min(pollMs, leftMs) }, run.signal),
     )
   }
 }

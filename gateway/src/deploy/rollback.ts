@@ -4,7 +4,8 @@ import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import { mostAtOnce, type Execution } from './execution.ts'
 import { forEachLimit } from './for-each-limit.ts'
-import { isOurs, destroyMachine } from './machines/apply.ts'
+import { isOurs } from './machines/apply.ts'
+import { destroyMachine } from './machines/destroy.ts'
 import { drain } from './machines/drain.ts'
 import {
   failure,
@@ -24,30 +25,30 @@ import { maxUnavailableCount } from './strategies/rolling.ts'
  * Restores what every touched machine ran before, in reverse order. Throws the problem that ends
  * the deployment.
  */
-export async function rollBack(run: Execution, because: ProblemBody): Promise<never> {
-  const { slots, desired } = run.rollout
-  run.rollout.because ??= because
+export async function rollBack(run: Execution, reason: ProblemBody): Promise<never> {
+  const { steps, desired } = run.progress
+  run.progress.rollbackReason ??= reason
   await run.save()
 
   const stuck: string[] = []
-  const touched = slots.filter(
+  const touched = steps.filter(
     ({ outcome }) => outcome !== null && outcome !== 'rolled_back' && outcome !== 'removed',
   )
-  const were = (is: (slot: MachineStep) => boolean) => touched.filter(is).toReversed()
+  const were = (is: (step: MachineStep) => boolean) => touched.filter(is).toReversed()
   const updated = were(({ role }) => role === 'update')
-  const backAgain = (slot: MachineStep) => restoreOrMarkStuck(run, slot, stuck)
+  const backAgain = (step: MachineStep) => restoreOrMarkStuck(run, step, stuck)
 
   // Restore the machines that served before. Only then destroy the new ones.
   await forEachLimit(
     were(({ role }) => role === 'blue'),
-    slots.length,
+    steps.length,
     backAgain,
   )
 
   const serving = updated.length > 1 ? await servingNow(run) : []
   const serves = ({ machine }: MachineStep) => serving.includes(machine)
   // Machines that do not serve need no caution, so they come first.
-  const idle = updated.filter((slot) => !serves(slot))
+  const idle = updated.filter((step) => !serves(step))
   await forEachLimit(idle, mostAtOnce, backAgain)
   await forEachLimit(
     updated.filter(serves),
@@ -56,38 +57,39 @@ export async function rollBack(run: Execution, because: ProblemBody): Promise<ne
   )
 
   await forEachLimit(
-    were(({ former }) => !former),
-    slots.length,
+    were(({ previous }) => !previous),
+    steps.length,
     backAgain,
   )
 
-  throw verdict(run, run.rollout.because, stuck)
+  throw verdict(run, run.progress.rollbackReason, stuck)
 }
 
 /** The ids of machines that serve. If Fly does not answer, all count as serving. */
 async function servingNow({
   settings,
   work,
-  rollout,
+  progress,
   stopping,
 }: Execution): Promise<(string | null)[]> {
-  const all = rollout.slots.map(({ machine }) => machine)
+  const all = progress.steps.map(({ machine }) => machine)
   const machines = await settings.fly.machines(work.app, stopping).catch(() => null)
   return machines?.filter(isHealthy).map(({ id }) => id) ?? all
 }
 
 async function restoreOrMarkStuck(
   run: Execution,
-  slot: MachineStep,
+  step: MachineStep,
   stuck: string[],
 ): Promise<void> {
-  const { former } = slot
-  run.emit(slot, { status: 'rolling_back', ...(former && { after: former.image }) })
+  const { previous } = step
+  run.emit(step, { status: 'rolling_back', ...(previous && { after: previous.image }) })
   try {
     const back = () =>
-      former ? putBack(run, slot, former) : destroyMachine(run, slot, run.stopping)
+      previous ? putBack(run, step, previous) : destroyMachine(run, step, run.stopping)
     // Stop routing traffic to the new machine first. Ignore errors: it is destroyed anyway.
-    if (slot.intent === 'uncordon' && !former) await drain(run, slot, run.stopping).catch(() => {})
+    if (step.intent === 'uncordon' && !previous)
+      await drain(run, step, run.stopping).catch(() => {})
 
     // Fly may silently give up a rollback too. It is worth a second try.
     let reverts = 0
@@ -97,76 +99,67 @@ async function restoreOrMarkStuck(
   } catch (error) {
     run.stopping.throwIfAborted()
     if (!(error instanceof Problem)) throw error
-    await lookAgain(run, slot)
-    stuck.push(`${recoveryCommand(run, slot)} (${error.message})`)
-    slot.outcome = 'stuck'
-    run.emit(slot, { status: 'stuck', text: error.message })
+    await lookAgain(run, step)
+    stuck.push(`${recoveryCommand(run, step)} (${error.message})`)
+    step.outcome = 'stuck'
+    run.emit(step, { status: 'stuck', text: error.message })
   }
   await run.save()
 }
 
 /** Records what a stuck machine really runs. */
-async function lookAgain(
-  { settings, work, stopping }: Execution,
-  slot: MachineStep,
-): Promise<void> {
+async function lookAgain(run: Execution, step: MachineStep): Promise<void> {
+  const { fly } = run.settings
   const machine =
-    slot.machine && (await settings.fly.machine(work.app, slot.machine, stopping).catch(() => null))
-  if (machine) slot.now = { instanceId: machine.instance_id, image: imageOf(machine) }
+    step.machine && (await fly.machine(run.refOf(step), run.stopping).catch(() => null))
+  if (machine) step.now = { instanceId: machine.instance_id, image: imageOf(machine) }
 }
 
-async function putBack(run: Execution, slot: MachineStep, former: PreviousVersion): Promise<void> {
+async function putBack(
+  run: Execution,
+  step: MachineStep,
+  previous: PreviousVersion,
+): Promise<void> {
   const { settings, work, stopping } = run
   const { fly } = settings
-  const id = slot.machine ?? ''
-  await using lease = await run.lease(slot, stopping)
+  await using lease = await run.lease(step, stopping)
   const signal = AbortSignal.any([stopping, lease.lost])
 
-  let machine = await getMachine(fly, work.app, id, signal)
+  let machine = await getMachine(fly, lease.ref, signal)
   if (isOurs(run, machine)) {
     // Keep this deployment's number, so that a late, older deployment cannot overwrite the machine.
-    const metadata = { ...former.config.metadata, tarmac_number: `${work.number}` }
-    const config = { ...former.config, metadata }
-    const body = { config, current_version: machine.instance_id, skip_launch: former.asleep }
-    await run.recordIntent(slot, 'update')
-    machine = await fly.updateMachine(work.app, id, body, lease.nonce, signal)
-  } else if (machine.instance_id !== former.instanceId && !isPutBack(run, machine)) {
+    const metadata = { ...previous.config.metadata, tarmac_number: `${work.number}` }
+    const config = { ...previous.config, metadata }
+    const body = { config, current_version: machine.instance_id, skip_launch: previous.asleep }
+    await run.recordIntent(step, 'update')
+    machine = await lease.update(body, signal)
+  } else if (machine.instance_id !== previous.instanceId && !isPutBack(run, machine)) {
     if (numberOf(machine) <= work.number)
       throw failure(machine, `was changed by something else and now runs ${imageOf(machine)}`)
-    slot.now = { instanceId: machine.instance_id, image: imageOf(machine) }
-    slot.outcome = 'rolled_back'
-    run.emit(slot, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
+    step.now = { instanceId: machine.instance_id, image: imageOf(machine) }
+    step.outcome = 'rolled_back'
+    run.emit(step, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
     return
   }
 
-  if (slot.role === 'blue' && !former.cordoned) {
-    await run.recordIntent(slot, 'uncordon')
-    await fly.cordon(work.app, id, 'uncordon', lease.nonce, signal)
+  if (step.role === 'blue' && !previous.cordoned) {
+    await run.recordIntent(step, 'uncordon')
+    await lease.uncordon(signal)
   }
 
   const { instance_id: instanceId } = machine
-  slot.now = { instanceId, image: former.image }
-  const { digest, running } = former
+  step.now = { instanceId, image: previous.image }
+  const { digest, running } = previous
   // Allow one more crash: it may be bad luck.
-  const crashes = 1 + (instanceId === former.instanceId ? former.crashes : 0)
-  const wanted = {
-    app: work.app,
-    machine: id,
-    instanceId,
-    digest,
-    running,
-    crashes,
-    failedStarts: 2,
-    nonce: lease.nonce,
-  }
-
+  const crashes = 1 + (instanceId === previous.instanceId ? previous.crashes : 0)
+  const wanted = { machine: lease, instanceId, digest, running, crashes, failedStarts: 2 }
   await waitForVersion(fly, wanted, patienceMs(run), signal)
-  if (former.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
+  if (previous.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
 
-  slot.outcome = 'rolled_back'
-  run.emit(slot, {
+  step.outcome = 'rolled_back'
+  run.emit(step, {
     status: 'rolled_back',
-    after: former.image,
+    after: previous.image,
     text: `verified on version ${instanceId}`,
   })
 }
@@ -184,20 +177,20 @@ function isPutBack({ work }: Execution, machine: Machine): boolean {
 
 function recoveryCommand(
   { work }: Execution,
-  { role, machine, name, former, now }: MachineStep,
+  { role, machine, name, previous, now }: MachineStep,
 ): string {
-  if (!former)
+  if (!previous)
     return `machine ${machine ?? name} should be gone; run: fly machine destroy ${machine ?? name} --force --app ${work.app}`
   if (role === 'blue')
     return `machine ${machine} should run and be reachable as before; run: fly machine uncordon ${machine} --app ${work.app} && fly machine start ${machine} --app ${work.app}`
-  return `machine ${machine} should run ${former.image}, last seen on ${now?.image ?? former.image}; run: fly machine update ${machine} --image ${former.image} --app ${work.app}`
+  return `machine ${machine} should run ${previous.image}, last seen on ${now?.image ?? previous.image}; run: fly machine update ${machine} --image ${previous.image} --app ${work.app}`
 }
 
-function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem {
-  const machines = machineFacts(run.rollout)
-  const facts = { ...Problem.from(because).facts, machines, because: because.code }
+function verdict(run: Execution, reason: ProblemBody, stuck: string[]): Problem {
+  const machines = machineFacts(run.progress)
+  const facts = { ...Problem.from(reason).facts, machines, because: reason.code }
   if (stuck.length > 0) {
-    const detail = `${because.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`
+    const detail = `${reason.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`
     return new Problem('rollback-failed', detail, { facts })
   }
 
@@ -211,8 +204,8 @@ function verdict(run: Execution, because: ProblemBody, stuck: string[]): Problem
   ]
 
   const ends: ProblemCode[] = ['cancelled', 'superseded']
-  const detail = `${because.detail}${remarks.length > 0 ? ` ${remarks.join('; ')}.` : ''}`
-  return new Problem(ends.includes(because.code) ? because.code : 'deploy-failed', detail, {
+  const detail = `${reason.detail}${remarks.length > 0 ? ` ${remarks.join('; ')}.` : ''}`
+  return new Problem(ends.includes(reason.code) ? reason.code : 'deploy-failed', detail, {
     facts,
   })
 }

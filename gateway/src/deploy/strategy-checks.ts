@@ -53,10 +53,12 @@ export function assertStrategyApplies(
  */
 export function passedOver(
   { app, options }: Pick<DeployJob, 'app' | 'options'>,
-  slots: MachineStep[],
+  steps: MachineStep[],
 ): string[] {
   const { count, region, ha } = options
-  const there = slots.filter(({ role, former }) => former && (role === 'update' || role === 'blue'))
+  const there = steps.filter(
+    ({ role, previous }) => previous && (role === 'update' || role === 'blue'),
+  )
   return [...Map.groupBy(there, ({ group }) => group)].flatMap(([group, machines]) => {
     const asked = [
       ...(count !== null && count !== machines.length ? [`count=${count}`] : []),

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '../retry.ts'
 import { expectedVersion } from './machines/apply.ts'
-import { assertNotCrashed, assertVersion, getMachine, untilHealthy } from './machines/health.ts'
+import { assertNotCrashed, assertVersion, readMachine, untilHealthy } from './machines/health.ts'
 import { appliedSteps } from './plan.ts'
 import type { Execution } from './execution.ts'
 
@@ -13,27 +13,25 @@ const pollMs = 2000
 export async function watch(run: Execution): Promise<void> {
   const { fly, watchMs } = run.settings
   const { app } = run.work
-  const slots = appliedSteps(run.rollout)
-  const awake = slots.filter(({ launch }) => launch)
+  const steps = appliedSteps(run.progress)
+  const awake = steps.filter(({ launch }) => launch)
 
   const healthy = () =>
-    run.forEachLimit(awake, awake.length, async (slot) => {
-      await untilHealthy(fly, expectedVersion(run, slot), run.waitMs, run.signal)
+    run.forEachLimit(awake, awake.length, async (step) => {
+      await untilHealthy(fly, expectedVersion(run, step), run.waitMs, run.signal)
     })
 
   const look = async () => {
     // Fly allows one list call per app and second, shared by the deployments of all owners, but
     // five reads per machine.
     const machines =
-      slots.length > 3 ? await run.retryWhileUnavailable(() => fly.machines(app, run.signal)) : []
-    const looks = slots.map(async (slot) => {
-      const wanted = expectedVersion(run, slot)
-      const listed = machines.find(({ id }) => id === slot.machine)
+      steps.length > 3 ? await run.retryWhileUnavailable(() => fly.machines(app, run.signal)) : []
+    const looks = steps.map(async (step) => {
+      const wanted = expectedVersion(run, step)
+      const listed = machines.find(({ id }) => id === step.machine)
       // The list may be older than the update. A read of the machine itself is not.
       const isFresh = listed?.instance_id === wanted.instanceId
-      const machine = isFresh
-        ? listed
-        : await run.retryWhileUnavailable(() => getMachine(fly, app, wanted.machine, run.signal))
+      const machine = isFresh ? listed : await readMachine(run, step)
       assertNotCrashed(assertVersion(wanted, machine), wanted)
     })
     await Promise.all(looks)
@@ -43,7 +41,7 @@ export async function watch(run: Execution): Promise<void> {
   await look()
   const deadline = performance.now() + watchMs
   for (let leftMs = watchMs; leftMs > 0; leftMs = deadline - performance.now()) {
-    await delay(Math.min(pollMs, leftMs), undefined, { signal: run.signal })
+    await pause(Math.min(pollMs, leftMs), run.signal)
     await look()
   }
   await healthy()

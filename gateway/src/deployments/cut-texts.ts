@@ -13,7 +13,8 @@ export function cutEvent(event: NewEvent): NewEvent {
       text: cutText(text, sizeLimits.logChars),
     }
   }
-  const cut = cutTexts(event) as NewEvent
+  const cut = structuredClone(event)
+  cutTexts(cut)
   return cut.type === 'state' && cut.problem ? { ...cut, problem: cutProblem(cut.problem) } : cut
 }
 
@@ -51,9 +52,9 @@ export function cutCancel<T extends Pick<CancelRequest, 'by' | 'why'>>(cancel: T
   return { ...cancel, by: by ?? null, why: why ?? null }
 }
 
-function cutTexts(value: unknown): unknown {
-  if (typeof value === 'string') return cutText(value, sizeLimits.textChars)
-  if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return value.map(cutTexts)
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, cutTexts(part)]))
+/** Cuts every text inside an object. */
+function cutTexts(holder: object): void {
+  for (const [key, value] of Object.entries(holder) as [string, unknown][])
+    if (typeof value === 'string') Reflect.set(holder, key, cutText(value, sizeLimits.textChars))
+    else if (typeof value === 'object' && value !== null) cutTexts(value)
 }

@@ -8,6 +8,32 @@ type Died = Pick<Deployment, 'id' | 'app' | 'state' | 'machines'> & {
   touched: boolean
 }
 
+/** A death of the gateway, while so many deployments and rollouts were at work. */
+export type Death = { atWork: number; isSameBoot: boolean; maxDeaths: number }
+
+/**
+ * How a death of the gateway counts for one thing that was at work. It counts only if that ran
+ * alone, and the machine has not rebooted since. `ends`: that was the last allowed death.
+ */
+export function judgeDeath(
+  deathsBefore: number,
+  { atWork, isSameBoot, maxDeaths }: Death,
+): { deaths: number; ends: boolean } {
+  const counts = atWork === 1 && isSameBoot
+  const deaths = deathsBefore + Number(counts)
+  return { deaths, ends: counts && deaths >= maxDeaths }
+}
+
+/** The note in the log of a deployment that was running when the gateway died. */
+export const suspected = ({ deaths }: { deaths: number }, maxDeaths: number): string =>
+  [
+    'The gateway died while this was at work.',
+    ...(deaths > 0
+      ? [`That is death ${deaths} with this deployment alone at work; after ${maxDeaths} it ends.`]
+      : []),
+    'What was at work then is tried again one at a time.',
+  ].join(' ')
+
 /**
  * The problem that ends a deployment which the gateway never survived. Does not ask Fly, because
  * that call may be what kills the gateway.

@@ -29,9 +29,15 @@ export function unpacked(read: unknown): unknown {
   const [, value, texts, places] = read
   for (const [index, ...path] of places) {
     const last = path.pop()!
-    const holder = path.reduce((inside, key) => (inside as Record<string, unknown>)[key], value)
-    ;(holder as Record<string, unknown>)[last] = texts[index]
+    const holder = path.reduce<unknown>((inside, key) => Reflect.get(asHolder(inside), key), value)
+    Reflect.set(asHolder(holder), last, texts[index])
   }
+  return value
+}
+
+function asHolder(value: unknown): object {
+  if (typeof value !== 'object' || value === null)
+    throw new TypeError('a place is not in the value')
   return value
 }
 

@@ -1,5 +1,6 @@
 import type { DeploymentState } from '#api/deployment.ts'
 import type { Waiting } from '#api/event.ts'
+import { Problem } from '#api/problem.ts'
 import { touchesMachines } from './states.ts'
 
 /**
@@ -20,6 +21,12 @@ export type Queued = LaneRef & {
   appBuilds: number | null
 }
 export type QueuePosition = Omit<Waiting, 'type'>
+
+/** The problem that ends a deployment which waited longer than this. */
+export const waitedTooLong = (limitMs: number): Problem =>
+  new Problem('time-limit', `It waited in the queue for longer than ${limitMs / 1000} s.`, {
+    facts: { state: 'pending', limitMs },
+  })
 
 /**
  * Picks the next deployment, and says what each of the others waits for. Within a lane and an app

@@ -46,6 +46,31 @@ export const queueLimits = {
   all: { count: 20_000, bytes: 512 * 2 ** 20 },
 } as const
 
+type QueueSize = { count: number; bytes: number }
+
+/**
+ * Throws `queue-full` if the queue of an app or of the gateway has no room for one more record of
+ * this size.
+ */
+export function assertQueueHasRoom(
+  app: string,
+  sizes: Record<'app' | 'all', QueueSize>,
+  sizeBytes: number,
+): void {
+  for (const [scope, whose] of [
+    ['app', `of ${app}`],
+    ['all', 'of this builder'],
+  ] as const) {
+    const { count, bytes } = sizes[scope]
+    const limit = queueLimits[scope]
+    if (count < limit.count && bytes + sizeBytes <= limit.bytes) continue
+    const detail = `${count} deployments ${whose} have not ended, and their records have ${bytes} bytes. At most ${limit.count} may wait, with ${limit.bytes} bytes. Wait until some have ended, or cancel what is no longer needed; then send this again.`
+    throw new Problem('queue-full', detail, {
+      facts: { count, bytes, limitCount: limit.count, limitBytes: limit.bytes },
+    })
+  }
+}
+
 /**
  * Throws `record-too-large` if the value exceeds the limit. `what` names the value, as in "The
  * options".

@@ -206,6 +206,14 @@ export interface DeploymentStore {
    */
   changed(id: string, after: number, signal: AbortSignal): Promise<void>
   /**
+   * Calls `listener` when something may start that could not before: a deployment has entered the
+   * queue, has left its build slot or its lane, or is no longer suspect; an app's settings have
+   * changed; a rollout has made its deployment. May call it too often, never too late. A store that
+   * several gateways share also calls it for the changes of the others, from a notification of the
+   * database or a poll.
+   */
+  onQueueChange(listener: () => void): Disposable
+  /**
    * Digests of the source trees that unfinished deployments use, or that `keep` retains per app.
    */
   sourcesInUse(keep: KeepSources): Promise<Set<string>>

@@ -1,29 +1,33 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
+import { z } from 'zod'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/text/trim-end.ts'
+import { pause } from '../retry.ts'
 import { RequestBudget } from './request-budget.ts'
 
 export const attempts = 5
+/** How long Fly may take to create or update a machine: it pulls a large image. */
+export const createMs = 120_000
 const answerMs = 30_000
 const readMs = 300_000 // with many callers, its turn may come late
 const answerBytes = 32 * 1024 * 1024
 
-type Method = 'GET' | 'POST' | 'DELETE'
-type Call = {
+type Request = {
+  method: 'GET' | 'POST' | 'DELETE'
+  path: string
+  /** With `id`: what Fly limits the rate of. */
   action: string
   id: string
-  body?: object
+  body?: object | undefined
   nonce?: string | undefined
   answerMs?: number
   /** `no`: repeat the call only if it certainly had no effect. */
   repeat?: 'yes' | 'no'
   /** The answer is text, not JSON. */
   isText?: boolean
-  /** Called before each request goes out. */
-  begins?: () => void
 }
+type Call<T> = Request & { answer: z.ZodType<T> }
 
 /**
  * Calls Fly's Machines API within one request budget. Repeats calls that are safe to repeat, up to
@@ -50,43 +54,45 @@ export class FlyCalls {
     return this.#agent.destroy()
   }
 
-  async call<T>(method: Method, path: string, call: Call, signal: AbortSignal): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      await this.#budget.take(call.action, call.id, signal)
-      call.begins?.()
-      const answer = await this.#send(method, path, call, signal)
-      if ('value' in answer) return answer.value as T
-      if (attempt === attempts || answer.repeat === 'never') throw answer.problem
-      if (answer.repeat === 'idempotent' && call.repeat === 'no') throw answer.problem
-      if (answer.pauseMs !== undefined) this.#budget.pause(call.action, call.id, answer.pauseMs)
-      else await delay(pauseMs(attempt), undefined, { signal })
-    }
+  async call<T>(call: Call<T>, signal: AbortSignal): Promise<T> {
+    return readAnswer(call, await this.#request(call, signal))
   }
 
   /**
    * Reads facts of an app. Callers share one request while it waits for its turn. They must not
    * change its result.
    */
-  read<T>(action: string, id: string, path: string, signal: AbortSignal): Promise<T> {
-    let asked = this.#waiting.get(path) as Promise<T> | undefined
+  async read<T>(call: Omit<Call<T>, 'method'>, signal: AbortSignal): Promise<T> {
+    const { path } = call
+    let asked = this.#waiting.get(path)
     if (!asked) {
       const begins = () => this.#waiting.delete(path)
-      asked = this.call<T>(
-        'GET',
-        path,
-        { action, id, begins },
-        AbortSignal.timeout(readMs),
-      ).finally(begins)
+      const ask = { ...call, method: 'GET' } as const
+      asked = this.#request(ask, AbortSignal.timeout(readMs), begins).finally(begins)
       this.#waiting.set(path, asked)
     }
-    return unlessAborted(asked, signal)
+    return readAnswer({ ...call, method: 'GET' }, await unlessAborted(asked, signal))
   }
 
-  async #send(method: Method, path: string, call: Call, signal: AbortSignal): Promise<Answer> {
-    const what = `${method} ${path.replace(/\?.*/, '')}`
+  /** Repeats the request if that is safe. `begins` is called before each one goes out. */
+  async #request(call: Request, signal: AbortSignal, begins = () => {}): Promise<unknown> {
+    for (let attempt = 1; ; attempt++) {
+      await this.#budget.take(call.action, call.id, signal)
+      begins()
+      const answer = await this.#send(call, signal)
+      if ('value' in answer) return answer.value
+      if (attempt === attempts || answer.repeat === 'never') throw answer.problem
+      if (answer.repeat === 'idempotent' && call.repeat === 'no') throw answer.problem
+      if (answer.pauseMs !== undefined) this.#budget.pause(call.action, call.id, answer.pauseMs)
+      else await pause(pauseMs(attempt), signal)
+    }
+  }
+
+  async #send(call: Request, signal: AbortSignal): Promise<Answer> {
+    const what = nameOf(call)
     try {
-      const response = await request(`${this.#baseUrl}/v1${path}`, {
-        method,
+      const response = await request(`${this.#baseUrl}/v1${call.path}`, {
+        method: call.method,
         dispatcher: this.#agent,
         signal,
         headersTimeout: call.answerMs ?? answerMs,
@@ -122,6 +128,18 @@ export class FlyCalls {
 type Answer =
   | { value: unknown }
   | { problem: Problem; repeat: 'always' | 'idempotent' | 'never'; pauseMs?: number }
+
+const nameOf = ({ method, path }: Pick<Request, 'method' | 'path'>): string =>
+  `${method} ${path.replace(/\?.*/, '')}`
+
+function readAnswer<T>(call: Call<T>, value: unknown): T {
+  const read = call.answer.safeParse(value)
+  if (read.success) return read.data
+  const [issue] = read.error.issues
+  const why = issue ? `: ${issue.path.map(String).join('.')} ${issue.message}` : ''
+  const detail = `Fly gave an answer that the gateway cannot read (${nameOf(call)}${why}).`
+  throw new Problem('fly-refused', detail, { cause: read.error, facts: { status: 200 } })
+}
 
 /** The connection was never made, so nothing can have happened. */
 const unsentCodes = new Set([
@@ -174,6 +192,16 @@ export const statusOf = (error: unknown): number | null =>
     ? error.facts['status']
     : null
 
+/** Null for an answer 404. */
+export async function orNull<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer
+  } catch (error) {
+    if (statusOf(error) === 404) return null
+    throw error
+  }
+}
+
 /** Whether Fly was unavailable. A change may have happened anyway: look before repeating it. */
 export const isUnavailable = (error: unknown): boolean =>
   error instanceof Problem && error.code === 'fly-unavailable'
@@ -187,10 +215,12 @@ function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
   })
 }
 
+const failure = z.object({ error: z.string() })
+
 function wordsOf(text: string): string {
   try {
-    const { error } = JSON.parse(text) as { error?: unknown }
-    if (typeof error === 'string') return error
+    const answer = failure.safeParse(JSON.parse(text))
+    if (answer.success) return answer.data.error
   } catch {
     // Not JSON: the answer came from a proxy in between.
   }

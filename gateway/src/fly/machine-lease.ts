@@ -1,22 +1,27 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
-import { isUnavailable, statusOf } from './fly-calls.ts'
-import type { MachinesApi } from './machines-api.ts'
+import { crashPoint } from '../crash-point.ts'
+import { retry } from '../retry.ts'
+import { Lease, machineAnswer } from './answers.ts'
+import { createMs, isUnavailable, orNull, statusOf, type FlyCalls } from './fly-calls.ts'
+import { MachineChanges } from './machine-changes.ts'
+import type { Machine, MachineConfig, MachineRef } from './machine.ts'
 
 const ttlSeconds = 13
 const refreshMs = 4000
 const waitMs = 60_000
 const retryMs = 1500
 
-type Holder = {
-  fly: MachinesApi
-  app: string
-  machine: string
+export type LeaseRequest = {
   description: string
   /** Nonce of a lease that the gateway took before a crash and may still hold. */
   nonce?: string | null
   /** Called once with the holder, if another program holds the lease. */
   held?: (by: string) => void
+}
+export type MachineUpdate = {
+  config: MachineConfig
+  current_version: string
+  skip_launch?: boolean
 }
 
 /**
@@ -24,74 +29,126 @@ type Holder = {
  * the gateway waits up to a minute, then throws `machine-leased`. A gateway that dies blocks a
  * machine for at most 13 seconds, or not at all for a caller with the nonce.
  */
-export class MachineLease {
+export class MachineLease extends MachineChanges {
   readonly nonce: string
   /** Aborts when the lease is lost. From then on the gateway must not touch the machine. */
   readonly lost: AbortSignal
-  readonly #holder: Holder
+  readonly #calls: FlyCalls
   readonly #loss = new AbortController()
   readonly #timer: NodeJS.Timeout
 
-  static async acquire(holder: Holder, signal: AbortSignal): Promise<MachineLease> {
-    const deadline = performance.now() + waitMs
-    const { fly, app, machine, description, nonce } = holder
-    const kept =
-      nonce && (await fly.refreshLease(app, machine, ttlSeconds, nonce, signal).catch(() => null))
+  static async acquire(
+    calls: FlyCalls,
+    machine: MachineRef,
+    { description, nonce, held }: LeaseRequest,
+    signal: AbortSignal,
+  ): Promise<MachineLease> {
+    const kept = nonce && (await refresh(calls, machine, nonce, signal).catch(() => null))
     signal.throwIfAborted()
-    if (kept) return new MachineLease(holder, kept)
+    if (kept) return new MachineLease(calls, machine, kept)
 
-    for (let isReported = false; ;) {
-      try {
-        return new MachineLease(
-          holder,
-          await fly.acquireLease(app, machine, ttlSeconds, description, signal),
-        )
-      } catch (error) {
-        // After a lost answer we may hold a lease without knowing its nonce. It expires by itself.
-        if (statusOf(error) !== 409 && !isUnavailable(error)) throw error
-        if (performance.now() > deadline)
-          throw isUnavailable(error) ? error : leased(machine, error as Problem)
-        if (!isUnavailable(error) && !isReported) holder.held?.(holderIn(error as Problem))
-        isReported ||= !isUnavailable(error)
-        await delay(retryMs, undefined, { signal })
-      }
+    let isReported = false
+    const policy = {
+      // After a lost answer we may hold a lease without knowing its nonce. It expires by itself.
+      isRetryable: (error: unknown) => statusOf(error) === 409 || isUnavailable(error),
+      pauseMs: () => retryMs,
+      forMs: waitMs,
+      onRetry: (error: unknown) => {
+        if (!isHeld(error) || isReported) return
+        isReported = true
+        held?.(holderIn(error))
+      },
     }
+    const acquired = retry(() => acquire(calls, machine, description, signal), policy, signal)
+    const fresh = await acquired.catch((error: unknown) => {
+      throw isHeld(error) ? leased(machine.id, error) : error
+    })
+    return new MachineLease(calls, machine, fresh)
   }
 
-  private constructor(holder: Holder, nonce: string) {
-    this.#holder = holder
+  private constructor(calls: FlyCalls, machine: MachineRef, nonce: string) {
+    super(calls, machine, nonce)
+    this.#calls = calls
     this.nonce = nonce
     this.lost = this.#loss.signal
     this.#timer = setInterval(() => void this.#refresh(), refreshMs)
   }
 
+  /**
+   * Replaces the whole config, if the machine is still at `current_version`. Not repeated when the
+   * answer is lost.
+   */
+  async update(body: MachineUpdate, signal: AbortSignal): Promise<Machine> {
+    const { app, id } = this.ref
+    const call = { method: 'POST', path: `/apps/${app}/machines/${id}`, action: 'update' } as const
+    const more = { id, nonce: this.nonce, answerMs: createMs, repeat: 'no' } as const
+    const answer = machineAnswer
+    const updated = await this.#calls.call({ ...call, ...more, body, answer }, signal)
+    crashPoint('update-sent')
+    return updated
+  }
+
   async #refresh(): Promise<void> {
-    const { fly, app, machine } = this.#holder
     try {
-      await fly.refreshLease(app, machine, ttlSeconds, this.nonce, this.lost)
+      await refresh(this.#calls, this.ref, this.nonce, this.lost)
     } catch (error) {
       if (this.lost.aborted || isUnavailable(error)) return // the next refresh may succeed
       clearInterval(this.#timer)
-      this.#loss.abort(
-        new Problem(
-          'machine-leased',
-          `The lease of machine ${machine} was lost; something else took it over.`,
-          {
-            cause: error,
-          },
-        ),
-      )
+      const detail = `The lease of machine ${this.ref.id} was lost; something else took it over.`
+      this.#loss.abort(new Problem('machine-leased', detail, { cause: error }))
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
-    const { fly, app, machine } = this.#holder
+    const call = { ...leaseCall(this.ref), method: 'DELETE', action: 'release-lease' } as const
+    const release = this.#calls.call({ ...call, nonce: this.nonce }, AbortSignal.timeout(10_000))
     // A lease that cannot be released expires by itself.
-    await fly.releaseLease(app, machine, this.nonce, AbortSignal.timeout(10_000)).catch(() => {})
+    await orNull(release).catch(() => {})
     this.#loss.abort()
   }
 }
+
+/** Not repeated after a lost answer: until it expires, nobody may know the lease's nonce. */
+async function acquire(
+  calls: FlyCalls,
+  machine: MachineRef,
+  description: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const body = { ttl: ttlSeconds, description }
+  const answer = await calls.call({ ...leaseCall(machine), body, repeat: 'no' }, signal)
+  crashPoint('lease-taken')
+  return nonceOf(answer)
+}
+
+async function refresh(
+  calls: FlyCalls,
+  machine: MachineRef,
+  nonce: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const body = { ttl: ttlSeconds }
+  return nonceOf(await calls.call({ ...leaseCall(machine), body, nonce }, signal))
+}
+
+const leaseCall = ({ app, id }: MachineRef) =>
+  ({
+    method: 'POST',
+    path: `/apps/${app}/machines/${id}/lease`,
+    action: 'lease',
+    id,
+    answer: Lease,
+  }) as const
+
+function nonceOf(answer: Lease): string {
+  const nonce = answer.data?.nonce ?? answer.nonce
+  if (nonce) return nonce
+  throw new Problem('fly-refused', 'Fly gave a lease without a nonce.', { facts: { status: 200 } })
+}
+
+const isHeld = (error: unknown): error is Problem =>
+  error instanceof Problem && statusOf(error) === 409
 
 function leased(machine: string, cause: Problem): Problem {
   const detail = `Machine ${machine} is held by ${holderIn(cause)}: a deploy or another command is at work on it. Try again when it has ended.`

@@ -1,3 +1,5 @@
+import { z } from 'zod'
+
 /**
  * A machine as the Machines API returns it, with its field names. Fields that are not listed here
  * are kept too.
@@ -26,12 +28,14 @@ export type MachineConfig = {
   image?: string
   env?: Record<string, string>
   metadata?: Record<string, string>
-  init?: Record<string, unknown>
+  init?: { cmd?: string[]; [field: string]: unknown }
   guest?: Record<string, unknown>
   services?: MachineService[]
   checks?: Record<string, object>
   mounts?: Mount[]
   standbys?: string[]
+  dns?: Record<string, unknown>
+  containers?: { image?: string; [field: string]: unknown }[]
   [field: string]: unknown
 }
 export type MachineService = {
@@ -64,36 +68,52 @@ export type ExitEvent = {
   requested_stop?: boolean
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-const isText = (value: unknown) => typeof value === 'string'
-const areTexts = (value: unknown) => isRecord(value) && Object.values(value).every(isText)
-const areRecords = (value: unknown) => Array.isArray(value) && value.every(isRecord)
+/** Addresses a machine. */
+export type MachineRef = { app: string; id: string }
 
-/** The fields that the gateway reads. Any of them may be absent or null. */
-const configFields: Record<string, (value: unknown) => boolean> = {
-  image: isText,
-  env: areTexts,
-  metadata: areTexts,
-  init: isRecord,
-  guest: isRecord,
-  services: areRecords,
-  checks: (value) => isRecord(value) && Object.values(value).every(isRecord),
-  mounts: areRecords,
-  standbys: (value) => Array.isArray(value) && value.every(isText),
-}
+const text = z.string().nullish()
+const textByName = z.record(z.string(), z.string()).nullish()
+const record = z.record(z.string(), z.unknown())
+const configFields = z.looseObject({
+  image: text,
+  env: textByName,
+  metadata: textByName,
+  init: z.looseObject({ cmd: z.array(z.string()).nullish() }).nullish(),
+  guest: record.nullish(),
+  services: z.array(record).nullish(),
+  checks: z.record(z.string(), record).nullish(),
+  mounts: z.array(record).nullish(),
+  standbys: z.array(z.string()).nullish(),
+  dns: record.nullish(),
+  containers: z.array(z.looseObject({ image: text })).nullish(),
+})
+const machineFields = z.looseObject({
+  id: z.string(),
+  name: z.string(),
+  state: z.string(),
+  region: z.string(),
+  instance_id: z.string(),
+  config: configFields.nullish(),
+  incomplete_config: configFields.nullish(),
+  image_ref: record.nullish(),
+  events: z.array(z.looseObject({ type: z.string(), status: z.string() })).nullish(),
+  checks: z.array(z.looseObject({ name: z.string(), status: z.string() })).nullish(),
+})
 
 /** Whether a stored or received value can be used as a machine's config. */
 export const isMachineConfig = (value: unknown): value is MachineConfig =>
-  isRecord(value) &&
-  Object.entries(configFields).every(([name, fits]) => {
-    const field = value[name]
-    return field === undefined || field === null || fits(field)
-  })
+  configFields.safeParse(value).success
+
+/** Whether an answer of Fly can be used as a machine. */
+export const isMachine = (value: unknown): value is Machine =>
+  machineFields.safeParse(value).success
 
 /** A machine's config, even while its host is unreachable. */
 export const configOf = (machine: Machine): MachineConfig =>
   machine.config ?? machine.incomplete_config ?? {}
+
+/** The command of the machine's program. */
+export const commandOf = (machine: Machine): string => configOf(machine).init?.cmd?.join(' ') ?? ''
 
 /** The image that runs, by digest if Fly reports it. */
 export function imageOf(machine: Machine): string {

@@ -134,8 +134,8 @@ export const struct =
       if (field !== name)
         at.warn(key, field ? `is read as ${field}.` : 'is not known and is ignored.')
       if (field === undefined) continue
-      const [former, next] = [read[field], fields[field]?.(value[name], { ...at, key })]
-      read[field] = isTable(former) && isTable(next) ? { ...former, ...next } : next
+      const [first, next] = [read[field], fields[field]?.(value[name], { ...at, key })]
+      read[field] = isTable(first) && isTable(next) ? { ...first, ...next } : next
     }
     return defined(read)
   }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { portOf } from './port-of.ts'
 
 const connectMs = 250
 
@@ -17,7 +18,7 @@ export async function listenEverywhere(): Promise<{
   const server = createServer((socket) => socket.on('error', () => {}).destroy())
   server.listen(0)
   await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const port = portOf(server)
 
   const all = Object.values(networkInterfaces())
     .flatMap((each) => each ?? [])

@@ -10,7 +10,6 @@ type GuardDeps = {
   prove(signal: AbortSignal): Promise<string>
   /** The id of the current daemon. It changes when the daemon is replaced. Null: there is none. */
   daemon(): string | null
-  onProven(): void
   log: Logger
 }
 
@@ -37,6 +36,7 @@ export class NetworkGuard {
   #pauseMs = pollMs
   #tried: string | null = null
   #nextTry = 0
+  readonly #listeners: (() => void)[] = []
 
   static start(parts: GuardDeps): NetworkGuard {
     const guard = new NetworkGuard(parts)
@@ -63,6 +63,11 @@ export class NetworkGuard {
     const waits =
       this.#proof !== null && (this.#missing === unproven || isUnavailable(this.#missing))
     return waits || this.status.ok
+  }
+
+  /** Calls `listener` after each proof: `open` may have become true. */
+  onOpen(listener: () => void): void {
+    this.#listeners.push(listener)
   }
 
   /** Throws while the gateway accepts no work. */
@@ -115,7 +120,7 @@ export class NetworkGuard {
       this.#proof = { daemon, detail }
       this.#missing = unproven
       this.#pauseMs = pollMs
-      this.#deps.onProven()
+      for (const listener of this.#listeners) listener()
     } catch (error) {
       if (this.#stop.signal.aborted) return
       const late = new Problem('not-ready', `the canary build took longer than ${proveMs / 1000} s`)

@@ -11,10 +11,11 @@ import { reportPublicIps, publicIps } from '../commands/drift.ts'
 import { findRelease, changedSecrets } from '../commands/releases.ts'
 import type { DesiredApp } from '../deploy/config/desired-app.ts'
 import { withOptions, desiredApp, forOwner } from '../deploy/config/desired.ts'
+import { readDesired } from '../deploy/config/read-desired.ts'
 import { restoreConfig, keysOf } from '../deploy/config/restore-config.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { DeployJob } from '../deploy/job.ts'
-import type { DeployProgress } from '../deploy/progress.ts'
+import { readProgress } from '../deploy/read-progress.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -228,7 +229,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     if (source) return desiredOf(deployment, await treeOf(deployment))
     if (!from) return desiredApp({ flyToml: null, app, options, defaults: { region } })
     const { desired } = await findRelease(store.releases, from.app, from.owner, from.release)
-    const again = withOptions(desired as DesiredApp, options)
+    const again = withOptions(readDesired(desired), options)
     if (from.app !== app || from.owner !== deployment.owner) return again
     return restoreConfig(again, await releasesAfter(app, from.owner, from.release))
   }
@@ -243,7 +244,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     for (let before: string | null = null; ;) {
       const page = await store.releases.list(app, owner, { limit: releasesAtOnce, before })
       const found = page.releases.filter(({ number }) => number > release)
-      later.push(...found.map(({ desired }) => keysOf(desired as DesiredApp)))
+      later.push(...found.map(({ desired }) => keysOf(readDesired(desired))))
       if (found.length < page.releases.length || page.next === null) return later
       before = page.next
     }
@@ -271,8 +272,8 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     signal,
   }: DeployWork): Promise<DeployJob> {
     const { id, number, app, options } = deployment
-    const former = rollout as DeployProgress | null
-    const desired = former?.desired ?? forOwner(await resolveDesired(deployment), options)
+    const progress = readProgress(rollout)
+    const desired = progress?.desired ?? forOwner(await resolveDesired(deployment), options)
     return {
       id,
       number,
@@ -281,7 +282,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
       image,
       desired,
       known: recordKnows.bind(null, app),
-      rollout: former,
+      rollout: progress,
       checkpoint,
       emit,
       signal,

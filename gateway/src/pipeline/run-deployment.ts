@@ -30,15 +30,12 @@ export async function runDeployment<P extends Plan>(
     steps,
     limits: gatewayLimits,
     hiddenValues,
-    onBuildSlotFree,
     logFailed,
   }: {
     store: DeploymentStore
     steps: Steps<P>
     limits: TimeLimits
     hiddenValues: readonly string[]
-    /** Called when another may start: this one left its build slot or is no longer suspect. */
-    onBuildSlotFree: () => void
     logFailed?: (error: unknown) => void
   },
   stop: AbortSignal,
@@ -73,7 +70,6 @@ export async function runDeployment<P extends Plan>(
       }
       state = to
       crashPoint('in-state', `${deployment.app}/${to}`)
-      if (to === 'deploying' || claim.suspect) onBuildSlotFree()
     })
     return moving
   }

@@ -14,8 +14,8 @@ type RunnerDeps<P extends Plan> = {
   store: DeploymentStore
   steps: Steps<P>
   log: Logger
-  /** Whether queued deployments may start. Call `wake` when the answer changes. */
-  mayStart?: () => boolean
+  /** While it is closed, no queued deployment starts. Absent: it is always open. */
+  gate?: { readonly open: boolean; onOpen(listener: () => void): void }
   /** `deaths`: see `startLife`. */
   limits: TimeLimits & QueueLimits & { drainMs: number; deaths: number }
   /** The kernel's id of this boot of the machine. */
@@ -28,7 +28,10 @@ type RunnerDeps<P extends Plan> = {
 
 const noticeEveryMs = 1000
 
-/** Claims deployments from the queue, within the limits, and runs each to its end. */
+/**
+ * Claims deployments from the queue, within the limits, and runs each to its end. Looks at the queue
+ * whenever the store says that something may start.
+ */
 export class Runner<P extends Plan = Plan> {
   readonly #deps: RunnerDeps<P>
   readonly #stop = new AbortController()
@@ -40,6 +43,7 @@ export class Runner<P extends Plan = Plan> {
   #woken = false
   #noticeTimer = 0
   #later: NodeJS.Timeout | undefined
+  #listening: Disposable | undefined
   #draining = false
   #drained: Promise<void> | undefined
 
@@ -54,7 +58,7 @@ export class Runner<P extends Plan = Plan> {
     for (const { id: deploymentId, app, problem } of ended)
       deps.log.error({ deploymentId, app, problem }, 'deployment ended at the start of the gateway')
     for (const claim of claims) runner.#run(claim)
-    runner.wake()
+    runner.#listen()
     return runner
   }
 
@@ -62,8 +66,15 @@ export class Runner<P extends Plan = Plan> {
     this.#deps = deps
   }
 
+  #listen(): void {
+    const { store, gate } = this.#deps
+    this.#listening = store.onQueueChange(() => this.#wake())
+    gate?.onOpen(() => this.#wake())
+    this.#wake()
+  }
+
   /** Looks at the queue: a deployment may be waiting. */
-  wake(): void {
+  #wake(): void {
     this.#woken = true
     this.#claiming ??= this.#schedule()
       .catch((err: unknown) => {
@@ -72,7 +83,7 @@ export class Runner<P extends Plan = Plan> {
       })
       .finally(() => {
         this.#claiming = undefined
-        if (this.#woken) this.wake()
+        if (this.#woken) this.#wake()
       })
   }
 
@@ -91,18 +102,18 @@ export class Runner<P extends Plan = Plan> {
   }
 
   async #schedule(): Promise<void> {
-    const { store, limits, mayStart = () => true } = this.#deps
+    const { store, limits, gate } = this.#deps
+    const limitsNow = () => (gate?.open === false ? null : limits)
     while (this.#woken) {
       this.#woken = false // reset first: a wake during the work below causes another round
       await this.#applyStopRequests()
-      for (let claim; !this.#draining && (claim = await store.claim(mayStart() ? limits : null));)
-        this.#run(claim)
+      for (let claim; !this.#draining && (claim = await store.claim(limitsNow()));) this.#run(claim)
       const pauseMs = this.#noticeTimer - performance.now()
       if (this.#draining) return
       if (pauseMs > 0) this.#wakeIn(pauseMs)
       else {
         const from = performance.now()
-        await store.publishQueuePositions(mayStart() ? limits : null)
+        await store.publishQueuePositions(limitsNow())
         const tookMs = performance.now() - from // a queue of ten thousand takes a while
         this.#noticeTimer = performance.now() + Math.max(noticeEveryMs, 20 * tookMs)
       }
@@ -111,7 +122,7 @@ export class Runner<P extends Plan = Plan> {
 
   #wakeIn(pauseMs: number): void {
     clearTimeout(this.#later)
-    if (!this.#draining) this.#later = setTimeout(() => this.wake(), pauseMs)
+    if (!this.#draining) this.#later = setTimeout(() => this.#wake(), pauseMs)
   }
 
   /** Aborts running deployments whose record says that they are cancelled or superseded. */
@@ -129,11 +140,8 @@ export class Runner<P extends Plan = Plan> {
     const log = this.#deps.log.child({ deploymentId, app })
 
     const startedAt = performance.now()
-    const { suspect } = claim
-    log.info(
-      { state: claim.deployment.state, attempt: claim.deployment.attempt, suspect },
-      'deployment taken up',
-    )
+    const { state, attempt } = claim.deployment
+    log.info({ state, attempt, suspect: claim.suspect }, 'deployment taken up')
 
     const stop = new AbortController()
     this.#stops.set(deploymentId, stop)
@@ -148,25 +156,11 @@ export class Runner<P extends Plan = Plan> {
       )
     }, renewMs)
 
-    const onBuildSlotFree = () => this.wake()
     const logFailed = (err: unknown) =>
       log.error({ err }, 'log of the deployment could not be written')
-    const work = runDeployment(
-      claim,
-      { store, steps, limits, hiddenValues, onBuildSlotFree, logFailed },
-      signal,
-    ).then(
-      (problem) => {
-        const ms = Math.round(performance.now() - startedAt)
-        if (!problem) log.info({ ms }, 'deployment left')
-        else if (problems[problem.code].fault === 'source')
-          log.info({ ms, code: problem.code }, 'deployment failed')
-        else
-          log.error(
-            { ms, code: problem.code, err: problem.cause ?? problem },
-            'deployment failed by no fault of the source',
-          )
-      },
+    const deps = { store, steps, limits, hiddenValues, logFailed }
+    const work = runDeployment(claim, deps, signal).then(
+      (problem) => logEnd(log, problem, Math.round(performance.now() - startedAt)),
       (err: unknown) => {
         log.error({ err }, 'deployment lost its runner')
         return this.#takeUpAgain(deploymentId)
@@ -177,7 +171,6 @@ export class Runner<P extends Plan = Plan> {
       clearInterval(renewing)
       this.#running.delete(tracked)
       if (this.#stops.get(deploymentId) === stop) this.#stops.delete(deploymentId)
-      this.wake()
     })
     this.#running.add(tracked)
   }
@@ -219,6 +212,7 @@ export class Runner<P extends Plan = Plan> {
 
   async #drain(): Promise<void> {
     this.#draining = true
+    this.#listening?.[Symbol.dispose]()
     clearTimeout(this.#later)
 
     // Record this at once. If the gateway is killed from now on, for example by the host's stop
@@ -238,4 +232,15 @@ export class Runner<P extends Plan = Plan> {
     clearTimeout(timer)
     await this.#claiming
   }
+}
+
+function logEnd(log: Logger, problem: Problem | null, ms: number): void {
+  if (!problem) log.info({ ms }, 'deployment left')
+  else if (problems[problem.code].fault === 'source')
+    log.info({ ms, code: problem.code }, 'deployment failed')
+  else
+    log.error(
+      { ms, code: problem.code, err: problem.cause ?? problem },
+      'deployment failed by no fault of the source',
+    )
 }

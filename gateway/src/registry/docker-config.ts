@@ -1,8 +1,13 @@
 import { readFileSync } from 'node:fs'
+import { z } from 'zod'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 
-type Entry = { auth?: string; username?: string; password?: string; identitytoken?: string }
+const text = z.string().nullish()
+const Entry = z.object({ auth: text, username: text, password: text, identitytoken: text })
+/** An entry of another shape is no login. */
+const Auths = z.record(z.string(), Entry.nullable().catch(null))
+const DockerConfig = z.object({ auths: Auths.nullish() })
 
 /**
  * Reads the login for a registry from the `config.json` of a docker client. Null if the file or the
@@ -10,7 +15,7 @@ type Entry = { auth?: string; username?: string; password?: string; identitytoke
  */
 export function dockerLogin(path: string, host: string): { user: string; secret: string } | null {
   const entry = Object.entries(readAuths(path)).find(
-    ([name]) => plainHost(name) === plainHost(host),
+    ([name]) => loginHost(name) === loginHost(host),
   )?.[1]
   if (!entry) return null
   if (entry.identitytoken) return { user: '', secret: entry.identitytoken }
@@ -20,9 +25,9 @@ export function dockerLogin(path: string, host: string): { user: string; secret:
   return { user: entry.username ?? user, secret: entry.password ?? secret.join(':') }
 }
 
-function readAuths(path: string): Record<string, Entry> {
+function readAuths(path: string): z.infer<typeof Auths> {
   try {
-    return (JSON.parse(readFileSync(path, 'utf8')) as { auths?: Record<string, Entry> }).auths ?? {}
+    return DockerConfig.parse(JSON.parse(readFileSync(path, 'utf8'))).auths ?? {}
   } catch (cause) {
     if (errorCode(cause) === 'ENOENT') return {}
     throw new Problem(
@@ -34,7 +39,7 @@ function readAuths(path: string): Record<string, Entry> {
 }
 
 /** Docker stores logins for Docker Hub under an old address. */
-function plainHost(name: string): string {
+function loginHost(name: string): string {
   const host = name
     .replace(/^https?:\/\//, '')
     .split('/')[0]!

@@ -1,6 +1,7 @@
-import { Problem } from '#api/problem.ts'
+import { errorCode } from '#api/error-code.ts'
 import { Recent } from './recent.ts'
-import { Registry, registryAgent } from './registry.ts'
+import { Registry } from './registry.ts'
+import { registryAgent } from './transport.ts'
 
 export type AccessSettings = {
   /** An app's login at a registry. Null: the app has none there. */
@@ -153,4 +154,4 @@ function plainHost(place: string): string {
 
 /** Whether an error says that no registry could be reached. */
 export const isUnavailable = (error: unknown): boolean =>
-  error instanceof Problem && error.code === 'registry-unavailable'
+  errorCode(error) === 'registry-unavailable'

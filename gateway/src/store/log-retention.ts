@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as rest } from 'node:timers/promises'
+import type { StoreTools } from './store-tools.ts'
 
 /** A few milliseconds of work at a time, then a pause, so that no writer waits for long. */
 const rowsAtOnce = 1000
@@ -10,15 +11,32 @@ const deploymentsAtOnce = 100
 const sparePages = 4096
 
 /**
- * Drops the logs of ended deployments beyond the newest `perApp` of their app, or older than
- * `endedBefore`. Returns how many.
+ * Drops the logs of deployments beyond the newest `perApp` of their app, or that ended more than
+ * `days` ago. Returns how many.
  */
 export async function dropLogs(
   db: DatabaseSync,
-  transaction: <T>(work: () => T) => T,
-  { perApp, endedBefore, at }: { perApp: number; endedBefore: string; at: string },
+  tools: StoreTools,
+  { perApp, days }: { perApp: number; days: number },
   signal: AbortSignal,
 ): Promise<number> {
+  const endedBefore = tools.time(-days * 86_400_000)
+  const dropSome = dropper(db, tools)
+  let dropped = 0
+  for (const id of dueIds(db, perApp, endedBefore)) {
+    for (let isDone = false; !isDone;) {
+      isDone = dropSome(id)
+      if (isDone) dropped++
+      await rest(restMs)
+      if (signal.aborted) return dropped
+    }
+  }
+  await giveBack(db, signal)
+  return dropped
+}
+
+/** The deployments whose logs are to be dropped. Drop each before the next is asked for. */
+function* dueIds(db: DatabaseSync, perApp: number, endedBefore: string): Generator<string, void> {
   // Goes from app to app in the index: a scan of the whole table would hold up writers. Numbers can
   // have gaps (option `over`), so deployments are counted. That is done only if old enough ones
   // exist.
@@ -31,11 +49,18 @@ export async function dropLogs(
        AND +d.number <= (SELECT number FROM deployments WHERE app = apps.app ORDER BY number DESC LIMIT 1 OFFSET ?1)
      LIMIT ${deploymentsAtOnce}`,
   )
-
   const older = db.prepare(
     `SELECT id FROM deployments WHERE log_kept = 1 AND ended_at < ? LIMIT ${deploymentsAtOnce}`,
   )
 
+  for (const due of [() => beyond.all(perApp), () => older.all(endedBefore)])
+    for (let rows = due(); rows.length > 0; rows = due())
+      for (const { id } of rows) yield String(id)
+}
+
+/** Returns a function that drops a part of a log. It returns whether that was the last part. */
+function dropper(db: DatabaseSync, { time, transaction }: StoreTools) {
+  const at = time()
   // Marked with the first step, so that readers know even if a crash delays the next steps.
   const mark = db.prepare(
     'UPDATE deployments SET log_dropped_at = coalesce(log_dropped_at, ?) WHERE id = ?',
@@ -46,26 +71,13 @@ export async function dropLogs(
   )
   const finish = db.prepare('UPDATE deployments SET log_kept = 0 WHERE id = ?')
 
-  const step = (id: string): boolean =>
+  return (id: string): boolean =>
     transaction(() => {
       mark.run(at, id)
-      const last = remove.run(id).changes < rowsAtOnce
-      if (last) finish.run(id)
-      return last
+      const isLast = remove.run(id).changes < rowsAtOnce
+      if (isLast) finish.run(id)
+      return isLast
     })
-
-  let dropped = 0
-  for (const due of [() => beyond.all(perApp), () => older.all(endedBefore)])
-    for (let ids = due(); ids.length > 0; ids = due())
-      for (const { id } of ids)
-        for (let done = false; !done;) {
-          done = step(String(id))
-          if (done) dropped++
-          await rest(restMs)
-          if (signal.aborted) return dropped
-        }
-  await giveBack(db, signal)
-  return dropped
 }
 
 /** Returns free pages to the disk. A database without auto_vacuum keeps them for new logs. */

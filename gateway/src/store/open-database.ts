@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { Problem } from '#api/problem.ts'
-import { isFull, noRoom } from './full-disk.ts'
-import { integrityOf, isDamage } from './integrity/integrity-of.ts'
+import { integrityOf } from './integrity/integrity-of.ts'
 import { moveInPlace } from './move-in-place.ts'
+import { damageIn, isFull, noRoom } from './sqlite-errors.ts'
 
 const migrations = new URL('migrations/', import.meta.url)
 
@@ -89,8 +89,8 @@ export function inspect(
         `SELECT count(*) AS "all", count(*) FILTER (WHERE name IN ('deployments', 'events') AND type = 'table') AS ours
        FROM sqlite_schema`,
       )
-      .get() as { ours: number; all: number }
-    if (all > 0 && (ours < 2 || version === 0))
+      .get()!
+    if (Number(all) > 0 && (Number(ours) < 2 || version === 0))
       throw new Problem(
         'database-unusable',
         `${path} is a database of another program. Nothing was changed.`,
@@ -110,7 +110,8 @@ const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false 
 
 function explained(error: unknown, path: string): unknown {
   if (isFull(error)) return noRoom(error)
-  return isDamage(error) ? damaged(path, (error as Error).message, error) : error
+  const damage = damageIn(error)
+  return damage === null ? error : damaged(path, damage, error)
 }
 
 const damaged = (path: string, how: string, cause?: unknown): Problem =>

@@ -1,3 +1,5 @@
+import type { z } from 'zod'
+import { Problem } from '#api/problem.ts'
 import { unpackJson } from '../deployments/packed-json.ts'
 import { sizeLimits } from '../deployments/size-limits.ts'
 
@@ -7,6 +9,20 @@ export type StoreTools = {
   time: (laterMs?: number) => string
   /** Runs as a whole or not at all, also when the disk is full. Do not nest. */
   transaction: <T>(work: () => T) => T
+}
+
+/** Checks a row of a table, or JSON in it. Throws `database-unusable` if it is not as written. */
+export function readAs<T>(schema: z.ZodType<T>, value: unknown): T {
+  const read = schema.safeParse(value)
+  if (read.success) return read.data
+  const { path, message } = read.error.issues[0]!
+  const detail = `A record of the gateway is damaged and cannot be read (${path.join('.')}: ${message}). The builder's operator can restore a backup (tarmac-gateway restore).`
+  throw new Problem('database-unusable', detail, { cause: read.error })
+}
+
+/** Checks rows as they are read: no more of them than needed. */
+export function* readRows<T>(schema: z.ZodType<T>, rows: Iterable<unknown>): Generator<T, void> {
+  for (const row of rows) yield readAs(schema, row)
 }
 
 /**

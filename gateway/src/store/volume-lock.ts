@@ -2,11 +2,16 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { z } from 'zod'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
+import { isBusy } from './sqlite-errors.ts'
 
 /** How long a gateway that was stopped or killed may take to disappear. */
 const handOverMs = 1000
+
+/** The process that holds a volume, as the file names it. */
+const Holder = z.object({ pid: z.number(), host: z.string(), since: z.string() })
 
 /**
  * Locks a volume for this process until disposed. Problem: `volume-locked` names the holder. The
@@ -21,13 +26,17 @@ export function lockVolume(dir: string): Disposable {
     lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
   } catch (error) {
     lock.close()
-    throw (error as { errcode?: number }).errcode === 5 ? heldBy(dir, facts) : error // SQLITE_BUSY
+    throw isBusy(error) ? heldBy(dir, facts) : error
   }
 
   try {
     writeFileSync(
       facts,
-      JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() }),
+      JSON.stringify({
+        pid: process.pid,
+        host: hostname(),
+        since: new Date().toISOString(),
+      } satisfies z.infer<typeof Holder>),
     )
   } catch (error) {
     // On a full disk the holder stays unnamed.
@@ -45,8 +54,9 @@ export function lockVolume(dir: string): Disposable {
 function heldBy(dir: string, facts: string): Problem {
   let who = 'another process' // it has just started, or is just ending
   try {
-    const { pid, host, since } = JSON.parse(readFileSync(facts, 'utf8')) as Record<string, string>
-    who = `process ${pid} on ${host} since ${since}`
+    const found = Holder.safeParse(JSON.parse(readFileSync(facts, 'utf8')))
+    if (found.success)
+      who = `process ${found.data.pid} on ${found.data.host} since ${found.data.since}`
   } catch (error) {
     if (!(error instanceof SyntaxError) && errorCode(error) !== 'ENOENT') throw error
   }

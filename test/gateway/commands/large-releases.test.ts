@@ -25,7 +25,7 @@ test('a page of releases that hold one file for each of 44 groups is not a hundr
     defaults: { region: 'ams' },
     readFile,
   })
-  const groups = desired.groups.map((group) => Object.assign({ was: group.config }, group))
+  const groups = desired.groups.map((group) => Object.assign({ lastApplied: group.config }, group))
   const image = { reference: 'r/shop@sha256:aa', digest: 'sha256:aa', tags: [] }
   for (let i = 0; i < 20; i++) {
     await store.create({ id: `d${i}`, app: 'shop', options, source: null, image })

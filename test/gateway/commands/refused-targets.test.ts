@@ -22,13 +22,11 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
     registry: none,
     registryHost: 'registry.test',
     assertAccepting() {},
-    wake() {},
   })
   await using rollouts = await Rollouts.start({
     store,
     submissions,
     cancel: async () => {},
-    wake() {},
     log,
   })
   const targets = Array.from({ length: 1000 }, (_, i) => ({

@@ -59,7 +59,7 @@ test('a restarted gateway continues under its own lease, without waiting for it 
   await deployed(fly, {
     number: 2,
     flyToml: http,
-    rollout: { ...stored!, because: null },
+    rollout: { ...stored!, rollbackReason: null },
     watchMs: 0,
   })
   expect(performance.now() - back).toBeLessThan(4000)

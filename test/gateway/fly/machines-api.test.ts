@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest'
-import { MachineLease } from '../../../gateway/src/fly/machine-lease.ts'
 import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
 import { FakeFly } from '../../fakes/machines-api.ts'
 
@@ -37,14 +36,10 @@ test.concurrent('a create whose answer is lost is found by its name and not repe
 test.concurrent('an update whose answer is lost is not repeated blindly', async () => {
   await using lab = await start()
   const made = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
+  const ref = { app: 'web', id: made.id }
+  await using lease = await lab.fly.lease(ref, { description: 'test' }, signal)
   lab.fake.faults.push({ on: /POST .*machines\/\w+$/, fault: 'lost' })
-  const update = lab.fly.updateMachine(
-    'web',
-    made.id,
-    { config, current_version: made.instance_id },
-    '',
-    signal,
-  )
+  const update = lease.update({ config, current_version: made.instance_id }, signal)
   await expect(update).rejects.toMatchObject({ code: 'fly-unavailable' })
   expect(lab.fake.machines('web')[0]?.made).toBe(2)
 })
@@ -57,7 +52,7 @@ test.concurrent('a refused token and Fly’s own errors become problems with the
     facts: { status: 401 },
   })
 
-  const gone = lab.fly.startMachine('web', 'nothere', undefined, signal)
+  const gone = lab.fly.withoutLease({ app: 'web', id: 'nothere' }).start(signal)
   const facts = {
     status: 404,
     fly: "machine not found, 'nothere'",
@@ -68,15 +63,27 @@ test.concurrent('a refused token and Fly’s own errors become problems with the
   await expect(nowhere.machines('web', signal)).rejects.toMatchObject({ code: 'fly-unavailable' })
 }, 20_000)
 
+test.concurrent('an answer that is no machine is refused, with its place', async () => {
+  await using lab = await start()
+  await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
+  Object.assign(lab.fake.machines('web')[0]!, { config: { env: ['A'] } })
+  await expect(lab.fly.machines('web', signal)).rejects.toMatchObject({
+    code: 'fly-refused',
+    message:
+      'Fly gave an answer that the gateway cannot read (GET /apps/web/machines: 0 no machine).',
+  })
+})
+
 test.concurrent('wait spans several windows until its time is up, and recognises a destroyed machine', async () => {
   await using lab = await start()
   const { id } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
-  expect(await lab.fly.wait('web', id, { state: 'started', withinMs: 5000 }, signal)).toBe(true)
+  const ref = { app: 'web', id }
+  expect(await lab.fly.wait(ref, { state: 'started', withinMs: 5000 }, signal)).toBe(true)
   expect(
-    await lab.fly.wait('web', id, { state: 'started', version: 'other', withinMs: 1000 }, signal),
+    await lab.fly.wait(ref, { state: 'started', version: 'other', withinMs: 1000 }, signal),
   ).toBe(false)
-  await lab.fly.deleteMachine('web', id, undefined, signal)
-  expect(await lab.fly.wait('web', id, { state: 'destroyed', withinMs: 1000 }, signal)).toBe(true)
+  await lab.fly.withoutLease(ref).destroy(signal)
+  expect(await lab.fly.wait(ref, { state: 'destroyed', withinMs: 1000 }, signal)).toBe(true)
 })
 
 test.concurrent(
@@ -84,22 +91,18 @@ test.concurrent(
   { timeout: 30_000 },
   async () => {
     await using lab = await start()
-    const { id: machine } = await lab.fly.createMachine(
-      'web',
-      { name: 'a', region: 'fra', config },
-      signal,
-    )
-    const holder = { fly: lab.fly, app: 'web', machine, description: 'test' }
-    const lease = await MachineLease.acquire(holder, signal)
+    const { id } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
+    const ref = { app: 'web', id }
+    const lease = await lab.fly.lease(ref, { description: 'test' }, signal)
     const before = lab.fake.machines('web')[0]?.lease?.endsAt ?? 0
-    await expect(lab.fly.stopMachine('web', machine, undefined, signal)).rejects.toMatchObject({
+    await expect(lab.fly.withoutLease(ref).stop(signal)).rejects.toMatchObject({
       facts: { status: 409 },
     })
     await expect
       .poll(() => lab.fake.machines('web')[0]?.lease?.endsAt, { timeout: 8000 })
       .toBeGreaterThan(before + 3000)
 
-    const second = MachineLease.acquire(holder, signal)
+    const second = lab.fly.lease(ref, { description: 'test' }, signal)
     await lease[Symbol.asyncDispose]()
     await (await second)[Symbol.asyncDispose]()
     expect(lab.fake.machines('web')[0]?.lease).toBeNull()
@@ -108,15 +111,8 @@ test.concurrent(
 
 test.concurrent('a stolen lease ends the work under it', { timeout: 30_000 }, async () => {
   await using lab = await start()
-  const { id: machine } = await lab.fly.createMachine(
-    'web',
-    { name: 'a', region: 'fra', config },
-    signal,
-  )
-  await using lease = await MachineLease.acquire(
-    { fly: lab.fly, app: 'web', machine, description: 'test' },
-    signal,
-  )
+  const { id } = await lab.fly.createMachine('web', { name: 'a', region: 'fra', config }, signal)
+  await using lease = await lab.fly.lease({ app: 'web', id }, { description: 'test' }, signal)
   Object.assign(lab.fake.machines('web')[0] ?? {}, {
     lease: { nonce: 'thief', endsAt: Date.now() + 60_000 },
   })

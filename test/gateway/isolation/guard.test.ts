@@ -12,9 +12,9 @@ function guarded(
   const guard = NetworkGuard.start({
     prove: (signal) => outcomes[seen.proofs++]!(signal),
     daemon: () => daemon.name,
-    onProven: () => void seen.proven++,
     log: openLog('silent'),
   })
+  guard.onOpen(() => void seen.proven++)
   onTestFinished(() => guard[Symbol.asyncDispose]())
   return { guard, seen, daemon }
 }

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { isFinal, type Deployment } from '#api/deployment.ts'
@@ -221,11 +222,10 @@ test('deployments of one app run in sequence, of different apps in parallel', as
     return built
   }
   await submit(store, 'a1', 'a')
-  await using runner = await start(store, { build })
+  await using _runner = await start(store, { build })
   await sleep(5)
   await submit(store, 'a2', 'a')
   await submit(store, 'b1', 'b')
-  runner.wake()
   await ended(store, 'a2')
   await ended(store, 'b1')
   expect(most).toBe(2)
@@ -247,10 +247,14 @@ test('a stopped gateway returns its builds to the queue, and the next gateway fi
   expect(await ended(store)).toMatchObject({ state: 'live', attempt: 2 })
 })
 
-test('queued deployments wait while none may start, and start when the runner is woken', async () => {
+test('queued deployments wait while none may start, and start when the gate opens', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
-  let mayStart = false
+  const opened = new EventEmitter()
+  const gate = {
+    open: false,
+    onOpen: (listener: () => void) => void opened.on('open', listener),
+  }
   const parts = {
     store,
     steps: good,
@@ -258,14 +262,14 @@ test('queued deployments wait while none may start, and start when the runner is
     hiddenValues: [],
     boot,
     limits,
-    mayStart: () => mayStart,
+    gate,
   }
-  await using runner = await Runner.start(parts)
+  await using _runner = await Runner.start(parts)
   await sleep(20)
   expect(await store.find('d1')).toMatchObject({ state: 'pending' })
 
-  mayStart = true
-  runner.wake()
+  gate.open = true
+  opened.emit('open')
   expect(await ended(store)).toMatchObject({ state: 'live' })
 })
 
@@ -363,12 +367,11 @@ test('secrets that cannot be decrypted end the deployment before the build', asy
 test('with lane=cancel-running a newer deployment stops the running build, which ends as superseded; then the newer one runs', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
-  await using runner = await start(store, {
+  await using _runner = await start(store, {
     build: async (...given) => (given[0].id === 'd1' ? untilStopped(...given) : built),
   })
   while ((await store.find('d1'))!.state !== 'building') await sleep(5)
   await submit(store, 'd2', 'shop', { lane: 'cancel-running' })
-  runner.wake()
   expect(await ended(store)).toMatchObject({ state: 'superseded', problem: { supersededBy: 'd2' } })
   expect(await ended(store, 'd2')).toMatchObject({ state: 'live' })
 })
@@ -379,10 +382,9 @@ test('a deploy that waits for Fly takes no build slot', async () => {
   const fly = Promise.withResolvers<void>()
   const deploy: Steps['deploy'] = async ({ deployment }) =>
     deployment.id === 'd1' ? fly.promise : undefined
-  await using runner = await start(store, { deploy }, { builds: 1 })
+  await using _runner = await start(store, { deploy }, { builds: 1 })
   while ((await store.find('d1'))!.state !== 'deploying') await sleep(5)
   await submit(store, 'd2', 'blog')
-  runner.wake()
   expect(await ended(store, 'd2')).toMatchObject({ state: 'live' })
   fly.resolve()
   expect(await ended(store)).toMatchObject({ state: 'live' })
@@ -391,9 +393,8 @@ test('a deploy that waits for Fly takes no build slot', async () => {
 test('waiting deployments log what they wait for, whenever it changes', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
-  await using runner = await start(store, { build: untilStopped }, { builds: 1 })
+  await using _runner = await start(store, { build: untilStopped }, { builds: 1 })
   await submit(store, 'd2', 'blog')
-  runner.wake()
   await expect
     .poll(() => store.eventsAfter('d2', 1, 9))
     .toMatchObject([{ type: 'waiting', for: 'builds', place: 1 }])
@@ -471,7 +472,7 @@ test('a cancel that could not restore the machines does not end as cancelled', a
 test('work that another gateway has claimed stops here, and writes nothing more', async () => {
   await using store = openSqliteStore(':memory:')
   await submit(store)
-  let taken = false
+  const gate = { open: true, onOpen: () => {} }
   const at = Promise.withResolvers<void>()
   const stopped = Promise.withResolvers<void>()
   await using _runner = await Runner.start({
@@ -491,11 +492,11 @@ test('work that another gateway has claimed stops here, and writes nothing more'
     hiddenValues: [],
     boot,
     limits: { ...limits, planMs: 10_000, builds: 1 },
-    mayStart: () => !taken,
+    gate,
     renewMs: 20,
   })
   await at.promise
-  taken = true
+  gate.open = false
   await store.recover('Its gateway is gone')
   const log = await store.eventsAfter('d1', 0, 99)
   await stopped.promise

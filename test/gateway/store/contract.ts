@@ -522,6 +522,64 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect((await store.claim({ ...limits, builds: 4 }))!.deployment.id).toBe('o3')
     })
 
+    test('of two apps that wait, the one that was served longest ago goes first', async () => {
+      await using store = open()
+      for (const id of ['b1', 'b2', 'b3']) {
+        await store.create({ id, app: 'blog', options, source })
+        await store.requestCancel(id, { by: null, why: null, abort: false })
+      }
+      for (const owner of ['o1', 'o2'])
+        await store.create({ id: owner, app: 'shop', options: asks(null, { owner }), source })
+      await store.create({ id: 'b4', app: 'blog', options, source })
+      expect(idsOf(await claimAll(store))).toEqual(['o1', 'b4', 'o2'])
+    })
+
+    test('listeners are called after each change that may let a deployment start', async () => {
+      await using store = open()
+      let calls = 0
+      const listening = store.onQueueChange(() => calls++)
+      const callsOf = async (change: Promise<unknown>) => {
+        calls = 0
+        await change
+        await new Promise((done) => setImmediate(done))
+        return calls > 0
+      }
+      expect(await callsOf(store.create({ id: 'd1', app: 'shop', options, source }))).toBe(true)
+      const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
+      expect(await callsOf(store.advance(holder, 'fetching', 'analyzing'))).toBe(false)
+      expect(await callsOf(store.append(holder, [{ type: 'note', text: 'line' }]))).toBe(false)
+      expect(await callsOf(store.advance(holder, 'analyzing', 'pending'))).toBe(true)
+
+      const again = { id: 'd1', epoch: (await store.claim())!.epoch }
+      for (const [from, to] of toMachines.slice(0, 2)) await store.advance(again, from, to)
+      expect(await callsOf(store.advance(again, 'building', 'deploying'))).toBe(true)
+      expect(await callsOf(store.giveUp('d1', problem))).toBe(true)
+      expect(await callsOf(store.changeAppSettings('shop', { builds: 2 }))).toBe(true)
+
+      const rollout = { id: 'r1', source: null, build: null, parallel: 1, maxFailures: 1 }
+      await store.rollouts.create({ ...rollout, targets: [] }, { asked: 1, idempotencyKey: null })
+      await store.rollouts.begin('r1')
+      expect(await callsOf(store.rollouts.made('r1'))).toBe(true)
+      expect(await callsOf(store.rollouts.end('r1'))).toBe(true)
+
+      listening[Symbol.dispose]()
+      expect(await callsOf(store.create({ id: 'd2', app: 'shop', options, source }))).toBe(false)
+    })
+
+    test('a suspect that has left its state may let others start', async () => {
+      await using store = open()
+      await starts(store)
+      await store.create({ id: 'd1', app: 'shop', options, source })
+      await store.claim()
+      await starts(store)
+      const holder = { id: 'd1', epoch: (await store.claim())!.epoch }
+      let calls = 0
+      using _listening = store.onQueueChange(() => calls++)
+      await store.advance(holder, 'fetching', 'analyzing')
+      await new Promise((done) => setImmediate(done))
+      expect(calls).toBeGreaterThan(0)
+    })
+
     test('in any order of arrivals, lanes, limits and order hold (random, with a seed)', async () => {
       const seed = Date.now() % 1e9
       let random = seed

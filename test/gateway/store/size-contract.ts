@@ -120,7 +120,7 @@ const writers: Record<string, Record<string, Write>> = {
     image: amended((text) => ({ image: { ...image, tags: [text] } })),
     bases: amended((alpine) => ({ bases: { alpine } })),
     machines: amended((name) => ({ machines: [{ ...machine, name }] })),
-    rollout: amended((text) => ({ rollout: { slots: [{ config: { files: [text] } }] } })),
+    rollout: amended((text) => ({ rollout: { steps: [{ config: { files: [text] } }] } })),
     'build key': amended((key) => ({ build: { key, validUntil: key } })),
   },
   'DeploymentStore.append': {
@@ -219,7 +219,7 @@ const writers: Record<string, Record<string, Write>> = {
 /** Methods that store no text. A method belongs here only when that is true. */
 const storesNoText = Object.entries({
   DeploymentStore:
-    'findByIdempotencyKey unfinished refuseBusyLane find list imageOf claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
+    'findByIdempotencyKey unfinished refuseBusyLane find list imageOf onQueueChange claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
   ReleaseStore: 'find list newest isOwnApp forget',
   RolloutStore: 'findByIdempotencyKey find list unfinished begin made end',
   SecretStore: 'removeSecret secretsOf',
@@ -302,15 +302,15 @@ export function storeSizeContract(open: () => Opened): void {
       const groups = Array.from({ length: 20 }, (_g, at) => ({
         name: `g${at}`,
         config: config(),
-        was: config(),
+        lastApplied: config(),
       }))
-      const slots = groups.map(({ name }) => ({
+      const steps = groups.map(({ name }) => ({
         group: name,
         previous: { config: config() },
         note: { __proto__x: name },
       }))
       const holder = await atWork(store, 'verifying')
-      const kept = { desired: { groups }, slots, laid: { g0: config() } }
+      const kept = { desired: { groups }, steps, appliedConfig: { g0: config() } }
       await store.amend(holder, { rollout: kept })
       expect(storedBytes()).toBeLessThan(1.2 * 2 ** 20)
       const [claim] = await store.recover('The gateway was killed')

@@ -161,6 +161,38 @@ test('unreadable records end, and block neither the gateway’s start nor other 
   await store.create({ id: 'again', app: 'working', options, source: null }) // its app continues
 })
 
+test('what another program wrote into the records reads as damaged, each for itself', async () => {
+  const file = newFile()
+  const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
+  await using store = openSqliteStore(file)
+  for (const id of ['good', 'bad'])
+    await store.create({ id, app: id, options, source: null, image })
+  await store.changeAppSettings('bad', { builds: 2, region: 'fra' })
+  for (let claim; (claim = await store.claim());) {
+    const holder = { id: claim.deployment.id, epoch: claim.epoch }
+    await store.advance(holder, 'deploying', 'verifying')
+    const release = { desired: {}, secrets: null }
+    await store.advance(holder, 'verifying', 'live', { release })
+  }
+  {
+    using database = new DatabaseSync(file)
+    database.exec(`
+      UPDATE deployments SET body = json_set(body, '$.machines', 'none') WHERE id = 'bad';
+      UPDATE apps SET settings = json_set(settings, '$.builds', 'many') WHERE app = 'bad';
+      UPDATE releases SET body = json_set(body, '$.image', 'none') WHERE app = 'bad';
+      UPDATE events SET body = '{}' WHERE deployment = 'bad'`)
+  }
+  const unusable = { code: 'database-unusable' }
+  expect(await store.find('bad')).toMatchObject({ state: 'live', machines: [], problem: unusable })
+  expect(await store.appSettings('bad')).toEqual({ region: 'fra' })
+  await expect(store.releases.find('bad', null)).rejects.toMatchObject(unusable)
+  await expect(store.eventsAfter('bad', 0, 9)).rejects.toMatchObject(unusable)
+
+  expect(await store.find('good')).toMatchObject({ state: 'live', image, problem: null })
+  expect(await store.releases.find('good', null)).toMatchObject({ number: 1, image })
+  expect(await store.eventsAfter('good', 0, 1)).toHaveLength(1)
+})
+
 test('dropping a long log delays no writer, and frees its space', async () => {
   const file = newFile()
   const store = openSqliteStore(file)

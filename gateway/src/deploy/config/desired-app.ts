@@ -13,7 +13,7 @@ export type DesiredApp = {
    */
   waitMs: number | null
   /** The release command. It must end before any machine is touched. */
-  release: { config: MachineConfig; timeoutMs: number } | null
+  releaseCommand: { config: MachineConfig; timeoutMs: number } | null
   volumes: FlyToml['volumes']
   /** For new machines. Existing ones keep theirs; only fly.toml can change a guest. */
   region: string
@@ -35,7 +35,7 @@ export type DesiredGroup = {
   /**
    * In a release: the config that its machines got, including settings that Tarmac does not manage.
    */
-  was?: MachineConfig
+  lastApplied?: MachineConfig
   /** Config paths to remove from the machines. `config` does not contain them. */
-  gone?: string[]
+  removedPaths?: string[]
 }

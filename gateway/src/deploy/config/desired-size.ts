@@ -24,20 +24,20 @@ export function refuseLargeConfigs(desired: DesiredApp): void {
  * Refuses a deploy whose progress would be too large to save, before any machine is touched. The
  * configs that the machines have now count too, because a rollback needs them.
  */
-export function refuseLargeRollout({ desired, slots }: DeployProgress): void {
-  if (slots.length > maxMachines) {
-    const detail = `The deployment is for ${slots.length} machines; the gateway deploys to at most ${maxMachines} at once. Deploy to fewer machines, or owner by owner.`
+export function refuseLargeRollout({ desired, steps }: DeployProgress): void {
+  if (steps.length > maxMachines) {
+    const detail = `The deployment is for ${steps.length} machines; the gateway deploys to at most ${maxMachines} at once. Deploy to fewer machines, or owner by owner.`
     throw new Problem('record-too-large', detail, {
-      facts: { machines: slots.length, limit: maxMachines },
+      facts: { machines: steps.length, limit: maxMachines },
     })
   }
 
-  const sizeBytes = sizeOf({ desired, slots })
+  const sizeBytes = sizeOf({ desired, steps })
   if (sizeBytes <= maxConfigBytes) return
 
-  const sizes = slots.map(({ machine, former }) => ({
+  const sizes = steps.map(({ machine, previous }) => ({
     machine,
-    sizeBytes: former ? sizeOf(former.config) : 0,
+    sizeBytes: previous ? sizeOf(previous.config) : 0,
   }))
   const [largest] = sizes.toSorted((a, b) => b.sizeBytes - a.sizeBytes)
   const most = largest?.machine

@@ -64,7 +64,7 @@ export function desiredApp(given: {
     strategy,
     maxUnavailable: file.maxUnavailable ?? thirdOf,
     waitMs: file.waitMs,
-    release: releaseCommand && {
+    releaseCommand: releaseCommand && {
       config: { ...releaseCommand.config, env: { ...releaseCommand.config.env, ...options.env } },
       timeoutMs: releaseCommand.timeoutMs,
     },
@@ -122,7 +122,10 @@ export function withOptions(desired: DesiredApp, options: DeploymentOptions): De
     ...desired,
     groups,
     strategy,
-    release: desired.release && { ...desired.release, config: withEnv(desired.release.config) },
+    releaseCommand: desired.releaseCommand && {
+      ...desired.releaseCommand,
+      config: withEnv(desired.releaseCommand.config),
+    },
     region: options.region ?? desired.region,
   }
 }

@@ -30,25 +30,25 @@ export const managed = [
  */
 export function mergeConfig(
   present: MachineConfig,
-  { config: desired, gone = [] }: Pick<DesiredGroup, 'config' | 'gone'>,
+  { config: desired, removedPaths = [] }: Pick<DesiredGroup, 'config' | 'removedPaths'>,
   marks: OwnershipMetadata,
 ): MachineConfig {
   const { image } = marks
 
   // Remove keys that only an earlier deployment set. Keep keys that somebody else set.
   const setBefore = present.metadata?.['tarmac_env']?.split(',') ?? []
-  const env = { ...omit(present.env, setBefore), ...desired.env }
+  const env = { ...omit(present.env ?? {}, setBefore), ...desired.env }
 
   const goneIn = (part: string) =>
-    gone.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
+    removedPaths.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
   const init = {
-    ...omit(present.init, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
+    ...omit(present.init ?? {}, ['cmd', 'entrypoint', 'exec', 'swap_size_mb', ...goneIn('init.')]),
     ...(image.builder === 'railpack' ? asOneText(desired.init) : desired.init),
   }
 
   const metadata = {
     // The id of another gateway would make Fly look for the image in that gateway's mirror.
-    ...omit(present.metadata, [
+    ...omit(present.metadata ?? {}, [
       'fly_builder_id',
       'fly_canary',
       'fly_bluegreen_deployment_tag',
@@ -62,13 +62,13 @@ export function mergeConfig(
     tarmac_env: Object.keys(desired.env ?? {}).join(','),
   }
 
-  const containers = (desired['containers'] as { image?: string }[] | undefined)?.map((container) =>
+  const containers = desired.containers?.map((container) =>
     Object.assign({}, container, container.image === '.' && { image: image.reference }),
   )
   const mounts = mergeMounts(present.mounts, desired.mounts)
 
   return {
-    ...omit(present, [...managed, ...gone]),
+    ...omit(present, [...managed, ...removedPaths]),
     ...desired,
     ...(mounts && { mounts }),
     ...(containers && { containers }),
@@ -81,25 +81,21 @@ export function mergeConfig(
 
 /** The entrypoint of railpack's images, `bash -c`, runs its first argument and ignores the rest. */
 function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
-  const { cmd, entrypoint, exec } = (init ?? {}) as {
-    cmd?: string[]
-    entrypoint?: unknown
-    exec?: unknown
-  }
-  return cmd && cmd.length > 1 && !entrypoint && !exec ? { ...init, cmd: [shellText(cmd)] } : init
+  const { cmd = [], entrypoint, exec } = init ?? {}
+  return cmd.length > 1 && !entrypoint && !exec ? { ...init, cmd: [shellText(cmd)] } : init
 }
 
 /** A mount keeps its volume, matched by name. Mounts that fly.toml does not name stay too. */
 function mergeMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | undefined {
   const kept = present.filter((mount) => !desired.some(({ name }) => name === mount.name))
-  const laid = desired.map((mount) =>
+  const merged = desired.map((mount) =>
     Object.assign(
       {},
       present.find(({ name }) => name === mount.name),
       mount,
     ),
   )
-  return kept.length + laid.length > 0 ? [...kept, ...laid] : undefined
+  return kept.length + merged.length > 0 ? [...kept, ...merged] : undefined
 }
 
 /** Releases of older gateways may contain reserved keys that their source set. */
@@ -109,7 +105,8 @@ const unmarked = (metadata: Record<string, string> = {}): Record<string, string>
   )
 const ownMarks = new Set(['fly_platform_version', 'fly_process_group'])
 
-export function omit<T extends object>(value: T | undefined, keys: string[]): T {
-  const gone = new Set(keys)
-  return Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !gone.has(key))) as T
+export function omit<T extends Record<string, unknown>>(value: T, keys: string[]): T {
+  const rest = { ...value }
+  for (const key of keys) delete rest[key]
+  return rest
 }

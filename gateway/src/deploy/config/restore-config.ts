@@ -5,7 +5,7 @@ import { managed, omit } from './merge-config.ts'
 /** The part of a later release that `restoreConfig` needs, without large files and environment. */
 export const keysOf = ({ groups, ...desired }: DesiredApp): DesiredApp => ({
   ...desired,
-  groups: groups.map(({ was: _was, ...group }) => ({
+  groups: groups.map(({ lastApplied: _was, ...group }) => ({
     ...group,
     config: omit(group.config, [...managed, 'env']),
   })),
@@ -17,8 +17,8 @@ export const keysOf = ({ groups, ...desired }: DesiredApp): DesiredApp => ({
  */
 export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): DesiredApp {
   const groups = desired.groups.map((group) => {
-    const { name, config, was } = group
-    if (!was) return group
+    const { name, config, lastApplied } = group
+    if (!lastApplied) return group
     const said = later.flatMap(({ groups }) =>
       groups.filter((one) => one.name === name).map((one) => one.config),
     )
@@ -26,29 +26,45 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
     const top = revert(
       said.map((each) => omit(each, elsewhere)),
       config,
-      was,
+      lastApplied,
     )
-    const part = (key: 'init' | 'metadata') =>
-      revert(
-        said.map((each) => each[key]),
-        config[key],
-        was[key],
-      )
-    const [init, metadata] = [part('init'), part('metadata')]
+    const init = revert<unknown>(
+      said.map((each) => each.init),
+      config.init,
+      lastApplied.init,
+    )
+    const metadata = revert(
+      said.map((each) => each.metadata),
+      config.metadata,
+      lastApplied.metadata,
+    )
 
     return Object.assign({}, group, {
       config: {
         ...config,
         ...top.back,
         init: { ...config.init, ...init.back },
-        metadata: { ...config.metadata, ...(metadata.back as Record<string, string>) },
+        metadata: { ...config.metadata, ...metadata.back },
       },
-      gone: [
-        ...top.gone,
-        ...init.gone.map((key) => `init.${key}`),
-        ...metadata.gone.map((key) => `metadata.${key}`),
+      removedPaths: [
+        ...top.removedPaths,
+        ...init.removedPaths.map((key) => `init.${key}`),
+        ...metadata.removedPaths.map((key) => `metadata.${key}`),
       ],
     })
+  })
+  return { ...desired, groups }
+}
+
+/** The desired state as a release stores it. `applied`: by group, what its machines got. */
+export function withLastApplied(
+  desired: DesiredApp,
+  applied: Record<string, MachineConfig>,
+): DesiredApp {
+  const groups = desired.groups.map(({ removedPaths: _done, lastApplied, ...group }) => {
+    const got = applied[group.name]
+    const last = got ? persistedConfig(got) : lastApplied
+    return { ...group, ...(last && { lastApplied: last }) }
   })
   return { ...desired, groups }
 }
@@ -57,12 +73,12 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
  * The part of a machine's config that a release stores: all that is not specific to the machine or
  * the deployment.
  */
-export function persistedConfig(laid: MachineConfig): MachineConfig {
+function persistedConfig(appliedConfig: MachineConfig): MachineConfig {
   // The release already has the managed sections in its desired config.
   const said = Object.entries(
-    omit(laid, [...managed, 'image', 'env', 'mounts', 'standbys']),
+    omit(appliedConfig, [...managed, 'image', 'env', 'mounts', 'standbys']),
   ).filter(([, value]) => !isEmpty(value))
-  const metadata = Object.entries(laid.metadata ?? {}).filter(
+  const metadata = Object.entries(appliedConfig.metadata ?? {}).filter(
     ([key]) => !/^(tarmac_|fly_builder_id$)/.test(key),
   )
   return { ...Object.fromEntries(said), metadata: Object.fromEntries(metadata) }
@@ -81,12 +97,14 @@ const elsewhere = [...managed, 'image', 'env', 'init', 'metadata', 'mounts', 'st
  * Looks at the keys in `said` that `now` lacks. `back` holds those that `was` has, with their
  * values. `gone` lists the others.
  */
-function revert(said: (object | undefined)[], now: object = {}, was: object = {}) {
+function revert<T>(
+  said: (Record<string, T> | undefined)[],
+  now: Record<string, T> = {},
+  was: Record<string, T> = {},
+): { back: Record<string, T>; removedPaths: string[] } {
   const keys = new Set(
     said.flatMap((each) => Object.keys(each ?? {})).filter((key) => !(key in now)),
   )
-  const back: Record<string, unknown> = Object.fromEntries(
-    Object.entries(was).filter(([key]) => keys.has(key)),
-  )
-  return { back, gone: [...keys].filter((key) => !(key in back)) }
+  const back = Object.fromEntries(Object.entries(was).filter(([key]) => keys.has(key)))
+  return { back, removedPaths: [...keys].filter((key) => !(key in back)) }
 }

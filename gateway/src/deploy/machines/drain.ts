@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
+import { pause } from '../../retry.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
 import { retryTransient } from './retry.ts'
@@ -10,31 +10,30 @@ import { retryTransient } from './retry.ts'
  */
 export async function drain(
   run: Execution,
-  slot: MachineStep,
+  step: MachineStep,
   signal: AbortSignal = run.signal,
 ): Promise<void> {
   const { fly, proxyMs } = run.settings
-  const { app } = run.work
-  const machine = slot.machine ?? ''
   const retryUntilStopping = <T>(effect: () => Promise<T>) =>
     retryTransient(run.waitMs, signal, effect)
 
-  await using lease = slot.former && (await run.lease(slot, signal))
-  await run.recordIntent(slot, 'cordon')
-  await retryUntilStopping(() => fly.cordon(app, machine, 'cordon', lease?.nonce, run.stopping))
-  run.emit(slot, { status: 'cordoned' })
-  if (!slot.launch) return
+  await using lease = step.previous && (await run.lease(step, signal))
+  const machine = lease ?? run.withoutLease(step)
+  await run.recordIntent(step, 'cordon')
+  await retryUntilStopping(() => machine.cordon(run.stopping))
+  run.emit(step, { status: 'cordoned' })
+  if (!step.launch) return
 
-  await delay(proxyMs, undefined, { signal })
-  await run.recordIntent(slot, 'stop')
-  await retryUntilStopping(() => fly.stopMachine(app, machine, lease?.nonce, run.stopping))
+  await pause(proxyMs, signal)
+  await run.recordIntent(step, 'stop')
+  await retryUntilStopping(() => machine.stop(run.stopping))
 
-  const version = (slot.now ?? slot.former)?.instanceId ?? ''
+  const version = (step.now ?? step.previous)?.instanceId ?? ''
   const stopped = { state: 'stopped', version, withinMs: run.waitMs } as const
-  if (!(await retryUntilStopping(() => fly.wait(app, machine, stopped, signal))))
+  if (!(await retryUntilStopping(() => fly.wait(machine.ref, stopped, signal))))
     throw new Problem(
       'deploy-failed',
-      `Machine ${machine} did not stop within ${run.waitMs / 1000} s.`,
+      `Machine ${step.machine} did not stop within ${run.waitMs / 1000} s.`,
     )
-  run.emit(slot, { status: 'stopped' })
+  run.emit(step, { status: 'stopped' })
 }

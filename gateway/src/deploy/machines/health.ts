@@ -1,16 +1,19 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
 import { statusOf } from '../../fly/fly-calls.ts'
-import { configOf, crashesOf, imageOf, type Machine } from '../../fly/machine.ts'
+import { configOf, crashesOf, imageOf, type Machine, type MachineRef } from '../../fly/machine.ts'
+import type { MachineChanges } from '../../fly/machine-changes.ts'
 import type { MachinesApi } from '../../fly/machines-api.ts'
+import { pause } from '../../retry.ts'
+import type { Execution } from '../execution.ts'
+import type { MachineStep } from '../progress.ts'
 import { retryUntilVisible, retryTransient } from './retry.ts'
 
 /**
  * What a machine must run. If `digest` is null, the image is unknown and only the version counts.
  */
 export type ExpectedVersion = {
-  app: string
-  machine: string
+  /** The machine, and the right to start it: its lease, if the gateway holds one. */
+  machine: MachineChanges
   instanceId: string
   digest: string | null
   running: boolean
@@ -21,8 +24,6 @@ export type ExpectedVersion = {
   crashes?: number
   /** How many starts may fail. */
   failedStarts?: number
-  /** Nonce of the lease, if the gateway holds one. */
-  nonce?: string
 }
 
 const transient = new Set([
@@ -48,7 +49,8 @@ export async function waitForVersion(
   waitMs: number,
   signal: AbortSignal,
 ): Promise<Machine> {
-  const { app, machine: id, instanceId, running } = wanted
+  const { instanceId, running } = wanted
+  const { ref } = wanted.machine
   const deadline = performance.now() + waitMs
   let strikes = 0
   let { failedStarts = 0 } = wanted
@@ -58,8 +60,8 @@ export async function waitForVersion(
       Math.max(deadline - performance.now(), 1000),
     )
     const machine = await retryTransient(waitMs, signal, async () => {
-      await fly.wait(app, id, { state: 'settled', version: instanceId, withinMs }, signal)
-      return await getMachine(fly, app, id, signal)
+      await fly.wait(ref, { state: 'settled', version: instanceId, withinMs }, signal)
+      return await getMachine(fly, ref, signal)
     })
 
     if (machine.instance_id === instanceId) {
@@ -73,7 +75,7 @@ export async function waitForVersion(
         failedStarts-- > 0
       if (running && !again) assertNotCrashed(machine, wanted)
       // An update does not start a stopped or suspended machine.
-      if (again || (running && isAsleep(machine))) await startMachine(fly, wanted, signal)
+      if (again || (running && isAsleep(machine))) await startMachine(wanted.machine, signal)
     } else if (
       (!transient.has(machine.state) || machine.state === 'restarting') &&
       (++strikes === 2 || performance.now() > deadline)
@@ -98,12 +100,12 @@ export async function untilHealthy(
   waitMs: number,
   signal: AbortSignal,
 ): Promise<Machine> {
-  const { app, machine: id } = wanted
+  const { ref } = wanted.machine
   const startedAt = performance.now()
   for (;;) {
     const machine = assertVersion(
       wanted,
-      await retryTransient(waitMs, signal, () => getMachine(fly, app, id, signal)),
+      await retryTransient(waitMs, signal, () => getMachine(fly, ref, signal)),
     )
     assertNotCrashed(machine, wanted)
 
@@ -113,7 +115,7 @@ export async function untilHealthy(
     if (pending.length === 0) return machine
 
     // Fly's proxy may have stopped an idle machine. Checks only run on a started one.
-    if (isAsleep(machine)) await startMachine(fly, wanted, signal)
+    if (isAsleep(machine)) await startMachine(wanted.machine, signal)
 
     const elapsedMs = performance.now() - startedAt
     if (elapsedMs > waitMs)
@@ -121,7 +123,7 @@ export async function untilHealthy(
         machine,
         `did not pass its checks within ${Math.round(waitMs / 1000)} s (${pending.join('; ')})${hint(machine)}`,
       )
-    await delay(elapsedMs < 10_000 ? 250 : 1000, undefined, { signal })
+    await pause(elapsedMs < 10_000 ? 250 : 1000, signal)
   }
 }
 
@@ -192,25 +194,28 @@ function hint(machine: Machine): string {
 
 export async function getMachine(
   fly: MachinesApi,
-  app: string,
-  id: string,
+  ref: MachineRef,
   signal: AbortSignal,
 ): Promise<Machine> {
-  const machine = await retryUntilVisible(() => fly.machine(app, id, signal), signal)
+  const machine = await retryUntilVisible(() => fly.machine(ref, signal), signal)
   if (machine && machine.state !== 'destroyed') return machine
-  throw new Problem('deploy-failed', `Machine ${id} is gone: something else destroyed it.`)
+  throw new Problem('deploy-failed', `Machine ${ref.id} is gone: something else destroyed it.`)
 }
+
+/** Reads the step's machine, also while Fly is unavailable for a moment. */
+export const readMachine = (
+  run: Execution,
+  step: MachineStep,
+  signal: AbortSignal = run.signal,
+): Promise<Machine> =>
+  run.retryWhileUnavailable(() => getMachine(run.settings.fly, run.refOf(step), signal))
 
 const isDown = (machine: Machine): boolean => isAsleep(machine) || machine.state === 'failed'
 const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'
 
-export async function startMachine(
-  fly: MachinesApi,
-  { app, machine, nonce }: Pick<ExpectedVersion, 'app' | 'machine' | 'nonce'>,
-  signal: AbortSignal,
-): Promise<void> {
+export async function startMachine(machine: MachineChanges, signal: AbortSignal): Promise<void> {
   try {
-    await fly.startMachine(app, machine, nonce, signal)
+    await machine.start(signal)
   } catch (error) {
     // The machine is changing state or is gone. The next read shows which.
     if (![404, 409, 412].includes(statusOf(error) ?? 0)) throw error

@@ -1,41 +1,25 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { isUnavailable, statusOf } from '../../fly/fly-calls.ts'
+import { poll, retry } from '../../retry.ts'
 
-const unseenMs = 5000
-
-/**
- * Repeats `look` for up to `unseenMs` while it finds nothing. A new machine is not visible
- * everywhere at once.
- */
-export async function retryUntilVisible<T>(
+/** Repeats `look` while it finds nothing. A new machine is not visible everywhere at once. */
+export const retryUntilVisible = <T>(
   look: () => Promise<T | null>,
   signal: AbortSignal,
-): Promise<T | null> {
-  for (const deadline = performance.now() + unseenMs; ; await delay(500, undefined, { signal })) {
-    const found = await look()
-    if (found || performance.now() > deadline) return found
-  }
-}
+): Promise<T | null> => poll(look, { everyMs: 500, forMs: 5000 }, signal)
 
 /**
  * Repeats `look` for up to `waitMs` while Fly is unavailable. `look` changes nothing, or reads the
  * state first.
  */
-export async function retryTransient<T>(
+export function retryTransient<T>(
   waitMs: number,
   signal: AbortSignal,
   look: () => Promise<T>,
   isRetryable = isUnavailable,
 ): Promise<T> {
   const deadline = performance.now() + waitMs
-  for (;;) {
-    try {
-      return await look()
-    } catch (error) {
-      if (!isRetryable(error) || performance.now() > deadline) throw error
-      await delay(1000, undefined, { signal })
-    }
-  }
+  const pauseMs = () => (performance.now() > deadline ? null : 1000)
+  return retry(look, { isRetryable, pauseMs }, signal)
 }
 
 /** Fly is unavailable, or the machine is busy, for example with an unfinished update. */

@@ -1,3 +1,4 @@
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { isUnavailable } from '../../fly/fly-calls.ts'
 import type { Mount } from '../../fly/machine.ts'
@@ -7,42 +8,42 @@ import type { MachineStep } from '../progress.ts'
 /**
  * Gives a new machine a free volume for each mount: same name, same region. Creates missing ones.
  */
-export function withVolumes(run: Execution, slot: MachineStep, mounts: Mount[]): Promise<Mount[]> {
+export function withVolumes(run: Execution, step: MachineStep, mounts: Mount[]): Promise<Mount[]> {
   // One machine after another, so that no two choose the same volume.
   return run.serialize(async () => {
-    const laid: Mount[] = []
+    const merged: Mount[] = []
     for (const mount of mounts) {
       const name = mount.name ?? ''
-      slot.volumes[name] ??= await freeVolume(run, slot, name)
-      laid.push({ ...mount, volume: slot.volumes[name] })
+      step.volumes[name] ??= await freeVolume(run, step, name)
+      merged.push({ ...mount, volume: step.volumes[name] })
     }
-    return laid
+    return merged
   })
 }
 
-async function freeVolume(run: Execution, slot: MachineStep, name: string): Promise<string> {
-  const { settings, work, rollout, stopping } = run
-  const chosen = new Set(rollout.slots.flatMap(({ volumes }) => Object.values(volumes)))
+async function freeVolume(run: Execution, step: MachineStep, name: string): Promise<string> {
+  const { settings, work, progress, stopping } = run
+  const chosen = new Set(progress.steps.flatMap(({ volumes }) => Object.values(volumes)))
   for (let attempt = 1; ; attempt++) {
     const volumes = await run.retryWhileUnavailable(() => settings.fly.volumes(work.app, stopping))
     const free = volumes.find(
       ({ id, name: its, region, attached_machine_id: taken }) =>
-        its === name && region === slot.region && !taken && !chosen.has(id),
+        its === name && region === step.region && !taken && !chosen.has(id),
     )
     if (free) return free.id
 
     try {
-      const desired = { name, region: slot.region, size_gb: 1, ...rollout.desired.volumes[name] }
+      const desired = { name, region: step.region, size_gb: 1, ...progress.desired.volumes[name] }
       const { id } = await settings.fly.createVolume(work.app, desired, stopping)
       work.emit({
         type: 'note',
-        text: `Made volume ${id} (${name}, ${desired.size_gb} GB) in ${slot.region}.`,
+        text: `Made volume ${id} (${name}, ${desired.size_gb} GB) in ${step.region}.`,
       })
       return id
     } catch (error) {
       // The volume may exist anyway.
       if (isUnavailable(error) && attempt < 5) continue
-      const detail = `fly.toml mounts volume ${name}, there is none free in region ${slot.region}, and none could be made (${(error as Error).message}). Make one: fly volumes create ${name} --region ${slot.region} --app ${work.app}`
+      const detail = `fly.toml mounts volume ${name}, there is none free in region ${step.region}, and none could be made (${errorMessage(error)}). Make one: fly volumes create ${name} --region ${step.region} --app ${work.app}`
       throw new Problem('fly-refused', detail, { cause: error, facts: { key: 'mounts' } })
     }
   }

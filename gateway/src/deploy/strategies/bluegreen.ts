@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '../../retry.ts'
 import { mostAtOnce, type Execution } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { drain } from '../machines/drain.ts'
@@ -11,24 +11,22 @@ import type { MachineStep } from '../progress.ts'
  * ends.
  */
 export async function bluegreen(run: Execution): Promise<void> {
-  const greens = appliedSteps(run.rollout)
-  const blues = run.rollout.slots.filter(({ role }) => role === 'blue')
+  const greens = appliedSteps(run.progress)
+  const blues = run.progress.steps.filter(({ role }) => role === 'blue')
   for (const launch of [true, false]) {
-    const some = greens.filter((slot) => slot.launch === launch)
-    await run.forEachLimit(some, Math.min(mostAtOnce, Math.ceil(some.length / 3)), (slot) =>
-      applyMachine(run, slot),
+    const some = greens.filter((step) => step.launch === launch)
+    await run.forEachLimit(some, Math.min(mostAtOnce, Math.ceil(some.length / 3)), (step) =>
+      applyMachine(run, step),
     )
   }
 
-  await run.forEachLimit(greens, greens.length, (slot) => takeOver(run, slot))
-  if (blues.length > 0) await delay(run.settings.proxyMs, undefined, { signal: run.signal })
-  await run.forEachLimit(blues, blues.length, (slot) => drain(run, slot))
+  await run.forEachLimit(greens, greens.length, (step) => takeOver(run, step))
+  if (blues.length > 0) await pause(run.settings.proxyMs, run.signal)
+  await run.forEachLimit(blues, blues.length, (step) => drain(run, step))
 }
 
-async function takeOver(run: Execution, slot: MachineStep): Promise<void> {
-  if (slot.role !== 'green') return
-  await run.recordIntent(slot, 'uncordon')
-  await run.retryWhileUnavailable(() =>
-    run.settings.fly.cordon(run.work.app, slot.machine ?? '', 'uncordon', undefined, run.stopping),
-  )
+async function takeOver(run: Execution, step: MachineStep): Promise<void> {
+  if (step.role !== 'green') return
+  await run.recordIntent(step, 'uncordon')
+  await run.retryWhileUnavailable(() => run.withoutLease(step).uncordon(run.stopping))
 }

@@ -1,5 +1,6 @@
-import { applyMachine, destroyMachine } from '../machines/apply.ts'
-import { assertNotCrashed, getMachine } from '../machines/health.ts'
+import { applyMachine } from '../machines/apply.ts'
+import { destroyMachine } from '../machines/destroy.ts'
+import { assertNotCrashed, readMachine } from '../machines/health.ts'
 import { drain } from '../machines/drain.ts'
 import { rolling } from './rolling.ts'
 import { mostAtOnce, type Execution } from '../execution.ts'
@@ -9,23 +10,22 @@ import { mostAtOnce, type Execution } from '../execution.ts'
  * follow as in rolling.
  */
 export async function canary(run: Execution): Promise<void> {
-  const all = run.rollout.slots.filter(
+  const all = run.progress.steps.filter(
     ({ role, outcome }) => role === 'canary' && outcome !== 'removed',
   )
   // The others were tested before a crash.
   const untried = all.filter(({ intent }) => intent === null || intent === 'create')
-  await run.forEachLimit(untried, mostAtOnce, (slot) => applyMachine(run, slot))
+  await run.forEachLimit(untried, mostAtOnce, (step) => applyMachine(run, step))
 
   const inService = all.filter(({ intent }) => intent !== 'destroy')
-  await run.forEachLimit(inService, mostAtOnce, async (slot) => {
-    await drain(run, slot)
+  await run.forEachLimit(inService, mostAtOnce, async (step) => {
+    await drain(run, step)
     // The canary ran until it was stopped, so check once more that it did not crash.
-    const look = () => getMachine(run.settings.fly, run.work.app, slot.machine ?? '', run.signal)
-    assertNotCrashed(await run.retryWhileUnavailable(look), {})
+    assertNotCrashed(await readMachine(run, step), {})
   })
 
-  await run.forEachLimit(all, mostAtOnce, (slot) =>
-    run.retryWhileUnavailable(() => destroyMachine(run, slot, run.stopping)),
+  await run.forEachLimit(all, mostAtOnce, (step) =>
+    run.retryWhileUnavailable(() => destroyMachine(run, step, run.stopping)),
   )
   await rolling(run)
 }

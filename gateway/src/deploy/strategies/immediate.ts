@@ -4,10 +4,10 @@ import { mostAtOnce, type Execution } from '../execution.ts'
 
 /** Updates every machine without waiting for any. Then waits until each one is healthy. */
 export async function immediate(run: Execution): Promise<void> {
-  const slots = appliedSteps(run.rollout)
+  const steps = appliedSteps(run.progress)
   for (const launch of [true, false]) {
-    const some = slots.filter((slot) => slot.launch === launch)
-    await run.forEachLimit(some, mostAtOnce, (slot) => startUpdate(run, slot))
+    const some = steps.filter((step) => step.launch === launch)
+    await run.forEachLimit(some, mostAtOnce, (step) => startUpdate(run, step))
   }
-  await run.forEachLimit(slots, slots.length, (slot) => awaitHealthy(run, slot))
+  await run.forEachLimit(steps, steps.length, (step) => awaitHealthy(run, step))
 }

@@ -7,22 +7,22 @@ import { appliedSteps } from '../plan.ts'
  * before are on the new version and pass their checks. Stopped machines come last.
  */
 export async function rolling(run: Execution): Promise<void> {
-  const { desired } = run.rollout
-  const slots = appliedSteps(run.rollout)
+  const { desired } = run.progress
+  const steps = appliedSteps(run.progress)
   for (const { name } of desired.groups) {
-    const awake = slots.filter(({ group, launch }) => group === name && launch)
-    await run.forEachLimit(awake.slice(0, 1), 1, (slot) => applyMachine(run, slot))
+    const awake = steps.filter(({ group, launch }) => group === name && launch)
+    await run.forEachLimit(awake.slice(0, 1), 1, (step) => applyMachine(run, step))
     await run.forEachLimit(
       awake.slice(1),
       maxUnavailableCount(desired.maxUnavailable, awake.length),
-      (slot) => applyMachine(run, slot),
+      (step) => applyMachine(run, step),
     )
   }
 
   await run.forEachLimit(
-    slots.filter(({ launch }) => !launch),
+    steps.filter(({ launch }) => !launch),
     mostAtOnce,
-    (slot) => applyMachine(run, slot),
+    (step) => applyMachine(run, step),
   )
 }
 

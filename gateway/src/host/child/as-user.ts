@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs'
+import { findTool } from './find-tool.ts'
 
-const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path))
+const setpriv = findTool('setpriv')
 
 /**
  * The command prefix that stops a program from gaining rights. With `uid`, the program also runs as

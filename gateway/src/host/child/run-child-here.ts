@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { crashPoint } from '../../crash-point.ts'
+import { endProcess } from '../process.ts'
 import { asUser } from './as-user.ts'
 import type { Child, ChildResult } from './child.ts'
 import { spawnChild } from './spawn-child.ts'
@@ -8,30 +9,8 @@ import { spawnChild } from './spawn-child.ts'
 /** Does the work of `runChild`, on this thread. */
 export async function runChildHere(child: Child, signal: AbortSignal): Promise<ChildResult> {
   signal.throwIfAborted()
-  const [command = child.command, ...args] = [...asUser(), child.command, ...child.args]
-  const { env, cwd, input, outputs: further = [] } = child
-  const stdin = input === undefined ? 'ignore' : 'pipe'
-  const start = {
-    command,
-    args,
-    env,
-    cwd,
-    stdin,
-    words: 'pipe',
-    outputs: further.length,
-    end: 'kill',
-  } as const
-  const { child: running, cutLifeline } = spawnChild(start)
-  running.stdin?.on('error', () => {}).end(input) // it may end without reading
-  if (further.length > 0) crashPoint('planning') // only the planner returns files
-
-  const killGroup = () => {
-    try {
-      if (running.pid) process.kill(-running.pid, 'SIGKILL')
-    } catch {
-      // the whole group has ended
-    }
-  }
+  const { child: running, outputs, ended, cutLifeline } = start(child)
+  const killGroup = () => running.pid && endProcess(-running.pid)
 
   let timedOut = false
   const timer = setTimeout(() => {
@@ -41,16 +20,14 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
 
   signal.addEventListener('abort', killGroup)
   const words = gather([running.stdout!, running.stderr!], child.maxOutputBytes, killGroup)
-  const outputs = further.map((maxBytes, at) =>
-    gather([running.stdio[at + 3] as Readable], maxBytes, killGroup),
-  )
-  const all = [words, ...outputs]
+  const further = outputs.map((stream, at) => gather([stream], child.outputs?.[at] ?? 0, killGroup))
+  const all = [words, ...further]
 
   try {
-    const [exitCode, killedBy] = (await once(running, 'exit')) as [number | null, string | null]
+    const { exitCode, killedBy } = await ended
     killGroup() // processes that it left would keep the pipes open
     await Promise.race([
-      Promise.all(all.map(({ ended }) => ended)),
+      Promise.all(all.map((output) => output.ended)),
       new Promise((resolve) => setTimeout(resolve, lingerMs).unref()),
     ])
     signal.throwIfAborted()
@@ -60,7 +37,7 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
       killedBy,
       stdout,
       stderr,
-      outputs: outputs.flatMap((output) => output.texts()),
+      outputs: further.flatMap((output) => output.texts()),
       truncated: all.some((output) => output.truncated()),
       timedOut,
     }
@@ -70,6 +47,23 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
     for (const stream of running.stdio) stream?.destroy()
     cutLifeline()
   }
+}
+
+function start({ env, cwd, input, outputs = [], ...program }: Child) {
+  const [command = program.command, ...args] = [...asUser(), program.command, ...program.args]
+  const started = spawnChild({
+    command,
+    args,
+    env,
+    cwd,
+    stdin: input === undefined ? 'ignore' : 'pipe',
+    words: 'pipe',
+    outputs: outputs.length,
+    end: 'kill',
+  })
+  started.child.stdin?.on('error', () => {}).end(input) // it may end without reading
+  if (outputs.length > 0) crashPoint('planning') // only the planner returns files
+  return started
 }
 
 /**

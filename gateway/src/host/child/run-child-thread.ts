@@ -4,7 +4,7 @@ import type { Child } from './child.ts'
 import { runChildHere } from './run-child-here.ts'
 import { serveJobs } from '../threads/serve-jobs.ts'
 
-obeyCrashOrders(workerData as string)
+obeyCrashOrders(workerData)
 serveJobs({
   async run(child: Child, port) {
     const stop = new AbortController()

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { Duplex } from 'node:stream'
+import { Readable } from 'node:stream'
 import { usualPriority } from '../priority.ts'
 
 export type ChildStart = {
@@ -21,6 +21,15 @@ export type ChildStart = {
   end: 'kill' | 'terminate'
 }
 
+export type ChildEnd = { exitCode: number | null; killedBy: string | null }
+export type StartedChild = {
+  child: ChildProcess
+  /** The further outputs, in the order of their file descriptors. */
+  outputs: Readable[]
+  ended: Promise<ChildEnd>
+  cutLifeline: () => void
+}
+
 /** The lifeline's file descriptor in the child. Outputs have smaller ones. */
 const lifelineNumber = 9
 const firstOutput = 3
@@ -35,7 +44,7 @@ const firstOutput = 3
  *
  * The child leads its own session and group. Processes that must end with it stay in that group.
  */
-export function spawnChild(start: ChildStart): { child: ChildProcess; cutLifeline: () => void } {
+export function spawnChild(start: ChildStart): StartedChild {
   const { command, args, env, cwd, stdin, words, outputs, end } = start
   const room = lifelineNumber - firstOutput
   if (outputs > room) throw new Error(`A child has at most ${room} further outputs.`)
@@ -58,10 +67,28 @@ export function spawnChild(start: ChildStart): { child: ChildProcess; cutLifelin
       ],
     },
   )
-  const lifeline = child.stdio[lifelineNumber as 3] as Duplex | undefined
+  const lifeline = child.stdio.at(lifelineNumber)
   lifeline?.on('error', () => {}) // the watcher has ended
-  lifeline?.resume()
-  return { child, cutLifeline: () => lifeline?.destroy() }
+  if (lifeline instanceof Readable) lifeline.resume()
+
+  return {
+    child,
+    outputs: child.stdio
+      .slice(firstOutput, firstOutput + outputs)
+      .filter((stream) => stream instanceof Readable),
+    ended: endOf(child),
+    cutLifeline: () => lifeline?.destroy(),
+  }
+}
+
+/** Rejects if the child could not start. */
+function endOf(child: ChildProcess): Promise<ChildEnd> {
+  const ended = new Promise<ChildEnd>((resolve, reject) => {
+    child.once('exit', (exitCode, killedBy) => resolve({ exitCode, killedBy }))
+    child.once('error', reject)
+  })
+  ended.catch(() => {}) // the caller may look at it later
+  return ended
 }
 
 /**

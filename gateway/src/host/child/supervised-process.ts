@@ -32,7 +32,7 @@ export async function supervise({
   record,
 }: ProgramStart): Promise<SupervisedProcess> {
   // Signals from the terminal do not reach the program: the gateway stops it, as its last act.
-  const start = {
+  const started = spawnChild({
     command,
     args,
     env,
@@ -41,20 +41,19 @@ export async function supervise({
     words: 'inherit',
     outputs: 0,
     end: 'terminate',
-  } as const
-  const { child, cutLifeline } = spawnChild(start)
-  const exit = once(child, 'exit') as Promise<[number | null, string | null]>
+  })
 
-  const ended = exit.then(([code, signal]) => {
-    cutLifeline() // kills what is left of its group
+  const ended = started.ended.then(({ exitCode, killedBy }) => {
+    started.cutLifeline() // kills what is left of its group
     rmSync(record, { force: true })
-    return signal === null ? `exit code ${code}` : `killed by ${signal}`
+    return killedBy === null ? `exit code ${exitCode}` : `killed by ${killedBy}`
   })
 
   // A failure to start is thrown below.
   ended.catch(() => {})
 
-  await Promise.race([once(child, 'spawn'), exit])
+  const { child } = started
+  await Promise.race([once(child, 'spawn'), ended])
   const pid = child.pid!
   writeRecord(record, { pid, startTime: startTimeOf(pid) })
   return { pid, ended, stop: (graceMs) => stop(pid, () => ended, graceMs) }
@@ -62,12 +61,12 @@ export async function supervise({
 
 /** Stops the program that an earlier gateway recorded, if pid and start time still match. */
 export async function stopRecorded(record: string, graceMs: number): Promise<void> {
-  const { pid, startTime } = readRecord(record)
-  const alive = () => startTime !== undefined && startTimeOf(pid) === startTime
+  const known = readRecord(record)
+  const alive = () => known !== null && startTimeOf(known.pid) === known.startTime
   const ended = async () => {
     while (alive()) await sleep(50)
   }
-  if (alive()) await stop(pid, ended, graceMs)
+  if (known && alive()) await stop(known.pid, ended, graceMs)
   rmSync(record, { force: true })
 }
 
@@ -91,11 +90,12 @@ function writeRecord(record: string, facts: { pid: number; startTime: string | u
   }
 }
 
-function readRecord(record: string): { pid: number; startTime?: string } {
+/** Null: no record, or one that a crash cut short before the program did anything. */
+function readRecord(record: string): { pid: number; startTime: string } | null {
   try {
-    return JSON.parse(readFileSync(record, 'utf8')) as { pid: number; startTime?: string }
+    const { pid, startTime }: Record<string, unknown> = JSON.parse(readFileSync(record, 'utf8'))
+    return typeof pid === 'number' && typeof startTime === 'string' ? { pid, startTime } : null
   } catch {
-    // No record, or one cut short by a crash before the program did anything.
-    return { pid: 0 }
+    return null
   }
 }

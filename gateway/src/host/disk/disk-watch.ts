@@ -1,9 +1,18 @@
-import { statfs } from 'node:fs/promises'
 import { Problem } from '#api/problem.ts'
 import type { Logger } from '../../log.ts'
+import { unlessAborted } from '../../retry.ts'
+import {
+  bytesOf,
+  type DiskSpace,
+  inMb,
+  isShort,
+  isShortOfFiles,
+  readSpace,
+  type Watermark,
+} from './disk-space.ts'
+import { type StopLargest, type Stopped, WorkStopper } from './work-stopper.ts'
 
-/** An amount of a file system: bytes, or a share of its size from 0 to 1. */
-export type Watermark = { bytes: number } | { share: number }
+export type { Stopped }
 export type DiskWatchOptions = {
   /** A folder on the file system to watch. */
   folder: string
@@ -22,12 +31,10 @@ export type DiskWatchOptions = {
    * something disruptive, so the next call waits for a pause that grows.
    */
   makeMoreRoom: (freeBytes: number) => Promise<boolean | void>
-  /** Stops the step that fills the disk most, and returns what it was. Null when it finds none. */
-  stopLargest?: (by: 'bytes' | 'files') => Promise<Stopped | null>
+  stopLargest?: StopLargest
   log: Logger
 }
-/** A build step that was stopped because it filled the disk. */
-export type Stopped = { command: string; bytes: number; files: number }
+type Upload = { announcedBytes: number; arrivedBytes: () => number }
 
 const lookEveryMs = 500
 /** Share of the low mark. Work is stopped while the gateway can still write its own records. */
@@ -36,24 +43,16 @@ const fullShare = 0.25
 const restMs = 10_000
 const retryAfterSeconds = 30
 const recentMs = 10_000
-/** Pause between two stops: the first one may have been enough. */
-const reliefMs = 2000
 /** Pause between two calls of `makeMoreRoom`. */
 const furtherMs = { first: 30_000, longest: 15 * 60_000 }
-
-type Room = { freeBytes: number; sizeBytes: number; freeFiles: number; sizeFiles: number }
 
 /** Watches how much space a file system has. Work that needs space asks here first. */
 export class DiskWatch {
   readonly #options: DiskWatchOptions
   readonly #timer: NodeJS.Timeout
-  #room: Room = { freeBytes: 0, sizeBytes: 0, freeFiles: 0, sizeFiles: 0 }
+  readonly #stopper: WorkStopper
+  #space: DiskSpace = { freeBytes: 0, sizeBytes: 0, freeFiles: 0, sizeFiles: 0 }
   #tight = false
-  /** Work that runs and needs space, oldest first. */
-  readonly #inside = new Set<AbortController>()
-  #stopping = false
-  #lastStop = Number.NEGATIVE_INFINITY
-  #lastStopped: Stopped | null = null
   /** For each upload that runs: the bytes that it announced and has not sent yet. */
   readonly #announced = new Set<() => number>()
   #lastLow = Number.NEGATIVE_INFINITY
@@ -70,22 +69,21 @@ export class DiskWatch {
 
   private constructor(options: DiskWatchOptions) {
     this.#options = options
+    this.#stopper = new WorkStopper(options.stopLargest, options.log)
     this.#timer = setInterval(() => void this.#look(), lookEveryMs)
   }
 
   /** Not ok from the moment free space is below the low mark until it is above the high mark. */
   state(): { ok: boolean; detail: string } {
-    const { freeBytes, sizeBytes, freeFiles, sizeFiles } = this.#room
+    const { freeBytes, sizeBytes, freeFiles, sizeFiles } = this.#space
     const free = `${inMb(freeBytes)} of ${inMb(sizeBytes)} free`
     if (!this.#tight) return { ok: true, detail: free }
 
     const { high } = this.#options
-    const files = isBelow(high, freeFiles, sizeFiles, sizeBytes)
-      ? ` and ${freeFiles} of ${sizeFiles} files`
-      : ''
+    const files = isShortOfFiles(this.#space, high) ? ` and ${freeFiles} of ${sizeFiles} files` : ''
     return {
       ok: false,
-      detail: `${free}${files}; nothing new is taken until ${inMb(bytesOf(high, sizeBytes))} are`,
+      detail: `${free}${files}; nothing new is taken until ${inMb(bytesOf(high, this.#space))} are`,
     }
   }
 
@@ -94,46 +92,38 @@ export class DiskWatch {
    * youngest work first.
    */
   enter(): { signal: AbortSignal } & Disposable {
-    const stop = new AbortController()
-    this.#inside.add(stop)
-    return { signal: stop.signal, [Symbol.dispose]: () => void this.#inside.delete(stop) }
+    return this.#stopper.enter()
   }
 
   /** The build step that was stopped in the last seconds because it filled the disk. */
   stoppedLately(): Stopped | null {
-    return performance.now() - this.#lastStop < recentMs ? this.#lastStopped : null
+    return this.#stopper.stoppedLately()
   }
 
   /** Throws `no-space` while the gateway accepts nothing new. */
   assertRoom(): void {
     if (!this.#tight) return
     const detail = `The builder’s disk has ${this.state().detail}. Old build caches are being removed: send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
-    throw new Problem('no-space', detail, { facts: { retryAfterSeconds, ...this.#room } })
+    throw new Problem('no-space', detail, { facts: { retryAfterSeconds, ...this.#space } })
   }
 
   /**
    * Reserves space for an upload until the result is disposed: the announced bytes less the bytes
    * that have arrived. Throws `no-space` when the disk cannot hold it beside the other uploads.
    */
-  reserve({
-    announcedBytes,
-    arrivedBytes,
-  }: {
-    announcedBytes: number
-    arrivedBytes: () => number
-  }): Disposable {
+  reserve({ announcedBytes, arrivedBytes }: Upload): Disposable {
     this.assertRoom()
 
     const missing = () => Math.max(0, announcedBytes - arrivedBytes())
-    const { freeBytes, sizeBytes } = this.#room
-    const low = bytesOf(this.#options.low, sizeBytes)
+    const { freeBytes, sizeBytes } = this.#space
+    const low = bytesOf(this.#options.low, this.#space)
     const leftBytes = [...this.#announced].reduce(
       (left, other) => left - other(),
       freeBytes - announcedBytes,
     )
 
     // Frees no space for an upload that the disk could never hold: that would remove all caches.
-    const wantedBytes = freeBytes - leftBytes + bytesOf(this.#options.high, sizeBytes)
+    const wantedBytes = freeBytes - leftBytes + bytesOf(this.#options.high, this.#space)
     const mayMake =
       !this.#making && performance.now() - this.#lastTry > restMs && wantedBytes < sizeBytes
     if (leftBytes < low && mayMake) void this.makeRoom(wantedBytes / sizeBytes)
@@ -151,7 +141,7 @@ export class DiskWatch {
 
   /** Waits while space is being freed. Throws `no-space` when that was not enough. */
   async settled(signal: AbortSignal): Promise<void> {
-    if (this.#making) await Promise.race([this.#making, rejectionOf(signal)])
+    if (this.#making) await unlessAborted(this.#making, signal)
     this.assertRoom()
   }
 
@@ -170,13 +160,11 @@ export class DiskWatch {
    */
   makeRoom(share?: number): Promise<void> {
     const { high } = this.#options
-    const { sizeBytes, freeBytes, freeFiles, sizeFiles } = this.#room
-    const wanted = share === undefined ? bytesOf(high, sizeBytes) * 1.1 : share * sizeBytes
+    const { sizeBytes, freeBytes } = this.#space
+    const wanted = share === undefined ? bytesOf(high, this.#space) * 1.1 : share * sizeBytes
 
     // Caches are removed by bytes. When files are short, half of the bytes in use are removed.
-    const wantedForFiles = isBelow(high, freeFiles, sizeFiles, sizeBytes)
-      ? (freeBytes + sizeBytes) / 2
-      : 0
+    const wantedForFiles = isShortOfFiles(this.#space, high) ? (freeBytes + sizeBytes) / 2 : 0
     const wantedBytes = Math.max(wanted, wantedForFiles)
     this.#lastTry = performance.now()
 
@@ -191,73 +179,33 @@ export class DiskWatch {
   }
 
   async #look(): Promise<void> {
-    const { folder, log } = this.#options
-    const found = await statfs(folder).catch(() => null)
-    if (!found) return
+    const { folder, low, high, log } = this.#options
+    const space = await readSpace(folder)
+    if (!space) return
 
-    const { low, high } = this.#options
-    const sizeBytes = found.blocks * found.bsize
-    // Part of the free space may be reserved for root.
-    const freeBytes = found.bavail * found.bsize
-    const [freeFiles, sizeFiles] = [found.ffree, found.files]
-    this.#room = { freeBytes, sizeBytes, freeFiles, sizeFiles }
-
-    const isShort = (mark: Watermark, share = 1) =>
-      freeBytes < bytesOf(mark, sizeBytes) * share ||
-      isBelow(mark, freeFiles, sizeFiles * share, sizeBytes)
-    const isLow = isShort(low)
+    this.#space = space
+    const isLow = isShort(space, low)
     if (isLow) this.#lastLow = performance.now()
-    if (isShort(low, fullShare) && !this.#stopping) void this.#stop()
+    if (isShort(space, low, fullShare)) {
+      const by = isShortOfFiles(space, low, fullShare) ? 'files' : 'bytes'
+      void this.#stopper.stop(by, space)
+    }
 
-    const tight = isLow || (this.#tight && isShort(high))
+    const tight = isLow || (this.#tight && isShort(space, high))
     if (tight !== this.#tight)
-      log[tight ? 'error' : 'info'](
-        this.#room,
-        tight ? 'disk is short of room' : 'disk has room again',
-      )
+      log[tight ? 'error' : 'info'](space, tight ? 'disk is short of room' : 'disk has room again')
 
     this.#tight = tight
     if (tight && !this.#making && performance.now() - this.#lastTry > restMs) void this.makeRoom()
   }
 
-  /**
-   * Stops one thing at a time, to stop no more than needed: the step that wrote most, or else the
-   * youngest work.
-   */
-  async #stop(): Promise<void> {
-    if (performance.now() - this.#lastStop < reliefMs) return
-
-    this.#stopping = true
-    const { stopLargest, low, log } = this.#options
-    const { freeFiles, sizeFiles, sizeBytes } = this.#room
-    const by = isBelow(low, freeFiles, sizeFiles * fullShare, sizeBytes) ? 'files' : 'bytes'
-
-    const stopped = await stopLargest?.(by).catch((err: unknown) => {
-      log.error({ err }, 'what fills the disk could not be found')
-      return null
-    })
-
-    this.#stopping = false
-    const youngest = [...this.#inside].at(-1)
-    if (!stopped && !youngest) return
-
-    this.#lastStop = performance.now()
-    this.#lastStopped = stopped ?? null
-    if (stopped)
-      log.warn({ ...stopped, ...this.#room }, 'a build step filled the disk and was stopped')
-    else if (youngest) {
-      this.#inside.delete(youngest)
-      youngest.abort(new Problem('no-space', 'The builder’s disk is full.'))
-    }
-  }
-
   async #makeRoom(wantedBytes: number): Promise<void> {
     const { makeRoom, makeMoreRoom, log } = this.#options
-    const before = this.#room.freeBytes
+    const before = this.#space.freeBytes
     try {
       await makeRoom(wantedBytes)
       await this.#look()
-      const mayGoFurther = this.#inside.size === 0 && performance.now() >= this.#furtherAfter
+      const mayGoFurther = this.#stopper.isIdle && performance.now() >= this.#furtherAfter
       if (this.#tight && mayGoFurther && (await makeMoreRoom(wantedBytes)) === true)
         this.#pauseFurther()
     } catch (err) {
@@ -265,7 +213,7 @@ export class DiskWatch {
     }
 
     await this.#look()
-    log.info({ freedBytes: this.#room.freeBytes - before }, 'build caches removed')
+    log.info({ freedBytes: this.#space.freeBytes - before }, 'build caches removed')
   }
 
   /**
@@ -280,26 +228,4 @@ export class DiskWatch {
       : Math.min(this.#furtherPauseMs * 2, furtherMs.longest)
     this.#furtherAfter = now + this.#furtherPauseMs
   }
-}
-
-/** Watermarks are for bytes. For files, the same share counts. */
-function isBelow(
-  mark: Watermark,
-  freeFiles: number,
-  sizeFiles: number,
-  sizeBytes: number,
-): boolean {
-  if (sizeFiles === 0) return false // the file system does not count files
-  return freeFiles < ('bytes' in mark ? mark.bytes / sizeBytes : mark.share) * sizeFiles
-}
-
-const bytesOf = (mark: Watermark, sizeBytes: number) =>
-  'bytes' in mark ? mark.bytes : mark.share * sizeBytes
-const inMb = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
-
-function rejectionOf(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
-    signal.throwIfAborted()
-  })
 }

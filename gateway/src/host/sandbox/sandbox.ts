@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { asUser } from '../child/as-user.ts'
-import { openCgroup } from './cgroup.ts'
 import type { Child } from '../child/child.ts'
+import { findTool } from '../child/find-tool.ts'
 import { runChild } from '../child/run-child.ts'
+import { openCgroup } from './cgroup.ts'
 
 export type SandboxLimits = {
   /** From start to end. */
@@ -47,8 +47,7 @@ export type SandboxResult = {
   limitExceeded: string | null
 }
 
-const find = (name: string) => [`/usr/bin/${name}`, `/bin/${name}`].find((path) => existsSync(path))
-const bwrap = find('bwrap')
+const bwrap = findTool('bwrap')
 
 /** What this machine lacks for sandboxes, and how to install it. */
 export const sandboxFlaw = bwrap ? null : 'bubblewrap is not installed (apt-get install bubblewrap)'

@@ -54,7 +54,7 @@ export class JobPort {
   async sendPiece(bytes: Uint8Array): Promise<void> {
     this.broken.throwIfAborted()
     this.#sentBytes += bytes.length
-    this.#post({ type: 'piece', bytes }, [bytes.buffer as ArrayBuffer])
+    this.#post({ type: 'piece', bytes }, bytes.buffer instanceof ArrayBuffer ? [bytes.buffer] : [])
     await this.#until(() => this.#sentBytes < windowBytes)
   }
 
@@ -85,6 +85,7 @@ export class JobPort {
   /** The next value that the other end sends. */
   async value<T>(): Promise<T> {
     await this.#until(() => this.#values.length > 0)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- sent by our own code
     return this.#values.shift() as T
   }
 

@@ -1,3 +1,4 @@
+import { errorCode } from '#api/error-code.ts'
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 
@@ -14,14 +15,13 @@ export type SentError = {
 
 export function packError(error: unknown): SentError {
   const { name, message, stack, cause } = error instanceof Error ? error : new Error(String(error))
-  const { code } = error as NodeJS.ErrnoException
   const problem = error instanceof Problem ? { code: error.code, facts: error.facts } : null
   return {
     problem,
     name,
     message,
     stack,
-    code: problem ? undefined : code,
+    code: problem ? undefined : errorCode(error),
     cause: cause === undefined ? null : packError(cause),
   }
 }

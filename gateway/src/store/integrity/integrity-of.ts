@@ -1,7 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { damageIn } from '../sqlite-errors.ts'
 
 /** `quick_check` does not check that the indexes agree with their tables. */
-export type Check = 'quick_check' | 'integrity_check'
+export const checks = ['quick_check', 'integrity_check'] as const
+export type Check = (typeof checks)[number]
 
 /** What is wrong inside a database, in a few words. Null: nothing. */
 export function integrityOf(db: DatabaseSync, check: Check): string | null {
@@ -12,13 +14,8 @@ export function integrityOf(db: DatabaseSync, check: Check): string | null {
       .map((row) => String(Object.values(row)[0]))
     return lines.length === 1 && lines[0] === 'ok' ? null : lines.join('; ')
   } catch (error) {
-    if (!isDamage(error)) throw error
-    return (error as Error).message
+    const damage = damageIn(error)
+    if (damage === null) throw error
+    return damage
   }
-}
-
-/** SQLITE_CORRUPT or SQLITE_NOTADB, with any extended code. */
-export function isDamage(error: unknown): boolean {
-  const code = (error as { errcode?: number }).errcode ?? 0
-  return [11, 26].includes(code & 0xff)
 }

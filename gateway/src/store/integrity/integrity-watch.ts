@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { z } from 'zod'
 import type { Logger } from '../../log.ts'
 import type { Check } from './integrity-of.ts'
 
@@ -42,9 +43,8 @@ export class IntegrityWatch {
     const worker = new Worker(new URL('./integrity-worker.ts', import.meta.url), { workerData })
 
     try {
-      const [found] = (await once(worker, 'message', { signal: this.#stop.signal })) as [
-        string | null,
-      ]
+      const [message]: unknown[] = await once(worker, 'message', { signal: this.#stop.signal })
+      const found = z.string().nullable().parse(message)
       const ms = Math.round(performance.now() - startedAt)
       const at = new Date().toISOString()
       this.#state =

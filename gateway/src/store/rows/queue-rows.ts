@@ -1,12 +1,24 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { z } from 'zod'
+import { DeploymentState } from '#api/deployment.ts'
+import { Waiting } from '#api/event.ts'
 import {
   schedule,
   behindSuspects,
-  type Running,
-  type QueueLimits,
   type Queued,
+  type QueueLimits,
   type QueueNotice,
 } from '../../deployments/queue.ts'
+import { assertQueueHasRoom } from '../../deployments/size-limits.ts'
+import { parsedObject, readRows } from '../store-tools.ts'
+
+const Running = z.object({
+  id: z.string(),
+  app: z.string(),
+  owner: z.string(),
+  state: DeploymentState,
+})
+const Notice = z.object({ for: Waiting.shape.for, place: z.number(), times: z.number() })
 
 /** The queue as the tables have it, for use within a transaction of the store. */
 export class QueueRows {
@@ -15,10 +27,11 @@ export class QueueRows {
   readonly #waits
   readonly #announced
   readonly #recordNotice
+  readonly #size
 
   constructor(db: DatabaseSync) {
     this.#queued = db.prepare(
-      `SELECT id, app, owner, number, builds, served,
+      `SELECT id, app, owner, number, builds, served AS lastServed,
          iif(json_valid(settings), settings, '{}') ->> '$.builds' AS appBuilds
        FROM deployments INDEXED BY deployments_queue JOIN apps USING (app) WHERE ended_at IS NULL AND state = 'pending'`,
     )
@@ -29,6 +42,7 @@ export class QueueRows {
     this.#waits = db.prepare("SELECT 1 FROM deployments WHERE id = ? AND state = 'pending'")
     this.#announced = db.prepare('SELECT waiting FROM deployments WHERE id = ?')
     this.#recordNotice = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
+    this.#size = db.prepare('SELECT count, bytes FROM queue_sizes WHERE app = ?')
   }
 
   /** `suspects`: ids of the deployments that come first, one at a time. Null: the usual order. */
@@ -36,12 +50,18 @@ export class QueueRows {
     limits: QueueLimits | null,
     suspects: string[] | null = null,
   ): ReturnType<typeof schedule> {
-    const queued = this.#queued.all() as unknown as (Omit<Queued, 'builds'> & {
-      builds: boolean | number
-    })[]
-    for (const one of queued) one.builds = one.builds === 1
-    if (suspects) return { next: null, places: behindSuspects(queued as Queued[], suspects) }
-    return schedule(queued as Queued[], this.#atWork.all() as unknown as Running[], limits)
+    const queued = this.#queued.all().map(toQueued)
+    if (suspects) return { next: null, places: behindSuspects(queued, suspects) }
+    return schedule(queued, [...readRows(Running, this.#atWork.iterate())], limits)
+  }
+
+  /** Throws `queue-full`. Database triggers keep the sums. */
+  assertHasRoom(app: string, sizeBytes: number): void {
+    const sizeOf = (scope: string) => {
+      const kept = this.#size.get(scope)
+      return { count: Number(kept?.['count'] ?? 0), bytes: Number(kept?.['bytes'] ?? 0) }
+    }
+    assertQueueHasRoom(app, { app: sizeOf(app), all: sizeOf('') }, sizeBytes)
   }
 
   waits(id: string): boolean {
@@ -49,10 +69,23 @@ export class QueueRows {
   }
 
   lastNotice(id: string): QueueNotice | null {
-    return JSON.parse(String(this.#announced.get(id)?.['waiting'] ?? null)) as QueueNotice | null
+    const text = this.#announced.get(id)?.['waiting']
+    return Notice.safeParse(parsedObject(String(text))).data ?? null
   }
 
-  recordNotice(id: string, lastNotice: QueueNotice | null): void {
-    this.#recordNotice.run(lastNotice && JSON.stringify(lastNotice), id)
+  recordNotice(id: string, lastNotice: QueueNotice): void {
+    this.#recordNotice.run(JSON.stringify(lastNotice), id)
   }
 }
+
+/** No schema: there may be ten thousand, and each look at the queue reads all. */
+const toQueued = (row: Record<string, unknown>): Queued => ({
+  id: String(row['id']),
+  app: String(row['app']),
+  owner: String(row['owner']),
+  number: Number(row['number']),
+  builds: row['builds'] === 1,
+  lastServed: Number(row['lastServed']),
+  // From the app's settings, which may be damaged.
+  appBuilds: typeof row['appBuilds'] === 'number' ? row['appBuilds'] : null,
+})

@@ -1,8 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { ImageFacts } from '#api/deployment.ts'
+import { z } from 'zod'
+import { ImageFacts } from '#api/deployment.ts'
+import { SecretVersion } from '#api/release.ts'
 import { packJson, sharedChars, unpacked } from '../../deployments/packed-json.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
-import { pageOf, type StoreTools } from '../store-tools.ts'
+import { pageOf, readAs, readRows, type StoreTools } from '../store-tools.ts'
 import {
   type StoredRelease,
   keptReleases,
@@ -10,14 +12,22 @@ import {
   type ReleaseStore,
 } from '../../deployments/release-store.ts'
 
-type Row = {
-  app: string
-  owner: string
-  number: number
-  deployment: string
-  created_at: string
-  body: string
-}
+const Row = z.object({
+  app: z.string(),
+  owner: z.string(),
+  number: z.number(),
+  deployment: z.string(),
+  created_at: z.string(),
+  body: z.string(),
+})
+type Row = z.infer<typeof Row>
+
+/** `desired` is packed. The deploy engine checks it. */
+const Body = z.object({
+  image: ImageFacts,
+  desired: z.unknown(),
+  secrets: z.array(SecretVersion).nullable(),
+})
 
 /** The tables of releases and of the apps that this gateway created. */
 export class ReleaseRows implements ReleaseStore {
@@ -67,24 +77,20 @@ export class ReleaseRows implements ReleaseStore {
   }
 
   async find(app: string, owner: string | null, number?: number) {
-    const [row] = this.#rows(app, owner, number ?? Number.MAX_SAFE_INTEGER, 1)
+    const found = this.#upTo.get(app, owner ?? '', number ?? Number.MAX_SAFE_INTEGER, 1)
+    const row = found && readAs(Row, found)
     return row && (number === undefined || row.number === number) ? toRelease(row) : null
   }
 
   async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
     const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
-    const rows = this.#upTo.iterate(app, owner ?? '', upTo, page.limit + 1) as Iterable<unknown>
-    const { shown, next } = pageOf(
-      rows as Iterable<Row>,
-      page.limit,
-      ({ number }) => number,
-      shownChars,
-    )
+    const rows = readRows(Row, this.#upTo.iterate(app, owner ?? '', upTo, page.limit + 1))
+    const { shown, next } = pageOf(rows, page.limit, ({ number }) => number, shownChars)
     return { releases: shown.map(toRelease), next }
   }
 
   async newest(app: string) {
-    return (this.#newest.all(app) as unknown as Row[]).map(toRelease)
+    return Array.from(readRows(Row, this.#newest.iterate(app)), toRelease)
   }
 
   async recordCreatedApp(app: string, flyId: string | null) {
@@ -113,28 +119,23 @@ export class ReleaseRows implements ReleaseStore {
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
     })
   }
-
-  #rows(app: string, owner: string | null, upTo: number, limit: number): Row[] {
-    return this.#upTo.all(app, owner ?? '', upTo, limit) as unknown as Row[]
-  }
 }
 
 /** Size of a release as shown: a text that is stored once appears in each group. */
-const shownChars = ({ body }: Row): number =>
-  body.length + sharedChars((JSON.parse(body) as Pick<StoredRelease, 'desired'>).desired)
+const shownChars = ({ body }: Row): number => body.length + sharedChars(bodyIn(body).desired)
 
-function toRelease({
-  app,
-  owner,
-  number,
-  deployment,
-  created_at: createdAt,
-  body,
-}: Row): StoredRelease {
-  const { desired, ...kept } = JSON.parse(body) as Pick<
-    StoredRelease,
-    'image' | 'desired' | 'secrets'
-  >
-  const rest = { ...kept, desired: unpacked(desired) }
-  return { app, owner: owner || null, number, deployment, createdAt, ...rest }
+function toRelease({ app, owner, number, deployment, created_at, body }: Row): StoredRelease {
+  const { image, desired, secrets } = bodyIn(body)
+  return {
+    app,
+    owner: owner || null,
+    number,
+    deployment,
+    createdAt: created_at,
+    image,
+    secrets,
+    desired: unpacked(desired),
+  }
 }
+
+const bodyIn = (text: string) => readAs(Body, JSON.parse(text))

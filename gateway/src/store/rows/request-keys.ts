@@ -1,33 +1,18 @@
-import { createHash } from 'node:crypto'
-import { Problem } from '#api/problem.ts'
+import { assertSameRequest, fingerprintOf, keyKeptMs } from '../../deployments/idempotency.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import type { Row } from '../record.ts'
 import type { DeploymentRows } from './deployment-rows.ts'
-
-/** How long a key identifies a request. */
-export const keyKeptMs = 24 * 3_600_000
-
-/**
- * Identifies a request. Ignores absent values, so that a new option in a later gateway changes no
- * fingerprint.
- */
-export function fingerprintOf(request: unknown): string {
-  const asked = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
-  return createHash('sha256').update(asked).digest('hex')
-}
 
 type Key = { app: string; key: string; asked: unknown }
 
 /**
- * The id of the deployment that was created with this key, if any. Problem: `idempotency-mismatch`.
+ * The deployment that was created with this key, if any. Problem: `idempotency-mismatch`.
  */
-export function madeByKey(rows: DeploymentRows, { app, key, asked }: Key): string | null {
+export function madeByKey(rows: DeploymentRows, { app, key, asked }: Key): Row | null {
   const known = knownKey(rows, app, key)
-  if (known && known['fingerprint'] !== fingerprintOf(asked))
-    throw new Problem(
-      'idempotency-mismatch',
-      `The Idempotency-Key was used for another request to ${app}; choose a new one.`,
-    )
-  return known ? String(known['deployment']) : null
+  if (!known) return null
+  assertSameRequest(String(known['fingerprint']), asked, `request to ${app}`)
+  return rows.find(String(known['deployment']))
 }
 
 /** Call it in the transaction that creates the deployment. */

@@ -1,31 +1,38 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { ProblemBody } from '#api/problem/body.ts'
+import { z } from 'zod'
+import { ProblemBody } from '#api/problem/body.ts'
 import { Problem } from '#api/problem.ts'
 import { cutProblem } from '../../deployments/cut-texts.ts'
+import { assertSameRequest, fingerprintOf, keyKeptMs } from '../../deployments/idempotency.ts'
 import type { StoredRollout, RolloutStore } from '../../deployments/rollout-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
-import { pageOf, parsedObject, type StoreTools } from '../store-tools.ts'
-import { fingerprintOf, keyKeptMs } from './request-keys.ts'
+import type { Notices } from '../notices.ts'
+import { pageOf, parsedObject, readAs, readRows, type StoreTools } from '../store-tools.ts'
 import type { SuspectRows } from './suspect-rows.ts'
 
-type Row = {
-  id: string
-  created_at: string
-  ended_at: string | null
-  fingerprint: string
-  body: string
-}
+const Row = z.object({
+  id: z.string(),
+  created_at: z.string(),
+  ended_at: z.string().nullable(),
+  fingerprint: z.string(),
+  body: z.string(),
+})
+type Row = z.infer<typeof Row>
 
 /** The table of rollouts. */
 export class RolloutRows implements RolloutStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
-  readonly #suspects: () => SuspectRows
+  readonly #others: { suspects: SuspectRows; notices: Notices }
 
-  constructor(db: DatabaseSync, tools: StoreTools, suspects: () => SuspectRows) {
+  constructor(
+    db: DatabaseSync,
+    tools: StoreTools,
+    others: { suspects: SuspectRows; notices: Notices },
+  ) {
     this.#db = db
     this.#tools = tools
-    this.#suspects = suspects
+    this.#others = others
   }
 
   async create(...[fresh, request]: Parameters<RolloutStore['create']>) {
@@ -63,8 +70,8 @@ export class RolloutRows implements RolloutStore {
     const newestFirst = this.#db.prepare(
       'SELECT * FROM rollouts WHERE id < ? ORDER BY id DESC LIMIT ?',
     )
-    const rows = newestFirst.iterate(before ?? '~', limit + 1) as Iterable<unknown>
-    const { shown, next } = pageOf(rows as Iterable<Row>, limit, ({ id }) => id)
+    const rows = readRows(Row, newestFirst.iterate(before ?? '~', limit + 1))
+    const { shown, next } = pageOf(rows, limit, ({ id }) => id)
     return { rollouts: shown.map(toRollout), next }
   }
 
@@ -73,14 +80,14 @@ export class RolloutRows implements RolloutStore {
   }
 
   async begin(id: string) {
-    return this.#tools.transaction(() => this.#suspects().beginRollout(id))
+    return this.#tools.transaction(() => this.#others.suspects.beginRollout(id))
   }
 
   async made(id: string) {
     const update = this.#db.prepare(
       'UPDATE rollouts SET making = max(making - 1, 0), suspect = 0 WHERE id = ?',
     )
-    this.#tools.transaction(() => update.run(id))
+    this.#change(() => update.run(id))
   }
 
   async refuse(id: string, deployment: string, problem: ProblemBody) {
@@ -97,10 +104,16 @@ export class RolloutRows implements RolloutStore {
   }
 
   async end(id: string) {
-    const { time, transaction } = this.#tools
-    transaction(() =>
-      this.#db.prepare('UPDATE rollouts SET ended_at = ? WHERE id = ?').run(time(), id),
-    )
+    const update = this.#db.prepare('UPDATE rollouts SET ended_at = ? WHERE id = ?')
+    this.#change(() => update.run(this.#tools.time(), id))
+  }
+
+  /** A write after which deployments may start that had to wait for this rollout. */
+  #change(write: () => unknown): void {
+    this.#tools.transaction(() => {
+      write()
+      this.#others.notices.queueHasChanged()
+    })
   }
 
   /**
@@ -113,7 +126,7 @@ export class RolloutRows implements RolloutStore {
       .prepare('SELECT deployment, problem FROM rollout_refusals WHERE rollout = ?')
       .all(row.id)
     for (const { deployment, problem } of refusals)
-      rollout.refused[String(deployment)] = JSON.parse(String(problem)) as ProblemBody
+      rollout.refused[String(deployment)] = readAs(ProblemBody, JSON.parse(String(problem)))
     return rollout
   }
 
@@ -126,27 +139,36 @@ export class RolloutRows implements RolloutStore {
   }): Row | undefined {
     const since = this.#tools.time(-keyKeptMs)
     const [known] = this.#all('WHERE idempotency_key = ? AND created_at > ?', idempotencyKey, since)
-    if (known && known.fingerprint !== fingerprintOf(asked))
-      throw new Problem(
-        'idempotency-mismatch',
-        'The Idempotency-Key was used for another rollout; choose a new one.',
-      )
+    if (known) assertSameRequest(known.fingerprint, asked, 'rollout')
     return known
   }
 
   #all(where: string, ...values: (string | number | null)[]): Row[] {
-    return this.#db.prepare(`SELECT * FROM rollouts ${where}`).all(...values) as unknown as Row[]
+    const rows = this.#db.prepare(`SELECT * FROM rollouts ${where}`).iterate(...values)
+    return [...readRows(Row, rows)]
   }
 }
 
 type StoredBody = Omit<StoredRollout, 'id' | 'createdAt' | 'endedAt'>
 
-const toRollout = ({ id, created_at: createdAt, ended_at: endedAt, body }: Row): StoredRollout => ({
-  id,
-  createdAt,
-  endedAt,
-  ...((parsedObject(body) as StoredBody | null) ?? damagedBody(id)),
+/** Checked once, when it was created. A rollout may have a thousand targets. */
+const Body = z.looseObject({
+  source: z.looseObject({}).nullable(),
+  build: z.string().nullable(),
+  parallel: z.number(),
+  maxFailures: z.number(),
+  targets: z.array(
+    z.looseObject({ app: z.string(), deployment: z.string(), options: z.looseObject({}) }),
+  ),
+  refused: z.record(z.string(), z.looseObject({})),
+  problem: z.looseObject({}).nullable(),
 })
+const isBody = (value: object | null): value is StoredBody => Body.safeParse(value).success
+
+function toRollout({ id, created_at: createdAt, ended_at: endedAt, body }: Row): StoredRollout {
+  const found = parsedObject(body)
+  return { id, createdAt, endedAt, ...(isBody(found) ? found : damagedBody(id)) }
+}
 
 /** Without targets, so that nothing is left to do. */
 const damagedBody = (id: string): StoredBody => {

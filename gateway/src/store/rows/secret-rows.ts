@@ -1,7 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { SecretFacts } from '#api/secret.ts'
+import { z } from 'zod'
+import { SecretFacts } from '#api/secret.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { SealedSecret, SecretOwner } from '../../deployments/secret-store.ts'
+import { readAs, readRows } from '../store-tools.ts'
+
+const Row = SecretFacts.extend({ keyId: z.string(), sealed: z.instanceof(Uint8Array) })
 
 /** The table of secrets, for use within a transaction of the store. */
 export class SecretRows {
@@ -28,7 +32,7 @@ export class SecretRows {
     for (const text of [owner, name, keyId])
       keepWithin('The name of a secret', text, sizeLimits.nameBytes)
     keepWithin('The secret', sealed, sizeLimits.secretBytes)
-    return { ...this.#put.get(owner, name, keyId, sealed, at) } as unknown as SecretFacts
+    return readAs(SecretFacts, this.#put.get(owner, name, keyId, sealed, at))
   }
 
   remove(owner: SecretOwner, name: string): boolean {
@@ -40,7 +44,6 @@ export class SecretRows {
   }
 
   of(owner: SecretOwner): (SealedSecret & SecretFacts)[] {
-    return this.#of.all(owner).map((row) => ({ ...row })) as unknown as (SealedSecret &
-      SecretFacts)[]
+    return [...readRows(Row, this.#of.iterate(owner))]
   }
 }

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { KeepSources } from '../../deployments/store.ts'
-import { parsedObject } from '../store-tools.ts'
+import { settingsIn } from './app-rows.ts'
 
 /** The sources that are still needed, according to the tables. */
 export class SourceRows {
@@ -26,8 +26,10 @@ export class SourceRows {
   inUse(keep: KeepSources, now: number): Set<string> {
     const digests = new Set(this.#unfinished.all().map(({ digest }) => String(digest)))
     for (const { app, settings } of this.#apps.all()) {
-      const own = { ...keep, ...parsedObject(String(settings)) }
-      const since = new Date(now - own.keepSourcesDays * 86_400_000).toISOString()
+      const own = settingsIn(String(settings))
+      const { keepSources = keep.keepSources, keepSourcesMib = keep.keepSourcesMib } = own
+      const { keepSourcesDays = keep.keepSourcesDays } = own
+      const since = new Date(now - keepSourcesDays * 86_400_000).toISOString()
       const kept = new Set<string>()
       let sizeBytes = 0
       for (const row of this.#newest.iterate(String(app))) {
@@ -35,7 +37,7 @@ export class SourceRows {
         if (kept.has(digest)) continue
         // One query per source: records may be large, and a source may have many.
         sizeBytes += Number(this.#size.get(String(row['id']))!['sizeBytes'])
-        const enough = kept.size >= own.keepSources || sizeBytes > own.keepSourcesMib * 2 ** 20
+        const enough = kept.size >= keepSources || sizeBytes > keepSourcesMib * 2 ** 20
         if (enough || String(row['endedAt']) < since) break
         kept.add(digest)
       }

@@ -1,9 +1,16 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { gatewayDied, gatewayDiedAtRollout } from '../../deployments/gateway-died.ts'
+import {
+  type Death,
+  gatewayDied,
+  gatewayDiedAtRollout,
+  judgeDeath,
+} from '../../deployments/gateway-died.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { failureIn, touchesMachines, workingStates } from '../../deployments/states.ts'
 import type { Life } from '../../deployments/store.ts'
-import { bodyOf, type DeploymentRows, mayBeMissing, type Row, touched } from './deployment-rows.ts'
+import { mayBeMissing } from '../../deployments/lanes.ts'
+import { bodyOf, type Row, touched } from '../record.ts'
+import type { DeploymentRows } from './deployment-rows.ts'
 
 const working = workingStates.map((state) => `'${state}'`).join(', ')
 const atMachines = workingStates
@@ -74,12 +81,14 @@ export class SuspectRows {
       const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
       const rollouts = this.#rollouts.making.all()
 
-      const counts = left.length + rollouts.length === 1 && previous['boot'] === boot
-      const more = counts ? 1 : 0
-      const most = counts ? maxDeaths : null
-      for (const row of left) if (this.#suspect(row, row.deaths + more, most)) ended.push(row.id)
+      const death = {
+        atWork: left.length + rollouts.length,
+        isSameBoot: previous['boot'] === boot,
+        maxDeaths,
+      }
+      for (const row of left) if (this.#suspect(row, death)) ended.push(row.id)
       for (const { id, deaths } of rollouts)
-        this.#suspectRollout(String(id), Number(deaths) + more, most)
+        this.#suspectRollout(String(id), judgeDeath(Number(deaths), death))
     }
 
     this.#rollouts.settle.run()
@@ -129,9 +138,9 @@ export class SuspectRows {
     )
   }
 
-  /** Marks a deployment as suspect, or ends it after `maxDeaths`. True when it ended. */
-  #suspect(row: Row, deaths: number, maxDeaths: number | null): boolean {
-    const ends = maxDeaths !== null && deaths >= maxDeaths
+  /** Marks a deployment as suspect, or ends it. True when it ended. */
+  #suspect(row: Row, death: Death): boolean {
+    const { deaths, ends } = judgeDeath(row.deaths, death)
     this.#mark.run(deaths, ends ? null : row.state, row.id)
     if (!ends) return false
 
@@ -149,19 +158,8 @@ export class SuspectRows {
     return true
   }
 
-  #suspectRollout(id: string, deaths: number, maxDeaths: number | null): void {
+  #suspectRollout(id: string, { deaths, ends }: ReturnType<typeof judgeDeath>): void {
     this.#rollouts.mark.run(deaths, id)
-    if (maxDeaths !== null && deaths >= maxDeaths)
-      this.#rollouts.stop.run(JSON.stringify(gatewayDiedAtRollout(deaths).body()), id)
+    if (ends) this.#rollouts.stop.run(JSON.stringify(gatewayDiedAtRollout(deaths).body()), id)
   }
 }
-
-/** The note in the log of a suspect. */
-export const suspected = ({ deaths }: Pick<Row, 'deaths'>, maxDeaths: number): string =>
-  [
-    'The gateway died while this was at work.',
-    ...(deaths > 0
-      ? [`That is death ${deaths} with this deployment alone at work; after ${maxDeaths} it ends.`]
-      : []),
-    'What was at work then is tried again one at a time.',
-  ].join(' ')

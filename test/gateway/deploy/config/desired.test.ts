@@ -117,7 +117,7 @@ test('the strategy comes from the option, then fly.toml, then rolling; one that 
     strategy: 'rolling',
     maxUnavailable: 0.33,
     waitMs: null,
-    release: null,
+    releaseCommand: null,
   })
   const mounts = '[mounts]\nsource = "data"\ndestination = "/data"\ninitial_size = "3gb"'
   expect(desired(mounts).volumes).toEqual({ data: { size_gb: 3 } })

@@ -3,7 +3,7 @@ import type { MachineConfig } from '../../../../gateway/src/fly/machine.ts'
 import { mergeConfig } from '../../../../gateway/src/deploy/config/merge-config.ts'
 import { shellText, shellWords } from '../../../../gateway/src/go/shell-words.ts'
 
-const laid = (builder: 'railpack' | 'dockerfile' | undefined, config: MachineConfig) =>
+const merged = (builder: 'railpack' | 'dockerfile' | undefined, config: MachineConfig) =>
   mergeConfig(
     {},
     { config },
@@ -19,17 +19,17 @@ const laid = (builder: 'railpack' | 'dockerfile' | undefined, config: MachineCon
 test('a railpack image gets its command as one text, unless another entrypoint takes the words', () => {
   const cmd = ['node', '-e', "console.log('a b', process.exit(3))", '--name=x']
   const text = `node -e 'console.log('\\''a b'\\'', process.exit(3))' --name=x`
-  expect(laid('railpack', { init: { cmd } }).init).toEqual({ cmd: [text] })
+  expect(merged('railpack', { init: { cmd } }).init).toEqual({ cmd: [text] })
   expect(shellWords(text).words).toEqual(cmd)
-  expect(laid('railpack', { init: { cmd: ['a && b'] } }).init).toEqual({ cmd: ['a && b'] })
+  expect(merged('railpack', { init: { cmd: ['a && b'] } }).init).toEqual({ cmd: ['a && b'] })
 
   for (const init of [
     { cmd, entrypoint: ['/x'] },
     { cmd, exec: ['/x'] },
   ])
-    expect(laid('railpack', { init }).init).toEqual(init)
+    expect(merged('railpack', { init }).init).toEqual(init)
   for (const builder of ['dockerfile', undefined] as const)
-    expect(laid(builder, { init: { cmd } }).init).toEqual({ cmd })
+    expect(merged(builder, { init: { cmd } }).init).toEqual({ cmd })
 })
 
 test('words with a meaning to a shell are passed on unchanged', () => {
@@ -42,7 +42,7 @@ test('the container that runs the app gets its image', () => {
     { name: 'web', image: '.' },
     { name: 'side', image: 'redis:7' },
   ]
-  expect(laid(undefined, { containers })).toMatchObject({
+  expect(merged(undefined, { containers })).toMatchObject({
     image: 'r/web@sha256:aa',
     containers: [
       { name: 'web', image: 'r/web@sha256:aa' },
@@ -61,7 +61,7 @@ test('ownership metadata that an older gateway took from a source is removed', (
     fly_process_group: 'web',
     fly_platform_version: 'v2',
   }
-  expect(laid(undefined, { metadata }).metadata).toEqual({
+  expect(merged(undefined, { metadata }).metadata).toEqual({
     team: 'a',
     fly_process_group: 'web',
     fly_platform_version: 'v2',

@@ -78,8 +78,7 @@ test('a machine that Fly returned to a crash-looping version is detected in time
   const [machine] = fly.machines('web')
   machine!.state = 'restarting'
   const wanted = {
-    app: 'web',
-    machine: machine!.id,
+    machine: api.withoutLease({ app: 'web', id: machine!.id }),
     instanceId: '01WANTED',
     digest: null,
     running: true,

@@ -1,0 +1,106 @@
+import { existsSync, statSync } from 'node:fs'
+import type { Config } from '../config.ts'
+import { DiskWatch } from '../host/disk/disk-watch.ts'
+import type { Logger } from '../log.ts'
+import { dockerLogin } from '../registry/docker-config.ts'
+import { onLoopback } from '../registry/image-access.ts'
+import { Buildkit, type LoginFor } from './client.ts'
+import { Daemon } from './daemon/daemon.ts'
+import { stopLargestStep } from './daemon/step-writes.ts'
+
+type Opened = {
+  buildkit: Buildkit
+  /** Null: the gateway did not start the daemon. */
+  daemon: Daemon | null
+  /** Changes when the daemon restarts, because it then creates a new socket. Null: no socket. */
+  daemonId: () => string | null
+}
+
+const leakMs = 5000
+
+/** Opens the client of the build daemon. With the address `spawn`, starts the daemon first. */
+export async function openBuildkit(
+  config: Config,
+  key: Uint8Array,
+  log: Logger,
+  opening: AsyncDisposableStack,
+): Promise<Opened> {
+  const daemon =
+    config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : null
+  const address = daemon?.address ?? config.buildkit.address
+  const { mirrors, ...client } = config.buildkit
+
+  const buildkit = opening.use(
+    await Buildkit.open({
+      ...client,
+      address,
+      key,
+      images: { ...config.images, own: config.registry },
+      ...(daemon || Object.keys(mirrors).length > 0 ? { mirrors } : {}),
+      loginFor: loginsOf(config),
+    }),
+  )
+
+  return { buildkit, daemon, daemonId: () => socketIdentity(address) }
+}
+
+/** Watches the disk of the build cache. When it is full, removes old caches. */
+export function openBuildDisk(
+  config: Config,
+  { buildkit, daemon }: Pick<Opened, 'buildkit' | 'daemon'>,
+  log: Logger,
+): Promise<DiskWatch> {
+  const { root } = config.buildkit
+  return DiskWatch.open({
+    ...config.disk,
+    folder: existsSync(root) ? root : config.data,
+    makeRoom: (freeBytes) => buildkit.prune(freeBytes),
+    async makeMoreRoom(freeBytes) {
+      if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(leakMs))) === 0) return false
+      log.warn('build daemon holds what stopped builds wrote; restarting it')
+      await daemon.restart()
+      await buildkit.prune(freeBytes)
+      return true
+    },
+    ...(daemon && {
+      stopLargest: (by) => stopLargestStep({ command: config.daemon.command, root }, by),
+    }),
+    log,
+  })
+}
+
+/** Starts the gateway's own build daemon, with its cache on the gateway's volume. */
+function startDaemon(config: Config, log: Logger): Promise<Daemon> {
+  const { data, buildkit, buildNetwork, daemon, registry, limits } = config
+  const { root, mirrors } = buildkit
+  const plainHttp = new Set([registry, ...Object.values(mirrors).flat()].filter(onLoopback))
+  const { subnet, ...settings } = daemon
+  return Daemon.start(
+    {
+      ...settings,
+      dir: data,
+      root,
+      bridge: { name: buildNetwork.bridge || 'tarmac0', subnet },
+      nameservers: buildNetwork.dns,
+      mirrors,
+      plainHttp: [...plainHttp],
+      // The daemon holds this output in memory. It is four times what the log keeps, so that the
+      // log can say how much is missing.
+      stepLogBytes: limits.log.stepBytes * 4,
+    },
+    log,
+  )
+}
+
+/** The builder's own login for its registry, and the operator's logins for others. */
+function loginsOf({ registry, dockerConfig, secrets }: Config): LoginFor {
+  return (app, host) => {
+    if (host === registry) return { user: 'x', secret: secrets.fly }
+    return dockerConfig ? dockerLogin(dockerConfig.replaceAll('{app}', app), host) : null
+  }
+}
+
+function socketIdentity(address: string): string | null {
+  const socket = statSync(address.replace('unix://', ''), { throwIfNoEntry: false })
+  return socket ? `${socket.ino} ${socket.ctimeMs}` : null
+}

@@ -1,0 +1,57 @@
+import type { MachineConfig } from '../../fly/machine.ts'
+import type { DesiredGroup } from '../config/desired-app.ts'
+import { mergeConfig, type OwnershipMetadata } from '../config/merge-config.ts'
+import type { Execution } from '../execution.ts'
+import type { MachineStep } from '../progress.ts'
+
+/** The config that an existing machine gets. */
+export const updatedConfig = (run: Execution, step: MachineStep): MachineConfig =>
+  mergeConfig(step.previous?.config ?? {}, desiredGroupOf(run, step), marksOf(run))
+
+/**
+ * The config of a new machine. It starts from an existing machine's config, `step.base`, if any.
+ */
+export function createdConfig(run: Execution, step: MachineStep): MachineConfig {
+  const { desired, steps } = run.progress
+  const group = desiredGroupOf(run, step)
+  const base = { guest: group.lastApplied?.guest ?? desired.guest, ...step.base }
+  const config = mergeConfig(base, group, marksOf(run))
+
+  if (step.role === 'canary') {
+    const dns = { ...config.dns, skip_registration: true }
+    return { ...config, dns, metadata: { ...config.metadata, fly_canary: 'true' } }
+  }
+  const active = step.standbyFor && steps.find(({ name }) => name === step.standbyFor)?.machine
+  return active
+    ? { ...config, standbys: [active], env: { ...config.env, FLY_STANDBY_FOR: active } }
+    : config
+}
+
+/** Records the config for the later release. Temporary machines do not count. */
+export function recordApplied(
+  { progress }: Execution,
+  { role, group }: MachineStep,
+  config: MachineConfig,
+): void {
+  if (role !== 'releaseCommand' && role !== 'canary')
+    progress.appliedConfig = { [group]: config, ...progress.appliedConfig }
+}
+
+function desiredGroupOf(
+  { progress: { desired } }: Execution,
+  { role, group }: MachineStep,
+): Pick<DesiredGroup, 'config' | 'lastApplied' | 'removedPaths'> {
+  const found =
+    role === 'releaseCommand'
+      ? desired.releaseCommand
+      : desired.groups.find(({ name }) => name === group)
+  return found ?? { config: {} }
+}
+
+const marksOf = ({ settings, work }: Execution): OwnershipMetadata => ({
+  image: work.image,
+  deployment: work.id,
+  number: work.number,
+  owner: work.options.owner,
+  builder: settings.builder,
+})

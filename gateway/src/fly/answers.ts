@@ -1,0 +1,37 @@
+import { z } from 'zod'
+import { isMachine, type Machine } from './machine.ts'
+
+// What the gateway reads of Fly's answers. Fly may send more.
+
+/** `id` tells an app from a later app of the same name. */
+export const App = z.object({
+  id: z.string().nullish(),
+  name: z.string(),
+  machine_count: z.number().nullish(),
+})
+export type App = z.infer<typeof App>
+
+export const IpAssignments = z.object({ ips: z.array(z.object({ ip: z.string() })).nullish() })
+
+export const Volume = z.object({
+  id: z.string(),
+  name: z.string(),
+  region: z.string(),
+  attached_machine_id: z.string().nullish(),
+})
+export type Volume = z.infer<typeof Volume>
+
+const SecretVersion = z.object({ name: z.string(), digest: z.string() })
+export const Secrets = z.object({ secrets: z.array(SecretVersion).nullish() })
+
+export const machineAnswer = z.custom<Machine>(isMachine, 'no machine')
+
+export const Lease = z.object({
+  nonce: z.string().nullish(),
+  data: z.object({ nonce: z.string().nullish() }).nullish(),
+})
+
+export type Lease = z.infer<typeof Lease>
+
+/** An answer of which only the status matters. */
+export const ignored = z.unknown()

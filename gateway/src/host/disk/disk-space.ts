@@ -1,0 +1,40 @@
+import { statfs } from 'node:fs/promises'
+
+/** An amount of a file system: bytes, or a share of its size from 0 to 1. */
+export type Watermark = { bytes: number } | { share: number }
+export type DiskSpace = {
+  freeBytes: number
+  sizeBytes: number
+  freeFiles: number
+  sizeFiles: number
+}
+
+/** The space of the file system that holds this folder. Null: it cannot be read now. */
+export async function readSpace(folder: string): Promise<DiskSpace | null> {
+  const found = await statfs(folder).catch(() => null)
+  if (!found) return null
+  const { blocks, bsize, bavail, ffree, files } = found
+  // Part of the free space may be reserved for root.
+  return {
+    freeBytes: bavail * bsize,
+    sizeBytes: blocks * bsize,
+    freeFiles: ffree,
+    sizeFiles: files,
+  }
+}
+
+export const bytesOf = (mark: Watermark, { sizeBytes }: DiskSpace): number =>
+  'bytes' in mark ? mark.bytes : mark.share * sizeBytes
+
+/** Whether the disk has less free than `part` of the watermark, in bytes or in files (inodes). */
+export const isShort = (space: DiskSpace, mark: Watermark, part = 1): boolean =>
+  space.freeBytes < bytesOf(mark, space) * part || isShortOfFiles(space, mark, part)
+
+/** Watermarks are for bytes. For files, the same share counts. */
+export function isShortOfFiles(space: DiskSpace, mark: Watermark, part = 1): boolean {
+  const { sizeBytes, freeFiles, sizeFiles } = space
+  if (sizeFiles === 0) return false // the file system does not count files
+  return freeFiles < ('bytes' in mark ? mark.bytes / sizeBytes : mark.share) * sizeFiles * part
+}
+
+export const inMb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`

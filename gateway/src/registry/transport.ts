@@ -1,0 +1,138 @@
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { Agent, request, type Dispatcher } from 'undici'
+import { errorCode } from '#api/error-code.ts'
+import { Problem } from '#api/problem.ts'
+import { retry } from '../retry.ts'
+import { imageTypes } from './image-parts.ts'
+
+const maxAttempts = 4
+const maxRedirects = 5
+const maxAnswerBytes = 8 * 1024 * 1024
+const accept = imageTypes.join(', ')
+
+export type RegistryRequest = {
+  method: 'GET' | 'HEAD' | 'PUT' | 'POST'
+  url: string
+  authorization: string | null
+  content: { mediaType: string; bytes: Uint8Array } | null
+}
+export type Answer = {
+  status: number
+  headers: Dispatcher.ResponseData['headers']
+  bytes: Buffer
+}
+
+/**
+ * Sends requests to one registry. Throws `registry-unavailable` after several attempts, and
+ * `registry-denied`.
+ */
+export class Transport {
+  readonly #host: string
+  readonly #agent: Agent
+
+  constructor(host: string, agent: Agent) {
+    this.#host = host
+    this.#agent = agent
+  }
+
+  async send(request: RegistryRequest, signal: AbortSignal): Promise<Answer> {
+    return retry(
+      () => this.#follow(request, signal),
+      {
+        isRetryable: (error) => errorCode(error) === 'registry-unavailable',
+        pauseMs: (attempt) =>
+          attempt > maxAttempts ? null : 250 * 2 ** (attempt - 1) * (0.5 + Math.random() / 2),
+      },
+      signal,
+    )
+  }
+
+  unavailable(why: string, cause?: unknown): Problem {
+    const detail = `The registry ${this.#host} does not answer: ${why}. Try again later.`
+    return new Problem('registry-unavailable', detail, { cause })
+  }
+
+  denied(why: string): Problem {
+    const detail = `The registry ${this.#host} refused the builder's login (${why}). Check the builder's token.`
+    return new Problem('registry-denied', detail)
+  }
+
+  /**
+   * Follows redirects: some registries keep images on other servers. The login is sent only to the
+   * original host.
+   */
+  async #follow(asked: RegistryRequest, signal: AbortSignal): Promise<Answer> {
+    const from = new URL(asked.url)
+    let at = from
+    for (let hops = 0; ; hops++) {
+      const authorization = at.origin === from.origin ? asked.authorization : null
+      const answer = await this.#try({ ...asked, url: at.href, authorization }, signal)
+      const to = redirectOf(answer, at)
+      if (to === null || !['GET', 'HEAD'].includes(asked.method)) return answer
+      if (hops === maxRedirects || (to.protocol !== 'https:' && to.protocol !== at.protocol))
+        throw this.denied(`it sends us on to ${to.origin}, where the login cannot follow`)
+      at = to
+    }
+  }
+
+  async #try(asked: RegistryRequest, signal: AbortSignal): Promise<Answer> {
+    const answer = await this.#once(asked, signal).catch((cause: unknown) => {
+      signal.throwIfAborted()
+      throw this.unavailable('it did not answer', cause)
+    })
+    if (answer.status < 500 && answer.status !== 429) return answer
+    throw this.unavailable(`it answered ${answer.status}`)
+  }
+
+  async #once(asked: RegistryRequest, signal: AbortSignal): Promise<Answer> {
+    const { method, url, authorization, content } = asked
+    const { statusCode, headers, body } = await request(url, {
+      method,
+      dispatcher: this.#agent,
+      signal,
+      headers: {
+        accept,
+        ...(authorization && { authorization }),
+        ...(content && { 'content-type': content.mediaType }),
+      },
+      body: content?.bytes ?? null,
+    })
+    return { status: statusCode, headers, bytes: await readAll(body) }
+  }
+}
+
+let trusted: SecureContext | undefined
+
+/**
+ * Trusts the certificates that the machine trusts, as the build daemon does: a private registry may
+ * have a certificate of its own authority.
+ */
+export function registryAgent(): Agent {
+  trusted ??= createSecureContext({
+    ca: [...new Set([...getCACertificates('default'), ...getCACertificates('system')])],
+  })
+  return new Agent({
+    connect: { timeout: 5000, secureContext: trusted },
+    headersTimeout: 30_000,
+    bodyTimeout: 30_000,
+  })
+}
+
+function redirectOf({ status, headers }: Answer, from: URL): URL | null {
+  const place = String(headers['location'] ?? '')
+  return [301, 302, 303, 307, 308].includes(status) && URL.canParse(place, from.href)
+    ? new URL(place, from.href)
+    : null
+}
+
+async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const chunk of body) {
+    sizeBytes += chunk.length
+    if (sizeBytes > maxAnswerBytes)
+      throw new Error(`an answer of more than ${maxAnswerBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,51 @@
+import { isIP } from 'node:net'
+import { z } from 'zod'
+
+/** Node fires a timer of more than 24.8 days (2^31 - 1 ms) at once. */
+const maxSeconds = 2_000_000
+export const maxDays = 36_500
+
+export const text = z.string()
+export const port = z.coerce.number().int().min(0).max(65_535)
+export const count = z.coerce.number().int().min(1).max(1_000_000_000)
+export const days = z.coerce.number().positive().max(maxDays)
+
+export const seconds = z.coerce.number().positive().max(maxSeconds)
+/** Seconds as milliseconds; `pauseMs` may be 0. */
+export const secondsAsMs = seconds.transform((value) => value * 1000)
+export const pauseMs = z.coerce
+  .number()
+  .min(0)
+  .max(maxSeconds)
+  .transform((value) => value * 1000)
+
+export const mebibytes = count.transform((value) => value * 2 ** 20)
+export const kibibytes = count.transform((value) => value * 2 ** 10)
+
+/** The items of a text, separated by commas. */
+export const list = z.string().transform(itemsOf)
+export const addresses = list.refine(
+  (items) => items.every((each) => isIP(each)),
+  'must be addresses, separated by commas',
+)
+export const ranges = list.refine(
+  (items) => items.every((each) => isIP(each.replace(/\/\d{1,3}$/, ''))),
+  'must be addresses or ranges, separated by commas',
+)
+
+/** An amount of a disk or of memory. */
+export const amount = z
+  .string()
+  .regex(/^\d{1,9}(\.\d+)?%?$/, 'must be a number of MiB, or a share like 5%')
+  .transform((value) =>
+    value.endsWith('%')
+      ? { share: Number(value.slice(0, -1)) / 100 }
+      : { bytes: Number(value) * 2 ** 20 },
+  )
+
+export function itemsOf(value: string): string[] {
+  return value
+    .split(',')
+    .map((each) => each.trim())
+    .filter(Boolean)
+}

@@ -1,0 +1,100 @@
+import { z } from 'zod'
+import {
+  count,
+  days,
+  kibibytes,
+  maxDays,
+  mebibytes,
+  pauseMs,
+  seconds,
+  secondsAsMs,
+} from './kinds.ts'
+import { setting } from './setting.ts'
+
+const countOrNone = z.coerce.number().int().min(0)
+
+export const limits = {
+  source: z.object({
+    uploadBytes: setting('TARMAC_MAX_UPLOAD_MIB', mebibytes, 2048).describe(
+      'Largest archive that the gateway accepts, in MiB as sent.',
+    ),
+    expandedBytes: setting('TARMAC_MAX_TREE_MIB', mebibytes, 8192).describe(
+      'Largest source tree that the gateway accepts, in MiB when unpacked.',
+    ),
+    minBytesPerS: setting('TARMAC_MIN_UPLOAD_KIB', kibibytes, 4).describe(
+      'Slowest upload that the gateway accepts, in KiB per second, measured over each 30 s in which it waits for the sender.',
+    ),
+    unpackMs: setting('TARMAC_UNPACK_TIMEOUT', secondsAsMs, 120).describe(
+      'Seconds for checking and unpacking an archive. Time in which the gateway waits for the sender does not count.',
+    ),
+  }),
+  keep: z.object({
+    keepSources: setting('TARMAC_KEEP_SOURCES', countOrNone, 5).describe(
+      'Sources that are kept per app, newest first, so that a retry needs no upload.',
+    ),
+    keepSourcesMib: setting('TARMAC_KEEP_SOURCES_MIB', count, 4096).describe(
+      'Total size of the sources that are kept per app, in MiB when unpacked.',
+    ),
+    keepSourcesDays: setting('TARMAC_KEEP_SOURCES_DAYS', countOrNone.max(maxDays), 30).describe(
+      'Days for which a source is kept after its last deployment.',
+    ),
+  }),
+  keepLogs: z.object({
+    perApp: setting('TARMAC_KEEP_LOGS', count, 500).describe(
+      'Logs that are kept per app, newest deployments first. Records are kept forever.',
+    ),
+    days: setting('TARMAC_KEEP_LOG_DAYS', days, 90).describe(
+      'Days for which a log is kept after its deployment ended.',
+    ),
+  }),
+  limits: z.object({
+    builds: setting('TARMAC_MAX_BUILDS', count, 4).describe(
+      'Deployments at once between their source and their image. Others wait, and the apps take turns.',
+    ),
+    appBuilds: setting('TARMAC_APP_BUILDS', count, 4).describe(
+      'The same for one app, unless the app’s settings differ. Each owner has at most one.',
+    ),
+    deploys: setting('TARMAC_MAX_DEPLOYS', count, 16).describe(
+      'Deployments at once that change machines. At this number, no further one starts.',
+    ),
+    queueMs: setting('TARMAC_QUEUE_TIMEOUT', secondsAsMs, 86_400).describe(
+      'Seconds that a deployment may wait in the queue.',
+    ),
+    unavailableMs: setting('TARMAC_AWAY_TIMEOUT', secondsAsMs, 60).describe(
+      'Seconds for which the gateway retries while the build daemon, the registry or Fly is unavailable.',
+    ),
+    drainMs: setting('TARMAC_DRAIN', pauseMs, 30).describe(
+      'Seconds that running work gets to end when the gateway is stopped.',
+    ),
+    deaths: setting('TARMAC_MAX_DEATHS', count, 3).describe(
+      'Deaths of the gateway while one deployment ran alone, after which that deployment ends as `gateway-died`.',
+    ),
+    log: z.object({
+      stepBytes: setting('TARMAC_STEP_LOG_MIB', mebibytes, 4).describe(
+        'How much output of one build step is kept in full, in MiB.',
+      ),
+      allBytes: setting('TARMAC_LOG_MIB', mebibytes, 32).describe(
+        'How much output of one deployment is kept in full, in MiB.',
+      ),
+      tailBytes: setting('TARMAC_LOG_TAIL_KIB', kibibytes, 64).describe(
+        'How much of the end of a step’s output is kept beyond that, in KiB.',
+      ),
+    }),
+  }),
+  /** Default time limits of an app. An app's settings may override each. */
+  appTimes: z.object({
+    fetchSeconds: setting('TARMAC_FETCH_TIMEOUT', seconds, 300).describe(
+      'Seconds for preparing the source for the planner.',
+    ),
+    planSeconds: setting('TARMAC_PLAN_TIMEOUT', seconds, 300).describe('Seconds for planning.'),
+    buildSeconds: setting('TARMAC_BUILD_TIMEOUT', seconds, 2700).describe(
+      'Seconds for building and pushing.',
+    ),
+    deploySeconds: setting('TARMAC_DEPLOY_TIMEOUT', seconds, 1800).describe(
+      'Seconds for changing the machines, and again for verifying them.',
+    ),
+    totalSeconds: setting('TARMAC_TOTAL_TIMEOUT', seconds, 7200).describe(
+      'Seconds for a whole deployment. Waiting in the queue does not count.',
+    ),
+  }),
+}

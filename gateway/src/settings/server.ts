@@ -1,0 +1,53 @@
+import { z } from 'zod'
+import { list, port, text } from './kinds.ts'
+import { setting } from './setting.ts'
+
+const tokens = list.refine(
+  (all) => all.every((token) => token.length >= 16),
+  'a token has at least 16 characters',
+)
+
+const secretsKey = z
+  .string()
+  .transform((value) =>
+    value === '' ? null : Buffer.from(value, /^[\da-f]{64}$/i.test(value) ? 'hex' : 'base64'),
+  )
+  .refine((key) => key === null || key.length === 32, 'must be 32 bytes as base64 or hex')
+
+export const server = {
+  http: z.object({
+    host: setting('TARMAC_HOST', text, '127.0.0.1').describe(
+      'Address to listen on. Any address but loopback needs TARMAC_TOKENS.',
+    ),
+    port: setting('TARMAC_PORT', port, 8080).describe('Port of the HTTP interface.'),
+  }),
+  /** Separate, so that the rest may be logged. */
+  secrets: z.object({
+    tokens: setting('TARMAC_TOKENS', tokens, '').describe(
+      'Tokens that callers may use, separated by commas. Each has at least 16 characters.',
+    ),
+    key: setting('TARMAC_SECRETS_KEY', secretsKey, '').describe(
+      'Key that encrypts stored build secrets: 32 bytes as base64 or hex (`openssl rand -base64 32`). Without it, the gateway accepts no secrets.',
+    ),
+    fly: setting('TARMAC_FLY_TOKEN', text, '').describe(
+      'Token for the Machines API and the registry.',
+    ),
+  }),
+  data: setting('TARMAC_DATA', text, '/data').describe(
+    'The volume, for uploads, source trees and the database. See volumes.md.',
+  ),
+  logLevel: setting(
+    'TARMAC_LOG_LEVEL',
+    z.enum(['debug', 'info', 'warn', 'error', 'silent']),
+    'info',
+  ).describe('The least severe entries of the operator’s log.'),
+}
+
+export const testing = {
+  bootIdFile: setting('TARMAC_BOOT_ID_FILE', text, '/proc/sys/kernel/random/boot_id').describe(
+    'Only for Tarmac’s own tests: the file with the id of this boot of the machine.',
+  ),
+  crashFile: setting('TARMAC_CRASH_FILE', text, '').describe(
+    'Only for Tarmac’s own tests: a file that orders the gateway to die at a named point.',
+  ),
+}

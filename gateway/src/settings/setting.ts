@@ -1,0 +1,48 @@
+import { z } from 'zod'
+
+export type Env = Record<string, string | undefined>
+
+/** The name of each setting in the environment, and its default. */
+const names = z.registry<{ name: string; fallback: unknown }>()
+
+/**
+ * One setting: its name in the environment, how its text is read, and its default. Its description
+ * says what it is for. A table of settings is a zod object, so its values have the types that the
+ * schemas return.
+ */
+export function setting<S extends z.ZodType>(
+  name: string,
+  schema: S,
+  fallback: z.core.util.NoUndefined<z.input<S>>,
+): z.ZodPrefault<S> {
+  const field = z.prefault(schema, fallback)
+  names.add<z.ZodType>(field, { name, fallback })
+  return field
+}
+
+/** All settings of a table, in its order. */
+export function settingsOf(
+  table: z.ZodObject,
+): { name: string; fallback: unknown; about: string }[] {
+  return Object.values(table.shape).flatMap((field: z.ZodType) => {
+    if (field instanceof z.ZodObject) return settingsOf(field)
+    const known = names.get(field)
+    return known ? [{ ...known, about: field.description ?? '' }] : []
+  })
+}
+
+/** The texts of a table's settings in this environment, as the table's input. */
+export function textsOf(table: z.ZodObject, env: Env): Record<string, unknown> {
+  const textOf = (field: z.ZodType) =>
+    field instanceof z.ZodObject ? textsOf(field, env) : env[names.get(field)?.name ?? '']
+  return Object.fromEntries(
+    Object.entries(table.shape).map(([name, field]) => [name, textOf(field)]),
+  )
+}
+
+/** The name of the setting at this path of a table. */
+export function nameAt(table: z.ZodObject, [first, ...rest]: PropertyKey[]): string {
+  const field: z.ZodType | undefined = table.shape[String(first)]
+  if (field instanceof z.ZodObject) return nameAt(field, rest)
+  return (field && names.get(field)?.name) ?? String(first)
+}

@@ -1,0 +1,19 @@
+import { z } from 'zod'
+import { build } from './build.ts'
+import { fly } from './fly.ts'
+import { images } from './images.ts'
+import { limits } from './limits.ts'
+import { server, testing } from './server.ts'
+
+/**
+ * Every setting, grouped as the parts of the gateway use them. `docs/settings.md` is checked
+ * against this table. Nothing else in the gateway reads the environment.
+ */
+export const settings = z.object({
+  ...server,
+  ...fly,
+  ...build,
+  ...images,
+  ...limits,
+  ...testing,
+})

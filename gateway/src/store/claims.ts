@@ -1,0 +1,47 @@
+import { crossesFence } from '../deployments/lanes.ts'
+import type { QueueLimits } from '../deployments/queue.ts'
+import type { Claim } from '../deployments/store.ts'
+import { bodyOf, type Row } from './record.ts'
+import type { Tables } from './tables.ts'
+
+/** See `DeploymentStore.claim`. For use within a transaction of the store. */
+export function claimNext(tables: Tables, limits: QueueLimits | null): Claim | null {
+  const { suspects, queue, deployments } = tables
+  if (suspects.any()) return claimSuspect(tables, limits)
+  for (;;) {
+    const { next } = queue.scheduled(limits)
+    if (!next) return null
+    const claim = startFromQueue(tables, deployments.find(next.id)!, next.builds)
+    if (claim) return claim
+  }
+}
+
+function claimSuspect(tables: Tables, limits: QueueLimits | null): Claim | null {
+  const { suspects, deployments } = tables
+  for (const row of suspects.inTurn()) {
+    if (row.state !== 'pending') {
+      const text = 'Alone at work now; looking at the machines and going on.'
+      deployments.write(row.id, [{ type: 'note', text }])
+      return deployments.take(row)
+    }
+    const claim = limits && startFromQueue(tables, row, bodyOf(row).image === null)
+    if (claim) return claim
+  }
+  return null
+}
+
+/** Null: it ended at the fence. */
+function startFromQueue(
+  { deployments, lanes, apps }: Tables,
+  row: Row,
+  builds: boolean,
+): Claim | null {
+  const to = builds ? 'fetching' : 'deploying'
+  if (crossesFence(to) && lanes.isStoppedAtFence(row)) return null
+  deployments.run('UPDATE deployments SET attempt = attempt + 1, waiting = NULL WHERE id = ?', [
+    row.id,
+  ])
+  apps.served(row.app)
+  deployments.move(row, to, {})
+  return deployments.take(row)
+}

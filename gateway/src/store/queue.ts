@@ -1,0 +1,34 @@
+import { type QueueLimits, shouldAnnounce, waitedTooLong } from '../deployments/queue.ts'
+import type { Tables } from './tables.ts'
+import { inParts } from './transactions.ts'
+
+/** See `DeploymentStore.expireQueued`. */
+export async function expireQueued(tables: Tables, limitMs: number): Promise<void> {
+  const { deployments, tools } = tables
+  const problem = waitedTooLong(limitMs).body()
+  const late = deployments.ids(`state = 'pending' AND ended_at IS NULL AND updated_at < ?`, [
+    deployments.time(-limitMs),
+  ])
+  await inParts(late, tools.transaction, (id) => {
+    const row = deployments.find(id)
+    if (row?.state === 'pending') deployments.move(row, 'build_failed', { problem })
+  })
+}
+
+/** See `DeploymentStore.publishQueuePositions`. */
+export async function publishQueuePositions(
+  { deployments, queue, suspects, tools }: Tables,
+  limits: QueueLimits | null,
+): Promise<void> {
+  const { places } = tools.transaction(() => {
+    const first = suspects.any() ? suspects.waiting().map(({ id }) => id) : null
+    return queue.scheduled(limits, first)
+  })
+  await inParts(places, tools.transaction, ({ id, ...place }) => {
+    const last = queue.lastNotice(id)
+    // It may have left the queue while others were updated.
+    if (!shouldAnnounce(place, last) || !queue.waits(id)) return
+    queue.recordNotice(id, { for: place.for, place: place.place, times: (last?.times ?? 0) + 1 })
+    deployments.write(id, [{ type: 'waiting', ...place }])
+  })
+}

@@ -1,0 +1,21 @@
+import { Problem } from '#api/problem.ts'
+
+/** SQLITE_FULL, or SQLITE_IOERR_SHMSIZE: no space for the index of the write-ahead log. */
+export const isFull = (error: unknown): boolean => [13, 4874].includes(codeOf(error))
+
+/** SQLITE_BUSY: another process has the database. */
+export const isBusy = (error: unknown): boolean => codeOf(error) === 5
+
+/** What an error says of a damaged file: SQLITE_CORRUPT or SQLITE_NOTADB. Null: another error. */
+export const damageIn = (error: unknown): string | null =>
+  error instanceof Error && [11, 26].includes(codeOf(error) & 0xff) ? error.message : null
+
+/** SQLite's result code, with its details. 0: there is none. */
+const codeOf = (error: unknown): number =>
+  error instanceof Error && 'errcode' in error ? Number(error.errcode) : 0
+
+export function noRoom(cause: unknown): Problem {
+  const detail =
+    'The builder’s volume is full: its records cannot be written, and nothing was changed. Old build caches are being removed: try again in a minute. If it stays so, its operator must give it a larger volume.'
+  return new Problem('no-space', detail, { cause, facts: { retryAfterSeconds: 30 } })
+}

@@ -1,0 +1,42 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { Notices } from './notices.ts'
+import { AppRows } from './rows/app-rows.ts'
+import { DeploymentRows } from './rows/deployment-rows.ts'
+import { EventRows } from './rows/event-rows.ts'
+import { LaneRows } from './rows/lane-rows.ts'
+import { QueueRows } from './rows/queue-rows.ts'
+import { ReleaseRows } from './rows/release-rows.ts'
+import { RolloutRows } from './rows/rollout-rows.ts'
+import { SecretRows } from './rows/secret-rows.ts'
+import { SourceRows } from './rows/source-rows.ts'
+import { SuspectRows } from './rows/suspect-rows.ts'
+import type { StoreTools } from './store-tools.ts'
+
+export type Tables = ReturnType<typeof openTables>
+
+/** All tables of the store. */
+export function openTables(db: DatabaseSync, tools: StoreTools) {
+  const notices = new Notices()
+  const [apps, secrets, queue] = [new AppRows(db, notices), new SecretRows(db), new QueueRows(db)]
+  const events = new EventRows(db, notices)
+  const releases = new ReleaseRows(db, tools)
+  const deployments = new DeploymentRows(db, { events, secrets, releases, notices }, tools.time)
+  const lanes = new LaneRows(deployments)
+  const suspects = new SuspectRows(db, deployments)
+  const rollouts = new RolloutRows(db, tools, { suspects, notices })
+  const sources = new SourceRows(db)
+  return {
+    tools,
+    notices,
+    apps,
+    secrets,
+    queue,
+    events,
+    releases,
+    deployments,
+    lanes,
+    suspects,
+    rollouts,
+    sources,
+  }
+}
