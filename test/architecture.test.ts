@@ -22,7 +22,7 @@ const floors = [
   ['deployments'],
   ['llb'],
   ['go'],
-  ['config', 'log', 'crash-point', 'retry', 'time-slice', 'abortable', 'read-body', 'differences'],
+  ['config', 'log', 'crash-point', 'retry', 'time-slice', 'read-body', 'differences'],
   ['settings'],
 ]
 
@@ -184,16 +184,7 @@ const ground = floors.slice(-2).flat()
 
 /** For each room here: the only other rooms that it may import. */
 const narrow: Record<string, string[]> = {
-  http: [
-    'commands',
-    'deployments',
-    'log',
-    'retry',
-    'time-slice',
-    'abortable',
-    'read-body',
-    'differences',
-  ],
+  http: ['commands', 'deployments', 'log', 'retry', 'time-slice', 'read-body'],
   store: ['deployments', 'host', ...ground],
 }
 

@@ -2,7 +2,7 @@
 export async function readBody(
   body: AsyncIterable<Uint8Array>,
   maxBytes: number,
-  tooLarge: () => Error,
+  tooLarge = () => new Error(`an answer of more than ${maxBytes} bytes`),
 ): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let sizeBytes = 0

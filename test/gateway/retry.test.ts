@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { expect, test } from 'vitest'
 import { poll, retry, unlessAborted } from '../../gateway/src/retry.ts'
 
@@ -46,6 +47,7 @@ test('a poll ends with what it finds, or with null', async () => {
 test('waiting for work ends with its result, or at an abort', async () => {
   const stop = new AbortController()
   expect(await unlessAborted(Promise.resolve(1), stop.signal)).toBe(1)
+  await expect.poll(() => getEventListeners(stop.signal, 'abort')).toEqual([])
   const waiting = unlessAborted(new Promise(() => {}), stop.signal)
   stop.abort(new Error('stop'))
   await expect(waiting).rejects.toThrow('stop')

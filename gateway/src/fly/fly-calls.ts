@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/text/trim-end.ts'
-import { pause } from '../retry.ts'
+import { readBody } from '../read-body.ts'
+import { pause, unlessAborted } from '../retry.ts'
 import { RequestBudget } from './request-budget.ts'
 
 export const attempts = 5
@@ -105,7 +106,7 @@ export class FlyCalls {
         ...(call.body && { body: JSON.stringify(call.body) }),
       })
 
-      const text = await readText(response.body)
+      const text = (await readBody(response.body, answerBytes)).toString()
       const { statusCode: status, headers } = response
       if (status < 300) return { value: call.isText ? text : text === '' ? {} : JSON.parse(text) }
       const facts = { status, requestId: headers['fly-request-id'] ?? null, fly: wordsOf(text) }
@@ -206,15 +207,6 @@ export async function orNull<T>(answer: Promise<T>): Promise<T | null> {
 export const isUnavailable = (error: unknown): boolean =>
   error instanceof Problem && error.code === 'fly-unavailable'
 
-function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const stop = () => reject(signal.reason)
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
-}
-
 const failure = z.object({ error: z.string() })
 
 function wordsOf(text: string): string {
@@ -225,17 +217,6 @@ function wordsOf(text: string): string {
     // Not JSON: the answer came from a proxy in between.
   }
   return text.slice(0, 200)
-}
-
-async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let sizeBytes = 0
-  for await (const chunk of body) {
-    sizeBytes += chunk.length
-    if (sizeBytes > answerBytes) throw new Error(`an answer of more than ${answerBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
 }
 
 /** Doubles from 250 ms to 4 s. Up to half of it is random. */

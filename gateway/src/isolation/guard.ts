@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asProblem, Problem } from '#api/problem.ts'
 import type { Logger } from '../log.ts'
+import { unlessAborted } from '../retry.ts'
 
 type GuardDeps = {
   /**
@@ -79,7 +80,7 @@ export class NetworkGuard {
    * Resolves when builds are safe; throws otherwise. For a new daemon it runs a canary build first.
    */
   async proven(signal: AbortSignal): Promise<void> {
-    if (!this.status.ok) await Promise.race([this.#prove(), aborted(signal)])
+    if (!this.status.ok) await unlessAborted(this.#prove(), signal)
     if (!this.status.ok) throw isUnavailable(this.#missing) ? this.#missing : this.#refusal()
   }
 
@@ -132,12 +133,4 @@ export class NetworkGuard {
       this.#pauseMs = Math.min(this.#pauseMs * 2, maxPauseMs)
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-  })
 }

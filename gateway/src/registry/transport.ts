@@ -2,6 +2,7 @@ import { createSecureContext, getCACertificates, type SecureContext } from 'node
 import { Agent, request, type Dispatcher } from 'undici'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
+import { readBody } from '../read-body.ts'
 import { retry } from '../retry.ts'
 import { imageTypes } from './image-parts.ts'
 
@@ -97,7 +98,7 @@ export class Transport {
       },
       body: content?.bytes ?? null,
     })
-    return { status: statusCode, headers, bytes: await readAll(body) }
+    return { status: statusCode, headers, bytes: await readBody(body, maxAnswerBytes) }
   }
 }
 
@@ -123,16 +124,4 @@ function redirectOf({ status, headers }: Answer, from: URL): URL | null {
   return [301, 302, 303, 307, 308].includes(status) && URL.canParse(place, from.href)
     ? new URL(place, from.href)
     : null
-}
-
-async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  let sizeBytes = 0
-  for await (const chunk of body) {
-    sizeBytes += chunk.length
-    if (sizeBytes > maxAnswerBytes)
-      throw new Error(`an answer of more than ${maxAnswerBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }

@@ -7,7 +7,7 @@ import type { SourceFacts } from '#api/deployment.ts'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { maxSecretBytes } from '#api/secret.ts'
-import { abortable } from '../../abortable.ts'
+import { unlessAborted } from '../../retry.ts'
 import type { UploadDeps } from '../deps.ts'
 import { FormPatience } from './form-patience.ts'
 import { receive, type Received, tooLarge } from './received.ts'
@@ -52,7 +52,7 @@ export async function receiveForm(
 
   try {
     const asked = new FormRequest(request.headers)
-    await abortable(Promise.race([parse(asked), patience.refused]), gone)
+    await unlessAborted(Promise.race([parse(asked), patience.refused]), gone)
     if (!file.facts)
       throw new Problem('request-invalid', 'The form has no file field named source.')
     return { source: file.facts, ...fieldsOf(asked.body) }
