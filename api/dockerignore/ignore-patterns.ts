@@ -2,7 +2,7 @@ import { Problem } from '../problem.ts'
 import { readPattern, type Token } from './ignore-tokens.ts'
 
 /** Limits for ignore patterns. BuildKit has no such limits; real sources stay far below them. */
-export const ignoreLimits = {
+const ignoreLimits = {
   patterns: 10_000,
   /** Characters of one pattern. No path has more than 1024 bytes. */
   patternChars: 2048,

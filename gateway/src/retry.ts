@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-export type RetryPolicy = {
+type RetryPolicy = {
   /** Whether another attempt makes sense after this error. */
   isRetryable: (error: unknown) => boolean
   /** The pause before the next attempt, whose number is given (2, 3, …). Null: no more attempts. */

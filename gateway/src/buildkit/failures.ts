@@ -19,7 +19,7 @@ const type = {
 const maxDetailChars = 2000
 
 /** The facts around a failed solve. `changed` is the file that differs from the source tree. */
-export type SolveContext = {
+type SolveContext = {
   progress: Progress
   plain: (text: string) => string
   changed: string | null

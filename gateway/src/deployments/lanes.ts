@@ -119,7 +119,7 @@ export const mayBeMissing: NewEvent = {
 }
 
 /** What becomes of a running deployment that no runner works on. `events` go into its log first. */
-export type Recovery = { events: NewEvent[] } & (
+type Recovery = { events: NewEvent[] } & (
   | { next: 'end' | 'requeue'; change: Change }
   /** `resume`: it is claimed again, and goes on. `hold`: it waits until it may run alone. */
   | { next: 'resume' | 'hold' }

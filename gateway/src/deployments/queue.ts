@@ -20,7 +20,7 @@ export type Queued = LaneRef & {
   /** The app's own limit. Null: it has none. */
   appBuilds: number | null
 }
-export type QueuePosition = Omit<Waiting, 'type'>
+type QueuePosition = Omit<Waiting, 'type'>
 
 /** The problem that ends a deployment which waited longer than this. */
 export const waitedTooLong = (limitMs: number): Problem =>

@@ -18,7 +18,7 @@ export type LeaseRequest = {
   /** Called once with the holder, if another program holds the lease. */
   held?: (by: string) => void
 }
-export type MachineUpdate = {
+type MachineUpdate = {
   config: MachineConfig
   current_version: string
   skip_launch?: boolean

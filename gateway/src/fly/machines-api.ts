@@ -19,7 +19,7 @@ import type { Machine, MachineConfig, MachineRef } from './machine.ts'
 const windowSeconds = 60 // Fly's limit for one wait
 
 export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
-export type NewMachine = {
+type NewMachine = {
   name: string
   region: string
   config: MachineConfig

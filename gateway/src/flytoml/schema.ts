@@ -116,7 +116,7 @@ export const table =
   }
 
 type Fields = Record<string, Shape<unknown>>
-export type Struct<F extends Fields> = { [K in keyof F]?: Of<F[K]> }
+type Struct<F extends Fields> = { [K in keyof F]?: Of<F[K]> }
 
 /** A table with known names, in upper or lower case as in Go. Ignores others with a warning. */
 export const struct =

@@ -7,7 +7,7 @@ import { Reader, Writer } from './wire-format.ts'
  * The output is deterministic: fields in the order of the table, maps by key. Zero values are left
  * out, as in proto3. An absent message decodes to undefined.
  */
-export type Codec<Out, In = Out, Empty = Out> = {
+type Codec<Out, In = Out, Empty = Out> = {
   /** The wire type: 0 for numbers, 2 for everything with a length. */
   wire: 0 | 2
   /** What an absent value decodes to. */

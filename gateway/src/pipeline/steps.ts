@@ -39,7 +39,7 @@ type StepWork = { deployment: Deployment; emit: EventSink; signal: AbortSignal }
 export type SourceWork = StepWork & { tree: SourceTree; secrets: Secrets }
 
 /** `pushing`: called when the push starts. */
-export type BuildWork<P extends Plan = Plan> = SourceWork & Analysis<P> & { pushing: () => void }
+type BuildWork<P extends Plan = Plan> = SourceWork & Analysis<P> & { pushing: () => void }
 
 export type DeployWork = StepWork &
   Pick<DeployJob, 'image' | 'rollout' | 'checkpoint'> & {

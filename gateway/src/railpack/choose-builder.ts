@@ -8,7 +8,7 @@ import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
  * The builder of a source, and the reason. `plan` and `dockerfile` are normalized paths in the
  * source.
  */
-export type BuilderChoice =
+type BuilderChoice =
   | { builder: 'railpack'; reason: string; plan: string | null }
   | { builder: 'dockerfile'; reason: string; dockerfile: string }
 

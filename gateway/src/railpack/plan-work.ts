@@ -3,8 +3,8 @@ import { compilePlan, type CompiledPlan, type CompileOptions } from './compile/c
 import { readPlan, type RailpackPlan } from './plan-schema.ts'
 
 /** The facts about a plan that are needed before it is compiled. */
-export type PlanNeeds = Pick<RailpackPlan, 'exclude' | 'secrets'>
-export type Compiled = Omit<CompiledPlan, 'nodes'>
+type PlanNeeds = Pick<RailpackPlan, 'exclude' | 'secrets'>
+type Compiled = Omit<CompiledPlan, 'nodes'>
 
 /** Everything that the gateway does with the text of a plan. */
 export const planWork = {

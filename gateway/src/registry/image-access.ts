@@ -17,9 +17,7 @@ export type AccessSettings = {
   keepMs: number
 }
 /** `another-apps`: only another app's repository has the image. */
-export type Access =
-  | { granted: true; digest: string }
-  | { granted: false; why: 'denied' | 'another-apps' }
+type Access = { granted: true; digest: string } | { granted: false; why: 'denied' | 'another-apps' }
 /** One manifest, by its tag or its digest, at a registry or at one of its mirrors. */
 type Place = { host: string; repository: string; reference: string }
 

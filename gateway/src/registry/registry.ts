@@ -6,7 +6,7 @@ import { basicOf, challengeOf, type Login, tokenOf, tokenRequest } from './token
 import { type Answer, registryAgent, Transport } from './transport.ts'
 
 type Content = Omit<Manifest, 'digest'>
-export type RegistrySettings = {
+type RegistrySettings = {
   host: string
   login: Login | null
   /** Use plain HTTP. */

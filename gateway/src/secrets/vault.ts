@@ -8,7 +8,7 @@ import { byteOrder } from '../go/byte-order.ts'
 /** Secret values by name, opened for one build. */
 export type Secrets = ReadonlyMap<string, Buffer>
 
-export const secretLimits = { valueBytes: maxSecretBytes, count: 100, allBytes: 64 * 1024 }
+const secretLimits = { valueBytes: maxSecretBytes, count: 100, allBytes: 64 * 1024 }
 
 const cipher = 'aes-256-gcm'
 const nonceBytes = 12

@@ -37,7 +37,7 @@ import { transactionsOn } from './transactions.ts'
 /** The default, for tests that are not about limits. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
-export type StoreSettings = {
+type StoreSettings = {
   /** Milliseconds since 1970. */
   now: () => number
   /**

@@ -4,7 +4,7 @@ import { tool } from '../../host/child/exec-tool.ts'
 import { runningContainers, type Container } from './containers.ts'
 
 /** A running build step, and what it has written to the daemon's disk so far. */
-export type StepWrites = { pid: number; command: string; bytes: number; files: number }
+type StepWrites = { pid: number; command: string; bytes: number; files: number }
 
 const maxCommandLetters = 200
 /** A step that wrote less is never blamed for a full disk. */

@@ -8,7 +8,7 @@ import { desiredApp, forOwner, withOptions } from './desired.ts'
 import { readDesired } from './read-desired.ts'
 import { keysOf, restoreConfig } from './restore-config.ts'
 
-export type ResolveDeps = {
+type ResolveDeps = {
   releases: Pick<ReleaseStore, 'find' | 'list'>
   /** The region of new machines, unless an option or fly.toml names one. */
   region: string

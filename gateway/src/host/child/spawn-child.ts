@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { Readable } from 'node:stream'
 import { usualPriority } from '../priority.ts'
 
-export type ChildStart = {
+type ChildStart = {
   /** Absolute path: there is no PATH lookup. */
   command: string
   args: string[]
@@ -21,8 +21,8 @@ export type ChildStart = {
   end: 'kill' | 'terminate'
 }
 
-export type ChildEnd = { exitCode: number | null; killedBy: string | null }
-export type StartedChild = {
+type ChildEnd = { exitCode: number | null; killedBy: string | null }
+type StartedChild = {
   child: ChildProcess
   /** The further outputs, in the order of their file descriptors. */
   outputs: Readable[]

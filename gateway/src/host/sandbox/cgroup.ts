@@ -33,7 +33,7 @@ const version = existsSync(join(root, 'cgroup.controllers')) ? v2 : v1
 const prefix = 'tarmac-sandbox'
 let count = 0
 
-export type Cgroup = AsyncDisposable & {
+type Cgroup = AsyncDisposable & {
   kind: string
   /** A process joins the group when it writes its pid into each of these files. */
   procsFiles: string[]

@@ -21,7 +21,7 @@ export type SandboxLimits = {
   /** For /tmp, and for each file in it. */
   tmpBytes: number
 }
-export type Sandboxed = Pick<Child, 'command' | 'args' | 'env'> & {
+type Sandboxed = Pick<Child, 'command' | 'args' | 'env'> & {
   /**
    * What the program may read of the host: path inside to path outside. /usr and /lib are always
    * readable.

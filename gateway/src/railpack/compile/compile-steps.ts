@@ -11,7 +11,7 @@ import type { Command, Layer, RailpackPlan, Step } from '../plan-schema.ts'
 import { secretsHashMounts } from './secrets-hash.ts'
 import { shellWords } from '../../go/shell-words.ts'
 
-export type StepsInput = {
+type StepsInput = {
   plan: RailpackPlan
   cacheKey: string
   secretsHash: string
@@ -23,7 +23,7 @@ export type StepsInput = {
 }
 
 /** A plan while it is compiled. */
-export type Compilation = StepsInput & {
+type Compilation = StepsInput & {
   /** The result of each compiled step, and the environment that steps built on it get. */
   made: Map<string, Made>
   /**
