@@ -129,7 +129,7 @@ describe('a program in the sandbox', () => {
       'prints without end',
       'yes',
       { maxOutputBytes: 100_000 },
-      'wrote more than the 100000 bytes of words',
+      'wrote more than 100000 bytes of output',
     ],
     [
       'leaves a result of 100 MB',
@@ -429,7 +429,7 @@ describe('the planner of this machine', () => {
   test('is refused with advice when it is more than one file', async () => {
     const path = join(import.meta.dirname, '../../lab/planner/railpack-standin')
     const asked = openPlanner(path, never)
-    await expect(asked).rejects.toThrow(/must be one file/)
+    await expect(asked).rejects.toThrow(/must be a single file/)
   })
 })
 

@@ -71,7 +71,7 @@ export function solveProblem(
 export const daemonUnavailable = (cause: unknown): Problem =>
   new Problem(
     'buildkit-unavailable',
-    'The build daemon does not answer. Try again; if it stays so, its log says why.',
+    'The build daemon does not answer. Try again. If this happens again, its log says why.',
     {
       cause,
     },
@@ -108,7 +108,7 @@ function classifyFailure(said: Said, step: StepFacts | null): Verdict {
 
   const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
   if (missing) {
-    const detail = `The build copies ${missing[1]}, which the source does not hold. Is it left out by .dockerignore?`
+    const detail = `The build copies ${missing[1]}, which the source does not have. Does .dockerignore exclude it?`
     return { code: 'build-failed', detail }
   }
 
@@ -120,16 +120,16 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
   [
     /: 403 |denied|insufficient_scope/i,
     'registry-denied',
-    'the builder’s login may not push to this app',
+    'the gateway’s login may not push to this app',
   ],
-  [/: 401 |authoriz/i, 'registry-denied', 'it does not know the builder’s login; check its token'],
+  [/: 401 |authoriz/i, 'registry-denied', 'it does not know the gateway’s login; check its token'],
   [
     /: 404 |name unknown|name not known|NAME_UNKNOWN/i,
     'registry-unavailable',
-    'it knows no such app',
+    'it has no such app',
   ],
   [/: 429 |toomanyrequests/i, 'registry-unavailable', 'it gets too many requests; try again later'],
-  [/: 5\d\d /, 'registry-unavailable', 'it is in trouble itself; try again later'],
+  [/: 5\d\d /, 'registry-unavailable', 'it has an internal error; try again later'],
 ]
 
 function pushVerdict({ text, words }: Said): Verdict {
@@ -142,7 +142,7 @@ function pushVerdict({ text, words }: Said): Verdict {
   ]
   const status = /: ([45]\d\d) /.exec(reason)?.[1]
   const facts = { registryStatus: status ? Number(status) : null }
-  return { code, detail: `The registry did not take the image: ${why}. (${text})`, facts }
+  return { code, detail: `The registry did not accept the image: ${why}. (${text})`, facts }
 }
 
 /** Removes URLs: they contain names of apps and images, which are not the daemon's own words. */
@@ -173,12 +173,12 @@ function pullVerdict(image: string, { text, words }: Said): Verdict {
     words.replace(/^\S+: (?=failed to resolve )/, '').replaceAll(image, ''),
   )
   if (/: not found|denied|authoriz|manifest unknown|name unknown|\b40[134]\b/i.test(reason)) {
-    const detail = `The image ${image} is not there, or not for everybody; check its name and tag. (${text})`
+    const detail = `The image ${image} does not exist or is not public. Check its name and tag. (${text})`
     return { code: 'image-not-found', detail, facts: { image } }
   }
   return {
     code: 'registry-unavailable',
-    detail: `The image ${image} could not be fetched; try again. (${text})`,
+    detail: `The image ${image} could not be fetched. Try again. (${text})`,
     facts: { image },
   }
 }

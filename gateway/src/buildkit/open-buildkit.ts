@@ -57,7 +57,7 @@ export function openBuildDisk(
     makeRoom: (freeBytes) => buildkit.prune(freeBytes),
     async makeMoreRoom(freeBytes) {
       if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(leakMs))) === 0) return false
-      log.warn('build daemon holds what stopped builds wrote; restarting it')
+      log.warn('build daemon holds files of stopped builds; restarting it')
       await daemon.restart()
       await buildkit.prune(freeBytes)
       return true

@@ -34,10 +34,7 @@ export async function fromImage(
   const { store, sources } = deps
   const { owner } = options
   if (!options.deploy)
-    throw new Problem(
-      'option-invalid',
-      'deploy=false with an image that exists leaves nothing to do.',
-    )
+    throw new Problem('option-invalid', 'deploy=false with an existing image leaves nothing to do.')
 
   if ('image' in source) {
     const runs = (await store.releases.find(app, owner)) ?? (await store.releases.find(app, null))
@@ -78,7 +75,7 @@ async function findImage(
   if (host !== registryHost)
     throw new Problem(
       'option-invalid',
-      `This builder brings images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
+      `The gateway deploys only images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
       { facts: { option: 'source.image' } },
     )
 
@@ -115,7 +112,7 @@ export async function assertSourceRetained(
   await sources.tree(digest).catch((cause: unknown) => {
     throw new Problem(
       'source-gone',
-      `The source of deployment ${id} is no longer kept; send it again.`,
+      `The source of deployment ${id} is no longer kept. Send it again.`,
       { cause },
     )
   })

@@ -33,25 +33,25 @@ export const waitedTooLong = (limitMs: number): Problem =>
  * the oldest goes first. Between apps, the one served longest ago goes first, so that an app with a
  * hundred waiting deployments delays no other. Without limits no deployment may start.
  */
-export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimits | null) {
-  const places: (QueuePosition & { id: string })[] = []
+export function schedule(queued: Queued[], running: Running[], limits: QueueLimits | null) {
+  const positions: (QueuePosition & { id: string })[] = []
   const lanes = new Map<string, string[]>()
   const laneOf = ({ app, owner }: LaneRef) =>
     lanes.get(`${app}/${owner}`) ?? lanes.set(`${app}/${owner}`, []).get(`${app}/${owner}`)!
   const building = new Map<string, number>()
   const count = (app: string) => building.set(app, (building.get(app) ?? 0) + 1)
-  for (const one of atWork) {
+  for (const one of running) {
     laneOf(one).push(one.id)
     if (!touchesMachines(one.state)) count(one.app)
   }
   let builds = [...building.values()].reduce((sum, each) => sum + each, 0)
-  const deploys = atWork.filter(({ state }) => touchesMachines(state)).length
+  const deploys = running.filter(({ state }) => touchesMachines(state)).length
 
   const heads: Queued[] = []
   for (const one of queued.toSorted((a, b) => a.number - b.number)) {
     const ahead = laneOf(one)
     if (ahead.length === 0) heads.push(one)
-    else places.push({ id: one.id, for: 'lane', place: ahead.length, behind: ahead.at(-1)! })
+    else positions.push({ id: one.id, for: 'lane', place: ahead.length, behind: ahead.at(-1)! })
     ahead.push(one.id)
   }
 
@@ -65,10 +65,10 @@ export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimit
     (a, b) => a.turn - b.turn || a.one.lastServed - b.one.lastServed || a.one.number - b.one.number,
   )
 
-  const placed = new Map<string, number>()
+  const waiting = new Map<string, number>()
   const wait = ({ id }: Queued, reason: QueuePosition['for'], among: string = reason) => {
-    placed.set(among, (placed.get(among) ?? 0) + 1)
-    places.push({ id, for: reason, place: placed.get(among)!, behind: null })
+    waiting.set(among, (waiting.get(among) ?? 0) + 1)
+    positions.push({ id, for: reason, place: waiting.get(among)!, behind: null })
   }
 
   let next: Queued | null = null
@@ -84,7 +84,7 @@ export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimit
       if (one.builds) count(one.app)
     }
   }
-  return { next, places }
+  return { next, positions }
 }
 
 /**

@@ -161,7 +161,7 @@ function refused(
   if (status === 429) {
     const problem = new Problem(
       'fly-unavailable',
-      `Fly takes no more calls for now (${what}). Try again later.`,
+      `Fly’s rate limit is reached (${what}). Try again later.`,
       {
         facts,
       },
@@ -170,13 +170,13 @@ function refused(
   }
 
   if (status === 401 || status === 403) {
-    const detail = `Fly refused the builder's token (${what}: ${facts.fly}). Give the builder a token that may do this.`
+    const detail = `Fly refused the gateway's token (${what}: ${facts.fly}). Give the gateway a token with this right.`
     return { problem: new Problem('fly-denied', detail, { facts }), repeat: 'never' }
   }
 
   const waited = status === 408 && what.endsWith('/wait')
   if ((status >= 500 || status === 408) && !waited) {
-    const detail = `Fly could not do what was asked (${what}: ${status} ${facts.fly}). Try again later.`
+    const detail = `Fly failed to answer the request (${what}: ${status} ${facts.fly}). Try again later.`
     return { problem: new Problem('fly-unavailable', detail, { facts }), repeat: 'idempotent' }
   }
   return {

@@ -86,7 +86,7 @@ function selectContainer(
 
 /** The gateway makes standbys itself. It takes a machine that names another for its standby. */
 const ownStandbys: Shape<never> = (_, at) =>
-  at.warn(at.key, 'is ignored: the gateway makes standbys itself.')
+  at.warn(at.key, 'is ignored: the gateway creates standbys itself.')
 
 /** fly.toml has a section for this field. */
 const elsewhere: Shape<never> = (_, at) =>

@@ -114,7 +114,7 @@ function refuseCompose({ build }: Sections, readFile: ReadSource): void {
   if (build.compose.file || composeFiles.some((path) => isThere(path, readFile)))
     refuse(
       'build.compose',
-      'is not supported by this builder. Build one image with a Dockerfile instead.',
+      'is not supported by the gateway. Build one image with a Dockerfile instead.',
     )
 }
 

@@ -57,7 +57,7 @@ export const anything: Shape<unknown> = (value) => value
  * seconds, `patchToml` has made it a text.
  */
 export const duration: Shape<string> = (value, at) => {
-  if (value === null) return at.warn(at.key, 'is no duration and is ignored.')
+  if (value === null) return at.warn(at.key, 'is not a duration and is ignored.')
   if (typeof value === 'number') {
     const written = formatDuration(BigInt(Math.trunc(value)))
     at.warn(at.key, `has no unit and is taken as ${written}. Write "10s" for seconds.`)
@@ -76,7 +76,7 @@ export const duration: Shape<string> = (value, at) => {
 export const unused =
   <T>(shape: Shape<T>): Shape<T> =>
   (value, at) => {
-    at.warn(at.key, 'is not used by this builder.')
+    at.warn(at.key, 'is not used by the gateway.')
     return shape(value, at)
   }
 

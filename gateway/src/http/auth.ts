@@ -38,16 +38,13 @@ function assertToken({ headers, headersDistinct }: IncomingMessage, known: Buffe
     headers.origin !== undefined &&
     URL.parse(headers.origin)?.host !== headers.host?.toLowerCase()
   )
-    throw new Problem('unauthorized', 'This gateway accepts no calls from other web pages.')
+    throw new Problem('unauthorized', 'The gateway accepts no calls from other web pages.')
 
   if (known.length === 0) return
   const given = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')
   // Compare every token, also after a match, so that the time reveals nothing.
   if (known.filter((token) => timingSafeEqual(token, given)).length === 0)
-    throw new Problem(
-      'unauthorized',
-      'Send a token of this gateway: Authorization: Bearer <token>.',
-    )
+    throw new Problem('unauthorized', 'Send a token of the gateway: Authorization: Bearer <token>.')
 }
 
 /** Refuses DNS rebinding: a page whose name resolves to loopback still sends that name as host. */
@@ -59,7 +56,7 @@ function refuseOtherHost(host: string | undefined): void {
       : `The request is for the host ${host.slice(0, 100)}`
   throw new Problem(
     'host-forbidden',
-    `${asked}. Without tokens this gateway answers only to localhost, 127.0.0.1 and [::1]. Ask it by one of these, or set TARMAC_TOKENS.`,
+    `${asked}. Without tokens the gateway answers only to localhost, 127.0.0.1 and [::1]. Use one of these, or set TARMAC_TOKENS.`,
   )
 }
 

@@ -19,7 +19,7 @@ const proveMs = 60_000
 const maxPauseMs = 30_000
 const unproven = new Problem(
   'not-ready',
-  'no canary build has ended yet with the build daemon that is there now',
+  'no probe build has ended yet with the current build daemon',
 )
 const isUnavailable = ({ code }: Problem) => code === 'buildkit-unavailable'
 
@@ -87,7 +87,7 @@ export class NetworkGuard {
   #refusal(): Problem {
     return new Problem(
       'not-ready',
-      `No build runs until its network is proven closed: ${this.#missing.message}.`,
+      `No build runs until the isolation of build steps is verified: ${this.#missing.message}.`,
     )
   }
 
@@ -117,17 +117,17 @@ export class NetworkGuard {
     const limit = AbortSignal.timeout(proveMs)
     try {
       const detail = await this.#deps.prove(AbortSignal.any([this.#stop.signal, limit]))
-      log.info({ detail }, 'the network of build steps is proven closed')
+      log.info({ detail }, 'the isolation of build steps is verified')
       this.#proof = { daemon, detail }
       this.#missing = unproven
       this.#pauseMs = pollMs
       for (const listener of this.#listeners) listener()
     } catch (error) {
       if (this.#stop.signal.aborted) return
-      const late = new Problem('not-ready', `the canary build took longer than ${proveMs / 1000} s`)
+      const late = new Problem('not-ready', `the probe build took longer than ${proveMs / 1000} s`)
       const problem = limit.aborted ? late : asProblem(error)
       if (problem.message !== this.#missing.message)
-        log.error({ err: error }, 'the network of build steps is not proven closed')
+        log.error({ err: error }, 'the isolation of build steps is not verified')
       this.#missing = problem
       this.#nextTry = performance.now() + this.#pauseMs
       this.#pauseMs = Math.min(this.#pauseMs * 2, maxPauseMs)

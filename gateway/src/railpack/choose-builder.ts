@@ -45,7 +45,7 @@ export function chooseBuilder(
   }
 
   if (flyBuild?.image !== undefined) {
-    const detail = `[build] image in fly.toml names ${flyBuild.image}, and the upload has a source, which would be ignored. Deploy the image without a source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of this builder's registry only), or take the line out.`
+    const detail = `[build] image in fly.toml names ${flyBuild.image}, and the upload has a source, which would be ignored. Deploy the image without a source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of the gateway's registry only). Or remove the line.`
     throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.image' } })
   }
   if (flyBuild?.dockerfile !== undefined) {
@@ -74,13 +74,13 @@ function fileOf(tree: SourceTree, asked: string, name: string, code: ProblemCode
   if (isOutside(asked)) {
     throw new Problem(
       code,
-      `${name} is ${asked}, which is outside of the source. Give a path from the source's root.`,
+      `${name} is ${asked}, which is outside of the source. Give a path from the root of the source.`,
     )
   }
   if (!hasFile(tree, path)) {
     throw new Problem(
       code,
-      `${name} is ${asked}, and the source holds no such file. Is it left out by an ignore file?`,
+      `${name} is ${asked}, and the source has no such file. Does an ignore file exclude it?`,
     )
   }
   return path

@@ -47,7 +47,7 @@ export async function openPlanner(path: string, signal: AbortSignal): Promise<Pl
 
   const words = (asked.stderr || asked.stdout).trim().slice(0, 1_000)
   const advice =
-    'It must be one file that every user may run, and this machine must allow user namespaces.'
+    'It must be a single file that every user can run, and this machine must allow user namespaces.'
   throw new Problem(
     'planner-missing',
     `${path} does not answer --version as railpack does: ${words} ${advice}`,

@@ -51,7 +51,7 @@ export class Registry {
     const digest = digestOf(answer.bytes)
     if (reference.includes(':') && reference !== digest)
       throw this.#transport.unavailable(
-        `for ${reference} it gave ${digest}, which is something else`,
+        `for ${reference} it returned ${digest}, which is another manifest`,
       )
     return { digest, mediaType: mediaTypeOf(answer), bytes: answer.bytes }
   }
@@ -81,7 +81,7 @@ export class Registry {
     const asked = { method: 'PUT', repository, reference: tag, content } as const
     if (!(await this.#ask(asked, signal)))
       throw this.#transport.unavailable(
-        `it took an image for ${repository}, and now knows no such repository`,
+        `it accepted an image for ${repository}, and now has no such repository`,
       )
   }
 

@@ -54,7 +54,7 @@ export class Transport {
   }
 
   denied(why: string): Problem {
-    const detail = `The registry ${this.#host} refused the builder's login (${why}). Check the builder's token.`
+    const detail = `The registry ${this.#host} refused the gateway's login (${why}). Check the gateway's token.`
     return new Problem('registry-denied', detail)
   }
 
@@ -71,7 +71,7 @@ export class Transport {
       const to = redirectOf(answer, at)
       if (to === null || !['GET', 'HEAD'].includes(asked.method)) return answer
       if (hops === maxRedirects || (to.protocol !== 'https:' && to.protocol !== at.protocol))
-        throw this.denied(`it sends us on to ${to.origin}, where the login cannot follow`)
+        throw this.denied(`it redirects to ${to.origin}, which may not get the login`)
       at = to
     }
   }

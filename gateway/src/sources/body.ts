@@ -97,7 +97,7 @@ async function* decompressed(
   // The decompressor stops at the end of the first stream it knows. Bytes behind it belong to
   // nothing.
   if (engine.bytesWritten !== fedBytes)
-    throw new Problem('archive-corrupt', 'There are bytes behind the end of the compressed data.')
+    throw new Problem('archive-corrupt', 'There are bytes after the end of the compressed data.')
 }
 
 function damaged(error: unknown): Problem {

@@ -80,7 +80,7 @@ export class Sources {
     } catch (cause) {
       throw new Problem(
         'internal',
-        `The source ${digest} is no longer on this builder. Send it again.`,
+        `The gateway no longer has the source ${digest}. Send it again.`,
         { cause },
       )
     }
@@ -173,7 +173,7 @@ function translated(error: unknown): Problem {
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return new Problem(
       'no-space',
-      'The builder’s volume is full. Try again later, or give it a larger volume.',
+      'The gateway’s volume is full. Try again later, or give it a larger volume.',
       {
         cause: error,
       },

@@ -20,11 +20,11 @@ export async function publishQueuePositions(
   { deployments, queue, suspects, tools }: Tables,
   limits: QueueLimits | null,
 ): Promise<void> {
-  const { places } = tools.transaction(() => {
+  const { positions } = tools.transaction(() => {
     const first = suspects.any() ? suspects.waiting().map(({ id }) => id) : null
     return queue.scheduled(limits, first)
   })
-  await inParts(places, tools.transaction, ({ id, ...place }) => {
+  await inParts(positions, tools.transaction, ({ id, ...place }) => {
     const last = queue.lastNotice(id)
     // It may have left the queue while others were updated.
     if (!shouldAnnounce(place, last) || !queue.waits(id)) return

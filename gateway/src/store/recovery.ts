@@ -58,9 +58,9 @@ export function recoverLeft(
     const recovery = onRecovery(memberOf(row), reason, isSuspect ? suspected(row, maxDeaths) : null)
     deployments.write(row.id, recovery.events)
     if ('change' in recovery) deployments.apply(row, recovery.change)
-    if (recovery.next === 'resume') return deployments.take(row)
+    if (recovery.next === 'resume') return deployments.claimRow(row)
     if (recovery.next === 'requeue') {
-      deployments.take(row)
+      deployments.claimRow(row)
       lanes.applyNewerArrivals(row)
     }
     return []

@@ -29,7 +29,7 @@ import { expireQueued, publishQueuePositions } from './queue.ts'
 import { memberOf, type Row, toDeployment } from './record.ts'
 import { recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
-import { madeByKey } from './rows/request-keys.ts'
+import { findByKey } from './rows/request-keys.ts'
 import type { StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
 import { transactionsOn } from './transactions.ts'
@@ -96,7 +96,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     app: string,
     { asked, idempotencyKey: key }: Pick<NewDeployment, 'asked' | 'idempotencyKey'>,
   ) {
-    return toFound(key ? madeByKey(this.#rows, { app, key, asked }) : null)
+    return toFound(key ? findByKey(this.#rows, { app, key, asked }) : null)
   }
 
   async unfinished(app: string) {
@@ -135,7 +135,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     patch: DeploymentPatch & { reason?: string } = {},
   ) {
     return this.#transaction(() => {
-      const row = this.#rows.held(holder)
+      const row = this.#rows.rowIfHeld(holder)
       if (!row || row.state !== from || !mayAdvance(memberOf(row), to)) return false
       if (crossesFence(to) && this.#tables.lanes.isStoppedAtFence(row)) return false
 
@@ -237,7 +237,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   #ifHeld(holder: Holder, write: (row: Row) => void): boolean {
     return this.#transaction(() => {
-      const row = this.#rows.held(holder)
+      const row = this.#rows.rowIfHeld(holder)
       if (row) write(row)
       return row !== null
     })

@@ -136,7 +136,7 @@ export class Daemon {
       const how = await this.#program.ended
       if (signal.aborted) return
       if (performance.now() - startedAt > pauseMs.steadyAfter) waitMs = pauseMs.first
-      this.#log.error({ how, waitMs }, 'build daemon ended; it is started again')
+      this.#log.error({ how, waitMs }, 'build daemon ended; it restarts')
       await removeLeftovers(this.#settings)
       await sleep(waitMs, undefined, { signal }).catch(() => {})
       if (signal.aborted) return
@@ -146,7 +146,7 @@ export class Daemon {
       this.#opened = this.#open()
       this.#opened.catch(async (err: unknown) => {
         if (signal.aborted) return
-        this.#log.error({ err }, 'build daemon did not start again')
+        this.#log.error({ err }, 'build daemon did not restart')
         await program.stop(0)
       })
     }
@@ -172,7 +172,7 @@ export class Daemon {
       if (misses < look.misses || asked !== this.#program || signal.aborted) continue
       this.#log.error(
         { misses, askedEveryMs: look.everyMs },
-        'build daemon answers nothing; it is ended',
+        'build daemon does not answer; the gateway stops it',
       )
       await asked.stop(0)
     }
@@ -211,7 +211,7 @@ export class Daemon {
     } catch {
       throw new Problem(
         'buildkit-unavailable',
-        `The build daemon did not start (${over.signal.reason}); its own words say why.`,
+        `The build daemon did not start (${over.signal.reason}). Its output says why.`,
       )
     } finally {
       clearTimeout(tooLate)

@@ -17,7 +17,7 @@ const killedExitCode = 137
 /** Explains why a step that ran ended with an exit code, and which of its limits it reached. */
 export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
   if (record?.refused) {
-    const detail = `The limits of the step “${step}” could not be set (${record.refused}). Try again; if it stays so, the builder’s operator must look after the control groups of its machine.`
+    const detail = `The limits of the step “${step}” could not be set (${record.refused}). Try again. If this happens again, the operator of the gateway must check the control groups of its machine.`
     return { code: 'buildkit-unavailable', detail }
   }
   const why =
@@ -31,7 +31,7 @@ export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
 }
 
 const lessMemory =
-  'Let the step use less (fewer workers, a smaller heap); or give the builder more memory, or its steps more of it (TARMAC_STEP_MEMORY).'
+  'Let the step use less (fewer workers, a smaller heap). Or give the gateway more memory, or its build steps more of it (TARMAC_STEP_MEMORY).'
 
 function limitMet(
   said: string,

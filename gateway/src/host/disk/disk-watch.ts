@@ -83,7 +83,7 @@ export class DiskWatch {
     const files = isShortOfFiles(this.#space, high) ? ` and ${freeFiles} of ${sizeFiles} files` : ''
     return {
       ok: false,
-      detail: `${free}${files}; nothing new is taken until ${inMb(bytesOf(high, this.#space))} are`,
+      detail: `${free}${files}; the gateway accepts nothing new until ${inMb(bytesOf(high, this.#space))} are free`,
     }
   }
 
@@ -103,7 +103,7 @@ export class DiskWatch {
   /** Throws `no-space` while the gateway accepts nothing new. */
   assertRoom(): void {
     if (!this.#tight) return
-    const detail = `The builder’s disk has ${this.state().detail}. Old build caches are being removed: send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
+    const detail = `The gateway’s disk has ${this.state().detail}. Old build caches are being removed. Send it again in ${retryAfterSeconds} s. If this happens again, its operator must give it a larger volume.`
     throw new Problem('no-space', detail, { facts: { retryAfterSeconds, ...this.#space } })
   }
 
@@ -129,7 +129,7 @@ export class DiskWatch {
     if (leftBytes < low && mayMake) void this.makeRoom(wantedBytes / sizeBytes)
 
     if (sizeBytes > 0 && leftBytes < low * fullShare) {
-      const detail = `The builder’s disk has ${inMb(freeBytes)} free, which is not enough for ${inMb(announcedBytes)} more beside the other uploads under way. Send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
+      const detail = `The gateway’s disk has ${inMb(freeBytes)} free, which is not enough for ${inMb(announcedBytes)} more beside the other uploads. Send it again in ${retryAfterSeconds} s. If this happens again, its operator must give it a larger volume.`
       throw new Problem('no-space', detail, {
         facts: { retryAfterSeconds, freeBytes, announcedBytes },
       })
@@ -193,7 +193,10 @@ export class DiskWatch {
 
     const tight = isLow || (this.#tight && isShort(space, high))
     if (tight !== this.#tight)
-      log[tight ? 'error' : 'info'](space, tight ? 'disk is short of room' : 'disk has room again')
+      log[tight ? 'error' : 'info'](
+        space,
+        tight ? 'disk is short of space' : 'disk has space again',
+      )
 
     this.#tight = tight
     if (tight && !this.#making && performance.now() - this.#lastTry > restMs) void this.makeRoom()
@@ -209,7 +212,7 @@ export class DiskWatch {
       if (this.#tight && mayGoFurther && (await makeMoreRoom(wantedBytes)) === true)
         this.#pauseFurther()
     } catch (err) {
-      log.error({ err }, 'no room could be made on the disk')
+      log.error({ err }, 'could not free space on the disk')
     }
 
     await this.#look()

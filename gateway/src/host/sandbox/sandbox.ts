@@ -107,7 +107,7 @@ function wentOver(
 ): string | null {
   if (timedOut) return `took longer than ${limits.timeoutMs / 1000} s`
   if (truncated) {
-    return `wrote more than the ${limits.maxOutputBytes} bytes of words or ${limits.maxResultBytes} bytes of results it may`
+    return `wrote more than ${limits.maxOutputBytes} bytes of output or ${limits.maxResultBytes} bytes of results`
   }
   if (outOfMemory) return `needed more than ${limits.memoryBytes / 2 ** 20} MiB of memory`
   if (killedBy === 'SIGXCPU') return `computed for more than ${limits.cpuS} s`

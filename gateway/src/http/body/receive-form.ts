@@ -124,7 +124,7 @@ function fieldsOf(body: Record<string, string | string[]>): Omit<Received, 'sour
     .map(([name, value]): [string, Buffer] => [name.slice(secretPrefix.length), Buffer.from(value)])
   const secrets = new Map(given)
   if (secrets.size < given.length)
-    throw new Problem('secret-invalid', 'The form gives a secret twice; give it once.')
+    throw new Problem('secret-invalid', 'The form has a secret twice. Send it once.')
   return { fields: fields.filter((field) => !isSecret(field)), secrets }
 }
 

@@ -71,6 +71,6 @@ function typeOf({ headers: { accept = '*/*' } }: IncomingMessage): LogType {
   if (type) return type
   throw new Problem(
     'request-invalid',
-    `The log comes as ${logTypes.join(', ')}: name one in Accept.`,
+    `The log is available as ${logTypes.join(', ')}. Name one of them in Accept.`,
   )
 }

@@ -30,6 +30,6 @@ export const everything: LogFilter = { key: '', keeps: () => true }
 
 function check(name: string, value: string, known: string[]): void {
   if (known.includes(value)) return
-  const detail = `The filter ${name} knows no ${value.slice(0, 50)}; it knows ${known.join(', ')}.`
+  const detail = `The filter ${name} does not know ${value.slice(0, 50)}. It knows ${known.join(', ')}.`
   throw new Problem('request-invalid', detail, { facts: { filter: name, known } })
 }

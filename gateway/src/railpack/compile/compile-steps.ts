@@ -57,7 +57,9 @@ const nameOf = (step: Step): string => `The step ${step.name}`
 export function assembleFor(work: Compilation, who: string, layers: Layer[]): Tree {
   const ground = layers[0]
   if (ground?.include?.length || ground?.exclude?.length)
-    throw work.refuse(`${who} has include or exclude on its first layer, which always stands whole`)
+    throw work.refuse(
+      `${who} has include or exclude on its first layer, which is always used whole`,
+    )
   return assemble(layers, (layer) => layerTree(work, who, layer))
 }
 

@@ -138,7 +138,7 @@ export class TreeShape {
 function clash(place: Place, kind: Kind, path: string): Problem {
   const other = { facts: { other: place.path } }
   if (place.path === path && place.kind !== kind && (place.kind === 'link' || kind === 'link'))
-    return escape('A link stands where another entry has a folder or a file.', other)
+    return escape('A link has the path of another entry’s folder or file.', other)
   if (place.kind === 'copy' && place.path === path)
     return new Problem('archive-hardlink-invalid', 'It would write over a hard link.', other)
 

@@ -8,7 +8,7 @@ type Key = { app: string; key: string; asked: unknown }
 /**
  * The deployment that was created with this key, if any. Problem: `idempotency-mismatch`.
  */
-export function madeByKey(rows: DeploymentRows, { app, key, asked }: Key): Row | null {
+export function findByKey(rows: DeploymentRows, { app, key, asked }: Key): Row | null {
   const known = knownKey(rows, app, key)
   if (!known) return null
   assertSameRequest(String(known['fingerprint']), asked, `request to ${app}`)
@@ -16,7 +16,11 @@ export function madeByKey(rows: DeploymentRows, { app, key, asked }: Key): Row |
 }
 
 /** Call it in the transaction that creates the deployment. */
-export function noteKey(rows: DeploymentRows, { app, key, asked }: Key, deployment: string): void {
+export function recordKey(
+  rows: DeploymentRows,
+  { app, key, asked }: Key,
+  deployment: string,
+): void {
   rows.run('DELETE FROM idempotency_keys WHERE at < ?', [rows.time(-keyKeptMs)])
   keepWithin('The idempotency key', key, sizeLimits.nameBytes)
   rows.run('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?)', [

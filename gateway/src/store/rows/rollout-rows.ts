@@ -172,7 +172,7 @@ function toRollout({ id, created_at: createdAt, ended_at: endedAt, body }: Row):
 
 /** Without targets, so that nothing is left to do. */
 const damagedBody = (id: string): StoredBody => {
-  const detail = `The record of rollout ${id} is damaged and cannot be read; its deployments are still there.`
+  const detail = `The record of rollout ${id} is damaged and cannot be read. Its deployments still exist.`
   const problem = new Problem('database-unusable', detail).body()
   return {
     source: null,

@@ -20,7 +20,7 @@ const atMachines = workingStates
 /**
  * A lease means that a runner has it. A suspect in a deploy state that waits for its turn has none.
  */
-const atWork = `ended_at IS NULL AND state IN (${working}) AND leased_until IS NOT NULL`
+const running = `ended_at IS NULL AND state IN (${working}) AND leased_until IS NOT NULL`
 const suspects = 'suspect IS NOT NULL AND ended_at IS NULL'
 
 /**
@@ -45,7 +45,7 @@ export class SuspectRows {
     this.#stop = db.prepare('UPDATE lives SET stopped_at = coalesce(stopped_at, ?)')
     this.#any = db.prepare(`SELECT 1 FROM deployments WHERE ${suspects} LIMIT 1`)
     this.#busy = db.prepare(
-      `SELECT 1 FROM deployments WHERE ${atWork} UNION ALL SELECT 1 FROM rollouts WHERE making > 0 LIMIT 1`,
+      `SELECT 1 FROM deployments WHERE ${running} UNION ALL SELECT 1 FROM rollouts WHERE making > 0 LIMIT 1`,
     )
     this.#rollouts = {
       making: db.prepare('SELECT id, deaths FROM rollouts WHERE ended_at IS NULL AND making > 0'),
@@ -78,11 +78,11 @@ export class SuspectRows {
     const ended: string[] = []
     this.#begin.run(keepWithin('The id of the boot', boot, sizeLimits.nameBytes), this.#rows.time())
     if (previous && previous['stoppedAt'] === null) {
-      const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
+      const left = this.#rows.all(`SELECT * FROM deployments WHERE ${running}`)
       const rollouts = this.#rollouts.making.all()
 
       const death = {
-        atWork: left.length + rollouts.length,
+        running: left.length + rollouts.length,
         isSameBoot: previous['boot'] === boot,
         maxDeaths,
       }
@@ -133,7 +133,7 @@ export class SuspectRows {
   /** Fewest deaths first; then the fewest attempts; then those whose machines wait. */
   waiting(): Row[] {
     return this.#rows.all(
-      `SELECT * FROM deployments WHERE ${suspects} AND NOT (${atWork})
+      `SELECT * FROM deployments WHERE ${suspects} AND NOT (${running})
        ORDER BY deaths, epoch, state = 'pending', created_at`,
     )
   }
