@@ -71,8 +71,8 @@ export class IgnorePatterns {
   constructor(patterns: readonly string[]) {
     checkLimits(patterns)
     const start = this.#newState(null)
-    for (const given of patterns) {
-      const rule = readPattern(given)
+    for (const line of patterns) {
+      const rule = readPattern(line)
       if (rule !== null) this.#add(start, rule.tokens, this.exceptions.push(rule.isException) - 1)
     }
     this.start = this.#statesOf([start])

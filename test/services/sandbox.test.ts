@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +17,7 @@ import { openPlanner } from '../../gateway/src/railpack/open-planner.ts'
 import { planLimits } from '../../gateway/src/railpack/plan-request.ts'
 import { planSource } from '../../gateway/src/railpack/plan-source.ts'
 import { findPlanner } from '../../lab/planner/find.ts'
+import { portOf } from '../../gateway/src/host/port-of.ts'
 
 const never = new AbortController().signal
 const isRoot = process.getuid?.() === 0
@@ -114,7 +115,7 @@ describe('a program in the sandbox', () => {
       let reached = 0
       const server = createServer((socket) => socket.end(`${(reached += 1)}`)).listen(0, host)
       await once(server, 'listening')
-      const script = `exec 3<>/dev/tcp/${host}/${(server.address() as AddressInfo).port} && cat <&3`
+      const script = `exec 3<>/dev/tcp/${host}/${portOf(server)} && cat <&3`
       const control = spawn('/bin/bash', ['-c', script])
       await once(control, 'exit')
       expect([host, reached]).toEqual([host, 1])

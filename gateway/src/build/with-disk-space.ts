@@ -1,7 +1,8 @@
 import { Problem } from '#api/problem.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
-import type { DiskWatch, Stopped } from '../host/disk/disk-watch.ts'
+import type { DiskWatch } from '../host/disk/disk-watch.ts'
+import type { Stopped } from '../host/disk/work-stopper.ts'
 
 const words = /no space left on device|ENOSPC/i
 /** The share of the disk to free for the next try of a build that ran out of space. */

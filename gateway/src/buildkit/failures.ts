@@ -46,8 +46,11 @@ export function solveProblem(
   const exitCode = details.get(type.exit)?.['Code']
   const fullText = plain(error.details)
   const text = fullText.slice(0, maxDetailChars)
-  const said = { text, words: daemonWords(fullText) }
-  if (isUnavailable(error) || (typeof exitCode !== 'number' && isSessionLost(error, said.words)))
+  const daemonMessage = { text, words: daemonWords(fullText) }
+  if (
+    isUnavailable(error) ||
+    (typeof exitCode !== 'number' && isSessionLost(error, daemonMessage.words))
+  )
     return daemonUnavailable(error)
 
   const vertex = details.get(type.vertex)?.['digest']
@@ -55,8 +58,8 @@ export function solveProblem(
   const record = root !== null && step?.record ? readStepRecord(root, step.record) : null
   const { code, detail, facts } =
     typeof exitCode === 'number'
-      ? exitVerdict({ step: step?.name ?? text, exitCode, words: said.words, record })
-      : classifyFailure(said, step)
+      ? exitVerdict({ step: step?.name ?? text, exitCode, words: daemonMessage.words, record })
+      : classifyFailure(daemonMessage, step)
 
   return new Problem(code, detail, {
     cause: error,
@@ -78,10 +81,10 @@ export const daemonUnavailable = (cause: unknown): Problem =>
   )
 
 /** The daemon's message, and the same without the quotes from the source. */
-type Said = { text: string; words: string }
+type DaemonMessage = { text: string; words: string }
 
-function classifyFailure(said: Said, step: StepFacts | null): Verdict {
-  const { text, words } = said
+function classifyFailure(daemonMessage: DaemonMessage, step: StepFacts | null): Verdict {
+  const { text, words } = daemonMessage
   // Errors in the Dockerfile contain its own words without quotes, so no other pattern may match
   // them.
   if (/^(?:dockerfile parse error|failed to process )/.test(words))
@@ -95,7 +98,7 @@ function classifyFailure(said: Said, step: StepFacts | null): Verdict {
   }
 
   if (/^failed to push |^error writing (?:layer|manifest|config)/.test(words))
-    return pushVerdict(said)
+    return pushVerdict(daemonMessage)
 
   const secret = /(?:^|: )secret (\S+): not found$/.exec(words)?.[1]
   if (secret) {
@@ -104,7 +107,7 @@ function classifyFailure(said: Said, step: StepFacts | null): Verdict {
   }
 
   const image = imageOf(words, step)
-  if (image !== null) return pullVerdict(image, said)
+  if (image !== null) return pullVerdict(image, daemonMessage)
 
   const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
   if (missing) {
@@ -132,7 +135,7 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
   [/: 5\d\d /, 'registry-unavailable', 'it has an internal error; try again later'],
 ]
 
-function pushVerdict({ text, words }: Said): Verdict {
+function pushVerdict({ text, words }: DaemonMessage): Verdict {
   const reason = withoutNames(words.replace(/^failed to push \S+:/, ''))
   const found = pushFailures.find(([fits]) => fits.test(reason))
   const [, code, why] = found ?? [
@@ -149,7 +152,7 @@ function pushVerdict({ text, words }: Said): Verdict {
 const withoutNames = (words: string) => words.replace(/https?:\/\/\S*?(?=:?(?:\s|$))/g, '')
 
 /** The daemon's message about a failed request to a registry. */
-const askedFor =
+const requestPattern =
   /(?:^|: )(?:failed to do request: [A-Z][a-z]+ "|unexpected status from [A-Z]+ request to )https?:\/\/([^/\s]+)\/v2\/(\S+)\/(?:manifests|blobs)\/([\w.:-]*\w)/
 
 /**
@@ -164,11 +167,13 @@ function imageOf(words: string, step: StepFacts | null): string | null {
     ) ??
     /^failed to load cache key: (\S+): not found/.exec(words)
   if (named) return named[1]!
-  const asked = askedFor.exec(words)
-  return asked && `${asked[1]}/${asked[2]}${asked[3]!.includes(':') ? '@' : ':'}${asked[3]}`
+  const request = requestPattern.exec(words)
+  return (
+    request && `${request[1]}/${request[2]}${request[3]!.includes(':') ? '@' : ':'}${request[3]}`
+  )
 }
 
-function pullVerdict(image: string, { text, words }: Said): Verdict {
+function pullVerdict(image: string, { text, words }: DaemonMessage): Verdict {
   const reason = withoutNames(
     words.replace(/^\S+: (?=failed to resolve )/, '').replaceAll(image, ''),
   )

@@ -50,13 +50,13 @@ function assertToken({ headers, headersDistinct }: IncomingMessage, known: Buffe
 /** Refuses DNS rebinding: a page whose name resolves to loopback still sends that name as host. */
 function refuseOtherHost(host: string | undefined): void {
   if (isLoopbackHost(host)) return
-  const asked =
+  const problemText =
     host === undefined
       ? 'The request names no host'
       : `The request is for the host ${host.slice(0, 100)}`
   throw new Problem(
     'host-forbidden',
-    `${asked}. Without tokens the gateway answers only to localhost, 127.0.0.1 and [::1]. Use one of these, or set TARMAC_TOKENS.`,
+    `${problemText}. Without tokens the gateway answers only to localhost, 127.0.0.1 and [::1]. Use one of these, or set TARMAC_TOKENS.`,
   )
 }
 

@@ -39,14 +39,14 @@ export class NetworkGuard {
   #nextTry = 0
   readonly #listeners: (() => void)[] = []
 
-  static start(parts: GuardDeps): NetworkGuard {
-    const guard = new NetworkGuard(parts)
+  static start(deps: GuardDeps): NetworkGuard {
+    const guard = new NetworkGuard(deps)
     void guard.#watch()
     return guard
   }
 
-  private constructor(parts: GuardDeps) {
-    this.#deps = parts
+  private constructor(deps: GuardDeps) {
+    this.#deps = deps
   }
 
   /** For the health page. */

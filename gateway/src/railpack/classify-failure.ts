@@ -21,9 +21,9 @@ export class PlannerFailure extends Problem {
 export function classifyFailure(
   ended: SandboxResult,
   info: Info,
-  work: PrepareRequest,
+  request: PrepareRequest,
 ): PlannerFailure {
-  const { planner, tree, network } = work
+  const { planner, tree, network } = request
   const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
   const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(
     -maxWordsChars,

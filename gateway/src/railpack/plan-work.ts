@@ -37,8 +37,8 @@ export const onPlan = {
 
 const isSmall = (planText: string): boolean => planText.length <= smallChars
 
-async function onThread<T>(kind: keyof typeof planWork, given: unknown[]): Promise<T> {
-  const { port, end } = threads.start(kind, given)
+async function onThread<T>(kind: keyof typeof planWork, args: unknown[]): Promise<T> {
+  const { port, end } = threads.start(kind, args)
   try {
     return await port.value<T>()
   } finally {

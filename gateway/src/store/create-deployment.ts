@@ -11,7 +11,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const { deployments, lanes, queue, apps, secrets } = tables
   const { id, app, idempotencyKey } = fresh
 
-  const key = idempotencyKey ? { app, key: idempotencyKey, asked: requestOf(fresh) } : null
+  const key = idempotencyKey ? { app, key: idempotencyKey, requestBody: requestOf(fresh) } : null
   const previous = key && findByKey(deployments, key)
   if (previous) return toDeployment(previous)
 

@@ -114,9 +114,9 @@ function explained(error: unknown, path: string): unknown {
   return damage === null ? error : damaged(path, damage, error)
 }
 
-const damaged = (path: string, how: string, cause?: unknown): Problem =>
+const damaged = (path: string, reason: string, cause?: unknown): Problem =>
   new Problem(
     'database-unusable',
-    `The database ${path} is damaged (${how}). Nothing was changed. Restore a backup with \`tarmac-gateway restore FILE\`, which keeps the damaged one aside, or a snapshot of the volume.`,
+    `The database ${path} is damaged (${reason}). Nothing was changed. Restore a backup with \`tarmac-gateway restore FILE\`, which keeps the damaged one aside, or a snapshot of the volume.`,
     { cause },
   )

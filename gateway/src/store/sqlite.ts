@@ -88,15 +88,15 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#transaction(() => createDeployment(this.#tables, fresh))
   }
 
-  async refuseBusyLane(asked: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>) {
-    refuseBusyLane(this.#tables, asked)
+  async refuseBusyLane(announced: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>) {
+    refuseBusyLane(this.#tables, announced)
   }
 
   async findByIdempotencyKey(
     app: string,
-    { asked, idempotencyKey: key }: Pick<NewDeployment, 'asked' | 'idempotencyKey'>,
+    { requestBody, idempotencyKey: key }: Pick<NewDeployment, 'requestBody' | 'idempotencyKey'>,
   ) {
-    return toFound(key ? findByKey(this.#rows, { app, key, asked }) : null)
+    return toFound(key ? findByKey(this.#rows, { app, key, requestBody }) : null)
   }
 
   async unfinished(app: string) {

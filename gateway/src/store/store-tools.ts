@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 import { unpackJson } from '../deployments/packed-json.ts'
 import { sizeLimits } from '../deployments/size-limits.ts'
@@ -32,7 +33,7 @@ export function* readRows<T>(schema: z.ZodType<T>, rows: Iterable<unknown>): Gen
 export function parsedObject(text: string): object | null {
   try {
     const value: unknown = unpackJson(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null
+    return isObject(value) ? value : null
   } catch {
     return null
   }

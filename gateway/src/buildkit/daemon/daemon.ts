@@ -155,26 +155,26 @@ export class Daemon {
   async #endHung(): Promise<void> {
     const { signal } = this.#stopping
     const connection = new Connection(this.address)
-    let asked: SupervisedProcess | null = null
+    let probed: SupervisedProcess | null = null
 
     for (let misses = 0; ;) {
       await sleep(look.everyMs, undefined, { signal }).catch(() => {})
       await this.#opened.catch(() => {}) // a start has its own timeout
       if (signal.aborted) break
-      if (asked !== this.#program) misses = 0
-      asked = this.#program
+      if (probed !== this.#program) misses = 0
+      probed = this.#program
       const soon = AbortSignal.any([signal, AbortSignal.timeout(look.answerMs)])
       const answers = await connection.ask(ListWorkers, {}, soon).then(
         () => true,
         () => false,
       )
       misses = answers ? 0 : misses + 1
-      if (misses < look.misses || asked !== this.#program || signal.aborted) continue
+      if (misses < look.misses || probed !== this.#program || signal.aborted) continue
       this.#log.error(
         { misses, askedEveryMs: look.everyMs },
         'build daemon does not answer; the gateway stops it',
       )
-      await asked.stop(0)
+      await probed.stop(0)
     }
     connection.close()
   }

@@ -8,7 +8,7 @@ type StepWrites = { pid: number; command: string; bytes: number; files: number }
 
 const maxCommandLetters = 200
 /** A step that wrote less is never blamed for a full disk. */
-const least = { bytes: 4 * 2 ** 20, files: 500 }
+const minimum = { bytes: 4 * 2 ** 20, files: 500 }
 
 /**
  * Kills the step that has written most: bytes, or files if the disk runs out of inodes. Its build
@@ -20,7 +20,7 @@ export async function stopLargestStep(
   by: 'bytes' | 'files',
 ): Promise<StepWrites | null> {
   const [largest] = (await stepWrites(daemon)).toSorted((a, b) => b[by] - a[by])
-  if (!largest || largest[by] < least[by]) return null
+  if (!largest || largest[by] < minimum[by]) return null
   try {
     process.kill(largest.pid, 'SIGKILL')
   } catch {

@@ -1,10 +1,10 @@
 import { Problem } from '#api/problem.ts'
+import { inMb } from '#api/text/in-mb.ts'
 import type { Logger } from '../../log.ts'
 import { unlessAborted } from '../../retry.ts'
 import {
   bytesOf,
   type DiskSpace,
-  inMb,
   isShort,
   isShortOfFiles,
   readSpace,
@@ -12,7 +12,6 @@ import {
 } from './disk-space.ts'
 import { type StopLargest, type Stopped, WorkStopper } from './work-stopper.ts'
 
-export type { Stopped }
 export type DiskWatchOptions = {
   /** A folder on the file system to watch. */
   folder: string

@@ -51,11 +51,11 @@ export async function receiveForm(
   })
 
   try {
-    const asked = new FormRequest(request.headers)
-    await unlessAborted(Promise.race([parse(asked), patience.refused]), gone)
+    const form = new FormRequest(request.headers)
+    await unlessAborted(Promise.race([parse(form), patience.refused]), gone)
     if (!file.facts)
       throw new Problem('request-invalid', 'The form has no file field named source.')
-    return { source: file.facts, ...fieldsOf(asked.body) }
+    return { source: file.facts, ...fieldsOf(form.body) }
   } catch (error) {
     const problem = formProblem(error, deps.maxUploadBytes)
     over.abort(problem) // stops the reader of the file, if it still reads

@@ -40,9 +40,9 @@ export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Author
     const id = address.exec(pathOf(request))?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
     const deployment = await logOf(callerOf(request), id)
-    const asked = { deployment, after: afterOf(request), filter: filterOf(request) }
+    const reader = { deployment, after: afterOf(request), filter: filterOf(request) }
     if (isWebSocket(request)) assertHandshake(request)
-    return asked
+    return reader
   }
 }
 

@@ -10,12 +10,12 @@ import { TreeShape } from './tree-shape.ts'
 type UnpackDeps = { tar: TarReader; staging: Staging; limits: Limits; meter: Meter }
 
 /** Unpacks an archive into a staging folder. Checks each entry before writing it. */
-export async function unpack(parts: UnpackDeps): Promise<Manifest> {
-  const { tar, staging, limits } = parts
+export async function unpack(deps: UnpackDeps): Promise<Manifest> {
+  const { tar, staging, limits } = deps
   const shape = new TreeShape(limits)
   try {
     for (let entry = await tar.next(); entry; entry = await tar.next())
-      await write(entry, shape, parts)
+      await write(entry, shape, deps)
   } catch (error) {
     throw error instanceof Problem && error.code.startsWith('archive-')
       ? withEntry(error, tar.at)
