@@ -69,7 +69,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
 
   test.each([
     ['lacks something for the time being', 'exit 75', 'plan-interrupted', '', 4],
-    ['is killed', 'kill -9 $$', 'plan-interrupted', 'ended by SIGKILL', 4],
+    ['is killed', 'kill -9 $$', 'plan-interrupted', 'killed by SIGKILL', 4],
     [
       'looks up in vain',
       refuses('failed to get latest version for package `node`'),
