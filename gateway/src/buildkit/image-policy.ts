@@ -24,7 +24,7 @@ export type ImageRules = {
   daemonAsks?: boolean
 }
 
-/** A label on every image that the builder makes. */
+/** A label on every image that the gateway builds. */
 export const appLabel = 'dev.tarmac.app'
 
 /**
@@ -111,7 +111,7 @@ export class ImagePolicy {
   }
 
   /**
-   * Throws if the builder made the image for another app. Returns false if the image's
+   * Throws if the image was built for another app. Returns false if the image's
    * configuration is not known yet. An image itself names the app that it was built for. If that
    * claim is false, the app's repository does not have the image.
    */

@@ -92,7 +92,7 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   )
 }
 
-/** The builder's own login for its registry, and the operator's logins for others. */
+/** The gateway's own login for its registry, and the operator's logins for others. */
 function loginsOf({ registry, dockerConfig, secrets }: Config): LoginFor {
   return (app, host) => {
     if (host === registry) return { user: 'x', secret: secrets.fly }

@@ -15,7 +15,7 @@ export type Death = { running: number; isSameBoot: boolean; maxDeaths: number }
  * How a death of the gateway counts for one thing that was at work. It counts only if that ran
  * alone, and the machine has not rebooted since. `ends`: that was the last allowed death.
  */
-export function judgeDeath(
+export function countDeath(
   deathsBefore: number,
   { running, isSameBoot, maxDeaths }: Death,
 ): { deaths: number; ends: boolean } {

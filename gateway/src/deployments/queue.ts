@@ -56,12 +56,12 @@ export function schedule(queued: Queued[], running: Running[], limits: QueueLimi
   }
 
   const turns = new Map<string, number>()
-  const inTurn = heads.map((one) => {
+  const ordered = heads.map((one) => {
     const turn = turns.get(one.app) ?? 0
     turns.set(one.app, turn + 1)
     return { one, turn }
   })
-  inTurn.sort(
+  ordered.sort(
     (a, b) => a.turn - b.turn || a.one.lastServed - b.one.lastServed || a.one.number - b.one.number,
   )
 
@@ -72,7 +72,7 @@ export function schedule(queued: Queued[], running: Running[], limits: QueueLimi
   }
 
   let next: Queued | null = null
-  for (const { one } of inTurn) {
+  for (const { one } of ordered) {
     if (!limits) wait(one, 'ready')
     else if (one.builds && (building.get(one.app) ?? 0) >= (one.appBuilds ?? limits.appBuilds))
       wait(one, 'app', one.app)
@@ -109,13 +109,15 @@ const waits = (id: string, place: number) => ({ id, for: 'recovery', place, behi
 
 const maxNotices = 100
 
-/**
- * The last notice of a queue position. A new one is due for another reason, for a better position
- * near the front, or when the position has halved.
- */
+/** The last notice of a queue position. `times`: how many there were. */
 export type QueueNotice = { for: QueuePosition['for']; place: number; times: number }
-export function shouldAnnounce(place: QueuePosition, announced: QueueNotice | null): boolean {
+
+/**
+ * A new notice is due for another reason, for a better position near the front, or when the
+ * position has halved.
+ */
+export function shouldAnnounce(now: QueuePosition, announced: QueueNotice | null): boolean {
   if (announced === null || announced.times >= maxNotices) return announced === null
-  if (announced.for !== place.for) return true
-  return place.place < announced.place && (place.place <= 3 || place.place <= announced.place / 2)
+  if (announced.for !== now.for) return true
+  return now.place < announced.place && (now.place <= 3 || now.place <= announced.place / 2)
 }

@@ -31,13 +31,13 @@ export function baseConfig(
   warn: Place['warn'],
 ): MachineConfig {
   const key = file.experimental?.machine_config ? 'experimental.machine_config' : 'machine_config'
-  const said = file.experimental?.machine_config ?? file.machine_config
-  if (said === undefined) return {}
+  const setting = file.experimental?.machine_config ?? file.machine_config
+  if (setting === undefined) return {}
 
-  const json = said.startsWith('{')
-    ? said
-    : said.endsWith('.json')
-      ? textOf(said, readFile)
+  const json = setting.startsWith('{')
+    ? setting
+    : setting.endsWith('.json')
+      ? textOf(setting, readFile)
       : undefined
   if (json === undefined)
     return refuse(key, 'must be a JSON object, or the path of a .json file in the source.')

@@ -41,9 +41,9 @@ function assertToken({ headers, headersDistinct }: IncomingMessage, known: Buffe
     throw new Problem('unauthorized', 'The gateway accepts no calls from other web pages.')
 
   if (known.length === 0) return
-  const given = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')
+  const sent = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')
   // Compare every token, also after a match, so that the time reveals nothing.
-  if (known.filter((token) => timingSafeEqual(token, given)).length === 0)
+  if (known.filter((token) => timingSafeEqual(token, sent)).length === 0)
     throw new Problem('unauthorized', 'Send a token of the gateway: Authorization: Bearer <token>.')
 }
 

@@ -77,7 +77,7 @@ export class NetworkGuard {
   }
 
   /**
-   * Resolves when builds are safe; throws otherwise. For a new daemon it runs a canary build first.
+   * Resolves when builds are safe; throws otherwise. For a new daemon it runs a probe build first.
    */
   async proven(signal: AbortSignal): Promise<void> {
     if (!this.status.ok) await unlessAborted(this.#prove(), signal)

@@ -46,8 +46,8 @@ export function message<F extends Fields>(fields: F): Message<F> {
 
   const body = (to: Writer, value: InOf<F>) => {
     for (const [name, field] of Object.entries(fields)) {
-      const given = value[name]
-      if (given !== undefined) field.write(to, given)
+      const fieldValue = value[name]
+      if (fieldValue !== undefined) field.write(to, fieldValue)
     }
   }
 

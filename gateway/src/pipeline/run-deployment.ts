@@ -176,9 +176,9 @@ async function end({ record, log, signal }: Run, error: unknown): Promise<Proble
   }
 
   const failed = failureIn(record.state)
-  const asked =
+  const wanted =
     problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
-  const to = mayMove(record.state, asked) ? asked : failed
+  const to = mayMove(record.state, wanted) ? wanted : failed
   await record.end(to, { problem: log.redactedProblem(problem.body()) })
   return problem
 }

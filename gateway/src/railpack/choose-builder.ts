@@ -69,18 +69,18 @@ export function chooseBuilder(
 /** Whether a path leads out of the source. */
 const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(cleanPath(path))
 
-function fileOf(tree: SourceTree, asked: string, name: string, code: ProblemCode): string {
-  const path = cleanPath(asked)
-  if (isOutside(asked)) {
+function fileOf(tree: SourceTree, requested: string, name: string, code: ProblemCode): string {
+  const path = cleanPath(requested)
+  if (isOutside(requested)) {
     throw new Problem(
       code,
-      `${name} is ${asked}, which is outside of the source. Give a path from the root of the source.`,
+      `${name} is ${requested}, which is outside of the source. Give a path from the root of the source.`,
     )
   }
   if (!hasFile(tree, path)) {
     throw new Problem(
       code,
-      `${name} is ${asked}, and the source has no such file. Does an ignore file exclude it?`,
+      `${name} is ${requested}, and the source has no such file. Does an ignore file exclude it?`,
     )
   }
   return path

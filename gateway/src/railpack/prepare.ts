@@ -30,7 +30,7 @@ export const prepare = (request: PrepareRequest, signal: AbortSignal): Promise<P
 /** Each run has its own sandbox, so that it cannot return the result of another run. */
 async function tryPrepare(request: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> {
   const { app, tree, options, planner, network, limits } = request
-  const place = `/source/${app}` // railpack names some programs after the folder
+  const folder = `/source/${app}` // railpack names some programs after the folder
   const results = ['/tmp/out/plan.json', '/tmp/out/info.json']
   const outputs = ['--plan-out', results[0]!, '--info-out', results[1]!]
   const variables = planVariables(options.build, request.secretNames)
@@ -39,11 +39,11 @@ async function tryPrepare(request: PrepareRequest, signal: AbortSignal): Promise
   const ended = await runInSandbox(
     {
       command: planner.path,
-      args: ['prepare', place, '--hide-pretty-plan', ...wanted, ...outputs, ...variables.args],
+      args: ['prepare', folder, '--hide-pretty-plan', ...wanted, ...outputs, ...variables.args],
       env: { PATH: searchPath, ...variables.env },
       readOnlyMounts: {
         ...network?.readOnlyMounts,
-        [place]: tree.root,
+        [folder]: tree.root,
         [planner.path]: planner.path,
         ...(await miseFiles()),
       },

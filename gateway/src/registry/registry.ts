@@ -63,9 +63,9 @@ export class Registry {
   async find(repository: string, reference: string, signal: AbortSignal): Promise<string | null> {
     try {
       const answer = await this.#request({ method: 'HEAD', repository, reference }, signal)
-      const said = String(answer?.headers['docker-content-digest'] ?? '')
-      const known = answer === null || /^\w+:[0-9a-f]{32,}$/.test(said)
-      if (known || reference.includes(':')) return answer && (said || reference)
+      const header = String(answer?.headers['docker-content-digest'] ?? '')
+      const known = answer === null || /^\w+:[0-9a-f]{32,}$/.test(header)
+      if (known || reference.includes(':')) return answer && (header || reference)
       return (await this.manifest(repository, reference, signal))?.digest ?? null
     } catch (error) {
       if (error instanceof Problem && error.code === 'registry-denied') return null

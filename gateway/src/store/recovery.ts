@@ -43,9 +43,13 @@ async function endDamaged({ deployments, tools }: Tables): Promise<string[]> {
  */
 export function recoverLeft(
   { deployments, lanes }: Tables,
-  how: { alone: boolean; reason: string; only?: string | null; maxDeaths?: number },
+  {
+    alone,
+    reason,
+    only = null,
+    maxDeaths,
+  }: { alone: boolean; reason: string; only?: string | null; maxDeaths?: number },
 ): Claim[] {
-  const { alone, reason, only = null, maxDeaths } = how
   // A suspect in a deploy state without a lease waits for its turn: its log says so already.
   const left = deployments.all(
     `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${working})

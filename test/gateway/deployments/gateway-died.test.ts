@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import { judgeDeath, suspected } from '../../../gateway/src/deployments/gateway-died.ts'
+import { countDeath, suspected } from '../../../gateway/src/deployments/gateway-died.ts'
 
 const death = { running: 1, isSameBoot: true, maxDeaths: 3 }
 
 test('a death counts against what ran alone, and the last allowed one ends it', () => {
-  expect([0, 1, 2].map((before) => judgeDeath(before, death))).toEqual([
+  expect([0, 1, 2].map((before) => countDeath(before, death))).toEqual([
     { deaths: 1, ends: false },
     { deaths: 2, ends: false },
     { deaths: 3, ends: true },
@@ -13,7 +13,7 @@ test('a death counts against what ran alone, and the last allowed one ends it', 
 
 test('a death counts against nothing when more was at work, or when the machine has rebooted', () => {
   for (const other of [{ running: 2 }, { isSameBoot: false }])
-    expect(judgeDeath(3, { ...death, ...other })).toEqual({ deaths: 3, ends: false })
+    expect(countDeath(3, { ...death, ...other })).toEqual({ deaths: 3, ends: false })
 })
 
 test('the log of a suspect says how many deaths it has left', () => {

@@ -133,10 +133,10 @@ export class Daemon {
     const { signal } = this.#stopping
     for (let waitMs = pauseMs.first; ; waitMs = Math.min(waitMs * 2, pauseMs.longest)) {
       const startedAt = performance.now()
-      const how = await this.#program.ended
+      const reason = await this.#program.ended
       if (signal.aborted) return
       if (performance.now() - startedAt > pauseMs.steadyAfter) waitMs = pauseMs.first
-      this.#log.error({ how, waitMs }, 'build daemon ended; it restarts')
+      this.#log.error({ reason, waitMs }, 'build daemon ended; it restarts')
       await removeLeftovers(this.#settings)
       await sleep(waitMs, undefined, { signal }).catch(() => {})
       if (signal.aborted) return
@@ -198,7 +198,7 @@ export class Daemon {
   async #answers({ ended }: SupervisedProcess): Promise<void> {
     const connection = new Connection(`unix://${firstSocketOf(this.#settings)}`)
     const over = new AbortController()
-    void ended.then((how) => over.abort(how))
+    void ended.then((reason) => over.abort(reason))
     const tooLate = setTimeout(() => over.abort(`no answer within ${readyMs / 1000} s`), readyMs)
 
     const ready = async () => {

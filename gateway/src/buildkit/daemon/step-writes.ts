@@ -71,9 +71,10 @@ async function writesOf(
  * snapshots.
  */
 function cacheMountOf(line: string, root: string): string | null {
-  const [, , , source = '', place = '', options = ''] = line.split(' ')
+  const [, , , source = '', mountPoint = '', options = ''] = line.split(' ')
   const at = source.indexOf('/runc-')
-  if (at < 0 || place === '/' || !source.endsWith('/fs') || !options.startsWith('rw')) return null
+  if (at < 0 || mountPoint === '/' || !source.endsWith('/fs') || !options.startsWith('rw'))
+    return null
   return join(root, source.slice(at))
 }
 

@@ -34,7 +34,7 @@ const lessMemory =
   'Let the step use less (fewer workers, a smaller heap). Or give the gateway more memory, or its build steps more of it (TARMAC_STEP_MEMORY).'
 
 function limitMet(
-  said: string,
+  message: string,
   record: StepRecord | null,
 ): { words: string; facts?: Record<string, unknown> } {
   if (record && record.killed > 0) {
@@ -48,7 +48,7 @@ function limitMet(
       facts: { outOfMemory: true, memoryLimitBytes },
     }
   }
-  if (/" did not complete successfully: cannot allocate memory/.test(said))
+  if (/" did not complete successfully: cannot allocate memory/.test(message))
     return {
       words: ` The kernel ended it because memory ran out. ${lessMemory}`,
       facts: { outOfMemory: true },

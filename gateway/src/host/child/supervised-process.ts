@@ -38,7 +38,7 @@ export async function supervise({
     env,
     cwd: '/',
     stdin: 'ignore',
-    words: 'inherit',
+    stdio: 'inherit',
     outputs: 0,
     end: 'terminate',
   })

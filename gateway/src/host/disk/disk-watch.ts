@@ -35,7 +35,7 @@ export type DiskWatchOptions = {
 }
 type Upload = { announcedBytes: number; arrivedBytes: () => number }
 
-const lookEveryMs = 500
+const pollMs = 500
 /** Share of the low mark. Work is stopped while the gateway can still write its own records. */
 const fullShare = 0.25
 /** Pause between two attempts to free space. */
@@ -43,7 +43,7 @@ const restMs = 10_000
 const retryAfterSeconds = 30
 const recentMs = 10_000
 /** Pause between two calls of `makeMoreRoom`. */
-const furtherMs = { first: 30_000, longest: 15 * 60_000 }
+const morePauseMs = { first: 30_000, longest: 15 * 60_000 }
 
 /** Watches how much space a file system has. Work that needs space asks here first. */
 export class DiskWatch {
@@ -57,7 +57,7 @@ export class DiskWatch {
   #lastLow = Number.NEGATIVE_INFINITY
   #lastTry = Number.NEGATIVE_INFINITY
   #furtherAfter = Number.NEGATIVE_INFINITY
-  #furtherPauseMs = furtherMs.first
+  #furtherPauseMs = morePauseMs.first
   #making: Promise<void> | undefined
 
   static async open(options: DiskWatchOptions): Promise<DiskWatch> {
@@ -69,7 +69,7 @@ export class DiskWatch {
   private constructor(options: DiskWatchOptions) {
     this.#options = options
     this.#stopper = new WorkStopper(options.stopLargest, options.log)
-    this.#timer = setInterval(() => void this.#look(), lookEveryMs)
+    this.#timer = setInterval(() => void this.#look(), pollMs)
   }
 
   /** Not ok from the moment free space is below the low mark until it is above the high mark. */
@@ -224,10 +224,10 @@ export class DiskWatch {
    */
   #pauseFurther(): void {
     const now = performance.now()
-    const isQuiet = now - this.#furtherAfter > furtherMs.longest
+    const isQuiet = now - this.#furtherAfter > morePauseMs.longest
     this.#furtherPauseMs = isQuiet
-      ? furtherMs.first
-      : Math.min(this.#furtherPauseMs * 2, furtherMs.longest)
+      ? morePauseMs.first
+      : Math.min(this.#furtherPauseMs * 2, morePauseMs.longest)
     this.#furtherAfter = now + this.#furtherPauseMs
   }
 }

@@ -119,11 +119,11 @@ function fieldsOf(body: Record<string, string | string[]>): Omit<Received, 'sour
   const fields = Object.entries(body).flatMap(([name, value]) =>
     [value].flat().map((one): [string, string] => [name, one]),
   )
-  const given = fields
+  const secretFields = fields
     .filter(isSecret)
     .map(([name, value]): [string, Buffer] => [name.slice(secretPrefix.length), Buffer.from(value)])
-  const secrets = new Map(given)
-  if (secrets.size < given.length)
+  const secrets = new Map(secretFields)
+  if (secrets.size < secretFields.length)
     throw new Problem('secret-invalid', 'The form has a secret twice. Send it once.')
   return { fields: fields.filter((field) => !isSecret(field)), secrets }
 }

@@ -14,13 +14,13 @@ export function filterOf(request: IncomingMessage): LogFilter {
   const query = knownQuery(request, 'only', 'step', 'stream', 'after')
   const [only, step, stream] = ['only', 'step', 'stream'].map((name) => query.get(name) || null)
   if (!only && !step && !stream) return everything
-  const asked = new Set(only?.split(',') ?? types)
-  for (const type of asked) check('only', type, types)
+  const wantedTypes = new Set(only?.split(',') ?? types)
+  for (const type of wantedTypes) check('only', type, types)
   if (stream) check('stream', stream, streams)
   return {
     key: JSON.stringify([only, step, stream]),
     keeps: (event) =>
-      asked.has(event.type) &&
+      wantedTypes.has(event.type) &&
       (!step || ('step' in event && event.step === step)) &&
       (!stream || ('stream' in event && event.stream === stream)),
   }

@@ -44,15 +44,15 @@ async function write(
   const makeFolders = (folders: string[]) => folders.forEach((folder) => staging.folder(folder))
   switch (entry.type) {
     case 'folder':
-      return makeFolders(shape.take('folder', path))
+      return makeFolders(shape.addPath('folder', path))
     case 'file':
-      makeFolders(shape.take('file', path))
+      makeFolders(shape.addPath('file', path))
       return staging.file(path, { executable: entry.executable, sizeBytes: entry.sizeBytes, tar })
     case 'link':
-      return makeFolders(shape.takeLink(path, entry.target))
+      return makeFolders(shape.addLink(path, entry.target))
     case 'hard-link': {
       const from = originalOf(entry.target, shape, limits)
-      makeFolders(shape.take('copy', path))
+      makeFolders(shape.addPath('copy', path))
       return meter.expanded(staging.copy(path, from))
     }
   }

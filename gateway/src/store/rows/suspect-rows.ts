@@ -3,7 +3,7 @@ import {
   type Death,
   gatewayDied,
   gatewayDiedAtRollout,
-  judgeDeath,
+  countDeath,
 } from '../../deployments/gateway-died.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { failureIn, touchesMachines, workingStates } from '../../deployments/states.ts'
@@ -88,7 +88,7 @@ export class SuspectRows {
       }
       for (const row of left) if (this.#suspect(row, death)) ended.push(row.id)
       for (const { id, deaths } of rollouts)
-        this.#suspectRollout(String(id), judgeDeath(Number(deaths), death))
+        this.#suspectRollout(String(id), countDeath(Number(deaths), death))
     }
 
     this.#rollouts.settle.run()
@@ -140,7 +140,7 @@ export class SuspectRows {
 
   /** Marks a deployment as suspect, or ends it. True when it ended. */
   #suspect(row: Row, death: Death): boolean {
-    const { deaths, ends } = judgeDeath(row.deaths, death)
+    const { deaths, ends } = countDeath(row.deaths, death)
     this.#mark.run(deaths, ends ? null : row.state, row.id)
     if (!ends) return false
 
@@ -158,7 +158,7 @@ export class SuspectRows {
     return true
   }
 
-  #suspectRollout(id: string, { deaths, ends }: ReturnType<typeof judgeDeath>): void {
+  #suspectRollout(id: string, { deaths, ends }: ReturnType<typeof countDeath>): void {
     this.#rollouts.mark.run(deaths, id)
     if (ends) this.#rollouts.stop.run(JSON.stringify(gatewayDiedAtRollout(deaths).body()), id)
   }
