@@ -48,7 +48,7 @@ test('a gateway stopped during a build returns it to the queue; the next one fin
   await lab.start('gateway')
   const { record, log } = await lab.end(id)
   expect(record).toMatchObject({ state: 'live', attempt: 2, problem: null })
-  expect(reasons(log)).toEqual(['The gateway was stopped; this goes on when it is back.'])
+  expect(reasons(log)).toEqual(['The gateway was stopped. This continues when it is back.'])
 })
 
 test.each([

@@ -564,7 +564,7 @@ test('an identical build is not repeated: the image is looked up, tagged and use
 
   const second = await build(files, { tag: ['v2', 'latest'] })
   expect(second.notes).toEqual([
-    `Nothing changed since deployment ${first.id}: its image is used, nothing is built.`,
+    `Nothing changed since deployment ${first.id}: its image is reused.`,
   ])
   expect(second).toMatchObject({
     image: { ...first.image, tags: [`deployment-${second.id}`, 'v2', 'latest'] },

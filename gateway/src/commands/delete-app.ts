@@ -38,7 +38,7 @@ export async function deleteApp(
   if (!made && !foreign)
     throw new Problem(
       'app-not-managed',
-      `This builder did not make the app ${app}. To delete it all the same say foreign=true.`,
+      `The gateway did not create the app ${app}. To delete it anyway, send foreign=true.`,
     )
 
   await fly.deleteApp(app, signal)

@@ -99,10 +99,10 @@ function checkMount(key: string, mount: MountSection): void {
   if (threshold === undefined || threshold < 50 || threshold > 99)
     refuse(
       `${key}.auto_extend_size_threshold`,
-      'must be there, from 50 to 99 (percent), where a volume grows.',
+      'is missing or out of range: a growing volume needs a threshold from 50 to 99 (percent).',
     )
   if (increment === undefined)
-    refuse(`${key}.auto_extend_size_increment`, 'must be there where a volume grows.')
+    refuse(`${key}.auto_extend_size_increment`, 'is missing: a growing volume needs an increment.')
 }
 
 function checkGigabytes(key: string, text: string | undefined, most: number): number | undefined {

@@ -8,12 +8,12 @@ import { leaseMs, type Claim, type DeploymentStore } from '../deployments/store.
 import type { Logger } from '../log.ts'
 import { logEnd } from './log-end.ts'
 import { runDeployment } from './run-deployment.ts'
-import type { Plan, Steps } from './steps.ts'
+import type { Steps } from './steps.ts'
 import type { TimeLimits } from './time-limits.ts'
 
-type RunnerDeps<P extends Plan> = {
+type RunnerDeps = {
   store: DeploymentStore
-  steps: Steps<P>
+  steps: Steps
   log: Logger
   /** While it is closed, no queued deployment starts. Absent: it is always open. */
   gate?: { readonly open: boolean; onOpen(listener: () => void): void }
@@ -35,13 +35,13 @@ const restPerLook = 4
  * Claims deployments from the queue, within the limits, and runs each to its end. Looks at the queue
  * whenever the store says that something may start.
  */
-export class Runner<P extends Plan = Plan> {
-  readonly #deps: RunnerDeps<P>
+export class Runner {
+  readonly #deps: RunnerDeps
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #stops = new Map<string, AbortController>()
   /** How often writing the end of a deployment failed, by id. */
-  readonly #lost = new Map<string, number>()
+  readonly #writeFailures = new Map<string, number>()
   #claiming: Promise<void> | undefined
   #woken = false
   #noticeTimer = 0
@@ -52,7 +52,7 @@ export class Runner<P extends Plan = Plan> {
   #drained: Promise<void> | undefined
 
   /** Recovers what an earlier gateway left, then starts on the queue. */
-  static async start<P extends Plan>(deps: RunnerDeps<P>): Promise<Runner<P>> {
+  static async start(deps: RunnerDeps): Promise<Runner> {
     const runner = new Runner(deps)
     const life = { boot: deps.boot, maxDeaths: deps.limits.deaths }
     const { claims, ended } = await deps.store.startLife(
@@ -66,7 +66,7 @@ export class Runner<P extends Plan = Plan> {
     return runner
   }
 
-  private constructor(deps: RunnerDeps<P>) {
+  private constructor(deps: RunnerDeps) {
     this.#deps = deps
   }
 
@@ -82,7 +82,7 @@ export class Runner<P extends Plan = Plan> {
     this.#woken = true
     this.#claiming ??= this.#schedule()
       .catch((err: unknown) => {
-        this.#deps.log.error({ err }, 'queue could not be looked at')
+        this.#deps.log.error({ err }, 'queue could not be read')
         this.#wakeIn(noticeEveryMs)
       })
       .finally(() => {
@@ -157,7 +157,7 @@ export class Runner<P extends Plan = Plan> {
 
     const startedAt = performance.now()
     const { state, attempt } = claim.deployment
-    log.info({ state, attempt, suspect: claim.suspect }, 'deployment taken up')
+    log.info({ state, attempt, suspect: claim.suspect }, 'deployment claimed')
 
     const stop = new AbortController()
     this.#stops.set(deploymentId, stop)
@@ -175,15 +175,15 @@ export class Runner<P extends Plan = Plan> {
     const logFailed = (err: unknown) =>
       log.error({ err }, 'log of the deployment could not be written')
     const deps = { store, steps, limits, hiddenValues, logFailed }
-    const work = runDeployment(claim, deps, signal).then(
+    const ended = runDeployment(claim, deps, signal).then(
       (problem) => logEnd(log, problem, Math.round(performance.now() - startedAt)),
       (err: unknown) => {
         log.error({ err }, 'deployment lost its runner')
-        return this.#takeUpAgain(deploymentId)
+        return this.#recover(deploymentId)
       },
     )
 
-    const tracked = work.finally(() => {
+    const tracked = ended.finally(() => {
       clearInterval(renewing)
       this.#running.delete(tracked)
       if (this.#stops.get(deploymentId) === stop) this.#stops.delete(deploymentId)
@@ -195,25 +195,25 @@ export class Runner<P extends Plan = Plan> {
    * Recovers a deployment whose end could not be written, for example because the disk was full.
    * Retries until the record can be written, then proceeds as after a crash.
    */
-  async #takeUpAgain(id: string): Promise<void> {
+  async #recover(id: string): Promise<void> {
     while (!this.#draining) {
       await sleep(noticeEveryMs)
-      const claims = await this.#afterLoss(id).catch(() => null)
+      const claims = await this.#claimAgain(id).catch(() => null)
       for (const claim of claims ?? []) this.#run(claim)
       if (claims) return
     }
   }
 
   /** After `limits.deaths` failures it is not the disk: ends the deployment as failed. */
-  async #afterLoss(id: string): Promise<Claim[]> {
+  async #claimAgain(id: string): Promise<Claim[]> {
     const { store, limits } = this.#deps
-    const claims = await store.recover('The gateway could not write down how this went', id)
-    const times = (this.#lost.get(id) ?? 0) + 1
-    this.#lost.set(id, times)
+    const claims = await store.recover('The gateway could not save how this ended', id)
+    const times = (this.#writeFailures.get(id) ?? 0) + 1
+    this.#writeFailures.set(id, times)
     if (times < limits.deaths) return claims
-    const detail = `The end of this deployment could not be written down, ${times} times. The log of the gateway says why.`
+    const detail = `The gateway could not save the end of this deployment, ${times} times. Its log says why.`
     await store.giveUp(id, new Problem('internal', detail).body())
-    this.#lost.delete(id)
+    this.#writeFailures.delete(id)
     return []
   }
 
@@ -238,7 +238,10 @@ export class Runner<P extends Plan = Plan> {
       .catch((err: unknown) => this.#deps.log.error({ err }, 'stop was not recorded'))
     await this.#claiming
 
-    const reason = new Problem('stopping', 'The gateway was stopped; this goes on when it is back.')
+    const reason = new Problem(
+      'stopping',
+      'The gateway was stopped. This continues when it is back.',
+    )
     const { log, limits } = this.#deps
     if (this.#running.size > 0)
       log.info({ running: this.#running.size, drainMs: limits.drainMs }, 'draining')

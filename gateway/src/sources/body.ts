@@ -94,10 +94,10 @@ async function* decompressed(
     engine.destroy()
   }
 
-  // The decompressor stops at the end of the first stream it knows. Bytes behind it belong to
+  // The decompressor stops at the end of the first stream it knows. Bytes after it belong to
   // nothing.
   if (engine.bytesWritten !== fedBytes)
-    throw new Problem('archive-corrupt', 'There are bytes behind the end of the compressed data.')
+    throw new Problem('archive-corrupt', 'There are bytes after the end of the compressed data.')
 }
 
 function damaged(error: unknown): Problem {

@@ -37,9 +37,9 @@ export class Meter {
   }
 }
 
-const tooLarge = (how: string, limitBytes: number): Problem =>
+const tooLarge = (reason: string, limitBytes: number): Problem =>
   new Problem(
     'archive-too-large',
-    `It may have ${limitBytes} bytes ${how}. Leave out what the build does not need, such as node_modules.`,
+    `It may have ${limitBytes} bytes ${reason}. Leave out what the build does not need, such as node_modules.`,
     { facts: { limitBytes } },
   )

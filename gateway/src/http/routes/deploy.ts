@@ -49,8 +49,8 @@ export function deployAndFollow(
   }
 }
 
-function readQuery(given: [string, string][]) {
-  const query = readOptions(given, ['wait', 'follow'])
+function readQuery(fields: [string, string][]) {
+  const query = readOptions(fields, ['wait', 'follow'])
   if (query.answer.wait && query.answer.follow === false)
     throw new Problem(
       'option-invalid',

@@ -63,7 +63,7 @@ export class DeploymentRows {
   }
 
   /** Claims it: the next epoch begins. */
-  take({ id }: Pick<Row, 'id'>): Claim {
+  claimRow({ id }: Pick<Row, 'id'>): Claim {
     this.run('UPDATE deployments SET epoch = epoch + 1, leased_until = ? WHERE id = ?', [
       this.time(leaseMs),
       id,
@@ -148,7 +148,7 @@ export class DeploymentRows {
   }
 
   /** Null when another runner has claimed it since, or it has ended. */
-  held(holder: Holder): Row | null {
+  rowIfHeld(holder: Holder): Row | null {
     const row = this.find(holder.id)
     return row && row.epoch === holder.epoch && !isFinal(row.state) ? row : null
   }
