@@ -159,7 +159,7 @@ export class Execution {
    */
   rollbackReason(error: unknown): Problem {
     const { signal } = this.job
-    const reason: unknown = signal.aborted ? signal.reason : unwrapped(error)
+    const reason: unknown = signal.aborted ? signal.reason : error
     if (this.#claimLost || isStopping(signal) || !this.touched) throw reason
     return asProblem(reason)
   }
@@ -176,8 +176,3 @@ function stopSignalOf(signal: AbortSignal): AbortSignal {
 
 const isStopping = (signal: AbortSignal): boolean =>
   signal.aborted && signal.reason instanceof Problem && signal.reason.code === 'stopping'
-
-/** Node wraps the reason of an aborted delay into an AbortError. */
-function unwrapped(error: unknown): unknown {
-  return error instanceof Error && error.name === 'AbortError' && error.cause ? error.cause : error
-}

@@ -60,7 +60,12 @@ export const gatewayDiedAtRollout = (deaths: number): Problem =>
 const cause =
   'This is a fault of the gateway. Its operator finds the cause in the logs of the gateway and of its machine.'
 
-function aboutMachines({ id, app, machines }: Pick<Died, 'id' | 'app' | 'machines'>): string {
+/** Says where to look for the state of machines, and how to restore them. */
+export function aboutMachines({
+  id,
+  app,
+  machines,
+}: Pick<Died, 'id' | 'app' | 'machines'>): string {
   const names = machines.map((machine) => machine.id || machine.name)
   const which = names.length > 0 ? `, which are ${names.join(', ')} or new ones,` : ''
   return [

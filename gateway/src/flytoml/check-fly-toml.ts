@@ -109,7 +109,7 @@ function checkGigabytes(key: string, text: string | undefined, most: number): nu
   if (text === undefined) return undefined
   const size = sizeIn(text, 1e9)
   if (size === null) return refuse(key, `must be a size such as "10gb", not "${text}".`)
-  return size >= 1 && size <= most
+  return Number.isFinite(size) && size >= 1 && size <= most
     ? size
     : refuse(key, most === Infinity ? 'must be 1gb or more.' : `goes from 1gb to ${most}gb.`)
 }

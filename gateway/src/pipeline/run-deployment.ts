@@ -2,6 +2,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import { readProgress } from '../deploy/read-progress.ts'
+import { aboutMachines } from '../deployments/gateway-died.ts'
 import { failureIn, mayMove, touchesMachines } from '../deployments/states.ts'
 import type { Claim, DeploymentStore } from '../deployments/store.ts'
 import type { Secrets } from '../secrets/vault.ts'
@@ -105,8 +106,19 @@ async function resume(run: Run): Promise<Deployable> {
   await openSecrets(run).catch((error: unknown) =>
     run.log.emit({ type: 'warning', text: asProblem(error).message }),
   )
-  const { deployment, rollout } = run.claim
-  return { image: deployment.image!, desired: null, rollout: readProgress(rollout) }
+  return { image: run.deployment.image!, desired: null, rollout: progressOf(run.claim) }
+}
+
+/** The progress of an earlier run. If it cannot be read, the machines stay as that run left them. */
+function progressOf({ deployment, rollout }: Claim): DeployInput['rollout'] {
+  try {
+    return readProgress(rollout)
+  } catch (error) {
+    const { code, message, facts, cause } = asProblem(error)
+    const { machines } = deployment
+    const detail = `${message} ${aboutMachines(deployment)}`
+    throw new Problem(code, detail, { cause, facts: { ...facts, machines } })
+  }
 }
 
 async function openSecrets({ deployment, steps, log, hiddenValues }: Run): Promise<Secrets> {

@@ -1,12 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Deployment } from '#api/deployment.ts'
-import { problems } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import { stopReason } from '../deployments/stop.ts'
 import { leaseMs, type Claim, type DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
+import { logEnd } from './log-end.ts'
 import { runDeployment } from './run-deployment.ts'
 import type { Steps } from './steps.ts'
 import type { TimeLimits } from './time-limits.ts'
@@ -28,6 +28,8 @@ type RunnerDeps = {
 }
 
 const noticeEveryMs = 1000
+/** After a look at the queue the rest of the gateway gets so many times as long. */
+const restPerLook = 4
 
 /**
  * Claims deployments from the queue, within the limits, and runs each to its end. Looks at the queue
@@ -43,6 +45,7 @@ export class Runner {
   #claiming: Promise<void> | undefined
   #woken = false
   #noticeTimer = 0
+  #restsUntil = 0
   #later: NodeJS.Timeout | undefined
   #listening: Disposable | undefined
   #draining = false
@@ -106,11 +109,14 @@ export class Runner {
     const { store, limits, gate } = this.#deps
     const limitsNow = () => (gate?.open === false ? null : limits)
     while (this.#woken) {
+      const restMs = this.#restsUntil - performance.now()
+      if (restMs > 0) await sleep(restMs)
       this.#woken = false // reset first: a wake during the work below causes another round
       await this.#applyStopRequests()
-      for (let claim; !this.#draining && (claim = await store.claim(limitsNow()));) this.#run(claim)
-      const pauseMs = this.#noticeTimer - performance.now()
+      await this.#claimAll(limitsNow)
+      await nextTurn()
       if (this.#draining) return
+      const pauseMs = this.#noticeTimer - performance.now()
       if (pauseMs > 0) this.#wakeIn(pauseMs)
       else {
         const from = performance.now()
@@ -118,6 +124,15 @@ export class Runner {
         const tookMs = performance.now() - from // a queue of ten thousand takes a while
         this.#noticeTimer = performance.now() + Math.max(noticeEveryMs, 20 * tookMs)
       }
+    }
+  }
+
+  async #claimAll(limits: () => QueueLimits | null): Promise<void> {
+    for (let from = performance.now(); !this.#draining; from = performance.now()) {
+      const claim = await this.#deps.store.claim(limits())
+      const tookMs = performance.now() - from
+      if (!claim) return void (this.#restsUntil = from + (1 + restPerLook) * tookMs)
+      this.#run(claim)
     }
   }
 
@@ -236,15 +251,4 @@ export class Runner {
     clearTimeout(timer)
     await this.#claiming
   }
-}
-
-function logEnd(log: Logger, problem: Problem | null, ms: number): void {
-  if (!problem) log.info({ ms }, 'deployment left')
-  else if (problems[problem.code].fault === 'source')
-    log.info({ ms, code: problem.code }, 'deployment failed')
-  else
-    log.error(
-      { ms, code: problem.code, err: problem.cause ?? problem },
-      'deployment failed by no fault of the source',
-    )
 }

@@ -554,11 +554,14 @@ test('work that another gateway has claimed stops here, and writes nothing more'
   await at.promise
   gate.open = false
   await store.recover('Its gateway is gone')
-  const log = await store.eventsAfter('d1', 0, 99)
+  // The queue may still say where the deployment waits.
+  const written = async () =>
+    (await store.eventsAfter('d1', 0, 99)).filter(({ type }) => type !== 'waiting')
+  const log = await written()
   await stopped.promise
   await sleep(20)
   expect(await store.find('d1')).toMatchObject({ state: 'pending', attempt: 1 })
-  expect(await store.eventsAfter('d1', 0, 99)).toEqual(log)
+  expect(await written()).toEqual(log)
 })
 
 test('a full disk for a while ends nothing: the deployment waits, and continues where it was', async () => {

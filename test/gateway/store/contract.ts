@@ -555,6 +555,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await callsOf(store.advance(again, 'building', 'deploying'))).toBe(true)
       expect(await callsOf(store.giveUp('d1', problem))).toBe(true)
       expect(await callsOf(store.changeAppSettings('shop', { builds: 2 }))).toBe(true)
+      expect(await callsOf(store.releases.forget('shop'))).toBe(true)
 
       const rollout = { id: 'r1', source: null, build: null, parallel: 1, maxFailures: 1 }
       await store.rollouts.create(

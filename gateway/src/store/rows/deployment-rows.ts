@@ -105,7 +105,8 @@ export class DeploymentRows {
     ])
 
     // It waits in the queue, has left its build slot, or has left its lane.
-    if (cleared || to === 'pending' || to === 'deploying' || isFinal(to))
+    const leftBuildSlot = to === 'deploying' && row.state !== 'pending'
+    if (cleared || to === 'pending' || leftBuildSlot || isFinal(to))
       this.#others.notices.queueHasChanged()
   }
 

@@ -4,6 +4,7 @@ import { ImageFacts } from '#api/deployment.ts'
 import { SecretVersion } from '#api/release.ts'
 import { packJson, sharedChars, unpacked } from '../../deployments/packed-json.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import type { Notices } from '../notices.ts'
 import { pageOf, readAs, readRows, type StoreTools } from '../store-tools.ts'
 import {
   type StoredRelease,
@@ -34,12 +35,14 @@ const Body = z.object({
 export class ReleaseRows implements ReleaseStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
+  readonly #notices: Notices
   readonly #insert
   readonly #prune
   readonly #upTo
   readonly #newest
 
-  constructor(db: DatabaseSync, tools: StoreTools) {
+  constructor(db: DatabaseSync, tools: StoreTools, notices: Notices) {
+    this.#notices = notices
     this.#db = db
     this.#tools = tools
     this.#insert = db.prepare(
@@ -118,6 +121,7 @@ export class ReleaseRows implements ReleaseStore {
         .run(app)
       this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
+      this.#notices.queueHasChanged() // its settings are gone
     })
   }
 }
