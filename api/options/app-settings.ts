@@ -13,7 +13,7 @@ const seconds = z.int().min(1).max(86_400)
 export const AppSettings = z.strictObject({
   /** How a new deployment and the others of its lane affect each other. */
   lane: z.enum(lanePolicies),
-  /** Maximum number of deployments at work at once before their deploy step, over all owners. */
+  /** Maximum number of deployments that run at once before their deploy step, over all owners. */
   builds: z.int().min(1).max(1000),
   /** Source retention, newest first: maximum count, total size in MiB and age in days. */
   keepSources: z.int().min(0).max(1000),

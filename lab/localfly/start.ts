@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Autostop } from './autostop.ts'
 import { FlySchema } from './fly-schema.ts'
@@ -14,7 +15,6 @@ import { createProxy } from './proxy.ts'
 import { registryFront } from './registry-front.ts'
 import { FlyState } from './state.ts'
 import { Traffic } from './traffic.ts'
-import { portOf } from '../../gateway/src/host/port-of.ts'
 
 export type LocalflyOptions = {
   dir: string
@@ -103,5 +103,5 @@ async function listen(
     server.closeAllConnections()
     await once(server, 'close')
   })
-  return portOf(server)
+  return (server.address() as AddressInfo).port
 }

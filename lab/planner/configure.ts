@@ -1,4 +1,4 @@
-import { isObject } from '../../api/is-object.ts'
+import { isObject } from '#api/is-object.ts'
 import type { Cache, Command, Draft, Layer, Step } from './draft.ts'
 import { PlanError, addStep, say, setting, useTool } from './draft.ts'
 

@@ -354,7 +354,7 @@ test('follow shows the requested event types or steps', async () => {
   const types = ({ out }: Run) => lines(out).map(({ type }) => type)
   expect(types(states)).toEqual([...Array<string>(8).fill('state'), 'result'])
   expect(types(step)).toEqual(['step', 'log', 'result'])
-  expect(unknown.err).toContain('it knows state, step, log,')
+  expect(unknown.err).toContain('It knows state, step, log,')
 })
 
 test('secrets come from the environment and from files, and travel with the source, never in a URL', async () => {

@@ -75,9 +75,7 @@ export const daemonUnavailable = (cause: unknown): Problem =>
   new Problem(
     'buildkit-unavailable',
     'The build daemon does not answer. Try again. If this happens again, its log says why.',
-    {
-      cause,
-    },
+    { cause },
   )
 
 /** The daemon's message, and the same without the quotes from the source. */

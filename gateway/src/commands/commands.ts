@@ -5,12 +5,12 @@ import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
+import type { PageRequest } from '../deployments/release-store.ts'
 import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Principal } from './principal.ts'
 import type { Rollback } from './rollback.ts'
 
-type Page = { limit: number; before: string | null }
 type Target = { app: string; owner: string | null }
 
 /**
@@ -57,12 +57,16 @@ export type Commands = {
   deployment(caller: Principal, id: string): Promise<Deployment>
   /** A deployment whose log is kept. */
   logOf(caller: Principal, id: string): Promise<Deployment>
-  deployments(caller: Principal, app: string, page: Page): ReturnType<DeploymentStore['list']>
+  deployments(
+    caller: Principal,
+    app: string,
+    page: PageRequest,
+  ): ReturnType<DeploymentStore['list']>
 
   releases(
     caller: Principal,
     target: Target,
-    page: Page,
+    page: PageRequest,
   ): Promise<{ releases: Release[]; next: string | null }>
   release(caller: Principal, target: Target, number: number): Promise<Release>
   releaseDiff(caller: Principal, target: Target, from: number, to: number): Promise<ReleaseDiff>
@@ -86,6 +90,6 @@ export type Commands = {
     request: RolloutRequest,
   ): Promise<Rollout>
   rollout(caller: Principal, id: string): Promise<Rollout>
-  rollouts(caller: Principal, page: Page): Promise<RolloutPage>
+  rollouts(caller: Principal, page: PageRequest): Promise<RolloutPage>
   cancelRollout(caller: Principal, id: string, request: NewCancelRequest): Promise<Rollout>
 }

@@ -27,9 +27,7 @@ export async function deleteApp(
     throw new Problem(
       'app-busy',
       `Deployment ${busy.id} of ${app} is ${busy.state}. Cancel it, or wait for its end.`,
-      {
-        facts: { deployment: busy.id },
-      },
+      { facts: { deployment: busy.id } },
     )
 
   const found = await fly.app(app, signal)

@@ -2,6 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import type { NewCancelRequest } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
+import type { PageRequest } from '../deployments/release-store.ts'
 import type { RolloutRequest, StoredRollout } from '../deployments/rollout-store.ts'
 import { cancelled } from '../deployments/stop.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -64,7 +65,7 @@ export class Rollouts {
     return viewOf(await this.#stored(id), this.#deps.store)
   }
 
-  async list(page: { limit: number; before: string | null }): Promise<RolloutPage> {
+  async list(page: PageRequest): Promise<RolloutPage> {
     const { rollouts, next } = await this.#deps.store.rollouts.list(page)
     return { rollouts: rollouts.map(summaryOf), next }
   }

@@ -207,7 +207,5 @@ function verdict(execution: Execution, reason: ProblemBody, stuck: string[]): Pr
 
   const ends: ProblemCode[] = ['cancelled', 'superseded']
   const detail = `${reason.detail}${remarks.length > 0 ? ` ${remarks.join('; ')}.` : ''}`
-  return new Problem(ends.includes(reason.code) ? reason.code : 'deploy-failed', detail, {
-    facts,
-  })
+  return new Problem(ends.includes(reason.code) ? reason.code : 'deploy-failed', detail, { facts })
 }

@@ -8,11 +8,11 @@ type Died = Pick<Deployment, 'id' | 'app' | 'state' | 'machines'> & {
   touched: boolean
 }
 
-/** A death of the gateway, while so many deployments and rollouts were at work. */
+/** A death of the gateway. `running`: how many deployments and rollouts ran then. */
 export type Death = { running: number; isSameBoot: boolean; maxDeaths: number }
 
 /**
- * How a death of the gateway counts for one thing that was at work. It counts only if that ran
+ * How a death of the gateway counts for one deployment or rollout. It counts only if that one ran
  * alone, and the machine has not rebooted since. `ends`: that was the last allowed death.
  */
 export function countDeath(

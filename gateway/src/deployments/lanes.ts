@@ -142,6 +142,6 @@ export function onRecovery(
   }
 
   if (suspicion !== null) return { events, next: 'hold' }
-  events.push({ type: 'note', text: `${reason}. It reads the machines and continues.` })
+  events.push({ type: 'note', text: `${reason}. The gateway reads the machines and continues.` })
   return { events, next: 'resume' }
 }

@@ -1,5 +1,6 @@
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { NewRollout, RolloutTarget } from '#api/rollout.ts'
+import type { PageRequest } from './release-store.ts'
 
 /**
  * A rollout as stored. It includes the ids of its deployments, so that none is created twice, even
@@ -34,11 +35,8 @@ export interface RolloutStore {
   /** The rollout that this key already created, if any. */
   findByIdempotencyKey(request: RolloutRequest): Promise<StoredRollout | null>
   find(id: string): Promise<StoredRollout | null>
-  /** Newest first. `before` is a cursor of an earlier page. */
-  list(page: {
-    limit: number
-    before: string | null
-  }): Promise<{ rollouts: StoredRollout[]; next: string | null }>
+  /** Newest first. */
+  list(page: PageRequest): Promise<{ rollouts: StoredRollout[]; next: string | null }>
   /** Oldest first. */
   unfinished(): Promise<StoredRollout[]>
   /**

@@ -11,7 +11,7 @@ import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { QueueLimits } from './queue.ts'
-import type { NewRelease, ReleaseStore } from './release-store.ts'
+import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
 import type { SealedSecret } from './secret-store.ts'
 
@@ -124,8 +124,8 @@ export interface DeploymentStore {
     announced: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>,
   ): Promise<void>
   find(id: string): Promise<Deployment | null>
-  /** Newest first. `before` is a cursor of an earlier page. */
-  list(app: string, page: { limit: number; before: string | null }): Promise<DeploymentPage>
+  /** Newest first. */
+  list(app: string, page: PageRequest): Promise<DeploymentPage>
 
   /** The app's newest deployment whose image has this build key and is still valid. */
   imageOf(app: string, buildKey: string): Promise<Deployment | null>

@@ -116,9 +116,7 @@ export class FlyCalls {
       const problem = new Problem(
         'fly-unavailable',
         `Fly's Machines API did not answer (${what}). Try again later.`,
-        {
-          cause,
-        },
+        { cause },
       )
       const unsent = unsentCodes.has(errorCode(cause) ?? '')
       return { problem, repeat: unsent ? 'always' : 'idempotent' }
@@ -162,9 +160,7 @@ function refused(
     const problem = new Problem(
       'fly-unavailable',
       `Fly’s rate limit is reached (${what}). Try again later.`,
-      {
-        facts,
-      },
+      { facts },
     )
     return { problem, repeat: 'always', pauseMs: (Number(retryAfter) || 1 + Math.random()) * 1000 }
   }

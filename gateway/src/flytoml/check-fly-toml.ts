@@ -7,7 +7,7 @@ import { sizeIn } from './size.ts'
 /** The names of the process groups. */
 type Groups = ReadonlySet<string>
 
-/** Refuses what flyctl's own validation refuses, and warns of what it ignores. */
+/** Refuses what flyctl's own validation refuses, and warns about what it ignores. */
 export function checkFlyToml(file: Sections, groups: Groups, warn: Place['warn']): void {
   const { deploy, build, mounts = [], checks = {}, files = [] } = file
 

@@ -75,7 +75,5 @@ const changed = (path: string, cause?: unknown): Problem =>
   new Problem(
     'source-changed',
     `The file ${path} of the source differs from what was sent. Deploy the source again.`,
-    {
-      cause,
-    },
+    { cause },
   )

@@ -152,7 +152,7 @@ wait
 echo "tried $targets"
 `
 
-/** The canary's step needs only one static program, so no image is pulled for it. */
+/** The probe step needs only one static program, so no image is pulled for it. */
 async function busyboxTree() {
   for (const path of busyboxPaths) {
     const bytes = await readFile(path).catch(() => null)

@@ -55,10 +55,7 @@ export class Runner {
   static async start(deps: RunnerDeps): Promise<Runner> {
     const runner = new Runner(deps)
     const life = { boot: deps.boot, maxDeaths: deps.limits.deaths }
-    const { claims, ended } = await deps.store.startLife(
-      life,
-      'The gateway was stopped while it worked on this',
-    )
+    const { claims, ended } = await deps.store.startLife(life, 'The gateway stopped while this ran')
     for (const { id: deploymentId, app, problem } of ended)
       deps.log.error({ deploymentId, app, problem }, 'deployment ended at the start of the gateway')
     for (const claim of claims) runner.#run(claim)
@@ -152,11 +149,10 @@ export class Runner {
 
   #run(claim: Claim): void {
     const { store, steps, limits, hiddenValues, renewMs = leaseMs / 3 } = this.#deps
-    const { id: deploymentId, app } = claim.deployment
+    const { id: deploymentId, app, state, attempt } = claim.deployment
     const log = this.#deps.log.child({ deploymentId, app })
 
     const startedAt = performance.now()
-    const { state, attempt } = claim.deployment
     log.info({ state, attempt, suspect: claim.suspect }, 'deployment claimed')
 
     const stop = new AbortController()
@@ -238,10 +234,7 @@ export class Runner {
       .catch((err: unknown) => this.#deps.log.error({ err }, 'stop was not recorded'))
     await this.#claiming
 
-    const reason = new Problem(
-      'stopping',
-      'The gateway was stopped. This continues when it is back.',
-    )
+    const reason = new Problem('stopping', 'The gateway stopped. This continues after the restart.')
     const { log, limits } = this.#deps
     if (this.#running.size > 0)
       log.info({ running: this.#running.size, drainMs: limits.drainMs }, 'draining')

@@ -45,9 +45,7 @@ const Layer = z.preprocess(
     })
     .refine(
       ({ image, step, local, spread }) => [image, step, local, spread].filter(Boolean).length <= 1,
-      {
-        error: 'it may name one of image, step, local and spread, not several',
-      },
+      { error: 'it may name one of image, step, local and spread, not several' },
     ),
 )
 export type Layer = z.infer<typeof Layer>

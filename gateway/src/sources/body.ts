@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
-import { errorCode } from '#api/error-code.ts'
+import { errorCode, errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { DigestCheck } from './content-digest.ts'
 import type { Limits } from './limits.ts'
@@ -109,8 +109,11 @@ function damaged(error: unknown): Problem {
       'archive-too-large',
       'Unpacking it takes too much memory. Compress it without --long or --ultra.',
     )
-  const why = error instanceof Error ? error.message : String(error)
-  return new Problem('archive-corrupt', `The compressed data is damaged (${why}).`, {
-    cause: error,
-  })
+  return new Problem(
+    'archive-corrupt',
+    `The compressed data is damaged (${errorMessage(error)}).`,
+    {
+      cause: error,
+    },
+  )
 }

@@ -38,9 +38,7 @@ export class DigestCheck {
         throw new Problem(
           'digest-mismatch',
           'The bytes changed on the way. Send the archive again.',
-          {
-            facts: { algorithm, wanted: digest, found: found.toString('base64') },
-          },
+          { facts: { algorithm, wanted: digest, found: found.toString('base64') } },
         )
     }
   }

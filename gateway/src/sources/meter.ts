@@ -24,9 +24,7 @@ export class Meter {
       throw new Problem(
         'archive-ratio',
         `It unpacks to more than ${ratio} times its size. Leave such files out.`,
-        {
-          facts: { limit: ratio },
-        },
+        { facts: { limit: ratio } },
       )
   }
 

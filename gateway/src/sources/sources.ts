@@ -174,9 +174,7 @@ function translated(error: unknown): Problem {
     return new Problem(
       'no-space',
       'The gateway’s volume is full. Try again later, or give it a larger volume.',
-      {
-        cause: error,
-      },
+      { cause: error },
     )
   return asProblem(error)
 }

@@ -20,7 +20,7 @@ function claimSuspect(tables: Tables, limits: QueueLimits | null): Claim | null 
   const { suspects, deployments } = tables
   for (const row of suspects.inTurn()) {
     if (row.state !== 'pending') {
-      const text = 'It runs alone now. It reads the machines and continues.'
+      const text = 'This runs alone now. The gateway reads the machines and continues.'
       deployments.write(row.id, [{ type: 'note', text }])
       return deployments.claimRow(row)
     }

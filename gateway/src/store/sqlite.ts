@@ -11,6 +11,7 @@ import type { ProblemBody } from '#api/problem/body.ts'
 import { Problem } from '#api/problem.ts'
 import { crossesFence, mayAdvance, onCancel } from '../deployments/lanes.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
+import type { PageRequest } from '../deployments/release-store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { failureIn } from '../deployments/states.ts'
 import type {
@@ -107,7 +108,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return toFound(this.#rows.find(id))
   }
 
-  async list(app: string, page: { limit: number; before: string | null }) {
+  async list(app: string, page: PageRequest) {
     const { shown, next } = this.#rows.page(app, page)
     return { deployments: shown.map(toDeployment), next }
   }

@@ -185,7 +185,7 @@ test.each(['deploying', 'verifying'] as const)(
       expect(onRecovery(member(state, {}, more), 'killed', null)).toEqual({
         events: [
           expect.objectContaining({ type: 'gap' }),
-          { type: 'note', text: 'killed. It reads the machines and continues.' },
+          { type: 'note', text: 'killed. The gateway reads the machines and continues.' },
         ],
         next: 'resume',
       })

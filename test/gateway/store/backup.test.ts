@@ -146,10 +146,10 @@ test('the command backs up, restores, refuses while a gateway holds the volume, 
     })
     await expect(run()).rejects.toMatchObject({
       code: 1,
-      stderr: expect.stringContaining(`held by process ${process.pid}`),
+      stderr: expect.stringContaining(`locked by process ${process.pid}`),
     })
   }
-  expect((await run('restore', file)).stdout).toContain('those that were there are in')
+  expect((await run('restore', file)).stdout).toContain('the previous records are in')
   await expect(run('backup')).rejects.toMatchObject({
     code: 2,
     stderr: expect.stringContaining('restore FILE'),

@@ -190,9 +190,7 @@ export const notApplicable = (strategy: Strategy, why: string): Problem =>
   new Problem(
     'strategy-not-applicable',
     `Strategy ${strategy} cannot be used: ${why}, or use strategy=rolling.`,
-    {
-      facts: { strategy },
-    },
+    { facts: { strategy } },
   )
 
 const isChecked = ({ config }: DesiredGroup): boolean =>

@@ -72,9 +72,7 @@ async function verdictStatus(
   throw new Problem(
     'stopping',
     `The gateway is stopping. Deployment ${id} continues after the restart; read its record.`,
-    {
-      facts: { deployment: id },
-    },
+    { facts: { deployment: id } },
   )
 }
 

@@ -49,9 +49,7 @@ export class TreeShape {
       throw new Problem(
         'archive-path-too-long',
         `The target of a link may have ${targetBytes} bytes.`,
-        {
-          facts: { targetBytes },
-        },
+        { facts: { targetBytes } },
       )
 
     this.#resolveTarget(path, target)

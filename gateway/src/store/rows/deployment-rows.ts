@@ -3,6 +3,7 @@ import { isFinal, type DeploymentState } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { Change } from '../../deployments/lanes.ts'
 import { unpackJson } from '../../deployments/packed-json.ts'
+import type { PageRequest } from '../../deployments/release-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { clears, mayMove } from '../../deployments/states.ts'
 import { leaseMs, type Claim } from '../../deployments/store.ts'
@@ -171,7 +172,7 @@ export class DeploymentRows {
   }
 
   /** Newest first. Loads one record at a time: they may be large. */
-  page(app: string, { limit, before }: { limit: number; before: string | null }) {
+  page(app: string, { limit, before }: PageRequest) {
     const newestFirst = this.prepare(
       'SELECT * FROM deployments WHERE app = ? AND number < ? ORDER BY number DESC LIMIT ?',
     )

@@ -10,6 +10,7 @@ import {
   type StoredRelease,
   keptReleases,
   type NewRelease,
+  type PageRequest,
   type ReleaseStore,
 } from '../../deployments/release-store.ts'
 
@@ -85,7 +86,7 @@ export class ReleaseRows implements ReleaseStore {
     return row && (number === undefined || row.number === number) ? toRelease(row) : null
   }
 
-  async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
+  async list(app: string, owner: string | null, page: PageRequest) {
     const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
     const rows = readRows(Row, this.#upTo.iterate(app, owner ?? '', upTo, page.limit + 1))
     const { shown, next } = pageOf(rows, page.limit, ({ number }) => number, shownChars)

@@ -9,6 +9,7 @@ import type {
   RolloutStore,
   StoredRollout,
 } from '../../deployments/rollout-store.ts'
+import type { PageRequest } from '../../deployments/release-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { Notices } from '../notices.ts'
 import { pageOf, parsedObject, readAs, readRows, type StoreTools } from '../store-tools.ts'
@@ -70,7 +71,7 @@ export class RolloutRows implements RolloutStore {
     return row ? this.#whole(row) : null
   }
 
-  async list({ limit, before }: { limit: number; before: string | null }) {
+  async list({ limit, before }: PageRequest) {
     const newestFirst = this.#db.prepare(
       'SELECT * FROM rollouts WHERE id < ? ORDER BY id DESC LIMIT ?',
     )
