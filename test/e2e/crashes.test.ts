@@ -69,7 +69,10 @@ test.each([
   })
   expect(states.slice(-3)).toEqual(['deploying', 'verifying', 'live'])
   expect(log).toContainEqual(
-    expect.objectContaining({ type: 'note', text: expect.stringContaining('reads the machines and continues') }),
+    expect.objectContaining({
+      type: 'note',
+      text: expect.stringContaining('reads the machines and continues'),
+    }),
   )
   expect(await lab.machines(app)).toMatchObject([
     { id: record.machines[0]!.id, image_ref: { digest: record.image!.digest } },

@@ -5,11 +5,11 @@ import type { MachineRef } from './machine.ts'
 /** The changes of a machine that Fly allows with and without a lease. See `MachineLease`. */
 export class MachineChanges {
   readonly ref: MachineRef
-  readonly #calls: FlyCalls
+  protected readonly calls: FlyCalls
   readonly #nonce: string | undefined
 
   constructor(calls: FlyCalls, ref: MachineRef, nonce?: string) {
-    this.#calls = calls
+    this.calls = calls
     this.ref = ref
     this.#nonce = nonce
   }
@@ -36,7 +36,7 @@ export class MachineChanges {
     const { app, id } = this.ref
     const path = `/apps/${app}/machines/${id}?force=true`
     const call = { method: 'DELETE', path, action: 'delete', id, answer: ignored } as const
-    await orNull(this.#calls.call({ ...call, nonce: this.#nonce }, signal))
+    await orNull(this.calls.call({ ...call, nonce: this.#nonce }, signal))
   }
 
   /** Fly takes this without a lease, even while somebody holds one. */
@@ -44,13 +44,13 @@ export class MachineChanges {
     const { app, id } = this.ref
     const path = `/apps/${app}/machines/${id}/metadata/${encodeURIComponent(key)}`
     const call = { method: 'POST', path, action: 'metadata', id, answer: ignored } as const
-    await this.#calls.call({ ...call, body: { value } }, signal)
+    await this.calls.call({ ...call, body: { value } }, signal)
   }
 
   async #post(action: string, signal: AbortSignal, body?: object): Promise<void> {
     const { app, id } = this.ref
     const path = `/apps/${app}/machines/${id}/${action}`
     const call = { method: 'POST', path, action, id, answer: ignored } as const
-    await this.#calls.call({ ...call, body, nonce: this.#nonce }, signal)
+    await this.calls.call({ ...call, body, nonce: this.#nonce }, signal)
   }
 }

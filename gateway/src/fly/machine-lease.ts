@@ -33,7 +33,6 @@ export class MachineLease extends MachineChanges {
   readonly nonce: string
   /** Aborts when the lease is lost. From then on the gateway must not touch the machine. */
   readonly lost: AbortSignal
-  readonly #calls: FlyCalls
   readonly #loss = new AbortController()
   readonly #timer: NodeJS.Timeout
 
@@ -43,7 +42,7 @@ export class MachineLease extends MachineChanges {
     { description, nonce, onHeld }: LeaseRequest,
     signal: AbortSignal,
   ): Promise<MachineLease> {
-    const refreshed = nonce && (await refresh(calls, machine, nonce, signal).catch(() => null))
+    const refreshed = nonce && (await refreshLease(calls, machine, nonce, signal).catch(() => null))
     signal.throwIfAborted()
     if (refreshed) return new MachineLease(calls, machine, refreshed)
 
@@ -59,7 +58,7 @@ export class MachineLease extends MachineChanges {
         onHeld?.(holderIn(error))
       },
     }
-    const acquired = retry(() => acquire(calls, machine, description, signal), policy, signal)
+    const acquired = retry(() => takeLease(calls, machine, description, signal), policy, signal)
     const fresh = await acquired.catch((error: unknown) => {
       throw isHeld(error) ? leased(machine.id, error) : error
     })
@@ -68,7 +67,6 @@ export class MachineLease extends MachineChanges {
 
   private constructor(calls: FlyCalls, machine: MachineRef, nonce: string) {
     super(calls, machine, nonce)
-    this.#calls = calls
     this.nonce = nonce
     this.lost = this.#loss.signal
     this.#timer = setInterval(() => void this.#refresh(), refreshMs)
@@ -83,14 +81,14 @@ export class MachineLease extends MachineChanges {
     const call = { method: 'POST', path: `/apps/${app}/machines/${id}`, action: 'update' } as const
     const more = { id, nonce: this.nonce, answerMs: createMs, repeat: 'no' } as const
     const answer = machineAnswer
-    const updated = await this.#calls.call({ ...call, ...more, body, answer }, signal)
+    const updated = await this.calls.call({ ...call, ...more, body, answer }, signal)
     crashPoint('update-sent')
     return updated
   }
 
   async #refresh(): Promise<void> {
     try {
-      await refresh(this.#calls, this.ref, this.nonce, this.lost)
+      await refreshLease(this.calls, this.ref, this.nonce, this.lost)
     } catch (error) {
       if (this.lost.aborted || isUnavailable(error)) return // the next refresh may succeed
       clearInterval(this.#timer)
@@ -102,7 +100,7 @@ export class MachineLease extends MachineChanges {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
     const call = { ...leaseCall(this.ref), method: 'DELETE', action: 'release-lease' } as const
-    const release = this.#calls.call({ ...call, nonce: this.nonce }, AbortSignal.timeout(10_000))
+    const release = this.calls.call({ ...call, nonce: this.nonce }, AbortSignal.timeout(10_000))
     // A lease that cannot be released expires by itself.
     await orNull(release).catch(() => {})
     this.#loss.abort()
@@ -110,7 +108,7 @@ export class MachineLease extends MachineChanges {
 }
 
 /** Not repeated after a lost answer: until it expires, nobody may know the lease's nonce. */
-async function acquire(
+async function takeLease(
   calls: FlyCalls,
   machine: MachineRef,
   description: string,
@@ -122,7 +120,7 @@ async function acquire(
   return nonceOf(answer)
 }
 
-async function refresh(
+async function refreshLease(
   calls: FlyCalls,
   machine: MachineRef,
   nonce: string,

@@ -128,7 +128,10 @@ export class Runner {
     for (let from = performance.now(); !this.#draining; from = performance.now()) {
       const claim = await this.#deps.store.claim(limits())
       const tookMs = performance.now() - from
-      if (!claim) return void (this.#restsUntil = from + (1 + restPerLook) * tookMs)
+      if (!claim) {
+        this.#restsUntil = from + (1 + restPerLook) * tookMs
+        return
+      }
       this.#run(claim)
     }
   }

@@ -31,3 +31,13 @@ test('after a 429 all calls of that kind wait as long as Fly asked, and an abort
   budget.pause('list', 'app', 60_000)
   await expect(budget.take('list', 'app', AbortSignal.timeout(20))).rejects.toThrow('aborted')
 })
+
+test('an abort ends the wait with its own reason, by which a rollback knows a lost lease', async () => {
+  const budget = new RequestBudget()
+  budget.pause('wait', 'm1', 60_000)
+  const lost = new AbortController()
+  const waiting = budget.take('wait', 'm1', lost.signal)
+  const reason = new Error('the lease was lost')
+  lost.abort(reason)
+  await expect(waiting).rejects.toBe(reason)
+})

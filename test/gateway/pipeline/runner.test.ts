@@ -66,6 +66,16 @@ const start = (
   })
 const submit = (store: DeploymentStore, id = 'd1', app = 'shop', options = {}) =>
   store.create({ id, app, options: DeploymentOptions.parse(options), source: null })
+/** Leaves a deployment as a gateway does that is killed while it deploys. */
+const cutOffAtDeploy = async (store: DeploymentStore, rollout: unknown) => {
+  await submit(store)
+  const { epoch } = (await store.claim())!
+  const holder = { id: 'd1', epoch }
+  await store.advance(holder, 'fetching', 'analyzing')
+  await store.advance(holder, 'analyzing', 'building')
+  await store.advance(holder, 'building', 'deploying', { image })
+  await store.amend(holder, { rollout })
+}
 const ended = async (store: DeploymentStore, id = 'd1'): Promise<Deployment> => {
   for (;;) {
     const found = await store.find(id)
@@ -283,13 +293,7 @@ test('queued deployments wait while none may start, and start when the gate open
 
 test('a deploy that a crash cut off resumes from its checkpoint, without another build', async () => {
   await using store = openSqliteStore(':memory:')
-  await submit(store)
-  const claim = (await store.claim())!
-  const holder = { id: 'd1', epoch: claim.epoch }
-  await store.advance(holder, 'fetching', 'analyzing')
-  await store.advance(holder, 'analyzing', 'building')
-  await store.advance(holder, 'building', 'deploying', { image })
-  await store.amend(holder, { rollout: progress })
+  await cutOffAtDeploy(store, progress)
   let seen: unknown
   await using _runner = await start(store, {
     build: () => Promise.reject(new Error('built again')),
@@ -301,13 +305,7 @@ test('a deploy that a crash cut off resumes from its checkpoint, without another
 
 test('a deployment whose saved progress is damaged fails, and says so', async () => {
   await using store = openSqliteStore(':memory:')
-  await submit(store)
-  const claim = (await store.claim())!
-  const holder = { id: 'd1', epoch: claim.epoch }
-  await store.advance(holder, 'fetching', 'analyzing')
-  await store.advance(holder, 'analyzing', 'building')
-  await store.advance(holder, 'building', 'deploying', { image })
-  await store.amend(holder, { rollout: { touched: ['m1'] } })
+  await cutOffAtDeploy(store, { touched: ['m1'] })
   await using _runner = await start(store, { deploy: () => Promise.reject(new Error('deployed')) })
   expect(await ended(store)).toMatchObject({
     state: 'deploy_failed',

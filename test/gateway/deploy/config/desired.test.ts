@@ -121,6 +121,7 @@ test('the strategy comes from the option, then fly.toml, then rolling; one that 
   })
   const mounts = '[mounts]\nsource = "data"\ndestination = "/data"\ninitial_size = "3gb"'
   expect(desired(mounts).volumes).toEqual({ data: { size_gb: 3 } })
+  expect(() => desired(mounts.replace('3gb', '1e400gb'))).toThrow('must be')
 
   const notApplicable = (toml: string | null, strategy: string) => () => desired(toml, { strategy })
   const refusal = expect.objectContaining({ code: 'strategy-not-applicable' })
