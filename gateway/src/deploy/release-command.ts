@@ -10,7 +10,10 @@ import {
 import type { Execution } from './execution.ts'
 import { create } from './machines/apply.ts'
 import { destroyMachine } from './machines/destroy.ts'
-import { failure, startError, startMachine } from './machines/health.ts'
+import { logCommandOf, outputText } from './machines/explain-failure.ts'
+import { failure, startError } from './machines/failures.ts'
+import { startMachine } from './machines/health.ts'
+import { lastOf, outputOf } from './machines/program-output.ts'
 import { retryUntilVisible } from './machines/retry.ts'
 import type { MachineStep } from './progress.ts'
 
@@ -30,22 +33,27 @@ export async function releaseCommand(run: Execution): Promise<void> {
   step.machine ??= (await create(run, step)).id
   const machine = await ended(run, step, command.timeoutMs)
 
-  const printed = await run.settings.fly
-    .machineLog(run.refOf(step), logLines, run.signal)
-    .catch(() => [])
-  for (const text of printed)
-    run.work.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
-
   const [exit = {}] = exitsOf(machine)
+  const exitCode = exitCodeOf(exit)
+  const hasFailed = exitCode !== 0 || exit.oom_killed === true
+  const output = outputOf(run, step)
+  const printed = hasFailed
+    ? await output.readToEnd(machine, logLines)
+    : await output.read(machine, logLines).catch(() => [])
+  if (Array.isArray(printed)) output.show(printed)
+
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
   const what = `The release_command (${commandOf(machine)})`
   const text = `${what} ${exitWords(exit)}; events of its machine: ${events.toReversed().join(', ')}.`
   run.work.emit({ type: 'note', text })
 
-  const exitCode = exitCodeOf(exit)
-  if (exitCode !== 0 || exit.oom_killed) {
-    const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. See: fly logs --app ${run.work.app} --machine ${machine.id}`
-    throw new Problem('deploy-failed', detail, { facts: { exitCode } })
+  if (hasFailed) {
+    const logCommand = logCommandOf(run, machine.id)
+    const more = outputText(printed, run.logWaitMs, logCommand)
+    const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. ${more}`
+    const lastLines = Array.isArray(printed) ? lastOf(printed) : []
+    const facts = { exitCode, logCommand, ...(lastLines.length > 0 && { lastLines }) }
+    throw new Problem('deploy-failed', detail, { facts })
   }
   await run.retryWhileUnavailable(() => destroyMachine(run, step, run.stopping))
 }

@@ -7,14 +7,10 @@ import { forEachLimit } from './for-each-limit.ts'
 import { isOurs } from './machines/apply.ts'
 import { destroyMachine } from './machines/destroy.ts'
 import { drain } from './machines/drain.ts'
-import {
-  failure,
-  isHealthy,
-  isReverted,
-  waitForVersion,
-  getMachine,
-  untilHealthy,
-} from './machines/health.ts'
+import { isHealthy } from './machines/checks.ts'
+import { failure, isReverted } from './machines/failures.ts'
+import { waitForVersion, getMachine, untilHealthy } from './machines/health.ts'
+import { waitingReporter } from './machines/report-waiting.ts'
 import { isUnavailableOrBusy, retryTransient } from './machines/retry.ts'
 import { numberOf } from './managed.ts'
 import { machineFacts } from './plan.ts'
@@ -152,7 +148,8 @@ async function putBack(
   const { digest, running } = previous
   // Allow one more crash: it may be bad luck.
   const crashes = 1 + (instanceId === previous.instanceId ? previous.crashes : 0)
-  const wanted = { machine: lease, instanceId, digest, running, crashes, failedStarts: 2 }
+  const report = waitingReporter(run, step)
+  const wanted = { machine: lease, instanceId, digest, running, crashes, failedStarts: 2, report }
   await waitForVersion(fly, wanted, patienceMs(run), signal)
   if (previous.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
 

@@ -124,7 +124,8 @@ async function rollOut(run: Run, { image, desired, ...ready }: Ready): Promise<v
     rollout = patch.rollout
   }
   const work = (signal: AbortSignal): DeployWork => {
-    return { deployment, image, desired, rollout, checkpoint, emit: log.emit, signal }
+    const redact = <T>(value: T) => log.redacted(value)
+    return { deployment, image, desired, rollout, checkpoint, emit: log.emit, redact, signal }
   }
 
   if (record.state === 'deploying') {

@@ -1,0 +1,69 @@
+import { configOf, hasFinished, type Machine } from '../fly/machine.ts'
+import type { Execution } from './execution.ts'
+import { askReach, unprovenPorts } from './machines/reachability.ts'
+import { isStandby } from './config/merge-config.ts'
+import { appliedSteps, stopsWhenIdle } from './plan.ts'
+import type { MachineStep } from './progress.ts'
+
+/** How many machines are asked at once. */
+const mostAsked = 8
+
+/**
+ * Says what is wrong although the release is live: a port that users cannot reach, and a group in
+ * which nothing runs. Writes it to the log and to the machines of the record.
+ */
+export async function warnOfTheLive(run: Execution, machines: Map<string, Machine>): Promise<void> {
+  const steps = appliedSteps(run.progress)
+  for (const { name } of run.progress.desired.groups)
+    warnOfRest(
+      run,
+      steps.filter(({ group }) => group === name),
+      machines,
+    )
+  await run.forEachLimit(steps, mostAsked, (step) => warnOfReach(run, step, machines))
+}
+
+/** Warns of a group without a running machine, unless an idle one or a finished job is the reason. */
+function warnOfRest(run: Execution, steps: MachineStep[], machines: Map<string, Machine>): void {
+  const of = ({ machine }: MachineStep) => machines.get(machine ?? '')
+  const runs = (step: MachineStep) => {
+    const state = of(step)?.state ?? 'stopped'
+    return !['stopped', 'suspended', 'failed', 'created'].includes(state) && !step.stopAfterwards
+  }
+  const mayRest = (step: MachineStep) => {
+    const machine = of(step)
+    const config = machine ? configOf(machine) : {}
+    return !machine || hasFinished(machine) || stopsWhenIdle(config) || isStandby(config, config)
+  }
+
+  const down = steps.find((step) => !mayRest(step))
+  if (!down || steps.some(runs) || steps.some((step) => isFinishedJob(of(step)))) return
+  const { machine, group } = down
+  const start = `fly machine start ${machine} --app ${run.work.app}`
+  const why = down.stopAfterwards
+    ? 'it was stopped before the deploy, and is stopped again after its test'
+    : 'it does not run at the end of the deploy'
+  warn(run, down, `No machine of group ${group} runs: ${why}. To start it: ${start}`)
+}
+
+const isFinishedJob = (machine: Machine | undefined): boolean =>
+  machine !== undefined && hasFinished(machine)
+
+async function warnOfReach(
+  run: Execution,
+  step: MachineStep,
+  machines: Map<string, Machine>,
+): Promise<void> {
+  const machine = machines.get(step.machine ?? '')
+  const ports = machine && step.launch ? unprovenPorts(configOf(machine)) : []
+  if (ports.length === 0) return
+  const reach = await askReach(run, step, { ports, forMs: run.listenMs })
+  if (reach && reach.is !== 'reached') warn(run, step, reach.text)
+}
+
+/** `text` has no full stop at its end. */
+function warn({ work }: Execution, step: MachineStep, text: string): void {
+  const warning = work.redact(`${text}.`)
+  step.warning = step.warning ? `${step.warning} ${warning}` : warning
+  work.emit({ type: 'warning', text: `Machine ${step.machine}: ${warning}` })
+}

@@ -1,0 +1,62 @@
+import { Problem } from '#api/problem.ts'
+import { crashesOf, type Machine } from '../../fly/machine.ts'
+import type { Execution } from '../execution.ts'
+import type { MachineStep } from '../progress.ts'
+import { isReverted } from './failures.ts'
+import { lastOf, outputOf } from './program-output.ts'
+import { listeningNow } from './reachability.ts'
+
+/**
+ * Adds to the failure of a machine what its program printed and where it listens. Asks before the
+ * machine is rolled back or removed. Emits the output that the log does not have yet.
+ */
+export async function explainFailure(run: Execution, reason: Problem): Promise<Problem> {
+  const { machine: id } = reason.facts
+  const step = run.progress.steps.find(({ machine }) => machine !== null && machine === id)
+  if (reason.code !== 'deploy-failed' || !step || isReverted(reason)) return reason
+
+  const text = reason.message.replace(`Machine ${step.machine} `, '')
+  run.emit(step, { status: 'failed', text })
+  const machine = await run.settings.fly.machine(run.refOf(step), run.stopping).catch(() => null)
+  return machine ? await explained(run, step, machine, reason) : reason
+}
+
+async function explained(
+  run: Execution,
+  step: MachineStep,
+  machine: Machine,
+  reason: Problem,
+): Promise<Problem> {
+  const output = outputOf(run, step)
+  const [printed, listening] = await Promise.all([
+    output.readToEnd(machine),
+    crashesOf(machine).length === 0 ? listeningNow(run, step, machine) : '',
+  ])
+  if (Array.isArray(printed)) output.show(lastOf(printed))
+
+  const logCommand = logCommandOf(run, machine.id)
+  const sentences = [
+    reason.message,
+    ...(listening ? [`${listening}.`] : []),
+    outputText(printed, run.logWaitMs, logCommand),
+  ]
+  const lastLines = Array.isArray(printed) ? lastOf(printed) : []
+  const facts = { ...reason.facts, logCommand, ...(lastLines.length > 0 && { lastLines }) }
+  return new Problem(reason.code, sentences.join(' '), { cause: reason, facts })
+}
+
+export const logCommandOf = ({ work }: Execution, machine: string): string =>
+  `fly logs --app ${work.app} --machine ${machine}`
+
+/** One sentence about a program's output, and the command that shows more. */
+export function outputText(
+  printed: string[] | string,
+  logWaitMs: number,
+  logCommand: string,
+): string {
+  if (typeof printed === 'string')
+    return `What it printed is not here: ${printed}. See: ${logCommand}`
+  return printed.length === 0
+    ? `It printed nothing, or Fly's log has not shown it within ${logWaitMs / 1000} s. Look later: ${logCommand}`
+    : `More of what it printed: ${logCommand}`
+}
