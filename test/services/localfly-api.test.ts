@@ -60,6 +60,10 @@ test('a command runs in a machine and returns its exit; processes are listed wit
     directory: '/',
     listen_sockets: [{ proto: 'tcp', address: '0.0.0.0:8080' }],
   })
+  await fly.fly.hostile({ faults: [{ fault: 'old-init', app: 'commands' }] })
+  const { body: socketless } = await api('GET', `${path}/ps`)
+  expect(socketless.map(({ listen_sockets }: any) => listen_sockets)).toEqual(body.map(() => []))
+  await fly.fly.calm('commands')
 
   await api('POST', `${path}/stop`)
   await wait(path, 'state=stopped')
@@ -416,6 +420,9 @@ test('the machines and volumes of an organisation are listed over all its apps, 
   expect(volumes.map(({ app_name }: any) => app_name)).toEqual(['listed', 'listed-too', 'listed'])
   const { token: scoped } = (await api('POST', '/apps/listed/deploy_token', {})).body
   expect((await api('GET', '/orgs/other/machines', undefined, scoped)).status).toBe(403)
+  const log = `/apps/listed/machines/${ids[0]}/logs`
+  expect((await api('GET', log)).status).toBe(200)
+  expect((await api('GET', log, undefined, scoped)).status).toBe(403)
 })
 
 test('every caller with a token can read regions, placements and its token', async () => {

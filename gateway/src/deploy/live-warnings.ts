@@ -20,7 +20,15 @@ export async function warnOfTheLive(run: Execution, machines: Map<string, Machin
       steps.filter(({ group }) => group === name),
       machines,
     )
-  await run.forEachLimit(steps, mostAsked, (step) => warnOfReach(run, step, machines))
+  // One deadline for all: an app that does not listen does so on each of its machines.
+  const deadline = performance.now() + run.listenMs
+  await run.forEachLimit(steps, mostAsked, async (step) => {
+    const machine = machines.get(step.machine ?? '')
+    const ports = machine && step.launch ? unprovenPorts(configOf(machine)) : []
+    if (ports.length === 0) return
+    const reach = await askReach(run, step, { ports, deadline })
+    if (reach && reach.is !== 'reached') warn(run, step, reach.text)
+  })
 }
 
 /** Warns of a group without a running machine, unless an idle one or a finished job is the reason. */
@@ -48,18 +56,6 @@ function warnOfRest(run: Execution, steps: MachineStep[], machines: Map<string, 
 
 const isFinishedJob = (machine: Machine | undefined): boolean =>
   machine !== undefined && hasFinished(machine)
-
-async function warnOfReach(
-  run: Execution,
-  step: MachineStep,
-  machines: Map<string, Machine>,
-): Promise<void> {
-  const machine = machines.get(step.machine ?? '')
-  const ports = machine && step.launch ? unprovenPorts(configOf(machine)) : []
-  if (ports.length === 0) return
-  const reach = await askReach(run, step, { ports, forMs: run.listenMs })
-  if (reach && reach.is !== 'reached') warn(run, step, reach.text)
-}
 
 /** `text` has no full stop at its end. */
 function warn({ work }: Execution, step: MachineStep, text: string): void {

@@ -208,7 +208,9 @@ export const bornAt = ({ events = [] }: Machine): number | null =>
 export function exitWords(exit: ExitEvent): string {
   if (exit.oom_killed) return 'ran out of memory'
   if (exit.guest_signal && exit.guest_signal > 0) return `was killed by signal ${exit.guest_signal}`
-  return `ended by itself with exit code ${exitCodeOf(exit)}`
+  const code = exitCodeOf(exit)
+  const meaning = code === 127 ? ' (a shell’s code for a command that was not found)' : ''
+  return `ended by itself with exit code ${code}${meaning}`
 }
 
 /** Fly may omit the exit code of a clean exit. */

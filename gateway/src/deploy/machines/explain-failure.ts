@@ -2,7 +2,7 @@ import { Problem } from '#api/problem.ts'
 import { crashesOf, type Machine } from '../../fly/machine.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
-import { isReverted } from './failures.ts'
+import { isReverted, spawnError } from './failures.ts'
 import { lastOf, outputOf } from './program-output.ts'
 import { listeningNow } from './reachability.ts'
 
@@ -32,15 +32,15 @@ async function explained(
     output.readToEnd(machine),
     crashesOf(machine).length === 0 ? listeningNow(run, step, machine) : '',
   ])
-  if (Array.isArray(printed)) output.show(lastOf(printed))
+  const lastLines = Array.isArray(printed) ? lastOf(printed) : []
+  if (lastLines.length > 0) output.show(lastLines)
 
   const logCommand = logCommandOf(run, machine.id)
   const sentences = [
     reason.message,
-    ...(listening ? [`${listening}.`] : []),
+    ...[spawnError(lastLines), listening].flatMap((text) => (text ? [`${text}.`] : [])),
     outputText(printed, run.logWaitMs, logCommand),
   ]
-  const lastLines = Array.isArray(printed) ? lastOf(printed) : []
   const facts = { ...reason.facts, logCommand, ...(lastLines.length > 0 && { lastLines }) }
   return new Problem(reason.code, sentences.join(' '), { cause: reason, facts })
 }

@@ -46,11 +46,22 @@ export function assertNotCrashed(
 export function startError({ events = [] }: Machine): string {
   const error = events.find(({ status }) => status === 'failed')?.request?.error
   if (!error) return ''
-  return `: ${error}${isNotFound.test(error) ? notFound : ''}`
+  return `: ${error}${isNotFound.test(error) ? `. ${notFound}` : ''}`
 }
 const isNotFound = /no such file|not found|os (?:error|code) 2\b/i
 const notFound =
-  '. The command is not in the image, or it is a script with Windows line ends (CRLF) or with an interpreter that the image lacks'
+  'The command is not in the image, or it is a script with Windows line ends (CRLF) or with an interpreter that the image lacks'
+
+/**
+ * Quotes the line that says that the command itself could not be started, as Fly's init and
+ * podman's print it. Empty if there is none.
+ */
+export function spawnError(lines: string[]): string {
+  const line = lines.findLast((each) => isSpawnError.test(each))?.trim()
+  if (line === undefined) return ''
+  return `The command could not be started (${line})${isNotFound.test(line) ? `. ${notFound}` : ''}`
+}
+const isSpawnError = /failed to (?:spawn command|exec pid1)\b/i
 
 export const reverted = (machine: Machine): Problem =>
   failure(

@@ -22,7 +22,7 @@ const againMs = 1000
 const bootLine = /^\s*(?:INFO )?Starting init \(commit: /
 /** Other lines of Fly's own about a start, from the same logs. Its errors are kept. */
 const flysOwn =
-  /^\s*(?:INFO (?:Preparing to run: |\[fly api proxy\]|Starting clean up|Umounting |Mounting |Resized )|Pulling container image |Successfully prepared image |Configuring firecracker|Machine (?:created and )?started in |\[ *\d+\.\d+\] |\d{4}\/\d\d\/\d\d \S+ INFO SSH listening )|Running Firecracker v\d/
+  /^\s*(?:(?:INFO|WARN) (?:Preparing to run: |\[fly api proxy\]|Main child exited |Sending signal |Starting clean up|Umounting |could not unmount |Mounting |Resized |Checking filesystem )|Pulling container image |Successfully prepared image |Configuring firecracker|Machine (?:created and )?started in |\[ *\d+\.\d+\] |\d{4}\/\d\d\/\d\d \S+ INFO SSH listening )|Running Firecracker v\d/
 
 /**
  * The lines of the machine's current version. Leaves out those of an earlier version, also what it

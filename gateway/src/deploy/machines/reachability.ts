@@ -89,23 +89,24 @@ function isLoopback(address: string): boolean {
 }
 
 /**
- * Asks Fly whether the ports of a started machine are reached. It asks again for `forMs` while a
- * port is silent: an app may listen late. Null: the machine does not run now.
+ * Asks Fly whether the ports of a started machine are reached. It asks again until the deadline,
+ * on the monotonic clock, while a port is silent: an app may listen late. Null: the machine does not
+ * run now.
  */
 export async function askReach(
   run: Execution,
   step: MachineStep,
-  { ports, forMs }: { ports: number[]; forMs: number },
+  { ports, deadline }: { ports: number[]; deadline: number },
 ): Promise<Reach | null> {
   const { fly } = run.settings
   const ref = run.refOf(step)
-  for (const deadline = performance.now() + forMs; ; await pause(againMs, run.signal)) {
+  for (; ; await pause(againMs, run.signal)) {
     try {
       const machine = await fly.machine(ref, run.signal)
       if (machine?.state !== 'started') return null
       const signal = AbortSignal.any([run.signal, AbortSignal.timeout(askMs)])
       const reach = judgeReach(configOf(machine), ports, await fly.processes(ref, signal))
-      if (reach.is === 'reached' || performance.now() > deadline) return reach
+      if (reach.is === 'reached' || performance.now() >= deadline) return reach
     } catch (error) {
       run.signal.throwIfAborted()
       return unknownReach(ports, `Fly did not say what listens (${errorMessage(error)})`)

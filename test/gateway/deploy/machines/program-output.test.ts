@@ -28,6 +28,8 @@ test('only the lines of the current version are its output, without those of Fly
     { at: 22, text: '2025/05/28 00:45:45 INFO SSH listening listen_address=[fdaa::2]:22' },
     { at: 23, text: 'Machine started in 1.144s' },
     { at: 23, text: 'DATABASE_URL is not set' },
+    { at: 24, text: ' INFO Main child exited normally with code: 1' },
+    { at: 24, text: ' WARN could not unmount /rootfs: EINVAL: Invalid argument' },
     { at: 24, text: '[  359.332019] reboot: Restarting system' },
     { at: 25, text: boot },
     { at: 26, text: ' ERROR Error: failed to spawn command: /app: No such file or directory' },
