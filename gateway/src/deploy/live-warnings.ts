@@ -1,4 +1,4 @@
-import { configOf, hasFinished, type Machine } from '../fly/machine.ts'
+import { configOf, hasFinished, isScheduled, type Machine } from '../fly/machine.ts'
 import type { Execution } from './execution.ts'
 import { askReach, unprovenPorts } from './machines/reachability.ts'
 import { isStandby } from './config/merge-config.ts'
@@ -40,8 +40,9 @@ function warnOfRest(run: Execution, steps: MachineStep[], machines: Map<string, 
   }
   const mayRest = (step: MachineStep) => {
     const machine = of(step)
-    const config = machine ? configOf(machine) : {}
-    return !machine || hasFinished(machine) || stopsWhenIdle(config) || isStandby(config, config)
+    if (!machine || hasFinished(machine)) return true
+    const config = configOf(machine)
+    return isScheduled(config) || stopsWhenIdle(config) || isStandby(config, config)
   }
 
   const down = steps.find((step) => !mayRest(step))

@@ -2,8 +2,9 @@ import type { MachineFacts } from '#api/deployment.ts'
 import {
   configOf,
   crashesOf,
-  imageOf,
   hasFinished,
+  imageOf,
+  isScheduled,
   wentDown,
   type Machine,
   type MachineConfig,
@@ -85,10 +86,13 @@ function stepsOf(target: Target, group: DesiredGroup): MachineStep[] {
     // No machine of the group runs. Start one: a release that never ran proves nothing. Do not stop
     // a job in the middle of its work.
     first.launch = true
-    first.stopAfterwards = !stopsWhenIdle(config) && !machines.some(hasFinished)
+    first.stopAfterwards = !stopsWhenIdle(config) && !machines.some(isAtRestByItself)
   }
   return steps
 }
+
+const isAtRestByItself = (machine: Machine): boolean =>
+  hasFinished(machine) || isScheduled(configOf(machine))
 
 /** Whether Fly's proxy stops the machines of a group when nobody uses them. */
 export const stopsWhenIdle = ({ services = [] }: MachineConfig): boolean =>

@@ -38,7 +38,7 @@ export async function releaseCommand(run: Execution): Promise<void> {
   const hasFailed = exitCode !== 0 || exit.oom_killed === true
   const output = outputOf(run, step)
   const printed = hasFailed
-    ? await output.readToEnd(machine, logLines)
+    ? await output.readToEnd(machine, { waitMs: run.logWaitMs, count: logLines })
     : await output.read(machine, logLines).catch(() => [])
   if (Array.isArray(printed)) output.show(printed)
 

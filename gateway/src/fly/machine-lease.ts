@@ -151,7 +151,7 @@ const isHeld = (error: unknown): error is Problem =>
   error instanceof Problem && statusOf(error) === 409
 
 function leased({ app, id }: MachineRef, cause: Problem): Problem {
-  const detail = `The lease of machine ${id} is held by ${holderIn(cause)}, and was not given back within ${waitMs / 1000} s. Another deploy or command is at work on the machine, or it ended without giving the lease back. Wait for it. If it does not run any more, take the lease away: fly machine leases clear ${id} --app ${app}. Then deploy again.`
+  const detail = `The lease of machine ${id} is held by ${holderIn(cause)}, and was not given back within ${waitMs / 1000} s. Another deploy or command is at work on the machine, or it ended without giving the lease back. Wait for it. If it does not run any more, take the lease away (fly machine leases clear ${id} --app ${app}) and deploy again.`
   return new Problem('machine-leased', detail, {
     cause,
     facts: { machine: id, fly: cause.facts['fly'] },

@@ -167,6 +167,9 @@ export function crashesOf(machine: Machine): string[] {
 export const isJob = ({ services, checks, restart }: MachineConfig): boolean =>
   !services?.length && Object.keys(checks ?? {}).length === 0 && restart?.policy !== 'always'
 
+/** Whether Fly starts the machine at its own times (`schedule`). */
+export const isScheduled = ({ schedule }: MachineConfig): boolean => Boolean(schedule)
+
 /** Whether the machine's job has ended with exit code 0, by itself. */
 export function hasFinished(machine: Machine): boolean {
   const [exit] = exitsOf(machine)
@@ -180,8 +183,8 @@ export function hasFinished(machine: Machine): boolean {
 }
 
 /**
- * Whether a machine that does not run went down by itself: its last exit was a crash or an OOM
- * kill, and nobody has stopped it since.
+ * Whether a machine that does not run, and should, went down by itself: its last exit was a crash
+ * or an OOM kill, and nobody has stopped it since.
  */
 export function wentDown(machine: Machine): boolean {
   const last = eventsOf(machine).find(({ type }) => ['exit', 'crash', 'stop'].includes(type))
@@ -191,6 +194,7 @@ export function wentDown(machine: Machine): boolean {
     last !== undefined &&
     last.type !== 'stop' &&
     exit?.requested_stop !== true &&
+    !isScheduled(configOf(machine)) &&
     !hasFinished(machine)
   )
 }

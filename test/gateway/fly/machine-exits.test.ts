@@ -58,6 +58,7 @@ test('a machine went down by itself unless it was asked to stop, or its job has 
   expect(wentDown(machine([stop(), exit({ requested_stop: true })]))).toBe(false)
   expect(wentDown(machine([exit({ exit_code: 3 }), stop()]))).toBe(false)
   expect(wentDown(machine([]))).toBe(false)
+  expect(wentDown(machine([exit({ exit_code: 3 })], { schedule: 'daily' }))).toBe(false)
   expect(wentDown({ ...machine([exit({ exit_code: 3 })]), state: 'started' })).toBe(false)
 })
 

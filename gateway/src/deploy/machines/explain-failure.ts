@@ -28,9 +28,11 @@ async function explained(
   reason: Problem,
 ): Promise<Problem> {
   const output = outputOf(run, step)
+  const stillRuns = machine.state === 'started' && crashesOf(machine).length === 0
+  const waitMs = stillRuns ? 0 : run.logWaitMs
   const [printed, listening] = await Promise.all([
-    output.readToEnd(machine),
-    crashesOf(machine).length === 0 ? listeningNow(run, step, machine) : '',
+    output.readToEnd(machine, { waitMs }),
+    stillRuns ? listeningNow(run, step, machine) : '',
   ])
   const lastLines = Array.isArray(printed) ? lastOf(printed) : []
   if (lastLines.length > 0) output.show(lastLines)
@@ -39,7 +41,7 @@ async function explained(
   const sentences = [
     reason.message,
     ...[spawnError(lastLines), listening].flatMap((text) => (text ? [`${text}.`] : [])),
-    outputText(printed, run.logWaitMs, logCommand),
+    outputText(printed, waitMs, logCommand),
   ]
   const facts = { ...reason.facts, logCommand, ...(lastLines.length > 0 && { lastLines }) }
   return new Problem(reason.code, sentences.join(' '), { cause: reason, facts })
@@ -51,12 +53,12 @@ export const logCommandOf = ({ work }: Execution, machine: string): string =>
 /** One sentence about a program's output, and the command that shows more. */
 export function outputText(
   printed: string[] | string,
-  logWaitMs: number,
+  waitedMs: number,
   logCommand: string,
 ): string {
   if (typeof printed === 'string')
-    return `What it printed is not here: ${printed}. See: ${logCommand}`
-  return printed.length === 0
-    ? `It printed nothing, or Fly's log has not shown it within ${logWaitMs / 1000} s. Look later: ${logCommand}`
-    : `More of what it printed: ${logCommand}`
+    return `What it printed is not here: ${printed}. See its log (${logCommand}).`
+  if (printed.length > 0) return `More of what it printed is in its log (${logCommand}).`
+  const late = waitedMs > 0 ? ` within ${waitedMs / 1000} s` : ''
+  return `Fly's log has shown nothing that it printed${late}. Look again later (${logCommand}).`
 }

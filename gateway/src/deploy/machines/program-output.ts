@@ -100,13 +100,15 @@ export class ProgramOutput {
 
   /**
    * The output of a program that failed. Lines may arrive late: waits for the first one, and until
-   * no more come, for at most `logWaitMs`. A text: why the output cannot be read.
+   * no more come, for at most `waitMs`. A text: why the output cannot be read.
    */
-  async readToEnd(machine: Machine, count = askedLines): Promise<string[] | string> {
-    const { logWaitMs } = this.#run
+  async readToEnd(
+    machine: Machine,
+    { waitMs, count = askedLines }: { waitMs: number; count?: number },
+  ): Promise<string[] | string> {
     let before: string[] = []
     try {
-      for (const deadline = performance.now() + logWaitMs; ; await this.#pause()) {
+      for (const deadline = performance.now() + waitMs; ; await this.#pause(waitMs)) {
         const lines = await this.read(machine, count)
         const isComplete = lines.length > 0 && lines.length === before.length
         if (isComplete || performance.now() >= deadline) return lines
@@ -122,7 +124,7 @@ export class ProgramOutput {
     }
   }
 
-  #pause(): Promise<void> {
-    return pause(Math.min(againMs, this.#run.logWaitMs), this.#run.stopping)
+  #pause(waitMs: number): Promise<void> {
+    return pause(Math.min(againMs, waitMs), this.#run.stopping)
   }
 }

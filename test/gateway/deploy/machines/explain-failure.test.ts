@@ -25,7 +25,7 @@ test('a program that crashes leaves its last lines in the log and the problem, b
     logCommand: `fly logs --app web --machine ${id}`,
   })
   expect(problem.message).toContain(
-    `Machine ${id} crashed: its process ended by itself with exit code 7. More of what it printed: fly logs --app web --machine ${id}`,
+    `Machine ${id} crashed: its process ended by itself with exit code 7. More of what it printed is in its log (fly logs --app web --machine ${id}).`,
   )
 
   const shown = log.flatMap((event) =>
@@ -46,7 +46,7 @@ test('lines that come late are waited for, and none at all is said', async () =>
   fly.printed = () => []
   const silent = await failing(fly, { logWaitMs: 100 })
   expect(silent.problem.message).toContain(
-    "It printed nothing, or Fly's log has not shown it within 0.1 s. Look later: fly logs",
+    "Fly's log has shown nothing that it printed within 0.1 s. Look again later (fly logs --app web",
   )
   expect(silent.problem.facts).not.toHaveProperty('lastLines')
 })
@@ -57,7 +57,7 @@ test('a token that may not read logs is said, with the command', async () => {
   fly.printed = null
   const { problem } = await failing(fly, { logWaitMs: 5000 })
   expect(problem.message).toMatch(
-    /What it printed is not here: Fly does not let the gateway's token read logs \(deploy tokens may not\)\. See: fly logs --app web --machine \w+/,
+    /What it printed is not here: Fly does not let the gateway's token read logs \(deploy tokens may not\)\. See its log \(fly logs --app web --machine \w+\)\./,
   )
 })
 
