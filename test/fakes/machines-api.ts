@@ -235,6 +235,7 @@ export class FakeFly {
       )
     if (verb === 'start' && !['stopped', 'failed'].includes(machine.state))
       return [412, { error: 'failed_precondition: unable to start' }]
+    if (verb === 'start') machine.state = 'starting'
     if (verb === 'start') return (this.#boot(machine), [200, {}])
     return this.#update(machine, body)
   }
@@ -382,7 +383,8 @@ export class FakeFly {
           ? [200, { ok: true }]
           : [404, { error: 'machine not found' }]
       const version = query.get('version') ?? machine.instance_id
-      const rests = states.includes('settled') && !['created', 'replacing'].includes(machine.state)
+      const rests =
+        states.includes('settled') && !['created', 'replacing', 'starting'].includes(machine.state)
       if ((rests || states.includes(machine.state)) && machine.instance_id === version)
         return [200, { ok: true }]
       await delay(5)

@@ -45,7 +45,7 @@ test('a port without a check on which nothing listens is a warning of the live d
   fly.processes = [{ command: 'node app.js', listen_sockets: [{ address: '0.0.0.0:3000' }] }]
   const { warnings, log, machines } = await live(fly, { flyToml: unchecked })
   const text =
-    'Users cannot reach it: no program listens on 0.0.0.0:8080; what listens there is node app.js on 0.0.0.0:3000. The app must listen on 0.0.0.0:8080.'
+    'Users cannot reach it: no program listens on 0.0.0.0:8080. What listens instead: node app.js on 0.0.0.0:3000. The app must listen on 0.0.0.0:8080.'
   expect(warnings).toEqual([text])
   expect(log).toEqual([`Machine ${machines[0]?.id}: ${text}`])
 })

@@ -65,13 +65,13 @@ function silentText(config: MachineConfig, ports: number[], listeners: Listener[
     ...new Set(listeners.map(({ command, address }) => `${command.slice(0, 100)} on ${address}`)),
   ].slice(0, maxListed)
   const others =
-    instead.length > 0 ? `what listens there is ${instead.join(', ')}` : 'nothing listens there'
+    instead.length > 0 ? `What listens instead: ${instead.join(', ')}` : 'Nothing else listens'
   const wanted = config.env?.['PORT']
   const port =
     wanted !== undefined && !ports.includes(Number(wanted))
       ? `. The variable PORT is ${wanted}, and internal_port is ${ports.join(', ')}`
       : ''
-  return `Users cannot reach it: no program listens on ${addresses(ports)}; ${others}${port}. The app must listen on ${addresses(ports)}`
+  return `Users cannot reach it: no program listens on ${addresses(ports)}. ${others}${port}. The app must listen on ${addresses(ports)}`
 }
 const maxListed = 5
 

@@ -87,7 +87,7 @@ test('while a check fails, the log says the result, the time left, what listens 
     {},
     {
       text: expect.stringMatching(
-        /^check servicecheck-00 is critical: connection refused; Users cannot reach it: no program listens on 0\.0\.0\.0:8080; what listens there is node a\.js on 127\.0\.0\.1:3000\..*; [12] s left$/,
+        /^check servicecheck-00 is critical: connection refused; Users cannot reach it: no program listens on 0\.0\.0\.0:8080\. What listens instead: node a\.js on 127\.0\.0\.1:3000\..*; [12] s left$/,
       ),
     },
   ])

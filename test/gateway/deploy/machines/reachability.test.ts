@@ -33,7 +33,7 @@ test.each([
   const reach = judgeReach(web, [8080], [program('node server.mjs', address)])
   expect(reach).toEqual({
     is: 'silent',
-    text: `Users cannot reach it: no program listens on 0.0.0.0:8080; what listens there is node server.mjs on ${address}. The app must listen on 0.0.0.0:8080`,
+    text: `Users cannot reach it: no program listens on 0.0.0.0:8080. What listens instead: node server.mjs on ${address}. The app must listen on 0.0.0.0:8080`,
   })
 })
 
@@ -52,7 +52,7 @@ test('without any socket it is not known what listens; beside Fly’s own progra
   const ssh = program('/.fly/hallpass', '[fdaa:0:1::2]:22')
   expect(judgeReach(web, [8080], [program('app'), ssh])).toMatchObject({
     is: 'silent',
-    text: expect.stringContaining('nothing listens there'),
+    text: expect.stringContaining('Nothing else listens'),
   })
   expect(listenersOf([ssh])).toEqual([])
   expect(unknownReach([80, 81], 'why').text).toContain('reach ports 80, 81: why')
