@@ -15,7 +15,7 @@ import {
   type Process,
 } from './answers.ts'
 import {
-  attempts,
+  maxAttempts,
   createMs,
   FlyCalls,
   isUnavailable,
@@ -30,7 +30,7 @@ import type { Machine, MachineConfig, MachineRef } from './machine.ts'
 const windowSeconds = 60 // Fly's limit for one wait
 
 export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
-export type NewMachine = {
+type NewMachine = {
   name: string
   region: string
   config: MachineConfig
@@ -49,8 +49,8 @@ type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
 export class MachinesApi {
   readonly #calls: FlyCalls
 
-  constructor(place: { baseUrl: string; token: string }) {
-    this.#calls = new FlyCalls(place)
+  constructor(endpoint: { baseUrl: string; token: string }) {
+    this.#calls = new FlyCalls(endpoint)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -164,17 +164,17 @@ export class MachinesApi {
    */
   async wait(
     { app, id }: MachineRef,
-    want: { state: WaitState | readonly WaitState[]; version?: string; withinMs: number },
+    wanted: { state: WaitState | readonly WaitState[]; version?: string; withinMs: number },
     signal: AbortSignal,
   ): Promise<boolean> {
-    const deadline = performance.now() + want.withinMs
+    const deadline = performance.now() + wanted.withinMs
     for (;;) {
       const leftSeconds = Math.ceil((deadline - performance.now()) / 1000)
       if (leftSeconds <= 0) return false
       const seconds = Math.min(leftSeconds, windowSeconds)
 
-      const query = new URLSearchParams({ state: [want.state].join(), timeout: `${seconds}` })
-      if (want.version) query.set('version', want.version)
+      const query = new URLSearchParams({ state: [wanted.state].join(), timeout: `${seconds}` })
+      if (wanted.version) query.set('version', wanted.version)
       const path = `/apps/${app}/machines/${id}/wait?${query.toString()}`
       const call = { path, action: 'wait', id, answer: ignored }
 
@@ -184,7 +184,7 @@ export class MachinesApi {
         return true
       } catch (error) {
         const status = statusOf(error)
-        if (status === 404 && want.state.includes('destroyed')) return true
+        if (status === 404 && wanted.state.includes('destroyed')) return true
         // 404: a new machine is not visible everywhere at once.
         if (status !== 408 && status !== 404) throw error
         if (status === 404) await pause(500, signal)
@@ -230,4 +230,4 @@ export class MachinesApi {
   }
 }
 
-const pauseBefore = (attempt: number) => (attempt > attempts ? null : pauseMs(attempt - 1))
+const pauseBefore = (attempt: number) => (attempt > maxAttempts ? null : pauseMs(attempt - 1))

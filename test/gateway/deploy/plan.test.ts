@@ -108,7 +108,7 @@ test('a volume cannot be added to an existing machine: the deploy says so and to
   const problem = await refused(deployed(fly, { number: 2, flyToml: http + mounts }))
   expect([problem.code, problem.message]).toEqual([
     'fly-config-invalid',
-    expect.stringContaining('Destroy it first'),
+    expect.stringContaining('Destroy the machine'),
   ])
   expect(fly.machines('web')[0]?.made).toBe(1)
 })

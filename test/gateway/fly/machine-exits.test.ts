@@ -5,12 +5,14 @@ import {
   hasFinished,
   isJob,
   wentDown,
-  type ExitEvent,
   type Machine,
   type MachineConfig,
 } from '../../../gateway/src/fly/machine.ts'
 
 let clock = 0
+type ExitEvent = NonNullable<
+  NonNullable<NonNullable<Machine['events']>[number]['request']>['exit_event']
+>
 const exit = (event: ExitEvent, type = 'exit') => ({
   type,
   status: 'stopped',

@@ -10,34 +10,36 @@ import { listeningNow } from './reachability.ts'
  * Adds to the failure of a machine what its program printed and where it listens. Asks before the
  * machine is rolled back or removed. Emits the output that the log does not have yet.
  */
-export async function explainFailure(run: Execution, reason: Problem): Promise<Problem> {
+export async function explainFailure(execution: Execution, reason: Problem): Promise<Problem> {
   const { machine: id } = reason.facts
-  const step = run.progress.steps.find(({ machine }) => machine !== null && machine === id)
+  const step = execution.progress.steps.find(({ machine }) => machine !== null && machine === id)
   if (reason.code !== 'deploy-failed' || !step || isReverted(reason)) return reason
 
   const text = reason.message.replace(`Machine ${step.machine} `, '')
-  run.emit(step, { status: 'failed', text })
-  const machine = await run.settings.fly.machine(run.refOf(step), run.stopping).catch(() => null)
-  return machine ? await explained(run, step, machine, reason) : reason
+  execution.emit(step, { status: 'failed', text })
+  const machine = await execution.settings.fly
+    .machine(execution.refOf(step), execution.stopping)
+    .catch(() => null)
+  return machine ? await explained(execution, step, machine, reason) : reason
 }
 
 async function explained(
-  run: Execution,
+  execution: Execution,
   step: MachineStep,
   machine: Machine,
   reason: Problem,
 ): Promise<Problem> {
-  const output = outputOf(run, step)
+  const output = outputOf(execution, step)
   const stillRuns = machine.state === 'started' && crashesOf(machine).length === 0
-  const waitMs = stillRuns ? 0 : run.logWaitMs
+  const waitMs = stillRuns ? 0 : execution.logWaitMs
   const [printed, listening] = await Promise.all([
     output.readToEnd(machine, { waitMs }),
-    stillRuns ? listeningNow(run, step, machine) : '',
+    stillRuns ? listeningNow(execution, step, machine) : '',
   ])
   const lastLines = Array.isArray(printed) ? lastOf(printed) : []
   if (lastLines.length > 0) output.show(lastLines)
 
-  const logCommand = logCommandOf(run, machine.id)
+  const logCommand = logCommandOf(execution, machine.id)
   const sentences = [
     reason.message,
     ...[spawnError(lastLines), listening].flatMap((text) => (text ? [`${text}.`] : [])),
@@ -47,8 +49,8 @@ async function explained(
   return new Problem(reason.code, sentences.join(' '), { cause: reason, facts })
 }
 
-export const logCommandOf = ({ work }: Execution, machine: string): string =>
-  `fly logs --app ${work.app} --machine ${machine}`
+export const logCommandOf = ({ job }: Execution, machine: string): string =>
+  `fly logs --app ${job.app} --machine ${machine}`
 
 /** One sentence about a program's output, and the command that shows more. */
 export function outputText(

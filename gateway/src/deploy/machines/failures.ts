@@ -19,7 +19,7 @@ export function assertVersion(
   if (machine.instance_id !== wanted.instanceId)
     throw failure(
       machine,
-      `is on version ${machine.instance_id} with ${imageOf(machine)}, not on the one it was brought to`,
+      `is on version ${machine.instance_id} with ${imageOf(machine)}, not on the version of this deployment`,
     )
   const digest = machine.image_ref?.digest
   if (wanted.digest !== null && digest !== wanted.digest)

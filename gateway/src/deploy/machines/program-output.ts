@@ -61,20 +61,20 @@ export function newLines(shown: string[], now: string[]): string[] {
 const outputs = new WeakMap<MachineStep, ProgramOutput>()
 
 /** The output of a step's machine. It remembers what was shown. */
-export function outputOf(run: Execution, step: MachineStep): ProgramOutput {
-  const output = outputs.get(step) ?? new ProgramOutput(run, step)
+export function outputOf(execution: Execution, step: MachineStep): ProgramOutput {
+  const output = outputs.get(step) ?? new ProgramOutput(execution, step)
   outputs.set(step, output)
   return output
 }
 
 /** The output of one machine's programs, as far as it was shown. */
 export class ProgramOutput {
-  readonly #run: Execution
+  readonly #execution: Execution
   readonly #step: MachineStep
   #shown: string[] = []
 
-  constructor(run: Execution, step: MachineStep) {
-    this.#run = run
+  constructor(execution: Execution, step: MachineStep) {
+    this.#execution = execution
     this.#step = step
   }
 
@@ -83,9 +83,9 @@ export class ProgramOutput {
    * Machines API does.
    */
   async read(machine: Machine, count = askedLines): Promise<string[]> {
-    const { settings, stopping } = this.#run
+    const { settings, stopping } = this.#execution
     const signal = AbortSignal.any([stopping, AbortSignal.timeout(askMs)])
-    const log = await settings.fly.machineLog(this.#run.refOf(this.#step), count, signal)
+    const log = await settings.fly.machineLog(this.#execution.refOf(this.#step), count, signal)
     return linesOfVersion(log, machine)
   }
 
@@ -95,7 +95,7 @@ export class ProgramOutput {
     this.#shown = lines
     const { role, machine, name } = this.#step
     const step = role === 'releaseCommand' ? 'release_command' : `machine ${machine ?? name}`
-    if (text !== '') this.#run.work.emit({ type: 'log', step, stream: 'stdout', text })
+    if (text !== '') this.#execution.job.emit({ type: 'log', step, stream: 'stdout', text })
   }
 
   /**
@@ -115,7 +115,7 @@ export class ProgramOutput {
         before = lines
       }
     } catch (error) {
-      this.#run.stopping.throwIfAborted()
+      this.#execution.stopping.throwIfAborted()
       if (before.length > 0) return before
       const isDenied = error instanceof Problem && error.code === 'fly-denied'
       return isDenied
@@ -125,6 +125,6 @@ export class ProgramOutput {
   }
 
   #pause(waitMs: number): Promise<void> {
-    return pause(Math.min(againMs, waitMs), this.#run.stopping)
+    return pause(Math.min(againMs, waitMs), this.#execution.stopping)
   }
 }

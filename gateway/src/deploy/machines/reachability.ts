@@ -91,24 +91,24 @@ function isLoopback(address: string): boolean {
 /**
  * Asks Fly whether the ports of a started machine are reached. It asks again until the deadline,
  * on the monotonic clock, while a port is silent: an app may listen late. Null: the machine does not
- * run now.
+ * execution now.
  */
 export async function askReach(
-  run: Execution,
+  execution: Execution,
   step: MachineStep,
   { ports, deadline }: { ports: number[]; deadline: number },
 ): Promise<Reach | null> {
-  const { fly } = run.settings
-  const ref = run.refOf(step)
-  for (; ; await pause(againMs, run.signal)) {
+  const { fly } = execution.settings
+  const ref = execution.refOf(step)
+  for (; ; await pause(againMs, execution.signal)) {
     try {
-      const machine = await fly.machine(ref, run.signal)
+      const machine = await fly.machine(ref, execution.signal)
       if (machine?.state !== 'started') return null
-      const signal = AbortSignal.any([run.signal, AbortSignal.timeout(askMs)])
+      const signal = AbortSignal.any([execution.signal, AbortSignal.timeout(askMs)])
       const reach = judgeReach(configOf(machine), ports, await fly.processes(ref, signal))
       if (reach.is === 'reached' || performance.now() >= deadline) return reach
     } catch (error) {
-      run.signal.throwIfAborted()
+      execution.signal.throwIfAborted()
       return unknownReach(ports, `Fly did not say what listens (${errorMessage(error)})`)
     }
   }
@@ -116,15 +116,17 @@ export async function askReach(
 
 /** What listens in a started machine, for a progress line. Empty when its ports are reached. */
 export async function listeningNow(
-  run: Execution,
+  execution: Execution,
   step: MachineStep,
   machine: Machine,
 ): Promise<string> {
   const config = configOf(machine)
   const ports = servedPorts(config)
   if (ports.length === 0 || machine.state !== 'started') return ''
-  const signal = AbortSignal.any([run.stopping, AbortSignal.timeout(askMs)])
-  const processes = await run.settings.fly.processes(run.refOf(step), signal).catch(() => [])
+  const signal = AbortSignal.any([execution.stopping, AbortSignal.timeout(askMs)])
+  const processes = await execution.settings.fly
+    .processes(execution.refOf(step), signal)
+    .catch(() => [])
   const reach = judgeReach(config, ports, processes)
   return reach.is === 'silent' ? reach.text : ''
 }

@@ -12,7 +12,7 @@ const everyMs = 10_000
  * Reports what a machine waits for: when its check results change, and every ten seconds. It says
  * how much time is left, what listens on a wrong address, and what the program has printed.
  */
-export function waitingReporter(run: Execution, step: MachineStep) {
+export function waitingReporter(execution: Execution, step: MachineStep) {
   let reported = ''
   let reportedAt = performance.now()
   return async (machine: Machine, { pending, leftMs }: Waiting): Promise<void> => {
@@ -21,14 +21,14 @@ export function waitingReporter(run: Execution, step: MachineStep) {
     reported = statuses
     reportedAt = performance.now()
 
-    const output = outputOf(run, step)
+    const output = outputOf(execution, step)
     const [listening, printed] = await Promise.all([
-      listeningNow(run, step, machine),
+      listeningNow(execution, step, machine),
       output.read(machine).catch(() => []),
     ])
     output.show(printed)
     const left = `${Math.ceil(Math.max(0, leftMs) / 1000)} s left`
     const text = [...pending, listening, left].filter(Boolean).join('; ')
-    run.emit(step, { status: 'checking', text })
+    execution.emit(step, { status: 'checking', text })
   }
 }
