@@ -38,7 +38,8 @@ export function linesOfVersion(log: LogLine[], machine: Machine): string[] {
     .map(({ text }) => text.slice(0, maxLineLetters))
 }
 
-const sizeOf = (line: string) => Buffer.byteLength(line) + 1
+/** In JSON, with a comma. */
+const sizeOf = (line: string) => Buffer.byteLength(JSON.stringify(line)) + 1
 
 /** The end of a program's output, within the limits of a problem. */
 export function lastOf(lines: string[]): string[] {

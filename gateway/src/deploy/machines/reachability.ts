@@ -91,7 +91,7 @@ function isLoopback(address: string): boolean {
 /**
  * Asks Fly whether the ports of a started machine are reached. It asks again until the deadline,
  * on the monotonic clock, while a port is silent: an app may listen late. Null: the machine does not
- * execution now.
+ * run now.
  */
 export async function askReach(
   execution: Execution,

@@ -24,9 +24,9 @@ export function waitingReporter(execution: Execution, step: MachineStep) {
     const output = outputOf(execution, step)
     const [listening, printed] = await Promise.all([
       listeningNow(execution, step, machine),
-      output.read(machine).catch(() => []),
+      output.read(machine).catch(() => null),
     ])
-    output.show(printed)
+    if (printed) output.show(printed)
     const left = `${Math.ceil(Math.max(0, leftMs) / 1000)} s left`
     const text = [...pending, listening, left].filter(Boolean).join('; ')
     execution.emit(step, { status: 'checking', text })

@@ -51,6 +51,7 @@ test('the end of an output is 50 lines and 32 KiB at most', () => {
   expect(lastOf(lines)).toEqual(lines.slice(30))
   const long = lines.map((line) => `${line} ${'ü'.repeat(900)}`)
   expect(lastOf(long)).toEqual(long.slice(-18))
+  expect(lastOf(lines.map(() => '\x1b'.repeat(1000)))).toHaveLength(5)
   expect(lastOf([])).toEqual([])
 })
 
