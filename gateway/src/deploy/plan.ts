@@ -5,7 +5,7 @@ import {
   hasFinished,
   imageOf,
   isScheduled,
-  wentDown,
+  stoppedUnasked,
   type Machine,
   type MachineConfig,
 } from '../fly/machine.ts'
@@ -135,7 +135,7 @@ function existingStep(role: Role, group: string, machine: Machine): MachineStep 
     machine: machine.id,
     previous: previousVersionOf(machine),
     // Nobody wanted a machine to be down that went down by itself.
-    launch: !resting.has(machine.state) || (role === 'update' && wentDown(machine)),
+    launch: !resting.has(machine.state) || (role === 'update' && stoppedUnasked(machine)),
   }
 }
 

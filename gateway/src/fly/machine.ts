@@ -186,7 +186,7 @@ export function hasFinished(machine: Machine): boolean {
  * Whether a machine that does not run, and should, went down by itself: its last exit was a crash
  * or an OOM kill, and nobody has stopped it since.
  */
-export function wentDown(machine: Machine): boolean {
+export function stoppedUnasked(machine: Machine): boolean {
   const last = eventsOf(machine).find(({ type }) => ['exit', 'crash', 'stop'].includes(type))
   const [exit] = exitsOf(machine)
   return (

@@ -4,7 +4,7 @@ import {
   crashesOf,
   hasFinished,
   isJob,
-  wentDown,
+  stoppedUnasked,
   type Machine,
   type MachineConfig,
 } from '../../../gateway/src/fly/machine.ts'
@@ -53,15 +53,17 @@ test('a job has finished when its last exit was clean and by itself; Fly may omi
 })
 
 test('a machine went down by itself unless it was asked to stop, or its job has finished', () => {
-  expect(wentDown(machine([exit({ exit_code: 3 })]))).toBe(true)
-  expect(wentDown(machine([exit({ exit_code: -1, guest_signal: 9 }, 'crash')], web))).toBe(true)
-  expect(wentDown(machine([exit({})], web))).toBe(true)
-  expect(wentDown(machine([exit({})]))).toBe(false)
-  expect(wentDown(machine([stop(), exit({ requested_stop: true })]))).toBe(false)
-  expect(wentDown(machine([exit({ exit_code: 3 }), stop()]))).toBe(false)
-  expect(wentDown(machine([]))).toBe(false)
-  expect(wentDown(machine([exit({ exit_code: 3 })], { schedule: 'daily' }))).toBe(false)
-  expect(wentDown({ ...machine([exit({ exit_code: 3 })]), state: 'started' })).toBe(false)
+  expect(stoppedUnasked(machine([exit({ exit_code: 3 })]))).toBe(true)
+  expect(stoppedUnasked(machine([exit({ exit_code: -1, guest_signal: 9 }, 'crash')], web))).toBe(
+    true,
+  )
+  expect(stoppedUnasked(machine([exit({})], web))).toBe(true)
+  expect(stoppedUnasked(machine([exit({})]))).toBe(false)
+  expect(stoppedUnasked(machine([stop(), exit({ requested_stop: true })]))).toBe(false)
+  expect(stoppedUnasked(machine([exit({ exit_code: 3 }), stop()]))).toBe(false)
+  expect(stoppedUnasked(machine([]))).toBe(false)
+  expect(stoppedUnasked(machine([exit({ exit_code: 3 })], { schedule: 'daily' }))).toBe(false)
+  expect(stoppedUnasked({ ...machine([exit({ exit_code: 3 })]), state: 'started' })).toBe(false)
 })
 
 test('a version is born with its last update or launch', () => {
