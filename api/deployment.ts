@@ -84,6 +84,8 @@ export const MachineFacts = z.object({
   tried: MachineVersion.nullable().default(null),
   after: MachineVersion.nullable(),
   outcome: z.enum(['touched', 'verified', 'rolled_back', 'removed', 'stuck']),
+  /** What is wrong with the machine although the deployment is live, in one or more sentences. */
+  warning: z.string().optional(),
 })
 export type MachineFacts = z.infer<typeof MachineFacts>
 

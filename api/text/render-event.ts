@@ -26,15 +26,22 @@ function timeOf(at: string, createdAt: string): string {
 type Verdict = Pick<Deployment, 'id' | 'app' | 'state' | 'url'> & {
   image: { reference: string } | null
   problem: { title: string; detail: string } | null
+  machines?: { id: string; warning?: string | undefined }[] | undefined
 }
 
-/** Renders the last lines: the verdict, then the URL or the problem. */
+/**
+ * Renders the last lines: the verdict, then the URL or the problem. A live app may have warnings of
+ * its machines.
+ */
 export function renderVerdict(deployment: Verdict): string {
-  const { state, app, problem, image, url } = deployment
+  const { state, app, problem, image, url, machines = [] } = deployment
   if (!isFinal(state)) return `\n${state}: deployment ${deployment.id} continues\n`
   const lines = [`${state}: ${app}, deployment ${deployment.id}`]
   if (problem) lines.push(`${problem.title}. ${problem.detail}`)
   else if (state === 'built' && image) lines.push(image.reference)
+  if (state === 'live')
+    for (const { id, warning } of machines)
+      if (warning) lines.push(`warning: Machine ${id}: ${warning}`)
   if (state === 'live' && url) lines.push(url)
   return `\n${lines.map((line) => `${visibleLines(line)}\n`).join('')}`
 }

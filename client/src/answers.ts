@@ -16,6 +16,7 @@ const DeploymentRecord = Deployment.pick({
   createdAt: true,
   url: true,
 }).extend({
+  machines: z.array(z.object({ id: z.string(), warning: z.string().optional() })).optional(),
   image: z.object({ reference: z.string() }).nullable(),
   problem: z.looseObject({ code: z.string(), title: z.string(), detail: z.string() }).nullable(),
 })

@@ -9,6 +9,7 @@ import { FlyError } from './fly-error.ts'
 import { FaultError, type Hostile } from './hostile.ts'
 import { parseImage, resolveImage } from './image-ref.ts'
 import { type Launch, withDefaults } from './machine-config.ts'
+import { writeBoot } from './machine-log.ts'
 import { mountsOf, removeFiles } from './machine-mounts.ts'
 import { InternalNames } from './names.ts'
 import type { Container, Exit, Podman, Said } from './podman.ts'
@@ -312,6 +313,8 @@ export class Flyd {
     // In a lab whose folder has moved, the machines move to its new network.
     if (!this.#podman.addresses().includes(machine.private_ip))
       machine.private_ip = this.#freeAddress()
+    const logFile = this.#logFile(machine)
+    writeBoot(logFile)
     const container = await this.#podman.run({
       name: machine.id,
       image,
@@ -322,7 +325,7 @@ export class Flyd {
       swapMb: config.init?.swap_size_mb ?? 0,
       tty: config.init?.tty ?? false,
       mounts: mountsOf(this.#state, this.#names, machine),
-      logFile: this.#logFile(machine),
+      logFile,
       entrypoint: exec ?? config.init?.entrypoint ?? undefined,
       command: exec ? [] : (config.init?.cmd ?? undefined),
     })

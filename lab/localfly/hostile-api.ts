@@ -37,6 +37,8 @@ type Spoiled = {
   machine: Machine | undefined
 }
 
+const withoutSockets = (key: string, value: unknown) => (key === 'listen_sockets' ? [] : value)
+
 /** The effect of each fault on a call. When it returns true, the call is not executed. */
 const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
   'rate-limit': ({ res, ms }) => {
@@ -67,6 +69,10 @@ const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
       (text) => void res.write(text.slice(0, text.length / 2), () => req.socket.destroy()),
     ),
   slow: ({ res, ms }) => atEnd(res, (text, send) => void setTimeout(send, ms, text)),
+  'old-init': ({ req, res }) => {
+    if (!req.url?.split('?')[0]?.endsWith('/ps')) return
+    atEnd(res, (text, send) => send(JSON.stringify(JSON.parse(text, withoutSockets))))
+  },
   'lease-stolen': ({ machine, ms }) => machine && steal(machine, ms),
 }
 

@@ -41,6 +41,10 @@ export const faults = {
     about: 'when a call with a lease arrives, somebody else has the lease',
     ms: ['how long the other one keeps it', 5000],
   },
+  'old-init': {
+    at: 'call',
+    about: 'a `ps` answers without sockets, as the init of an old machine does',
+  },
   'host-gone': {
     at: 'call',
     about:

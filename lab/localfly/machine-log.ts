@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FlyState, Machine } from './state.ts'
 
@@ -9,6 +10,15 @@ export type LogEntry = {
   level: string
   instance: string
   region: string
+}
+
+/**
+ * Writes what Fly's init prints before it starts the program, in podman's format. Source: logs in
+ * public bug reports ("app[908027d3be7938] dfw [info] INFO Starting init (commit: a1a45272)...").
+ */
+export function writeBoot(file: string): void {
+  const at = new Date().toISOString().replace('Z', '000000+00:00')
+  appendFileSync(file, `${at} stdout F  INFO Starting init (commit: localfly)...\n`)
 }
 
 /**
@@ -36,7 +46,8 @@ export async function readLog(state: FlyState, { id, region }: Machine): Promise
   for (const [, at, part, said] of text.matchAll(/^(\S+) std(?:out|err) ([FP]) (.*)$/gm)) {
     begun += said
     if (part === 'P') continue
-    entries.push({ timestamp: at!, message: begun, level: 'info', instance: id, region })
+    const timestamp = at!.replace(/\+00:00$/, 'Z')
+    entries.push({ timestamp, message: begun, level: 'info', instance: id, region })
     begun = ''
   }
   return entries

@@ -122,7 +122,9 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     return flyd.exec(machine, command, (timeout || 30) * 1000)
   })
   on('get', `${machinePath}/ps`, ({ machine }) => flyd.processes(machine))
-  on('get', `${machinePath}/logs`, async ({ machine, query }) => {
+  on('get', `${machinePath}/logs`, async ({ machine, scope, query }) => {
+    // flyctl: "not authorized to retrieve app logs (this can happen when using deploy tokens)".
+    if (scope !== 'org') throw new FlyError(403, 'unauthorized')
     const entries = (await readLog(state, machine)).slice(-Number(query.get('lines') ?? 100))
     const lines = entries.map((entry) => `${JSON.stringify(entry)}\n`)
     return lines.join('')

@@ -43,6 +43,8 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
           if (scope === 'org' ? app : app?.name === scope.app) return app!
           throw new FlyError(404, 'Could not find App')
         }
+        // flyctl: "not authorized to retrieve app logs (this can happen when using deploy tokens)".
+        if (scope !== 'org' && path.endsWith('/logs')) throw new FlyError(401, 'unauthorized')
         res.json(await handler(req, find))
       } catch (error) {
         if (!(error instanceof FlyError)) throw error

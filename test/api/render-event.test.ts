@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
-import { renderEvent } from '#api/text/render-event.ts'
+import { renderEvent, renderVerdict } from '#api/text/render-event.ts'
 
 const render = (event: NewEvent) =>
   renderEvent({ ...event, seq: 1, at: '2026-01-01T00:01:02.345Z' }, '2026-01-01T00:00:00.000Z')
@@ -28,4 +28,13 @@ test('no printed text moves the reader’s cursor or rings the bell', () => {
   )
   expect(shown('10 %\r50 %\r100 %\r\n')).toBe('100 %')
   expect(shown('a\tb\x07\x08\x9b2Jc')).toBe('a\tb\\x07\\x08\\x9b2Jc')
+})
+
+test('a live verdict ends with the warnings of its machines and the URL', () => {
+  const verdict = { id: 'd1', app: 'web', state: 'live', image: null, problem: null } as const
+  const machines = [{ id: 'm1', warning: 'Users cannot reach it.' }, { id: 'm2' }]
+  expect(renderVerdict({ ...verdict, url: 'http://web.flycast', machines })).toBe(
+    '\nlive: web, deployment d1\nwarning: Machine m1: Users cannot reach it.\nhttp://web.flycast\n',
+  )
+  expect(renderVerdict({ ...verdict, url: null })).toBe('\nlive: web, deployment d1\n')
 })

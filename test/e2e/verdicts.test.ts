@@ -139,18 +139,33 @@ test('bluegreen adds two new machines and removes the old ones, or leaves the ol
   expect([await lab.page('pair'), await lab.page('pair')]).toEqual(['green', 'green'])
 })
 
-test('502 for a first version that crashes; no machine is left', async () => {
+test('502 for a first version that crashes, with its last lines; no machine is left', async () => {
   const { status, record, text } = await lab.held('crashing', {
-    Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "exit 4"]',
+    Dockerfile: 'FROM alpine\nCMD ["sh", "-c", "echo no database; exit 4"]',
   })
   expect([status, record.state, record.problem?.code]).toEqual([
     502,
     'deploy_failed',
     'deploy-failed',
   ])
-  expect(text).toMatch(/exit(ed)? (with )?code 4/)
+  expect(text).toMatch(/exit code 4/)
+  expect(text).toContain(' | no database\n')
+  expect(record.problem?.['lastLines']).toContain('no database')
+  expect(text).toMatch(/fly logs --app crashing --machine [0-9a-f]{14}/)
   expect(record.machines).toMatchObject([{ before: null, outcome: 'removed' }])
   expect(await lab.machines('crashing')).toEqual([])
+})
+
+test('200 with a warning for a version that listens on another port without a check', async () => {
+  const { status, record, text } = await lab.held('unheard', {
+    Dockerfile: 'FROM alpine\nCMD ["httpd", "-f", "-p", "9090", "-h", "/"]',
+    'fly.toml': '[http_service]\ninternal_port = 8080\n',
+  })
+  expect([status, record.state]).toEqual([200, 'live'])
+  const warning =
+    /no program listens on 0\.0\.0\.0:8080\. What listens instead: .*httpd.* on (?:0\.0\.0\.0|\[::\]):9090/
+  expect(record.machines[0]?.warning).toMatch(warning)
+  expect(text.split('\nlive: ')[1]).toMatch(warning)
 })
 
 test('409 for a deployment that a newer one supersedes', async () => {

@@ -13,6 +13,8 @@ export type Nature =
   | 'crashes'
   | 'crashes-once'
   | 'crashes-later'
+  | 'finishes'
+  | 'checks-late'
   | 'reverts'
   | 'cannot-start'
   | 'starts-later'
@@ -59,6 +61,12 @@ export class FakeFly {
   exitCode: number | null = 0
   /** The output of a failing check. */
   checkOutput = 'connection refused'
+  /** What `ps` answers. Null: each service's port has a listener. */
+  processes: object[] | null = null
+  /** What `logs` answers: the lines of a machine's programs, and their times. Null: no answer. */
+  printed: ((machine: Machine) => { message: string; timestamp?: string }[]) | null = ({
+    name,
+  }) => [{ message: `said by ${name}` }]
   /** Leases expire sooner by this factor. */
   leaseSpeed = 1
   /** Each call meets a fault with this probability. */
@@ -134,7 +142,9 @@ export class FakeFly {
       'fly-request-id': ulid(),
       ...(fault === '429' && { 'retry-after': '1' }),
     })
-    response.end(JSON.stringify(value))
+    const isLog = status === 200 && url.pathname.endsWith('/logs') && Array.isArray(value)
+    const lines = isLog ? (value as unknown[]) : [value]
+    response.end(lines.map((line) => JSON.stringify(line)).join('\n'))
   }
 
   #chance(): Fault | null {
@@ -195,7 +205,8 @@ export class FakeFly {
     if (!machine) return [404, { error: `machine not found, '${id}'` }]
     if (verb === 'lease') return this.#lease(machine, call)
     if (verb === 'wait') return await this.#wait(machine, call.query)
-    if (verb === 'logs') return [200, { message: `said by ${machine.name}` }]
+    if (verb === 'logs') return this.printed ? [200, this.printed(shown(machine))] : [403, denied]
+    if (verb === 'ps') return [200, this.processes ?? [listening(machine)]]
     if (method === 'GET') return [200, shown(machine)]
     if (verb === 'metadata')
       return (Object.assign(machine.config.metadata ?? {}, { [key]: body['value'] }), [200, {}])
@@ -224,6 +235,7 @@ export class FakeFly {
       )
     if (verb === 'start' && !['stopped', 'failed'].includes(machine.state))
       return [412, { error: 'failed_precondition: unable to start' }]
+    if (verb === 'start') machine.state = 'starting'
     if (verb === 'start') return (this.#boot(machine), [200, {}])
     return this.#update(machine, body)
   }
@@ -321,7 +333,7 @@ export class FakeFly {
       machine.state = 'started'
       this.#event(machine, 'start', 'started')
       const status = nature === 'check-fails' ? 'critical' : 'passing'
-      machine.checks = expected.map((name) => ({
+      machine.checks = (nature === 'checks-late' ? [] : expected).map((name) => ({
         name,
         status,
         output: status === 'critical' ? this.checkOutput : '',
@@ -331,6 +343,7 @@ export class FakeFly {
         return void (exitCode !== null && later(bootMs, () => crash('destroyed', exitCode)))
       if (nature === 'crashes-once') crash('started')
       if (nature === 'crashes') later(bootMs, () => crash('stopped'))
+      if (nature === 'finishes') later(bootMs, () => crash('stopped', 0))
       const again = () => {
         if (machine.state !== 'started') return
         crash('started')
@@ -370,7 +383,8 @@ export class FakeFly {
           ? [200, { ok: true }]
           : [404, { error: 'machine not found' }]
       const version = query.get('version') ?? machine.instance_id
-      const rests = states.includes('settled') && !['created', 'replacing'].includes(machine.state)
+      const rests =
+        states.includes('settled') && !['created', 'replacing', 'starting'].includes(machine.state)
       if ((rests || states.includes(machine.state)) && machine.instance_id === version)
         return [200, { ok: true }]
       await delay(5)
@@ -389,6 +403,16 @@ export class FakeFly {
 
   #nature = (machine: Kept): Nature => this.natures.get(machine.image_ref?.digest ?? '') ?? 'good'
 }
+
+const denied = { error: 'unauthorized' }
+
+const listening = ({ config }: Kept) => ({
+  command: 'server',
+  listen_sockets: (config.services ?? []).map(({ internal_port: port }) => ({
+    proto: 'tcp',
+    address: `0.0.0.0:${port}`,
+  })),
+})
 
 function shown({ lease: _lease, made: _made, ...machine }: Kept): Machine {
   return structuredClone(machine)

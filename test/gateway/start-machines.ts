@@ -56,6 +56,8 @@ export async function startMachines({
     watchMs,
     proxyMs: 20,
     waitMs: 3000,
+    logWaitMs: 0,
+    listenMs: 0,
   })
   const log = openLog('silent')
   const store: Store = opening.use(openSqliteStore(':memory:'))

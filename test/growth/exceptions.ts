@@ -64,6 +64,16 @@ export const exceptions: Record<string, string> = {
   'gateway/src/deploy/config/read-desired.ts': 'reads what the gateway itself has written',
   'gateway/src/secrets/redaction/redacted-stream.ts › RedactedStream':
     'reads by Redactor, which has its row',
+  'gateway/src/deploy/machines/failures.ts › assertNotCrashed':
+    'reads by startError, which has its row',
+  'gateway/src/deploy/machines/program-output.ts › outputOf':
+    'reads by linesOfVersion, which has its row',
+  'gateway/src/deploy/machines/program-output.ts › ProgramOutput':
+    'reads by linesOfVersion, which has its row',
+  'gateway/src/deploy/machines/reachability.ts › askReach':
+    'reads by judgeReach, which has its row',
+  'gateway/src/deploy/machines/reachability.ts › listeningNow':
+    'reads by judgeReach, which has its row',
   'gateway/src/deploy/machines/drift.ts': 'reads what Fly answers about machines',
   'gateway/src/deploy/public-ips.ts': 'reads what Fly answers about addresses',
   'gateway/src/build/build-platform.ts': 'reads a message of 2,000 characters at most',

@@ -7,6 +7,7 @@ import { flyToml } from './fly-toml.ts'
 import { faultOf, type Shapes } from './growth.ts'
 import { http } from './http.ts'
 import { sources } from './intake.ts'
+import { machines } from './machines.ts'
 import { exportedNames, parsers } from './parsers.ts'
 import { pipeline } from './pipeline.ts'
 import { railpack } from './railpack.ts'
@@ -24,6 +25,7 @@ const rows: Record<string, Shapes> = {
   ...railpack,
   ...pipeline,
   ...http,
+  ...machines,
 }
 
 test(

@@ -60,6 +60,10 @@ test('a command runs in a machine and returns its exit; processes are listed wit
     directory: '/',
     listen_sockets: [{ proto: 'tcp', address: '0.0.0.0:8080' }],
   })
+  await fly.fly.hostile({ faults: [{ fault: 'old-init', app: 'commands' }] })
+  const { body: socketless } = await api('GET', `${path}/ps`)
+  expect(socketless.map(({ listen_sockets }: any) => listen_sockets)).toEqual(body.map(() => []))
+  await fly.fly.calm('commands')
 
   await api('POST', `${path}/stop`)
   await wait(path, 'state=stopped')
@@ -71,10 +75,11 @@ test('cmd, entrypoint and exec have Fly’s precedence; env, files, tty and logs
   const config = (init: object) => ({ image: one, init, env: { WORD: 'a word' } })
   const lines = async (init: object, more = {}) => {
     const { path } = await run('inits', { ...config(init), ...more })
-    const logs = async () => (await api('GET', `${path}/logs?lines=9`)).body
-    await expect.poll(logs, { timeout: 5000 }).not.toBe(null)
+    const logs = async () => (await api('GET', `${path}/logs?lines=1`)).body
+    const last = async () => (await logs())?.message
+    await expect.poll(last, { timeout: 5000 }).not.toMatch(/Starting init|^$/)
     await api('DELETE', `${path}?force=true`)
-    return [(await logs()).message]
+    return [await last()]
   }
   expect(await lines({ cmd: ['/usr/bin/perl', '-e', say('$ENV{WORD}')] })).toEqual(['a word'])
   // The image's own command stays: perl runs its server with the arguments before it.
@@ -413,6 +418,9 @@ test('the machines and volumes of an organisation are listed over all its apps, 
   expect(volumes.map(({ app_name }: any) => app_name)).toEqual(['listed', 'listed-too', 'listed'])
   const { token: scoped } = (await api('POST', '/apps/listed/deploy_token', {})).body
   expect((await api('GET', '/orgs/other/machines', undefined, scoped)).status).toBe(403)
+  const log = `/apps/listed/machines/${ids[0]}/logs`
+  expect((await api('GET', log)).status).toBe(200)
+  expect((await api('GET', log, undefined, scoped)).status).toBe(403)
 })
 
 test('every caller with a token can read regions, placements and its token', async () => {

@@ -5,11 +5,13 @@ import type { App } from '../fly/answers.ts'
 import { poll } from '../retry.ts'
 import { assertKnown } from './assert-known.ts'
 import { cleanUp } from './cleanup.ts'
+import { graceWarnings } from './config/contradictions.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 import { refuseLargeRollout } from './config/desired-size.ts'
 import { withLastApplied } from './config/restore-config.ts'
 import { Execution, type Settings } from './execution.ts'
 import type { DeployJob } from './job.ts'
+import { explainFailure } from './machines/explain-failure.ts'
 import { isManaged } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
 import { snapshotOf } from './progress.ts'
@@ -21,6 +23,7 @@ import { immediate } from './strategies/immediate.ts'
 import { rolling } from './strategies/rolling.ts'
 import { ignoredOptions } from './strategy-checks.ts'
 import { watch } from './watch.ts'
+import { warnOfTheLive } from './live-warnings.ts'
 
 const appVisibleMs = 60_000
 
@@ -71,14 +74,20 @@ export class Deployer {
     this.#seen.delete(app)
   }
 
-  /** Throws before the build if the strategy cannot be used with the existing machines. */
+  /**
+   * Throws before the build if the strategy cannot be used with the existing machines. Returns
+   * warnings about a config that cannot work.
+   */
   async preflight(
     job: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
-  ): Promise<void> {
-    if (job.desired.strategy !== 'canary' && job.desired.strategy !== 'bluegreen') return
-    await this.#plan(job).catch((error: unknown) => {
-      if (![403, 404].includes(statusOf(error) ?? 0)) throw error // the gateway has no such app yet
-    })
+  ): Promise<string[]> {
+    const { desired } = job
+    if (desired.strategy === 'canary' || desired.strategy === 'bluegreen')
+      await this.#plan(job).catch((error: unknown) => {
+        // The gateway has no such app yet.
+        if (![403, 404].includes(statusOf(error) ?? 0)) throw error
+      })
+    return graceWarnings(desired, desired.waitMs ?? this.#settings.waitMs)
   }
 
   /**
@@ -94,13 +103,15 @@ export class Deployer {
 
   /**
    * Succeeds only if every machine is on this version and image, passes its checks and stays up
-   * during the watch. Returns the app's URL, and the desired state as a release stores it.
+   * during the watch. Returns the app's URL, and the desired state as a release stores it. The URL
+   * is null if no service makes the app reachable.
    */
-  async verify(job: DeployJob): Promise<{ url: string; desired: DesiredApp }> {
+  async verify(job: DeployJob): Promise<{ url: string | null; desired: DesiredApp }> {
     const execution = await this.#run(job)
     if (!execution.progress.live)
       await this.#guarded(execution, async () => {
-        await watch(execution)
+        const machines = await watch(execution)
+        await warnOfTheLive(execution, machines)
         const steps = appliedSteps(execution.progress)
         for (const step of steps) step.outcome = 'verified'
         execution.progress.live = true
@@ -114,10 +125,11 @@ export class Deployer {
     return { url: this.#url(job), desired: withLastApplied(desired, appliedConfig) }
   }
 
-  #url({ app, desired, options: { owner } }: DeployJob): string {
+  #url({ app, desired, options: { owner } }: DeployJob): string | null {
+    if (desired.internalPort === null) return null
     const { urlTemplate, ownerUrlTemplate = urlTemplate } = this.#settings
     const template = owner ? ownerUrlTemplate.replaceAll('{owner}', owner) : urlTemplate
-    return template.replaceAll('{app}', app).replaceAll('{port}', `${desired.internalPort ?? 80}`)
+    return template.replaceAll('{app}', app).replaceAll('{port}', `${desired.internalPort}`)
   }
 
   async #run(job: DeployJob): Promise<Execution> {
@@ -149,7 +161,8 @@ export class Deployer {
     try {
       await step(execution)
     } catch (error) {
-      await rollBack(execution, execution.rollbackReason(error).body())
+      const reason = await explainFailure(execution, execution.rollbackReason(error))
+      await rollBack(execution, execution.job.redact(reason.body()))
     }
   }
 

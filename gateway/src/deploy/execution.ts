@@ -21,6 +21,13 @@ export type Settings = {
   watchMs: number
   /** How long a machine may take to start, and again to pass its checks. */
   waitMs: number
+  /** How long a program's last lines may take to appear in Fly's log. Default: 5 s. */
+  logWaitMs?: number
+  /**
+   * How long an app may take to listen, after the watch, before a warning says that it does not.
+   * Default: 15 s, as flyctl.
+   */
+  listenMs?: number
   /** How long Fly's proxy gets to notice a cordon or uncordon before the next step. */
   proxyMs: number
   /** The private network of new apps; null for the organisation's default. */
@@ -65,6 +72,14 @@ export class Execution {
     return this.progress.desired.waitMs ?? this.settings.waitMs
   }
 
+  get logWaitMs(): number {
+    return this.settings.logWaitMs ?? 5000
+  }
+
+  get listenMs(): number {
+    return this.settings.listenMs ?? 15_000
+  }
+
   get touched(): boolean {
     return this.progress.steps.some(({ outcome }) => outcome !== null)
   }
@@ -97,7 +112,7 @@ export class Execution {
     const onHeld = (holder: string) =>
       this.job.emit({
         type: 'note',
-        text: `Machine ${step.machine} is leased by ${holder}. The gateway waits for it.`,
+        text: `The lease of machine ${step.machine} is held by ${holder}. The gateway waits for it, at most one minute.`,
       })
     const request = { description, nonce: step.lease, onHeld }
     const lease = await this.settings.fly.lease(this.refOf(step), request, signal)

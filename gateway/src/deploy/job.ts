@@ -24,6 +24,8 @@ export type DeployJob = {
    */
   checkpoint(patch: { rollout: DeployProgress; machines: MachineFacts[] }): Promise<void>
   emit: EventSink
+  /** A copy without secrets, for what is saved or shown. */
+  redact<T>(value: T): T
   /**
    * Aborts with a Problem as its reason. Code `stopping` leaves everything as it is, to be resumed
    * later. Any other code ends the deploy and rolls touched machines back.

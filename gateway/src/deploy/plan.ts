@@ -1,6 +1,16 @@
 import type { MachineFacts } from '#api/deployment.ts'
-import { configOf, crashesOf, imageOf, type Machine } from '../fly/machine.ts'
+import {
+  configOf,
+  crashesOf,
+  hasFinished,
+  imageOf,
+  isScheduled,
+  stoppedUnasked,
+  type Machine,
+  type MachineConfig,
+} from '../fly/machine.ts'
 import type { DesiredApp, DesiredGroup } from './config/desired-app.ts'
+import { isStandby } from './config/merge-config.ts'
 import type { DeployJob } from './job.ts'
 import { groupOf, isTemporary, isManaged, ownerOf, assertNotOlder } from './managed.ts'
 import type { DeployProgress, Role, MachineStep, PreviousVersion } from './progress.ts'
@@ -62,23 +72,33 @@ export const appliedSteps = ({ steps }: DeployProgress): MachineStep[] =>
 
 /** The machines of one group that will serve the release: the existing ones, else new ones. */
 function stepsOf(target: Target, group: DesiredGroup): MachineStep[] {
-  const existing = target
-    .machinesOf(group)
-    .map((machine) => existingStep('update', group.name, machine))
+  const machines = target.machinesOf(group)
+  const existing = machines.map((machine) => existingStep('update', group.name, machine))
   if (existing.length === 0) return newSteps(target, group)
 
   const steps =
-    target.desired.strategy === 'bluegreen' ? greensOf(existing, target.nameOf) : existing
+    target.desired.strategy === 'bluegreen' ? greensOf(existing, group, target.nameOf) : existing
+  const { config } = group
   const first = steps.find(
-    ({ standbyFor, previous }) => !standbyFor && !previous?.config.standbys?.length,
+    ({ standbyFor, previous }) => !standbyFor && !isStandby(previous?.config ?? {}, config),
   )
   if (first && steps.every(({ launch }) => !launch)) {
-    // No machine of the group runs. Start one: a release that never ran proves nothing.
+    // No machine of the group runs. Start one: a release that never ran proves nothing. Do not stop
+    // a job in the middle of its work.
     first.launch = true
-    first.stopAfterwards = !group.config.services?.some(({ autostop }) => autostop)
+    first.stopAfterwards = !stopsWhenIdle(config) && !machines.some(isAtRestByItself)
   }
   return steps
 }
+
+const isAtRestByItself = (machine: Machine): boolean =>
+  hasFinished(machine) || isScheduled(configOf(machine))
+
+/** Whether Fly's proxy stops the machines of a group when nobody uses them. */
+export const stopsWhenIdle = ({ services = [] }: MachineConfig): boolean =>
+  services.some(
+    ({ autostop }) => autostop !== undefined && autostop !== false && autostop !== 'off',
+  )
 
 /** The machines of a group that has none yet. */
 function newSteps({ desired, nameOf }: Target, group: DesiredGroup): MachineStep[] {
@@ -114,7 +134,8 @@ function existingStep(role: Role, group: string, machine: Machine): MachineStep 
     ...newStep(role, group, machine.region, machine.name),
     machine: machine.id,
     previous: previousVersionOf(machine),
-    launch: !resting.has(machine.state),
+    // Nobody wanted a machine to be down that went down by itself.
+    launch: !resting.has(machine.state) || (role === 'update' && stoppedUnasked(machine)),
   }
 }
 
@@ -145,12 +166,15 @@ function largestGuest({ groups }: DesiredApp, of: (group: DesiredGroup) => Machi
 /** One new machine for each existing one, with the same config except for the release. */
 function greensOf(
   blues: MachineStep[],
-  named: (group: string, what: number) => string,
+  { config }: DesiredGroup,
+  named: Target['nameOf'],
 ): MachineStep[] {
   const names = new Map(blues.map(({ machine, group }, at) => [machine, named(group, at + 1)]))
   return blues.map(({ group, region, previous, machine, launch }) => {
     const { standbys = [], ...base } = previous?.config ?? {}
-    const standbyFor = names.get(standbys[0] ?? '') ?? null
+    const standbyFor = isStandby({ standbys }, config)
+      ? (names.get(standbys[0] ?? '') ?? null)
+      : null
     return {
       ...newStep('green', group, region, names.get(machine) ?? ''),
       base,
@@ -180,11 +204,13 @@ export function previousVersionOf(machine: Machine): PreviousVersion {
  * only if it is stuck.
  */
 export function machineFacts({ steps }: DeployProgress): MachineFacts[] {
-  return steps.flatMap(({ role, machine, name, region, previous, attempted, now, outcome }) => {
+  return steps.flatMap((step) => {
+    const { role, machine, name, region, previous, attempted, now, outcome, warning } = step
     if (machine === null || outcome === null || (role === 'releaseCommand' && outcome !== 'stuck'))
       return []
     const before = previous && { instanceId: previous.instanceId, image: previous.image }
-    return [{ id: machine, name, region, before, tried: attempted, after: now, outcome }]
+    const facts = { id: machine, name, region, before, tried: attempted, after: now, outcome }
+    return [{ ...facts, ...(warning && { warning }) }]
   })
 }
 

@@ -55,6 +55,8 @@ export type MachineStep = {
   launch: boolean
   /** The machine did not run. The deploy starts it as a test and stops it again. */
   stopAfterwards: boolean
+  /** What is wrong with the machine although the release is live. */
+  warning?: string
   /** The last effect that was about to happen. */
   intent: Effect | null
   /** Null until the first effect on the machine is about to happen. */

@@ -37,6 +37,7 @@ const machineStep = fieldsOf(
     volumes: z.record(z.string(), z.string()),
     launch: z.boolean(),
     stopAfterwards: z.boolean(),
+    warning: z.string().exactOptional(),
     intent: z
       .enum(['create', 'update', 'start', 'uncordon', 'cordon', 'stop', 'destroy'])
       .nullable(),

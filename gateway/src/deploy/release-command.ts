@@ -10,7 +10,10 @@ import {
 import type { Execution } from './execution.ts'
 import { create } from './machines/apply.ts'
 import { destroyMachine } from './machines/destroy.ts'
-import { failure, startError, startMachine } from './machines/health.ts'
+import { logCommandOf, outputText } from './machines/explain-failure.ts'
+import { failure, startError } from './machines/failures.ts'
+import { startMachine } from './machines/health.ts'
+import { lastOf, outputOf } from './machines/program-output.ts'
 import { retryUntilVisible } from './machines/retry.ts'
 import type { MachineStep } from './progress.ts'
 
@@ -30,22 +33,27 @@ export async function releaseCommand(execution: Execution): Promise<void> {
   step.machine ??= (await create(execution, step)).id
   const machine = await untilEnded(execution, step, command.timeoutMs)
 
-  const lines = await execution.settings.fly
-    .machineLog(execution.refOf(step), logLines, execution.signal)
-    .catch(() => [])
-  for (const text of lines)
-    execution.job.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
-
   const [exit = {}] = exitsOf(machine)
+  const exitCode = exitCodeOf(exit)
+  const hasFailed = exitCode !== 0 || exit.oom_killed === true
+  const output = outputOf(execution, step)
+  const printed = hasFailed
+    ? await output.readToEnd(machine, { waitMs: execution.logWaitMs, count: logLines })
+    : await output.read(machine, logLines).catch(() => [])
+  if (Array.isArray(printed)) output.show(printed)
+
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
   const what = `The release_command (${commandOf(machine)})`
   const text = `${what} ${exitWords(exit)}; events of its machine: ${events.toReversed().join(', ')}.`
   execution.job.emit({ type: 'note', text })
 
-  const exitCode = exitCodeOf(exit)
-  if (exitCode !== 0 || exit.oom_killed) {
-    const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. See: fly logs --app ${execution.job.app} --machine ${machine.id}`
-    throw new Problem('deploy-failed', detail, { facts: { exitCode } })
+  if (hasFailed) {
+    const logCommand = logCommandOf(execution, machine.id)
+    const more = outputText(printed, execution.logWaitMs, logCommand)
+    const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. ${more}`
+    const lastLines = Array.isArray(printed) ? lastOf(printed) : []
+    const facts = { exitCode, logCommand, ...(lastLines.length > 0 && { lastLines }) }
+    throw new Problem('deploy-failed', detail, { facts })
   }
   await execution.retryWhileUnavailable(() => destroyMachine(execution, step, execution.stopping))
 }

@@ -7,14 +7,10 @@ import { forEachLimit } from './for-each-limit.ts'
 import { isApplied } from './machines/apply.ts'
 import { destroyMachine } from './machines/destroy.ts'
 import { drain } from './machines/drain.ts'
-import {
-  failure,
-  isHealthy,
-  isReverted,
-  waitForVersion,
-  getMachine,
-  untilHealthy,
-} from './machines/health.ts'
+import { isHealthy } from './machines/checks.ts'
+import { failure, isReverted } from './machines/failures.ts'
+import { waitForVersion, getMachine, untilHealthy } from './machines/health.ts'
+import { waitingReporter } from './machines/report-waiting.ts'
 import { isUnavailableOrBusy, retryTransient } from './machines/retry.ts'
 import { numberOf } from './managed.ts'
 import { machineFacts } from './plan.ts'
@@ -154,7 +150,8 @@ async function restoreMachine(
   const { digest, running } = previous
   // Allow one more crash: it may be bad luck.
   const crashes = 1 + (instanceId === previous.instanceId ? previous.crashes : 0)
-  const wanted = { machine: lease, instanceId, digest, running, crashes, failedStarts: 2 }
+  const report = waitingReporter(execution, step)
+  const wanted = { machine: lease, instanceId, digest, running, crashes, failedStarts: 2, report }
   await waitForVersion(fly, wanted, rollbackWaitMs(execution), signal)
   if (previous.healthy) await untilHealthy(fly, wanted, rollbackWaitMs(execution), signal)
 

@@ -1,6 +1,8 @@
+import type { Machine } from '../fly/machine.ts'
 import { pause } from '../retry.ts'
 import { expectedVersion } from './machines/apply.ts'
-import { assertNotCrashed, assertVersion, readMachine, untilHealthy } from './machines/health.ts'
+import { assertNotCrashed, assertVersion } from './machines/failures.ts'
+import { readMachine, untilHealthy } from './machines/health.ts'
 import { appliedSteps } from './plan.ts'
 import type { Execution } from './execution.ts'
 
@@ -8,9 +10,9 @@ const pollMs = 2000
 
 /**
  * Checks all machines again, then reads them every two seconds. A machine that has crashed since
- * its update fails the release.
+ * its update fails the release. Returns the machines as they were last read, by id.
  */
-export async function watch(execution: Execution): Promise<void> {
+export async function watch(execution: Execution): Promise<Map<string, Machine>> {
   const { fly, watchMs } = execution.settings
   const { app } = execution.job
   const steps = appliedSteps(execution.progress)
@@ -21,6 +23,7 @@ export async function watch(execution: Execution): Promise<void> {
       await untilHealthy(fly, expectedVersion(execution, step), execution.waitMs, execution.signal)
     })
 
+  const last = new Map<string, Machine>()
   const check = async () => {
     // Fly allows one list call per app and second, shared by the deployments of all owners, but
     // five reads per machine.
@@ -35,6 +38,7 @@ export async function watch(execution: Execution): Promise<void> {
       const isFresh = listed?.instance_id === wanted.instanceId
       const machine = isFresh ? listed : await readMachine(execution, step)
       assertNotCrashed(assertVersion(wanted, machine), wanted)
+      last.set(machine.id, machine)
     })
     await Promise.all(checks)
   }
@@ -47,4 +51,5 @@ export async function watch(execution: Execution): Promise<void> {
     await check()
   }
   await checkHealth()
+  return last
 }

@@ -24,6 +24,29 @@ export type Volume = z.infer<typeof Volume>
 const SecretVersion = z.object({ name: z.string(), digest: z.string() })
 export const Secrets = z.object({ secrets: z.array(SecretVersion).nullish() })
 
+const ListenSocket = z.object({ proto: z.string().nullish(), address: z.string().nullish() })
+const Process = z.object({
+  command: z.string().nullish(),
+  listen_sockets: z.array(ListenSocket).nullish(),
+})
+export const Processes = z.array(Process).nullable()
+export type Process = z.infer<typeof Process>
+
+/** A line of a machine's log. `at`: milliseconds since 1970; null if Fly does not say. */
+export type LogLine = { at: number | null; text: string }
+const logEntry = z.object({ message: z.string().nullish(), timestamp: z.string().nullish() })
+
+/** Reads the lines of a log answer (NDJSON). Throws if a line is not JSON. */
+export const logLines = (answer: string): LogLine[] =>
+  answer
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => {
+      const { message, timestamp } = logEntry.parse(JSON.parse(line))
+      const at = Date.parse(timestamp ?? '')
+      return { at: Number.isNaN(at) ? null : at, text: message ?? '' }
+    })
+
 export const machineAnswer = z.custom<Machine>(isMachine, 'no machine')
 
 export const Lease = z.object({

@@ -60,7 +60,7 @@ export class MachineLease extends MachineChanges {
     }
     const acquired = retry(() => takeLease(calls, machine, description, signal), policy, signal)
     const fresh = await acquired.catch((error: unknown) => {
-      throw isHeld(error) ? leased(machine.id, error) : error
+      throw isHeld(error) ? leased(machine, error) : error
     })
     return new MachineLease(calls, machine, fresh)
   }
@@ -148,11 +148,11 @@ function nonceOf(answer: Lease): string {
 const isHeld = (error: unknown): error is Problem =>
   error instanceof Problem && statusOf(error) === 409
 
-function leased(machine: string, cause: Problem): Problem {
-  const detail = `Machine ${machine} is leased by ${holderIn(cause)}: another deploy or command is changing it. Try again when that has ended.`
+function leased({ app, id }: MachineRef, cause: Problem): Problem {
+  const detail = `The lease of machine ${id} is held by ${holderIn(cause)}, and was not given back within ${waitMs / 1000} s. Another deploy or command is at work on the machine, or it ended without giving the lease back. Wait for it. If it does not run any more, take the lease away (fly machine leases clear ${id} --app ${app}) and deploy again.`
   return new Problem('machine-leased', detail, {
     cause,
-    facts: { machine, fly: cause.facts['fly'] },
+    facts: { machine: id, fly: cause.facts['fly'] },
   })
 }
 

@@ -31,19 +31,23 @@ export type MachineConfig = {
   init?: { cmd?: string[]; [field: string]: unknown }
   guest?: Record<string, unknown>
   services?: MachineService[]
-  checks?: Record<string, object>
+  checks?: Record<string, MachineCheck>
   mounts?: Mount[]
   standbys?: string[]
+  restart?: { policy?: string; [field: string]: unknown }
   dns?: Record<string, unknown>
   containers?: { image?: string; [field: string]: unknown }[]
   [field: string]: unknown
 }
 export type MachineService = {
+  protocol?: string
   internal_port?: number
   autostop?: boolean | string
-  checks?: object[]
+  checks?: MachineCheck[]
   [field: string]: unknown
 }
+/** `grace_period` is a duration as Go writes it, or nanoseconds. */
+export type MachineCheck = { port?: number; grace_period?: unknown; [field: string]: unknown }
 export type Mount = { name?: string; path?: string; volume?: string; [field: string]: unknown }
 /** The hardware of a machine. */
 export type Guest = { cpu_kind: string; cpus: number; memory_mb: number; [field: string]: unknown }
@@ -84,6 +88,7 @@ const configFields = z.looseObject({
   checks: z.record(z.string(), record).nullish(),
   mounts: z.array(record).nullish(),
   standbys: z.array(z.string()).nullish(),
+  restart: z.looseObject({ policy: text }).nullish(),
   dns: record.nullish(),
   containers: z.array(z.looseObject({ image: text })).nullish(),
 })
@@ -115,6 +120,15 @@ export const configOf = (machine: Machine): MachineConfig =>
 /** The command of the machine's program. */
 export const commandOf = (machine: Machine): string => configOf(machine).init?.cmd?.join(' ') ?? ''
 
+/** The TCP ports to which Fly's proxy connects. */
+export const servedPorts = ({ services = [] }: MachineConfig): number[] => [
+  ...new Set(
+    services.flatMap(({ protocol, internal_port: port }) =>
+      port === undefined || protocol === 'udp' ? [] : [port],
+    ),
+  ),
+]
+
 /** The image that runs, by digest if Fly reports it. */
 export function imageOf(machine: Machine): string {
   const { registry, repository, digest } = machine.image_ref ?? {}
@@ -138,16 +152,69 @@ export const exitsOf = (machine: Machine): ExitEvent[] =>
       : [],
   )
 
-/** Descriptions of the exits that nobody requested, newest first. */
-export const crashesOf = (machine: Machine): string[] =>
-  exitsOf(machine)
-    .filter((exit) => !exit.requested_stop)
+/**
+ * Descriptions of the exits that nobody requested, newest first. A job may end with exit code 0:
+ * that is no crash.
+ */
+export function crashesOf(machine: Machine): string[] {
+  const mayEnd = isJob(configOf(machine))
+  return exitsOf(machine)
+    .filter((exit) => !exit.requested_stop && !(mayEnd && isCleanExit(exit)))
     .map(exitWords)
+}
+
+/** Whether a machine may end when its work is done: it serves nothing, and nothing checks it. */
+export const isJob = ({ services, checks, restart }: MachineConfig): boolean =>
+  !services?.length && Object.keys(checks ?? {}).length === 0 && restart?.policy !== 'always'
+
+/** Whether Fly starts the machine at its own times (`schedule`). */
+export const isScheduled = ({ schedule }: MachineConfig): boolean => Boolean(schedule)
+
+/** Whether the machine's job has ended with exit code 0, by itself. */
+export function hasFinished(machine: Machine): boolean {
+  const [exit] = exitsOf(machine)
+  return (
+    machine.state === 'stopped' &&
+    isJob(configOf(machine)) &&
+    exit !== undefined &&
+    !exit.requested_stop &&
+    isCleanExit(exit)
+  )
+}
+
+/**
+ * Whether a machine that does not run, and should, went down by itself: its last exit was a crash
+ * or an OOM kill, and nobody has stopped it since.
+ */
+export function stoppedUnasked(machine: Machine): boolean {
+  const last = eventsOf(machine).find(({ type }) => ['exit', 'crash', 'stop'].includes(type))
+  const [exit] = exitsOf(machine)
+  return (
+    machine.state === 'stopped' &&
+    last !== undefined &&
+    last.type !== 'stop' &&
+    exit?.requested_stop !== true &&
+    !isScheduled(configOf(machine)) &&
+    !hasFinished(machine)
+  )
+}
+
+const isCleanExit = (exit: ExitEvent): boolean =>
+  !exit.oom_killed && !(exit.guest_signal && exit.guest_signal > 0) && exitCodeOf(exit) === 0
+
+/** When the machine got its current version, in milliseconds since 1970. Null: not known. */
+export const bornAt = ({ events = [] }: Machine): number | null =>
+  events
+    .filter(({ type }) => type === 'update' || type === 'launch')
+    .map(({ timestamp }) => timestamp)
+    .toSorted((a, b) => b - a)[0] ?? null
 
 export function exitWords(exit: ExitEvent): string {
   if (exit.oom_killed) return 'ran out of memory'
   if (exit.guest_signal && exit.guest_signal > 0) return `was killed by signal ${exit.guest_signal}`
-  return `ended by itself with exit code ${exitCodeOf(exit)}`
+  const code = exitCodeOf(exit)
+  const meaning = code === 127 ? ' (a shell’s code for a command that was not found)' : ''
+  return `ended by itself with exit code ${code}${meaning}`
 }
 
 /** Fly may omit the exit code of a clean exit. */

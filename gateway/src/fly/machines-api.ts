@@ -2,7 +2,18 @@ import { z } from 'zod'
 import type { SecretVersion } from '#api/release.ts'
 import { crashPoint } from '../crash-point.ts'
 import { pause, retry } from '../retry.ts'
-import { App, ignored, IpAssignments, machineAnswer, Secrets, Volume } from './answers.ts'
+import {
+  App,
+  ignored,
+  IpAssignments,
+  logLines,
+  machineAnswer,
+  Processes,
+  Secrets,
+  Volume,
+  type LogLine,
+  type Process,
+} from './answers.ts'
 import {
   maxAttempts,
   createMs,
@@ -130,12 +141,21 @@ export class MachinesApi {
    * The last lines that the machine's programs printed. Fly does not document this call. Sources:
    * fly-go's pull request 159, and live observation.
    */
-  async machineLog({ app, id }: MachineRef, lines: number, signal: AbortSignal): Promise<string[]> {
+  async machineLog(
+    { app, id }: MachineRef,
+    lines: number,
+    signal: AbortSignal,
+  ): Promise<LogLine[]> {
     const path = `/apps/${app}/machines/${id}/logs?lines=${lines}`
     const call = { path, action: 'get-logs', id, answer: z.string() }
-    const text = await this.#calls.call({ ...call, method: 'GET', isText: true }, signal)
-    const entries = text.split('\n').filter(Boolean)
-    return entries.map((entry) => logEntry.parse(JSON.parse(entry)).message ?? '')
+    return logLines(await this.#calls.call({ ...call, method: 'GET', isText: true }, signal))
+  }
+
+  /** The programs that run in a started machine, with the addresses where they listen. */
+  async processes({ app, id }: MachineRef, signal: AbortSignal): Promise<Process[]> {
+    const path = `/apps/${app}/machines/${id}/ps`
+    const call = { path, action: 'ps', id, answer: Processes }
+    return (await this.#calls.call({ ...call, method: 'GET' }, signal)) ?? []
   }
 
   /**
@@ -211,5 +231,3 @@ export class MachinesApi {
 }
 
 const pauseBefore = (attempt: number) => (attempt > maxAttempts ? null : pauseMs(attempt - 1))
-
-const logEntry = z.object({ message: z.string().nullish() })

@@ -1,4 +1,4 @@
-import type { Guest, MachineConfig, MachineService } from '../fly/machine.ts'
+import type { Guest, MachineCheck, MachineConfig, MachineService } from '../fly/machine.ts'
 import { shellWords } from '../go/shell-words.ts'
 import { guestOf } from './guest.ts'
 import { defined, nonEmpty, refuse } from './schema.ts'
@@ -38,7 +38,7 @@ export function machineConfig(file: ConfigSource, group: string): MachineConfig 
   ]
   const checks = Object.entries(sections.checks ?? {})
     .filter(([, { processes }]) => belongs(processes, group, file))
-    .map(([name, check]): [string, object] => [
+    .map(([name, check]): [string, MachineCheck] => [
       name,
       topCheck(check, http, `checks.${name}.port`, group),
     ])
@@ -147,7 +147,11 @@ function service(section: Item<'services'>): MachineService {
 
 function machineService(
   section: HttpService | Item<'services'>,
-  own: { protocol: string | undefined; ports: object[] | undefined; checks: object[] | undefined },
+  own: {
+    protocol: string | undefined
+    ports: object[] | undefined
+    checks: MachineCheck[] | undefined
+  },
 ): MachineService {
   return defined({
     ...own,
@@ -163,7 +167,7 @@ function machineService(
 function machineCheck(
   type: string,
   { headers, ...check }: object & { headers?: Record<string, string> },
-): object {
+): MachineCheck {
   const pairs = Object.entries(headers ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))
   return {
     type,
@@ -173,7 +177,12 @@ function machineCheck(
 }
 
 /** The port defaults to that of the group's `[http_service]`. */
-function topCheck(check: Check, http: HttpService | undefined, key: string, group: string): object {
+function topCheck(
+  check: Check,
+  http: HttpService | undefined,
+  key: string,
+  group: string,
+): MachineCheck {
   const { processes: _processes, type = '', port, method, ...rest } = check
   if (port === undefined && !http)
     refuse(key, `is missing, and group '${group}' has no http_service to take it from.`)

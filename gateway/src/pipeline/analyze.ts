@@ -28,8 +28,8 @@ export async function analyze(
   const desired = await resolveDesired(deployment, tree, { releases: store.releases, region })
 
   await checkPlatforms(buildkit, options, signal)
-  await deployer.preflight({ id, number, app, options, desired, signal })
-  for (const text of desired.warnings) emit({ type: 'warning', text })
+  const warnings = await deployer.preflight({ id, number, app, options, desired, signal })
+  for (const text of [...desired.warnings, ...warnings]) emit({ type: 'warning', text })
 
   const { image, dockerfile } = desired.build
   const planned = planSource(

@@ -29,8 +29,10 @@ export function retryWhileUnavailable<T>(
   return retry(action, policy, signal)
 }
 
+/** The wait for a held lease was long already: the caller of `lease` waits a minute. */
 const isRetryable = (error: unknown): boolean =>
   error instanceof Problem &&
+  error.code !== 'machine-leased' &&
   problems[error.code].retry &&
   problems[error.code].fault !== 'source' &&
   error.facts['fillsDisk'] !== true

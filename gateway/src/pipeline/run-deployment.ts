@@ -136,7 +136,8 @@ async function rollOut(run: Run, { image, desired, ...ready }: Deployable): Prom
     rollout = patch.rollout
   }
   const input = (signal: AbortSignal): DeployInput => {
-    return { deployment, image, desired, rollout, checkpoint, emit: log.emit, signal }
+    const redact = <T>(value: T) => log.redacted(value)
+    return { deployment, image, desired, rollout, checkpoint, emit: log.emit, redact, signal }
   }
 
   if (record.state === 'deploying') {

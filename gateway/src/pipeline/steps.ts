@@ -28,9 +28,10 @@ export interface Steps<P extends Plan = Plan> {
   deploy(input: DeployInput): Promise<void>
   /**
    * Checks that every machine runs the image, then returns the app's address and the new release.
+   * The address is null if no service makes the app reachable.
    * After a failure it restores what was changed, like `deploy`.
    */
-  verify(input: DeployInput): Promise<{ url: string; release: NewRelease }>
+  verify(input: DeployInput): Promise<{ url: string | null; release: NewRelease }>
 }
 
 /** What every step after the fetch gets. */
@@ -42,7 +43,7 @@ export type SourceInput = StepInput & { tree: SourceTree; secrets: Secrets }
 type BuildInput<P extends Plan = Plan> = SourceInput & Analysis<P> & { pushing: () => void }
 
 export type DeployInput = StepInput &
-  Pick<DeployJob, 'image' | 'rollout' | 'checkpoint'> & {
+  Pick<DeployJob, 'image' | 'rollout' | 'checkpoint' | 'redact'> & {
     /** Null: nothing was analyzed since the gateway claimed the deployment. */
     desired: DeployJob['desired'] | null
   }

@@ -45,7 +45,7 @@ export function chooseBuilder(
   }
 
   if (flyBuild?.image !== undefined) {
-    const detail = `[build] image in fly.toml names ${flyBuild.image}, and the upload has a source, which would be ignored. Deploy the image without a source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of the gateway's registry only). Or remove the line.`
+    const detail = `[build] image in fly.toml names ${flyBuild.image}, and the gateway deploys only images that it builds or that are in its own registry. For a public image, take the line out of fly.toml and add a Dockerfile with one line: FROM ${flyBuild.image}. For an image in the gateway's registry, send no source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}}.`
     throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.image' } })
   }
   if (flyBuild?.dockerfile !== undefined) {

@@ -24,12 +24,15 @@ export type Asked = Partial<{
   signal: AbortSignal
   watchMs: number
   waitMs: number
+  logWaitMs: number
+  listenMs: number
   network: string | null
   builder: string | null
   kept: (rollout: DeployProgress) => Promise<void>
   /** The progress of the deploy, and the stage at which it resumes. */
   stage: { verifying: boolean }
   emit: DeployJob['emit']
+  redact: DeployJob['redact']
   known: DeployJob['known']
 }>
 
@@ -37,7 +40,7 @@ export type Asked = Partial<{
 export async function deployed(
   fake: FakeFly,
   asked: Asked,
-): Promise<{ url: string; machines: MachineFacts[] }> {
+): Promise<{ url: string | null; machines: MachineFacts[] }> {
   const {
     number = 1,
     app = 'web',
@@ -49,7 +52,8 @@ export async function deployed(
   const fly = asked.api ?? own
   const { watchMs = 600, network = null, builder = null } = asked
   const urlTemplate = 'http://{app}.flycast'
-  const times = { watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
+  const waits = { logWaitMs: asked.logWaitMs ?? 0, listenMs: asked.listenMs ?? 0 }
+  const times = { ...waits, watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
   const deployer = new Deployer({ fly, org: 'personal', network, builder, urlTemplate, ...times })
   if (!asked.rollout) await deployer.ensureApp(app, Promise.resolve(), signal)
   const options = DeploymentOptions.parse({ env, ...asked.options })
@@ -69,6 +73,7 @@ export async function deployed(
     signal,
     rollout: asked.rollout ?? null,
     emit: asked.emit ?? (() => {}),
+    redact: asked.redact ?? ((value) => value),
     known: asked.known ?? (async () => true),
     async checkpoint({ rollout, machines }) {
       Object.assign(result, { machines })
@@ -76,7 +81,7 @@ export async function deployed(
       await asked.kept?.(rollout)
     },
   }
-  const result = { url: '', machines: [] as MachineFacts[] }
+  const result = { url: null as string | null, machines: [] as MachineFacts[] }
   const { stage = { verifying: false } } = asked
   if (!stage.verifying) await deployer.deploy(work)
   stage.verifying = true

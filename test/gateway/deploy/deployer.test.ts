@@ -82,7 +82,7 @@ test('a deploy keeps settings that Tarmac does not manage, and removes env that 
 const bad: { nature: Nature; says: string }[] = [
   {
     nature: 'check-fails',
-    says: 'check servicecheck-00 is critical: connection refused). The app must listen on 0.0.0.0:8080',
+    says: 'check servicecheck-00 is critical: connection refused)',
   },
   { nature: 'crashes', says: 'crashed: its process ended by itself with exit code 7' },
   { nature: 'crashes-later', says: 'crashed: its process ended by itself with exit code 7' },

@@ -77,7 +77,7 @@ test('the holder of a machine’s lease is named at once, and the deploy waits f
   }
   await deployed(fly, { number: 2, flyToml: http, emit, watchMs: 0 })
   expect(emitted).toEqual([
-    { text: expect.stringMatching(/is leased by u@tokens.fly.io until 2/), ms: expect.any(Number) },
+    { text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) },
   ])
   expect(emitted[0]?.ms).toBeLessThan(3000)
 })

@@ -51,7 +51,9 @@ test.each<[string, Partial<DeployInput>, string, number]>([
   })
   const signal = new AbortController().signal
   const checkpoint = async () => {}
-  const work = { deployment, image, desired: null, rollout: null, checkpoint, signal, emit() {} }
+  const redact = <T>(value: T) => value
+  const parts = { deployment, image, checkpoint, redact, signal, emit() {} }
+  const work = { ...parts, desired: null, rollout: null }
   await steps.deploy({ ...work, ...given })
   expect(deployed).toEqual([region])
   expect(fetched).toBe(reads)

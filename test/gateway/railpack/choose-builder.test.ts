@@ -71,7 +71,7 @@ describe('the builder of a source', () => {
       nothing,
       { image: 'r/shop:1', dockerfile: 'Dockerfile' },
       'fly-config-invalid',
-      '{"source": {"image"',
+      'add a Dockerfile with one line: FROM r/shop:1',
     ],
     [nothing, { dockerfile: 'gone/Dockerfile' }, 'fly-config-invalid', 'has no such file'],
   ])('cannot be %j with fly.toml %j: %s', (options, flyBuild, code, words) => {

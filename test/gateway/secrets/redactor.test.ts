@@ -157,6 +157,22 @@ describe('tokens', () => {
   })
 
   test.each([
+    ['postgres://app:s3cret@db.internal:5432/x', 'postgres://app:***@db.internal:5432/x'],
+    ['redis://:pw@cache:6379 and more', 'redis://:***@cache:6379 and more'],
+    ['a mongodb+srv://u:p%40ss!$&@c.net/?w=1 b', 'a mongodb+srv://u:***@c.net/?w=1 b'],
+    ['http://a:b@c http://d:e@f', 'http://a:***@c http://d:***@f'],
+    [`https://u:ghp_${'a'.repeat(36)}@github.com`, 'https://u:***@github.com'],
+  ])('the password of an address is redacted: %s', (text, safe) => {
+    expect(shown([], [text])).toEqual([safe])
+    expect(shown([], [text, 'next'], true)).toEqual([safe, 'next'])
+  })
+
+  test.each([
+    'http://localhost:3000 is up',
+    'http://host:80/path@x',
+    'see https://example.com/@user',
+    'a://b://c',
+    'ssh://git@github.com/x.git',
     'AKIA12',
     'ghp_short',
     'info1_a_very_long_identifier_name',

@@ -8,6 +8,7 @@ import { readFlyToml } from '../../flytoml/read-fly-toml.ts'
 import type { ReadSource } from '../../host/read-source-file.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'
 import { refuseLargeConfigs } from './desired-size.ts'
+import { portWarnings } from './contradictions.ts'
 
 /** Fly's limit, in characters. */
 const maxVolumeName = 30
@@ -55,6 +56,7 @@ export function desiredApp(input: {
     groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
   if (internalPort === null)
     warnings.push('fly.toml names no service, so nothing outside can reach the app.')
+  warnings.push(...portWarnings(groups))
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseNotApplicable(strategy, groups)
 

@@ -37,7 +37,9 @@ export function mergeConfig(
 
   // Remove keys that only an earlier deployment set. Keep keys that somebody else set.
   const setBefore = present.metadata?.['tarmac_env']?.split(',') ?? []
-  const env = { ...omit(present.env ?? {}, setBefore), ...desired.env }
+  const isNoStandby = !isStandby(present, desired)
+  const ofStandby = isNoStandby ? ['FLY_STANDBY_FOR'] : []
+  const env = { ...omit(present.env ?? {}, [...setBefore, ...ofStandby]), ...desired.env }
 
   const goneIn = (part: string) =>
     removedPaths.flatMap((path) => (path.startsWith(part) ? [path.slice(part.length)] : []))
@@ -68,7 +70,7 @@ export function mergeConfig(
   const mounts = mergeMounts(present.mounts, desired.mounts)
 
   return {
-    ...omit(present, [...managed, ...removedPaths]),
+    ...omit(present, [...managed, ...(isNoStandby ? ['standbys'] : []), ...removedPaths]),
     ...desired,
     ...(mounts && { mounts }),
     ...(containers && { containers }),
@@ -78,6 +80,12 @@ export function mergeConfig(
     metadata,
   }
 }
+
+/** Whether the machine waits for another one to fail. A machine with a service never does. */
+export const isStandby = (
+  present: Pick<MachineConfig, 'standbys'>,
+  desired: Pick<MachineConfig, 'services'>,
+): boolean => (present.standbys?.length ?? 0) > 0 && !desired.services?.length
 
 /** The entrypoint of railpack's images, `bash -c`, runs its first argument and ignores the rest. */
 function asOneText(init: MachineConfig['init']): MachineConfig['init'] {

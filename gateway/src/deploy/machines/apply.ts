@@ -1,6 +1,6 @@
 import { crashPoint } from '../../crash-point.ts'
 import type { MachineLease } from '../../fly/machine-lease.ts'
-import { configOf, imageOf, type Machine } from '../../fly/machine.ts'
+import { configOf, hasFinished, imageOf, type Machine } from '../../fly/machine.ts'
 import { pause } from '../../retry.ts'
 import { refuseLargeRollout } from '../config/desired-size.ts'
 import type { Execution } from '../execution.ts'
@@ -9,13 +9,9 @@ import { previousVersionOf } from '../plan.ts'
 import type { PreviousVersion, MachineStep } from '../progress.ts'
 import { createdConfig, recordApplied, updatedConfig } from './config.ts'
 import { findListed } from './destroy.ts'
-import {
-  reverted,
-  waitForVersion,
-  readMachine,
-  untilHealthy,
-  type ExpectedVersion,
-} from './health.ts'
+import { reverted } from './failures.ts'
+import { waitForVersion, readMachine, untilHealthy, type ExpectedVersion } from './health.ts'
+import { waitingReporter } from './report-waiting.ts'
 import { isUnavailableOrBusy } from './retry.ts'
 import { withVolumes } from './volumes.ts'
 
@@ -49,7 +45,8 @@ export async function awaitHealthy(
   const wanted = expectedVersion(execution, step, lease)
   const signal = lease ? AbortSignal.any([execution.signal, lease.lost]) : execution.signal
   const machine = await waitForVersion(fly, wanted, execution.waitMs, signal)
-  const text = `${machine.state} on version ${machine.instance_id}`
+  const how = hasFinished(machine) ? 'finished with exit code 0' : machine.state
+  const text = `${how} on version ${machine.instance_id}`
   execution.emit(step, { status: 'started', after: imageOf(machine), text })
   if (!step.launch) return
   execution.emit(step, { status: 'checking' })
@@ -65,6 +62,7 @@ export const expectedVersion = (
   instanceId: step.now?.instanceId ?? '',
   digest: execution.job.image.digest,
   running: step.launch,
+  report: waitingReporter(execution, step),
 })
 
 /** Whether the machine carries the mark of this deployment. */

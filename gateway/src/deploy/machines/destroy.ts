@@ -2,7 +2,7 @@ import type { Machine } from '../../fly/machine.ts'
 import type { Execution } from '../execution.ts'
 import { numberOf } from '../managed.ts'
 import type { MachineStep } from '../progress.ts'
-import { failure } from './health.ts'
+import { failure } from './failures.ts'
 import { retryUntilVisible } from './retry.ts'
 
 const destroyTimeoutMs = 60_000

@@ -1,11 +1,13 @@
 import { Problem } from '#api/problem.ts'
 import { statusOf } from '../../fly/fly-calls.ts'
-import { configOf, crashesOf, imageOf, type Machine, type MachineRef } from '../../fly/machine.ts'
+import { crashesOf, hasFinished, type Machine, type MachineRef } from '../../fly/machine.ts'
 import type { MachineChanges } from '../../fly/machine-changes.ts'
 import type { MachinesApi } from '../../fly/machines-api.ts'
 import { pause } from '../../retry.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
+import { failingChecks } from './checks.ts'
+import { assertNotCrashed, assertVersion, failure, reverted } from './failures.ts'
 import { retryUntilVisible, retryTransient } from './retry.ts'
 
 /**
@@ -24,7 +26,11 @@ export type ExpectedVersion = {
   crashes?: number
   /** How many starts may fail. */
   failedStarts?: number
+  /** Called after each look while the checks do not all pass. */
+  report?: (machine: Machine, waiting: Waiting) => Promise<void>
 }
+/** What a machine waits for, and for how much longer. */
+export type Waiting = { pending: string[]; leftMs: number }
 
 const transient = new Set([
   'creating',
@@ -66,8 +72,8 @@ export async function waitForVersion(
 
     if (machine.instance_id === instanceId) {
       strikes = 0
-      if (machine.state === 'started' || (!running && isDown(machine)))
-        return assertVersion(wanted, machine)
+      const rests = (!running && isDown(machine)) || hasFinished(machine)
+      if (machine.state === 'started' || rests) return assertVersion(wanted, machine)
       const again =
         running &&
         machine.state === 'failed' &&
@@ -93,7 +99,10 @@ export async function waitForVersion(
   }
 }
 
-/** Waits until every check passes and each kind has a result. Throws early if the app crashes. */
+/**
+ * Waits until every check passes and each kind has a result. Throws early if the app crashes. A job
+ * that has ended well needs nothing more.
+ */
 export async function untilHealthy(
   fly: MachinesApi,
   wanted: ExpectedVersion,
@@ -108,6 +117,7 @@ export async function untilHealthy(
       await retryTransient(waitMs, signal, () => getMachine(fly, ref, signal)),
     )
     assertNotCrashed(machine, wanted)
+    if (hasFinished(machine)) return machine
 
     const pending = transient.has(machine.state)
       ? [`it is ${machine.state}`]
@@ -121,75 +131,11 @@ export async function untilHealthy(
     if (elapsedMs > waitMs)
       throw failure(
         machine,
-        `did not pass its checks within ${Math.round(waitMs / 1000)} s (${pending.join('; ')})${hint(machine)}`,
+        `did not pass its checks within ${Math.round(waitMs / 1000)} s (${pending.join('; ')})`,
       )
+    await wanted.report?.(machine, { pending, leftMs: waitMs - elapsedMs })
     await pause(elapsedMs < 10_000 ? 250 : 1000, signal)
   }
-}
-
-/** Throws `deploy-failed` unless the machine is on the wanted version and image. */
-export function assertVersion(wanted: ExpectedVersion, machine: Machine): Machine {
-  if (machine.instance_id !== wanted.instanceId)
-    throw failure(
-      machine,
-      `is on version ${machine.instance_id} with ${imageOf(machine)}, not on the version of this deployment`,
-    )
-  const digest = machine.image_ref?.digest
-  if (wanted.digest !== null && digest !== wanted.digest)
-    throw failure(machine, `runs image ${digest ?? 'unknown'}, not ${wanted.digest}`)
-  return machine
-}
-
-/**
- * Throws if the app crashed. Fly restarts crashed machines, so a running machine proves nothing.
- */
-export function assertNotCrashed(
-  machine: Machine,
-  { crashes: forgiven = 0 }: Pick<ExpectedVersion, 'crashes'>,
-): void {
-  const crashes = crashesOf(machine)
-  const times = crashes.length > 1 ? ` (${crashes.length} times)` : ''
-  if (crashes.length > forgiven)
-    throw failure(machine, `crashed: its process ${crashes[0]}${times}. See its log`)
-  if (machine.state === 'failed')
-    throw failure(machine, `could not be started by Fly${startError(machine)}`)
-}
-
-export function startError({ events = [] }: Machine): string {
-  const error = events.find(({ status }) => status === 'failed')?.request?.error
-  return error ? `: ${error}` : ''
-}
-
-export const isHealthy = (machine: Machine): boolean =>
-  machine.state === 'started' && failingChecks(machine).length === 0
-
-function failingChecks(machine: Machine): string[] {
-  const config = configOf(machine)
-  const reported = (machine.checks ?? []).filter(({ name }) => !name.startsWith('bg_deployments'))
-  const bad = reported.filter(({ status }) => status !== 'passing')
-
-  const missing = Object.keys(config.checks ?? {}).filter(
-    (check) => !reported.some(({ name }) => name === check),
-  )
-  const serviceChecks = (config.services ?? []).some(({ checks }) => checks?.length)
-  if (serviceChecks && reported.length <= Object.keys(config.checks ?? {}).length - missing.length)
-    missing.push('of the service')
-
-  return [
-    ...bad.map(
-      ({ name, status, output }) =>
-        `check ${name} is ${status}${output ? `: ${output.slice(0, 300)}` : ''}`,
-    ),
-    ...missing.map((name) => `check ${name} has no result yet`),
-  ]
-}
-
-/** An app that answers a check, even wrongly, does listen. It needs no hint. */
-function hint(machine: Machine): string {
-  const port = configOf(machine).services?.[0]?.internal_port
-  const bad = (machine.checks ?? []).filter(({ status }) => status !== 'passing')
-  const isDeaf = bad.every(({ output = '' }) => output === '' || output.includes('refused'))
-  return port && isDeaf ? `. The app must listen on 0.0.0.0:${port}; PORT says so` : ''
 }
 
 export async function getMachine(
@@ -223,19 +169,3 @@ export async function startMachine(machine: MachineChanges, signal: AbortSignal)
     if (![404, 409, 412].includes(statusOf(error) ?? 0)) throw error
   }
 }
-
-export const reverted = (machine: Machine): Problem =>
-  failure(
-    machine,
-    `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly gave up the update and went back without an error, most often because it could not pull the new image`,
-    { reverted: true },
-  )
-export const isReverted = (error: unknown): boolean =>
-  error instanceof Problem && error.facts['reverted'] === true
-
-/** A `deploy-failed` problem of one machine. `words` follow the machine's id. */
-export const failure = (
-  machine: Machine,
-  words: string,
-  facts: Record<string, unknown> = {},
-): Problem => new Problem('deploy-failed', `Machine ${machine.id} ${words}.`, { facts })

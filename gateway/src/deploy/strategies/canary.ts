@@ -1,6 +1,7 @@
 import { applyMachine } from '../machines/apply.ts'
 import { destroyMachine } from '../machines/destroy.ts'
-import { assertNotCrashed, readMachine } from '../machines/health.ts'
+import { assertNotCrashed } from '../machines/failures.ts'
+import { readMachine } from '../machines/health.ts'
 import { drain } from '../machines/drain.ts'
 import { rolling } from './rolling.ts'
 import { maxParallel, type Execution } from '../execution.ts'

@@ -113,7 +113,7 @@ export class RedactedStream {
     this.#lineBreaks = 0
     this.#lineLetters++
     const token = this.#shapes.letter(code, this.letters++)
-    if (token >= 0) this.#mark(token)
+    if (token >= 0) this.#mark(token, this.#shapes.openLetters)
     const near = this.#secrets.near
     const at = this.#node * 128 + code
     const node = code < 128 && at < near.length ? near[at]! : this.#secrets.step(this.#node, code)
@@ -129,15 +129,17 @@ export class RedactedStream {
     if (++this.#lineBreaks > maxLineBreaks) this.#node = 0
   }
 
-  /** Redacts the letters from `first` to the last one added. */
-  #mark(first: number): void {
+  /** Redacts the letters from `first` to the last one added, but not the last `open` ones. */
+  #mark(first: number, open = 0): void {
     let from = first
+    let to = this.letters - open
     while (this.#spans.length > this.#forgotten) {
       const last = this.#spans.at(-1)!
       if (last.to < from) break
       from = Math.min(from, last.from)
+      to = Math.max(to, last.to)
       this.#spans.pop()
     }
-    this.#spans.push({ from, to: this.letters })
+    this.#spans.push({ from, to })
   }
 }

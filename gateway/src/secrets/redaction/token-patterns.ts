@@ -10,8 +10,13 @@ type Shape = {
   apart?: true
   /** The token continues over line ends, up to this text. */
   until?: string
+  /** Only this run of `follows` is secret; the letters around it stay. */
+  secretRun?: number
 }
-/** A possible token. `from` is the number of its first letter. `certain`: it is a token. */
+/**
+ * A possible token. `from` is the number of its first letter, later of the first secret one.
+ * `certain`: it is a token.
+ */
 type Candidate = { shape: Shape; from: number; run: number; count: number; certain: boolean }
 
 const runOf = (isOne: (letter: string) => boolean, min: number, max: number): Run => ({
@@ -38,6 +43,17 @@ const shapes: Shape[] = [
     follows: [run(/[\w+/=\\:,\s-]/, 0, 32_768)],
     until: 'PRIVATE KEY-----',
   },
+  // scheme://user:password@host: the password. A raw @, / or space ends it, as in RFC 3986.
+  {
+    begins: ['://'],
+    follows: [
+      run(/[^\s:@/?#"'<>]/, 0, 256),
+      ...exactly(':'),
+      run(/[^\s@/?#"'<>]/, 1, 1024),
+      ...exactly('@'),
+    ],
+    secretRun: 2,
+  },
 ]
 const ends = shapes.flatMap(({ until }) => until ?? [])
 const marks = new AhoCorasick([...shapes.flatMap(({ begins }) => begins), ...ends])
@@ -49,13 +65,16 @@ export class TokenPatterns {
   /** How many letters, digits and _ came in a row. */
   #wordLetters = 0
   #candidates: Candidate[] = []
+  /** How many of the last letters belong to a found token and are not secret. */
+  openLetters = 0
 
   /**
    * Adds the letter with this number. Returns the number of the first letter of the token that it
    * belongs to, or -1.
    */
   letter(code: number, number: number): number {
-    const from = this.#candidates.length > 0 ? this.#growAll(code) : -1
+    this.openLetters = 0
+    const from = this.#candidates.length > 0 ? this.#growAll(code, number) : -1
     this.#wordLetters = code < 128 && word.kind[code] === 1 ? this.#wordLetters + 1 : 0
     const at = this.#node * 128 + code
     this.#node =
@@ -63,18 +82,29 @@ export class TokenPatterns {
     if (this.#node === 0) return from
     const found = marks.found[this.#node]!
     const begun = found < 0 ? -1 : this.#mark(found, number)
+    if (begun >= 0) this.openLetters = 0
     return from < 0 ? begun : from
   }
 
   /**
    * Adds a letter to each candidate. Returns the first letter of a token that it belongs to, or -1.
    */
-  #growAll(code: number): number {
-    let from = -1
-    for (const candidate of this.#candidates)
-      if (!grow(candidate, code))
+  #growAll(code: number, number: number): number {
+    let from = Infinity
+    let open = Infinity
+    for (const candidate of this.#candidates) {
+      if (!grow(candidate, code)) {
         this.#candidates = this.#candidates.filter((other) => other !== candidate)
-      else if (candidate.certain && (from < 0 || candidate.from < from)) from = candidate.from
+        continue
+      }
+      const { secretRun } = candidate.shape
+      if (candidate.run === secretRun && candidate.count === 1) candidate.from = number
+      if (!candidate.certain) continue
+      from = Math.min(from, candidate.from)
+      open = Math.min(open, secretRun === undefined ? 0 : candidate.count)
+    }
+    if (from === Infinity) return -1
+    this.openLetters = open
     return from
   }
 

@@ -57,7 +57,7 @@ test('a canary that crashes between its checks and its stop ends the deploy', as
   expect(fly.machines('web')).toMatchObject([{ made: 1, image_ref: { digest: digest(1) } }])
 })
 
-test('a release whose check gets a wrong answer gets no advice about its listen address', async () => {
+test('a failing check gives no advice about the listen address while a program listens there', async () => {
   for (const output of [
     'HTTP GET http://10.0.0.2:8080/: 404 Not Found',
     'connect: connection refused',
@@ -67,7 +67,7 @@ test('a release whose check gets a wrong answer gets no advice about its listen 
     fly.checkOutput = output
     const problem = await refused(deployed(fly, { number: 1, flyToml: http, waitMs: 300 }))
     expect(problem.message).toContain(output)
-    expect(problem.message.includes('must listen on 0.0.0.0:8080')).toBe(output.includes('refused'))
+    expect(problem.message).not.toContain('must listen')
   }
 })
 

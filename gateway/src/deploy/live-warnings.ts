@@ -1,0 +1,73 @@
+import { configOf, hasFinished, isScheduled, type Machine } from '../fly/machine.ts'
+import type { Execution } from './execution.ts'
+import { askReach, unprovenPorts } from './machines/reachability.ts'
+import { isStandby } from './config/merge-config.ts'
+import { appliedSteps, stopsWhenIdle } from './plan.ts'
+import type { MachineStep } from './progress.ts'
+
+/** How many machines are asked at once. */
+const mostAsked = 8
+
+/**
+ * Says what is wrong although the release is live: a port that users cannot reach, and a group in
+ * which nothing runs. Writes it to the log and to the machines of the record.
+ */
+export async function warnOfTheLive(
+  execution: Execution,
+  machines: Map<string, Machine>,
+): Promise<void> {
+  const steps = appliedSteps(execution.progress)
+  for (const { name } of execution.progress.desired.groups)
+    warnOfRest(
+      execution,
+      steps.filter(({ group }) => group === name),
+      machines,
+    )
+  // One deadline for all: an app that does not listen does so on each of its machines.
+  const deadline = performance.now() + execution.listenMs
+  await execution.forEachLimit(steps, mostAsked, async (step) => {
+    const machine = machines.get(step.machine ?? '')
+    const ports = machine && step.launch ? unprovenPorts(configOf(machine)) : []
+    if (ports.length === 0) return
+    const reach = await askReach(execution, step, { ports, deadline })
+    if (reach && reach.is !== 'reached') warn(execution, step, reach.text)
+  })
+}
+
+/** Warns of a group without a running machine, unless an idle one or a finished job is the reason. */
+function warnOfRest(
+  execution: Execution,
+  steps: MachineStep[],
+  machines: Map<string, Machine>,
+): void {
+  const of = ({ machine }: MachineStep) => machines.get(machine ?? '')
+  const runs = (step: MachineStep) => {
+    const state = of(step)?.state ?? 'stopped'
+    return !['stopped', 'suspended', 'failed', 'created'].includes(state) && !step.stopAfterwards
+  }
+  const mayRest = (step: MachineStep) => {
+    const machine = of(step)
+    if (!machine || hasFinished(machine)) return true
+    const config = configOf(machine)
+    return isScheduled(config) || stopsWhenIdle(config) || isStandby(config, config)
+  }
+
+  const down = steps.find((step) => !mayRest(step))
+  if (!down || steps.some(runs) || steps.some((step) => isFinishedJob(of(step)))) return
+  const { machine, group } = down
+  const start = `fly machine start ${machine} --app ${execution.job.app}`
+  const why = down.stopAfterwards
+    ? 'it was stopped before the deploy, and is stopped again after its test'
+    : 'it does not execution at the end of the deploy'
+  warn(execution, down, `No machine of group ${group} runs: ${why}. To start it: ${start}`)
+}
+
+const isFinishedJob = (machine: Machine | undefined): boolean =>
+  machine !== undefined && hasFinished(machine)
+
+/** `text` has no full stop at its end. */
+function warn({ job }: Execution, step: MachineStep, text: string): void {
+  const warning = job.redact(`${text}.`)
+  step.warning = step.warning ? `${step.warning} ${warning}` : warning
+  job.emit({ type: 'warning', text: `Machine ${step.machine}: ${warning}` })
+}

@@ -1,0 +1,66 @@
+import { Problem } from '#api/problem.ts'
+import { crashesOf, type Machine } from '../../fly/machine.ts'
+import type { Execution } from '../execution.ts'
+import type { MachineStep } from '../progress.ts'
+import { isReverted, spawnError } from './failures.ts'
+import { lastOf, outputOf } from './program-output.ts'
+import { listeningNow } from './reachability.ts'
+
+/**
+ * Adds to the failure of a machine what its program printed and where it listens. Asks before the
+ * machine is rolled back or removed. Emits the output that the log does not have yet.
+ */
+export async function explainFailure(execution: Execution, reason: Problem): Promise<Problem> {
+  const { machine: id } = reason.facts
+  const step = execution.progress.steps.find(({ machine }) => machine !== null && machine === id)
+  if (reason.code !== 'deploy-failed' || !step || isReverted(reason)) return reason
+
+  const text = reason.message.replace(`Machine ${step.machine} `, '')
+  execution.emit(step, { status: 'failed', text })
+  const machine = await execution.settings.fly
+    .machine(execution.refOf(step), execution.stopping)
+    .catch(() => null)
+  return machine ? await explained(execution, step, machine, reason) : reason
+}
+
+async function explained(
+  execution: Execution,
+  step: MachineStep,
+  machine: Machine,
+  reason: Problem,
+): Promise<Problem> {
+  const output = outputOf(execution, step)
+  const stillRuns = machine.state === 'started' && crashesOf(machine).length === 0
+  const waitMs = stillRuns ? 0 : execution.logWaitMs
+  const [printed, listening] = await Promise.all([
+    output.readToEnd(machine, { waitMs }),
+    stillRuns ? listeningNow(execution, step, machine) : '',
+  ])
+  const lastLines = Array.isArray(printed) ? lastOf(printed) : []
+  if (lastLines.length > 0) output.show(lastLines)
+
+  const logCommand = logCommandOf(execution, machine.id)
+  const sentences = [
+    reason.message,
+    ...[spawnError(lastLines), listening].flatMap((text) => (text ? [`${text}.`] : [])),
+    outputText(printed, waitMs, logCommand),
+  ]
+  const facts = { ...reason.facts, logCommand, ...(lastLines.length > 0 && { lastLines }) }
+  return new Problem(reason.code, sentences.join(' '), { cause: reason, facts })
+}
+
+export const logCommandOf = ({ job }: Execution, machine: string): string =>
+  `fly logs --app ${job.app} --machine ${machine}`
+
+/** One sentence about a program's output, and the command that shows more. */
+export function outputText(
+  printed: string[] | string,
+  waitedMs: number,
+  logCommand: string,
+): string {
+  if (typeof printed === 'string')
+    return `What it printed is not here: ${printed}. See its log (${logCommand}).`
+  if (printed.length > 0) return `More of what it printed is in its log (${logCommand}).`
+  const late = waitedMs > 0 ? ` within ${waitedMs / 1000} s` : ''
+  return `Fly's log has shown nothing that it printed${late}. Look again later (${logCommand}).`
+}

@@ -1,0 +1,73 @@
+import { Problem } from '#api/problem.ts'
+import { crashesOf, imageOf, type Machine } from '../../fly/machine.ts'
+
+/** A `deploy-failed` problem of one machine. `words` follow the machine's id. */
+export const failure = (
+  machine: Machine,
+  words: string,
+  facts: Record<string, unknown> = {},
+): Problem =>
+  new Problem('deploy-failed', `Machine ${machine.id} ${words}.`, {
+    facts: { machine: machine.id, ...facts },
+  })
+
+/** Throws `deploy-failed` unless the machine is on the wanted version and image. */
+export function assertVersion(
+  wanted: { instanceId: string; digest: string | null },
+  machine: Machine,
+): Machine {
+  if (machine.instance_id !== wanted.instanceId)
+    throw failure(
+      machine,
+      `is on version ${machine.instance_id} with ${imageOf(machine)}, not on the version of this deployment`,
+    )
+  const digest = machine.image_ref?.digest
+  if (wanted.digest !== null && digest !== wanted.digest)
+    throw failure(machine, `runs image ${digest ?? 'unknown'}, not ${wanted.digest}`)
+  return machine
+}
+
+/**
+ * Throws if the app crashed. Fly restarts crashed machines, so a running machine proves nothing.
+ */
+export function assertNotCrashed(
+  machine: Machine,
+  { crashes: forgiven = 0 }: { crashes?: number },
+): void {
+  const crashes = crashesOf(machine)
+  const times = crashes.length > 1 ? ` (${crashes.length} times)` : ''
+  if (crashes.length > forgiven)
+    throw failure(machine, `crashed: its process ${crashes[0]}${times}`)
+  if (machine.state === 'failed')
+    throw failure(machine, `could not be started by Fly${startError(machine)}`)
+}
+
+/** Fly's own words about a failed start, and what they mean where they are known. */
+export function startError({ events = [] }: Machine): string {
+  const error = events.find(({ status }) => status === 'failed')?.request?.error
+  if (!error) return ''
+  return `: ${error}${isNotFound.test(error) ? `. ${notFound}` : ''}`
+}
+const isNotFound = /no such file|not found|os (?:error|code) 2\b/i
+const notFound =
+  'The command is not in the image, or it is a script with Windows line ends (CRLF) or with an interpreter that the image lacks'
+
+/**
+ * Quotes the line that says that the command itself could not be started, as Fly's init and
+ * podman's print it. Empty if there is none.
+ */
+export function spawnError(lines: string[]): string {
+  const line = lines.findLast((each) => isSpawnError.test(each))?.trim()
+  if (line === undefined) return ''
+  return `The command could not be started (${line})${isNotFound.test(line) ? `. ${notFound}` : ''}`
+}
+const isSpawnError = /failed to (?:spawn command|exec pid1)\b/i
+
+export const reverted = (machine: Machine): Problem =>
+  failure(
+    machine,
+    `is on version ${machine.instance_id} with ${imageOf(machine)}: Fly gave up the update and went back without an error, most often because it could not pull the new image`,
+    { reverted: true },
+  )
+export const isReverted = (error: unknown): boolean =>
+  error instanceof Problem && error.facts['reverted'] === true

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { DeploymentOptions } from '#api/options.ts'
+import { graceWarnings } from '../../../../gateway/src/deploy/config/contradictions.ts'
+import { desiredApp } from '../../../../gateway/src/deploy/config/desired.ts'
+
+const desired = (flyToml: string, env: Record<string, string> = {}) =>
+  desiredApp({
+    flyToml,
+    app: 'web',
+    options: DeploymentOptions.parse({ env }),
+    defaults: { region: 'fra' },
+  })
+const service = '[http_service]\ninternal_port = 8080\n'
+
+test('a PORT that no service uses is a warning before the build', () => {
+  const text =
+    'The variable PORT of group app is 10000, and internal_port in fly.toml is 8080. An app that listens on PORT cannot be reached. Make both the same, or leave PORT out: the gateway sets it to internal_port.'
+  expect(desired(`[env]\nPORT = 10000\n${service}`).warnings).toEqual([text])
+  expect(desired(service, { PORT: '10000' }).warnings).toEqual([text])
+  expect(desired(service, { PORT: '8080' }).warnings).toEqual([])
+  expect(desired(service).warnings).toEqual([])
+  const second = '[[services]]\nprotocol = "tcp"\ninternal_port = 10000\n'
+  for (const fine of [service + second, '[processes]\nworker = "w"\n'])
+    expect(desired(`[env]\nPORT = 10000\n${fine}`).warnings.join()).not.toContain('PORT')
+})
+
+test('a grace period as long as the wait is a warning before the build', () => {
+  const check = (grace: string) =>
+    desired(`${service}[[http_service.checks]]\npath = "/"\ngrace_period = "${grace}"\n`)
+  expect(graceWarnings(check('2m'), 60_000)).toEqual([
+    'A check of group app has a grace_period of 120 s, and the gateway waits 60 s for its result: the deploy will fail. Make grace_period shorter, or [deploy] wait_timeout in fly.toml longer.',
+  ])
+  expect(graceWarnings(check('59s'), 60_000)).toEqual([])
+  expect(graceWarnings(desired(service), 60_000)).toEqual([])
+})
