@@ -1,20 +1,23 @@
 import { parse, TomlDate } from 'smol-toml'
 import type { DeploymentOptions } from '../../api/options.ts'
 import { withLastApplied } from '../../gateway/src/deploy/config/restore-config.ts'
+import { findConfig } from '../../gateway/src/deploy/config/config-file.ts'
 import { desiredApp, forOwner } from '../../gateway/src/deploy/config/desired.ts'
 import { baseConfig } from '../../gateway/src/flytoml/base-config.ts'
 import { parseDuration } from '../../gateway/src/go/duration.ts'
 import { goText } from '../../gateway/src/flytoml/go-format.ts'
+import { parseConfig } from '../../gateway/src/flytoml/parse-config.ts'
 import { dateText, parseToml, plain } from '../../gateway/src/flytoml/parse-toml.ts'
+import { parseYaml } from '../../gateway/src/flytoml/parse-yaml.ts'
 import { patchToml } from '../../gateway/src/flytoml/legacy-syntax.ts'
-import { readFlyToml } from '../../gateway/src/flytoml/read-fly-toml.ts'
+import { readFlyConfig, readFlyToml } from '../../gateway/src/flytoml/read-fly-toml.ts'
 import {
   isReserved,
   refuseEnvNames,
   refuseReservedGroups,
   refuseReservedMetadata,
 } from '../../gateway/src/flytoml/reserved.ts'
-import { tomlParts } from '../../gateway/src/flytoml/toml-size.ts'
+import { tomlParts, yamlParts } from '../../gateway/src/flytoml/toml-size.ts'
 import { shellText } from '../../gateway/src/go/shell-words.ts'
 import { sizeBytes, sizeIn } from '../../gateway/src/flytoml/size.ts'
 import { mergeConfig } from '../../gateway/src/deploy/config/merge-config.ts'
@@ -47,6 +50,13 @@ const lines = (charsEach: number, line: (at: number) => string) => (size: number
 const quoted = (text: string) => JSON.stringify(text).replaceAll('\\u0000', ' ')
 const names = (size: number) =>
   Object.fromEntries(listed(size, 12, (at) => `A${at}`).map((name) => [name, 'a']))
+const treeWith = (paths: string[]) => ({
+  root: '/nowhere',
+  digest: '',
+  files: paths.length,
+  sizeBytes: 0,
+  entries: paths.map((path) => ({ type: 'link' as const, path, target: '' })),
+})
 const marks = { image: { reference: 'a' }, deployment: 'a', number: 1, owner: null, builder: null }
 
 export const flyToml: Record<string, Shapes> = {
@@ -61,6 +71,7 @@ export const flyToml: Record<string, Shapes> = {
     refuseEnvNames({ [name]: name }),
   ),
   'gateway/src/flytoml/toml-size.ts › tomlParts': hostileTexts(tomlParts),
+  'gateway/src/flytoml/toml-size.ts › yamlParts': hostileTexts(yamlParts),
   'gateway/src/go/duration.ts › parseDuration': {
     ...hostileTexts(parseDuration),
     ...hostileTexts(parseDuration, (text) => `1${text}`),
@@ -113,6 +124,26 @@ export const flyToml: Record<string, Shapes> = {
     'deeper and deeper tables': (size) => () =>
       parseToml(
         Array.from({ length: Math.sqrt(size) }, (_, at) => `[${'a.'.repeat(at)}a]`).join('\n'),
+      ),
+  },
+  'gateway/src/flytoml/parse-yaml.ts › parseYaml': {
+    ...hostileTexts(parseYaml),
+    ...hostileTexts(parseYaml, (text) => `a: ${text}`),
+    ...hostileTexts(parseYaml, (text) => `a: ${quoted(text)}`),
+    ...hostileTexts(parseYaml, (text) => `a: |\n  ${text}`),
+    'many lines': (size) => () => parseYaml(lines(8, (at) => `a${at}: 1`)(size)),
+    'many items': (size) => () => parseYaml(`a: [${lines(8, (at) => `${at},`)(size)}]`),
+    'lists in lists': (size) => () =>
+      parseYaml(`a: ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
+    'many aliases': (size) => () => parseYaml(`a: &a 1\nb: [${repeated('*a, ', size)}]`),
+  },
+  'gateway/src/flytoml/parse-config.ts › parseConfig': {
+    ...hostileTexts((text) => parseConfig(`{"a": ${text}}`, 'fly.json')),
+    'a long name of a file': (size) => () => parseConfig('', repeated('.yaml', size)),
+    'long names in each other': (size) => () =>
+      parseConfig(
+        `{"${repeated('a', size)}": {${listed(size, 10, (at) => `"${at}": 1`).join()}}}`,
+        'fly.json',
       ),
   },
   'gateway/src/flytoml/parse-toml.ts › plain': {
@@ -175,6 +206,26 @@ export const flyToml: Record<string, Shapes> = {
     'a long name with many unknown fields': file(
       (size) => `[checks.${repeated('a', size)}]\n${lines(12, (at) => `b${at} = 1`)(size)}`,
     ),
+  },
+  'gateway/src/flytoml/read-fly-toml.ts › readFlyConfig': {
+    'many mounts': (size) => () =>
+      readFlyConfig(
+        lines(
+          60,
+          (at) => `[[mounts]]\nsource = "a"\ndestination = "/a"\nprocesses = ["a${at}"]`,
+        )(size),
+        () => null,
+        () => {},
+        'fly.toml',
+      ),
+  },
+  'gateway/src/deploy/config/config-file.ts › findConfig': {
+    ...hostileTexts((text) => findConfig(treeWith([]), text)),
+    ...hostileTexts((text) => findConfig(treeWith([`fly.${text}`]), null)),
+    'many files': (size) => {
+      const tree = treeWith(listed(size, 12, (at) => `fly.a${at}.toml`).toSorted())
+      return () => findConfig(tree, null)
+    },
   },
   'gateway/src/deploy/config/desired.ts › desiredApp': {
     'many process groups': file(

@@ -372,6 +372,12 @@ test('addresses differ, and a Flycast address is on the chosen network', async (
   expect(networks).toEqual([null, null, 'blue', 'blue', 'default', 'blue', 'green'])
 })
 
+test('the name of an app may begin with a digit, and not with a dash', async () => {
+  const made = (name: string) => api('POST', '/apps', { name, org_slug: 'personal' })
+  expect((await made('2048-game')).status).toBe(201)
+  expect((await made('-game')).status).toBe(422)
+})
+
 test('a deploy token needs a body, and lasts for its given time', async () => {
   await app('expiring')
   expect(await api('POST', '/apps/expiring/deploy_token')).toMatchObject({
@@ -415,6 +421,8 @@ test('the machines and volumes of an organisation are listed over all its apps, 
   expect(volumes.map(({ app_name }: any) => app_name)).toEqual(['listed', 'listed-too', 'listed'])
   const { token: scoped } = (await api('POST', '/apps/listed/deploy_token', {})).body
   expect((await api('GET', '/orgs/other/machines', undefined, scoped)).status).toBe(403)
+  expect((await api('GET', '/orgs/nobody/machines?limit=1')).status).toBe(403)
+  expect((await api('GET', '/orgs/personal/machines?limit=1')).status).toBe(200)
 })
 
 test('every caller with a token can read regions, placements and its token', async () => {

@@ -12,6 +12,8 @@ import { Execution, type Settings } from './execution.ts'
 import type { DeployJob } from './job.ts'
 import { isManaged } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
+import { assertRegion, Regions } from './preflight/regions.ts'
+import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
 import { releaseCommand } from './release-command.ts'
 import { rollBack } from './rollback.ts'
@@ -23,6 +25,15 @@ import { passedOver } from './strategy-checks.ts'
 import { watch } from './watch.ts'
 
 const appVisibleMs = 60_000
+
+const rethrow = (error: unknown): never => {
+  throw error
+}
+/** For an app that the gateway does not have yet: it has neither machines nor volumes. */
+const noneYet = (error: unknown): never[] => {
+  if (![403, 404].includes(statusOf(error) ?? 0)) throw error
+  return []
+}
 
 /** How long the gateway assumes that an app still exists after it has seen it. */
 const seenMs = 10_000
@@ -41,11 +52,13 @@ const strategies: Record<Strategy, (run: Execution) => Promise<void>> = {
  */
 export class Deployer {
   readonly #settings: Settings
+  readonly #regions: Regions
   /** By app: when the gateway last saw it set up, on the monotonic clock. */
   readonly #seen = new Map<string, number>()
 
   constructor(settings: Settings) {
     this.#settings = settings
+    this.#regions = new Regions(settings.fly)
   }
 
   /**
@@ -71,14 +84,20 @@ export class Deployer {
     this.#seen.delete(app)
   }
 
-  /** Throws before the build if the strategy cannot be used with the existing machines. */
+  /**
+   * Throws before the build if the config does not fit what Fly has: regions, machines and volumes.
+   */
   async preflight(
     work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
   ): Promise<void> {
-    if (work.desired.strategy !== 'canary' && work.desired.strategy !== 'bluegreen') return
-    await this.#plan(work).catch((error: unknown) => {
-      if (![403, 404].includes(statusOf(error) ?? 0)) throw error // the gateway has no such app yet
-    })
+    const { strategy, groups, region } = work.desired
+    const regions = await this.#regions.codes(work.signal)
+    const fits = regions === null || regions.includes(region)
+    const looks = strategy === 'canary' || strategy === 'bluegreen'
+    if (fits && !looks && !groups.some(({ config }) => config.mounts)) return
+
+    const { progress } = await this.#plan(work, noneYet)
+    assertRegion(work, progress, regions)
   }
 
   /**
@@ -129,14 +148,27 @@ export class Deployer {
     }
 
     for (const machine of machines) await assertKnown(work, machine)
-    for (const text of passedOver(work, progress.steps)) work.emit({ type: 'warning', text })
+    const warnings = [...passedOver(work, progress.steps), ...keptVolumes(work, progress.steps)]
+    for (const text of warnings) work.emit({ type: 'warning', text })
     return new Execution(this.#settings, work, progress)
   }
 
-  async #plan(work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>) {
-    const machines = await this.#settings.fly.machines(work.app, work.signal)
+  /** `without` handles the error of an app that does not exist. */
+  async #plan(
+    work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
+    without: (error: unknown) => never[] = rethrow,
+  ) {
+    const { app, signal } = work
+    const { fly } = this.#settings
+    const machines = await fly.machines(app, signal).catch(without)
     const progress = planRollout(work, machines)
     refuseLargeRollout(progress)
+
+    const needs = neededVolumes(progress)
+    if (needs.length > 0) {
+      const volumes = await fly.volumes(app, signal).catch(without)
+      assertDataStays(work, needs, { machines, volumes })
+    }
     return { progress, machines }
   }
 

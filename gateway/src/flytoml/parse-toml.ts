@@ -1,37 +1,9 @@
 import { parse, TomlDate } from 'smol-toml'
-import { errorMessage } from '#api/error-code.ts'
-import { isDeeperThan } from '#api/nesting.ts'
-import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/text/trim-end.ts'
 import { isTable, refuse, type Table } from './schema.ts'
 
-/** Parses integers as bigints and dates as TomlDate. Throws `fly-config-invalid`. */
-export function parseToml(text: string): Table {
-  try {
-    if (text.startsWith('\uFEFF')) throw new Error('it starts with a byte order mark')
-    const file = parse(text, { integersAsBigInt: true })
-    if (isDeeperThan(file, maxDepth))
-      throw new Error(`it has tables in tables on more than ${maxDepth} levels`)
-    JSON.stringify(file, (_, value: unknown) =>
-      typeof value === 'bigint' ? inRange(value) : value,
-    )
-    return file
-  } catch (cause) {
-    // The parser quotes the line, which may be the whole file.
-    const words = errorMessage(cause).slice(0, maxWordsChars)
-    throw new Problem('fly-config-invalid', `fly.toml is not valid TOML: ${words}`, { cause })
-  }
-}
-
-/** Later code recurses into each table. Without a limit the stack would overflow. */
-const maxDepth = 100
-const maxWordsChars = 500
-
-function inRange(value: bigint): string {
-  if (BigInt.asIntN(64, value) !== value)
-    throw new Error(`${`${value}`.slice(0, 30)} does not fit in 64 bits`)
-  return ''
-}
+/** Parses integers as bigints and dates as TomlDate. */
+export const parseToml = (text: string): Table => parse(text, { integersAsBigInt: true })
 
 /** Converts values to those that JSON has. */
 export function plain(value: unknown, key = ''): unknown {

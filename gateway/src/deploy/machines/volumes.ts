@@ -4,6 +4,7 @@ import { isUnavailable } from '../../fly/fly-calls.ts'
 import type { Mount } from '../../fly/machine.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
+import { freeVolumes } from '../preflight/volumes.ts'
 
 /**
  * Gives a new machine a free volume for each mount: same name, same region. Creates missing ones.
@@ -26,10 +27,7 @@ async function freeVolume(run: Execution, step: MachineStep, name: string): Prom
   const chosen = new Set(progress.steps.flatMap(({ volumes }) => Object.values(volumes)))
   for (let attempt = 1; ; attempt++) {
     const volumes = await run.retryWhileUnavailable(() => settings.fly.volumes(work.app, stopping))
-    const free = volumes.find(
-      ({ id, name: its, region, attached_machine_id: taken }) =>
-        its === name && region === step.region && !taken && !chosen.has(id),
-    )
+    const free = freeVolumes(volumes, name, step.region).find(({ id }) => !chosen.has(id))
     if (free) return free.id
 
     try {
