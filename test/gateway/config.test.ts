@@ -25,7 +25,7 @@ test('apps are created on the chosen network, by the builder that Fly names; the
 
 test.each([
   ['TARMAC_TOKEN_S', 'TARMAC_TOKENS'],
-  ['TARMAC_BUILDS', 'TARMAC_MAX_BUILDS'],
+  ['TARMAC_MAXBUILDS', 'TARMAC_MAX_BUILDS'],
   ['TARMAC_FLY_REGON', 'TARMAC_FLY_REGION'],
   ['tarmac_port', 'TARMAC_PORT'],
 ])('%s is no setting, and the complaint names %s', (name, nearest) => {

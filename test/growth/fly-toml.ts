@@ -6,9 +6,9 @@ import { desiredApp, forOwner } from '../../gateway/src/deploy/config/desired.ts
 import { baseConfig } from '../../gateway/src/flytoml/base-config.ts'
 import { parseDuration } from '../../gateway/src/go/duration.ts'
 import { goText } from '../../gateway/src/flytoml/go-format.ts'
-import { parseConfig } from '../../gateway/src/flytoml/parse-config.ts'
-import { dateText, parseToml, plain } from '../../gateway/src/flytoml/parse-toml.ts'
-import { parseYaml } from '../../gateway/src/flytoml/parse-yaml.ts'
+import { parseConfig } from '../../gateway/src/flytoml/formats/parse-config.ts'
+import { dateText, parseToml, plain } from '../../gateway/src/flytoml/formats/parse-toml.ts'
+import { parseYaml } from '../../gateway/src/flytoml/formats/parse-yaml.ts'
 import { patchToml } from '../../gateway/src/flytoml/legacy-syntax.ts'
 import { readFlyConfig, readFlyToml } from '../../gateway/src/flytoml/read-fly-toml.ts'
 import {
@@ -17,7 +17,7 @@ import {
   refuseReservedGroups,
   refuseReservedMetadata,
 } from '../../gateway/src/flytoml/reserved.ts'
-import { tomlParts, yamlParts } from '../../gateway/src/flytoml/toml-size.ts'
+import { tomlParts, yamlParts } from '../../gateway/src/flytoml/formats/toml-size.ts'
 import { shellText } from '../../gateway/src/go/shell-words.ts'
 import { sizeBytes, sizeIn } from '../../gateway/src/flytoml/size.ts'
 import { mergeConfig } from '../../gateway/src/deploy/config/merge-config.ts'
@@ -70,8 +70,8 @@ export const flyToml: Record<string, Shapes> = {
   'gateway/src/flytoml/reserved.ts › refuseEnvNames': hostileTexts((name) =>
     refuseEnvNames({ [name]: name }),
   ),
-  'gateway/src/flytoml/toml-size.ts › tomlParts': hostileTexts(tomlParts),
-  'gateway/src/flytoml/toml-size.ts › yamlParts': hostileTexts(yamlParts),
+  'gateway/src/flytoml/formats/toml-size.ts › tomlParts': hostileTexts(tomlParts),
+  'gateway/src/flytoml/formats/toml-size.ts › yamlParts': hostileTexts(yamlParts),
   'gateway/src/go/duration.ts › parseDuration': {
     ...hostileTexts(parseDuration),
     ...hostileTexts(parseDuration, (text) => `1${text}`),
@@ -103,13 +103,13 @@ export const flyToml: Record<string, Shapes> = {
       return () => goText(list)
     },
   },
-  'gateway/src/flytoml/parse-toml.ts › dateText': {
+  'gateway/src/flytoml/formats/parse-toml.ts › dateText': {
     'a long fraction': (size) => () => {
       const { a } = parse(`a = 2026-01-01T10:00:00.${repeated('0', size)}1Z`) as { a: TomlDate }
       return dateText(a)
     },
   },
-  'gateway/src/flytoml/parse-toml.ts › parseToml': {
+  'gateway/src/flytoml/formats/parse-toml.ts › parseToml': {
     ...hostileTexts(parseToml),
     ...hostileTexts(parseToml, (text) => `a = ${text}`),
     ...hostileTexts(parseToml, (text) => `[${text}]`),
@@ -126,7 +126,7 @@ export const flyToml: Record<string, Shapes> = {
         Array.from({ length: Math.sqrt(size) }, (_, at) => `[${'a.'.repeat(at)}a]`).join('\n'),
       ),
   },
-  'gateway/src/flytoml/parse-yaml.ts › parseYaml': {
+  'gateway/src/flytoml/formats/parse-yaml.ts › parseYaml': {
     ...hostileTexts(parseYaml),
     ...hostileTexts(parseYaml, (text) => `a: ${text}`),
     ...hostileTexts(parseYaml, (text) => `a: ${quoted(text)}`),
@@ -137,7 +137,7 @@ export const flyToml: Record<string, Shapes> = {
       parseYaml(`a: ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
     'many aliases': (size) => () => parseYaml(`a: &a 1\nb: [${repeated('*a, ', size)}]`),
   },
-  'gateway/src/flytoml/parse-config.ts › parseConfig': {
+  'gateway/src/flytoml/formats/parse-config.ts › parseConfig': {
     ...hostileTexts((text) => parseConfig(`{"a": ${text}}`, 'fly.json')),
     'a long name of a file': (size) => () => parseConfig('', repeated('.yaml', size)),
     'long names in each other': (size) => () =>
@@ -146,7 +146,7 @@ export const flyToml: Record<string, Shapes> = {
         'fly.json',
       ),
   },
-  'gateway/src/flytoml/parse-toml.ts › plain': {
+  'gateway/src/flytoml/formats/parse-toml.ts › plain': {
     'long names in each other': (size) => {
       const value = {
         [repeated('a', size)]: Object.fromEntries(listed(size, 10, (at) => `${at}`).entries()),

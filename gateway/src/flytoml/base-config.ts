@@ -3,7 +3,7 @@ import type { MachineConfig } from '../fly/machine.ts'
 import { parseJson } from '../host/parse-json.ts'
 import type { ReadSource } from '../host/read-source-file.ts'
 import { sourceText } from '../host/source-text.ts'
-import { plain } from './parse-toml.ts'
+import { plain } from './formats/parse-toml.ts'
 import { refuseReservedMetadata } from './reserved.ts'
 import { guest, type Sections } from './sections.ts'
 import {

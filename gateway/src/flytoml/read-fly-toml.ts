@@ -11,13 +11,13 @@ import { refuseManyGroups } from './group-limits.ts'
 import { patchToml } from './legacy-syntax.ts'
 import { machineConfig, releaseMachine } from './machine-config.ts'
 import { machineFiles } from './machine-files.ts'
-import { parseConfig } from './parse-config.ts'
-import { plain } from './parse-toml.ts'
+import { parseConfig } from './formats/parse-config.ts'
+import { plain } from './formats/parse-toml.ts'
 import { refuseEnvNames, refuseReservedGroups } from './reserved.ts'
 import { defined, refuse, warningOf, type Place } from './schema.ts'
 import { flyTomlShape, type Sections } from './sections.ts'
 import { sizeIn } from './size.ts'
-import { maxTomlParts, tomlParts, yamlParts } from './toml-size.ts'
+import { maxTomlParts, tomlParts, yamlParts } from './formats/toml-size.ts'
 
 const releaseMs = 300_000
 const maxWarnings = 100

@@ -9,7 +9,7 @@ afterEach(() => fake[Symbol.asyncDispose]())
 
 async function look(org: string, token = 'secret') {
   await using fly = new MachinesApi({ baseUrl: fake.url, token })
-  return new FlyAccess(fly, org).look()
+  return await new FlyAccess(fly, org).look()
 }
 
 test('a valid token of the organisation is right', async () => {

@@ -1,10 +1,10 @@
 import { errorMessage } from '#api/error-code.ts'
 import { isDeeperThan } from '#api/nesting.ts'
 import { Problem } from '#api/problem.ts'
-import { parseJson } from '../host/parse-json.ts'
+import { parseJson } from '../../host/parse-json.ts'
 import { parseToml } from './parse-toml.ts'
 import { parseYaml } from './parse-yaml.ts'
-import { isTable, refuse, type Table } from './schema.ts'
+import { isTable, refuse, type Table } from '../schema.ts'
 
 const parsers = {
   TOML: parseToml,

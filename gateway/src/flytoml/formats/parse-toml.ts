@@ -1,6 +1,6 @@
 import { parse, TomlDate } from 'smol-toml'
 import { trimEnd } from '#api/text/trim-end.ts'
-import { isTable, refuse, type Table } from './schema.ts'
+import { isTable, refuse, type Table } from '../schema.ts'
 
 /** Parses integers as bigints and dates as TomlDate. */
 export const parseToml = (text: string): Table => parse(text, { integersAsBigInt: true })
