@@ -19,7 +19,7 @@ export function readConfig(env: Env) {
   const hasTokens = itemsOf(env['TARMAC_TOKENS'] ?? '').length > 0
   if (!hasTokens && !['127.0.0.1', '::1', 'localhost'].includes(host))
     complaints.push(
-      `TARMAC_TOKENS: must be set to listen on ${host}; without tokens only loopback (127.0.0.1) is served`,
+      `TARMAC_TOKENS: must be set to listen on ${host}; without tokens only loopback (127.0.0.1) is served${env['TARMAC_TOKEN'] ? '. TARMAC_TOKEN, which is set, is read by the client alone' : ''}`,
     )
 
   if (!parsed.success || complaints.length > 0) throw new ConfigError(complaints)

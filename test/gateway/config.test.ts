@@ -34,6 +34,11 @@ test.each([
   )
 })
 
+test('a token under the name that the client reads is pointed out', () => {
+  const settings = { TARMAC_HOST: '::', TARMAC_TOKEN: 'a-token-of-the-client' }
+  expect(() => readConfig(settings)).toThrow('TARMAC_TOKEN, which is set, is read by the client')
+})
+
 test('what the client reads, and what is not Tarmac’s, may be in the environment', () => {
   readConfig({
     TARMAC_GATEWAY: 'http://x',
