@@ -6,8 +6,8 @@ import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { readSecrets } from './read-secrets.ts'
 
-type Where = { gateway: URL; token: string }
-export type DeployCommand = Where & {
+type Connection = { gateway: URL; token: string }
+export type DeployCommand = Connection & {
   name: 'deploy'
   app: string
   folder: string
@@ -15,17 +15,21 @@ export type DeployCommand = Where & {
   secrets: Map<string, string>
   detach: boolean
 }
-export type FollowCommand = Where & { name: 'follow'; id: string; show: Show }
+export type FollowCommand = Connection & { name: 'follow'; id: string; show: Show }
 /** Filter for a log: events of these types, or of steps whose name contains this text. */
 export type Show = { only?: string | undefined; step?: string | undefined }
-export type RetryCommand = Where & { name: 'retry'; id: string; reuseImage: boolean }
-export type CancelCommand = Where & {
+export type RetryCommand = Connection & { name: 'retry'; id: string; reuseImage: boolean }
+export type CancelCommand = Connection & {
   name: 'cancel'
   id: string
   abort: boolean
   why: string | null
 }
-export type RollbackCommand = Where & { name: 'rollback'; app: string; query: URLSearchParams }
+export type RollbackCommand = Connection & {
+  name: 'rollback'
+  app: string
+  query: URLSearchParams
+}
 export type Command =
   | DeployCommand
   | FollowCommand
@@ -138,22 +142,22 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     throw wrongUse(
       'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL.',
     )
-  const where = { gateway: readUrl(address), token: values.token ?? env['TARMAC_TOKEN'] ?? '' }
+  const connection = { gateway: readUrl(address), token: values.token ?? env['TARMAC_TOKEN'] ?? '' }
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
   if (name === 'follow' && args.length === 1)
-    return { name, id: args[0]!, show: { only, step }, ...where }
+    return { name, id: args[0]!, show: { only, step }, ...connection }
   if (name === 'retry' && args.length === 1)
-    return { name, id: args[0]!, reuseImage: values['reuse-image'], ...where }
+    return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
-    return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...where }
+    return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     return {
       name,
       app: appName(args[0]!),
       query: new URLSearchParams({ ...(release && { release }), owner }),
-      ...where,
+      ...connection,
     }
   }
   if (name !== 'deploy' || args.length < 1 || args.length > 2)
@@ -162,7 +166,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const [app = '', folder = '.'] = args
   const { region, count, config, dockerfile, plan, target, platform, strategy, owner, lane } =
     values
-  const asked: [string, string | undefined][] = [
+  const pairs: [string, string | undefined][] = [
     ['deploy', String(!values['no-deploy'])],
     ['rebuild', String(values.rebuild)],
     ['ha', String(values.ha)],
@@ -174,16 +178,16 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     ...(values.env ?? []).map((pair) => assignment('env', pair)),
     ...(values.build ?? []).map((pair) => assignment('build', pair)),
   ]
-  const given = asked.filter((pair): pair is [string, string] => pair[1] !== undefined)
+  const query = pairs.filter((pair): pair is [string, string] => pair[1] !== undefined)
   const secrets = readSecrets(values.secret ?? [], env)
   return {
     name,
     app: appName(app),
     folder,
-    options: readOptions(given).options,
+    options: readOptions(query).options,
     secrets,
     detach: values.detach,
-    ...where,
+    ...connection,
   }
 }
 

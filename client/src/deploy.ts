@@ -100,9 +100,9 @@ export async function deploy(
   const progress = printer.upload(files.length, entries)
   const body = packSource(folder, entries, progress.packed)
   const { app, secrets } = command
-  const asked = { app, options: { ...command.options, ...facts }, secrets }
+  const upload = { app, options: { ...command.options, ...facts }, secrets }
 
-  const deployment = await gateway.upload(asked, body, progress.sent, signal)
+  const deployment = await gateway.upload(upload, body, progress.sent, signal)
   progress.done()
   const address = gateway.recordUrl(deployment.id)
   printer.accepted(deployment, address)

@@ -223,8 +223,6 @@ function unreachable(url: URL, error: unknown): Problem {
   return new Problem(
     'not-ready',
     `The gateway at ${url.origin} cannot be reached: ${reason}. Is its address right?`,
-    {
-      cause: error,
-    },
+    { cause: error },
   )
 }

@@ -28,9 +28,9 @@ test.each([
   ['TARMAC_MAXBUILDS', 'TARMAC_MAX_BUILDS'],
   ['TARMAC_FLY_REGON', 'TARMAC_FLY_REGION'],
   ['tarmac_port', 'TARMAC_PORT'],
-])('%s is no setting, and the complaint names %s', (name, nearest) => {
+])('%s is not a setting, and the complaint names %s', (name, nearest) => {
   expect(() => readConfig({ [name]: 'x' })).toThrow(
-    `  ${name}: is no setting. Did you mean ${nearest}?`,
+    `  ${name}: is not a setting. Did you mean ${nearest}?`,
   )
 })
 

@@ -113,7 +113,7 @@ export class RolloutRun {
   async #giveUp(): Promise<void> {
     const { store, cancel } = this.#deps
     const { targets } = this.#rollout
-    const detail = `Not begun: ${this.#failures} of ${targets.length} targets failed, after which the rollout stops.`
+    const detail = `Not started: ${this.#failures} of ${targets.length} targets failed, and the rollout stopped.`
     await this.stop(new Problem('cancelled', detail).body())
 
     // Also cancel deployments that still wait in the queue.
@@ -150,7 +150,7 @@ const isFailure = ({ state }: Deployment): boolean =>
 const notBuilt = ({ id, state, problem }: Deployment): Problem =>
   new Problem(
     'cancelled',
-    `Not begun: deployment ${id}, which was to build the image, is ${state}. ${problem?.detail ?? ''}`,
+    `Not started: deployment ${id}, which builds the image, is ${state}. ${problem?.detail ?? ''}`,
   )
 
 const ownCancelRequest = (why: string): NewCancelRequest => ({

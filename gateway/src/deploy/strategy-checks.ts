@@ -20,7 +20,7 @@ export function assertStrategyApplies(
   if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))
     throw notApplicable(
       strategy,
-      `machine ${mounted.id} has a volume, which no second machine can have`,
+      `machine ${mounted.id} has a volume, which only one machine can have`,
     )
 
   if (strategy === 'bluegreen') {
@@ -52,7 +52,7 @@ function mountMissing(name: string, machine: Machine): Problem {
   const [held] = configOf(machine).mounts ?? []
   const detail = held
     ? `${begin} has volume ${held.volume} (${held.name}), which cannot be exchanged. Mount that one, or remove the machine; its volume stays, and the next deploy makes a new machine: fly machine stop ${machine.id}, then fly machine destroy ${machine.id}`
-    : `${begin} has none; a volume cannot be added to a machine that exists. Destroy it first, and it is made new: fly machine destroy ${machine.id} --force`
+    : `${begin} has none. A volume cannot be added to an existing machine. Destroy the machine, and the next deploy creates a new one: fly machine destroy ${machine.id} --force`
   return new Problem('fly-config-invalid', detail, {
     facts: { key: 'mounts', machine: machine.id },
   })
@@ -62,29 +62,29 @@ function mountMissing(name: string, machine: Machine): Problem {
  * Warnings about options that apply only to new machines, for groups that have machines already.
  * Each says what was not done, and how to do it.
  */
-export function passedOver(
+export function ignoredOptions(
   { app, options }: Pick<DeployJob, 'app' | 'options'>,
   steps: MachineStep[],
 ): string[] {
   const { count, region, ha } = options
-  const there = steps.filter(
+  const existing = steps.filter(
     ({ role, previous }) => previous && (role === 'update' || role === 'blue'),
   )
-  return [...Map.groupBy(there, ({ group }) => group)].flatMap(([group, machines]) => {
-    const asked = [
+  return [...Map.groupBy(existing, ({ group }) => group)].flatMap(([group, machines]) => {
+    const ignored = [
       ...(count !== null && count !== machines.length ? [`count=${count}`] : []),
       ...(region !== null && machines.every((machine) => machine.region !== region)
         ? [`region=${region}`]
         : []),
       ...(ha && machines.length === 1 ? ['ha=true'] : []),
     ]
-    if (asked.length === 0) return []
+    if (ignored.length === 0) return []
 
     const regions = [...new Set(machines.map((machine) => machine.region))].join(', ')
     // flyctl's `scale count` needs a release of Fly's own, which deploys through the Machines API
     // do not create.
     const more = `fly machine clone ${machines[0]!.machine} --region ${region ?? machines[0]!.region} --app ${app}`
-    return `Not done: ${asked.join(' and ')}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them; a deploy makes new ones only for a group without any. For one more: ${more}; for one less: fly machine destroy ID --app ${app}`
+    return `Not done: ${ignored.join(' and ')}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them. A deploy creates machines only for a group without any. For one more: ${more}; for one less: fly machine destroy ID --app ${app}`
   })
 }
 

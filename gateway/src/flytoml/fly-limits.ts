@@ -57,7 +57,7 @@ function refuseMounts({ mounts = [] }: Sections, groups: string[]): void {
     if (source !== undefined && !volumeName.test(source))
       refuse(
         `${key}.source`,
-        `is ${JSON.stringify(source.slice(0, 60))}, which no volume can be named: a name has 1 to 30 lower-case letters, digits and _.`,
+        `is ${JSON.stringify(source.slice(0, 60))}, which is not a valid name of a volume: a name has 1 to 30 lower-case letters, digits and _.`,
       )
     if (size !== undefined && (sizeIn(size, 1e9) ?? 0) > maxVolumeGb)
       refuse(`${key}.initial_size`, `is ${size}; a volume has ${maxVolumeGb}gb at most.`)

@@ -13,5 +13,5 @@ export async function ensureApp(
   const made = await deployer.ensureApp(app, wanted, signal)
   if (!made) return
   await store.releases.recordCreatedApp(app, made.id ?? null)
-  emit({ type: 'note', text: `Made the app ${app}, without public addresses.` })
+  emit({ type: 'note', text: `Created the app ${app}, without public addresses.` })
 }

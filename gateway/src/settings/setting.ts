@@ -59,6 +59,6 @@ export function unknownSettings(table: z.ZodObject, env: Env): string[] {
     .filter((name) => !known.includes(name) && !namesOfClient.has(name))
     .map(
       (name) =>
-        `${name.slice(0, 100)}: is no setting. Did you mean ${nearestOf(name.slice(0, 100).toUpperCase(), known)}?`,
+        `${name.slice(0, 100)}: is not a setting. Did you mean ${nearestOf(name.slice(0, 100).toUpperCase(), known)}?`,
     )
 }

@@ -144,7 +144,7 @@ test.each([
   [
     '[mounts]\nsource = "my-data"\ndestination = "/d"',
     'mounts[0].source',
-    'no volume can be named',
+    'not a valid name of a volume',
   ],
   [
     '[mounts]\nsource = "d"\ndestination = "/d"\ninitial_size = "1tb"',

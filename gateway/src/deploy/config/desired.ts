@@ -13,7 +13,7 @@ import { refuseLargeConfigs } from './desired-size.ts'
 const maxVolumeName = 30
 
 /** flyctl's default for `max_unavailable`. */
-const thirdOf = 0.33
+const defaultMaxUnavailable = 0.33
 
 /** Without fly.toml: one HTTP service that stops when idle, and a check that it listens. */
 const defaultToml = `
@@ -31,7 +31,7 @@ tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]
  * Options override the source's config file, which overrides the defaults. `path` and `flyToml` are
  * the path and the text of that file. `readFile` reads a file of the source.
  */
-export function desiredApp(given: {
+export function desiredApp(input: {
   flyToml?: string | null
   path?: string | undefined
   app: string
@@ -41,17 +41,17 @@ export function desiredApp(given: {
   warnings?: string[]
   readFile?: ReadSource
 }): DesiredApp {
-  const { options, defaults, path = 'fly.toml' } = given
-  const warnings = [...(given.warnings ?? [])]
+  const { options, defaults, path = 'fly.toml' } = input
+  const warnings = [...(input.warnings ?? [])]
   const file = readFlyConfig(
-    given.flyToml ?? defaultToml,
-    given.readFile ?? (() => null),
+    input.flyToml ?? defaultToml,
+    input.readFile ?? (() => null),
     (text) => warnings.push(text),
     path,
   )
-  if (file.app !== null && file.app !== given.app)
+  if (file.app !== null && file.app !== input.app)
     warnings.push(
-      `${path} is for app ${file.app}; it is used for ${given.app}, as the request says.`,
+      `${path} is for app ${file.app}; it is used for ${input.app}, as the request says.`,
     )
 
   refuseManyGroups(file.groups.size, sizeOfEnv(options))
@@ -68,7 +68,7 @@ export function desiredApp(given: {
   const desired: DesiredApp = {
     groups,
     strategy,
-    maxUnavailable: file.maxUnavailable ?? thirdOf,
+    maxUnavailable: file.maxUnavailable ?? defaultMaxUnavailable,
     waitMs: file.waitMs,
     releaseCommand: releaseCommand && {
       config: { ...releaseCommand.config, env: { ...releaseCommand.config.env, ...options.env } },
@@ -188,7 +188,7 @@ function refuseNotApplicable(strategy: Strategy, groups: DesiredGroup[]): void {
   if (strategy === 'bluegreen' && !groups.some(isChecked))
     throw notApplicable(
       strategy,
-      'no check is there to say when the new machines may take over. Add one to a service',
+      'there is no check that says when the new machines are ready. Add one to a service',
     )
 }
 
@@ -196,9 +196,7 @@ export const notApplicable = (strategy: Strategy, why: string): Problem =>
   new Problem(
     'strategy-not-applicable',
     `Strategy ${strategy} cannot be used: ${why}, or use strategy=rolling.`,
-    {
-      facts: { strategy },
-    },
+    { facts: { strategy } },
   )
 
 const isChecked = ({ config }: DesiredGroup): boolean =>

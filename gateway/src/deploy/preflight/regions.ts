@@ -57,7 +57,7 @@ export function assertRegion(
   const what = options.region === null ? 'primary_region in fly.toml' : 'The option region'
   throw new Problem(
     'fly-config-invalid',
-    `${what} is ${region}, which is no region of Fly. ${known}`,
+    `${what} is ${region}, which is not a region of Fly. ${known}`,
     { facts: { key, region } },
   )
 }

@@ -1,10 +1,10 @@
 import { errorMessage } from '#api/error-code.ts'
-import { isDeeperThan } from '#api/nesting.ts'
 import { Problem } from '#api/problem.ts'
 import { parseJson } from '../../host/parse-json.ts'
 import { parseToml } from './parse-toml.ts'
 import { parseYaml } from './parse-yaml.ts'
 import { isTable, refuse, type Table } from '../schema.ts'
+import { isDeeperThan } from './toml-size.ts'
 
 const parsers = {
   TOML: parseToml,
@@ -36,14 +36,14 @@ function parsed(text: string, format: keyof typeof parsers): unknown {
     return file
   } catch (cause) {
     // The parser quotes the line, which may be the whole file.
-    const words = errorMessage(cause).slice(0, maxWordsChars)
-    throw new Problem('fly-config-invalid', `fly.toml is not valid ${format}: ${words}`, { cause })
+    const reason = errorMessage(cause).slice(0, maxReasonChars)
+    throw new Problem('fly-config-invalid', `fly.toml is not valid ${format}: ${reason}`, { cause })
   }
 }
 
 /** Later code recurses into each table. Without a limit the stack would overflow. */
 const maxDepth = 100
-const maxWordsChars = 500
+const maxReasonChars = 500
 
 /** Go has 64 bits for a whole number. Its result for a larger one depends on the processor. */
 function refuseHugeNumbers(value: unknown, key = ''): void {

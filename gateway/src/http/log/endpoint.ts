@@ -41,9 +41,9 @@ export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Author
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
     const deployment = await logOf(callerOf(request), id)
     const after = afterOf(request)
-    const asked = { deployment, after, filter: filterOf(request, after) }
+    const reader = { deployment, after, filter: filterOf(request, after) }
     if (isWebSocket(request)) assertHandshake(request)
-    return asked
+    return reader
   }
 }
 
@@ -72,6 +72,6 @@ function typeOf({ headers: { accept = '*/*' } }: IncomingMessage): LogType {
   if (type) return type
   throw new Problem(
     'request-invalid',
-    `The log comes as ${logTypes.join(', ')}: name one in Accept.`,
+    `The log is available as ${logTypes.join(', ')}. Name one of them in Accept.`,
   )
 }

@@ -49,8 +49,8 @@ export function deployAndFollow(
   }
 }
 
-function readQuery(given: [string, string][]) {
-  const query = readOptions(given, ['wait', 'follow'])
+function readQuery(fields: [string, string][]) {
+  const query = readOptions(fields, ['wait', 'follow'])
   if (query.answer.wait && query.answer.follow === false)
     throw new Problem(
       'option-invalid',
@@ -72,9 +72,7 @@ async function verdictStatus(
   throw new Problem(
     'stopping',
     `The gateway is stopping. Deployment ${id} continues after the restart; read its record.`,
-    {
-      facts: { deployment: id },
-    },
+    { facts: { deployment: id } },
   )
 }
 

@@ -64,7 +64,7 @@ test('option config may name the folder of a fly.toml, as in flyctl', async () =
 test.each([
   ['../fly.toml', 'outside of the source'],
   ['/etc/fly.toml', 'outside of the source'],
-  ['fly.prod.toml', 'holds no such file'],
+  ['fly.prod.toml', 'has no such file'],
 ])('option config=%s is refused', async (asked, words) => {
   await expect(found(['fly.toml'], asked)).rejects.toThrow(
     expect.objectContaining({ code: 'option-invalid', message: expect.stringContaining(words) }),
