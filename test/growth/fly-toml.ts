@@ -7,9 +7,9 @@ import { baseConfig } from '../../gateway/src/flytoml/base-config.ts'
 import { parseDuration } from '../../gateway/src/go/duration.ts'
 import { goText } from '../../gateway/src/flytoml/go-format.ts'
 import { parseConfig } from '../../gateway/src/flytoml/formats/parse-config.ts'
-import { dateText, parseToml, plain } from '../../gateway/src/flytoml/formats/parse-toml.ts'
-import { parseYaml } from '../../gateway/src/flytoml/formats/parse-yaml.ts'
+import { dateText, plain } from '../../gateway/src/flytoml/formats/parse-toml.ts'
 import { patchToml } from '../../gateway/src/flytoml/legacy-syntax.ts'
+import { refuseForFly } from '../../gateway/src/flytoml/fly-limits.ts'
 import { readFlyConfig, readFlyToml } from '../../gateway/src/flytoml/read-fly-toml.ts'
 import {
   isReserved,
@@ -40,6 +40,17 @@ const readToml = (text: string) =>
     () => null,
     () => {},
   )
+const toml = (text: string) => parseConfig(text, 'fly.toml')
+const yaml = (text: string) =>
+  readFlyConfig(
+    text,
+    () => null,
+    () => {},
+    'fly.yaml',
+  )
+/** Shapes of one kind beside others of the same names. */
+const labelled = (label: string, shapes: Shapes): Shapes =>
+  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [`${label}: ${name}`, shape]))
 /** A whole file, read as before a build. */
 const file = (make: (size: number) => string) => (size: number) => {
   const text = make(size)
@@ -64,6 +75,17 @@ export const flyToml: Record<string, Shapes> = {
     'lists in lists': (size) => {
       const value: unknown = JSON.parse('['.repeat(size / 2) + ']'.repeat(size / 2))
       return () => [isDeeperThan(value, 100), isDeeperThan(value, Infinity)]
+    },
+  },
+  'gateway/src/flytoml/fly-limits.ts › refuseForFly': {
+    ...hostileTexts((source) => refuseForFly({ mounts: [{ source, destination: '/d' }] }, ['app'])),
+    'many mounts': (size) => {
+      const mounts = listed(size, 40, (at) => ({
+        source: 'a',
+        destination: '/d',
+        processes: [`a${at}`],
+      }))
+      return () => refuseForFly({ mounts }, [])
     },
   },
   'gateway/src/flytoml/reserved.ts › isReserved': hostileTexts(isReserved),
@@ -115,35 +137,19 @@ export const flyToml: Record<string, Shapes> = {
       return dateText(a)
     },
   },
-  'gateway/src/flytoml/formats/parse-toml.ts › parseToml': {
-    ...hostileTexts(parseToml),
-    ...hostileTexts(parseToml, (text) => `a = ${text}`),
-    ...hostileTexts(parseToml, (text) => `[${text}]`),
-    ...hostileTexts(parseToml, (text) => `a = ${quoted(text)}`),
-    'dotted keys': (size) => () => parseToml(`${repeated('a.', size)}a = 1`),
-    'lists in lists': (size) => () =>
-      parseToml(`a = ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
-    'tables in tables': (size) => () =>
-      parseToml(`a = ${'{a='.repeat(size / 4)}1${'}'.repeat(size / 4)}`),
-    'many tables': (size) => () => parseToml(listed(size, 8, (at) => `[t${at}]`).join('\n')),
-    'many tables in a list': (size) => () => parseToml(repeated('[[a.b]]\n', size)),
-    'deeper and deeper tables': (size) => () =>
-      parseToml(
-        Array.from({ length: Math.sqrt(size) }, (_, at) => `[${'a.'.repeat(at)}a]`).join('\n'),
-      ),
-  },
-  'gateway/src/flytoml/formats/parse-yaml.ts › parseYaml': {
-    ...hostileTexts(parseYaml),
-    ...hostileTexts(parseYaml, (text) => `a: ${text}`),
-    ...hostileTexts(parseYaml, (text) => `a: ${quoted(text)}`),
-    ...hostileTexts(parseYaml, (text) => `a: |\n  ${text}`),
-    'many lines': (size) => () => parseYaml(lines(8, (at) => `a${at}: 1`)(size)),
-    'many items': (size) => () => parseYaml(`a: [${lines(8, (at) => `${at},`)(size)}]`),
-    'lists in lists': (size) => () =>
-      parseYaml(`a: ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
-    'many aliases': (size) => () => parseYaml(`a: &a 1\nb: [${repeated('*a, ', size)}]`),
-  },
   'gateway/src/flytoml/formats/parse-config.ts › parseConfig': {
+    ...hostileTexts(toml),
+    ...hostileTexts(toml, (text) => `a = ${text}`),
+    ...hostileTexts(toml, (text) => `[${text}]`),
+    ...hostileTexts(toml, (text) => `a = ${quoted(text)}`),
+    'dotted keys': (size) => () => toml(`${repeated('a.', size)}a = 1`),
+    'lists in lists': (size) => () => toml(`a = ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
+    'tables in tables': (size) => () =>
+      toml(`a = ${'{a='.repeat(size / 4)}1${'}'.repeat(size / 4)}`),
+    'many tables': (size) => () => toml(listed(size, 8, (at) => `[t${at}]`).join('\n')),
+    'many tables in a list': (size) => () => toml(repeated('[[a.b]]\n', size)),
+    'deeper and deeper tables': (size) => () =>
+      toml(Array.from({ length: Math.sqrt(size) }, (_, at) => `[${'a.'.repeat(at)}a]`).join('\n')),
     ...hostileTexts((text) => parseConfig(`{"a": ${text}}`, 'fly.json')),
     'a long name of a file': (size) => () => parseConfig('', repeated('.yaml', size)),
     'long names in each other': (size) => () =>
@@ -214,6 +220,24 @@ export const flyToml: Record<string, Shapes> = {
     ),
   },
   'gateway/src/flytoml/read-fly-toml.ts › readFlyConfig': {
+    ...labelled('YAML', hostileTexts(yaml)),
+    ...labelled(
+      'YAML value 0',
+      hostileTexts(yaml, (text) => `a: ${text}`),
+    ),
+    ...labelled(
+      'YAML value 1',
+      hostileTexts(yaml, (text) => `a: ${quoted(text)}`),
+    ),
+    ...labelled(
+      'YAML value 2',
+      hostileTexts(yaml, (text) => `a: |\n  ${text}`),
+    ),
+    'many lines of YAML': (size) => () => yaml(lines(8, (at) => `a${at}: 1`)(size)),
+    'many items of YAML': (size) => () => yaml(`a: [${lines(8, (at) => `${at},`)(size)}]`),
+    'lists in lists of YAML': (size) => () =>
+      yaml(`a: ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
+    'many aliases': (size) => () => yaml(`a: &a 1\nb: [${repeated('*a, ', size)}]`),
     'many mounts': (size) => () =>
       readFlyConfig(
         lines(
