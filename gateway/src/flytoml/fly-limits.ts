@@ -62,7 +62,7 @@ function refuseMounts({ mounts = [] }: Sections, groups: string[]): void {
     if (size !== undefined && (sizeIn(size, 1e9) ?? 0) > maxVolumeGb)
       refuse(`${key}.initial_size`, `is ${size}; a volume has ${maxVolumeGb}gb at most.`)
 
-    for (const group of processes ?? [fallback ?? 'app']) {
+    for (const group of new Set(processes ?? [fallback ?? 'app'])) {
       const first = mounted.get(group)
       if (first !== undefined)
         refuse(
