@@ -2,9 +2,9 @@ import { z } from 'zod'
 
 /** Part of every error about a name, so that the reader need not look up the rule. */
 export const appNameRule =
-  'An app name is 2 to 63 characters: lower-case letters, digits and dashes, beginning with a letter, not ending with a dash.'
+  'An app name is 2 to 63 characters: lower-case letters, digits and dashes, neither beginning nor ending with a dash.'
 
 /**
  * A Fly app's name. It becomes a host name and a registry repository, so it must be valid as both.
  */
-export const AppName = z.string().regex(/^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$/, appNameRule)
+export const AppName = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])$/, appNameRule)

@@ -52,6 +52,9 @@ export const DeploymentOptions = z.object({
     )
     .default(null)
     .describe('machines of a process group that has none, 1 to 100; none: mostly 1'),
+  config: words.describe(
+    'path in the source of the config file, instead of `fly.toml`, `fly.json` or `fly.yaml`',
+  ),
   dockerfile: words.describe('path in the source of the Dockerfile to use'),
   plan: words.describe('path in the source of a finished railpack plan'),
   target: words.describe('the stage of the Dockerfile to build; none: its last one'),
@@ -89,6 +92,12 @@ export const DeploymentOptions = z.object({
     .describe(
       'a process group without machines gets two, or one and a standby if it has no services',
     ),
+  'new-volumes': z
+    .boolean()
+    .default(false)
+    .describe(
+      'give a new machine a new, empty volume even if one of that name is in another region or of another group',
+    ),
   commit: z
     .string()
     .regex(/^\w[\w.-]{0,127}$/, 'a commit is its hash')
@@ -110,12 +119,13 @@ const yesNo = new Map([
 ])
 const maps = ['env', 'build'] as const
 const lists = ['tag'] as const
-const flags = ['deploy', 'rebuild', 'ha'] as const
+const flags = ['deploy', 'rebuild', 'ha', 'new-volumes'] as const
 const texts = [
   'owner',
   'lane',
   'region',
   'count',
+  'config',
   'dockerfile',
   'plan',
   'target',

@@ -33,6 +33,7 @@ const keepers: Record<string, string[]> = {
   multer: ['http'],
   '@grpc/grpc-js': ['buildkit'],
   'smol-toml': ['buildkit', 'flytoml'],
+  yaml: ['flytoml'],
   undici: ['fly', 'registry'],
   'node:sqlite': ['store'],
   'node:child_process': ['host'],

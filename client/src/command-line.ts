@@ -54,6 +54,7 @@ const flags = {
   step: { type: 'string' },
   region: { type: 'string' },
   count: { type: 'string' },
+  config: { type: 'string', short: 'c' },
   dockerfile: { type: 'string' },
   plan: { type: 'string' },
   target: { type: 'string' },
@@ -61,6 +62,7 @@ const flags = {
   tag: { type: 'string', multiple: true },
   strategy: { type: 'string' },
   ha: { type: 'boolean', default: false },
+  'new-volumes': { type: 'boolean', default: false },
   'force-over': { type: 'string' },
   owner: { type: 'string' },
   lane: { type: 'string' },
@@ -85,6 +87,7 @@ Options of deploy:
   --rebuild             run every step again, even if it is cached
   --region CODE         region of new machines
   --count N             machines of a process group that has none yet, 1 to 100
+  --config, -c PATH     config file of the folder, instead of fly.toml, fly.json or fly.yaml
   --dockerfile PATH     build with this Dockerfile of the folder
   --target STAGE        build this stage of the Dockerfile
   --platform LIST       one image for several platforms, as linux/amd64,linux/arm64
@@ -92,6 +95,7 @@ Options of deploy:
   --plan PATH           build by this railpack plan of the folder
   --strategy NAME       rolling, canary, bluegreen or immediate
   --ha                  two machines instead of one where there is none yet
+  --new-volumes         new, empty volumes, even where one of that name is elsewhere
   --force-over N        deploy even over deployment N, which the gateway's record does not know
   --owner NAME          the machines of one of the app's users, with their own queue
   --lane POLICY         what happens to others in that queue: latest, cancel-running, fifo or reject
@@ -160,13 +164,16 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
 
   const [app = '', folder = '.'] = args
-  const { region, count, dockerfile, plan, target, platform, strategy, owner, lane } = values
+  const { region, count, config, dockerfile, plan, target, platform, strategy, owner, lane } =
+    values
   const pairs: [string, string | undefined][] = [
     ['deploy', String(!values['no-deploy'])],
     ['rebuild', String(values.rebuild)],
     ['ha', String(values.ha)],
+    ['new-volumes', String(values['new-volumes'])],
     ['force-over', values['force-over']],
-    ...Object.entries({ region, count, dockerfile, plan, target, platform, strategy, owner, lane }),
+    ...Object.entries({ region, count, config, dockerfile, plan, target }),
+    ...Object.entries({ platform, strategy, owner, lane }),
     ...(values.tag ?? []).map((tag): [string, string] => ['tag', tag]),
     ...(values.env ?? []).map((pair) => assignment('env', pair)),
     ...(values.build ?? []).map((pair) => assignment('build', pair)),

@@ -78,9 +78,9 @@ export async function deploy(
     throw new Problem('option-invalid', `There is no folder ${command.folder}.`, { cause })
   })
 
-  const { dockerfile, plan } = command.options
+  const { config, dockerfile, plan } = command.options
   const [entries, facts] = await Promise.all([
-    listSource(folder, [dockerfile, plan]),
+    listSource(folder, [config, dockerfile, plan]),
     gitFacts(folder, process.env),
   ])
 

@@ -5,7 +5,8 @@ import { judge } from '#api/dockerignore/judge.ts'
 import { parseIgnoreFile } from '#api/dockerignore/parse-ignore-file.ts'
 
 /** The gateway reads these before the build, so .dockerignore does not apply to them. */
-const needed = /^(?:\.dockerignore|fly\.toml|railpack\.json|Dockerfile(?:\..+)?|.+\.Dockerfile)$/
+const needed =
+  /^(?:\.dockerignore|fly\.(?:toml|json|yaml)|railpack\.json|Dockerfile(?:\..+)?|.+\.Dockerfile)$/
 
 /**
  * A folder: the rules that matched it, and the states of the patterns after its path and a slash.

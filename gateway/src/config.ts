@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { itemsOf } from './settings/kinds.ts'
-import { type Env, nameAt, textsOf } from './settings/setting.ts'
+import { type Env, nameAt, textsOf, unknownSettings } from './settings/setting.ts'
 import { settings } from './settings/settings.ts'
 
 export type Config = ReturnType<typeof readConfig>
@@ -13,12 +13,13 @@ export function readConfig(env: Env) {
   const parsed = settings.safeParse(textsOf(settings, env))
   const complaints =
     parsed.error?.issues.map(({ path, message }) => `${nameAt(settings, path)}: ${message}`) ?? []
+  complaints.push(...unknownSettings(settings, env))
 
   const host = env['TARMAC_HOST'] ?? '127.0.0.1'
   const hasTokens = itemsOf(env['TARMAC_TOKENS'] ?? '').length > 0
   if (!hasTokens && !['127.0.0.1', '::1', 'localhost'].includes(host))
     complaints.push(
-      `TARMAC_TOKENS: must be set to listen on ${host}; without tokens only loopback (127.0.0.1) is served`,
+      `TARMAC_TOKENS: must be set to listen on ${host}; without tokens only loopback (127.0.0.1) is served${env['TARMAC_TOKEN'] ? '. TARMAC_TOKEN, which is set, is read by the client alone' : ''}`,
     )
 
   if (!parsed.success || complaints.length > 0) throw new ConfigError(complaints)

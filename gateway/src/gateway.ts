@@ -8,6 +8,7 @@ import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
 import { obeyCrashOrders } from './crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
+import { FlyAccess } from './fly/fly-access.ts'
 import { MachinesApi } from './fly/machines-api.ts'
 import { Ballast } from './host/disk/ballast.ts'
 import type { DiskWatch } from './host/disk/disk-watch.ts'
@@ -80,7 +81,7 @@ function openFly({ config, opening }: Opening) {
   const deployer = new Deployer({ fly, ...config.deployer })
   const login = { username: 'x', password: secrets.fly }
   const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
-  return { fly, deployer, registry }
+  return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
 }
 
 /** The build daemon, its disk, and the planner. */
@@ -204,7 +205,8 @@ async function openServer(
   { config, log, opening }: Opening,
   parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
 ) {
-  const { buildkit, planner, disk, sources, store, integrity, network, commands, stopping } = parts
+  const { buildkit, planner, disk, sources, store, integrity, network, flyAccess } = parts
+  const { commands, stopping } = parts
 
   return opening.use(
     await listen(
@@ -222,7 +224,7 @@ async function openServer(
           ...config.keep,
           ...config.appTimes,
         },
-        readiness: () => readiness({ buildkit, planner, network, disk, integrity }),
+        readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         tokens: config.secrets.tokens,
         log,
         stopping,

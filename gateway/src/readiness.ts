@@ -1,5 +1,6 @@
 import { asProblem } from '#api/problem.ts'
 import type { Buildkit } from './buildkit/client.ts'
+import type { FlyAccess } from './fly/fly-access.ts'
 import type { DiskWatch } from './host/disk/disk-watch.ts'
 import type { NetworkGuard } from './isolation/guard.ts'
 import type { Planner } from './railpack/plan-request.ts'
@@ -11,23 +12,33 @@ type ReadinessDeps = {
   network: Pick<NetworkGuard, 'status'>
   disk: Pick<DiskWatch, 'state'>
   integrity: Pick<IntegrityWatch, 'state'>
+  fly: Pick<FlyAccess, 'look'>
 }
 
 /** For each part. */
 export const probeMs = 5000
 
 /** Asks the parts whether the gateway can deploy. */
-export async function readiness({ buildkit, planner, network, disk, integrity }: ReadinessDeps) {
-  const [builder, plans] = await Promise.all([
+export async function readiness({
+  buildkit,
+  planner,
+  network,
+  disk,
+  integrity,
+  fly,
+}: ReadinessDeps) {
+  const [builder, plans, { isRefused, ...flyPart }] = await Promise.all([
     probe(buildkit.info(AbortSignal.timeout(probeMs))),
     probe(planner()),
+    fly.look(),
   ])
   const parts = { buildkit: builder, planner: plans, network: network.status }
   // A full disk does not make the gateway unready: it still answers, and says when to retry an
-  // upload. Damaged records do not either: they need a person.
+  // upload. Damaged records do not either: they need a person. Nor does a Fly that does not answer:
+  // deployments wait for it.
   return {
-    ready: Object.values(parts).every(({ ok }) => ok),
-    parts: { ...parts, disk: disk.state(), records: integrity.state() },
+    ready: Object.values(parts).every(({ ok }) => ok) && !isRefused,
+    parts: { ...parts, fly: flyPart, disk: disk.state(), records: integrity.state() },
   }
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { durationMs } from './duration.ts'
 import { FlyError } from './fly-error.ts'
 import type { Flyd } from './flyd.ts'
+import { org_slug } from './org-pages.ts'
 import { regions } from './regions.ts'
 import { parse, type Routes } from './routes.ts'
 import type { App, FlyState, IpAssignment, Secret } from './state.ts'
@@ -21,7 +22,7 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
   routes.on('post', '/apps', ({ body }) => {
     const request = parse(NewApp, body)
     const name = request.name ?? request.app_name ?? ''
-    if (!/^[a-z][a-z0-9-]{0,61}[a-z0-9]$/.test(name))
+    if (!/^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/.test(name))
       throw new FlyError(
         422,
         'Validation failed: Name may only contain lower-case letters, numbers and dashes',
@@ -118,9 +119,6 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
 }
 
 const tokenMs = 20 * 365 * 86_400_000
-
-/** The organisation of the lab's token, for calls that need one and name none. */
-export const org_slug = 'personal'
 
 const NewApp = z.object({
   name: z.string().optional(),

@@ -8,7 +8,7 @@ import { acquireLease, currentLease, releaseLease } from './leases.ts'
 import type { RequestLimits } from './limits.ts'
 import { readLog } from './machine-log.ts'
 import { Launch, withoutNulls } from './machine-config.ts'
-import { isOf, pageOf } from './org-pages.ts'
+import { expectOrg, isOf, pageOf } from './org-pages.ts'
 import { expectRegion } from './regions.ts'
 import { machinePath, ok, parse, Routes } from './routes.ts'
 import type { App, FlyState, Machine } from './state.ts'
@@ -59,6 +59,7 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     return machines.map(query.get('summary') === 'true' ? summary : showMachine)
   })
   on('get', '/orgs/:org/machines', ({ params, query }) => {
+    expectOrg(state, params['org']!)
     const all = [...state.machines.values()].filter((machine) =>
       isOf(state, machine.own.app, params['org']!),
     )

@@ -23,6 +23,18 @@ export function pageOf<T extends Entry>(all: T[], query: URLSearchParams) {
   return { page, last: last?.id, ...(last && { last_updated_at: last.updated_at }), ...more }
 }
 
+/** The organisation of the lab's token, for calls that need one and name none. */
+export const org_slug = 'personal'
+
+/**
+ * Refuses an organisation beyond the token, as Fly refuses a list of its apps (fly.md 2.2). What Fly
+ * says to a list of machines is not known. An organisation exists when an app is in it.
+ */
+export function expectOrg(state: FlyState, org: string): void {
+  const isKnown = org === org_slug || [...state.apps.values()].some((app) => app.org_slug === org)
+  if (!isKnown) throw new FlyError(403, 'unauthorized')
+}
+
 const place = ({ updated_at, id }: Entry): string => `${updated_at} ${id}`
 
 export const isOf = (state: FlyState, app: string, org: string): boolean =>

@@ -3,7 +3,7 @@ import { cp, mkdir } from 'node:fs/promises'
 import { rmSync } from 'node:fs'
 import { z } from 'zod'
 import { FlyError } from './fly-error.ts'
-import { isOf, pageOf } from './org-pages.ts'
+import { expectOrg, isOf, pageOf } from './org-pages.ts'
 import { expectRegion } from './regions.ts'
 import { parse, type Routes } from './routes.ts'
 import type { App, FlyState, Machine, Volume } from './state.ts'
@@ -19,6 +19,7 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
     state.volumesOf(app.name).map((volume) => showVolume(state, volume)),
   )
   routes.on('get', '/orgs/:org/volumes', ({ params, query }) => {
+    expectOrg(state, params['org']!)
     const all = [...state.volumes.values()].filter((volume) =>
       isOf(state, volume.app, params['org']!),
     )

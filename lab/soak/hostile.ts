@@ -47,7 +47,7 @@ async function run(args: string[]): Promise<boolean> {
 const say = (line: string): void => console.log(line)
 export const soakHostile = { about, run }
 /** Short, so that an honest deployment takes a few seconds. */
-export const hostileSettings = { TARMAC_WATCH: '0.5', TARMAC_BUILDS: '3' }
+export const hostileSettings = { TARMAC_WATCH: '0.5', TARMAC_MAX_BUILDS: '3' }
 
 type Plan = { minutes: number; seed: number; only?: string[]; say: (line: string) => void }
 type Found = {

@@ -57,6 +57,7 @@ const ulid = () => `01${randomBytes(12).toString('hex').toUpperCase()}`
 export class FakeFly {
   readonly apps = new Map<string, App>()
   readonly natures = new Map<string, Nature>()
+  regions = ['ams', 'fra', 'iad', 'lhr']
   /** The exit code of a machine that destroys itself. Null: it does not end. */
   exitCode: number | null = 0
   /** The output of a failing check. */
@@ -166,6 +167,11 @@ export class FakeFly {
   async #route(call: Call): Promise<[number, unknown]> {
     const { method, path, body } = call
     const [, , name = '', kind, id, verb, key = ''] = path.split('/')
+    if (path === '/platform/regions')
+      return [200, { Nearest: 'fra', Regions: this.regions.map((code) => ({ code })) }]
+    if (path === '/tokens/current') return [200, { tokens: [] }]
+    if (path.startsWith('/orgs/'))
+      return name === 'personal' ? [200, { machines: [] }] : [403, { error: 'unauthorized' }]
     if (path === '/apps') {
       if (this.apps.has(String(body['name'])))
         return [422, { error: 'Name has already been taken', status: 'name_taken' }]

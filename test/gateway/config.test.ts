@@ -23,6 +23,42 @@ test('apps are created on the chosen network, by the builder that Fly names; the
   expect(() => readConfig({ TARMAC_FLY_NETWORK: '1 apart' })).toThrow('TARMAC_FLY_NETWORK')
 })
 
+test.each([
+  ['TARMAC_TOKEN_S', 'TARMAC_TOKENS'],
+  ['TARMAC_MAXBUILDS', 'TARMAC_MAX_BUILDS'],
+  ['TARMAC_FLY_REGON', 'TARMAC_FLY_REGION'],
+  ['tarmac_port', 'TARMAC_PORT'],
+])('%s is not a setting, and the complaint names %s', (name, nearest) => {
+  expect(() => readConfig({ [name]: 'x' })).toThrow(
+    `  ${name}: is not a setting. Did you mean ${nearest}?`,
+  )
+})
+
+test('a token under the name that the client reads is pointed out', () => {
+  const settings = { TARMAC_HOST: '::', TARMAC_TOKEN: 'a-token-of-the-client' }
+  expect(() => readConfig(settings)).toThrow('TARMAC_TOKEN, which is set, is read by the client')
+})
+
+test('what the client reads, and what is not Tarmac’s, may be in the environment', () => {
+  readConfig({
+    TARMAC_GATEWAY: 'http://x',
+    TARMAC_TOKEN: 'y',
+    PATH: '/bin',
+    TARMAC_PORTS: undefined,
+  })
+})
+
+test.each([
+  ['TARMAC_PORT', 'eighty', 'must be a whole number from 0 to 65535, not "eighty"'],
+  ['TARMAC_PORT', '', 'must be a whole number from 0 to 65535, not ""'],
+  ['TARMAC_MAX_BUILDS', '1.5', 'must be a whole number from 1 to 1000000000, not "1.5"'],
+  ['TARMAC_PLAN_TIMEOUT', '0', 'must be a number above 0, 2000000 at most, not "0"'],
+  ['TARMAC_WATCH', '-1', 'must be a number from 0 to 2000000, not "-1"'],
+  ['TARMAC_STEP_CPUS', 'NaN', 'must be a number from 0 to 1024, not "NaN"'],
+])('%s=%s: the complaint says which numbers are right', (name, value, words) => {
+  expect(() => readConfig({ [name]: value })).toThrow(`  ${name}: ${words}`)
+})
+
 test('all complaints come together, each with the name of its setting', () => {
   const wrong = {
     TARMAC_PORT: 'eighty',

@@ -7,6 +7,7 @@ import { variableName } from '../../api/options/variables.ts'
 import { renderEvent, renderVerdict } from '../../api/text/render-event.ts'
 import { fill } from '../../api/routes.ts'
 import { SecretName } from '../../api/secret.ts'
+import { nearestOf } from '../../api/text/nearest.ts'
 import { trimEnd } from '../../api/text/trim-end.ts'
 import { safeJson, visible, visibleJson, visibleLines } from '../../api/text/visible-text.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
@@ -30,6 +31,7 @@ export const api: Record<string, Shapes> = {
   'api/app.ts › AppName': hostileTexts((text) => AppName.safeParse(text)),
   'api/secret.ts › SecretName': hostileTexts((text) => SecretName.safeParse(text)),
   'api/options/variables.ts › variableName': hostileTexts((text) => variableName.test(text)),
+  'api/text/nearest.ts › nearestOf': hostileTexts((text) => nearestOf(text, ['deploy', 'env'])),
   'api/options/unknown-option.ts › unknownOption': {
     ...hostileTexts((text) => unknownOption(text, ['deploy', 'env.NAME'])),
   },

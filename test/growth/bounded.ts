@@ -5,7 +5,7 @@ import {
   refuseReservedGroups,
   refuseReservedMetadata,
 } from '../../gateway/src/flytoml/reserved.ts'
-import { tomlParts } from '../../gateway/src/flytoml/toml-size.ts'
+import { tomlParts } from '../../gateway/src/flytoml/formats/toml-size.ts'
 import { parseJson } from '../../gateway/src/host/parse-json.ts'
 import { sourceText } from '../../gateway/src/host/source-text.ts'
 import { imageParts, refuseUnusable } from '../../gateway/src/registry/image-parts.ts'
@@ -44,7 +44,7 @@ export const bounded: Record<string, Shapes> = {
   'gateway/src/flytoml/reserved.ts › refuseEnvNames': hostileTexts((name) =>
     refuseEnvNames({ [name]: 'a' }),
   ),
-  'gateway/src/flytoml/toml-size.ts › tomlParts': {
+  'gateway/src/flytoml/formats/toml-size.ts › tomlParts': {
     ...hostileTexts(tomlParts),
     'texts of several lines that never close': (size) => () => tomlParts(repeated('"""\n', size)),
     'comments without an end': (size) => () => tomlParts(repeated('#"\'', size)),

@@ -1,20 +1,23 @@
 import { parse, TomlDate } from 'smol-toml'
 import type { DeploymentOptions } from '../../api/options.ts'
 import { withLastApplied } from '../../gateway/src/deploy/config/restore-config.ts'
+import { findConfig } from '../../gateway/src/deploy/config/config-file.ts'
 import { desiredApp, forOwner } from '../../gateway/src/deploy/config/desired.ts'
 import { baseConfig } from '../../gateway/src/flytoml/base-config.ts'
 import { parseDuration } from '../../gateway/src/go/duration.ts'
 import { goText } from '../../gateway/src/flytoml/go-format.ts'
-import { dateText, parseToml, plain } from '../../gateway/src/flytoml/parse-toml.ts'
+import { parseConfig } from '../../gateway/src/flytoml/formats/parse-config.ts'
+import { dateText, plain } from '../../gateway/src/flytoml/formats/parse-toml.ts'
 import { patchToml } from '../../gateway/src/flytoml/legacy-syntax.ts'
-import { readFlyToml } from '../../gateway/src/flytoml/read-fly-toml.ts'
+import { refuseForFly } from '../../gateway/src/flytoml/fly-limits.ts'
+import { readFlyConfig, readFlyToml } from '../../gateway/src/flytoml/read-fly-toml.ts'
 import {
   isReserved,
   refuseEnvNames,
   refuseReservedGroups,
   refuseReservedMetadata,
 } from '../../gateway/src/flytoml/reserved.ts'
-import { isDeeperThan, tomlParts } from '../../gateway/src/flytoml/toml-size.ts'
+import { isDeeperThan, tomlParts, yamlParts } from '../../gateway/src/flytoml/formats/toml-size.ts'
 import { shellText } from '../../gateway/src/go/shell-words.ts'
 import { sizeBytes, sizeIn } from '../../gateway/src/flytoml/size.ts'
 import { mergeConfig } from '../../gateway/src/deploy/config/merge-config.ts'
@@ -37,6 +40,17 @@ const readToml = (text: string) =>
     () => null,
     () => {},
   )
+const toml = (text: string) => parseConfig(text, 'fly.toml')
+const yaml = (text: string) =>
+  readFlyConfig(
+    text,
+    () => null,
+    () => {},
+    'fly.yaml',
+  )
+/** Shapes of one kind beside others of the same names. */
+const labelled = (label: string, shapes: Shapes): Shapes =>
+  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [`${label}: ${name}`, shape]))
 /** A whole file, read as before a build. */
 const file = (make: (size: number) => string) => (size: number) => {
   const text = make(size)
@@ -47,13 +61,31 @@ const lines = (charsEach: number, line: (at: number) => string) => (size: number
 const quoted = (text: string) => JSON.stringify(text).replaceAll('\\u0000', ' ')
 const names = (size: number) =>
   Object.fromEntries(listed(size, 12, (at) => `A${at}`).map((name) => [name, 'a']))
+const treeWith = (paths: string[]) => ({
+  root: '/nowhere',
+  digest: '',
+  files: paths.length,
+  sizeBytes: 0,
+  entries: paths.map((path) => ({ type: 'link' as const, path, target: '' })),
+})
 const marks = { image: { reference: 'a' }, deployment: 'a', number: 1, owner: null, builder: null }
 
 export const flyToml: Record<string, Shapes> = {
-  'gateway/src/flytoml/toml-size.ts › isDeeperThan': {
+  'gateway/src/flytoml/formats/toml-size.ts › isDeeperThan': {
     'lists in lists': (size) => {
       const value: unknown = JSON.parse('['.repeat(size / 2) + ']'.repeat(size / 2))
       return () => [isDeeperThan(value, 100), isDeeperThan(value, Infinity)]
+    },
+  },
+  'gateway/src/flytoml/fly-limits.ts › refuseForFly': {
+    ...hostileTexts((source) => refuseForFly({ mounts: [{ source, destination: '/d' }] }, ['app'])),
+    'many mounts': (size) => {
+      const mounts = listed(size, 40, (at) => ({
+        source: 'a',
+        destination: '/d',
+        processes: [`a${at}`],
+      }))
+      return () => refuseForFly({ mounts }, [])
     },
   },
   'gateway/src/flytoml/reserved.ts › isReserved': hostileTexts(isReserved),
@@ -66,7 +98,8 @@ export const flyToml: Record<string, Shapes> = {
   'gateway/src/flytoml/reserved.ts › refuseEnvNames': hostileTexts((name) =>
     refuseEnvNames({ [name]: name }),
   ),
-  'gateway/src/flytoml/toml-size.ts › tomlParts': hostileTexts(tomlParts),
+  'gateway/src/flytoml/formats/toml-size.ts › tomlParts': hostileTexts(tomlParts),
+  'gateway/src/flytoml/formats/toml-size.ts › yamlParts': hostileTexts(yamlParts),
   'gateway/src/go/duration.ts › parseDuration': {
     ...hostileTexts(parseDuration),
     ...hostileTexts(parseDuration, (text) => `1${text}`),
@@ -98,30 +131,34 @@ export const flyToml: Record<string, Shapes> = {
       return () => goText(list)
     },
   },
-  'gateway/src/flytoml/parse-toml.ts › dateText': {
+  'gateway/src/flytoml/formats/parse-toml.ts › dateText': {
     'a long fraction': (size) => () => {
       const { a } = parse(`a = 2026-01-01T10:00:00.${repeated('0', size)}1Z`) as { a: TomlDate }
       return dateText(a)
     },
   },
-  'gateway/src/flytoml/parse-toml.ts › parseToml': {
-    ...hostileTexts(parseToml),
-    ...hostileTexts(parseToml, (text) => `a = ${text}`),
-    ...hostileTexts(parseToml, (text) => `[${text}]`),
-    ...hostileTexts(parseToml, (text) => `a = ${quoted(text)}`),
-    'dotted keys': (size) => () => parseToml(`${repeated('a.', size)}a = 1`),
-    'lists in lists': (size) => () =>
-      parseToml(`a = ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
+  'gateway/src/flytoml/formats/parse-config.ts › parseConfig': {
+    ...hostileTexts(toml),
+    ...hostileTexts(toml, (text) => `a = ${text}`),
+    ...hostileTexts(toml, (text) => `[${text}]`),
+    ...hostileTexts(toml, (text) => `a = ${quoted(text)}`),
+    'dotted keys': (size) => () => toml(`${repeated('a.', size)}a = 1`),
+    'lists in lists': (size) => () => toml(`a = ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
     'tables in tables': (size) => () =>
-      parseToml(`a = ${'{a='.repeat(size / 4)}1${'}'.repeat(size / 4)}`),
-    'many tables': (size) => () => parseToml(listed(size, 8, (at) => `[t${at}]`).join('\n')),
-    'many tables in a list': (size) => () => parseToml(repeated('[[a.b]]\n', size)),
+      toml(`a = ${'{a='.repeat(size / 4)}1${'}'.repeat(size / 4)}`),
+    'many tables': (size) => () => toml(listed(size, 8, (at) => `[t${at}]`).join('\n')),
+    'many tables in a list': (size) => () => toml(repeated('[[a.b]]\n', size)),
     'deeper and deeper tables': (size) => () =>
-      parseToml(
-        Array.from({ length: Math.sqrt(size) }, (_, at) => `[${'a.'.repeat(at)}a]`).join('\n'),
+      toml(Array.from({ length: Math.sqrt(size) }, (_, at) => `[${'a.'.repeat(at)}a]`).join('\n')),
+    ...hostileTexts((text) => parseConfig(`{"a": ${text}}`, 'fly.json')),
+    'a long name of a file': (size) => () => parseConfig('', repeated('.yaml', size)),
+    'long names in each other': (size) => () =>
+      parseConfig(
+        `{"${repeated('a', size)}": {${listed(size, 10, (at) => `"${at}": 1`).join()}}}`,
+        'fly.json',
       ),
   },
-  'gateway/src/flytoml/parse-toml.ts › plain': {
+  'gateway/src/flytoml/formats/parse-toml.ts › plain': {
     'long names in each other': (size) => {
       const value = {
         [repeated('a', size)]: Object.fromEntries(listed(size, 10, (at) => `${at}`).entries()),
@@ -181,6 +218,44 @@ export const flyToml: Record<string, Shapes> = {
     'a long name with many unknown fields': file(
       (size) => `[checks.${repeated('a', size)}]\n${lines(12, (at) => `b${at} = 1`)(size)}`,
     ),
+  },
+  'gateway/src/flytoml/read-fly-toml.ts › readFlyConfig': {
+    ...labelled('YAML', hostileTexts(yaml)),
+    ...labelled(
+      'YAML value 0',
+      hostileTexts(yaml, (text) => `a: ${text}`),
+    ),
+    ...labelled(
+      'YAML value 1',
+      hostileTexts(yaml, (text) => `a: ${quoted(text)}`),
+    ),
+    ...labelled(
+      'YAML value 2',
+      hostileTexts(yaml, (text) => `a: |\n  ${text}`),
+    ),
+    'many lines of YAML': (size) => () => yaml(lines(8, (at) => `a${at}: 1`)(size)),
+    'many items of YAML': (size) => () => yaml(`a: [${lines(8, (at) => `${at},`)(size)}]`),
+    'lists in lists of YAML': (size) => () =>
+      yaml(`a: ${'['.repeat(size / 2)}${']'.repeat(size / 2)}`),
+    'many aliases': (size) => () => yaml(`a: &a 1\nb: [${repeated('*a, ', size)}]`),
+    'many mounts': (size) => () =>
+      readFlyConfig(
+        lines(
+          60,
+          (at) => `[[mounts]]\nsource = "a"\ndestination = "/a"\nprocesses = ["a${at}"]`,
+        )(size),
+        () => null,
+        () => {},
+        'fly.toml',
+      ),
+  },
+  'gateway/src/deploy/config/config-file.ts › findConfig': {
+    ...hostileTexts((text) => findConfig(treeWith([]), text)),
+    ...hostileTexts((text) => findConfig(treeWith([`fly.${text}`]), null)),
+    'many files': (size) => {
+      const tree = treeWith(listed(size, 12, (at) => `fly.a${at}.toml`).toSorted())
+      return () => findConfig(tree, null)
+    },
   },
   'gateway/src/deploy/config/desired.ts › desiredApp': {
     'many process groups': file(

@@ -375,6 +375,12 @@ test('addresses differ, and a Flycast address is on the chosen network', async (
   expect(networks).toEqual([null, null, 'blue', 'blue', 'default', 'blue', 'green'])
 })
 
+test('the name of an app may begin with a digit, and not with a dash', async () => {
+  const made = (name: string) => api('POST', '/apps', { name, org_slug: 'personal' })
+  expect((await made('2048-game')).status).toBe(201)
+  expect((await made('-game')).status).toBe(422)
+})
+
 test('a deploy token needs a body, and lasts for its given time', async () => {
   await app('expiring')
   expect(await api('POST', '/apps/expiring/deploy_token')).toMatchObject({
@@ -421,6 +427,8 @@ test('the machines and volumes of an organisation are listed over all its apps, 
   const log = `/apps/listed/machines/${ids[0]}/logs`
   expect((await api('GET', log)).status).toBe(200)
   expect((await api('GET', log, undefined, scoped)).status).toBe(403)
+  expect((await api('GET', '/orgs/nobody/machines?limit=1')).status).toBe(403)
+  expect((await api('GET', '/orgs/personal/machines?limit=1')).status).toBe(200)
 })
 
 test('every caller with a token can read regions, placements and its token', async () => {

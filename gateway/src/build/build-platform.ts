@@ -26,7 +26,7 @@ export type BuildJob = BuildDeps &
 
 /** Builds the image for one platform, and pushes it under a tag. */
 export async function buildPlatform(job: BuildJob, platform: string, tag: string) {
-  const { deployment, tree, plan, inputs, emit } = job
+  const { deployment, tree, plan, inputs, flyBuild, emit } = job
   const { app, options } = deployment
   const { cacheKey, target, buildArgs, valuesHash } = inputs
   // The cache key of a step leaves out the values of its secrets. Without a host name per app,
@@ -34,7 +34,7 @@ export async function buildPlatform(job: BuildJob, platform: string, tag: string
   const hostname = job.secrets.size > 0 ? cacheKey : ''
 
   if (plan.builder === 'dockerfile') {
-    const dockerfile = await readDockerfile(tree, plan.dockerfile)
+    const dockerfile = await readDockerfile(tree, plan.dockerfile, flyBuild.ignorefile)
     using context = job.buildkit.serveContext(app, tree, dockerfile)
     const build = { dockerfile, target, buildArgs, platform, cacheKey, hostname, context }
     return await solve(job, build, tag)
@@ -59,7 +59,8 @@ export async function buildPlatform(job: BuildJob, platform: string, tag: string
 }
 
 function solve(job: BuildJob, build: Build, tag: string) {
-  const { deployment, disk, buildkit, registryCache, repository, annotations, signal } = job
+  const { deployment, disk, buildkit, registryCache, repository, annotations, flyBuild, signal } =
+    job
   const { id, app, options } = deployment
   const more = {
     ref: `${id}-${randomUUID()}`,
@@ -67,6 +68,7 @@ function solve(job: BuildJob, build: Build, tag: string) {
     names: [`${repository}:${tag}`],
     labels: labelsOf(deployment),
     annotations,
+    compression: { type: flyBuild.compression, level: flyBuild.compressionLevel },
     secrets: job.inputs.values,
     rebuild: options.rebuild,
     cache: registryCache.replaceAll('{app}', app) || null,

@@ -41,9 +41,13 @@ export function imageInputs(
     plan.builder === 'railpack'
       ? [plan.planText, plan.facts.planner]
       : [plan.dockerfile, target, sorted(buildArgs)]
+  const { ignorefile, compression, compressionLevel } = flyBuild
   const parts = [tree.digest, plan.builder, ...shape, valuesHash, platforms, options.commit]
+  // Only if set: the keys of other images stay as they were.
+  const others = [ignorefile, compression, compressionLevel]
+  const made = others.some((each) => each !== undefined) ? [...parts, ...others] : parts
   return {
-    key: createHmac('sha256', appKey).update(JSON.stringify(parts)).digest('hex'),
+    key: createHmac('sha256', appKey).update(JSON.stringify(made)).digest('hex'),
     platforms,
     target,
     buildArgs,

@@ -40,6 +40,8 @@ export type SolveOptions = {
   labels: Record<string, string>
   /** Annotations of the image manifest. */
   annotations?: Record<string, string>
+  /** Of new layers. The default is zstd, at the daemon's own level. */
+  compression?: { type?: string | undefined; level?: number | undefined }
   secrets: SessionSecrets
   /** Run every step of a Dockerfile again, whatever is cached, and resolve image names again. */
   rebuild: boolean

@@ -16,7 +16,12 @@ export type Dockerfile = {
   frontend: string | null
 }
 
-export async function readDockerfile(tree: SourceTree, path: string): Promise<Dockerfile> {
+/** `ignorefile`: the path of the ignore file. Null: found by its name, as BuildKit does. */
+export async function readDockerfile(
+  tree: SourceTree,
+  path: string,
+  ignorefile: string | null = null,
+): Promise<Dockerfile> {
   const read = openSource(tree)
   const textOf = (name: string) => {
     const bytes = read(name)
@@ -26,7 +31,11 @@ export async function readDockerfile(tree: SourceTree, path: string): Promise<Do
   if (text === null)
     throw new Problem('no-builder-found', `The source holds no file ${path} to build from.`)
   const syntax = syntaxOf(text)
-  const ignore = parseIgnoreFile(textOf(`${path}.dockerignore`) ?? textOf('.dockerignore') ?? '')
+  const ignoreText =
+    ignorefile === null
+      ? (textOf(`${path}.dockerignore`) ?? textOf('.dockerignore'))
+      : textOf(ignorefile)
+  const ignore = parseIgnoreFile(ignoreText ?? '')
   if (ignore.length > 0) ignore.push(`!${path.replaceAll(/[\\*?[\]]/g, '\\$&')}`)
   return { path, ignore, frontend: syntax && !usualSyntax.test(syntax) ? syntax : null }
 }

@@ -48,12 +48,13 @@ function dockerfileRequest(build: DockerfileBuild, options: SolveOptions) {
   }
 }
 
-const exportAttrs = ({ names, annotations = {} }: SolveOptions) => ({
+const exportAttrs = ({ names, annotations = {}, compression = {} }: SolveOptions) => ({
   name: names.join(','),
   push: 'true',
   'oci-mediatypes': 'true',
   // Three times as fast as gzip, and smaller; base layers keep their compression.
-  compression: 'zstd',
+  compression: compression.type ?? 'zstd',
+  ...(compression.level !== undefined && { 'compression-level': `${compression.level}` }),
   ...Object.fromEntries(
     Object.entries(annotations).map(([name, value]) => [`annotation.${name}`, value]),
   ),

@@ -36,6 +36,12 @@ export async function fromImage(
   if (!options.deploy)
     throw new Problem('option-invalid', 'deploy=false with an existing image leaves nothing to do.')
 
+  if (options.config !== null)
+    throw new Problem(
+      'option-invalid',
+      'The option config names a file of a source, and a deployment of an image that exists has none.',
+    )
+
   if ('image' in source) {
     const runs = (await store.releases.find(app, owner)) ?? (await store.releases.find(app, null))
     const from = runs && { app, owner: runs.owner, release: runs.number }

@@ -3,6 +3,7 @@ import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
 import type { Vault } from '../secrets/vault.ts'
+import { appSettings } from './app-settings.ts'
 import type { Commands } from './commands.ts'
 import { deleteApp } from './delete-app.ts'
 import { findDeployment, findLog } from './deployments.ts'
@@ -59,7 +60,7 @@ export function openCommands(deps: CommandDeps): Commands {
     drift: (_caller, app) => driftOf(app, { fly, releases }, deadline()),
     deleteApp: (_caller, app, foreign) =>
       deleteApp(app, foreign, { store, fly, deployer }, deadline()),
-    settings: (_caller, app) => store.appSettings(app),
+    settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
 
     secrets: (_caller, app) => vault.list(app),

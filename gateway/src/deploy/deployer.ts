@@ -14,6 +14,8 @@ import type { DeployJob } from './job.ts'
 import { explainFailure } from './machines/explain-failure.ts'
 import { isManaged } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
+import { assertRegion, Regions } from './preflight/regions.ts'
+import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
 import { releaseCommand } from './release-command.ts'
 import { rollBack } from './rollback.ts'
@@ -26,6 +28,15 @@ import { watch } from './watch.ts'
 import { warnOfTheLive } from './live-warnings.ts'
 
 const appVisibleMs = 60_000
+
+const rethrow = (error: unknown): never => {
+  throw error
+}
+/** For an app that the gateway does not have yet: it has neither machines nor volumes. */
+const noneYet = (error: unknown): never[] => {
+  if (![403, 404].includes(statusOf(error) ?? 0)) throw error
+  return []
+}
 
 /** How long the gateway assumes that an app still exists after it has seen it. */
 const seenMs = 10_000
@@ -44,11 +55,13 @@ const strategies: Record<Strategy, (execution: Execution) => Promise<void>> = {
  */
 export class Deployer {
   readonly #settings: Settings
+  readonly #regions: Regions
   /** By app: when the gateway last saw it set up, on the monotonic clock. */
   readonly #seen = new Map<string, number>()
 
   constructor(settings: Settings) {
     this.#settings = settings
+    this.#regions = new Regions(settings.fly)
   }
 
   /**
@@ -75,18 +88,21 @@ export class Deployer {
   }
 
   /**
-   * Throws before the build if the strategy cannot be used with the existing machines. Returns
-   * warnings about a config that cannot work.
+   * Throws before the build if the config does not fit what Fly has: regions, machines and volumes.
+   * Returns warnings about a config that cannot work.
    */
   async preflight(
     job: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
   ): Promise<string[]> {
     const { desired } = job
-    if (desired.strategy === 'canary' || desired.strategy === 'bluegreen')
-      await this.#plan(job).catch((error: unknown) => {
-        // The gateway has no such app yet.
-        if (![403, 404].includes(statusOf(error) ?? 0)) throw error
-      })
+    const { strategy, groups, region } = desired
+    const regions = await this.#regions.codes(job.signal)
+    const fits = regions === null || regions.includes(region)
+    const looks = strategy === 'canary' || strategy === 'bluegreen'
+    if (!fits || looks || groups.some(({ config }) => config.mounts)) {
+      const { progress } = await this.#plan(job, noneYet)
+      assertRegion(job, progress, regions)
+    }
     return graceWarnings(desired, desired.waitMs ?? this.#settings.waitMs)
   }
 
@@ -141,14 +157,27 @@ export class Deployer {
     }
 
     for (const machine of machines) await assertKnown(job, machine)
-    for (const text of ignoredOptions(job, progress.steps)) job.emit({ type: 'warning', text })
+    const warnings = [...ignoredOptions(job, progress.steps), ...keptVolumes(job, progress.steps)]
+    for (const text of warnings) job.emit({ type: 'warning', text })
     return new Execution(this.#settings, job, progress)
   }
 
-  async #plan(job: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>) {
-    const machines = await this.#settings.fly.machines(job.app, job.signal)
+  /** `without` handles the error of an app that does not exist. */
+  async #plan(
+    job: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
+    without: (error: unknown) => never[] = rethrow,
+  ) {
+    const { app, signal } = job
+    const { fly } = this.#settings
+    const machines = await fly.machines(app, signal).catch(without)
     const progress = planRollout(job, machines)
     refuseLargeRollout(progress)
+
+    const needs = neededVolumes(progress)
+    if (needs.length > 0) {
+      const volumes = await fly.volumes(app, signal).catch(without)
+      assertDataStays(job, needs, { machines, volumes })
+    }
     return { progress, machines }
   }
 

@@ -2,6 +2,7 @@ import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 import { notApplicable } from './config/desired.ts'
+import { isSameMount } from './config/merge-config.ts'
 import type { DeployJob } from './job.ts'
 import { groupOf, isManaged } from './managed.ts'
 import type { MachineStep } from './progress.ts'
@@ -38,13 +39,23 @@ export function assertStrategyApplies(
   }
 
   for (const machine of kept) {
-    const has = new Set(configOf(machine).mounts?.map(({ name }) => name))
+    const { mounts: present = [] } = configOf(machine)
     const wanted = groups.find(({ name }) => name === groupOf(machine))?.config.mounts ?? []
-    const missing = wanted.find(({ name }) => !has.has(name))
+    const missing = wanted.find((mount) => !present.some((one) => isSameMount(one, mount)))
     if (!missing) continue
-    const detail = `fly.toml mounts volume ${missing.name}, which machine ${machine.id} does not have. A volume cannot be added to an existing machine. Destroy the machine, and the next deploy creates a new one: fly machine destroy ${machine.id} --force`
-    throw new Problem('fly-config-invalid', detail, { facts: { key: 'mounts' } })
+    throw mountMissing(missing.name ?? '', machine)
   }
+}
+
+function mountMissing(name: string, machine: Machine): Problem {
+  const begin = `fly.toml mounts volume ${name}, and machine ${machine.id} of group ${groupOf(machine)}`
+  const [held] = configOf(machine).mounts ?? []
+  const detail = held
+    ? `${begin} has volume ${held.volume} (${held.name}), which cannot be exchanged. Mount that one, or remove the machine; its volume stays, and the next deploy makes a new machine: fly machine stop ${machine.id}, then fly machine destroy ${machine.id}`
+    : `${begin} has none. A volume cannot be added to an existing machine. Destroy the machine, and the next deploy creates a new one: fly machine destroy ${machine.id} --force`
+  return new Problem('fly-config-invalid', detail, {
+    facts: { key: 'mounts', machine: machine.id },
+  })
 }
 
 /**

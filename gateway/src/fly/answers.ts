@@ -17,9 +17,13 @@ export const Volume = z.object({
   id: z.string(),
   name: z.string(),
   region: z.string(),
+  state: z.string().nullish(),
   attached_machine_id: z.string().nullish(),
 })
 export type Volume = z.infer<typeof Volume>
+
+/** Field names as on the wire: fly-go's `flaps_platform.go`. */
+export const Regions = z.object({ Regions: z.array(z.object({ code: z.string() })) })
 
 const SecretVersion = z.object({ name: z.string(), digest: z.string() })
 export const Secrets = z.object({ secrets: z.array(SecretVersion).nullish() })

@@ -9,6 +9,7 @@ import {
   logLines,
   machineAnswer,
   Processes,
+  Regions,
   Secrets,
   Volume,
   type LogLine,
@@ -55,6 +56,24 @@ export class MachinesApi {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#calls[Symbol.asyncDispose]()
+  }
+
+  /** The codes of Fly's regions. */
+  async regions(signal: AbortSignal): Promise<string[]> {
+    const call = { path: '/platform/regions', action: 'regions', id: '', answer: Regions }
+    return (await this.#calls.read(call, signal)).Regions.map(({ code }) => code)
+  }
+
+  /** Throws `fly-denied` or `fly-refused` unless the token reaches the organisation. */
+  async checkOrg(org: string, signal: AbortSignal): Promise<void> {
+    const path = `/orgs/${encodeURIComponent(org)}/machines?limit=1`
+    await this.#calls.read({ path, action: 'check-org', id: org, answer: ignored }, signal)
+  }
+
+  /** Throws `fly-denied` unless the token is valid, whatever it may do. */
+  async checkToken(signal: AbortSignal): Promise<void> {
+    const call = { path: '/tokens/current', action: 'check-token', id: '', answer: ignored }
+    await this.#calls.read(call, signal)
   }
 
   /** Null: there is no such app. Throws `fly-denied` if it is another organisation's. */

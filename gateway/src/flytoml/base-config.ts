@@ -3,6 +3,7 @@ import type { MachineConfig } from '../fly/machine.ts'
 import { parseJson } from '../host/parse-json.ts'
 import type { ReadSource } from '../host/read-source-file.ts'
 import { sourceText } from '../host/source-text.ts'
+import { plain } from './formats/parse-toml.ts'
 import { refuseReservedMetadata } from './reserved.ts'
 import { guest, type Sections } from './sections.ts'
 import {
@@ -42,7 +43,8 @@ export function baseConfig(
   if (json === undefined)
     return refuse(key, 'must be a JSON object, or the path of a .json file in the source.')
 
-  const { metadata, init, ...base } = machineShape(parse(key, json), { key, warn }) ?? {}
+  const { metadata, init, ...base } =
+    machineShape(plain(parse(key, json), key), { key, warn }) ?? {}
   if (metadata) refuseReservedMetadata(key, metadata)
   const containers = base.containers && selectContainer(key, base.containers, file.container)
   return {

@@ -109,9 +109,12 @@ function checkGigabytes(key: string, text: string | undefined, most: number): nu
   if (text === undefined) return undefined
   const size = sizeIn(text, 1e9)
   if (size === null) return refuse(key, `must be a size such as "10gb", not "${text}".`)
-  return Number.isFinite(size) && size >= 1 && size <= most
+  return size >= 1 && size <= most && Number.isSafeInteger(size)
     ? size
-    : refuse(key, most === Infinity ? 'must be 1gb or more.' : `goes from 1gb to ${most}gb.`)
+    : refuse(
+        key,
+        most === Infinity ? `must be 1gb or more, not "${text}".` : `goes from 1gb to ${most}gb.`,
+      )
 }
 
 function warnOfUnknownGroups(file: Sections, groups: Groups, warn: Place['warn']): void {

@@ -1,5 +1,5 @@
 import { TomlDate } from 'smol-toml'
-import { dateText } from './parse-toml.ts'
+import { dateText } from './formats/parse-toml.ts'
 import { isTable } from './schema.ts'
 
 /** Formats a value as Go does, because flyctl does so. */

@@ -39,8 +39,8 @@ export function guestOf(vm: Vm, key: string, hostDedicationId: string | undefine
       `${key}.size`,
       `is not a machine size. Sizes are ${Object.keys(sizes).join(', ')}.`,
     )
-  const memoryMb = memory === undefined ? undefined : sizeIn(memory, 1_048_576)
-  if (memoryMb === null || memoryMb === 0)
+  const memoryMb = memory === undefined ? undefined : (sizeIn(memory, 1_048_576) ?? 0)
+  if (memoryMb !== undefined && !(memoryMb > 0 && Number.isSafeInteger(memoryMb)))
     refuse(`${key}.memory`, `must be a size such as "512mb" or "2gb", not "${memory}".`)
   return {
     ...preset,

@@ -1,6 +1,6 @@
 import { formatDuration } from '../go/duration.ts'
 import { goText } from './go-format.ts'
-import { defined, isTable, nonEmpty, refuse, type Table } from './schema.ts'
+import { defined, isTable, nanoseconds, nonEmpty, refuse, type Table } from './schema.ts'
 
 /** Converts older spellings that flyctl still accepts to the present ones. Keeps the rest. */
 export function patchToml(file: Table): Table {
@@ -10,7 +10,11 @@ export function patchToml(file: Table): Table {
   const oldMetrics = port === undefined && path === undefined ? [] : defined({ port, path })
   return {
     ...rest,
-    kill_timeout: bareNumber('kill_timeout' in rest ? rest['kill_timeout'] : kill_timeout, 's'),
+    kill_timeout: bareNumber(
+      'kill_timeout',
+      'kill_timeout' in rest ? rest['kill_timeout'] : kill_timeout,
+      's',
+    ),
     env: rest['env'] === undefined ? undefined : patchEnv(rest['env']),
     services:
       rest['services'] && tables('services', rest['services']).map(patchService).filter(isAnything),
@@ -43,12 +47,12 @@ const withText = (one: Table, name: string): Table =>
  * Adds the file's unit to a number without one. Null: the value cannot be a duration, so it counts
  * as not set.
  */
-function bareNumber(value: unknown, unit: 'ms' | 's'): unknown {
+function bareNumber(key: string, value: unknown, unit: 'ms' | 's'): unknown {
   if (value === undefined || (typeof value === 'string' && value !== '')) return value
   if (typeof value !== 'bigint' && typeof value !== 'number') return null
   if (!Number.isFinite(Number(value))) return value
   const count = typeof value === 'bigint' ? value : BigInt(Math.trunc(value))
-  return formatDuration(BigInt.asIntN(64, count * (unit === 's' ? 1_000_000_000n : 1_000_000n)))
+  return formatDuration(nanoseconds(key, count * (unit === 's' ? 1_000_000_000n : 1_000_000n)))
 }
 
 /** Accepts values that are not texts, and several tables. */
@@ -150,7 +154,7 @@ function patchChecks(checks: unknown): unknown {
 function patchCheck(key: string, check: Table): Table {
   const times = ['interval', 'timeout', 'grace_period'].map((name) => [
     name,
-    bareNumber(check[name], 'ms'),
+    bareNumber(`${key}.${name}`, check[name], 'ms'),
   ])
   const { headers } = check
   return {

@@ -1,19 +1,23 @@
 import type { Strategy } from '#api/options/strategy.ts'
+import { Problem } from '#api/problem.ts'
 import type { MachineConfig } from '../fly/machine.ts'
 import { parseDuration } from '../go/duration.ts'
+import { dir, join } from '../go/paths.ts'
 import type { ReadSource } from '../host/read-source-file.ts'
 import { baseConfig } from './base-config.ts'
 import { checkFlyToml } from './check-fly-toml.ts'
+import { refuseForFly } from './fly-limits.ts'
 import { refuseManyGroups } from './group-limits.ts'
 import { patchToml } from './legacy-syntax.ts'
 import { machineConfig, releaseMachine } from './machine-config.ts'
 import { machineFiles } from './machine-files.ts'
-import { parseToml, plain } from './parse-toml.ts'
+import { parseConfig } from './formats/parse-config.ts'
+import { plain } from './formats/parse-toml.ts'
 import { refuseEnvNames, refuseReservedGroups } from './reserved.ts'
 import { defined, refuse, warningOf, type Place } from './schema.ts'
 import { flyTomlShape, type Sections } from './sections.ts'
 import { sizeIn } from './size.ts'
-import { maxTomlParts, tomlParts } from './toml-size.ts'
+import { maxTomlParts, tomlParts, yamlParts } from './formats/toml-size.ts'
 
 const releaseMs = 300_000
 const maxWarnings = 100
@@ -33,40 +37,107 @@ export type FlyToml = {
   /** A share of the machines if below 1, else a count. */
   maxUnavailable: number | null
   waitMs: number | null
-  build: { image?: string; dockerfile?: string; target?: string; args: Record<string, string> }
+  build: FlyBuild
   /** Sizes of new volumes, by mount name. */
   volumes: Record<string, VolumeSize>
+}
+/** The `[build]` section. Paths are from the root of the source. */
+type FlyBuild = {
+  image?: string
+  dockerfile?: string
+  ignorefile?: string
+  target?: string
+  args: Record<string, string>
+  /** `gzip` or `zstd`. */
+  compression?: string
+  compressionLevel?: number
 }
 type VolumeSize = { size_gb: number; snapshot_retention?: number }
 
 /**
  * Reads and checks a fly.toml as flyctl does. Throws `fly-config-invalid` for what flyctl would
- * refuse.
+ * refuse. The ending of `path` says whether it is TOML, JSON or YAML.
  */
 export function readFlyToml(
   text: string,
   readFile: ReadSource,
   emit: (text: string) => void,
+  path = 'fly.toml',
 ): FlyToml {
-  const warn = limitedWarnings(emit)
-  const parts = tomlParts(text)
+  return flyTomlOf(readSections(text, path, limitedWarnings(emit)), readFile)
+}
+
+/**
+ * Like `readFlyToml`, for a deploy: also refuses what Fly would refuse after the build. Messages
+ * name the file by its path.
+ */
+export function readFlyConfig(
+  text: string,
+  readFile: ReadSource,
+  emit: (text: string) => void,
+  path: string,
+): FlyToml {
+  const named = (words: string) => words.replace(/^fly\.toml/, () => path)
+  try {
+    const warn = limitedWarnings((words) => emit(named(words)))
+    const read = readSections(text, path, warn)
+    refuseForFly(read.sections, read.names)
+    return relativeTo(path, flyTomlOf(read, readFile))
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== 'fly-config-invalid') throw error
+    throw new Problem(error.code, named(error.message), { cause: error.cause, facts: error.facts })
+  }
+}
+
+/** flyctl looks for the files that [build] names beside the config file. */
+function relativeTo(path: string, file: FlyToml): FlyToml {
+  const folder = dir(path)
+  const { dockerfile, ignorefile } = file.build
+  if (folder === '.') return file
+  return {
+    ...file,
+    build: {
+      ...file.build,
+      ...(dockerfile && { dockerfile: join(folder, dockerfile) }),
+      ...(ignorefile && { ignorefile: join(folder, ignorefile) }),
+    },
+  }
+}
+
+type ReadSections = {
+  sections: Sections
+  /** The process groups. */
+  names: string[]
+  size: { sizeChars: number; parts: number }
+  warn: Place['warn']
+}
+
+function readSections(text: string, path: string, warn: Place['warn']): ReadSections {
+  const isYaml = /\.ya?ml$/.test(path)
+  const parts = isYaml ? yamlParts(text) : tomlParts(text)
   if (parts > maxTomlParts)
     refuse(
       'it',
       `has more than ${maxTomlParts} lines, keys and items. Put what is long into a file of the image.`,
     )
-  const sections = flyTomlShape(plain(patchToml(parseToml(text))), { key: '', warn }) ?? {}
+  const values = plain(patchToml(parseConfig(text, path)))
+  const sections = flyTomlShape(values, { key: '', warn }) ?? {}
 
+  // An alias of YAML repeats what it names.
+  const sizeChars = isYaml ? JSON.stringify(values).length : text.length
   const names = Object.keys(sections.processes ?? { app: '' }).toSorted()
-  refuseManyGroups(names.length, { sizeChars: text.length, parts })
+  refuseManyGroups(names.length, { sizeChars, parts })
   refuseReservedGroups(names)
   refuseEnvNames(sections.env ?? {})
   checkFlyToml(sections, new Set(names), warn)
+  return { sections, names, size: { sizeChars, parts }, warn }
+}
 
+function flyTomlOf({ sections, names, size, warn }: ReadSections, readFile: ReadSource): FlyToml {
   const files = machineFiles(sections.files ?? [], readFile)
   const base = baseConfig(sections, readFile, warn)
-  const extraChars = JSON.stringify([files, base]).length
-  refuseManyGroups(names.length, { sizeChars: text.length + extraChars, parts })
+  const sizeChars = size.sizeChars + JSON.stringify([files, base]).length
+  refuseManyGroups(names.length, { ...size, sizeChars })
   refuseCompose(sections, readFile)
 
   const defaultGroup = names.includes('app') ? 'app' : names[0]
@@ -74,7 +145,7 @@ export function readFlyToml(
   const configs = names.map((name): [string, MachineConfig] => [name, machineConfig(source, name)])
   const command = releaseMachine(source)
 
-  const { deploy = {}, build = {}, mounts = [] } = sections
+  const { deploy = {}, build, mounts = [] } = sections
   const { wait_timeout: wait, release_command_timeout: timeout } = deploy
   return {
     app: sections.app ?? null,
@@ -87,15 +158,21 @@ export function readFlyToml(
     strategy: deploy.strategy ?? null,
     maxUnavailable: deploy.max_unavailable ?? null,
     waitMs: wait === undefined ? null : Math.max(milliseconds(wait), 1000),
-    build: defined({
-      image: build.image,
-      dockerfile: build.dockerfile,
-      target: build['build-target'],
-      args: build.args ?? {},
-    }),
+    build: buildOf(build),
     volumes: Object.fromEntries(mounts.map((mount) => [mount.source ?? '', volumeSize(mount)])),
   }
 }
+
+const buildOf = (build: Sections['build'] = {}): FlyBuild =>
+  defined({
+    image: build.image,
+    dockerfile: build.dockerfile,
+    ignorefile: build.ignorefile,
+    target: build['build-target'],
+    args: build.args ?? {},
+    compression: build.compression || undefined,
+    compressionLevel: build.compression_level,
+  })
 
 function limitedWarnings(emit: (text: string) => void): Place['warn'] {
   let warnings = 0

@@ -39,10 +39,7 @@ export const keepZero = {
   text: scalar('a text', (value) => typeof value === 'string'),
   flag: scalar('true or false', (value) => typeof value === 'boolean'),
   number: scalar('a number', (value) => typeof value === 'number'),
-  int: scalar(
-    'a whole number',
-    (value): value is number => isWhole(value) && Math.abs(value) <= 2 ** 63,
-  ),
+  int: scalar('a whole number', (value): value is number => Number.isSafeInteger(value)),
   uint32: scalar(
     'a whole number from 0',
     (value): value is number => isWhole(value) && value >= 0 && value < 2 ** 32,
@@ -60,7 +57,7 @@ export const anything: Shape<unknown> = (value) => value
 export const duration: Shape<string> = (value, at) => {
   if (value === null) return at.warn(at.key, 'is not a duration and is ignored.')
   if (typeof value === 'number') {
-    const written = formatDuration(BigInt(Math.trunc(value)))
+    const written = formatDuration(nanoseconds(at.key, BigInt(Math.trunc(value))))
     at.warn(at.key, `has no unit and is taken as ${written}. Write "10s" for seconds.`)
     return written
   }
@@ -72,6 +69,10 @@ export const duration: Shape<string> = (value, at) => {
     )
   return formatDuration(ns)
 }
+
+/** Go keeps a duration in 64 bits. Its result for a longer one depends on the processor. */
+export const nanoseconds = (key: string, ns: bigint): bigint =>
+  BigInt.asIntN(64, ns) === ns ? ns : refuse(key, 'is longer than 292 years.')
 
 /** A field that flyctl uses and the gateway does not. */
 export const unused =

@@ -97,7 +97,7 @@ export const flyTomlShape = struct({
     settings: unused(table(anything)),
     builtin: unused(text),
     dockerfile: text,
-    ignorefile: unused(text),
+    ignorefile: text,
     'build-target': text,
     compose: struct({ file: text }),
     compression: oneOf({ '': '', gzip: 'gzip', zstd: 'zstd' }),

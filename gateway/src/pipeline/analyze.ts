@@ -31,7 +31,6 @@ export async function analyze(
   const warnings = await deployer.preflight({ id, number, app, options, desired, signal })
   for (const text of [...desired.warnings, ...warnings]) emit({ type: 'warning', text })
 
-  const { image, dockerfile } = desired.build
   const planned = planSource(
     {
       planner: await deps.planner(),
@@ -39,7 +38,7 @@ export async function analyze(
       tree,
       options,
       secretNames: [...secrets.keys()],
-      flyBuild: { ...(image && { image }), ...(dockerfile && { dockerfile }) },
+      flyBuild: desired.build,
       network: deps.lookups,
       cache: deps.plans,
       emit,

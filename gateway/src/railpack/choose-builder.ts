@@ -12,12 +12,27 @@ type BuilderChoice =
   | { builder: 'railpack'; reason: string; plan: string | null }
   | { builder: 'dockerfile'; reason: string; dockerfile: string }
 
+type FlyBuild = { image?: string; dockerfile?: string; ignorefile?: string }
+type Options = Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build'>
+
 /** The sender's options come first, then fly.toml, then the files of the source. */
 export function chooseBuilder(
   tree: SourceTree,
-  options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build'>,
-  flyBuild?: { image?: string; dockerfile?: string },
+  options: Options,
+  flyBuild?: FlyBuild,
 ): BuilderChoice {
+  const choice = choose(tree, options, flyBuild)
+  const { ignorefile } = flyBuild ?? {}
+  if (ignorefile === undefined) return choice
+
+  const name = '[build] ignorefile in fly.toml'
+  fileOf(tree, ignorefile, name, 'fly-config-invalid')
+  if (choice.builder === 'dockerfile') return choice
+  const detail = `${name} is ${ignorefile}. It is for builds with a Dockerfile, and railpack builds this source (${choice.reason}). Put its patterns into .dockerignore and take the line out, or add a Dockerfile.`
+  throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.ignorefile' } })
+}
+
+function choose(tree: SourceTree, options: Options, flyBuild?: FlyBuild): BuilderChoice {
   if (options.plan !== null && options.dockerfile !== null) {
     throw new Problem(
       'option-invalid',

@@ -27,7 +27,8 @@ export type PlanRequest = {
   options: Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build' | 'deploy' | 'rebuild'>
   /** Names of the build secrets. The planner never gets their values. */
   secretNames?: readonly string[]
-  flyBuild?: { image?: string; dockerfile?: string }
+  /** What the `[build]` section of fly.toml says. */
+  flyBuild?: { image?: string; dockerfile?: string; ignorefile?: string }
   /** The network in which the planner looks up versions. Null: it has no network. */
   network: LookupNetwork | null
   cache?: PlanStore

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { addresses, amount, count, itemsOf, port, ranges, text } from './kinds.ts'
+import { addresses, amount, count, itemsOf, number, port, ranges, text } from './kinds.ts'
 import { setting } from './setting.ts'
 
 const address = z
@@ -58,7 +58,7 @@ export const build = {
       processes: setting('TARMAC_STEP_PROCESSES', count, 4096).describe(
         'spawn: processes and threads that one build step may have at once.',
       ),
-      cpus: setting('TARMAC_STEP_CPUS', z.coerce.number().min(0).max(1024), 0).describe(
+      cpus: setting('TARMAC_STEP_CPUS', number({ min: 0, max: 1024 }), 0).describe(
         'spawn: CPUs for one build step, such as 1.5; 0: all of the machine’s. The gateway always has priority over build steps.',
       ),
     }),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { list, maxDays, text } from './kinds.ts'
+import { list, maxDays, number, text } from './kinds.ts'
 import { setting } from './setting.ts'
 
 const hourMs = 3_600_000
@@ -36,11 +36,7 @@ export const images = {
     ),
     refreshMs: setting(
       'TARMAC_BASE_REFRESH',
-      z.coerce
-        .number()
-        .min(0)
-        .max(maxDays * 24)
-        .transform((hours) => hours * hourMs),
+      number({ min: 0, max: maxDays * 24 }).transform((hours) => hours * hourMs),
       24,
     ).describe(
       'Hours for which the gateway uses the digest that it found for the name of a base image.',

@@ -6,21 +6,41 @@ const maxSeconds = 2_000_000
 export const maxDays = 36_500
 
 export const text = z.string()
-export const port = z.coerce.number().int().min(0).max(65_535)
-export const count = z.coerce.number().int().min(1).max(1_000_000_000)
-export const days = z.coerce.number().positive().max(maxDays)
 
-export const seconds = z.coerce.number().positive().max(maxSeconds)
+/** A number within these limits, whole or not. The complaint says which numbers are right. */
+export const number = (limits: Limits) => numeric('a number', limits, () => true)
+/** A whole number within these limits. */
+export const whole = (limits: Limits) => numeric('a whole number', limits, Number.isInteger)
+
+export const port = whole({ min: 0, max: 65_535 })
+export const count = whole({ min: 1, max: 1_000_000_000 })
+export const countOrNone = whole({ min: 0, max: 1_000_000_000 })
+export const days = number({ above: 0, max: maxDays })
+
+export const seconds = number({ above: 0, max: maxSeconds })
 /** Seconds as milliseconds; `pauseMs` may be 0. */
 export const secondsAsMs = seconds.transform((value) => value * 1000)
-export const pauseMs = z.coerce
-  .number()
-  .min(0)
-  .max(maxSeconds)
-  .transform((value) => value * 1000)
+export const pauseMs = number({ min: 0, max: maxSeconds }).transform((value) => value * 1000)
 
 export const mebibytes = count.transform((value) => value * 2 ** 20)
 export const kibibytes = count.transform((value) => value * 2 ** 10)
+
+type Limits = { max: number } & ({ min: number } | { above: number })
+
+function numeric(kind: string, limits: Limits, isRight: (value: number) => boolean) {
+  const { max } = limits
+  const [isEnough, from] =
+    'min' in limits
+      ? [(value: number) => value >= limits.min, `from ${limits.min} to ${max}`]
+      : [(value: number) => value > limits.above, `above ${limits.above}, ${max} at most`]
+  return z.union([z.number(), z.string()]).transform((given, context) => {
+    const value = typeof given === 'string' && given.trim() === '' ? Number.NaN : Number(given)
+    if (isRight(value) && isEnough(value) && value <= max) return value
+    const shown = JSON.stringify(String(given).slice(0, 50))
+    context.addIssue({ code: 'custom', message: `must be ${kind} ${from}, not ${shown}` })
+    return z.NEVER
+  })
+}
 
 /** The items of a text, separated by commas. */
 export const list = z.string().transform(itemsOf)

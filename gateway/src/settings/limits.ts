@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   count,
+  countOrNone,
   days,
   kibibytes,
   maxDays,
@@ -8,10 +9,9 @@ import {
   pauseMs,
   seconds,
   secondsAsMs,
+  whole,
 } from './kinds.ts'
 import { setting } from './setting.ts'
-
-const countOrNone = z.coerce.number().int().min(0)
 
 export const limits = {
   source: z.object({
@@ -35,9 +35,11 @@ export const limits = {
     keepSourcesMib: setting('TARMAC_KEEP_SOURCES_MIB', count, 4096).describe(
       'Total size of the sources that are kept per app, in MiB when unpacked.',
     ),
-    keepSourcesDays: setting('TARMAC_KEEP_SOURCES_DAYS', countOrNone.max(maxDays), 30).describe(
-      'Days for which a source is kept after its last deployment.',
-    ),
+    keepSourcesDays: setting(
+      'TARMAC_KEEP_SOURCES_DAYS',
+      whole({ min: 0, max: maxDays }),
+      30,
+    ).describe('Days for which a source is kept after its last deployment.'),
   }),
   keepLogs: z.object({
     perApp: setting('TARMAC_KEEP_LOGS', count, 500).describe(

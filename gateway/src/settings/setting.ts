@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { nearestOf } from '#api/text/nearest.ts'
 
 export type Env = Record<string, string | undefined>
 
@@ -45,4 +46,19 @@ export function nameAt(table: z.ZodObject, [first, ...rest]: PropertyKey[]): str
   const field: z.ZodType | undefined = table.shape[String(first)]
   if (field instanceof z.ZodObject) return nameAt(field, rest)
   return (field && names.get(field)?.name) ?? String(first)
+}
+
+/** What the client reads. A shell that has them may also start a gateway. */
+const namesOfClient = new Set(['TARMAC_GATEWAY', 'TARMAC_TOKEN'])
+
+/** Complaints about names in the environment that begin like a setting and are none. */
+export function unknownSettings(table: z.ZodObject, env: Env): string[] {
+  const known = settingsOf(table).map(({ name }) => name)
+  return Object.keys(env)
+    .filter((name) => /^TARMAC_/i.test(name) && env[name] !== undefined)
+    .filter((name) => !known.includes(name) && !namesOfClient.has(name))
+    .map(
+      (name) =>
+        `${name.slice(0, 100)}: is not a setting. Did you mean ${nearestOf(name.slice(0, 100).toUpperCase(), known)}?`,
+    )
 }

@@ -20,7 +20,7 @@ type Given = {
   builder?: keyof typeof plans
   options?: Partial<DeploymentOptions>
   secrets?: Record<string, string>
-  flyBuild?: { args: Record<string, string>; target?: string }
+  flyBuild?: Parameters<typeof imageInputs>[0]['flyBuild']
   gatewayKey?: string
 }
 const inputs = ({ app = 'shop', digest = 'sha256:aa', builder = 'dockerfile', ...given }: Given) =>
@@ -46,6 +46,9 @@ test.each<[string, Given]>([
   ['the stage', { options: { target: 'test' } }],
   ['the stage in fly.toml', { flyBuild: { args: {}, target: 'test' } }],
   ['a build argument in fly.toml', { flyBuild: { args: { A: '1' } } }],
+  ['the ignore file in fly.toml', { flyBuild: { args: {}, ignorefile: 'a.ignore' } }],
+  ['the compression', { flyBuild: { args: {}, compression: 'gzip' } }],
+  ['the level of compression', { flyBuild: { args: {}, compressionLevel: 0 } }],
   ['the platforms', { options: { platform: 'linux/amd64,linux/arm64' } }],
   ['the commit', { options: { commit: 'abc1234' } }],
   ['the gateway', { gatewayKey: 'other' }],

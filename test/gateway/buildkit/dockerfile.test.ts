@@ -25,6 +25,9 @@ test('the ignore file beside the Dockerfile takes precedence, and never excludes
   for (const [path, text] of Object.entries(files)) await writeFile(join(root, path), text)
   expect((await readDockerfile(treeOf(root), 'Dockerfile')).ignore).toEqual(['*', '!Dockerfile'])
   expect((await readDockerfile(treeOf(root), 'web[1]')).ignore).toEqual(['lib', '!web\\[1\\]'])
+  // The one that fly.toml names comes first.
+  const named = await readDockerfile(treeOf(root), 'web[1]', '.dockerignore')
+  expect(named.ignore).toEqual(['*', '!web\\[1\\]'])
   await expect(readDockerfile(treeOf(root), 'missing')).rejects.toMatchObject({
     code: 'no-builder-found',
   })

@@ -58,6 +58,13 @@ test('a graph is pushed with its image configuration and the labels', () => {
   })
 })
 
+test('the compression of the layers may be chosen', () => {
+  const compression = { type: 'gzip', level: 0 }
+  expect(requestOf(dockerfile, { ...options, compression }).exporters).toEqual([
+    { type: 'image', attrs: { ...exported, compression: 'gzip', 'compression-level': '0' } },
+  ])
+})
+
 test('a graph without names is not pushed', () => {
   expect(requestOf(graph, { ...options, names: [] }).exporters).toEqual([])
 })

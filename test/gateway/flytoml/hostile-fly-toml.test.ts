@@ -8,7 +8,7 @@ import { Problem } from '../../../api/problem.ts'
 import type { TreeEntry } from '../../../api/tree.ts'
 import { desiredApp, forOwner } from '../../../gateway/src/deploy/config/desired.ts'
 import { filesLimits } from '../../../gateway/src/flytoml/machine-files.ts'
-import { maxTomlParts, tomlParts } from '../../../gateway/src/flytoml/toml-size.ts'
+import { maxTomlParts, tomlParts } from '../../../gateway/src/flytoml/formats/toml-size.ts'
 import { openSource, type ReadSource } from '../../../gateway/src/host/read-source-file.ts'
 
 const options = (given: object = {}) => DeploymentOptions.parse(given)

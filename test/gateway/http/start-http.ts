@@ -35,7 +35,7 @@ export async function startHttp(
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const commands: Commands = {
-    ...openCommands({ store, vault } as unknown as CommandDeps),
+    ...openCommands({ store, vault, fly: { app: async () => null } } as unknown as CommandDeps),
     submit(_caller, { secrets, ...asked }) {
       const id = randomUUID()
       return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })

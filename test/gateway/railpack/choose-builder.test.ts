@@ -74,6 +74,13 @@ describe('the builder of a source', () => {
       'add a Dockerfile with one line: FROM r/shop:1',
     ],
     [nothing, { dockerfile: 'gone/Dockerfile' }, 'fly-config-invalid', 'has no such file'],
+    [nothing, { ignorefile: 'gone.ignore' }, 'fly-config-invalid', 'has no such file'],
+    [
+      { ...nothing, plan: 'plan.json' },
+      { ignorefile: 'Dockerfile' },
+      'fly-config-invalid',
+      'railpack builds this source',
+    ],
   ])('cannot be %j with fly.toml %j: %s', (options, flyBuild, code, words) => {
     const choose = () => chooseBuilder(tree('Dockerfile', 'plan.json'), options, flyBuild)
     expect(choose).toThrow(

@@ -9,7 +9,7 @@ export const portWarnings = (groups: Pick<DesiredGroup, 'name' | 'config'>[]): s
     const port = config.env?.['PORT']
     if (port === undefined || ports.length === 0 || ports.includes(Number(port))) return []
     return [
-      `The variable PORT of group ${name} is ${port.slice(0, 100)}, and internal_port in fly.toml is ${ports.join(', ')}. An app that listens on PORT cannot be reached. Make both the same, or leave PORT out: the gateway sets it to internal_port.`,
+      `The variable PORT of group ${name} is ${port.slice(0, 100)}, and internal_port is ${ports.join(', ')}. An app that listens on PORT cannot be reached. Make both the same, or leave PORT out: the gateway sets it to internal_port.`,
     ]
   })
 
@@ -21,6 +21,6 @@ export const graceWarnings = ({ groups }: DesiredApp, waitMs: number): string[] 
     const longestMs = Math.max(...all.map(graceMs))
     if (!(longestMs >= waitMs)) return []
     return [
-      `A check of group ${name} has a grace_period of ${longestMs / 1000} s, and the gateway waits ${waitMs / 1000} s for its result: the deploy will fail. Make grace_period shorter, or [deploy] wait_timeout in fly.toml longer.`,
+      `A check of group ${name} has a grace_period of ${longestMs / 1000} s, and the gateway waits ${waitMs / 1000} s for its result: the deploy will fail. Make grace_period shorter, or [deploy] wait_timeout longer.`,
     ]
   })

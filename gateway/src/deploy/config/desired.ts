@@ -4,7 +4,7 @@ import type { Strategy } from '#api/options/strategy.ts'
 import { Problem } from '#api/problem.ts'
 import type { Guest, MachineConfig } from '../../fly/machine.ts'
 import { refuseManyGroups } from '../../flytoml/group-limits.ts'
-import { readFlyToml } from '../../flytoml/read-fly-toml.ts'
+import { readFlyConfig } from '../../flytoml/read-fly-toml.ts'
 import type { ReadSource } from '../../host/read-source-file.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'
 import { refuseLargeConfigs } from './desired-size.ts'
@@ -29,24 +29,30 @@ tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]
 `
 
 /**
- * Options override the source's fly.toml, which overrides the defaults. `readFile` reads a file of
- * the source.
+ * Options override the source's config file, which overrides the defaults. `path` and `flyToml` are
+ * the path and the text of that file. `readFile` reads a file of the source.
  */
 export function desiredApp(input: {
-  flyToml: string | null
+  flyToml?: string | null
+  path?: string | undefined
   app: string
   options: DeploymentOptions
   defaults: { region: string; guest?: Guest }
+  /** What is to be said about the choice of the config file. */
+  warnings?: string[]
   readFile?: ReadSource
 }): DesiredApp {
-  const { options, defaults } = input
-  const warnings: string[] = []
-  const file = readFlyToml(input.flyToml ?? defaultToml, input.readFile ?? (() => null), (text) =>
-    warnings.push(text),
+  const { options, defaults, path = 'fly.toml' } = input
+  const warnings = [...(input.warnings ?? [])]
+  const file = readFlyConfig(
+    input.flyToml ?? defaultToml,
+    input.readFile ?? (() => null),
+    (text) => warnings.push(text),
+    path,
   )
   if (file.app !== null && file.app !== input.app)
     warnings.push(
-      `fly.toml is for app ${file.app}; it is used for ${input.app}, as the request says.`,
+      `${path} is for app ${file.app}; it is used for ${input.app}, as the request says.`,
     )
 
   refuseManyGroups(file.groups.size, sizeOfEnv(options))
@@ -55,7 +61,7 @@ export function desiredApp(input: {
   const internalPort =
     groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
   if (internalPort === null)
-    warnings.push('fly.toml names no service, so nothing outside can reach the app.')
+    warnings.push(`${path} names no service, so nothing outside can reach the app.`)
   warnings.push(...portWarnings(groups))
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseNotApplicable(strategy, groups)

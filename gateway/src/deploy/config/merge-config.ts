@@ -93,13 +93,17 @@ function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
   return cmd.length > 1 && !entrypoint && !exec ? { ...init, cmd: [shellText(cmd)] } : init
 }
 
+/** A machine has one volume at most, so a mount without a name is that volume's. */
+export const isSameMount = (one: Mount, other: Mount): boolean =>
+  !one.name || !other.name || one.name === other.name
+
 /** A mount keeps its volume, matched by name. Mounts that fly.toml does not name stay too. */
 function mergeMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | undefined {
-  const kept = present.filter((mount) => !desired.some(({ name }) => name === mount.name))
+  const kept = present.filter((mount) => !desired.some((one) => isSameMount(one, mount)))
   const merged = desired.map((mount) =>
     Object.assign(
       {},
-      present.find(({ name }) => name === mount.name),
+      present.find((one) => isSameMount(one, mount)),
       mount,
     ),
   )

@@ -2,7 +2,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { findRelease, type ReleaseStore } from '../../deployments/release-store.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
 import { openSource } from '../../host/read-source-file.ts'
-import { sourceText } from '../../host/source-text.ts'
+import { findConfig } from './config-file.ts'
 import type { DesiredApp } from './desired-app.ts'
 import { desiredApp, forOwner, withOptions } from './desired.ts'
 import { readDesired } from './read-desired.ts'
@@ -27,14 +27,13 @@ export async function resolveDesired(
   const desired =
     !tree && from
       ? await desiredOfRelease(deployment, from, releases)
-      : desiredApp({
-          app,
-          options,
-          defaults: { region },
-          flyToml: null,
-          ...(tree && configIn(tree)),
-        })
+      : desiredApp({ app, options, defaults: { region }, ...(tree && configOf(tree, options)) })
   return forOwner(desired, options)
+}
+
+function configOf(tree: SourceTree, { config }: Deployment['options']) {
+  const { file, warnings } = findConfig(tree, config)
+  return { flyToml: file?.text ?? null, path: file?.path, warnings, readFile: openSource(tree) }
 }
 
 /** The config of an earlier release. If it is one of the same target, this is a rollback. */
@@ -64,11 +63,4 @@ async function releasesAfter(
     if (found.length < page.releases.length || page.next === null) return later
     before = page.next
   }
-}
-
-function configIn(tree: SourceTree) {
-  const readFile = openSource(tree)
-  const bytes = readFile('fly.toml')
-  const flyToml = bytes && sourceText(bytes, 'fly.toml', 'fly-config-invalid', { strict: true })
-  return { flyToml, readFile }
 }

@@ -4,6 +4,7 @@ import { isUnavailable } from '../../fly/fly-calls.ts'
 import type { Mount } from '../../fly/machine.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
+import { freeVolumes } from '../preflight/volumes.ts'
 
 /**
  * Gives a new machine a free volume for each mount: same name, same region. Creates missing ones.
@@ -32,10 +33,7 @@ async function freeVolume(execution: Execution, step: MachineStep, name: string)
     const volumes = await execution.retryWhileUnavailable(() =>
       settings.fly.volumes(job.app, stopping),
     )
-    const free = volumes.find(
-      ({ id, name: its, region, attached_machine_id: taken }) =>
-        its === name && region === step.region && !taken && !chosen.has(id),
-    )
+    const free = freeVolumes(volumes, name, step.region).find(({ id }) => !chosen.has(id))
     if (free) return free.id
 
     try {

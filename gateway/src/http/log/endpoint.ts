@@ -40,7 +40,8 @@ export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Author
     const id = address.exec(pathOf(request))?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
     const deployment = await logOf(callerOf(request), id)
-    const reader = { deployment, after: afterOf(request), filter: filterOf(request) }
+    const after = afterOf(request)
+    const reader = { deployment, after, filter: filterOf(request, after) }
     if (isWebSocket(request)) assertHandshake(request)
     return reader
   }

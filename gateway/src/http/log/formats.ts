@@ -60,8 +60,9 @@ export function rendered(
   page: Page,
   type: LogType,
   about: DeploymentRef,
-  { key, keeps }: LogFilter,
+  { key, keeps, learn }: LogFilter,
 ): Buffer {
+  learn(page)
   const { event: render } = formats[type]
   return bytesOf(page, `${type} ${key}`, () =>
     Buffer.from(

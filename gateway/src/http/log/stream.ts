@@ -23,7 +23,12 @@ export function sendLog(
 
   const start = after === 0 && formats[type].start(about)
   if (start) response.write(start)
-  openSession(deps, about.id, after, new ResponseSink(response, about, query))
+  openSession(
+    deps,
+    about.id,
+    query.filter.fromStart ? 0 : after,
+    new ResponseSink(response, about, query),
+  )
 }
 
 /** A log as the body of an HTTP answer. */

@@ -33,7 +33,12 @@ export class EventsSocket {
       .then(
         ({ deployment: { id }, after, filter }) =>
           this.#server.handleUpgrade(request, socket, head, (reader) =>
-            openSession(this.#deps, id, after, new SocketSink(reader, filter)),
+            openSession(
+              this.#deps,
+              id,
+              filter.fromStart ? 0 : after,
+              new SocketSink(reader, filter),
+            ),
           ),
         refused,
       )
@@ -72,6 +77,7 @@ class SocketSink implements LogSink {
   }
 
   send(page: Page): Promise<unknown> | null {
+    this.#filter.learn(page)
     const messages = messagesOf(page, this.#filter.key, () =>
       page.filter(this.#filter.keeps).map(visibleJson),
     )

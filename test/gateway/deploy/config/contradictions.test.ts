@@ -14,7 +14,7 @@ const service = '[http_service]\ninternal_port = 8080\n'
 
 test('a PORT that no service uses is a warning before the build', () => {
   const text =
-    'The variable PORT of group app is 10000, and internal_port in fly.toml is 8080. An app that listens on PORT cannot be reached. Make both the same, or leave PORT out: the gateway sets it to internal_port.'
+    'The variable PORT of group app is 10000, and internal_port is 8080. An app that listens on PORT cannot be reached. Make both the same, or leave PORT out: the gateway sets it to internal_port.'
   expect(desired(`[env]\nPORT = 10000\n${service}`).warnings).toEqual([text])
   expect(desired(service, { PORT: '10000' }).warnings).toEqual([text])
   expect(desired(service, { PORT: '8080' }).warnings).toEqual([])
@@ -28,7 +28,7 @@ test('a grace period as long as the wait is a warning before the build', () => {
   const check = (grace: string) =>
     desired(`${service}[[http_service.checks]]\npath = "/"\ngrace_period = "${grace}"\n`)
   expect(graceWarnings(check('2m'), 60_000)).toEqual([
-    'A check of group app has a grace_period of 120 s, and the gateway waits 60 s for its result: the deploy will fail. Make grace_period shorter, or [deploy] wait_timeout in fly.toml longer.',
+    'A check of group app has a grace_period of 120 s, and the gateway waits 60 s for its result: the deploy will fail. Make grace_period shorter, or [deploy] wait_timeout longer.',
   ])
   expect(graceWarnings(check('59s'), 60_000)).toEqual([])
   expect(graceWarnings(desired(service), 60_000)).toEqual([])

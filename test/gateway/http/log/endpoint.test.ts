@@ -120,6 +120,16 @@ test('a log can be filtered by type, step and stream in every format, and keeps 
   const { messages } = await readSocket(`${http.url}${path}?only=log&step=s1`)
   expect(messages).toMatchObject([{ seq: 6, step: 's1' }, { type: 'end' }])
 
+  // By the name of the step: also when the event with the name comes before `after`.
+  const byName = `${path}?step=npm%20ci`
+  expect(seqs(await (await http.get(byName)).text())).toEqual([5, 6])
+  expect(seqs(await (await http.get(`${byName}&after=5`)).text())).toEqual([6])
+  expect(seqs(await (await http.get(`${path}?step=npm`)).text())).toEqual([])
+  const named = await readSocket(`${http.url}${byName}&only=log&after=5`)
+  expect(named.messages).toMatchObject([{ seq: 6, step: 's1' }, { type: 'end' }])
+  const file = await http.get(`${byName.replace('/events', '/log')}&only=log`)
+  expect(await file.text()).toContain('| ')
+
   for (const [query, known] of [
     ['only=states', 'state'],
     ['only=state,x', 'machine'],

@@ -14,6 +14,8 @@ test('an app’s settings are shown with their origin, changed one by one, and a
       ...((await answer.json()) as { code?: string; settings: Record<string, unknown> }),
     }
   }
+  expect(await ask('GET')).toMatchObject({ status: 404, code: 'app-not-found' })
+  await http.create()
   expect((await ask('GET')).settings).toMatchObject({
     lane: { value: 'latest', from: 'default' },
     region: { value: 'ams', from: 'gateway' },

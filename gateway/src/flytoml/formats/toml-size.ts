@@ -18,6 +18,23 @@ export function tomlParts(text: string): number {
 
 const partMarks = new Set(['\n', '=', ',', '[', '{', '.'])
 
+/**
+ * An upper bound for the parts of a YAML document. It counts those in texts and comments too,
+ * because only a parser can tell them.
+ */
+export function yamlParts(text: string): number {
+  let parts = 0
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at]!
+    if (yamlMarks.has(char) || (beforeSpace.has(char) && spaces.has(text[at + 1] ?? ' '))) parts++
+  }
+  return parts
+}
+
+const yamlMarks = new Set(['\n', '\r', ',', '[', '{', '*'])
+const beforeSpace = new Set(['-', ':', '?'])
+const spaces = new Set([' ', '\t', '\n', '\r'])
+
 /** Where the line of a comment ends. */
 function endOfLine(text: string, from: number): number {
   const end = text.indexOf('\n', from)
