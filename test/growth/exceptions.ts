@@ -61,6 +61,9 @@ export const exceptions: Record<string, string> = {
   'gateway/src/sources/sources.ts › Sources':
     'reads by TarReader, TreeShape and sourcePath, which have their rows',
   'gateway/src/sources/archive/tar-header.ts': 'reads one block of 512 bytes',
+  'gateway/src/sources/archive/sparse.ts › OldMap': 'reads blocks of 512 bytes',
+  'gateway/src/sources/archive/advice.ts':
+    'reads a field of 100 bytes, and a name that shownName has cut',
   'gateway/src/deploy/config/read-desired.ts': 'reads what the gateway itself has written',
   'gateway/src/secrets/redaction/redacted-stream.ts › RedactedStream':
     'reads by Redactor, which has its row',

@@ -4,13 +4,17 @@ import type { SourceTree } from '../deployments/source-tree.ts'
 import type { SandboxResult } from '../host/sandbox/sandbox.ts'
 import type { Info, PrepareRequest } from './plan-request.ts'
 
-/** Why the planner made no plan, and whether a retry may help. */
+type FailureFacts = { planner: string; isRetryable: boolean; info: Info }
+
+/** Why the planner made no plan, whether a retry may help, and what the planner said. */
 export class PlannerFailure extends Problem {
   readonly isRetryable: boolean
+  readonly info: Info
 
-  constructor(code: ProblemCode, detail: string, more: { planner: string; isRetryable: boolean }) {
-    super(code, detail, { facts: { planner: more.planner } })
-    this.isRetryable = more.isRetryable
+  constructor(code: ProblemCode, detail: string, { planner, isRetryable, info }: FailureFacts) {
+    super(code, detail, { facts: { planner } })
+    this.isRetryable = isRetryable
+    this.info = info
   }
 }
 
@@ -29,7 +33,7 @@ export function classifyFailure(
     -maxWordsChars,
   )
   const refusal = (code: ProblemCode, detail: string, isRetryable = false) =>
-    new PlannerFailure(code, detail, { planner: planner.version, isRetryable })
+    new PlannerFailure(code, detail, { planner: planner.version, isRetryable, info })
 
   if (ended.limitExceeded)
     return refusal(
@@ -54,13 +58,16 @@ export function classifyFailure(
       network !== null,
     )
   }
+  // A file that railpack cannot read is only a warning to it, but the cause of what follows.
+  const warnings = info.logs.filter(({ Level }) => Level === 'warn').map(({ Msg }) => Msg)
+  const cause = warnings.length > 0 ? `${warnings.join('\n').slice(0, maxWordsChars)}\n` : ''
   if (words.includes('could not determine how to build the app'))
-    return refusal('no-builder-found', nothingFound(tree))
+    return refusal('no-builder-found', `${cause}${nothingFound(tree)}`)
   // railpack gives the same message for a version that does not exist and for a look-up without
   // network.
   return refusal(
     'plan-failed',
-    words,
+    `${cause}${words}`,
     network !== null && words.includes('failed to resolve version'),
   )
 }

@@ -10,7 +10,7 @@ import { planVariables } from './plan-variables.ts'
 
 /**
  * Runs `railpack prepare` until it gives a plan or a final error. It retries errors that say
- * nothing about the source.
+ * nothing about the source. After a failure the log has what the planner said besides.
  */
 export const prepare = (work: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> =>
   retry(
@@ -25,11 +25,14 @@ export const prepare = (work: PrepareRequest, signal: AbortSignal): Promise<Prep
         }),
     },
     signal,
-  )
+  ).catch((error: unknown) => {
+    if (error instanceof PlannerFailure) emitLogs(error.info, work.emit)
+    throw error
+  })
 
 /** Each run has its own sandbox, so that it cannot return the result of another run. */
 async function tryPrepare(work: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> {
-  const { app, tree, options, planner, network, limits } = work
+  const { app, root, options, planner, network, limits } = work
   const place = `/source/${app}` // railpack names some programs after the folder
   const results = ['/tmp/out/plan.json', '/tmp/out/info.json']
   const outputs = ['--plan-out', results[0]!, '--info-out', results[1]!]
@@ -43,7 +46,7 @@ async function tryPrepare(work: PrepareRequest, signal: AbortSignal): Promise<Pr
       env: { PATH: searchPath, ...variables.env },
       readOnlyMounts: {
         ...network?.readOnlyMounts,
-        [place]: tree.root,
+        [place]: root,
         [planner.path]: planner.path,
         ...(await miseFiles()),
       },
@@ -59,6 +62,17 @@ async function tryPrepare(work: PrepareRequest, signal: AbortSignal): Promise<Pr
   const info = readInfo(infoText)
   if (ended.exitCode === 0) return { info, planText }
   throw classifyFailure(ended, info, work)
+}
+
+const maxNotes = 50
+const maxNoteChars = 2_000
+
+/** Writes what the planner said into the log. An error is in the problem. */
+export function emitLogs({ logs }: Info, emit: PrepareRequest['emit']): void {
+  for (const { Level, Msg } of logs.filter(({ Level }) => Level !== 'error').slice(0, maxNotes)) {
+    const type = Level === 'warn' || Level === 'deprecation' ? 'warning' : 'note'
+    emit({ type, text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
+  }
 }
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
