@@ -169,6 +169,10 @@ export const hostile: Hostile[] = [
   ['an absolute path', 'archive-path-absolute', tar(file('/etc/x'))],
   ['an absolute path with two slashes', 'archive-path-absolute', tar(file('//x'))],
 
+  ['a path on a drive', 'archive-path-absolute', tar(file('C:\\x'))],
+  ['a path on a drive behind ./', 'archive-path-absolute', tar(file('./c:/x'))],
+  ['a UNC path', 'archive-path-absolute', tar(file('\\\\?\\x'))],
+
   // Symbolic links
   ['a link with no target', 'archive-name-invalid', tar(good, link('l', ''))],
   [
@@ -734,7 +738,7 @@ export const odd: [what: string, paths: string[], bytes: Buffer][] = [
     ['a'],
     tar(entry({ name: 'a', body: 'x', raw: { 108: Buffer.alloc(8, 0xff) } })),
   ],
-  ['a backslash in a name', ['..\\x', 'C:\\x'], tar(file('..\\x'), file('C:\\x'))],
+  ['a backslash in a name', ['..\\x', 'a\\b'], tar(file('..\\x'), file('a\\b'))],
   [
     'empty parts and . in a path',
     ['a', 'a/b', 'a/c', 'x'],

@@ -15,17 +15,18 @@ type OpenFolder = { fd: number; inside: string }
  * open, so that the files of a tree in their order need few calls.
  */
 export class Beneath {
+  readonly #root: string
   readonly #open: OpenFolder[] = []
 
-  /** Throws if the root is a link or no folder. The folders above the root are the gateway's own. */
+  /** The folders above the root are the gateway's own. */
   constructor(root: string) {
-    this.#open.push({ fd: openSync(root, folderFlags), inside: '' })
+    this.#root = root
   }
 
   /**
    * A name for the entry at this path of the tree, valid until the next call. Use it without
    * following links: with `fileFlags`, or in a call that never follows the last part. Throws the
-   * system's error if a folder of the path is missing or is a link.
+   * system's error if the root or a folder of the path is missing or is a link.
    */
   at(path: string): string {
     const name = path.slice(path.lastIndexOf('/') + 1)
@@ -46,6 +47,8 @@ export class Beneath {
 
   /** The root always stays: every path begins with its empty `inside`. */
   #last(): OpenFolder {
+    if (this.#open.length === 0)
+      this.#open.push({ fd: openSync(this.#root, folderFlags), inside: '' })
     return this.#open.at(-1)!
   }
 }

@@ -20,5 +20,5 @@ function swap(name: string, target: string): void {
 for (let rounds = 0; ; rounds++) {
   swap('d', join(outside, 'd'))
   swap('file', join(outside, 'file'))
-  if (rounds === 0) parentPort!.postMessage('swapping')
+  if (rounds === 0) parentPort!.postMessage('swapping', [])
 }

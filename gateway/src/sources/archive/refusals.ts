@@ -1,7 +1,7 @@
 import { parseIgnoreFile } from '#api/dockerignore/parse-ignore-file.ts'
 import type { ProblemCode } from '#api/problem/codes.ts'
 import type { Problem } from '#api/problem.ts'
-import type { TreeEntry } from '#api/tree.ts'
+import { sortEntries, type TreeEntry } from '#api/tree.ts'
 import { filterEntries } from '../../buildkit/context/context-filter.ts'
 import { lenientPath, shownName } from './source-path.ts'
 
@@ -43,26 +43,31 @@ export class Refusals {
    * the others for people.
    */
   settle(ignoreFile: string): string {
-    const patterns = parseIgnoreFile(ignoreFile)
-    const taken = this.#refused.find(({ name }) => !isExcluded(lenientPath(name), patterns))
-    if (taken) throw taken.problem
+    const paths = this.#refused.map(({ name }) => lenientPath(name))
+    const excluded = excludedOf(paths, parseIgnoreFile(ignoreFile))
+    const needed = this.#refused.find((_, at) => !excluded.has(paths[at]!))
+    if (needed) throw needed.problem
     const shown = this.#refused.slice(0, maxShown).map(({ name }) => shownName(name))
     const more = this.#refused.length - shown.length
     return `Left out ${this.#refused.length} entries that no source may hold and that .dockerignore excludes: ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}.`
   }
 }
 
-function isExcluded(path: string, patterns: readonly string[]): boolean {
-  const names = path.split('/')
-  if (path === '' || names.includes('..')) return false
-  const entries = names.map((_, at): TreeEntry => {
-    const part = names.slice(0, at + 1).join('/')
-    if (at < names.length - 1) return { type: 'folder', path: part }
-    return { type: 'link', path: part, target: '' }
-  })
+/** Those of the paths that the patterns exclude. */
+function excludedOf(paths: readonly string[], patterns: readonly string[]): Set<string> {
+  const entries = new Map<string, TreeEntry>()
+  for (const path of paths) {
+    if (!entries.has(path)) entries.set(path, { type: 'link', path, target: '' })
+    for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
+      const folder = path.slice(0, at)
+      entries.set(folder, { type: 'folder', path: folder })
+    }
+  }
   try {
-    return !filterEntries(entries, patterns).some((entry) => entry.path === path)
+    const kept = filterEntries(sortEntries([...entries.values()]), patterns)
+    const inTree = new Set(kept.map(({ path }) => path))
+    return new Set(paths.filter((path) => path !== '' && !inTree.has(path)))
   } catch {
-    return false // a bad pattern excludes nothing; the build reports it
+    return new Set() // a bad pattern excludes nothing; the build reports it
   }
 }

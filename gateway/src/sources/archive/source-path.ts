@@ -10,7 +10,8 @@ const packInside = 'Pack from inside the folder: tar cz -C FOLDER .'
  */
 export function sourcePath(name: string, limits: Limits): string {
   if (name === '') throw new Problem('archive-name-invalid', `Its name is empty. ${packInside}`)
-  if (name.startsWith('/'))
+  // bsdtar removes the drive of Windows and a first backslash. To GNU tar they are part of the name.
+  if (name.startsWith('/') || /^(?:\.\/+)*(?:\\|[A-Za-z]:[/\\])/.test(name))
     throw new Problem(
       'archive-path-absolute',
       `Its path is absolute. ${packInside}, without -P (--absolute-names).`,
