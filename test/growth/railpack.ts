@@ -95,11 +95,10 @@ export const railpack: Record<string, Shapes> = {
   },
   'gateway/src/railpack/unused-dockerfile.ts › unusedDockerfile': {
     'many Dockerfiles': (size) => {
-      const entries = listed(size, 20, (at) => ({ type: 'folder' as const, path: `a${at}` }))
-      const files = listed(size, 20, (at) => fileAt(`b${at}/Dockerfile`))
-      return () => unusedDockerfile({ ...tree, entries: [...entries, ...files] }, 'a')
+      const paths = listed(size, 20, (at) => `b${at}/Dockerfile`)
+      return () => unusedDockerfile(tree, paths, 'a')
     },
-    ...hostileTexts((path) => unusedDockerfile({ ...tree, entries: [fileAt(path)] }, 'a')),
+    ...hostileTexts((path) => unusedDockerfile(tree, [path], 'a')),
   },
   'gateway/src/buildkit/context/unwanted-files.ts › unwantedFiles': {
     'many files': (size) => {

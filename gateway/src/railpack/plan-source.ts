@@ -47,7 +47,7 @@ export async function planSource(
   if (chosen.builder === 'dockerfile')
     return { builder: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
 
-  const unused = unusedDockerfile(tree, reason)
+  const unused = unusedDockerfile(tree, survey.dockerfiles, reason)
   if (unused) emit(unused)
   if (chosen.plan !== null) {
     const { plan } = chosen

@@ -1,18 +1,17 @@
-import { basename } from 'node:path/posix'
 import type { NewEvent } from '#api/event.ts'
 import { hasFile, linkTarget, type SourceTree } from '../deployments/source-tree.ts'
 
 const maxShown = 3
-const isDockerfile = (path: string): boolean =>
-  /^(?:[Dd]ockerfile|Containerfile)(?:\.(?!dockerignore$).+)?$|\.[Dd]ockerfile$/.test(
-    basename(path),
-  ) && !/(?:^|\/)node_modules\//.test(path)
 
 /**
- * What to say about the Dockerfiles of a source that is built by railpack, or null. `reason` is why
+ * What to say about the Dockerfiles of a source that railpack builds, or null. `reason` is why
  * railpack builds it.
  */
-export function unusedDockerfile(tree: SourceTree, reason: string): NewEvent | null {
+export function unusedDockerfile(
+  tree: Pick<SourceTree, 'entries'>,
+  dockerfiles: readonly string[],
+  reason: string,
+): NewEvent | null {
   for (const path of ['Dockerfile', 'dockerfile']) {
     const target = linkTarget(tree, path)
     if (target !== null && !hasFile(tree, path)) {
@@ -20,15 +19,12 @@ export function unusedDockerfile(tree: SourceTree, reason: string): NewEvent | n
       return { type: 'warning', text }
     }
   }
-  const unused = tree.entries.flatMap(({ type, path }) =>
-    type !== 'folder' && isDockerfile(path) ? [path] : [],
-  )
-  const [first] = unused.toSorted((a, b) => depth(a) - depth(b))
+  const [first] = dockerfiles.toSorted((a, b) => depth(a) - depth(b))
   if (first === undefined) return null
 
-  const shown = unused.slice(0, maxShown).join(', ')
-  const more = unused.length > maxShown ? ` and ${unused.length - maxShown} more` : ''
-  const text = `Not used: ${shown}${more}. railpack plans the build: ${reason}. To build by a Dockerfile, set the option dockerfile=${first}.`
+  const shown = dockerfiles.slice(0, maxShown).join(', ')
+  const more = dockerfiles.length - maxShown
+  const text = `Not used: ${shown}${more > 0 ? ` and ${more} more` : ''}. railpack plans the build: ${reason}. To build by a Dockerfile, set the option dockerfile=${first}.`
   return { type: 'note', text }
 }
 

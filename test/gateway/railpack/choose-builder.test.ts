@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { sortEntries } from '../../../api/tree.ts'
 import { chooseBuilder } from '../../../gateway/src/railpack/choose-builder.ts'
+import { surveyEntries } from '../../../gateway/src/buildkit/context/make-view.ts'
 import { unusedDockerfile } from '../../../gateway/src/railpack/unused-dockerfile.ts'
 import type { SourceTree } from '../../../gateway/src/deployments/source-tree.ts'
 
@@ -114,25 +115,29 @@ describe('the builder of a source', () => {
 })
 
 describe('a Dockerfile that is not used', () => {
-  const said = (source: SourceTree) => unusedDockerfile(source, 'railpack.json at the root')
+  const said = async (source: SourceTree) => {
+    const rules = { ignore: [], always: [] }
+    const { dockerfiles } = await surveyEntries('/nowhere', source.entries, rules)
+    return unusedDockerfile(source, dockerfiles, 'railpack.json at the root')
+  }
 
-  test('is named, with the reason and the option that uses it', () => {
+  test('is named, with the reason and the option that uses it', async () => {
     const paths = [
       'a/b/Dockerfile',
       'a/web.Dockerfile',
       'docker/Dockerfile.prod',
       'x/Containerfile',
     ]
-    expect(said(tree(...paths))).toEqual({
+    expect(await said(tree(...paths))).toEqual({
       type: 'note',
       text: 'Not used: a/b/Dockerfile, a/web.Dockerfile, docker/Dockerfile.prod and 1 more. railpack plans the build: railpack.json at the root. To build by a Dockerfile, set the option dockerfile=a/web.Dockerfile.',
     })
     const others = ['Dockerfile.dockerignore', 'dockerfile-maker.js', 'node_modules/a/Dockerfile']
-    expect(said(tree(...others))).toBeNull()
+    expect(await said(tree(...others))).toBeNull()
   })
 
-  test('because it is a link to nothing is a warning', () => {
-    expect(said(linked(tree('a'), 'Dockerfile', '/etc/Dockerfile'))).toEqual({
+  test('because it is a link to nothing is a warning', async () => {
+    expect(await said(linked(tree('a'), 'Dockerfile', '/etc/Dockerfile'))).toEqual({
       type: 'warning',
       text: expect.stringMatching(/^Dockerfile is a link to \/etc\/Dockerfile, which is no file/),
     })

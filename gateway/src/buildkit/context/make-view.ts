@@ -33,6 +33,8 @@ export type Survey = {
   excluded: number
   /** JSON files that begin with a byte order mark, which railpack cannot read. */
   marked: string[]
+  /** Dockerfiles by their names, also excluded ones, at most `maxDockerfiles`. */
+  dockerfiles: string[]
   /** Lines for people about what should not be in an image. */
   warnings: string[]
 }
@@ -62,8 +64,20 @@ export async function surveyEntries(
   }
   const inBuild = filterEntries(entries, rules.ignore)
   const excluded = entries.length - kept.length
-  return { rules, excluded, marked, warnings: unwantedFiles(inBuild, startsWith) }
+  const warnings = unwantedFiles(inBuild, startsWith)
+  return { rules, excluded, marked, dockerfiles: dockerfilesOf(entries), warnings }
 }
+
+const maxDockerfiles = 1_000
+const dockerfileName =
+  /^(?:[Dd]ockerfile|Containerfile)(?:\.(?!dockerignore$).+)?$|\.[Dd]ockerfile$/
+
+const dockerfilesOf = (entries: readonly TreeEntry[]): string[] =>
+  entries
+    .filter(({ type, path }) => type !== 'folder' && dockerfileName.test(basename(path)))
+    .map(({ path }) => path)
+    .filter((path) => !path.includes('node_modules/'))
+    .slice(0, maxDockerfiles)
 
 /**
  * Makes a folder with the part of a tree that its build sees. Files are hard links to those of the

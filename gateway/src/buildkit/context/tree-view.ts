@@ -4,15 +4,20 @@ import { dirname, join } from 'node:path'
 import type { SourceTree } from '../../deployments/source-tree.ts'
 import type { TreeFiles } from './context-thread.ts'
 import { contextThreads } from './context-threads.ts'
-import type { Rules, Survey } from './make-view.ts'
+import { surveyEntries, type Rules, type Survey } from './make-view.ts'
 
 /** Where the files of a tree are, for a thread. */
 export const filesOf = ({ root, entries, manifest }: SourceTree): TreeFiles =>
   manifest === undefined ? { root, entries } : { root, manifest }
 
+/** A tree with so few entries is looked at faster than a thread starts. */
+const smallEntries = 5_000
+
 /** Looks at a tree under its ignore rules. Throws `build-failed` for an invalid pattern. */
 export const surveyTree = (tree: SourceTree, rules: Rules): Promise<Survey> =>
-  onThread('survey', { ...filesOf(tree), rules })
+  tree.entries.length <= smallEntries && rules.ignore.length === 0
+    ? surveyEntries(tree.root, tree.entries, rules)
+    : onThread('survey', { ...filesOf(tree), rules })
 
 /** The folder that the planner of a tree sees, until it is disposed of. */
 export type View = { root: string } & AsyncDisposable
