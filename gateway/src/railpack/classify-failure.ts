@@ -1,6 +1,5 @@
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
-import type { SourceTree } from '../deployments/source-tree.ts'
 import type { SandboxResult } from '../host/sandbox/sandbox.ts'
 import type { Info, PrepareRequest } from './plan-request.ts'
 
@@ -18,6 +17,9 @@ export class PlannerFailure extends Problem {
   }
 }
 
+/** The names at the root of the source that the planner saw, and whether there are others. */
+export type Seen = { names: string[]; isPart: boolean }
+
 /**
  * Explains why railpack made no plan. Its exit code is not enough: a failed look-up and a bad
  * source end alike.
@@ -26,8 +28,9 @@ export function classifyFailure(
   ended: SandboxResult,
   info: Info,
   work: PrepareRequest,
+  seen: Seen,
 ): PlannerFailure {
-  const { planner, tree, network } = work
+  const { planner, network } = work
   const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
   const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(
     -maxWordsChars,
@@ -62,7 +65,7 @@ export function classifyFailure(
   const warnings = info.logs.filter(({ Level }) => Level === 'warn').map(({ Msg }) => Msg)
   const cause = warnings.length > 0 ? `${warnings.join('\n').slice(0, maxWordsChars)}\n` : ''
   if (words.includes('could not determine how to build the app'))
-    return refusal('no-builder-found', `${cause}${nothingFound(tree)}`)
+    return refusal('no-builder-found', `${cause}${nothingFound(seen)}`)
   // railpack gives the same message for a version that does not exist and for a look-up without
   // network.
   return refusal(
@@ -75,11 +78,13 @@ export function classifyFailure(
 const maxWordsChars = 4_000
 const goPanic = 2 // a bug in railpack that this source triggers
 
-function nothingFound(tree: SourceTree): string {
-  const root = tree.entries.filter(({ path }) => !path.includes('/')).map(({ path }) => path)
+function nothingFound({ names, isPart }: Seen): string {
   const shown =
-    root.length > maxShown ? [...root.slice(0, maxShown), `${root.length - maxShown} more`] : root
-  return `Nothing at the root of the source says how to build it. Looked for ${lookedFor}. There is ${shown.join(', ')}. Add one of them, or send the folder that holds it.`
+    names.length > maxShown
+      ? [...names.slice(0, maxShown), `${names.length - maxShown} more`]
+      : names
+  const hidden = isPart ? ' What .dockerignore or railpack.json excludes does not count.' : ''
+  return `Nothing at the root of the source says how to build it. Looked for ${lookedFor}. There is ${shown.join(', ')}.${hidden} Add one of them, or send the folder that holds it.`
 }
 
 const maxShown = 20

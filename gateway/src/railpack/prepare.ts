@@ -4,7 +4,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { parseJson } from '../host/parse-json.ts'
 import { runInSandbox } from '../host/sandbox/sandbox.ts'
 import { retry } from '../retry.ts'
-import { classifyFailure, PlannerFailure } from './classify-failure.ts'
+import { classifyFailure, PlannerFailure, type Seen } from './classify-failure.ts'
 import { Info, type PrepareRequest, type PrepareResult } from './plan-request.ts'
 import { planVariables } from './plan-variables.ts'
 
@@ -61,7 +61,14 @@ async function tryPrepare(work: PrepareRequest, signal: AbortSignal): Promise<Pr
   const [planText = '', infoText = ''] = ended.results
   const info = readInfo(infoText)
   if (ended.exitCode === 0) return { info, planText }
-  throw classifyFailure(ended, info, work)
+  throw classifyFailure(ended, info, work, await seenBy(work))
+}
+
+/** In the order of the tree. Its root may hold 250,000 names. */
+async function seenBy({ root, tree }: PrepareRequest): Promise<Seen> {
+  const names = new Set(await readdir(root))
+  const shown = tree.entries.filter(({ path }) => names.has(path))
+  return { names: shown.map(({ path }) => path), isPart: root !== tree.root }
 }
 
 const maxNotes = 50

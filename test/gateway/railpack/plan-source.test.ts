@@ -98,6 +98,13 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     ])
   })
 
+  test('that finds nothing names what the planner saw, and that ignore rules hid the rest', async () => {
+    tree = await treeOf({ '.dockerignore': 'package.json', 'package.json': '{}', 'a/b': '' })
+    await expect(ask(refuses('could not determine how to build the app'))).rejects.toThrow(
+      'There is .dockerignore, a. What .dockerignore or railpack.json excludes does not count.',
+    )
+  })
+
   test('comes with warnings about secrets in the source', async () => {
     tree = await treeOf({ 'package.json': '{}', '.env': 'A=b' })
     await ask(answers(plan, info))
