@@ -1,16 +1,17 @@
 import {
   chmodSync,
   closeSync,
+  fstatSync,
   linkSync,
   lstatSync,
   mkdirSync,
   openSync,
-  readFileSync,
   readSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path/posix'
+import { errorCode } from '#api/error-code.ts'
 import type { TreeEntry } from '#api/tree.ts'
 import { Beneath, fileFlags } from '../../host/beneath.ts'
 import { TimeSlice } from '../../time-slice.ts'
@@ -98,8 +99,7 @@ export async function makeView(
     else {
       mkdirSync(dirname(path), { recursive: true })
       if (entry.type === 'link') symlinkSync(entry.target, path)
-      else if (isJson(entry)) writePlain(tree, entry, path)
-      else linkFile(tree, entry, path)
+      else addFile(tree, entry, path)
     }
     await slice.yield()
   }
@@ -121,16 +121,27 @@ function visible(entries: readonly TreeEntry[], { ignore, always }: Rules): read
 const isJson = ({ path, sizeBytes }: File): boolean =>
   sizeBytes <= maxJsonBytes && jsonNames.test(basename(path))
 
-/** Makes a hard link. If a link has come in the place of the file, the hard link is that link. */
-function linkFile(tree: Beneath, { path }: File, into: string): void {
-  linkSync(tree.at(path), into)
-  if (!lstatSync(into).isFile()) throw changed(path)
+/** Puts a file of the tree at a path of the view. Throws `source-changed` if it is not as it was. */
+function addFile(tree: Beneath, file: File, into: string): void {
+  try {
+    if (isJson(file)) writePlain(tree, file, into)
+    else linkSync(tree.at(file.path), into)
+  } catch (cause) {
+    throw isGone.has(errorCode(cause) ?? '') ? changed(file.path, cause) : cause
+  }
+  // If a link has come in the place of the file, the hard link is that link.
+  if (!lstatSync(into).isFile()) throw changed(file.path)
 }
+
+/** What the system says of a path where another kind of entry is, or none. */
+const isGone = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ESPIPE', 'EAGAIN'])
 
 function writePlain(tree: Beneath, { path, mode }: File, into: string): void {
   const file = openSync(tree.at(path), fileFlags)
   try {
-    const bytes = readFileSync(file)
+    const { size } = fstatSync(file)
+    const buffer = Buffer.alloc(Math.min(size, maxJsonBytes))
+    const bytes = buffer.subarray(0, readSync(file, buffer, 0, buffer.length, 0))
     const isMarked = bytes.subarray(0, mark.length).equals(mark)
     writeFileSync(into, isMarked ? bytes.subarray(mark.length) : bytes, { flag: 'wx', mode })
   } finally {

@@ -8,6 +8,8 @@ const secretNames =
 const keyNames = /\.(?:pem|key)$/
 const keyWords = 'PRIVATE KEY-----'
 const maxKeyBytes = 64 * 1024
+/** So many of them are read. */
+const maxKeyFiles = 100
 const maxShown = 3
 
 /**
@@ -21,6 +23,7 @@ export function unwantedFiles(
   const modules: string[] = []
   const secrets: string[] = []
   let skipped = ''
+  let keyFiles = 0
 
   for (const entry of entries) {
     const { type, path } = entry
@@ -34,6 +37,7 @@ export function unwantedFiles(
     const holdsKey = () =>
       keyNames.test(name) &&
       entry.sizeBytes <= maxKeyBytes &&
+      ++keyFiles <= maxKeyFiles &&
       read(path, entry.sizeBytes).toString('latin1').includes(keyWords)
     if (secretNames.test(name) || holdsKey()) secrets.push(path)
   }
